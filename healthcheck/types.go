@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Type is what a check speaks.
+type Type uint8
+
+// The check types, by their names in configuration: tcp, http.
+const (
+	TCP Type = iota + 1
+	HTTP
+)
+
+// A Config is how a real server is checked.
+type Config struct {
+	Type     Type
+	Interval time.Duration // from the start of one probe to the start of the next
+	Timeout  time.Duration // for one probe as a whole
+	Rise     int           // successes in a row that make a server healthy, at least 1
+	Fall     int           // failures in a row that make a server unhealthy, at least 1
+	Port     uint16        // 0: the real server's own
+
+	// The rest is for HTTP.
+	Method string // GET, HEAD, …
+	Path   string // with the query, begins with a slash
+	Host   string // Host header; empty: the target's address
+	Status []StatusRange
+}
+
+// A StatusRange is a range of HTTP status codes that count as success, both ends included.
+type StatusRange struct {
+	First, Last int
+}
+
+// A Target is one real server under one check. ID is the caller's and unique among targets.
+type Target struct {
+	ID     string
+	Addr   netip.AddrPort
+	Config Config
+}
+
+// A Health is what the checks of a target have established.
+type Health uint8
+
+// The healths: unknown, healthy, unhealthy. Unknown until rise successes or fall failures came in a row.
+const (
+	Unknown Health = iota + 1
+	Healthy
+	Unhealthy
+)
+
+// A Verdict is a change of a target's health.
+type Verdict struct {
+	ID     string
+	Health Health
+	Reason string // in words: "connection refused", "status 503, want 200"
+	Since  time.Time
+}
