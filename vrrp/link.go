@@ -336,13 +336,3 @@ func readLink(handle *netlink.Handle, name string) (Link, error) {
 	}
 	return l, err
 }
-
-// prefixOf returns an address with its prefix length, of a point-to-point address its own end.
-func prefixOf(a netlink.Addr) (netip.Prefix, bool) {
-	if a.IPNet == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(a.IP)
-	bits, _ := a.Mask.Size()
-	return netip.PrefixFrom(addr, bits), ok
-}

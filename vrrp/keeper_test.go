@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/integration/nstest"
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range list {
+		ps = append(ps, netip.MustParsePrefix(s))
+	}
+	return ps
+}
+
+// onDevice returns the addresses of an interface, sorted, link-local ones left out.
+func onDevice(t *testing.T, ns *nstest.NS, name string) []string {
+	t.Helper()
+	list := []string{}
+	command(t, ns, device(name, func(l netlink.Link) error {
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		for _, a := range addrs {
+			if p, ok := prefixOf(a); ok && !p.Addr().IsLinkLocalUnicast() {
+				list = append(list, p.String())
+			}
+		}
+		return err
+	}))
+	slices.Sort(list)
+	return list
+}
+
+func setSysctl(key, value string) func() error {
+	return func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644) }
+}
+
+// newSegment returns a namespace with eth0, its peer's namespace, and eth0's addresses set.
+func newSegment(t *testing.T, addrs ...string) *nstest.NS {
+	t.Helper()
+	ns, peer := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	for _, a := range addrs {
+		command(t, ns, addTo("eth0", a))
+	}
+	return ns
+}
+
+// checkOnce lets the keeper check once, inside the namespace.
+func checkOnce(ns *nstest.NS, k *Keeper) (err error) {
+	ns.Do(func() {
+		var handle *netlink.Handle
+		if handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return
+		}
+		defer handle.Close()
+		want, off := k.orders()
+		err = k.check(addressTable{handle: handle, writes: &k.writes}, want, off)
+	})
+	return err
+}
+
+func TestKeeperMakesItSo(t *testing.T) {
+	own := "192.0.2.1/24"
+	tests := []struct {
+		name          string
+		before        []string
+		managed, want []string
+		after         []string
+		placed        []string
+		writes        uint64
+		promote       string
+	}{
+		{name: "take-over", before: []string{own},
+			managed: []string{"192.0.2.100/24", "192.0.2.101/24"}, want: []string{"192.0.2.101/24", "192.0.2.100/24"},
+			after:  []string{own, "192.0.2.100/24", "192.0.2.101/24"},
+			placed: []string{"192.0.2.101/24", "192.0.2.100/24"}, writes: 2},
+		{name: "host prefix", before: []string{own}, want: []string{"192.0.2.100/32"},
+			after: []string{own, "192.0.2.100/32"}, placed: []string{"192.0.2.100/32"}, writes: 1},
+		{name: "IPv6", before: []string{own}, want: []string{"2001:db8::100/64", "2001:db8::101/128"},
+			after:  []string{own, "2001:db8::100/64", "2001:db8::101/128"},
+			placed: []string{"2001:db8::100/64", "2001:db8::101/128"}, writes: 2},
+		{name: "all there already", before: []string{own, "192.0.2.100/24", "2001:db8::100/64"},
+			want: []string{"192.0.2.100/24", "2001:db8::100/64"}, after: []string{own, "192.0.2.100/24", "2001:db8::100/64"}},
+		{name: "wanted twice", before: []string{own}, want: []string{"192.0.2.100/24", "192.0.2.100/24"},
+			after: []string{own, "192.0.2.100/24"}, placed: []string{"192.0.2.100/24"}, writes: 1},
+		{name: "left over from an instance that was killed", before: []string{own, "192.0.2.100/24", "2001:db8::100/64"},
+			managed: []string{"192.0.2.100/24", "2001:db8::100/64"}, after: []string{own}, writes: 2},
+		{name: "nothing to take off", before: []string{own}, managed: []string{"192.0.2.100/24"}, after: []string{own}},
+		{name: "what is not ours stays", before: []string{own, "192.0.2.9/24", "2001:db8::9/64"},
+			managed: []string{"192.0.2.100/24"}, after: []string{own, "192.0.2.9/24", "2001:db8::9/64"}},
+		{name: "other prefix length of IPv4 is not ours", before: []string{own, "192.0.2.100/32"},
+			want: []string{"192.0.2.100/24"}, after: []string{own, "192.0.2.100/24", "192.0.2.100/32"},
+			placed: []string{"192.0.2.100/24"}, writes: 1},
+		{name: "other prefix length of IPv4 stays", before: []string{own, "192.0.2.100/24", "192.0.2.100/32"},
+			managed: []string{"192.0.2.100/24"}, after: []string{own, "192.0.2.100/32"}, writes: 1},
+		{name: "other prefix length of IPv6 counts as held", before: []string{"2001:db8::100/128"},
+			want: []string{"2001:db8::100/64"}, after: []string{"2001:db8::100/128"}},
+		{name: "first of the subnet goes, a wanted one is put back", before: []string{"192.0.2.100/24", "192.0.2.101/24"},
+			managed: []string{"192.0.2.100/24"}, want: []string{"192.0.2.101/24"}, after: []string{"192.0.2.101/24"},
+			placed: []string{"192.0.2.101/24"}, writes: 2},
+		{name: "first of the subnet goes, others' are put back",
+			before:  []string{"192.0.2.100/24", "192.0.2.9/24", "192.0.2.101/24"},
+			managed: []string{"192.0.2.100/24", "192.0.2.101/24"}, after: []string{"192.0.2.9/24"}, writes: 3},
+		{name: "first of the subnet goes, the kernel keeps the others", promote: "1",
+			before:  []string{"192.0.2.100/24", "192.0.2.9/24", "192.0.2.101/24"},
+			managed: []string{"192.0.2.100/24"}, want: []string{"192.0.2.101/24"},
+			after: []string{"192.0.2.101/24", "192.0.2.9/24"}, writes: 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := newSegment(t)
+			if tt.promote == "" {
+				tt.promote = "0"
+			}
+			command(t, ns, setSysctl("ipv4/conf/all/promote_secondaries", tt.promote))
+			command(t, ns, setSysctl("ipv4/conf/eth0/promote_secondaries", tt.promote))
+			for _, a := range tt.before {
+				command(t, ns, addTo("eth0", a))
+			}
+			var placed []string
+			k := NewKeeper("eth0", hclog.NewNullLogger(), func(added []netip.Prefix) {
+				for _, p := range added {
+					placed = append(placed, p.String())
+				}
+			})
+			k.Set(prefixes(tt.managed...), prefixes(tt.want...))
+			for pass := 1; pass <= 2; pass++ {
+				if err := checkOnce(ns, k); err != nil {
+					t.Fatalf("pass %d: %v", pass, err)
+				}
+				if got := onDevice(t, ns, "eth0"); !slices.Equal(got, tt.after) {
+					t.Errorf("pass %d left %v, want %v", pass, got, tt.after)
+				}
+				if got := k.Writes(); got != tt.writes {
+					t.Errorf("%d writes after pass %d, want %d: the second writes nothing", got, pass, tt.writes)
+				}
+			}
+			if !slices.Equal(placed, tt.placed) {
+				t.Errorf("placed %v, want %v", placed, tt.placed)
+			}
+		})
+	}
+}
+
+func TestKeeperPutsOthersAddressesBackAsTheyWere(t *testing.T) {
+	ns := newSegment(t)
+	command(t, ns, setSysctl("ipv4/conf/eth0/promote_secondaries", "0"))
+	command(t, ns, addTo("eth0", "192.0.2.100/24"))
+	command(t, ns, device("eth0", func(l netlink.Link) error {
+		a, err := netlink.ParseAddr("192.0.2.9/24 eth0:own")
+		if err != nil {
+			return err
+		}
+		a.Broadcast = net.IPv4(192, 0, 2, 0)
+		return netlink.AddrAdd(l, a)
+	}))
+	read := func() (a netlink.Addr) {
+		command(t, ns, device("eth0", func(l netlink.Link) error {
+			addrs, err := netlink.AddrList(l, netlink.FAMILY_V4)
+			if err == nil {
+				a = addrs[len(addrs)-1]
+			}
+			return err
+		}))
+		return a
+	}
+	before := read()
+	k := NewKeeper("eth0", hclog.NewNullLogger(), func([]netip.Prefix) {})
+	k.Set(prefixes("192.0.2.100/24"), nil)
+	if err := checkOnce(ns, k); err != nil {
+		t.Fatal(err)
+	}
+	before.Flags &^= unix.IFA_F_SECONDARY
+	after := read()
+	if got, want := fmt.Sprintf("%+v", after), fmt.Sprintf("%+v", before); got != want {
+		t.Errorf("came back as %s, was %s", got, want)
+	}
+}
+
+func TestKeeperAddsIPv6ReadyAndNeverAsSource(t *testing.T) {
+	ns := newSegment(t)
+	k := NewKeeper("eth0", hclog.NewNullLogger(), func([]netip.Prefix) {})
+	k.Set(nil, prefixes("2001:db8::100/64"))
+	if err := checkOnce(ns, k); err != nil {
+		t.Fatal(err)
+	}
+	command(t, ns, device("eth0", func(l netlink.Link) error {
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_V6)
+		for _, a := range addrs {
+			if a.IP.String() != "2001:db8::100" {
+				continue
+			}
+			if got, want := a.Flags, unix.IFA_F_NODAD|unix.IFA_F_DEPRECATED|unix.IFA_F_PERMANENT; got != want {
+				t.Errorf("flags %#x, want %#x: no duplicate detection, deprecated, for ever", got, want)
+			}
+		}
+		return err
+	}))
+}
+
+func TestKeeperPlacesAFewAtATime(t *testing.T) {
+	ns := newSegment(t)
+	var want []netip.Prefix
+	for i := range 40 {
+		want = append(want, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 32))
+	}
+	var sizes []int
+	k := NewKeeper("eth0", hclog.NewNullLogger(), func(added []netip.Prefix) { sizes = append(sizes, len(added)) })
+	k.Set(nil, want)
+	if err := checkOnce(ns, k); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(sizes, []int{16, 16, 8}) {
+		t.Errorf("placed in portions of %v, want 16, 16 and 8", sizes)
+	}
+}
+
+// A placements is what a running Keeper placed.
+type placements struct {
+	mu   sync.Mutex
+	list []netip.Prefix
+}
+
+func (p *placements) placed(added []netip.Prefix) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, added...)
+}
+
+func (p *placements) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list)
+}
+
+func awaitAddrs(t *testing.T, ns *nstest.NS, name string, want ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s has %v", name, want), func() bool {
+		return slices.Equal(onDevice(t, ns, name), want)
+	})
+}
+
+func TestKeeperFollowsOrders(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	stop := runIn(t, ns, k.Run)
+	k.Set(prefixes("192.0.2.100/24", "192.0.2.101/24"), prefixes("192.0.2.100/24", "192.0.2.101/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.100/24", "192.0.2.101/24")
+	k.Set(prefixes("192.0.2.100/24", "192.0.2.101/24"), prefixes("192.0.2.101/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/24")
+	k.Set(prefixes("192.0.2.101/32", "2001:db8::100/64"), prefixes("192.0.2.101/32", "2001:db8::100/64"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/32", "2001:db8::100/64")
+	k.Set(prefixes("2001:db8::100/128"), prefixes("2001:db8::100/128"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "2001:db8::100/128")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
+		t.Errorf("left %v behind when it ended", got)
+	}
+}
+
+func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
+	ns := newSegment(t, "192.0.2.100/24")
+	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	k.Set(prefixes("192.0.2.100/24"), prefixes("192.0.2.100/24"))
+	k.Set(prefixes("192.0.2.101/24"), nil)
+	k.Set(nil, nil)
+	if err := checkOnce(ns, k); err != nil {
+		t.Fatal(err)
+	}
+	if got := onDevice(t, ns, "eth0"); len(got) != 0 {
+		t.Errorf("left %v, want nothing", got)
+	}
+	if _, off := k.orders(); len(off) != 0 {
+		t.Errorf("still to come off: %v", off)
+	}
+}
+
+func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	var places placements
+	k := NewKeeper("eth0", hclog.NewNullLogger(), places.placed)
+	w := NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	runIn(t, ns, w.Run)
+	runIn(t, ns, k.Run)
+	k.Set(nil, prefixes("192.0.2.100/24", "2001:db8::100/64"))
+	whole := []string{"192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64"}
+	awaitAddrs(t, ns, "eth0", whole...)
+	for _, gone := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
+		before := places.count()
+		start := time.Now()
+		command(t, ns, deleteFrom("eth0", gone))
+		eventually(t, gone+" announced again", func() bool { return places.count() == before+1 })
+		took := time.Since(start)
+		t.Logf("%s was back within %v", gone, took)
+		if took >= keepInterval/2 {
+			t.Errorf("%s back after %v: not by the event", gone, took)
+		}
+		awaitAddrs(t, ns, "eth0", whole...)
+	}
+	command(t, ns, device("eth0", netlink.LinkSetDown))
+	command(t, ns, device("eth0", netlink.LinkSetUp))
+	awaitAddrs(t, ns, "eth0", whole...)
+}
+
+func TestKeeperPutsBackWithoutAWatcher(t *testing.T) {
+	ns := newSegment(t)
+	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	runIn(t, ns, k.Run)
+	k.Set(nil, prefixes("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, deleteFrom("eth0", "192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperWaitsForItsInterface(t *testing.T) {
+	ns, peer := nstest.New(t), nstest.New(t)
+	var log strings.Builder
+	var places placements
+	k := NewKeeper("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}), places.placed)
+	k.Set(nil, prefixes("192.0.2.100/24"))
+	for range 3 {
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatalf("interface missing: %v", err)
+		}
+	}
+	if log.Len() > 0 || k.Writes() > 0 {
+		t.Errorf("%d writes and log %q while the interface was missing, want none", k.Writes(), log.String())
+	}
+	runIn(t, ns, k.Run)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperFollowsTheNameNotTheDevice(t *testing.T) {
+	ns, peer := newSegment(t), nstest.New(t)
+	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	w := NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	runIn(t, ns, w.Run)
+	runIn(t, ns, k.Run)
+	k.Set(nil, prefixes("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, device("eth0", netlink.LinkSetDown))
+	command(t, ns, device("eth0", func(l netlink.Link) error { return netlink.LinkSetName(l, "eth9") }))
+	awaitAddrs(t, ns, "eth9")
+	nstest.Veth(t, ns, "eth0", peer, "peer1")
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
+	ns := newSegment(t)
+	command(t, ns, setSysctl("ipv6/conf/eth0/disable_ipv6", "1"))
+	var log strings.Builder
+	k := NewKeeper("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}), new(placements).placed)
+	k.Set(nil, prefixes("192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64"))
+	stop := runIn(t, ns, k.Run)
+	eventually(t, "tried three times", func() bool { return k.Writes() >= 1+3*2 })
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, setSysctl("ipv6/conf/eth0/disable_ipv6", "0"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"disable_ipv6 set?) (and 1 more)", "in order again"} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("logged %d times, want once: %s\n%s", n, line, log.String())
+		}
+	}
+}
+
+func TestRemoveAddresses(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64")
+	vips := prefixes("192.0.2.100/24", "192.0.2.101/24", "2001:db8::100/64")
+	for _, name := range []string{"eth0", "eth0", "missing0"} {
+		command(t, ns, func() error { return RemoveAddresses(name, vips) })
+	}
+	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
+		t.Errorf("left %v, want only the interface's own", got)
+	}
+}
+
+func TestKeeperEndsThoughNothingIsThere(t *testing.T) {
+	ns := nstest.New(t)
+	k := NewKeeper("missing0", hclog.NewNullLogger(), new(placements).placed)
+	k.Set(nil, prefixes("192.0.2.100/24"))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	command(t, ns, func() error { return k.Run(ctx) })
+}
