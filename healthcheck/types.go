@@ -16,17 +16,17 @@ const (
 	HTTP
 )
 
-// A Config is how a real server is checked.
+// A Config is how a real server is checked. DefaultConfig gives one to start from.
 type Config struct {
 	Type     Type
-	Interval time.Duration // from the start of one probe to the start of the next
-	Timeout  time.Duration // for one probe as a whole
-	Rise     int           // successes in a row that make a server healthy, at least 1
+	Interval time.Duration // from the start of one probe to the start of the next, at the longest
+	Timeout  time.Duration // for one probe as a whole, at most Interval
+	Rise     int           // successes in a row that make an unhealthy server healthy, at least 1
 	Fall     int           // failures in a row that make a server unhealthy, at least 1
 	Port     uint16        // 0: the real server's own
 
 	// The rest is for HTTP.
-	Method string // GET, HEAD, …
+	Method string // GET, HEAD, …; CONNECT is none for a check
 	Path   string // with the query, begins with a slash
 	Host   string // Host header; empty: the target's address
 	Status []StatusRange
@@ -47,17 +47,17 @@ type Target struct {
 // A Health is what the checks of a target have established.
 type Health uint8
 
-// The healths: unknown, healthy, unhealthy. Unknown until rise successes or fall failures came in a row.
+// The healths: unknown, healthy, unhealthy. A target is unknown until its first success, or Fall failures in a row.
 const (
 	Unknown Health = iota + 1
 	Healthy
 	Unhealthy
 )
 
-// A Verdict is a change of a target's health.
+// A Verdict is a change of a target's health, or of the reason why it is unhealthy.
 type Verdict struct {
 	ID     string
 	Health Health
-	Reason string // in words: "connection refused", "status 503, want 200"
-	Since  time.Time
+	Reason string    // in words: "connection refused", "status 503, want 200"
+	Since  time.Time // when Health became what it is
 }

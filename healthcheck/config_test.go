@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTypeNames(t *testing.T) {
+	for typ, want := range map[Type]string{TCP: "tcp", HTTP: "http"} {
+		if got := typ.String(); got != want {
+			t.Errorf("String: %q, want %q", got, want)
+		}
+		if got, err := ParseType(want); err != nil || got != typ {
+			t.Errorf("ParseType(%q): %v, %v", want, got, err)
+		}
+		if got, err := typ.MarshalText(); err != nil || string(got) != want {
+			t.Errorf("MarshalText: %q, %v", got, err)
+		}
+	}
+	for _, bad := range []string{"", "TCP", "icmp"} {
+		if got, err := ParseType(bad); err == nil {
+			t.Errorf("ParseType(%q): %v, want an error", bad, got)
+		}
+	}
+	if _, err := Type(0).MarshalText(); err == nil {
+		t.Error("MarshalText of no type: want an error")
+	}
+	if got := Type(9).String(); got != "type(9)" {
+		t.Errorf("String of no type: %q", got)
+	}
+}
+
+func TestHealthNames(t *testing.T) {
+	for h, want := range map[Health]string{Unknown: "unknown", Healthy: "healthy", Unhealthy: "unhealthy"} {
+		text, err := json.Marshal(h)
+		if err != nil || string(text) != `"`+want+`"` {
+			t.Errorf("marshal %s: %s, %v", want, text, err)
+		}
+		var back Health
+		if err := json.Unmarshal(text, &back); err != nil || back != h {
+			t.Errorf("unmarshal %s: %s, %v", text, back, err)
+		}
+	}
+	var h Health
+	if err := h.UnmarshalText([]byte("sick")); err == nil {
+		t.Error("unmarshal sick: want an error")
+	}
+	if got := Health(0).String(); got != "health(0)" {
+		t.Errorf("String of no health: %q", got)
+	}
+}
+
+func TestStatusRange(t *testing.T) {
+	for s, want := range map[string]StatusRange{"200-299": {200, 299}, "304": {304, 304}, "599": {599, 599}} {
+		got, err := ParseStatusRange(s)
+		if err != nil || got != want {
+			t.Errorf("ParseStatusRange(%q): %v, %v; want %v", s, got, err, want)
+		}
+		if got.String() != s {
+			t.Errorf("String: %q, want %q", got, s)
+		}
+	}
+	for _, bad := range []string{"", "-", "2xx", "200-", "-299", "299-200", "100", "199-200", "500-600", "0200", "+20", "200-299-300", " 200"} {
+		if got, err := ParseStatusRange(bad); err == nil {
+			t.Errorf("ParseStatusRange(%q): %v, want an error", bad, got)
+		}
+	}
+}
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	for _, typ := range []Type{TCP, HTTP} {
+		if err := DefaultConfig(typ).Validate(); err != nil {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string // empty: valid
+	}{
+		{"no type", func(c *Config) { c.Type = 0 }, "no such check: type(0)"},
+		{"no interval", func(c *Config) { c.Interval = 0 }, "interval 0s: must be above 0"},
+		{"no timeout", func(c *Config) { c.Timeout = 0 }, "timeout 0s: must be above 0"},
+		{"timeout as long as the interval", func(c *Config) { c.Timeout = c.Interval }, ""},
+		{"timeout beyond the interval", func(c *Config) { c.Timeout = 3 * time.Second }, "timeout 3s: longer than the interval, 2s"},
+		{"no rise", func(c *Config) { c.Rise = 0 }, "rise 0: must be at least 1"},
+		{"no fall", func(c *Config) { c.Fall = 0 }, "fall 0: must be at least 1"},
+		{"method that is none", func(c *Config) { c.Method = "GET /" }, `method "GET /"`},
+		{"no method", func(c *Config) { c.Method = "" }, `method ""`},
+		{"method without a path", func(c *Config) { c.Method = "CONNECT" }, `method "CONNECT"`},
+		{"method of one's own", func(c *Config) { c.Method = "PURGE" }, ""},
+		{"path with a query", func(c *Config) { c.Path = "/h?a=b&c=%20" }, ""},
+		{"path without a slash", func(c *Config) { c.Path = "health" }, `path "health"`},
+		{"path that ends its line", func(c *Config) { c.Path = "/\r\nX: y" }, `path "/\r\nX: y"`},
+		{"path with a letter beyond ASCII", func(c *Config) { c.Path = "/ü" }, `path "/ü"`},
+		{"host with a port", func(c *Config) { c.Host = "www.example.com:8080" }, ""},
+		{"host that is an IPv6 address", func(c *Config) { c.Host = "[2001:db8::1]" }, ""},
+		{"host that ends its line", func(c *Config) { c.Host = "a\r\nX: y" }, `host "a\r\nX: y"`},
+		{"host with a path", func(c *Config) { c.Host = "a/b" }, `host "a/b"`},
+		{"no status", func(c *Config) { c.Status = nil }, "status: at least one is needed"},
+		{"interim status", func(c *Config) { c.Status = []StatusRange{{100, 200}} }, "status 100-200: not a range"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := DefaultConfig(HTTP)
+			tt.change(&c)
+			err := c.Validate()
+			if tt.want == "" && err != nil {
+				t.Errorf("%v, want it valid", err)
+			}
+			if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestValidateTellsAll(t *testing.T) {
+	err := Config{Type: HTTP, Timeout: time.Second}.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"interval", "rise", "fall", "method", "path", "status"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	target := Target{Addr: netip.MustParseAddrPort("192.0.2.1:80"), Config: DefaultConfig(TCP)}
+	if got := target.endpoint().String(); got != "192.0.2.1:80" {
+		t.Errorf("the server's own port: %s", got)
+	}
+	target.Config.Port = 8080
+	if got := target.endpoint().String(); got != "192.0.2.1:8080" {
+		t.Errorf("the check's port: %s", got)
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// An outcome is what a probe came to.
+type outcome uint8
+
+const (
+	passed    outcome = iota + 1
+	failed            // the server's failure
+	notRun            // the director had no file descriptor, memory or local port for it
+	abandoned         // cancelled before it knew
+)
+
+// A result is an outcome in words. The words hold nothing that differs from one probe to the next of the same kind (no
+// local port, no bytes of the server's), so that they repeat while the cause does.
+type result struct {
+	outcome outcome
+	reason  string
+	panic   *panicked // what the probe ended in, or nil
+}
+
+// A panicked is a panic that was contained.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func pass(reason string) result { return result{outcome: passed, reason: reason} }
+func fail(reason string) result { return result{outcome: failed, reason: reason} }
+
+// A prober talks to servers. One serves any number of probes at the same time.
+type prober struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func newProber() prober {
+	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
+	return prober{dial: d.DialContext}
+}
+
+// probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once.
+func (p prober) probe(ctx context.Context, t Target) result {
+	conn, err := p.dial(ctx, "tcp", t.endpoint().String())
+	if err != nil {
+		return explain(ctx, err, t.Config.Timeout, "connecting")
+	}
+	defer reset(conn)
+	if t.Config.Type == HTTP {
+		return exchange(ctx, conn, t)
+	}
+	return pass("connected")
+}
+
+// reset closes a connection without the courtesy of a FIN: a probe must leave no TIME_WAIT behind, on the director or,
+// by the thousand, on the server, and a body that nobody reads must stop coming.
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// explain puts into words what went wrong while doing something.
+func explain(ctx context.Context, err error, timeout time.Duration, doing string) result {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return result{outcome: abandoned}
+	case errors.As(err, &errno) && ours(errno):
+		return result{outcome: notRun, reason: errno.Error()}
+	case errno != 0:
+		return fail(errno.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fail(fmt.Sprintf("timeout after %s while %s", timeout, doing))
+	}
+	// What is left names addresses only in its outer layers.
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return fail(err.Error())
+}
+
+// ours tells the errors that speak of the director and not of the server.
+func ours(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAGAIN:
+		return true
+	}
+	return false
+}
+
+// closed tells the ways in which a peer ends a connection. Which of them shows depends on whether its FIN or its RST
+// comes first, so they must read the same.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

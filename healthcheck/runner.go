@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// DefaultMaxInFlight is how many probes run at the same time unless Options say otherwise: enough for 2,000 checks a second
+// of servers that all make their check wait for a timeout of 1 s. Each takes a file descriptor.
+const DefaultMaxInFlight = 2048
+
+// Options are what a Runner is made with; the zero value works.
+type Options struct {
+	// Log gets one line for each change of a target's health; nil: nothing is logged.
+	Log hclog.Logger
+	// Notify is told of every change of a target's health, and of the reason while it is unhealthy; in order, from one
+	// goroutine, while no probe can be started: it must not block. It may call the Runner's methods. A target that Set is
+	// just removing may still be spoken of. nil: nobody is told.
+	Notify func(Verdict)
+	// Rand spreads the probes; the runner's alone from now on. nil: a random seed.
+	Rand *rand.Rand
+	// MaxInFlight is how many probes run at the same time, at most; 0: DefaultMaxInFlight.
+	MaxInFlight int
+}
+
+// A Runner probes targets, each at its interval, and keeps what it finds. One goroutine holds the schedule; each probe
+// under way has another. Its methods may be called from any goroutine.
+type Runner struct {
+	log         hclog.Logger
+	notify      func(Verdict)
+	maxInFlight int
+	probe       func(context.Context, Target) result
+
+	results chan ended
+	wake    chan struct{} // the schedule has changed
+
+	mu      sync.Mutex
+	rand    *rand.Rand
+	entries map[string]*entry // by target ID
+	queue   queue
+	running bool
+	stats   Stats
+	lacked  string // what kept the latest probe that was not run from running
+
+	complained complaint // Run's own
+}
+
+// NewRunner makes a runner without targets. It does nothing before Run.
+func NewRunner(o Options) *Runner {
+	r := &Runner{
+		log:         o.Log,
+		notify:      o.Notify,
+		maxInFlight: o.MaxInFlight,
+		probe:       newProber().probe,
+		results:     make(chan ended),
+		wake:        make(chan struct{}, 1),
+		rand:        o.Rand,
+		entries:     make(map[string]*entry),
+	}
+	if r.log == nil {
+		r.log = hclog.NewNullLogger()
+	}
+	if r.notify == nil {
+		r.notify = func(Verdict) {}
+	}
+	if r.rand == nil {
+		r.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if r.maxInFlight <= 0 {
+		r.maxInFlight = DefaultMaxInFlight
+	}
+	return r
+}
+
+// Status tells what is known of each target, by ID.
+func (r *Runner) Status() map[string]TargetStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[string]TargetStatus, len(r.entries))
+	for id, e := range r.entries {
+		all[id] = e.status
+	}
+	return all
+}
+
+// Stats tells what the runner has done so far.
+func (r *Runner) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"container/heap"
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// firstWithin is how soon after its start, or the start of the runner, a target is probed at the latest, if its interval
+// is not shorter still.
+const firstWithin = time.Second
+
+// An entry is a target in the schedule. The runner's lock guards it, all but the target, which does not change: a target
+// with another configuration is another entry.
+type entry struct {
+	target Target
+	status TargetStatus
+	told   string // the reason in the last verdict
+
+	due     time.Time          // of the next probe, while in the queue
+	scatter bool               // the next pause is a random part of the interval
+	index   int                // in the queue, or idle
+	cancel  context.CancelFunc // of the probe under way, or nil
+}
+
+// idle is the index of an entry that is not in the queue: a probe is under way, or none can be.
+const idle = -1
+
+// first is when a target is due that has not been probed in this run. The pause after that first probe is a random part
+// of the interval: the first probes come close together, the later ones are to be spread.
+func (e *entry) first(now time.Time, r *rand.Rand) {
+	e.due = now.Add(upTo(r, min(e.target.Config.Interval, firstWithin)))
+	e.scatter = true
+}
+
+// next is when a target is due again whose probe began at started and has ended now. A pause is the interval less up to
+// 5 %: targets that fell into step drift apart, and no pause is longer than what was configured.
+func (e *entry) next(started, now time.Time, r *rand.Rand) {
+	interval := e.target.Config.Interval
+	pause := interval - upTo(r, interval/20)
+	if e.scatter {
+		pause = upTo(r, interval)
+		e.scatter = false
+	}
+	e.due = started.Add(pause)
+	if e.due.Before(now) {
+		e.due = now // the probe took all of the pause; that is not late
+	}
+}
+
+// upTo is a random duration from 0 to just below d.
+func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(max(int64(d), 1))) }
+
+// A queue is a heap of entries, the one that is due first on top.
+type queue []*entry
+
+var _ heap.Interface = (*queue)(nil)
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push adds an *entry.
+func (q *queue) Push(x any) {
+	e := x.(*entry)
+	e.index = len(*q)
+	*q = append(*q, e)
+}
+
+// Pop removes the last entry.
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	e.index = idle
+	return e
+}
