@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package garp
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+func addrs(list ...string) []netip.Addr {
+	var as []netip.Addr
+	for _, s := range list {
+		as = append(as, netip.MustParseAddr(s))
+	}
+	return as
+}
+
+// drive lets time pass up to until and returns the frames that left as "moment address form".
+func drive(s *schedule, from, until time.Duration) []string {
+	sent := []string{}
+	now := from
+	for {
+		for n, ok := s.next(epoch.Add(now)); ok; n, ok = s.next(epoch.Add(now)) {
+			sent = append(sent, fmt.Sprintf("%v %v %v", now, n.addr, n.form))
+		}
+		due, ok := s.deadline()
+		if !ok || due.After(epoch.Add(until)) {
+			return sent
+		}
+		now = due.Sub(epoch)
+	}
+}
+
+func TestScheduleMoments(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name   string
+		config Config
+		addrs  []string
+		until  time.Duration
+		want   []string
+	}{
+		{"both forms at once, then the repeats, then the refreshes",
+			Config{Repeat: []time.Duration{0, 100 * ms}, Refresh: time.Second}, []string{"192.0.2.1"}, 2500 * ms,
+			[]string{"0s 192.0.2.1 ARP request", "0s 192.0.2.1 ARP reply",
+				"100ms 192.0.2.1 ARP request", "100ms 192.0.2.1 ARP reply",
+				"1.1s 192.0.2.1 ARP request", "1.1s 192.0.2.1 ARP reply",
+				"2.1s 192.0.2.1 ARP request", "2.1s 192.0.2.1 ARP reply"}},
+		{"one form for IPv6", Config{Repeat: []time.Duration{0}}, []string{"2001:db8::1"}, time.Hour,
+			[]string{"0s 2001:db8::1 neighbour advertisement"}},
+		{"first announcement later", Config{Repeat: []time.Duration{10 * ms}}, []string{"2001:db8::1"}, time.Hour,
+			[]string{"10ms 2001:db8::1 neighbour advertisement"}},
+		{"refresh only", Config{Refresh: time.Second}, []string{"2001:db8::1"}, 2 * time.Second,
+			[]string{"1s 2001:db8::1 neighbour advertisement", "2s 2001:db8::1 neighbour advertisement"}},
+		{"never", Config{}, []string{"192.0.2.1"}, time.Hour, []string{}},
+		{"an address in IPv6 clothes, or with a zone", Config{Repeat: []time.Duration{0}},
+			[]string{"::ffff:192.0.2.1", "fe80::1%eth0"}, time.Hour,
+			[]string{"0s 192.0.2.1 ARP request", "0s 192.0.2.1 ARP reply", "0s fe80::1 neighbour advertisement"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSchedule()
+			s.announce(epoch, tt.config, addrs(tt.addrs...))
+			if got := drive(s, 0, tt.until); !slices.Equal(got, tt.want) {
+				t.Errorf("sent\n%q, want\n%q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDefaultConfig(t *testing.T) {
+	s := newSchedule()
+	s.announce(epoch, DefaultConfig(), addrs("2001:db8::1"))
+	const form = " 2001:db8::1 neighbour advertisement"
+	want := []string{"0s" + form, "1.1s" + form, "2.2s" + form, "4.4s" + form, "1m4.4s" + form}
+	if got := drive(s, 0, 2*time.Minute); !slices.Equal(got, want) {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+// order returns the addresses of the next frames at one moment.
+func order(s *schedule, now time.Duration, n int) []string {
+	var list []string
+	for range n {
+		if n, ok := s.next(epoch.Add(now)); ok {
+			list = append(list, n.addr.String())
+		}
+	}
+	return list
+}
+
+func TestScheduleOrder(t *testing.T) {
+	twice := Config{Repeat: []time.Duration{0, time.Second}}
+	tests := []struct {
+		name string
+		do   func(s *schedule)
+		at   time.Duration
+		want []string
+	}{
+		{"in the order of the call", func(s *schedule) {
+			s.announce(epoch, twice, addrs("2001:db8::3", "2001:db8::1", "2001:db8::2"))
+		}, 0, []string{"2001:db8::3", "2001:db8::1", "2001:db8::2"}},
+		{"request and reply of an address together", func(s *schedule) {
+			s.announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
+		}, 0, []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2"}},
+		{"a small router does not wait for a large one", func(s *schedule) {
+			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2", "2001:db8::3"))
+			s.next(epoch)
+			s.announce(epoch, twice, addrs("2001:db8::4"))
+		}, 0, []string{"2001:db8::4", "2001:db8::2", "2001:db8::3"}},
+		{"first announcements before repeats that are overdue", func(s *schedule) {
+			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2"))
+			drive(s, 0, 0)
+			s.announce(epoch.Add(2*time.Second), twice, addrs("2001:db8::3", "2001:db8::4"))
+		}, 2 * time.Second, []string{"2001:db8::3", "2001:db8::4", "2001:db8::1", "2001:db8::2"}},
+		{"withdrawn between its two frames", func(s *schedule) {
+			s.announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
+			s.next(epoch)
+			s.withdraw(addrs("192.0.2.1", "192.0.2.9"))
+		}, time.Hour, []string{"192.0.2.2", "192.0.2.2"}},
+		{"announced twice, sent once", func(s *schedule) {
+			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::1"))
+			s.announce(epoch, twice, addrs("2001:db8::1"))
+		}, 0, []string{"2001:db8::1"}},
+		{"the zero address is ignored", func(s *schedule) {
+			s.announce(epoch, twice, []netip.Addr{{}, netip.MustParseAddr("2001:db8::1")})
+		}, 0, []string{"2001:db8::1"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSchedule()
+			tt.do(s)
+			if got := order(s, tt.at, 10); !slices.Equal(got, tt.want) {
+				t.Errorf("sent %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestScheduleMakesNotUpForWhatWasMissed(t *testing.T) {
+	s := newSchedule()
+	c := Config{Repeat: []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second}, Refresh: 10 * time.Second}
+	s.announce(epoch, c, addrs("2001:db8::1"))
+	const form = " 2001:db8::1 neighbour advertisement"
+	want := []string{"2.5s" + form, "4s" + form, "14s" + form}
+	if got := drive(s, 2500*time.Millisecond, 20*time.Second); !slices.Equal(got, want) {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+func TestScheduleBeginsAnew(t *testing.T) {
+	c := Config{Repeat: []time.Duration{0, time.Second}}
+	const form = " 2001:db8::1 neighbour advertisement"
+	want := []string{"10s" + form, "11s" + form}
+	for name, do := range map[string]func(*schedule){
+		"announced again": func(s *schedule) { s.announce(epoch.Add(10*time.Second), c, addrs("2001:db8::1")) },
+		"restarted":       func(s *schedule) { s.restart(epoch.Add(10 * time.Second)) },
+	} {
+		for _, lived := range []time.Duration{0, 5 * time.Second} {
+			s := newSchedule()
+			s.announce(epoch, c, addrs("2001:db8::1"))
+			drive(s, 0, lived)
+			do(s)
+			if got := drive(s, 10*time.Second, time.Hour); !slices.Equal(got, want) {
+				t.Errorf("%s after %v: sent %q, want %q", name, lived, got, want)
+			}
+		}
+	}
+}
+
+func TestScheduleForgetsTheWithdrawn(t *testing.T) {
+	s := newSchedule()
+	list := addrs("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.2")
+	s.announce(epoch, DefaultConfig(), list)
+	s.next(epoch)
+	s.withdraw(list)
+	s.restart(epoch)
+	if _, ok := s.deadline(); ok || len(s.entries) > 0 {
+		t.Errorf("%d addresses are still scheduled", len(s.entries))
+	}
+}
