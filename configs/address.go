@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// familyOf is the family of an address.
+func familyOf(a netip.Addr) lvs.Family {
+	if a.Is4() {
+		return lvs.IPv4
+	}
+	return lvs.IPv6
+}
+
+// serviceFamily is the family of a service's clients.
+func serviceFamily(id lvs.ServiceID) lvs.Family {
+	if id.FWMark != 0 {
+		return id.Family
+	}
+	return familyOf(id.Addr)
+}
+
+// showServer leaves out the port that a server does not have.
+func showServer(id lvs.ServerID) string {
+	if id.Port == 0 {
+		return id.Addr.String()
+	}
+	return id.String()
+}
+
+// unicast refuses what no host can have as its address, and the notations that not every part of the system reads alike.
+func unicast(a netip.Addr) *refusal {
+	switch {
+	case a.Zone() != "":
+		return refuse("", "%s has a zone, which cannot be balanced", a)
+	case a.Is4In6():
+		return refuse("write "+a.Unmap().String(), "%s is an IPv4 address in IPv6 notation", a)
+	case a.IsUnspecified():
+		return refuse("", "%s is not an address of a host", a)
+	case a.IsMulticast():
+		return refuse("", "%s is a multicast address", a)
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return refuse("", "%s is the broadcast address", a)
+	}
+	return nil
+}
+
+// hostAddress is the address of a machine.
+func hostAddress() kind[netip.Addr] {
+	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			hint := ""
+			if _, err := netip.ParseAddrPort(s); err == nil {
+				hint = "the port has a key of its own, port"
+			}
+			return netip.Addr{}, refuse(hint, "%q is not an address", abbreviate(s))
+		}
+		if no := unicast(a); no != nil {
+			return netip.Addr{}, no
+		}
+		return a, nil
+	}, netip.Addr.String)
+}
+
+// endpoint is the address and port of a service.
+func endpoint() kind[lvs.ServiceID] {
+	const want = `"192.0.2.100:80", "[2001:db8::100]:80" or { fwmark = 1 }`
+	return text("string", want, func(s string) (id lvs.ServiceID, _ *refusal) {
+		ap, err := netip.ParseAddrPort(s)
+		if err != nil {
+			hint := "write " + want
+			if a, err := netip.ParseAddr(s); err == nil {
+				hint = "its port is missing: write " + netip.AddrPortFrom(a, 80).String()
+			}
+			return id, refuse(hint, "%q is not an address with a port", abbreviate(s))
+		}
+		if no := unicast(ap.Addr()); no != nil {
+			return id, no
+		}
+		if ap.Port() == 0 {
+			return id, refuse("", "port 0 is out of range: want 1 to 65535")
+		}
+		return lvs.ServiceID{Addr: ap.Addr(), Port: ap.Port()}, nil
+	}, func(id lvs.ServiceID) string { return netip.AddrPortFrom(id.Addr, id.Port).String() })
+}
+
+// virtualAddress is a VIP with its prefix length.
+func virtualAddress() kind[netip.Prefix] {
+	return text("string", `IPv4 addresses, each with or without its prefix length ("192.0.2.100/24")`,
+		func(s string) (netip.Prefix, *refusal) {
+			p, no := parsePrefix(s)
+			if no == nil {
+				no = holdable(p)
+			}
+			if no != nil {
+				return netip.Prefix{}, no
+			}
+			return p, nil
+		}, netip.Prefix.String)
+}
+
+func parsePrefix(s string) (netip.Prefix, *refusal) {
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, refuse(`write "192.0.2.100/24" or "192.0.2.100"`, "%q is not an address", abbreviate(s))
+		}
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, refuse(`write "192.0.2.100/24"`, "%q is not an address with a prefix length", abbreviate(s))
+	}
+	return p, nil
+}
+
+// holdable refuses what an interface cannot hold as a virtual address.
+func holdable(p netip.Prefix) *refusal {
+	a := p.Addr()
+	switch no := unicast(a); {
+	case no != nil:
+		return no
+	case a.IsLoopback():
+		return refuse("", "%s is a loopback address", a)
+	case !a.Is4():
+		return refuse("", "%s is an IPv6 address: virtual addresses are IPv4 only", a)
+	case p.Bits() == 0:
+		return refuse("", "prefix length 0 would make every address a neighbour")
+	case p.Bits() >= 31: // RFC 3021: two addresses, both of them hosts
+		return nil
+	case a == p.Masked().Addr():
+		return refuse("", "%s is the address of the network %s itself", a, p)
+	case a == broadcast(p):
+		return refuse("", "%s is the broadcast address of %s", a, p.Masked())
+	}
+	return nil
+}
+
+// broadcast returns the last address of an IPv4 prefix.
+func broadcast(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(a)
+}

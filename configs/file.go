@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// fileTable is the schema: the file as a whole.
+func fileTable() kind[Config] {
+	return tableOf(checkFile,
+		derived("name", identifier(), "The director's name in logs and status; the host name unless given.",
+			func(c *Config, v string) { c.Name = v }),
+		section("log", logTable(), "What is logged, and how.",
+			func(c *Config, v Log) { c.Log = v }),
+		section("control", controlTable(), "Where the daemon takes commands.",
+			func(c *Config, v Control) { c.Control = v }),
+		section("state", stateTable(), "What the daemon remembers across restarts.",
+			func(c *Config, v State) { c.State = v }),
+		section("metrics", metricsTable(), "Metrics for Prometheus.",
+			func(c *Config, v Metrics) { c.Metrics = v }),
+		derived("vrrp", list(routerTable(), 0, unlimited), "A virtual router: addresses that the pair shares, held by the elected master.",
+			func(c *Config, v []Router) { c.Routers = v }),
+		section("lvs", lvsTable(), "The IPVS table as a whole.",
+			func(c *Config, v LVS) { c.LVS = v }),
+		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
+			func(c *Config, v []Service) { c.Services = v }),
+	)
+}
+
+func logTable() kind[Log] {
+	return tableOf(nil,
+		optional("level", oneOf("trace", "debug", "info", "warn", "error"), "info",
+			"The least important lines that are still logged.",
+			func(l *Log, v string) { l.Level = v }),
+		optional("format", oneOf(LogText, LogJSON), LogText, "How a line is written.",
+			func(l *Log, v string) { l.Format = v }),
+	)
+}
+
+func controlTable() kind[Control] {
+	return tableOf(nil,
+		optional("socket", plain("an absolute path of at most 107 bytes", validSocket), DefaultSocket,
+			"The unix socket on which the daemon answers `tandem status` and its like.",
+			func(c *Control, v string) { c.Socket = v }),
+	)
+}
+
+func stateTable() kind[State] {
+	return tableOf(nil,
+		optional("dir", plain("an absolute path", absolutePath), "/var/lib/tandem",
+			"The directory that tells, after a restart, which IPVS services are ours; made if it is missing.",
+			func(s *State, v string) { s.Dir = v }),
+	)
+}
+
+func metricsTable() kind[Metrics] {
+	return tableOf(nil,
+		optional("listen", plain("host:port, or :port for all addresses", validListen), "",
+			"Where Prometheus finds the metrics, over HTTP at /metrics; empty is off.",
+			func(m *Metrics, v string) { m.Listen = v }),
+	)
+}
+
+func lvsTable() kind[LVS] {
+	return tableOf(nil,
+		optional("on_stop", enum(OnStopKeep, OnStopRemove), OnStopKeep,
+			"What becomes of our services in the kernel when the daemon is stopped on purpose.",
+			func(l *LVS, v OnStop) { l.OnStop = v }),
+	)
+}
+
+// checkFile works out what several parts of the file say together.
+func checkFile(at place, c *Config) {
+	if !at.given("name") {
+		name, err := os.Hostname()
+		if err != nil {
+			at.key("name").mistake("", "is missing, and the host name cannot be read: %s", err)
+		}
+		c.Name = name
+	}
+	checkRouters(at.key("vrrp"), c.Routers)
+	checkServices(at.key("service"), c.Services)
+	if len(c.Routers) == 0 && len(c.Services) == 0 && at.sound("vrrp", "service") {
+		at.warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
+	}
+	warnStrangers(at.key("service"), c)
+}
+
+// warnStrangers warns of services on addresses that no virtual router carries, although some carries the family.
+func warnStrangers(services place, c *Config) {
+	vips, families := make(map[netip.Addr]bool), make(map[int]bool)
+	for _, r := range c.Routers {
+		for _, vip := range r.VIPs {
+			vips[vip.Addr()] = true
+			families[vip.Addr().BitLen()] = true
+		}
+	}
+	for i, s := range c.Services {
+		if addr := s.LVS.Addr; addr.IsValid() && families[addr.BitLen()] && !vips[addr] {
+			services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", addr)
+		}
+	}
+}
+
+// A seen remembers where a value was first given, and refuses it anywhere else.
+type seen[T comparable] map[T]place
+
+// first tells whether v is new, and remembers that it is used at at. If it is not, it returns the place of the first use.
+func (s seen[T]) first(v T, at place) (earlier place, ok bool) {
+	if earlier, used := s[v]; used {
+		return earlier, false
+	}
+	s[v] = at
+	return at, true
+}
+
+// checkName refuses a name that is used before. A name that was worked out from other keys is worth comparing only if
+// those are unique themselves.
+func checkName(names seen[string], name string, unique bool, at place) {
+	if !at.sound("name") || !unique && !at.given("name") {
+		return
+	}
+	if earlier, ok := names.first(name, at); !ok {
+		at.key("name").mistake("names must differ", "%q is already the name of %s", name, earlier.describe())
+	}
+}
+
+// identifier is a name that people type on command lines.
+func identifier() kind[string] {
+	const most = 64
+	return plain("1 to 64 characters, without white space, slashes and control characters", func(s string) *refusal {
+		odd := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
+		switch i := strings.IndexFunc(s, odd); {
+		case s == "":
+			return refuse("", "is empty")
+		case len([]rune(s)) > most:
+			return refuse("", "is longer than %d characters", most)
+		case i >= 0:
+			return refuse("use letters, digits and any of . - _ :", "%q has the character %q", s, []rune(s[i:])[0])
+		}
+		return nil
+	})
+}
+
+func absolutePath(s string) *refusal {
+	switch {
+	case !filepath.IsAbs(s):
+		return refuse("", "%q is not an absolute path", abbreviate(s))
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return refuse("", "%q has a control character", abbreviate(s))
+	}
+	return nil
+}
+
+func validSocket(s string) *refusal {
+	const most = 107 // unix(7): sun_path has 108 bytes, one of them the final NUL
+	if len(s) > most {
+		return refuse("", "is a path of %d bytes: the kernel takes %d for a socket", len(s), most)
+	}
+	return absolutePath(s)
+}
+
+func validListen(s string) *refusal {
+	if s == "" {
+		return nil
+	}
+	const hint = `write "127.0.0.1:9105", "[::1]:9105" or ":9105"`
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return refuse(hint, "%q is not host:port", abbreviate(s))
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return refuse(hint, "%q is not a port: want 1 to 65535", abbreviate(port))
+	}
+	if host == "" || validHostName(host) {
+		return nil
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return refuse(hint, "%q is neither an address nor a host name", abbreviate(host))
+	}
+	return nil
+}
+
+// validHostName follows RFC 1123, section 2.1, and takes the underscore that many names have in practice.
+func validHostName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notBare) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"slices"
+	"strings"
+)
+
+// nearest returns the candidate that word was probably meant to be, or "".
+func nearest(word string, candidates []string) string {
+	word = strings.ToLower(word)
+	best, least := "", 1+min(len(word)/3+1, 3)
+	for _, c := range candidates {
+		if len(word)-len(c) >= least {
+			continue // not worth the computing, however long the word
+		}
+		switch d := distance(word, strings.ToLower(c)); {
+		case d < least:
+			best, least = c, d
+		case best == "" && len(word) >= 3 && strings.HasPrefix(c, word):
+			best = c // an abbreviation; anything nearer still wins
+		}
+	}
+	return best
+}
+
+// distance counts the insertions, deletions, replacements and swaps of neighbours that make a into b.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			replace := last[j-1]
+			if a[i-1] != b[j-1] {
+				replace++
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, replace)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
+
+// didYouMean is the hint for a word that is none of the choices.
+func didYouMean(word string, choices []string) string {
+	if c := nearest(word, choices); c != "" {
+		return "did you mean `" + c + "`?"
+	}
+	return "want " + alternatives(choices)
+}
+
+// unknownKey is the hint for a key that the table at schema path table does not have: the table that it belongs
+// to, because in TOML a key belongs to the header above it and is easily put one table too low, or the nearest key here.
+func unknownKey(name, table string, keys []KeyInfo) string {
+	var here, homes []string
+	for _, k := range keys {
+		parent, key := k.split()
+		switch {
+		case parent == table:
+			here = append(here, key)
+		case key == name:
+			homes = append(homes, header(parent, keys))
+		}
+	}
+	if len(homes) > 0 {
+		return "it belongs in " + alternatives(homes)
+	}
+	if c := nearest(name, here); c != "" {
+		return "did you mean `" + c + "`?"
+	}
+	return "known here are " + strings.Join(here, ", ")
+}
+
+// header writes a table of the schema as it is opened in a file.
+func header(table string, keys []KeyInfo) string {
+	i := slices.IndexFunc(keys, func(k KeyInfo) bool { return k.Path == table })
+	switch {
+	case i < 0:
+		return "the top of the file"
+	case keys[i].Type == arrayOfTables:
+		return "[[" + table + "]]"
+	}
+	return "[" + table + "]"
+}
+
+// alternatives joins words as prose does: a, b or c.
+func alternatives(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
