@@ -13,6 +13,8 @@ import (
 	"time"
 )
 
+const hungUpEarly = "connection closed before a response"
+
 // exchange sends the request of an HTTP check and judges the status of the response. The body is not read, so a
 // server is asked with HEAD where even making it is too much.
 func exchange(ctx context.Context, conn net.Conn, t Target) result {
@@ -34,7 +36,7 @@ func exchange(ctx context.Context, conn net.Conn, t Target) result {
 		case done:
 			return judge(h.status, t.Config.Status)
 		case err != nil && closed(err):
-			return fail("connection closed " + h.moment("before a response", "in the middle of the response header"))
+			return fail(h.moment(hungUpEarly, "connection closed in the middle of the response header"))
 		case err != nil:
 			return explain(ctx, err, t.Config.Timeout, h.moment("waiting for the response", "reading the response header"))
 		}

@@ -53,7 +53,15 @@ func newProber() prober {
 // probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once.
 func (p prober) probe(ctx context.Context, t Target) result {
 	conn, err := p.dial(ctx, "tcp", t.endpoint().String())
-	if err != nil {
+	switch {
+	case closed(err):
+		// Connected, but the server hung up before Dial returned. Had it been slower, connecting would have gone well: the
+		// result must not depend on that.
+		if t.Config.Type == HTTP {
+			return fail(hungUpEarly)
+		}
+		return pass("connected")
+	case err != nil:
 		return explain(ctx, err, t.Config.Timeout, "connecting")
 	}
 	defer reset(conn)

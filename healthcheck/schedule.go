@@ -52,7 +52,9 @@ func (e *entry) next(started, now time.Time, r *rand.Rand) {
 }
 
 // upTo is a random duration from 0 to just below d.
-func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(max(int64(d), 1))) }
+func upTo(r *rand.Rand, d time.Duration) time.Duration {
+	return time.Duration(r.Int64N(max(int64(d), 1)))
+}
 
 // A queue is a heap of entries, the one that is due first on top.
 type queue []*entry

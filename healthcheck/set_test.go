@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// settled is a running bench with target a found healthy, 30 s after start.
+func settled(t *testing.T, s *starts) *bench {
+	b := newBench(Options{}, s.note(scripted("+")))
+	b.Set([]Target{target("a")})
+	b.run(t)
+	time.Sleep(30 * time.Second)
+	return b
+}
+
+func TestSetKeepsWhatIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStarts()
+		b := settled(t, s)
+		before := b.Status()["a"]
+		for range 100 { // far more often than the interval
+			b.Set([]Target{target("a"), target("b")})
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.stop()
+		after := b.Status()["a"]
+		if after.Checks < before.Checks+4 || after.Checks > before.Checks+6 || !after.Since.Equal(before.Since) {
+			t.Errorf("before %+v, after 10 s %+v", before, after)
+		}
+		of := s.of["a"]
+		for i := 2; i < len(of); i++ {
+			if gap := of[i].Sub(of[i-1]); gap < 1900*time.Millisecond || gap > 2*time.Second {
+				t.Errorf("probe %d comes %s after the one before", i, gap)
+			}
+		}
+		if got := b.Status()["b"]; got.Health != Healthy {
+			t.Errorf("the new target: %+v", got)
+		}
+	})
+}
+
+func TestSetTakesEffectAtOnce(t *testing.T) {
+	changed := func(f func(*Target)) []Target {
+		a := target("a")
+		f(&a)
+		return []Target{a}
+	}
+	tests := []struct {
+		name    string
+		targets []Target
+		health  Health // 0: gone
+		checks  bool   // the counts are kept
+	}{
+		{"another interval", changed(func(a *Target) { a.Config.Interval = time.Minute }), Healthy, true},
+		{"another type", changed(func(a *Target) { a.Config = DefaultConfig(HTTP) }), Healthy, true},
+		{"another port of the check", changed(func(a *Target) { a.Config.Port = 81 }), Healthy, true},
+		{"another address", changed(func(a *Target) { a.Addr = netip.MustParseAddrPort("192.0.2.2:80") }), Unknown, false},
+		{"another port of the server", changed(func(a *Target) { a.Addr = netip.MustParseAddrPort("192.0.2.1:81") }), Unknown, false},
+		{"removed", nil, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := settled(t, newStarts())
+				before := b.Status()["a"]
+				b.Set(tt.targets)
+				after, present := b.Status()["a"]
+				if !present {
+					after.Health = 0
+				}
+				if after.Health != tt.health || (after.Checks == before.Checks) != tt.checks {
+					t.Errorf("before %+v, after %+v", before, after)
+				}
+				time.Sleep(time.Second) // a changed check is run soon
+				synctest.Wait()
+				if got := b.Status()["a"]; present && got.Checks == after.Checks {
+					t.Errorf("no check in the second after the change: %+v", got)
+				}
+				probes := b.Stats().Probes
+				time.Sleep(time.Hour)
+				if b.Stats().Probes == probes == present {
+					t.Errorf("probes went from %d to %d", probes, b.Stats().Probes)
+				}
+				b.stop()
+			})
+		})
+	}
+}
+
+// What one check found in a row is no part of another's rise and fall.
+func TestSetStartsTheCountAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{}, scripted("+rrr"))
+		b.Set([]Target{target("a")})
+		b.run(t)
+		for b.Status()["a"].Failures < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		other := target("a")
+		other.Config.Timeout /= 2
+		b.Set([]Target{other})
+		for b.Status()["a"].Failures < 4 {
+			time.Sleep(time.Millisecond)
+		}
+		if got := b.Status()["a"].Health; got != Healthy {
+			t.Errorf("%s after two failures of one check and two of another, fall 3", got)
+		}
+	})
+}
+
+func TestSetCancelsProbesUnderWay(t *testing.T) {
+	other := target("a")
+	other.Config.Rise = 5
+	for name, targets := range map[string][]Target{"removed": nil, "changed": {other}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(Options{}, scripted("t+"))
+				first := target("a")
+				first.Config.Fall = 1
+				b.Set([]Target{first})
+				b.run(t)
+				for b.Stats().InFlight == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				b.Set(targets)
+				synctest.Wait()
+				if got := b.Stats(); got.InFlight != 0 || got.Failed != 0 {
+					t.Errorf("stats %+v", got)
+				}
+				time.Sleep(time.Second)
+				b.stop()
+				for _, v := range b.verdicts {
+					if v.Health != Healthy {
+						t.Errorf("verdict %+v of a probe that was cancelled", v)
+					}
+				}
+				if len(b.verdicts) != len(targets) {
+					t.Errorf("verdicts %v", b.verdicts)
+				}
+			})
+		})
+	}
+}
+
+func TestTargetThatCannotBeChecked(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Target)
+		want   string
+	}{
+		{"no interval", func(a *Target) { a.Config.Interval, a.Config.Timeout = 0, -1 },
+			"cannot be checked: interval 0s: must be above 0; timeout -1ns: must be above 0"},
+		{"no port", func(a *Target) { a.Addr = netip.MustParseAddrPort("192.0.2.1:0") }, "cannot be checked: no port to check"},
+		{"no address", func(a *Target) { a.Addr = netip.AddrPortFrom(netip.Addr{}, 80) }, "cannot be checked: no address to check"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := settled(t, newStarts())
+				bad := target("a")
+				tt.change(&bad)
+				probes := b.Stats().Probes
+				for range 3 {
+					b.Set([]Target{bad})
+					time.Sleep(time.Minute)
+				}
+				b.stop()
+				if got := b.Status()["a"]; got.Health != Unknown || got.Reason != tt.want {
+					t.Errorf("status %+v, want %q", got, tt.want)
+				}
+				if got := b.Stats(); got.Probes != probes || got.InFlight != 0 {
+					t.Errorf("stats %+v, had %d probes", got, probes)
+				}
+				if n := strings.Count(b.log.String(), "target cannot be checked"); n != 1 {
+					t.Errorf("logged %d times, want once:\n%s", n, b.log.String())
+				}
+				b.run(t) // nor is it when Run begins anew
+				time.Sleep(time.Minute)
+				b.stop()
+				if got := b.Stats().Probes; got != probes {
+					t.Errorf("%d probes, had %d", got, probes)
+				}
+			})
+		})
+	}
+}
+
+func TestLaterOfTwoWithOneID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStarts()
+		b := newBench(Options{}, s.note(func(_ context.Context, target Target) result { return pass(target.Addr.String()) }))
+		b.run(t)
+		synctest.Wait()
+		second := target("a")
+		second.Addr = netip.MustParseAddrPort("192.0.2.2:80")
+		b.Set([]Target{target("a"), second})
+		time.Sleep(20*time.Second + time.Millisecond)
+		b.stop()
+		if got := b.Status()["a"]; got.Reason != "192.0.2.2:80" || got.Checks != uint64(len(s.of["a"])) {
+			t.Errorf("status %+v after %d probes", got, len(s.of["a"]))
+		}
+	})
+}
+
+// Many callers, many changes: at the end the last Set counts. Mostly for the race detector.
+func TestConcurrentSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{}, func(ctx context.Context, _ Target) result {
+			time.Sleep(10 * time.Millisecond)
+			return pass("connected")
+		})
+		b.run(t)
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				for i := range 100 {
+					var targets []Target
+					for n := range i % 20 {
+						targets = append(targets, target(fmt.Sprint(w, n)))
+					}
+					b.Set(targets)
+					_, _ = b.Status(), b.Stats()
+					time.Sleep(time.Duration(w+1) * 17 * time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		b.Set([]Target{target("x"), target("y")})
+		time.Sleep(10 * time.Second)
+		b.stop()
+		if got := b.Status(); len(got) != 2 || got["x"].Health != Healthy || got["y"].Health != Healthy {
+			t.Errorf("status %+v", got)
+		}
+	})
+}
