@@ -169,6 +169,9 @@ func (a *Announcer) step(w *wire, troubled bool) (time.Duration, error) {
 		a.log.Debug("announcement lost", "address", n.addr, "form", n.form, "error", err)
 	default:
 		w.hangUp()
+		if reason := w.ready(now); reason != nil {
+			err = reason // the interface's own trouble says more than the socket's
+		}
 		return 0, err
 	}
 	return n.spacing, nil
