@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ownershipVersion is the version of the file's format.
+const ownershipVersion = 1
+
+// ErrDamaged is in the warning that OpenOwnership returns beside an empty Ownership.
+var ErrDamaged = errors.New("damaged ownership file")
+
+// An Ownership is the set of services that are ours, remembered in a file across restarts, so that a service that left
+// the configuration while the daemon was down is still known to be ours to delete. Its methods may be called from any
+// goroutine.
+type Ownership struct {
+	path string
+
+	mu    sync.Mutex
+	set   map[ServiceID]bool
+	dirty bool // the file does not say what set says
+}
+
+type ownershipFile struct {
+	Version  int      `json:"version"`
+	Services []string `json:"services"`
+}
+
+// OpenOwnership reads the file; a missing one is an empty set. A file that cannot be understood is renamed to
+// PATH.damaged-TIME, and the error, which wraps ErrDamaged, comes with an empty set and is only a warning: the wanted
+// services become ours again, and others are left alone. With any other error the Ownership is nil.
+func OpenOwnership(path string) (*Ownership, error) {
+	o := &Ownership{path: path, set: make(map[ServiceID]bool)}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read ownership file: %w", err)
+	}
+	set, err := parseOwnership(data)
+	if err == nil {
+		o.set = set
+		return o, nil
+	}
+	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
+	err = fmt.Errorf("%w %s, set aside as %s: %w", ErrDamaged, path, aside, err)
+	if e := os.Rename(path, aside); e != nil {
+		err = errors.Join(err, fmt.Errorf("set ownership file aside: %w", e))
+	}
+	return o, err
+}
+
+func parseOwnership(data []byte) (map[ServiceID]bool, error) {
+	var f ownershipFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, err
+	}
+	if f.Version != ownershipVersion {
+		return nil, fmt.Errorf("version %d, want %d", f.Version, ownershipVersion)
+	}
+	set := make(map[ServiceID]bool, len(f.Services))
+	for _, s := range f.Services {
+		id, err := ParseServiceID(s)
+		if err != nil {
+			return nil, err
+		}
+		set[id] = true
+	}
+	return set, nil
+}
+
+// Set returns a copy of the set.
+func (o *Ownership) Set() map[ServiceID]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.set)
+}
+
+// Add makes services ours. After an error they are ours until the process ends, and the next Add or Remove tries
+// again to write the file. Without a difference nothing is written.
+func (o *Ownership) Add(ids ...ServiceID) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		if id = id.canonical(); !o.set[id] {
+			o.set[id], o.dirty = true, true
+		}
+	}
+	return o.store()
+}
+
+// Remove makes services no longer ours, with the same errors as Add.
+func (o *Ownership) Remove(ids ...ServiceID) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		if id = id.canonical(); o.set[id] {
+			delete(o.set, id)
+			o.dirty = true
+		}
+	}
+	return o.store()
+}
+
+// store writes the file if it is behind the set: a reader, and a machine that loses power, finds the old content or
+// the new.
+func (o *Ownership) store() error {
+	if !o.dirty {
+		return nil
+	}
+	f := ownershipFile{Version: ownershipVersion, Services: make([]string, 0, len(o.set))}
+	for _, id := range slices.SortedFunc(maps.Keys(o.set), ServiceID.Compare) {
+		f.Services = append(f.Services, id.String())
+	}
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write ownership file: %w", err)
+	}
+	if err := replaceFile(o.path, append(data, '\n')); err != nil {
+		return fmt.Errorf("write ownership file: %w", err)
+	}
+	o.dirty = false
+	return nil
+}
+
+// replaceFile writes a new file beside the old one and renames it, both flushed to the disk.
+func replaceFile(path string, data []byte) (err error) {
+	temp := path + ".tmp"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

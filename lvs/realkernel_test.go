@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build ipvs
+
+// The tests of this file need root and a kernel with IPVS, and fail without. They work in namespaces of their own.
+
+package lvs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/moby/ipvs"
+	"github.com/tandem-lvs/tandem/integration/nstest"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// inNamespace runs f in a namespace that has addresses of both families, with a Kernel that is its own.
+func inNamespace(t *testing.T, f func(k *Kernel)) {
+	t.Helper()
+	nstest.New(t).Do(func() {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, s := range []string{"192.0.2.1/24", "192.0.2.11/24", "192.0.2.100/32", "2001:db8::1/64"} {
+			addr, err := netlink.ParseAddr(s)
+			if err == nil {
+				addr.Flags = unix.IFA_F_NODAD
+				err = netlink.AddrAdd(lo, addr)
+			}
+			if err != nil {
+				t.Errorf("add %s to lo: %v", s, err)
+				return
+			}
+		}
+		k := NewKernel(hclog.NewNullLogger())
+		f(k)
+		if err := k.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+// fullTable has every method, protocol and family.
+func fullTable() []Entry {
+	table := []Entry{
+		entry("fwmark 7 (ipv4)", "rr", server("192.0.2.11:0", DR, 1), server("192.0.2.12:0", NAT, 2)),
+		entry("fwmark 7 (ipv6)", "wlc", server("[2001:db8::11]:0", DR, 65535)),
+	}
+	for _, protocol := range []Protocol{TCP, UDP} {
+		for i, m := range []Method{DR, NAT, Tunnel} {
+			table = append(table,
+				entry(fmt.Sprintf("%s 192.0.2.100:%d", protocol, 80+i), "wrr",
+					server(fmt.Sprintf("192.0.2.11:%d", 80+i), m, 0), server(fmt.Sprintf("192.0.2.12:%d", 80+i), m, 65535)),
+				entry(fmt.Sprintf("%s [2001:db8::100]:%d", protocol, 80+i), "lc",
+					server(fmt.Sprintf("[2001:db8::11]:%d", 80+i), m, 1)))
+		}
+	}
+	return sorted(append(table,
+		entry("tcp 192.0.2.101:65535", "sh", server("192.0.2.11:8080", NAT, 1)),
+		entry("tcp 192.0.2.102:1", "rr")))
+}
+
+// mustApply makes the changes that lead to want and reports what is then still different.
+func mustApply(t *testing.T, k *Kernel, want []Entry, owned map[ServiceID]bool) {
+	t.Helper()
+	have, err := k.Read(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	changes := Diff(have, want, owned)
+	if done, err := k.Apply(t.Context(), changes); err != nil || done != len(changes) {
+		t.Errorf("%d of %d changes made: %v", done, len(changes), err)
+	}
+	if have, err = k.Read(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, c := range Diff(have, want, owned) {
+		t.Errorf("after apply, still to do: %s", c)
+	}
+}
+
+func TestRealKernelProbe(t *testing.T) {
+	if err := Probe(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRealKernelProbeNeedsCapability(t *testing.T) {
+	// The namespace's goroutine ends with its thread, and so do the capabilities that the thread gives away.
+	nstest.New(t).Do(func() {
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var none [2]unix.CapUserData
+		if err := unix.Capset(&header, &none[0]); err != nil {
+			t.Errorf("drop capabilities: %v", err)
+			return
+		}
+		if err := Probe(); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+			t.Errorf("probe without capabilities: %v", err)
+		}
+		k := NewKernel(hclog.NewNullLogger())
+		if _, err := k.Read(t.Context()); !errors.Is(err, unix.EPERM) {
+			t.Errorf("read without capabilities: %v", err)
+		}
+	})
+}
+
+func TestRealKernelHoldsWhatItIsTold(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		want := fullTable()
+		mustApply(t, k, want, nil)
+		have, err := k.Read(t.Context())
+		if err != nil || fmt.Sprint(have) != fmt.Sprint(want) {
+			t.Errorf("read %v\n     %v\nwant %v", err, have, want)
+		}
+		rows, err := k.Look(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		if looked := sorted(entriesOf(rows, want, nil)); len(Diff(looked, have, nil)) != 0 || len(looked) != len(have) {
+			t.Errorf("the look and the read differ:\nlook %v\nread %v", looked, have)
+		}
+		writes := k.Writes()
+		mustApply(t, k, want, nil)
+		if k.Writes() != writes {
+			t.Errorf("%d writes to change nothing", k.Writes()-writes)
+		}
+		owned := make(map[ServiceID]bool)
+		for _, e := range want {
+			owned[e.ServiceID] = true
+		}
+		mustApply(t, k, nil, owned)
+		if have, err := k.Read(t.Context()); err != nil || len(have) != 0 {
+			t.Errorf("after removing everything: %v, %v", have, err)
+		}
+	})
+}
+
+func TestRealKernelSchedulers(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		for i, scheduler := range Schedulers() {
+			name := fmt.Sprintf("tcp 192.0.2.100:%d", 1000+i)
+			real := server(fmt.Sprintf("192.0.2.11:%d", 1000+i), DR, 1)
+			want := []Entry{entry(name, scheduler, real)}
+			_, err := k.Apply(t.Context(), Diff(nil, want, nil))
+			if scheduler == "twos" && errors.Is(err, unix.ENOENT) {
+				continue // newer than some kernels in use
+			}
+			if err != nil {
+				t.Errorf("%s: %v", scheduler, err)
+				continue
+			}
+			// From any scheduler to another, in place.
+			mustApply(t, k, []Entry{entry(name, "wrr", real)}, nil)
+			mustApply(t, k, want, nil)
+		}
+	})
+}
+
+func TestRealKernelErrors(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		mustApply(t, k, []Entry{entry(www, "rr", server("192.0.2.11:80", DR, 1))}, nil)
+		known, unknown := service(www, "rr"), service(dns, "rr")
+		there, missing := server("192.0.2.11:80", DR, 5), server("192.0.2.12:80", DR, 1)
+		for _, c := range []struct {
+			change Change
+			want   error
+			writes uint64
+		}{
+			{Change{Op: AddService, Service: service(www, "wlc")}, nil, 2},
+			{Change{Op: AddService, Service: service(dns, "nosuch")}, unix.ENOENT, 1},
+			{Change{Op: SetService, Service: unknown}, unix.ESRCH, 1},
+			{Change{Op: DeleteService, Service: unknown}, nil, 1},
+			{Change{Op: AddServer, Service: known, Server: there}, nil, 2},
+			{Change{Op: SetServer, Service: known, Server: missing}, unix.ENOENT, 1},
+			{Change{Op: DeleteServer, Service: known, Server: missing}, nil, 1},
+			{Change{Op: DeleteServer, Service: unknown, Server: server("192.0.2.12:53", DR, 1)}, nil, 1},
+			{Change{Op: AddServer, Service: unknown, Server: server("192.0.2.12:53", DR, 1)}, unix.ESRCH, 1},
+			{Change{Op: AddServer, Service: known, Server: server("224.0.0.1:80", DR, 1)}, unix.EINVAL, 1},
+			{Change{Op: AddServer, Service: known, Server: server("[2001:db8::11]:80", Tunnel, 1)}, ErrInvalid, 0},
+			{Change{Op: SetServer, Service: known, Server: server("192.0.2.11:80", DR, 65536)}, ErrInvalid, 0},
+		} {
+			before := k.Writes()
+			done, err := k.Apply(t.Context(), []Change{c.change})
+			if !errors.Is(err, c.want) || (c.want == nil) != (done == 1) {
+				t.Errorf("%s: %d done, %v, want %v", c.change, done, err, c.want)
+			}
+			if got := k.Writes() - before; got != c.writes {
+				t.Errorf("%s: %d writes, want %d", c.change, got, c.writes)
+			}
+		}
+		have, err := k.Read(t.Context())
+		want := []Entry{entry(www, "wlc", there)}
+		if err != nil || fmt.Sprint(have) != fmt.Sprint(want) {
+			t.Errorf("have %v, %v, want %v", have, err, want)
+		}
+	})
+}
+
+// TestRealKernelChangesInPlace: a connection through the service outlives every change that can be made in place.
+func TestRealKernelChangesInPlace(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		mustApply(t, k, []Entry{entry(www, "rr", server("192.0.2.11:8080", NAT, 1))}, nil)
+		l, err := net.Listen("tcp4", "192.0.2.11:8080")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer l.Close()
+		echoed := make(chan struct{})
+		go func() {
+			defer close(echoed)
+			if c, err := l.Accept(); err == nil {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}
+		}()
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, Timeout: 5 * time.Second}
+		c, err := dialer.Dial("tcp4", "192.0.2.100:80")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, want := range []Entry{
+			entry(www, "rr", server("192.0.2.11:8080", NAT, 1)),
+			entry(www, "wlc", server("192.0.2.11:8080", NAT, 1)),
+			entry(www, "wlc", server("192.0.2.11:8080", NAT, 0)),
+			entry(www, "wlc", server("192.0.2.11:8080", NAT, 7), server("192.0.2.12:80", DR, 1)),
+			entry(www, "mh", server("192.0.2.11:8080", NAT, 1), server("192.0.2.12:80", Tunnel, 1)),
+		} {
+			mustApply(t, k, []Entry{want}, nil)
+			if err := echo(c, want.String()); err != nil {
+				t.Errorf("after %v: %v", want, err)
+			}
+			rows, err := k.Look(t.Context())
+			active := 0
+			for _, r := range rows {
+				for _, s := range r.Servers {
+					active += s.Active
+				}
+			}
+			if err != nil || active != 1 {
+				t.Errorf("after %v: %d active connections, want 1: %v", want, active, err)
+			}
+		}
+		_ = c.Close()
+		<-echoed
+	})
+}
+
+func echo(c net.Conn, text string) error {
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c, text); err != nil {
+		return err
+	}
+	back := make([]byte, len(text))
+	if _, err := io.ReadFull(c, back); err != nil {
+		return err
+	}
+	if string(back) != text {
+		return fmt.Errorf("sent %q, got %q", text, back)
+	}
+	return nil
+}
+
+// TestRealKernelRepairsDrift: the table is put right after each thing that somebody else does to it.
+func TestRealKernelRepairsDrift(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		somebody, err := ipvs.New("")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer somebody.Close()
+		table, want := NewTable(k, own, hclog.NewNullLogger()), fullTable()
+		if _, err := table.Reconcile(t.Context(), want); err != nil {
+			t.Error(err)
+		}
+		first := toService(want[0].Service)
+		persistent := *first
+		persistent.Flags, persistent.Timeout = uint32(Persistent), 300
+		mark := toService(service("fwmark 7 (ipv6)", "wlc"))
+		for _, c := range []struct {
+			name  string
+			do    func() error
+			drift int
+		}{
+			{"flush", somebody.Flush, 38},
+			{"delete a service", func() error { return somebody.DelService(first) }, 1 + len(want[0].Servers)},
+			{"delete a server", func() error {
+				return somebody.DelDestination(first, toDestination(want[0].Servers[0]))
+			}, 1},
+			{"change a weight", func() error {
+				s := want[0].Servers[0]
+				s.Weight = 99
+				return somebody.UpdateDestination(first, toDestination(s))
+			}, 1},
+			{"add a server", func() error {
+				return somebody.NewDestination(first, toDestination(server("192.0.2.99:80", DR, 1)))
+			}, 1},
+			{"make a service persistent", func() error { return somebody.UpdateService(&persistent) }, 1},
+			{"empty a firewall mark", func() error {
+				return somebody.DelDestination(mark, toDestination(server("[2001:db8::11]:0", DR, 1)))
+			}, 1},
+		} {
+			if drifted, err := table.Drifted(t.Context(), want); drifted || err != nil {
+				t.Errorf("before %s: drifted %v, %v", c.name, drifted, err)
+			}
+			if err := c.do(); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+				t.Errorf("after %s: drifted %v, %v", c.name, drifted, err)
+			}
+			report, err := table.Reconcile(t.Context(), want)
+			if err != nil || report.Drift != c.drift || report.Done != c.drift {
+				t.Errorf("after %s: %d changes, %d done, %d drift, want %d: %v", c.name,
+					len(report.Changes), report.Done, report.Drift, c.drift, err)
+			}
+		}
+	})
+}
+
+// TestRealKernelLeavesStrangersAlone: services that tandem could not even express stay to the last letter.
+func TestRealKernelLeavesStrangersAlone(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		if _, err := k.Read(t.Context()); err != nil {
+			t.Error(err)
+			return
+		}
+		somebody, err := ipvs.New("")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer somebody.Close()
+		address := netip.MustParseAddr("192.0.2.200").AsSlice()
+		for _, s := range []*ipvs.Service{
+			{Address: address, Protocol: unix.IPPROTO_SCTP, Port: 80, SchedName: "rr", AddressFamily: unix.AF_INET},
+			{Address: address, Protocol: unix.IPPROTO_TCP, Port: 0, SchedName: "wlc", AddressFamily: unix.AF_INET,
+				Flags: uint32(Persistent), Timeout: 300, Netmask: 0x00ffffff},
+			{Address: address, Protocol: unix.IPPROTO_UDP, Port: 53, SchedName: "sh", AddressFamily: unix.AF_INET,
+				Flags: uint32(OnePacket)},
+			{FWMark: 9, SchedName: "rr", AddressFamily: unix.AF_INET6, Netmask: 128},
+		} {
+			if err := somebody.NewService(s); err != nil {
+				t.Errorf("%+v: %v", s, err)
+			}
+			if s.AddressFamily == unix.AF_INET6 {
+				continue
+			}
+			d := &ipvs.Destination{Address: address, Port: s.Port, Weight: 3, UpperThreshold: 100}
+			if err := somebody.NewDestination(s, d); err != nil {
+				t.Errorf("%+v: %v", s, err)
+			}
+		}
+		before := kernelState(t, somebody)
+		t.Logf("the kernel shows:\n%s", before)
+		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		table := NewTable(k, own, hclog.NewNullLogger())
+		if _, err := table.Reconcile(t.Context(), fullTable()); err != nil {
+			t.Error(err)
+		}
+		t.Logf("and with ours:\n%s", kernelState(t, somebody))
+		if drifted, err := table.Drifted(t.Context(), fullTable()); drifted || err != nil {
+			t.Errorf("drifted %v, %v", drifted, err)
+		}
+		if _, err := table.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if after := kernelState(t, somebody); after != before {
+			t.Errorf("before:\n%s\nafter:\n%s", before, after)
+		}
+	})
+}
+
+// TestRealKernelOtherNamespaces: the services of another namespace make the kernel leave rows out of a long look, which
+// costs one pass and does not hide what the look does show.
+func TestRealKernelOtherNamespaces(t *testing.T) {
+	want := bigTable(200, 2)
+	inNamespace(t, func(k *Kernel) {
+		mustApply(t, k, want, nil)
+		inNamespace(t, func(k *Kernel) {
+			own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			table := NewTable(k, own, hclog.NewNullLogger())
+			if _, err := table.Reconcile(t.Context(), want); err != nil {
+				t.Error(err)
+			}
+			rows, err := k.Look(t.Context())
+			t.Logf("the look shows %d of %d services: %v", len(rows), len(want), err)
+			for range 3 {
+				drifted, err := table.Drifted(t.Context(), want)
+				if err != nil || !drifted {
+					break
+				}
+				if report, err := table.Reconcile(t.Context(), want); err != nil || len(report.Changes) != 0 {
+					t.Errorf("%d changes to an unchanged table: %v", len(report.Changes), err)
+				}
+			}
+			if passes := table.Counters().Reconciles; passes > 2 {
+				t.Errorf("%d passes over an unchanged table, want at most 2", passes)
+			}
+			if len(rows) == 0 {
+				t.Error("the look shows nothing")
+				return
+			}
+			shown := rows[0]
+			change := Change{Op: SetServer, Service: shown.Service, Server: shown.Servers[0].Server}
+			change.Server.Weight = 99
+			if _, err := k.Apply(t.Context(), []Change{change}); err != nil {
+				t.Error(err)
+			}
+			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+				t.Errorf("after a change to %s: drifted %v, %v", shown.ServiceID, drifted, err)
+			}
+		})
+	})
+}
+
+// kernelState is the table as the kernel prints it, its rows in order, and the attributes that it does not print.
+func kernelState(t *testing.T, h *ipvs.Handle) string {
+	text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+	if err != nil {
+		t.Error(err)
+	}
+	services, err := h.GetServices()
+	if err != nil {
+		t.Error(err)
+	}
+	var attributes []string
+	for _, s := range services {
+		destinations, err := h.GetDestinations(s)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, d := range destinations {
+			attributes = append(attributes, fmt.Sprintf("%v:%d up to %d", d.Address, d.Port, d.UpperThreshold))
+		}
+		attributes = append(attributes, fmt.Sprintf("%+v", *s))
+	}
+	slices.Sort(attributes)
+	return string(text) + strings.Join(attributes, "\n")
+}
