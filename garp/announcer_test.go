@@ -383,6 +383,20 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 	replied("announced when it was made again", newCapture(t, peer, "peer0"))
 }
 
+func TestAnnouncerBeginsAnewWhenTheInterfaceIsBack(t *testing.T) {
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	a := New("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	v4 := netip.MustParseAddr("192.0.2.100")
+	a.Announce(Config{Repeat: []time.Duration{0, 200 * time.Millisecond}}, []netip.Addr{v4})
+	eventually(t, "the first", func() bool { return seen.count(formReply, v4) == 1 })
+	command(t, ns, "eth0", netlink.LinkSetDown)
+	eventually(t, "the repeat failed", func() bool { return a.Stats().Errors > 0 })
+	command(t, ns, "eth0", netlink.LinkSetUp)
+	eventually(t, "the first and its repeat once more", func() bool { return a.Stats().Replies == 3 })
+}
+
 func TestAnnouncerLeavesNothingOpen(t *testing.T) {
 	ns, _ := newPair(t)
 	open := func() int {

@@ -243,6 +243,20 @@ func TestWatcherIgnoresOtherInterfaces(t *testing.T) {
 	}
 }
 
+func TestWatcherLeavesTentativeAddressesOut(t *testing.T) {
+	ns, peer := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	command(t, ns, setSysctl("ipv6/conf/eth0/dad_transmits", "100"))
+	command(t, ns, addTo("eth0", "2001:db8::1/64"))
+	w, seen := newWatcher()
+	watch(t, ns, w, seen, "eth0")
+	command(t, ns, addTo("eth0", "192.0.2.1/24"))
+	l := seen.await(t, "eth0", "the usable address", hasAddr("192.0.2.1/24"))
+	if hasAddr("2001:db8::1/64")(l) {
+		t.Errorf("told %v, want nothing that is still in duplicate detection", l.Addrs)
+	}
+}
+
 // addMany adds 10.x addresses through one socket.
 func addMany(name string, n int) func() error {
 	return func() error {
