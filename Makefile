@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make build   the binary, in bin/
+# make demo    the pair at work, in a lab, on a timeline
+# make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make lint    gofmt, go vet, staticcheck
+#
+# demo and test need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.released=$(VERSION)
+
+.PHONY: build
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
+
+.PHONY: demo
+demo:
+	go run ./integration/demo
+
+.PHONY: test
+test:
+	go test -race -timeout 15m ./...
+
+.PHONY: lint
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "these files are not formatted: gofmt -w ." >&2; exit 1; }
+	go vet ./...
+	go vet -tags ipvs ./lvs
+	go tool staticcheck ./...
+	go tool staticcheck -tags ipvs ./lvs
+
+.PHONY: clean
+clean:
+	rm -rf bin

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+)
+
+// newElection is the child process of run. It is hidden: it speaks to a director on an inherited socket only.
+func newElection() *cobra.Command {
+	var level, format string
+	cmd := &cobra.Command{
+		Use:    "election",
+		Short:  "Run the election for a director (started by tandem run)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conn, err := election.Inherited()
+			if err != nil {
+				return err
+			}
+			// A pair of loops, an address keeper and the rest: more cores than that only migrate it.
+			runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return election.NewProcess(conn, newLogger(level, format).Named("election")).Run(ctx)
+		},
+	}
+	cmd.Flags().StringVar(&level, "log-level", "info", "least level that is logged")
+	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	return cmd
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxAnswer bounds what a client reads: 10,000 services of 10 servers take some 30 MB.
+const maxAnswer = 256 << 20
+
+// A Client asks the director that listens at one control socket.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// NewClient returns a client of the director at the unix socket path.
+func NewClient(path string) *Client {
+	c := &Client{path: path}
+	c.http.Transport = &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}
+	return c
+}
+
+// Status asks what the director is and does.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	body, err := c.Raw(ctx)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		return s, fmt.Errorf("read the director's answer: %w", err)
+	}
+	return s, nil
+}
+
+// Raw is Status as the director wrote it, with members that this client may not know.
+func (c *Client) Raw(ctx context.Context) ([]byte, error) {
+	return c.do(ctx, http.MethodGet, statusPath)
+}
+
+// Reload makes the director read its configuration again. The error has a line for each mistake in it.
+func (c *Client) Reload(ctx context.Context) error {
+	_, err := c.do(ctx, http.MethodPost, reloadPath)
+	return err
+}
+
+func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://tandem"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the director's answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return body, nil
+	}
+	var f Failure
+	if json.NewDecoder(bytes.NewReader(body)).Decode(&f) != nil || len(f.Problems) == 0 {
+		return nil, fmt.Errorf("the director answered %s", resp.Status)
+	}
+	return nil, errors.New(strings.Join(f.Problems, "\n"))
+}
+
+// explain says what to do about a socket that cannot be reached.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or name its control socket with --socket", c.path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("not allowed to use the control socket %s: run this as root or as a member of its group", c.path)
+	}
+	return fmt.Errorf("ask the director at %s: %w", c.path, err)
+}

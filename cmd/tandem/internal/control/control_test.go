@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+type fakeDirector struct{ reload error }
+
+func (f *fakeDirector) Status() Status               { return Status{Name: "lb1", Version: "v1"} }
+func (f *fakeDirector) Reload(context.Context) error { return f.reload }
+
+// serve runs a control server until the test ends, and fails the test if it leaves its socket behind.
+func serve(t *testing.T, d Director) *Client {
+	path := filepath.Join(t.TempDir(), "run", "control.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, d) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket is left behind: %v", err)
+		}
+	})
+	return NewClient(path)
+}
+
+func TestStatusTravels(t *testing.T) {
+	s, err := serve(t, &fakeDirector{}).Status(t.Context())
+	if err != nil || s.Name != "lb1" || s.Version != "v1" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+func TestReloadReturnsEveryMistake(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	if err := c.Reload(t.Context()); err != nil {
+		t.Errorf("a good reload returned %v", err)
+	}
+	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
+	if err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
+		t.Errorf("a bad reload returned %v", err)
+	}
+}
+
+func TestListenReplacesOnlyADeadSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	_ = dead.Close()
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatalf("over a dead socket: %v", err)
+	}
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another director") {
+		t.Errorf("over a live socket: %v", err)
+	}
+	_ = l.Close()
+
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("over a file: %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is now %q, %v", text, err)
+	}
+}
+
+func TestClientSaysWhatToDo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nobody.sock")
+	_, err := NewClient(path).Status(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "tandem run") || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}

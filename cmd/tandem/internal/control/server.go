@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The resources of the control socket.
+const (
+	statusPath = "/v1/status"
+	reloadPath = "/v1/reload"
+)
+
+// shutdownGrace is what answers under way get when the server ends.
+const shutdownGrace = time.Second
+
+// A Director is what the control socket controls.
+type Director interface {
+	Status() Status
+	// Reload reads the configuration again; where that fails nothing has changed and the error has a line a mistake.
+	Reload(ctx context.Context) error
+}
+
+// Listen opens the control socket at path for the owner and group of this process. It makes the folder, and replaces
+// a socket that a killed director left; one that answers is an error.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("another director answers at the control socket %s: stop it, or give this one a [control] socket of its own", path)
+	}
+	if errors.Is(err, unix.ECONNREFUSED) {
+		if err := removeSocket(path); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(fmt.Errorf("set the mode of the control socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// removeSocket removes a socket that nobody listens at; connect refuses in the same way for any other kind of file.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("look at the control socket: %w", err)
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("%s is there and is no socket: move it away, or set another [control] socket", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the left-over control socket: %w", err)
+	}
+	return nil
+}
+
+// Serve answers at l until ctx ends, and removes the socket.
+func Serve(ctx context.Context, l net.Listener, d Director) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, d.Status())
+	})
+	mux.HandleFunc("POST "+reloadPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := d.Reload(r.Context()); err != nil {
+			answer(w, http.StatusUnprocessableEntity, Failure{Problems: problems(err)})
+			return
+		}
+		answer(w, http.StatusOK, d.Status().Config)
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve the control socket: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		_ = server.Close()
+	}
+	<-done
+	return nil
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the client went away: nobody is left to tell
+}
+
+// problems are the sentences of an error: each of the joined ones, or of a list that unwraps to several.
+func problems(err error) []string {
+	var many interface{ Unwrap() []error }
+	if !errors.As(err, &many) {
+		return []string{err.Error()}
+	}
+	var all []string
+	for _, e := range many.Unwrap() {
+		all = append(all, e.Error())
+	}
+	return all
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package control is how one asks a running director: JSON over HTTP over a unix socket.
+package control
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Status is what a director is and does. Its JSON form is stable: members are added, never renamed or removed.
+type Status struct {
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Config   Config    `json:"config"`
+	VRRP     []Router  `json:"vrrp"`
+	Services []Service `json:"services"`
+	// Warnings are sentences about what needs an operator's eye; empty when all is well.
+	Warnings []string `json:"warnings"`
+}
+
+// A Config tells which configuration is in force.
+type Config struct {
+	File     string    `json:"file"`
+	SHA256   string    `json:"sha256"`
+	LoadedAt time.Time `json:"loaded_at"`
+}
+
+// A Router is a virtual router as it stands. State is one of initialize, backup, master, fault.
+type Router struct {
+	Name              string         `json:"name"`
+	Interface         string         `json:"interface"`
+	VRID              uint8          `json:"vrid"`
+	Version           uint8          `json:"version"`
+	State             string         `json:"state"`
+	Priority          uint8          `json:"priority"`
+	EffectivePriority uint8          `json:"effective_priority"`
+	Master            string         `json:"master"` // address of the present master; empty while unknown
+	Since             time.Time      `json:"since"`
+	Reason            string         `json:"reason"`
+	VIPs              []netip.Prefix `json:"vips"`
+}
+
+// A Service is an IPVS service with its real servers.
+type Service struct {
+	Name      string   `json:"name"`
+	Virtual   string   `json:"virtual"` // address and port, or "fwmark N"
+	Protocol  string   `json:"protocol"`
+	Scheduler string   `json:"scheduler"`
+	Method    string   `json:"method"`
+	Servers   []Server `json:"servers"`
+}
+
+// A Server is a real server. Health is one of unknown, healthy, unhealthy, unchecked. Weight is the configured one,
+// EffectiveWeight the one wanted in the kernel now: 0 too for a server that is taken out of the table.
+type Server struct {
+	Address         netip.Addr `json:"address"`
+	Port            uint16     `json:"port"`
+	Weight          int        `json:"weight"`
+	EffectiveWeight int        `json:"effective_weight"`
+	Health          string     `json:"health"`
+	Reason          string     `json:"reason"`
+	Since           time.Time  `json:"since"`
+	Active          int        `json:"active"`   // connections, as the kernel counts them
+	Inactive        int        `json:"inactive"` // likewise
+}
+
+// A Failure is the body of every answer that is not a success.
+type Failure struct {
+	// Problems are sentences; a configuration that was refused has one for each mistake.
+	Problems []string `json:"problems"`
+}

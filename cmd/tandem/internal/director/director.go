@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package director is the process that reads the configuration, checks the real servers, keeps the IPVS table and
+// supervises the election.
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// Options are what a director is made of.
+type Options struct {
+	Config  *configs.Config
+	Version string
+	Log     hclog.Logger
+	// Spawn starts an election process.
+	Spawn func() (election.Child, error)
+}
+
+// A Director is one running configuration.
+type Director struct {
+	log     hclog.Logger
+	version string
+
+	elections *election.Supervisor
+	checks    *healthcheck.Runner
+	kernel    *lvs.Kernel
+	ownership *lvs.Ownership
+	table     *lvs.Table
+	metrics   *metricsServer
+	wake      chan struct{} // the table may have to change
+	filled    chan struct{} // closed when the table has been brought in line once
+
+	reloading sync.Mutex // held through a reload
+
+	mu        sync.Mutex
+	config    *configs.Config
+	loadedAt  time.Time
+	inherited map[member]int
+	want      []lvs.Entry // as last planned
+	report    election.Report
+	reloads   reloadCounts
+}
+
+type reloadCounts struct{ done, refused uint64 }
+
+// New returns a director that does nothing yet.
+func New(o Options) *Director {
+	d := &Director{
+		log:      o.Log,
+		version:  o.Version,
+		config:   o.Config,
+		loadedAt: time.Now(),
+		kernel:   lvs.NewKernel(o.Log.Named("lvs")),
+		wake:     make(chan struct{}, 1),
+		filled:   make(chan struct{}),
+	}
+	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
+	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.metrics = newMetricsServer(o.Log, d)
+	return d
+}
+
+// Run directs until ctx ends, then leaves cleanly: the election hands over, the addresses are let go, and IPVS stays
+// or goes as the configuration says.
+func (d *Director) Run(ctx context.Context) error {
+	cfg := d.config
+	if err := checkPrivileges(cfg); err != nil {
+		return err
+	}
+	if len(cfg.Services) > 0 {
+		if err := lvs.Probe(); err != nil {
+			return err
+		}
+	}
+	unlock, err := lockState(cfg.State.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := d.openState(cfg.State.Dir); err != nil {
+		return err
+	}
+	d.table = lvs.NewTable(d.kernel, d.ownership, d.log.Named("lvs"))
+	defer d.kernel.Close()
+	socket, err := control.Listen(cfg.Control.Socket)
+	if err != nil {
+		return err
+	}
+
+	// Leaving takes time, in which the table is kept and questions are answered: the work ends after ctx.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, work := errgroup.WithContext(work)
+	d.apply()
+	g.Go(func() error { return control.Serve(work, socket, d) })
+	g.Go(func() error { return d.metrics.run(work) })
+	g.Go(func() error { return d.checks.Run(work) })
+	g.Go(func() error { return d.keepTable(work) })
+	g.Go(func() error {
+		defer stop()
+		return d.elect(ctx, work)
+	})
+	d.log.Info("started", "name", cfg.Name, "version", d.version, "config", cfg.File,
+		"routers", len(cfg.Routers), "services", len(cfg.Services))
+	return errors.Join(g.Wait(), d.leaveTable())
+}
+
+// elect runs the election until ctx ends or something else failed. The table is filled before the first address
+// is claimed, so that a new master has somewhere to send its clients.
+func (d *Director) elect(ctx, work context.Context) error {
+	select {
+	case <-d.filled:
+	case <-work.Done():
+		return nil
+	}
+	d.notify(daemon.SdNotifyReady)
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(work, cancel)()
+	err := d.elections.Run(both)
+	d.notify(daemon.SdNotifyStopping)
+	d.log.Info("left", "reason", context.Cause(ctx))
+	return err
+}
+
+// apply hands the present configuration to the parts.
+func (d *Director) apply() {
+	d.mu.Lock()
+	cfg := d.config
+	d.mu.Unlock()
+	d.log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
+	order := election.Order{LogLevel: cfg.Log.Level}
+	for _, r := range cfg.Routers {
+		order.Routers = append(order.Routers, election.Router{Config: r.Config, Announce: r.Announce})
+	}
+	d.checks.Set(targets(cfg.Services))
+	d.elections.Configure(order)
+	d.metrics.listen(cfg.Metrics.Listen)
+	d.nudge()
+}
+
+// Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
+// nothing has changed and the error says why.
+func (d *Director) Reload(ctx context.Context) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.mu.Lock()
+	old := d.config
+	d.mu.Unlock()
+	cfg, err := d.readAgain(old)
+	d.mu.Lock()
+	if err != nil {
+		d.reloads.refused++
+		d.mu.Unlock()
+		return err
+	}
+	d.reloads.done++
+	d.config, d.loadedAt = cfg, time.Now()
+	d.inherited = inherit(cfg.Services, d.view(), d.want)
+	d.mu.Unlock()
+	d.apply()
+	d.log.Info("configuration reloaded", "config", cfg.File, "sha256", cfg.SHA256)
+	return nil
+}
+
+// readAgain loads the file of the configuration old and refuses what cannot replace it.
+func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
+	cfg, err := configs.Load(old.File)
+	if err != nil {
+		return nil, err
+	}
+	var fixed []error
+	for _, f := range []struct{ key, was, is string }{
+		{"control.socket", old.Control.Socket, cfg.Control.Socket},
+		{"state.dir", old.State.Dir, cfg.State.Dir},
+		{"log.format", old.Log.Format, cfg.Log.Format},
+	} {
+		if f.was != f.is {
+			fixed = append(fixed, fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that",
+				cfg.File, f.key, f.was, f.is))
+		}
+	}
+	if len(fixed) > 0 {
+		return nil, errors.Join(fixed...)
+	}
+	if err := checkPrivileges(cfg); err != nil {
+		return nil, err
+	}
+	if len(cfg.Services) > 0 {
+		if err := lvs.Probe(); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+func (d *Director) seeReport(r election.Report) {
+	d.mu.Lock()
+	d.report = r
+	d.mu.Unlock()
+}
+
+func (d *Director) seeVerdict(healthcheck.Verdict) { d.nudge() }
+
+func (d *Director) nudge() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// notify tells systemd, where there is one.
+func (d *Director) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		d.log.Warn("tell systemd", "state", state, "error", err)
+	}
+}
+
+// openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
+func (d *Director) openState(dir string) error {
+	own, err := lvs.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
+	if errors.Is(err, lvs.ErrDamaged) {
+		d.log.Warn("open the state directory", "error", err)
+	} else if err != nil {
+		return fmt.Errorf("open the state directory: %w", err)
+	}
+	d.ownership = own
+	return nil
+}
+
+// lockState makes the state directory this director's alone until unlock.
+func lockState(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another tandem uses the state directory %s: stop it, or give this one a [state] dir of its own", dir)
+		}
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	return func() { _ = f.Close() }, nil
+}

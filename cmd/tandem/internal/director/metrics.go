@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tandem_"+name, help, labels, nil)
+}
+
+var (
+	infoDesc     = desc("info", "The director and its version; always 1.", "name", "version")
+	loadedDesc   = desc("config_loaded_timestamp_seconds", "When the configuration in force was loaded.")
+	reloadsDesc  = desc("config_reloads_total", "Reloads that were asked for, by their result.", "result")
+	warningsDesc = desc("warnings_count", "Warnings in the status.")
+
+	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
+	routerStateDesc      = desc("vrrp_state", "1 for the state that the virtual router is in, 0 for the others.", "router", "state")
+	routerPriorityDesc   = desc("vrrp_priority", "The priority that the virtual router stands for election with.", "router")
+	advertsSentDesc      = desc("vrrp_adverts_sent_total", "VRRP advertisements sent.", "router")
+	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
+	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
+	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
+	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
+	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
+	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
+	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
+
+	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
+	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
+	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+
+	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
+	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
+	ipvsDriftDesc  = desc("ipvs_drift_repaired_total", "Differences that somebody else made in the IPVS table and that were repaired.")
+	ipvsErrorsDesc = desc("ipvs_errors_total", "Passes over the IPVS table that failed.")
+
+	probesDesc       = desc("check_probes_total", "Health check probes started.")
+	probesFailedDesc = desc("check_probes_failed_total", "Health check probes that ended as the real server's failure.")
+	probesLateDesc   = desc("check_probes_late_total", "Health check probes started late, for want of the director's own time.")
+	probesNotRunDesc = desc("check_probes_not_run_total", "Health check probes not run, for want of the director's own resources.")
+	probesPanicsDesc = desc("check_probes_panics_total", "Health check probes that ended in a panic.")
+)
+
+var _ prometheus.Collector = (*Director)(nil)
+
+// Describe implements prometheus.Collector. The director is an unchecked collector: what it has depends on its
+// configuration.
+func (d *Director) Describe(chan<- *prometheus.Desc) {}
+
+// A sink takes metrics for one collection.
+type sink chan<- prometheus.Metric
+
+func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// Collect implements prometheus.Collector.
+func (d *Director) Collect(ch chan<- prometheus.Metric) {
+	out := sink(ch)
+	status := d.Status()
+	d.mu.Lock()
+	report, reloads := d.report, d.reloads
+	d.mu.Unlock()
+	out.gauge(infoDesc, 1, status.Name, status.Version)
+	out.gauge(loadedDesc, float64(status.Config.LoadedAt.UnixMilli())/1000)
+	out.count(reloadsDesc, reloads.done, "done")
+	out.count(reloadsDesc, reloads.refused, "refused")
+	out.gauge(warningsDesc, float64(len(status.Warnings)))
+	out.count(electionRestartsDesc, d.elections.Restarts())
+	collectVRRP(out, status.VRRP, report)
+	collectServices(out, status.Services)
+
+	table := d.table.Counters()
+	out.count(ipvsWritesDesc, d.kernel.Writes())
+	out.count(ipvsPassesDesc, table.Reconciles)
+	out.count(ipvsDriftDesc, table.Repairs)
+	out.count(ipvsErrorsDesc, table.Errors)
+
+	probes := d.checks.Stats()
+	out.count(probesDesc, probes.Probes)
+	out.count(probesFailedDesc, probes.Failed)
+	out.count(probesLateDesc, probes.StartedLate)
+	out.count(probesNotRunDesc, probes.NotRun)
+	out.count(probesPanicsDesc, probes.Panics)
+}
+
+func collectVRRP(out sink, routers []control.Router, report election.Report) {
+	for _, r := range routers {
+		for _, state := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+			in := 0.0
+			if r.State == state.String() {
+				in = 1
+			}
+			out.gauge(routerStateDesc, in, r.Name, state.String())
+		}
+		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
+	}
+	for _, r := range report.Routers {
+		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)
+		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
+		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)
+		out.count(becameMasterDesc, r.Counters.BecameMaster, r.Name)
+		for reason, n := range r.Counters.Drops.All() {
+			if n > 0 {
+				out.count(advertsDroppedDesc, n, r.Name, reason.String())
+			}
+		}
+	}
+	for _, i := range report.Interfaces {
+		out.count(announcementsDesc, i.Announce.Requests, i.Name, "arp_request")
+		out.count(announcementsDesc, i.Announce.Replies, i.Name, "arp_reply")
+		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
+		out.count(addressWritesDesc, i.AddressWrites, i.Name)
+	}
+}
+
+func collectServices(out sink, services []control.Service) {
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			server := netip.AddrPortFrom(srv.Address, srv.Port).String()
+			healthy := 0.0
+			if srv.Health == "healthy" || srv.Health == "unchecked" {
+				healthy = 1
+			}
+			out.gauge(serverHealthyDesc, healthy, svc.Name, server)
+			out.gauge(serverWeightDesc, float64(srv.EffectiveWeight), svc.Name, server)
+			out.gauge(serverConnectionsDesc, float64(srv.Active), svc.Name, server, "active")
+			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
+		}
+	}
+}

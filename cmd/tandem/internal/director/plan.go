@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"net/netip"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A member is one real server in one service.
+type member struct {
+	service lvs.ServiceID
+	server  lvs.ServerID
+}
+
+// A view is what the plan depends on beside the configuration. It is a value.
+type view struct {
+	// health is what the checks say, by target.
+	health map[string]healthcheck.TargetStatus
+	// inherited are the weights that members had before anything was known of their health.
+	inherited map[member]int
+}
+
+// plan is the IPVS table as it should be. It is pure.
+func plan(services []configs.Service, v view) []lvs.Entry {
+	table := make([]lvs.Entry, 0, len(services))
+	for _, svc := range services {
+		entry := lvs.Entry{Service: svc.LVS, Servers: make([]lvs.Server, 0, len(svc.Servers))}
+		for _, srv := range svc.Servers {
+			weight, present := lvs.Weight(v.input(svc, srv))
+			if !present {
+				continue
+			}
+			server := srv.Server
+			server.Weight = weight
+			entry.Servers = append(entry.Servers, server)
+		}
+		table = append(table, entry)
+	}
+	return table
+}
+
+func (v view) input(svc configs.Service, srv configs.Server) lvs.WeightInput {
+	in := lvs.WeightInput{Configured: srv.Weight, OnFailure: svc.OnFailure, Health: v.healthOf(svc, srv)}
+	in.KernelWeight, in.InKernel = v.inherited[member{svc.LVS.ServiceID, srv.ServerID}]
+	return in
+}
+
+func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
+	if svc.Check == nil {
+		return lvs.HealthUnchecked
+	}
+	switch v.health[targetID(svc, srv)].Health {
+	case healthcheck.Healthy:
+		return lvs.HealthUp
+	case healthcheck.Unhealthy:
+		return lvs.HealthDown
+	}
+	return lvs.HealthUnknown
+}
+
+// targets are the probes that the services ask for.
+func targets(services []configs.Service) []healthcheck.Target {
+	var all []healthcheck.Target
+	for _, svc := range services {
+		if svc.Check == nil {
+			continue
+		}
+		for _, srv := range svc.Servers {
+			all = append(all, healthcheck.Target{
+				ID:     targetID(svc, srv),
+				Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
+				Config: *svc.Check,
+			})
+		}
+	}
+	return all
+}
+
+// targetID names the probe of a real server of a service.
+func targetID(svc configs.Service, srv configs.Server) string {
+	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
+}
+
+// inherit returns the weights in table of those members of services of which v knows no health, so that a restart or
+// a reload leaves a server as it was until the checks have spoken. What v inherited before stands where it still counts.
+func inherit(services []configs.Service, v view, table []lvs.Entry) map[member]int {
+	present := make(map[member]int)
+	for _, entry := range table {
+		for _, srv := range entry.Servers {
+			present[member{entry.ServiceID, srv.ServerID}] = srv.Weight
+		}
+	}
+	kept := make(map[member]int)
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			if v.healthOf(svc, srv) != lvs.HealthUnknown {
+				continue
+			}
+			m := member{svc.LVS.ServiceID, srv.ServerID}
+			if weight, ok := v.inherited[m]; ok {
+				kept[m] = weight
+			} else if weight, ok := present[m]; ok {
+				kept[m] = weight
+			}
+		}
+	}
+	return kept
+}

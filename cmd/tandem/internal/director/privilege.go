@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// checkPrivileges says in one sentence what this process lacks for a configuration and how to get it.
+func checkPrivileges(cfg *configs.Config) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // capabilities above 31 have the second element
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("ask for the capabilities of this process: %w", err)
+	}
+	return missing(cfg, uint64(data[1].Effective)<<32|uint64(data[0].Effective))
+}
+
+// missing compares a configuration's needs with a set of effective capabilities.
+func missing(cfg *configs.Config, effective uint64) error {
+	var lacks, purposes []string
+	if len(cfg.Routers)+len(cfg.Services) > 0 && effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+		lacks, purposes = append(lacks, "CAP_NET_ADMIN"), append(purposes, "to set addresses and IPVS rules")
+	}
+	if len(cfg.Routers) > 0 && effective&(1<<unix.CAP_NET_RAW) == 0 {
+		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to send VRRP and ARP")
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	return fmt.Errorf("tandem lacks %s (%s): run it as root, or give its systemd unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
+		strings.Join(lacks, " and "), strings.Join(purposes, ", "))
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// statusTimeout bounds the look at the kernel's table that a status includes.
+const statusTimeout = 2 * time.Second
+
+var _ control.Director = (*Director)(nil)
+
+// Status is what the director is and does now.
+func (d *Director) Status() control.Status {
+	d.mu.Lock()
+	cfg, v, report := d.config, d.view(), d.report
+	s := control.Status{
+		Name:     cfg.Name,
+		Version:  d.version,
+		Config:   control.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: d.loadedAt},
+		VRRP:     routerStatus(cfg.Routers, report),
+		Warnings: []string{},
+	}
+	d.mu.Unlock()
+	for _, w := range cfg.Warnings {
+		s.Warnings = append(s.Warnings, w.Error())
+	}
+	connections, err := d.connections(cfg)
+	if err != nil {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
+	}
+	s.Services = make([]control.Service, 0, len(cfg.Services))
+	for _, svc := range cfg.Services {
+		s.Services = append(s.Services, serviceStatus(svc, v, connections))
+	}
+	return s
+}
+
+// routerStatus is one row for each configured router, in the order of the file; one that the election has not
+// reported yet is in initialize.
+func routerStatus(routers []configs.Router, report election.Report) []control.Router {
+	said := make(map[string]vrrp.Status, len(report.Routers))
+	for _, r := range report.Routers {
+		said[r.Name] = r
+	}
+	rows := make([]control.Router, 0, len(routers))
+	for _, r := range routers {
+		row := control.Router{
+			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
+			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
+			Reason: "the election is starting",
+		}
+		if is, ok := said[r.Name]; ok {
+			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
+			row.EffectivePriority = is.EffectivePriority
+			if is.Master.IsValid() {
+				row.Master = is.Master.String()
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// connections are the kernel's connection counts of every server in the table.
+func (d *Director) connections(cfg *configs.Config) (map[member]lvs.ServerRow, error) {
+	if len(cfg.Services) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	rows, err := d.kernel.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[member]lvs.ServerRow)
+	for _, row := range rows {
+		for _, srv := range row.Servers {
+			counts[member{row.ServiceID, srv.ServerID}] = srv
+		}
+	}
+	return counts, nil
+}
+
+func serviceStatus(svc configs.Service, v view, connections map[member]lvs.ServerRow) control.Service {
+	row := control.Service{
+		Name: svc.Name, Virtual: virtual(svc.LVS.ServiceID), Protocol: svc.LVS.Protocol.String(),
+		Scheduler: svc.LVS.Scheduler, Method: svc.Method.String(), Servers: make([]control.Server, 0, len(svc.Servers)),
+	}
+	for _, srv := range svc.Servers {
+		weight, _ := lvs.Weight(v.input(svc, srv))
+		count := connections[member{svc.LVS.ServiceID, srv.ServerID}]
+		s := control.Server{
+			Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, EffectiveWeight: weight,
+			Health: "unchecked", Reason: "no check is configured",
+			Active: count.Active, Inactive: count.Inactive,
+		}
+		if svc.Check != nil {
+			health := v.health[targetID(svc, srv)]
+			s.Health, s.Reason, s.Since = "unknown", "no probe has ended yet", health.Since
+			if health.Reason != "" {
+				s.Health, s.Reason = health.Health.String(), health.Reason
+			}
+		}
+		row.Servers = append(row.Servers, s)
+	}
+	return row
+}
+
+// virtual writes a service's address as in the configuration.
+func virtual(id lvs.ServiceID) string {
+	if id.FWMark != 0 {
+		return fmt.Sprintf("fwmark %d", id.FWMark)
+	}
+	return netip.AddrPortFrom(id.Addr, id.Port).String()
+}

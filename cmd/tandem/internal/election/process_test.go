@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// inside marks the test process that has a network namespace of its own.
+const inside = "TANDEM_TEST_IN_NAMESPACE"
+
+// TestMain runs the tests in a process with a network namespace of its own, as a Process is made for: its goroutines
+// use whatever thread they get.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		os.Exit(max(1, exit.ExitCode()))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "these tests need root, for a network namespace:", err)
+		os.Exit(1)
+	}
+}
+
+// cable gives the namespace an interface eth0 with 192.0.2.1/24, whose other end leads nowhere.
+func cable(t *testing.T) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "eth0"
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "far0"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unplug(t, "eth0") })
+	for _, name := range []string{"eth0", "far0"} {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err == nil && name == "eth0" {
+			err = netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(24, 32)}})
+		}
+		if err != nil {
+			t.Fatalf("prepare %s: %v", name, err)
+		}
+	}
+}
+
+func unplug(t *testing.T, name string) {
+	t.Helper()
+	if link, err := netlink.LinkByName(name); err == nil {
+		if err := netlink.LinkDel(link); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// addresses are those of eth0 besides its own.
+func addresses(t *testing.T) []string {
+	t.Helper()
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return nil
+	}
+	list, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{}
+	for _, a := range list {
+		if s := a.IPNet.String(); s != "192.0.2.1/24" {
+			all = append(all, s)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A rig is a running Process with the director's end of its socket.
+type rig struct {
+	t       *testing.T
+	conn    net.Conn
+	reports chan Report
+	cancel  context.CancelFunc
+	done    chan error
+}
+
+func newRig(t *testing.T, vips ...string) *rig {
+	t.Helper()
+	near, far := net.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &rig{t: t, conn: near, reports: make(chan Report, 1), cancel: cancel, done: make(chan error, 1)}
+	goroutines := runtime.NumGoroutine()
+	go func() { r.done <- NewProcess(far, hclog.NewNullLogger()).Run(ctx) }()
+	go func() {
+		in := json.NewDecoder(near)
+		for {
+			var report Report
+			if in.Decode(&report) != nil {
+				return
+			}
+			replace(ctx, r.reports, report)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = near.Close()
+		if !eventually(func() bool { return runtime.NumGoroutine() <= goroutines }) {
+			t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
+		}
+	})
+	r.order(Order{Routers: routers(vips...)})
+	return r
+}
+
+func (r *rig) order(o Order) {
+	r.t.Helper()
+	if err := json.NewEncoder(r.conn).Encode(o); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// ended waits for Run to return and checks that it let go of every address.
+func (r *rig) ended() {
+	r.t.Helper()
+	select {
+	case err := <-r.done:
+		if err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		r.t.Fatal("the election does not end")
+	}
+	if left := addresses(r.t); len(left) > 0 {
+		r.t.Errorf("it left %v behind", left)
+	}
+}
+
+// holds waits until exactly these VIPs are on eth0.
+func (r *rig) holds(vips ...string) {
+	r.t.Helper()
+	if !eventually(func() bool { return slices.Equal(addresses(r.t), vips) }) {
+		r.t.Fatalf("eth0 has %v, want %v", addresses(r.t), vips)
+	}
+}
+
+// reported waits for a report in which every router is in state.
+func (r *rig) reported(state vrrp.State) Report {
+	r.t.Helper()
+	deadline := time.After(10 * time.Second)
+	var last Report
+	for {
+		select {
+		case last = <-r.reports:
+			is := func(s vrrp.Status) bool { return s.State == state }
+			if len(last.Routers) > 0 && !slices.ContainsFunc(last.Routers, func(s vrrp.Status) bool { return !is(s) }) {
+				return last
+			}
+		case <-deadline:
+			r.t.Fatalf("no report of %v; the last is %+v", state, last)
+		}
+	}
+}
+
+func eventually(f func() bool) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if f() {
+			return true
+		}
+	}
+	return f()
+}
+
+// routers are one for each VIP, at 50 ms.
+func routers(vips ...string) []Router {
+	var all []Router
+	for i, vip := range vips {
+		all = append(all, Router{
+			Config: vrrp.Config{
+				Name: "r" + fmt.Sprint(i), Interface: "eth0", VRID: uint8(51 + i), Version: 3, Priority: 200,
+				AdvertInterval: 50 * time.Millisecond, Preempt: true, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)},
+			},
+			Announce: garp.DefaultConfig(),
+		})
+	}
+	return all
+}
+
+func TestElectionClaimsReportsAndLeaves(t *testing.T) {
+	cable(t)
+	r := newRig(t, "192.0.2.100/24", "192.0.2.101/24")
+	r.holds("192.0.2.100/24", "192.0.2.101/24")
+	report := r.reported(vrrp.Master)
+	if got := report.Routers[0].Master.String(); got != "192.0.2.1" {
+		t.Errorf("the master is %s", got)
+	}
+	r.order(Order{Leave: true})
+	r.ended()
+}
+
+func TestElectionLetsGoWhenItsDirectorDies(t *testing.T) {
+	cable(t)
+	r := newRig(t, "192.0.2.100/24")
+	r.holds("192.0.2.100/24")
+	_ = r.conn.Close()
+	r.ended()
+}
+
+func TestElectionLetsGoWhenItIsTerminated(t *testing.T) {
+	cable(t)
+	r := newRig(t, "192.0.2.100/24")
+	r.holds("192.0.2.100/24")
+	r.cancel()
+	r.ended()
+}
+
+func TestElectionLeavesOnGarbage(t *testing.T) {
+	cable(t)
+	r := newRig(t, "192.0.2.100/24")
+	r.holds("192.0.2.100/24")
+	if _, err := r.conn.Write([]byte("{\"routers\": 7}\n")); err != nil {
+		t.Fatal(err)
+	}
+	r.ended()
+}
+
+func TestElectionTakesOverLeftOvers(t *testing.T) {
+	cable(t)
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []string{"192.0.2.100/24", "192.0.2.9/24"} {
+		addr, err := netlink.ParseAddr(left)
+		if err == nil {
+			err = netlink.AddrAdd(link, addr)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A long interval: for as long as the test looks, the router is a backup.
+	slow := routers("192.0.2.100/24")
+	slow[0].AdvertInterval = 30 * time.Second
+	r := newRig(t)
+	r.order(Order{Routers: slow})
+	r.reported(vrrp.Backup)
+	r.holds("192.0.2.9/24") // somebody else's stays
+	r.order(Order{Leave: true})
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestElectionFollowsItsOrders(t *testing.T) {
+	cable(t)
+	r := newRig(t, "192.0.2.100/24", "192.0.2.101/24")
+	r.holds("192.0.2.100/24", "192.0.2.101/24")
+	if !eventually(func() bool { return r.reported(vrrp.Master).Interfaces[0].AddressWrites == 2 }) {
+		t.Fatal("two addresses were not two writes")
+	}
+
+	r.order(Order{Routers: routers("192.0.2.100/24", "192.0.2.101/24")})
+	for range 3 { // the last of them was made after the order was carried out
+		if now := r.reported(vrrp.Master).Interfaces[0].AddressWrites; now != 2 {
+			t.Errorf("an order that changes nothing made %d address writes", now-2)
+		}
+	}
+
+	r.order(Order{Routers: routers("192.0.2.102/24")})
+	r.holds("192.0.2.102/24")
+	r.order(Order{Leave: true})
+	r.ended()
+}
+
+func TestElectionWaitsForItsInterface(t *testing.T) {
+	r := newRig(t, "192.0.2.100/24")
+	if s := r.reported(vrrp.Fault).Routers[0]; !strings.Contains(s.Reason, "eth0 is missing") {
+		t.Errorf("the reason is %q", s.Reason)
+	}
+	cable(t)
+	r.holds("192.0.2.100/24")
+	unplug(t, "eth0")
+	r.reported(vrrp.Fault)
+	cable(t)
+	r.holds("192.0.2.100/24")
+	r.cancel()
+	r.ended()
+}

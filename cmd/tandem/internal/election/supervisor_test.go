@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A fakeChild is an election process that does what its test wants.
+type fakeChild struct {
+	net.Conn          // the director's end
+	far      net.Conn // the election's end
+	born     time.Time
+	dead     chan error
+	killed   bool
+	orders   chan Order
+}
+
+func newFakeChild() *fakeChild {
+	near, far := net.Pipe()
+	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan Order, 100)}
+	go func() {
+		in := json.NewDecoder(far)
+		for {
+			var o Order
+			if in.Decode(&o) != nil {
+				close(c.orders)
+				return
+			}
+			c.orders <- o
+		}
+	}()
+	return c
+}
+
+func (c *fakeChild) Wait() error { return <-c.dead }
+
+func (c *fakeChild) Kill() error {
+	c.killed = true
+	c.die(errors.New("signal: killed"))
+	return nil
+}
+
+func (c *fakeChild) die(err error) {
+	_ = c.far.Close()
+	c.dead <- err
+}
+
+// A bench is a supervisor with its fake children and what it did.
+type bench struct {
+	*Supervisor
+	cancel context.CancelFunc
+	done   chan error
+
+	mu       sync.Mutex
+	children []*fakeChild
+	removed  []string
+	reports  []Report
+}
+
+func start(t *testing.T, order Order) *bench {
+	b := &bench{done: make(chan error, 1)}
+	b.Supervisor = NewSupervisor(hclog.NewNullLogger(), func() (Child, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		c := newFakeChild()
+		b.children = append(b.children, c)
+		return c, nil
+	}, func(r Report) { b.reports = append(b.reports, r) })
+	b.Supervisor.remove = func(iface string, vips []netip.Prefix) error {
+		for _, vip := range vips {
+			b.removed = append(b.removed, iface+" "+vip.String())
+		}
+		return nil
+	}
+	b.Configure(order)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.cancel = cancel
+	go func() { b.done <- b.Run(ctx) }()
+	synctest.Wait()
+	return b
+}
+
+func (b *bench) child(t *testing.T, i int) *fakeChild {
+	t.Helper()
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.children) <= i {
+		t.Fatalf("%d elections were started, want at least %d", len(b.children), i+1)
+	}
+	return b.children[i]
+}
+
+func oneRouter(iface, vip string) Order {
+	return Order{Routers: []Router{{Config: vrrp.Config{
+		Name: "web", Interface: iface, VRID: 51, AdvertInterval: time.Second, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)},
+	}}}}
+}
+
+func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, Order{})
+		time.Sleep(time.Hour)
+		if len(b.children) != 0 {
+			t.Fatalf("%d elections were started", len(b.children))
+		}
+		b.Configure(oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		if o := <-c.orders; len(o.Routers) != 1 || o.Leave {
+			t.Fatalf("the first order is %+v", o)
+		}
+
+		// The last router goes: the election is told to leave, and none is started again.
+		b.Configure(Order{})
+		if o := <-c.orders; !o.Leave {
+			t.Fatalf("the order is %+v, want leave", o)
+		}
+		c.die(nil)
+		time.Sleep(time.Hour)
+		if len(b.children) != 1 || len(b.removed) != 0 {
+			t.Fatalf("%d elections, removed %v", len(b.children), b.removed)
+		}
+		b.cancel()
+		if err := <-b.done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		wantPauses := []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}
+		for i, pause := range wantPauses {
+			c := b.child(t, i)
+			died := time.Now()
+			c.die(errors.New("signal: killed"))
+			time.Sleep(pause)
+			if next := b.child(t, i+1); next.born.Sub(died) != pause {
+				t.Errorf("election %d was started %v after the death of the one before, want %v", i+1, next.born.Sub(died), pause)
+			}
+			if len(b.removed) != i+1 || b.removed[i] != "eth0 192.0.2.100/24" {
+				t.Fatalf("removed %v after %d deaths", b.removed, i+1)
+			}
+		}
+		if got := b.Restarts(); got != 3 {
+			t.Errorf("%d restarts are counted, want 3", got)
+		}
+
+		// One that lived for long has its death forgiven, and the pause never grows beyond its bound.
+		time.Sleep(time.Minute)
+		b.child(t, 3).die(errors.New("signal: killed"))
+		time.Sleep(firstPause)
+		b.child(t, 4)
+		for i := 4; i < 20; i++ {
+			b.child(t, i).die(errors.New("exit status 1"))
+			time.Sleep(maxPause)
+		}
+		last := b.child(t, 20)
+		b.cancel()
+		synctest.Wait()
+		last.die(nil)
+		if err := <-b.done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestSupervisorRemovesWhatTheElectionReportedAndTheFileNoLongerHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		old := Report{Routers: []vrrp.Status{{
+			Name: "old", Interface: "eth1", State: vrrp.Master, VIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")},
+		}}}
+		if err := json.NewEncoder(c.far).Encode(old); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(b.reports) != 1 || b.reports[0].Routers[0].State != vrrp.Master {
+			t.Fatalf("reports: %+v", b.reports)
+		}
+		c.die(errors.New("signal: killed"))
+		synctest.Wait()
+		slices.Sort(b.removed)
+		if want := []string{"eth0 192.0.2.100/24", "eth1 198.51.100.1/32"}; !slices.Equal(b.removed, want) {
+			t.Errorf("removed %v, want %v", b.removed, want)
+		}
+		b.cancel()
+		<-b.done
+	})
+}
+
+func TestSupervisorWaitsForTheHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		<-c.orders
+		b.cancel()
+		if o := <-c.orders; !o.Leave {
+			t.Fatalf("the order is %+v, want leave", o)
+		}
+		time.Sleep(3 * time.Second)
+		select {
+		case err := <-b.done:
+			t.Fatalf("Run returned %v while the election handed over", err)
+		default:
+		}
+		c.die(nil)
+		if err := <-b.done; err != nil || c.killed || len(b.removed) != 0 {
+			t.Errorf("err %v, killed %v, removed %v", err, c.killed, b.removed)
+		}
+	})
+}
+
+func TestSupervisorKillsAnElectionThatDoesNotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		stopped := time.Now()
+		b.cancel()
+		if err := <-b.done; err == nil {
+			t.Error("Run reports success")
+		}
+		if took := time.Since(stopped); took != 3*time.Second+leaveGrace {
+			t.Errorf("it was killed after %v", took)
+		}
+		if !c.killed || len(b.removed) != 1 {
+			t.Errorf("killed %v, removed %v", c.killed, b.removed)
+		}
+	})
+}
+
+func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1)}
+		removed := 0
+		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(Report) {})
+		s.remove = func(string, []netip.Prefix) error { removed++; return nil }
+		s.Configure(oneRouter("eth0", "192.0.2.100/24"))
+		if err := s.runChild(t.Context()); err == nil || !c.killed || removed != 1 {
+			t.Errorf("err %v, killed %v, removed %d", err, c.killed, removed)
+		}
+	})
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command tandem is a load-balancer director for a pair of Linux machines: VRRP elects the master, which claims the
+// virtual addresses; both hold the same IPVS rules, and health checks set the real servers' weights.
+//
+// # Processes
+//
+// "tandem run" is the director. While it has virtual routers it runs "tandem election" as a child, which owns the
+// VRRP sockets, the virtual addresses and their announcements. Either survives the death of the other to the user's
+// good: an election without a director hands over and lets its addresses go; a director without an election takes
+// them off and starts another.
+//
+// # Signals
+//
+// SIGTERM and SIGINT leave cleanly: the election hands over and the addresses go; the IPVS rules stay or go as
+// [lvs] on_stop says. SIGHUP reloads the configuration; one that is wrong is refused whole and the old one stays.
+//
+// # Control socket
+//
+// The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload. The status is
+//
+//	{
+//	  "name": "lb1", "version": "v1.0.0",
+//	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
+//	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
+//	            "reason", "vips"}],
+//	  "services": [{"name", "virtual", "protocol", "scheduler", "method",
+//	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
+//	                             "active", "inactive"}]}],
+//	  "warnings": ["…"]
+//	}
+//
+// where state is one of initialize, backup, master, fault and health one of unknown, healthy, unhealthy, unchecked;
+// master is the address of the present master, empty while unknown. Members may be added; none is renamed or removed.
+//
+// # Exit codes
+//
+// 0 is success. 1 is a failure, said in words on standard error: a configuration with mistakes, a missing privilege,
+// a kernel without IPVS, a director that does not answer.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	if err := newRoot().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tandem",
+		Short: "A load-balancer director for a pair of Linux machines",
+		Long: `tandem makes a pair of Linux machines into one load balancer that does not go away: VRRP elects
+a master, the master claims the virtual addresses, both hold the same IPVS rules, and health
+checks set the real servers' weights.`,
+		Example: `  tandem check /etc/tandem/tandem.toml
+  tandem run -c /etc/tandem/tandem.toml
+  tandem status`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newVersion())
+	return root
+}

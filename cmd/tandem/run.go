@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// defaultConfig is where the packages and the shipped unit put the configuration.
+const defaultConfig = "/etc/tandem/tandem.toml"
+
+func newRun() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the director until SIGTERM",
+		Long: `Run the director in the foreground. SIGTERM hands over to the peer and leaves, SIGHUP reloads the
+configuration. It needs CAP_NET_ADMIN and, for VRRP, CAP_NET_RAW; services need IPVS in the kernel.`,
+		Example: `  tandem run -c /etc/tandem/tandem.toml`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), file)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `FILE`")
+	return cmd
+}
+
+func run(ctx context.Context, file string) error {
+	cfg, err := configs.Load(file)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log.Level, cfg.Log.Format)
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", "warning", w.Error())
+	}
+	d := director.New(director.Options{
+		Config:  cfg,
+		Version: version(),
+		Log:     log,
+		Spawn: func() (election.Child, error) {
+			return election.Spawn("election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format)
+		},
+	})
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	reloads := make(chan struct{})
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		defer close(reloads)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				if err := d.Reload(ctx); err != nil {
+					log.Error("the configuration was not reloaded: the old one stays", "error", err)
+				}
+			}
+		}
+	}()
+	err = d.Run(ctx)
+	end(err)
+	<-reloads
+	return err
+}
+
+// newLogger logs to standard error.
+func newLogger(level, format string) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{
+		Name:              "tandem",
+		Level:             hclog.LevelFromString(level),
+		JSONFormat:        format == configs.LogJSON,
+		IndependentLevels: false,
+	})
+}

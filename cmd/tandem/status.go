@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// socketFlags find the control socket: --socket, then TANDEM_SOCKET, then the configuration, then the default.
+type socketFlags struct{ socket, config string }
+
+func (s *socketFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket of the director (default: $TANDEM_SOCKET, else the configuration's)")
+	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the socket")
+}
+
+func (s *socketFlags) path() string {
+	if s.socket != "" {
+		return s.socket
+	}
+	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
+		return env
+	}
+	if cfg, err := configs.Load(s.config); err == nil {
+		return cfg.Control.Socket
+	}
+	return configs.DefaultSocket
+}
+
+func newStatus() *cobra.Command {
+	var s socketFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the running director is and does",
+		Example: `  tandem status
+  tandem status --json | jq -r '.vrrp[].state'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client := control.NewClient(s.path())
+			if asJSON {
+				raw, err := client.Raw(cmd.Context())
+				if err != nil {
+					return err
+				}
+				var pretty bytes.Buffer
+				if err := json.Indent(&pretty, raw, "", "  "); err != nil {
+					return fmt.Errorf("read the director's answer: %w", err)
+				}
+				_, err = pretty.WriteTo(cmd.OutOrStdout())
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return writeStatus(cmd.OutOrStdout(), status, time.Now())
+		},
+	}
+	s.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as documented in `tandem --help`'s package")
+	return cmd
+}
+
+// writeStatus prints a status for a person.
+func writeStatus(w io.Writer, s control.Status, now time.Time) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s · tandem %s · %s loaded %s ago\n", s.Name, s.Version, s.Config.File, ago(now, s.Config.LoadedAt))
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	if len(s.VRRP) > 0 {
+		fmt.Fprintln(&b)
+		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "ROUTER\tINTERFACE\tVRID\tSTATE\tFOR\tPRIORITY\tMASTER\tVIPS\tREASON")
+		for _, r := range s.VRRP {
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, strings.ToUpper(r.State),
+				ago(now, r.Since), priority(r), dash(r.Master), vips(r), r.Reason)
+		}
+		t.Flush()
+	}
+	for _, svc := range s.Services {
+		fmt.Fprintf(&b, "\n%s  %s %s  %s  %s\n", svc.Name, svc.Protocol, svc.Virtual, svc.Scheduler, svc.Method)
+		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "  SERVER\tHEALTH\tFOR\tWEIGHT\tACTIVE\tINACTIVE\tREASON")
+		for _, srv := range svc.Servers {
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%d\t%s\n", hostPort(srv), srv.Health, ago(now, srv.Since), weight(srv),
+				srv.Active, srv.Inactive, srv.Reason)
+		}
+		t.Flush()
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
+// ago is how long something lasts, in its two largest units; "-" where it never began.
+func ago(now, since time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	d := max(0, now.Sub(since))
+	day := 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// priority shows the configured priority too where another one counts.
+func priority(r control.Router) string {
+	if r.Priority == r.EffectivePriority {
+		return fmt.Sprint(r.Priority)
+	}
+	return fmt.Sprintf("%d (of %d)", r.EffectivePriority, r.Priority)
+}
+
+// weight shows the configured weight too where another one counts.
+func weight(s control.Server) string {
+	if s.Weight == s.EffectiveWeight {
+		return fmt.Sprint(s.Weight)
+	}
+	return fmt.Sprintf("%d (of %d)", s.EffectiveWeight, s.Weight)
+}
+
+func vips(r control.Router) string {
+	all := make([]string, 0, len(r.VIPs))
+	for _, vip := range r.VIPs {
+		all = append(all, vip.String())
+	}
+	return strings.Join(all, ",")
+}
+
+func hostPort(s control.Server) string {
+	return netip.AddrPortFrom(s.Address, s.Port).String()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+)
+
+func TestStatusTable(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s := control.Status{
+		Name: "lb1", Version: "v1.0.0",
+		Config:   control.Config{File: "/etc/tandem/tandem.toml", LoadedAt: now.Add(-25 * time.Hour)},
+		Warnings: []string{"no metrics are served: port 9105 is taken"},
+		VRRP: []control.Router{{
+			Name: "web", Interface: "eth0", VRID: 51, State: "backup", Priority: 150, EffectivePriority: 100,
+			Master: "192.0.2.3", Since: now.Add(-90 * time.Second), Reason: "priority 150 heard from 192.0.2.3",
+			VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24"), netip.MustParsePrefix("192.0.2.101/24")},
+		}},
+		Services: []control.Service{{
+			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",
+			Servers: []control.Server{
+				{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Weight: 2, EffectiveWeight: 2, Health: "healthy",
+					Reason: "status 200", Since: now.Add(-3 * time.Hour), Active: 12, Inactive: 3},
+				{Address: netip.MustParseAddr("2001:db8::12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "connection refused"},
+			},
+		}},
+	}
+	want := `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
+warning: no metrics are served: port 9105 is taken
+
+ROUTER  INTERFACE  VRID  STATE   FOR    PRIORITY      MASTER     VIPS                           REASON
+web     eth0       51    BACKUP  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
+
+www  tcp 192.0.2.100:80  wrr  dr
+  SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON
+  192.0.2.11:80      healthy    3h0m  2         12      3         status 200
+  [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         connection refused
+`
+	var got bytes.Buffer
+	if err := writeStatus(&got, s, now); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
+
+func TestSocketIsFoundByFlagThenEnvironmentThenConfiguration(t *testing.T) {
+	s := socketFlags{config: "/nonexistent/tandem.toml"}
+	if got := s.path(); got != "/run/tandem/control.sock" {
+		t.Errorf("by default: %s", got)
+	}
+	file := writeConfig(t, "[control]\nsocket = \"/from/the/file.sock\"\n")
+	s.config = file
+	if got := s.path(); got != "/from/the/file.sock" {
+		t.Errorf("by the configuration: %s", got)
+	}
+	t.Setenv("TANDEM_SOCKET", "/from/the/environment.sock")
+	if got := s.path(); got != "/from/the/environment.sock" {
+		t.Errorf("by the environment: %s", got)
+	}
+	s.socket = "/from/the/flag.sock"
+	if got := s.path(); got != "/from/the/flag.sock" {
+		t.Errorf("by the flag: %s", got)
+	}
+}
+
+// execute runs tandem with args and returns what it printed and how it ended.
+func execute(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	err = root.ExecuteContext(t.Context())
+	return out.String(), errs.String(), err
+}
+
+func TestCheckListsEveryMistakeOfEveryFile(t *testing.T) {
+	good := writeConfig(t, "name = \"lb1\"\n")
+	bad := writeConfig(t, "nam = \"lb1\"\n\n[log]\nlevel = \"loud\"\n")
+	if out, _, err := execute(t, "check", good); err != nil || !strings.Contains(out, "ok") {
+		t.Errorf("a good file: %q, %v", out, err)
+	}
+	out, _, err := execute(t, "check", bad, good)
+	if err == nil {
+		t.Fatal("a bad file passes")
+	}
+	for _, want := range []string{bad + ":1: nam", "`name`", bad + ":4: log.level"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in the report:\n%v", want, err)
+		}
+	}
+	if !strings.Contains(out, good+": ok") {
+		t.Errorf("the good file beside it is not reported: %q", out)
+	}
+}
+
+func TestEveryCommandHelpsWithAnExample(t *testing.T) {
+	for _, cmd := range newRoot().Commands() {
+		if !cmd.Hidden && cmd.Name() != "help" && cmd.Example == "" {
+			t.Errorf("tandem %s --help has no example", cmd.Name())
+		}
+	}
+}
