@@ -100,10 +100,12 @@ func validHost(s string) *refusal {
 	} else if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		host = s[1 : len(s)-1]
 	}
-	if validHostName(host) {
-		return nil
+	ok := validHostName(host)
+	if strings.HasPrefix(s, "[") {
+		a, err := netip.ParseAddr(host)
+		ok = err == nil && a.Is6() && a.Zone() == ""
 	}
-	if a, err := netip.ParseAddr(host); err != nil || a.Zone() != "" || host == s {
+	if !ok {
 		return refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", abbreviate(s))
 	}
 	return nil

@@ -5,14 +5,18 @@ package configs
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// duration is a time from least to most, a whole multiple of step.
-func duration(least, most, step time.Duration) kind[time.Duration] {
+// duration is a time from least to most, a whole multiple of step; or one of those named also, such as 0 for never.
+func duration(least, most, step time.Duration, also ...time.Duration) kind[time.Duration] {
 	values := showDuration(least) + " to " + showDuration(most)
+	for _, d := range also {
+		values = showDuration(d) + " or " + values
+	}
 	if step > time.Nanosecond {
 		values += " in whole steps of " + showDuration(step)
 	}
@@ -21,6 +25,8 @@ func duration(least, most, step time.Duration) kind[time.Duration] {
 		switch below := d.Truncate(step); {
 		case no != nil:
 			return 0, no
+		case slices.Contains(also, d):
+			return d, nil
 		case d < least || d > most:
 			return 0, refuse("", "%q is out of range: want %s", s, values)
 		case d != below:

@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // fileTable is the schema: the file as a whole.
@@ -132,21 +134,26 @@ func checkName(names seen[string], name string, unique bool, at place) {
 	}
 }
 
+// maxName is the most characters of a name.
+const maxName = 64
+
 // identifier is a name that people type on command lines.
 func identifier() kind[string] {
-	const most = 64
-	return plain("1 to 64 characters, without white space, slashes and control characters", func(s string) *refusal {
-		odd := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
-		switch i := strings.IndexFunc(s, odd); {
-		case s == "":
-			return refuse("", "is empty")
-		case len([]rune(s)) > most:
-			return refuse("", "is longer than %d characters", most)
-		case i >= 0:
-			return refuse("use letters, digits and any of . - _ :", "%q has the character %q", s, []rune(s[i:])[0])
-		}
-		return nil
-	})
+	return plain(fmt.Sprintf("1 to %d characters, without white space, slashes and control characters", maxName), validName)
+}
+
+func validName(s string) *refusal {
+	odd := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
+	switch i := strings.IndexFunc(s, odd); {
+	case s == "":
+		return refuse("", "is empty")
+	case utf8.RuneCountInString(s) > maxName:
+		return refuse("", "is longer than %d characters", maxName)
+	case i >= 0:
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return refuse("use letters, digits and any of . - _ :", "%q has the character %q", s, r)
+	}
+	return nil
 }
 
 func absolutePath(s string) *refusal {

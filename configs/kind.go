@@ -94,7 +94,7 @@ func boolean() kind[bool] {
 		read: func(at place) bool {
 			v, ok := at.value.(bool)
 			if !ok {
-				at.wrongType("boolean", "true or false, without quotes")
+				at.wrongType("boolean", "write true or false, without quotes")
 			}
 			return v
 		},

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// MaxSize is the most bytes that a file may have: about 30,000 services of ten servers.
+	// MaxSize is the most bytes that a file may have: some 20,000 services of ten servers.
 	MaxSize = 16 << 20
 
 	// maxNesting is far above what the schema has, and far below what the stack holds.

@@ -16,7 +16,7 @@ type report struct {
 	keys     []KeyInfo
 	mistakes Mistakes
 	warnings Mistakes
-	bad      map[string]bool // by path: those with a mistake, and all above them
+	bad      map[string]bool // by path: true with a mistake right there, false with one below
 	lines    map[string]int  // made when first asked for: a file without mistakes does without
 }
 
@@ -91,14 +91,18 @@ func (at place) given(name string) bool {
 	return at.key(name).value != nil
 }
 
-// sound tells whether no mistake was found at or below any of the keys of the table here, so that a rule about several
-// keys does not report what follows from a mistake in one.
+// sound tells whether the table here is one, and no mistake was found at or below any of the keys, so that a rule about
+// several keys does not report what follows from a mistake in one.
 func (at place) sound(names ...string) bool {
-	if len(at.report.bad) == 0 {
+	bad := at.report.bad
+	if len(bad) == 0 {
 		return true
 	}
+	if bad[at.path.String()] {
+		return false
+	}
 	for _, name := range names {
-		if at.report.bad[at.key(name).path.String()] {
+		if _, found := bad[at.key(name).path.String()]; found {
 			return false
 		}
 	}
@@ -122,8 +126,9 @@ func (at place) mistake(hint, problem string, args ...any) {
 	if r.bad == nil {
 		r.bad = make(map[string]bool)
 	}
+	r.bad[at.path.String()] = true
 	for p := at.path; p != nil; p = p.up {
-		r.bad[p.String()] = true
+		r.bad[p.String()] = r.bad[p.String()]
 	}
 }
 

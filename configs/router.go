@@ -49,27 +49,19 @@ func routerTable() kind[Router] {
 
 func announceTable() kind[garp.Config] {
 	const most = 100
-	usual := usualAnnounce()
+	usual := garp.DefaultConfig()
 	repeat := list(duration(0, time.Hour, time.Nanosecond), 1, most)
 	repeat.values = fmt.Sprintf("1 to %d, ascending, %s", most, repeat.values)
 	return tableOf(checkAnnounce,
 		optional("repeat", repeat, usual.Repeat, "The moments of the announcements, counted from the take-over.",
 			func(c *garp.Config, v []time.Duration) { c.Repeat = slices.Clone(v) }),
-		optional("refresh", duration(0, 24*time.Hour, time.Nanosecond), usual.Refresh,
+		optional("refresh", duration(time.Second, 24*time.Hour, time.Nanosecond, 0), usual.Refresh,
 			"The pause between further announcements for as long as this director is master; 0s for none.",
 			func(c *garp.Config, v time.Duration) { c.Refresh = v }),
 		optional("spacing", duration(0, time.Second, time.Nanosecond), usual.Spacing,
 			"The least time between two frames, so that switches and neighbours keep up.",
 			func(c *garp.Config, v time.Duration) { c.Spacing = v }),
 	)
-}
-
-func usualAnnounce() garp.Config {
-	return garp.Config{
-		Repeat:  []time.Duration{0, 1100 * time.Millisecond, 2200 * time.Millisecond, 3300 * time.Millisecond, 4400 * time.Millisecond},
-		Refresh: time.Minute,
-		Spacing: 50 * time.Microsecond,
-	}
 }
 
 func checkAnnounce(at place, c *garp.Config) {

@@ -57,7 +57,7 @@ func didYouMean(word string, choices []string) string {
 }
 
 // unknownKey is the hint for a key that the table at schema path table does not have: the table that it belongs
-// to, because in TOML a key belongs to the header above it and is easily put one table too low, or the nearest key here.
+// to, for in TOML a key is easily put below the wrong header, or the nearest key here.
 func unknownKey(name, table string, keys []KeyInfo) string {
 	var here, homes []string
 	for _, k := range keys {
@@ -70,7 +70,7 @@ func unknownKey(name, table string, keys []KeyInfo) string {
 		}
 	}
 	if len(homes) > 0 {
-		return "it belongs in " + alternatives(homes)
+		return "it is a key of " + alternatives(homes)
 	}
 	if c := nearest(name, here); c != "" {
 		return "did you mean `" + c + "`?"

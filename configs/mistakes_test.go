@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// router is a virtual router in four lines, and more of it from line 5 on.
+func router(more string) string {
+	return "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\"]\n" + more
+}
+
+// service is a service in three lines, and more of it from line 4 on.
+func service(more string) string {
+	return "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n" + more
+}
+
+// A mistaken is a file and what is wrong with it, a line each, without the file's name.
+type mistaken struct {
+	name, text string
+	want       []string
+}
+
+// run compares the whole report, so that a row also proves that nothing else is reported.
+func run(t *testing.T, rows []mistaken) {
+	for _, tt := range rows {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("t.toml", []byte(tt.text))
+			var ms Mistakes
+			if !errors.As(err, &ms) {
+				t.Fatalf("got %v, want mistakes", err)
+			}
+			want := "t.toml:" + strings.Join(tt.want, "\nt.toml:")
+			if got := ms.Error(); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestMistakesOfForm(t *testing.T) {
+	run(t, []mistaken{
+		{"misspelt key", router("prioritty = 150"), []string{
+			"5: vrrp[0].prioritty: unknown key; did you mean `priority`?",
+		}},
+		{"abbreviated key", router("advert = \"1s\""), []string{
+			"5: vrrp[0].advert: unknown key; did you mean `advert_interval`?",
+		}},
+		{"key in capitals", router("Priority = 150"), []string{
+			"5: vrrp[0].Priority: unknown key; did you mean `priority`?",
+		}},
+		{"key below the wrong header", service("[service.check]\nscheduler = \"rr\""), []string{
+			"5: service[0].check.scheduler: unknown key; it is a key of [[service]]",
+		}},
+		{"key of several tables", "interval = \"1s\"\nport = 1", []string{
+			"1: interval: unknown key; it is a key of [service.check]",
+			"2: port: unknown key; it is a key of [service.check] or [[service.server]]",
+		}},
+		{"key that the top of the file has", "[log]\nstate = 1", []string{
+			"2: log.state: unknown key; it is a key of the top of the file",
+		}},
+		{"key like no other", "[control]\ncolour = \"red\"", []string{
+			"2: control.colour: unknown key; known here are socket",
+		}},
+		{"quoted key", "\"log.level\" = \"info\"", []string{
+			`1: "log.level": unknown key; known here are name, log, control, state, metrics, vrrp, lvs, service`,
+		}},
+		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
+			"1: vrpp: unknown key; did you mean `vrrp`?",
+		}},
+		{"one table where many may be", "[vrrp]\nvrid = 1", []string{
+			"1: vrrp: want an array of tables, not a table; write [[vrrp]]",
+		}},
+		{"many tables where one may be", "[[log]]\nlevel = \"info\"", []string{
+			"1: log: want a table, not an array of tables; write [log]",
+		}},
+		{"value where a table belongs", "log = \"info\"", []string{
+			"1: log: want a table, not the string \"info\"",
+		}},
+		{"values where tables belong", "service = [1, \"x\"]", []string{
+			"1: service[0]: want a table, not 1",
+			"1: service[1]: want a table, not the string \"x\"",
+		}},
+		{"string for an integer", router("priority = \"150\""), []string{
+			`5: vrrp[0].priority: want an integer, not the string "150"; leave the quotes away`,
+		}},
+		{"number with a fraction for an integer", router("priority = 1.5"), []string{
+			"5: vrrp[0].priority: want an integer, not the number 1.5",
+		}},
+		{"integer for a string", "name = 5", []string{
+			"1: name: want a string, not 5; put it in quotes",
+		}},
+		{"date for a string", "name = 2026-01-02", []string{
+			"1: name: want a string, not a date or time; put it in quotes",
+		}},
+		{"table for a string", "name = { a = 1 }", []string{
+			"1: name: want a string, not a table",
+		}},
+		{"string for a boolean", router("preempt = \"no\""), []string{
+			`5: vrrp[0].preempt: want a boolean, not the string "no"; write true or false, without quotes`,
+		}},
+		{"integer for a duration", router("advert_interval = 1"), []string{
+			`5: vrrp[0].advert_interval: want a duration, not 1; give it in quotes and with its unit, such as "1s"`,
+		}},
+		{"duration without unit", router("advert_interval = \"1\""), []string{
+			`5: vrrp[0].advert_interval: "1" is not a duration; its unit is missing: "1s" or "1ms"?`,
+		}},
+		{"duration of another spelling", router("advert_interval = \"1 sec\""), []string{
+			`5: vrrp[0].advert_interval: "1 sec" is not a duration; a duration is a number with its unit (ns, us, ms, s, m or h), such as "1.5s"`,
+		}},
+		{"one value for an array", service("[service.check]\ntype = \"http\"\nstatus = \"200-299\""), []string{
+			`6: service[0].check.status: want an array of strings, not the string "200-299"; write ["200-299"]`,
+		}},
+		{"word out of a list", service("scheduler = \"wrrr\"\nmethod = \"masquerade\""), []string{
+			"4: service[0].scheduler: unknown value \"wrrr\"; did you mean `wrr`?",
+			"5: service[0].method: unknown value \"masquerade\"; want dr, nat or tunnel",
+		}},
+		{"syntax", "[log]\nlevel = warn\n", []string{
+			"2: log.level: not TOML: expected value but found \"warn\" instead",
+		}},
+		{"key given twice", "[log]\nlevel = \"info\"\nlevel = \"warn\"\n", []string{
+			"3: log.level: not TOML: Key 'log.level' has already been defined",
+		}},
+		{"all at once, by line", "[metrics]\nlisten = 9105\n[[service]]\nname = \"a/b\"\n[[vrrp]]\nvrid = 0\n", []string{
+			"2: metrics.listen: want a string, not 9105; put it in quotes",
+			"3: service[0].virtual: is missing: want a string or table",
+			"3: service[0].server: is missing: want an array of tables; add [[service.server]]",
+			"4: service[0].name: \"a/b\" has the character '/'; use letters, digits and any of . - _ :",
+			"5: vrrp[0].interface: is missing: want a string",
+			"5: vrrp[0].vips: is missing: want an array of strings",
+			"6: vrrp[0].vrid: 0 is out of range: want 1 to 255",
+		}},
+	})
+}
+
+func TestMistakesOfTheDaemon(t *testing.T) {
+	run(t, []mistaken{
+		{"name", "name = \"\"", []string{"1: name: is empty"}},
+		{"long name", "name = \"" + strings.Repeat("ä", 65) + "\"", []string{"1: name: is longer than 64 characters"}},
+		{"name with white space", "name = \"lb\\u00a01\"", []string{
+			`1: name: "lb\u00a01" has the character '\u00a0'; use letters, digits and any of . - _ :`,
+		}},
+		{"log level", "[log]\nlevel = \"warning\"", []string{
+			"2: log.level: unknown value \"warning\"; did you mean `warn`?",
+		}},
+		{"socket", "[control]\nsocket = \"tandem.sock\"", []string{
+			`2: control.socket: "tandem.sock" is not an absolute path`,
+		}},
+		{"long socket", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
+			"2: control.socket: is a path of 108 bytes: the kernel takes 107 for a socket",
+		}},
+		{"directory", "[state]\ndir = \"/var/lib/tan\\u0000dem\"", []string{
+			`2: state.dir: "/var/lib/tan\x00dem" has a control character`,
+		}},
+		{"port alone", "[metrics]\nlisten = \"9105\"", []string{
+			`2: metrics.listen: "9105" is not host:port; write "127.0.0.1:9105", "[::1]:9105" or ":9105"`,
+		}},
+		{"port out of range", "[metrics]\nlisten = \":0\"", []string{
+			`2: metrics.listen: "0" is not a port: want 1 to 65535; write "127.0.0.1:9105", "[::1]:9105" or ":9105"`,
+		}},
+		{"no host", "[metrics]\nlisten = \"a b:9105\"", []string{
+			`2: metrics.listen: "a b" is neither an address nor a host name; write "127.0.0.1:9105", "[::1]:9105" or ":9105"`,
+		}},
+		{"at the stop", "[lvs]\non_stop = \"flush\"", []string{
+			`2: lvs.on_stop: unknown value "flush"; want keep or remove`,
+		}},
+	})
+}
+
+func TestMistakesOfVirtualRouters(t *testing.T) {
+	run(t, []mistaken{
+		{"id", router("")[:len("[[vrrp]]\ninterface = \"eth0\"\n")] + "vrid = 256\nvips = [\"192.0.2.1\"]", []string{
+			"3: vrrp[0].vrid: 256 is out of range: want 1 to 255",
+		}},
+		{"interface", "[[vrrp]]\ninterface = \"eth0:1\"\nvrid = 1\nvips = [\"192.0.2.1\"]\n[[vrrp]]\ninterface = \"a-name-too-long1\"\nvrid = 1\nvips = [\"192.0.2.2\"]", []string{
+			`2: vrrp[0].interface: "eth0:1" cannot be the name of an interface`,
+			`6: vrrp[1].interface: "a-name-too-long1" is longer than the 15 bytes of an interface name`,
+		}},
+		{"version", router("version = 2"), []string{
+			"5: vrrp[0].version: version 2 is not supported: want 3 (RFC 9568)",
+		}},
+		{"priority", router("priority = 0"), []string{
+			"5: vrrp[0].priority: 0 is out of range: want 1 to 255",
+		}},
+		{"interval too short", router("advert_interval = \"5ms\""), []string{
+			`5: vrrp[0].advert_interval: "5ms" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
+		}},
+		{"interval too long", router("advert_interval = \"40.96s\""), []string{
+			`5: vrrp[0].advert_interval: "40.96s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
+		}},
+		{"interval between two centiseconds", router("advert_interval = \"1.005s\""), []string{
+			`5: vrrp[0].advert_interval: "1.005s" is not a multiple of 10ms; the nearest are 1s and 1.01s`,
+		}},
+		{"announcements", router("[vrrp.announce]\nrepeat = [\"0s\", \"2s\", \"1s\"]\nrefresh = \"-1s\"\nspacing = \"2s\""), []string{
+			"6: vrrp[0].announce.repeat[2]: 1s is not later than 2s before it",
+			`7: vrrp[0].announce.refresh: "-1s" is out of range: want 0s or 1s to 24h`,
+			`8: vrrp[0].announce.spacing: "2s" is out of range: want 0s to 1s`,
+		}},
+		{"flood", router("[vrrp.announce]\nrefresh = \"999ms\""), []string{
+			`6: vrrp[0].announce.refresh: "999ms" is out of range: want 0s or 1s to 24h`,
+		}},
+		{"no announcement", router("announce.repeat = []"), []string{
+			"5: vrrp[0].announce.repeat: has 0 elements: want 1 to 100",
+		}},
+		{"VIPs", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\n\"192.0.2.0/24\",\n\"192.0.2.255/24\",\n\"224.0.0.18\",\n\"2001:db8::100/64\",\n\"127.0.0.1\",\n\"0.0.0.0\",\n\"255.255.255.255\",\n\"192.0.2.1/0\",\n\"192.0.2.1/33\",\n\"www\",\n80,\n\"::ffff:192.0.2.1\",\n]", []string{
+			"5: vrrp[0].vips[0]: 192.0.2.0 is the address of the network 192.0.2.0/24 itself",
+			"6: vrrp[0].vips[1]: 192.0.2.255 is the broadcast address of 192.0.2.0/24",
+			"7: vrrp[0].vips[2]: 224.0.0.18 is a multicast address",
+			"8: vrrp[0].vips[3]: 2001:db8::100 is an IPv6 address: virtual addresses are IPv4 only",
+			"9: vrrp[0].vips[4]: 127.0.0.1 is a loopback address",
+			"10: vrrp[0].vips[5]: 0.0.0.0 is not an address of a host",
+			"11: vrrp[0].vips[6]: 255.255.255.255 is the broadcast address",
+			"12: vrrp[0].vips[7]: prefix length 0 would make every address a neighbour",
+			`13: vrrp[0].vips[8]: "192.0.2.1/33" is not an address with a prefix length; write "192.0.2.100/24"`,
+			`14: vrrp[0].vips[9]: "www" is not an address; write "192.0.2.100/24" or "192.0.2.100"`,
+			"15: vrrp[0].vips[10]: want a string, not 80; put it in quotes",
+			"16: vrrp[0].vips[11]: ::ffff:192.0.2.1 is an IPv4 address in IPv6 notation; write 192.0.2.1",
+		}},
+		{"no VIP", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = []", []string{
+			"4: vrrp[0].vips: has 0 elements: want 1 to 255",
+		}},
+		{"the same id twice on an interface", router(router("")), []string{
+			"7: vrrp[1].vrid: 51 on eth0 is already taken by vrrp[0] (line 1); each virtual router of an interface needs its own",
+			"8: vrrp[1].vips[0]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",
+		}},
+		{"the same VIP twice in a router", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\",\n\"192.0.2.100/32\"]", []string{
+			"5: vrrp[0].vips[1]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",
+		}},
+		{"the same name twice", router("name = \"a\"\n[[vrrp]]\nname = \"a\"\ninterface = \"eth1\"\nvrid = 51\nvips = [\"192.0.2.1\"]"), []string{
+			`7: vrrp[1].name: "a" is already the name of vrrp[0] (line 1); names must differ`,
+		}},
+		{"a name like another's default", router("[[vrrp]]\nname = \"eth0-51\"\ninterface = \"eth1\"\nvrid = 51\nvips = [\"192.0.2.1\"]"), []string{
+			`6: vrrp[1].name: "eth0-51" is already the name of vrrp[0] (line 1); names must differ`,
+		}},
+	})
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// parse wants the text to be right.
+func parse(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("t.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := parse(t, router(service("[service.check]")))
+	want := &Config{
+		File:    "t.toml",
+		SHA256:  got.SHA256,
+		Name:    host,
+		Log:     Log{Level: "info", Format: LogText},
+		Control: Control{Socket: DefaultSocket},
+		State:   State{Dir: "/var/lib/tandem"},
+		Routers: []Router{{
+			Config: vrrp.Config{
+				Name: "eth0-51", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, AdvertInterval: time.Second, Preempt: true,
+				VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
+			},
+			Announce: garp.DefaultConfig(),
+		}},
+		LVS: LVS{OnStop: OnStopKeep},
+		Services: []Service{{
+			Name: "192.0.2.100:80",
+			LVS: lvs.Service{
+				ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80},
+				Scheduler: "wlc",
+			},
+			Method:    lvs.DR,
+			OnFailure: lvs.WeightZero,
+			Servers: []Server{{lvs.Server{
+				ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
+				Method:   lvs.DR,
+				Weight:   1,
+			}}},
+			Check: &healthcheck.Config{Type: healthcheck.TCP, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+		}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+func TestNamesUnlessGiven(t *testing.T) {
+	for _, tt := range []struct{ virtual, server, protocol, want string }{
+		{`"192.0.2.100:53"`, "192.0.2.11", `"tcp"`, "192.0.2.100:53"},
+		{`"192.0.2.100:53"`, "192.0.2.11", `"udp"`, "192.0.2.100:53-udp"},
+		{`"[2001:db8::100]:53"`, "2001:db8::11", `"tcp"`, "[2001:db8::100]:53"},
+		{`{ fwmark = 7 }`, "192.0.2.11", "", "fwmark-7"},
+		{`{ fwmark = 7, family = "ipv6" }`, "2001:db8::11", "", "fwmark-7-ipv6"},
+	} {
+		text := fmt.Sprintf("[[service]]\nvirtual = %s\nserver = [{ address = %q }]\n", tt.virtual, tt.server)
+		if tt.protocol != "" {
+			text += "protocol = " + tt.protocol
+		}
+		got := parse(t, text).Services[0].Name
+		if got != tt.want {
+			t.Errorf("a service at %s is called %q, want %q", tt.virtual, got, tt.want)
+		}
+		if no := validName(got); no != nil {
+			t.Errorf("%q could not be given as a name: %s", got, no.problem)
+		}
+	}
+}
+
+func TestAddressesOfRouters(t *testing.T) {
+	text := "[[vrrp]]\ninterface = \"eth0\"\nvrid = 1\nvips = [\"192.0.2.100/24\", \"192.0.2.7\", \"192.0.2.6/31\", \"198.51.100.255/23\"]"
+	var got []string
+	for _, vip := range parse(t, text).Routers[0].VIPs {
+		got = append(got, vip.String())
+	}
+	if want := []string{"192.0.2.100/24", "192.0.2.7/32", "192.0.2.6/31", "198.51.100.255/23"}; !slices.Equal(got, want) {
+		// 198.51.100.255 is in the midst of its /23.
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestOneIDOnTwoInterfaces(t *testing.T) {
+	text := router("") + "[[vrrp]]\ninterface = \"eth1\"\nvrid = 51\nvips = [\"198.51.100.1\"]"
+	if n := len(parse(t, text).Routers); n != 2 {
+		t.Errorf("%d routers, want 2", n)
+	}
+}
+
+func TestServersTakeAfterTheirService(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]", "192.0.2.11:80 (dr, weight 1)"},
+		{"[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\", port = 80, weight = 0 }]", "192.0.2.11:80 (dr, weight 0)"},
+		{"[[service]]\nvirtual = \"192.0.2.100:80\"\nmethod = \"nat\"\nserver = [{ address = \"10.0.0.1\", port = 8080 }]", "10.0.0.1:8080 (nat, weight 1)"},
+		{"[[service]]\nvirtual = \"[2001:db8::1]:80\"\nmethod = \"tunnel\"\nserver = [{ address = \"2001:db8::2\" }]", "[2001:db8::2]:80 (tunnel, weight 1)"},
+		{"[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]", "192.0.2.11:0 (dr, weight 1)"},
+		{"[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\", port = 0 }]", "192.0.2.11:0 (dr, weight 1)"},
+		{"[[service]]\nvirtual = { fwmark = 1 }\nmethod = \"nat\"\nserver = [{ address = \"192.0.2.11\", port = 80 }]", "192.0.2.11:80 (nat, weight 1)"},
+	} {
+		s := parse(t, tt.text).Services[0]
+		if got := s.Servers[0].String(); got != tt.want {
+			t.Errorf("%s\n%s, want %s", tt.text, got, tt.want)
+		}
+		if err := (lvs.Entry{Service: s.LVS, Servers: []lvs.Server{s.Servers[0].Server}}).Validate(); err != nil {
+			t.Errorf("the table refuses it: %v", err)
+		}
+	}
+}
+
+func TestFirewallMarksHaveAFamilyAndNothingElse(t *testing.T) {
+	text := "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]"
+	got, want := parse(t, text).Services[0].LVS.ServiceID, lvs.ServiceID{FWMark: 1, Family: lvs.IPv4}
+	if got != want {
+		t.Errorf("got %#v, want %#v", got, want)
+	}
+}
+
+func TestPortMappedTwice(t *testing.T) {
+	text := "[[service]]\nvirtual = \"192.0.2.100:80\"\nmethod = \"nat\"\n" +
+		"server = [{ address = \"10.0.0.1\", port = 8080 }, { address = \"10.0.0.1\", port = 8081 }]"
+	if n := len(parse(t, text).Services[0].Servers); n != 2 {
+		t.Errorf("%d servers, want 2: they differ in their port", n)
+	}
+}
+
+func TestChecks(t *testing.T) {
+	http := healthcheck.DefaultConfig(healthcheck.HTTP)
+	all := healthcheck.Config{
+		Type: healthcheck.HTTP, Interval: time.Minute, Timeout: 1500 * time.Millisecond, Rise: 1, Fall: 100, Port: 8080,
+		Method: "HEAD", Path: "/health?full=1", Host: "[2001:db8::1]:8080", Status: []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}},
+	}
+	for _, tt := range []struct {
+		text string
+		want *healthcheck.Config
+	}{
+		{"", nil},
+		{"[service.check]\ntype = \"http\"", &http},
+		{"check = { type = \"http\", interval = \"1m\", timeout = \"1s500ms\", rise = 1, fall = 100, port = 8080, method = \"HEAD\", " +
+			"path = \"/health?full=1\", host = \"[2001:db8::1]:8080\", status = [\"200-299\", \"304\"] }", &all},
+	} {
+		if got := parse(t, service(tt.text)).Services[0].Check; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s\ngot %+v, want %+v", tt.text, got, tt.want)
+		}
+	}
+	for _, host := range []string{"www", "www.example.org:8080", "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "my_host"} {
+		if got := parse(t, service(fmt.Sprintf("check = { type = \"http\", host = %q }", host))).Services[0].Check.Host; got != host {
+			t.Errorf("host %q became %q", host, got)
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	for _, listen := range []string{"", ":9105", "127.0.0.1:9105", "[::1]:9105", "[fe80::1%eth0]:9105", "lb1.example.org:65535"} {
+		if got := parse(t, fmt.Sprintf("[metrics]\nlisten = %q", listen)).Metrics.Listen; got != listen {
+			t.Errorf("%q became %q", listen, got)
+		}
+	}
+}
+
+func TestNoRefresh(t *testing.T) {
+	if got := parse(t, router("announce.refresh = \"0s\"")).Routers[0].Announce.Refresh; got != 0 {
+		t.Errorf("refresh is %s, want none", got)
+	}
+}
+
+func TestRoutersDoNotShareTheirDefaults(t *testing.T) {
+	c := parse(t, router("")+"[[vrrp]]\ninterface = \"eth1\"\nvrid = 51\nvips = [\"198.51.100.1\"]")
+	c.Routers[0].Announce.Repeat[0] = time.Hour
+	if c.Routers[1].Announce.Repeat[0] == time.Hour {
+		t.Error("a change to one router's announcements changed the other's")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"nothing to do", "name = \"lb1\"", []string{"1: has neither [[vrrp]] nor [[service]]: there is nothing to do"}},
+		{"an owner that does not preempt", router("priority = 255\npreempt = false"), []string{
+			"6: vrrp[0].preempt: has no effect: priority 255 always takes over (RFC 9568, section 6.1)",
+		}},
+		{"service on an address that stays", router("") + "[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
+			"6: service[0].virtual: 192.0.2.101 is not a VIP of any [[vrrp]]: the address will not follow the master",
+		}},
+		{"nobody to serve", "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\", weight = 0 }]", []string{
+			"1: service[0]: all its servers have weight 0: no client will be served",
+		}},
+		{"services without any virtual router", service(""), nil},
+		{"IPv6, which no virtual router carries", router("") + "[[service]]\nvirtual = \"[2001:db8::1]:80\"\nserver = [{ address = \"2001:db8::2\" }]", nil},
+		{"firewall mark", router("") + "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, w := range parse(t, tt.text).Warnings {
+				got = append(got, strings.TrimPrefix(w.Error(), "t.toml:"))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got\n%q\nwant\n%q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFilesThatAreNotTOML(t *testing.T) {
+	run(t, []mistaken{
+		{"binary", "\x7fELF\x01\n\xf0\x00", []string{"2: is not a text file in UTF-8: it has the byte 0xf0"}},
+		{"UTF-16", "\xff\xfe[\x00", []string{"1: is not a text file in UTF-8: it has the byte 0xff; it looks like UTF-16, save it as UTF-8"}},
+		{"NUL", "name = 'a\x00'", []string{"1: name: not TOML: TOML files cannot contain control characters: '0x00'"}},
+		{"too large", strings.Repeat("#", MaxSize+1), []string{"1: is larger than 16 MiB"}},
+		{"deep", "a = " + strings.Repeat("[", 1<<20), []string{"1: has arrays or tables nested 1048576 deep: want at most 1000"}},
+	})
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tandem.toml")
+	if err := os.WriteFile(file, []byte("name = \"lb1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// echo 'name = "lb1"' | sha256sum
+	if want := "9c1f9a5de60139375fc2c0dc7af8cbbc"; c.File != file || c.Name != "lb1" || !strings.HasPrefix(c.SHA256, want) {
+		t.Errorf("got %+v", c)
+	}
+
+	var ms Mistakes
+	if _, err := Load(filepath.Join(dir, "none.toml")); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &ms) {
+		t.Errorf("a missing file gives %v, want fs.ErrNotExist", err)
+	}
+	if _, err := Load(dir); err == nil || errors.As(err, &ms) {
+		t.Errorf("a directory gives %v, want an error of reading", err)
+	}
+	if err := os.WriteFile(file, make([]byte, MaxSize+1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); !errors.As(err, &ms) || ms[0].File != file {
+		t.Errorf("a file that is too large gives %v, want a mistake", err)
+	}
+}
+
+func TestTheLargestDirectorsFit(t *testing.T) {
+	if n := len(large(10_000)); n > MaxSize {
+		t.Fatalf("10,000 services of ten servers take %d bytes: want at most %d", n, MaxSize)
+	}
+	c := parse(t, large(500))
+	if len(c.Services) != 500 || len(c.Services[499].Servers) != 10 || c.Services[499].Servers[9].Weight != 10 {
+		t.Errorf("%d services, the last is %+v", len(c.Services), c.Services[len(c.Services)-1])
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse("t.toml", text)
+		if err != nil {
+			var ms Mistakes
+			if c != nil || !errors.As(err, &ms) || len(ms) == 0 {
+				t.Fatalf("got %v and %v: want mistakes alone", c, err)
+			}
+			sane(t, ms, text)
+			return
+		}
+		sane(t, c.Warnings, text)
+		for _, s := range c.Services {
+			entry := lvs.Entry{Service: s.LVS}
+			for _, server := range s.Servers {
+				entry.Servers = append(entry.Servers, server.Server)
+			}
+			if err := entry.Validate(); err != nil {
+				t.Errorf("package lvs refuses what was accepted: %v", err)
+			}
+			if s.Check == nil {
+				continue
+			}
+			if err := s.Check.Validate(); err != nil {
+				t.Errorf("package healthcheck refuses what was accepted: %v", err)
+			}
+		}
+	})
+}
+
+// sane wants lines that the text has, in their order, and a problem in each.
+func sane(t *testing.T, ms Mistakes, text []byte) {
+	last := 1
+	for _, m := range ms {
+		if m.Line < last || m.Line > 1+strings.Count(string(text), "\n") || m.Problem == "" || m.File != "t.toml" {
+			t.Errorf("%+v after line %d", m, last)
+		}
+		last = m.Line
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, tt := range []struct{ name, from, to string }{
+		{"right", "", ""},
+		{"a mistake a service", "scheduler = \"wrr\"", "schedule = \"wrr\""},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			text := []byte(strings.ReplaceAll(large(1000), tt.from, tt.to))
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_, _ = Parse("t.toml", text)
+			}
+		})
+	}
+}
