@@ -61,10 +61,7 @@ func plain(values string, valid func(string) *refusal) kind[string] {
 }
 
 // enum is a text that names one of the values.
-func enum[T interface {
-	comparable
-	fmt.Stringer
-}](values ...T) kind[T] {
+func enum[T fmt.Stringer](values ...T) kind[T] {
 	return choice(T.String, values)
 }
 
@@ -73,6 +70,7 @@ func oneOf(words ...string) kind[string] {
 	return choice(func(s string) string { return s }, words)
 }
 
+// choice is a text that names one of the values, by the names that name gives them.
 func choice[T any](name func(T) string, values []T) kind[T] {
 	names := make([]string, len(values))
 	for i, v := range values {

@@ -3,14 +3,15 @@
 package configs
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -85,9 +86,9 @@ func (r *report) decode() (tree map[string]any, ok bool) {
 	if err == nil {
 		return tree, true
 	}
-	line, key, problem := 1, "", err.Error()
+	line, key, problem := 1, "", oneLine(err.Error())
 	if syntax := (toml.ParseError{}); errors.As(err, &syntax) {
-		line, key, problem = max(1, syntax.Position.Line), syntax.LastKey, syntax.Message
+		line, key, problem = max(1, syntax.Position.Line), oneLine(syntax.LastKey), oneLine(syntax.Message)
 	}
 	r.spoilt(line, key, "", "not TOML: "+strings.TrimSuffix(problem, "."))
 	return nil, false
@@ -97,11 +98,20 @@ func (r *report) decode() (tree map[string]any, ok bool) {
 func decode(text string) (tree map[string]any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the parser gave up: %s", bytes.TrimSpace(fmt.Append(nil, p)))
+			err = fmt.Errorf("the parser gave up: %s", strings.TrimSpace(fmt.Sprint(p)))
 		}
 	}()
 	_, err = toml.Decode(text, &tree)
 	return tree, err
+}
+
+// oneLine keeps the parser's words printable: keys may have any character.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // spoilt notes what makes the file unreadable as a whole.

@@ -92,7 +92,7 @@ func seeds(f *testing.F) {
 		f.Add(text)
 	}
 	for _, s := range []string{
-		"", "[[vrrp]]\n[[vrrp]]", "vrrp = [{interface = 'eth0', vrid = 1, vips = ['192.0.2.1']}]", "service.virtual = 1",
+		"", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "x = \"\\u0001\"\nname = \"\\n\"", "[[vrrp]]\n[[vrrp]]", "vrrp = [{interface = 'eth0', vrid = 1, vips = ['192.0.2.1']}]", "service.virtual = 1",
 		"a = \"\"\"\n\"\"\"\"\n'b'.\"c\\u0041\" = {d = [{}, {e = ''}]}", "[service.check]\ntimeout = '1.s'\n", "x = 1e9\ny = inf\nz = 07:32:00",
 		"[[service]]\nvirtual = '[::1%eth0]:80'\nserver = [[]]", "\ufeff[[service]]\r\nvirtual = {fwmark = 0}", "a.b.c = 1\n[a.d]\n",
 		"[[service]]\n[service.check]\ninterval = '.5s'\ntimeout = '-0.0000000001h'\nstatus = ['2-3']", "[[vrrp]]\nvips = ['1.2.3.4/33', '::/0', 5, []]",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -310,12 +311,15 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// sane wants lines that the text has, in their order, and a problem in each.
+// sane wants lines that the text has, in their order, a problem in each, and a report of one line for each.
 func sane(t *testing.T, ms Mistakes, text []byte) {
 	last := 1
 	for _, m := range ms {
 		if m.Line < last || m.Line > 1+strings.Count(string(text), "\n") || m.Problem == "" || m.File != "t.toml" {
 			t.Errorf("%+v after line %d", m, last)
+		}
+		if strings.ContainsFunc(m.Error(), unicode.IsControl) {
+			t.Errorf("%q has control characters", m.Error())
 		}
 		last = m.Line
 	}

@@ -126,9 +126,8 @@ func (at place) mistake(hint, problem string, args ...any) {
 	if r.bad == nil {
 		r.bad = make(map[string]bool)
 	}
-	r.bad[at.path.String()] = true
 	for p := at.path; p != nil; p = p.up {
-		r.bad[p.String()] = r.bad[p.String()]
+		r.bad[p.String()] = p == at.path || r.bad[p.String()]
 	}
 }
 
