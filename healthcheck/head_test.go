@@ -32,6 +32,7 @@ func TestHead(t *testing.T) {
 		{"nothing", "", 0, nil},
 		{"half a status line", "HTTP/1.1 20", 0, nil},
 		{"no end of the header", "HTTP/1.1 200 OK\r\nA: b\r\n", 0, nil},
+		{"a line of one byte is not empty", "HTTP/1.1 200 OK\r\na\r\n", 0, nil},
 		{"interim response only", "HTTP/1.1 100 Continue\r\n\r\n", 0, nil},
 
 		{"another protocol", "SSH-2.0-OpenSSH_9.2\r\n", 0, errNotHTTP},

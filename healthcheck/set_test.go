@@ -117,13 +117,29 @@ func TestSetStartsTheCountAgain(t *testing.T) {
 	})
 }
 
+// Whatever a cancelled probe says, it says nothing of the targets of now, and is not run again.
 func TestSetCancelsProbesUnderWay(t *testing.T) {
 	other := target("a")
 	other.Config.Rise = 5
-	for name, targets := range map[string][]Target{"removed": nil, "changed": {other}} {
-		t.Run(name, func(t *testing.T) {
+	tests := []struct {
+		name     string
+		targets  []Target
+		verdicts int
+		probes   uint64 // at most, in a minute
+	}{
+		{"removed", nil, 0, 1},
+		{"changed", []Target{other}, 1, 34},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(Options{}, scripted("t+"))
+				b := newBench(Options{}, func(ctx context.Context, target Target) result {
+					if target.Config.Rise == other.Config.Rise {
+						return pass("connected")
+					}
+					<-ctx.Done()
+					return fail("cancelled")
+				})
 				first := target("a")
 				first.Config.Fall = 1
 				b.Set([]Target{first})
@@ -131,24 +147,56 @@ func TestSetCancelsProbesUnderWay(t *testing.T) {
 				for b.Stats().InFlight == 0 {
 					time.Sleep(time.Millisecond)
 				}
-				b.Set(targets)
+				b.Set(tt.targets)
 				synctest.Wait()
 				if got := b.Stats(); got.InFlight != 0 || got.Failed != 0 {
 					t.Errorf("stats %+v", got)
 				}
-				time.Sleep(time.Second)
+				time.Sleep(time.Minute)
 				b.stop()
-				for _, v := range b.verdicts {
-					if v.Health != Healthy {
-						t.Errorf("verdict %+v of a probe that was cancelled", v)
-					}
+				if got := b.Stats(); got.Probes > tt.probes || got.Failed != 0 {
+					t.Errorf("stats after a minute %+v", got)
 				}
-				if len(b.verdicts) != len(targets) {
+				if len(b.verdicts) != tt.verdicts || tt.verdicts > 0 && b.verdicts[0].Health != Healthy {
 					t.Errorf("verdicts %v", b.verdicts)
 				}
 			})
 		})
 	}
+}
+
+// Changes that come one after another must not put a check off for ever.
+func TestChangeNeverDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{}, scripted("+"))
+		targets := make([]Target, 100)
+		for i := range targets {
+			targets[i] = target(fmt.Sprint(i))
+		}
+		b.Set(targets)
+		b.run(t)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		dues := func() map[string]time.Time {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			all := make(map[string]time.Time)
+			for id, e := range b.entries {
+				all[id] = e.due
+			}
+			return all
+		}
+		before := dues()
+		for i := range targets {
+			targets[i].Config.Fall++
+		}
+		b.Set(targets)
+		for id, due := range dues() {
+			if due.After(before[id]) {
+				t.Errorf("target %s was due at %s, and after the change at %s", id, before[id], due)
+			}
+		}
+	})
 }
 
 func TestTargetThatCannotBeChecked(t *testing.T) {
