@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A base is what every run has in common: the kernel and the file tree of the inside.
+type base struct {
+	kernel []byte // bzImage
+	tree   []byte // tar
+}
+
+// A manifest stands beside a cached base and says whether it is whole.
+type manifest struct {
+	Recipe   string   // of what it was made
+	Packages []string // the packages with their versions
+	Kernel   string   // SHA-256
+	Tree     string   // SHA-256
+}
+
+const (
+	kernelFile   = "vmlinuz"
+	treeFile     = "tree.tar"
+	manifestFile = "manifest.json"
+)
+
+// openBase returns the cached base, making it first where there is none, or where it is damaged or of another recipe.
+// It is safe beside other processes that do the same. What is cached is used without asking the network.
+func openBase(ctx context.Context) (*base, error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockDir(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if b, err := readBase(dir); err == nil {
+		return b, nil
+	}
+	fmt.Fprintf(os.Stderr, "lab: fetching Debian packages and making the base image in %s (once)\n", dir)
+	if err := makeBase(ctx, dir); err != nil {
+		return nil, err
+	}
+	return readBase(dir)
+}
+
+func cacheDir() (string, error) {
+	dir := os.Getenv("TANDEM_LAB_CACHE")
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			// No home directory, as under some service managers.
+			user = os.TempDir()
+		}
+		dir = filepath.Join(user, "tandem-lab")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// lockDir waits for the directory's lock.
+func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		for {
+			err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+			if !errors.Is(err, unix.EINTR) {
+				locked <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-locked:
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), errors.Join(err, f.Close()))
+		}
+		return func() { _ = f.Close() }, nil
+	case <-ctx.Done():
+		// The process is about to exit, and the waiting goroutine and the file with it.
+		return nil, context.Cause(ctx)
+	}
+}
+
+// readBase reads and verifies what is cached.
+func readBase(dir string) (*base, error) {
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return nil, err
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, err
+	}
+	if m.Recipe != recipe() {
+		return nil, errors.New("made by another recipe")
+	}
+	var b base
+	for _, f := range []struct {
+		name, sum string
+		data      *[]byte
+	}{{kernelFile, m.Kernel, &b.kernel}, {treeFile, m.Tree, &b.tree}} {
+		if *f.data, err = os.ReadFile(filepath.Join(dir, f.name)); err != nil {
+			return nil, err
+		}
+		if digest(*f.data) != f.sum {
+			return nil, fmt.Errorf("%s is damaged", f.name)
+		}
+	}
+	return &b, nil
+}
+
+// makeBase fills the cache directory. The manifest comes last: a base that was interrupted has none that fits.
+func makeBase(ctx context.Context, dir string) error {
+	work, err := os.MkdirTemp(dir, "work-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	debs, err := fetch(ctx, work)
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(work, "root")
+	if err := unpack(ctx, debs, root); err != nil {
+		return err
+	}
+	kernel, version, err := findKernel(root)
+	if err != nil {
+		return err
+	}
+	tree, err := packTree(ctx, root, version)
+	if err != nil {
+		return err
+	}
+	m := manifest{Recipe: recipe(), Kernel: digest(kernel), Tree: digest(tree)}
+	for _, d := range debs {
+		m.Packages = append(m.Packages, strings.TrimSuffix(filepath.Base(d), ".deb"))
+	}
+	text, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{kernelFile, kernel}, {treeFile, tree}, {manifestFile, append(text, '\n')}} {
+		path := filepath.Join(dir, f.name)
+		if err := os.WriteFile(path+".new", f.data, 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

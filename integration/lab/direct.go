@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// runDirect runs the payload on this machine's kernel, in namespaces of its own with the lab's tree for a root
+// directory: it sees no process, no interface and no file of the machine, and all that it starts ends with it.
+func runDirect(ctx context.Context, b *base, files []runFile) (int, error) {
+	root, err := os.MkdirTemp("", "tandem-lab-root-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(root)
+	as := func(name string) string { return name }
+	if err := untar(bytes.NewReader(b.tree), root, as); err != nil {
+		return 0, err
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(root, inside, f.name), f.data, os.FileMode(f.mode)); err != nil {
+			return 0, err
+		}
+	}
+	cmd := exec.CommandContext(ctx, payloadPath)
+	cmd.Dir = "/"
+	cmd.Env = []string{roleVar + "=" + roleDirect}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Chroot:     root,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		// Unsharing makes the mounts private too, which a clone flag would not.
+		Unshareflags: syscall.CLONE_NEWNS,
+		Pdeathsig:    syscall.SIGKILL,
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("inner run: %w", context.Cause(ctx))
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("inner run: %s", strings.TrimSpace(err.Error()))
+	}
+	return 0, nil
+}

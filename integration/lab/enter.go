@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The roles of a process, told apart by the environment: none outside, then init, then payload.
+const (
+	roleVar     = "TANDEM_LAB_ROLE"
+	roleVM      = "init-vm"
+	roleDirect  = "init-direct"
+	rolePayload = "payload"
+)
+
+// inside is the directory that holds the run's own files: the payload and its cargo.
+const inside = "/lab"
+
+// graceAfterTests is how long the machine may go on after the test binary's own time-out, which tells more.
+const graceAfterTests = 30 * time.Second
+
+// A Cargo is a binary built on the outside for use on the inside, where [Path] finds it.
+type Cargo struct {
+	Name    string // file name inside
+	Package string // import path of what to build
+	Tests   bool   // the package's test binary rather than its program
+	Tags    string // build tags, comma-separated
+}
+
+// Tandem is the daemon as cargo.
+var Tandem = Cargo{Name: "tandem", Package: modulePath + "/cmd/tandem"}
+
+// Path is where a binary of the cargo is found inside.
+func (c Cargo) Path() string { return inside + "/" + c.Name }
+
+// Main is the body of a TestMain whose tests need the lab. It does not return.
+//
+// Outside, it builds the package in the working directory again, runs those tests inside with the same -test flags and
+// exits as they did; where that is not possible the run fails with a sentence that says what is missing.
+func Main(m *testing.M, cargo ...Cargo) {
+	flag.Parse()
+	if f := flag.Lookup("test.list"); f != nil && f.Value.String() != "" {
+		os.Exit(m.Run())
+	}
+	limit := testTimeout()
+	if limit > 0 {
+		limit += graceAfterTests
+	}
+	enter(trip{
+		payload: Cargo{Name: "payload", Package: ".", Tests: true, Tags: buildTags()},
+		cargo:   cargo,
+		args:    guestFlags(os.Args[1:]),
+		limit:   limit,
+	})
+	os.Exit(m.Run())
+}
+
+// Enter moves a program into the lab: inside it returns, outside it exits as the inner run did. mainPackage is the import
+// path of the calling program; limit ends the inner run, 0 never.
+func Enter(mainPackage string, limit time.Duration, cargo ...Cargo) {
+	enter(trip{
+		payload: Cargo{Name: "payload", Package: mainPackage},
+		cargo:   cargo,
+		args:    os.Args[1:],
+		limit:   limit,
+	})
+}
+
+// A trip is one run inside, as seen from the outside.
+type trip struct {
+	payload Cargo
+	cargo   []Cargo
+	args    []string
+	env     []string
+	limit   time.Duration // 0: none
+}
+
+// enter returns in the payload; in every other role it exits.
+func enter(tr trip) {
+	switch os.Getenv(roleVar) {
+	case rolePayload:
+		return
+	case roleVM, roleDirect:
+		os.Exit(initMain(os.Getenv(roleVar)))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(),
+		syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
+	code, err := tr.run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run makes the trip and returns the exit code of the inner run.
+func (tr trip) run(ctx context.Context) (int, error) {
+	place, err := choosePlace()
+	if err != nil {
+		return 0, err
+	}
+	if place == placeVM {
+		if err := ensureQemu(ctx); err != nil {
+			return 0, err
+		}
+	}
+	base, err := openBase(ctx)
+	if err != nil {
+		return 0, err
+	}
+	tr.env = append(tr.env, "TANDEM_LAB_PLACE="+place.String())
+	if isTerminal(os.Stdout) {
+		tr.env = append(tr.env, terminalVar+"=1")
+	}
+	files, err := tr.files(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if tr.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, tr.limit, fmt.Errorf("still running after %s", tr.limit))
+		defer cancel()
+	}
+	if place == placeVM {
+		return bootVM(ctx, base, files)
+	}
+	return runDirect(ctx, base, files)
+}
+
+// A place is where the payload runs.
+type place uint8
+
+const (
+	placeVM place = iota + 1
+	placeDirect
+)
+
+func (p place) String() string {
+	switch p {
+	case placeVM:
+		return "vm"
+	case placeDirect:
+		return "direct"
+	}
+	return "place(" + strconv.Itoa(int(p)) + ")"
+}
+
+// choosePlace obeys TANDEM_LAB, and otherwise prefers this machine's kernel where it has IPVS.
+func choosePlace() (place, error) {
+	switch v := os.Getenv("TANDEM_LAB"); v {
+	case "vm":
+		return placeVM, nil
+	case "direct":
+		if os.Geteuid() != 0 {
+			return 0, errors.New("TANDEM_LAB=direct needs root")
+		}
+		return placeDirect, nil
+	case "":
+		if os.Geteuid() == 0 && hasIPVS() {
+			return placeDirect, nil
+		}
+		return placeVM, nil
+	default:
+		return 0, fmt.Errorf("TANDEM_LAB=%q: want vm or direct", v)
+	}
+}
+
+// hasIPVS asks generic netlink for the family; the question itself loads the module where there is one.
+func hasIPVS() bool {
+	_, err := netlink.GenlFamilyGet("IPVS")
+	return err == nil
+}
+
+// terminalVar tells the inside that a person reads along on a terminal.
+const terminalVar = "TANDEM_LAB_TERMINAL"
+
+// Terminal reports whether the outer run's standard output is a terminal. It is for use inside.
+func Terminal() bool { return os.Getenv(terminalVar) != "" }
+
+// Place names where the lab runs: "vm" or "direct". It is for use inside.
+func Place() string { return os.Getenv("TANDEM_LAB_PLACE") }
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// outsideFlags name files of the outside, which the inner run does not see.
+var outsideFlags = []string{
+	"testlogfile", "coverprofile", "gocoverdir", "outputdir", "fuzzcachedir",
+	"cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace",
+}
+
+// guestFlags returns the arguments without the flags that name files of the outside.
+func guestFlags(args []string) []string {
+	var kept []string
+	for _, a := range args {
+		name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		drop := false
+		for _, f := range outsideFlags {
+			drop = drop || name == "test."+f
+		}
+		if !drop {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+// testTimeout is the value of -test.timeout, 0 for none.
+func testTimeout() time.Duration {
+	f := flag.Lookup("test.timeout")
+	if f == nil {
+		return 0
+	}
+	d, err := time.ParseDuration(f.Value.String())
+	if err != nil {
+		return 0
+	}
+	return d
+}

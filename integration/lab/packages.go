@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// wanted are the Debian packages of the inside.
+var wanted = []string{
+	"linux-image-cloud-amd64", "kmod",
+	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "tcpdump",
+}
+
+// assumed are packages that the wanted ones depend on only to be installed, not to run: apt is told that they are there.
+var assumed = []string{
+	"usrmerge", "usr-is-merged", "init-system-helpers", "debconf", "lsb-base", "sysvinit-utils", "adduser",
+	"initramfs-tools", "linux-base", "perl", "libsnmp-base", "pci.ids", "libcap2-bin", "dpkg", "tar",
+}
+
+const otherSystem = "it unpacks Debian packages, which needs apt-get and dpkg-deb: use a Debian machine, " +
+	"or one that runs a kernel with IPVS as root with TANDEM_LAB_CACHE copied from a Debian machine"
+
+// fetch downloads the wanted packages and their dependencies into work and returns their paths. apt's own state is
+// read for the sources only: nothing is installed, and the machine's package lists stay as they are.
+func fetch(ctx context.Context, work string) ([]string, error) {
+	if runtime.GOARCH != "amd64" {
+		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
+	}
+	for _, tool := range []string{"apt-get", "dpkg-deb"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, errors.New("the lab cannot be made here: " + otherSystem)
+		}
+	}
+	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(work, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	var status strings.Builder
+	for _, name := range assumed {
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\n"+
+			"Version: 999\nMaintainer: lab\nDescription: assumed\n\n", name)
+	}
+	if err := os.WriteFile(filepath.Join(work, "status"), []byte(status.String()), 0o644); err != nil {
+		return nil, err
+	}
+	apt := func(args ...string) error {
+		options := []string{
+			"-o", "Dir::State::status=" + filepath.Join(work, "status"),
+			"-o", "Dir::State::lists=" + filepath.Join(work, "lists"),
+			"-o", "Dir::Cache=" + filepath.Join(work, "cache"),
+			// The directories are ours alone, and apt's unprivileged user could not write to them.
+			"-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root",
+			"-o", "Acquire::Retries=3", "-q",
+		}
+		cmd := exec.CommandContext(ctx, "apt-get", append(options, args...)...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, text)
+		}
+		return nil
+	}
+	// One of many sources may fail without harm: what counts is whether the packages can be had.
+	updated := apt("update")
+	err := apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, wanted...)...)
+	if err != nil {
+		return nil, fmt.Errorf("download the lab's packages: %w", errors.Join(err, updated))
+	}
+	return filepath.Glob(filepath.Join(work, "cache/archives/*.deb"))
+}
+
+// unpack lays the packages' files out under root, with /bin, /sbin, /lib and /lib64 merged into /usr.
+func unpack(ctx context.Context, debs []string, root string) error {
+	for _, d := range mergedDirs {
+		if err := os.MkdirAll(filepath.Join(root, "usr", d), 0o755); err != nil {
+			return err
+		}
+		if err := os.Symlink("usr"+d, filepath.Join(root, d)); err != nil {
+			return err
+		}
+	}
+	for _, deb := range debs {
+		cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		if err = untar(out, root, merged); err == nil {
+			_, err = io.Copy(io.Discard, out)
+		}
+		if err = errors.Join(err, cmd.Wait()); err != nil {
+			return fmt.Errorf("unpack %s: %w", filepath.Base(deb), err)
+		}
+	}
+	return nil
+}
+
+// merged maps a path of the old directory layout to the one under /usr.
+func merged(name string) string {
+	name = path.Clean("/" + name)
+	for _, top := range mergedDirs {
+		if name == top || strings.HasPrefix(name, top+"/") {
+			return "/usr" + name
+		}
+	}
+	return name
+}
+
+var mergedDirs = []string{"/bin", "/sbin", "/lib", "/lib64"}
+
+// untar writes an archive's directories, files and symbolic links under root, each where place puts it.
+func untar(r io.Reader, root string, place func(string) string) error {
+	files, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(place(h.Name), "/")
+		if name == "" {
+			continue
+		}
+		if err := files.MkdirAll(path.Dir(name), 0o755); err != nil {
+			return err
+		}
+		switch h.Typeflag {
+		case tar.TypeDir:
+			err = files.MkdirAll(name, 0o755)
+		case tar.TypeSymlink:
+			err = files.Symlink(h.Linkname, name)
+		case tar.TypeLink:
+			err = files.Link(strings.TrimPrefix(place(h.Linkname), "/"), name)
+		case tar.TypeReg:
+			err = writeFrom(files, name, os.FileMode(h.Mode&0o777), tr)
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+}
+
+func writeFrom(files *os.Root, name string, mode os.FileMode, r io.Reader) error {
+	f, err := files.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Process is a program that runs on a host.
+type Process struct {
+	host *Host
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended and its output is read
+	err  error         // how it ended, after done
+
+	mu  sync.Mutex
+	out []line
+}
+
+// Start starts a program on the host. What it writes is kept with the time, and logged if the test fails.
+func (h *Host) Start(name string, args ...string) *Process {
+	h.lab.t.Helper()
+	p := &Process{host: h, name: name, cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Dir = h.dir
+	r, w, err := os.Pipe()
+	if err != nil {
+		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = h.Do(p.cmd.Start)
+	_ = w.Close()
+	if err != nil {
+		_ = r.Close()
+		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
+	}
+	go p.watch(r)
+	h.lab.mu.Lock()
+	h.lab.procs = append(h.lab.procs, p)
+	h.lab.mu.Unlock()
+	return p
+}
+
+// watch keeps the output and waits for the end of the process. Children that outlive it may write on.
+func (p *Process) watch(r *os.File) {
+	go func() {
+		defer r.Close()
+		in := bufio.NewScanner(r)
+		in.Buffer(nil, 1<<20)
+		base := p.name[strings.LastIndexByte(p.name, '/')+1:]
+		for in.Scan() {
+			p.mu.Lock()
+			p.out = append(p.out, line{time.Now(), p.host.Name + "/" + base, in.Text()})
+			p.mu.Unlock()
+		}
+		_, _ = io.Copy(io.Discard, r)
+	}()
+	p.err = p.cmd.Wait()
+	close(p.done)
+}
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the process alone.
+func (p *Process) Signal(sig os.Signal) {
+	p.host.lab.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.host.lab.t.Errorf("signal %s on %s: %v", p.name, p.host.Name, err)
+	}
+}
+
+// Running reports whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits for the end of the process and returns its exit code, -1 after a signal.
+func (p *Process) Wait(limit time.Duration) int {
+	p.host.lab.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(limit):
+		p.host.lab.t.Fatalf("%s on %s still runs after %s", p.name, p.host.Name, limit)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Output is what the process and its children have written so far.
+func (p *Process) Output() string {
+	var b strings.Builder
+	for _, l := range p.lines() {
+		b.WriteString(l.text)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func (p *Process) lines() []line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.out)
+}
+
+// Stop ends the process and its group by SIGTERM, then by SIGKILL, and waits.
+func (p *Process) Stop() { p.stop() }
+
+func (p *Process) stop() {
+	if p.Running() {
+		_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(3 * time.Second):
+		}
+	}
+	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL)
+	<-p.done
+}
+
+// Run runs a program on the host to its end and returns its output; if it fails, the test ends.
+func (h *Host) Run(name string, args ...string) string {
+	h.lab.t.Helper()
+	out, err := h.TryRun(name, args...)
+	if err != nil {
+		h.lab.t.Fatalf("on %s: %v", h.Name, err)
+	}
+	return out
+}
+
+// runLimit is how long Run waits for a program.
+const runLimit = 2 * time.Minute
+
+// TryRun runs a program on the host and returns its output, and an error with it if it fails.
+func (h *Host) TryRun(name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir, &out, &out
+	cmd.WaitDelay = time.Second
+	if err := h.Do(cmd.Start); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	timer := time.AfterFunc(runLimit, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return out.String(), fmt.Errorf("%s: %w\n%s", strings.Join(append([]string{name}, args...), " "), err, out.String())
+	}
+	return out.String(), nil
+}

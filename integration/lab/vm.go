@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const qemu = "qemu-system-x86_64"
+
+// exitMark begins the line by which init tells the payload's exit code at the end of its output.
+const exitMark = "\x00tandem-lab exit "
+
+// ensureQemu installs qemu where apt-get can and nobody has yet.
+func ensureQemu(ctx context.Context) error {
+	if _, err := exec.LookPath(qemu); err == nil {
+		return nil
+	}
+	const advice = "this kernel has no IPVS, so the lab boots one under " + qemu +
+		", which is not here: install it (Debian, Ubuntu: apt-get install qemu-system-x86; Fedora: dnf install qemu-system-x86)"
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return errors.New(advice)
+	}
+	fmt.Fprintln(os.Stderr, "lab: installing qemu-system-x86")
+	for _, args := range [][]string{
+		{"update", "-q"},
+		{"install", "-q", "--yes", "--no-install-recommends", "qemu-system-x86"},
+	} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+		if text, err := cmd.CombinedOutput(); err != nil && args[0] == "install" {
+			return fmt.Errorf("%s\napt-get could not: %w\n%s", advice, err, text)
+		}
+	}
+	return nil
+}
+
+// bootVM runs the payload in a virtual machine and returns its exit code. Kernel, image and console are passed as open
+// files, so nothing is left on disk whatever happens to this process, and the machine dies with it.
+func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
+	image, err := initramfs(b.tree, files)
+	if err != nil {
+		return 0, err
+	}
+	kernel, err := memoryFile("kernel", b.kernel)
+	if err != nil {
+		return 0, err
+	}
+	defer kernel.Close()
+	initrd, err := memoryFile("initrd", image)
+	if err != nil {
+		return 0, err
+	}
+	defer initrd.Close()
+	consoleRead, consoleWrite, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer consoleRead.Close()
+	defer consoleWrite.Close()
+	outRead, outWrite, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer outRead.Close()
+	defer outWrite.Close()
+
+	accel := os.Getenv("TANDEM_LAB_ACCEL")
+	if accel == "" {
+		// Not KVM, even where /dev/kvm opens: on nested machines the guest then often hangs.
+		accel = "tcg,thread=multi"
+	}
+	cmd := exec.CommandContext(ctx, qemu,
+		"-accel", accel, "-cpu", "max", "-smp", "2", "-m", "1536", "-nodefaults", "-no-user-config", "-no-reboot",
+		"-display", "none", "-monitor", "none", "-nic", "none",
+		"-kernel", "/proc/self/fd/3", "-initrd", "/proc/self/fd/4",
+		"-append", "console=ttyS0 panic=-1 quiet tsc=reliable "+roleVar+"="+roleVM,
+		"-chardev", "file,id=console,path=/proc/self/fd/5", "-serial", "chardev:console",
+		"-chardev", "file,id=out,path=/proc/self/fd/6",
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=out,name=out",
+	)
+	cmd.ExtraFiles = []*os.File{kernel, initrd, consoleWrite, outWrite}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	// The death signal comes when the starting thread ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start %s: %w", qemu, err)
+	}
+	_ = consoleWrite.Close()
+	_ = outWrite.Close()
+	var console bytes.Buffer
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(&console, consoleRead) })
+	code, err := relay(os.Stdout, outRead)
+	if err == nil {
+		// Init has said all: the rest is the machine's powering off, which it need not finish.
+		_ = cmd.Process.Kill()
+	}
+	waited := cmd.Wait()
+	reading.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("virtual machine: %w (%v)\n%s--- console ---\n%s", err, waited, complaints.Bytes(), console.Bytes())
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stdout, "--- the machine's console ---\n%s---\n", console.Bytes())
+	}
+	return code, nil
+}
+
+// memoryFile returns an open file that exists in memory only.
+func memoryFile(name string, data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.Write(data); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+var exitLine = regexp.MustCompile(`^tandem-lab exit (\d+)\n`)
+
+// relay copies the payload's output as it comes, up to the exit mark, and returns the code there. Input that ends
+// without the mark is an error: the machine ended before its payload.
+func relay(w io.Writer, r io.Reader) (int, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for {
+		if _, err := in.Peek(1); err != nil {
+			return 0, errors.New("ended without a result")
+		}
+		chunk, _ := in.Peek(in.Buffered())
+		if i := bytes.IndexByte(chunk, exitMark[0]); i != 0 {
+			if i > 0 {
+				chunk = chunk[:i]
+			}
+			if _, err := w.Write(chunk); err != nil {
+				return 0, err
+			}
+			_, _ = in.Discard(len(chunk))
+			continue
+		}
+		_, _ = in.Discard(1)
+		line, _ := in.ReadSlice('\n')
+		if m := exitLine.FindSubmatch(line); m != nil {
+			return strconv.Atoi(string(m[1]))
+		}
+		// A zero byte of the payload's own.
+		if _, err := w.Write(append([]byte{0}, line...)); err != nil {
+			return 0, err
+		}
+	}
+}
