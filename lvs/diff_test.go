@@ -260,9 +260,9 @@ func bigTable(services, servers int) []Entry {
 		addr := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		entries[i].Service = Service{ServiceID: ServiceID{Protocol: TCP, Addr: addr, Port: 80}, Scheduler: "wrr"}
 		for j := range servers {
-			real := netip.AddrFrom4([4]byte{10, 2, 0, byte(j + 1)})
+			addr := netip.AddrFrom4([4]byte{10, 2, 0, byte(j + 1)})
 			entries[i].Servers = append(entries[i].Servers,
-				Server{ServerID: ServerID{Addr: real, Port: 80}, Method: DR, Weight: 1})
+				Server{ServerID: ServerID{Addr: addr, Port: 80}, Method: DR, Weight: 1})
 		}
 	}
 	return entries

@@ -132,8 +132,11 @@ func fromDestination(d *ipvs.Destination) (Server, error) {
 	}, nil
 }
 
-// readTable reads every service that tandem could manage.
-func readTable(h handle) ([]Entry, error) {
+// readTable reads every service that tandem could manage. It calls begin before each command.
+func readTable(h handle, begin func() error) ([]Entry, error) {
+	if err := begin(); err != nil {
+		return nil, err
+	}
 	services, err := h.GetServices()
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
@@ -143,6 +146,9 @@ func readTable(h handle) ([]Entry, error) {
 		service, ok := fromService(raw)
 		if !ok {
 			continue
+		}
+		if err := begin(); err != nil {
+			return nil, err
 		}
 		destinations, err := h.GetDestinations(raw)
 		if err != nil {

@@ -11,15 +11,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 )
 
 // answerTime is how long the kernel may take for one command. The slowest that it ever does is to load a scheduler's
 // module, a tenth of a second in an emulated machine.
 const answerTime = 5 * time.Second
-
-// maxErrors bounds how many failed changes an error of Apply names.
-const maxErrors = 10
 
 // ErrTimeout is in the error of a command that the kernel did not answer in time. Whether it took effect is not known.
 var ErrTimeout = errors.New("no answer from the kernel")
@@ -65,7 +61,7 @@ func (k *Kernel) Read(ctx context.Context) ([]Entry, error) {
 		return nil, fmt.Errorf("read IPVS table: %w", err)
 	}
 	defer release()
-	entries, err := call(ctx, k, readTable)
+	entries, err := work(ctx, k, readTable)
 	if err != nil {
 		// Whatever it was, a socket with half an answer in it is not to be used again.
 		k.drop()
@@ -74,123 +70,12 @@ func (k *Kernel) Read(ctx context.Context) ([]Entry, error) {
 	return entries, nil
 }
 
-// Apply makes the changes in their order and returns how many the table now shows. A change that fails does not keep
-// the others from being tried, unless its error concerns them all: the errors are joined, the first few of them, each
-// with its change. An addition of what is there becomes a set; a deletion of what is not there is a success.
-func (k *Kernel) Apply(ctx context.Context, changes []Change) (done int, err error) {
-	if len(changes) == 0 {
-		return 0, nil
-	}
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("change IPVS table: %w", err)
-	}
-	defer release()
-	var errs []error
-	failed := 0
-	for i, c := range changes {
-		err := k.apply(ctx, c)
-		if err == nil {
-			done++
-			continue
-		}
-		if failed++; failed <= maxErrors {
-			errs = append(errs, fmt.Errorf("%s: %w", c, err))
-		}
-		if rest := len(changes) - i - 1; rest > 0 && concernsAll(err) {
-			errs = append(errs, fmt.Errorf("%d further changes not tried", rest))
-			break
-		}
-	}
-	if failed > maxErrors {
-		errs = append(errs, fmt.Errorf("%d further changes failed", failed-maxErrors))
-	}
-	return done, errors.Join(errs...)
-}
-
-// concernsAll tells whether the changes that follow one with this error would meet it too.
-func concernsAll(err error) bool {
-	for _, target := range []error{
-		ErrAbsent, ErrReloaded, ErrTimeout, ErrClosed, unix.EPERM, context.Canceled, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
-}
-
-// apply makes one change. The caller has its turn.
-func (k *Kernel) apply(ctx context.Context, c Change) error {
-	service, server := toService(c.Service), toDestination(c.Server)
-	switch c.Op {
-	case AddService:
-		err := k.write(ctx, c.Service.Validate(), func(h handle) error { return h.NewService(service) })
-		if errors.Is(err, unix.EEXIST) {
-			err = k.write(ctx, nil, func(h handle) error { return h.UpdateService(service) })
-		}
-		return explainService(c.Service, err)
-	case SetService:
-		err := k.write(ctx, c.Service.Validate(), func(h handle) error { return h.UpdateService(service) })
-		return explainService(c.Service, err)
-	case AddServer:
-		valid := c.Server.Validate(c.Service.ServiceID)
-		err := k.write(ctx, valid, func(h handle) error { return h.NewDestination(service, server) })
-		if errors.Is(err, unix.EEXIST) {
-			err = k.write(ctx, nil, func(h handle) error { return h.UpdateDestination(service, server) })
-		}
-		return explainServer(err)
-	case SetServer:
-		valid := c.Server.Validate(c.Service.ServiceID)
-		err := k.write(ctx, valid, func(h handle) error { return h.UpdateDestination(service, server) })
-		return explainServer(err)
-	case DeleteServer:
-		return gone(k.write(ctx, nil, func(h handle) error { return h.DelDestination(service, server) }))
-	case DeleteService:
-		return gone(k.write(ctx, nil, func(h handle) error { return h.DelService(service) }))
-	}
-	return fmt.Errorf("%s: %w", c.Op, errors.ErrUnsupported)
-}
-
-// explainService says what the errno of a service's change means.
-func explainService(s Service, err error) error {
-	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("the kernel has no scheduler %q, its module would be ip_vs_%s: %w", s.Scheduler, s.Scheduler, err)
-	}
-	return err
-}
-
-// explainServer says what the errno of a real server's change means.
-func explainServer(err error) error {
-	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("the address must be a host's, and this machine must have one of that family: %w", err)
-	}
-	return err
-}
-
-// gone makes a success of the deletion of what is not there: ESRCH is for services, ENOENT for servers.
-func gone(err error) error {
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	return err
-}
-
-// write sends one command that changes the table, unless what it is to hold is invalid.
-func (k *Kernel) write(ctx context.Context, invalid error, f func(handle) error) error {
-	if invalid != nil {
-		return invalid
-	}
-	_, err := call(ctx, k, func(h handle) (struct{}, error) {
-		k.writes.Add(1)
-		return struct{}{}, f(h)
-	})
-	return err
-}
-
-// call runs one command, in the caller's turn. When the deadline or ctx ends first, the handle is closed, which also
-// ends the command, and the next call opens another.
-func call[T any](ctx context.Context, k *Kernel, f func(handle) (T, error)) (T, error) {
+// work lets f use the handle, in the caller's turn. f calls begin before each command, stops at its error, and so gives
+// every command the whole deadline. When a command passes it or ctx ends, the handle is closed, which ends the command
+// too, and the next work gets another.
+//
+// One goroutine serves all the commands of f: one for each would double the time that a large table takes.
+func work[T any](ctx context.Context, k *Kernel, f func(h handle, begin func() error) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -202,6 +87,17 @@ func call[T any](ctx context.Context, k *Kernel, f func(handle) (T, error)) (T, 
 		}
 		k.handle = h
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.NewTimer(k.answer)
+	defer timer.Stop()
+	begin := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		timer.Reset(k.answer)
+		return nil
+	}
 	type answer struct {
 		value T
 		err   error
@@ -209,15 +105,14 @@ func call[T any](ctx context.Context, k *Kernel, f func(handle) (T, error)) (T, 
 	answers := make(chan answer, 1)
 	h := k.handle
 	k.running.Go(func() {
-		value, err := f(h)
+		value, err := f(h, begin)
 		answers <- answer{value, err}
 	})
-	timer := time.NewTimer(k.answer)
-	defer timer.Stop()
 	select {
 	case a := <-answers:
 		return a.value, a.err
 	case <-timer.C:
+		cancel() // before the handle is closed: f can tell this from a failure
 		k.drop()
 		return none, fmt.Errorf("%w for %s", ErrTimeout, k.answer)
 	case <-ctx.Done():
