@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"container/heap"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// apply makes the loop what its owner wants it to be, from whatever it is. The error is that the socket is not
+// allowed.
+func (l *Loop) apply(now time.Time) error {
+	w := l.wanted.Load()
+	retry := !l.reopen.IsZero() && !now.Before(l.reopen)
+	if w == l.applied && !retry {
+		return nil
+	}
+	l.applied = w
+	if err := l.connect(now); err != nil {
+		return err
+	}
+	l.reconcile(now)
+	src := netip.Addr{}
+	if w.link != nil {
+		src = primary(*w.link, l.isVIP)
+	}
+	for _, r := range l.routers {
+		l.assess(r, now, src)
+	}
+	return nil
+}
+
+// connect sees to the socket. One that belongs to an interface that was replaced by another of its name hears
+// nothing any more.
+func (l *Loop) connect(now time.Time) error {
+	link := l.applied.link
+	l.usable = link != nil && link.Fault() == ""
+	l.reopen = time.Time{}
+	if l.conn != nil && l.conn.index != link.Index {
+		if err := l.disconnect(); err != nil {
+			l.notes.add(hclog.Warn, "VRRP socket of a former interface", "error", err)
+		}
+	}
+	if !l.usable || l.conn != nil {
+		return nil
+	}
+	c, err := openConn(l.iface, link.Index)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return err
+	case err != nil:
+		l.connErr, l.reopen = err.Error(), now.Add(reopenPause)
+	default:
+		l.conn, l.connErr = c, ""
+	}
+	return nil
+}
+
+func (l *Loop) disconnect() error {
+	if l.conn == nil {
+		return nil
+	}
+	err := l.conn.Close()
+	l.conn = nil
+	return err
+}
+
+// reconcile lets go of the routers that are wanted no more, changes those that are wanted otherwise, and adds those
+// that are missing as soon as their name and VRID are free.
+func (l *Loop) reconcile(now time.Time) {
+	for _, r := range l.routers {
+		i := slices.IndexFunc(l.applied.routers, func(c Config) bool { return r.cfg.sameRouter(&c) })
+		switch {
+		case l.applied.shutdown:
+			l.leave(r, now, "shutdown")
+		case i < 0:
+			l.leave(r, now, "removed from the configuration")
+		default:
+			r.leaving = false
+			l.change(r, now, &l.applied.routers[i])
+		}
+	}
+	if l.applied.shutdown {
+		return
+	}
+	for _, c := range l.applied.routers {
+		if slices.ContainsFunc(l.routers, func(r *router) bool { return r.cfg.Name == c.Name }) {
+			continue
+		}
+		switch other := l.byVRID[c.VRID]; {
+		case other == nil:
+			l.add(c)
+		case !other.leaving:
+			l.notes.add(hclog.Error, "VRID is taken", "router", c.Name, "vrid", c.VRID, "by", other.cfg.Name)
+		}
+	}
+}
+
+func (l *Loop) leave(r *router, now time.Time, reason string) {
+	if !r.leaving {
+		r.leaving = true
+		l.step(r, now, Event{Kind: EventStop, Reason: reason})
+	}
+}
+
+func (l *Loop) change(r *router, now time.Time, c *Config) {
+	if !r.cfg.equal(c) {
+		r.setConfig(*c)
+		l.step(r, now, Event{Kind: EventConfig, Config: c})
+	}
+}
+
+func (l *Loop) add(c Config) {
+	r := newRouter(c)
+	l.byVRID[c.VRID] = r
+	l.routers = append(l.routers, r)
+	heap.Push(&l.timers, r)
+	l.notify(*r.refresh())
+	l.publish()
+}
+
+// sweep forgets the routers that have gone, and has their names and VRIDs given to those that wait for them.
+func (l *Loop) sweep() {
+	if !l.ended {
+		return
+	}
+	l.ended, l.applied = false, nil
+	l.routers = slices.DeleteFunc(l.routers, func(r *router) bool {
+		if !r.gone() {
+			return false
+		}
+		heap.Remove(&l.timers, r.slot)
+		l.byVRID[r.cfg.VRID] = nil
+		return true
+	})
+	l.publish()
+}
+
+func (l *Loop) publish() {
+	routers := slices.Clone(l.routers)
+	l.published.Store(&routers)
+}
+
+// assess tells a router with which priority and whether at all it can take part; src is our primary address.
+func (l *Loop) assess(r *router, now time.Time, src netip.Addr) {
+	if p := l.applied.priorities[r.cfg.Name]; p != r.override {
+		r.override = p
+		l.step(r, now, Event{Kind: EventPriority, Priority: p})
+	}
+	if l.applied.link == nil {
+		return
+	}
+	if !src.IsValid() && r.cfg.Priority == priorityOwner {
+		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other.
+		src = primary(*l.applied.link, func(netip.Addr) bool { return false })
+	}
+	m, why := r.machine, l.obstacle(r, src)
+	switch {
+	case why != "":
+		if m.State() != Fault || m.Reason() != why {
+			l.step(r, now, Event{Kind: EventFault, Reason: why})
+		}
+	case r.leaving:
+	case m.State() == Initialize || m.State() == Fault || m.Source() != src:
+		l.step(r, now, Event{Kind: EventUp, Source: src})
+	}
+}
+
+// obstacle says why a router cannot take part, "" if it can.
+func (l *Loop) obstacle(r *router, src netip.Addr) string {
+	if why := r.cfg.problem(); why != "" {
+		return why
+	}
+	if why := l.applied.link.Fault(); why != "" {
+		return why
+	}
+	if l.conn == nil {
+		return l.connErr
+	}
+	if !src.IsValid() {
+		return "interface " + l.iface + " has no IPv4 address besides the VIPs"
+	}
+	return ""
+}
+
+func (l *Loop) isVIP(a netip.Addr) bool {
+	return slices.ContainsFunc(l.routers, func(r *router) bool { return slices.Contains(r.packet.VIPs, a) })
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	drainBatch   = 64   // packets read in one turn before timers are looked at
+	drainBacklog = 8192 // packets read before a timer that what was sent meanwhile may have overtaken
+	reopenPause  = time.Second
+)
+
+// LoopOptions are the surroundings of a Loop.
+type LoopOptions struct {
+	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
+	Log hclog.Logger
+	// Notify is told a router's status when anything but its counters has changed, and at first. It is called on the
+	// loop's thread and must not block. The last one of a router that was removed has it in Initialize and not
+	// holding.
+	Notify func(Status)
+}
+
+// A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
+// advertisement. It blocks in the kernel with the next deadline rather than on a Go timer, takes no lock
+// and, while nothing changes, allocates nothing.
+type Loop struct {
+	iface  string
+	log    hclog.Logger
+	notify func(Status)
+
+	wanted    atomic.Pointer[wanted]    // what the owner asked for
+	published atomic.Pointer[[]*router] // for Status
+	stray     dropCounters              // packets that are no router's
+
+	mu    sync.Mutex // of the owner's side; the loop's thread takes it only to begin and to end
+	event int        // eventfd that wakes the thread, -1 outside Run
+
+	// All below belongs to the loop's thread.
+	applied *wanted
+	routers []*router
+	byVRID  [256]*router
+	timers  routerHeap
+	conn    *conn
+	connErr string    // why there is no socket though the link is usable
+	reopen  time.Time // when to try again
+	usable  bool      // the link is
+	ended   bool      // a router has gone; its name and VRID are free
+	packet  Packet
+	in      [maxPacket]byte
+	out     []byte
+	fds     [2]unix.PollFd
+	timeout unix.Timespec
+	notes   notes
+}
+
+// NewLoop returns a loop for the named interface, with no routers and no link.
+func NewLoop(iface string, o LoopOptions) *Loop {
+	l := &Loop{iface: iface, log: o.Log, notify: o.Notify, event: -1, out: make([]byte, 0, maxPacket)}
+	if l.log == nil {
+		l.log = hclog.NewNullLogger()
+	}
+	if l.notify == nil {
+		l.notify = func(Status) {}
+	}
+	l.wanted.Store(&wanted{})
+	l.published.Store(&[]*router{})
+	l.notes.init(l.log)
+	return l
+}
+
+// Run elects until Shutdown has finished, or until ctx ends, which is abrupt: nobody is told and nothing let go. It
+// keeps its thread, in whose network namespace the interface is, to itself. The error is that the
+// raw socket is not allowed (unix.EPERM) or that the thread cannot be woken. A loop runs once.
+func (l *Loop) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := probe(); err != nil {
+		return err
+	}
+	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make eventfd of the VRRP loop of %s: %w", l.iface, err)
+	}
+	l.setEvent(event)
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		l.wake()
+	})
+	var logging sync.WaitGroup
+	logging.Go(l.notes.run)
+
+	err = l.run(ctx)
+
+	if !stop() {
+		<-woken
+	}
+	l.setEvent(-1)
+	l.notes.close()
+	logging.Wait()
+	return errors.Join(err, unix.Close(event), l.disconnect())
+}
+
+// probe asks at once for the privilege that the socket will need, not when the link comes up.
+func probe() error {
+	fd, err := rawSocket()
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+func (l *Loop) run(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.sweep()
+		if err := l.apply(time.Now()); err != nil {
+			return err
+		}
+		l.fire()
+		if l.ended {
+			continue
+		}
+		if l.applied.shutdown && len(l.routers) == 0 {
+			return nil
+		}
+		if err := l.wait(); err != nil {
+			return err
+		}
+		l.drain(drainBatch)
+	}
+}
+
+// wait blocks until a packet, a wake-up or the next deadline.
+func (l *Loop) wait() error {
+	l.fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
+	fds := l.fds[:1]
+	if l.conn != nil {
+		l.fds[1] = unix.PollFd{Fd: int32(l.conn.fd), Events: unix.POLLIN}
+		fds = l.fds[:2]
+	}
+	var timeout *unix.Timespec
+	if next := l.next(); !next.IsZero() {
+		l.timeout = unix.NsecToTimespec(int64(max(0, time.Until(next))))
+		timeout = &l.timeout
+	}
+	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
+		return fmt.Errorf("wait on the VRRP socket of %s: %w", l.iface, err)
+	}
+	if l.fds[0].Revents != 0 {
+		var count [8]byte
+		if _, err := unix.Read(l.event, count[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
+			return fmt.Errorf("read eventfd of the VRRP loop of %s: %w", l.iface, err)
+		}
+	}
+	return nil
+}
+
+// next returns when the loop has something to do by itself, the zero time if never.
+func (l *Loop) next() time.Time {
+	next := l.reopen
+	if len(l.timers) > 0 {
+		if due := l.timers[0].due; next.IsZero() || !due.IsZero() && due.Before(next) {
+			next = due
+		}
+	}
+	return next
+}
+
+// fire acts on the deadlines that have passed.
+func (l *Loop) fire() {
+	for len(l.timers) > 0 {
+		r, now := l.timers[0], time.Now()
+		if r.due.IsZero() || now.Before(r.due) {
+			return
+		}
+		if overtaken(r, now) {
+			// What arrived while this thread slept speaks first; it may take the deadline back.
+			l.drain(drainBacklog)
+		}
+		l.step(r, now, Event{Kind: EventTimer})
+	}
+}
+
+// overtaken reports whether a packet that has not been read yet may make the deadline of r void: always, when it
+// stands for somebody's silence; for a master, when it is so late that a backup may have taken over.
+func overtaken(r *router, now time.Time) bool {
+	return r.machine.State() != Master || now.Sub(r.due) > r.cfg.AdvertInterval
+}
+
+// step moves one router and does what its machine wants.
+func (l *Loop) step(r *router, now time.Time, ev Event) {
+	for _, a := range r.machine.Step(now, ev) {
+		switch a.Kind {
+		case ActionAdvertise:
+			l.send(r, now, a.Priority)
+		case ActionTransition:
+			if a.To == Master {
+				r.counters.becameMaster.Add(1)
+			}
+			l.notes.add(hclog.Info, "virtual router is "+a.To.String(),
+				"router", r.cfg.Name, "vrid", r.cfg.VRID, "was", a.From.String(), "reason", a.Reason)
+		case ActionRelease:
+			l.notes.add(hclog.Info, "virtual router was handed over", "router", r.cfg.Name, "vrid", r.cfg.VRID, "reason", a.Reason)
+		}
+	}
+	if due := r.machine.Deadline(); due != r.due {
+		r.due = due
+		heap.Fix(&l.timers, r.slot)
+	}
+	if s := r.refresh(); s != nil {
+		l.notify(*s)
+	}
+	if r.gone() {
+		l.ended = true
+	}
+}
+
+func (l *Loop) send(r *router, now time.Time, priority uint8) {
+	if l.conn == nil || !l.usable {
+		return
+	}
+	src := r.machine.Source()
+	r.packet.Priority = priority
+	b := appendIPv4Header(l.out[:0], src, group4, headerLen+4*len(r.packet.VIPs))
+	if err := l.conn.send(r.packet.AppendTo(b, src, group4)); err != nil {
+		r.counters.sendErrors.Add(1)
+		if why := err.Error(); l.notes.first(now, occasion{vrid: r.cfg.VRID, why: why}) {
+			l.notes.add(hclog.Error, "advertisement could not be sent", "router", r.cfg.Name, "vrid", r.cfg.VRID, "error", why)
+		}
+		return
+	}
+	r.counters.sent.Add(1)
+	if priority == priorityLeaving {
+		r.counters.zeroSent.Add(1)
+	}
+}
+
+// Status returns the status of every router by name, with the counters as they are now. It may be called from any
+// goroutine at any time and does not touch the loop's thread.
+func (l *Loop) Status() []Status {
+	routers := *l.published.Load()
+	all := make([]Status, 0, len(routers))
+	for _, r := range routers {
+		s := *r.status.Load()
+		s.Counters = r.counters.snapshot()
+		all = append(all, s)
+	}
+	slices.SortStableFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Stray counts the packets that were discarded on this interface and belong to none of its routers.
+func (l *Loop) Stray() Drops { return l.stray.snapshot() }

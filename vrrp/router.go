@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A router is one virtual router of a Loop. Only the loop's thread touches it, except for status and counters.
+type router struct {
+	cfg     Config
+	machine *Machine
+	packet  Packet
+	leaving bool // to be removed once its machine no longer holds
+
+	override uint8 // the priority last told to the machine, 0: the configured one
+
+	due  time.Time // the machine's deadline as the heap knows it
+	slot int       // in the heap
+
+	status   atomic.Pointer[Status]
+	counters counters
+}
+
+func newRouter(c Config) *router {
+	r := &router{machine: NewMachine(c)}
+	r.setConfig(c)
+	return r
+}
+
+func (r *router) setConfig(c Config) {
+	r.cfg = c
+	r.packet = Packet{VRID: c.VRID, Interval: c.AdvertInterval}
+	for _, vip := range c.VIPs {
+		r.packet.VIPs = append(r.packet.VIPs, vip.Addr())
+	}
+}
+
+// refresh makes r.status current and returns it, or nil if it was.
+func (r *router) refresh() *Status {
+	m, old := r.machine, r.status.Load()
+	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.Reason == m.Reason() &&
+		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Since.Equal(m.Since()) &&
+		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) {
+		return nil
+	}
+	s := &Status{
+		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.VRID, Version: r.cfg.Version,
+		State: m.State(), Holding: m.Holding(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
+		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
+		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Counters: r.counters.snapshot(),
+	}
+	r.status.Store(s)
+	return s
+}
+
+// gone reports whether a leaving router has nothing left to do.
+func (r *router) gone() bool {
+	return r.leaving && r.machine.State() == Initialize && !r.machine.Holding()
+}
+
+// owns reports whether no advertisement may overrule the router (RFC 9568, section 7.1). One that hands over
+// listens for its successor.
+func (r *router) owns() bool {
+	return r.machine.State() == Master && r.machine.Priority() == priorityOwner
+}
+
+// problem says why a virtual router as configured cannot take part on the wire, "" if it can.
+func (c *Config) problem() string {
+	switch {
+	case c.Version != 3:
+		return fmt.Sprintf("VRRP version %d is not supported", c.Version)
+	case c.VRID == 0:
+		return "VRID 0 is not valid"
+	case c.Priority == priorityLeaving:
+		return "priority 0 is not valid"
+	case c.AdvertInterval < minAdvertInterval || c.AdvertInterval > maxAdvertInterval || c.AdvertInterval%centisecond != 0:
+		return fmt.Sprintf("advertisement interval %s is not valid", c.AdvertInterval)
+	case len(c.VIPs) == 0 || len(c.VIPs) > 255:
+		return fmt.Sprintf("%d VIPs are not valid: 1 to 255", len(c.VIPs))
+	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return !p.Addr().Is4() }):
+		return "a VIP that is not IPv4 is not supported"
+	}
+	return ""
+}
+
+func (c *Config) equal(d *Config) bool { return reflect.DeepEqual(c, d) }
+
+// sameRouter reports whether two configurations are of the same virtual router, which thus keeps its role.
+func (c *Config) sameRouter(d *Config) bool { return c.Name == d.Name && c.VRID == d.VRID }
+
+// A routerHeap is a container/heap of routers, the next deadline first; those that wait for nothing are last.
+type routerHeap []*router
+
+func (h routerHeap) Len() int { return len(h) }
+
+func (h routerHeap) Less(i, j int) bool {
+	if h[i].due.IsZero() || h[j].due.IsZero() {
+		return !h[i].due.IsZero()
+	}
+	return h[i].due.Before(h[j].due)
+}
+
+func (h routerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].slot, h[j].slot = i, j
+}
+
+// Push implements heap.Interface.
+func (h *routerHeap) Push(x any) {
+	r := x.(*router)
+	r.slot = len(*h)
+	*h = append(*h, r)
+}
+
+// Pop implements heap.Interface.
+func (h *routerHeap) Pop() any {
+	old := *h
+	r := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return r
+}
