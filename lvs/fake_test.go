@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/moby/ipvs"
@@ -21,6 +22,8 @@ type fakeKernel struct {
 	fail     map[string]error // answers of commands, instead of what they would do
 	hang     map[string]bool  // commands that are not answered
 	lie      bool             // report success and do nothing
+	slow     time.Duration    // how long every command takes
+	closing  func()           // called by a handle's Close once its command has its error
 	busy     bool             // a command is under way
 	dialed   int
 	open     int
@@ -64,6 +67,9 @@ type fakeHandle struct {
 
 func (h *fakeHandle) Close() {
 	close(h.closed)
+	if h.kernel.closing != nil {
+		h.kernel.closing()
+	}
 	h.kernel.mu.Lock()
 	defer h.kernel.mu.Unlock()
 	h.kernel.open--
@@ -86,7 +92,8 @@ func (h *fakeHandle) do(command, object string, do func() error) error {
 	}
 	f.busy = true
 	f.mu.Unlock()
-	f.mu.Lock() // lets a second one in, if there is one
+	time.Sleep(f.slow) // lets a second one in, if there is one
+	f.mu.Lock()
 	f.busy = false
 	if err := f.fail[command]; err != nil {
 		return err

@@ -217,6 +217,7 @@ func TestKernelThatDoesNotAnswer(t *testing.T) {
 		k, f := newFake(t)
 		fill(t, k, []Entry{entry(www, "rr")})
 		f.hang["new-service"], f.hang["list"] = true, true
+		f.closing = synctest.Wait // the given-up command goes on as far as it can before anything else happens
 
 		start := time.Now()
 		done, err := k.Apply(t.Context(), Diff(nil, []Entry{entry(dns, "rr"), entry(six, "rr")}, nil))
@@ -241,6 +242,17 @@ func TestKernelThatDoesNotAnswer(t *testing.T) {
 		}
 		if f.dialed != 3 {
 			t.Errorf("%d handles, want a fresh one after each time-out, 3", f.dialed)
+		}
+	})
+}
+
+func TestKernelGivesEachCommandItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, f := newFake(t)
+		f.slow = answerTime - time.Second
+		fill(t, k, wanted())
+		if got, want := have(t, k), fmt.Sprint(wanted()); got != want {
+			t.Errorf("got\n%s, want\n%s", got, want)
 		}
 	})
 }
