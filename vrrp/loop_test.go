@@ -395,7 +395,9 @@ func TestLoopLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
-		l.Shutdown() // after the end: harmless
+		if l.Shutdown(); l.event != -1 {
+			t.Errorf("descriptor %d, closed, would still be written to", l.event)
+		}
 	}
 	eventually(t, "goroutines ended", func() bool { return !slices.ContainsFunc(stacks(), isLoop) })
 	eventually(t, "descriptors closed", func() bool { return descriptors() <= before })
