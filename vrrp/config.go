@@ -11,18 +11,103 @@ import (
 type Config struct {
 	// Name is unique among the virtual routers of a director.
 	Name string `json:"name"`
-	// Interface is the link that carries the advertisements and the VIPs.
+	// Interface is the link that carries the advertisements and, without VirtualMAC, the VIPs.
 	Interface string `json:"interface"`
 	// VRID is 1 to 255 and unique among the virtual routers of a segment and family.
 	VRID uint8 `json:"vrid"`
-	// Version is the protocol version on the wire: 3.
+	// Version is the protocol version on the wire: 3 (RFC 9568), or 2 (RFC 3768) for IPv4 alone.
 	Version uint8 `json:"version"`
 	// Priority is 1 to 254, or 255 for the owner of the addresses.
 	Priority uint8 `json:"priority"`
-	// AdvertInterval is a whole number of centiseconds, 10 ms to 40.95 s (RFC 9568, section 5.2.7).
+	// AdvertInterval is a whole number of centiseconds, 10 ms to 40.95 s (RFC 9568, section 5.2.7), and in version 2
+	// of seconds, 1 s to 255 s.
 	AdvertInterval time.Duration `json:"advert_interval"`
-	// Preempt lets this router take over from a master of lower priority (RFC 9568, section 6.1: Preempt_Mode).
-	Preempt bool `json:"preempt"`
 	// VIPs are the virtual addresses with the prefix length they get on the interface, all of one family.
 	VIPs []netip.Prefix `json:"vips"`
+	// ExcludedVIPs come and go with the VIPs and are not in the advertisements. They may be of either family.
+	ExcludedVIPs []netip.Prefix `json:"excluded_vips,omitempty"`
+	// NoPrefixRoute keeps the kernel from adding a route for a VIP's prefix.
+	NoPrefixRoute bool `json:"no_prefix_route,omitempty"`
+
+	// Preempt lets this router take over from a master of lower priority (RFC 9568, section 6.1: Preempt_Mode).
+	Preempt bool `json:"preempt"`
+	// PreemptDelay is how long it waits with that.
+	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
+	// StartupDelay is how long it listens after its start before it may become master.
+	StartupDelay time.Duration `json:"startup_delay,omitempty"`
+	// SyncGroup names the group whose members change state together; empty: none.
+	SyncGroup string `json:"sync_group,omitempty"`
+
+	// Password is the simple-text authentication of version 2, 1 to 8 octets; empty: none. It is sent in clear.
+	Password string `json:"password,omitempty"`
+	// Checksum is the form that version 3 over IPv4 is sent with; either form is accepted.
+	Checksum Checksum `json:"checksum,omitempty"`
+	// UnicastPeers are the other routers; empty: multicast. Nobody else is listened to.
+	UnicastPeers []netip.Addr `json:"unicast_peers,omitempty"`
+	// UnicastSource is the address that unicast advertisements are sent from; the zero Addr: the primary one.
+	UnicastSource netip.Addr `json:"unicast_source,omitzero"`
+	// UnicastTTLMin is the least TTL or hop limit of an advertisement from a unicast peer, 1 to 255: 256 less the
+	// greatest number of routers between.
+	UnicastTTLMin uint8 `json:"unicast_ttl_min,omitempty"`
+
+	// VirtualMAC puts the VIPs on a macvlan interface with the virtual router's MAC address (RFC 9568, section 7.3).
+	VirtualMAC bool `json:"virtual_mac,omitempty"`
+	// VirtualMACInterface is the name of that interface, at most 15 octets.
+	VirtualMACInterface string `json:"virtual_mac_interface,omitempty"`
+
+	// TrackInterfaces are links whose faults count.
+	TrackInterfaces []TrackInterface `json:"track_interfaces,omitempty"`
+	// Routes and Rules come and go with the VIPs.
+	Routes []Route `json:"routes,omitempty"`
+	Rules  []Rule  `json:"rules,omitempty"`
+}
+
+// A Checksum is what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 could be read both ways, and
+// was; over IPv6 there is no doubt.
+type Checksum uint8
+
+// The forms, by their names in configuration: pseudo-header, packet.
+const (
+	ChecksumPseudoHeader Checksum = iota + 1 // with the pseudo-header, as keepalived and FRR send it
+	ChecksumPacket                           // the VRRP packet alone
+)
+
+// String returns the form as files name it.
+func (c Checksum) String() string {
+	switch c {
+	case ChecksumPseudoHeader:
+		return "pseudo-header"
+	case ChecksumPacket:
+		return "packet"
+	}
+	return "unknown"
+}
+
+// A TrackInterface lets the fault of another interface count.
+type TrackInterface struct {
+	Interface string `json:"interface"`
+	// Weight is added to the priority while the interface is at fault, -253 to -1; or while it is not, 1 to 253; at 0
+	// its fault is the virtual router's.
+	Weight int `json:"weight"`
+}
+
+// A Route follows the master.
+type Route struct {
+	To     netip.Prefix `json:"to"`               // 0.0.0.0/0 and ::/0 are the default routes
+	Via    netip.Addr   `json:"via,omitzero"`     // the zero Addr: on the link
+	Device string       `json:"device,omitempty"` // empty: the VIPs' interface
+	Source netip.Addr   `json:"source,omitzero"`  // preferred source; the zero Addr: the kernel's choice
+	Table  uint32       `json:"table,omitempty"`  // 0: the main table
+	Metric uint32       `json:"metric,omitempty"`
+	OnLink bool         `json:"on_link,omitempty"` // Via is taken to be on the link
+}
+
+// A Rule follows the master.
+type Rule struct {
+	Family   uint8        `json:"family"`           // 4 or 6
+	From     netip.Prefix `json:"from,omitzero"`    // the zero Prefix: all
+	To       netip.Prefix `json:"to,omitzero"`      // the zero Prefix: all
+	FWMark   uint32       `json:"fwmark,omitempty"` // 0: any
+	Table    uint32       `json:"table"`
+	Priority uint32       `json:"priority"`
 }
