@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+// Tracking is what the things that a virtual router tracks make of it.
+type Tracking struct {
+	// Delta is added to the priority, which stays within 1 and 254. It leaves an owner of the addresses at 255.
+	Delta int `json:"delta,omitempty"`
+	// Fault says in words why the virtual router must not take part; empty: it may.
+	Fault string `json:"fault,omitempty"`
+}
