@@ -14,6 +14,8 @@ import (
 
 // An Order is what the director wants of its election.
 type Order struct {
+	// Sequence is that of the order, ascending. Reports tell the latest that was carried out.
+	Sequence uint64 `json:"sequence"`
 	// LogLevel is the least level that the election logs at.
 	LogLevel string `json:"log_level,omitempty"`
 	// Routers are all the virtual routers that should run. Unchanged ones are not disturbed.
@@ -26,10 +28,15 @@ type Order struct {
 type Router struct {
 	vrrp.Config
 	Announce garp.Config `json:"announce"`
+	// Tracking is what the director tracks for this router; the election adds what it tracks itself.
+	Tracking vrrp.Tracking `json:"tracking,omitzero"`
+	// Standby makes the router hand over if it is master, and stand back until it is taken away.
+	Standby bool `json:"standby,omitempty"`
 }
 
 // A Report is what the election is doing: sent after every change, and each second for the counters.
 type Report struct {
+	Sequence   uint64        `json:"sequence"`
 	Routers    []vrrp.Status `json:"routers"`
 	Interfaces []Interface   `json:"interfaces"`
 }
