@@ -229,7 +229,7 @@ func TestAnnouncerSendsTheSchedule(t *testing.T) {
 	run(t, ns, a)
 	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
 	start := time.Now()
-	a.Announce(Config{Repeat: []time.Duration{0, 5 * time.Millisecond, 10 * time.Millisecond}}, []netip.Addr{v4, v6})
+	a.Announce(Config{Repeat: []time.Duration{0, 150 * time.Millisecond, 300 * time.Millisecond}}, []netip.Addr{v4, v6})
 	eventually(t, "three announcements of both addresses", func() bool {
 		return seen.count(formRequest, v4) == 3 && seen.count(formReply, v4) == 3 && seen.count(formAdvertisement, v6) == 3
 	})

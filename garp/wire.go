@@ -18,6 +18,8 @@ import (
 const (
 	// lookInterval is how long the interface is taken to be what it was when looked at.
 	lookInterval = 20 * time.Millisecond
+	// netlinkTimeout is how long the kernel may take to answer what the interface is.
+	netlinkTimeout = time.Second
 	// writeTimeout bounds the wait for room in the socket's buffer, and with it that of Withdraw.
 	writeTimeout = 10 * time.Millisecond
 )
@@ -57,6 +59,10 @@ func (w *wire) ready(now time.Time) error {
 		handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
 			return fmt.Errorf("open netlink socket: %w", err)
+		}
+		if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
+			handle.Close()
+			return fmt.Errorf("set timeout of netlink socket: %w", err)
 		}
 		w.handle = handle
 	}

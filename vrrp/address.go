@@ -9,13 +9,31 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
+// netlinkTimeout is how long the kernel may take to answer. It answers at once; a reply that was lost is an error
+// and not a wait for ever.
+const netlinkTimeout = 5 * time.Second
+
 // listAttempts is how often a list of addresses that changed while it was read is read again.
 const listAttempts = 10
+
+// openNetlink opens a socket in the network namespace of the calling thread.
+func openNetlink() (*netlink.Handle, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+	}
+	return handle, nil
+}
 
 // An addressTable reads and writes the kernel's addresses through one socket; it belongs to one goroutine.
 type addressTable struct {

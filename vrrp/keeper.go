@@ -13,7 +13,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -124,9 +123,9 @@ func (k *Keeper) orders() (want, off []netip.Prefix) {
 // Run's own goroutine opens the netlink socket: where threads differ in their network namespace, it must be locked
 // to one.
 func (k *Keeper) Run(ctx context.Context) error {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	handle, err := openNetlink()
 	if err != nil {
-		return fmt.Errorf("open netlink socket: %w", err)
+		return err
 	}
 	defer handle.Close()
 	t := addressTable{handle: handle, writes: &k.writes}
@@ -302,9 +301,9 @@ func (k *Keeper) missing(present []netlink.Addr, want []netip.Prefix) []netip.Pr
 // RemoveAddresses takes addresses off an interface, once. An interface or address that is missing is no error. It
 // works in the network namespace of the calling thread.
 func RemoveAddresses(iface string, vips []netip.Prefix) error {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	handle, err := openNetlink()
 	if err != nil {
-		return fmt.Errorf("open netlink socket: %w", err)
+		return err
 	}
 	defer handle.Close()
 	t := addressTable{handle: handle, writes: new(atomic.Uint64)}

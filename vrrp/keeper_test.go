@@ -65,7 +65,7 @@ func newSegment(t *testing.T, addrs ...string) *nstest.NS {
 func checkOnce(ns *nstest.NS, k *Keeper) (err error) {
 	ns.Do(func() {
 		var handle *netlink.Handle
-		if handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		if handle, err = openNetlink(); err != nil {
 			return
 		}
 		defer handle.Close()

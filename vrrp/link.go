@@ -162,10 +162,10 @@ func (w *Watcher) subscribe() (*subscription, error) {
 		events.Close()
 		return nil, fmt.Errorf("set receive buffer of interface events to %d bytes: %w", w.buffer, err)
 	}
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	handle, err := openNetlink()
 	if err != nil {
 		events.Close()
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, err
 	}
 	s := &subscription{events: events, handle: handle, lost: make(chan error, 1)}
 	go func() {
