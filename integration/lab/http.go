@@ -22,7 +22,7 @@ func (h *Host) HTTPServer(body string) *Process {
 	h.lab.t.Helper()
 	h.WriteFile("www/index.html", body)
 	h.WriteFile("www/health", body)
-	p := h.Start("busybox", "httpd", "-f", "-v", "-p", "80", "-h", filepath.Join(h.dir, "www"))
+	p := h.Start("busybox", "httpd", "-f", "-p", "80", "-h", filepath.Join(h.dir, "www"))
 	h.lab.Eventually(10*time.Second, "web server on "+h.Name, func() error {
 		_, err := h.Get("http://127.0.0.1/")
 		return err

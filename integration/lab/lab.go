@@ -85,6 +85,16 @@ func (l *Lab) Eventually(limit time.Duration, what string, check func() error) {
 	}
 }
 
+// Throughout checks that something stays true for a time.
+func (l *Lab) Throughout(span time.Duration, what string, check func() error) {
+	l.t.Helper()
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err := check(); err != nil {
+			l.t.Fatalf("not throughout %s: %s: %v", span, what, err)
+		}
+	}
+}
+
 // close ends what runs, logs it if the test failed, and sees to it that nothing is left.
 func (l *Lab) close() {
 	l.t.Helper()

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestMasterLost: the master is cut off, the backup takes over in time and clients are served; the first comes back and
+// takes its place again, and no request fails meanwhile but those in flight.
+func TestMasterLost(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		lose, get func(*lab.Host)
+	}{
+		{"cable cut", (*lab.Host).Cut, (*lab.Host).Plug},
+		{"frames lost, carrier kept", (*lab.Host).Isolate, (*lab.Host).Rejoin},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := lab.NewPair(t, lab.PairSettings{})
+			p.Launch()
+			heard := p.B.Capture("eth0", lab.Frame.IsVRRP)
+			sentByB := func(f lab.Frame) bool { return f.Source().String() == p.B.MAC() }
+			probe := p.Client.Probe(echoVIP)
+			awaitAnswers(p.Lab, probe)
+			p.Eventually(5*time.Second, "an advertisement is captured", func() error {
+				if len(heard.Frames()) == 0 {
+					return fmt.Errorf("none yet")
+				}
+				return nil
+			})
+
+			tt.lose(p.A.Host)
+			p.Eventually(10*time.Second, "director-b advertises itself", func() error {
+				if _, ok := first(heard.Frames(), sentByB); !ok {
+					return fmt.Errorf("not yet")
+				}
+				return nil
+			})
+			if body, err := p.Client.Get(vipURL); err != nil {
+				t.Errorf("the next request failed: %q, %v", body, err)
+			}
+			awaitAnswers(p.Lab, probe)
+			outage := probe.Stop()
+			wantTakeOver(t, p, heard.Frames(), outage)
+			p.B.AwaitState(10*time.Second, "master")
+
+			wantQuietReturn(t, p, func() { tt.get(p.A.Host) })
+		})
+	}
+}
+
+// wantTakeOver checks the time from the last advertisement of A to the first of B.
+func wantTakeOver(t *testing.T, p *lab.Pair, heard []lab.Frame, outage lab.Outage) {
+	t.Helper()
+	var last, next lab.Frame
+	for _, f := range heard {
+		if f.Source().String() == p.B.MAC() {
+			next = f
+			break
+		}
+		last = f
+	}
+	took, bound := next.When.Sub(last.When), p.MasterDown(lab.PriorityB)+50*time.Millisecond
+	p.Logf("director-b took over %s after the last advertisement, the bound is %s; the client saw %s",
+		took.Round(time.Millisecond), bound.Round(time.Millisecond), outage)
+	// The machine's own stalls, as the prober felt them, are not tandem's.
+	if took > bound+outage.Gap {
+		t.Errorf("director-b took over %s after the last advertisement, want at most %s", took, bound)
+	}
+	if outage.Open || outage.Longest > took+bound {
+		t.Errorf("the client saw %s", outage)
+	}
+}
+
+// wantQuietReturn lets A come back, waits until it is master again, and checks that no request failed but those in flight
+// when it took over, and that at no time two directors answered for the VIP for long.
+func wantQuietReturn(t *testing.T, p *lab.Pair, comeBack func()) {
+	t.Helper()
+	load := p.Client.Load(vipURL, 25*time.Millisecond)
+	watch := p.Client.WatchARP(vip, 20*time.Millisecond)
+	heard := p.Client.Capture("eth0", lab.Frame.IsVRRP)
+	comeBack()
+	p.AwaitMaster(p.A)
+	awaitServed(p.Lab, load, time.Now())
+	requests := load.Stop()
+	back, ok := first(heard.Frames(), func(f lab.Frame) bool { return f.Source().String() == p.A.MAC() })
+	if !ok {
+		t.Error("no advertisement of director-a reached the client")
+	}
+	failed := 0
+	for _, r := range requests {
+		if r.Err == nil {
+			continue
+		}
+		failed++
+		if r.Start.After(back.When.Add(inFlight)) || r.End.Before(back.When.Add(-inFlight)) {
+			t.Errorf("a request from %.3f to %.3f failed, director-a came back at %.3f: %v",
+				p.At(r.Start).Seconds(), p.At(r.End).Seconds(), p.At(back.When).Seconds(), r.Err)
+		}
+	}
+	overlap := lab.LongestOverlap(watch.Stop())
+	p.Logf("director-a is back: %d of %d requests failed, all in flight; two answered ARP for %s", failed, len(requests), overlap)
+	if overlap > 200*time.Millisecond {
+		t.Errorf("two directors answered for the VIP for %s, want at most 200ms", overlap)
+	}
+}
+
+// inFlight is how long a change of master may last for the requests that meet it.
+const inFlight = 50 * time.Millisecond
+
+func first(frames []lab.Frame, is func(lab.Frame) bool) (lab.Frame, bool) {
+	for _, f := range frames {
+		if is(f) {
+			return f, true
+		}
+	}
+	return lab.Frame{}, false
+}
+
+// awaitAnswers waits until a prober gets answers.
+func awaitAnswers(l *lab.Lab, probe *lab.Prober) {
+	l.Eventually(10*time.Second, "the VIP answers the prober", func() error {
+		if n := probe.Answered(100); n < 50 {
+			return fmt.Errorf("%d of the last 100 probes answered", n)
+		}
+		return nil
+	})
+}
+
+// awaitServed waits until twenty requests in a row that began after a moment were answered, however many failed before.
+func awaitServed(l *lab.Lab, load *lab.Load, after time.Time) {
+	l.Eventually(20*time.Second, "requests are served", func() error {
+		good := 0
+		for _, r := range load.Requests() {
+			switch {
+			case r.Start.Before(after):
+			case r.Err != nil:
+				good = 0
+			default:
+				good++
+			}
+		}
+		if good < 20 {
+			return fmt.Errorf("%d in a row", good)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestProcessKilled: a process of the master is killed by SIGKILL. Never do two machines answer for the VIP for longer
+// than 200 ms, never is a VIP left behind, and clients are served on.
+func TestProcessKilled(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kill func(*lab.Director)
+		end  func(*lab.Pair) // brings the pair back to where it was, if it does not come by itself
+	}{
+		{"director", (*lab.Director).KillDirector, directorGone},
+		{"election", (*lab.Director).KillElection, func(*lab.Pair) {}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := lab.NewPair(t, lab.PairSettings{})
+			p.Launch()
+			watch := p.Client.WatchARP(vip, 20*time.Millisecond)
+			load := p.Client.Load(vipURL, 50*time.Millisecond)
+			awaitServed(p.Lab, load, time.Now())
+
+			killed := time.Now()
+			tt.kill(p.A)
+			p.Eventually(20*time.Second, "one director has the VIP", func() error {
+				if a, b := p.A.Has(vip), p.B.Has(vip); a == b {
+					return fmt.Errorf("director-a: %t, director-b: %t", a, b)
+				}
+				return nil
+			})
+			awaitServed(p.Lab, load, time.Now())
+			tt.end(p)
+			p.AwaitMaster(p.A)
+			awaitServed(p.Lab, load, time.Now())
+			requests, answers := load.Stop(), watch.Stop()
+
+			overlap := lab.LongestOverlap(answers)
+			p.Logf("two answered ARP for %s, none for %s", overlap, lab.LongestSilence(answers))
+			if overlap > 200*time.Millisecond {
+				t.Errorf("two directors answered for the VIP for %s, want at most 200ms", overlap)
+			}
+			if who := p.Client.WhoHas(vip); len(who) != 1 || who[0] != p.A.MAC() {
+				t.Errorf("%v answer for the VIP in the end, want director-a alone, %s", who, p.A.MAC())
+			}
+			wantServedOn(t, p, requests, killed)
+		})
+	}
+}
+
+// directorGone waits until nothing of tandem is left on A, neither a process nor the VIP, and starts it again.
+func directorGone(p *lab.Pair) {
+	p.Eventually(20*time.Second, "nothing of tandem is left on director-a", func() error {
+		if pids := p.A.Pids(); len(pids) > 0 {
+			return fmt.Errorf("processes %v", pids)
+		}
+		if p.A.Has(vip) {
+			return errors.New("the VIP is there")
+		}
+		return nil
+	})
+	p.B.AwaitState(10*time.Second, "master")
+	p.A.Launch()
+}
+
+// wantServedOn allows requests to fail that began before the peer can have noticed, and no others but those in flight when
+// the first director came back.
+func wantServedOn(t *testing.T, p *lab.Pair, requests []lab.Request, killed time.Time) {
+	t.Helper()
+	noticed := killed.Add(p.MasterDown(lab.PriorityB) + inFlight)
+	failed, late := 0, 0
+	for _, r := range requests {
+		if r.Err == nil {
+			continue
+		}
+		failed++
+		p.Logf("a request from %.3f to %.3f failed: %v", p.At(r.Start).Seconds(), p.At(r.End).Seconds(), r.Err)
+		if r.Start.After(noticed) {
+			late++
+		}
+	}
+	p.Logf("%d of %d requests failed, %d of them began after the peer must have noticed", failed, len(requests), late)
+	// One at a change of master, every 50 ms one is asked.
+	if late > 2 {
+		t.Errorf("%d requests failed that began after the peer must have noticed", late)
+	}
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Director is a host that runs tandem.
+type Director struct {
+	*Host
+	File   string // the configuration
+	Socket string
+
+	proc *Process
+}
+
+// Director makes a host for tandem with its configuration; it does not start it yet. The configuration's [control] and
+// [state] tables are added here, so that every director has its own. The program must be part of the cargo.
+func (l *Lab) Director(name, addr, config string) *Director {
+	l.t.Helper()
+	h := l.Host(name, addr)
+	d := &Director{Host: h, Socket: filepath.Join(h.dir, "control.sock")}
+	d.Configure(config)
+	return d
+}
+
+// Configure writes the configuration file.
+func (d *Director) Configure(config string) {
+	d.lab.t.Helper()
+	d.File = d.WriteFile("tandem.toml", config+fmt.Sprintf("\n[control]\nsocket = %q\n[state]\ndir = %q\n",
+		d.Socket, filepath.Join(d.dir, "state")))
+}
+
+// Launch starts tandem.
+func (d *Director) Launch() *Process {
+	d.lab.t.Helper()
+	d.lab.Logf("%s starts tandem", d.Name)
+	d.proc = d.Start(Tandem.Path(), "run", "-c", d.File)
+	return d.proc
+}
+
+// Process is the director process that was started last.
+func (d *Director) Process() *Process { return d.proc }
+
+// ElectionPid is the election process, the director's child.
+func (d *Director) ElectionPid() (int, error) {
+	for _, pid := range d.Pids() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue
+		}
+		// "pid (name) state ppid": the name may hold spaces and brackets.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || len(fields) < 2 || fields[1] != strconv.Itoa(d.proc.Pid()) {
+			continue
+		}
+		if args := strings.Split(string(command), "\x00"); len(args) > 1 && args[1] == "election" {
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no election process", d.Name)
+}
+
+// KillElection ends the election process by SIGKILL.
+func (d *Director) KillElection() {
+	d.lab.t.Helper()
+	pid, err := d.ElectionPid()
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		d.lab.t.Fatalf("kill the election process: %v", err)
+	}
+	d.lab.Logf("%s: election process killed", d.Name)
+}
+
+// KillDirector ends the director process alone by SIGKILL.
+func (d *Director) KillDirector() {
+	d.lab.t.Helper()
+	d.proc.Signal(syscall.SIGKILL)
+	d.lab.Logf("%s: director process killed", d.Name)
+}
+
+// A Status is what tandem's status says, as far as the lab reads it. Its names are those of the documented JSON.
+type Status struct {
+	Name    string
+	Version string
+	Config  struct {
+		File     string
+		SHA256   string
+		LoadedAt time.Time `json:"loaded_at"`
+	}
+	VRRP []struct {
+		Name, Interface, State, Master, Reason string
+		VRID, Version, Priority                int
+		EffectivePriority                      int `json:"effective_priority"`
+		Since                                  time.Time
+		VIPs                                   []string
+	}
+	Services []struct {
+		Name, Virtual, Protocol, Scheduler, Method string
+		Servers                                    []ServerStatus
+	}
+}
+
+// A ServerStatus is a real server in a Status.
+type ServerStatus struct {
+	Address, Health, Reason string
+	Port, Weight            int
+	EffectiveWeight         int `json:"effective_weight"`
+	Active, Inactive        int
+	Since                   time.Time
+}
+
+// Server finds a real server by its address in the first service.
+func (s Status) Server(addr string) (ServerStatus, error) {
+	if len(s.Services) == 0 {
+		return ServerStatus{}, errors.New("status has no service")
+	}
+	for _, server := range s.Services[0].Servers {
+		if server.Address == addr {
+			return server, nil
+		}
+	}
+	return ServerStatus{}, fmt.Errorf("status has no server %s", addr)
+}
+
+// Status asks tandem over its socket.
+func (d *Director) Status() (Status, error) {
+	var s Status
+	client := http.Client{
+		Timeout: 5 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", d.Socket)
+			},
+		},
+	}
+	resp, err := client.Get("http://tandem/v1/status")
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("status of %s: %s", d.Name, resp.Status)
+	}
+	return s, json.NewDecoder(resp.Body).Decode(&s)
+}
+
+// State is the state of the first virtual router, "" while tandem does not answer.
+func (d *Director) State() string {
+	s, err := d.Status()
+	if err != nil || len(s.VRRP) == 0 {
+		return ""
+	}
+	return s.VRRP[0].State
+}
+
+// AwaitState polls until the first virtual router is in a state.
+func (d *Director) AwaitState(limit time.Duration, state string) {
+	d.lab.t.Helper()
+	d.lab.Eventually(limit, d.Name+" is "+state, func() error {
+		if got := d.State(); got != state {
+			return fmt.Errorf("it is %q", got)
+		}
+		return nil
+	})
+}
+
+// AwaitOutput polls until a process has written a text.
+func (p *Process) AwaitOutput(limit time.Duration, text string) {
+	p.host.lab.t.Helper()
+	p.host.lab.Eventually(limit, fmt.Sprintf("%s on %s writes %q", p.name, p.host.Name, text), func() error {
+		if !strings.Contains(p.Output(), text) {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Weights reads the kernel's IPVS table cheaply and returns the weights of the real servers of
+// its TCP and UDP services, by protocol and address ("tcp 192.0.2.11").
+func (h *Host) Weights() map[string]int {
+	h.lab.t.Helper()
+	var text []byte
+	err := h.Do(func() error {
+		var err error
+		// Not /proc/net, which is the namespace of the process's first thread.
+		text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
+		return err
+	})
+	if err != nil {
+		h.lab.t.Fatalf("read the IPVS table of %s: %v", h.Name, err)
+	}
+	weights, err := parseWeights(string(text))
+	if err != nil {
+		h.lab.t.Fatalf("read the IPVS table of %s: %v", h.Name, err)
+	}
+	return weights
+}
+
+// parseWeights reads the lines of services and of IPv4 servers:
+//
+//	TCP  C0000264:0050 wrr
+//	  -> C000020B:0050      Route   1      0          0
+func parseWeights(text string) (map[string]int, error) {
+	weights := map[string]int{}
+	service := ""
+	for l := range strings.Lines(text) {
+		fields := strings.Fields(l)
+		if len(fields) >= 3 && fields[0] != "->" {
+			service = strings.ToLower(fields[0])
+		}
+		if len(fields) != 6 || fields[0] != "->" || fields[1] == "RemoteAddress:Port" {
+			continue
+		}
+		address, _, _ := strings.Cut(fields[1], ":")
+		raw, err := hex.DecodeString(address)
+		if err != nil {
+			return nil, fmt.Errorf("line %q: %w", l, err)
+		}
+		addr, ok := netip.AddrFromSlice(raw)
+		if !ok {
+			return nil, fmt.Errorf("line %q: no address", l)
+		}
+		if weights[service+" "+addr.String()], err = strconv.Atoi(fields[3]); err != nil {
+			return nil, fmt.Errorf("line %q: %w", l, err)
+		}
+	}
+	return weights, nil
+}
+
+// Table is what ipvsadm -Ln says, without its title and the connection counts, which differ between directors.
+func (h *Host) Table() string {
+	h.lab.t.Helper()
+	var b strings.Builder
+	for l := range strings.Lines(h.Run("ipvsadm", "-Ln", "--sort")) {
+		fields := strings.Fields(l)
+		switch {
+		case len(fields) == 6 && fields[0] == "->" && fields[1] != "RemoteAddress:Port":
+			fmt.Fprintf(&b, "  %s\n", strings.Join(fields[:4], " "))
+		case len(fields) >= 3 && (fields[0] == "TCP" || fields[0] == "UDP" || fields[0] == "FWM"):
+			fmt.Fprintf(&b, "%s\n", strings.Join(fields, " "))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestTerminated: SIGTERM leaves cleanly. The VIP goes, the peer is told by an advertisement of priority 0, no request
+// fails but those in flight, and the kernel's table is left as the configuration says.
+func TestTerminated(t *testing.T) {
+	for _, tt := range []struct {
+		onStop string
+		empty  bool
+	}{{"keep", false}, {"remove", true}} {
+		t.Run(tt.onStop, func(t *testing.T) {
+			p := lab.NewPair(t, lab.PairSettings{})
+			p.A.Configure(lab.PairSettings{}.Config(p.A.Name, lab.PriorityA) + fmt.Sprintf("\n[lvs]\non_stop = %q\n", tt.onStop))
+			p.Launch()
+			before := p.A.Table()
+			heard := p.B.Capture("eth0", func(f lab.Frame) bool { return f.IsVRRP() && f.VRRPPriority() == 0 })
+			load := p.Client.Load(vipURL, 25*time.Millisecond)
+			probe := p.Client.Probe(echoVIP)
+			awaitServed(p.Lab, load, time.Now())
+
+			asked := time.Now()
+			p.A.Process().Signal(syscall.SIGTERM)
+			if code := p.A.Process().Wait(10 * time.Second); code != 0 {
+				t.Errorf("tandem run ended with code %d, want 0", code)
+			}
+			left := time.Now()
+			if p.A.Has(vip) {
+				t.Error("the VIP was left behind")
+			}
+			if pids := p.A.Pids(); len(pids) > 0 {
+				t.Errorf("processes %v were left behind", pids)
+			}
+			p.AwaitMaster(p.B)
+			awaitServed(p.Lab, load, time.Now())
+			p.Logf("SIGTERM: gone after %s; the client saw %s", left.Sub(asked).Round(time.Millisecond), probe.Stop())
+			if goodbye, ok := first(heard.Frames(), func(f lab.Frame) bool { return f.Source().String() == p.A.MAC() }); !ok {
+				t.Error("director-a sent no advertisement of priority 0")
+			} else if after := goodbye.When.Sub(asked); after > 500*time.Millisecond {
+				t.Errorf("director-a sent priority 0 %s after SIGTERM", after)
+			}
+			for _, r := range load.Stop() {
+				if r.Err != nil && (r.Start.After(left.Add(inFlight)) || r.End.Before(asked)) {
+					t.Errorf("a request from %.3f to %.3f failed: %v", p.At(r.Start).Seconds(), p.At(r.End).Seconds(), r.Err)
+				}
+			}
+			switch after := p.A.Table(); {
+			case tt.empty && after != "":
+				t.Errorf("the kernel's table has still\n%s", after)
+			case !tt.empty && after != before:
+				t.Errorf("the kernel's table was\n%sand is\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestReload: an unchanged file leads to no netlink request that writes, a changed weight to one for each server that has
+// it, and a broken file to words while the old configuration stays.
+func TestReload(t *testing.T) {
+	p := lab.NewPair(t, lab.PairSettings{})
+	p.Launch()
+	tap := p.A.TapNetlink()
+	config := func(weights ...int) string {
+		return lab.PairSettings{}.Config(p.A.Name, lab.PriorityA, weights...)
+	}
+
+	t.Run("unchanged", func(t *testing.T) {
+		before := len(tap.Writes())
+		reload(t, p)
+		p.Throughout(1500*time.Millisecond, "no netlink write", func() error {
+			if w := tap.Writes()[before:]; len(w) > 0 {
+				return fmt.Errorf("%v", w)
+			}
+			return nil
+		})
+	})
+	t.Run("changed weight", func(t *testing.T) {
+		before := len(tap.Writes())
+		p.A.Configure(config(3))
+		reload(t, p)
+		p.Eventually(5*time.Second, "web1 has weight 3", func() error {
+			if w := p.A.Weights(); w["tcp 192.0.2.11"] != 3 || w["udp 192.0.2.11"] != 3 || w["tcp 192.0.2.12"] != 1 {
+				return fmt.Errorf("%v", w)
+			}
+			return nil
+		})
+		// Both services have the server: two times "set server".
+		if got, want := tap.Writes()[before:], []string{"IPVS command 6", "IPVS command 6"}; !slices.Equal(got, want) {
+			t.Errorf("netlink writes: %v, want %v", got, want)
+		}
+	})
+	t.Run("broken", func(t *testing.T) {
+		before := len(tap.Writes())
+		old, err := p.A.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.A.Configure(strings.Replace(config(7), "priority =", "prioritty =", 1))
+		p.A.Process().Signal(syscall.SIGHUP)
+		p.A.Process().AwaitOutput(5*time.Second, "prioritty")
+		out, err := p.A.TryRun(lab.Tandem.Path(), "reload", "--socket", p.A.Socket)
+		if err == nil || !strings.Contains(out, "tandem.toml:9: ") || !strings.Contains(out, "priority") {
+			t.Errorf("tandem reload: %v, %q, want a failure that names the place and the nearest key", err, out)
+		}
+		now, err := p.A.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.Config.SHA256 != old.Config.SHA256 || now.VRRP[0].State != "master" || p.A.Weights()["tcp 192.0.2.11"] != 3 {
+			t.Errorf("after a broken file: %+v, weights %v", now, p.A.Weights())
+		}
+		if w := tap.Writes()[before:]; len(w) > 0 {
+			t.Errorf("netlink writes: %v, want none", w)
+		}
+	})
+	if !p.A.Process().Running() || !p.A.Has(vip) {
+		t.Error("director-a did not live through it as master")
+	}
+}
+
+// reload sends SIGHUP to A and waits until the file is loaded.
+func reload(t *testing.T, p *lab.Pair) {
+	t.Helper()
+	old, err := p.A.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.A.Process().Signal(syscall.SIGHUP)
+	p.Eventually(5*time.Second, "the file is loaded again", func() error {
+		now, err := p.A.Status()
+		if err == nil && !now.Config.LoadedAt.After(old.Config.LoadedAt) {
+			err = fmt.Errorf("loaded at %s", now.Config.LoadedAt)
+		}
+		return err
+	})
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestRepair: what somebody else takes away comes back. The table that was flushed within 2 s, the VIP within 1 s, and the
+// master stays master.
+func TestRepair(t *testing.T) {
+	p := lab.NewPair(t, lab.PairSettings{})
+	p.Launch()
+	for _, d := range []*lab.Director{p.A, p.B} {
+		want := d.Table()
+		d.Run("ipvsadm", "-C")
+		flushed := time.Now()
+		// Looked for a little longer than the bound, so that the time is told when it is missed.
+		p.Eventually(5*time.Second, "the table of "+d.Name+" is whole again", func() error {
+			if len(d.Weights()) != 4 {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+		took := time.Since(flushed)
+		p.Logf("%s: table back %s after ipvsadm -C", d.Name, took.Round(time.Millisecond))
+		if took > 2*time.Second {
+			t.Errorf("%s: table back after %s, want at most 2s", d.Name, took)
+		}
+		if got := d.Table(); got != want {
+			t.Errorf("%s: table was\n%sand is\n%s", d.Name, want, got)
+		}
+	}
+
+	p.A.Run("ip", "addr", "del", vip+"/24", "dev", "eth0")
+	deleted := time.Now()
+	p.Eventually(5*time.Second, "the VIP is back", func() error {
+		if !p.A.Has(vip) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	took := time.Since(deleted)
+	p.Logf("VIP back %s after it was deleted", took.Round(time.Millisecond))
+	if took > time.Second {
+		t.Errorf("VIP back after %s, want at most 1s", took)
+	}
+	if state := p.A.State(); state != "master" {
+		t.Errorf("director-a is %q, want it to stay master", state)
+	}
+	if body, err := p.Client.Get(vipURL); err != nil {
+		t.Errorf("the next request: %q, %v", body, err)
+	}
+}
