@@ -190,5 +190,8 @@ func (l *Loop) obstacle(r *router, src netip.Addr) string {
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {
-	return slices.ContainsFunc(l.routers, func(r *router) bool { return slices.Contains(r.packet.VIPs, a) })
+	is := func(p netip.Prefix) bool { return p.Addr() == a }
+	return slices.ContainsFunc(l.routers, func(r *router) bool {
+		return slices.ContainsFunc(r.cfg.VIPs, is) || slices.ContainsFunc(r.cfg.ExcludedVIPs, is)
+	})
 }

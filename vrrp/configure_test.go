@@ -122,6 +122,7 @@ func TestPriorityMayPrecedeTheRouter(t *testing.T) {
 func TestFaults(t *testing.T) {
 	s := newBridge(t)
 	c := fastConfig(51, 150)
+	c.ExcludedVIPs = prefixes("192.0.2.52/24")
 	a := s.plug("", c)
 	expect := func(reason string) {
 		t.Helper()
@@ -132,6 +133,7 @@ func TestFaults(t *testing.T) {
 	}
 	expect("interface eth0 has no IPv4 address besides the VIPs")
 	command(t, a.ns, addTo("eth0", c.VIPs[0].String()))
+	command(t, a.ns, addTo("eth0", c.ExcludedVIPs[0].String()))
 	command(t, a.ns, addTo("eth0", "192.0.2.1/24"))
 	if got := a.awaitState(51, Master); got.Master != addrA {
 		t.Errorf("the VIP serves as primary address: %+v", got.Status)

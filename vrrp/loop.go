@@ -217,7 +217,7 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 			l.notes.add(hclog.Info, "virtual router is "+a.To.String(),
 				"router", r.cfg.Name, "vrid", r.cfg.VRID, "was", a.From.String(), "reason", a.Reason)
 		case ActionRelease:
-			l.notes.add(hclog.Info, "virtual router was handed over", "router", r.cfg.Name, "vrid", r.cfg.VRID, "reason", a.Reason)
+			l.notes.add(hclog.Info, "virtual router let go of its addresses", "router", r.cfg.Name, "vrid", r.cfg.VRID, "reason", a.Reason)
 		}
 	}
 	if due := r.machine.Deadline(); due != r.due {

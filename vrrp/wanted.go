@@ -24,7 +24,7 @@ type wanted struct {
 func (l *Loop) Configure(routers []Config) {
 	copied := slices.Clone(routers)
 	for i := range copied {
-		copied[i].VIPs = slices.Clone(copied[i].VIPs)
+		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
 	}
 	l.want(func(w *wanted) { w.routers = copied })
 }
