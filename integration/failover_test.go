@@ -49,6 +49,11 @@ func TestMasterLost(t *testing.T) {
 			outage := probe.Stop()
 			wantTakeOver(t, p, heard.Frames(), outage)
 			p.B.AwaitState(10*time.Second, "master")
+			// Long enough for A's own checks to fail, as they do in a cut of any real length.
+			p.Throughout(2*time.Second, "director-b serves", func() error {
+				_, err := p.Client.Get(vipURL)
+				return err
+			})
 
 			wantQuietReturn(t, p, func() { tt.get(p.A.Host) })
 		})
