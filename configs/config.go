@@ -3,6 +3,8 @@
 package configs
 
 import (
+	"time"
+
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -18,7 +20,9 @@ type Config struct {
 	Control  Control
 	State    State
 	Metrics  Metrics
+	Election Election
 	Routers  []Router
+	Tracks   []Track // of the routers, beside the interfaces that they track
 	LVS      LVS
 	Services []Service
 	Warnings Mistakes // what is probably not meant, though it can be done
@@ -54,7 +58,15 @@ type Metrics struct {
 	Listen string // host:port, the host may be empty; empty as a whole: nowhere
 }
 
-// A Router is one virtual router, and how its addresses are announced.
+// An Election is what holds for the process that runs the virtual routers.
+type Election struct {
+	// Realtime locks its memory and gives its loops a real-time thread each.
+	Realtime bool
+	// OrphanGrace is how long it stays master after the director's death where nobody takes over; 0: not at all.
+	OrphanGrace time.Duration
+}
+
+// A Router is one virtual router of one address family, and how its addresses are announced.
 type Router struct {
 	vrrp.Config
 	Announce garp.Config
@@ -91,6 +103,7 @@ type Service struct {
 	LVS       lvs.Service
 	Method    lvs.Method // of all its servers
 	Servers   []Server   // at least one
+	MinUp     int        // a track of this service fails with fewer healthy servers; 1 to their number
 	OnFailure lvs.OnFailure
 	Check     *healthcheck.Config // nil: the servers are not checked and always up
 }

@@ -27,6 +27,7 @@ func TestProcessKilled(t *testing.T) {
 			p.Launch()
 			watch := p.Client.WatchARP(vip, 20*time.Millisecond)
 			load := p.Client.Load(vipURL, 50*time.Millisecond)
+			heard := p.Client.Capture("eth0", lab.Frame.IsVRRP)
 			awaitServed(p.Lab, load, time.Now())
 
 			killed := time.Now()
@@ -51,7 +52,7 @@ func TestProcessKilled(t *testing.T) {
 			if who := p.Client.WhoHas(vip); len(who) != 1 || who[0] != p.A.MAC() {
 				t.Errorf("%v answer for the VIP in the end, want director-a alone, %s", who, p.A.MAC())
 			}
-			wantServedOn(t, p, requests, killed)
+			wantServed(t, p, requests, changesOfMaster(heard.Frames(), killed)...)
 		})
 	}
 }
@@ -71,25 +72,25 @@ func directorGone(p *lab.Pair) {
 	p.A.Launch()
 }
 
-// wantServedOn allows requests to fail that began before the peer can have noticed, and no others but those in flight when
-// the first director came back.
-func wantServedOn(t *testing.T, p *lab.Pair, requests []lab.Request, killed time.Time) {
-	t.Helper()
-	noticed := killed.Add(p.MasterDown(lab.PriorityB) + inFlight)
-	failed, late := 0, 0
-	for _, r := range requests {
-		if r.Err == nil {
+// changesOfMaster returns the times at which requests may fail: from the kill to the first advertisement of a master after
+// it, and whenever another director began to advertise itself.
+func changesOfMaster(heard []lab.Frame, killed time.Time) []span {
+	var spans []span
+	last := killed
+	sender := ""
+	for _, f := range heard {
+		from := f.Source().String()
+		switch {
+		case f.VRRPPriority() == 0:
 			continue
+		case f.When.Before(killed):
+		case last.Equal(killed):
+			spans = append(spans, span{killed, f.When})
+			last = f.When
+		case from != sender:
+			spans = append(spans, span{f.When, f.When})
 		}
-		failed++
-		p.Logf("a request from %.3f to %.3f failed: %v", p.At(r.Start).Seconds(), p.At(r.End).Seconds(), r.Err)
-		if r.Start.After(noticed) {
-			late++
-		}
+		sender = from
 	}
-	p.Logf("%d of %d requests failed, %d of them began after the peer must have noticed", failed, len(requests), late)
-	// One at a change of master, every 50 ms one is asked.
-	if late > 2 {
-		t.Errorf("%d requests failed that began after the peer must have noticed", late)
-	}
+	return spans
 }

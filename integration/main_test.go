@@ -10,4 +10,4 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m, lab.Tandem) }
+func TestMain(m *testing.M) { lab.Main(m, lab.Tandem, lvsTests) }

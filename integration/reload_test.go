@@ -50,11 +50,7 @@ func TestTerminated(t *testing.T) {
 			} else if after := goodbye.When.Sub(asked); after > 500*time.Millisecond {
 				t.Errorf("director-a sent priority 0 %s after SIGTERM", after)
 			}
-			for _, r := range load.Stop() {
-				if r.Err != nil && (r.Start.After(left.Add(inFlight)) || r.End.Before(asked)) {
-					t.Errorf("a request from %.3f to %.3f failed: %v", p.At(r.Start).Seconds(), p.At(r.End).Seconds(), r.Err)
-				}
-			}
+			wantServed(t, p, load.Stop(), span{asked, left})
 			switch after := p.A.Table(); {
 			case tt.empty && after != "":
 				t.Errorf("the kernel's table has still\n%s", after)
@@ -106,11 +102,13 @@ func TestReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.A.Configure(strings.Replace(config(7), "priority =", "prioritty =", 1))
+		good, rest, _ := strings.Cut(config(7), "priority =")
+		p.A.Configure(good + "prioritty =" + rest)
+		place := fmt.Sprintf("tandem.toml:%d: ", 1+strings.Count(good, "\n"))
 		p.A.Process().Signal(syscall.SIGHUP)
 		p.A.Process().AwaitOutput(5*time.Second, "prioritty")
 		out, err := p.A.TryRun(lab.Tandem.Path(), "reload", "--socket", p.A.Socket)
-		if err == nil || !strings.Contains(out, "tandem.toml:9: ") || !strings.Contains(out, "priority") {
+		if err == nil || !strings.Contains(out, place) || !strings.Contains(out, "priority") {
 			t.Errorf("tandem reload: %v, %q, want a failure that names the place and the nearest key", err, out)
 		}
 		now, err := p.A.Status()

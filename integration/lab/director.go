@@ -95,6 +95,26 @@ func (d *Director) KillDirector() {
 	d.lab.Logf("%s: director process killed", d.Name)
 }
 
+// PowerOff ends the machine as a power cut does: no process says goodbye, nothing is left in its kernel, and the cable is
+// dead.
+func (d *Director) PowerOff() {
+	d.lab.t.Helper()
+	d.Cut()
+	d.killAll()
+	if _, err := d.TryRun("ip", "addr", "flush", "dev", "eth0", "to", VIP); err != nil {
+		d.lab.t.Fatalf("power off %s: %v", d.Name, err)
+	}
+	d.Run("ipvsadm", "-C")
+	d.lab.Logf("%s has no power", d.Name)
+}
+
+// PowerOn ends what PowerOff began, and starts tandem.
+func (d *Director) PowerOn() {
+	d.lab.t.Helper()
+	d.Plug()
+	d.Launch()
+}
+
 // A Status is what tandem's status says, as far as the lab reads it. Its names are those of the documented JSON.
 type Status struct {
 	Name    string

@@ -230,6 +230,10 @@ func (h *Host) Has(addr string) bool {
 	found := false
 	err := h.Do(func() error {
 		addrs, err := netlink.AddrList(nil, unix.AF_UNSPEC)
+		for errors.Is(err, netlink.ErrDumpInterrupted) {
+			// The addresses changed meanwhile.
+			addrs, err = netlink.AddrList(nil, unix.AF_UNSPEC)
+		}
 		for _, a := range addrs {
 			found = found || a.IP.String() == addr
 		}

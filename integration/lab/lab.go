@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 )
 
@@ -141,40 +140,41 @@ func (l *Lab) transcript() string {
 // newNamespace makes a network namespace with its loopback interface up.
 func newNamespace() (netns.NsHandle, error) {
 	var ns netns.NsHandle
-	err := onThread(func() error {
+	done := make(chan error, 1)
+	go func() {
+		// The goroutine ends locked, and its thread with it, which belongs to the new namespace.
+		runtime.LockOSThread()
 		var err error
 		if ns, err = netns.New(); err != nil {
-			return fmt.Errorf("new network namespace: %w", err)
+			done <- fmt.Errorf("new network namespace: %w", err)
+			return
 		}
-		lo, err := netlink.LinkByName("lo")
-		if err == nil {
-			err = netlink.LinkSetUp(lo)
-		}
-		if err != nil {
-			return fmt.Errorf("bring lo up: %w", err)
-		}
-		return nil
-	})
-	return ns, err
+		done <- setUp("lo")
+	}()
+	return ns, <-done
 }
 
 // inNamespace runs f on a thread in ns.
 func inNamespace(ns netns.NsHandle, f func() error) error {
-	return onThread(func() error {
-		if err := netns.Set(ns); err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
-		}
-		return f()
-	})
-}
-
-// onThread runs f on a thread that nothing else uses, before or after.
-func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// The goroutine ends locked, and its thread with it.
 		runtime.LockOSThread()
-		done <- f()
+		home, err := netns.Get()
+		if err != nil {
+			done <- fmt.Errorf("find own network namespace: %w", err)
+			return
+		}
+		defer home.Close()
+		if err := netns.Set(ns); err != nil {
+			done <- fmt.Errorf("enter network namespace: %w", err)
+			return
+		}
+		err = f()
+		if netns.Set(home) == nil {
+			// The thread is as it was, and can be used again; otherwise it ends with this goroutine.
+			runtime.UnlockOSThread()
+		}
+		done <- err
 	}()
 	return <-done
 }
