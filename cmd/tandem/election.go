@@ -15,6 +15,7 @@ import (
 // newElection is the child process of run. It is hidden: it speaks to a director on an inherited socket only.
 func newElection() *cobra.Command {
 	var level, format string
+	var options election.Options
 	cmd := &cobra.Command{
 		Use:    "election",
 		Short:  "Run the election for a director (started by tandem run)",
@@ -29,10 +30,13 @@ func newElection() *cobra.Command {
 			runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return election.NewProcess(conn, newLogger(level, format).Named("election")).Run(ctx)
+			options.Log = newLogger(level, format).Named("election")
+			return election.NewProcess(conn, options).Run(ctx)
 		},
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "least level that is logged")
 	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state directory of the director")
+	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "ask for real-time scheduling")
 	return cmd
 }

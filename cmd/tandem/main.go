@@ -17,7 +17,8 @@
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload. The status is
+// The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload, POST
+// /v1/failover and /v1/release with {"routers": ["NAME"]}. The status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
@@ -67,6 +68,7 @@ checks set the real servers' weights.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newVersion())
+	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
+		newVersion())
 	return root
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,7 +51,8 @@ func run(ctx context.Context, file string) error {
 		Version: version(),
 		Log:     log,
 		Spawn: func() (election.Child, error) {
-			return election.Spawn("election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format)
+			return election.Spawn("election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
+				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)

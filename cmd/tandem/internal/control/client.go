@@ -54,17 +54,44 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 
 // Raw is Status as the director wrote it, with members that this client may not know.
 func (c *Client) Raw(ctx context.Context) ([]byte, error) {
-	return c.do(ctx, http.MethodGet, statusPath)
+	return c.do(ctx, http.MethodGet, statusPath, nil)
 }
 
 // Reload makes the director read its configuration again. The error has a line for each mistake in it.
 func (c *Client) Reload(ctx context.Context) error {
-	_, err := c.do(ctx, http.MethodPost, reloadPath)
+	_, err := c.do(ctx, http.MethodPost, reloadPath, nil)
 	return err
 }
 
-func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://tandem"+path, nil)
+// Failover makes the director hand the named virtual routers over, or all that it is master of; it returns those that
+// the peer took.
+func (c *Client) Failover(ctx context.Context, routers []string) ([]string, error) {
+	return c.onRouters(ctx, failoverPath, routers)
+}
+
+// Release lets the named virtual routers, or all, take part again as configured; it returns those that stood back.
+func (c *Client) Release(ctx context.Context, routers []string) ([]string, error) {
+	return c.onRouters(ctx, releasePath, routers)
+}
+
+func (c *Client) onRouters(ctx context.Context, path string, routers []string) ([]string, error) {
+	request, err := json.Marshal(Selection{Routers: routers})
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.do(ctx, http.MethodPost, path, request)
+	if err != nil {
+		return nil, err
+	}
+	var s Selection
+	if err := json.Unmarshal(body, &s); err != nil {
+		return nil, fmt.Errorf("read the director's answer: %w", err)
+	}
+	return s.Routers, nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, request []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://tandem"+path, bytes.NewReader(request))
 	if err != nil {
 		return nil, err
 	}

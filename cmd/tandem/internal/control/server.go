@@ -18,8 +18,10 @@ import (
 
 // The resources of the control socket.
 const (
-	statusPath = "/v1/status"
-	reloadPath = "/v1/reload"
+	statusPath   = "/v1/status"
+	reloadPath   = "/v1/reload"
+	failoverPath = "/v1/failover"
+	releasePath  = "/v1/release"
 )
 
 // shutdownGrace is what answers under way get when the server ends.
@@ -30,6 +32,16 @@ type Director interface {
 	Status() Status
 	// Reload reads the configuration again; where that fails nothing has changed and the error has a line a mistake.
 	Reload(ctx context.Context) error
+	// Failover hands the named virtual routers over, all that this director is master of if none is named, and returns
+	// those that it handed over. The error names those that nobody took, of which it is master still.
+	Failover(routers []string) (done []string, err error)
+	// Release lets the named virtual routers, or all, take part again as configured, and returns those that stood back.
+	Release(routers []string) (done []string, err error)
+}
+
+// A Selection is the body of a request about virtual routers, and of the answer to it.
+type Selection struct {
+	Routers []string `json:"routers"`
 }
 
 // Listen opens the control socket at path for the owner and group of this process. It makes the folder, and replaces
@@ -86,6 +98,8 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		}
 		answer(w, http.StatusOK, d.Status().Config)
 	})
+	mux.HandleFunc("POST "+failoverPath, onRouters(d.Failover))
+	mux.HandleFunc("POST "+releasePath, onRouters(d.Release))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
@@ -101,6 +115,28 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 	}
 	<-done
 	return nil
+}
+
+// maxRequest bounds the body of a request.
+const maxRequest = 1 << 20
+
+// onRouters handles a command about virtual routers. It is carried out also if the client goes away meanwhile.
+func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var s Selection
+		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		in.DisallowUnknownFields()
+		if err := in.Decode(&s); err != nil {
+			answer(w, http.StatusBadRequest, Failure{Problems: []string{"the request is not understood: " + err.Error()}})
+			return
+		}
+		done, err := command(s.Routers)
+		if err != nil {
+			answer(w, http.StatusConflict, Failure{Problems: problems(err)})
+			return
+		}
+		answer(w, http.StatusOK, Selection{Routers: done})
+	}
 }
 
 func answer(w http.ResponseWriter, code int, body any) {

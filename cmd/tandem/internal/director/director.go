@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -48,7 +50,9 @@ type Director struct {
 	wake      chan struct{} // the table may have to change
 	filled    chan struct{} // closed when the table has been brought in line once
 
-	reloading sync.Mutex // held through a reload
+	reloading  sync.Mutex // held through a reload
+	commanding sync.Mutex // held through a failover or a release
+	ordering   sync.Mutex // held while an order is made and sent
 
 	mu        sync.Mutex
 	config    *configs.Config
@@ -56,6 +60,8 @@ type Director struct {
 	inherited map[member]int
 	want      []lvs.Entry // as last planned
 	report    election.Report
+	reported  chan struct{}         // closed and made anew at each report
+	standby   *state.File[[]string] // the routers that stand back on command
 	reloads   reloadCounts
 }
 
@@ -71,6 +77,7 @@ func New(o Options) *Director {
 		kernel:   lvs.NewKernel(o.Log.Named("lvs")),
 		wake:     make(chan struct{}, 1),
 		filled:   make(chan struct{}),
+		reported: make(chan struct{}),
 	}
 	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
@@ -147,14 +154,26 @@ func (d *Director) apply() {
 	cfg := d.config
 	d.mu.Unlock()
 	d.log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
-	order := election.Order{LogLevel: cfg.Log.Level}
-	for _, r := range cfg.Routers {
-		order.Routers = append(order.Routers, election.Router{Config: r.Config, Announce: r.Announce})
-	}
 	d.checks.Set(targets(cfg.Services))
-	d.elections.Configure(order)
+	d.command()
 	d.metrics.listen(cfg.Metrics.Listen)
 	d.nudge()
+}
+
+// command gives the election its present orders, and returns their sequence number.
+func (d *Director) command() uint64 {
+	d.ordering.Lock() // the latest order is that of the latest state
+	defer d.ordering.Unlock()
+	d.mu.Lock()
+	cfg, standby := d.config, d.standby.Value
+	d.mu.Unlock()
+	order := election.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
+	for _, r := range cfg.Routers {
+		order.Routers = append(order.Routers, election.Router{
+			Config: r.Config, Announce: r.Announce, Standby: slices.Contains(standby, r.Name),
+		})
+	}
+	return d.elections.Configure(order)
 }
 
 // Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
@@ -215,6 +234,8 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 func (d *Director) seeReport(r election.Report) {
 	d.mu.Lock()
 	d.report = r
+	close(d.reported)
+	d.reported = make(chan struct{})
 	d.mu.Unlock()
 }
 
@@ -243,6 +264,13 @@ func (d *Director) openState(dir string) error {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
 	d.ownership = own
+	standby, err := state.Open[[]string](filepath.Join(dir, "standby.json"))
+	if errors.Is(err, state.ErrDamaged) {
+		d.log.Warn("open the state directory", "error", err)
+	} else if err != nil {
+		return fmt.Errorf("open the state directory: %w", err)
+	}
+	d.standby = standby
 	return nil
 }
 

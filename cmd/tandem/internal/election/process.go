@@ -5,6 +5,7 @@ package election
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/netip"
@@ -22,47 +23,73 @@ import (
 // reportInterval is how often a report goes up when nothing changed but the counters.
 const reportInterval = time.Second
 
+// Options are the surroundings of a Process.
+type Options struct {
+	Log hclog.Logger
+	// StateDir is where elections of one director find each other.
+	StateDir string
+	// Realtime asks for real-time scheduling of the loops.
+	Realtime bool
+}
+
 // A Process is the election's side of the socket: it runs a loop, an address keeper and an announcer for each
 // interface, and does what the director orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
+	options Options
 	watcher *vrrp.Watcher
 
 	orders chan Order    // the latest that was not carried out
-	wake   chan struct{} // there is news from a loop
+	wake   chan struct{} // there is news from a loop or a link
 	tell   chan struct{} // there is something to report
 
 	// The serving goroutine's own.
-	routers []Router               // as last ordered
+	order   Order                  // as last carried out
 	states  map[string]vrrp.Status // by router: the loops' latest word
+	told    map[string]told        // by router: what the loop was told beside its configuration
+	resumed map[string]bool        // routers that begin as master and have not said so yet
+	left    legacy                 // of the orphan before us
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
 	news   map[string]vrrp.Status // what the loops said since the last settle, the latest by router
 
-	unitsMu sync.Mutex       // the serving goroutine alone changes units
-	units   map[string]*unit // by interface
+	mu       sync.Mutex           // the serving goroutine alone changes what it guards, but for links
+	units    map[string]*unit     // by interface
+	links    map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
+	sequence uint64               // of order
+}
+
+// told is what a loop was told about a router.
+type told struct {
+	tracking vrrp.Tracking
+	standby  bool
 }
 
 // NewProcess returns the election that takes its orders from conn, and closes conn when it ends.
-func NewProcess(conn io.ReadWriteCloser, log hclog.Logger) *Process {
+func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 	p := &Process{
-		conn:   conn,
-		log:    log,
-		orders: make(chan Order, 1),
-		wake:   make(chan struct{}, 1),
-		tell:   make(chan struct{}, 1),
-		states: make(map[string]vrrp.Status),
-		news:   make(map[string]vrrp.Status),
-		units:  make(map[string]*unit),
+		conn:    conn,
+		log:     o.Log,
+		options: o,
+		orders:  make(chan Order, 1),
+		wake:    make(chan struct{}, 1),
+		tell:    make(chan struct{}, 1),
+		states:  make(map[string]vrrp.Status),
+		told:    make(map[string]told),
+		resumed: make(map[string]bool),
+		news:    make(map[string]vrrp.Status),
+		units:   make(map[string]*unit),
+		links:   make(map[string]vrrp.Link),
 	}
-	p.watcher = vrrp.NewWatcher(log, p.seeLink)
+	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
 	return p
 }
 
-// Run serves the director until it orders the election to leave, is gone, or ctx ends; each of them makes every
-// router hand over and let go of its addresses before Run returns. The error says why the election could not run.
+// Run serves the director until it orders the election to leave, is gone, or ctx ends. Before Run returns, every
+// router has handed over and let go of its addresses, or has left them to an heir. The error says why the election
+// could not run.
 func (p *Process) Run(ctx context.Context) error {
 	// Leaving takes time, in which everything goes on: so the work does not end with ctx but after it.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -74,12 +101,9 @@ func (p *Process) Run(ctx context.Context) error {
 		defer close(gone)
 		p.read(work)
 	})
-	g.Go(func() error { return p.watcher.Run(work) })
-	g.Go(func() error { p.report(work); return nil })
 	g.Go(func() error {
 		defer stop()
-		p.serve(ctx, work, g, gone)
-		return nil
+		return p.inherit(ctx, work, g, gone)
 	})
 	<-work.Done()
 	_ = p.conn.Close() // frees the reader and the reporter
@@ -88,14 +112,48 @@ func (p *Process) Run(ctx context.Context) error {
 	return err
 }
 
+// inherit waits for the place of the election before us, and then serves in it.
+func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-gone:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	var once sync.Once
+	place, left, err := claim(waiting, p.options.StateDir, func() {
+		once.Do(func() { p.log.Info("waiting for the election of the former director to end or to hand on") })
+	})
+	if waiting.Err() != nil && errors.Is(err, waiting.Err()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer place.release()
+	p.left = left
+	g.Go(func() error { return p.watcher.Run(work) })
+	g.Go(func() error { p.report(work); return nil })
+	p.serve(ctx, work, g, gone, place)
+	return nil
+}
+
 // read takes orders off the socket until it ends or carries something else than orders.
 func (p *Process) read(ctx context.Context) {
 	in := json.NewDecoder(p.conn)
+	var first *Order
 	for {
 		var o Order
 		if err := in.Decode(&o); err != nil {
 			return
 		}
+		if first == nil {
+			first = &o
+		}
+		o.Resume = first.Resume // an order that takes the place of the first one must not lose it
 		replace(ctx, p.orders, o)
 	}
 }
@@ -120,10 +178,10 @@ func (p *Process) report(ctx context.Context) {
 }
 
 func (p *Process) snapshot() Report {
-	p.unitsMu.Lock()
+	p.mu.Lock()
 	units := maps.Clone(p.units)
-	p.unitsMu.Unlock()
-	r := Report{Routers: []vrrp.Status{}, Interfaces: []Interface{}}
+	r := Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []Interface{}}
+	p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(units)) {
 		u := units[name]
 		r.Routers = append(r.Routers, u.loop.Status()...)
@@ -133,7 +191,7 @@ func (p *Process) snapshot() Report {
 }
 
 // serve carries out orders until it is time to leave, and leaves.
-func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) {
+func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, place *estate) {
 	for {
 		select {
 		case <-work.Done():
@@ -148,7 +206,10 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			}
 			p.log.Debug("leaving", "reason", "the director says so")
 		case <-gone:
-			p.log.Warn("the director process is gone: handing over")
+			p.log.Warn("the director process is gone: offering the addresses to the peer")
+			if p.orphan(ctx, work, place) {
+				return
+			}
 		case <-ctx.Done():
 			p.log.Debug("leaving", "reason", "signal")
 		}
@@ -162,26 +223,72 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	if level := hclog.LevelFromString(o.LogLevel); level != hclog.NoLevel {
 		p.log.SetLevel(level)
 	}
-	p.routers = o.Routers
+	if p.order.Sequence == 0 {
+		p.resume(o)
+	}
+	p.order = o
 	perLink := make(map[string][]vrrp.Config)
+	watched := make(map[string]bool)
 	for _, r := range o.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
+		for _, t := range r.TrackInterfaces {
+			watched[t.Interface] = true
+		}
 	}
 	for name := range perLink {
 		if p.units[name] == nil {
-			u := newUnit(name, p.log, p.seeState)
-			p.unitsMu.Lock()
+			u := newUnit(name, p.options, p.seeState)
+			u.loop.Resume(slices.Collect(maps.Keys(p.resumed)))
+			p.mu.Lock()
 			p.units[name] = u
-			p.unitsMu.Unlock()
+			p.mu.Unlock()
 			u.start(ctx, g)
 		}
 	}
 	// A unit whose routers are all gone stays: they hand over in their own time, and an idle loop costs nothing.
 	for name, u := range p.units {
 		u.loop.Configure(perLink[name])
+		watched[name] = true
 	}
-	p.watcher.Watch(slices.Sorted(maps.Keys(p.units)))
+	p.instruct()
 	p.settle()
+	// Last: with a link the routers start, and by now they know all that they are to be.
+	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
+	p.mu.Lock()
+	p.sequence = o.Sequence
+	p.mu.Unlock()
+	nudge(p.tell)
+}
+
+// resume notes which routers begin as master: those that a dead election or an orphan has left so.
+func (p *Process) resume(o Order) {
+	now := monotonicNow()
+	for _, r := range o.Resume {
+		if now < r.Before {
+			p.resumed[r.Name] = true
+		}
+	}
+	for _, m := range p.left.Masters {
+		p.resumed[m.Name] = true
+	}
+}
+
+// instruct tells the loops what tracking and standby make of their routers, where that has changed.
+func (p *Process) instruct() {
+	p.mu.Lock()
+	links := maps.Clone(p.links)
+	p.mu.Unlock()
+	for _, r := range p.order.Routers {
+		u := p.units[r.Interface]
+		now, before := told{track(r, links), r.Standby}, p.told[r.Name]
+		if now.tracking != before.tracking {
+			u.loop.SetTracking(r.Name, now.tracking)
+		}
+		if now.standby != before.standby {
+			u.loop.SetStandby(r.Name, now.standby)
+		}
+		p.told[r.Name] = now
+	}
 }
 
 // leave shuts every loop down and keeps the addresses in step with them while they hand over.
@@ -213,36 +320,58 @@ func (p *Process) seeState(s vrrp.Status) {
 
 // seeLink passes on what the watcher saw. It runs on the watcher's goroutine.
 func (p *Process) seeLink(l vrrp.Link) {
-	p.unitsMu.Lock()
+	p.mu.Lock()
 	u := p.units[l.Name]
-	p.unitsMu.Unlock()
-	if u == nil {
-		return
+	p.links[l.Name] = l
+	p.mu.Unlock()
+	if u != nil {
+		u.loop.SetLink(l)
+		u.keeper.Link(l)
 	}
-	u.loop.SetLink(l)
-	u.keeper.Link(l)
+	nudge(p.wake)
 }
 
-// settle brings the addresses in line with what the loops said.
+// settle brings tracking and addresses in line with what the loops and links said.
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news
 	p.news = make(map[string]vrrp.Status)
 	p.newsMu.Unlock()
-	maps.Copy(p.states, news)
+	for name, s := range news {
+		p.states[name] = s
+		if s.State != vrrp.Initialize {
+			delete(p.resumed, name)
+		}
+	}
+	p.instruct()
+	p.hold()
+	nudge(p.tell)
+}
+
+// hold tells each unit which addresses are to be on its interface.
+func (p *Process) hold() {
 	managed := make(map[string][]netip.Prefix)
 	want := make(map[string]map[netip.Prefix]garp.Config)
 	for name := range p.units {
 		want[name] = make(map[netip.Prefix]garp.Config)
 	}
-	announce := make(map[string]garp.Config, len(p.routers))
-	for _, r := range p.routers {
+	for _, m := range p.left.Masters { // the configuration may have changed since
+		managed[m.Interface] = append(managed[m.Interface], m.VIPs...)
+	}
+	announce := make(map[string]garp.Config, len(p.order.Routers))
+	for _, r := range p.order.Routers {
 		announce[r.Name] = r.Announce
 		managed[r.Interface] = append(managed[r.Interface], r.VIPs...)
+		for _, vip := range r.VIPs {
+			if p.resumed[r.Name] {
+				want[r.Interface][vip] = r.Announce
+			}
+		}
 	}
 	for name, s := range p.states {
 		if _, configured := announce[name]; !configured && !s.Holding {
 			delete(p.states, name)
+			delete(p.told, name)
 			continue
 		}
 		managed[s.Interface] = append(managed[s.Interface], s.VIPs...)
@@ -255,7 +384,6 @@ func (p *Process) settle() {
 	for name, u := range p.units {
 		u.hold(managed[name], want[name])
 	}
-	nudge(p.tell)
 }
 
 // replace puts v into a channel of capacity 1, in place of what nobody has taken yet. A channel has one caller of it.

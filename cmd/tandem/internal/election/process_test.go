@@ -112,11 +112,17 @@ type rig struct {
 
 func newRig(t *testing.T, vips ...string) *rig {
 	t.Helper()
+	return newRigIn(t, t.TempDir(), vips...)
+}
+
+// newRigIn is newRig with the state directory that an earlier one had.
+func newRigIn(t *testing.T, dir string, vips ...string) *rig {
+	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &rig{t: t, conn: near, reports: make(chan Report, 1), cancel: cancel, done: make(chan error, 1)}
 	goroutines := runtime.NumGoroutine()
-	go func() { r.done <- NewProcess(far, hclog.NewNullLogger()).Run(ctx) }()
+	go func() { r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), StateDir: dir}).Run(ctx) }()
 	go func() {
 		in := json.NewDecoder(near)
 		for {

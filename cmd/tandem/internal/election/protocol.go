@@ -5,9 +5,18 @@
 // The director starts the election as a child of the same binary (Supervisor) and the child serves it (Process).
 // Between them lies one stream socket that carries newline-delimited JSON: Orders go down, Reports come up. Both are
 // levels, not edges: an order says what should be, a report says what is, and the latest of each is all that counts.
+//
+// Each survives the death of the other. An election whose director is gone offers its addresses to the peer, lets go
+// of what the peer took, and stays master of the rest for a while, an orphan, until the election of a restarted
+// director takes it over as its heir (heir.go). An election that died is started again at once, and resumes as master
+// where the peer cannot have noticed yet.
 package election
 
 import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -20,6 +29,10 @@ type Order struct {
 	LogLevel string `json:"log_level,omitempty"`
 	// Routers are all the virtual routers that should run. Unchanged ones are not disturbed.
 	Routers []Router `json:"routers"`
+	// Resume are routers that a former election died as master of. Only the first order of an election has them.
+	Resume []Resume `json:"resume,omitempty"`
+	// OrphanGrace is how long the election stays master of what nobody takes over once the director is gone.
+	OrphanGrace time.Duration `json:"orphan_grace"`
 	// Leave asks the election to hand over what it holds, let go of it and end. It overrides the rest and is final.
 	Leave bool `json:"leave,omitempty"`
 }
@@ -32,6 +45,13 @@ type Router struct {
 	Tracking vrrp.Tracking `json:"tracking,omitzero"`
 	// Standby makes the router hand over if it is master, and stand back until it is taken away.
 	Standby bool `json:"standby,omitempty"`
+}
+
+// A Resume lets a router begin as master, because its peer has not missed it.
+type Resume struct {
+	Name string `json:"name"`
+	// Before is when that ends to be true, on this machine's monotonic clock.
+	Before monotonic `json:"before"`
 }
 
 // A Report is what the election is doing: sent after every change, and each second for the counters.
@@ -48,3 +68,17 @@ type Interface struct {
 	// AddressWrites counts the netlink messages that added or removed an address.
 	AddressWrites uint64 `json:"address_writes"`
 }
+
+// A monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time does
+// not travel: its text is wall-clock time, which may be set meanwhile.
+type monotonic int64
+
+func monotonicNow() monotonic {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // it cannot fail on Linux; nothing is before 0, so nobody resumes
+	}
+	return monotonic(ts.Nano())
+}
+
+func (m monotonic) add(d time.Duration) monotonic { return m + monotonic(d) }

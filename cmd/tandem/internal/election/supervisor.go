@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,9 +20,12 @@ import (
 )
 
 const (
-	// firstPause and maxPause bound the wait before an election that died is started again; it doubles each time.
+	// An election that died is started again at once, one that dies again after firstPause, which then doubles.
 	firstPause = 20 * time.Millisecond
 	maxPause   = 10 * time.Second
+	// startTime is what an election may need from its start to its first advertisement. A router that has less than
+	// that left before its peer takes over lets go of its addresses at once.
+	startTime = 100 * time.Millisecond
 	// settled is how long an election must have lived for its death to count as the first again.
 	settled = 30 * time.Second
 	// leaveGrace is what an election may take to leave beyond the three intervals that a hand-over lasts at most.
@@ -46,28 +50,35 @@ type Supervisor struct {
 	spawn  func() (Child, error)
 	notify func(Report)
 	remove func(iface string, vips []netip.Prefix) error
+	clock  func() monotonic
 
 	change chan struct{} // order is new
 
 	mu       sync.Mutex
 	order    Order
-	last     Report // of the running or the last election
+	last     Report   // the latest, of the running election or of one before
+	resume   []Resume // what the next election may resume, until it has carried out an order
 	restarts uint64
 }
 
 // NewSupervisor returns a supervisor that starts elections by spawn and passes their reports to notify, one at a
 // time, in order.
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
-	return &Supervisor{log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAddresses, change: make(chan struct{}, 1)}
+	return &Supervisor{
+		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAddresses, clock: monotonicNow,
+		change: make(chan struct{}, 1),
+	}
 }
 
-// Configure sets what the election should run. It takes effect at once where an election runs, and for each that is
-// started later.
-func (s *Supervisor) Configure(o Order) {
+// Configure sets what the election should run, and returns the sequence number that reports will bear once it does.
+// It takes effect at once where an election runs, and for each that is started later.
+func (s *Supervisor) Configure(o Order) uint64 {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.Sequence = s.order.Sequence + 1
 	s.order = o
-	s.mu.Unlock()
 	nudge(s.change)
+	return o.Sequence
 }
 
 // Restarts counts the elections that died without being told to.
@@ -77,17 +88,22 @@ func (s *Supervisor) Restarts() uint64 {
 	return s.restarts
 }
 
-func (s *Supervisor) current() Order {
+// next is the order to send; the first one to an election tells what to resume.
+func (s *Supervisor) next(first bool) Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.order
+	o := s.order
+	if first {
+		o.Resume = s.resume
+	}
+	return o
 }
 
 // Run supervises until ctx ends; then the election hands over and leaves, and Run returns when it has.
 func (s *Supervisor) Run(ctx context.Context) error {
-	pause := firstPause
+	pause := time.Duration(0)
 	for {
-		for len(s.current().Routers) == 0 {
+		for len(s.next(false).Routers) == 0 {
 			select {
 			case <-ctx.Done():
 				return nil
@@ -102,19 +118,17 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if err == nil {
 			continue // it left because there was nothing to run any more
 		}
-		s.mu.Lock()
-		s.restarts++
-		s.mu.Unlock()
 		if time.Since(started) > settled {
-			pause = firstPause
+			pause = 0
 		}
+		s.bury(pause)
 		s.log.Error("the election process died: starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
-			return nil
+			return s.cleanUp(nil)
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, maxPause)
+		pause = min(max(2*pause, firstPause), maxPause)
 	}
 }
 
@@ -126,8 +140,9 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	}
 	dead := make(chan error, 1)
 	go func() { dead <- child.Wait() }()
+	obeys := make(chan struct{})
 	var reader sync.WaitGroup
-	reader.Go(func() { s.read(child) })
+	reader.Go(func() { s.read(child, obeys) })
 	defer func() {
 		_ = child.Close()
 		reader.Wait()
@@ -136,9 +151,10 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	out := json.NewEncoder(child)
 	stop := ctx.Done()
 	var overdue <-chan time.Time
-	leaving := false
+	first, leaving := true, false
 	send := func() {
-		o := s.current()
+		o := s.next(first)
+		first = false
 		leaving = leaving || len(o.Routers) == 0
 		if leaving {
 			overdue = time.After(leaveTime(o) + leaveGrace)
@@ -155,6 +171,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	default:
 	}
 	send()
+	tooLate := s.tooLate()
 	for {
 		select {
 		case <-stop:
@@ -162,6 +179,15 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			send()
 		case <-s.change:
 			send()
+		case <-obeys:
+			// The addresses are the election's own business from now on.
+			obeys, tooLate = nil, nil
+		case <-tooLate:
+			tooLate = nil
+			s.log.Error("the election was not back in time: its addresses come off")
+			if err := s.cleanUp(nil); err != nil {
+				s.log.Error("take off the addresses", "error", err)
+			}
 		case <-overdue:
 			overdue = nil
 			s.log.Error("the election process does not do as it is told: killing it")
@@ -169,50 +195,96 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 				s.log.Error("kill the election process", "error", err)
 			}
 		case err := <-dead:
-			if leaving && err == nil {
+			switch {
+			case leaving && err == nil:
 				return nil
-			}
-			s.cleanUp()
-			if err == nil {
+			case err == nil:
 				err = errors.New("it ended without being told to")
+			}
+			if leaving { // and nobody starts another
+				err = errors.Join(err, s.cleanUp(nil))
 			}
 			return err
 		}
 	}
 }
 
-// read passes reports on until the socket ends.
-func (s *Supervisor) read(child io.Reader) {
+// read passes reports on until the socket ends, and closes obeys at the first that follows an order.
+func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 	in := json.NewDecoder(child)
-	for {
+	for obeyed := false; ; {
 		var r Report
 		if in.Decode(&r) != nil {
 			return
 		}
 		s.mu.Lock()
 		s.last = r
+		if r.Sequence > 0 {
+			s.resume = nil
+		}
 		s.mu.Unlock()
+		if r.Sequence > 0 && !obeyed {
+			obeyed = true
+			close(obeys)
+		}
 		s.notify(r)
 	}
 }
 
-// cleanUp takes off every address that a dead election may have left: nobody defends it any more, and a peer that
-// takes over would share it with us.
-func (s *Supervisor) cleanUp() {
-	links := make(map[string][]netip.Prefix)
+// bury works out what the next election, started after a pause, can resume, and takes all other addresses off: a peer
+// that takes over would share them with us.
+func (s *Supervisor) bury(pause time.Duration) {
+	now := s.clock()
 	s.mu.Lock()
-	for _, r := range s.order.Routers {
-		links[r.Interface] = append(links[r.Interface], r.VIPs...)
-	}
-	for _, r := range s.last.Routers { // it may not have got round to what the latest order dropped
-		links[r.Interface] = append(links[r.Interface], r.VIPs...)
-	}
-	s.mu.Unlock()
-	for iface, vips := range links {
-		if err := s.remove(iface, vips); err != nil {
-			s.log.Error("take off the addresses of the dead election", "interface", iface, "error", err)
+	s.restarts++
+	if s.resume == nil {
+		for _, r := range s.last.Routers {
+			if r.State == vrrp.Master && r.Holding {
+				// The last advertisement may have been an interval ago; the peer waits three and its skew time.
+				s.resume = append(s.resume, Resume{Name: r.Name, Before: now.add(2 * r.AdvertInterval)})
+			}
 		}
 	}
+	s.resume = slices.DeleteFunc(s.resume, func(r Resume) bool { return r.Before < now.add(pause+startTime) })
+	kept := s.resume
+	s.mu.Unlock()
+	if err := s.cleanUp(kept); err != nil {
+		s.log.Error("take off the addresses of the dead election", "error", err)
+	}
+}
+
+// tooLate fires when nothing is left to resume.
+func (s *Supervisor) tooLate() <-chan time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.resume) == 0 {
+		return nil
+	}
+	last := slices.MaxFunc(s.resume, func(a, b Resume) int { return int(a.Before - b.Before) })
+	return time.After(time.Duration(last.Before - s.clock()))
+}
+
+// cleanUp takes off every address that a dead election may have left, except for those of the kept routers.
+func (s *Supervisor) cleanUp(kept []Resume) error {
+	links := make(map[string][]netip.Prefix)
+	add := func(name, iface string, vips []netip.Prefix) {
+		if !slices.ContainsFunc(kept, func(r Resume) bool { return r.Name == name }) {
+			links[iface] = append(links[iface], vips...)
+		}
+	}
+	s.mu.Lock()
+	for _, r := range s.order.Routers {
+		add(r.Name, r.Interface, r.VIPs)
+	}
+	for _, r := range s.last.Routers { // it may not have got round to what the latest order dropped
+		add(r.Name, r.Interface, r.VIPs)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for iface, vips := range links {
+		errs = append(errs, s.remove(iface, vips))
+	}
+	return errors.Join(errs...)
 }
 
 // leaveTime is the longest that a hand-over of these routers takes: three of the longest interval.

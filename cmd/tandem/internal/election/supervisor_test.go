@@ -86,6 +86,8 @@ func start(t *testing.T, order Order) *bench {
 		}
 		return nil
 	}
+	epoch := time.Now()
+	b.clock = func() monotonic { return monotonic(time.Since(epoch)) }
 	b.Configure(order)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.cancel = cancel
@@ -144,7 +146,7 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		wantPauses := []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}
+		wantPauses := []time.Duration{0, 20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}
 		for i, pause := range wantPauses {
 			c := b.child(t, i)
 			died := time.Now()
@@ -157,16 +159,15 @@ func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
 				t.Fatalf("removed %v after %d deaths", b.removed, i+1)
 			}
 		}
-		if got := b.Restarts(); got != 3 {
-			t.Errorf("%d restarts are counted, want 3", got)
+		if got := b.Restarts(); got != 4 {
+			t.Errorf("%d restarts are counted, want 4", got)
 		}
 
 		// One that lived for long has its death forgiven, and the pause never grows beyond its bound.
 		time.Sleep(time.Minute)
-		b.child(t, 3).die(errors.New("signal: killed"))
-		time.Sleep(firstPause)
-		b.child(t, 4)
-		for i := 4; i < 20; i++ {
+		b.child(t, 4).die(errors.New("signal: killed"))
+		b.child(t, 5)
+		for i := 5; i < 20; i++ {
 			b.child(t, i).die(errors.New("exit status 1"))
 			time.Sleep(maxPause)
 		}
@@ -252,9 +253,103 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 		removed := 0
 		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(Report) {})
 		s.remove = func(string, []netip.Prefix) error { removed++; return nil }
+		s.clock = func() monotonic { return 0 }
 		s.Configure(oneRouter("eth0", "192.0.2.100/24"))
 		if err := s.runChild(t.Context()); err == nil || !c.killed || removed != 1 {
 			t.Errorf("err %v, killed %v, removed %d", err, c.killed, removed)
 		}
+	})
+}
+
+// master is a report that the only router is master.
+func master(sequence uint64, interval time.Duration) Report {
+	return Report{Sequence: sequence, Routers: []vrrp.Status{{
+		Name: "web", Interface: "eth0", State: vrrp.Master, Holding: true, AdvertInterval: interval,
+		VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
+	}}}
+}
+
+func (c *fakeChild) report(t *testing.T, r Report) {
+	t.Helper()
+	if err := json.NewEncoder(c.far).Encode(r); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		if o := <-c.orders; len(o.Resume) != 0 {
+			t.Errorf("the first election is to resume %v", o.Resume)
+		}
+		c.report(t, master(1, time.Second))
+		c.die(errors.New("signal: killed"))
+		c = b.child(t, 1)
+		o := <-c.orders
+		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before != b.clock().add(2*time.Second) {
+			t.Errorf("the next election is to resume %v at %v", o.Resume, b.clock())
+		}
+		if len(b.removed) != 0 {
+			t.Errorf("removed %v", b.removed)
+		}
+
+		// It dies before it has done anything: the time left does not begin anew.
+		died := b.clock()
+		c.die(errors.New("signal: killed"))
+		time.Sleep(firstPause)
+		c = b.child(t, 2)
+		if o := <-c.orders; len(o.Resume) != 1 || o.Resume[0].Before != died.add(2*time.Second) {
+			t.Errorf("the one after that is to resume %v, death was at %v", o.Resume, died)
+		}
+		// And this one does nothing at all: the peer is about to take over.
+		time.Sleep(1900 * time.Millisecond)
+		if len(b.removed) != 0 {
+			t.Errorf("removed %v too early", b.removed)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if len(b.removed) != 1 {
+			t.Errorf("removed %v when it was too late to resume", b.removed)
+		}
+		b.cancel()
+		synctest.Wait()
+		c.die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorLeavesTheAddressesToAnElectionThatObeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		b.child(t, 0).report(t, master(1, time.Second))
+		b.child(t, 0).die(errors.New("signal: killed"))
+		c := b.child(t, 1)
+		c.report(t, Report{}) // it waits for its place
+		c.report(t, master(1, time.Second))
+		time.Sleep(time.Minute)
+		if len(b.removed) != 0 {
+			t.Errorf("removed %v", b.removed)
+		}
+		b.cancel()
+		synctest.Wait()
+		c.die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		b.child(t, 0).report(t, master(1, 10*time.Millisecond))
+		b.child(t, 0).die(errors.New("signal: killed"))
+		c := b.child(t, 1)
+		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed) != 1 {
+			t.Errorf("resume %v, removed %v", o.Resume, b.removed)
+		}
+		b.cancel()
+		synctest.Wait()
+		c.die(nil)
+		<-b.done
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -25,13 +24,13 @@ type unit struct {
 	held map[netip.Addr]garp.Config // what is ours at the moment and how it is announced
 }
 
-func newUnit(iface string, log hclog.Logger, notify func(vrrp.Status)) *unit {
+func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
 	u := &unit{
-		loop:      vrrp.NewLoop(iface, vrrp.LoopOptions{Log: log, Notify: notify}),
-		announcer: garp.New(iface, log),
+		loop:      vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		announcer: garp.New(iface, o.Log),
 		left:      make(chan struct{}),
 	}
-	u.keeper = vrrp.NewKeeper(iface, log, u.placed)
+	u.keeper = vrrp.NewKeeper(iface, o.Log, u.placed)
 	return u
 }
 
@@ -78,4 +77,10 @@ func (u *unit) placed(added []netip.Prefix) {
 			u.announcer.Announce(announce, []netip.Addr{vip.Addr()})
 		}
 	}
+}
+
+// abandon ends the unit, once its context ends, without a word and with the addresses where they are.
+func (u *unit) abandon() {
+	u.keeper.Abandon()
+	u.loop.Abandon()
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+)
+
+func newFailover() *cobra.Command {
+	return onRouters(&cobra.Command{
+		Use:   "failover [ROUTER…]",
+		Short: "Hand over to the peer, and stand back",
+		Long: `Hand the named virtual routers over to the peer, or all that this director is master of. It goes on
+forwarding until it hears its successor, so that clients notice nothing. After that it stands back at
+priority 1, over reloads and restarts, and takes over only if the peer dies, until tandem release.
+Where nobody takes over it stays master, and the exit code is 1.`,
+		Example: `  tandem failover
+  tandem failover web
+  tandem release`,
+	}, (*control.Client).Failover, "handed over")
+}
+
+func newRelease() *cobra.Command {
+	return onRouters(&cobra.Command{
+		Use:   "release [ROUTER…]",
+		Short: "Take part in the election again after a failover",
+		Long: `Let the named virtual routers, or all that stand back after tandem failover, take part in the election
+again with their configured priority. Where that is the highest and preempt is on, they become master.`,
+		Example: `  tandem release
+  tandem release web`,
+	}, (*control.Client).Release, "takes part again")
+}
+
+// onRouters completes a command that names virtual routers and says what was done to each.
+func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []string) ([]string, error), done string) *cobra.Command {
+	var s socketFlags
+	s.register(cmd)
+	cmd.RunE = func(cmd *cobra.Command, routers []string) error {
+		names, err := do(control.NewClient(s.path()), cmd.Context(), routers)
+		for _, name := range names {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// orphan carries on without a director: it offers what it is master of to the peer, lets go of what the peer took, and
+// stays master of the rest until its grace is over or an heir comes. True says that an heir has it all.
+func (p *Process) orphan(ctx, work context.Context, place *estate) bool {
+	if p.order.OrphanGrace <= 0 {
+		return false
+	}
+	for i := range p.order.Routers {
+		p.order.Routers[i].Standby = true
+	}
+	p.settle()
+	waiting, cancel := context.WithTimeout(work, p.order.OrphanGrace)
+	defer cancel()
+	heirs, err := place.await(waiting)
+	if err != nil {
+		p.log.Error("no restarted director can take over from here", "error", err)
+	}
+	var heir net.Conn
+	begun := make(map[string]bool)
+	overdue := time.After(leaveTime(p.order))
+	for {
+		if !p.offering(begun) {
+			p.retire()
+			if len(p.order.Routers) == 0 {
+				if heir != nil {
+					_ = bequeath(heir, legacy{})
+				}
+				return false
+			}
+			if heir != nil {
+				return p.handOn(heir)
+			}
+		}
+		select {
+		case <-p.wake:
+			p.settle()
+		case conn, ok := <-heirs:
+			heirs = nil
+			if ok {
+				heir = conn
+			}
+		case <-overdue: // a hand-over that came to nothing so quickly that it was not seen
+			for _, r := range p.order.Routers {
+				begun[r.Name] = true
+			}
+		case <-waiting.Done():
+			p.log.Warn("no director came back in time: letting the addresses go", "orphan_grace", p.order.OrphanGrace)
+			if heir != nil {
+				_ = heir.Close()
+			}
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// offering reports whether a hand-over is still under way, or has yet to begin; begun are those that were seen under
+// way.
+func (p *Process) offering(begun map[string]bool) bool {
+	under := false
+	for _, r := range p.order.Routers {
+		s := p.states[r.Name]
+		begun[r.Name] = begun[r.Name] || s.HandingOver
+		if s.HandingOver || s.Holding && !begun[r.Name] {
+			under = true
+		}
+	}
+	return under
+}
+
+// retire drops the routers that are master no more: without a director they do not come back.
+func (p *Process) retire() {
+	perLink := make(map[string][]vrrp.Config)
+	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r Router) bool { return !p.states[r.Name].Holding })
+	for _, r := range p.order.Routers {
+		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
+	}
+	for name, u := range p.units {
+		u.loop.Configure(perLink[name])
+	}
+}
+
+// handOn leaves everything as it is to the heir.
+func (p *Process) handOn(heir net.Conn) bool {
+	var l legacy
+	for _, r := range p.order.Routers {
+		l.Masters = append(l.Masters, legator{Name: r.Name, Interface: r.Interface, VIPs: r.VIPs})
+	}
+	if err := bequeath(heir, l); err != nil {
+		p.log.Error("hand on to the restarted director", "error", err)
+		return false
+	}
+	p.log.Info("a restarted director takes over", "routers", len(l.Masters))
+	for _, u := range slices.Collect(maps.Values(p.units)) {
+		u.abandon()
+	}
+	return true
+}
+
+// track adds what the interfaces that a router tracks make of it to what the director tracks.
+func track(r Router, links map[string]vrrp.Link) vrrp.Tracking {
+	t := r.Tracking
+	for _, ti := range r.TrackInterfaces {
+		link, seen := links[ti.Interface]
+		if !seen {
+			continue // the watcher is about to tell
+		}
+		fault := link.Fault()
+		switch {
+		case ti.Weight == 0 && fault != "" && t.Fault == "":
+			t.Fault = "tracked " + fault
+		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
+			t.Delta += ti.Weight
+		}
+	}
+	return t
+}
