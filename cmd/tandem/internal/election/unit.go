@@ -31,7 +31,7 @@ func newUnit(iface string, log hclog.Logger, notify func(vrrp.Status)) *unit {
 		announcer: garp.New(iface, log),
 		left:      make(chan struct{}),
 	}
-	u.keeper = vrrp.NewKeeper(iface, log, u.placed)
+	u.keeper = vrrp.NewKeeper(iface, vrrp.KeeperOptions{Log: log, Placed: u.placed})
 	return u
 }
 
@@ -66,7 +66,14 @@ func (u *unit) hold(managed []netip.Prefix, want map[netip.Prefix]garp.Config) {
 	if len(lost) > 0 {
 		u.announcer.Withdraw(lost)
 	}
-	u.keeper.Set(managed, prefixes)
+	u.keeper.Set(assets(managed), assets(prefixes))
+}
+
+func assets(vips []netip.Prefix) (a vrrp.Assets) {
+	for _, p := range vips {
+		a.Addresses = append(a.Addresses, vrrp.Address{Prefix: p})
+	}
+	return a
 }
 
 // placed announces addresses that the keeper put on the interface, unless they have been given up meanwhile.
