@@ -186,6 +186,7 @@ func diesSoon(t *testing.T, pid int) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
+			_ = unix.Kill(-pid, unix.SIGKILL)
 			_ = unix.Kill(pid, unix.SIGKILL)
 			t.Fatalf("process %d is alive", pid)
 		}
@@ -287,7 +288,7 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 			if !alive(child) {
 				t.Error("the daemon was killed")
 			}
-			_ = unix.Kill(child, unix.SIGKILL)
+			_ = unix.Kill(-child, unix.SIGKILL) // setsid made it the leader of a group, its sleep included
 		})
 	}
 }
