@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		benchServer()
 		return
 	}
+	if target := os.Getenv(probeEnv); target != "" {
+		probeForParent(target)
+		return
+	}
 	os.Exit(m.Run())
 }
 

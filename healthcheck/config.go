@@ -12,14 +12,18 @@ import (
 )
 
 // DefaultConfig is the check of a type as it is when nothing else is asked for: every 2 s, 1 s for an answer, healthy
-// after 2 successes, unhealthy after 3 failures; for HTTP, GET / with any status from 200 to 299. Redirects are not
-// followed, so a server that redirects passes only if its status is among those wanted.
+// after 2 successes, unhealthy after 3 failures; for HTTP, GET / with any status from 200 to 299; for Exec, as nobody, and
+// what is run is the caller's to say. Redirects are not followed, so a server that redirects passes only if its status is
+// among those wanted.
 func DefaultConfig(t Type) Config {
 	c := Config{Type: t, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3}
-	if t == HTTP {
+	switch t {
+	case HTTP:
 		c.Method = "GET"
 		c.Path = "/"
 		c.Status = []StatusRange{{First: 200, Last: 299}}
+	case Exec:
+		c.User = "nobody"
 	}
 	return c
 }
@@ -33,13 +37,19 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	wrong(c.Type != TCP && c.Type != HTTP, "no such check: %s", c.Type)
+	wrong(c.Type < TCP || c.Type > Exec, "no such check: %s", c.Type)
 	wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	wrong(c.Timeout <= 0, "timeout %s: must be above 0", c.Timeout)
 	wrong(c.Timeout > c.Interval, "timeout %s: longer than the interval, %s", c.Timeout, c.Interval)
 	wrong(c.Rise < 1, "rise %d: must be at least 1", c.Rise)
 	wrong(c.Fall < 1, "fall %d: must be at least 1", c.Fall)
-	if c.Type == HTTP {
+	switch c.Type {
+	case Exec:
+		wrong(len(c.Command) == 0 || !strings.HasPrefix(c.Command[0], "/"),
+			"command %q: must begin with the absolute path of a program", c.Command)
+		wrong(strings.Contains(strings.Join(c.Command, ""), "\x00"), "command %q: must not hold NUL", c.Command)
+		wrong(c.User == "", "user: must be given")
+	case HTTP:
 		wrong(!isToken(c.Method) || c.Method == "CONNECT", "method %q: not one that asks for a path", c.Method)
 		wrong(!isPath(c.Path), "path %q: must begin with a slash and be printable ASCII without spaces or #", c.Path)
 		wrong(!isHost(c.Host), "host %q: not fit for a Host header", c.Host)
@@ -61,11 +71,13 @@ func (s StatusRange) validate() error {
 // validate tells what would keep the target from being probed.
 func (t Target) validate() error {
 	var errs []error
-	if !t.Addr.Addr().IsValid() {
-		errs = append(errs, errors.New("no address to check"))
-	}
-	if t.endpoint().Port() == 0 {
-		errs = append(errs, errors.New("no port to check"))
+	if t.Config.Type != Exec {
+		if !t.Addr.Addr().IsValid() {
+			errs = append(errs, errors.New("no address to check"))
+		}
+		if t.endpoint().Port() == 0 {
+			errs = append(errs, errors.New("no port to check"))
+		}
 	}
 	return errors.Join(append(errs, t.Config.Validate())...)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestTypeNames(t *testing.T) {
-	for typ, want := range map[Type]string{TCP: "tcp", HTTP: "http"} {
+	for typ, want := range map[Type]string{TCP: "tcp", HTTP: "http", Exec: "exec"} {
 		if got := typ.String(); got != want {
 			t.Errorf("String: %q, want %q", got, want)
 		}
@@ -107,6 +107,11 @@ func TestValidate(t *testing.T) {
 		{"host with a path", func(c *Config) { c.Host = "a/b" }, `host "a/b"`},
 		{"no status", func(c *Config) { c.Status = nil }, "status: at least one is needed"},
 		{"interim status", func(c *Config) { c.Status = []StatusRange{{100, 200}} }, "status 100-200: not a range"},
+		{"program with arguments", runs("nobody", "/bin/check", "-a", "1"), ""},
+		{"no program", runs("nobody"), "command []: must begin with the absolute path"},
+		{"program that would be looked for", runs("nobody", "check"), `command ["check"]: must begin with the absolute path`},
+		{"argument that the kernel would cut", runs("nobody", "/bin/check", "a\x00b"), "must not hold NUL"},
+		{"program as no user", runs("", "/bin/check"), "user: must be given"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,6 +125,23 @@ func TestValidate(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// runs changes a check into one by a program.
+func runs(user string, command ...string) func(*Config) {
+	return func(c *Config) { c.Type, c.User, c.Command = Exec, user, command }
+}
+
+// A program may judge something that has no address.
+func TestOnlyProgramsCanDoWithoutAnAddress(t *testing.T) {
+	target := Target{Config: DefaultConfig(TCP)}
+	if err := target.validate(); err == nil || !strings.Contains(err.Error(), "no address") {
+		t.Errorf("tcp: %v, want an error", err)
+	}
+	runs("nobody", "/bin/check")(&target.Config)
+	if err := target.validate(); err != nil {
+		t.Errorf("exec: %v", err)
 	}
 }
 

@@ -24,7 +24,8 @@ const (
 )
 
 // A result is an outcome in words. The words hold nothing that differs from one probe to the next of the same kind (no
-// local port, no bytes of the server's), so that they repeat while the cause does.
+// local port, no bytes of the server's; what a program says of its failure excepted), so that they repeat while the
+// cause does.
 type result struct {
 	outcome outcome
 	reason  string
@@ -40,18 +41,23 @@ type panicked struct {
 func pass(reason string) result { return result{outcome: passed, reason: reason} }
 func fail(reason string) result { return result{outcome: failed, reason: reason} }
 
-// A prober talks to servers. One serves any number of probes at the same time.
+// A prober talks to servers and runs programs. One serves any number of probes at the same time.
 type prober struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	programs *programs
 }
 
 func newProber() prober {
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
-	return prober{dial: d.DialContext}
+	return prober{dial: d.DialContext, programs: newPrograms()}
 }
 
-// probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once.
+// probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once, or as soon
+// as the program is dead.
 func (p prober) probe(ctx context.Context, t Target) result {
+	if t.Config.Type == Exec {
+		return p.programs.run(ctx, t)
+	}
 	conn, err := p.dial(ctx, "tcp", t.endpoint().String())
 	switch {
 	case closed(err):

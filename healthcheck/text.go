@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	typeNames   = []string{TCP: "tcp", HTTP: "http"}
+	typeNames   = []string{TCP: "tcp", HTTP: "http", Exec: "exec"}
 	healthNames = []string{Unknown: "unknown", Healthy: "healthy", Unhealthy: "unhealthy"}
 )
 

@@ -10,10 +10,11 @@ import (
 // A Type is what a check speaks.
 type Type uint8
 
-// The check types, by their names in configuration: tcp, http.
+// The check types, by their names in configuration: tcp, http, exec.
 const (
 	TCP Type = iota + 1
 	HTTP
+	Exec // runs a program; exit code 0 is success
 )
 
 // A Config is how a real server is checked. DefaultConfig gives one to start from.
@@ -24,6 +25,11 @@ type Config struct {
 	Rise     int           // successes in a row that make an unhealthy server healthy, at least 1
 	Fall     int           // failures in a row that make a server unhealthy, at least 1
 	Port     uint16        // 0: the real server's own
+
+	// Command is the program of an Exec check, by its absolute path, and its arguments. No shell is involved.
+	Command []string
+	// User is whom the program runs as, by name or number. Any other than the director's own takes root.
+	User string
 
 	// The rest is for HTTP.
 	Method string // GET, HEAD, …; CONNECT is none for a check
@@ -37,10 +43,10 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server under one check. ID is the caller's and unique among targets.
+// A Target is one real server, or anything else that a program can judge, under one check.
 type Target struct {
-	ID     string
-	Addr   netip.AddrPort
+	ID     string         // the caller's, unique among targets
+	Addr   netip.AddrPort // an Exec check can do without
 	Config Config
 }
 

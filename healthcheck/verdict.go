@@ -25,8 +25,11 @@ func (r *Runner) conclude(p ended) {
 	if verdict.Health != before.Health {
 		log = r.log.Info
 	}
-	log("server is "+verdict.Health.String(), "target", id, "address", p.entry.target.endpoint(), "was", before.Health,
-		"reason", verdict.Reason)
+	if to := p.entry.target.endpoint(); to.IsValid() {
+		log("server is "+verdict.Health.String(), "target", id, "address", to, "was", before.Health, "reason", verdict.Reason)
+	} else {
+		log("target is "+verdict.Health.String(), "target", id, "was", before.Health, "reason", verdict.Reason)
+	}
 	r.notify(*verdict)
 }
 

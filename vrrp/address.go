@@ -8,127 +8,151 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"sync/atomic"
-	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// netlinkTimeout is how long the kernel may take to answer. It answers at once; a reply that was lost is an error
-// and not a wait for ever.
-const netlinkTimeout = 5 * time.Second
+// portion is how many addresses are added or deleted at a time: many enough that the way to the kernel costs
+// little, and few enough that the announcement of the first need not wait.
+const portion = 16
 
-// listAttempts is how often a list of addresses that changed while it was read is read again.
-const listAttempts = 10
-
-// openNetlink opens a socket in the network namespace of the calling thread.
-func openNetlink() (*netlink.Handle, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+// addresses returns the addresses of the interface; one that has gone has none.
+func (k *kernel) addresses(dev netlink.Link) (addrs []netlink.Addr, err error) {
+	err = again(func() error {
+		addrs, err = k.handle.AddrList(dev, netlink.FAMILY_ALL)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, fmt.Errorf("read addresses of interface %s: %w", describe(dev), err)
 	}
-	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
-	}
-	return handle, nil
+	return addrs, nil
 }
 
-// An addressTable reads and writes the kernel's addresses through one socket; it belongs to one goroutine.
-type addressTable struct {
-	handle *netlink.Handle
-	writes *atomic.Uint64
-}
-
-// link returns the interface, or nil if it is missing.
-func (t addressTable) link(name string) (netlink.Link, error) {
-	dev, err := t.handle.LinkByName(name)
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read interface %s: %w", name, err)
-	}
-	return dev, nil
-}
-
-// list returns the addresses of the interface; one that has gone has none.
-func (t addressTable) list(dev netlink.Link) ([]netlink.Addr, error) {
-	for attempt := 1; ; attempt++ {
-		addrs, err := t.handle.AddrList(dev, netlink.FAMILY_ALL)
-		if err == nil {
-			return addrs, nil
+// addAddresses puts VIPs on the interface, or gives them the flags they should have, and returns those that this
+// has made new.
+func (k *kernel) addAddresses(dev netlink.Link, list []Address) (added []Address, err error) {
+	requests := make([]*nl.NetlinkRequest, len(list))
+	for i, a := range list {
+		// In IPv4 an address stays as it is. In IPv6 it takes the flags.
+		flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
+		if a.Addr().Is6() {
+			flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 		}
-		if attempt == listAttempts || !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return nil, fmt.Errorf("read addresses of interface %s: %w", describe(dev), err)
+		requests[i] = addressRequest(unix.RTM_NEWADDR, flags, dev, a)
+	}
+	said, err := k.write(requests)
+	if err != nil {
+		return nil, fmt.Errorf("add addresses to %s: %w", describe(dev), err)
+	}
+	var failures failures
+	for i, err := range said {
+		a := list[i]
+		switch {
+		case err == nil:
+			added = append(added, a)
+		case errors.Is(err, unix.EEXIST):
+		case errors.Is(err, unix.EACCES) && a.Addr().Is6():
+			failures.note(fmt.Errorf("add %s to %s: %w (is sysctl net.ipv6.conf.%[2]s.disable_ipv6 set?)", a, describe(dev), err))
+		default:
+			failures.note(fmt.Errorf("add %s to %s: %w", a, describe(dev), err))
 		}
 	}
+	return added, failures.err()
 }
 
-// add puts a VIP on the interface; one that is there already is no error.
-func (t addressTable) add(dev netlink.Link, p netip.Prefix) error {
-	a := kernelAddr(p)
-	if p.Addr().Is4() {
-		// None: the kernel knows the subnet's broadcast address without being told.
-		a.Broadcast = net.IPv4zero
-	} else {
-		forever := uint32(math.MaxUint32)
-		a.Flags = unix.IFA_F_NODAD
-		a.ValidLft = int(forever)
+// addressRequest returns the request to add or delete a VIP.
+func addressRequest(operation, flags int, dev netlink.Link, a Address) *nl.NetlinkRequest {
+	family := unix.AF_INET
+	if a.Addr().Is6() {
+		family = unix.AF_INET6
 	}
-	t.writes.Add(1)
-	err := t.handle.AddrAdd(dev, a)
-	switch {
-	case errors.Is(err, unix.EEXIST):
-		return nil
-	case errors.Is(err, unix.EACCES) && p.Addr().Is6():
-		return fmt.Errorf("%w (is sysctl net.ipv6.conf.%s.disable_ipv6 set?)", err, describe(dev))
+	header := nl.NewIfAddrmsg(family)
+	header.Index, header.Prefixlen = uint32(dev.Attrs().Index), uint8(a.Bits())
+	r := nl.NewNetlinkRequest(operation, flags)
+	r.AddData(header)
+	r.AddData(nl.NewRtAttr(unix.IFA_LOCAL, a.Addr().AsSlice()))
+	r.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, a.Addr().AsSlice()))
+	if operation == unix.RTM_DELADDR {
+		return r
 	}
-	return err
+	var set uint32
+	if a.NoPrefixRoute {
+		set |= unix.IFA_F_NOPREFIXROUTE
+	}
+	if family == unix.AF_INET6 {
+		set |= unix.IFA_F_NODAD
+		// Valid for ever, preferred never.
+		times := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: math.MaxUint32}}
+		r.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, times.Serialize()))
+	}
+	r.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(set)))
+	return r
 }
 
-// remove takes those of the present addresses off the interface that are listed in off, and counts them.
+// removeAddresses takes those of the present addresses off the interface that are listed in off, and counts them.
 //
 // With a subnet's first address of IPv4 the kernel deletes the others of the subnet too, unless the sysctl
 // promote_secondaries is 1. Those that are not ours are put back; those that the caller wants it adds itself.
-func (t addressTable) remove(dev netlink.Link, present []netlink.Addr, off, want []netip.Prefix) (removed int, err error) {
+func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, want []Address) (removed int, err error) {
 	leave := make(map[netip.Prefix]bool, len(off))
-	for _, p := range off {
-		leave[p] = true
+	for _, a := range off {
+		leave[a.Prefix] = true
 	}
 	var (
 		failures failures
 		orphans  bool
+		leaving  []Address
 	)
 	for _, a := range present {
-		p, ok := ours(a)
-		if !ok || !leave[p] {
-			continue
-		}
-		t.writes.Add(1)
-		err := t.handle.AddrDel(dev, kernelAddr(p))
-		switch {
-		case err == nil:
-			removed++
+		if p, ok := ours(a); ok && leave[p] {
+			leaving = append(leaving, Address{Prefix: p})
 			orphans = orphans || p.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY == 0
-		case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.ENODEV):
-		default:
-			failures.note(fmt.Errorf("delete %s from interface %s: %w", p, describe(dev), err))
 		}
 	}
+	for len(leaving) > 0 {
+		few := leaving[:min(portion, len(leaving))]
+		leaving = leaving[len(few):]
+		gone, err := k.deleteAddresses(dev, few)
+		removed += gone
+		failures.note(err)
+	}
 	if orphans {
-		for _, p := range want {
-			leave[p] = true
+		for _, a := range want {
+			leave[a.Prefix] = true
 		}
-		failures.note(t.restore(dev, present, leave))
+		failures.note(k.restore(dev, present, leave))
 	}
 	return removed, failures.err()
 }
 
+// deleteAddresses takes addresses off the interface and counts them; one that is missing is no error.
+func (k *kernel) deleteAddresses(dev netlink.Link, list []Address) (deleted int, err error) {
+	requests := make([]*nl.NetlinkRequest, len(list))
+	for i, a := range list {
+		requests[i] = addressRequest(unix.RTM_DELADDR, 0, dev, a)
+	}
+	said, err := k.write(requests)
+	if err != nil {
+		return 0, fmt.Errorf("delete addresses from interface %s: %w", describe(dev), err)
+	}
+	var failures failures
+	for i, err := range said {
+		switch {
+		case err == nil:
+			deleted++
+		case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.ENODEV):
+		default:
+			failures.note(fmt.Errorf("delete %s from interface %s: %w", list[i], describe(dev), err))
+		}
+	}
+	return deleted, failures.err()
+}
+
 // restore puts back the secondary addresses that have gone since present was read, those in leave excepted.
-func (t addressTable) restore(dev netlink.Link, present []netlink.Addr, leave map[netip.Prefix]bool) error {
-	left, err := t.list(dev)
+func (k *kernel) restore(dev netlink.Link, present []netlink.Addr, leave map[netip.Prefix]bool) error {
+	left, err := k.addresses(dev)
 	if err != nil {
 		return err
 	}
@@ -148,8 +172,8 @@ func (t addressTable) restore(dev netlink.Link, present []netlink.Addr, leave ma
 		if a.Broadcast == nil {
 			a.Broadcast = net.IPv4zero
 		}
-		t.writes.Add(1)
-		if err := t.handle.AddrAdd(dev, &a); err != nil && !errors.Is(err, unix.EEXIST) {
+		k.writes.Add(1)
+		if err := k.handle.AddrAdd(dev, &a); err != nil && !errors.Is(err, unix.EEXIST) {
 			failures.note(fmt.Errorf("put %s back on interface %s: %w", p, describe(dev), err))
 		}
 	}
@@ -172,39 +196,4 @@ func prefixOf(a netlink.Addr) (netip.Prefix, bool) {
 	addr, ok := netip.AddrFromSlice(a.IP)
 	bits, _ := a.Mask.Size()
 	return netip.PrefixFrom(addr, bits), ok
-}
-
-func kernelAddr(p netip.Prefix) *netlink.Addr {
-	return &netlink.Addr{IPNet: &net.IPNet{
-		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-	}}
-}
-
-func describe(dev netlink.Link) string {
-	if name := dev.Attrs().Name; name != "" {
-		return name
-	}
-	return fmt.Sprintf("number %d", dev.Attrs().Index)
-}
-
-// A failures is the first error of many and how many there were.
-type failures struct {
-	first error
-	count int
-}
-
-func (f *failures) note(err error) {
-	if err == nil {
-		return
-	}
-	if f.count++; f.first == nil {
-		f.first = err
-	}
-}
-
-func (f *failures) err() error {
-	if f.count <= 1 {
-		return f.first
-	}
-	return fmt.Errorf("%w (and %d more)", f.first, f.count-1)
 }

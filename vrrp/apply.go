@@ -149,9 +149,9 @@ func (l *Loop) publish() {
 
 // assess tells a router with which priority and whether at all it can take part; src is our primary address.
 func (l *Loop) assess(r *router, now time.Time, src netip.Addr) {
-	if p := l.applied.priorities[r.cfg.Name]; p != r.override {
-		r.override = p
-		l.step(r, now, Event{Kind: EventPriority, Priority: p})
+	if t := l.applied.tracking[r.cfg.Name]; t != r.tracking {
+		r.tracking = t
+		l.step(r, now, Event{Kind: EventTracking, Delta: t.Delta})
 	}
 	if l.applied.link == nil {
 		return
@@ -182,6 +182,9 @@ func (l *Loop) obstacle(r *router, src netip.Addr) string {
 	}
 	if l.conn == nil {
 		return l.connErr
+	}
+	if why := r.tracking.Fault; why != "" {
+		return why
 	}
 	if !src.IsValid() {
 		return "interface " + l.iface + " has no IPv4 address besides the VIPs"

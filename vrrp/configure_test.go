@@ -94,10 +94,10 @@ func TestTakenVRID(t *testing.T) {
 	}
 }
 
-func TestSetPriority(t *testing.T) {
+func TestTrackingMovesTheMaster(t *testing.T) {
 	_, a, b := pair(t, 51)
-	a.loop.SetPriority("router 51", 50)
-	a.loop.SetPriority("nobody", 1)
+	a.loop.SetTracking("router 51", Tracking{Delta: -100})
+	a.loop.SetTracking("nobody", Tracking{Delta: -1})
 	if took := b.awaitState(51, Master); took.Reason != "own priority 100 is higher than 50 of 192.0.2.1" {
 		t.Errorf("b: %q", took.Reason)
 	}
@@ -105,14 +105,14 @@ func TestSetPriority(t *testing.T) {
 	if got.Priority != 150 || got.EffectivePriority != 50 || got.Reason != "higher priority 100 heard from 192.0.2.2" {
 		t.Errorf("a: %+v", got.Status)
 	}
-	a.loop.SetPriority("router 51", 0)
+	a.loop.SetTracking("router 51", Tracking{})
 	a.awaitState(51, Master)
 	b.awaitState(51, Backup)
 }
 
-func TestPriorityMayPrecedeTheRouter(t *testing.T) {
+func TestTrackingMayPrecedeTheRouter(t *testing.T) {
 	a := newBridge(t).plug("192.0.2.1")
-	a.loop.SetPriority("router 51", 42)
+	a.loop.SetTracking("router 51", Tracking{Delta: -108})
 	a.loop.Configure([]Config{fastConfig(51, 150)})
 	if got := a.awaitState(51, Master); got.EffectivePriority != 42 {
 		t.Errorf("%+v", got.Status)

@@ -4,7 +4,6 @@ package vrrp
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -13,83 +12,118 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const (
-	// keepInterval is the pause between two checks of addresses of which nothing was heard.
+	// keepInterval is the pause between two checks of assets of which nothing was heard.
 	keepInterval = time.Second
 	// keepRetry is the pause before what failed is tried again.
 	keepRetry = 100 * time.Millisecond
 )
 
-// A Keeper holds the VIPs of one interface: it puts them there, takes them off, and puts back what somebody removed.
+// KeeperOptions are what a Keeper needs beside the name of its interface.
+type KeeperOptions struct {
+	Log hclog.Logger
+	// Placed is called by Run's goroutine with addresses that it has just added, in the order in which they are
+	// wanted and a few at a time, so that they can be announced. It must not block. It may be nil.
+	Placed func(added []netip.Prefix)
+	// MAC makes the interface one of the Keeper's own, with a virtual MAC address. It is there while there are
+	// assets to manage, and up while one is wanted. One that a killed instance left behind is taken over.
+	MAC VirtualMAC
+}
+
+// A Keeper holds the assets on one interface: it puts them there, takes them off, and puts back what somebody removed.
+// Addresses come first and go last.
 //
 // An address is ours when the caller says so, whoever put it there: same address, same prefix length. The same
 // address with another prefix length is somebody else's and stays, also when the VIP comes off. A VIP of IPv4 is
-// then added beside it; IPv6 has no room for both, so there the VIP counts as held.
+// then added beside it; IPv6 has no room for both, so there the VIP counts as held. A VIP that is there with and
+// should be there without a prefix route, or the other way round, is changed; in IPv4 that means deleted and added.
 //
 // VIPs of IPv6 skip duplicate detection, which would keep them useless for a second, and are deprecated from the
 // start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
+//
+// A route or rule is ours when it carries protocol number 112. Another's in its place stays, and ours counts as held.
 type Keeper struct {
 	iface  string
+	mac    VirtualMAC
 	log    hclog.Logger
 	placed func([]netip.Prefix)
 	wake   chan struct{}
 	writes atomic.Uint64
 
+	abandoned atomic.Bool
+
 	mu      sync.Mutex
-	managed []netip.Prefix
-	want    []netip.Prefix
-	leaving map[netip.Prefix]struct{} // were managed and come off
+	managed Assets
+	want    Assets
+	leaving Assets // were managed and come off
+	trouble string // the last error that was logged
 
 	// The rest belongs to Run.
-	index   int                       // of the interface that was last seen
-	held    map[netip.Prefix]struct{} // were there after the last check
-	foreign map[netip.Prefix]struct{} // of others, in a VIP's place, and warned of
-	trouble string                    // the last error that was logged
+	index   int              // of the interface that was last seen
+	held    map[any]struct{} // claims that were there after the last check
+	foreign map[any]struct{} // claims in whose place is another's, and warned of
 }
 
-// NewKeeper returns the Keeper of an interface. Run's goroutine calls placed with addresses that it has just added,
-// in the order of want and a few at a time, so that they can be announced; placed must not block.
-func NewKeeper(iface string, log hclog.Logger, placed func(added []netip.Prefix)) *Keeper {
-	return &Keeper{
-		iface: iface, log: log.With("interface", iface), placed: placed, wake: make(chan struct{}, 1),
-		leaving: map[netip.Prefix]struct{}{}, held: map[netip.Prefix]struct{}{}, foreign: map[netip.Prefix]struct{}{},
+// NewKeeper returns the Keeper of an interface.
+func NewKeeper(iface string, o KeeperOptions) *Keeper {
+	k := &Keeper{
+		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, wake: make(chan struct{}, 1),
+		held: map[any]struct{}{}, foreign: map[any]struct{}{},
 	}
+	if k.placed == nil {
+		k.placed = func([]netip.Prefix) {}
+	}
+	return k
 }
 
-// Set says which addresses are ours on the interface and which of them are to be there; the others of ours come
-// off, and so do those that were ours until now. What is wanted is ours. The latest call counts. It never blocks.
-func (k *Keeper) Set(managed, want []netip.Prefix) {
-	managed = slices.Concat(managed, want)
+// Set says which assets are ours and which of them are to be there; the others of ours come off, and so do those
+// that were ours until now. What is wanted is ours. The latest call counts. It never blocks.
+func (k *Keeper) Set(managed, want Assets) {
+	want = want.without(Assets{})
+	managed = managed.Append(want).without(Assets{})
 	k.mu.Lock()
-	for _, p := range k.managed {
-		k.leaving[p] = struct{}{}
-	}
-	for _, p := range managed {
-		delete(k.leaving, p)
-	}
-	k.managed, k.want = managed, slices.Clone(want)
+	k.leaving = k.leaving.Append(k.managed).without(managed)
+	k.managed, k.want = managed, want
 	k.mu.Unlock()
 	k.kick()
 }
 
-// Link tells what a Watcher saw. What is amiss there is mended at once. It never blocks.
+// Link tells what a Watcher saw, of the interface or of the parent of one with a virtual MAC address. What is amiss
+// is mended at once. It never blocks.
 func (k *Keeper) Link(l Link) {
+	want, off := k.orders()
+	switch l.Name {
+	case k.mac.Parent:
+		k.kick()
+		return
+	case k.iface:
+	default:
+		return
+	}
 	there := make(map[netip.Prefix]struct{}, len(l.Addrs))
 	for _, p := range l.Addrs {
 		there[p] = struct{}{}
 	}
-	want, off := k.orders()
-	present := func(p netip.Prefix) bool { _, ok := there[p]; return ok }
-	absent := func(p netip.Prefix) bool { return !present(p) }
-	if slices.ContainsFunc(want, absent) || slices.ContainsFunc(off, present) {
+	present := func(a Address) bool { _, ok := there[a.Prefix]; return ok }
+	absent := func(a Address) bool { return !present(a) }
+	// Routes vanish with their interface and with addresses, and the Link does not tell.
+	if len(want.Routes) > 0 || slices.ContainsFunc(want.Addresses, absent) || slices.ContainsFunc(off.Addresses, present) {
 		k.kick()
 	}
 }
 
-// Writes counts the requests to the kernel to add or delete an address.
+// Writes counts the requests to the kernel to change something.
 func (k *Keeper) Writes() uint64 { return k.writes.Load() }
+
+// Trouble says in words what keeps the assets from being as they should; empty when nothing does.
+func (k *Keeper) Trouble() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.trouble
+}
 
 func (k *Keeper) kick() {
 	select {
@@ -98,53 +132,57 @@ func (k *Keeper) kick() {
 	}
 }
 
-// orders returns the addresses that are to be on the interface and those of ours that are not.
-func (k *Keeper) orders() (want, off []netip.Prefix) {
+// orders returns the assets that are to be there and those of ours that are not.
+func (k *Keeper) orders() (want, off Assets) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	wanted := make(map[netip.Prefix]struct{}, len(k.want))
-	for _, p := range k.want {
-		wanted[p] = struct{}{}
-	}
-	for _, p := range k.managed {
-		if _, ok := wanted[p]; !ok {
-			off = append(off, p)
-		}
-	}
-	for p := range k.leaving {
-		off = append(off, p)
-	}
-	return slices.Clone(k.want), off
+	return k.want, k.managed.Append(k.leaving).without(k.want)
 }
 
-// Run keeps the addresses until ctx ends; then it takes all of ours off and returns an error only if that fails.
+// Abandon makes Run, when its ctx ends, leave everything where it is: to another process that takes it over.
+func (k *Keeper) Abandon() { k.abandoned.Store(true) }
+
+// RemoveAssets takes off what a virtual router that nobody runs any more may have left. A missing interface or asset is
+// no error.
+func RemoveAssets(c Config) error {
+	k := NewKeeper(c.AddressInterface(), KeeperOptions{Log: hclog.NewNullLogger(), MAC: c.MAC()})
+	k.Set(c.Assets(), Assets{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return k.Run(ctx)
+}
+
+// Run keeps the assets until ctx ends; then it takes all of ours off and returns an error only if that fails.
 // An interface that is missing is waited for. What fails is logged once and tried again.
 //
-// Run's own goroutine opens the netlink socket: where threads differ in their network namespace, it must be locked
-// to one.
+// Run's own goroutine opens the netlink sockets and sets sysctls: where threads differ in their network namespace, it
+// must be locked to one.
 func (k *Keeper) Run(ctx context.Context) error {
-	handle, err := openNetlink()
+	kern, err := openKernel(&k.writes)
 	if err != nil {
 		return err
 	}
-	defer handle.Close()
-	t := addressTable{handle: handle, writes: &k.writes}
+	defer kern.close()
 	timer := time.NewTimer(keepInterval)
 	defer timer.Stop()
 	for {
 		want, off := k.orders()
-		err := k.check(t, want, off)
+		err := k.check(kern, want, off)
 		k.report(err)
 		switch {
 		case err != nil:
 			timer.Reset(keepRetry)
-		case len(want)+len(off) > 0:
+		case !want.empty() || !off.empty():
 			timer.Reset(keepInterval)
 		}
 		select {
 		case <-ctx.Done():
+			if k.abandoned.Load() {
+				return nil
+			}
+			k.Set(Assets{}, Assets{})
 			want, off := k.orders()
-			return k.check(t, nil, append(off, want...))
+			return k.check(kern, want, off)
 		case <-k.wake:
 		case <-timer.C:
 		}
@@ -152,51 +190,113 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) report(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	k.mu.Lock()
+	before := k.trouble
+	k.trouble = text
+	k.mu.Unlock()
 	switch {
-	case err == nil && k.trouble != "":
-		k.trouble = ""
+	case text == before:
+	case text == "":
 		k.log.Info("virtual addresses in order again")
-	case err != nil && err.Error() != k.trouble:
-		k.trouble = err.Error()
+	default:
 		k.log.Warn("virtual addresses not in order, trying again", "error", err)
 	}
 }
 
-// check makes the interface have the wanted addresses and none of those that are off, and writes nothing where that
+// check makes it so that the wanted assets are there and none of those that are off, and writes nothing where that
 // is so already.
-func (k *Keeper) check(t addressTable, want, off []netip.Prefix) error {
-	dev, err := t.link(k.iface)
-	if err != nil {
-		return err
+func (k *Keeper) check(kern *kernel, want, off Assets) error {
+	var failures failures
+	failures.note(dropRoutes(kern, off)) // that needs no interface
+	dev, err := k.device(kern, want, off)
+	if err == nil {
+		err = k.follow(kern, dev, want, off)
 	}
-	if err := k.follow(t, dev, want, off); err != nil || dev == nil {
-		return err
+	var present []netlink.Addr
+	if err == nil && dev != nil {
+		present, err = kern.addresses(dev)
 	}
-	present, err := t.list(dev)
-	if err != nil {
-		return err
+	failures.note(err)
+	if err != nil || dev == nil {
+		return failures.err()
 	}
-	removed, removeErr := t.remove(dev, present, off, want)
-	if removed > 0 {
-		k.log.Info("virtual addresses removed", "count", removed)
-		clear(k.held) // others may have gone with them
-		if present, err = t.list(dev); err != nil {
-			return err
-		}
-	}
-	if removeErr == nil {
+	present, err = k.dropAddresses(kern, dev, present, want, off)
+	failures.note(err)
+	if failures.first == nil {
 		k.forget(off)
 	}
-	addErr := k.add(t, dev, present, want)
-	if removeErr != nil {
-		return removeErr
+	failures.note(k.addAddresses(kern, dev, present, want))
+	failures.note(k.addRoutes(kern, dev, want))
+	if failures.first == nil {
+		failures.note(k.rest(kern, dev, want))
 	}
-	return addErr
+	return failures.err()
+}
+
+// forget drops assets that have come off from those that are to.
+func (k *Keeper) forget(off Assets) {
+	for _, claim := range off.claims() {
+		delete(k.held, claim)
+		delete(k.foreign, claim)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.leaving = k.leaving.without(off)
+}
+
+// device returns the interface, or nil if it is missing. One of our own is made if there is use for it, and up if
+// it is to hold something.
+func (k *Keeper) device(kern *kernel, want, off Assets) (netlink.Link, error) {
+	if k.mac == (VirtualMAC{}) {
+		return kern.link(k.iface)
+	}
+	if want.empty() && off.empty() {
+		return nil, nil
+	}
+	dev, err := kern.macvlan(k.iface, k.mac, k.useful())
+	if err != nil || dev == nil {
+		return nil, err
+	}
+	wake := !want.empty() && dev.Attrs().RawFlags&unix.IFF_UP == 0
+	if wake || dev.Attrs().Index != k.index {
+		if err := applySysctls(k.log, k.mac.Parent, parentSysctls); err != nil {
+			return nil, err
+		}
+		if err := applySysctls(k.log, k.iface, macvlanSysctls); err != nil {
+			return nil, err
+		}
+	}
+	if wake {
+		err = kern.setUp(dev, true)
+	}
+	return dev, err
+}
+
+// useful tells whether there are assets to manage.
+func (k *Keeper) useful() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.managed.empty()
+}
+
+// rest puts an interface of our own at rest when it holds nothing, and removes it when there is no more use for it.
+func (k *Keeper) rest(kern *kernel, dev netlink.Link, want Assets) error {
+	if k.mac == (VirtualMAC{}) || !want.empty() {
+		return nil
+	}
+	if k.useful() {
+		return kern.setUp(dev, false)
+	}
+	return kern.removeMacvlan(k.iface, k.mac)
 }
 
 // follow notices that the interface is another one than last time. Our addresses come off the old one if it lives
 // on under another name.
-func (k *Keeper) follow(t addressTable, dev netlink.Link, want, off []netip.Prefix) error {
+func (k *Keeper) follow(kern *kernel, dev netlink.Link, want, off Assets) error {
 	index := 0
 	if dev != nil {
 		index = dev.Attrs().Index
@@ -206,115 +306,15 @@ func (k *Keeper) follow(t addressTable, dev netlink.Link, want, off []netip.Pref
 	}
 	if k.index != 0 {
 		old := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: k.index}}
-		present, err := t.list(old)
+		present, err := kern.addresses(old)
 		if err != nil {
 			return err
 		}
-		if _, err := t.remove(old, present, append(off, want...), nil); err != nil {
+		if _, err := kern.removeAddresses(old, present, slices.Concat(off.Addresses, want.Addresses), nil); err != nil {
 			return err
 		}
 	}
 	k.index = index
 	clear(k.held)
 	return nil
-}
-
-// forget drops addresses that have come off from those that are to.
-func (k *Keeper) forget(off []netip.Prefix) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, p := range off {
-		delete(k.leaving, p)
-	}
-}
-
-// add puts the wanted addresses on the interface that are not there, and says so to placed a few at a time: the
-// announcement of the first does not wait for the thousandth.
-func (k *Keeper) add(t addressTable, dev netlink.Link, present []netlink.Addr, want []netip.Prefix) error {
-	const few = 16
-	var (
-		added    []netip.Prefix
-		total    int
-		failures failures
-	)
-	tell := func(least int) {
-		if len(added) >= least {
-			k.placed(added)
-			total += len(added)
-			added = nil
-		}
-	}
-	for _, p := range k.missing(present, want) {
-		if err := t.add(dev, p); err != nil {
-			failures.note(fmt.Errorf("add %s to %s: %w", p, k.iface, err))
-			continue
-		}
-		if _, ok := k.held[p]; ok {
-			k.log.Warn("virtual address was gone and is put back", "address", p)
-		}
-		k.held[p] = struct{}{}
-		added = append(added, p)
-		tell(few)
-	}
-	tell(1)
-	if total > 0 {
-		k.log.Info("virtual addresses added", "count", total)
-	}
-	return failures.err()
-}
-
-// missing returns the wanted addresses that are to be added, and warns of others' addresses in their place.
-func (k *Keeper) missing(present []netlink.Addr, want []netip.Prefix) []netip.Prefix {
-	there := make(map[netip.Prefix]struct{}, len(present))
-	others := make(map[netip.Addr]netip.Prefix, len(present))
-	for _, a := range present {
-		p, ok := ours(a)
-		if !ok {
-			continue
-		}
-		there[p] = struct{}{}
-		others[p.Addr()] = p
-	}
-	var missing []netip.Prefix
-	for _, p := range want {
-		if _, ok := there[p]; ok {
-			delete(k.foreign, p)
-			k.held[p] = struct{}{}
-			continue
-		}
-		other, taken := others[p.Addr()]
-		if !taken {
-			delete(k.foreign, p)
-		} else if _, warned := k.foreign[p]; !warned {
-			k.foreign[p] = struct{}{}
-			k.log.Warn("virtual address is there with another prefix length and is not ours to remove",
-				"address", p, "found", other)
-		}
-		if !taken || p.Addr().Is4() {
-			there[p] = struct{}{}
-			missing = append(missing, p)
-		}
-	}
-	return missing
-}
-
-// RemoveAddresses takes addresses off an interface, once. An interface or address that is missing is no error. It
-// works in the network namespace of the calling thread.
-func RemoveAddresses(iface string, vips []netip.Prefix) error {
-	handle, err := openNetlink()
-	if err != nil {
-		return err
-	}
-	defer handle.Close()
-	t := addressTable{handle: handle, writes: new(atomic.Uint64)}
-	dev, err := t.link(iface)
-	if err != nil || dev == nil {
-		return err
-	}
-	present, err := t.list(dev)
-	if err != nil {
-		return err
-	}
-	_, err = t.remove(dev, present, vips, nil)
-	return err
 }

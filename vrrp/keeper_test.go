@@ -29,6 +29,15 @@ func prefixes(list ...string) []netip.Prefix {
 	return ps
 }
 
+func assetsOf(list []netip.Prefix) (a Assets) {
+	for _, p := range list {
+		a.Addresses = append(a.Addresses, Address{Prefix: p})
+	}
+	return a
+}
+
+func vips(list ...string) Assets { return assetsOf(prefixes(list...)) }
+
 // onDevice returns the addresses of an interface, sorted, link-local ones left out.
 func onDevice(t *testing.T, ns *nstest.NS, name string) []string {
 	t.Helper()
@@ -64,13 +73,13 @@ func newSegment(t *testing.T, addrs ...string) *nstest.NS {
 // checkOnce lets the keeper check once, inside the namespace.
 func checkOnce(ns *nstest.NS, k *Keeper) (err error) {
 	ns.Do(func() {
-		var handle *netlink.Handle
-		if handle, err = openNetlink(); err != nil {
+		var kern *kernel
+		if kern, err = openKernel(&k.writes); err != nil {
 			return
 		}
-		defer handle.Close()
+		defer kern.close()
 		want, off := k.orders()
-		err = k.check(addressTable{handle: handle, writes: &k.writes}, want, off)
+		err = k.check(kern, want, off)
 	})
 	return err
 }
@@ -134,12 +143,12 @@ func TestKeeperMakesItSo(t *testing.T) {
 				command(t, ns, addTo("eth0", a))
 			}
 			var placed []string
-			k := NewKeeper("eth0", hclog.NewNullLogger(), func(added []netip.Prefix) {
+			k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
 				for _, p := range added {
 					placed = append(placed, p.String())
 				}
-			})
-			k.Set(prefixes(tt.managed...), prefixes(tt.want...))
+			}})
+			k.Set(vips(tt.managed...), vips(tt.want...))
 			for pass := 1; pass <= 2; pass++ {
 				if err := checkOnce(ns, k); err != nil {
 					t.Fatalf("pass %d: %v", pass, err)
@@ -181,8 +190,8 @@ func TestKeeperPutsOthersAddressesBackAsTheyWere(t *testing.T) {
 		return a
 	}
 	before := read()
-	k := NewKeeper("eth0", hclog.NewNullLogger(), func([]netip.Prefix) {})
-	k.Set(prefixes("192.0.2.100/24"), nil)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(vips("192.0.2.100/24"), Assets{})
 	if err := checkOnce(ns, k); err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +204,8 @@ func TestKeeperPutsOthersAddressesBackAsTheyWere(t *testing.T) {
 
 func TestKeeperAddsIPv6ReadyAndNeverAsSource(t *testing.T) {
 	ns := newSegment(t)
-	k := NewKeeper("eth0", hclog.NewNullLogger(), func([]netip.Prefix) {})
-	k.Set(nil, prefixes("2001:db8::100/64"))
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(Assets{}, vips("2001:db8::100/64"))
 	if err := checkOnce(ns, k); err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +230,8 @@ func TestKeeperPlacesAFewAtATime(t *testing.T) {
 		want = append(want, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 32))
 	}
 	var sizes []int
-	k := NewKeeper("eth0", hclog.NewNullLogger(), func(added []netip.Prefix) { sizes = append(sizes, len(added)) })
-	k.Set(nil, want)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) { sizes = append(sizes, len(added)) }})
+	k.Set(Assets{}, assetsOf(want))
 	if err := checkOnce(ns, k); err != nil {
 		t.Fatal(err)
 	}
@@ -258,15 +267,15 @@ func awaitAddrs(t *testing.T, ns *nstest.NS, name string, want ...string) {
 
 func TestKeeperFollowsOrders(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
-	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
 	stop := runIn(t, ns, k.Run)
-	k.Set(prefixes("192.0.2.100/24", "192.0.2.101/24"), prefixes("192.0.2.100/24", "192.0.2.101/24"))
+	k.Set(vips("192.0.2.100/24", "192.0.2.101/24"), vips("192.0.2.100/24", "192.0.2.101/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.100/24", "192.0.2.101/24")
-	k.Set(prefixes("192.0.2.100/24", "192.0.2.101/24"), prefixes("192.0.2.101/24"))
+	k.Set(vips("192.0.2.100/24", "192.0.2.101/24"), vips("192.0.2.101/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/24")
-	k.Set(prefixes("192.0.2.101/32", "2001:db8::100/64"), prefixes("192.0.2.101/32", "2001:db8::100/64"))
+	k.Set(vips("192.0.2.101/32", "2001:db8::100/64"), vips("192.0.2.101/32", "2001:db8::100/64"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/32", "2001:db8::100/64")
-	k.Set(prefixes("2001:db8::100/128"), prefixes("2001:db8::100/128"))
+	k.Set(vips("2001:db8::100/128"), vips("2001:db8::100/128"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "2001:db8::100/128")
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -278,17 +287,17 @@ func TestKeeperFollowsOrders(t *testing.T) {
 
 func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	ns := newSegment(t, "192.0.2.100/24")
-	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
-	k.Set(prefixes("192.0.2.100/24"), prefixes("192.0.2.100/24"))
-	k.Set(prefixes("192.0.2.101/24"), nil)
-	k.Set(nil, nil)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(vips("192.0.2.100/24"), vips("192.0.2.100/24"))
+	k.Set(vips("192.0.2.101/24"), Assets{})
+	k.Set(Assets{}, Assets{})
 	if err := checkOnce(ns, k); err != nil {
 		t.Fatal(err)
 	}
 	if got := onDevice(t, ns, "eth0"); len(got) != 0 {
 		t.Errorf("left %v, want nothing", got)
 	}
-	if _, off := k.orders(); len(off) != 0 {
+	if _, off := k.orders(); !off.empty() {
 		t.Errorf("still to come off: %v", off)
 	}
 }
@@ -296,12 +305,12 @@ func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	var places placements
-	k := NewKeeper("eth0", hclog.NewNullLogger(), places.placed)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: places.placed})
 	w := NewWatcher(hclog.NewNullLogger(), k.Link)
 	w.Watch([]string{"eth0"})
 	runIn(t, ns, w.Run)
 	runIn(t, ns, k.Run)
-	k.Set(nil, prefixes("192.0.2.100/24", "2001:db8::100/64"))
+	k.Set(Assets{}, vips("192.0.2.100/24", "2001:db8::100/64"))
 	whole := []string{"192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64"}
 	awaitAddrs(t, ns, "eth0", whole...)
 	for _, gone := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
@@ -323,9 +332,9 @@ func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 
 func TestKeeperPutsBackWithoutAWatcher(t *testing.T) {
 	ns := newSegment(t)
-	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
 	runIn(t, ns, k.Run)
-	k.Set(nil, prefixes("192.0.2.100/24"))
+	k.Set(Assets{}, vips("192.0.2.100/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 	command(t, ns, deleteFrom("eth0", "192.0.2.100/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
@@ -335,8 +344,8 @@ func TestKeeperWaitsForItsInterface(t *testing.T) {
 	ns, peer := nstest.New(t), nstest.New(t)
 	var log strings.Builder
 	var places placements
-	k := NewKeeper("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}), places.placed)
-	k.Set(nil, prefixes("192.0.2.100/24"))
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.New(&hclog.LoggerOptions{Output: &log}), Placed: places.placed})
+	k.Set(Assets{}, vips("192.0.2.100/24"))
 	for range 3 {
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatalf("interface missing: %v", err)
@@ -352,12 +361,12 @@ func TestKeeperWaitsForItsInterface(t *testing.T) {
 
 func TestKeeperFollowsTheNameNotTheDevice(t *testing.T) {
 	ns, peer := newSegment(t), nstest.New(t)
-	k := NewKeeper("eth0", hclog.NewNullLogger(), new(placements).placed)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
 	w := NewWatcher(hclog.NewNullLogger(), k.Link)
 	w.Watch([]string{"eth0"})
 	runIn(t, ns, w.Run)
 	runIn(t, ns, k.Run)
-	k.Set(nil, prefixes("192.0.2.100/24"))
+	k.Set(Assets{}, vips("192.0.2.100/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 	command(t, ns, device("eth0", netlink.LinkSetDown))
 	command(t, ns, device("eth0", func(l netlink.Link) error { return netlink.LinkSetName(l, "eth9") }))
@@ -370,8 +379,8 @@ func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
 	ns := newSegment(t)
 	command(t, ns, setSysctl("ipv6/conf/eth0/disable_ipv6", "1"))
 	var log strings.Builder
-	k := NewKeeper("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}), new(placements).placed)
-	k.Set(nil, prefixes("192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64"))
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	k.Set(Assets{}, vips("192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64"))
 	stop := runIn(t, ns, k.Run)
 	eventually(t, "tried three times", func() bool { return k.Writes() >= 1+3*2 })
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
@@ -389,9 +398,9 @@ func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
 
 func TestRemoveAddresses(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64")
-	vips := prefixes("192.0.2.100/24", "192.0.2.101/24", "2001:db8::100/64")
+	list := prefixes("192.0.2.100/24", "192.0.2.101/24", "2001:db8::100/64")
 	for _, name := range []string{"eth0", "eth0", "missing0"} {
-		command(t, ns, func() error { return RemoveAddresses(name, vips) })
+		command(t, ns, func() error { return RemoveAddresses(name, list) })
 	}
 	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
 		t.Errorf("left %v, want only the interface's own", got)
@@ -400,8 +409,8 @@ func TestRemoveAddresses(t *testing.T) {
 
 func TestKeeperEndsThoughNothingIsThere(t *testing.T) {
 	ns := nstest.New(t)
-	k := NewKeeper("missing0", hclog.NewNullLogger(), new(placements).placed)
-	k.Set(nil, prefixes("192.0.2.100/24"))
+	k := NewKeeper("missing0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(Assets{}, vips("192.0.2.100/24"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	command(t, ns, func() error { return k.Run(ctx) })

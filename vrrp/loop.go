@@ -26,6 +26,9 @@ const (
 
 // LoopOptions are the surroundings of a Loop.
 type LoopOptions struct {
+	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
+	// the loop runs without and says so among the Warnings.
+	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
 	Log hclog.Logger
 	// Notify is told a router's status when anything but its counters has changed, and at first. It is called on the
@@ -130,6 +133,9 @@ func (l *Loop) run(ctx context.Context) error {
 			return nil
 		}
 		l.sweep()
+		if l.wanted.Load().abandon {
+			return nil
+		}
 		if err := l.apply(time.Now()); err != nil {
 			return err
 		}

@@ -18,13 +18,13 @@ const (
 	EventStop                          // leave, handing over if master: Reason
 	EventTimer                         // the time may have come for what Deadline announced
 	EventAdvert                        // a good advertisement came in: Source, Priority, Interval
-	EventPriority                      // take part with this Priority instead of the configured one; 0: the configured one
+	EventTracking                      // take part with Delta added to the configured priority
 	EventConfig                        // the configuration changed: Config, of the same VRID
 )
 
 // String returns the event in lower case.
 func (k EventKind) String() string {
-	names := [...]string{"event(0)", "up", "fault", "stop", "timer", "advert", "priority", "config"}
+	names := [...]string{"event(0)", "up", "fault", "stop", "timer", "advert", "tracking", "config"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -35,6 +35,7 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind     EventKind
 	Priority uint8
+	Delta    int
 	Interval time.Duration
 	Source   netip.Addr
 	Reason   string
@@ -74,16 +75,16 @@ type Action struct {
 // priority that may change under way; and a leave-taking that keeps the VIPs until the successor is heard,
 // so that at no moment nobody has them.
 type Machine struct {
-	cfg      Config
-	override uint8 // stands for the configured priority; 0: none
-	state    State
-	stopped  bool // no fault or advertisement moves a machine that was told to stop
-	holding  bool
-	source   netip.Addr
-	master   netip.Addr
-	since    time.Time
-	reason   string
-	actions  []Action
+	cfg     Config
+	delta   int // added to the configured priority
+	state   State
+	stopped bool // no fault or advertisement moves a machine that was told to stop
+	holding bool
+	source  netip.Addr
+	master  netip.Addr
+	since   time.Time
+	reason  string
+	actions []Action
 
 	deadline time.Time
 	learned  time.Duration // RFC 9568, section 6.1: Active_Adver_Interval
@@ -127,10 +128,10 @@ func (m *Machine) Reason() string { return m.reason }
 
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 {
-	if m.override != 0 {
-		return m.override
+	if m.cfg.Priority == priorityOwner {
+		return priorityOwner
 	}
-	return m.cfg.Priority
+	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), priorityOwner-1))
 }
 
 // Step tells the machine that ev happened at now, and returns what to do about it. The slice is valid until
@@ -149,8 +150,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.timer(now)
 	case EventAdvert:
 		m.advert(now, ev)
-	case EventPriority:
-		m.override = ev.Priority
+	case EventTracking:
+		m.delta = ev.Delta
 		m.rearm()
 	case EventConfig:
 		m.configure(now, *ev.Config)

@@ -250,13 +250,13 @@ func TestChangesUnderWay(t *testing.T) {
 		priority uint8
 		deadline time.Duration
 	}{
-		{"backup gets another priority", backup(testConfig(100)), Event{Kind: EventPriority, Priority: 200}, Backup, 200, 3*time.Second + skewOf(200)},
+		{"backup gets another priority", backup(testConfig(100)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, 3*time.Second + skewOf(200)},
 		{"backup gets another configured priority", backup(testConfig(100)), Event{Kind: EventConfig, Config: &strong}, Backup, 200, 3*time.Second + skewOf(200)},
-		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventPriority, Priority: 200}, Backup, 200, skewOf(200)},
+		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, skewOf(200)},
 		{"backup that knows no master gets another interval", backup(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Backup, 100,
 			300*time.Millisecond + skew(100, 100*time.Millisecond)},
 		{"backup that learned an interval keeps it", heard(hear(addrA, 200)), Event{Kind: EventConfig, Config: &fast}, Backup, 100, 3*time.Second + skewOf100},
-		{"master gets another priority", master(testConfig(100)), Event{Kind: EventPriority, Priority: 50}, Master, 50, time.Second},
+		{"master gets another priority", master(testConfig(100)), Event{Kind: EventTracking, Delta: -50}, Master, 50, time.Second},
 		{"master advertises more often", master(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Master, 100, 100 * time.Millisecond},
 		{"master advertises less often, its peers learn it in time", master(testConfig(100)), Event{Kind: EventConfig, Config: &slow}, Master, 100, time.Second},
 	} {
@@ -271,14 +271,28 @@ func TestChangesUnderWay(t *testing.T) {
 			}
 		})
 	}
-	m := backup(testConfig(100))
-	m.Step(epoch, Event{Kind: EventPriority, Priority: 7})
-	m.Step(epoch, Event{Kind: EventConfig, Config: &strong})
-	if m.Priority() != 7 {
-		t.Errorf("the configured priority came through: %d", m.Priority())
+}
+
+func TestEffectivePriority(t *testing.T) {
+	for _, tt := range []struct {
+		configured uint8
+		delta      int
+		want       uint8
+	}{
+		{100, 0, 100}, {100, -50, 50}, {100, 20, 120},
+		{100, -99, 1}, {100, -100, 1}, {100, -1 << 40, 1},
+		{100, 154, 254}, {100, 155, 254}, {100, 1 << 40, 254},
+		{255, -253, 255}, {255, 1, 255}, // the owner of the addresses
+	} {
+		m := backup(testConfig(tt.configured))
+		if m.Step(epoch, Event{Kind: EventTracking, Delta: tt.delta}); m.Priority() != tt.want {
+			t.Errorf("%d%+d: %d, want %d", tt.configured, tt.delta, m.Priority(), tt.want)
+		}
 	}
-	if m.Step(epoch, Event{Kind: EventPriority}); m.Priority() != 200 {
-		t.Errorf("priority %d after going back to the configured 200", m.Priority())
+	m, strong := backup(testConfig(100)), testConfig(200)
+	m.Step(epoch, Event{Kind: EventTracking, Delta: -7})
+	if m.Step(epoch, Event{Kind: EventConfig, Config: &strong}); m.Priority() != 193 {
+		t.Errorf("priority %d, want 200-7", m.Priority())
 	}
 }
 
@@ -301,7 +315,7 @@ func TestStepDoesNotAllocate(t *testing.T) {
 
 func TestStatusAsJSON(t *testing.T) {
 	in := Status{
-		Name: "web", Interface: "eth0", VRID: 51, Version: 3, State: Backup, Priority: 100, EffectivePriority: 50, Master: addrA,
+		Name: "web", Interface: "eth0", VRID: 51, Version: 3, Family: 4, State: Backup, Priority: 100, EffectivePriority: 50, Master: addrA,
 		Since: epoch, Reason: "startup", AdvertInterval: time.Second, VIPs: []netip.Prefix{netip.PrefixFrom(vip, 24)},
 		Counters: Counters{AdvertsSent: 1},
 	}
@@ -310,7 +324,7 @@ func TestStatusAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"name":"web","interface":"eth0","vrid":51,"version":3,"state":"backup","holding":false,"priority":100,` +
+	want := `{"name":"web","interface":"eth0","vrid":51,"version":3,"family":4,"state":"backup","holding":false,"priority":100,` +
 		`"effective_priority":50,"master":"192.0.2.1","since":"2026-01-01T00:00:00Z","reason":"startup",` +
 		`"advert_interval":1000000000,"vips":["192.0.2.100/24"],"counters":{"adverts_sent":1,"adverts_received":0,` +
 		`"priority_zero_sent":0,"priority_zero_received":0,"send_errors":0,"became_master":0,"drops":{"wrong_ttl":2}}}`

@@ -18,7 +18,7 @@ type router struct {
 	packet  Packet
 	leaving bool // to be removed once its machine no longer holds
 
-	override uint8 // the priority last told to the machine, 0: the configured one
+	tracking Tracking // as last told to the machine
 
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
@@ -45,12 +45,13 @@ func (r *router) setConfig(c Config) {
 func (r *router) refresh() *Status {
 	m, old := r.machine, r.status.Load()
 	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.Reason == m.Reason() &&
-		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Since.Equal(m.Since()) &&
+		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
 		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) {
 		return nil
 	}
 	s := &Status{
 		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.VRID, Version: r.cfg.Version,
+		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
 		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
 		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Counters: r.counters.snapshot(),
@@ -87,6 +88,14 @@ func (c *Config) problem() string {
 		return "a VIP that is not IPv4 is not supported"
 	}
 	return ""
+}
+
+// family returns the address family of the virtual router, 4 or 6.
+func (c *Config) family() uint8 {
+	if len(c.VIPs) > 0 && c.VIPs[0].Addr().Is6() {
+		return 6
+	}
+	return 4
 }
 
 func (c *Config) equal(d *Config) bool { return reflect.DeepEqual(c, d) }

@@ -12,10 +12,26 @@ import (
 // wanted is all that the owner of a Loop has asked for. It never changes once stored: the loop's thread compares
 // and reads without a lock, whatever the owner's goroutines are doing.
 type wanted struct {
-	routers    []Config
-	priorities map[string]uint8
-	link       *Link // nil: not known yet
-	shutdown   bool
+	routers  []Config
+	tracking map[string]Tracking
+	standby  map[string]call[bool]
+	joins    map[string]call[join]
+	resume   []string
+	link     *Link // nil: not known yet
+	shutdown bool
+	abandon  bool
+	sequence uint64 // of the last call
+}
+
+// A call is acted on once. Its sequence number is above that of all before it.
+type call[T any] struct {
+	sequence uint64
+	value    T
+}
+
+type join struct {
+	to     State
+	reason string
 }
 
 // Configure sets the virtual routers of the interface; the latest call wins. Routers that stay as they were are not
@@ -36,20 +52,48 @@ func (l *Loop) SetLink(link Link) {
 	l.want(func(w *wanted) { w.link = &link })
 }
 
-// SetPriority lets the named router take part with a priority of 1 to 255 instead of the configured one; 0 goes
-// back to that. The latest call wins. It stands, also through Configure, while the router is configured, and may
-// precede that.
-func (l *Loop) SetPriority(name string, priority uint8) {
+// SetTracking tells what the things that the named router tracks make of it; the latest call wins. It stands, also
+// through Configure, while the router is configured, and may precede that.
+func (l *Loop) SetTracking(name string, t Tracking) {
 	l.want(func(w *wanted) {
-		w.priorities = maps.Clone(w.priorities)
-		if w.priorities == nil {
-			w.priorities = make(map[string]uint8)
+		w.tracking = maps.Clone(w.tracking)
+		put(&w.tracking, name, t)
+		if t == (Tracking{}) {
+			delete(w.tracking, name)
 		}
-		if priority == 0 {
-			delete(w.priorities, name)
-		} else {
-			w.priorities[name] = priority
+	})
+}
+
+// SetStandby makes the named router stand back, or not any more; it may precede the router's configuration. On a
+// master, on offers its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it
+// hears its successor. Then it is Backup at priority 1, which still takes over if the other dies. When nobody took
+// over within about three advertisement intervals it is an ordinary master again, with Standby false in its Status; to
+// try again, turn standby off and on. A call that repeats the one before has no effect.
+func (l *Loop) SetStandby(name string, on bool) {
+	l.want(func(w *wanted) {
+		if w.standby[name].value == on {
+			return
 		}
+		w.sequence++
+		w.standby = maps.Clone(w.standby)
+		put(&w.standby, name, call[bool]{w.sequence, on})
+	})
+}
+
+// Resume lets the named routers start as master, whose first act is an advertisement, at the first usable link. It is
+// for one who was master a moment ago, still has the VIPs, and was restarted. It must precede the first SetLink.
+func (l *Loop) Resume(names []string) {
+	names = slices.Clone(names)
+	l.want(func(w *wanted) { w.resume = names })
+}
+
+// Join gives the named router the word of its sync group: Master for one that is Ready, or Backup for one that is
+// master, which offers its place as in SetStandby and is backup also when nobody takes it. Otherwise it has no effect.
+func (l *Loop) Join(name string, to State, reason string) {
+	l.want(func(w *wanted) {
+		w.sequence++
+		w.joins = maps.Clone(w.joins)
+		put(&w.joins, name, call[join]{w.sequence, join{to, reason}})
 	})
 }
 
@@ -57,6 +101,18 @@ func (l *Loop) SetPriority(name string, priority uint8) {
 // within about three advertisement intervals. Then Run returns nil. It cannot be taken back.
 func (l *Loop) Shutdown() {
 	l.want(func(w *wanted) { w.shutdown = true })
+}
+
+// Abandon ends Run at once, without a word to anybody: roles and VIPs stay as they are, for another process to resume.
+func (l *Loop) Abandon() {
+	l.want(func(w *wanted) { w.abandon = true })
+}
+
+func put[T any](m *map[string]T, name string, v T) {
+	if *m == nil {
+		*m = make(map[string]T)
+	}
+	(*m)[name] = v
 }
 
 func (l *Loop) want(change func(*wanted)) {

@@ -12,10 +12,23 @@ import (
 	"testing"
 )
 
-type fakeDirector struct{ reload error }
+type fakeDirector struct {
+	reload, failover error
+	asked            []string
+}
 
 func (f *fakeDirector) Status() Status               { return Status{Name: "lb1", Version: "v1"} }
 func (f *fakeDirector) Reload(context.Context) error { return f.reload }
+
+func (f *fakeDirector) Failover(routers []string) ([]string, error) {
+	f.asked = routers
+	return []string{"web"}, f.failover
+}
+
+func (f *fakeDirector) Release(routers []string) ([]string, error) {
+	f.asked = routers
+	return routers, nil
+}
 
 // serve runs a control server until the test ends, and fails the test if it leaves its socket behind.
 func serve(t *testing.T, d Director) *Client {
@@ -91,5 +104,20 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	_, err := NewClient(path).Status(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "tandem run") || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCommandsOnRouters(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	if done, err := c.Failover(t.Context(), nil); err != nil || len(done) != 1 || done[0] != "web" || len(d.asked) != 0 {
+		t.Errorf("failover of all: %v, %v, asked for %v", done, err, d.asked)
+	}
+	if done, err := c.Release(t.Context(), []string{"web", "mail"}); err != nil || len(done) != 2 || len(d.asked) != 2 {
+		t.Errorf("release of two: %v, %v, asked for %v", done, err, d.asked)
+	}
+	d.failover = errors.New("nobody took over web")
+	if done, err := c.Failover(t.Context(), []string{"web"}); err == nil || err.Error() != "nobody took over web" || done != nil {
+		t.Errorf("failover without a peer: %v, %v", done, err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,14 +24,7 @@ const (
 
 // A legacy is what an orphan leaves to its heir: the addresses stay where they are.
 type legacy struct {
-	Masters []legator `json:"masters"`
-}
-
-// A legator is a router of which the orphan was master.
-type legator struct {
-	Name      string         `json:"name"`
-	Interface string         `json:"interface"`
-	VIPs      []netip.Prefix `json:"vips"`
+	Masters []Router `json:"masters"` // the routers of which it was master
 }
 
 // An estate is the right to run the election of a state directory, and the place where it is handed on. One process at
@@ -45,9 +37,9 @@ type estate struct {
 func lockPath(dir string) string   { return filepath.Join(dir, "election.lock") }
 func socketPath(dir string) string { return filepath.Join(dir, "election.sock") }
 
-// claim waits until no other election has the state directory, and returns what an orphan that had it has left. It
+// take waits until no other election has the state directory, and returns what an orphan that had it has left. It
 // ends with ctx.
-func claim(ctx context.Context, dir string, waiting func()) (*estate, legacy, error) {
+func take(ctx context.Context, dir string, waiting func()) (*estate, legacy, error) {
 	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, legacy{}, fmt.Errorf("open the election's lock: %w", err)

@@ -16,16 +16,16 @@ import (
 
 func TestOneElectionAStateDirectory(t *testing.T) {
 	dir := t.TempDir()
-	first, _, err := claim(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
+	first, _, err := take(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, _, err := claim(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
-		t.Errorf("a second claim: %v", err)
+	if _, _, err := take(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second one: %v", err)
 	}
 	first.release()
-	second, _, err := claim(t.Context(), dir, func() {})
+	second, _, err := take(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestOneElectionAStateDirectory(t *testing.T) {
 
 func TestOrphanHandsOn(t *testing.T) {
 	dir := t.TempDir()
-	place, _, err := claim(t.Context(), dir, func() {})
+	place, _, err := take(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestOrphanHandsOn(t *testing.T) {
 	}
 	var heir errgroup.Group
 	heir.Go(func() error {
-		e, left, err := claim(t.Context(), dir, func() {})
+		e, left, err := take(t.Context(), dir, func() {})
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func TestOrphanHandsOn(t *testing.T) {
 		}
 		return nil
 	})
-	l := legacy{Masters: []legator{{Name: "web", Interface: "eth0", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}}}}
+	l := legacy{Masters: oneRouter("eth0", "192.0.2.100/24").Routers}
 	if err := bequeath(<-heirs, l); err != nil {
 		t.Error(err)
 	}
@@ -75,7 +75,7 @@ func TestOrphanHandsOn(t *testing.T) {
 
 func TestNobodyComesForTheLegacy(t *testing.T) {
 	dir := t.TempDir()
-	place, _, err := claim(t.Context(), dir, func() {})
+	place, _, err := take(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

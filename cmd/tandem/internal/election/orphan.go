@@ -4,7 +4,6 @@ package election
 
 import (
 	"context"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 // orphan carries on without a director: it offers what it is master of to the peer, lets go of what the peer took, and
 // stays master of the rest until its grace is over or an heir comes. True says that an heir has it all.
-func (p *Process) orphan(ctx, work context.Context, place *estate) bool {
+func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 	if p.order.OrphanGrace <= 0 {
 		return false
 	}
@@ -24,7 +23,7 @@ func (p *Process) orphan(ctx, work context.Context, place *estate) bool {
 	p.settle()
 	waiting, cancel := context.WithTimeout(work, p.order.OrphanGrace)
 	defer cancel()
-	heirs, err := place.await(waiting)
+	heirs, err := seat.await(waiting)
 	if err != nil {
 		p.log.Error("no restarted director can take over from here", "error", err)
 	}
@@ -96,17 +95,16 @@ func (p *Process) retire() {
 
 // handOn leaves everything as it is to the heir.
 func (p *Process) handOn(heir net.Conn) bool {
-	var l legacy
-	for _, r := range p.order.Routers {
-		l.Masters = append(l.Masters, legator{Name: r.Name, Interface: r.Interface, VIPs: r.VIPs})
-	}
-	if err := bequeath(heir, l); err != nil {
+	if err := bequeath(heir, legacy{Masters: p.order.Routers}); err != nil {
 		p.log.Error("hand on to the restarted director", "error", err)
 		return false
 	}
-	p.log.Info("a restarted director takes over", "routers", len(l.Masters))
-	for _, u := range slices.Collect(maps.Values(p.units)) {
-		u.abandon()
+	p.log.Info("a restarted director takes over", "routers", len(p.order.Routers))
+	for _, u := range p.units {
+		u.loop.Abandon()
+	}
+	for _, h := range p.holders {
+		h.keeper.Abandon()
 	}
 	return true
 }

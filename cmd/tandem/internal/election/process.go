@@ -9,7 +9,9 @@ import (
 	"io"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,8 +48,10 @@ type Process struct {
 
 	// The serving goroutine's own.
 	order   Order                  // as last carried out
+	known   map[string]Router      // by name: those of the order, and those that are on their way out
 	states  map[string]vrrp.Status // by router: the loops' latest word
 	told    map[string]told        // by router: what the loop was told beside its configuration
+	groups  *vrrp.Groups           // of the order
 	resumed map[string]bool        // routers that begin as master and have not said so yet
 	left    legacy                 // of the orphan before us
 
@@ -55,8 +59,9 @@ type Process struct {
 	newsMu sync.Mutex
 	news   map[string]vrrp.Status // what the loops said since the last settle, the latest by router
 
-	mu       sync.Mutex           // the serving goroutine alone changes what it guards, but for links
-	units    map[string]*unit     // by interface
+	mu       sync.Mutex       // the serving goroutine alone changes what it guards, but for links
+	units    map[string]*unit // by interface
+	holders  map[place]*holder
 	links    map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
 	sequence uint64               // of order
 }
@@ -76,11 +81,14 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		orders:  make(chan Order, 1),
 		wake:    make(chan struct{}, 1),
 		tell:    make(chan struct{}, 1),
+		known:   make(map[string]Router),
 		states:  make(map[string]vrrp.Status),
+		groups:  vrrp.NewGroups(nil),
 		told:    make(map[string]told),
 		resumed: make(map[string]bool),
 		news:    make(map[string]vrrp.Status),
 		units:   make(map[string]*unit),
+		holders: make(map[place]*holder),
 		links:   make(map[string]vrrp.Link),
 	}
 	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
@@ -124,7 +132,7 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		}
 	}()
 	var once sync.Once
-	place, left, err := claim(waiting, p.options.StateDir, func() {
+	seat, left, err := take(waiting, p.options.StateDir, func() {
 		once.Do(func() { p.log.Info("waiting for the election of the former director to end or to hand on") })
 	})
 	if waiting.Err() != nil && errors.Is(err, waiting.Err()) {
@@ -133,11 +141,11 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 	if err != nil {
 		return err
 	}
-	defer place.release()
+	defer seat.release()
 	p.left = left
 	g.Go(func() error { return p.watcher.Run(work) })
 	g.Go(func() error { p.report(work); return nil })
-	p.serve(ctx, work, g, gone, place)
+	p.serve(ctx, work, g, gone, seat)
 	return nil
 }
 
@@ -179,19 +187,23 @@ func (p *Process) report(ctx context.Context) {
 
 func (p *Process) snapshot() Report {
 	p.mu.Lock()
-	units := maps.Clone(p.units)
+	defer p.mu.Unlock()
 	r := Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []Interface{}}
-	p.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(units)) {
-		u := units[name]
+	for _, u := range p.units {
 		r.Routers = append(r.Routers, u.loop.Status()...)
-		r.Interfaces = append(r.Interfaces, Interface{Name: name, Announce: u.announcer.Stats(), AddressWrites: u.keeper.Writes()})
 	}
+	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
+	for at, h := range p.holders {
+		r.Interfaces = append(r.Interfaces, Interface{
+			Name: at.iface, Announce: h.announcer.Stats(), AddressWrites: h.keeper.Writes(), Trouble: h.keeper.Trouble(),
+		})
+	}
+	slices.SortFunc(r.Interfaces, func(a, b Interface) int { return strings.Compare(a.Name, b.Name) })
 	return r
 }
 
 // serve carries out orders until it is time to leave, and leaves.
-func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, place *estate) {
+func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, seat *estate) {
 	for {
 		select {
 		case <-work.Done():
@@ -207,7 +219,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			p.log.Debug("leaving", "reason", "the director says so")
 		case <-gone:
 			p.log.Warn("the director process is gone: offering the addresses to the peer")
-			if p.orphan(ctx, work, place) {
+			if p.orphan(ctx, work, seat) {
 				return
 			}
 		case <-ctx.Done():
@@ -228,23 +240,19 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	}
 	p.order = o
 	perLink := make(map[string][]vrrp.Config)
+	var configs []vrrp.Config
 	watched := make(map[string]bool)
 	for _, r := range o.Routers {
+		p.known[r.Name] = r
+		configs = append(configs, r.Config)
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
+		watched[r.AddressInterface()] = true
 		for _, t := range r.TrackInterfaces {
 			watched[t.Interface] = true
 		}
+		p.provide(ctx, g, r.Config)
 	}
-	for name := range perLink {
-		if p.units[name] == nil {
-			u := newUnit(name, p.options, p.seeState)
-			u.loop.Resume(slices.Collect(maps.Keys(p.resumed)))
-			p.mu.Lock()
-			p.units[name] = u
-			p.mu.Unlock()
-			u.start(ctx, g)
-		}
-	}
+	p.groups = vrrp.NewGroups(configs)
 	// A unit whose routers are all gone stays: they hand over in their own time, and an idle loop costs nothing.
 	for name, u := range p.units {
 		u.loop.Configure(perLink[name])
@@ -260,6 +268,23 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	nudge(p.tell)
 }
 
+// provide makes what a router needs that is not there yet.
+func (p *Process) provide(ctx context.Context, g *errgroup.Group, c vrrp.Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.units[c.Interface] == nil {
+		u := newUnit(c.Interface, p.options, p.seeState)
+		u.loop.Resume(p.resumable())
+		p.units[c.Interface] = u
+		u.start(ctx, g)
+	}
+	if at := placeOf(c); p.holders[at] == nil {
+		h := newHolder(at, p.options)
+		p.holders[at] = h
+		h.start(ctx, g)
+	}
+}
+
 // resume notes which routers begin as master: those that a dead election or an orphan has left so.
 func (p *Process) resume(o Order) {
 	now := monotonicNow()
@@ -269,25 +294,53 @@ func (p *Process) resume(o Order) {
 		}
 	}
 	for _, m := range p.left.Masters {
-		p.resumed[m.Name] = true
+		i := slices.IndexFunc(o.Routers, func(r Router) bool { return r.Name == m.Name })
+		if i >= 0 && reflect.DeepEqual(o.Routers[i].Assets(), m.Assets()) && placeOf(o.Routers[i].Config) == placeOf(m.Config) {
+			p.resumed[m.Name] = true
+			continue
+		}
+		// The configuration has changed meanwhile: nobody else would take these off.
+		if err := vrrp.RemoveAssets(m.Config); err != nil {
+			p.log.Error("take off what the former election had", "router", m.Name, "error", err)
+		}
+		p.resumed[m.Name] = i >= 0
 	}
 }
 
-// instruct tells the loops what tracking and standby make of their routers, where that has changed.
+// resumable are the names of the routers that begin as master.
+func (p *Process) resumable() []string {
+	var names []string
+	for name, yes := range p.resumed {
+		if yes {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// instruct tells the loops what tracking, sync groups and standby make of their routers, where that has changed.
 func (p *Process) instruct() {
 	p.mu.Lock()
 	links := maps.Clone(p.links)
 	p.mu.Unlock()
+	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	for _, r := range p.order.Routers {
-		u := p.units[r.Interface]
-		now, before := told{track(r, links), r.Standby}, p.told[r.Name]
+		own[r.Name] = track(r, links)
+	}
+	tracking, joins := p.groups.Decide(p.states, own)
+	for _, r := range p.order.Routers {
+		loop := p.units[r.Interface].loop
+		now, before := told{tracking[r.Name], r.Standby}, p.told[r.Name]
 		if now.tracking != before.tracking {
-			u.loop.SetTracking(r.Name, now.tracking)
+			loop.SetTracking(r.Name, now.tracking)
 		}
 		if now.standby != before.standby {
-			u.loop.SetStandby(r.Name, now.standby)
+			loop.SetStandby(r.Name, now.standby)
 		}
 		p.told[r.Name] = now
+	}
+	for _, j := range joins {
+		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
 	}
 }
 
@@ -321,12 +374,13 @@ func (p *Process) seeState(s vrrp.Status) {
 // seeLink passes on what the watcher saw. It runs on the watcher's goroutine.
 func (p *Process) seeLink(l vrrp.Link) {
 	p.mu.Lock()
-	u := p.units[l.Name]
+	defer p.mu.Unlock()
 	p.links[l.Name] = l
-	p.mu.Unlock()
-	if u != nil {
+	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
-		u.keeper.Link(l)
+	}
+	for _, h := range p.holders {
+		h.keeper.Link(l) // which knows whether it is concerned
 	}
 	nudge(p.wake)
 }
@@ -348,41 +402,40 @@ func (p *Process) settle() {
 	nudge(p.tell)
 }
 
-// hold tells each unit which addresses are to be on its interface.
+// hold tells each holder what is to be on its interface.
 func (p *Process) hold() {
-	managed := make(map[string][]netip.Prefix)
-	want := make(map[string]map[netip.Prefix]garp.Config)
-	for name := range p.units {
-		want[name] = make(map[netip.Prefix]garp.Config)
+	claims := make(map[place]*claim)
+	for at := range p.holders {
+		claims[at] = &claim{announce: make(map[netip.Addr]garp.Config)}
 	}
-	for _, m := range p.left.Masters { // the configuration may have changed since
-		managed[m.Interface] = append(managed[m.Interface], m.VIPs...)
-	}
-	announce := make(map[string]garp.Config, len(p.order.Routers))
+	ordered := make(map[string]bool, len(p.order.Routers))
 	for _, r := range p.order.Routers {
-		announce[r.Name] = r.Announce
-		managed[r.Interface] = append(managed[r.Interface], r.VIPs...)
-		for _, vip := range r.VIPs {
-			if p.resumed[r.Name] {
-				want[r.Interface][vip] = r.Announce
-			}
-		}
+		ordered[r.Name] = true
 	}
-	for name, s := range p.states {
-		if _, configured := announce[name]; !configured && !s.Holding {
+	for name, r := range p.known {
+		s, resumed := p.states[name], p.resumed[name]
+		if !ordered[name] && !s.Holding {
+			// What it had comes off as of one that is managed no more.
+			delete(p.known, name)
 			delete(p.states, name)
 			delete(p.told, name)
+		}
+		c := claims[placeOf(r.Config)]
+		assets := r.Assets()
+		c.managed = c.managed.Append(assets)
+		if !s.Holding && !resumed {
 			continue
 		}
-		managed[s.Interface] = append(managed[s.Interface], s.VIPs...)
-		for _, vip := range s.VIPs {
-			if s.Holding {
-				want[s.Interface][vip] = announce[name]
-			}
+		c.want = c.want.Append(assets)
+		if s.HandingOver {
+			continue
+		}
+		for _, a := range assets.Addresses {
+			c.announce[a.Addr()] = r.Announce
 		}
 	}
-	for name, u := range p.units {
-		u.hold(managed[name], want[name])
+	for at, h := range p.holders {
+		h.hold(*claims[at])
 	}
 }
 

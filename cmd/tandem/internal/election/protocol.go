@@ -65,8 +65,10 @@ type Report struct {
 type Interface struct {
 	Name     string     `json:"name"`
 	Announce garp.Stats `json:"announce"`
-	// AddressWrites counts the netlink messages that added or removed an address.
+	// AddressWrites counts the netlink messages that added or removed an address, a route or a rule.
 	AddressWrites uint64 `json:"address_writes"`
+	// Trouble says in words what keeps the interface from being as it should; empty when nothing does.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // A monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time does

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -49,15 +48,16 @@ type Supervisor struct {
 	log    hclog.Logger
 	spawn  func() (Child, error)
 	notify func(Report)
-	remove func(iface string, vips []netip.Prefix) error
+	remove func(vrrp.Config) error
 	clock  func() monotonic
 
 	change chan struct{} // order is new
 
 	mu       sync.Mutex
 	order    Order
-	last     Report   // the latest, of the running election or of one before
-	resume   []Resume // what the next election may resume, until it has carried out an order
+	ordered  map[string]vrrp.Config // by name: what elections may have on the interfaces
+	last     Report                 // the latest, of the running election or of one before
+	resume   []Resume               // what the next election may resume, until it has carried out an order
 	restarts uint64
 }
 
@@ -65,8 +65,8 @@ type Supervisor struct {
 // time, in order.
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
 	return &Supervisor{
-		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAddresses, clock: monotonicNow,
-		change: make(chan struct{}, 1),
+		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
+		change: make(chan struct{}, 1), ordered: make(map[string]vrrp.Config),
 	}
 }
 
@@ -95,6 +95,9 @@ func (s *Supervisor) next(first bool) Order {
 	o := s.order
 	if first {
 		o.Resume = s.resume
+	}
+	for _, r := range o.Routers {
+		s.ordered[r.Name] = r.Config
 	}
 	return o
 }
@@ -264,25 +267,17 @@ func (s *Supervisor) tooLate() <-chan time.Time {
 	return time.After(time.Duration(last.Before - s.clock()))
 }
 
-// cleanUp takes off every address that a dead election may have left, except for those of the kept routers.
+// cleanUp takes off everything that a dead election may have left, except for what the kept routers have.
 func (s *Supervisor) cleanUp(kept []Resume) error {
-	links := make(map[string][]netip.Prefix)
-	add := func(name, iface string, vips []netip.Prefix) {
-		if !slices.ContainsFunc(kept, func(r Resume) bool { return r.Name == name }) {
-			links[iface] = append(links[iface], vips...)
-		}
-	}
 	s.mu.Lock()
-	for _, r := range s.order.Routers {
-		add(r.Name, r.Interface, r.VIPs)
-	}
-	for _, r := range s.last.Routers { // it may not have got round to what the latest order dropped
-		add(r.Name, r.Interface, r.VIPs)
-	}
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	var errs []error
-	for iface, vips := range links {
-		errs = append(errs, s.remove(iface, vips))
+	for name, c := range s.ordered {
+		if slices.ContainsFunc(kept, func(r Resume) bool { return r.Name == name }) {
+			continue
+		}
+		errs = append(errs, s.remove(c))
+		delete(s.ordered, name) // until it is ordered again
 	}
 	return errors.Join(errs...)
 }

@@ -67,7 +67,7 @@ type bench struct {
 
 	mu       sync.Mutex
 	children []*fakeChild
-	removed  []string
+	taken    []string
 	reports  []Report
 }
 
@@ -80,10 +80,10 @@ func start(t *testing.T, order Order) *bench {
 		b.children = append(b.children, c)
 		return c, nil
 	}, func(r Report) { b.reports = append(b.reports, r) })
-	b.Supervisor.remove = func(iface string, vips []netip.Prefix) error {
-		for _, vip := range vips {
-			b.removed = append(b.removed, iface+" "+vip.String())
-		}
+	b.Supervisor.remove = func(c vrrp.Config) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.taken = append(b.taken, c.Interface+" "+c.VIPs[0].String())
 		return nil
 	}
 	epoch := time.Now()
@@ -94,6 +94,13 @@ func start(t *testing.T, order Order) *bench {
 	go func() { b.done <- b.Run(ctx) }()
 	synctest.Wait()
 	return b
+}
+
+// removed are the addresses that were taken off, sorted.
+func (b *bench) removed() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(slices.Values(b.taken))
 }
 
 func (b *bench) child(t *testing.T, i int) *fakeChild {
@@ -133,8 +140,8 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 		}
 		c.die(nil)
 		time.Sleep(time.Hour)
-		if len(b.children) != 1 || len(b.removed) != 0 {
-			t.Fatalf("%d elections, removed %v", len(b.children), b.removed)
+		if len(b.children) != 1 || len(b.removed()) != 0 {
+			t.Fatalf("%d elections, removed %v", len(b.children), b.removed())
 		}
 		b.cancel()
 		if err := <-b.done; err != nil {
@@ -155,8 +162,8 @@ func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
 			if next := b.child(t, i+1); next.born.Sub(died) != pause {
 				t.Errorf("election %d was started %v after the death of the one before, want %v", i+1, next.born.Sub(died), pause)
 			}
-			if len(b.removed) != i+1 || b.removed[i] != "eth0 192.0.2.100/24" {
-				t.Fatalf("removed %v after %d deaths", b.removed, i+1)
+			if len(b.removed()) != i+1 || b.removed()[i] != "eth0 192.0.2.100/24" {
+				t.Fatalf("removed %v after %d deaths", b.removed(), i+1)
 			}
 		}
 		if got := b.Restarts(); got != 4 {
@@ -181,27 +188,23 @@ func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
 	})
 }
 
-func TestSupervisorRemovesWhatTheElectionReportedAndTheFileNoLongerHas(t *testing.T) {
+func TestSupervisorRemovesWhatTheElectionHadAndTheFileNoLongerHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		old := oneRouter("eth1", "198.51.100.1/32")
+		old.Routers[0].Name = "old"
+		b := start(t, old)
 		c := b.child(t, 0)
-		old := Report{Routers: []vrrp.Status{{
-			Name: "old", Interface: "eth1", State: vrrp.Master, VIPs: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")},
-		}}}
-		if err := json.NewEncoder(c.far).Encode(old); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if len(b.reports) != 1 || b.reports[0].Routers[0].State != vrrp.Master {
-			t.Fatalf("reports: %+v", b.reports)
-		}
+		<-c.orders
+		b.Configure(oneRouter("eth0", "192.0.2.100/24"))
+		<-c.orders
 		c.die(errors.New("signal: killed"))
 		synctest.Wait()
-		slices.Sort(b.removed)
-		if want := []string{"eth0 192.0.2.100/24", "eth1 198.51.100.1/32"}; !slices.Equal(b.removed, want) {
-			t.Errorf("removed %v, want %v", b.removed, want)
+		if want := []string{"eth0 192.0.2.100/24", "eth1 198.51.100.1/32"}; !slices.Equal(b.removed(), want) {
+			t.Errorf("removed %v, want %v", b.removed(), want)
 		}
 		b.cancel()
+		synctest.Wait()
+		b.child(t, 1).die(nil)
 		<-b.done
 	})
 }
@@ -222,8 +225,8 @@ func TestSupervisorWaitsForTheHandOver(t *testing.T) {
 		default:
 		}
 		c.die(nil)
-		if err := <-b.done; err != nil || c.killed || len(b.removed) != 0 {
-			t.Errorf("err %v, killed %v, removed %v", err, c.killed, b.removed)
+		if err := <-b.done; err != nil || c.killed || len(b.removed()) != 0 {
+			t.Errorf("err %v, killed %v, removed %v", err, c.killed, b.removed())
 		}
 	})
 }
@@ -240,8 +243,8 @@ func TestSupervisorKillsAnElectionThatDoesNotLeave(t *testing.T) {
 		if took := time.Since(stopped); took != 3*time.Second+leaveGrace {
 			t.Errorf("it was killed after %v", took)
 		}
-		if !c.killed || len(b.removed) != 1 {
-			t.Errorf("killed %v, removed %v", c.killed, b.removed)
+		if !c.killed || len(b.removed()) != 1 {
+			t.Errorf("killed %v, removed %v", c.killed, b.removed())
 		}
 	})
 }
@@ -252,11 +255,14 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1)}
 		removed := 0
 		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(Report) {})
-		s.remove = func(string, []netip.Prefix) error { removed++; return nil }
+		s.remove = func(vrrp.Config) error { removed++; return nil }
 		s.clock = func() monotonic { return 0 }
 		s.Configure(oneRouter("eth0", "192.0.2.100/24"))
-		if err := s.runChild(t.Context()); err == nil || !c.killed || removed != 1 {
-			t.Errorf("err %v, killed %v, removed %d", err, c.killed, removed)
+		if err := s.runChild(t.Context()); err == nil || !c.killed {
+			t.Errorf("err %v, killed %v", err, c.killed)
+		}
+		if s.bury(0); removed != 1 {
+			t.Errorf("removed %d", removed)
 		}
 	})
 }
@@ -291,8 +297,8 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before != b.clock().add(2*time.Second) {
 			t.Errorf("the next election is to resume %v at %v", o.Resume, b.clock())
 		}
-		if len(b.removed) != 0 {
-			t.Errorf("removed %v", b.removed)
+		if len(b.removed()) != 0 {
+			t.Errorf("removed %v", b.removed())
 		}
 
 		// It dies before it has done anything: the time left does not begin anew.
@@ -305,12 +311,14 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		}
 		// And this one does nothing at all: the peer is about to take over.
 		time.Sleep(1900 * time.Millisecond)
-		if len(b.removed) != 0 {
-			t.Errorf("removed %v too early", b.removed)
+		synctest.Wait()
+		if len(b.removed()) != 0 {
+			t.Errorf("removed %v too early", b.removed())
 		}
 		time.Sleep(100 * time.Millisecond)
-		if len(b.removed) != 1 {
-			t.Errorf("removed %v when it was too late to resume", b.removed)
+		synctest.Wait()
+		if len(b.removed()) != 1 {
+			t.Errorf("removed %v when it was too late to resume", b.removed())
 		}
 		b.cancel()
 		synctest.Wait()
@@ -328,8 +336,9 @@ func TestSupervisorLeavesTheAddressesToAnElectionThatObeys(t *testing.T) {
 		c.report(t, Report{}) // it waits for its place
 		c.report(t, master(1, time.Second))
 		time.Sleep(time.Minute)
-		if len(b.removed) != 0 {
-			t.Errorf("removed %v", b.removed)
+		synctest.Wait()
+		if len(b.removed()) != 0 {
+			t.Errorf("removed %v", b.removed())
 		}
 		b.cancel()
 		synctest.Wait()
@@ -344,8 +353,8 @@ func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
 		b.child(t, 0).report(t, master(1, 10*time.Millisecond))
 		b.child(t, 0).die(errors.New("signal: killed"))
 		c := b.child(t, 1)
-		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed) != 1 {
-			t.Errorf("resume %v, removed %v", o.Resume, b.removed)
+		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
+			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
 		}
 		b.cancel()
 		synctest.Wait()

@@ -13,74 +13,89 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A unit is all that runs for one interface: the election loop and, beside it, what it must never wait for.
+// A unit is the election on one interface.
 type unit struct {
-	loop      *vrrp.Loop
-	keeper    *vrrp.Keeper
-	announcer *garp.Announcer
-	left      chan struct{} // closed when the loop has ended
-
-	mu   sync.Mutex
-	held map[netip.Addr]garp.Config // what is ours at the moment and how it is announced
+	loop *vrrp.Loop
+	left chan struct{} // closed when the loop has ended
 }
 
 func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
-	u := &unit{
-		loop:      vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
-		announcer: garp.New(iface, o.Log),
-		left:      make(chan struct{}),
+	return &unit{
+		loop: vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		left: make(chan struct{}),
 	}
-	u.keeper = vrrp.NewKeeper(iface, o.Log, u.placed)
-	return u
 }
 
-// start runs the unit in g until ctx ends; the loop alone may end earlier, by Shutdown.
+// start runs the unit in g until ctx ends or the loop is shut down.
 func (u *unit) start(ctx context.Context, g *errgroup.Group) {
-	g.Go(func() error { return u.keeper.Run(ctx) })
-	g.Go(func() error { return u.announcer.Run(ctx) })
 	g.Go(func() error {
 		defer close(u.left)
 		return u.loop.Run(ctx)
 	})
 }
 
-// hold makes want the addresses that are on the interface, out of managed.
-func (u *unit) hold(managed []netip.Prefix, want map[netip.Prefix]garp.Config) {
-	held := make(map[netip.Addr]garp.Config, len(want))
-	prefixes := make([]netip.Prefix, 0, len(want))
-	for vip, announce := range want {
-		held[vip.Addr()] = announce
-		prefixes = append(prefixes, vip)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// A place is where a virtual router has its addresses. Routers with the same place share it.
+type place struct {
+	iface string
+	mac   vrrp.VirtualMAC
+}
+
+func placeOf(c vrrp.Config) place { return place{c.AddressInterface(), c.MAC()} }
+
+// A claim is what a place should be like.
+type claim struct {
+	managed, want vrrp.Assets
+	// announce says how the addresses that are ours to announce are announced. One that is being handed over is on
+	// the interface still, and no longer announced.
+	announce map[netip.Addr]garp.Config
+}
+
+// A holder puts what a master has on an interface and announces it. It works beside the loops, which must not wait.
+type holder struct {
+	keeper    *vrrp.Keeper
+	announcer *garp.Announcer
+
+	mu       sync.Mutex
+	announce map[netip.Addr]garp.Config
+}
+
+func newHolder(p place, o Options) *holder {
+	h := &holder{announcer: garp.New(p.iface, o.Log)}
+	h.keeper = vrrp.NewKeeper(p.iface, vrrp.KeeperOptions{Log: o.Log, Placed: h.placed, MAC: p.mac})
+	return h
+}
+
+// start runs the holder in g until ctx ends.
+func (h *holder) start(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return h.keeper.Run(ctx) })
+	g.Go(func() error { return h.announcer.Run(ctx) })
+}
+
+// hold makes the interface what c says.
+func (h *holder) hold(c claim) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var lost []netip.Addr
-	for addr := range u.held {
-		if _, still := held[addr]; !still {
+	for addr := range h.announce {
+		if _, still := c.announce[addr]; !still {
 			lost = append(lost, addr)
 		}
 	}
-	u.held = held
+	h.announce = c.announce
 	// First the silence, then the removal: an announcement after it would call traffic to a machine that refuses it.
 	if len(lost) > 0 {
-		u.announcer.Withdraw(lost)
+		h.announcer.Withdraw(lost)
 	}
-	u.keeper.Set(managed, prefixes)
+	h.keeper.Set(c.managed, c.want)
 }
 
 // placed announces addresses that the keeper put on the interface, unless they have been given up meanwhile.
-func (u *unit) placed(added []netip.Prefix) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+func (h *holder) placed(added []netip.Prefix) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, vip := range added {
-		if announce, ours := u.held[vip.Addr()]; ours {
-			u.announcer.Announce(announce, []netip.Addr{vip.Addr()})
+		if announce, ours := h.announce[vip.Addr()]; ours {
+			h.announcer.Announce(announce, []netip.Addr{vip.Addr()})
 		}
 	}
-}
-
-// abandon ends the unit, once its context ends, without a word and with the addresses where they are.
-func (u *unit) abandon() {
-	u.keeper.Abandon()
-	u.loop.Abandon()
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// dropRoutes deletes the rules and routes that are off.
+func dropRoutes(kern *kernel, off Assets) error {
+	var failures failures
+	if len(off.Rules) > 0 {
+		rules, err := kern.rules(off.Rules)
+		failures.note(err)
+		failures.note(kern.removeRules(rules, off.Rules))
+	}
+	if len(off.Routes) > 0 {
+		routes, err := kern.routes(off.Routes)
+		failures.note(err)
+		failures.note(kern.removeRoutes(routes, off.Routes))
+	}
+	return failures.err()
+}
+
+// dropAddresses takes the addresses off the interface that are off, or wanted otherwise than they are, and returns
+// those that are then present.
+func (k *Keeper) dropAddresses(
+	kern *kernel, dev netlink.Link, present []netlink.Addr, want, off Assets,
+) ([]netlink.Addr, error) {
+	list := slices.Clone(off.Addresses)
+	is := byPrefix(present)
+	for _, a := range want.Addresses {
+		if found, ok := is[a.Prefix]; ok && a.Addr().Is4() && differs(a, found) {
+			list = append(list, a)
+		}
+	}
+	removed, err := kern.removeAddresses(dev, present, list, want.Addresses)
+	if removed == 0 {
+		return present, err
+	}
+	k.log.Info("virtual addresses removed", "count", removed)
+	clear(k.held) // others may have gone with them
+	present, listErr := kern.addresses(dev)
+	if err == nil {
+		err = listErr
+	}
+	return present, err
+}
+
+// byPrefix returns the addresses that may be VIPs.
+func byPrefix(present []netlink.Addr) map[netip.Prefix]netlink.Addr {
+	is := make(map[netip.Prefix]netlink.Addr, len(present))
+	for _, a := range present {
+		if p, ok := ours(a); ok {
+			is[p] = a
+		}
+	}
+	return is
+}
+
+// differs tells whether a VIP is on the interface in another way than it should be.
+func differs(a Address, found netlink.Addr) bool {
+	return a.NoPrefixRoute != (found.Flags&unix.IFA_F_NOPREFIXROUTE != 0)
+}
+
+// addAddresses puts the wanted addresses on the interface that are not there, and says so to placed a few at a time:
+// the announcement of the first does not wait for the thousandth.
+func (k *Keeper) addAddresses(kern *kernel, dev netlink.Link, present []netlink.Addr, want Assets) error {
+	total := 0
+	var failures failures
+	missing := k.missing(present, want.Addresses)
+	for len(missing) > 0 {
+		few := missing[:min(portion, len(missing))]
+		missing = missing[len(few):]
+		added, err := kern.addAddresses(dev, few)
+		failures.note(err)
+		if len(added) == 0 {
+			continue
+		}
+		prefixes := make([]netip.Prefix, len(added))
+		for i, a := range added {
+			prefixes[i] = a.Prefix
+		}
+		k.placed(prefixes)
+		total += len(added)
+		for _, p := range prefixes {
+			if _, ok := k.held[p]; ok {
+				k.log.Warn("virtual address was gone and is put back", "address", p)
+			}
+			k.held[p] = struct{}{}
+		}
+	}
+	if total > 0 {
+		k.log.Info("virtual addresses added", "count", total)
+	}
+	return failures.err()
+}
+
+// missing returns the wanted addresses that are to be added or changed, and warns of others' addresses in their place.
+func (k *Keeper) missing(present []netlink.Addr, want []Address) []Address {
+	is := byPrefix(present)
+	others := make(map[netip.Addr]netip.Prefix, len(is))
+	for p := range is {
+		others[p.Addr()] = p
+	}
+	var missing []Address
+	for _, a := range want {
+		if found, ok := is[a.Prefix]; ok {
+			delete(k.foreign, a.Prefix)
+			if !differs(a, found) {
+				k.held[a.Prefix] = struct{}{}
+				continue
+			}
+			delete(k.held, a.Prefix)
+			missing = append(missing, a)
+			continue
+		}
+		other, taken := others[a.Addr()]
+		if !taken {
+			delete(k.foreign, a.Prefix)
+		} else {
+			k.warnOf(a.Prefix, "virtual address is there with another prefix length and is not ours to remove",
+				"address", a, "found", other)
+		}
+		if !taken || a.Addr().Is4() {
+			missing = append(missing, a)
+		}
+	}
+	return missing
+}
+
+// warnOf warns once that another's is in the place of a claim.
+func (k *Keeper) warnOf(claim any, message string, args ...any) {
+	if _, warned := k.foreign[claim]; !warned {
+		k.foreign[claim] = struct{}{}
+		k.log.Warn(message, args...)
+	}
+}
+
+// addRoutes makes the kernel have the wanted routes, and the rules that may lead to them.
+func (k *Keeper) addRoutes(kern *kernel, dev netlink.Link, want Assets) error {
+	var failures failures
+	if len(want.Routes) > 0 {
+		present, err := kern.routes(want.Routes)
+		if err != nil {
+			return err
+		}
+		for _, r := range want.Routes {
+			added, err := kern.addRoute(present, r, dev)
+			failures.note(k.note(r.key(), "route", r.key().String(), added, err))
+		}
+	}
+	if len(want.Rules) > 0 {
+		present, err := kern.rules(want.Rules)
+		if err != nil {
+			failures.note(err)
+			return failures.err()
+		}
+		for _, r := range want.Rules {
+			added, err := kern.addRule(present, r)
+			failures.note(k.note(r.plain(), "rule", r.plain().String(), added, err))
+		}
+	}
+	return failures.err()
+}
+
+// note logs what came of adding a route or a rule. Another's in its place is no error.
+func (k *Keeper) note(claim any, what, name string, added bool, err error) error {
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		k.warnOf(claim, what+" is there already and is not ours", what, name)
+		return nil
+	case err != nil:
+		return err
+	}
+	delete(k.foreign, claim)
+	if _, ok := k.held[claim]; ok && added {
+		k.log.Warn(what+" was gone or changed and is put back", what, name)
+	} else if added {
+		k.log.Info(what+" added", what, name)
+	}
+	k.held[claim] = struct{}{}
+	return nil
+}
+
+// Release takes all off, once, that the master of a virtual router holds, and its virtual MAC interface. What is
+// missing is no error. It works in the network namespace of the calling thread.
+func Release(c Config) error {
+	kern, err := openKernel(new(atomic.Uint64))
+	if err != nil {
+		return err
+	}
+	defer kern.close()
+	assets := c.Assets()
+	var failures failures
+	failures.note(dropRoutes(kern, assets))
+	if c.VirtualMAC {
+		failures.note(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
+		return failures.err()
+	}
+	failures.note(removeAll(kern, c.Interface, assets.Addresses))
+	return failures.err()
+}
+
+// RemoveAddresses takes addresses off an interface, once. An interface or address that is missing is no error. It
+// works in the network namespace of the calling thread.
+func RemoveAddresses(iface string, vips []netip.Prefix) error {
+	kern, err := openKernel(new(atomic.Uint64))
+	if err != nil {
+		return err
+	}
+	defer kern.close()
+	list := make([]Address, len(vips))
+	for i, p := range vips {
+		list[i].Prefix = p
+	}
+	return removeAll(kern, iface, list)
+}
+
+func removeAll(kern *kernel, iface string, list []Address) error {
+	dev, err := kern.link(iface)
+	if err != nil || dev == nil {
+		return err
+	}
+	present, err := kern.addresses(dev)
+	if err != nil {
+		return err
+	}
+	_, err = kern.removeAddresses(dev, present, list, nil)
+	return err
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. It is the address of a
+// macvlan interface in private mode that the VIPs are on. The zero value is none.
+//
+// The macvlan is down while it holds nothing: a backup sends nothing from the address, or the switches would look
+// for it at the backup's port.
+type VirtualMAC struct {
+	Parent string
+	VRID   uint8
+	IPv6   bool
+}
+
+// Hardware returns the address (RFC 9568, section 7.3).
+func (v VirtualMAC) Hardware() net.HardwareAddr {
+	family := byte(0x01)
+	if v.IPv6 {
+		family = 0x02
+	}
+	return net.HardwareAddr{0x00, 0x00, 0x5e, 0x00, family, v.VRID}
+}
+
+// mismatch says why an interface is not the macvlan of v on the parent, "" if it is.
+func (v VirtualMAC) mismatch(dev, parent netlink.Link) string {
+	attrs := dev.Attrs()
+	switch {
+	case dev.Type() != "macvlan":
+		return "is of kind " + dev.Type() + ", not macvlan"
+	case attrs.ParentIndex != parent.Attrs().Index:
+		return fmt.Sprintf("is not on %s but on interface number %d", v.Parent, attrs.ParentIndex)
+	case !bytes.Equal(attrs.HardwareAddr, v.Hardware()):
+		return fmt.Sprintf("has address %s, not %s", attrs.HardwareAddr, v.Hardware())
+	}
+	return ""
+}
+
+// macvlan returns the interface of that name, nil if it is missing. If asked to and if there is a parent, it makes
+// one, down. One that was left over is taken as it is. One that is not ours is an error.
+func (k *kernel) macvlan(name string, v VirtualMAC, add bool) (netlink.Link, error) {
+	parent, err := k.link(v.Parent)
+	if err != nil || parent == nil {
+		return nil, err
+	}
+	dev, err := k.link(name)
+	if err != nil {
+		return nil, err
+	}
+	if dev != nil {
+		if why := v.mismatch(dev, parent); why != "" {
+			return nil, fmt.Errorf("interface %s %s: it is not ours; choose another virtual_mac_interface or remove it", name, why)
+		}
+		return dev, nil
+	}
+	if !add {
+		return nil, nil
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = name, parent.Attrs().Index, v.Hardware()
+	k.writes.Add(1)
+	if err := k.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_PRIVATE}); err != nil {
+		return nil, fmt.Errorf("add virtual MAC interface %s: %w", name, err)
+	}
+	return k.link(name)
+}
+
+// removeMacvlan deletes the interface if it is ours; one that is missing is no error.
+func (k *kernel) removeMacvlan(name string, v VirtualMAC) error {
+	dev, err := k.link(name)
+	if err != nil || dev == nil {
+		return err
+	}
+	parent, err := k.link(v.Parent)
+	if err != nil || parent == nil || v.mismatch(dev, parent) != "" {
+		return err
+	}
+	k.writes.Add(1)
+	if err := k.handle.LinkDel(dev); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("delete virtual MAC interface %s: %w", name, err)
+	}
+	return nil
+}
+
+// setUp brings the interface up or down, unless it is so already.
+func (k *kernel) setUp(dev netlink.Link, up bool) error {
+	if up == (dev.Attrs().RawFlags&unix.IFF_UP != 0) {
+		return nil
+	}
+	k.writes.Add(1)
+	set, verb := k.handle.LinkSetUp, "up"
+	if !up {
+		set, verb = k.handle.LinkSetDown, "down"
+	}
+	if err := set(dev); err != nil {
+		return fmt.Errorf("bring interface %s %s: %w", describe(dev), verb, err)
+	}
+	return nil
+}
+
+// A sysctl is a setting of one interface; %s in its key is the interface's name.
+type sysctl struct {
+	key, value string
+	enough     string // values that do as well
+}
+
+// Without these, both interfaces would answer for all addresses of both, by ARP and with their own MAC address.
+var (
+	// The parent answers for its own addresses alone, and names none but them in its requests: one that named a VIP
+	// would tell the neighbours the parent's MAC address for it.
+	parentSysctls = []sysctl{
+		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2 8"},
+		{key: "ipv4/conf/%s/arp_announce", value: "2"},
+	}
+	// The macvlan answers for the VIPs. What arrives there may come from where the route leads through the parent:
+	// 2 is right whatever conf/all says, because the greater of the two counts. No address of IPv6 appears by itself.
+	macvlanSysctls = []sysctl{
+		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2"},
+		{key: "ipv4/conf/%s/rp_filter", value: "2"},
+		{key: "ipv6/conf/%s/addr_gen_mode", value: "1"},
+		{key: "ipv6/conf/%s/accept_ra", value: "0"},
+	}
+)
+
+// applySysctls gives an interface the settings that it has not, and logs them. A family that the kernel lacks has none.
+func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
+	var failures failures
+	for _, s := range list {
+		path := filepath.Join("/proc/sys/net", fmt.Sprintf(s.key, iface))
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		old := strings.TrimSpace(string(b))
+		if err == nil && (old == s.value || old != "" && strings.Contains(s.enough, old)) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(path, []byte(s.value), 0)
+		}
+		if err != nil {
+			failures.note(fmt.Errorf("set sysctl of interface %s: %w", iface, err))
+			continue
+		}
+		log.Debug("sysctl set", "path", path, "from", old, "to", s.value)
+	}
+	return failures.err()
+}
