@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -50,22 +51,24 @@ func unicast(a netip.Addr) *refusal {
 	return nil
 }
 
-// hostAddress is the address of a machine.
+// hostAddress is the address of a machine; a port stands elsewhere.
 func hostAddress() kind[netip.Addr] {
 	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {
-		a, err := netip.ParseAddr(s)
-		if err != nil {
-			hint := ""
-			if _, err := netip.ParseAddrPort(s); err == nil {
-				hint = "the port has a key of its own, port"
-			}
-			return netip.Addr{}, refuse(hint, "%q is not an address", abbreviate(s))
+		a, no := parseHost(s)
+		if _, err := netip.ParseAddrPort(s); err == nil {
+			no.hint = "the port has a key of its own, port"
 		}
-		if no := unicast(a); no != nil {
-			return netip.Addr{}, no
-		}
-		return a, nil
+		return a, no
 	}, netip.Addr.String)
+}
+
+// parseHost returns the address also with the refusal, if it can be read at all.
+func parseHost(s string) (netip.Addr, *refusal) {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}, refuse("", "%q is not an address", abbreviate(s))
+	}
+	return a, unicast(a)
 }
 
 // endpoint is the address and port of a service.
@@ -90,11 +93,58 @@ func endpoint() kind[lvs.ServiceID] {
 	}, func(id lvs.ServiceID) string { return netip.AddrPortFrom(id.Addr, id.Port).String() })
 }
 
+// neighbour is the address of a machine on the network, this one included.
+func neighbour() kind[netip.Addr] {
+	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {
+		a, no := parseHost(s)
+		switch {
+		case a.Zone() != "":
+			return a, needlessZone(a)
+		case no == nil && a.IsLoopback():
+			return a, refuse("", "%s is a loopback address", a)
+		}
+		return a, no
+	}, netip.Addr.String)
+}
+
+// needlessZone refuses the zone of an address that is on a known interface.
+func needlessZone(a netip.Addr) *refusal {
+	return refuse("write "+a.WithZone("").String(), "%s has a zone, which follows from the interface", a)
+}
+
+// network is a prefix, or an address that stands for the prefix of it alone.
+func network() kind[netip.Prefix] {
+	return text("string", `a prefix or an address ("198.51.100.0/24")`, parseNetwork, netip.Prefix.String)
+}
+
+// destination is where a route leads; the zero Prefix is the default route of a family that it does not tell.
+func destination() kind[netip.Prefix] {
+	return text("string", `"default", a prefix or an address ("198.51.100.0/24")`, func(s string) (netip.Prefix, *refusal) {
+		if s == "default" {
+			return netip.Prefix{}, nil
+		}
+		return parseNetwork(s)
+	}, netip.Prefix.String)
+}
+
+func parseNetwork(s string) (netip.Prefix, *refusal) {
+	p, no := parsePrefix(s, "198.51.100.0/24", "198.51.100.7")
+	switch a := p.Addr(); {
+	case no != nil:
+		return netip.Prefix{}, no
+	case a.Is4In6():
+		return netip.Prefix{}, refuse("write it in IPv4 notation", "%s is an IPv4 address in IPv6 notation", a)
+	case p != p.Masked():
+		return netip.Prefix{}, refuse("write "+p.Masked().String(), "%s has bits set beyond its prefix", p)
+	}
+	return p, nil
+}
+
 // virtualAddress is a VIP with its prefix length.
 func virtualAddress() kind[netip.Prefix] {
-	return text("string", `IPv4 addresses, each with or without its prefix length ("192.0.2.100/24")`,
+	return text("string", `each with or without its prefix length ("192.0.2.100/24")`,
 		func(s string) (netip.Prefix, *refusal) {
-			p, no := parsePrefix(s)
+			p, no := parsePrefix(s, "192.0.2.100/24", "192.0.2.100")
 			if no == nil {
 				no = holdable(p)
 			}
@@ -105,17 +155,21 @@ func virtualAddress() kind[netip.Prefix] {
 		}, netip.Prefix.String)
 }
 
-func parsePrefix(s string) (netip.Prefix, *refusal) {
+// parsePrefix reads an address with or without its prefix length; the examples are for the hint.
+func parsePrefix(s, prefix, address string) (netip.Prefix, *refusal) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			return netip.Prefix{}, refuse(`write "192.0.2.100/24" or "192.0.2.100"`, "%q is not an address", abbreviate(s))
+			return netip.Prefix{}, refuse(fmt.Sprintf("write %q or %q", prefix, address), "%q is not an address", abbreviate(s))
+		}
+		if a.Zone() != "" { // which a Prefix would lose
+			return netip.Prefix{}, needlessZone(a)
 		}
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, refuse(`write "192.0.2.100/24"`, "%q is not an address with a prefix length", abbreviate(s))
+		return netip.Prefix{}, refuse(fmt.Sprintf("write %q", prefix), "%q is not an address with a prefix length", abbreviate(s))
 	}
 	return p, nil
 }
@@ -128,15 +182,15 @@ func holdable(p netip.Prefix) *refusal {
 		return no
 	case a.IsLoopback():
 		return refuse("", "%s is a loopback address", a)
-	case !a.Is4():
-		return refuse("", "%s is an IPv6 address: virtual addresses are IPv4 only", a)
 	case p.Bits() == 0:
 		return refuse("", "prefix length 0 would make every address a neighbour")
-	case p.Bits() >= 31: // RFC 3021: two addresses, both of them hosts
+	case p.Bits() >= a.BitLen()-1: // RFC 3021 and 6164: two addresses, both of them hosts
 		return nil
+	case a == p.Masked().Addr() && a.Is6():
+		return refuse("", "%s is the address of any router of the network %s (RFC 4291, section 2.6.1)", a, p)
 	case a == p.Masked().Addr():
 		return refuse("", "%s is the address of the network %s itself", a, p)
-	case a == broadcast(p):
+	case a.Is4() && a == broadcast(p):
 		return refuse("", "%s is the broadcast address of %s", a, p.Masked())
 	}
 	return nil

@@ -49,10 +49,7 @@ func checkTable() kind[healthcheck.Config] {
 }
 
 func checkCheck(at place, c *healthcheck.Config) {
-	if c.Timeout > c.Interval && at.sound("timeout", "interval") {
-		at.key("timeout").mistake("set both so that a probe ends before the next begins",
-			"%s is longer than the interval, %s", showDuration(c.Timeout), showDuration(c.Interval))
-	}
+	checkTimeout(at, *c)
 	if c.Type != healthcheck.TCP {
 		return
 	}
@@ -62,6 +59,14 @@ func checkCheck(at place, c *healthcheck.Config) {
 		}
 	}
 	c.Method, c.Path, c.Host, c.Status = "", "", "", nil
+}
+
+// checkTimeout keeps the probes of one target apart.
+func checkTimeout(at place, c healthcheck.Config) {
+	if c.Timeout > c.Interval && at.sound("timeout", "interval") {
+		at.key("timeout").mistake("set both so that a probe ends before the next begins",
+			"%s is longer than the interval, %s", showDuration(c.Timeout), showDuration(c.Interval))
+	}
 }
 
 // statuses are codes and ranges of codes.

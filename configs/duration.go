@@ -11,29 +11,55 @@ import (
 	"time"
 )
 
-// duration is a time from least to most, a whole multiple of step; or one of those named also, such as 0 for never.
+// A span is the durations from least to most that are a whole multiple of step; and those in also, such as 0 for never.
+type span struct {
+	least, most, step time.Duration
+	also              []time.Duration
+}
+
+// String returns the span in words.
+func (s span) String() string {
+	words := showDuration(s.least) + " to " + showDuration(s.most)
+	for _, d := range s.also {
+		words = showDuration(d) + " or " + words
+	}
+	switch s.step {
+	case time.Nanosecond:
+		return words
+	case time.Second:
+		return words + " in whole seconds"
+	}
+	return words + " in whole steps of " + showDuration(s.step)
+}
+
+// refuse says why d, which is written as text, is not in the span; nil if it is.
+func (s span) refuse(text string, d time.Duration) *refusal {
+	switch below := d.Truncate(s.step); {
+	case slices.Contains(s.also, d):
+		return nil
+	case d < s.least || d > s.most:
+		return refuse("", "%q is out of range: want %s", text, s)
+	case d != below:
+		return refuse("the nearest are "+showDuration(below)+" and "+showDuration(below+s.step),
+			"%q is not a multiple of %s", text, showDuration(s.step))
+	}
+	return nil
+}
+
+// duration is a time from least to most, a whole multiple of step; or one of those named also.
 func duration(least, most, step time.Duration, also ...time.Duration) kind[time.Duration] {
-	values := showDuration(least) + " to " + showDuration(most)
-	for _, d := range also {
-		values = showDuration(d) + " or " + values
-	}
-	if step > time.Nanosecond {
-		values += " in whole steps of " + showDuration(step)
-	}
+	s := span{least, most, step, also}
+	return limited(s.String(), s.refuse)
+}
+
+// limited is a time that refuse, which also sees how it is written, has nothing against.
+func limited(values string, refuse func(text string, d time.Duration) *refusal) kind[time.Duration] {
 	k := text("duration", values, func(s string) (time.Duration, *refusal) {
 		d, no := parseDuration(s)
-		switch below := d.Truncate(step); {
-		case no != nil:
-			return 0, no
-		case slices.Contains(also, d):
-			return d, nil
-		case d < least || d > most:
-			return 0, refuse("", "%q is out of range: want %s", s, values)
-		case d != below:
-			return 0, refuse("the nearest are "+showDuration(below)+" and "+showDuration(below+step),
-				"%q is not a multiple of %s", s, showDuration(step))
+		if no == nil {
+			no = refuse(s, d)
 		}
-		return d, nil
+		return d, no
 	}, showDuration)
 	fromText := k.read
 	k.read = func(at place) time.Duration {

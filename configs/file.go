@@ -8,31 +8,43 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
+// A file is a configuration as it is written, before its virtual routers are told apart by family.
+type file struct {
+	Config
+	routers []virtualRouter
+}
+
 // fileTable is the schema: the file as a whole.
-func fileTable() kind[Config] {
+func fileTable() kind[file] {
 	return tableOf(checkFile,
 		derived("name", identifier(), "The director's name in logs and status; the host name unless given.",
-			func(c *Config, v string) { c.Name = v }),
+			func(f *file, v string) { f.Name = v }),
 		section("log", logTable(), "What is logged, and how.",
-			func(c *Config, v Log) { c.Log = v }),
+			func(f *file, v Log) { f.Log = v }),
 		section("control", controlTable(), "Where the daemon takes commands.",
-			func(c *Config, v Control) { c.Control = v }),
+			func(f *file, v Control) { f.Control = v }),
 		section("state", stateTable(), "What the daemon remembers across restarts.",
-			func(c *Config, v State) { c.State = v }),
+			func(f *file, v State) { f.State = v }),
 		section("metrics", metricsTable(), "Metrics for Prometheus.",
-			func(c *Config, v Metrics) { c.Metrics = v }),
+			func(f *file, v Metrics) { f.Metrics = v }),
+		section("election", electionTable(), "The process that runs the virtual routers.",
+			func(f *file, v Election) { f.Election = v }),
 		derived("vrrp", list(routerTable(), 0, unlimited), "A virtual router: addresses that the pair shares, held by the elected master.",
-			func(c *Config, v []Router) { c.Routers = v }),
+			func(f *file, v []virtualRouter) { f.routers = v }),
 		section("lvs", lvsTable(), "The IPVS table as a whole.",
-			func(c *Config, v LVS) { c.LVS = v }),
+			func(f *file, v LVS) { f.LVS = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
-			func(c *Config, v []Service) { c.Services = v }),
+			func(f *file, v []Service) { f.Services = v }),
 	)
 }
 
@@ -70,6 +82,17 @@ func metricsTable() kind[Metrics] {
 	)
 }
 
+func electionTable() kind[Election] {
+	return tableOf(nil,
+		optional("realtime", boolean(), false,
+			"Locks the memory of that process and gives it real-time threads, so that a busy machine does not delay advertisements.",
+			func(e *Election, v bool) { e.Realtime = v }),
+		optional("orphan_grace", duration(0, 10*time.Minute, time.Nanosecond), 10*time.Second,
+			"How long it stays master when the rest of the daemon has died and nobody takes over, so that a restart finds the VIPs in place.",
+			func(e *Election, v time.Duration) { e.OrphanGrace = v }),
+	)
+}
+
 func lvsTable() kind[LVS] {
 	return tableOf(nil,
 		optional("on_stop", enum(OnStopKeep, OnStopRemove), OnStopKeep,
@@ -79,33 +102,41 @@ func lvsTable() kind[LVS] {
 }
 
 // checkFile works out what several parts of the file say together.
-func checkFile(at place, c *Config) {
+func checkFile(at place, f *file) {
 	if !at.given("name") {
 		name, err := os.Hostname()
 		if err != nil {
 			at.key("name").mistake("", "is missing, and the host name cannot be read: %s", err)
 		}
-		c.Name = name
+		f.Name = name
 	}
-	checkRouters(at.key("vrrp"), c.Routers)
-	checkServices(at.key("service"), c.Services)
-	if len(c.Routers) == 0 && len(c.Services) == 0 && at.sound("vrrp", "service") {
+	checkRouters(at.key("vrrp"), f.routers)
+	checkServices(at.key("service"), f.Services)
+	checkReferences(at, f)
+	for i := range f.routers {
+		r := &f.routers[i]
+		for _, half := range r.split() {
+			f.Routers = append(f.Routers, half)
+			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
+		}
+	}
+	if len(f.routers) == 0 && len(f.Services) == 0 && at.sound("vrrp", "service") {
 		at.warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
-	warnStrangers(at.key("service"), c)
+	warnStrangers(at.key("service"), &f.Config)
 }
 
 // warnStrangers warns of services on addresses that no virtual router carries, although some carries the family.
 func warnStrangers(services place, c *Config) {
-	vips, families := make(map[netip.Addr]bool), make(map[int]bool)
+	vips, families := make(map[netip.Addr]bool), make(map[lvs.Family]bool)
 	for _, r := range c.Routers {
-		for _, vip := range r.VIPs {
+		for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
 			vips[vip.Addr()] = true
-			families[vip.Addr().BitLen()] = true
+			families[familyOf(vip.Addr())] = true
 		}
 	}
 	for i, s := range c.Services {
-		if addr := s.LVS.Addr; addr.IsValid() && families[addr.BitLen()] && !vips[addr] {
+		if addr := s.LVS.Addr; addr.IsValid() && families[familyOf(addr)] && !vips[addr] {
 			services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", addr)
 		}
 	}
@@ -125,13 +156,15 @@ func (s seen[T]) first(v T, at place) (earlier place, ok bool) {
 
 // checkName refuses a name that is used before. A name that was worked out from other keys is worth comparing only if
 // those are unique themselves.
-func checkName(names seen[string], name string, unique bool, at place) {
+func checkName(names seen[string], name string, unique bool, at place) (ok bool) {
 	if !at.sound("name") || !unique && !at.given("name") {
-		return
+		return true
 	}
-	if earlier, ok := names.first(name, at); !ok {
+	earlier, ok := names.first(name, at)
+	if !ok {
 		at.key("name").mistake("names must differ", "%q is already the name of %s", name, earlier.describe())
 	}
+	return ok
 }
 
 // maxName is the most characters of a name.

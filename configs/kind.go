@@ -43,11 +43,12 @@ func text[T any](typ, values string, parse func(string) (T, *refusal), show func
 				at.wrongType("string", hint)
 				return v
 			}
-			v, no := parse(s)
+			read, no := parse(s)
 			if no != nil {
 				at.mistake(no.hint, "%s", no.problem)
+				return v
 			}
-			return v
+			return read
 		},
 		show: func(v T) string { return strconv.Quote(show(v)) },
 	}
@@ -161,6 +162,9 @@ func list[T any](element kind[T], least, most int) kind[[]T] {
 			at.mistake("", "has %s: want %s", elements(n), counted(least, most))
 			return nil
 		}
+		if n == 0 {
+			return nil // as without the key
+		}
 		values := make([]T, n)
 		for i := range values {
 			values[i] = element.read(at.index(i))
@@ -193,7 +197,7 @@ func counted(least, most int) string {
 	return fmt.Sprintf("%d to %d", least, most)
 }
 
-// stringOr is a kind that is given either as a string, by form, or as the other kind.
+// stringOr is a kind that is given either as a string, by form, or as the other kind, which is a table or an array.
 func stringOr[T any](form, other kind[T]) kind[T] {
 	return kind[T]{
 		typ:    form.typ + " or " + other.typ,
@@ -201,10 +205,12 @@ func stringOr[T any](form, other kind[T]) kind[T] {
 		keys:   other.keys,
 		show:   form.show,
 		read: func(at place) (v T) {
-			switch at.value.(type) {
-			case string:
+			_, isTable := at.value.(map[string]any)
+			_, isArray := at.value.([]any)
+			if _, isString := at.value.(string); isString {
 				return form.read(at)
-			case map[string]any:
+			}
+			if isTable && other.typ == table || isArray && other.typ != table {
 				return other.read(at)
 			}
 			at.wrongType(form.typ+" or "+other.typ, "")

@@ -45,22 +45,23 @@ func read(path string) ([]byte, error) {
 }
 
 // Parse validates the text of a file; the name is for the mistakes only. The error is always Mistakes.
-func Parse(file string, text []byte) (*Config, error) {
+func Parse(name string, text []byte) (*Config, error) {
 	schema := fileTable()
-	r := &report{file: file, text: string(text), keys: schema.keys}
+	r := &report{file: name, text: string(text), keys: schema.keys}
 	tree, ok := r.decode()
 	if !ok {
 		return nil, r.mistakes
 	}
-	c := schema.read(place{report: r, value: tree})
+	f := schema.read(place{report: r, value: tree})
 	if len(r.mistakes) > 0 {
 		r.mistakes.sort()
 		return nil, r.mistakes
 	}
 	r.warnings.sort()
 	sum := sha256.Sum256(text)
-	c.File, c.SHA256, c.Warnings = file, hex.EncodeToString(sum[:]), r.warnings
-	return &c, nil
+	c := &f.Config
+	c.File, c.SHA256, c.Warnings = name, hex.EncodeToString(sum[:]), r.warnings
+	return c, nil
 }
 
 // decode returns the tree of the file, or notes why there is none.

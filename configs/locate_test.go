@@ -84,7 +84,7 @@ func TestNesting(t *testing.T) {
 
 // seeds are the shipped files, and what their authors did not think of.
 func seeds(f *testing.F) {
-	for _, file := range []string{"reference.toml", "minimal.toml", "director-a.toml"} {
+	for _, file := range []string{"reference.toml", "minimal.toml", "director-a.toml", "dual-stack.toml"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
@@ -96,6 +96,9 @@ func seeds(f *testing.F) {
 		"a = \"\"\"\n\"\"\"\"\n'b'.\"c\\u0041\" = {d = [{}, {e = ''}]}", "[service.check]\ntimeout = '1.s'\n", "x = 1e9\ny = inf\nz = 07:32:00",
 		"[[service]]\nvirtual = '[::1%eth0]:80'\nserver = [[]]", "\ufeff[[service]]\r\nvirtual = {fwmark = 0}", "a.b.c = 1\n[a.d]\n",
 		"[[service]]\n[service.check]\ninterval = '.5s'\ntimeout = '-0.0000000001h'\nstatus = ['2-3']", "[[vrrp]]\nvips = ['1.2.3.4/33', '::/0', 5, []]",
+		dualStack, "[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1', '1.2.3.4']\nversion = 2\nauth_pass = '\\u0000'\nvirtual_mac = true",
+		"[[vrrp]]\ntrack = [{}, {script = []}, {script = ['', 1]}, {service = ''}, {file = 1, interface = ''}]\n[[vrrp.route]]\nto = 'default'",
+		"[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1%x']\nunicast_peers = ['::1%x', '0.0.0.0']\nrule = [{from = '::/0', to = '::ffff:1.2.3.4/97'}]",
 	} {
 		f.Add([]byte(s))
 	}

@@ -56,7 +56,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"5: service[0].check.scheduler: unknown key; it is a key of [[service]]",
 		}},
 		{"key of several tables", "interval = \"1s\"\nport = 1", []string{
-			"1: interval: unknown key; it is a key of [service.check]",
+			"1: interval: unknown key; it is a key of [[vrrp.track]] or [service.check]",
 			"2: port: unknown key; it is a key of [service.check] or [[service.server]]",
 		}},
 		{"key that the top of the file has", "[log]\nstate = 1", []string{
@@ -66,7 +66,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: control.colour: unknown key; known here are socket",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; known here are name, log, control, state, metrics, vrrp, lvs, service`,
+			`1: "log.level": unknown key; known here are name, log, control, state, metrics, election, vrrp, lvs, service`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",
@@ -166,74 +166,6 @@ func TestMistakesOfTheDaemon(t *testing.T) {
 		}},
 		{"at the stop", "[lvs]\non_stop = \"flush\"", []string{
 			`2: lvs.on_stop: unknown value "flush"; want keep or remove`,
-		}},
-	})
-}
-
-func TestMistakesOfVirtualRouters(t *testing.T) {
-	run(t, []mistaken{
-		{"id", router("")[:len("[[vrrp]]\ninterface = \"eth0\"\n")] + "vrid = 256\nvips = [\"192.0.2.1\"]", []string{
-			"3: vrrp[0].vrid: 256 is out of range: want 1 to 255",
-		}},
-		{"interface", "[[vrrp]]\ninterface = \"eth0:1\"\nvrid = 1\nvips = [\"192.0.2.1\"]\n[[vrrp]]\ninterface = \"a-name-too-long1\"\nvrid = 1\nvips = [\"192.0.2.2\"]", []string{
-			`2: vrrp[0].interface: "eth0:1" cannot be the name of an interface`,
-			`6: vrrp[1].interface: "a-name-too-long1" is longer than the 15 bytes of an interface name`,
-		}},
-		{"version", router("version = 2"), []string{
-			"5: vrrp[0].version: version 2 is not supported: want 3 (RFC 9568)",
-		}},
-		{"priority", router("priority = 0"), []string{
-			"5: vrrp[0].priority: 0 is out of range: want 1 to 255",
-		}},
-		{"interval too short", router("advert_interval = \"5ms\""), []string{
-			`5: vrrp[0].advert_interval: "5ms" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
-		}},
-		{"interval too long", router("advert_interval = \"40.96s\""), []string{
-			`5: vrrp[0].advert_interval: "40.96s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
-		}},
-		{"interval between two centiseconds", router("advert_interval = \"1.005s\""), []string{
-			`5: vrrp[0].advert_interval: "1.005s" is not a multiple of 10ms; the nearest are 1s and 1.01s`,
-		}},
-		{"announcements", router("[vrrp.announce]\nrepeat = [\"0s\", \"2s\", \"1s\"]\nrefresh = \"-1s\"\nspacing = \"2s\""), []string{
-			"6: vrrp[0].announce.repeat[2]: 1s is not later than 2s before it",
-			`7: vrrp[0].announce.refresh: "-1s" is out of range: want 0s or 1s to 24h`,
-			`8: vrrp[0].announce.spacing: "2s" is out of range: want 0s to 1s`,
-		}},
-		{"flood", router("[vrrp.announce]\nrefresh = \"999ms\""), []string{
-			`6: vrrp[0].announce.refresh: "999ms" is out of range: want 0s or 1s to 24h`,
-		}},
-		{"no announcement", router("announce.repeat = []"), []string{
-			"5: vrrp[0].announce.repeat: has 0 elements: want 1 to 100",
-		}},
-		{"VIPs", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\n\"192.0.2.0/24\",\n\"192.0.2.255/24\",\n\"224.0.0.18\",\n\"2001:db8::100/64\",\n\"127.0.0.1\",\n\"0.0.0.0\",\n\"255.255.255.255\",\n\"192.0.2.1/0\",\n\"192.0.2.1/33\",\n\"www\",\n80,\n\"::ffff:192.0.2.1\",\n]", []string{
-			"5: vrrp[0].vips[0]: 192.0.2.0 is the address of the network 192.0.2.0/24 itself",
-			"6: vrrp[0].vips[1]: 192.0.2.255 is the broadcast address of 192.0.2.0/24",
-			"7: vrrp[0].vips[2]: 224.0.0.18 is a multicast address",
-			"8: vrrp[0].vips[3]: 2001:db8::100 is an IPv6 address: virtual addresses are IPv4 only",
-			"9: vrrp[0].vips[4]: 127.0.0.1 is a loopback address",
-			"10: vrrp[0].vips[5]: 0.0.0.0 is not an address of a host",
-			"11: vrrp[0].vips[6]: 255.255.255.255 is the broadcast address",
-			"12: vrrp[0].vips[7]: prefix length 0 would make every address a neighbour",
-			`13: vrrp[0].vips[8]: "192.0.2.1/33" is not an address with a prefix length; write "192.0.2.100/24"`,
-			`14: vrrp[0].vips[9]: "www" is not an address; write "192.0.2.100/24" or "192.0.2.100"`,
-			"15: vrrp[0].vips[10]: want a string, not 80; put it in quotes",
-			"16: vrrp[0].vips[11]: ::ffff:192.0.2.1 is an IPv4 address in IPv6 notation; write 192.0.2.1",
-		}},
-		{"no VIP", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = []", []string{
-			"4: vrrp[0].vips: has 0 elements: want 1 to 255",
-		}},
-		{"the same id twice on an interface", router(router("")), []string{
-			"7: vrrp[1].vrid: 51 on eth0 is already taken by vrrp[0] (line 1); each virtual router of an interface needs its own",
-			"8: vrrp[1].vips[0]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",
-		}},
-		{"the same VIP twice in a router", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\",\n\"192.0.2.100/32\"]", []string{
-			"5: vrrp[0].vips[1]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",
-		}},
-		{"the same name twice", router("name = \"a\"\n[[vrrp]]\nname = \"a\"\ninterface = \"eth1\"\nvrid = 51\nvips = [\"192.0.2.1\"]"), []string{
-			`7: vrrp[1].name: "a" is already the name of vrrp[0] (line 1); names must differ`,
-		}},
-		{"a name like another's default", router("[[vrrp]]\nname = \"eth0-51\"\ninterface = \"eth1\"\nvrid = 51\nvips = [\"192.0.2.1\"]"), []string{
-			`6: vrrp[1].name: "eth0-51" is already the name of vrrp[0] (line 1); names must differ`,
 		}},
 	})
 }

@@ -39,16 +39,17 @@ func TestDefaults(t *testing.T) {
 	}
 	got := parse(t, router(service("[service.check]")))
 	want := &Config{
-		File:    "t.toml",
-		SHA256:  got.SHA256,
-		Name:    host,
-		Log:     Log{Level: "info", Format: LogText},
-		Control: Control{Socket: DefaultSocket},
-		State:   State{Dir: "/var/lib/tandem"},
+		File:     "t.toml",
+		SHA256:   got.SHA256,
+		Name:     host,
+		Log:      Log{Level: "info", Format: LogText},
+		Control:  Control{Socket: DefaultSocket},
+		State:    State{Dir: "/var/lib/tandem"},
+		Election: Election{OrphanGrace: 10 * time.Second},
 		Routers: []Router{{
 			Config: vrrp.Config{
 				Name: "eth0-51", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, AdvertInterval: time.Second, Preempt: true,
-				VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
+				VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Checksum: vrrp.ChecksumPseudoHeader,
 			},
 			Announce: garp.DefaultConfig(),
 		}},
@@ -61,6 +62,7 @@ func TestDefaults(t *testing.T) {
 			},
 			Method:    lvs.DR,
 			OnFailure: lvs.WeightZero,
+			MinUp:     1,
 			Servers: []Server{{lvs.Server{
 				ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
 				Method:   lvs.DR,
@@ -199,37 +201,6 @@ func TestRoutersDoNotShareTheirDefaults(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
-	for _, tt := range []struct {
-		name, text string
-		want       []string
-	}{
-		{"nothing to do", "name = \"lb1\"", []string{"1: has neither [[vrrp]] nor [[service]]: there is nothing to do"}},
-		{"an owner that does not preempt", router("priority = 255\npreempt = false"), []string{
-			"6: vrrp[0].preempt: has no effect: priority 255 always takes over (RFC 9568, section 6.1)",
-		}},
-		{"service on an address that stays", router("") + "[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
-			"6: service[0].virtual: 192.0.2.101 is not a VIP of any [[vrrp]]: the address will not follow the master",
-		}},
-		{"nobody to serve", "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\", weight = 0 }]", []string{
-			"1: service[0]: all its servers have weight 0: no client will be served",
-		}},
-		{"services without any virtual router", service(""), nil},
-		{"IPv6, which no virtual router carries", router("") + "[[service]]\nvirtual = \"[2001:db8::1]:80\"\nserver = [{ address = \"2001:db8::2\" }]", nil},
-		{"firewall mark", router("") + "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]", nil},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, w := range parse(t, tt.text).Warnings {
-				got = append(got, strings.TrimPrefix(w.Error(), "t.toml:"))
-			}
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("got\n%q\nwant\n%q", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestFilesThatAreNotTOML(t *testing.T) {
 	run(t, []mistaken{
 		{"binary", "\x7fELF\x01\n\xf0\x00", []string{"2: is not a text file in UTF-8: it has the byte 0xf0"}},
@@ -293,22 +264,56 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		sane(t, c.Warnings, text)
-		for _, s := range c.Services {
-			entry := lvs.Entry{Service: s.LVS}
-			for _, server := range s.Servers {
-				entry.Servers = append(entry.Servers, server.Server)
-			}
-			if err := entry.Validate(); err != nil {
-				t.Errorf("package lvs refuses what was accepted: %v", err)
-			}
-			if s.Check == nil {
-				continue
-			}
-			if err := s.Check.Validate(); err != nil {
-				t.Errorf("package healthcheck refuses what was accepted: %v", err)
+		consistent(t, c)
+	})
+}
+
+// consistent wants what the other packages rely on.
+func consistent(t *testing.T, c *Config) {
+	names := make(map[string]bool)
+	for _, r := range c.Routers {
+		if names[r.Name] || len(r.VIPs) == 0 || len(r.VIPs) > maxVIPs {
+			t.Errorf("%s: not unique, or with %d VIPs", r.Name, len(r.VIPs))
+		}
+		names[r.Name] = true
+		family := familyOf(r.VIPs[0].Addr())
+		for _, vip := range r.VIPs {
+			if familyOf(vip.Addr()) != family {
+				t.Errorf("%s has VIPs of both families", r.Name)
 			}
 		}
-	})
+		for _, a := range append(r.UnicastPeers, r.UnicastSource) {
+			if a.IsValid() && familyOf(a) != family {
+				t.Errorf("%s has the peer or source %s", r.Name, a)
+			}
+		}
+		if r.VirtualMAC != (r.VirtualMACInterface != "") || r.VirtualMAC && validInterface(r.VirtualMACInterface) != nil {
+			t.Errorf("%s: %q for the virtual MAC address", r.Name, r.VirtualMACInterface)
+		}
+	}
+	for _, track := range c.Tracks {
+		if !names[track.Router] || track.Kind == TrackScript != (track.Check != nil) {
+			t.Errorf("track %+v", track)
+		}
+		if track.Check != nil && track.Check.Validate() != nil {
+			t.Errorf("package healthcheck refuses what was accepted: %v", track.Check.Validate())
+		}
+	}
+	for _, s := range c.Services {
+		entry := lvs.Entry{Service: s.LVS}
+		for _, server := range s.Servers {
+			entry.Servers = append(entry.Servers, server.Server)
+		}
+		if err := entry.Validate(); err != nil {
+			t.Errorf("package lvs refuses what was accepted: %v", err)
+		}
+		if s.Check == nil {
+			continue
+		}
+		if err := s.Check.Validate(); err != nil {
+			t.Errorf("package healthcheck refuses what was accepted: %v", err)
+		}
+	}
 }
 
 // sane wants lines that the text has, in their order, a problem in each, and a report of one line for each.
@@ -326,15 +331,24 @@ func sane(t *testing.T, ms Mistakes, text []byte) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	for _, tt := range []struct{ name, from, to string }{
-		{"right", "", ""},
-		{"a mistake a service", "scheduler = \"wrr\"", "schedule = \"wrr\""},
+	for _, tt := range []struct {
+		name     string
+		services int
+		from, to string
+	}{
+		{"right", 1000, "", ""},
+		{"right", 10_000, "", ""},
+		{"a mistake a service", 1000, "scheduler = \"wrr\"", "schedule = \"wrr\""},
+		{"a mistake a service", 10_000, "scheduler = \"wrr\"", "schedule = \"wrr\""},
 	} {
-		b.Run(tt.name, func(b *testing.B) {
-			text := []byte(strings.ReplaceAll(large(1000), tt.from, tt.to))
+		b.Run(fmt.Sprintf("%s/%d", tt.name, tt.services), func(b *testing.B) {
+			text := large(tt.services)
+			if tt.from != "" {
+				text = strings.ReplaceAll(text, tt.from, tt.to)
+			}
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				_, _ = Parse("t.toml", text)
+				_, _ = Parse("t.toml", []byte(text))
 			}
 		})
 	}

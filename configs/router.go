@@ -11,40 +11,143 @@ import (
 	"unicode"
 
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// maxVIPs is what the count field of an advertisement holds (RFC 9568, section 5.2.5).
-const maxVIPs = 255
+// A virtualRouter is a [[vrrp]] as a file has it: a virtual router, or one of each family where its VIPs are of both.
+type virtualRouter struct {
+	Router // what both families have, with the addresses of both
+	named  bool
+	tracks []tracked
+}
 
-func routerTable() kind[Router] {
-	vips := list(virtualAddress(), 1, maxVIPs)
-	vips.values = "1 to 255 " + vips.values
+func routerTable() kind[virtualRouter] {
 	return tableOf(checkRouter,
+		slices.Concat(identityFields(), electionFields(), addressFields(), unicastFields(), followerFields())...)
+}
+
+// identityFields are what a virtual router is on the wire.
+func identityFields() []field[virtualRouter] {
+	return []field[virtualRouter]{
 		derived("name", identifier(), "The virtual router's name in logs, status and commands; interface and vrid (eth0-51) unless given.",
-			func(r *Router, v string) { r.Name = v }),
-		required("interface", plain("an interface name of at most 15 bytes", validInterface),
+			func(r *virtualRouter, v string) { r.Name, r.named = v, true }),
+		required("interface", interfaceName(),
 			"The interface that carries the advertisements and gets the VIPs. It may be missing at first.",
-			func(r *Router, v string) { r.Interface = v }),
+			func(r *virtualRouter, v string) { r.Interface = v }),
 		required("vrid", integer[uint8](1, 255),
 			"The virtual router id: the same on both directors, and used by nobody else on the segment.",
-			func(r *Router, v uint8) { r.VRID = v }),
+			func(r *virtualRouter, v uint8) { r.VRID = v }),
 		optional("version", protocolVersion(), 3, "The version of VRRP on the wire.",
-			func(r *Router, v uint8) { r.Version = v }),
+			func(r *virtualRouter, v uint8) { r.Version = v }),
+		optional("checksum", enum(vrrp.ChecksumPseudoHeader, vrrp.ChecksumPacket), vrrp.ChecksumPseudoHeader,
+			"What the checksum covers that version 3 sends over IPv4; received, either is right. keepalived and FRR send the first.",
+			func(r *virtualRouter, v vrrp.Checksum) { r.Checksum = v }),
+		derived("auth_pass", plain("1 to 8 printable ASCII characters", validPassword),
+			"The password of version 2, which travels in clear. No authentication unless given.",
+			func(r *virtualRouter, v string) { r.Password = v }),
+	}
+}
+
+// electionFields are how a virtual router becomes master.
+func electionFields() []field[virtualRouter] {
+	return []field[virtualRouter]{
 		optional("priority", integer[uint8](1, 255), 100,
 			"The higher one becomes master. 255 is for a machine that owns the addresses.",
-			func(r *Router, v uint8) { r.Priority = v }),
-		optional("advert_interval", duration(10*time.Millisecond, 40950*time.Millisecond, 10*time.Millisecond), time.Second,
+			func(r *virtualRouter, v uint8) { r.Priority = v }),
+		optional("advert_interval", advertInterval(), time.Second,
 			"The master advertises itself this often; after three times that without a word, and a little more, the backup takes over.",
-			func(r *Router, v time.Duration) { r.AdvertInterval = v }),
+			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
 		optional("preempt", boolean(), true,
 			"Whether this director takes over from a master of lower priority, as when it returns after a failure.",
-			func(r *Router, v bool) { r.Preempt = v }),
+			func(r *virtualRouter, v bool) { r.Preempt = v }),
+		optional("preempt_delay", duration(0, time.Hour, time.Nanosecond), 0, "How long it waits with that.",
+			func(r *virtualRouter, v time.Duration) { r.PreemptDelay = v }),
+		optional("startup_delay", duration(0, time.Hour, time.Nanosecond), 0,
+			"How long this director only listens after its start, before it may become master.",
+			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
+		derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. None unless given.",
+			func(r *virtualRouter, v string) { r.SyncGroup = v }),
+	}
+}
+
+// addressFields are the virtual addresses, and where they are put.
+func addressFields() []field[virtualRouter] {
+	vips := list(virtualAddress(), 1, unlimited)
+	vips.values = fmt.Sprintf("1 to %d addresses of a family, %s", maxVIPs, vips.values)
+	excluded := list(virtualAddress(), 0, unlimited)
+	excluded.values = "any number of addresses, " + excluded.values
+	return []field[virtualRouter]{
 		required("vips", vips,
-			"The virtual addresses, with the prefix length that they get on the interface; a bare address gets /32.",
-			func(r *Router, v []netip.Prefix) { r.VIPs = v }),
-		section("announce", announceTable(), "How a new master tells the segment, by gratuitous ARP, that the VIPs have moved.",
-			func(r *Router, v garp.Config) { r.Announce = v }),
-	)
+			"The virtual addresses, with the prefix length that they get on the interface; a bare address gets /32 or /128. "+
+				"Addresses of both families make two virtual routers, NAME for IPv4 and NAME-ipv6.",
+			func(r *virtualRouter, v []netip.Prefix) { r.VIPs = v }),
+		optional("excluded_vips", excluded, nil,
+			"More virtual addresses, which come and go with the others and are not in the advertisements.",
+			func(r *virtualRouter, v []netip.Prefix) { r.ExcludedVIPs = v }),
+		optional("noprefixroute", boolean(), false, "Keeps the kernel from adding a route for the prefix of each VIP.",
+			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
+		optional("virtual_mac", boolean(), false,
+			"Puts the VIPs on an interface of their own, a macvlan, with the MAC address that the virtual router has by RFC 9568.",
+			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
+		derived("virtual_mac_interface", interfaceName(),
+			"The name of that interface; vrrp.VRID for IPv4 and vrrp6.VRID for IPv6 unless given, NAME and NAME-6 if it is given for both.",
+			func(r *virtualRouter, v string) { r.VirtualMACInterface = v }),
+	}
+}
+
+// unicastFields are how the advertisements travel where multicast does not.
+func unicastFields() []field[virtualRouter] {
+	peers := list(neighbour(), 0, maxPeers)
+	peers.values = fmt.Sprintf("0 to %d addresses", maxPeers)
+	return []field[virtualRouter]{
+		optional("unicast_peers", peers, nil,
+			"The other directors, if the advertisements go to each of them and not to the multicast group. Nobody else is listened to.",
+			func(r *virtualRouter, v []netip.Addr) { r.UnicastPeers = v }),
+		derived("unicast_source", neighbour(),
+			"The address that unicast advertisements are sent from; the interface's primary one, over IPv6 its link-local one, unless given.",
+			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }),
+		optional("unicast_ttl_min", integer[uint8](1, 255), 255,
+			"The least TTL or hop limit of what a unicast peer sends: 255 less the number of routers between.",
+			func(r *virtualRouter, v uint8) { r.UnicastTTLMin = v }),
+	}
+}
+
+// followerFields are what follows the state of a virtual router, and what that follows.
+func followerFields() []field[virtualRouter] {
+	return []field[virtualRouter]{
+		section("announce", announceTable(),
+			"How a new master tells the segment, by gratuitous ARP and unsolicited neighbour advertisements, that the VIPs have moved.",
+			func(r *virtualRouter, v garp.Config) { r.Announce = v }),
+		derived("track", list(trackTable(), 0, unlimited), "Something whose failure counts for the virtual router.",
+			func(r *virtualRouter, v []tracked) { r.tracks = v }),
+		derived("route", list(routeTable(), 0, unlimited), "A route that follows the master.",
+			func(r *virtualRouter, v []vrrp.Route) { r.Routes = v }),
+		derived("rule", list(ruleTable(), 0, unlimited), "A routing rule that follows the master.",
+			func(r *virtualRouter, v []vrrp.Rule) { r.Rules = v }),
+	}
+}
+
+// checkRouter works out what the keys of a virtual router say together.
+func checkRouter(at place, r *virtualRouter) {
+	checkVersion(at, r)
+	checkElection(at, r)
+	checkCount(at, r)
+	checkUnicast(at, r)
+	checkVirtualMAC(at, r)
+	checkTracks(at, r)
+}
+
+// checkCount keeps each family's VIPs to what an advertisement can list.
+func checkCount(at place, r *virtualRouter) {
+	if !at.sound("vips") {
+		return
+	}
+	for _, half := range r.split() {
+		if n := len(half.VIPs); n > maxVIPs {
+			at.key("vips").mistake("put the rest in excluded_vips", "has %d %s addresses: an advertisement can list %d",
+				n, familyName(familyOf(half.VIPs[0].Addr())), maxVIPs)
+		}
+	}
 }
 
 func announceTable() kind[garp.Config] {
@@ -54,7 +157,7 @@ func announceTable() kind[garp.Config] {
 	repeat.values = fmt.Sprintf("1 to %d, ascending, %s", most, repeat.values)
 	return tableOf(checkAnnounce,
 		optional("repeat", repeat, usual.Repeat, "The moments of the announcements, counted from the take-over.",
-			func(c *garp.Config, v []time.Duration) { c.Repeat = slices.Clone(v) }),
+			func(c *garp.Config, v []time.Duration) { c.Repeat = v }),
 		optional("refresh", duration(time.Second, 24*time.Hour, time.Nanosecond, 0), usual.Refresh,
 			"The pause between further announcements for as long as this director is master; 0s for none.",
 			func(c *garp.Config, v time.Duration) { c.Refresh = v }),
@@ -76,71 +179,22 @@ func checkAnnounce(at place, c *garp.Config) {
 	}
 }
 
-func checkRouter(at place, r *Router) {
-	if !at.given("name") {
-		r.Name = fmt.Sprintf("%s-%d", r.Interface, r.VRID)
-	}
-	if r.Priority == 255 && !r.Preempt && at.sound("preempt") {
-		at.key("preempt").warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")
-	}
+// interfaceName is the name of a network interface.
+func interfaceName() kind[string] {
+	return plain("an interface name of at most 15 bytes", validInterface)
 }
 
-// A routerID is what must not be twice on a segment.
-type routerID struct {
-	iface string
-	vrid  uint8
-}
-
-// checkRouters finds what two virtual routers must not share. A value that is itself a mistake is left out.
-func checkRouters(at place, routers []Router) {
-	names, ids, vips := seen[string]{}, seen[routerID]{}, seen[netip.Addr]{}
-	for i, r := range routers {
-		router := at.index(i)
-		unique := router.sound("interface", "vrid")
-		if unique {
-			earlier, ok := ids.first(routerID{r.Interface, r.VRID}, router)
-			if unique = ok; !ok {
-				router.key("vrid").mistake("each virtual router of an interface needs its own",
-					"%d on %s is already taken by %s", r.VRID, r.Interface, earlier.describe())
-			}
-		}
-		checkName(names, r.Name, unique, router)
-		for j, vip := range r.VIPs {
-			here := router.key("vips").index(j)
-			if !vip.IsValid() {
-				continue
-			}
-			if earlier, ok := vips.first(vip.Addr(), here); !ok {
-				here.mistake("", "%s is already %s", vip.Addr(), earlier.describe())
-			}
-		}
-	}
-}
+// maxInterface is IFNAMSIZ without the final NUL.
+const maxInterface = 15
 
 // validInterface follows the kernel's dev_valid_name.
 func validInterface(s string) *refusal {
-	const most = 15 // IFNAMSIZ without the final NUL
 	odd := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	switch {
 	case s == "", s == ".", s == "..", strings.ContainsFunc(s, odd):
 		return refuse("", "%q cannot be the name of an interface", abbreviate(s))
-	case len(s) > most:
-		return refuse("", "%q is longer than the %d bytes of an interface name", abbreviate(s), most)
+	case len(s) > maxInterface:
+		return refuse("", "%q is longer than the %d bytes of an interface name", abbreviate(s), maxInterface)
 	}
 	return nil
-}
-
-// protocolVersion is the version of VRRP that is spoken here.
-func protocolVersion() kind[uint8] {
-	k := integer[uint8](3, 3)
-	number := k.read
-	k.values = "3 (RFC 9568)"
-	k.read = func(at place) uint8 {
-		if v, ok := at.value.(int64); ok && v != 3 {
-			at.mistake("", "version %d is not supported: want %s", v, k.values)
-			return 0
-		}
-		return number(at)
-	}
-	return k
 }

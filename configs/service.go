@@ -27,6 +27,9 @@ func serviceTable() kind[Service] {
 		optional("on_failure", enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
 			"What becomes of a server that fails its check: no new connections, or out of the table with those that it has.",
 			func(s *Service, v lvs.OnFailure) { s.OnFailure = v }),
+		optional("min_up", integer(1, math.MaxUint16), 1,
+			"A [[vrrp]] that tracks the service fails with fewer healthy servers; at most their number.",
+			func(s *Service, v int) { s.MinUp = v }),
 		derived("check", checkTable(), "How the real servers are checked. Without it they are not, and count as healthy.",
 			func(s *Service, v healthcheck.Config) { s.Check = &v }),
 		required("server", list(serverTable(), 1, unlimited), "A real server.",
@@ -82,6 +85,9 @@ func checkService(at place, s *Service) {
 	}
 	if total == 0 && at.sound("server") && len(s.Servers) > 0 {
 		at.warn("", "all its servers have weight 0: no client will be served")
+	}
+	if n := len(s.Servers); s.MinUp > n && at.sound("min_up", "server") {
+		at.key("min_up").mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
 	}
 	if s.Check != nil && at.sound("server", "check", "virtual") {
 		checkPorts(at.key("check"), s)

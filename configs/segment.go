@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"net/netip"
+
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A routerID is what must not be twice on a segment.
+type routerID struct {
+	link   string
+	vrid   uint8
+	family lvs.Family
+}
+
+// A vipID is what no two interfaces may hold. A link-local address means another machine on each of them.
+type vipID struct {
+	addr netip.Addr
+	link string // empty but for a link-local address
+}
+
+// A segment is what virtual routers must not share, as far as it is taken.
+type segment struct {
+	names     seen[string]
+	ids       seen[routerID]
+	vips      seen[vipID]
+	links     seen[string] // of the virtual MAC addresses
+	followers followers
+}
+
+// checkRouters finds what two virtual routers must not share. A value that is itself a mistake is left out.
+func checkRouters(at place, routers []virtualRouter) {
+	s := segment{
+		seen[string]{}, seen[routerID]{}, seen[vipID]{}, seen[string]{},
+		followers{seen[routeID]{}, seen[vrrp.Rule]{}},
+	}
+	for i := range routers {
+		s.check(at.index(i), &routers[i])
+	}
+	for i := range routers {
+		s.checkLinks(at.index(i), &routers[i], routers)
+	}
+	checkGroups(at, routers)
+}
+
+func (s *segment) check(at place, r *virtualRouter) {
+	unique := at.sound("interface", "vrid", "vips")
+	if unique {
+		for _, f := range r.families() {
+			earlier, ok := s.ids.first(routerID{r.Interface, r.VRID, f}, at)
+			if !ok {
+				at.key("vrid").mistake("each virtual router of an interface needs its own",
+					"%d on %s is already taken by %s", r.VRID, r.Interface, earlier.describe())
+				unique = false
+				break
+			}
+		}
+	}
+	for _, name := range r.names() {
+		if !checkName(s.names, name, unique, at) {
+			break
+		}
+	}
+	for _, key := range []string{"vips", "excluded_vips"} {
+		addresses := r.VIPs
+		if key == "excluded_vips" {
+			addresses = r.ExcludedVIPs
+		}
+		for i, vip := range addresses {
+			if !vip.IsValid() {
+				continue
+			}
+			id, here := vipID{addr: vip.Addr()}, at.key(key).index(i)
+			if id.addr.IsLinkLocalUnicast() {
+				id.link = r.Interface
+			}
+			if earlier, ok := s.vips.first(id, here); !ok {
+				here.mistake("", "%s is already %s", vip.Addr(), earlier.describe())
+			}
+		}
+	}
+	s.followers.check(at, r)
+}
+
+// checkLinks refuses an interface for the virtual MAC address that something else needs.
+func (s *segment) checkLinks(at place, r *virtualRouter, all []virtualRouter) {
+	if !at.sound("interface", "vrid", "vips", "virtual_mac", "virtual_mac_interface") {
+		return
+	}
+	for _, half := range r.split() {
+		name := half.VirtualMACInterface
+		if name == "" {
+			continue
+		}
+		key := at.key("virtual_mac_interface")
+		if earlier, ok := s.links.first(name, at); !ok {
+			key.mistake("give it another name", "%s is already that of %s", name, earlier.describe())
+			return
+		}
+		for _, other := range all {
+			if other.Interface == name {
+				key.mistake("give it another name", "%s is an interface that carries advertisements", name)
+				return
+			}
+		}
+	}
+}
+
+// checkVirtualMAC holds the name of the interface to one that the kernel takes for each family.
+func checkVirtualMAC(at place, r *virtualRouter) {
+	if !at.sound("virtual_mac", "virtual_mac_interface", "vips") || !at.given("virtual_mac_interface") {
+		return
+	}
+	key := at.key("virtual_mac_interface")
+	switch most := maxInterface - len(macvlanSuffix); {
+	case !r.VirtualMAC:
+		key.mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
+	case len(r.families()) > 1 && len(r.VirtualMACInterface) > most:
+		key.mistake("", "%q is longer than %d bytes, which leaves no room for the %s of IPv6", r.VirtualMACInterface, most, macvlanSuffix)
+	}
+}

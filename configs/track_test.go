@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestTracks(t *testing.T) {
+	check := func(command ...string) *healthcheck.Config {
+		return &healthcheck.Config{
+			Type: healthcheck.Exec, Command: command, User: "nobody", Interval: 2 * time.Second, Timeout: time.Second, Rise: 1, Fall: 1,
+		}
+	}
+	every := check("/bin/check", "--fast", "two words")
+	every.User, every.Interval, every.Timeout, every.Rise, every.Fall = "1000", 5*time.Second, 2*time.Second, 2, 3
+	for _, tt := range []struct {
+		track string
+		want  Track
+	}{
+		{`script = "/bin/check"`, Track{Kind: TrackScript, Name: "script /bin/check", Check: check("/bin/check")}},
+		{`script = ["/bin/check"], weight = -253`, Track{Kind: TrackScript, Name: "script /bin/check", Check: check("/bin/check"), Weight: -253}},
+		{
+			`script = ["/bin/check", "--fast", "two words"], interval = "5s", timeout = "2s", rise = 2, fall = 3, user = "1000"`,
+			Track{Kind: TrackScript, Name: `script /bin/check --fast "two words"`, Check: every},
+		},
+		{`file = "/run/x", weight = 253`, Track{Kind: TrackFile, Name: "file /run/x", File: "/run/x", Weight: 253}},
+		{`service = "192.0.2.100:80"`, Track{Kind: TrackService, Name: "service 192.0.2.100:80", Service: "192.0.2.100:80"}},
+	} {
+		c := parse(t, router("track = [{ "+tt.track+" }]\n"+service("")))
+		tt.want.Router = "eth0-51"
+		if len(c.Tracks) != 1 || !reflect.DeepEqual(c.Tracks[0], tt.want) {
+			t.Errorf("%s\ngot  %+v\nwant %+v", tt.track, c.Tracks, tt.want)
+		}
+	}
+}
+
+func TestTrackedInterfacesAreTheElections(t *testing.T) {
+	c := parse(t, router("track = [{ interface = \"eth1\" }, { interface = \"eth2\", weight = -50 }]"))
+	want := []vrrp.TrackInterface{{Interface: "eth1"}, {Interface: "eth2", Weight: -50}}
+	if got := c.Routers[0].TrackInterfaces; !reflect.DeepEqual(got, want) || c.Tracks != nil {
+		t.Errorf("got %v and %v, want %v and none", got, c.Tracks, want)
+	}
+}
+
+func TestMinUp(t *testing.T) {
+	text := router("track = [{ service = \"www\" }]\n") + "[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nmin_up = 2\n" +
+		"server = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\" }]\ncheck = {}"
+	c := parse(t, text)
+	if got := c.Services[0].MinUp; got != 2 || c.Warnings != nil {
+		t.Errorf("min_up is %d (%v), want 2", got, c.Warnings)
+	}
+}
+
+func TestMistakesOfTracks(t *testing.T) {
+	// More begins in line 6.
+	track := func(more string) string { return router("[[vrrp.track]]\n" + more) }
+	script := func(more string) string { return track("script = \"/bin/check\"\n" + more) }
+	run(t, []mistaken{
+		{"nothing", track("weight = -5"), []string{
+			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file or service",
+		}},
+		{"two at once", track("file = \"/run/x\"\ninterface = \"eth1\""), []string{
+			"6: vrrp[0].track[0].file: is one too many: interface is given; track each by a table of its own",
+		}},
+		{"the same twice", track("file = \"/run/x\"\n[[vrrp.track]]\nfile = \"/run/x\"\nweight = 5"), []string{
+			"7: vrrp[0].track[1]: file /run/x is already vrrp[0].track[0] (line 5)",
+		}},
+		{"weight", track("file = \"/run/x\"\nweight = 254"), []string{
+			"7: vrrp[0].track[0].weight: 254 is out of range: want -253 to 253",
+		}},
+		{"script in one string", track("script = \"/bin/check --fast 1\""), []string{
+			`6: vrrp[0].track[0].script: "/bin/check --fast 1" has white space; write ["/bin/check", "--fast", "1"]`,
+		}},
+		{"script by a relative path", track("script = \"check\""), []string{
+			`6: vrrp[0].track[0].script: "check" is not an absolute path`,
+		}},
+		{"script by a relative path, with arguments", track("script = [\"check\", \"1\"]"), []string{
+			`6: vrrp[0].track[0].script[0]: "check" is not an absolute path`,
+		}},
+		{"script of no word", track("script = []"), []string{
+			"6: vrrp[0].track[0].script: has 0 elements: want 1 to 100",
+		}},
+		{"argument that is no string", track("script = [\"/bin/check\", 1]"), []string{
+			"6: vrrp[0].track[0].script[1]: want a string, not 1; put it in quotes",
+		}},
+		{"argument that no program can get", track("script = [\"/bin/check\", \"a\\u0000\"]"), []string{
+			`6: vrrp[0].track[0].script[1]: "a\x00" has a NUL byte, which no argument can have`,
+		}},
+		{"script of another type", track("script = true"), []string{
+			"6: vrrp[0].track[0].script: want a string or array of strings, not true",
+		}},
+		{"timeout above the interval", script("interval = \"500ms\""), []string{
+			"5: vrrp[0].track[0].timeout: 1s is longer than the interval, 500ms; set both so that a probe ends before the next begins",
+		}},
+		{"counts", script("rise = 0\nfall = 101"), []string{
+			"7: vrrp[0].track[0].rise: 0 is out of range: want 1 to 100",
+			"8: vrrp[0].track[0].fall: 101 is out of range: want 1 to 100",
+		}},
+		{"user", script("user = \"no body\""), []string{`7: vrrp[0].track[0].user: "no body" cannot be a user`}},
+		{"script's keys without a script", track("interface = \"eth1\"\nuser = \"root\"\nrise = 2"), []string{
+			"7: vrrp[0].track[0].user: has no meaning for what is no script; remove it",
+			"8: vrrp[0].track[0].rise: has no meaning for what is no script; remove it",
+		}},
+		{"no such service", track("service = \"ww\"\n[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
+			"6: vrrp[0].track[0].service: there is no [[service]] with the name \"ww\"; did you mean `www`?",
+		}},
+		{"no service at all", track("service = \"www\""), []string{
+			`6: vrrp[0].track[0].service: there is no [[service]] with the name "www"`,
+		}},
+		{"a service that may be the one", track("service = \"www\"\n[[service]]\nname = \"w w\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
+			`8: service[0].name: "w w" has the character ' '; use letters, digits and any of . - _ :`,
+		}},
+		{"more than all", service("min_up = 2"), []string{
+			"4: service[0].min_up: 2 is more than the servers that the service has, 1",
+		}},
+		{"no servers needed", service("min_up = 0"), []string{
+			"4: service[0].min_up: 0 is out of range: want 1 to 65535",
+		}},
+	})
+}

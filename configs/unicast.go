@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"net/netip"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// maxPeers is far above the size of a group of directors, and keeps the advertisements of an interval few.
+const maxPeers = 64
+
+// checkUnicast holds the peers to the families of the VIPs, and apart from this director's own addresses.
+func checkUnicast(at place, r *virtualRouter) {
+	if len(r.UnicastPeers) == 0 {
+		r.UnicastTTLMin = 0
+		for _, name := range []string{"unicast_source", "unicast_ttl_min"} {
+			if at.given(name) && at.sound(name, "unicast_peers") {
+				at.key(name).mistake("add them, or remove it", "has no meaning without unicast_peers")
+			}
+		}
+		return
+	}
+	checkPeers(at, r)
+	if !at.sound("vips") {
+		return
+	}
+	if a := r.UnicastSource; a.IsValid() && !r.has(familyOf(a)) {
+		at.key("unicast_source").mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+	}
+	if !at.sound("unicast_peers") {
+		return
+	}
+	peers := make(map[lvs.Family]bool)
+	for i, a := range r.UnicastPeers {
+		peers[familyOf(a)] = true
+		if !r.has(familyOf(a)) {
+			at.key("unicast_peers").index(i).mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+		}
+	}
+	for _, f := range r.families() {
+		if !peers[f] {
+			at.key("unicast_peers").mistake("add one, or make two [[vrrp]] of it",
+				"has no %s address, and some VIPs are", familyName(f))
+		}
+	}
+}
+
+// checkPeers refuses peers that are given twice or cannot be another machine.
+func checkPeers(at place, r *virtualRouter) {
+	peers, own := seen[netip.Addr]{}, make(map[netip.Addr]string)
+	for _, vip := range r.VIPs {
+		own[vip.Addr()] = "a VIP"
+	}
+	for _, vip := range r.ExcludedVIPs {
+		own[vip.Addr()] = "a VIP"
+	}
+	own[r.UnicastSource] = "unicast_source, an address of this director"
+	for i, a := range r.UnicastPeers {
+		here := at.key("unicast_peers").index(i)
+		if !a.IsValid() {
+			continue
+		}
+		if earlier, ok := peers.first(a, here); !ok {
+			here.mistake("", "%s is already %s", a, earlier.describe())
+		}
+		if whose := own[a]; whose != "" {
+			here.mistake("give the addresses of the other directors", "%s is %s", a, whose)
+		}
+	}
+}

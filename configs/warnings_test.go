@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// member is a virtual router of the group web in five lines, and more of it from line 6 on.
+func member(link, vip, more string) string {
+	return fmt.Sprintf("[[vrrp]]\ninterface = %q\nvrid = 51\nvips = [%q]\nsync_group = \"web\"\n%s\n", link, vip, more)
+}
+
+func TestWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"nothing to do", "name = \"lb1\"", []string{"1: has neither [[vrrp]] nor [[service]]: there is nothing to do"}},
+		{"an owner that does not preempt", router("priority = 255\npreempt = false"), []string{
+			"6: vrrp[0].preempt: has no effect: priority 255 always takes over (RFC 9568, section 6.1)",
+		}},
+		{"service on an address that stays", router("") + "[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
+			"6: service[0].virtual: 192.0.2.101 is not a VIP of any [[vrrp]]: the address will not follow the master",
+		}},
+		{"nobody to serve", "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\", weight = 0 }]", []string{
+			"1: service[0]: all its servers have weight 0: no client will be served",
+		}},
+		{"service on an excluded VIP", router("excluded_vips = [\"192.0.2.101\"]\n[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\" }]"), nil},
+		{"password for all to read", router("version = 2\nauth_pass = \"secret\""), []string{
+			"6: vrrp[0].auth_pass: travels in clear: it guards against mistakes, not against attackers",
+		}},
+		{"a group of one", router("sync_group = \"web\""), []string{"5: vrrp[0].sync_group: web has no other member"}},
+		{"a group that disagrees", member("eth0", "192.0.2.1", "") + member("eth1", "192.0.2.2", "priority = 50\nadvert_interval = \"2s\"\n"+
+			"track = [{ file = \"/run/x\", weight = -1 }, { file = \"/run/y\" }]"), []string{
+			"12: vrrp[1].priority: is 50, and 100 in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
+			"13: vrrp[1].advert_interval: is 2s, and 1s in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
+			"14: vrrp[1].track: changes the priority by other things than in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
+		}},
+		{"a group that agrees", member("eth0", "192.0.2.1", "track = [{ file = \"/run/x\", weight = -1 }, { interface = \"eth2\", weight = 1 }]") +
+			member("eth1", "192.0.2.2", "track = [{ interface = \"eth2\", weight = 1 }, { file = \"/run/x\", weight = -1 }, { file = \"/run/y\" }]"), nil},
+		{"a group of both families", router("sync_group = \"web\"\n[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"2001:db8::1\"]\nsync_group = \"web\""), nil},
+		{"weight of an owner", router("priority = 255\ntrack = [{ interface = \"eth1\",\nweight = -1 }]"), []string{
+			"7: vrrp[0].track[0].weight: has no effect: priority 255 stays what it is",
+		}},
+		{"weight of the own interface", router("track = [{ interface = \"eth0\",\nweight = -1 }]"), []string{
+			"6: vrrp[0].track[0].weight: has no effect: without its own interface a virtual router fails",
+		}},
+		{"track of servers that nobody checks", router("track = [{ service = \"192.0.2.100:80\" }]\n" + service("")), []string{
+			"5: vrrp[0].track[0].service: 192.0.2.100:80 has no check: its servers always count as healthy",
+		}},
+		{"minimum that nobody asks for", service("min_up = 1"), []string{
+			"4: service[0].min_up: has no effect: no [[vrrp]] tracks the service",
+		}},
+		{"services without any virtual router", service(""), nil},
+		{"IPv6, which no virtual router carries", router("") + "[[service]]\nvirtual = \"[2001:db8::1]:80\"\nserver = [{ address = \"2001:db8::2\" }]", nil},
+		{"firewall mark", router("") + "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, w := range parse(t, tt.text).Warnings {
+				got = append(got, strings.TrimPrefix(w.Error(), "t.toml:"))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got\n%q\nwant\n%q", got, tt.want)
+			}
+		})
+	}
+}
