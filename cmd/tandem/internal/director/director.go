@@ -211,6 +211,7 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 		{"control.socket", old.Control.Socket, cfg.Control.Socket},
 		{"state.dir", old.State.Dir, cfg.State.Dir},
 		{"log.format", old.Log.Format, cfg.Log.Format},
+		{"election.realtime", fmt.Sprint(old.Election.Realtime), fmt.Sprint(cfg.Election.Realtime)},
 	} {
 		if f.was != f.is {
 			fixed = append(fixed, fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that",
