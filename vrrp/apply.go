@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"net/netip"
@@ -33,6 +34,7 @@ func (l *Loop) apply(now time.Time) error {
 	for _, r := range l.routers {
 		l.assess(r, now, src)
 	}
+	l.started = l.started || w.link != nil
 	return nil
 }
 
@@ -118,6 +120,9 @@ func (l *Loop) change(r *router, now time.Time, c *Config) {
 
 func (l *Loop) add(c Config) {
 	r := newRouter(c)
+	// A group's word was for a router of this name that is no more.
+	r.join = l.applied.joins[c.Name].sequence
+	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
 	l.byVRID[c.VRID] = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
@@ -147,12 +152,9 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess tells a router with which priority and whether at all it can take part; src is our primary address.
+// assess tells a router what was asked of it and whether it can take part at all; src is our primary address.
 func (l *Loop) assess(r *router, now time.Time, src netip.Addr) {
-	if t := l.applied.tracking[r.cfg.Name]; t != r.tracking {
-		r.tracking = t
-		l.step(r, now, Event{Kind: EventTracking, Delta: t.Delta})
-	}
+	l.pass(r, now)
 	if l.applied.link == nil {
 		return
 	}
@@ -160,19 +162,40 @@ func (l *Loop) assess(r *router, now time.Time, src netip.Addr) {
 		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other.
 		src = primary(*l.applied.link, func(netip.Addr) bool { return false })
 	}
-	m, why := r.machine, l.obstacle(r, src)
-	switch {
+	m := r.machine
+	hard := l.obstacle(r, src)
+	switch why := cmp.Or(hard, r.tracking.Fault); {
 	case why != "":
-		if m.State() != Fault || m.Reason() != why {
-			l.step(r, now, Event{Kind: EventFault, Reason: why})
+		if m.State() != Fault || m.Reason() != why || hard != "" && m.Holding() {
+			l.step(r, now, Event{Kind: EventFault, Reason: why, Gentle: hard == ""})
 		}
 	case r.leaving:
-	case m.State() == Initialize || m.State() == Fault || m.Source() != src:
+	case r.resume:
+		l.step(r, now, Event{Kind: EventResume, Source: src})
+	case m.State() == Initialize || m.State() == Fault || m.Leaving() || m.Source() != src:
 		l.step(r, now, Event{Kind: EventUp, Source: src})
+	}
+	r.resume = false
+}
+
+// pass tells a router's machine what it was not told yet.
+func (l *Loop) pass(r *router, now time.Time) {
+	w := l.applied
+	if t := w.tracking[r.cfg.Name]; t != r.tracking {
+		r.tracking = t
+		l.step(r, now, Event{Kind: EventTracking, Delta: t.Delta})
+	}
+	if c := w.standby[r.cfg.Name]; c.sequence != r.standby {
+		r.standby = c.sequence
+		l.step(r, now, Event{Kind: EventStandby, On: c.value})
+	}
+	if c := w.joins[r.cfg.Name]; c.sequence != r.join {
+		r.join = c.sequence
+		l.step(r, now, Event{Kind: EventJoin, To: c.value.to, Reason: c.value.reason})
 	}
 }
 
-// obstacle says why a router cannot take part, "" if it can.
+// obstacle says why a router cannot speak and be heard on the link, "" if it can.
 func (l *Loop) obstacle(r *router, src netip.Addr) string {
 	if why := r.cfg.problem(); why != "" {
 		return why
@@ -182,9 +205,6 @@ func (l *Loop) obstacle(r *router, src netip.Addr) string {
 	}
 	if l.conn == nil {
 		return l.connErr
-	}
-	if why := r.tracking.Fault; why != "" {
-		return why
 	}
 	if !src.IsValid() {
 		return "interface " + l.iface + " has no IPv4 address besides the VIPs"

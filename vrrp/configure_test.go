@@ -38,9 +38,10 @@ func TestConfigureRemovesAndAdds(t *testing.T) {
 	_, a, b := pair(t, 51, 52)
 	a.loop.Configure([]Config{fastConfig(52, 150), fastConfig(53, 150)})
 	gone := a.await(51, "gone", func(s Status) bool { return s.Reason == "192.0.2.2 took over" })
-	if gone.State != Initialize || gone.Holding {
+	if gone.State != Initialize {
 		t.Errorf("%+v", gone.Status)
 	}
+	a.await(51, "let go", func(s Status) bool { return !s.Holding })
 	b.awaitState(51, Master)
 	a.awaitState(53, Master)
 	eventually(t, "two routers", func() bool { return len(a.loop.Status()) == 2 })
@@ -74,11 +75,11 @@ func TestRemovedAndWantedAgainStaysMaster(t *testing.T) {
 	a := newBridge(t).plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, Master)
 	a.loop.Configure(nil)
-	a.await(51, "leaving", func(s Status) bool { return s.State == Initialize && s.Holding })
+	a.await(51, "leaving", func(s Status) bool { return s.HandingOver })
 	a.loop.Configure([]Config{fastConfig(51, 150)})
-	if got := a.awaitState(51, Master); got.Reason != "told to stay before anybody took over" {
-		t.Errorf("%+v", got.Status)
-	}
+	a.await(51, "master that stays", func(s Status) bool {
+		return s.State == Master && !s.HandingOver && s.Reason == "told to stay before anybody took over"
+	})
 	if slices.ContainsFunc(a.notified(51)[3:], func(s sighting) bool { return !s.Holding }) {
 		t.Error("let go in between")
 	}

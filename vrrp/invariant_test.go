@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -14,36 +15,93 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	c := testConfig(max(1, arg))
 	c.AdvertInterval = time.Duration(1+int(arg)%7) * 100 * time.Millisecond
 	c.Preempt = arg&1 == 0
+	if arg&2 == 0 {
+		c.SyncGroup = "inside and outside"
+	}
+	if arg&4 == 0 {
+		c.PreemptDelay, c.StartupDelay = time.Duration(arg%5)*time.Second, time.Duration(arg%3)*time.Second
+	}
 	return Event{
-		Kind:     EventKind(kind%7 + 1),
+		Kind:     EventKind(int(kind)%events + 1),
 		Priority: arg,
+		Delta:    int(int8(arg)),
 		Interval: time.Duration(1+int(arg)*16) * centisecond,
 		Source:   sources[int(arg)%len(sources)],
-		Reason:   "fault",
+		Gentle:   arg&1 == 0,
+		On:       arg&1 == 0,
+		To:       State(2 + arg&1),
+		Reason:   "for a reason",
 		Config:   &c,
-	}, time.Duration(kind/7) * 100 * time.Millisecond
+	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
 // FuzzMachine holds what must be true of a machine whatever happens to it.
 func FuzzMachine(f *testing.F) {
-	f.Add(byte(100), []byte{0, 1, 3 + 7*36, 0, 3 + 7*2, 0, 2, 0, 3 + 7*20, 0})
-	f.Add(byte(255), []byte{0, 1, 4, 200, 1, 0, 0, 1, 2, 0, 4, 7})
-	f.Add(byte(1), []byte{0, 1, 4, 0, 3 + 7*10, 0, 6, 90, 5, 3, 4, 250, 1, 0, 4, 0})
-	f.Fuzz(func(t *testing.T, priority byte, script []byte) {
-		m := NewMachine(testConfig(max(1, priority)))
-		now := epoch
-		for ; len(script) >= 2; script = script[2:] {
-			ev, pause := fuzzEvent(script[0], script[1])
-			now = now.Add(pause)
-			checkStep(t, m, now, ev)
+	event := func(k EventKind, after, arg byte) []byte { return []byte{byte(k) - 1 + after*byte(events), arg} }
+	script := func(all ...[]byte) (s []byte) {
+		for _, b := range all {
+			s = append(s, b...)
 		}
-	})
+		return s
+	}
+	up, timer := event(EventUp, 0, 1), event(EventTimer, 24, 0)
+	f.Add(byte(100), script(up, timer, timer, event(EventStop, 1, 0), event(EventAdvert, 2, 200), timer))
+	f.Add(byte(100), script(up, timer, timer, event(EventStandby, 1, 0), timer, timer, event(EventStandby, 0, 1)))
+	f.Add(byte(255), script(up, event(EventFault, 2, 0), event(EventAdvert, 3, 7), up, event(EventFault, 0, 1)))
+	f.Add(byte(200), script(event(EventConfig, 0, 200), up, timer, timer, event(EventJoin, 0, 1), event(EventJoin, 1, 0), timer, timer))
+	f.Add(byte(1), script(event(EventResume, 0, 1), event(EventAdvert, 20, 0), event(EventTracking, 1, 90), event(EventAdvert, 0, 250)))
+	f.Fuzz(play)
+}
+
+// TestMachineInvariants is FuzzMachine on random scripts, so that every test run has some.
+func TestMachineInvariants(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 0))
+	script := make([]byte, 200)
+	for range 5000 {
+		for i := range script {
+			script[i] = byte(r.Uint32())
+		}
+		play(t, byte(r.Uint32()), script)
+	}
+}
+
+func play(t *testing.T, priority byte, script []byte) {
+	m := NewMachine(testConfig(max(1, priority)))
+	now, w := epoch, witness{}
+	for ; len(script) >= 2; script = script[2:] {
+		ev, pause := fuzzEvent(script[0], script[1])
+		now = now.Add(pause)
+		from := m.State()
+		checkStep(t, m, now, ev)
+		w.check(t, m, from, now, ev)
+	}
+}
+
+// A witness remembers the last advertisement that a backup heard.
+type witness struct {
+	heard Event
+	at    time.Time
+}
+
+// check holds that nobody takes over from a live master whom it may not preempt.
+func (w *witness) check(t *testing.T, m *Machine, from State, now time.Time, ev Event) {
+	t.Helper()
+	switch {
+	case ev.Kind == EventAdvert && m.State() == Backup:
+		w.heard, w.at = ev, now
+	case from != Backup && m.State() == Backup:
+		*w = witness{}
+	case ev.Kind == EventTimer && m.State() == Master && from == Backup && w.heard.Priority != priorityLeaving:
+		if silence := now.Sub(w.at); !m.outranks(w.heard.Priority) && silence < 3*w.heard.Interval {
+			t.Fatalf("took over from a master of priority %d that spoke %s ago at %s, standby %t, own priority %d",
+				w.heard.Priority, silence, w.heard.Interval, m.Standby(), m.Priority())
+		}
+	}
 }
 
 func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 	t.Helper()
-	from, held := m.State(), m.Holding()
-	stopped := m.stopped
+	from, held, offered, due := m.State(), m.Holding(), m.offering(), m.Deadline()
 	actions := m.Step(now, ev)
 	state := from
 	for _, a := range actions {
@@ -54,33 +112,83 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 			}
 			state = a.To
 		case ActionAdvertise:
-			if leaving := ev.Kind == EventStop || ev.Kind == EventFault || stopped && ev.Kind != EventUp; leaving != (a.Priority == 0) {
-				t.Fatalf("%s in %s: advertised priority %d", ev.Kind, from, a.Priority)
+			if !held && !m.Holding() {
+				t.Fatalf("%s: a router that holds nothing advertised %d in %s", ev.Kind, a.Priority, m.State())
 			}
-			if from != Master && state != Master && m.State() != Master && !held {
-				t.Fatalf("%s: advertised in %s", ev.Kind, m.State())
+			if leaving := m.offering() || m.State() == Fault; leaving != (a.Priority == 0) {
+				t.Fatalf("%s in %s: advertised priority %d, then %s", ev.Kind, from, a.Priority, m.State())
+			}
+		case ActionRemark:
+			if a.Reason == "" || a.Reason != m.Reason() {
+				t.Fatalf("%s in %s: remark %+v, reason %q", ev.Kind, state, a, m.Reason())
 			}
 		case ActionRelease:
-			if !held || m.Holding() {
-				t.Fatalf("%s: released, held %t, holds %t", ev.Kind, held, m.Holding())
+			if !held {
+				t.Fatalf("%s: released what was not held", ev.Kind)
 			}
 		}
 	}
 	if state != m.State() {
 		t.Fatalf("%s: in %s, the transitions told %s", ev.Kind, m.State(), state)
 	}
-	switch handing := m.State() == Initialize && m.Holding(); {
-	case m.Holding() != (m.State() == Master) && !handing:
-		t.Fatalf("%s: holding %t in %s", ev.Kind, m.Holding(), m.State())
-	case ev.Kind == EventFault && (m.State() == Master || m.Holding()):
-		t.Fatalf("%s with a fault, holding %t", m.State(), m.Holding())
-	case m.Deadline().IsZero() == (m.State() == Backup || m.State() == Master || handing):
-		t.Fatalf("%s: deadline %s in %s", ev.Kind, m.Deadline(), m.State())
-	case ev.Kind == EventTimer && !m.Deadline().IsZero() && !m.Deadline().After(now):
-		t.Fatalf("timer left the deadline %s in the past of %s", m.Deadline(), now)
-	case !m.Deadline().IsZero() && m.Deadline().After(now.Add(4*maxAdvertInterval)):
-		t.Fatalf("%s: deadline %s, far beyond %s", ev.Kind, m.Deadline(), now)
-	case (ev.Kind == EventAdvert || ev.Kind == EventTimer) && from == Fault && len(actions) > 0:
+	checkHolding(t, m, ev, actions)
+	checkRole(t, m, from, offered, due, now, ev)
+	checkDeadline(t, m, now, ev)
+	if (ev.Kind == EventAdvert || ev.Kind == EventTimer) && from == Fault && !held && len(actions) > 0 {
 		t.Fatalf("%s moved a faulty machine: %s", ev.Kind, spell(actions))
+	}
+}
+
+func checkHolding(t *testing.T, m *Machine, ev Event, actions []Action) {
+	t.Helper()
+	switch {
+	case m.Holding() != (m.State() == Master || m.HandingOver()):
+		t.Fatalf("%s: holding %t in %s, handing over %t: %s", ev.Kind, m.Holding(), m.State(), m.HandingOver(), spell(actions))
+	case m.offering() && m.lingering():
+		t.Fatalf("%s: offers what it has given up", ev.Kind)
+	case m.offering() && m.State() != Master && m.State() != Fault, m.lingering() && m.State() == Master:
+		t.Fatalf("%s: hands over in %s, offering %t", ev.Kind, m.State(), m.offering())
+	case ev.Kind == EventFault && m.State() == Master && !m.Leaving():
+		t.Fatal("master with a fault")
+	case ev.Kind == EventFault && !ev.Gentle && m.Holding():
+		t.Fatalf("%s: holds the VIPs of an interface that is gone", m.State())
+	}
+}
+
+// checkRole holds who may become master, and when.
+func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time.Time, ev Event) {
+	t.Helper()
+	if m.Ready() && (m.State() != Backup || m.cfg.SyncGroup == "") {
+		t.Fatalf("%s: ready in %s of group %q", ev.Kind, m.State(), m.cfg.SyncGroup)
+	}
+	if m.Standby() && m.Priority() != priorityStandby {
+		t.Fatalf("%s: priority %d in standby", ev.Kind, m.Priority())
+	}
+	if m.State() != Master || from == Master {
+		return
+	}
+	owner := m.Priority() == priorityOwner
+	switch {
+	case offered: // told to stay
+	case ev.Kind == EventResume, ev.Kind == EventUp && owner, ev.Kind == EventJoin && ev.To == Master:
+	case ev.Kind == EventTimer && from == Backup && m.cfg.SyncGroup == "" && !due.IsZero() && !now.Before(due):
+		if now.Before(m.earliest) {
+			t.Fatalf("master %s before the startup delay has passed", m.earliest.Sub(now))
+		}
+	default:
+		t.Fatalf("%s made a master of %s", ev.Kind, from)
+	}
+}
+
+func checkDeadline(t *testing.T, m *Machine, now time.Time, ev Event) {
+	t.Helper()
+	waits := m.State() == Backup && !m.Ready() || m.State() == Master || m.HandingOver()
+	switch due := m.Deadline(); {
+	case due.IsZero() == waits:
+		t.Fatalf("%s: deadline %s in %s", ev.Kind, due, m.State())
+	case ev.Kind == EventTimer && !due.IsZero() && !due.After(now):
+		t.Fatalf("timer left the deadline %s in the past of %s", due, now)
+	case due.After(now.Add(4*maxAdvertInterval + 10*time.Second)):
+		t.Fatalf("%s: deadline %s, far beyond %s", ev.Kind, due, now)
 	}
 }

@@ -18,6 +18,9 @@ import (
 const (
 	// keepInterval is the pause between two checks of assets of which nothing was heard.
 	keepInterval = time.Second
+	// keepSettle is the pause before another look at what was just changed: what somebody undid at once may have
+	// come and gone between two looks of a Watcher, which then has nothing to tell.
+	keepSettle = 20 * time.Millisecond
 	// keepRetry is the pause before what failed is tried again.
 	keepRetry = 100 * time.Millisecond
 )
@@ -44,7 +47,8 @@ type KeeperOptions struct {
 // VIPs of IPv6 skip duplicate detection, which would keep them useless for a second, and are deprecated from the
 // start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
 //
-// A route or rule is ours when it carries protocol number 112. Another's in its place stays, and ours counts as held.
+// A route or rule is ours when it carries protocol number 112. Another's route in its place stays, and ours counts as
+// held.
 type Keeper struct {
 	iface  string
 	mac    VirtualMAC
@@ -64,7 +68,7 @@ type Keeper struct {
 	// The rest belongs to Run.
 	index   int              // of the interface that was last seen
 	held    map[any]struct{} // claims that were there after the last check
-	foreign map[any]struct{} // claims in whose place is another's, and warned of
+	foreign map[any]struct{} // claims in whose place is another's, which was warned of
 }
 
 // NewKeeper returns the Keeper of an interface.
@@ -94,15 +98,15 @@ func (k *Keeper) Set(managed, want Assets) {
 // Link tells what a Watcher saw, of the interface or of the parent of one with a virtual MAC address. What is amiss
 // is mended at once. It never blocks.
 func (k *Keeper) Link(l Link) {
-	want, off := k.orders()
-	switch l.Name {
-	case k.mac.Parent:
+	virtual := k.mac != VirtualMAC{}
+	switch {
+	case virtual && (l.Name == k.mac.Parent || l.Name == k.iface):
 		k.kick()
 		return
-	case k.iface:
-	default:
+	case l.Name != k.iface:
 		return
 	}
+	want, off := k.orders()
 	there := make(map[netip.Prefix]struct{}, len(l.Addrs))
 	for _, p := range l.Addrs {
 		there[p] = struct{}{}
@@ -167,11 +171,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		want, off := k.orders()
+		before := k.Writes()
 		err := k.check(kern, want, off)
 		k.report(err)
 		switch {
 		case err != nil:
 			timer.Reset(keepRetry)
+		case k.Writes() != before:
+			timer.Reset(keepSettle)
 		case !want.empty() || !off.empty():
 			timer.Reset(keepInterval)
 		}

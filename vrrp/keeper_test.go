@@ -43,7 +43,11 @@ func onDevice(t *testing.T, ns *nstest.NS, name string) []string {
 	t.Helper()
 	list := []string{}
 	command(t, ns, device(name, func(l netlink.Link) error {
-		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		var addrs []netlink.Addr
+		err := again(func() (err error) {
+			addrs, err = netlink.AddrList(l, netlink.FAMILY_ALL)
+			return err
+		})
 		for _, a := range addrs {
 			if p, ok := prefixOf(a); ok && !p.Addr().IsLinkLocalUnicast() {
 				list = append(list, p.String())

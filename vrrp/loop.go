@@ -61,6 +61,7 @@ type Loop struct {
 	connErr string    // why there is no socket though the link is usable
 	reopen  time.Time // when to try again
 	usable  bool      // the link is
+	started bool      // the link was known once
 	ended   bool      // a router has gone; its name and VRID are free
 	packet  Packet
 	in      [maxPacket]byte
@@ -205,9 +206,9 @@ func (l *Loop) fire() {
 }
 
 // overtaken reports whether a packet that has not been read yet may make the deadline of r void: always, when it
-// stands for somebody's silence; for a master, when it is so late that a backup may have taken over.
+// stands for somebody's silence; for a master with nothing to offer, when it is so late that a backup may have taken over.
 func overtaken(r *router, now time.Time) bool {
-	return r.machine.State() != Master || now.Sub(r.due) > r.cfg.AdvertInterval
+	return r.machine.State() != Master || r.machine.HandingOver() || now.Sub(r.due) > r.cfg.AdvertInterval
 }
 
 // step moves one router and does what its machine wants.
@@ -222,6 +223,9 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 			}
 			l.notes.add(hclog.Info, "virtual router is "+a.To.String(),
 				"router", r.cfg.Name, "vrid", r.cfg.VRID, "was", a.From.String(), "reason", a.Reason)
+		case ActionRemark:
+			l.notes.add(hclog.Info, "virtual router stays "+a.To.String(),
+				"router", r.cfg.Name, "vrid", r.cfg.VRID, "handing-over", r.machine.HandingOver(), "reason", a.Reason)
 		case ActionRelease:
 			l.notes.add(hclog.Info, "virtual router let go of its addresses", "router", r.cfg.Name, "vrid", r.cfg.VRID, "reason", a.Reason)
 		}

@@ -215,7 +215,7 @@ func TestLoopTakesOverWhenTheCableIsCut(t *testing.T) {
 	}
 	s.setPort(a, netlink.LinkSetUp)
 	a.awaitState(51, Master)
-	if f := b.awaitState(51, Backup); f.Reason != "higher priority 150 heard from 192.0.2.1" || f.Holding {
+	if f := b.awaitState(51, Backup); f.Reason != "higher priority 150 heard from 192.0.2.1" || !f.HandingOver {
 		t.Errorf("b: %+v", f.Status)
 	}
 }
@@ -233,15 +233,21 @@ func TestShutdownHandsOver(t *testing.T) {
 			t.Errorf("b: %q", took.Reason)
 		}
 		all := a.notified(vrid)
-		left, gone := all[len(all)-2], all[len(all)-1]
-		if left.State != Initialize || !left.Holding || left.Reason != "shutdown" {
+		offered, left, gone := all[len(all)-3], all[len(all)-2], all[len(all)-1]
+		if offered.State != Master || !offered.Holding || !offered.HandingOver || offered.Reason != "shutdown" {
+			t.Errorf("offering: %+v", offered.Status)
+		}
+		if left.State != Initialize || !left.Holding || !left.HandingOver || left.Reason != "192.0.2.2 took over" {
 			t.Errorf("leaving: %+v", left.Status)
 		}
-		if gone.State != Initialize || gone.Holding || gone.Reason != "192.0.2.2 took over" {
+		if gone.State != Initialize || gone.Holding || gone.HandingOver || gone.Reason != "192.0.2.2 took over" {
 			t.Errorf("gone: %+v", gone.Status)
 		}
-		if limit := 100*time.Millisecond + 200*time.Millisecond; gone.at.Sub(left.at) > limit {
-			t.Errorf("the hand-over took %s, more than a skew time", gone.at.Sub(left.at))
+		if limit := 100*time.Millisecond + 200*time.Millisecond; left.at.Sub(offered.at) > limit {
+			t.Errorf("the hand-over took %s, more than a skew time", left.at.Sub(offered.at))
+		}
+		if lingered := gone.at.Sub(took.at); lingered < lingerTime/2 || lingered > lingerTime+200*time.Millisecond {
+			t.Errorf("let go %s after the successor was master, want about %s", lingered, lingerTime)
 		}
 	}
 	if left := a.loop.Status(); len(left) != 0 {

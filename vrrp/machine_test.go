@@ -24,7 +24,8 @@ func hear(source netip.Addr, priority uint8) Event {
 	return Event{Kind: EventAdvert, Source: source, Priority: priority, Interval: time.Second}
 }
 
-// spell writes actions as the tests' tables do: adverts as "advert 100", transitions as "backup: startup".
+// spell writes actions as the tests' tables do: adverts as "advert 100", transitions as "backup: startup", remarks as
+// "stays: standby".
 func spell(actions []Action) string {
 	var out []string
 	for _, a := range actions {
@@ -33,6 +34,8 @@ func spell(actions []Action) string {
 			out = append(out, fmt.Sprintf("advert %d", a.Priority))
 		case ActionTransition:
 			out = append(out, fmt.Sprintf("%s: %s", a.To, a.Reason))
+		case ActionRemark:
+			out = append(out, "stays: "+a.Reason)
 		case ActionRelease:
 			out = append(out, "release: "+a.Reason)
 		}
@@ -61,6 +64,13 @@ func faulty(c Config) *Machine {
 	return m
 }
 
+// resumed is a master that knows no startup.
+func resumed(c Config) *Machine {
+	m := NewMachine(c)
+	m.Step(epoch, Event{Kind: EventResume, Source: addrB})
+	return m
+}
+
 func handingOver(c Config) *Machine {
 	m := master(c)
 	m.Step(epoch, Event{Kind: EventStop, Reason: "shutdown"})
@@ -77,6 +87,7 @@ func TestStep(t *testing.T) {
 	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Reason: "shutdown"}
 	up := Event{Kind: EventUp, Source: addrB}
 	fault := Event{Kind: EventFault, Reason: "interface eth0 is down"}
+	gentle := Event{Kind: EventFault, Reason: "script /x: exit code 1", Gentle: true}
 	const never = time.Duration(-1)
 	const down100 = 3*time.Second + skewOf100
 	for _, tt := range []struct {
@@ -116,27 +127,36 @@ func TestStep(t *testing.T) {
 		{"6.4.3: advert timer very late", master(testConfig(100)), 5 * time.Second, timer, "advert 100", Master, 6 * time.Second},
 		{"6.4.3: priority zero", master(testConfig(100)), time.Second / 2, hear(addrA, 0), "advert 100", Master, 1500 * time.Millisecond},
 		{"6.4.3: higher priority", master(testConfig(100)), time.Second / 2, hear(addrA, 101),
-			"backup: higher priority 101 heard from 192.0.2.1", Backup, time.Second/2 + down100},
+			"backup: higher priority 101 heard from 192.0.2.1", Backup, time.Second/2 + lingerTime},
 		{"6.4.3: equal priority, higher address", master(testConfig(100)), time.Second / 2, hear(addrC, 100),
-			"backup: equal priority 100 and higher address heard from 192.0.2.3", Backup, time.Second/2 + down100},
+			"backup: equal priority 100 and higher address heard from 192.0.2.3", Backup, time.Second/2 + lingerTime},
 		{"6.4.3: addresses compare as unsigned", master(testConfig(100)), time.Second / 2, hear(netip.MustParseAddr("9.255.255.255"), 100),
 			"advert 100", Master, time.Second},
 		{"6.4.3: equal priority, lower address", master(testConfig(100)), time.Second / 2, hear(addrA, 100), "advert 100", Master, time.Second},
 		{"6.4.3: lower priority", master(testConfig(100)), time.Second / 2, hear(addrC, 99), "advert 100", Master, time.Second},
-		{"6.4.3: shutdown", master(testConfig(100)), time.Second / 2, stop, "advert 0, initialize: shutdown", Initialize, 2 * time.Second},
+		{"6.4.3: shutdown", master(testConfig(100)), time.Second / 2, stop, "advert 0, stays: shutdown", Master, 2 * time.Second},
 		{"master and fault", master(testConfig(100)), time.Second / 2, fault, "advert 0, fault: interface eth0 is down", Fault, never},
 		{"master and preempt mode off", master(noPreempt), time.Second / 2, hear(addrA, 101),
-			"backup: higher priority 101 heard from 192.0.2.1", Backup, time.Second/2 + down100},
+			"backup: higher priority 101 heard from 192.0.2.1", Backup, time.Second/2 + lingerTime},
 
-		{"handing over, successor heard", handingOver(testConfig(100)), time.Second, hear(addrA, 1), "release: 192.0.2.1 took over", Initialize, never},
-		{"handing over, another leaves too", handingOver(testConfig(100)), time.Second, hear(addrA, 0), "", Initialize, 1500 * time.Millisecond},
-		{"handing over, second offer", handingOver(testConfig(100)), 1500 * time.Millisecond, timer, "advert 0", Initialize,
+		{"handing over, successor heard", handingOver(testConfig(100)), time.Second, hear(addrA, 1),
+			"initialize: 192.0.2.1 took over", Initialize, time.Second + lingerTime},
+		{"handing over, another leaves too", handingOver(testConfig(100)), time.Second, hear(addrA, 0), "", Master, 1500 * time.Millisecond},
+		{"handing over, second offer", handingOver(testConfig(100)), 1500 * time.Millisecond, timer, "advert 0", Master,
 			2*time.Second + skew(1, time.Second)},
-		{"handing over, woken too late", handingOver(testConfig(100)), time.Minute, timer, "release: nobody took over", Initialize, never},
-		{"handing over and fault", handingOver(testConfig(100)), time.Second, fault, "release: interface eth0 is down", Initialize, never},
-		{"handing over, stopped again", handingOver(testConfig(100)), time.Second, stop, "", Initialize, 1500 * time.Millisecond},
+		{"handing over, woken too late", handingOver(testConfig(100)), time.Minute, timer, "initialize: nobody took over", Initialize, never},
+		{"handing over and fault", handingOver(testConfig(100)), time.Second, fault,
+			"release: interface eth0 is down, initialize: interface eth0 is down", Initialize, never},
+		{"handing over and gentle fault", handingOver(testConfig(100)), time.Second, gentle, "", Master, 1500 * time.Millisecond},
+		{"handing over, stopped again", handingOver(testConfig(100)), time.Second, stop, "", Master, 1500 * time.Millisecond},
 		{"handing over, told to stay", handingOver(testConfig(100)), time.Second, up,
-			"advert 100, master: told to stay before anybody took over", Master, 2 * time.Second},
+			"advert 100, stays: told to stay before anybody took over", Master, 2 * time.Second},
+
+		{"a stalled master hears who took over", master(testConfig(100)), 3 * time.Second, hear(addrA, 1),
+			"backup: 192.0.2.1 took over while this router stood still", Backup, 3*time.Second + down100},
+		{"a late master answers", master(testConfig(100)), 3*time.Second - 1, hear(addrA, 1), "advert 100", Master, time.Second},
+		{"a stalled master that hears nobody goes on", master(testConfig(100)), time.Minute, timer, "advert 100", Master, 61 * time.Second},
+		{"a stalled master hears another leave", master(testConfig(100)), 3 * time.Second, hear(addrA, 0), "advert 100", Master, 4 * time.Second},
 
 		{"fault hears nothing", faulty(testConfig(100)), time.Second, hear(addrA, 0), "", Fault, never},
 		{"fault has no timer", faulty(testConfig(100)), time.Second, timer, "", Fault, never},
@@ -164,27 +184,6 @@ func TestStep(t *testing.T) {
 	}
 }
 
-func TestHoldingOutlastsMaster(t *testing.T) {
-	m := master(testConfig(100))
-	for _, tt := range []struct {
-		at      time.Duration
-		event   Event
-		actions string
-		holding bool
-	}{
-		{0, Event{Kind: EventStop, Reason: "shutdown"}, "advert 0, initialize: shutdown", true},
-		{1500 * time.Millisecond, Event{Kind: EventTimer}, "advert 0", true},
-		{2990 * time.Millisecond, Event{Kind: EventTimer}, "", true},
-		{2*time.Second + skew(1, time.Second), Event{Kind: EventTimer}, "release: nobody took over", false},
-		{3 * time.Second, Event{Kind: EventFault, Reason: "too late"}, "", false},
-		{4 * time.Second, Event{Kind: EventUp, Source: addrB}, "backup: startup", false},
-	} {
-		if got := spell(m.Step(epoch.Add(tt.at), tt.event)); got != tt.actions || m.Holding() != tt.holding {
-			t.Errorf("at %s: %q, holding %t; want %q, %t", tt.at, got, m.Holding(), tt.actions, tt.holding)
-		}
-	}
-}
-
 func TestReasonForTakingOver(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -193,14 +192,15 @@ func TestReasonForTakingOver(t *testing.T) {
 	}{
 		{"silent master", []Event{hear(addrA, 200)}, "no advertisement for 3.609s from 192.0.2.1"},
 		{"master left", []Event{hear(addrA, 200), hear(addrA, 0)}, "priority 0 heard from 192.0.2.1"},
-		{"master of lower priority", []Event{hear(addrA, 50)}, "own priority 100 is higher than 50 of 192.0.2.1"},
+		{"silent master of lower priority", []Event{hear(addrA, 50)}, "no advertisement for 3.609s from 192.0.2.1"},
+		{"master of lower priority", []Event{hear(addrA, 50), hear(addrA, 50)}, "own priority 100 is higher than 50 of 192.0.2.1"},
 		{"master was lowered, then silent", []Event{hear(addrA, 50), hear(addrA, 200)}, "no advertisement for 3.609s from 192.0.2.1"},
 		{"nobody", nil, "no advertisement for 3.609s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := backup(testConfig(100))
-			for _, ev := range tt.heard {
-				m.Step(epoch, ev)
+			for i, ev := range tt.heard {
+				m.Step(epoch.Add(time.Duration(i)*time.Second), ev)
 			}
 			m.Step(m.Deadline(), Event{Kind: EventTimer})
 			if m.State() != Master || m.Reason() != tt.want {

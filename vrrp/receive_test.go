@@ -72,7 +72,7 @@ func TestOwnerThatLeavesHearsItsSuccessor(t *testing.T) {
 		t.Fatal("let go at once")
 	}
 	l.receive(epoch, testAdvert(addrA, 52, 100, time.Second))
-	if !owner.gone() {
+	if owner.machine.State() != Initialize {
 		t.Error("did not hear the successor")
 	}
 }

@@ -19,6 +19,9 @@ type router struct {
 	leaving bool // to be removed once its machine no longer holds
 
 	tracking Tracking // as last told to the machine
+	standby  uint64   // the sequence number of the last call that was told to the machine
+	join     uint64   // likewise
+	resume   bool     // it starts as master
 
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
@@ -44,15 +47,15 @@ func (r *router) setConfig(c Config) {
 // refresh makes r.status current and returns it, or nil if it was.
 func (r *router) refresh() *Status {
 	m, old := r.machine, r.status.Load()
-	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.Reason == m.Reason() &&
-		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
+	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.HandingOver == m.HandingOver() &&
+		old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() && old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
 		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) {
 		return nil
 	}
 	s := &Status{
 		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.VRID, Version: r.cfg.Version,
 		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
-		State: m.State(), Holding: m.Holding(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
 		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
 		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Counters: r.counters.snapshot(),
 	}
@@ -68,7 +71,7 @@ func (r *router) gone() bool {
 // owns reports whether no advertisement may overrule the router (RFC 9568, section 7.1). One that hands over
 // listens for its successor.
 func (r *router) owns() bool {
-	return r.machine.State() == Master && r.machine.Priority() == priorityOwner
+	return r.machine.State() == Master && r.machine.Priority() == priorityOwner && !r.machine.HandingOver()
 }
 
 // problem says why a virtual router as configured cannot take part on the wire, "" if it can.

@@ -104,13 +104,7 @@ func (k *kernel) readRoutes(family int, table uint32, found map[routeKey]path) e
 		return fmt.Errorf("read routes of table %d: %w", table, err)
 	}
 	for _, r := range list {
-		to := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if family == netlink.FAMILY_V6 {
-			to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		}
-		if p, ok := fromIPNet(r.Dst); ok {
-			to = p
-		}
+		to, _ := fromIPNet(r.Dst)
 		via, _ := netip.AddrFromSlice(r.Gw)
 		source, _ := netip.AddrFromSlice(r.Src)
 		found[routeKey{to, table, uint32(r.Priority)}] = path{
@@ -277,8 +271,8 @@ func (k *kernel) removeRules(present map[Rule]bool, off []Rule) error {
 	return failures.err()
 }
 
-// addRule makes the kernel have the rule, and tells whether it had to. Where another's is in its place the error is
-// EEXIST.
+// addRule makes the kernel have the rule, and tells whether it had to. Another's that says the same may stand beside
+// it; to a kernel that does not tell them apart it is EEXIST.
 func (k *kernel) addRule(present map[Rule]bool, r Rule) (added bool, err error) {
 	r = r.plain()
 	if present[r] {
@@ -304,6 +298,9 @@ func fromIPNet(n *net.IPNet) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	addr, ok := netip.AddrFromSlice(n.IP)
+	if len(n.Mask) == net.IPv4len {
+		addr = addr.Unmap()
+	}
 	bits, _ := n.Mask.Size()
 	return netip.PrefixFrom(addr, bits), ok
 }

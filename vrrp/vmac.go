@@ -51,9 +51,9 @@ func (v VirtualMAC) mismatch(dev, parent netlink.Link) string {
 	return ""
 }
 
-// macvlan returns the interface of that name, nil if it is missing. If asked to and if there is a parent, it makes
-// one, down. One that was left over is taken as it is. One that is not ours is an error.
-func (k *kernel) macvlan(name string, v VirtualMAC, add bool) (netlink.Link, error) {
+// macvlan returns the interface of that name, nil if it is missing. To have it means to make it, down, if there is a
+// parent; one that was left over is taken as it is, and one that is not ours is an error.
+func (k *kernel) macvlan(name string, v VirtualMAC, have bool) (netlink.Link, error) {
 	parent, err := k.link(v.Parent)
 	if err != nil || parent == nil {
 		return nil, err
@@ -63,12 +63,15 @@ func (k *kernel) macvlan(name string, v VirtualMAC, add bool) (netlink.Link, err
 		return nil, err
 	}
 	if dev != nil {
-		if why := v.mismatch(dev, parent); why != "" {
+		why := v.mismatch(dev, parent)
+		switch {
+		case why == "":
+			return dev, nil
+		case have:
 			return nil, fmt.Errorf("interface %s %s: it is not ours; choose another virtual_mac_interface or remove it", name, why)
 		}
-		return dev, nil
 	}
-	if !add {
+	if !have {
 		return nil, nil
 	}
 	attrs := netlink.NewLinkAttrs()
