@@ -100,7 +100,7 @@ func neighbour() kind[netip.Addr] {
 		switch {
 		case a.Zone() != "":
 			return a, needlessZone(a)
-		case no == nil && a.IsLoopback():
+		case a.IsLoopback():
 			return a, refuse("", "%s is a loopback address", a)
 		}
 		return a, no

@@ -26,9 +26,10 @@ unicast_peers = ["192.0.2.3", "fe80::3"]
 unicast_source = "192.0.2.2"
 unicast_ttl_min = 254
 sync_group = "web"
-track = [{ interface = "eth1" }, { file = "/run/x" }]
+track = [{ interface = "eth1" }, { file = "/run/x" }, { script = "/bin/check" }]
 route = [{ to = "default" }, { to = "2001:db8:1::/48", via = "fe80::1" }, { to = "default", via = "192.0.2.1", table = 100 }]
-rule = [{ from = "192.0.2.100", table = 100, priority = 1000 }, { fwmark = 1, table = 100, priority = 1001 }]
+rule = [{ from = "192.0.2.100", table = 100, priority = 1000 }, { fwmark = 1, table = 100, priority = 1001 },
+  { to = "192.0.2.0/24", table = 100, priority = 1002 }]
 `
 
 func TestBothFamiliesMakeTwoVirtualRouters(t *testing.T) {
@@ -52,6 +53,7 @@ func TestBothFamiliesMakeTwoVirtualRouters(t *testing.T) {
 		Rules: []vrrp.Rule{
 			{Family: 4, From: netip.MustParsePrefix("192.0.2.100/32"), Table: 100, Priority: 1000},
 			{Family: 4, FWMark: 1, Table: 100, Priority: 1001},
+			{Family: 4, To: netip.MustParsePrefix("192.0.2.0/24"), Table: 100, Priority: 1002},
 		},
 	}
 	ipv6 := ipv4
@@ -70,12 +72,13 @@ func TestBothFamiliesMakeTwoVirtualRouters(t *testing.T) {
 			t.Errorf("router %d of\n%s\nwant\n%s", i, written(t, c.Routers), written(t, want))
 		}
 	}
-	want := []Track{
-		{Router: "web", Kind: TrackFile, Name: "file /run/x", File: "/run/x"},
-		{Router: "web-ipv6", Kind: TrackFile, Name: "file /run/x", File: "/run/x"},
+	var tracks []string
+	for _, track := range c.Tracks {
+		tracks = append(tracks, track.Router+": "+track.Name)
 	}
-	if !reflect.DeepEqual(c.Tracks, want) || c.Warnings != nil {
-		t.Errorf("tracks %+v, want %+v; warnings %v", c.Tracks, want, c.Warnings)
+	want := []string{"web: file /run/x", "web: script /bin/check", "web-ipv6: file /run/x", "web-ipv6: script /bin/check"}
+	if !slices.Equal(tracks, want) || c.Warnings != nil {
+		t.Errorf("tracks %q, want %q; warnings %v", tracks, want, c.Warnings)
 	}
 }
 
@@ -92,7 +95,10 @@ func TestHalvesShareNothing(t *testing.T) {
 	c := parse(t, dualStack)
 	c.Routers[0].TrackInterfaces[0].Weight = -1
 	c.Routers[0].Announce.Repeat[0] = time.Hour
-	if c.Routers[1].TrackInterfaces[0].Weight != 0 || c.Routers[1].Announce.Repeat[0] != 0 {
+	c.Tracks[1].Check.Command[0] = "/bin/other"
+	c.Tracks[1].Check.Rise = 9
+	if c.Routers[1].TrackInterfaces[0].Weight != 0 || c.Routers[1].Announce.Repeat[0] != 0 ||
+		c.Tracks[3].Check.Command[0] != "/bin/check" || c.Tracks[3].Check.Rise != 1 {
 		t.Error("a change to the IPv4 router changed the IPv6 router")
 	}
 }

@@ -162,9 +162,6 @@ func list[T any](element kind[T], least, most int) kind[[]T] {
 			at.mistake("", "has %s: want %s", elements(n), counted(least, most))
 			return nil
 		}
-		if n == 0 {
-			return nil // as without the key
-		}
 		values := make([]T, n)
 		for i := range values {
 			values[i] = element.read(at.index(i))

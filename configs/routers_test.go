@@ -252,6 +252,10 @@ func TestMistakesOfRoutes(t *testing.T) {
 		{"rule of two families", rule("from = \"192.0.2.100\"\nto = \"2001:db8::/32\"\ntable = 1\npriority = 1"), []string{
 			"7: vrrp[0].rule[0].to: 2001:db8::/32 is of another family than from, 192.0.2.100/32",
 		}},
+		{"rules that could be different ones", rule("table = 0\npriority = 1\n[[vrrp.rule]]\ntable = -1\npriority = 1"), []string{
+			"6: vrrp[0].rule[0].table: 0 is out of range: want 1 to 4294967295",
+			"9: vrrp[0].rule[1].table: -1 is out of range: want 1 to 4294967295",
+		}},
 		{"the same rule twice", rule("table = 1\npriority = 1\n[[vrrp.rule]]\ntable = 1\npriority = 1"), []string{
 			"8: vrrp[0].rule[1]: is already vrrp[0].rule[0] (line 5)",
 		}},

@@ -116,6 +116,12 @@ func TestMistakesOfTracks(t *testing.T) {
 		{"a service that may be the one", track("service = \"www\"\n[[service]]\nname = \"w w\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
 			`8: service[0].name: "w w" has the character ' '; use letters, digits and any of . - _ :`,
 		}},
+		{"a service that may have the name, once it is right", track("service = \"192.0.2.100:80\"\n[[service]]\nvirtual = \"192.0.2.100\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
+			`8: service[0].virtual: "192.0.2.100" is not an address with a port; its port is missing: write 192.0.2.100:80`,
+		}},
+		{"services that are none", "service = 1\n" + track("service = \"www\""), []string{
+			"1: service: want an array of tables, not 1",
+		}},
 		{"more than all", service("min_up = 2"), []string{
 			"4: service[0].min_up: 2 is more than the servers that the service has, 1",
 		}},

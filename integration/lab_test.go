@@ -23,15 +23,17 @@ func TestDirectRouting(t *testing.T) {
 	l := lab.New(t)
 	client := l.Host("client", "192.0.2.1/24")
 	director := l.Host("director", "192.0.2.2/24", vip+"/32")
+	webs := map[string]bool{}
 	for i := 1; i <= 2; i++ {
 		web := l.Host(fmt.Sprintf("web%d", i), fmt.Sprintf("192.0.2.1%d/24", i))
 		web.RealServer(vip)
 		web.HTTPServer(web.Name)
+		webs[web.MAC()] = true
 	}
 	director.Run("ipvsadm", "-A", "-t", vip+":80", "-s", "rr")
 	director.Run("ipvsadm", "-a", "-t", vip+":80", "-r", "192.0.2.11", "-g")
 	director.Run("ipvsadm", "-a", "-t", vip+":80", "-r", "192.0.2.12", "-g")
-	passed := director.Capture("eth0", func(f lab.Frame) bool { return f.Source().String() != director.MAC() })
+	web := director.Capture("eth0", isWeb)
 
 	if got, want := client.WhoHas(vip), []string{director.MAC()}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v answer for the VIP, want the director alone, %v", got, want)
@@ -47,12 +49,24 @@ func TestDirectRouting(t *testing.T) {
 	if want := got[0] + got[1]; got[0] == got[1] || strings.Join(got, "") != want+want+want {
 		t.Errorf("six requests were answered by %v, want two servers by turns", got)
 	}
-	for _, f := range passed.Frames() {
-		// From the web servers: port 80 as the source port of TCP over IPv4 without options.
-		if f.EtherType() == 0x0800 && f.Data[23] == 6 && f.Data[34] == 0 && f.Data[35] == 80 {
+	forwarded := 0
+	for _, f := range web.Frames() {
+		switch {
+		case f.Source().String() != director.MAC() && f.Destination().String() == director.MAC() && f.Data[35] == 80:
 			t.Errorf("a reply passed the director: % x", f.Data)
+		case f.Source().String() == director.MAC() && webs[f.Destination().String()]:
+			forwarded++
 		}
 	}
+	if forwarded < 6 {
+		t.Errorf("%d frames were forwarded to a web server's hardware address, want one a request at least", forwarded)
+	}
+}
+
+// isWeb reports whether a frame is of a web server's connection: TCP over IPv4 without options, from or to port 80.
+func isWeb(f lab.Frame) bool {
+	return f.EtherType() == 0x0800 && len(f.Data) >= 38 && f.Data[23] == 6 &&
+		(f.Data[34] == 0 && f.Data[35] == 80 || f.Data[36] == 0 && f.Data[37] == 80)
 }
 
 const keepalivedConf = `

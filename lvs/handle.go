@@ -15,9 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flagHashed is IP_VS_SVC_F_HASHED, which the kernel sets on every service for itself.
-const flagHashed = 0x2
-
 // A handle is a netlink connection to the kernel's table. It serves one caller at a time.
 type handle interface {
 	GetServices() ([]*ipvs.Service, error)

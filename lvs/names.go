@@ -12,9 +12,11 @@ import (
 )
 
 var (
-	protocolNames = []string{TCP: "tcp", UDP: "udp"}
+	protocolNames = []string{TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 	methodNames   = []string{DR: "dr", NAT: "nat", Tunnel: "tunnel"}
 	familyNames   = []string{IPv4: "ipv4", IPv6: "ipv6"}
+	tunnelNames   = []string{IPIP: "ipip", GUE: "gue", GRE: "gre"}
+	checksumNames = []string{NoChecksum: "none", Csum: "csum", RemCsum: "remcsum"}
 )
 
 // schedulers are the modules ip_vs_<name> of Linux 6.x.
@@ -51,7 +53,7 @@ func marshalEnum[E ~uint8](kind string, names []string, e E) ([]byte, error) {
 
 func (p Protocol) String() string { return enumName("protocol", protocolNames, p) }
 
-// ParseProtocol is the inverse of String: tcp, udp.
+// ParseProtocol is the inverse of String: tcp, udp, sctp.
 func ParseProtocol(s string) (Protocol, error) {
 	return parseEnum[Protocol]("protocol", protocolNames, s)
 }
@@ -84,22 +86,40 @@ func (f Family) String() string { return enumName("family", familyNames, f) }
 // ParseFamily is the inverse of String: ipv4, ipv6.
 func ParseFamily(s string) (Family, error) { return parseEnum[Family]("family", familyNames, s) }
 
-// String lists the flags for the log: "none", "persistent", "one-packet, 0x8".
-func (f Flags) String() string {
-	var names []string
-	if f&Persistent != 0 {
-		names = append(names, "persistent")
-	}
-	if f&OnePacket != 0 {
-		names = append(names, "one-packet")
-	}
-	if rest := f &^ (Persistent | OnePacket); rest != 0 {
-		names = append(names, fmt.Sprintf("%#x", uint32(rest)))
-	}
-	if names == nil {
-		return "none"
-	}
-	return strings.Join(names, ", ")
+func (t TunnelType) String() string { return enumName("tunnel type", tunnelNames, t) }
+
+// ParseTunnelType is the inverse of String: ipip, gue, gre.
+func ParseTunnelType(s string) (TunnelType, error) {
+	return parseEnum[TunnelType]("tunnel type", tunnelNames, s)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (t TunnelType) MarshalText() ([]byte, error) {
+	return marshalEnum("tunnel type", tunnelNames, t)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *TunnelType) UnmarshalText(b []byte) (err error) {
+	*t, err = ParseTunnelType(string(b))
+	return err
+}
+
+func (c Checksum) String() string { return enumName("checksum", checksumNames, c) }
+
+// ParseChecksum is the inverse of String: none, csum, remcsum.
+func ParseChecksum(s string) (Checksum, error) {
+	return parseEnum[Checksum]("checksum", checksumNames, s)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (c Checksum) MarshalText() ([]byte, error) {
+	return marshalEnum("checksum", checksumNames, c)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *Checksum) UnmarshalText(b []byte) (err error) {
+	*c, err = ParseChecksum(string(b))
+	return err
 }
 
 // String is "tcp 192.0.2.100:80", "udp [2001:db8::100]:53" or "fwmark 1 (ipv4)".

@@ -57,7 +57,7 @@ func TestServiceIDHasOneSpelling(t *testing.T) {
 
 func TestParseServiceIDRefuses(t *testing.T) {
 	for _, text := range []string{
-		"", "tcp", "tcp ", "tcp 192.0.2.100", "sctp 192.0.2.100:80", "tcp 192.0.2.100:65536", "fwmark x (ipv4)",
+		"", "tcp", "tcp ", "tcp 192.0.2.100", "icmp 192.0.2.100:80", "tcp 192.0.2.100:65536", "fwmark x (ipv4)",
 		"fwmark 1", "fwmark 0 (ipv4)", "fwmark 1 (ipv5)", "fwmark 4294967296 (ipv4)",
 	} {
 		if got, err := ParseServiceID(text); err == nil {
@@ -103,7 +103,7 @@ func TestEnumsAreTextInJSON(t *testing.T) {
 	if !slices.Equal(out.P, in.P) || !slices.Equal(out.M, in.M) || !slices.Equal(out.F, in.F) {
 		t.Errorf("read back as %v", out)
 	}
-	for _, bad := range []string{`{"P":["sctp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`} {
+	for _, bad := range []string{`{"P":["icmp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`} {
 		if err := json.Unmarshal([]byte(bad), &out); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}

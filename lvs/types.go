@@ -2,15 +2,19 @@
 
 package lvs
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // A Protocol is the transport of a service.
 type Protocol uint8
 
-// The protocols, by their names in configuration: tcp, udp.
+// The protocols, by their names in configuration: tcp, udp, sctp.
 const (
 	TCP Protocol = iota + 1
 	UDP
+	SCTP
 )
 
 // A Method is how the director hands a packet to a real server. The zero value is one that the kernel reports and
@@ -33,8 +37,31 @@ const (
 	IPv6
 )
 
+// A TunnelType is what packets to a real server are wrapped in. The zero value stands for IPIP.
+type TunnelType uint8
+
+// The tunnel types, by their names in configuration: ipip, gue, gre.
+const (
+	IPIP TunnelType = iota + 1
+	GUE
+	GRE
+)
+
+// A Checksum is how the outer header of a GUE or GRE tunnel is protected. The zero value stands for NoChecksum.
+type Checksum uint8
+
+// The checksums, by their names in configuration: none, csum, remcsum (remote checksum offload, GUE only).
+const (
+	NoChecksum Checksum = iota + 1
+	Csum
+	RemCsum
+)
+
 // A ServiceID tells services apart as the kernel does: by address, port and protocol, or by firewall mark and family.
 // It is comparable.
+//
+// The kernel knows neither lists of addresses nor ranges of ports: what a configuration groups is one Service, and one
+// Entry, for each address and port. Port 0 of a persistent service stands for all ports.
 type ServiceID struct {
 	Protocol Protocol   // of an address service
 	Addr     netip.Addr // of an address service
@@ -43,21 +70,39 @@ type ServiceID struct {
 	Family   Family     // of a firewall-mark service; 0 for an address service
 }
 
-// Flags are the kernel's options of a service, as linux/ip_vs.h numbers them. tandem sets none: a flag on a service
-// of ours is somebody else's change.
+// Flags are the kernel's options of a service, as linux/ip_vs.h numbers them (IP_VS_SVC_F_…).
 type Flags uint32
 
-// The flags that /proc/net/ip_vs shows; the others belong to the scheduler.
+// The flags. What Fallback and SourcePort do is the scheduler's to decide: sh and mh, the only ones that look at them,
+// take another server instead of one that has weight 0, and add the client's port to its address.
 const (
-	Persistent Flags = 0x1
-	OnePacket  Flags = 0x4
+	Persistent Flags = 0x1 // exactly where Timeout is not 0
+	OnePacket  Flags = 0x4 // schedule every datagram by itself; UDP only
+	Fallback   Flags = 0x8
+	SourcePort Flags = 0x10
 )
 
 // A Service is one row of the IPVS table without its real servers. It is comparable.
 type Service struct {
 	ServiceID
 	Scheduler string // as the kernel names it: rr, wrr, lc, …
-	Flags     Flags  // 0 in what is wanted
+	Flags     Flags
+	// Timeout is for how long a client stays with its server after its last connection, in whole seconds; 0 is no
+	// persistence.
+	Timeout time.Duration
+	// Prefix is how many bits of their address tell clients of a persistent service apart; 0 stands for all of them.
+	Prefix uint8
+	// Engine is the persistence engine that tells clients apart otherwise, "sip", or empty.
+	Engine string
+}
+
+// Persist makes the service persistent, or with timeout 0 not. See Timeout and Prefix.
+func (s *Service) Persist(timeout time.Duration, prefix uint8) {
+	s.Timeout, s.Prefix = timeout, prefix
+	s.Flags |= Persistent
+	if timeout == 0 {
+		s.Flags, s.Prefix = s.Flags&^Persistent, 0
+	}
 }
 
 // A ServerID tells the real servers of one service apart. It is comparable.
@@ -66,17 +111,60 @@ type ServerID struct {
 	Port uint16
 }
 
+// An Encapsulation is how packets travel to a real server of the method tunnel; for the others it is the zero value.
+type Encapsulation struct {
+	Type     TunnelType
+	Port     uint16 // of GUE, at the real server
+	Checksum Checksum
+}
+
 // A Server is one real server of a service. It is comparable.
 type Server struct {
 	ServerID
-	Method Method
-	Weight int // 0 to 65535; 0 gets no new connections
+	Method Method // each server of a service has its own
+	Weight int    // 0 to 65535; 0 gets no new connections
+	Tunnel Encapsulation
+
+	// UpperThreshold is the number of connections from which on the server gets no new ones, 0 for no limit;
+	// LowerThreshold is the number below which it gets new ones again, 0 for three quarters of the upper one.
+	UpperThreshold uint32
+	LowerThreshold uint32
 }
 
 // An Entry is a service with its real servers, one row group of the IPVS table.
 type Entry struct {
 	Service
 	Servers []Server
+}
+
+// Roles are what the kernel's connection sync does in this namespace. They can be combined.
+type Roles uint8
+
+// The roles, numbered as linux/ip_vs.h does (IP_VS_STATE_…).
+const (
+	SyncMaster Roles = 1 << iota // tell the peer of our connections
+	SyncBackup                   // hear of the peer's connections
+
+	SyncBoth = SyncMaster | SyncBackup
+)
+
+// A Sync is the connection sync that should run. It is comparable; the zero value stands for none. Both directors have
+// the same but for the roles.
+type Sync struct {
+	Interface string     // the messages are sent from and received on
+	ID        uint8      // of the pair; messages with another one are ignored
+	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
+	Port      uint16     // UDP; 0 stands for 8848
+	TTL       uint8      // or hop limit; 0 stands for 1
+	MaxLen    int        // of a message's payload in bytes, 1024 to 65487; 0 leaves it to the kernel, which looks at the MTU
+	Roles     Roles
+}
+
+// Stats is what the kernel has counted of a service or real server. The rates are its estimate over some seconds.
+type Stats struct {
+	Connections, InPackets, OutPackets, InBytes, OutBytes uint64
+
+	ConnectionRate, InPacketRate, OutPacketRate, InByteRate, OutByteRate uint64 // a second
 }
 
 // canonical gives the one spelling of an id: a firewall-mark service has no address, an address service no family.
@@ -86,6 +174,34 @@ func (id ServiceID) canonical() ServiceID {
 	}
 	id.Family = 0
 	return id
+}
+
+// canonical gives the one spelling of a server: none but a tunnel has an encapsulation, and that is spelled out.
+func (s Server) canonical() Server {
+	if s.Method != Tunnel {
+		s.Tunnel = Encapsulation{}
+		return s
+	}
+	s.Tunnel.Type = max(s.Tunnel.Type, IPIP)
+	s.Tunnel.Checksum = max(s.Tunnel.Checksum, NoChecksum)
+	return s
+}
+
+// canonical gives the one spelling of a service: a prefix as long as the address is none.
+func (s Service) canonical() Service {
+	s.ServiceID = s.ServiceID.canonical()
+	if s.Prefix == s.family().bits() {
+		s.Prefix = 0
+	}
+	return s
+}
+
+// bits is the length of an address.
+func (f Family) bits() uint8 {
+	if f == IPv6 {
+		return 128
+	}
+	return 32
 }
 
 // family is the address family of the service's clients, or 0 if it has none.

@@ -2,6 +2,8 @@
 
 package lvs
 
+import "time"
+
 // A Health is what is known of a real server when its weight is computed.
 type Health uint8
 
@@ -58,6 +60,17 @@ type WeightInput struct {
 	// InKernel and KernelWeight are what the kernel's table held when the director started.
 	InKernel     bool
 	KernelWeight int
+
+	// What an operator has asked for.
+	Disabled   bool // not to be in the table
+	Draining   bool // no new connections
+	Overridden bool // Override takes the place of Configured
+	Override   int  // 0 to 65535
+
+	// A server that came up at UpSince has its full weight SlowStart later; a zero UpSince is long ago.
+	UpSince   time.Time
+	SlowStart time.Duration
+	Now       time.Time
 }
 
 // Weight is the weight that a real server should have in the kernel's table, and whether it should be there at all.

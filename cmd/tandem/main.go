@@ -24,7 +24,7 @@
 //	  "name": "lb1", "version": "v1.0.0",
 //	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
-//	            "reason", "vips"}],
+//	            "reason", "vips", "track": [{"name", "ok", "reason"}]}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method",
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive"}]}],

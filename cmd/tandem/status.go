@@ -88,7 +88,7 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 		fmt.Fprintln(t, "ROUTER\tINTERFACE\tVRID\tSTATE\tFOR\tPRIORITY\tMASTER\tVIPS\tREASON")
 		for _, r := range s.VRRP {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, strings.ToUpper(r.State),
-				ago(now, r.Since), priority(r), dash(r.Master), vips(r), r.Reason)
+				ago(now, r.Since), priority(r), dash(r.Master), vips(r), reason(r))
 		}
 		t.Flush()
 	}
@@ -122,6 +122,17 @@ func ago(now, since time.Time) string {
 		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
+}
+
+// reason adds what a virtual router tracks and what fails, unless that is the reason already.
+func reason(r control.Router) string {
+	words := r.Reason
+	for _, t := range r.Track {
+		if fails := t.Name + ": " + t.Reason; !t.OK && !strings.Contains(words, fails) {
+			words += "; " + fails
+		}
+	}
+	return words
 }
 
 // priority shows the configured priority too where another one counts.

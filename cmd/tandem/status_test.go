@@ -22,6 +22,14 @@ func TestStatusTable(t *testing.T) {
 			Name: "web", Interface: "eth0", VRID: 51, State: "backup", Priority: 150, EffectivePriority: 100,
 			Master: "192.0.2.3", Since: now.Add(-90 * time.Second), Reason: "priority 150 heard from 192.0.2.3",
 			VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24"), netip.MustParsePrefix("192.0.2.101/24")},
+			Track: []control.Track{
+				{Name: "script /usr/local/bin/check-uplink", OK: true, Reason: "exit code 0"},
+				{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"},
+			},
+		}, {
+			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
+			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
+			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
 		}},
 		Services: []control.Service{{
 			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",
@@ -36,7 +44,8 @@ func TestStatusTable(t *testing.T) {
 warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE   FOR    PRIORITY      MASTER     VIPS                           REASON
-web     eth0       51    BACKUP  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
+web     eth0       51    BACKUP  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
+mail    eth0       52    FAULT   -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
 
 www  tcp 192.0.2.100:80  wrr  dr
   SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON

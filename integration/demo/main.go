@@ -17,7 +17,7 @@ import (
 const limit = 110 * time.Second
 
 func main() {
-	if os.Getenv("TANDEM_LAB_PLACE") == "" {
+	if lab.Outside() {
 		fmt.Println("Building tandem and the lab that it is shown in …")
 	}
 	lab.Enter("github.com/tandem-lvs/tandem/integration/demo", limit, lab.Tandem)
@@ -30,17 +30,22 @@ func main() {
 }
 
 const picture = `
-                   client 192.0.2.1
-                         │
-      ─────┬─────────┬───┴─────┬─────────┬─────
-      director-a director-b   web1      web2
-                └── 192.0.2.100 ──┘
-      one of the directors holds the virtual address; the web servers answer the client themselves
+                      client
+                        │ 192.0.2.1
+      ──────┬───────────┴┬───────────┬───────────┬──────
+            │ .2         │ .3        │ .11       │ .12
+       director-a   director-b      web1        web2
+
+      One of the directors holds 192.0.2.100, which the client asks. It passes each request on to a
+      web server, and that answers the client itself.
 `
 
 // show is the play.
 func show(s *stage) {
 	fmt.Print(picture)
+	if lab.Place() == "vm" {
+		fmt.Println("      This kernel has no IPVS: all of it runs in a virtual machine, under emulation.")
+	}
 	p := lab.NewPair(s, lab.PairSettings{})
 	s.begin(p)
 

@@ -164,7 +164,7 @@ func (s *stage) outage(p *lab.Prober) {
 	if s.colour {
 		text = "\x1b[33m" + text + "\x1b[0m"
 	}
-	s.say("outage that a client saw, asking every millisecond: %s", text)
+	s.say("outage that a client saw, asking every millisecond: %s (its own longest pause: %s)", text, ms(o.Gap))
 }
 
 // stop ends a director by SIGTERM.

@@ -85,7 +85,7 @@ func passedEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if (strings.HasPrefix(name, "TANDEM_") && name != roleVar) || name == "GOTRACEBACK" || name == "GODEBUG" {
+		if (strings.HasPrefix(name, "TANDEM_LAB") && name != roleVar) || name == "GOTRACEBACK" || name == "GODEBUG" {
 			env = append(env, kv)
 		}
 	}

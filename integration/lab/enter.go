@@ -123,7 +123,7 @@ func (tr trip) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	tr.env = append(tr.env, "TANDEM_LAB_PLACE="+place.String())
+	tr.env = append(tr.env, placeVar+"="+place.String())
 	if isTerminal(os.Stdout) {
 		tr.env = append(tr.env, terminalVar+"=1")
 	}
@@ -186,14 +186,20 @@ func hasIPVS() bool {
 	return err == nil
 }
 
-// terminalVar tells the inside that a person reads along on a terminal.
-const terminalVar = "TANDEM_LAB_TERMINAL"
+// What the inside is told of the outside: that a person reads along on a terminal, and the place.
+const (
+	terminalVar = "TANDEM_LAB_TERMINAL"
+	placeVar    = "TANDEM_LAB_PLACE"
+)
 
 // Terminal reports whether the outer run's standard output is a terminal. It is for use inside.
 func Terminal() bool { return os.Getenv(terminalVar) != "" }
 
-// Place names where the lab runs: "vm" or "direct". It is for use inside.
-func Place() string { return os.Getenv("TANDEM_LAB_PLACE") }
+// Outside reports whether the program is still where it was started.
+func Outside() bool { return os.Getenv(roleVar) == "" }
+
+// Place names where the lab runs: "vm" or "direct"; it is empty outside.
+func Place() string { return os.Getenv(placeVar) }
 
 func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)

@@ -98,7 +98,7 @@ func (l *Lab) Throughout(span time.Duration, what string, check func() error) {
 func (l *Lab) close() {
 	l.t.Helper()
 	for _, p := range slices.Backward(l.procs) {
-		p.stop()
+		p.Stop()
 	}
 	for _, h := range l.hosts {
 		h.killAll()

@@ -28,43 +28,26 @@ var assumed = []string{
 	"initramfs-tools", "linux-base", "perl", "libsnmp-base", "pci.ids", "libcap2-bin", "dpkg", "tar",
 }
 
-const otherSystem = "it unpacks Debian packages, which needs apt-get and dpkg-deb: use a Debian machine, " +
-	"or one that runs a kernel with IPVS as root with TANDEM_LAB_CACHE copied from a Debian machine"
+// elsewhere is what a user without Debian's packages can do.
+const elsewhere = "use a Debian machine, or copy the cache directory of one and name it in TANDEM_LAB_CACHE"
 
-// fetch downloads the wanted packages and their dependencies into work and returns their paths. apt's own state is
-// read for the sources only: nothing is installed, and the machine's package lists stay as they are.
+// fetch downloads the wanted packages and their dependencies into work and returns their paths. Of the machine's own
+// apt it uses the sources and keys only: nothing is installed, and the machine's package lists stay as they are.
 func fetch(ctx context.Context, work string) ([]string, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
 	}
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, errors.New("the lab cannot be made here: " + otherSystem)
+			return nil, fmt.Errorf("the lab is made of Debian packages, and %s is not here: %s", tool, elsewhere)
 		}
 	}
-	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
-		if err := os.MkdirAll(filepath.Join(work, d), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	var status strings.Builder
-	for _, name := range assumed {
-		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\n"+
-			"Version: 999\nMaintainer: lab\nDescription: assumed\n\n", name)
-	}
-	if err := os.WriteFile(filepath.Join(work, "status"), []byte(status.String()), 0o644); err != nil {
+	config, err := aptConfig(work)
+	if err != nil {
 		return nil, err
 	}
 	apt := func(args ...string) error {
-		options := []string{
-			"-o", "Dir::State::status=" + filepath.Join(work, "status"),
-			"-o", "Dir::State::lists=" + filepath.Join(work, "lists"),
-			"-o", "Dir::Cache=" + filepath.Join(work, "cache"),
-			// The directories are ours alone, and apt's unprivileged user could not write to them.
-			"-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root",
-			"-o", "Acquire::Retries=3", "-q",
-		}
-		cmd := exec.CommandContext(ctx, "apt-get", append(options, args...)...)
+		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet", "--config-file", config}, args...)...)
 		cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, text)
@@ -73,11 +56,42 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 	}
 	// One of many sources may fail without harm: what counts is whether the packages can be had.
 	updated := apt("update")
-	err := apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, wanted...)...)
+	err = apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, wanted...)...)
 	if err != nil {
-		return nil, fmt.Errorf("download the lab's packages: %w", errors.Join(err, updated))
+		return nil, fmt.Errorf("download the lab's packages, which are Debian's (%s): %w", elsewhere, errors.Join(err, updated))
 	}
 	return filepath.Glob(filepath.Join(work, "cache/archives/*.deb"))
+}
+
+// aptConfig prepares directories of apt's own under work and returns the file that tells apt of them.
+func aptConfig(work string) (string, error) {
+	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(work, d), 0o755); err != nil {
+			return "", err
+		}
+	}
+	var status strings.Builder
+	for _, name := range assumed {
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\n"+
+			"Version: 999\nMaintainer: lab\nDescription: assumed\n\n", name)
+	}
+	if err := os.WriteFile(filepath.Join(work, "status"), []byte(status.String()), 0o644); err != nil {
+		return "", err
+	}
+	// The directories are ours alone, so no lock is needed, and apt's unprivileged user could not write to them. The
+	// hooks are the machine's, for its own lists.
+	text := fmt.Sprintf(`Dir::State::status "%[1]s/status";
+Dir::State::lists "%[1]s/lists";
+Dir::Cache "%[1]s/cache";
+Debug::NoLocking "true";
+APT::Sandbox::User "root";
+Acquire::Retries "3";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+`, work)
+	config := filepath.Join(work, "apt.conf")
+	return config, os.WriteFile(config, []byte(text), 0o644)
 }
 
 // unpack lays the packages' files out under root, with /bin, /sbin, /lib and /lib64 merged into /usr.

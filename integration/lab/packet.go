@@ -50,10 +50,10 @@ type Capture struct {
 
 	mu     sync.Mutex
 	frames []Frame
-	lost   int
 }
 
-// Capture records what passes an interface of the host and passes keep (nil: all), until the test ends.
+// Capture records what passes an interface of the host and passes keep (nil: all), until the test ends. Frames that the
+// kernel could not keep for it fail the test.
 func (h *Host) Capture(ifi string, keep func(Frame) bool) *Capture {
 	h.lab.t.Helper()
 	c := &Capture{keep: keep, done: make(chan struct{})}
@@ -70,6 +70,10 @@ func (h *Host) Capture(ifi string, keep func(Frame) bool) *Capture {
 	h.lab.t.Cleanup(func() {
 		close(stop)
 		<-c.done
+		stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
+		if err != nil || stats.Drops > 0 {
+			h.lab.t.Errorf("capture on %s %s lost frames: %+v, %v", h.Name, ifi, stats, err)
+		}
 		_ = unix.Close(c.fd)
 	})
 	return c
@@ -144,16 +148,4 @@ func (c *Capture) Frames() []Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]Frame(nil), c.frames...)
-}
-
-// Dropped is how many frames the kernel could not keep for the capture since it was last asked.
-func (c *Capture) Dropped() int {
-	stats, err := unix.GetsockoptTpacketStats(c.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-	if err != nil {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lost += int(stats.Drops)
-	return c.lost
 }

@@ -119,10 +119,8 @@ func (p *Process) lines() []line {
 	return slices.Clone(p.out)
 }
 
-// Stop ends the process and its group by SIGTERM, then by SIGKILL, and waits.
-func (p *Process) Stop() { p.stop() }
-
-func (p *Process) stop() {
+// Stop ends the process and its group by SIGTERM, then by SIGKILL, and waits. One that has ended is left alone.
+func (p *Process) Stop() {
 	if p.Running() {
 		_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
 		select {

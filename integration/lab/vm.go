@@ -11,9 +11,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -140,35 +140,43 @@ func memoryFile(name string, data []byte) (*os.File, error) {
 	return f, nil
 }
 
-var exitLine = regexp.MustCompile(`^tandem-lab exit (\d+)\n`)
-
-// relay copies the payload's output as it comes, up to the exit mark, and returns the code there. Input that ends
+// relay copies the payload's output as it comes, up to the exit mark, and returns the code behind it. Input that ends
 // without the mark is an error: the machine ended before its payload.
 func relay(w io.Writer, r io.Reader) (int, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
 		if _, err := in.Peek(1); err != nil {
-			return 0, errors.New("ended without a result")
+			return 0, errors.New("it ended without a result")
 		}
 		chunk, _ := in.Peek(in.Buffered())
-		if i := bytes.IndexByte(chunk, exitMark[0]); i != 0 {
-			if i > 0 {
-				chunk = chunk[:i]
+		n := bytes.IndexByte(chunk, exitMark[0])
+		if n == 0 {
+			// A shorter look than asked for is at the end of the input, and no mark.
+			if mark, _ := in.Peek(len(exitMark)); string(mark) == exitMark {
+				_, _ = in.Discard(len(exitMark))
+				return exitCode(in)
 			}
-			if _, err := w.Write(chunk); err != nil {
-				return 0, err
-			}
-			_, _ = in.Discard(len(chunk))
-			continue
+			n = 1
+		} else if n < 0 {
+			n = len(chunk)
 		}
-		_, _ = in.Discard(1)
-		line, _ := in.ReadSlice('\n')
-		if m := exitLine.FindSubmatch(line); m != nil {
-			return strconv.Atoi(string(m[1]))
-		}
-		// A zero byte of the payload's own.
-		if _, err := w.Write(append([]byte{0}, line...)); err != nil {
+		chunk, _ = in.Peek(n)
+		if _, err := w.Write(chunk); err != nil {
 			return 0, err
 		}
+		_, _ = in.Discard(n)
 	}
+}
+
+// exitCode reads the rest of the line that the mark begins.
+func exitCode(in *bufio.Reader) (int, error) {
+	text, err := in.ReadString('\n')
+	if err != nil {
+		return 0, errors.New("it ended within its result")
+	}
+	code, err := strconv.Atoi(strings.TrimSuffix(text, "\n"))
+	if err != nil {
+		return 0, fmt.Errorf("it ended with a result that is no exit code: %w", err)
+	}
+	return code, nil
 }

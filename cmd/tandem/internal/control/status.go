@@ -39,6 +39,14 @@ type Router struct {
 	Since             time.Time      `json:"since"`
 	Reason            string         `json:"reason"`
 	VIPs              []netip.Prefix `json:"vips"`
+	Track             []Track        `json:"track"` // beside interfaces; empty: nothing
+}
+
+// A Track is a script, file or service that a virtual router tracks. It is OK until it is known to fail.
+type Track struct {
+	Name   string `json:"name"` // "script /usr/local/bin/check-uplink", "service www"
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason"` // "exit code 0", "1 of 3 servers healthy, 2 needed"
 }
 
 // A Service is an IPVS service with its real servers.

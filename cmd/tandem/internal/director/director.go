@@ -25,6 +25,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // Options are what a director is made of.
@@ -48,17 +49,20 @@ type Director struct {
 	table     *lvs.Table
 	metrics   *metricsServer
 	wake      chan struct{} // the table may have to change
+	retrack   chan struct{} // what is tracked may have changed
 	filled    chan struct{} // closed when the table has been brought in line once
 
-	reloading  sync.Mutex // held through a reload
-	commanding sync.Mutex // held through a failover or a release
-	ordering   sync.Mutex // held while an order is made and sent
+	reloading  sync.Mutex               // held through a reload
+	commanding sync.Mutex               // held through a failover or a release
+	ordering   sync.Mutex               // held while an order is made and sent
+	tracked    map[string]vrrp.Tracking // as last sent; guarded by ordering
 
 	mu        sync.Mutex
 	config    *configs.Config
 	loadedAt  time.Time
 	inherited map[member]int
-	want      []lvs.Entry // as last planned
+	files     map[string]fileNumber // the tracked ones, by path
+	want      []lvs.Entry           // as last planned
 	report    election.Report
 	reported  chan struct{}         // closed and made anew at each report
 	standby   *state.File[[]string] // the routers that stand back on command
@@ -76,6 +80,7 @@ func New(o Options) *Director {
 		loadedAt: time.Now(),
 		kernel:   lvs.NewKernel(o.Log.Named("lvs")),
 		wake:     make(chan struct{}, 1),
+		retrack:  make(chan struct{}, 1),
 		filled:   make(chan struct{}),
 		reported: make(chan struct{}),
 	}
@@ -121,6 +126,7 @@ func (d *Director) Run(ctx context.Context) error {
 	g.Go(func() error { return d.metrics.run(work) })
 	g.Go(func() error { return d.checks.Run(work) })
 	g.Go(func() error { return d.keepTable(work) })
+	g.Go(func() error { return d.keepTracking(work) })
 	g.Go(func() error {
 		defer stop()
 		return d.elect(ctx, work)
@@ -154,26 +160,30 @@ func (d *Director) apply() {
 	cfg := d.config
 	d.mu.Unlock()
 	d.log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
-	d.checks.Set(targets(cfg.Services))
-	d.command()
+	probes, _ := scripts(cfg.Tracks)
+	d.checks.Set(append(targets(cfg.Services), probes...))
+	d.ordering.Lock()
+	d.readTrackFiles()
+	d.sendOrder(d.tracking())
+	d.ordering.Unlock()
 	d.metrics.listen(cfg.Metrics.Listen)
 	d.nudge()
 }
 
-// command gives the election its present orders, and returns their sequence number.
-func (d *Director) command() uint64 {
-	d.ordering.Lock() // the latest order is that of the latest state
-	defer d.ordering.Unlock()
+// sendOrder tells the election what should be. The caller holds d.ordering.
+func (d *Director) sendOrder(tracked map[string]vrrp.Tracking) {
 	d.mu.Lock()
 	cfg, standby := d.config, d.standby.Value
 	d.mu.Unlock()
 	order := election.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
 	for _, r := range cfg.Routers {
 		order.Routers = append(order.Routers, election.Router{
-			Config: r.Config, Announce: r.Announce, Standby: slices.Contains(standby, r.Name),
+			Config: r.Config, Announce: r.Announce,
+			Tracking: tracked[r.Name], Standby: slices.Contains(standby, r.Name),
 		})
 	}
-	return d.elections.Configure(order)
+	d.elections.Configure(order)
+	d.tracked = tracked
 }
 
 // Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
@@ -242,10 +252,13 @@ func (d *Director) seeReport(r election.Report) {
 
 func (d *Director) seeVerdict(healthcheck.Verdict) { d.nudge() }
 
+// nudge has the table and the tracking looked at again.
 func (d *Director) nudge() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
+	for _, wake := range []chan struct{}{d.wake, d.retrack} {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
 	}
 }
 

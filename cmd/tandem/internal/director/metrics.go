@@ -25,6 +25,7 @@ var (
 	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
 	routerStateDesc      = desc("vrrp_state", "1 for the state that the virtual router is in, 0 for the others.", "router", "state")
 	routerPriorityDesc   = desc("vrrp_priority", "The priority that the virtual router stands for election with.", "router")
+	trackOKDesc          = desc("vrrp_track_ok", "0 for what a virtual router tracks and what is known to fail, 1 for the rest.", "router", "track")
 	advertsSentDesc      = desc("vrrp_adverts_sent_total", "VRRP advertisements sent.", "router")
 	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
 	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
@@ -107,6 +108,13 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 			out.gauge(routerStateDesc, in, r.Name, state.String())
 		}
 		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
+		for _, t := range r.Track {
+			ok := 0.0
+			if t.OK {
+				ok = 1
+			}
+			out.gauge(trackOKDesc, ok, r.Name, t.Name)
+		}
 	}
 	for _, r := range report.Routers {
 		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)

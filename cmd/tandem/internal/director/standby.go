@@ -143,7 +143,9 @@ func (d *Director) standBack(names []string, on bool) error {
 		return fmt.Errorf("remember the standby: %w", err)
 	}
 	d.mu.Unlock()
-	d.command()
+	d.ordering.Lock()
+	defer d.ordering.Unlock()
+	d.sendOrder(d.tracked)
 	return err
 }
 

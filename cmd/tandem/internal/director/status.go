@@ -35,6 +35,13 @@ func (d *Director) Status() control.Status {
 	for _, w := range cfg.Warnings {
 		s.Warnings = append(s.Warnings, w.Error())
 	}
+	tracks, standings := d.standings()
+	rows := trackRows(tracks, standings)
+	for i, r := range s.VRRP {
+		if own := rows[r.Name]; own != nil {
+			s.VRRP[i].Track = own
+		}
+	}
 	connections, err := d.connections(cfg)
 	if err != nil {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
@@ -58,7 +65,7 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 		row := control.Router{
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
-			Reason: "the election is starting",
+			Reason: "the election is starting", Track: []control.Track{},
 		}
 		if is, ok := said[r.Name]; ok {
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason

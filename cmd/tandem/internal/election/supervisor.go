@@ -70,15 +70,14 @@ func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Re
 	}
 }
 
-// Configure sets what the election should run, and returns the sequence number that reports will bear once it does.
-// It takes effect at once where an election runs, and for each that is started later.
-func (s *Supervisor) Configure(o Order) uint64 {
+// Configure sets what the election should run. It takes effect at once where an election runs, and for each that is
+// started later.
+func (s *Supervisor) Configure(o Order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.Sequence = s.order.Sequence + 1
 	s.order = o
 	nudge(s.change)
-	return o.Sequence
 }
 
 // Restarts counts the elections that died without being told to.

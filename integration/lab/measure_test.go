@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestAccount: a probe a millisecond, "." answered and "x" not.
+func TestAccount(t *testing.T) {
+	const ms = time.Millisecond
+	start := time.Now()
+	for _, tt := range []struct {
+		probes string
+		want   Outage
+	}{
+		{"", Outage{}},
+		{"....", Outage{Sent: 4, Gap: ms}},
+		{".x..", Outage{Sent: 4, Lost: 1, Longest: ms, Began: start.Add(ms), Gap: ms}},
+		{"..xxx.x.", Outage{Sent: 8, Lost: 4, Longest: 3 * ms, Began: start.Add(2 * ms), Gap: ms}},
+		{".x.xx.", Outage{Sent: 6, Lost: 3, Longest: 2 * ms, Began: start.Add(3 * ms), Gap: ms}},
+		{"xx..", Outage{Sent: 4, Lost: 2, Longest: 2 * ms, Began: start, Gap: ms}},
+		{"..xxx", Outage{Sent: 5, Lost: 3, Longest: 2 * ms, Began: start.Add(2 * ms), Gap: ms, Open: true}},
+		{"....x", Outage{Sent: 5, Lost: 1, Began: start.Add(4 * ms), Gap: ms, Open: true}},
+		{"x", Outage{Sent: 1, Lost: 1, Began: start, Open: true}},
+		// The prober itself paused for 4 ms.
+		{".x    ..", Outage{Sent: 4, Lost: 1, Longest: 5 * ms, Began: start.Add(ms), Gap: 5 * ms}},
+	} {
+		var sent, answered []time.Time
+		for i, c := range tt.probes {
+			when, answer := start.Add(time.Duration(i)*ms), time.Time{}
+			switch c {
+			case ' ':
+				continue
+			case '.':
+				answer = when.Add(ms / 4)
+			}
+			sent, answered = append(sent, when), append(answered, answer)
+		}
+		if got := account(sent, answered); got != tt.want {
+			t.Errorf("%q: %+v, want %+v", tt.probes, got, tt.want)
+		}
+	}
+}
+
+// TestLongestOverlap: a question each 10 ms, answered by as many as the digit says.
+func TestLongestOverlap(t *testing.T) {
+	const each = 10 * time.Millisecond
+	for _, tt := range []struct {
+		answers          string
+		overlap, silence time.Duration
+	}{
+		{"", 0, 0},
+		{"1111", 0, 0},
+		{"1211", each, 0},
+		{"122122211", 3 * each, 0},
+		{"11001", 0, 2 * each},
+		{"1122", each, 0}, // as far as was asked
+		{"10201", each, each},
+	} {
+		var answers []ARPAnswer
+		start := time.Now()
+		for i, c := range tt.answers {
+			answers = append(answers, ARPAnswer{Asked: start.Add(time.Duration(i) * each), MACs: make([]string, c-'0')})
+		}
+		if got := LongestOverlap(answers); got != tt.overlap {
+			t.Errorf("%q: overlap %s, want %s", tt.answers, got, tt.overlap)
+		}
+		if got := LongestSilence(answers); got != tt.silence {
+			t.Errorf("%q: silence %s, want %s", tt.answers, got, tt.silence)
+		}
+	}
+}
+
+const procIPVS = `IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  C0000264:0050 wrr  
+  -> C000020C:0050      Route   0      0          0         
+  -> C000020B:0050      Route   65535  0          3         
+UDP  C0000264:0007 rr  
+  -> C000020B:0007      Masq    1      0          0         
+`
+
+func TestParseWeights(t *testing.T) {
+	got, err := parseWeights(procIPVS)
+	want := map[string]int{"tcp 192.0.2.12": 0, "tcp 192.0.2.11": 65535, "udp 192.0.2.11": 1}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+}
+
+func FuzzParseWeights(f *testing.F) {
+	f.Add(procIPVS)
+	f.Add("  -> zz:0050 Route 1 0 0\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if weights, err := parseWeights(text); err == nil && weights == nil {
+			t.Error("neither weights nor an error")
+		}
+	})
+}
+
+// message makes a netlink message.
+func message(kind, flags uint16, body ...byte) []byte {
+	m := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	m = binary.NativeEndian.AppendUint16(m, kind)
+	m = binary.NativeEndian.AppendUint16(m, flags)
+	m = append(append(m, make([]byte, 8)...), body...)
+	for len(m)%4 != 0 {
+		m = append(m, 0)
+	}
+	return m
+}
+
+func TestChanges(t *testing.T) {
+	const ipvs, request = 37, unix.NLM_F_REQUEST
+	for _, tt := range []struct {
+		name     string
+		data     []byte
+		protocol uint16
+		want     string
+	}{
+		{"new service", message(ipvs, request, 1, 1, 0, 0), unix.NETLINK_GENERIC, "[IPVS command 1]"},
+		{"get services", message(ipvs, request|unix.NLM_F_DUMP, 4, 1, 0, 0), unix.NETLINK_GENERIC, "[]"},
+		{"get servers", message(ipvs, request|unix.NLM_F_DUMP, 8, 1, 0, 0), unix.NETLINK_GENERIC, "[]"},
+		{"flush", message(ipvs, request, 17, 1, 0, 0), unix.NETLINK_GENERIC, "[IPVS command 17]"},
+		{"the kernel's answer", message(ipvs, unix.NLM_F_MULTI, 1, 1, 0, 0), unix.NETLINK_GENERIC, "[]"},
+		{"another family", message(ipvs+1, request, 1, 1, 0, 0), unix.NETLINK_GENERIC, "[]"},
+		{"add address", message(unix.RTM_NEWADDR, request, 2), unix.NETLINK_ROUTE, "[route netlink message 20]"},
+		{"delete route", message(unix.RTM_DELROUTE, request, 2), unix.NETLINK_ROUTE, "[route netlink message 25]"},
+		{"list links", message(unix.RTM_GETLINK, request|unix.NLM_F_DUMP, 0), unix.NETLINK_ROUTE, "[]"},
+		{"address event", message(unix.RTM_NEWADDR, 0, 2), unix.NETLINK_ROUTE, "[]"},
+		{"two in one", append(message(ipvs, request, 5), message(ipvs, request, 6, 1, 0)...), unix.NETLINK_GENERIC,
+			"[IPVS command 5 IPVS command 6]"},
+		{"acknowledgement", message(unix.NLMSG_ERROR, request, 0, 0, 0, 0), unix.NETLINK_GENERIC, "[]"},
+		{"cut short", message(ipvs, request, 1, 1, 0, 0)[:18], unix.NETLINK_GENERIC, "[]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := fmt.Sprint(changes(tt.data, tt.protocol, ipvs)); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzChanges(f *testing.F) {
+	f.Add(message(37, 1, 5), uint16(16))
+	f.Add(message(20, 1, 2), uint16(0))
+	f.Fuzz(func(t *testing.T, data []byte, protocol uint16) {
+		if n := len(changes(data, protocol, 37)); n > len(data)/unix.SizeofNlMsghdr {
+			t.Errorf("%d changes in %d bytes", n, len(data))
+		}
+	})
+}
