@@ -150,22 +150,25 @@ func TestKeeperBringsIPv6BackWithTheLink(t *testing.T) {
 
 func TestKeeperPutsBackWhatNobodySawGo(t *testing.T) {
 	ns := newSegment(t)
-	deleted := make(chan error, 1)
+	const times = 3 // more than the wake-up by Set makes up for
+	deleted := make(chan error, times)
 	var places placements
 	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
 		places.placed(added)
-		if places.count() == 1 { // at once, and no Watcher tells
+		if places.count() <= times { // at once, and no Watcher tells
 			deleted <- deleteFrom("eth0", "192.0.2.100/24")()
 		}
 	}})
 	k.Set(Assets{}, vips("192.0.2.100/24"))
-	runIn(t, ns, k.Run)
-	if err := <-deleted; err != nil {
-		t.Fatal(err)
-	}
 	start := time.Now()
+	runIn(t, ns, k.Run)
+	for range times {
+		if err := <-deleted; err != nil {
+			t.Fatal(err)
+		}
+	}
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 	if took := time.Since(start); took > keepInterval/2 {
-		t.Errorf("put back after %v", took)
+		t.Errorf("put back %d times within %v", times, took)
 	}
 }

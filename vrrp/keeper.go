@@ -66,6 +66,7 @@ type Keeper struct {
 	trouble string // the last error that was logged
 
 	// The rest belongs to Run.
+	changed bool             // something, by the last check
 	index   int              // of the interface that was last seen
 	held    map[any]struct{} // claims that were there after the last check
 	foreign map[any]struct{} // claims in whose place is another's, which was warned of
@@ -169,16 +170,20 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer kern.close()
 	timer := time.NewTimer(keepInterval)
 	defer timer.Stop()
+	var settled time.Time
 	for {
 		want, off := k.orders()
-		before := k.Writes()
+		k.changed = false
 		err := k.check(kern, want, off)
 		k.report(err)
-		switch {
+		if k.changed {
+			settled = time.Now().Add(keepSettle)
+		}
+		switch settling := time.Until(settled); {
+		case settling > 0:
+			timer.Reset(settling)
 		case err != nil:
 			timer.Reset(keepRetry)
-		case k.Writes() != before:
-			timer.Reset(keepSettle)
 		case !want.empty() || !off.empty():
 			timer.Reset(keepInterval)
 		}

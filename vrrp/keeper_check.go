@@ -45,6 +45,7 @@ func (k *Keeper) dropAddresses(
 		return present, err
 	}
 	k.log.Info("virtual addresses removed", "count", removed)
+	k.changed = true
 	clear(k.held) // others may have gone with them
 	present, listErr := kern.addresses(dev)
 	if err == nil {
@@ -89,6 +90,7 @@ func (k *Keeper) addAddresses(kern *kernel, dev netlink.Link, present []netlink.
 		}
 		k.placed(prefixes)
 		total += len(added)
+		k.changed = true
 		for _, p := range prefixes {
 			if _, ok := k.held[p]; ok {
 				k.log.Warn("virtual address was gone and is put back", "address", p)
@@ -180,6 +182,7 @@ func (k *Keeper) note(claim any, what, name string, added bool, err error) error
 		return err
 	}
 	delete(k.foreign, claim)
+	k.changed = k.changed || added
 	if _, ok := k.held[claim]; ok && added {
 		k.log.Warn(what+" was gone or changed and is put back", what, name)
 	} else if added {
