@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,7 @@ const (
 type result struct {
 	outcome outcome
 	reason  string
+	silent  bool      // nothing at all came back from the address
 	panic   *panicked // what the probe ended in, or nil
 }
 
@@ -68,7 +70,9 @@ func (p prober) probe(ctx context.Context, t Target) result {
 		}
 		return pass("connected")
 	case err != nil:
-		return explain(ctx, err, t.Config.Timeout, "connecting")
+		res := explain(ctx, err, t.Config.Timeout, "connecting")
+		res.silent = res.outcome == failed && silence(err)
+		return res
 	}
 	defer reset(conn)
 	if t.Config.Type == HTTP {
@@ -114,6 +118,17 @@ func ours(errno syscall.Errno) bool {
 		return true
 	}
 	return false
+}
+
+// silence tells the errors of connecting that mean that no machine answered; a refusal is an answer.
+func silence(err error) bool {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return slices.Contains([]syscall.Errno{
+			syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ETIMEDOUT,
+		}, errno)
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // closed tells the ways in which a peer ends a connection. Which of them shows depends on whether its FIN or its RST

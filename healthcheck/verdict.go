@@ -71,7 +71,7 @@ func (e *entry) record(p ended) *Verdict {
 		s.Since = p.at
 	}
 	s.Health, s.Streak = t.health, t.streak
-	s.Reason = p.result.reason
+	s.Reason, s.Silent = p.result.reason, p.result.silent
 	s.LastAt = p.at
 	s.LastLatency = p.at.Sub(p.started)
 	s.Checks++

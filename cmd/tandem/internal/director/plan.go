@@ -22,10 +22,33 @@ type view struct {
 	health map[string]healthcheck.TargetStatus
 	// inherited are the weights that members had before anything was known of their health.
 	inherited map[member]int
+	// cutOff says that the checks speak of the director and not of the servers. See isolated.
+	cutOff bool
+}
+
+// isolated reports whether this director seems to be cut off from all its real servers: each of them, on two machines
+// or more, has gone silent. A refusal would be an answer, and so would be a wrong status. A director in that state
+// serves nobody, whatever its weights; but when its cable is plugged in again and it is master, it must not refuse its
+// clients until it has checked everybody anew.
+func (v view) isolated(services []configs.Service) bool {
+	machines := make(map[netip.Addr]bool)
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			if svc.Check == nil {
+				continue
+			}
+			if s := v.health[targetID(svc, srv)]; s.Health != healthcheck.Unhealthy || !s.Silent {
+				return false
+			}
+			machines[srv.Addr] = true
+		}
+	}
+	return len(machines) > 1
 }
 
 // plan is the IPVS table as it should be. It is pure.
 func plan(services []configs.Service, v view) []lvs.Entry {
+	v.cutOff = v.isolated(services)
 	table := make([]lvs.Entry, 0, len(services))
 	for _, svc := range services {
 		entry := lvs.Entry{Service: svc.LVS, Servers: make([]lvs.Server, 0, len(svc.Servers))}
@@ -45,6 +68,9 @@ func plan(services []configs.Service, v view) []lvs.Entry {
 
 func (v view) input(svc configs.Service, srv configs.Server) lvs.WeightInput {
 	in := lvs.WeightInput{Configured: srv.Weight, OnFailure: svc.OnFailure, Health: v.healthOf(svc, srv)}
+	if v.cutOff {
+		in.Health = lvs.HealthUp
+	}
 	in.KernelWeight, in.InKernel = v.inherited[member{svc.LVS.ServiceID, srv.ServerID}]
 	return in
 }

@@ -77,6 +77,40 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestPlanOfADirectorThatIsCutOff(t *testing.T) {
+	silent := func(ids ...string) map[string]healthcheck.TargetStatus {
+		all := health(healthcheck.Unhealthy, healthcheck.Unhealthy)
+		for _, id := range ids {
+			all[id] = healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Silent: true}
+		}
+		return all
+	}
+	const first, second = "www/192.0.2.11:80", "www/192.0.2.12:80"
+	lone := www(true, lvs.WeightZero)
+	lone.Servers = lone.Servers[:1]
+	half := silent(first)
+	half[second] = healthcheck.TargetStatus{Health: healthcheck.Healthy, Silent: true} // one lost probe is no failure
+	for _, c := range []struct {
+		why    string
+		svc    configs.Service
+		health map[string]healthcheck.TargetStatus
+		want   string
+	}{
+		{"all are silent: it is the director", www(true, lvs.WeightZero), silent(first, second), "11=3 12=5"},
+		{"one refuses: it is the servers", www(true, lvs.WeightZero), silent(first), "11=0 12=0"},
+		{"one is healthy still", www(true, lvs.WeightZero), half, "11=0 12=5"},
+		{"one server cannot tell", lone, silent(first), "11=0"},
+		{"also where servers are removed", www(true, lvs.Remove), silent(first, second), "11=3 12=5"},
+	} {
+		if got := weights(plan([]configs.Service{c.svc}, view{health: c.health})); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
+		}
+	}
+	if unchecked := www(false, lvs.WeightZero); (view{}).isolated([]configs.Service{unchecked}) {
+		t.Error("servers without a check say that the director is cut off")
+	}
+}
+
 // tableOf is the inverse of weights, for a service's own servers.
 func tableOf(svc configs.Service, text string) []lvs.Entry {
 	entry := lvs.Entry{Service: svc.LVS}

@@ -42,6 +42,13 @@ func (d *Director) Status() control.Status {
 			s.VRRP[i].Track = own
 		}
 	}
+	if v.cutOff = v.isolated(cfg.Services); v.cutOff {
+		s.Warnings = append(s.Warnings, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights; look at its own cable, interface and addresses")
+	}
+	if p := d.metrics.problem(); p != "" {
+		s.Warnings = append(s.Warnings, p)
+	}
+	s.Warnings = append(s.Warnings, electionWarnings(report)...)
 	connections, err := d.connections(cfg)
 	if err != nil {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
@@ -51,6 +58,22 @@ func (d *Director) Status() control.Status {
 		s.Services = append(s.Services, serviceStatus(svc, v, connections))
 	}
 	return s
+}
+
+// electionWarnings are what the election finds amiss on the wire and on its interfaces.
+func electionWarnings(report election.Report) []string {
+	var all []string
+	for _, r := range report.Routers {
+		for _, w := range r.Warnings {
+			all = append(all, r.Name+": "+w)
+		}
+	}
+	for _, i := range report.Interfaces {
+		if i.Trouble != "" {
+			all = append(all, i.Name+": "+i.Trouble)
+		}
+	}
+	return all
 }
 
 // routerStatus is one row for each configured router, in the order of the file; one that the election has not
