@@ -189,7 +189,7 @@ func TestReannounceIsBounded(t *testing.T) {
 		{"many in one second are one", slow, []time.Duration{10 * ms, 20 * ms, 500 * ms, 999 * ms},
 			[]time.Duration{0, time.Second, 2500 * ms}},
 		{"before the first announcement it changes nothing", slow, []time.Duration{0}, []time.Duration{0, 1500 * ms}},
-		{"one who goes on shouting is answered once a second", slow, 
+		{"one who goes on shouting is answered once a second", slow,
 			[]time.Duration{2000 * ms, 2100 * ms, 2500 * ms, 3100 * ms, 3200 * ms},
 			[]time.Duration{0, 1500 * ms, 2000 * ms, 3000 * ms, 4000 * ms, 5500 * ms}},
 		{"what falls into the second is not left out", quick, []time.Duration{10 * ms, 20 * ms},
