@@ -36,6 +36,7 @@ type Announcer struct {
 	sending  sync.Mutex // held while a frame leaves; taken before mu
 	mu       sync.Mutex
 	schedule *schedule
+	stale    bool // what is known of the interface may have changed
 
 	sent   [formAdvertisement + 1]atomic.Uint64 // by form
 	errors atomic.Uint64
@@ -55,6 +56,22 @@ func (a *Announcer) Announce(c Config, addrs []netip.Addr) {
 	a.mu.Lock()
 	a.schedule.announce(now, c, addrs)
 	a.mu.Unlock()
+	a.kick()
+}
+
+// Reannounce begins the schedules of addresses anew, of all that are announced if none is given: for when neighbours
+// may believe a rival, or have missed what was sent, or when the interface has another MAC address. It may be called
+// as often as there is cause: a schedule begins anew once a second at most. It never blocks.
+func (a *Announcer) Reannounce(addrs ...netip.Addr) {
+	now := time.Now()
+	a.mu.Lock()
+	a.schedule.reannounce(now, addrs)
+	a.stale = true
+	a.mu.Unlock()
+	a.kick()
+}
+
+func (a *Announcer) kick() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -142,6 +159,13 @@ func (a *Announcer) await(ctx context.Context) bool {
 // step sends the frame that is due and returns the pause before the next.
 func (a *Announcer) step(w *wire, troubled bool) (time.Duration, error) {
 	now := time.Now()
+	a.mu.Lock()
+	stale := a.stale
+	a.stale = false
+	a.mu.Unlock()
+	if stale {
+		w.forget()
+	}
 	if err := w.ready(now); err != nil {
 		w.hangUp()
 		return 0, err
@@ -157,7 +181,7 @@ func (a *Announcer) step(w *wire, troubled bool) (time.Duration, error) {
 	if !ok {
 		return 0, nil
 	}
-	b, err := frame(n.form, n.addr, w.hardware)
+	b, err := frame(n.form, n.addr, w.hardware, w.forwarding)
 	if err == nil {
 		err = w.write(b)
 	}

@@ -74,6 +74,7 @@ type sighting struct {
 	form     form
 	addr     netip.Addr
 	hardware string
+	router   bool
 }
 
 // A capture is what arrives at an interface.
@@ -122,6 +123,7 @@ func (c *capture) note(b []byte) {
 	case b[12] == 0x86 && b[13] == 0xdd && b[20] == protocolICMPv6 && b[54] == 136:
 		s.form = formAdvertisement
 		s.addr, _ = netip.AddrFromSlice(b[62:78])
+		s.router = b[58]&0x80 != 0
 	default:
 		return
 	}
@@ -193,7 +195,7 @@ func TestEachFormConvincesTheKernel(t *testing.T) {
 			ns.Do(func() {
 				w := &wire{iface: "eth0"}
 				defer w.close()
-				b, err := frame(tt.form, netip.MustParseAddr(tt.addr), ours)
+				b, err := frame(tt.form, netip.MustParseAddr(tt.addr), ours, false)
 				if err == nil {
 					err = w.ready(time.Now())
 				}

@@ -25,8 +25,9 @@ var (
 	allNodesHardware = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
 )
 
-// frame returns the Ethernet frame that announces an address at a hardware address.
-func frame(f form, addr netip.Addr, hardware net.HardwareAddr) ([]byte, error) {
+// frame returns the Ethernet frame that announces an address at a hardware address. Whether we are a router concerns
+// neighbour advertisements only.
+func frame(f form, addr netip.Addr, hardware net.HardwareAddr, router bool) ([]byte, error) {
 	out := ethernet.Frame{Source: hardware}
 	var err error
 	switch f {
@@ -41,7 +42,7 @@ func frame(f form, addr netip.Addr, hardware net.HardwareAddr) ([]byte, error) {
 		out.Payload, err = arpPacket(arp.OperationReply, addr, hardware, hardware)
 	case formAdvertisement:
 		out.Destination, out.EtherType = allNodesHardware, ethernet.EtherTypeIPv6
-		out.Payload, err = advertisement(addr, hardware)
+		out.Payload, err = advertisement(addr, hardware, router)
 	default:
 		err = fmt.Errorf("form %d is unknown", f)
 	}
@@ -59,11 +60,13 @@ func arpPacket(op arp.Operation, addr netip.Addr, sender, target net.HardwareAdd
 	return p.MarshalBinary()
 }
 
-// advertisement returns an IPv6 packet with an unsolicited neighbour advertisement, flagged as RFC 9568, section 6.4.2,
-// asks. Its source is the announced address itself, so it needs no link-local one.
-func advertisement(addr netip.Addr, hardware net.HardwareAddr) ([]byte, error) {
+// advertisement returns an IPv6 packet with an unsolicited neighbour advertisement (RFC 9568, section 6.4.2). That we are
+// a router it says only if it is so, as the kernel's own answers do (RFC 4861, section 7.2.6): hosts give up a default
+// route by a machine that calls itself a router no longer. The packet's source is the announced address itself, so it
+// needs no link-local one.
+func advertisement(addr netip.Addr, hardware net.HardwareAddr, router bool) ([]byte, error) {
 	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
-		Router:        true,
+		Router:        router,
 		Override:      true,
 		TargetAddress: addr,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: hardware}},

@@ -13,25 +13,26 @@ import (
 func TestFrame(t *testing.T) {
 	hardware := net.HardwareAddr{0x02, 0, 0x5e, 0x10, 0x20, 0x30}
 	tests := []struct {
-		form form
-		addr string
-		want []string
+		form   form
+		addr   string
+		router bool
+		want   []string
 	}{
-		{formRequest, "192.0.2.100", []string{
+		{formRequest, "192.0.2.100", true, []string{
 			"ffffffffffff 02005e102030 0806",
 			"0001 0800 06 04 0001",                 // Ethernet, IPv4, request
 			"02005e102030 c0000264",                // sender
 			"000000000000 c0000264",                // target: the same address
 			"000000000000000000000000000000000000", // padding to the least Ethernet frame
 		}},
-		{formReply, "192.0.2.100", []string{
+		{formReply, "192.0.2.100", true, []string{
 			"ffffffffffff 02005e102030 0806",
 			"0001 0800 06 04 0002",
 			"02005e102030 c0000264",
 			"02005e102030 c0000264", // target: the sender itself
 			"000000000000000000000000000000000000",
 		}},
-		{formAdvertisement, "2001:db8::100", []string{
+		{formAdvertisement, "2001:db8::100", true, []string{
 			"333300000001 02005e102030 86dd",
 			"60000000 0020 3a ff",              // 32 bytes of ICMPv6, hop limit 255
 			"20010db8000000000000000000000100", // source: the address itself
@@ -40,10 +41,19 @@ func TestFrame(t *testing.T) {
 			"20010db8000000000000000000000100", // target
 			"02 01 02005e102030",               // its link-layer address
 		}},
+		{formAdvertisement, "2001:db8::100", false, []string{
+			"333300000001 02005e102030 86dd",
+			"60000000 0020 3a ff",
+			"20010db8000000000000000000000100",
+			"ff020000000000000000000000000001",
+			"88 00 78ed 20000000", // override alone
+			"20010db8000000000000000000000100",
+			"02 01 02005e102030",
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.form.String(), func(t *testing.T) {
-			got, err := frame(tt.form, netip.MustParseAddr(tt.addr), hardware)
+			got, err := frame(tt.form, netip.MustParseAddr(tt.addr), hardware, tt.router)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +77,7 @@ func TestFrameRefuses(t *testing.T) {
 		{0, netip.MustParseAddr("192.0.2.1")},
 	}
 	for _, tt := range tests {
-		if b, err := frame(tt.form, tt.addr, hardware); err == nil {
+		if b, err := frame(tt.form, tt.addr, hardware, true); err == nil {
 			t.Errorf("%s for %s: frame %x, want an error", tt.form, tt.addr, b)
 		}
 	}

@@ -8,6 +8,11 @@ import (
 	"time"
 )
 
+// anewPause is the least time between two beginnings of a schedule that others cause. A neighbour that has just
+// learned the address elsewhere refuses to learn another place for a second, so that more would be of no use, and
+// a rival that shouts must not make us flood the link.
+const anewPause = time.Second
+
 // A form is one way to announce an address.
 type form int
 
@@ -45,6 +50,7 @@ type entry struct {
 	config Config
 	start  time.Time // of the take-over
 	due    time.Time // of the next announcement
+	anew   time.Time // when the schedule begins anew, if it is to
 	form   form      // of the next frame
 	first  bool      // no announcement was made yet
 	place  int       // in the call that asked for it
@@ -123,8 +129,37 @@ func (s *schedule) restart(now time.Time) {
 	}
 }
 
+// reannounce begins the schedules of addresses anew, of all if none is given, but each no sooner than anewPause after
+// it began last; until then it goes on. One that is to begin is left at that, however often it is asked for.
+func (s *schedule) reannounce(now time.Time, addrs []netip.Addr) {
+	if len(addrs) == 0 {
+		for _, e := range s.entries {
+			s.anew(now, e)
+		}
+	}
+	for _, addr := range addrs {
+		if e, ok := s.entries[addr.Unmap().WithZone("")]; ok {
+			s.anew(now, e)
+		}
+	}
+}
+
+func (s *schedule) anew(now time.Time, e *entry) {
+	if e.first || !e.anew.IsZero() {
+		return
+	}
+	e.anew = e.start.Add(anewPause)
+	if e.anew.Before(now) {
+		e.anew = now
+	}
+	if e.queue == nil || e.queue == s.waiting && !e.due.Before(e.anew) {
+		e.leave()
+		s.begin(e.anew, e)
+	}
+}
+
 func (s *schedule) begin(now time.Time, e *entry) {
-	e.start, e.first = now, true
+	e.start, e.first, e.anew = now, true, time.Time{}
 	s.plan(e, -1)
 }
 
@@ -134,8 +169,13 @@ func (s *schedule) plan(e *entry, elapsed time.Duration) {
 	if e.addr.Is6() {
 		e.form = formAdvertisement
 	}
-	if at, ok := e.config.after(elapsed); ok {
-		e.due = e.start.Add(at)
+	at, ok := e.config.after(elapsed)
+	due := e.start.Add(at)
+	switch {
+	case !e.anew.IsZero() && (!ok || !due.Before(e.anew)):
+		s.begin(e.anew, e)
+	case ok:
+		e.due = due
 		s.waiting.add(e)
 	}
 }

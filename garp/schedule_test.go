@@ -173,6 +173,63 @@ func TestScheduleBeginsAnew(t *testing.T) {
 	}
 }
 
+func TestReannounceIsBounded(t *testing.T) {
+	const ms = time.Millisecond
+	slow, quick := []time.Duration{0, 1500 * ms}, []time.Duration{0, 300 * ms, 600 * ms, 1200 * ms}
+	tests := []struct {
+		name   string
+		repeat []time.Duration
+		calls  []time.Duration
+		want   []time.Duration // the moments of the announcements
+	}{
+		{"never", slow, nil, []time.Duration{0, 1500 * ms}},
+		{"long after", slow, []time.Duration{10 * time.Second}, []time.Duration{0, 1500 * ms, 10 * time.Second, 11500 * ms}},
+		{"before the schedule is through", slow, []time.Duration{1200 * ms}, []time.Duration{0, 1200 * ms, 2700 * ms}},
+		{"right after the beginning it waits", slow, []time.Duration{10 * ms}, []time.Duration{0, time.Second, 2500 * ms}},
+		{"many in one second are one", slow, []time.Duration{10 * ms, 20 * ms, 500 * ms, 999 * ms},
+			[]time.Duration{0, time.Second, 2500 * ms}},
+		{"before the first announcement it changes nothing", slow, []time.Duration{0}, []time.Duration{0, 1500 * ms}},
+		{"one who goes on shouting is answered once a second", slow,
+			[]time.Duration{2000 * ms, 2100 * ms, 2500 * ms, 3100 * ms, 3200 * ms},
+			[]time.Duration{0, 1500 * ms, 2000 * ms, 3000 * ms, 4000 * ms, 5500 * ms}},
+		{"what falls into the second is not left out", quick, []time.Duration{10 * ms, 20 * ms},
+			[]time.Duration{0, 300 * ms, 600 * ms, 1000 * ms, 1300 * ms, 1600 * ms, 2200 * ms}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSchedule()
+			s.announce(epoch, Config{Repeat: tt.repeat}, addrs("2001:db8::1"))
+			var sent, want []string
+			from := time.Duration(0)
+			for _, at := range tt.calls {
+				if at > 0 {
+					sent = append(sent, drive(s, from, at-1)...)
+				}
+				s.reannounce(epoch.Add(at), nil)
+				from = at
+			}
+			sent = append(sent, drive(s, from, time.Minute)...)
+			for _, at := range tt.want {
+				want = append(want, fmt.Sprintf("%v 2001:db8::1 neighbour advertisement", at))
+			}
+			if !slices.Equal(sent, want) {
+				t.Errorf("sent\n%q, want\n%q", sent, want)
+			}
+		})
+	}
+}
+
+func TestReannounceNamesAddresses(t *testing.T) {
+	s := newSchedule()
+	s.announce(epoch, Config{Repeat: []time.Duration{0}}, addrs("2001:db8::1", "2001:db8::2", "192.0.2.1"))
+	drive(s, 0, 0)
+	s.reannounce(epoch.Add(time.Minute), addrs("2001:db8::2", "::ffff:192.0.2.1", "2001:db8::9"))
+	want := []string{"2001:db8::2", "192.0.2.1", "192.0.2.1"}
+	if got := order(s, time.Minute, 10); !slices.Equal(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+}
+
 func TestScheduleForgetsTheWithdrawn(t *testing.T) {
 	s := newSchedule()
 	list := addrs("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.2")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/mdlayher/packet"
@@ -32,6 +33,8 @@ type wire struct {
 	index    int
 	hardware net.HardwareAddr
 	looked   time.Time
+
+	forwarding bool // of IPv6
 }
 
 func (w *wire) close() {
@@ -46,8 +49,12 @@ func (w *wire) hangUp() {
 	if w.conn != nil {
 		_ = w.conn.Close()
 	}
-	w.conn, w.looked = nil, time.Time{}
+	w.conn = nil
+	w.forget()
 }
+
+// forget makes ready look at the interface again.
+func (w *wire) forget() { w.looked = time.Time{} }
 
 // ready makes the socket and the hardware address those of the interface as it is now. Its error says what is wrong
 // with the interface.
@@ -70,6 +77,7 @@ func (w *wire) ready(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	w.forwarding = forwardsIPv6(w.iface)
 	if w.conn != nil && attrs.Index == w.index && bytes.Equal(attrs.HardwareAddr, w.hardware) {
 		w.looked = now
 		return nil
@@ -102,6 +110,12 @@ func (w *wire) look() (*netlink.LinkAttrs, error) {
 		return nil, fmt.Errorf("interface %s has no Ethernet address", w.iface)
 	}
 	return attrs, nil
+}
+
+// forwardsIPv6 tells whether the machine is a router of IPv6 to the neighbours on the interface.
+func forwardsIPv6(iface string) bool {
+	b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", iface, "forwarding"))
+	return err == nil && len(b) > 0 && b[0] != '0'
 }
 
 func (w *wire) write(frame []byte) error {

@@ -2,6 +2,15 @@
 
 package vrrp
 
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// groupWords begin every reason that a sync group gives, which tells a member's own fault from that of another.
+const groupWords = "sync group "
+
 // A Join is the word of a sync group to one of its members, for Loop.Join on its interface.
 type Join struct {
 	Interface, Name string
@@ -11,29 +20,99 @@ type Join struct {
 
 // Groups are the sync groups of a director, whose members change state together whatever interface they are on. It
 // does no I/O and remembers nothing but who is a member.
+//
+// A member's fault is every member's, and what is added to the priority of one is added to all. No member becomes
+// master before all of them could: else one that has lost sight of a living master would drag the others into
+// preempting theirs, again and again. When one gives way, all do.
 type Groups struct {
+	routers []Config
 	members map[string][]Config // by group
-	all     []Config
+	names   []string            // of the groups, in the order of their first members
 }
 
-// NewGroups returns the sync groups of routers, which are all that the director runs; those without a group are no
-// member of any.
+// NewGroups returns the sync groups of routers, which are all that the director runs; those without a group are
+// members of none.
 func NewGroups(routers []Config) *Groups {
-	g := &Groups{members: make(map[string][]Config), all: routers}
+	g := &Groups{routers: routers, members: make(map[string][]Config)}
 	for _, c := range routers {
-		if c.SyncGroup != "" {
-			g.members[c.SyncGroup] = append(g.members[c.SyncGroup], c)
+		if c.SyncGroup == "" {
+			continue
 		}
+		if g.members[c.SyncGroup] == nil {
+			g.names = append(g.names, c.SyncGroup)
+		}
+		g.members[c.SyncGroup] = append(g.members[c.SyncGroup], c)
 	}
 	return g
 }
 
 // Decide returns, from the latest status of each router by name and from what each tracks itself, what each router is
-// to be told by Loop.SetTracking, and which are to be told by Loop.Join. It is called after each change of either.
+// to be told by Loop.SetTracking, and which are to be told by Loop.Join. It is to be called after each change of
+// either; telling a router the same again does no harm.
 func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (tracking map[string]Tracking, joins []Join) {
-	tracking = make(map[string]Tracking, len(g.all))
-	for _, c := range g.all {
+	tracking = make(map[string]Tracking, len(g.routers))
+	for _, c := range g.routers {
 		tracking[c.Name] = own[c.Name]
 	}
-	return tracking, nil
+	for _, name := range g.names {
+		members := g.members[name]
+		if share(name, members, states, own, tracking) {
+			continue
+		}
+		joins = append(joins, move(name, members, states)...)
+	}
+	return tracking, joins
+}
+
+// share gives each member of a group what the others track and their faults, and reports whether there is one.
+func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty bool) {
+	delta := 0
+	for _, c := range members {
+		delta += own[c.Name].Delta
+	}
+	words := make([]string, len(members))
+	for i, c := range members {
+		words[i] = ownFault(states[c.Name], own[c.Name])
+		faulty = faulty || words[i] != ""
+	}
+	for i, c := range members {
+		t := Tracking{Delta: delta, Fault: own[c.Name].Fault}
+		for j, other := range members {
+			if i != j && t.Fault == "" && words[j] != "" {
+				t.Fault = fmt.Sprintf("%s%q: %s: %s", groupWords, group, other.Name, words[j])
+			}
+		}
+		tracking[c.Name] = t
+	}
+	return faulty
+}
+
+// ownFault says what is wrong with a member apart from what its group tells it, "" if nothing.
+func ownFault(s Status, own Tracking) string {
+	if own.Fault != "" || s.State != Fault || strings.HasPrefix(s.Reason, groupWords) {
+		return own.Fault
+	}
+	return cmp.Or(s.Reason, "fault")
+}
+
+// move returns the words that bring the members of a group without fault together.
+func move(group string, members []Config, states map[string]Status) (joins []Join) {
+	all, down := true, ""
+	for _, c := range members {
+		s := states[c.Name]
+		all = all && (s.Ready || s.State == Master)
+		// One that has never been master did not give way: it has been added to a group that is master.
+		if s.State == Backup && !s.Ready && s.Counters.BecameMaster > 0 {
+			down = c.Name
+		}
+	}
+	for _, c := range members {
+		switch s := states[c.Name]; {
+		case all && s.Ready:
+			joins = append(joins, Join{c.Interface, c.Name, Master, fmt.Sprintf("%s%q: every member can be master", groupWords, group)})
+		case down != "" && s.State == Master && !s.HandingOver:
+			joins = append(joins, Join{c.Interface, c.Name, Backup, fmt.Sprintf("%s%q: %s is backup", groupWords, group, down)})
+		}
+	}
+	return joins
 }

@@ -19,6 +19,7 @@ type wire struct {
 	now     time.Time
 	nodes   []*node
 	flights []flight
+	agenda  []appointment
 	loss    float64
 	delay   time.Duration // the longest
 	jitter  time.Duration // how late a node may act on its timer, at most
@@ -31,6 +32,14 @@ type node struct {
 	side    int // nodes of different sides do not hear each other
 	late    time.Duration
 	log     []string
+	changed func() // called after each step that changed more than a deadline, if there is one
+
+	becameMaster int
+}
+
+type appointment struct {
+	at time.Time
+	do func()
 }
 
 type flight struct {
@@ -44,8 +53,10 @@ func newWire(t *testing.T, seed uint64) *wire {
 	return &wire{t: t, rand: rand.New(rand.NewPCG(seed, 0)), now: epoch, delay: time.Millisecond}
 }
 
-func (w *wire) add(name string, c Config) *node {
-	n := &node{name: name, machine: NewMachine(c), addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(w.nodes) + 1)})}
+func (w *wire) add(name string, c Config) *node { return w.addTo(0, name, c) }
+
+func (w *wire) addTo(side int, name string, c Config) *node {
+	n := &node{name: name, machine: NewMachine(c), side: side, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(w.nodes) + 1)})}
 	w.nodes = append(w.nodes, n)
 	w.step(n, Event{Kind: EventUp, Source: n.addr})
 	return n
@@ -59,9 +70,16 @@ func (w *wire) upTo(limit time.Duration) time.Duration {
 }
 
 func (w *wire) step(n *node, ev Event) {
-	for _, a := range n.machine.Step(w.now, ev) {
+	ready, reason := n.machine.Ready(), n.machine.Reason()
+	actions := n.machine.Step(w.now, ev)
+	changed := n.machine.Ready() != ready || n.machine.Reason() != reason
+	for _, a := range actions {
+		changed = changed || a.Kind != ActionAdvertise
 		if a.Kind == ActionTransition {
 			n.log = append(n.log, fmt.Sprintf("%s: %s", a.To, a.Reason))
+			if a.To == Master {
+				n.becameMaster++
+			}
 		}
 		if a.Kind != ActionAdvertise {
 			continue
@@ -75,6 +93,15 @@ func (w *wire) step(n *node, ev Event) {
 		}
 	}
 	n.late = w.upTo(w.jitter)
+	if n.changed != nil && changed {
+		n.changed()
+	}
+}
+
+// at has something done at its time.
+func (w *wire) at(t time.Time, do func()) {
+	w.agenda = append(w.agenda, appointment{t, do})
+	slices.SortStableFunc(w.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })
 }
 
 // run lets the time d pass, calling check after each event.
@@ -89,6 +116,12 @@ func (w *wire) run(d time.Duration, check func()) {
 			}
 		}
 		slices.SortStableFunc(w.flights, func(a, b flight) int { return a.at.Compare(b.at) })
+		if len(w.agenda) > 0 && !w.agenda[0].at.After(at) && (len(w.flights) == 0 || !w.flights[0].at.Before(w.agenda[0].at)) {
+			a := w.agenda[0]
+			w.agenda, w.now = w.agenda[1:], a.at
+			a.do()
+			continue
+		}
 		if len(w.flights) > 0 && !w.flights[0].at.After(at) {
 			f := w.flights[0]
 			w.flights = w.flights[1:]

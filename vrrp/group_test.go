@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+)
+
+// grouped are two routers of one sync group, on two interfaces, and one of none.
+func grouped(priority uint8) (inside, outside, alone Config) {
+	inside, outside, alone = testConfig(priority), testConfig(priority), testConfig(priority)
+	inside.Name, inside.Interface, inside.SyncGroup = "inside", "eth0", "pair"
+	outside.Name, outside.Interface, outside.SyncGroup = "outside", "eth1", "pair"
+	alone.Name, alone.Interface = "alone", "eth2"
+	return inside, outside, alone
+}
+
+func TestGroupsDecide(t *testing.T) {
+	inside, outside, alone := grouped(100)
+	g := NewGroups([]Config{inside, outside, alone})
+	was := Counters{BecameMaster: 1}
+	const up, member = `sync group "pair": every member can be master`, `sync group "pair": `
+	for _, tt := range []struct {
+		name            string
+		inside, outside Status
+		own             map[string]Tracking
+		want            string // what is out of the ordinary
+	}{
+		{"nothing known yet", Status{}, Status{}, nil, ""},
+		{"both backup", Status{State: Backup}, Status{State: Backup, Counters: was}, nil, ""},
+		{"one ready", Status{State: Backup, Ready: true}, Status{State: Backup}, nil, ""},
+		{"one ready, one not started", Status{State: Backup, Ready: true}, Status{State: Initialize}, nil, ""},
+		{"both ready", Status{State: Backup, Ready: true}, Status{State: Backup, Ready: true}, nil,
+			"eth0 inside master: " + up + "; eth1 outside master: " + up},
+		{"one master, one ready", Status{State: Master}, Status{State: Backup, Ready: true, Counters: was}, nil, "eth1 outside master: " + up},
+		{"both master", Status{State: Master}, Status{State: Master}, nil, ""},
+		{"one gave way", Status{State: Backup, Counters: was}, Status{State: Master}, nil, "eth1 outside backup: " + member + "inside is backup"},
+		{"one gave way, the other does", Status{State: Backup, Counters: was}, Status{State: Master, HandingOver: true}, nil, ""},
+		{"one is new", Status{State: Backup}, Status{State: Master, Counters: was}, nil, ""},
+		{"one at fault", Status{State: Fault, Reason: "interface eth0 is down"}, Status{State: Master}, nil,
+			"outside fault " + member + "inside: interface eth0 is down"},
+		{"one at fault, the other for it", Status{State: Fault, Reason: "interface eth0 is down"},
+			Status{State: Fault, Reason: member + "inside: interface eth0 is down"}, nil, "outside fault " + member + "inside: interface eth0 is down"},
+		{"the fault is over", Status{State: Backup, Counters: was}, Status{State: Fault, Reason: member + "inside: interface eth0 is down"}, nil, ""},
+		{"each for the other's former fault", Status{State: Fault, Reason: member + "outside: x"}, Status{State: Fault, Reason: member + "inside: x"}, nil, ""},
+		{"both at fault", Status{State: Fault, Reason: "interface eth0 is down"}, Status{State: Fault, Reason: "interface eth1 is down"}, nil,
+			"inside fault " + member + "outside: interface eth1 is down; outside fault " + member + "inside: interface eth0 is down"},
+		{"what one tracks fails", Status{State: Master}, Status{State: Master}, map[string]Tracking{"inside": {Fault: "script /x: exit code 1"}},
+			"inside fault script /x: exit code 1; outside fault " + member + "inside: script /x: exit code 1"},
+		{"what both track fails", Status{State: Master}, Status{State: Master}, map[string]Tracking{"inside": {Fault: "a"}, "outside": {Fault: "b"}},
+			"inside fault a; outside fault b"},
+		{"weights add up", Status{State: Master}, Status{State: Master}, map[string]Tracking{"inside": {Delta: -50}, "outside": {Delta: 20}},
+			"inside -30; outside -30"},
+		{"others are left alone", Status{State: Master}, Status{State: Master}, map[string]Tracking{"alone": {Delta: -5, Fault: "x"}},
+			"alone -5; alone fault x"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			states := map[string]Status{"inside": tt.inside, "outside": tt.outside, "alone": {State: Backup, Ready: true, Counters: was}}
+			tracking, joins := g.Decide(states, tt.own)
+			var got []string
+			for _, c := range []Config{inside, outside, alone} {
+				told := tracking[c.Name]
+				if told.Delta != 0 {
+					got = append(got, fmt.Sprintf("%s %d", c.Name, told.Delta))
+				}
+				if told.Fault != "" {
+					got = append(got, c.Name+" fault "+told.Fault)
+				}
+			}
+			for _, j := range joins {
+				got = append(got, fmt.Sprintf("%s %s %s: %s", j.Interface, j.Name, j.To, j.Reason))
+			}
+			if s := strings.Join(got, "; "); s != tt.want || len(tracking) != 3 {
+				t.Errorf("got  %s\nwant %s", s, tt.want)
+			}
+		})
+	}
+}
+
+// A site is a director with a member of a sync group on each of two wires.
+type site struct {
+	w        *wire
+	groups   *Groups
+	nodes    map[string]*node // by name of the router
+	own      map[string]Tracking
+	hard     map[string]string   // faults of the links
+	told     map[string]Tracking // as the loops have it
+	deciding bool
+}
+
+// The two wires of the sites, as sides of the one that is simulated.
+const (
+	insideWire = iota
+	outsideWire
+	cutOff
+)
+
+// site adds a director whose members have the priorities given.
+func (w *wire) site(name string, c ...Config) *site {
+	s := &site{w: w, groups: NewGroups(c), nodes: map[string]*node{}, own: map[string]Tracking{}, hard: map[string]string{}, told: map[string]Tracking{}}
+	for i, c := range c {
+		n := w.addTo(insideWire+i, name+" "+c.Name, c)
+		s.nodes[c.Name], n.changed = n, s.changed
+	}
+	return s
+}
+
+// changed has the groups decide, some time after a member told something, as another goroutine does.
+func (s *site) changed() {
+	if s.deciding {
+		return
+	}
+	s.deciding = true
+	s.w.at(s.w.now.Add(s.w.upTo(2*time.Millisecond)), s.decide)
+}
+
+func (s *site) decide() {
+	s.deciding = false
+	states := make(map[string]Status)
+	for name, n := range s.nodes {
+		m := n.machine
+		states[name] = Status{
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Reason: m.Reason(),
+			Counters: Counters{BecameMaster: uint64(n.becameMaster)},
+		}
+	}
+	tracking, joins := s.groups.Decide(states, s.own)
+	for name, n := range s.nodes {
+		s.tell(name, n, tracking[name])
+	}
+	for _, j := range joins {
+		s.w.step(s.nodes[j.Name], Event{Kind: EventJoin, To: j.To, Reason: j.Reason})
+	}
+}
+
+// tell does what Loop.assess does.
+func (s *site) tell(name string, n *node, t Tracking) {
+	if t.Delta != s.told[name].Delta {
+		s.w.step(n, Event{Kind: EventTracking, Delta: t.Delta})
+	}
+	s.told[name] = t
+	s.assess(name)
+}
+
+func (s *site) assess(name string) {
+	n, hard, soft := s.nodes[name], s.hard[name], s.told[name].Fault
+	switch {
+	case hard != "":
+		s.w.step(n, Event{Kind: EventFault, Reason: hard})
+	case soft != "":
+		s.w.step(n, Event{Kind: EventFault, Reason: soft, Gentle: true})
+	case n.machine.State() == Fault:
+		s.w.step(n, Event{Kind: EventUp, Source: n.addr})
+	}
+}
+
+// link cuts or mends the cable of a member.
+func (s *site) link(name string, works bool) {
+	n := s.nodes[name]
+	if works {
+		n.side = insideWire
+		if name == "outside" {
+			n.side = outsideWire
+		}
+		delete(s.hard, name)
+	} else {
+		n.side, s.hard[name] = cutOff, "interface of "+name+" has no carrier"
+	}
+	s.assess(name)
+}
+
+func (s *site) state() string {
+	return fmt.Sprintf("%s/%s", s.nodes["inside"].machine.State(), s.nodes["outside"].machine.State())
+}
+
+func (s *site) moves() int { return len(s.nodes["inside"].log) + len(s.nodes["outside"].log) }
+
+func (s *site) want(state string) {
+	s.w.t.Helper()
+	if got := s.state(); got != state {
+		for name, n := range maps.All(s.nodes) {
+			s.w.t.Logf("%s: %q", name, n.log)
+		}
+		s.w.t.Fatalf("%s after %s: %s, want %s", s.nodes["inside"].name, s.w.now.Sub(epoch), got, state)
+	}
+}
+
+// twoSites are directors at the priorities 150 and 100 that have settled.
+func twoSites(w *wire) (a, b *site) {
+	in, out, _ := grouped(150)
+	a = w.site("a", in, out)
+	in, out, _ = grouped(100)
+	b = w.site("b", in, out)
+	w.run(10*time.Second, nil)
+	a.want("master/master")
+	b.want("backup/backup")
+	return a, b
+}
+
+func TestGroupMovesTogether(t *testing.T) {
+	const down = 3*time.Second + skewOf100
+	for _, tt := range []struct {
+		name  string
+		cause func(a, b *site)
+		bound time.Duration // for b to be master of both
+		a     string
+		mend  func(a, b *site)
+	}{
+		{"one cable of the master is cut", func(a, _ *site) { a.link("inside", false) }, down, "fault/fault",
+			func(a, _ *site) { a.link("inside", true) }},
+		{"both are", func(a, _ *site) { a.link("inside", false); a.link("outside", false) }, down, "fault/fault",
+			func(a, _ *site) { a.link("inside", true); a.link("outside", true) }},
+		{"what one member tracks fails", func(a, _ *site) { a.own["outside"] = Tracking{Fault: "x"}; a.changed() }, skewOf100, "fault/fault",
+			func(a, _ *site) { delete(a.own, "outside"); a.changed() }},
+		{"what one member tracks lowers it", func(a, _ *site) { a.own["outside"] = Tracking{Delta: -100}; a.changed() }, down, "backup/backup",
+			func(a, _ *site) { delete(a.own, "outside"); a.changed() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			seeds(t, 100, func(t *testing.T, w *wire) {
+				a, b := twoSites(w)
+				w.run(w.upTo(time.Second), nil)
+				tt.cause(a, b)
+				w.run(tt.bound+10*time.Millisecond, nil)
+				a.want(tt.a)
+				b.want("master/master")
+				moves := a.moves() + b.moves()
+				w.run(time.Minute, nil)
+				if n := a.moves() + b.moves(); n != moves {
+					t.Errorf("%d moves after they had settled", n-moves)
+				}
+				tt.mend(a, b)
+				w.run(10*time.Second, nil)
+				a.want("master/master")
+				b.want("backup/backup")
+			})
+		})
+	}
+}
+
+// TestGroupStaysWhereOneWireIsCut: on one wire the directors do not hear each other, on the other they do. Whoever
+// is master stays, and the other does not try.
+func TestGroupStaysWhereOneWireIsCut(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := twoSites(w)
+		b.nodes["outside"].side = cutOff // beyond a switch: no carrier is lost
+		moves := a.moves() + b.moves()
+		w.run(time.Minute, nil)
+		if n := a.moves() + b.moves(); n != moves {
+			t.Errorf("%d moves", n-moves)
+		}
+		if !b.nodes["outside"].machine.Ready() || b.nodes["inside"].machine.Ready() {
+			t.Error("b is not ready outside alone")
+		}
+		b.nodes["outside"].side = outsideWire
+		w.run(time.Second+w.delay, nil)
+		if b.nodes["outside"].machine.Ready() {
+			t.Error("ready beside a living master")
+		}
+	})
+}
+
+func TestGroupOnALossyWire(t *testing.T) {
+	seeds(t, 200, func(t *testing.T, w *wire) {
+		in, out, _ := grouped(150)
+		a := w.site("a", in, out)
+		in, out, _ = grouped(100)
+		b := w.site("b", in, out)
+		w.loss, w.delay, w.jitter = 0.4, 300*time.Millisecond, 500*time.Millisecond
+		w.run(time.Minute, nil)
+		w.loss, w.delay, w.jitter = 0, time.Millisecond, 0
+		w.run(15*time.Second, nil)
+		a.want("master/master")
+		b.want("backup/backup")
+		moves := a.moves() + b.moves()
+		w.run(time.Minute, nil)
+		if n := a.moves() + b.moves(); n != moves {
+			t.Errorf("%d moves on a quiet wire", n-moves)
+		}
+	})
+}
+
+// TestGroupHandsOver: every member is told to stand by; at no moment has an address nobody.
+func TestGroupHandsOver(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := twoSites(w)
+		w.run(w.upTo(time.Second), nil)
+		for _, n := range a.nodes {
+			w.step(n, Event{Kind: EventStandby, On: true})
+		}
+		w.run(10*time.Second, func() {
+			for name, n := range a.nodes {
+				if !n.machine.Holding() && !b.nodes[name].machine.Holding() {
+					t.Fatalf("nobody holds %s", name)
+				}
+			}
+		})
+		a.want("backup/backup")
+		b.want("master/master")
+		for _, n := range b.nodes {
+			n.side += 100 // b dies
+		}
+		w.run(5*time.Second, nil)
+		a.want("master/master")
+	})
+}
