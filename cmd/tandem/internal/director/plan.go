@@ -29,7 +29,7 @@ type view struct {
 // isolated reports whether this director seems to be cut off from all its real servers: each of them, on two machines
 // or more, has gone silent. A refusal would be an answer, and so would be a wrong status. A director in that state
 // serves nobody, whatever its weights; but when its cable is plugged in again and it is master, it must not refuse its
-// clients until it has checked everybody anew.
+// clients until it has checked everybody anew. In the election it stands back meanwhile (tracking).
 func (v view) isolated(services []configs.Service) bool {
 	machines := make(map[netip.Addr]bool)
 	for _, svc := range services {

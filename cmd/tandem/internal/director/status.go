@@ -43,7 +43,7 @@ func (d *Director) Status() control.Status {
 		}
 	}
 	if v.cutOff = v.isolated(cfg.Services); v.cutOff {
-		s.Warnings = append(s.Warnings, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights; look at its own cable, interface and addresses")
+		s.Warnings = append(s.Warnings, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
 	}
 	if p := d.metrics.problem(); p != "" {
 		s.Warnings = append(s.Warnings, p)

@@ -68,10 +68,25 @@ func (d *Director) followTracks(files bool) {
 	d.sendOrder(now)
 }
 
-// tracking is what scripts, files and services make of each virtual router that tracks any, now.
+// cutOffDelta brings any priority down to 1, except that of an owner.
+const cutOffDelta = -254
+
+// tracking is what scripts, files and services make of each virtual router that tracks any, now. A director that is cut
+// off from all its real servers stands back whatever it tracks: as master it would serve nobody, and one whose cable
+// was just plugged in again must not take its place before it can.
 func (d *Director) tracking() map[string]vrrp.Tracking {
 	tracks, standings := d.standings()
-	return combine(tracks, standings)
+	all := combine(tracks, standings)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.view().isolated(d.config.Services) {
+		for _, r := range d.config.Routers {
+			t := all[r.Name]
+			t.Delta += cutOffDelta
+			all[r.Name] = t
+		}
+	}
+	return all
 }
 
 // standings are the tracks of the configuration and how they stand now.
