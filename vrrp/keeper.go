@@ -28,8 +28,9 @@ const (
 // KeeperOptions are what a Keeper needs beside the name of its interface.
 type KeeperOptions struct {
 	Log hclog.Logger
-	// Placed is called by Run's goroutine with addresses that it has just added, in the order in which they are
-	// wanted and a few at a time, so that they can be announced. It must not block. It may be nil.
+	// Placed is called by Run's goroutine with wanted addresses that it has just added, in the order in which they are
+	// wanted and a few at a time, so that they can be announced; and, before that, with those that were there already
+	// when it was first to hold them. It must not block. It may be nil.
 	Placed func(added []netip.Prefix)
 	// MAC makes the interface one of the Keeper's own, with a virtual MAC address. It is there while there are
 	// assets to manage, and up while one is wanted. One that a killed instance left behind is taken over.
@@ -146,16 +147,6 @@ func (k *Keeper) orders() (want, off Assets) {
 
 // Abandon makes Run, when its ctx ends, leave everything where it is: to another process that takes it over.
 func (k *Keeper) Abandon() { k.abandoned.Store(true) }
-
-// RemoveAssets takes off what a virtual router that nobody runs any more may have left. A missing interface or asset is
-// no error.
-func RemoveAssets(c Config) error {
-	k := NewKeeper(c.AddressInterface(), KeeperOptions{Log: hclog.NewNullLogger(), MAC: c.MAC()})
-	k.Set(c.Assets(), Assets{})
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return k.Run(ctx)
-}
 
 // Run keeps the assets until ctx ends; then it takes all of ours off and returns an error only if that fails.
 // An interface that is missing is waited for. What fails is logged once and tried again.

@@ -46,10 +46,15 @@ func (k *Keeper) dropAddresses(
 	}
 	k.log.Info("virtual addresses removed", "count", removed)
 	k.changed = true
-	clear(k.held) // others may have gone with them
 	present, listErr := kern.addresses(dev)
 	if err == nil {
 		err = listErr
+	}
+	is = byPrefix(present)
+	for _, a := range want.Addresses {
+		if _, ok := is[a.Prefix]; !ok {
+			delete(k.held, a.Prefix) // it has gone with them
+		}
 	}
 	return present, err
 }
@@ -71,11 +76,14 @@ func differs(a Address, found netlink.Addr) bool {
 }
 
 // addAddresses puts the wanted addresses on the interface that are not there, and says so to placed a few at a time:
-// the announcement of the first does not wait for the thousandth.
+// the announcement of the first does not wait for the thousandth. Placed also hears of those that were found there.
 func (k *Keeper) addAddresses(kern *kernel, dev netlink.Link, present []netlink.Addr, want Assets) error {
 	total := 0
 	var failures failures
-	missing := k.missing(present, want.Addresses)
+	found, missing := k.compare(present, want.Addresses)
+	if len(found) > 0 {
+		k.placed(found)
+	}
 	for len(missing) > 0 {
 		few := missing[:min(portion, len(missing))]
 		missing = missing[len(few):]
@@ -104,19 +112,25 @@ func (k *Keeper) addAddresses(kern *kernel, dev netlink.Link, present []netlink.
 	return failures.err()
 }
 
-// missing returns the wanted addresses that are to be added or changed, and warns of others' addresses in their place.
-func (k *Keeper) missing(present []netlink.Addr, want []Address) []Address {
+// compare returns the wanted addresses that are there and were not known to be, and those that are to be added or
+// changed. It warns of others' addresses in their place.
+func (k *Keeper) compare(present []netlink.Addr, want []Address) (found []netip.Prefix, missing []Address) {
 	is := byPrefix(present)
 	others := make(map[netip.Addr]netip.Prefix, len(is))
 	for p := range is {
 		others[p.Addr()] = p
 	}
-	var missing []Address
+	hold := func(a Address) {
+		if _, known := k.held[a.Prefix]; !known {
+			k.held[a.Prefix] = struct{}{}
+			found = append(found, a.Prefix)
+		}
+	}
 	for _, a := range want {
-		if found, ok := is[a.Prefix]; ok {
+		if it, ok := is[a.Prefix]; ok {
 			delete(k.foreign, a.Prefix)
-			if !differs(a, found) {
-				k.held[a.Prefix] = struct{}{}
+			if !differs(a, it) {
+				hold(a)
 				continue
 			}
 			delete(k.held, a.Prefix)
@@ -130,11 +144,13 @@ func (k *Keeper) missing(present []netlink.Addr, want []Address) []Address {
 			k.warnOf(a.Prefix, "virtual address is there with another prefix length and is not ours to remove",
 				"address", a, "found", other)
 		}
-		if !taken || a.Addr().Is4() {
+		if taken && a.Addr().Is6() {
+			hold(a)
+		} else {
 			missing = append(missing, a)
 		}
 	}
-	return missing
+	return found, missing
 }
 
 // warnOf warns once that another's is in the place of a claim.
@@ -192,9 +208,9 @@ func (k *Keeper) note(claim any, what, name string, added bool, err error) error
 	return nil
 }
 
-// Release takes all off, once, that the master of a virtual router holds, and its virtual MAC interface. What is
-// missing is no error. It works in the network namespace of the calling thread.
-func Release(c Config) error {
+// RemoveAssets takes off, once, what a virtual router that nobody runs any more may have left, and its virtual MAC
+// interface. A missing interface or asset is no error. It works in the network namespace of the calling thread.
+func RemoveAssets(c Config) error {
 	kern, err := openKernel(new(atomic.Uint64))
 	if err != nil {
 		return err
@@ -205,25 +221,10 @@ func Release(c Config) error {
 	failures.note(dropRoutes(kern, assets))
 	if c.VirtualMAC {
 		failures.note(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
-		return failures.err()
+	} else {
+		failures.note(removeAll(kern, c.Interface, assets.Addresses))
 	}
-	failures.note(removeAll(kern, c.Interface, assets.Addresses))
 	return failures.err()
-}
-
-// RemoveAddresses takes addresses off an interface, once. An interface or address that is missing is no error. It
-// works in the network namespace of the calling thread.
-func RemoveAddresses(iface string, vips []netip.Prefix) error {
-	kern, err := openKernel(new(atomic.Uint64))
-	if err != nil {
-		return err
-	}
-	defer kern.close()
-	list := make([]Address, len(vips))
-	for i, p := range vips {
-		list[i].Prefix = p
-	}
-	return removeAll(kern, iface, list)
 }
 
 func removeAll(kern *kernel, iface string, list []Address) error {

@@ -108,8 +108,10 @@ func TestKeeperMakesItSo(t *testing.T) {
 		{name: "IPv6", before: []string{own}, want: []string{"2001:db8::100/64", "2001:db8::101/128"},
 			after:  []string{own, "2001:db8::100/64", "2001:db8::101/128"},
 			placed: []string{"2001:db8::100/64", "2001:db8::101/128"}, writes: 2},
-		{name: "all there already", before: []string{own, "192.0.2.100/24", "2001:db8::100/64"},
-			want: []string{"192.0.2.100/24", "2001:db8::100/64"}, after: []string{own, "192.0.2.100/24", "2001:db8::100/64"}},
+		{name: "some there already", before: []string{own, "192.0.2.100/24", "2001:db8::100/64"},
+			want:  []string{"192.0.2.100/24", "2001:db8::100/64", "192.0.2.101/24"},
+			after: []string{own, "192.0.2.100/24", "192.0.2.101/24", "2001:db8::100/64"}, writes: 1,
+			placed: []string{"192.0.2.100/24", "2001:db8::100/64", "192.0.2.101/24"}},
 		{name: "wanted twice", before: []string{own}, want: []string{"192.0.2.100/24", "192.0.2.100/24"},
 			after: []string{own, "192.0.2.100/24"}, placed: []string{"192.0.2.100/24"}, writes: 1},
 		{name: "left over from an instance that was killed", before: []string{own, "192.0.2.100/24", "2001:db8::100/64"},
@@ -123,7 +125,7 @@ func TestKeeperMakesItSo(t *testing.T) {
 		{name: "other prefix length of IPv4 stays", before: []string{own, "192.0.2.100/24", "192.0.2.100/32"},
 			managed: []string{"192.0.2.100/24"}, after: []string{own, "192.0.2.100/32"}, writes: 1},
 		{name: "other prefix length of IPv6 counts as held", before: []string{"2001:db8::100/128"},
-			want: []string{"2001:db8::100/64"}, after: []string{"2001:db8::100/128"}},
+			want: []string{"2001:db8::100/64"}, after: []string{"2001:db8::100/128"}, placed: []string{"2001:db8::100/64"}},
 		{name: "first of the subnet goes, a wanted one is put back", before: []string{"192.0.2.100/24", "192.0.2.101/24"},
 			managed: []string{"192.0.2.100/24"}, want: []string{"192.0.2.101/24"}, after: []string{"192.0.2.101/24"},
 			placed: []string{"192.0.2.101/24"}, writes: 2},
@@ -133,7 +135,7 @@ func TestKeeperMakesItSo(t *testing.T) {
 		{name: "first of the subnet goes, the kernel keeps the others", promote: "1",
 			before:  []string{"192.0.2.100/24", "192.0.2.9/24", "192.0.2.101/24"},
 			managed: []string{"192.0.2.100/24"}, want: []string{"192.0.2.101/24"},
-			after: []string{"192.0.2.101/24", "192.0.2.9/24"}, writes: 1},
+			after: []string{"192.0.2.101/24", "192.0.2.9/24"}, placed: []string{"192.0.2.101/24"}, writes: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -400,14 +402,29 @@ func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
 	}
 }
 
-func TestRemoveAddresses(t *testing.T) {
-	ns := newSegment(t, "192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64")
-	list := prefixes("192.0.2.100/24", "192.0.2.101/24", "2001:db8::100/64")
-	for _, name := range []string{"eth0", "eth0", "missing0"} {
-		command(t, ns, func() error { return RemoveAddresses(name, list) })
-	}
-	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
-		t.Errorf("left %v, want only the interface's own", got)
+func TestKeeperTellsOnceWhatItHolds(t *testing.T) {
+	ns := newSegment(t)
+	command(t, ns, setSysctl("ipv4/conf/eth0/promote_secondaries", "1"))
+	var places placements
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: places.placed})
+	both := vips("192.0.2.100/24", "192.0.2.101/24")
+	for _, step := range []struct {
+		what string
+		want Assets
+		told int
+	}{
+		{"both added", both, 2},
+		{"still there", both, 2},
+		{"one comes off, the other is not told again", vips("192.0.2.101/24"), 2},
+		{"and comes back", both, 3},
+	} {
+		k.Set(both, step.want)
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatal(err)
+		}
+		if got := places.count(); got != step.told {
+			t.Errorf("%s: placed %d times, want %d", step.what, got, step.told)
+		}
 	}
 }
 

@@ -303,7 +303,7 @@ func neighbour(t *testing.T, ns *nstest.NS, addr string) (hardware string) {
 	return hardware
 }
 
-func TestReleaseTakesAllOff(t *testing.T) {
+func TestRemoveAssets(t *testing.T) {
 	for _, virtual := range []bool{false, true} {
 		ns := newSegment(t, "192.0.2.1/24")
 		c := Config{
@@ -321,7 +321,7 @@ func TestReleaseTakesAllOff(t *testing.T) {
 			t.Fatalf("before: %v and %q", got, routesIn(t, ns))
 		}
 		for range 2 {
-			command(t, ns, func() error { return Release(c) })
+			command(t, ns, func() error { return RemoveAssets(c) })
 		}
 		if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
 			t.Errorf("left %v", got)
