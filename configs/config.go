@@ -105,10 +105,18 @@ type Service struct {
 	Servers   []Server   // at least one
 	MinUp     int        // a track of this service fails with fewer healthy servers; 1 to their number
 	OnFailure lvs.OnFailure
-	Check     *healthcheck.Config // nil: the servers are not checked and always up
+	Pass      Pass      // how several checks make up a server's health
+	CheckWhen CheckWhen // when they run
+
+	uses []checkUse // its servers' checks, until they are resolved
 }
 
 // A Server is one real server; its weight is the configured one.
 type Server struct {
 	lvs.Server
+	Checks []healthcheck.Config // none: it is not checked and always up
+	Pass   Pass                 // how they make up its health
+
+	uses    []checkUse // likewise
+	ownPass Pass
 }

@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/netip"
 
-	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -30,8 +29,14 @@ func serviceTable() kind[Service] {
 		optional("min_up", integer(1, math.MaxUint16), 1,
 			"A [[vrrp]] that tracks the service fails with fewer healthy servers; at most their number.",
 			func(s *Service, v int) { s.MinUp = v }),
-		derived("check", checkTable(), "How the real servers are checked. Without it they are not, and count as healthy.",
-			func(s *Service, v healthcheck.Config) { s.Check = &v }),
+		derived("check", checkUses(), "How the real servers are checked. Without it they are not, and count as healthy.",
+			func(s *Service, v []checkUse) { s.uses = v }),
+		optional("check_pass", enum(PassAll, PassAny), PassAll, "Whether all of several checks must pass, or any of them.",
+			func(s *Service, v Pass) { s.Pass = v }),
+		optional("check_when", enum(CheckAlways, CheckMaster), CheckAlways,
+			"Whether both directors check, so that the backup knows the servers, or only the master of the service's address. "+
+				"Servers that are not checked count as healthy.",
+			func(s *Service, v CheckWhen) { s.CheckWhen = v }),
 		required("server", list(serverTable(), 1, unlimited), "A real server.",
 			func(s *Service, v []Server) { s.Servers = v }),
 	)
@@ -55,6 +60,10 @@ func serverTable() kind[Server] {
 			func(s *Server, v uint16) { s.Port = v }),
 		optional("weight", integer(0, lvs.MaxWeight), 1, "The share of new connections; 0 is none.",
 			func(s *Server, v int) { s.Weight = v }),
+		derived("check", checkUses(), "How this server is checked; as the service says unless given.",
+			func(s *Server, v []checkUse) { s.uses = v }),
+		derived("check_pass", enum(PassAll, PassAny), "Whether all of several checks must pass, or any of them; as the service says unless given.",
+			func(s *Server, v Pass) { s.ownPass = v }),
 	)
 }
 
@@ -89,9 +98,6 @@ func checkService(at place, s *Service) {
 	if n := len(s.Servers); s.MinUp > n && at.sound("min_up", "server") {
 		at.key("min_up").mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
 	}
-	if s.Check != nil && at.sound("server", "check", "virtual") {
-		checkPorts(at.key("check"), s)
-	}
 }
 
 // checkServer completes a server from its service. The two are compared only if what the service says is sound.
@@ -117,19 +123,6 @@ func checkServer(at place, sound bool, s *Service, server *Server) {
 	case server.Port != s.LVS.Port && s.Method != lvs.NAT:
 		at.key("port").mistake(`leave it away, or use method = "nat"`,
 			"method %q cannot map port %d to %d", s.Method, s.LVS.Port, server.Port)
-	}
-}
-
-// checkPorts refuses a check that has no port to go to.
-func checkPorts(check place, s *Service) {
-	if s.Check.Port != 0 {
-		return
-	}
-	for _, server := range s.Servers {
-		if server.Port == 0 {
-			check.key("port").mistake("", "is missing: behind a firewall mark, server %s has no port of its own", server.Addr)
-			return
-		}
 	}
 }
 
