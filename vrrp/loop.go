@@ -69,16 +69,26 @@ type Loop struct {
 	fds     [2]unix.PollFd
 	timeout unix.Timespec
 	notes   notes
+
+	realtime  *realtime // nil: not asked for
+	asleep    time.Time // when the thread began to wait
+	awake     time.Time // when it last ended to
+	processor processor
 }
 
 // NewLoop returns a loop for the named interface, with no routers and no link.
 func NewLoop(iface string, o LoopOptions) *Loop {
-	l := &Loop{iface: iface, log: o.Log, notify: o.Notify, event: -1, out: make([]byte, 0, maxPacket)}
+	l := &Loop{iface: iface, log: o.Log, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
 	if l.log == nil {
 		l.log = hclog.NewNullLogger()
 	}
-	if l.notify == nil {
-		l.notify = func(Status) {}
+	l.notify = func(s Status) {
+		if o.Notify != nil {
+			o.Notify(l.complete(s))
+		}
+	}
+	if o.Realtime {
+		l.realtime = &realtime{}
 	}
 	l.wanted.Store(&wanted{})
 	l.published.Store(&[]*router{})
@@ -100,6 +110,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		return fmt.Errorf("make eventfd of the VRRP loop of %s: %w", l.iface, err)
 	}
 	l.setEvent(event)
+	l.processor.open()
+	ordinary := l.enterRealtime()
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(woken)
@@ -108,7 +120,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	var logging sync.WaitGroup
 	logging.Go(l.notes.run)
 
-	err = l.run(ctx)
+	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
 
 	if !stop() {
 		<-woken
@@ -147,9 +159,11 @@ func (l *Loop) run(ctx context.Context) error {
 		if l.applied.shutdown && len(l.routers) == 0 {
 			return nil
 		}
+		l.processor.look(l.turn(time.Now()))
 		if err := l.wait(); err != nil {
 			return err
 		}
+		l.woke(time.Now())
 		l.drain(drainBatch)
 	}
 }
@@ -201,6 +215,10 @@ func (l *Loop) fire() {
 			// What arrived while this thread slept speaks first; it may take the deadline back.
 			l.drain(drainBacklog)
 		}
+		if r.due.IsZero() || now.Before(r.due) {
+			continue
+		}
+		l.clock(r, now)
 		l.step(r, now, Event{Kind: EventTimer})
 	}
 }
@@ -217,7 +235,11 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 		switch a.Kind {
 		case ActionAdvertise:
 			l.send(r, now, a.Priority)
+			r.gap(now, a.Priority)
 		case ActionTransition:
+			if a.To != Master {
+				r.spoke = time.Time{}
+			}
 			if a.To == Master {
 				r.counters.becameMaster.Add(1)
 			}
@@ -268,7 +290,7 @@ func (l *Loop) Status() []Status {
 	routers := *l.published.Load()
 	all := make([]Status, 0, len(routers))
 	for _, r := range routers {
-		s := *r.status.Load()
+		s := l.complete(*r.status.Load())
 		s.Counters = r.counters.snapshot()
 		all = append(all, s)
 	}

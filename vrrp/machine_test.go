@@ -327,7 +327,8 @@ func TestStatusAsJSON(t *testing.T) {
 	want := `{"name":"web","interface":"eth0","vrid":51,"version":3,"family":4,"state":"backup","holding":false,"priority":100,` +
 		`"effective_priority":50,"master":"192.0.2.1","since":"2026-01-01T00:00:00Z","reason":"startup",` +
 		`"advert_interval":1000000000,"vips":["192.0.2.100/24"],"counters":{"adverts_sent":1,"adverts_received":0,` +
-		`"priority_zero_sent":0,"priority_zero_received":0,"send_errors":0,"became_master":0,"drops":{"wrong_ttl":2}}}`
+		`"priority_zero_sent":0,"priority_zero_received":0,"send_errors":0,"became_master":0,` +
+		`"lateness":{"counts":[0,0,0,0,0,0,0,0,0,0,0],"sum":0},"longest_gap":0,"drops":{"wrong_ttl":2}}}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}

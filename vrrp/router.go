@@ -23,6 +23,8 @@ type router struct {
 	join     uint64   // likewise
 	resume   bool     // it starts as master
 
+	spoke time.Time // its last advertisement as master; the zero time: none since it became that
+
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
 

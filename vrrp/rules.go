@@ -122,7 +122,10 @@ func (m *Machine) rearm(now time.Time) {
 	}
 	due := m.base.Add(wait)
 	if r := m.lower; r.source.IsValid() {
-		due = earlier(later(due, r.first.Add(m.cfg.PreemptDelay)), r.last.Add(m.downInterval(r.interval)))
+		due = later(due, r.first.Add(m.cfg.PreemptDelay))
+		if dead := r.last.Add(m.downInterval(r.interval)); dead.Before(due) {
+			due = dead
+		}
 	}
 	m.deadline = later(due, m.earliest)
 	m.ready = m.ready && m.cfg.SyncGroup != "" && !m.deadline.After(now)
