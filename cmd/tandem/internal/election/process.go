@@ -375,12 +375,16 @@ func (p *Process) seeState(s vrrp.Status) {
 func (p *Process) seeLink(l vrrp.Link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	before := p.links[l.Name]
 	p.links[l.Name] = l
 	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
 	}
-	for _, h := range p.holders {
+	for at, h := range p.holders {
 		h.keeper.Link(l) // which knows whether it is concerned
+		if at.link() == l.Name {
+			h.see(before, l)
+		}
 	}
 	nudge(p.wake)
 }

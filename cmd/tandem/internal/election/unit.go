@@ -3,6 +3,7 @@
 package election
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"sync"
@@ -41,6 +42,14 @@ type place struct {
 }
 
 func placeOf(c vrrp.Config) place { return place{c.AddressInterface(), c.MAC()} }
+
+// link returns the interface that the place is reached by.
+func (p place) link() string {
+	if p.mac.Parent != "" {
+		return p.mac.Parent
+	}
+	return p.iface
+}
 
 // A claim is what a place should be like.
 type claim struct {
@@ -89,7 +98,15 @@ func (h *holder) hold(c claim) {
 	h.keeper.Set(c.managed, c.want)
 }
 
-// placed announces addresses that the keeper put on the interface, unless they have been given up meanwhile.
+// see tells what became of the interface that the place is reached by. Neighbours have missed what was announced while
+// it could not carry it, and know the addresses at a MAC address that may be its former one.
+func (h *holder) see(before, now vrrp.Link) {
+	if now.Fault() == "" && (before.Fault() != "" || before.Index != now.Index || !bytes.Equal(before.Hardware, now.Hardware)) {
+		h.announcer.Reannounce()
+	}
+}
+
+// placed announces addresses that the keeper put on the interface or found there, unless they have been given up meanwhile.
 func (h *holder) placed(added []netip.Prefix) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
