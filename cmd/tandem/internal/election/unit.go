@@ -65,7 +65,8 @@ type holder struct {
 	announcer *garp.Announcer
 
 	mu       sync.Mutex
-	announce map[netip.Addr]garp.Config
+	announce map[netip.Addr]garp.Config // as last claimed
+	want     vrrp.Assets                // likewise
 }
 
 func newHolder(p place, o Options) *holder {
@@ -90,7 +91,14 @@ func (h *holder) hold(c claim) {
 			lost = append(lost, addr)
 		}
 	}
-	h.announce = c.announce
+	// What was offered to a peer that did not take it has been there all the time, and the keeper will not tell of it.
+	for _, a := range h.want.Addresses {
+		_, before := h.announce[a.Addr()]
+		if announce, now := c.announce[a.Addr()]; now && !before {
+			h.announcer.Announce(announce, []netip.Addr{a.Addr()})
+		}
+	}
+	h.announce, h.want = c.announce, c.want
 	// First the silence, then the removal: an announcement after it would call traffic to a machine that refuses it.
 	if len(lost) > 0 {
 		h.announcer.Withdraw(lost)
