@@ -39,10 +39,12 @@ func (r *router) gap(now time.Time, priority uint8) {
 	r.spoke = now
 }
 
-// clock measures how late the advertisement is that is about to be sent, and says why if it is so by more than half an
-// interval: a backup waits for three.
+// advertises reports whether the deadline of r is that of an advertisement at its interval.
+func (r *router) advertises() bool { return r.machine.State() == Master && !r.machine.HandingOver() }
+
+// clock measures how late the advertisement is that is about to be sent.
 func (l *Loop) clock(r *router, now time.Time) {
-	if r.machine.State() != Master || r.machine.HandingOver() {
+	if !r.advertises() {
 		return
 	}
 	late := now.Sub(r.due)
@@ -52,11 +54,18 @@ func (l *Loop) clock(r *router, now time.Time) {
 	}
 	r.counters.lateness[class].Add(1)
 	r.counters.late.Add(int64(late))
-	if late > r.cfg.AdvertInterval/2 && l.notes.first(now, occasion{why: "late"}) {
-		queued, known := l.processor.queued()
-		l.notes.add(hclog.Warn, "advertisement is late", "router", r.cfg.Name, "vrid", r.cfg.VRID,
-			"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
+	l.explain(r, now)
+}
+
+// explain says why a master is late, if it is so by more than half an interval: a backup waits for three.
+func (l *Loop) explain(r *router, now time.Time) {
+	late := now.Sub(r.due)
+	if late <= r.cfg.AdvertInterval/2 || !l.notes.first(now, occasion{why: "late"}) {
+		return
 	}
+	queued, known := l.processor.queued()
+	l.notes.add(hclog.Warn, "advertisement is late", "router", r.cfg.Name, "vrid", r.cfg.VRID,
+		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
 // turn notes that the thread is about to wait.
@@ -68,6 +77,10 @@ func (l *Loop) turn(now time.Time) time.Time {
 // woke notes that it runs again.
 func (l *Loop) woke(now time.Time) {
 	l.awake = now
+	// What is read next may take the place of a master that slept too long, and with it the occasion.
+	if len(l.timers) > 0 && l.timers[0].advertises() && !l.timers[0].due.IsZero() {
+		l.explain(l.timers[0], now)
+	}
 	if l.realtime != nil {
 		l.realtime.rested(l.asleep, now)
 	}

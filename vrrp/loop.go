@@ -226,7 +226,7 @@ func (l *Loop) fire() {
 // overtaken reports whether a packet that has not been read yet may make the deadline of r void: always, when it
 // stands for somebody's silence; for a master with nothing to offer, when it is so late that a backup may have taken over.
 func overtaken(r *router, now time.Time) bool {
-	return r.machine.State() != Master || r.machine.HandingOver() || now.Sub(r.due) > r.cfg.AdvertInterval
+	return !r.advertises() || now.Sub(r.due) > r.cfg.AdvertInterval
 }
 
 // step moves one router and does what its machine wants.
