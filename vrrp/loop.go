@@ -270,9 +270,7 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 		r.due = due
 		heap.Fix(&l.timers, r.slot)
 	}
-	if s := r.refresh(); s != nil {
-		l.notify(*s)
-	}
+	l.tell(r)
 	if r.gone() {
 		l.ended = true
 	}
