@@ -74,10 +74,12 @@ func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 // serve opens, filters or closes one socket.
 func (c *conn) serve(which int, f packetFilter) error {
 	s := &c.all[which]
-	if f.vrids == (vridSet{}) {
+	if f.vrids == (vridSet{}) && (which != socketRival || s.fd < 0) {
 		s.err = nil
 		return c.shut(which)
 	}
+	// A packet socket that is needed no more stays open and takes nothing: to close it the kernel makes us wait for
+	// milliseconds, in which the other family may have to advertise.
 	if s.fd < 0 {
 		if s.fd, s.err = c.open(which); s.err != nil {
 			return s.err

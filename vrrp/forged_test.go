@@ -26,11 +26,11 @@ func (p *peer) forge(packets ...[]byte) {
 func withSocket(iface string, which int, f func(fd int) error) error {
 	return device(iface, func(l netlink.Link) error {
 		c := newConn(iface, l.Attrs().Index)
-		var all vridSet
+		all := packetFilter{ipHeader: which == socket4}
 		for vrid := range 256 {
-			all.add(uint8(vrid))
+			all.vrids.add(uint8(vrid))
 		}
-		return errors.Join(c.meet(all, all, nil), f(c.all[which].fd), c.Close())
+		return errors.Join(c.serve(which, all), f(c.all[which].fd), c.Close())
 	})()
 }
 
@@ -58,9 +58,7 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 	}
 	before, since := b.counters(51).AdvertsReceived, a.loop.Status()[0].Since
 	for _, f := range forgeries {
-		for range 100 {
-			b.forge(f)
-		}
+		b.forge(slices.Repeat([][]byte{f}, 100)...)
 	}
 	// These come to nobody's ears.
 	b.forge(testAdvert(addrC, 99, 250, 100*time.Millisecond), with(20, 0x32), with(20, 0x41))
@@ -103,9 +101,7 @@ func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
 	_, a, b := pair(t, 51)
 	command(t, a.ns, setSysctl("ipv4/conf/eth0/accept_local", "1"))
 	command(t, a.ns, setSysctl("ipv4/conf/eth0/rp_filter", "0"))
-	for range 10 {
-		b.forge(testAdvert(addrA, 51, 250, 100*time.Millisecond))
-	}
+	b.forge(slices.Repeat([][]byte{testAdvert(addrA, 51, 250, 100*time.Millisecond)}, 10)...)
 	b.forge(testAdvert(addrC, 51, 1, 100*time.Millisecond))
 	eventually(t, "the last one was received", func() bool { return a.counters(51).AdvertsReceived == 1 })
 	eventually(t, "ten counted", func() bool { return a.dropped(51, DropOwnPacket) >= 10 })

@@ -267,8 +267,8 @@ func TestConnOpensAndClosesWhatIsNeeded(t *testing.T) {
 			{none, none, [sockets]bool{}},
 			{set, none, [sockets]bool{true, false, true}},
 			{set, set, [sockets]bool{true, true, true}},
-			{none, set, [sockets]bool{false, true, false}},
-			{none, none, [sockets]bool{}},
+			{none, set, [sockets]bool{false, true, true}},
+			{none, none, [sockets]bool{false, false, true}},
 		} {
 			if err := c.meet(tt.four, tt.six, []netip.Addr{addrA}); err != nil {
 				return err
@@ -282,10 +282,13 @@ func TestConnOpensAndClosesWhatIsNeeded(t *testing.T) {
 				t.Errorf("faults %q and %q", c.fault(false), c.fault(true))
 			}
 		}
+		if err := c.Close(); err != nil || c.all[socketRival].fd >= 0 {
+			t.Errorf("closed: %v, descriptor %d", err, c.all[socketRival].fd)
+		}
 		gone := newConn("missing0", 4711)
 		if err := gone.meet(set, set, nil); !errors.Is(err, unix.ENODEV) || gone.fault(false) == "" || gone.fault(true) == "" {
 			t.Errorf("%v, %q, %q", err, gone.fault(false), gone.fault(true))
 		}
-		return errors.Join(gone.Close(), c.Close())
+		return gone.Close()
 	}))
 }
