@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -55,18 +56,19 @@ type Loop struct {
 	// All below belongs to the loop's thread.
 	applied *wanted
 	routers []*router
-	byVRID  [256]*router
+	byVRID  [2][256]*router // by familyIndex
 	timers  routerHeap
 	conn    *conn
-	connErr string    // why there is no socket though the link is usable
-	reopen  time.Time // when to try again
+	reopen  time.Time // when to try a socket again that could not be opened
+	unwarn  time.Time // when the next warning may end, the zero time if there is none
 	usable  bool      // the link is
 	started bool      // the link was known once
 	ended   bool      // a router has gone; its name and VRID are free
 	packet  Packet
 	in      [maxPacket]byte
 	out     []byte
-	fds     [2]unix.PollFd
+	own     []netip.Addr // the IPv4 addresses that we send from
+	fds     [1 + sockets]unix.PollFd
 	timeout unix.Timespec
 	notes   notes
 
@@ -133,7 +135,7 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // probe asks at once for the privilege that the socket will need, not when the link comes up.
 func probe() error {
-	fd, err := rawSocket()
+	fd, err := openSocket(unix.AF_INET, unix.SOCK_RAW, protocol)
 	if err != nil {
 		return err
 	}
@@ -153,6 +155,7 @@ func (l *Loop) run(ctx context.Context) error {
 			return err
 		}
 		l.fire()
+		l.forget(time.Now())
 		if l.ended {
 			continue
 		}
@@ -173,8 +176,10 @@ func (l *Loop) wait() error {
 	l.fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	fds := l.fds[:1]
 	if l.conn != nil {
-		l.fds[1] = unix.PollFd{Fd: int32(l.conn.fd), Events: unix.POLLIN}
-		fds = l.fds[:2]
+		fds = l.fds[:]
+		for i := range l.conn.all {
+			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // one that is closed is passed over
+		}
 	}
 	var timeout *unix.Timespec
 	if next := l.next(); !next.IsZero() {
@@ -183,6 +188,9 @@ func (l *Loop) wait() error {
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait on the VRRP socket of %s: %w", l.iface, err)
+	}
+	for i, f := range fds[1:] {
+		l.conn.all[i].ready = f.Revents != 0
 	}
 	if l.fds[0].Revents != 0 {
 		var count [8]byte
@@ -195,13 +203,19 @@ func (l *Loop) wait() error {
 
 // next returns when the loop has something to do by itself, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := l.reopen
+	next := sooner(l.reopen, l.unwarn)
 	if len(l.timers) > 0 {
-		if due := l.timers[0].due; next.IsZero() || !due.IsZero() && due.Before(next) {
-			next = due
-		}
+		next = sooner(next, l.timers[0].due)
 	}
 	return next
+}
+
+// sooner returns the earlier of two times, the zero time standing for never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // fire acts on the deadlines that have passed.
@@ -213,7 +227,7 @@ func (l *Loop) fire() {
 		}
 		if overtaken(r, now) {
 			// What arrived while this thread slept speaks first; it may take the deadline back.
-			l.drain(drainBacklog)
+			l.drainAll()
 		}
 		if r.due.IsZero() || now.Before(r.due) {
 			continue
@@ -256,31 +270,9 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 		r.due = due
 		heap.Fix(&l.timers, r.slot)
 	}
-	if s := r.refresh(); s != nil {
-		l.notify(*s)
-	}
+	l.tell(r)
 	if r.gone() {
 		l.ended = true
-	}
-}
-
-func (l *Loop) send(r *router, now time.Time, priority uint8) {
-	if l.conn == nil || !l.usable {
-		return
-	}
-	src := r.machine.Source()
-	r.packet.Priority = priority
-	b := appendIPv4Header(l.out[:0], src, group4, headerLen+4*len(r.packet.VIPs))
-	if err := l.conn.send(r.packet.AppendTo(b, src, group4)); err != nil {
-		r.counters.sendErrors.Add(1)
-		if why := err.Error(); l.notes.first(now, occasion{vrid: r.cfg.VRID, why: why}) {
-			l.notes.add(hclog.Error, "advertisement could not be sent", "router", r.cfg.Name, "vrid", r.cfg.VRID, "error", why)
-		}
-		return
-	}
-	r.counters.sent.Add(1)
-	if priority == priorityLeaving {
-		r.counters.zeroSent.Add(1)
 	}
 }
 
@@ -298,5 +290,6 @@ func (l *Loop) Status() []Status {
 	return all
 }
 
-// Stray counts the packets that were discarded on this interface and belong to none of its routers.
+// Stray counts the packets that were discarded on this interface and belong to none of its routers. The sockets' filters
+// keep nearly all of these from the loop, and nobody counts those.
 func (l *Loop) Stray() Drops { return l.stray.snapshot() }

@@ -234,7 +234,8 @@ func TestMasterAddress(t *testing.T) {
 }
 
 func TestChangesUnderWay(t *testing.T) {
-	slow, fast, strong := testConfig(100), testConfig(100), testConfig(200)
+	slow, fast, strong, old := testConfig(100), testConfig(100), testConfig(200), testConfig(100)
+	old.Version, old.AdvertInterval = 2, 10*time.Second
 	slow.AdvertInterval, fast.AdvertInterval = 10*time.Second, 100*time.Millisecond
 	skewOf := func(p uint8) time.Duration { return skew(p, time.Second) }
 	heard := func(ev Event) *Machine {
@@ -255,6 +256,8 @@ func TestChangesUnderWay(t *testing.T) {
 		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, skewOf(200)},
 		{"backup that knows no master gets another interval", backup(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Backup, 100,
 			300*time.Millisecond + skew(100, 100*time.Millisecond)},
+		{"backup gets version 2, whose skew is a part of a second", backup(testConfig(100)), Event{Kind: EventConfig, Config: &old}, Backup, 100,
+			30*time.Second + skewOf100},
 		{"backup that learned an interval keeps it", heard(hear(addrA, 200)), Event{Kind: EventConfig, Config: &fast}, Backup, 100, 3*time.Second + skewOf100},
 		{"master gets another priority", master(testConfig(100)), Event{Kind: EventTracking, Delta: -50}, Master, 50, time.Second},
 		{"master advertises more often", master(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Master, 100, 100 * time.Millisecond},
