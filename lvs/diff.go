@@ -49,18 +49,11 @@ func (c Change) String() string {
 	case AddService:
 		return fmt.Sprintf("add %s", c.Service)
 	case SetService:
-		var d differences
-		d.note("scheduler", c.OldService.Scheduler, c.Service.Scheduler)
-		d.note("flags", c.OldService.Flags.String(), c.Service.Flags.String())
-		return d.of(c.Service.ServiceID.String())
+		return c.OldService.compare(c.Service).of(c.Service.ServiceID.String())
 	case AddServer:
-		return fmt.Sprintf("add %s to %s (%s, weight %d)",
-			c.Server.ServerID, c.Service.ServiceID, c.Server.Method, c.Server.Weight)
+		return fmt.Sprintf("add %s to %s (%s)", c.Server.ServerID, c.Service.ServiceID, c.Server.attributes())
 	case SetServer:
-		var d differences
-		d.note("weight", fmt.Sprint(c.OldServer.Weight), fmt.Sprint(c.Server.Weight))
-		d.note("method", c.OldServer.Method.String(), c.Server.Method.String())
-		return d.of(fmt.Sprintf("%s in %s", c.Server.ServerID, c.Service.ServiceID))
+		return c.OldServer.compare(c.Server).of(fmt.Sprintf("%s in %s", c.Server.ServerID, c.Service.ServiceID))
 	case DeleteServer:
 		return fmt.Sprintf("delete %s from %s", c.Server.ServerID, c.Service.ServiceID)
 	case DeleteService:
@@ -72,20 +65,38 @@ func (c Change) String() string {
 // differences are the attributes that a set changes.
 type differences struct{ names, steps []string }
 
-func (d *differences) note(name, old, now string) {
+func (d *differences) note(name string, old, now any) {
 	if old != now {
 		d.names = append(d.names, name)
-		d.steps = append(d.steps, old+" → "+now)
+		d.steps = append(d.steps, fmt.Sprintf("%v → %v", old, now))
 	}
 }
 
-func (d *differences) of(object string) string {
+func (d differences) of(object string) string {
 	return fmt.Sprintf("set %s of %s: %s", strings.Join(d.names, ", "), object, strings.Join(d.steps, ", "))
+}
+
+func (s Service) compare(now Service) (d differences) {
+	d.note("scheduler", s.Scheduler, now.Scheduler)
+	d.note("flags", s.Flags, now.Flags)
+	d.note("timeout", s.Timeout, now.Timeout)
+	d.note("prefix", s.prefixName(), now.prefixName())
+	d.note("engine", cmp.Or(s.Engine, "none"), cmp.Or(now.Engine, "none"))
+	return d
+}
+
+func (s Server) compare(now Server) (d differences) {
+	d.note("weight", s.Weight, now.Weight)
+	d.note("method", s.Method, now.Method)
+	d.note("tunnel", s.Tunnel, now.Tunnel)
+	d.note("upper threshold", s.UpperThreshold, now.UpperThreshold)
+	d.note("lower threshold", s.LowerThreshold, now.LowerThreshold)
+	return d
 }
 
 // rank orders changes so that capacity comes before it goes: services first, then servers and weights that are
 // added or raised, then what is lowered, then what is deleted.
-func (c Change) rank() int {
+func (c *Change) rank() int {
 	r := 2 * int(c.Op)
 	if c.Op == SetServer && c.Server.Weight <= c.OldServer.Weight {
 		r++
@@ -100,34 +111,59 @@ func (c Change) rank() int {
 // A server that a wanted service has and should not have is deleted. The ids in want are unique, and so are the
 // servers of a service; the order of have and want, and of the servers in them, does not matter.
 func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
-	present := make(map[ServiceID]Entry, len(have))
-	for _, e := range have {
-		present[e.ServiceID.canonical()] = e
+	have, want = sorted(have), sorted(want)
+	// There are few ranks and can be many changes: they are counted by rank first, and then each is put in its place.
+	var next [2*int(DeleteService) + 2]int
+	eachChange(have, want, owned, func(c *Change) { next[c.rank()]++ })
+	total := 0
+	for r, n := range next {
+		next[r], total = total, total+n
 	}
-	var changes []Change
-	wanted := make(map[ServiceID]bool, len(want))
-	for _, w := range sorted(want) {
-		wanted[w.ServiceID] = true
-		h, ok := present[w.ServiceID]
-		switch {
-		case !ok:
-			changes = append(changes, Change{Op: AddService, Service: w.Service})
-		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
-			changes = append(changes, Change{Op: SetService, Service: w.Service, OldService: h.Service})
-		}
-		changes = diffServers(changes, w.Service, h.Servers, w.Servers)
+	if total == 0 {
+		return nil
 	}
-	for _, h := range sorted(have) {
-		if owned[h.ServiceID] && !wanted[h.ServiceID] {
-			changes = append(changes, Change{Op: DeleteService, Service: h.Service})
-		}
-	}
-	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(a.rank(), b.rank()) })
+	changes := make([]Change, total)
+	eachChange(have, want, owned, func(c *Change) {
+		r := c.rank()
+		changes[next[r]] = *c
+		next[r]++
+	})
 	return changes
 }
 
-// diffServers appends the changes of one service's real servers, merging the two sorted lists.
-func diffServers(changes []Change, in Service, have, want []Server) []Change {
+// eachChange calls emit for each change, merging the two sorted lists. The change is valid until emit returns.
+func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)) {
+	h := 0
+	skip := func(until int) {
+		for ; h < until; h++ {
+			if owned[have[h].ServiceID] {
+				emit(&Change{Op: DeleteService, Service: have[h].Service})
+			}
+		}
+	}
+	for i := range want {
+		w := &want[i]
+		at := h
+		for at < len(have) && have[at].Compare(w.ServiceID) < 0 {
+			at++
+		}
+		skip(at)
+		if h == len(have) || have[h].ServiceID != w.ServiceID {
+			emit(&Change{Op: AddService, Service: w.Service})
+			eachServerChange(w.Service, nil, w.Servers, emit)
+			continue
+		}
+		if have[h].Service != w.Service {
+			emit(&Change{Op: SetService, Service: w.Service, OldService: have[h].Service})
+		}
+		eachServerChange(w.Service, have[h].Servers, w.Servers, emit)
+		h++
+	}
+	skip(len(have))
+}
+
+// eachServerChange is eachChange for one service's real servers.
+func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 	have, want = sortedServers(have), sortedServers(want)
 	for len(have) > 0 || len(want) > 0 {
 		order := 0
@@ -141,26 +177,25 @@ func diffServers(changes []Change, in Service, have, want []Server) []Change {
 		}
 		switch {
 		case order < 0:
-			changes = append(changes, Change{Op: DeleteServer, Service: in, Server: have[0]})
+			emit(&Change{Op: DeleteServer, Service: in, Server: have[0]})
 			have = have[1:]
 		case order > 0:
-			changes = append(changes, Change{Op: AddServer, Service: in, Server: want[0]})
+			emit(&Change{Op: AddServer, Service: in, Server: want[0]})
 			want = want[1:]
 		default:
-			if have[0] != want[0] {
-				changes = append(changes, Change{Op: SetServer, Service: in, Server: want[0], OldServer: have[0]})
+			if h, w := have[0].canonical(), want[0].canonical(); h != w {
+				emit(&Change{Op: SetServer, Service: in, Server: w, OldServer: h})
 			}
 			have, want = have[1:], want[1:]
 		}
 	}
-	return changes
 }
 
-// sorted is a copy in canonical order with canonical ids. It shares the servers with its argument.
+// sorted is a copy in canonical order with canonical services. It shares the servers with its argument.
 func sorted(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
-		entries[i].ServiceID = entries[i].ServiceID.canonical()
+		entries[i].Service = entries[i].Service.canonical()
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	return entries
