@@ -18,56 +18,51 @@ const http2Window = 64 << 10
 
 // exchange2 sends the request of an HTTP check by version 2 and judges the response.
 func exchange2(ctx context.Context, conn net.Conn, t Target) result {
-	c := t.Config
-	transport, err := http2.ConfigureTransports(&http.Transport{
-		DisableCompression: true,
-		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerConnection: http2Window, MaxReceiveBufferPerStream: http2Window, MaxReadFrameSize: 16 << 10,
-		},
-	})
-	if err != nil {
-		return fail(err.Error())
-	}
-	transport.MaxHeaderListSize = maxHead
-	transport.AllowHTTP = true // where there is no TLS
-	client, err := transport.NewClientConn(conn)
-	if err != nil {
-		return explain2(ctx, err, t, "sending the request")
-	}
-	defer func() { _ = client.Close() }()
 	scheme := "http"
-	if c.TLS.On {
+	if t.Config.TLS.On {
 		scheme = "https"
 	}
-	req, err := http.NewRequestWithContext(ctx, c.Method, scheme+"://"+host(t)+c.Path, strings.NewReader(c.Body))
+	req, err := http.NewRequestWithContext(ctx, t.Config.Method, scheme+"://"+host(t)+t.Config.Path, strings.NewReader(t.Config.Body))
 	if err != nil {
-		return fail("cannot be asked for: " + c.Path)
+		return fail("cannot be asked for: " + t.Config.Path)
 	}
-	for _, h := range headers(c) {
+	for _, h := range headers(t.Config) {
 		req.Header.Add(h.Name, h.Value)
 	}
+	client, err := transport2(conn).NewClientConn(ctx, scheme, t.endpoint().String())
+	if err != nil {
+		return explain2(ctx, err, t)
+	}
+	defer func() { _ = client.Close() }()
 	resp, err := client.RoundTrip(req)
 	if err != nil {
-		return explain2(ctx, err, t, "waiting for the response")
+		return explain2(ctx, err, t)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	return judgeResponse(ctx, resp, t)
 }
 
+// transport2 speaks version 2 on one connection, which is secured already where it is to be.
+func transport2(conn net.Conn) *http.Transport {
+	here := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	only2 := new(http.Protocols)
+	only2.SetHTTP2(true)
+	only2.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		DialContext: here, DialTLSContext: here, Protocols: only2,
+		DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: http2Window, MaxReceiveBufferPerStream: http2Window},
+	}
+}
+
 // explain2 puts the library's errors into words, without those that the server chose.
-func explain2(ctx context.Context, err error, t Target, doing string) result {
+func explain2(ctx context.Context, err error, t Target) result {
 	var stream http2.StreamError
-	var connection http2.ConnectionError
-	var away http2.GoAwayError
 	switch {
 	case errors.As(err, &stream):
 		return fail("the server ended the request: " + stream.Code.String())
-	case errors.As(err, &away):
-		return fail("the server ended the connection: " + away.ErrCode.String())
-	case errors.As(err, &connection):
-		return fail("malformed response: " + http2.ErrCode(connection).String())
 	case ctx.Err() != nil:
-		return explain(ctx, ctx.Err(), t.Config.Timeout, doing)
+		return explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
 	case closed(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return fail(hungUpEarly)
 	}

@@ -147,6 +147,8 @@ func explain(ctx context.Context, err error, timeout time.Duration, doing string
 		return fail(errno.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return fail(timedOut(timeout, doing))
+	case refusedTLS(err) != "":
+		return fail(refusedTLS(err))
 	}
 	// What is left names addresses only in its outer layers.
 	var op *net.OpError

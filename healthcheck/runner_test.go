@@ -167,7 +167,7 @@ func TestStatus(t *testing.T) {
 		}
 		text, err := json.Marshal(b.Status())
 		if err != nil || !strings.Contains(string(text), `"a":{"health":"unhealthy","since":"`) ||
-			!strings.Contains(string(text), `"last_latency_ns":3000000,"streak":1,"checks":5,"successes":1,"failures":4}`) {
+			!strings.Contains(string(text), `"last_latency_ns":3000000,"flapping":false,"streak":1,"checks":5,"successes":1,"failures":4}`) {
 			t.Errorf("JSON: %s, %v", text, err)
 		}
 		if got := b.Stats(); got.Probes != 5 || got.Failed != 4 || got.InFlight != 0 || got.StartedLate != 0 {

@@ -35,8 +35,13 @@ func (r *Runner) replace(targets []Target, now time.Time) map[string]error {
 	r.entries = make(map[string]*entry, len(targets))
 	kept := make(map[*entry]bool, len(targets))
 	refused := make(map[string]error)
-	for _, e := range share(targets) {
-		before := e.predecessor(old)
+	wanted := share(targets)
+	befores := make([]*entry, len(wanted))
+	for i, e := range wanted {
+		befores[i] = e.predecessor(old)
+	}
+	for i, e := range wanted {
+		before := befores[i]
 		if before != nil && before.same(e) {
 			before.ids, before.name = e.ids, e.name
 			e = before

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"strings"
 )
 
 // maxReplies is how much an SMTP server may say in all, in bytes.
@@ -18,7 +19,8 @@ const maxReplies = 64 << 10
 // greet exchanges greetings with a mail server (RFC 5321, section 3.1 and 3.2) and takes its leave.
 func greet(ctx context.Context, conn net.Conn, t Target) result {
 	in := &limited{from: conn, left: maxReplies, over: errors.New("more than 64 KiB of replies")}
-	replies := textproto.NewReader(bufio.NewReader(in))
+	buffered := bufio.NewReader(in)
+	replies := textproto.NewReader(buffered)
 	name := t.Config.Hello
 	if name == "" {
 		name = "localhost"
@@ -33,7 +35,13 @@ func greet(ctx context.Context, conn net.Conn, t Target) result {
 		if _, err := io.WriteString(conn, step.say); err != nil && !closed(err) {
 			return explain(ctx, err, t.Config.Timeout, "sending")
 		}
-		_, _, err := replies.ReadResponse(step.want)
+		begin, err := buffered.Peek(3)
+		if err == nil && strings.Trim(string(begin), "0123456789") != "" {
+			return fail("malformed " + step.what) // which the library would read to the end
+		}
+		if err == nil {
+			_, _, err = replies.ReadResponse(step.want)
+		}
 		var other *textproto.Error
 		var malformed textproto.ProtocolError
 		switch {

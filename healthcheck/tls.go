@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -72,7 +73,6 @@ func explainTLS(ctx context.Context, err error, t Target, name string) result {
 		invalid x509.CertificateInvalidError
 		other   x509.HostnameError
 		record  tls.RecordHeaderError
-		alert   tls.AlertError
 	)
 	const bad = "TLS: the certificate "
 	switch {
@@ -86,12 +86,22 @@ func explainTLS(ctx context.Context, err error, t Target, name string) result {
 		return fail(bad + "cannot be accepted")
 	case errors.As(err, &record):
 		return fail("TLS: the server speaks something else")
-	case errors.As(err, &alert):
-		return fail("TLS: the server refused: " + alert.Error())
+	case refusedTLS(err) != "":
+		return fail(refusedTLS(err))
 	case closed(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), ctx.Err() != nil:
 		return hungUp(ctx, err, t, "connection closed during the TLS handshake", "waiting for the TLS handshake")
 	}
 	return fail("TLS: the handshake failed")
+}
+
+// refusedTLS gives the words of an alert that the server sent; empty: it is something else. A server that wants a
+// certificate says so only when the client takes the handshake to be done (RFC 8446, section 4.4.2.4).
+func refusedTLS(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return "TLS: the server refused: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
 }
 
 // A keyring holds what TLS checks read from files, and reads a file again when it has changed: certificates are renewed

@@ -22,6 +22,8 @@ type view struct {
 	health map[string]healthcheck.TargetStatus
 	// inherited are the weights that members had before anything was known of their health.
 	inherited map[member]int
+	// idle are the services that are not checked now, by name.
+	idle map[string]bool
 	// cutOff says that the checks speak of the director and not of the servers. See isolated.
 	cutOff bool
 }
@@ -34,10 +36,10 @@ func (v view) isolated(services []configs.Service) bool {
 	machines := make(map[netip.Addr]bool)
 	for _, svc := range services {
 		for _, srv := range svc.Servers {
-			if svc.Check == nil {
+			if !v.checked(svc, srv) {
 				continue
 			}
-			if s := v.health[targetID(svc, srv)]; s.Health != healthcheck.Unhealthy || !s.Silent {
+			if s := v.verdict(svc, srv); s.Health != healthcheck.Unhealthy || !s.Silent {
 				return false
 			}
 			machines[srv.Addr] = true
@@ -68,47 +70,14 @@ func plan(services []configs.Service, v view) []lvs.Entry {
 
 func (v view) input(svc configs.Service, srv configs.Server) lvs.WeightInput {
 	in := lvs.WeightInput{Configured: srv.Weight, OnFailure: svc.OnFailure, Health: v.healthOf(svc, srv)}
+	if v.checked(svc, srv) {
+		in.Configured = advised(srv.Weight, v.verdict(svc, srv).Advice)
+	}
 	if v.cutOff {
 		in.Health = lvs.HealthUp
 	}
 	in.KernelWeight, in.InKernel = v.inherited[member{svc.LVS.ServiceID, srv.ServerID}]
 	return in
-}
-
-func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
-	if svc.Check == nil {
-		return lvs.HealthUnchecked
-	}
-	switch v.health[targetID(svc, srv)].Health {
-	case healthcheck.Healthy:
-		return lvs.HealthUp
-	case healthcheck.Unhealthy:
-		return lvs.HealthDown
-	}
-	return lvs.HealthUnknown
-}
-
-// targets are the probes that the services ask for.
-func targets(services []configs.Service) []healthcheck.Target {
-	var all []healthcheck.Target
-	for _, svc := range services {
-		if svc.Check == nil {
-			continue
-		}
-		for _, srv := range svc.Servers {
-			all = append(all, healthcheck.Target{
-				ID:     targetID(svc, srv),
-				Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
-				Config: *svc.Check,
-			})
-		}
-	}
-	return all
-}
-
-// targetID names the probe of a real server of a service.
-func targetID(svc configs.Service, srv configs.Server) string {
-	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
 }
 
 // inherit returns the weights in table of those members of services of which v knows no health, so that a restart or

@@ -144,14 +144,13 @@ func serviceStatus(svc configs.Service, v view, connections map[member]lvs.Serve
 		s := control.Server{
 			Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, EffectiveWeight: weight,
 			Health: "unchecked", Reason: "no check is configured",
-			Active: count.Active, Inactive: count.Inactive,
+			Active: count.Active, Inactive: count.Inactive, Checks: v.checkRows(svc, srv),
 		}
-		if svc.Check != nil {
-			health := v.health[targetID(svc, srv)]
-			s.Health, s.Reason, s.Since = "unknown", "no probe has ended yet", health.Since
-			if health.Reason != "" {
-				s.Health, s.Reason = health.Health.String(), health.Reason
-			}
+		if v.checked(svc, srv) {
+			health := v.verdict(svc, srv)
+			s.Health, s.Reason, s.Since = health.Health.String(), health.Reason, health.Since
+		} else if len(srv.Checks) > 0 {
+			s.Reason = "checked by the master only"
 		}
 		row.Servers = append(row.Servers, s)
 	}

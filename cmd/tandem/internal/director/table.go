@@ -92,7 +92,7 @@ func (d *Director) plan(services []configs.Service) []lvs.Entry {
 
 // view is what is known now. The caller holds d.mu.
 func (d *Director) view() view {
-	return view{health: d.checks.Status(), inherited: d.inherited}
+	return view{health: d.checks.Status(), inherited: d.inherited, idle: d.idle}
 }
 
 // inherit takes over the weights that the kernel has at the start.
