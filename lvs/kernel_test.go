@@ -62,8 +62,8 @@ func TestKernelReadsWhatItApplied(t *testing.T) {
 	if got, want := k.Writes(), uint64(12); got != want {
 		t.Errorf("%d writes, want %d", got, want)
 	}
-	if f.writes != 1 {
-		t.Errorf("%d system calls for 12 changes, want 1", f.writes)
+	if f.writes != 2 {
+		t.Errorf("%d system calls for 6 services with 6 servers, want one for each kind", f.writes)
 	}
 }
 
@@ -170,6 +170,38 @@ func TestApplyNamesTheFirstFailures(t *testing.T) {
 	}
 }
 
+// TestApplyAsksForASchedulerOnce: the kernel looks for a module for a tenth of a second each time that it is asked.
+func TestApplyAsksForASchedulerOnce(t *testing.T) {
+	k, f := newFake(t)
+	f.fail["new-service"] = unix.ENOENT
+	want := bigTable(2*serviceBatchSize+1, 0)
+	for i := range want {
+		want[i].Scheduler = []string{"nosuch", "neither"}[i/serviceBatchSize%2]
+	}
+	done, err := k.Apply(t.Context(), Diff(nil, want, nil))
+	if done != 0 || !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "modprobe ip_vs_nosuch") {
+		t.Errorf("%d done, %v", done, err)
+	}
+	if n := len(f.commands()); n != 2*serviceBatchSize {
+		t.Errorf("%d commands, want those of the first system call for each scheduler, %d", n, 2*serviceBatchSize)
+	}
+}
+
+// TestApplySendsBatches: what belongs together goes in one system call, and no more than that.
+func TestApplySendsBatches(t *testing.T) {
+	for _, c := range []struct {
+		services, servers, calls int
+	}{
+		{1, 0, 1}, {1, 1, 2}, {serviceBatchSize, 0, 1}, {serviceBatchSize + 1, 0, 2}, {10, 100, 1 + 1}, {10, 101, 1 + 2},
+	} {
+		k, f := newFake(t)
+		fill(t, k, bigTable(c.services, c.servers))
+		if f.writes != c.calls {
+			t.Errorf("%d services, %d servers each: %d system calls, want %d", c.services, c.servers, f.writes, c.calls)
+		}
+	}
+}
+
 func TestApplyStopsWhereNothingCanSucceed(t *testing.T) {
 	for _, cause := range []error{ErrAbsent, ErrReloaded, unix.EPERM} {
 		k, f := newFake(t)
@@ -189,7 +221,7 @@ func TestApplyStopsWhereNothingCanSucceed(t *testing.T) {
 	k, f := newFake(t)
 	f.fail["new-service"] = unix.EPERM
 	changes := Diff(nil, bigTable(2*batchSize, 0), nil)
-	if done, err := k.Apply(t.Context(), changes); done != 0 || !errors.Is(err, unix.EPERM) || k.Writes() != batchSize {
+	if done, err := k.Apply(t.Context(), changes); done != 0 || !errors.Is(err, unix.EPERM) || k.Writes() != serviceBatchSize {
 		t.Errorf("without permission: %d done, %d writes, %v", done, k.Writes(), err)
 	}
 }

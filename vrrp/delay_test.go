@@ -92,7 +92,7 @@ func TestStartupDelayIsCountedOnce(t *testing.T) {
 		t.Errorf("due after %s", got)
 	}
 	shorter, longer := c, c
-	shorter.StartupDelay, longer.StartupDelay = 30*time.Second, time.Hour
+	shorter.StartupDelay, longer.StartupDelay = 30*time.Second, 10*time.Hour
 	if got := due(time.Hour, Event{Kind: EventConfig, Config: &shorter}); got != time.Hour+30*time.Second {
 		t.Errorf("due after %s with a shorter delay", got)
 	}
@@ -103,8 +103,13 @@ func TestStartupDelayIsCountedOnce(t *testing.T) {
 	if got := due(2*time.Hour, Event{Kind: EventConfig, Config: &longer}); got != 2*time.Hour+3*time.Second+skewOf100 {
 		t.Errorf("due after %s with a delay that came too late", got)
 	}
-	if m := NewMachine(c); spell(m.Step(epoch, Event{Kind: EventResume, Source: addrB})) != "advert 100, master: resumed" {
-		t.Errorf("%s: the delay held up a master that resumed", m.State())
+	m = NewMachine(c)
+	if got := spell(m.Step(epoch, Event{Kind: EventResume, Source: addrB})); got != "advert 100, master: resumed" {
+		t.Errorf("%s: the delay held up a master that resumed", got)
+	}
+	due(time.Second, fault)
+	if got := due(time.Second, up); got != time.Second+3*time.Second+skewOf100 {
+		t.Errorf("due after %s: a master that resumed was started long ago", got)
 	}
 }
 

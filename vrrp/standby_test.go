@@ -106,6 +106,12 @@ func TestHandOver(t *testing.T) {
 			{time.Second, hard, "release: no carrier, fault: no carrier", Fault, false},
 			{2 * time.Second, up, "backup: fault is over: no carrier", Backup, false},
 		}},
+		{"standby, then a gentle fault", master(testConfig(100)), []row{
+			{0, on, "advert 0, stays: standby", Master, true},
+			{time.Second, gentle, "fault: script", Fault, true},
+			{1500 * time.Millisecond, timer, "advert 0", Fault, true},
+			{last, timer, "release: nobody took over", Fault, false},
+		}},
 		{"standby of the owner", resumed(testConfig(255)), []row{
 			{0, on, "advert 0, stays: standby", Master, true},
 			taken,
