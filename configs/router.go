@@ -107,7 +107,7 @@ func unicastFields() []field[virtualRouter] {
 			"The address that unicast advertisements are sent from; the interface's primary one, over IPv6 its link-local one, unless given.",
 			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }),
 		optional("unicast_ttl_min", integer[uint8](1, 255), 255,
-			"The least TTL or hop limit of what a unicast peer sends: 255 less the number of routers between.",
+			"The least TTL or hop limit of what a unicast peer sends: 255 less the number of routers between. keepalived sends over IPv6 with 64.",
 			func(r *virtualRouter, v uint8) { r.UnicastTTLMin = v }),
 	}
 }

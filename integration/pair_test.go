@@ -78,6 +78,9 @@ func wantStatus(t *testing.T, d *lab.Director, state, master string) {
 // TestServerFails: a real server whose web server stops gets weight 0 (or goes, as configured) on both directors within
 // interval × fall + timeout, and is back after its successes.
 func TestServerFails(t *testing.T) {
+	quick := lab.PairSettings{Interval: 500 * time.Millisecond, Timeout: 300 * time.Millisecond}
+	quickRemove := quick
+	quickRemove.OnFailure = "remove"
 	for _, tt := range []struct {
 		name     string
 		settings lab.PairSettings
@@ -86,14 +89,15 @@ func TestServerFails(t *testing.T) {
 		reason   string // in status
 	}{
 		{
-			name:   "refused, weight zero",
-			fail:   func(p *lab.Pair) { p.HTTP[0].Stop() },
-			mend:   func(p *lab.Pair) { p.Webs[0].HTTPServer("web1") },
-			reason: "connection refused",
+			name:     "refused, weight zero",
+			settings: quick,
+			fail:     func(p *lab.Pair) { p.HTTP[0].Stop() },
+			mend:     func(p *lab.Pair) { p.Webs[0].HTTPServer("web1") },
+			reason:   "connection refused",
 		},
 		{
 			name:     "status 404, remove",
-			settings: lab.PairSettings{OnFailure: "remove"},
+			settings: quickRemove,
 			fail:     func(p *lab.Pair) { p.Webs[0].RemoveHealthPage() },
 			mend:     func(p *lab.Pair) { p.Webs[0].WriteFile("www/health", "web1") },
 			reason:   "status 404",
@@ -107,8 +111,7 @@ func TestServerFails(t *testing.T) {
 			tt.fail(p)
 			p.Logf("the web server of web1 fails")
 			down := awaitWeb1(p, 0, removed)
-			// interval × fall + timeout of the pair's settings, and what two loaded directors need to be seen.
-			limit := 2*500*time.Millisecond + 300*time.Millisecond
+			limit := p.ChecksFail()
 			p.Logf("out on both directors %s after it failed; the bound is %s", down.Sub(failed).Round(time.Millisecond), limit)
 			if took := down.Sub(failed); took > limit+observing {
 				t.Errorf("web1 was out after %s, want at most %s", took, limit)

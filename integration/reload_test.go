@@ -26,7 +26,7 @@ func TestTerminated(t *testing.T) {
 			p.Launch()
 			before := p.A.Table()
 			heard := p.B.Capture("eth0", func(f lab.Frame) bool { return f.IsVRRP() && f.VRRPPriority() == 0 })
-			load := p.Client.Load(vipURL, 25*time.Millisecond)
+			load := p.Client.Load(vipURL, 50*time.Millisecond)
 			probe := p.Client.Probe(echoVIP)
 			awaitServed(p.Lab, load, time.Now())
 
@@ -67,23 +67,15 @@ func TestReload(t *testing.T) {
 	p := lab.NewPair(t, lab.PairSettings{})
 	p.Launch()
 	tap := p.A.TapNetlink()
-	config := func(weights ...int) string {
-		return lab.PairSettings{}.Config(p.A.Name, lab.PriorityA, weights...)
-	}
 
 	t.Run("unchanged", func(t *testing.T) {
 		before := len(tap.Writes())
 		reload(t, p)
-		p.Throughout(1500*time.Millisecond, "no netlink write", func() error {
-			if w := tap.Writes()[before:]; len(w) > 0 {
-				return fmt.Errorf("%v", w)
-			}
-			return nil
-		})
+		wantWrites(p, tap, before)
 	})
 	t.Run("changed weight", func(t *testing.T) {
 		before := len(tap.Writes())
-		p.A.Configure(config(3))
+		p.A.Configure(weighted(3))
 		reload(t, p)
 		p.Eventually(5*time.Second, "web1 has weight 3", func() error {
 			if w := p.A.Weights(); w["tcp 192.0.2.11"] != 3 || w["udp 192.0.2.11"] != 3 || w["tcp 192.0.2.12"] != 1 {
@@ -92,39 +84,57 @@ func TestReload(t *testing.T) {
 			return nil
 		})
 		// Both services have the server: two times "set server".
-		if got, want := tap.Writes()[before:], []string{"IPVS command 6", "IPVS command 6"}; !slices.Equal(got, want) {
-			t.Errorf("netlink writes: %v, want %v", got, want)
-		}
+		wantWrites(p, tap, before, "IPVS command 6", "IPVS command 6")
 	})
-	t.Run("broken", func(t *testing.T) {
-		before := len(tap.Writes())
-		old, err := p.A.Status()
-		if err != nil {
-			t.Fatal(err)
-		}
-		good, rest, _ := strings.Cut(config(7), "priority =")
-		p.A.Configure(good + "prioritty =" + rest)
-		place := fmt.Sprintf("tandem.toml:%d: ", 1+strings.Count(good, "\n"))
-		p.A.Process().Signal(syscall.SIGHUP)
-		p.A.Process().AwaitOutput(5*time.Second, "prioritty")
-		out, err := p.A.TryRun(lab.Tandem.Path(), "reload", "--socket", p.A.Socket)
-		if err == nil || !strings.Contains(out, place) || !strings.Contains(out, "priority") {
-			t.Errorf("tandem reload: %v, %q, want a failure that names the place and the nearest key", err, out)
-		}
-		now, err := p.A.Status()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if now.Config.SHA256 != old.Config.SHA256 || now.VRRP[0].State != "master" || p.A.Weights()["tcp 192.0.2.11"] != 3 {
-			t.Errorf("after a broken file: %+v, weights %v", now, p.A.Weights())
-		}
-		if w := tap.Writes()[before:]; len(w) > 0 {
-			t.Errorf("netlink writes: %v, want none", w)
-		}
-	})
+	t.Run("broken", func(t *testing.T) { reloadBroken(t, p, tap) })
 	if !p.A.Process().Running() || !p.A.Has(vip) {
 		t.Error("director-a did not live through it as master")
 	}
+}
+
+// reloadBroken gives director-a, which has web1 at weight 3, a file with a mistake.
+func reloadBroken(t *testing.T, p *lab.Pair, tap *lab.Tap) {
+	before := len(tap.Writes())
+	old, err := p.A.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, rest, _ := strings.Cut(weighted(7), "priority =")
+	p.A.Configure(good + "prioritty =" + rest)
+	place := fmt.Sprintf("tandem.toml:%d: ", 1+strings.Count(good, "\n"))
+
+	p.A.Process().Signal(syscall.SIGHUP)
+	p.A.Process().AwaitOutput(5*time.Second, place)
+	out, err := p.A.TryRun(lab.Tandem.Path(), "reload", "--socket", p.A.Socket)
+	if err == nil || !strings.Contains(out, place) || !strings.Contains(out, "`priority`") {
+		t.Errorf("tandem reload: %v, %q, want a failure that names the place and the nearest key", err, out)
+	}
+	now, err := p.A.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.Config.SHA256 != old.Config.SHA256 || now.VRRP[0].State != "master" || p.A.Weights()["tcp 192.0.2.11"] != 3 {
+		t.Errorf("after a broken file: %+v, weights %v", now, p.A.Weights())
+	}
+	wantWrites(p, tap, before)
+}
+
+// weighted is director-a's configuration with a weight for web1.
+func weighted(weight int) string {
+	return lab.PairSettings{}.Config("director-a", lab.PriorityA, weight)
+}
+
+// wantWrites waits for the netlink writes since a count of them, and checks that no other follows within a time in which
+// the table is looked at again.
+func wantWrites(p *lab.Pair, tap *lab.Tap, before int, want ...string) {
+	check := func() error {
+		if got := tap.Writes()[before:]; !slices.Equal(got, want) {
+			return fmt.Errorf("%v, want %v", got, want)
+		}
+		return nil
+	}
+	p.Eventually(5*time.Second, "the netlink writes", check)
+	p.Throughout(1500*time.Millisecond, "the netlink writes", check)
 }
 
 // reload sends SIGHUP to A and waits until the file is loaded.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,9 @@ const maxErrors = 10
 // Apply makes the changes in their order and returns how many the table now shows. A change that fails does not keep
 // the others from being tried, unless its error concerns them all: the errors are joined, the first few of them, each
 // with its change. An addition of what is there becomes a set; a deletion of what is not there is a success.
+//
+// ENOBUFS is in the error if the kernel's answers were lost: the changes were tried, and the table has to be read to
+// know with what success.
 func (k *Kernel) Apply(ctx context.Context, changes []Change) (done int, err error) {
 	if len(changes) == 0 {
 		return 0, nil
@@ -29,20 +33,26 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) (done int, err err
 	}
 	defer release()
 	p := &progress{changes: changes}
-	_, err = work(ctx, k, func(h handle, begin func() error) (struct{}, error) {
-		c := commands{h, begin, &k.writes}
-		for _, change := range changes {
-			err := c.apply(change)
+	broken, err := work(ctx, k, func(s *session, begin func() error) (broken bool, _ error) {
+		c := commands{s, begin, &k.writes}
+		for rest := changes; len(rest) > 0; {
+			part := rest[:min(len(rest), batchSize)]
+			errs, err := c.apply(part)
 			if err != nil {
-				// The error of a command that nobody waits for any more is that of its closed handle.
-				if ended := begin(); ended != nil || concernsAll(err) {
-					return struct{}{}, cmp.Or(ended, err)
-				}
+				return true, cmp.Or(begin(), err)
 			}
-			p.note(err)
+			// The error of a command that nobody waits for any more is that of its closed handle.
+			if ended := begin(); ended != nil || slices.ContainsFunc(errs, concernsAll) {
+				return false, cmp.Or(ended, errs[max(0, slices.IndexFunc(errs, concernsAll))])
+			}
+			p.note(errs)
+			rest = rest[len(part):]
 		}
-		return struct{}{}, nil
+		return false, nil
 	})
+	if broken {
+		k.drop()
+	}
 	return p.result(err)
 }
 
@@ -61,19 +71,21 @@ type progress struct {
 	over   bool
 }
 
-// note records the outcome of the next change.
-func (p *progress) note(err error) {
+// note records the outcome of the next changes.
+func (p *progress) note(errs []error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over {
 		return
 	}
-	if err != nil {
-		if p.failed++; p.failed <= maxErrors {
-			p.errs = append(p.errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+	for _, err := range errs {
+		if err != nil {
+			if p.failed++; p.failed <= maxErrors {
+				p.errs = append(p.errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+			}
 		}
+		p.tried++
 	}
-	p.tried++
 }
 
 // result returns how many changes were made, and the errors. The argument is what ended the work early, if anything
@@ -89,82 +101,149 @@ func (p *progress) result(err error) (done int, _ error) {
 	if err != nil && p.tried < len(p.changes) {
 		errs = append(errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
 		if rest := len(p.changes) - p.tried - 1; rest > 0 {
-			errs = append(errs, fmt.Errorf("%d further changes not tried", rest))
+			errs = append(errs, fmt.Errorf("%d further changes not known to be made", rest))
 		}
 	}
 	return p.tried - p.failed, errors.Join(errs...)
 }
 
-// commands are the changes of the table that a handle can make.
+// commands are the changes of the table that a session can make.
 type commands struct {
-	handle
+	*session
 	begin  func() error
 	writes *atomic.Uint64
 }
 
-// write sends one command, unless what it would have the table hold is invalid.
-func (c commands) write(invalid error, send func() error) error {
-	if invalid != nil {
-		return invalid
+// apply makes up to batchSize changes and returns the error of each. The other error is that of the connection.
+func (c commands) apply(changes []Change) ([]error, error) {
+	errs := make([]error, len(changes))
+	todo := make([]int, 0, len(changes))
+	for i, change := range changes {
+		if errs[i] = change.validate(); errs[i] == nil {
+			todo = append(todo, i)
+		}
+	}
+	if err := c.run(changes, Change.command, todo, errs); err != nil {
+		return nil, err
+	}
+	todo = slices.DeleteFunc(todo, func(i int) bool {
+		return !errors.Is(errs[i], unix.EEXIST) || changes[i].command() == changes[i].otherwise()
+	})
+	if err := c.run(changes, Change.otherwise, todo, errs); err != nil {
+		return nil, err
+	}
+	for i, err := range errs {
+		errs[i] = changes[i].explain(err)
+	}
+	return errs, nil
+}
+
+// run sends the commands for some of the changes and puts their errors into errs.
+func (c commands) run(changes []Change, command func(Change) uint8, which []int, errs []error) error {
+	if len(which) == 0 {
+		return nil
 	}
 	if err := c.begin(); err != nil {
 		return err
 	}
-	c.writes.Add(1)
-	return send()
-}
-
-// apply makes one change.
-func (c commands) apply(change Change) error {
-	service, server := toService(change.Service), toDestination(change.Server)
-	switch change.Op {
-	case AddService:
-		err := c.write(change.Service.Validate(), func() error { return c.NewService(service) })
-		if errors.Is(err, unix.EEXIST) {
-			err = c.write(nil, func() error { return c.UpdateService(service) })
-		}
-		return explainService(change.Service, err)
-	case SetService:
-		err := c.write(change.Service.Validate(), func() error { return c.UpdateService(service) })
-		return explainService(change.Service, err)
-	case AddServer:
-		invalid := change.Server.Validate(change.Service.ServiceID)
-		err := c.write(invalid, func() error { return c.NewDestination(service, server) })
-		if errors.Is(err, unix.EEXIST) {
-			err = c.write(nil, func() error { return c.UpdateDestination(service, server) })
-		}
-		return explainServer(err)
-	case SetServer:
-		invalid := change.Server.Validate(change.Service.ServiceID)
-		return explainServer(c.write(invalid, func() error { return c.UpdateDestination(service, server) }))
-	case DeleteServer:
-		return gone(c.write(nil, func() error { return c.DelDestination(service, server) }))
-	case DeleteService:
-		return gone(c.write(nil, func() error { return c.DelService(service) }))
-	}
-	return fmt.Errorf("%s: %w", change.Op, errors.ErrUnsupported)
-}
-
-// explainService says what the errno of a service's change means.
-func explainService(s Service, err error) error {
-	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("the kernel has no scheduler %q, its module would be ip_vs_%s: %w", s.Scheduler, s.Scheduler, err)
-	}
-	return err
-}
-
-// explainServer says what the errno of a real server's change means.
-func explainServer(err error) error {
-	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("the address must be a host's, and this machine must have one of that family: %w", err)
-	}
-	return err
-}
-
-// gone makes a success of the deletion of what is not there: ESRCH is for services, ENOENT for servers.
-func gone(err error) error {
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+	c.writes.Add(uint64(len(which)))
+	if only := which[0]; len(changes) == 1 && mobyCan(changes[only]) {
+		errs[only] = c.single(changes[only], command(changes[only]))
 		return nil
+	}
+	failed, err := c.exec(len(which), func(b []byte, i int) (uint8, []byte) {
+		change := changes[which[i]]
+		return command(change), change.encode(b)
+	})
+	for i, at := range which {
+		errs[at] = failed[i]
+	}
+	return err
+}
+
+// single makes one change as moby/ipvs does.
+func (c commands) single(change Change, command uint8) error {
+	service, server := toService(change.Service), toDestination(change.Server)
+	switch command {
+	case cmdNewService:
+		return c.NewService(service)
+	case cmdSetService:
+		return c.UpdateService(service)
+	case cmdDelService:
+		return c.DelService(service)
+	case cmdNewServer:
+		return c.NewDestination(service, server)
+	case cmdSetServer:
+		return c.UpdateDestination(service, server)
+	}
+	return c.DelDestination(service, server)
+}
+
+// validate says what keeps a change from being made.
+func (c Change) validate() error {
+	switch c.Op {
+	case AddService, SetService:
+		return c.Service.Validate()
+	case AddServer, SetServer:
+		return c.Server.Validate(c.Service.ServiceID)
+	case DeleteServer, DeleteService:
+		return nil
+	}
+	return fmt.Errorf("%s: %w", c.Op, errors.ErrUnsupported)
+}
+
+// command is the kernel's number of the command that makes the change.
+func (c Change) command() uint8 {
+	return [...]uint8{
+		AddService:    cmdNewService,
+		SetService:    cmdSetService,
+		AddServer:     cmdNewServer,
+		SetServer:     cmdSetServer,
+		DeleteServer:  cmdDelServer,
+		DeleteService: cmdDelService,
+	}[c.Op]
+}
+
+// otherwise is the command that makes an addition of what is there already, and command's for any other change.
+func (c Change) otherwise() uint8 {
+	switch c.Op {
+	case AddService:
+		return cmdSetService
+	case AddServer:
+		return cmdSetServer
+	}
+	return c.command()
+}
+
+// encode appends the attributes of the command.
+func (c Change) encode(b []byte) []byte {
+	b = appendService(b, c.Service, c.Op == AddService || c.Op == SetService)
+	if c.Op == AddServer || c.Op == SetServer || c.Op == DeleteServer {
+		b = appendServer(b, c.Server, c.Op != DeleteServer)
+	}
+	return b
+}
+
+// explain says what the errno of a change means, and makes a success of the deletion of what is not there: ESRCH is for
+// services, ENOENT for servers.
+func (c Change) explain(err error) error {
+	absent := errors.Is(err, unix.ENOENT)
+	switch c.Op {
+	case DeleteService, DeleteServer:
+		if absent || errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+	case AddService, SetService:
+		if absent {
+			return explainAbsent(c.Service, err)
+		}
+	case AddServer, SetServer:
+		switch mixed := addrFamily(c.Server.Addr) != c.Service.family(); {
+		case errors.Is(err, unix.EINVAL) && mixed:
+			return fmt.Errorf("the kernel has no server of the other address family while it runs connection sync: %w", err)
+		case errors.Is(err, unix.EINVAL):
+			return fmt.Errorf("the address must be a host's, and this machine must have one of that family: %w", err)
+		}
 	}
 	return err
 }

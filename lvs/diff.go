@@ -49,18 +49,11 @@ func (c Change) String() string {
 	case AddService:
 		return fmt.Sprintf("add %s", c.Service)
 	case SetService:
-		var d differences
-		d.note("scheduler", c.OldService.Scheduler, c.Service.Scheduler)
-		d.note("flags", c.OldService.Flags.String(), c.Service.Flags.String())
-		return d.of(c.Service.ServiceID.String())
+		return c.OldService.compare(c.Service).of(c.Service.ServiceID.String())
 	case AddServer:
-		return fmt.Sprintf("add %s to %s (%s, weight %d)",
-			c.Server.ServerID, c.Service.ServiceID, c.Server.Method, c.Server.Weight)
+		return fmt.Sprintf("add %s to %s (%s)", c.Server.ServerID, c.Service.ServiceID, c.Server.attributes())
 	case SetServer:
-		var d differences
-		d.note("weight", fmt.Sprint(c.OldServer.Weight), fmt.Sprint(c.Server.Weight))
-		d.note("method", c.OldServer.Method.String(), c.Server.Method.String())
-		return d.of(fmt.Sprintf("%s in %s", c.Server.ServerID, c.Service.ServiceID))
+		return c.OldServer.compare(c.Server).of(fmt.Sprintf("%s in %s", c.Server.ServerID, c.Service.ServiceID))
 	case DeleteServer:
 		return fmt.Sprintf("delete %s from %s", c.Server.ServerID, c.Service.ServiceID)
 	case DeleteService:
@@ -72,15 +65,33 @@ func (c Change) String() string {
 // differences are the attributes that a set changes.
 type differences struct{ names, steps []string }
 
-func (d *differences) note(name, old, now string) {
+func (d *differences) note(name string, old, now any) {
 	if old != now {
 		d.names = append(d.names, name)
-		d.steps = append(d.steps, old+" → "+now)
+		d.steps = append(d.steps, fmt.Sprintf("%v → %v", old, now))
 	}
 }
 
-func (d *differences) of(object string) string {
+func (d differences) of(object string) string {
 	return fmt.Sprintf("set %s of %s: %s", strings.Join(d.names, ", "), object, strings.Join(d.steps, ", "))
+}
+
+func (s Service) compare(now Service) (d differences) {
+	d.note("scheduler", s.Scheduler, now.Scheduler)
+	d.note("flags", s.Flags, now.Flags)
+	d.note("timeout", s.Timeout, now.Timeout)
+	d.note("prefix", s.prefixName(), now.prefixName())
+	d.note("engine", cmp.Or(s.Engine, "none"), cmp.Or(now.Engine, "none"))
+	return d
+}
+
+func (s Server) compare(now Server) (d differences) {
+	d.note("weight", s.Weight, now.Weight)
+	d.note("method", s.Method, now.Method)
+	d.note("tunnel", s.Tunnel, now.Tunnel)
+	d.note("upper threshold", s.UpperThreshold, now.UpperThreshold)
+	d.note("lower threshold", s.LowerThreshold, now.LowerThreshold)
+	return d
 }
 
 // rank orders changes so that capacity comes before it goes: services first, then servers and weights that are
@@ -93,6 +104,26 @@ func (c Change) rank() int {
 	return r
 }
 
+// ordered returns the changes by rank, those of one rank in the order in which they are. There are few ranks and can be
+// many changes: it counts instead of sorting.
+func ordered(changes []Change) []Change {
+	var next [2*int(DeleteService) + 2]int
+	for i := range changes {
+		next[changes[i].rank()]++
+	}
+	at := 0
+	for r, n := range next {
+		next[r], at = at, at+n
+	}
+	out := make([]Change, len(changes))
+	for i := range changes {
+		r := changes[i].rank()
+		out[next[r]] = changes[i]
+		next[r]++
+	}
+	return out
+}
+
 // Diff returns the changes that lead from have to want, in the order in which to make them.
 //
 // The kernel can set everything of a service or server but its identity in place, so nothing is deleted to be added
@@ -100,30 +131,33 @@ func (c Change) rank() int {
 // A server that a wanted service has and should not have is deleted. The ids in want are unique, and so are the
 // servers of a service; the order of have and want, and of the servers in them, does not matter.
 func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
-	present := make(map[ServiceID]Entry, len(have))
-	for _, e := range have {
-		present[e.ServiceID.canonical()] = e
-	}
+	have, want = sorted(have), sorted(want)
 	var changes []Change
-	wanted := make(map[ServiceID]bool, len(want))
-	for _, w := range sorted(want) {
-		wanted[w.ServiceID] = true
-		h, ok := present[w.ServiceID]
-		switch {
-		case !ok:
-			changes = append(changes, Change{Op: AddService, Service: w.Service})
-		case h.Scheduler != w.Scheduler || h.Flags != w.Flags:
-			changes = append(changes, Change{Op: SetService, Service: w.Service, OldService: h.Service})
+	wanted := make(map[ServiceID]bool)
+	for h := have; len(want) > 0; want = want[1:] {
+		w := &want[0]
+		for len(h) > 0 && h[0].Compare(w.ServiceID) < 0 {
+			h = h[1:]
 		}
-		changes = diffServers(changes, w.Service, h.Servers, w.Servers)
+		var servers []Server
+		switch {
+		case len(h) == 0 || h[0].ServiceID != w.ServiceID:
+			changes = append(changes, Change{Op: AddService, Service: w.Service})
+		default:
+			wanted[w.ServiceID] = true
+			servers = h[0].Servers
+			if h[0].Service != w.Service {
+				changes = append(changes, Change{Op: SetService, Service: w.Service, OldService: h[0].Service})
+			}
+		}
+		changes = diffServers(changes, w.Service, servers, w.Servers)
 	}
-	for _, h := range sorted(have) {
+	for _, h := range have {
 		if owned[h.ServiceID] && !wanted[h.ServiceID] {
 			changes = append(changes, Change{Op: DeleteService, Service: h.Service})
 		}
 	}
-	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(a.rank(), b.rank()) })
-	return changes
+	return ordered(changes)
 }
 
 // diffServers appends the changes of one service's real servers, merging the two sorted lists.
@@ -147,8 +181,9 @@ func diffServers(changes []Change, in Service, have, want []Server) []Change {
 			changes = append(changes, Change{Op: AddServer, Service: in, Server: want[0]})
 			want = want[1:]
 		default:
-			if have[0] != want[0] {
-				changes = append(changes, Change{Op: SetServer, Service: in, Server: want[0], OldServer: have[0]})
+			h, w := have[0].canonical(), want[0].canonical()
+			if h != w {
+				changes = append(changes, Change{Op: SetServer, Service: in, Server: w, OldServer: h})
 			}
 			have, want = have[1:], want[1:]
 		}
@@ -156,11 +191,11 @@ func diffServers(changes []Change, in Service, have, want []Server) []Change {
 	return changes
 }
 
-// sorted is a copy in canonical order with canonical ids. It shares the servers with its argument.
+// sorted is a copy in canonical order with canonical services. It shares the servers with its argument.
 func sorted(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
-		entries[i].ServiceID = entries[i].ServiceID.canonical()
+		entries[i].Service = entries[i].Service.canonical()
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	return entries

@@ -10,35 +10,38 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 )
 
-// A fakeKernel answers as Linux does, errno by errno, through any number of handles.
+// A fakeKernel answers as Linux does, errno by errno, through any number of sessions.
 type fakeKernel struct {
 	mu       sync.Mutex
 	services []*fakeService
+	foreign  int // services of a protocol that tandem does not know
+	daemons  []SyncDaemon
 	log      []string         // the commands, by name and object
+	writes   int              // system calls that carried commands other than lists
 	fail     map[string]error // answers of commands, instead of what they would do
 	hang     map[string]bool  // commands that are not answered
 	lie      bool             // report success and do nothing
-	slow     time.Duration    // how long every command takes
-	closing  func()           // called by a handle's Close once its command has its error
-	busy     bool             // a command is under way
+	slow     time.Duration    // how long every system call takes
+	closing  func()           // called when a session is closed, once its command has its error
+	busy     bool             // a system call is under way
 	dialed   int
 	open     int
 }
 
 type fakeService struct {
-	ipvs.Service
-	servers []*ipvs.Destination
+	Service
+	Stats   Stats
+	servers []*ServerStatus
 }
 
 // newFake returns a Kernel in front of a fakeKernel.
 func newFake(t *testing.T) (*Kernel, *fakeKernel) {
 	f := &fakeKernel{fail: make(map[string]error), hang: make(map[string]bool)}
 	k := NewKernel(hclog.NewNullLogger())
-	k.dial = func(hclog.Logger) (handle, error) {
+	k.dial = func(hclog.Logger) (*session, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if err := f.fail["dial"]; err != nil {
@@ -46,47 +49,42 @@ func newFake(t *testing.T) (*Kernel, *fakeKernel) {
 		}
 		f.dialed++
 		f.open++
-		return &fakeHandle{kernel: f, closed: make(chan struct{})}, nil
+		closed := make(chan struct{})
+		socket := &fakeSocket{kernel: f, closed: closed, answers: make(chan []byte, 2*batchSize)}
+		return &session{&fakeHandle{kernel: f, closed: closed}, newWire(socket, fakeFamily)}, nil
 	}
 	t.Cleanup(func() {
 		if err := k.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		if f.open != 0 {
-			t.Errorf("%d handles are still open", f.open)
+			t.Errorf("%d sessions are still open", f.open)
 		}
 	})
 	return k, f
 }
 
-// A fakeHandle stands for one netlink socket: closing it ends the command that waits for an answer.
-type fakeHandle struct {
-	kernel *fakeKernel
-	closed chan struct{}
-}
-
-func (h *fakeHandle) Close() {
-	close(h.closed)
-	if h.kernel.closing != nil {
-		h.kernel.closing()
-	}
-	h.kernel.mu.Lock()
-	defer h.kernel.mu.Unlock()
-	h.kernel.open--
-}
-
-// do answers one command, do being what it does if nothing was arranged.
-func (h *fakeHandle) do(command, object string, do func() error) error {
-	f := h.kernel
+// do answers one command, do being what it does if nothing was arranged. It is false if there is no answer.
+func (f *fakeKernel) do(command, object string, do func() error) (answered bool, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = append(f.log, command+" "+object)
 	if f.hang[command] {
-		f.mu.Unlock()
-		<-h.closed
-		f.mu.Lock()
-		return fmt.Errorf("socket closed")
+		return false, nil
 	}
+	if err := f.fail[command]; err != nil {
+		return true, err
+	}
+	if f.lie && command != "list" {
+		return true, nil
+	}
+	return true, do()
+}
+
+// call is a system call. It is an error if another one is under way.
+func (f *fakeKernel) call() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.busy {
 		return fmt.Errorf("two commands at once")
 	}
@@ -95,119 +93,59 @@ func (h *fakeHandle) do(command, object string, do func() error) error {
 	time.Sleep(f.slow) // lets a second one in, if there is one
 	f.mu.Lock()
 	f.busy = false
-	if err := f.fail[command]; err != nil {
-		return err
-	}
-	if f.lie && command != "list" {
-		return nil
-	}
-	return do()
+	return nil
 }
 
-func key(s *ipvs.Service) string {
-	if s.FWMark != 0 {
-		return fmt.Sprintf("mark %d/%d", s.FWMark, s.AddressFamily)
-	}
-	return fmt.Sprintf("%d %s:%d", s.Protocol, s.Address, s.Port)
-}
-
-func (h *fakeHandle) find(s *ipvs.Service) *fakeService {
-	i := slices.IndexFunc(h.kernel.services, func(x *fakeService) bool { return key(&x.Service) == key(s) })
+func (f *fakeKernel) find(id ServiceID) *fakeService {
+	i := slices.IndexFunc(f.services, func(x *fakeService) bool { return x.ServiceID == id })
 	if i < 0 {
 		return nil
 	}
-	return h.kernel.services[i]
+	return f.services[i]
 }
 
-func (s *fakeService) find(d *ipvs.Destination) int {
-	return slices.IndexFunc(s.servers, func(x *ipvs.Destination) bool {
-		return x.Address.Equal(d.Address) && x.Port == d.Port
-	})
+func (s *fakeService) find(id ServerID) int {
+	return slices.IndexFunc(s.servers, func(x *ServerStatus) bool { return x.ServerID == id })
 }
 
-func (h *fakeHandle) GetServices() (list []*ipvs.Service, err error) {
-	err = h.do("list", "services", func() error {
-		for _, s := range h.kernel.services {
-			c := s.Service
-			c.Flags |= flagHashed
-			list = append(list, &c)
+// commandNames are the kernel's commands as the log has them.
+var commandNames = map[uint8]string{
+	cmdNewService: "new-service", cmdSetService: "set-service", cmdDelService: "del-service", cmdGetService: "list",
+	cmdNewServer: "new-server", cmdSetServer: "set-server", cmdDelServer: "del-server", cmdGetServer: "list",
+	cmdNewDaemon: "new-daemon", cmdDelDaemon: "del-daemon", cmdGetDaemon: "list",
+}
+
+// write carries out a command that changes the table.
+func (f *fakeKernel) write(command uint8, s Service, server Server) (answered bool, _ error) {
+	return f.do(commandNames[command], s.ServiceID.String(), func() error {
+		found := f.find(s.ServiceID)
+		if command == cmdNewService {
+			if found != nil {
+				return unix.EEXIST
+			}
+			f.services = append(f.services, &fakeService{Service: s})
+			return nil
 		}
-		return nil
-	})
-	return list, err
-}
-
-func (h *fakeHandle) GetDestinations(s *ipvs.Service) (list []*ipvs.Destination, err error) {
-	err = h.do("list", key(s), func() error {
-		if found := h.find(s); found != nil {
-			list = slices.Clone(found.servers)
-		}
-		return nil
-	})
-	return list, err
-}
-
-func (h *fakeHandle) NewService(s *ipvs.Service) error {
-	return h.do("new-service", key(s), func() error {
-		if h.find(s) != nil {
-			return unix.EEXIST
-		}
-		h.kernel.services = append(h.kernel.services, &fakeService{Service: *s})
-		return nil
-	})
-}
-
-func (h *fakeHandle) UpdateService(s *ipvs.Service) error {
-	return h.onService("set-service", s, func(found *fakeService) error {
-		found.Service = *s
-		return nil
-	})
-}
-
-func (h *fakeHandle) DelService(s *ipvs.Service) error {
-	return h.onService("del-service", s, func(found *fakeService) error {
-		h.kernel.services = slices.DeleteFunc(h.kernel.services, func(x *fakeService) bool { return x == found })
-		return nil
-	})
-}
-
-func (h *fakeHandle) NewDestination(s *ipvs.Service, d *ipvs.Destination) error {
-	return h.onService("new-server", s, func(found *fakeService) error {
-		if found.find(d) >= 0 {
-			return unix.EEXIST
-		}
-		found.servers = append(found.servers, d)
-		return nil
-	})
-}
-
-func (h *fakeHandle) UpdateDestination(s *ipvs.Service, d *ipvs.Destination) error {
-	return h.onServer("set-server", s, d, func(found *fakeService, i int) { found.servers[i] = d })
-}
-
-func (h *fakeHandle) DelDestination(s *ipvs.Service, d *ipvs.Destination) error {
-	return h.onServer("del-server", s, d, func(found *fakeService, i int) {
-		found.servers = slices.Delete(found.servers, i, i+1)
-	})
-}
-
-func (h *fakeHandle) onService(command string, s *ipvs.Service, do func(*fakeService) error) error {
-	return h.do(command, key(s), func() error {
-		found := h.find(s)
 		if found == nil {
 			return unix.ESRCH
 		}
-		return do(found)
-	})
-}
-
-func (h *fakeHandle) onServer(command string, s *ipvs.Service, d *ipvs.Destination, do func(*fakeService, int)) error {
-	return h.onService(command, s, func(found *fakeService) error {
-		i := found.find(d)
-		if i < 0 {
+		at := found.find(server.ServerID)
+		switch {
+		case command == cmdSetService:
+			found.Service = s
+		case command == cmdDelService:
+			f.services = slices.DeleteFunc(f.services, func(x *fakeService) bool { return x == found })
+		case command == cmdNewServer && at >= 0:
+			return unix.EEXIST
+		case command == cmdNewServer:
+			found.servers = append(found.servers, &ServerStatus{Server: server})
+		case at < 0:
 			return unix.ENOENT
+		case command == cmdSetServer:
+			found.servers[at].Server = server
+		case command == cmdDelServer:
+			found.servers = slices.Delete(found.servers, at, at+1)
 		}
-		do(found, i)
 		return nil
 	})
 }

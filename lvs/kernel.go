@@ -25,15 +25,15 @@ var ErrClosed = errors.New("closed")
 
 // A Kernel is the IPVS table of one network namespace. Its methods may be called from any goroutine: they take turns,
 // because moby/ipvs hangs when two use one handle, and every command has a deadline, after which the next one gets a
-// fresh handle. The handle belongs to the namespace of the thread that needs it first.
+// fresh session. The session belongs to the namespace of the thread that needs it first.
 type Kernel struct {
 	log    hclog.Logger
-	dial   func(hclog.Logger) (handle, error)
+	dial   func(hclog.Logger) (*session, error)
 	path   string        // of the table as text
 	answer time.Duration // for one command
 
 	turn    chan struct{} // holds a token while somebody uses the fields below
-	handle  handle        // nil until needed, and after a failure
+	session *session      // nil until needed, and after a failure
 	closed  bool
 	running sync.WaitGroup // commands, also those that were given up
 	writes  atomic.Uint64
@@ -53,39 +53,22 @@ func NewKernel(log hclog.Logger) *Kernel {
 // Writes returns the number of commands sent so far that change the table, whether or not they succeeded.
 func (k *Kernel) Writes() uint64 { return k.writes.Load() }
 
-// Read returns all services that tandem could manage, with their real servers and present weights, sorted. Its errors
-// wrap ErrAbsent, ErrReloaded, ErrTimeout, ErrClosed, the context's, or the kernel's errno.
-func (k *Kernel) Read(ctx context.Context) ([]Entry, error) {
-	release, err := k.acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read IPVS table: %w", err)
-	}
-	defer release()
-	entries, err := work(ctx, k, readTable)
-	if err != nil {
-		// Whatever it was, a socket with half an answer in it is not to be used again.
-		k.drop()
-		return nil, fmt.Errorf("read IPVS table: %w", err)
-	}
-	return entries, nil
-}
-
-// work lets f use the handle, in the caller's turn. f calls begin before each command, stops at its error, and so gives
-// every command the whole deadline. When a command passes it or ctx ends, the handle is closed, which ends the command
+// work lets f use the session, in the caller's turn. f calls begin before each command, stops at its error, and so gives
+// every command the whole deadline. When a command passes it or ctx ends, the session is closed, which ends the command
 // too, and the next work gets another.
 //
 // One goroutine serves all the commands of f: one for each would double the time that a large table takes.
-func work[T any](ctx context.Context, k *Kernel, f func(h handle, begin func() error) (T, error)) (T, error) {
+func work[T any](ctx context.Context, k *Kernel, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	if k.handle == nil {
-		h, err := k.dial(k.log)
+	if k.session == nil {
+		s, err := k.dial(k.log)
 		if err != nil {
 			return none, err
 		}
-		k.handle = h
+		k.session = s
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -103,16 +86,16 @@ func work[T any](ctx context.Context, k *Kernel, f func(h handle, begin func() e
 		err   error
 	}
 	answers := make(chan answer, 1)
-	h := k.handle
+	s := k.session
 	k.running.Go(func() {
-		value, err := f(h, begin)
+		value, err := f(s, begin)
 		answers <- answer{value, err}
 	})
 	select {
 	case a := <-answers:
 		return a.value, a.err
 	case <-timer.C:
-		cancel() // before the handle is closed: f can tell this from a failure
+		cancel() // before the session is closed: f can tell this from a failure
 		k.drop()
 		return none, fmt.Errorf("%w for %s", ErrTimeout, k.answer)
 	case <-ctx.Done():
@@ -136,15 +119,18 @@ func (k *Kernel) acquire(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// drop closes the handle, in the caller's turn.
+// drop closes the session, in the caller's turn.
 func (k *Kernel) drop() {
-	if k.handle != nil {
-		k.handle.Close()
-		k.handle = nil
+	if k.session == nil {
+		return
 	}
+	if err := k.session.close(); err != nil {
+		k.log.Warn("close IPVS netlink socket", "error", err)
+	}
+	k.session = nil
 }
 
-// Close closes the handle and waits for commands under way. The table stays as it is.
+// Close closes the session and waits for commands under way. The table stays as it is.
 func (k *Kernel) Close() error {
 	k.turn <- struct{}{}
 	defer func() { <-k.turn }()

@@ -17,7 +17,8 @@ import (
 )
 
 // A Row is a service as /proc/net/ip_vs shows it: without the flags that belong to the scheduler, for an IPv6 service
-// without OnePacket, and for a firewall-mark service with the family of its servers, or none if it has no servers.
+// without OnePacket, without timeout, prefix and engine, its servers without tunnel and thresholds, and for a
+// firewall-mark service with the family of its first server, or none if it has no servers.
 type Row struct {
 	Service
 	Servers []ServerRow
@@ -32,6 +33,9 @@ type ServerRow struct {
 
 // readSize is how much of the table one system call may return. The kernel returns a page (4 KiB) or one service.
 const readSize = 64 << 10
+
+// rowProtocols are the protocols as the kernel prints them.
+var rowProtocols = map[string]Protocol{"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
 
 // Look reads the table as text, which costs a tenth of Read and takes nobody's turn. The table is that of the calling
 // thread's network namespace. The error wraps ErrAbsent if the kernel has none.
@@ -134,11 +138,8 @@ func parseServiceRow(line string) (s Service, ok bool, err error) {
 		}
 		s.FWMark = uint32(mark)
 		ok = mark != 0
-	case "TCP", "UDP":
-		s.Protocol = TCP
-		if kind == "UDP" {
-			s.Protocol = UDP
-		}
+	case "TCP", "UDP", "SCTP":
+		s.Protocol = rowProtocols[kind]
 		if s.Addr, s.Port, err = parseHexAddr(address); err != nil {
 			return Service{}, false, err
 		}
@@ -223,9 +224,11 @@ func field(s string) (first, rest string) {
 }
 
 // intern returns the scheduler's name without keeping the whole text of the table alive.
-func intern(name string) string {
-	if i := slices.Index(schedulers, name); i >= 0 {
-		return schedulers[i]
+func intern[T ~string | ~[]byte](name T) string {
+	for _, s := range schedulers {
+		if s == string(name) {
+			return s
+		}
 	}
-	return strings.Clone(name)
+	return strings.Clone(string(name))
 }

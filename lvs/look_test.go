@@ -51,6 +51,7 @@ func TestParseTable(t *testing.T) {
 		row(service("udp 192.0.2.200:53", "sh"), OnePacket, idle(server("192.0.2.200:53", NAT, 3))),
 		row(service("tcp 192.0.2.200:0", "wlc"), Persistent,
 			ServerRow{Server: server("192.0.2.200:0", NAT, 3), Active: 1, Inactive: 22}),
+		row(service("sctp 192.0.2.200:80", "rr"), 0, idle(server("192.0.2.200:80", NAT, 3))),
 		row(service("tcp 192.0.2.102:1", "rr"), 0),
 		row(service("tcp 192.0.2.100:80", "wrr"), 0,
 			ServerRow{Server: server("192.0.2.12:80", DR, 65535), Active: 1234567890, Inactive: 1},

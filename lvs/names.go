@@ -19,14 +19,6 @@ var (
 	checksumNames = []string{NoChecksum: "none", Csum: "csum", RemCsum: "remcsum"}
 )
 
-// schedulers are the modules ip_vs_<name> of Linux 6.x.
-var schedulers = []string{
-	"rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "twos",
-}
-
-// Schedulers returns the names of the schedulers that upstream Linux ships. A distribution's kernel may lack some.
-func Schedulers() []string { return slices.Clone(schedulers) }
-
 // enumName is the name of an enum's value, or its kind and number if it has none.
 func enumName[E ~uint8](kind string, names []string, e E) string {
 	if int(e) < len(names) && names[e] != "" {
@@ -189,8 +181,58 @@ func (id ServerID) Compare(other ServerID) int {
 func (s Service) String() string { return fmt.Sprintf("%s (%s)", s.ServiceID, s.Scheduler) }
 
 // String is "192.0.2.11:80 (dr, weight 1)".
-func (s Server) String() string {
-	return fmt.Sprintf("%s (%s, weight %d)", s.ServerID, s.Method, s.Weight)
+func (s Server) String() string { return fmt.Sprintf("%s (%s)", s.ServerID, s.attributes()) }
+
+// attributes is "dr, weight 1" and "tunnel gue port 6080, weight 1, at most 100 connections".
+func (s Server) attributes() string {
+	var b strings.Builder
+	b.WriteString(s.Method.String())
+	if t := s.canonical().Tunnel; t != (Encapsulation{}) {
+		fmt.Fprintf(&b, " %s", t)
+	}
+	fmt.Fprintf(&b, ", weight %d", s.Weight)
+	if s.UpperThreshold != 0 {
+		fmt.Fprintf(&b, ", at most %d connections", s.UpperThreshold)
+	}
+	return b.String()
+}
+
+// String is "ipip", "gue port 6080" or "gre csum".
+func (e Encapsulation) String() string {
+	s := max(e.Type, IPIP).String()
+	if e.Port != 0 {
+		s += fmt.Sprintf(" port %d", e.Port)
+	}
+	if e.Checksum > NoChecksum {
+		s += " " + e.Checksum.String()
+	}
+	return s
+}
+
+// prefixName is "24" or, without a prefix, "whole address".
+func (s Service) prefixName() string {
+	switch s.Prefix {
+	case 0:
+		return "whole address"
+	case otherPrefix:
+		return "no prefix"
+	}
+	return strconv.Itoa(int(s.Prefix))
+}
+
+// String is "master", "backup" or "master and backup".
+func (r Roles) String() string {
+	switch r {
+	case 0:
+		return "none"
+	case SyncMaster:
+		return "master"
+	case SyncBackup:
+		return "backup"
+	case SyncBoth:
+		return "master and backup"
+	}
+	return fmt.Sprintf("roles %#x", uint8(r))
 }
 
 // String is the service and, in brackets, its servers.

@@ -6,20 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 )
 
 // ownershipVersion is the version of the file's format.
 const ownershipVersion = 1
-
-// ErrDamaged is in the warning that OpenOwnership returns beside an empty Ownership.
-var ErrDamaged = errors.New("damaged ownership file")
 
 // An Ownership is the set of services that are ours, remembered in a file across restarts, so that a service that left
 // the configuration while the daemon was down is still known to be ours to delete. Its methods may be called from any
@@ -42,22 +35,15 @@ type ownershipFile struct {
 // services become ours again, and others are left alone. With any other error the Ownership is nil.
 func OpenOwnership(path string) (*Ownership, error) {
 	o := &Ownership{path: path, set: make(map[ServiceID]bool)}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read ownership file: %w", err)
-	}
-	set, err := parseOwnership(data)
-	if err == nil {
-		o.set = set
-		return o, nil
-	}
-	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405Z")
-	err = fmt.Errorf("%w %s, set aside as %s: %w", ErrDamaged, path, aside, err)
-	if e := os.Rename(path, aside); e != nil {
-		err = errors.Join(err, fmt.Errorf("set ownership file aside: %w", e))
+	err := readState(path, func(data []byte) error {
+		set, err := parseOwnership(data)
+		if err == nil {
+			o.set = set
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return nil, err
 	}
 	return o, err
 }
@@ -114,8 +100,7 @@ func (o *Ownership) Remove(ids ...ServiceID) error {
 	return o.store()
 }
 
-// store writes the file if it is behind the set: a reader, and a machine that loses power, finds the old content or
-// the new.
+// store writes the file if it is behind the set.
 func (o *Ownership) store() error {
 	if !o.dirty {
 		return nil
@@ -124,40 +109,9 @@ func (o *Ownership) store() error {
 	for _, id := range slices.SortedFunc(maps.Keys(o.set), ServiceID.Compare) {
 		f.Services = append(f.Services, id.String())
 	}
-	data, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write ownership file: %w", err)
-	}
-	if err := replaceFile(o.path, append(data, '\n')); err != nil {
-		return fmt.Errorf("write ownership file: %w", err)
+	if err := writeState(o.path, f); err != nil {
+		return err
 	}
 	o.dirty = false
 	return nil
-}
-
-// replaceFile writes a new file beside the old one and renames it, both flushed to the disk.
-func replaceFile(path string, data []byte) (err error) {
-	temp := path + ".tmp"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

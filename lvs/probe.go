@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cmdGetInfo is IPVS_CMD_GET_INFO of linux/ip_vs.h.
-const cmdGetInfo = 15
-
 // ErrAbsent is in the error of every operation on a kernel without IPVS.
 var ErrAbsent = errors.New(`the kernel has no IPVS: load it with "modprobe ip_vs", ` +
 	`or install the package with the running kernel's modules`)

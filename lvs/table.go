@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 // maxLogged bounds how many changes of one pass are logged one by one.
@@ -31,6 +32,8 @@ type Table struct {
 	kernel backend
 	own    *Ownership
 	log    hclog.Logger
+
+	all atomic.Bool // every service of the namespace is ours
 
 	pass    sync.Mutex
 	settled bool     // the last pass left the table as it should be
@@ -63,6 +66,10 @@ type Report struct {
 func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	return &Table{kernel: kernel, own: own, log: log}
 }
+
+// ManageAll says whether every service of the namespace is ours, so that strangers' are deleted, from the next pass on.
+// Before the first call it is not so.
+func (t *Table) ManageAll(all bool) { t.all.Store(all) }
 
 // Counters returns what was counted so far.
 func (t *Table) Counters() Counters {
@@ -100,7 +107,7 @@ func (t *Table) reconcile(ctx context.Context, want []Entry) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	owned := t.own.Set()
+	owned := t.owned(have)
 	report := Report{Changes: Diff(have, want, owned)}
 	drift := t.drift(have, owned, report.Changes)
 	report.Drift = len(drift)
@@ -113,7 +120,7 @@ func (t *Table) reconcile(ctx context.Context, want []Entry) (Report, error) {
 	}
 	// A state directory that cannot be written is no reason to serve nobody.
 	errs := []error{t.own.Add(ids...)}
-	report.Done, err = t.kernel.Apply(ctx, report.Changes)
+	report.Done, err = t.apply(ctx, report.Changes, want, owned)
 	errs = append(errs, err)
 	if err == nil {
 		t.repairs.Add(uint64(report.Drift))
@@ -124,6 +131,32 @@ func (t *Table) reconcile(ctx context.Context, want []Entry) (Report, error) {
 		errs = append(errs, t.own.Remove(former...))
 	}
 	return report, errors.Join(errs...)
+}
+
+// apply makes the changes. Where the kernel's answers were lost, the table itself says what is still to do.
+func (t *Table) apply(ctx context.Context, changes []Change, want []Entry, owned map[ServiceID]bool) (done int, _ error) {
+	done, err := t.kernel.Apply(ctx, changes)
+	if !errors.Is(err, unix.ENOBUFS) {
+		return done, err
+	}
+	have, err := t.kernel.Read(ctx)
+	if err != nil {
+		return done, err
+	}
+	rest := Diff(have, want, owned)
+	again, err := t.kernel.Apply(ctx, rest)
+	return len(changes) - len(rest) + again, err
+}
+
+// owned is the set of services that are ours, of those that there are or were.
+func (t *Table) owned(have []Entry) map[ServiceID]bool {
+	owned := t.own.Set()
+	if t.all.Load() {
+		for _, e := range have {
+			owned[e.ServiceID] = true
+		}
+	}
+	return owned
 }
 
 // drift returns those of the changes that would also be needed if want were what it was in the last good pass.
@@ -162,16 +195,16 @@ func (t *Table) logChanges(changes []Change, drift map[Change]bool) {
 	}
 }
 
-// Drifted takes the cheap look at the table and tells whether Reconcile would find something to do. It does not see the
-// flags that Row lacks, nor a change in rows that the kernel leaves out of the look (see Look): a difference that the
+// Drifted takes the cheap look at the table and tells whether Reconcile would find something to do. It does not see
+// what Row lacks, nor a change in rows that the kernel leaves out of the look (see Look): a difference that the
 // last pass has disproved counts as none until it becomes another.
 func (t *Table) Drifted(ctx context.Context, want []Entry) (bool, error) {
 	rows, err := t.kernel.Look(ctx)
 	if err != nil {
 		return false, err
 	}
-	owned := t.own.Set()
-	changes := Diff(entriesOf(rows, want, owned), want, owned)
+	have := entriesOf(rows, want, t.own.Set())
+	changes := Diff(have, visible(want), t.owned(have))
 	t.look.Lock()
 	defer t.look.Unlock()
 	t.suspect = changes
@@ -186,6 +219,23 @@ func (t *Table) judge(innocent bool) {
 	if innocent {
 		t.illusion = t.suspect
 	}
+}
+
+// visible returns of entries what a Row shows.
+func visible(entries []Entry) []Entry {
+	entries = clone(entries)
+	for i := range entries {
+		e := &entries[i]
+		shown := Persistent | OnePacket
+		if e.FWMark == 0 && e.family() == IPv6 {
+			shown = Persistent
+		}
+		e.Service = Service{ServiceID: e.ServiceID, Scheduler: e.Scheduler, Flags: e.Flags & shown}
+		for j, s := range e.Servers {
+			e.Servers[j] = Server{ServerID: s.ServerID, Method: s.Method, Weight: s.Weight}
+		}
+	}
+	return entries
 }
 
 // entriesOf completes rows to entries. A firewall-mark service without servers does not tell its family: it is taken

@@ -254,7 +254,7 @@ func TestDriftedIsNotFooledTwice(t *testing.T) {
 	b.drifted(t, wanted(), false)
 	b.drifted(t, wanted(), false)
 
-	b.fake.services[0].SchedName = "lc"
+	b.fake.services[0].Scheduler = "lc"
 	b.drifted(t, wanted(), true)
 	b.pass(t, wanted(), 1, 1)
 	b.drifted(t, wanted(), true)

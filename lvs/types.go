@@ -111,7 +111,8 @@ type ServerID struct {
 	Port uint16
 }
 
-// An Encapsulation is how packets travel to a real server of the method tunnel; for the others it is the zero value.
+// An Encapsulation is how packets travel to a real server of the method tunnel. The zero value stands for IPIP there, and
+// is that of the other methods.
 type Encapsulation struct {
 	Type     TunnelType
 	Port     uint16 // of GUE, at the real server
@@ -156,7 +157,7 @@ type Sync struct {
 	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
 	Port      uint16     // UDP; 0 stands for 8848
 	TTL       uint8      // or hop limit; 0 stands for 1
-	MaxLen    int        // of a message's payload in bytes, 1024 to 65487; 0 leaves it to the kernel, which looks at the MTU
+	MaxLen    int        // of a message's payload in bytes, 1024 to 65507 (IPv6: 65487); 0 leaves it to the kernel, which looks at the MTU
 	Roles     Roles
 }
 
@@ -176,14 +177,18 @@ func (id ServiceID) canonical() ServiceID {
 	return id
 }
 
-// canonical gives the one spelling of a server: none but a tunnel has an encapsulation, and that is spelled out.
+// canonical gives the one spelling of a server: the zero value of the encapsulation stands for a plain IPIP tunnel, and
+// for none.
 func (s Server) canonical() Server {
 	if s.Method != Tunnel {
 		s.Tunnel = Encapsulation{}
-		return s
 	}
-	s.Tunnel.Type = max(s.Tunnel.Type, IPIP)
-	s.Tunnel.Checksum = max(s.Tunnel.Checksum, NoChecksum)
+	if s.Tunnel.Type == IPIP {
+		s.Tunnel.Type = 0
+	}
+	if s.Tunnel.Checksum == NoChecksum {
+		s.Tunnel.Checksum = 0
+	}
 	return s
 }
 

@@ -6,16 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// MaxWeight is the largest weight of a real server: the library that reads it back keeps 16 bits.
+// MaxWeight is the largest weight of a real server. The kernel's schedulers multiply it with numbers of connections.
 const MaxWeight = 65535
+
+// MaxTimeout is the longest persistence, that of ipvsadm.
+const MaxTimeout = 31 * 24 * time.Hour
 
 // maxSchedulerName is IP_VS_SCHEDNAME_MAXLEN of linux/ip_vs.h without its terminating zero.
 const maxSchedulerName = 15
 
 // ErrInvalid is in every error about a service or real server that the kernel table must not be asked to hold.
 var ErrInvalid = errors.New("invalid")
+
+// The lengths of a sync message's payload: the kernel makes the buffer of a backup no smaller, and headers take the rest
+// of 65535.
+const (
+	minSyncLen  = 1024
+	maxSyncLen  = 65535 - 20 - 8
+	maxSyncLen6 = 65535 - 40 - 8
+)
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
@@ -34,20 +50,36 @@ func (e Entry) Validate() error {
 // Validate says what keeps a service out of the kernel's table. The kernel and the library under us accept some of
 // this and then do something else. The error is ErrInvalid.
 func (s Service) Validate() error {
+	udp := s.Protocol == UDP || s.FWMark != 0 // a firewall mark may be on packets of any protocol
+	scheduled := s.Scheduler == "sh" || s.Scheduler == "mh"
 	switch {
 	case s.FWMark != 0 && s.Family != IPv4 && s.Family != IPv6:
 		return invalid("service %s: a firewall-mark service needs a family", s.ServiceID)
 	case s.FWMark == 0 && !plain(s.Addr):
 		return invalid("service %s: not a plain IPv4 or IPv6 address", s.ServiceID)
-	case s.FWMark == 0 && s.Protocol != TCP && s.Protocol != UDP:
-		return invalid("service %s: want tcp or udp", s.ServiceID)
-	case s.FWMark == 0 && s.Port == 0:
+	case s.FWMark == 0 && (s.Protocol < TCP || s.Protocol > SCTP):
+		return invalid("service %s: want tcp, udp or sctp", s.ServiceID)
+	case s.FWMark == 0 && s.Port == 0 && s.Flags&Persistent == 0:
 		return invalid("service %s: port 0 needs persistence", s.ServiceID)
 	case s.Scheduler == "" || len(s.Scheduler) > maxSchedulerName:
 		return invalid("service %s: scheduler %q: want a name of 1 to %d characters",
 			s.ServiceID, s.Scheduler, maxSchedulerName)
-	case s.Flags != 0:
-		return invalid("service %s: flags %s cannot be set", s.ServiceID, s.Flags)
+	case s.Flags&^(Persistent|OnePacket|Fallback|SourcePort) != 0:
+		return invalid("service %s: flags %s: unknown", s.ServiceID, s.Flags)
+	case s.Flags&OnePacket != 0 && !udp:
+		return invalid("service %s: one-packet scheduling is for udp", s.ServiceID)
+	case s.Flags&(Fallback|SourcePort) != 0 && !scheduled:
+		return invalid("service %s: flags %s are for the schedulers sh and mh", s.ServiceID, s.Flags&(Fallback|SourcePort))
+	case (s.Flags&Persistent != 0) != (s.Timeout != 0):
+		return invalid("service %s: a timeout of %s is not persistence", s.ServiceID, s.Timeout)
+	case s.Timeout < 0 || s.Timeout > MaxTimeout || s.Timeout%time.Second != 0:
+		return invalid("service %s: timeout %s: want whole seconds up to %s", s.ServiceID, s.Timeout, MaxTimeout)
+	case s.Prefix > s.family().bits() || s.Prefix != 0 && s.Timeout == 0:
+		return invalid("service %s: prefix %d: want 1 to %d, with persistence", s.ServiceID, s.Prefix, s.family().bits())
+	case s.Engine != "" && !slices.Contains(engines, s.Engine):
+		return invalid("service %s: unknown engine %q: want %s", s.ServiceID, s.Engine, strings.Join(engines, ", "))
+	case s.Engine != "" && (s.Timeout == 0 || !udp):
+		return invalid("service %s: engine %s: it is for persistent udp services", s.ServiceID, s.Engine)
 	}
 	return nil
 }
@@ -57,18 +89,62 @@ func (s Server) Validate(in ServiceID) error {
 	switch {
 	case !plain(s.Addr):
 		return invalid("server %s in %s: not a plain IPv4 or IPv6 address", s.ServerID, in)
-	case addrFamily(s.Addr) != in.family():
-		// Such a service needs a tunnel, and the destination's family in the message, which moby/ipvs does not send:
-		// the kernel reports success and takes another address.
-		return invalid("server %s in %s: service and server differ in address family", s.ServerID, in)
-	case s.Method != DR && s.Method != NAT && s.Method != Tunnel:
+	case s.Method < DR || s.Method > Tunnel:
 		return invalid("server %s in %s: want dr, nat or tunnel", s.ServerID, in)
+	case addrFamily(s.Addr) != in.family() && s.Method != Tunnel:
+		return invalid("server %s in %s: only tunnel can change the address family", s.ServerID, in)
 	case s.Weight < 0 || s.Weight > MaxWeight:
 		return invalid("server %s in %s: weight %d: want 0 to %d", s.ServerID, in, s.Weight, MaxWeight)
 	case in.FWMark == 0 && s.Method != NAT && s.Port != in.Port:
 		return invalid("server %s in %s: only nat can map port %d to %d", s.ServerID, in, in.Port, s.Port)
-	case in.FWMark == 0 && s.Port == 0:
+	case in.FWMark == 0 && s.Port == 0 && in.Port != 0:
 		return invalid("server %s in %s: port 0", s.ServerID, in)
+	case s.LowerThreshold > s.UpperThreshold:
+		return invalid("server %s in %s: lower threshold %d is above the upper one, %d",
+			s.ServerID, in, s.LowerThreshold, s.UpperThreshold)
+	}
+	if err := s.Tunnel.validate(s.Method); err != nil {
+		return invalid("server %s in %s: %s", s.ServerID, in, err)
+	}
+	return nil
+}
+
+// validate says what is wrong with the encapsulation of a server of the given method.
+func (e Encapsulation) validate(m Method) error {
+	switch {
+	case e == Encapsulation{}:
+		return nil
+	case m != Tunnel:
+		return fmt.Errorf("%s has no tunnel", m)
+	case e.Type > GRE || e.Checksum > RemCsum:
+		return fmt.Errorf("%s, %s: unknown", e.Type, e.Checksum)
+	case (e.Type == GUE) != (e.Port != 0):
+		return fmt.Errorf("tunnel %s: gue needs a port, and no other has one", e)
+	case e.Type <= IPIP && e.Checksum > NoChecksum:
+		return errors.New("an ipip tunnel has no checksum")
+	case e.Type == GRE && e.Checksum == RemCsum:
+		return errors.New("remcsum is for gue")
+	}
+	return nil
+}
+
+// Validate says what keeps the sync from running. The error is ErrInvalid.
+func (s Sync) Validate() error {
+	longest := maxSyncLen
+	if s.Group.Is6() {
+		longest = maxSyncLen6
+	}
+	switch {
+	case s == Sync{}:
+		return nil
+	case s.Interface == "" || len(s.Interface) >= unix.IFNAMSIZ:
+		return invalid("connection sync: interface %q: want a name of 1 to %d characters", s.Interface, unix.IFNAMSIZ-1)
+	case s.Roles == 0 || s.Roles&^SyncBoth != 0:
+		return invalid("connection sync: want to be master, backup or both")
+	case s.Group.IsValid() && (!s.Group.IsMulticast() || s.Group.Is4In6() || s.Group.Zone() != ""):
+		return invalid("connection sync: group %s: want a multicast address", s.Group)
+	case s.MaxLen != 0 && (s.MaxLen < minSyncLen || s.MaxLen > longest):
+		return invalid("connection sync: length %d: want %d to %d", s.MaxLen, minSyncLen, longest)
 	}
 	return nil
 }

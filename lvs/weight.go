@@ -73,18 +73,70 @@ type WeightInput struct {
 	Now       time.Time
 }
 
+// slowStartSteps is in how many steps a server's weight grows to the full one.
+const slowStartSteps = 20
+
 // Weight is the weight that a real server should have in the kernel's table, and whether it should be there at all.
+//
+// The order is: what is disabled is not there; what drains has 0; what is down has 0 or is not there; the rest has what
+// an operator or the configuration says, and a part of it, at least 1, while it starts slowly.
 //
 // A server without a verdict yet keeps what the kernel has, so that a restart of the director disturbs nobody; a
 // server that is new to the kernel gets no connection before its first check has passed.
-func Weight(in WeightInput) (weight int, present bool) {
-	switch in.Health {
-	case HealthUp, HealthUnchecked:
-		return in.Configured, true
-	case HealthUnknown:
-		if in.InKernel {
-			return in.KernelWeight, true
+func Weight(in WeightInput) (weight int, present bool) { return in.weight(1) }
+
+// weight is Weight multiplied by factor. What the kernel has may have been multiplied by another one: beside a factor,
+// what counts of it is whether it is 0.
+func (in WeightInput) weight(factor int) (weight int, present bool) {
+	switch {
+	case in.Disabled:
+		return 0, false
+	case in.Draining:
+		return 0, true
+	case in.up():
+		full := in.full() * factor
+		if step := in.step(); step < slowStartSteps && full > 0 {
+			return max(1, full*step/slowStartSteps), true
 		}
+		return full, true
+	case in.Health == HealthUnknown && in.InKernel && in.KernelWeight > 0 && factor > 1:
+		return in.full() * factor, true
+	case in.Health == HealthUnknown && in.InKernel:
+		return in.KernelWeight, true
 	}
 	return 0, in.OnFailure != Remove
+}
+
+func (in WeightInput) up() bool { return in.Health == HealthUp || in.Health == HealthUnchecked }
+
+// full is the weight of the server when it is up and has done with starting.
+func (in WeightInput) full() int {
+	if in.Overridden {
+		return in.Override
+	}
+	return in.Configured
+}
+
+// ramping tells whether a slow start is under way.
+func (in WeightInput) ramping() bool {
+	return !in.UpSince.IsZero() && in.Now.Sub(in.UpSince) < in.SlowStart
+}
+
+// stepTime is how long one step takes.
+func (in WeightInput) stepTime() time.Duration { return max(1, in.SlowStart/slowStartSteps) }
+
+// step is how far the slow start has come, 1 to slowStartSteps. The first step is due at once.
+func (in WeightInput) step() int {
+	if !in.ramping() {
+		return slowStartSteps
+	}
+	return min(max(1, int(in.Now.Sub(in.UpSince)/in.stepTime())), slowStartSteps-1)
+}
+
+// nextStep is when step becomes another, in a slow start that is under way.
+func (in WeightInput) nextStep() time.Time {
+	if step := in.step(); step < slowStartSteps-1 {
+		return in.UpSince.Add(in.stepTime() * time.Duration(step+1))
+	}
+	return in.UpSince.Add(in.SlowStart)
 }

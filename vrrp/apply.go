@@ -23,24 +23,59 @@ func (l *Loop) apply(now time.Time) error {
 		return nil
 	}
 	l.applied = w
-	if err := l.connect(now); err != nil {
+	l.connect()
+	l.reconcile(now)
+	if err := l.tune(now); err != nil {
 		return err
 	}
-	l.reconcile(now)
-	src := netip.Addr{}
+	var from sources
 	if w.link != nil {
-		src = primary(*w.link, l.isVIP)
+		from = sourcesOf(*w.link, l.isVIP)
 	}
 	for _, r := range l.routers {
-		l.assess(r, now, src)
+		l.assess(r, now, from)
 	}
 	l.started = l.started || w.link != nil
+	return l.tune(now)
+}
+
+// tune lets the sockets be those that the routers need, and hear what is theirs.
+func (l *Loop) tune(now time.Time) error {
+	if l.conn == nil {
+		return nil
+	}
+	var vrids [2]vridSet
+	own := l.own[:0]
+	for _, r := range l.routers {
+		vrids[familyIndex(r.cfg.family() == 6)].add(r.cfg.VRID)
+		if src := r.machine.Source(); src.Is4() && !slices.Contains(own, src) {
+			own = append(own, src)
+		}
+	}
+	l.own = own
+	err := l.conn.meet(vrids[0], vrids[1], own)
+	if errors.Is(err, unix.EPERM) {
+		return err
+	}
+	if err != nil && l.reopen.IsZero() {
+		l.reopen = now.Add(reopenPause)
+		if l.notes.first(now, occasion{why: err.Error()}) {
+			l.notes.add(hclog.Warn, "VRRP socket could not be opened", "interface", l.iface, "error", err)
+		}
+	}
 	return nil
+}
+
+func familyIndex(v6 bool) int {
+	if v6 {
+		return 1
+	}
+	return 0
 }
 
 // connect sees to the socket. One that belongs to an interface that was replaced by another of its name hears
 // nothing any more.
-func (l *Loop) connect(now time.Time) error {
+func (l *Loop) connect() {
 	link := l.applied.link
 	l.usable = link != nil && link.Fault() == ""
 	l.reopen = time.Time{}
@@ -49,19 +84,9 @@ func (l *Loop) connect(now time.Time) error {
 			l.notes.add(hclog.Warn, "VRRP socket of a former interface", "error", err)
 		}
 	}
-	if !l.usable || l.conn != nil {
-		return nil
+	if l.usable && l.conn == nil {
+		l.conn = newConn(l.iface, link.Index)
 	}
-	c, err := openConn(l.iface, link.Index)
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return err
-	case err != nil:
-		l.connErr, l.reopen = err.Error(), now.Add(reopenPause)
-	default:
-		l.conn, l.connErr = c, ""
-	}
-	return nil
 }
 
 func (l *Loop) disconnect() error {
@@ -95,7 +120,7 @@ func (l *Loop) reconcile(now time.Time) {
 		if slices.ContainsFunc(l.routers, func(r *router) bool { return r.cfg.Name == c.Name }) {
 			continue
 		}
-		switch other := l.byVRID[c.VRID]; {
+		switch other := *l.place(&c); {
 		case other == nil:
 			l.add(c)
 		case !other.leaving:
@@ -103,6 +128,9 @@ func (l *Loop) reconcile(now time.Time) {
 		}
 	}
 }
+
+// place is where the router of a family and VRID is kept.
+func (l *Loop) place(c *Config) **router { return &l.byVRID[familyIndex(c.family() == 6)][c.VRID] }
 
 func (l *Loop) leave(r *router, now time.Time, reason string) {
 	if !r.leaving {
@@ -123,7 +151,7 @@ func (l *Loop) add(c Config) {
 	// A group's word was for a router of this name that is no more.
 	r.join = l.applied.joins[c.Name].sequence
 	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
-	l.byVRID[c.VRID] = r
+	*l.place(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
 	l.notify(*r.refresh())
@@ -141,7 +169,7 @@ func (l *Loop) sweep() {
 			return false
 		}
 		heap.Remove(&l.timers, r.slot)
-		l.byVRID[r.cfg.VRID] = nil
+		*l.place(&r.cfg) = nil
 		return true
 	})
 	l.publish()
@@ -152,18 +180,20 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess tells a router what was asked of it and whether it can take part at all; src is our primary address.
-func (l *Loop) assess(r *router, now time.Time, src netip.Addr) {
+// assess tells a router what was asked of it and whether it can take part at all; from are our addresses.
+func (l *Loop) assess(r *router, now time.Time, from sources) {
 	l.pass(r, now)
 	if l.applied.link == nil {
 		return
 	}
+	src, missing := from.of(&r.cfg, *l.applied.link)
 	if !src.IsValid() && r.cfg.Priority == priorityOwner {
 		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other.
-		src = primary(*l.applied.link, func(netip.Addr) bool { return false })
+		all := sourcesOf(*l.applied.link, func(netip.Addr) bool { return false })
+		src, missing = all.of(&r.cfg, *l.applied.link)
 	}
 	m := r.machine
-	hard := l.obstacle(r, src)
+	hard := l.obstacle(r, missing)
 	switch why := cmp.Or(hard, r.tracking.Fault); {
 	case why != "":
 		if m.State() != Fault || m.Reason() != why || hard != "" && m.Holding() {
@@ -195,21 +225,19 @@ func (l *Loop) pass(r *router, now time.Time) {
 	}
 }
 
-// obstacle says why a router cannot speak and be heard on the link, "" if it can.
-func (l *Loop) obstacle(r *router, src netip.Addr) string {
+// obstacle says why a router cannot speak and be heard on the link, "" if it can; missing says that for
+// want of a source address.
+func (l *Loop) obstacle(r *router, missing string) string {
 	if why := r.cfg.problem(); why != "" {
 		return why
 	}
 	if why := l.applied.link.Fault(); why != "" {
 		return why
 	}
-	if l.conn == nil {
-		return l.connErr
+	if why := l.conn.fault(r.cfg.family() == 6); why != "" {
+		return why
 	}
-	if !src.IsValid() {
-		return "interface " + l.iface + " has no IPv4 address besides the VIPs"
-	}
-	return ""
+	return missing
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {

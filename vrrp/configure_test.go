@@ -183,15 +183,24 @@ func TestUnservableConfigurations(t *testing.T) {
 		want   string
 		change func(*Config)
 	}{
-		{"VRRP version 2 is not supported", func(c *Config) { c.Version = 2 }},
+		{"VRRP version 4 is not supported", func(c *Config) { c.Version = 4 }},
 		{"VRID 0 is not valid", func(c *Config) { c.VRID = 0 }},
 		{"priority 0 is not valid", func(c *Config) { c.Priority = 0 }},
-		{"advertisement interval 5ms is not valid", func(c *Config) { c.AdvertInterval = 5 * time.Millisecond }},
-		{"advertisement interval 15ms is not valid", func(c *Config) { c.AdvertInterval = 15 * time.Millisecond }},
-		{"advertisement interval 40.96s is not valid", func(c *Config) { c.AdvertInterval = 40960 * time.Millisecond }},
+		{"advertisement interval 5ms is not valid in version 3", func(c *Config) { c.AdvertInterval = 5 * time.Millisecond }},
+		{"advertisement interval 15ms is not valid in version 3", func(c *Config) { c.AdvertInterval = 15 * time.Millisecond }},
+		{"advertisement interval 40.96s is not valid in version 3", func(c *Config) { c.AdvertInterval = 40960 * time.Millisecond }},
 		{"0 VIPs are not valid: 1 to 255", func(c *Config) { c.VIPs = nil }},
 		{"256 VIPs are not valid: 1 to 255", func(c *Config) { c.VIPs = slices.Repeat(c.VIPs, 256) }},
-		{"a VIP that is not IPv4 is not supported", func(c *Config) { c.VIPs = prefixes("2001:db8::1/64") }},
+		{"VIPs of both families are not valid", func(c *Config) { c.VIPs = append(c.VIPs, prefixes("2001:db8::1/64")...) }},
+		{"advertisement interval 1.5s is not valid in version 2", func(c *Config) { c.Version, c.AdvertInterval = 2, 1500*time.Millisecond }},
+		{"advertisement interval 4m16s is not valid in version 2", func(c *Config) { c.Version, c.AdvertInterval = 2, 256*time.Second }},
+		{"VRRP version 2 has no IPv6", func(c *Config) { c.Version, c.VIPs = 2, prefixes("2001:db8::1/64") }},
+		{"VRRP version 3 has no password", func(c *Config) { c.Password = "secret" }},
+		{"a password of 9 octets is not valid: at most 8", func(c *Config) { c.Version, c.Password = 2, "123456789" }},
+		{"unicast addresses of another family than the VIPs are not valid", func(c *Config) { c.UnicastPeers = []netip.Addr{linkLocalB} }},
+		{"unicast addresses of another family than the VIPs are not valid", func(c *Config) { c.UnicastSource = linkLocalA }},
+		{"", func(c *Config) { c.Version, c.Password, c.AdvertInterval = 2, "12345678", maxAdvertInterval2 }},
+		{"", func(c *Config) { c.VIPs = prefixes("fe80::100/64", "2001:db8::100/64") }},
 		{"", func(c *Config) { c.AdvertInterval, c.Priority, c.VRID = maxAdvertInterval, 255, 255 }},
 		{"", func(c *Config) { c.AdvertInterval, c.Priority, c.VRID = minAdvertInterval, 1, 1 }},
 	} {
@@ -201,9 +210,9 @@ func TestUnservableConfigurations(t *testing.T) {
 		}
 	}
 	bad := fastConfig(51, 150)
-	bad.Version = 2
+	bad.Version = 4
 	a := newBridge(t).plug("192.0.2.1", bad)
-	if got := a.awaitState(51, Fault); got.Reason != "VRRP version 2 is not supported" {
+	if got := a.awaitState(51, Fault); got.Reason != "VRRP version 4 is not supported" {
 		t.Errorf("%+v", got.Status)
 	}
 	a.loop.Configure([]Config{fastConfig(51, 150)})

@@ -13,106 +13,204 @@ import (
 const (
 	receiveBuffer = 1 << 20 // octets: some seconds of a thousand routers' advertisements while the loop is stalled
 	sendPriority  = 6       // the highest that needs no capability; the first band of the default queue
-	maxPacket     = 2048    // octets: 255 addresses and both headers, with IP options, need 1,088
+	maxPacket     = 4352    // octets: 255 IPv6 addresses need 4,088; 255 IPv4 addresses and both headers, with options, 1,088
 )
 
-// A conn is the raw socket that carries the IPv4 advertisements of one interface. Its file descriptor does not block.
+// The sockets of a conn.
+const (
+	socket4 = iota
+	socket6
+	// socketRival sees what bears our own IPv4 address as its source, which the kernel discards as a martian before
+	// it comes to a raw socket.
+	socketRival
+
+	sockets = iota
+)
+
+// A conn is the sockets that carry the advertisements of one interface. None of them blocks.
 type conn struct {
-	fd    int
+	iface string
 	index int
-	group unix.SockaddrInet4
+	all   [sockets]socket
+
+	to4 unix.SockaddrInet4
+	v6  ipv6Messages
 }
 
-// openConn makes the socket on the interface in the network namespace of the calling thread. Without privilege the
-// error is unix.EPERM.
-func openConn(iface string, index int) (*conn, error) {
-	fd, err := rawSocket()
+// A socket of a conn; it is open when err is nil and fd not negative.
+type socket struct {
+	fd     int
+	err    error // why it could not be opened
+	ready  bool  // there may be something to read
+	filter packetFilter
+}
+
+// newConn returns a conn without sockets.
+func newConn(iface string, index int) *conn {
+	c := &conn{iface: iface, index: index}
+	for i := range c.all {
+		c.all[i].fd = -1
+	}
+	c.v6.init(index)
+	return c
+}
+
+// meet opens the sockets for which there are VRIDs, in the network namespace of the calling thread, closes the others,
+// and lets each have the packets of its VRIDs alone. own are the IPv4 addresses that we send from. Without privilege
+// the error is unix.EPERM.
+func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
+	rival := packetFilter{vrids: vrids4, ipHeader: true, onlyOwn: true}
+	for _, a := range own {
+		rival.addOwn(a)
+	}
+	err := c.serve(socketRival, rival)
+	four := packetFilter{vrids: vrids4, ipHeader: true}
+	if c.all[socketRival].fd >= 0 {
+		four.own = rival.own // else they would be told twice where the kernel lets them pass
+	}
+	return errors.Join(err, c.serve(socket4, four), c.serve(socket6, packetFilter{vrids: vrids6}))
+}
+
+// serve opens, filters or closes one socket.
+func (c *conn) serve(which int, f packetFilter) error {
+	s := &c.all[which]
+	if f.vrids == (vridSet{}) && (which != socketRival || s.fd < 0) {
+		s.err = nil
+		return c.shut(which)
+	}
+	// A packet socket that is needed no more stays open and takes nothing: to close it the kernel makes us wait for
+	// milliseconds, in which the other family may have to advertise.
+	if s.fd < 0 {
+		if s.fd, s.err = c.open(which); s.err != nil {
+			return s.err
+		}
+		s.filter = packetFilter{}
+	}
+	if s.filter == f {
+		return nil
+	}
+	program, err := f.program()
+	if err == nil {
+		err = attach(s.fd, program)
+	}
 	if err != nil {
-		return nil, err
+		s.err = errors.Join(fmt.Errorf("VRRP socket of %s: %w", c.iface, err), c.shut(which))
+		return s.err
 	}
-	c := &conn{fd: fd, index: index, group: unix.SockaddrInet4{Addr: group4.As4()}}
-	if err := c.setUp(iface); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
+	s.filter, s.ready = f, true
+	return nil
 }
 
-func rawSocket() (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+// open makes a socket that takes nothing yet.
+func (c *conn) open(which int) (int, error) {
+	domain, kind, proto, set := unix.AF_INET, unix.SOCK_RAW, protocol, c.setUp4
+	switch which {
+	case socket6:
+		domain, set = unix.AF_INET6, c.setUp6
+	case socketRival:
+		domain, kind, proto, set = unix.AF_PACKET, unix.SOCK_DGRAM, 0, c.setUpRival
+	}
+	fd, err := openSocket(domain, kind, proto)
+	if err != nil {
+		return -1, err
+	}
+	// Until it is bound to the interface it hears them all; so at first it takes nothing, and forgets what it took.
+	nothing, err := (&packetFilter{}).program()
+	if err == nil {
+		err = errors.Join(attach(fd, nothing), set(fd))
+	}
+	if err != nil {
+		return -1, errors.Join(fmt.Errorf("set up VRRP socket of %s: %w", c.iface, err), unix.Close(fd))
+	}
+	var b [1]byte
+	for {
+		if _, err := unix.Read(fd, b[:]); err != nil && err != unix.EINTR {
+			return fd, nil
+		}
+	}
+}
+
+// openSocket says what the privilege is needed for.
+func openSocket(domain, kind, proto int) (int, error) {
+	fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
 		return -1, fmt.Errorf("open raw socket for VRRP: %w", err)
 	}
 	return fd, nil
 }
 
-func (c *conn) setUp(iface string) error {
-	wrap := func(option string, err error) error {
-		if err != nil {
-			return fmt.Errorf("set %s on VRRP socket of %s: %w", option, iface, err)
-		}
+// shut closes one socket, if it is open.
+func (c *conn) shut(which int) error {
+	s := &c.all[which]
+	if s.fd < 0 {
 		return nil
 	}
-	set := func(option string, level, name, value int) error {
-		return wrap(option, unix.SetsockoptInt(c.fd, level, name, value))
-	}
-	mreq := &unix.IPMreqn{Multiaddr: group4.As4(), Ifindex: int32(c.index)}
-	return errors.Join(
-		wrap("SO_BINDTODEVICE", unix.SetsockoptString(c.fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, iface)),
-		// We write the IP header: so the source is ours to choose whatever the interface has at the moment.
-		set("IP_HDRINCL", unix.IPPROTO_IP, unix.IP_HDRINCL, 1),
-		wrap("IP_MULTICAST_IF", unix.SetsockoptIPMreqn(c.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq)),
-		set("IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
-		set("IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0),
-		wrap("IP_ADD_MEMBERSHIP", unix.SetsockoptIPMreqn(c.fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)),
-		set("SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, sendPriority),
-		set("SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer),
-		wrap("SO_RCVBUFFORCE", c.forceReceiveBuffer()),
-	)
-}
-
-// forceReceiveBuffer goes beyond the system's limit where we may; where not, the limit is what there is.
-func (c *conn) forceReceiveBuffer() error {
-	err := unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
-	if errors.Is(err, unix.EPERM) {
-		return nil
-	}
-	return err
-}
-
-// Close closes the socket.
-func (c *conn) Close() error {
-	if err := unix.Close(c.fd); err != nil {
-		return fmt.Errorf("close VRRP socket: %w", err)
+	fd := s.fd
+	s.fd, s.ready = -1, false
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("close VRRP socket of %s: %w", c.iface, err)
 	}
 	return nil
 }
 
-// read takes one packet, IP header included, into b; unix.EAGAIN says that there is none.
-func (c *conn) read(b []byte) (int, error) {
+// Close closes the sockets.
+func (c *conn) Close() error {
+	var err error
+	for i := range c.all {
+		err = errors.Join(err, c.shut(i))
+	}
+	return err
+}
+
+// fault says why the socket of a family cannot be used, "" when it can.
+func (c *conn) fault(v6 bool) string {
+	s := &c.all[socket4]
+	if v6 {
+		s = &c.all[socket6]
+	}
+	switch {
+	case s.err != nil:
+		return s.err.Error()
+	case s.fd < 0:
+		return "VRRP socket of " + c.iface + " is not open"
+	}
+	return ""
+}
+
+// read takes one packet from a socket into b; unix.EAGAIN says that there is none. The result is an IPv4 packet, or the
+// message of an IPv6 packet, whose header is h then.
+func (c *conn) read(which int, b []byte) (n int, h header, err error) {
+	s := &c.all[which]
 	for {
-		n, err := unix.Read(c.fd, b)
-		if err != unix.EINTR {
-			return n, err
+		if which == socket6 {
+			n, h, err = c.v6.receive(s.fd, b)
+		} else {
+			n, err = unix.Read(s.fd, b)
 		}
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ENETDOWN:
+			// A packet socket says once that the link has gone down. We hear of that elsewhere.
+			err = unix.EAGAIN
+		}
+		if err != nil {
+			s.ready = false
+		}
+		return n, h, err
 	}
 }
 
-// send sends one packet, IP header included, to the VRRP group.
-func (c *conn) send(b []byte) error {
-	for {
-		if err := unix.Sendto(c.fd, b, unix.MSG_DONTWAIT, &c.group); err != unix.EINTR {
-			return err
+// send sends a message, to which the IP header is added in b, from src to dst.
+func (c *conn) send(b []byte, p *Packet, src, dst netip.Addr) error {
+	if dst.Is4() {
+		b = p.AppendTo(appendIPv4Header(b[:0], src, dst, p.Len()), src, dst)
+		c.to4.Addr = dst.As4()
+		for {
+			if err := unix.Sendto(c.all[socket4].fd, b, unix.MSG_DONTWAIT, &c.to4); err != unix.EINTR {
+				return err
+			}
 		}
 	}
-}
-
-// primary returns the address that advertisements leave from: the first IPv4 address of the link that isVIP
-// does not claim, in kernel order; the zero Addr when there is none.
-func primary(link Link, isVIP func(netip.Addr) bool) netip.Addr {
-	for _, p := range link.Addrs {
-		if p.Addr().Is4() && !isVIP(p.Addr()) {
-			return p.Addr()
-		}
-	}
-	return netip.Addr{}
+	return c.v6.send(c.all[socket6].fd, p.AppendTo(b[:0], src, dst), src, dst)
 }

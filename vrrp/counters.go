@@ -2,7 +2,10 @@
 
 package vrrp
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Counters are the events of one virtual router since it was configured.
 type Counters struct {
@@ -14,6 +17,10 @@ type Counters struct {
 	SendErrors           uint64 `json:"send_errors"`
 	// BecameMaster counts the transitions to master.
 	BecameMaster uint64 `json:"became_master"`
+	// Lateness is that of the advertisements of a master at its interval.
+	Lateness Lateness `json:"lateness"`
+	// LongestGap is the longest time between two advertisements of a master.
+	LongestGap time.Duration `json:"longest_gap"`
 	// Drops counts the packets of this VRID that were discarded.
 	Drops Drops `json:"drops"`
 }
@@ -22,16 +29,26 @@ type Counters struct {
 type counters struct {
 	sent, received, zeroSent, zeroReceived, sendErrors, becameMaster atomic.Uint64
 
+	lateness   [len(LatenessBounds) + 1]atomic.Uint64
+	late       atomic.Int64
+	longestGap atomic.Int64
+
 	drops dropCounters
 }
 
 func (c *counters) snapshot() Counters {
-	return Counters{
+	s := Counters{
 		AdvertsSent: c.sent.Load(), AdvertsReceived: c.received.Load(),
 		PriorityZeroSent: c.zeroSent.Load(), PriorityZeroReceived: c.zeroReceived.Load(),
 		SendErrors: c.sendErrors.Load(), BecameMaster: c.becameMaster.Load(),
-		Drops: c.drops.snapshot(),
+		Lateness:   Lateness{Sum: time.Duration(c.late.Load())},
+		LongestGap: time.Duration(c.longestGap.Load()),
+		Drops:      c.drops.snapshot(),
 	}
+	for i := range c.lateness {
+		s.Lateness.Counts[i] = c.lateness[i].Load()
+	}
+	return s
 }
 
 type dropCounters [drops]atomic.Uint64

@@ -6,50 +6,62 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// forge sends whole packets, IP header included, from the namespace of p.
+// forge sends whole IPv4 packets, header included, from the namespace of p.
 func (p *peer) forge(packets ...[]byte) {
 	p.t.Helper()
-	command(p.t, p.ns, device("eth0", func(l netlink.Link) error {
-		c, err := openConn("eth0", l.Attrs().Index)
-		if err != nil {
-			return err
+	command(p.t, p.ns, func() error {
+		return withSocket("eth0", socket4, func(fd int) error { return sendRaw(fd, packets...) })
+	})
+}
+
+// withSocket lends one of the sockets of a conn, whose filter takes all VRIDs.
+func withSocket(iface string, which int, f func(fd int) error) error {
+	return device(iface, func(l netlink.Link) error {
+		c := newConn(iface, l.Attrs().Index)
+		all := packetFilter{ipHeader: which == socket4}
+		for vrid := range 256 {
+			all.vrids.add(uint8(vrid))
 		}
-		for _, b := range packets {
-			err = errors.Join(err, c.send(b))
-		}
-		return errors.Join(err, c.Close())
-	}))
+		return errors.Join(c.serve(which, all), f(c.all[which].fd), c.Close())
+	})()
+}
+
+// sendRaw sends each packet to the destination that its header names.
+func sendRaw(fd int, packets ...[]byte) error {
+	var all error
+	for _, b := range packets {
+		all = errors.Join(all, unix.Sendto(fd, b, 0, &unix.SockaddrInet4{Addr: [4]byte(b[16:20])}))
+	}
+	return all
 }
 
 func TestForgedPacketsChangeNothing(t *testing.T) {
 	_, a, b := pair(t, 51)
 	good := testAdvert(addrC, 51, 250, 100*time.Millisecond)
 	with := func(i int, v byte) []byte { f := slices.Clone(good); f[i] = v; return f }
-	// Without this the kernel itself drops what bears our own address, as a martian, before any socket sees it.
-	command(t, a.ns, setSysctl("ipv4/conf/eth0/accept_local", "1"))
 	forgeries := map[Drop][]byte{
 		DropWrongTTL:     with(8, 64),
 		DropWrongVersion: with(20, 0x21),
-		DropWrongType:    with(20, 0x32),
 		DropBadChecksum:  with(26, good[26]^0x80),
 		DropNoAddresses:  with(23, 0),
 		DropTruncated:    with(23, 2),
-		DropOwnPacket:    testAdvert(addrA, 51, 250, 100*time.Millisecond),
+		// The kernel itself drops what bears our own address, as a martian, before a raw socket sees it.
+		DropOwnPacket: testAdvert(addrA, 51, 250, 100*time.Millisecond),
 	}
 	before, since := b.counters(51).AdvertsReceived, a.loop.Status()[0].Since
 	for _, f := range forgeries {
-		for range 100 {
-			b.forge(f)
-		}
+		b.forge(slices.Repeat([][]byte{f}, 100)...)
 	}
-	other := testAdvert(addrC, 99, 250, 100*time.Millisecond)
-	b.forge(other, other)
+	// These come to nobody's ears.
+	b.forge(testAdvert(addrC, 99, 250, 100*time.Millisecond), with(20, 0x32), with(20, 0x41))
 	eventually(t, "all forgeries counted", func() bool {
 		c := a.counters(51)
 		for d := range forgeries {
@@ -57,13 +69,18 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 				return false
 			}
 		}
-		stray := a.loop.Stray()
-		return stray.Of(DropUnknownVRID) == 2
+		return true
 	})
+	if all := a.loop.Status()[0].Warnings; !slices.ContainsFunc(all, func(w string) bool { return strings.Contains(w, "our own address 192.0.2.1") }) {
+		t.Errorf("warnings %q", all)
+	}
 	eventually(t, "a advertises on", func() bool { return b.counters(51).AdvertsReceived > before+5 })
 	s := a.loop.Status()[0]
 	if s.State != Master || s.Since != since || s.Counters.AdvertsReceived != 0 || s.Counters.BecameMaster != 1 {
 		t.Errorf("a: %+v", s)
+	}
+	if n := s.Counters.Drops.Of(DropWrongType); n != 0 || a.loop.Stray() != (Drops{}) {
+		t.Errorf("the filter let pass %d packets of another type, and %v", n, a.loop.Stray())
 	}
 	if s := b.loop.Status()[0]; s.State != Backup || s.Counters.BecameMaster != 0 {
 		t.Errorf("b: %+v", s)
@@ -75,30 +92,67 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 	}
 }
 
+func (p *peer) dropped(vrid uint8, d Drop) uint64 {
+	c := p.counters(vrid)
+	return c.Drops.Of(d)
+}
+
+func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
+	_, a, b := pair(t, 51)
+	command(t, a.ns, setSysctl("ipv4/conf/eth0/accept_local", "1"))
+	command(t, a.ns, setSysctl("ipv4/conf/eth0/rp_filter", "0"))
+	b.forge(slices.Repeat([][]byte{testAdvert(addrA, 51, 250, 100*time.Millisecond)}, 10)...)
+	b.forge(testAdvert(addrC, 51, 1, 100*time.Millisecond))
+	eventually(t, "the last one was received", func() bool { return a.counters(51).AdvertsReceived == 1 })
+	eventually(t, "ten counted", func() bool { return a.dropped(51, DropOwnPacket) >= 10 })
+	if n := a.dropped(51, DropOwnPacket); n != 10 {
+		t.Errorf("%d counted of 10", n)
+	}
+}
+
+// TestOurOwnIPv6Address: these the kernel lets pass.
+func TestOurOwnIPv6Address(t *testing.T) {
+	s := newBridge(t)
+	c := fastConfig(51, 150)
+	c.VIPs = prefixes("fe80::100/64")
+	a, b := s.plug("192.0.2.1", c), s.plug("192.0.2.2")
+	own := a.awaitState(51, Master).Master
+	p := Packet{Version: 3, VRID: 51, Priority: 250, Interval: time.Second, VIPs: []netip.Addr{netip.MustParseAddr("fe80::100")}}
+	command(t, b.ns, device("eth0", func(l netlink.Link) error {
+		return withSocket("eth0", socket6, func(fd int) error {
+			var m ipv6Messages
+			m.init(l.Attrs().Index)
+			return m.send(fd, p.AppendTo(nil, own, group6), own, group6)
+		})
+	}))
+	got := a.await(51, "warned", func(s Status) bool { return len(s.Warnings) == 1 })
+	if !strings.HasPrefix(got.Warnings[0], "advertisements with our own address "+own.String()) || got.State != Master {
+		t.Errorf("%+v", got.Status)
+	}
+}
+
 // TestAdvertOnTheWire looks at what leaves a director with the eyes of a plain raw socket.
 func TestAdvertOnTheWire(t *testing.T) {
 	_, a, b := pair(t, 51)
 	var got []byte
-	command(t, b.ns, device("eth0", func(l netlink.Link) error {
-		c, err := openConn("eth0", l.Attrs().Index)
-		if err != nil {
-			return err
-		}
-		buf := make([]byte, maxPacket)
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline) && got == nil; time.Sleep(time.Millisecond) {
-			if n, err := c.read(buf); err == nil {
-				got = buf[:n]
+	command(t, b.ns, func() error {
+		return withSocket("eth0", socket4, func(fd int) error {
+			buf := make([]byte, maxPacket)
+			for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline) && got == nil; time.Sleep(time.Millisecond) {
+				if n, err := unix.Read(fd, buf); err == nil {
+					got = buf[:n]
+				}
 			}
-		}
-		return c.Close()
-	}))
+			return nil
+		})
+	})
 	if len(got) != 32 || got[1] != 0xc0 || got[8] != 255 || netip.AddrFrom4([4]byte(got[12:16])) != addrA {
 		t.Fatalf("on the wire: %x", got)
 	}
 	if fold(sum(0, got[:20])) != 0xffff {
 		t.Errorf("the kernel left a wrong header checksum: %x", got[:20])
 	}
-	p := Packet{VRID: 51, Priority: 150, Interval: 100 * time.Millisecond, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.51")}}
+	p := Packet{Version: 3, VRID: 51, Priority: 150, Interval: 100 * time.Millisecond, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.51")}}
 	if want := p.AppendTo(nil, addrA, group4); !slices.Equal(got[20:], want) {
 		t.Errorf("message %x, want %x", got[20:], want)
 	}

@@ -74,13 +74,29 @@ func play(t *testing.T, priority byte, script []byte) {
 		from := m.State()
 		checkStep(t, m, now, ev)
 		w.check(t, m, from, now, ev)
+		w.checkFault(t, m, ev)
 	}
 }
 
-// A witness remembers the last advertisement that a backup heard.
+// A witness remembers the last advertisement that a backup heard, and whether there is a fault.
 type witness struct {
-	heard Event
-	at    time.Time
+	heard  Event
+	at     time.Time
+	faulty bool
+}
+
+// checkFault holds that nobody is master with a fault, except who has nothing to do any more but to leave.
+func (w *witness) checkFault(t *testing.T, m *Machine, ev Event) {
+	t.Helper()
+	switch ev.Kind {
+	case EventFault:
+		w.faulty = true
+	case EventUp, EventResume:
+		w.faulty = false
+	}
+	if w.faulty && m.State() == Master && !m.Leaving() {
+		t.Fatalf("%s made a master with a fault", ev.Kind)
+	}
 }
 
 // check holds that nobody takes over from a live master whom it may not preempt.
@@ -90,7 +106,7 @@ func (w *witness) check(t *testing.T, m *Machine, from State, now time.Time, ev 
 	case ev.Kind == EventAdvert && m.State() == Backup:
 		w.heard, w.at = ev, now
 	case from != Backup && m.State() == Backup:
-		*w = witness{}
+		w.heard, w.at = Event{}, time.Time{}
 	case ev.Kind == EventTimer && m.State() == Master && from == Backup && w.heard.Priority != priorityLeaving:
 		if silence := now.Sub(w.at); !m.outranks(w.heard.Priority) && silence < 3*w.heard.Interval {
 			t.Fatalf("took over from a master of priority %d that spoke %s ago at %s, standby %t, own priority %d",

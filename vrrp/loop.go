@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -55,30 +56,41 @@ type Loop struct {
 	// All below belongs to the loop's thread.
 	applied *wanted
 	routers []*router
-	byVRID  [256]*router
+	byVRID  [2][256]*router // by familyIndex
 	timers  routerHeap
 	conn    *conn
-	connErr string    // why there is no socket though the link is usable
-	reopen  time.Time // when to try again
+	reopen  time.Time // when to try a socket again that could not be opened
+	unwarn  time.Time // when the next warning may end, the zero time if there is none
 	usable  bool      // the link is
 	started bool      // the link was known once
 	ended   bool      // a router has gone; its name and VRID are free
 	packet  Packet
 	in      [maxPacket]byte
 	out     []byte
-	fds     [2]unix.PollFd
+	own     []netip.Addr // the IPv4 addresses that we send from
+	fds     [1 + sockets]unix.PollFd
 	timeout unix.Timespec
 	notes   notes
+
+	realtime  *realtime // nil: not asked for
+	asleep    time.Time // when the thread began to wait
+	awake     time.Time // when it last ended to
+	processor processor
 }
 
 // NewLoop returns a loop for the named interface, with no routers and no link.
 func NewLoop(iface string, o LoopOptions) *Loop {
-	l := &Loop{iface: iface, log: o.Log, notify: o.Notify, event: -1, out: make([]byte, 0, maxPacket)}
+	l := &Loop{iface: iface, log: o.Log, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
 	if l.log == nil {
 		l.log = hclog.NewNullLogger()
 	}
-	if l.notify == nil {
-		l.notify = func(Status) {}
+	l.notify = func(s Status) {
+		if o.Notify != nil {
+			o.Notify(l.complete(s))
+		}
+	}
+	if o.Realtime {
+		l.realtime = &realtime{}
 	}
 	l.wanted.Store(&wanted{})
 	l.published.Store(&[]*router{})
@@ -100,6 +112,8 @@ func (l *Loop) Run(ctx context.Context) error {
 		return fmt.Errorf("make eventfd of the VRRP loop of %s: %w", l.iface, err)
 	}
 	l.setEvent(event)
+	l.processor.open()
+	ordinary := l.enterRealtime()
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(woken)
@@ -108,7 +122,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	var logging sync.WaitGroup
 	logging.Go(l.notes.run)
 
-	err = l.run(ctx)
+	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
 
 	if !stop() {
 		<-woken
@@ -121,7 +135,7 @@ func (l *Loop) Run(ctx context.Context) error {
 
 // probe asks at once for the privilege that the socket will need, not when the link comes up.
 func probe() error {
-	fd, err := rawSocket()
+	fd, err := openSocket(unix.AF_INET, unix.SOCK_RAW, protocol)
 	if err != nil {
 		return err
 	}
@@ -141,15 +155,18 @@ func (l *Loop) run(ctx context.Context) error {
 			return err
 		}
 		l.fire()
+		l.forget(time.Now())
 		if l.ended {
 			continue
 		}
 		if l.applied.shutdown && len(l.routers) == 0 {
 			return nil
 		}
+		l.processor.look(l.turn(time.Now()))
 		if err := l.wait(); err != nil {
 			return err
 		}
+		l.woke(time.Now())
 		l.drain(drainBatch)
 	}
 }
@@ -159,8 +176,10 @@ func (l *Loop) wait() error {
 	l.fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	fds := l.fds[:1]
 	if l.conn != nil {
-		l.fds[1] = unix.PollFd{Fd: int32(l.conn.fd), Events: unix.POLLIN}
-		fds = l.fds[:2]
+		fds = l.fds[:]
+		for i := range l.conn.all {
+			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // one that is closed is passed over
+		}
 	}
 	var timeout *unix.Timespec
 	if next := l.next(); !next.IsZero() {
@@ -169,6 +188,9 @@ func (l *Loop) wait() error {
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait on the VRRP socket of %s: %w", l.iface, err)
+	}
+	for i, f := range fds[1:] {
+		l.conn.all[i].ready = f.Revents != 0
 	}
 	if l.fds[0].Revents != 0 {
 		var count [8]byte
@@ -181,13 +203,19 @@ func (l *Loop) wait() error {
 
 // next returns when the loop has something to do by itself, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := l.reopen
+	next := sooner(l.reopen, l.unwarn)
 	if len(l.timers) > 0 {
-		if due := l.timers[0].due; next.IsZero() || !due.IsZero() && due.Before(next) {
-			next = due
-		}
+		next = sooner(next, l.timers[0].due)
 	}
 	return next
+}
+
+// sooner returns the earlier of two times, the zero time standing for never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // fire acts on the deadlines that have passed.
@@ -199,8 +227,12 @@ func (l *Loop) fire() {
 		}
 		if overtaken(r, now) {
 			// What arrived while this thread slept speaks first; it may take the deadline back.
-			l.drain(drainBacklog)
+			l.drainAll()
 		}
+		if r.due.IsZero() || now.Before(r.due) {
+			continue
+		}
+		l.clock(r, now)
 		l.step(r, now, Event{Kind: EventTimer})
 	}
 }
@@ -208,7 +240,7 @@ func (l *Loop) fire() {
 // overtaken reports whether a packet that has not been read yet may make the deadline of r void: always, when it
 // stands for somebody's silence; for a master with nothing to offer, when it is so late that a backup may have taken over.
 func overtaken(r *router, now time.Time) bool {
-	return r.machine.State() != Master || r.machine.HandingOver() || now.Sub(r.due) > r.cfg.AdvertInterval
+	return !r.advertises() || now.Sub(r.due) > r.cfg.AdvertInterval
 }
 
 // step moves one router and does what its machine wants.
@@ -217,7 +249,11 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 		switch a.Kind {
 		case ActionAdvertise:
 			l.send(r, now, a.Priority)
+			r.gap(now, a.Priority)
 		case ActionTransition:
+			if a.To != Master {
+				r.spoke = time.Time{}
+			}
 			if a.To == Master {
 				r.counters.becameMaster.Add(1)
 			}
@@ -234,31 +270,9 @@ func (l *Loop) step(r *router, now time.Time, ev Event) {
 		r.due = due
 		heap.Fix(&l.timers, r.slot)
 	}
-	if s := r.refresh(); s != nil {
-		l.notify(*s)
-	}
+	l.tell(r)
 	if r.gone() {
 		l.ended = true
-	}
-}
-
-func (l *Loop) send(r *router, now time.Time, priority uint8) {
-	if l.conn == nil || !l.usable {
-		return
-	}
-	src := r.machine.Source()
-	r.packet.Priority = priority
-	b := appendIPv4Header(l.out[:0], src, group4, headerLen+4*len(r.packet.VIPs))
-	if err := l.conn.send(r.packet.AppendTo(b, src, group4)); err != nil {
-		r.counters.sendErrors.Add(1)
-		if why := err.Error(); l.notes.first(now, occasion{vrid: r.cfg.VRID, why: why}) {
-			l.notes.add(hclog.Error, "advertisement could not be sent", "router", r.cfg.Name, "vrid", r.cfg.VRID, "error", why)
-		}
-		return
-	}
-	r.counters.sent.Add(1)
-	if priority == priorityLeaving {
-		r.counters.zeroSent.Add(1)
 	}
 }
 
@@ -268,7 +282,7 @@ func (l *Loop) Status() []Status {
 	routers := *l.published.Load()
 	all := make([]Status, 0, len(routers))
 	for _, r := range routers {
-		s := *r.status.Load()
+		s := l.complete(*r.status.Load())
 		s.Counters = r.counters.snapshot()
 		all = append(all, s)
 	}
@@ -276,5 +290,6 @@ func (l *Loop) Status() []Status {
 	return all
 }
 
-// Stray counts the packets that were discarded on this interface and belong to none of its routers.
+// Stray counts the packets that were discarded on this interface and belong to none of its routers. The sockets' filters
+// keep nearly all of these from the loop, and nobody counts those.
 func (l *Loop) Stray() Drops { return l.stray.snapshot() }

@@ -81,6 +81,12 @@ func (s *segment) plug(addr string, routers ...Config) *peer {
 // plugWith is plug with an observer of one's own, who is called on the loop's thread.
 func (s *segment) plugWith(addr string, observe func(Status), routers ...Config) *peer {
 	s.t.Helper()
+	return s.plugLoop(addr, LoopOptions{Notify: observe}, func(l *Loop) { l.Configure(routers) })
+}
+
+// plugLoop is plug with options of one's own, and with what is asked of the loop before it runs.
+func (s *segment) plugLoop(addr string, o LoopOptions, first func(*Loop)) *peer {
+	s.t.Helper()
 	p := &peer{t: s.t, ns: nstest.New(s.t), port: "to-" + addr, over: make(chan struct{})}
 	nstest.Veth(s.t, p.ns, "eth0", s.ns, p.port)
 	command(s.t, s.ns, device(p.port, func(l netlink.Link) error {
@@ -93,13 +99,15 @@ func (s *segment) plugWith(addr string, observe func(Status), routers ...Config)
 	if addr != "" {
 		command(s.t, p.ns, addTo("eth0", addr+"/24"))
 	}
-	p.loop = NewLoop("eth0", LoopOptions{Notify: func(st Status) {
+	observe := o.Notify
+	o.Notify = func(st Status) {
 		p.note(st)
 		if observe != nil {
 			observe(st)
 		}
-	}})
-	p.loop.Configure(routers)
+	}
+	p.loop = NewLoop("eth0", o)
+	first(p.loop)
 	w := NewWatcher(nil, p.loop.SetLink)
 	w.Watch([]string{"eth0"})
 	runIn(s.t, p.ns, w.Run)

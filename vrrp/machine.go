@@ -317,13 +317,6 @@ func (m *Machine) remark(reason string) {
 	m.reason = reason
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -234,7 +234,8 @@ func TestMasterAddress(t *testing.T) {
 }
 
 func TestChangesUnderWay(t *testing.T) {
-	slow, fast, strong := testConfig(100), testConfig(100), testConfig(200)
+	slow, fast, strong, old := testConfig(100), testConfig(100), testConfig(200), testConfig(100)
+	old.Version, old.AdvertInterval = 2, 10*time.Second
 	slow.AdvertInterval, fast.AdvertInterval = 10*time.Second, 100*time.Millisecond
 	skewOf := func(p uint8) time.Duration { return skew(p, time.Second) }
 	heard := func(ev Event) *Machine {
@@ -255,6 +256,8 @@ func TestChangesUnderWay(t *testing.T) {
 		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, skewOf(200)},
 		{"backup that knows no master gets another interval", backup(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Backup, 100,
 			300*time.Millisecond + skew(100, 100*time.Millisecond)},
+		{"backup gets version 2, whose skew is a part of a second", backup(testConfig(100)), Event{Kind: EventConfig, Config: &old}, Backup, 100,
+			30*time.Second + skewOf100},
 		{"backup that learned an interval keeps it", heard(hear(addrA, 200)), Event{Kind: EventConfig, Config: &fast}, Backup, 100, 3*time.Second + skewOf100},
 		{"master gets another priority", master(testConfig(100)), Event{Kind: EventTracking, Delta: -50}, Master, 50, time.Second},
 		{"master advertises more often", master(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Master, 100, 100 * time.Millisecond},
@@ -327,7 +330,8 @@ func TestStatusAsJSON(t *testing.T) {
 	want := `{"name":"web","interface":"eth0","vrid":51,"version":3,"family":4,"state":"backup","holding":false,"priority":100,` +
 		`"effective_priority":50,"master":"192.0.2.1","since":"2026-01-01T00:00:00Z","reason":"startup",` +
 		`"advert_interval":1000000000,"vips":["192.0.2.100/24"],"counters":{"adverts_sent":1,"adverts_received":0,` +
-		`"priority_zero_sent":0,"priority_zero_received":0,"send_errors":0,"became_master":0,"drops":{"wrong_ttl":2}}}`
+		`"priority_zero_sent":0,"priority_zero_received":0,"send_errors":0,"became_master":0,` +
+		`"lateness":{"counts":[0,0,0,0,0,0,0,0,0,0,0],"sum":0},"longest_gap":0,"drops":{"wrong_ttl":2}}}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}

@@ -3,75 +3,144 @@
 package vrrp
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 )
 
-// drain reads up to limit packets, as many as there are.
+// drain reads up to limit packets from each socket that may have some. The limit keeps a flood from delaying what this
+// end has to say, and one family's flood from delaying the other's packets.
 func (l *Loop) drain(limit int) {
-	for ; l.conn != nil && limit > 0; limit-- {
-		n, err := l.conn.read(l.in[:])
-		switch {
-		case err == unix.EAGAIN:
-			return
-		case err != nil:
-			l.broken(time.Now(), err)
-			return
+	for which := range sockets {
+		for range limit {
+			if l.conn == nil || !l.conn.all[which].ready {
+				break
+			}
+			n, h, err := l.conn.read(which, l.in[:])
+			now := time.Now()
+			switch {
+			case err == unix.EAGAIN:
+			case err != nil:
+				l.broken(now, which, err)
+			case which == socket6:
+				l.accept(now, h, l.in[:n], 0)
+			default:
+				l.receive(now, l.in[:n])
+			}
 		}
-		l.receive(time.Now(), l.in[:n])
 	}
 }
 
+// drainAll reads what has arrived by now, whether or not it has been waited for.
+func (l *Loop) drainAll() {
+	if l.conn == nil {
+		return
+	}
+	for which := range l.conn.all {
+		l.conn.all[which].ready = l.conn.all[which].fd >= 0
+	}
+	l.drain(drainBacklog)
+}
+
 // broken replaces a socket that failed, keeping the roles.
-func (l *Loop) broken(now time.Time, err error) {
-	l.notes.add(hclog.Warn, "VRRP socket failed, will be made anew", "error", err)
-	if err := l.disconnect(); err != nil {
-		l.notes.add(hclog.Warn, "failed VRRP socket", "error", err)
+func (l *Loop) broken(now time.Time, which int, err error) {
+	l.notes.add(hclog.Warn, "VRRP socket failed, will be made anew", "interface", l.iface, "error", err)
+	if err := l.conn.shut(which); err != nil {
+		l.notes.add(hclog.Warn, "failed VRRP socket", "interface", l.iface, "error", err)
 	}
 	l.reopen = now
 }
 
-// receive tells the router whose VRID the packet b bears, or counts why it does not.
+// receive takes an IPv4 packet with its header.
 func (l *Loop) receive(now time.Time, b []byte) {
 	h, msg, d := parseIPv4(b)
+	l.accept(now, h, msg, d)
+}
+
+// accept tells the router whose VRID the message bears, or counts why it does not. What is wrong already is d.
+func (l *Loop) accept(now time.Time, h header, msg []byte, d Drop) {
 	var r *router
 	if len(msg) >= 2 {
 		// Wherever the rest may be wrong, the second octet has been the VRID in all versions.
-		r = l.byVRID[msg[1]]
+		r = l.byVRID[familyIndex(h.src.Is6())][msg[1]]
 	}
 	if d == 0 {
-		d = l.packet.Parse(msg, h.src, h.dst)
-	}
-	if d == 0 {
-		d = r.refuses(h)
+		d = l.examine(r, h, msg)
 	}
 	if d != 0 {
 		l.drop(now, r, h, d)
+		if r != nil {
+			l.suspect(r, now, h, msg, d)
+		}
 		return
 	}
 	r.counters.received.Add(1)
 	if l.packet.Priority == priorityLeaving {
 		r.counters.zeroReceived.Add(1)
 	}
+	was := r.machine.State()
 	l.step(r, now, Event{Kind: EventAdvert, Source: h.src, Priority: l.packet.Priority, Interval: l.packet.Interval})
+	l.compare(r, now, h, was == Master && r.machine.State() == Master)
 }
 
-// refuses makes the checks of RFC 9568, section 7.1, that depend on the receiver; a nil router is none of ours.
-func (r *router) refuses(h ipv4Header) Drop {
-	switch {
-	case r == nil:
+// examine reads a message into l.packet and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each: first how
+// the packet came, then its own, then those against the configuration.
+func (l *Loop) examine(r *router, h header, msg []byte) Drop {
+	if r == nil {
+		if d := l.packet.Parse(msg, h.src, h.dst); d != 0 {
+			return d
+		}
 		return DropUnknownVRID
+	}
+	if d := r.refusesHeader(h); d != 0 {
+		return d
+	}
+	if msg[0]>>4 != r.cfg.Version {
+		return DropWrongVersion
+	}
+	if d := l.packet.Parse(msg, h.src, h.dst); d != 0 {
+		return d
+	}
+	return r.refuses(&l.packet)
+}
+
+// refusesHeader judges where a packet is from and where it went.
+func (r *router) refusesHeader(h header) Drop {
+	unicast := len(r.cfg.UnicastPeers) > 0
+	switch {
 	case h.src == r.machine.Source():
 		return DropOwnPacket
-	case r.owns():
-		return DropAddressOwner
+	case h.dst.IsMulticast() == unicast, !unicast && h.dst != group4 && h.dst != group6:
+		return DropWrongDestination
+	case !unicast && h.ttl != ttl:
+		return DropWrongTTL
+	case unicast && !slices.Contains(r.cfg.UnicastPeers, h.src):
+		return DropUnknownPeer
+	case unicast && h.ttl < r.cfg.UnicastTTLMin:
+		return DropLowTTL
 	}
 	return 0
 }
 
-func (l *Loop) drop(now time.Time, r *router, h ipv4Header, d Drop) {
+// refuses judges what a sound advertisement of the right version says.
+func (r *router) refuses(p *Packet) Drop {
+	if p.Version == version2 {
+		if d := r.packet.Auth.refuses(p.Auth); d != 0 {
+			return d
+		}
+	}
+	switch {
+	case r.owns():
+		return DropAddressOwner
+	case p.Version == version2 && p.Interval != r.cfg.AdvertInterval:
+		return DropWrongInterval
+	}
+	return 0
+}
+
+func (l *Loop) drop(now time.Time, r *router, h header, d Drop) {
 	level, vrid := hclog.Debug, uint8(0)
 	if r == nil {
 		// Other people's virtual routers on the same segment are no news.

@@ -22,9 +22,9 @@ func socketless(log hclog.Logger) (l *Loop, b, owner *router) {
 	l.applied = &wanted{}
 	for _, c := range []Config{fastConfig(51, 100), fastConfig(52, 255)} {
 		l.add(c)
-		l.step(l.byVRID[c.VRID], epoch, Event{Kind: EventUp, Source: addrB})
+		l.step(l.byVRID[0][c.VRID], epoch, Event{Kind: EventUp, Source: addrB})
 	}
-	return l, l.byVRID[51], l.byVRID[52]
+	return l, l.byVRID[0][51], l.byVRID[0][52]
 }
 
 func TestReceiveRefuses(t *testing.T) {
@@ -41,7 +41,7 @@ func TestReceiveRefuses(t *testing.T) {
 		{"checksum", with(26, good[26]^1), DropBadChecksum, 51},
 		{"version 2", with(20, 0x21), DropWrongVersion, 51},
 		{"other VRID", testAdvert(addrA, 99, 200, time.Second), DropUnknownVRID, 0},
-		{"other VRID, TTL 64", func() []byte { b := testAdvert(addrA, 99, 200, time.Second); b[8] = 64; return b }(), DropWrongTTL, 0},
+		{"other VRID, TTL 64", func() []byte { b := testAdvert(addrA, 99, 200, time.Second); b[8] = 64; return b }(), DropUnknownVRID, 0},
 		{"our own address", testAdvert(addrB, 51, 200, time.Second), DropOwnPacket, 51},
 		{"to the owner", testAdvert(addrA, 52, 255, time.Second), DropAddressOwner, 52},
 		{"nothing", nil, DropTruncated, 0},
@@ -177,6 +177,55 @@ func FuzzReceive(f *testing.F) {
 		}
 		if len(in) >= 9 && in[8] != ttl && received != 0 {
 			t.Fatalf("TTL %d was received, %d octets, header %d", in[8], len(in), binary.BigEndian.Uint16(in))
+		}
+	})
+}
+
+// FuzzAccept is FuzzReceive for every way of advertising.
+func FuzzAccept(f *testing.F) {
+	configs := []func(*Config){
+		nil,
+		func(c *Config) { c.Version = 2 },
+		func(c *Config) { c.Version, c.Password = 2, "secret" },
+		func(c *Config) { c.VIPs = prefixes("fe80::100/64", "2001:db8::100/64") },
+		func(c *Config) { c.UnicastPeers, c.UnicastTTLMin = []netip.Addr{addrA}, 200 },
+	}
+	for i := range configs {
+		for _, g := range golden {
+			f.Add(unhex(f, g.wire), byte(i), byte(255))
+		}
+	}
+	f.Fuzz(func(t *testing.T, msg []byte, which, pass byte) {
+		s := newStage(t, configs[int(which)%len(configs)])
+		h := header{addrA, s.r.destinations()[0], pass}
+		switch {
+		case s.r.cfg.family() == 6:
+			h.src = linkLocalA
+		case len(s.r.cfg.UnicastPeers) > 0:
+			h.dst = addrB
+		}
+		before := fmt.Sprintf("%+v", *s.r.machine)
+		s.l.accept(s.now, h, msg, 0)
+		total := s.l.Stray()
+		for d, n := range s.r.counters.drops.snapshot() {
+			total[d] += n
+		}
+		var dropped uint64
+		for _, n := range total.All() {
+			dropped += n
+		}
+		received := s.r.counters.received.Load()
+		if dropped+received != 1 {
+			t.Fatalf("%d dropped, %d received", dropped, received)
+		}
+		if after := fmt.Sprintf("%+v", *s.r.machine); dropped == 1 && after != before {
+			t.Fatalf("a dropped packet changed %s to %s", before, after)
+		}
+		if received == 1 && (msg[0]>>4 != s.r.cfg.Version || s.r.packet.Auth != s.l.packet.Auth || msg[1] != s.r.cfg.VRID || pass < 200) {
+			t.Fatalf("received %x with TTL %d", msg, pass)
+		}
+		if n := len(s.l.Status()[0].Warnings); n > 1 {
+			t.Fatalf("%d warnings of one packet", n)
 		}
 	})
 }

@@ -3,8 +3,6 @@
 package vrrp
 
 import (
-	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -23,8 +21,12 @@ type router struct {
 	join     uint64   // likewise
 	resume   bool     // it starts as master
 
+	spoke time.Time // its last advertisement as master; the zero time: none since it became that
+
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
+
+	warnings warnings
 
 	status   atomic.Pointer[Status]
 	counters counters
@@ -38,7 +40,8 @@ func newRouter(c Config) *router {
 
 func (r *router) setConfig(c Config) {
 	r.cfg = c
-	r.packet = Packet{VRID: c.VRID, Interval: c.AdvertInterval}
+	r.warnings = warnings{} // what they complain of may have been mended
+	r.packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
 	for _, vip := range c.VIPs {
 		r.packet.VIPs = append(r.packet.VIPs, vip.Addr())
 	}
@@ -49,7 +52,8 @@ func (r *router) refresh() *Status {
 	m, old := r.machine, r.status.Load()
 	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.HandingOver == m.HandingOver() &&
 		old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() && old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
-		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) {
+		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) &&
+		slices.Equal(old.Warnings, r.warnings.words) {
 		return nil
 	}
 	s := &Status{
@@ -57,7 +61,7 @@ func (r *router) refresh() *Status {
 		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
 		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
-		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Counters: r.counters.snapshot(),
+		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Warnings: r.warnings.words, Counters: r.counters.snapshot(),
 	}
 	r.status.Store(s)
 	return s
@@ -74,25 +78,6 @@ func (r *router) owns() bool {
 	return r.machine.State() == Master && r.machine.Priority() == priorityOwner && !r.machine.HandingOver()
 }
 
-// problem says why a virtual router as configured cannot take part on the wire, "" if it can.
-func (c *Config) problem() string {
-	switch {
-	case c.Version != 3:
-		return fmt.Sprintf("VRRP version %d is not supported", c.Version)
-	case c.VRID == 0:
-		return "VRID 0 is not valid"
-	case c.Priority == priorityLeaving:
-		return "priority 0 is not valid"
-	case c.AdvertInterval < minAdvertInterval || c.AdvertInterval > maxAdvertInterval || c.AdvertInterval%centisecond != 0:
-		return fmt.Sprintf("advertisement interval %s is not valid", c.AdvertInterval)
-	case len(c.VIPs) == 0 || len(c.VIPs) > 255:
-		return fmt.Sprintf("%d VIPs are not valid: 1 to 255", len(c.VIPs))
-	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return !p.Addr().Is4() }):
-		return "a VIP that is not IPv4 is not supported"
-	}
-	return ""
-}
-
 // family returns the address family of the virtual router, 4 or 6.
 func (c *Config) family() uint8 {
 	if len(c.VIPs) > 0 && c.VIPs[0].Addr().Is6() {
@@ -104,7 +89,9 @@ func (c *Config) family() uint8 {
 func (c *Config) equal(d *Config) bool { return reflect.DeepEqual(c, d) }
 
 // sameRouter reports whether two configurations are of the same virtual router, which thus keeps its role.
-func (c *Config) sameRouter(d *Config) bool { return c.Name == d.Name && c.VRID == d.VRID }
+func (c *Config) sameRouter(d *Config) bool {
+	return c.Name == d.Name && c.VRID == d.VRID && c.family() == d.family()
+}
 
 // A routerHeap is a container/heap of routers, the next deadline first; those that wait for nothing are last.
 type routerHeap []*router

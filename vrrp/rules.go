@@ -118,11 +118,14 @@ func (m *Machine) rearm(now time.Time) {
 	}
 	wait := m.downInterval(m.learned)
 	if m.zero.IsValid() {
-		wait = skew(m.Priority(), m.learned)
+		wait = m.skew(m.learned)
 	}
 	due := m.base.Add(wait)
 	if r := m.lower; r.source.IsValid() {
-		due = earlier(later(due, r.first.Add(m.cfg.PreemptDelay)), r.last.Add(m.downInterval(r.interval)))
+		due = later(due, r.first.Add(m.cfg.PreemptDelay))
+		if dead := r.last.Add(m.downInterval(r.interval)); dead.Before(due) {
+			due = dead
+		}
 	}
 	m.deadline = later(due, m.earliest)
 	m.ready = m.ready && m.cfg.SyncGroup != "" && !m.deadline.After(now)
@@ -152,7 +155,16 @@ func skew(priority uint8, interval time.Duration) time.Duration {
 	return interval * time.Duration(256-int(priority)) / 256
 }
 
+// skew is our Skew_Time behind a master that advertises at the interval; in version 2 that does not matter (RFC 3768,
+// section 6.1: it is a part of a second).
+func (m *Machine) skew(interval time.Duration) time.Duration {
+	if m.cfg.Version == version2 {
+		interval = time.Second
+	}
+	return skew(m.Priority(), interval)
+}
+
 // downInterval is RFC 9568, section 6.1, Active_Down_Interval.
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return 3*interval + skew(m.Priority(), interval)
+	return 3*interval + m.skew(interval)
 }

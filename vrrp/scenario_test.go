@@ -35,6 +35,9 @@ type node struct {
 	changed func() // called after each step that changed more than a deadline, if there is one
 
 	becameMaster int
+
+	asleep bool // neither timers nor what arrives move it
+	inbox  []Event
 }
 
 type appointment struct {
@@ -104,6 +107,15 @@ func (w *wire) at(t time.Time, do func()) {
 	slices.SortStableFunc(w.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })
 }
 
+// wake lets a node go on that was asleep. It reads what arrived before it looks at its clock, as a Loop does.
+func (w *wire) wake(n *node) {
+	n.asleep = false
+	for _, ev := range n.inbox {
+		w.step(n, ev)
+	}
+	n.inbox = nil
+}
+
 // run lets the time d pass, calling check after each event.
 func (w *wire) run(d time.Duration, check func()) {
 	end := w.now.Add(d)
@@ -111,7 +123,7 @@ func (w *wire) run(d time.Duration, check func()) {
 		var next *node
 		at := end
 		for _, n := range w.nodes {
-			if due := n.machine.Deadline(); !due.IsZero() && due.Add(n.late).Before(at) {
+			if due := n.machine.Deadline(); !n.asleep && !due.IsZero() && due.Add(n.late).Before(at) {
 				next, at = n, due.Add(n.late)
 			}
 		}
@@ -126,7 +138,11 @@ func (w *wire) run(d time.Duration, check func()) {
 			f := w.flights[0]
 			w.flights = w.flights[1:]
 			w.now = f.at
-			if f.from.side == f.to.side {
+			switch {
+			case f.from.side != f.to.side:
+			case f.to.asleep:
+				f.to.inbox = append(f.to.inbox, f.ev)
+			default:
 				w.step(f.to, f.ev)
 			}
 		} else if w.now = at; next == nil {

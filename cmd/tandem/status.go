@@ -87,7 +87,7 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "ROUTER\tINTERFACE\tVRID\tSTATE\tFOR\tPRIORITY\tMASTER\tVIPS\tREASON")
 		for _, r := range s.VRRP {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, strings.ToUpper(r.State),
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, state(r),
 				ago(now, r.Since), priority(r), dash(r.Master), vips(r), reason(r))
 		}
 		t.Flush()
@@ -133,6 +133,18 @@ func reason(r control.Router) string {
 		}
 	}
 	return words
+}
+
+// state shows too what a router is on its way to, or that it stands back.
+func state(r control.Router) string {
+	s := strings.ToUpper(r.State)
+	switch {
+	case r.HandingOver:
+		s += " (handing over)"
+	case r.Standby:
+		s += " (standby)"
+	}
+	return s
 }
 
 // priority shows the configured priority too where another one counts.

@@ -19,7 +19,7 @@ func TestStatusTable(t *testing.T) {
 		Config:   control.Config{File: "/etc/tandem/tandem.toml", LoadedAt: now.Add(-25 * time.Hour)},
 		Warnings: []string{"no metrics are served: port 9105 is taken"},
 		VRRP: []control.Router{{
-			Name: "web", Interface: "eth0", VRID: 51, State: "backup", Priority: 150, EffectivePriority: 100,
+			Name: "web", Interface: "eth0", VRID: 51, State: "backup", Standby: true, Priority: 150, EffectivePriority: 100,
 			Master: "192.0.2.3", Since: now.Add(-90 * time.Second), Reason: "priority 150 heard from 192.0.2.3",
 			VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24"), netip.MustParsePrefix("192.0.2.101/24")},
 			Track: []control.Track{
@@ -43,9 +43,9 @@ func TestStatusTable(t *testing.T) {
 	want := `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
 warning: no metrics are served: port 9105 is taken
 
-ROUTER  INTERFACE  VRID  STATE   FOR    PRIORITY      MASTER     VIPS                           REASON
-web     eth0       51    BACKUP  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
-mail    eth0       52    FAULT   -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
+ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
+web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
+mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
 
 www  tcp 192.0.2.100:80  wrr  dr
   SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON

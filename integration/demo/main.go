@@ -46,7 +46,7 @@ func show(s *stage) {
 	if lab.Place() == "vm" {
 		fmt.Println("      This kernel has no IPVS: all of it runs in a virtual machine, under emulation.")
 	}
-	p := lab.NewPair(s, lab.PairSettings{})
+	p := lab.NewPair(s, lab.PairSettings{Interval: 500 * time.Millisecond, Timeout: 300 * time.Millisecond})
 	s.begin(p)
 
 	s.title("Two directors start, advertising themselves every 100 ms")

@@ -97,6 +97,15 @@ func LongestSilence(answers []ARPAnswer) time.Duration {
 	return longest(answers, func(a ARPAnswer) bool { return len(a.MACs) == 0 })
 }
 
+// LongestPause is the longest time between two questions: how far the other figures can be trusted.
+func LongestPause(answers []ARPAnswer) time.Duration {
+	var most time.Duration
+	for i := 1; i < len(answers); i++ {
+		most = max(most, answers[i].Asked.Sub(answers[i-1].Asked))
+	}
+	return most
+}
+
 func longest(answers []ARPAnswer, is func(ARPAnswer) bool) time.Duration {
 	var most time.Duration
 	for i := 0; i < len(answers); i++ {

@@ -23,6 +23,10 @@ func runDirect(ctx context.Context, b *base, files []runFile) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(root)
+	// Programs inside may run as another user than root.
+	if err := os.Chmod(root, 0o755); err != nil {
+		return 0, err
+	}
 	as := func(name string) string { return name }
 	if err := untar(bytes.NewReader(b.tree), root, as); err != nil {
 		return 0, err

@@ -15,23 +15,28 @@ import (
 // TestAccount: a probe a millisecond, "." answered and "x" not.
 func TestAccount(t *testing.T) {
 	const ms = time.Millisecond
-	start := time.Now()
+	type outage struct { // with Began counted from the first probe
+		sent, lost          int
+		longest, began, gap time.Duration
+		open                bool
+	}
 	for _, tt := range []struct {
 		probes string
-		want   Outage
+		want   outage
 	}{
-		{"", Outage{}},
-		{"....", Outage{Sent: 4, Gap: ms}},
-		{".x..", Outage{Sent: 4, Lost: 1, Longest: ms, Began: start.Add(ms), Gap: ms}},
-		{"..xxx.x.", Outage{Sent: 8, Lost: 4, Longest: 3 * ms, Began: start.Add(2 * ms), Gap: ms}},
-		{".x.xx.", Outage{Sent: 6, Lost: 3, Longest: 2 * ms, Began: start.Add(3 * ms), Gap: ms}},
-		{"xx..", Outage{Sent: 4, Lost: 2, Longest: 2 * ms, Began: start, Gap: ms}},
-		{"..xxx", Outage{Sent: 5, Lost: 3, Longest: 2 * ms, Began: start.Add(2 * ms), Gap: ms, Open: true}},
-		{"....x", Outage{Sent: 5, Lost: 1, Began: start.Add(4 * ms), Gap: ms, Open: true}},
-		{"x", Outage{Sent: 1, Lost: 1, Began: start, Open: true}},
+		{"", outage{}},
+		{"....", outage{sent: 4, gap: ms}},
+		{".x..", outage{sent: 4, lost: 1, longest: ms, began: ms, gap: ms}},
+		{"..xxx.x.", outage{sent: 8, lost: 4, longest: 3 * ms, began: 2 * ms, gap: ms}},
+		{".x.xx.", outage{sent: 6, lost: 3, longest: 2 * ms, began: 3 * ms, gap: ms}},
+		{"xx..", outage{sent: 4, lost: 2, longest: 2 * ms, gap: ms}},
+		{"..xxx", outage{sent: 5, lost: 3, longest: 2 * ms, began: 2 * ms, gap: ms, open: true}},
+		{"....x", outage{sent: 5, lost: 1, began: 4 * ms, gap: ms, open: true}},
+		{"x", outage{sent: 1, lost: 1, open: true}},
 		// The prober itself paused for 4 ms.
-		{".x    ..", Outage{Sent: 4, Lost: 1, Longest: 5 * ms, Began: start.Add(ms), Gap: 5 * ms}},
+		{".x    ..", outage{sent: 4, lost: 1, longest: 5 * ms, began: ms, gap: 5 * ms}},
 	} {
+		start := time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 		var sent, answered []time.Time
 		for i, c := range tt.probes {
 			when, answer := start.Add(time.Duration(i)*ms), time.Time{}
@@ -43,7 +48,12 @@ func TestAccount(t *testing.T) {
 			}
 			sent, answered = append(sent, when), append(answered, answer)
 		}
-		if got := account(sent, answered); got != tt.want {
+		o := account(sent, answered)
+		got := outage{sent: o.Sent, lost: o.Lost, longest: o.Longest, gap: o.Gap, open: o.Open}
+		if !o.Began.IsZero() {
+			got.began = o.Began.Sub(start)
+		}
+		if got != tt.want {
 			t.Errorf("%q: %+v, want %+v", tt.probes, got, tt.want)
 		}
 	}
@@ -74,6 +84,9 @@ func TestLongestOverlap(t *testing.T) {
 		}
 		if got := LongestSilence(answers); got != tt.silence {
 			t.Errorf("%q: silence %s, want %s", tt.answers, got, tt.silence)
+		}
+		if got := LongestPause(answers); len(answers) > 1 && got != each {
+			t.Errorf("%q: pause %s, want %s", tt.answers, got, each)
 		}
 	}
 }

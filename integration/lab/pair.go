@@ -25,8 +25,8 @@ type Pair struct {
 // PairSettings are what a Pair may differ in. The zero values stand for those of the comments.
 type PairSettings struct {
 	Advert    time.Duration // 100 ms
-	Interval  time.Duration // between checks: 500 ms
-	Timeout   time.Duration // of a check: 300 ms
+	Interval  time.Duration // between checks: 1 s
+	Timeout   time.Duration // of a check: 1 s, which a stall of the machine does not reach
 	Rise      int           // 2
 	Fall      int           // 2
 	OnFailure string        // weight-zero
@@ -46,8 +46,8 @@ func (s PairSettings) withDefaults() PairSettings {
 		}
 	}
 	orDuration(&s.Advert, 100*time.Millisecond)
-	orDuration(&s.Interval, 500*time.Millisecond)
-	orDuration(&s.Timeout, 300*time.Millisecond)
+	orDuration(&s.Interval, time.Second)
+	orDuration(&s.Timeout, time.Second)
 	orInt(&s.Rise, 2)
 	orInt(&s.Fall, 2)
 	orInt(&s.Webs, 2)
@@ -181,6 +181,11 @@ func (p *Pair) AwaitWeights(limit time.Duration, d *Director, weight int) {
 		}
 		return nil
 	})
+}
+
+// ChecksFail is how long the checks of a server that is lost take to fail at the longest.
+func (p *Pair) ChecksFail() time.Duration {
+	return time.Duration(p.settings.Fall)*p.settings.Interval + p.settings.Timeout
 }
 
 // MasterDown is how long a backup of the priority waits after an advertisement of its master (RFC 9568, section 6.1):

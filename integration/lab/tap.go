@@ -134,5 +134,8 @@ func changes(data []byte, protocol, ipvs uint16) []string {
 	return names
 }
 
-// ipvsWrites are the commands of linux/ip_vs.h that change something: services, servers, sync daemons, settings, zeroing, flushing.
-var ipvsWrites = map[byte]bool{1: true, 2: true, 3: true, 5: true, 6: true, 7: true, 9: true, 10: true, 12: true, 16: true, 17: true}
+// ipvsWrites are the commands of linux/ip_vs.h that change something: services, servers, sync daemons, settings, zeroing,
+// flushing.
+var ipvsWrites = map[byte]bool{
+	1: true, 2: true, 3: true, 5: true, 6: true, 7: true, 9: true, 10: true, 12: true, 16: true, 17: true,
+}

@@ -55,7 +55,8 @@ var modules = []string{
 	"virtio_pci", "virtio_console",
 	"veth", "bridge", "8021q", "macvlan", "ipvlan", "dummy", "tun", "vxlan", "nlmon",
 	"ip_vs*", "ipip", "ip_gre", "sit", "ip6_tunnel", "ip6_gre", "fou", "fou6", "tunnel4", "tunnel6",
-	"nf_tables", "nft_*", "nf_conntrack*", "nf_nat*", "xt_*", "ip_tables", "ip6_tables", "iptable_*", "arp_tables", "arptable_filter",
+	"nf_tables", "nft_*", "nf_conntrack*", "nf_nat*", "xt_*",
+	"ip_tables", "ip6_tables", "iptable_*", "arp_tables", "arptable_filter",
 	"sch_netem", "sch_tbf", "sch_ingress", "cls_u32", "act_mirred", "af_packet_diag", "inet_diag", "tcp_diag", "udp_diag",
 	"sctp", "crc32c-intel", "crc32c_generic", "libcrc32c",
 }

@@ -71,14 +71,44 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 		return 0, err
 	}
 	defer consoleRead.Close()
-	defer consoleWrite.Close()
 	outRead, outWrite, err := os.Pipe()
 	if err != nil {
-		return 0, err
+		return 0, errors.Join(err, consoleWrite.Close())
 	}
 	defer outRead.Close()
-	defer outWrite.Close()
 
+	var complaints, console bytes.Buffer
+	cmd := machine(ctx, kernel, initrd, consoleWrite, outWrite)
+	cmd.Stderr = &complaints
+	// The death signal comes when the starting thread ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err = cmd.Start()
+	_, _ = consoleWrite.Close(), outWrite.Close()
+	if err != nil {
+		return 0, fmt.Errorf("start %s: %w", qemu, err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(&console, consoleRead) })
+	code, err := relay(os.Stdout, outRead)
+	// Init has said all that it will: the rest is the machine's powering off, which it need not finish.
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	reading.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("virtual machine: %w\n%s--- console ---\n%s", err, complaints.Bytes(), console.Bytes())
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stdout, "--- the machine's console ---\n%s---\n", console.Bytes())
+	}
+	return code, nil
+}
+
+// machine is the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
+func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.Cmd {
 	accel := os.Getenv("TANDEM_LAB_ACCEL")
 	if accel == "" {
 		// Not KVM, even where /dev/kvm opens: on nested machines the guest then often hangs.
@@ -87,44 +117,17 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	cmd := exec.CommandContext(ctx, qemu,
 		"-accel", accel, "-cpu", "max", "-smp", "2", "-m", "1536", "-nodefaults", "-no-user-config", "-no-reboot",
 		"-display", "none", "-monitor", "none", "-nic", "none",
+		// The extra files below, as they are numbered in the child.
 		"-kernel", "/proc/self/fd/3", "-initrd", "/proc/self/fd/4",
+		// Reading any other clock than the TSC leaves the emulated processor, at eight times the cost.
 		"-append", "console=ttyS0 panic=-1 quiet tsc=reliable "+roleVar+"="+roleVM,
 		"-chardev", "file,id=console,path=/proc/self/fd/5", "-serial", "chardev:console",
 		"-chardev", "file,id=out,path=/proc/self/fd/6",
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=out,name=out",
 	)
-	cmd.ExtraFiles = []*os.File{kernel, initrd, consoleWrite, outWrite}
+	cmd.ExtraFiles = []*os.File{kernel, initrd, console, out}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	// The death signal comes when the starting thread ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("start %s: %w", qemu, err)
-	}
-	_ = consoleWrite.Close()
-	_ = outWrite.Close()
-	var console bytes.Buffer
-	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(&console, consoleRead) })
-	code, err := relay(os.Stdout, outRead)
-	if err == nil {
-		// Init has said all: the rest is the machine's powering off, which it need not finish.
-		_ = cmd.Process.Kill()
-	}
-	waited := cmd.Wait()
-	reading.Wait()
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("virtual machine: %w (%v)\n%s--- console ---\n%s", err, waited, complaints.Bytes(), console.Bytes())
-	}
-	if code != 0 {
-		fmt.Fprintf(os.Stdout, "--- the machine's console ---\n%s---\n", console.Bytes())
-	}
-	return code, nil
+	return cmd
 }
 
 // memoryFile returns an open file that exists in memory only.

@@ -39,7 +39,14 @@ type Router struct {
 	Since             time.Time      `json:"since"`
 	Reason            string         `json:"reason"`
 	VIPs              []netip.Prefix `json:"vips"`
-	Track             []Track        `json:"track"` // beside interfaces; empty: nothing
+	Family            uint8          `json:"family"`               // 4 or 6
+	SyncGroup         string         `json:"sync_group,omitempty"` // whose members change state together
+	Standby           bool           `json:"standby"`              // it stands back on command, until tandem release
+	HandingOver       bool           `json:"handing_over"`         // it waits for its successor with the VIPs in hand
+	AdvertInterval    string         `json:"advert_interval"`      // "1s"
+	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
+	AddressInterface  string         `json:"address_interface"` // of the VIPs: another than interface with a virtual MAC
+	Track             []Track        `json:"track"`             // beside interfaces; empty: nothing
 }
 
 // A Track is a script, file or service that a virtual router tracks. It is OK until it is known to fail.

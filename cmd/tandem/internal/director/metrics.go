@@ -30,6 +30,9 @@ var (
 	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
 	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
 	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
+	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
+	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
+	standbyDesc          = desc("vrrp_standby", "1 while the virtual router stands back on command.", "router")
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
@@ -66,6 +69,18 @@ func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
 
 func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// lateness puts a router's histogram out, whose classes Prometheus wants as sums.
+func (s sink) lateness(r vrrp.Status) {
+	buckets, sum := make(map[float64]uint64), uint64(0)
+	late := r.Counters.Lateness
+	for i, bound := range vrrp.LatenessBounds {
+		sum += late.Counts[i]
+		buckets[bound.Seconds()] = sum
+	}
+	sum += late.Counts[len(vrrp.LatenessBounds)]
+	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
 }
 
 // Collect implements prometheus.Collector.
@@ -107,6 +122,11 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 			}
 			out.gauge(routerStateDesc, in, r.Name, state.String())
 		}
+		standby := 0.0
+		if r.Standby {
+			standby = 1
+		}
+		out.gauge(standbyDesc, standby, r.Name)
 		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
 		for _, t := range r.Track {
 			ok := 0.0
@@ -120,6 +140,8 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)
 		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
 		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)
+		out.lateness(r)
+		out.gauge(longestGapDesc, r.Counters.LongestGap.Seconds(), r.Name)
 		out.count(becameMasterDesc, r.Counters.BecameMaster, r.Name)
 		for reason, n := range r.Counters.Drops.All() {
 			if n > 0 {
@@ -130,6 +152,7 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 	for _, i := range report.Interfaces {
 		out.count(announcementsDesc, i.Announce.Requests, i.Name, "arp_request")
 		out.count(announcementsDesc, i.Announce.Replies, i.Name, "arp_reply")
+		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
 		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
 		out.count(addressWritesDesc, i.AddressWrites, i.Name)
 	}

@@ -89,10 +89,13 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
 			Reason: "the election is starting", Track: []control.Track{},
+			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
+			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(),
 		}
 		if is, ok := said[r.Name]; ok {
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
 			row.EffectivePriority = is.EffectivePriority
+			row.Standby, row.HandingOver = is.Standby, is.HandingOver
 			if is.Master.IsValid() {
 				row.Master = is.Master.String()
 			}
@@ -100,6 +103,14 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// family is that of a virtual router's addresses, which are all of one.
+func family(vips []netip.Prefix) uint8 {
+	if len(vips) > 0 && vips[0].Addr().Is6() {
+		return 6
+	}
+	return 4
 }
 
 // connections are the kernel's connection counts of every server in the table.

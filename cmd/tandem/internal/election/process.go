@@ -7,9 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
-	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -230,120 +226,6 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 	}
 }
 
-// obey makes the running routers those of the order.
-func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
-	if level := hclog.LevelFromString(o.LogLevel); level != hclog.NoLevel {
-		p.log.SetLevel(level)
-	}
-	if p.order.Sequence == 0 {
-		p.resume(o)
-	}
-	p.order = o
-	perLink := make(map[string][]vrrp.Config)
-	var configs []vrrp.Config
-	watched := make(map[string]bool)
-	for _, r := range o.Routers {
-		p.known[r.Name] = r
-		configs = append(configs, r.Config)
-		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
-		watched[r.AddressInterface()] = true
-		for _, t := range r.TrackInterfaces {
-			watched[t.Interface] = true
-		}
-		p.provide(ctx, g, r.Config)
-	}
-	p.groups = vrrp.NewGroups(configs)
-	// A unit whose routers are all gone stays: they hand over in their own time, and an idle loop costs nothing.
-	for name, u := range p.units {
-		u.loop.Configure(perLink[name])
-		watched[name] = true
-	}
-	p.instruct()
-	p.settle()
-	// Last: with a link the routers start, and by now they know all that they are to be.
-	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
-	p.mu.Lock()
-	p.sequence = o.Sequence
-	p.mu.Unlock()
-	nudge(p.tell)
-}
-
-// provide makes what a router needs that is not there yet.
-func (p *Process) provide(ctx context.Context, g *errgroup.Group, c vrrp.Config) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.units[c.Interface] == nil {
-		u := newUnit(c.Interface, p.options, p.seeState)
-		u.loop.Resume(p.resumable())
-		p.units[c.Interface] = u
-		u.start(ctx, g)
-	}
-	if at := placeOf(c); p.holders[at] == nil {
-		h := newHolder(at, p.options)
-		p.holders[at] = h
-		h.start(ctx, g)
-	}
-}
-
-// resume notes which routers begin as master: those that a dead election or an orphan has left so.
-func (p *Process) resume(o Order) {
-	now := monotonicNow()
-	for _, r := range o.Resume {
-		if now < r.Before {
-			p.resumed[r.Name] = true
-		}
-	}
-	for _, m := range p.left.Masters {
-		i := slices.IndexFunc(o.Routers, func(r Router) bool { return r.Name == m.Name })
-		if i >= 0 && reflect.DeepEqual(o.Routers[i].Assets(), m.Assets()) && placeOf(o.Routers[i].Config) == placeOf(m.Config) {
-			p.resumed[m.Name] = true
-			continue
-		}
-		// The configuration has changed meanwhile: nobody else would take these off.
-		if err := vrrp.RemoveAssets(m.Config); err != nil {
-			p.log.Error("take off what the former election had", "router", m.Name, "error", err)
-		}
-		p.resumed[m.Name] = i >= 0
-	}
-}
-
-// resumable are the names of the routers that begin as master.
-func (p *Process) resumable() []string {
-	var names []string
-	for name, yes := range p.resumed {
-		if yes {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// instruct tells the loops what tracking, sync groups and standby make of their routers, where that has changed.
-func (p *Process) instruct() {
-	p.mu.Lock()
-	links := maps.Clone(p.links)
-	p.mu.Unlock()
-	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
-	for _, r := range p.order.Routers {
-		own[r.Name] = track(r, links)
-	}
-	tracking, joins := p.groups.Decide(p.states, own)
-	for _, r := range p.order.Routers {
-		loop := p.units[r.Interface].loop
-		now, before := told{tracking[r.Name], r.Standby}, p.told[r.Name]
-		if now.tracking != before.tracking {
-			loop.SetTracking(r.Name, now.tracking)
-		}
-		if now.standby != before.standby {
-			loop.SetStandby(r.Name, now.standby)
-		}
-		p.told[r.Name] = now
-	}
-	for _, j := range joins {
-		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
-	}
-}
-
 // leave shuts every loop down and keeps the addresses in step with them while they hand over.
 func (p *Process) leave(ctx context.Context) {
 	for _, u := range p.units {
@@ -375,68 +257,18 @@ func (p *Process) seeState(s vrrp.Status) {
 func (p *Process) seeLink(l vrrp.Link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	before := p.links[l.Name]
 	p.links[l.Name] = l
 	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
 	}
-	for _, h := range p.holders {
+	for at, h := range p.holders {
 		h.keeper.Link(l) // which knows whether it is concerned
+		if at.link() == l.Name {
+			h.see(before, l)
+		}
 	}
 	nudge(p.wake)
-}
-
-// settle brings tracking and addresses in line with what the loops and links said.
-func (p *Process) settle() {
-	p.newsMu.Lock()
-	news := p.news
-	p.news = make(map[string]vrrp.Status)
-	p.newsMu.Unlock()
-	for name, s := range news {
-		p.states[name] = s
-		if s.State != vrrp.Initialize {
-			delete(p.resumed, name)
-		}
-	}
-	p.instruct()
-	p.hold()
-	nudge(p.tell)
-}
-
-// hold tells each holder what is to be on its interface.
-func (p *Process) hold() {
-	claims := make(map[place]*claim)
-	for at := range p.holders {
-		claims[at] = &claim{announce: make(map[netip.Addr]garp.Config)}
-	}
-	ordered := make(map[string]bool, len(p.order.Routers))
-	for _, r := range p.order.Routers {
-		ordered[r.Name] = true
-	}
-	for name, r := range p.known {
-		s, resumed := p.states[name], p.resumed[name]
-		if !ordered[name] && !s.Holding {
-			// What it had comes off as of one that is managed no more.
-			delete(p.known, name)
-			delete(p.states, name)
-			delete(p.told, name)
-		}
-		c := claims[placeOf(r.Config)]
-		assets := r.Assets()
-		c.managed = c.managed.Append(assets)
-		if !s.Holding && !resumed {
-			continue
-		}
-		c.want = c.want.Append(assets)
-		if s.HandingOver {
-			continue
-		}
-		for _, a := range assets.Addresses {
-			c.announce[a.Addr()] = r.Announce
-		}
-	}
-	for at, h := range p.holders {
-		h.hold(*claims[at])
-	}
 }
 
 // replace puts v into a channel of capacity 1, in place of what nobody has taken yet. A channel has one caller of it.

@@ -3,6 +3,7 @@
 package election
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"sync"
@@ -42,6 +43,14 @@ type place struct {
 
 func placeOf(c vrrp.Config) place { return place{c.AddressInterface(), c.MAC()} }
 
+// link returns the interface that the place is reached by.
+func (p place) link() string {
+	if p.mac.Parent != "" {
+		return p.mac.Parent
+	}
+	return p.iface
+}
+
 // A claim is what a place should be like.
 type claim struct {
 	managed, want vrrp.Assets
@@ -56,7 +65,8 @@ type holder struct {
 	announcer *garp.Announcer
 
 	mu       sync.Mutex
-	announce map[netip.Addr]garp.Config
+	announce map[netip.Addr]garp.Config // as last claimed
+	want     vrrp.Assets                // likewise
 }
 
 func newHolder(p place, o Options) *holder {
@@ -81,7 +91,14 @@ func (h *holder) hold(c claim) {
 			lost = append(lost, addr)
 		}
 	}
-	h.announce = c.announce
+	// What was offered to a peer that did not take it has been there all the time, and the keeper will not tell of it.
+	for _, a := range h.want.Addresses {
+		_, before := h.announce[a.Addr()]
+		if announce, now := c.announce[a.Addr()]; now && !before {
+			h.announcer.Announce(announce, []netip.Addr{a.Addr()})
+		}
+	}
+	h.announce, h.want = c.announce, c.want
 	// First the silence, then the removal: an announcement after it would call traffic to a machine that refuses it.
 	if len(lost) > 0 {
 		h.announcer.Withdraw(lost)
@@ -89,7 +106,15 @@ func (h *holder) hold(c claim) {
 	h.keeper.Set(c.managed, c.want)
 }
 
-// placed announces addresses that the keeper put on the interface, unless they have been given up meanwhile.
+// see tells what became of the interface that the place is reached by. Neighbours have missed what was announced while
+// it could not carry it, and know the addresses at a MAC address that may be its former one.
+func (h *holder) see(before, now vrrp.Link) {
+	if now.Fault() == "" && (before.Fault() != "" || before.Index != now.Index || !bytes.Equal(before.Hardware, now.Hardware)) {
+		h.announcer.Reannounce()
+	}
+}
+
+// placed announces addresses that the keeper put on the interface or found there, unless they have been given up meanwhile.
 func (h *holder) placed(added []netip.Prefix) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

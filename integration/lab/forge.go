@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Advert is a VRRP advertisement over IPv4 to be sent as it is told, right or wrong.
+type Advert struct {
+	To, From      string // hardware addresses
+	Source        string
+	Destination   string // "" for 224.0.0.18
+	TTL           byte
+	Version       byte
+	Type          byte // 0 for 1, the advertisement
+	VRID          byte
+	Priority      byte
+	Count         byte // of addresses; 0 for how many there are
+	Centiseconds  uint16
+	VIPs          []string
+	BreakChecksum bool
+	Truncate      int        // bytes of VRRP that are left; 0 for all
+	Noise         *rand.Rand // nil, or what fills the packet behind its first two bytes
+}
+
+// Frame is the advertisement from its Ethernet header on (RFC 9568, section 5.2).
+func (a Advert) Frame() []byte {
+	if a.Destination == "" {
+		a.Destination = "224.0.0.18"
+	}
+	if a.Type == 0 {
+		a.Type = 1
+	}
+	if a.Count == 0 {
+		a.Count = byte(len(a.VIPs))
+	}
+	src, dst := netip.MustParseAddr(a.Source).As4(), netip.MustParseAddr(a.Destination).As4()
+	vrrp := []byte{a.Version<<4 | a.Type, a.VRID, a.Priority, a.Count, byte(a.Centiseconds >> 8), byte(a.Centiseconds), 0, 0}
+	for _, v := range a.VIPs {
+		vrrp = append(vrrp, netip.MustParseAddr(v).AsSlice()...)
+	}
+	pseudo := append(append(src[:], dst[:]...), 0, 112, byte(len(vrrp)>>8), byte(len(vrrp)))
+	binary.BigEndian.PutUint16(vrrp[6:], checksum(append(pseudo, vrrp...)))
+	if a.BreakChecksum {
+		vrrp[7] ^= 0x55
+	}
+	if a.Noise != nil {
+		for i := 2; i < len(vrrp); i++ {
+			vrrp[i] = byte(a.Noise.Uint32())
+		}
+	}
+	if a.Truncate > 0 {
+		vrrp = vrrp[:a.Truncate]
+	}
+	ip := []byte{0x45, 0xc0, 0, byte(20 + len(vrrp)), 0, 0, 0, 0, a.TTL, 112, 0, 0}
+	ip = append(append(ip, src[:]...), dst[:]...)
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
+	frame := append(hardware(a.To), hardware(a.From)...)
+	frame = append(frame, 0x08, 0x00)
+	return append(append(frame, ip...), vrrp...)
+}
+
+func hardware(mac string) []byte {
+	parsed, err := net.ParseMAC(mac)
+	if err != nil {
+		panic(err)
+	}
+	return parsed
+}
+
+// checksum is that of RFC 1071.
+func checksum(data []byte) uint16 {
+	var sum uint32
+	for i, b := range data {
+		sum += uint32(b) << (8 * (1 - i%2))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// Flood sends frames from eth0 of the host in turn, at a rate a second and for a time, and returns how many it sent.
+// What it cannot send in time it leaves out.
+func (h *Host) Flood(rate int, span time.Duration, frames [][]byte) int {
+	h.lab.t.Helper()
+	sent := 0
+	err := h.Do(func() error {
+		fd, err := packetSocket("eth0", unix.ETH_P_IP)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		const burst = time.Millisecond
+		start := time.Now()
+		for next := start; time.Since(start) < span; {
+			for range rate / int(time.Second/burst) {
+				if unix.Send(fd, frames[sent%len(frames)], 0) == nil {
+					sent++
+				}
+			}
+			next = next.Add(burst)
+			if pause := time.Until(next); pause > 0 {
+				ts := unix.NsecToTimespec(pause.Nanoseconds())
+				_ = unix.Nanosleep(&ts, nil)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.lab.t.Fatalf("flood from %s: %v", h.Name, err)
+	}
+	return sent
+}
+
+// ReceivedIP is how many IPv4 packets have arrived at the host.
+func (h *Host) ReceivedIP() int {
+	h.lab.t.Helper()
+	n := 0
+	err := h.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/snmp")
+		if err != nil {
+			return err
+		}
+		// Two lines begin with "Ip:", names and values; the third of each is InReceives (RFC 1213, ipInReceives).
+		var ip [][]string
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 3 && fields[0] == "Ip:" {
+				ip = append(ip, fields)
+			}
+		}
+		if len(ip) != 2 || ip[0][3] != "InReceives" {
+			return fmt.Errorf("/proc/net/snmp is not as expected: %v", ip)
+		}
+		n, err = strconv.Atoi(ip[1][3])
+		return err
+	})
+	if err != nil {
+		h.lab.t.Fatalf("counters of %s: %v", h.Name, err)
+	}
+	return n
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// unnoticed is how many milliseconds of outage nobody notices.
+const unnoticed = 2
+
+var errNotYet = errors.New("not yet")
+
+// wantUnnoticed ends a prober and checks what it saw.
+func wantUnnoticed(t *testing.T, d lab.Duo, what string, probe *lab.Prober) {
+	t.Helper()
+	d.Answers(probe)
+	out := probe.Stop()
+	missed := probe.Missed()
+	d.Logf("%s: %d questions in a row unanswered; %s", what, missed, out)
+	if missed > unnoticed || out.Open {
+		t.Errorf("%s: the client missed %d answers in a row, asking every millisecond; want at most %d", what, missed, unnoticed)
+	}
+}
+
+// tandem runs a command of tandem's for a director.
+func tandem(d *lab.Director, command string, args ...string) (string, error) {
+	return d.TryRun(lab.Tandem.Path(), append([]string{command, "--socket", d.Socket}, args...)...)
+}
+
+// terminate ends a director by SIGTERM and checks that it leaves nothing.
+func terminate(t *testing.T, d *lab.Director) {
+	t.Helper()
+	d.Process().Signal(syscall.SIGTERM)
+	if code := d.Process().Wait(15 * time.Second); code != 0 {
+		t.Errorf("tandem on %s ended with code %d, want 0", d.Name, code)
+	}
+	if d.Has(vip) {
+		t.Errorf("%s kept the VIP", d.Name)
+	}
+	if pids := d.Pids(); len(pids) > 0 {
+		t.Errorf("%s: processes %v were left behind", d.Name, pids)
+	}
+}
+
+// reload sends SIGHUP and waits until the file is loaded.
+func reload(l *lab.Lab, d *lab.Director) {
+	old, _ := d.Status()
+	d.Process().Signal(syscall.SIGHUP)
+	l.Eventually(5*time.Second, d.Name+" has loaded its file again", func() error {
+		now, err := d.Status()
+		if err == nil && !now.Config.LoadedAt.After(old.Config.LoadedAt) {
+			err = fmt.Errorf("loaded at %s", now.Config.LoadedAt)
+		}
+		return err
+	})
+}
+
+// awaitHas waits until a host has an address, or has it no more.
+func awaitHas(l *lab.Lab, limit time.Duration, h *lab.Host, addr string, want bool) {
+	what := "has"
+	if !want {
+		what = "has lost"
+	}
+	l.Eventually(limit, strings.Join([]string{h.Name, what, addr}, " "), func() error {
+		if h.Has(addr) != want {
+			return errNotYet
+		}
+		return nil
+	})
+}
+
+// from returns the frames that a host sent after a moment.
+func from(frames []lab.Frame, h *lab.Host, after time.Time) []lab.Frame {
+	var sent []lab.Frame
+	for _, f := range frames {
+		if f.Source().String() == h.MAC() && f.When.After(after) {
+			sent = append(sent, f)
+		}
+	}
+	return sent
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestWithKeepalived: tandem and keepalived share a virtual router. Each is master in turn, each preempts the other, each
+// takes over when the other stops, and neither complains.
+func TestWithKeepalived(t *testing.T) {
+	const unicastLines = "unicast_src_ip 192.0.2.3\n    unicast_peer {\n        192.0.2.2\n    }"
+	for _, tt := range []struct {
+		name   string
+		advert time.Duration
+		vips   []string
+		keys   string // of tandem
+		peer   lab.KeepalivedRouter
+	}{
+		{name: "version 2", advert: time.Second, keys: "version = 2", peer: lab.KeepalivedRouter{Version: 2}},
+		{
+			name: "version 2 with password", advert: time.Second, keys: "version = 2\nauth_pass = \"s3cret\"",
+			peer: lab.KeepalivedRouter{Version: 2, Lines: "authentication {\n auth_type PASS\n auth_pass s3cret\n}"},
+		},
+		{name: "version 3, IPv4", advert: 100 * time.Millisecond},
+		{name: "version 3, IPv6", advert: 100 * time.Millisecond, vips: []string{"fe80::100/64", "2001:db8::100/64"}},
+		{
+			name: "unicast", advert: 100 * time.Millisecond, keys: "unicast_peers = [\"192.0.2.3\"]",
+			peer: lab.KeepalivedRouter{Lines: unicastLines},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.vips == nil {
+				tt.vips = []string{vip + "/24"}
+			}
+			tt.peer.Advert, tt.peer.VIPs, tt.peer.Priority = tt.advert, tt.vips, lab.PriorityB
+			s := &shared{Lab: lab.New(t), vip: strings.Split(tt.vips[len(tt.vips)-1], "/")[0], limit: 5*tt.advert + time.Second}
+			config := func(priority int) string {
+				return fmt.Sprintf(`
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+priority = %d
+advert_interval = %q
+vips = ["%s"]
+%s
+`, priority, tt.advert, strings.Join(tt.vips, `", "`), tt.keys)
+			}
+			s.tandem = s.Director("director-a", "192.0.2.2/24", config(lab.PriorityA))
+			s.peer = s.Host("director-b", "192.0.2.3/24")
+			s.play(tt.peer, config)
+			wantNoComplaint(t, "tandem", s.tandem.Process().Output(), tandemComplains)
+			for _, p := range s.processes {
+				wantNoComplaint(t, "keepalived", p.Output(), keepalivedComplains)
+			}
+			s.wantNoWarning(t)
+		})
+	}
+}
+
+// A shared is a virtual router that tandem shares with keepalived.
+type shared struct {
+	*lab.Lab
+	tandem    *lab.Director
+	peer      *lab.Host
+	processes []*lab.Process // of keepalived
+	vip       string
+	limit     time.Duration // of a change of master
+}
+
+// play lets the master change by preemption and by stop, both ways.
+func (s *shared) play(peer lab.KeepalivedRouter, config func(priority int) string) {
+	start := func() *lab.Process {
+		p := s.peer.Keepalived("", peer)
+		s.processes = append(s.processes, p)
+		return p
+	}
+	first := start()
+	s.await("keepalived starts alone", s.peer)
+	s.tandem.Launch()
+	s.await("tandem starts with the higher priority and preempts", s.tandem.Host)
+	s.tandem.Configure(config(lab.PriorityB - 50))
+	reload(s.Lab, s.tandem)
+	s.await("tandem's priority falls, keepalived preempts", s.peer)
+	first.Stop()
+	s.await("keepalived stops, tandem takes over", s.tandem.Host)
+	start()
+	s.await("keepalived starts with the higher priority and preempts", s.peer)
+	s.tandem.Configure(config(lab.PriorityA))
+	reload(s.Lab, s.tandem)
+	s.await("tandem's priority rises, it preempts", s.tandem.Host)
+}
+
+// await waits until a host has the VIP and the other has it no more, and the tandem among them says the same.
+func (s *shared) await(why string, master *lab.Host) {
+	began := time.Now()
+	state := "backup"
+	if master == s.tandem.Host {
+		state = "master"
+	}
+	s.Eventually(s.limit+5*time.Second, why, func() error {
+		t, k := s.tandem.Has(s.vip), s.peer.Has(s.vip)
+		if t == k || t != (master == s.tandem.Host) {
+			return fmt.Errorf("VIP on tandem: %t, on keepalived: %t", t, k)
+		}
+		if got := s.tandem.State(); s.tandem.Process() != nil && got != state {
+			return fmt.Errorf("tandem says that it is %q", got)
+		}
+		return nil
+	})
+	s.Logf("%s: %s is master after %s", why, master.Name, time.Since(began).Round(time.Millisecond))
+}
+
+// wantNoWarning checks that tandem's status has nothing for an operator's eye.
+func (s *shared) wantNoWarning(t *testing.T) {
+	t.Helper()
+	text := s.tandem.Run(lab.Tandem.Path(), "status", "--socket", s.tandem.Socket)
+	if strings.Contains(strings.ToLower(text), "warning") {
+		t.Errorf("tandem's status has warnings:\n%s", text)
+	}
+}
+
+var (
+	tandemComplains     = regexp.MustCompile(`\[(WARN|ERROR)\]`)
+	keepalivedComplains = regexp.MustCompile(`(?i)warning|error|bogus|mismatch|invalid|incorrect|unexpected|discard|fail|unknown|not match|wrong|received an? `)
+)
+
+// wantNoComplaint checks a log.
+func wantNoComplaint(t *testing.T, who, log string, complains *regexp.Regexp) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "received lower priority") {
+			// keepalived counts down to its own preemption so.
+			continue
+		}
+		if complains.MatchString(line) {
+			t.Errorf("%s complains: %s", who, strings.TrimSpace(line))
+		}
+	}
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package native runs virtual routers from end to end on the machine's own kernel. They need no IPVS, and only there are
+// times true: in an emulated machine a millisecond is not one.
+package native
+
+import (
+	"os"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+const (
+	vip     = lab.VIP
+	echoVIP = lab.VIP + ":7"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("TANDEM_LAB") == "" && os.Geteuid() == 0 {
+		_ = os.Setenv("TANDEM_LAB", "direct")
+	}
+	lab.Main(m, lab.Tandem)
+}

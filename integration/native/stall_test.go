@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestMasterStalled: the master's processes stand still for 3 s, in which its backup takes over, and go on. From one
+// advertisement after they woke there is one master at each moment, the VIP changes hands at most once more, by the
+// rules of preemption, and the one that is not master announces nothing.
+func TestMasterStalled(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		keys string
+		then func(d lab.Duo) (winner, loser *lab.Director)
+	}{
+		{"preempt", "", func(d lab.Duo) (_, _ *lab.Director) { return d.A, d.B }},
+		{"nopreempt", "preempt = false", func(d lab.Duo) (_, _ *lab.Director) { return d.B, d.A }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := lab.NewDuo(t, lab.DuoSettings{Keys: tt.keys})
+			d.A.Launch()
+			d.A.AwaitState(10*time.Second, "master")
+			d.B.Launch()
+			d.B.AwaitState(10*time.Second, "backup")
+			winner, loser := tt.then(d)
+			heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
+			announced := d.Client.Capture("eth0", lab.Frame.IsAnnouncement)
+
+			signal(t, d.A, syscall.SIGSTOP)
+			stopped := time.Now()
+			d.B.AwaitState(5*time.Second, "master")
+			d.Throughout(3*time.Second-time.Since(stopped), "director-b has the VIP", func() error {
+				if !d.B.Has(vip) {
+					return errNotYet
+				}
+				return nil
+			})
+			woke := time.Now()
+			signal(t, d.A, syscall.SIGCONT)
+			// Past everything that could yet begin: three intervals and the skew, twice.
+			settled := woke.Add(2 * d.MasterDown(1))
+			d.Eventually(5*time.Second, "time has passed", func() error {
+				if time.Now().Before(settled) {
+					return errNotYet
+				}
+				return nil
+			})
+			winner.AwaitState(5*time.Second, "master")
+			loser.AwaitState(5*time.Second, "backup")
+			awaitHas(d.Lab, 5*time.Second, loser.Host, vip, false)
+
+			watch := d.Client.WatchARP(vip, 20*time.Millisecond)
+			wantOneMaster(t, d, heard.Frames(), woke.Add(100*time.Millisecond), winner)
+			wantNoAnnouncement(t, d, heard.Frames(), announced.Frames(), woke)
+			d.Eventually(5*time.Second, "ten questions were asked", func() error {
+				if len(watch.Answers()) < 10 {
+					return errNotYet
+				}
+				return nil
+			})
+			for _, a := range watch.Stop()[:10] {
+				if slices.ContainsFunc(a.MACs, func(mac string) bool { return mac != winner.MAC() }) {
+					t.Errorf("%v answer for the VIP, want %s alone, %s", a.MACs, winner.Name, winner.MAC())
+				}
+			}
+		})
+	}
+}
+
+// signal sends a signal to all processes of a director.
+func signal(t *testing.T, d *lab.Director, sig syscall.Signal) {
+	t.Helper()
+	pids := d.Pids()
+	if len(pids) != 2 {
+		t.Errorf("%s has the processes %v, want a director and an election", d.Name, pids)
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil {
+			t.Errorf("signal %d of %s: %v", pid, d.Name, err)
+		}
+	}
+}
+
+// wantOneMaster checks that the advertisements from a moment on come from one sender, or first from one and
+// then from another, and in the end from the winner.
+func wantOneMaster(t *testing.T, d lab.Duo, heard []lab.Frame, after time.Time, winner *lab.Director) {
+	t.Helper()
+	var senders []string
+	for _, f := range heard {
+		if f.When.Before(after) || f.VRRPPriority() == 0 {
+			continue
+		}
+		if from := f.Source().String(); len(senders) == 0 || senders[len(senders)-1] != from {
+			senders = append(senders, from)
+			d.Logf("%s advertises itself from %s after the wake-up on", from, f.When.Sub(after.Add(-100*time.Millisecond)))
+		}
+	}
+	if len(senders) == 0 || len(senders) > 2 || senders[len(senders)-1] != winner.MAC() {
+		t.Errorf("after the wake-up masters advertised themselves in the order %v, want %s last and no flap", senders, winner.MAC())
+	}
+}
+
+// wantNoAnnouncement checks that after the wake-up nobody announced the VIP while the other was advertising itself.
+func wantNoAnnouncement(t *testing.T, d lab.Duo, heard, announced []lab.Frame, woke time.Time) {
+	t.Helper()
+	for _, a := range announced {
+		if a.When.Before(woke) {
+			continue
+		}
+		master := ""
+		for _, f := range heard {
+			if f.When.Before(a.When) && f.VRRPPriority() != 0 {
+				master = f.Source().String()
+			}
+		}
+		d.Logf("%s announced the VIP %s after the wake-up, while %s was master", a.Source(), a.When.Sub(woke), master)
+		if a.Source().String() != master {
+			t.Errorf("%s announced the VIP while %s was master", a.Source(), master)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestTracking: what a director tracks fails on director-a, which hands over, and mends, so that it is master again.
+// It hands over without a gap, except where it loses the VIP's own cable.
+func TestTracking(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		track      string // with the host's directory for %s
+		fail, mend func(t *testing.T, d lab.Duo)
+	}{
+		{
+			"interface", `track = [{ interface = "eth1", weight = -60 }]`,
+			func(_ *testing.T, d lab.Duo) { d.A.CutAt("wan") },
+			func(_ *testing.T, d lab.Duo) { d.A.PlugAt("wan") },
+		},
+		{
+			"interface without weight", `track = [{ interface = "eth1" }]`,
+			func(_ *testing.T, d lab.Duo) { d.A.CutAt("wan") },
+			func(_ *testing.T, d lab.Duo) { d.A.PlugAt("wan") },
+		},
+		{
+			"script", `track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "500ms", timeout = "500ms", weight = -60 }]`,
+			func(t *testing.T, d lab.Duo) { remove(t, filepath.Join(d.A.Dir(), "uplink")) },
+			func(_ *testing.T, d lab.Duo) { d.A.WriteFile("uplink", "") },
+		},
+		{
+			"file", `track = [{ file = "%s/step-back", weight = -1 }]`,
+			func(_ *testing.T, d lab.Duo) { d.A.WriteFile("step-back", "60\n") },
+			func(t *testing.T, d lab.Duo) { remove(t, filepath.Join(d.A.Dir(), "step-back")) },
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := lab.NewDuo(t, lab.DuoSettings{})
+			for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
+				x.Join("wan")
+				x.WriteFile("uplink", "")
+				keys := tt.track
+				if tt.name == "script" || tt.name == "file" {
+					keys = fmt.Sprintf(keys, x.Dir())
+				}
+				x.Configure(lab.DuoSettings{Keys: keys}.Config(x.Name, priority))
+			}
+			openToAll(t, d.A.Dir(), d.B.Dir())
+			d.Launch()
+
+			probe := d.Steady()
+			tt.fail(t, d)
+			failed := time.Now()
+			d.AwaitMaster(d.B)
+			d.Answers(probe)
+			d.Logf("%s fails: director-b is master after %s; %s", tt.name, time.Since(failed).Round(time.Millisecond), probe.Stop())
+			if missed := probe.Missed(); missed > 10 {
+				t.Errorf("the client missed %d answers in a row", missed)
+			}
+			tt.mend(t, d)
+			d.AwaitMaster(d.A)
+		})
+	}
+}
+
+// TestSyncGroup: of two virtual routers on two interfaces that belong together, one loses its cable, and both move; when
+// the cable is back, both return.
+func TestSyncGroup(t *testing.T) {
+	t.Parallel()
+	const inner = "198.51.100.100"
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	for i, x := range []*lab.Director{d.A, d.B} {
+		x.Join("wan", fmt.Sprintf("198.51.100.%d/24", 2+i))
+		priority := []int{lab.PriorityA, lab.PriorityB}[i]
+		x.Configure(lab.DuoSettings{
+			Keys: `sync_group = "both"`,
+			Tables: fmt.Sprintf(`
+[[vrrp]]
+name = "inner"
+interface = "eth1"
+vrid = 52
+priority = %d
+advert_interval = "100ms"
+vips = ["%s/24"]
+sync_group = "both"
+`, priority, inner),
+		}.Config(x.Name, priority))
+	}
+	d.Launch()
+	awaitBoth := func(master, other *lab.Director) {
+		t.Helper()
+		began := time.Now()
+		for _, addr := range []string{vip, inner} {
+			awaitHas(d.Lab, 5*time.Second, master.Host, addr, true)
+			awaitHas(d.Lab, 5*time.Second, other.Host, addr, false)
+		}
+		d.Logf("%s has both VIPs after %s", master.Name, time.Since(began).Round(time.Millisecond))
+	}
+	awaitBoth(d.A, d.B)
+	for _, cut := range []struct{ sw string }{{lab.MainSwitch}, {"wan"}} {
+		d.A.CutAt(cut.sw)
+		awaitBoth(d.B, d.A)
+		// A group that flaps would show it now.
+		d.Throughout(500*time.Millisecond, "director-b keeps both", func() error {
+			if !d.B.Has(vip) || !d.B.Has(inner) || d.A.Has(vip) || d.A.Has(inner) {
+				return fmt.Errorf("it has not")
+			}
+			return nil
+		})
+		d.A.PlugAt(cut.sw)
+		awaitBoth(d.A, d.B)
+	}
+}
+
+func remove(t *testing.T, file string) {
+	t.Helper()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openToAll lets a script that runs as nobody see what is in the directories.
+func openToAll(t *testing.T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID), which
+// stays when the VIP moves, and nothing of it is left when tandem has stopped.
+func TestVirtualMAC(t *testing.T) {
+	const virtual = "00:00:5e:00:01:33"
+	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
+	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }
+	before := map[*lab.Director]string{d.A: links(d.A.Host), d.B: links(d.B.Host)}
+	d.Launch()
+	probe := d.Steady()
+	wantNeighbour := func(when string) {
+		t.Helper()
+		if entry := d.Client.Run("ip", "neighbour", "show", vip); !strings.Contains(entry, virtual) {
+			t.Errorf("%s the client's neighbour table has %q, want %s", when, entry, virtual)
+		}
+		if who := d.Client.WhoHas(vip); len(who) != 1 || who[0] != virtual {
+			t.Errorf("%s %v answer for the VIP, want %s alone", when, who, virtual)
+		}
+	}
+	wantNeighbour("at first")
+	// From here on the entry cannot change: what moves is where the switch finds the address.
+	d.Client.Run("ip", "neighbour", "replace", vip, "lladdr", virtual, "nud", "permanent", "dev", "eth0")
+
+	if out, err := tandem(d.A, "failover"); err != nil {
+		t.Errorf("tandem failover: %q, %v", out, err)
+	}
+	d.AwaitMaster(d.B)
+	wantUnnoticed(t, d, "failover with a virtual MAC", probe)
+	wantNeighbour("after a failover")
+
+	probe = d.Steady()
+	d.B.Cut()
+	d.A.AwaitState(5*time.Second, "master")
+	d.Answers(probe)
+	d.Logf("cable cut with a virtual MAC: %s", probe.Stop())
+	d.B.Plug()
+
+	for _, x := range []*lab.Director{d.A, d.B} {
+		terminate(t, x)
+		if after := links(x.Host); after != before[x] {
+			t.Errorf("the interfaces of %s were\n%sand are\n%s", x.Name, before[x], after)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// A syncBackend runs connection sync, the kernel in production.
+type syncBackend interface {
+	Daemons(context.Context) ([]SyncDaemon, error)
+	StartDaemon(context.Context, Sync, Roles) error
+	StopDaemon(context.Context, Roles) error
+}
+
+var _ syncBackend = (*Kernel)(nil)
+
+// SyncDaemons keep the kernel's connection sync as it should be. They are level-triggered, as a Table is. The methods
+// may be called from any goroutine.
+type SyncDaemons struct {
+	kernel syncBackend
+	log    hclog.Logger
+	index  func(name string) int // of an interface, 0 if there is none
+
+	mu    sync.Mutex
+	bound map[Roles]int // the index of the interface that the daemon of a role was started on, or found on
+	ours  Roles         // the roles that we brought about
+}
+
+// A SyncReport is what a pass found and did.
+type SyncReport struct {
+	Running          []SyncDaemon // before the pass if it did something
+	Started, Stopped Roles
+}
+
+// NewSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it.
+func NewSyncDaemons(kernel syncBackend, log hclog.Logger) *SyncDaemons {
+	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[Roles]int)}
+}
+
+func interfaceIndex(name string) int {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0
+	}
+	return ifi.Index
+}
+
+// Reconcile makes connection sync what want says, with the least of stops and starts, and does nothing if it is so
+// already. Where want has one role, the other is stopped; a zero want stops only what we have started. A daemon whose
+// interface was deleted is started again once the interface is back: the kernel goes on showing it and sends nothing.
+//
+// The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
+// has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
+// address family than their service, and those of Read.
+func (d *SyncDaemons) Reconcile(ctx context.Context, want Sync) (SyncReport, error) {
+	if err := want.Validate(); err != nil {
+		return SyncReport{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if want == (Sync{}) && d.ours == 0 {
+		return SyncReport{}, nil
+	}
+	have, err := d.kernel.Daemons(ctx)
+	if err != nil {
+		return SyncReport{}, err
+	}
+	index := d.index(want.Interface)
+	stop, start := planSync(have, want, index, d.bound, d.ours)
+	report := SyncReport{Running: have}
+	var errs []error
+	for _, role := range []Roles{SyncMaster, SyncBackup} {
+		if stop&role != 0 {
+			if err := d.stop(ctx, role); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			report.Stopped |= role
+		}
+		if start&role != 0 {
+			if err := d.start(ctx, want, role, index); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			report.Started |= role
+		}
+	}
+	if index == 0 && want != (Sync{}) {
+		errs = append(errs, explainSync(want, want.Roles, unix.ENODEV))
+	}
+	return report, errors.Join(errs...)
+}
+
+// planSync says which roles to stop, and which to start after that. On the way it notes in bound the interfaces of the
+// daemons that stay.
+func planSync(have []SyncDaemon, want Sync, index int, bound map[Roles]int, ours Roles) (stop, start Roles) {
+	running := make(map[Roles]SyncDaemon)
+	for _, d := range have {
+		running[d.Roles] = d
+	}
+	for _, role := range []Roles{SyncMaster, SyncBackup} {
+		daemon, runs := running[role]
+		switch {
+		case want.Roles&role == 0:
+			if runs && (want != Sync{} || ours&role != 0) {
+				stop |= role
+			}
+		case index == 0: // it cannot be started now, so what runs is not to be stopped
+		case !runs:
+			start |= role
+		case !daemon.serves(want) || bound[role] != 0 && bound[role] != index:
+			stop |= role
+			start |= role
+		default:
+			bound[role] = index
+		}
+	}
+	return stop, start
+}
+
+// serves tells whether the daemon is what a start of want would make it.
+func (d SyncDaemon) serves(want Sync) bool {
+	full := want.complete()
+	full.Roles = d.Roles
+	if full.MaxLen == 0 {
+		full.MaxLen = d.MaxLen // the kernel's choice, from the interface's MTU
+	}
+	return !d.Foreign && d.Sync == full
+}
+
+func (d *SyncDaemons) start(ctx context.Context, want Sync, role Roles, index int) error {
+	if err := d.kernel.StartDaemon(ctx, want, role); err != nil {
+		return explainSync(want, role, err)
+	}
+	d.bound[role] = index
+	d.ours |= role
+	d.log.Info("started connection sync", "role", role, "interface", want.Interface, "id", want.ID)
+	return nil
+}
+
+func (d *SyncDaemons) stop(ctx context.Context, role Roles) error {
+	if err := d.kernel.StopDaemon(ctx, role); err != nil {
+		return fmt.Errorf("stop connection sync as %s: %w", role, err)
+	}
+	delete(d.bound, role)
+	d.ours &^= role
+	d.log.Info("stopped connection sync", "role", role)
+	return nil
+}
+
+// Stop stops the connection sync that we have started, and no other.
+func (d *SyncDaemons) Stop(ctx context.Context) error {
+	_, err := d.Reconcile(ctx, Sync{})
+	return err
+}
+
+// explainSync says what the errno of a start means.
+func explainSync(want Sync, role Roles, err error) error {
+	why := ""
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		why = "there is no such interface: it starts when there is one: "
+	case errors.Is(err, unix.ENETUNREACH):
+		why = "the interface is down or has no address of the group's family: "
+	case errors.Is(err, unix.EEXIST):
+		why = "somebody else has just started it: "
+	case errors.Is(err, unix.EINVAL):
+		why = "the kernel has no connection sync beside a real server of another address family than its service: "
+	}
+	return fmt.Errorf("run connection sync as %s on %s: %s%w", role, want.Interface, why, err)
+}

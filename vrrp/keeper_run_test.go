@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+
+	"github.com/tandem-lvs/tandem/integration/nstest"
+)
+
+// A placements is what a running Keeper placed.
+type placements struct {
+	mu   sync.Mutex
+	list []netip.Prefix
+}
+
+func (p *placements) placed(added []netip.Prefix) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, added...)
+}
+
+func (p *placements) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list)
+}
+
+func awaitAddrs(t *testing.T, ns *nstest.NS, name string, want ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s has %v", name, want), func() bool {
+		return slices.Equal(onDevice(t, ns, name), want)
+	})
+}
+
+func TestKeeperFollowsOrders(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	stop := runIn(t, ns, k.Run)
+	k.Set(vips("192.0.2.100/24", "192.0.2.101/24"), vips("192.0.2.100/24", "192.0.2.101/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.100/24", "192.0.2.101/24")
+	k.Set(vips("192.0.2.100/24", "192.0.2.101/24"), vips("192.0.2.101/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/24")
+	k.Set(vips("192.0.2.101/32", "2001:db8::100/64"), vips("192.0.2.101/32", "2001:db8::100/64"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.101/32", "2001:db8::100/64")
+	k.Set(vips("2001:db8::100/128"), vips("2001:db8::100/128"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "2001:db8::100/128")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
+		t.Errorf("left %v behind when it ended", got)
+	}
+}
+
+func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
+	ns := newSegment(t, "192.0.2.100/24")
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(vips("192.0.2.100/24"), vips("192.0.2.100/24"))
+	k.Set(vips("192.0.2.101/24"), Assets{})
+	k.Set(Assets{}, Assets{})
+	if err := checkOnce(ns, k); err != nil {
+		t.Fatal(err)
+	}
+	if got := onDevice(t, ns, "eth0"); len(got) != 0 {
+		t.Errorf("left %v, want nothing", got)
+	}
+	if _, off := k.orders(); !off.empty() {
+		t.Errorf("still to come off: %v", off)
+	}
+}
+
+func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	var places placements
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: places.placed})
+	w := NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	runIn(t, ns, w.Run)
+	runIn(t, ns, k.Run)
+	k.Set(Assets{}, vips("192.0.2.100/24", "2001:db8::100/64"))
+	whole := []string{"192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64"}
+	awaitAddrs(t, ns, "eth0", whole...)
+	for _, gone := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
+		before := places.count()
+		start := time.Now()
+		command(t, ns, deleteFrom("eth0", gone))
+		eventually(t, gone+" announced again", func() bool { return places.count() == before+1 })
+		took := time.Since(start)
+		t.Logf("%s was back within %v", gone, took)
+		if took >= keepInterval/2 {
+			t.Errorf("%s back after %v: not by the event", gone, took)
+		}
+		awaitAddrs(t, ns, "eth0", whole...)
+	}
+	command(t, ns, device("eth0", netlink.LinkSetDown))
+	command(t, ns, device("eth0", netlink.LinkSetUp))
+	awaitAddrs(t, ns, "eth0", whole...)
+}
+
+func TestKeeperPutsBackWithoutAWatcher(t *testing.T) {
+	ns := newSegment(t)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	runIn(t, ns, k.Run)
+	k.Set(Assets{}, vips("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, deleteFrom("eth0", "192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperWaitsForItsInterface(t *testing.T) {
+	ns, peer := nstest.New(t), nstest.New(t)
+	var log strings.Builder
+	var places placements
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.New(&hclog.LoggerOptions{Output: &log}), Placed: places.placed})
+	k.Set(Assets{}, vips("192.0.2.100/24"))
+	for range 3 {
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatalf("interface missing: %v", err)
+		}
+	}
+	if log.Len() > 0 || k.Writes() > 0 {
+		t.Errorf("%d writes and log %q while the interface was missing, want none", k.Writes(), log.String())
+	}
+	runIn(t, ns, k.Run)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperFollowsTheNameNotTheDevice(t *testing.T) {
+	ns, peer := newSegment(t), nstest.New(t)
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	w := NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	runIn(t, ns, w.Run)
+	runIn(t, ns, k.Run)
+	k.Set(Assets{}, vips("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, device("eth0", netlink.LinkSetDown))
+	command(t, ns, device("eth0", func(l netlink.Link) error { return netlink.LinkSetName(l, "eth9") }))
+	awaitAddrs(t, ns, "eth9")
+	nstest.Veth(t, ns, "eth0", peer, "peer1")
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+}
+
+func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
+	ns := newSegment(t)
+	command(t, ns, setSysctl("ipv6/conf/eth0/disable_ipv6", "1"))
+	var log strings.Builder
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	k.Set(Assets{}, vips("192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64"))
+	stop := runIn(t, ns, k.Run)
+	eventually(t, "tried three times", func() bool { return k.Writes() >= 1+3*2 })
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	command(t, ns, setSysctl("ipv6/conf/eth0/disable_ipv6", "0"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/64")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"disable_ipv6 set?) (and 1 more)", "in order again"} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("logged %d times, want once: %s\n%s", n, line, log.String())
+		}
+	}
+}
+
+func TestKeeperTellsOnceWhatItHolds(t *testing.T) {
+	ns := newSegment(t)
+	command(t, ns, setSysctl("ipv4/conf/eth0/promote_secondaries", "1"))
+	var places placements
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger(), Placed: places.placed})
+	both := vips("192.0.2.100/24", "192.0.2.101/24")
+	for _, step := range []struct {
+		what string
+		want Assets
+		told int
+	}{
+		{"both added", both, 2},
+		{"still there", both, 2},
+		{"one comes off, the other is not told again", vips("192.0.2.101/24"), 2},
+		{"and comes back", both, 3},
+	} {
+		k.Set(both, step.want)
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatal(err)
+		}
+		if got := places.count(); got != step.told {
+			t.Errorf("%s: placed %d times, want %d", step.what, got, step.told)
+		}
+	}
+}
+
+func TestKeeperEndsThoughNothingIsThere(t *testing.T) {
+	ns := nstest.New(t)
+	k := NewKeeper("missing0", KeeperOptions{Log: hclog.NewNullLogger()})
+	k.Set(Assets{}, vips("192.0.2.100/24"))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	command(t, ns, func() error { return k.Run(ctx) })
+}
+
+func TestKeeperLeavesNothingOpen(t *testing.T) {
+	ns := newSegment(t)
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	descriptors, goroutines := open(), runtime.NumGoroutine()
+	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+	stop := runIn(t, ns, k.Run)
+	k.Set(Assets{}, vips("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "descriptors closed and goroutines ended", func() bool {
+		return open() <= descriptors && runtime.NumGoroutine() <= goroutines
+	})
+}

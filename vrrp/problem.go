@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// problem says why a virtual router as configured cannot take part on the wire, "" if it can.
+func (c *Config) problem() string {
+	otherFamily := func(a netip.Addr) bool { return a.IsValid() && a.Is4() != (c.family() == 4) }
+	switch {
+	case c.Version != version2 && c.Version != version3:
+		return fmt.Sprintf("VRRP version %d is not supported", c.Version)
+	case c.VRID == 0:
+		return "VRID 0 is not valid"
+	case c.Priority == priorityLeaving:
+		return "priority 0 is not valid"
+	case !c.intervalFits():
+		return fmt.Sprintf("advertisement interval %s is not valid in version %d", c.AdvertInterval, c.Version)
+	case len(c.VIPs) == 0 || len(c.VIPs) > 255:
+		return fmt.Sprintf("%d VIPs are not valid: 1 to 255", len(c.VIPs))
+	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return otherFamily(p.Addr()) }):
+		return "VIPs of both families are not valid"
+	case c.Version == version2 && c.family() == 6:
+		return "VRRP version 2 has no IPv6"
+	case c.Password != "" && c.Version != version2:
+		return fmt.Sprintf("VRRP version %d has no password", c.Version)
+	case len(c.Password) > authLen:
+		return fmt.Sprintf("a password of %d octets is not valid: at most %d", len(c.Password), authLen)
+	case slices.ContainsFunc(c.UnicastPeers, otherFamily) || otherFamily(c.UnicastSource):
+		return "unicast addresses of another family than the VIPs are not valid"
+	}
+	return ""
+}
+
+// intervalFits reports whether the packet can hold the interval.
+func (c *Config) intervalFits() bool {
+	if c.Version == version2 {
+		return c.AdvertInterval >= time.Second && c.AdvertInterval <= maxAdvertInterval2 && c.AdvertInterval%time.Second == 0
+	}
+	return c.AdvertInterval >= minAdvertInterval && c.AdvertInterval <= maxAdvertInterval && c.AdvertInterval%centisecond == 0
+}

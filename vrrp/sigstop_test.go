@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// electionEnv makes a process of this test binary an election at priority 150.
+const electionEnv = "VRRP_TEST_ELECTION"
+
+// TestElectionProcess is such a process: it tells each status on standard output and logs on standard error.
+func TestElectionProcess(t *testing.T) {
+	if os.Getenv(electionEnv) == "" {
+		return
+	}
+	// The watcher needs the network namespace of the thread that started this process, as all threads here have it.
+	out := json.NewEncoder(os.Stdout)
+	l := NewLoop("eth0", LoopOptions{
+		Log:    hclog.New(&hclog.LoggerOptions{Output: os.Stderr}),
+		Notify: func(s Status) { _ = out.Encode(s) },
+	})
+	l.Configure([]Config{fastConfig(51, 150)})
+	w := NewWatcher(nil, l.SetLink)
+	w.Watch([]string{"eth0"})
+	go func() { _ = w.Run(t.Context()) }()
+	_ = l.Run(t.Context()) // until the parent kills this process
+}
+
+// TestSIGSTOP stops the process of a master for longer than its peer waits, and lets it go on.
+func TestSIGSTOP(t *testing.T) {
+	s := newBridge(t)
+	host := s.plug("192.0.2.1") // a machine whose own loop has nothing to do
+	statuses, stderr, process := startElection(t, host)
+	next := func(what string, ok func(Status) bool) Status {
+		t.Helper()
+		for timeout := time.After(5 * time.Second); ; {
+			select {
+			case s := <-statuses:
+				if ok(s) {
+					return s
+				}
+			case <-timeout:
+				t.Fatalf("not within 5 s: %s", what)
+			}
+		}
+	}
+	isMaster := func(s Status) bool { return s.State == Master }
+	next("master", isMaster)
+	b := s.plug("192.0.2.2", fastConfig(51, 100))
+	b.await(51, "backup of a", func(s Status) bool { return s.Master == addrA })
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitState(51, Master)
+	sent := b.counters(51).AdvertsSent
+	eventually(t, "b is master for a while", func() bool { return b.counters(51).AdvertsSent > sent+5 })
+	received := b.counters(51).AdvertsReceived
+	if err := process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	got := next("a stands back", func(s Status) bool { return s.State != Master })
+	if got.State != Backup || got.Holding || got.Reason != "192.0.2.2 took over while this router stood still" {
+		t.Errorf("a: %+v", got)
+	}
+	took := next("a preempts", isMaster)
+	if waited := took.Since.Sub(got.Since); waited < 250*time.Millisecond {
+		t.Errorf("a preempted after %s", waited)
+	}
+	b.awaitState(51, Backup)
+	if c := b.counters(51); c.BecameMaster != 1 || c.AdvertsReceived < received+1 {
+		t.Errorf("b: %+v", c)
+	}
+	eventually(t, "it says why it was late", func() bool {
+		return strings.Contains(stderr(), `advertisement is late: router="router 51" vrid=51`) &&
+			strings.Contains(stderr(), `cause="was stopped, or the whole machine was, for `)
+	})
+}
+
+// startElection runs TestElectionProcess on the host p.
+func startElection(t *testing.T, p *peer) (statuses <-chan Status, stderr func() string, process *os.Process) {
+	t.Helper()
+	var mu sync.Mutex
+	var log bytes.Buffer
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestElectionProcess$")
+	cmd.Env = append(os.Environ(), electionEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(b)
+	})
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, all := make(chan error), make(chan Status, 1000)
+	ended := make(chan struct{})
+	go p.ns.Do(func() {
+		defer close(ended)
+		started <- cmd.Start()
+		<-ctx.Done() // the process dies with the thread that started it
+		_ = cmd.Wait()
+	})
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for in := json.NewDecoder(out); ; {
+			var s Status
+			if in.Decode(&s) != nil {
+				return
+			}
+			all <- s
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-read
+		<-ended
+	})
+	return all, func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.TrimSpace(log.String())
+	}, cmd.Process
+}
+
+type writerFunc func([]byte) (int, error)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

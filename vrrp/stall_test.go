@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// settled is a pair at the priorities 150 and 100 whose first is master.
+func (w *wire) settled(change func(*Config)) (a, b *node) {
+	strong, weak := testConfig(150), testConfig(100)
+	change(&strong)
+	change(&weak)
+	a, b = w.add("a", strong), w.add("b", weak)
+	w.run(5*time.Second+w.upTo(5*time.Second), nil)
+	w.want("a")
+	return a, b
+}
+
+// TestStalledMaster: a master that stood still does not speak over whoever took its place.
+func TestStalledMaster(t *testing.T) {
+	for _, preempt := range []bool{true, false} {
+		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
+			seeds(t, 500, func(t *testing.T, w *wire) {
+				a, b := w.settled(func(c *Config) { c.Preempt = preempt })
+				a.asleep = true
+				w.run(w.upTo(10*time.Second), nil)
+				replaced := b.machine.State() == Master
+				flights, moves := len(w.flights), len(a.log)+len(b.log)
+				w.wake(a)
+				if replaced {
+					w.want("b")
+					if w.holders() != 1 || len(w.flights) > flights {
+						t.Fatalf("%d hold the VIPs, the loser sent %d", w.holders(), len(w.flights)-flights)
+					}
+				}
+				woke := w.now
+				w.run(time.Minute, func() {
+					if w.now.Sub(woke) > w.delay+lingerTime && w.now.Sub(woke) < 3*time.Second && w.holders() > 1 {
+						t.Fatalf("two hold the VIPs %s after the wake-up", w.now.Sub(woke))
+					}
+				})
+				switch moved := len(a.log) + len(b.log) - moves; {
+				case !replaced && moved > 0:
+					t.Errorf("a stall that nobody noticed: %q, %q", a.log, b.log)
+				case replaced && preempt && moved != 3: // a backup, a master, b backup
+					t.Errorf("%d moves: %q, %q", moved, a.log, b.log)
+				case replaced && !preempt && moved != 1:
+					t.Errorf("%d moves: %q, %q", moved, a.log, b.log)
+				}
+			})
+		})
+	}
+}
+
+// TestStalledMasterThatHeardNothing: what was sent to it is lost, as with a paused machine. It goes on, and the
+// first advertisement settles who is master.
+func TestStalledMasterThatHeardNothing(t *testing.T) {
+	seeds(t, 300, func(t *testing.T, w *wire) {
+		a, _ := w.settled(func(*Config) {})
+		a.asleep = true
+		w.run(4*time.Second+w.upTo(4*time.Second), nil)
+		w.want("a", "b") // a does not know
+		a.inbox = nil
+		w.wake(a)
+		w.run(time.Second+2*w.delay, nil)
+		w.want("a")
+	})
+}
+
+func TestStalledBackup(t *testing.T) {
+	seeds(t, 300, func(t *testing.T, w *wire) {
+		_, b := w.settled(func(*Config) {})
+		b.asleep = true
+		w.run(w.upTo(20*time.Second), nil)
+		w.wake(b)
+		w.run(10*time.Second, nil)
+		w.want("a")
+		if len(b.log) != 1 {
+			t.Errorf("b: %q", b.log)
+		}
+	})
+}
+
+// TestPreemptionLeavesNoGap: nor do the two hold the VIPs for longer than the successor needs.
+func TestPreemptionLeavesNoGap(t *testing.T) {
+	seeds(t, 300, func(t *testing.T, w *wire) {
+		b := w.add("b", testConfig(100))
+		w.run(5*time.Second+w.upTo(time.Second), nil)
+		w.want("b")
+		a := w.add("a", testConfig(150))
+		w.run(10*time.Second, func() {
+			switch since := w.now.Sub(a.machine.Since()); {
+			case w.holders() == 0:
+				t.Fatal("nobody holds the VIPs")
+			case w.holders() == 2 && since > lingerTime+w.delay:
+				t.Fatalf("two hold the VIPs for %s", since)
+			}
+		})
+		w.want("a")
+		if len(b.log) != 3 {
+			t.Errorf("b: %q", b.log)
+		}
+	})
+}
+
+// TestStandbyOnTheWire: a hand-over on command, the death of the successor, its return, and the release.
+func TestStandbyOnTheWire(t *testing.T) {
+	seeds(t, 300, func(t *testing.T, w *wire) {
+		a, b := w.settled(func(*Config) {})
+		w.step(a, Event{Kind: EventStandby, On: true})
+		if w.rand.IntN(2) == 0 {
+			w.flights = nil // the first offer is lost
+		}
+		held := func() {
+			if w.holders() == 0 {
+				t.Fatal("nobody holds the VIPs")
+			}
+		}
+		w.run(time.Minute, held)
+		w.want("b")
+		if !a.machine.Standby() {
+			t.Error("a is not in standby")
+		}
+		w.step(b, Event{Kind: EventFault, Reason: "no carrier"})
+		w.run(5*time.Second, nil)
+		w.want("a")
+		w.step(b, Event{Kind: EventUp, Source: b.addr})
+		w.run(5*time.Second, held)
+		w.want("b")
+		w.step(a, Event{Kind: EventStandby})
+		w.run(5*time.Second, held)
+		w.want("a")
+		if last := a.log[len(a.log)-1]; last != "master: own priority 150 is higher than 100 of 192.0.2.2" {
+			t.Errorf("a: %q", a.log)
+		}
+	})
+}
+
+func TestStandbyWithoutAPeer(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := w.settled(func(*Config) {})
+		w.step(b, Event{Kind: EventFault, Reason: "no carrier"})
+		moves := len(a.log)
+		w.step(a, Event{Kind: EventStandby, On: true})
+		w.run(time.Minute, func() {
+			if !a.machine.Holding() {
+				t.Fatal("a let go")
+			}
+		})
+		if a.machine.Standby() || a.machine.Reason() != "nobody took over" || len(a.log) != moves {
+			t.Errorf("standby %t, %q, %q", a.machine.Standby(), a.machine.Reason(), a.log)
+		}
+	})
+}
+
+// TestBothInStandby: somebody must be master, and stays it.
+func TestBothInStandby(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := w.settled(func(*Config) {})
+		w.step(b, Event{Kind: EventStandby, On: true})
+		w.run(w.upTo(time.Second), nil)
+		w.step(a, Event{Kind: EventStandby, On: true})
+		w.run(10*time.Second, nil)
+		w.want("b")
+		moves := len(a.log) + len(b.log)
+		w.run(time.Minute, nil)
+		if len(a.log)+len(b.log) != moves {
+			t.Errorf("%q, %q", a.log, b.log)
+		}
+	})
+}
+
+// TestResumeIsNotNoticed: a master whose process was killed and comes back within its peers' patience.
+func TestResumeIsNotNoticed(t *testing.T) {
+	seeds(t, 200, func(t *testing.T, w *wire) {
+		a, b := w.settled(func(*Config) {})
+		spoke := a.machine.Deadline().Add(-time.Second)
+		a.machine = NewMachine(testConfig(150))
+		w.run(spoke.Add(3*time.Second).Sub(w.now)-time.Millisecond, nil)
+		w.step(a, Event{Kind: EventResume, Source: a.addr})
+		w.run(time.Minute, nil)
+		w.want("a")
+		if len(b.log) != 1 {
+			t.Errorf("b: %q", b.log)
+		}
+	})
+}
+
+// TestSoftFaultHandsOver: a director whose services are not what they should be serves until the other does.
+func TestSoftFaultHandsOver(t *testing.T) {
+	seeds(t, 200, func(t *testing.T, w *wire) {
+		a, b := w.settled(func(*Config) {})
+		w.step(a, Event{Kind: EventFault, Reason: "service www: 0 of 3 servers healthy, 1 needed", Gentle: true})
+		w.run(10*time.Second, func() {
+			if w.holders() == 0 {
+				t.Fatal("nobody holds the VIPs")
+			}
+		})
+		w.want("b")
+		if a.machine.Holding() || !slices.ContainsFunc(b.log, func(s string) bool { return strings.HasPrefix(s, "master: priority 0") }) {
+			t.Errorf("%q, %q", a.log, b.log)
+		}
+	})
+}
