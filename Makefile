@@ -3,9 +3,10 @@
 # make build   the binary, in bin/
 # make demo    the pair at work, in a lab, on a timeline
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo and test need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -21,6 +22,10 @@ demo:
 .PHONY: test
 test:
 	go test -race -timeout 15m ./...
+
+.PHONY: bench
+bench:
+	go run ./integration/bench
 
 .PHONY: lint
 lint:

@@ -34,9 +34,9 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) (done int, err err
 	defer release()
 	p := &progress{changes: changes}
 	broken, err := work(ctx, k, func(s *session, begin func() error) (broken bool, _ error) {
-		c := commands{s, begin, &k.writes}
+		c := commands{s, begin, &k.writes, make(map[modules]error)}
 		for rest := changes; len(rest) > 0; {
-			part := rest[:min(len(rest), batchSize)]
+			part := rest[:batch(rest)]
 			errs, err := c.apply(part)
 			if err != nil {
 				return true, cmp.Or(begin(), err)
@@ -55,6 +55,21 @@ func (k *Kernel) Apply(ctx context.Context, changes []Change) (done int, err err
 	}
 	return p.result(err)
 }
+
+// batch is how many of the changes, which are in the order of Diff, go together: services by themselves.
+func batch(changes []Change) int {
+	if !changes[0].programs() {
+		return min(len(changes), batchSize)
+	}
+	n := 1
+	for n < min(len(changes), serviceBatchSize) && changes[n].programs() {
+		n++
+	}
+	return n
+}
+
+// programs tells whether the change gives a service its scheduler and engine.
+func (c *Change) programs() bool { return c.Op == AddService || c.Op == SetService }
 
 // concernsAll tells whether the changes that follow one with this error would meet it too.
 func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
@@ -112,34 +127,47 @@ type commands struct {
 	*session
 	begin  func() error
 	writes *atomic.Uint64
+	absent map[modules]error // of what the kernel turned out not to have: it looks for it again each time it is asked
 }
+
+// modules are what the kernel needs for a service.
+type modules struct{ scheduler, engine string }
 
 // apply makes up to batchSize changes and returns the error of each. The other error is that of the connection.
 func (c commands) apply(changes []Change) ([]error, error) {
 	errs := make([]error, len(changes))
 	todo := make([]int, 0, len(changes))
-	for i, change := range changes {
-		if errs[i] = change.validate(); errs[i] == nil {
+	for i := range changes {
+		change := &changes[i]
+		errs[i] = change.validate()
+		if errs[i] == nil && change.programs() {
+			errs[i] = c.absent[modules{change.Service.Scheduler, change.Service.Engine}]
+		}
+		if errs[i] == nil {
 			todo = append(todo, i)
 		}
 	}
-	if err := c.run(changes, Change.command, todo, errs); err != nil {
+	if err := c.run(changes, (*Change).command, todo, errs); err != nil {
 		return nil, err
 	}
 	todo = slices.DeleteFunc(todo, func(i int) bool {
 		return !errors.Is(errs[i], unix.EEXIST) || changes[i].command() == changes[i].otherwise()
 	})
-	if err := c.run(changes, Change.otherwise, todo, errs); err != nil {
+	if err := c.run(changes, (*Change).otherwise, todo, errs); err != nil {
 		return nil, err
 	}
-	for i, err := range errs {
-		errs[i] = changes[i].explain(err)
+	for i := range changes {
+		change := &changes[i]
+		if change.programs() && errors.Is(errs[i], unix.ENOENT) {
+			c.absent[modules{change.Service.Scheduler, change.Service.Engine}] = unix.ENOENT
+		}
+		errs[i] = change.explain(errs[i])
 	}
 	return errs, nil
 }
 
 // run sends the commands for some of the changes and puts their errors into errs.
-func (c commands) run(changes []Change, command func(Change) uint8, which []int, errs []error) error {
+func (c commands) run(changes []Change, command func(*Change) uint8, which []int, errs []error) error {
 	if len(which) == 0 {
 		return nil
 	}
@@ -147,12 +175,12 @@ func (c commands) run(changes []Change, command func(Change) uint8, which []int,
 		return err
 	}
 	c.writes.Add(uint64(len(which)))
-	if only := which[0]; len(changes) == 1 && mobyCan(changes[only]) {
-		errs[only] = c.single(changes[only], command(changes[only]))
+	if only := &changes[which[0]]; len(changes) == 1 && mobyCan(only) {
+		errs[which[0]] = c.single(only, command(only))
 		return nil
 	}
 	failed, err := c.exec(len(which), func(b []byte, i int) (uint8, []byte) {
-		change := changes[which[i]]
+		change := &changes[which[i]]
 		return command(change), change.encode(b)
 	})
 	for i, at := range which {
@@ -162,7 +190,7 @@ func (c commands) run(changes []Change, command func(Change) uint8, which []int,
 }
 
 // single makes one change as moby/ipvs does.
-func (c commands) single(change Change, command uint8) error {
+func (c commands) single(change *Change, command uint8) error {
 	service, server := toService(change.Service), toDestination(change.Server)
 	switch command {
 	case cmdNewService:
@@ -180,7 +208,7 @@ func (c commands) single(change Change, command uint8) error {
 }
 
 // validate says what keeps a change from being made.
-func (c Change) validate() error {
+func (c *Change) validate() error {
 	switch c.Op {
 	case AddService, SetService:
 		return c.Service.Validate()
@@ -193,7 +221,7 @@ func (c Change) validate() error {
 }
 
 // command is the kernel's number of the command that makes the change.
-func (c Change) command() uint8 {
+func (c *Change) command() uint8 {
 	return [...]uint8{
 		AddService:    cmdNewService,
 		SetService:    cmdSetService,
@@ -205,7 +233,7 @@ func (c Change) command() uint8 {
 }
 
 // otherwise is the command that makes an addition of what is there already, and command's for any other change.
-func (c Change) otherwise() uint8 {
+func (c *Change) otherwise() uint8 {
 	switch c.Op {
 	case AddService:
 		return cmdSetService
@@ -216,8 +244,8 @@ func (c Change) otherwise() uint8 {
 }
 
 // encode appends the attributes of the command.
-func (c Change) encode(b []byte) []byte {
-	b = appendService(b, c.Service, c.Op == AddService || c.Op == SetService)
+func (c *Change) encode(b []byte) []byte {
+	b = appendService(b, c.Service, c.programs())
 	if c.Op == AddServer || c.Op == SetServer || c.Op == DeleteServer {
 		b = appendServer(b, c.Server, c.Op != DeleteServer)
 	}
@@ -226,7 +254,7 @@ func (c Change) encode(b []byte) []byte {
 
 // explain says what the errno of a change means, and makes a success of the deletion of what is not there: ESRCH is for
 // services, ENOENT for servers.
-func (c Change) explain(err error) error {
+func (c *Change) explain(err error) error {
 	absent := errors.Is(err, unix.ENOENT)
 	switch c.Op {
 	case DeleteService, DeleteServer:

@@ -96,32 +96,12 @@ func (s Server) compare(now Server) (d differences) {
 
 // rank orders changes so that capacity comes before it goes: services first, then servers and weights that are
 // added or raised, then what is lowered, then what is deleted.
-func (c Change) rank() int {
+func (c *Change) rank() int {
 	r := 2 * int(c.Op)
 	if c.Op == SetServer && c.Server.Weight <= c.OldServer.Weight {
 		r++
 	}
 	return r
-}
-
-// ordered returns the changes by rank, those of one rank in the order in which they are. There are few ranks and can be
-// many changes: it counts instead of sorting.
-func ordered(changes []Change) []Change {
-	var next [2*int(DeleteService) + 2]int
-	for i := range changes {
-		next[changes[i].rank()]++
-	}
-	at := 0
-	for r, n := range next {
-		next[r], at = at, at+n
-	}
-	out := make([]Change, len(changes))
-	for i := range changes {
-		r := changes[i].rank()
-		out[next[r]] = changes[i]
-		next[r]++
-	}
-	return out
 }
 
 // Diff returns the changes that lead from have to want, in the order in which to make them.
@@ -132,36 +112,58 @@ func ordered(changes []Change) []Change {
 // servers of a service; the order of have and want, and of the servers in them, does not matter.
 func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
 	have, want = sorted(have), sorted(want)
-	var changes []Change
-	wanted := make(map[ServiceID]bool)
-	for h := have; len(want) > 0; want = want[1:] {
-		w := &want[0]
-		for len(h) > 0 && h[0].Compare(w.ServiceID) < 0 {
-			h = h[1:]
-		}
-		var servers []Server
-		switch {
-		case len(h) == 0 || h[0].ServiceID != w.ServiceID:
-			changes = append(changes, Change{Op: AddService, Service: w.Service})
-		default:
-			wanted[w.ServiceID] = true
-			servers = h[0].Servers
-			if h[0].Service != w.Service {
-				changes = append(changes, Change{Op: SetService, Service: w.Service, OldService: h[0].Service})
-			}
-		}
-		changes = diffServers(changes, w.Service, servers, w.Servers)
+	// There are few ranks and can be many changes: they are counted by rank first, and then each is put in its place.
+	var next [2*int(DeleteService) + 2]int
+	eachChange(have, want, owned, func(c *Change) { next[c.rank()]++ })
+	total := 0
+	for r, n := range next {
+		next[r], total = total, total+n
 	}
-	for _, h := range have {
-		if owned[h.ServiceID] && !wanted[h.ServiceID] {
-			changes = append(changes, Change{Op: DeleteService, Service: h.Service})
-		}
+	if total == 0 {
+		return nil
 	}
-	return ordered(changes)
+	changes := make([]Change, total)
+	eachChange(have, want, owned, func(c *Change) {
+		r := c.rank()
+		changes[next[r]] = *c
+		next[r]++
+	})
+	return changes
 }
 
-// diffServers appends the changes of one service's real servers, merging the two sorted lists.
-func diffServers(changes []Change, in Service, have, want []Server) []Change {
+// eachChange calls emit for each change, merging the two sorted lists. The change is valid until emit returns.
+func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)) {
+	h := 0
+	skip := func(until int) {
+		for ; h < until; h++ {
+			if owned[have[h].ServiceID] {
+				emit(&Change{Op: DeleteService, Service: have[h].Service})
+			}
+		}
+	}
+	for i := range want {
+		w := &want[i]
+		at := h
+		for at < len(have) && have[at].Compare(w.ServiceID) < 0 {
+			at++
+		}
+		skip(at)
+		if h == len(have) || have[h].ServiceID != w.ServiceID {
+			emit(&Change{Op: AddService, Service: w.Service})
+			eachServerChange(w.Service, nil, w.Servers, emit)
+			continue
+		}
+		if have[h].Service != w.Service {
+			emit(&Change{Op: SetService, Service: w.Service, OldService: have[h].Service})
+		}
+		eachServerChange(w.Service, have[h].Servers, w.Servers, emit)
+		h++
+	}
+	skip(len(have))
+}
+
+// eachServerChange is eachChange for one service's real servers.
+func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 	have, want = sortedServers(have), sortedServers(want)
 	for len(have) > 0 || len(want) > 0 {
 		order := 0
@@ -175,20 +177,18 @@ func diffServers(changes []Change, in Service, have, want []Server) []Change {
 		}
 		switch {
 		case order < 0:
-			changes = append(changes, Change{Op: DeleteServer, Service: in, Server: have[0]})
+			emit(&Change{Op: DeleteServer, Service: in, Server: have[0]})
 			have = have[1:]
 		case order > 0:
-			changes = append(changes, Change{Op: AddServer, Service: in, Server: want[0]})
+			emit(&Change{Op: AddServer, Service: in, Server: want[0]})
 			want = want[1:]
 		default:
-			h, w := have[0].canonical(), want[0].canonical()
-			if h != w {
-				changes = append(changes, Change{Op: SetServer, Service: in, Server: w, OldServer: h})
+			if h, w := have[0].canonical(), want[0].canonical(); h != w {
+				emit(&Change{Op: SetServer, Service: in, Server: w, OldServer: h})
 			}
 			have, want = have[1:], want[1:]
 		}
 	}
-	return changes
 }
 
 // sorted is a copy in canonical order with canonical services. It shares the servers with its argument.

@@ -69,7 +69,7 @@ func dial(log hclog.Logger) (*session, error) {
 
 // mobyCan tells whether moby/ipvs knows everything about a change: it sends neither a server's address family, where
 // that is not the service's, nor its tunnel, without which the kernel takes a plain IPIP one.
-func mobyCan(c Change) bool {
+func mobyCan(c *Change) bool {
 	if c.Op == AddService || c.Op == SetService || c.Op == DeleteService {
 		return true
 	}

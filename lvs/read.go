@@ -30,8 +30,8 @@ func (k *Kernel) Read(ctx context.Context) ([]Entry, error) {
 	return ask(ctx, k, "read IPVS table", readTable)
 }
 
-// Status returns what Read does, with the numbers of connections and the statistics, in one pass over the table. Its
-// errors are those of Read.
+// Status returns what Read does, with the numbers of connections and the statistics, in one pass over the table. The
+// kernel sums the statistics up every 2 s. The errors are those of Read.
 func (k *Kernel) Status(ctx context.Context) ([]ServiceStatus, error) {
 	return ask(ctx, k, "read IPVS statistics", readStatus)
 }

@@ -5,47 +5,123 @@
 package lvs
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
 	"testing"
+	"text/tabwriter"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/tandem-lvs/tandem/integration/nstest"
-	"github.com/vishvananda/netlink"
 )
 
-// BenchmarkRealKernel measures a table of 1,000 services with 10 servers each: to fill it from empty and remove it,
-// a pass that changes nothing, and the look of every second.
-func BenchmarkRealKernel(b *testing.B) {
-	nstest.New(b).Do(func() {
-		lo, err := netlink.LinkByName("lo")
-		if err == nil {
-			err = netlink.AddrAdd(lo, &netlink.Addr{IPNet: netlink.NewIPNet([]byte{192, 0, 2, 1})})
+// TestBenchTable prints what tables of 1,000 and 10,000 services with 10 servers each cost, beside ipvsadm on the same
+// kernel in the same minute, and holds the two goals: from empty in a quarter of ipvsadm -R's time, and a pass that
+// changes nothing in that of ipvsadm -Sn, without a write.
+func TestBenchTable(t *testing.T) {
+	var out bytes.Buffer
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "services\tservers\tipvsadm -R\tfrom empty\tipvsadm -Sn\tunchanged\tlook\tone weight\tstatistics\tremove\twrites\theap\tRSS\t")
+	for _, services := range []int{1000, 10000} {
+		inNamespace(t, func(k *Kernel) { benchTable(t, k, table, services) })
+	}
+	if err := table.Flush(); err != nil {
+		t.Error(err)
+	}
+	t.Log("\n" + out.String())
+}
+
+func benchTable(t *testing.T, k *Kernel, out *tabwriter.Writer, services int) {
+	k.answer = time.Minute
+	own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	table, want := NewTable(k, own, hclog.NewNullLogger()), bigTable(services, 10)
+	timed := func(what string, f func() error) time.Duration {
+		start := time.Now()
+		if err := f(); err != nil {
+			t.Errorf("%d services: %s: %v", services, what, err)
 		}
-		own, e := OpenOwnership(filepath.Join(b.TempDir(), "ownership.json"))
-		if err != nil || e != nil {
-			b.Error(err, e)
-			return
+		return time.Since(start).Round(time.Millisecond)
+	}
+	reconcile := func() error { _, err := table.Reconcile(t.Context(), want); return err }
+
+	// Ours is the better of two: other work on the machine disturbs the short times more than the long one.
+	restore, saved := time.Duration(0), "not run"
+	if services <= 1000 { // it takes minutes for more
+		restore = timed("ipvsadm -R", func() error {
+			command := exec.Command("ipvsadm", "-R")
+			command.Stdin = strings.NewReader(rules(want))
+			return command.Run()
+		})
+		saved = restore.String()
+	}
+	fill := time.Hour
+	for range 2 {
+		_ = timed("ipvsadm -C", exec.Command("ipvsadm", "-C").Run)
+		fill = min(fill, timed("from empty", reconcile))
+	}
+	save, unchanged := time.Hour, time.Hour
+	writes := k.Writes()
+	for range 2 {
+		save = min(save, timed("ipvsadm -Sn", exec.Command("ipvsadm", "-Sn").Run))
+		unchanged = min(unchanged, timed("unchanged", reconcile))
+	}
+	if k.Writes() != writes {
+		t.Errorf("%d services: %d writes in a pass that changes nothing", services, k.Writes()-writes)
+	}
+	look := timed("look", func() error { _, err := table.Drifted(t.Context(), want); return err })
+	want[services/2].Servers[0].Weight = 2
+	one := timed("one weight", reconcile)
+	writes = k.Writes() - writes
+	if writes != 1 {
+		t.Errorf("%d services: %d writes for one weight", services, writes)
+	}
+	statistics := timed("statistics", func() error { _, err := k.Status(t.Context()); return err })
+	debug.FreeOSMemory()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	resident := rss()
+	remove := timed("remove", func() error { _, err := table.Remove(t.Context()); return err })
+	fmt.Fprintf(out, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f MB\t%s\t\n", services, 10*services, saved, fill,
+		save, unchanged, look, one, statistics, remove, writes, float64(memory.HeapAlloc)/1e6, resident)
+	if restore > 0 && fill > restore/4 {
+		t.Errorf("%d services from empty in %s, want a quarter of %s", services, fill, restore)
+	}
+	if unchanged > save {
+		t.Errorf("%d services unchanged in %s, want at most %s", services, unchanged, save)
+	}
+}
+
+// rules are entries as ipvsadm -R reads them.
+func rules(entries []Entry) string {
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintf(&b, "-A -t %s:%d -s %s\n", e.Addr, e.Port, e.Scheduler)
+		for _, s := range e.Servers {
+			fmt.Fprintf(&b, "-a -t %s:%d -r %s -g -w %d\n", e.Addr, e.Port, s.ServerID, s.Weight)
 		}
-		k := NewKernel(hclog.NewNullLogger())
-		table, want := NewTable(k, own, hclog.NewNullLogger()), bigTable(1000, 10)
-		// Sub-benchmarks would run on other threads, outside the namespace.
-		for _, step := range []struct {
-			unit string
-			do   func() error
-		}{
-			{"ms/fill", func() error { _, err := table.Reconcile(b.Context(), want); return err }},
-			{"ms/unchanged", func() error { _, err := table.Reconcile(b.Context(), want); return err }},
-			{"ms/look", func() error { _, err := table.Drifted(b.Context(), want); return err }},
-			{"ms/remove", func() error { _, err := table.Remove(b.Context()); return err }},
-		} {
-			before := b.Elapsed()
-			if err := step.do(); err != nil {
-				b.Errorf("%s: %v", step.unit, err)
-			}
-			b.ReportMetric(float64((b.Elapsed()-before).Microseconds())/1000, step.unit)
+	}
+	return b.String()
+}
+
+// rss is the resident memory of the process.
+func rss() string {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			return strings.TrimSpace(value)
 		}
-		if err := k.Close(); err != nil {
-			b.Error(err)
-		}
-	})
+	}
+	return "unknown"
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func TestRealKernelRepairsDrift(t *testing.T) {
 			do    func() error
 			drift int
 		}{
-			{"flush", somebody.Flush, 38},
+			{"flush", somebody.Flush, len(Diff(nil, want, nil))},
 			{"delete a service", func() error { return somebody.DelService(first) }, 1 + len(want[0].Servers)},
 			{"delete a server", func() error {
 				return somebody.DelDestination(first, toDestination(want[0].Servers[0]))
@@ -183,6 +184,85 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestRealKernelFullReadSeesMore: what the look cannot see, the read does.
+func TestRealKernelFullReadSeesMore(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		table, want := NewTable(k, own, hclog.NewNullLogger()), specials()
+		if _, err := table.Reconcile(t.Context(), want); err != nil {
+			t.Error(err)
+		}
+		for _, c := range []struct {
+			args string
+			want string
+		}{
+			{"-E -t 192.0.2.103:0 -s wlc -p 60 -M 255.255.255.0", "set timeout of tcp 192.0.2.103:0: 1m0s → 5m0s"},
+			{"-E -t 192.0.2.103:0 -s wlc -p 300 -M 255.255.0.0", "set prefix of tcp 192.0.2.103:0: 16 → 24"},
+			{"-E -u 192.0.2.103:5060 -s rr -p 60", "set engine of udp 192.0.2.103:5060: none → sip"},
+			{"-E -t 192.0.2.103:82 -s mh -b mh-fallback", "set flags of tcp 192.0.2.103:82: fallback → port"},
+			{"-e -t 192.0.2.103:90 -r 192.0.2.11:90 -g -w 1 -x 10 -y 5",
+				"set upper threshold, lower threshold of 192.0.2.11:90 in tcp 192.0.2.103:90: 10 → 100, 5 → 50"},
+			{"-e -t 192.0.2.103:90 -r 192.0.2.12:90 -i -w 1 --tun-type gre",
+				"set tunnel of 192.0.2.12:90 in tcp 192.0.2.103:90: gre → gue port 6080 remcsum"},
+		} {
+			ipvsadm(t, c.args)
+			if drifted, err := table.Drifted(t.Context(), want); drifted || err != nil {
+				t.Errorf("after %s: the look sees %v, %v", c.args, drifted, err)
+			}
+			writes := k.Writes()
+			report, err := table.Reconcile(t.Context(), want)
+			if err != nil || len(report.Changes) != 1 || report.Changes[0].String() != c.want || report.Drift != 1 {
+				t.Errorf("after %s: %v, want %q: %v", c.args, report.Changes, c.want, err)
+			}
+			if got := k.Writes() - writes; got != 1 {
+				t.Errorf("after %s: %d writes, want 1", c.args, got)
+			}
+		}
+	})
+}
+
+// TestRealKernelManagesAll: on request a stranger's service goes.
+func TestRealKernelManagesAll(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		table, want := NewTable(k, own, hclog.NewNullLogger()), []Entry{entry(www, "rr")}
+		for _, args := range []string{"-A -t 192.0.2.200:80", "-A -f 9 -6", "-A -f 10"} {
+			ipvsadm(t, args)
+		}
+		for _, all := range []bool{false, true} {
+			table.ManageAll(all)
+			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+				t.Errorf("all %v: drifted %v, %v", all, drifted, err)
+			}
+			if _, err := table.Reconcile(t.Context(), want); err != nil {
+				t.Error(err)
+			}
+			have, err := k.Read(t.Context())
+			if left := len(have); err != nil || left != map[bool]int{false: 4, true: 1}[all] {
+				t.Errorf("all %v: %d services left: %v", all, left, err)
+			}
+		}
+	})
+}
+
+// ipvsadm changes the table as somebody else.
+func ipvsadm(t *testing.T, args string) string {
+	t.Helper()
+	out, err := exec.Command("ipvsadm", strings.Fields(args)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("ipvsadm %s: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // kernelState is the table as the kernel prints it, its rows in order, and the attributes that it does not print.

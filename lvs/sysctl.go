@@ -22,7 +22,7 @@ type Sysctl struct {
 
 const maxInt = 1<<31 - 1
 
-// sysctls are those of Linux 6.1, and est_cpulist and est_nice of later kernels are not among them.
+// sysctls are those of Linux 6.1 that belong to IPVS itself, not to a scheduler.
 var sysctls = []Sysctl{
 	{"am_droprate", 1, maxInt, 1, "", "Under drop_packet 3: of so many packets one is dropped."},
 	{"amemthresh", 0, maxInt, 1, "", "Free pages of memory below which the automatic defences act."},
@@ -41,7 +41,7 @@ var sysctls = []Sysctl{
 	{"ignore_tunneled", 0, 1, 1, "", "1 leaves tunnelled packets alone."},
 	{"nat_icmp_send", 0, 1, 1, "", "1 answers with ICMP errors from real servers behind NAT that have no connection."},
 	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the path's MTU, which a tunnel makes smaller."},
-	{"run_estimation", 0, 1, 1, "1", "1 computes the rates in the statistics."},
+	{"run_estimation", 0, 1, 1, "1", "1 keeps the statistics; with 0 they stand still."},
 	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection: for several directors in front of one service."},
 	{"secure_tcp", 0, 3, 1, "", "Defence against floods: shorter time-outs; 1 when memory is short, 3 always."},
 	{"sloppy_sctp", 0, 1, 1, "", "1 takes up SCTP connections in their middle."},

@@ -34,6 +34,9 @@ const (
 
 	// batchSize is how many commands go in one system call. More of them gain nothing.
 	batchSize = 1000
+	// serviceBatchSize is batchSize for services: to change a scheduler takes the kernel some 15 ms, and to find that it
+	// has none of that name 100 ms, and nothing else is done meanwhile.
+	serviceBatchSize = 25
 	// sendBuffer holds a batch: a command takes up to 200 bytes.
 	sendBuffer = 1 << 20
 	// receiveBuffer holds an error for each command of a batch, which the kernel counts as nearly 1 KiB.

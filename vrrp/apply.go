@@ -148,8 +148,6 @@ func (l *Loop) change(r *router, now time.Time, c *Config) {
 
 func (l *Loop) add(c Config) {
 	r := newRouter(c)
-	// A group's word was for a router of this name that is no more.
-	r.join = l.applied.joins[c.Name].sequence
 	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
 	*l.place(&c) = r
 	l.routers = append(l.routers, r)

@@ -37,11 +37,18 @@ func TestFailover(t *testing.T) {
 	if err := b.kill(); err != nil {
 		t.Error(err)
 	}
-	if got := a.awaitState(51, Master); !got.Standby {
-		t.Errorf("a after the death of b: %+v", got.Status)
+	alone := a.awaitState(51, Master)
+	if !alone.Standby {
+		t.Errorf("a after the death of b: %+v", alone.Status)
+	}
+	a.loop.SetStandby("router 51", true)
+	a.loop.SetTracking("router 51", Tracking{Delta: 1})
+	a.await(51, "a after the order came again", func(s Status) bool { return s.Tracking.Delta == 1 })
+	if slices.ContainsFunc(a.notified(51), func(s sighting) bool { return s.HandingOver && s.at.After(alone.at) }) {
+		t.Error("an order that came again was acted on again")
 	}
 	a.loop.SetStandby("router 51", false)
-	a.await(51, "an ordinary master", func(s Status) bool { return s.State == Master && !s.Standby && s.EffectivePriority == 160 })
+	a.await(51, "an ordinary master", func(s Status) bool { return s.State == Master && !s.Standby && s.EffectivePriority == 161 })
 }
 
 func TestFailoverWithoutAPeer(t *testing.T) {
@@ -116,6 +123,7 @@ func TestResume(t *testing.T) {
 	// Whoever comes later by that name resumes nothing.
 	again.Configure(nil)
 	b.awaitState(51, Master)
+	a.await(51, "gone", func(s Status) bool { return s.State == Initialize && !s.Holding })
 	again.Configure([]Config{slow})
 	a.await(51, "a new start", func(s Status) bool { return s.State == Backup && s.Reason == "startup" })
 }

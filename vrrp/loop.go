@@ -28,7 +28,8 @@ const (
 // LoopOptions are the surroundings of a Loop.
 type LoopOptions struct {
 	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
-	// the loop runs without and says so among the Warnings.
+	// the loop runs without and says so among the Warnings. GOMAXPROCS should exceed the number of processors: else the
+	// thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
 	Log hclog.Logger

@@ -25,7 +25,7 @@ func TestElectionProcess(t *testing.T) {
 	if os.Getenv(electionEnv) == "" {
 		return
 	}
-	// The watcher needs the network namespace of the thread that started this process, as all threads here have it.
+	// Every thread here is in the network namespace of the thread that started this process.
 	out := json.NewEncoder(os.Stdout)
 	l := NewLoop("eth0", LoopOptions{
 		Log:    hclog.New(&hclog.LoggerOptions{Output: os.Stderr}),

@@ -80,8 +80,9 @@ func (l *Loop) SetStandby(name string, on bool) {
 	})
 }
 
-// Resume lets the named routers start as master, whose first act is an advertisement, at the first usable link. It is
-// for one who was master a moment ago, still has the VIPs, and was restarted. It must precede the first SetLink.
+// Resume lets the named routers start as master, whose first act is an advertisement, where the first link that is told
+// can be used. It is for one that was master a moment ago, still has the VIPs, and was restarted. It must precede the
+// first SetLink.
 func (l *Loop) Resume(names []string) {
 	names = slices.Clone(names)
 	l.want(func(w *wanted) { w.resume = names })

@@ -81,18 +81,24 @@ func StartTime(pid int) (time.Duration, error) {
 	return time.Duration(n) * tick, err
 }
 
-// CPUTime is the processor time that a process has used, in whole ticks of 10 ms.
+// CPUTime is the processor time that a process and its ended threads have used.
 func CPUTime(pid int) (time.Duration, error) {
+	// The clock of another process, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED is 2.
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|2), &ts); err != nil {
+		return 0, fmt.Errorf("processor time of %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// ResidentMemory is the memory of a process that is in RAM, in bytes; what it shares with others counts in full.
+func ResidentMemory(pid int) (int64, error) {
 	fields, err := procStat(pid)
 	if err != nil {
 		return 0, err
 	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, err
+	pages, err := strconv.ParseInt(fields[21], 10, 64)
+	return pages * int64(os.Getpagesize()), err
 }
 
 // procStat returns the fields of /proc/PID/stat from the third on, which is the state (proc_pid_stat(5)).

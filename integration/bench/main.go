@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures tandem side by side with keepalived: in one run, in the same network, with the same settings.
+//
+// Sections that need IPVS run in the lab's virtual machine where this kernel has none; all others run on this machine's
+// own kernel, in namespaces, for emulation bends times. The table says which is which. A number that it shows was
+// measured in this run; what could not be measured is shown as such, and the exit code is 1.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// A section measures one thing.
+type section struct {
+	name  string
+	about string
+	ipvs  bool // it needs IPVS
+	run   func(*bench)
+}
+
+var sections = []section{
+	{name: "outage", about: "what a client sees that asks every millisecond", run: measureOutages},
+	{name: "cost", about: "what many virtual routers cost", run: measureCosts},
+	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
+}
+
+// kindVar tells the inner run which kind of sections it is for. The lab passes it on.
+const kindVar = "TANDEM_LAB_BENCH"
+
+// The kinds of sections.
+const (
+	kindNative = "native"
+	kindIPVS   = "ipvs"
+)
+
+func (s section) kind() string {
+	if s.ipvs {
+		return kindIPVS
+	}
+	return kindNative
+}
+
+type options struct {
+	run  string
+	json string
+	long bool
+}
+
+func main() {
+	var o options
+	names := make([]string, 0, len(sections))
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	flag.StringVar(&o.run, "run", strings.Join(names, ","), "`SECTIONS` to run, separated by commas")
+	flag.StringVar(&o.json, "json", "", "write the result to a `FILE` as well")
+	flag.BoolVar(&o.long, "long", false, "measure costs for 30 s and pauses for 3 minutes each")
+	flag.Parse()
+	chosen, err := choose(o.run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	if kind := os.Getenv(kindVar); kind != "" || !lab.Outside() {
+		lab.Enter("github.com/tandem-lvs/tandem/integration/bench", 0, lab.Tandem)
+		inner(kind, chosen, o)
+		return
+	}
+	if err := outer(chosen, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// choose returns the named sections in their own order.
+func choose(names string) ([]section, error) {
+	var chosen []section
+	wanted := strings.Split(names, ",")
+	for _, s := range sections {
+		if slices.Contains(wanted, s.name) {
+			chosen = append(chosen, s)
+			wanted = slices.DeleteFunc(wanted, func(n string) bool { return n == s.name })
+		}
+	}
+	if len(wanted) > 0 {
+		return nil, fmt.Errorf("there is no section %s", strings.Join(wanted, ", "))
+	}
+	return chosen, nil
+}
+
+// outer runs the program again in each place that the sections need, and gathers what it measures there.
+func outer(chosen []section, o options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var r result
+	for _, kind := range []string{kindNative, kindIPVS} {
+		if !slices.ContainsFunc(chosen, func(s section) bool { return s.kind() == kind }) {
+			continue
+		}
+		if err := gather(&r, self, kind); err != nil {
+			return err
+		}
+	}
+	r.Took = time.Since(began).Round(time.Second).String()
+	r.print(os.Stdout)
+	if o.json != "" {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.json, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if n := r.failed(); n > 0 {
+		return fmt.Errorf("%d of %d could not be measured", n, len(r.Rows))
+	}
+	return nil
+}
+
+// gather runs the sections of one kind and adds what they say to the result.
+func gather(r *result, self, kind string) error {
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), kindVar+"="+kind)
+	if kind == kindNative {
+		cmd.Env = append(cmd.Env, "TANDEM_LAB=direct")
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if !r.take(lines.Bytes()) {
+			fmt.Fprintln(os.Stderr, lines.Text())
+		}
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		return fmt.Errorf("inner run: %w", err)
+	}
+	return nil
+}
+
+// inner runs sections and writes what they measure, one line of JSON each.
+func inner(kind string, chosen []section, o options) {
+	b := &bench{options: o, place: describe()}
+	b.emit(message{Place: &b.place})
+	for _, s := range chosen {
+		if s.kind() == kind {
+			b.section = s
+			s.run(b)
+		}
+	}
+}

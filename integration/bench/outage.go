@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// A fault is what happens to the master.
+type fault struct {
+	name string
+	do   func(p *pair)
+	only string // the subject that knows it; "" for all
+}
+
+var faults = []fault{
+	{name: "graceful stop (SIGTERM)", do: func(p *pair) { p.terminate() }},
+	{name: "hand-over on command", do: func(p *pair) {
+		p.a.Run(lab.Tandem.Path(), "failover", "--socket", p.a.Socket)
+	}, only: "tandem"},
+	{name: "SIGKILL, and the cable cut", do: func(p *pair) {
+		// Killed one after the other, the second process would have time for a word of farewell.
+		p.signal(p.a, syscall.SIGSTOP)
+		p.signal(p.a, syscall.SIGKILL)
+		p.a.Cut()
+	}},
+	{name: "cable cut", do: func(p *pair) { p.a.Cut() }},
+	{name: "SIGSTOP, then SIGCONT", do: func(p *pair) {
+		p.signal(p.a, syscall.SIGSTOP)
+		p.pause(2 * p.masterDown())
+		p.signal(p.a, syscall.SIGCONT)
+		// The one that woke preempts its successor after another such time.
+		p.pause(2 * p.masterDown())
+	}},
+}
+
+// terminate asks the subject's first process, whose children it leads, to stop.
+func (p *pair) terminate() {
+	pids := p.a.Pids()
+	first := pids[0]
+	for _, pid := range pids {
+		first = min(first, pid)
+	}
+	_ = syscall.Kill(first, syscall.SIGTERM)
+}
+
+// measureOutages measures what a client sees when something happens to the master.
+func measureOutages(b *bench) {
+	for _, advert := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond} {
+		for _, f := range faults {
+			for _, s := range []subject{tandem, keepalived} {
+				if f.only != "" && f.only != s.name {
+					continue
+				}
+				what := fmt.Sprintf("adverts every %s: %s", advert, f.name)
+				b.measure(what, s.name, func(t *attempt) {
+					o := outage(newPair(t, s, network{advert: advert, routers: 1}), f)
+					note := fmt.Sprintf("the client's own longest pause %.1f ms, %d of %d questions unanswered",
+						o.Gap.Seconds()*1000, o.Lost, o.Sent)
+					b.report(what, s.name, o.Longest.Seconds()*1000, "ms", note)
+				})
+			}
+		}
+	}
+}
+
+// outage lets a fault happen while a client asks, until the VIP is served again and has been for a while.
+func outage(p *pair, f fault) lab.Outage {
+	probe := p.client.Probe(lab.VIP + ":7")
+	answered := func() {
+		p.Eventually(20*time.Second, "the VIP answers", func() error {
+			if n := probe.Answered(100); n < 95 {
+				return fmt.Errorf("%d of the last 100 questions answered", n)
+			}
+			return nil
+		})
+	}
+	answered()
+	f.do(p)
+	// An outage that has begun late must be in sight: the backup's patience, and its first steps as master.
+	p.pause(p.masterDown() + 200*time.Millisecond)
+	answered()
+	return probe.Stop()
+}

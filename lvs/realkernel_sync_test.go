@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build ipvs
+
+package lvs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// addVeth makes an interface that is up and has addresses.
+func addVeth(t *testing.T, name string, up bool) {
+	t.Helper()
+	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "-peer"}
+	err := netlink.LinkAdd(link)
+	for _, a := range []string{"198.51.100.1/24", "2001:db8:1::1/64"} {
+		addr, e := netlink.ParseAddr(a)
+		if err = errors.Join(err, e); err == nil {
+			addr.Flags = unix.IFA_F_NODAD
+			err = netlink.AddrAdd(link, addr)
+		}
+	}
+	if up {
+		for _, n := range []string{name, name + "-peer"} {
+			l, e := netlink.LinkByName(n)
+			if err = errors.Join(err, e); err == nil {
+				err = netlink.LinkSetUp(l)
+			}
+		}
+	}
+	if err != nil {
+		t.Errorf("make %s: %v", name, err)
+	}
+}
+
+// TestRealKernelSync: each change of mind costs what it must, and then nothing.
+func TestRealKernelSync(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		both := Sync{Interface: "sync0", ID: 51, Roles: SyncBoth}
+		with := func(f func(*Sync)) Sync { s := both; f(&s); return s }
+		group := netip.MustParseAddr("224.0.0.99")
+		for _, c := range []struct {
+			name           string
+			want           Sync
+			stopped, begun Roles
+			shows          string
+		}{
+			{"none", Sync{}, 0, 0, ""},
+			{"both", both, 0, SyncBoth, "master sync daemon (mcast=sync0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)"},
+			{"master alone", with(func(s *Sync) { s.Roles = SyncMaster }), SyncBackup, 0, "master sync daemon"},
+			{"both again", both, 0, SyncBackup, "backup sync daemon"},
+			{"defaults spelled out", Sync{"sync0", 51, defaultSyncGroup, 8848, 1, 0, SyncBoth}, 0, 0, ""},
+			{"another id", with(func(s *Sync) { s.ID = 255 }), SyncBoth, SyncBoth, "syncid=255"},
+			{"everything", Sync{"sync0", 0, group, 9000, 7, 1400, SyncBoth}, SyncBoth, SyncBoth,
+				"(mcast=sync0, syncid=0, maxlen=1400, group=224.0.0.99, port=9000, ttl=7)"},
+			{"IPv6", Sync{"sync0", 7, netip.MustParseAddr("ff02::81"), 0, 0, 1024, SyncBoth}, SyncBoth, SyncBoth,
+				"group=ff02::81, port=8848"},
+			{"none again", Sync{}, SyncBoth, 0, ""},
+		} {
+			for round, expected := range []SyncReport{{Started: c.begun, Stopped: c.stopped}, {}} {
+				report, err := d.Reconcile(t.Context(), c.want)
+				if err != nil || report.Started != expected.Started || report.Stopped != expected.Stopped {
+					t.Errorf("%s, round %d: started %s, stopped %s, want %s and %s: %v", c.name, round+1,
+						report.Started, report.Stopped, expected.Started, expected.Stopped, err)
+				}
+			}
+			if out := ipvsadm(t, "-Ln --daemon"); !strings.Contains(out, c.shows) {
+				t.Errorf("%s: want %s in\n%s", c.name, c.shows, out)
+			}
+		}
+	})
+}
+
+func TestRealKernelSyncErrors(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", false)
+		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		expect := func(name string, want Sync, errno error, text string) {
+			t.Helper()
+			_, err := d.Reconcile(t.Context(), want)
+			if !errors.Is(err, errno) || err != nil && !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v, want %v with %q", name, err, errno, text)
+			}
+		}
+		want := Sync{Interface: "sync0", ID: 1, Roles: SyncBoth}
+		expect("no such interface", Sync{Interface: "sync9", ID: 1, Roles: SyncBoth}, unix.ENODEV, "no such interface")
+		expect("interface down", want, unix.ENETUNREACH, "is down")
+		link, err := netlink.LinkByName("sync0")
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if err := d.Stop(t.Context()); err != nil { // the backup needs no address
+			t.Error(err)
+		}
+		mixed := []Entry{entry(www, "rr", server("[2001:db8::11]:80", Tunnel, 1))}
+		mustApply(t, k, mixed, nil)
+		expect("mixed families", want, unix.EINVAL, "another address family")
+		mustApply(t, k, nil, map[ServiceID]bool{id(www): true})
+		expect("all well", want, nil, "")
+		if _, err := k.Apply(t.Context(), Diff(nil, mixed, nil)); !errors.Is(err, unix.EINVAL) ||
+			!strings.Contains(err.Error(), "while it runs connection sync") {
+			t.Errorf("mixed families beside sync: %v", err)
+		}
+		if err := k.StartDaemon(t.Context(), want, SyncMaster); !errors.Is(err, unix.EEXIST) {
+			t.Errorf("start twice: %v", err)
+		}
+		if err := errors.Join(d.Stop(t.Context()), k.StopDaemon(t.Context(), SyncMaster)); err != nil {
+			t.Errorf("stop, twice: %v", err)
+		}
+	})
+}
+
+// TestRealKernelSyncInterfaceReplaced: sync on an interface that was deleted starts again when it is back.
+func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		want := Sync{Interface: "sync0", ID: 1, Roles: SyncBoth}
+		ipvsadm(t, "--start-daemon master --mcast-interface sync0 --syncid 1") // of an earlier process
+		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		steps := []struct {
+			name string
+			do   func()
+			want string
+		}{
+			{"found", func() {}, "stopped none, started backup"},
+			{"gone", func() {
+				link, err := netlink.LinkByName("sync0")
+				if err == nil {
+					err = netlink.LinkDel(link)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}, "stopped none, started none, no such device"},
+			{"back", func() { addVeth(t, "sync0", true) }, "stopped master and backup, started master and backup"},
+			{"settled", func() {}, "stopped none, started none"},
+		}
+		for _, s := range steps {
+			s.do()
+			report, err := d.Reconcile(t.Context(), want)
+			got := fmt.Sprintf("stopped %s, started %s", report.Stopped, report.Started)
+			if errors.Is(err, unix.ENODEV) {
+				got += ", no such device"
+			} else if err != nil {
+				t.Errorf("%s: %v", s.name, err)
+			}
+			if got != s.want {
+				t.Errorf("%s: %s, want %s", s.name, got, s.want)
+			}
+		}
+		ipvsadm(t, "--stop-daemon master")
+		if err := startWithID(257); err != nil {
+			t.Error(err)
+		}
+		if report, err := d.Reconcile(t.Context(), want); err != nil || report.Started != SyncMaster {
+			t.Errorf("an id above 255: %+v, %v", report, err)
+		}
+	})
+}
+
+// startWithID starts the master as somebody who does not know how long an id is.
+func startWithID(id uint32) error {
+	number, err := family()
+	if err != nil {
+		return err
+	}
+	w, err := dialWire(number)
+	if err != nil {
+		return err
+	}
+	failed, err := w.exec(1, func(b []byte, _ int) (uint8, []byte) {
+		b, start := nest(b, attrDaemon)
+		b = appendAttr32(b, daemonState, uint32(SyncMaster))
+		b = appendText(b, daemonInterface, "sync0")
+		b = appendAttr32(b, daemonID, id)
+		unnest(b, start)
+		return cmdNewDaemon, b
+	})
+	return errors.Join(err, failed[0], w.close())
+}
