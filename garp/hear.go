@@ -61,7 +61,7 @@ func parseARP(b []byte) (s hearing, ok bool) {
 	if !sender.IsUnspecified() {
 		s.claimed = sender
 	}
-	return s, true
+	return s, s.claimed.IsValid() || s.asked.IsValid()
 }
 
 // parseNeighbour reads an IPv6 packet with a neighbour solicitation or advertisement.
