@@ -69,6 +69,7 @@ checks set the real servers' weights.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
+		newRealServer(),
 		newVersion())
 	return root
 }

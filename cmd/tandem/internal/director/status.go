@@ -49,6 +49,7 @@ func (d *Director) Status() control.Status {
 		s.Warnings = append(s.Warnings, p)
 	}
 	s.Warnings = append(s.Warnings, electionWarnings(report)...)
+	s.Warnings = append(s.Warnings, rivalWarnings(report, cfg.Services)...)
 	connections, err := d.connections(cfg)
 	if err != nil {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
