@@ -8,6 +8,7 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -25,7 +26,9 @@ type Config struct {
 	Tracks   []Track // of the routers, beside the interfaces that they track
 	LVS      LVS
 	Services []Service
-	Warnings Mistakes // what is probably not meant, though it can be done
+	// RealServer is what this machine is as a real server; nil if it is none.
+	RealServer *realserver.Config
+	Warnings   Mistakes // what is probably not meant, though it can be done
 }
 
 // A Log says what is logged and how.

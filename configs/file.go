@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // A file is a configuration as it is written, before its virtual routers are told apart by family.
@@ -45,6 +46,8 @@ func fileTable() kind[file] {
 			func(f *file, v LVS) { f.LVS = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
+		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
+			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
 }
 
@@ -113,7 +116,8 @@ func checkFile(at place, f *file) {
 			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
 		}
 	}
-	if len(f.routers) == 0 && len(f.Services) == 0 && at.sound("vrrp", "service") {
+	checkRealServer(at.key("realserver"), &f.Config)
+	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.sound("vrrp", "service") {
 		at.warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
 	warnStrangers(at.key("service"), &f.Config)

@@ -80,6 +80,7 @@ checks set the real servers' weights.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
-		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newVersion())
+		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(),
+		newVersion())
 	return root
 }

@@ -38,6 +38,8 @@ var (
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
+	rivalsDesc           = desc("rivals_count", "Other machines that claim a virtual address of ours on the interface.", "interface")
+	rivalClaimsDesc      = desc("rival_claims_total", "Frames by which other machines claimed a virtual address of ours.", "interface")
 	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
 
 	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
@@ -181,6 +183,8 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
 		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
 		out.count(addressWritesDesc, i.AddressWrites, i.Name)
+		out.gauge(rivalsDesc, float64(len(i.Rivals)), i.Name)
+		out.count(rivalClaimsDesc, i.Claims, i.Name)
 	}
 }
 

@@ -43,6 +43,7 @@ func (d *Director) Status() control.Status {
 		s.Warnings = append(s.Warnings, p)
 	}
 	s.Warnings = append(s.Warnings, electionWarnings(report)...)
+	s.Warnings = append(s.Warnings, rivalWarnings(report, cfg.Services)...)
 	found := d.find(cfg)
 	s.Warnings = append(s.Warnings, found.warnings...)
 	s.Sync = found.syncs
