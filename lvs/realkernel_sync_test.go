@@ -56,7 +56,8 @@ func TestRealKernelSync(t *testing.T) {
 			shows          string
 		}{
 			{"none", Sync{}, 0, 0, ""},
-			{"both", both, 0, SyncBoth, "master sync daemon (mcast=sync0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)"},
+			{"both", both, 0, SyncBoth,
+				"master sync daemon (mcast=sync0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)"},
 			{"master alone", with(func(s *Sync) { s.Roles = SyncMaster }), SyncBackup, 0, "master sync daemon"},
 			{"both again", both, 0, SyncBackup, "backup sync daemon"},
 			{"defaults spelled out", Sync{"sync0", 51, defaultSyncGroup, 8848, 1, 0, SyncBoth}, 0, 0, ""},
