@@ -7,9 +7,12 @@ package lvs
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
@@ -168,6 +171,44 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 		}
 		if report, err := d.Reconcile(t.Context(), want); err != nil || report.Started != SyncMaster {
 			t.Errorf("an id above 255: %+v, %v", report, err)
+		}
+	})
+}
+
+// TestRealKernelBackupOnly is why the setting is recommended to be 0: with both roles it stops a master too.
+func TestRealKernelBackupOnly(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		mustApply(t, k, []Entry{entry(www, "rr", server("192.0.2.11:8080", NAT, 1))}, nil)
+		l, err := net.Listen("tcp4", "192.0.2.11:8080")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer l.Close()
+		settings, err := OpenSysctls(filepath.Join(t.TempDir(), "sysctls.json"), hclog.NewNullLogger())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		for _, c := range []struct {
+			roles   Roles
+			only    string
+			balance bool
+		}{{SyncBoth, "0", true}, {SyncBoth, "1", false}, {SyncMaster, "1", true}, {SyncBackup, "1", false}} {
+			_, err := d.Reconcile(t.Context(), Sync{Interface: "sync0", ID: 1, Roles: c.roles})
+			_, failed := settings.Apply(map[string]string{"backup_only": c.only})
+			if err := errors.Join(err, failed); err != nil {
+				t.Error(err)
+			}
+			client, err := net.DialTimeout("tcp4", "192.0.2.100:80", 5*time.Second)
+			if err == nil {
+				err = client.Close()
+			}
+			if (err == nil) != c.balance {
+				t.Errorf("%s, backup_only %s: %v, want balancing %v", c.roles, c.only, err, c.balance)
+			}
 		}
 	})
 }

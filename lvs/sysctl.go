@@ -38,8 +38,8 @@ var sysctls = []Sysctl{
 	{"drop_packet", 0, 3, 1, "", "Defence against floods: drop packets; 1 when memory is short, 3 always."},
 	{"expire_nodest_conn", 0, 1, 1, "1", "1 ends the connections to a removed server at once, instead of dropping their " +
 		"packets until they time out: clients connect again and reach another."},
-	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has weight 0, " +
-		"as a failed or drained one has."},
+	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has " +
+		"weight 0, as a failed or drained one has."},
 	{"ignore_tunneled", 0, 1, 1, "", "1 leaves tunnelled packets alone."},
 	{"nat_icmp_send", 0, 1, 1, "", "1 answers with ICMP errors from real servers behind NAT that have no connection."},
 	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the path's MTU, which a tunnel makes smaller."},
@@ -61,8 +61,8 @@ var sysctls = []Sysctl{
 	{"sync_retries", 0, 3, 1, "", "How often a connection is synced again, each an eighth of sync_refresh_period " +
 		"after the other."},
 	{"sync_sock_size", 0, maxInt, 1, "", "Bytes of the sync sockets' buffers; 0: the kernel's."},
-	{"sync_threshold", 0, maxInt, 2, "", "Two numbers: a connection is synced from so many packets on, and again after so many. " +
-		"The kernel's 3 50 leaves out connections that have sent fewer than three."},
+	{"sync_threshold", 0, maxInt, 2, "", "Two numbers: a connection is synced from so many packets on, and again " +
+		"after so many. The kernel's 3 50 leaves out connections that have sent fewer than three."},
 	{"sync_version", 0, 1, 1, "1", "1 is the protocol that carries IPv6, persistence engines and time-outs; 0 is " +
 		"for old kernels."},
 }
