@@ -17,6 +17,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // A file is a configuration as it is written, before its virtual routers are told apart by family.
@@ -48,7 +49,9 @@ func fileTable() kind[file] {
 		derived("check", namedChecks(), "Checks that services and servers can use by their names.",
 			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
-			func(f *file, v []Service) { f.Services = v }),
+			func(f *file, v []virtualService) { f.Services = services(v) }),
+		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
+			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
 }
 
@@ -97,14 +100,6 @@ func electionTable() kind[Election] {
 	)
 }
 
-func lvsTable() kind[LVS] {
-	return tableOf(nil,
-		optional("on_stop", enum(OnStopKeep, OnStopRemove), OnStopKeep,
-			"What becomes of our services in the kernel when the daemon is stopped on purpose.",
-			func(l *LVS, v OnStop) { l.OnStop = v }),
-	)
-}
-
 // checkFile works out what several parts of the file say together.
 func checkFile(at place, f *file) {
 	if !at.given("name") {
@@ -118,6 +113,7 @@ func checkFile(at place, f *file) {
 	checkServices(at.key("service"), f.Services)
 	resolveChecks(at, f)
 	checkReferences(at, f)
+	checkSync(at.key("service"), &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
 		for _, half := range r.split() {
@@ -125,7 +121,8 @@ func checkFile(at place, f *file) {
 			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
 		}
 	}
-	if len(f.routers) == 0 && len(f.Services) == 0 && at.sound("vrrp", "service") {
+	checkRealServer(at.key("realserver"), &f.Config)
+	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.sound("vrrp", "service") {
 		at.warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
 	warnStrangers(at.key("service"), &f.Config)
@@ -141,8 +138,12 @@ func warnStrangers(services place, c *Config) {
 		}
 	}
 	for i, s := range c.Services {
-		if addr := s.LVS.Addr; addr.IsValid() && families[familyOf(addr)] && !vips[addr] {
-			services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", addr)
+		warned := make(map[netip.Addr]bool)
+		for _, v := range s.Virtuals {
+			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
+				warned[a] = true
+				services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
+			}
 		}
 	}
 }

@@ -263,7 +263,8 @@ func (c *Change) explain(err error) error {
 		}
 	case AddService, SetService:
 		if absent {
-			return explainAbsent(c.Service, err)
+			have, _ := AvailableSchedulers() // where they cannot be known, the words do without
+			return explainAbsent(c.Service, have, err)
 		}
 	case AddServer, SetServer:
 		switch mixed := addrFamily(c.Server.Addr) != c.Service.family(); {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 )
 
 const (
@@ -19,8 +20,12 @@ const (
 func TestDiff(t *testing.T) {
 	one, two := server("192.0.2.11:80", DR, 1), server("192.0.2.12:80", DR, 1)
 	zero := func(s Server) Server { s.Weight = 0; return s }
-	sticky := entry(www, "rr")
-	sticky.Flags = Persistent
+	sticky, sip := entry(www, "rr"), entry(dns, "rr")
+	sticky.Persist(5*time.Minute, 24)
+	sip.Persist(time.Minute, 0)
+	sip.Engine = "sip"
+	full := entry(www, "rr")
+	full.Prefix = 32
 	for _, c := range []struct {
 		name       string
 		have, want []Entry
@@ -54,8 +59,29 @@ func TestDiff(t *testing.T) {
 		},
 		{
 			"flags that somebody set", []Entry{sticky}, []Entry{entry(www, "rr")}, []string{www},
-			[]string{"set flags of tcp 192.0.2.100:80: persistent → none"},
+			[]string{"set flags, timeout, prefix of tcp 192.0.2.100:80: persistent → none, 5m0s → 0s, 24 → whole address"},
 		},
+		{
+			"an engine", []Entry{entry(dns, "rr")}, []Entry{sip}, nil,
+			[]string{"set flags, timeout, engine of udp 192.0.2.100:53: none → persistent, 0s → 1m0s, none → sip"},
+		},
+		{
+			"thresholds", []Entry{entry(www, "rr", one)}, []Entry{entry(www, "rr", limited(100, 50))}, nil,
+			[]string{"set upper threshold, lower threshold of 192.0.2.11:80 in tcp 192.0.2.100:80: 0 → 100, 0 → 50"},
+		},
+		{
+			"tunnels", []Entry{entry(www, "rr", through(GRE, 0, Csum))}, []Entry{entry(www, "rr", through(GUE, 6080, 0))}, nil,
+			[]string{"set tunnel of 192.0.2.11:80 in tcp 192.0.2.100:80: gre csum → gue port 6080"},
+		},
+		{
+			"to a tunnel", []Entry{entry(www, "rr", one)}, []Entry{entry(www, "rr", through(GUE, 6080, RemCsum))}, nil,
+			[]string{"set method, tunnel of 192.0.2.11:80 in tcp 192.0.2.100:80: dr → tunnel, ipip → gue port 6080 remcsum"},
+		},
+		{
+			"one tunnel by two names", []Entry{entry(www, "rr", through(0, 0, 0))},
+			[]Entry{entry(www, "rr", through(IPIP, 0, NoChecksum))}, nil, nil,
+		},
+		{"one prefix by two names", []Entry{entry(www, "rr")}, []Entry{full}, nil, nil},
 		{
 			"capacity comes before it goes",
 			[]Entry{entry(www, "rr", one, zero(two), server("192.0.2.13:80", DR, 1))},

@@ -170,6 +170,38 @@ func TestApplyNamesTheFirstFailures(t *testing.T) {
 	}
 }
 
+// TestApplyAsksForASchedulerOnce: the kernel looks for a module for a tenth of a second each time that it is asked.
+func TestApplyAsksForASchedulerOnce(t *testing.T) {
+	k, f := newFake(t)
+	f.fail["new-service"] = unix.ENOENT
+	want := bigTable(2*serviceBatchSize+1, 0)
+	for i := range want {
+		want[i].Scheduler = []string{"nosuch", "neither"}[i/serviceBatchSize%2]
+	}
+	done, err := k.Apply(t.Context(), Diff(nil, want, nil))
+	if done != 0 || !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "modprobe ip_vs_nosuch") {
+		t.Errorf("%d done, %v", done, err)
+	}
+	if n := len(f.commands()); n != 2*serviceBatchSize {
+		t.Errorf("%d commands, want those of the first system call for each scheduler, %d", n, 2*serviceBatchSize)
+	}
+}
+
+// TestApplySendsBatches: what belongs together goes in one system call, and no more than that.
+func TestApplySendsBatches(t *testing.T) {
+	for _, c := range []struct {
+		services, servers, calls int
+	}{
+		{1, 0, 1}, {1, 1, 2}, {serviceBatchSize, 0, 1}, {serviceBatchSize + 1, 0, 2}, {10, 100, 1 + 1}, {10, 101, 1 + 2},
+	} {
+		k, f := newFake(t)
+		fill(t, k, bigTable(c.services, c.servers))
+		if f.writes != c.calls {
+			t.Errorf("%d services, %d servers each: %d system calls, want %d", c.services, c.servers, f.writes, c.calls)
+		}
+	}
+}
+
 func TestApplyStopsWhereNothingCanSucceed(t *testing.T) {
 	for _, cause := range []error{ErrAbsent, ErrReloaded, unix.EPERM} {
 		k, f := newFake(t)

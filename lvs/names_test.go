@@ -87,23 +87,29 @@ func TestEnumsAreTextInJSON(t *testing.T) {
 		P []Protocol
 		M []Method
 		F []OnFailure
+		T []TunnelType
+		C []Checksum
 	}
-	in := all{[]Protocol{TCP, UDP}, []Method{DR, NAT, Tunnel}, []OnFailure{WeightZero, Remove}}
+	in := all{[]Protocol{TCP, UDP, SCTP}, []Method{DR, NAT, Tunnel}, []OnFailure{WeightZero, Remove},
+		[]TunnelType{IPIP, GUE, GRE}, []Checksum{NoChecksum, Csum, RemCsum}}
 	b, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"P":["tcp","udp"],"M":["dr","nat","tunnel"],"F":["weight-zero","remove"]}`; string(b) != want {
+	if want := `{"P":["tcp","udp","sctp"],"M":["dr","nat","tunnel"],"F":["weight-zero","remove"],` +
+		`"T":["ipip","gue","gre"],"C":["none","csum","remcsum"]}`; string(b) != want {
 		t.Errorf("got %s, want %s", b, want)
 	}
 	var out all
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(out.P, in.P) || !slices.Equal(out.M, in.M) || !slices.Equal(out.F, in.F) {
+	if !slices.Equal(out.P, in.P) || !slices.Equal(out.M, in.M) || !slices.Equal(out.F, in.F) ||
+		!slices.Equal(out.T, in.T) || !slices.Equal(out.C, in.C) {
 		t.Errorf("read back as %v", out)
 	}
-	for _, bad := range []string{`{"P":["icmp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`} {
+	for _, bad := range []string{`{"P":["icmp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`,
+		`{"T":["vxlan"]}`, `{"C":["yes"]}`} {
 		if err := json.Unmarshal([]byte(bad), &out); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}
@@ -124,6 +130,11 @@ func TestStringsForTheLog(t *testing.T) {
 		{SetServer, "set server"},
 		{Flags(0), "none"},
 		{Persistent | OnePacket | 0x20, "persistent, one-packet, 0x20"},
+		{Fallback | SourcePort, "fallback, port"},
+		{Encapsulation{}, "ipip"},
+		{Encapsulation{Type: GUE, Port: 6080, Checksum: RemCsum}, "gue port 6080 remcsum"},
+		{through(GRE, 0, Csum), "192.0.2.11:80 (tunnel gre csum, weight 1)"},
+		{limited(100, 0), "192.0.2.11:80 (dr, weight 1, at most 100 connections)"},
 		{serverID("[2001:db8::11]:80"), "[2001:db8::11]:80"},
 		{entry("tcp 192.0.2.100:80", "wrr", server("192.0.2.11:80", DR, 1)),
 			"tcp 192.0.2.100:80 (wrr) [192.0.2.11:80 (dr, weight 1)]"},
@@ -131,6 +142,20 @@ func TestStringsForTheLog(t *testing.T) {
 		if got := c.got.(interface{ String() string }).String(); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
+	}
+}
+
+func TestParseSchedulerFlag(t *testing.T) {
+	for _, name := range SchedulerFlags() {
+		flag, scheduler, err := ParseSchedulerFlag(name)
+		s := service(www, scheduler)
+		s.Flags = flag
+		if err != nil || s.Validate() != nil || scheduler+"-"+flag.String() != name {
+			t.Errorf("%s: %s of %s, %v, %v", name, flag, scheduler, err, s.Validate())
+		}
+	}
+	if _, _, err := ParseSchedulerFlag("sh-ports"); err == nil {
+		t.Error("sh-ports was accepted")
 	}
 }
 

@@ -55,14 +55,16 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 	}), nil
 }
 
-// explainAbsent says what the kernel lacks that does not know a service's scheduler or engine.
-func explainAbsent(s Service, err error) error {
-	have, unknown := AvailableSchedulers()
+// explainAbsent says what a kernel with these schedulers lacks that does not know a service's scheduler or engine. No
+// schedulers stand for not knowing.
+func explainAbsent(s Service, have []string, err error) error {
 	switch {
-	case s.Engine != "" && (unknown != nil || slices.Contains(have, s.Scheduler)):
-		return fmt.Errorf("the kernel has no persistence engine %s or no scheduler %s: modprobe ip_vs_pe_%s ip_vs_%s, "+
-			"or choose others: %w", s.Engine, s.Scheduler, s.Engine, s.Scheduler, err)
-	case unknown != nil || len(have) == 0:
+	case s.Engine != "" && len(have) == 0:
+		return fmt.Errorf("the kernel has no scheduler %s or no persistence engine %s: modprobe ip_vs_%s ip_vs_pe_%s: %w",
+			s.Scheduler, s.Engine, s.Scheduler, s.Engine, err)
+	case s.Engine != "" && slices.Contains(have, s.Scheduler):
+		return fmt.Errorf("the kernel has no persistence engine %s: modprobe ip_vs_pe_%s: %w", s.Engine, s.Engine, err)
+	case len(have) == 0:
 		return fmt.Errorf("the kernel has no scheduler %s: modprobe ip_vs_%s, or choose another: %w",
 			s.Scheduler, s.Scheduler, err)
 	}

@@ -10,8 +10,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -20,7 +22,8 @@ import (
 // A looking is a fake kernel whose look is as good as its read, or as bad as told.
 type looking struct {
 	*Kernel
-	omit  int // rows that the look leaves out at its end
+	omit  int  // rows that the look leaves out at its end
+	blind bool // the look shows what the kernel's text does, and no more
 	looks int
 }
 
@@ -29,6 +32,9 @@ func (l *looking) Look(ctx context.Context) ([]Row, error) {
 	entries, err := l.Read(ctx)
 	var rows []Row
 	for _, e := range entries {
+		if l.blind {
+			e = asText(e)
+		}
 		if e.FWMark != 0 && len(e.Servers) == 0 {
 			e.Family = 0
 		}
@@ -39,6 +45,20 @@ func (l *looking) Look(ctx context.Context) ([]Row, error) {
 		rows = append(rows, r)
 	}
 	return rows[:len(rows)-l.omit], err
+}
+
+// asText is what of an entry the kernel's text shows.
+func asText(e Entry) Entry {
+	e.Flags &= Persistent | OnePacket
+	if e.Addr.Is6() {
+		e.Flags &^= OnePacket
+	}
+	e.Timeout, e.Prefix, e.Engine = 0, 0, ""
+	e.Servers = slices.Clone(e.Servers)
+	for i, s := range e.Servers {
+		e.Servers[i] = server(s.ServerID.String(), s.Method, s.Weight)
+	}
+	return e
 }
 
 type bench struct {
@@ -230,6 +250,94 @@ func TestReconcileAfterFailures(t *testing.T) {
 	if got, want := b.Counters(), (Counters{Reconciles: 5, Changes: 2, Errors: 4}); got != want {
 		t.Errorf("counters %+v, want %+v", got, want)
 	}
+}
+
+// A losing kernel makes the changes and loses its answers, as often as told.
+type losing struct {
+	*looking
+	times int
+}
+
+func (l *losing) Apply(ctx context.Context, changes []Change) (int, error) {
+	done, err := l.looking.Apply(ctx, changes)
+	if l.times--; l.times >= 0 {
+		return 0, fmt.Errorf("receive: %w", unix.ENOBUFS)
+	}
+	return done, err
+}
+
+// TestReconcileReadsAgainWhenAnswersAreLost: nothing is repeated blindly, and what did fail is seen.
+func TestReconcileReadsAgainWhenAnswersAreLost(t *testing.T) {
+	b := newBench(t)
+	table := NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
+	report, err := table.Reconcile(t.Context(), wanted())
+	if err != nil || report.Done != 12 || b.kernel.Writes() != 12 {
+		t.Errorf("%d done with %d writes, %v", report.Done, b.kernel.Writes(), err)
+	}
+	b.fake.services = b.fake.services[1:]
+	b.fake.fail["new-service"] = unix.ENOMEM
+	table = NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
+	if _, err := table.Reconcile(t.Context(), wanted()); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a service that cannot be added: %v", err)
+	}
+}
+
+func TestReconcileManagesAll(t *testing.T) {
+	b := newBench(t)
+	fill(t, b.kernel.Kernel, []Entry{entry(www, "rr"), entry("fwmark 9 (ipv6)", "rr"), entry("sctp 192.0.2.200:80", "rr")})
+	want := []Entry{entry(www, "rr")}
+	b.pass(t, want, 0, 0)
+	b.drifted(t, want, false)
+	b.ManageAll(true)
+	b.drifted(t, want, true)
+	b.pass(t, want, 2, 2)
+	b.drifted(t, want, false)
+	if got := have(t, b.kernel.Kernel); got != "[tcp 192.0.2.100:80 (rr) []]" {
+		t.Errorf("left %s", got)
+	}
+	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+		t.Errorf("own %v, want %v", got, want)
+	}
+}
+
+// TestReconcileSeesMoreThanTheLook: what the text does not show is found by a pass, and costs one write.
+func TestReconcileSeesMoreThanTheLook(t *testing.T) {
+	b := newBench(t)
+	b.kernel.blind = true
+	sticky, tunnel := entry(www, "sh", limited(100, 50)), entry(six, "rr", server("[2001:db8::11]:80", Tunnel, 1))
+	sticky.Persist(time.Minute, 24)
+	sticky.Flags |= SourcePort
+	tunnel.Servers[0].Tunnel = Encapsulation{Type: GUE, Port: 6080}
+	want := []Entry{sticky, tunnel}
+	b.pass(t, want, 4, 0)
+	for _, change := range []func(){
+		func() { b.fake.find(id(www)).Timeout = time.Second },
+		func() { b.fake.find(id(www)).Prefix = 0 },
+		func() { b.fake.find(id(www)).Flags ^= SourcePort },
+		func() { b.fake.find(id(www)).servers[0].UpperThreshold = 0 },
+		func() { b.fake.find(id(six)).servers[0].Tunnel = Encapsulation{} },
+	} {
+		change()
+		b.drifted(t, want, false)
+		writes := b.kernel.Writes()
+		b.pass(t, want, 1, 1)
+		if n := b.kernel.Writes() - writes; n != 1 {
+			t.Errorf("%d writes, want 1", n)
+		}
+	}
+}
+
+// TestReconcileReadsAnIPv6OnePacketServiceAsItIs: the text shows the flag of every other service.
+func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
+	b := newBench(t)
+	b.kernel.blind = true
+	v4, v6 := entry(dns, "rr"), entry("udp [2001:db8::100]:53", "rr")
+	v4.Flags, v6.Flags = OnePacket, OnePacket
+	want := []Entry{v4, v6}
+	b.pass(t, want, 2, 0)
+	b.drifted(t, want, false)
+	b.fake.find(id(dns)).Flags = 0
+	b.drifted(t, want, true)
 }
 
 // TestReconcileSeesThroughALie: success that had no effect shows in the next pass.

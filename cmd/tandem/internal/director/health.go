@@ -26,7 +26,7 @@ func targets(services []configs.Service, idle map[string]bool) []healthcheck.Tar
 		for _, srv := range svc.Servers {
 			for i, check := range srv.Checks {
 				all = append(all, healthcheck.Target{
-					ID:     targetID(svc, srv, i),
+					ID:     checkID(svc, srv, i),
 					Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
 					Config: check,
 				})
@@ -36,9 +36,14 @@ func targets(services []configs.Service, idle map[string]bool) []healthcheck.Tar
 	return all
 }
 
-// targetID names the probe of the check with that index of a real server of a service.
-func targetID(svc configs.Service, srv configs.Server, check int) string {
-	id := svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
+// targetID names a real server of a service, and its first check.
+func targetID(svc configs.Service, srv configs.Server) string {
+	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
+}
+
+// checkID names the check with that index of a real server of a service.
+func checkID(svc configs.Service, srv configs.Server, check int) string {
+	id := targetID(svc, srv)
 	if check > 0 {
 		id += " #" + strconv.Itoa(check+1)
 	}
@@ -52,7 +57,7 @@ func (v view) checked(svc configs.Service, srv configs.Server) bool {
 
 // status is that of one check of a real server.
 func (v view) status(svc configs.Service, srv configs.Server, check int) healthcheck.TargetStatus {
-	if s, ok := v.health[targetID(svc, srv, check)]; ok {
+	if s, ok := v.health[checkID(svc, srv, check)]; ok {
 		return s
 	}
 	return healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
@@ -106,15 +111,13 @@ func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	return sum
 }
 
-// advised is a configured weight after what the server says of itself. Not even 1% makes nothing of a weight.
-func advised(weight int, a healthcheck.Advice) int {
-	switch {
-	case !a.Given:
-		return weight
-	case a.Drain:
-		return 0
+// advise puts what the server says of itself into what decides its weight. Not even 1% makes nothing of a weight.
+func advise(in *lvs.WeightInput, a healthcheck.Advice) {
+	if !a.Given {
+		return
 	}
-	return min((weight*a.Percent+99)/100, lvs.MaxWeight)
+	in.Draining = a.Drain
+	in.Configured = min((in.Configured*a.Percent+99)/100, lvs.MaxWeight)
 }
 
 func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
@@ -148,7 +151,7 @@ func idleServices(services []configs.Service, routers []configs.Router, report e
 		}
 		master, held := false, false
 		for _, r := range routers {
-			if slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(p netip.Prefix) bool { return p.Addr() == svc.LVS.Addr }) {
+			if holds(r, svc) {
 				held, master = true, master || mastered[r.Name]
 			}
 		}
@@ -157,6 +160,13 @@ func idleServices(services []configs.Service, routers []configs.Router, report e
 		}
 	}
 	return idle
+}
+
+// holds tells whether a virtual router has an address of a service.
+func holds(r configs.Router, svc configs.Service) bool {
+	return slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(vip netip.Prefix) bool {
+		return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool { return v.Addr == vip.Addr() })
+	})
 }
 
 // setChecks hands the checks that are wanted now to the runner: by the configuration and, where only a master checks, by

@@ -55,7 +55,7 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 			case '?':
 				s.Health = healthcheck.Unknown
 			}
-			v.health[targetID(svc, srv, i)] = s
+			v.health[checkID(svc, srv, i)] = s
 		}
 		got := v.verdict(svc, srv)
 		if got.Health != c.want || got.Silent != c.silent || !strings.HasSuffix(got.Reason, fmt.Sprint(c.decide)) {
@@ -83,7 +83,9 @@ func TestAdvisedWeights(t *testing.T) {
 		{0, percent(50), 0},
 		{10, drain, 0},
 	} {
-		if got := advised(c.weight, c.advice); got != c.want {
+		in := lvs.WeightInput{Configured: c.weight, Health: lvs.HealthUp}
+		advise(&in, c.advice)
+		if got, _ := lvs.Weight(in); got != c.want {
 			t.Errorf("weight %d, %+v: %d, want %d", c.weight, c.advice, got, c.want)
 		}
 	}
@@ -102,7 +104,7 @@ func TestPlanFollowsAdvice(t *testing.T) {
 		"www/192.0.2.11:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Percent: 200}},
 		"www/192.0.2.12:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Drain: true}},
 	}}
-	if got := weights(plan([]configs.Service{svc}, v)); got != "11=6 12=0" {
+	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=6 12=0" {
 		t.Errorf("weights %s", got)
 	}
 }
@@ -113,7 +115,7 @@ func TestWhoChecksWhen(t *testing.T) {
 	}
 	routers := []configs.Router{router("web", "192.0.2.100/24"), router("back", "198.51.100.100/24")}
 	service := func(name string, id lvs.ServiceID) configs.Service {
-		return configs.Service{Name: name, CheckWhen: configs.CheckMaster, LVS: lvs.Service{ServiceID: id}}
+		return configs.Service{Name: name, CheckWhen: configs.CheckMaster, Virtuals: []lvs.Service{{ServiceID: id}}}
 	}
 	always := service("always", lvs.ServiceID{Addr: netip.MustParseAddr("192.0.2.100")})
 	always.CheckWhen = configs.CheckAlways
@@ -151,13 +153,13 @@ func TestServersStayInWhenChecksBegin(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	services := []configs.Service{svc}
 	backup := view{idle: map[string]bool{"www": true}}
-	table := plan(services, backup)
+	table := plan(services, backup).entries
 	if got := weights(table); got != "11=3 12=5" {
 		t.Errorf("backup: %s", got)
 	}
 	master := view{}
 	master.inherited = inherit(services, master, table)
-	if got := weights(plan(services, master)); got != "11=3 12=5" {
+	if got := weights(plan(services, master).entries); got != "11=3 12=5" {
 		t.Errorf("master: %s", got)
 	}
 }

@@ -5,11 +5,13 @@ package director
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -37,6 +39,8 @@ var (
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
+	rivalsDesc           = desc("rivals_count", "Other machines that claim a virtual address of ours on the interface.", "interface")
+	rivalClaimsDesc      = desc("rival_claims_total", "Frames by which other machines claimed a virtual address of ours.", "interface")
 	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
 
 	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
@@ -45,6 +49,15 @@ var (
 	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
 	checkResultsDesc      = desc("check_results_total", "Probes of a check that ended, by their result.", "service", "server", "check", "result")
 	checkFlappingDesc     = desc("check_flapping", "1 for a check whose result changes too often, 0 for the others.", "service", "server", "check")
+
+	serviceQuorumDesc      = desc("service_quorum", "1 for a service that has its quorum, 0 for one that has lost it.", "service")
+	serviceConnectionsDesc = desc("service_connections_total", "Connections that the kernel has scheduled.", "service")
+	servicePacketsDesc     = desc("service_packets_total", "Packets that passed the kernel's table.", "service", "direction")
+	serviceBytesDesc       = desc("service_bytes_total", "Bytes that passed the kernel's table.", "service", "direction")
+	serverNewDesc          = desc("server_connections_total", "Connections that the kernel has scheduled to the real server.", "service", "server")
+	serverPacketsDesc      = desc("server_packets_total", "Packets to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	serverBytesDesc        = desc("server_bytes_total", "Bytes to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	syncRunningDesc        = desc("connection_sync_running", "1 for a role in which the kernel's connection sync runs, 0 for the other.", "role")
 
 	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
 	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
@@ -87,6 +100,14 @@ func (s sink) lateness(r vrrp.Status) {
 	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
 }
 
+// traffic counts packets and bytes in both directions.
+func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels ...string) {
+	s.count(packets, of.InPackets, append(slices.Clone(labels), "in")...)
+	s.count(packets, of.OutPackets, append(slices.Clone(labels), "out")...)
+	s.count(bytes, of.InBytes, append(slices.Clone(labels), "in")...)
+	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
+}
+
 // Collect implements prometheus.Collector.
 func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	out := sink(ch)
@@ -102,6 +123,13 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	out.count(electionRestartsDesc, d.elections.Restarts())
 	collectVRRP(out, status.VRRP, report)
 	collectServices(out, status.Services)
+	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
+		running := 0.0
+		if slices.ContainsFunc(status.Sync, func(s control.Sync) bool { return s.Role == role.String() }) {
+			running = 1
+		}
+		out.gauge(syncRunningDesc, running, role.String())
+	}
 
 	table := d.table.Counters()
 	out.count(ipvsWritesDesc, d.kernel.Writes())
@@ -159,11 +187,20 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
 		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
 		out.count(addressWritesDesc, i.AddressWrites, i.Name)
+		out.gauge(rivalsDesc, float64(len(i.Rivals)), i.Name)
+		out.count(rivalClaimsDesc, i.Claims, i.Name)
 	}
 }
 
 func collectServices(out sink, services []control.Service) {
 	for _, svc := range services {
+		quorum := 1.0
+		if svc.QuorumLost {
+			quorum = 0
+		}
+		out.gauge(serviceQuorumDesc, quorum, svc.Name)
+		out.count(serviceConnectionsDesc, svc.Stats.Connections, svc.Name)
+		out.traffic(servicePacketsDesc, serviceBytesDesc, svc.Stats, svc.Name)
 		for _, srv := range svc.Servers {
 			server := netip.AddrPortFrom(srv.Address, srv.Port).String()
 			healthy := 0.0
@@ -174,6 +211,8 @@ func collectServices(out sink, services []control.Service) {
 			out.gauge(serverWeightDesc, float64(srv.EffectiveWeight), svc.Name, server)
 			out.gauge(serverConnectionsDesc, float64(srv.Active), svc.Name, server, "active")
 			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
+			out.count(serverNewDesc, srv.Stats.Connections, svc.Name, server)
+			out.traffic(serverPacketsDesc, serverBytesDesc, srv.Stats, svc.Name, server)
 			for i, c := range srv.Checks {
 				collectCheck(out, c, svc.Name, server, fmt.Sprintf("%d %s", i+1, c.Type))
 			}

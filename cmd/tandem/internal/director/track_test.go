@@ -62,7 +62,7 @@ func (s situation) world() world {
 		srv.Port = uint16(8000 + i)
 		svc.Servers = append(svc.Servers, srv)
 		h := map[rune]healthcheck.Health{'+': healthcheck.Healthy, '-': healthcheck.Unhealthy, '?': healthcheck.Unknown}[letter]
-		w.health[targetID(svc, srv, 0)] = healthcheck.TargetStatus{Health: h}
+		w.health[targetID(svc, srv)] = healthcheck.TargetStatus{Health: h}
 	}
 	w.services = []configs.Service{svc}
 	return w

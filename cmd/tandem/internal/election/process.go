@@ -192,6 +192,7 @@ func (p *Process) snapshot() Report {
 	for at, h := range p.holders {
 		r.Interfaces = append(r.Interfaces, Interface{
 			Name: at.iface, Announce: h.announcer.Stats(), AddressWrites: h.keeper.Writes(), Trouble: h.keeper.Trouble(),
+			Rivals: h.watcher.Rivals(), Claims: h.watcher.Claims(),
 		})
 	}
 	slices.SortFunc(r.Interfaces, func(a, b Interface) int { return strings.Compare(a.Name, b.Name) })

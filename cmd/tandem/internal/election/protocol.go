@@ -69,6 +69,9 @@ type Interface struct {
 	AddressWrites uint64 `json:"address_writes"`
 	// Trouble says in words what keeps the interface from being as it should; empty when nothing does.
 	Trouble string `json:"trouble,omitempty"`
+	// Rivals are other machines that claim what is ours on this interface, and Claims how often any has.
+	Rivals []garp.Rival `json:"rivals,omitempty"`
+	Claims uint64       `json:"claims,omitempty"`
 }
 
 // A monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time does

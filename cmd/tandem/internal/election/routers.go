@@ -65,7 +65,7 @@ func (p *Process) provide(ctx context.Context, g *errgroup.Group, c vrrp.Config)
 		u.start(ctx, g)
 	}
 	if at := placeOf(c); p.holders[at] == nil {
-		h := newHolder(at, p.options)
+		h := newHolder(at, p.options, func() { nudge(p.tell) })
 		p.holders[at] = h
 		h.start(ctx, g)
 	}

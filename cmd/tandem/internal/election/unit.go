@@ -5,7 +5,9 @@ package election
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -59,18 +61,27 @@ type claim struct {
 	announce map[netip.Addr]garp.Config
 }
 
-// A holder puts what a master has on an interface and announces it. It works beside the loops, which must not wait.
+// A holder puts what a master has on an interface, announces it, and looks out for others that claim it. It works beside
+// the loops, which must not wait.
 type holder struct {
 	keeper    *vrrp.Keeper
 	announcer *garp.Announcer
+	watcher   *garp.Watcher
 
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last claimed
 	want     vrrp.Assets                // likewise
 }
 
-func newHolder(p place, o Options) *holder {
+// newHolder returns the holder of a place; it calls changed, which must not block, when a rival turns up.
+func newHolder(p place, o Options, changed func()) *holder {
 	h := &holder{announcer: garp.New(p.iface, o.Log)}
+	h.watcher = garp.NewWatcher(p.iface, o.Log, func(r garp.Rival) {
+		o.Log.Warn("another machine claims a virtual address: announcing it anew", "interface", p.iface,
+			"address", r.Address, "hardware", r.Hardware, "neighbours", r.Neighbours, "by", r.How)
+		h.announcer.Reannounce(r.Address)
+		changed()
+	})
 	h.keeper = vrrp.NewKeeper(p.iface, vrrp.KeeperOptions{Log: o.Log, Placed: h.placed, MAC: p.mac})
 	return h
 }
@@ -79,6 +90,7 @@ func newHolder(p place, o Options) *holder {
 func (h *holder) start(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return h.keeper.Run(ctx) })
 	g.Go(func() error { return h.announcer.Run(ctx) })
+	g.Go(func() error { return h.watcher.Run(ctx) })
 }
 
 // hold makes the interface what c says.
@@ -104,6 +116,7 @@ func (h *holder) hold(c claim) {
 		h.announcer.Withdraw(lost)
 	}
 	h.keeper.Set(c.managed, c.want)
+	h.watcher.Set(slices.SortedFunc(maps.Keys(c.announce), netip.Addr.Compare))
 }
 
 // see tells what became of the interface that the place is reached by. Neighbours have missed what was announced while

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// A Method is how a real server keeps silent about the VIPs on its network.
+type Method uint8
+
+// The methods, by their names in files: sysctl, arpfilter.
+const (
+	// Sysctl has the kernel answer ARP requests only for addresses of the interface that was asked (arp_ignore), and
+	// choose the sender's address of its own among them (arp_announce).
+	Sysctl Method = iota + 1
+	// ARPFilter has nftables drop the requests for a VIP, and put the machine's own address into those that it sends.
+	ARPFilter
+)
+
+// String returns the method as files name it.
+func (m Method) String() string {
+	switch m {
+	case Sysctl:
+		return "sysctl"
+	case ARPFilter:
+		return "arpfilter"
+	}
+	return "unknown"
+}
+
+// A Mode is how packets reach the real server.
+type Mode uint8
+
+// The modes, by their names in files: dr, tunnel.
+const (
+	// DirectRouting is by Ethernet frame from a director on the same segment. The VIPs are on lo.
+	DirectRouting Mode = iota + 1
+	// Tunnel is inside another IP packet. The VIPs are on the kernel's tunl0 and ip6tnl0.
+	Tunnel
+)
+
+// String returns the mode as files name it.
+func (m Mode) String() string {
+	switch m {
+	case DirectRouting:
+		return "dr"
+	case Tunnel:
+		return "tunnel"
+	}
+	return "unknown"
+}
+
+// A Config says what a real server is to be like. The zero Config is a machine that is no real server.
+type Config struct {
+	VIPs   []netip.Addr // unicast, without zones, each once
+	Mode   Mode
+	Method Method
+	// Interfaces are those that it is silent on; empty: every Ethernet interface that has an IPv4 address.
+	Interfaces []string
+	// DropIn is the file that sets the same sysctls when the machine starts; empty: none is written.
+	DropIn string
+}
+
+// Validate says what is wrong with c as a whole: all that the values cannot say of themselves.
+func (c Config) Validate() error {
+	if len(c.VIPs) == 0 {
+		return errors.New("no VIP is given")
+	}
+	for i, vip := range c.VIPs {
+		switch {
+		case !vip.IsValid() || vip.Zone() != "" || vip.Is4In6() || vip.IsUnspecified() || vip.IsMulticast() || vip.IsLoopback():
+			return fmt.Errorf("%s cannot be a VIP", vip)
+		case slices.Contains(c.VIPs[:i], vip):
+			return fmt.Errorf("%s is given twice", vip)
+		}
+	}
+	if c.Mode != DirectRouting && c.Mode != Tunnel {
+		return fmt.Errorf("mode %d is unknown", c.Mode)
+	}
+	if c.Method != Sysctl && c.Method != ARPFilter {
+		return fmt.Errorf("method %d is unknown", c.Method)
+	}
+	return nil
+}
+
+// device returns the interface that carries a VIP.
+func (c Config) device(vip netip.Addr) string {
+	switch {
+	case c.Mode != Tunnel:
+		return loopback
+	case vip.Is4():
+		return tunnel4
+	}
+	return tunnel6
+}
+
+// Devices returns the interfaces that carry the VIPs, each once.
+func (c Config) Devices() []string {
+	var names []string
+	for _, vip := range c.VIPs {
+		if name := c.device(vip); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+const (
+	loopback = "lo"
+	tunnel4  = "tunl0"
+	tunnel6  = "ip6tnl0"
+)
+
+// modules are what makes the tunnel interfaces.
+var modules = map[string]string{tunnel4: "ipip", tunnel6: "ip6_tunnel"}
+
+// whole is the prefix of an address alone.
+func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// has4 tells whether a VIP is of IPv4; IPv6 neighbour discovery answers for addresses of the asked interface only, and
+// asks with none but its own.
+func (c Config) has4() bool { return slices.ContainsFunc(c.VIPs, netip.Addr.Is4) }

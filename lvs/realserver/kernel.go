@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	procSys = "/proc/sys"
+	// netlinkTimeout is how long the kernel may take to answer.
+	netlinkTimeout = 5 * time.Second
+	// listAttempts is how often a list that changed while it was read is read again.
+	listAttempts = 10
+)
+
+// A kernel reads and writes the network of the calling thread's namespace.
+type kernel struct{ handle *netlink.Handle }
+
+func openKernel() (*kernel, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+	}
+	return &kernel{handle}, nil
+}
+
+func (k *kernel) close() { k.handle.Close() }
+
+// again reads a list until it did not change meanwhile.
+func again[T any](read func() ([]T, error)) (list []T, err error) {
+	for range listAttempts {
+		if list, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	return list, err
+}
+
+// read returns what is there, as far as the configuration and the record ask for it.
+func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
+	s := State{Sysctls: make(map[string]string), Operator: operator}
+	links, err := again(k.handle.LinkList)
+	if err != nil {
+		return s, fmt.Errorf("list interfaces: %w", err)
+	}
+	names := make(map[int]string, len(links))
+	for _, dev := range links {
+		a := dev.Attrs()
+		names[a.Index] = a.Name
+		noARP := a.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP|unix.IFF_POINTOPOINT) != 0
+		l := Link{Name: a.Name, Up: a.RawFlags&unix.IFF_UP != 0, Ethernet: len(a.HardwareAddr) == 6 && !noARP}
+		addrs, err := again(func() ([]netlink.Addr, error) { return k.handle.AddrList(dev, netlink.FAMILY_ALL) })
+		if err != nil {
+			return s, fmt.Errorf("list addresses of %s: %w", a.Name, err)
+		}
+		for _, addr := range addrs {
+			l.Addrs = append(l.Addrs, address(a.Name, addr))
+		}
+		s.Links = append(s.Links, l)
+	}
+	if s.Local, err = k.localRoutes(names); err != nil {
+		return s, err
+	}
+	if s.Operator.Gateway, err = k.gateway(operator.Remote); err != nil {
+		return s, err
+	}
+	if s.Filter, err = readFilter(); err != nil {
+		return s, err
+	}
+	return s, readFiles(&s, c, r)
+}
+
+// readFiles reads the settings and the file that sets them.
+func readFiles(s *State, c Config, r Record) error {
+	paths := []string{sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter")}
+	for _, l := range s.Links {
+		paths = append(paths, sysctl(l.Name, "promote_secondaries"))
+	}
+	paths = append(paths, wantedSysctls(c, *s)...)
+	for path := range maps.Keys(r.Sysctls) {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(filepath.Join(procSys, path))
+		switch {
+		case err == nil:
+			s.Sysctls[path] = string(text)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("read sysctl: %w", err)
+		}
+	}
+	if c.DropIn == "" {
+		return nil
+	}
+	text, err := os.ReadFile(c.DropIn)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read sysctl file: %w", err)
+	}
+	s.DropIn = string(text)
+	return nil
+}
+
+func address(iface string, a netlink.Addr) Address {
+	ip, _ := netip.AddrFromSlice(a.IP)
+	ones, _ := a.Mask.Size()
+	broadcast, _ := netip.AddrFromSlice(a.Broadcast)
+	label := a.Label
+	if label == iface {
+		label = ""
+	}
+	return Address{
+		Interface: iface, Prefix: netip.PrefixFrom(ip.Unmap(), ones), Label: label, Scope: a.Scope,
+		Broadcast: broadcast.Unmap(), Secondary: ip.Is4() && a.Flags&unix.IFA_F_SECONDARY != 0,
+	}
+}
+
+// localRoutes reads the table of the addresses that are the machine's own.
+func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
+	var all []Route
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
+		list, err := again(func() ([]netlink.Route, error) {
+			return k.handle.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list local routes: %w", err)
+		}
+		for _, r := range list {
+			if r.Dst == nil {
+				continue
+			}
+			if dst, ok := netip.AddrFromSlice(r.Dst.IP); ok {
+				all = append(all, Route{names[r.LinkIndex], dst.Unmap()})
+			}
+		}
+	}
+	return all, nil
+}
+
+// gateway returns the next hop to an address; the zero Addr if there is none or no way.
+func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
+	if !to.IsValid() {
+		return netip.Addr{}, nil
+	}
+	routes, err := k.handle.RouteGet(net.IP(to.WithZone("").AsSlice()))
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		return netip.Addr{}, nil
+	}
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("find the way to %s: %w", to, err)
+	}
+	for _, r := range routes {
+		if gw, ok := netip.AddrFromSlice(r.Gw); ok {
+			return gw.Unmap(), nil
+		}
+	}
+	return netip.Addr{}, nil
+}
+
+func (k *kernel) setLink(name string, up bool) error {
+	dev, err := k.handle.LinkByName(name)
+	if err == nil && up {
+		err = k.handle.LinkSetUp(dev)
+	} else if err == nil {
+		err = k.handle.LinkSetDown(dev)
+	}
+	if err != nil {
+		return fmt.Errorf("set %s up to %t: %w", name, up, err)
+	}
+	return nil
+}
+
+func (k *kernel) addAddress(a Address) error {
+	dev, err := k.handle.LinkByName(a.Interface)
+	if err != nil {
+		return fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, err)
+	}
+	addr := &netlink.Addr{IPNet: network(a.Prefix), Label: a.Label, Scope: a.Scope}
+	if a.Broadcast.IsValid() {
+		addr.Broadcast = a.Broadcast.AsSlice()
+	}
+	if a.Prefix.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+		if a.Prefix.IsSingleIP() {
+			// Deprecated: taken as the source of nothing but answers.
+			addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
+		}
+	}
+	if err := k.handle.AddrAdd(dev, addr); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, err)
+	}
+	return nil
+}
+
+func (k *kernel) deleteAddress(a Address) error {
+	dev, err := k.handle.LinkByName(a.Interface)
+	if err == nil {
+		err = k.handle.AddrDel(dev, &netlink.Addr{IPNet: network(a.Prefix)})
+	}
+	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("delete %s from %s: %w", a.Prefix, a.Interface, err)
+	}
+	return nil
+}
+
+func (k *kernel) addLocalRoute(a Address) error {
+	dev, err := k.handle.LinkByName(a.Interface)
+	if err == nil {
+		err = k.handle.RouteReplace(&netlink.Route{
+			LinkIndex: dev.Attrs().Index, Dst: network(a.Prefix), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL,
+			Scope: netlink.SCOPE_HOST, Src: a.Prefix.Addr().AsSlice(),
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("add local route %s on %s: %w", a.Prefix, a.Interface, err)
+	}
+	return nil
+}
+
+func network(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// loadModule asks modprobe, which knows what a module needs.
+func loadModule(name string) error {
+	out, err := exec.Command("modprobe", name).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("load module %s: %w: %s", name, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

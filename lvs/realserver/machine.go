@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// rounds is how often Apply plans anew: a module makes an interface with settings, and a deleted address may take
+	// a route with it.
+	rounds = 5
+	// lookInterval is how often Run looks.
+	lookInterval = time.Second
+	// bootFile tells the life of the kernel.
+	bootFile = "/proc/sys/kernel/random/boot_id"
+)
+
+// ErrUnstable is in the error of an Apply that finds something to do however often it has done it.
+var ErrUnstable = errors.New("something else on this machine undoes it")
+
+// Options are the surroundings of a Machine.
+type Options struct {
+	Log hclog.Logger
+	// StateDir is where the record of what was there before is kept; made if it is missing.
+	StateDir string
+	// Operator is whose way to the machine must not be cut. Its Gateway is found out.
+	Operator Operator
+}
+
+// A Machine is this one, in the network namespace of the thread that its methods are called on.
+type Machine struct {
+	log      hclog.Logger
+	dir      string
+	operator Operator
+}
+
+// New returns the Machine.
+func New(o Options) *Machine { return &Machine{log: o.Log, dir: o.StateDir, operator: o.Operator} }
+
+// Check returns the steps that Apply would take, and changes nothing; none means that the machine is as it should be.
+func (m *Machine) Check(c Config) ([]Step, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return m.check(c)
+}
+
+// CheckRemove returns the steps that Remove would take, and changes nothing.
+func (m *Machine) CheckRemove() ([]Step, error) { return m.check(Config{}) }
+
+func (m *Machine) check(c Config) ([]Step, error) {
+	p, err := m.plan(c)
+	return p.Steps, err
+}
+
+// Apply makes the machine what c says and returns the steps that it took. The error is a *Refusal, ErrDamaged,
+// ErrUnstable, or that of the kernel.
+func (m *Machine) Apply(c Config) ([]Step, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return m.make(c)
+}
+
+// Remove undoes what Apply did, and returns the steps that it took. A module stays loaded.
+func (m *Machine) Remove() ([]Step, error) { return m.make(Config{}) }
+
+func (m *Machine) make(c Config) (done []Step, err error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	for range rounds {
+		p, err := m.plan(c)
+		if err != nil {
+			return done, err
+		}
+		// What was there before has to be known before it is gone.
+		if err := p.before.store(m.dir); err != nil {
+			return done, err
+		}
+		for _, s := range p.Steps {
+			if err := m.take(s); err != nil {
+				return done, err
+			}
+			done = append(done, s)
+			if s.Action == LoadModule {
+				break
+			}
+		}
+		if n := len(p.Steps); n > 0 && p.Steps[0].Action == LoadModule {
+			continue // what it made has to be read before it is changed
+		}
+		if err := p.after.store(m.dir); err != nil {
+			return done, err
+		}
+		if len(p.Steps) == 0 {
+			return done, nil
+		}
+	}
+	return done, fmt.Errorf("prepare the real server: after %d rounds it is not as it should be: %w", rounds, ErrUnstable)
+}
+
+// lock keeps two tandems from changing the machine at once.
+func (m *Machine) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(m.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	path := filepath.Join(m.dir, "realserver.lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+func (m *Machine) plan(c Config) (Plan, error) {
+	record, err := loadRecord(m.dir)
+	if err != nil {
+		return Plan{}, err
+	}
+	k, err := openKernel()
+	if err != nil {
+		return Plan{}, err
+	}
+	defer k.close()
+	s, err := k.read(c, record, m.operator)
+	if err != nil {
+		return Plan{}, err
+	}
+	boot, err := os.ReadFile(bootFile)
+	if err != nil {
+		return Plan{}, fmt.Errorf("tell the kernel's life: %w", err)
+	}
+	return MakePlan(c, s, record.since(string(boot), s))
+}
+
+// take does one step.
+func (m *Machine) take(s Step) error {
+	k, err := openKernel()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	switch s.Action {
+	case LoadModule:
+		return loadModule(s.Name)
+	case SetSysctl:
+		err = os.WriteFile(filepath.Join(procSys, s.Name), []byte(s.Value), 0)
+	case InstallFilter:
+		return installFilter(s.Rules)
+	case RemoveFilter:
+		return removeFilter()
+	case WriteDropIn:
+		if err = os.MkdirAll(filepath.Dir(s.Name), 0o755); err == nil {
+			err = writeWhole(s.Name, []byte(s.Value))
+		}
+	case RemoveDropIn:
+		if err = os.Remove(s.Name); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	case LinkUp, LinkDown:
+		return k.setLink(s.Name, s.Action == LinkUp)
+	case AddAddress:
+		return k.addAddress(s.Address)
+	case DeleteAddress:
+		return k.deleteAddress(s.Address)
+	case AddLocalRoute:
+		return k.addLocalRoute(s.Address)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Action, err)
+	}
+	return nil
+}
+
+// Run applies c, calls ready, and then looks every second and applies again what is no longer so, until ctx ends. The
+// machine stays what it is then: a real server that is restarted must not lose its connections. Only the first Apply
+// can fail it.
+func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
+	if _, err := m.Apply(c); err != nil {
+		return err
+	}
+	ready()
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	trouble := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		steps, err := m.Check(c)
+		if err == nil && len(steps) > 0 {
+			steps, err = m.Apply(c)
+			for _, s := range steps {
+				m.log.Warn("mended what somebody changed", "step", s.String())
+			}
+		}
+		switch {
+		case err == nil:
+			trouble = ""
+		case err.Error() != trouble:
+			trouble = err.Error()
+			m.log.Error("cannot keep the real server as it should be, trying again", "error", err)
+		}
+	}
+}

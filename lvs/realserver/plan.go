@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Plan is the steps from what is there to what is wanted, in their order: first the silence, then the VIPs, then what
+// is wanted no more, in the opposite order.
+type Plan struct {
+	Steps []Step
+	// before is the record that has to be on the disk before the first step, after the one that holds after the last.
+	before, after Record
+}
+
+// MakePlan returns what it takes to make the machine what c says; the zero Config undoes all that r tells of. The error is
+// a *Refusal.
+func MakePlan(c Config, s State, r Record) (Plan, error) {
+	if err := refuse(c, s, r); err != nil {
+		return Plan{}, err
+	}
+	p := planner{config: c, state: s, record: r.clone(), keep: make(map[string]bool)}
+	p.loadModules()
+	p.silence()
+	p.persist()
+	p.claim()
+	before := p.record.clone()
+	p.withdraw()
+	return Plan{Steps: p.steps, before: before, after: p.record}, nil
+}
+
+type planner struct {
+	config Config
+	state  State
+	record Record
+	keep   map[string]bool // sysctls that are wanted
+	steps  []Step
+}
+
+func (p *planner) add(s Step) { p.steps = append(p.steps, s) }
+
+// loadModules makes the tunnel interfaces that are missing.
+func (p *planner) loadModules() {
+	for _, name := range p.config.Devices() {
+		if _, there := p.state.link(name); !there && modules[name] != "" {
+			p.add(Step{Action: LoadModule, Name: modules[name]})
+		}
+	}
+}
+
+// wantedSysctls returns the paths of the settings, in the order in which they are made.
+func wantedSysctls(c Config, s State) []string {
+	var paths []string
+	if c.has4() && c.Method == Sysctl {
+		for _, iface := range append([]string{"all"}, s.silent(c)...) {
+			paths = append(paths, sysctl(iface, "arp_ignore"), sysctl(iface, "arp_announce"))
+		}
+	}
+	if c.has4() && c.Mode == Tunnel {
+		// A client's packet comes out of the tunnel, and the way back to the client is another.
+		paths = append(paths, sysctl(tunnel4, "rp_filter"))
+	}
+	return paths
+}
+
+// wantedValue is what a setting is made where it is not settled.
+func wantedValue(file string) string {
+	switch path.Base(file) {
+	case "arp_announce", "rp_filter":
+		return "2"
+	}
+	return "1"
+}
+
+// settled tells whether a setting does what it is wanted for. Of the value for an interface and that for all, the kernel
+// takes the greater.
+func settled(file string, s State) bool {
+	v := s.value(file)
+	switch path.Base(file) {
+	case "arp_ignore":
+		// 2 asks for more than 1, and 8 is complete silence; 3 answers for addresses on other interfaces.
+		return v == "1" || v == "2" || v == "8"
+	case "arp_announce":
+		return v == "2"
+	case "rp_filter":
+		return v == "2" || v == "0" && s.value(sysctl("all", "rp_filter")) != "1"
+	}
+	return false
+}
+
+// silence keeps the machine from speaking of the VIPs.
+func (p *planner) silence() {
+	for _, file := range wantedSysctls(p.config, p.state) {
+		p.keep[file] = true
+		if settled(file, p.state) {
+			continue
+		}
+		former, there := p.state.Sysctls[file]
+		if _, known := p.record.Sysctls[file]; there && !known {
+			p.record.Sysctls[file] = former
+		}
+		p.add(Step{Action: SetSysctl, Name: file, Value: wantedValue(file) + "\n"})
+	}
+	if rules := wantedRules(p.config, p.state); len(rules) > 0 {
+		p.record.Filter = true
+		if !slices.Equal(rules, p.state.Filter) {
+			p.add(Step{Action: InstallFilter, Rules: rules})
+		}
+	}
+}
+
+// persist writes the file that makes the settings when the machine starts.
+func (p *planner) persist() {
+	file := p.config.DropIn
+	if file == "" {
+		return
+	}
+	if former := p.record.DropIn; former != "" && former != file {
+		p.add(Step{Action: RemoveDropIn, Name: former})
+	}
+	p.record.DropIn = file
+	if text := dropIn(p.config, p.state); text != p.state.DropIn {
+		p.add(Step{Action: WriteDropIn, Name: file, Value: text})
+	}
+}
+
+// dropIn is the text of that file, in the form of sysctl.d(5). An interface may not be there yet, which is no error.
+func dropIn(c Config, s State) string {
+	var b strings.Builder
+	b.WriteString("# Written by tandem: a real server is silent about the virtual addresses.\n")
+	for _, file := range wantedSysctls(c, s) {
+		fmt.Fprintf(&b, "-%s = %s\n", file, wantedValue(file))
+	}
+	return b.String()
+}
+
+// claim puts the VIPs where they belong, and takes them from anywhere else.
+func (p *planner) claim() {
+	for _, name := range p.config.Devices() {
+		if l, _ := p.state.link(name); !l.Up {
+			if !slices.Contains(p.record.Up, name) {
+				p.record.Up = append(p.record.Up, name)
+			}
+			p.add(Step{Action: LinkUp, Name: name})
+		}
+	}
+	for _, vip := range p.config.VIPs {
+		want := Address{Interface: p.config.device(vip), Prefix: whole(vip)}
+		switch {
+		case !p.state.holds(want):
+			if !slices.Contains(p.record.Added, want) {
+				p.record.Added = append(p.record.Added, want)
+			}
+			p.add(Step{Action: AddAddress, Address: want})
+		case !slices.Contains(p.state.Local, Route{want.Interface, vip}):
+			p.add(Step{Action: AddLocalRoute, Address: want})
+		}
+	}
+	for _, a := range p.state.misplaced(p.config) {
+		ours := slices.ContainsFunc(p.record.Added, func(b Address) bool { return b.Interface == a.Interface && b.Prefix == a.Prefix })
+		if !ours && !slices.Contains(p.record.Displaced, a) {
+			p.record.Displaced = append(p.record.Displaced, a)
+		}
+		p.add(Step{Action: DeleteAddress, Address: a})
+	}
+}
+
+// misplaced returns the VIPs that are on an interface, or with a prefix length, that they should not have.
+func (s State) misplaced(c Config) (all []Address) {
+	for _, l := range s.Links {
+		for _, a := range l.Addrs {
+			vip := a.Prefix.Addr()
+			if slices.Contains(c.VIPs, vip) && (l.Name != c.device(vip) || a.Prefix != whole(vip)) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// withdraw undoes what the record tells of and what is wanted no more.
+func (p *planner) withdraw() {
+	wanted := func(vip netip.Addr) bool { return slices.Contains(p.config.VIPs, vip) }
+	p.record.Added = slices.DeleteFunc(p.record.Added, func(a Address) bool {
+		vip := a.Prefix.Addr()
+		if wanted(vip) {
+			return p.config.device(vip) != a.Interface // taken off by claim
+		}
+		if p.state.holds(a) {
+			p.add(Step{Action: DeleteAddress, Address: a})
+		}
+		return true
+	})
+	p.record.Up = slices.DeleteFunc(p.record.Up, func(name string) bool {
+		if slices.Contains(p.config.Devices(), name) {
+			return false
+		}
+		if l, there := p.state.link(name); there && l.Up {
+			p.add(Step{Action: LinkDown, Name: name})
+		}
+		return true
+	})
+	if p.record.Filter && len(wantedRules(p.config, p.state)) == 0 {
+		if p.state.Filter != nil {
+			p.add(Step{Action: RemoveFilter})
+		}
+		p.record.Filter = false
+	}
+	for _, file := range slices.Backward(slices.Sorted(maps.Keys(p.record.Sysctls))) {
+		if p.keep[file] {
+			continue
+		}
+		former := p.record.Sysctls[file]
+		if now, there := p.state.Sysctls[file]; there && now != former {
+			p.add(Step{Action: SetSysctl, Name: file, Value: former})
+		}
+		delete(p.record.Sysctls, file)
+	}
+	p.record.Displaced = slices.DeleteFunc(p.record.Displaced, func(a Address) bool {
+		if wanted(a.Prefix.Addr()) {
+			return false
+		}
+		if !p.state.holds(a) {
+			p.add(Step{Action: AddAddress, Address: a})
+		}
+		return true
+	})
+	if p.record.DropIn != "" && p.config.DropIn == "" {
+		p.add(Step{Action: RemoveDropIn, Name: p.record.DropIn})
+		p.record.DropIn = ""
+	}
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A State is what is there.
+type State struct {
+	// Sysctls are the values of the files below /proc/sys, to the byte, by their paths from there. One that is missing
+	// here does not exist.
+	Sysctls map[string]string
+	Links   []Link
+	// Local are the addresses that the kernel's local routing table takes packets for, by the interface.
+	Local []Route
+	// Filter are the rules of our ARP filter in their order; nil if the table does not exist.
+	Filter []Rule
+	// DropIn is the text of the file of that name in the Config; empty if there is none.
+	DropIn string
+	// Operator is whoever must not lose the way to the machine.
+	Operator Operator
+}
+
+// A Link is an interface with its addresses.
+type Link struct {
+	Name     string
+	Up       bool
+	Ethernet bool // it speaks ARP
+	Addrs    []Address
+}
+
+// An Address is an address on an interface, as far as it takes to put it back.
+type Address struct {
+	Interface string       `json:"interface"`
+	Prefix    netip.Prefix `json:"prefix"`
+	Label     string       `json:"label,omitempty"`
+	Scope     int          `json:"scope,omitempty"`
+	Broadcast netip.Addr   `json:"broadcast,omitzero"`
+	Secondary bool         `json:"secondary,omitempty"`
+}
+
+// A Route is an address that the machine takes packets for, by way of an interface.
+type Route struct {
+	Interface string
+	Addr      netip.Addr
+}
+
+// An Operator is a session from another machine. The zero value is nobody.
+type Operator struct {
+	Remote, Local netip.Addr // the two ends of the session
+	// Gateway is the next hop to Remote; the zero Addr if Remote is a neighbour.
+	Gateway netip.Addr
+}
+
+func (s State) link(name string) (Link, bool) {
+	i := slices.IndexFunc(s.Links, func(l Link) bool { return l.Name == name })
+	if i < 0 {
+		return Link{Name: name}, false
+	}
+	return s.Links[i], true
+}
+
+// has tells whether an interface has an address with its prefix length.
+func (l Link) has(p netip.Prefix) bool {
+	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
+}
+
+// silent returns the interfaces that must not speak of the VIPs.
+func (s State) silent(c Config) []string {
+	var names []string
+	for _, l := range s.Links {
+		listed := slices.Contains(c.Interfaces, l.Name)
+		if len(c.Interfaces) == 0 {
+			listed = l.Ethernet && l.own(c).IsValid()
+		}
+		if listed {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+// own returns the IPv4 address of the interface that the machine goes by, which is no VIP.
+func (l Link) own(c Config) netip.Addr {
+	for _, a := range l.Addrs {
+		if a.Prefix.Addr().Is4() && !slices.Contains(c.VIPs, a.Prefix.Addr()) {
+			return a.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// sysctl returns the path of a setting of IPv4 for an interface, or for "all".
+func sysctl(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
+
+// value returns a setting without the line's end.
+func (s State) value(path string) string { return strings.TrimSpace(s.Sysctls[path]) }

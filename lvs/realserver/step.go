@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An Action is what a step does.
+type Action uint8
+
+// The actions.
+const (
+	LoadModule Action = iota + 1
+	SetSysctl
+	InstallFilter
+	RemoveFilter
+	WriteDropIn
+	RemoveDropIn
+	LinkUp
+	LinkDown
+	AddAddress
+	DeleteAddress
+	AddLocalRoute
+)
+
+// String returns the action in words.
+func (a Action) String() string {
+	switch a {
+	case LoadModule:
+		return "load module"
+	case SetSysctl:
+		return "set sysctl"
+	case InstallFilter:
+		return "install ARP filter"
+	case RemoveFilter:
+		return "remove ARP filter"
+	case WriteDropIn:
+		return "write sysctl file"
+	case RemoveDropIn:
+		return "remove sysctl file"
+	case LinkUp:
+		return "bring link up"
+	case LinkDown:
+		return "take link down"
+	case AddAddress:
+		return "add address"
+	case DeleteAddress:
+		return "delete address"
+	case AddLocalRoute:
+		return "add local route"
+	}
+	return "unknown"
+}
+
+// A Step is one change to the machine.
+type Step struct {
+	Action  Action
+	Name    string  // of the module, sysctl (its path below /proc/sys), file or interface
+	Value   string  // of the sysctl or file, to the byte
+	Address Address // to be added or deleted, or to have its local route
+	Rules   []Rule  // of the filter
+}
+
+// String returns the command that does the same by hand.
+func (s Step) String() string {
+	switch s.Action {
+	case LoadModule:
+		return "modprobe " + s.Name
+	case SetSysctl:
+		name := s.Name
+		if !strings.Contains(name, ".") { // as the name of a VLAN interface has one
+			name = strings.ReplaceAll(name, "/", ".")
+		}
+		return fmt.Sprintf("sysctl -w %s=%s", name, strings.TrimSpace(s.Value))
+	case InstallFilter:
+		return installCommand(s.Rules)
+	case RemoveFilter:
+		return "nft delete table arp " + filterTable
+	case WriteDropIn:
+		return fmt.Sprintf("printf %q > %s", s.Value, s.Name)
+	case RemoveDropIn:
+		return "rm " + s.Name
+	case LinkUp:
+		return "ip link set " + s.Name + " up"
+	case LinkDown:
+		return "ip link set " + s.Name + " down"
+	case AddAddress:
+		return fmt.Sprintf("ip address add %s dev %s", s.Address.Prefix, s.Address.Interface)
+	case DeleteAddress:
+		return fmt.Sprintf("ip address del %s dev %s", s.Address.Prefix, s.Address.Interface)
+	case AddLocalRoute:
+		return fmt.Sprintf("ip route add local %s dev %s table local", s.Address.Prefix.Addr(), s.Address.Interface)
+	}
+	return "unknown"
+}
