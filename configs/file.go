@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
@@ -23,6 +24,7 @@ import (
 type file struct {
 	Config
 	routers []virtualRouter
+	checks  map[string]healthcheck.Config // by name
 }
 
 // fileTable is the schema: the file as a whole.
@@ -44,8 +46,10 @@ func fileTable() kind[file] {
 			func(f *file, v []virtualRouter) { f.routers = v }),
 		section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
+		derived("check", namedChecks(), "Checks that services and servers can use by their names.",
+			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
-			func(f *file, v []Service) { f.Services = v }),
+			func(f *file, v []virtualService) { f.Services = services(v) }),
 		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
 			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
@@ -96,14 +100,6 @@ func electionTable() kind[Election] {
 	)
 }
 
-func lvsTable() kind[LVS] {
-	return tableOf(nil,
-		optional("on_stop", enum(OnStopKeep, OnStopRemove), OnStopKeep,
-			"What becomes of our services in the kernel when the daemon is stopped on purpose.",
-			func(l *LVS, v OnStop) { l.OnStop = v }),
-	)
-}
-
 // checkFile works out what several parts of the file say together.
 func checkFile(at place, f *file) {
 	if !at.given("name") {
@@ -115,7 +111,9 @@ func checkFile(at place, f *file) {
 	}
 	checkRouters(at.key("vrrp"), f.routers)
 	checkServices(at.key("service"), f.Services)
+	resolveChecks(at, f)
 	checkReferences(at, f)
+	checkSync(at.key("service"), &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
 		for _, half := range r.split() {
@@ -140,8 +138,12 @@ func warnStrangers(services place, c *Config) {
 		}
 	}
 	for i, s := range c.Services {
-		if addr := s.LVS.Addr; addr.IsValid() && families[familyOf(addr)] && !vips[addr] {
-			services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", addr)
+		warned := make(map[netip.Addr]bool)
+		for _, v := range s.Virtuals {
+			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
+				warned[a] = true
+				services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
+			}
 		}
 	}
 }

@@ -53,22 +53,31 @@ func TestDefaults(t *testing.T) {
 			},
 			Announce: garp.DefaultConfig(),
 		}},
-		LVS: LVS{OnStop: OnStopKeep},
+		LVS: LVS{OnStop: OnStopKeep, Manage: ManageOwn},
 		Services: []Service{{
 			Name: "192.0.2.100:80",
-			LVS: lvs.Service{
+			Virtuals: []lvs.Service{{
 				ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80},
 				Scheduler: "wlc",
-			},
+			}},
 			Method:    lvs.DR,
 			OnFailure: lvs.WeightZero,
 			MinUp:     1,
-			Servers: []Server{{lvs.Server{
-				ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
-				Method:   lvs.DR,
-				Weight:   1,
-			}}},
-			Check: &healthcheck.Config{Type: healthcheck.TCP, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+			Quorum:    1,
+			Servers: []Server{{
+				Server: lvs.Server{
+					ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
+					Method:   lvs.DR,
+					Weight:   1,
+				},
+				Checks: []healthcheck.Config{{
+					Type: healthcheck.TCP, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3, Jitter: 5,
+					Flap: healthcheck.Flap{Changes: 6, Window: 5 * time.Minute},
+				}},
+				Pass: PassAll,
+			}},
+			Pass:      PassAll,
+			CheckWhen: CheckAlways,
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -131,7 +140,7 @@ func TestServersTakeAfterTheirService(t *testing.T) {
 		if got := s.Servers[0].String(); got != tt.want {
 			t.Errorf("%s\n%s, want %s", tt.text, got, tt.want)
 		}
-		if err := (lvs.Entry{Service: s.LVS, Servers: []lvs.Server{s.Servers[0].Server}}).Validate(); err != nil {
+		if err := (lvs.Entry{Service: s.Virtuals[0], Servers: []lvs.Server{s.Servers[0].Server}}).Validate(); err != nil {
 			t.Errorf("the table refuses it: %v", err)
 		}
 	}
@@ -139,7 +148,7 @@ func TestServersTakeAfterTheirService(t *testing.T) {
 
 func TestFirewallMarksHaveAFamilyAndNothingElse(t *testing.T) {
 	text := "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]"
-	got, want := parse(t, text).Services[0].LVS.ServiceID, lvs.ServiceID{FWMark: 1, Family: lvs.IPv4}
+	got, want := parse(t, text).Services[0].Virtuals[0].ServiceID, lvs.ServiceID{FWMark: 1, Family: lvs.IPv4}
 	if got != want {
 		t.Errorf("got %#v, want %#v", got, want)
 	}
@@ -155,25 +164,25 @@ func TestPortMappedTwice(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	http := healthcheck.DefaultConfig(healthcheck.HTTP)
-	all := healthcheck.Config{
-		Type: healthcheck.HTTP, Interval: time.Minute, Timeout: 1500 * time.Millisecond, Rise: 1, Fall: 100, Port: 8080,
-		Method: "HEAD", Path: "/health?full=1", Host: "[2001:db8::1]:8080", Status: []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}},
-	}
+	all := http
+	all.Interval, all.Timeout, all.Rise, all.Fall, all.Port = time.Minute, 1500*time.Millisecond, 1, 100, 8080
+	all.Method, all.Path, all.Host = "HEAD", "/health?full=1", "[2001:db8::1]:8080"
+	all.Status = []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}}
 	for _, tt := range []struct {
 		text string
-		want *healthcheck.Config
+		want []healthcheck.Config
 	}{
 		{"", nil},
-		{"[service.check]\ntype = \"http\"", &http},
+		{"[service.check]\ntype = \"http\"", []healthcheck.Config{http}},
 		{"check = { type = \"http\", interval = \"1m\", timeout = \"1s500ms\", rise = 1, fall = 100, port = 8080, method = \"HEAD\", " +
-			"path = \"/health?full=1\", host = \"[2001:db8::1]:8080\", status = [\"200-299\", \"304\"] }", &all},
+			"path = \"/health?full=1\", host = \"[2001:db8::1]:8080\", status = [\"200-299\", \"304\"] }", []healthcheck.Config{all}},
 	} {
-		if got := parse(t, service(tt.text)).Services[0].Check; !reflect.DeepEqual(got, tt.want) {
+		if got := parse(t, service(tt.text)).Services[0].Servers[0].Checks; !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s\ngot %+v, want %+v", tt.text, got, tt.want)
 		}
 	}
 	for _, host := range []string{"www", "www.example.org:8080", "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "my_host"} {
-		if got := parse(t, service(fmt.Sprintf("check = { type = \"http\", host = %q }", host))).Services[0].Check.Host; got != host {
+		if got := parse(t, service(fmt.Sprintf("check = { type = \"http\", host = %q }", host))).Services[0].Servers[0].Checks[0].Host; got != host {
 			t.Errorf("host %q became %q", host, got)
 		}
 	}
@@ -299,19 +308,42 @@ func consistent(t *testing.T, c *Config) {
 			t.Errorf("package healthcheck refuses what was accepted: %v", track.Check.Validate())
 		}
 	}
-	for _, s := range c.Services {
-		entry := lvs.Entry{Service: s.LVS}
-		for _, server := range s.Servers {
-			entry.Servers = append(entry.Servers, server.Server)
-		}
-		if err := entry.Validate(); err != nil {
+	if err := c.LVS.Sync.Validate(); err != nil {
+		t.Errorf("package lvs refuses what was accepted: %v", err)
+	}
+	for name, value := range c.LVS.Sysctl {
+		if err := lvs.CheckSysctl(name, value); err != nil {
 			t.Errorf("package lvs refuses what was accepted: %v", err)
 		}
-		if s.Check == nil {
-			continue
+	}
+	for _, s := range c.Services {
+		if len(s.Virtuals) == 0 || len(s.Virtuals) > maxVirtuals {
+			t.Errorf("%s has %d virtuals", s.Name, len(s.Virtuals))
 		}
-		if err := s.Check.Validate(); err != nil {
-			t.Errorf("package healthcheck refuses what was accepted: %v", err)
+		for _, v := range s.Virtuals {
+			entry := lvs.Entry{Service: v}
+			different := make(map[lvs.ServerID]bool)
+			for _, server := range s.Servers {
+				entry.Servers = append(entry.Servers, server.In(v))
+				different[server.In(v).ServerID] = true
+			}
+			if s.Sorry != nil {
+				entry.Servers = append(entry.Servers, s.Sorry.In(v))
+				different[s.Sorry.In(v).ServerID] = true
+			}
+			if err := entry.Validate(); err != nil {
+				t.Errorf("package lvs refuses what was accepted: %v", err)
+			}
+			if len(different) != len(entry.Servers) {
+				t.Errorf("%s has a server twice: %v", s.Name, entry)
+			}
+		}
+		for _, server := range s.Servers {
+			for _, check := range server.Checks {
+				if err := check.Validate(); err != nil {
+					t.Errorf("package healthcheck refuses what was accepted: %v", err)
+				}
+			}
 		}
 	}
 }

@@ -93,6 +93,7 @@ func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 	k.Set(Assets{}, vips("192.0.2.100/24", "2001:db8::100/64"))
 	whole := []string{"192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64"}
 	awaitAddrs(t, ns, "eth0", whole...)
+	eventually(t, "both are announced", func() bool { return places.count() == 2 })
 	for _, gone := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
 		before := places.count()
 		start := time.Now()

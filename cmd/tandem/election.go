@@ -26,8 +26,8 @@ func newElection() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// A pair of loops, an address keeper and the rest: more cores than that only migrate it.
-			runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
+			// A loop's thread must find a place to run Go code whatever the others are doing.
+			runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			options.Log = newLogger(level, format).Named("election")

@@ -25,6 +25,7 @@ func (d *Director) Failover(names []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	routers = d.withGroups(routers)
 	handed := make([]string, 0, len(routers))
 	timeout := failoverGrace
 	for _, r := range routers {
@@ -112,6 +113,19 @@ func (d *Director) mastered(names []string) ([]configs.Router, error) {
 		return nil, errors.New("this director is master of nothing: there is nothing to hand over")
 	}
 	return all, nil
+}
+
+// withGroups adds the other members of the routers' sync groups: one alone cannot be handed over.
+func (d *Director) withGroups(routers []configs.Router) []configs.Router {
+	d.mu.Lock()
+	configured := d.config.Routers
+	d.mu.Unlock()
+	in := func(r configs.Router) bool {
+		return slices.ContainsFunc(routers, func(chosen configs.Router) bool {
+			return r.Name == chosen.Name || r.SyncGroup != "" && r.SyncGroup == chosen.SyncGroup
+		})
+	}
+	return slices.DeleteFunc(slices.Clone(configured), func(r configs.Router) bool { return !in(r) })
 }
 
 // stateOf is what the election last said about a router.

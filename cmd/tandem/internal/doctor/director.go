@@ -73,14 +73,14 @@ func (j *judge) daemon() {
 	}
 	checked := 0
 	for _, svc := range j.config.Services {
-		if svc.Check != nil {
-			checked += len(svc.Servers)
+		for _, srv := range svc.Servers {
+			checked += len(srv.Checks)
 		}
 	}
 	const others = 128 // sockets, logs, scripts
 	if need := uint64(checked + others); j.snapshot.Files > 0 && j.snapshot.Files < need {
 		j.find(Finding{ID: "file-limit", Severity: Warning,
-			What: fmt.Sprintf("the director may open %d files, and checks %d servers", j.snapshot.Files, checked),
+			What: fmt.Sprintf("the director may open %d files, and has %d checks", j.snapshot.Files, checked),
 			Why:  "checks that end together cannot all be run", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
 }
@@ -114,9 +114,11 @@ func (j *judge) interfaces() []string {
 	return names
 }
 
-// has tells whether a service uses a method.
+// has tells whether a server is reached by a method.
 func (j *judge) has(m lvs.Method) bool {
-	return slices.ContainsFunc(j.config.Services, func(s configs.Service) bool { return s.Method == m })
+	return slices.ContainsFunc(j.config.Services, func(s configs.Service) bool {
+		return slices.ContainsFunc(s.Servers, func(srv configs.Server) bool { return srv.Method == m })
+	})
 }
 
 func (j *judge) forwarding() {
@@ -162,7 +164,7 @@ func (j *judge) pathFilter() {
 func (j *judge) servers() {
 	for _, svc := range j.config.Services {
 		for _, srv := range svc.Servers {
-			if svc.Method == lvs.DR && !j.snapshot.onLink(srv.Addr) {
+			if srv.Method == lvs.DR && !j.snapshot.onLink(srv.Addr) {
 				j.find(Finding{ID: "server-elsewhere", Severity: Error,
 					What: fmt.Sprintf("real server %s of %s is in none of this machine's networks", srv.Addr, svc.Name),
 					Why:  "method dr sends frames, which no router passes on with their destination address as it is",

@@ -41,7 +41,8 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	s.IPVS = err == nil
 	s.Schedulers = make(map[string]bool)
 	for _, svc := range c.Services {
-		s.Schedulers[svc.LVS.Scheduler] = haveModule(ctx, "ip_vs_"+svc.LVS.Scheduler)
+		name := svc.Virtuals[0].Scheduler
+		s.Schedulers[name] = haveModule(ctx, "ip_vs_"+name)
 	}
 	paths := []string{"net/ipv4/ip_forward", ipv4("all", "send_redirects"), ipv4("all", "rp_filter")}
 	vips := make(map[string][]netip.Addr)

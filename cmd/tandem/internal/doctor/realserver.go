@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -73,17 +74,22 @@ func (j *judge) defaultRoute(c realserver.Config) {
 
 func (j *judge) listening(c realserver.Config, services []configs.Service) {
 	for _, svc := range services {
-		vip, port := svc.LVS.Addr, svc.LVS.Port
-		if !slices.Contains(c.VIPs, vip) || port == 0 || svc.LVS.Protocol.String() != "tcp" {
-			continue
-		}
-		waits := slices.ContainsFunc(j.snapshot.Listening, func(l netip.AddrPort) bool {
-			open := l.Addr() == vip || l.Addr() == netip.IPv6Unspecified() || l.Addr() == netip.IPv4Unspecified() && vip.Is4()
-			return open && l.Port() == port
-		})
-		if !waits {
-			j.find(Finding{ID: "not-listening", Severity: Error, What: fmt.Sprintf("nothing listens on %s", netip.AddrPortFrom(vip, port)),
-				Why: "clients of " + svc.Name + " are refused, though a check of the machine's own address may pass", Mend: "have the server listen on the VIP, or on all addresses"})
+		for _, virtual := range svc.Virtuals {
+			if slices.Contains(c.VIPs, virtual.Addr) && virtual.Port != 0 && virtual.Protocol == lvs.TCP {
+				j.listens(svc.Name, netip.AddrPortFrom(virtual.Addr, virtual.Port))
+			}
 		}
 	}
+}
+
+func (j *judge) listens(service string, at netip.AddrPort) {
+	if slices.ContainsFunc(j.snapshot.Listening, func(l netip.AddrPort) bool {
+		open := l.Addr() == at.Addr() || l.Addr() == netip.IPv6Unspecified() || l.Addr() == netip.IPv4Unspecified() && at.Addr().Is4()
+		return open && l.Port() == at.Port()
+	}) {
+		return
+	}
+	j.find(Finding{ID: "not-listening", Severity: Error, What: fmt.Sprintf("nothing listens on %s", at),
+		Why:  "clients of " + service + " are refused, though a check of the machine's own address may pass",
+		Mend: "have the server listen on the VIP, or on all addresses"})
 }
