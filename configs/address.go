@@ -71,28 +71,6 @@ func parseHost(s string) (netip.Addr, *refusal) {
 	return a, unicast(a)
 }
 
-// endpoint is the address and port of a service.
-func endpoint() kind[lvs.ServiceID] {
-	const want = `"192.0.2.100:80", "[2001:db8::100]:80" or { fwmark = 1 }`
-	return text("string", want, func(s string) (id lvs.ServiceID, _ *refusal) {
-		ap, err := netip.ParseAddrPort(s)
-		if err != nil {
-			hint := "write " + want
-			if a, err := netip.ParseAddr(s); err == nil {
-				hint = "its port is missing: write " + netip.AddrPortFrom(a, 80).String()
-			}
-			return id, refuse(hint, "%q is not an address with a port", abbreviate(s))
-		}
-		if no := unicast(ap.Addr()); no != nil {
-			return id, no
-		}
-		if ap.Port() == 0 {
-			return id, refuse("", "port 0 is out of range: want 1 to 65535")
-		}
-		return lvs.ServiceID{Addr: ap.Addr(), Port: ap.Port()}, nil
-	}, func(id lvs.ServiceID) string { return netip.AddrPortFrom(id.Addr, id.Port).String() })
-}
-
 // neighbour is the address of a machine on the network, this one included.
 func neighbour() kind[netip.Addr] {
 	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {

@@ -77,7 +77,11 @@ type Router struct {
 
 // LVS is what holds for the IPVS table as a whole.
 type LVS struct {
-	OnStop OnStop
+	OnStop        OnStop
+	Manage        Manage
+	Sync          lvs.Sync          // the zero value: none
+	Sysctl        map[string]string // by name without net.ipv4.vs; nil: none
+	SysctlRestore bool              // when the daemon ends on purpose
 }
 
 // An OnStop is what becomes of our IPVS services when the daemon ends on purpose.
@@ -100,18 +104,55 @@ func (o OnStop) String() string {
 	return "unknown"
 }
 
-// A Service is one IPVS service with its pool.
+// A Manage is whose services the daemon keeps in order.
+type Manage uint8
+
+// The choices, by their names in files: own, all.
+const (
+	ManageOwn Manage = iota + 1
+	ManageAll
+)
+
+// String returns the choice as files name it.
+func (m Manage) String() string {
+	switch m {
+	case ManageOwn:
+		return "own"
+	case ManageAll:
+		return "all"
+	}
+	return "unknown"
+}
+
+// A Service is one or several IPVS services that share a pool.
 type Service struct {
-	Name      string // unique; without white space and slashes
-	LVS       lvs.Service
-	Method    lvs.Method // of all its servers
-	Servers   []Server   // at least one
-	MinUp     int        // a track of this service fails with fewer healthy servers; 1 to their number
+	Name      string        // unique; without white space and slashes
+	Virtuals  []lvs.Service // one for each address and port, at least one; all of one family and alike in the rest
+	Method    lvs.Method    // of the servers that have no other
+	Servers   []Server      // at least one
+	MinUp     int           // a track of this service fails with fewer healthy servers; 1 to their number
 	OnFailure lvs.OnFailure
-	Check     *healthcheck.Config // nil: the servers are not checked and always up
+	SlowStart time.Duration // 0: none
+	// DrainTimeout is how long a server that has left the configuration may stay for the sake of its connections.
+	DrainTimeout time.Duration
+	Quorum       int                 // in weight, 1 or more
+	Hysteresis   int                 // less than Quorum
+	Sorry        *Server             // nil: none
+	PanicBelow   float64             // share of the servers; 0: never
+	Check        *healthcheck.Config // nil: the servers are not checked and always up
 }
 
 // A Server is one real server; its weight is the configured one.
 type Server struct {
-	lvs.Server
+	lvs.Server // Port is that in the first of the service's virtuals
+	// Mapped tells that every port of the service leads to this one's port; otherwise each leads to the same port.
+	Mapped bool
+}
+
+// In returns the server as it is in one of its service's virtuals.
+func (s Server) In(v lvs.Service) lvs.Server {
+	if !s.Mapped {
+		s.Port = v.Port
+	}
+	return s.Server
 }

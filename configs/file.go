@@ -45,7 +45,7 @@ func fileTable() kind[file] {
 		section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
-			func(f *file, v []Service) { f.Services = v }),
+			func(f *file, v []virtualService) { f.Services = services(v) }),
 		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
 			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
@@ -96,14 +96,6 @@ func electionTable() kind[Election] {
 	)
 }
 
-func lvsTable() kind[LVS] {
-	return tableOf(nil,
-		optional("on_stop", enum(OnStopKeep, OnStopRemove), OnStopKeep,
-			"What becomes of our services in the kernel when the daemon is stopped on purpose.",
-			func(l *LVS, v OnStop) { l.OnStop = v }),
-	)
-}
-
 // checkFile works out what several parts of the file say together.
 func checkFile(at place, f *file) {
 	if !at.given("name") {
@@ -116,6 +108,7 @@ func checkFile(at place, f *file) {
 	checkRouters(at.key("vrrp"), f.routers)
 	checkServices(at.key("service"), f.Services)
 	checkReferences(at, f)
+	checkSync(at.key("service"), &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
 		for _, half := range r.split() {
@@ -140,8 +133,12 @@ func warnStrangers(services place, c *Config) {
 		}
 	}
 	for i, s := range c.Services {
-		if addr := s.LVS.Addr; addr.IsValid() && families[familyOf(addr)] && !vips[addr] {
-			services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", addr)
+		warned := make(map[netip.Addr]bool)
+		for _, v := range s.Virtuals {
+			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
+				warned[a] = true
+				services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
+			}
 		}
 	}
 }

@@ -57,7 +57,7 @@ func TestMistakesOfForm(t *testing.T) {
 		}},
 		{"key of several tables", "interval = \"1s\"\nport = 1", []string{
 			"1: interval: unknown key; it is a key of [[vrrp.track]] or [service.check]",
-			"2: port: unknown key; it is a key of [service.check] or [[service.server]]",
+			"2: port: unknown key; it is a key of [lvs.sync], [service.tunnel], [service.sorry_server], [service.sorry_server.tunnel], [service.check], [[service.server]] or [service.server.tunnel]",
 		}},
 		{"key that the top of the file has", "[log]\nstate = 1", []string{
 			"2: log.state: unknown key; it is a key of the top of the file",
@@ -126,7 +126,7 @@ func TestMistakesOfForm(t *testing.T) {
 		}},
 		{"all at once, by line", "[metrics]\nlisten = 9105\n[[service]]\nname = \"a/b\"\n[[vrrp]]\nvrid = 0\n", []string{
 			"2: metrics.listen: want a string, not 9105; put it in quotes",
-			"3: service[0].virtual: is missing: want a string or table",
+			"3: service[0].virtual: is missing: want a string, array of strings or table",
 			"3: service[0].server: is missing: want an array of tables; add [[service.server]]",
 			"4: service[0].name: \"a/b\" has the character '/'; use letters, digits and any of . - _ :",
 			"5: vrrp[0].interface: is missing: want a string",

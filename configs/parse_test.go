@@ -53,17 +53,18 @@ func TestDefaults(t *testing.T) {
 			},
 			Announce: garp.DefaultConfig(),
 		}},
-		LVS: LVS{OnStop: OnStopKeep},
+		LVS: LVS{OnStop: OnStopKeep, Manage: ManageOwn},
 		Services: []Service{{
 			Name: "192.0.2.100:80",
-			LVS: lvs.Service{
+			Virtuals: []lvs.Service{{
 				ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80},
 				Scheduler: "wlc",
-			},
+			}},
 			Method:    lvs.DR,
 			OnFailure: lvs.WeightZero,
 			MinUp:     1,
-			Servers: []Server{{lvs.Server{
+			Quorum:    1,
+			Servers: []Server{{Server: lvs.Server{
 				ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
 				Method:   lvs.DR,
 				Weight:   1,
@@ -131,7 +132,7 @@ func TestServersTakeAfterTheirService(t *testing.T) {
 		if got := s.Servers[0].String(); got != tt.want {
 			t.Errorf("%s\n%s, want %s", tt.text, got, tt.want)
 		}
-		if err := (lvs.Entry{Service: s.LVS, Servers: []lvs.Server{s.Servers[0].Server}}).Validate(); err != nil {
+		if err := (lvs.Entry{Service: s.Virtuals[0], Servers: []lvs.Server{s.Servers[0].Server}}).Validate(); err != nil {
 			t.Errorf("the table refuses it: %v", err)
 		}
 	}
@@ -139,7 +140,7 @@ func TestServersTakeAfterTheirService(t *testing.T) {
 
 func TestFirewallMarksHaveAFamilyAndNothingElse(t *testing.T) {
 	text := "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]"
-	got, want := parse(t, text).Services[0].LVS.ServiceID, lvs.ServiceID{FWMark: 1, Family: lvs.IPv4}
+	got, want := parse(t, text).Services[0].Virtuals[0].ServiceID, lvs.ServiceID{FWMark: 1, Family: lvs.IPv4}
 	if got != want {
 		t.Errorf("got %#v, want %#v", got, want)
 	}
@@ -299,13 +300,35 @@ func consistent(t *testing.T, c *Config) {
 			t.Errorf("package healthcheck refuses what was accepted: %v", track.Check.Validate())
 		}
 	}
-	for _, s := range c.Services {
-		entry := lvs.Entry{Service: s.LVS}
-		for _, server := range s.Servers {
-			entry.Servers = append(entry.Servers, server.Server)
-		}
-		if err := entry.Validate(); err != nil {
+	if err := c.LVS.Sync.Validate(); err != nil {
+		t.Errorf("package lvs refuses what was accepted: %v", err)
+	}
+	for name, value := range c.LVS.Sysctl {
+		if err := lvs.CheckSysctl(name, value); err != nil {
 			t.Errorf("package lvs refuses what was accepted: %v", err)
+		}
+	}
+	for _, s := range c.Services {
+		if len(s.Virtuals) == 0 || len(s.Virtuals) > maxVirtuals {
+			t.Errorf("%s has %d virtuals", s.Name, len(s.Virtuals))
+		}
+		for _, v := range s.Virtuals {
+			entry := lvs.Entry{Service: v}
+			different := make(map[lvs.ServerID]bool)
+			for _, server := range s.Servers {
+				entry.Servers = append(entry.Servers, server.In(v))
+				different[server.In(v).ServerID] = true
+			}
+			if s.Sorry != nil {
+				entry.Servers = append(entry.Servers, s.Sorry.In(v))
+				different[s.Sorry.In(v).ServerID] = true
+			}
+			if err := entry.Validate(); err != nil {
+				t.Errorf("package lvs refuses what was accepted: %v", err)
+			}
+			if len(different) != len(entry.Servers) {
+				t.Errorf("%s has a server twice: %v", s.Name, entry)
+			}
 		}
 		if s.Check == nil {
 			continue

@@ -5,83 +5,98 @@ package configs
 import (
 	"fmt"
 	"math"
-	"net/netip"
+	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-func serviceTable() kind[Service] {
+// A virtualService is a service as it is written, before what holds for all its virtuals is put into each.
+type virtualService struct {
+	Service
+	ids         []lvs.ServiceID
+	common      lvs.Service
+	protocol    lvs.Protocol
+	persistence persistence
+	flags       []schedulerFlag
+	tunnel      lvs.Encapsulation // of the servers that name no other
+}
+
+func serviceTable() kind[virtualService] {
 	return tableOf(checkService,
-		derived("name", identifier(), "The service's name in logs, status and commands; the virtual written out unless given.",
-			func(s *Service, v string) { s.Name = v }),
-		required("virtual", stringOr(endpoint(), markTable()),
-			"What clients connect to: an address and port, or the firewall mark that a rule puts on their packets.",
-			func(s *Service, v lvs.ServiceID) { s.LVS.ServiceID = v }), // before protocol, which is part of it
-		optional("protocol", enum(lvs.TCP, lvs.UDP), lvs.TCP, "The transport. A firewall mark has none of its own.",
-			func(s *Service, v lvs.Protocol) { s.LVS.Protocol = v }),
+		derived("name", identifier(), "The service's name in logs, status and commands; the first virtual written out unless given.",
+			func(s *virtualService, v string) { s.Name = v }),
+		required("virtual", virtuals(),
+			"What clients connect to: addresses of one family with their ports, or the firewall mark that a rule puts on their packets.",
+			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
+		optional("protocol", enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport. A firewall mark has none of its own.",
+			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),
 		optional("scheduler", oneOf(lvs.Schedulers()...), "wlc", "How the kernel chooses a real server for a new connection.",
-			func(s *Service, v string) { s.LVS.Scheduler = v }),
+			func(s *virtualService, v string) { s.common.Scheduler = v }),
+		optional("scheduler_flags", list(flagOfScheduler(), 0, unlimited), nil,
+			"What sh and mh do besides: take another server instead of one of weight 0, and look at the client's port too.",
+			func(s *virtualService, v []schedulerFlag) { s.flags = v }),
+		derived("persistence", persistenceTable(), "Makes a client come back to its server. Without it each connection is scheduled anew.",
+			func(s *virtualService, v persistence) { s.persistence = v }),
+		optional("one_packet", boolean(), false, "Schedules every datagram by itself, for UDP services whose clients keep their port.",
+			func(s *virtualService, v bool) {
+				if v {
+					s.common.Flags |= lvs.OnePacket
+				}
+			}),
 		optional("method", enum(lvs.DR, lvs.NAT, lvs.Tunnel), lvs.DR, "How packets reach the real servers.",
-			func(s *Service, v lvs.Method) { s.Method = v }),
+			func(s *virtualService, v lvs.Method) { s.Method = v }),
+		derived("tunnel", tunnelTable(), "What packets to the servers of method tunnel are wrapped in; IP in IP unless given.",
+			func(s *virtualService, v lvs.Encapsulation) { s.tunnel = v }),
 		optional("on_failure", enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
 			"What becomes of a server that fails its check: no new connections, or out of the table with those that it has.",
-			func(s *Service, v lvs.OnFailure) { s.OnFailure = v }),
+			func(s *virtualService, v lvs.OnFailure) { s.OnFailure = v }),
+		optional("slow_start", duration(0, time.Hour, time.Nanosecond), 0,
+			"How long a server that has come up takes to its full weight.",
+			func(s *virtualService, v time.Duration) { s.SlowStart = v }),
+		optional("drain_timeout", duration(0, 24*time.Hour, time.Nanosecond), 0,
+			"How long a server that has left the configuration, and its connections, may stay in the table, at weight 0. "+
+				"It goes with its last connection.",
+			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
+		optional("quorum", integer(1, maxQuorum), 1,
+			"The weight of healthy servers, taken together, below which the service has lost its quorum.",
+			func(s *virtualService, v int) { s.Quorum = v }),
+		optional("quorum_hysteresis", integer(0, maxQuorum), 0,
+			"Quorum is lost only below the quorum less this, and regained at the quorum and this; less than the quorum.",
+			func(s *virtualService, v int) { s.Hysteresis = v }),
+		derived("sorry_server", sorryTable(), "Serves all new clients while quorum is lost. None unless given.",
+			func(s *virtualService, v Server) { s.Sorry = &v }),
+		optional("panic_below", share(), 0,
+			"The share of healthy servers below which all are treated as healthy, rather than to let the rest be crushed; 0 is never.",
+			func(s *virtualService, v float64) { s.PanicBelow = v }),
 		optional("min_up", integer(1, math.MaxUint16), 1,
 			"A [[vrrp]] that tracks the service fails with fewer healthy servers; at most their number.",
-			func(s *Service, v int) { s.MinUp = v }),
+			func(s *virtualService, v int) { s.MinUp = v }),
 		derived("check", checkTable(), "How the real servers are checked. Without it they are not, and count as healthy.",
-			func(s *Service, v healthcheck.Config) { s.Check = &v }),
+			func(s *virtualService, v healthcheck.Config) { s.Check = &v }),
 		required("server", list(serverTable(), 1, unlimited), "A real server.",
-			func(s *Service, v []Server) { s.Servers = v }),
+			func(s *virtualService, v []Server) { s.Servers = v }),
 	)
 }
 
-func markTable() kind[lvs.ServiceID] {
-	return tableOf(nil,
-		required("fwmark", integer[uint32](1, math.MaxUint32), "The firewall mark.",
-			func(id *lvs.ServiceID, v uint32) { id.FWMark = v }),
-		optional("family", enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
-			func(id *lvs.ServiceID, v lvs.Family) { id.Family = v }),
-	)
-}
+// maxQuorum is what any number of servers weighs that a file may have.
+const maxQuorum = 1 << 30
 
-func serverTable() kind[Server] {
-	return tableOf(nil,
-		required("address", hostAddress(), "The real server's own address.",
-			func(s *Server, v netip.Addr) { s.Addr = v }),
-		derived("port", integer[uint16](0, math.MaxUint16),
-			"The real server's port; the service's own unless given, and only method nat can map it to another. 0 with a firewall mark only.",
-			func(s *Server, v uint16) { s.Port = v }),
-		optional("weight", integer(0, lvs.MaxWeight), 1, "The share of new connections; 0 is none.",
-			func(s *Server, v int) { s.Weight = v }),
-	)
-}
-
-// checkService works out a service's name and its servers, and what they say together.
-func checkService(at place, s *Service) {
-	mark := s.LVS.FWMark != 0
-	if mark {
-		if at.given("protocol") && at.sound("protocol") {
-			at.key("protocol").mistake("remove it", "has no meaning for a firewall mark, which may be on packets of any protocol")
-		}
-		s.LVS.Protocol = 0
+// checkService works out a service's name, its virtuals and its servers, and what they say together.
+func checkService(at place, s *virtualService) {
+	checkVirtuals(at, s)
+	checkPersistence(at, s)
+	if !at.given("name") && len(s.Virtuals) > 0 {
+		s.Name = defaultName(s.Virtuals[0].ServiceID)
 	}
-	if !at.given("name") {
-		s.Name = defaultName(s.LVS.ServiceID)
-	}
-	servers, total := seen[lvs.ServerID]{}, 0
+	total := 0
 	for i := range s.Servers {
 		server := &s.Servers[i]
-		here := at.key("server").index(i)
-		checkServer(here, at.sound("virtual", "method"), s, server)
+		checkServer(at.key("server").index(i), at.sound("virtual", "method", "tunnel"), s, server)
 		total += server.Weight
-		if !here.sound("address", "port") || !at.sound("virtual") {
-			continue
-		}
-		if earlier, ok := servers.first(server.ServerID, here); !ok {
-			here.key("address").mistake("", "%s is already %s", showServer(server.ServerID), earlier.describe())
-		}
+	}
+	if at.sound("server", "virtual", "method") {
+		checkDifferent(at, s)
 	}
 	if total == 0 && at.sound("server") && len(s.Servers) > 0 {
 		at.warn("", "all its servers have weight 0: no client will be served")
@@ -89,48 +104,61 @@ func checkService(at place, s *Service) {
 	if n := len(s.Servers); s.MinUp > n && at.sound("min_up", "server") {
 		at.key("min_up").mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
 	}
+	checkQuorum(at, s, total)
 	if s.Check != nil && at.sound("server", "check", "virtual") {
 		checkPorts(at.key("check"), s)
 	}
-}
-
-// checkServer completes a server from its service. The two are compared only if what the service says is sound.
-func checkServer(at place, sound bool, s *Service, server *Server) {
-	server.Method = s.Method
-	if !at.given("port") {
-		server.Port = s.LVS.Port
-	}
-	if !sound {
-		return
-	}
-	if at.sound("address") && familyOf(server.Addr) != serviceFamily(s.LVS.ServiceID) {
-		at.key("address").mistake("", "%s is of another family than the service, %s", server.Addr, s.LVS.ServiceID)
-	}
-	mark := s.LVS.FWMark != 0
-	switch {
-	case !at.sound("port"):
-	case server.Port == 0 && !mark:
-		at.key("port").mistake("", "0 is out of range: want 1 to 65535")
-	case server.Port != s.LVS.Port && s.Method != lvs.NAT && mark:
-		at.key("port").mistake(`leave it away, or use method = "nat"`,
-			"method %q cannot map ports: packets keep the port that they came for", s.Method)
-	case server.Port != s.LVS.Port && s.Method != lvs.NAT:
-		at.key("port").mistake(`leave it away, or use method = "nat"`,
-			"method %q cannot map port %d to %d", s.Method, s.LVS.Port, server.Port)
+	if at.given("tunnel") && at.sound() && !s.tunnels() {
+		at.key("tunnel").mistake("remove it", `has no meaning: no server has the method "tunnel"`)
 	}
 }
 
-// checkPorts refuses a check that has no port to go to.
-func checkPorts(check place, s *Service) {
-	if s.Check.Port != 0 {
+// checkQuorum refuses a quorum that cannot be reached, and a sorry server that is no other.
+func checkQuorum(at place, s *virtualService, total int) {
+	if at.sound("quorum", "quorum_hysteresis", "server") && (at.given("quorum") || at.given("quorum_hysteresis")) {
+		switch {
+		case s.Hysteresis >= s.Quorum:
+			at.key("quorum_hysteresis").mistake("", "%d is not less than the quorum, %d: it would never be lost", s.Hysteresis, s.Quorum)
+		case s.Quorum+s.Hysteresis > total && s.Hysteresis > 0:
+			at.key("quorum_hysteresis").mistake("", "quorum and hysteresis are %d, and all servers together weigh %d: lost once, it would never be regained",
+				s.Quorum+s.Hysteresis, total)
+		case s.Quorum > total:
+			at.key("quorum").mistake("", "%d is more than all servers together weigh, %d", s.Quorum, total)
+		}
+	}
+	if s.Sorry == nil {
 		return
 	}
-	for _, server := range s.Servers {
-		if server.Port == 0 {
-			check.key("port").mistake("", "is missing: behind a firewall mark, server %s has no port of its own", server.Addr)
+	here := at.key("sorry_server")
+	checkServer(here, at.sound("virtual", "method", "tunnel"), s, s.Sorry)
+	if !here.sound("address", "port") || !at.sound("virtual", "server") {
+		return
+	}
+	for i, server := range s.Servers {
+		if s.clash(server, *s.Sorry) {
+			here.key("address").mistake("", "%s is already %s", showServer(s.Sorry.ServerID), at.key("server").index(i).describe())
 			return
 		}
 	}
+}
+
+// tunnels tells whether a server of the service, or its sorry server, is reached by a tunnel.
+func (s *virtualService) tunnels() bool {
+	for _, server := range s.Servers {
+		if server.Method == lvs.Tunnel {
+			return true
+		}
+	}
+	return s.Sorry != nil && s.Sorry.Method == lvs.Tunnel
+}
+
+// services leaves what only the checks of a service need.
+func services(written []virtualService) []Service {
+	all := make([]Service, len(written))
+	for i := range written {
+		all[i] = written[i].Service
+	}
+	return all
 }
 
 // checkServices finds what two services must not share.
@@ -140,27 +168,40 @@ func checkServices(at place, services []Service) {
 		service := at.index(i)
 		unique := service.sound("virtual", "protocol")
 		if unique {
-			earlier, ok := ids.first(s.LVS.ServiceID, service)
-			if unique = ok; !ok {
-				service.key("virtual").mistake("", "%s is already %s", s.LVS.ServiceID, earlier.describe())
+			for _, v := range s.Virtuals {
+				earlier, ok := ids.first(v.ServiceID, service)
+				if unique = ok; !ok {
+					service.key("virtual").mistake("", "%s is already %s", v.ServiceID, earlier.describe())
+					break
+				}
 			}
 		}
 		checkName(names, s.Name, unique, service)
 	}
 }
 
-// defaultName writes a service's virtual so that different services differ: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
-func defaultName(id lvs.ServiceID) string {
-	if id.FWMark != 0 {
-		name := fmt.Sprintf("fwmark-%d", id.FWMark)
-		if id.Family != lvs.IPv4 {
-			name += "-" + id.Family.String()
-		}
-		return name
+// share is a part of a whole.
+func share() kind[float64] {
+	return kind[float64]{
+		typ:    "number",
+		values: "0 to 1",
+		read: func(at place) float64 {
+			var v float64
+			switch n := at.value.(type) {
+			case float64:
+				v = n
+			case int64:
+				v = float64(n)
+			default:
+				at.wrongType("number", "")
+				return 0
+			}
+			if !(v >= 0 && v <= 1) {
+				at.mistake("", "%v is out of range: want 0 to 1", at.value)
+				return 0
+			}
+			return v
+		},
+		show: func(v float64) string { return fmt.Sprintf("%.1f", v) },
 	}
-	name := netip.AddrPortFrom(id.Addr, id.Port).String()
-	if id.Protocol != lvs.TCP {
-		name += "-" + id.Protocol.String()
-	}
-	return name
 }

@@ -19,12 +19,12 @@ func TestMistakesOfServices(t *testing.T) {
 			`2: service[0].virtual: "2001:db8::1" is not an address with a port; its port is missing: write [2001:db8::1]:80`,
 		}},
 		{"a name", virtual(`"www.example.org:80"`), []string{
-			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "[2001:db8::100]:80" or { fwmark = 1 }`,
+			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`,
 		}},
 		{"port 0", virtual(`"192.0.2.100:0"`), []string{"2: service[0].virtual: port 0 is out of range: want 1 to 65535"}},
 		{"zone", virtual(`"[fe80::1%eth0]:80"`), []string{"2: service[0].virtual: fe80::1%eth0 has a zone, which cannot be balanced"}},
 		{"any address", virtual(`"0.0.0.0:80"`), []string{"2: service[0].virtual: 0.0.0.0 is not an address of a host"}},
-		{"neither text nor table", virtual("80"), []string{"2: service[0].virtual: want a string or table, not 80"}},
+		{"neither text nor table", virtual("80"), []string{"2: service[0].virtual: want a string, array of strings or table, not 80"}},
 		{"firewall mark 0", virtual("{ fwmark = 0 }"), []string{"2: service[0].virtual.fwmark: 0 is out of range: want 1 to 4294967295"}},
 		{"firewall mark misspelt", virtual("{ mark = 1 }"), []string{
 			"2: service[0].virtual.mark: unknown key; did you mean `fwmark`?",

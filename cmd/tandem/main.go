@@ -18,21 +18,32 @@
 // # Control socket
 //
 // The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload, POST
-// /v1/failover and /v1/release with {"routers": ["NAME"]}. The status is
+// /v1/failover and /v1/release with {"routers": ["NAME"]}, POST /v1/servers with {"server": "SERVICE/ADDRESS:PORT",
+// "action": "drain", "weight": 0}, where action is one of drain, undrain, disable, enable, weight (which alone needs the
+// number) and reset, and GET /v1/servers?server=SERVICE/ADDRESS:PORT. The latter two answer
+//
+//	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
+//
+// once the kernel's table is so. The status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
 //	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "track": [{"name", "ok", "reason"}]}],
-//	  "services": [{"name", "virtual", "protocol", "scheduler", "method",
+//	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
-//	                             "active", "inactive"}]}],
+//	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
+//	                             "note", "stats": {}}]}],
+//	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
 //	  "warnings": ["…"]
 //	}
 //
 // where state is one of initialize, backup, master, fault and health one of unknown, healthy, unhealthy, unchecked;
-// master is the address of the present master, empty while unknown. Members may be added; none is renamed or removed.
+// master is the address of the present master, empty while unknown. Every stats has the kernel's counts, connections,
+// in_packets, out_packets, in_bytes and out_bytes, and its rates a second, connection_rate, in_packet_rate,
+// out_packet_rate, in_byte_rate and out_byte_rate. The role of a sync is master or backup. Members may be added; none is
+// renamed or removed.
 //
 // # Exit codes
 //
@@ -69,7 +80,7 @@ checks set the real servers' weights.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
-		newRealServer(),
+		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(),
 		newVersion())
 	return root
 }

@@ -98,9 +98,15 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 		fmt.Fprintln(t, "  SERVER\tHEALTH\tFOR\tWEIGHT\tACTIVE\tINACTIVE\tREASON")
 		for _, srv := range svc.Servers {
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%d\t%s\n", hostPort(srv), srv.Health, ago(now, srv.Since), weight(srv),
-				srv.Active, srv.Inactive, srv.Reason)
+				srv.Active, srv.Inactive, remark(srv))
 		}
 		t.Flush()
+	}
+	for i, sync := range s.Sync {
+		if i == 0 {
+			fmt.Fprintln(&b)
+		}
+		fmt.Fprintf(&b, "connection sync  %s on %s  id %d\n", sync.Role, sync.Interface, sync.ID)
 	}
 	_, err := b.WriteTo(w)
 	return err
@@ -161,6 +167,14 @@ func weight(s control.Server) string {
 		return fmt.Sprint(s.Weight)
 	}
 	return fmt.Sprintf("%d (of %d)", s.EffectiveWeight, s.Weight)
+}
+
+// remark puts what an operator should know before the reason of the health.
+func remark(s control.Server) string {
+	if s.Note == "" {
+		return s.Reason
+	}
+	return s.Note + "; " + s.Reason
 }
 
 func vips(r control.Router) string {

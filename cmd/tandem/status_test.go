@@ -36,9 +36,11 @@ func TestStatusTable(t *testing.T) {
 			Servers: []control.Server{
 				{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Weight: 2, EffectiveWeight: 2, Health: "healthy",
 					Reason: "status 200", Since: now.Add(-3 * time.Hour), Active: 12, Inactive: 3},
-				{Address: netip.MustParseAddr("2001:db8::12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "connection refused"},
+				{Address: netip.MustParseAddr("2001:db8::12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "connection refused",
+					Drained: true, Note: "drained by command"},
 			},
 		}},
+		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
 	want := `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
 warning: no metrics are served: port 9105 is taken
@@ -50,7 +52,10 @@ mail    eth0       52    FAULT             -      100           -          192.0
 www  tcp 192.0.2.100:80  wrr  dr
   SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON
   192.0.2.11:80      healthy    3h0m  2         12      3         status 200
-  [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         connection refused
+  [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         drained by command; connection refused
+
+connection sync  master on eth1  id 51
+connection sync  backup on eth1  id 51
 `
 	var got bytes.Buffer
 	if err := writeStatus(&got, s, now); err != nil {

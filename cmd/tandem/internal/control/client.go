@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -75,19 +76,38 @@ func (c *Client) Release(ctx context.Context, routers []string) ([]string, error
 }
 
 func (c *Client) onRouters(ctx context.Context, path string, routers []string) ([]string, error) {
-	request, err := json.Marshal(Selection{Routers: routers})
+	s, err := ask[Selection](ctx, c, http.MethodPost, path, Selection{Routers: routers})
+	return s.Routers, err
+}
+
+// CommandServer gives an order about a real server, and returns how that stands when the order is carried out.
+func (c *Client) CommandServer(ctx context.Context, command ServerCommand) (ServerState, error) {
+	return ask[ServerState](ctx, c, http.MethodPost, serversPath, command)
+}
+
+// Server tells how a real server stands: SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
+func (c *Client) Server(ctx context.Context, name string) (ServerState, error) {
+	return ask[ServerState](ctx, c, http.MethodGet, serversPath+"?server="+url.QueryEscape(name), nil)
+}
+
+// ask sends a request, with a body unless that is nil, and reads the answer.
+func ask[T any](ctx context.Context, c *Client, method, path string, request any) (T, error) {
+	var value T
+	var text []byte
+	var err error
+	if request != nil {
+		if text, err = json.Marshal(request); err != nil {
+			return value, err
+		}
+	}
+	body, err := c.do(ctx, method, path, text)
 	if err != nil {
-		return nil, err
+		return value, err
 	}
-	body, err := c.do(ctx, http.MethodPost, path, request)
-	if err != nil {
-		return nil, err
+	if err := json.Unmarshal(body, &value); err != nil {
+		return value, fmt.Errorf("read the director's answer: %w", err)
 	}
-	var s Selection
-	if err := json.Unmarshal(body, &s); err != nil {
-		return nil, fmt.Errorf("read the director's answer: %w", err)
-	}
-	return s.Routers, nil
+	return value, nil
 }
 
 func (c *Client) do(ctx context.Context, method, path string, request []byte) ([]byte, error) {

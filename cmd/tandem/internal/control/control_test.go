@@ -5,9 +5,11 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,6 +30,16 @@ func (f *fakeDirector) Failover(routers []string) ([]string, error) {
 func (f *fakeDirector) Release(routers []string) ([]string, error) {
 	f.asked = routers
 	return routers, nil
+}
+
+func (f *fakeDirector) CommandServer(c ServerCommand) (ServerState, error) {
+	f.asked = []string{c.Server, string(c.Action), fmt.Sprint(c.Weight)}
+	return ServerState{Name: "www/192.0.2.11:80", Connections: 3}, f.failover
+}
+
+func (f *fakeDirector) Server(name string) (ServerState, error) {
+	f.asked = []string{name}
+	return ServerState{Name: name}, f.failover
 }
 
 // serve runs a control server until the test ends, and fails the test if it leaves its socket behind.
@@ -119,5 +131,22 @@ func TestCommandsOnRouters(t *testing.T) {
 	d.failover = errors.New("nobody took over web")
 	if done, err := c.Failover(t.Context(), []string{"web"}); err == nil || err.Error() != "nobody took over web" || done != nil {
 		t.Errorf("failover without a peer: %v, %v", done, err)
+	}
+}
+
+func TestCommandsOnServers(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	state, err := c.CommandServer(t.Context(), ServerCommand{Server: "www/192.0.2.11", Action: SetWeight, Weight: 5})
+	if err != nil || state.Connections != 3 || !slices.Equal(d.asked, []string{"www/192.0.2.11", "weight", "5"}) {
+		t.Errorf("weight: %+v, %v, asked for %v", state, err, d.asked)
+	}
+	// A name with characters that an address on the web must not have.
+	if state, err = c.Server(t.Context(), "a&b=c/[2001:db8::1]:80"); err != nil || state.Name != "a&b=c/[2001:db8::1]:80" {
+		t.Errorf("state: %+v, %v", state, err)
+	}
+	d.failover = errors.New("there is no service")
+	if _, err := c.CommandServer(t.Context(), ServerCommand{}); err == nil || err.Error() != "there is no service" {
+		t.Errorf("a refused order: %v", err)
 	}
 }

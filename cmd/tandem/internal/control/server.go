@@ -22,6 +22,7 @@ const (
 	reloadPath   = "/v1/reload"
 	failoverPath = "/v1/failover"
 	releasePath  = "/v1/release"
+	serversPath  = "/v1/servers"
 )
 
 // shutdownGrace is what answers under way get when the server ends.
@@ -37,6 +38,10 @@ type Director interface {
 	Failover(routers []string) (done []string, err error)
 	// Release lets the named virtual routers, or all, take part again as configured, and returns those that stood back.
 	Release(routers []string) (done []string, err error)
+	// CommandServer gives an order about a real server and returns how that stands when the order is carried out.
+	CommandServer(ServerCommand) (ServerState, error)
+	// Server tells how a real server stands: SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
+	Server(name string) (ServerState, error)
 }
 
 // A Selection is the body of a request about virtual routers, and of the answer to it.
@@ -100,6 +105,18 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 	})
 	mux.HandleFunc("POST "+failoverPath, onRouters(d.Failover))
 	mux.HandleFunc("POST "+releasePath, onRouters(d.Release))
+	mux.HandleFunc("GET "+serversPath, func(w http.ResponseWriter, r *http.Request) {
+		state, err := d.Server(r.URL.Query().Get("server"))
+		reply(w, state, err)
+	})
+	mux.HandleFunc("POST "+serversPath, func(w http.ResponseWriter, r *http.Request) {
+		var c ServerCommand
+		if !understand(w, r, &c) {
+			return
+		}
+		state, err := d.CommandServer(c)
+		reply(w, state, err)
+	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
@@ -124,19 +141,32 @@ const maxRequest = 1 << 20
 func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var s Selection
-		in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-		in.DisallowUnknownFields()
-		if err := in.Decode(&s); err != nil {
-			answer(w, http.StatusBadRequest, Failure{Problems: []string{"the request is not understood: " + err.Error()}})
+		if !understand(w, r, &s) {
 			return
 		}
 		done, err := command(s.Routers)
-		if err != nil {
-			answer(w, http.StatusConflict, Failure{Problems: problems(err)})
-			return
-		}
-		answer(w, http.StatusOK, Selection{Routers: done})
+		reply(w, Selection{Routers: done}, err)
 	}
+}
+
+// understand reads a request's body into v, or answers that it cannot.
+func understand(w http.ResponseWriter, r *http.Request, v any) bool {
+	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	in.DisallowUnknownFields()
+	if err := in.Decode(v); err != nil {
+		answer(w, http.StatusBadRequest, Failure{Problems: []string{"the request is not understood: " + err.Error()}})
+		return false
+	}
+	return true
+}
+
+// reply answers what came of a command.
+func reply(w http.ResponseWriter, body any, err error) {
+	if err != nil {
+		answer(w, http.StatusConflict, Failure{Problems: problems(err)})
+		return
+	}
+	answer(w, http.StatusOK, body)
 }
 
 func answer(w http.ResponseWriter, code int, body any) {

@@ -15,6 +15,7 @@ type Status struct {
 	Config   Config    `json:"config"`
 	VRRP     []Router  `json:"vrrp"`
 	Services []Service `json:"services"`
+	Sync     []Sync    `json:"sync"` // the kernel's connection sync; empty: none runs
 	// Warnings are sentences about what needs an operator's eye; empty when all is well.
 	Warnings []string `json:"warnings"`
 }
@@ -56,18 +57,23 @@ type Track struct {
 	Reason string `json:"reason"` // "exit code 0", "1 of 3 servers healthy, 2 needed"
 }
 
-// A Service is an IPVS service with its real servers.
+// A Service is an IPVS service, or several that share a pool, with the real servers.
 type Service struct {
-	Name      string   `json:"name"`
-	Virtual   string   `json:"virtual"` // address and port, or "fwmark N"
-	Protocol  string   `json:"protocol"`
-	Scheduler string   `json:"scheduler"`
-	Method    string   `json:"method"`
-	Servers   []Server `json:"servers"`
+	Name       string   `json:"name"`
+	Virtual    string   `json:"virtual"` // "192.0.2.100:80", "192.0.2.100:80, 192.0.2.100:8000-8010" or "fwmark 1"
+	Protocol   string   `json:"protocol"`
+	Scheduler  string   `json:"scheduler"`
+	Method     string   `json:"method"`      // of the servers that have no other
+	Up         int      `json:"up"`          // servers that are up and neither drained nor disabled
+	QuorumLost bool     `json:"quorum_lost"` // the sorry server serves, if there is one
+	Panic      bool     `json:"panic"`       // so few servers are healthy that all are treated so
+	Stats      Stats    `json:"stats"`
+	Servers    []Server `json:"servers"`
 }
 
 // A Server is a real server. Health is one of unknown, healthy, unhealthy, unchecked. Weight is the configured one,
-// EffectiveWeight the one wanted in the kernel now: 0 too for a server that is taken out of the table.
+// EffectiveWeight the one wanted in the kernel now: 0 too for a server that is taken out of the table. The kernel's
+// counts are sums over all virtual addresses and ports of the service.
 type Server struct {
 	Address         netip.Addr `json:"address"`
 	Port            uint16     `json:"port"`
@@ -78,6 +84,39 @@ type Server struct {
 	Since           time.Time  `json:"since"`
 	Active          int        `json:"active"`   // connections, as the kernel counts them
 	Inactive        int        `json:"inactive"` // likewise
+	Method          string     `json:"method"`
+	Drained         bool       `json:"drained"`  // by command, as the next two
+	Disabled        bool       `json:"disabled"` //
+	Override        *int       `json:"override"` // the weight instead of the configured one; null: none
+	Sorry           bool       `json:"sorry"`    // the service's sorry server
+	Leaving         bool       `json:"leaving"`  // not in the configuration any more, and being drained
+	Note            string     `json:"note"`     // what of this is so, in words; empty: nothing
+	Stats           Stats      `json:"stats"`
+}
+
+// Stats are what the kernel has counted since the service or server came into its table. Rates are a second.
+type Stats struct {
+	Connections    uint64 `json:"connections"`
+	InPackets      uint64 `json:"in_packets"`
+	OutPackets     uint64 `json:"out_packets"` // seen with method nat only
+	InBytes        uint64 `json:"in_bytes"`
+	OutBytes       uint64 `json:"out_bytes"` // likewise
+	ConnectionRate uint64 `json:"connection_rate"`
+	InPacketRate   uint64 `json:"in_packet_rate"`
+	OutPacketRate  uint64 `json:"out_packet_rate"`
+	InByteRate     uint64 `json:"in_byte_rate"`
+	OutByteRate    uint64 `json:"out_byte_rate"`
+}
+
+// A Sync is connection sync in one role, master or backup.
+type Sync struct {
+	Role      string     `json:"role"`
+	Interface string     `json:"interface"`
+	ID        uint8      `json:"id"`
+	Group     netip.Addr `json:"group"`
+	Port      uint16     `json:"port"`
+	TTL       uint8      `json:"ttl"`
+	MaxLen    int        `json:"max_len"`
 }
 
 // A Failure is the body of every answer that is not a success.

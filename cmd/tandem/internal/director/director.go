@@ -47,6 +47,9 @@ type Director struct {
 	kernel    *lvs.Kernel
 	ownership *lvs.Ownership
 	table     *lvs.Table
+	syncs     *lvs.SyncDaemons
+	sysctls   *lvs.SysctlKeeper
+	set       *configs.Config // the one whose sysctls were last applied; keepTable's own
 	metrics   *metricsServer
 	wake      chan struct{} // the table may have to change
 	retrack   chan struct{} // what is tracked may have changed
@@ -57,16 +60,26 @@ type Director struct {
 	ordering   sync.Mutex               // held while an order is made and sent
 	tracked    map[string]vrrp.Tracking // as last sent; guarded by ordering
 
-	mu        sync.Mutex
-	config    *configs.Config
-	loadedAt  time.Time
-	inherited map[member]int
-	files     map[string]fileNumber // the tracked ones, by path
-	want      []lvs.Entry           // as last planned
-	report    election.Report
-	reported  chan struct{}         // closed and made anew at each report
-	standby   *state.File[[]string] // the routers that stand back on command
-	reloads   reloadCounts
+	mu          sync.Mutex
+	config      *configs.Config
+	loadedAt    time.Time
+	inherited   map[member]int
+	files       map[string]fileNumber     // the tracked ones, by path
+	want        []lvs.Entry               // as last planned
+	pools       map[string]lvs.PoolOutput // likewise, by service
+	next        time.Time                 // when the plan next changes by itself
+	memory      memory                    // of the last plan
+	leavers     map[lvs.ServiceID][]leaver
+	orders      *state.File[map[string]order] // of operators about real servers, by target
+	asked       uint64                        // commands that want the table to be brought in line
+	answered    uint64                        // those of them that have it
+	passed      chan struct{}                 // closed and made anew when the table has been brought in line
+	syncing     []lvs.SyncDaemon              // as last seen
+	syncProblem string
+	report      election.Report
+	reported    chan struct{}         // closed and made anew at each report
+	standby     *state.File[[]string] // the routers that stand back on command
+	reloads     reloadCounts
 }
 
 type reloadCounts struct{ done, refused uint64 }
@@ -83,7 +96,9 @@ func New(o Options) *Director {
 		retrack:  make(chan struct{}, 1),
 		filled:   make(chan struct{}),
 		reported: make(chan struct{}),
+		passed:   make(chan struct{}),
 	}
+	d.syncs = lvs.NewSyncDaemons(d.kernel, o.Log.Named("lvs"))
 	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
@@ -97,7 +112,7 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := checkPrivileges(cfg); err != nil {
 		return err
 	}
-	if len(cfg.Services) > 0 {
+	if needsIPVS(cfg) {
 		if err := lvs.Probe(); err != nil {
 			return err
 		}
@@ -204,6 +219,8 @@ func (d *Director) Reload(ctx context.Context) error {
 	d.reloads.done++
 	d.config, d.loadedAt = cfg, time.Now()
 	d.inherited = inherit(cfg.Services, d.view(), d.want)
+	d.leavers = leave(cfg.Services, d.want, d.leavers, time.Now())
+	d.forgetOrders(cfg.Services)
 	d.mu.Unlock()
 	d.apply()
 	d.log.Info("configuration reloaded", "config", cfg.File, "sha256", cfg.SHA256)
@@ -234,7 +251,7 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 	if err := checkPrivileges(cfg); err != nil {
 		return nil, err
 	}
-	if len(cfg.Services) > 0 {
+	if needsIPVS(cfg) {
 		if err := lvs.Probe(); err != nil {
 			return nil, err
 		}
@@ -278,14 +295,38 @@ func (d *Director) openState(dir string) error {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
 	d.ownership = own
-	standby, err := state.Open[[]string](filepath.Join(dir, "standby.json"))
-	if errors.Is(err, state.ErrDamaged) {
+	if d.standby, err = openFile[[]string](d, filepath.Join(dir, "standby.json")); err != nil {
+		return err
+	}
+	if d.orders, err = openFile[map[string]order](d, filepath.Join(dir, "orders.json")); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.forgetOrders(d.config.Services)
+	d.mu.Unlock()
+	d.sysctls, err = lvs.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
+	if errors.Is(err, lvs.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
-	d.standby = standby
 	return nil
+}
+
+// openFile opens a file of the state directory; that it is damaged is logged.
+func openFile[T any](d *Director, path string) (*state.File[T], error) {
+	f, err := state.Open[T](path)
+	if errors.Is(err, state.ErrDamaged) {
+		d.log.Warn("open the state directory", "error", err)
+	} else if err != nil {
+		return nil, fmt.Errorf("open the state directory: %w", err)
+	}
+	return f, nil
+}
+
+// needsIPVS tells whether a configuration asks for anything that is the kernel's IPVS's.
+func needsIPVS(cfg *configs.Config) bool {
+	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Manage == configs.ManageAll
 }
 
 // lockState makes the state directory this director's alone until unlock.

@@ -4,11 +4,13 @@ package director
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -43,6 +45,15 @@ var (
 	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
 	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+
+	serviceQuorumDesc      = desc("service_quorum", "1 for a service that has its quorum, 0 for one that has lost it.", "service")
+	serviceConnectionsDesc = desc("service_connections_total", "Connections that the kernel has scheduled.", "service")
+	servicePacketsDesc     = desc("service_packets_total", "Packets that passed the kernel's table.", "service", "direction")
+	serviceBytesDesc       = desc("service_bytes_total", "Bytes that passed the kernel's table.", "service", "direction")
+	serverNewDesc          = desc("server_connections_total", "Connections that the kernel has scheduled to the real server.", "service", "server")
+	serverPacketsDesc      = desc("server_packets_total", "Packets to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	serverBytesDesc        = desc("server_bytes_total", "Bytes to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	syncRunningDesc        = desc("connection_sync_running", "1 for a role in which the kernel's connection sync runs, 0 for the other.", "role")
 
 	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
 	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
@@ -85,6 +96,14 @@ func (s sink) lateness(r vrrp.Status) {
 	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
 }
 
+// traffic counts packets and bytes in both directions.
+func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels ...string) {
+	s.count(packets, of.InPackets, append(slices.Clone(labels), "in")...)
+	s.count(packets, of.OutPackets, append(slices.Clone(labels), "out")...)
+	s.count(bytes, of.InBytes, append(slices.Clone(labels), "in")...)
+	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
+}
+
 // Collect implements prometheus.Collector.
 func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	out := sink(ch)
@@ -100,6 +119,13 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	out.count(electionRestartsDesc, d.elections.Restarts())
 	collectVRRP(out, status.VRRP, report)
 	collectServices(out, status.Services)
+	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
+		running := 0.0
+		if slices.ContainsFunc(status.Sync, func(s control.Sync) bool { return s.Role == role.String() }) {
+			running = 1
+		}
+		out.gauge(syncRunningDesc, running, role.String())
+	}
 
 	table := d.table.Counters()
 	out.count(ipvsWritesDesc, d.kernel.Writes())
@@ -164,6 +190,13 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 
 func collectServices(out sink, services []control.Service) {
 	for _, svc := range services {
+		quorum := 1.0
+		if svc.QuorumLost {
+			quorum = 0
+		}
+		out.gauge(serviceQuorumDesc, quorum, svc.Name)
+		out.count(serviceConnectionsDesc, svc.Stats.Connections, svc.Name)
+		out.traffic(servicePacketsDesc, serviceBytesDesc, svc.Stats, svc.Name)
 		for _, srv := range svc.Servers {
 			server := netip.AddrPortFrom(srv.Address, srv.Port).String()
 			healthy := 0.0
@@ -174,6 +207,8 @@ func collectServices(out sink, services []control.Service) {
 			out.gauge(serverWeightDesc, float64(srv.EffectiveWeight), svc.Name, server)
 			out.gauge(serverConnectionsDesc, float64(srv.Active), svc.Name, server, "active")
 			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
+			out.count(serverNewDesc, srv.Stats.Connections, svc.Name, server)
+			out.traffic(serverPacketsDesc, serverBytesDesc, srv.Stats, svc.Name, server)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package director
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -18,12 +19,35 @@ type member struct {
 
 // A view is what the plan depends on beside the configuration. It is a value.
 type view struct {
+	now time.Time
 	// health is what the checks say, by target.
 	health map[string]healthcheck.TargetStatus
 	// inherited are the weights that members had before anything was known of their health.
 	inherited map[member]int
+	// orders are the operators', by target.
+	orders map[string]order
+	// leavers are servers that left the configuration and may stay for a while, by service.
+	leavers map[lvs.ServiceID][]leaver
+	// memory is that of the plan before.
+	memory memory
 	// cutOff says that the checks speak of the director and not of the servers. See isolated.
 	cutOff bool
+}
+
+// A memory is what a plan must know of the one before. It is not changed once it is made.
+type memory struct {
+	quorum map[string]lvs.PoolState // by service
+	// up tells since when servers are up, by target. The zero time is for those that served before this director knew
+	// of them, and so do not start slowly.
+	up map[string]time.Time
+}
+
+// A planned is the IPVS table as it should be, and what was thought on the way.
+type planned struct {
+	entries []lvs.Entry
+	pools   map[string]lvs.PoolOutput // by service
+	next    time.Time                 // when the plan changes by itself; zero: never
+	memory  memory
 }
 
 // isolated reports whether this director seems to be cut off from all its real servers: each of them, on two machines
@@ -46,33 +70,84 @@ func (v view) isolated(services []configs.Service) bool {
 	return len(machines) > 1
 }
 
-// plan is the IPVS table as it should be. It is pure.
-func plan(services []configs.Service, v view) []lvs.Entry {
+// plan works out the IPVS table as it should be. It is pure.
+func plan(services []configs.Service, v view) planned {
 	v.cutOff = v.isolated(services)
-	table := make([]lvs.Entry, 0, len(services))
-	for _, svc := range services {
-		entry := lvs.Entry{Service: svc.LVS, Servers: make([]lvs.Server, 0, len(svc.Servers))}
-		for _, srv := range svc.Servers {
-			weight, present := lvs.Weight(v.input(svc, srv))
-			if !present {
-				continue
-			}
-			server := srv.Server
-			server.Weight = weight
-			entry.Servers = append(entry.Servers, server)
-		}
-		table = append(table, entry)
+	p := planned{
+		entries: make([]lvs.Entry, 0, len(services)),
+		pools:   make(map[string]lvs.PoolOutput, len(services)),
+		memory:  memory{quorum: make(map[string]lvs.PoolState), up: v.comeUp(services)},
 	}
-	return table
+	for _, svc := range services {
+		for i, virtual := range svc.Virtuals {
+			pool := lvs.Pool(v.pool(svc, virtual, p.memory.up))
+			p.entries = append(p.entries, lvs.Entry{Service: virtual, Servers: pool.Servers})
+			if !pool.Next.IsZero() && (p.next.IsZero() || pool.Next.Before(p.next)) {
+				p.next = pool.Next
+			}
+			if i == 0 { // they differ in what they inherited at most
+				p.pools[svc.Name], p.memory.quorum[svc.Name] = pool, pool.State
+			}
+		}
+	}
+	return p
 }
 
-func (v view) input(svc configs.Service, srv configs.Server) lvs.WeightInput {
-	in := lvs.WeightInput{Configured: srv.Weight, OnFailure: svc.OnFailure, Health: v.healthOf(svc, srv)}
-	if v.cutOff {
-		in.Health = lvs.HealthUp
+// comeUp continues memory.up.
+func (v view) comeUp(services []configs.Service) map[string]time.Time {
+	up := make(map[string]time.Time)
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			id := targetID(svc, srv)
+			since, was := v.memory.up[id]
+			switch v.assumed(svc, srv) {
+			case lvs.HealthUp:
+				if !was && !v.cutOff {
+					since = v.health[id].Since
+				}
+				up[id] = since
+			case lvs.HealthUnknown:
+				if v.inherited[member{svc.Virtuals[0].ServiceID, srv.ServerID}] > 0 || was {
+					up[id] = since
+				}
+			}
+		}
 	}
-	in.KernelWeight, in.InKernel = v.inherited[member{svc.LVS.ServiceID, srv.ServerID}]
+	return up
+}
+
+// pool is what decides the weights in one of a service's virtuals.
+func (v view) pool(svc configs.Service, virtual lvs.Service, up map[string]time.Time) lvs.PoolInput {
+	in := lvs.PoolInput{
+		Members: make([]lvs.Member, 0, len(svc.Servers)),
+		Now:     v.now, OnFailure: svc.OnFailure, SlowStart: svc.SlowStart,
+		Quorum: svc.Quorum, Hysteresis: svc.Hysteresis, PanicBelow: svc.PanicBelow,
+		State: v.memory.quorum[svc.Name],
+	}
+	if svc.Sorry != nil {
+		in.Sorry = svc.Sorry.In(virtual)
+	}
+	for _, srv := range svc.Servers {
+		id := targetID(svc, srv)
+		here := lvs.Member{Server: srv.In(virtual), Input: lvs.WeightInput{
+			Configured: srv.Weight, Health: v.assumed(svc, srv), UpSince: up[id],
+		}}
+		here.Input.KernelWeight, here.Input.InKernel = v.inherited[member{virtual.ServiceID, here.Server.ServerID}]
+		v.orders[id].apply(&here.Input)
+		in.Members = append(in.Members, here)
+	}
+	for _, l := range v.leavers[virtual.ServiceID] {
+		in.Members = append(in.Members, lvs.Member{Server: l.server, Input: lvs.WeightInput{Draining: true}})
+	}
 	return in
+}
+
+// assumed is the health that counts: that of a director that is cut off from all its servers says nothing.
+func (v view) assumed(svc configs.Service, srv configs.Server) lvs.Health {
+	if h := v.healthOf(svc, srv); !v.cutOff || h == lvs.HealthUnchecked {
+		return h
+	}
+	return lvs.HealthUp
 }
 
 func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
@@ -126,13 +201,34 @@ func inherit(services []configs.Service, v view, table []lvs.Entry) map[member]i
 			if v.healthOf(svc, srv) != lvs.HealthUnknown {
 				continue
 			}
-			m := member{svc.LVS.ServiceID, srv.ServerID}
-			if weight, ok := v.inherited[m]; ok {
-				kept[m] = weight
-			} else if weight, ok := present[m]; ok {
-				kept[m] = weight
+			for _, virtual := range svc.Virtuals {
+				m := member{virtual.ServiceID, srv.In(virtual).ServerID}
+				if weight, ok := v.inherited[m]; ok {
+					kept[m] = weight
+				} else if weight, ok := present[m]; ok {
+					kept[m] = weight
+				}
 			}
 		}
 	}
 	return kept
+}
+
+// serving are the real servers that have a weight in table: they do not start slowly when their checks first pass.
+func serving(services []configs.Service, table []lvs.Entry) map[string]time.Time {
+	weights := make(map[member]int)
+	for _, entry := range table {
+		for _, srv := range entry.Servers {
+			weights[member{entry.ServiceID, srv.ServerID}] = srv.Weight
+		}
+	}
+	up := make(map[string]time.Time)
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			if weights[member{svc.Virtuals[0].ServiceID, srv.ServerID}] > 0 {
+				up[targetID(svc, srv)] = time.Time{}
+			}
+		}
+	}
+	return up
 }

@@ -15,10 +15,10 @@ import (
 
 // www is a service with two servers of weights 3 and 5.
 func www(checked bool, onFailure lvs.OnFailure) configs.Service {
-	svc := configs.Service{Name: "www", OnFailure: onFailure, LVS: lvs.Service{
+	svc := configs.Service{Name: "www", OnFailure: onFailure, Quorum: 1, Virtuals: []lvs.Service{{
 		ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80},
 		Scheduler: "wrr",
-	}}
+	}}}
 	for i, weight := range []int{3, 5} {
 		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})
 		svc.Servers = append(svc.Servers, configs.Server{Server: lvs.Server{
@@ -71,7 +71,7 @@ func TestPlan(t *testing.T) {
 	} {
 		v := view{health: c.health}
 		v.inherited = inherit([]configs.Service{c.svc}, v, tableOf(c.svc, c.inherited))
-		if got := weights(plan([]configs.Service{c.svc}, v)); got != c.want {
+		if got := weights(plan([]configs.Service{c.svc}, v).entries); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestPlanOfADirectorThatIsCutOff(t *testing.T) {
 		{"one server cannot tell", lone, silent(first), "11=0"},
 		{"also where servers are removed", www(true, lvs.Remove), silent(first, second), "11=3 12=5"},
 	} {
-		if got := weights(plan([]configs.Service{c.svc}, view{health: c.health})); got != c.want {
+		if got := weights(plan([]configs.Service{c.svc}, view{health: c.health}).entries); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
 		}
 	}
@@ -113,7 +113,7 @@ func TestPlanOfADirectorThatIsCutOff(t *testing.T) {
 
 // tableOf is the inverse of weights, for a service's own servers.
 func tableOf(svc configs.Service, text string) []lvs.Entry {
-	entry := lvs.Entry{Service: svc.LVS}
+	entry := lvs.Entry{Service: svc.Virtuals[0]}
 	for _, word := range strings.Fields(text) {
 		var last byte
 		var srv lvs.Server
@@ -136,12 +136,12 @@ func TestInheritForgetsWhatIsKnownOrGone(t *testing.T) {
 	v.health = health(healthcheck.Unhealthy, healthcheck.Unknown)
 	v.inherited = inherit(services, v, nil)
 	v.health = nil
-	if got := weights(plan(services, v)); got != "11=0 12=5" {
+	if got := weights(plan(services, v).entries); got != "11=0 12=5" {
 		t.Errorf("after a verdict on the first: %s", got)
 	}
 	// A check that a reload puts on a server which serves leaves it serving until the check has spoken.
-	v.inherited = inherit(services, view{}, plan([]configs.Service{www(false, lvs.WeightZero)}, view{}))
-	if got := weights(plan(services, v)); got != "11=3 12=5" {
+	v.inherited = inherit(services, view{}, plan([]configs.Service{www(false, lvs.WeightZero)}, view{}).entries)
+	if got := weights(plan(services, v).entries); got != "11=3 12=5" {
 		t.Errorf("after a check was added: %s", got)
 	}
 	if left := inherit(nil, v, nil); len(left) != 0 {

@@ -3,20 +3,13 @@
 package director
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
-
-// statusTimeout bounds the look at the kernel's table that a status includes.
-const statusTimeout = 2 * time.Second
 
 var _ control.Director = (*Director)(nil)
 
@@ -29,6 +22,7 @@ func (d *Director) Status() control.Status {
 		Version:  d.version,
 		Config:   control.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: d.loadedAt},
 		VRRP:     routerStatus(cfg.Routers, report),
+		Sync:     []control.Sync{},
 		Warnings: []string{},
 	}
 	d.mu.Unlock()
@@ -50,13 +44,13 @@ func (d *Director) Status() control.Status {
 	}
 	s.Warnings = append(s.Warnings, electionWarnings(report)...)
 	s.Warnings = append(s.Warnings, rivalWarnings(report, cfg.Services)...)
-	connections, err := d.connections(cfg)
-	if err != nil {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
-	}
+	found := d.find(cfg)
+	s.Warnings = append(s.Warnings, found.warnings...)
+	s.Sync = found.syncs
 	s.Services = make([]control.Service, 0, len(cfg.Services))
 	for _, svc := range cfg.Services {
-		s.Services = append(s.Services, serviceStatus(svc, v, connections))
+		s.Services = append(s.Services, serviceStatus(svc, v, found))
+		s.Warnings = append(s.Warnings, poolWarnings(svc, found.pools[svc.Name])...)
 	}
 	return s
 }
@@ -112,57 +106,4 @@ func family(vips []netip.Prefix) uint8 {
 		return 6
 	}
 	return 4
-}
-
-// connections are the kernel's connection counts of every server in the table.
-func (d *Director) connections(cfg *configs.Config) (map[member]lvs.ServerRow, error) {
-	if len(cfg.Services) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
-	rows, err := d.kernel.Look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	counts := make(map[member]lvs.ServerRow)
-	for _, row := range rows {
-		for _, srv := range row.Servers {
-			counts[member{row.ServiceID, srv.ServerID}] = srv
-		}
-	}
-	return counts, nil
-}
-
-func serviceStatus(svc configs.Service, v view, connections map[member]lvs.ServerRow) control.Service {
-	row := control.Service{
-		Name: svc.Name, Virtual: virtual(svc.LVS.ServiceID), Protocol: svc.LVS.Protocol.String(),
-		Scheduler: svc.LVS.Scheduler, Method: svc.Method.String(), Servers: make([]control.Server, 0, len(svc.Servers)),
-	}
-	for _, srv := range svc.Servers {
-		weight, _ := lvs.Weight(v.input(svc, srv))
-		count := connections[member{svc.LVS.ServiceID, srv.ServerID}]
-		s := control.Server{
-			Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, EffectiveWeight: weight,
-			Health: "unchecked", Reason: "no check is configured",
-			Active: count.Active, Inactive: count.Inactive,
-		}
-		if svc.Check != nil {
-			health := v.health[targetID(svc, srv)]
-			s.Health, s.Reason, s.Since = "unknown", "no probe has ended yet", health.Since
-			if health.Reason != "" {
-				s.Health, s.Reason = health.Health.String(), health.Reason
-			}
-		}
-		row.Servers = append(row.Servers, s)
-	}
-	return row
-}
-
-// virtual writes a service's address as in the configuration.
-func virtual(id lvs.ServiceID) string {
-	if id.FWMark != 0 {
-		return fmt.Sprintf("fwmark %d", id.FWMark)
-	}
-	return netip.AddrPortFrom(id.Addr, id.Port).String()
 }
