@@ -86,6 +86,13 @@ func (s *Supervisor) Configure(o Order) {
 	nudge(s.change)
 }
 
+// Sequence is that of the latest order.
+func (s *Supervisor) Sequence() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.order.Sequence
+}
+
 // Restarts counts the elections that died without being told to.
 func (s *Supervisor) Restarts() uint64 {
 	s.mu.Lock()
