@@ -85,9 +85,10 @@ func appendService(b []byte, s Service, full bool) []byte {
 		b = appendPort(b, servicePort, s.Port)
 	}
 	if full {
-		flags := binary.NativeEndian.AppendUint32(nil, uint32(s.Flags))
 		b = appendText(b, serviceScheduler, s.Scheduler)
-		b = appendAttr(b, serviceFlags, binary.NativeEndian.AppendUint32(flags, ^uint32(0))) // with the mask: all of them
+		b = appendHead(b, serviceFlags, 8) // the flags, and the mask of those that are meant: all
+		b = binary.NativeEndian.AppendUint32(b, uint32(s.Flags))
+		b = binary.NativeEndian.AppendUint32(b, ^uint32(0))
 		b = appendAttr32(b, serviceTimeout, uint32(s.Timeout/time.Second))
 		b = appendAttr32(b, serviceNetmask, netmask(s))
 		if s.Engine != "" {

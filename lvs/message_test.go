@@ -83,7 +83,8 @@ func TestMobyMeansTheSame(t *testing.T) {
 		if s.Addr.Is6() {
 			in = service(six, "rr")
 		}
-		if got := fromDestination(toDestination(s)); (got == s.canonical()) != mobyCan(&Change{Op: AddServer, Service: in, Server: s}) {
+		change := Change{Op: AddServer, Service: in, Server: s}
+		if got := fromDestination(toDestination(s)); (got == s.canonical()) != mobyCan(&change) {
 			t.Errorf("%+v becomes %+v", s, got)
 		}
 	}

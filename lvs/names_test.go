@@ -108,7 +108,8 @@ func TestEnumsAreTextInJSON(t *testing.T) {
 		!slices.Equal(out.T, in.T) || !slices.Equal(out.C, in.C) {
 		t.Errorf("read back as %v", out)
 	}
-	for _, bad := range []string{`{"P":["icmp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`, `{"T":["vxlan"]}`, `{"C":["yes"]}`} {
+	for _, bad := range []string{`{"P":["icmp"]}`, `{"M":["DR"]}`, `{"M":[""]}`, `{"F":["weight"]}`,
+		`{"T":["vxlan"]}`, `{"C":["yes"]}`} {
 		if err := json.Unmarshal([]byte(bad), &out); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}

@@ -130,6 +130,7 @@ func TestPoolWeights(t *testing.T) {
 		{"1 up 10s, 3 up", PoolInput{SlowStart: 20 * time.Second}, "10 60"},
 		{"1 up 19999ms, 1 up", PoolInput{SlowStart: 20 * time.Second}, "19 20"},
 		{"1 up 20s, 1 up", PoolInput{SlowStart: 20 * time.Second}, "1 1"},
+		{"1 up 38ns, 1 up", PoolInput{SlowStart: 39}, "19 20"}, // steps of one and not two
 		{"1 up 10s, 1 up", PoolInput{}, "1 1"},
 		{"3 up 10s, 5 up", PoolInput{SlowStart: 20 * time.Second}, "10 35"},
 		{"100 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second}, "50 1"},
@@ -157,8 +158,8 @@ func TestPoolWeights(t *testing.T) {
 		if got := weights(in.Members, out); got != c.want {
 			t.Errorf("%s, %+v:\n got %s\nwant %s", c.members, c.rules, got, c.want)
 		}
-		if out.Sorry != strings.Contains(c.want, "sorry") {
-			t.Errorf("%s: sorry %v", c.members, out.Sorry)
+		if out.Sorry != strings.Contains(c.want, "sorry") || out.Sorry && out.Panic {
+			t.Errorf("%s: sorry %v, panic %v", c.members, out.Sorry, out.Panic)
 		}
 	}
 }
@@ -227,7 +228,8 @@ func TestPoolSlowStartStepByStep(t *testing.T) {
 		}
 		in.Now = out.Next
 	}
-	if in.Now != noon.Add(30*time.Second) || len(seen) != slowStartSteps || seen[0] != "1 40" || seen[18] != "19 40" || last != "1 2" {
+	if in.Now != noon.Add(30*time.Second) || len(seen) != slowStartSteps ||
+		seen[0] != "1 40" || seen[18] != "19 40" || last != "1 2" {
 		t.Errorf("%d weights, over after %s: %q", len(seen), in.Now.Sub(noon), seen)
 	}
 }

@@ -43,7 +43,8 @@ func TestRealKernelShowsTheModel(t *testing.T) {
 			}
 		}
 		for line := range strings.Lines(thresholds) {
-			if fields := strings.Fields(line); slices.Contains(fields, "192.0.2.11:90") && !slices.Equal(fields[2:4], []string{"100", "50"}) {
+			fields := strings.Fields(line)
+			if slices.Contains(fields, "192.0.2.11:90") && !slices.Equal(fields[2:4], []string{"100", "50"}) {
 				t.Errorf("thresholds: %s", line)
 			}
 		}

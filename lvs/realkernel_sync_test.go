@@ -7,9 +7,12 @@ package lvs
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
@@ -56,7 +59,8 @@ func TestRealKernelSync(t *testing.T) {
 			shows          string
 		}{
 			{"none", Sync{}, 0, 0, ""},
-			{"both", both, 0, SyncBoth, "master sync daemon (mcast=sync0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)"},
+			{"both", both, 0, SyncBoth,
+				"master sync daemon (mcast=sync0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)"},
 			{"master alone", with(func(s *Sync) { s.Roles = SyncMaster }), SyncBackup, 0, "master sync daemon"},
 			{"both again", both, 0, SyncBackup, "backup sync daemon"},
 			{"defaults spelled out", Sync{"sync0", 51, defaultSyncGroup, 8848, 1, 0, SyncBoth}, 0, 0, ""},
@@ -167,6 +171,44 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 		}
 		if report, err := d.Reconcile(t.Context(), want); err != nil || report.Started != SyncMaster {
 			t.Errorf("an id above 255: %+v, %v", report, err)
+		}
+	})
+}
+
+// TestRealKernelBackupOnly is why the setting is recommended to be 0: with both roles it stops a master too.
+func TestRealKernelBackupOnly(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		mustApply(t, k, []Entry{entry(www, "rr", server("192.0.2.11:8080", NAT, 1))}, nil)
+		l, err := net.Listen("tcp4", "192.0.2.11:8080")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer l.Close()
+		settings, err := OpenSysctls(filepath.Join(t.TempDir(), "sysctls.json"), hclog.NewNullLogger())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		for _, c := range []struct {
+			roles   Roles
+			only    string
+			balance bool
+		}{{SyncBoth, "0", true}, {SyncBoth, "1", false}, {SyncMaster, "1", true}, {SyncBackup, "1", false}} {
+			_, err := d.Reconcile(t.Context(), Sync{Interface: "sync0", ID: 1, Roles: c.roles})
+			_, failed := settings.Apply(map[string]string{"backup_only": c.only})
+			if err := errors.Join(err, failed); err != nil {
+				t.Error(err)
+			}
+			client, err := net.DialTimeout("tcp4", "192.0.2.100:80", 5*time.Second)
+			if err == nil {
+				err = client.Close()
+			}
+			if (err == nil) != c.balance {
+				t.Errorf("%s, backup_only %s: %v, want balancing %v", c.roles, c.only, err, c.balance)
+			}
 		}
 	})
 }

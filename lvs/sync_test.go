@@ -117,7 +117,8 @@ func TestDaemonReadsWhatWasStarted(t *testing.T) {
 			t.Errorf("%+v reads as %+v, %v", s, d, err)
 		}
 	}
-	if got := fmt.Sprint(Roles(0), SyncMaster, SyncBackup, SyncBoth, Roles(8)); got != "none master backup master and backup roles 0x8" {
+	got := fmt.Sprint(Roles(0), SyncMaster, SyncBackup, SyncBoth, Roles(8))
+	if got != "none master backup master and backup roles 0x8" {
 		t.Error(got)
 	}
 }

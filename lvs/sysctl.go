@@ -28,34 +28,43 @@ var sysctls = []Sysctl{
 	{"amemthresh", 0, maxInt, 1, "", "Free pages of memory below which the automatic defences act."},
 	{"backup_only", 0, 1, 1, "0", "1 stops balancing while sync runs as backup. With both roles on both directors " +
 		"that includes the master: leave it at 0."},
-	{"cache_bypass", 0, 1, 1, "", "For transparent caches: 1 lets packets through to their destination when no cache is there."},
+	{"cache_bypass", 0, 1, 1, "", "For transparent caches: 1 lets packets through to their destination when no " +
+		"cache is there."},
 	{"conn_reuse_mode", 0, 3, 1, "1", "1 schedules a client's new connection from a port that is still in TIME_WAIT " +
 		"anew, so that it reaches a server that is there."},
-	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's entries for balanced connections: for firewalls that need them, at the cost of speed."},
+	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's entries for balanced connections: for firewalls that need " +
+		"them, at the cost of speed."},
 	{"drop_entry", 0, 3, 1, "", "Defence against floods: drop half-open connections; 1 when memory is short, 3 always."},
 	{"drop_packet", 0, 3, 1, "", "Defence against floods: drop packets; 1 when memory is short, 3 always."},
 	{"expire_nodest_conn", 0, 1, 1, "1", "1 ends the connections to a removed server at once, instead of dropping their " +
 		"packets until they time out: clients connect again and reach another."},
-	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has weight 0, " +
-		"as a failed or drained one has."},
+	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has " +
+		"weight 0, as a failed or drained one has."},
 	{"ignore_tunneled", 0, 1, 1, "", "1 leaves tunnelled packets alone."},
 	{"nat_icmp_send", 0, 1, 1, "", "1 answers with ICMP errors from real servers behind NAT that have no connection."},
 	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the path's MTU, which a tunnel makes smaller."},
 	{"run_estimation", 0, 1, 1, "1", "1 keeps the statistics; with 0 they stand still."},
-	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection: for several directors in front of one service."},
+	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection: for several directors in front " +
+		"of one service."},
 	{"secure_tcp", 0, 3, 1, "", "Defence against floods: shorter time-outs; 1 when memory is short, 3 always."},
 	{"sloppy_sctp", 0, 1, 1, "", "1 takes up SCTP connections in their middle."},
-	{"sloppy_tcp", 0, 1, 1, "", "1 takes up TCP connections in their middle: for several directors in front of one service."},
+	{"sloppy_tcp", 0, 1, 1, "", "1 takes up TCP connections in their middle: for several directors in front of one " +
+		"service."},
 	{"snat_reroute", 0, 1, 1, "", "1 routes a NAT server's answers again, by their new source."},
-	{"sync_persist_mode", 0, 1, 1, "", "1 syncs persistent clients and not their connections, which then do not survive a failover."},
-	{"sync_ports", 1, 64, 1, "", "Threads and UDP ports of sync, from its port upward; the same on both directors. Takes effect when sync starts."},
+	{"sync_persist_mode", 0, 1, 1, "", "1 syncs persistent clients and not their connections, which then do not " +
+		"survive a failover."},
+	{"sync_ports", 1, 64, 1, "", "Threads and UDP ports of sync, from its port upward; the same on both directors. " +
+		"Takes effect when sync starts."},
 	{"sync_qlen_max", 1, maxInt, 1, "", "Messages that may wait to be sent."},
-	{"sync_refresh_period", 0, maxInt, 1, "", "Seconds after which a changed connection is synced again, instead of by packets; 0: by packets."},
-	{"sync_retries", 0, 3, 1, "", "How often a connection is synced again, each an eighth of sync_refresh_period after the other."},
+	{"sync_refresh_period", 0, maxInt, 1, "", "Seconds after which a changed connection is synced again, instead " +
+		"of by packets; 0: by packets."},
+	{"sync_retries", 0, 3, 1, "", "How often a connection is synced again, each an eighth of sync_refresh_period " +
+		"after the other."},
 	{"sync_sock_size", 0, maxInt, 1, "", "Bytes of the sync sockets' buffers; 0: the kernel's."},
-	{"sync_threshold", 0, maxInt, 2, "", "Two numbers: a connection is synced from so many packets on, and again after so many. " +
-		"The kernel's 3 50 leaves out connections that have sent fewer than three."},
-	{"sync_version", 0, 1, 1, "1", "1 is the protocol that carries IPv6, persistence engines and time-outs; 0 is for old kernels."},
+	{"sync_threshold", 0, maxInt, 2, "", "Two numbers: a connection is synced from so many packets on, and again " +
+		"after so many. The kernel's 3 50 leaves out connections that have sent fewer than three."},
+	{"sync_version", 0, 1, 1, "1", "1 is the protocol that carries IPv6, persistence engines and time-outs; 0 is " +
+		"for old kernels."},
 }
 
 // Sysctls returns the kernel's settings of IPVS, by name.

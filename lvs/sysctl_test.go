@@ -120,7 +120,8 @@ func TestSysctlErrors(t *testing.T) {
 		t.Errorf("invalid settings: %v", err)
 	}
 	changes, err := k.Apply(map[string]string{"pmtu_disc": "0", "drop_entry": "1"})
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "drop_entry: this kernel does not have it") || len(changes) != 1 {
+	if !errors.Is(err, fs.ErrNotExist) || len(changes) != 1 ||
+		!strings.Contains(err.Error(), "drop_entry: this kernel does not have it") {
 		t.Errorf("a setting that the kernel lacks: %v, %v", changes, err)
 	}
 	k.path = filepath.Join(t.TempDir(), "missing", "sysctls.json")
@@ -143,7 +144,9 @@ func TestSysctlErrors(t *testing.T) {
 }
 
 func TestSysctlFileDamaged(t *testing.T) {
-	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"former":{"../x":"1"}}`, `{"version":1,"former":{"pmtu_disc":"9"}}`} {
+	for _, text := range []string{
+		"", "{", `{"version":2}`, `{"version":1,"former":{"../x":"1"}}`, `{"version":1,"former":{"pmtu_disc":"9"}}`,
+	} {
 		path := filepath.Join(t.TempDir(), "sysctls.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

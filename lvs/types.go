@@ -157,7 +157,7 @@ type Sync struct {
 	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
 	Port      uint16     // UDP; 0 stands for 8848
 	TTL       uint8      // or hop limit; 0 stands for 1
-	MaxLen    int        // of a message's payload in bytes, 1024 to 65507 (IPv6: 65487); 0 leaves it to the kernel, which looks at the MTU
+	MaxLen    int        // of a message's payload, 1024 to 65507 bytes (IPv6: 65487); 0: what fits the MTU
 	Roles     Roles
 }
 

@@ -121,7 +121,7 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	var failed map[int]error
 	for last := false; !last; {
 		err := w.receive(first, func(i int, kind uint16, data []byte) error {
-			if kind != unix.NLMSG_ERROR || i >= n {
+			if kind != unix.NLMSG_ERROR {
 				return nil
 			}
 			if last = i == n-1; len(data) < 4 {

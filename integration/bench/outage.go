@@ -31,12 +31,15 @@ var faults = []fault{
 	{name: "cable cut", do: func(p *pair) { p.a.Cut() }},
 	{name: "SIGSTOP, then SIGCONT", do: func(p *pair) {
 		p.signal(p.a, syscall.SIGSTOP)
-		p.pause(2 * p.masterDown())
+		p.pause(p.masterDown() + settling)
 		p.signal(p.a, syscall.SIGCONT)
 		// The one that woke preempts its successor after another such time.
-		p.pause(2 * p.masterDown())
+		p.pause(p.masterDown() + settling)
 	}},
 }
+
+// settling is what a new master has for its first steps.
+const settling = 200 * time.Millisecond
 
 // terminate asks the subject's first process, whose children it leads, to stop.
 func (p *pair) terminate() {
@@ -82,7 +85,7 @@ func outage(p *pair, f fault) lab.Outage {
 	answered()
 	f.do(p)
 	// An outage that has begun late must be in sight: the backup's patience, and its first steps as master.
-	p.pause(p.masterDown() + 200*time.Millisecond)
+	p.pause(p.masterDown() + settling)
 	answered()
 	return probe.Stop()
 }

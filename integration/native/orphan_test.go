@@ -4,6 +4,7 @@ package native
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,9 +80,10 @@ func TestElectionKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := lab.Uptime()
-	at := time.Now()
-	d.A.KillElection()
+	killed, at := lab.Uptime(), time.Now()
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	fresh := 0
 	d.Eventually(5*time.Second, "another election runs", func() error {
 		fresh, err = d.A.ElectionPid()
