@@ -4,28 +4,80 @@ package configs
 
 import (
 	"math"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// httpKeys are the keys of a check that only type http has.
-var httpKeys = []string{"method", "path", "host", "status"}
+// The types of checks, and those that share keys.
+var (
+	checkTypes = []healthcheck.Type{
+		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
+		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec,
+	}
+	webTypes     = []healthcheck.Type{healthcheck.HTTP, healthcheck.HTTPS}
+	securedTypes = []healthcheck.Type{healthcheck.HTTPS, healthcheck.GRPC}
+)
+
+// A typedKey is a key that only some types of check have.
+type typedKey struct {
+	name  string
+	types []healthcheck.Type
+	clear func(*healthcheck.Config) // forgets its default
+}
+
+var typedKeys = []typedKey{
+	{"send", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP, healthcheck.Agent}, func(c *healthcheck.Config) { c.Send = "" }},
+	{"expect", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP}, func(c *healthcheck.Config) { c.Expect = "" }},
+	{"method", webTypes, func(c *healthcheck.Config) { c.Method = "" }},
+	{"path", webTypes, func(c *healthcheck.Config) { c.Path = "" }},
+	{"host", append(slices.Clone(webTypes), healthcheck.GRPC), func(c *healthcheck.Config) { c.Host = "" }},
+	{"version", webTypes, func(c *healthcheck.Config) { c.Version = 0 }},
+	{"headers", webTypes, func(c *healthcheck.Config) { c.Headers = nil }},
+	{"body", webTypes, func(c *healthcheck.Config) { c.Body = "" }},
+	{"status", webTypes, func(c *healthcheck.Config) { c.Status = nil }},
+	{"contains", webTypes, func(c *healthcheck.Config) { c.Content.Contains = "" }},
+	{"matches", webTypes, func(c *healthcheck.Config) { c.Content.Matches = "" }},
+	{"sha256", webTypes, func(c *healthcheck.Config) { c.Content.SHA256 = "" }},
+	{"tls", []healthcheck.Type{healthcheck.GRPC}, func(*healthcheck.Config) {}},
+	{"tls_verify", securedTypes, func(c *healthcheck.Config) { c.TLS = healthcheck.TLS{} }},
+	{"tls_name", securedTypes, func(*healthcheck.Config) {}},
+	{"tls_ca", securedTypes, func(*healthcheck.Config) {}},
+	{"tls_cert", securedTypes, func(*healthcheck.Config) {}},
+	{"tls_key", securedTypes, func(*healthcheck.Config) {}},
+	{"tls_version", securedTypes, func(*healthcheck.Config) {}},
+	{"grpc_service", []healthcheck.Type{healthcheck.GRPC}, func(c *healthcheck.Config) { c.Service = "" }},
+	{"query", []healthcheck.Type{healthcheck.DNS}, func(c *healthcheck.Config) { c.Query = healthcheck.Query{} }},
+	{"query_type", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
+	{"answer", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
+	{"over_tcp", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
+	{"hello", []healthcheck.Type{healthcheck.SMTP}, func(c *healthcheck.Config) { c.Hello = "" }},
+	{"command", []healthcheck.Type{healthcheck.Exec}, func(c *healthcheck.Config) { c.Command = nil }},
+	{"user", []healthcheck.Type{healthcheck.Exec}, func(c *healthcheck.Config) { c.User = "" }},
+}
 
 func checkTable() kind[healthcheck.Config] {
-	usual := healthcheck.DefaultConfig(healthcheck.HTTP)
-	return tableOf(checkCheck,
-		optional("type", enum(healthcheck.TCP, healthcheck.HTTP), healthcheck.TCP,
-			"What the probe does: connect, or also ask for a page.",
+	usual := healthcheck.DefaultConfig(healthcheck.TCP)
+	fields := []field[healthcheck.Config]{
+		optional("type", enum(checkTypes...), healthcheck.TCP,
+			"What the probe does: connect, ask for a page over HTTP or HTTPS, ask the health service of gRPC, a name server, "+
+				"a mail server, send a datagram or an ICMP echo request, read the line of an agent, or run a program.",
 			func(c *healthcheck.Config, v healthcheck.Type) { c.Type = v }),
 		optional("interval", duration(100*time.Millisecond, time.Hour, time.Nanosecond), usual.Interval,
 			"The time from the start of one probe to the start of the next.",
 			func(c *healthcheck.Config, v time.Duration) { c.Interval = v }),
+		derived("interval_down", duration(100*time.Millisecond, time.Hour, time.Nanosecond),
+			"The same while the server is unhealthy; as interval unless given.",
+			func(c *healthcheck.Config, v time.Duration) { c.IntervalDown = v }),
+		derived("fast_interval", duration(10*time.Millisecond, time.Hour, time.Nanosecond),
+			"The same from a result that contradicts the server's health until enough of them have changed it, or it is clear "+
+				"that they will not; as the others unless given.",
+			func(c *healthcheck.Config, v time.Duration) { c.FastInterval = v }),
+		optional("jitter", integer(0, 50), usual.Jitter,
+			"The part of these times, in percent, by which chance may shorten each, so that checks do not fall into step.",
+			func(c *healthcheck.Config, v int) { c.Jitter = v }),
 		optional("timeout", duration(10*time.Millisecond, time.Hour, time.Nanosecond), usual.Timeout,
 			"The time that a probe may take as a whole; at most the interval.",
 			func(c *healthcheck.Config, v time.Duration) { c.Timeout = v }),
@@ -33,32 +85,67 @@ func checkTable() kind[healthcheck.Config] {
 			func(c *healthcheck.Config, v int) { c.Rise = v }),
 		optional("fall", integer(1, 100), usual.Fall, "The failures in a row that make a server unhealthy.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
+		optional("flap_changes", flapChanges(), usual.Flap.Changes,
+			"A server whose health changes so often within flap_window flaps, which is logged instead of the single changes; 0 is never.",
+			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
+		optional("flap_window", duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
+			"The time within which changes count.",
+			func(c *healthcheck.Config, v time.Duration) { c.Flap.Window = v }),
+		optional("flap_hold", duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
+			"How long a server that flaps is kept unhealthy.",
+			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
 		derived("port", integer[uint16](1, math.MaxUint16), "The port that is probed; the real server's own unless given.",
 			func(c *healthcheck.Config, v uint16) { c.Port = v }),
-		optional("method", oneOf("GET", "HEAD", "OPTIONS", "POST"), usual.Method, "The HTTP method.",
-			func(c *healthcheck.Config, v string) { c.Method = v }),
-		optional("path", plain("a path that begins with a slash, with its query", validPath), usual.Path,
-			"The page that is asked for. Redirects are not followed.",
-			func(c *healthcheck.Config, v string) { c.Path = v }),
-		derived("host", plain("a host name or address, with or without a port", validHost),
-			"The Host header; the real server's address unless given.",
-			func(c *healthcheck.Config, v string) { c.Host = v }),
-		optional("status", statuses(), usual.Status, "The status codes that count as success.",
-			func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) }),
-	)
+		derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
+			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),
+		derived("source", hostAddress(), "The director's address that probes come from; the kernel's choice unless given.",
+			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }),
+		derived("fwmark", integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets; none unless given.",
+			func(c *healthcheck.Config, v uint32) { c.Mark = v }),
+	}
+	return tableOf(checkCheck, slices.Concat(fields, talkFields(), webFields(), tlsFields())...)
+}
+
+func flapChanges() kind[int] {
+	k := integer(0, 100)
+	k.values = "0, or 2 to 100"
+	read := k.read
+	k.read = func(at place) int {
+		if at.value == int64(1) {
+			at.mistake("", "1 is out of range: want %s", k.values)
+		}
+		return read(at)
+	}
+	return k
 }
 
 func checkCheck(at place, c *healthcheck.Config) {
 	checkTimeout(at, *c)
-	if c.Type != healthcheck.TCP {
+	if !at.sound("type") {
 		return
 	}
-	for _, name := range httpKeys {
-		if at.given(name) {
-			at.key(name).mistake(`write type = "http", or remove it`, "has no meaning for a check of type %q", c.Type.String())
+	for _, k := range typedKeys {
+		if slices.Contains(k.types, c.Type) {
+			continue
 		}
+		if at.given(k.name) {
+			at.key(k.name).mistake(`write type = "`+k.types[0].String()+`", or remove it`,
+				"has no meaning for a check of type %q", c.Type.String())
+		}
+		k.clear(c)
 	}
-	c.Method, c.Path, c.Host, c.Status = "", "", "", nil
+	if c.Flap.Changes == 0 {
+		c.Flap = healthcheck.Flap{}
+	}
+	switch c.Type {
+	case healthcheck.Exec:
+		if len(c.Command) == 0 && at.sound("command") {
+			at.key("command").mistake("", "is missing: a check of type %q runs a program", c.Type.String())
+		}
+	case healthcheck.HTTP, healthcheck.HTTPS:
+		checkContent(at, *c)
+	}
+	checkTLS(at, c)
 }
 
 // checkTimeout keeps the probes of one target apart.
@@ -67,51 +154,4 @@ func checkTimeout(at place, c healthcheck.Config) {
 		at.key("timeout").mistake("set both so that a probe ends before the next begins",
 			"%s is longer than the interval, %s", showDuration(c.Timeout), showDuration(c.Interval))
 	}
-}
-
-// statuses are codes and ranges of codes.
-func statuses() kind[[]healthcheck.StatusRange] {
-	const most = 100
-	return list(text("string", `codes ("304") and ranges ("200-299") from 200 to 599`,
-		func(s string) (healthcheck.StatusRange, *refusal) {
-			r, err := healthcheck.ParseStatusRange(s)
-			if err != nil {
-				return r, refuse(`write a code ("304") or a range ("200-299") from 200 to 599`, "%q is not a status", abbreviate(s))
-			}
-			return r, nil
-		}, healthcheck.StatusRange.String), 1, most)
-}
-
-// validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
-func validPath(s string) *refusal {
-	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
-	switch {
-	case !strings.HasPrefix(s, "/"):
-		return refuse("", "%q does not begin with a slash", abbreviate(s))
-	case strings.ContainsFunc(s, odd):
-		return refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", abbreviate(s))
-	}
-	return nil
-}
-
-// validHost follows RFC 9110, section 7.2.
-func validHost(s string) *refusal {
-	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return refuse("", "%q is not a port: want 1 to 65535", abbreviate(port))
-		}
-		host = h
-	} else if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
-		host = s[1 : len(s)-1]
-	}
-	ok := validHostName(host)
-	if strings.HasPrefix(s, "[") {
-		a, err := netip.ParseAddr(host)
-		ok = err == nil && a.Is6() && a.Zone() == ""
-	}
-	if !ok {
-		return refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", abbreviate(s))
-	}
-	return nil
 }

@@ -135,11 +135,14 @@ type Service struct {
 	SlowStart time.Duration // 0: none
 	// DrainTimeout is how long a server that has left the configuration may stay for the sake of its connections.
 	DrainTimeout time.Duration
-	Quorum       int                 // in weight, 1 or more
-	Hysteresis   int                 // less than Quorum
-	Sorry        *Server             // nil: none
-	PanicBelow   float64             // share of the servers; 0: never
-	Check        *healthcheck.Config // nil: the servers are not checked and always up
+	Quorum       int       // in weight, 1 or more
+	Hysteresis   int       // less than Quorum
+	Sorry        *Server   // nil: none
+	PanicBelow   float64   // share of the servers; 0: never
+	Pass         Pass      // how several checks make up a server's health
+	CheckWhen    CheckWhen // when they run
+
+	uses []checkUse // its servers' checks, until they are resolved
 }
 
 // A Server is one real server; its weight is the configured one.
@@ -147,6 +150,11 @@ type Server struct {
 	lvs.Server // Port is that in the first of the service's virtuals
 	// Mapped tells that every port of the service leads to this one's port; otherwise each leads to the same port.
 	Mapped bool
+	Checks []healthcheck.Config // none: it is not checked and always up
+	Pass   Pass                 // how they make up its health
+
+	uses    []checkUse // likewise
+	ownPass Pass
 }
 
 // In returns the server as it is in one of its service's virtuals.

@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
@@ -23,6 +24,7 @@ import (
 type file struct {
 	Config
 	routers []virtualRouter
+	checks  map[string]healthcheck.Config // by name
 }
 
 // fileTable is the schema: the file as a whole.
@@ -44,6 +46,8 @@ func fileTable() kind[file] {
 			func(f *file, v []virtualRouter) { f.routers = v }),
 		section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
+		derived("check", namedChecks(), "Checks that services and servers can use by their names.",
+			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
 		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
 		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
@@ -107,6 +111,7 @@ func checkFile(at place, f *file) {
 	}
 	checkRouters(at.key("vrrp"), f.routers)
 	checkServices(at.key("service"), f.Services)
+	resolveChecks(at, f)
 	checkReferences(at, f)
 	checkSync(at.key("service"), &f.Config)
 	for i := range f.routers {

@@ -56,8 +56,8 @@ func TestMistakesOfForm(t *testing.T) {
 			"5: service[0].check.scheduler: unknown key; it is a key of [[service]]",
 		}},
 		{"key of several tables", "interval = \"1s\"\nport = 1", []string{
-			"1: interval: unknown key; it is a key of [[vrrp.track]] or [service.check]",
-			"2: port: unknown key; it is a key of [lvs.sync], [service.tunnel], [service.sorry_server], [service.sorry_server.tunnel], [service.check], [[service.server]] or [service.server.tunnel]",
+			"1: interval: unknown key; it is a key of [[vrrp.track]] or [check.NAME]",
+			"2: port: unknown key; it is a key of [lvs.sync], [check.NAME], [service.tunnel], [service.sorry_server], [service.sorry_server.tunnel], [[service.server]] or [service.server.tunnel]",
 		}},
 		{"key that the top of the file has", "[log]\nstate = 1", []string{
 			"2: log.state: unknown key; it is a key of the top of the file",
@@ -66,7 +66,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: control.colour: unknown key; known here are socket",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; known here are name, log, control, state, metrics, election, vrrp, lvs, service, realserver`,
+			`1: "log.level": unknown key; known here are name, log, control, state, metrics, election, vrrp, lvs, check, service, realserver`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",

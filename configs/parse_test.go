@@ -64,12 +64,20 @@ func TestDefaults(t *testing.T) {
 			OnFailure: lvs.WeightZero,
 			MinUp:     1,
 			Quorum:    1,
-			Servers: []Server{{Server: lvs.Server{
-				ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
-				Method:   lvs.DR,
-				Weight:   1,
-			}}},
-			Check: &healthcheck.Config{Type: healthcheck.TCP, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3},
+			Servers: []Server{{
+				Server: lvs.Server{
+					ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80},
+					Method:   lvs.DR,
+					Weight:   1,
+				},
+				Checks: []healthcheck.Config{{
+					Type: healthcheck.TCP, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3, Jitter: 5,
+					Flap: healthcheck.Flap{Changes: 6, Window: 5 * time.Minute},
+				}},
+				Pass: PassAll,
+			}},
+			Pass:      PassAll,
+			CheckWhen: CheckAlways,
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -156,25 +164,25 @@ func TestPortMappedTwice(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	http := healthcheck.DefaultConfig(healthcheck.HTTP)
-	all := healthcheck.Config{
-		Type: healthcheck.HTTP, Interval: time.Minute, Timeout: 1500 * time.Millisecond, Rise: 1, Fall: 100, Port: 8080,
-		Method: "HEAD", Path: "/health?full=1", Host: "[2001:db8::1]:8080", Status: []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}},
-	}
+	all := http
+	all.Interval, all.Timeout, all.Rise, all.Fall, all.Port = time.Minute, 1500*time.Millisecond, 1, 100, 8080
+	all.Method, all.Path, all.Host = "HEAD", "/health?full=1", "[2001:db8::1]:8080"
+	all.Status = []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}}
 	for _, tt := range []struct {
 		text string
-		want *healthcheck.Config
+		want []healthcheck.Config
 	}{
 		{"", nil},
-		{"[service.check]\ntype = \"http\"", &http},
+		{"[service.check]\ntype = \"http\"", []healthcheck.Config{http}},
 		{"check = { type = \"http\", interval = \"1m\", timeout = \"1s500ms\", rise = 1, fall = 100, port = 8080, method = \"HEAD\", " +
-			"path = \"/health?full=1\", host = \"[2001:db8::1]:8080\", status = [\"200-299\", \"304\"] }", &all},
+			"path = \"/health?full=1\", host = \"[2001:db8::1]:8080\", status = [\"200-299\", \"304\"] }", []healthcheck.Config{all}},
 	} {
-		if got := parse(t, service(tt.text)).Services[0].Check; !reflect.DeepEqual(got, tt.want) {
+		if got := parse(t, service(tt.text)).Services[0].Servers[0].Checks; !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s\ngot %+v, want %+v", tt.text, got, tt.want)
 		}
 	}
 	for _, host := range []string{"www", "www.example.org:8080", "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]", "my_host"} {
-		if got := parse(t, service(fmt.Sprintf("check = { type = \"http\", host = %q }", host))).Services[0].Check.Host; got != host {
+		if got := parse(t, service(fmt.Sprintf("check = { type = \"http\", host = %q }", host))).Services[0].Servers[0].Checks[0].Host; got != host {
 			t.Errorf("host %q became %q", host, got)
 		}
 	}
@@ -330,11 +338,12 @@ func consistent(t *testing.T, c *Config) {
 				t.Errorf("%s has a server twice: %v", s.Name, entry)
 			}
 		}
-		if s.Check == nil {
-			continue
-		}
-		if err := s.Check.Validate(); err != nil {
-			t.Errorf("package healthcheck refuses what was accepted: %v", err)
+		for _, server := range s.Servers {
+			for _, check := range server.Checks {
+				if err := check.Validate(); err != nil {
+					t.Errorf("package healthcheck refuses what was accepted: %v", err)
+				}
+			}
 		}
 	}
 }

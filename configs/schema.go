@@ -103,9 +103,9 @@ func section[S, T any](name string, k kind[T], doc string, set func(*S, T)) fiel
 // out what several of them say together.
 func tableOf[S any](check func(at place, s *S), fields ...field[S]) kind[S] {
 	k := kind[S]{typ: table}
-	names := make(map[string]bool, len(fields))
+	names, order := make(map[string]bool, len(fields)), make([]string, 0, len(fields))
 	for _, f := range fields {
-		names[f.info.Path] = true
+		names[f.info.Path], order = true, append(order, f.info.Path)
 		k.keys = append(k.keys, f.info)
 		for _, sub := range f.keys {
 			sub.Path = f.info.Path + "." + sub.Path
@@ -124,7 +124,7 @@ func tableOf[S any](check func(at place, s *S), fields ...field[S]) kind[S] {
 		}
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			if !names[name] {
-				at.key(name).mistake(unknownKey(name, at.path.schema(), at.report.keys), "unknown key")
+				at.key(name).mistake(unknownKey(name, order, at.report.keys), "unknown key")
 			}
 		}
 		for _, f := range fields {

@@ -16,6 +16,10 @@ func serverTable() kind[Server] {
 			func(s *Server, v int) { s.Weight = v }),
 		derived("thresholds", thresholdTable(), "The number of connections that the server may have. Any number unless given.",
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
+		derived("check", checkUses(), "How this server is checked; as the service says unless given.",
+			func(s *Server, v []checkUse) { s.uses = v }),
+		derived("check_pass", enum(PassAll, PassAny), "Whether all of several checks must pass, or any of them; as the service says unless given.",
+			func(s *Server, v Pass) { s.ownPass = v }),
 	)...)
 }
 
@@ -158,19 +162,6 @@ func (s *virtualService) clash(a, b Server) bool {
 		}
 	}
 	return false
-}
-
-// checkPorts refuses a check that has no port to go to.
-func checkPorts(check place, s *virtualService) {
-	if s.Check.Port != 0 {
-		return
-	}
-	for _, server := range s.Servers {
-		if server.Port == 0 {
-			check.key("port").mistake("", "is missing: behind a firewall mark, server %s has no port of its own", server.Addr)
-			return
-		}
-	}
 }
 
 // refusedByTable is what package lvs has against a value, without the word that marks its errors.

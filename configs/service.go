@@ -7,7 +7,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -72,8 +71,14 @@ func serviceTable() kind[virtualService] {
 		optional("min_up", integer(1, math.MaxUint16), 1,
 			"A [[vrrp]] that tracks the service fails with fewer healthy servers; at most their number.",
 			func(s *virtualService, v int) { s.MinUp = v }),
-		derived("check", checkTable(), "How the real servers are checked. Without it they are not, and count as healthy.",
-			func(s *virtualService, v healthcheck.Config) { s.Check = &v }),
+		derived("check", checkUses(), "How the real servers are checked. Without it they are not, and count as healthy.",
+			func(s *virtualService, v []checkUse) { s.uses = v }),
+		optional("check_pass", enum(PassAll, PassAny), PassAll, "Whether all of several checks must pass, or any of them.",
+			func(s *virtualService, v Pass) { s.Pass = v }),
+		optional("check_when", enum(CheckAlways, CheckMaster), CheckAlways,
+			"Whether both directors check, so that the backup knows the servers, or only the master of the service's address. "+
+				"Servers that are not checked count as healthy.",
+			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
 		required("server", list(serverTable(), 1, unlimited), "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),
 	)
@@ -105,9 +110,6 @@ func checkService(at place, s *virtualService) {
 		at.key("min_up").mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
 	}
 	checkQuorum(at, s, total)
-	if s.Check != nil && at.sound("server", "check", "virtual") {
-		checkPorts(at.key("check"), s)
-	}
 	if at.given("tunnel") && at.sound() && !s.tunnels() {
 		at.key("tunnel").mistake("remove it", `has no meaning: no server has the method "tunnel"`)
 	}

@@ -91,7 +91,7 @@ func TestMistakesOfChecks(t *testing.T) {
 	check := func(more string) string { return service("[service.check]\n" + more) }
 	http := func(more string) string { return check("type = \"http\"\n" + more) }
 	rows := []mistaken{
-		{"type", check("type = \"https\""), []string{"5: service[0].check.type: unknown value \"https\"; did you mean `http`?"}},
+		{"type", check("type = \"htpps\""), []string{"5: service[0].check.type: unknown value \"htpps\"; did you mean `https`?"}},
 		{"interval", check("interval = \"99ms\"\ntimeout = \"50ms\""), []string{
 			`5: service[0].check.interval: "99ms" is out of range: want 100ms to 1h`,
 		}},

@@ -78,7 +78,10 @@ type reference struct {
 	tree  map[string]any
 }
 
-var indices = regexp.MustCompile(`\[\d+\]`)
+var (
+	indices = regexp.MustCompile(`\[\d+\]`)
+	named   = regexp.MustCompile(`^check\.[^.]+`)
+)
 
 func readReference(t *testing.T) reference {
 	t.Helper()
@@ -91,7 +94,7 @@ func readReference(t *testing.T) reference {
 		t.Fatal(err)
 	}
 	for path, line := range locate(r.text) {
-		key := indices.ReplaceAllString(path, "")
+		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "check."+anyName)
 		r.at[key] = append(r.at[key], line)
 	}
 	for _, lines := range r.at {

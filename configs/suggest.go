@@ -56,16 +56,12 @@ func didYouMean(word string, choices []string) string {
 	return "want " + alternatives(choices)
 }
 
-// unknownKey is the hint for a key that the table at schema path table does not have: the table that it belongs
-// to, for in TOML a key is easily put below the wrong header, or the nearest key here.
-func unknownKey(name, table string, keys []KeyInfo) string {
-	var here, homes []string
+// unknownKey is the hint for a key that a table with the keys here does not have: the table that it belongs to, for in
+// TOML a key is easily put below the wrong header, or the nearest key here.
+func unknownKey(name string, here []string, keys []KeyInfo) string {
+	var homes []string
 	for _, k := range keys {
-		parent, key := k.split()
-		switch {
-		case parent == table:
-			here = append(here, key)
-		case key == name:
+		if parent, key := k.split(); key == name && key != anyName {
 			homes = append(homes, header(parent, keys))
 		}
 	}

@@ -229,6 +229,11 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 	return tracks
 }
 
+// checked tells whether any of the service's servers is.
+func (s *Service) checked() bool {
+	return slices.ContainsFunc(s.Servers, func(server Server) bool { return len(server.Checks) > 0 })
+}
+
 // checkReferences refuses tracks of services that there are not, and warns of those that say nothing.
 func checkReferences(at place, f *file) {
 	names, services := serviceNames(at.key("service"), f.Services)
@@ -250,7 +255,7 @@ func checkReferences(at place, f *file) {
 					hint = "did you mean `" + c + "`?"
 				}
 				here.key("service").mistake(hint, "there is no [[service]] with the name %q", t.service)
-			case s.Check == nil:
+			case !s.checked():
 				here.key("service").warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}
 		}

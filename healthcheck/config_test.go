@@ -11,7 +11,9 @@ import (
 )
 
 func TestTypeNames(t *testing.T) {
-	for typ, want := range map[Type]string{TCP: "tcp", HTTP: "http", Exec: "exec"} {
+	for typ, want := range map[Type]string{
+		TCP: "tcp", HTTP: "http", Exec: "exec", HTTPS: "https", GRPC: "grpc", DNS: "dns", SMTP: "smtp", UDP: "udp", Ping: "ping", Agent: "agent",
+	} {
 		if got := typ.String(); got != want {
 			t.Errorf("String: %q, want %q", got, want)
 		}
@@ -30,7 +32,7 @@ func TestTypeNames(t *testing.T) {
 	if _, err := Type(0).MarshalText(); err == nil {
 		t.Error("MarshalText of no type: want an error")
 	}
-	if got := Type(9).String(); got != "type(9)" {
+	if got := Type(99).String(); got != "type(99)" {
 		t.Errorf("String of no type: %q", got)
 	}
 }
@@ -73,7 +75,7 @@ func TestStatusRange(t *testing.T) {
 }
 
 func TestDefaultConfigIsValid(t *testing.T) {
-	for _, typ := range []Type{TCP, HTTP} {
+	for _, typ := range []Type{TCP, HTTP, HTTPS, GRPC, DNS, SMTP, UDP, Ping, Agent} {
 		if err := DefaultConfig(typ).Validate(); err != nil {
 			t.Errorf("%s: %v", typ, err)
 		}
@@ -107,6 +109,24 @@ func TestValidate(t *testing.T) {
 		{"host with a path", func(c *Config) { c.Host = "a/b" }, `host "a/b"`},
 		{"no status", func(c *Config) { c.Status = nil }, "status: at least one is needed"},
 		{"interim status", func(c *Config) { c.Status = []StatusRange{{100, 200}} }, "status 100-200: not a range"},
+		{"headers", func(c *Config) { c.Headers = []Header{{"X-Probe", "a b"}, {"Accept", ""}} }, ""},
+		{"header that ends its line", func(c *Config) { c.Headers = []Header{{"X", "a\r\nY: b"}} }, `header X: "a\r\nY: b"`},
+		{"header without a name", func(c *Config) { c.Headers = []Header{{"", "a"}} }, `header "": not a name`},
+		{"header that follows from the rest", func(c *Config) { c.Headers = []Header{{"host", "a"}} }, "header host: is the check's own"},
+		{"sum in capitals", func(c *Config) { c.Content.SHA256 = strings.Repeat("AB", 32) }, "SHA-256"},
+		{"sum that is too short", func(c *Config) { c.Content.SHA256 = "ab" }, "SHA-256"},
+		{"expression that is none", func(c *Config) { c.Content.Matches = "(" }, `regular expression "("`},
+		{"body of a HEAD", func(c *Config) { c.Method, c.Content.Contains = "HEAD", "x" }, "HEAD has no body"},
+		{"TLS without https", func(c *Config) { c.TLS.On = true }, "TLS: on with https"},
+		{"key without a certificate", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, KeyFile: "/k"} }, "go together"},
+		{"TLS of the future", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, Minimum: 0x305} }, "no such version"},
+		{"no such version", func(c *Config) { c.Version = 9 }, "no such version: version(9)"},
+		{"record that is none", func(c *Config) { c.Type, c.Query = DNS, Query{Name: "a", Type: "X"} }, `query type "X"`},
+		{"name that is none", func(c *Config) { c.Type, c.Query = DNS, Query{Name: "a..b", Type: "A"} }, `query name "a..b"`},
+		{"greeting of two lines", func(c *Config) { c.Type, c.Hello = SMTP, "a\r\nRSET" }, "hello"},
+		{"too much jitter", func(c *Config) { c.Jitter = 51 }, "jitter 51%"},
+		{"one change is no flapping", func(c *Config) { c.Flap.Changes = 1 }, "flap changes 1"},
+		{"flapping without a window", func(c *Config) { c.Flap.Window = 0 }, "flap window"},
 		{"program with arguments", runs("nobody", "/bin/check", "-a", "1"), ""},
 		{"no program", runs("nobody"), "command []: must begin with the absolute path"},
 		{"program that would be looked for", runs("nobody", "check"), `command ["check"]: must begin with the absolute path`},

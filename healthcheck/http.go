@@ -10,21 +10,23 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"time"
+	"strings"
 )
 
-const hungUpEarly = "connection closed before a response"
+// ownHeaders are those that follow from the rest of the check.
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection"}
 
-// exchange sends the request of an HTTP check and judges the status of the response. The body is not read, so a
-// server is asked with HEAD where even making it is too much.
+// exchange sends the request of an HTTP check by version 1 and judges the response. The body is not read unless
+// something is wanted of it, so a server is asked with HEAD where even making it is too much.
 func exchange(ctx context.Context, conn net.Conn, t Target) result {
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	_, err := conn.Write(request(t))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return explain(ctx, err, t.Config.Timeout, "sending the request")
 	}
 	// Any other error of the write is the server hanging up, perhaps after an answer: reading will tell.
+	if t.Config.Content != (Content{}) {
+		return examine(ctx, conn, t)
+	}
 	var h head
 	buf := make([]byte, 1024)
 	for {
@@ -35,12 +37,16 @@ func exchange(ctx context.Context, conn net.Conn, t Target) result {
 			return fail("malformed response: " + malformed.Error())
 		case done:
 			return judge(h.status, t.Config.Status)
-		case err != nil && closed(err):
-			return fail(h.moment(hungUpEarly, "connection closed in the middle of the response header"))
 		case err != nil:
-			return explain(ctx, err, t.Config.Timeout, h.moment("waiting for the response", "reading the response header"))
+			return h.broken(ctx, err, t)
 		}
 	}
+}
+
+// broken explains why the response ended within its header.
+func (h *head) broken(ctx context.Context, err error, t Target) result {
+	return hungUp(ctx, err, t, h.moment(hungUpEarly, "connection closed in the middle of the response header"),
+		h.moment("waiting for the response", "reading the response header"))
 }
 
 func judge(status int, want []StatusRange) result {
@@ -51,15 +57,36 @@ func judge(status int, want []StatusRange) result {
 	return fail(fmt.Sprintf("status %d, want %s", status, wanted(want)))
 }
 
-// request is what an HTTP check sends. The configuration is valid: nothing in it ends a line.
+// request is what an HTTP check sends by version 1. The configuration is valid: nothing in it ends a line.
 func request(t Target) []byte {
-	b := fmt.Appendf(make([]byte, 0, 256), "%s %s HTTP/1.1\r\nHost: %s\r\n", t.Config.Method, t.Config.Path, host(t))
-	switch t.Config.Method {
-	case "POST", "PUT", "PATCH":
-		// RFC 9110, section 8.6: a method that is expected to have content says so when it has none.
-		b = append(b, "Content-Length: 0\r\n"...)
+	c := t.Config
+	version := "1.1"
+	if c.Version == HTTP10 {
+		version = "1.0"
 	}
-	return append(b, "User-Agent: tandem\r\nAccept: */*\r\nConnection: close\r\n\r\n"...)
+	b := fmt.Appendf(make([]byte, 0, 256+len(c.Body)), "%s %s HTTP/%s\r\nHost: %s\r\n", c.Method, c.Path, version, host(t))
+	if c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method) {
+		// RFC 9110, section 8.6: a method that is expected to have content says so also when it has none.
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(c.Body))
+	}
+	for _, h := range headers(c) {
+		b = fmt.Appendf(b, "%s: %s\r\n", h.Name, h.Value)
+	}
+	b = append(b, "Connection: close\r\n\r\n"...)
+	return append(b, c.Body...)
+}
+
+// headers are the header lines of a request that do not follow from the rest of it: the usual two, which the
+// configuration may say differently, and the configured ones.
+func headers(c Config) []Header {
+	all := make([]Header, 0, len(c.Headers)+2)
+	for _, usual := range []Header{{"User-Agent", "tandem"}, {"Accept", "*/*"}} {
+		given := func(h Header) bool { return strings.EqualFold(h.Name, usual.Name) }
+		if !slices.ContainsFunc(c.Headers, given) {
+			all = append(all, usual)
+		}
+	}
+	return append(all, c.Headers...)
 }
 
 // host is the Host header: RFC 9110, section 7.2; the port is left out where it is the scheme's own, and a zone means
@@ -69,9 +96,13 @@ func host(t Target) string {
 		return t.Config.Host
 	}
 	to := t.endpoint()
+	usual := uint16(80)
+	if t.Config.TLS.On {
+		usual = 443
+	}
 	addr := to.Addr().Unmap().WithZone("")
 	switch {
-	case to.Port() != 80:
+	case to.Port() != usual:
 		return netip.AddrPortFrom(addr, to.Port()).String()
 	case addr.Is6():
 		return "[" + addr.String() + "]"

@@ -17,7 +17,7 @@ import (
 
 // pipe is a prober whose every connection leads to f, in memory.
 func pipe(f func(net.Conn)) prober {
-	return prober{dial: func(context.Context, string, string) (net.Conn, error) {
+	return prober{dial: func(context.Context, string, Target) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go func() {
 			defer func() { _ = theirs.Close() }()

@@ -20,7 +20,7 @@ type outcome uint8
 const (
 	passed    outcome = iota + 1
 	failed            // the server's failure
-	notRun            // the director had no file descriptor, memory or local port for it
+	notRun            // the director had no file descriptor, memory, local port or certificate for it
 	abandoned         // cancelled before it knew
 )
 
@@ -28,10 +28,12 @@ const (
 // local port, no bytes of the server's; what a program says of its failure excepted), so that they repeat while the
 // cause does.
 type result struct {
-	outcome outcome
-	reason  string
-	silent  bool      // nothing at all came back from the address
-	panic   *panicked // what the probe ended in, or nil
+	outcome  outcome
+	reason   string
+	silent   bool // nothing at all came back from the address
+	decisive bool // the server itself says so: it counts without others in a row
+	advice   Advice
+	panic    *panicked // what the probe ended in, or nil
 }
 
 // A panicked is a panic that was contained.
@@ -43,43 +45,86 @@ type panicked struct {
 func pass(reason string) result { return result{outcome: passed, reason: reason} }
 func fail(reason string) result { return result{outcome: failed, reason: reason} }
 
+// hungUpEarly is the reason of servers that end a connection without a word.
+const hungUpEarly = "connection closed before a response"
+
 // A prober talks to servers and runs programs. One serves any number of probes at the same time.
 type prober struct {
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     func(ctx context.Context, network string, t Target) (net.Conn, error)
 	programs *programs
+	keys     *keyring
 }
 
 func newProber() prober {
-	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
-	return prober{dial: d.DialContext, programs: newPrograms()}
+	return prober{dial: dial, programs: newPrograms(), keys: newKeyring()}
 }
 
 // probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once, or as soon
 // as the program is dead.
 func (p prober) probe(ctx context.Context, t Target) result {
-	if t.Config.Type == Exec {
+	network := "tcp"
+	switch c := t.Config; {
+	case c.Type == Exec:
 		return p.programs.run(ctx, t)
+	case c.Type == Ping:
+		return ping(ctx, t)
+	case c.Type == UDP, c.Type == DNS && !c.Query.TCP:
+		network = "udp"
 	}
-	conn, err := p.dial(ctx, "tcp", t.endpoint().String())
+	conn, err := p.dial(ctx, network, t)
 	switch {
 	case closed(err):
 		// Connected, but the server hung up before Dial returned. Had it been slower, connecting would have gone well: the
 		// result must not depend on that.
-		if t.Config.Type == HTTP {
-			return fail(hungUpEarly)
+		if t.Config.onlyConnects() {
+			return pass("connected")
 		}
-		return pass("connected")
+		return fail(hungUpEarly)
 	case err != nil:
 		res := explain(ctx, err, t.Config.Timeout, "connecting")
 		res.silent = res.outcome == failed && silence(err)
 		return res
 	}
 	defer reset(conn)
-	if t.Config.Type == HTTP {
-		return exchange(ctx, conn, t)
+	if t.Config.onlyConnects() {
+		return pass("connected")
 	}
-	return pass("connected")
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if t.Config.TLS.On {
+		secured, res := p.secure(ctx, conn, t)
+		if secured == nil {
+			return res
+		}
+		return talk(ctx, secured, t)
+	}
+	return talk(ctx, conn, t)
 }
+
+// talk says to a connected server what the check has to say, and judges the answer. The connection's deadline follows ctx.
+func talk(ctx context.Context, conn net.Conn, t Target) result {
+	switch t.Config.Type {
+	case HTTP, HTTPS:
+		if t.Config.Version == HTTP2 {
+			return exchange2(ctx, conn, t)
+		}
+		return exchange(ctx, conn, t)
+	case GRPC:
+		return askHealth(ctx, conn, t)
+	case DNS:
+		return resolve(ctx, conn, t)
+	case SMTP:
+		return greet(ctx, conn, t)
+	case UDP:
+		return sendDatagram(ctx, conn, t)
+	case Agent:
+		return askAgent(ctx, conn, t)
+	}
+	return converse(ctx, conn, t)
+}
+
+// onlyConnects tells the checks that have nothing to say.
+func (c Config) onlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }
 
 // reset closes a connection without the courtesy of a FIN: a probe must leave no TIME_WAIT behind, on the director or,
 // by the thousand, on the server, and a body that nobody reads must stop coming.
@@ -101,7 +146,9 @@ func explain(ctx context.Context, err error, timeout time.Duration, doing string
 	case errno != 0:
 		return fail(errno.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return fail(fmt.Sprintf("timeout after %s while %s", timeout, doing))
+		return fail(timedOut(timeout, doing))
+	case refusedTLS(err) != "":
+		return fail(refusedTLS(err))
 	}
 	// What is left names addresses only in its outer layers.
 	var op *net.OpError
@@ -109,6 +156,18 @@ func explain(ctx context.Context, err error, timeout time.Duration, doing string
 		err = op.Err
 	}
 	return fail(err.Error())
+}
+
+func timedOut(timeout time.Duration, doing string) string {
+	return fmt.Sprintf("timeout after %s while %s", timeout, doing)
+}
+
+// hungUp puts into words how an answer ended too soon: by the peer's closing, or otherwise.
+func hungUp(ctx context.Context, err error, t Target, closedWords, doing string) result {
+	if closed(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fail(closedWords)
+	}
+	return explain(ctx, err, t.Config.Timeout, doing)
 }
 
 // ours tells the errors that speak of the director and not of the server.

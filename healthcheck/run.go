@@ -49,7 +49,7 @@ func (r *Runner) begin() {
 	defer r.mu.Unlock()
 	r.running = true
 	now := time.Now()
-	for _, e := range r.entries {
+	for e := range distinct(r.entries) {
 		if e.target.validate() == nil {
 			e.first(now, r.rand)
 			r.queue.Push(e)
@@ -65,7 +65,7 @@ func (r *Runner) end() {
 	r.running = false
 	r.stats.InFlight = 0
 	r.queue = nil
-	for _, e := range r.entries {
+	for e := range distinct(r.entries) {
 		e.index = idle
 		e.stop()
 	}

@@ -77,6 +77,14 @@ func NewRunner(o Options) *Runner {
 	return r
 }
 
+// poke has Run look at the schedule again.
+func (r *Runner) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // Run has yet to see the last one
+	}
+}
+
 // Status tells what is known of each target, by ID.
 func (r *Runner) Status() map[string]TargetStatus {
 	r.mu.Lock()

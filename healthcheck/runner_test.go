@@ -5,6 +5,7 @@ package healthcheck
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -52,9 +53,14 @@ func (b *bench) run(t *testing.T) {
 	t.Cleanup(b.stop)
 }
 
-// target is one that is checked every 2 s, rise 2, fall 3.
+// target is one that is checked every 2 s, rise 2, fall 3. A is at 192.0.2.1; no two of its kind share an address.
 func target(id string) Target {
-	return Target{ID: id, Addr: netip.MustParseAddrPort("192.0.2.1:80"), Config: DefaultConfig(TCP)}
+	addr := netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	if id != "a" {
+		sum := sha256.Sum256([]byte(id))
+		addr = netip.AddrFrom16([16]byte(append([]byte{0x20, 0x01, 0x0d, 0xb8}, sum[:12]...)))
+	}
+	return Target{ID: id, Addr: netip.AddrPortFrom(addr, 80), Config: DefaultConfig(TCP)}
 }
 
 // scripted answers as the letters of script say, one a probe, and the last for ever: + success, r connection refused,
@@ -161,7 +167,7 @@ func TestStatus(t *testing.T) {
 		}
 		text, err := json.Marshal(b.Status())
 		if err != nil || !strings.Contains(string(text), `"a":{"health":"unhealthy","since":"`) ||
-			!strings.Contains(string(text), `"last_latency_ns":3000000,"streak":1,"checks":5,"successes":1,"failures":4}`) {
+			!strings.Contains(string(text), `"last_latency_ns":3000000,"flapping":false,"streak":1,"checks":5,"successes":1,"failures":4}`) {
 			t.Errorf("JSON: %s, %v", text, err)
 		}
 		if got := b.Stats(); got.Probes != 5 || got.Failed != 4 || got.InFlight != 0 || got.StartedLate != 0 {

@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 )
 
@@ -13,12 +14,17 @@ import (
 // is not shorter still.
 const firstWithin = time.Second
 
-// An entry is a target in the schedule. The runner's lock guards it, all but the target, which does not change: a target
-// with another configuration is another entry.
+// An entry is a probe in the schedule, of the target that wants it or the first of several. The runner's lock guards it, all
+// but target, which does not change, although its ID may be that of one that has gone: a target with another
+// configuration is another entry.
 type entry struct {
 	target Target
 	status TargetStatus
-	told   string // the reason in the last verdict
+	name   string     // the first of ids
+	ids    []identity // the targets whose probe it is, at least one
+	told   string     // the reason in the last verdict
+	flap   flapping
+	gone   bool // dismissed
 
 	due     time.Time          // of the next probe, while in the queue
 	scatter bool               // the next pause is a random part of the interval
@@ -36,13 +42,31 @@ func (e *entry) first(now time.Time, r *rand.Rand) {
 	e.scatter = true
 }
 
-// next is when a target is due again whose probe began at started and has ended now. A pause is the interval less up to
-// 5 %: targets that fell into step drift apart, and no pause is longer than what was configured.
+// An identity is a target as its owner knows it.
+type identity struct {
+	id   string
+	addr netip.AddrPort
+}
+
+// pause is the time from the start of a probe to the start of the next, before chance has its part.
+func (e *entry) pause() time.Duration {
+	c := e.target.Config
+	switch t := (tracker{e.status.Health, e.status.Streak}); {
+	case c.FastInterval > 0 && t.undecided(c.Rise):
+		return c.FastInterval
+	case c.IntervalDown > 0 && t.health == Unhealthy:
+		return c.IntervalDown
+	}
+	return c.Interval
+}
+
+// next is when a target is due again whose probe began at started and has ended now. A pause is shortened by a random part
+// of the jitter: targets that fell into step drift apart, and no pause is longer than what was configured.
 func (e *entry) next(started, now time.Time, r *rand.Rand) {
-	interval := e.target.Config.Interval
-	pause := interval - upTo(r, interval/20)
+	pause := e.pause()
+	pause -= upTo(r, pause*time.Duration(e.target.Config.Jitter)/100)
 	if e.scatter {
-		pause = upTo(r, interval)
+		pause = upTo(r, pause)
 		e.scatter = false
 	}
 	e.due = started.Add(pause)

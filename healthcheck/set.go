@@ -4,7 +4,10 @@ package healthcheck
 
 import (
 	"container/heap"
+	"iter"
+	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +17,8 @@ import (
 // probe under way for a target that is gone or changed is cancelled, its result lost. A target that cannot be checked is
 // logged, stays unknown, and has the reason in its status. Of two targets with one ID, the later counts. The slices inside
 // targets must not be written to from then on.
+//
+// Targets that want the same probe of the same place share it. Exec checks never do: a program is told its target's ID.
 func (r *Runner) Set(targets []Target) {
 	r.mu.Lock()
 	refused := r.replace(targets, time.Now())
@@ -21,47 +26,119 @@ func (r *Runner) Set(targets []Target) {
 	for id, err := range refused {
 		r.log.Error("target cannot be checked", "target", id, "error", err)
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default: // Run has yet to see the last one
-	}
+	r.poke()
 }
 
 // replace gives the targets that are new and cannot be checked.
 func (r *Runner) replace(targets []Target, now time.Time) map[string]error {
 	old := r.entries
 	r.entries = make(map[string]*entry, len(targets))
-	for _, t := range targets {
-		e := old[t.ID]
-		if e == nil || !reflect.DeepEqual(e.target, t) {
-			e = &entry{target: t, index: idle}
-		}
-		r.entries[t.ID] = e
-	}
+	kept := make(map[*entry]bool, len(targets))
 	refused := make(map[string]error)
-	for id, e := range r.entries {
-		if old[id] == e {
-			continue
+	wanted := share(targets)
+	befores := make([]*entry, len(wanted))
+	for i, e := range wanted {
+		befores[i] = e.predecessor(old)
+	}
+	for i, e := range wanted {
+		before := befores[i]
+		if before != nil && before.same(e) {
+			before.ids, before.name = e.ids, e.name
+			e = before
+			kept[e] = true
+		} else if err := r.admit(e, before, now); err != nil {
+			refused[e.name] = err
 		}
-		if err := r.admit(e, old[id], now); err != nil {
-			refused[id] = err
+		for _, own := range e.ids {
+			r.entries[own.id] = e
 		}
 	}
-	for id, e := range old {
-		if r.entries[id] != e {
+	for e := range distinct(old) {
+		if !kept[e] {
 			r.dismiss(e)
 		}
 	}
 	return refused
 }
 
+// A place is what probes of different places differ in.
+type place struct {
+	typ Type
+	to  netip.AddrPort
+}
+
+func (e *entry) place() place { return place{e.target.Config.Type, e.target.endpoint()} }
+
+// share makes an entry for each probe that targets want, in their order.
+func share(targets []Target) []*entry {
+	last := make(map[string]int, len(targets)) // by ID
+	for i, t := range targets {
+		last[t.ID] = i
+	}
+	all := make([]*entry, 0, len(targets))
+	at := make(map[place][]*entry, len(targets))
+	for i, t := range targets {
+		if last[t.ID] != i {
+			continue
+		}
+		e := &entry{target: t, name: t.ID, ids: []identity{{t.ID, t.Addr}}, index: idle}
+		where := e.place()
+		if i := slices.IndexFunc(at[where], e.sharesWith); i >= 0 {
+			first := at[where][i]
+			first.ids = append(first.ids, e.ids...)
+			continue
+		}
+		all, at[where] = append(all, e), append(at[where], e)
+	}
+	return all
+}
+
+// sharesWith tells whether the probe of another entry of the same place would do for this one too.
+func (e *entry) sharesWith(other *entry) bool {
+	return e.target.Config.Type != Exec && reflect.DeepEqual(e.target.Config, other.target.Config)
+}
+
+// predecessor is the entry among old ones whose state a new one takes over: if possible one with the same probe, else one
+// that had one of its targets, with the same address; nil if there is none.
+func (e *entry) predecessor(old map[string]*entry) (before *entry) {
+	for _, own := range e.ids {
+		was := old[own.id]
+		if was == nil || was == before || !slices.Contains(was.ids, own) {
+			continue
+		}
+		if was.same(e) {
+			return was
+		}
+		if before == nil {
+			before = was
+		}
+	}
+	return before
+}
+
+// same tells whether the probe of another entry is this one's.
+func (e *entry) same(other *entry) bool {
+	return e.place() == other.place() && reflect.DeepEqual(e.target.Config, other.target.Config)
+}
+
+// distinct are the entries of a map by target ID, each of them once although several targets may share it.
+func distinct(entries map[string]*entry) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for id, e := range entries {
+			if e.name == id && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // admit brings in a new entry in the place of an earlier one, which may be nil.
 func (r *Runner) admit(e, before *entry, now time.Time) error {
 	e.status = TargetStatus{Health: Unknown, Since: now, Reason: "not checked yet"}
-	if before != nil && before.target.Addr == e.target.Addr {
+	if before != nil {
 		e.status = before.status
 		e.status.Streak = 0 // what the other check found in a row says nothing of this one's rise and fall
-		e.told = before.told
+		e.told, e.flap = before.told, before.flap
 	}
 	if err := e.target.validate(); err != nil {
 		reason := "cannot be checked: " + strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -84,5 +161,6 @@ func (r *Runner) dismiss(e *entry) {
 	if e.index != idle {
 		heap.Remove(&r.queue, e.index)
 	}
+	e.gone = true
 	e.stop()
 }

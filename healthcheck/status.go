@@ -12,6 +12,8 @@ type TargetStatus struct {
 	Silent      bool          `json:"silent"`           // the last probe got no answer of any kind, not even a refusal
 	LastAt      time.Time     `json:"last_at,omitzero"` // when the last check ended
 	LastLatency time.Duration `json:"last_latency_ns"`  // how long it took
+	Advice      Advice        `json:"advice,omitzero"`  // of the last success
+	Flapping    bool          `json:"flapping"`         // Health changed too often of late
 	Streak      int           `json:"streak"`           // results in a row like the last: successes from 1 up, failures from -1 down
 	Checks      uint64        `json:"checks"`           // results so far
 	Successes   uint64        `json:"successes"`

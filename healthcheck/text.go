@@ -10,8 +10,12 @@ import (
 )
 
 var (
-	typeNames   = []string{TCP: "tcp", HTTP: "http", Exec: "exec"}
-	healthNames = []string{Unknown: "unknown", Healthy: "healthy", Unhealthy: "unhealthy"}
+	typeNames = []string{
+		TCP: "tcp", HTTP: "http", Exec: "exec", HTTPS: "https", GRPC: "grpc", DNS: "dns", SMTP: "smtp", UDP: "udp",
+		Ping: "ping", Agent: "agent",
+	}
+	versionNames = []string{HTTP10: "1.0", HTTP11: "1.1", HTTP2: "2"}
+	healthNames  = []string{Unknown: "unknown", Healthy: "healthy", Unhealthy: "unhealthy"}
 )
 
 // String is the type's name in configuration.
@@ -25,6 +29,9 @@ func ParseType(s string) (Type, error) {
 
 // MarshalText gives the type's name; a value that is no type is an error.
 func (t Type) MarshalText() ([]byte, error) { return marshal(typeNames, "check type", uint8(t)) }
+
+// String is the version's name in configuration.
+func (v HTTPVersion) String() string { return name(versionNames, "version", uint8(v)) }
 
 // String is the health in one word.
 func (h Health) String() string { return name(healthNames, "health", uint8(h)) }
@@ -41,7 +48,7 @@ func (h *Health) UnmarshalText(text []byte) error {
 	return err
 }
 
-// The three below serve every enum of the package. Names begin at index 1.
+// The three below serve the enums of the package. Names begin at index 1.
 
 func name(names []string, kind string, i uint8) string {
 	if i == 0 || int(i) >= len(names) {

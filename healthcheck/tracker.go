@@ -12,6 +12,11 @@ type tracker struct {
 	streak int // results in a row like the last: successes count up from 1, failures down from -1
 }
 
+// undecided tells whether the latest results contradict the health and are too few to change it.
+func (t tracker) undecided(rise int) bool {
+	return t.health != Unhealthy && t.streak < 0 || t.health == Unhealthy && 0 < t.streak && t.streak < rise
+}
+
 // step takes in one result.
 func (t tracker) step(success bool, rise, fall int) tracker {
 	if success {

@@ -84,6 +84,7 @@ type Server struct {
 	Since           time.Time  `json:"since"`
 	Active          int        `json:"active"`   // connections, as the kernel counts them
 	Inactive        int        `json:"inactive"` // likewise
+	Checks          []Check    `json:"checks"`   // empty: it is not checked
 	Method          string     `json:"method"`
 	Drained         bool       `json:"drained"`  // by command, as the next two
 	Disabled        bool       `json:"disabled"` //
@@ -92,6 +93,19 @@ type Server struct {
 	Leaving         bool       `json:"leaving"`  // not in the configuration any more, and being drained
 	Note            string     `json:"note"`     // what of this is so, in words; empty: nothing
 	Stats           Stats      `json:"stats"`
+}
+
+// A Check is one check of a real server. Health is one of unknown, healthy, unhealthy.
+type Check struct {
+	Type           string    `json:"type"` // "http"
+	Health         string    `json:"health"`
+	Reason         string    `json:"reason"` // the last result in words
+	Since          time.Time `json:"since"`
+	Flapping       bool      `json:"flapping"`         // Health has changed too often of late
+	LastAt         time.Time `json:"last_at,omitzero"` // when the last probe ended
+	LatencySeconds float64   `json:"latency_seconds"`  // how long it took
+	Successes      uint64    `json:"successes"`        // probes so far
+	Failures       uint64    `json:"failures"`
 }
 
 // Stats are what the kernel has counted since the service or server came into its table. Rates are a second.

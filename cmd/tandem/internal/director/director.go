@@ -64,6 +64,7 @@ type Director struct {
 	config      *configs.Config
 	loadedAt    time.Time
 	inherited   map[member]int
+	idle        map[string]bool           // the services that are not checked now, by name
 	files       map[string]fileNumber     // the tracked ones, by path
 	want        []lvs.Entry               // as last planned
 	pools       map[string]lvs.PoolOutput // likewise, by service
@@ -175,8 +176,7 @@ func (d *Director) apply() {
 	cfg := d.config
 	d.mu.Unlock()
 	d.log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
-	probes, _ := scripts(cfg.Tracks)
-	d.checks.Set(append(targets(cfg.Services), probes...))
+	d.setChecks()
 	d.ordering.Lock()
 	d.readTrackFiles()
 	d.sendOrder(d.tracking())
@@ -265,6 +265,7 @@ func (d *Director) seeReport(r election.Report) {
 	close(d.reported)
 	d.reported = make(chan struct{})
 	d.mu.Unlock()
+	d.followRoles()
 }
 
 func (d *Director) seeVerdict(healthcheck.Verdict) { d.nudge() }

@@ -3,6 +3,7 @@
 package director
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -45,6 +46,9 @@ var (
 	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
 	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
+	checkResultsDesc      = desc("check_results_total", "Probes of a check that ended, by their result.", "service", "server", "check", "result")
+	checkFlappingDesc     = desc("check_flapping", "1 for a check whose result changes too often, 0 for the others.", "service", "server", "check")
 
 	serviceQuorumDesc      = desc("service_quorum", "1 for a service that has its quorum, 0 for one that has lost it.", "service")
 	serviceConnectionsDesc = desc("service_connections_total", "Connections that the kernel has scheduled.", "service")
@@ -209,6 +213,21 @@ func collectServices(out sink, services []control.Service) {
 			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
 			out.count(serverNewDesc, srv.Stats.Connections, svc.Name, server)
 			out.traffic(serverPacketsDesc, serverBytesDesc, srv.Stats, svc.Name, server)
+			for i, c := range srv.Checks {
+				collectCheck(out, c, svc.Name, server, fmt.Sprintf("%d %s", i+1, c.Type))
+			}
 		}
 	}
+}
+
+// collectCheck tells of one check of a real server; the labels are those that all its metrics have.
+func collectCheck(out sink, c control.Check, labels ...string) {
+	flapping := 0.0
+	if c.Flapping {
+		flapping = 1
+	}
+	out.gauge(checkLatencyDesc, c.LatencySeconds, labels...)
+	out.gauge(checkFlappingDesc, flapping, labels...)
+	out.count(checkResultsDesc, c.Successes, append(labels, "success")...)
+	out.count(checkResultsDesc, c.Failures, append(labels, "failure")...)
 }

@@ -28,7 +28,7 @@ type order struct {
 
 // apply puts the order into what decides a weight.
 func (o order) apply(in *lvs.WeightInput) {
-	in.Draining, in.Disabled = o.Drained, o.Disabled
+	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
 	if o.Weight != nil {
 		in.Overridden, in.Override = true, *o.Weight
 	}

@@ -24,6 +24,8 @@ type view struct {
 	health map[string]healthcheck.TargetStatus
 	// inherited are the weights that members had before anything was known of their health.
 	inherited map[member]int
+	// idle are the services that are not checked now, by name.
+	idle map[string]bool
 	// orders are the operators', by target.
 	orders map[string]order
 	// leavers are servers that left the configuration and may stay for a while, by service.
@@ -58,10 +60,10 @@ func (v view) isolated(services []configs.Service) bool {
 	machines := make(map[netip.Addr]bool)
 	for _, svc := range services {
 		for _, srv := range svc.Servers {
-			if svc.Check == nil {
+			if !v.checked(svc, srv) {
 				continue
 			}
-			if s := v.health[targetID(svc, srv)]; s.Health != healthcheck.Unhealthy || !s.Silent {
+			if s := v.verdict(svc, srv); s.Health != healthcheck.Unhealthy || !s.Silent {
 				return false
 			}
 			machines[srv.Addr] = true
@@ -103,7 +105,7 @@ func (v view) comeUp(services []configs.Service) map[string]time.Time {
 			switch v.assumed(svc, srv) {
 			case lvs.HealthUp:
 				if !was && !v.cutOff {
-					since = v.health[id].Since
+					since = v.verdict(svc, srv).Since
 				}
 				up[id] = since
 			case lvs.HealthUnknown:
@@ -133,6 +135,9 @@ func (v view) pool(svc configs.Service, virtual lvs.Service, up map[string]time.
 			Configured: srv.Weight, Health: v.assumed(svc, srv), UpSince: up[id],
 		}}
 		here.Input.KernelWeight, here.Input.InKernel = v.inherited[member{virtual.ServiceID, here.Server.ServerID}]
+		if v.checked(svc, srv) {
+			advise(&here.Input, v.verdict(svc, srv).Advice)
+		}
 		v.orders[id].apply(&here.Input)
 		in.Members = append(in.Members, here)
 	}
@@ -148,42 +153,6 @@ func (v view) assumed(svc configs.Service, srv configs.Server) lvs.Health {
 		return h
 	}
 	return lvs.HealthUp
-}
-
-func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
-	if svc.Check == nil {
-		return lvs.HealthUnchecked
-	}
-	switch v.health[targetID(svc, srv)].Health {
-	case healthcheck.Healthy:
-		return lvs.HealthUp
-	case healthcheck.Unhealthy:
-		return lvs.HealthDown
-	}
-	return lvs.HealthUnknown
-}
-
-// targets are the probes that the services ask for.
-func targets(services []configs.Service) []healthcheck.Target {
-	var all []healthcheck.Target
-	for _, svc := range services {
-		if svc.Check == nil {
-			continue
-		}
-		for _, srv := range svc.Servers {
-			all = append(all, healthcheck.Target{
-				ID:     targetID(svc, srv),
-				Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
-				Config: *svc.Check,
-			})
-		}
-	}
-	return all
-}
-
-// targetID names the probe of a real server of a service.
-func targetID(svc configs.Service, srv configs.Server) string {
-	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
 }
 
 // inherit returns the weights in table of those members of services of which v knows no health, so that a restart or

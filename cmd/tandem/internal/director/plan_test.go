@@ -27,7 +27,9 @@ func www(checked bool, onFailure lvs.OnFailure) configs.Service {
 	}
 	if checked {
 		check := healthcheck.DefaultConfig(healthcheck.TCP)
-		svc.Check = &check
+		for i := range svc.Servers {
+			svc.Servers[i].Checks = []healthcheck.Config{check}
+		}
 	}
 	return svc
 }

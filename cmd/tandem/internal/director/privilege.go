@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // checkPrivileges says in one sentence what this process lacks for a configuration and how to get it.
@@ -29,10 +30,26 @@ func missing(cfg *configs.Config, effective uint64) error {
 	}
 	if len(cfg.Routers) > 0 && effective&(1<<unix.CAP_NET_RAW) == 0 {
 		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to send VRRP and ARP")
+	} else if pings(cfg.Services) && effective&(1<<unix.CAP_NET_RAW) == 0 {
+		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to ping real servers")
 	}
 	if len(lacks) == 0 {
 		return nil
 	}
 	return fmt.Errorf("tandem lacks %s (%s): run it as root, or give its systemd unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
 		strings.Join(lacks, " and "), strings.Join(purposes, ", "))
+}
+
+// pings tells whether a check needs a raw socket.
+func pings(services []configs.Service) bool {
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			for _, check := range srv.Checks {
+				if check.Type == healthcheck.Ping {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

@@ -96,12 +96,12 @@ func serviceStatus(svc configs.Service, v view, f finding) control.Service {
 		s := f.server(svc, srv)
 		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.note(srv.Weight)
 		s.Health, s.Reason = "unchecked", "no check is configured"
-		if svc.Check != nil {
-			health := v.health[targetID(svc, srv)]
-			s.Health, s.Reason, s.Since = "unknown", "no probe has ended yet", health.Since
-			if health.Reason != "" {
-				s.Health, s.Reason = health.Health.String(), health.Reason
-			}
+		s.Checks = v.checkRows(svc, srv)
+		if v.checked(svc, srv) {
+			health := v.verdict(svc, srv)
+			s.Health, s.Reason, s.Since = health.Health.String(), health.Reason, health.Since
+		} else if len(srv.Checks) > 0 {
+			s.Reason = "checked by the master only"
 		}
 		row.Servers = append(row.Servers, s)
 	}
@@ -122,7 +122,7 @@ func serviceStatus(svc configs.Service, v view, f finding) control.Service {
 
 // server is what the kernel says of a real server.
 func (f finding) server(svc configs.Service, srv configs.Server) control.Server {
-	s := control.Server{Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
+	s := control.Server{Checks: []control.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
 		EffectiveWeight: f.weights[member{svc.Virtuals[0].ServiceID, srv.ServerID}]}
 	for _, virtual := range svc.Virtuals {
 		is := f.servers[member{virtual.ServiceID, srv.In(virtual).ServerID}]

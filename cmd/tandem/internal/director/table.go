@@ -139,7 +139,7 @@ func (d *Director) tellPool(svc configs.Service, was, is lvs.PoolOutput) {
 
 // view is what is known now. The caller holds d.mu.
 func (d *Director) view() view {
-	v := view{now: time.Now(), health: d.checks.Status(), inherited: d.inherited, leavers: d.leavers, memory: d.memory}
+	v := view{now: time.Now(), health: d.checks.Status(), inherited: d.inherited, leavers: d.leavers, memory: d.memory, idle: d.idle}
 	if d.orders != nil {
 		v.orders = d.orders.Value
 	}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// targets are the probes that the services ask for, those apart that are idle.
+func targets(services []configs.Service, idle map[string]bool) []healthcheck.Target {
+	var all []healthcheck.Target
+	for _, svc := range services {
+		if idle[svc.Name] {
+			continue
+		}
+		for _, srv := range svc.Servers {
+			for i, check := range srv.Checks {
+				all = append(all, healthcheck.Target{
+					ID:     checkID(svc, srv, i),
+					Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
+					Config: check,
+				})
+			}
+		}
+	}
+	return all
+}
+
+// targetID names a real server of a service, and its first check.
+func targetID(svc configs.Service, srv configs.Server) string {
+	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
+}
+
+// checkID names the check with that index of a real server of a service.
+func checkID(svc configs.Service, srv configs.Server, check int) string {
+	id := targetID(svc, srv)
+	if check > 0 {
+		id += " #" + strconv.Itoa(check+1)
+	}
+	return id
+}
+
+// checked tells whether the director checks a real server now.
+func (v view) checked(svc configs.Service, srv configs.Server) bool {
+	return len(srv.Checks) > 0 && !v.idle[svc.Name]
+}
+
+// status is that of one check of a real server.
+func (v view) status(svc configs.Service, srv configs.Server, check int) healthcheck.TargetStatus {
+	if s, ok := v.health[checkID(svc, srv, check)]; ok {
+		return s
+	}
+	return healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
+}
+
+// verdict is what the checks of a real server say together: the status of one that decides, with the advice of all of
+// them. Silent is it only if all are. The server must be checked.
+func (v view) verdict(svc configs.Service, srv configs.Server) healthcheck.TargetStatus {
+	all := make([]healthcheck.TargetStatus, len(srv.Checks))
+	for i := range srv.Checks {
+		all[i] = v.status(svc, srv, i)
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	// With all, one unhealthy check decides, and health takes the last of them; with any it is the other way round.
+	alone, jointly := healthcheck.Unhealthy, healthcheck.Healthy
+	if srv.Pass == configs.PassAny {
+		alone, jointly = jointly, alone
+	}
+	bySince := func(a, b healthcheck.TargetStatus) int { return a.Since.Compare(b.Since) }
+	having := func(h healthcheck.Health) []healthcheck.TargetStatus {
+		return slices.DeleteFunc(slices.Clone(all), func(s healthcheck.TargetStatus) bool { return s.Health != h })
+	}
+	var is healthcheck.TargetStatus
+	if decide := having(alone); len(decide) > 0 {
+		is = slices.MinFunc(decide, bySince)
+	} else if open := having(healthcheck.Unknown); len(open) > 0 {
+		is = open[0]
+	} else {
+		is = slices.MaxFunc(having(jointly), bySince)
+	}
+	is.Reason = srv.Checks[slices.Index(all, is)].Type.String() + ": " + is.Reason
+	is.Silent = !slices.ContainsFunc(all, func(s healthcheck.TargetStatus) bool { return !s.Silent })
+	is.Advice = advice(all)
+	return is
+}
+
+// advice is the least that any of the checks leaves of a server's weight.
+func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
+	sum := healthcheck.Advice{}
+	for _, s := range all {
+		if !s.Advice.Given {
+			continue
+		}
+		if !sum.Given {
+			sum = s.Advice
+		}
+		sum.Percent, sum.Drain = min(sum.Percent, s.Advice.Percent), sum.Drain || s.Advice.Drain
+	}
+	return sum
+}
+
+// advise puts what the server says of itself into what decides its weight. Not even 1% makes nothing of a weight.
+func advise(in *lvs.WeightInput, a healthcheck.Advice) {
+	if !a.Given {
+		return
+	}
+	in.Draining = a.Drain
+	in.Configured = min((in.Configured*a.Percent+99)/100, lvs.MaxWeight)
+}
+
+func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
+	if !v.checked(svc, srv) {
+		return lvs.HealthUnchecked
+	}
+	switch v.verdict(svc, srv).Health {
+	case healthcheck.Healthy:
+		return lvs.HealthUp
+	case healthcheck.Unhealthy:
+		return lvs.HealthDown
+	}
+	return lvs.HealthUnknown
+}
+
+// idleServices are those that only a master checks while this director is not the master of their address; or, where
+// they have none that a virtual router holds, of no virtual router.
+func idleServices(services []configs.Service, routers []configs.Router, report election.Report) map[string]bool {
+	if len(routers) == 0 {
+		return nil
+	}
+	mastered, anywhere := make(map[string]bool), false
+	for _, r := range report.Routers {
+		mastered[r.Name] = r.State == vrrp.Master
+		anywhere = anywhere || r.State == vrrp.Master
+	}
+	idle := make(map[string]bool)
+	for _, svc := range services {
+		if svc.CheckWhen != configs.CheckMaster {
+			continue
+		}
+		master, held := false, false
+		for _, r := range routers {
+			if holds(r, svc) {
+				held, master = true, master || mastered[r.Name]
+			}
+		}
+		if held && !master || !held && !anywhere {
+			idle[svc.Name] = true
+		}
+	}
+	return idle
+}
+
+// holds tells whether a virtual router has an address of a service.
+func holds(r configs.Router, svc configs.Service) bool {
+	return slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(vip netip.Prefix) bool {
+		return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool { return v.Addr == vip.Addr() })
+	})
+}
+
+// setChecks hands the checks that are wanted now to the runner: by the configuration and, where only a master checks, by
+// the roles.
+func (d *Director) setChecks() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cfg := d.config
+	probes, _ := scripts(cfg.Tracks)
+	d.idle = idleServices(cfg.Services, cfg.Routers, d.report)
+	d.checks.Set(append(targets(cfg.Services, d.idle), probes...))
+	// Servers that are checked from now on stay as they are until the checks have spoken.
+	d.inherited = inherit(cfg.Services, d.view(), d.want)
+}
+
+// followRoles has the checks set anew if the roles have changed who is to be checked.
+func (d *Director) followRoles() {
+	d.mu.Lock()
+	now := idleServices(d.config.Services, d.config.Routers, d.report)
+	same := maps.Equal(now, d.idle)
+	d.mu.Unlock()
+	if !same {
+		d.setChecks()
+		d.nudge()
+	}
+}
+
+// checkRows is the status of the checks of a real server.
+func (v view) checkRows(svc configs.Service, srv configs.Server) []control.Check {
+	rows := make([]control.Check, 0, len(srv.Checks))
+	if !v.checked(svc, srv) {
+		return rows
+	}
+	for i, check := range srv.Checks {
+		s := v.status(svc, srv, i)
+		rows = append(rows, control.Check{
+			Type: check.Type.String(), Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
+			LastAt: s.LastAt, LatencySeconds: s.LastLatency.Seconds(), Successes: s.Successes, Failures: s.Failures,
+		})
+	}
+	return rows
+}

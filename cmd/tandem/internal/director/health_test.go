@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestSeveralChecksOfAServer(t *testing.T) {
+	const all, anyOf = configs.PassAll, configs.PassAny
+	// + healthy, - unhealthy, s unhealthy and silent, ? unknown; a letter for each check, each a second after the one before.
+	for _, c := range []struct {
+		pass   configs.Pass
+		checks string
+		want   healthcheck.Health
+		decide int // the check that decides
+		silent bool
+	}{
+		{all, "+", healthcheck.Healthy, 0, false},
+		{all, "+++", healthcheck.Healthy, 2, false},
+		{all, "+-+", healthcheck.Unhealthy, 1, false},
+		{all, "-?-", healthcheck.Unhealthy, 0, false},
+		{all, "+?+", healthcheck.Unknown, 1, false},
+		{all, "+s", healthcheck.Unhealthy, 1, false},
+		{all, "ss", healthcheck.Unhealthy, 0, true},
+		{anyOf, "-+", healthcheck.Healthy, 1, false},
+		{anyOf, "?+-", healthcheck.Healthy, 1, false},
+		{anyOf, "-?", healthcheck.Unknown, 1, false},
+		{anyOf, "---", healthcheck.Unhealthy, 2, false},
+		{anyOf, "s-", healthcheck.Unhealthy, 1, false},
+	} {
+		svc := www(true, lvs.WeightZero)
+		srv := svc.Servers[0]
+		srv.Checks, srv.Pass = nil, c.pass
+		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		begin := time.Unix(1_700_000_000, 0)
+		for i, letter := range c.checks {
+			srv.Checks = append(srv.Checks, healthcheck.DefaultConfig(healthcheck.HTTP))
+			s := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Reason: fmt.Sprint(i), Silent: letter == 's', Since: begin.Add(time.Duration(i) * time.Second)}
+			switch letter {
+			case '+':
+				s.Health = healthcheck.Healthy
+			case '?':
+				s.Health = healthcheck.Unknown
+			}
+			v.health[checkID(svc, srv, i)] = s
+		}
+		got := v.verdict(svc, srv)
+		if got.Health != c.want || got.Silent != c.silent || !strings.HasSuffix(got.Reason, fmt.Sprint(c.decide)) {
+			t.Errorf("%s of %s: %s because of check %s, silent %t; want %s because of %d, %t",
+				c.pass, c.checks, got.Health, got.Reason, got.Silent, c.want, c.decide, c.silent)
+		}
+	}
+}
+
+func TestAdvisedWeights(t *testing.T) {
+	percent := func(n int) healthcheck.Advice { return healthcheck.Advice{Given: true, Percent: n} }
+	drain := healthcheck.Advice{Given: true, Percent: 100, Drain: true}
+	for _, c := range []struct {
+		weight int
+		advice healthcheck.Advice
+		want   int
+	}{
+		{10, healthcheck.Advice{}, 10},
+		{10, percent(100), 10},
+		{10, percent(75), 8},
+		{10, percent(1), 1},
+		{10, percent(0), 0},
+		{10, percent(200), 20},
+		{60000, percent(1000), lvs.MaxWeight},
+		{0, percent(50), 0},
+		{10, drain, 0},
+	} {
+		in := lvs.WeightInput{Configured: c.weight, Health: lvs.HealthUp}
+		advise(&in, c.advice)
+		if got, _ := lvs.Weight(in); got != c.want {
+			t.Errorf("weight %d, %+v: %d, want %d", c.weight, c.advice, got, c.want)
+		}
+	}
+	least := advice([]healthcheck.TargetStatus{{Advice: percent(50)}, {}, {Advice: percent(20)}, {Advice: percent(90)}})
+	if least != percent(20) {
+		t.Errorf("of several, %+v counts", least)
+	}
+	if got := advice([]healthcheck.TargetStatus{{Advice: percent(50)}, {Advice: drain}}); !got.Drain {
+		t.Error("a drain among several is lost")
+	}
+}
+
+func TestPlanFollowsAdvice(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	v := view{health: map[string]healthcheck.TargetStatus{
+		"www/192.0.2.11:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Percent: 200}},
+		"www/192.0.2.12:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Drain: true}},
+	}}
+	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=6 12=0" {
+		t.Errorf("weights %s", got)
+	}
+}
+
+func TestWhoChecksWhen(t *testing.T) {
+	router := func(name, vip string) configs.Router {
+		return configs.Router{Config: vrrp.Config{Name: name, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)}}}
+	}
+	routers := []configs.Router{router("web", "192.0.2.100/24"), router("back", "198.51.100.100/24")}
+	service := func(name string, id lvs.ServiceID) configs.Service {
+		return configs.Service{Name: name, CheckWhen: configs.CheckMaster, Virtuals: []lvs.Service{{ServiceID: id}}}
+	}
+	always := service("always", lvs.ServiceID{Addr: netip.MustParseAddr("192.0.2.100")})
+	always.CheckWhen = configs.CheckAlways
+	services := []configs.Service{
+		always,
+		service("web", lvs.ServiceID{Addr: netip.MustParseAddr("192.0.2.100")}),
+		service("back", lvs.ServiceID{Addr: netip.MustParseAddr("198.51.100.100")}),
+		service("mark", lvs.ServiceID{FWMark: 1}),
+	}
+	for _, c := range []struct {
+		why     string
+		routers []configs.Router
+		states  map[string]vrrp.State
+		idle    string
+	}{
+		{"no virtual router: there is nobody else", nil, nil, ""},
+		{"nothing is known yet", routers, nil, "back mark web"},
+		{"backup", routers, map[string]vrrp.State{"web": vrrp.Backup, "back": vrrp.Backup}, "back mark web"},
+		{"master of one", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Backup}, "back"},
+		{"master of all", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Master}, ""},
+	} {
+		var report election.Report
+		for name, state := range c.states {
+			report.Routers = append(report.Routers, vrrp.Status{Name: name, State: state})
+		}
+		idle := idleServices(services, c.routers, report)
+		if got := strings.Join(slices.Sorted(maps.Keys(idle)), " "); got != c.idle {
+			t.Errorf("%s: idle are %q, want %q", c.why, got, c.idle)
+		}
+	}
+}
+
+// A backup that does not check has its servers in, and when it becomes master they stay in until they are found to fail.
+func TestServersStayInWhenChecksBegin(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	services := []configs.Service{svc}
+	backup := view{idle: map[string]bool{"www": true}}
+	table := plan(services, backup).entries
+	if got := weights(table); got != "11=3 12=5" {
+		t.Errorf("backup: %s", got)
+	}
+	master := view{}
+	master.inherited = inherit(services, master, table)
+	if got := weights(plan(services, master).entries); got != "11=3 12=5" {
+		t.Errorf("master: %s", got)
+	}
+}

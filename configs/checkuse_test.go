@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// checksOf writes the checks of the servers of the first service: "http+tcp any".
+func checksOf(c *Config) string {
+	var servers []string
+	for _, server := range c.Services[0].Servers {
+		var types []string
+		for _, check := range server.Checks {
+			types = append(types, check.Type.String())
+		}
+		servers = append(servers, strings.Join(types, "+")+" "+server.Pass.String())
+	}
+	return strings.Join(servers, ", ")
+}
+
+func TestWhoIsCheckedHow(t *testing.T) {
+	const named = "[check.web]\ntype = \"http\"\n[check.\"a.b\"]\ntype = \"ping\"\n"
+	two := func(service, first string) string {
+		return named + "[[service]]\nvirtual = \"192.0.2.100:80\"\n" + service +
+			"\n[[service.server]]\naddress = \"192.0.2.11\"\n" + first + "\n[[service.server]]\naddress = \"192.0.2.12\"\n"
+	}
+	for _, tt := range []struct{ service, first, want string }{
+		{"", "", " all,  all"},
+		{`check = "web"`, "", "http all, http all"},
+		{`check = "a.b"`, "", "ping all, ping all"},
+		{`check = ["web", { type = "smtp" }, "a.b"]` + "\ncheck_pass = \"any\"", "", "http+smtp+ping any, http+smtp+ping any"},
+		{"[[service.check]]\n[[service.check]]\ntype = \"dns\"", "", "tcp+dns all, tcp+dns all"},
+		{`check = "web"`, `check = { type = "agent" }`, "agent all, http all"},
+		{`check = "web"`, `check = []`, " all, http all"},
+		{`check = "web"`, `check_pass = "any"`, "http any, http all"},
+		{"", `check = ["a.b", "web"]`, "ping+http all,  all"},
+	} {
+		if got := checksOf(parse(t, two(tt.service, tt.first))); got != tt.want {
+			t.Errorf("%s; server: %s\ngot %s, want %s", tt.service, tt.first, got, tt.want)
+		}
+	}
+}
+
+func TestChecksOfEachType(t *testing.T) {
+	change := func(typ healthcheck.Type, f func(*healthcheck.Config)) healthcheck.Config {
+		c := healthcheck.DefaultConfig(typ)
+		f(&c)
+		return c
+	}
+	for _, tt := range []struct {
+		text string
+		want healthcheck.Config
+	}{
+		{`type = "https"`, healthcheck.DefaultConfig(healthcheck.HTTPS)},
+		{`type = "https", headers = { B = "2", A = "1" }, version = "2", tls_ca = "/ca", tls_cert = "/c", tls_key = "/k", tls_name = "www", tls_version = "1.3"`,
+			change(healthcheck.HTTPS, func(c *healthcheck.Config) {
+				c.Headers, c.Version = []healthcheck.Header{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}}, healthcheck.HTTP2
+				c.TLS = healthcheck.TLS{On: true, CAFile: "/ca", CertFile: "/c", KeyFile: "/k", Name: "www", Minimum: tls.VersionTLS13}
+			})},
+		{`type = "http", method = "POST", body = "x", contains = "a", matches = "b+", version = "1.0"`,
+			change(healthcheck.HTTP, func(c *healthcheck.Config) {
+				c.Method, c.Body, c.Version, c.Content = "POST", "x", healthcheck.HTTP10, healthcheck.Content{Contains: "a", Matches: "b+"}
+			})},
+		{`type = "grpc"`, healthcheck.DefaultConfig(healthcheck.GRPC)},
+		{`type = "grpc", tls = true, grpc_service = "a.B", host = "www"`, change(healthcheck.GRPC, func(c *healthcheck.Config) {
+			c.TLS, c.Service, c.Host = healthcheck.TLS{On: true, Minimum: tls.VersionTLS12}, "a.B", "www"
+		})},
+		{`type = "dns", query = "example.org", query_type = "MX", answer = "10 mx.example.org.", over_tcp = true`,
+			change(healthcheck.DNS, func(c *healthcheck.Config) {
+				c.Query = healthcheck.Query{Name: "example.org", Type: "MX", Answer: "10 mx.example.org.", TCP: true}
+			})},
+		{`type = "smtp", hello = "lb1"`, change(healthcheck.SMTP, func(c *healthcheck.Config) { c.Hello = "lb1" })},
+		{`type = "udp", send = "a\u0000", expect = "b"`, change(healthcheck.UDP, func(c *healthcheck.Config) { c.Send, c.Expect = "a\x00", "b" })},
+		{`type = "ping", source = "192.0.2.2", fwmark = 7`, change(healthcheck.Ping, func(c *healthcheck.Config) {
+			c.Source, c.Mark = netip.MustParseAddr("192.0.2.2"), 7
+		})},
+		{`type = "agent", send = "lb1\n", address = "192.0.2.99"`, change(healthcheck.Agent, func(c *healthcheck.Config) {
+			c.Send, c.Address = "lb1\n", netip.MustParseAddr("192.0.2.99")
+		})},
+		{`type = "exec", command = ["/bin/check", "-a"], user = "root"`, change(healthcheck.Exec, func(c *healthcheck.Config) {
+			c.Command, c.User = []string{"/bin/check", "-a"}, "root"
+		})},
+		{`interval_down = "10s", fast_interval = "100ms", jitter = 0, flap_changes = 0`, change(healthcheck.TCP, func(c *healthcheck.Config) {
+			c.IntervalDown, c.FastInterval, c.Jitter, c.Flap = 10*time.Second, 100*time.Millisecond, 0, healthcheck.Flap{}
+		})},
+		{`flap_changes = 2, flap_window = "1m", flap_hold = "1h"`, change(healthcheck.TCP, func(c *healthcheck.Config) {
+			c.Flap = healthcheck.Flap{Changes: 2, Window: time.Minute, Hold: time.Hour}
+		})},
+	} {
+		got := parse(t, service("check = { "+tt.text+" }")).Services[0].Servers[0].Checks[0]
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s\ngot  %+v\nwant %+v", tt.text, got, tt.want)
+		}
+		if err := got.Validate(); err != nil {
+			t.Errorf("%s: package healthcheck refuses it: %v", tt.text, err)
+		}
+	}
+}
+
+func TestMistakesOfNamedChecks(t *testing.T) {
+	run(t, []mistaken{
+		{"no such check", "[check.web]\n" + service(`check = "wbe"`), []string{
+			"5: service[0].check: there is no [check.wbe]; did you mean `web`?",
+		}},
+		{"no such check among several", service(`check = [{ type = "tcp" }, "web"]`), []string{
+			"4: service[0].check[1]: there is no [check.web]",
+		}},
+		{"a check that is none", service("check = 80"), []string{
+			"4: service[0].check: want a string, table or array of them, not 80; write the name of a [check.NAME], a table with the keys of one, or an array of such",
+		}},
+		{"one of them is none", service("check = [80]"), []string{
+			"4: service[0].check[0]: want a string or table, not 80; write the name of a [check.NAME], a table with the keys of one, or an array of such",
+		}},
+		{"a name without a table", "check.web = 1\n" + service(""), []string{"1: check.web: want a table, not 1"}},
+		{"a check without a name", "[check]\ninterval = \"5s\"\n" + service(""), []string{
+			`2: check.interval: want a table, not the string "5s"`,
+		}},
+		{"key misspelt", "[check.web]\nintervall = \"5s\"\n" + service(`check = "web"`), []string{
+			"2: check.web.intervall: unknown key; did you mean `interval`?",
+		}},
+		{"key of another type", "[check.web]\npath = \"/\"\n" + service(`check = "web"`), []string{
+			`2: check.web.path: has no meaning for a check of type "tcp"; write type = "http", or remove it`,
+		}},
+		{"program that is missing", service(`check = { type = "exec" }`), []string{
+			`4: service[0].check.command: is missing: a check of type "exec" runs a program`,
+		}},
+		{"TLS without tls", service(`check = { type = "grpc", tls_name = "www" }`), []string{
+			"4: service[0].check.tls_name: has no meaning without tls; write tls = true, or remove it",
+		}},
+		{"certificate without its key", service(`check = { type = "https", tls_cert = "/c" }`), []string{
+			"4: service[0].check.tls_cert: is given without tls_key",
+		}},
+		{"body of a HEAD", service(`check = { type = "http", method = "HEAD", contains = "x" }`), []string{
+			"4: service[0].check.contains: has no meaning for HEAD, whose response has no body; write method = \"GET\", or remove it",
+		}},
+		{"header that a check has itself", service(`check = { type = "http", headers = { Host = "a" } }`), []string{
+			`4: service[0].check.headers.Host: "Host" is no header that a check can add`,
+		}},
+		{"header that ends its line", service(`check = { type = "http", headers = { A = "b\r\nC: d" } }`), []string{
+			`4: service[0].check.headers.A: "b\r\nC: d" has control characters, or white space around it`,
+		}},
+		{"expression that is none", service(`check = { type = "http", matches = "(" }`), []string{
+			"4: service[0].check.matches: \"(\" is not a regular expression: missing closing ): `(`",
+		}},
+		{"source of another family", service(`check = { source = "2001:db8::2" }`), []string{
+			"4: service[0].check: the probes cannot come from 2001:db8::2 and go to 192.0.2.11, which is of another family",
+		}},
+		{"one change is no flapping", service(`check = { flap_changes = 1 }`), []string{
+			"4: service[0].check.flap_changes: 1 is out of range: want 0, or 2 to 100",
+		}},
+		{"a check of a mark without a port", "[check.web]\n[[service]]\nvirtual = { fwmark = 1 }\ncheck = \"web\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
+			"4: service[0].check.port: is missing: behind a firewall mark, server 192.0.2.11 has no port of its own",
+		}},
+	})
+}
+
+func TestWarningsOfChecks(t *testing.T) {
+	c := parse(t, "[check.web]\n[check.mail]\ntype = \"https\"\ntls_verify = false\n"+service(`check = "mail"`))
+	got := c.Warnings.Error()
+	for _, want := range []string{
+		"check.web: has no effect: no [[service]] uses it",
+		"check.mail.tls_verify: anybody in between can answer for the server",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}

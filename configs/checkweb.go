@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"crypto/tls"
+	"maps"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// webFields are the keys of checks over HTTP.
+func webFields() []field[healthcheck.Config] {
+	usual := healthcheck.DefaultConfig(healthcheck.HTTP)
+	return []field[healthcheck.Config]{
+		optional("method", oneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
+			func(c *healthcheck.Config, v string) { c.Method = v }),
+		optional("path", plain("a path that begins with a slash, with its query", validPath), usual.Path,
+			"The page that is asked for. Redirects are not followed.",
+			func(c *healthcheck.Config, v string) { c.Path = v }),
+		derived("host", plain("a host name or address, with or without a port", validHost),
+			"The Host header; the real server's address unless given.",
+			func(c *healthcheck.Config, v string) { c.Host = v }),
+		optional("version", enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
+			"The version of HTTP that is spoken; 2 without TLS at once, without an upgrade.",
+			func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v }),
+		derived("headers", headerTable(), "More header lines. None unless given.",
+			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }),
+		derived("body", plain("any text", anything), "What is sent with the request. Nothing unless given.",
+			func(c *healthcheck.Config, v string) { c.Body = v }),
+		optional("status", statuses(), usual.Status, "The status codes that count as success.",
+			func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) }),
+		derived("contains", plain("any text", nonEmpty),
+			"A text that the body of the response, of which 1 MiB is read, must contain. None unless given.",
+			func(c *healthcheck.Config, v string) { c.Content.Contains = v }),
+		derived("matches", plain("a regular expression (RE2)", validPattern),
+			"A regular expression that must match a part of the body. None unless given.",
+			func(c *healthcheck.Config, v string) { c.Content.Matches = v }),
+		derived("sha256", plain("64 hexadecimal digits in lower case", validSHA256),
+			"The SHA-256 sum that the body must have. Any unless given.",
+			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }),
+	}
+}
+
+// tlsFields are the keys of checks that may be secured.
+func tlsFields() []field[healthcheck.Config] {
+	return []field[healthcheck.Config]{
+		optional("tls", boolean(), false, "Whether a gRPC server is asked over TLS.",
+			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
+		optional("tls_verify", boolean(), true, "Whether the server's certificate must be valid.",
+			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
+		derived("tls_name", plain("a host name or address", validName1123),
+			"The name that the certificate must be for, also sent as SNI; host unless given, else the real server's address.",
+			func(c *healthcheck.Config, v string) { c.TLS.Name = v }),
+		derived("tls_ca", plain("an absolute path", absolutePath),
+			"A file with the certificates (PEM) that are trusted; the system's unless given.",
+			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }),
+		derived("tls_cert", plain("an absolute path", absolutePath),
+			"A file with the director's own certificate (PEM), for servers that ask for one. None unless given.",
+			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }),
+		derived("tls_key", plain("an absolute path", absolutePath),
+			"A file with the key (PEM) of that certificate. None unless given.",
+			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }),
+		optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is spoken.",
+			func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v }),
+	}
+}
+
+func tlsVersion() kind[uint16] {
+	name := func(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") }
+	return choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
+}
+
+// checkTLS holds what is said of TLS to checks that speak it.
+func checkTLS(at place, c *healthcheck.Config) {
+	switch c.Type {
+	case healthcheck.HTTPS:
+		c.TLS.On = true
+	case healthcheck.GRPC:
+		if c.TLS.On || !at.sound("tls") {
+			break
+		}
+		for _, k := range typedKeys {
+			if strings.HasPrefix(k.name, "tls_") && at.given(k.name) {
+				at.key(k.name).mistake("write tls = true, or remove it", "has no meaning without tls")
+			}
+		}
+		c.TLS = healthcheck.TLS{}
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") && at.sound("tls_cert", "tls_key") {
+		given, other := "tls_cert", "tls_key"
+		if c.TLS.CertFile == "" {
+			given, other = other, given
+		}
+		at.key(given).mistake("", "is given without %s", other)
+	}
+	if c.TLS.Insecure && at.sound("tls_verify") {
+		at.key("tls_verify").warn("", "anybody in between can answer for the server")
+	}
+}
+
+// checkContent refuses to look at a body that there is none of.
+func checkContent(at place, c healthcheck.Config) {
+	for _, name := range []string{"contains", "matches", "sha256"} {
+		if c.Method == "HEAD" && at.given(name) {
+			at.key(name).mistake(`write method = "GET", or remove it`, "has no meaning for HEAD, whose response has no body")
+		}
+	}
+}
+
+// headerTable is a table of header names and values.
+func headerTable() kind[[]healthcheck.Header] {
+	value := plain("", validHeaderValue)
+	k := kind[[]healthcheck.Header]{typ: table, values: `names and values ({ X-Probe = "lb1" })`}
+	k.read = func(at place) (all []healthcheck.Header) {
+		m, ok := at.value.(map[string]any)
+		if !ok {
+			at.wrongType(table, "")
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			h := healthcheck.Header{Name: name, Value: value.read(at.key(name))}
+			probe := healthcheck.DefaultConfig(healthcheck.HTTP)
+			probe.Headers = []healthcheck.Header{{Name: name, Value: ""}}
+			if probe.Validate() != nil {
+				at.key(name).mistake("", "%q is no header that a check can add", abbreviate(name))
+			}
+			all = append(all, h)
+		}
+		return all
+	}
+	return k
+}
+
+func validHeaderValue(s string) *refusal {
+	odd := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	if strings.ContainsFunc(s, odd) || s != strings.TrimSpace(s) {
+		return refuse("", "%q has control characters, or white space around it", abbreviate(s))
+	}
+	return nil
+}
+
+func validPattern(s string) *refusal {
+	if s == "" {
+		return refuse("", "is empty")
+	}
+	if _, err := regexp.Compile(s); err != nil {
+		return refuse("", "%q is not a regular expression: %s", abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return nil
+}
+
+func validSHA256(s string) *refusal {
+	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
+		return refuse("it is what sha256sum prints", "%q is not 64 hexadecimal digits in lower case", abbreviate(s))
+	}
+	return nil
+}
+
+func validName1123(s string) *refusal {
+	if _, err := netip.ParseAddr(s); err != nil && !validHostName(s) {
+		return refuse("", "%q is neither a host name nor an address", abbreviate(s))
+	}
+	return nil
+}
+
+func anything(string) *refusal { return nil }
+
+func nonEmpty(s string) *refusal {
+	if s == "" {
+		return refuse("", "is empty")
+	}
+	return nil
+}
+
+// statuses are codes and ranges of codes.
+func statuses() kind[[]healthcheck.StatusRange] {
+	const most = 100
+	return list(text("string", `codes ("304") and ranges ("200-299") from 200 to 599`,
+		func(s string) (healthcheck.StatusRange, *refusal) {
+			r, err := healthcheck.ParseStatusRange(s)
+			if err != nil {
+				return r, refuse(`write a code ("304") or a range ("200-299") from 200 to 599`, "%q is not a status", abbreviate(s))
+			}
+			return r, nil
+		}, healthcheck.StatusRange.String), 1, most)
+}
+
+// validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
+func validPath(s string) *refusal {
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return refuse("", "%q does not begin with a slash", abbreviate(s))
+	case strings.ContainsFunc(s, odd):
+		return refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", abbreviate(s))
+	}
+	return nil
+}
+
+// validHost follows RFC 9110, section 7.2.
+func validHost(s string) *refusal {
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return refuse("", "%q is not a port: want 1 to 65535", abbreviate(port))
+		}
+		host = h
+	} else if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		host = s[1 : len(s)-1]
+	}
+	ok := validHostName(host)
+	if strings.HasPrefix(s, "[") {
+		a, err := netip.ParseAddr(host)
+		ok = err == nil && a.Is6() && a.Zone() == ""
+	}
+	if !ok {
+		return refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", abbreviate(s))
+	}
+	return nil
+}

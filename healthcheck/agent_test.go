@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAgentLines(t *testing.T) {
+	says := func(words string, a Advice) result {
+		r := pass("the agent says " + words)
+		r.advice = a
+		return r
+	}
+	down := func(word string) result {
+		r := fail("the agent says " + word)
+		r.decisive = true
+		return r
+	}
+	lost := fail("the agent's line is not understood")
+	for line, want := range map[string]result{
+		"up":                       says("up", Advice{}),
+		"ready\r\n":                says("up", Advice{}),
+		"75%\n":                    says("75%", Advice{Given: true, Percent: 75}),
+		"0%":                       says("0%", Advice{Given: true}),
+		"1000%":                    says("1000%", Advice{Given: true, Percent: 1000}),
+		"up 50%\n":                 says("50%", Advice{Given: true, Percent: 50}),
+		"UP,50%\tmaxconn:30":       says("50%", Advice{Given: true, Percent: 50}),
+		"drain":                    says("drain", Advice{Given: true, Percent: 100, Drain: true}),
+		"drain 10%":                says("drain", Advice{Given: true, Percent: 10, Drain: true}),
+		"down # disk is full: 99%": down("down"),
+		"50% down":                 down("down"),
+		"maint":                    down("maint"),
+		"stopped\nup":              down("stopped"),
+		"failed":                   down("failed"),
+		"fail":                     down("fail"),
+		"":                         lost,
+		"\n":                       lost,
+		"#up":                      lost,
+		"hello":                    lost,
+		"maxconn:30":               lost,
+		"upward":                   lost,
+		"1001%":                    fail("the agent's weight is not 0% to 1000%"),
+		"-1%":                      fail("the agent's weight is not 0% to 1000%"),
+		"%":                        fail("the agent's weight is not 0% to 1000%"),
+		"1e1%":                     fail("the agent's weight is not 0% to 1000%"),
+	} {
+		if got := parseAgent(line); got != want {
+			t.Errorf("%q: %+v, want %+v", line, got, want)
+		}
+	}
+}
+
+func TestAgents(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		serve func(*net.TCPConn)
+		want  string
+	}{
+		{"says a line and hangs up", func(c *net.TCPConn) { _, _ = io.WriteString(c, "75%\n") }, "the agent says 75%"},
+		{"forgets the end of the line", func(c *net.TCPConn) { _, _ = io.WriteString(c, "75%"); _ = c.CloseWrite(); untilGone(c) }, "the agent says 75%"},
+		{"answers what is sent", hear("up\n"), "the agent says up"},
+		{"says nothing", untilGone[*net.TCPConn], "timeout after 300ms while waiting for the agent"},
+		{"stops half-way", func(c *net.TCPConn) { _, _ = io.WriteString(c, "7"); untilGone(c) }, "timeout after 300ms while reading the agent's line"},
+		{"hangs up", func(*net.TCPConn) {}, hungUpEarly},
+		{"never stops", func(c *net.TCPConn) {
+			_, _ = io.WriteString(c, strings.Repeat("up ", 1000))
+			untilGone(c)
+		}, "the agent's line is longer than 1 KiB"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			noLeftovers(t)
+			target := typed(Agent, serve(t, tt.serve), 300*time.Millisecond, func(c *Config) { c.Send = "state\n" })
+			if got, _ := probeOnce(target); got.reason != tt.want {
+				t.Errorf("%+v, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// FuzzAgent: whatever an agent says, it advises nothing that no weight can bear, and only in service.
+func FuzzAgent(f *testing.F) {
+	for _, seed := range []string{"up\n", "75%", "drain 10%", "down # x", "", "%%%", "99999999999999999999%", "up\x00down"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := parseAgent(line)
+		a := got.advice
+		if a.Percent < 0 || a.Percent > maxPercent || !a.Given && a != (Advice{}) || a.Given && got.outcome != passed || got.reason == "" {
+			t.Errorf("%q: %+v", line, got)
+		}
+	})
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+func sumOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestContent(t *testing.T) {
+	full := strings.Repeat("x", maxBody)
+	for _, tt := range []struct {
+		name    string
+		want    Content
+		body    string
+		refusal string
+		err     error
+	}{
+		{"contains", Content{Contains: "service"}, "in service\n", "", nil},
+		{"does not", Content{Contains: "service"}, "in servic", `its body does not contain "service"`, nil},
+		{"matches", Content{Matches: `^nodes: [3-9]$`}, "nodes: 4", "", nil},
+		{"matches a part", Content{Matches: `[3-9]`}, "nodes: 4 of 5", "", nil},
+		{"does not match", Content{Matches: `nodes: [3-9]`}, "nodes: 2", `its body does not match "nodes: [3-9]"`, nil},
+		{"sum", Content{SHA256: sumOf("test")}, "test", "", nil},
+		{"sum of an empty body", Content{SHA256: sumOf("")}, "", "", nil},
+		{"another sum", Content{SHA256: sumOf("test")}, "test\n", "its body has another SHA-256", nil},
+		{"all of it", Content{"a", "b", sumOf("ab")}, "ab", "", nil},
+		{"all but the first", Content{"c", "b", sumOf("ab")}, "ab", `its body does not contain "c"`, nil},
+		{"all but the last", Content{"a", "b", sumOf("a")}, "ab", "its body has another SHA-256", nil},
+		{"as long as may be", Content{SHA256: sumOf(full)}, full, "", nil},
+		{"one longer", Content{SHA256: sumOf(full + "x")}, full + "x", "", errLongBody},
+		{"too long, but known before", Content{Contains: "x"}, full + "x", "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			readers := map[string]io.Reader{"whole": strings.NewReader(tt.body)}
+			if len(tt.body) < 100 {
+				readers["byte by byte"] = iotest.OneByteReader(strings.NewReader(tt.body))
+				readers["with the end"] = iotest.DataErrReader(strings.NewReader(tt.body))
+			}
+			for how, body := range readers {
+				if refusal, err := tt.want.judge(body); refusal != tt.refusal || !errors.Is(err, tt.err) {
+					t.Errorf("%s: %q, %v; want %q, %v", how, refusal, err, tt.refusal, tt.err)
+				}
+			}
+		})
+	}
+}
+
+func TestExpectedBodies(t *testing.T) {
+	wants := func(s string) func(*Config) { return func(c *Config) { c.Content.Contains = s } }
+	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		answer string
+		want   result
+	}{
+		{"of a given length", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", pass("status 200 with the expected body")},
+		{"to the end of the connection", wants("ok"), "HTTP/1.0 200 OK\r\n\r\nok", pass("status 200 with the expected body")},
+		{"in chunks", wants("ok"), chunked + "1\r\no\r\n1\r\nk\r\n0\r\n\r\n", pass("status 200 with the expected body")},
+		{"after interim responses", wants("ok"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+			pass("status 200 with the expected body")},
+		{"another", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", fail(`status 200, but its body does not contain "ok"`)},
+		{"of another status", wants("ok"), "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok", fail("status 500, want 200-299")},
+		{"cut short", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\no", fail("connection closed in the middle of the response body")},
+		{"in broken chunks", wants("ok"), chunked + "zz\r\n", fail("malformed response body")},
+		{"in a chunk cut short", wants("ok"), chunked + "5\r\no", fail("connection closed in the middle of the response body")},
+		{"of a header cut short", wants("ok"), "HTTP/1.1 200 OK\r\nA: b\r\n", fail("connection closed in the middle of the response header")},
+		{"of something else", wants("ok"), "220 mail\r\n", fail("malformed response: not HTTP/1.0 or 1.1")},
+		{"none at all", wants("ok"), "", fail(hungUpEarly)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			noLeftovers(t)
+			target := httpTarget(serve(t, hear(tt.answer)), 5*time.Second)
+			tt.change(&target.Config)
+			if got, _ := probeOnce(target); got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// Whatever a server sends where a body is wanted, the probe ends and memory stays flat.
+func TestEndlessBodies(t *testing.T) {
+	for _, tt := range []struct{ name, first, more, want string }{
+		{"body of 10 GB", "HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", "x", "malformed response: body longer than 1 MiB"},
+		{"chunks without end", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", "malformed response: body longer than 1 MiB"},
+		{"header without end", "HTTP/1.1 200 OK\r\n", "a: b\r\n", "malformed response: header longer than 64 KiB"},
+		{"interim responses without end", "", "HTTP/1.1 100 Continue\r\n\r\n", "malformed response: header longer than 64 KiB"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			noLeftovers(t)
+			chunk := []byte(strings.Repeat(tt.more, 4096/len(tt.more)))
+			target := httpTarget(serve(t, func(c *net.TCPConn) {
+				hear(tt.first)(c)
+				for {
+					if _, err := c.Write(chunk); err != nil {
+						return
+					}
+				}
+			}), 20*time.Second)
+			target.Config.Content = Content{Contains: "y", Matches: "y|z"}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got, _ := probeOnce(target)
+			runtime.ReadMemStats(&after)
+			if got != fail(tt.want) {
+				t.Errorf("%+v, want %q", got, tt.want)
+			}
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
+				t.Errorf("the probe allocated %d bytes", allocated)
+			}
+		})
+	}
+}
+
+func TestFinder(t *testing.T) {
+	for _, text := range []string{"", "a", "ab", "aab", "aaab", "abab", "ababab", "xaabx", "abcabcabd"} {
+		for _, want := range []string{"a", "ab", "aab", "abab", "abcabd"} {
+			for piece := 1; piece <= 4; piece++ {
+				f, found := finder{want: []byte(want)}, false
+				for rest := text; rest != ""; {
+					n := min(piece, len(rest))
+					found = found || f.find([]byte(rest[:n]))
+					rest = rest[n:]
+				}
+				if found != strings.Contains(text, want) {
+					t.Errorf("%q in %q, in pieces of %d: %t", want, text, piece, found)
+				}
+			}
+		}
+	}
+}
+
+// FuzzExamine gives a check of a body what a server may send: it must come to an end, in words that are known.
+func FuzzExamine(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+		"HTTP/1.1 100 C\r\n\r\n", "HTTP/1.0 200\r\n\r\nok", "220 smtp\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	target := httpTarget(testAddr, 10*time.Second)
+	target.Config.Content = Content{Contains: "ok"}
+	f.Fuzz(func(t *testing.T, response []byte) {
+		got := pipe(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write(response)
+		}).probe(t.Context(), target)
+		for _, known := range []string{"status ", "malformed response", "connection closed "} {
+			if strings.HasPrefix(got.reason, known) && (got.outcome == passed) == strings.HasSuffix(got.reason, " with the expected body") {
+				return
+			}
+		}
+		t.Errorf("%+v", got)
+	})
+}

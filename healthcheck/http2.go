@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http2"
+)
+
+// http2Window is how much of a body the server may send ahead, in bytes.
+const http2Window = 64 << 10
+
+// exchange2 sends the request of an HTTP check by version 2 and judges the response.
+func exchange2(ctx context.Context, conn net.Conn, t Target) result {
+	scheme := "http"
+	if t.Config.TLS.On {
+		scheme = "https"
+	}
+	req, err := http.NewRequestWithContext(ctx, t.Config.Method, scheme+"://"+host(t)+t.Config.Path, strings.NewReader(t.Config.Body))
+	if err != nil {
+		return fail("cannot be asked for: " + t.Config.Path)
+	}
+	for _, h := range headers(t.Config) {
+		req.Header.Add(h.Name, h.Value)
+	}
+	client, err := transport2(conn).NewClientConn(ctx, scheme, t.endpoint().String())
+	if err != nil {
+		return explain2(ctx, err, t)
+	}
+	defer func() { _ = client.Close() }()
+	resp, err := client.RoundTrip(req)
+	if err != nil {
+		return explain2(ctx, err, t)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return judgeResponse(ctx, resp, t)
+}
+
+// transport2 speaks version 2 on one connection, which is secured already where it is to be.
+func transport2(conn net.Conn) *http.Transport {
+	here := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	only2 := new(http.Protocols)
+	only2.SetHTTP2(true)
+	only2.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		DialContext: here, DialTLSContext: here, Protocols: only2,
+		DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: http2Window, MaxReceiveBufferPerStream: http2Window},
+	}
+}
+
+// explain2 puts the library's errors into words, without those that the server chose.
+func explain2(ctx context.Context, err error, t Target) result {
+	var stream http2.StreamError
+	switch {
+	case errors.As(err, &stream):
+		return fail("the server ended the request: " + stream.Code.String())
+	case ctx.Err() != nil:
+		return explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
+	case closed(err), errors.Is(err, io.ErrUnexpectedEOF):
+		return fail(hungUpEarly)
+	}
+	return fail("malformed response: not HTTP/2")
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// problems collects what is wrong with a check.
+type problems []error
+
+// wrong notes a problem if there is one.
+func (p *problems) wrong(is bool, format string, args ...any) {
+	if is {
+		*p = append(*p, fmt.Errorf(format, args...))
+	}
+}
+
+// Validate tells what would keep the check from running, all of it in one error. It sets no policy: an interval may be as
+// short as the caller likes.
+func (c Config) Validate() error {
+	var p problems
+	p.wrong(c.Type < TCP || c.Type > Agent, "no such check: %s", c.Type)
+	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
+	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
+	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
+	p.wrong(c.Jitter < 0 || c.Jitter > 50, "jitter %d%%: must be 0 to 50", c.Jitter)
+	p.wrong(c.Timeout <= 0, "timeout %s: must be above 0", c.Timeout)
+	p.wrong(c.Timeout > c.Interval, "timeout %s: longer than the interval, %s", c.Timeout, c.Interval)
+	p.wrong(c.Rise < 1, "rise %d: must be at least 1", c.Rise)
+	p.wrong(c.Fall < 1, "fall %d: must be at least 1", c.Fall)
+	f := c.Flap
+	p.wrong(f.Changes < 0 || f.Changes == 1 || f.Changes > 100, "flap changes %d: must be 0, or 2 to 100", f.Changes)
+	p.wrong(f.Changes > 0 && f.Window <= 0 || f.Window < 0 || f.Hold < 0, "flap window %s, hold %s: must be above 0", f.Window, f.Hold)
+	switch c.Type {
+	case Exec:
+		p.wrong(len(c.Command) == 0 || !strings.HasPrefix(c.Command[0], "/"),
+			"command %q: must begin with the absolute path of a program", c.Command)
+		p.wrong(strings.Contains(strings.Join(c.Command, ""), "\x00"), "command %q: must not hold NUL", c.Command)
+		p.wrong(c.User == "", "user: must be given")
+	case HTTP, HTTPS:
+		c.validateHTTP(&p)
+	case DNS:
+		_, known := dns.StringToType[c.Query.Type]
+		p.wrong(!known, "query type %q: no such record", c.Query.Type)
+		_, fits := dns.IsDomainName(c.Query.Name)
+		p.wrong(!fits || c.Query.Name == "", "query name %q: not a domain name", c.Query.Name)
+	case SMTP:
+		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
+	}
+	c.TLS.validate(&p)
+	return errors.Join(p...)
+}
+
+// validateHTTP holds what goes into a request to what cannot end its line.
+func (c Config) validateHTTP(p *problems) {
+	p.wrong(!isToken(c.Method) || c.Method == "CONNECT", "method %q: not one that asks for a path", c.Method)
+	p.wrong(!isPath(c.Path), "path %q: must begin with a slash and be printable ASCII without spaces or #", c.Path)
+	p.wrong(!isHost(c.Host), "host %q: not fit for a Host header", c.Host)
+	p.wrong(c.Version > HTTP2, "no such version: %s", c.Version)
+	p.wrong(c.TLS.On != (c.Type == HTTPS), "TLS: on with https, and off with http")
+	for _, h := range c.Headers {
+		p.wrong(!isToken(h.Name), "header %q: not a name", h.Name)
+		p.wrong(!isFieldValue(h.Value), "header %s: %q is not a value", h.Name, h.Value)
+		p.wrong(slices.ContainsFunc(ownHeaders, func(own string) bool { return strings.EqualFold(own, h.Name) }),
+			"header %s: is the check's own to send", h.Name)
+	}
+	p.wrong(len(c.Status) == 0, "status: at least one is needed")
+	for _, s := range c.Status {
+		if err := s.validate(); err != nil {
+			*p = append(*p, err)
+		}
+	}
+	sum := c.Content.SHA256
+	b, err := hex.DecodeString(sum)
+	p.wrong(sum != "" && (err != nil || len(b) != 32 || sum != strings.ToLower(sum)), "SHA-256 %q: not 64 lower-case hexadecimal digits", sum)
+	if _, err := regexp.Compile(c.Content.Matches); err != nil {
+		*p = append(*p, fmt.Errorf("regular expression %q: %w", c.Content.Matches, err))
+	}
+	p.wrong(c.Content != Content{} && c.Method == "HEAD", "a response to HEAD has no body to look at")
+}
+
+func (t TLS) validate(p *problems) {
+	p.wrong((t.CertFile == "") != (t.KeyFile == ""), "TLS: a certificate and its key go together")
+	p.wrong(t.Minimum != 0 && (t.Minimum < tls.VersionTLS10 || t.Minimum > tls.VersionTLS13), "TLS: no such version: %#x", t.Minimum)
+	p.wrong(!t.On && t != TLS{}, "TLS: is not on")
+}
+
+func (s StatusRange) validate() error {
+	if s.First < 200 || s.Last > 599 || s.First > s.Last {
+		return fmt.Errorf("status %d-%d: not a range between 200 and 599", s.First, s.Last)
+	}
+	return nil
+}
+
+// validate tells what would keep the target from being probed.
+func (t Target) validate() error {
+	var p problems
+	to := t.endpoint()
+	if t.Config.Type != Exec {
+		p.wrong(!to.Addr().IsValid(), "no address to check")
+		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
+		from := t.Config.Source
+		p.wrong(from.IsValid() && to.Addr().IsValid() && from.Is4() != to.Addr().Is4(), "source %s: of another family than %s", from, to.Addr())
+	}
+	return errors.Join(append(p, t.Config.Validate())...)
+}
+
+// isToken tells whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
+}
+
+// isFieldValue tells whether s can stand in a header line (RFC 9110, section 5.5); above all it cannot end that line.
+func isFieldValue(s string) bool {
+	return s == strings.TrimSpace(s) && !slices.ContainsFunc([]byte(s), func(c byte) bool {
+		return c < ' ' && c != '\t' || c == 0x7f
+	})
+}
+
+// isPath tells whether s can stand in a request line (RFC 9112, section 3.2.1); above all it cannot end that line.
+func isPath(s string) bool {
+	return strings.HasPrefix(s, "/") && !slices.ContainsFunc([]byte(s), func(c byte) bool {
+		return c <= ' ' || c >= 0x7f || c == '#'
+	})
+}
+
+// isHost tells whether s can stand in a Host header (RFC 9110, section 7.2); empty is the default.
+func isHost(s string) bool {
+	return !slices.ContainsFunc([]byte(s), func(c byte) bool {
+		return c <= ' ' || c >= 0x7f || strings.IndexByte(`/\?#@"<>`, c) >= 0
+	})
+}
