@@ -108,7 +108,7 @@ func outer(chosen []section, o options) error {
 		return err
 	}
 	began := time.Now()
-	var r result
+	r := result{Revision: revision()}
 	for _, kind := range []string{kindNative, kindIPVS} {
 		if !slices.ContainsFunc(chosen, func(s section) bool { return s.kind() == kind }) {
 			continue
@@ -132,6 +132,15 @@ func outer(chosen []section, o options) error {
 		return fmt.Errorf("%d of %d could not be measured", n, len(r.Rows))
 	}
 	return nil
+}
+
+// revision names the source that is measured.
+func revision() string {
+	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
+	if err != nil {
+		return "a source without a revision"
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // gather runs the sections of one kind and adds what they say to the result.
