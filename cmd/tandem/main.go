@@ -49,7 +49,7 @@
 // # Exit codes
 //
 // 0 is success. 1 is a failure, said in words on standard error: a configuration with mistakes, a missing privilege,
-// a kernel without IPVS, a director that does not answer.
+// a kernel without IPVS, a director that does not answer. "tandem doctor" adds 2 and 3: it found warnings, or errors.
 package main
 
 import (
@@ -62,7 +62,7 @@ import (
 func main() {
 	if err := newRoot().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -81,7 +81,7 @@ checks set the real servers' weights.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
-		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(),
+		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(), newDoctor(),
 		newVersion())
 	return root
 }
