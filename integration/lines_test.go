@@ -54,7 +54,7 @@ func serveLines(t *testing.T, h *lab.Host) {
 	t.Helper()
 	var listener net.Listener
 	err := h.Do(func() (err error) {
-		listener, err = net.Listen("tcp4", "0.0.0.0:"+linesPort)
+		listener, err = net.Listen("tcp", "[::]:"+linesPort)
 		return err
 	})
 	if err != nil {
@@ -98,10 +98,12 @@ type line struct {
 // lineLimit is how long an answer may take. TCP itself gives up later.
 const lineLimit = 30 * time.Second
 
-func dialLine(h *lab.Host) (*line, error) {
+func dialLine(h *lab.Host) (*line, error) { return dialLineAt(h, vip+":"+linesPort) }
+
+func dialLineAt(h *lab.Host, address string) (*line, error) {
 	l := &line{}
 	err := h.Do(func() (err error) {
-		l.conn, err = net.DialTimeout("tcp4", vip+":"+linesPort, lab.RequestLimit)
+		l.conn, err = net.DialTimeout("tcp", address, lab.RequestLimit)
 		return err
 	})
 	if err != nil {
