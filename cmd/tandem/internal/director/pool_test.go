@@ -38,6 +38,14 @@ func TestPlanOfOrders(t *testing.T) {
 	}
 }
 
+func TestOrdersLeaveADrainThatIsNotTheirs(t *testing.T) {
+	in := lvs.WeightInput{Configured: 3, Health: lvs.HealthUp, Draining: true}
+	order{}.apply(&in)
+	if weight, _ := lvs.Weight(in); weight != 0 {
+		t.Errorf("a server that asks to be drained has weight %d", weight)
+	}
+}
+
 func TestPlanOfSeveralVirtualsWithASorryServer(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	second := svc.Virtuals[0]
