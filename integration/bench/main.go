@@ -34,6 +34,7 @@ var sections = []section{
 	{name: "outage", about: "what a client sees that asks every millisecond", run: measureOutages},
 	{name: "cost", about: "what many virtual routers cost", run: measureCosts},
 	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
+	{name: "table", about: "what a large IPVS table costs", ipvs: true, run: measureTables},
 }
 
 // kindVar tells the inner run which kind of sections it is for. The lab passes it on.

@@ -50,6 +50,10 @@ func take(ctx context.Context, dir string, waiting func()) (*estate, legacy, err
 	if err != nil {
 		return nil, legacy{}, fmt.Errorf("open the election's lock: %w", err)
 	}
+	if high, err := dupHigh(f.Fd()); err == nil {
+		_ = f.Close()
+		f = os.NewFile(high, lockPath(dir))
+	}
 	e, left := &estate{lock: f, dir: dir}, legacy{}
 	tick := time.NewTicker(heirPause)
 	defer tick.Stop()

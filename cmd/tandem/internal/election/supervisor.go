@@ -3,6 +3,7 @@
 package election
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,11 @@ const (
 	pulseInterval = 500 * time.Millisecond
 )
 
+// obituaryTime is how long it may take to learn how an election died whose socket is closed.
+const obituaryTime = 2 * time.Millisecond
+
+var errEndedUnasked = errors.New("it ended without being told to")
+
 // A Child is a running election process, seen from the director.
 type Child interface {
 	io.ReadWriteCloser
@@ -56,7 +62,8 @@ type Supervisor struct {
 	remove func([]vrrp.Config) error
 	clock  func() monotonic
 
-	change chan struct{} // order is new
+	change chan struct{}  // order is new
+	dying  sync.WaitGroup // those who wait for the end of an election
 
 	mu       sync.Mutex
 	order    Order
@@ -114,6 +121,7 @@ func (s *Supervisor) next(first bool) Order {
 
 // Run supervises until ctx ends; then the election hands over and leaves, and Run returns when it has.
 func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.dying.Wait()
 	pause := time.Duration(0)
 	for {
 		for len(s.next(false).Routers) == 0 {
@@ -154,10 +162,13 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 		return fmt.Errorf("start the election process: %w", err)
 	}
 	dead := make(chan error, 1)
-	go func() { dead <- child.Wait() }()
-	obeys := make(chan struct{})
+	s.dying.Go(func() { dead <- child.Wait() })
+	obeys, eof := make(chan struct{}), make(chan struct{})
 	var reader sync.WaitGroup
-	reader.Go(func() { s.read(child, obeys) })
+	reader.Go(func() {
+		defer close(eof)
+		s.read(child, obeys)
+	})
 	defer func() {
 		_ = child.Close()
 		reader.Wait()
@@ -219,6 +230,21 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 					s.log.Error("kill the election process", "error", err)
 				}
 			}
+		case <-eof:
+			// The kernel takes tens of milliseconds to bury a process with packet sockets, and closes this one early.
+			eof = nil
+			if leaving {
+				continue
+			}
+			select {
+			case err := <-dead:
+				return cmp.Or(err, errEndedUnasked)
+			case <-time.After(obituaryTime):
+			}
+			if err := child.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				s.log.Error("kill the election process", "error", err)
+			}
+			return errors.New("its socket was closed")
 		case <-overdue:
 			s.log.Error("the election process does not do as it is told: killing it")
 			if err := child.Kill(); err != nil {
@@ -226,7 +252,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			}
 		case err := <-dead:
 			if err == nil && !leaving {
-				err = errors.New("it ended without being told to")
+				err = errEndedUnasked
 			}
 			return err
 		}
