@@ -95,7 +95,7 @@ func checkTable() kind[healthcheck.Config] {
 		optional("flap_hold", duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
 			"How long a server that flaps is kept unhealthy.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
-		derived("port", integer[uint16](1, math.MaxUint16), "The port that is probed; the real server's own unless given.",
+		derived("port", integer[uint16](1, math.MaxUint16), "The port that is probed; the real server's own, or the first of them, unless given.",
 			func(c *healthcheck.Config, v uint16) { c.Port = v }),
 		derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),

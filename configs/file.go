@@ -75,7 +75,7 @@ func controlTable() kind[Control] {
 
 func stateTable() kind[State] {
 	return tableOf(nil,
-		optional("dir", plain("an absolute path", absolutePath), "/var/lib/tandem",
+		optional("dir", plain("an absolute path of at most 90 bytes", validStateDir), "/var/lib/tandem",
 			"The directory that tells, after a restart, which IPVS services are ours; made if it is missing.",
 			func(s *State, v string) { s.Dir = v }),
 	)
@@ -203,6 +203,15 @@ func absolutePath(s string) *refusal {
 		return refuse("", "%q has a control character", abbreviate(s))
 	}
 	return nil
+}
+
+// validStateDir leaves room for the sockets that lie in the directory.
+func validStateDir(s string) *refusal {
+	const most = 90
+	if len(s) > most {
+		return refuse("", "is a path of %d bytes: want at most %d, for sockets lie in it", len(s), most)
+	}
+	return absolutePath(s)
 }
 
 func validSocket(s string) *refusal {

@@ -133,3 +133,22 @@ func invalidUTF8(s string) int {
 		i += n
 	}
 }
+
+// SocketOf returns the control socket that a file names, whatever mistakes there are in the rest of it; DefaultSocket
+// where it names none. The error is that of reading the file, or that it is no TOML.
+func SocketOf(file string) (string, error) {
+	text, err := read(file)
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		Control struct{ Socket any }
+	}
+	if _, err := toml.Decode(string(text), &c); err != nil {
+		return "", fmt.Errorf("read configuration %s: %w", file, err)
+	}
+	if socket, ok := c.Control.Socket.(string); ok && socket != "" {
+		return socket, nil
+	}
+	return DefaultSocket, nil
+}

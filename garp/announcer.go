@@ -26,6 +26,16 @@ type Stats struct {
 	Errors uint64 `json:"errors"`
 }
 
+// Add returns the sum of both.
+func (s Stats) Add(t Stats) Stats {
+	return Stats{
+		Requests:       s.Requests + t.Requests,
+		Replies:        s.Replies + t.Replies,
+		Advertisements: s.Advertisements + t.Advertisements,
+		Errors:         s.Errors + t.Errors,
+	}
+}
+
 // An Announcer announces addresses on one interface: those of IPv4 by gratuitous ARP, request and reply, those of
 // IPv6 by unsolicited neighbour advertisements.
 type Announcer struct {

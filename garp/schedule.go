@@ -13,6 +13,14 @@ import (
 // a rival that shouts must not make us flood the link.
 const anewPause = time.Second
 
+const (
+	// stalled is how overdue a repeat must be for the process to have been stopped meanwhile: a signal, a paused virtual
+	// machine. Then the addresses may be another's by now, and stallPause gives the election time to find out and to
+	// withdraw them.
+	stalled    = 100 * time.Millisecond
+	stallPause = 100 * time.Millisecond
+)
+
 // A form is one way to announce an address.
 type form int
 
@@ -181,11 +189,16 @@ func (s *schedule) plan(e *entry, elapsed time.Duration) {
 }
 
 // next returns the frame that is to leave now, if one is due, and takes it as sent. Announcements whose moment
-// passed while others were sent are not made up for.
+// passed while others were sent are not made up for, and a repeat that is long overdue waits a little longer.
 func (s *schedule) next(now time.Time) (notice, bool) {
 	for s.waiting.Len() > 0 && !s.waiting.entries[0].due.After(now) {
 		e := s.waiting.entries[0]
 		e.leave()
+		if !e.first && now.Sub(e.due) > stalled {
+			e.due = now.Add(stallPause)
+			s.waiting.add(e)
+			continue
+		}
 		s.ready.add(e)
 	}
 	if s.ready.Len() == 0 {

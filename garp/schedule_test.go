@@ -116,8 +116,8 @@ func TestScheduleOrder(t *testing.T) {
 		{"first announcements before repeats that are overdue", func(s *schedule) {
 			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2"))
 			drive(s, 0, 0)
-			s.announce(epoch.Add(2*time.Second), twice, addrs("2001:db8::3", "2001:db8::4"))
-		}, 2 * time.Second, []string{"2001:db8::3", "2001:db8::4", "2001:db8::1", "2001:db8::2"}},
+			s.announce(epoch.Add(1050*time.Millisecond), twice, addrs("2001:db8::3", "2001:db8::4"))
+		}, 1050 * time.Millisecond, []string{"2001:db8::3", "2001:db8::4", "2001:db8::1", "2001:db8::2"}},
 		{"withdrawn between its two frames", func(s *schedule) {
 			s.announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
 			s.next(epoch)
@@ -239,5 +239,41 @@ func TestScheduleForgetsTheWithdrawn(t *testing.T) {
 	s.restart(epoch)
 	if _, ok := s.deadline(); ok || len(s.entries) > 0 {
 		t.Errorf("%d addresses are still scheduled", len(s.entries))
+	}
+}
+
+// TestRepeatAfterAStall: a process that was stopped must not say what may be wrong by now before its election has looked.
+func TestRepeatAfterAStall(t *testing.T) {
+	start := time.Unix(1000, 0)
+	s := newSchedule()
+	addr := netip.MustParseAddr("192.0.2.100")
+	s.announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
+	frames := func(now time.Time) (n int) {
+		for {
+			if _, ok := s.next(now); !ok {
+				return n
+			}
+			n++
+		}
+	}
+	if n := frames(start); n != 2 {
+		t.Fatalf("%d frames at the take-over, want both forms", n)
+	}
+	woken := start.Add(5 * time.Second)
+	if n := frames(woken); n != 0 {
+		t.Errorf("%d frames at the wake", n)
+	}
+	if due, ok := s.deadline(); !ok || due != woken.Add(stallPause) {
+		t.Errorf("the next is due %v, %t", due.Sub(woken), ok)
+	}
+	if n := frames(woken.Add(stallPause)); n != 2 {
+		t.Errorf("%d frames once the election had its time, want 2", n)
+	}
+
+	// A repeat that is no later than a busy machine makes it goes out at once.
+	s.announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
+	frames(start)
+	if n := frames(start.Add(1150 * time.Millisecond)); n != 2 {
+		t.Errorf("%d frames 50 ms late, want 2", n)
 	}
 }

@@ -119,7 +119,7 @@ func (s *fakeSocket) Read(b []byte) (int, error) {
 }
 
 // Write carries out the messages of one system call, as the kernel does: each whatever became of those before, and
-// with an answer if that was asked for or there is an error.
+// with an answer if that was asked for or there is an error, but for EINTR. Nothing is answered behind what hangs.
 func (s *fakeSocket) Write(b []byte) (int, error) {
 	if err := s.kernel.call(); err != nil {
 		return 0, err
@@ -129,6 +129,10 @@ func (s *fakeSocket) Write(b []byte) (int, error) {
 		length := align(int(binary.NativeEndian.Uint32(rest)))
 		message := rest[:length]
 		rest = rest[length:]
+		if binary.NativeEndian.Uint16(message[4:]) == unix.NLMSG_NOOP {
+			s.answer(message, unix.NLMSG_ERROR, make([]byte, 4))
+			continue
+		}
 		flags, command := binary.NativeEndian.Uint16(message[6:]), message[unix.SizeofNlMsghdr]
 		if flags&unix.NLM_F_DUMP == unix.NLM_F_DUMP {
 			s.list(message)
@@ -143,7 +147,10 @@ func (s *fakeSocket) Write(b []byte) (int, error) {
 		answered, err := s.write(command, message[messageHeader:])
 		var errno unix.Errno
 		_ = errors.As(err, &errno)
-		if answered && (err != nil || flags&unix.NLM_F_ACK != 0) {
+		if !answered {
+			break
+		}
+		if err != nil && errno != unix.EINTR {
 			s.answer(message, unix.NLMSG_ERROR, binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
 		}
 	}

@@ -207,6 +207,18 @@ func TestWireIgnoresOldAnswers(t *testing.T) {
 	}
 }
 
+// TestWireDoesNotWaitForAnInterruptedCommand: the kernel does not answer one.
+func TestWireDoesNotWaitForAnInterruptedCommand(t *testing.T) {
+	k, f := newFake(t)
+	for _, command := range []string{"new-daemon", "del-daemon"} {
+		f.fail[command] = unix.EINTR
+	}
+	want := Sync{Interface: "eth0", ID: 1, Roles: SyncMaster}
+	if err := errors.Join(k.StartDaemon(t.Context(), want, SyncMaster), k.StopDaemon(t.Context(), SyncMaster)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	k, f := newFake(t)
 	fill(t, k, wanted())

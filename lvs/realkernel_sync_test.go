@@ -127,6 +127,25 @@ func TestRealKernelSyncErrors(t *testing.T) {
 	})
 }
 
+// TestRealKernelSyncStoppedAtOnce: the kernel leaves the stop of a daemon that has not run yet unanswered.
+func TestRealKernelSyncStoppedAtOnce(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		for range 20 {
+			for _, role := range []Roles{SyncMaster, SyncBackup} {
+				err := k.StartDaemon(t.Context(), Sync{Interface: "sync0", ID: 1, Roles: role}, role)
+				if err = errors.Join(err, k.StopDaemon(t.Context(), role)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+		if daemons, err := k.Daemons(t.Context()); err != nil || len(daemons) != 0 {
+			t.Errorf("left %v, %v", daemons, err)
+		}
+	})
+}
+
 // TestRealKernelSyncInterfaceReplaced: sync on an interface that was deleted starts again when it is back.
 func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 	inNamespace(t, func(k *Kernel) {

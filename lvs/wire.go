@@ -81,22 +81,29 @@ func newWire(socket io.ReadWriteCloser, family uint16) *wire {
 	return &wire{socket: socket, family: family, in: make([]byte, datagramSize)}
 }
 
-// begin appends the headers of the next message, which end completes once the attributes are there.
-func (w *wire) begin(b []byte, command uint8, flags uint16) []byte {
+// header appends the header of the next message, whose length end completes.
+func (w *wire) header(b []byte, kind, flags uint16) []byte {
 	w.seq++
-	b = binary.NativeEndian.AppendUint32(b, 0) // the length, see end
-	b = binary.NativeEndian.AppendUint16(b, w.family)
+	b = binary.NativeEndian.AppendUint32(b, unix.SizeofNlMsghdr)
+	b = binary.NativeEndian.AppendUint16(b, kind)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|flags)
 	b = binary.NativeEndian.AppendUint32(b, w.seq)
-	b = binary.NativeEndian.AppendUint32(b, 0) // to the kernel
-	return append(b, command, 1, 0, 0)
+	return binary.NativeEndian.AppendUint32(b, 0) // to the kernel
+}
+
+// begin appends the headers of the next command, which end completes once the attributes are there.
+func (w *wire) begin(b []byte, command uint8, flags uint16) []byte {
+	return append(w.header(b, w.family, flags), command, 1, 0, 0)
 }
 
 func end(b []byte, start int) { binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start)) }
 
 // exec sends n commands, which encode appends with their number and attributes, in one system call. The kernel has
-// carried all of them out, in order and whatever became of those before, by the time that the call returns; it is asked
-// to acknowledge only the last one, and answers those that failed. The map holds their errors.
+// carried all of them out, in order and whatever became of those before, by the time that the call returns, and answers
+// those that failed. The map holds their errors.
+//
+// What is to be acknowledged is an empty message behind the last command: the kernel does not answer a command whose
+// error is EINTR, as that of a stop right behind the start of a sync daemon is. Such a command counts as made.
 //
 // The other error is that of the connection, which must not be used again: what became of the commands is not known.
 // ENOBUFS: they were carried out, and some of their errors lost.
@@ -104,17 +111,14 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	first := w.seq + 1
 	w.out = w.out[:0]
 	for i := range n {
-		flags := uint16(0)
-		if i == n-1 {
-			flags = unix.NLM_F_ACK
-		}
 		start := len(w.out)
-		b := w.begin(w.out, 0, flags)
+		b := w.begin(w.out, 0, 0)
 		command, b := encode(b, i)
 		b[start+unix.SizeofNlMsghdr] = command
 		end(b, start)
 		w.out = b
 	}
+	w.out = w.header(w.out, unix.NLMSG_NOOP, unix.NLM_F_ACK)
 	if _, err := w.socket.Write(w.out); err != nil {
 		return nil, fmt.Errorf("send to IPVS: %w", err)
 	}
@@ -124,7 +128,7 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 			if kind != unix.NLMSG_ERROR {
 				return nil
 			}
-			if last = i == n-1; len(data) < 4 {
+			if last = i == n; len(data) < 4 {
 				return errMalformed
 			}
 			if errno := int32(binary.NativeEndian.Uint32(data)); errno != 0 {

@@ -208,21 +208,31 @@ func (k *Keeper) note(claim any, what, name string, added bool, err error) error
 	return nil
 }
 
-// RemoveAssets takes off, once, what a virtual router that nobody runs any more may have left, and its virtual MAC
-// interface. A missing interface or asset is no error. It works in the network namespace of the calling thread.
-func RemoveAssets(c Config) error {
+// RemoveAssets takes off, once, what virtual routers that nobody runs any more may have left, and their virtual MAC
+// interfaces. It looks once at each interface. A missing interface or asset is no error. It works in the network
+// namespace of the calling thread.
+func RemoveAssets(routers []Config) error {
 	kern, err := openKernel(new(atomic.Uint64))
 	if err != nil {
 		return err
 	}
 	defer kern.close()
-	assets := c.Assets()
 	var failures failures
-	failures.note(dropRoutes(kern, assets))
-	if c.VirtualMAC {
-		failures.note(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
-	} else {
-		failures.note(removeAll(kern, c.Interface, assets.Addresses))
+	addresses := make(map[string][]Address)
+	for i := range routers {
+		c := &routers[i]
+		assets := c.Assets()
+		if len(assets.Routes)+len(assets.Rules) > 0 {
+			failures.note(dropRoutes(kern, assets))
+		}
+		if c.VirtualMAC {
+			failures.note(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
+		} else {
+			addresses[c.Interface] = append(addresses[c.Interface], assets.Addresses...)
+		}
+	}
+	for iface, off := range addresses {
+		failures.note(removeAll(kern, iface, off))
 	}
 	return failures.err()
 }

@@ -321,7 +321,7 @@ func TestRemoveAssets(t *testing.T) {
 			t.Fatalf("before: %v and %q", got, routesIn(t, ns))
 		}
 		for range 2 {
-			command(t, ns, func() error { return RemoveAssets(c) })
+			command(t, ns, func() error { return RemoveAssets([]Config{c}) })
 		}
 		if got := onDevice(t, ns, "eth0"); !slices.Equal(got, []string{"192.0.2.1/24"}) {
 			t.Errorf("left %v", got)

@@ -39,7 +39,7 @@ Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too
 				for _, w := range cfg.Warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok, %d virtual routers, %d services\n", file, len(cfg.Routers), len(cfg.Services))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (virtual routers: %d, services: %d)\n", file, len(cfg.Routers), len(cfg.Services))
 			}
 			return errors.Join(failed...)
 		},

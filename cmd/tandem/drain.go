@@ -32,7 +32,10 @@ with the last of them; after the timeout the exit code is 1, and the server stay
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client := control.NewClient(s.path())
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
 			state, err := client.CommandServer(cmd.Context(), control.ServerCommand{Server: args[0], Action: control.Drain})
 			if err != nil {
 				return err
@@ -169,7 +172,11 @@ func onServer(cmd *cobra.Command, action control.Action, done string) *cobra.Com
 
 // orderServer gives an order, and prints what was done and how the server stands.
 func orderServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
-	state, err := control.NewClient(s.path()).CommandServer(cmd.Context(), c)
+	client, err := s.client(cmd)
+	if err != nil {
+		return err
+	}
+	state, err := client.CommandServer(cmd.Context(), c)
 	if err != nil {
 		return err
 	}

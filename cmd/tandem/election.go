@@ -28,6 +28,8 @@ func newElection() *cobra.Command {
 			}
 			// A loop's thread must find a place to run Go code whatever the others are doing.
 			runtime.GOMAXPROCS(runtime.NumCPU() + 1)
+			// A hang-up is the director's to act on, and a log that nobody reads is no reason to leave.
+			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			options.Log = newLogger(level, format).Named("election")

@@ -18,7 +18,8 @@ func newFailover() *cobra.Command {
 		Long: `Hand the named virtual routers over to the peer, or all that this director is master of. It goes on
 forwarding until it hears its successor, so that clients notice nothing. After that it stands back at
 priority 1, over reloads and restarts, and takes over only if the peer dies, until tandem release.
-Where nobody takes over it stays master, and the exit code is 1.`,
+Where nobody takes over within three advertisement intervals it stays master, and the exit code is 1.
+The members of a sync group are handed over together.`,
 		Example: `  tandem failover
   tandem failover web
   tandem release`,
@@ -41,9 +42,16 @@ func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []s
 	var s socketFlags
 	s.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, routers []string) error {
-		names, err := do(control.NewClient(s.path()), cmd.Context(), routers)
+		client, err := s.client(cmd)
+		if err != nil {
+			return err
+		}
+		names, err := do(client, cmd.Context(), routers)
 		for _, name := range names {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
+		}
+		if err == nil && len(names) == 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router stands back")
 		}
 		return err
 	}

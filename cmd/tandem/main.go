@@ -30,7 +30,8 @@
 //	  "name": "lb1", "version": "v1.0.0",
 //	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
-//	            "reason", "vips", "track": [{"name", "ok", "reason"}]}],
+//	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
+//	            "address_interface", "track": [{"name", "ok", "reason"}]}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
@@ -48,7 +49,7 @@
 // # Exit codes
 //
 // 0 is success. 1 is a failure, said in words on standard error: a configuration with mistakes, a missing privilege,
-// a kernel without IPVS, a director that does not answer.
+// a kernel without IPVS, a director that does not answer. "tandem doctor" adds 2 and 3: it found warnings, or errors.
 package main
 
 import (
@@ -61,7 +62,7 @@ import (
 func main() {
 	if err := newRoot().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -80,7 +81,7 @@ checks set the real servers' weights.`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
-		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(),
+		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(), newDoctor(),
 		newVersion())
 	return root
 }

@@ -4,8 +4,6 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
 func newReload() *cobra.Command {
@@ -18,7 +16,11 @@ with mistakes is refused whole: they are listed, the old configuration stays, an
 		Example: `  tandem reload`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return control.NewClient(s.path()).Reload(cmd.Context())
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			return client.Reload(cmd.Context())
 		},
 	}
 	s.register(cmd)

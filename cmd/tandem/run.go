@@ -55,6 +55,7 @@ func run(ctx context.Context, file string) error {
 				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away is no reason to stop balancing
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -69,7 +70,7 @@ func run(ctx context.Context, file string) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				if err := d.Reload(ctx); err != nil {
+				if err := d.Reload(); err != nil {
 					log.Error("the configuration was not reloaded: the old one stays", "error", err)
 				}
 			}

@@ -27,17 +27,31 @@ func (s *socketFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the socket")
 }
 
-func (s *socketFlags) path() string {
+// client is that of the director that the flags, the environment or the configuration name.
+func (s *socketFlags) client(cmd *cobra.Command) (*control.Client, error) {
+	path, err := s.path(cmd.Flags().Changed("config"))
+	if err != nil {
+		return nil, err
+	}
+	return control.NewClient(path), nil
+}
+
+// path finds the socket. A file that cannot be read is an error only where it was asked for.
+func (s *socketFlags) path(asked bool) (string, error) {
 	if s.socket != "" {
-		return s.socket
+		return s.socket, nil
 	}
 	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
-		return env
+		return env, nil
 	}
-	if cfg, err := configs.Load(s.config); err == nil {
-		return cfg.Control.Socket
+	path, err := configs.SocketOf(s.config)
+	if err != nil && asked {
+		return "", err
 	}
-	return configs.DefaultSocket
+	if err != nil {
+		return configs.DefaultSocket, nil
+	}
+	return path, nil
 }
 
 func newStatus() *cobra.Command {
@@ -50,7 +64,10 @@ func newStatus() *cobra.Command {
   tandem status --json | jq -r '.vrrp[].state'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client := control.NewClient(s.path())
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
 			if asJSON {
 				raw, err := client.Raw(cmd.Context())
 				if err != nil {
@@ -71,7 +88,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as documented in `tandem --help`'s package")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; its members are stable")
 	return cmd
 }
 

@@ -34,6 +34,7 @@ var sections = []section{
 	{name: "outage", about: "what a client sees that asks every millisecond", run: measureOutages},
 	{name: "cost", about: "what many virtual routers cost", run: measureCosts},
 	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
+	{name: "table", about: "what a large IPVS table costs", ipvs: true, run: measureTables},
 }
 
 // kindVar tells the inner run which kind of sections it is for. The lab passes it on.
@@ -107,7 +108,7 @@ func outer(chosen []section, o options) error {
 		return err
 	}
 	began := time.Now()
-	var r result
+	r := result{Revision: revision()}
 	for _, kind := range []string{kindNative, kindIPVS} {
 		if !slices.ContainsFunc(chosen, func(s section) bool { return s.kind() == kind }) {
 			continue
@@ -131,6 +132,15 @@ func outer(chosen []section, o options) error {
 		return fmt.Errorf("%d of %d could not be measured", n, len(r.Rows))
 	}
 	return nil
+}
+
+// revision names the source that is measured.
+func revision() string {
+	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
+	if err != nil {
+		return "a source without a revision"
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // gather runs the sections of one kind and adds what they say to the result.

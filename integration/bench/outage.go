@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ type fault struct {
 	name string
 	do   func(p *pair)
 	only string // the subject that knows it; "" for all
+	cut  bool   // nobody can be answered by the master any more
 }
 
 var faults = []fault{
@@ -27,8 +29,8 @@ var faults = []fault{
 		p.signal(p.a, syscall.SIGSTOP)
 		p.signal(p.a, syscall.SIGKILL)
 		p.a.Cut()
-	}},
-	{name: "cable cut", do: func(p *pair) { p.a.Cut() }},
+	}, cut: true},
+	{name: "cable cut", do: func(p *pair) { p.a.Cut() }, cut: true},
 	{name: "SIGSTOP, then SIGCONT", do: func(p *pair) {
 		p.signal(p.a, syscall.SIGSTOP)
 		p.pause(p.masterDown() + settling)
@@ -83,9 +85,20 @@ func outage(p *pair, f fault) lab.Outage {
 		})
 	}
 	answered()
+	// On a busy machine the roles may have changed meanwhile, and the fault would meet the backup.
+	p.Eventually(20*time.Second, "director-a is master alone", func() error {
+		if p.held(p.a) != 1 || p.held(p.b) != 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 	f.do(p)
 	// An outage that has begun late must be in sight: the backup's patience, and its first steps as master.
 	p.pause(p.masterDown() + settling)
 	answered()
-	return probe.Stop()
+	o := probe.Stop()
+	if f.cut && o.Lost == 0 {
+		p.fail("the client missed nothing: the fault has met the backup")
+	}
+	return o
 }

@@ -15,9 +15,10 @@ import (
 
 // A result is what a run measured.
 type result struct {
-	Took   string  `json:"took"`
-	Places []place `json:"places"`
-	Rows   []row   `json:"rows"`
+	Revision string  `json:"revision"` // of tandem's source
+	Took     string  `json:"took"`
+	Places   []place `json:"places"`
+	Rows     []row   `json:"rows"`
 }
 
 // A place is where sections ran.
@@ -130,7 +131,7 @@ func (r *result) print(w io.Writer) {
 		i := slices.IndexFunc(r.Places, func(p place) bool { return p.Kind == rows[0].Place })
 		fmt.Fprintf(w, "  measured on %s\n", r.Places[i])
 	}
-	fmt.Fprintf(w, "\nThe run took %s.\n", r.Took)
+	fmt.Fprintf(w, "\nTandem was built from %s. The run took %s.\n", r.Revision, r.Took)
 }
 
 // align writes lines of cells, the first column to the left and the others to the right.

@@ -135,6 +135,7 @@ type Status struct {
 		Name, Virtual, Protocol, Scheduler, Method string
 		Servers                                    []ServerStatus
 	}
+	Warnings []string
 }
 
 // A ServerStatus is a real server in a Status.

@@ -81,15 +81,16 @@ func wantedValue(file string) string {
 // settled tells whether a setting does what it is wanted for. Of the value for an interface and that for all, the kernel
 // takes the greater.
 func settled(file string, s State) bool {
-	v := s.value(file)
-	switch path.Base(file) {
+	name := path.Base(file)
+	v := max(s.number(file), s.number(sysctl("all", name)))
+	switch name {
 	case "arp_ignore":
 		// 2 asks for more than 1, and 8 is complete silence; 3 answers for addresses on other interfaces.
-		return v == "1" || v == "2" || v == "8"
+		return v == 1 || v == 2 || v == 8
 	case "arp_announce":
-		return v == "2"
+		return v == 2
 	case "rp_filter":
-		return v == "2" || v == "0" && s.value(sysctl("all", "rp_filter")) != "1"
+		return v == 0 || v == 2
 	}
 	return false
 }

@@ -97,6 +97,7 @@ func TestPlan(t *testing.T) {
 		{"nothing twice", dr, machine(silenced, with(at("lo", vip4+"/32"))), former, nil},
 		{"stricter settings stay", dr, machine(silenced, set("all/arp_ignore", "8"), set("eth0/arp_ignore", "2"), with(at("lo", vip4+"/32"))), Record{}, nil},
 		{"arp_ignore 3 answers for addresses of lo", dr, machine(silenced, set("eth0/arp_ignore", "3"), with(at("lo", vip4+"/32"))), Record{}, silence[2:3]},
+		{"for all is enough", dr, machine(silenced, set("eth0/arp_ignore", "0"), set("eth0/arp_announce", "1"), with(at("lo", vip4+"/32"))), Record{}, nil},
 		{"IPv6 needs no silence", Config{VIPs: vips(vip6), Mode: DirectRouting, Method: Sysctl}, machine(), Record{},
 			[]string{"ip address add 2001:db8::100/128 dev lo"}},
 		{"the host route is missing", dr, machine(silenced, with(at("lo", vip4+"/32")), func(s *State) { s.Local = nil }), Record{},

@@ -122,7 +122,7 @@ func (r Record) since(boot string, s State) Record {
 	r = r.clone()
 	r.Boot = boot
 	for path := range r.Sysctls {
-		if r.DropIn == "" || !settled(path, s) {
+		if r.DropIn == "" || s.value(path) != wantedValue(path) {
 			delete(r.Sysctls, path)
 		}
 	}

@@ -5,6 +5,7 @@ package realserver
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -98,3 +99,12 @@ func sysctl(iface, name string) string { return "net/ipv4/conf/" + iface + "/" +
 
 // value returns a setting without the line's end.
 func (s State) value(path string) string { return strings.TrimSpace(s.Sysctls[path]) }
+
+// number returns a setting as a number; 0, the kernel's default for all of ours, where it does not exist yet.
+func (s State) number(path string) int {
+	n, err := strconv.Atoi(s.value(path))
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -14,8 +14,16 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+const (
+	// askTimeout is how long a director may take to answer a question. commandTimeout is how long it may take to carry
+	// out a command: to hand over at the longest interval that there is takes two minutes.
+	askTimeout     = 10 * time.Second
+	commandTimeout = 150 * time.Second
 )
 
 // maxAnswer bounds what a client reads: 10,000 services of 10 servers take some 30 MB.
@@ -65,7 +73,7 @@ func (c *Client) Reload(ctx context.Context) error {
 }
 
 // Failover makes the director hand the named virtual routers over, or all that it is master of; it returns those that
-// the peer took.
+// the peer took, also beside an error.
 func (c *Client) Failover(ctx context.Context, routers []string) ([]string, error) {
 	return c.onRouters(ctx, failoverPath, routers)
 }
@@ -77,6 +85,10 @@ func (c *Client) Release(ctx context.Context, routers []string) ([]string, error
 
 func (c *Client) onRouters(ctx context.Context, path string, routers []string) ([]string, error) {
 	s, err := ask[Selection](ctx, c, http.MethodPost, path, Selection{Routers: routers})
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.Routers, err
+	}
 	return s.Routers, err
 }
 
@@ -111,6 +123,12 @@ func ask[T any](ctx context.Context, c *Client, method, path string, request any
 }
 
 func (c *Client) do(ctx context.Context, method, path string, request []byte) ([]byte, error) {
+	timeout := askTimeout
+	if method != http.MethodGet {
+		timeout = commandTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://tandem"+path, bytes.NewReader(request))
 	if err != nil {
 		return nil, err
@@ -131,8 +149,13 @@ func (c *Client) do(ctx context.Context, method, path string, request []byte) ([
 	if json.NewDecoder(bytes.NewReader(body)).Decode(&f) != nil || len(f.Problems) == 0 {
 		return nil, fmt.Errorf("the director answered %s", resp.Status)
 	}
-	return nil, errors.New(strings.Join(f.Problems, "\n"))
+	return nil, &refusal{f}
 }
+
+// A refusal is a failure that the director put into words.
+type refusal struct{ Failure }
+
+func (r *refusal) Error() string { return strings.Join(r.Problems, "\n") }
 
 // explain says what to do about a socket that cannot be reached.
 func (c *Client) explain(err error) error {
@@ -141,6 +164,9 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or name its control socket with --socket", c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("not allowed to use the control socket %s: run this as root or as a member of its group", c.path)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the director at %s does not answer: see whether it is stopped or overloaded", c.path)
 	}
 	return fmt.Errorf("ask the director at %s: %w", c.path, err)
 }

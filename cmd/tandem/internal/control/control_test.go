@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 type fakeDirector struct {
@@ -19,8 +20,8 @@ type fakeDirector struct {
 	asked            []string
 }
 
-func (f *fakeDirector) Status() Status               { return Status{Name: "lb1", Version: "v1"} }
-func (f *fakeDirector) Reload(context.Context) error { return f.reload }
+func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
+func (f *fakeDirector) Reload() error  { return f.reload }
 
 func (f *fakeDirector) Failover(routers []string) ([]string, error) {
 	f.asked = routers
@@ -128,9 +129,10 @@ func TestCommandsOnRouters(t *testing.T) {
 	if done, err := c.Release(t.Context(), []string{"web", "mail"}); err != nil || len(done) != 2 || len(d.asked) != 2 {
 		t.Errorf("release of two: %v, %v, asked for %v", done, err, d.asked)
 	}
-	d.failover = errors.New("nobody took over web")
-	if done, err := c.Failover(t.Context(), []string{"web"}); err == nil || err.Error() != "nobody took over web" || done != nil {
-		t.Errorf("failover without a peer: %v, %v", done, err)
+	// One was handed over, the other was not.
+	d.failover = errors.New("nobody took over db")
+	if done, err := c.Failover(t.Context(), []string{"web", "db"}); err == nil || err.Error() != "nobody took over db" || len(done) != 1 {
+		t.Errorf("failover of half: %v, %v", done, err)
 	}
 }
 
@@ -148,5 +150,36 @@ func TestCommandsOnServers(t *testing.T) {
 	d.failover = errors.New("there is no service")
 	if _, err := c.CommandServer(t.Context(), ServerCommand{}); err == nil || err.Error() != "there is no service" {
 		t.Errorf("a refused order: %v", err)
+	}
+}
+
+func TestClientDoesNotWaitForEver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stopped.sock")
+	l, err := net.Listen("unix", path) // and nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := NewClient(path).Status(ctx); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestProblemsKeepTheirContext(t *testing.T) {
+	cause := errors.Join(errors.New("one"), errors.New("two"))
+	for _, c := range []struct {
+		err  error
+		want []string
+	}{
+		{errors.New("alone"), []string{"alone"}},
+		{cause, []string{"one", "two"}},
+		{fmt.Errorf("remember the standby: %w", cause), []string{"remember the standby: one\ntwo"}},
+		{errors.Join(fmt.Errorf("first: %w", errors.New("x")), cause), []string{"first: x", "one", "two"}},
+	} {
+		if got := problems(c.err); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q", c.err, got)
+		}
 	}
 }

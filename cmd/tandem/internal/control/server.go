@@ -32,7 +32,7 @@ const shutdownGrace = time.Second
 type Director interface {
 	Status() Status
 	// Reload reads the configuration again; where that fails nothing has changed and the error has a line a mistake.
-	Reload(ctx context.Context) error
+	Reload() error
 	// Failover hands the named virtual routers over, all that this director is master of if none is named, and returns
 	// those that it handed over. The error names those that nobody took, of which it is master still.
 	Failover(routers []string) (done []string, err error)
@@ -96,8 +96,8 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, d.Status())
 	})
-	mux.HandleFunc("POST "+reloadPath, func(w http.ResponseWriter, r *http.Request) {
-		if err := d.Reload(r.Context()); err != nil {
+	mux.HandleFunc("POST "+reloadPath, func(w http.ResponseWriter, _ *http.Request) {
+		if err := d.Reload(); err != nil {
 			answer(w, http.StatusUnprocessableEntity, Failure{Problems: problems(err)})
 			return
 		}
@@ -145,7 +145,11 @@ func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
 			return
 		}
 		done, err := command(s.Routers)
-		reply(w, Selection{Routers: done}, err)
+		if err != nil {
+			answer(w, http.StatusConflict, Failure{Problems: problems(err), Routers: done})
+			return
+		}
+		answer(w, http.StatusOK, Selection{Routers: done})
 	}
 }
 
@@ -175,15 +179,15 @@ func answer(w http.ResponseWriter, code int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // the client went away: nobody is left to tell
 }
 
-// problems are the sentences of an error: each of the joined ones, or of a list that unwraps to several.
+// problems are the sentences of an error: each of several that are joined. What wraps several is one.
 func problems(err error) []string {
-	var many interface{ Unwrap() []error }
-	if !errors.As(err, &many) {
+	many, ok := err.(interface{ Unwrap() []error })
+	if !ok {
 		return []string{err.Error()}
 	}
 	var all []string
 	for _, e := range many.Unwrap() {
-		all = append(all, e.Error())
+		all = append(all, problems(e)...)
 	}
 	return all
 }

@@ -137,4 +137,6 @@ type Sync struct {
 type Failure struct {
 	// Problems are sentences; a configuration that was refused has one for each mistake.
 	Problems []string `json:"problems"`
+	// Routers are those for which a command about several was carried out all the same.
+	Routers []string `json:"routers,omitempty"`
 }

@@ -55,7 +55,7 @@ type Director struct {
 	retrack   chan struct{} // what is tracked may have changed
 	filled    chan struct{} // closed when the table has been brought in line once
 
-	reloading  sync.Mutex               // held through a reload
+	reloading  sync.Mutex               // held through a reload, and from the beginning until Run has started
 	commanding sync.Mutex               // held through a failover or a release
 	ordering   sync.Mutex               // held while an order is made and sent
 	tracked    map[string]vrrp.Tracking // as last sent; guarded by ordering
@@ -100,6 +100,7 @@ func New(o Options) *Director {
 		passed:   make(chan struct{}),
 	}
 	d.syncs = lvs.NewSyncDaemons(d.kernel, o.Log.Named("lvs"))
+	d.reloading.Lock() // until Run has begun, there is nothing to reload
 	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
@@ -110,6 +111,8 @@ func New(o Options) *Director {
 // or goes as the configuration says.
 func (d *Director) Run(ctx context.Context) error {
 	cfg := d.config
+	started := sync.OnceFunc(d.reloading.Unlock)
+	defer started()
 	if err := checkPrivileges(cfg); err != nil {
 		return err
 	}
@@ -138,6 +141,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	d.apply()
+	started()
 	g.Go(func() error { return control.Serve(work, socket, d) })
 	g.Go(func() error { return d.metrics.run(work) })
 	g.Go(func() error { return d.checks.Run(work) })
@@ -166,7 +170,7 @@ func (d *Director) elect(ctx, work context.Context) error {
 	defer context.AfterFunc(work, cancel)()
 	err := d.elections.Run(both)
 	d.notify(daemon.SdNotifyStopping)
-	d.log.Info("left", "reason", context.Cause(ctx))
+	d.log.Info("left", "reason", context.Cause(both))
 	return err
 }
 
@@ -203,7 +207,7 @@ func (d *Director) sendOrder(tracked map[string]vrrp.Tracking) {
 
 // Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
 // nothing has changed and the error says why.
-func (d *Director) Reload(ctx context.Context) error {
+func (d *Director) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.mu.Lock()
@@ -223,6 +227,9 @@ func (d *Director) Reload(ctx context.Context) error {
 	d.forgetOrders(cfg.Services)
 	d.mu.Unlock()
 	d.apply()
+	for _, w := range cfg.Warnings {
+		d.log.Warn("configuration", "warning", w.Error())
+	}
 	d.log.Info("configuration reloaded", "config", cfg.File, "sha256", cfg.SHA256)
 	return nil
 }

@@ -146,7 +146,10 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 }
 
 func collectVRRP(out sink, routers []control.Router, report election.Report) {
+	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	shown := make(map[id]bool)
 	for _, r := range routers {
+		shown[id{r.Interface, r.Name}] = true
 		for _, state := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
 			in := 0.0
 			if r.State == state.String() {
@@ -169,6 +172,9 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 		}
 	}
 	for _, r := range report.Routers {
+		if !shown[id{r.Interface, r.Name}] {
+			continue
+		}
 		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)
 		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
 		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)

@@ -38,6 +38,14 @@ func TestPlanOfOrders(t *testing.T) {
 	}
 }
 
+func TestOrdersLeaveADrainThatIsNotTheirs(t *testing.T) {
+	in := lvs.WeightInput{Configured: 3, Health: lvs.HealthUp, Draining: true}
+	order{}.apply(&in)
+	if weight, _ := lvs.Weight(in); weight != 0 {
+		t.Errorf("a server that asks to be drained has weight %d", weight)
+	}
+}
+
 func TestPlanOfSeveralVirtualsWithASorryServer(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	second := svc.Virtuals[0]
@@ -149,11 +157,12 @@ func TestPlanAfterACutOff(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.SlowStart = time.Minute
 	services := []configs.Service{svc}
-	silent := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Silent: true}
+	silent := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Silent: true, Since: noon}
+	healthy := healthcheck.TargetStatus{Health: healthcheck.Healthy, Since: noon}
 	const first, second = "www/192.0.2.11:80", "www/192.0.2.12:80"
 	v := view{now: noon, health: map[string]healthcheck.TargetStatus{first: silent, second: silent}}
 	v.memory = plan(services, v).memory
-	v.health = health(healthcheck.Healthy, healthcheck.Healthy)
+	v.health = map[string]healthcheck.TargetStatus{first: healthy, second: healthy}
 	if got := weights(plan(services, v).entries); got != "11=3 12=5" {
 		t.Errorf("got %s", got)
 	}

@@ -25,7 +25,7 @@ func checkPrivileges(cfg *configs.Config) error {
 // missing compares a configuration's needs with a set of effective capabilities.
 func missing(cfg *configs.Config, effective uint64) error {
 	var lacks, purposes []string
-	if len(cfg.Routers)+len(cfg.Services) > 0 && effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+	if (len(cfg.Routers) > 0 || needsIPVS(cfg)) && effective&(1<<unix.CAP_NET_ADMIN) == 0 {
 		lacks, purposes = append(lacks, "CAP_NET_ADMIN"), append(purposes, "to set addresses and IPVS rules")
 	}
 	if len(cfg.Routers) > 0 && effective&(1<<unix.CAP_NET_RAW) == 0 {

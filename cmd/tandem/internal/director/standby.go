@@ -26,24 +26,44 @@ func (d *Director) Failover(names []string) ([]string, error) {
 		return nil, err
 	}
 	routers = d.withGroups(routers)
-	handed := make([]string, 0, len(routers))
+	names = names[:0:0]
 	timeout := failoverGrace
 	for _, r := range routers {
-		handed = append(handed, r.Name)
+		names = append(names, r.Name)
 		timeout = max(timeout, 3*r.AdvertInterval+failoverGrace)
 	}
-	if err := d.standBack(handed, true); err != nil {
+	// One that stood back already, and is master because its peer died, is to offer its place again.
+	if err := d.standBack(names, false); err != nil {
 		return nil, err
 	}
-	refused := d.awaitHandOver(handed, time.After(timeout))
-	if len(refused) == 0 {
-		d.log.Info("handed over on command", "routers", handed)
-		return handed, nil
+	d.awaitOrder(time.After(failoverGrace))
+	if err := d.standBack(names, true); err != nil {
+		return nil, fmt.Errorf("nothing was handed over: %w", err)
 	}
-	done := slices.DeleteFunc(handed, func(n string) bool { return slices.Contains(refused, n) })
-	err = fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; see whether tandem runs on the peer, and whether VRRP passes between the two",
-		strings.Join(refused, ", "))
-	return done, errors.Join(err, d.standBack(refused, false))
+	handed, refused, unsettled := d.awaitHandOver(names, time.After(timeout))
+	if len(handed) > 0 {
+		d.log.Info("handed over on command", "routers", handed)
+	}
+	var errs []error
+	if len(refused) > 0 {
+		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; see whether tandem runs on the peer, and whether VRRP passes between the two", list(refused)))
+	}
+	if len(unsettled) > 0 {
+		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", list(unsettled)))
+	}
+	if len(errs) > 0 {
+		errs = append(errs, d.standBack(slices.Concat(refused, unsettled), false))
+	}
+	return handed, errors.Join(errs...)
+}
+
+// list writes names so that a person can read them, however many there are.
+func list(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // Release lets virtual routers that stand back, the named ones or all, take part again.
@@ -82,10 +102,10 @@ func (d *Director) named(names []string) ([]configs.Router, error) {
 	for _, r := range configured {
 		known = append(known, r.Name)
 	}
-	for _, name := range names {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		i := slices.Index(known, name)
 		if i < 0 {
-			return nil, fmt.Errorf("there is no virtual router %q: this director has %s", name, strings.Join(known, ", "))
+			return nil, fmt.Errorf("there is no virtual router %q: this director has %s", name, list(known))
 		}
 		all = append(all, configured[i])
 	}
@@ -140,22 +160,25 @@ func (d *Director) stateOf(name string) vrrp.Status {
 	return vrrp.Status{State: vrrp.Initialize}
 }
 
-// standBack remembers that routers stand back, or do so no more, and tells the election.
+// standBack remembers that routers stand back, or do so no more, and tells the election. The caller holds d.commanding.
 func (d *Director) standBack(names []string, on bool) error {
-	d.mu.Lock()
 	before := d.standby.Value
 	now := slices.DeleteFunc(slices.Clone(before), func(n string) bool { return slices.Contains(names, n) })
 	if on {
-		now = append(now, names...)
-		slices.Sort(now)
+		now = slices.Sorted(slices.Values(append(now, names...)))
 	}
-	d.standby.Value = now
-	err := d.standby.Store()
+	if slices.Equal(before, now) {
+		return nil
+	}
+	file := *d.standby
+	file.Value = now
+	// Not under d.mu: a disk may be slow. To release a router works also where that cannot be remembered.
+	err := file.Store()
 	if err != nil && on {
-		d.standby.Value = before
-		d.mu.Unlock()
 		return fmt.Errorf("remember the standby: %w", err)
 	}
+	d.mu.Lock()
+	d.standby = &file
 	d.mu.Unlock()
 	d.ordering.Lock()
 	defer d.ordering.Unlock()
@@ -163,30 +186,47 @@ func (d *Director) standBack(names []string, on bool) error {
 	return err
 }
 
-// awaitHandOver returns those of the routers that nobody has taken over when the election has settled it, or when the
-// time is over.
-func (d *Director) awaitHandOver(names []string, timeout <-chan time.Time) (refused []string) {
+// awaitOrder waits until the election has carried out the latest order.
+func (d *Director) awaitOrder(timeout <-chan time.Time) {
+	latest := d.elections.Sequence()
+	for {
+		d.mu.Lock()
+		next, done := d.reported, d.report.Sequence >= latest
+		d.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-next:
+		case <-timeout:
+			return
+		}
+	}
+}
+
+// awaitHandOver tells what has become of the hand-over of the routers when the election has settled it, or when the time
+// is over: the peer has them, or nobody took them, or something came between.
+func (d *Director) awaitHandOver(names []string, timeout <-chan time.Time) (handed, refused, unsettled []string) {
 	begun := make(map[string]bool)
 	for over := false; ; {
 		d.mu.Lock()
 		next := d.reported
 		d.mu.Unlock()
-		pending := false
-		refused = nil
+		handed, refused, unsettled = nil, nil, nil
 		for _, name := range names {
 			s := d.stateOf(name)
 			begun[name] = begun[name] || s.HandingOver
 			switch {
-			case !s.Holding:
-			case s.HandingOver, !begun[name]:
-				pending = true
+			case s.State == vrrp.Backup && s.Standby:
+				handed = append(handed, name)
+			case s.State == vrrp.Master && !s.HandingOver && (begun[name] || over):
 				refused = append(refused, name)
 			default:
-				refused = append(refused, name)
+				unsettled = append(unsettled, name)
 			}
 		}
-		if !pending || over {
-			return refused
+		if len(unsettled) == 0 || over {
+			return handed, refused, unsettled
 		}
 		select {
 		case <-next:

@@ -3,6 +3,7 @@
 package director
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
@@ -58,6 +59,9 @@ func (d *Director) Status() control.Status {
 // electionWarnings are what the election finds amiss on the wire and on its interfaces.
 func electionWarnings(report election.Report) []string {
 	var all []string
+	if report.Problem != "" {
+		all = append(all, "no virtual router runs: "+report.Problem)
+	}
 	for _, r := range report.Routers {
 		for _, w := range r.Warnings {
 			all = append(all, r.Name+": "+w)
@@ -74,20 +78,21 @@ func electionWarnings(report election.Report) []string {
 // routerStatus is one row for each configured router, in the order of the file; one that the election has not
 // reported yet is in initialize.
 func routerStatus(routers []configs.Router, report election.Report) []control.Router {
-	said := make(map[string]vrrp.Status, len(report.Routers))
+	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	said := make(map[id]vrrp.Status, len(report.Routers))
 	for _, r := range report.Routers {
-		said[r.Name] = r
+		said[id{r.Interface, r.Name}] = r
 	}
 	rows := make([]control.Router, 0, len(routers))
 	for _, r := range routers {
 		row := control.Router{
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
-			Reason: "the election is starting", Track: []control.Track{},
+			Reason: cmp.Or(report.Problem, "the election is starting"), Track: []control.Track{},
 			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(),
 		}
-		if is, ok := said[r.Name]; ok {
+		if is, ok := said[id{r.Interface, r.Name}]; ok {
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
 			row.EffectivePriority = is.EffectivePriority
 			row.Standby, row.HandingOver = is.Standby, is.HandingOver

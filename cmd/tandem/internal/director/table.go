@@ -67,7 +67,7 @@ func (d *Director) reconcile(ctx context.Context) bool {
 	cfg, asked := d.config, d.asked
 	d.mu.Unlock()
 	d.table.ManageAll(cfg.LVS.Manage == configs.ManageAll)
-	want := d.plan(cfg.Services)
+	want := d.plan()
 	if d.tableInUse(want) {
 		_, err := d.table.Reconcile(ctx, want)
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -107,9 +107,10 @@ func (d *Director) drifted(ctx context.Context) bool {
 }
 
 // plan computes and remembers the table that is wanted now.
-func (d *Director) plan(services []configs.Service) []lvs.Entry {
+func (d *Director) plan() []lvs.Entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	services := d.config.Services
 	v := d.view()
 	d.inherited = inherit(services, v, nil)
 	v.inherited = d.inherited

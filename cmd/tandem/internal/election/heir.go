@@ -18,8 +18,11 @@ import (
 const (
 	// heirPause is the pause between two tries of an heir to find its predecessor gone or willing.
 	heirPause = 10 * time.Millisecond
-	// legacyTimeout bounds how long either side waits for the other while a legacy changes hands.
+	// legacyTimeout bounds how long an orphan waits for its heir to take what it has asked for.
 	legacyTimeout = time.Second
+	// settleTimeout bounds how long an heir waits for the orphan to settle who is master before it asks again: three of
+	// the longest interval that there is, and some.
+	settleTimeout = 130 * time.Second
 )
 
 // A legacy is what an orphan leaves to its heir: the addresses stay where they are.
@@ -40,18 +43,25 @@ func socketPath(dir string) string { return filepath.Join(dir, "election.sock") 
 // take waits until no other election has the state directory, and returns what an orphan that had it has left. It
 // ends with ctx.
 func take(ctx context.Context, dir string, waiting func()) (*estate, legacy, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, legacy{}, fmt.Errorf("make the state directory: %w", err)
+	}
 	f, err := os.OpenFile(lockPath(dir), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, legacy{}, fmt.Errorf("open the election's lock: %w", err)
 	}
+	if high, err := dupHigh(f.Fd()); err == nil {
+		_ = f.Close()
+		f = os.NewFile(high, lockPath(dir))
+	}
 	e, left := &estate{lock: f, dir: dir}, legacy{}
-	for tick := time.NewTicker(heirPause); ; {
+	tick := time.NewTicker(heirPause)
+	defer tick.Stop()
+	for {
 		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 		case err == nil:
-			tick.Stop()
 			return e, left, nil
 		case !errors.Is(err, unix.EWOULDBLOCK):
-			tick.Stop()
 			return nil, left, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 		}
 		waiting()
@@ -60,7 +70,6 @@ func take(ctx context.Context, dir string, waiting func()) (*estate, legacy, err
 		}
 		select {
 		case <-ctx.Done():
-			tick.Stop()
 			return nil, left, errors.Join(ctx.Err(), f.Close())
 		case <-tick.C:
 		}
@@ -77,6 +86,7 @@ func inheritFrom(ctx context.Context, path string) (legacy, error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetReadDeadline(time.Now().Add(settleTimeout))
 	return l, json.NewDecoder(conn).Decode(&l)
 }
 

@@ -40,7 +40,14 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 				return false
 			}
 			if heir != nil {
-				return p.handOn(heir)
+				if p.handOn(heir) {
+					return true
+				}
+				// It went away while it waited. The next may be luckier.
+				heir = nil
+				if heirs, err = seat.await(waiting); err != nil {
+					p.log.Error("no restarted director can take over from here", "error", err)
+				}
 			}
 		}
 		select {
@@ -72,7 +79,7 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 func (p *Process) offering(begun map[string]bool) bool {
 	under := false
 	for _, r := range p.order.Routers {
-		s := p.states[r.Name]
+		s := p.states[idOf(r.Config)]
 		begun[r.Name] = begun[r.Name] || s.HandingOver
 		if s.HandingOver || s.Holding && !begun[r.Name] {
 			under = true
@@ -84,7 +91,7 @@ func (p *Process) offering(begun map[string]bool) bool {
 // retire drops the routers that are master no more: without a director they do not come back.
 func (p *Process) retire() {
 	perLink := make(map[string][]vrrp.Config)
-	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r Router) bool { return !p.states[r.Name].Holding })
+	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r Router) bool { return !p.states[idOf(r.Config)].Holding })
 	for _, r := range p.order.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
 	}
@@ -96,7 +103,7 @@ func (p *Process) retire() {
 // handOn leaves everything as it is to the heir.
 func (p *Process) handOn(heir net.Conn) bool {
 	if err := bequeath(heir, legacy{Masters: p.order.Routers}); err != nil {
-		p.log.Error("hand on to the restarted director", "error", err)
+		p.log.Warn("hand on to the restarted director", "error", err)
 		return false
 	}
 	p.log.Info("a restarted director takes over", "routers", len(p.order.Routers))
@@ -107,23 +114,4 @@ func (p *Process) handOn(heir net.Conn) bool {
 		h.keeper.Abandon()
 	}
 	return true
-}
-
-// track adds what the interfaces that a router tracks make of it to what the director tracks.
-func track(r Router, links map[string]vrrp.Link) vrrp.Tracking {
-	t := r.Tracking
-	for _, ti := range r.TrackInterfaces {
-		link, seen := links[ti.Interface]
-		if !seen {
-			continue // the watcher is about to tell
-		}
-		fault := link.Fault()
-		switch {
-		case ti.Weight == 0 && fault != "" && t.Fault == "":
-			t.Fault = "tracked " + fault
-		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
-			t.Delta += ti.Weight
-		}
-	}
-	return t
 }

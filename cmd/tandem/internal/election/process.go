@@ -3,10 +3,12 @@
 package election
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,11 +17,16 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// reportInterval is how often a report goes up when nothing changed but the counters.
-const reportInterval = time.Second
+const (
+	// beatInterval is the pause between two signs of life.
+	beatInterval = 100 * time.Millisecond
+	// reportInterval is how often a report goes up when nothing changed but the counters.
+	reportInterval = time.Second
+)
 
 // Options are the surroundings of a Process.
 type Options struct {
@@ -43,23 +50,25 @@ type Process struct {
 	tell   chan struct{} // there is something to report
 
 	// The serving goroutine's own.
-	order   Order                  // as last carried out
-	known   map[string]Router      // by name: those of the order, and those that are on their way out
-	states  map[string]vrrp.Status // by router: the loops' latest word
-	told    map[string]told        // by router: what the loop was told beside its configuration
-	groups  *vrrp.Groups           // of the order
-	resumed map[string]bool        // routers that begin as master and have not said so yet
-	left    legacy                 // of the orphan before us
+	order   Order                      // as last carried out
+	known   map[routerID]Router        // those of the order, and those that are on their way out
+	states  map[routerID]vrrp.Status   // the loops' latest word
+	told    map[routerID]told          // what the loop was told beside the router's configuration
+	groups  *vrrp.Groups               // of the order
+	resumed map[routerID]bool          // routers that begin as master and have not said so yet
+	left    legacy                     // of the orphan before us, until it is taken up
+	memory  *state.File[[]vrrp.Config] // what may be on the interfaces; nil where it cannot be kept
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
-	news   map[string]vrrp.Status // what the loops said since the last settle, the latest by router
+	news   map[routerID]vrrp.Status // what the loops said since the last settle, the latest of each router
 
 	mu       sync.Mutex       // the serving goroutine alone changes what it guards, but for links
 	units    map[string]*unit // by interface
 	holders  map[place]*holder
 	links    map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
 	sequence uint64               // of order
+	seated   bool                 // the election before us is gone
 }
 
 // told is what a loop was told about a router.
@@ -77,12 +86,12 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		orders:  make(chan Order, 1),
 		wake:    make(chan struct{}, 1),
 		tell:    make(chan struct{}, 1),
-		known:   make(map[string]Router),
-		states:  make(map[string]vrrp.Status),
+		known:   make(map[routerID]Router),
+		states:  make(map[routerID]vrrp.Status),
 		groups:  vrrp.NewGroups(nil),
-		told:    make(map[string]told),
-		resumed: make(map[string]bool),
-		news:    make(map[string]vrrp.Status),
+		told:    make(map[routerID]told),
+		resumed: make(map[routerID]bool),
+		news:    make(map[routerID]vrrp.Status),
 		units:   make(map[string]*unit),
 		holders: make(map[place]*holder),
 		links:   make(map[string]vrrp.Link),
@@ -105,6 +114,7 @@ func (p *Process) Run(ctx context.Context) error {
 		defer close(gone)
 		p.read(work)
 	})
+	g.Go(func() error { p.report(work); return nil })
 	g.Go(func() error {
 		defer stop()
 		return p.inherit(ctx, work, g, gone)
@@ -127,10 +137,15 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		case <-waiting.Done():
 		}
 	}()
-	var once sync.Once
-	seat, left, err := take(waiting, p.options.StateDir, func() {
-		once.Do(func() { p.log.Info("waiting for the election of the former director to end or to hand on") })
-	})
+	seat, left, err := take(waiting, p.options.StateDir, sync.OnceFunc(func() {
+		p.log.Info("waiting for the election of the former director to end or to hand on")
+	}))
+	p.left = left
+	defer func() { // where no order came that takes it up
+		for _, m := range p.left.Masters {
+			p.forgo(m.Config)
+		}
+	}()
 	if waiting.Err() != nil && errors.Is(err, waiting.Err()) {
 		return nil
 	}
@@ -138,11 +153,20 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		return err
 	}
 	defer seat.release()
-	p.left = left
+	p.mu.Lock()
+	p.seated = true
+	p.mu.Unlock()
+	p.remember()
 	g.Go(func() error { return p.watcher.Run(work) })
-	g.Go(func() error { p.report(work); return nil })
 	p.serve(ctx, work, g, gone, seat)
 	return nil
+}
+
+// forgo takes off what a former election had and nobody goes on with.
+func (p *Process) forgo(routers ...vrrp.Config) {
+	if err := vrrp.RemoveAssets(routers); err != nil {
+		p.log.Error("take off what the former election had", "error", err)
+	}
 }
 
 // read takes orders off the socket until it ends or carries something else than orders.
@@ -166,16 +190,22 @@ func (p *Process) read(ctx context.Context) {
 // holds up this goroutine only.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
-	tick := time.NewTicker(reportInterval)
-	defer tick.Stop()
+	beat := time.NewTicker(beatInterval)
+	defer beat.Stop()
+	var last time.Time
 	for {
+		r := Report{Beat: true}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now := <-beat.C:
+			if now.Sub(last) >= reportInterval {
+				r, last = p.snapshot(), now
+			}
 		case <-p.tell:
+			r = p.snapshot()
 		}
-		if out.Encode(p.snapshot()) != nil {
+		if out.Encode(r) != nil {
 			return // the reader sees that the director is gone, and acts on it
 		}
 	}
@@ -189,13 +219,21 @@ func (p *Process) snapshot() Report {
 		r.Routers = append(r.Routers, u.loop.Status()...)
 	}
 	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
-	for at, h := range p.holders {
-		r.Interfaces = append(r.Interfaces, Interface{
-			Name: at.iface, Announce: h.announcer.Stats(), AddressWrites: h.keeper.Writes(), Trouble: h.keeper.Trouble(),
-			Rivals: h.watcher.Rivals(), Claims: h.watcher.Claims(),
-		})
+	if !p.seated {
+		r.Problem = "waiting for the election of the former director to end or to hand on"
 	}
-	slices.SortFunc(r.Interfaces, func(a, b Interface) int { return strings.Compare(a.Name, b.Name) })
+	interfaces := make(map[string]Interface) // two places of a name follow each other when a virtual MAC address changes
+	for at, h := range p.holders {
+		i := interfaces[at.iface]
+		interfaces[at.iface] = Interface{
+			Name: at.iface, Announce: i.Announce.Add(h.announcer.Stats()), AddressWrites: i.AddressWrites + h.keeper.Writes(),
+			Trouble: cmp.Or(i.Trouble, h.keeper.Trouble()),
+			Rivals:  append(i.Rivals, h.watcher.Rivals()...), Claims: i.Claims + h.watcher.Claims(),
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
+		r.Interfaces = append(r.Interfaces, interfaces[name])
+	}
 	return r
 }
 
@@ -223,6 +261,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			p.log.Debug("leaving", "reason", "signal")
 		}
 		p.leave(work)
+		p.forget()
 		return
 	}
 }
@@ -249,7 +288,7 @@ func (p *Process) leave(ctx context.Context) {
 // seeState takes down a loop's word. It runs on the loop's thread and does not block.
 func (p *Process) seeState(s vrrp.Status) {
 	p.newsMu.Lock()
-	p.news[s.Name] = s
+	p.news[idOfState(s)] = s
 	p.newsMu.Unlock()
 	nudge(p.wake)
 }

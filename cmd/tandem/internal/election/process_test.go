@@ -259,19 +259,7 @@ func TestElectionLeavesOnGarbage(t *testing.T) {
 
 func TestElectionTakesOverLeftOvers(t *testing.T) {
 	cable(t)
-	link, err := netlink.LinkByName("eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, left := range []string{"192.0.2.100/24", "192.0.2.9/24"} {
-		addr, err := netlink.ParseAddr(left)
-		if err == nil {
-			err = netlink.AddrAdd(link, addr)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	put(t, "192.0.2.100/24", "192.0.2.9/24")
 	// A long interval: for as long as the test looks, the router is a backup.
 	slow := routers("192.0.2.100/24")
 	slow[0].AdvertInterval = 30 * time.Second
@@ -321,71 +309,20 @@ func TestElectionWaitsForItsInterface(t *testing.T) {
 	r.ended()
 }
 
-// TestElectionWithoutADirectorIsTakenOverByTheNext: with no peer, the addresses stay where they are from one director
-// to the next.
-func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
-	cable(t)
-	dir := t.TempDir()
-	first := newRigIn(t, dir)
-	order := Order{Sequence: 1, Routers: routers("192.0.2.100/24", "192.0.2.101/24"), OrphanGrace: time.Minute}
-	first.order(order)
-	first.holds("192.0.2.100/24", "192.0.2.101/24")
-	lost := watchLoss(t)
-	_ = first.conn.Close()
-
-	second := newRigIn(t, dir)
-	second.order(order)
-	report := second.reported(vrrp.Master)
-	for _, s := range report.Routers {
-		if s.Counters.AdvertsReceived > 0 || s.Counters.BecameMaster != 1 {
-			t.Errorf("%s is master by %q: %+v", s.Name, s.Reason, s.Counters)
-		}
-	}
-	select {
-	case err := <-first.done:
-		if err != nil {
-			t.Errorf("the first election: %v", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the first election does not end")
-	}
-	if gone := lost(); len(gone) > 0 {
-		t.Errorf("%v went away meanwhile", gone)
-	}
-	second.holds("192.0.2.100/24", "192.0.2.101/24")
-	second.order(Order{Leave: true})
-	second.ended()
-}
-
-// TestOrphanedElectionEndsAfterItsGrace: with no peer and no director, the addresses come off in the end.
-func TestOrphanedElectionEndsAfterItsGrace(t *testing.T) {
-	cable(t)
-	r := newRig(t)
-	r.order(Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: time.Second})
-	r.holds("192.0.2.100/24")
-	died := time.Now()
-	_ = r.conn.Close()
-	r.ended()
-	if lasted := time.Since(died); lasted < time.Second {
-		t.Errorf("it ended after %v", lasted)
-	}
-}
-
-// watchLoss returns a function that tells which addresses were taken off eth0 since, according to the kernel.
-func watchLoss(t *testing.T) func() []string {
+// put puts addresses on eth0.
+func put(t *testing.T, prefixes ...string) {
 	t.Helper()
-	updates, done := make(chan netlink.AddrUpdate, 1000), make(chan struct{})
-	if err := netlink.AddrSubscribe(updates, done); err != nil {
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return func() []string {
-		close(done)
-		var gone []string
-		for u := range updates {
-			if !u.NewAddr {
-				gone = append(gone, u.LinkAddress.String())
-			}
+	for _, p := range prefixes {
+		addr, err := netlink.ParseAddr(p)
+		if err == nil {
+			err = netlink.AddrAdd(link, addr)
 		}
-		return gone
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

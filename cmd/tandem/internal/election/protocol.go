@@ -13,6 +13,7 @@
 package election
 
 import (
+	"cmp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,14 +50,19 @@ type Router struct {
 
 // A Resume lets a router begin as master, because its peer has not missed it.
 type Resume struct {
-	Name string `json:"name"`
+	Interface string `json:"interface"`
+	Name      string `json:"name"`
 	// Before is when that ends to be true, on this machine's monotonic clock.
 	Before monotonic `json:"before"`
 }
 
 // A Report is what the election is doing: sent after every change, and each second for the counters.
 type Report struct {
-	Sequence   uint64        `json:"sequence"`
+	// Beat says that this is a sign of life and nothing else. There is one each beatInterval.
+	Beat     bool   `json:"beat,omitempty"`
+	Sequence uint64 `json:"sequence"`
+	// Problem says in words why no virtual router runs; empty when they do.
+	Problem    string        `json:"problem,omitempty"`
 	Routers    []vrrp.Status `json:"routers"`
 	Interfaces []Interface   `json:"interfaces"`
 }
@@ -73,6 +79,17 @@ type Interface struct {
 	Rivals []garp.Rival `json:"rivals,omitempty"`
 	Claims uint64       `json:"claims,omitempty"`
 }
+
+// A routerID tells routers apart, also for the time in which one goes from an interface and another of its name comes
+// on the next.
+type routerID struct{ iface, name string }
+
+func (id routerID) compare(other routerID) int {
+	return cmp.Or(cmp.Compare(id.name, other.name), cmp.Compare(id.iface, other.iface))
+}
+
+func idOf(c vrrp.Config) routerID      { return routerID{c.Interface, c.Name} }
+func idOfState(s vrrp.Status) routerID { return routerID{s.Interface, s.Name} }
 
 // A monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time does
 // not travel: its text is wall-clock time, which may be set meanwhile.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,6 +20,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	if level := hclog.LevelFromString(o.LogLevel); level != hclog.NoLevel {
 		p.log.SetLevel(level)
 	}
+	p.note(o)
 	if p.order.Sequence == 0 {
 		p.resume(o)
 	}
@@ -29,7 +29,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	var configs []vrrp.Config
 	watched := make(map[string]bool)
 	for _, r := range o.Routers {
-		p.known[r.Name] = r
+		p.known[idOf(r.Config)] = r
 		configs = append(configs, r.Config)
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
 		watched[r.AddressInterface()] = true
@@ -60,7 +60,7 @@ func (p *Process) provide(ctx context.Context, g *errgroup.Group, c vrrp.Config)
 	defer p.mu.Unlock()
 	if p.units[c.Interface] == nil {
 		u := newUnit(c.Interface, p.options, p.seeState)
-		u.loop.Resume(p.resumable())
+		u.loop.Resume(p.resumable(c.Interface))
 		p.units[c.Interface] = u
 		u.start(ctx, g)
 	}
@@ -76,29 +76,28 @@ func (p *Process) resume(o Order) {
 	now := monotonicNow()
 	for _, r := range o.Resume {
 		if now < r.Before {
-			p.resumed[r.Name] = true
+			p.resumed[routerID{r.Interface, r.Name}] = true
 		}
 	}
 	for _, m := range p.left.Masters {
-		i := slices.IndexFunc(o.Routers, func(r Router) bool { return r.Name == m.Name })
-		if i >= 0 && reflect.DeepEqual(o.Routers[i].Assets(), m.Assets()) && placeOf(o.Routers[i].Config) == placeOf(m.Config) {
-			p.resumed[m.Name] = true
+		i := slices.IndexFunc(o.Routers, func(r Router) bool {
+			return idOf(r.Config) == idOf(m.Config) && r.VRID == m.VRID && sameAssets(r.Config, m.Config)
+		})
+		if i < 0 { // the configuration has changed meanwhile
+			p.forgo(m.Config)
 			continue
 		}
-		// The configuration has changed meanwhile: nobody else would take these off.
-		if err := vrrp.RemoveAssets(m.Config); err != nil {
-			p.log.Error("take off what the former election had", "router", m.Name, "error", err)
-		}
-		p.resumed[m.Name] = i >= 0
+		p.resumed[idOf(m.Config)] = true
 	}
+	p.left = legacy{}
 }
 
-// resumable are the names of the routers that begin as master.
-func (p *Process) resumable() []string {
+// resumable are the names of the routers of an interface that begin as master.
+func (p *Process) resumable(iface string) []string {
 	var names []string
-	for name, yes := range p.resumed {
-		if yes {
-			names = append(names, name)
+	for id := range p.resumed {
+		if id.iface == iface {
+			names = append(names, id.name)
 		}
 	}
 	return names
@@ -113,17 +112,23 @@ func (p *Process) instruct() {
 	for _, r := range p.order.Routers {
 		own[r.Name] = track(r, links)
 	}
-	tracking, joins := p.groups.Decide(p.states, own)
+	states := make(map[string]vrrp.Status, len(p.order.Routers))
+	for _, r := range p.order.Routers {
+		if s, ok := p.states[idOf(r.Config)]; ok {
+			states[r.Name] = s
+		}
+	}
+	tracking, joins := p.groups.Decide(states, own)
 	for _, r := range p.order.Routers {
 		loop := p.units[r.Interface].loop
-		now, before := told{tracking[r.Name], r.Standby}, p.told[r.Name]
+		now, before := told{tracking[r.Name], r.Standby}, p.told[idOf(r.Config)]
 		if now.tracking != before.tracking {
 			loop.SetTracking(r.Name, now.tracking)
 		}
 		if now.standby != before.standby {
 			loop.SetStandby(r.Name, now.standby)
 		}
-		p.told[r.Name] = now
+		p.told[idOf(r.Config)] = now
 	}
 	for _, j := range joins {
 		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
@@ -134,12 +139,12 @@ func (p *Process) instruct() {
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news
-	p.news = make(map[string]vrrp.Status)
+	p.news = make(map[routerID]vrrp.Status)
 	p.newsMu.Unlock()
-	for name, s := range news {
-		p.states[name] = s
+	for id, s := range news {
+		p.states[id] = s
 		if s.State != vrrp.Initialize {
-			delete(p.resumed, name)
+			delete(p.resumed, id)
 		}
 	}
 	p.instruct()
@@ -153,17 +158,19 @@ func (p *Process) hold() {
 	for at := range p.holders {
 		claims[at] = &claim{announce: make(map[netip.Addr]garp.Config)}
 	}
-	ordered := make(map[string]bool, len(p.order.Routers))
+	ordered := make(map[routerID]bool, len(p.order.Routers))
 	for _, r := range p.order.Routers {
-		ordered[r.Name] = true
+		ordered[idOf(r.Config)] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.known)) {
-		r, s, resumed := p.known[name], p.states[name], p.resumed[name]
-		if !ordered[name] && !s.Holding {
-			// What it had comes off as of one that is managed no more.
-			delete(p.known, name)
-			delete(p.states, name)
-			delete(p.told, name)
+	for _, id := range slices.SortedFunc(maps.Keys(p.known), routerID.compare) {
+		r, s, resumed := p.known[id], p.states[id], p.resumed[id]
+		if !ordered[id] && !s.Holding {
+			// What it had comes off as of one that is managed no more. One of its name that comes later begins afresh.
+			p.units[id.iface].loop.SetStandby(id.name, false)
+			p.units[id.iface].loop.SetTracking(id.name, vrrp.Tracking{})
+			delete(p.known, id)
+			delete(p.states, id)
+			delete(p.told, id)
 		}
 		c := claims[placeOf(r.Config)]
 		assets := r.Assets()
@@ -189,4 +196,23 @@ func add(to *vrrp.Assets, more vrrp.Assets) {
 	to.Addresses = append(to.Addresses, more.Addresses...)
 	to.Routes = append(to.Routes, more.Routes...)
 	to.Rules = append(to.Rules, more.Rules...)
+}
+
+// track adds what the interfaces that a router tracks make of it to what the director tracks.
+func track(r Router, links map[string]vrrp.Link) vrrp.Tracking {
+	t := r.Tracking
+	for _, ti := range r.TrackInterfaces {
+		link, seen := links[ti.Interface]
+		if !seen {
+			continue // the watcher is about to tell
+		}
+		fault := link.Fault()
+		switch {
+		case ti.Weight == 0 && fault != "" && t.Fault == "":
+			t.Fault = "tracked " + fault
+		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
+			t.Delta += ti.Weight
+		}
+	}
+	return t
 }

@@ -15,6 +15,18 @@ import (
 // socketFD is the descriptor at which an election finds its end of the socket pair.
 const socketFD = 3
 
+// highFD is a descriptor above most others of an election. When a process is killed, the kernel releases what it had open
+// from the highest descriptor down, and takes tens of milliseconds for the packet sockets. What others wait for goes
+// before those: measured here, the director learned of the death after 0.3 ms instead of 13 to 40 ms.
+const highFD = 1000
+
+// dupHigh duplicates a descriptor to highFD or above. Where the limit on descriptors is lower it fails, and there is only
+// the advantage that is lost.
+func dupHigh(fd uintptr) (uintptr, error) {
+	high, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, highFD)
+	return uintptr(high), err
+}
+
 // A process is an election that runs as a child process.
 type process struct {
 	net.Conn
@@ -65,5 +77,6 @@ func Inherited() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("descriptor %d is no socket: %w", socketFD, err)
 	}
+	_, _ = dupHigh(f.Fd()) // open for as long as this process lives, and never used
 	return conn, nil
 }

@@ -3,11 +3,13 @@
 package election
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -31,7 +33,16 @@ const (
 	leaveGrace = 3 * time.Second
 	// sendTimeout is how long an election may leave an order unread before it is taken for hung.
 	sendTimeout = 5 * time.Second
+	// hungTimeout is how long an election may give no sign of life. Its peer has taken over by then, and it must not go on
+	// answering for the addresses. A pulse looks, each pulseInterval; one that itself was late proves nothing.
+	hungTimeout   = 3 * time.Second
+	pulseInterval = 500 * time.Millisecond
 )
+
+// obituaryTime is how long it may take to learn how an election died whose socket is closed.
+const obituaryTime = 2 * time.Millisecond
+
+var errEndedUnasked = errors.New("it ended without being told to")
 
 // A Child is a running election process, seen from the director.
 type Child interface {
@@ -48,16 +59,18 @@ type Supervisor struct {
 	log    hclog.Logger
 	spawn  func() (Child, error)
 	notify func(Report)
-	remove func(vrrp.Config) error
+	remove func([]vrrp.Config) error
 	clock  func() monotonic
 
-	change chan struct{} // order is new
+	change chan struct{}  // order is new
+	dying  sync.WaitGroup // those who wait for the end of an election
 
 	mu       sync.Mutex
 	order    Order
-	ordered  map[string]vrrp.Config // by name: what elections may have on the interfaces
-	last     Report                 // the latest, of the running election or of one before
-	resume   []Resume               // what the next election may resume, until it has carried out an order
+	estate   estateOf  // what elections may have on the interfaces
+	last     Report    // the latest that is more than a sign of life
+	alive    monotonic // when the latest sign of life came
+	resume   []Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
 }
 
@@ -66,7 +79,7 @@ type Supervisor struct {
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
-		change: make(chan struct{}, 1), ordered: make(map[string]vrrp.Config),
+		change: make(chan struct{}, 1), estate: make(estateOf),
 	}
 }
 
@@ -78,6 +91,13 @@ func (s *Supervisor) Configure(o Order) {
 	o.Sequence = s.order.Sequence + 1
 	s.order = o
 	nudge(s.change)
+}
+
+// Sequence is that of the latest order.
+func (s *Supervisor) Sequence() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.order.Sequence
 }
 
 // Restarts counts the elections that died without being told to.
@@ -95,14 +115,13 @@ func (s *Supervisor) next(first bool) Order {
 	if first {
 		o.Resume = s.resume
 	}
-	for _, r := range o.Routers {
-		s.ordered[r.Name] = r.Config
-	}
+	s.estate.add(o)
 	return o
 }
 
 // Run supervises until ctx ends; then the election hands over and leaves, and Run returns when it has.
 func (s *Supervisor) Run(ctx context.Context) error {
+	defer s.dying.Wait()
 	pause := time.Duration(0)
 	for {
 		for len(s.next(false).Routers) == 0 {
@@ -114,16 +133,18 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		}
 		started := time.Now()
 		err := s.runChild(ctx)
-		if ctx.Err() != nil {
-			return err
-		}
-		if err == nil {
+		switch {
+		case err == nil && ctx.Err() != nil:
+			return nil
+		case err == nil:
 			continue // it left because there was nothing to run any more
+		case ctx.Err() != nil:
+			return errors.Join(err, s.cleanUp(nil))
 		}
 		if time.Since(started) > settled {
 			pause = 0
 		}
-		s.bury(pause)
+		s.bury(err, pause)
 		s.log.Error("the election process died: starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
@@ -141,10 +162,13 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 		return fmt.Errorf("start the election process: %w", err)
 	}
 	dead := make(chan error, 1)
-	go func() { dead <- child.Wait() }()
-	obeys := make(chan struct{})
+	s.dying.Go(func() { dead <- child.Wait() })
+	obeys, eof := make(chan struct{}), make(chan struct{})
 	var reader sync.WaitGroup
-	reader.Go(func() { s.read(child, obeys) })
+	reader.Go(func() {
+		defer close(eof)
+		s.read(child, obeys)
+	})
 	defer func() {
 		_ = child.Close()
 		reader.Wait()
@@ -153,12 +177,16 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	out := json.NewEncoder(child)
 	stop := ctx.Done()
 	var overdue <-chan time.Time
-	first, leaving := true, false
+	first, leaving, killed := true, false, false
+	pulse := time.NewTicker(pulseInterval)
+	defer pulse.Stop()
+	looked := time.Now()
+	s.setAlive()
 	send := func() {
 		o := s.next(first)
 		first = false
 		leaving = leaving || len(o.Routers) == 0
-		if leaving {
+		if leaving && overdue == nil {
 			overdue = time.After(leaveTime(o) + leaveGrace)
 		}
 		o.Leave = leaving
@@ -190,21 +218,41 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			if err := s.cleanUp(nil); err != nil {
 				s.log.Error("take off the addresses", "error", err)
 			}
+		case now := <-pulse.C:
+			if late := now.Sub(looked); late > 2*pulseInterval {
+				s.setAlive() // nobody ran us for a while, and the election may have fared alike
+			}
+			looked = now
+			if silent := s.silence(); silent > hungTimeout && !killed {
+				killed = true
+				s.log.Error("the election process gives no sign of life: killing it", "silent", silent)
+				if err := child.Kill(); err != nil {
+					s.log.Error("kill the election process", "error", err)
+				}
+			}
+		case <-eof:
+			// The kernel takes tens of milliseconds to bury a process with packet sockets, and closes this one early.
+			eof = nil
+			if leaving {
+				continue
+			}
+			select {
+			case err := <-dead:
+				return cmp.Or(err, errEndedUnasked)
+			case <-time.After(obituaryTime):
+			}
+			if err := child.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				s.log.Error("kill the election process", "error", err)
+			}
+			return errors.New("its socket was closed")
 		case <-overdue:
-			overdue = nil
 			s.log.Error("the election process does not do as it is told: killing it")
 			if err := child.Kill(); err != nil {
 				s.log.Error("kill the election process", "error", err)
 			}
 		case err := <-dead:
-			switch {
-			case leaving && err == nil:
-				return nil
-			case err == nil:
-				err = errors.New("it ended without being told to")
-			}
-			if leaving { // and nobody starts another
-				err = errors.Join(err, s.cleanUp(nil))
+			if err == nil && !leaving {
+				err = errEndedUnasked
 			}
 			return err
 		}
@@ -220,10 +268,16 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 			return
 		}
 		s.mu.Lock()
+		s.alive = s.clock()
+		if r.Beat {
+			s.mu.Unlock()
+			continue
+		}
 		s.last = r
 		if r.Sequence > 0 {
 			s.resume = nil
 		}
+		s.estate.prune(s.order, r)
 		s.mu.Unlock()
 		if r.Sequence > 0 && !obeyed {
 			obeyed = true
@@ -233,26 +287,53 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 	}
 }
 
+// setAlive takes the present for a sign of life.
+func (s *Supervisor) setAlive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive = s.clock()
+}
+
+// silence is how long ago the latest sign of life is.
+func (s *Supervisor) silence() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Duration(s.clock() - s.alive)
+}
+
 // bury works out what the next election, started after a pause, can resume, and takes all other addresses off: a peer
 // that takes over would share them with us.
-func (s *Supervisor) bury(pause time.Duration) {
+func (s *Supervisor) bury(cause error, pause time.Duration) {
 	now := s.clock()
 	s.mu.Lock()
 	s.restarts++
 	if s.resume == nil {
 		for _, r := range s.last.Routers {
-			if r.State == vrrp.Master && r.Holding {
-				// The last advertisement may have been an interval ago; the peer waits three and its skew time.
-				s.resume = append(s.resume, Resume{Name: r.Name, Before: now.add(2 * r.AdvertInterval)})
+			if r.State != vrrp.Master || !r.Holding || !s.order.unchanged(s.last.Sequence, r) {
+				continue
 			}
+			// One that had been stopped or hung before it died has not advertised since. The latest advertisement that
+			// it is known to have sent is at most an interval before its latest sign of life, and the peer waits for three
+			// intervals and its skew time.
+			s.resume = append(s.resume, Resume{
+				Interface: r.Interface, Name: r.Name, Before: s.alive.add(2 * r.AdvertInterval),
+			})
 		}
 	}
 	s.resume = slices.DeleteFunc(s.resume, func(r Resume) bool { return r.Before < now.add(pause+startTime) })
 	kept := s.resume
+	s.last = Report{Problem: fmt.Sprintf("the election process died and is started again: %v", cause)}
+	report := s.last
 	s.mu.Unlock()
+	s.notify(report)
 	if err := s.cleanUp(kept); err != nil {
 		s.log.Error("take off the addresses of the dead election", "error", err)
 	}
+}
+
+// unchanged reports whether a router of the report that follows an order is in the present one as it was.
+func (o Order) unchanged(sequence uint64, s vrrp.Status) bool {
+	return sequence == o.Sequence && slices.ContainsFunc(o.Routers, func(r Router) bool { return idOf(r.Config) == idOfState(s) })
 }
 
 // tooLate fires when nothing is left to resume.
@@ -266,19 +347,25 @@ func (s *Supervisor) tooLate() <-chan time.Time {
 	return time.After(time.Duration(last.Before - s.clock()))
 }
 
-// cleanUp takes off everything that a dead election may have left, except for what the kept routers have.
+// cleanUp takes off everything that a dead election may have left, except for what the kept routers have. What could
+// not be taken off is tried again the next time.
 func (s *Supervisor) cleanUp(kept []Resume) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for name, c := range s.ordered {
-		if slices.ContainsFunc(kept, func(r Resume) bool { return r.Name == name }) {
-			continue
-		}
-		errs = append(errs, s.remove(c))
-		delete(s.ordered, name) // until it is ordered again
+	off := s.estate.without(kept)
+	s.mu.Unlock()
+	if len(off) == 0 {
+		return nil
 	}
-	return errors.Join(errs...)
+	configs := slices.Collect(maps.Values(off))
+	if err := s.remove(configs); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range off {
+		delete(s.estate, key) // until it is ordered again
+	}
+	return nil
 }
 
 // leaveTime is the longest that a hand-over of these routers takes: three of the longest interval.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,13 +26,28 @@ type fakeChild struct {
 	far      net.Conn // the election's end
 	born     time.Time
 	dead     chan error
-	killed   bool
+	killed   atomic.Bool
 	orders   chan Order
+	stopped  chan struct{} // closed: no sign of life any more
+	stop     func()
 }
 
 func newFakeChild() *fakeChild {
 	near, far := net.Pipe()
-	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan Order, 100)}
+	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan Order, 100), stopped: make(chan struct{})}
+	c.stop = sync.OnceFunc(func() { close(c.stopped) })
+	go func() {
+		for {
+			select {
+			case <-c.stopped:
+				return
+			case <-time.After(beatInterval):
+			}
+			if json.NewEncoder(far).Encode(Report{Beat: true}) != nil {
+				return
+			}
+		}
+	}()
 	go func() {
 		in := json.NewDecoder(far)
 		for {
@@ -49,12 +65,13 @@ func newFakeChild() *fakeChild {
 func (c *fakeChild) Wait() error { return <-c.dead }
 
 func (c *fakeChild) Kill() error {
-	c.killed = true
+	c.killed.Store(true)
 	c.die(errors.New("signal: killed"))
 	return nil
 }
 
 func (c *fakeChild) die(err error) {
+	c.stop()
 	_ = c.far.Close()
 	c.dead <- err
 }
@@ -80,10 +97,12 @@ func start(t *testing.T, order Order) *bench {
 		b.children = append(b.children, c)
 		return c, nil
 	}, func(r Report) { b.reports = append(b.reports, r) })
-	b.Supervisor.remove = func(c vrrp.Config) error {
+	b.Supervisor.remove = func(routers []vrrp.Config) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.taken = append(b.taken, c.Interface+" "+c.VIPs[0].String())
+		for _, c := range routers {
+			b.taken = append(b.taken, c.Interface+" "+c.VIPs[0].String())
+		}
 		return nil
 	}
 	epoch := time.Now()
@@ -225,8 +244,8 @@ func TestSupervisorWaitsForTheHandOver(t *testing.T) {
 		default:
 		}
 		c.die(nil)
-		if err := <-b.done; err != nil || c.killed || len(b.removed()) != 0 {
-			t.Errorf("err %v, killed %v, removed %v", err, c.killed, b.removed())
+		if err := <-b.done; err != nil || c.killed.Load() || len(b.removed()) != 0 {
+			t.Errorf("err %v, killed %v, removed %v", err, c.killed.Load(), b.removed())
 		}
 	})
 }
@@ -243,8 +262,8 @@ func TestSupervisorKillsAnElectionThatDoesNotLeave(t *testing.T) {
 		if took := time.Since(stopped); took != 3*time.Second+leaveGrace {
 			t.Errorf("it was killed after %v", took)
 		}
-		if !c.killed || len(b.removed()) != 1 {
-			t.Errorf("killed %v, removed %v", c.killed, b.removed())
+		if !c.killed.Load() || len(b.removed()) != 1 {
+			t.Errorf("killed %v, removed %v", c.killed.Load(), b.removed())
 		}
 	})
 }
@@ -252,16 +271,16 @@ func TestSupervisorKillsAnElectionThatDoesNotLeave(t *testing.T) {
 func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1)}
+		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1), stop: func() {}}
 		removed := 0
 		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(Report) {})
-		s.remove = func(vrrp.Config) error { removed++; return nil }
+		s.remove = func([]vrrp.Config) error { removed++; return nil }
 		s.clock = func() monotonic { return 0 }
 		s.Configure(oneRouter("eth0", "192.0.2.100/24"))
-		if err := s.runChild(t.Context()); err == nil || !c.killed {
-			t.Errorf("err %v, killed %v", err, c.killed)
+		if err := s.runChild(t.Context()); err == nil || !c.killed.Load() {
+			t.Errorf("err %v, killed %v", err, c.killed.Load())
 		}
-		if s.bury(0); removed != 1 {
+		if s.bury(errors.New("killed"), 0); removed != 1 {
 			t.Errorf("removed %d", removed)
 		}
 	})
@@ -294,7 +313,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		c.die(errors.New("signal: killed"))
 		c = b.child(t, 1)
 		o := <-c.orders
-		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before != b.clock().add(2*time.Second) {
+		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before > b.clock().add(2*time.Second) || o.Resume[0].Before < b.clock().add(1800*time.Millisecond) {
 			t.Errorf("the next election is to resume %v at %v", o.Resume, b.clock())
 		}
 		if len(b.removed()) != 0 {
@@ -302,12 +321,12 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		}
 
 		// It dies before it has done anything: the time left does not begin anew.
-		died := b.clock()
+		before := o.Resume[0].Before
 		c.die(errors.New("signal: killed"))
 		time.Sleep(firstPause)
 		c = b.child(t, 2)
-		if o := <-c.orders; len(o.Resume) != 1 || o.Resume[0].Before != died.add(2*time.Second) {
-			t.Errorf("the one after that is to resume %v, death was at %v", o.Resume, died)
+		if o := <-c.orders; len(o.Resume) != 1 || o.Resume[0].Before != before {
+			t.Errorf("the one after that is to resume %v, want before %v", o.Resume, before)
 		}
 		// And this one does nothing at all: the peer is about to take over.
 		time.Sleep(1900 * time.Millisecond)
@@ -359,6 +378,93 @@ func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
 		b.cancel()
 		synctest.Wait()
 		c.die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if c.killed.Load() {
+			t.Fatal("it was killed while it lived")
+		}
+		c.stop()
+		hung := time.Now()
+		time.Sleep(hungTimeout + 2*pulseInterval)
+		next := b.child(t, 1)
+		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
+			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
+		}
+		// The peer is master by now: nothing is left to resume, and the address is off.
+		if o := <-next.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
+			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
+		}
+		b.cancel()
+		synctest.Wait()
+		next.die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		c.stop()
+		time.Sleep(2500 * time.Millisecond)
+		c.die(errors.New("signal: killed"))
+		c = b.child(t, 1)
+		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
+			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
+		}
+		b.cancel()
+		synctest.Wait()
+		c.die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorReportsThatNoElectionRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		c.die(errors.New("signal: killed"))
+		synctest.Wait()
+		if last := b.reports[len(b.reports)-1]; last.Problem == "" || len(last.Routers) != 0 {
+			t.Errorf("the last report is %+v", last)
+		}
+		b.cancel()
+		synctest.Wait()
+		b.child(t, 1).die(nil)
+		<-b.done
+	})
+}
+
+func TestSupervisorForgetsWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := oneRouter("eth0", "192.0.2.100/24")
+		b := start(t, old)
+		c := b.child(t, 0)
+		b.Configure(oneRouter("eth0", "192.0.2.101/24"))
+		synctest.Wait()
+		r := master(2, time.Second)
+		c.report(t, r) // it holds something yet, and may be handing the old address over
+		r.Routers[0].Holding, r.Routers[0].State = false, vrrp.Backup
+		c.report(t, r)
+		c.die(errors.New("signal: killed"))
+		synctest.Wait()
+		if want := []string{"eth0 192.0.2.101/24"}; !slices.Equal(b.removed(), want) {
+			t.Errorf("removed %v, want %v", b.removed(), want)
+		}
+		b.cancel()
+		synctest.Wait()
+		b.child(t, 1).die(nil)
 		<-b.done
 	})
 }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
+)
+
+// A verdict ends the doctor with a code of its own; what it found is on standard output already.
+type verdict doctor.Severity
+
+// Error says how bad it is.
+func (v verdict) Error() string { return "worst finding: " + doctor.Severity(v).String() }
+
+func newDoctor() *cobra.Command {
+	var f realServerFlags
+	var asJSON, fix bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find what keeps this director or real server from working",
+		Long: `Look at this machine and its network, and tell in one line each what is wrong, why it matters, and
+the command that mends it. The configuration says whether the machine is a director, a real
+server, or both. Nothing is changed without --fix, which mends what cannot harm anything else.
+
+The exit code is 0 if all is well or there are notes only, 2 with warnings, 3 with errors, and 1
+if the doctor could not look.`,
+		Example: `  tandem doctor
+  tandem doctor --fix
+  tandem doctor --vip 192.0.2.100        # on a real server without a file
+  tandem doctor --json | jq -r '.[].id'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			findings, err := examine(cmd.Context(), &f)
+			if err != nil {
+				return err
+			}
+			if fix {
+				mended, err := doctor.Fix(cmd.Context(), findings, f.machine())
+				if err != nil {
+					return err
+				}
+				for _, m := range mended {
+					fmt.Fprintf(cmd.ErrOrStderr(), "mended %s: %s\n", m.ID, m.What)
+				}
+				if findings, err = examine(cmd.Context(), &f); err != nil {
+					return err
+				}
+			}
+			if err := report(cmd, findings, asJSON); err != nil {
+				return err
+			}
+			if worst := doctor.Worst(findings); worst > doctor.Note {
+				return verdict(worst)
+			}
+			return nil
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
+	cmd.Flags().BoolVar(&fix, "fix", false, "mend what is safe to mend, and look again")
+	return cmd
+}
+
+// examine looks at the machine in each of its roles.
+func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
+	cfg := &configs.Config{}
+	if len(f.vips) == 0 {
+		var err error
+		if cfg, err = configs.Load(f.config); err != nil {
+			return nil, err
+		}
+	}
+	findings := []doctor.Finding{}
+	if len(f.vips) > 0 || cfg.RealServer != nil {
+		c, err := f.load()
+		if err != nil {
+			return nil, err
+		}
+		found, err := examineRealServer(ctx, c, cfg.Services, f.machine())
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, found...)
+	}
+	// A real server's file may have the services of its VIPs, for the doctor to look whether something listens.
+	if len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil {
+		s, err := doctor.GatherDirector(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, doctor.Director(cfg, s)...)
+	}
+	return findings, nil
+}
+
+func examineRealServer(ctx context.Context, c realserver.Config, services []configs.Service, m *realserver.Machine) ([]doctor.Finding, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := doctor.GatherRealServer(ctx, c, m)
+	if err != nil {
+		return nil, err
+	}
+	return doctor.RealServer(c, services, s), nil
+}
+
+func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(cmd.OutOrStdout())
+		out.SetIndent("", "  ")
+		return out.Encode(findings)
+	}
+	for _, f := range findings {
+		fmt.Fprintln(cmd.OutOrStdout(), f)
+	}
+	return nil
+}
+
+// exitCode is the process's: 2 and 3 for what the doctor found, 1 for every other failure.
+func exitCode(err error) int {
+	var v verdict
+	switch {
+	case !errors.As(err, &v):
+		return 1
+	case doctor.Severity(v) == doctor.Error:
+		return 3
+	}
+	return 2
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/tandem-lvs/tandem/lvs/realserver"
+)
+
+// A fix mends a finding. One of its members is set.
+type fix struct {
+	sysctl, value string
+	module        string
+	realServer    *realserver.Config
+}
+
+// Fix mends what is safe to mend, and returns those findings. An error does not keep it from the others.
+func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (mended []Finding, err error) {
+	for _, f := range findings {
+		if f.fix == nil {
+			continue
+		}
+		if e := f.fix.do(ctx, machine); e != nil {
+			err = errors.Join(err, fmt.Errorf("mend %s: %w", f.ID, e))
+			continue
+		}
+		mended = append(mended, f)
+	}
+	return mended, err
+}
+
+func (f fix) do(ctx context.Context, machine *realserver.Machine) error {
+	switch {
+	case f.sysctl != "":
+		return os.WriteFile(filepath.Join("/proc/sys", f.sysctl), []byte(f.value), 0)
+	case f.module != "":
+		if out, err := exec.CommandContext(ctx, "modprobe", f.module).CombinedOutput(); err != nil {
+			return fmt.Errorf("modprobe %s: %w: %s", f.module, err, out)
+		}
+		return nil
+	}
+	_, err := machine.Apply(*f.realServer)
+	return err
+}

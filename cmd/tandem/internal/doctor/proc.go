@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// programs returns the names of the processes in this network namespace, each once, and how many files the director
+// among them may open. One that ends meanwhile is left out.
+func programs() (names []string, files uint64) {
+	here, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, 0
+	}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		ns, err := os.Readlink(filepath.Join(dir, "ns/net"))
+		name, e := os.ReadFile(filepath.Join(dir, "comm"))
+		if err != nil || e != nil || ns != here {
+			continue
+		}
+		if n := strings.TrimSpace(string(name)); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if args := strings.Split(string(command), "\x00"); len(args) > 1 && filepath.Base(args[0]) == "tandem" && args[1] == "run" {
+			limits, _ := os.ReadFile(filepath.Join(dir, "limits"))
+			files = parseFileLimit(string(limits))
+		}
+	}
+	return names, files
+}
+
+// parseFileLimit returns the soft limit of a process's /proc/PID/limits; 0 if it is not there.
+func parseFileLimit(text string) uint64 {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
+			if fields := strings.Fields(rest); len(fields) > 0 {
+				n, err := strconv.ParseUint(fields[0], 10, 64)
+				if err == nil {
+					return n
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// listening returns the TCP sockets of this namespace that wait for connections.
+func listening() ([]netip.AddrPort, error) {
+	var all []netip.AddrPort
+	for _, file := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // without IPv6
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list sockets: %w", err)
+		}
+		all = append(all, parseSockets(string(text))...)
+	}
+	return all, nil
+}
+
+// parseSockets returns the listening sockets of a /proc/net/tcp or tcp6:
+//
+//	sl  local_address rem_address   st …
+//	 0: 00000000:0050 00000000:0000 0A …
+//
+// where an address is its 32-bit words as this machine, which is little-endian, writes them.
+func parseSockets(text string) []netip.AddrPort {
+	const listen = "0A"
+	var all []netip.AddrPort
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[3] != listen {
+			continue
+		}
+		words, port, _ := strings.Cut(fields[1], ":")
+		raw, err := hex.DecodeString(words)
+		n, e := strconv.ParseUint(port, 16, 16)
+		if err != nil || e != nil || len(raw)%4 != 0 {
+			continue
+		}
+		for i := 0; i < len(raw); i += 4 {
+			slices.Reverse(raw[i : i+4])
+		}
+		if addr, ok := netip.AddrFromSlice(raw); ok {
+			all = append(all, netip.AddrPortFrom(addr.Unmap(), uint16(n)))
+		}
+	}
+	return all
+}

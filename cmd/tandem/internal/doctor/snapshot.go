@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
+)
+
+// A Snapshot is what was seen of the machine and its network.
+type Snapshot struct {
+	// IPVS tells that the kernel has it, Schedulers which of those asked for it has or can load.
+	IPVS       bool
+	Schedulers map[string]bool
+	// Sysctls are values by their paths below /proc/sys, without the line's end.
+	Sysctls map[string]string
+	Links   map[string]Link
+	// Owners are the other machines that say to have a VIP, by the interface that they were asked on.
+	Owners map[string][]garp.Owner
+	// Adverts are those of other machines, heard where the running director is master.
+	Adverts []Advert
+	// Programs are the names of those that run in this network namespace.
+	Programs []string
+	// Files is how many descriptors the running director may open; 0 if none runs.
+	Files uint64
+	// Status is what the running director says; nil if none answers.
+	Status *control.Status
+	// Steps are what a real server lacks; Refused says why it cannot be had.
+	Steps   []realserver.Step
+	Refused string
+	// Gateways are the next hops of the default routes with their hardware addresses, where known.
+	Gateways []Gateway
+	// Listening are the TCP sockets that wait for connections; an unspecified address stands for all.
+	Listening []netip.AddrPort
+}
+
+// A Link is an interface.
+type Link struct {
+	Up, Carrier bool
+	MTU         int
+	Addrs       []netip.Prefix
+
+	hardware []byte
+}
+
+// A Gateway is a next hop.
+type Gateway struct {
+	Addr     netip.Addr
+	Hardware string
+}
+
+// holds tells whether an interface has an address.
+func (s Snapshot) holds(addr netip.Addr) bool {
+	for _, l := range s.Links {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == addr }) {
+			return true
+		}
+	}
+	return false
+}
+
+// onLink tells whether an address is in a network that the machine is in. A prefix of a single address is no network.
+func (s Snapshot) onLink(addr netip.Addr) bool {
+	for _, l := range s.Links {
+		for _, p := range l.Addrs {
+			if !p.IsSingleIP() && p.Contains(addr) {
+				return true
+			}
+		}
+	}
+	return false
+}

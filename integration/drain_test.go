@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// draining are the keys of a service whose removed servers stay for their connections.
+const draining = "scheduler = \"rr\"\ndrain_timeout = \"1m\""
+
+// TestDrain: of a server with 50 open connections none is broken by tandem drain, no new one arrives, also after a reload
+// and a restart, and --wait returns when the last has ended.
+func TestDrain(t *testing.T) {
+	p := newLinedPair(t, draining)
+	talkers := map[string][]*line{}
+	for _, l := range openLines(t, p.Client, 100) {
+		talkers[l.server] = append(talkers[l.server], l)
+	}
+	if len(talkers["web1"]) != 50 || len(talkers["web2"]) != 50 {
+		t.Fatalf("100 connections: %d to web1, %d to web2", len(talkers["web1"]), len(talkers["web2"]))
+	}
+	drain := p.A.Start(lab.Tandem.Path(), "drain", "--socket", p.A.Socket, "lines/192.0.2.11", "--wait", "--timeout", "1m")
+	drain.AwaitOutput(10*time.Second, "lines/192.0.2.11:2000: 50 connections")
+	wantNoneTo(t, p, "web1", "after the drain")
+	reload(t, p)
+	wantNoneTo(t, p, "web1", "after a reload")
+	for _, l := range talkers["web1"] {
+		if err := l.ask("still there?"); err != nil {
+			t.Fatalf("a connection was broken: %v", err)
+		}
+	}
+
+	if s := tandem(t, p.A, "status"); !strings.Contains(s, "drained by command") {
+		t.Errorf("status does not say that it is drained:\n%s", s)
+	}
+	for i, l := range talkers["web1"] {
+		if i == 49 {
+			drain.AwaitOutput(10*time.Second, "lines/192.0.2.11:2000: 1 connection\n")
+		}
+		if !drain.Running() {
+			t.Fatalf("tandem drain has ended with %d connections left", 50-i)
+		}
+		_ = l.conn.Close()
+	}
+	last := time.Now()
+	if code := drain.Wait(10 * time.Second); code != 0 || !strings.Contains(drain.Output(), "no connection is left") {
+		t.Errorf("tandem drain ended with %d:\n%s", code, drain.Output())
+	}
+	p.Logf("tandem drain --wait returned %s after the last connection ended", time.Since(last).Round(time.Millisecond))
+
+	if out := tandem(t, p.A, "undrain", "lines/192.0.2.11"); !strings.Contains(out, "weight now 1") {
+		t.Errorf("undrain: %s", out)
+	}
+	wantLeaving(t, p, talkers["web2"])
+}
+
+// wantNoneTo opens connections, none of which may come to a server.
+func wantNoneTo(t *testing.T, p *lab.Pair, server, when string) {
+	t.Helper()
+	for _, l := range openLines(t, p.Client, 10) {
+		if l.server == server {
+			t.Errorf("%s a new connection came to %s", when, server)
+		}
+		if err := reset(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantLeaving removes web2 from the configuration: it stays for its connections, and goes with the last.
+func wantLeaving(t *testing.T, p *lab.Pair, open []*line) {
+	t.Helper()
+	p.A.Configure(lined(p.A.Name, lab.PriorityA, draining, 1))
+	reload(t, p)
+	wantNoneTo(t, p, "web2", "after its removal")
+	for _, l := range open {
+		if err := l.ask("still there?"); err != nil {
+			t.Fatalf("a connection was broken by the removal: %v", err)
+		}
+	}
+	in := func() bool { return strings.Contains(p.A.Table(), "  -> 192.0.2.12:2000 Route 0\n") }
+	if !in() {
+		t.Errorf("the removed server is not at weight 0:\n%s", p.A.Table())
+	}
+	if s := tandem(t, p.A, "status"); !strings.Contains(s, "leaves with its last connection") {
+		t.Errorf("status does not say that it leaves:\n%s", s)
+	}
+	for _, l := range open {
+		if err := reset(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Eventually(30*time.Second, "the removed server is gone", func() error {
+		if in() {
+			return fmt.Errorf("%s", p.A.Table())
+		}
+		return nil
+	})
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// A topology is a network that is set up by its shipped files.
+type topology struct {
+	*lab.Lab
+	name   string
+	vip    string
+	client *lab.Host
+	a, b   *lab.Director
+	webs   []*lab.Host
+}
+
+func newTopology(t *testing.T, name, vip string) *topology {
+	return &topology{Lab: lab.New(t), name: name, vip: vip}
+}
+
+func (n *topology) file(t *testing.T, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(configs.Topologies, "topologies/"+n.name+"/"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// directors makes the pair with its shipped files.
+func (n *topology) directors(t *testing.T, addrA, addrB string) {
+	t.Helper()
+	n.a = n.Director("director-a", addrA, n.file(t, "director-a.toml"))
+	n.b = n.Director("director-b", addrB, n.file(t, "director-b.toml"))
+}
+
+// web makes a web server, and prepares it with the shipped file.
+func (n *topology) web(t *testing.T, h *lab.Host) {
+	t.Helper()
+	realServer(t, h, "apply", "-c", h.WriteFile("tandem.toml", n.file(t, "realserver.toml")))
+	h.HTTPServer(h.Name)
+	n.webs = append(n.webs, h)
+}
+
+// launch starts the pair and waits until A is master alone and both have all servers in use.
+func (n *topology) launch() {
+	n.a.Launch()
+	n.b.Launch()
+	n.awaitMaster(n.a, n.b)
+	for _, d := range []*lab.Director{n.a, n.b} {
+		n.Eventually(20*time.Second, "all servers of "+d.Name+" are in use", func() error {
+			if weights := d.Weights(); len(weights) != 2 || slices.Contains(values(weights), 0) {
+				return fmt.Errorf("weights %v", weights)
+			}
+			return nil
+		})
+	}
+}
+
+func values(m map[string]int) (all []int) {
+	for _, v := range m {
+		all = append(all, v)
+	}
+	return all
+}
+
+func (n *topology) awaitMaster(d, other *lab.Director) {
+	n.Eventually(30*time.Second, d.Name+" is master", func() error {
+		if !d.Has(n.vip) || d.State() != "master" {
+			return fmt.Errorf("it is %q, has the VIP: %t, the other has it: %t", d.State(), d.Has(n.vip), other.Has(n.vip))
+		}
+		return nil
+	})
+}
+
+func (n *topology) url() string { return "http://" + n.vip + "/" }
+
+// wantTurns checks that requests are answered by the web servers in turn.
+func (n *topology) wantTurns(t *testing.T) {
+	t.Helper()
+	var got []string
+	for range 6 {
+		body, err := n.client.Get(n.url())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, body)
+	}
+	if turn := got[0] + got[1]; got[0] == got[1] || strings.Join(got, "") != turn+turn+turn {
+		t.Errorf("six requests were answered by %v, want two servers by turns", got)
+	}
+}
+
+// wantFailover cuts the master off and checks that the client misses it for no longer than VRRP's bound: three
+// advertisement intervals of 1 s and the skew of priority 100.
+func (n *topology) wantFailover(t *testing.T) {
+	t.Helper()
+	const every = 50 * time.Millisecond
+	bound := 3*time.Second + (256-lab.PriorityB)*time.Second/256
+	load := n.client.Load(n.url(), every)
+	awaitServed(n.Lab, load, time.Now())
+	n.a.Cut()
+	cut := time.Now()
+	n.awaitMaster(n.b, n.a)
+	awaitServed(n.Lab, load, time.Now())
+	var last time.Time
+	outage := time.Duration(0)
+	requests := load.Stop()
+	for _, r := range requests {
+		if r.Err != nil {
+			continue
+		}
+		if !last.IsZero() && r.End.After(cut) {
+			outage = max(outage, r.End.Sub(last))
+		}
+		last = r.End
+	}
+	stall := longestPause(requests) - every
+	n.Logf("%s: the client went without an answer for %s, the bound is %s; the client itself stalled for %s", n.name,
+		outage.Round(time.Millisecond), bound.Round(time.Millisecond), stall.Round(time.Millisecond))
+	if slack := 500 * time.Millisecond; outage > bound+slack+stall { // a request takes its time in an emulated machine
+		t.Errorf("the client went without an answer for %s, want at most %s", outage, bound)
+	}
+	n.wantTurns(t)
+}
+
+// longestPause is the longest time between the beginnings of two requests.
+func longestPause(requests []lab.Request) time.Duration {
+	starts := make([]time.Time, len(requests))
+	for i, r := range requests {
+		starts[i] = r.Start
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	longest := time.Duration(0)
+	for i := 1; i < len(starts); i++ {
+		longest = max(longest, starts[i].Sub(starts[i-1]))
+	}
+	return longest
+}
+
+// An ipFrame is a captured frame of IPv4.
+type ipFrame struct{ lab.Frame }
+
+func (f ipFrame) source() netip.Addr { return netip.AddrFrom4([4]byte(f.Data[26:30])) }
+func (f ipFrame) target() netip.Addr { return netip.AddrFrom4([4]byte(f.Data[30:34])) }
+
+// wantDirectRouting checks by a capture at the master that requests leave it with nothing but their MAC addresses
+// changed, and that no answer crosses it.
+func (n *topology) wantDirectRouting(t *testing.T, frames []lab.Frame) {
+	t.Helper()
+	servers := make(map[string]bool)
+	for _, w := range n.webs {
+		servers[w.MAC()] = true
+	}
+	forwarded := 0
+	for _, raw := range frames {
+		f := ipFrame{raw}
+		switch {
+		case f.source().String() == n.vip:
+			t.Errorf("an answer crossed the director: % x", f.Data[:34])
+		case f.target().String() == n.vip && f.Source().String() == n.a.MAC() && servers[f.Destination().String()]:
+			forwarded++
+		}
+	}
+	if forwarded < 6 {
+		t.Errorf("%d frames went on to a web server's MAC address with the VIP as their target, want one a request at least", forwarded)
+	}
+}
+
+// oneSegment makes the network that two of the topologies are.
+func oneSegment(t *testing.T, name string) *topology {
+	n := newTopology(t, name, "192.168.73.100")
+	n.client = n.Host("client", "192.168.73.200/24")
+	n.directors(t, "192.168.73.88/24", "192.168.73.89/24")
+	n.web(t, n.Host("web1", "192.168.73.188/24"))
+	n.web(t, n.Host("web2", "192.168.73.166/24"))
+	return n
+}
+
+func TestTopologyOneSegment(t *testing.T) {
+	for _, name := range []string{"one-segment", "arp-filter"} {
+		t.Run(name, func(t *testing.T) {
+			n := oneSegment(t, name)
+			n.launch()
+			seen := n.a.Capture("eth0", isWeb)
+			n.wantTurns(t)
+			n.wantDirectRouting(t, seen.Frames())
+			if who := n.client.WhoHas(n.vip); len(who) != 1 || who[0] != n.a.MAC() {
+				t.Errorf("%v answer for the VIP, want director-a alone, %s", who, n.a.MAC())
+			}
+			n.wantFailover(t)
+		})
+	}
+}
+
+func TestTopologyOnePublicAddress(t *testing.T) {
+	n := newTopology(t, "one-public-address", "172.10.0.9")
+	router := n.Host("router", "172.10.0.1/24", "192.168.60.1/24")
+	router.Join("outside", "10.10.0.1/16")
+	router.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	n.client = outsider(t, n.Lab, "client", "outside", "10.10.0.2/16", "10.10.0.1")
+	n.directors(t, "192.168.60.4/24", "192.168.60.5/24")
+	for i, name := range []string{"web1", "web2"} {
+		h := n.Host(name, fmt.Sprintf("192.168.60.%d/24", 8+i))
+		h.Run("ip", "route", "add", "default", "via", "192.168.60.1")
+		n.web(t, h)
+	}
+	for _, d := range []*lab.Director{n.a, n.b} {
+		d.Run("ip", "route", "add", "default", "via", "192.168.60.1")
+	}
+	n.launch()
+	seen := n.a.Capture("eth0", isWeb)
+	n.wantTurns(t)
+	n.wantDirectRouting(t, seen.Frames())
+	if got := neighbourOf(router, n.vip); got != n.a.MAC() {
+		t.Errorf("the router knows the VIP at %s, want director-a's, %s", got, n.a.MAC())
+	}
+	n.wantFailover(t)
+}
+
+// outsider makes a host whose one cable with an address is in another switch.
+func outsider(t *testing.T, l *lab.Lab, name, sw, addr, gateway string) *lab.Host {
+	t.Helper()
+	h := l.Host(name)
+	h.Join(sw, addr)
+	h.Run("ip", "link", "set", "eth0", "down")
+	h.Run("ip", "route", "add", "default", "via", gateway)
+	return h
+}
+
+func TestTopologyTunnel(t *testing.T) {
+	n := newTopology(t, "tunnel", "192.0.2.100")
+	router := n.Host("router", "192.0.2.254/24")
+	router.Join("farm", "198.51.100.254/24")
+	router.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	n.client = n.Host("client", "192.0.2.1/24")
+	n.directors(t, "192.0.2.2/24", "192.0.2.3/24")
+	for _, d := range []*lab.Director{n.a, n.b} {
+		d.Run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+	}
+	for i, name := range []string{"web1", "web2"} {
+		n.web(t, outsider(t, n.Lab, name, "farm", fmt.Sprintf("198.51.100.%d/24", 11+i), "198.51.100.254"))
+	}
+	n.launch()
+	seen := n.a.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
+	n.wantTurns(t)
+	wrapped := 0
+	const ipip = 4
+	for _, raw := range seen.Frames() {
+		f := ipFrame{raw}
+		switch {
+		case f.source().String() == n.vip && f.Data[23] == 6:
+			t.Errorf("an answer crossed the director: % x", f.Data[:34])
+		case f.Data[23] == ipip && f.Source().String() == n.a.MAC() && strings.HasPrefix(f.target().String(), "198.51.100."):
+			wrapped++
+		}
+	}
+	if wrapped < 6 {
+		t.Errorf("%d packets went to a web server in a tunnel, want one a request at least", wrapped)
+	}
+	n.wantFailover(t)
+	for _, w := range n.webs {
+		realServer(t, w, "remove")
+		if w.Has(n.vip) {
+			t.Errorf("%s has the VIP after the removal", w.Name)
+		}
+	}
+}
+
+func TestTopologyNAT(t *testing.T) {
+	n := newTopology(t, "nat", "192.0.2.100")
+	n.client = n.Host("client", "192.0.2.1/24")
+	n.directors(t, "192.0.2.2/24", "192.0.2.3/24")
+	for i, d := range []*lab.Director{n.a, n.b} {
+		d.Join("inside", fmt.Sprintf("10.0.0.%d/24", 2+i))
+	}
+	for i, name := range []string{"web1", "web2"} {
+		h := outsider(t, n.Lab, name, "inside", fmt.Sprintf("10.0.0.%d/24", 11+i), "10.0.0.1")
+		h.WriteFile("www/index.html", name)
+		h.WriteFile("www/health", name)
+		h.Start("busybox", "httpd", "-f", "-p", "8080", "-h", filepath.Join(h.Dir(), "www"))
+		n.webs = append(n.webs, h)
+	}
+	n.launch()
+	for _, d := range []*lab.Director{n.a, n.b} {
+		if _, err := tandemOn(d.Host, "doctor", "-c", d.File); err == nil {
+			t.Errorf("the doctor found nothing on %s, which does not forward", d.Name)
+		}
+		out, err := tandemOn(d.Host, "doctor", "-c", d.File, "--fix")
+		if err != nil {
+			t.Errorf("after the mending: %v", err)
+		}
+		n.Logf("%s: %s", d.Name, out)
+	}
+	n.Eventually(10*time.Second, "the client is served", func() error {
+		_, err := n.client.Get(n.url())
+		return err
+	})
+	n.wantTurns(t)
+	n.wantFailover(t)
+	if !n.b.Has("10.0.0.1") {
+		t.Error("the servers' gateway did not follow the master")
+	}
+}
