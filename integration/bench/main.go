@@ -33,6 +33,7 @@ type section struct {
 var sections = []section{
 	{name: "outage", about: "what a client sees that asks every millisecond", run: measureOutages},
 	{name: "cost", about: "what many virtual routers cost", run: measureCosts},
+	{name: "checks", about: "what health checks cost", ipvs: true, run: measureChecks},
 	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
 	{name: "table", about: "what a large IPVS table costs", ipvs: true, run: measureTables},
 }
