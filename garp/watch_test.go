@@ -135,6 +135,26 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 	}
 }
 
+// TestAnInterfaceThatCameLaterIsOursToo: another interface of this machine, as for a virtual MAC address, is no rival.
+func TestAnInterfaceThatCameLaterIsOursToo(t *testing.T) {
+	ns, peer := newPair(t)
+	other := nstest.New(t)
+	ours, later := hardwareOf(t, ns, "eth0"), hardware{}
+	ns.Do(func() {
+		p, err := newProbe("eth0")
+		if err != nil {
+			t.Errorf("open: %v", err)
+			return
+		}
+		defer p.close()
+		nstest.Veth(t, ns, "eth1", other, "other0")
+		later = hardware(hardwareOf(t, ns, "eth1"))
+		if !p.mine(hardware(ours)) || !p.mine(later) || p.mine(hardware(hardwareOf(t, peer, "peer0"))) {
+			t.Errorf("own addresses %v, want eth0's and eth1's and no other", p.own)
+		}
+	})
+}
+
 func TestOwnersFindsWhoAnswers(t *testing.T) {
 	ns, peer := newPair(t)
 	give(t, ns, "eth0", "192.0.2.2/24")

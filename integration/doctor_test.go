@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
@@ -68,4 +72,56 @@ func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
 		t.Errorf("on web1 after the mending: %+v, exit code %d", found, code)
 	}
 	p.Eventually(20*time.Second, "all is well again", healthy)
+}
+
+// dropVRRP has a host's firewall drop advertisements that arrive, until undo is called.
+func dropVRRP(t *testing.T, h *lab.Host) (undo func()) {
+	t.Helper()
+	table := &nftables.Table{Name: "firewall", Family: nftables.TableFamilyIPv4}
+	change := func(f func(*nftables.Conn)) {
+		t.Helper()
+		err := h.Do(func() error {
+			conn, err := nftables.New()
+			if err != nil {
+				return err
+			}
+			f(conn)
+			return conn.Flush()
+		})
+		if err != nil {
+			t.Fatalf("firewall of %s: %v", h.Name, err)
+		}
+	}
+	change(func(c *nftables.Conn) {
+		chain := c.AddChain(&nftables.Chain{Name: "in", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{112}},
+			&expr.Verdict{Kind: expr.VerdictDrop},
+		}})
+	})
+	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
+}
+
+// TestDoctorFindsTheFirewall: the backup's firewall drops advertisements, so that it becomes master beside the master.
+func TestDoctorFindsTheFirewall(t *testing.T) {
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.Launch()
+	undo := dropVRRP(t, d.B.Host)
+	d.B.AwaitState(10*time.Second, "master")
+	found, code := doctor(t, d.B.Host, "-c", d.B.File)
+	for _, id := range []string{"two-masters", "two-owners"} {
+		if !slices.ContainsFunc(found, func(f finding) bool { return f.ID == id && f.Severity == "error" }) || code != 3 {
+			t.Errorf("%s is not among %+v, exit code %d", id, found, code)
+		}
+	}
+	undo()
+	d.AwaitMaster(d.A)
+	d.Eventually(90*time.Second, "all is well again", func() error {
+		if found, _ := doctor(t, d.B.Host, "-c", d.B.File); len(found) > 0 {
+			return fmt.Errorf("%+v", found)
+		}
+		return nil
+	})
 }

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // Director judges a director.
@@ -24,6 +26,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	j.pathFilter()
 	j.servers()
 	j.owners()
+	j.adverts()
 	j.programs()
 	return sorted(j.findings)
 }
@@ -219,6 +222,34 @@ func (j *judge) owners() {
 			}
 		}
 	}
+}
+
+// adverts judges what arrives at an interface whose director is master all the while: a master that hears a higher
+// priority gives way, and a lower one would give way to us.
+func (j *judge) adverts() {
+	for _, r := range j.masters() {
+		for _, a := range j.snapshot.Adverts {
+			if a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != r.VIPs[0].Addr().Is4() || j.snapshot.holds(a.Source) {
+				continue
+			}
+			j.find(Finding{ID: "two-masters", Severity: Error,
+				What: fmt.Sprintf("%s advertises virtual router %d on %s, whose master this machine is", a.Source, a.VRID, a.Interface),
+				Why:  "a firewall here or there drops VRRP, multicast passes one way only, or another pair uses the same id",
+				Mend: "let IP protocol 112 pass on both (nft insert rule inet filter input meta l4proto vrrp accept), or choose another vrid"})
+		}
+	}
+}
+
+// masters are the virtual routers that the running director is master of.
+func (j *judge) masters() []configs.Router {
+	if j.snapshot.Status == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(j.config.Routers), func(r configs.Router) bool {
+		return !slices.ContainsFunc(j.snapshot.Status.VRRP, func(s control.Router) bool {
+			return s.Name == r.Name && s.State == vrrp.Master.String()
+		})
+	})
 }
 
 // pool says which real server of ours a machine is; empty if it is none.

@@ -64,7 +64,25 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if status, err := control.NewClient(c.Control.Socket).Status(asking); err == nil {
 		s.Status = &status
 	}
-	return s, nil
+	return s, s.hearRivals(c)
+}
+
+// hearRivals listens where this machine is master.
+func (s *Snapshot) hearRivals(c *configs.Config) error {
+	spans := make(map[string]time.Duration)
+	for _, r := range (&judge{config: c, snapshot: *s}).masters() {
+		if l := s.Links[r.Interface]; l.Up && l.Carrier {
+			spans[r.Interface] = max(spans[r.Interface], min(max(3*r.AdvertInterval, leastHearing), mostHearing))
+		}
+	}
+	for iface, span := range spans {
+		heard, err := hearAdverts(iface, span)
+		if err != nil {
+			return fmt.Errorf("listen for advertisements: %w", err)
+		}
+		s.Adverts = append(s.Adverts, heard...)
+	}
+	return nil
 }
 
 // GatherRealServer looks at this machine as a real server.

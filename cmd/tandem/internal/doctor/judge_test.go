@@ -49,7 +49,7 @@ func master() *scene {
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
 		Programs: []string{"tandem", "sshd"},
-		Files:    1024, Status: &control.Status{},
+		Files:    1024, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
 	}}
 }
 
@@ -70,6 +70,10 @@ func (s *scene) owner(hardware string, neighbours ...string) {
 		o.Neighbours = append(o.Neighbours, netip.MustParseAddr(n))
 	}
 	s.snapshot.Owners["eth0"] = append(s.snapshot.Owners["eth0"], o)
+}
+
+func (s *scene) advert(iface, source string, vrid uint8) {
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{iface, netip.MustParseAddr(source), vrid})
 }
 
 func (s *scene) nat() {
@@ -136,6 +140,18 @@ func TestDirector(t *testing.T) {
 		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
 		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
+		{"a backup hears its master", func(s *scene) {
+			s.backup()
+			s.snapshot.Status.VRRP[0].State = "backup"
+			s.advert("eth0", "192.0.2.3", 51)
+		}, nil, ""},
+		{"others' virtual routers", func(s *scene) {
+			s.advert("eth0", "192.0.2.7", 52)
+			s.advert("eth0", "fe80::7", 51)
+			s.advert("eth1", "192.0.2.7", 51)
+		}, nil, ""},
+		{"our own, by the virtual MAC address", func(s *scene) { s.advert("eth0", "192.0.2.2", 51) }, nil, ""},
 		{"keepalived", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "keepalived") }, []string{"keepalived-runs"}, "systemctl"},
 		{"NetworkManager", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "NetworkManager") }, []string{"address-manager"}, "nmcli"},
 		{"networkd", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "systemd-network") }, []string{"address-manager"}, "KeepConfiguration"},

@@ -21,6 +21,8 @@ type Snapshot struct {
 	Links   map[string]Link
 	// Owners are the other machines that say to have a VIP, by the interface that they were asked on.
 	Owners map[string][]garp.Owner
+	// Adverts are those of other machines, heard where the running director is master.
+	Adverts []Advert
 	// Programs are the names of those that run in this network namespace.
 	Programs []string
 	// Files is how many descriptors the running director may open; 0 if none runs.
