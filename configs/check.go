@@ -30,6 +30,7 @@ type typedKey struct {
 
 var typedKeys = []typedKey{
 	{"send", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP, healthcheck.Agent}, func(c *healthcheck.Config) { c.Send = "" }},
+	{"via", []healthcheck.Type{healthcheck.TCP}, func(c *healthcheck.Config) { c.Via = netip.Addr{} }},
 	{"expect", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP}, func(c *healthcheck.Config) { c.Expect = "" }},
 	{"method", webTypes, func(c *healthcheck.Config) { c.Method = "" }},
 	{"path", webTypes, func(c *healthcheck.Config) { c.Path = "" }},
@@ -98,6 +99,14 @@ func checkTable() kind[healthcheck.Config] {
 			func(c *healthcheck.Config, v uint16) { c.Port = v }),
 		derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),
+		optional("via", oneOf("server", "vip"), "server",
+			"Where the connection is made to: the real server's own address, or the service's at the real server, as clients do; "+
+				"vip is for servers of method dr, and for checks that send and expect nothing.",
+			func(c *healthcheck.Config, v string) {
+				if v == "vip" {
+					c.Via = serviceVIP
+				}
+			}),
 		derived("source", hostAddress(), "The director's address that probes come from; the kernel's choice unless given.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }),
 		derived("fwmark", integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets; none unless given.",
@@ -138,6 +147,8 @@ func checkCheck(at place, c *healthcheck.Config) {
 		c.Flap = healthcheck.Flap{}
 	}
 	switch c.Type {
+	case healthcheck.TCP:
+		checkVia(at, *c)
 	case healthcheck.Exec:
 		if len(c.Command) == 0 && at.sound("command") {
 			at.key("command").mistake("", "is missing: a check of type %q runs a program", c.Type.String())

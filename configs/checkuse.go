@@ -4,9 +4,11 @@ package configs
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A Pass says how the checks of a server make up its health.
@@ -132,6 +134,40 @@ func namedChecks() kind[map[string]healthcheck.Config] {
 // anyName stands for the name of a named table in the paths of keys.
 const anyName = "NAME"
 
+// serviceVIP stands for the address of the service that uses a check.
+var serviceVIP = netip.IPv4Unspecified()
+
+// checkVia refuses what a probe through the VIP cannot do.
+func checkVia(at place, c healthcheck.Config) {
+	if c.Via != serviceVIP {
+		return
+	}
+	for _, name := range []string{"send", "expect", "address", "fwmark"} {
+		if at.given(name) {
+			at.key(name).mistake("remove one of them", `has no meaning with via = "vip"`)
+		}
+	}
+}
+
+// throughVIP completes the checks of a server that go through the VIP.
+func throughVIP(check place, s Service, server *Server) {
+	for i := range server.Checks {
+		c := &server.Checks[i]
+		if c.Via != serviceVIP {
+			continue
+		}
+		c.Via = s.Virtuals[0].Addr
+		switch {
+		case s.Virtuals[0].FWMark != 0:
+			check.mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
+			return
+		case server.Method != lvs.DR:
+			check.mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr", server.Addr, server.Method)
+			return
+		}
+	}
+}
+
 // resolveChecks puts the checks that services and servers use in their place, and warns of those that nobody does.
 func resolveChecks(at place, f *file) {
 	used := make(map[string]bool)
@@ -150,6 +186,9 @@ func resolveChecks(at place, f *file) {
 				server.Pass = server.ownPass
 			}
 			checkEndpoints(from, there, *server)
+			if here.sound("virtual", "method") && there.sound("address", "method") {
+				throughVIP(from, *s, server)
+			}
 			server.uses, server.ownPass = nil, 0
 		}
 		s.uses = nil

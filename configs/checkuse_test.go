@@ -59,6 +59,7 @@ func TestChecksOfEachType(t *testing.T) {
 		text string
 		want healthcheck.Config
 	}{
+		{`via = "vip"`, change(healthcheck.TCP, func(c *healthcheck.Config) { c.Via = netip.MustParseAddr("192.0.2.100") })},
 		{`type = "https"`, healthcheck.DefaultConfig(healthcheck.HTTPS)},
 		{`type = "https", headers = { B = "2", A = "1" }, version = "2", tls_ca = "/ca", tls_cert = "/c", tls_key = "/k", tls_name = "www", tls_version = "1.3"`,
 			change(healthcheck.HTTPS, func(c *healthcheck.Config) {
@@ -155,6 +156,18 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 		}},
 		{"one change is no flapping", service(`check = { flap_changes = 1 }`), []string{
 			"4: service[0].check.flap_changes: 1 is out of range: want 0, or 2 to 100",
+		}},
+		{"no VIP", "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]\ncheck = { via = \"vip\", port = 80 }", []string{
+			"4: service[0].check: cannot go through the VIP: a firewall mark has none; remove via = \"vip\"",
+		}},
+		{"no VIP at the server", service("method = \"nat\"\ncheck = { via = \"vip\" }"), []string{
+			"5: service[0].check: cannot go through the VIP: 192.0.2.11 has the method \"nat\", want dr; remove via = \"vip\"",
+		}},
+		{"through the VIP with words", service(`check = { via = "vip", expect = "x" }`), []string{
+			`4: service[0].check.expect: has no meaning with via = "vip"; remove one of them`,
+		}},
+		{"through the VIP by http", service(`check = { type = "http", via = "vip" }`), []string{
+			`4: service[0].check.via: has no meaning for a check of type "http"; write type = "tcp", or remove it`,
 		}},
 		{"a check of a mark without a port", "[check.web]\n[[service]]\nvirtual = { fwmark = 1 }\ncheck = \"web\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
 			"4: service[0].check.port: is missing: behind a firewall mark, server 192.0.2.11 has no port of its own",

@@ -165,7 +165,7 @@ func BenchmarkIdleTargets(b *testing.B) {
 		}
 		r.Set(targets)
 		targets = nil
-		r.begin()
+		r.begin(nil)
 		b.ReportMetric(float64(heap()-before)/n, "bytes/target")
 		runtime.KeepAlive(r)
 	}

@@ -5,7 +5,6 @@ package healthcheck
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -63,8 +62,7 @@ func explain2(ctx context.Context, err error, t Target) result {
 		return fail("the server ended the request: " + stream.Code.String())
 	case ctx.Err() != nil:
 		return explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
-	case closed(err), errors.Is(err, io.ErrUnexpectedEOF):
-		return fail(hungUpEarly)
 	}
-	return fail("malformed response: not HTTP/2")
+	// Which of the two it was depends on what the library met first.
+	return fail("connection closed before a response, or not HTTP/2")
 }

@@ -66,6 +66,8 @@ func (p prober) probe(ctx context.Context, t Target) result {
 	switch c := t.Config; {
 	case c.Type == Exec:
 		return p.programs.run(ctx, t)
+	case c.Via.IsValid():
+		return knock(ctx, t)
 	case c.Type == Ping:
 		return ping(ctx, t)
 	case c.Type == UDP, c.Type == DNS && !c.Query.TCP:

@@ -102,6 +102,27 @@ func probeOnce(t Target) (result, time.Duration) {
 	return res, time.Since(start)
 }
 
+// carry probes as the runner does what an engine carries.
+func carry(t Target) (result, time.Duration) {
+	g, err := newEngine()
+	if err != nil {
+		return result{reason: err.Error()}, 0
+	}
+	defer g.close()
+	start := time.Now()
+	if _, ok := g.launch(&entry{target: t}, start); !ok {
+		return result{reason: "not carried"}, 0
+	}
+	for {
+		if ended := g.wait(time.Hour); len(ended) > 0 {
+			return ended[0].result, time.Since(start)
+		}
+	}
+}
+
+// ways are the two ways in which a plain probe is made, which must come to the same in everything.
+var ways = map[string]func(Target) (result, time.Duration){"goroutine": probeOnce, "engine": carry}
+
 func TestServersOfEveryKind(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	tests := []struct {
@@ -137,18 +158,20 @@ func TestServersOfEveryKind(t *testing.T) {
 		{"http: is garbage", HTTP, hear("\x16\x03\x01\x00\xff"), fail("malformed response: not HTTP/1.0 or 1.1")},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			noLeftovers(t)
-			target := httpTarget(serve(t, tt.serve), timeout)
-			target.Config.Type = tt.typ
-			got, took := probeOnce(target)
-			if got != tt.want {
-				t.Errorf("%+v, want %+v", got, tt.want)
-			}
-			if most := timeout + 2*time.Second; took > most { // the machine may stall
-				t.Errorf("took %s of a timeout of %s", took, timeout)
-			}
-		})
+		for way, probe := range ways {
+			t.Run(tt.name+", by "+way, func(t *testing.T) {
+				noLeftovers(t)
+				target := httpTarget(serve(t, tt.serve), timeout)
+				target.Config.Type = tt.typ
+				got, took := probe(target)
+				if got != tt.want {
+					t.Errorf("%+v, want %+v", got, tt.want)
+				}
+				if most := timeout + 2*time.Second; took > most { // the machine may stall
+					t.Errorf("took %s of a timeout of %s", took, timeout)
+				}
+			})
+		}
 	}
 }
 
@@ -166,8 +189,9 @@ func TestEndlessResponses(t *testing.T) {
 			fail("malformed response: header longer than 64 KiB")},
 		{"header line without end", "HTTP/1.1 200 OK\r\nA: ", "x", fail("malformed response: header longer than 64 KiB")},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for i := range 2 * len(tests) {
+		tt, way := tests[i/2], []string{"goroutine", "engine"}[i%2]
+		t.Run(tt.name+", by "+way, func(t *testing.T) {
 			noLeftovers(t)
 			chunk := []byte(strings.Repeat(tt.more, 16<<10/len(tt.more)))
 			var sent atomic.Int64
@@ -185,7 +209,7 @@ func TestEndlessResponses(t *testing.T) {
 			})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			got, _ := probeOnce(httpTarget(addr, 10*time.Second))
+			got, _ := ways[way](httpTarget(addr, 10*time.Second))
 			runtime.ReadMemStats(&after)
 			<-done
 			if got != tt.want {
@@ -212,8 +236,10 @@ func TestRefused(t *testing.T) {
 	for _, typ := range []Type{TCP, HTTP} {
 		target := httpTarget(addr, time.Second)
 		target.Config.Type = typ
-		if got, _ := probeOnce(target); got != fail("connection refused") {
-			t.Errorf("%s: %+v", typ, got)
+		for way, probe := range ways {
+			if got, _ := probe(target); got != fail("connection refused") {
+				t.Errorf("%s, by %s: %+v", typ, way, got)
+			}
 		}
 	}
 }
@@ -250,8 +276,10 @@ func TestUnreachable(t *testing.T) {
 				target := httpTarget(netip.MustParseAddrPort(tt.addr), 200*time.Millisecond)
 				want := fail(tt.want)
 				want.silent = true
-				if got, _ := probeOnce(target); got != want {
-					t.Errorf("%+v, want %+v", got, want)
+				for way, probe := range ways {
+					if got, _ := probe(target); got != want {
+						t.Errorf("by %s: %+v, want %+v", way, got, want)
+					}
 				}
 			})
 		})

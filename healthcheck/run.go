@@ -19,35 +19,55 @@ type ended struct {
 }
 
 // Run probes until ctx is done, and returns nil when the last probe has ended. What was found stays: a later Run goes on
-// from there. One Run at a time.
+// from there. One Run at a time. An error is of the kernel's refusing to watch connections at all.
 func (r *Runner) Run(ctx context.Context) error {
+	w, err := r.waiting()
+	if err != nil {
+		return err
+	}
+	r.makeRoom()
 	var probes sync.WaitGroup
-	r.begin()
-	defer func() {
-		probes.Wait()
-		r.end()
-	}()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		timer.Reset(r.startDue(ctx, &probes))
+	r.begin(w)
+	defer context.AfterFunc(ctx, w.wake)()
+	for ctx.Err() == nil {
+		pause := r.startDue(ctx, &probes)
 		r.complain()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-r.wake:
-		case p := <-r.results:
-			r.conclude(p)
+		for _, p := range append(w.wait(pause), r.take()...) {
+			if ctx.Err() == nil {
+				r.conclude(p)
+			}
 		}
 	}
+	probes.Wait()
+	w.close()
+	r.end()
+	return nil
+}
+
+// deliver hands in the result of a probe that had a goroutine.
+func (r *Runner) deliver(p ended) {
+	r.mu.Lock()
+	r.done = append(r.done, p)
+	w := r.waiter
+	r.mu.Unlock()
+	w.wake()
+}
+
+// take gives what was delivered.
+func (r *Runner) take() []ended {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.done
+	r.done = nil
+	return all
 }
 
 // begin puts every target into the queue anew.
-func (r *Runner) begin() {
+func (r *Runner) begin(w waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running = true
+	r.waiter = w
 	now := time.Now()
 	for e := range distinct(r.entries) {
 		if e.target.validate() == nil {
@@ -64,7 +84,7 @@ func (r *Runner) end() {
 	defer r.mu.Unlock()
 	r.running = false
 	r.stats.InFlight = 0
-	r.queue = nil
+	r.queue, r.done = nil, nil
 	for e := range distinct(r.entries) {
 		e.index = idle
 		e.stop()
@@ -102,16 +122,17 @@ func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *syn
 		r.stats.StartedLate++
 		e.scatter = true
 	}
+	if cancel, ok := r.waiter.launch(e, now); ok {
+		e.cancel = cancel
+		return
+	}
 	var probe context.Context
 	probe, e.cancel = context.WithTimeout(ctx, e.target.Config.Timeout)
 	probes.Go(func() {
 		p := ended{entry: e, started: time.Now()}
 		p.result = r.contain(probe, e.target)
 		p.at = time.Now()
-		select {
-		case r.results <- p:
-		case <-ctx.Done():
-		}
+		r.deliver(p)
 	})
 }
 

@@ -28,24 +28,25 @@ type Options struct {
 	MaxInFlight int
 }
 
-// A Runner probes targets, each at its interval, and keeps what it finds. One goroutine holds the schedule; each probe
-// under way has another. Its methods may be called from any goroutine.
+// A Runner probes targets, each at its interval, and keeps what it finds. One goroutine holds the schedule and carries the
+// probes that are plain; each other probe under way has its own. Its methods may be called from any goroutine.
 type Runner struct {
 	log         hclog.Logger
 	notify      func(Verdict)
 	maxInFlight int
 	probe       func(context.Context, Target) result
 
-	results chan ended
-	wake    chan struct{} // the schedule has changed
+	waiting func() (waiter, error) // makes one for Run
 
 	mu      sync.Mutex
+	waiter  waiter // Run's, while and after it runs
 	rand    *rand.Rand
 	entries map[string]*entry // by target ID
 	queue   queue
 	running bool
 	stats   Stats
-	lacked  string // what kept the latest probe that was not run from running
+	done    []ended // probes that had a goroutine, for Run to take in
+	lacked  string  // what kept the latest probe that was not run from running
 
 	complained complaint // Run's own
 }
@@ -57,8 +58,7 @@ func NewRunner(o Options) *Runner {
 		notify:      o.Notify,
 		maxInFlight: o.MaxInFlight,
 		probe:       newProber().probe,
-		results:     make(chan ended),
-		wake:        make(chan struct{}, 1),
+		waiting:     func() (waiter, error) { return newEngine() },
 		rand:        o.Rand,
 		entries:     make(map[string]*entry),
 	}
@@ -79,9 +79,11 @@ func NewRunner(o Options) *Runner {
 
 // poke has Run look at the schedule again.
 func (r *Runner) poke() {
-	select {
-	case r.wake <- struct{}{}:
-	default: // Run has yet to see the last one
+	r.mu.Lock()
+	w := r.waiter
+	r.mu.Unlock()
+	if w != nil {
+		w.wake()
 	}
 }
 

@@ -35,7 +35,7 @@ func newBench(o Options, probe func(context.Context, Target) result) *bench {
 	o.Rand = rand.New(rand.NewPCG(1, 2))
 	o.Notify = func(v Verdict) { b.verdicts = append(b.verdicts, v) }
 	b.Runner = NewRunner(o)
-	b.probe = probe
+	b.probe, b.waiting = probe, sleep
 	return b
 }
 
@@ -248,7 +248,7 @@ func TestNotifyMayCallBack(t *testing.T) {
 			called = r.Status()[v.ID].Health == v.Health
 			r.Set(nil)
 		}})
-		r.probe = scripted("+")
+		r.probe, r.waiting = scripted("+"), sleep
 		r.Set([]Target{target("a")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

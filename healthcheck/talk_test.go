@@ -320,14 +320,17 @@ func TestSource(t *testing.T) {
 	addr := serve(t, func(c *net.TCPConn) { from <- c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr() })
 	want := netip.MustParseAddr("127.0.0.7")
 	target := typed(TCP, addr, 5*time.Second, func(c *Config) { c.Source = want })
-	if got, _ := probeOnce(target); got.outcome != passed {
-		t.Errorf("%+v", got)
-	}
-	if got := <-from; got != want {
-		t.Errorf("came from %s", got)
-	}
-	target.Config.Source = netip.MustParseAddr("192.0.2.250")
-	if got, _ := probeOnce(target); got != (result{outcome: notRun, reason: "cannot assign requested address"}) {
-		t.Errorf("from an address that is not ours: %+v", got)
+	stranger := target
+	stranger.Config.Source = netip.MustParseAddr("192.0.2.250")
+	for way, probe := range ways {
+		if got, _ := probe(target); got.outcome != passed {
+			t.Errorf("by %s: %+v", way, got)
+		}
+		if got := <-from; got != want {
+			t.Errorf("by %s: came from %s", way, got)
+		}
+		if got, _ := probe(stranger); got != (result{outcome: notRun, reason: "cannot assign requested address"}) {
+			t.Errorf("by %s, from an address that is not ours: %+v", way, got)
+		}
 	}
 }

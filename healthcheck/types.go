@@ -49,6 +49,7 @@ type Config struct {
 	Flap         Flap
 
 	Address netip.Addr // probed in the place of the real server's own; the zero value: the real server's own
+	Via     netip.Addr // TCP: the VIP that the server must accept connections to; the zero value: its own address
 	Source  netip.Addr // the director's address that probes come from; the zero value: the kernel's choice
 	Mark    uint32     // firewall mark of the probes' packets; 0: none
 

@@ -56,6 +56,7 @@ func (c Config) Validate() error {
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
+	p.wrong(c.Via.IsValid() && !c.onlyConnects(), "through the VIP: only a check of type tcp that sends and expects nothing can go")
 	c.TLS.validate(&p)
 	return errors.Join(p...)
 }
@@ -109,6 +110,8 @@ func (t Target) validate() error {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
 		from := t.Config.Source
+		via := t.Config.Via
+		p.wrong(via.IsValid() && to.Addr().IsValid() && via.Is4() != to.Addr().Is4(), "VIP %s: of another family than %s", via, to.Addr())
 		p.wrong(from.IsValid() && to.Addr().IsValid() && from.Is4() != to.Addr().Is4(), "source %s: of another family than %s", from, to.Addr())
 	}
 	return errors.Join(append(p, t.Config.Validate())...)

@@ -30,8 +30,8 @@ func missing(cfg *configs.Config, effective uint64) error {
 	}
 	if len(cfg.Routers) > 0 && effective&(1<<unix.CAP_NET_RAW) == 0 {
 		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to send VRRP and ARP")
-	} else if pings(cfg.Services) && effective&(1<<unix.CAP_NET_RAW) == 0 {
-		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to ping real servers")
+	} else if knocks(cfg.Services) && effective&(1<<unix.CAP_NET_RAW) == 0 {
+		lacks, purposes = append(lacks, "CAP_NET_RAW"), append(purposes, "to ping real servers and to check them through their VIP")
 	}
 	if len(lacks) == 0 {
 		return nil
@@ -40,12 +40,12 @@ func missing(cfg *configs.Config, effective uint64) error {
 		strings.Join(lacks, " and "), strings.Join(purposes, ", "))
 }
 
-// pings tells whether a check needs a raw socket.
-func pings(services []configs.Service) bool {
+// knocks tells whether a check needs a raw socket.
+func knocks(services []configs.Service) bool {
 	for _, svc := range services {
 		for _, srv := range svc.Servers {
 			for _, check := range srv.Checks {
-				if check.Type == healthcheck.Ping {
+				if check.Type == healthcheck.Ping || check.Via.IsValid() {
 					return true
 				}
 			}
