@@ -23,11 +23,14 @@ const linesPort = "2000"
 // bySourceAndPort are the keys of a service for which either director finds the same server by itself.
 const bySourceAndPort = "scheduler = \"sh\"\nscheduler_flags = [\"sh-port\"]"
 
+// patient is a pair that does not take a stall of an emulated machine for the end of the master.
+var patient = lab.PairSettings{Advert: 300 * time.Millisecond}
+
 // lined is a director's configuration with connection sync, and with a service for lines whose servers have the weights
 // given; more is for the service.
 func lined(name string, priority int, more string, weights ...int) string {
 	var b strings.Builder
-	b.WriteString(lab.PairSettings{}.Config(name, priority))
+	b.WriteString(patient.Config(name, priority))
 	fmt.Fprintf(&b, "\n[lvs]\nsync = { interface = \"eth0\", id = 51 }\nsysctl = { sloppy_tcp = 1 }\n\n")
 	fmt.Fprintf(&b, "[[service]]\nname = \"lines\"\nvirtual = \"%s:%s\"\n%s\n", vip, linesPort, more)
 	for i, w := range weights {
@@ -39,7 +42,7 @@ func lined(name string, priority int, more string, weights ...int) string {
 // newLinedPair makes a pair with the service and starts it.
 func newLinedPair(t *testing.T, more string) *lab.Pair {
 	t.Helper()
-	p := lab.NewPair(t, lab.PairSettings{})
+	p := lab.NewPair(t, patient)
 	for _, web := range p.Webs {
 		serveLines(t, web)
 	}

@@ -65,66 +65,59 @@ func neighbourOf(h *lab.Host, addr string) string {
 }
 
 // spread counts which servers answer n requests.
-func spread(t *testing.T, h *lab.Host, n int) map[string]int {
-	t.Helper()
+func spread(h *lab.Host, n int) (map[string]int, error) {
 	got := make(map[string]int)
 	for range n {
 		body, err := h.Get(vipURL)
 		if err != nil {
-			t.Fatal(err)
+			return got, err
 		}
 		got[body]++
 	}
-	return got
+	return got, nil
 }
 
 // TestARPProblem makes the classic mistake on purpose: a real server with the VIP and without silence takes the clients
 // away from the director. The master says so within 2 s, and `tandem realserver apply` mends it.
 func TestARPProblem(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	// Failovers and checks are not the subject: a stall of the machine must cause none.
+	p := lab.NewPair(t, lab.PairSettings{Advert: time.Second, Interval: 5 * time.Second, Timeout: 4 * time.Second})
 	p.Launch()
 	web := p.Webs[0]
 	web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.all.arp_announce": "0"})
 	before := arpSettings(t, web)
 
-	var made time.Time
-	p.Eventually(30*time.Second, "the client has been told by the real server", func() error {
-		flushNeighbours(p.Client)
-		made = time.Now()
-		if _, err := p.Client.Get(vipURL); err != nil {
-			return err
-		}
-		if mac := neighbourOf(p.Client, vip); mac != web.MAC() {
-			return fmt.Errorf("it believes %s", mac)
-		}
-		return nil
-	})
-	counted := connections(p.A)
-	if got := spread(t, p.Client, 6); got["web1"] != 6 {
-		t.Errorf("answered by %v, want web1 alone", got)
+	flushNeighbours(p.Client)
+	made := time.Now()
+	if _, err := p.Client.Get(vipURL); err != nil {
+		t.Errorf("whoever answers for the VIP, a request should be served: %v", err)
 	}
-	if now := connections(p.A); now != counted {
-		t.Errorf("the director counted %q, before %q: the requests passed it", now, counted)
-	}
-	p.Eventually(2*time.Second, "the master says who it is", func() error {
+	p.Eventually(10*time.Second, "the master says who it is", func() error {
 		s, err := p.A.Status()
 		if err != nil {
 			return err
 		}
 		for _, w := range s.Warnings {
 			if strings.Contains(w, web.MAC()) && strings.Contains(w, "192.0.2.11, real server of www") {
-				p.Logf("within %s of the claim: %s", time.Since(made).Round(time.Millisecond), w)
+				p.Logf("after %s: %s", time.Since(made).Round(time.Millisecond), w)
 				return nil
 			}
 		}
 		return fmt.Errorf("warnings %q", s.Warnings)
 	})
+	if took := time.Since(made); took > 2*time.Second+observing {
+		t.Errorf("the master said so after %s, want 2s at most", took)
+	}
+	wantTheft(p, web)
 
 	p.Logf("on web1:\n%s", realServer(t, web, "apply", "--vip", vip))
-	flushNeighbours(p.Client)
-	if got := spread(t, p.Client, 6); got["web1"] != 3 || got["web2"] != 3 {
-		t.Errorf("mended, answered by %v, want both in turn", got)
-	}
+	p.Eventually(30*time.Second, "mended, both answer in turn", func() error {
+		flushNeighbours(p.Client)
+		if got, err := spread(p.Client, 6); got["web1"] != 3 || got["web2"] != 3 {
+			return fmt.Errorf("answered by %v, %v", got, err)
+		}
+		return nil
+	})
 	if who := p.Client.WhoHas(vip); len(who) != 1 || who[0] != p.A.MAC() {
 		t.Errorf("%v answer for the VIP, want director-a alone, %s", who, p.A.MAC())
 	}
@@ -144,6 +137,30 @@ func TestARPProblem(t *testing.T) {
 			t.Errorf("%s is %q, was %q", file, text, before[file])
 		}
 	}
+}
+
+// wantTheft checks that the client can be made to reach the real server alone, past the director. Both answer it, and the
+// director announces itself too, so that it may take some attempts.
+func wantTheft(p *lab.Pair, web *lab.Host) {
+	p.Eventually(60*time.Second, "the client believes the real server, and reaches no other", func() error {
+		flushNeighbours(p.Client)
+		if _, err := p.Client.Get(vipURL); err != nil {
+			return err
+		}
+		counted, believed := connections(p.A), neighbourOf(p.Client, vip)
+		got, err := spread(p.Client, 6)
+		if err != nil {
+			return err // a connection that changes its way in the middle is reset
+		}
+		now, still := connections(p.A), neighbourOf(p.Client, vip)
+		if believed != web.MAC() || still != believed {
+			return fmt.Errorf("it believes %s, and then %s", believed, still)
+		}
+		if got[web.Name] != 6 || now != counted {
+			return fmt.Errorf("answered by %v, and the director counted %q, before %q", got, now, counted)
+		}
+		return nil
+	})
 }
 
 // connections is what the director's kernel has counted: every connection that it was asked for.

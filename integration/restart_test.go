@@ -66,6 +66,7 @@ func tableWrites(tap *lab.Tap) []string {
 // A hammering sends requests at a steady rate.
 type hammering struct {
 	stop  chan struct{}
+	open  chan struct{} // holds a token for each request under way
 	group sync.WaitGroup
 	begun time.Time
 
@@ -74,9 +75,12 @@ type hammering struct {
 	failed []error
 }
 
+// mostOpen is the number of requests under way from which on no more are begun: the machine is behind.
+const mostOpen = 50
+
 // hammer sends 200 requests a second, as far as the machine lets it, until the test ends.
 func hammer(t *testing.T, h *lab.Host) *hammering {
-	m := &hammering{stop: make(chan struct{}), begun: time.Now()}
+	m := &hammering{stop: make(chan struct{}), open: make(chan struct{}, mostOpen), begun: time.Now()}
 	m.group.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
@@ -86,8 +90,14 @@ func hammer(t *testing.T, h *lab.Host) *hammering {
 				return
 			case <-tick.C:
 			}
+			select {
+			case <-m.stop:
+				return
+			case m.open <- struct{}{}:
+			}
 			m.group.Go(func() {
 				err := request(h)
+				<-m.open
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				if m.sent++; err != nil {
