@@ -67,8 +67,18 @@ func idle(h *lab.Host, name string) *lab.Process {
 	return h.Start(file)
 }
 
-// TestDoctorBeforeTheStart: the machine is not made for its configuration, and other programs have it.
-func TestDoctorBeforeTheStart(t *testing.T) {
+// TestDoctor raises each finding that needs no IPVS, and mends what it is about. The scenes are beside each other, because
+// the doctor listens for most of the time, and beside no test that measures outages.
+func TestDoctor(t *testing.T) {
+	t.Run("before the start", beforeTheStart)
+	t.Run("a running pair", aRunningPair)
+	t.Run("another pair", anotherPair)
+	t.Run("mends a director", mendsADirector)
+	t.Run("a real server", aRealServer)
+}
+
+// beforeTheStart: the machine is not made for its configuration, and other programs have it.
+func beforeTheStart(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	if err := unix.Mkfifo(d.A.Dir()+"/never", 0o600); err != nil {
@@ -100,8 +110,8 @@ func TestDoctorBeforeTheStart(t *testing.T) {
 	a.want("all is well")
 }
 
-// TestDoctorOfARunningPair breaks one thing after another and mends it; each time there is this to find, and nothing after.
-func TestDoctorOfARunningPair(t *testing.T) {
+// aRunningPair breaks one thing after another and mends it; each time there is this to find, and nothing after.
+func aRunningPair(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
@@ -154,9 +164,9 @@ func maxFiles(t *testing.T, d *lab.Director, n uint64) {
 	}
 }
 
-// TestDoctorHearsAnotherPair: a stranger advertises our virtual router id for an address of its own, so that we give way
+// anotherPair: a stranger advertises our virtual router id for an address of its own, so that we give way
 // to a machine that does not have ours.
-func TestDoctorHearsAnotherPair(t *testing.T) {
+func anotherPair(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
@@ -169,8 +179,8 @@ func TestDoctorHearsAnotherPair(t *testing.T) {
 	p.want("the stranger is gone")
 }
 
-// TestDoctorMendsADirector: what --fix mends is not found again.
-func TestDoctorMendsADirector(t *testing.T) {
+// mendsADirector: what --fix mends is not found again.
+func mendsADirector(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Tables: "[[vrrp]]\nname = \"mac\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n" +
 		"virtual_mac = true\nadvert_interval = \"100ms\"\n"})
@@ -191,9 +201,9 @@ func TestDoctorMendsADirector(t *testing.T) {
 	p.want("after --fix")
 }
 
-// TestDoctorOfARealServer: the VIP in the wrong place and nothing that serves it, which --fix and a server mend; the way
+// aRealServer: the VIP in the wrong place and nothing that serves it, which --fix and a server mend; the way
 // back by the director; and a VIP that must not be taken.
-func TestDoctorOfARealServer(t *testing.T) {
+func aRealServer(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
