@@ -82,6 +82,8 @@ type bench struct {
 	cancel context.CancelFunc
 	done   chan error
 
+	skipped atomic.Int64 // for how long all processes stood still, in nanoseconds
+
 	mu       sync.Mutex
 	children []*fakeChild
 	taken    []string
@@ -106,7 +108,7 @@ func start(t *testing.T, order Order) *bench {
 		return nil
 	}
 	epoch := time.Now()
-	b.clock = func() monotonic { return monotonic(time.Since(epoch)) }
+	b.clock = func() monotonic { return monotonic(time.Since(epoch)).add(time.Duration(b.skipped.Load())) }
 	b.Configure(order)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.cancel = cancel
@@ -114,6 +116,9 @@ func start(t *testing.T, order Order) *bench {
 	synctest.Wait()
 	return b
 }
+
+// skip lets the clock go on while no process runs.
+func (b *bench) skip(d time.Duration) { b.skipped.Add(int64(d)) }
 
 // removed are the addresses that were taken off, sorted.
 func (b *bench) removed() []string {
@@ -425,6 +430,53 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 		b.cancel()
 		synctest.Wait()
 		c.die(nil)
+		<-b.done
+	})
+}
+
+// The signs of life of an election that stood still come back before it tells who is master now.
+func TestSupervisorDoesNotLetResumeWhatWokeUpAndDied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		c.stop()
+		time.Sleep(2500 * time.Millisecond)
+		c.report(t, Report{Beat: true})
+		c.die(errors.New("signal: killed"))
+		c = b.child(t, 1)
+		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
+			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
+		}
+		b.cancel()
+		synctest.Wait()
+		c.die(nil)
+		<-b.done
+	})
+}
+
+// The whole machine stood still, or all of its processes: the director does not hold it against the election.
+func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		c.stop()
+		// The tick that was due in the stop carries the moment when it was due.
+		b.skip(hungTimeout)
+		time.Sleep(pulseInterval)
+		synctest.Wait()
+		if c.killed.Load() {
+			t.Error("it was killed")
+		}
+		time.Sleep(hungTimeout + pulseInterval)
+		synctest.Wait()
+		if !c.killed.Load() {
+			t.Error("it gave no sign of life afterwards, and was not killed")
+		}
+		b.cancel()
+		synctest.Wait()
+		b.child(t, 1).die(nil)
 		<-b.done
 	})
 }
