@@ -226,3 +226,71 @@ func write(t *testing.T, path, text string) {
 		t.Error(err)
 	}
 }
+
+// A UDP server that has the VIP but answers from its own address, as many do that listen on all of them, answers no
+// client.
+func TestAnswerFromTheWrongAddress(t *testing.T) {
+	const mark = 0x74000003
+	director, server := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, director, "d0", server, "w0")
+	vip, own := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.11")
+	director.Do(func() {
+		give(t, "d0", "192.0.2.2/24")
+		lead(t, mark, vip, own)
+	})
+	server.Do(func() {
+		keepSilent(t)
+		give(t, "w0", "192.0.2.11/24")
+		give(t, "lo", "192.0.2.100/32")
+	})
+	for listen, want := range map[string]result{
+		"192.0.2.100:53": pass(asExpected),
+		":53":            {outcome: failed, reason: "timeout after 500ms while waiting for the expected answer", silent: true},
+	} {
+		stop := echo(t, server, listen)
+		target := typed(UDP, netip.AddrPortFrom(own, 53), 500*time.Millisecond, func(c *Config) {
+			c.Send, c.Expect, c.Via, c.Mark = "hello", "hello", vip, mark
+		})
+		director.Do(func() {
+			if got, _ := probeOnce(target); got != want {
+				t.Errorf("listening on %q: %+v, want %+v", listen, got, want)
+			}
+			target.Config.Via = netip.Addr{}
+			if got, _ := probeOnce(target); listen == ":53" && got != pass(asExpected) {
+				t.Errorf("a plain check: %+v", got)
+			}
+		})
+		stop()
+	}
+}
+
+// echo sends every datagram back, until stop.
+func echo(t *testing.T, ns *nstest.NS, listen string) (stop func()) {
+	t.Helper()
+	var conn net.PacketConn
+	ns.Do(func() {
+		var err error
+		if conn, err = net.ListenPacket("udp4", listen); err != nil {
+			t.Error(err)
+		}
+	})
+	if conn == nil {
+		t.FailNow()
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteTo(buf[:n], from)
+		}
+	}()
+	return func() {
+		_ = conn.Close()
+		<-done
+	}
+}
