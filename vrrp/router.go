@@ -21,6 +21,8 @@ type router struct {
 	join     uint64   // likewise
 	resume   bool     // it starts as master
 
+	rivalHeard time.Time // as in Status
+
 	spoke time.Time // its last advertisement as master; the zero time: none since it became that
 
 	due  time.Time // the machine's deadline as the heap knows it
@@ -53,6 +55,7 @@ func (r *router) refresh() *Status {
 	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.HandingOver == m.HandingOver() &&
 		old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() && old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
 		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) &&
+		old.RivalHeard.Equal(r.rivalHeard) &&
 		slices.Equal(old.Warnings, r.warnings.words) {
 		return nil
 	}
@@ -61,7 +64,7 @@ func (r *router) refresh() *Status {
 		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
 		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
-		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, Warnings: r.warnings.words, Counters: r.counters.snapshot(),
+		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, RivalHeard: r.rivalHeard, Warnings: r.warnings.words, Counters: r.counters.snapshot(),
 	}
 	r.status.Store(s)
 	return s

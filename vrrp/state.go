@@ -82,6 +82,9 @@ type Status struct {
 	Reason         string         `json:"reason"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
+	// RivalHeard is when this master last heard another that has to give way to it, to within rivalPause. Some neighbours
+	// may know the VIPs at the other's MAC address.
+	RivalHeard time.Time `json:"rival_heard,omitzero"`
 	// Warnings are what is amiss although the router works, each a sentence with the words to mend it.
 	Warnings []string `json:"warnings,omitempty"`
 	Counters Counters `json:"counters"`

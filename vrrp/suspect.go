@@ -94,6 +94,10 @@ func (l *Loop) compare(r *router, now time.Time, h header, bothMaster bool) {
 	l.compareVIPs(r, now, h)
 }
 
+// rivalPause is the least time between two changes of Status.RivalHeard: whoever forges advertisements must not keep its
+// readers busy.
+const rivalPause = time.Second
+
 // rival notes another master. One exchange of advertisements is how two masters agree; what goes on after
 // that is a fault.
 func (l *Loop) rival(r *router, now time.Time, h header) {
@@ -102,6 +106,10 @@ func (l *Loop) rival(r *router, now time.Time, h header) {
 		seen.first = now
 	}
 	seen.last = now
+	if !r.machine.HandingOver() && now.Sub(r.rivalHeard) >= rivalPause {
+		r.rivalHeard = now
+		l.tell(r)
+	}
 	if now.Sub(seen.first) < 2*p.Interval {
 		return
 	}

@@ -142,6 +142,9 @@ func (p *Process) settle() {
 	p.news = make(map[routerID]vrrp.Status)
 	p.newsMu.Unlock()
 	for id, s := range news {
+		if s.RivalHeard.After(p.states[id].RivalHeard) {
+			p.reassert(id, s)
+		}
 		p.states[id] = s
 		if s.State != vrrp.Initialize {
 			delete(p.resumed, id)
@@ -150,6 +153,20 @@ func (p *Process) settle() {
 	p.instruct()
 	p.hold()
 	nudge(p.tell)
+}
+
+// reassert announces the addresses of a master anew that another one has claimed as well: a network that was in two has
+// come together, and half of it knows them at the other.
+func (p *Process) reassert(id routerID, s vrrp.Status) {
+	r, known := p.known[id]
+	if !known || s.State != vrrp.Master || s.HandingOver {
+		return
+	}
+	var addrs []netip.Addr
+	for _, a := range r.Assets().Addresses {
+		addrs = append(addrs, a.Addr())
+	}
+	p.holders[placeOf(r.Config)].announcer.Reannounce(addrs...)
 }
 
 // hold tells each holder what is to be on its interface.

@@ -37,6 +37,9 @@ const (
 	// answering for the addresses. A pulse looks, each pulseInterval; one that itself was late proves nothing.
 	hungTimeout   = 3 * time.Second
 	pulseInterval = 500 * time.Millisecond
+	// maxBeatGap is the longest silence after which a bare sign of life still confirms the last report: one that woke
+	// from a longer one may have a successor that it has not told of yet.
+	maxBeatGap = 3 * beatInterval
 )
 
 // obituaryTime is how long it may take to learn how an election died whose socket is closed.
@@ -70,6 +73,7 @@ type Supervisor struct {
 	estate   estateOf  // what elections may have on the interfaces
 	last     Report    // the latest that is more than a sign of life
 	alive    monotonic // when the latest sign of life came
+	sure     monotonic // until when the last report is known to have held
 	resume   []Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
 }
@@ -180,7 +184,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	first, leaving, killed := true, false, false
 	pulse := time.NewTicker(pulseInterval)
 	defer pulse.Stop()
-	looked := time.Now()
+	looked := s.clock()
 	s.setAlive()
 	send := func() {
 		o := s.next(first)
@@ -218,8 +222,9 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			if err := s.cleanUp(nil); err != nil {
 				s.log.Error("take off the addresses", "error", err)
 			}
-		case now := <-pulse.C:
-			if late := now.Sub(looked); late > 2*pulseInterval {
+		case <-pulse.C: // what it carries is when it was due
+			now := s.clock()
+			if late := time.Duration(now - looked); late > 2*pulseInterval {
 				s.setAlive() // nobody ran us for a while, and the election may have fared alike
 			}
 			looked = now
@@ -268,7 +273,11 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 			return
 		}
 		s.mu.Lock()
-		s.alive = s.clock()
+		now := s.clock()
+		if !r.Beat || time.Duration(now-s.sure) < maxBeatGap {
+			s.sure = now
+		}
+		s.alive = now
 		if r.Beat {
 			s.mu.Unlock()
 			continue
@@ -313,10 +322,10 @@ func (s *Supervisor) bury(cause error, pause time.Duration) {
 				continue
 			}
 			// One that had been stopped or hung before it died has not advertised since. The latest advertisement that
-			// it is known to have sent is at most an interval before its latest sign of life, and the peer waits for three
-			// intervals and its skew time.
+			// it is known to have sent is at most an interval before its latest unbroken sign of life, and the peer waits for
+			// three intervals and its skew time.
 			s.resume = append(s.resume, Resume{
-				Interface: r.Interface, Name: r.Name, Before: s.alive.add(2 * r.AdvertInterval),
+				Interface: r.Interface, Name: r.Name, Before: s.sure.add(2 * r.AdvertInterval),
 			})
 		}
 	}

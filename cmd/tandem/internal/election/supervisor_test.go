@@ -3,14 +3,9 @@
 package election
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,125 +14,6 @@ import (
 
 	"github.com/tandem-lvs/tandem/vrrp"
 )
-
-// A fakeChild is an election process that does what its test wants.
-type fakeChild struct {
-	net.Conn          // the director's end
-	far      net.Conn // the election's end
-	born     time.Time
-	dead     chan error
-	killed   atomic.Bool
-	orders   chan Order
-	stopped  chan struct{} // closed: no sign of life any more
-	stop     func()
-}
-
-func newFakeChild() *fakeChild {
-	near, far := net.Pipe()
-	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan Order, 100), stopped: make(chan struct{})}
-	c.stop = sync.OnceFunc(func() { close(c.stopped) })
-	go func() {
-		for {
-			select {
-			case <-c.stopped:
-				return
-			case <-time.After(beatInterval):
-			}
-			if json.NewEncoder(far).Encode(Report{Beat: true}) != nil {
-				return
-			}
-		}
-	}()
-	go func() {
-		in := json.NewDecoder(far)
-		for {
-			var o Order
-			if in.Decode(&o) != nil {
-				close(c.orders)
-				return
-			}
-			c.orders <- o
-		}
-	}()
-	return c
-}
-
-func (c *fakeChild) Wait() error { return <-c.dead }
-
-func (c *fakeChild) Kill() error {
-	c.killed.Store(true)
-	c.die(errors.New("signal: killed"))
-	return nil
-}
-
-func (c *fakeChild) die(err error) {
-	c.stop()
-	_ = c.far.Close()
-	c.dead <- err
-}
-
-// A bench is a supervisor with its fake children and what it did.
-type bench struct {
-	*Supervisor
-	cancel context.CancelFunc
-	done   chan error
-
-	mu       sync.Mutex
-	children []*fakeChild
-	taken    []string
-	reports  []Report
-}
-
-func start(t *testing.T, order Order) *bench {
-	b := &bench{done: make(chan error, 1)}
-	b.Supervisor = NewSupervisor(hclog.NewNullLogger(), func() (Child, error) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		c := newFakeChild()
-		b.children = append(b.children, c)
-		return c, nil
-	}, func(r Report) { b.reports = append(b.reports, r) })
-	b.Supervisor.remove = func(routers []vrrp.Config) error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, c := range routers {
-			b.taken = append(b.taken, c.Interface+" "+c.VIPs[0].String())
-		}
-		return nil
-	}
-	epoch := time.Now()
-	b.clock = func() monotonic { return monotonic(time.Since(epoch)) }
-	b.Configure(order)
-	ctx, cancel := context.WithCancel(t.Context())
-	b.cancel = cancel
-	go func() { b.done <- b.Run(ctx) }()
-	synctest.Wait()
-	return b
-}
-
-// removed are the addresses that were taken off, sorted.
-func (b *bench) removed() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Sorted(slices.Values(b.taken))
-}
-
-func (b *bench) child(t *testing.T, i int) *fakeChild {
-	t.Helper()
-	synctest.Wait()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.children) <= i {
-		t.Fatalf("%d elections were started, want at least %d", len(b.children), i+1)
-	}
-	return b.children[i]
-}
-
-func oneRouter(iface, vip string) Order {
-	return Order{Routers: []Router{{Config: vrrp.Config{
-		Name: "web", Interface: iface, VRID: 51, AdvertInterval: time.Second, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)},
-	}}}}
-}
 
 func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -221,10 +97,7 @@ func TestSupervisorRemovesWhatTheElectionHadAndTheFileNoLongerHas(t *testing.T) 
 		if want := []string{"eth0 192.0.2.100/24", "eth1 198.51.100.1/32"}; !slices.Equal(b.removed(), want) {
 			t.Errorf("removed %v, want %v", b.removed(), want)
 		}
-		b.cancel()
-		synctest.Wait()
-		b.child(t, 1).die(nil)
-		<-b.done
+		b.end(b.child(t, 1))
 	})
 }
 
@@ -286,22 +159,6 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// master is a report that the only router is master.
-func master(sequence uint64, interval time.Duration) Report {
-	return Report{Sequence: sequence, Routers: []vrrp.Status{{
-		Name: "web", Interface: "eth0", State: vrrp.Master, Holding: true, AdvertInterval: interval,
-		VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
-	}}}
-}
-
-func (c *fakeChild) report(t *testing.T, r Report) {
-	t.Helper()
-	if err := json.NewEncoder(c.far).Encode(r); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Wait()
-}
-
 func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -339,10 +196,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		if len(b.removed()) != 1 {
 			t.Errorf("removed %v when it was too late to resume", b.removed())
 		}
-		b.cancel()
-		synctest.Wait()
-		c.die(nil)
-		<-b.done
+		b.end(c)
 	})
 }
 
@@ -359,73 +213,7 @@ func TestSupervisorLeavesTheAddressesToAnElectionThatObeys(t *testing.T) {
 		if len(b.removed()) != 0 {
 			t.Errorf("removed %v", b.removed())
 		}
-		b.cancel()
-		synctest.Wait()
-		c.die(nil)
-		<-b.done
-	})
-}
-
-func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		b.child(t, 0).report(t, master(1, 10*time.Millisecond))
-		b.child(t, 0).die(errors.New("signal: killed"))
-		c := b.child(t, 1)
-		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
-			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
-		}
-		b.cancel()
-		synctest.Wait()
-		c.die(nil)
-		<-b.done
-	})
-}
-
-func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		c := b.child(t, 0)
-		c.report(t, master(1, time.Second))
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if c.killed.Load() {
-			t.Fatal("it was killed while it lived")
-		}
-		c.stop()
-		hung := time.Now()
-		time.Sleep(hungTimeout + 2*pulseInterval)
-		next := b.child(t, 1)
-		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
-			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
-		}
-		// The peer is master by now: nothing is left to resume, and the address is off.
-		if o := <-next.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
-			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
-		}
-		b.cancel()
-		synctest.Wait()
-		next.die(nil)
-		<-b.done
-	})
-}
-
-func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		c := b.child(t, 0)
-		c.report(t, master(1, time.Second))
-		c.stop()
-		time.Sleep(2500 * time.Millisecond)
-		c.die(errors.New("signal: killed"))
-		c = b.child(t, 1)
-		if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {
-			t.Errorf("resume %v, removed %v", o.Resume, b.removed())
-		}
-		b.cancel()
-		synctest.Wait()
-		c.die(nil)
-		<-b.done
+		b.end(c)
 	})
 }
 
@@ -439,10 +227,7 @@ func TestSupervisorReportsThatNoElectionRuns(t *testing.T) {
 		if last := b.reports[len(b.reports)-1]; last.Problem == "" || len(last.Routers) != 0 {
 			t.Errorf("the last report is %+v", last)
 		}
-		b.cancel()
-		synctest.Wait()
-		b.child(t, 1).die(nil)
-		<-b.done
+		b.end(b.child(t, 1))
 	})
 }
 
@@ -462,9 +247,6 @@ func TestSupervisorForgetsWhatIsGone(t *testing.T) {
 		if want := []string{"eth0 192.0.2.101/24"}; !slices.Equal(b.removed(), want) {
 			t.Errorf("removed %v, want %v", b.removed(), want)
 		}
-		b.cancel()
-		synctest.Wait()
-		b.child(t, 1).die(nil)
-		<-b.done
+		b.end(b.child(t, 1))
 	})
 }
