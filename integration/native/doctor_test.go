@@ -182,9 +182,11 @@ func anotherPair(t *testing.T) {
 // mendsADirector: what --fix mends is not found again.
 func mendsADirector(t *testing.T) {
 	t.Parallel()
-	d := lab.NewDuo(t, lab.DuoSettings{Tables: "[[vrrp]]\nname = \"mac\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n" +
-		"virtual_mac = true\nadvert_interval = \"100ms\"\n"})
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.A.Configure(lab.DuoSettings{Tables: "[[vrrp]]\nname = \"mac\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n" +
+		"virtual_mac = true\nadvert_interval = \"100ms\"\n"}.Config(d.A.Name, lab.PriorityA))
 	d.Launch()
+	awaitHas(d.Lab, 10*time.Second, d.A.Host, "192.0.2.101", true)
 	p := patient{d.Lab, d.A.Host, second(d.A, "nat.toml", pool("www", "nat", "192.0.2.11")), hasNoIPVS}
 	d.A.Sysctl(map[string]string{"net.ipv4.conf.all.send_redirects": "1", "net.ipv4.conf.all.rp_filter": "0"})
 	// The name of the interface has a dot, which is for Sysctl a separator.
