@@ -199,7 +199,7 @@ func mendsADirector(t *testing.T) {
 			t.Errorf("--fix does not mend %+v", f)
 		}
 	}
-	_, _ = d.A.TryRun(lab.Tandem.Path(), append(p.args, "doctor", "--fix")...) // the kernel may have no IPVS to mend
+	_, _ = d.A.TryRun(lab.Tandem.Path(), append([]string{"doctor", "--fix"}, p.args...)...) // the kernel may have no IPVS to mend
 	p.want("after --fix")
 }
 
