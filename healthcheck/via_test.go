@@ -129,7 +129,11 @@ func TestWordsThroughTheVIP(t *testing.T) {
 					lead(t, mark, vip, server)
 					write(t, "/proc/sys/net/ipv4/conf/d0/accept_local", "1")
 				})
-				target := typed(HTTP, netip.AddrPortFrom(server, 80), 700*time.Millisecond, func(c *Config) {
+				timeout := 5 * time.Second
+				if c.want.silent {
+					timeout = 700 * time.Millisecond
+				}
+				target := typed(HTTP, netip.AddrPortFrom(server, 80), timeout, func(c *Config) {
 					c.Via, c.Mark = vip, mark
 					own, host := net.JoinHostPort(tt.director, ""), tt.vip
 					if vip.Is6() {
@@ -143,6 +147,7 @@ func TestWordsThroughTheVIP(t *testing.T) {
 				plain := target
 				plain.Config.Via, plain.Config.Mark, plain.Config.Content = netip.Addr{}, 0, Content{}
 				plain.Config.Source = netip.MustParseAddr(tt.director)
+				plain.Config.Timeout = 5 * time.Second
 				director.Do(func() { awaitNeighbour(t, plain) })
 				for _, role := range []string{"backup", "master"} {
 					director.Do(func() {
@@ -248,14 +253,18 @@ func TestAnswerFromTheWrongAddress(t *testing.T) {
 		":53":            {outcome: failed, reason: "timeout after 500ms while waiting for the expected answer", silent: true},
 	} {
 		stop := echo(t, server, listen)
-		target := typed(UDP, netip.AddrPortFrom(own, 53), 500*time.Millisecond, func(c *Config) {
+		timeout := 5 * time.Second
+		if want.silent {
+			timeout = 500 * time.Millisecond
+		}
+		target := typed(UDP, netip.AddrPortFrom(own, 53), timeout, func(c *Config) {
 			c.Send, c.Expect, c.Via, c.Mark = "hello", "hello", vip, mark
 		})
 		director.Do(func() {
 			if got, _ := probeOnce(target); got != want {
 				t.Errorf("listening on %q: %+v, want %+v", listen, got, want)
 			}
-			target.Config.Via = netip.Addr{}
+			target.Config.Via, target.Config.Timeout = netip.Addr{}, 5*time.Second
 			if got, _ := probeOnce(target); listen == ":53" && got != pass(asExpected) {
 				t.Errorf("a plain check: %+v", got)
 			}
