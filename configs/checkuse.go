@@ -251,7 +251,7 @@ func checkEndpoints(check, server place, s Server) {
 		hasNone := c.Type == healthcheck.Exec || c.Type == healthcheck.Ping
 		switch {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
-			check.key("port").mistake("", "is missing: behind a firewall mark, server %s has no port of its own", s.Addr)
+			check.key("port").mistake("", "is missing: behind a firewall mark or port 0, server %s has no port of its own", s.Addr)
 			return
 		case c.Source.IsValid() && c.Via != serviceVIP && familyOf(c.Source) != familyOf(to):
 			check.mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, to)

@@ -189,7 +189,7 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			"8: service[2]: a check has one of the firewall marks of the checks through the VIP, 1946157056 to 1946222591; use another, or move [lvs] probe_fwmark",
 		}},
 		{"a check of a mark without a port", "[check.web]\n[[service]]\nvirtual = { fwmark = 1 }\ncheck = \"web\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
-			"4: service[0].check.port: is missing: behind a firewall mark, server 192.0.2.11 has no port of its own",
+			"4: service[0].check.port: is missing: behind a firewall mark or port 0, server 192.0.2.11 has no port of its own",
 		}},
 	})
 }

@@ -119,7 +119,8 @@ func checkServer(at place, sound bool, s *virtualService, server *Server) {
 func checkPort(at place, s *virtualService, server *Server) {
 	const hint = `leave it away, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
-	if server.Port == 0 && !mark {
+	all := !server.Mapped && s.Virtuals[0].Port == 0
+	if server.Port == 0 && !mark && !all {
 		at.mistake("", "0 is out of range: want 1 to 65535")
 		return
 	}

@@ -26,7 +26,8 @@ func serviceTable() kind[virtualService] {
 		derived("name", identifier(), "The service's name in logs, status and commands; the first virtual written out unless given.",
 			func(s *virtualService, v string) { s.Name = v }),
 		required("virtual", virtuals(),
-			"What clients connect to: addresses of one family with their ports, or the firewall mark that a rule puts on their packets.",
+			"What clients connect to: addresses of one family with their ports, where 0 is all ports and needs persistence, "+
+				"or the firewall mark that a rule puts on their packets.",
 			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
 		optional("protocol", enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport. A firewall mark has none of its own.",
 			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),

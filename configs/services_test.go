@@ -21,7 +21,12 @@ func TestMistakesOfServices(t *testing.T) {
 		{"a name", virtual(`"www.example.org:80"`), []string{
 			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`,
 		}},
-		{"port 0", virtual(`"192.0.2.100:0"`), []string{"2: service[0].virtual: port 0 is out of range: want 1 to 65535"}},
+		{"port 0", virtual(`"192.0.2.100:0"`), []string{
+			"2: service[0].virtual: port 0 of 192.0.2.100 stands for all ports, between which only persistence keeps a client on its server; give it `persistence`",
+		}},
+		{"ports from 0 on", virtual(`"192.0.2.100:0-9"`), []string{
+			"2: service[0].virtual: port 0 is out of range: want 1 to 65535; write 0 alone for all ports",
+		}},
 		{"zone", virtual(`"[fe80::1%eth0]:80"`), []string{"2: service[0].virtual: fe80::1%eth0 has a zone, which cannot be balanced"}},
 		{"any address", virtual(`"0.0.0.0:80"`), []string{"2: service[0].virtual: 0.0.0.0 is not an address of a host"}},
 		{"neither text nor table", virtual("80"), []string{"2: service[0].virtual: want a string, array of strings or table, not 80"}},
@@ -117,7 +122,7 @@ func TestMistakesOfChecks(t *testing.T) {
 		}},
 		{"status as an integer", http("status = [304]"), []string{"6: service[0].check.status[0]: want a string, not 304; put it in quotes"}},
 		{"no port behind a firewall mark", "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]\n[service.check]\nrise = 1", []string{
-			"4: service[0].check.port: is missing: behind a firewall mark, server 192.0.2.11 has no port of its own",
+			"4: service[0].check.port: is missing: behind a firewall mark or port 0, server 192.0.2.11 has no port of its own",
 		}},
 	}
 	for _, key := range []string{`method = "GET"`, `path = "/"`, `host = "www"`, `status = ["200"]`} {

@@ -44,7 +44,7 @@ func virtuals() kind[[]lvs.ServiceID] {
 	}
 }
 
-// endpoints are an address with its port, or with the ports from one to another.
+// endpoints are an address with its port, 0 for all, or with the ports from one to another.
 func endpoints() kind[[]lvs.ServiceID] {
 	const want = `"192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
 	return text("string", want, func(s string) (ids []lvs.ServiceID, _ *refusal) {
@@ -63,8 +63,8 @@ func endpoints() kind[[]lvs.ServiceID] {
 		if no := unicast(ap.Addr()); no != nil {
 			return nil, no
 		}
-		if ap.Port() == 0 {
-			return nil, refuse("", "port 0 is out of range: want 1 to 65535")
+		if ap.Port() == 0 && first != s {
+			return nil, refuse("write 0 alone for all ports", "port 0 is out of range: want 1 to 65535")
 		}
 		end := uint64(ap.Port())
 		if first != s {
@@ -164,6 +164,12 @@ func checkPersistence(at place, s *virtualService) {
 	known := at.sound("virtual", "protocol")
 	if s.common.Flags&lvs.OnePacket != 0 && !udp && known {
 		at.key("one_packet").mistake("", "is for udp: %s has connections", s.protocol)
+	}
+	for _, v := range s.Virtuals {
+		if v.FWMark == 0 && v.Port == 0 && !at.given("persistence") {
+			at.key("virtual").mistake("give it `persistence`", "port 0 of %s stands for all ports, between which only persistence keeps a client on its server", v.Addr)
+			break
+		}
 	}
 	var flags lvs.Flags
 	for i, f := range s.flags {

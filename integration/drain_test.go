@@ -4,7 +4,9 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,13 @@ func TestDrain(t *testing.T) {
 	}
 	p.Logf("tandem drain --wait returned %s after the last connection ended", time.Since(last).Round(time.Millisecond))
 
+	for name, restart := range restarts {
+		restart(t, p)
+		if got := p.A.Table(); !strings.Contains(got, "  -> 192.0.2.11:2000 Route 0\n") {
+			t.Errorf("after it %s, the server is not drained:\n%s", name, got)
+		}
+		wantNoneTo(t, p, "web1", "after it "+name)
+	}
 	if out := tandem(t, p.A, "undrain", "lines/192.0.2.11"); !strings.Contains(out, "weight now 1") {
 		t.Errorf("undrain: %s", out)
 	}
@@ -99,6 +108,99 @@ func wantLeaving(t *testing.T, p *lab.Pair, open []*line) {
 	p.Eventually(30*time.Second, "the removed server is gone", func() error {
 		if in() {
 			return fmt.Errorf("%s", p.A.Table())
+		}
+		return nil
+	})
+}
+
+// restarts are ways in which the master's daemon ends and begins again.
+var restarts = map[string]func(*testing.T, *lab.Pair){
+	"was restarted": func(t *testing.T, p *lab.Pair) {
+		stop(t, p)
+		p.A.Launch()
+		p.AwaitMaster(p.A)
+	},
+	"was killed": func(_ *testing.T, p *lab.Pair) {
+		p.A.KillDirector()
+		p.A.Process().Wait(15 * time.Second)
+		p.A.Launch()
+		p.AwaitMaster(p.A)
+	},
+}
+
+// stop ends the master's daemon.
+func stop(t *testing.T, p *lab.Pair) {
+	t.Helper()
+	p.A.Process().Signal(syscall.SIGTERM)
+	if code := p.A.Process().Wait(15 * time.Second); code != 0 {
+		t.Errorf("tandem run ended with code %d, want 0", code)
+	}
+}
+
+// TestServiceDrained: a service that is taken out of the configuration stays for its connections as a server would, no
+// longer because of a restart, and also where it was taken out while the daemon was down.
+func TestServiceDrained(t *testing.T) {
+	p := newLinedPair(t, draining)
+	with := lined(p.A.Name, lab.PriorityA, draining, 1, 1)
+	without, _, _ := strings.Cut(with, "[[service]]\nname = \"lines\"")
+
+	open := openLines(t, p.Client, 4)
+	p.A.Configure(without)
+	reload(t, p)
+	until := wantDeparting(t, p, open, "after a reload")
+	restarts["was killed"](t, p)
+	if again := wantDeparting(t, p, open, "after it was killed"); again != until {
+		t.Errorf("a restart made of %q %q", until, again)
+	}
+	wantDeparted(t, p, open)
+
+	p.A.Configure(with)
+	reload(t, p)
+	open = openLines(t, p.Client, 4)
+	stop(t, p)
+	p.A.Configure(without)
+	p.A.Launch()
+	p.AwaitMaster(p.A)
+	wantDeparting(t, p, open, "taken out while the daemon was down")
+	wantDeparted(t, p, open)
+}
+
+// wantDeparting checks that the service is there at weight 0, that its connections go on, and that status says until when.
+func wantDeparting(t *testing.T, p *lab.Pair, open []*line, when string) (until string) {
+	t.Helper()
+	const rows = "TCP 192.0.2.100:2000 rr\n  -> 192.0.2.11:2000 Route 0\n  -> 192.0.2.12:2000 Route 0\n"
+	p.Eventually(10*time.Second, when+": the service has weight 0", func() error {
+		if table := p.A.Table(); !strings.Contains(table, rows) {
+			return fmt.Errorf("%s", table)
+		}
+		return nil
+	})
+	for _, l := range open {
+		if err := l.ask("still there?"); err != nil {
+			t.Fatalf("%s: a connection was broken: %v", when, err)
+		}
+	}
+	status, err := p.A.Status()
+	i := slices.IndexFunc(status.Warnings, func(w string) bool {
+		return strings.HasPrefix(w, "lines (tcp 192.0.2.100:2000) is not in the configuration and stays")
+	})
+	if err != nil || i < 0 {
+		t.Fatalf("%s: status, %v, does not say that the service stays: %q", when, err, status.Warnings)
+	}
+	return status.Warnings[i]
+}
+
+// wantDeparted ends the connections, and waits for the end of the service.
+func wantDeparted(t *testing.T, p *lab.Pair, open []*line) {
+	t.Helper()
+	for _, l := range open {
+		if err := reset(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Eventually(30*time.Second, "the removed service is gone", func() error {
+		if table := p.A.Table(); strings.Contains(table, ":2000 rr") {
+			return fmt.Errorf("%s", table)
 		}
 		return nil
 	})

@@ -48,7 +48,7 @@ func addVeth(t *testing.T, name string, up bool) {
 func TestRealKernelSync(t *testing.T) {
 	inNamespace(t, func(k *Kernel) {
 		addVeth(t, "sync0", true)
-		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		d := openSync(t, k, t.TempDir())
 		both := Sync{Interface: "sync0", ID: 51, Roles: SyncBoth}
 		with := func(f func(*Sync)) Sync { s := both; f(&s); return s }
 		group := netip.MustParseAddr("224.0.0.99")
@@ -88,7 +88,7 @@ func TestRealKernelSync(t *testing.T) {
 func TestRealKernelSyncErrors(t *testing.T) {
 	inNamespace(t, func(k *Kernel) {
 		addVeth(t, "sync0", false)
-		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		d := openSync(t, k, t.TempDir())
 		expect := func(name string, want Sync, errno error, text string) {
 			t.Helper()
 			_, err := d.Reconcile(t.Context(), want)
@@ -152,7 +152,7 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 		addVeth(t, "sync0", true)
 		want := Sync{Interface: "sync0", ID: 1, Roles: SyncBoth}
 		ipvsadm(t, "--start-daemon master --mcast-interface sync0 --syncid 1") // of an earlier process
-		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		d := openSync(t, k, t.TempDir())
 		steps := []struct {
 			name string
 			do   func()
@@ -210,7 +210,7 @@ func TestRealKernelBackupOnly(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		d := NewSyncDaemons(k, hclog.NewNullLogger())
+		d := openSync(t, k, t.TempDir())
 		for _, c := range []struct {
 			roles   Roles
 			only    string

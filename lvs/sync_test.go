@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,7 +59,7 @@ func TestPlanSync(t *testing.T) {
 
 func TestSyncDaemons(t *testing.T) {
 	k, f := newFake(t)
-	d := NewSyncDaemons(k, hclog.NewNullLogger())
+	d := openSync(t, k, t.TempDir())
 	index := 3
 	d.index = func(string) int { return index }
 	want := Sync{Interface: "eth0", ID: 51, Roles: SyncBoth}
@@ -89,6 +91,78 @@ func TestSyncDaemons(t *testing.T) {
 	pass("stopped still", Sync{}, "", nil)
 	f.fail["list"] = unix.EPERM
 	pass("no permission", want, "list daemons", unix.EPERM)
+}
+
+// openSync returns what a process has that keeps its state in dir.
+func openSync(t *testing.T, k *Kernel, dir string) *SyncDaemons {
+	t.Helper()
+	d, err := OpenSyncDaemons(k, filepath.Join(dir, "sync.json"), hclog.NewNullLogger())
+	if err != nil {
+		t.Error(err)
+	}
+	return d
+}
+
+// TestSyncDaemonsOfAnEarlierProcess: that they are ours is known after a restart, and is no excuse to stop those that
+// somebody else has started in their place.
+func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
+	want := Sync{Interface: "eth0", ID: 51, Roles: SyncBoth}
+	strange := want.complete()
+	strange.Roles, strange.ID = SyncMaster, 52
+	for _, c := range []struct {
+		name     string
+		between  func(*fakeKernel)
+		want     Sync
+		commands string
+	}{
+		{"wanted still", func(*fakeKernel) {}, want, "list daemons"},
+		{"not wanted any more", func(*fakeKernel) {}, Sync{}, "list daemons, del-daemon master, del-daemon backup"},
+		{"a stranger's in their place", func(f *fakeKernel) { f.daemons = []SyncDaemon{{Sync: strange}} }, Sync{}, "list daemons"},
+		{"gone by themselves", func(f *fakeKernel) { f.daemons = nil }, Sync{}, "list daemons"},
+		{"gone with IPVS", func(f *fakeKernel) { f.fail["list"] = ErrAbsent }, Sync{}, "list daemons"},
+	} {
+		k, f := newFake(t)
+		dir := t.TempDir()
+		index := func(string) int { return 3 }
+		d := openSync(t, k, dir)
+		d.index = index
+		if _, err := d.Reconcile(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+		c.between(f)
+		f.commands()
+		d = openSync(t, k, dir)
+		d.index = index
+		if _, err := d.Reconcile(t.Context(), c.want); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := strings.Join(f.commands(), ", "); got != c.commands {
+			t.Errorf("%s: %s, want %s", c.name, got, c.commands)
+		}
+		if _, err := openSync(t, k, dir).Reconcile(t.Context(), c.want); err != nil {
+			t.Errorf("%s: in a third process: %v", c.name, err)
+		}
+		if got := strings.Join(f.commands(), ", "); c.want == (Sync{}) && got != "" {
+			t.Errorf("%s: a third process does %s", c.name, got)
+		}
+	}
+}
+
+func TestSyncDaemonsDamagedFile(t *testing.T) {
+	k, _ := newFake(t)
+	path := filepath.Join(t.TempDir(), "sync.json")
+	for _, text := range []string{"{", `{"version": 2}`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := OpenSyncDaemons(k, path, hclog.NewNullLogger())
+		if !errors.Is(err, ErrDamaged) || d == nil {
+			t.Errorf("%s: %v, %v, want a warning", text, d, err)
+		}
+	}
+	if _, err := OpenSyncDaemons(k, t.TempDir(), hclog.NewNullLogger()); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("a directory: %v, want an error", err)
+	}
 }
 
 func TestExplainSync(t *testing.T) {

@@ -31,7 +31,7 @@ type SyncDaemons struct {
 
 	mu    sync.Mutex
 	bound map[Roles]int // the index of the interface that the daemon of a role was started on, or found on
-	ours  Roles         // the roles that we brought about
+	owned *syncOwned
 }
 
 // A SyncReport is what a pass found and did.
@@ -40,9 +40,15 @@ type SyncReport struct {
 	Started, Stopped Roles
 }
 
-// NewSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it.
-func NewSyncDaemons(kernel syncBackend, log hclog.Logger) *SyncDaemons {
-	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[Roles]int)}
+// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. It
+// remembers at path what is ours; a missing file is nothing. Where the file cannot be understood, it is set aside, and
+// the error, which wraps ErrDamaged, is only a warning. With any other error the SyncDaemons are nil.
+func OpenSyncDaemons(kernel syncBackend, path string, log hclog.Logger) (*SyncDaemons, error) {
+	owned, err := openSyncOwned(path)
+	if owned == nil {
+		return nil, err
+	}
+	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[Roles]int), owned: owned}, err
 }
 
 func interfaceIndex(name string) int {
@@ -54,8 +60,8 @@ func interfaceIndex(name string) int {
 }
 
 // Reconcile makes connection sync what want says, with the least of stops and starts, and does nothing if it is so
-// already. Where want has one role, the other is stopped; a zero want stops only what we have started. A daemon whose
-// interface was deleted is started again once the interface is back: the kernel goes on showing it and sends nothing.
+// already. What runs as want says is ours from then on, also in a later process. Where want has one role, the other is
+// stopped; a zero want stops only what is ours. A daemon whose interface was deleted is started again once the interface is back: the kernel goes on showing it and sends nothing.
 //
 // The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
 // has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
@@ -66,18 +72,25 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want Sync) (SyncReport, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if want == (Sync{}) && d.ours == 0 {
+	if want == (Sync{}) && len(d.owned.roles) == 0 && !d.owned.dirty {
 		return SyncReport{}, nil
 	}
 	have, err := d.kernel.Daemons(ctx)
-	if err != nil {
+	if err != nil && (want != (Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS nothing of ours is left
 		return SyncReport{}, err
 	}
 	index := d.index(want.Interface)
-	stop, start := planSync(have, want, index, d.bound, d.ours)
+	stop, start := planSync(have, want, index, d.bound, d.owned.among(have))
 	report := SyncReport{Running: have}
 	var errs []error
 	for _, role := range []Roles{SyncMaster, SyncBackup} {
+		switch {
+		case (stop|start)&role != 0:
+		case want.Roles&role == 0:
+			d.owned.remove(role) // it does not run, or is somebody else's
+		case index != 0:
+			d.owned.add(role, want)
+		}
 		if stop&role != 0 {
 			if err := d.stop(ctx, role); err != nil {
 				errs = append(errs, err)
@@ -96,7 +109,7 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want Sync) (SyncReport, err
 	if index == 0 && want != (Sync{}) {
 		errs = append(errs, explainSync(want, want.Roles, unix.ENODEV))
 	}
-	return report, errors.Join(errs...)
+	return report, errors.Join(append(errs, d.owned.store())...)
 }
 
 // planSync says which roles to stop, and which to start after that. On the way it notes in bound the interfaces of the
@@ -141,7 +154,7 @@ func (d *SyncDaemons) start(ctx context.Context, want Sync, role Roles, index in
 		return explainSync(want, role, err)
 	}
 	d.bound[role] = index
-	d.ours |= role
+	d.owned.add(role, want)
 	d.log.Info("started connection sync", "role", role, "interface", want.Interface, "id", want.ID)
 	return nil
 }
@@ -151,12 +164,12 @@ func (d *SyncDaemons) stop(ctx context.Context, role Roles) error {
 		return fmt.Errorf("stop connection sync as %s: %w", role, err)
 	}
 	delete(d.bound, role)
-	d.ours &^= role
+	d.owned.remove(role)
 	d.log.Info("stopped connection sync", "role", role)
 	return nil
 }
 
-// Stop stops the connection sync that we have started, and no other.
+// Stop stops the connection sync that is ours, and no other.
 func (d *SyncDaemons) Stop(ctx context.Context) error {
 	_, err := d.Reconcile(ctx, Sync{})
 	return err

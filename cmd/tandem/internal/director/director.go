@@ -73,6 +73,7 @@ type Director struct {
 	memory      memory                    // of the last plan
 	detours     detouring
 	leavers     map[lvs.ServiceID][]leaver
+	farewells   *state.File[farewells]        // the same, for the next process
 	orders      *state.File[map[string]order] // of operators about real servers, by target
 	asked       uint64                        // commands that want the table to be brought in line
 	answered    uint64                        // those of them that have it
@@ -101,7 +102,6 @@ func New(o Options) *Director {
 		reported: make(chan struct{}),
 		passed:   make(chan struct{}),
 	}
-	d.syncs = lvs.NewSyncDaemons(d.kernel, o.Log.Named("lvs"))
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
 	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
@@ -225,7 +225,8 @@ func (d *Director) Reload() error {
 	d.reloads.done++
 	d.config, d.loadedAt = cfg, time.Now()
 	d.inherited = inherit(cfg.Services, d.view(), d.want)
-	d.leavers = leave(cfg.Services, d.want, d.leavers, time.Now())
+	d.leavers = leave(cfg.Services, d.want, d.leavers, graces(old.Services), time.Now())
+	d.rememberLeavers()
 	d.forgetOrders(cfg.Services)
 	d.mu.Unlock()
 	d.apply()
@@ -311,6 +312,9 @@ func (d *Director) openState(dir string) error {
 	if d.orders, err = openFile[map[string]order](d, filepath.Join(dir, "orders.json")); err != nil {
 		return err
 	}
+	if d.farewells, err = openFile[farewells](d, filepath.Join(dir, "leaving.json")); err != nil {
+		return err
+	}
 	settings, err := openFile[map[string]changedSetting](d, filepath.Join(dir, "ingress.json"))
 	if err != nil {
 		return err
@@ -319,6 +323,12 @@ func (d *Director) openState(dir string) error {
 	d.mu.Lock()
 	d.forgetOrders(d.config.Services)
 	d.mu.Unlock()
+	d.syncs, err = lvs.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
+	if errors.Is(err, lvs.ErrDamaged) {
+		d.log.Warn("open the state directory", "error", err)
+	} else if err != nil {
+		return fmt.Errorf("open the state directory: %w", err)
+	}
 	d.sysctls, err = lvs.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
 	if errors.Is(err, lvs.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)

@@ -28,7 +28,8 @@ type view struct {
 	idle map[string]bool
 	// orders are the operators', by target.
 	orders map[string]order
-	// leavers are servers that left the configuration and may stay for a while, by service.
+	// leavers are servers that left the configuration, by themselves or with their service, and may stay for a while, by
+	// service.
 	leavers map[lvs.ServiceID][]leaver
 	// memory is that of the plan before.
 	memory memory
@@ -92,6 +93,7 @@ func plan(services []configs.Service, v view) planned {
 			}
 		}
 	}
+	p.entries = append(p.entries, departed(services, v.leavers)...)
 	return p
 }
 

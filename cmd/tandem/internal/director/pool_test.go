@@ -3,7 +3,9 @@
 package director
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -173,26 +175,83 @@ func TestLeaversStayForTheirConnections(t *testing.T) {
 	after := www(false, lvs.WeightZero)
 	after.Servers = after.Servers[:1]
 	table := tableOf(before, "11=3 12=5")
-	if l := leave([]configs.Service{after}, table, nil, noon); len(l) != 0 {
+	if l := leave([]configs.Service{after}, table, nil, nil, noon); len(l) != 0 {
 		t.Errorf("without drain_timeout %v stay", l)
 	}
 	after.DrainTimeout = time.Minute
 	services := []configs.Service{after}
-	leaving := leave(services, table, nil, noon)
+	leaving := leave(services, table, nil, nil, noon)
 	if got := weights(plan(services, view{now: noon, leavers: leaving}).entries); got != "11=3 12=0" {
 		t.Errorf("got %s", got)
 	}
 	// A second reload gives it no more time, and one that has it again ends its leaving.
-	again := leave(services, table, leaving, noon.Add(time.Second))
+	again := leave(services, table, leaving, nil, noon.Add(time.Second))
 	if !sameLeavers(again, leaving) {
 		t.Errorf("%v became %v", leaving, again)
 	}
 	before.DrainTimeout = time.Minute
-	if l := leave([]configs.Service{before}, table, leaving, noon); len(l) != 0 {
+	if l := leave([]configs.Service{before}, table, leaving, nil, noon); len(l) != 0 {
 		t.Errorf("%v leave", l)
 	}
-	if l := leave(nil, table, leaving, noon); len(l) != 0 {
-		t.Errorf("of a service that is gone %v leave", l)
+}
+
+// A service that is gone stays for its servers' connections, at weight 0, as one of its servers would.
+func TestLeaversOfAServiceThatIsGone(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	table := tableOf(svc, "11=3 12=5")
+	if l := leave(nil, table, nil, graces([]configs.Service{svc}), noon); len(l) != 0 {
+		t.Errorf("without drain_timeout %v stay", l)
+	}
+	svc.DrainTimeout = time.Minute
+	former := graces([]configs.Service{svc})
+	leaving := leave(nil, table, nil, former, noon)
+	p := plan(nil, view{now: noon, leavers: leaving})
+	if len(p.entries) != 1 || p.entries[0].Service != svc.Virtuals[0] || weights(p.entries) != "11=0 12=0" {
+		t.Fatalf("got %+v", p.entries)
+	}
+	// The configuration that follows knows nothing of it any more.
+	if again := leave(nil, table, leaving, nil, noon.Add(time.Second)); !sameLeavers(again, leaving) {
+		t.Errorf("%v became %v", leaving, again)
+	}
+	if l := leave([]configs.Service{svc}, table, leaving, nil, noon); len(l) != 0 {
+		t.Errorf("%v leave a service that is back", l)
+	}
+	stay, gone := part(leaving, nil, noon.Add(time.Minute))
+	if p := plan(nil, view{now: noon, leavers: stay}); len(gone) != 2 || len(p.entries) != 0 {
+		t.Errorf("in the end %v are gone and %v stays", gone, p.entries)
+	}
+}
+
+func TestFarewellsOutliveTheProcess(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	svc.DrainTimeout = time.Minute
+	former := graces([]configs.Service{svc})
+	leaving := leave(nil, tableOf(svc, "11=3"), nil, former, noon)
+	text, err := json.Marshal(saveFarewells(former, leaving))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f farewells
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	given, before, err := f.read()
+	if err != nil || !maps.Equal(given, former) {
+		t.Errorf("got %v, %v, want %v", given, err, former)
+	}
+	// Half a minute later, in the next process, 11 has what is left of its time, and 12 the whole.
+	later := leave(nil, tableOf(svc, "11=0 12=5"), before, given, noon.Add(30*time.Second))[svc.Virtuals[0].ServiceID]
+	if len(later) != 2 || !later[0].until.Equal(noon.Add(time.Minute)) || !later[1].until.Equal(noon.Add(90*time.Second)) {
+		t.Errorf("got %+v", later)
+	}
+	for _, f := range []farewells{
+		{Graces: []savedGrace{{Virtual: "tcp"}}},
+		{Graces: []savedGrace{{Virtual: "tcp 192.0.2.100:80", Timeout: "soon"}}},
+		{Leaving: []savedLeaver{{Virtual: "tcp"}}},
+	} {
+		if _, _, err := f.read(); err == nil {
+			t.Errorf("%+v is read without an error", f)
+		}
 	}
 }
 
@@ -200,7 +259,7 @@ func TestLeaversGoWithTheirLastConnection(t *testing.T) {
 	svc := www(false, lvs.WeightZero)
 	svc.DrainTimeout = time.Minute
 	id := svc.Virtuals[0].ServiceID
-	leaving := leave([]configs.Service{svc}, tableOf(svc, "13=1"), nil, noon)
+	leaving := leave([]configs.Service{svc}, tableOf(svc, "13=1"), nil, nil, noon)
 	row := func(weight, active, inactive int) []lvs.Row {
 		srv := leaving[id][0].server
 		srv.Weight = weight

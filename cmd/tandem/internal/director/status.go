@@ -53,6 +53,7 @@ func (d *Director) Status() control.Status {
 		s.Services = append(s.Services, serviceStatus(svc, v, found))
 		s.Warnings = append(s.Warnings, poolWarnings(svc, found.pools[svc.Name])...)
 	}
+	s.Warnings = append(s.Warnings, departedWarnings(cfg.Services, v.leavers)...)
 	return s
 }
 

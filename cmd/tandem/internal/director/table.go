@@ -157,7 +157,7 @@ func (d *Director) view() view {
 // inherit takes over what the kernel has at the start: weights, and servers that have left the configuration meanwhile.
 func (d *Director) inherit(ctx context.Context) {
 	services := d.config.Services
-	if len(services) == 0 {
+	if len(services)+len(d.farewells.Value.Graces)+len(d.farewells.Value.Leaving) == 0 {
 		return
 	}
 	table, err := d.kernel.Read(ctx)
@@ -168,7 +168,7 @@ func (d *Director) inherit(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inherited = inherit(services, d.view(), table)
-	d.leavers = leave(services, table, nil, time.Now())
+	d.inheritLeavers(services, table)
 	d.memory.up = serving(services, table)
 }
 
