@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -72,7 +73,7 @@ func (h *Host) Table() string {
 		switch {
 		case len(fields) == 6 && fields[0] == "->" && fields[1] != "RemoteAddress:Port":
 			fmt.Fprintf(&b, "  %s\n", strings.Join(fields[:4], " "))
-		case len(fields) >= 3 && (fields[0] == "TCP" || fields[0] == "UDP" || fields[0] == "FWM"):
+		case len(fields) >= 3 && slices.Contains([]string{"TCP", "UDP", "SCTP", "FWM"}, fields[0]):
 			fmt.Fprintf(&b, "%s\n", strings.Join(fields, " "))
 		}
 	}
