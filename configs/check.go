@@ -19,6 +19,9 @@ var (
 	}
 	webTypes     = []healthcheck.Type{healthcheck.HTTP, healthcheck.HTTPS}
 	securedTypes = []healthcheck.Type{healthcheck.HTTPS, healthcheck.GRPC}
+	throughTypes = []healthcheck.Type{
+		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP, healthcheck.UDP,
+	}
 )
 
 // A typedKey is a key that only some types of check have.
@@ -30,7 +33,7 @@ type typedKey struct {
 
 var typedKeys = []typedKey{
 	{"send", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP, healthcheck.Agent}, func(c *healthcheck.Config) { c.Send = "" }},
-	{"via", []healthcheck.Type{healthcheck.TCP}, func(c *healthcheck.Config) { c.Via = netip.Addr{} }},
+	{"via", throughTypes, func(c *healthcheck.Config) { c.Via = netip.Addr{} }},
 	{"expect", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP}, func(c *healthcheck.Config) { c.Expect = "" }},
 	{"method", webTypes, func(c *healthcheck.Config) { c.Method = "" }},
 	{"path", webTypes, func(c *healthcheck.Config) { c.Path = "" }},
@@ -100,8 +103,8 @@ func checkTable() kind[healthcheck.Config] {
 		derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),
 		optional("via", oneOf("server", "vip"), "server",
-			"Where the connection is made to: the real server's own address, or the service's at the real server, as clients do; "+
-				"vip is for servers of method dr, and for checks that send and expect nothing.",
+			"Where the probe goes: to the real server's own address, or to the service's at the real server, as clients do. "+
+				"vip is for the methods dr and tunnel; it fails a server without the VIP, which every other check calls healthy.",
 			func(c *healthcheck.Config, v string) {
 				if v == "vip" {
 					c.Via = serviceVIP
@@ -146,9 +149,8 @@ func checkCheck(at place, c *healthcheck.Config) {
 	if c.Flap.Changes == 0 {
 		c.Flap = healthcheck.Flap{}
 	}
+	checkVia(at, *c)
 	switch c.Type {
-	case healthcheck.TCP:
-		checkVia(at, *c)
 	case healthcheck.Exec:
 		if len(c.Command) == 0 && at.sound("command") {
 			at.key("command").mistake("", "is missing: a check of type %q runs a program", c.Type.String())

@@ -142,10 +142,13 @@ func checkVia(at place, c healthcheck.Config) {
 	if c.Via != serviceVIP {
 		return
 	}
-	for _, name := range []string{"send", "expect", "address", "fwmark"} {
+	for _, name := range []string{"address", "fwmark"} {
 		if at.given(name) {
 			at.key(name).mistake("remove one of them", `has no meaning with via = "vip"`)
 		}
+	}
+	if c.Type == healthcheck.UDP && !at.given("expect") {
+		at.key("expect").mistake("", "is missing: a server without the VIP drops the datagram, and silence must not be success")
 	}
 }
 
@@ -161,8 +164,15 @@ func throughVIP(check place, s Service, server *Server) {
 		case s.Virtuals[0].FWMark != 0:
 			check.mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
 			return
-		case server.Method != lvs.DR:
-			check.mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr", server.Addr, server.Method)
+		case server.Method == lvs.NAT:
+			check.mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
+			return
+		case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
+			check.mistake("give the address that the probes come from as source",
+				"the VIP %s is of another family than %s", c.Via, server.Addr)
+			return
+		case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
+			check.mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)
 			return
 		}
 	}
@@ -243,7 +253,7 @@ func checkEndpoints(check, server place, s Server) {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
 			check.key("port").mistake("", "is missing: behind a firewall mark, server %s has no port of its own", s.Addr)
 			return
-		case c.Source.IsValid() && familyOf(c.Source) != familyOf(to):
+		case c.Source.IsValid() && c.Via != serviceVIP && familyOf(c.Source) != familyOf(to):
 			check.mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, to)
 			return
 		}

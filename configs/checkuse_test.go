@@ -60,6 +60,9 @@ func TestChecksOfEachType(t *testing.T) {
 		want healthcheck.Config
 	}{
 		{`via = "vip"`, change(healthcheck.TCP, func(c *healthcheck.Config) { c.Via = netip.MustParseAddr("192.0.2.100") })},
+		{`type = "dns", via = "vip", source = "192.0.2.2"`, change(healthcheck.DNS, func(c *healthcheck.Config) {
+			c.Via, c.Source = netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.2")
+		})},
 		{`type = "https"`, healthcheck.DefaultConfig(healthcheck.HTTPS)},
 		{`type = "https", headers = { B = "2", A = "1" }, version = "2", tls_ca = "/ca", tls_cert = "/c", tls_key = "/k", tls_name = "www", tls_version = "1.3"`,
 			change(healthcheck.HTTPS, func(c *healthcheck.Config) {
@@ -161,13 +164,29 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			"4: service[0].check: cannot go through the VIP: a firewall mark has none; remove via = \"vip\"",
 		}},
 		{"no VIP at the server", service("method = \"nat\"\ncheck = { via = \"vip\" }"), []string{
-			"5: service[0].check: cannot go through the VIP: 192.0.2.11 has the method \"nat\", want dr; remove via = \"vip\"",
+			"5: service[0].check: cannot go through the VIP: 192.0.2.11 has the method \"nat\", want dr or tunnel; remove via = \"vip\"",
 		}},
-		{"through the VIP with words", service(`check = { via = "vip", expect = "x" }`), []string{
-			`4: service[0].check.expect: has no meaning with via = "vip"; remove one of them`,
+		{"through the VIP elsewhere", service(`check = { via = "vip", address = "192.0.2.99", fwmark = 1 }`), []string{
+			`4: service[0].check.address: has no meaning with via = "vip"; remove one of them`,
+			`4: service[0].check.fwmark: has no meaning with via = "vip"; remove one of them`,
 		}},
-		{"through the VIP by http", service(`check = { type = "http", via = "vip" }`), []string{
-			`4: service[0].check.via: has no meaning for a check of type "http"; write type = "tcp", or remove it`,
+		{"through the VIP by ping", service(`check = { type = "ping", via = "vip" }`), []string{
+			`4: service[0].check.via: has no meaning for a check of type "ping"; write type = "tcp", or remove it`,
+		}},
+		{"through the VIP into silence", service(`check = { type = "udp", via = "vip" }`), []string{
+			"4: service[0].check.expect: is missing: a server without the VIP drops the datagram, and silence must not be success",
+		}},
+		{"through the VIP by a tunnel of the other family", "[[service]]\nvirtual = \"192.0.2.100:80\"\nmethod = \"tunnel\"\ncheck = { via = \"vip\" }\nserver = [{ address = \"2001:db8::11\" }]", []string{
+			"4: service[0].check: the VIP 192.0.2.100 is of another family than 2001:db8::11; give the address that the probes come from as source",
+		}},
+		{"through the VIP from the other family", service(`check = { via = "vip", source = "2001:db8::2" }`), []string{
+			"4: service[0].check: the probes cannot come from 2001:db8::2 and go to 192.0.2.100, which is of another family",
+		}},
+		{"marks of others among those of probes", service(`check = { type = "http", via = "vip" }`) + "\n" +
+			"[[service]]\nvirtual = { fwmark = 0x7400ffff }\nserver = [{ address = \"192.0.2.11\" }]\n" +
+			"[[service]]\nvirtual = \"192.0.2.100:81\"\nserver = [{ address = \"192.0.2.11\" }]\ncheck = { fwmark = 0x74000000 }\n", []string{
+			"6: service[1].virtual: firewall mark 1946222591 is one of those of the checks through the VIP, 1946157056 to 1946222591; use another, or move [lvs] probe_fwmark",
+			"8: service[2]: a check has one of the firewall marks of the checks through the VIP, 1946157056 to 1946222591; use another, or move [lvs] probe_fwmark",
 		}},
 		{"a check of a mark without a port", "[check.web]\n[[service]]\nvirtual = { fwmark = 1 }\ncheck = \"web\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
 			"4: service[0].check.port: is missing: behind a firewall mark, server 192.0.2.11 has no port of its own",

@@ -79,6 +79,7 @@ type Router struct {
 type LVS struct {
 	OnStop        OnStop
 	Manage        Manage
+	ProbeMark     uint32            // the first of ProbeMarks
 	Sync          lvs.Sync          // the zero value: none
 	Sysctl        map[string]string // by name without net.ipv4.vs; nil: none
 	SysctlRestore bool              // when the daemon ends on purpose

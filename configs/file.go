@@ -114,6 +114,7 @@ func checkFile(at place, f *file) {
 	resolveChecks(at, f)
 	checkReferences(at, f)
 	checkSync(at.key("service"), &f.Config)
+	checkProbeMarks(at, &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
 		for _, half := range r.split() {

@@ -21,6 +21,10 @@ func lvsTable() kind[LVS] {
 		optional("manage", enum(ManageOwn, ManageAll), ManageOwn,
 			"Whose services the daemon keeps in order: its own, or all that the kernel has, so that those of others are deleted.",
 			func(l *LVS, v Manage) { l.Manage = v }),
+		optional("probe_fwmark", probeMark(), defaultProbeMark,
+			"The first of 65536 firewall marks for checks through the VIP, which must be on no other packets: the kernel's table "+
+				"has a service by such a mark for each real server that is checked so.",
+			func(l *LVS, v uint32) { l.ProbeMark = v }),
 		derived("sync", syncTable(),
 			"Tells the other director of our connections and hears of its, so that they survive a failover; the same on both. "+
 				"The messages are not protected: use a network that nobody else can write to.",

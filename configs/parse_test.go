@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 			},
 			Announce: garp.DefaultConfig(),
 		}},
-		LVS: LVS{OnStop: OnStopKeep, Manage: ManageOwn},
+		LVS: LVS{OnStop: OnStopKeep, Manage: ManageOwn, ProbeMark: 0x7400_0000},
 		Services: []Service{{
 			Name: "192.0.2.100:80",
 			Virtuals: []lvs.Service{{

@@ -35,7 +35,16 @@ func DefaultConfig(t Type) Config {
 	return c
 }
 
-// endpoint is where the probes connect to.
+// peer is where connections are made to: the VIP, or the target's own address.
+func (t Target) peer() netip.AddrPort {
+	to := t.endpoint()
+	if t.Config.Via.IsValid() {
+		to = netip.AddrPortFrom(t.Config.Via, to.Port())
+	}
+	return to
+}
+
+// endpoint is the target's own place.
 func (t Target) endpoint() netip.AddrPort {
 	to := t.Addr
 	if t.Config.Address.IsValid() {

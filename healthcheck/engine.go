@@ -96,7 +96,7 @@ func newEngine() (*engine, error) {
 
 // carries tells the checks that an engine can do.
 func (c Config) carried() bool {
-	return c.onlyConnects() && !c.Via.IsValid() || c.Type == HTTP && c.Version != HTTP2 && c.Content == Content{}
+	return !c.Via.IsValid() && (c.OnlyConnects() || c.Type == HTTP && c.Version != HTTP2 && c.Content == Content{})
 }
 
 // launch implements waiter.

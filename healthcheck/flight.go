@@ -24,11 +24,11 @@ func (f *flight) connected() result {
 	}
 	t := f.entry.target
 	switch {
-	case closed(err) && !t.Config.onlyConnects():
+	case closed(err) && !t.Config.OnlyConnects():
 		return fail(hungUpEarly)
 	case err != nil && !closed(err):
 		return f.explain(os.NewSyscallError("connect", err))
-	case t.Config.onlyConnects(): // and perhaps reset since, which must not make a difference
+	case t.Config.OnlyConnects(): // and perhaps reset since, which must not make a difference
 		return pass("connected")
 	}
 	f.phase, f.unsent = sending, request(t)

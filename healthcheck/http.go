@@ -95,7 +95,7 @@ func host(t Target) string {
 	if t.Config.Host != "" {
 		return t.Config.Host
 	}
-	to := t.endpoint()
+	to := t.peer()
 	usual := uint16(80)
 	if t.Config.TLS.On {
 		usual = 443

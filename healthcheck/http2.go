@@ -28,7 +28,7 @@ func exchange2(ctx context.Context, conn net.Conn, t Target) result {
 	for _, h := range headers(t.Config) {
 		req.Header.Add(h.Name, h.Value)
 	}
-	client, err := transport2(conn).NewClientConn(ctx, scheme, t.endpoint().String())
+	client, err := transport2(conn).NewClientConn(ctx, scheme, t.peer().String())
 	if err != nil {
 		return explain2(ctx, err, t)
 	}

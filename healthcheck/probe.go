@@ -53,11 +53,15 @@ type prober struct {
 	dial     func(ctx context.Context, network string, t Target) (net.Conn, error)
 	programs *programs
 	keys     *keyring
+	ears     *ears
 }
 
 func newProber() prober {
-	return prober{dial: dial, programs: newPrograms(), keys: newKeyring()}
+	return prober{dial: dial, programs: newPrograms(), keys: newKeyring(), ears: newEars()}
 }
+
+// close lets go of what outlives a probe. No probe may be under way; later ones are welcome.
+func (p prober) close() { p.ears.close() }
 
 // probe checks a valid target once. ctx carries the probe's deadline; once it is done, probe returns at once, or as soon
 // as the program is dead.
@@ -66,8 +70,8 @@ func (p prober) probe(ctx context.Context, t Target) result {
 	switch c := t.Config; {
 	case c.Type == Exec:
 		return p.programs.run(ctx, t)
-	case c.Via.IsValid():
-		return knock(ctx, t)
+	case c.Via.IsValid() && c.Mark == 0:
+		return p.ears.knock(ctx, t)
 	case c.Type == Ping:
 		return ping(ctx, t)
 	case c.Type == UDP, c.Type == DNS && !c.Query.TCP:
@@ -78,18 +82,18 @@ func (p prober) probe(ctx context.Context, t Target) result {
 	case closed(err):
 		// Connected, but the server hung up before Dial returned. Had it been slower, connecting would have gone well: the
 		// result must not depend on that.
-		if t.Config.onlyConnects() {
-			return pass("connected")
+		if t.Config.OnlyConnects() {
+			return pass(t.connected())
 		}
 		return fail(hungUpEarly)
 	case err != nil:
-		res := explain(ctx, err, t.Config.Timeout, "connecting")
+		res := explain(ctx, err, t.Config.Timeout, t.connecting())
 		res.silent = res.outcome == failed && silence(err)
 		return res
 	}
 	defer reset(conn)
-	if t.Config.onlyConnects() {
-		return pass("connected")
+	if t.Config.OnlyConnects() {
+		return pass(t.connected())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -125,8 +129,23 @@ func talk(ctx context.Context, conn net.Conn, t Target) result {
 	return converse(ctx, conn, t)
 }
 
-// onlyConnects tells the checks that have nothing to say.
-func (c Config) onlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }
+// connected puts a success into words, connecting what is done before it.
+func (t Target) connected() string {
+	if t.Config.Via.IsValid() {
+		return throughVIP
+	}
+	return "connected"
+}
+
+func (t Target) connecting() string {
+	if t.Config.Via.IsValid() {
+		return connectingToVIP
+	}
+	return "connecting"
+}
+
+// OnlyConnects tells the checks that have nothing to say. Through the VIP they can do without a service of IPVS.
+func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }
 
 // reset closes a connection without the courtesy of a FIN: a probe must leave no TIME_WAIT behind, on the director or,
 // by the thousand, on the server, and a body that nobody reads must stop coming.

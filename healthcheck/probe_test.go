@@ -98,7 +98,9 @@ func probeOnce(t Target) (result, time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), t.Config.Timeout)
 	defer cancel()
 	start := time.Now()
-	res := newProber().probe(ctx, t)
+	p := newProber()
+	defer p.close()
+	res := p.probe(ctx, t)
 	return res, time.Since(start)
 }
 

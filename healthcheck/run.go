@@ -39,6 +39,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 	}
 	probes.Wait()
+	r.release()
 	w.close()
 	r.end()
 	return nil

@@ -35,6 +35,7 @@ type Runner struct {
 	notify      func(Verdict)
 	maxInFlight int
 	probe       func(context.Context, Target) result
+	release     func() // lets go of what probes left open
 
 	waiting func() (waiter, error) // makes one for Run
 
@@ -53,11 +54,13 @@ type Runner struct {
 
 // NewRunner makes a runner without targets. It does nothing before Run.
 func NewRunner(o Options) *Runner {
+	p := newProber()
 	r := &Runner{
 		log:         o.Log,
 		notify:      o.Notify,
 		maxInFlight: o.MaxInFlight,
-		probe:       newProber().probe,
+		probe:       p.probe,
+		release:     p.close,
 		waiting:     func() (waiter, error) { return newEngine() },
 		rand:        o.Rand,
 		entries:     make(map[string]*entry),

@@ -114,7 +114,11 @@ func TestThroughTheVIP(t *testing.T) {
 				if listener != nil {
 					defer func() { _ = listener.Close() }()
 				}
-				target := typed(TCP, netip.AddrPortFrom(netip.MustParseAddr(tt.server), 80), 500*time.Millisecond, func(c *Config) {
+				timeout := 5 * time.Second
+				if !c.vip || c.listen == "off" {
+					timeout = 500 * time.Millisecond
+				}
+				target := typed(TCP, netip.AddrPortFrom(netip.MustParseAddr(tt.server), 80), timeout, func(c *Config) {
 					c.Via = netip.MustParseAddr(tt.vip)
 				})
 				if err := target.validate(); err != nil {
@@ -124,6 +128,7 @@ func TestThroughTheVIP(t *testing.T) {
 				plain.Config.Via = netip.Addr{}
 				plain.Config.Source = netip.MustParseAddr(tt.director) // over IPv6 a master's kernel would take the VIP
 				if listener != nil {
+					plain.Config.Timeout = 5 * time.Second
 					director.Do(func() { awaitNeighbour(t, plain) })
 				}
 				for _, role := range []string{"backup", "master"} {

@@ -56,7 +56,7 @@ func serverName(t Target) string {
 		}
 		return t.Config.Host
 	}
-	return t.endpoint().Addr().Unmap().WithZone("").String()
+	return t.peer().Addr().Unmap().WithZone("").String()
 }
 
 func trimBrackets(s string) string {

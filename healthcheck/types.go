@@ -49,9 +49,12 @@ type Config struct {
 	Flap         Flap
 
 	Address netip.Addr // probed in the place of the real server's own; the zero value: the real server's own
-	Via     netip.Addr // TCP: the VIP that the server must accept connections to; the zero value: its own address
-	Source  netip.Addr // the director's address that probes come from; the zero value: the kernel's choice
-	Mark    uint32     // firewall mark of the probes' packets; 0: none
+	// Via is the VIP that is probed, at this one server; the zero value: its own address. With Mark 0 a SYN goes out by
+	// itself, for checks of TCP that only connect, to a server without a router between. With any other Mark, IPVS must
+	// lead that mark to this server and no other.
+	Via    netip.Addr
+	Source netip.Addr // the director's address that probes come from; the zero value: the kernel's choice
+	Mark   uint32     // firewall mark of the probes' packets; 0: none
 
 	// Command is the program of an Exec check, by its absolute path, and its arguments. No shell is involved.
 	Command []string

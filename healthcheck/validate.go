@@ -56,7 +56,8 @@ func (c Config) Validate() error {
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && !c.onlyConnects(), "through the VIP: only a check of type tcp that sends and expects nothing can go")
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent}, c.Type), "through the VIP: a check of type %s cannot go", c.Type)
+	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "through the VIP: a check of type udp has to expect something")
 	c.TLS.validate(&p)
 	return errors.Join(p...)
 }
@@ -111,8 +112,11 @@ func (t Target) validate() error {
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
 		from := t.Config.Source
 		via := t.Config.Via
-		p.wrong(via.IsValid() && to.Addr().IsValid() && via.Is4() != to.Addr().Is4(), "VIP %s: of another family than %s", via, to.Addr())
-		p.wrong(from.IsValid() && to.Addr().IsValid() && from.Is4() != to.Addr().Is4(), "source %s: of another family than %s", from, to.Addr())
+		other := to.Addr().IsValid() && via.Is4() != to.Addr().Is4()
+		p.wrong(via.IsValid() && other && (t.Config.Mark == 0 || !from.IsValid()), "VIP %s: of another family than %s", via, to.Addr())
+		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(), "through the VIP: a firewall mark is needed")
+		peer := t.peer().Addr()
+		p.wrong(from.IsValid() && peer.IsValid() && from.Is4() != peer.Is4(), "source %s: of another family than %s", from, peer)
 	}
 	return errors.Join(append(p, t.Config.Validate())...)
 }

@@ -49,6 +49,11 @@ func openBase(ctx context.Context) (*base, error) {
 		return nil, err
 	}
 	defer unlock()
+	// One for each recipe, so that two versions of the source beside each other do not make it by turns.
+	dir = filepath.Join(dir, recipe()[:12])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	if b, err := readBase(dir); err == nil {
 		return b, nil
 	}

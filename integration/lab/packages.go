@@ -19,13 +19,14 @@ import (
 // wanted are the Debian packages of the inside.
 var wanted = []string{
 	"linux-image-cloud-amd64", "kmod",
-	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "tcpdump",
+	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "dnsmasq-base", "exim4-daemon-light", "tcpdump",
 }
 
 // assumed are packages that the wanted ones depend on only to be installed, not to run: apt is told that they are there.
 var assumed = []string{
 	"usrmerge", "usr-is-merged", "init-system-helpers", "debconf", "lsb-base", "sysvinit-utils", "adduser",
 	"initramfs-tools", "linux-base", "perl", "libsnmp-base", "pci.ids", "libcap2-bin", "dpkg", "tar",
+	"passwd", "exim4-base",
 }
 
 // elsewhere is what a user without Debian's packages can do.

@@ -21,7 +21,7 @@ import (
 // programs are what the inside can run, with all the libraries that they load.
 var programs = []string{
 	"/usr/sbin/keepalived", "/usr/sbin/ipvsadm", "/usr/bin/ip", "/usr/sbin/tc", "/usr/bin/ss", "/usr/sbin/bridge",
-	"/usr/bin/busybox", "/usr/sbin/nginx", "/usr/bin/tcpdump", "/usr/bin/kmod",
+	"/usr/bin/busybox", "/usr/sbin/nginx", "/usr/sbin/dnsmasq", "/usr/sbin/exim4", "/usr/bin/tcpdump", "/usr/bin/kmod",
 }
 
 // links are symbolic links of the inside, from → to.
@@ -35,11 +35,12 @@ var links = map[string]string{
 // plainFiles are small files of the inside.
 var plainFiles = map[string]string{
 	"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n" +
+		"Debian-exim:x:101:101::/run:/bin/false\n" +
 		"keepalived_script:x:100:65534::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-	"/etc/group":         "root:x:0:\nadm:x:4:\nwww-data:x:33:\nnogroup:x:65534:\n",
+	"/etc/group":         "root:x:0:\nadm:x:4:\nwww-data:x:33:\nDebian-exim:x:101:\nnogroup:x:65534:\n",
 	"/etc/hosts":         "127.0.0.1 localhost\n::1 localhost\n",
 	"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
-	"/etc/services":      "http 80/tcp\nhttps 443/tcp\n",
+	"/etc/services":      "smtp 25/tcp\nhttp 80/tcp\nhttps 443/tcp\n",
 	"/etc/protocols":     "icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nvrrp 112 VRRP\n",
 }
 

@@ -49,6 +49,7 @@ type Director struct {
 	table     *lvs.Table
 	syncs     *lvs.SyncDaemons
 	sysctls   *lvs.SysctlKeeper
+	ingress   *ingress        // keepTable's own
 	set       *configs.Config // the one whose sysctls were last applied; keepTable's own
 	metrics   *metricsServer
 	wake      chan struct{} // the table may have to change
@@ -70,6 +71,7 @@ type Director struct {
 	pools       map[string]lvs.PoolOutput // likewise, by service
 	next        time.Time                 // when the plan next changes by itself
 	memory      memory                    // of the last plan
+	detours     detouring
 	leavers     map[lvs.ServiceID][]leaver
 	orders      *state.File[map[string]order] // of operators about real servers, by target
 	asked       uint64                        // commands that want the table to be brought in line
@@ -309,6 +311,11 @@ func (d *Director) openState(dir string) error {
 	if d.orders, err = openFile[map[string]order](d, filepath.Join(dir, "orders.json")); err != nil {
 		return err
 	}
+	settings, err := openFile[map[string]changedSetting](d, filepath.Join(dir, "ingress.json"))
+	if err != nil {
+		return err
+	}
+	d.ingress = &ingress{root: "/proc/sys", file: settings, log: d.log}
 	d.mu.Lock()
 	d.forgetOrders(d.config.Services)
 	d.mu.Unlock()

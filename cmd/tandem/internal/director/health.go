@@ -16,8 +16,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// targets are the probes that the services ask for, those apart that are idle.
-func targets(services []configs.Service, idle map[string]bool) []healthcheck.Target {
+// targets are the probes that the services ask for, those apart that are idle, and those that need a mark which is not
+// led anywhere yet.
+func targets(services []configs.Service, idle map[string]bool, led marking) []healthcheck.Target {
 	var all []healthcheck.Target
 	for _, svc := range services {
 		if idle[svc.Name] {
@@ -25,6 +26,10 @@ func targets(services []configs.Service, idle map[string]bool) []healthcheck.Tar
 		}
 		for _, srv := range svc.Servers {
 			for i, check := range srv.Checks {
+				check, ok := led.marked(srv, check)
+				if !ok {
+					continue
+				}
 				all = append(all, healthcheck.Target{
 					ID:     checkID(svc, srv, i),
 					Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
@@ -177,7 +182,7 @@ func (d *Director) setChecks() {
 	cfg := d.config
 	probes, _ := scripts(cfg.Tracks)
 	d.idle = idleServices(cfg.Services, cfg.Routers, d.report)
-	d.checks.Set(append(targets(cfg.Services, d.idle), probes...))
+	d.checks.Set(append(targets(cfg.Services, d.idle, d.detours.led), probes...))
 	// Servers that are checked from now on stay as they are until the checks have spoken.
 	d.inherited = inherit(cfg.Services, d.view(), d.want)
 }

@@ -31,6 +31,7 @@ func (d *Director) keepTable(ctx context.Context) error {
 	defer due.Stop()
 	d.inherit(ctx)
 	d.setSysctls(false)
+	prepared := d.keepIngress() // before the first probe
 	failed := !d.reconcile(ctx)
 	close(d.filled)
 	d.keepSync(ctx) // after the services: the kernel takes up no connection without its service
@@ -45,14 +46,18 @@ func (d *Director) keepTable(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.wake:
-			d.setSysctls(false)
+			if d.setSysctls(false) {
+				prepared = d.keepIngress()
+			}
 			failed = !d.reconcile(ctx)
 		case <-due.C:
 			failed = !d.reconcile(ctx)
 		case <-full.C:
 			d.setSysctls(true)
+			prepared = d.keepIngress()
 			failed = !d.reconcile(ctx)
 		case <-tick.C:
+			prepared = prepared || d.keepIngress()
 			if d.partLeavers(ctx) || failed || d.drifted(ctx) {
 				failed = !d.reconcile(ctx)
 			}
@@ -67,7 +72,7 @@ func (d *Director) reconcile(ctx context.Context) bool {
 	cfg, asked := d.config, d.asked
 	d.mu.Unlock()
 	d.table.ManageAll(cfg.LVS.Manage == configs.ManageAll)
-	want := d.plan()
+	want, marks := d.plan()
 	if d.tableInUse(want) {
 		_, err := d.table.Reconcile(ctx, want)
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -77,6 +82,7 @@ func (d *Director) reconcile(ctx context.Context) bool {
 			return false
 		}
 	}
+	d.lead(marks)
 	d.mu.Lock()
 	d.answered = asked
 	close(d.passed)
@@ -106,8 +112,8 @@ func (d *Director) drifted(ctx context.Context) bool {
 	return drifted || err != nil // a reconciliation meets the same error, and logs it
 }
 
-// plan computes and remembers the table that is wanted now.
-func (d *Director) plan() []lvs.Entry {
+// plan computes and remembers the table that is wanted now, with the marks that it leads probes by.
+func (d *Director) plan() ([]lvs.Entry, marking) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	services := d.config.Services
@@ -118,8 +124,9 @@ func (d *Director) plan() []lvs.Entry {
 	for _, svc := range services {
 		d.tellPool(svc, d.pools[svc.Name], p.pools[svc.Name])
 	}
-	d.want, d.pools, d.next, d.memory = p.entries, p.pools, p.next, p.memory
-	return d.want
+	d.detours.follow(d.config)
+	d.want, d.pools, d.next, d.memory = append(p.entries, d.detours.services...), p.pools, p.next, p.memory
+	return d.want, d.detours.marks
 }
 
 // tellPool logs what has changed for a service as a whole.
@@ -166,18 +173,20 @@ func (d *Director) inherit(ctx context.Context) {
 }
 
 // setSysctls makes the kernel's settings of IPVS what the configuration says, if it is another than the last time or
-// anyway.
-func (d *Director) setSysctls(anyway bool) {
+// anyway. It tells whether the configuration is another one.
+func (d *Director) setSysctls(anyway bool) (news bool) {
 	d.mu.Lock()
 	cfg := d.config
 	d.mu.Unlock()
-	if cfg == d.set && !anyway {
-		return
+	news = cfg != d.set
+	if !news && !anyway {
+		return false
 	}
 	d.set = cfg
 	if _, err := d.sysctls.Apply(cfg.LVS.Sysctl); err != nil {
 		d.log.Error("set the kernel's IPVS settings", "error", err)
 	}
+	return news
 }
 
 // keepSync makes the kernel's connection sync what the configuration says. What fails is logged once.
@@ -210,16 +219,19 @@ func (d *Director) leaveTable() error {
 	d.mu.Lock()
 	cfg := d.config.LVS
 	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
 	var errs []error
 	if cfg.OnStop == configs.OnStopRemove {
-		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
-		defer cancel()
 		if d.tableInUse(nil) {
 			_, err := d.table.Remove(ctx)
 			errs = append(errs, err)
 		}
 		errs = append(errs, d.syncs.Stop(ctx))
+	} else {
+		errs = append(errs, d.leaveDetours(ctx))
 	}
+	errs = append(errs, d.ingress.keep(nil))
 	if cfg.SysctlRestore {
 		errs = append(errs, d.sysctls.Restore())
 	}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A route is how this machine reaches a real server.
+type route struct {
+	link int        // the interface, by its number
+	near bool       // no router is between
+	from netip.Addr // the director's own address that probes come from; never the VIP
+}
+
+// findRoute asks the kernel for the route to a target; nil: there is none.
+func findRoute(t Target) (*route, error) {
+	server := t.endpoint().Addr()
+	routes, err := netlink.RouteGet(server.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), err == nil && len(routes) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("find the route to %s: %w", server, err)
+	}
+	r := &route{link: routes[0].LinkIndex, near: routes[0].Gw == nil, from: t.Config.Source}
+	if !r.from.IsValid() {
+		r.from, err = ownAddress(routes[0], server, t.Config.Via)
+	}
+	return r, err
+}
+
+// ownAddress is the director's address towards a server: the one that the kernel would take, but the VIP, which a
+// master has too.
+func ownAddress(to netlink.Route, server, vip netip.Addr) (netip.Addr, error) {
+	first, ok := netip.AddrFromSlice(to.Src)
+	if first = first.Unmap(); ok && first != vip {
+		return first, nil
+	}
+	link, err := netlink.LinkByIndex(to.LinkIndex)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("find the interface that leads to %s: %w", server, err)
+	}
+	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("read the addresses of %s: %w", link.Attrs().Name, err)
+	}
+	for _, a := range all {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); ok && ip != vip && a.Contains(server.AsSlice()) {
+			return ip, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("%s has no address of this director's own in the network of %s", link.Attrs().Name, server)
+}
+
+// Ingress names the interfaces on which answers to the probes of a target may come in, loopback excepted: the one that
+// leads to it, and the one that has the address which the probes come from. None: there is no route to it now.
+func Ingress(t Target) ([]string, error) {
+	to, err := findRoute(t)
+	if err != nil || to == nil {
+		return nil, err
+	}
+	indices := []int{to.link}
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("read the addresses of this machine: %w", err)
+	}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.Unmap() == to.from && !slices.Contains(indices, a.LinkIndex) {
+			indices = append(indices, a.LinkIndex)
+		}
+	}
+	var names []string
+	for _, index := range indices {
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			return nil, fmt.Errorf("find the interface that leads to %s: %w", t.Addr.Addr(), err)
+		}
+		if link.Attrs().Name != "lo" {
+			names = append(names, link.Attrs().Name)
+		}
+	}
+	return names, nil
+}
