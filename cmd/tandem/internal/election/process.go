@@ -111,6 +111,7 @@ func (p *Process) Run(ctx context.Context) error {
 		p.read(work)
 	})
 	g.Go(func() error { p.report(work); return nil })
+	g.Go(func() error { p.trim(work); return nil })
 	g.Go(func() error {
 		defer stop()
 		return p.inherit(ctx, work, g, gone)
