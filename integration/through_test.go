@@ -193,12 +193,30 @@ func TestThroughTheVIPByOtherWays(t *testing.T) {
 		return nil
 	})
 	spoken(l, d, want)
-	if got := setting(t, d.Host, "net/ipv4/conf/eth0/rp_filter"); got != "2" {
-		t.Errorf("rp_filter of the interface that the answers come in by is %s", got)
+	if got := filters(t, d.Host); got != "rp_filter 2, accept_local 1" {
+		t.Errorf("where the answers come in: %s", got)
 	}
+	// A reload gives back what is not needed any more, and takes again what is.
+	d.Configure(strings.ReplaceAll(text, `via = "vip"`, `via = "server"`))
+	d.Process().Signal(syscall.SIGHUP)
+	l.Eventually(20*time.Second, "all is as it was before", func() error {
+		if got := filters(t, d.Host); got != "rp_filter 1, accept_local 0" || strings.Contains(d.Table(), "FWM ") {
+			return fmt.Errorf("%s, %s", got, d.Table())
+		}
+		return nil
+	})
+	d.Configure(text)
+	d.Process().Signal(syscall.SIGHUP)
+	spoken(l, d, want)
 	d.Process().Signal(syscall.SIGTERM)
 	d.Process().Wait(20 * time.Second)
-	if got := setting(t, d.Host, "net/ipv4/conf/eth0/rp_filter") + setting(t, d.Host, acceptLocal); got != "10" {
-		t.Errorf("after a stop rp_filter and accept_local are %s", got)
+	if got := filters(t, d.Host); got != "rp_filter 1, accept_local 0" {
+		t.Errorf("after a stop: %s", got)
 	}
+}
+
+// filters are the settings of eth0 that checks through the VIP change.
+func filters(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	return fmt.Sprintf("rp_filter %s, accept_local %s", setting(t, h, "net/ipv4/conf/eth0/rp_filter"), setting(t, h, acceptLocal))
 }
