@@ -88,6 +88,7 @@ func TestARPProblem(t *testing.T) {
 	before := arpSettings(t, web)
 
 	flushNeighbours(p.Client)
+	watch := p.WatchStalls()
 	made := time.Now()
 	if _, err := p.Client.Get(vipURL); err != nil {
 		t.Errorf("whoever answers for the VIP, a request should be served: %v", err)
@@ -105,8 +106,9 @@ func TestARPProblem(t *testing.T) {
 		}
 		return fmt.Errorf("warnings %q", s.Warnings)
 	})
-	if took := time.Since(made); took > 2*time.Second+observing {
-		t.Errorf("the master said so after %s, want 2s at most", took)
+	took, stall := time.Since(made), watch.Stop()
+	if took > 2*time.Second+observing+stall {
+		t.Errorf("the master said so after %s, want 2s at most; the machine itself stalled for %s", took, stall)
 	}
 	wantTheft(p, web)
 

@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"fmt"
+	"os/exec"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -13,6 +15,22 @@ func (h *Host) CutAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "cut", netlink
 
 // PlugAt puts it back.
 func (h *Host) PlugAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "plugged in", netlink.LinkSetUp) }
+
+// HoldMulticast has the switch keep multicast from eth0 of the host, as one does that waits for group memberships nobody
+// asks for; what the host sends itself, and broadcast, pass. PassMulticast ends it.
+func (h *Host) HoldMulticast() { h.lab.t.Helper(); h.cable("gets no multicast", multicast("off")) }
+
+// PassMulticast has the switch flood multicast to eth0 of the host again.
+func (h *Host) PassMulticast() { h.lab.t.Helper(); h.cable("gets multicast", multicast("on")) }
+
+func multicast(flood string) func(netlink.Link) error {
+	return func(port netlink.Link) error {
+		if out, err := exec.Command("bridge", "link", "set", "dev", port.Attrs().Name, "mcast_flood", flood).CombinedOutput(); err != nil {
+			return fmt.Errorf("bridge link set: %w: %s", err, out)
+		}
+		return nil
+	}
+}
 
 func (h *Host) cableAt(sw, what string, do func(netlink.Link) error) {
 	h.lab.t.Helper()

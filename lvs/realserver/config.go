@@ -115,9 +115,6 @@ const (
 	tunnel6  = "ip6tnl0"
 )
 
-// modules are what makes the tunnel interfaces.
-var modules = map[string]string{tunnel4: "ipip", tunnel6: "ip6_tunnel"}
-
 // whole is the prefix of an address alone.
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 

@@ -11,9 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -84,6 +82,9 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 		return s, err
 	}
 	if s.Filter, err = readFilter(); err != nil {
+		return s, err
+	}
+	if err := readModules(&s, r); err != nil {
 		return s, err
 	}
 	return s, readFiles(&s, c, r)
@@ -238,13 +239,4 @@ func (k *kernel) addLocalRoute(a Address) error {
 
 func network(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
-// loadModule asks modprobe, which knows what a module needs.
-func loadModule(name string) error {
-	out, err := exec.Command("modprobe", name).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("load module %s: %w: %s", name, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

@@ -72,7 +72,8 @@ func (m *Machine) Apply(c Config) ([]Step, error) {
 	return m.make(c)
 }
 
-// Remove undoes what Apply did, and returns the steps that it took. A module stays loaded.
+// Remove undoes what Apply did, and returns the steps that it took. A module that Apply loaded stays loaded if anything
+// else uses it.
 func (m *Machine) Remove() ([]Step, error) { return m.make(Config{}) }
 
 func (m *Machine) make(c Config) (done []Step, err error) {
@@ -159,6 +160,11 @@ func (m *Machine) take(s Step) error {
 	switch s.Action {
 	case LoadModule:
 		return loadModule(s.Name)
+	case UnloadModule:
+		if err := unloadModule(s.Name); err != nil {
+			m.log.Warn("a module stays loaded that tandem had loaded", "error", err)
+		}
+		return nil
 	case SetSysctl:
 		err = os.WriteFile(filepath.Join(procSys, s.Name), []byte(s.Value), 0)
 	case InstallFilter:

@@ -48,9 +48,14 @@ func (p *planner) add(s Step) { p.steps = append(p.steps, s) }
 // loadModules makes the tunnel interfaces that are missing.
 func (p *planner) loadModules() {
 	for _, name := range p.config.Devices() {
-		if _, there := p.state.link(name); !there && modules[name] != "" {
-			p.add(Step{Action: LoadModule, Name: modules[name]})
+		module := tunnels[name].module
+		if _, there := p.state.link(name); there || module == "" {
+			continue
 		}
+		if !slices.Contains(p.state.Loaded, module) && !slices.Contains(p.record.Modules, module) {
+			p.record.Modules = append(p.record.Modules, module)
+		}
+		p.add(Step{Action: LoadModule, Name: module})
 	}
 }
 
@@ -236,4 +241,18 @@ func (p *planner) withdraw() {
 		p.add(Step{Action: RemoveDropIn, Name: p.record.DropIn})
 		p.record.DropIn = ""
 	}
+	p.unloadModules()
+}
+
+// unloadModules takes back the modules that were loaded for us. One that somebody else uses by now is theirs.
+func (p *planner) unloadModules() {
+	p.record.Modules = slices.DeleteFunc(p.record.Modules, func(module string) bool {
+		if slices.ContainsFunc(p.config.Devices(), func(name string) bool { return tunnels[name].module == module }) {
+			return false
+		}
+		if slices.Contains(p.state.Unused, module) {
+			p.add(Step{Action: UnloadModule, Name: module})
+		}
+		return true
+	})
 }

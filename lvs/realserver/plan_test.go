@@ -196,6 +196,49 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// TestModules: only a module that was loaded for us is taken back, and only if nobody else uses it.
+func TestModules(t *testing.T) {
+	tunnel := Config{VIPs: vips(vip4), Mode: Tunnel, Method: Sysctl}
+	loaded := func(s *State) { s.Loaded = []string{"ipip"} }
+	unused := func(s *State) { s.Unused = []string{"ipip"} }
+	ours := Record{Modules: []string{"ipip"}}
+	for _, tt := range []struct {
+		name   string
+		config Config
+		state  State
+		record Record
+		does   string // "" for none of either
+		keeps  bool   // in the record
+	}{
+		{"nobody has it", tunnel, machine(), Record{}, "modprobe ipip", true},
+		{"it is there without its interface", tunnel, machine(loaded), Record{}, "modprobe ipip", false},
+		{"an attempt to load it failed", tunnel, machine(), ours, "modprobe ipip", true},
+		{"it is there and wanted", tunnel, machine(loaded, unused, link(Link{Name: "tunl0"})), ours, "", true},
+		{"wanted no more", Config{}, machine(loaded, unused, link(Link{Name: "tunl0"})), ours, "modprobe --remove ipip", false},
+		{"wanted no more, and used by others", Config{}, machine(loaded, link(Link{Name: "tunl0"})), ours, "", false},
+		{"wanted no more, and not ours", Config{}, machine(loaded, link(Link{Name: "tunl0"})), Record{}, "", false},
+		{"direct routing instead", Config{VIPs: vips(vip4), Mode: DirectRouting, Method: Sysctl}, machine(silenced, loaded, unused, link(Link{Name: "tunl0"})),
+			ours, "modprobe --remove ipip", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := MakePlan(tt.config, tt.state, tt.record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := slices.DeleteFunc(commands(p.Steps), func(s string) bool { return !strings.HasPrefix(s, "modprobe") })
+			if strings.Join(got, "; ") != tt.does {
+				t.Errorf("it does %q, want %q", got, tt.does)
+			}
+			if keeps := slices.Contains(p.after.Modules, "ipip"); keeps != tt.keeps {
+				t.Errorf("the record after it is %+v", p.after)
+			}
+		})
+	}
+	if got := ours.since("another", machine()); len(got.Modules) > 0 {
+		t.Errorf("after a new start: %+v", got)
+	}
+}
+
 func TestARecordOutlivesTheKernelOnlyWhereItsFileSetsTheSame(t *testing.T) {
 	r := Record{Boot: "one", Sysctls: map[string]string{"net/ipv4/conf/all/arp_ignore": "0\n", "net/ipv4/conf/eth0/arp_ignore": "0\n"},
 		Added: []Address{at("lo", vip4+"/32")}}

@@ -24,6 +24,8 @@ type Record struct {
 	Displaced []Address `json:"displaced,omitempty"`
 	// Up are the interfaces that we brought up.
 	Up []string `json:"up,omitempty"`
+	// Modules are those that we had loaded.
+	Modules []string `json:"modules,omitempty"`
 	// Filter tells that the ARP filter is ours, DropIn which file is.
 	Filter bool   `json:"filter,omitempty"`
 	DropIn string `json:"drop_in,omitempty"`
@@ -100,7 +102,7 @@ func writeWhole(path string, text []byte) error {
 }
 
 func (r Record) empty() bool {
-	return len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Displaced) == 0 && len(r.Up) == 0 && !r.Filter && r.DropIn == ""
+	return len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Displaced) == 0 && len(r.Up) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == ""
 }
 
 func (r Record) clone() Record {
@@ -108,7 +110,8 @@ func (r Record) clone() Record {
 	if r.Sysctls == nil {
 		r.Sysctls = make(map[string]string)
 	}
-	r.Added, r.Displaced, r.Up = slices.Clone(r.Added), slices.Clone(r.Displaced), slices.Clone(r.Up)
+	r.Added, r.Displaced = slices.Clone(r.Added), slices.Clone(r.Displaced)
+	r.Up, r.Modules = slices.Clone(r.Up), slices.Clone(r.Modules)
 	return r
 }
 
@@ -128,6 +131,7 @@ func (r Record) since(boot string, s State) Record {
 	}
 	r.Added = slices.DeleteFunc(r.Added, func(a Address) bool { return !s.holds(a) })
 	r.Up = slices.DeleteFunc(r.Up, func(name string) bool { l, _ := s.link(name); return !l.Up })
+	r.Modules = nil // whoever loads them then is another
 	r.Filter = r.Filter && s.Filter != nil
 	return r
 }

@@ -21,6 +21,8 @@ type State struct {
 	Filter []Rule
 	// DropIn is the text of the file of that name in the Config; empty if there is none.
 	DropIn string
+	// Loaded are the modules of tunnels that the kernel has, Unused those of the record that only we use.
+	Loaded, Unused []string
 	// Operator is whoever must not lose the way to the machine.
 	Operator Operator
 }

@@ -23,6 +23,7 @@ const (
 	AddAddress
 	DeleteAddress
 	AddLocalRoute
+	UnloadModule
 )
 
 // String returns the action in words.
@@ -50,6 +51,8 @@ func (a Action) String() string {
 		return "delete address"
 	case AddLocalRoute:
 		return "add local route"
+	case UnloadModule:
+		return "unload module"
 	}
 	return "unknown"
 }
@@ -68,6 +71,8 @@ func (s Step) String() string {
 	switch s.Action {
 	case LoadModule:
 		return "modprobe " + s.Name
+	case UnloadModule:
+		return "modprobe --remove " + s.Name
 	case SetSysctl:
 		name := s.Name
 		if !strings.Contains(name, ".") { // as the name of a VLAN interface has one

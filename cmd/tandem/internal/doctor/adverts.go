@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -32,10 +34,55 @@ type Advert struct {
 	Interface string
 	Source    netip.Addr
 	VRID      uint8
+	VIPs      []netip.Addr
+	// Leaving is that of a master that gives way (RFC 9568, section 6.4.3: priority 0).
+	Leaving bool
 }
 
-// hearAdverts listens on an interface, and returns each sender and virtual router id once.
-func hearAdverts(iface string, span time.Duration) ([]Advert, error) {
+// hear listens on interfaces for as long as is given for each, and returns each sender and virtual router id once.
+func hear(ctx context.Context, spans map[string]time.Duration) ([]Advert, error) {
+	listeners := make(map[string]*listener)
+	defer func() {
+		for _, l := range listeners {
+			_ = l.conn.Close()
+		}
+	}()
+	for iface := range spans {
+		l, err := newListener(iface)
+		if err != nil {
+			return nil, fmt.Errorf("listen for advertisements: %w", err)
+		}
+		listeners[iface] = l
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	heard := make(chan []Advert, len(listeners))
+	for iface, l := range listeners {
+		g.Go(func() error {
+			all, err := l.hear(ctx, spans[iface])
+			heard <- all
+			return err
+		})
+	}
+	err := g.Wait()
+	close(heard)
+	var all []Advert
+	for some := range heard {
+		all = append(all, some...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for advertisements: %w", err)
+	}
+	return all, nil
+}
+
+// A listener takes the VRRP packets that arrive at an interface.
+type listener struct {
+	iface *net.Interface
+	conn  *packet.Conn
+}
+
+// newListener opens a packet socket in the network namespace of the calling thread.
+func newListener(iface string) (*listener, error) {
 	ifi, err := net.InterfaceByName(iface)
 	if err != nil {
 		return nil, fmt.Errorf("read interface %s: %w", iface, err)
@@ -59,28 +106,38 @@ func hearAdverts(iface string, span time.Duration) ([]Advert, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open packet socket on %s: %w", iface, err)
 	}
-	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(span)); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", iface, err)
+	return &listener{ifi, conn}, nil
+}
+
+func (l *listener) hear(ctx context.Context, span time.Duration) (all []Advert, err error) {
+	if err := l.conn.SetReadDeadline(time.Now().Add(span)); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 	}
-	var all []Advert
+	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Now()) })
+	defer stop()
 	for b := make([]byte, 2048); ; {
-		n, from, err := conn.ReadFrom(b)
+		n, from, err := l.conn.ReadFrom(b)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return all, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", iface, err)
+			return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 		}
-		if hw, ok := from.(*packet.Addr); ok && slices.Equal(hw.HardwareAddr, ifi.HardwareAddr) {
+		if hw, ok := from.(*packet.Addr); ok && slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
 			continue // what leaves is heard too
 		}
-		if a, ok := parseAdvert(b[:n]); ok {
-			if a.Interface = iface; !slices.Contains(all, a) {
-				all = append(all, a)
-			}
+		if a, ok := parseAdvert(b[:n]); ok && !a.in(all) {
+			a.Interface = l.iface.Name
+			all = append(all, a)
 		}
 	}
+}
+
+// in tells whether the same was heard before.
+func (a Advert) in(all []Advert) bool {
+	return slices.ContainsFunc(all, func(b Advert) bool {
+		return a.Source == b.Source && a.VRID == b.VRID && a.Leaving == b.Leaving && slices.Equal(a.VIPs, b.VIPs)
+	})
 }
 
 // parseAdvert reads a frame with a VRRP packet.
@@ -116,6 +173,6 @@ func parseAdvert(b []byte) (a Advert, ok bool) {
 	if drop := p.Parse(payload, a.Source, dst); drop != 0 {
 		return a, false
 	}
-	a.VRID = p.VRID
+	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == 0
 	return a, true
 }

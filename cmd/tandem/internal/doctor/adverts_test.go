@@ -5,6 +5,7 @@ package doctor
 import (
 	"encoding/binary"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ func advertFrame(src, dst string, vrid uint8) []byte {
 }
 
 func TestParseAdvert(t *testing.T) {
+	four := Advert{Source: netip.MustParseAddr("192.0.2.3"), VRID: 51, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}}
+	six := Advert{Source: netip.MustParseAddr("fe80::3"), VRID: 52, VIPs: []netip.Addr{netip.MustParseAddr("2001:db8::100")}}
 	for _, tt := range []struct {
 		name   string
 		frame  []byte
@@ -45,10 +48,10 @@ func TestParseAdvert(t *testing.T) {
 		want   Advert
 		ok     bool
 	}{
-		{name: "IPv4", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), want: Advert{Source: netip.MustParseAddr("192.0.2.3"), VRID: 51}, ok: true},
+		{name: "IPv4", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), want: four, ok: true},
 		{name: "IPv4, padded", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), change: func(b []byte) []byte { return append(b, 0, 0, 0, 0) },
-			want: Advert{Source: netip.MustParseAddr("192.0.2.3"), VRID: 51}, ok: true},
-		{name: "IPv6", frame: advertFrame("fe80::3", "ff02::12", 52), want: Advert{Source: netip.MustParseAddr("fe80::3"), VRID: 52}, ok: true},
+			want: four, ok: true},
+		{name: "IPv6", frame: advertFrame("fe80::3", "ff02::12", 52), want: six, ok: true},
 		{name: "another protocol", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), change: func(b []byte) []byte { b[23] = 6; return b }},
 		{name: "wrong checksum", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), change: func(b []byte) []byte { b[36]++; return b }},
 		{name: "cut short", frame: advertFrame("192.0.2.3", "224.0.0.18", 51), change: func(b []byte) []byte { return b[:40] }},
@@ -58,7 +61,7 @@ func TestParseAdvert(t *testing.T) {
 			if tt.change != nil {
 				tt.frame = tt.change(tt.frame)
 			}
-			if got, ok := parseAdvert(tt.frame); ok != tt.ok || ok && got != tt.want {
+			if got, ok := parseAdvert(tt.frame); ok != tt.ok || ok && !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%+v, %t, want %+v, %t", got, ok, tt.want, tt.ok)
 			}
 		})

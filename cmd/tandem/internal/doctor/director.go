@@ -5,15 +5,12 @@ package doctor
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
-	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // Director judges a director.
@@ -27,6 +24,8 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	j.servers()
 	j.owners()
 	j.adverts()
+	j.firewall()
+	j.clock()
 	j.programs()
 	return sorted(j.findings)
 }
@@ -39,7 +38,7 @@ type judge struct {
 
 func (j *judge) find(f Finding) { j.findings = append(j.findings, f) }
 
-func ipv4(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
+func conf4(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
 
 // setting is a finding that a sysctl mends.
 func (j *judge) setting(f Finding, path, value string) {
@@ -81,9 +80,9 @@ func (j *judge) daemon() {
 		}
 	}
 	const others = 128 // sockets, logs, scripts
-	if need := uint64(checked + others); j.snapshot.Files > 0 && j.snapshot.Files < need {
+	if need := uint64(checked + others); j.snapshot.Director.Files > 0 && j.snapshot.Director.Files < need {
 		j.find(Finding{ID: "file-limit", Severity: Warning,
-			What: fmt.Sprintf("the director may open %d files, and has %d checks", j.snapshot.Files, checked),
+			What: fmt.Sprintf("the director may open %d files, and has %d checks", j.snapshot.Director.Files, checked),
 			Why:  "checks that end together cannot all be run", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
 }
@@ -124,14 +123,34 @@ func (j *judge) has(m lvs.Method) bool {
 	})
 }
 
+// The settings of both families that have packets forwarded.
+const forward4, forward6 = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
+
+// forwardsNAT returns what the answers of servers with method nat need.
+func (j *judge) forwardsNAT() (paths []string) {
+	for _, svc := range j.config.Services {
+		for _, srv := range svc.Servers {
+			path := forward4
+			if srv.Addr.Is6() {
+				path = forward6
+			}
+			if srv.Method == lvs.NAT && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
 func (j *judge) forwarding() {
-	const path = "net/ipv4/ip_forward"
-	on := j.snapshot.Sysctls[path] == "1"
-	switch {
-	case j.has(lvs.NAT) && !on:
-		j.setting(Finding{ID: "forwarding-off", Severity: Error, What: "the kernel does not forward packets",
-			Why: "with method nat the servers' answers end here"}, path, "1")
-	case !j.has(lvs.NAT) && len(j.config.Services) > 0 && on:
+	needed := j.forwardsNAT()
+	for _, path := range needed {
+		if value, there := j.snapshot.Sysctls[path]; there && value == "0" {
+			j.setting(Finding{ID: "forwarding-off", Severity: Error, What: "the kernel does not forward packets (" + path + ")",
+				Why: "with method nat the servers' answers end here"}, path, "1")
+		}
+	}
+	if len(needed) == 0 && len(j.config.Services) > 0 && j.snapshot.Sysctls[forward4] == "1" {
 		j.find(Finding{ID: "forwarding-on", Severity: Note, What: "the kernel forwards packets",
 			Why:  "methods dr and tunnel do not need it, and a real server with its default route here would seem to work",
 			Mend: "sysctl -w net.ipv4.ip_forward=0, unless this machine is a router too"})
@@ -140,10 +159,10 @@ func (j *judge) forwarding() {
 		return
 	}
 	for _, name := range append([]string{"all"}, j.interfaces()...) {
-		if j.snapshot.Sysctls[ipv4(name, "send_redirects")] == "1" {
+		if j.snapshot.Sysctls[conf4(name, "send_redirects")] == "1" {
 			j.setting(Finding{ID: "sends-redirects", Severity: Warning, What: "the kernel sends ICMP redirects (" + name + ")",
 				Why: "servers in the clients' network learn to answer past the director, which has to be on the way back"},
-				ipv4(name, "send_redirects"), "0")
+				conf4(name, "send_redirects"), "0")
 		}
 	}
 }
@@ -155,11 +174,11 @@ func (j *judge) pathFilter() {
 		if !r.VirtualMAC || !r.VIPs[0].Addr().Is4() {
 			continue
 		}
-		own, all := j.snapshot.Sysctls[ipv4(iface, "rp_filter")], j.snapshot.Sysctls[ipv4("all", "rp_filter")]
+		own, all := j.snapshot.Sysctls[conf4(iface, "rp_filter")], j.snapshot.Sysctls[conf4("all", "rp_filter")]
 		if own != "" && max(own, all) == "1" { // the kernel takes the greater
 			j.setting(Finding{ID: "path-filter", Severity: Error, What: "the path filter of " + iface + " is strict",
 				Why: "the way back to clients is by " + r.Interface + ", so the kernel drops what they send to the VIPs"},
-				ipv4(iface, "rp_filter"), "2")
+				conf4(iface, "rp_filter"), "2")
 		}
 	}
 }
@@ -187,104 +206,22 @@ func (j *judge) servers() {
 	}
 }
 
-// owners judges who answers for the VIPs. The peer may, if this machine does not.
-func (j *judge) owners() {
-	for _, r := range j.config.Routers {
-		iface := r.AddressInterface()
-		for _, vip := range r.VIPs {
-			addr := vip.Addr()
-			var others []garp.Owner
-			for _, o := range j.snapshot.Owners[iface] {
-				if o.Address != addr {
-					continue
-				}
-				if pool := j.pool(o); pool != "" {
-					j.find(Finding{ID: "server-answers", Severity: Error,
-						What: fmt.Sprintf("%s answers for %s: %s", o.Hardware, addr, pool),
-						Why:  "clients that believe it reach this server only, and past the director",
-						Mend: "tandem realserver apply --vip " + addr.String() + " on that machine"})
-					continue
-				}
-				others = append(others, o)
-			}
-			held := 0
-			if j.snapshot.holds(addr) {
-				held = 1
-			}
-			switch n := len(others) + held; {
-			case n > 1:
-				j.find(Finding{ID: "two-owners", Severity: Error, What: fmt.Sprintf("%s is on %d machines: %s", addr, n, j.describe(others, held)),
-					Why:  "clients reach one or the other by chance",
-					Mend: "see that VRRP passes between the directors (IP protocol 112, 224.0.0.18 or ff02::12), and take the address off others"})
-			case n == 0 && j.snapshot.Status != nil:
-				j.find(Finding{ID: "nobody-owns", Severity: Error, What: fmt.Sprintf("nobody answers for %s on %s", addr, iface),
-					Why: "clients reach nothing", Mend: "tandem status on both directors"})
-			}
-		}
+// clock judges the time of day. The election and the checks go by the time since boot.
+func (j *judge) clock() {
+	const why = "logs of the pair cannot be laid side by side, and certificates are judged by the wrong day; the election does not mind"
+	const mend = "have chrony or systemd-timesyncd keep the clock, which slew it, and nothing else set it"
+	c := j.snapshot.Clock
+	if c.Stepped != 0 {
+		j.find(Finding{ID: "clock-step", Severity: Warning, Why: why, Mend: mend,
+			What: fmt.Sprintf("the clock was set by %s while the doctor looked", c.Stepped.Round(time.Millisecond))})
 	}
-}
-
-// adverts judges what arrives at an interface whose director is master all the while: a master that hears a higher
-// priority gives way, and a lower one would give way to us.
-func (j *judge) adverts() {
-	for _, r := range j.masters() {
-		for _, a := range j.snapshot.Adverts {
-			if a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != r.VIPs[0].Addr().Is4() || j.snapshot.holds(a.Source) {
-				continue
-			}
-			j.find(Finding{ID: "two-masters", Severity: Error,
-				What: fmt.Sprintf("%s advertises virtual router %d on %s, whose master this machine is", a.Source, a.VRID, a.Interface),
-				Why:  "a firewall here or there drops VRRP, multicast passes one way only, or another pair uses the same id",
-				Mend: "let IP protocol 112 pass on both (nft insert rule inet filter input meta l4proto vrrp accept), or choose another vrid"})
-		}
+	if c.SteppedBefore != 0 {
+		j.find(Finding{ID: "clock-step-before", Severity: Note, Why: why, Mend: mend,
+			What: fmt.Sprintf("the clock was set by %s since the director started", c.SteppedBefore.Round(time.Second))})
 	}
-}
-
-// masters are the virtual routers that the running director is master of.
-func (j *judge) masters() []configs.Router {
-	if j.snapshot.Status == nil {
-		return nil
+	if c.Unsynchronised {
+		j.find(Finding{ID: "clock-unsynchronised", Severity: Note, Why: why, Mend: mend, What: "nothing keeps this machine's clock"})
 	}
-	return slices.DeleteFunc(slices.Clone(j.config.Routers), func(r configs.Router) bool {
-		return !slices.ContainsFunc(j.snapshot.Status.VRRP, func(s control.Router) bool {
-			return s.Name == r.Name && s.State == vrrp.Master.String()
-		})
-	})
-}
-
-// pool says which real server of ours a machine is; empty if it is none.
-func (j *judge) pool(o garp.Owner) string {
-	for _, svc := range j.config.Services {
-		for _, srv := range svc.Servers {
-			if slices.Contains(o.Neighbours, srv.Addr) {
-				return fmt.Sprintf("%s, real server of %s", srv.Addr, svc.Name)
-			}
-		}
-	}
-	return ""
-}
-
-func (j *judge) describe(others []garp.Owner, held int) string {
-	var names []string
-	if held > 0 {
-		names = append(names, "this one")
-	}
-	for _, o := range others {
-		name := o.Hardware
-		if len(o.Neighbours) > 0 {
-			name += " (" + joinAddrs(o.Neighbours) + ")"
-		}
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
-}
-
-func joinAddrs(addrs []netip.Addr) string {
-	words := make([]string, len(addrs))
-	for i, a := range addrs {
-		words[i] = a.String()
-	}
-	return strings.Join(words, " ")
 }
 
 // meddlers are programs that take addresses off an interface that they manage.

@@ -33,6 +33,10 @@ const (
 
 // GatherDirector looks at this machine as a director, in the network namespace of the calling thread.
 func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
+	began, err := wallOffset()
+	if err != nil {
+		return Snapshot{}, err
+	}
 	s, err := gather()
 	if err != nil {
 		return s, err
@@ -44,11 +48,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 		name := svc.Virtuals[0].Scheduler
 		s.Schedulers[name] = haveModule(ctx, "ip_vs_"+name)
 	}
-	paths := []string{"net/ipv4/ip_forward", ipv4("all", "send_redirects"), ipv4("all", "rp_filter")}
+	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter")}
 	vips := make(map[string][]netip.Addr)
 	for _, r := range c.Routers {
 		iface := r.AddressInterface()
-		paths = append(paths, ipv4(r.Interface, "send_redirects"), ipv4(iface, "rp_filter"))
+		paths = append(paths, conf4(r.Interface, "send_redirects"), conf4(iface, "rp_filter"))
 		for _, vip := range r.VIPs {
 			vips[iface] = append(vips[iface], vip.Addr())
 		}
@@ -64,23 +68,43 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if status, err := control.NewClient(c.Control.Socket).Status(asking); err == nil {
 		s.Status = &status
 	}
-	return s, s.hearRivals(c)
+	if err := s.tryFirewall(ctx, c); err != nil {
+		return s, err
+	}
+	if s.Adverts, err = hear(ctx, s.listening(c)); err != nil {
+		return s, err
+	}
+	s.Clock, err = readClock(began, s.Director.Started, c.Control.Socket)
+	return s, err
 }
 
-// hearRivals listens where this machine is master.
-func (s *Snapshot) hearRivals(c *configs.Config) error {
-	spans := make(map[string]time.Duration)
-	for _, r := range (&judge{config: c, snapshot: *s}).masters() {
-		if l := s.Links[r.Interface]; l.Up && l.Carrier {
-			spans[r.Interface] = max(spans[r.Interface], min(max(3*r.AdvertInterval, leastHearing), mostHearing))
+// carries tells whether frames can pass an interface.
+func (s Snapshot) carries(iface string) bool { l := s.Links[iface]; return l.Up && l.Carrier }
+
+// listening says for how long to listen for advertisements on each interface, and notes it.
+func (s *Snapshot) listening(c *configs.Config) map[string]time.Duration {
+	s.Heard = make(map[string]time.Duration)
+	for _, r := range c.Routers {
+		if s.carries(r.Interface) {
+			s.Heard[r.Interface] = max(s.Heard[r.Interface], min(max(3*r.AdvertInterval, leastHearing), mostHearing))
 		}
 	}
-	for iface, span := range spans {
-		heard, err := hearAdverts(iface, span)
-		if err != nil {
-			return fmt.Errorf("listen for advertisements: %w", err)
+	return s.Heard
+}
+
+// tryFirewall tries what the directors send each other.
+func (s *Snapshot) tryFirewall(ctx context.Context, c *configs.Config) error {
+	for _, f := range flows(c) {
+		if !s.carries(f.Interface) {
+			continue
 		}
-		s.Adverts = append(s.Adverts, heard...)
+		h, err := tryFirewall(ctx, f)
+		if err != nil {
+			return err
+		}
+		if h != nil {
+			s.Hindered = append(s.Hindered, *h)
+		}
 	}
 	return nil
 }
@@ -133,7 +157,7 @@ func gather() (Snapshot, error) {
 		}
 		s.Links[a.Name] = l
 	}
-	s.Programs, s.Files = programs()
+	s.Programs, s.Director = programs()
 	return s, nil
 }
 
@@ -153,7 +177,7 @@ func (s *Snapshot) readSysctls(paths []string) error {
 // askOwners asks on each interface that can carry the question.
 func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) error {
 	for iface, addrs := range vips {
-		if l := s.Links[iface]; !l.Up || !l.Carrier {
+		if !s.carries(iface) {
 			continue
 		}
 		owners, err := garp.Owners(ctx, iface, addrs, ownersWait)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
@@ -49,7 +50,7 @@ func master() *scene {
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
 		Programs: []string{"tandem", "sshd"},
-		Files:    1024, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+		Director: Process{Files: 1024}, Heard: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
 	}}
 }
 
@@ -59,9 +60,12 @@ func (s *scene) link(change func(*Link)) {
 	s.snapshot.Links["eth0"] = l
 }
 
+// backup makes it one that hears its master.
 func (s *scene) backup() {
 	s.link(func(l *Link) { l.Addrs = l.Addrs[:1] })
+	s.snapshot.Status.VRRP[0].State = "backup"
 	s.owner("02:00:00:00:00:02", "192.0.2.3")
+	s.advert("eth0", "192.0.2.3", 51)
 }
 
 func (s *scene) owner(hardware string, neighbours ...string) {
@@ -73,7 +77,12 @@ func (s *scene) owner(hardware string, neighbours ...string) {
 }
 
 func (s *scene) advert(iface, source string, vrid uint8) {
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{iface, netip.MustParseAddr(source), vrid})
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Source: netip.MustParseAddr(source), VRID: vrid,
+		VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}})
+}
+
+func (s *scene) hinder(f Flow, out bool) {
+	s.snapshot.Hindered = append(s.snapshot.Hindered, Hindrance{f, out})
 }
 
 func (s *scene) nat() {
@@ -106,8 +115,12 @@ func TestDirector(t *testing.T) {
 		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers["wrr"] = false }, []string{"scheduler-missing"}, "wrr"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
 		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
-		{"few files", func(s *scene) { s.snapshot.Files = 100 }, []string{"file-limit"}, "100 files"},
-		{"no interface", func(s *scene) { delete(s.snapshot.Links, "eth0"); s.owner("02:00:00:00:00:02", "192.0.2.3") },
+		{"few files", func(s *scene) { s.snapshot.Director.Files = 100 }, []string{"file-limit"}, "100 files"},
+		{"no interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.snapshot.Heard = nil
+			s.owner("02:00:00:00:00:02", "192.0.2.3")
+		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
 		{"interface down", func(s *scene) { s.link(func(l *Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
@@ -137,15 +150,32 @@ func TestDirector(t *testing.T) {
 		{"a real server answers the master", func(s *scene) { s.owner("02:00:00:00:00:11", "192.0.2.11") },
 			[]string{"server-answers"}, "02:00:00:00:00:11 answers for 192.0.2.100: 192.0.2.11, real server of www"},
 		{"a real server answers the backup", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:11", "192.0.2.11") }, []string{"server-answers"}, "tandem realserver apply"},
-		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
+		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners", "multicast-lost"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
+		{"both directors have it and hear each other", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3"); s.advert("eth0", "192.0.2.3", 51) },
+			[]string{"two-owners", "two-masters"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
+		{"a backup that hears nothing", func(s *scene) { s.backup(); s.snapshot.Adverts = nil }, []string{"multicast-lost"},
+			"02:00:00:00:00:02 (192.0.2.3) has 192.0.2.100, and none of its advertisements arrives on eth0"},
+		{"a backup that hears nothing by unicast", func(s *scene) { s.extra = `unicast_peers = ["192.0.2.3"]`; s.backup(); s.snapshot.Adverts = nil },
+			[]string{"unicast-lost"}, "unicast_peers"},
+		{"a backup that did not listen for long", func(s *scene) { s.extra = `advert_interval = "20s"`; s.backup(); s.snapshot.Adverts = nil }, nil, ""},
+		{"a master that gives way", func(s *scene) {
+			s.advert("eth0", "192.0.2.3", 51)
+			s.snapshot.Adverts[0].Leaving = true
+		}, nil, ""},
+		{"another pair with the id", func(s *scene) {
+			s.advert("eth0", "192.0.2.77", 51)
+			s.snapshot.Adverts[0].VIPs = []netip.Addr{netip.MustParseAddr("192.0.2.200")}
+		}, []string{"duplicate-vrid"}, "192.0.2.77 advertises virtual router 51 on eth0 too, for 192.0.2.200"},
+		{"a backup hears two masters", func(s *scene) { s.backup(); s.advert("eth0", "192.0.2.4", 51) }, []string{"two-masters"}, "192.0.2.3 and 192.0.2.4"},
+		{"VRRP cannot come in", func(s *scene) { s.hinder(Flow{"eth0", groupVRRP4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
+		{"VRRP cannot leave", func(s *scene) { s.hinder(Flow{"eth0", groupVRRP6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
+		{"sync cannot come in", func(s *scene) { s.hinder(Flow{"eth0", netip.MustParseAddr("224.0.0.81"), 8848}, false) }, []string{"sync-filtered"}, "udp dport 8848"},
+		{"the clock was set meanwhile", func(s *scene) { s.snapshot.Clock.Stepped = -time.Hour }, []string{"clock-step"}, "by -1h0m0s while"},
+		{"the clock was set before", func(s *scene) { s.snapshot.Clock.SteppedBefore = time.Minute }, []string{"clock-step-before"}, "by 1m0s since the director started"},
+		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
 		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
 		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
-		{"a backup hears its master", func(s *scene) {
-			s.backup()
-			s.snapshot.Status.VRRP[0].State = "backup"
-			s.advert("eth0", "192.0.2.3", 51)
-		}, nil, ""},
 		{"others' virtual routers", func(s *scene) {
 			s.advert("eth0", "192.0.2.7", 52)
 			s.advert("eth0", "fe80::7", 51)
@@ -261,6 +291,18 @@ func TestParseSockets(t *testing.T) {
 	want := []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:80"), netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("[2001:db8::100]:80")}
 	if got := parseSockets(text); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestParseStart(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 4096 1 18446744073709551615": 123450 * time.Millisecond,
+		"7 (tandem) S 1 7": 0,
+		"":                 0,
+	} {
+		if got := parseStart(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }
 

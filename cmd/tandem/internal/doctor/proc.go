@@ -13,14 +13,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// programs returns the names of the processes in this network namespace, each once, and how many files the director
-// among them may open. One that ends meanwhile is left out.
-func programs() (names []string, files uint64) {
+// programs returns the names of the processes in this network namespace, each once, and the director among them. One
+// that ends meanwhile is left out.
+func programs() (names []string, director Process) {
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, 0
+		return nil, director
 	}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -35,10 +36,11 @@ func programs() (names []string, files uint64) {
 		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 		if args := strings.Split(string(command), "\x00"); len(args) > 1 && filepath.Base(args[0]) == "tandem" && args[1] == "run" {
 			limits, _ := os.ReadFile(filepath.Join(dir, "limits"))
-			files = parseFileLimit(string(limits))
+			stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+			director = Process{parseFileLimit(string(limits)), parseStart(string(stat))}
 		}
 	}
-	return names, files
+	return names, director
 }
 
 // parseFileLimit returns the soft limit of a process's /proc/PID/limits; 0 if it is not there.
@@ -54,6 +56,21 @@ func parseFileLimit(text string) uint64 {
 		}
 	}
 	return 0
+}
+
+// parseStart returns when a process started, from its /proc/PID/stat: "pid (name) state …", where the name may hold
+// spaces and brackets, and the 22nd field is the time since boot in hundredths of a second; 0 if it is not there.
+func parseStart(text string) time.Duration {
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	const start, before = 22, 2
+	if len(fields) < start-before {
+		return 0
+	}
+	n, err := strconv.ParseInt(fields[start-before-1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * (time.Second / 100)
 }
 
 // listening returns the TCP sockets of this namespace that wait for connections.

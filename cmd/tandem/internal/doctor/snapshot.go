@@ -5,6 +5,7 @@ package doctor
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/garp"
@@ -21,12 +22,16 @@ type Snapshot struct {
 	Links   map[string]Link
 	// Owners are the other machines that say to have a VIP, by the interface that they were asked on.
 	Owners map[string][]garp.Owner
-	// Adverts are those of other machines, heard where the running director is master.
+	// Adverts are those of other machines, Heard how long each interface was listened on.
 	Adverts []Advert
+	Heard   map[string]time.Duration
+	// Hindered are the flows between the directors that this machine's firewall drops.
+	Hindered []Hindrance
+	Clock    Clock
 	// Programs are the names of those that run in this network namespace.
 	Programs []string
-	// Files is how many descriptors the running director may open; 0 if none runs.
-	Files uint64
+	// Director is the process of the running director; the zero value if none runs.
+	Director Process
 	// Status is what the running director says; nil if none answers.
 	Status *control.Status
 	// Steps are what a real server lacks; Refused says why it cannot be had.
@@ -36,6 +41,12 @@ type Snapshot struct {
 	Gateways []Gateway
 	// Listening are the TCP sockets that wait for connections; an unspecified address stands for all.
 	Listening []netip.AddrPort
+}
+
+// A Process is a program that runs.
+type Process struct {
+	Files   uint64        // how many descriptors it may open
+	Started time.Duration // since boot
 }
 
 // A Link is an interface.

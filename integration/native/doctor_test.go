@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// A patient is a host that the doctor looks at, with a file beside that which the director runs with.
+type patient struct {
+	*lab.Lab
+	host *lab.Host
+	args []string
+	// ignored are the findings that are not the subject.
+	ignored []string
+}
+
+// hasNoIPVS are the findings on a kernel that lacks it, as this one may.
+var hasNoIPVS = []string{"ipvs-missing", "scheduler-missing"}
+
+// want checks that the doctor finds these and nothing else, within a time in which the network settles.
+func (p patient) want(when string, want ...string) (all []lab.Finding) {
+	slices.Sort(want)
+	p.Eventually(20*time.Second, when, func() error {
+		var ids []string
+		all, _ = p.host.Doctor(p.args...)
+		for _, f := range all {
+			if !slices.Contains(p.ignored, f.ID) && !slices.Contains(ids, f.ID) {
+				ids = append(ids, f.ID)
+			}
+		}
+		if slices.Sort(ids); !slices.Equal(ids, want) {
+			return fmt.Errorf("on %s the doctor found %v, want %v\n%+v", p.host.Name, ids, want, all)
+		}
+		return nil
+	})
+	return all
+}
+
+// second is a file for the doctor: the director's own with more in it.
+func second(d *lab.Director, name, more string) []string {
+	text, err := os.ReadFile(d.File)
+	if err != nil {
+		text = []byte(err.Error()) // which is no configuration
+	}
+	return []string{"-c", d.WriteFile(name, string(text)+more)}
+}
+
+func pool(name, method, server string) string {
+	return fmt.Sprintf("[[service]]\nname = %q\nvirtual = \"192.0.2.100:80\"\nscheduler = \"rr\"\nmethod = %q\n[[service.server]]\naddress = %q\n",
+		name, method, server)
+}
+
+// idle starts a program of a name that does nothing.
+func idle(h *lab.Host, name string) *lab.Process {
+	file := h.WriteFile(name, "#!/bin/sh\nread forever < "+h.Dir()+"/never\n")
+	_ = os.Chmod(file, 0o755)
+	return h.Start(file)
+}
+
+// TestDoctor raises each finding that needs no IPVS, and mends what it is about. The scenes are beside each other, because
+// the doctor listens for most of the time, and beside no test that measures outages.
+func TestDoctor(t *testing.T) {
+	t.Run("before the start", beforeTheStart)
+	t.Run("a running pair", aRunningPair)
+	t.Run("another pair", anotherPair)
+	t.Run("mends a director", mendsADirector)
+	t.Run("a real server", aRealServer)
+}
+
+// beforeTheStart: the machine is not made for its configuration, and other programs have it.
+func beforeTheStart(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	if err := unix.Mkfifo(d.A.Dir()+"/never", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	programs := []string{"keepalived", "NetworkManager", "systemd-networkd", "dhcpcd", "connmand"}
+	var running []*lab.Process
+	for _, name := range programs {
+		running = append(running, idle(d.A.Host, name))
+	}
+	d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	wrong := second(d.A, "wrong.toml", pool("www", "dr", "198.51.100.11")+strings.Replace(pool("tun", "tunnel", "198.51.100.12"), ":80", ":81", 1)+
+		"[[vrrp]]\nname = \"inner\"\ninterface = \"eth9\"\nvrid = 52\nvips = [\"10.0.0.1/24\"]\n")
+	a := patient{d.Lab, d.A.Host, wrong, hasNoIPVS}
+	all := a.want("all is wrong", "not-running", "link-missing", "server-elsewhere", "tunnel-mtu",
+		"forwarding-on", "keepalived-runs", "address-manager")
+	for _, name := range programs {
+		if !slices.ContainsFunc(all, func(f lab.Finding) bool { return strings.Contains(f.What, name[:min(len(name), 15)]) }) {
+			t.Errorf("%s is not named in %+v", name, all)
+		}
+	}
+	for _, p := range running {
+		p.Stop()
+	}
+	d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"})
+	d.A.Run("ip", "link", "set", "eth0", "mtu", "1520")
+	d.Launch()
+	a.args = second(d.A, "right.toml", pool("www", "dr", "192.0.2.11")+strings.Replace(pool("tun", "tunnel", "198.51.100.12"), ":80", ":81", 1))
+	a.want("all is well")
+}
+
+// aRunningPair breaks one thing after another and mends it; each time there is this to find, and nothing after.
+func aRunningPair(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.Launch()
+	both := make(map[*lab.Director]patient)
+	for _, x := range []*lab.Director{d.A, d.B} {
+		both[x] = patient{d.Lab, x.Host, second(x, "sync.toml", "[lvs]\nsync = { interface = \"eth0\", id = 7 }\n"), nil}
+	}
+	d.Client.Run("ip", "addr", "add", vip+"/24", "dev", "eth0")
+	both[d.A].want("another machine takes the VIP", "two-owners", "director-warns", "multicast-lost")
+	d.Client.Run("ip", "addr", "del", vip+"/24", "dev", "eth0")
+	both[d.A].want("it lets it go")
+
+	var undo func()
+	for _, x := range []struct {
+		name       string
+		on         *lab.Director
+		fail, mend func()
+		want       []string
+	}{
+		{"the firewall of the backup", d.B, func() { undo = drop(t, d.B.Host, false) }, func() { undo() },
+			[]string{"vrrp-filtered", "sync-filtered", "two-masters", "two-owners"}},
+		{"the firewall of the master lets nothing out", d.A, func() { undo = drop(t, d.A.Host, true) }, func() { undo() },
+			[]string{"vrrp-filtered", "sync-filtered", "two-masters", "two-owners"}},
+		{"the switch keeps multicast back", d.B, d.B.HoldMulticast, d.B.PassMulticast, []string{"multicast-lost", "two-owners"}},
+		{"the cable", d.B, d.B.Cut, d.B.Plug, []string{"no-carrier"}},
+		{"the interface", d.B, func() { d.B.Run("ip", "link", "set", "eth0", "down") }, func() { d.B.Run("ip", "link", "set", "eth0", "up") },
+			[]string{"link-down"}},
+		{"few files", d.A, func() { maxFiles(t, d.A, 100) }, func() { maxFiles(t, d.A, 1000) }, []string{"file-limit"}},
+	} {
+		d.Logf("broken: %s", x.name)
+		p := both[x.on]
+		p.ignored = []string{"director-warns"} // for a minute after
+		x.fail()
+		p.want(x.name, x.want...)
+		x.mend()
+		p.want(x.name + ", mended")
+	}
+}
+
+func maxFiles(t *testing.T, d *lab.Director, n uint64) {
+	t.Helper()
+	var limit unix.Rlimit
+	err := unix.Prlimit(d.Process().Pid(), unix.RLIMIT_NOFILE, nil, &limit)
+	if err == nil {
+		limit.Cur = n
+		err = unix.Prlimit(d.Process().Pid(), unix.RLIMIT_NOFILE, &limit, nil)
+	}
+	if err != nil {
+		t.Fatalf("limit of files: %v", err)
+	}
+}
+
+// anotherPair: a stranger advertises our virtual router id for an address of its own, so that we give way
+// to a machine that does not have ours.
+func anotherPair(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.Launch()
+	config := strings.ReplaceAll(lab.DuoSettings{}.Config("stranger", 200), vip, "192.0.2.102")
+	stranger := d.Director("stranger", "192.0.2.4/24", config)
+	stranger.Launch()
+	p := patient{d.Lab, d.A.Host, []string{"-c", d.A.File}, []string{"director-warns"}}
+	p.want("a stranger is master", "duplicate-vrid", "nobody-owns")
+	stranger.Process().Stop()
+	p.want("the stranger is gone")
+}
+
+// mendsADirector: what --fix mends is not found again.
+func mendsADirector(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.A.Configure(lab.DuoSettings{Tables: "[[vrrp]]\nname = \"mac\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n" +
+		"virtual_mac = true\nadvert_interval = \"100ms\"\n"}.Config(d.A.Name, lab.PriorityA))
+	d.Launch()
+	awaitHas(d.Lab, 10*time.Second, d.A.Host, "192.0.2.101", true)
+	p := patient{d.Lab, d.A.Host, second(d.A, "nat.toml", pool("www", "nat", "192.0.2.11")), hasNoIPVS}
+	d.A.Sysctl(map[string]string{"net.ipv4.conf.all.send_redirects": "1", "net.ipv4.conf.all.rp_filter": "0"})
+	// The name of the interface has a dot, which is for Sysctl a separator.
+	filter := "/proc/sys/net/ipv4/conf/vrrp.52/rp_filter"
+	if err := d.A.Do(func() error { return os.WriteFile(filter, []byte("1"), 0) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range p.want("all is wrong", "forwarding-off", "sends-redirects", "path-filter") {
+		if !f.Fixable && !slices.Contains(hasNoIPVS, f.ID) {
+			t.Errorf("--fix does not mend %+v", f)
+		}
+	}
+	_, _ = d.A.TryRun(lab.Tandem.Path(), append([]string{"doctor", "--fix"}, p.args...)...) // the kernel may have no IPVS to mend
+	p.want("after --fix")
+}
+
+// aRealServer: the VIP in the wrong place and nothing that serves it, which --fix and a server mend; the way
+// back by the director; and a VIP that must not be taken.
+func aRealServer(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	d.Launch()
+	web := d.Host("web1", "192.0.2.11/24")
+	file := web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11"))
+	p := patient{d.Lab, web, []string{"-c", file}, nil}
+	p.want("nothing is prepared", "not-silent", "vip-missing", "not-listening")
+
+	web.Run("ip", "addr", "add", vip+"/24", "dev", "eth0")
+	p.want("the VIP is in the wrong place", "not-silent", "vip-missing", "vip-misplaced", "not-listening")
+	web.HTTPServer(web.Name)
+	if found, code := web.Doctor("-c", file, "--fix"); len(found) > 0 || code != 0 {
+		t.Errorf("after --fix: %+v, exit code %d, want nothing and 0", found, code)
+	}
+	p.want("all is well")
+
+	web.Run("ip", "route", "add", "default", "via", "192.0.2.2")
+	web.Run("ip", "neigh", "replace", "192.0.2.2", "lladdr", d.A.MAC(), "dev", "eth0", "nud", "reachable")
+	p.want("answers go by the director", "default-route")
+	web.Run("ip", "route", "replace", "default", "via", "192.0.2.1")
+	p.want("answers go by a router")
+
+	found, err := web.TryRun("/usr/bin/busybox", "env", "SSH_CONNECTION=192.0.2.1 5000 192.0.2.11 22", lab.Tandem.Path(), "doctor", "--vip", "192.0.2.1",
+		"--state-dir", web.Dir()+"/other")
+	if err == nil || !strings.Contains(found, "refused: 192.0.2.1 is the address that you come from") {
+		t.Errorf("the operator's own address for a VIP: %q, %v, want a refusal", found, err)
+	}
+}

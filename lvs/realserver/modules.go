@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package realserver
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// A tunnel is an interface that a module makes in every network namespace, and what the kernel calls those like it.
+type tunnel struct{ module, kind string }
+
+// tunnels are by the interface's name.
+var tunnels = map[string]tunnel{tunnel4: {"ipip", "ipip"}, tunnel6: {"ip6_tunnel", "ip6tnl"}}
+
+// readModules notes which of the modules are loaded, and which of those that we loaded nobody else uses. The kernel does not
+// count a tunnel's interface as a use of its module: with the module it would go, wherever it is.
+func readModules(s *State, r Record) error {
+	for _, name := range slices.Sorted(maps.Keys(tunnels)) {
+		t := tunnels[name]
+		if _, err := os.Stat("/sys/module/" + t.module); err != nil {
+			continue
+		}
+		s.Loaded = append(s.Loaded, t.module)
+		if !slices.Contains(r.Modules, t.module) {
+			continue
+		}
+		used, err := usedElsewhere(name, t.kind)
+		if err != nil {
+			return fmt.Errorf("find who uses module %s: %w", t.module, err)
+		}
+		if !used && s.onlyOurs(name, r) {
+			s.Unused = append(s.Unused, t.module)
+		}
+	}
+	return nil
+}
+
+// onlyOurs tells whether an interface of this namespace is down or up by us, and has no address that is not ours.
+func (s State) onlyOurs(name string, r Record) bool {
+	l, _ := s.link(name)
+	foreign := slices.ContainsFunc(l.Addrs, func(a Address) bool {
+		ours := slices.ContainsFunc(r.Added, func(b Address) bool { return b.Interface == a.Interface && b.Prefix == a.Prefix })
+		return !ours && !a.Prefix.Addr().IsLinkLocalUnicast() // which the kernel adds to an interface that is up
+	})
+	return !foreign && (!l.Up || slices.Contains(r.Up, name))
+}
+
+// usedElsewhere looks for another interface of the kind here, and for any in use in the other network namespaces that
+// have a process.
+func usedElsewhere(name, kind string) (bool, error) {
+	here, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		return false, err
+	}
+	seen := make(map[string]bool)
+	files, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, file := range append([]string{"/proc/thread-self/ns/net"}, files...) {
+		id, err := os.Readlink(file)
+		if err != nil || seen[id] {
+			continue // the process has ended, or its namespace is known
+		}
+		seen[id] = true
+		links, err := linksIn(file)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(links, func(l netlink.Link) bool {
+			other := l.Attrs().Name != name
+			return l.Type() == kind && (other || id != here && l.Attrs().RawFlags&unix.IFF_UP != 0)
+		}) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// linksIn lists the interfaces of a namespace by its file; none where the process that it was of has ended.
+func linksIn(file string) ([]netlink.Link, error) {
+	ns, err := netns.GetFromPath(file)
+	if err != nil {
+		return nil, nil
+	}
+	defer ns.Close()
+	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket in %s: %w", file, err)
+	}
+	defer handle.Close()
+	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
+		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+	}
+	return again(handle.LinkList)
+}
+
+// loadModule asks modprobe, which knows what a module needs.
+func loadModule(name string) error { return modprobe("load", name) }
+
+// unloadModule takes those with it that it alone needed.
+func unloadModule(name string) error { return modprobe("unload", "--remove", name) }
+
+func modprobe(what string, args ...string) error {
+	out, err := exec.Command("modprobe", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s module %s: %w: %s", what, args[len(args)-1], err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
