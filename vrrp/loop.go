@@ -29,7 +29,8 @@ const (
 // LoopOptions are the surroundings of a Loop.
 type LoopOptions struct {
 	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
-	// the loop runs without and says so among the Warnings. GOMAXPROCS should exceed the number of processors: else the
+	// the loop runs without and says so among the Warnings. On a busy machine the process should be started under
+	// SCHED_RR as a whole: the thread waits for locks of the Go runtime that others hold. GOMAXPROCS should exceed the number of processors: else the
 	// thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.

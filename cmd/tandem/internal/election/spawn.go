@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // socketFD is the descriptor at which an election finds its end of the socket pair.
@@ -44,6 +46,22 @@ func withSlack(slack time.Duration, f func() error) error {
 	return f()
 }
 
+// withRealtime runs f on a thread under SCHED_RR, which a process that f starts inherits for all its threads. Where only
+// the thread of the VRRP loop had it, the loop waited for threads of the Go runtime that the busy machine did not run: at
+// 10 ms, beside two busy loops a core, backups took over that should not have.
+func withRealtime(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	former, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return f()
+	}
+	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: vrrp.RealtimePriority}, 0) == nil {
+		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // which is always allowed
+	}
+	return f()
+}
+
 // A process is an election that runs as a child process.
 type process struct {
 	net.Conn
@@ -54,8 +72,9 @@ var _ Child = (*process)(nil)
 
 // Spawn starts this very binary with args as an election process, which finds its director by Inherited. It logs to
 // the director's standard error. It is in a process group of its own, so that an interrupt typed at a terminal
-// reaches the director alone, which then tells it to leave.
-func Spawn(args ...string) (Child, error) {
+// reaches the director alone, which then tells it to leave. With realtime all of its threads are under SCHED_RR from its
+// start on, if this process may; if not, the VRRP loops find out and say so.
+func Spawn(realtime bool, args ...string) (Child, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket pair: %w", err)
@@ -73,7 +92,11 @@ func Spawn(args ...string) (Child, error) {
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := withSlack(timerSlack, cmd.Start); err != nil {
+	start := func() error { return withSlack(timerSlack, cmd.Start) }
+	if realtime {
+		start = func() error { return withRealtime(cmd.Start) }
+	}
+	if err := start(); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
