@@ -6,26 +6,14 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// dial connects to a target from the source and with the mark that its check wants. On the way to the VIP the source
-// must be the director's own: left to itself, a master's kernel takes the VIP, and the answer would never leave the server.
+// dial connects to a target from the source and with the mark that its check wants.
 func dial(ctx context.Context, network string, t Target) (net.Conn, error) {
 	c := t.Config
-	if c.Via.IsValid() && !c.Source.IsValid() {
-		to, err := findRoute(t)
-		if err != nil {
-			return nil, err
-		}
-		if to == nil {
-			return nil, os.NewSyscallError("connect", unix.ENETUNREACH)
-		}
-		c.Source = to.from
-	}
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
 	if c.Source.IsValid() {
 		from := netip.AddrPortFrom(c.Source, 0)

@@ -77,6 +77,12 @@ func (p prober) probe(ctx context.Context, t Target) result {
 	case c.Type == UDP, c.Type == DNS && !c.Query.TCP:
 		network = "udp"
 	}
+	if t.Config.Via.IsValid() {
+		var res result
+		if t, res = aim(t); res.outcome != 0 {
+			return res
+		}
+	}
 	conn, err := p.dial(ctx, network, t)
 	switch {
 	case closed(err):

@@ -36,6 +36,26 @@ func findRoute(t Target) (*route, error) {
 	return r, err
 }
 
+// aim gives the probe of a target that goes through the VIP its source, which must be the director's own: left to
+// itself, a master's kernel takes the VIP, and the answer would never leave the server. A result is of what cannot be
+// probed.
+func aim(t Target) (Target, result) {
+	if t.Config.Source.IsValid() {
+		return t, result{}
+	}
+	to, err := findRoute(t)
+	switch {
+	case err != nil:
+		return t, result{outcome: notRun, reason: err.Error()}
+	case to == nil:
+		res := fail(unix.ENETUNREACH.Error())
+		res.silent = true
+		return t, res
+	}
+	t.Config.Source = to.from
+	return t, result{}
+}
+
 // ownAddress is the director's address towards a server: the one that the kernel would take, but the VIP, which a
 // master has too.
 func ownAddress(to netlink.Route, server, vip netip.Addr) (netip.Addr, error) {

@@ -273,6 +273,26 @@ func TestAnswerFromTheWrongAddress(t *testing.T) {
 	}
 }
 
+// What the director lacks is not the server's failure.
+func TestNoSourceForTheVIP(t *testing.T) {
+	ns, other := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "d0", other, "o0")
+	ns.Do(func() {
+		give(t, "d0", "192.0.2.100/24")
+		for server, want := range map[string]result{
+			"192.0.2.11":   {outcome: notRun, reason: "d0 has no address of this director's own in the network of 192.0.2.11"},
+			"198.51.100.1": {outcome: failed, reason: "network is unreachable", silent: true},
+		} {
+			target := typed(HTTP, netip.AddrPortFrom(netip.MustParseAddr(server), 80), time.Second, func(c *Config) {
+				c.Via, c.Mark = netip.MustParseAddr("192.0.2.100"), 7
+			})
+			if got, _ := probeOnce(target); got != want {
+				t.Errorf("%s: %+v, want %+v", server, got, want)
+			}
+		}
+	})
+}
+
 // echo sends every datagram back, until stop.
 func echo(t *testing.T, ns *nstest.NS, listen string) (stop func()) {
 	t.Helper()

@@ -60,7 +60,8 @@ func (s *nameAndMailServer) stop() {
 }
 
 // TestChecksOfNameAndMailServers: the checks of DNS, UDP, SMTP and TCP find dnsmasq and exim up, find them lying when
-// they answer something else, and find them down; at their own address and through the VIP.
+// they answer something else, and find them down; at their own address and through the VIP, which the director does not
+// have at first, as on a backup, and then does, as on a master.
 func TestChecksOfNameAndMailServers(t *testing.T) {
 	l := lab.New(t)
 	host := &nameAndMailServer{Host: l.Host("server", server+"/24")}
@@ -100,6 +101,10 @@ func TestChecksOfNameAndMailServers(t *testing.T) {
 	d.Launch()
 	spoken(l, d, want["up"])
 	checkProbeConnections(t, d)
+	d.Run("ip", "address", "add", lab.VIP+"/24", "dev", "eth0") // as a master has it
+	l.Logf("the director has the VIP")
+	probed(l, d)
+	spoken(l, d, want["up"])
 	host.stop()
 	l.Logf("both are down")
 	spoken(l, d, want["down"])

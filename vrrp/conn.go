@@ -35,6 +35,7 @@ type conn struct {
 
 	to4 unix.SockaddrInet4
 	v6  ipv6Messages
+	in  inbox
 }
 
 // A socket of a conn; it is open when err is nil and fd not negative.
@@ -52,6 +53,7 @@ func newConn(iface string, index int) *conn {
 		c.all[i].fd = -1
 	}
 	c.v6.init(index)
+	c.in.init()
 	return c
 }
 
@@ -177,28 +179,27 @@ func (c *conn) fault(v6 bool) string {
 	return ""
 }
 
-// read takes one packet from a socket into b; unix.EAGAIN says that there is none. The result is an IPv4 packet, or the
-// message of an IPv6 packet, whose header is h then.
-func (c *conn) read(which int, b []byte) (n int, h header, err error) {
+// receive takes up to limit packets off a socket into the inbox and returns how many; unix.EAGAIN says that there is none.
+func (c *conn) receive(which, limit int) (int, error) {
 	s := &c.all[which]
-	for {
-		if which == socket6 {
-			n, h, err = c.v6.receive(s.fd, b)
-		} else {
-			n, err = unix.Read(s.fd, b)
-		}
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.ENETDOWN:
-			// A packet socket says once that the link has gone down. We hear of that elsewhere.
-			err = unix.EAGAIN
-		}
-		if err != nil {
-			s.ready = false
-		}
-		return n, h, err
+	n, err := c.in.receive(s.fd, limit, which == socket6)
+	if err != nil || n < min(limit, inboxSize) {
+		s.ready = false
 	}
+	if err == unix.ENETDOWN {
+		// A packet socket says once that the link has gone down. We hear of that elsewhere.
+		err = unix.EAGAIN
+	}
+	return n, err
+}
+
+// packet returns one of the packets that were received last from a socket: an IPv4 packet, or the message of an
+// IPv6 packet, whose header is h then. It is valid until the next receive.
+func (c *conn) packet(which, i int) (b []byte, h header) {
+	if which == socket6 {
+		h = c.in.origin(i)
+	}
+	return c.in.packet(i), h
 }
 
 // send sends a message, to which the IP header is added in b, from src to dst.

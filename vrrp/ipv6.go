@@ -5,33 +5,23 @@ package vrrp
 import (
 	"encoding/binary"
 	"net/netip"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// An ipv6Messages sends and receives on an IPv6 raw socket, which has neither header: addresses and hop limit travel in
-// control messages. All its memory is its own, made once.
+// An ipv6Messages sends on an IPv6 raw socket, which takes no header: the source travels in a control message.
+// All its memory is its own, made once.
 //
 // The kernel could write the header that we made, as it does for IPv4; but then it would not fragment, and 255
 // addresses need three frames.
 type ipv6Messages struct {
 	to      unix.SockaddrInet6
 	control []byte // IPV6_PKTINFO: the source and the interface
-
-	from unix.RawSockaddrInet6
-	aux  [128]byte
-	iov  unix.Iovec
-	hdr  unix.Msghdr
 }
 
 func (m *ipv6Messages) init(index int) {
 	m.to.ZoneId = uint32(index)
 	m.control = unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(index)})
-	m.hdr.Name = (*byte)(unsafe.Pointer(&m.from))
-	m.hdr.Iov = &m.iov
-	m.hdr.SetIovlen(1)
-	m.hdr.Control = &m.aux[0]
 }
 
 func (m *ipv6Messages) send(fd int, b []byte, src, dst netip.Addr) error {
@@ -43,21 +33,6 @@ func (m *ipv6Messages) send(fd int, b []byte, src, dst netip.Addr) error {
 			return err
 		}
 	}
-}
-
-// receive is recvmsg(2), without the memory that the library's takes at each call.
-func (m *ipv6Messages) receive(fd int, b []byte) (int, header, error) {
-	m.iov.Base = &b[0]
-	m.iov.SetLen(len(b))
-	m.hdr.Namelen = unix.SizeofSockaddrInet6
-	m.hdr.SetControllen(len(m.aux))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.hdr)), unix.MSG_DONTWAIT)
-	if errno != 0 {
-		return 0, header{}, errno
-	}
-	h := parseControl(m.aux[:m.hdr.Controllen])
-	h.src = netip.AddrFrom16(m.from.Addr)
-	return int(n), h, nil
 }
 
 // parseControl reads the destination and the hop limit from control messages.

@@ -42,12 +42,24 @@ func (r *router) gap(now time.Time, priority uint8) {
 // advertises reports whether the deadline of r is that of an advertisement at its interval.
 func (r *router) advertises() bool { return r.machine.State() == Master && !r.machine.HandingOver() }
 
+// maxEarly is the most that an advertisement is early or a burst waits for its end, where a hundredth of the interval is
+// not less.
+const maxEarly = time.Millisecond
+
+// early returns by how much an advertisement may be early: it is nobody's silence that it ends.
+func (r *router) early() time.Duration {
+	if !r.advertises() {
+		return 0
+	}
+	return min(r.cfg.AdvertInterval/100, maxEarly)
+}
+
 // clock measures how late the advertisement is that is about to be sent.
 func (l *Loop) clock(r *router, now time.Time) {
 	if !r.advertises() {
 		return
 	}
-	late := now.Sub(r.due)
+	late := max(0, now.Sub(r.due))
 	class := 0
 	for class < len(LatenessBounds) && late > LatenessBounds[class] {
 		class++

@@ -23,12 +23,14 @@ const (
 	drainBatch   = 64   // packets read in one turn before timers are looked at
 	drainBacklog = 8192 // packets read before a timer that what was sent meanwhile may have overtaken
 	reopenPause  = time.Second
+	timerSlack   = 50 * time.Microsecond // the kernel's usual one, whatever the process was started with
 )
 
 // LoopOptions are the surroundings of a Loop.
 type LoopOptions struct {
 	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
-	// the loop runs without and says so among the Warnings. GOMAXPROCS should exceed the number of processors: else the
+	// the loop runs without and says so among the Warnings. On a busy machine the process should be started under
+	// SCHED_RR as a whole: the thread waits for locks of the Go runtime that others hold. GOMAXPROCS should exceed the number of processors: else the
 	// thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
@@ -65,8 +67,8 @@ type Loop struct {
 	usable  bool      // the link is
 	started bool      // the link was known once
 	ended   bool      // a router has gone; its name and VRID are free
+	heard   bool      // the last turn read packets, and all there were
 	packet  Packet
-	in      [maxPacket]byte
 	out     []byte
 	own     []netip.Addr // the IPv4 addresses that we send from
 	fds     [1 + sockets]unix.PollFd
@@ -114,6 +116,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	l.setEvent(event)
 	l.processor.open()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
+		l.notes.add(hclog.Warn, "the timers of the VRRP thread may be late", "interface", l.iface, "error", err)
+	}
 	ordinary := l.enterRealtime()
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -168,13 +173,22 @@ func (l *Loop) run(ctx context.Context) error {
 			return err
 		}
 		l.woke(time.Now())
-		l.drain(drainBatch)
+		l.heard = l.drain(drainBatch)
 	}
 }
 
-// wait blocks until a packet, a wake-up or the next deadline.
+// wait blocks until a packet, a wake-up or the next deadline. A packet that comes right behind others waits for the rest
+// of its burst: two hundred routers' advertisements are not two hundred wake-ups.
 func (l *Loop) wait() error {
-	l.fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
+	next := l.next()
+	if l.heard {
+		if err := l.poll(l.fds[:1], sooner(next, l.awake.Add(l.lull()))); err != nil {
+			return err
+		}
+		if l.fds[0].Revents != 0 || !next.IsZero() && !time.Now().Before(next) {
+			return l.answer()
+		}
+	}
 	fds := l.fds[:1]
 	if l.conn != nil {
 		fds = l.fds[:]
@@ -182,17 +196,40 @@ func (l *Loop) wait() error {
 			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // one that is closed is passed over
 		}
 	}
+	if err := l.poll(fds, next); err != nil {
+		return err
+	}
+	for i, f := range fds[1:] {
+		l.conn.all[i].ready = f.Revents != 0
+	}
+	return l.answer()
+}
+
+// lull is for how long a burst gathers.
+func (l *Loop) lull() time.Duration {
+	least := maxEarly
+	for _, r := range l.routers {
+		least = min(least, r.cfg.AdvertInterval/100)
+	}
+	return least
+}
+
+// poll waits for descriptors, the first of which is that of wake-ups, until a time; the zero time is for ever.
+func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
+	fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	var timeout *unix.Timespec
-	if next := l.next(); !next.IsZero() {
-		l.timeout = unix.NsecToTimespec(int64(max(0, time.Until(next))))
+	if !until.IsZero() {
+		l.timeout = unix.NsecToTimespec(int64(max(0, time.Until(until))))
 		timeout = &l.timeout
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait on the VRRP socket of %s: %w", l.iface, err)
 	}
-	for i, f := range fds[1:] {
-		l.conn.all[i].ready = f.Revents != 0
-	}
+	return nil
+}
+
+// answer takes notice of a wake-up.
+func (l *Loop) answer() error {
 	if l.fds[0].Revents != 0 {
 		var count [8]byte
 		if _, err := unix.Read(l.event, count[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
@@ -219,18 +256,19 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// fire acts on the deadlines that have passed.
+// fire acts on the deadlines that have passed, and on those of advertisements that are so near that a wake-up of their
+// own is not worth it. These count as met when they were due: the phases of the routers stay apart.
 func (l *Loop) fire() {
 	for len(l.timers) > 0 {
 		r, now := l.timers[0], time.Now()
-		if r.due.IsZero() || now.Before(r.due) {
+		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
 			return
 		}
 		if overtaken(r, now) {
 			// What arrived while this thread slept speaks first; it may take the deadline back.
 			l.drainAll()
 		}
-		if r.due.IsZero() || now.Before(r.due) {
+		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
 			continue
 		}
 		l.clock(r, now)
@@ -246,7 +284,11 @@ func overtaken(r *router, now time.Time) bool {
 
 // step moves one router and does what its machine wants.
 func (l *Loop) step(r *router, now time.Time, ev Event) {
-	for _, a := range r.machine.Step(now, ev) {
+	at := now
+	if ev.Kind == EventTimer {
+		at = later(now, r.due) // where it is early
+	}
+	for _, a := range r.machine.Step(at, ev) {
 		switch a.Kind {
 		case ActionAdvertise:
 			l.send(r, now, a.Priority)

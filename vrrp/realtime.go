@@ -14,8 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// RealtimePriority is that of a realtime loop's thread under SCHED_RR, of 99: above everything ordinary, below the
+// kernel's own threads.
+const RealtimePriority = 10
+
 const (
-	realtimePriority = 10 // of 99: above everything ordinary, below the kernel's own threads
 	// realtimeLimit is how much processor time a realtime thread may use without a rest before it is made an ordinary
 	// one. A turn of a loop with 200 routers takes some milliseconds.
 	realtimeLimit = 200 * time.Millisecond
@@ -32,9 +35,10 @@ const (
 // A realtime keeps a loop's thread from waiting for a processor, and it from keeping one.
 type realtime struct {
 	tid    int
-	former *unix.SchedAttr
-	rest   atomic.Int64 // when the thread last rested, in nanoseconds since 1970
-	again  atomic.Int64 // when a thread that was made ordinary may be realtime again; 0: it is
+	flags  uint64          // of the scheduling
+	former *unix.SchedAttr // what an ordinary thread is; nil: realtime scheduling was refused
+	rest   atomic.Int64    // when the thread last rested, in nanoseconds since 1970
+	again  atomic.Int64    // when a thread that was made ordinary may be realtime again; 0: it is
 	lacks  atomic.Pointer[[]string]
 }
 
@@ -57,6 +61,11 @@ func (l *Loop) enterRealtime() (ordinary func() error) {
 	rt.rest.Store(time.Now().UnixNano())
 	former, err := unix.SchedGetAttr(rt.tid, 0)
 	if err == nil {
+		// The threads that the Go runtime starts from this one are none of ours, unless all are realtime ones.
+		rt.flags = unix.SCHED_FLAG_RESET_ON_FORK
+		if former.Policy == unix.SCHED_RR {
+			rt.flags, former = 0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
+		}
 		rt.former, err = former, rt.promote()
 	}
 	if err != nil {
@@ -76,9 +85,7 @@ func (l *Loop) enterRealtime() (ordinary func() error) {
 
 func (rt *realtime) promote() error {
 	err := unix.SchedSetAttr(rt.tid, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: realtimePriority,
-		// The threads that the Go runtime may start from this one are none of ours.
-		Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: RealtimePriority, Flags: rt.flags,
 	}, 0)
 	if err != nil {
 		return fmt.Errorf("set SCHED_RR: %w", err)
@@ -86,13 +93,13 @@ func (rt *realtime) promote() error {
 	return nil
 }
 
-// demote makes the thread what it was before.
+// demote makes the thread an ordinary one.
 func (rt *realtime) demote() error {
 	if rt.former == nil {
 		return nil
 	}
 	if err := unix.SchedSetAttr(rt.tid, rt.former, 0); err != nil {
-		return fmt.Errorf("set the former scheduling of the VRRP thread: %w", err)
+		return fmt.Errorf("end the realtime scheduling of the VRRP thread: %w", err)
 	}
 	return nil
 }

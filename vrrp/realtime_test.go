@@ -71,8 +71,8 @@ func TestRealtime(t *testing.T) {
 	if a.err != nil {
 		t.Error(a.err)
 	}
-	if policy != unix.SCHED_RR || priority != realtimePriority {
-		t.Errorf("policy %d at priority %d, want SCHED_RR at %d", policy, priority, realtimePriority)
+	if policy != unix.SCHED_RR || priority != RealtimePriority {
+		t.Errorf("policy %d at priority %d, want SCHED_RR at %d", policy, priority, RealtimePriority)
 	}
 	if lockedMemory(t) == "0 kB" {
 		t.Error("the first loop that ended unlocked the memory of the other")

@@ -10,27 +10,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drain reads up to limit packets from each socket that may have some. The limit keeps a flood from delaying what this
-// end has to say, and one family's flood from delaying the other's packets.
-func (l *Loop) drain(limit int) {
+// drain reads up to limit packets from each socket that may have some, and reports whether there were any and none are
+// left. The limit keeps a flood from delaying what this end has to say, and one family's flood from delaying the
+// other's packets.
+func (l *Loop) drain(limit int) (all bool) {
+	read, left := 0, false
 	for which := range sockets {
-		for range limit {
-			if l.conn == nil || !l.conn.all[which].ready {
-				break
-			}
-			n, h, err := l.conn.read(which, l.in[:])
-			now := time.Now()
-			switch {
-			case err == unix.EAGAIN:
-			case err != nil:
-				l.broken(now, which, err)
-			case which == socket6:
-				l.accept(now, h, l.in[:n], 0)
-			default:
-				l.receive(now, l.in[:n])
+		n := l.drainOne(which, limit)
+		read, left = read+n, left || n >= limit
+	}
+	return read > 0 && !left
+}
+
+func (l *Loop) drainOne(which, limit int) (read int) {
+	for read < limit && l.conn != nil && l.conn.all[which].ready {
+		n, err := l.conn.receive(which, limit-read)
+		now := time.Now()
+		if err != nil && err != unix.EAGAIN {
+			l.broken(now, which, err)
+		}
+		for i := range n {
+			if b, h := l.conn.packet(which, i); which == socket6 {
+				l.accept(now, h, b, 0)
+			} else {
+				l.receive(now, b)
 			}
 		}
+		read += n
 	}
+	return read
 }
 
 // drainAll reads what has arrived by now, whether or not it has been waited for.

@@ -51,7 +51,7 @@ func run(ctx context.Context, file string) error {
 		Version: version(),
 		Log:     log,
 		Spawn: func() (election.Child, error) {
-			return election.Spawn("election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
+			return election.Spawn(cfg.Election.Realtime, "election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
 				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})

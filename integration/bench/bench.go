@@ -47,6 +47,9 @@ func (b *bench) report(what, subject string, value float64, unit, note string) {
 
 // measure runs f with a lab of its own to make; where it fails there is no number, and the reason is told.
 func (b *bench) measure(what, subject string, f func(*attempt)) {
+	if only := b.options.only; only != nil && !only.MatchString(what+", "+subject) {
+		return
+	}
 	a := &attempt{name: what}
 	a.do(f)
 	if a.reason == "" {

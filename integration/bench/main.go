@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,7 @@ type options struct {
 	run  string
 	json string
 	long bool
+	only *regexp.Regexp // nil: all
 }
 
 func main() {
@@ -68,6 +70,10 @@ func main() {
 	}
 	flag.StringVar(&o.run, "run", strings.Join(names, ","), "`SECTIONS` to run, separated by commas")
 	flag.StringVar(&o.json, "json", "", "write the result to a `FILE` as well")
+	flag.Func("only", "measure only what matches `REGEXP`, as \"200 routers, adverts every 100ms\"", func(text string) (err error) {
+		o.only, err = regexp.Compile(text)
+		return err
+	})
 	flag.BoolVar(&o.long, "long", false, "measure costs for 30 s and pauses for 3 minutes each")
 	flag.Parse()
 	chosen, err := choose(o.run)

@@ -145,6 +145,9 @@ type ServerStatus struct {
 	EffectiveWeight         int `json:"effective_weight"`
 	Active, Inactive        int
 	Since                   time.Time
+	Checks                  []struct {
+		LastAt time.Time `json:"last_at"`
+	}
 }
 
 // Server finds a real server by its address in the first service.

@@ -16,6 +16,7 @@ var _ control.Director = (*Director)(nil)
 
 // Status is what the director is and does now.
 func (d *Director) Status() control.Status {
+	d.elections.Refresh()
 	d.mu.Lock()
 	cfg, v, report := d.config, d.view(), d.report
 	s := control.Status{

@@ -40,7 +40,9 @@ func listen(orders chan<- election.Order) *listener {
 			if in.Decode(&o) != nil || o.Leave {
 				return
 			}
-			orders <- o
+			if !o.Report {
+				orders <- o
+			}
 		}
 	}()
 	return l

@@ -21,12 +21,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-const (
-	// beatInterval is the pause between two signs of life.
-	beatInterval = 100 * time.Millisecond
-	// reportInterval is how often a report goes up when nothing changed but the counters.
-	reportInterval = time.Second
-)
+// beatInterval is the pause between two signs of life.
+const beatInterval = 100 * time.Millisecond
 
 // Options are the surroundings of a Process.
 type Options struct {
@@ -115,6 +111,7 @@ func (p *Process) Run(ctx context.Context) error {
 		p.read(work)
 	})
 	g.Go(func() error { p.report(work); return nil })
+	g.Go(func() error { p.trim(work); return nil })
 	g.Go(func() error {
 		defer stop()
 		return p.inherit(ctx, work, g, gone)
@@ -139,6 +136,7 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 	}()
 	seat, left, err := take(waiting, p.options.StateDir, sync.OnceFunc(func() {
 		p.log.Info("waiting for the election of the former director to end or to hand on")
+		nudge(p.tell)
 	}))
 	p.left = left
 	defer func() { // where no order came that takes it up
@@ -178,6 +176,10 @@ func (p *Process) read(ctx context.Context) {
 		if err := in.Decode(&o); err != nil {
 			return
 		}
+		if o.Report {
+			nudge(p.tell)
+			continue
+		}
 		if first == nil {
 			first = &o
 		}
@@ -186,26 +188,26 @@ func (p *Process) read(ctx context.Context) {
 	}
 }
 
-// report sends the present state up after every change and each reportInterval. A director that does not read
-// holds up this goroutine only.
+// aBeat is Report{Beat: true} on the wire.
+const aBeat = `{"beat":true}` + "\n"
+
+// report sends the present state up after every change and when the director asks, and a sign of life else. A director
+// that does not read holds up this goroutine only.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
 	beat := time.NewTicker(beatInterval)
 	defer beat.Stop()
-	var last time.Time
 	for {
-		r := Report{Beat: true}
+		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-beat.C:
-			if now.Sub(last) >= reportInterval {
-				r, last = p.snapshot(), now
-			}
+		case <-beat.C:
+			_, err = io.WriteString(p.conn, aBeat)
 		case <-p.tell:
-			r = p.snapshot()
+			err = out.Encode(p.snapshot())
 		}
-		if out.Encode(r) != nil {
+		if err != nil {
 			return // the reader sees that the director is gone, and acts on it
 		}
 	}

