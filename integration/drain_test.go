@@ -156,6 +156,12 @@ func TestServiceDrained(t *testing.T) {
 
 	p.A.Configure(with)
 	reload(t, p)
+	p.Eventually(10*time.Second, "the service is back", func() error {
+		if table := p.A.Table(); !strings.Contains(table, "  -> 192.0.2.12:2000 Route 1\n") {
+			return fmt.Errorf("%s", table)
+		}
+		return nil
+	})
 	open = openLines(t, p.Client, 4)
 	stop(t, p)
 	p.A.Configure(without)

@@ -26,11 +26,7 @@ const poolSize = 10
 
 // measureTables measures what large IPVS tables cost the code that keeps them in the director, beside ipvsadm.
 func measureTables(b *bench) {
-	sizes := []int{1000}
-	if b.options.long {
-		sizes = append(sizes, 10_000)
-	}
-	for _, services := range sizes {
+	for _, services := range []int{1000, 10_000} {
 		what := fmt.Sprintf("%d services × %d servers", services, poolSize)
 		entries := manyServices(services)
 		if services <= 1000 { // for more it takes minutes
