@@ -87,15 +87,18 @@ func wantLeaving(t *testing.T, p *lab.Pair, open []*line) {
 	t.Helper()
 	p.A.Configure(lined(p.A.Name, lab.PriorityA, draining, 1))
 	reload(t, p)
+	in := func() bool { return strings.Contains(p.A.Table(), "  -> 192.0.2.12:2000 Route 0\n") }
+	p.Eventually(10*time.Second, "the removed server is at weight 0", func() error {
+		if !in() {
+			return fmt.Errorf("%s", p.A.Table())
+		}
+		return nil
+	})
 	wantNoneTo(t, p, "web2", "after its removal")
 	for _, l := range open {
 		if err := l.ask("still there?"); err != nil {
 			t.Fatalf("a connection was broken by the removal: %v", err)
 		}
-	}
-	in := func() bool { return strings.Contains(p.A.Table(), "  -> 192.0.2.12:2000 Route 0\n") }
-	if !in() {
-		t.Errorf("the removed server is not at weight 0:\n%s", p.A.Table())
 	}
 	if s := tandem(t, p.A, "status"); !strings.Contains(s, "leaves with its last connection") {
 		t.Errorf("status does not say that it leaves:\n%s", s)

@@ -44,6 +44,13 @@ func (p *poller) watch(how, fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, how, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
+// close ends the watch, and then the socket: a child that is being started holds the socket for a moment too, in which
+// its events would be taken for those of the next socket of that number.
+func (p *poller) close(fd int) {
+	_ = p.watch(unix.EPOLL_CTL_DEL, fd, 0) // where it was not watched yet, that is an error
+	_ = unix.Close(fd)
+}
+
 func (p *poller) wait(limit time.Duration) ([]unix.EpollEvent, error) {
 	n, err := unix.EpollWait(p.fd, p.events[:], int(limit.Milliseconds()))
 	if errors.Is(err, unix.EINTR) {
@@ -114,7 +121,7 @@ func answer(ctx context.Context, listening chan<- struct{}) error {
 				}
 			}
 			_, _ = unix.Write(conn, buf[:max(n, 0)]) // what goes wrong the client sees
-			_ = unix.Close(conn)
+			p.close(conn)
 		}
 	}
 	return nil
@@ -227,7 +234,7 @@ func (m *hammering) finish(fd int, err error) {
 		m.failed = append(m.failed, fmt.Errorf("a request of %s ago: %w", time.Since(m.open[fd]).Round(time.Millisecond), err))
 	}
 	delete(m.open, fd)
-	_ = unix.Close(fd)
+	m.poll.close(fd)
 }
 
 // end waits for the requests under way, and returns how many a second were answered.
