@@ -83,6 +83,18 @@ func TestTableAsAWhole(t *testing.T) {
 	}
 }
 
+// Port 0 is all ports, of the service and of its servers.
+func TestAllPorts(t *testing.T) {
+	c := parse(t, pool(`"192.0.2.100:0"`, one+"persistence = {}"))
+	svc := c.Services[0]
+	if v, srv := svc.Virtuals[0], svc.Servers[0]; v.Port != 0 || v.Flags&lvs.Persistent == 0 || srv.In(v).Port != 0 {
+		t.Errorf("got %+v with server %+v", v, srv)
+	}
+	if err := svc.Virtuals[0].Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMistakesOfVirtuals(t *testing.T) {
 	run(t, []mistaken{
 		{"range that ends before it begins", pool(`"192.0.2.100:81-80"`, one), []string{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,10 +137,9 @@ type hammering struct {
 	open  map[int]time.Time // since when requests are under way, by socket
 
 	begun    time.Time
-	took     time.Duration
 	asked    int
-	answered int
-	failed   []error
+	answered atomic.Int64
+	failed   []error // to be read after the end
 }
 
 // hammer sends requests to the VIP from a thread of the host's until the test ends. After a pause of the machine's own
@@ -169,8 +169,7 @@ func (m *hammering) run() error {
 	remote, _ := sockaddr(netip.MustParseAddrPort(vip + ":" + requestsPort))
 	for m.ctx.Err() == nil || len(m.open) > 0 {
 		if m.ctx.Err() == nil {
-			m.took = time.Since(m.begun)
-			due := int(m.took.Seconds()*requestRate) - m.asked
+			due := int(time.Since(m.begun).Seconds()*requestRate) - m.asked
 			for range min(due, mostOpen-len(m.open)) {
 				if err := m.begin(remote); err != nil {
 					return err
@@ -229,7 +228,7 @@ func (m *hammering) goOn(fd int, events uint32) {
 // finish counts a request.
 func (m *hammering) finish(fd int, err error) {
 	if err == nil {
-		m.answered++
+		m.answered.Add(1)
 	} else {
 		m.failed = append(m.failed, fmt.Errorf("a request of %s ago: %w", time.Since(m.open[fd]).Round(time.Millisecond), err))
 	}
@@ -237,9 +236,11 @@ func (m *hammering) finish(fd int, err error) {
 	m.poll.close(fd)
 }
 
-// end waits for the requests under way, and returns how many a second were answered.
-func (m *hammering) end() (rate float64) {
+// rate is how many requests were answered a second so far.
+func (m *hammering) rate() float64 { return float64(m.answered.Load()) / time.Since(m.begun).Seconds() }
+
+// end waits for the requests under way.
+func (m *hammering) end() {
 	m.stop()
 	m.group.Wait()
-	return float64(m.answered) / m.took.Seconds()
 }
