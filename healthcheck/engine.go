@@ -15,10 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// coalesce is the shortest wait for probes that are due: what is due shortly after is started with them, since waking
-// costs as much as a probe.
-const coalesce = 2 * time.Millisecond
-
 // An engine is a waiter that connects, writes and reads without blocking, on the goroutine that calls it: TCP checks that
 // only connect, and HTTP checks of version 1 without TLS of which no body is read. By a goroutine and a net.Conn each of
 // these would cost twice the CPU time. All but wake, and the functions to cancel, belongs to that goroutine.
@@ -145,10 +141,10 @@ func (g *engine) connect(f *flight) (err error) {
 }
 
 // wait implements waiter.
-func (g *engine) wait(d time.Duration) []ended {
+func (g *engine) wait(d, slack time.Duration) []ended {
 	g.seen = 0
 	now := time.Now()
-	until := now.Add(max(d, coalesce))
+	until := now.Add(max(d, slack))
 	if len(g.queue) > 0 && g.queue[0].deadline.Before(until) {
 		until = g.queue[0].deadline
 	}

@@ -26,7 +26,7 @@ func startEngine(t *testing.T) *engine {
 // collect waits until so many probes have ended.
 func (g *engine) collect(n int) (all []ended) {
 	for end := time.Now().Add(20 * time.Second); len(all) < n && time.Now().Before(end); {
-		all = append(all, g.wait(time.Second)...)
+		all = append(all, g.wait(time.Second, 0)...)
 	}
 	return all
 }
@@ -105,7 +105,7 @@ func TestCancelledFlights(t *testing.T) {
 		t.Errorf("%+v after %s", all, time.Since(before))
 	}
 	cancel() // again, too late
-	if all := g.wait(0); len(all) != 0 {
+	if all := g.wait(0, 0); len(all) != 0 {
 		t.Errorf("ended twice: %+v", all)
 	}
 	g.close() // with one still under way
@@ -119,7 +119,7 @@ func TestEngineWakes(t *testing.T) {
 	for range 3 {
 		go g.wake()
 		before := time.Now()
-		g.wait(time.Minute)
+		g.wait(time.Minute, 0)
 		if took := time.Since(before); took > 10*time.Second {
 			t.Errorf("woke after %s", took)
 		}

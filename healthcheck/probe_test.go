@@ -116,7 +116,7 @@ func carry(t Target) (result, time.Duration) {
 		return result{reason: "not carried"}, 0
 	}
 	for {
-		if ended := g.wait(time.Hour); len(ended) > 0 {
+		if ended := g.wait(time.Hour, 0); len(ended) > 0 {
 			return ended[0].result, time.Since(start)
 		}
 	}

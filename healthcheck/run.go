@@ -30,9 +30,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.begin(w)
 	defer context.AfterFunc(ctx, w.wake)()
 	for ctx.Err() == nil {
-		pause := r.startDue(ctx, &probes)
+		pause, slack := r.startDue(ctx, &probes)
 		r.complain()
-		for _, p := range append(w.wait(pause), r.take()...) {
+		for _, p := range append(w.wait(pause, slack), r.take()...) {
 			if ctx.Err() == nil {
 				r.conclude(p)
 			}
@@ -101,18 +101,18 @@ func (e *entry) stop() {
 }
 
 // startDue starts the probes that are due, as many as may run at the same time, and gives the time until there will be
-// something to do unless a probe ends or a target changes first.
-func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) time.Duration {
+// something to do unless a probe ends or a target changes first, and by how much that may be late.
+func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, slack time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	for len(r.queue) > 0 && r.stats.InFlight < r.maxInFlight {
 		if wait := r.queue[0].due.Sub(now); wait > 0 {
-			return wait
+			return wait, r.slack
 		}
 		r.start(ctx, heap.Pop(&r.queue).(*entry), now, probes)
 	}
-	return time.Hour
+	return time.Hour, r.slack
 }
 
 func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) {

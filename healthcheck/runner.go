@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -44,6 +45,7 @@ type Runner struct {
 	rand    *rand.Rand
 	entries map[string]*entry // by target ID
 	queue   queue
+	slack   time.Duration // see slackFor
 	running bool
 	stats   Stats
 	done    []ended // probes that had a goroutine, for Run to take in

@@ -109,3 +109,25 @@ func (q *queue) Pop() any {
 	e.index = idle
 	return e
 }
+
+// What is due shortly after a probe is started with it, since waking costs as much as a probe: within this share of the
+// shortest pause that any check makes, and these limits.
+const (
+	slackShare = 200
+	minSlack   = 2 * time.Millisecond
+	maxSlack   = 50 * time.Millisecond
+)
+
+// slackFor is how late probes of these entries may be.
+func slackFor(entries map[string]*entry) time.Duration {
+	slack := maxSlack
+	for _, e := range entries {
+		c := e.target.Config
+		for _, pause := range []time.Duration{c.Interval, c.IntervalDown, c.FastInterval} {
+			if pause > 0 {
+				slack = min(slack, pause/slackShare)
+			}
+		}
+	}
+	return max(slack, minSlack)
+}

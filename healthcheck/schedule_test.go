@@ -219,3 +219,27 @@ func TestCrowdIsSpreadAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestSlack(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		pause [3]time.Duration // interval, while down, fast
+		want  time.Duration
+	}{
+		{"nothing to check", [3]time.Duration{}, maxSlack},
+		{"every 10 s", [3]time.Duration{10 * time.Second}, 50 * time.Millisecond},
+		{"every minute", [3]time.Duration{time.Minute}, maxSlack},
+		{"every 2 s", [3]time.Duration{2 * time.Second}, 10 * time.Millisecond},
+		{"seldom while down", [3]time.Duration{2 * time.Second, time.Minute}, 10 * time.Millisecond},
+		{"a fast second look", [3]time.Duration{time.Minute, 0, time.Second}, 5 * time.Millisecond},
+		{"a very fast one", [3]time.Duration{time.Minute, 0, 100 * time.Millisecond}, minSlack},
+	} {
+		config := Config{Interval: tt.pause[0], IntervalDown: tt.pause[1], FastInterval: tt.pause[2]}
+		entries := map[string]*entry{
+			"it": {target: Target{Config: config}}, "another": {target: Target{Config: Config{Interval: time.Hour}}},
+		}
+		if got := slackFor(entries); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

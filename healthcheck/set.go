@@ -58,6 +58,7 @@ func (r *Runner) replace(targets []Target, now time.Time) map[string]error {
 			r.dismiss(e)
 		}
 	}
+	r.slack = slackFor(r.entries)
 	return refused
 }
 

@@ -13,7 +13,7 @@ func sleep() (waiter, error) { return make(sleeper, 1), nil }
 
 func (s sleeper) launch(*entry, time.Time) (func(), bool) { return nil, false }
 
-func (s sleeper) wait(d time.Duration) []ended {
+func (s sleeper) wait(d, _ time.Duration) []ended {
 	select {
 	case <-s:
 	case <-time.After(d):

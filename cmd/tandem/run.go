@@ -46,6 +46,9 @@ func run(ctx context.Context, file string) error {
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "warning", w.Error())
 	}
+	if err := relaxTimers(); err != nil {
+		log.Debug("timers without slack", "error", err)
+	}
 	d := director.New(director.Options{
 		Config:  cfg,
 		Version: version(),
