@@ -55,8 +55,8 @@ func serviceTable() kind[virtualService] {
 			"How long a server that has come up takes to its full weight.",
 			func(s *virtualService, v time.Duration) { s.SlowStart = v }),
 		optional("drain_timeout", duration(0, 24*time.Hour, time.Nanosecond), 0,
-			"How long a server that has left the configuration, and its connections, may stay in the table, at weight 0. "+
-				"It goes with its last connection.",
+			"How long a server that has left the configuration, by itself or with its service, may stay in the table for its "+
+				"connections, at weight 0. It goes with the last of them.",
 			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
 		optional("quorum", integer(1, maxQuorum), 1,
 			"The weight of healthy servers, taken together, below which the service has lost its quorum.",

@@ -85,6 +85,23 @@ func TestRealKernelSync(t *testing.T) {
 	})
 }
 
+// TestRealKernelSyncOfAnEarlierProcess: what another process has started is stopped once it is not wanted any more.
+func TestRealKernelSyncOfAnEarlierProcess(t *testing.T) {
+	inNamespace(t, func(k *Kernel) {
+		addVeth(t, "sync0", true)
+		dir := t.TempDir()
+		if _, err := openSync(t, k, dir).Reconcile(t.Context(), Sync{Interface: "sync0", ID: 51, Roles: SyncBoth}); err != nil {
+			t.Error(err)
+		}
+		if report, err := openSync(t, k, dir).Reconcile(t.Context(), Sync{}); err != nil || report.Stopped != SyncBoth {
+			t.Errorf("stopped %s, %v, want both", report.Stopped, err)
+		}
+		if daemons, err := k.Daemons(t.Context()); err != nil || len(daemons) != 0 {
+			t.Errorf("left %v, %v", daemons, err)
+		}
+	})
+}
+
 func TestRealKernelSyncErrors(t *testing.T) {
 	inNamespace(t, func(k *Kernel) {
 		addVeth(t, "sync0", false)
