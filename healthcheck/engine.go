@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +18,8 @@ import (
 // only connect, and HTTP checks of version 1 without TLS of which no body is read. By a goroutine and a net.Conn each of
 // these would cost twice the CPU time. All but wake, and the functions to cancel, belongs to that goroutine.
 type engine struct {
-	epoll   int      // which the runtime's own poller watches
-	poll    *os.File // the same
-	raw     syscall.RawConn
-	look    func(fd uintptr) bool
+	epoll   int
 	events  [256]unix.EpollEvent
-	seen    int // of events, by the last look
 	flights map[int32]*flight
 	queue   deadlines
 	ended   []ended
@@ -64,30 +59,15 @@ func newEngine() (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	if err := unix.SetNonblock(epoll, true); err != nil { // or the runtime would not watch it
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("make an epoll instance: %w", err)
-	}
-	g := &engine{epoll: epoll, flights: make(map[int32]*flight), buf: make([]byte, 4096), poll: os.NewFile(uintptr(epoll), "epoll")}
-	g.waker, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(g.waker)}
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, g.waker, &event)
-	}
-	if err == nil {
-		g.raw, err = g.poll.SyscallConn()
-	}
+	waker, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		_ = g.poll.Close()
-		_ = unix.Close(g.waker)
-		return nil, fmt.Errorf("watch connections: %w", err)
+		return nil, errors.Join(fmt.Errorf("make an eventfd: %w", err), unix.Close(epoll))
 	}
-	g.look = func(fd uintptr) bool {
-		n, err := unix.EpollWait(int(fd), g.events[:], 0)
-		g.seen = max(n, 0)
-		return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(waker)}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, waker, &event); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch an eventfd: %w", err), unix.Close(waker), unix.Close(epoll))
 	}
-	return g, nil
+	return &engine{epoll: epoll, waker: waker, flights: make(map[int32]*flight), buf: make([]byte, 4096)}, nil
 }
 
 // carries tells the checks that an engine can do.
@@ -142,20 +122,15 @@ func (g *engine) connect(f *flight) (err error) {
 
 // wait implements waiter.
 func (g *engine) wait(d, slack time.Duration) []ended {
-	g.seen = 0
 	now := time.Now()
 	until := now.Add(max(d, slack))
 	if len(g.queue) > 0 && g.queue[0].deadline.Before(until) {
 		until = g.queue[0].deadline
 	}
-	if len(g.ended) == 0 && d > 0 && until.After(now) {
-		// Both can fail only on a closed file.
-		_ = g.poll.SetReadDeadline(until)
-		_ = g.raw.Read(g.look)
-	} else {
-		_ = g.raw.Control(func(fd uintptr) { g.look(fd) })
+	if len(g.ended) > 0 || d <= 0 {
+		until = now
 	}
-	for _, event := range g.events[:g.seen] {
+	for _, event := range g.look(until.Sub(now)) {
 		if f := g.flights[event.Fd]; f != nil {
 			g.advance(f)
 		}
@@ -168,6 +143,18 @@ func (g *engine) wait(d, slack time.Duration) []ended {
 	all := g.ended
 	g.ended = nil
 	return all
+}
+
+// look returns what has happened to connections, after d at the latest. It blocks its thread in the kernel: the Go
+// runtime's own poller would take a dozen system calls for each look, and a hand-over between threads.
+func (g *engine) look(d time.Duration) []unix.EpollEvent {
+	// In whole milliseconds, not too early.
+	timeout := max(0, d+time.Millisecond-1) / time.Millisecond
+	n, err := unix.EpollWait(g.epoll, g.events[:], int(timeout))
+	if err != nil {
+		return nil // EINTR: the caller looks again
+	}
+	return g.events[:n]
 }
 
 // heed ends the flights that were cancelled, and resets the waker.
@@ -213,7 +200,7 @@ func (g *engine) close() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_ = g.poll.Close()
+	_ = unix.Close(g.epoll)
 	_ = unix.Close(g.waker)
 	g.waker = -1
 }

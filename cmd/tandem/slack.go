@@ -14,7 +14,7 @@ import (
 
 // timerSlack is by how much the kernel may delay the timers of a director, none of which is of that haste. The Go runtime's
 // monitor sleeps for 20 us at a time after each wake-up of the process, and health checks wake it all the time.
-const timerSlack = 5 * time.Millisecond
+const timerSlack = 10 * time.Millisecond
 
 // relaxTimers gives the slack to every thread of this process, which those to come inherit (proc(5), timerslack_ns). It
 // needs CAP_SYS_NICE, since the threads are not the calling one; without it all is well but dearer.
