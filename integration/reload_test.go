@@ -64,7 +64,7 @@ func TestTerminated(t *testing.T) {
 // TestReload: an unchanged file leads to no netlink request that writes, a changed weight to one for each server that has
 // it, and a broken file to words while the old configuration stays.
 func TestReload(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	p := lab.NewPair(t, patient)
 	p.Launch()
 	tap := p.A.TapNetlink()
 
@@ -121,7 +121,7 @@ func reloadBroken(t *testing.T, p *lab.Pair, tap *lab.Tap) {
 
 // weighted is director-a's configuration with a weight for web1.
 func weighted(weight int) string {
-	return lab.PairSettings{}.Config("director-a", lab.PriorityA, weight)
+	return patient.Config("director-a", lab.PriorityA, weight)
 }
 
 // wantWrites waits for the netlink writes since a count of them, and checks that no other follows within a time in which
