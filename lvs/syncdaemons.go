@@ -61,7 +61,8 @@ func interfaceIndex(name string) int {
 
 // Reconcile makes connection sync what want says, with the least of stops and starts, and does nothing if it is so
 // already. What runs as want says is ours from then on, also in a later process. Where want has one role, the other is
-// stopped; a zero want stops only what is ours. A daemon whose interface was deleted is started again once the interface is back: the kernel goes on showing it and sends nothing.
+// stopped; a zero want stops only what is ours. A daemon whose interface was deleted is started again once the
+// interface is back: the kernel goes on showing it and sends nothing.
 //
 // The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
 // has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
