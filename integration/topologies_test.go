@@ -188,12 +188,15 @@ func (n *topology) wantDirectRouting(t *testing.T, frames []lab.Frame) {
 		servers[w.MAC()] = true
 	}
 	forwarded := 0
+	clients := make(map[netip.Addr]bool)
 	for _, raw := range frames {
 		f := ipFrame{raw}
 		switch {
+		case f.target().String() == n.vip && f.Destination().String() == n.a.MAC():
+			clients[f.source()] = true
 		case f.source().String() == n.vip:
 			t.Errorf("an answer crossed the director: % x", f.Data[:34])
-		case f.target().String() == n.vip && f.Source().String() == n.a.MAC() && servers[f.Destination().String()]:
+		case f.target().String() == n.vip && f.Source().String() == n.a.MAC() && servers[f.Destination().String()] && clients[f.source()]:
 			forwarded++
 		}
 	}

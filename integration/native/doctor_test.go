@@ -90,6 +90,7 @@ func beforeTheStart(t *testing.T) {
 		running = append(running, idle(d.A.Host, name))
 	}
 	d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	d.A.Run("ip", "route", "add", "198.51.100.12", "via", "192.0.2.1")
 	wrong := second(d.A, "wrong.toml", pool("www", "dr", "198.51.100.11")+strings.Replace(pool("tun", "tunnel", "198.51.100.12"), ":80", ":81", 1)+
 		"[[vrrp]]\nname = \"inner\"\ninterface = \"eth9\"\nvrid = 52\nvips = [\"10.0.0.1/24\"]\n")
 	a := patient{d.Lab, d.A.Host, wrong, hasNoIPVS}
@@ -210,13 +211,20 @@ func aRealServer(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
 	web := d.Host("web1", "192.0.2.11/24")
-	file := web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11"))
+	file := web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11")+
+		strings.Replace(pool("echo", "dr", "192.0.2.11"), "scheduler", "protocol = \"udp\"\nscheduler", 1))
 	p := patient{d.Lab, web, []string{"-c", file}, nil}
 	p.want("nothing is prepared", "not-silent", "vip-missing", "not-listening")
 
 	web.Run("ip", "addr", "add", vip+"/24", "dev", "eth0")
 	p.want("the VIP is in the wrong place", "not-silent", "vip-missing", "vip-misplaced", "not-listening")
 	web.HTTPServer(web.Name)
+	for _, f := range p.want("one service is served", "not-silent", "vip-missing", "vip-misplaced", "not-listening") {
+		if f.ID == "not-listening" && !strings.Contains(f.What, "192.0.2.100:80/udp") {
+			t.Errorf("the web server listens, and the doctor says %+v", f)
+		}
+	}
+	web.EchoServer("0.0.0.0:80")
 	if found, code := web.Doctor("-c", file, "--fix"); len(found) > 0 || code != 0 {
 		t.Errorf("after --fix: %+v, exit code %d, want nothing and 0", found, code)
 	}

@@ -22,6 +22,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	j.forwarding()
 	j.pathFilter()
 	j.servers()
+	j.tunnels()
 	j.owners()
 	j.adverts()
 	j.firewall()
@@ -194,14 +195,30 @@ func (j *judge) servers() {
 			}
 		}
 	}
-	const ethernet, header = 1500, 20
-	if j.has(lvs.Tunnel) {
-		for _, name := range j.interfaces() {
-			if l := j.snapshot.Links[name]; l.MTU > 0 && l.MTU < ethernet+header {
-				j.find(Finding{ID: "tunnel-mtu", Severity: Warning, What: fmt.Sprintf("the MTU of %s is %d", name, l.MTU),
-					Why:  "a client's full packet and the tunnel's header need 1520; where ICMP is filtered, such clients hang",
-					Mend: "ip link set " + name + " mtu 1520 on the whole way, or clamp the TCP segment size at the clients' router"})
+}
+
+// tunnels judges the interfaces that lead to the servers of tunnels, as far as they are known.
+func (j *judge) tunnels() {
+	const ethernet = 1500
+	type way struct {
+		iface string
+		need  int
+	}
+	var judged []way
+	for _, svc := range j.config.Services {
+		for _, srv := range svc.Servers {
+			w := way{j.snapshot.Ways[srv.Addr], ethernet + ipv4HeaderLen}
+			if srv.Addr.Is6() {
+				w.need = ethernet + ipv6HeaderLen
 			}
+			l := j.snapshot.Links[w.iface]
+			if srv.Method != lvs.Tunnel || l.MTU == 0 || l.MTU >= w.need || slices.Contains(judged, w) {
+				continue
+			}
+			judged = append(judged, w)
+			j.find(Finding{ID: "tunnel-mtu", Severity: Warning, What: fmt.Sprintf("the MTU of %s is %d", w.iface, l.MTU),
+				Why:  fmt.Sprintf("a client's full packet and the tunnel's header need %d; where ICMP is filtered, such clients hang", w.need),
+				Mend: fmt.Sprintf("ip link set %s mtu %d on the whole way, or clamp the TCP segment size at the clients' router", w.iface, w.need)})
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -68,6 +69,9 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if status, err := control.NewClient(c.Control.Socket).Status(asking); err == nil {
 		s.Status = &status
 	}
+	if err := s.findWays(c); err != nil {
+		return s, err
+	}
 	if err := s.tryFirewall(ctx, c); err != nil {
 		return s, err
 	}
@@ -90,6 +94,28 @@ func (s *Snapshot) listening(c *configs.Config) map[string]time.Duration {
 		}
 	}
 	return s.Heard
+}
+
+// findWays asks the kernel how it would reach the servers of tunnels.
+func (s *Snapshot) findWays(c *configs.Config) error {
+	s.Ways = make(map[netip.Addr]string)
+	for _, svc := range c.Services {
+		for _, srv := range svc.Servers {
+			if srv.Method != lvs.Tunnel {
+				continue
+			}
+			routes, err := netlink.RouteGet(srv.Addr.AsSlice())
+			if err != nil || len(routes) == 0 {
+				continue // there is no way
+			}
+			dev, err := netlink.LinkByIndex(routes[0].LinkIndex)
+			if err != nil {
+				return fmt.Errorf("find the way to %s: %w", srv.Addr, err)
+			}
+			s.Ways[srv.Addr] = dev.Attrs().Name
+		}
+	}
+	return nil
 }
 
 // tryFirewall tries what the directors send each other.

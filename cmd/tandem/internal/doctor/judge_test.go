@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -49,6 +50,7 @@ func master() *scene {
 		Links: map[string]Link{"eth0": {Up: true, Carrier: true, MTU: 1520,
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
+		Ways:     map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
 		Programs: []string{"tandem", "sshd"},
 		Director: Process{Files: 1024}, Heard: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
 	}}
@@ -147,6 +149,17 @@ func TestDirector(t *testing.T) {
 			s.link(func(l *Link) { l.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.100/32")} })
 		}, nil, ""},
 		{"tunnel without room", func(s *scene) { s.method = "tunnel"; s.link(func(l *Link) { l.MTU = 1500 }) }, []string{"tunnel-mtu"}, "1500"},
+		{"tunnel by another interface, which has room", func(s *scene) {
+			s.method = "tunnel"
+			s.link(func(l *Link) { l.MTU = 1500 })
+			s.snapshot.Links["eth1"] = Link{Up: true, Carrier: true, MTU: 9000}
+			s.snapshot.Ways[netip.MustParseAddr("192.0.2.11")] = "eth1"
+		}, nil, ""},
+		{"tunnel without a way", func(s *scene) {
+			s.method = "tunnel"
+			s.link(func(l *Link) { l.MTU = 1500 })
+			s.snapshot.Ways = nil
+		}, nil, ""},
 		{"a real server answers the master", func(s *scene) { s.owner("02:00:00:00:00:11", "192.0.2.11") },
 			[]string{"server-answers"}, "02:00:00:00:00:11 answers for 192.0.2.100: 192.0.2.11, real server of www"},
 		{"a real server answers the backup", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:11", "192.0.2.11") }, []string{"server-answers"}, "tandem realserver apply"},
@@ -210,6 +223,8 @@ func TestDirector(t *testing.T) {
 	}
 }
 
+func listensAt(s string) Socket { return Socket{lvs.TCP, netip.MustParseAddrPort(s)} }
+
 func TestRealServer(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
 	c := realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.DirectRouting, Method: realserver.Sysctl}
@@ -247,16 +262,17 @@ func TestRealServer(t *testing.T) {
 		{"refused", func(s *Snapshot) { s.Refused = "refused: 192.0.2.100 is the gateway" }, []string{"refused"}, "gateway", false},
 		{"default route by the director", func(s *Snapshot) { s.Gateways[0].Hardware = "02:00:00:00:00:02" }, []string{"default-route"}, "192.0.2.1", false},
 		{"nothing listens", func(s *Snapshot) { s.Listening = nil }, []string{"not-listening"}, "192.0.2.100:80", false},
-		{"listens on its own address only", func(s *Snapshot) { s.Listening = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.11:80")} },
+		{"listens on its own address only", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.11:80")} },
 			[]string{"not-listening"}, "www", false},
-		{"listens on the VIP", func(s *Snapshot) { s.Listening = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.100:80")} }, nil, "", false},
-		{"listens on all of IPv6, and so on all", func(s *Snapshot) { s.Listening = []netip.AddrPort{netip.MustParseAddrPort("[::]:80")} }, nil, "", false},
+		{"listens on the VIP", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.100:80")} }, nil, "", false},
+		{"listens for datagrams", func(s *Snapshot) { s.Listening[0].Protocol = lvs.UDP }, []string{"not-listening"}, "192.0.2.100:80/tcp", false},
+		{"listens on all of IPv6, and so on all", func(s *Snapshot) { s.Listening = []Socket{listensAt("[::]:80")} }, nil, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := Snapshot{
 				Owners:    map[string][]garp.Owner{"eth0": {{Address: vip, Hardware: "02:00:00:00:00:02"}}},
 				Gateways:  []Gateway{{netip.MustParseAddr("192.0.2.1"), "02:00:00:00:00:01"}},
-				Listening: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:80")},
+				Listening: []Socket{listensAt("0.0.0.0:80")},
 			}
 			tt.change(&s)
 			got := RealServer(c, cfg.Services, s)
@@ -289,7 +305,7 @@ func TestParseSockets(t *testing.T) {
    4: zz:0050 00000000:0000 0A
 `
 	want := []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:80"), netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("[2001:db8::100]:80")}
-	if got := parseSockets(text); !slices.Equal(got, want) {
+	if got := parseSockets(text, "0A"); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

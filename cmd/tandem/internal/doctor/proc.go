@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // programs returns the names of the processes in this network namespace, each once, and the director among them. One
@@ -73,34 +75,38 @@ func parseStart(text string) time.Duration {
 	return time.Duration(n) * (time.Second / 100)
 }
 
-// listening returns the TCP sockets of this namespace that wait for connections.
-func listening() ([]netip.AddrPort, error) {
-	var all []netip.AddrPort
-	for _, file := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile("/proc/thread-self/net/" + file)
+// listening returns the sockets of this namespace that wait for connections of TCP, or for datagrams of UDP.
+func listening() (all []Socket, err error) {
+	for _, table := range []struct {
+		file     string
+		protocol lvs.Protocol
+		state    string
+	}{{"tcp", lvs.TCP, "0A"}, {"tcp6", lvs.TCP, "0A"}, {"udp", lvs.UDP, "07"}, {"udp6", lvs.UDP, "07"}} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + table.file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // without IPv6
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list sockets: %w", err)
 		}
-		all = append(all, parseSockets(string(text))...)
+		for _, at := range parseSockets(string(text), table.state) {
+			all = append(all, Socket{table.protocol, at})
+		}
 	}
 	return all, nil
 }
 
-// parseSockets returns the listening sockets of a /proc/net/tcp or tcp6:
+// parseSockets returns the sockets in a state of a /proc/net/tcp, tcp6, udp or udp6:
 //
 //	sl  local_address rem_address   st …
 //	 0: 00000000:0050 00000000:0000 0A …
 //
 // where an address is its 32-bit words as this machine, which is little-endian, writes them.
-func parseSockets(text string) []netip.AddrPort {
-	const listen = "0A"
+func parseSockets(text, state string) []netip.AddrPort {
 	var all []netip.AddrPort
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
-		if len(fields) < 4 || fields[3] != listen {
+		if len(fields) < 4 || fields[3] != state {
 			continue
 		}
 		words, port, _ := strings.Cut(fields[1], ":")

@@ -75,21 +75,22 @@ func (j *judge) defaultRoute(c realserver.Config) {
 func (j *judge) listening(c realserver.Config, services []configs.Service) {
 	for _, svc := range services {
 		for _, virtual := range svc.Virtuals {
-			if slices.Contains(c.VIPs, virtual.Addr) && virtual.Port != 0 && virtual.Protocol == lvs.TCP {
-				j.listens(svc.Name, netip.AddrPortFrom(virtual.Addr, virtual.Port))
+			if slices.Contains(c.VIPs, virtual.Addr) && virtual.Port != 0 && virtual.Protocol != lvs.SCTP {
+				j.listens(svc.Name, Socket{virtual.Protocol, netip.AddrPortFrom(virtual.Addr, virtual.Port)})
 			}
 		}
 	}
 }
 
-func (j *judge) listens(service string, at netip.AddrPort) {
-	if slices.ContainsFunc(j.snapshot.Listening, func(l netip.AddrPort) bool {
-		open := l.Addr() == at.Addr() || l.Addr() == netip.IPv6Unspecified() || l.Addr() == netip.IPv4Unspecified() && at.Addr().Is4()
-		return open && l.Port() == at.Port()
+func (j *judge) listens(service string, want Socket) {
+	if slices.ContainsFunc(j.snapshot.Listening, func(l Socket) bool {
+		at, all := l.At.Addr(), l.At.Addr().IsUnspecified()
+		open := at == want.At.Addr() || all && (at.Is6() || want.At.Addr().Is4())
+		return open && l.Protocol == want.Protocol && l.At.Port() == want.At.Port()
 	}) {
 		return
 	}
-	j.find(Finding{ID: "not-listening", Severity: Error, What: fmt.Sprintf("nothing listens on %s", at),
+	j.find(Finding{ID: "not-listening", Severity: Error, What: fmt.Sprintf("nothing listens on %s/%s", want.At, want.Protocol),
 		Why:  "clients of " + service + " are refused, though a check of the machine's own address may pass",
 		Mend: "have the server listen on the VIP, or on all addresses"})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -20,6 +21,8 @@ type Snapshot struct {
 	// Sysctls are values by their paths below /proc/sys, without the line's end.
 	Sysctls map[string]string
 	Links   map[string]Link
+	// Ways are the interfaces that lead to the servers of tunnels; one that no route leads to is left out.
+	Ways map[netip.Addr]string
 	// Owners are the other machines that say to have a VIP, by the interface that they were asked on.
 	Owners map[string][]garp.Owner
 	// Adverts are those of other machines, Heard how long each interface was listened on.
@@ -39,8 +42,8 @@ type Snapshot struct {
 	Refused string
 	// Gateways are the next hops of the default routes with their hardware addresses, where known.
 	Gateways []Gateway
-	// Listening are the TCP sockets that wait for connections; an unspecified address stands for all.
-	Listening []netip.AddrPort
+	// Listening are the sockets that wait for clients; an unspecified address stands for all.
+	Listening []Socket
 }
 
 // A Process is a program that runs.
@@ -56,6 +59,12 @@ type Link struct {
 	Addrs       []netip.Prefix
 
 	hardware []byte
+}
+
+// A Socket is where a program waits for clients.
+type Socket struct {
+	Protocol lvs.Protocol
+	At       netip.AddrPort
 }
 
 // A Gateway is a next hop.
