@@ -63,8 +63,8 @@ func TestTunnelModules(t *testing.T) {
 	unload(t, l, "ip6_tunnel")
 	before := settings(t, web)
 	args := []string{"--vip", "192.0.2.100", "--vip", "2001:db8::100", "--mode", "tunnel"}
-	wantFindings(t, "at first", web, args, "no-tunnel", "not-silent", "vip-missing")
-	if code := wantFindings(t, "after --fix", web, append(args, "--fix")); code != 0 {
+	wantFindings(l, "at first", web, args, "no-tunnel", "not-silent", "vip-missing")
+	if code := wantFindings(l, "after --fix", web, append(args, "--fix")); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if again := realServer(t, web, append([]string{"apply"}, args...)...); again != "" {
