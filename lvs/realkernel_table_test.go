@@ -130,7 +130,7 @@ func TestRealKernelLeavesStrangersAlone(t *testing.T) {
 		t.Logf("and with ours:\n%s", kernelState(t, somebody))
 		// Services of another namespace that is about to end hide rows from the look.
 		drifted, err := table.Drifted(t.Context(), fullTable())
-		for deadline := time.Now().Add(10 * time.Second); drifted && err == nil && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(30 * time.Second); drifted && err == nil && time.Now().Before(deadline); {
 			drifted, err = table.Drifted(t.Context(), fullTable())
 		}
 		if drifted || err != nil {

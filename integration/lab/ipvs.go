@@ -4,7 +4,9 @@ package lab
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -31,6 +33,25 @@ func (h *Host) Weights() map[string]int {
 		h.lab.t.Fatalf("read the IPVS table of %s: %v", h.Name, err)
 	}
 	return weights
+}
+
+// forgetServices empties the IPVS table. The kernel ends a namespace some seconds after its last user, and until then its
+// services disturb those who read /proc/net/ip_vs in another: a page of that begins after so many services of all.
+func (h *Host) forgetServices() error {
+	services := false
+	err := h.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+		const heading = 3 // lines
+		services = strings.Count(string(text), "\n") > heading
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a kernel without IPVS
+	}
+	if err == nil && services {
+		_, err = h.TryRun("ipvsadm", "-C")
+	}
+	return err
 }
 
 // parseWeights reads the lines of services and of IPv4 servers:

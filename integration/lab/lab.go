@@ -107,6 +107,9 @@ func (l *Lab) close() {
 		l.t.Logf("what was written in the lab:\n%s", l.transcript())
 	}
 	for _, h := range l.hosts {
+		if err := h.forgetServices(); err != nil {
+			l.t.Errorf("host %s: %v", h.Name, err)
+		}
 		_ = h.ns.Close()
 	}
 	for _, ns := range l.switches {
