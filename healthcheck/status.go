@@ -9,7 +9,7 @@ type TargetStatus struct {
 	Health      Health        `json:"health"`
 	Since       time.Time     `json:"since"`            // when Health became what it is, or the target was first set
 	Reason      string        `json:"reason"`           // the last result in words, of a success too: "status 200"
-	Silent      bool          `json:"silent"`           // the last probe got no answer of any kind, not even a refusal
+	Silent      bool          `json:"silent"`           // the last failure got no answer of any kind, not even a refusal, and no success has ended it yet
 	LastAt      time.Time     `json:"last_at,omitzero"` // when the last check ended
 	LastLatency time.Duration `json:"last_latency_ns"`  // how long it took
 	Advice      Advice        `json:"advice,omitzero"`  // of the last success

@@ -100,7 +100,8 @@ func (e *entry) record(p ended) news {
 		s.Since = p.at
 	}
 	s.Health, s.Streak, s.Flapping = t.health, t.streak, e.flap.is
-	s.Reason, s.Silent = p.result.reason, p.result.silent
+	s.Reason = p.result.reason
+	s.Silent = p.result.silent || success && s.Silent && s.Health == Unhealthy
 	if success {
 		s.Advice = p.result.advice
 	}

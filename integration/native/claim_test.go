@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,9 @@ const (
 	six  = "[metrics]\nlisten = \"127.0.0.1:9100\"\n[[vrrp]]\nname = \"six\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\n" +
 		"advert_interval = \"100ms\"\nvips = [\"" + vip6 + "/64\"]\n" + once
 )
+
+// someRivals is the metric's line. The other director counts as well where a stall has made it master for a moment.
+var someRivals = regexp.MustCompile(`(?m)^tandem_rivals_count\{interface="eth0"\} [1-9]`)
 
 // isAdvertised tells whether a frame is an unsolicited neighbour advertisement for vip6: to all nodes.
 func isAdvertised(f lab.Frame) bool {
@@ -62,7 +66,7 @@ func TestClaimed(t *testing.T) {
 		if took > 2*time.Second+stall {
 			t.Errorf("the master said so after %s, want 2s at most; the machine itself stalled for %s", took, stall)
 		}
-		if text, err := d.A.Get("http://127.0.0.1:9100/metrics"); err != nil || !strings.Contains(text, "tandem_rivals_count{interface=\"eth0\"} 1\n") {
+		if text, err := d.A.Get("http://127.0.0.1:9100/metrics"); err != nil || !someRivals.MatchString(text) {
 			t.Errorf("the metrics do not count it: %v\n%s", err, text)
 		}
 		d.Eventually(5*time.Second, "the master announces the address anew, and logs it", func() error {
