@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -56,11 +57,12 @@ func (s *socketFlags) path(asked bool) (string, error) {
 
 func newStatus() *cobra.Command {
 	var s socketFlags
-	var asJSON bool
+	var asJSON, checks bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the running director is and does",
 		Example: `  tandem status
+  tandem status --checks
   tandem status --json | jq -r '.vrrp[].state'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,16 +86,18 @@ func newStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeStatus(cmd.OutOrStdout(), status, time.Now())
+			return writeStatus(cmd.OutOrStdout(), status, checks, time.Now())
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; its members are stable")
+	cmd.Flags().BoolVar(&checks, "checks", false, "list each check of each server too: its last result, how long that took, counts")
+	cmd.MarkFlagsMutuallyExclusive("json", "checks")
 	return cmd
 }
 
-// writeStatus prints a status for a person.
-func writeStatus(w io.Writer, s control.Status, now time.Time) error {
+// writeStatus prints a status for a person, with a line for each check too if that is wanted.
+func writeStatus(w io.Writer, s control.Status, checks bool, now time.Time) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s · tandem %s · %s loaded %s ago\n", s.Name, s.Version, s.Config.File, ago(now, s.Config.LoadedAt))
 	for _, warning := range s.Warnings {
@@ -118,6 +122,9 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 				srv.Active, srv.Inactive, remark(srv))
 		}
 		t.Flush()
+		if checks {
+			writeChecks(&b, svc, now)
+		}
 	}
 	for i, sync := range s.Sync {
 		if i == 0 {
@@ -127,6 +134,29 @@ func writeStatus(w io.Writer, s control.Status, now time.Time) error {
 	}
 	_, err := b.WriteTo(w)
 	return err
+}
+
+// writeChecks prints the checks of a service's servers. LAST is how long ago the last probe ended, TOOK how long it took.
+func writeChecks(b *bytes.Buffer, svc control.Service, now time.Time) {
+	if !slices.ContainsFunc(svc.Servers, func(srv control.Server) bool { return len(srv.Checks) > 0 }) {
+		return
+	}
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\n  SERVER\tCHECK\tHEALTH\tFOR\tLAST\tTOOK\tPASSED\tFAILED\tRESULT")
+	for _, srv := range svc.Servers {
+		for _, c := range srv.Checks {
+			health, took := c.Health, "-"
+			if c.Flapping {
+				health += " (flapping)"
+			}
+			if !c.LastAt.IsZero() {
+				took = fmt.Sprintf("%.1fms", 1000*c.LatencySeconds)
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", hostPort(srv), c.Type, health, ago(now, c.Since),
+				ago(now, c.LastAt), took, c.Successes, c.Failures, dash(c.Reason))
+		}
+	}
+	t.Flush()
 }
 
 // ago is how long something lasts, in its two largest units; "-" where it never began.

@@ -35,14 +35,18 @@ func TestStatusTable(t *testing.T) {
 			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",
 			Servers: []control.Server{
 				{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Weight: 2, EffectiveWeight: 2, Health: "healthy",
-					Reason: "status 200", Since: now.Add(-3 * time.Hour), Active: 12, Inactive: 3},
+					Reason: "status 200", Since: now.Add(-3 * time.Hour), Active: 12, Inactive: 3, Checks: []control.Check{
+						{Type: "http", Health: "healthy", Reason: "status 200", Since: now.Add(-3 * time.Hour), Flapping: true,
+							LastAt: now.Add(-4 * time.Second), LatencySeconds: 0.00125, Successes: 1080, Failures: 2},
+						{Type: "tcp", Health: "unknown", Since: now.Add(-time.Second)},
+					}},
 				{Address: netip.MustParseAddr("2001:db8::12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "connection refused",
 					Drained: true, Note: "drained by command"},
 			},
 		}},
 		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
-	want := `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
+	const head = `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
 warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
@@ -53,16 +57,24 @@ www  tcp 192.0.2.100:80  wrr  dr
   SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON
   192.0.2.11:80      healthy    3h0m  2         12      3         status 200
   [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         drained by command; connection refused
-
+`
+	const checks = `
+  SERVER         CHECK  HEALTH              FOR   LAST  TOOK   PASSED  FAILED  RESULT
+  192.0.2.11:80  http   healthy (flapping)  3h0m  4s    1.2ms  1080    2       status 200
+  192.0.2.11:80  tcp    unknown             1s    -     -      0       0       -
+`
+	const tail = `
 connection sync  master on eth1  id 51
 connection sync  backup on eth1  id 51
 `
-	var got bytes.Buffer
-	if err := writeStatus(&got, s, now); err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	for withChecks, want := range map[bool]string{false: head + tail, true: head + checks + tail} {
+		var got bytes.Buffer
+		if err := writeStatus(&got, s, withChecks, now); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want {
+			t.Errorf("with checks %t: got\n%s\nwant\n%s", withChecks, got.String(), want)
+		}
 	}
 }
 
