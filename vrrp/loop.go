@@ -30,8 +30,8 @@ const (
 type LoopOptions struct {
 	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
 	// the loop runs without and says so among the Warnings. On a busy machine the process should be started under
-	// SCHED_RR as a whole: the thread waits for locks of the Go runtime that others hold. GOMAXPROCS should exceed the number of processors: else the
-	// thread waits for the Go scheduler instead of the kernel's.
+	// SCHED_RR as a whole: the thread waits for locks of the Go runtime that others hold. GOMAXPROCS should exceed the
+	// number of processors: else the thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
 	Log hclog.Logger
@@ -42,8 +42,8 @@ type LoopOptions struct {
 }
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
-// advertisement. It blocks in the kernel with the next deadline rather than on a Go timer, takes no lock
-// and, while nothing changes, allocates nothing.
+// advertisement. It blocks in the kernel with the next deadline rather than on a Go timer, takes no lock and, while
+// nothing changes, allocates nothing.
 type Loop struct {
 	iface  string
 	log    hclog.Logger

@@ -31,11 +31,15 @@
 //	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
-//	            "address_interface", "track": [{"name", "ok", "reason"}]}],
+//	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
+//	                         "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
-//	                             "note", "stats": {}}]}],
+//	                             "note", "stats": {},
+//	                             "checks": [{"type", "health", "reason", "since", "flapping", "last_at",
+//	                                         "latency_seconds", "successes", "failures"}]}]}],
 //	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
 //	  "warnings": ["…"]
 //	}

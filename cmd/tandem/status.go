@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -57,12 +58,12 @@ func (s *socketFlags) path(asked bool) (string, error) {
 
 func newStatus() *cobra.Command {
 	var s socketFlags
-	var asJSON, checks bool
+	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the running director is and does",
 		Example: `  tandem status
-  tandem status --checks
+  tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,18 +87,17 @@ func newStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeStatus(cmd.OutOrStdout(), status, checks, time.Now())
+			return writeStatus(cmd.OutOrStdout(), status, verbose, time.Now())
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; its members are stable")
-	cmd.Flags().BoolVar(&checks, "checks", false, "list each check of each server too: its last result, how long that took, counts")
-	cmd.MarkFlagsMutuallyExclusive("json", "checks")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, all of it; its members are stable")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show too what each virtual router counted, and the last result of each check")
 	return cmd
 }
 
-// writeStatus prints a status for a person, with a line for each check too if that is wanted.
-func writeStatus(w io.Writer, s control.Status, checks bool, now time.Time) error {
+// writeStatus prints a status for a person, and if it is to be verbose a line for each router's counters and each check.
+func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s · tandem %s · %s loaded %s ago\n", s.Name, s.Version, s.Config.File, ago(now, s.Config.LoadedAt))
 	for _, warning := range s.Warnings {
@@ -112,6 +112,9 @@ func writeStatus(w io.Writer, s control.Status, checks bool, now time.Time) erro
 				ago(now, r.Since), priority(r), dash(r.Master), vips(r), reason(r))
 		}
 		t.Flush()
+		if verbose {
+			writeCounters(&b, s.VRRP)
+		}
 	}
 	for _, svc := range s.Services {
 		fmt.Fprintf(&b, "\n%s  %s %s  %s  %s\n", svc.Name, svc.Protocol, svc.Virtual, svc.Scheduler, svc.Method)
@@ -122,7 +125,7 @@ func writeStatus(w io.Writer, s control.Status, checks bool, now time.Time) erro
 				srv.Active, srv.Inactive, remark(srv))
 		}
 		t.Flush()
-		if checks {
+		if verbose {
 			writeChecks(&b, svc, now)
 		}
 	}
@@ -134,6 +137,26 @@ func writeStatus(w io.Writer, s control.Status, checks bool, now time.Time) erro
 	}
 	_, err := b.WriteTo(w)
 	return err
+}
+
+// writeCounters prints what the routers counted. GAP is the longest between two advertisements as master.
+func writeCounters(b *bytes.Buffer, routers []control.Router) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nROUTER\tSENT\tRECEIVED\tERRORS\tBECAME MASTER\tGAP\tDROPPED")
+	for _, r := range routers {
+		c := r.Counters
+		gap := "-"
+		if c.LongestGapSeconds > 0 {
+			gap = fmt.Sprintf("%.1fms", 1000*c.LongestGapSeconds)
+		}
+		dropped := make([]string, 0, len(c.AdvertsDropped))
+		for _, why := range slices.Sorted(maps.Keys(c.AdvertsDropped)) {
+			dropped = append(dropped, fmt.Sprintf("%s %d", why, c.AdvertsDropped[why]))
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Name, c.AdvertsSent, c.AdvertsReceived, c.SendErrors,
+			c.BecameMaster, gap, dash(strings.Join(dropped, ", ")))
+	}
+	t.Flush()
 }
 
 // writeChecks prints the checks of a service's servers. LAST is how long ago the last probe ended, TOOK how long it took.

@@ -26,6 +26,8 @@ func TestStatusTable(t *testing.T) {
 				{Name: "script /usr/local/bin/check-uplink", OK: true, Reason: "exit code 0"},
 				{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"},
 			},
+			Counters: control.Counters{AdvertsSent: 86400, AdvertsReceived: 12, BecameMaster: 2, LongestGapSeconds: 1.0004,
+				AdvertsDropped: map[string]uint64{"wrong_ttl": 1, "wrong_password": 30}},
 		}, {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
 			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
@@ -46,13 +48,19 @@ func TestStatusTable(t *testing.T) {
 		}},
 		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
-	const head = `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
+	const routers = `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
 warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
 web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
 mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
-
+`
+	const counters = `
+ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
+web     86400  12        0       2              1000.4ms  wrong_password 30, wrong_ttl 1
+mail    0      0         0       0              -         -
+`
+	const servers = `
 www  tcp 192.0.2.100:80  wrr  dr
   SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON
   192.0.2.11:80      healthy    3h0m  2         12      3         status 200
@@ -67,13 +75,14 @@ www  tcp 192.0.2.100:80  wrr  dr
 connection sync  master on eth1  id 51
 connection sync  backup on eth1  id 51
 `
-	for withChecks, want := range map[bool]string{false: head + tail, true: head + checks + tail} {
+	plain, full := routers+servers+tail, routers+counters+servers+checks+tail
+	for verbose, want := range map[bool]string{false: plain, true: full} {
 		var got bytes.Buffer
-		if err := writeStatus(&got, s, withChecks, now); err != nil {
+		if err := writeStatus(&got, s, verbose, now); err != nil {
 			t.Fatal(err)
 		}
 		if got.String() != want {
-			t.Errorf("with checks %t: got\n%s\nwant\n%s", withChecks, got.String(), want)
+			t.Errorf("verbose %t: got\n%s\nwant\n%s", verbose, got.String(), want)
 		}
 	}
 }

@@ -47,7 +47,20 @@ type Router struct {
 	AdvertInterval    string         `json:"advert_interval"`      // "1s"
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // of the VIPs: another than interface with a virtual MAC
-	Track             []Track        `json:"track"`             // beside interfaces; empty: nothing
+	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
+	Preempt           bool           `json:"preempt"`
+	Track             []Track        `json:"track"` // beside interfaces; empty: nothing
+	Counters          Counters       `json:"counters"`
+}
+
+// Counters are what a virtual router has counted since it was configured.
+type Counters struct {
+	AdvertsSent       uint64            `json:"adverts_sent"`
+	AdvertsReceived   uint64            `json:"adverts_received"` // and accepted
+	AdvertsDropped    map[string]uint64 `json:"adverts_dropped"`  // by reason: "wrong_password"; empty: none
+	SendErrors        uint64            `json:"send_errors"`
+	BecameMaster      uint64            `json:"became_master"`       // transitions to master
+	LongestGapSeconds float64           `json:"longest_gap_seconds"` // the longest time between two advertisements of a master
 }
 
 // A Track is a script, file or service that a virtual router tracks. It is OK until it is known to fail.

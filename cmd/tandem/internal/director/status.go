@@ -92,12 +92,14 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
 			Reason: cmp.Or(report.Problem, "the election is starting"), Track: []control.Track{},
 			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
-			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(),
+			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
+			Counters: control.Counters{AdvertsDropped: map[string]uint64{}},
 		}
 		if is, ok := said[id{r.Interface, r.Name}]; ok {
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
 			row.EffectivePriority = is.EffectivePriority
 			row.Standby, row.HandingOver = is.Standby, is.HandingOver
+			row.Counters = counters(is.Counters)
 			if is.Master.IsValid() {
 				row.Master = is.Master.String()
 			}
@@ -105,6 +107,19 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+func counters(c vrrp.Counters) control.Counters {
+	row := control.Counters{
+		AdvertsSent: c.AdvertsSent, AdvertsReceived: c.AdvertsReceived, AdvertsDropped: make(map[string]uint64),
+		SendErrors: c.SendErrors, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
+	}
+	for reason, n := range c.Drops.All() {
+		if n > 0 {
+			row.AdvertsDropped[reason.String()] = n
+		}
+	}
+	return row
 }
 
 // family is that of a virtual router's addresses, which are all of one.
