@@ -103,6 +103,9 @@ func (l *Loop) disconnect() error {
 func (l *Loop) reconcile(now time.Time) {
 	for _, r := range l.routers {
 		i := slices.IndexFunc(l.applied.routers, func(c Config) bool { return r.cfg.sameRouter(&c) })
+		if i < 0 {
+			i = l.renamed(r)
+		}
 		switch {
 		case l.applied.shutdown:
 			l.leave(r, now, "shutdown")
@@ -129,6 +132,15 @@ func (l *Loop) reconcile(now time.Time) {
 	}
 }
 
+// renamed returns the index of the configuration that differs from the router's in name and is nobody else's, -1 if there
+// is none.
+func (l *Loop) renamed(r *router) int {
+	return slices.IndexFunc(l.applied.routers, func(c Config) bool {
+		taken := slices.ContainsFunc(l.routers, func(other *router) bool { return other.cfg.Name == c.Name })
+		return !taken && r.cfg.VRID == c.VRID && r.cfg.family() == c.family()
+	})
+}
+
 // place is where the router of a family and VRID is kept.
 func (l *Loop) place(c *Config) **router { return &l.byVRID[familyIndex(c.family() == 6)][c.VRID] }
 
@@ -140,9 +152,16 @@ func (l *Loop) leave(r *router, now time.Time, reason string) {
 }
 
 func (l *Loop) change(r *router, now time.Time, c *Config) {
-	if !r.cfg.equal(c) {
-		r.setConfig(*c)
-		l.step(r, now, Event{Kind: EventConfig, Config: c})
+	if r.cfg.equal(c) {
+		return
+	}
+	former := r.cfg.Name
+	r.setConfig(*c)
+	l.step(r, now, Event{Kind: EventConfig, Config: c})
+	if former != c.Name {
+		// After the news of its new name: what it holds is always somebody's.
+		l.notes.add(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
+		l.notify(Status{Name: former, Interface: c.Interface, VRID: c.VRID, State: Initialize, Reason: "it is called " + c.Name + " now"})
 	}
 }
 

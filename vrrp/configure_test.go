@@ -61,6 +61,34 @@ func TestAnotherVRIDIsAnotherRouter(t *testing.T) {
 	a.awaitState(61, Master)
 }
 
+func TestAnotherNameIsTheSameRouter(t *testing.T) {
+	_, a, b := pair(t, 51)
+	a.loop.SetTracking("site", Tracking{Delta: -10})
+	renamed := fastConfig(51, 150)
+	renamed.Name = "site"
+	a.loop.Configure([]Config{renamed})
+	a.await(51, "what is tracked under the new name", func(s Status) bool { return s.EffectivePriority == 140 })
+	gone := func(s sighting) bool { return s.Name == "router 51" && !s.Holding && s.Reason == "it is called site now" }
+	if !slices.ContainsFunc(a.notified(51), gone) {
+		t.Error("nobody heard that the former name is gone")
+	}
+	var under []sighting
+	for _, s := range a.notified(51) {
+		if s.Name == "site" {
+			under = append(under, s)
+		}
+	}
+	if len(under) == 0 || slices.ContainsFunc(under, func(s sighting) bool { return s.State != Master || !s.Holding }) {
+		t.Errorf("under its new name: %+v", under)
+	}
+	if all := a.loop.Status(); len(all) != 1 || all[0].Name != "site" || all[0].EffectivePriority != 140 {
+		t.Errorf("%+v", all)
+	}
+	if b.counters(51).BecameMaster != 0 || b.counters(51).PriorityZeroReceived != 0 {
+		t.Errorf("b was disturbed: %+v", b.counters(51))
+	}
+}
+
 func TestSwappedVRIDs(t *testing.T) {
 	_, a, _ := pair(t, 51, 52)
 	x, y := fastConfig(52, 150), fastConfig(51, 150)

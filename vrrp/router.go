@@ -52,19 +52,20 @@ func (r *router) setConfig(c Config) {
 // refresh makes r.status current and returns it, or nil if it was.
 func (r *router) refresh() *Status {
 	m, old := r.machine, r.status.Load()
-	if old != nil && old.State == m.State() && old.Holding == m.Holding() && old.HandingOver == m.HandingOver() &&
-		old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() && old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking && old.Since.Equal(m.Since()) &&
-		old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval && slices.Equal(old.VIPs, r.cfg.VIPs) &&
-		old.RivalHeard.Equal(r.rivalHeard) &&
-		slices.Equal(old.Warnings, r.warnings.words) {
+	if old != nil && old.Name == r.cfg.Name && old.State == m.State() && old.Holding == m.Holding() &&
+		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() &&
+		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
+		old.Since.Equal(m.Since()) && old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval &&
+		slices.Equal(old.VIPs, r.cfg.VIPs) && old.RivalHeard.Equal(r.rivalHeard) && slices.Equal(old.Warnings, r.warnings.words) {
 		return nil
 	}
 	s := &Status{
 		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.VRID, Version: r.cfg.Version,
 		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
-		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(), Priority: r.cfg.Priority, EffectivePriority: m.Priority(),
-		Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
-		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, RivalHeard: r.rivalHeard, Warnings: r.warnings.words, Counters: r.counters.snapshot(),
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
+		Priority: r.cfg.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
+		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, RivalHeard: r.rivalHeard, Warnings: r.warnings.words,
+		Counters: r.counters.snapshot(),
 	}
 	r.status.Store(s)
 	return s

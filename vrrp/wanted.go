@@ -35,8 +35,8 @@ type join struct {
 }
 
 // Configure sets the virtual routers of the interface; the latest call wins. Routers that stay as they were are not
-// disturbed, those that change keep their role, new ones start, and those left out hand over and go. A different
-// VRID makes a different router, which starts when the one before it has gone.
+// disturbed, those that change, be it their name, keep their role, new ones start, and those left out hand over and go. A
+// different VRID makes a different router, which starts when the one before it has gone.
 func (l *Loop) Configure(routers []Config) {
 	copied := slices.Clone(routers)
 	for i := range copied {
