@@ -68,7 +68,9 @@ func TestAnotherNameIsTheSameRouter(t *testing.T) {
 	renamed.Name = "site"
 	a.loop.Configure([]Config{renamed})
 	a.await(51, "what is tracked under the new name", func(s Status) bool { return s.EffectivePriority == 140 })
-	gone := func(s sighting) bool { return s.Name == "router 51" && !s.Holding && s.Reason == "it is called site now" }
+	gone := func(s sighting) bool {
+		return s.Name == "router 51" && !s.Holding && s.Reason == "it is called site now"
+	}
 	if !slices.ContainsFunc(a.notified(51), gone) {
 		t.Error("nobody heard that the former name is gone")
 	}
