@@ -43,34 +43,24 @@ func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
 	})
 }
 
+// The signs of life of an election that stood still may come back before it tells who is master now.
 func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		c := b.child(t, 0)
-		c.report(t, master(1, time.Second))
-		c.stop()
-		time.Sleep(2500 * time.Millisecond)
-		c.die(errors.New("signal: killed"))
-		c = b.child(t, 1)
-		b.nothingToResume(t, c)
-		b.end(c)
-	})
-}
-
-// The signs of life of an election that stood still come back before it tells who is master now.
-func TestSupervisorDoesNotLetResumeWhatWokeUpAndDied(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		c := b.child(t, 0)
-		c.report(t, master(1, time.Second))
-		c.stop()
-		time.Sleep(2500 * time.Millisecond)
-		c.report(t, Report{Beat: true})
-		c.die(errors.New("signal: killed"))
-		c = b.child(t, 1)
-		b.nothingToResume(t, c)
-		b.end(c)
-	})
+	for _, wakes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+			c := b.child(t, 0)
+			c.report(t, master(1, time.Second))
+			c.stop()
+			time.Sleep(2500 * time.Millisecond)
+			if wakes {
+				c.report(t, Report{Beat: true})
+			}
+			c.die(errors.New("signal: killed"))
+			c = b.child(t, 1)
+			b.nothingToResume(t, c)
+			b.end(c)
+		})
+	}
 }
 
 // The whole machine stood still, or all of its processes: the director does not hold it against the election.
