@@ -21,9 +21,6 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// beatInterval is the pause between two signs of life.
-const beatInterval = 100 * time.Millisecond
-
 // Options are the surroundings of a Process.
 type Options struct {
 	Log hclog.Logger
@@ -64,6 +61,7 @@ type Process struct {
 	holders  map[place]*holder
 	links    map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
 	sequence uint64               // of order
+	beat     time.Duration        // likewise
 	seated   bool                 // the election before us is gone
 }
 
@@ -91,6 +89,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		units:   make(map[string]*unit),
 		holders: make(map[place]*holder),
 		links:   make(map[string]vrrp.Link),
+		beat:    minBeatInterval,
 	}
 	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
 	return p
@@ -195,7 +194,8 @@ const aBeat = `{"beat":true}` + "\n"
 // that does not read holds up this goroutine only.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
-	beat := time.NewTicker(beatInterval)
+	pause := p.beatInterval()
+	beat := time.NewTicker(pause)
 	defer beat.Stop()
 	for {
 		var err error
@@ -206,11 +206,22 @@ func (p *Process) report(ctx context.Context) {
 			_, err = io.WriteString(p.conn, aBeat)
 		case <-p.tell:
 			err = out.Encode(p.snapshot())
+			if now := p.beatInterval(); now != pause {
+				pause = now
+				beat.Reset(pause)
+			}
 		}
 		if err != nil {
 			return // the reader sees that the director is gone, and acts on it
 		}
 	}
+}
+
+// beatInterval is that of the order that was carried out last.
+func (p *Process) beatInterval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beat
 }
 
 func (p *Process) snapshot() Report {

@@ -40,6 +40,22 @@ type Order struct {
 	Leave bool `json:"leave,omitempty"`
 }
 
+// The pause between two signs of life of an election is a third of the shortest advertisement interval within these
+// bounds. A director learns from them what an election that died had still said, and what its peer is waiting for.
+const (
+	minBeatInterval = 100 * time.Millisecond
+	maxBeatInterval = 300 * time.Millisecond
+)
+
+// beatInterval is that of an election which carries out the order.
+func (o Order) beatInterval() time.Duration {
+	shortest := 3 * maxBeatInterval
+	for _, r := range o.Routers {
+		shortest = min(shortest, r.AdvertInterval)
+	}
+	return max(minBeatInterval, shortest/3)
+}
+
 // A Router is a virtual router with the way its addresses are announced.
 type Router struct {
 	vrrp.Config
@@ -60,7 +76,7 @@ type Resume struct {
 
 // A Report is what the election is doing: sent after every change that is not one of counters, and when it is asked for.
 type Report struct {
-	// Beat says that this is a sign of life and nothing else. There is one each beatInterval.
+	// Beat says that this is a sign of life and nothing else. There is one each beatInterval of the order.
 	Beat     bool   `json:"beat,omitempty"`
 	Sequence uint64 `json:"sequence"`
 	// Problem says in words why no virtual router runs; empty when they do.

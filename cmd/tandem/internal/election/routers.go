@@ -49,7 +49,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	// Last: with a link the routers start, and by now they know all that they are to be.
 	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
 	p.mu.Lock()
-	p.sequence = o.Sequence
+	p.sequence, p.beat = o.Sequence, o.beatInterval()
 	p.mu.Unlock()
 	nudge(p.tell)
 }

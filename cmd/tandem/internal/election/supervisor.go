@@ -37,9 +37,9 @@ const (
 	// answering for the addresses. A pulse looks, each pulseInterval; one that itself was late proves nothing.
 	hungTimeout   = 3 * time.Second
 	pulseInterval = 500 * time.Millisecond
-	// maxBeatGap is the longest silence after which a bare sign of life still confirms the last report: one that woke
-	// from a longer one may have a successor that it has not told of yet.
-	maxBeatGap = 3 * beatInterval
+	// maxBeats is how many pauses between signs of life may pass, and a bare one still confirms the last report. An election
+	// that woke from a longer silence may have a successor that it has not told of yet.
+	maxBeats = 3
 )
 
 // obituaryTime is how long it may take to learn how an election died whose socket is closed.
@@ -311,7 +311,7 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 		}
 		s.mu.Lock()
 		now := s.clock()
-		if !r.Beat || time.Duration(now-s.sure) < maxBeatGap {
+		if !r.Beat || time.Duration(now-s.sure) < maxBeats*s.order.beatInterval() {
 			s.sure = now
 		} else {
 			nudge(s.ask)

@@ -41,7 +41,7 @@ func newFakeChild() *fakeChild {
 			select {
 			case <-c.stopped:
 				return
-			case <-time.After(beatInterval):
+			case <-time.After(maxBeatInterval):
 			}
 			if json.NewEncoder(far).Encode(Report{Beat: true}) != nil {
 				return

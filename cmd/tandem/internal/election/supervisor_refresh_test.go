@@ -79,7 +79,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		c := b.child(t, 0)
 		<-c.orders
 		c.report(t, master(1, time.Second))
-		time.Sleep(10 * beatInterval)
+		time.Sleep(10 * maxBeatInterval)
 		synctest.Wait()
 		select {
 		case o := <-c.orders:
@@ -87,7 +87,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		default:
 		}
 		c.stop()
-		time.Sleep(2 * maxBeatGap)
+		time.Sleep(2 * maxBeats * maxBeatInterval)
 		c.report(t, Report{Beat: true})
 		if o := <-c.orders; !o.Report {
 			t.Errorf("ordered %+v", o)
