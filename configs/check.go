@@ -157,12 +157,19 @@ func checkCheck(at place, c *healthcheck.Config) {
 		}
 	case healthcheck.HTTP, healthcheck.HTTPS:
 		checkContent(at, *c)
+		checkPath(at, *c)
+	case healthcheck.DNS:
+		checkAnswer(at, *c)
 	}
 	checkTLS(at, c)
 }
 
-// checkTimeout keeps the probes of one target apart.
+// checkTimeout keeps the probes of one target apart, and what is fast faster than the rest.
 func checkTimeout(at place, c healthcheck.Config) {
+	if c.FastInterval > c.Interval && at.sound("fast_interval", "interval") {
+		at.key("fast_interval").mistake("", "%s is longer than the interval, %s",
+			showDuration(c.FastInterval), showDuration(c.Interval))
+	}
 	if c.Timeout > c.Interval && at.sound("timeout", "interval") {
 		at.key("timeout").mistake("set both so that a probe ends before the next begins",
 			"%s is longer than the interval, %s", showDuration(c.Timeout), showDuration(c.Interval))

@@ -38,6 +38,16 @@ func talkFields() []field[healthcheck.Config] {
 	}
 }
 
+// checkAnswer refuses an answer that no record can be.
+func checkAnswer(at place, c healthcheck.Config) {
+	probe := healthcheck.DefaultConfig(healthcheck.DNS)
+	probe.Query.Type, probe.Query.Answer = c.Query.Type, c.Query.Answer
+	if probe.Validate() != nil && at.sound("query_type", "answer") {
+		at.key("answer").mistake("write it as a zone file has it, without name and type", "%q is not the data of a record of type %s",
+			abbreviate(c.Query.Answer), c.Query.Type)
+	}
+}
+
 func validDomain(s string) *refusal {
 	if name := strings.TrimSuffix(s, "."); s != "." && !validHostName(name) {
 		return refuse("", "%q is not a domain name", abbreviate(s))

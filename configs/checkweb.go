@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func webFields() []field[healthcheck.Config] {
 			"A regular expression that must match a part of the body. None unless given.",
 			func(c *healthcheck.Config, v string) { c.Content.Matches = v }),
 		derived("sha256", plain("64 hexadecimal digits in lower case", validSHA256),
-			"The SHA-256 sum that the body must have. Any unless given.",
+			"The SHA-256 sum that the body, of at most 1 MiB, must have. Any unless given.",
 			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }),
 	}
 }
@@ -111,6 +112,13 @@ func checkContent(at place, c healthcheck.Config) {
 		if c.Method == "HEAD" && at.given(name) {
 			at.key(name).mistake(`write method = "GET", or remove it`, "has no meaning for HEAD, whose response has no body")
 		}
+	}
+}
+
+// checkPath refuses a path that only version 1, which sends it as it is, can ask for.
+func checkPath(at place, c healthcheck.Config) {
+	if _, err := url.ParseRequestURI(c.Path); err != nil && c.Version == healthcheck.HTTP2 && at.sound("path", "version") {
+		at.key("path").mistake("write each octet that is escaped as %XX", "%q cannot be asked for by version 2", abbreviate(c.Path))
 	}
 }
 

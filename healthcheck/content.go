@@ -47,7 +47,7 @@ func judgeResponse(ctx context.Context, resp *http.Response, t Target) result {
 	refusal, err := t.Config.Content.judge(resp.Body)
 	switch {
 	case errors.Is(err, errLongBody):
-		return fail("malformed response: " + errLongBody.Error())
+		return fail(errLongBody.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return explain(ctx, err, t.Config.Timeout, "reading the response body")
 	case errors.Is(err, io.ErrUnexpectedEOF), closed(err):

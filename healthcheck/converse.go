@@ -69,6 +69,10 @@ func sendDatagram(ctx context.Context, conn net.Conn, t Target) result {
 		n, err := conn.Read(buf)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && t.Config.Expect == "" && ctx.Err() != context.Canceled:
+			if !heard && t.unresolved() {
+				// The kernel gives up later than most checks, and the datagram is still with it.
+				return result{outcome: failed, reason: noNeighbour, silent: true}
+			}
 			return pass("no refusal within " + t.Config.Timeout.String())
 		case err != nil:
 			res := refusedDatagram(ctx, err, t)

@@ -43,6 +43,21 @@ func resolve(ctx context.Context, conn net.Conn, t Target) result {
 	}
 }
 
+// record is the record that is expected, nil if any will do. Its data may be written in every way that zone files know
+// (RFC 1035, section 5.1), names relative to the root.
+func (q Query) record() (dns.RR, error) {
+	if q.Answer == "" {
+		return nil, nil
+	}
+	record, err := dns.NewRR(". 0 IN " + q.Type + " " + q.Answer)
+	if err == nil && record == nil {
+		err = errors.New("no data")
+	}
+	return record, err
+}
+
+func data(record dns.RR) string { return strings.TrimPrefix(record.String(), record.Header().String()) }
+
 // isShort tells the library's own error of a message that has no room for a header.
 func isShort(err error) bool {
 	var own *dns.Error
@@ -62,9 +77,12 @@ func judgeAnswer(asked, answer *dns.Msg, q Query) result {
 		}
 		return fail(code + ", want NOERROR")
 	}
+	expected, err := q.record()
+	if err != nil {
+		return fail("no such answer: " + q.Answer)
+	}
 	for _, record := range answer.Answer {
-		data := strings.TrimPrefix(record.String(), record.Header().String())
-		if record.Header().Rrtype == want.Qtype && (q.Answer == "" || strings.EqualFold(data, q.Answer)) {
+		if record.Header().Rrtype == want.Qtype && (expected == nil || strings.EqualFold(data(record), data(expected))) {
 			return pass("NOERROR with the expected record")
 		}
 	}

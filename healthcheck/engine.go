@@ -210,7 +210,7 @@ func (g *engine) end(f *flight, r result) {
 	heap.Remove(&g.queue, f.index)
 	if f.fd >= 0 {
 		delete(g.flights, int32(f.fd))
-		linger := unix.Linger{Onoff: 1} // see reset
+		linger := unix.Linger{Onoff: 1} // see abrupt
 		_ = unix.SetsockoptLinger(f.fd, unix.SOL_SOCKET, unix.SO_LINGER, &linger)
 		_ = unix.Close(f.fd)
 	}

@@ -16,6 +16,10 @@ func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, bega
 	if c.Changes == 0 {
 		return flapping{}, false, f.is
 	}
+	if !f.heldUntil.IsZero() && !f.held(now) {
+		// The hold is over. What came before it counts no more, and neither does that the target may be healthy again.
+		f, changed = flapping{is: f.is}, false
+	}
 	kept := make([]time.Time, 0, c.Changes)
 	for _, at := range f.changes {
 		if now.Sub(at) < c.Window {

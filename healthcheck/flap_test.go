@@ -47,6 +47,23 @@ func TestFlapping(t *testing.T) {
 	}
 }
 
+// A hold shorter than the window ends too, and a server that is well since then stays in.
+func TestHoldEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{}, scripted("+r+r+r+"))
+		a := target("a")
+		a.Config.Interval, a.Config.Rise, a.Config.Fall, a.Config.Jitter = 2*time.Second, 1, 1, 0
+		a.Config.Flap = Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second}
+		b.Set([]Target{a})
+		b.run(t)
+		time.Sleep(2 * time.Minute)
+		if s := b.Status()["a"]; s.Health != Healthy || s.Flapping {
+			t.Errorf("after the hold: %+v", s)
+		}
+		b.stop()
+	})
+}
+
 // A server that flaps is logged once, held down for as long as is wanted, and comes back.
 func TestFlappingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

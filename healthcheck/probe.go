@@ -94,10 +94,11 @@ func (p prober) probe(ctx context.Context, t Target) result {
 		return fail(hungUpEarly)
 	case err != nil:
 		res := explain(ctx, err, t.Config.Timeout, t.connecting())
-		res.silent = res.outcome == failed && silence(err)
+		res.silent = res.outcome == failed && silence(err) && (!t.Config.Via.IsValid() || t.unresolved())
 		return res
 	}
-	defer reset(conn)
+	abrupt(conn)
+	defer func() { _ = conn.Close() }()
 	if t.Config.OnlyConnects() {
 		return pass(t.connected())
 	}
@@ -153,13 +154,12 @@ func (t Target) connecting() string {
 // OnlyConnects tells the checks that have nothing to say. Through the VIP they can do without a service of IPVS.
 func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }
 
-// reset closes a connection without the courtesy of a FIN: a probe must leave no TIME_WAIT behind, on the director or,
-// by the thousand, on the server, and a body that nobody reads must stop coming.
-func reset(conn net.Conn) {
+// abrupt has a connection end without the courtesy of a FIN, whoever closes it: a probe must leave no TIME_WAIT behind, on
+// the director or, by the thousand, on the server, and a body that nobody reads must stop coming.
+func abrupt(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	_ = conn.Close()
 }
 
 // explain puts into words what went wrong while doing something.

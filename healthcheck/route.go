@@ -15,6 +15,7 @@ import (
 // A route is how this machine reaches a real server.
 type route struct {
 	link int        // the interface, by its number
+	next netip.Addr // the server, or the router on the way to it
 	near bool       // no router is between
 	from netip.Addr // the director's own address that probes come from; never the VIP
 }
@@ -29,11 +30,40 @@ func findRoute(t Target) (*route, error) {
 	case err != nil:
 		return nil, fmt.Errorf("find the route to %s: %w", server, err)
 	}
-	r := &route{link: routes[0].LinkIndex, near: routes[0].Gw == nil, from: t.Config.Source}
+	r := &route{link: routes[0].LinkIndex, next: server, near: routes[0].Gw == nil, from: t.Config.Source}
+	if !r.near {
+		r.next, _ = netip.AddrFromSlice(routes[0].Gw)
+		r.next = r.next.Unmap()
+	}
 	if !r.from.IsValid() {
 		r.from, err = ownAddress(routes[0], server, t.Config.Via)
 	}
 	return r, err
+}
+
+// unresolved tells whether this machine has no way to the server, or the first machine on it does not answer address
+// resolution. What cannot be found out is taken for no.
+func (t Target) unresolved() bool {
+	to, err := findRoute(t)
+	if err != nil || to == nil {
+		return err == nil
+	}
+	is, err := neighbour(to.link, to.next)
+	return err == nil && is != nil && !resolved(is)
+}
+
+// resolved tells whether a neighbour's hardware address is known.
+func resolved(is *netlink.Neigh) bool {
+	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
+		netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	return is != nil && is.State&known != 0
+}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return netlink.FAMILY_V4
+	}
+	return netlink.FAMILY_V6
 }
 
 // aim gives the probe of a target that goes through the VIP its source, which must be the director's own: left to

@@ -130,9 +130,9 @@ func checksum(b []byte) uint16 {
 }
 
 // neighbour looks one address up in the kernel's table of neighbours; nil: it is not there.
-func neighbour(link, family int, addr netip.Addr) (*netlink.Neigh, error) {
+func neighbour(link int, addr netip.Addr) (*netlink.Neigh, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
-	req.AddData(&netlink.Ndmsg{Family: uint8(family), Index: uint32(link)})
+	req.AddData(&netlink.Ndmsg{Family: uint8(familyOf(addr)), Index: uint32(link)})
 	req.AddData(nl.NewRtAttr(netlink.NDA_DST, addr.AsSlice()))
 	messages, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
 	if err == unix.ENOENT || err == nil && len(messages) == 0 {

@@ -96,7 +96,14 @@ func share(targets []Target) []*entry {
 
 // sharesWith tells whether the probe of another entry of the same place would do for this one too.
 func (e *entry) sharesWith(other *entry) bool {
-	return e.target.Config.Type != Exec && reflect.DeepEqual(e.target.Config, other.target.Config)
+	return e.target.Config.Type != Exec && e.sameCheck(other)
+}
+
+// sameCheck compares checks that go to one place, however that is written.
+func (e *entry) sameCheck(other *entry) bool {
+	a, b := e.target.Config, other.target.Config
+	a.Address, a.Port = b.Address, b.Port
+	return reflect.DeepEqual(a, b)
 }
 
 // predecessor is the entry among old ones whose state a new one takes over: if possible one with the same probe, else one
@@ -119,7 +126,7 @@ func (e *entry) predecessor(old map[string]*entry) (before *entry) {
 
 // same tells whether the probe of another entry is this one's.
 func (e *entry) same(other *entry) bool {
-	return e.place() == other.place() && reflect.DeepEqual(e.target.Config, other.target.Config)
+	return e.place() == other.place() && e.sameCheck(other)
 }
 
 // distinct are the entries of a map by target ID, each of them once although several targets may share it.

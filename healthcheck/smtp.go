@@ -11,10 +11,14 @@ import (
 	"net"
 	"net/textproto"
 	"strings"
+	"time"
 )
 
 // maxReplies is how much an SMTP server may say in all, in bytes.
 const maxReplies = 64 << 10
+
+// farewellTime is how long a mail server has for its last word.
+const farewellTime = 50 * time.Millisecond
 
 // greet exchanges greetings with a mail server (RFC 5321, section 3.1 and 3.2) and takes its leave.
 func greet(ctx context.Context, conn net.Conn, t Target) result {
@@ -55,7 +59,9 @@ func greet(ctx context.Context, conn net.Conn, t Target) result {
 		}
 	}
 	if _, err := io.WriteString(conn, "QUIT\r\n"); err == nil {
-		_, _, _ = replies.ReadResponse(221) // it has passed; what it says to a farewell does not count
+		// It has passed. What it says to a farewell does not count, but to hang up on it would be in its log.
+		_ = conn.SetReadDeadline(time.Now().Add(farewellTime))
+		_, _, _ = replies.ReadResponse(221)
 	}
 	return pass("greeted")
 }

@@ -34,7 +34,9 @@ func (all *ears) knock(ctx context.Context, t Target) result {
 		return result{outcome: notRun, reason: err.Error()}
 	}
 	if w == nil {
-		return fail(notNear)
+		res := fail(notNear)
+		res.silent = true // it is the director that is not where it should be
+		return res
 	}
 	defer w.ear.forget(w.caller)
 	if err := w.resolve(ctx, t.Addr.Addr()); err != nil {
@@ -95,28 +97,22 @@ const resolvePause = 2 * time.Millisecond
 
 // resolve finds out the server's hardware address. The kernel is told that it is used, so that it makes sure of it.
 func (w *way) resolve(ctx context.Context, server netip.Addr) error {
-	family := netlink.FAMILY_V4
-	if server.Is6() {
-		family = netlink.FAMILY_V6
-	}
+	family := familyOf(server)
 	use := &netlink.Neigh{LinkIndex: w.ear.link, Family: family, Flags: netlink.NTF_USE, IP: server.AsSlice()}
 	if err := netlink.NeighSet(use); err != nil {
 		return fmt.Errorf("resolve %s: %w", server, err)
 	}
 	for {
-		is, err := neighbour(w.ear.link, family, server)
+		is, err := neighbour(w.ear.link, server)
 		if err != nil {
 			return fmt.Errorf("look %s up among the neighbours: %w", server, err)
 		}
-		if is != nil {
-			const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
-			switch {
-			case is.State&known != 0 && len(is.HardwareAddr) == 6:
-				w.hardware = slices.Clone(is.HardwareAddr)
-				return nil
-			case is.State&netlink.NUD_FAILED != 0:
-				return os.ErrDeadlineExceeded
-			}
+		switch {
+		case resolved(is) && len(is.HardwareAddr) == 6:
+			w.hardware = slices.Clone(is.HardwareAddr)
+			return nil
+		case is != nil && is.State&netlink.NUD_FAILED != 0:
+			return os.ErrDeadlineExceeded
 		}
 		select {
 		case <-ctx.Done():

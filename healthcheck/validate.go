@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ func (c Config) Validate() error {
 		p.wrong(!known, "query type %q: no such record", c.Query.Type)
 		_, fits := dns.IsDomainName(c.Query.Name)
 		p.wrong(!fits || c.Query.Name == "", "query name %q: not a domain name", c.Query.Name)
+		if _, err := c.Query.record(); known && err != nil {
+			p = append(p, fmt.Errorf("answer %q: not the data of a %s record", c.Query.Answer, c.Query.Type))
+		}
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
@@ -66,6 +70,8 @@ func (c Config) Validate() error {
 func (c Config) validateHTTP(p *problems) {
 	p.wrong(!isToken(c.Method) || c.Method == "CONNECT", "method %q: not one that asks for a path", c.Method)
 	p.wrong(!isPath(c.Path), "path %q: must begin with a slash and be printable ASCII without spaces or #", c.Path)
+	_, err := url.ParseRequestURI(c.Path)
+	p.wrong(c.Version == HTTP2 && err != nil, "path %q: cannot be asked for by version 2", c.Path)
 	p.wrong(!isHost(c.Host), "host %q: not fit for a Host header", c.Host)
 	p.wrong(c.Version > HTTP2, "no such version: %s", c.Version)
 	p.wrong(c.TLS.On != (c.Type == HTTPS), "TLS: on with https, and off with http")

@@ -55,10 +55,10 @@ type PoolOutput struct {
 // While quorum is lost and there is a sorry server, that one has weight 1 and all others have 0: connections that are
 // there go on. Without a sorry server the loss changes no weight.
 //
-// There is no weight below 1 for a server of weight 1 that starts slowly: while any server starts, all weights of the
-// service are multiplied by a common factor, the smallest that gives each of those at least as many weights as steps,
-// as far as MaxWeight allows. Only ratios matter to the scheduler. Once all have done with starting, the weights are
-// the configured ones again.
+// There is no weight below 1 for a server of weight 1 that starts slowly, or says 75%: while there is such a one, all
+// weights of the service are multiplied by a common factor, the smallest that gives each of those at least as many
+// weights as steps or percents, as far as MaxWeight allows. Only ratios matter to the scheduler. Else the weights are
+// the configured ones.
 func Pool(in PoolInput) PoolOutput {
 	members := slices.Clone(in.Members)
 	count := tally{}
@@ -79,7 +79,7 @@ func Pool(in PoolInput) PoolOutput {
 	}
 	factor := 1
 	if !out.Sorry {
-		factor, out.Next = slowStart(members)
+		factor, out.Next = scale(members)
 	}
 	for _, m := range members {
 		weight, present := m.Input.weight(factor)
@@ -129,12 +129,15 @@ func (in PoolInput) quorumLost(t tally) bool {
 	return t.weight+t.perhaps < in.Quorum-in.Hysteresis
 }
 
-// slowStart returns the factor of all weights, and when the first of the servers that start slowly takes its next step.
-func slowStart(members []Member) (factor int, next time.Time) {
+// scale returns the factor of all weights, and when the first of the servers that start slowly takes its next step.
+func scale(members []Member) (factor int, next time.Time) {
 	factor, largest := 1, 1
 	for _, m := range members {
 		in := m.Input
 		largest = max(largest, in.full())
+		if in.Advised && !in.Overridden && in.Configured > 0 {
+			factor = max(factor, (100+in.Configured-1)/in.Configured)
+		}
 		if in.Disabled || in.Draining || !in.up() || in.full() == 0 || !in.ramping() {
 			continue
 		}

@@ -5,6 +5,7 @@ package lvs
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,38 @@ func TestPoolQuorumHasHysteresis(t *testing.T) {
 			t.Errorf("step %d: %d up, %d unknown: lost %v, %d up", step, c.up, c.unknown, out.State.QuorumLost, out.Up)
 		}
 		in.State = out.State
+	}
+}
+
+// A percent of weight 1 counts, whatever else is in the pool.
+func TestPoolFollowsAdvice(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		members []WeightInput
+		want    []int
+	}{
+		{"nobody says anything", []WeightInput{{Configured: 1}, {Configured: 1}}, []int{1, 1}},
+		{"75% and 1%", []WeightInput{{Configured: 1, Advised: true, Percent: 75}, {Configured: 1, Advised: true, Percent: 1}, {Configured: 1}}, []int{75, 1, 100}},
+		{"100% as well", []WeightInput{{Configured: 1, Advised: true, Percent: 100}, {Configured: 2}}, []int{100, 200}},
+		{"another weight", []WeightInput{{Configured: 30, Advised: true, Percent: 50}, {Configured: 10}}, []int{60, 40}},
+		{"no part", []WeightInput{{Configured: 1, Advised: true}, {Configured: 1}}, []int{0, 100}},
+		{"tenfold", []WeightInput{{Configured: 1, Advised: true, Percent: 1000}, {Configured: 1}}, []int{1000, 100}},
+		{"beyond what there is", []WeightInput{{Configured: 60000, Advised: true, Percent: 1000}, {Configured: 1}}, []int{MaxWeight, 1}},
+		{"the operator's word", []WeightInput{{Configured: 1, Advised: true, Percent: 50, Overridden: true, Override: 7}, {Configured: 1}}, []int{7, 1}},
+		{"weight 0", []WeightInput{{Advised: true, Percent: 50}, {Configured: 1}}, []int{0, 1}},
+	} {
+		in := PoolInput{Now: noon, OnFailure: WeightZero}
+		for _, m := range tt.members {
+			m.Health = HealthUp
+			in.Members = append(in.Members, Member{Input: m})
+		}
+		var got []int
+		for _, s := range Pool(in).Servers {
+			got = append(got, s.Weight)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: weights %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
 

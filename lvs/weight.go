@@ -61,6 +61,11 @@ type WeightInput struct {
 	InKernel     bool
 	KernelWeight int
 
+	// What the server says of itself, if Advised: that part of its configured weight, in percent, 0 to 1000. Nothing but 0
+	// makes nothing of a weight.
+	Advised bool
+	Percent int
+
 	// What an operator has asked for.
 	Disabled   bool // not to be in the table
 	Draining   bool // no new connections
@@ -94,13 +99,13 @@ func (in WeightInput) weight(factor int) (weight int, present bool) {
 	case in.Draining:
 		return 0, true
 	case in.up():
-		full := in.full() * factor
+		full := in.times(factor)
 		if step := in.step(); step < slowStartSteps && full > 0 {
 			return max(1, full*step/slowStartSteps), true
 		}
 		return full, true
 	case in.Health == HealthUnknown && in.InKernel && in.KernelWeight > 0 && factor > 1:
-		return in.full() * factor, true
+		return in.times(factor), true
 	case in.Health == HealthUnknown && in.InKernel:
 		return in.KernelWeight, true
 	}
@@ -110,11 +115,17 @@ func (in WeightInput) weight(factor int) (weight int, present bool) {
 func (in WeightInput) up() bool { return in.Health == HealthUp || in.Health == HealthUnchecked }
 
 // full is the weight of the server when it is up and has done with starting.
-func (in WeightInput) full() int {
-	if in.Overridden {
-		return in.Override
+func (in WeightInput) full() int { return in.times(1) }
+
+// times is full multiplied by factor, and rounded after that.
+func (in WeightInput) times(factor int) int {
+	switch {
+	case in.Overridden:
+		return in.Override * factor
+	case in.Advised:
+		return min((in.Configured*factor*in.Percent+99)/100, MaxWeight)
 	}
-	return in.Configured
+	return in.Configured * factor
 }
 
 // ramping tells whether a slow start is under way.

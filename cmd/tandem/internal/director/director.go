@@ -65,7 +65,7 @@ type Director struct {
 	config      *configs.Config
 	loadedAt    time.Time
 	inherited   map[member]int
-	idle        map[string]bool           // the services that are not checked now, by name
+	idle        map[string]bool           // of the services that only a master checks, those that are not checked now
 	files       map[string]fileNumber     // the tracked ones, by path
 	want        []lvs.Entry               // as last planned
 	pools       map[string]lvs.PoolOutput // likewise, by service

@@ -16,12 +16,12 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// targets are the probes that the services ask for, those apart that are idle, and those that need a mark which is not
-// led anywhere yet.
+// targets are the probes that the services ask for, those apart that are idle or may be, and those that need a mark which
+// is not led anywhere yet.
 func targets(services []configs.Service, idle map[string]bool, led marking) []healthcheck.Target {
 	var all []healthcheck.Target
 	for _, svc := range services {
-		if idle[svc.Name] {
+		if rests, known := idle[svc.Name]; rests || !known && svc.CheckWhen == configs.CheckMaster {
 			continue
 		}
 		for _, srv := range svc.Servers {
@@ -101,11 +101,11 @@ func (v view) verdict(svc configs.Service, srv configs.Server) healthcheck.Targe
 	return is
 }
 
-// advice is the least that any of the checks leaves of a server's weight.
+// advice is the least that any of the checks leaves of a server's weight. One that fails advises nothing any more.
 func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	sum := healthcheck.Advice{}
 	for _, s := range all {
-		if !s.Advice.Given {
+		if !s.Advice.Given || s.Health == healthcheck.Unhealthy {
 			continue
 		}
 		if !sum.Given {
@@ -116,13 +116,12 @@ func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	return sum
 }
 
-// advise puts what the server says of itself into what decides its weight. Not even 1% makes nothing of a weight.
+// advise puts what the server says of itself into what decides its weight.
 func advise(in *lvs.WeightInput, a healthcheck.Advice) {
 	if !a.Given {
 		return
 	}
-	in.Draining = a.Drain
-	in.Configured = min((in.Configured*a.Percent+99)/100, lvs.MaxWeight)
+	in.Draining, in.Advised, in.Percent = a.Drain, !a.Drain, a.Percent
 }
 
 func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
@@ -138,30 +137,38 @@ func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
 	return lvs.HealthUnknown
 }
 
-// idleServices are those that only a master checks while this director is not the master of their address; or, where
-// they have none that a virtual router holds, of no virtual router.
-func idleServices(services []configs.Service, routers []configs.Router, report election.Report) map[string]bool {
-	if len(routers) == 0 {
-		return nil
-	}
-	mastered, anywhere := make(map[string]bool), false
+// idleServices tells of each service that only a master checks whether it is idle: while this director is not the master of
+// its address or, where no virtual router holds one, of no virtual router. While that is not known, because the election
+// is starting, it is as before; of a service that is not in before nothing is told then.
+func idleServices(services []configs.Service, routers []configs.Router, report election.Report, before map[string]bool) map[string]bool {
+	states := make(map[string]vrrp.State, len(report.Routers))
 	for _, r := range report.Routers {
-		mastered[r.Name] = r.State == vrrp.Master
-		anywhere = anywhere || r.State == vrrp.Master
+		states[r.Name] = r.State
+	}
+	is := func(state vrrp.State) func(configs.Router) bool {
+		return func(r configs.Router) bool { return states[r.Name] == state }
+	}
+	starting := func(r configs.Router) bool {
+		state, known := states[r.Name]
+		return !known || state == vrrp.Initialize
 	}
 	idle := make(map[string]bool)
 	for _, svc := range services {
 		if svc.CheckWhen != configs.CheckMaster {
 			continue
 		}
-		master, held := false, false
-		for _, r := range routers {
-			if holds(r, svc) {
-				held, master = true, master || mastered[r.Name]
-			}
+		of := slices.DeleteFunc(slices.Clone(routers), func(r configs.Router) bool { return !holds(r, svc) })
+		if len(of) == 0 {
+			of = routers
 		}
-		if held && !master || !held && !anywhere {
+		was, known := before[svc.Name]
+		switch {
+		case len(of) == 0 || slices.ContainsFunc(of, is(vrrp.Master)):
+			idle[svc.Name] = false
+		case !slices.ContainsFunc(of, starting):
 			idle[svc.Name] = true
+		case known:
+			idle[svc.Name] = was
 		}
 	}
 	return idle
@@ -181,7 +188,7 @@ func (d *Director) setChecks() {
 	defer d.mu.Unlock()
 	cfg := d.config
 	probes, _ := scripts(cfg.Tracks)
-	d.idle = idleServices(cfg.Services, cfg.Routers, d.report)
+	d.idle = idleServices(cfg.Services, cfg.Routers, d.report, d.idle)
 	d.checks.Set(append(targets(cfg.Services, d.idle, d.detours.led), probes...))
 	// Servers that are checked from now on stay as they are until the checks have spoken.
 	d.inherited = inherit(cfg.Services, d.view(), d.want)
@@ -190,7 +197,7 @@ func (d *Director) setChecks() {
 // followRoles has the checks set anew if the roles have changed who is to be checked.
 func (d *Director) followRoles() {
 	d.mu.Lock()
-	now := idleServices(d.config.Services, d.config.Routers, d.report)
+	now := idleServices(d.config.Services, d.config.Routers, d.report, d.idle)
 	same := maps.Equal(now, d.idle)
 	d.mu.Unlock()
 	if !same {

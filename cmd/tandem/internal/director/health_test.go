@@ -104,8 +104,19 @@ func TestPlanFollowsAdvice(t *testing.T) {
 		"www/192.0.2.11:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Percent: 200}},
 		"www/192.0.2.12:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Drain: true}},
 	}}
-	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=6 12=0" {
+	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=204 12=0" { // 3 times 34, so that a percent counts
 		t.Errorf("weights %s", got)
+	}
+
+	// An agent that has gone advises nothing any more, where another check is enough.
+	svc.Servers[1].Checks = append(svc.Servers[1].Checks, svc.Servers[1].Checks[0])
+	svc.Servers[1].Pass = configs.PassAny
+	gone := v.health["www/192.0.2.12:80"]
+	gone.Health = healthcheck.Unhealthy
+	v.health["www/192.0.2.12:80"] = gone
+	v.health["www/192.0.2.12:80 #2"] = healthcheck.TargetStatus{Health: healthcheck.Healthy}
+	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=204 12=170" {
+		t.Errorf("without the agent: weights %s", got)
 	}
 }
 
@@ -129,22 +140,56 @@ func TestWhoChecksWhen(t *testing.T) {
 		why     string
 		routers []configs.Router
 		states  map[string]vrrp.State
-		idle    string
+		before  string
+		idle    string // with + those that are checked, with - those that are not
 	}{
-		{"no virtual router: there is nobody else", nil, nil, ""},
-		{"nothing is known yet", routers, nil, "back mark web"},
-		{"backup", routers, map[string]vrrp.State{"web": vrrp.Backup, "back": vrrp.Backup}, "back mark web"},
-		{"master of one", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Backup}, "back"},
-		{"master of all", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Master}, ""},
+		{"no virtual router: there is nobody else", nil, nil, "", "+back +mark +web"},
+		{"nothing is known yet", routers, nil, "", ""},
+		{"nothing is known any more", routers, nil, "-back +mark +web", "-back +mark +web"},
+		{"an election that starts", routers, map[string]vrrp.State{"web": vrrp.Initialize, "back": vrrp.Backup}, "", "-back"},
+		{"another that starts", routers, map[string]vrrp.State{"web": vrrp.Initialize, "back": vrrp.Backup}, "+back +mark +web", "-back +mark +web"},
+		{"backup", routers, map[string]vrrp.State{"web": vrrp.Backup, "back": vrrp.Backup}, "+back", "-back -mark -web"},
+		{"at fault", routers, map[string]vrrp.State{"web": vrrp.Fault, "back": vrrp.Backup}, "+web", "-back -mark -web"},
+		{"master of one", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Backup}, "", "-back +mark +web"},
+		{"master of all", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Master}, "-web", "+back +mark +web"},
 	} {
 		var report election.Report
 		for name, state := range c.states {
 			report.Routers = append(report.Routers, vrrp.Status{Name: name, State: state})
 		}
-		idle := idleServices(services, c.routers, report)
-		if got := strings.Join(slices.Sorted(maps.Keys(idle)), " "); got != c.idle {
-			t.Errorf("%s: idle are %q, want %q", c.why, got, c.idle)
+		before := make(map[string]bool)
+		for word := range strings.FieldsSeq(c.before) {
+			before[word[1:]] = word[0] == '-'
 		}
+		idle := idleServices(services, c.routers, report, before)
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(idle)) {
+			sign := "+"
+			if idle[name] {
+				sign = "-"
+			}
+			got = append(got, sign+name)
+		}
+		if strings.Join(got, " ") != c.idle {
+			t.Errorf("%s: %s, want %s", c.why, got, c.idle)
+		}
+	}
+}
+
+// A director that starts does not know yet whether it is to check, and leaves the servers as the kernel has them.
+func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	svc.CheckWhen = configs.CheckMaster
+	services := []configs.Service{svc}
+	table := plan(services, view{idle: map[string]bool{"www": true}}).entries
+	table[0].Servers[0].Weight = 0
+	start := view{idle: idleServices(services, []configs.Router{{}}, election.Report{}, nil)}
+	start.inherited = inherit(services, start, table)
+	if got := weights(plan(services, start).entries); got != "11=0 12=5" {
+		t.Errorf("weights %s", got)
+	}
+	if probes := targets(services, start.idle, marking{}); len(probes) > 0 {
+		t.Errorf("it checks already: %v", probes)
 	}
 }
 

@@ -24,7 +24,7 @@ type view struct {
 	health map[string]healthcheck.TargetStatus
 	// inherited are the weights that members had before anything was known of their health.
 	inherited map[member]int
-	// idle are the services that are not checked now, by name.
+	// idle has the services that only a master checks, by name: true for one that is not checked now. See idleServices.
 	idle map[string]bool
 	// orders are the operators', by target.
 	orders map[string]order
