@@ -103,8 +103,8 @@ func checkTable() kind[healthcheck.Config] {
 		derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),
 		optional("via", oneOf("server", "vip"), "server",
-			"Where the probe goes: to the real server's own address, or to the service's at the real server, as clients do. "+
-				"vip is for the methods dr and tunnel; it fails a server without the VIP, which every other check calls healthy.",
+			"Where the probe goes: to the real server's own address, or to each of the service's at the real server, as clients do. "+
+				"vip is for the methods dr and tunnel; it fails a server without a VIP, which every other check calls healthy.",
 			func(c *healthcheck.Config, v string) {
 				if v == "vip" {
 					c.Via = serviceVIP

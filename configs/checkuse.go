@@ -152,30 +152,47 @@ func checkVia(at place, c healthcheck.Config) {
 	}
 }
 
-// throughVIP completes the checks of a server that go through the VIP.
+// throughVIP completes the checks of a server that go through the VIP. One becomes as many as the service has VIPs: a
+// server may lack any of them.
 func throughVIP(check place, s Service, server *Server) {
-	for i := range server.Checks {
-		c := &server.Checks[i]
-		if c.Via != serviceVIP {
-			continue
-		}
-		c.Via = s.Virtuals[0].Addr
-		switch {
-		case s.Virtuals[0].FWMark != 0:
-			check.mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
-			return
-		case server.Method == lvs.NAT:
-			check.mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
-			return
-		case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
-			check.mistake("give the address that the probes come from as source",
-				"the VIP %s is of another family than %s", c.Via, server.Addr)
-			return
-		case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
-			check.mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)
-			return
+	var vips []netip.Addr
+	for _, v := range s.Virtuals {
+		if !slices.Contains(vips, v.Addr) {
+			vips = append(vips, v.Addr)
 		}
 	}
+	var all []healthcheck.Config
+	for _, c := range server.Checks {
+		if c.Via != serviceVIP {
+			all = append(all, c)
+			continue
+		}
+		for _, c.Via = range vips {
+			if !mayGoThrough(check, s, *server, c) {
+				return
+			}
+			all = append(all, c)
+		}
+	}
+	server.Checks = all
+}
+
+// mayGoThrough refuses a check of a server that cannot go through the VIP it is to go through.
+func mayGoThrough(check place, s Service, server Server, c healthcheck.Config) bool {
+	switch {
+	case s.Virtuals[0].FWMark != 0:
+		check.mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
+	case server.Method == lvs.NAT:
+		check.mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
+	case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
+		check.mistake("give the address that the probes come from as source",
+			"the VIP %s is of another family than %s", c.Via, server.Addr)
+	case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
+		check.mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)
+	default:
+		return true
+	}
+	return false
 }
 
 // resolveChecks puts the checks that services and servers use in their place, and warns of those that nobody does.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,22 @@ func TestChecksOfEachType(t *testing.T) {
 	}
 }
 
+// A real server may lack any of the VIPs.
+func TestCheckThroughEachVIP(t *testing.T) {
+	text := `[[service]]
+virtual = ["192.0.2.100:80", "192.0.2.101:80", "192.0.2.100:443"]
+server = [{ address = "192.0.2.11" }]
+check = [{ type = "ping" }, { via = "vip" }]
+`
+	var got []string
+	for _, c := range parse(t, text).Services[0].Servers[0].Checks {
+		got = append(got, c.Type.String()+" "+c.Via.String())
+	}
+	if want := []string{"ping invalid IP", "tcp 192.0.2.100", "tcp 192.0.2.101"}; !slices.Equal(got, want) {
+		t.Errorf("checks %q, want %q", got, want)
+	}
+}
+
 func TestMistakesOfNamedChecks(t *testing.T) {
 	run(t, []mistaken{
 		{"no such check", "[check.web]\n" + service(`check = "wbe"`), []string{
@@ -156,6 +173,15 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 		}},
 		{"source of another family", service(`check = { source = "2001:db8::2" }`), []string{
 			"4: service[0].check: the probes cannot come from 2001:db8::2 and go to 192.0.2.11, which is of another family",
+		}},
+		{"fast is slow", service(`check = { fast_interval = "1h" }`), []string{
+			"4: service[0].check.fast_interval: 1h is longer than the interval, 2s",
+		}},
+		{"a path that version 2 cannot send", service(`check = { type = "http", version = "2", path = "/%zz" }`), []string{
+			`4: service[0].check.path: "/%zz" cannot be asked for by version 2; write each octet that is escaped as %XX`,
+		}},
+		{"no record", service(`check = { type = "dns", query_type = "A", answer = "www.example.org" }`), []string{
+			`4: service[0].check.answer: "www.example.org" is not the data of a record of type A; write it as a zone file has it, without name and type`,
 		}},
 		{"one change is no flapping", service(`check = { flap_changes = 1 }`), []string{
 			"4: service[0].check.flap_changes: 1 is out of range: want 0, or 2 to 100",

@@ -33,7 +33,8 @@ const (
 // detached from itself with care, a service that it started say, stays. Nothing can be done about a child that has
 // also changed its environment, nor, without CAP_SYS_PTRACE, about one of another user. To make the director a
 // subreaper would find those too, but every stranger would become its child then, to be waited for beside the
-// programs and the other processes of the director.
+// programs and the other processes of the director. When the director itself is killed, the kernel kills the program
+// with it, but nobody its children.
 type programs struct {
 	mu        sync.Mutex
 	lingering map[string]*program // by target: killed, but not dead

@@ -21,6 +21,7 @@ type entry struct {
 	target Target
 	status TargetStatus
 	name   string     // the first of ids
+	part   bool       // as in Target, of all of them
 	ids    []identity // the targets whose probe it is, at least one
 	told   string     // the reason in the last verdict
 	flap   flapping

@@ -43,7 +43,7 @@ func (r *Runner) replace(targets []Target, now time.Time) map[string]error {
 	for i, e := range wanted {
 		before := befores[i]
 		if before != nil && before.same(e) {
-			before.ids, before.name = e.ids, e.name
+			before.ids, before.name, before.part = e.ids, e.name, e.part
 			e = before
 			kept[e] = true
 		} else if err := r.admit(e, before, now); err != nil {
@@ -82,11 +82,11 @@ func share(targets []Target) []*entry {
 		if last[t.ID] != i {
 			continue
 		}
-		e := &entry{target: t, name: t.ID, ids: []identity{{t.ID, t.Addr}}, index: idle}
+		e := &entry{target: t, name: t.ID, part: t.Part, ids: []identity{{t.ID, t.Addr}}, index: idle}
 		where := e.place()
 		if i := slices.IndexFunc(at[where], e.sharesWith); i >= 0 {
 			first := at[where][i]
-			first.ids = append(first.ids, e.ids...)
+			first.ids, first.part = append(first.ids, e.ids...), first.part && e.part
 			continue
 		}
 		all, at[where] = append(all, e), append(at[where], e)

@@ -68,6 +68,14 @@ func TestWhatIsNotShared(t *testing.T) {
 	if got := len(share([]Target{first, second})); got != 1 {
 		t.Errorf("%d probes of one port", got)
 	}
+	// The place is the same, whether it is written out or not.
+	plain, written, elsewhere := target("a"), target("b"), target("c")
+	written.Addr = netip.AddrPortFrom(plain.Addr.Addr(), 443)
+	written.Config.Port = plain.Addr.Port()
+	elsewhere.Config.Address = plain.Addr.Addr()
+	if got := len(share([]Target{plain, written, elsewhere})); got != 1 {
+		t.Errorf("%d probes of one place", got)
+	}
 }
 
 // Whoever comes and goes among those that share a probe, the probe stays what it is.

@@ -4,9 +4,11 @@ package healthcheck
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,19 +129,49 @@ func TestDatagrams(t *testing.T) {
 	}
 }
 
+// A datagram to a machine that is not there is not refused in time, and is no success.
+func TestDatagramToNobody(t *testing.T) {
+	ns, other := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "d0", other, "o0")
+	other.Do(func() { give(t, "o0", "192.0.2.11/24") })
+	ns.Do(func() {
+		give(t, "d0", "192.0.2.2/24")
+		want := result{outcome: failed, reason: noNeighbour, silent: true}
+		at := func(addr string) Target {
+			return typed(UDP, netip.AddrPortFrom(netip.MustParseAddr(addr), 53), 300*time.Millisecond, func(c *Config) { c.Send = "hello" })
+		}
+		if got, _ := probeOnce(at("192.0.2.12")); got != want {
+			t.Errorf("nobody: %+v, want %+v", got, want)
+		}
+		if got, _ := probeOnce(at("192.0.2.11")); got != fail("connection refused") {
+			t.Errorf("a machine that refuses: %+v", got)
+		}
+		if at("192.0.2.11").unresolved() {
+			t.Error("a machine that refuses is there")
+		}
+	})
+}
+
 func TestNameServers(t *testing.T) {
+	zone := []string{
+		"www.example.org. 60 IN A 192.0.2.1", "www.example.org. 60 IN A 192.0.2.2", "six.example.org. 60 IN AAAA 2001:db8::1",
+		"alias.example.org. 60 IN CNAME www.example.org.", "text.example.org. 60 IN TXT \"hello\"",
+		"mail.example.org. 60 IN MX 10 mx.example.org.",
+	}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
-		switch strings.ToLower(q.Question[0].Name) {
-		case "www.example.org.":
-			for _, text := range []string{"www.example.org. 60 IN A 192.0.2.1", "www.example.org. 60 IN A 192.0.2.2"} {
-				record, err := dns.NewRR(text)
-				if err != nil {
-					t.Error(err)
-				}
-				m.Answer = append(m.Answer, record)
+		for _, text := range zone {
+			if name, _, _ := strings.Cut(text, " "); !strings.EqualFold(name, q.Question[0].Name) {
+				continue
 			}
+			record, err := dns.NewRR(text)
+			if err != nil {
+				t.Error(err)
+			}
+			m.Answer = append(m.Answer, record)
+		}
+		switch strings.ToLower(q.Question[0].Name) {
 		case "refused.example.org.":
 			m.Rcode = dns.RcodeRefused
 		case "other.example.org.":
@@ -178,6 +210,11 @@ func TestNameServers(t *testing.T) {
 		{Query{Name: "www.example.org", Type: "A"}, pass(ok)},
 		{Query{Name: "WWW.example.ORG.", Type: "A", Answer: "192.0.2.2"}, pass(ok)},
 		{Query{Name: "www.example.org", Type: "A", Answer: "192.0.2.3"}, fail(`no A record "192.0.2.3" in the answer`)},
+		{Query{Name: "six.example.org", Type: "AAAA", Answer: "2001:0DB8::0:1"}, pass(ok)},
+		{Query{Name: "alias.example.org", Type: "CNAME", Answer: "WWW.example.org"}, pass(ok)},
+		{Query{Name: "text.example.org", Type: "TXT", Answer: "hello"}, pass(ok)},
+		{Query{Name: "mail.example.org", Type: "MX", Answer: "10  mx.example.org."}, pass(ok)},
+		{Query{Name: "mail.example.org", Type: "MX", Answer: "20 mx.example.org."}, fail(`no MX record "20 mx.example.org." in the answer`)},
 		{Query{Name: "www.example.org", Type: "AAAA"}, fail("no AAAA record in the answer")},
 		{Query{Name: "refused.example.org", Type: "A"}, fail("REFUSED, want NOERROR")},
 		{Query{Name: "other.example.org", Type: "A"}, fail("the answer is to another question")},
@@ -194,6 +231,48 @@ func TestNameServers(t *testing.T) {
 	if got, _ := probeOnce(huge); got != pass(ok) {
 		t.Errorf("an answer of 64 KiB: %+v", got)
 	}
+}
+
+func FuzzNameServer(f *testing.F) {
+	good := new(dns.Msg)
+	good.SetQuestion("example.org.", dns.TypeA)
+	good.Response = true
+	record, err := dns.NewRR("example.org. 60 IN A 192.0.2.1")
+	if err != nil {
+		f.Fatal(err)
+	}
+	good.Answer = []dns.RR{record}
+	packed, err := good.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
+	f.Add([]byte{})
+	f.Add(packed[:len(packed)-3])
+	target := typed(DNS, testAddr, 10*time.Second, func(c *Config) { c.Query = Query{Name: "example.org", Type: "A", TCP: true} })
+	known := `malformed answer
+no A record in the answer
+connection closed before a response
+the answer is to another question
+the answer is truncated: ask over TCP`
+	f.Fuzz(func(t *testing.T, message []byte) {
+		got := pipe(func(c net.Conn) {
+			asked := make([]byte, 512)
+			n, _ := c.Read(asked)
+			for n < 4 { // the length, then the message, which begins with its number
+				more, _ := c.Read(asked[n:])
+				n += more
+			}
+			if len(message) >= 2 {
+				copy(message, asked[2:4])
+			}
+			_, _ = c.Write(append([]byte{byte(len(message) >> 8), byte(len(message))}, message[:min(len(message), 65535)]...))
+		}).probe(t.Context(), target)
+		passes := got == pass("NOERROR with the expected record")
+		if !passes && (got.outcome != failed || !strings.Contains(known, got.reason) && !strings.HasSuffix(got.reason, ", want NOERROR")) {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestNameServersThatLie(t *testing.T) {
@@ -238,6 +317,10 @@ func TestMailServers(t *testing.T) {
 	}{
 		{"works", script("220 mx ESMTP\r\n", "250-mx\r\n250 SIZE\r\n", "221 bye\r\n"), pass("greeted")},
 		{"greets at length", script("220-mx\r\n220 ESMTP\r\n", "250 mx\r\n", "221 bye\r\n"), pass("greeted")},
+		{"never says goodbye", func(c *net.TCPConn) {
+			script("220 mx\r\n", "250 mx\r\n")(c)
+			untilGone(c)
+		}, pass("greeted")},
 		{"is rude at the end", script("220 mx\r\n", "250 mx\r\n"), pass("greeted")},
 		{"is full", script("421 mx too busy\r\n"), fail("greeting 421, want 220")},
 		{"does not like us", script("220 mx\r\n", "550 go away\r\n"), fail("reply to EHLO 550, want 250")},
@@ -260,6 +343,41 @@ func TestMailServers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a server says to a farewell has its own time: it is no part of how fast the server answers.
+func TestFarewellIsShort(t *testing.T) {
+	addr := serve(t, func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		_, _ = io.WriteString(c, "220 mx\r\n")
+		_, _ = in.ReadString('\n')
+		_, _ = io.WriteString(c, "250 mx\r\n")
+		untilGone(c)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if got := newProber().probe(ctx, typed(SMTP, addr, time.Minute, func(*Config) {})); got != pass("greeted") || ctx.Err() != nil {
+		t.Errorf("%+v, %v", got, ctx.Err())
+	}
+}
+
+func FuzzMailServer(f *testing.F) {
+	for _, seed := range []string{"220 mx\r\n250 mx\r\n221 bye\r\n", "220-mx\r\n220 x\r\n", "421 no\r\n", "SSH-2.0\r\n", "", "220 mx\r\n250-"} {
+		f.Add(seed)
+	}
+	target := typed(SMTP, testAddr, 10*time.Second, func(*Config) {})
+	f.Fuzz(func(t *testing.T, said string) {
+		got := pipe(func(c net.Conn) {
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, said)
+		}).probe(t.Context(), target)
+		// The last is what a pipe in memory says where a connection would be reset.
+		words := []string{"malformed ", "greeting ", "reply to EHLO ", "connection closed before the ", "io: read/write on closed pipe"}
+		known := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(got.reason, w) })
+		if got != pass("greeted") && (got.outcome != failed || !known) {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestGRPC(t *testing.T) {

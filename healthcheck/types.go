@@ -130,6 +130,9 @@ type Target struct {
 	ID     string         // the caller's, unique among targets
 	Addr   netip.AddrPort // an Exec check can do without
 	Config Config
+	// Part tells that there are others of the same server. Its changes are logged as details: what they say together is
+	// its owner's to work out.
+	Part bool
 }
 
 // A Health is what the checks of a target have established.

@@ -19,7 +19,7 @@ type news struct {
 func (r *Runner) conclude(p ended) {
 	r.mu.Lock()
 	n := r.settle(p)
-	name, flap := p.entry.name, p.entry.target.Config.Flap
+	name, part, flap := p.entry.name, p.entry.part, p.entry.target.Config.Flap
 	r.mu.Unlock()
 
 	if p.result.panic != nil && n.before.Reason != p.result.reason {
@@ -32,17 +32,20 @@ func (r *Runner) conclude(p ended) {
 		return
 	}
 	verdict := n.verdicts[0]
-	log := r.log.Debug // a server may change its reason with every probe
-	if verdict.Health != n.before.Health && !n.quiet || verdict.Advice != n.before.Advice {
+	log := r.log.Debug // a server may change its reason, or the weight that it asks for, with every probe
+	if !part && (verdict.Health != n.before.Health && !n.quiet || verdict.Advice.Drain != n.before.Advice.Drain) {
 		log = r.log.Info
 	}
 	args := []any{"was", n.before.Health, "reason", verdict.Reason}
 	if len(n.verdicts) > 1 {
 		args = append(args, "shared-by", len(n.verdicts))
 	}
-	if to := p.entry.target.endpoint(); to.Addr().IsValid() {
+	switch to := p.entry.target.endpoint(); {
+	case part:
+		log("check is "+verdict.Health.String(), append([]any{"target", name, "type", p.entry.target.Config.Type}, args...)...)
+	case to.Addr().IsValid():
 		log("server is "+verdict.Health.String(), append([]any{"target", name, "address", to}, args...)...)
-	} else {
+	default:
 		log("target is "+verdict.Health.String(), append([]any{"target", name}, args...)...)
 	}
 	for _, v := range n.verdicts {

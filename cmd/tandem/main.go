@@ -38,7 +38,7 @@
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
 //	                             "note", "stats": {},
-//	                             "checks": [{"type", "health", "reason", "since", "flapping", "last_at",
+//	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
 //	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
 //	  "warnings": ["…"]

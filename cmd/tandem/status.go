@@ -168,14 +168,17 @@ func writeChecks(b *bytes.Buffer, svc control.Service, now time.Time) {
 	fmt.Fprintln(t, "\n  SERVER\tCHECK\tHEALTH\tFOR\tLAST\tTOOK\tPASSED\tFAILED\tRESULT")
 	for _, srv := range svc.Servers {
 		for _, c := range srv.Checks {
-			health, took := c.Health, "-"
+			kind, health, took := c.Type, c.Health, "-"
+			if c.Via.IsValid() {
+				kind += " through " + c.Via.String()
+			}
 			if c.Flapping {
 				health += " (flapping)"
 			}
 			if !c.LastAt.IsZero() {
 				took = fmt.Sprintf("%.1fms", 1000*c.LatencySeconds)
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", hostPort(srv), c.Type, health, ago(now, c.Since),
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", hostPort(srv), kind, health, ago(now, c.Since),
 				ago(now, c.LastAt), took, c.Successes, c.Failures, dash(c.Reason))
 		}
 	}

@@ -40,7 +40,7 @@ func TestStatusTable(t *testing.T) {
 					Reason: "status 200", Since: now.Add(-3 * time.Hour), Active: 12, Inactive: 3, Checks: []control.Check{
 						{Type: "http", Health: "healthy", Reason: "status 200", Since: now.Add(-3 * time.Hour), Flapping: true,
 							LastAt: now.Add(-4 * time.Second), LatencySeconds: 0.00125, Successes: 1080, Failures: 2},
-						{Type: "tcp", Health: "unknown", Since: now.Add(-time.Second)},
+						{Type: "tcp", Via: netip.MustParseAddr("192.0.2.100"), Health: "unknown", Since: now.Add(-time.Second)},
 					}},
 				{Address: netip.MustParseAddr("2001:db8::12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "connection refused",
 					Drained: true, Note: "drained by command"},
@@ -67,9 +67,9 @@ www  tcp 192.0.2.100:80  wrr  dr
   [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         drained by command; connection refused
 `
 	const checks = `
-  SERVER         CHECK  HEALTH              FOR   LAST  TOOK   PASSED  FAILED  RESULT
-  192.0.2.11:80  http   healthy (flapping)  3h0m  4s    1.2ms  1080    2       status 200
-  192.0.2.11:80  tcp    unknown             1s    -     -      0       0       -
+  SERVER         CHECK                    HEALTH              FOR   LAST  TOOK   PASSED  FAILED  RESULT
+  192.0.2.11:80  http                     healthy (flapping)  3h0m  4s    1.2ms  1080    2       status 200
+  192.0.2.11:80  tcp through 192.0.2.100  unknown             1s    -     -      0       0       -
 `
 	const tail = `
 connection sync  master on eth1  id 51

@@ -110,15 +110,16 @@ type Server struct {
 
 // A Check is one check of a real server. Health is one of unknown, healthy, unhealthy.
 type Check struct {
-	Type           string    `json:"type"` // "http"
-	Health         string    `json:"health"`
-	Reason         string    `json:"reason"` // the last result in words
-	Since          time.Time `json:"since"`
-	Flapping       bool      `json:"flapping"`         // Health has changed too often of late
-	LastAt         time.Time `json:"last_at,omitzero"` // when the last probe ended
-	LatencySeconds float64   `json:"latency_seconds"`  // how long it took
-	Successes      uint64    `json:"successes"`        // probes so far
-	Failures       uint64    `json:"failures"`
+	Type           string     `json:"type"`         // "http"
+	Via            netip.Addr `json:"via,omitzero"` // the VIP that it goes through
+	Health         string     `json:"health"`
+	Reason         string     `json:"reason"` // the last result in words
+	Since          time.Time  `json:"since"`
+	Flapping       bool       `json:"flapping"`         // Health has changed too often of late
+	LastAt         time.Time  `json:"last_at,omitzero"` // when the last probe ended
+	LatencySeconds float64    `json:"latency_seconds"`  // how long it took
+	Successes      uint64     `json:"successes"`        // probes so far
+	Failures       uint64     `json:"failures"`
 }
 
 // Stats are what the kernel has counted since the service or server came into its table. Rates are a second.

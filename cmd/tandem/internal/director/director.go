@@ -65,12 +65,13 @@ type Director struct {
 	config      *configs.Config
 	loadedAt    time.Time
 	inherited   map[member]int
-	idle        map[string]bool           // of the services that only a master checks, those that are not checked now
-	files       map[string]fileNumber     // the tracked ones, by path
-	want        []lvs.Entry               // as last planned
-	pools       map[string]lvs.PoolOutput // likewise, by service
-	next        time.Time                 // when the plan next changes by itself
-	memory      memory                    // of the last plan
+	told        map[string]healthcheck.Health // of servers with several checks, by target
+	idle        map[string]bool               // of the services that only a master checks, those that are not checked now
+	files       map[string]fileNumber         // the tracked ones, by path
+	want        []lvs.Entry                   // as last planned
+	pools       map[string]lvs.PoolOutput     // likewise, by service
+	next        time.Time                     // when the plan next changes by itself
+	memory      memory                        // of the last plan
 	detours     detouring
 	leavers     map[lvs.ServiceID][]leaver
 	farewells   *state.File[farewells]        // the same, for the next process

@@ -5,8 +5,11 @@ package director
 import (
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
@@ -34,6 +37,7 @@ func targets(services []configs.Service, idle map[string]bool, led marking) []he
 					ID:     checkID(svc, srv, i),
 					Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
 					Config: check,
+					Part:   len(srv.Checks) > 1,
 				})
 			}
 		}
@@ -78,27 +82,78 @@ func (v view) verdict(svc configs.Service, srv configs.Server) healthcheck.Targe
 	if len(all) == 1 {
 		return all[0]
 	}
+	var each []healthcheck.TargetStatus // of what the file has as one check
+	for i, check := range srv.Checks {
+		all[i].Reason = checkName(check) + ": " + all[i].Reason
+		if i > 0 && sameButVIP(check, srv.Checks[i-1]) {
+			last := &each[len(each)-1]
+			*last = decide([]healthcheck.TargetStatus{*last, all[i]}, configs.PassAll)
+		} else {
+			each = append(each, all[i])
+		}
+	}
+	is := decide(each, srv.Pass)
+	is.Silent = !slices.ContainsFunc(all, func(s healthcheck.TargetStatus) bool { return !s.Silent })
+	is.Advice = advice(all)
+	return is
+}
+
+// sameButVIP tells two checks that are one in the file, of a service with several VIPs: each of them must pass.
+func sameButVIP(a, b healthcheck.Config) bool {
+	several := a.Via.IsValid() && b.Via.IsValid()
+	a.Via = b.Via
+	return several && reflect.DeepEqual(a, b)
+}
+
+// decide returns the status that decides among several.
+func decide(all []healthcheck.TargetStatus, pass configs.Pass) healthcheck.TargetStatus {
 	// With all, one unhealthy check decides, and health takes the last of them; with any it is the other way round.
 	alone, jointly := healthcheck.Unhealthy, healthcheck.Healthy
-	if srv.Pass == configs.PassAny {
+	if pass == configs.PassAny {
 		alone, jointly = jointly, alone
 	}
 	bySince := func(a, b healthcheck.TargetStatus) int { return a.Since.Compare(b.Since) }
 	having := func(h healthcheck.Health) []healthcheck.TargetStatus {
 		return slices.DeleteFunc(slices.Clone(all), func(s healthcheck.TargetStatus) bool { return s.Health != h })
 	}
-	var is healthcheck.TargetStatus
-	if decide := having(alone); len(decide) > 0 {
-		is = slices.MinFunc(decide, bySince)
-	} else if open := having(healthcheck.Unknown); len(open) > 0 {
-		is = open[0]
-	} else {
-		is = slices.MaxFunc(having(jointly), bySince)
+	if several := having(alone); len(several) > 0 {
+		return slices.MinFunc(several, bySince)
 	}
-	is.Reason = srv.Checks[slices.Index(all, is)].Type.String() + ": " + is.Reason
-	is.Silent = !slices.ContainsFunc(all, func(s healthcheck.TargetStatus) bool { return !s.Silent })
-	is.Advice = advice(all)
-	return is
+	if open := having(healthcheck.Unknown); len(open) > 0 {
+		return open[0]
+	}
+	return slices.MaxFunc(having(jointly), bySince)
+}
+
+// checkName tells a check of a server from its others.
+func checkName(c healthcheck.Config) string {
+	if c.Via.IsValid() {
+		return c.Type.String() + " through " + c.Via.String()
+	}
+	return c.Type.String()
+}
+
+// tellServers logs what the checks of a server that has several say together, where that has changed; one that is alone
+// speaks for itself. It returns what is told by now.
+func (v view) tellServers(log hclog.Logger, services []configs.Service, told map[string]healthcheck.Health) map[string]healthcheck.Health {
+	now := make(map[string]healthcheck.Health)
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			if len(srv.Checks) < 2 || !v.checked(svc, srv) {
+				continue
+			}
+			id := targetID(svc, srv)
+			was, known := told[id]
+			if !known {
+				was = healthcheck.Unknown
+			}
+			is := v.verdict(svc, srv)
+			if now[id] = is.Health; is.Health != was && !is.Flapping {
+				log.Info("server is "+is.Health.String(), "target", id, "was", was, "reason", is.Reason)
+			}
+		}
+	}
+	return now
 }
 
 // advice is the least that any of the checks leaves of a server's weight. One that fails advises nothing any more.
@@ -215,7 +270,7 @@ func (v view) checkRows(svc configs.Service, srv configs.Server) []control.Check
 	for i, check := range srv.Checks {
 		s := v.status(svc, srv, i)
 		rows = append(rows, control.Check{
-			Type: check.Type.String(), Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
+			Type: check.Type.String(), Via: check.Via, Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
 			LastAt: s.LastAt, LatencySeconds: s.LastLatency.Seconds(), Successes: s.Successes, Failures: s.Failures,
 		})
 	}

@@ -3,6 +3,7 @@
 package director
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
 	"github.com/tandem-lvs/tandem/configs"
@@ -61,6 +64,36 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 		if got.Health != c.want || got.Silent != c.silent || !strings.HasSuffix(got.Reason, fmt.Sprint(c.decide)) {
 			t.Errorf("%s of %s: %s because of check %s, silent %t; want %s because of %d, %t",
 				c.pass, c.checks, got.Health, got.Reason, got.Silent, c.want, c.decide, c.silent)
+		}
+	}
+}
+
+// A check through several VIPs is one for the operator, and each VIP must be there.
+func TestOneCheckThroughSeveralVIPs(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	srv := svc.Servers[0]
+	first, second, plain := healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.TCP)
+	first.Via, second.Via = netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")
+	srv.Checks = []healthcheck.Config{first, second, plain}
+	const up, down = healthcheck.Healthy, healthcheck.Unhealthy
+	for _, c := range []struct {
+		pass   configs.Pass
+		health [3]healthcheck.Health
+		want   healthcheck.Health
+		reason string
+	}{
+		{configs.PassAny, [3]healthcheck.Health{up, down, down}, down, "tcp: as it is"},
+		{configs.PassAny, [3]healthcheck.Health{up, up, down}, up, "http through 192.0.2.101: as it is"},
+		{configs.PassAny, [3]healthcheck.Health{down, up, up}, up, "tcp: as it is"},
+		{configs.PassAll, [3]healthcheck.Health{up, down, up}, down, "http through 192.0.2.101: as it is"},
+	} {
+		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		for i, health := range c.health {
+			v.health[checkID(svc, srv, i)] = healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)}
+		}
+		srv.Pass = c.pass
+		if got := v.verdict(svc, srv); got.Health != c.want || got.Reason != c.reason {
+			t.Errorf("%s of %v: %s, %q, want %s, %q", c.pass, c.health, got.Health, got.Reason, c.want, c.reason)
 		}
 	}
 }
@@ -206,5 +239,30 @@ func TestServersStayInWhenChecksBegin(t *testing.T) {
 	master.inherited = inherit(services, master, table)
 	if got := weights(plan(services, master).entries); got != "11=3 12=5" {
 		t.Errorf("master: %s", got)
+	}
+}
+
+// What several checks say together is logged once each time that it changes.
+func TestServersWithSeveralChecksAreTold(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	svc.Servers[0].Checks = append(svc.Servers[0].Checks, svc.Servers[0].Checks[0])
+	svc.Servers[0].Pass = configs.PassAny
+	var out bytes.Buffer
+	log := hclog.New(&hclog.LoggerOptions{Output: &out, DisableTime: true})
+	var told map[string]healthcheck.Health
+	const up, down = healthcheck.Healthy, healthcheck.Unhealthy
+	for _, both := range [][2]healthcheck.Health{{up, up}, {down, up}, {down, down}, {down, down}, {up, down}} {
+		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		for i, health := range both {
+			v.health[checkID(svc, svc.Servers[0], i)] = healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)}
+		}
+		told = v.tellServers(log, []configs.Service{svc}, told)
+	}
+	want := `[INFO]  server is healthy: target=www/192.0.2.11:80 was=unknown reason="tcp: as it is"
+[INFO]  server is unhealthy: target=www/192.0.2.11:80 was=healthy reason="tcp: as it is"
+[INFO]  server is healthy: target=www/192.0.2.11:80 was=unhealthy reason="tcp: as it is"
+`
+	if out.String() != want {
+		t.Errorf("log\n%swant\n%s", out.String(), want)
 	}
 }

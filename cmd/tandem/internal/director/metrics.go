@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -46,6 +47,8 @@ var (
 	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
 	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+	serverSinceDesc       = desc("server_since_timestamp_seconds", "Since when the real server has been as healthy as it is.", "service", "server")
+	checkHealthyDesc      = desc("check_healthy", "1 for a check that finds its real server healthy, 0 for one that does not; absent while that is not known.", "service", "server", "check")
 	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
 	checkResultsDesc      = desc("check_results_total", "Probes of a check that ended, by their result.", "service", "server", "check", "result")
 	checkFlappingDesc     = desc("check_flapping", "1 for a check whose result changes too often, 0 for the others.", "service", "server", "check")
@@ -214,6 +217,9 @@ func collectServices(out sink, services []control.Service) {
 				healthy = 1
 			}
 			out.gauge(serverHealthyDesc, healthy, svc.Name, server)
+			if !srv.Since.IsZero() {
+				out.gauge(serverSinceDesc, float64(srv.Since.UnixMilli())/1000, svc.Name, server)
+			}
 			out.gauge(serverWeightDesc, float64(srv.EffectiveWeight), svc.Name, server)
 			out.gauge(serverConnectionsDesc, float64(srv.Active), svc.Name, server, "active")
 			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
@@ -231,6 +237,12 @@ func collectCheck(out sink, c control.Check, labels ...string) {
 	flapping := 0.0
 	if c.Flapping {
 		flapping = 1
+	}
+	switch c.Health {
+	case healthcheck.Healthy.String():
+		out.gauge(checkHealthyDesc, 1, labels...)
+	case healthcheck.Unhealthy.String():
+		out.gauge(checkHealthyDesc, 0, labels...)
 	}
 	out.gauge(checkLatencyDesc, c.LatencySeconds, labels...)
 	out.gauge(checkFlappingDesc, flapping, labels...)

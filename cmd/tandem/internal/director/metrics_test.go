@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,7 +23,8 @@ func (c collecting) Collect(ch chan<- prometheus.Metric) { c(ch) }
 func TestMetricsOfServices(t *testing.T) {
 	stats := control.Stats{Connections: 7, InPackets: 70, OutPackets: 71, InBytes: 700, OutBytes: 701}
 	server := control.Server{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", EffectiveWeight: 3,
-		Active: 2, Inactive: 1, Stats: stats}
+		Since: time.Unix(1_800_000_000, 0), Active: 2, Inactive: 1, Stats: stats,
+		Checks: []control.Check{{Type: "http", Health: "healthy"}, {Type: "tcp", Health: "unhealthy"}, {Type: "tcp", Health: "unknown"}}}
 	sorry := server
 	sorry.Address, sorry.Sorry = netip.MustParseAddr("192.0.2.20"), true
 	registry := prometheus.NewPedanticRegistry()
@@ -42,14 +44,16 @@ func TestMetricsOfServices(t *testing.T) {
 		}
 	}
 	for name, want := range map[string][]float64{
-		"tandem_service_quorum":            {0, 1}, // mail before www
-		"tandem_service_connections_total": {7, 7},
-		"tandem_service_packets_total":     {70, 70, 71, 71}, // in before out
-		"tandem_service_bytes_total":       {700, 700, 701, 701},
-		"tandem_server_connections_total":  {7, 7},
-		"tandem_server_packets_total":      {70, 70, 71, 71},
-		"tandem_server_bytes_total":        {700, 700, 701, 701},
-		"tandem_server_weight":             {3, 3},
+		"tandem_service_quorum":                 {0, 1}, // mail before www
+		"tandem_service_connections_total":      {7, 7},
+		"tandem_service_packets_total":          {70, 70, 71, 71}, // in before out
+		"tandem_service_bytes_total":            {700, 700, 701, 701},
+		"tandem_server_connections_total":       {7, 7},
+		"tandem_server_packets_total":           {70, 70, 71, 71},
+		"tandem_server_bytes_total":             {700, 700, 701, 701},
+		"tandem_server_weight":                  {3, 3},
+		"tandem_server_since_timestamp_seconds": {1_800_000_000, 1_800_000_000},
+		"tandem_check_healthy":                  {1, 1, 0, 0}, // the first of each server, then the second
 	} {
 		if !slices.Equal(got[name], want) {
 			t.Errorf("%s: got %v, want %v", name, got[name], want)

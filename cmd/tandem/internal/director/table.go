@@ -124,6 +124,7 @@ func (d *Director) plan() ([]lvs.Entry, marking) {
 	for _, svc := range services {
 		d.tellPool(svc, d.pools[svc.Name], p.pools[svc.Name])
 	}
+	d.told = v.tellServers(d.log, services, d.told)
 	d.detours.follow(d.config)
 	d.want, d.pools, d.next, d.memory = append(p.entries, d.detours.services...), p.pools, p.next, p.memory
 	return d.want, d.detours.marks
