@@ -255,6 +255,9 @@ func checkReferences(at place, f *file) {
 					hint = "did you mean `" + c + "`?"
 				}
 				here.key("service").mistake(hint, "there is no [[service]] with the name %q", t.service)
+			case s.CheckWhen == CheckMaster:
+				here.key("service").mistake(`write check_when = "always" there, or track something else`,
+					"%s is checked by a master alone, and one that has handed over would find it healthy at once", s.Name)
 			case !s.checked():
 				here.key("service").warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}

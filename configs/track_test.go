@@ -95,6 +95,9 @@ func TestMistakesOfTracks(t *testing.T) {
 		{"script of another type", track("script = true"), []string{
 			"6: vrrp[0].track[0].script: want a string or array of strings, not true",
 		}},
+		{"service that only a master checks", track("service = \"www\"") + "\n" + service("name = \"www\"\ncheck = \"web\"\ncheck_when = \"master\"") + "\n[check.web]\n", []string{
+			`6: vrrp[0].track[0].service: www is checked by a master alone, and one that has handed over would find it healthy at once; write check_when = "always" there, or track something else`,
+		}},
 		{"timeout above the interval", script("interval = \"500ms\""), []string{
 			"5: vrrp[0].track[0].timeout: 1s is longer than the interval, 500ms; set both so that a probe ends before the next begins",
 		}},

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -97,8 +98,9 @@ func addressRequest(operation, flags int, dev netlink.Link, a Address) *nl.Netli
 // promote_secondaries is 1. Those that are not ours are put back; those that the caller wants it adds itself.
 func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, want []Address) (removed int, err error) {
 	leave := make(map[netip.Prefix]bool, len(off))
+	last := lastOwned(present, off, want)
 	for _, a := range off {
-		leave[a.Prefix] = true
+		leave[a.Prefix] = !(last && a.Owned && a.Addr().Is4())
 	}
 	var (
 		failures failures
@@ -125,6 +127,20 @@ func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, 
 		failures.note(k.restore(dev, present, leave))
 	}
 	return removed, failures.err()
+}
+
+// lastOwned tells whether an owner's addresses are all that an interface has of IPv4.
+func lastOwned(present []netlink.Addr, off, want []Address) bool {
+	managed := make(map[netip.Prefix]bool, len(off)+len(want))
+	for _, list := range [][]Address{off, want} {
+		for _, a := range list {
+			managed[a.Prefix] = true
+		}
+	}
+	return !slices.ContainsFunc(present, func(a netlink.Addr) bool {
+		p, ok := prefixOf(a)
+		return ok && p.Addr().Is4() && !managed[p]
+	})
 }
 
 // deleteAddresses takes addresses off the interface and counts them; one that is missing is no error.

@@ -230,7 +230,7 @@ func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.cfg.Name]; t != r.tracking {
 		r.tracking = t
-		l.step(r, now, Event{Kind: EventTracking, Delta: t.Delta})
+		l.step(r, now, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear})
 	}
 	if c := w.standby[r.cfg.Name]; c.sequence != r.standby {
 		r.standby = c.sequence

@@ -13,6 +13,9 @@ type Address struct {
 	netip.Prefix
 	// NoPrefixRoute keeps the kernel from adding a route for the prefix.
 	NoPrefixRoute bool
+	// Owned tells that the virtual router owns its addresses. One that is the only address of its family on the interface
+	// has been there before, and stays: see [Keeper].
+	Owned bool
 }
 
 // Assets are what comes and goes with the mastership of virtual routers.
@@ -28,7 +31,7 @@ func (c *Config) Assets() Assets {
 	a := Assets{Routes: slices.Clone(c.Routes), Rules: slices.Clone(c.Rules)}
 	for _, vips := range [][]netip.Prefix{c.VIPs, c.ExcludedVIPs} {
 		for _, p := range vips {
-			a.Addresses = append(a.Addresses, Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute})
+			a.Addresses = append(a.Addresses, Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == priorityOwner})
 		}
 	}
 	return a

@@ -66,9 +66,10 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 
 // share gives each member of a group what the others track and their faults, and reports whether there is one.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty bool) {
-	delta := 0
+	delta, unclear := 0, false
 	for _, c := range members {
 		delta += own[c.Name].Delta
+		unclear = unclear || own[c.Name].Unclear
 	}
 	words := make([]string, len(members))
 	for i, c := range members {
@@ -76,7 +77,7 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		faulty = faulty || words[i] != ""
 	}
 	for i, c := range members {
-		t := Tracking{Delta: delta, Fault: own[c.Name].Fault}
+		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
 				t.Fault = fmt.Sprintf("%s%q: %s: %s", groupWords, group, other.Name, words[j])

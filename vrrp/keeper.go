@@ -45,6 +45,9 @@ type KeeperOptions struct {
 // then added beside it; IPv6 has no room for both, so there the VIP counts as held. A VIP that is there with and
 // should be there without a prefix route, or the other way round, is changed; in IPv4 that means deleted and added.
 //
+// The VIP of an owner (priority 255) is never the last address of IPv4 that comes off an interface: it is that of the
+// machine itself then, which would not be reached without, nor take part again.
+//
 // VIPs of IPv6 skip duplicate detection, which would keep them useless for a second, and are deprecated from the
 // start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
 //

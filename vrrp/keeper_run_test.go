@@ -65,6 +65,30 @@ func TestKeeperFollowsOrders(t *testing.T) {
 	}
 }
 
+// The address of an owner that is the machine's only one is its own; beside another it is a VIP like others.
+func TestKeeperLeavesAnOwnerItsLastAddress(t *testing.T) {
+	c := testConfig(priorityOwner)
+	c.VIPs, c.ExcludedVIPs = prefixes("192.0.2.100/24"), prefixes("192.0.2.101/24")
+	owned := c.Assets()
+	for _, tt := range []struct{ before, after []string }{
+		{[]string{"192.0.2.100/24"}, []string{"192.0.2.100/24"}},
+		{[]string{"192.0.2.100/24", "192.0.2.101/24"}, []string{"192.0.2.100/24", "192.0.2.101/24"}},
+		{[]string{"192.0.2.1/24", "192.0.2.100/24"}, []string{"192.0.2.1/24"}},
+	} {
+		ns := newSegment(t, tt.before...)
+		k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})
+		stop := runIn(t, ns, k.Run)
+		k.Set(owned, Assets{})
+		awaitAddrs(t, ns, "eth0", tt.after...)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got := onDevice(t, ns, "eth0"); !slices.Equal(got, tt.after) {
+			t.Errorf("of %v it left %v, want %v", tt.before, got, tt.after)
+		}
+	}
+}
+
 func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	ns := newSegment(t, "192.0.2.100/24")
 	k := NewKeeper("eth0", KeeperOptions{Log: hclog.NewNullLogger()})

@@ -19,7 +19,7 @@ const (
 	EventStop                          // leave, handing over if master: Reason
 	EventTimer                         // the time may have come for what Deadline announced
 	EventAdvert                        // a good advertisement came in: Source, Priority, Interval
-	EventTracking                      // take part with Delta added to the configured priority
+	EventTracking                      // take part with Delta added to the configured priority: Unclear as in Tracking
 	EventStandby                       // stand back, handing over if master, or do so no more: On
 	EventJoin                          // the sync group's word: To, Reason
 	EventConfig                        // the configuration changed: Config, of the same VRID
@@ -44,6 +44,7 @@ type Event struct {
 	Kind     EventKind
 	Priority uint8
 	Delta    int
+	Unclear  bool
 	Interval time.Duration
 	Source   netip.Addr
 	// Gentle says of a fault that the interface itself works, so that there is a successor to hand over to.
@@ -91,6 +92,7 @@ type Action struct {
 type Machine struct {
 	cfg     Config
 	delta   int // added to the configured priority
+	unclear bool
 	standby bool
 	stopped bool // no fault or advertisement moves a machine that was told to stop
 	started bool // StartupDelay is counted once
@@ -171,12 +173,17 @@ func (m *Machine) Since() time.Time { return m.since }
 func (m *Machine) Reason() string { return m.reason }
 
 // Priority returns the effective priority.
-func (m *Machine) Priority() uint8 {
+func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
+
+// priorityAs is the effective priority in a state.
+func (m *Machine) priorityAs(s State) uint8 {
 	switch {
 	case m.standby:
 		return priorityStandby
 	case m.cfg.Priority == priorityOwner:
 		return priorityOwner
+	case m.unclear && s != Master:
+		return priorityStandby
 	}
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), priorityOwner-1))
 }
@@ -200,7 +207,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventAdvert:
 		m.advert(now, ev)
 	case EventTracking:
-		m.delta = ev.Delta
+		m.delta, m.unclear = ev.Delta, ev.Unclear
 		m.rearm(now)
 	case EventStandby:
 		m.standBy(now, ev.On)
@@ -261,7 +268,7 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 // lead makes this router master. The advertisement comes first: until it is heard, others may think that
 // the place is free.
 func (m *Machine) lead(now time.Time, reason string) {
-	m.advertise(m.Priority())
+	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
 	m.offer, m.linger, m.ready = offer{}, time.Time{}, false
 	m.master, m.holding = m.source, true

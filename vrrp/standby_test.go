@@ -3,9 +3,38 @@
 package vrrp
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
+
+// One that does not know yet what it tracks takes nobody's place but that of one who is gone, and a master stays what it is.
+func TestUnclearTracking(t *testing.T) {
+	unclear := Event{Kind: EventTracking, Unclear: true, Delta: 7}
+	m := NewMachine(testConfig(200))
+	at := epoch
+	m.Step(at, unclear)
+	m.Step(at, Event{Kind: EventUp, Source: addrB})
+	for range 20 {
+		at = at.Add(time.Second)
+		m.Step(at, hear(addrA, 100))
+		if m.State() != Backup || m.Priority() != priorityStandby {
+			t.Fatalf("%s at priority %d beside a master of 100", m.State(), m.Priority())
+		}
+	}
+	// Known, it preempts.
+	at = at.Add(time.Second)
+	m.Step(at, Event{Kind: EventTracking, Delta: 7})
+	if m.Priority() != 207 {
+		t.Errorf("priority %d once it is clear", m.Priority())
+	}
+	m.Step(at, unclear)
+	at = m.Deadline()
+	actions := slices.Clone(m.Step(at, Event{Kind: EventTimer}))
+	if m.State() != Master || m.Priority() != 207 || len(actions) == 0 || actions[0].Kind != ActionAdvertise || actions[0].Priority != 207 {
+		t.Errorf("%s at priority %d after the master is gone: %+v", m.State(), m.Priority(), actions)
+	}
+}
 
 // TestHandOver goes through the ways to leave and to come back, event by event.
 func TestHandOver(t *testing.T) {

@@ -6,6 +6,10 @@ package vrrp
 type Tracking struct {
 	// Delta is added to the priority, which stays within 1 and 254. It leaves an owner of the addresses at 255.
 	Delta int `json:"delta,omitempty"`
+	// Unclear tells that something tracked is not known yet. A virtual router that is not master stands back at priority 1
+	// until it is, as one that owns the addresses cannot: it must not take the place of one that is well, and still takes
+	// over from one that is gone.
+	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: it may.
 	Fault string `json:"fault,omitempty"`
 }

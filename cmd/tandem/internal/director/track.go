@@ -18,7 +18,7 @@ import (
 type condition uint8
 
 const (
-	unclear condition = iota + 1 // nothing is known yet, and nothing follows
+	unclear condition = iota + 1 // nothing is known yet
 	fine
 	failing
 )
@@ -157,6 +157,9 @@ func (w world) serviceStanding(name string) standing {
 // effect is what a track makes of its virtual router.
 func (s standing) effect(t configs.Track) vrrp.Tracking {
 	switch {
+	case s.condition == unclear:
+		// Only a master goes by the rest meanwhile, and keeps what it had.
+		return vrrp.Tracking{Unclear: true, Delta: max(0, t.Weight)}
 	case t.Kind == configs.TrackFile && t.Weight != 0:
 		return vrrp.Tracking{Delta: s.value * t.Weight}
 	case s.condition == failing && t.Weight == 0:
@@ -172,7 +175,7 @@ func combine(tracks []configs.Track, standings []standing) map[string]vrrp.Track
 	all := make(map[string]vrrp.Tracking)
 	for i, t := range tracks {
 		sum, is := all[t.Router], standings[i].effect(t)
-		sum.Delta += is.Delta
+		sum.Delta, sum.Unclear = sum.Delta+is.Delta, sum.Unclear || is.Unclear
 		switch {
 		case sum.Fault == "":
 			sum.Fault = is.Fault

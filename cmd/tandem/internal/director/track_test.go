@@ -73,7 +73,7 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 	script := func(weight int) configs.Track { return scriptTrack(router, weight) }
 	file := func(weight int) configs.Track { return fileTrack(router, "/run/load", weight) }
 	service := func(weight int) configs.Track { return serviceTrack(router, weight) }
-	none := vrrp.Tracking{}
+	none, open := vrrp.Tracking{}, vrrp.Tracking{Unclear: true}
 	add := func(delta int) vrrp.Tracking { return vrrp.Tracking{Delta: delta} }
 	fault := func(why string) vrrp.Tracking { return vrrp.Tracking{Fault: why} }
 	for _, c := range []struct {
@@ -83,9 +83,9 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 		want  vrrp.Tracking
 		ok    bool
 	}{
-		{"a script not yet run says nothing", script(0), situation{}, none, true},
-		{"nor with a weight", script(-50), situation{}, none, true},
-		{"nor with one for success", script(50), situation{}, none, true},
+		{"a script not yet run says nothing", script(0), situation{}, open, true},
+		{"nor with a weight", script(-50), situation{}, open, true},
+		{"with one for success a master keeps it", script(50), situation{}, vrrp.Tracking{Unclear: true, Delta: 50}, true},
 		{"a script works", script(0), situation{script: "ok"}, none, true},
 		{"a script fails", script(0), situation{script: "exit code 1"}, fault("script /bin/uplink: exit code 1"), false},
 		{"a failing script lowers the priority", script(-50), situation{script: "exit code 1"}, add(-50), false},
@@ -106,10 +106,10 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 		{"too few servers work", service(0), situation{servers: "+--", minUp: 2},
 			fault("service www: 1 of 3 servers healthy, 2 needed"), false},
 		{"none works", service(0), situation{servers: "---", minUp: 1}, fault("service www: 0 of 3 servers healthy, 1 needed"), false},
-		{"nothing is known at the start", service(0), situation{servers: "???", minUp: 2}, none, true},
+		{"nothing is known at the start", service(0), situation{servers: "???", minUp: 2}, open, true},
 		{"enough work, whatever the others do", service(50), situation{servers: "++?", minUp: 2}, add(50), true},
-		{"the unknown one decides", service(0), situation{servers: "+-?", minUp: 2}, none, true},
-		{"and so it raises nothing", service(50), situation{servers: "+-?", minUp: 2}, none, true},
+		{"the unknown one decides", service(0), situation{servers: "+-?", minUp: 2}, open, true},
+		{"and so it takes nothing away", service(50), situation{servers: "+-?", minUp: 2}, vrrp.Tracking{Unclear: true, Delta: 50}, true},
 		{"the unknown one cannot help any more", service(0), situation{servers: "--?", minUp: 2},
 			fault("service www: 0 of 3 servers healthy, 2 needed"), false},
 		{"too few servers lower the priority", service(-20), situation{servers: "+--", minUp: 2}, add(-20), false},

@@ -62,7 +62,7 @@ func (d *Director) followTracks(files bool) {
 	}
 	for name, is := range now {
 		if was := d.tracked[name]; was != is {
-			d.log.Info("tracking changed", "router", name, "priority-delta", is.Delta, "fault", is.Fault)
+			d.log.Info("tracking changed", "router", name, "priority-delta", is.Delta, "unclear", is.Unclear, "fault", is.Fault)
 		}
 	}
 	d.sendOrder(now)

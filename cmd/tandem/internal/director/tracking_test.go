@@ -137,7 +137,7 @@ func TestTheElectionIsToldOfTracks(t *testing.T) {
 	d := direct(t, script, fileTrack("web", load, -10))
 
 	first := <-d.orders
-	if got := first.Routers[0].Tracking; got != (vrrp.Tracking{Delta: -30}) {
+	if got := first.Routers[0].Tracking; got != (vrrp.Tracking{Delta: -30, Unclear: true}) {
 		t.Errorf("first order: %+v", got)
 	}
 	write(t, load, "4\n")

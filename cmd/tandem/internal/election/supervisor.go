@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,7 @@ type Supervisor struct {
 	sure     monotonic // until when the last report is known to have held
 	resume   []Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
+	began    monotonic     // when Run did
 	fresh    chan struct{} // closed at the next report that is more than a sign of life; nil: no election runs
 }
 
@@ -149,13 +151,33 @@ func (s *Supervisor) next(first bool) Order {
 	if first {
 		o.Resume = s.resume
 	}
+	o.Routers = s.delayed(o.Routers)
 	s.estate.add(o)
 	return o
+}
+
+// delayed are routers with the startup delays that are left to them: they are counted from the start of the director, and
+// an election that takes the place of one that died must not begin anew with those that are over.
+func (s *Supervisor) delayed(routers []Router) []Router {
+	if s.restarts == 0 {
+		return routers
+	}
+	up := time.Duration(s.clock() - s.began)
+	routers = slices.Clone(routers)
+	for i := range routers {
+		if routers[i].StartupDelay <= up {
+			routers[i].StartupDelay = 0
+		}
+	}
+	return routers
 }
 
 // Run supervises until ctx ends; then the election hands over and leaves, and Run returns when it has.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.dying.Wait()
+	s.mu.Lock()
+	s.began = s.clock()
+	s.mu.Unlock()
 	pause := time.Duration(0)
 	for {
 		for len(s.next(false).Routers) == 0 {

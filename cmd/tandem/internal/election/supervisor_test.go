@@ -231,6 +231,25 @@ func TestSupervisorReportsThatNoElectionRuns(t *testing.T) {
 	})
 }
 
+// A delay after the start of the director is not one after the start of an election.
+func TestSupervisorDoesNotBeginStartupDelaysAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		order := oneRouter("eth0", "192.0.2.100/24")
+		order.Routers[0].StartupDelay = 10 * time.Second
+		b := start(t, order)
+		for i, want := range []time.Duration{10 * time.Second, 10 * time.Second, 0} {
+			c := b.child(t, i)
+			if o := <-c.orders; o.Routers[0].StartupDelay != want {
+				t.Errorf("election %d has a delay of %v, want %v", i, o.Routers[0].StartupDelay, want)
+			}
+			time.Sleep(6 * time.Second)
+			c.die(errors.New("signal: killed"))
+			time.Sleep(time.Second)
+		}
+		b.end(b.child(t, 3))
+	})
+}
+
 func TestSupervisorForgetsWhatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := oneRouter("eth0", "192.0.2.100/24")
