@@ -87,7 +87,8 @@ func addressFields() []field[virtualRouter] {
 		optional("noprefixroute", boolean(), false, "Keeps the kernel from adding a route for the prefix of each VIP.",
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		optional("virtual_mac", boolean(), false,
-			"Puts the VIPs on an interface of their own, a macvlan, with the MAC address that the virtual router has by RFC 9568.",
+			"Puts the VIPs on an interface of their own, a macvlan, with the MAC address that the virtual router has by RFC 9568. "+
+				"So that the interface below does not answer for them, it gets arp_ignore = 1 and arp_announce = 2, which stay.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		derived("virtual_mac_interface", interfaceName(),
 			"The name of that interface; vrrp.VRID for IPv4 and vrrp6.VRID for IPv6 unless given, NAME and NAME-6 if it is given for both.",

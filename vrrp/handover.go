@@ -11,10 +11,10 @@ import (
 const (
 	// priorityStandby is that of a router in standby: the lowest, which preempts nobody and still takes over.
 	priorityStandby = 1
-	// lingerTime is how long a router whose successor was heard keeps the VIPs. The successor advertises first, then
+	// Linger is how long a router whose successor was heard keeps the VIPs. The successor advertises first, then
 	// adds its addresses and announces them, which takes it some 100 µs, and some 10 ms on a busy machine. Two may
 	// answer for an address for a fifth of a second and do no harm as long as one of them alone announces it.
-	lingerTime = 50 * time.Millisecond
+	Linger = 50 * time.Millisecond
 )
 
 // An offer is the place that a master leaves to whoever takes it; the zero offer is none. It cannot know whether a
@@ -79,7 +79,7 @@ func (m *Machine) offerAgain(now time.Time) {
 // succeeded ends the offer: somebody has taken it.
 func (m *Machine) succeeded(now time.Time, ev Event) {
 	then, reason := m.offer.then, fmt.Sprintf("%s took over", ev.Source)
-	m.offer, m.linger = offer{}, now.Add(lingerTime)
+	m.offer, m.linger = offer{}, now.Add(Linger)
 	switch then {
 	case Backup:
 		m.follow(now, ev.Interval)

@@ -254,8 +254,8 @@ func TestShutdownHandsOver(t *testing.T) {
 		if limit := 100*time.Millisecond + 200*time.Millisecond; left.at.Sub(offered.at) > limit {
 			t.Errorf("the hand-over took %s, more than a skew time", left.at.Sub(offered.at))
 		}
-		if lingered := gone.at.Sub(took.at); lingered < lingerTime/2 || lingered > lingerTime+200*time.Millisecond {
-			t.Errorf("let go %s after the successor was master, want about %s", lingered, lingerTime)
+		if lingered := gone.at.Sub(took.at); lingered < Linger/2 || lingered > Linger+200*time.Millisecond {
+			t.Errorf("let go %s after the successor was master, want about %s", lingered, Linger)
 		}
 	}
 	if left := a.loop.Status(); len(left) != 0 {

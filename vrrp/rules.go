@@ -98,7 +98,7 @@ func (m *Machine) advertToMaster(now time.Time, ev Event) {
 }
 
 func (m *Machine) yield(now time.Time, ev Event, reason string) {
-	m.linger = now.Add(lingerTime)
+	m.linger = now.Add(Linger)
 	m.follow(now, ev.Interval)
 	m.master = ev.Source
 	m.transition(now, Backup, reason)

@@ -40,7 +40,7 @@ func TestStalledMaster(t *testing.T) {
 				}
 				woke := w.now
 				w.run(time.Minute, func() {
-					if w.now.Sub(woke) > w.delay+lingerTime && w.now.Sub(woke) < 3*time.Second && w.holders() > 1 {
+					if w.now.Sub(woke) > w.delay+Linger && w.now.Sub(woke) < 3*time.Second && w.holders() > 1 {
 						t.Fatalf("two hold the VIPs %s after the wake-up", w.now.Sub(woke))
 					}
 				})
@@ -97,7 +97,7 @@ func TestPreemptionLeavesNoGap(t *testing.T) {
 			switch since := w.now.Sub(a.machine.Since()); {
 			case w.holders() == 0:
 				t.Fatal("nobody holds the VIPs")
-			case w.holders() == 2 && since > lingerTime+w.delay:
+			case w.holders() == 2 && since > Linger+w.delay:
 				t.Fatalf("two hold the VIPs for %s", since)
 			}
 		})

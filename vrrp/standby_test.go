@@ -55,7 +55,7 @@ func TestHandOver(t *testing.T) {
 	giveWay := Event{Kind: EventJoin, To: Backup, Reason: "group"}
 	takeOver := Event{Kind: EventJoin, To: Master, Reason: "group"}
 	hard, gentle := Event{Kind: EventFault, Reason: "no carrier"}, Event{Kind: EventFault, Reason: "script", Gentle: true}
-	lingered := time.Second + lingerTime
+	lingered := time.Second + Linger
 	taken := row{time.Second, hear(addrA, 100), "backup: 192.0.2.1 took over", Backup, true}
 	grouped := testConfig(100)
 	grouped.SyncGroup = "pair"

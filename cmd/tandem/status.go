@@ -207,7 +207,9 @@ func ago(now, since time.Time) string {
 func reason(r control.Router) string {
 	words := r.Reason
 	for _, t := range r.Track {
-		if fails := t.Name + ": " + t.Reason; !t.OK && !strings.Contains(words, fails) {
+		fails := t.Name + ": " + t.Reason
+		known := strings.Contains(words, fails) || strings.Contains(words, t.Name+" "+t.Reason) // an interface has no colon
+		if !t.OK && !known {
 			words += "; " + fails
 		}
 	}

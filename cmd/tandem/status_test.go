@@ -32,6 +32,10 @@ func TestStatusTable(t *testing.T) {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
 			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
 			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
+		}, {
+			Name: "dns", Interface: "eth0", VRID: 53, State: "fault", Priority: 100, EffectivePriority: 50,
+			Reason: "tracked interface eth1 has no carrier", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.103/24")},
+			Track: []control.Track{{Name: "interface eth1", Reason: "has no carrier"}, {Name: "interface eth2", Reason: "is down"}},
 		}},
 		Services: []control.Service{{
 			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",
@@ -54,11 +58,13 @@ warning: no metrics are served: port 9105 is taken
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
 web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
 mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
+dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier; interface eth2: is down
 `
 	const counters = `
 ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
 web     86400  12        0       2              1000.4ms  wrong_password 30, wrong_ttl 1
 mail    0      0         0       0              -         -
+dns     0      0         0       0              -         -
 `
 	const servers = `
 www  tcp 192.0.2.100:80  wrr  dr

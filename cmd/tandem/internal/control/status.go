@@ -49,7 +49,7 @@ type Router struct {
 	AddressInterface  string         `json:"address_interface"` // of the VIPs: another than interface with a virtual MAC
 	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
 	Preempt           bool           `json:"preempt"`
-	Track             []Track        `json:"track"` // beside interfaces; empty: nothing
+	Track             []Track        `json:"track"` // empty: nothing
 	Counters          Counters       `json:"counters"`
 }
 
@@ -63,7 +63,7 @@ type Counters struct {
 	LongestGapSeconds float64           `json:"longest_gap_seconds"` // the longest time between two advertisements of a master
 }
 
-// A Track is a script, file or service that a virtual router tracks. It is OK until it is known to fail.
+// A Track is an interface, script, file or service that a virtual router tracks. It is OK until it is known to fail.
 type Track struct {
 	Name   string `json:"name"` // "script /usr/local/bin/check-uplink", "service www"
 	OK     bool   `json:"ok"`

@@ -5,6 +5,7 @@ package director
 import (
 	"cmp"
 	"net/netip"
+	"strings"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
@@ -34,9 +35,7 @@ func (d *Director) Status() control.Status {
 	tracks, standings := d.standings()
 	rows := trackRows(tracks, standings)
 	for i, r := range s.VRRP {
-		if own := rows[r.Name]; own != nil {
-			s.VRRP[i].Track = own
-		}
+		s.VRRP[i].Track = append(s.VRRP[i].Track, rows[r.Name]...)
 	}
 	if v.cutOff = v.isolated(cfg.Services); v.cutOff {
 		s.Warnings = append(s.Warnings, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
@@ -90,8 +89,9 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 		row := control.Router{
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
-			Reason: cmp.Or(report.Problem, "the election is starting"), Track: []control.Track{},
+			Reason: cmp.Or(report.Problem, "the election is starting"),
 			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
+			Track:        linkRows(r.TrackInterfaces, report.Links),
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
 			Counters: control.Counters{AdvertsDropped: map[string]uint64{}},
 		}
@@ -103,6 +103,19 @@ func routerStatus(routers []configs.Router, report election.Report) []control.Ro
 			if is.Master.IsValid() {
 				row.Master = is.Master.String()
 			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// linkRows is the status of the interfaces that a virtual router tracks; those that nothing is known of yet are well.
+func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []control.Track {
+	rows := make([]control.Track, 0, len(tracks))
+	for _, t := range tracks {
+		row := control.Track{Name: "interface " + t.Interface, OK: true, Reason: "not seen yet"}
+		if fault, known := faults[t.Interface]; known {
+			row.OK, row.Reason = fault == "", cmp.Or(strings.TrimPrefix(fault, row.Name+" "), "is up")
 		}
 		rows = append(rows, row)
 	}

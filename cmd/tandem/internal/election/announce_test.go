@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -212,5 +213,24 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 	r.ended()
 	if left := there(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A virtual MAC address is announced again just after the former master has let go of it.
+func TestVirtualMACIsAnnouncedAfterTheFormerMaster(t *testing.T) {
+	plain := Router{Announce: garp.DefaultConfig()}
+	virtual := plain
+	virtual.VirtualMAC = true
+	if got := plain.announcement(); !slices.Equal(got.Repeat, plain.Announce.Repeat) {
+		t.Errorf("without a virtual MAC address: %v", got.Repeat)
+	}
+	got := virtual.announcement().Repeat
+	if !slices.IsSorted(got) || got[0] != 0 || !slices.Contains(got, vrrp.Linger) || len(got) <= len(plain.Announce.Repeat) {
+		t.Errorf("with one: %v", got)
+	}
+	for _, usual := range plain.Announce.Repeat {
+		if !slices.Contains(got, usual) {
+			t.Errorf("with one: %v lacks %v", got, usual)
+		}
 	}
 }

@@ -227,7 +227,10 @@ func (p *Process) beatInterval() time.Duration {
 func (p *Process) snapshot() Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []Interface{}}
+	r := Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []Interface{}, Links: make(map[string]string)}
+	for name, l := range p.links {
+		r.Links[name] = l.Fault()
+	}
 	for _, u := range p.units {
 		r.Routers = append(r.Routers, u.loop.Status()...)
 	}

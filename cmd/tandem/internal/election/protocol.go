@@ -83,6 +83,8 @@ type Report struct {
 	Problem    string        `json:"problem,omitempty"`
 	Routers    []vrrp.Status `json:"routers"`
 	Interfaces []Interface   `json:"interfaces"`
+	// Links are the faults of the interfaces that are watched, tracked ones among them, by name; empty: it can be used.
+	Links map[string]string `json:"links,omitempty"`
 }
 
 // An Interface is what the election did on one link.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -200,12 +201,29 @@ func (p *Process) hold() {
 			continue
 		}
 		for _, a := range assets.Addresses {
-			c.announce[a.Addr()] = r.Announce
+			c.announce[a.Addr()] = r.announcement()
 		}
 	}
 	for at, h := range p.holders {
 		h.hold(*claims[at])
 	}
+}
+
+// announcement says how a router's addresses are announced. A virtual MAC address is at the port of a switch that it was
+// last seen at. While the former master lingers, its answers to what it was asked take the address back to its own port;
+// when it has let go, nothing that is sent there arrives, so the new master speaks up again then.
+func (r Router) announcement() garp.Config {
+	c := r.Announce
+	if !r.VirtualMAC {
+		return c
+	}
+	c.Repeat = slices.Clone(c.Repeat)
+	for _, later := range []time.Duration{0, 2, 4, 7, 12, 20, 50} { // it lets go within milliseconds, or tens on a busy machine
+		c.Repeat = append(c.Repeat, vrrp.Linger+later*time.Millisecond)
+	}
+	slices.Sort(c.Repeat)
+	c.Repeat = slices.Compact(c.Repeat)
+	return c
 }
 
 // add puts more assets in place, where Append would copy a thousand routers' for each of them.
