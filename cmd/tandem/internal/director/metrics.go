@@ -33,6 +33,7 @@ var (
 	advertsSentDesc      = desc("vrrp_adverts_sent_total", "VRRP advertisements sent.", "router")
 	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
 	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
+	straysDroppedDesc    = desc("vrrp_strays_dropped_total", "VRRP packets discarded that are of no virtual router here, by reason.", "interface", "reason")
 	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
 	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
 	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
@@ -195,6 +196,11 @@ func collectVRRP(out sink, routers []control.Router, report election.Report) {
 		out.count(announcementsDesc, i.Announce.Replies, i.Name, "arp_reply")
 		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
 		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
+		for reason, n := range i.Stray.All() {
+			if n > 0 {
+				out.count(straysDroppedDesc, n, i.Name, reason.String())
+			}
+		}
 		out.count(addressWritesDesc, i.AddressWrites, i.Name)
 		out.gauge(rivalsDesc, float64(len(i.Rivals)), i.Name)
 		out.count(rivalClaimsDesc, i.Claims, i.Name)

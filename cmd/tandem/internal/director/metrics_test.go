@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // A collecting collects what a function sends.
@@ -18,6 +20,28 @@ type collecting func(sink)
 
 func (c collecting) Describe(chan<- *prometheus.Desc)    {}
 func (c collecting) Collect(ch chan<- prometheus.Metric) { c(ch) }
+
+func TestMetricsOfStrays(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(collecting(func(out sink) {
+		collectVRRP(out, nil, election.Report{Interfaces: []election.Interface{
+			{Name: "eth0", Stray: vrrp.Drops{vrrp.DropUnknownVRID: 3}}, {Name: "eth1"},
+		}})
+	}))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "tandem_vrrp_strays_dropped_total" {
+			if len(f.Metric) != 1 || f.Metric[0].GetCounter().GetValue() != 3 {
+				t.Errorf("%v", f)
+			}
+			return
+		}
+	}
+	t.Error("there is no such metric")
+}
 
 // The registry refuses metrics that are there twice.
 func TestMetricsOfServices(t *testing.T) {

@@ -247,6 +247,11 @@ func (p *Process) snapshot() Report {
 			Rivals:  append(i.Rivals, h.watcher.Rivals()...), Claims: i.Claims + h.watcher.Claims(),
 		}
 	}
+	for name, u := range p.units {
+		i := interfaces[name]
+		i.Name, i.Stray = name, u.loop.Stray()
+		interfaces[name] = i
+	}
 	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
 		r.Interfaces = append(r.Interfaces, interfaces[name])
 	}

@@ -91,6 +91,8 @@ type Report struct {
 type Interface struct {
 	Name     string     `json:"name"`
 	Announce garp.Stats `json:"announce"`
+	// Stray counts the discarded VRRP packets that are of no virtual router here.
+	Stray vrrp.Drops `json:"stray,omitzero"`
 	// AddressWrites counts the netlink messages that added or removed an address, a route or a rule.
 	AddressWrites uint64 `json:"address_writes"`
 	// Trouble says in words what keeps the interface from being as it should; empty when nothing does.
