@@ -33,24 +33,19 @@ func protocolVersion() kind[uint8] {
 }
 
 // advertSpan is what the interval field holds: centiseconds in 12 bits (RFC 9568, section 5.2.7), or in version 2
-// seconds in eight (RFC 3768, section 5.3.7).
+// seconds. There it has eight bits (RFC 3768, section 5.3.7), but a hand-over of three longer ones than those of version 3
+// would outlast everybody who waits for it: a command, systemd, an heir.
 func advertSpan(version uint8) span {
 	if version == 2 {
-		return span{least: time.Second, most: 255 * time.Second, step: time.Second}
+		return span{least: time.Second, most: 40 * time.Second, step: time.Second}
 	}
 	return span{least: 10 * time.Millisecond, most: 40950 * time.Millisecond, step: 10 * time.Millisecond}
 }
 
-// advertInterval is a time that some version has; checkVersion knows whether it is the right one.
+// advertInterval is a time that version 3 has, which has all of version 2; checkVersion knows which it is.
 func advertInterval() kind[time.Duration] {
 	two, three := advertSpan(2), advertSpan(3)
-	return limited(three.String()+"; in version 2, "+two.String(), func(text string, d time.Duration) *refusal {
-		no := three.refuse(text, d)
-		if no != nil && two.refuse(text, d) == nil {
-			return nil
-		}
-		return no
-	})
+	return limited(three.String()+"; in version 2, "+two.String(), three.refuse)
 }
 
 // validPassword keeps to what the configuration of any peer can hold. Its mistakes do not repeat the password.

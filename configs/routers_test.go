@@ -83,15 +83,15 @@ func TestMistakesOfTheProtocol(t *testing.T) {
 			"6: vrrp[0].vips[1]: 2001:db8::1 is an IPv6 address: version 2 speaks IPv4 only; write version = 3",
 		}},
 		{"version 2 below a second", v2("advert_interval = \"500ms\""), []string{
-			`6: vrrp[0].advert_interval: "500ms" is out of range: want 1s to 4m15s in whole seconds`,
+			`6: vrrp[0].advert_interval: "500ms" is out of range: want 1s to 40s in whole seconds`,
 		}},
 		{"version 2 between two seconds", v2("advert_interval = \"1500ms\""), []string{
 			`6: vrrp[0].advert_interval: "1500ms" is not a multiple of 1s; the nearest are 1s and 2s`,
 		}},
-		{"version 2 above its longest", v2("advert_interval = \"256s\""), []string{
-			`6: vrrp[0].advert_interval: "256s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
+		{"version 2 above its longest", v2("advert_interval = \"41s\""), []string{
+			`6: vrrp[0].advert_interval: "41s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
 		}},
-		{"version 3 at an interval of version 2", router("advert_interval = \"60s\""), []string{
+		{"longer than any", router("advert_interval = \"60s\""), []string{
 			`5: vrrp[0].advert_interval: "60s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
 		}},
 		{"version 2 with a choice of checksum", v2("checksum = \"packet\""), []string{
