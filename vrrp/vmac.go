@@ -18,7 +18,10 @@ import (
 )
 
 // A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. It is the address of a
-// macvlan interface in private mode that the VIPs are on. The zero value is none.
+// macvlan interface that the VIPs are on. The zero value is none.
+//
+// The macvlan is in VEPA mode: in private mode the kernel hides from the parent what others send from the same address,
+// and so do routers that obey RFC 9568, section 7.2, keepalived among them, with their advertisements.
 //
 // The macvlan is down while it holds nothing: a backup sends nothing from the address, or the switches would look
 // for it at the backup's port.
@@ -66,7 +69,7 @@ func (k *kernel) macvlan(name string, v VirtualMAC, have bool) (netlink.Link, er
 		why := v.mismatch(dev, parent)
 		switch {
 		case why == "":
-			return dev, nil
+			return dev, k.setVEPA(dev)
 		case have:
 			return nil, fmt.Errorf("interface %s %s: it is not ours; choose another virtual_mac_interface or remove it", name, why)
 		}
@@ -77,10 +80,25 @@ func (k *kernel) macvlan(name string, v VirtualMAC, have bool) (netlink.Link, er
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = name, parent.Attrs().Index, v.Hardware()
 	k.writes.Add(1)
-	if err := k.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_PRIVATE}); err != nil {
+	if err := k.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
 		return nil, fmt.Errorf("add virtual MAC interface %s: %w", name, err)
 	}
 	return k.link(name)
+}
+
+// setVEPA changes the mode of an interface that was made in another.
+func (k *kernel) setVEPA(dev netlink.Link) error {
+	is, ok := dev.(*netlink.Macvlan)
+	if !ok || is.Mode == netlink.MACVLAN_MODE_VEPA {
+		return nil
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Index, attrs.Name = is.Index, is.Name
+	k.writes.Add(1)
+	if err := k.handle.LinkModify(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
+		return fmt.Errorf("put virtual MAC interface %s into VEPA mode: %w", describe(dev), err)
+	}
+	return nil
 }
 
 // removeMacvlan deletes the interface if it is ours; one that is missing is no error.

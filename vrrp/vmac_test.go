@@ -331,3 +331,31 @@ func TestRemoveAssets(t *testing.T) {
 		}
 	}
 }
+
+// One that a former version left behind is heard past: see VirtualMAC.
+func TestKeeperChangesTheModeOfALeftOver(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	mac := VirtualMAC{Parent: "eth0", VRID: 51}
+	command(t, ns, device("eth0", func(parent netlink.Link) error {
+		a := netlink.NewLinkAttrs()
+		a.Name, a.ParentIndex, a.HardwareAddr = "vrrp.51", parent.Attrs().Index, mac.Hardware()
+		return netlink.LinkAdd(&netlink.Macvlan{LinkAttrs: a, Mode: netlink.MACVLAN_MODE_PRIVATE})
+	}))
+	k := NewKeeper("vrrp.51", KeeperOptions{Log: hclog.NewNullLogger(), MAC: mac})
+	stop := runIn(t, ns, k.Run)
+	k.Set(vips("192.0.2.100/24"), vips("192.0.2.100/24"))
+	awaitAddrs(t, ns, "vrrp.51", "192.0.2.100/24")
+	ns.Do(func() {
+		dev, err := netlink.LinkByName("vrrp.51")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if is, ok := dev.(*netlink.Macvlan); !ok || is.Mode != netlink.MACVLAN_MODE_VEPA {
+			t.Errorf("%+v", dev)
+		}
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -36,6 +36,11 @@ func TestWithKeepalived(t *testing.T) {
 			name: "unicast", advert: 100 * time.Millisecond, keys: "unicast_peers = [\"192.0.2.3\"]",
 			peer: lab.KeepalivedRouter{Lines: unicastLines},
 		},
+		{name: "virtual MAC", advert: 100 * time.Millisecond, keys: "virtual_mac = true", peer: lab.KeepalivedRouter{Lines: "use_vmac"}},
+		{
+			name: "virtual MAC, IPv6", advert: 100 * time.Millisecond, vips: []string{"fe80::100/64", "2001:db8::100/64"},
+			keys: "virtual_mac = true", peer: lab.KeepalivedRouter{Lines: "use_vmac"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
