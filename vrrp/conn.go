@@ -13,7 +13,7 @@ import (
 const (
 	receiveBuffer = 1 << 20 // octets: some seconds of a thousand routers' advertisements while the loop is stalled
 	sendPriority  = 6       // the highest that needs no capability; the first band of the default queue
-	maxPacket     = 4352    // octets: 255 IPv6 addresses need 4,088; 255 IPv4 addresses and both headers, with options, 1,088
+	maxPacket     = 4352    // octets: 255 IPv6 addresses and the headers of IP and Ethernet need 4,142
 )
 
 // The sockets of a conn.
@@ -36,6 +36,9 @@ type conn struct {
 	to4 unix.SockaddrInet4
 	v6  ipv6Messages
 	in  inbox
+
+	frames int // the socket for frames from virtual MAC addresses; -1 until there is one to send
+	toLink unix.SockaddrLinklayer
 }
 
 // A socket of a conn; it is open when err is nil and fd not negative.
@@ -48,7 +51,7 @@ type socket struct {
 
 // newConn returns a conn without sockets.
 func newConn(iface string, index int) *conn {
-	c := &conn{iface: iface, index: index}
+	c := &conn{iface: iface, index: index, frames: -1, toLink: unix.SockaddrLinklayer{Ifindex: index}}
 	for i := range c.all {
 		c.all[i].fd = -1
 	}
@@ -160,6 +163,10 @@ func (c *conn) Close() error {
 	var err error
 	for i := range c.all {
 		err = errors.Join(err, c.shut(i))
+	}
+	if c.frames >= 0 {
+		err = errors.Join(err, unix.Close(c.frames))
+		c.frames = -1
 	}
 	return err
 }

@@ -90,9 +90,8 @@ func (c *conn) setUp6(fd int) error {
 }
 
 func (c *conn) setUpRival(fd int) error {
-	const ipv4 = unix.ETH_P_IP>>8 | unix.ETH_P_IP&0xff<<8 // in network order
 	return errors.Join(
 		setOptions(fd, []option{{"PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1}}),
-		named("bind", unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: ipv4, Ifindex: c.index})),
+		named("bind", unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swapped(unix.ETH_P_IP), Ifindex: c.index})),
 	)
 }

@@ -14,7 +14,9 @@ type router struct {
 	cfg     Config
 	machine *Machine
 	packet  Packet
-	leaving bool // to be removed once its machine no longer holds
+	// hardware is the virtual MAC address, if it has one.
+	hardware [6]byte
+	leaving  bool // to be removed once its machine no longer holds
 
 	tracking Tracking // as last told to the machine
 	standby  uint64   // the sequence number of the last call that was told to the machine
@@ -44,6 +46,7 @@ func (r *router) setConfig(c Config) {
 	r.cfg = c
 	r.warnings = warnings{} // what they complain of may have been mended
 	r.packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
+	copy(r.hardware[:], c.MAC().Hardware())
 	for _, vip := range c.VIPs {
 		r.packet.VIPs = append(r.packet.VIPs, vip.Addr())
 	}

@@ -41,7 +41,12 @@ func (r *router) destinations() []netip.Addr {
 }
 
 func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
-	err := l.conn.send(l.out, &r.packet, src, dst)
+	var err error
+	if r.cfg.VirtualMAC && dst.IsMulticast() {
+		err = l.conn.sendFrame(l.out, &r.packet, src, dst, r.hardware)
+	} else {
+		err = l.conn.send(l.out, &r.packet, src, dst)
+	}
 	if err == nil {
 		return true
 	}

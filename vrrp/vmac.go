@@ -21,7 +21,7 @@ import (
 // macvlan interface that the VIPs are on. The zero value is none.
 //
 // The macvlan is in VEPA mode: in private mode the kernel hides from the parent what others send from the same address,
-// and so do routers that obey RFC 9568, section 7.2, keepalived among them, with their advertisements.
+// and so do routers that obey RFC 9568, section 7.2, keepalived and this package among them, with their advertisements.
 //
 // The macvlan is down while it holds nothing: a backup sends nothing from the address, or the switches would look
 // for it at the backup's port.

@@ -183,20 +183,36 @@ func TestConn(t *testing.T) {
 		which    int
 		p        *Packet
 		src, dst netip.Addr
+		from     [6]byte // a virtual MAC address; zero: the interface's own
 	}{
-		{"IPv4", socket4, &p4, addrA, group4},
+		{name: "IPv4", which: socket4, p: &p4, src: addrA, dst: group4},
 		// The source is ours to choose: the interface need not have the address.
-		{"IPv6", socket6, &p6, linkLocalA, group6},
+		{name: "IPv6", which: socket6, p: &p6, src: linkLocalA, dst: group6},
+		{"IPv4 in a frame", socket4, &p4, addrA, group4, [6]byte{0, 0, 0x5e, 0, 1, 51}},
+		{"IPv6 in a frame", socket6, &p6, linkLocalA, group6, [6]byte{0, 0, 0x5e, 0, 2, 51}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			other := *tt.p
 			other.VRID = 52
 			exchange := func() {
 				for _, p := range []*Packet{&other, tt.p} {
-					if err := ours.send(out, p, tt.src, tt.dst); err != nil {
+					err := error(nil)
+					if tt.from != [6]byte{} {
+						err = ours.sendFrame(out, p, tt.src, tt.dst, tt.from)
+					} else {
+						err = ours.send(out, p, tt.src, tt.dst)
+					}
+					if err != nil {
 						t.Fatal(err)
 					}
 				}
+			}
+			if tt.from != [6]byte{} { // its socket belongs to the network namespace of who sends first
+				here.Do(func() {
+					if err := ours.sendFrame(out, &other, tt.src, tt.dst, tt.from); err != nil {
+						t.Error(err)
+					}
+				})
 			}
 			var n int
 			var h header

@@ -29,6 +29,7 @@ func TestVirtualMAC(t *testing.T) {
 		}
 	}
 	wantNeighbour("at first")
+	wantAdvertsFrom(t, d, virtual)
 	// From here on the entry cannot change: what moves is where the switch finds the address.
 	d.Client.Run("ip", "neighbour", "replace", vip, "lladdr", virtual, "nud", "permanent", "dev", "eth0")
 
@@ -50,6 +51,23 @@ func TestVirtualMAC(t *testing.T) {
 		terminate(t, x)
 		if after := links(x.Host); after != before[x] {
 			t.Errorf("the interfaces of %s were\n%sand are\n%s", x.Name, before[x], after)
+		}
+	}
+}
+
+// wantAdvertsFrom checks that the advertisements come from a hardware address, by which the switches remember where it is.
+func wantAdvertsFrom(t *testing.T, d lab.Duo, hardware string) {
+	t.Helper()
+	heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
+	d.Eventually(5*time.Second, "the client sees advertisements", func() error {
+		if len(heard.Frames()) < 10 {
+			return errNotYet
+		}
+		return nil
+	})
+	for _, f := range heard.Frames() {
+		if f.Source().String() != hardware {
+			t.Errorf("an advertisement comes from %s, want %s", f.Source(), hardware)
 		}
 	}
 }
