@@ -132,7 +132,7 @@ func (g *engine) wait(d, slack time.Duration) []ended {
 	}
 	for _, event := range g.look(until.Sub(now)) {
 		if f := g.flights[event.Fd]; f != nil {
-			g.advance(f)
+			g.advance(f, event.Events&unix.EPOLLHUP != 0)
 		}
 	}
 	g.heed()
@@ -218,7 +218,7 @@ func (g *engine) end(f *flight, r result) {
 }
 
 // advance takes a flight as far as it goes without waiting, and turns a panic into a failure.
-func (g *engine) advance(f *flight) {
+func (g *engine) advance(f *flight, over bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			res := fail("the check panicked")
@@ -226,15 +226,15 @@ func (g *engine) advance(f *flight) {
 			g.end(f, res)
 		}
 	}()
-	if res := f.step(g.buf); res.outcome != 0 {
+	if res := f.step(g.buf, over); res.outcome != 0 {
 		g.end(f, res)
 	}
 }
 
-// step gives a result, or none while there is something to wait for.
-func (f *flight) step(buf []byte) result {
+// step gives a result, or none while there is something to wait for. The connection is over if neither side will send.
+func (f *flight) step(buf []byte, over bool) result {
 	if f.phase == connecting {
-		if res := f.connected(); res.outcome != 0 {
+		if res := f.connected(over); res.outcome != 0 || f.phase == connecting {
 			return res
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -231,4 +232,23 @@ func TestRunnerWithBothKinds(t *testing.T) {
 		t.Error(err)
 	}
 	r.Set([]Target{{ID: "later", Addr: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), 80), Config: DefaultConfig(TCP)}})
+}
+
+// While the neighbour of a director without a cable is given up, the kernel has been seen to end a connection that never
+// stood without an error. To take it for one that the server closed would be to have heard from the server.
+func TestAConnectionThatNeverStoodIsSilent(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // which the kernel calls over as well
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for _, typ := range []Type{TCP, HTTP} {
+		f := &flight{entry: &entry{target: typed(typ, testAddr, time.Second, func(*Config) {})}, fd: fd, phase: connecting}
+		if got := f.step(make([]byte, 64), true); got != (result{}) || f.phase != connecting {
+			t.Errorf("%s: %+v in phase %d", typ, got, f.phase)
+		}
+		if got := f.explain(os.ErrDeadlineExceeded); !got.silent {
+			t.Errorf("%s: at last %+v", typ, got)
+		}
+	}
 }

@@ -16,14 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connected finds out what became of connecting; where there is more to do, the request is ready to be sent.
-func (f *flight) connected() result {
+// connected finds out what became of connecting; where there is more to do, the request is ready to be sent. A connection
+// that is over without an error has never stood: nobody has answered, and nothing will come but the deadline.
+func (f *flight) connected(over bool) result {
 	code, err := unix.GetsockoptInt(f.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
 		err = syscall.Errno(code)
 	}
 	t := f.entry.target
 	switch {
+	case err == nil && over:
+		return result{}
 	case closed(err) && !t.Config.OnlyConnects():
 		return fail(hungUpEarly)
 	case err != nil && !closed(err):
