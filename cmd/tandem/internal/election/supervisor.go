@@ -78,7 +78,8 @@ type Supervisor struct {
 	sure     monotonic // until when the last report is known to have held
 	resume   []Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
-	began    monotonic     // when Run did
+	began    monotonic     // when the first election was started
+	gone     time.Duration // from then until the present one was
 	fresh    chan struct{} // closed at the next report that is more than a sign of life; nil: no election runs
 }
 
@@ -156,28 +157,30 @@ func (s *Supervisor) next(first bool) Order {
 	return o
 }
 
-// delayed are routers with the startup delays that are left to them: they are counted from the start of the director, and
-// an election that takes the place of one that died must not begin anew with those that are over.
+// delayed are routers with what was left of their startup delays when the present election was started: one that takes the
+// place of one that died must not begin anew with them.
 func (s *Supervisor) delayed(routers []Router) []Router {
-	if s.restarts == 0 {
-		return routers
-	}
-	up := time.Duration(s.clock() - s.began)
 	routers = slices.Clone(routers)
 	for i := range routers {
-		if routers[i].StartupDelay <= up {
-			routers[i].StartupDelay = 0
-		}
+		routers[i].StartupDelay = max(0, routers[i].StartupDelay-s.gone)
 	}
 	return routers
+}
+
+// start takes note of the start of an election.
+func (s *Supervisor) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	if s.restarts == 0 {
+		s.began = now
+	}
+	s.gone = time.Duration(now - s.began)
 }
 
 // Run supervises until ctx ends; then the election hands over and leaves, and Run returns when it has.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.dying.Wait()
-	s.mu.Lock()
-	s.began = s.clock()
-	s.mu.Unlock()
 	pause := time.Duration(0)
 	for {
 		for len(s.next(false).Routers) == 0 {
@@ -219,6 +222,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	}
 	s.refreshed(true)
 	defer s.refreshed(false)
+	s.start()
 	dead := make(chan error, 1)
 	s.dying.Go(func() { dead <- child.Wait() })
 	obeys, eof := make(chan struct{}), make(chan struct{})

@@ -237,7 +237,7 @@ func TestSupervisorDoesNotBeginStartupDelaysAnew(t *testing.T) {
 		order := oneRouter("eth0", "192.0.2.100/24")
 		order.Routers[0].StartupDelay = 10 * time.Second
 		b := start(t, order)
-		for i, want := range []time.Duration{10 * time.Second, 10 * time.Second, 0} {
+		for i, want := range []time.Duration{10 * time.Second, 4 * time.Second, 0} {
 			c := b.child(t, i)
 			if o := <-c.orders; o.Routers[0].StartupDelay != want {
 				t.Errorf("election %d has a delay of %v, want %v", i, o.Routers[0].StartupDelay, want)
