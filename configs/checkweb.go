@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -117,7 +116,9 @@ func checkContent(at place, c healthcheck.Config) {
 
 // checkPath refuses a path that only version 1, which sends it as it is, can ask for.
 func checkPath(at place, c healthcheck.Config) {
-	if _, err := url.ParseRequestURI(c.Path); err != nil && c.Version == healthcheck.HTTP2 && at.sound("path", "version") {
+	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
+	probe.Path, probe.Version = c.Path, c.Version
+	if probe.Validate() != nil && at.sound("path", "version") {
 		at.key("path").mistake("write each octet that is escaped as %XX", "%q cannot be asked for by version 2", abbreviate(c.Path))
 	}
 }

@@ -91,11 +91,7 @@ func (g *engine) launch(e *entry, now time.Time) (cancel func(), ok bool) {
 // connect begins a connection.
 func (g *engine) connect(f *flight) (err error) {
 	to, c := f.entry.target.endpoint(), f.entry.target.Config
-	family := unix.AF_INET
-	if to.Addr().Unmap().Is6() {
-		family = unix.AF_INET6
-	}
-	f.fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	f.fd, err = unix.Socket(familyOf(to.Addr().Unmap()), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		f.fd = -1
 		return os.NewSyscallError("socket", err)

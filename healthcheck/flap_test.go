@@ -47,15 +47,21 @@ func TestFlapping(t *testing.T) {
 	}
 }
 
+// flapper runs the check of a server that flaps six times, 2 s apart, and is well from then on.
+func flapper(t *testing.T, f Flap) *bench {
+	t.Helper()
+	b := newBench(Options{}, scripted("+r+r+r+"))
+	a := target("a")
+	a.Config.Interval, a.Config.Rise, a.Config.Fall, a.Config.Jitter, a.Config.Flap = 2*time.Second, 1, 1, 0, f
+	b.Set([]Target{a})
+	b.run(t)
+	return b
+}
+
 // A hold shorter than the window ends too, and a server that is well since then stays in.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(Options{}, scripted("+r+r+r+"))
-		a := target("a")
-		a.Config.Interval, a.Config.Rise, a.Config.Fall, a.Config.Jitter = 2*time.Second, 1, 1, 0
-		a.Config.Flap = Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second}
-		b.Set([]Target{a})
-		b.run(t)
+		b := flapper(t, Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})
 		time.Sleep(2 * time.Minute)
 		if s := b.Status()["a"]; s.Health != Healthy || s.Flapping {
 			t.Errorf("after the hold: %+v", s)
@@ -67,12 +73,7 @@ func TestHoldEnds(t *testing.T) {
 // A server that flaps is logged once, held down for as long as is wanted, and comes back.
 func TestFlappingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(Options{}, scripted("+r+r+r+"))
-		a := target("a")
-		a.Config.Interval, a.Config.Rise, a.Config.Fall, a.Config.Jitter = 2*time.Second, 1, 1, 0
-		a.Config.Flap = Flap{Changes: 4, Window: time.Minute, Hold: 5 * time.Minute}
-		b.Set([]Target{a})
-		b.run(t)
+		b := flapper(t, Flap{Changes: 4, Window: time.Minute, Hold: 5 * time.Minute})
 		time.Sleep(30 * time.Second)
 		s := b.Status()["a"]
 		if s.Health != Unhealthy || !s.Flapping || s.Reason != "held down for 5m0s, for it flaps; at last: connected" {

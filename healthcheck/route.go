@@ -59,11 +59,12 @@ func resolved(is *netlink.Neigh) bool {
 	return is != nil && is.State&known != 0
 }
 
+// familyOf is the family of an address to sockets and to netlink, which have the same numbers.
 func familyOf(a netip.Addr) int {
 	if a.Is4() {
-		return netlink.FAMILY_V4
+		return unix.AF_INET
 	}
-	return netlink.FAMILY_V6
+	return unix.AF_INET6
 }
 
 // aim gives the probe of a target that goes through the VIP its source, which must be the director's own: left to

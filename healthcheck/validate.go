@@ -54,7 +54,7 @@ func (c Config) Validate() error {
 		p.wrong(!known, "query type %q: no such record", c.Query.Type)
 		_, fits := dns.IsDomainName(c.Query.Name)
 		p.wrong(!fits || c.Query.Name == "", "query name %q: not a domain name", c.Query.Name)
-		if _, err := c.Query.record(); known && err != nil {
+		if _, err := c.Query.expected(); known && err != nil {
 			p = append(p, fmt.Errorf("answer %q: not the data of a %s record", c.Query.Answer, c.Query.Type))
 		}
 	case SMTP:

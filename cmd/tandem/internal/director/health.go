@@ -200,9 +200,7 @@ func idleServices(services []configs.Service, routers []configs.Router, report e
 	for _, r := range report.Routers {
 		states[r.Name] = r.State
 	}
-	is := func(state vrrp.State) func(configs.Router) bool {
-		return func(r configs.Router) bool { return states[r.Name] == state }
-	}
+	master := func(r configs.Router) bool { return states[r.Name] == vrrp.Master }
 	starting := func(r configs.Router) bool {
 		state, known := states[r.Name]
 		return !known || state == vrrp.Initialize
@@ -218,7 +216,7 @@ func idleServices(services []configs.Service, routers []configs.Router, report e
 		}
 		was, known := before[svc.Name]
 		switch {
-		case len(of) == 0 || slices.ContainsFunc(of, is(vrrp.Master)):
+		case len(of) == 0 || slices.ContainsFunc(of, master):
 			idle[svc.Name] = false
 		case !slices.ContainsFunc(of, starting):
 			idle[svc.Name] = true
