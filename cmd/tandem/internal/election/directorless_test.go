@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -19,7 +20,7 @@ func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
 	first := newRigIn(t, dir)
-	order := Order{Sequence: 1, Routers: routers("192.0.2.100/24", "192.0.2.101/24"), OrphanGrace: time.Minute}
+	order := message.Order{Sequence: 1, Routers: routers("192.0.2.100/24", "192.0.2.101/24"), OrphanGrace: time.Minute}
 	first.order(order)
 	first.holds("192.0.2.100/24", "192.0.2.101/24")
 	lost := watchLoss(t)
@@ -45,7 +46,7 @@ func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
 		t.Errorf("%v went away meanwhile", gone)
 	}
 	second.holds("192.0.2.100/24", "192.0.2.101/24")
-	second.order(Order{Leave: true})
+	second.order(message.Order{Leave: true})
 	second.ended()
 }
 
@@ -53,7 +54,7 @@ func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
 func TestOrphanedElectionEndsAfterItsGrace(t *testing.T) {
 	cable(t)
 	r := newRig(t)
-	r.order(Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: time.Second})
+	r.order(message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: time.Second})
 	r.holds("192.0.2.100/24")
 	died := time.Now()
 	_ = r.conn.Close()
@@ -97,7 +98,7 @@ func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
 	put(t, "192.0.2.111/24", "192.0.2.9/24")
 	r := newRigIn(t, dir, "192.0.2.100/24")
 	r.holds("192.0.2.100/24", "192.0.2.9/24")
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	if err := <-r.done; err != nil {
 		t.Error(err)
 	}
@@ -111,14 +112,14 @@ func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
 func TestElectionThatLeavesWhileItWaitsForAnOrphan(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
-	order := Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: 2 * time.Second}
+	order := message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: 2 * time.Second}
 	first := newRigIn(t, dir)
 	first.order(order)
 	first.holds("192.0.2.100/24")
 	_ = first.conn.Close()
 	second := newRigIn(t, dir)
 	second.order(order)
-	second.order(Order{Leave: true})
+	second.order(message.Order{Leave: true})
 	for _, r := range []*rig{second, first} {
 		select {
 		case err := <-r.done:

@@ -37,24 +37,24 @@ func (u *unit) start(ctx context.Context, g *errgroup.Group) {
 	})
 }
 
-// A place is where a virtual router has its addresses. Routers with the same place share it.
-type place struct {
+// An addressKey is where a virtual router has its addresses. Routers with the same place share it.
+type addressKey struct {
 	iface string
 	mac   vrrp.VirtualMAC
 }
 
-func placeOf(c vrrp.Config) place { return place{c.AddressInterface(), c.MAC()} }
+func addressKeyOf(c vrrp.Config) addressKey { return addressKey{c.AddressInterface(), c.MAC()} }
 
 // link returns the interface that the place is reached by.
-func (p place) link() string {
+func (p addressKey) link() string {
 	if p.mac.Parent != "" {
 		return p.mac.Parent
 	}
 	return p.iface
 }
 
-// A claim is what a place should be like.
-type claim struct {
+// A desired is what a place should be like.
+type desired struct {
 	managed, want vrrp.Assets
 	// announce says how the addresses that are ours to announce are announced. One that is being handed over is on
 	// the interface still, and no longer announced.
@@ -63,7 +63,7 @@ type claim struct {
 
 // A holder puts what a master has on an interface, announces it, and looks out for others that claim it. It works beside
 // the loops, which must not wait.
-type holder struct {
+type addressUnit struct {
 	keeper    *vrrp.Keeper
 	announcer *garp.Announcer
 	watcher   *garp.Watcher
@@ -73,9 +73,9 @@ type holder struct {
 	want     vrrp.Assets                // likewise
 }
 
-// newHolder returns the holder of a place; it calls changed, which must not block, when a rival turns up.
-func newHolder(p place, o Options, changed func()) *holder {
-	h := &holder{announcer: garp.New(p.iface, o.Log)}
+// newAddressUnit returns the holder of a place; it calls changed, which must not block, when a rival turns up.
+func newAddressUnit(p addressKey, o Options, changed func()) *addressUnit {
+	h := &addressUnit{announcer: garp.New(p.iface, o.Log)}
 	h.watcher = garp.NewWatcher(p.iface, o.Log, func(r garp.Rival) {
 		o.Log.Warn("another machine claims a virtual address: announcing it anew", "interface", p.iface,
 			"address", r.Address, "hardware", r.Hardware, "neighbours", r.Neighbours, "by", r.How)
@@ -87,14 +87,14 @@ func newHolder(p place, o Options, changed func()) *holder {
 }
 
 // start runs the holder in g until ctx ends.
-func (h *holder) start(ctx context.Context, g *errgroup.Group) {
+func (h *addressUnit) start(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return h.keeper.Run(ctx) })
 	g.Go(func() error { return h.announcer.Run(ctx) })
 	g.Go(func() error { return h.watcher.Run(ctx) })
 }
 
 // hold makes the interface what c says.
-func (h *holder) hold(c claim) {
+func (h *addressUnit) hold(c desired) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var lost []netip.Addr
@@ -121,14 +121,14 @@ func (h *holder) hold(c claim) {
 
 // see tells what became of the interface that the place is reached by. Neighbours have missed what was announced while
 // it could not carry it, and know the addresses at a MAC address that may be its former one.
-func (h *holder) see(before, now vrrp.Link) {
+func (h *addressUnit) see(before, now vrrp.Link) {
 	if now.Fault() == "" && (before.Fault() != "" || before.Index != now.Index || !bytes.Equal(before.Hardware, now.Hardware)) {
 		h.announcer.Reannounce()
 	}
 }
 
 // placed announces addresses that the keeper put on the interface or found there, unless they have been given up meanwhile.
-func (h *holder) placed(added []netip.Prefix) {
+func (h *addressUnit) placed(added []netip.Prefix) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, vip := range added {

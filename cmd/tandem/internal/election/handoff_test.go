@@ -11,21 +11,22 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 func TestOneElectionAStateDirectory(t *testing.T) {
 	dir := t.TempDir()
-	first, _, err := take(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
+	first, _, err := acquire(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, _, err := take(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
+	if _, _, err := acquire(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second one: %v", err)
 	}
 	first.release()
-	second, _, err := take(t.Context(), dir, func() {})
+	second, _, err := acquire(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestOneElectionAStateDirectory(t *testing.T) {
 
 func TestOrphanHandsOn(t *testing.T) {
 	dir := t.TempDir()
-	place, _, err := take(t.Context(), dir, func() {})
+	lock, _, err := acquire(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,28 +44,28 @@ func TestOrphanHandsOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	heirs, err := place.await(ctx)
+	successors, err := lock.listen(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var heir errgroup.Group
-	heir.Go(func() error {
-		e, left, err := take(t.Context(), dir, func() {})
+	var successor errgroup.Group
+	successor.Go(func() error {
+		e, left, err := acquire(t.Context(), dir, func() {})
 		if err != nil {
 			return err
 		}
 		defer e.release()
 		if len(left.Masters) != 1 || left.Masters[0].VIPs[0] != netip.MustParsePrefix("192.0.2.100/24") {
-			return errors.New("the legacy is lost")
+			return errors.New("the handoffState is lost")
 		}
 		return nil
 	})
-	l := legacy{Masters: oneRouter("eth0", "192.0.2.100/24").Routers}
-	if err := bequeath(<-heirs, l); err != nil {
+	l := handoffState{Masters: routers("192.0.2.100/24")}
+	if err := sendState(<-successors, l); err != nil {
 		t.Error(err)
 	}
-	place.release()
-	if err := heir.Wait(); err != nil {
+	lock.release()
+	if err := successor.Wait(); err != nil {
 		t.Error(err)
 	}
 	cancel()
@@ -75,18 +76,18 @@ func TestOrphanHandsOn(t *testing.T) {
 
 func TestNobodyComesForTheLegacy(t *testing.T) {
 	dir := t.TempDir()
-	place, _, err := take(t.Context(), dir, func() {})
+	lock, _, err := acquire(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer place.release()
+	defer lock.release()
 	ctx, cancel := context.WithCancel(t.Context())
-	heirs, err := place.await(ctx)
+	successors, err := lock.listen(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cancel()
-	if _, ok := <-heirs; ok {
+	if _, ok := <-successors; ok {
 		t.Error("somebody came")
 	}
 	if !eventually(func() bool { _, err := os.Lstat(socketPath(dir)); return errors.Is(err, os.ErrNotExist) }) {
@@ -113,7 +114,7 @@ func TestTrackedInterfaces(t *testing.T) {
 		{"a positive weight counts while all is well", 50, &up, vrrp.Tracking{Delta: 50}},
 		{"and not at a fault", 50, &down, vrrp.Tracking{}},
 	} {
-		r := Router{Config: vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: c.weight}}}}
+		r := message.Router{Config: vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: c.weight}}}}
 		links := map[string]vrrp.Link{"eth2": other}
 		if c.link != nil {
 			links["eth1"] = *c.link
@@ -123,7 +124,7 @@ func TestTrackedInterfaces(t *testing.T) {
 		}
 	}
 	// What the director tracks comes on top, and its fault has the word.
-	r := Router{
+	r := message.Router{
 		Tracking: vrrp.Tracking{Delta: -10, Fault: "script /x: exit code 1"},
 		Config:   vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth1"}}},
 	}

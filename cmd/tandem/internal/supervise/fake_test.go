@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -27,23 +28,23 @@ type fakeChild struct {
 	born     time.Time
 	dead     chan error
 	killed   atomic.Bool
-	orders   chan Order
+	orders   chan message.Order
 	stopped  chan struct{} // closed: no sign of life any more
 	stop     func()
 }
 
 func newFakeChild() *fakeChild {
 	near, far := net.Pipe()
-	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan Order, 100), stopped: make(chan struct{})}
+	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan message.Order, 100), stopped: make(chan struct{})}
 	c.stop = sync.OnceFunc(func() { close(c.stopped) })
 	go func() {
 		for {
 			select {
 			case <-c.stopped:
 				return
-			case <-time.After(maxBeatInterval):
+			case <-time.After(message.MaxBeatInterval):
 			}
-			if json.NewEncoder(far).Encode(Report{Beat: true}) != nil {
+			if json.NewEncoder(far).Encode(message.Report{Beat: true}) != nil {
 				return
 			}
 		}
@@ -51,7 +52,7 @@ func newFakeChild() *fakeChild {
 	go func() {
 		in := json.NewDecoder(far)
 		for {
-			var o Order
+			var o message.Order
 			if in.Decode(&o) != nil {
 				close(c.orders)
 				return
@@ -87,10 +88,10 @@ type bench struct {
 	mu       sync.Mutex
 	children []*fakeChild
 	taken    []string
-	reports  []Report
+	reports  []message.Report
 }
 
-func start(t *testing.T, order Order) *bench {
+func start(t *testing.T, order message.Order) *bench {
 	b := &bench{done: make(chan error, 1)}
 	b.Supervisor = NewSupervisor(hclog.NewNullLogger(), func() (Child, error) {
 		b.mu.Lock()
@@ -98,7 +99,7 @@ func start(t *testing.T, order Order) *bench {
 		c := newFakeChild()
 		b.children = append(b.children, c)
 		return c, nil
-	}, func(r Report) { b.reports = append(b.reports, r) })
+	}, func(r message.Report) { b.reports = append(b.reports, r) })
 	b.Supervisor.remove = func(routers []vrrp.Config) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -108,7 +109,9 @@ func start(t *testing.T, order Order) *bench {
 		return nil
 	}
 	epoch := time.Now()
-	b.clock = func() monotonic { return monotonic(time.Since(epoch)).add(time.Duration(b.skipped.Load())) }
+	b.clock = func() message.Monotonic {
+		return message.Monotonic(time.Since(epoch)).Add(time.Duration(b.skipped.Load()))
+	}
 	b.Configure(order)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.cancel = cancel
@@ -138,21 +141,21 @@ func (b *bench) child(t *testing.T, i int) *fakeChild {
 	return b.children[i]
 }
 
-func oneRouter(iface, vip string) Order {
-	return Order{Routers: []Router{{Config: vrrp.Config{
+func oneRouter(iface, vip string) message.Order {
+	return message.Order{Routers: []message.Router{{Config: vrrp.Config{
 		Name: "web", Interface: iface, VRID: 51, AdvertInterval: time.Second, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)},
 	}}}}
 }
 
 // master is a report that the only router is master.
-func master(sequence uint64, interval time.Duration) Report {
-	return Report{Sequence: sequence, Routers: []vrrp.Status{{
+func master(sequence uint64, interval time.Duration) message.Report {
+	return message.Report{Sequence: sequence, Routers: []vrrp.Status{{
 		Name: "web", Interface: "eth0", State: vrrp.Master, Holding: true, AdvertInterval: interval,
 		VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
 	}}}
 }
 
-func (c *fakeChild) report(t *testing.T, r Report) {
+func (c *fakeChild) report(t *testing.T, r message.Report) {
 	t.Helper()
 	if err := json.NewEncoder(c.far).Encode(r); err != nil {
 		t.Fatal(err)

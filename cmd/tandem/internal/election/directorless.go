@@ -8,12 +8,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // orphan carries on without a director: it offers what it is master of to the peer, lets go of what the peer took, and
-// stays master of the rest until its grace is over or an heir comes. True says that an heir has it all.
-func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
+// stays master of the rest until its grace is over or a successor comes. True says that a successor has it all.
+func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bool {
 	if p.order.OrphanGrace <= 0 {
 		return false
 	}
@@ -23,29 +24,29 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 	p.settle()
 	waiting, cancel := context.WithTimeout(work, p.order.OrphanGrace)
 	defer cancel()
-	heirs, err := seat.await(waiting)
+	successors, err := lock.listen(waiting)
 	if err != nil {
 		p.log.Error("no restarted director can take over from here", "error", err)
 	}
-	var heir net.Conn
+	var successor net.Conn
 	begun := make(map[string]bool)
-	overdue := time.After(leaveTime(p.order))
+	overdue := time.After(p.order.HandOverTime())
 	for {
 		if !p.offering(begun) {
 			p.retire()
 			if len(p.order.Routers) == 0 {
-				if heir != nil {
-					_ = bequeath(heir, legacy{})
+				if successor != nil {
+					_ = sendState(successor, handoffState{})
 				}
 				return false
 			}
-			if heir != nil {
-				if p.handOn(heir) {
+			if successor != nil {
+				if p.handOff(successor) {
 					return true
 				}
 				// It went away while it waited. The next may be luckier.
-				heir = nil
-				if heirs, err = seat.await(waiting); err != nil {
+				successor = nil
+				if successors, err = lock.listen(waiting); err != nil {
 					p.log.Error("no restarted director can take over from here", "error", err)
 				}
 			}
@@ -53,10 +54,10 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 		select {
 		case <-p.wake:
 			p.settle()
-		case conn, ok := <-heirs:
-			heirs = nil
+		case conn, ok := <-successors:
+			successors = nil
 			if ok {
-				heir = conn
+				successor = conn
 			}
 		case <-overdue: // a hand-over that came to nothing so quickly that it was not seen
 			for _, r := range p.order.Routers {
@@ -64,8 +65,8 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 			}
 		case <-waiting.Done():
 			p.log.Warn("no director came back in time: letting the addresses go", "orphan_grace", p.order.OrphanGrace)
-			if heir != nil {
-				_ = heir.Close()
+			if successor != nil {
+				_ = successor.Close()
 			}
 			return false
 		case <-ctx.Done():
@@ -79,7 +80,7 @@ func (p *Process) orphan(ctx, work context.Context, seat *estate) bool {
 func (p *Process) offering(begun map[string]bool) bool {
 	under := false
 	for _, r := range p.order.Routers {
-		s := p.states[idOf(r.Config)]
+		s := p.states[message.IDOf(r.Config)]
 		begun[r.Name] = begun[r.Name] || s.HandingOver
 		if s.HandingOver || s.Holding && !begun[r.Name] {
 			under = true
@@ -91,7 +92,7 @@ func (p *Process) offering(begun map[string]bool) bool {
 // retire drops the routers that are master no more: without a director they do not come back.
 func (p *Process) retire() {
 	perLink := make(map[string][]vrrp.Config)
-	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r Router) bool { return !p.states[idOf(r.Config)].Holding })
+	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool { return !p.states[message.IDOf(r.Config)].Holding })
 	for _, r := range p.order.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
 	}
@@ -100,9 +101,9 @@ func (p *Process) retire() {
 	}
 }
 
-// handOn leaves everything as it is to the heir.
-func (p *Process) handOn(heir net.Conn) bool {
-	if err := bequeath(heir, legacy{Masters: p.order.Routers}); err != nil {
+// handOff leaves everything as it is to the successor.
+func (p *Process) handOff(successor net.Conn) bool {
+	if err := sendState(successor, handoffState{Masters: p.order.Routers}); err != nil {
 		p.log.Warn("hand on to the restarted director", "error", err)
 		return false
 	}
@@ -110,7 +111,7 @@ func (p *Process) handOn(heir net.Conn) bool {
 	for _, u := range p.units {
 		u.loop.Abandon()
 	}
-	for _, h := range p.holders {
+	for _, h := range p.addressUnits {
 		h.keeper.Abandon()
 	}
 	return true

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"errors"
@@ -12,12 +12,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, Order{})
+		b := start(t, message.Order{})
 		time.Sleep(time.Hour)
 		if len(b.children) != 0 {
 			t.Fatalf("%d elections were started", len(b.children))
@@ -29,7 +30,7 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 		}
 
 		// The last router goes: the election is told to leave, and none is started again.
-		b.Configure(Order{})
+		b.Configure(message.Order{})
 		if o := <-c.orders; !o.Leave {
 			t.Fatalf("the order is %+v, want leave", o)
 		}
@@ -146,14 +147,14 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 		near, far := net.Pipe()
 		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1), stop: func() {}}
 		removed := 0
-		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(Report) {})
+		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(message.Report) {})
 		s.remove = func([]vrrp.Config) error { removed++; return nil }
-		s.clock = func() monotonic { return 0 }
+		s.clock = func() message.Monotonic { return 0 }
 		s.Configure(oneRouter("eth0", "192.0.2.100/24"))
 		if err := s.runChild(t.Context()); err == nil || !c.killed.Load() {
 			t.Errorf("err %v, killed %v", err, c.killed.Load())
 		}
-		if s.bury(errors.New("killed"), 0); removed != 1 {
+		if s.cleanUpAfter(errors.New("killed"), 0); removed != 1 {
 			t.Errorf("removed %d", removed)
 		}
 	})
@@ -170,7 +171,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		c.die(errors.New("signal: killed"))
 		c = b.child(t, 1)
 		o := <-c.orders
-		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before > b.clock().add(2*time.Second) || o.Resume[0].Before < b.clock().add(1800*time.Millisecond) {
+		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before > b.clock().Add(2*time.Second) || o.Resume[0].Before < b.clock().Add(1800*time.Millisecond) {
 			t.Errorf("the next election is to resume %v at %v", o.Resume, b.clock())
 		}
 		if len(b.removed()) != 0 {
@@ -206,7 +207,7 @@ func TestSupervisorLeavesTheAddressesToAnElectionThatObeys(t *testing.T) {
 		b.child(t, 0).report(t, master(1, time.Second))
 		b.child(t, 0).die(errors.New("signal: killed"))
 		c := b.child(t, 1)
-		c.report(t, Report{}) // it waits for its place
+		c.report(t, message.Report{}) // it waits for its place
 		c.report(t, master(1, time.Second))
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"fmt"
@@ -13,23 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
-
-// socketFD is the descriptor at which an election finds its end of the socket pair.
-const socketFD = 3
-
-// highFD is a descriptor above most others of an election. When a process is killed, the kernel releases what it had open
-// from the highest descriptor down, and takes tens of milliseconds for the packet sockets. What others wait for goes
-// before those: measured here, the director learned of the death after 0.3 ms instead of 13 to 40 ms.
-const highFD = 1000
-
-// dupHigh duplicates a descriptor to highFD or above. Where the limit on descriptors is lower it fails, and there is only
-// the advantage that is lost.
-func dupHigh(fd uintptr) (uintptr, error) {
-	high, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, highFD)
-	return uintptr(high), err
-}
 
 // timerSlack is by how much the kernel may delay the timers of an election's threads, but for those of the VRRP loops, which
 // set their own. While a loop waits in the kernel, the monitor of the Go runtime polls, at 20 us at first: at 200 routers
@@ -106,17 +92,19 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
 
-// Inherited returns the socket to the director that started this process by Spawn.
-func Inherited() (net.Conn, error) {
-	f := os.NewFile(socketFD, "director")
-	if f == nil {
-		return nil, fmt.Errorf("descriptor %d is not open", socketFD)
+// monotonicNow is the present moment.
+func monotonicNow() message.Monotonic {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0 // Linux never fails here
 	}
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor %d is no socket: %w", socketFD, err)
+	return message.Monotonic(ts.Nano())
+}
+
+// nudge wakes the reader of a channel of capacity 1.
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-	_, _ = dupHigh(f.Fd()) // open for as long as this process lives, and never used
-	return conn, nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -62,39 +63,39 @@ type Child interface {
 type Supervisor struct {
 	log    hclog.Logger
 	spawn  func() (Child, error)
-	notify func(Report)
+	notify func(message.Report)
 	remove func([]vrrp.Config) error
-	clock  func() monotonic
+	clock  func() message.Monotonic
 
 	change chan struct{}  // order is new
 	ask    chan struct{}  // somebody wants a report
 	dying  sync.WaitGroup // those who wait for the end of an election
 
 	mu       sync.Mutex
-	order    Order
-	estate   estateOf  // what elections may have on the interfaces
-	last     Report    // the latest that is more than a sign of life
-	alive    monotonic // when the latest sign of life came
-	sure     monotonic // until when the last report is known to have held
-	resume   []Resume  // what the next election may resume, until it has carried out an order
+	order    message.Order
+	ledger   addressLedger     // what elections may have on the interfaces
+	last     message.Report    // the latest that is more than a sign of life
+	alive    message.Monotonic // when the latest sign of life came
+	sure     message.Monotonic // until when the last report is known to have held
+	resume   []message.Resume  // what the next election may resume, until it has carried out an order
 	restarts uint64
-	began    monotonic     // when the first election was started
-	gone     time.Duration // from then until the present one was
-	fresh    chan struct{} // closed at the next report that is more than a sign of life; nil: no election runs
+	began    message.Monotonic // when the first election was started
+	gone     time.Duration     // from then until the present one was
+	fresh    chan struct{}     // closed at the next report that is more than a sign of life; nil: no election runs
 }
 
 // NewSupervisor returns a supervisor that starts elections by spawn and passes their reports to notify, one at a
 // time, in order.
-func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
+func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(message.Report)) *Supervisor {
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
-		change: make(chan struct{}, 1), ask: make(chan struct{}, 1), estate: make(estateOf),
+		change: make(chan struct{}, 1), ask: make(chan struct{}, 1), ledger: make(addressLedger),
 	}
 }
 
 // Configure sets what the election should run. It takes effect at once where an election runs, and for each that is
 // started later.
-func (s *Supervisor) Configure(o Order) {
+func (s *Supervisor) Configure(o message.Order) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.Sequence = s.order.Sequence + 1
@@ -145,7 +146,7 @@ func (s *Supervisor) refreshed(more bool) {
 }
 
 // next is the order to send; the first one to an election tells what to resume.
-func (s *Supervisor) next(first bool) Order {
+func (s *Supervisor) next(first bool) message.Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.order
@@ -153,13 +154,13 @@ func (s *Supervisor) next(first bool) Order {
 		o.Resume = s.resume
 	}
 	o.Routers = s.delayed(o.Routers)
-	s.estate.add(o)
+	s.ledger.add(o)
 	return o
 }
 
 // delayed are routers with what was left of their startup delays when the present election was started: one that takes the
 // place of one that died must not begin anew with them.
-func (s *Supervisor) delayed(routers []Router) []Router {
+func (s *Supervisor) delayed(routers []message.Router) []message.Router {
 	routers = slices.Clone(routers)
 	for i := range routers {
 		routers[i].StartupDelay = max(0, routers[i].StartupDelay-s.gone)
@@ -203,7 +204,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if time.Since(started) > settled {
 			pause = 0
 		}
-		s.bury(err, pause)
+		s.cleanUpAfter(err, pause)
 		s.log.Error("the election process died: starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
@@ -244,7 +245,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	defer pulse.Stop()
 	looked := s.clock()
 	s.setAlive()
-	write := func(o Order) {
+	write := func(o message.Order) {
 		_ = child.SetWriteDeadline(time.Now().Add(sendTimeout))
 		if err := out.Encode(o); errors.Is(err, os.ErrDeadlineExceeded) {
 			overdue = time.After(0)
@@ -256,7 +257,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 		first = false
 		leaving = leaving || len(o.Routers) == 0
 		if leaving && overdue == nil {
-			overdue = time.After(leaveTime(o) + leaveGrace)
+			overdue = time.After(o.HandOverTime() + leaveGrace)
 		}
 		o.Leave = leaving
 		write(o)
@@ -275,7 +276,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 		case <-s.change:
 			send()
 		case <-s.ask:
-			write(Order{Report: true})
+			write(message.Order{Report: true})
 		case <-obeys:
 			// The addresses are the election's own business from now on.
 			obeys, tooLate = nil, nil
@@ -299,7 +300,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 				}
 			}
 		case <-eof:
-			// The kernel takes tens of milliseconds to bury a process with packet sockets, and closes this one early.
+			// The kernel takes tens of milliseconds to end a process with packet sockets, and closes this one early.
 			eof = nil
 			if leaving {
 				continue
@@ -331,13 +332,13 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 	in := json.NewDecoder(child)
 	for obeyed := false; ; {
-		var r Report
+		var r message.Report
 		if in.Decode(&r) != nil {
 			return
 		}
 		s.mu.Lock()
 		now := s.clock()
-		if !r.Beat || time.Duration(now-s.sure) < maxBeats*s.order.beatInterval() {
+		if !r.Beat || time.Duration(now-s.sure) < maxBeats*s.order.BeatInterval() {
 			s.sure = now
 		} else {
 			nudge(s.ask)
@@ -351,7 +352,7 @@ func (s *Supervisor) read(child io.Reader, obeys chan<- struct{}) {
 		if r.Sequence > 0 {
 			s.resume = nil
 		}
-		s.estate.prune(s.order, r)
+		s.ledger.prune(s.order, r)
 		s.mu.Unlock()
 		if r.Sequence > 0 && !obeyed {
 			obeyed = true

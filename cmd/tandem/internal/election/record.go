@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -27,13 +28,13 @@ func (p *Process) remember() {
 
 // note writes down what may come to be on the interfaces, before it does, and takes off what was there for former
 // elections and is in no order any more.
-func (p *Process) note(o Order) {
+func (p *Process) note(o message.Order) {
 	var now []vrrp.Config
 	for _, r := range o.Routers {
 		now = append(now, r.Config)
 	}
 	for id, r := range p.known {
-		if s := p.states[id]; s.Holding && !slices.ContainsFunc(now, func(c vrrp.Config) bool { return sameAssets(c, r.Config) }) {
+		if s := p.states[id]; s.Holding && !slices.ContainsFunc(now, func(c vrrp.Config) bool { return sameResources(c, r.Config) }) {
 			now = append(now, r.Config)
 		}
 	}
@@ -42,7 +43,7 @@ func (p *Process) note(o Order) {
 	}
 	if p.order.Sequence == 0 {
 		for _, c := range p.memory.Value {
-			if !slices.ContainsFunc(now, func(n vrrp.Config) bool { return sameAssets(n, c) }) {
+			if !slices.ContainsFunc(now, func(n vrrp.Config) bool { return sameResources(n, c) }) {
 				p.forgo(c)
 			}
 		}
@@ -67,7 +68,7 @@ func (p *Process) forget() {
 	}
 }
 
-// sameAssets reports whether two routers have the same in the same place.
-func sameAssets(a, b vrrp.Config) bool {
-	return placeOf(a) == placeOf(b) && reflect.DeepEqual(a.Assets(), b.Assets())
+// sameResources reports whether two routers have the same in the same place.
+func sameResources(a, b vrrp.Config) bool {
+	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(a.Assets(), b.Assets())
 }

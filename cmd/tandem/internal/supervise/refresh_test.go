@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
 func TestSupervisorRefreshesTheReport(t *testing.T) {
@@ -79,7 +81,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		c := b.child(t, 0)
 		<-c.orders
 		c.report(t, master(1, time.Second))
-		time.Sleep(10 * maxBeatInterval)
+		time.Sleep(10 * message.MaxBeatInterval)
 		synctest.Wait()
 		select {
 		case o := <-c.orders:
@@ -87,8 +89,8 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		default:
 		}
 		c.stop()
-		time.Sleep(2 * maxBeats * maxBeatInterval)
-		c.report(t, Report{Beat: true})
+		time.Sleep(2 * maxBeats * message.MaxBeatInterval)
+		c.report(t, message.Report{Beat: true})
 		if o := <-c.orders; !o.Report {
 			t.Errorf("ordered %+v", o)
 		}

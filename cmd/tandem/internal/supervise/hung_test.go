@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
 func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
@@ -53,7 +55,7 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 			c.stop()
 			time.Sleep(2500 * time.Millisecond)
 			if wakes {
-				c.report(t, Report{Beat: true})
+				c.report(t, message.Report{Beat: true})
 			}
 			c.die(errors.New("signal: killed"))
 			c = b.child(t, 1)

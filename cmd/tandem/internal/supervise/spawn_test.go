@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package election
+package supervise
 
 import (
 	"errors"
@@ -14,15 +14,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // childVar makes the test binary the child of TestSpawn.
 const childVar = "TANDEM_TEST_CHILD"
 
+// TestMain runs the tests, or is the child of TestSpawn.
+func TestMain(m *testing.M) {
+	if os.Getenv(childVar) != "" {
+		idle()
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // idle is that child: it does nothing until its director is gone.
 func idle() {
-	conn, err := Inherited()
+	conn, err := election.Inherited()
 	if err == nil {
 		_, err = conn.Write([]byte("up\n"))
 	}
