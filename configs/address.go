@@ -183,3 +183,17 @@ func broadcast(p netip.Prefix) netip.Addr {
 	}
 	return netip.AddrFrom4(a)
 }
+
+// splitHostPort splits host:port, where the host may be empty or an IPv6 address in brackets.
+func splitHostPort(s string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	host, port = s[:i], s[i+1:]
+	if inner, open := strings.CutPrefix(host, "["); open {
+		host, ok = strings.CutSuffix(inner, "]")
+		return host, port, ok && !strings.ContainsAny(host, "[]")
+	}
+	return host, port, !strings.ContainsAny(host, ":[]")
+}

@@ -5,7 +5,6 @@ package configs
 import (
 	"crypto/tls"
 	"maps"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -217,7 +216,7 @@ func validPath(s string) *toml.Refusal {
 // validHost follows RFC 9110, section 7.2.
 func validHost(s string) *toml.Refusal {
 	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
+	if h, port, ok := splitHostPort(s); ok {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return toml.Refuse("", "%q is not a port: want 1 to 65535", toml.Abbreviate(port))
 		}

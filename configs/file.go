@@ -4,9 +4,8 @@ package configs
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,7 +190,7 @@ func validName(s string) *toml.Refusal {
 
 func absolutePath(s string) *toml.Refusal {
 	switch {
-	case !filepath.IsAbs(s):
+	case !path.IsAbs(s):
 		return toml.Refuse("", "%q is not an absolute path", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return toml.Refuse("", "%q has a control character", toml.Abbreviate(s))
@@ -221,8 +220,8 @@ func validListen(s string) *toml.Refusal {
 		return nil
 	}
 	const hint = `write "127.0.0.1:9105", "[::1]:9105" or ":9105"`
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
+	host, port, ok := splitHostPort(s)
+	if !ok {
 		return toml.Refuse(hint, "%q is not host:port", toml.Abbreviate(s))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
