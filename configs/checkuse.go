@@ -100,7 +100,7 @@ func checkUses() toml.SchemaType[[]checkUse] {
 
 // namedChecks are the checks that services and servers can use by their names.
 func namedChecks() toml.SchemaType[map[string]healthcheck.Config] {
-	return toml.NamedTables(checkTable(), "A check that services and servers can use by its name.", validName).Valued("[check.NAME] for each")
+	return toml.NamedTables(checkTable(), "NAME is the check's name, of your choice.", validName)
 }
 
 // serviceVIP stands for the address of the service that uses a check.

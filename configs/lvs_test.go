@@ -204,7 +204,7 @@ func TestMistakesOfSyncAndSettings(t *testing.T) {
 	sysctl := func(more string) string { return "[lvs.sysctl]\n" + more }
 	run(t, []mistaken{
 		{"id", "[lvs.sync]\ninterface = \"eth0\"\nid = 256", []string{"3: lvs.sync.id: 256 is out of range: want 1 to 255"}},
-		{"no interface", "[lvs.sync]\nid = 1", []string{"1: lvs.sync.interface: is missing: want a string"}},
+		{"no interface", "[lvs.sync]\nid = 1", []string{"1: lvs.sync.interface: is missing: want a string; for example: interface = \"eth0\""}},
 		{"group", sync("group = \"192.0.2.1\""), []string{"4: lvs.sync.group: 192.0.2.1 is not a multicast address"}},
 		{"length over IPv6", sync("group = \"ff02::81\"\nmax_len = 65507"), []string{
 			"1: lvs.sync: connection sync: length 65507: want 1024 to 65487",

@@ -4,6 +4,7 @@ package configs
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -64,7 +65,11 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 }
 
 // probeMark is the first of a range of marks.
-func probeMark() toml.SchemaType[uint32] { return toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1) }
+func probeMark() toml.SchemaType[uint32] {
+	k := toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1)
+	k.Show = func(v uint32) string { return fmt.Sprintf("%#x", v) }
+	return k
+}
 
 // checkProbeMarks keeps the marks of probes through the VIP clear of those that mean something else.
 func checkProbeMarks(at toml.Node, c *Config) {

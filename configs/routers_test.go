@@ -220,7 +220,7 @@ func TestMistakesOfRoutes(t *testing.T) {
 	route := func(more string) string { return router("[[vrrp.route]]\n" + more) }
 	rule := func(more string) string { return router("[[vrrp.rule]]\n" + more) }
 	run(t, []mistaken{
-		{"nowhere", route("via = \"192.0.2.1\""), []string{"5: vrrp[0].route[0].to: is missing: want a string"}},
+		{"nowhere", route("via = \"192.0.2.1\""), []string{"5: vrrp[0].route[0].to: is missing: want a string; for example: to = \"198.51.100.0/24\""}},
 		{"no prefix", route("to = \"everywhere\""), []string{
 			`6: vrrp[0].route[0].to: "everywhere" is not an address; write "198.51.100.0/24" or "198.51.100.7"`,
 		}},
@@ -246,8 +246,8 @@ func TestMistakesOfRoutes(t *testing.T) {
 			"9: vrrp[0].route[1].to: 0.0.0.0/0 is already vrrp[0].route[0] (line 5); give it another metric or table",
 		}},
 		{"rule without what it needs", rule("from = \"192.0.2.0/25\""), []string{
-			"5: vrrp[0].rule[0].table: is missing: want an integer",
-			"5: vrrp[0].rule[0].priority: is missing: want an integer",
+			"5: vrrp[0].rule[0].table: is missing: want an integer; for example: table = 100",
+			"5: vrrp[0].rule[0].priority: is missing: want an integer; for example: priority = 1000",
 		}},
 		{"rule of two families", rule("from = \"192.0.2.100\"\nto = \"2001:db8::/32\"\ntable = 1\npriority = 1"), []string{
 			"7: vrrp[0].rule[0].to: 2001:db8::/32 is of another family than from, 192.0.2.100/32",

@@ -33,7 +33,7 @@ func TestMistakesOfServices(t *testing.T) {
 		{"firewall mark 0", virtual("{ fwmark = 0 }"), []string{"2: service[0].virtual.fwmark: 0 is out of range: want 1 to 4294967295"}},
 		{"firewall mark misspelt", virtual("{ mark = 1 }"), []string{
 			"2: service[0].virtual.mark: unknown key; did you mean `fwmark`?",
-			"2: service[0].virtual.fwmark: is missing: want an integer",
+			"2: service[0].virtual.fwmark: is missing: want an integer; for example: fwmark = 1",
 		}},
 		{"firewall mark with a protocol", virtual("{ fwmark = 1 }") + "protocol = \"udp\"", []string{
 			"4: service[0].protocol: has no meaning for a firewall mark, which may be on packets of any protocol; remove it",
@@ -53,7 +53,7 @@ func TestMistakesOfServers(t *testing.T) {
 	run(t, []mistaken{
 		{"no server", with(""), []string{"1: service[0].server: is missing: want an array of tables; add [[service.server]]"}},
 		{"empty pool", with("server = []"), []string{"3: service[0].server: has 0 elements: want 1 or more"}},
-		{"no address", with("[[service.server]]\nweight = 1"), []string{"3: service[0].server[0].address: is missing: want a string"}},
+		{"no address", with("[[service.server]]\nweight = 1"), []string{"3: service[0].server[0].address: is missing: want a string; for example: address = \"192.0.2.11\""}},
 		{"address with a port", with("[[service.server]]\naddress = \"192.0.2.11:80\""), []string{
 			`4: service[0].server[0].address: "192.0.2.11:80" is not an address; the port has a key of its own, port`,
 		}},

@@ -152,7 +152,7 @@ func TestTheReferenceShowsEveryKey(t *testing.T) {
 			continue
 		}
 		comment := strings.ToLower(r.comment(lines[0]))
-		for _, words := range []string{strings.TrimSuffix(k.Doc, "."), k.Values} {
+		for _, words := range []string{strings.Join(strings.Fields(strings.TrimSuffix(k.Doc, ".")), " "), k.Values} {
 			if !strings.Contains(comment, strings.ToLower(words)) {
 				t.Errorf("%s: the comment at line %d does not say: %s", k.Path, lines[0], words)
 			}

@@ -68,34 +68,38 @@ var (
 func trackTable() toml.SchemaType[tracked] {
 	const most = 253 // from the lowest priority to the highest that is no owner's
 	return toml.Table(checkTrack,
-		toml.Derived("interface", interfaceName(), "An interface, which fails when it is missing, down or without carrier.",
-			func(t *tracked, v string) { t.link = v }),
+		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
+			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that is run again and again, and fails when it exits with another code than 0 or takes too long.",
-			func(t *tracked, v []string) { t.command = v }),
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long.",
+			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
-			"A file that holds a number, which fails when that is not 0. Missing or empty it counts as 0.",
-			func(t *tracked, v string) { t.file = v }),
-		toml.Derived("service", identifier(), "A service, by its name, which fails when fewer servers than its min_up are healthy.",
-			func(t *tracked, v string) { t.service = v }),
+			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
+			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
+		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
-			"What is added to the priority: below 0 while it fails, above 0 while it does not, and of a file the number times this. "+
-				"With 0 the virtual router fails with it.",
+			"What is added to the priority: a negative weight while the track fails, a positive weight while it does not fail. "+
+				"For a file: the number in the file times the weight. With weight 0, the virtual router itself fails while the track fails.",
 			func(t *tracked, v int) { t.weight = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
-			"The time from the start of one run of the script to the start of the next.",
-			func(t *tracked, v time.Duration) { t.check.Interval = v }),
+			"The time from the start of one run to the start of the next.",
+			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
-			"The time after which it is killed, with its children, and has failed; at most the interval.",
-			func(t *tracked, v time.Duration) { t.check.Timeout = v }),
-		toml.Optional("rise", toml.Integer(1, 100), 1, "The successes in a row that end its failure.",
-			func(t *tracked, v int) { t.check.Rise = v }),
-		toml.Optional("fall", toml.Integer(1, 100), 1, "The failures in a row that make it fail.",
-			func(t *tracked, v int) { t.check.Fall = v }),
-		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", "Who runs it.",
-			func(t *tracked, v string) { t.check.User = v }),
+			"The maximum time of a run, at most the interval. After it the script is killed with its children, and has failed.",
+			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
+		toml.Optional("rise", toml.Integer(1, 100), 1, "How many successes in a row end the failure.",
+			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
+		toml.Optional("fall", toml.Integer(1, 100), 1, "How many failed runs in a row make it fail.",
+			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
+		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
+			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
 	)
 }
+
+// userDoc is for scripts that are tracked, and for checks of type exec.
+const userDoc = "The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
 
 func checkTrack(at toml.Node, t *tracked) {
 	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })

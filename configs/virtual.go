@@ -85,7 +85,7 @@ func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 
 func markTable() toml.SchemaType[lvs.ServiceID] {
 	return toml.Table(nil,
-		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark.",
+		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "1", "The firewall mark.",
 			func(id *lvs.ServiceID, v uint32) { id.FWMark = v }),
 		toml.Optional("family", toml.Enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
 			func(id *lvs.ServiceID, v lvs.Family) { id.Family = v }),
@@ -136,14 +136,14 @@ type persistence struct {
 func persistenceTable() toml.SchemaType[persistence] {
 	return toml.Table(nil,
 		toml.Optional("timeout", toml.Duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
-			"The time after its last connection in which a client comes back to its server.",
+			"How long after its last connection a client still gets the same server.",
 			func(p *persistence, v time.Duration) { p.timeout = v }),
 		toml.Derived("prefix", toml.Integer[uint8](1, 128),
-			"How many bits of their address tell clients apart, at most 32 over IPv4; all of them unless given.",
-			func(p *persistence, v uint8) { p.prefix = v }),
+			"How many bits of its address identify a client; over IPv4 at most 32.",
+			func(p *persistence, v uint8) { p.prefix = v }).Unset("all of them").Example("24"),
 		toml.Derived("engine", toml.OneOf(lvs.Engines()...),
-			"Tells clients apart by something in their packets instead, for udp services: sip by the Call-ID.",
-			func(p *persistence, v string) { p.engine = v }),
+			"Identifies clients by the content of their packets instead of their address. sip: by the Call-ID.",
+			func(p *persistence, v string) { p.engine = v }).OnlyFor("UDP services").Unset("none").Example(`"sip"`),
 	)
 }
 
