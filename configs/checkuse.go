@@ -12,46 +12,6 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Pass says how the checks of a server make up its health.
-type Pass uint8
-
-// The choices, by their names in files: all, any.
-const (
-	PassAll Pass = iota + 1 // each of its checks must find it healthy
-	PassAny                 // one of them is enough
-)
-
-// String returns the choice as files name it.
-func (p Pass) String() string {
-	switch p {
-	case PassAll:
-		return "all"
-	case PassAny:
-		return "any"
-	}
-	return "unknown"
-}
-
-// A CheckWhen says when a director checks the servers of a service.
-type CheckWhen uint8
-
-// The choices, by their names in files: always, master.
-const (
-	CheckAlways CheckWhen = iota + 1
-	CheckMaster           // while it is master of the service's address
-)
-
-// String returns the choice as files name it.
-func (w CheckWhen) String() string {
-	switch w {
-	case CheckAlways:
-		return "always"
-	case CheckMaster:
-		return "master"
-	}
-	return "unknown"
-}
-
 // maxChecks is the most checks of a server.
 const maxChecks = 16
 

@@ -31,25 +31,14 @@ type Track struct {
 // A TrackKind is what a Track looks at.
 type TrackKind uint8
 
-// The kinds, by the keys that files name them with: script, file, service.
 const (
-	TrackScript  TrackKind = iota + 1 // a program fails that does not exit with 0
-	TrackFile                         // a file holds a number other than 0
-	TrackService                      // too few servers of a service are healthy
+	// TrackScript is a program. It fails when it does not exit with 0.
+	TrackScript TrackKind = iota + 1 // script
+	// TrackFile is a file that holds a number. It fails when the number is not 0.
+	TrackFile // file
+	// TrackService is a service. It fails when too few of its servers are healthy.
+	TrackService // service
 )
-
-// String returns the kind as files name it.
-func (k TrackKind) String() string {
-	switch k {
-	case TrackScript:
-		return "script"
-	case TrackFile:
-		return "file"
-	case TrackService:
-		return "service"
-	}
-	return "unknown"
-}
 
 // A tracked is one element of track as a file has it: one of its first four is given.
 type tracked struct {
