@@ -77,7 +77,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 		}
 	}
 	if c.Type == healthcheck.UDP && !at.Has("expect") {
-		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and silence must not be success")
+		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}
 }
 
@@ -110,11 +110,11 @@ func throughVIP(check toml.Node, s Service, server *Server) {
 func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Config) bool {
 	switch {
 	case s.Virtuals[0].FWMark != 0:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
+		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: a service by firewall mark has none")
 	case server.Method == lvs.NAT:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
+		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: server %s has method %q, want dr or tunnel", server.Addr, server.Method)
 	case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
-		check.Mistake("give the address that the probes come from as source",
+		check.Mistake("set source to the address that the probes come from",
 			"the VIP %s is of another family than %s", c.Via, server.Addr)
 	case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
 		check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)

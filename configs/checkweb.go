@@ -100,7 +100,7 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 		at.Key(given).Mistake("", "is given without %s", other)
 	}
 	if c.TLS.Insecure && at.Sound("tls_verify") {
-		at.Key("tls_verify").Warn("", "anybody in between can answer for the server")
+		at.Key("tls_verify").Warn("", "the certificate is not checked: a machine on the path can answer for the server")
 	}
 }
 
@@ -118,7 +118,7 @@ func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
 	if probe.Validate() != nil && at.Sound("path", "version") {
-		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q cannot be asked for by version 2", toml.Abbreviate(c.Path))
+		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
 	}
 }
 
@@ -137,7 +137,7 @@ func headerTable() toml.SchemaType[[]healthcheck.Header] {
 			probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 			probe.Headers = []healthcheck.Header{{Name: name, Value: ""}}
 			if probe.Validate() != nil {
-				at.Key(name).Mistake("", "%q is no header that a check can add", toml.Abbreviate(name))
+				at.Key(name).Mistake("", "%q is not a header that a check can add", toml.Abbreviate(name))
 			}
 			all = append(all, h)
 		}
@@ -166,7 +166,7 @@ func validPattern(s string) *toml.Refusal {
 
 func validSHA256(s string) *toml.Refusal {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
-		return toml.Refuse("it is what sha256sum prints", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
+		return toml.Refuse("use the output of sha256sum", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
 	}
 	return nil
 }

@@ -217,7 +217,7 @@ func validStateDir(s string) *toml.Refusal {
 func validSocket(s string) *toml.Refusal {
 	const most = 107 // unix(7): sun_path has 108 bytes, one of them the final NUL
 	if len(s) > most {
-		return toml.Refuse("", "is a path of %d bytes: the kernel takes %d for a socket", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, the kernel's limit for a socket", len(s), most)
 	}
 	return absolutePath(s)
 }

@@ -166,7 +166,7 @@ func checkSync(at toml.Node, c *Config) {
 				continue
 			}
 			here.Key("address").Mistake("remove [lvs] sync, or use a server of the service's family",
-				"%s is of another family than the service, which the kernel refuses beside connection sync", server.Addr)
+				"%s is of another family than the service: the kernel refuses that while connection sync is on", server.Addr)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func checkProbeMarks(at toml.Node, c *Config) {
 	first := c.LVS.ProbeMark
 	last := first + ProbeMarks - 1
 	ours := func(mark uint32) bool { return first <= mark && mark <= last }
-	const hint = "use another, or move [lvs] probe_fwmark"
+	const hint = "use another mark, or change [lvs] probe_fwmark"
 	if n := len(routes); n > ProbeMarks {
 		at.Key("service").Mistake("", "%d real servers are checked through the VIP: want at most %d", n, ProbeMarks)
 	}
@@ -88,13 +88,13 @@ func checkProbeMarks(at toml.Node, c *Config) {
 		here := at.Key("service").Index(i)
 		for _, v := range svc.Virtuals {
 			if ours(v.FWMark) && here.Sound("virtual") {
-				here.Key("virtual").Mistake(hint, "firewall mark %d is one of those of the checks through the VIP, %d to %d", v.FWMark, first, last)
+				here.Key("virtual").Mistake(hint, "firewall mark %d is reserved for checks through the VIP: they have marks %d to %d", v.FWMark, first, last)
 			}
 		}
 		if slices.ContainsFunc(svc.Servers, func(s Server) bool {
 			return slices.ContainsFunc(s.Checks, func(c healthcheck.Config) bool { return ours(c.Mark) })
 		}) {
-			here.Mistake(hint, "a check has one of the firewall marks of the checks through the VIP, %d to %d", first, last)
+			here.Mistake(hint, "a check has a firewall mark that is reserved for checks through the VIP: they have marks %d to %d", first, last)
 		}
 	}
 }

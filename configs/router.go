@@ -185,7 +185,7 @@ func checkAnnounce(at toml.Node, c *garp.Config) {
 	}
 	for i := 1; i < len(c.Repeat); i++ {
 		if c.Repeat[i] <= c.Repeat[i-1] {
-			at.Key("repeat").Index(i).Mistake("", "%s is not later than %s before it",
+			at.Key("repeat").Index(i).Mistake("", "%s is not later than the one before it, %s",
 				toml.ShowDuration(c.Repeat[i]), toml.ShowDuration(c.Repeat[i-1]))
 		}
 	}

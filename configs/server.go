@@ -45,7 +45,7 @@ func reachFields() []toml.Field[Server] {
 func thresholdTable() toml.SchemaType[lvs.Server] {
 	return toml.Table(func(at toml.Node, s *lvs.Server) {
 		if s.LowerThreshold > s.UpperThreshold && at.Sound("upper", "lower") {
-			at.Key("lower").Mistake("", "%d is above the upper one, %d", s.LowerThreshold, s.UpperThreshold)
+			at.Key("lower").Mistake("", "%d is greater than upper, %d", s.LowerThreshold, s.UpperThreshold)
 		}
 	},
 		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000", "With this many connections the server gets no new ones.",
@@ -63,7 +63,7 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 		}
 		switch {
 		case t.Type == lvs.GUE && t.Port == 0:
-			at.Key("port").Mistake("", "is missing: a gue tunnel needs the port that the real server listens at")
+			at.Key("port").Mistake("", "is missing: a gue tunnel needs the port that the real server listens on")
 		case t.Type != lvs.GUE && t.Port != 0:
 			at.Key("port").Mistake("remove it", "has no meaning: only a gue tunnel has a port")
 		case t.Type == lvs.IPIP && t.Checksum != lvs.NoChecksum:
@@ -119,7 +119,7 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 
 // checkPort refuses a port that the server's method cannot lead to.
 func checkPort(at toml.Node, s *virtualService, server *Server) {
-	const hint = `leave it away, or use method = "nat"`
+	const hint = `remove it, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
 	all := !server.Mapped && s.Virtuals[0].Port == 0
 	if server.Port == 0 && !mark && !all {
@@ -131,7 +131,7 @@ func checkPort(at toml.Node, s *virtualService, server *Server) {
 		case !server.Mapped, server.Port == v.Port, server.Method == lvs.NAT:
 			continue
 		case mark:
-			at.Mistake(hint, "method %q cannot map ports: packets keep the port that they came for", server.Method)
+			at.Mistake(hint, "method %q cannot map ports: packets keep their destination port", server.Method)
 		default:
 			at.Mistake(hint, "method %q cannot map port %d to %d", server.Method, v.Port, server.Port)
 		}

@@ -116,7 +116,7 @@ func checkService(at toml.Node, s *virtualService) {
 		at.Warn("", "all its servers have weight 0: no client will be served")
 	}
 	if n := len(s.Servers); s.MinUp > n && at.Sound("min_up", "server") {
-		at.Key("min_up").Mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
+		at.Key("min_up").Mistake("", "%d is more than the number of servers, %d", s.MinUp, n)
 	}
 	checkQuorum(at, s, total)
 	if at.Has("tunnel") && at.Sound() && !s.tunnels() {
@@ -129,12 +129,12 @@ func checkQuorum(at toml.Node, s *virtualService, total int) {
 	if at.Sound("quorum", "quorum_hysteresis", "server") && (at.Has("quorum") || at.Has("quorum_hysteresis")) {
 		switch {
 		case s.Hysteresis >= s.Quorum:
-			at.Key("quorum_hysteresis").Mistake("", "%d is not less than the quorum, %d: it would never be lost", s.Hysteresis, s.Quorum)
+			at.Key("quorum_hysteresis").Mistake("", "%d is not less than quorum, %d: quorum would never be lost", s.Hysteresis, s.Quorum)
 		case s.Quorum+s.Hysteresis > total && s.Hysteresis > 0:
-			at.Key("quorum_hysteresis").Mistake("", "quorum and hysteresis are %d, and all servers together weigh %d: lost once, it would never be regained",
+			at.Key("quorum_hysteresis").Mistake("", "quorum plus hysteresis is %d, but the total weight of all servers is %d: a lost quorum would never be regained",
 				s.Quorum+s.Hysteresis, total)
 		case s.Quorum > total:
-			at.Key("quorum").Mistake("", "%d is more than all servers together weigh, %d", s.Quorum, total)
+			at.Key("quorum").Mistake("", "%d is more than the total weight of all servers, %d", s.Quorum, total)
 		}
 	}
 	if s.Sorry == nil {

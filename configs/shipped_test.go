@@ -18,7 +18,7 @@ import (
 
 // warned are the warnings of a shipped file that shows what one should rather not do.
 var warned = map[string][]string{
-	"reference.toml": {"vrrp[2].auth_pass: travels in clear: it guards against mistakes, not against attackers"},
+	"reference.toml": {"vrrp[2].auth_pass: is sent unencrypted: it protects against mistakes, not against attackers"},
 }
 
 // load parses a shipped file, which must have neither mistakes nor other warnings.

@@ -97,7 +97,7 @@ func checkTrack(at toml.Node, t *tracked) {
 		return
 	}
 	for _, name := range given[1:] {
-		at.Key(name).Mistake("track each by a table of its own", "is one too many: %s is given", given[0])
+		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
 	}
 	if given[0] == "script" {
 		checkTimeout(at, t.check)
@@ -106,7 +106,7 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 	for _, name := range scriptKeys {
 		if at.Has(name) {
-			at.Key(name).Mistake("remove it", "has no meaning for what is no script")
+			at.Key(name).Mistake("remove it", "has no meaning without script")
 		}
 	}
 }
@@ -130,7 +130,7 @@ func program() toml.SchemaType[[]string] {
 func commandLine() toml.SchemaType[[]string] {
 	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
-			return toml.Refuse("", "%q has a NUL byte, which no argument can have", toml.Abbreviate(s))
+			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
 		}
 		return nil
 	}), 1, 100)
@@ -152,7 +152,7 @@ func commandLine() toml.SchemaType[[]string] {
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {
-		return toml.Refuse("", "%q cannot be a user", toml.Abbreviate(s))
+		return toml.Refuse("", "%q is not a valid user", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -169,13 +169,13 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 			here.Mistake("", "%s is already %s", t, earlier.Describe())
 		}
 		if t.weight != 0 && r.Priority == owner {
-			here.Key("weight").Warn("", "has no effect: priority 255 stays what it is")
+			here.Key("weight").Warn("", "has no effect: priority 255 never changes")
 		}
 		if t.link == "" {
 			continue
 		}
 		if t.link == r.Interface && t.weight != 0 {
-			here.Key("weight").Warn("", "has no effect: without its own interface a virtual router fails")
+			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
 		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
 	}
@@ -247,7 +247,7 @@ func checkReferences(at toml.Node, f *file) {
 				here.Key("service").Mistake(toml.Suggest(t.service, names), "there is no [[service]] with the name %q", t.service)
 			case s.CheckWhen == CheckMaster:
 				here.Key("service").Mistake(`write check_when = "always" there, or track something else`,
-					"%s is checked by a master alone, and one that has handed over would find it healthy at once", s.Name)
+					"%s is checked by the master only: after a handover this director would count it as healthy at once", s.Name)
 			case !s.checked():
 				here.Key("service").Warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}

@@ -100,7 +100,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 	mark := len(s.ids) > 0 && s.ids[0].FWMark != 0
 	if mark && at.Has("protocol") && at.Sound("protocol") {
-		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark, which may be on packets of any protocol")
+		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark: it may be on packets of any protocol")
 	}
 	if len(s.ids) > maxVirtuals {
 		here.Mistake(useMark, "has %d addresses and ports: want at most %d", len(s.ids), maxVirtuals)
@@ -113,10 +113,10 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 		}
 		switch {
 		case given[id]:
-			here.Mistake("", "%s is there twice", id)
+			here.Mistake("", "%s is given twice", id)
 			return
 		case serviceFamily(id) != serviceFamily(s.ids[0]):
-			here.Mistake("make them two services", "has addresses of both families")
+			here.Mistake("split it into two services", "has addresses of both families")
 			return
 		}
 		given[id] = true
@@ -168,7 +168,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 	for _, v := range s.Virtuals {
 		if v.FWMark == 0 && v.Port == 0 && !at.Has("persistence") {
-			at.Key("virtual").Mistake("give it `persistence`", "port 0 of %s stands for all ports, between which only persistence keeps a client on its server", v.Addr)
+			at.Key("virtual").Mistake("add persistence", "port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
 			break
 		}
 	}
@@ -190,7 +190,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 			here.Key("prefix").Mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
 		}
 		if p.engine != "" && !udp {
-			here.Key("engine").Mistake("", "%q is for udp", p.engine)
+			here.Key("engine").Mistake("", "%q is for UDP services", p.engine)
 		}
 	}
 	for i := range s.Virtuals {
