@@ -58,16 +58,15 @@ type drama struct {
 
 // An actor is one virtual router of one director.
 type actor struct {
-	*router
+	*Router
 	name     string
 	addr     netip.Addr
 	deaf     bool // its cable is cut
 	asleep   bool
 	hard     string // fault of its link
 	told     Tracking
-	warned   []string
 	mastered uint64
-	loop     *Loop // reads what it receives
+	heard    Packet // the last advertisement
 }
 
 // A letter is an advertisement under way.
@@ -142,9 +141,9 @@ func (p *drama) command(line string) {
 	case "track":
 		p.track(a, args)
 	case "config":
-		c := a.cfg
+		c := a.Config
 		p.configure(&c, args)
-		a.setConfig(c)
+		a.SetConfig(c)
 		p.step(a, Event{Kind: EventConfig, Config: &c})
 	default:
 		p.t.Fatalf("unknown command %q", line)
@@ -163,20 +162,19 @@ func (p *drama) actor(name string) *actor {
 func (p *drama) enter(name, args string) {
 	c := testConfig(100)
 	p.configure(&c, args)
-	a := &actor{name: name, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(p.actors) + 1)}), loop: NewLoop("eth0", LoopOptions{})}
+	a := &actor{name: name, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(p.actors) + 1)})}
 	director, short, dotted := strings.Cut(name, ".")
 	if dotted {
 		c.Name = short
 	}
-	a.router = newRouter(c)
-	a.loop.routers = []*router{a.router}
+	a.Router = NewRouter(c)
 	p.actors = append(p.actors, a)
 	if c.SyncGroup == "" {
 		return
 	}
 	var members []Config
 	for _, b := range p.director(director) {
-		members = append(members, b.cfg)
+		members = append(members, b.Config)
 	}
 	if p.groups == nil {
 		p.groups, p.own = map[string]*Groups{}, map[string]Tracking{}
@@ -249,7 +247,7 @@ func (p *drama) track(a *actor, args string) {
 	default:
 		t.Delta = p.number(what)
 	}
-	if a.cfg.SyncGroup != "" {
+	if a.Config.SyncGroup != "" {
 		p.own[a.name] = t
 		p.decide(a)
 		return
@@ -260,7 +258,7 @@ func (p *drama) track(a *actor, args string) {
 // tell and assess do what a Loop does with what it is told.
 func (p *drama) tell(a *actor, t Tracking) {
 	former := a.told
-	a.told, a.tracking = t, t
+	a.told = t
 	if t.Delta != former.Delta || t.Unclear != former.Unclear {
 		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear})
 	}
@@ -269,7 +267,7 @@ func (p *drama) tell(a *actor, t Tracking) {
 
 func (p *drama) assess(a *actor) {
 	why := cmp.Or(a.hard, a.told.Fault)
-	m := a.machine
+	m := a.Machine
 	switch {
 	case why != "" && (m.State() != Fault || m.Reason() != why):
 		p.step(a, Event{Kind: EventFault, Reason: why, Gentle: a.hard == ""})
@@ -287,17 +285,16 @@ func (p *drama) decide(a *actor) {
 	}
 	members, own, states := p.director(name), map[string]Tracking{}, map[string]Status{}
 	for _, b := range members {
-		own[b.cfg.Name] = p.own[b.name]
-		b.counters.becameMaster.Store(b.mastered)
-		if s := b.refresh(); s != nil {
-			states[b.cfg.Name] = *s
-		} else {
-			states[b.cfg.Name] = *b.status.Load()
+		own[b.Config.Name] = p.own[b.name]
+		m := b.Machine
+		states[b.Config.Name] = Status{
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Reason: m.Reason(),
+			Counters: Counters{BecameMaster: b.mastered},
 		}
 	}
 	tracking, joins := g.Decide(states, own)
 	for _, b := range members {
-		if t := tracking[b.cfg.Name]; t != b.told {
+		if t := tracking[b.Config.Name]; t != b.told {
 			p.tell(b, t)
 		}
 	}
@@ -308,7 +305,7 @@ func (p *drama) decide(a *actor) {
 
 // step moves a machine, writes what came of it and sends its advertisements.
 func (p *drama) step(a *actor, ev Event) {
-	m := a.machine
+	m := a.Machine
 	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Reason())
 	actions := slices.Clone(m.Step(p.now, ev))
 	for _, act := range actions {
@@ -354,7 +351,7 @@ func (p *drama) line(a *actor, format string, args ...any) {
 }
 
 func (p *drama) describe(a *actor) {
-	m := a.machine
+	m := a.Machine
 	extra := ""
 	for _, f := range []struct {
 		is   bool
@@ -365,7 +362,7 @@ func (p *drama) describe(a *actor) {
 		}
 	}
 	p.line(a, "is %s%s, priority %d, master %s, next deadline in %s: %s", m.State(), extra, m.Priority(), m.Master(), p.remaining(m), m.Reason())
-	for _, w := range a.warnings.words {
+	for _, w := range a.Warnings() {
 		p.line(a, "warns: %s", w)
 	}
 }
@@ -378,8 +375,8 @@ func (p *drama) remaining(m *Machine) string {
 }
 
 func (p *drama) send(a *actor, priority uint8) {
-	a.packet.Priority = priority
-	message := a.packet.AppendTo(nil, a.addr, group4)
+	a.Packet.Priority = priority
+	message := a.Packet.AppendTo(nil, a.addr, Group4)
 	_, channel, dotted := strings.Cut(a.name, ".")
 	for _, b := range p.actors {
 		_, other, _ := strings.Cut(b.name, ".")
@@ -391,18 +388,17 @@ func (p *drama) send(a *actor, priority uint8) {
 
 // deliver has an actor read an advertisement as a Loop does.
 func (p *drama) deliver(l letter) {
-	a, h := l.to, header{l.from.addr, group4, ttl}
-	was, warnings := a.machine.State(), len(a.warnings.words)
-	if d := a.loop.examine(a.router, h, l.message); d != 0 {
-		a.loop.suspect(a.router, p.now, h, l.message, d)
-		if len(a.warnings.words) != warnings {
-			p.line(a, "drops an advertisement from %s: %s", h.src, d)
+	a, h := l.to, Header{l.from.addr, Group4, TTL}
+	was, warnings := a.Machine.State(), len(a.Warnings())
+	if d := a.Examine(h, l.message, &a.heard); d != 0 {
+		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
+		if len(a.Warnings()) != warnings {
+			p.line(a, "drops an advertisement from %s: %s", h.Source, d)
 		}
 		return
 	}
-	heard := a.loop.packet
-	p.step(a, Event{Kind: EventAdvert, Source: h.src, Priority: heard.Priority, Interval: heard.Interval})
-	a.loop.compare(a.router, p.now, h, was == Master && a.machine.State() == Master)
+	p.step(a, Event{Kind: EventAdvert, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
+	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
 }
 
 func (p *drama) thaw(a *actor) {
@@ -423,7 +419,7 @@ func (p *drama) run(until time.Time) {
 	for {
 		at, do := until, func() {}
 		for _, a := range p.actors {
-			if due := a.machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
+			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
 				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
 			}
 		}

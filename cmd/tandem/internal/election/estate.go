@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // An estateOf elections is what they may have on the interfaces: every configuration that one was sent, by what it puts
@@ -15,7 +16,7 @@ import (
 type estateOf map[string]vrrp.Config
 
 // assetKey is the same for configurations that have the same in the same place.
-func assetKey(c vrrp.Config) string { return fmt.Sprint(idOf(c), placeOf(c), c.Assets()) }
+func assetKey(c vrrp.Config) string { return fmt.Sprint(idOf(c), placeOf(c), address.ResourcesOf(c)) }
 
 // add takes in what an order brings.
 func (e estateOf) add(o Order) {

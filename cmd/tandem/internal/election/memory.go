@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // remember opens the memory of what elections had on the interfaces: where all of tandem is killed at once and the
@@ -69,5 +70,5 @@ func (p *Process) forget() {
 
 // sameAssets reports whether two routers have the same in the same place.
 func sameAssets(a, b vrrp.Config) bool {
-	return placeOf(a) == placeOf(b) && reflect.DeepEqual(a.Assets(), b.Assets())
+	return placeOf(a) == placeOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
+	"github.com/tandem-lvs/tandem/vrrp/link"
 )
 
 // Options are the surroundings of a Process.
@@ -36,7 +38,7 @@ type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
 	options Options
-	watcher *vrrp.Watcher
+	watcher *link.Watcher
 
 	orders chan Order    // the latest that was not carried out
 	wake   chan struct{} // there is news from a loop or a link
@@ -91,7 +93,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		links:   make(map[string]vrrp.Link),
 		beat:    minBeatInterval,
 	}
-	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
+	p.watcher = link.NewWatcher(o.Log, p.seeLink)
 	return p
 }
 
@@ -161,7 +163,7 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 
 // forgo takes off what a former election had and nobody goes on with.
 func (p *Process) forgo(routers ...vrrp.Config) {
-	if err := vrrp.RemoveAssets(routers); err != nil {
+	if err := address.RemoveResources(routers); err != nil {
 		p.log.Error("take off what the former election had", "error", err)
 	}
 }

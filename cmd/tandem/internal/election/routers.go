@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // obey makes the running routers those of the order.
@@ -164,7 +165,7 @@ func (p *Process) reassert(id routerID, s vrrp.Status) {
 		return
 	}
 	var addrs []netip.Addr
-	for _, a := range r.Assets().Addresses {
+	for _, a := range address.ResourcesOf(r.Config).Addresses {
 		addrs = append(addrs, a.Addr())
 	}
 	p.holders[placeOf(r.Config)].announcer.Reannounce(addrs...)
@@ -191,7 +192,7 @@ func (p *Process) hold() {
 			delete(p.told, id)
 		}
 		c := claims[placeOf(r.Config)]
-		assets := r.Assets()
+		assets := address.ResourcesOf(r.Config)
 		add(&c.managed, assets)
 		if !s.Holding && !resumed {
 			continue
@@ -227,7 +228,7 @@ func (r Router) announcement() garp.Config {
 }
 
 // add puts more assets in place, where Append would copy a thousand routers' for each of them.
-func add(to *vrrp.Assets, more vrrp.Assets) {
+func add(to *address.Resources, more address.Resources) {
 	to.Addresses = append(to.Addresses, more.Addresses...)
 	to.Routes = append(to.Routes, more.Routes...)
 	to.Rules = append(to.Rules, more.Rules...)

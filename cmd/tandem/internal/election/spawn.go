@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // socketFD is the descriptor at which an election finds its end of the socket pair.
@@ -56,7 +56,7 @@ func withRealtime(f func() error) error {
 	if err != nil {
 		return f()
 	}
-	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: vrrp.RealtimePriority}, 0) == nil {
+	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}, 0) == nil {
 		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // which is always allowed
 	}
 	return f()

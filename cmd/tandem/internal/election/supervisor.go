@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 const (
@@ -87,7 +88,7 @@ type Supervisor struct {
 // time, in order.
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(Report)) *Supervisor {
 	return &Supervisor{
-		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
+		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
 		change: make(chan struct{}, 1), ask: make(chan struct{}, 1), estate: make(estateOf),
 	}
 }

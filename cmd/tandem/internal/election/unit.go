@@ -14,17 +14,19 @@ import (
 
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // A unit is the election on one interface.
 type unit struct {
-	loop *vrrp.Loop
+	loop *speaker.Loop
 	left chan struct{} // closed when the loop has ended
 }
 
 func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
 	return &unit{
-		loop: vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		loop: speaker.New(iface, speaker.Options{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
 		left: make(chan struct{}),
 	}
 }
@@ -55,7 +57,7 @@ func (p place) link() string {
 
 // A claim is what a place should be like.
 type claim struct {
-	managed, want vrrp.Assets
+	managed, want address.Resources
 	// announce says how the addresses that are ours to announce are announced. One that is being handed over is on
 	// the interface still, and no longer announced.
 	announce map[netip.Addr]garp.Config
@@ -64,13 +66,13 @@ type claim struct {
 // A holder puts what a master has on an interface, announces it, and looks out for others that claim it. It works beside
 // the loops, which must not wait.
 type holder struct {
-	keeper    *vrrp.Keeper
+	keeper    *address.Reconciler
 	announcer *garp.Announcer
 	watcher   *garp.Watcher
 
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last claimed
-	want     vrrp.Assets                // likewise
+	want     address.Resources          // likewise
 }
 
 // newHolder returns the holder of a place; it calls changed, which must not block, when a rival turns up.
@@ -82,7 +84,7 @@ func newHolder(p place, o Options, changed func()) *holder {
 		h.announcer.Reannounce(r.Address)
 		changed()
 	})
-	h.keeper = vrrp.NewKeeper(p.iface, vrrp.KeeperOptions{Log: o.Log, Placed: h.placed, MAC: p.mac})
+	h.keeper = address.New(p.iface, address.Options{Log: o.Log, Placed: h.placed, MAC: p.mac})
 	return h
 }
 
