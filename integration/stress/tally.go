@@ -68,11 +68,17 @@ func (t *tally) print(w io.Writer) {
 	})
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "failed\truns\trate\tmean\tlongest\t  test")
+	quick := 0
 	for _, r := range rows {
+		if r.failed == 0 && r.longest < 0.05 {
+			quick++
+			continue
+		}
 		fmt.Fprintf(table, "%d\t%d\t%.1f %%\t%.2f s\t%.2f s\t  %s %s\n",
 			r.failed, r.runs, 100*r.rate(), r.sum/float64(max(r.runs, 1)), r.longest, r.name, r.test)
 	}
 	_ = table.Flush()
+	fmt.Fprintf(w, "%d more tests, of less than 0.05 s each, never failed.\n", quick)
 }
 
 func (r *row) rate() float64 { return float64(r.failed) / float64(max(r.runs, 1)) }
