@@ -40,6 +40,7 @@ with the last of them; after the timeout the exit code is 1, and the server stay
 			if err != nil {
 				return err
 			}
+			warnNotRemembered(cmd, state.NotRemembered)
 			out := cmd.OutOrStdout()
 			if !wait {
 				_, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, connections(state.Connections))
@@ -180,6 +181,7 @@ func orderServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, don
 	if err != nil {
 		return err
 	}
+	warnNotRemembered(cmd, state.NotRemembered)
 	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
 	if state.Note != "" {
 		line += " (" + state.Note + ")"

@@ -37,8 +37,15 @@ again with their configured priority. Where that is the highest and preempt is o
 	}, (*control.Client).Release, "takes part again")
 }
 
+// warnNotRemembered tells the operator that a command is in force but would not outlive a restart of the director.
+func warnNotRemembered(cmd *cobra.Command, cause string) {
+	if cause != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: in force; not yet remembered: %s\n", cause)
+	}
+}
+
 // onRouters completes a command that names virtual routers and says what was done to each.
-func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []string) ([]string, error), done string) *cobra.Command {
+func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, routers []string) error {
@@ -46,11 +53,12 @@ func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []s
 		if err != nil {
 			return err
 		}
-		names, err := do(client, cmd.Context(), routers)
-		for _, name := range names {
+		result, err := do(client, cmd.Context(), routers)
+		for _, name := range result.Routers {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
 		}
-		if err == nil && len(names) == 0 {
+		warnNotRemembered(cmd, result.NotRemembered)
+		if err == nil && len(result.Routers) == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router stands back")
 		}
 		return err

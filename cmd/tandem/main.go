@@ -24,7 +24,9 @@
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// once the kernel's table is so. The status is
+// once the kernel's table is so. A command is carried out first and stored next: where its file cannot be written, the
+// answer (of failover and release too) has "not_remembered" with the cause. A restart would forget such a command. The
+// status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",

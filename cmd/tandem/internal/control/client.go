@@ -74,22 +74,22 @@ func (c *Client) Reload(ctx context.Context) error {
 
 // Failover makes the director hand the named virtual routers over, or all that it is master of; it returns those that
 // the peer took, also beside an error.
-func (c *Client) Failover(ctx context.Context, routers []string) ([]string, error) {
+func (c *Client) Failover(ctx context.Context, routers []string) (RoutersDone, error) {
 	return c.onRouters(ctx, failoverPath, routers)
 }
 
 // Release lets the named virtual routers, or all, take part again as configured; it returns those that stood back.
-func (c *Client) Release(ctx context.Context, routers []string) ([]string, error) {
+func (c *Client) Release(ctx context.Context, routers []string) (RoutersDone, error) {
 	return c.onRouters(ctx, releasePath, routers)
 }
 
-func (c *Client) onRouters(ctx context.Context, path string, routers []string) ([]string, error) {
-	s, err := ask[Selection](ctx, c, http.MethodPost, path, Selection{Routers: routers})
+func (c *Client) onRouters(ctx context.Context, path string, routers []string) (RoutersDone, error) {
+	done, err := ask[RoutersDone](ctx, c, http.MethodPost, path, Selection{Routers: routers})
 	var r *refusal
 	if errors.As(err, &r) {
-		return r.Routers, err
+		return RoutersDone{Routers: r.Routers, NotRemembered: r.NotRemembered}, err
 	}
-	return s.Routers, err
+	return done, err
 }
 
 // CommandServer gives an order about a real server, and returns how that stands when the order is carried out.

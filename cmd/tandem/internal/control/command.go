@@ -35,4 +35,7 @@ type ServerState struct {
 	Connections     int    `json:"connections"`
 	EffectiveWeight int    `json:"effective_weight"`
 	Note            string `json:"note"` // as in Server
+	// NotRemembered is set where the command is in force and its file could not be written: a restart would forget the
+	// command. It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
+	NotRemembered string `json:"not_remembered,omitempty"`
 }

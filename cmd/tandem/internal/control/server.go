@@ -35,18 +35,24 @@ type Director interface {
 	Reload() error
 	// Failover hands the named virtual routers over, all that this director is master of if none is named, and returns
 	// those that it handed over. The error names those that nobody took, of which it is master still.
-	Failover(routers []string) (done []string, err error)
+	Failover(routers []string) (RoutersDone, error)
 	// Release lets the named virtual routers, or all, take part again as configured, and returns those that stood back.
-	Release(routers []string) (done []string, err error)
+	Release(routers []string) (RoutersDone, error)
 	// CommandServer gives an order about a real server and returns how that stands when the order is carried out.
 	CommandServer(ServerCommand) (ServerState, error)
 	// Server tells how a real server stands: SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
 	Server(name string) (ServerState, error)
 }
 
-// A Selection is the body of a request about virtual routers, and of the answer to it.
+// A Selection is the body of a request about virtual routers.
 type Selection struct {
-	Routers []string `json:"routers"`
+	Routers []string `json:"routers"` // empty: all
+}
+
+// A RoutersDone is the answer to a request about virtual routers.
+type RoutersDone struct {
+	Routers       []string `json:"routers"`                  // those for which the command was carried out
+	NotRemembered string   `json:"not_remembered,omitempty"` // as in ServerState
 }
 
 // Listen opens the control socket at path for the owner and group of this process. It makes the folder, and replaces
@@ -138,7 +144,7 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 const maxRequest = 1 << 20
 
 // onRouters handles a command about virtual routers. It is carried out also if the client goes away meanwhile.
-func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
+func onRouters(command func([]string) (RoutersDone, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var s Selection
 		if !understand(w, r, &s) {
@@ -146,10 +152,10 @@ func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
 		}
 		done, err := command(s.Routers)
 		if err != nil {
-			answer(w, http.StatusConflict, Failure{Problems: problems(err), Routers: done})
+			answer(w, http.StatusConflict, Failure{Problems: problems(err), Routers: done.Routers, NotRemembered: done.NotRemembered})
 			return
 		}
-		answer(w, http.StatusOK, Selection{Routers: done})
+		answer(w, http.StatusOK, done)
 	}
 }
 

@@ -151,6 +151,7 @@ type Sync struct {
 type Failure struct {
 	// Problems are sentences; a configuration that was refused has one for each mistake.
 	Problems []string `json:"problems"`
-	// Routers are those for which a command about several was carried out all the same.
-	Routers []string `json:"routers,omitempty"`
+	// Routers and NotRemembered are as in RoutersDone: a command about several can fail for some of them only.
+	Routers       []string `json:"routers,omitempty"`
+	NotRemembered string   `json:"not_remembered,omitempty"`
 }
