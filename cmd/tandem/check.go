@@ -18,12 +18,13 @@ func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
-		Long: `Check configuration files without running anything. Each mistake is a line on standard error with
-file, line, key, what is wrong and, where one is near, the valid key. Warnings do not fail the check.
-Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too.`,
+		Long: `Check configuration files without running anything. Each mistake is one line on standard error: file,
+line, key, what is wrong and, where tandem finds a similar one, the valid key. A scheduler that this
+machine's kernel does not have is a mistake; where the kernel has no IPVS at all, schedulers are not
+checked. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
-  tandem check lb1.toml lb2.toml && rsync …`,
-		Args: cobra.MinimumNArgs(1),
+  tandem check lb1.toml lb2.toml && echo both are good`,
+		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
