@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 func newCheck() *cobra.Command {
@@ -50,7 +50,7 @@ checked. The exit code is 0 if no file has a mistake, else 1; warnings do not ch
 // checkKernel refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
 // cannot be seen, is not the director's: it says nothing.
 func checkKernel(cfg *configs.Config) error {
-	have, err := lvs.AvailableSchedulers()
+	have, err := kernel.AvailableSchedulers()
 	if err != nil || len(have) == 0 {
 		return nil
 	}
