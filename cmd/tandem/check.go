@@ -5,11 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
@@ -33,7 +32,7 @@ checked. The exit code is 0 if no file has a mistake, else 1; warnings do not ch
 					failed = append(failed, err)
 					continue
 				}
-				if err := checkKernel(cfg); err != nil {
+				if err := checkSchedulers(cfg); err != nil {
 					failed = append(failed, err)
 					continue
 				}
@@ -47,24 +46,21 @@ checked. The exit code is 0 if no file has a mistake, else 1; warnings do not ch
 	}
 }
 
-// checkKernel refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
-// cannot be seen, is not the director's: it says nothing.
-func checkKernel(cfg *configs.Config) error {
+// checkSchedulers refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
+// cannot be listed, is probably not the director's: it refuses none.
+func checkSchedulers(cfg *configs.Config) error {
 	have, err := kernel.AvailableSchedulers()
-	if err != nil || len(have) == 0 {
+	if err != nil {
 		return nil
 	}
-	return lacking(cfg, have)
+	return missingSchedulers(cfg, have)
 }
 
-// lacking names the services whose scheduler is not among those that a kernel has.
-func lacking(cfg *configs.Config, have []string) error {
-	var failed []error
-	for _, s := range cfg.Services {
-		if scheduler := s.Virtuals[0].Scheduler; !slices.Contains(have, scheduler) {
-			failed = append(failed, fmt.Errorf("%s: service %s: this kernel has no scheduler %s: install its module ip_vs_%s, or choose one of %s",
-				cfg.File, s.Name, scheduler, scheduler, strings.Join(have, ", ")))
-		}
+// missingSchedulers returns the services whose scheduler is not in the list as mistakes of the file.
+func missingSchedulers(cfg *configs.Config, have []string) error {
+	var mistakes []error
+	for _, f := range diagnosis.MissingSchedulers(cfg.Services, have) {
+		mistakes = append(mistakes, fmt.Errorf("%s: %s", cfg.File, f.Advice()))
 	}
-	return errors.Join(failed...)
+	return errors.Join(mistakes...)
 }

@@ -10,25 +10,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // A verdict is the worst severity among the findings, which are printed already. It sets the exit code.
-type verdict doctor.Severity
+type verdict diagnosis.Severity
 
-func (v verdict) Error() string { return "worst finding: " + doctor.Severity(v).String() }
+func (v verdict) Error() string { return "worst finding: " + diagnosis.Severity(v).String() }
 
 func newDoctor() *cobra.Command {
 	var f realServerFlags
 	var asJSON, fix bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Find the faults of this director or real server, and say what repairs them",
+		Short: "Find the faults of this director or real server, and say how to fix them",
 		Long: `Examine this machine and its network for the usual faults. Each finding is one line: what is wrong, why
-it matters, and the command that repairs it. The configuration says whether the machine is a director,
-a real server, or both. The doctor changes nothing; with --fix it runs the repairs that cannot harm
+it matters, and the command that fixes it. The configuration says whether the machine is a director,
+a real server, or both. The doctor changes nothing; with --fix it runs the commands that cannot harm
 anything else, and examines again.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
@@ -44,12 +45,12 @@ examination failed.`,
 				return err
 			}
 			if fix {
-				mended, err := doctor.Fix(cmd.Context(), findings, f.machine())
+				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine())
 				if err != nil {
 					return err
 				}
-				for _, m := range mended {
-					fmt.Fprintf(cmd.ErrOrStderr(), "repaired %s: %s\n", m.ID, m.What)
+				for _, m := range fixed {
+					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s\n", m.ID, m.What)
 				}
 				if findings, err = examine(cmd.Context(), &f); err != nil {
 					return err
@@ -58,7 +59,7 @@ examination failed.`,
 			if err := report(cmd, findings, asJSON); err != nil {
 				return err
 			}
-			if worst := doctor.Worst(findings); worst > doctor.Note {
+			if worst := doctor.Worst(findings); worst > diagnosis.Note {
 				return verdict(worst)
 			}
 			return nil
@@ -66,7 +67,7 @@ examination failed.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
-	cmd.Flags().BoolVar(&fix, "fix", false, "run the repairs that are safe, and examine again")
+	cmd.Flags().BoolVar(&fix, "fix", false, "run the commands that are safe, and examine again")
 	return cmd
 }
 
@@ -131,7 +132,7 @@ func exitCode(err error) int {
 	switch {
 	case !errors.As(err, &v):
 		return 1
-	case doctor.Severity(v) == doctor.Error:
+	case diagnosis.Severity(v) == diagnosis.Error:
 		return 3
 	}
 	return 2

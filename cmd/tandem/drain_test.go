@@ -94,8 +94,8 @@ func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
 		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
 		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
 	}}
-	err := lacking(cfg, []string{"rr", "wrr"})
-	want := "t.toml: service b: this kernel has no scheduler twos: install its module ip_vs_twos, or choose one of rr, wrr"
+	err := missingSchedulers(cfg, []string{"rr", "wrr"})
+	want := "t.toml: service b: this kernel has no scheduler twos; install the module ip_vs_twos, or choose one of rr, wrr"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
