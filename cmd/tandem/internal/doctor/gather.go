@@ -20,6 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
@@ -200,7 +201,7 @@ func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) 
 		if !s.working(iface) {
 			continue
 		}
-		owners, err := garp.Owners(ctx, iface, addrs, ownersWait)
+		owners, err := wire.Owners(ctx, iface, addrs, ownersWait)
 		if err != nil {
 			return fmt.Errorf("failed to ask which machines have the VIPs: %w", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -65,8 +66,8 @@ type desired struct {
 // the loops, which must not wait.
 type addressUnit struct {
 	keeper    *vrrp.Keeper
-	announcer *garp.Announcer
-	watcher   *garp.Watcher
+	announcer *wire.Announcer
+	watcher   *wire.Watcher
 
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last claimed
@@ -75,8 +76,8 @@ type addressUnit struct {
 
 // newAddressUnit returns the holder of a place; it calls changed, which must not block, when a rival turns up.
 func newAddressUnit(p addressKey, o Options, changed func()) *addressUnit {
-	h := &addressUnit{announcer: garp.New(p.iface, o.Log)}
-	h.watcher = garp.NewWatcher(p.iface, o.Log, func(r garp.Rival) {
+	h := &addressUnit{announcer: wire.NewAnnouncer(p.iface, o.Log)}
+	h.watcher = wire.NewWatcher(p.iface, o.Log, func(r garp.Rival) {
 		o.Log.Warn("another machine claims a virtual address: announcing it anew", "interface", p.iface,
 			"address", r.Address, "hardware", r.Hardware, "neighbours", r.Neighbours, "by", r.How)
 		h.announcer.Reannounce(r.Address)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -18,16 +19,16 @@ const ProbeMarks = 1 << 16
 // defaultProbeMark is far from what people count from, and from the masks that other programs use.
 const defaultProbeMark uint32 = 0x7400_0000
 
-// A Detour is how IPVS leads probes for a VIP to one real server and no other. It is comparable.
-type Detour struct {
+// A ProbeRoute is how IPVS leads probes for a VIP to one real server and no other. It is comparable.
+type ProbeRoute struct {
 	Family lvs.Family // of the VIP
 	Addr   netip.Addr // of the real server
 	Method lvs.Method
 	Tunnel lvs.Encapsulation
 }
 
-// Compare orders detours by all that they have.
-func (d Detour) Compare(other Detour) int {
+// Compare orders routes by all that they have.
+func (d ProbeRoute) Compare(other ProbeRoute) int {
 	return cmp.Or(
 		d.Addr.Compare(other.Addr), cmp.Compare(d.Family, other.Family), cmp.Compare(d.Method, other.Method),
 		cmp.Compare(d.Tunnel.Type, other.Tunnel.Type), cmp.Compare(d.Tunnel.Port, other.Tunnel.Port),
@@ -35,60 +36,60 @@ func (d Detour) Compare(other Detour) int {
 	)
 }
 
-// Detour is the one that a check of the server needs; none if ok is false: the check does not go through the VIP, or
+// ProbeRoute is the one that a check of the server needs; none if ok is false: the check does not go through the VIP, or
 // can do so by a single SYN to the server's hardware address.
-func (s Server) Detour(check healthcheck.Config) (d Detour, ok bool) {
+func (s Server) ProbeRoute(check healthcheck.Config) (d ProbeRoute, ok bool) {
 	if !check.Via.IsValid() || s.Method == lvs.DR && check.OnlyConnects() {
 		return d, false
 	}
-	return Detour{familyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
+	return ProbeRoute{familyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
 }
 
-// Detours are those that the checks of services need, each once, in the order of Compare.
-func Detours(services []Service) []Detour {
-	seen := make(map[Detour]bool)
-	var all []Detour
+// ProbeRoutes are those that the checks of services need, each once, in the order of Compare.
+func ProbeRoutes(services []Service) []ProbeRoute {
+	seen := make(map[ProbeRoute]bool)
+	var all []ProbeRoute
 	for _, svc := range services {
 		for _, server := range svc.Servers {
 			for _, check := range server.Checks {
-				if d, ok := server.Detour(check); ok && !seen[d] {
+				if d, ok := server.ProbeRoute(check); ok && !seen[d] {
 					seen[d] = true
 					all = append(all, d)
 				}
 			}
 		}
 	}
-	slices.SortFunc(all, Detour.Compare)
+	slices.SortFunc(all, ProbeRoute.Compare)
 	return all
 }
 
 // probeMark is the first of a range of marks.
-func probeMark() kind[uint32] { return integer[uint32](1, math.MaxUint32-ProbeMarks+1) }
+func probeMark() toml.SchemaType[uint32] { return toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1) }
 
 // checkProbeMarks keeps the marks of probes through the VIP clear of those that mean something else.
-func checkProbeMarks(at place, c *Config) {
-	detours := Detours(c.Services)
-	if len(detours) == 0 || !at.key("lvs").sound("probe_fwmark") {
+func checkProbeMarks(at toml.Node, c *Config) {
+	routes := ProbeRoutes(c.Services)
+	if len(routes) == 0 || !at.Key("lvs").Sound("probe_fwmark") {
 		return
 	}
 	first := c.LVS.ProbeMark
 	last := first + ProbeMarks - 1
 	ours := func(mark uint32) bool { return first <= mark && mark <= last }
 	const hint = "use another, or move [lvs] probe_fwmark"
-	if n := len(detours); n > ProbeMarks {
-		at.key("service").mistake("", "%d real servers are checked through the VIP: want at most %d", n, ProbeMarks)
+	if n := len(routes); n > ProbeMarks {
+		at.Key("service").Mistake("", "%d real servers are checked through the VIP: want at most %d", n, ProbeMarks)
 	}
 	for i, svc := range c.Services {
-		here := at.key("service").index(i)
+		here := at.Key("service").Index(i)
 		for _, v := range svc.Virtuals {
-			if ours(v.FWMark) && here.sound("virtual") {
-				here.key("virtual").mistake(hint, "firewall mark %d is one of those of the checks through the VIP, %d to %d", v.FWMark, first, last)
+			if ours(v.FWMark) && here.Sound("virtual") {
+				here.Key("virtual").Mistake(hint, "firewall mark %d is one of those of the checks through the VIP, %d to %d", v.FWMark, first, last)
 			}
 		}
 		if slices.ContainsFunc(svc.Servers, func(s Server) bool {
 			return slices.ContainsFunc(s.Checks, func(c healthcheck.Config) bool { return ours(c.Mark) })
 		}) {
-			here.mistake(hint, "a check has one of the firewall marks of the checks through the VIP, %d to %d", first, last)
+			here.Mistake(hint, "a check has one of the firewall marks of the checks through the VIP, %d to %d", first, last)
 		}
 	}
 }

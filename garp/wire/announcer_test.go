@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package garp
+package wire
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-lvs/tandem/integration/nstest"
+	"github.com/tandem-lvs/tandem/garp"
 )
 
 // eventually polls until ok, for at most 5 s.
@@ -33,10 +33,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // command runs f on a device inside the namespace and fails the test on its error.
-func command(t *testing.T, ns *nstest.NS, name string, f func(netlink.Link) error) {
+func command(t *testing.T, ns *namespace, name string, f func(netlink.Link) error) {
 	t.Helper()
 	var err error
-	ns.Do(func() {
+	ns.do(func() {
 		var l netlink.Link
 		if l, err = netlink.LinkByName(name); err == nil {
 			err = f(l)
@@ -48,13 +48,13 @@ func command(t *testing.T, ns *nstest.NS, name string, f func(netlink.Link) erro
 }
 
 // run runs the announcer inside the namespace until the test ends or stop is called.
-func run(t *testing.T, ns *nstest.NS, a *Announcer) (stop func()) {
+func run(t *testing.T, ns *namespace, a *Announcer) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ns.Do(func() {
+		ns.do(func() {
 			if err := a.Run(ctx); err != nil {
 				t.Errorf("run: %v", err)
 			}
@@ -71,7 +71,7 @@ func run(t *testing.T, ns *nstest.NS, a *Announcer) (stop func()) {
 // A sighting is an announcement that was captured.
 type sighting struct {
 	at       time.Time
-	form     form
+	form     garp.Form
 	addr     netip.Addr
 	hardware string
 	router   bool
@@ -84,7 +84,7 @@ type capture struct {
 }
 
 // newCapture captures announcements at an interface until the test ends.
-func newCapture(t *testing.T, ns *nstest.NS, name string) *capture {
+func newCapture(t *testing.T, ns *namespace, name string) *capture {
 	t.Helper()
 	var conn *packet.Conn
 	command(t, ns, name, func(l netlink.Link) (err error) {
@@ -118,10 +118,10 @@ func (c *capture) note(b []byte) {
 	s := sighting{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
 	switch {
 	case b[12] == 0x08 && b[13] == 0x06:
-		s.form = form(b[21]) // the operations are numbered alike
+		s.form = garp.Form(b[21]) // the operations are numbered alike
 		s.addr, _ = netip.AddrFromSlice(b[28:32])
 	case b[12] == 0x86 && b[13] == 0xdd && b[20] == protocolICMPv6 && b[54] == 136:
-		s.form = formAdvertisement
+		s.form = garp.Advertisement
 		s.addr, _ = netip.AddrFromSlice(b[62:78])
 		s.router = b[58]&0x80 != 0
 	default:
@@ -138,7 +138,7 @@ func (c *capture) all() []sighting {
 	return c.list[:len(c.list):len(c.list)]
 }
 
-func (c *capture) count(form form, addr netip.Addr) (n int) {
+func (c *capture) count(form garp.Form, addr netip.Addr) (n int) {
 	for _, s := range c.all() {
 		if s.form == form && s.addr == addr {
 			n++
@@ -147,14 +147,14 @@ func (c *capture) count(form form, addr netip.Addr) (n int) {
 	return n
 }
 
-func newPair(t *testing.T) (ns, peer *nstest.NS) {
+func newPair(t *testing.T) (ns, peer *namespace) {
 	t.Helper()
-	ns, peer = nstest.New(t), nstest.New(t)
-	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	ns, peer = newNamespace(t), newNamespace(t)
+	addVeth(t, ns, "eth0", peer, "peer0")
 	return ns, peer
 }
 
-func hardwareOf(t *testing.T, ns *nstest.NS, name string) (hw net.HardwareAddr) {
+func hardwareOf(t *testing.T, ns *namespace, name string) (hw net.HardwareAddr) {
 	t.Helper()
 	command(t, ns, name, func(l netlink.Link) error {
 		hw = l.Attrs().HardwareAddr
@@ -168,12 +168,12 @@ func hardwareOf(t *testing.T, ns *nstest.NS, name string) (hw net.HardwareAddr) 
 func TestEachFormConvincesTheKernel(t *testing.T) {
 	before := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x99}
 	for _, tt := range []struct {
-		form      form
+		form      garp.Form
 		own, addr string
 	}{
-		{formRequest, "192.0.2.2/24", "192.0.2.100"},
-		{formReply, "192.0.2.2/24", "192.0.2.100"},
-		{formAdvertisement, "2001:db8::2/64", "2001:db8::100"},
+		{garp.Request, "192.0.2.2/24", "192.0.2.100"},
+		{garp.Reply, "192.0.2.2/24", "192.0.2.100"},
+		{garp.Advertisement, "2001:db8::2/64", "2001:db8::100"},
 	} {
 		t.Run(tt.form.String(), func(t *testing.T) {
 			ns, peer := newPair(t)
@@ -192,8 +192,8 @@ func TestEachFormConvincesTheKernel(t *testing.T) {
 				return netlink.NeighSet(entry(l, before, netlink.NUD_REACHABLE))
 			})
 			ours := hardwareOf(t, ns, "eth0")
-			ns.Do(func() {
-				w := &wire{iface: "eth0"}
+			ns.do(func() {
+				w := &sender{iface: "eth0"}
 				defer w.close()
 				b, err := frame(tt.form, netip.MustParseAddr(tt.addr), ours, false)
 				if err == nil {
@@ -227,13 +227,13 @@ func TestAnnouncerSendsTheSchedule(t *testing.T) {
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	ours := hardwareOf(t, ns, "eth0").String()
-	a := New("eth0", hclog.NewNullLogger())
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
 	run(t, ns, a)
 	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
 	start := time.Now()
-	a.Announce(Config{Repeat: []time.Duration{0, 150 * time.Millisecond, 300 * time.Millisecond}}, []netip.Addr{v4, v6})
+	a.Announce(garp.Config{Repeat: []time.Duration{0, 150 * time.Millisecond, 300 * time.Millisecond}}, []netip.Addr{v4, v6})
 	eventually(t, "three announcements of both addresses", func() bool {
-		return seen.count(formRequest, v4) == 3 && seen.count(formReply, v4) == 3 && seen.count(formAdvertisement, v6) == 3
+		return seen.count(garp.Request, v4) == 3 && seen.count(garp.Reply, v4) == 3 && seen.count(garp.Advertisement, v6) == 3
 	})
 	t.Logf("first frame after %v", seen.all()[0].at.Sub(start))
 	for _, s := range seen.all() {
@@ -242,7 +242,7 @@ func TestAnnouncerSendsTheSchedule(t *testing.T) {
 		}
 	}
 	eventually(t, "all counted", func() bool {
-		return a.Stats() == Stats{Requests: 3, Replies: 3, Advertisements: 3}
+		return a.Stats() == garp.Stats{Requests: 3, Replies: 3, Advertisements: 3}
 	})
 }
 
@@ -250,14 +250,14 @@ func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
 	const spacing = 300 * time.Microsecond
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
-	a := New("eth0", hclog.NewNullLogger())
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
 	run(t, ns, a)
 	large := make([]netip.Addr, 200)
 	for i := range large {
 		large[i] = netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})
 	}
 	small := netip.MustParseAddr("198.51.100.1")
-	c := Config{Repeat: []time.Duration{0}, Spacing: spacing}
+	c := garp.Config{Repeat: []time.Duration{0}, Spacing: spacing}
 	start := time.Now()
 	a.Announce(c, large)
 	eventually(t, "the large router's first", func() bool { return len(seen.all()) > 0 })
@@ -286,10 +286,10 @@ func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
 func TestWithdrawSilences(t *testing.T) {
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
-	a := New("eth0", hclog.NewNullLogger())
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
 	run(t, ns, a)
-	busy := Config{Repeat: []time.Duration{0}, Refresh: time.Nanosecond}
-	once := Config{Repeat: []time.Duration{0}}
+	busy := garp.Config{Repeat: []time.Duration{0}, Refresh: time.Nanosecond}
+	once := garp.Config{Repeat: []time.Duration{0}}
 	gone := addrs("192.0.2.100", "192.0.2.101", "192.0.2.102")
 	for round := range 50 {
 		a.Announce(busy, gone)
@@ -299,7 +299,7 @@ func TestWithdrawSilences(t *testing.T) {
 		mark := netip.AddrFrom4([4]byte{198, 51, 100, byte(round)})
 		a.Announce(once, []netip.Addr{mark})
 		eventually(t, "mark seen and counted", func() bool {
-			return seen.count(formReply, mark) == 1 && a.Stats().Replies > sent.Replies
+			return seen.count(garp.Reply, mark) == 1 && a.Stats().Replies > sent.Replies
 		})
 		if got := a.Stats(); got.Replies != sent.Replies+1 || got.Requests != sent.Requests+1 {
 			t.Fatalf("round %d: counts %+v became %+v, want one more of each", round, sent, got)
@@ -338,11 +338,11 @@ func (l *lockedLog) count(text string) int {
 }
 
 func TestAnnouncerWaitsForItsInterface(t *testing.T) {
-	ns, peer := nstest.New(t), nstest.New(t)
+	ns, peer := newNamespace(t), newNamespace(t)
 	var log lockedLog
-	a := New("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}))
+	a := NewAnnouncer("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}))
 	v4 := netip.MustParseAddr("192.0.2.100")
-	a.Announce(Config{Repeat: []time.Duration{0, time.Millisecond}, Refresh: 20 * time.Millisecond}, []netip.Addr{v4})
+	a.Announce(garp.Config{Repeat: []time.Duration{0, time.Millisecond}, Refresh: 20 * time.Millisecond}, []netip.Addr{v4})
 	// troubled does something to the interface and waits for attempts to send; that they fail is logged once.
 	troubled := func(text string, do func()) {
 		t.Helper()
@@ -356,12 +356,12 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 	}
 	replied := func(what string, seen *capture) {
 		t.Helper()
-		before := seen.count(formReply, v4)
-		eventually(t, what, func() bool { return seen.count(formReply, v4) > before+1 })
+		before := seen.count(garp.Reply, v4)
+		eventually(t, what, func() bool { return seen.count(garp.Reply, v4) > before+1 })
 		log.reset()
 	}
 	troubled("eth0 is missing", func() { run(t, ns, a) })
-	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	addVeth(t, ns, "eth0", peer, "peer0")
 	seen := newCapture(t, peer, "peer0")
 	replied("announced when it appeared", seen)
 
@@ -381,18 +381,18 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 	})
 
 	troubled("eth0 is missing", func() { command(t, ns, "eth0", netlink.LinkDel) })
-	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	addVeth(t, ns, "eth0", peer, "peer0")
 	replied("announced when it was made again", newCapture(t, peer, "peer0"))
 }
 
 func TestAnnouncerBeginsAnewWhenTheInterfaceIsBack(t *testing.T) {
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
-	a := New("eth0", hclog.NewNullLogger())
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
 	run(t, ns, a)
 	v4 := netip.MustParseAddr("192.0.2.100")
-	a.Announce(Config{Repeat: []time.Duration{0, 200 * time.Millisecond}}, []netip.Addr{v4})
-	eventually(t, "the first", func() bool { return seen.count(formReply, v4) == 1 })
+	a.Announce(garp.Config{Repeat: []time.Duration{0, 200 * time.Millisecond}}, []netip.Addr{v4})
+	eventually(t, "the first", func() bool { return seen.count(garp.Reply, v4) == 1 })
 	command(t, ns, "eth0", netlink.LinkSetDown)
 	eventually(t, "the repeat failed", func() bool { return a.Stats().Errors > 0 })
 	command(t, ns, "eth0", netlink.LinkSetUp)
@@ -409,9 +409,9 @@ func TestAnnouncerLeavesNothingOpen(t *testing.T) {
 		return len(list)
 	}
 	descriptors, goroutines := open(), runtime.NumGoroutine()
-	a := New("eth0", hclog.NewNullLogger())
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
 	stop := run(t, ns, a)
-	a.Announce(DefaultConfig(), addrs("192.0.2.100"))
+	a.Announce(garp.DefaultConfig(), addrs("192.0.2.100"))
 	eventually(t, "sent", func() bool { return a.Stats().Replies == 1 })
 	stop()
 	eventually(t, "descriptors closed and goroutines ended", func() bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package garp
+package wire
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-lvs/tandem/integration/nstest"
+	"github.com/tandem-lvs/tandem/garp"
 )
 
 // watch runs a Watcher in the namespace until the test ends, and returns it with the rivals that it tells of.
-func watch(t *testing.T, ns *nstest.NS, iface string) (*Watcher, <-chan Rival) {
+func watch(t *testing.T, ns *namespace, iface string) (*Watcher, <-chan garp.Rival) {
 	t.Helper()
-	found := make(chan Rival, 16)
-	w := NewWatcher(iface, hclog.NewNullLogger(), func(r Rival) { found <- r })
+	found := make(chan garp.Rival, 16)
+	w := NewWatcher(iface, hclog.NewNullLogger(), func(r garp.Rival) { found <- r })
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ns.Do(func() {
+		ns.do(func() {
 			if err := w.Run(ctx); err != nil {
 				t.Errorf("run: %v", err)
 			}
@@ -38,7 +38,7 @@ func watch(t *testing.T, ns *nstest.NS, iface string) (*Watcher, <-chan Rival) {
 	return w, found
 }
 
-func give(t *testing.T, ns *nstest.NS, iface, prefix string) {
+func give(t *testing.T, ns *namespace, iface, prefix string) {
 	t.Helper()
 	command(t, ns, iface, func(l netlink.Link) error {
 		a, err := netlink.ParseAddr(prefix)
@@ -103,17 +103,17 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 	// The first question has gone, and the next of its own accord is far.
 	seen := newCapture(t, peer, "peer0")
 	eventually(t, "asked", func() bool {
-		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == formRequest })
+		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
 	})
 	give(t, peer, "lo", "192.0.2.100/32")
 	claimed := time.Now()
 	command(t, peer, "peer0", func(l netlink.Link) error {
-		b, err := frame(formRequest, netip.MustParseAddr("192.0.2.1"), l.Attrs().HardwareAddr, false)
+		b, err := frame(garp.Request, netip.MustParseAddr("192.0.2.1"), l.Attrs().HardwareAddr, false)
 		if err != nil {
 			return err
 		}
 		copy(b[38:42], vip.AsSlice()) // somebody asks for the VIP
-		w := &wire{iface: "peer0"}
+		w := &sender{iface: "peer0"}
 		defer w.close()
 		if err := w.ready(time.Now()); err != nil {
 			return err
@@ -138,18 +138,18 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 // TestAnInterfaceThatCameLaterIsOursToo: another interface of this machine, as for a virtual MAC address, is no rival.
 func TestAnInterfaceThatCameLaterIsOursToo(t *testing.T) {
 	ns, peer := newPair(t)
-	other := nstest.New(t)
-	ours, later := hardwareOf(t, ns, "eth0"), hardware{}
-	ns.Do(func() {
+	other := newNamespace(t)
+	ours, later := hardwareOf(t, ns, "eth0"), garp.Hardware{}
+	ns.do(func() {
 		p, err := newProbe("eth0")
 		if err != nil {
 			t.Errorf("open: %v", err)
 			return
 		}
 		defer p.close()
-		nstest.Veth(t, ns, "eth1", other, "other0")
-		later = hardware(hardwareOf(t, ns, "eth1"))
-		if !p.mine(hardware(ours)) || !p.mine(later) || p.mine(hardware(hardwareOf(t, peer, "peer0"))) {
+		addVeth(t, ns, "eth1", other, "other0")
+		later = garp.Hardware(hardwareOf(t, ns, "eth1"))
+		if !p.isOwn(garp.Hardware(ours)) || !p.isOwn(later) || p.isOwn(garp.Hardware(hardwareOf(t, peer, "peer0"))) {
 			t.Errorf("own addresses %v, want eth0's and eth1's and no other", p.own)
 		}
 	})
@@ -160,21 +160,21 @@ func TestOwnersFindsWhoAnswers(t *testing.T) {
 	give(t, ns, "eth0", "192.0.2.2/24")
 	give(t, peer, "peer0", "192.0.2.11/24")
 	give(t, peer, "lo", "192.0.2.100/32")
-	var owners []Owner
+	var owners []garp.Owner
 	var err error
 	asked := []netip.Addr{vip, netip.MustParseAddr("192.0.2.101"), netip.MustParseAddr("192.0.2.2")}
-	ns.Do(func() { owners, err = Owners(context.Background(), "eth0", asked, 300*time.Millisecond) })
+	ns.do(func() { owners, err = Owners(context.Background(), "eth0", asked, 300*time.Millisecond) })
 	if err != nil || len(owners) != 1 || owners[0].Address != vip || owners[0].Hardware != hardwareOf(t, peer, "peer0").String() {
 		t.Errorf("owners %+v, %v, want the peer alone", owners, err)
 	}
 }
 
 func TestWatcherOutlivesItsInterface(t *testing.T) {
-	ns, peer := nstest.New(t), nstest.New(t)
+	ns, peer := newNamespace(t), newNamespace(t)
 	w, found := watch(t, ns, "eth0")
 	w.Set([]netip.Addr{vip})
 	for round := range 2 {
-		nstest.Veth(t, ns, "eth0", peer, "peer0")
+		addVeth(t, ns, "eth0", peer, "peer0")
 		give(t, peer, "peer0", "192.0.2.100/24")
 		select {
 		case <-found:

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package configs
+package toml
 
 import (
-	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -60,7 +60,7 @@ func TestLocate(t *testing.T) {
 			if _, err := toml.Decode(tt.text, &tree); err != nil {
 				t.Fatalf("the row is not TOML: %v", err)
 			}
-			if got := locate(tt.text); !maps.Equal(got, tt.want) {
+			if got := Locate(tt.text); !maps.Equal(got, tt.want) {
 				t.Errorf("located %v\nwant    %v", got, tt.want)
 			}
 		})
@@ -79,28 +79,6 @@ func TestNesting(t *testing.T) {
 		if got := nesting(text); got != want {
 			t.Errorf("nesting(%q) = %d, want %d", text, got, want)
 		}
-	}
-}
-
-// seeds are the shipped files, and what their authors did not think of.
-func seeds(f *testing.F) {
-	for _, file := range []string{"reference.toml", "minimal.toml", "director-a.toml", "dual-stack.toml"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	for _, s := range []string{
-		"", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "x = \"\\u0001\"\nname = \"\\n\"", "[[vrrp]]\n[[vrrp]]", "vrrp = [{interface = 'eth0', vrid = 1, vips = ['192.0.2.1']}]", "service.virtual = 1",
-		"a = \"\"\"\n\"\"\"\"\n'b'.\"c\\u0041\" = {d = [{}, {e = ''}]}", "[service.check]\ntimeout = '1.s'\n", "x = 1e9\ny = inf\nz = 07:32:00",
-		"[[service]]\nvirtual = '[::1%eth0]:80'\nserver = [[]]", "\ufeff[[service]]\r\nvirtual = {fwmark = 0}", "a.b.c = 1\n[a.d]\n",
-		"[[service]]\n[service.check]\ninterval = '.5s'\ntimeout = '-0.0000000001h'\nstatus = ['2-3']", "[[vrrp]]\nvips = ['1.2.3.4/33', '::/0', 5, []]",
-		dualStack, "[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1', '1.2.3.4']\nversion = 2\nauth_pass = '\\u0000'\nvirtual_mac = true",
-		"[[vrrp]]\ntrack = [{}, {script = []}, {script = ['', 1]}, {service = ''}, {file = 1, interface = ''}]\n[[vrrp.route]]\nto = 'default'",
-		"[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1%x']\nunicast_peers = ['::1%x', '0.0.0.0']\nrule = [{from = '::/0', to = '::ffff:1.2.3.4/97'}]",
-	} {
-		f.Add([]byte(s))
 	}
 }
 
@@ -133,12 +111,29 @@ func unlocated(lines map[string]int, p string, v any) string {
 }
 
 func FuzzLocate(f *testing.F) {
-	seeds(f)
+	files, err := filepath.Glob("../../*.toml")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("found %d shipped files: %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, s := range []string{
+		"", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "x = \"\\u0001\"\nname = \"\\n\"", "[[vrrp]]\n[[vrrp]]",
+		"a = \"\"\"\n\"\"\"\"\n'b'.\"c\\u0041\" = {d = [{}, {e = ''}]}", "x = 1e9\ny = inf\nz = 07:32:00",
+		"[[service]]\nvirtual = '[::1%eth0]:80'\nserver = [[]]", "\ufeff[[service]]\r\nvirtual = {fwmark = 0}", "a.b.c = 1\n[a.d]\n",
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if invalidUTF8(string(text)) >= 0 || nesting(string(text)) > maxNesting {
 			return
 		}
-		lines := locate(string(text))
+		lines := Locate(string(text))
 		last := 1 + strings.Count(string(text), "\n")
 		for p, line := range lines {
 			if line < 1 || line > last {
@@ -153,26 +148,4 @@ func FuzzLocate(f *testing.F) {
 			t.Fatalf("%s has no line among %v", p, lines)
 		}
 	})
-}
-
-func BenchmarkLocate(b *testing.B) {
-	text := large(1000)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		locate(text)
-	}
-}
-
-// large is a file of n services with ten servers each.
-func large(n int) string {
-	var b strings.Builder
-	b.WriteString("[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"198.51.100.1/24\"]\n")
-	for i := range n {
-		fmt.Fprintf(&b, "\n[[service]]\nname = \"s%d\"\nvirtual = \"10.%d.%d.1:80\"\nscheduler = \"wrr\"\n", i, i/256, i%256)
-		fmt.Fprintf(&b, "  [service.check]\n  type = \"http\"\n  path = \"/health\"\n")
-		for j := range 10 {
-			fmt.Fprintf(&b, "  [[service.server]]\n  address = \"10.%d.%d.%d\"\n  weight = %d\n", i/256, i%256, 11+j, 1+j)
-		}
-	}
-	return b.String()
 }

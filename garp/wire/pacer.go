@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package garp
+package wire
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finePause is the longest pause that the kernel's timer measures. The runtime's own timers round up to a
-// millisecond, which is nothing to a longer one.
+// finePause is the longest pause that uses the kernel's timer. The Go runtime's timers round up to a millisecond, which
+// does not matter for a longer pause.
 const finePause = 5 * time.Millisecond
 
-// A pacer measures pauses between frames to some ten microseconds without holding a processor.
+// A pacer makes pauses between frames, exact to about ten microseconds, without using a processor meanwhile.
 type pacer struct {
 	timer *os.File
 }
@@ -23,7 +23,7 @@ type pacer struct {
 func newPacer() (*pacer, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("create timer: %w", err)
+		return nil, fmt.Errorf("failed to create a timer: %w", err)
 	}
 	return &pacer{timer: os.NewFile(uintptr(fd), "timerfd")}, nil
 }
@@ -45,18 +45,18 @@ func (p *pacer) pause(ctx context.Context, d time.Duration) error {
 	fire := unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}
 	conn, err := p.timer.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("set timer: %w", err)
+		return fmt.Errorf("failed to set a timer: %w", err)
 	}
 	var setErr error
 	if err := conn.Control(func(fd uintptr) { setErr = unix.TimerfdSettime(int(fd), 0, &fire, nil) }); err != nil {
-		return fmt.Errorf("set timer: %w", err)
+		return fmt.Errorf("failed to set a timer: %w", err)
 	}
 	if setErr != nil {
-		return fmt.Errorf("set timer: %w", setErr)
+		return fmt.Errorf("failed to set a timer: %w", setErr)
 	}
 	var expirations [8]byte
 	if _, err := p.timer.Read(expirations[:]); err != nil {
-		return fmt.Errorf("wait for timer: %w", err)
+		return fmt.Errorf("failed to wait for a timer: %w", err)
 	}
 	return nil
 }

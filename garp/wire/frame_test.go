@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package garp
+package wire
 
 import (
 	"encoding/hex"
@@ -8,31 +8,33 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/tandem-lvs/tandem/garp"
 )
 
 func TestFrame(t *testing.T) {
 	hardware := net.HardwareAddr{0x02, 0, 0x5e, 0x10, 0x20, 0x30}
 	tests := []struct {
-		form   form
+		form   garp.Form
 		addr   string
 		router bool
 		want   []string
 	}{
-		{formRequest, "192.0.2.100", true, []string{
+		{garp.Request, "192.0.2.100", true, []string{
 			"ffffffffffff 02005e102030 0806",
 			"0001 0800 06 04 0001",                 // Ethernet, IPv4, request
 			"02005e102030 c0000264",                // sender
 			"000000000000 c0000264",                // target: the same address
 			"000000000000000000000000000000000000", // padding to the least Ethernet frame
 		}},
-		{formReply, "192.0.2.100", true, []string{
+		{garp.Reply, "192.0.2.100", true, []string{
 			"ffffffffffff 02005e102030 0806",
 			"0001 0800 06 04 0002",
 			"02005e102030 c0000264",
 			"02005e102030 c0000264", // target: the sender itself
 			"000000000000000000000000000000000000",
 		}},
-		{formAdvertisement, "2001:db8::100", true, []string{
+		{garp.Advertisement, "2001:db8::100", true, []string{
 			"333300000001 02005e102030 86dd",
 			"60000000 0020 3a ff",              // 32 bytes of ICMPv6, hop limit 255
 			"20010db8000000000000000000000100", // source: the address itself
@@ -41,7 +43,7 @@ func TestFrame(t *testing.T) {
 			"20010db8000000000000000000000100", // target
 			"02 01 02005e102030",               // its link-layer address
 		}},
-		{formAdvertisement, "2001:db8::100", false, []string{
+		{garp.Advertisement, "2001:db8::100", false, []string{
 			"333300000001 02005e102030 86dd",
 			"60000000 0020 3a ff",
 			"20010db8000000000000000000000100",
@@ -68,12 +70,12 @@ func TestFrame(t *testing.T) {
 func TestFrameRefuses(t *testing.T) {
 	hardware := net.HardwareAddr{0x02, 0, 0x5e, 0x10, 0x20, 0x30}
 	tests := []struct {
-		form form
+		form garp.Form
 		addr netip.Addr
 	}{
-		{formRequest, netip.MustParseAddr("2001:db8::1")},
-		{formReply, netip.Addr{}},
-		{formAdvertisement, netip.MustParseAddr("192.0.2.1")},
+		{garp.Request, netip.MustParseAddr("2001:db8::1")},
+		{garp.Reply, netip.Addr{}},
+		{garp.Advertisement, netip.MustParseAddr("192.0.2.1")},
 		{0, netip.MustParseAddr("192.0.2.1")},
 	}
 	for _, tt := range tests {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package configs
+package toml
 
 import (
 	"testing"
@@ -84,7 +84,7 @@ func TestParseDuration(t *testing.T) {
 		"0.33333333333333m":  `"0.33333333333333m" is finer than a nanosecond`,
 		"1s0.1ns":            `"1s0.1ns" is finer than a nanosecond`,
 	} {
-		if d, no := parseDuration(text); no == nil || no.problem != problem {
+		if d, no := parseDuration(text); no == nil || no.Problem != problem {
 			t.Errorf("%q gives %v (%+v), want: %s", text, d, no, problem)
 		}
 	}
@@ -102,7 +102,7 @@ func TestShowDuration(t *testing.T) {
 		20 * time.Second:         "20s",
 		40950 * time.Millisecond: "40.95s",
 	} {
-		if got := showDuration(d); got != want {
+		if got := ShowDuration(d); got != want {
 			t.Errorf("%v is written %s, want %s", d, got, want)
 		}
 	}

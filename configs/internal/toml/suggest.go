@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package configs
+package toml
 
 import (
 	"slices"
 	"strings"
 )
 
-// nearest returns the candidate that word was probably meant to be, or "".
+// nearest returns the candidate that was probably intended, or "".
 func nearest(word string, candidates []string) string {
 	word = strings.ToLower(word)
 	best, least := "", 1+min(len(word)/3+1, 3)
 	for _, c := range candidates {
 		if len(word)-len(c) >= least {
-			continue // not worth the computing, however long the word
+			continue // too far away; saves work for a long word
 		}
 		switch d := distance(word, strings.ToLower(c)); {
 		case d < least:
 			best, least = c, d
 		case best == "" && len(word) >= 3 && strings.HasPrefix(c, word):
-			best = c // an abbreviation; anything nearer still wins
+			best = c // an abbreviation; a nearer candidate replaces it
 		}
 	}
 	return best
@@ -48,35 +48,35 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// didYouMean is the hint for a word that is none of the choices.
-func didYouMean(word string, choices []string) string {
-	if c := nearest(word, choices); c != "" {
+// Suggest is the hint for a word that is none of the candidates: the nearest one, or "".
+func Suggest(word string, candidates []string) string {
+	if c := nearest(word, candidates); c != "" {
 		return "did you mean `" + c + "`?"
 	}
-	return "want " + alternatives(choices)
+	return ""
 }
 
-// unknownKey is the hint for a key that a table with the keys here does not have: the table that it belongs to, for in
-// TOML a key is easily put below the wrong header, or the nearest key here.
-func unknownKey(name string, here []string, keys []KeyInfo) string {
+// unknownKey is the hint for a key that a table with the keys here does not have. It names the table that has such a key,
+// because in TOML a key is easily put below the wrong header. Otherwise it names the nearest key here.
+func unknownKey(name string, here []string, keys []Key) string {
 	var homes []string
 	for _, k := range keys {
-		if parent, key := k.split(); key == name && key != anyName {
+		if parent, key := k.Split(); key == name && key != AnyName {
 			homes = append(homes, header(parent, keys))
 		}
 	}
 	if len(homes) > 0 {
-		return "it is a key of " + alternatives(homes)
+		return "it is a key of " + Alternatives(homes)
 	}
-	if c := nearest(name, here); c != "" {
-		return "did you mean `" + c + "`?"
+	if hint := Suggest(name, here); hint != "" {
+		return hint
 	}
-	return "known here are " + strings.Join(here, ", ")
+	return "the keys here are " + strings.Join(here, ", ")
 }
 
 // header writes a table of the schema as it is opened in a file.
-func header(table string, keys []KeyInfo) string {
-	i := slices.IndexFunc(keys, func(k KeyInfo) bool { return k.Path == table })
+func header(table string, keys []Key) string {
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.Path == table })
 	switch {
 	case i < 0:
 		return "the top of the file"
@@ -86,8 +86,8 @@ func header(table string, keys []KeyInfo) string {
 	return "[" + table + "]"
 }
 
-// alternatives joins words as prose does: a, b or c.
-func alternatives(words []string) string {
+// Alternatives joins words in prose: a, b or c.
+func Alternatives(words []string) string {
 	if len(words) == 1 {
 		return words[0]
 	}

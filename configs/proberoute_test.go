@@ -29,7 +29,7 @@ func TestDetours(t *testing.T) {
 			"2001:db8::11 ipv6 dr, 2001:db8::12 ipv6 dr"},
 	} {
 		var got []string
-		for _, d := range Detours(parse(t, tt.text).Services) {
+		for _, d := range ProbeRoutes(parse(t, tt.text).Services) {
 			got = append(got, fmt.Sprintf("%s %s %s", d.Addr, d.Family, d.Method))
 		}
 		if got := strings.Join(got, ", "); got != tt.want {

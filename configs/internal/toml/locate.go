@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package configs
+package toml
 
 import (
 	"strconv"
@@ -9,8 +9,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A locator finds the line of every key, table and array element of a TOML text, which the parser's metadata does not
-// know. It trusts the parser to have accepted the text: of anything else it makes what it can, without an error.
+// A locator finds the line of every key, table and array element of a TOML text. The parser's metadata does not have the
+// lines. The locator expects a text that the parser has accepted; in any other text it finds what it can.
 type locator struct {
 	text   string
 	pos    int
@@ -19,9 +19,9 @@ type locator struct {
 	tables map[string]int // by path, how many [[tables]] an array has so far
 }
 
-// locate returns the lines of text by path: "service[1].server[0].weight" → 17. Of a table that is opened
-// more than once, explicitly or by a dotted key, it is the first line that counts.
-func locate(text string) map[string]int {
+// Locate returns the lines of text by path: "service[1].server[0].weight" → 17. For a table that is opened more than
+// once, by a header or by a dotted key, it is the first line.
+func Locate(text string) map[string]int {
 	l := locator{
 		text:   strings.TrimPrefix(text, "\ufeff"),
 		line:   1,
@@ -45,8 +45,8 @@ func locate(text string) map[string]int {
 	return l.lines
 }
 
-// nesting returns how deep the arrays and inline tables of text are nested at most. The parser and the locator use the
-// stack for them, and a stack that overflows cannot be recovered from.
+// nesting returns the maximum depth of the arrays and inline tables of text. The parser and the locator recurse into
+// them, and a program cannot recover from a stack overflow.
 func nesting(text string) int {
 	l := locator{text: text}
 	depth, most := 0, 0
@@ -69,19 +69,19 @@ func nesting(text string) int {
 	return most
 }
 
-// enter notes the table that a header opens, and returns its path.
+// enter records the table that a header opens, and returns its path.
 func (l *locator) enter(key []string, array bool) string {
 	p := ""
 	for i, part := range key {
 		p = joinKey(p, part)
-		l.note(p)
+		l.record(p)
 		n := l.tables[p]
 		switch {
 		case array && i == len(key)-1:
 			l.tables[p]++
 			p = joinIndex(p, n)
-			l.note(p)
-		case n > 0: // a header means the last table of an array
+			l.record(p)
+		case n > 0: // the header is below the last table of the array
 			p = joinIndex(p, n-1)
 		}
 	}
@@ -92,7 +92,7 @@ func (l *locator) enter(key []string, array bool) string {
 func (l *locator) assignment(prefix string) {
 	for _, part := range l.key() {
 		prefix = joinKey(prefix, part)
-		l.note(prefix)
+		l.record(prefix)
 	}
 	l.skipSpace()
 	if l.skip("=") {
@@ -101,7 +101,7 @@ func (l *locator) assignment(prefix string) {
 	}
 }
 
-// value reads the value of the key at p, and notes what is inside.
+// value reads the value of the key at p, and records what is inside.
 func (l *locator) value(p string) {
 	switch {
 	case l.pos == len(l.text):
@@ -110,7 +110,7 @@ func (l *locator) value(p string) {
 	case l.skip("["):
 		for i := 0; l.inside(']'); i++ {
 			start, element := l.pos, joinIndex(p, i)
-			l.note(element)
+			l.record(element)
 			l.value(element)
 			l.advance(start)
 		}
@@ -138,7 +138,7 @@ func (l *locator) inside(end byte) bool {
 	return true
 }
 
-// advance makes sure of progress since start, whatever the text.
+// advance guarantees progress since start, whatever the text.
 func (l *locator) advance(start int) {
 	if l.pos == start {
 		l.pos++
@@ -168,7 +168,7 @@ func (l *locator) key() []string {
 	}
 }
 
-func (l *locator) note(p string) {
+func (l *locator) record(p string) {
 	if _, ok := l.lines[p]; !ok {
 		l.lines[p] = l.line
 	}
@@ -235,7 +235,7 @@ func (l *locator) skipString() {
 			l.pos++
 			return
 		case l.skip(strings.Repeat(quote, 3)):
-			for range 2 { // the text itself may end in quotes
+			for range 2 { // the string itself may end in quotes
 				l.skip(quote)
 			}
 			return
@@ -244,7 +244,7 @@ func (l *locator) skipString() {
 	}
 }
 
-// unquote returns what a quoted key says.
+// unquote returns the text of a quoted key.
 func unquote(quoted string) string {
 	if len(quoted) >= 2 && !strings.Contains(quoted, `\`) {
 		return quoted[1 : len(quoted)-1]
@@ -256,10 +256,9 @@ func unquote(quoted string) string {
 	return v.K
 }
 
-// joinKey and joinIndex write paths; path.String uses the same two.
-
+// joinKey writes the path of a key below p, as path.String does.
 func joinKey(p, key string) string {
-	if key == "" || strings.ContainsFunc(key, notBare) {
+	if key == "" || strings.ContainsFunc(key, NotBare) {
 		key = strconv.Quote(key)
 	}
 	if p == "" {
@@ -268,11 +267,12 @@ func joinKey(p, key string) string {
 	return p + "." + key
 }
 
+// joinIndex writes the path of an element of p, as path.String does.
 func joinIndex(p string, i int) string {
 	return p + "[" + strconv.Itoa(i) + "]"
 }
 
-// notBare tells the characters that a key has only in quotes.
-func notBare(r rune) bool {
+// NotBare reports whether a key needs quotes for the character.
+func NotBare(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package configs
+package toml
 
 import (
 	"cmp"
@@ -12,10 +12,10 @@ import (
 // A Mistake is one thing wrong with a configuration file.
 type Mistake struct {
 	File    string
-	Line    int    // from 1; of a missing key, the line of the table that should hold it
+	Line    int    // from 1; for a missing key, the line of the table that should have it
 	Key     string // the path from the top of the file: service[0].server[1].weight; empty if the file as a whole is wrong
 	Problem string
-	Hint    string // how to mend it; may be empty
+	Hint    string // what to do; may be empty
 }
 
 // Error writes the mistake in one line, file and line first, as compilers do.
@@ -32,10 +32,10 @@ func (m Mistake) Error() string {
 	return b.String()
 }
 
-// Mistakes are all that is wrong with one file, ordered by line.
+// Mistakes is everything that is wrong with one file, ordered by line.
 type Mistakes []Mistake
 
-// Error writes one mistake a line.
+// Error writes one mistake per line.
 func (ms Mistakes) Error() string {
 	lines := make([]string, len(ms))
 	for i, m := range ms {
@@ -44,7 +44,7 @@ func (ms Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sort orders the mistakes by line; those of one line keep the order in which they were found.
+// sort orders the mistakes by line. Mistakes of one line keep the order in which they were found.
 func (ms Mistakes) sort() {
 	slices.SortStableFunc(ms, func(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) })
 }
