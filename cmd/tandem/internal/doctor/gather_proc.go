@@ -18,8 +18,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// programs returns the names of the processes in this network namespace, each once, and the director among them. One
-// that ends meanwhile is left out.
+// programs returns the names of the processes in this network namespace, each once, and the director if it is one of
+// them. Processes that end meanwhile are skipped.
 func programs() (names []string, director Process) {
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
@@ -45,7 +45,7 @@ func programs() (names []string, director Process) {
 	return names, director
 }
 
-// parseFileLimit returns the soft limit of a process's /proc/PID/limits; 0 if it is not there.
+// parseFileLimit returns the soft limit of a process's /proc/PID/limits; 0 if the text has none.
 func parseFileLimit(text string) uint64 {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
@@ -60,8 +60,8 @@ func parseFileLimit(text string) uint64 {
 	return 0
 }
 
-// parseStart returns when a process started, from its /proc/PID/stat: "pid (name) state …", where the name may hold
-// spaces and brackets, and the 22nd field is the time since boot in hundredths of a second; 0 if it is not there.
+// parseStart returns when a process started, from its /proc/PID/stat: "pid (name) state …". The name may contain spaces
+// and brackets. The 22nd field is the time since boot in hundredths of a second; 0 if the text has none.
 func parseStart(text string) time.Duration {
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	const start, before = 22, 2
@@ -75,7 +75,7 @@ func parseStart(text string) time.Duration {
 	return time.Duration(n) * (time.Second / 100)
 }
 
-// listening returns the sockets of this namespace that wait for connections of TCP, or for datagrams of UDP.
+// listening returns the TCP sockets that accept connections and the UDP sockets that receive from anybody.
 func listening() (all []Socket, err error) {
 	for _, table := range []struct {
 		file     string
@@ -84,10 +84,10 @@ func listening() (all []Socket, err error) {
 	}{{"tcp", lvs.TCP, "0A"}, {"tcp6", lvs.TCP, "0A"}, {"udp", lvs.UDP, "07"}, {"udp6", lvs.UDP, "07"}} {
 		text, err := os.ReadFile("/proc/thread-self/net/" + table.file)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // without IPv6
+			continue // the kernel has no IPv6
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list sockets: %w", err)
+			return nil, fmt.Errorf("failed to list sockets: %w", err)
 		}
 		for _, at := range parseSockets(string(text), table.state) {
 			all = append(all, Socket{table.protocol, at})
@@ -96,12 +96,12 @@ func listening() (all []Socket, err error) {
 	return all, nil
 }
 
-// parseSockets returns the sockets in a state of a /proc/net/tcp, tcp6, udp or udp6:
+// parseSockets returns the sockets in the given state from the text of /proc/net/tcp, tcp6, udp or udp6:
 //
 //	sl  local_address rem_address   st …
 //	 0: 00000000:0050 00000000:0000 0A …
 //
-// where an address is its 32-bit words as this machine, which is little-endian, writes them.
+// An address is written as 32-bit words in this machine's byte order, which must be little-endian.
 func parseSockets(text, state string) []netip.AddrPort {
 	var all []netip.AddrPort
 	for line := range strings.Lines(text) {

@@ -4,17 +4,22 @@ package doctor
 
 import (
 	"encoding/json"
+	"go/parser"
+	"go/token"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 const pairFile = `
@@ -44,19 +49,19 @@ type scene struct {
 // master is a director at which all is well.
 func master() *scene {
 	return &scene{method: "dr", snapshot: Snapshot{
-		IPVS: true, Schedulers: map[string]bool{"wrr": true},
+		IPVS: true, Schedulers: []string{"rr", "wrr"},
 		Sysctls: map[string]string{"net/ipv4/ip_forward": "0", "net/ipv4/conf/all/rp_filter": "1",
 			"net/ipv4/conf/all/send_redirects": "1", "net/ipv4/conf/eth0/send_redirects": "1"},
-		Links: map[string]Link{"eth0": {Up: true, Carrier: true, MTU: 1520,
+		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
-		Ways:     map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
+		Routes:   map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
 		Programs: []string{"tandem", "sshd"},
-		Director: Process{Files: 1024}, Heard: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
 	}}
 }
 
-func (s *scene) link(change func(*Link)) {
+func (s *scene) link(change func(*vrrp.Link)) {
 	l := s.snapshot.Links["eth0"]
 	change(&l)
 	s.snapshot.Links["eth0"] = l
@@ -64,7 +69,7 @@ func (s *scene) link(change func(*Link)) {
 
 // backup makes it one that hears its master.
 func (s *scene) backup() {
-	s.link(func(l *Link) { l.Addrs = l.Addrs[:1] })
+	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
 	s.snapshot.Status.VRRP[0].State = "backup"
 	s.owner("02:00:00:00:00:02", "192.0.2.3")
 	s.advert("eth0", "192.0.2.3", 51)
@@ -83,8 +88,8 @@ func (s *scene) advert(iface, source string, vrid uint8) {
 		VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}})
 }
 
-func (s *scene) hinder(f Flow, out bool) {
-	s.snapshot.Hindered = append(s.snapshot.Hindered, Hindrance{f, out})
+func (s *scene) filter(f Flow, out bool) {
+	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{f, out})
 }
 
 func (s *scene) nat() {
@@ -114,18 +119,18 @@ func TestDirector(t *testing.T) {
 		{"a backup at which all is well", (*scene).backup, nil, ""},
 		{"NAT at which all is well", (*scene).nat, nil, ""},
 		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
-		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers["wrr"] = false }, []string{"scheduler-missing"}, "wrr"},
+		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
 		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
 		{"few files", func(s *scene) { s.snapshot.Director.Files = 100 }, []string{"file-limit"}, "100 files"},
 		{"no interface", func(s *scene) {
 			delete(s.snapshot.Links, "eth0")
-			s.snapshot.Heard = nil
+			s.snapshot.Listened = nil
 			s.owner("02:00:00:00:00:02", "192.0.2.3")
 		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
-		{"interface down", func(s *scene) { s.link(func(l *Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
-		{"no carrier", func(s *scene) { s.link(func(l *Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
+		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
+		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
 		{"NAT without forwarding", func(s *scene) { s.nat(); s.snapshot.Sysctls["net/ipv4/ip_forward"] = "0" },
 			[]string{"forwarding-off"}, "sysctl -w net.ipv4.ip_forward=1"},
 		{"DR with forwarding", func(s *scene) { s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1" }, []string{"forwarding-on"}, "ip_forward=0"},
@@ -140,32 +145,32 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Sysctls["net/ipv4/conf/vrrp.51/rp_filter"] = "2"
 		}, nil, ""},
 		{"DR to another network", func(s *scene) {
-			s.link(func(l *Link) {
+			s.link(func(l *vrrp.Link) {
 				l.Addrs = []netip.Prefix{netip.MustParsePrefix("198.51.100.2/24"), netip.MustParsePrefix("192.0.2.100/32")}
 			})
 		}, []string{"server-elsewhere"}, "192.0.2.11"},
 		{"tunnel to another network, room for its header", func(s *scene) {
 			s.method = "tunnel"
-			s.link(func(l *Link) { l.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.100/32")} })
+			s.link(func(l *vrrp.Link) { l.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.100/32")} })
 		}, nil, ""},
-		{"tunnel without room", func(s *scene) { s.method = "tunnel"; s.link(func(l *Link) { l.MTU = 1500 }) }, []string{"tunnel-mtu"}, "1500"},
+		{"tunnel without room", func(s *scene) { s.method = "tunnel"; s.link(func(l *vrrp.Link) { l.MTU = 1500 }) }, []string{"tunnel-mtu"}, "1500"},
 		{"tunnel by another interface, which has room", func(s *scene) {
 			s.method = "tunnel"
-			s.link(func(l *Link) { l.MTU = 1500 })
-			s.snapshot.Links["eth1"] = Link{Up: true, Carrier: true, MTU: 9000}
-			s.snapshot.Ways[netip.MustParseAddr("192.0.2.11")] = "eth1"
+			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
+			s.snapshot.Links["eth1"] = vrrp.Link{Name: "eth1", Index: 3, Up: true, Carrier: true, MTU: 9000}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = "eth1"
 		}, nil, ""},
 		{"tunnel without a way", func(s *scene) {
 			s.method = "tunnel"
-			s.link(func(l *Link) { l.MTU = 1500 })
-			s.snapshot.Ways = nil
+			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
+			s.snapshot.Routes = nil
 		}, nil, ""},
 		{"a real server answers the master", func(s *scene) { s.owner("02:00:00:00:00:11", "192.0.2.11") },
-			[]string{"server-answers"}, "02:00:00:00:00:11 answers for 192.0.2.100: 192.0.2.11, real server of www"},
+			[]string{"server-answers"}, "another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.11, real server of www)"},
 		{"a real server answers the backup", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:11", "192.0.2.11") }, []string{"server-answers"}, "tandem realserver apply"},
-		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners", "multicast-lost"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
+		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners", "multicast-lost"}, "eth0: another machine claims 192.0.2.100: 02:00:00:00:00:02 (192.0.2.3)"},
 		{"both directors have it and hear each other", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3"); s.advert("eth0", "192.0.2.3", 51) },
-			[]string{"two-owners", "two-masters"}, "this one, 02:00:00:00:00:02 (192.0.2.3)"},
+			[]string{"two-owners", "two-masters"}, "eth0: another machine claims 192.0.2.100: 02:00:00:00:00:02 (192.0.2.3)"},
 		{"a backup that hears nothing", func(s *scene) { s.backup(); s.snapshot.Adverts = nil }, []string{"multicast-lost"},
 			"02:00:00:00:00:02 (192.0.2.3) has 192.0.2.100, and none of its advertisements arrives on eth0"},
 		{"a backup that hears nothing by unicast", func(s *scene) { s.extra = `unicast_peers = ["192.0.2.3"]`; s.backup(); s.snapshot.Adverts = nil },
@@ -175,15 +180,16 @@ func TestDirector(t *testing.T) {
 			s.advert("eth0", "192.0.2.3", 51)
 			s.snapshot.Adverts[0].Leaving = true
 		}, nil, ""},
+		{"a backup that hears only how its master gives way", func(s *scene) { s.backup(); s.snapshot.Adverts[0].Leaving = true }, nil, ""},
 		{"another pair with the id", func(s *scene) {
 			s.advert("eth0", "192.0.2.77", 51)
 			s.snapshot.Adverts[0].VIPs = []netip.Addr{netip.MustParseAddr("192.0.2.200")}
-		}, []string{"duplicate-vrid"}, "192.0.2.77 advertises virtual router 51 on eth0 too, for 192.0.2.200"},
+		}, []string{"duplicate-vrid"}, "192.0.2.77 also advertises virtual router 51 on eth0, for 192.0.2.200"},
 		{"a backup hears two masters", func(s *scene) { s.backup(); s.advert("eth0", "192.0.2.4", 51) }, []string{"two-masters"}, "192.0.2.3 and 192.0.2.4"},
-		{"VRRP cannot come in", func(s *scene) { s.hinder(Flow{"eth0", groupVRRP4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
-		{"VRRP cannot leave", func(s *scene) { s.hinder(Flow{"eth0", groupVRRP6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
-		{"sync cannot come in", func(s *scene) { s.hinder(Flow{"eth0", netip.MustParseAddr("224.0.0.81"), 8848}, false) }, []string{"sync-filtered"}, "udp dport 8848"},
-		{"the clock was set meanwhile", func(s *scene) { s.snapshot.Clock.Stepped = -time.Hour }, []string{"clock-step"}, "by -1h0m0s while"},
+		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", groupVRRP4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
+		{"VRRP cannot leave", func(s *scene) { s.filter(Flow{"eth0", groupVRRP6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
+		{"sync cannot come in", func(s *scene) { s.filter(Flow{"eth0", netip.MustParseAddr("224.0.0.81"), 8848}, false) }, []string{"sync-filtered"}, "udp dport 8848"},
+		{"the clock was set meanwhile", func(s *scene) { s.snapshot.Clock.Stepped = -time.Hour }, []string{"clock-step"}, "by -1h0m0s during the examination"},
 		{"the clock was set before", func(s *scene) { s.snapshot.Clock.SteppedBefore = time.Minute }, []string{"clock-step-before"}, "by 1m0s since the director started"},
 		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
@@ -220,6 +226,29 @@ func TestDirector(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestJudgingDoesNoIO: only the files that gather facts and those that fix may reach the machine.
+func TestJudgingDoesNoIO(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasPrefix(name, "gather") || name == "fix.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			switch path := strings.Trim(i.Path.Value, `"`); path {
+			case "net", "os", "os/exec", "syscall", "golang.org/x/sys/unix", "github.com/vishvananda/netlink":
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
 	}
 }
 
@@ -280,7 +309,7 @@ func TestRealServer(t *testing.T) {
 				t.Errorf("findings %v, want %v", ids(got), tt.want)
 			}
 			for _, f := range got {
-				if !strings.Contains(f.String(), tt.says) || f.Fixable() != tt.fixable || f.Severity != Error {
+				if !strings.Contains(f.String(), tt.says) || f.Fixable() != tt.fixable || f.Severity != diagnosis.Error {
 					t.Errorf("%q, fixable %t, want %q and %t", f, f.Fixable(), tt.says, tt.fixable)
 				}
 			}
@@ -289,7 +318,7 @@ func TestRealServer(t *testing.T) {
 }
 
 func TestFindingsAsJSON(t *testing.T) {
-	text, err := json.Marshal([]Finding{{ID: "x", Severity: Warning, What: "a", Why: "b", Mend: "c", fix: &fix{module: "m"}}})
+	text, err := json.Marshal([]Finding{{diagnosis.Finding{ID: "x", Severity: diagnosis.Warning, What: "a", Why: "b", Mend: "c"}, &fix{module: "m"}}})
 	const want = `[{"id":"x","severity":"warning","what":"a","why":"b","mend":"c","fixable":true}]`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v, want %s", text, err, want)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -16,31 +15,13 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-
-	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-const (
-	protocolVRRP  = 112
-	ethernetLen   = 14
-	ipv4HeaderLen = 20
-	ipv6HeaderLen = 40
-	// leastHearing and mostHearing bound how long the doctor listens for advertisements.
-	leastHearing, mostHearing = time.Second, 5 * time.Second
-)
+// minListen and maxListen bound how long the doctor listens for advertisements.
+const minListen, maxListen = time.Second, 5 * time.Second
 
-// An Advert is an advertisement of another machine as it arrived at an interface, ahead of every firewall.
-type Advert struct {
-	Interface string
-	Source    netip.Addr
-	VRID      uint8
-	VIPs      []netip.Addr
-	// Leaving is that of a master that gives way (RFC 9568, section 6.4.3: priority 0).
-	Leaving bool
-}
-
-// hear listens on interfaces for as long as is given for each, and returns each sender and virtual router id once.
-func hear(ctx context.Context, spans map[string]time.Duration) ([]Advert, error) {
+// listenForAdverts listens on each interface for the given time, and returns each sender and virtual router id once.
+func listenForAdverts(ctx context.Context, spans map[string]time.Duration) ([]Advert, error) {
 	listeners := make(map[string]*listener)
 	defer func() {
 		for _, l := range listeners {
@@ -50,7 +31,7 @@ func hear(ctx context.Context, spans map[string]time.Duration) ([]Advert, error)
 	for iface := range spans {
 		l, err := newListener(iface)
 		if err != nil {
-			return nil, fmt.Errorf("listen for advertisements: %w", err)
+			return nil, fmt.Errorf("failed to listen for advertisements: %w", err)
 		}
 		listeners[iface] = l
 	}
@@ -58,7 +39,7 @@ func hear(ctx context.Context, spans map[string]time.Duration) ([]Advert, error)
 	heard := make(chan []Advert, len(listeners))
 	for iface, l := range listeners {
 		g.Go(func() error {
-			all, err := l.hear(ctx, spans[iface])
+			all, err := l.read(ctx, spans[iface])
 			heard <- all
 			return err
 		})
@@ -70,12 +51,12 @@ func hear(ctx context.Context, spans map[string]time.Duration) ([]Advert, error)
 		all = append(all, some...)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for advertisements: %w", err)
+		return nil, fmt.Errorf("failed to listen for advertisements: %w", err)
 	}
 	return all, nil
 }
 
-// A listener takes the VRRP packets that arrive at an interface.
+// A listener receives the VRRP packets that arrive at an interface, before any firewall.
 type listener struct {
 	iface *net.Interface
 	conn  *packet.Conn
@@ -109,7 +90,8 @@ func newListener(iface string) (*listener, error) {
 	return &listener{ifi, conn}, nil
 }
 
-func (l *listener) hear(ctx context.Context, span time.Duration) (all []Advert, err error) {
+// read returns the advertisements that arrive within the time.
+func (l *listener) read(ctx context.Context, span time.Duration) (all []Advert, err error) {
 	if err := l.conn.SetReadDeadline(time.Now().Add(span)); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 	}
@@ -124,55 +106,11 @@ func (l *listener) hear(ctx context.Context, span time.Duration) (all []Advert, 
 			return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 		}
 		if hw, ok := from.(*packet.Addr); ok && slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
-			continue // what leaves is heard too
+			continue // packet sockets also receive what this machine sends
 		}
 		if a, ok := parseAdvert(b[:n]); ok && !a.in(all) {
 			a.Interface = l.iface.Name
 			all = append(all, a)
 		}
 	}
-}
-
-// in tells whether the same was heard before.
-func (a Advert) in(all []Advert) bool {
-	return slices.ContainsFunc(all, func(b Advert) bool {
-		return a.Source == b.Source && a.VRID == b.VRID && a.Leaving == b.Leaving && slices.Equal(a.VIPs, b.VIPs)
-	})
-}
-
-// parseAdvert reads a frame with a VRRP packet.
-func parseAdvert(b []byte) (a Advert, ok bool) {
-	if len(b) < ethernetLen+ipv4HeaderLen {
-		return a, false
-	}
-	b = b[ethernetLen:]
-	var dst netip.Addr
-	var payload []byte
-	switch b[0] >> 4 {
-	case 4:
-		header, total := int(b[0]&0x0f)*4, int(b[2])<<8|int(b[3])
-		if header < ipv4HeaderLen || total < header || total > len(b) || b[9] != protocolVRRP {
-			return a, false
-		}
-		a.Source, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-		payload = b[header:total]
-	case 6:
-		if len(b) < ipv6HeaderLen || b[6] != protocolVRRP {
-			return a, false
-		}
-		end := ipv6HeaderLen + int(b[4])<<8 + int(b[5])
-		if end > len(b) {
-			return a, false
-		}
-		a.Source, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-		payload = b[ipv6HeaderLen:end]
-	default:
-		return a, false
-	}
-	var p vrrp.Packet
-	if drop := p.Parse(payload, a.Source, dst); drop != 0 {
-		return a, false
-	}
-	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == 0
-	return a, true
 }
