@@ -48,7 +48,7 @@ func webFields() []toml.Field[healthcheck.Config] {
 	}
 }
 
-// tlsFields are the keys of checks that may be secured.
+// tlsFields are the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
 		toml.Optional("tls", toml.Boolean(), false, "Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
@@ -76,7 +76,7 @@ func tlsVersion() toml.SchemaType[uint16] {
 	return toml.Choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
 }
 
-// checkTLS holds what is said of TLS to checks that speak it.
+// checkTLS refuses keys of TLS in checks that do not use TLS.
 func checkTLS(at toml.Node, c *healthcheck.Config) {
 	switch c.Type {
 	case healthcheck.HTTPS:
@@ -104,7 +104,7 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 	}
 }
 
-// checkContent refuses to look at a body that there is none of.
+// checkContent refuses rules about the body of a response to HEAD, which has none.
 func checkContent(at toml.Node, c healthcheck.Config) {
 	for _, name := range []string{"contains", "matches", "sha256"} {
 		if c.Method == "HEAD" && at.Has(name) {
@@ -113,7 +113,7 @@ func checkContent(at toml.Node, c healthcheck.Config) {
 	}
 }
 
-// checkPath refuses a path that only version 1, which sends it as it is, can ask for.
+// checkPath refuses a path that version 2 cannot ask for. Version 1 sends any path as it is.
 func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
@@ -187,7 +187,7 @@ func nonEmpty(s string) *toml.Refusal {
 	return nil
 }
 
-// statuses are codes and ranges of codes.
+// statuses are status codes and ranges of them.
 func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 	const most = 100
 	return toml.List(toml.Text(`codes ("304") and ranges ("200-299") from 200 to 599`,
@@ -200,7 +200,7 @@ func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 		}, healthcheck.StatusRange.String), 1, most)
 }
 
-// validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
+// validPath refuses characters that would end the request line (RFC 9112, section 3).
 func validPath(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
 	switch {

@@ -90,7 +90,7 @@ func multicast() toml.SchemaType[netip.Addr] {
 	}, netip.Addr.String)
 }
 
-// sysctlTable has a key for each setting that the kernel has. The values stay text, as the kernel takes them.
+// sysctlTable has a key for each setting of the kernel. The values are text, as the kernel expects them.
 func sysctlTable() toml.SchemaType[map[string]string] {
 	var fields []toml.Field[map[string]string]
 	for _, s := range lvs.Sysctls() {
@@ -117,7 +117,7 @@ func sysctlExample(s lvs.Sysctl) string {
 	return cmp.Or(s.Recommended, usual[s.Name], strconv.FormatInt(s.Min, 10))
 }
 
-// sysctl is a whole number or, for a setting that has several, an array of them.
+// sysctl is a whole number, or an array of them for a setting with several numbers.
 func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	number := toml.Integer(0, math.MaxUint32)
 	number.Values = fmt.Sprintf("%d to %d", s.Min, s.Max)
@@ -151,7 +151,7 @@ func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	return k
 }
 
-// checkSync refuses services that the kernel has not beside connection sync.
+// checkSync refuses services that the kernel does not allow together with connection sync.
 func checkSync(at toml.Node, c *Config) {
 	if c.LVS.Sync == (lvs.Sync{}) {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// mainTable is the routing table that the kernel calls main.
+// mainTable is the number of the main routing table.
 const mainTable = 254
 
 func routeTable() toml.SchemaType[vrrp.Route] {

@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A virtualRouter is a [[vrrp]] as a file has it: a virtual router, or one of each family where its VIPs are of both.
+// A virtualRouter is a [[vrrp]] as it is written. With VIPs of both families it is two virtual routers.
 type virtualRouter struct {
 	Router // what both families have, with the addresses of both
 	named  bool

@@ -83,7 +83,7 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 	)
 }
 
-// checkServer completes a server from its service. The two are compared only if what the service says is sound.
+// checkServer completes a server from its service. It compares the two only if the service is sound.
 func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if server.Method == 0 {
 		server.Method = s.Method
@@ -111,13 +111,13 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !at.Sound("address", "port", "tunnel", "thresholds") {
 		return
 	}
-	// What only the kernel's table can say is the same for all virtuals.
+	// These rules of the kernel's table give the same result for all virtuals.
 	if err := server.In(s.Virtuals[0]).Validate(s.Virtuals[0].ServiceID); err != nil {
 		at.Mistake("", "%s", refusedByTable(err))
 	}
 }
 
-// checkPort refuses a port that the server's method cannot lead to.
+// checkPort refuses a port that the server's method cannot map to.
 func checkPort(at toml.Node, s *virtualService, server *Server) {
 	const hint = `remove it, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
@@ -139,7 +139,7 @@ func checkPort(at toml.Node, s *virtualService, server *Server) {
 	}
 }
 
-// checkDifferent refuses what would be one server twice in the kernel's table.
+// checkDifferent refuses two servers that are the same server in the kernel's table.
 func checkDifferent(at toml.Node, s *virtualService) {
 	byAddress := make(map[netip.Addr][]int)
 	for i, server := range s.Servers {
@@ -154,7 +154,7 @@ func checkDifferent(at toml.Node, s *virtualService) {
 	}
 }
 
-// clash tells whether two servers are one in any of the virtuals.
+// clash reports whether two servers are the same in any of the virtuals.
 func (s *virtualService) clash(a, b Server) bool {
 	if a.Addr != b.Addr {
 		return false
@@ -167,7 +167,7 @@ func (s *virtualService) clash(a, b Server) bool {
 	return false
 }
 
-// refusedByTable is what package lvs has against a value, without the word that marks its errors.
+// refusedByTable is an error of package lvs without the prefix of ErrInvalid.
 func refusedByTable(err error) string {
 	return strings.TrimPrefix(err.Error(), lvs.ErrInvalid.Error()+": ")
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxPeers is far above the size of a group of directors, and keeps the advertisements of an interval few.
+// maxPeers is far above the size of a group of directors. It limits the advertisements of an interval.
 const maxPeers = 64
 
-// checkUnicast holds the peers to the families of the VIPs, and apart from this director's own addresses.
+// checkUnicast refuses peers of other families than the VIPs, and peers that are this director.
 func checkUnicast(at toml.Node, r *virtualRouter) {
 	if len(r.UnicastPeers) == 0 {
 		r.UnicastTTLMin = 0
@@ -48,7 +48,7 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 	}
 }
 
-// checkPeers refuses peers that are given twice or cannot be another machine.
+// checkPeers refuses peers that are given twice, or that are this director.
 func checkPeers(at toml.Node, r *virtualRouter) {
 	peers, own := firstUse[netip.Addr]{}, make(map[netip.Addr]string)
 	for _, vip := range r.VIPs {
