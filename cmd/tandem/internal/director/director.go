@@ -24,6 +24,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -43,7 +44,7 @@ type Director struct {
 	version string
 
 	elections *election.Supervisor
-	checks    *healthcheck.Runner
+	checks    *runner.Runner
 	kernel    *lvs.Kernel
 	ownership *lvs.Ownership
 	table     *lvs.Table
@@ -105,7 +106,7 @@ func New(o Options) *Director {
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
 	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
-	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
 }
