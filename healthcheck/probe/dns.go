@@ -72,8 +72,12 @@ func judgeAnswer(asked, answer *dns.Msg, q healthcheck.Query) healthcheck.Result
 	if err != nil {
 		return healthcheck.Fail("no such answer: " + q.Answer)
 	}
+	canonical := ""
+	if expected != nil {
+		canonical = data(expected)
+	}
 	for _, record := range answer.Answer {
-		if record.Header().Rrtype == want.Qtype && (expected == nil || strings.EqualFold(data(record), data(expected))) {
+		if record.Header().Rrtype == want.Qtype && (expected == nil || strings.EqualFold(data(record), canonical)) {
 			return healthcheck.Pass("NOERROR with the expected record")
 		}
 	}
