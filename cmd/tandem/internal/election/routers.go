@@ -133,7 +133,7 @@ func (p *Process) instruct() {
 		p.told[idOf(r.Config)] = now
 	}
 	for _, j := range joins {
-		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
+		p.units[j.Interface].loop.Join(j.Name, j.To, j.Cause)
 	}
 }
 
