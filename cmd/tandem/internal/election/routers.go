@@ -134,7 +134,7 @@ func (p *Process) instruct() {
 		p.lastSent[message.IDOf(r.Config)] = now
 	}
 	for _, j := range joins {
-		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
+		p.units[j.Interface].loop.Join(j.Name, j.To, j.Cause)
 	}
 }
 
