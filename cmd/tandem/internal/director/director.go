@@ -26,6 +26,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -45,11 +46,11 @@ type Director struct {
 
 	elections *supervise.Supervisor
 	checks    *healthcheck.Runner
-	kernel    *lvs.Kernel
-	ownership *lvs.Ownership
-	table     *lvs.Table
-	syncs     *lvs.SyncDaemons
-	sysctls   *lvs.SysctlKeeper
+	kernel    *kernel.IPVS
+	ownership *kernel.Ownership
+	table     *kernel.Table
+	syncs     *kernel.SyncDaemons
+	sysctls   *kernel.SysctlKeeper
 	ingress   *ingress        // keepTable's own
 	set       *configs.Config // the one whose sysctls were last applied; keepTable's own
 	metrics   *metricsServer
@@ -97,7 +98,7 @@ func New(o Options) *Director {
 		version:  o.Version,
 		config:   o.Config,
 		loadedAt: time.Now(),
-		kernel:   lvs.NewKernel(o.Log.Named("lvs")),
+		kernel:   kernel.New(o.Log.Named("lvs")),
 		wake:     make(chan struct{}, 1),
 		retrack:  make(chan struct{}, 1),
 		filled:   make(chan struct{}),
@@ -121,7 +122,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	if needsIPVS(cfg) {
-		if err := lvs.Probe(); err != nil {
+		if err := kernel.Probe(); err != nil {
 			return err
 		}
 	}
@@ -133,7 +134,7 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := d.openState(cfg.State.Dir); err != nil {
 		return err
 	}
-	d.table = lvs.NewTable(d.kernel, d.ownership, d.log.Named("lvs"))
+	d.table = kernel.NewTable(d.kernel, d.ownership, d.log.Named("lvs"))
 	defer d.kernel.Close()
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
@@ -264,7 +265,7 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 		return nil, err
 	}
 	if needsIPVS(cfg) {
-		if err := lvs.Probe(); err != nil {
+		if err := kernel.Probe(); err != nil {
 			return nil, err
 		}
 	}
@@ -301,8 +302,8 @@ func (d *Director) notify(state string) {
 
 // openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
 func (d *Director) openState(dir string) error {
-	own, err := lvs.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	own, err := kernel.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
@@ -325,14 +326,14 @@ func (d *Director) openState(dir string) error {
 	d.mu.Lock()
 	d.forgetOrders(d.config.Services)
 	d.mu.Unlock()
-	d.syncs, err = lvs.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	d.syncs, err = kernel.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
-	d.sysctls, err = lvs.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	d.sysctls, err = kernel.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)

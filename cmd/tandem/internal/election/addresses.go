@@ -15,7 +15,9 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // An addressKey says where a virtual router has its addresses. Routers with the same key share the interface.
@@ -36,7 +38,7 @@ func (k addressKey) link() string {
 
 // A desired is what an addressUnit should put on its interface.
 type desired struct {
-	managed, want vrrp.Assets
+	managed, want address.Resources
 	// announce has the addresses to announce and how. An address that is being handed over is still on the interface and
 	// no longer announced.
 	announce map[netip.Addr]garp.Config
@@ -45,31 +47,31 @@ type desired struct {
 // An addressUnit puts what a master has on an interface, announces it, and watches for other machines that claim it. It
 // works beside the loops, which must not wait.
 type addressUnit struct {
-	keeper    *vrrp.Keeper
-	announcer *garp.Announcer
-	watcher   *garp.Watcher
+	reconciler *address.Reconciler
+	announcer  *wire.Announcer
+	watcher    *wire.Watcher
 
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last desired
-	want     vrrp.Assets                // as last desired
+	want     address.Resources          // as last desired
 }
 
 // newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears.
 func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
-	u := &addressUnit{announcer: garp.New(k.iface, o.Log)}
-	u.watcher = garp.NewWatcher(k.iface, o.Log, func(r garp.Rival) {
+	u := &addressUnit{announcer: wire.NewAnnouncer(k.iface, o.Log)}
+	u.watcher = wire.NewWatcher(k.iface, o.Log, func(r garp.Rival) {
 		o.Log.Warn("another machine claims a virtual address: announcing it again", "interface", k.iface,
 			"address", r.Address, "hardware", r.Hardware, "neighbours", r.Neighbours, "by", r.How)
 		u.announcer.Reannounce(r.Address)
 		changed()
 	})
-	u.keeper = vrrp.NewKeeper(k.iface, vrrp.KeeperOptions{Log: o.Log, Placed: u.placed, MAC: k.mac})
+	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, MAC: k.mac})
 	return u
 }
 
 // start runs the unit in g until ctx ends.
 func (u *addressUnit) start(ctx context.Context, g *errgroup.Group) {
-	g.Go(func() error { return u.keeper.Run(ctx) })
+	g.Go(func() error { return u.reconciler.Run(ctx) })
 	g.Go(func() error { return u.announcer.Run(ctx) })
 	g.Go(func() error { return u.watcher.Run(ctx) })
 }
@@ -84,7 +86,7 @@ func (u *addressUnit) set(d desired) {
 			lost = append(lost, addr)
 		}
 	}
-	// An address that was offered to a peer which did not take it stayed on the interface: the keeper does not report it as placed.
+	// An address that was offered to a peer which did not take it stayed on the interface: the reconciler does not report it as placed.
 	for _, a := range u.want.Addresses {
 		_, before := u.announce[a.Addr()]
 		if announce, now := d.announce[a.Addr()]; now && !before {
@@ -96,7 +98,7 @@ func (u *addressUnit) set(d desired) {
 	if len(lost) > 0 {
 		u.announcer.Withdraw(lost)
 	}
-	u.keeper.Set(d.managed, d.want)
+	u.reconciler.Set(d.managed, d.want)
 	u.watcher.Set(slices.SortedFunc(maps.Keys(d.announce), netip.Addr.Compare))
 }
 
@@ -108,7 +110,7 @@ func (u *addressUnit) linkChanged(before, now vrrp.Link) {
 	}
 }
 
-// placed announces addresses that the keeper put on the interface or found there, unless they are no longer desired.
+// placed announces addresses that the reconciler put on the interface or found there, unless they are no longer desired.
 func (u *addressUnit) placed(added []netip.Prefix) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -127,7 +129,7 @@ func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 		return
 	}
 	var addrs []netip.Addr
-	for _, a := range r.Assets().Addresses {
+	for _, a := range address.ResourcesOf(r.Config).Addresses {
 		addrs = append(addrs, a.Addr())
 	}
 	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
@@ -142,16 +144,16 @@ func (p *Process) setAddresses() {
 	for _, id := range slices.SortedFunc(maps.Keys(p.known), message.RouterID.Compare) {
 		r, s := p.known[id], p.states[id]
 		d := all[addressKeyOf(r.Config)]
-		assets := r.Assets()
-		add(&d.managed, assets)
+		resources := address.ResourcesOf(r.Config)
+		add(&d.managed, resources)
 		if !s.Holding && !p.resumed[id] {
 			continue
 		}
-		add(&d.want, assets)
+		add(&d.want, resources)
 		if s.HandingOver {
 			continue
 		}
-		for _, a := range assets.Addresses {
+		for _, a := range resources.Addresses {
 			d.announce[a.Addr()] = announcement(r)
 		}
 	}
@@ -177,8 +179,8 @@ func announcement(r message.Router) garp.Config {
 	return c
 }
 
-// add appends in place. Assets.Append would copy the assets of a thousand routers for each of them.
-func add(to *vrrp.Assets, more vrrp.Assets) {
+// add appends in place. Resources.Append would copy the resources of a thousand routers for each of them.
+func add(to *address.Resources, more address.Resources) {
 	to.Addresses = append(to.Addresses, more.Addresses...)
 	to.Routes = append(to.Routes, more.Routes...)
 	to.Rules = append(to.Rules, more.Rules...)

@@ -110,7 +110,7 @@ func (p *Process) handOff(successor net.Conn) bool {
 		u.loop.Abandon()
 	}
 	for _, u := range p.addressUnits {
-		u.keeper.Abandon()
+		u.reconciler.Abandon()
 	}
 	return true
 }

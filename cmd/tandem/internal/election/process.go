@@ -23,6 +23,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/link"
 )
 
 // Options are the surroundings of a Process.
@@ -35,13 +36,13 @@ type Options struct {
 	Realtime bool
 }
 
-// A Process is the election's side of the socket. It runs a loop, an address keeper and an announcer for each interface, and
+// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface, and
 // does what the director orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
 	options Options
-	watcher *vrrp.Watcher
+	watcher *link.Watcher
 
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // a loop or a link has news
@@ -93,7 +94,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		links:        make(map[string]vrrp.Link),
 		beat:         message.MinBeatInterval,
 	}
-	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
+	p.watcher = link.NewWatcher(o.Log, p.seeLink)
 	return p
 }
 
@@ -275,7 +276,7 @@ func (p *Process) seeLink(l vrrp.Link) {
 		u.loop.SetLink(l)
 	}
 	for key, u := range p.addressUnits {
-		u.keeper.Link(l) // it knows whether the link concerns it
+		u.reconciler.Link(l) // it knows whether the link concerns it
 		if key.link() == l.Name {
 			u.linkChanged(before, l)
 		}

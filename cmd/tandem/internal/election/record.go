@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // An election waits for its record at its start and at its end, but only so long: a disk may hang.
@@ -128,12 +129,12 @@ func (p *Process) present(o message.Order) []vrrp.Config {
 
 // removeAddresses removes what a former election had on the interfaces.
 func (p *Process) removeAddresses(routers ...vrrp.Config) {
-	if err := vrrp.RemoveAssets(routers); err != nil {
+	if err := address.RemoveResources(routers); err != nil {
 		p.log.Error("failed to remove the addresses of a former election", "error", err)
 	}
 }
 
 // sameResources reports whether two routers put the same in the same place.
 func sameResources(a, b vrrp.Config) bool {
-	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(a.Assets(), b.Assets())
+	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

@@ -70,8 +70,8 @@ func (p *Process) snapshot() message.Report {
 	for key, u := range p.addressUnits {
 		i := interfaces[key.iface]
 		interfaces[key.iface] = message.Interface{
-			Name: key.iface, Announce: i.Announce.Add(u.announcer.Stats()), AddressWrites: i.AddressWrites + u.keeper.Writes(),
-			Trouble: cmp.Or(i.Trouble, u.keeper.Trouble()),
+			Name: key.iface, Announce: i.Announce.Add(u.announcer.Stats()), AddressWrites: i.AddressWrites + u.reconciler.Writes(),
+			Trouble: cmp.Or(i.Trouble, u.reconciler.Trouble()),
 			Rivals:  append(i.Rivals, u.watcher.Rivals()...), Claims: i.Claims + u.watcher.Claims(),
 		}
 	}

@@ -12,17 +12,18 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // A unit is the election on one interface.
 type unit struct {
-	loop  *vrrp.Loop
+	loop  *speaker.Loop
 	ended chan struct{} // closed when the loop has ended
 }
 
 func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
 	return &unit{
-		loop:  vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		loop:  speaker.New(iface, speaker.Options{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
 		ended: make(chan struct{}),
 	}
 }
