@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -32,7 +33,7 @@ func newElection() *cobra.Command {
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			options.Log = newLogger(level, format).Named("election")
+			options.Log = newLogger(level, format, os.Stderr).Named("election")
 			return election.NewProcess(conn, options).Run(ctx)
 		},
 	}

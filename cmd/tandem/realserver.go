@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -84,7 +85,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 
 func (f *realServerFlags) machine() *realserver.Machine {
 	return realserver.New(realserver.Options{
-		Log: newLogger("info", configs.LogText).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
+		Log: newLogger("info", configs.LogText, os.Stderr).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
 	})
 }
 

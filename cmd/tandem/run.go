@@ -5,20 +5,26 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
 // defaultConfig is the file that the shipped unit runs with.
 const defaultConfig = "/etc/tandem/tandem.toml"
+
+// flushTimeout bounds how long the end of the process waits for a reader of the log.
+const flushTimeout = time.Second
 
 func newRun() *cobra.Command {
 	var file string
@@ -43,7 +49,10 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log.Level, cfg.Log.Format)
+	sink := logsink.New(os.Stderr)
+	log := newLogger(cfg.Log.Level, cfg.Log.Format, sink)
+	go sink.Run(log)
+	defer sink.Flush(flushTimeout)
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "warning", w.Error())
 	}
@@ -86,9 +95,10 @@ func run(ctx context.Context, file string) error {
 	return err
 }
 
-// newLogger logs to standard error.
-func newLogger(level, format string) hclog.Logger {
+// newLogger logs to out.
+func newLogger(level, format string, out io.Writer) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{
+		Output:            out,
 		Name:              "tandem",
 		Level:             hclog.LevelFromString(level),
 		JSONFormat:        format == configs.LogJSON,
