@@ -55,9 +55,15 @@ func TestStatusTable(t *testing.T) {
 warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
-web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
+web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
 mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
-dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier; interface eth2: is down
+dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier
+
+ROUTER  FAILING TRACK   REASON
+web     service www     1 of 2 servers healthy, 2 needed
+mail    service www     1 of 2 servers healthy, 2 needed
+dns     interface eth1  has no carrier
+dns     interface eth2  is down
 `
 	const counters = `
 ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
