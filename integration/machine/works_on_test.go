@@ -80,10 +80,13 @@ func TestMasterWorksOn(t *testing.T) {
 	}
 }
 
+// worksOn has intervals at which a stall of the machine is no failover.
+var worksOn = lab.PairSettings{Advert: time.Second}
+
 // newPairWithDisk starts a pair of which director-a has its state on a disk of its own.
 func newPairWithDisk(t *testing.T) (*lab.Pair, *lab.Disk) {
 	t.Helper()
-	p := lab.NewPair(t, lab.PairSettings{})
+	p := lab.NewPair(t, worksOn)
 	p.A.Configure(diskConfig(p.A.Name, lab.PriorityA))
 	disk := p.A.Disk("state")
 	p.Launch()
@@ -92,7 +95,7 @@ func newPairWithDisk(t *testing.T) (*lab.Pair, *lab.Disk) {
 
 // diskConfig is a director's configuration with metrics.
 func diskConfig(name string, priority int, weights ...int) string {
-	return lab.PairSettings{}.Config(name, priority, weights...) + "\n[metrics]\nlisten = \":9000\"\n"
+	return worksOn.Config(name, priority, weights...) + "\n[metrics]\nlisten = \":9000\"\n"
 }
 
 // countMoves returns a function that counts how often the VIP came to a director or went from it.
