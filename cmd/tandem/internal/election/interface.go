@@ -15,17 +15,19 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // A unit is the election on one interface.
 type unit struct {
-	loop *vrrp.Loop
+	loop *speaker.Loop
 	left chan struct{} // closed when the loop has ended
 }
 
 func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
 	return &unit{
-		loop: vrrp.NewLoop(iface, vrrp.LoopOptions{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		loop: speaker.New(iface, speaker.Options{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
 		left: make(chan struct{}),
 	}
 }
@@ -56,7 +58,7 @@ func (p addressKey) link() string {
 
 // A desired is what a place should be like.
 type desired struct {
-	managed, want vrrp.Assets
+	managed, want address.Resources
 	// announce says how the addresses that are ours to announce are announced. One that is being handed over is on
 	// the interface still, and no longer announced.
 	announce map[netip.Addr]garp.Config
@@ -65,13 +67,13 @@ type desired struct {
 // A holder puts what a master has on an interface, announces it, and looks out for others that claim it. It works beside
 // the loops, which must not wait.
 type addressUnit struct {
-	keeper    *vrrp.Keeper
+	keeper    *address.Reconciler
 	announcer *wire.Announcer
 	watcher   *wire.Watcher
 
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last claimed
-	want     vrrp.Assets                // likewise
+	want     address.Resources          // likewise
 }
 
 // newAddressUnit returns the holder of a place; it calls changed, which must not block, when a rival turns up.
@@ -83,7 +85,7 @@ func newAddressUnit(p addressKey, o Options, changed func()) *addressUnit {
 		h.announcer.Reannounce(r.Address)
 		changed()
 	})
-	h.keeper = vrrp.NewKeeper(p.iface, vrrp.KeeperOptions{Log: o.Log, Placed: h.placed, MAC: p.mac})
+	h.keeper = address.New(p.iface, address.Options{Log: o.Log, Placed: h.placed, MAC: p.mac})
 	return h
 }
 

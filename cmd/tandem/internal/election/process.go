@@ -20,6 +20,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
+	"github.com/tandem-lvs/tandem/vrrp/link"
 )
 
 // Options are the surroundings of a Process.
@@ -37,7 +39,7 @@ type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
 	options Options
-	watcher *vrrp.Watcher
+	watcher *link.Watcher
 
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // there is news from a loop or a link
@@ -92,7 +94,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		links:        make(map[string]vrrp.Link),
 		beat:         message.MinBeatInterval,
 	}
-	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
+	p.watcher = link.NewWatcher(o.Log, p.seeLink)
 	return p
 }
 
@@ -162,7 +164,7 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 
 // forgo takes off what a former election had and nobody goes on with.
 func (p *Process) forgo(routers ...vrrp.Config) {
-	if err := vrrp.RemoveAssets(routers); err != nil {
+	if err := address.RemoveResources(routers); err != nil {
 		p.log.Error("take off what the former election had", "error", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // remember opens the memory of what elections had on the interfaces: where all of tandem is killed at once and the
@@ -70,5 +71,5 @@ func (p *Process) forget() {
 
 // sameResources reports whether two routers have the same in the same place.
 func sameResources(a, b vrrp.Config) bool {
-	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(a.Assets(), b.Assets())
+	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // obey makes the running routers those of the order.
@@ -133,7 +134,7 @@ func (p *Process) instruct() {
 		p.lastSent[message.IDOf(r.Config)] = now
 	}
 	for _, j := range joins {
-		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
+		p.units[j.Interface].loop.Join(j.Name, j.To, j.Cause)
 	}
 }
 
@@ -165,7 +166,7 @@ func (p *Process) reassert(id message.RouterID, s vrrp.Status) {
 		return
 	}
 	var addrs []netip.Addr
-	for _, a := range r.Assets().Addresses {
+	for _, a := range address.ResourcesOf(r.Config).Addresses {
 		addrs = append(addrs, a.Addr())
 	}
 	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
@@ -192,7 +193,7 @@ func (p *Process) hold() {
 			delete(p.lastSent, id)
 		}
 		c := claims[addressKeyOf(r.Config)]
-		assets := r.Assets()
+		assets := address.ResourcesOf(r.Config)
 		add(&c.managed, assets)
 		if !s.Holding && !resumed {
 			continue
@@ -228,7 +229,7 @@ func announcement(r message.Router) garp.Config {
 }
 
 // add puts more assets in place, where Append would copy a thousand routers' for each of them.
-func add(to *vrrp.Assets, more vrrp.Assets) {
+func add(to *address.Resources, more address.Resources) {
 	to.Addresses = append(to.Addresses, more.Addresses...)
 	to.Routes = append(to.Routes, more.Routes...)
 	to.Rules = append(to.Rules, more.Rules...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // An addressLedger elections is what they may have on the interfaces: every configuration that one was sent, by what it puts
@@ -17,7 +18,7 @@ type addressLedger map[string]vrrp.Config
 
 // ledgerKey is the same for configurations that have the same in the same place.
 func ledgerKey(c vrrp.Config) string {
-	return fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), c.Assets())
+	return fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), address.ResourcesOf(c))
 }
 
 // add takes in what an order brings.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 const (
@@ -88,7 +89,7 @@ type Supervisor struct {
 // time, in order.
 func NewSupervisor(log hclog.Logger, spawn func() (Child, error), notify func(message.Report)) *Supervisor {
 	return &Supervisor{
-		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
+		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
 		change: make(chan struct{}, 1), ask: make(chan struct{}, 1), ledger: make(addressLedger),
 	}
 }
