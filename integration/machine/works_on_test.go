@@ -80,6 +80,39 @@ func TestMasterWorksOn(t *testing.T) {
 	}
 }
 
+// TestElectionDiesBesideAFrozenDisk: the master's election is killed while the disk with its state hangs. Two directors
+// never answer for the VIP together for longer than the 200 ms in which a successor announces itself, and clients are
+// served on, while the disk hangs and afterwards.
+func TestElectionDiesBesideAFrozenDisk(t *testing.T) {
+	p, disk := newPairWithDisk(t)
+	watch := p.Client.WatchARP(vip, 20*time.Millisecond)
+	load := p.Client.Load("http://"+vip+"/", 50*time.Millisecond)
+	awaitServed(p, load, 20)
+	disk.Freeze()
+	p.A.KillElection()
+	p.Eventually(p.MasterDown(lab.PriorityB)+2*time.Second, "one director alone has the VIP", func() error {
+		if a, b := p.A.Has(vip), p.B.Has(vip); a == b {
+			return fmt.Errorf("VIP on director-a: %t, on director-b: %t", a, b)
+		}
+		return nil
+	})
+	awaitServed(p, load, 20)
+	p.Throughout(p.MasterDown(lab.PriorityB), "one director at most has the VIP", func() error {
+		if p.A.Has(vip) && p.B.Has(vip) {
+			return fmt.Errorf("both have it")
+		}
+		return nil
+	})
+	awaitServed(p, load, 20)
+	disk.Thaw()
+	p.AwaitMaster(p.A)
+	awaitServed(p, load, 20)
+	answers := watch.Stop()
+	if overlap := lab.LongestOverlap(answers); overlap > 200*time.Millisecond+lab.LongestPause(answers) {
+		t.Errorf("two directors answered for the VIP for %s, want at most 200ms", overlap.Round(time.Millisecond))
+	}
+}
+
 // worksOn has intervals at which a stall of the machine is no failover.
 var worksOn = lab.PairSettings{Advert: time.Second}
 
