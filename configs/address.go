@@ -39,11 +39,11 @@ func showServer(id lvs.ServerID) string {
 func unicast(a netip.Addr) *toml.Refusal {
 	switch {
 	case a.Zone() != "":
-		return toml.Refuse("", "%s has a zone, which cannot be balanced", a)
+		return toml.Refuse("", "%s has a zone: an address with a zone cannot be balanced", a)
 	case a.Is4In6():
 		return toml.Refuse("write "+a.Unmap().String(), "%s is an IPv4 address in IPv6 notation", a)
 	case a.IsUnspecified():
-		return toml.Refuse("", "%s is not an address of a host", a)
+		return toml.Refuse("", "%s is not a host address", a)
 	case a.IsMulticast():
 		return toml.Refuse("", "%s is a multicast address", a)
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
@@ -166,7 +166,7 @@ func holdable(p netip.Prefix) *toml.Refusal {
 	case p.Bits() >= a.BitLen()-1: // RFC 3021 and 6164: two addresses, both of them hosts
 		return nil
 	case a == p.Masked().Addr() && a.Is6():
-		return toml.Refuse("", "%s is the address of any router of the network %s (RFC 4291, section 2.6.1)", a, p)
+		return toml.Refuse("", "%s is the subnet-router anycast address of %s (RFC 4291, section 2.6.1)", a, p)
 	case a == p.Masked().Addr():
 		return toml.Refuse("", "%s is the address of the network %s itself", a, p)
 	case a.Is4() && a == broadcast(p):

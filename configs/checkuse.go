@@ -12,46 +12,6 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Pass says how the checks of a server make up its health.
-type Pass uint8
-
-// The choices, by their names in files: all, any.
-const (
-	PassAll Pass = iota + 1 // each of its checks must find it healthy
-	PassAny                 // one of them is enough
-)
-
-// String returns the choice as files name it.
-func (p Pass) String() string {
-	switch p {
-	case PassAll:
-		return "all"
-	case PassAny:
-		return "any"
-	}
-	return "unknown"
-}
-
-// A CheckWhen says when a director checks the servers of a service.
-type CheckWhen uint8
-
-// The choices, by their names in files: always, master.
-const (
-	CheckAlways CheckWhen = iota + 1
-	CheckMaster           // while it is master of the service's address
-)
-
-// String returns the choice as files name it.
-func (w CheckWhen) String() string {
-	switch w {
-	case CheckAlways:
-		return "always"
-	case CheckMaster:
-		return "master"
-	}
-	return "unknown"
-}
-
 // maxChecks is the most checks of a server.
 const maxChecks = 16
 
@@ -100,7 +60,7 @@ func checkUses() toml.SchemaType[[]checkUse] {
 
 // namedChecks are the checks that services and servers can use by their names.
 func namedChecks() toml.SchemaType[map[string]healthcheck.Config] {
-	return toml.NamedTables(checkTable(), "A check that services and servers can use by its name.", validName).Valued("[check.NAME] for each")
+	return toml.NamedTables(checkTable(), "NAME is the check's name, of your choice.", validName)
 }
 
 // serviceVIP stands for the address of the service that uses a check.
@@ -117,7 +77,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 		}
 	}
 	if c.Type == healthcheck.UDP && !at.Has("expect") {
-		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and silence must not be success")
+		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}
 }
 
@@ -150,11 +110,11 @@ func throughVIP(check toml.Node, s Service, server *Server) {
 func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Config) bool {
 	switch {
 	case s.Virtuals[0].FWMark != 0:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
+		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: a service by firewall mark has none")
 	case server.Method == lvs.NAT:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
+		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: server %s has method %q, want dr or tunnel", server.Addr, server.Method)
 	case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
-		check.Mistake("give the address that the probes come from as source",
+		check.Mistake("set source to the address that the probes come from",
 			"the VIP %s is of another family than %s", c.Via, server.Addr)
 	case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
 		check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)

@@ -43,16 +43,16 @@ func checkGroups(at toml.Node, routers []virtualRouter) {
 
 // compare warns of what r, another member, has unlike the first.
 func (g *group) compare(at toml.Node, r *virtualRouter) {
-	const hint = "the members of a group should agree on who is master"
+	const hint = "make them equal, so that the members of the group agree on the master"
 	if r.Priority != g.first.Priority {
-		at.Key("priority").Warn(hint, "is %d, and %d in %s of the same sync_group", r.Priority, g.first.Priority, g.node.Describe())
+		at.Key("priority").Warn(hint, "is %d, but %d in %s of the same sync_group", r.Priority, g.first.Priority, g.node.Describe())
 	}
 	if r.AdvertInterval != g.first.AdvertInterval {
-		at.Key("advert_interval").Warn(hint, "is %s, and %s in %s of the same sync_group",
+		at.Key("advert_interval").Warn(hint, "is %s, but %s in %s of the same sync_group",
 			toml.ShowDuration(r.AdvertInterval), toml.ShowDuration(g.first.AdvertInterval), g.node.Describe())
 	}
 	if !slices.Equal(r.weights(), g.first.weights()) {
-		at.Key("track").Warn(hint, "changes the priority by other things than in %s of the same sync_group", g.node.Describe())
+		at.Key("track").Warn(hint, "has other weights than %s of the same sync_group", g.node.Describe())
 	}
 }
 

@@ -4,6 +4,7 @@ package configs
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -64,7 +65,11 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 }
 
 // probeMark is the first of a range of marks.
-func probeMark() toml.SchemaType[uint32] { return toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1) }
+func probeMark() toml.SchemaType[uint32] {
+	k := toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1)
+	k.Show = func(v uint32) string { return fmt.Sprintf("%#x", v) }
+	return k
+}
 
 // checkProbeMarks keeps the marks of probes through the VIP clear of those that mean something else.
 func checkProbeMarks(at toml.Node, c *Config) {
@@ -75,7 +80,7 @@ func checkProbeMarks(at toml.Node, c *Config) {
 	first := c.LVS.ProbeMark
 	last := first + ProbeMarks - 1
 	ours := func(mark uint32) bool { return first <= mark && mark <= last }
-	const hint = "use another, or move [lvs] probe_fwmark"
+	const hint = "use another mark, or change [lvs] probe_fwmark"
 	if n := len(routes); n > ProbeMarks {
 		at.Key("service").Mistake("", "%d real servers are checked through the VIP: want at most %d", n, ProbeMarks)
 	}
@@ -83,13 +88,13 @@ func checkProbeMarks(at toml.Node, c *Config) {
 		here := at.Key("service").Index(i)
 		for _, v := range svc.Virtuals {
 			if ours(v.FWMark) && here.Sound("virtual") {
-				here.Key("virtual").Mistake(hint, "firewall mark %d is one of those of the checks through the VIP, %d to %d", v.FWMark, first, last)
+				here.Key("virtual").Mistake(hint, "firewall mark %d is reserved for checks through the VIP: they have marks %d to %d", v.FWMark, first, last)
 			}
 		}
 		if slices.ContainsFunc(svc.Servers, func(s Server) bool {
 			return slices.ContainsFunc(s.Checks, func(c healthcheck.Config) bool { return ours(c.Mark) })
 		}) {
-			here.Mistake(hint, "a check has one of the firewall marks of the checks through the VIP, %d to %d", first, last)
+			here.Mistake(hint, "a check has a firewall mark that is reserved for checks through the VIP: they have marks %d to %d", first, last)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func validPassword(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {
 	case s == "":
-		return toml.Refuse("leave it away for no authentication", "is empty")
+		return toml.Refuse("remove it for no authentication", "is empty")
 	case strings.ContainsFunc(s, odd):
 		return toml.Refuse("", "has a character that is not printable ASCII")
 	case len(s) > maxPassword:
@@ -81,7 +81,7 @@ func checkVersion(at toml.Node, r *virtualRouter) {
 		at.Key("auth_pass").Mistake("write version = 2, or remove it", "version 3 has no authentication (RFC 9568, section 9)")
 	}
 	if at.Has("checksum") && at.Sound("checksum", "vips") && !r.has(lvs.IPv4) {
-		at.Key("checksum").Mistake("remove it", "has no meaning over IPv6, which has one form only")
+		at.Key("checksum").Mistake("remove it", "has no meaning over IPv6: there is only one form")
 	}
 }
 
@@ -92,11 +92,11 @@ func checkVersion2(at toml.Node, r *virtualRouter) {
 		}
 	}
 	if at.Has("checksum") && at.Sound("checksum") {
-		at.Key("checksum").Mistake("remove it", "has no meaning for version 2, which has one form only")
+		at.Key("checksum").Mistake("remove it", "has no meaning for version 2: there is only one form")
 	}
 	r.Checksum = 0
 	if at.Has("auth_pass") && at.Sound("auth_pass") {
-		at.Key("auth_pass").Warn("", "travels in clear: it guards against mistakes, not against attackers")
+		at.Key("auth_pass").Warn("", "is sent unencrypted: it protects against mistakes, not against attackers")
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *segment) check(at toml.Node, r *virtualRouter) {
 			earlier, ok := s.ids.add(routerID{r.Interface, r.VRID, f}, at)
 			if !ok {
 				at.Key("vrid").Mistake("each virtual router of an interface needs its own",
-					"%d on %s is already taken by %s", r.VRID, r.Interface, earlier.Describe())
+					"%d on %s is already used by %s", r.VRID, r.Interface, earlier.Describe())
 				unique = false
 				break
 			}
@@ -98,7 +98,7 @@ func (s *segment) checkLinks(at toml.Node, r *virtualRouter, all []virtualRouter
 		}
 		key := at.Key("virtual_mac_interface")
 		if earlier, ok := s.links.add(name, at); !ok {
-			key.Mistake("give it another name", "%s is already that of %s", name, earlier.Describe())
+			key.Mistake("give it another name", "%s is already the interface of %s", name, earlier.Describe())
 			return
 		}
 		for _, other := range all {
@@ -120,6 +120,6 @@ func checkVirtualMAC(at toml.Node, r *virtualRouter) {
 	case !r.VirtualMAC:
 		key.Mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
 	case len(r.families()) > 1 && len(r.VirtualMACInterface) > most:
-		key.Mistake("", "%q is longer than %d bytes, which leaves no room for the %s of IPv6", r.VirtualMACInterface, most, macvlanSuffix)
+		key.Mistake("", "%q is longer than %d bytes: there is no room for the %s that IPv6 adds", r.VirtualMACInterface, most, macvlanSuffix)
 	}
 }

@@ -31,25 +31,14 @@ type Track struct {
 // A TrackKind is what a Track looks at.
 type TrackKind uint8
 
-// The kinds, by the keys that files name them with: script, file, service.
 const (
-	TrackScript  TrackKind = iota + 1 // a program fails that does not exit with 0
-	TrackFile                         // a file holds a number other than 0
-	TrackService                      // too few servers of a service are healthy
+	// TrackScript is a program. It fails when it does not exit with 0.
+	TrackScript TrackKind = iota + 1 // script
+	// TrackFile is a file that holds a number. It fails when the number is not 0.
+	TrackFile // file
+	// TrackService is a service. It fails when too few of its servers are healthy.
+	TrackService // service
 )
-
-// String returns the kind as files name it.
-func (k TrackKind) String() string {
-	switch k {
-	case TrackScript:
-		return "script"
-	case TrackFile:
-		return "file"
-	case TrackService:
-		return "service"
-	}
-	return "unknown"
-}
 
 // A tracked is one element of track as a file has it: one of its first four is given.
 type tracked struct {
@@ -68,34 +57,38 @@ var (
 func trackTable() toml.SchemaType[tracked] {
 	const most = 253 // from the lowest priority to the highest that is no owner's
 	return toml.Table(checkTrack,
-		toml.Derived("interface", interfaceName(), "An interface, which fails when it is missing, down or without carrier.",
-			func(t *tracked, v string) { t.link = v }),
+		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
+			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that is run again and again, and fails when it exits with another code than 0 or takes too long.",
-			func(t *tracked, v []string) { t.command = v }),
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long.",
+			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
-			"A file that holds a number, which fails when that is not 0. Missing or empty it counts as 0.",
-			func(t *tracked, v string) { t.file = v }),
-		toml.Derived("service", identifier(), "A service, by its name, which fails when fewer servers than its min_up are healthy.",
-			func(t *tracked, v string) { t.service = v }),
+			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
+			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
+		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
-			"What is added to the priority: below 0 while it fails, above 0 while it does not, and of a file the number times this. "+
-				"With 0 the virtual router fails with it.",
+			"What is added to the priority: a negative weight while the track fails, a positive weight while it does not fail. "+
+				"For a file: the number in the file times the weight. With weight 0, the virtual router itself fails while the track fails.",
 			func(t *tracked, v int) { t.weight = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
-			"The time from the start of one run of the script to the start of the next.",
-			func(t *tracked, v time.Duration) { t.check.Interval = v }),
+			"The time from the start of one run to the start of the next.",
+			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
-			"The time after which it is killed, with its children, and has failed; at most the interval.",
-			func(t *tracked, v time.Duration) { t.check.Timeout = v }),
-		toml.Optional("rise", toml.Integer(1, 100), 1, "The successes in a row that end its failure.",
-			func(t *tracked, v int) { t.check.Rise = v }),
-		toml.Optional("fall", toml.Integer(1, 100), 1, "The failures in a row that make it fail.",
-			func(t *tracked, v int) { t.check.Fall = v }),
-		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", "Who runs it.",
-			func(t *tracked, v string) { t.check.User = v }),
+			"The maximum time of a run, at most the interval. After it the script is killed with its children, and has failed.",
+			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
+		toml.Optional("rise", toml.Integer(1, 100), 1, "How many successes in a row end the failure.",
+			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
+		toml.Optional("fall", toml.Integer(1, 100), 1, "How many failed runs in a row make it fail.",
+			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
+		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
+			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
 	)
 }
+
+// userDoc is for scripts that are tracked, and for checks of type exec.
+const userDoc = "The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
 
 func checkTrack(at toml.Node, t *tracked) {
 	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })
@@ -104,7 +97,7 @@ func checkTrack(at toml.Node, t *tracked) {
 		return
 	}
 	for _, name := range given[1:] {
-		at.Key(name).Mistake("track each by a table of its own", "is one too many: %s is given", given[0])
+		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
 	}
 	if given[0] == "script" {
 		checkTimeout(at, t.check)
@@ -113,7 +106,7 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 	for _, name := range scriptKeys {
 		if at.Has(name) {
-			at.Key(name).Mistake("remove it", "has no meaning for what is no script")
+			at.Key(name).Mistake("remove it", "has no meaning without script")
 		}
 	}
 }
@@ -137,7 +130,7 @@ func program() toml.SchemaType[[]string] {
 func commandLine() toml.SchemaType[[]string] {
 	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
-			return toml.Refuse("", "%q has a NUL byte, which no argument can have", toml.Abbreviate(s))
+			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
 		}
 		return nil
 	}), 1, 100)
@@ -159,7 +152,7 @@ func commandLine() toml.SchemaType[[]string] {
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {
-		return toml.Refuse("", "%q cannot be a user", toml.Abbreviate(s))
+		return toml.Refuse("", "%q is not a valid user", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -176,13 +169,13 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 			here.Mistake("", "%s is already %s", t, earlier.Describe())
 		}
 		if t.weight != 0 && r.Priority == owner {
-			here.Key("weight").Warn("", "has no effect: priority 255 stays what it is")
+			here.Key("weight").Warn("", "has no effect: priority 255 never changes")
 		}
 		if t.link == "" {
 			continue
 		}
 		if t.link == r.Interface && t.weight != 0 {
-			here.Key("weight").Warn("", "has no effect: without its own interface a virtual router fails")
+			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
 		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
 	}
@@ -254,7 +247,7 @@ func checkReferences(at toml.Node, f *file) {
 				here.Key("service").Mistake(toml.Suggest(t.service, names), "there is no [[service]] with the name %q", t.service)
 			case s.CheckWhen == CheckMaster:
 				here.Key("service").Mistake(`write check_when = "always" there, or track something else`,
-					"%s is checked by a master alone, and one that has handed over would find it healthy at once", s.Name)
+					"%s is checked by the master only: after a handover this director would count it as healthy at once", s.Name)
 			case !s.checked():
 				here.Key("service").Warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}

@@ -28,7 +28,7 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 		return
 	}
 	if a := r.UnicastSource; a.IsValid() && !r.has(familyOf(a)) {
-		at.Key("unicast_source").Mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
 	}
 	if !at.Sound("unicast_peers") {
 		return
@@ -37,13 +37,13 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 	for i, a := range r.UnicastPeers {
 		peers[familyOf(a)] = true
 		if !r.has(familyOf(a)) {
-			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
 		}
 	}
 	for _, f := range r.families() {
 		if !peers[f] {
-			at.Key("unicast_peers").Mistake("add one, or make two [[vrrp]] of it",
-				"has no %s address, and some VIPs are", familyName(f))
+			at.Key("unicast_peers").Mistake("add one, or split it into two [[vrrp]]",
+				"has no %s address, but some VIPs are", familyName(f))
 		}
 	}
 }

@@ -85,7 +85,7 @@ func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 
 func markTable() toml.SchemaType[lvs.ServiceID] {
 	return toml.Table(nil,
-		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark.",
+		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "1", "The firewall mark.",
 			func(id *lvs.ServiceID, v uint32) { id.FWMark = v }),
 		toml.Optional("family", toml.Enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
 			func(id *lvs.ServiceID, v lvs.Family) { id.Family = v }),
@@ -100,7 +100,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 	mark := len(s.ids) > 0 && s.ids[0].FWMark != 0
 	if mark && at.Has("protocol") && at.Sound("protocol") {
-		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark, which may be on packets of any protocol")
+		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark: it may be on packets of any protocol")
 	}
 	if len(s.ids) > maxVirtuals {
 		here.Mistake(useMark, "has %d addresses and ports: want at most %d", len(s.ids), maxVirtuals)
@@ -113,10 +113,10 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 		}
 		switch {
 		case given[id]:
-			here.Mistake("", "%s is there twice", id)
+			here.Mistake("", "%s is given twice", id)
 			return
 		case serviceFamily(id) != serviceFamily(s.ids[0]):
-			here.Mistake("make them two services", "has addresses of both families")
+			here.Mistake("split it into two services", "has addresses of both families")
 			return
 		}
 		given[id] = true
@@ -136,14 +136,14 @@ type persistence struct {
 func persistenceTable() toml.SchemaType[persistence] {
 	return toml.Table(nil,
 		toml.Optional("timeout", toml.Duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
-			"The time after its last connection in which a client comes back to its server.",
+			"How long after its last connection a client still gets the same server.",
 			func(p *persistence, v time.Duration) { p.timeout = v }),
 		toml.Derived("prefix", toml.Integer[uint8](1, 128),
-			"How many bits of their address tell clients apart, at most 32 over IPv4; all of them unless given.",
-			func(p *persistence, v uint8) { p.prefix = v }),
+			"How many bits of its address identify a client; over IPv4 at most 32.",
+			func(p *persistence, v uint8) { p.prefix = v }).Unset("all of them").Example("24"),
 		toml.Derived("engine", toml.OneOf(lvs.Engines()...),
-			"Tells clients apart by something in their packets instead, for udp services: sip by the Call-ID.",
-			func(p *persistence, v string) { p.engine = v }),
+			"Identifies clients by the content of their packets instead of their address. sip: by the Call-ID.",
+			func(p *persistence, v string) { p.engine = v }).OnlyFor("UDP services").Unset("none").Example(`"sip"`),
 	)
 }
 
@@ -168,7 +168,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 	for _, v := range s.Virtuals {
 		if v.FWMark == 0 && v.Port == 0 && !at.Has("persistence") {
-			at.Key("virtual").Mistake("give it `persistence`", "port 0 of %s stands for all ports, between which only persistence keeps a client on its server", v.Addr)
+			at.Key("virtual").Mistake("add persistence", "port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
 			break
 		}
 	}
@@ -190,7 +190,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 			here.Key("prefix").Mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
 		}
 		if p.engine != "" && !udp {
-			here.Key("engine").Mistake("", "%q is for udp", p.engine)
+			here.Key("engine").Mistake("", "%q is for UDP services", p.engine)
 		}
 	}
 	for i := range s.Virtuals {
