@@ -26,16 +26,19 @@ type Link struct {
 }
 
 // Fault says in words why the link cannot carry a virtual router; empty when it can.
-func (l Link) Fault() string {
+func (l Link) Fault() string { return l.FaultCause().String() }
+
+// FaultCause returns why the link cannot carry a virtual router, the zero Cause when it can.
+func (l Link) FaultCause() Cause {
 	switch {
 	case l.Index == 0:
-		return "interface " + l.Name + " is missing"
+		return Cause{Kind: FaultLinkMissing, Text: l.Name}
 	case !l.Up:
-		return "interface " + l.Name + " is down"
+		return Cause{Kind: FaultLinkDown, Text: l.Name}
 	case !l.Carrier:
-		return "interface " + l.Name + " has no carrier"
+		return Cause{Kind: FaultLinkCarrier, Text: l.Name}
 	}
-	return ""
+	return Cause{}
 }
 
 // Equal reports whether nothing has changed.

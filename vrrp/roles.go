@@ -3,7 +3,6 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -14,7 +13,7 @@ const stallIntervals = 2
 
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
-		m.release("the successor has them")
+		m.release(Cause{Kind: CauseSuccessor})
 	}
 	switch {
 	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
@@ -85,23 +84,23 @@ func (m *Machine) advertToMaster(now time.Time, ev Event) {
 		m.advertise(own)
 		m.deadline = now.Add(m.cfg.AdvertInterval)
 	case stalled:
-		m.yield(now, ev, fmt.Sprintf("%s took over while this router stood still", ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
 		m.holding, m.linger = false, time.Time{}
 	case ev.Priority > own:
-		m.yield(now, ev, fmt.Sprintf("higher priority %d heard from %s", ev.Priority, ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
 	case ev.Priority == own && m.source.Less(ev.Source):
-		m.yield(now, ev, fmt.Sprintf("equal priority %d and higher address heard from %s", ev.Priority, ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:
 		// Answered at once, to put the sender and learning bridges right.
 		m.advertise(own)
 	}
 }
 
-func (m *Machine) yield(now time.Time, ev Event, reason string) {
+func (m *Machine) yield(now time.Time, ev Event, cause Cause) {
 	m.linger = now.Add(Linger)
 	m.follow(now, ev.Interval)
 	m.master = ev.Source
-	m.transition(now, Backup, reason)
+	m.transition(now, Backup, cause)
 }
 
 // rearm works the Active_Down_Timer out anew after its ingredients changed.
@@ -132,7 +131,7 @@ func (m *Machine) rearm(now time.Time) {
 }
 
 // whyLead says why the Active_Down_Timer fired.
-func (m *Machine) whyLead(now time.Time) string {
+func (m *Machine) whyLead(now time.Time) Cause {
 	r, heard := m.lower, m.base
 	if r.source.IsValid() {
 		heard = r.last
@@ -140,14 +139,11 @@ func (m *Machine) whyLead(now time.Time) string {
 	silence := now.Sub(heard).Round(time.Millisecond)
 	switch {
 	case m.zero.IsValid() && !r.source.IsValid():
-		return fmt.Sprintf("priority 0 heard from %s", m.zero)
+		return Cause{Kind: CauseMasterLeft, Peer: m.zero}
 	case r.source.IsValid() && now.Before(r.last.Add(m.downInterval(r.interval))):
-		return fmt.Sprintf("own priority %d is higher than %d of %s", m.Priority(), r.priority, r.source)
-	case m.master.IsValid():
-		return fmt.Sprintf("no advertisement for %s from %s", silence, m.master)
-	default:
-		return fmt.Sprintf("no advertisement for %s", silence)
+		return Cause{Kind: CausePreempts, Own: m.Priority(), Priority: r.priority, Peer: r.source}
 	}
+	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
 }
 
 // Skew is RFC 9568, section 6.1, Skew_Time: the higher the priority, the sooner.

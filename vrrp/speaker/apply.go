@@ -79,7 +79,7 @@ func familyIndex(v6 bool) int {
 // nothing any more.
 func (l *Loop) connect() {
 	link := l.applied.link
-	l.usable = link != nil && link.Fault() == ""
+	l.usable = link != nil && link.FaultCause().Kind == 0
 	l.reopen = time.Time{}
 	if l.conn != nil && l.conn.index != link.Index {
 		if err := l.disconnect(); err != nil {
@@ -110,9 +110,9 @@ func (l *Loop) reconcile(now time.Time) {
 		}
 		switch {
 		case l.applied.shutdown:
-			l.leave(r, now, "shutdown")
+			l.leave(r, now, vrrp.CauseShutdown)
 		case i < 0:
-			l.leave(r, now, "removed from the configuration")
+			l.leave(r, now, vrrp.CauseRemoved)
 		default:
 			r.leaving = false
 			l.change(r, now, &l.applied.routers[i])
@@ -146,10 +146,10 @@ func (l *Loop) renamed(r *router) int {
 // place is where the router of a family and VRID is kept.
 func (l *Loop) place(c *vrrp.Config) **router { return &l.byVRID[familyIndex(c.Family() == 6)][c.VRID] }
 
-func (l *Loop) leave(r *router, now time.Time, reason string) {
+func (l *Loop) leave(r *router, now time.Time, why vrrp.CauseKind) {
 	if !r.leaving {
 		r.leaving = true
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Reason: reason})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Cause: vrrp.Cause{Kind: why}})
 	}
 }
 
@@ -163,7 +163,10 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 	if former != c.Name {
 		// After the news of its new name: what it holds is always somebody's.
 		l.notes.add(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
-		l.notify(vrrp.Status{Name: former, Interface: c.Interface, VRID: c.VRID, State: vrrp.Initialize, Reason: "it is called " + c.Name + " now"})
+		why := vrrp.Cause{Kind: vrrp.CauseRenamed, Text: c.Name}
+		l.notify(vrrp.Status{
+			Name: former, Interface: c.Interface, VRID: c.VRID, State: vrrp.Initialize, Cause: why, Reason: why.String(),
+		})
 	}
 }
 
@@ -213,10 +216,11 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	}
 	m := r.Machine
 	hard := l.obstacle(r, missing)
-	switch why := cmp.Or(hard, r.tracking.Fault); {
-	case why != "":
-		if m.State() != vrrp.Fault || m.Reason() != why || hard != "" && m.Holding() {
-			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Reason: why, Gentle: hard == ""})
+	switch why := cmp.Or(hard, r.tracking.Cause()); {
+	case why.Kind != 0:
+		isHard := hard.Kind != 0
+		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
+			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: why, Gentle: !isHard})
 		}
 	case r.leaving:
 	case r.resume:
@@ -240,23 +244,26 @@ func (l *Loop) pass(r *router, now time.Time) {
 	}
 	if c := w.joins[r.Config.Name]; c.sequence != r.join {
 		r.join = c.sequence
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Reason: c.value.reason})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Cause: c.value.cause})
 	}
 }
 
-// obstacle says why a router cannot speak and be heard on the link, "" if it can; missing says that for
-// want of a source address.
-func (l *Loop) obstacle(r *router, missing string) string {
+// obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source
+// address the link lacks.
+func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
 	if why := r.Config.Problem(); why != "" {
-		return why
+		return vrrp.Cause{Kind: vrrp.FaultConfig, Text: why}
 	}
-	if why := l.applied.link.Fault(); why != "" {
+	if why := l.applied.link.FaultCause(); why.Kind != 0 {
 		return why
 	}
 	if why := l.conn.fault(r.Config.Family() == 6); why != "" {
-		return why
+		return vrrp.Cause{Kind: vrrp.FaultSocket, Text: why}
 	}
-	return missing
+	if missing != "" {
+		return vrrp.Cause{Kind: vrrp.FaultSource, Text: missing}
+	}
+	return vrrp.Cause{}
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {

@@ -32,8 +32,8 @@ type command[T any] struct {
 }
 
 type join struct {
-	to     vrrp.State
-	reason string
+	to    vrrp.State
+	cause vrrp.Cause
 }
 
 // Configure sets the virtual routers of the interface; the latest call wins. Routers that stay as they were are not
@@ -92,11 +92,11 @@ func (l *Loop) Resume(names []string) {
 
 // Join gives the named router the word of its sync group: Master for one that is Ready, or Backup for one that is
 // master, which offers its place as in SetStandby and is backup also when nobody takes it. Otherwise it has no effect.
-func (l *Loop) Join(name string, to vrrp.State, reason string) {
+func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
 	l.want(func(w *desired) {
 		w.sequence++
 		w.joins = maps.Clone(w.joins)
-		put(&w.joins, name, command[join]{w.sequence, join{to, reason}})
+		put(&w.joins, name, command[join]{w.sequence, join{to, cause}})
 	})
 }
 

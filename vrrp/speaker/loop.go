@@ -311,12 +311,12 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 				r.counters.becameMaster.Add(1)
 			}
 			l.notes.add(hclog.Info, "virtual router is "+a.To.String(),
-				"router", r.Config.Name, "vrid", r.Config.VRID, "was", a.From.String(), "reason", a.Reason)
+				"router", r.Config.Name, "vrid", r.Config.VRID, "was", a.From.String(), "reason", a.Cause.String())
 		case vrrp.ActionRemark:
 			l.notes.add(hclog.Info, "virtual router stays "+a.To.String(),
-				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Reason)
+				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Cause.String())
 		case vrrp.ActionRelease:
-			l.notes.add(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Reason)
+			l.notes.add(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
 		}
 	}
 	if due := r.Machine.Deadline(); due != r.due {

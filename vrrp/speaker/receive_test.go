@@ -69,7 +69,7 @@ func TestReceiveRefuses(t *testing.T) {
 
 func TestOwnerThatLeavesHearsItsSuccessor(t *testing.T) {
 	l, _, owner := socketless(nil)
-	l.leave(owner, epoch, "shutdown")
+	l.leave(owner, epoch, vrrp.CauseShutdown)
 	if !owner.Machine.Holding() {
 		t.Fatal("let go at once")
 	}

@@ -44,7 +44,7 @@ func (r *router) setConfig(c vrrp.Config) {
 func (r *router) refresh() *vrrp.Status {
 	m, old := r.Machine, r.status.Load()
 	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
-		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() &&
+		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Cause == m.Cause() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
 		slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
@@ -54,7 +54,7 @@ func (r *router) refresh() *vrrp.Status {
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Version: r.Config.Version,
 		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
-		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
+		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(), Reason: m.Cause().String(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}

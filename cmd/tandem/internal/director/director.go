@@ -25,6 +25,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -45,7 +46,7 @@ type Director struct {
 	version string
 
 	elections *supervise.Supervisor
-	checks    *healthcheck.Runner
+	checks    *runner.Runner
 	kernel    *kernel.IPVS
 	ownership *kernel.Ownership
 	table     *kernel.Table
@@ -106,8 +107,8 @@ func New(o Options) *Director {
 		passed:   make(chan struct{}),
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
-	d.elections = supervise.NewSupervisor(o.Log, o.Spawn, d.seeReport)
-	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
+	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
 }

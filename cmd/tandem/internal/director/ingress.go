@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -176,7 +177,7 @@ func inlets(cfg *configs.Config) (all []inlet, complete bool, err error) {
 					continue
 				}
 				seen[at] = true
-				links, err := healthcheck.Ingress(healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
+				links, err := via.ReturnInterfaces(&healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
 				if err != nil {
 					return nil, false, err
 				}
