@@ -11,22 +11,6 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// familyOf is the family of an address.
-func familyOf(a netip.Addr) lvs.Family {
-	if a.Is4() {
-		return lvs.IPv4
-	}
-	return lvs.IPv6
-}
-
-// serviceFamily is the family of a service's clients.
-func serviceFamily(id lvs.ServiceID) lvs.Family {
-	if id.FWMark != 0 {
-		return id.Family
-	}
-	return familyOf(id.Addr)
-}
-
 // showServer writes a server without port 0.
 func showServer(id lvs.ServerID) string {
 	if id.Port == 0 {
@@ -148,7 +132,8 @@ func parsePrefix(s, prefix, address string) (netip.Prefix, *toml.Refusal) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q", prefix), "%q is not an address with a prefix length", toml.Abbreviate(s))
+		return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q", prefix),
+			"%q is not an address with a prefix length", toml.Abbreviate(s))
 	}
 	return p, nil
 }

@@ -93,7 +93,8 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "How many failures in a row make a server unhealthy.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
 		toml.Optional("flap_changes", flapChanges(), usual.Flap.Changes,
-			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. 0 turns this off.",
+			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. "+
+				"0 turns this off.",
 			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
 		toml.Optional("flap_window", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
 			"The time within which changes are counted.",

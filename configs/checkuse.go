@@ -77,7 +77,8 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 		}
 	}
 	if c.Type == healthcheck.UDP && !at.Has("expect") {
-		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
+		at.Key("expect").Mistake("",
+			"is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}
 }
 
@@ -112,11 +113,12 @@ func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Confi
 	case s.Virtuals[0].FWMark != 0:
 		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: a service by firewall mark has none")
 	case server.Method == lvs.NAT:
-		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: server %s has method %q, want dr or tunnel", server.Addr, server.Method)
-	case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
+		check.Mistake(`remove via = "vip"`,
+			"the probes cannot go through the VIP: server %s has method %q, want dr or tunnel", server.Addr, server.Method)
+	case !c.Source.IsValid() && lvs.FamilyOf(c.Via) != lvs.FamilyOf(server.Addr):
 		check.Mistake("set source to the address that the probes come from",
 			"the VIP %s is of another family than %s", c.Via, server.Addr)
-	case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
+	case c.Source.IsValid() && lvs.FamilyOf(c.Source) != lvs.FamilyOf(c.Via):
 		check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)
 	default:
 		return true
@@ -195,7 +197,7 @@ func checkEndpoints(check, server toml.Node, s Server) {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
 			check.Key("port").Mistake("", "is missing: behind a firewall mark or port 0, server %s has no port of its own", s.Addr)
 			return
-		case c.Source.IsValid() && c.Via != serviceVIP && familyOf(c.Source) != familyOf(to):
+		case c.Source.IsValid() && c.Via != serviceVIP && lvs.FamilyOf(c.Source) != lvs.FamilyOf(to):
 			check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, to)
 			return
 		}

@@ -51,7 +51,8 @@ func webFields() []toml.Field[healthcheck.Config] {
 // tlsFields are the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		toml.Optional("tls", toml.Boolean(), false, "Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
+		toml.Optional("tls", toml.Boolean(), false,
+			"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
 			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
 		toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
 			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
@@ -118,7 +119,8 @@ func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
 	if probe.Validate() != nil && at.Sound("path", "version") {
-		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
+		at.Key("path").Mistake("write each octet that is escaped as %XX",
+			"%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
 	}
 }
 
@@ -159,7 +161,8 @@ func validPattern(s string) *toml.Refusal {
 		return toml.Refuse("", "is empty")
 	}
 	if _, err := regexp.Compile(s); err != nil {
-		return toml.Refuse("", "%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return toml.Refuse("",
+			"%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
@@ -207,7 +210,8 @@ func validPath(s string) *toml.Refusal {
 	case !strings.HasPrefix(s, "/"):
 		return toml.Refuse("", "%q does not begin with a slash", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, odd):
-		return toml.Refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
+		return toml.Refuse("write such characters in percent notation",
+			"%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -229,7 +233,8 @@ func validHost(s string) *toml.Refusal {
 		ok = err == nil && a.Is6() && a.Zone() == ""
 	}
 	if !ok {
-		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", toml.Abbreviate(s))
+		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`,
+			"%q cannot be a Host header", toml.Abbreviate(s))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (v *virtualRouter) families() []lvs.Family {
 
 // has reports whether a VIP is of the family.
 func (v *virtualRouter) has(f lvs.Family) bool {
-	return slices.ContainsFunc(v.VIPs, func(p netip.Prefix) bool { return p.IsValid() && familyOf(p.Addr()) == f })
+	return slices.ContainsFunc(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
 }
 
 // split returns the virtual routers of v: one for each family of its VIPs. A single one also gets the excluded VIPs, routes
@@ -39,12 +39,12 @@ func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 	if f == lvs.IPv6 && r.Checksum != 0 {
 		r.Checksum = vrrp.ChecksumPseudoHeader
 	}
-	if !of(f, r.UnicastSource) {
+	if lvs.FamilyOf(r.UnicastSource) != f {
 		r.UnicastSource = netip.Addr{}
 	}
-	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return of(f, p.Addr()) })
-	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return of(f, a) })
-	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || of(f, p.Addr()) })
+	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
+	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return lvs.FamilyOf(a) == f })
+	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || lvs.FamilyOf(p.Addr()) == f })
 	r.TrackInterfaces = slices.Clone(v.TrackInterfaces)
 	r.Announce.Repeat = slices.Clone(v.Announce.Repeat)
 	r.Routes, r.Rules = nil, nil
@@ -106,11 +106,6 @@ func (v *virtualRouter) macvlanOf(f lvs.Family, only bool) string {
 		return fmt.Sprintf("vrrp6.%d", v.VRID)
 	}
 	return fmt.Sprintf("vrrp.%d", v.VRID)
-}
-
-// of reports whether an address is valid and of the family.
-func of(f lvs.Family, a netip.Addr) bool {
-	return a.IsValid() && familyOf(a) == f
 }
 
 // keep returns the wanted values in a new slice; nil if there are none.

@@ -43,7 +43,7 @@ func (s Server) ProbeRoute(check healthcheck.Config) (d ProbeRoute, ok bool) {
 	if !check.Via.IsValid() || s.Method == lvs.DR && check.OnlyConnects() {
 		return d, false
 	}
-	return ProbeRoute{familyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
+	return ProbeRoute{lvs.FamilyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
 }
 
 // ProbeRoutes returns the routes that the checks of services need, each once, in the order of Compare.
@@ -88,13 +88,15 @@ func checkProbeMarks(at toml.Node, c *Config) {
 		here := at.Key("service").Index(i)
 		for _, v := range svc.Virtuals {
 			if ours(v.FWMark) && here.Sound("virtual") {
-				here.Key("virtual").Mistake(hint, "firewall mark %d is reserved for checks through the VIP: they have marks %d to %d", v.FWMark, first, last)
+				here.Key("virtual").Mistake(hint,
+					"firewall mark %d is reserved for checks through the VIP: they have marks %d to %d", v.FWMark, first, last)
 			}
 		}
 		if slices.ContainsFunc(svc.Servers, func(s Server) bool {
 			return slices.ContainsFunc(s.Checks, func(c healthcheck.Config) bool { return ours(c.Mark) })
 		}) {
-			here.Mistake(hint, "a check has a firewall mark that is reserved for checks through the VIP: they have marks %d to %d", first, last)
+			here.Mistake(hint,
+				"a check has a firewall mark that is reserved for checks through the VIP: they have marks %d to %d", first, last)
 		}
 	}
 }

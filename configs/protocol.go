@@ -87,7 +87,7 @@ func checkVersion(at toml.Node, r *virtualRouter) {
 
 func checkVersion2(at toml.Node, r *virtualRouter) {
 	for i, vip := range r.VIPs {
-		if vip.IsValid() && familyOf(vip.Addr()) != lvs.IPv4 {
+		if vip.IsValid() && lvs.FamilyOf(vip.Addr()) != lvs.IPv4 {
 			at.Key("vips").Index(i).Mistake("write version = 3", "%s is an IPv6 address: version 2 speaks IPv4 only", vip.Addr())
 		}
 	}

@@ -52,7 +52,8 @@ func checkRealServer(at toml.Node, c *Config) {
 	for _, r := range c.Routers {
 		for _, vip := range r.VIPs {
 			if here, ok := first[vip.Addr()]; ok {
-				here.Mistake("a machine cannot be both the director and a real server of an address", "%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
+				here.Mistake("a machine cannot be both the director and a real server of an address",
+					"%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
 			}
 		}
 	}

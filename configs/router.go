@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -157,7 +158,7 @@ func checkCount(at toml.Node, r *virtualRouter) {
 	for _, half := range r.split() {
 		if n := len(half.VIPs); n > maxVIPs {
 			at.Key("vips").Mistake("put the rest in excluded_vips", "has %d %s addresses: an advertisement can list %d",
-				n, familyName(familyOf(half.VIPs[0].Addr())), maxVIPs)
+				n, familyName(lvs.FamilyOf(half.VIPs[0].Addr())), maxVIPs)
 		}
 	}
 }

@@ -120,6 +120,7 @@ func checkVirtualMAC(at toml.Node, r *virtualRouter) {
 	case !r.VirtualMAC:
 		key.Mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
 	case len(r.families()) > 1 && len(r.VirtualMACInterface) > most:
-		key.Mistake("", "%q is longer than %d bytes: there is no room for the %s that IPv6 adds", r.VirtualMACInterface, most, macvlanSuffix)
+		key.Mistake("",
+			"%q is longer than %d bytes: there is no room for the %s that IPv6 adds", r.VirtualMACInterface, most, macvlanSuffix)
 	}
 }

@@ -48,7 +48,8 @@ func thresholdTable() toml.SchemaType[lvs.Server] {
 			at.Key("lower").Mistake("", "%d is greater than upper, %d", s.LowerThreshold, s.UpperThreshold)
 		}
 	},
-		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000", "With this many connections the server gets no new ones.",
+		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000",
+			"With this many connections the server gets no new ones.",
 			func(s *lvs.Server, v uint32) { s.UpperThreshold = v }),
 		toml.Derived("lower", toml.Integer[uint32](1, math.MaxUint32),
 			"With fewer connections than this it gets new ones again. At most upper.",
@@ -101,7 +102,8 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !server.Mapped {
 		server.Port = s.Virtuals[0].Port
 	}
-	if family := serviceFamily(s.Virtuals[0].ServiceID); at.Sound("address") && familyOf(server.Addr) != family && server.Method != lvs.Tunnel {
+	family := s.Virtuals[0].ServiceID.AddrFamily()
+	if at.Sound("address") && lvs.FamilyOf(server.Addr) != family && server.Method != lvs.Tunnel {
 		at.Key("address").Mistake("", "%s is of another family than the service, %s", server.Addr, s.Virtuals[0].ServiceID)
 		return
 	}

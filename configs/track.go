@@ -87,7 +87,8 @@ func trackTable() toml.SchemaType[tracked] {
 }
 
 // userDoc documents user, of tracked scripts and of checks of type exec.
-const userDoc = "The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+const userDoc = "" +
+	"The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
 	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
 
 func checkTrack(at toml.Node, t *tracked) {
@@ -120,7 +121,8 @@ func program() toml.SchemaType[[]string] {
 			for word := range strings.FieldsSeq(s) {
 				words = append(words, strconv.Quote(word))
 			}
-			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))), "%q has white space", toml.Abbreviate(s))
+			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))),
+				"%q has white space", toml.Abbreviate(s))
 		}
 		return []string{s}, absolutePath(s)
 	}, func(command []string) string { return strings.Join(command, " ") })

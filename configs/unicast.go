@@ -27,17 +27,17 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 	if !at.Sound("vips") {
 		return
 	}
-	if a := r.UnicastSource; a.IsValid() && !r.has(familyOf(a)) {
-		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
+	if a := r.UnicastSource; a.IsValid() && !r.has(lvs.FamilyOf(a)) {
+		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(lvs.FamilyOf(a)))
 	}
 	if !at.Sound("unicast_peers") {
 		return
 	}
 	peers := make(map[lvs.Family]bool)
 	for i, a := range r.UnicastPeers {
-		peers[familyOf(a)] = true
-		if !r.has(familyOf(a)) {
-			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
+		peers[lvs.FamilyOf(a)] = true
+		if !r.has(lvs.FamilyOf(a)) {
+			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, but no VIP is", a, familyName(lvs.FamilyOf(a)))
 		}
 	}
 	for _, f := range r.families() {

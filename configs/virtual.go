@@ -115,7 +115,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 		case given[id]:
 			here.Mistake("", "%s is given twice", id)
 			return
-		case serviceFamily(id) != serviceFamily(s.ids[0]):
+		case id.AddrFamily() != s.ids[0].AddrFamily():
 			here.Mistake("split it into two services", "has addresses of both families")
 			return
 		}
@@ -168,7 +168,8 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 	for _, v := range s.Virtuals {
 		if v.FWMark == 0 && v.Port == 0 && !at.Has("persistence") {
-			at.Key("virtual").Mistake("add persistence", "port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
+			at.Key("virtual").Mistake("add persistence",
+				"port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
 			break
 		}
 	}
@@ -186,7 +187,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	p := s.persistence
 	if at.Has("persistence") && at.Sound("persistence") && known && len(s.Virtuals) > 0 {
 		here := at.Key("persistence")
-		if most := familyBits(serviceFamily(s.ids[0])); p.prefix > most {
+		if most := s.ids[0].AddrFamily().Bits(); p.prefix > most {
 			here.Key("prefix").Mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
 		}
 		if p.engine != "" && !udp {
@@ -199,14 +200,6 @@ func checkPersistence(at toml.Node, s *virtualService) {
 		v.Persist(p.timeout, p.prefix)
 		v.Engine = p.engine
 	}
-}
-
-// familyBits is the length of an address.
-func familyBits(f lvs.Family) uint8 {
-	if f == lvs.IPv4 {
-		return 32
-	}
-	return 128
 }
 
 // defaultName is a name that differs for different virtuals: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
