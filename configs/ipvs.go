@@ -164,7 +164,8 @@ func checkSync(at toml.Node, c *Config) {
 			if !here.Sound("address") || !at.Index(i).Sound("virtual") || len(s.Virtuals) == 0 {
 				continue
 			}
-			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.ServiceID.AddrFamily() != lvs.FamilyOf(server.Addr) }) {
+			family := lvs.FamilyOf(server.Addr)
+			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.AddrFamily() != family }) {
 				continue
 			}
 			here.Key("address").Mistake("remove [lvs] sync, or use a server of the service's family",
