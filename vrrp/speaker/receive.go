@@ -85,7 +85,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 		}
 	}
 	if d != 0 {
-		l.drop(now, r, h, d)
+		l.countDrop(now, r, h, d)
 		if r != nil {
 			l.publishNews(r, now, h, r.DiagnoseDrop(now, h, msg, &l.packet, d))
 		}
@@ -142,7 +142,8 @@ func (l *Loop) endWarnings(now time.Time) {
 	}
 }
 
-func (l *Loop) drop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
+// countDrop counts a dropped packet, and logs it once per sender, reason and minute.
+func (l *Loop) countDrop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
 	level, vrid := hclog.Debug, uint8(0)
 	if r == nil {
 		// Other people's virtual routers on the same segment are no news.
