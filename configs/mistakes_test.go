@@ -63,10 +63,10 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: log.state: unknown key; it is a key of the top of the file",
 		}},
 		{"key like no other", "[control]\ncolour = \"red\"", []string{
-			"2: control.colour: unknown key; known here are socket",
+			"2: control.colour: unknown key; the keys here are socket",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; known here are name, log, control, state, metrics, election, vrrp, lvs, check, service, realserver`,
+			`1: "log.level": unknown key; the keys here are name, log, control, state, metrics, election, vrrp, lvs, check, service, realserver`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",
@@ -85,7 +85,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"1: service[1]: want a table, not the string \"x\"",
 		}},
 		{"string for an integer", router("priority = \"150\""), []string{
-			`5: vrrp[0].priority: want an integer, not the string "150"; leave the quotes away`,
+			`5: vrrp[0].priority: want an integer, not the string "150"; remove the quotes`,
 		}},
 		{"number with a fraction for an integer", router("priority = 1.5"), []string{
 			"5: vrrp[0].priority: want an integer, not the number 1.5",
@@ -103,7 +103,7 @@ func TestMistakesOfForm(t *testing.T) {
 			`5: vrrp[0].preempt: want a boolean, not the string "no"; write true or false, without quotes`,
 		}},
 		{"integer for a duration", router("advert_interval = 1"), []string{
-			`5: vrrp[0].advert_interval: want a duration, not 1; give it in quotes and with its unit, such as "1s"`,
+			`5: vrrp[0].advert_interval: want a duration, not 1; write it in quotes and with its unit, such as "1s"`,
 		}},
 		{"duration without unit", router("advert_interval = \"1\""), []string{
 			`5: vrrp[0].advert_interval: "1" is not a duration; its unit is missing: "1s" or "1ms"?`,

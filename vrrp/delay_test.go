@@ -133,7 +133,7 @@ func TestStandbyRearms(t *testing.T) {
 			m.Step(epoch.Add(time.Duration(s)*time.Second), hear(addrA, 50))
 		}
 		m.Step(epoch.Add(49*time.Second), tt.event)
-		if want := epoch.Add(52*time.Second + skew(tt.skew, time.Second)); !m.Deadline().Equal(want) || m.Master() != addrA {
+		if want := epoch.Add(52*time.Second + Skew(tt.skew, time.Second)); !m.Deadline().Equal(want) || m.Master() != addrA {
 			t.Errorf("%s: due %s, want %s", tt.name, m.Deadline(), want)
 		}
 	}

@@ -36,12 +36,12 @@ func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 // hand makes the offer. A backup of the worst priority acts on it within one skew time.
 func (m *Machine) hand(now time.Time, then State, reason string) {
 	interval := m.cfg.AdvertInterval
-	m.advertise(priorityLeaving)
+	m.advertise(PriorityLeaving)
 	m.master = netip.Addr{}
 	// Every backup that heard the first offer has acted on it by the time of the second, which is for
 	// those that did not: it can prolong nobody's wait.
 	m.deadline = now.Add(interval + interval/2)
-	m.offer = offer{then: then, until: now.Add(2*interval + skew(priorityStandby, interval))}
+	m.offer = offer{then: then, until: now.Add(2*interval + Skew(priorityStandby, interval))}
 	if then == Fault {
 		m.transition(now, Fault, reason)
 	} else {
@@ -52,7 +52,7 @@ func (m *Machine) hand(now time.Time, then State, reason string) {
 func (m *Machine) offerAgain(now time.Time) {
 	if !m.offer.repeated && now.Before(m.offer.until) {
 		m.offer.repeated = true
-		m.advertise(priorityLeaving)
+		m.advertise(PriorityLeaving)
 		m.deadline = m.offer.until
 		return
 	}
@@ -127,7 +127,7 @@ func (m *Machine) fault(now time.Time, ev Event) {
 	default:
 		if m.state == Master && m.holding {
 			// It gets out where the link itself is not what failed, and saves the peer the wait.
-			m.advertise(priorityLeaving)
+			m.advertise(PriorityLeaving)
 		}
 		m.rest()
 		m.transition(now, Fault, ev.Reason)

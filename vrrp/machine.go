@@ -180,12 +180,12 @@ func (m *Machine) priorityAs(s State) uint8 {
 	switch {
 	case m.standby:
 		return priorityStandby
-	case m.cfg.Priority == priorityOwner:
-		return priorityOwner
+	case m.cfg.Priority == PriorityOwner:
+		return PriorityOwner
 	case m.unclear && s != Master:
 		return priorityStandby
 	}
-	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), priorityOwner-1))
+	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
 // Step tells the machine that ev happened at now, and returns what to do about it. The slice is valid until
@@ -241,7 +241,7 @@ func (m *Machine) start(now time.Time, reason string) {
 	if !m.started {
 		m.started, m.earliest = true, now.Add(m.cfg.StartupDelay)
 	}
-	owner := m.Priority() == priorityOwner && !now.Before(m.earliest)
+	owner := m.Priority() == PriorityOwner && !now.Before(m.earliest)
 	if owner && m.cfg.SyncGroup == "" {
 		m.lead(now, reason)
 		return

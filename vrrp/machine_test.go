@@ -51,7 +51,7 @@ func backup(c Config) *Machine {
 }
 
 func master(c Config) *Machine {
-	start := epoch.Add(-3*c.AdvertInterval - skew(c.Priority, c.AdvertInterval))
+	start := epoch.Add(-3*c.AdvertInterval - Skew(c.Priority, c.AdvertInterval))
 	m := NewMachine(c)
 	m.Step(start, Event{Kind: EventUp, Source: addrB})
 	m.Step(epoch, Event{Kind: EventTimer})
@@ -143,7 +143,7 @@ func TestStep(t *testing.T) {
 			"initialize: 192.0.2.1 took over", Initialize, time.Second + Linger},
 		{"handing over, another leaves too", handingOver(testConfig(100)), time.Second, hear(addrA, 0), "", Master, 1500 * time.Millisecond},
 		{"handing over, second offer", handingOver(testConfig(100)), 1500 * time.Millisecond, timer, "advert 0", Master,
-			2*time.Second + skew(1, time.Second)},
+			2*time.Second + Skew(1, time.Second)},
 		{"handing over, woken too late", handingOver(testConfig(100)), time.Minute, timer, "initialize: nobody took over", Initialize, never},
 		{"handing over and fault", handingOver(testConfig(100)), time.Second, fault,
 			"release: interface eth0 is down, initialize: interface eth0 is down", Initialize, never},
@@ -237,7 +237,7 @@ func TestChangesUnderWay(t *testing.T) {
 	slow, fast, strong, old := testConfig(100), testConfig(100), testConfig(200), testConfig(100)
 	old.Version, old.AdvertInterval = 2, 10*time.Second
 	slow.AdvertInterval, fast.AdvertInterval = 10*time.Second, 100*time.Millisecond
-	skewOf := func(p uint8) time.Duration { return skew(p, time.Second) }
+	skewOf := func(p uint8) time.Duration { return Skew(p, time.Second) }
 	heard := func(ev Event) *Machine {
 		m := backup(testConfig(100))
 		m.Step(epoch, ev)
@@ -255,7 +255,7 @@ func TestChangesUnderWay(t *testing.T) {
 		{"backup gets another configured priority", backup(testConfig(100)), Event{Kind: EventConfig, Config: &strong}, Backup, 200, 3*time.Second + skewOf(200)},
 		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, skewOf(200)},
 		{"backup that knows no master gets another interval", backup(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Backup, 100,
-			300*time.Millisecond + skew(100, 100*time.Millisecond)},
+			300*time.Millisecond + Skew(100, 100*time.Millisecond)},
 		{"backup gets version 2, whose skew is a part of a second", backup(testConfig(100)), Event{Kind: EventConfig, Config: &old}, Backup, 100,
 			30*time.Second + skewOf100},
 		{"backup that learned an interval keeps it", heard(hear(addrA, 200)), Event{Kind: EventConfig, Config: &fast}, Backup, 100, 3*time.Second + skewOf100},

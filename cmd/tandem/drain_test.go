@@ -43,8 +43,8 @@ func TestWaitForADrain(t *testing.T) {
 			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80: 0 connections\nwww/192.0.2.11:80: 1 connection\n" +
 				"www/192.0.2.11:80: 0 connections\nwww/192.0.2.11:80: drained, no connection is left\n", 2 * time.Second},
 		{"some stay", draining{3, 3, 3, 3, 3}, 1200 * time.Millisecond,
-			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80 has 3 connections after 1.2s: it stays drained; " +
-				"wait longer, or let it go with tandem disable", 1200 * time.Millisecond},
+			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80 still has 3 connections after 1.2s, and stays drained: " +
+				"wait longer, or end them with tandem disable www/192.0.2.11:80", 1200 * time.Millisecond},
 		{"the director goes", draining{3}, 0, "www/192.0.2.11:80: 3 connections\nthe director has gone", time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -79,9 +79,9 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 func TestWeightWantsANumberOrReset(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"www/192.0.2.11", "the weight is missing"},
-		{"www/192.0.2.11 65536", `"65536" is not a weight: want 0 to 65535`},
+		{"www/192.0.2.11 65536", `"65536" is not a weight: write a number from 0 to 65535`},
 		{"www/192.0.2.11 -- -1", `"-1" is not a weight`},
-		{"www/192.0.2.11 5 --reset", "leave the number away"},
+		{"www/192.0.2.11 5 --reset", "leave out the number"},
 	} {
 		if _, _, err := execute(t, append([]string{"weight"}, strings.Fields(c.args)...)...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("tandem weight %s: %v", c.args, err)
@@ -94,8 +94,8 @@ func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
 		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
 		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
 	}}
-	err := lacking(cfg, []string{"rr", "wrr"})
-	want := "t.toml: service b: this kernel has no scheduler twos: install its module ip_vs_twos, or choose one of rr, wrr"
+	err := missingSchedulers(cfg, []string{"rr", "wrr"})
+	want := "t.toml: service b: this kernel has no scheduler twos; install the module ip_vs_twos, or choose one of rr, wrr"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

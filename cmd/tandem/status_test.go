@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
@@ -156,9 +158,29 @@ func TestCheckListsEveryMistakeOfEveryFile(t *testing.T) {
 }
 
 func TestEveryCommandHelpsWithAnExample(t *testing.T) {
-	for _, cmd := range newRoot().Commands() {
-		if !cmd.Hidden && cmd.Name() != "help" && cmd.Example == "" {
-			t.Errorf("tandem %s --help has no example", cmd.Name())
+	var visit func(all []*cobra.Command)
+	visit = func(all []*cobra.Command) {
+		for _, cmd := range all {
+			if !cmd.Hidden && cmd.Name() != "help" && cmd.Example == "" {
+				t.Errorf("%s --help has no example", cmd.CommandPath())
+			}
+			visit(cmd.Commands())
+		}
+	}
+	visit(newRoot().Commands())
+}
+
+func TestWrongCommandLinesAreRefusedWithAHint(t *testing.T) {
+	for args, want := range map[string]string{
+		"status x":          "wrong number of arguments: 1; write tandem status [flags], and see tandem status --help",
+		"drain":             "wrong number of arguments: 0; write tandem drain SERVICE/SERVER [flags], and see tandem drain --help",
+		"check":             "wrong number of arguments: 0; write tandem check FILE… [flags], and see tandem check --help",
+		"status --jso":      "unknown flag: --jso: see tandem status --help",
+		"realserver chek":   `unknown command "chek": see tandem realserver --help`,
+		"realserver run -z": "unknown shorthand flag: 'z' in -z: see tandem realserver run --help",
+	} {
+		if _, _, err := execute(t, strings.Fields(args)...); err == nil || err.Error() != want {
+			t.Errorf("tandem %s: got %v, want %s", args, err, want)
 		}
 	}
 }

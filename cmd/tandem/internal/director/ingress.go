@@ -173,7 +173,7 @@ func inlets(cfg *configs.Config) (all []inlet, complete bool, err error) {
 		for _, srv := range svc.Servers {
 			for _, check := range srv.Checks {
 				at := probed{srv.Addr, check.Source, check.Via}
-				if d, needs := srv.Detour(check); !needs || d.Family != lvs.IPv4 || seen[at] {
+				if d, needs := srv.ProbeRoute(check); !needs || d.Family != lvs.IPv4 || seen[at] {
 					continue
 				}
 				seen[at] = true

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+const (
+	protocolVRRP  = 112
+	ethernetLen   = 14
+	ipv4HeaderLen = 20
+	ipv6HeaderLen = 40
+)
+
+// An Advert is an advertisement of another machine as it arrived at an interface, before any firewall.
+type Advert struct {
+	Interface string
+	Source    netip.Addr
+	VRID      uint8
+	VIPs      []netip.Addr
+	// Leaving says that the sender gives up being master (RFC 9568, section 6.4.3: priority 0).
+	Leaving bool
+}
+
+// in reports whether the list has the same advertisement.
+func (a Advert) in(all []Advert) bool {
+	return slices.ContainsFunc(all, func(b Advert) bool {
+		return a.Source == b.Source && a.VRID == b.VRID && a.Leaving == b.Leaving && slices.Equal(a.VIPs, b.VIPs)
+	})
+}
+
+// parseAdvert decodes an Ethernet frame with a VRRP packet.
+func parseAdvert(b []byte) (a Advert, ok bool) {
+	if len(b) < ethernetLen+ipv4HeaderLen {
+		return a, false
+	}
+	b = b[ethernetLen:]
+	var dst netip.Addr
+	var payload []byte
+	switch b[0] >> 4 {
+	case 4:
+		header, total := int(b[0]&0x0f)*4, int(b[2])<<8|int(b[3])
+		if header < ipv4HeaderLen || total < header || total > len(b) || b[9] != protocolVRRP {
+			return a, false
+		}
+		a.Source, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		payload = b[header:total]
+	case 6:
+		if len(b) < ipv6HeaderLen || b[6] != protocolVRRP {
+			return a, false
+		}
+		end := ipv6HeaderLen + int(b[4])<<8 + int(b[5])
+		if end > len(b) {
+			return a, false
+		}
+		a.Source, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		payload = b[ipv6HeaderLen:end]
+	default:
+		return a, false
+	}
+	var p vrrp.Packet
+	if drop := p.Parse(payload, a.Source, dst); drop != 0 {
+		return a, false
+	}
+	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == 0
+	return a, true
+}
