@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,11 +37,11 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 				for _, at := range tt.standstills {
 					f.standstills = append(f.standstills, [2]time.Time{start.Add(at), start.Add(at + 10*time.Second)})
 				}
-				failing := false
+				var failing atomic.Bool
 				b := newBench(Options{}, func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {
 					// The exchange takes 800 ms of the director's time. A failed server never answers.
 					answer := time.After(800 * time.Millisecond)
-					if failing {
+					if failing.Load() {
 						answer = nil
 					}
 					select {
@@ -62,7 +63,7 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 				b.run(t)
 				time.Sleep(time.Until(start.Add(10 * time.Second)))
 				// From here the test's own wake-ups would be the director's: it only waits.
-				failing = !tt.answers
+				failing.Store(!tt.answers)
 				time.Sleep(80 * time.Second)
 				b.stop()
 				var got []string
