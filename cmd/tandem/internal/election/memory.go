@@ -50,8 +50,7 @@ func (p *Process) note(o Order) {
 	if reflect.DeepEqual(p.memory.Value, now) {
 		return
 	}
-	p.memory.Value = now
-	if err := p.memory.Store(); err != nil {
+	if err := p.memory.Store(now); err != nil {
 		p.log.Error("write the election's memory", "error", err)
 	}
 }
@@ -61,8 +60,7 @@ func (p *Process) forget() {
 	if p.memory == nil || len(p.memory.Value) == 0 {
 		return
 	}
-	p.memory.Value = nil
-	if err := p.memory.Store(); err != nil {
+	if err := p.memory.Store(nil); err != nil {
 		p.log.Error("write the election's memory", "error", err)
 	}
 }
