@@ -19,8 +19,9 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// readSize is how much of the table one system call may return. The kernel returns a page (4 KiB) or one service.
-const readSize = 64 << 10
+// readSize is more than one system call returns of the table. The kernel returns a page (4 KiB) or one large service, for
+// which the buffer grows.
+const readSize = 8 << 10
 
 // rowProtocols are the protocols as the kernel prints them.
 var rowProtocols = map[string]lvs.Protocol{"TCP": lvs.TCP, "UDP": lvs.UDP, "SCTP": lvs.SCTP}
