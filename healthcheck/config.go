@@ -3,7 +3,6 @@
 package healthcheck
 
 import (
-	"crypto/tls"
 	"net/netip"
 	"time"
 )
@@ -25,7 +24,7 @@ func DefaultConfig(t Type) Config {
 		c.Version = HTTP11
 		c.Status = []StatusRange{{First: 200, Last: 299}}
 		if t == HTTPS {
-			c.TLS = TLS{On: true, Minimum: tls.VersionTLS12}
+			c.TLS = TLS{On: true, Minimum: TLS12}
 		}
 	case DNS:
 		c.Query = Query{Name: ".", Type: "NS"}
@@ -35,17 +34,17 @@ func DefaultConfig(t Type) Config {
 	return c
 }
 
-// peer is where connections are made to: the VIP, or the target's own address.
-func (t Target) peer() netip.AddrPort {
-	to := t.endpoint()
+// Peer is the address that probes connect to: the VIP, or the target's own address.
+func (t Target) Peer() netip.AddrPort {
+	to := t.Endpoint()
 	if t.Config.Via.IsValid() {
 		to = netip.AddrPortFrom(t.Config.Via, to.Port())
 	}
 	return to
 }
 
-// endpoint is the target's own place.
-func (t Target) endpoint() netip.AddrPort {
+// Endpoint is the target's own address and port under this check.
+func (t Target) Endpoint() netip.AddrPort {
 	to := t.Addr
 	if t.Config.Address.IsValid() {
 		to = netip.AddrPortFrom(t.Config.Address, to.Port())
@@ -55,3 +54,6 @@ func (t Target) endpoint() netip.AddrPort {
 	}
 	return to
 }
+
+// OnlyConnects says whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
+func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }

@@ -156,11 +156,11 @@ func runs(user string, command ...string) func(*Config) {
 // A program may judge something that has no address.
 func TestOnlyProgramsCanDoWithoutAnAddress(t *testing.T) {
 	target := Target{Config: DefaultConfig(TCP)}
-	if err := target.validate(); err == nil || !strings.Contains(err.Error(), "no address") {
+	if err := target.Validate(); err == nil || !strings.Contains(err.Error(), "no address") {
 		t.Errorf("tcp: %v, want an error", err)
 	}
 	runs("nobody", "/bin/check")(&target.Config)
-	if err := target.validate(); err != nil {
+	if err := target.Validate(); err != nil {
 		t.Errorf("exec: %v", err)
 	}
 }
@@ -179,11 +179,11 @@ func TestValidateTellsAll(t *testing.T) {
 
 func TestEndpoint(t *testing.T) {
 	target := Target{Addr: netip.MustParseAddrPort("192.0.2.1:80"), Config: DefaultConfig(TCP)}
-	if got := target.endpoint().String(); got != "192.0.2.1:80" {
+	if got := target.Endpoint().String(); got != "192.0.2.1:80" {
 		t.Errorf("the server's own port: %s", got)
 	}
 	target.Config.Port = 8080
-	if got := target.endpoint().String(); got != "192.0.2.1:8080" {
+	if got := target.Endpoint().String(); got != "192.0.2.1:8080" {
 		t.Errorf("the check's port: %s", got)
 	}
 }

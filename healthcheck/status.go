@@ -20,6 +20,12 @@ type TargetStatus struct {
 	Failures    uint64        `json:"failures"`
 }
 
+// A Verdict is the status of a target after a change of its health, of its advice, or of the reason why it is unhealthy.
+type Verdict struct {
+	ID string
+	TargetStatus
+}
+
 // A Stats is what a runner has done. Late, not run and panics speak of the director, not of the servers.
 type Stats struct {
 	Probes      uint64 `json:"probes"`       // started so far

@@ -45,8 +45,8 @@ func textAuth(password string) (a Auth) {
 	return a
 }
 
-// refuses compares with what an advertisement brought.
-func (a Auth) refuses(theirs Auth) Drop {
+// check compares it with what an advertisement brought.
+func (a Auth) check(theirs Auth) Drop {
 	switch {
 	case theirs.Type == AuthAH:
 		return DropAuthHeader

@@ -3,7 +3,9 @@
 package vrrp
 
 import (
+	"fmt"
 	"net/netip"
+	"reflect"
 	"time"
 )
 
@@ -62,6 +64,44 @@ type Config struct {
 	Rules  []Rule  `json:"rules,omitempty"`
 }
 
+// Family returns the address family of the virtual router, 4 or 6.
+func (c *Config) Family() uint8 {
+	if len(c.VIPs) > 0 && c.VIPs[0].Addr().Is6() {
+		return 6
+	}
+	return 4
+}
+
+// Equal reports whether two configurations are the same.
+func (c *Config) Equal(d *Config) bool { return reflect.DeepEqual(c, d) }
+
+// SameRouter reports whether two configurations are of the same virtual router, which thus keeps its role when one replaces the other.
+func (c *Config) SameRouter(d *Config) bool {
+	return c.Name == d.Name && c.VRID == d.VRID && c.Family() == d.Family()
+}
+
+// AddressInterface returns the interface that holds the VIPs: with VirtualMAC the virtual router's own, by default
+// called vrrp.VRID or, for IPv6, vrrp6.VRID.
+func (c *Config) AddressInterface() string {
+	switch {
+	case !c.VirtualMAC:
+		return c.Interface
+	case c.VirtualMACInterface != "":
+		return c.VirtualMACInterface
+	case c.Family() == 6:
+		return fmt.Sprintf("vrrp6.%d", c.VRID)
+	}
+	return fmt.Sprintf("vrrp.%d", c.VRID)
+}
+
+// MAC returns the virtual MAC address that the AddressInterface is to have; the zero VirtualMAC without.
+func (c *Config) MAC() VirtualMAC {
+	if !c.VirtualMAC {
+		return VirtualMAC{}
+	}
+	return VirtualMAC{Parent: c.Interface, VRID: c.VRID, IPv6: c.Family() == 6}
+}
+
 // A Checksum is what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 could be read both ways, and
 // was; over IPv6 there is no doubt.
 type Checksum uint8
@@ -110,4 +150,44 @@ type Rule struct {
 	FWMark   uint32       `json:"fwmark,omitempty"` // 0: any
 	Table    uint32       `json:"table"`
 	Priority uint32       `json:"priority"`
+}
+
+// String returns the rule in the words of ip-rule(8).
+func (r Rule) String() string {
+	s := fmt.Sprintf("%d:", r.Priority)
+	if r.From.IsValid() {
+		s += " from " + r.From.String()
+	} else {
+		s += " from all"
+	}
+	if r.To.IsValid() {
+		s += " to " + r.To.String()
+	}
+	if r.FWMark != 0 {
+		s += fmt.Sprintf(" fwmark %#x", r.FWMark)
+	}
+	return s + fmt.Sprintf(" lookup %d", r.Table)
+}
+
+// A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. It is the address of a
+// macvlan interface that the VIPs are on. The zero value is none.
+//
+// The macvlan is in VEPA mode: in private mode the kernel hides from the parent what others send from the same address,
+// and so do routers that obey RFC 9568, section 7.2, keepalived and this package among them, with their advertisements.
+//
+// The macvlan is down while it holds nothing: a backup sends nothing from the address, or the switches would look
+// for it at the backup's port.
+type VirtualMAC struct {
+	Parent string
+	VRID   uint8
+	IPv6   bool
+}
+
+// Hardware returns the address (RFC 9568, section 7.3).
+func (v VirtualMAC) Hardware() [6]byte {
+	family := byte(0x01)
+	if v.IPv6 {
+		family = 0x02
+	}
+	return [6]byte{0x00, 0x00, 0x5e, 0x00, family, v.VRID}
 }

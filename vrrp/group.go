@@ -5,17 +5,13 @@ package vrrp
 import (
 	"cmp"
 	"fmt"
-	"strings"
 )
-
-// groupWords begin every reason that a sync group gives, which tells a member's own fault from that of another.
-const groupWords = "sync group "
 
 // A Join is the word of a sync group to one of its members, for Loop.Join on its interface.
 type Join struct {
 	Interface, Name string
 	To              State // Master or Backup
-	Reason          string
+	Cause           Cause
 }
 
 // Groups are the sync groups of a director, whose members change state together whatever interface they are on. It
@@ -80,7 +76,7 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
-				t.Fault = fmt.Sprintf("%s%q: %s: %s", groupWords, group, other.Name, words[j])
+				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true
 			}
 		}
 		tracking[c.Name] = t
@@ -90,10 +86,10 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 
 // ownFault says what is wrong with a member apart from what its group tells it, "" if nothing.
 func ownFault(s Status, own Tracking) string {
-	if own.Fault != "" || s.State != Fault || strings.HasPrefix(s.Reason, groupWords) {
+	if own.Fault != "" || s.State != Fault || s.Cause.Kind == FaultGroup {
 		return own.Fault
 	}
-	return cmp.Or(s.Reason, "fault")
+	return cmp.Or(s.Cause.String(), "fault")
 }
 
 // move returns the words that bring the members of a group without fault together.
@@ -110,9 +106,9 @@ func move(group string, members []Config, states map[string]Status) (joins []Joi
 	for _, c := range members {
 		switch s := states[c.Name]; {
 		case all && s.Ready:
-			joins = append(joins, Join{c.Interface, c.Name, Master, fmt.Sprintf("%s%q: every member can be master", groupWords, group)})
+			joins = append(joins, Join{c.Interface, c.Name, Master, Cause{Kind: CauseGroupReady, Group: group}})
 		case down != "" && s.State == Master && !s.HandingOver:
-			joins = append(joins, Join{c.Interface, c.Name, Backup, fmt.Sprintf("%s%q: %s is backup", groupWords, group, down)})
+			joins = append(joins, Join{c.Interface, c.Name, Backup, Cause{Kind: CauseGroupBackup, Group: group, Text: down}})
 		}
 	}
 	return joins

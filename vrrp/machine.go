@@ -15,13 +15,13 @@ type EventKind uint8
 const (
 	EventUp       EventKind = iota + 1 // the interface can be used: Source is our primary address on it
 	EventResume                        // so can it, and we were master a moment ago: Source
-	EventFault                         // something forbids taking part: Reason, Gentle
-	EventStop                          // leave, handing over if master: Reason
+	EventFault                         // something forbids taking part: Cause, Gentle
+	EventStop                          // leave, handing over if master: Cause
 	EventTimer                         // the time may have come for what Deadline announced
 	EventAdvert                        // a good advertisement came in: Source, Priority, Interval
 	EventTracking                      // take part with Delta added to the configured priority: Unclear as in Tracking
 	EventStandby                       // stand back, handing over if master, or do so no more: On
-	EventJoin                          // the sync group's word: To, Reason
+	EventJoin                          // the sync group's word: To, Cause
 	EventConfig                        // the configuration changed: Config, of the same VRID
 
 	events = int(EventConfig)
@@ -51,7 +51,7 @@ type Event struct {
 	Gentle bool
 	On     bool
 	To     State
-	Reason string
+	Cause  Cause
 	Config *Config
 }
 
@@ -61,9 +61,9 @@ type ActionKind uint8
 // The actions, each with the fields of Action that it sets.
 const (
 	ActionAdvertise  ActionKind = iota + 1 // send an advertisement: Priority
-	ActionTransition                       // the state changed: From, To, Reason
-	ActionRemark                           // the state stays, there is something to say of it: Reason
-	ActionRelease                          // the VIPs may go: Reason
+	ActionTransition                       // the state changed: From, To, Cause
+	ActionRemark                           // the state stays, there is something to say of it: Cause
+	ActionRelease                          // the VIPs may go: Cause
 )
 
 // String returns the action in lower case.
@@ -80,7 +80,7 @@ type Action struct {
 	Kind     ActionKind
 	Priority uint8
 	From, To State
-	Reason   string
+	Cause    Cause
 }
 
 // A Machine is the election of one virtual router; it does no I/O and reads no clock.
@@ -103,7 +103,7 @@ type Machine struct {
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
-	reason  string
+	cause   Cause
 	actions []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
@@ -169,8 +169,8 @@ func (m *Machine) Master() netip.Addr { return m.master }
 // Since returns the time of the last transition, the zero time before the first.
 func (m *Machine) Since() time.Time { return m.since }
 
-// Reason returns the cause of the last transition or remark in words, or that of the present fault.
-func (m *Machine) Reason() string { return m.reason }
+// Cause returns the cause of the last transition or remark, or the present fault.
+func (m *Machine) Cause() Cause { return m.cause }
 
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
@@ -180,12 +180,12 @@ func (m *Machine) priorityAs(s State) uint8 {
 	switch {
 	case m.standby:
 		return priorityStandby
-	case m.cfg.Priority == priorityOwner:
-		return priorityOwner
+	case m.cfg.Priority == PriorityOwner:
+		return PriorityOwner
 	case m.unclear && s != Master:
 		return priorityStandby
 	}
-	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), priorityOwner-1))
+	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
 // Step tells the machine that ev happened at now, and returns what to do about it. The slice is valid until
@@ -201,7 +201,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventFault:
 		m.fault(now, ev)
 	case EventStop:
-		m.stop(now, ev.Reason)
+		m.stop(now, ev.Cause)
 	case EventTimer:
 		m.timer(now)
 	case EventAdvert:
@@ -212,7 +212,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventStandby:
 		m.standBy(now, ev.On)
 	case EventJoin:
-		m.join(now, ev.To, ev.Reason)
+		m.join(now, ev.To, ev.Cause)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
@@ -224,26 +224,28 @@ func (m *Machine) up(now time.Time, source netip.Addr) {
 	m.source, m.stopped = source, false
 	switch {
 	case m.offering() && stopped:
-		m.stay(now, toldToStay)
+		m.stay(now, CauseStayed)
 	case m.offering() && m.state == Fault:
-		m.stay(now, "fault was over")
+		m.stay(now, CauseFaultPassed)
 	case m.state == Initialize:
-		m.start(now, "startup")
+		m.start(now, Cause{Kind: CauseStartup})
 	case m.state == Fault:
-		m.start(now, "fault is over: "+m.reason)
+		over := m.cause
+		over.Kind, over.Fault = CauseFaultOver, m.cause.Kind
+		m.start(now, over)
 	case m.state == Master && !m.offering():
 		m.master = source
 	}
 }
 
 // start is RFC 9568, section 6.4.1.
-func (m *Machine) start(now time.Time, reason string) {
+func (m *Machine) start(now time.Time, cause Cause) {
 	if !m.started {
 		m.started, m.earliest = true, now.Add(m.cfg.StartupDelay)
 	}
-	owner := m.Priority() == priorityOwner && !now.Before(m.earliest)
+	owner := m.Priority() == PriorityOwner && !now.Before(m.earliest)
 	if owner && m.cfg.SyncGroup == "" {
-		m.lead(now, reason)
+		m.lead(now, cause)
 		return
 	}
 	m.master = netip.Addr{}
@@ -251,7 +253,7 @@ func (m *Machine) start(now time.Time, reason string) {
 	if owner {
 		m.deadline = now
 	}
-	m.transition(now, Backup, reason)
+	m.transition(now, Backup, cause)
 }
 
 // resume is the start of a router whose process was killed and whose VIPs are still there: its peers wait for its
@@ -262,20 +264,20 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 		return
 	}
 	m.source, m.stopped, m.started = source, false, true
-	m.lead(now, "resumed")
+	m.lead(now, Cause{Kind: CauseResumed})
 }
 
 // lead makes this router master. The advertisement comes first: until it is heard, others may think that
 // the place is free.
-func (m *Machine) lead(now time.Time, reason string) {
+func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
 	m.offer, m.linger, m.ready = offer{}, time.Time{}, false
 	m.master, m.holding = m.source, true
 	if m.state == Master {
-		m.remark(reason)
+		m.remark(cause)
 	} else {
-		m.transition(now, Master, reason)
+		m.transition(now, Master, cause)
 	}
 }
 
@@ -314,14 +316,14 @@ func (m *Machine) advertise(priority uint8) {
 	m.actions = append(m.actions, Action{Kind: ActionAdvertise, Priority: priority})
 }
 
-func (m *Machine) transition(now time.Time, to State, reason string) {
-	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Reason: reason})
-	m.state, m.since, m.reason = to, now, reason
+func (m *Machine) transition(now time.Time, to State, cause Cause) {
+	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
+	m.state, m.since, m.cause = to, now, cause
 }
 
-func (m *Machine) remark(reason string) {
-	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Reason: reason})
-	m.reason = reason
+func (m *Machine) remark(cause Cause) {
+	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Cause: cause})
+	m.cause = cause
 }
 
 func later(a, b time.Time) time.Time {

@@ -78,8 +78,10 @@ type Status struct {
 	Master netip.Addr `json:"master"`
 	// Since is the time of the last transition. Reason is its cause in words; in Fault the present fault, and for a
 	// master that was to hand over why it does, or does no more.
-	Since          time.Time      `json:"since"`
-	Reason         string         `json:"reason"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+	// Cause is what Reason says, for decisions.
+	Cause          Cause          `json:"-"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
 	// RivalHeard is when this master last heard another that has to give way to it, to within rivalPause. Some neighbours

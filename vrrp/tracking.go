@@ -12,4 +12,17 @@ type Tracking struct {
 	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: it may.
 	Fault string `json:"fault,omitempty"`
+	// OfGroup says that Fault is the fault of another member of the sync group.
+	OfGroup bool `json:"-"`
+}
+
+// Cause returns the fault, the zero Cause if there is none.
+func (t Tracking) Cause() Cause {
+	switch {
+	case t.Fault == "":
+		return Cause{}
+	case t.OfGroup:
+		return Cause{Kind: FaultGroup, Text: t.Fault}
+	}
+	return Cause{Kind: FaultTracked, Text: t.Fault}
 }

@@ -16,11 +16,11 @@ import (
 
 // A marking says by which firewall mark IPVS leads probes through the VIP to a real server. It is not changed once it
 // is made.
-type marking map[configs.Detour]uint32
+type marking map[configs.ProbeRoute]uint32
 
 // mark gives each detour a mark of its own, counted from first. One that has had a mark keeps it: probes must not go to
 // another server because a third has come or gone. It is pure.
-func mark(detours []configs.Detour, first uint32, before marking) marking {
+func mark(detours []configs.ProbeRoute, first uint32, before marking) marking {
 	now := make(marking, len(detours))
 	taken := make(map[uint32]bool, len(detours))
 	for _, d := range detours {
@@ -59,7 +59,7 @@ func probeServices(marks marking) []lvs.Entry {
 // marked puts its mark into a check that needs one. A check whose mark does not lead anywhere yet is not ok: its probe
 // would be balanced by the master, and pass for a server that it never saw.
 func (led marking) marked(srv configs.Server, check healthcheck.Config) (_ healthcheck.Config, ok bool) {
-	if d, needs := srv.Detour(check); needs {
+	if d, needs := srv.ProbeRoute(check); needs {
 		check.Mark, ok = led[d]
 		return check, ok
 	}
@@ -79,7 +79,7 @@ func (d *detouring) follow(cfg *configs.Config) {
 	if d.of == cfg {
 		return
 	}
-	d.of, d.marks = cfg, mark(configs.Detours(cfg.Services), cfg.LVS.ProbeMark, d.marks)
+	d.of, d.marks = cfg, mark(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark, d.marks)
 	d.services = probeServices(d.marks)
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-func detour(last byte) configs.Detour {
-	return configs.Detour{Family: lvs.IPv4, Addr: netip.AddrFrom4([4]byte{192, 0, 2, last}), Method: lvs.DR}
+func detour(last byte) configs.ProbeRoute {
+	return configs.ProbeRoute{Family: lvs.IPv4, Addr: netip.AddrFrom4([4]byte{192, 0, 2, last}), Method: lvs.DR}
 }
 
 // show writes a marking as "11=100 12=101".
@@ -46,7 +46,7 @@ func TestMarksStay(t *testing.T) {
 		{"by less than its length", []byte{10, 11, 12}, 501, "10=502 11=501 12=503"},
 		{"all have gone", nil, 501, ""},
 	} {
-		var wanted []configs.Detour
+		var wanted []configs.ProbeRoute
 		for _, last := range c.servers {
 			wanted = append(wanted, detour(last))
 		}
@@ -59,10 +59,10 @@ func TestMarksStay(t *testing.T) {
 
 // Each service has one server, of weight 1 whatever becomes of it elsewhere, and the kernel's table would take it.
 func TestProbeServices(t *testing.T) {
-	far := configs.Detour{
+	far := configs.ProbeRoute{
 		Family: lvs.IPv4, Addr: netip.MustParseAddr("198.51.100.11"), Method: lvs.Tunnel, Tunnel: lvs.Encapsulation{Type: lvs.GUE, Port: 6080},
 	}
-	six := configs.Detour{Family: lvs.IPv6, Addr: netip.MustParseAddr("2001:db8::11"), Method: lvs.DR}
+	six := configs.ProbeRoute{Family: lvs.IPv6, Addr: netip.MustParseAddr("2001:db8::11"), Method: lvs.DR}
 	var got []string
 	for _, e := range probeServices(marking{detour(11): 102, far: 100, six: 101}) {
 		if err := e.Validate(); err != nil {

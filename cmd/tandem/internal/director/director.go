@@ -20,10 +20,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -35,7 +37,7 @@ type Options struct {
 	Version string
 	Log     hclog.Logger
 	// Spawn starts an election process.
-	Spawn func() (election.Child, error)
+	Spawn func() (supervise.Child, error)
 }
 
 // A Director is one running configuration.
@@ -43,8 +45,8 @@ type Director struct {
 	log     hclog.Logger
 	version string
 
-	elections *election.Supervisor
-	checks    *healthcheck.Runner
+	elections *supervise.Supervisor
+	checks    *runner.Runner
 	kernel    *kernel.IPVS
 	ownership *kernel.Ownership
 	table     *kernel.Table
@@ -82,7 +84,7 @@ type Director struct {
 	passed      chan struct{}                 // closed and made anew when the table has been brought in line
 	syncing     []lvs.SyncDaemon              // as last seen
 	syncProblem string
-	report      election.Report
+	report      message.Report
 	reported    chan struct{}         // closed and made anew at each report
 	standby     *state.File[[]string] // the routers that stand back on command
 	reloads     reloadCounts
@@ -105,8 +107,8 @@ func New(o Options) *Director {
 		passed:   make(chan struct{}),
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
-	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
-	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
+	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
 }
@@ -198,9 +200,9 @@ func (d *Director) sendOrder(tracked map[string]vrrp.Tracking) {
 	d.mu.Lock()
 	cfg, standby := d.config, d.standby.Value
 	d.mu.Unlock()
-	order := election.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
+	order := message.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
 	for _, r := range cfg.Routers {
-		order.Routers = append(order.Routers, election.Router{
+		order.Routers = append(order.Routers, message.Router{
 			Config: r.Config, Announce: r.Announce,
 			Tracking: tracked[r.Name], Standby: slices.Contains(standby, r.Name),
 		})
@@ -271,7 +273,7 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 	return cfg, nil
 }
 
-func (d *Director) seeReport(r election.Report) {
+func (d *Director) seeReport(r message.Report) {
 	d.mu.Lock()
 	d.report = r
 	close(d.reported)

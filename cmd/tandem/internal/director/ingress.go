@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -171,11 +172,11 @@ func inlets(cfg *configs.Config) (all []inlet, complete bool, err error) {
 		for _, srv := range svc.Servers {
 			for _, check := range srv.Checks {
 				at := probed{srv.Addr, check.Source, check.Via}
-				if d, needs := srv.Detour(check); !needs || d.Family != lvs.IPv4 || seen[at] {
+				if d, needs := srv.ProbeRoute(check); !needs || d.Family != lvs.IPv4 || seen[at] {
 					continue
 				}
 				seen[at] = true
-				links, err := healthcheck.Ingress(healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
+				links, err := via.ReturnInterfaces(&healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
 				if err != nil {
 					return nil, false, err
 				}

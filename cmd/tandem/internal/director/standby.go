@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -18,7 +19,12 @@ const failoverGrace = 2 * time.Second
 
 // Failover hands virtual routers over to the peer, those of which this director is master if none is named, and makes
 // them stand back until Release. The error names those that nobody took: of these it is master still.
-func (d *Director) Failover(names []string) ([]string, error) {
+func (d *Director) Failover(names []string) (control.RoutersDone, error) {
+	done, err := d.failover(names)
+	return control.RoutersDone{Routers: done}, err
+}
+
+func (d *Director) failover(names []string) ([]string, error) {
 	d.commanding.Lock()
 	defer d.commanding.Unlock()
 	routers, err := d.mastered(names)
@@ -67,7 +73,12 @@ func list(names []string) string {
 }
 
 // Release lets virtual routers that stand back, the named ones or all, take part again.
-func (d *Director) Release(names []string) ([]string, error) {
+func (d *Director) Release(names []string) (control.RoutersDone, error) {
+	done, err := d.release(names)
+	return control.RoutersDone{Routers: done}, err
+}
+
+func (d *Director) release(names []string) ([]string, error) {
 	d.commanding.Lock()
 	defer d.commanding.Unlock()
 	if _, err := d.named(names); err != nil {

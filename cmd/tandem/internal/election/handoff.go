@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+)
+
+const (
+	// handOffTimeout bounds how long a predecessor waits for its successor to read what it asked for.
+	handOffTimeout = time.Second
+	// settleTimeout bounds how long a successor waits for its predecessor to settle who is master, before it asks again. It is a
+	// little more than three of the longest advertisement interval.
+	settleTimeout = 130 * time.Second
+)
+
+// A handoffState is what an election without a director hands off to its successor. The addresses stay on the interfaces.
+type handoffState struct {
+	Masters []message.Router `json:"masters"` // the routers that it was master of
+}
+
+// A request is the connection of a successor that asks for the hand-off, or the reason why none can ask.
+type request struct {
+	conn net.Conn
+	err  error
+}
+
+func socketPath(dir string) string { return filepath.Join(dir, "election.sock") }
+
+// askPredecessor asks the election that listens at path for the hand-off. It answers when it has settled who is master.
+func askPredecessor(ctx context.Context, path string) (handoffState, error) {
+	var state handoffState
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return state, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_ = conn.SetReadDeadline(time.Now().Add(settleTimeout))
+	return state, json.NewDecoder(conn).Decode(&state)
+}
+
+// listen waits for a successor until ctx ends. The first that asks is on the channel, which is then closed. The socket is a
+// file: making and removing it can hang with the disk, so both happen beside the caller.
+func (l *instanceLock) listen(ctx context.Context) <-chan request {
+	requests := make(chan request, 1)
+	go func() {
+		conn, err := l.accept(ctx)
+		if ctx.Err() == nil || conn != nil {
+			requests <- request{conn, err}
+		}
+		close(requests)
+		_ = os.Remove(socketPath(l.dir)) // last: the successor must not wait for a disk
+	}()
+	return requests
+}
+
+// accept makes the socket and returns the first connection to it.
+func (l *instanceLock) accept(ctx context.Context) (net.Conn, error) {
+	path := socketPath(l.dir)
+	// A file that is there was left behind by a process that was killed, because we have the lock.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("failed to remove a socket that was left behind: %w", err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("failed to listen for a successor: %w", err)
+	}
+	listener.SetUnlinkOnClose(false)
+	defer listener.Close()
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("failed to listen for a successor: %w", err)
+	}
+	return listener.Accept()
+}
+
+// sendState hands the state off to the successor.
+func sendState(successor net.Conn, state handoffState) error {
+	_ = successor.SetDeadline(time.Now().Add(handOffTimeout))
+	return errors.Join(json.NewEncoder(successor).Encode(state), successor.Close())
+}
