@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// The types of checks, and those that share keys.
+// The types of checks, and the types that share keys.
 var (
 	checkTypes = []healthcheck.Type{
 		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
@@ -30,7 +30,7 @@ var (
 type typedKey struct {
 	name  string
 	types []healthcheck.Type
-	clear func(*healthcheck.Config) // forgets its default
+	clear func(*healthcheck.Config) // removes its default
 }
 
 var typedKeys = []typedKey{
@@ -93,7 +93,8 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "How many failures in a row make a server unhealthy.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
 		toml.Optional("flap_changes", flapChanges(), usual.Flap.Changes,
-			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. 0 turns this off.",
+			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. "+
+				"0 turns this off.",
 			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
 		toml.Optional("flap_window", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
 			"The time within which changes are counted.",
@@ -189,7 +190,7 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTLS(at, c)
 }
 
-// checkTimeout keeps the probes of one target apart, and what is fast faster than the rest.
+// checkTimeout refuses a probe that may last beyond the start of the next, and a fast interval that is not faster.
 func checkTimeout(at toml.Node, c healthcheck.Config) {
 	if c.FastInterval > c.Interval && at.Sound("fast_interval", "interval") {
 		at.Key("fast_interval").Mistake("", "%s is longer than the interval, %s",

@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// talkFields are the keys of checks that are neither HTTP nor secured.
+// talkFields are the keys of checks other than those of HTTP and TLS.
 func talkFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
@@ -43,7 +43,7 @@ func talkFields() []toml.Field[healthcheck.Config] {
 	}
 }
 
-// checkAnswer refuses an answer that no record can be.
+// checkAnswer refuses an answer that is not the data of a record.
 func checkAnswer(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.DNS)
 	probe.Query.Type, probe.Query.Answer = c.Query.Type, c.Query.Answer

@@ -48,10 +48,11 @@ func webFields() []toml.Field[healthcheck.Config] {
 	}
 }
 
-// tlsFields are the keys of checks that may be secured.
+// tlsFields are the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		toml.Optional("tls", toml.Boolean(), false, "Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
+		toml.Optional("tls", toml.Boolean(), false,
+			"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
 			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
 		toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
 			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
@@ -76,7 +77,7 @@ func tlsVersion() toml.SchemaType[uint16] {
 	return toml.Choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
 }
 
-// checkTLS holds what is said of TLS to checks that speak it.
+// checkTLS refuses keys of TLS in checks that do not use TLS.
 func checkTLS(at toml.Node, c *healthcheck.Config) {
 	switch c.Type {
 	case healthcheck.HTTPS:
@@ -104,7 +105,7 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 	}
 }
 
-// checkContent refuses to look at a body that there is none of.
+// checkContent refuses rules about the body of a response to HEAD, which has none.
 func checkContent(at toml.Node, c healthcheck.Config) {
 	for _, name := range []string{"contains", "matches", "sha256"} {
 		if c.Method == "HEAD" && at.Has(name) {
@@ -113,12 +114,13 @@ func checkContent(at toml.Node, c healthcheck.Config) {
 	}
 }
 
-// checkPath refuses a path that only version 1, which sends it as it is, can ask for.
+// checkPath refuses a path that version 2 cannot ask for. Version 1 sends any path as it is.
 func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
 	if probe.Validate() != nil && at.Sound("path", "version") {
-		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
+		at.Key("path").Mistake("write each octet that is escaped as %XX",
+			"%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
 	}
 }
 
@@ -159,7 +161,8 @@ func validPattern(s string) *toml.Refusal {
 		return toml.Refuse("", "is empty")
 	}
 	if _, err := regexp.Compile(s); err != nil {
-		return toml.Refuse("", "%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return toml.Refuse("",
+			"%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
@@ -187,7 +190,7 @@ func nonEmpty(s string) *toml.Refusal {
 	return nil
 }
 
-// statuses are codes and ranges of codes.
+// statuses are status codes and ranges of them.
 func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 	const most = 100
 	return toml.List(toml.Text(`codes ("304") and ranges ("200-299") from 200 to 599`,
@@ -200,14 +203,15 @@ func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 		}, healthcheck.StatusRange.String), 1, most)
 }
 
-// validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
+// validPath refuses characters that would end the request line (RFC 9112, section 3).
 func validPath(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
 	switch {
 	case !strings.HasPrefix(s, "/"):
 		return toml.Refuse("", "%q does not begin with a slash", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, odd):
-		return toml.Refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
+		return toml.Refuse("write such characters in percent notation",
+			"%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -229,7 +233,8 @@ func validHost(s string) *toml.Refusal {
 		ok = err == nil && a.Is6() && a.Zone() == ""
 	}
 	if !ok {
-		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", toml.Abbreviate(s))
+		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`,
+			"%q cannot be a Host header", toml.Abbreviate(s))
 	}
 	return nil
 }

@@ -134,13 +134,13 @@ func warnStrangers(services toml.Node, c *Config) {
 	for _, r := range c.Routers {
 		for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
 			vips[vip.Addr()] = true
-			families[familyOf(vip.Addr())] = true
+			families[lvs.FamilyOf(vip.Addr())] = true
 		}
 	}
 	for i, s := range c.Services {
 		warned := make(map[netip.Addr]bool)
 		for _, v := range s.Virtuals {
-			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
+			if a := v.Addr; a.IsValid() && families[lvs.FamilyOf(a)] && !vips[a] && !warned[a] {
 				warned[a] = true
 				services.Index(i).Key("virtual").Warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
 			}

@@ -9,14 +9,14 @@ import (
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
-// A group is a synchronization group as far as its members are known.
+// A group is a synchronization group with the members that were read so far.
 type group struct {
 	first   *virtualRouter
 	node    toml.Node // of first
 	members int       // a [[vrrp]] with VIPs of both families makes two
 }
 
-// checkGroups warns of synchronization groups whose members would disagree on who is master, or have nobody to agree with.
+// checkGroups warns of a synchronization group with one member only, or whose members would not agree on the master.
 func checkGroups(at toml.Node, routers []virtualRouter) {
 	byName := make(map[string]*group)
 	var groups []*group
@@ -41,7 +41,7 @@ func checkGroups(at toml.Node, routers []virtualRouter) {
 	}
 }
 
-// compare warns of what r, another member, has unlike the first.
+// compare warns of settings of another member, r, that differ from the first member.
 func (g *group) compare(at toml.Node, r *virtualRouter) {
 	const hint = "make them equal, so that the members of the group agree on the master"
 	if r.Priority != g.first.Priority {
@@ -56,7 +56,7 @@ func (g *group) compare(at toml.Node, r *virtualRouter) {
 	}
 }
 
-// weights are the tracks that change the priority, in an order of their own.
+// weights returns the tracks that change the priority, sorted.
 func (v *virtualRouter) weights() (weights []string) {
 	for _, t := range v.tracks {
 		if t.weight != 0 {

@@ -21,7 +21,8 @@ func lvsTable() toml.SchemaType[LVS] {
 			"What happens to the daemon's services in the kernel when the daemon is stopped, not when it crashes.",
 			func(l *LVS, v OnStop) { l.OnStop = v }),
 		toml.Optional("manage", toml.Enum(ManageOwn, ManageAll), ManageOwn,
-			"Which services the daemon keeps in order: its own, or all in the kernel. With all, it deletes services that it does not have.",
+			"Which services the daemon keeps in order: its own, or all in the kernel. "+
+				"With all, it deletes services that it does not have.",
 			func(l *LVS, v Manage) { l.Manage = v }),
 		toml.Optional("probe_fwmark", probeMark(), defaultProbeMark, probeMarkDoc,
 			func(l *LVS, v uint32) { l.ProbeMark = v }),
@@ -41,15 +42,16 @@ func lvsTable() toml.SchemaType[LVS] {
 }
 
 // probeMarkDoc is the documentation of probe_fwmark. It explains what checks through the VIP leave in the kernel.
-const probeMarkDoc = "The first of 65,536 firewall marks for checks with via = \"vip\". No other packets may have these marks.\n" +
+const probeMarkDoc = "" +
+	"The first of 65,536 firewall marks for checks with via = \"vip\". No other packets may have these marks.\n" +
 	"A tcp check that only connects to a server of method dr needs no mark: it sends one SYN to the server's MAC address. " +
-	"Every other check through the VIP needs a mark for each real server, and an IPVS service for the mark that leads to that server " +
-	"alone. `ipvsadm -Ln` shows these services as FWM.\n" +
-	"Over IPv4, the interface that receives the answers gets accept_local = 1, and rp_filter = 2 if strict filtering would drop the " +
-	"answers. tandem restores both when it stops; if it was killed, when it starts again.\n" +
-	"These checks end their connections with a reset. The kernel keeps the entry of such a connection for 10 s, or for 60 s if the " +
-	"server refused it or did not answer. Connection sync copies the entries of established connections to the peer, and this cannot " +
-	"be turned off. Datagrams leave no entries, and are not copied."
+	"Every other check through the VIP needs a mark for each real server, and an IPVS service for the mark that leads to " +
+	"that server alone. `ipvsadm -Ln` shows these services as FWM.\n" +
+	"Over IPv4, the interface that receives the answers gets accept_local = 1, and rp_filter = 2 if strict filtering would drop " +
+	"the answers. tandem restores both when it stops; if it was killed, when it starts again.\n" +
+	"These checks end their connections with a reset. The kernel keeps the entry of such a connection for 10 s, or for 60 s if " +
+	"the server refused it or did not answer. Connection sync copies the entries of established connections to the peer, and this " +
+	"cannot be turned off. Datagrams leave no entries, and are not copied."
 
 func syncTable() toml.SchemaType[lvs.Sync] {
 	return toml.Table(func(at toml.Node, s *lvs.Sync) {
@@ -90,7 +92,7 @@ func multicast() toml.SchemaType[netip.Addr] {
 	}, netip.Addr.String)
 }
 
-// sysctlTable has a key for each setting that the kernel has. The values stay text, as the kernel takes them.
+// sysctlTable has a key for each setting of the kernel. The values are text, as the kernel expects them.
 func sysctlTable() toml.SchemaType[map[string]string] {
 	var fields []toml.Field[map[string]string]
 	for _, s := range lvs.Sysctls() {
@@ -117,7 +119,7 @@ func sysctlExample(s lvs.Sysctl) string {
 	return cmp.Or(s.Recommended, usual[s.Name], strconv.FormatInt(s.Min, 10))
 }
 
-// sysctl is a whole number or, for a setting that has several, an array of them.
+// sysctl is a whole number, or an array of them for a setting with several numbers.
 func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	number := toml.Integer(0, math.MaxUint32)
 	number.Values = fmt.Sprintf("%d to %d", s.Min, s.Max)
@@ -151,7 +153,7 @@ func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	return k
 }
 
-// checkSync refuses services that the kernel has not beside connection sync.
+// checkSync refuses services that the kernel does not allow together with connection sync.
 func checkSync(at toml.Node, c *Config) {
 	if c.LVS.Sync == (lvs.Sync{}) {
 		return
@@ -162,7 +164,7 @@ func checkSync(at toml.Node, c *Config) {
 			if !here.Sound("address") || !at.Index(i).Sound("virtual") || len(s.Virtuals) == 0 {
 				continue
 			}
-			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return serviceFamily(v.ServiceID) != familyOf(server.Addr) }) {
+			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.ServiceID.AddrFamily() != lvs.FamilyOf(server.Addr) }) {
 				continue
 			}
 			here.Key("address").Mistake("remove [lvs] sync, or use a server of the service's family",

@@ -101,10 +101,10 @@ func TestMistakesOfVirtuals(t *testing.T) {
 			`2: service[0].virtual: "80" is not a port from 81 to 65535`,
 		}},
 		{"range too long", pool(`"192.0.2.100:1-2000"`, one), []string{
-			"2: service[0].virtual: has 2000 ports: want at most 1024; mark their packets by a firewall rule, and write { fwmark = 1 }",
+			"2: service[0].virtual: has 2000 ports: want at most 1024; mark their packets with a firewall rule, and write { fwmark = 1 }",
 		}},
 		{"too many in all", pool(`["192.0.2.100:1-1024", "192.0.2.101:1"]`, one), []string{
-			"2: service[0].virtual: has 1025 addresses and ports: want at most 1024; mark their packets by a firewall rule, and write { fwmark = 1 }",
+			"2: service[0].virtual: has 1025 addresses and ports: want at most 1024; mark their packets with a firewall rule, and write { fwmark = 1 }",
 		}},
 		{"none", pool(`[]`, one), []string{"2: service[0].virtual: has 0 elements: want 1 to 1024"}},
 		{"one of several", pool(`["192.0.2.100:80", "192.0.2.101"]`, one), []string{

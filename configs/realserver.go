@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// DefaultDropIn is where a real server's settings are kept for the next start of the machine.
+// DefaultDropIn is the file that keeps a real server's settings for the next start of the machine.
 const DefaultDropIn = "/etc/sysctl.d/60-tandem-realserver.conf"
 
 func realServerTable() toml.SchemaType[realserver.Config] {
@@ -36,7 +36,7 @@ func realServerTable() toml.SchemaType[realserver.Config] {
 	)
 }
 
-// checkRealServer refuses what would have two parts of tandem fight over an address.
+// checkRealServer refuses an address that two parts of tandem would manage.
 func checkRealServer(at toml.Node, c *Config) {
 	if c.RealServer == nil {
 		return
@@ -52,7 +52,8 @@ func checkRealServer(at toml.Node, c *Config) {
 	for _, r := range c.Routers {
 		for _, vip := range r.VIPs {
 			if here, ok := first[vip.Addr()]; ok {
-				here.Mistake("a machine cannot be both the director and a real server of an address", "%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
+				here.Mistake("a machine cannot be both the director and a real server of an address",
+					"%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// mainTable is the routing table that the kernel calls main.
+// mainTable is the number of the main routing table.
 const mainTable = 254
 
 func routeTable() toml.SchemaType[vrrp.Route] {
@@ -48,7 +48,7 @@ func checkRoute(at toml.Node, r *vrrp.Route) {
 		if name == "src" {
 			a = r.Source
 		}
-		if a.IsValid() && familyOf(a) != family {
+		if a.IsValid() && lvs.FamilyOf(a) != family {
 			at.Key(name).Mistake("", "%s is of another family than the route, %s", a, familyName(family))
 		}
 	}
@@ -58,7 +58,7 @@ func checkRoute(at toml.Node, r *vrrp.Route) {
 func routeFamily(r vrrp.Route, unless lvs.Family) lvs.Family {
 	for _, a := range []netip.Addr{r.To.Addr(), r.Via, r.Source} {
 		if a.IsValid() {
-			return familyOf(a)
+			return lvs.FamilyOf(a)
 		}
 	}
 	return unless
@@ -81,7 +81,7 @@ func ruleTable() toml.SchemaType[vrrp.Rule] {
 }
 
 func checkRule(at toml.Node, r *vrrp.Rule) {
-	if r.From.IsValid() && r.To.IsValid() && familyOf(r.From.Addr()) != familyOf(r.To.Addr()) {
+	if r.From.IsValid() && r.To.IsValid() && lvs.FamilyOf(r.From.Addr()) != lvs.FamilyOf(r.To.Addr()) {
 		at.Key("to").Mistake("", "%s is of another family than from, %s", r.To, r.From)
 	}
 }
@@ -90,7 +90,7 @@ func checkRule(at toml.Node, r *vrrp.Rule) {
 func ruleFamily(r vrrp.Rule, unless lvs.Family) lvs.Family {
 	for _, p := range []netip.Prefix{r.From, r.To} {
 		if p.IsValid() {
-			return familyOf(p.Addr())
+			return lvs.FamilyOf(p.Addr())
 		}
 	}
 	return unless

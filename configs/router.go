@@ -11,10 +11,11 @@ import (
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A virtualRouter is a [[vrrp]] as a file has it: a virtual router, or one of each family where its VIPs are of both.
+// A virtualRouter is a [[vrrp]] as it is written. With VIPs of both families it is two virtual routers.
 type virtualRouter struct {
 	Router // what both families have, with the addresses of both
 	named  bool
@@ -157,7 +158,7 @@ func checkCount(at toml.Node, r *virtualRouter) {
 	for _, half := range r.split() {
 		if n := len(half.VIPs); n > maxVIPs {
 			at.Key("vips").Mistake("put the rest in excluded_vips", "has %d %s addresses: an advertisement can list %d",
-				n, familyName(familyOf(half.VIPs[0].Addr())), maxVIPs)
+				n, familyName(lvs.FamilyOf(half.VIPs[0].Addr())), maxVIPs)
 		}
 	}
 }

@@ -48,7 +48,8 @@ func thresholdTable() toml.SchemaType[lvs.Server] {
 			at.Key("lower").Mistake("", "%d is greater than upper, %d", s.LowerThreshold, s.UpperThreshold)
 		}
 	},
-		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000", "With this many connections the server gets no new ones.",
+		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000",
+			"With this many connections the server gets no new ones.",
 			func(s *lvs.Server, v uint32) { s.UpperThreshold = v }),
 		toml.Derived("lower", toml.Integer[uint32](1, math.MaxUint32),
 			"With fewer connections than this it gets new ones again. At most upper.",
@@ -83,7 +84,7 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 	)
 }
 
-// checkServer completes a server from its service. The two are compared only if what the service says is sound.
+// checkServer completes a server from its service. It compares the two only if the service is sound.
 func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if server.Method == 0 {
 		server.Method = s.Method
@@ -101,7 +102,8 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !server.Mapped {
 		server.Port = s.Virtuals[0].Port
 	}
-	if family := serviceFamily(s.Virtuals[0].ServiceID); at.Sound("address") && familyOf(server.Addr) != family && server.Method != lvs.Tunnel {
+	family := s.Virtuals[0].ServiceID.AddrFamily()
+	if at.Sound("address") && lvs.FamilyOf(server.Addr) != family && server.Method != lvs.Tunnel {
 		at.Key("address").Mistake("", "%s is of another family than the service, %s", server.Addr, s.Virtuals[0].ServiceID)
 		return
 	}
@@ -111,13 +113,13 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !at.Sound("address", "port", "tunnel", "thresholds") {
 		return
 	}
-	// What only the kernel's table can say is the same for all virtuals.
+	// These rules of the kernel's table give the same result for all virtuals.
 	if err := server.In(s.Virtuals[0]).Validate(s.Virtuals[0].ServiceID); err != nil {
 		at.Mistake("", "%s", refusedByTable(err))
 	}
 }
 
-// checkPort refuses a port that the server's method cannot lead to.
+// checkPort refuses a port that the server's method cannot map to.
 func checkPort(at toml.Node, s *virtualService, server *Server) {
 	const hint = `remove it, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
@@ -139,7 +141,7 @@ func checkPort(at toml.Node, s *virtualService, server *Server) {
 	}
 }
 
-// checkDifferent refuses what would be one server twice in the kernel's table.
+// checkDifferent refuses two servers that are the same server in the kernel's table.
 func checkDifferent(at toml.Node, s *virtualService) {
 	byAddress := make(map[netip.Addr][]int)
 	for i, server := range s.Servers {
@@ -154,7 +156,7 @@ func checkDifferent(at toml.Node, s *virtualService) {
 	}
 }
 
-// clash tells whether two servers are one in any of the virtuals.
+// clash reports whether two servers are the same in any of the virtuals.
 func (s *virtualService) clash(a, b Server) bool {
 	if a.Addr != b.Addr {
 		return false
@@ -167,7 +169,7 @@ func (s *virtualService) clash(a, b Server) bool {
 	return false
 }
 
-// refusedByTable is what package lvs has against a value, without the word that marks its errors.
+// refusedByTable is an error of package lvs without the prefix of ErrInvalid.
 func refusedByTable(err error) string {
 	return strings.TrimPrefix(err.Error(), lvs.ErrInvalid.Error()+": ")
 }

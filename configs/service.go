@@ -75,7 +75,8 @@ func serviceTable() toml.SchemaType[virtualService] {
 		toml.Derived("sorry_server", sorryTable(), "The server for all new clients while quorum is lost. Without it there is none.",
 			func(s *virtualService, v Server) { s.Sorry = &v }),
 		toml.Optional("panic_below", toml.Number(0, 1), 0,
-			"With a smaller share of healthy servers than this, all servers count as healthy, so that the rest are not overloaded. 0 turns this off.",
+			"With a smaller share of healthy servers than this, all servers count as healthy, so that the rest are not "+
+				"overloaded. 0 turns this off.",
 			func(s *virtualService, v float64) { s.PanicBelow = v }),
 		toml.Optional("min_up", toml.Integer(1, math.MaxUint16), 1,
 			"A [[vrrp]] that tracks the service fails with fewer healthy servers than this. At most the number of servers.",
@@ -131,7 +132,8 @@ func checkQuorum(at toml.Node, s *virtualService, total int) {
 		case s.Hysteresis >= s.Quorum:
 			at.Key("quorum_hysteresis").Mistake("", "%d is not less than quorum, %d: quorum would never be lost", s.Hysteresis, s.Quorum)
 		case s.Quorum+s.Hysteresis > total && s.Hysteresis > 0:
-			at.Key("quorum_hysteresis").Mistake("", "quorum plus hysteresis is %d, but the total weight of all servers is %d: a lost quorum would never be regained",
+			at.Key("quorum_hysteresis").Mistake("",
+				"quorum plus hysteresis is %d, but the total weight of all servers is %d: a lost quorum would never be regained",
 				s.Quorum+s.Hysteresis, total)
 		case s.Quorum > total:
 			at.Key("quorum").Mistake("", "%d is more than the total weight of all servers, %d", s.Quorum, total)

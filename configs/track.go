@@ -15,16 +15,16 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A Track is something besides an interface whose failure counts for a virtual router.
+// A Track is something that a virtual router depends on, other than an interface.
 type Track struct {
 	Router  string // the virtual router's name
 	Kind    TrackKind
-	Name    string              // unique among the router's: "script /usr/local/bin/check-uplink", "service www"
+	Name    string              // unique in the virtual router: "script /usr/local/bin/check-uplink", "service www"
 	Check   *healthcheck.Config // of a script: how it is run
 	File    string              // of a file: its absolute path
 	Service string              // of a service: its name
-	// Weight is added to the priority while the track fails, -253 to -1; or while it does not, 1 to 253; at 0 its
-	// failure is the virtual router's fault. The number in a file is multiplied with it.
+	// Weight is added to the priority: -253 to -1 while the track fails, 1 to 253 while it does not fail. With 0 the virtual
+	// router fails with the track. For a file, the number in the file times Weight is added.
 	Weight int
 }
 
@@ -40,7 +40,7 @@ const (
 	TrackService // service
 )
 
-// A tracked is one element of track as a file has it: one of its first four is given.
+// A tracked is one element of track as it is written. It has one of link, file, service and command.
 type tracked struct {
 	link, file, service string
 	command             []string
@@ -48,14 +48,14 @@ type tracked struct {
 	check               healthcheck.Config
 }
 
-// trackedKeys are the keys that say what is tracked, and scriptKeys those that only a script has.
+// trackedKeys are the keys that say what is tracked. scriptKeys are the keys that only a script has.
 var (
 	trackedKeys = []string{"interface", "script", "file", "service"}
 	scriptKeys  = []string{"interval", "timeout", "rise", "fall", "user"}
 )
 
 func trackTable() toml.SchemaType[tracked] {
-	const most = 253 // from the lowest priority to the highest that is no owner's
+	const most = 253 // between the lowest and the highest priority of a machine that is not the owner
 	return toml.Table(checkTrack,
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
@@ -86,8 +86,9 @@ func trackTable() toml.SchemaType[tracked] {
 	)
 }
 
-// userDoc is for scripts that are tracked, and for checks of type exec.
-const userDoc = "The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+// userDoc documents user, of tracked scripts and of checks of type exec.
+const userDoc = "" +
+	"The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
 	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
 
 func checkTrack(at toml.Node, t *tracked) {
@@ -120,7 +121,8 @@ func program() toml.SchemaType[[]string] {
 			for word := range strings.FieldsSeq(s) {
 				words = append(words, strconv.Quote(word))
 			}
-			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))), "%q has white space", toml.Abbreviate(s))
+			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))),
+				"%q has white space", toml.Abbreviate(s))
 		}
 		return []string{s}, absolutePath(s)
 	}, func(command []string) string { return strings.Join(command, " ") })
@@ -148,7 +150,7 @@ func commandLine() toml.SchemaType[[]string] {
 	return words
 }
 
-// validUser follows what useradd takes; whether there is such a user is known on the director alone.
+// validUser accepts what useradd accepts. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {
@@ -157,7 +159,7 @@ func validUser(s string) *toml.Refusal {
 	return nil
 }
 
-// checkTracks sorts out what a virtual router tracks, and refuses what it tracks twice.
+// checkTracks collects the tracked interfaces, and refuses what is tracked twice.
 func checkTracks(at toml.Node, r *virtualRouter) {
 	names := firstUse[string]{}
 	for i, t := range r.tracks {
@@ -201,7 +203,7 @@ func (t tracked) String() string {
 	return TrackScript.String() + " " + strings.Join(words, " ")
 }
 
-// tracksOf returns what the virtual router of that name tracks beside interfaces.
+// tracksOf returns what the virtual router of that name tracks, other than interfaces.
 func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 	for _, t := range v.tracks {
 		track := Track{Router: name, Name: t.String(), Weight: t.weight, File: t.file, Service: t.service}
@@ -223,12 +225,12 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 	return tracks
 }
 
-// checked tells whether any of the service's servers is.
+// checked reports whether any of the service's servers is checked.
 func (s *Service) checked() bool {
 	return slices.ContainsFunc(s.Servers, func(server Server) bool { return len(server.Checks) > 0 })
 }
 
-// checkReferences refuses tracks of services that there are not, and warns of those that say nothing.
+// checkReferences refuses tracks of services that do not exist, and warns of tracks and keys without effect.
 func checkReferences(at toml.Node, f *file) {
 	names, services := serviceNames(at.Key("service"), f.Services)
 	if services == nil {
@@ -260,8 +262,8 @@ func checkReferences(at toml.Node, f *file) {
 	}
 }
 
-// serviceNames are the names of the services, in the file's order and with what they stand for; nil if mistakes leave
-// one of them in doubt.
+// serviceNames returns the names of the services, in the file's order, and the services by name. It returns nil if a mistake
+// makes one of the names uncertain.
 func serviceNames(at toml.Node, services []Service) ([]string, map[string]*Service) {
 	if !at.Sound() {
 		return nil, nil
