@@ -4,6 +4,7 @@ package healthcheck
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,17 @@ func (t Target) Endpoint() netip.AddrPort {
 		to = netip.AddrPortFrom(to.Addr(), t.Config.Port)
 	}
 	return to
+}
+
+// SameProbe says whether two checks are equal but for Address and Port: at one endpoint, one probe serves both.
+func (c *Config) SameProbe(o *Config) bool {
+	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
+		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
+		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark &&
+		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Send == o.Send && c.Expect == o.Expect &&
+		c.Method == o.Method && c.Path == o.Path && c.Host == o.Host && c.Version == o.Version && c.Body == o.Body &&
+		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) && c.Content == o.Content &&
+		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
 }
 
 // OnlyConnects says whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.

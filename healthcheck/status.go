@@ -20,7 +20,8 @@ type TargetStatus struct {
 	Failures    uint64        `json:"failures"`
 }
 
-// A Verdict is the status of a target after a change of its health, of its advice, or of the reason why it is unhealthy.
+// A Verdict is the status of a target after a change on which a decision can depend: of its health, its advice, whether it
+// flaps, or, while it is unhealthy, why it is and whether it is silent.
 type Verdict struct {
 	ID string
 	TargetStatus

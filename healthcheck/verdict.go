@@ -6,10 +6,31 @@ import "time"
 
 // A State is what the results of one check have established. It is a value: it reads no clock.
 type State struct {
-	Status   TargetStatus
-	flap     flapping
-	lastSent string // the reason in the last verdict
+	Status TargetStatus
+	flap   flapping
+	cause  string // why the target is unhealthy: of the latest failure
 }
+
+// An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
+type essence struct {
+	health   Health
+	since    time.Time
+	flapping bool
+	advice   Advice
+	silent   bool   // while unhealthy
+	cause    string // while unhealthy
+}
+
+func (s *State) essence() essence {
+	e := essence{health: s.Status.Health, since: s.Status.Since, flapping: s.Status.Flapping, advice: s.Status.Advice}
+	if e.health == Unhealthy {
+		e.silent, e.cause = s.Status.Silent, s.cause
+	}
+	return e
+}
+
+// Differs says whether a verdict must report the change from one state to another.
+func (s *State) Differs(other *State) bool { return s.essence() != other.essence() }
 
 // A FlapTurn says whether a target has just begun or ceased to flap.
 type FlapTurn uint8
@@ -60,7 +81,7 @@ func (s *State) Lack(reason string) {
 
 // Record counts a success or failure of a probe that took from started to at, and says what it changed.
 func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
-	is := &s.Status
+	is, before := &s.Status, s.essence()
 	change := Change{Before: *is}
 	success := r.Outcome == Passed
 	rise, fall := c.Rise, c.Fall
@@ -75,8 +96,7 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	if held {
 		t.health = Unhealthy
 	}
-	changed := t.health != is.Health
-	if changed {
+	if t.health != is.Health {
 		is.Since = at
 	}
 	is.Health, is.Streak, is.Flapping = t.health, t.streak, s.flap.is
@@ -84,6 +104,8 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is.Silent = r.Silent || success && is.Silent && is.Health == Unhealthy
 	if success {
 		is.Advice = r.Advice
+	} else {
+		s.cause = r.Reason
 	}
 	if held {
 		is.Reason = "flapping: held down for " + short(c.Flap.Hold) + "; last result: " + r.Reason
@@ -91,11 +113,7 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is.LastAt = at
 	is.LastLatency = at.Sub(started)
 	is.count(success)
-	change.Verdict = changed || is.Advice != change.Before.Advice ||
-		!success && is.Health == Unhealthy && is.Reason != s.lastSent
-	if change.Verdict {
-		s.lastSent = is.Reason
-	}
+	change.Verdict = s.essence() != before
 	return change
 }
 

@@ -10,6 +10,9 @@ import (
 )
 
 // fuzzEvent makes an event, and the time since the one before, out of two octets.
+// events is how many kinds of events there are.
+const events = int(EventConfig)
+
 func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	sources := [...]netip.Addr{addrA, addrB, addrC}
 	c := testConfig(max(1, arg))

@@ -3,41 +3,38 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
 
+//go:generate go tool stringer -type State,EventKind,ActionKind -linecomment -output names_string.go
+
 // An EventKind says what happened to a virtual router.
 type EventKind uint8
 
-// The events, each with the fields of Event that it reads.
+// The events.
 const (
-	EventUp       EventKind = iota + 1 // the interface can be used: Source is our primary address on it
-	EventResume                        // so can it, and we were master a moment ago: Source
-	EventFault                         // something forbids taking part: Cause, Gentle
-	EventStop                          // leave, handing over if master: Cause
-	EventTimer                         // the time may have come for what Deadline announced
-	EventAdvert                        // a good advertisement came in: Source, Priority, Interval
-	EventTracking                      // take part with Delta added to the configured priority: Unclear as in Tracking
-	EventStandby                       // stand back, handing over if master, or do so no more: On
-	EventJoin                          // the sync group's word: To, Cause
-	EventConfig                        // the configuration changed: Config, of the same VRID
-
-	events = int(EventConfig)
+	// EventUp: the interface works. Source is our primary address on it.
+	EventUp EventKind = iota + 1 // up
+	// EventResume: the interface works, and this router was master a moment ago. Source is as for EventUp.
+	EventResume // resume
+	// EventFault: the router cannot take part. Cause and Gentle describe the fault.
+	EventFault // fault
+	// EventStop: leave for the reason Cause. A master hands over.
+	EventStop // stop
+	// EventTimer: the time of Deadline may have come.
+	EventTimer // timer
+	// EventAdvert: a good advertisement of Source was received, with Priority and Interval.
+	EventAdvert // advert
+	// EventTracking: there are new tracking results, Delta and Unclear.
+	EventTracking // tracking
+	// EventStandby: enter standby if On, else end it. A master hands over.
+	EventStandby // standby
+	// EventJoin: the sync group decides that the router is to be To, for the reason Cause.
+	EventJoin // join
+	// EventConfig: the configuration changed to Config, of the same VRID.
+	EventConfig // config
 )
-
-var eventNames = [events + 1]string{
-	"event(0)", "up", "resume", "fault", "stop", "timer", "advert", "tracking", "standby", "join", "config",
-}
-
-// String returns the event in lower case.
-func (k EventKind) String() string {
-	if int(k) <= events {
-		return eventNames[k]
-	}
-	return fmt.Sprintf("event(%d)", uint8(k))
-}
 
 // An Event is something that happened to a virtual router.
 type Event struct {
@@ -47,7 +44,7 @@ type Event struct {
 	Unclear  bool
 	Interval time.Duration
 	Source   netip.Addr
-	// Gentle says of a fault that the interface itself works, so that there is a successor to hand over to.
+	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	On     bool
 	To     State
@@ -55,27 +52,22 @@ type Event struct {
 	Config *Config
 }
 
-// An ActionKind says what is to be done.
+// An ActionKind says what to do.
 type ActionKind uint8
 
-// The actions, each with the fields of Action that it sets.
+// The actions.
 const (
-	ActionAdvertise  ActionKind = iota + 1 // send an advertisement: Priority
-	ActionTransition                       // the state changed: From, To, Cause
-	ActionRemark                           // the state stays, there is something to say of it: Cause
-	ActionRelease                          // the VIPs may go: Cause
+	// ActionAdvertise: send an advertisement of Priority.
+	ActionAdvertise ActionKind = iota + 1 // advertise
+	// ActionTransition: the state changed From To, for the reason Cause.
+	ActionTransition // transition
+	// ActionRemark: the state stays, for the reason Cause.
+	ActionRemark // remark
+	// ActionRelease: remove the VIPs, for the reason Cause.
+	ActionRelease // release
 )
 
-// String returns the action in lower case.
-func (k ActionKind) String() string {
-	names := [...]string{"action(0)", "advertise", "transition", "remark", "release"}
-	if int(k) < len(names) {
-		return names[k]
-	}
-	return fmt.Sprintf("action(%d)", uint8(k))
-}
-
-// An Action is something that a Machine wants done, in the order given.
+// An Action is one thing to do. Actions are done in the order in which Step returns them.
 type Action struct {
 	Kind     ActionKind
 	Priority uint8
@@ -85,21 +77,20 @@ type Action struct {
 
 // A Machine is the election of one virtual router; it does no I/O and reads no clock.
 //
-// It is the state machine of RFC 9568, section 6.4, with these additions: the state Fault; a configuration and a
-// priority that may change under way; delays before it becomes master; standby; the word of a sync group, without
-// which a member does not become master; and a leave-taking that keeps the VIPs until the successor has them, so that
-// at no moment nobody does.
+// It is the state machine of RFC 9568, section 6.4, with these additions: the state Fault; changes of configuration and
+// priority at run time; delays before it becomes master; standby; sync groups, whose members become master only when
+// the group decides so; and a hand-over in which the master keeps the VIPs until its successor has them.
 type Machine struct {
 	cfg     Config
 	delta   int // added to the configured priority
 	unclear bool
 	standby bool
-	stopped bool // no fault or advertisement moves a machine that was told to stop
-	started bool // StartupDelay is counted once
+	stopped bool // EventStop came: faults and advertisements have no effect
+	started bool // StartupDelay has begun; it counts once
 
 	state   State
 	holding bool
-	ready   bool // a member of a sync group that awaits its word
+	ready   bool // a member of a sync group waits for its decision
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
@@ -107,13 +98,13 @@ type Machine struct {
 	actions []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
-	earliest time.Time     // a backup is not master before
+	earliest time.Time     // a backup does not become master before
 	learned  time.Duration // RFC 9568, section 6.1: Active_Adver_Interval
 	base     time.Time     // when the Active_Down_Timer was set
 	zero     netip.Addr    // the master that sent priority 0 at base, if one did
-	lower    rival         // whom this router is about to preempt
+	lower    rival         // the master that this router is about to preempt
 	offer    offer
-	linger   time.Time // when a router that has its successor lets go of the VIPs; zero: it does not linger
+	linger   time.Time // when the VIPs go, after a successor was heard; zero: no successor was heard
 }
 
 // A rival is a master of lower priority than ours.
@@ -130,19 +121,19 @@ func NewMachine(c Config) *Machine {
 	return &Machine{cfg: c, state: Initialize, actions: make([]Action, 0, 4)}
 }
 
-// State returns where the virtual router stands.
+// State returns the state.
 func (m *Machine) State() State { return m.state }
 
 // Holding reports whether the VIPs must be on the interface: as master, and while HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
 
-// HandingOver reports whether the router offers its place, or has a successor who may not have the VIPs yet.
+// HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
 
-// Standby reports whether the router stands back by command.
+// Standby reports whether the router is in standby.
 func (m *Machine) Standby() bool { return m.standby }
 
-// Ready reports whether a member of a sync group could be master and awaits EventJoin.
+// Ready reports whether a member of a sync group could become master and waits for EventJoin.
 func (m *Machine) Ready() bool { return m.ready }
 
 // Leaving reports whether the machine was told to stop.
@@ -188,9 +179,8 @@ func (m *Machine) priorityAs(s State) uint8 {
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
-// Step tells the machine that ev happened at now, and returns what to do about it. The slice is valid until
-// the next Step. Deadlines are acted on at EventTimer alone: after a stall, advertisements that arrived meanwhile
-// can be told first.
+// Step tells the machine that ev happened at now, and returns what to do. The slice is valid until the next Step. Only
+// EventTimer acts on a deadline: after a stall, the caller can first pass on the advertisements that arrived meanwhile.
 func (m *Machine) Step(now time.Time, ev Event) []Action {
 	m.actions = m.actions[:0]
 	switch ev.Kind {
@@ -249,15 +239,15 @@ func (m *Machine) start(now time.Time, cause Cause) {
 		return
 	}
 	m.master = netip.Addr{}
-	m.follow(now, m.cfg.AdvertInterval)
+	m.armDownTimer(now, m.cfg.AdvertInterval)
 	if owner {
 		m.deadline = now
 	}
 	m.transition(now, Backup, cause)
 }
 
-// resume is the start of a router whose process was killed and whose VIPs are still there: its peers wait for its
-// next advertisement, and nobody need notice.
+// resume starts a router whose process was killed and whose VIPs are still on the interface. Its peers still wait for
+// its next advertisement.
 func (m *Machine) resume(now time.Time, source netip.Addr) {
 	if m.state != Initialize || m.holding {
 		m.up(now, source)
@@ -267,8 +257,7 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 	m.lead(now, Cause{Kind: CauseResumed})
 }
 
-// lead makes this router master. The advertisement comes first: until it is heard, others may think that
-// the place is free.
+// lead makes this router master. The advertisement comes first: until others hear it, they may become master as well.
 func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
@@ -281,8 +270,8 @@ func (m *Machine) lead(now time.Time, cause Cause) {
 	}
 }
 
-// follow sets the Active_Down_Timer for a master that advertises at the interval.
-func (m *Machine) follow(now time.Time, interval time.Duration) {
+// armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
+func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
 	m.learned, m.base, m.ready = interval, now, false
 	m.zero, m.lower = netip.Addr{}, rival{}
 	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
@@ -306,8 +295,8 @@ func (m *Machine) configure(now time.Time, c Config) {
 	}
 }
 
-// rest waits for nothing, except that a router that lingers lets go in its time.
-func (m *Machine) rest() {
+// idle ends all timers but the one of linger.
+func (m *Machine) idle() {
 	m.master, m.deadline, m.ready = netip.Addr{}, time.Time{}, false
 	m.holding = m.lingering()
 }

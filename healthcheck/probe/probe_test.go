@@ -43,7 +43,7 @@ func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 		return healthcheck.Result{Reason: "not carried"}, 0
 	}
 	for {
-		if ended := g.Wait(time.Hour, 0); len(ended) > 0 {
+		if ended, _ := g.Wait(time.Hour, 0); len(ended) > 0 {
 			return ended[0].Result, time.Since(start)
 		}
 	}

@@ -10,36 +10,71 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// A news is what Run says about one result.
+// standstill is how late Run may wake up before it takes the director to have stood still: stopped by a signal, suspended
+// with its machine, or without a processor.
+const standstill = 100 * time.Millisecond
+
+// A news is what the log says about one result.
 type news struct {
-	change   healthcheck.Change
-	verdicts []healthcheck.Verdict // one for each target that shares the probe
+	healthcheck.Change
+	name   string // of the target
+	part   bool
+	shared int // targets that share the probe
+	after  healthcheck.TargetStatus
 }
 
-// conclude takes in the result of a probe, schedules the next one, and tells what has changed.
+// conclude takes in the result of a probe, schedules the next one, and reports what has changed: first to Notify, then to
+// the log, which may be slow.
 func (r *Runner) conclude(p epoll.Ended) {
 	e := p.Owner.(*entry)
 	r.mu.Lock()
-	n := r.settle(e, p)
-	name, part := e.name, e.part
+	n := news{Change: r.settle(e, p), name: e.name(), part: e.part(), shared: len(e.members), after: e.state.Status}
+	if n.Verdict {
+		for _, m := range e.members {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: m.id, TargetStatus: n.after})
+		}
+	}
 	r.mu.Unlock()
-	r.logChange(e, name, part, p.Result, n)
-	for _, v := range n.verdicts {
+	r.notifyAll()
+	r.logChange(e, p.Result, n)
+}
+
+// notifyAll hands the verdicts to Notify.
+func (r *Runner) notifyAll() {
+	r.mu.Lock()
+	all := r.verdicts
+	r.verdicts = nil
+	r.mu.Unlock()
+	for _, v := range all {
 		r.notify(v)
 	}
 }
 
+// repeats says whether a failure does not count, because the director stood still during the probe: the server may have
+// answered in time. Only one failure in a row is repeated, so that a director that is always late still finds servers
+// that are down.
+func (r *Runner) repeats(e *entry, p epoll.Ended) bool {
+	overdue := p.At.Sub(p.Started) > e.target.Config.Timeout+standstill
+	return !e.repeated && !p.Result.Decisive && p.Result.Panic == nil && (overdue || p.Started.Before(r.stoodStill))
+}
+
 // settle counts a result, and puts the entry back into the queue.
-func (r *Runner) settle(e *entry, p epoll.Ended) news {
-	n := news{change: healthcheck.Change{Before: e.state.Status}}
+func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
+	change := healthcheck.Change{Before: e.state.Status}
 	r.stats.InFlight--
 	if p.Result.Panic != nil {
 		r.stats.Panics++
 	}
 	if e.gone {
-		return n // the target was removed or changed meanwhile
+		return change // the target was removed or changed meanwhile
 	}
 	e.stop()
+	if p.Result.Outcome == healthcheck.Failed && r.repeats(e, p) {
+		p.Result = healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "the director stood still during the probe"}
+		e.repeated = true
+	} else if p.Result.Outcome != healthcheck.NotRun {
+		e.repeated = false
+	}
 	c := &e.target.Config
 	switch p.Result.Outcome {
 	case healthcheck.NotRun:
@@ -50,51 +85,47 @@ func (r *Runner) settle(e *entry, p epoll.Ended) news {
 		r.stats.Failed++
 		fallthrough
 	case healthcheck.Passed:
-		n.change = e.state.Record(c, p.Result, p.Started, p.At)
-	}
-	if n.change.Verdict {
-		s := e.state.Status
-		for _, own := range e.ids {
-			n.verdicts = append(n.verdicts, healthcheck.Verdict{ID: own.id, TargetStatus: s})
-		}
+		change = e.state.Record(c, p.Result, p.Started, p.At)
 	}
 	e.Next(p.Started, p.At, e.state.Pause(c), c, r.rand)
+	if e.repeated {
+		e.Due = p.At
+	}
 	heap.Push(&r.queue, e)
-	return n
+	return change
 }
 
 // logChange logs what a result changed.
-func (r *Runner) logChange(e *entry, name string, part bool, res healthcheck.Result, n news) {
-	before, c := n.change.Before, &e.target.Config
+func (r *Runner) logChange(e *entry, res healthcheck.Result, n news) {
+	before, name, c := n.Before, n.name, &e.target.Config
 	if res.Panic != nil && before.Reason != res.Reason {
 		r.log.Error("check panicked", "target", name, "panic", res.Panic.Value, "stack", string(res.Panic.Stack))
 	}
 	args := []any{"target", name, "changes", c.Flap.Changes, "window", c.Flap.Window, "held", c.Flap.Hold}
-	switch n.change.Flap {
+	switch n.Flap {
 	case healthcheck.FlapBegan:
 		r.log.Warn("target flaps: its changes are no longer logged one by one", args...)
 	case healthcheck.FlapEnded:
 		r.log.Warn("target flaps no longer", args...)
 	}
-	if len(n.verdicts) == 0 {
+	if !n.Verdict {
 		return
 	}
-	verdict := n.verdicts[0]
 	log := r.log.Debug // a server may change its reason, or the weight that it asks for, with every probe
-	if !part && (verdict.Health != before.Health && !n.change.Quiet || verdict.Advice.Drain != before.Advice.Drain) {
+	if !n.part && (n.after.Health != before.Health && !n.Quiet || n.after.Advice.Drain != before.Advice.Drain) {
 		log = r.log.Info
 	}
-	args = []any{"was", before.Health, "reason", verdict.Reason}
-	if len(n.verdicts) > 1 {
-		args = append(args, "shared-by", len(n.verdicts))
+	args = []any{"was", before.Health, "reason", n.after.Reason}
+	if n.shared > 1 {
+		args = append(args, "shared-by", n.shared)
 	}
 	switch to := e.target.Endpoint(); {
-	case part:
-		log("check is "+verdict.Health.String(), append([]any{"target", name, "type", c.Type}, args...)...)
+	case n.part:
+		log("check is "+n.after.Health.String(), append([]any{"target", name, "type", c.Type}, args...)...)
 	case to.Addr().IsValid():
-		log("server is "+verdict.Health.String(), append([]any{"target", name, "address", to}, args...)...)
+		log("server is "+n.after.Health.String(), append([]any{"target", name, "address", to}, args...)...)
 	default:
-		log("target is "+verdict.Health.String(), append([]any{"target", name}, args...)...)
+		log("target is "+n.after.Health.String(), append([]any{"target", name}, args...)...)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestFlappingServer(t *testing.T) {
 		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target flaps no longer") != 1 {
 			t.Errorf("log\n%s", log)
 		}
-		if n := len(b.verdicts); n != 5 { // healthy, unhealthy, healthy, unhealthy and held, healthy
+		if n := len(b.verdicts); n != 6 { // healthy, unhealthy, healthy, unhealthy and held, no longer flapping, healthy
 			t.Errorf("%d verdicts: %+v", n, b.verdicts)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 // A poller is where Run waits. It also carries the probes that need no goroutine. See epoll.Engine.
 type poller interface {
 	Launch(owner any, t *healthcheck.Target, now time.Time) (cancel func(), ok bool)
-	Wait(d, slack time.Duration) []epoll.Ended
+	Wait(d, slack time.Duration) (ended []epoll.Ended, late time.Duration)
 	Wake()
 	Close()
 }

@@ -26,10 +26,15 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, p.Wake)()
 	for ctx.Err() == nil {
 		pause, slack := r.startDue(ctx, &probes)
+		r.notifyAll()
 		r.complain()
-		for _, ended := range append(p.Wait(pause, slack), r.delivered()...) {
+		ended, late := p.Wait(pause, slack)
+		if late > standstill {
+			r.stoodStill = time.Now()
+		}
+		for _, e := range append(ended, r.delivered()...) {
 			if ctx.Err() == nil {
-				r.conclude(ended)
+				r.conclude(e)
 			}
 		}
 	}
@@ -66,7 +71,7 @@ func (r *Runner) begin(p poller) {
 	r.poller = p
 	now := time.Now()
 	for e := range distinct(r.entries) {
-		if e.target.Validate() == nil {
+		if !e.refused {
 			e.First(now, &e.target.Config, r.rand)
 			r.queue.Push(e)
 		}
@@ -99,7 +104,7 @@ func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, s
 		}
 		r.start(ctx, heap.Pop(&r.queue).(*entry), now, probes)
 	}
-	return time.Hour, r.slack
+	return epoll.Forever, r.slack
 }
 
 func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) {

@@ -27,9 +27,10 @@ const DefaultMaxInFlight = 2048
 type Options struct {
 	// Log gets one line for each change of a target's health; nil: nothing is logged.
 	Log hclog.Logger
-	// Notify gets every change of a target's health, and of the reason while it is unhealthy: in order, from one
-	// goroutine. It must not block: no probe starts meanwhile. It may call the Runner's methods. It may still get a verdict
-	// on a target that Set is just removing. nil: nobody is notified.
+	// Notify gets a verdict on every change that a decision can depend on: see healthcheck.Verdict. The verdicts come from
+	// one goroutine, in order for each target, those that Set causes included. A new target is unknown until its first
+	// verdict. Notify must not block: no probe starts meanwhile. It may call the Runner's methods. It may still get a
+	// verdict on a target that Set is just removing. nil: nobody is notified.
 	Notify func(healthcheck.Verdict)
 	// Rand spreads the probes. Nobody else may use it. nil: a random seed.
 	Rand *rand.Rand
@@ -47,18 +48,22 @@ type Runner struct {
 
 	newPoller func() (poller, error) // for Run
 
-	mu      sync.Mutex
-	poller  poller // Run's, while and after it runs
-	rand    *rand.Rand
-	entries map[string]*entry // by target ID
-	queue   queue
-	slack   time.Duration // how late a probe may start
-	running bool
-	stats   healthcheck.Stats
-	done    []epoll.Ended // probes that had a goroutine, for Run to conclude
-	lacked  string        // the reason of the latest probe that was not run
+	mu       sync.Mutex
+	poller   poller // Run's, while and after it runs
+	rand     *rand.Rand
+	entries  map[string]*entry        // by target ID
+	byKey    map[endpointKey][]*entry // the same, to find one to share
+	queue    queue
+	slack    time.Duration // how late a probe may start
+	running  bool
+	stats    healthcheck.Stats
+	done     []epoll.Ended         // probes that had a goroutine, for Run to conclude
+	verdicts []healthcheck.Verdict // for Run to hand to notify, in order
+	lacked   string                // the reason of the latest probe that was not run
 
-	complained complaint // Run's own
+	// Run's own:
+	stoodStill time.Time // the end of the latest standstill
+	complained complaint
 }
 
 // New makes a runner without targets. It does nothing before Run.
@@ -73,6 +78,7 @@ func New(o Options) *Runner {
 		newPoller:   func() (poller, error) { return epoll.New() },
 		rand:        o.Rand,
 		entries:     make(map[string]*entry),
+		byKey:       make(map[endpointKey][]*entry),
 	}
 	if r.log == nil {
 		r.log = hclog.NewNullLogger()

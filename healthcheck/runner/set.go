@@ -4,9 +4,7 @@ package runner
 
 import (
 	"container/heap"
-	"iter"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,33 +29,46 @@ func (r *Runner) Set(targets []healthcheck.Target) {
 	r.wake()
 }
 
-// replace returns the errors of the new targets that cannot be checked.
+// A former is what a target had before Set.
+type former struct {
+	entry *entry
+	addr  netip.AddrPort
+}
+
+// replace leaves alone what does not change. It returns the errors of the new targets that cannot be checked.
 func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string]error {
-	old := r.entries
-	r.entries = make(map[string]*entry, len(targets))
-	kept := make(map[*entry]bool, len(targets))
+	last := make(map[string]int, len(targets)) // index by ID
+	for i := range targets {
+		last[targets[i].ID] = i
+	}
+	// Removal comes first: an entry that loses all its targets is not there to be shared.
+	formers := make(map[string]former) // of the targets that are gone or changed, by ID
+	for id, e := range r.entries {
+		if i, ok := last[id]; !ok || !e.keeps(&targets[i]) {
+			formers[id] = former{e, e.detach(id)}
+			delete(r.entries, id)
+		}
+	}
 	refused := make(map[string]error)
-	wanted := share(targets)
-	befores := make([]*entry, len(wanted))
-	for i, e := range wanted {
-		befores[i] = e.predecessor(old)
-	}
-	for i, e := range wanted {
-		before := befores[i]
-		if before != nil && before.same(e) {
-			before.ids, before.name, before.part = e.ids, e.name, e.part
-			e = before
-			kept[e] = true
-		} else if err := r.admit(e, before, now); err != nil {
-			refused[e.name] = err
+	for i := range targets {
+		t := &targets[i]
+		if last[t.ID] != i || r.entries[t.ID] != nil {
+			continue
 		}
-		for _, own := range e.ids {
-			r.entries[own.id] = e
+		was := formers[t.ID]
+		e, err := r.entryFor(t, was, now)
+		if err != nil {
+			refused[t.ID] = err
+		}
+		e.members = append(e.members, member{t.ID, t.Addr, t.Part})
+		r.entries[t.ID] = e
+		if was.entry == nil && e.state.Status.Health != healthcheck.Unknown || was.entry != nil && e.state.Differs(&was.entry.state) {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: t.ID, TargetStatus: e.state.Status})
 		}
 	}
-	for e := range distinct(old) {
-		if !kept[e] {
-			r.dismiss(e)
+	for _, was := range formers {
+		if len(was.entry.members) == 0 && !was.entry.gone {
+			r.dismiss(was.entry)
 		}
 	}
 	r.slack = healthcheck.MaxSlack
@@ -67,110 +78,75 @@ func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string
 	return refused
 }
 
+// keeps says whether an entry is the probe that one of its targets still wants.
+func (e *entry) keeps(t *healthcheck.Target) bool {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.id == t.ID && m.addr == t.Addr })
+	if i < 0 || e.key() != keyOf(t) || !e.target.Config.SameProbe(&t.Config) {
+		return false
+	}
+	e.members[i].part = t.Part
+	return true
+}
+
+// detach takes a target away from an entry, and returns the target's address.
+func (e *entry) detach(id string) netip.AddrPort {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.id == id })
+	addr := e.members[i].addr
+	e.members = slices.Delete(e.members, i, i+1)
+	return addr
+}
+
 // An endpointKey is what all probes that can be shared have in common.
 type endpointKey struct {
 	typ healthcheck.Type
 	to  netip.AddrPort
 }
 
-func (e *entry) key() endpointKey { return endpointKey{e.target.Config.Type, e.target.Endpoint()} }
+func keyOf(t *healthcheck.Target) endpointKey { return endpointKey{t.Config.Type, t.Endpoint()} }
 
-// share makes an entry for each probe that targets want, in their order.
-func share(targets []healthcheck.Target) []*entry {
-	last := make(map[string]int, len(targets)) // by ID
-	for i, t := range targets {
-		last[t.ID] = i
-	}
-	all := make([]*entry, 0, len(targets))
-	at := make(map[endpointKey][]*entry, len(targets))
-	for i, t := range targets {
-		if last[t.ID] != i {
-			continue
-		}
-		e := &entry{target: t, name: t.ID, part: t.Part, ids: []identity{{t.ID, t.Addr}}, index: idle}
-		where := e.key()
-		if i := slices.IndexFunc(at[where], e.sharesWith); i >= 0 {
-			first := at[where][i]
-			first.ids, first.part = append(first.ids, e.ids...), first.part && e.part
-			continue
-		}
-		all, at[where] = append(all, e), append(at[where], e)
-	}
-	return all
-}
+func (e *entry) key() endpointKey { return keyOf(&e.target) }
 
-// sharesWith says whether the probe of another entry with the same key serves this one too.
-func (e *entry) sharesWith(other *entry) bool {
-	return e.target.Config.Type != healthcheck.Exec && e.sameCheck(other)
-}
-
-// sameCheck compares checks of one endpoint, however the endpoint is written.
-func (e *entry) sameCheck(other *entry) bool {
-	a, b := e.target.Config, other.target.Config
-	a.Address, a.Port = b.Address, b.Port
-	return reflect.DeepEqual(a, b)
-}
-
-// predecessor is the old entry whose state a new one takes over: if possible one with the same probe, else one that had
-// one of its targets with the same address; nil if there is none.
-func (e *entry) predecessor(old map[string]*entry) (before *entry) {
-	for _, own := range e.ids {
-		was := old[own.id]
-		if was == nil || was == before || !slices.Contains(was.ids, own) {
-			continue
-		}
-		if was.same(e) {
-			return was
-		}
-		if before == nil {
-			before = was
-		}
-	}
-	return before
-}
-
-// same says whether two entries want the same probe.
-func (e *entry) same(other *entry) bool {
-	return e.key() == other.key() && e.sameCheck(other)
-}
-
-// distinct are the entries of a map by target ID, each once although several targets may share it.
-func distinct(entries map[string]*entry) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		for id, e := range entries {
-			if e.name == id && !yield(e) {
-				return
+// entryFor returns the entry whose probe a target can share, or a new one; with an error if the target cannot be checked.
+func (r *Runner) entryFor(t *healthcheck.Target, was former, now time.Time) (*entry, error) {
+	key := keyOf(t)
+	if t.Config.Type != healthcheck.Exec {
+		for _, e := range r.byKey[key] {
+			if len(e.members) > 0 && e.target.Config.SameProbe(&t.Config) {
+				return e, nil
 			}
 		}
 	}
-}
-
-// admit brings in a new entry, in the place of an earlier one unless that is nil.
-func (r *Runner) admit(e, before *entry, now time.Time) error {
-	e.state = healthcheck.NewState(now)
-	if before != nil {
-		e.state = before.state.UnderNewCheck()
-	}
-	if err := e.target.Validate(); err != nil {
-		e.state = healthcheck.NewState(now)
+	e := &entry{target: *t, state: healthcheck.NewState(now), index: idle}
+	r.byKey[key] = append(r.byKey[key], e)
+	if err := t.Validate(); err != nil {
+		e.refused = true
 		e.state.Status.Reason = "cannot be checked: " + strings.ReplaceAll(err.Error(), "\n", "; ")
-		return err
+		return e, err
+	}
+	inherits := was.entry != nil && was.addr == t.Addr
+	if inherits {
+		e.state = was.entry.state.UnderNewCheck()
 	}
 	if !r.running {
-		return nil
+		return e, nil
 	}
 	e.First(now, &e.target.Config, r.rand)
-	if before != nil && before.index != idle && before.Due.Before(e.Due) {
-		e.Due = before.Due
+	if inherits && was.entry.index != idle && was.entry.Due.Before(e.Due) {
+		e.Due = was.entry.Due
 	}
 	heap.Push(&r.queue, e)
-	return nil
+	return e, nil
 }
 
 // dismiss takes an entry out.
 func (r *Runner) dismiss(e *entry) {
 	if e.index != idle {
 		heap.Remove(&r.queue, e.index)
+	}
+	key := e.key()
+	r.byKey[key] = slices.DeleteFunc(r.byKey[key], func(other *entry) bool { return other == e })
+	if len(r.byKey[key]) == 0 {
+		delete(r.byKey, key)
 	}
 	e.gone = true
 	e.stop()

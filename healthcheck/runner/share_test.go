@@ -61,14 +61,14 @@ func TestWhatIsNotShared(t *testing.T) {
 	script := probetest.Shell("true")
 	again := script
 	again.ID = "again"
-	if got := len(share([]healthcheck.Target{target("a"), other, port, target("d"), script, again})); got != 6 {
+	if got := probes([]healthcheck.Target{target("a"), other, port, target("d"), script, again}); got != 6 {
 		t.Errorf("%d probes, want each to have its own", got)
 	}
 	// Different ports of a server, but one port for the check of both.
 	first, second := target("a"), target("b")
 	first.Config.Port, second.Config.Port = 9000, 9000
 	second.Addr = netip.AddrPortFrom(first.Addr.Addr(), 81)
-	if got := len(share([]healthcheck.Target{first, second})); got != 1 {
+	if got := probes([]healthcheck.Target{first, second}); got != 1 {
 		t.Errorf("%d probes of one port", got)
 	}
 	// The place is the same, whether it is written out or not.
@@ -76,7 +76,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	written.Addr = netip.AddrPortFrom(plain.Addr.Addr(), 443)
 	written.Config.Port = plain.Addr.Port()
 	elsewhere.Config.Address = plain.Addr.Addr()
-	if got := len(share([]healthcheck.Target{plain, written, elsewhere})); got != 1 {
+	if got := probes([]healthcheck.Target{plain, written, elsewhere}); got != 1 {
 		t.Errorf("%d probes of one place", got)
 	}
 }
@@ -176,4 +176,15 @@ func TestDecisiveFailure(t *testing.T) {
 			t.Errorf("verdicts %+v", b.verdicts)
 		}
 	})
+}
+
+// probes counts the probes that targets want.
+func probes(targets []healthcheck.Target) int {
+	r := New(Options{})
+	r.Set(targets)
+	n := 0
+	for range distinct(r.entries) {
+		n++
+	}
+	return n
 }

@@ -30,7 +30,7 @@ type Process struct {
 	out []line
 }
 
-// Start starts a program on the host. What it writes is kept with the time, and logged if the test fails.
+// Start starts a program on the host. Its output is kept with the time of each line, and logged if the test fails.
 func (h *Host) Start(name string, args ...string) *Process {
 	h.lab.t.Helper()
 	p := &Process{host: h, name: name, cmd: exec.Command(name, args...), done: make(chan struct{})}
@@ -55,7 +55,7 @@ func (h *Host) Start(name string, args ...string) *Process {
 	return p
 }
 
-// watch keeps the output and waits for the end of the process. Children that outlive it may write on.
+// watch keeps the output and waits for the end of the process. Children that outlive the process may still write.
 func (p *Process) watch(r *pipe) {
 	go func() {
 		defer r.file.Close()
@@ -121,7 +121,7 @@ func (p *Process) lines() []line {
 	return slices.Clone(p.out)
 }
 
-// Stop ends the process and its group by SIGTERM, then by SIGKILL, and waits. One that has ended is left alone.
+// Stop ends the process and its group by SIGTERM, later by SIGKILL, and waits for the process.
 func (p *Process) Stop() {
 	if p.Running() {
 		_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
@@ -134,7 +134,7 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
-// Run runs a program on the host to its end and returns its output; if it fails, the test ends.
+// Run runs a program on the host and returns its output. If the program fails, the test ends.
 func (h *Host) Run(name string, args ...string) string {
 	h.lab.t.Helper()
 	out, err := h.TryRun(name, args...)

@@ -72,15 +72,15 @@ func (p *Process) ReadAgain() {
 	}
 }
 
-// fill writes to a pipe until it takes no more. It opens the pipe anew: that a descriptor does not block would hold for all
-// who share it.
+// fill writes to a pipe until it is full. It opens the pipe anew, because O_NONBLOCK would hold for all processes that share
+// a descriptor.
 func fill(path string) error {
 	w, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(w)
-	// The smallest pipe takes a page. It refuses to become smaller than what is in it.
+	// The smallest pipe holds one page. The call fails if the pipe holds more already.
 	_, _ = unix.FcntlInt(uintptr(w), unix.F_SETPIPE_SZ, os.Getpagesize())
 	line := []byte(strings.Repeat(".", 1023) + "\n")
 	for len(line) > 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestLogUnread: the standard error of a director and its election is a full pipe that nobody reads. The VIP moves all the
-// same, away from that director on command and to it when its peer is lost, and the log goes on when somebody reads it.
+// TestLogUnread: the standard error of a director and its election is a full pipe that nobody reads. The VIP still moves:
+// away from that director on command, and to it when its peer is lost. The log goes on when somebody reads it again.
 func TestLogUnread(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})

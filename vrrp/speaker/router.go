@@ -40,7 +40,7 @@ func (r *router) setConfig(c vrrp.Config) {
 	r.hardware = c.MAC().Hardware()
 }
 
-// refresh makes r.status current and returns it, or nil if it was.
+// refresh updates r.status and returns it, or nil if nothing has changed.
 func (r *router) refresh() *vrrp.Status {
 	m, old := r.Machine, r.status.Load()
 	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
@@ -62,12 +62,12 @@ func (r *router) refresh() *vrrp.Status {
 	return s
 }
 
-// gone reports whether a leaving router has nothing left to do.
+// gone reports whether a leaving router has finished.
 func (r *router) gone() bool {
 	return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
 }
 
-// A routerHeap is a container/heap of routers, the next deadline first; those that wait for nothing are last.
+// A routerHeap is a container/heap of routers, the next deadline first. Routers without a deadline are last.
 type routerHeap []*router
 
 func (h routerHeap) Len() int { return len(h) }

@@ -7,6 +7,7 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -96,18 +97,23 @@ func (g *Engine) connect(p *epollProbe) error {
 	return nil
 }
 
+// Forever is a Wait without limit.
+const Forever = time.Duration(math.MaxInt64)
+
 // Wait returns the probes that have ended: after d at the latest, or as soon as a probe ends or Wake is called. If slack
-// is longer than d, Wait may take slack.
-func (g *Engine) Wait(d, slack time.Duration) []Ended {
+// is longer than d, Wait may take slack. late is how much later Wait woke up than it had to.
+func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) {
 	now := time.Now()
 	until := now.Add(max(d, slack))
 	if len(g.queue) > 0 && g.queue[0].deadline.Before(until) {
 		until = g.queue[0].deadline
 	}
-	if len(g.ended) > 0 || d <= 0 {
+	if (len(g.ended) > 0 || d <= 0) && now.Before(until) {
 		until = now
 	}
-	for _, event := range g.look(until.Sub(now)) {
+	events := g.look(until.Sub(now))
+	late = max(0, time.Since(until))
+	for _, event := range events {
 		if p := g.probes[event.Fd]; p != nil {
 			g.advance(p, event.Events&unix.EPOLLHUP != 0)
 		}
@@ -117,17 +123,20 @@ func (g *Engine) Wait(d, slack time.Duration) []Ended {
 		p := g.queue[0]
 		g.end(p, p.explain(os.ErrDeadlineExceeded))
 	}
-	all := g.ended
-	g.ended = nil
-	return all
+	all, g.ended = g.ended, nil
+	return all, late
 }
 
 // look returns the events of sockets, after d at the latest. It blocks its thread in the kernel: the Go runtime's own
 // poller would need a dozen system calls for each look, and a switch between threads.
 func (g *Engine) look(d time.Duration) []unix.EpollEvent {
 	// In whole milliseconds, rounded up.
-	timeout := max(0, d+time.Millisecond-1) / time.Millisecond
-	n, err := unix.EpollWait(g.epoll, g.events[:], int(timeout))
+	timeout := -1 // without limit
+	if d < Forever/2 {
+		d = min(max(d, 0), 24*time.Hour) // the kernel counts in 32 bits
+		timeout = int((d + time.Millisecond - 1) / time.Millisecond)
+	}
+	n, err := unix.EpollWait(g.epoll, g.events[:], timeout)
 	if err != nil {
 		return nil // EINTR: the caller looks again
 	}

@@ -33,7 +33,8 @@ func startEngine(t *testing.T) *Engine {
 // collect waits until so many probes have ended.
 func (g *Engine) collect(n int) (all []Ended) {
 	for end := time.Now().Add(20 * time.Second); len(all) < n && time.Now().Before(end); {
-		all = append(all, g.Wait(time.Second, 0)...)
+		ended, _ := g.Wait(time.Second, 0)
+		all = append(all, ended...)
 	}
 	return all
 }
@@ -114,7 +115,7 @@ func TestCancelledProbes(t *testing.T) {
 		t.Errorf("%+v after %s", all, time.Since(before))
 	}
 	cancel() // again, too late
-	if all := g.Wait(0, 0); len(all) != 0 {
+	if all, _ := g.Wait(0, 0); len(all) != 0 {
 		t.Errorf("ended twice: %+v", all)
 	}
 	g.Close() // with one still under way
