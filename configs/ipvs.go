@@ -98,7 +98,7 @@ func sysctlTable() toml.SchemaType[map[string]string] {
 	for _, s := range lvs.Sysctls() {
 		doc := s.Why
 		if s.Recommended != "" {
-			doc += " Recommended is " + s.Recommended + "."
+			doc += " Recommended: " + s.Recommended + "."
 		}
 		field := toml.Derived(s.Name, sysctl(s), doc, func(m *map[string]string, v string) {
 			if *m == nil {
