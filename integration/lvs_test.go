@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"flag"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,8 +11,11 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// lvsTests are package lvs's own tests against a real kernel.
-var lvsTests = lab.Cargo{Name: "lvs.test", Package: "github.com/tandem-lvs/tandem/lvs", Tests: true, Tags: "ipvs"}
+// lvsTests are the tests of package lvs/kernel that need a kernel with IPVS.
+var lvsTests = lab.Cargo{Name: "lvs.test", Package: "github.com/tandem-lvs/tandem/lvs/kernel", Tests: true, Tags: "ipvs"}
+
+// lvsRun selects other tests of that package: -args -lvs.run=Bench runs its benchmarks.
+var lvsRun = flag.String("lvs.run", "RealKernel", "pattern of the tests of package lvs/kernel to run")
 
 var result = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+)`)
 
@@ -19,14 +23,21 @@ var result = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+)`)
 func TestLVSOnRealKernel(t *testing.T) {
 	l := lab.New(t)
 	host := l.Host("lvs")
-	out, err := host.TryRun(lvsTests.Path(), "-test.v", "-test.run=RealKernel", "-test.timeout=100s")
+	limit := "100s"
+	if *lvsRun != "RealKernel" {
+		limit = "10m"
+	}
+	out, err := host.TryRun(lvsTests.Path(), "-test.v", "-test.run="+*lvsRun, "-test.timeout="+limit)
 	results := result.FindAllStringSubmatch(out, -1)
 	for _, r := range results {
 		t.Run(strings.TrimPrefix(r[2], "Test"), func(t *testing.T) {
 			if r[1] != "PASS" {
-				t.Errorf("%s in package lvs: %s", r[2], r[1])
+				t.Errorf("%s in package lvs/kernel: %s", r[2], r[1])
 			}
 		})
+	}
+	if *lvsRun != "RealKernel" {
+		t.Log("\n" + out)
 	}
 	if err != nil || len(results) == 0 {
 		t.Errorf("%d results, %v\n%s", len(results), err, out)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/nftables/expr"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
-	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 // A way is a service that traffic passes, and how that shows.
@@ -45,7 +45,7 @@ var bothWebs = []string{`address = "192.0.2.11"`, `address = "192.0.2.12"`}
 // ways are the methods, families and marks, and DR by every scheduler that the kernel has.
 func ways(t *testing.T) []way {
 	t.Helper()
-	schedulers, err := lvs.AvailableSchedulers()
+	schedulers, err := kernel.AvailableSchedulers()
 	if err != nil || len(schedulers) < 10 {
 		t.Fatalf("the kernel's schedulers: %v, %v", schedulers, err)
 	}

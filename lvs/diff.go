@@ -164,7 +164,7 @@ func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)
 
 // eachServerChange is eachChange for one service's real servers.
 func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
-	have, want = sortedServers(have), sortedServers(want)
+	have, want = SortServers(have), SortServers(want)
 	for len(have) > 0 || len(want) > 0 {
 		order := 0
 		switch {
@@ -183,7 +183,7 @@ func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 			emit(&Change{Op: AddServer, Service: in, Server: want[0]})
 			want = want[1:]
 		default:
-			if h, w := have[0].canonical(), want[0].canonical(); h != w {
+			if h, w := have[0].Canonical(), want[0].Canonical(); h != w {
 				emit(&Change{Op: SetServer, Service: in, Server: w, OldServer: h})
 			}
 			have, want = have[1:], want[1:]
@@ -195,14 +195,14 @@ func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 func sorted(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
-		entries[i].Service = entries[i].Service.canonical()
+		entries[i].Service = entries[i].Service.Canonical()
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	return entries
 }
 
-// sortedServers is its argument if that is in order, as it is in nearly every pass, and a sorted copy otherwise.
-func sortedServers(servers []Server) []Server {
+// SortServers returns its argument if that is in order, as it is in nearly every pass, and a sorted copy otherwise.
+func SortServers(servers []Server) []Server {
 	order := func(a, b Server) int { return a.ServerID.Compare(b.ServerID) }
 	if slices.IsSortedFunc(servers, order) {
 		return servers

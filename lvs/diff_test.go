@@ -151,7 +151,7 @@ func TestDiffLeadsToWant(t *testing.T) {
 		}
 		changes := Diff(have, want, owned)
 
-		shuffled := clone(have)
+		shuffled := slices.Clone(have)
 		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if !slices.Equal(changes, Diff(shuffled, want, owned)) {
 			t.Fatalf("seed %d: the order of have matters", seed)
@@ -262,7 +262,7 @@ func (s simulation) entries() []Entry {
 		for _, srv := range service.servers {
 			e.Servers = append(e.Servers, srv)
 		}
-		e.Servers = sortedServers(e.Servers)
+		e.Servers = SortServers(e.Servers)
 		entries = append(entries, e)
 	}
 	return sorted(entries)
@@ -271,7 +271,7 @@ func (s simulation) entries() []Entry {
 // BenchmarkDiffUnchanged is the pass of every second over 1,000 services of 10 servers.
 func BenchmarkDiffUnchanged(b *testing.B) {
 	have := bigTable(1000, 10)
-	want := clone(have)
+	want := bigTable(1000, 10)
 	b.ReportAllocs()
 	for b.Loop() {
 		if changes := Diff(have, want, nil); len(changes) != 0 {

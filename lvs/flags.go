@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// flagHashed is IP_VS_SVC_F_HASHED, which the kernel sets on every service for itself.
-const flagHashed = 0x2
-
 // flagNames are the flags as the log names them.
 var flagNames = []struct {
 	flag Flags

@@ -187,7 +187,7 @@ func (s Server) String() string { return fmt.Sprintf("%s (%s)", s.ServerID, s.at
 func (s Server) attributes() string {
 	var b strings.Builder
 	b.WriteString(s.Method.String())
-	if t := s.canonical().Tunnel; t != (Encapsulation{}) {
+	if t := s.Canonical().Tunnel; t != (Encapsulation{}) {
 		fmt.Fprintf(&b, " %s", t)
 	}
 	fmt.Fprintf(&b, ", weight %d", s.Weight)
@@ -214,7 +214,7 @@ func (s Service) prefixName() string {
 	switch s.Prefix {
 	case 0:
 		return "whole address"
-	case otherPrefix:
+	case OtherPrefix:
 		return "no prefix"
 	}
 	return strconv.Itoa(int(s.Prefix))

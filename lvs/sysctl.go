@@ -3,7 +3,6 @@
 package lvs
 
 import (
-	"fmt"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -70,12 +69,6 @@ var sysctls = []Sysctl{
 // Sysctls returns the kernel's settings of IPVS, by name.
 func Sysctls() []Sysctl { return slices.Clone(sysctls) }
 
-// A SysctlChange is one write.
-type SysctlChange struct{ Name, Old, New string }
-
-// String is "expire_nodest_conn: 0 → 1".
-func (c SysctlChange) String() string { return fmt.Sprintf("%s: %s → %s", c.Name, c.Old, c.New) }
-
 // CheckSysctl says what is wrong with the value of a setting, its numbers separated by spaces. The error is ErrInvalid.
 func CheckSysctl(name, value string) error {
 	i := slices.IndexFunc(sysctls, func(s Sysctl) bool { return s.Name == name })
@@ -110,23 +103,3 @@ func checkRelation(name string, fields []string) error {
 	}
 	return nil
 }
-
-// planSysctls returns the writes that make have what want says, and make former again what former has and want has not.
-// They are in the order of the names. Values are the same if their numbers are.
-func planSysctls(have, want, former map[string]string) []SysctlChange {
-	var changes []SysctlChange
-	for _, s := range sysctls {
-		value, wanted := want[s.Name]
-		if !wanted {
-			value, wanted = former[s.Name]
-		}
-		old, known := have[s.Name]
-		if wanted && (!known || normal(old) != normal(value)) {
-			changes = append(changes, SysctlChange{s.Name, normal(old), normal(value)})
-		}
-	}
-	return changes
-}
-
-// normal separates the numbers of a value by one space: the kernel writes tabs.
-func normal(value string) string { return strings.Join(strings.Fields(value), " ") }

@@ -96,6 +96,9 @@ type Service struct {
 	Engine string
 }
 
+// OtherPrefix is the Prefix of a service whose netmask no Prefix can express: no bits, or bits with a hole.
+const OtherPrefix = 255
+
 // Persist makes the service persistent, or with timeout 0 not. See Timeout and Prefix.
 func (s *Service) Persist(timeout time.Duration, prefix uint8) {
 	s.Timeout, s.Prefix = timeout, prefix
@@ -168,8 +171,8 @@ type Stats struct {
 	ConnectionRate, InPacketRate, OutPacketRate, InByteRate, OutByteRate uint64 // a second
 }
 
-// canonical gives the one spelling of an id: a firewall-mark service has no address, an address service no family.
-func (id ServiceID) canonical() ServiceID {
+// Canonical returns the one spelling of an id: a firewall-mark service has no address, an address service no family.
+func (id ServiceID) Canonical() ServiceID {
 	if id.FWMark != 0 {
 		return ServiceID{FWMark: id.FWMark, Family: id.Family}
 	}
@@ -177,9 +180,9 @@ func (id ServiceID) canonical() ServiceID {
 	return id
 }
 
-// canonical gives the one spelling of a server: the zero value of the encapsulation stands for a plain IPIP tunnel, and
+// Canonical returns the one spelling of a server: the zero value of the encapsulation stands for a plain IPIP tunnel, and
 // for none.
-func (s Server) canonical() Server {
+func (s Server) Canonical() Server {
 	if s.Method != Tunnel {
 		s.Tunnel = Encapsulation{}
 	}
@@ -192,33 +195,33 @@ func (s Server) canonical() Server {
 	return s
 }
 
-// canonical gives the one spelling of a service: a prefix as long as the address is none.
-func (s Service) canonical() Service {
-	s.ServiceID = s.ServiceID.canonical()
-	if s.Prefix == s.family().bits() {
+// Canonical returns the one spelling of a service: a prefix as long as the address is none.
+func (s Service) Canonical() Service {
+	s.ServiceID = s.ServiceID.Canonical()
+	if s.Prefix == s.AddrFamily().Bits() {
 		s.Prefix = 0
 	}
 	return s
 }
 
-// bits is the length of an address.
-func (f Family) bits() uint8 {
+// Bits is the length of an address.
+func (f Family) Bits() uint8 {
 	if f == IPv6 {
 		return 128
 	}
 	return 32
 }
 
-// family is the address family of the service's clients, or 0 if it has none.
-func (id ServiceID) family() Family {
+// AddrFamily is the address family of the service's clients, or 0 if it has none.
+func (id ServiceID) AddrFamily() Family {
 	if id.FWMark != 0 {
 		return id.Family
 	}
-	return addrFamily(id.Addr)
+	return FamilyOf(id.Addr)
 }
 
-// addrFamily is 0 for no address.
-func addrFamily(a netip.Addr) Family {
+// FamilyOf is the family of an address, 0 for none.
+func FamilyOf(a netip.Addr) Family {
 	switch {
 	case a.Is4():
 		return IPv4

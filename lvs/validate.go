@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // MaxWeight is the largest weight of a real server. The kernel's schedulers multiply it with numbers of connections.
@@ -21,6 +19,9 @@ const MaxTimeout = 31 * 24 * time.Hour
 
 // maxSchedulerName is IP_VS_SCHEDNAME_MAXLEN of linux/ip_vs.h without its terminating zero.
 const maxSchedulerName = 15
+
+// maxInterfaceName is IFNAMSIZ of linux/if.h without its terminating zero.
+const maxInterfaceName = 15
 
 // ErrInvalid is in every error about a service or real server that the kernel table must not be asked to hold.
 var ErrInvalid = errors.New("invalid")
@@ -74,8 +75,8 @@ func (s Service) Validate() error {
 		return invalid("service %s: a timeout of %s is not persistence", s.ServiceID, s.Timeout)
 	case s.Timeout < 0 || s.Timeout > MaxTimeout || s.Timeout%time.Second != 0:
 		return invalid("service %s: timeout %s: want whole seconds up to %s", s.ServiceID, s.Timeout, MaxTimeout)
-	case s.Prefix > s.family().bits() || s.Prefix != 0 && s.Timeout == 0:
-		return invalid("service %s: prefix %d: want 1 to %d, with persistence", s.ServiceID, s.Prefix, s.family().bits())
+	case s.Prefix > s.AddrFamily().Bits() || s.Prefix != 0 && s.Timeout == 0:
+		return invalid("service %s: prefix %d: want 1 to %d, with persistence", s.ServiceID, s.Prefix, s.AddrFamily().Bits())
 	case s.Engine != "" && !slices.Contains(engines, s.Engine):
 		return invalid("service %s: unknown engine %q: want %s", s.ServiceID, s.Engine, strings.Join(engines, ", "))
 	case s.Engine != "" && (s.Timeout == 0 || !udp):
@@ -91,7 +92,7 @@ func (s Server) Validate(in ServiceID) error {
 		return invalid("server %s in %s: not a plain IPv4 or IPv6 address", s.ServerID, in)
 	case s.Method < DR || s.Method > Tunnel:
 		return invalid("server %s in %s: want dr, nat or tunnel", s.ServerID, in)
-	case addrFamily(s.Addr) != in.family() && s.Method != Tunnel:
+	case FamilyOf(s.Addr) != in.AddrFamily() && s.Method != Tunnel:
 		return invalid("server %s in %s: only tunnel can change the address family", s.ServerID, in)
 	case s.Weight < 0 || s.Weight > MaxWeight:
 		return invalid("server %s in %s: weight %d: want 0 to %d", s.ServerID, in, s.Weight, MaxWeight)
@@ -137,8 +138,8 @@ func (s Sync) Validate() error {
 	switch {
 	case s == Sync{}:
 		return nil
-	case s.Interface == "" || len(s.Interface) >= unix.IFNAMSIZ:
-		return invalid("connection sync: interface %q: want a name of 1 to %d characters", s.Interface, unix.IFNAMSIZ-1)
+	case s.Interface == "" || len(s.Interface) > maxInterfaceName:
+		return invalid("connection sync: interface %q: want a name of 1 to %d characters", s.Interface, maxInterfaceName)
 	case s.Roles == 0 || s.Roles&^SyncBoth != 0:
 		return invalid("connection sync: want to be master, backup or both")
 	case s.Group.IsValid() && (!s.Group.IsMulticast() || s.Group.Is4In6() || s.Group.Zone() != ""):

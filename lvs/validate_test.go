@@ -41,7 +41,7 @@ func TestValidateService(t *testing.T) {
 		{"timeout without flag", with(func(s *Service) { s.Timeout = time.Second }), "not persistence"},
 		{"prefix without persistence", with(func(s *Service) { s.Prefix = 24 }), "with persistence"},
 		{"unknown flag", with(func(s *Service) { s.Flags = 0x20 }), "flags 0x20: unknown"},
-		{"the kernel's own flag", with(func(s *Service) { s.Flags = flagHashed }), "unknown"},
+		{"the kernel's own flag", with(func(s *Service) { s.Flags = 0x2 }), "unknown"},
 		{"one packet, tcp", with(func(s *Service) { s.Flags = OnePacket }), "one-packet scheduling is for udp"},
 		{"one packet, udp", with(func(s *Service) { s.Protocol, s.Flags = UDP, OnePacket }), ""},
 		{"one packet, mark", func() Service { s := service("fwmark 1 (ipv4)", "rr"); s.Flags = OnePacket; return s }(), ""},

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 func newCheck() *cobra.Command {
@@ -49,7 +49,7 @@ Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too
 // checkKernel refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
 // cannot be seen, is not the director's: it says nothing.
 func checkKernel(cfg *configs.Config) error {
-	have, err := lvs.AvailableSchedulers()
+	have, err := kernel.AvailableSchedulers()
 	if err != nil || len(have) == 0 {
 		return nil
 	}

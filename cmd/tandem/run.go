@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
@@ -62,8 +62,8 @@ func run(ctx context.Context, file string) error {
 		Config:  cfg,
 		Version: version(),
 		Log:     log,
-		Spawn: func() (election.Child, error) {
-			return election.Spawn(cfg.Election.Realtime, "election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
+		Spawn: func() (supervise.Child, error) {
+			return supervise.Spawn(cfg.Election.Realtime, "election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
 				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/integration/lab"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 // poolSize is the number of real servers of each service.
@@ -74,13 +75,13 @@ func ipvsadm(b *bench, what string, entries []lvs.Entry) error {
 // tables has package lvs do the same, and what only it does.
 func tables(b *bench, what string, entries []lvs.Entry, dir string) error {
 	ctx := context.Background()
-	kernel := lvs.NewKernel(hclog.NewNullLogger())
-	defer kernel.Close()
-	owned, err := lvs.OpenOwnership(filepath.Join(dir, "owned.json"))
+	vs := kernel.New(hclog.NewNullLogger())
+	defer vs.Close()
+	owned, err := kernel.OpenOwnership(filepath.Join(dir, "owned.json"))
 	if err != nil {
 		return err
 	}
-	table := lvs.NewTable(kernel, owned, hclog.NewNullLogger())
+	table := kernel.NewTable(vs, owned, hclog.NewNullLogger())
 	reconcile := func() error { _, err := table.Reconcile(ctx, entries); return err }
 	for _, step := range []struct {
 		name   string
@@ -90,14 +91,14 @@ func tables(b *bench, what string, entries []lvs.Entry, dir string) error {
 		{"from empty", -1, reconcile},
 		{"read and nothing to change", 0, reconcile},
 		{"look for drift", 0, func() error { _, err := table.Drifted(ctx, entries); return err }},
-		{"statistics", 0, func() error { _, err := kernel.Status(ctx); return err }},
+		{"statistics", 0, func() error { _, err := vs.Status(ctx); return err }},
 		{"one changed weight", 1, func() error { entries[len(entries)/2].Servers[0].Weight++; return reconcile() }},
 	} {
-		began, before := time.Now(), kernel.Writes()
+		began, before := time.Now(), vs.Writes()
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		took, writes := time.Since(began), kernel.Writes()-before
+		took, writes := time.Since(began), vs.Writes()-before
 		if step.writes >= 0 && writes != uint64(step.writes) {
 			return fmt.Errorf("%s: %d commands that write, want %d", step.name, writes, step.writes)
 		}

@@ -21,7 +21,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-lvs/tandem/integration/nstest"
+	"github.com/tandem-lvs/tandem/lvs/internal/nstest"
 )
 
 // A pair is a real server, 192.0.2.11 on eth0, and a neighbour of it.

@@ -20,11 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -34,7 +36,7 @@ type Options struct {
 	Version string
 	Log     hclog.Logger
 	// Spawn starts an election process.
-	Spawn func() (election.Child, error)
+	Spawn func() (supervise.Child, error)
 }
 
 // A Director is one running configuration.
@@ -42,13 +44,13 @@ type Director struct {
 	log     hclog.Logger
 	version string
 
-	elections *election.Supervisor
+	elections *supervise.Supervisor
 	checks    *healthcheck.Runner
-	kernel    *lvs.Kernel
-	ownership *lvs.Ownership
-	table     *lvs.Table
-	syncs     *lvs.SyncDaemons
-	sysctls   *lvs.SysctlKeeper
+	kernel    *kernel.IPVS
+	ownership *kernel.Ownership
+	table     *kernel.Table
+	syncs     *kernel.SyncDaemons
+	sysctls   *kernel.SysctlKeeper
 	ingress   *ingress        // keepTable's own
 	set       *configs.Config // the one whose sysctls were last applied; keepTable's own
 	metrics   *metricsServer
@@ -81,7 +83,7 @@ type Director struct {
 	passed      chan struct{}                 // closed and made anew when the table has been brought in line
 	syncing     []lvs.SyncDaemon              // as last seen
 	syncProblem string
-	report      election.Report
+	report      message.Report
 	reported    chan struct{}         // closed and made anew at each report
 	standby     *state.File[[]string] // the routers that stand back on command
 	reloads     reloadCounts
@@ -96,7 +98,7 @@ func New(o Options) *Director {
 		version:  o.Version,
 		config:   o.Config,
 		loadedAt: time.Now(),
-		kernel:   lvs.NewKernel(o.Log.Named("lvs")),
+		kernel:   kernel.New(o.Log.Named("lvs")),
 		wake:     make(chan struct{}, 1),
 		retrack:  make(chan struct{}, 1),
 		filled:   make(chan struct{}),
@@ -104,7 +106,7 @@ func New(o Options) *Director {
 		passed:   make(chan struct{}),
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
-	d.elections = election.NewSupervisor(o.Log, o.Spawn, d.seeReport)
+	d.elections = supervise.NewSupervisor(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
@@ -120,7 +122,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	if needsIPVS(cfg) {
-		if err := lvs.Probe(); err != nil {
+		if err := kernel.Probe(); err != nil {
 			return err
 		}
 	}
@@ -132,7 +134,7 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := d.openState(cfg.State.Dir); err != nil {
 		return err
 	}
-	d.table = lvs.NewTable(d.kernel, d.ownership, d.log.Named("lvs"))
+	d.table = kernel.NewTable(d.kernel, d.ownership, d.log.Named("lvs"))
 	defer d.kernel.Close()
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
@@ -197,9 +199,9 @@ func (d *Director) sendOrder(tracked map[string]vrrp.Tracking) {
 	d.mu.Lock()
 	cfg, standby := d.config, d.standby.Value
 	d.mu.Unlock()
-	order := election.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
+	order := message.Order{LogLevel: cfg.Log.Level, OrphanGrace: cfg.Election.OrphanGrace}
 	for _, r := range cfg.Routers {
-		order.Routers = append(order.Routers, election.Router{
+		order.Routers = append(order.Routers, message.Router{
 			Config: r.Config, Announce: r.Announce,
 			Tracking: tracked[r.Name], Standby: slices.Contains(standby, r.Name),
 		})
@@ -263,14 +265,14 @@ func (d *Director) readAgain(old *configs.Config) (*configs.Config, error) {
 		return nil, err
 	}
 	if needsIPVS(cfg) {
-		if err := lvs.Probe(); err != nil {
+		if err := kernel.Probe(); err != nil {
 			return nil, err
 		}
 	}
 	return cfg, nil
 }
 
-func (d *Director) seeReport(r election.Report) {
+func (d *Director) seeReport(r message.Report) {
 	d.mu.Lock()
 	d.report = r
 	close(d.reported)
@@ -300,8 +302,8 @@ func (d *Director) notify(state string) {
 
 // openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
 func (d *Director) openState(dir string) error {
-	own, err := lvs.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	own, err := kernel.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
@@ -324,14 +326,14 @@ func (d *Director) openState(dir string) error {
 	d.mu.Lock()
 	d.forgetOrders(d.config.Services)
 	d.mu.Unlock()
-	d.syncs, err = lvs.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	d.syncs, err = kernel.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
-	d.sysctls, err = lvs.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
-	if errors.Is(err, lvs.ErrDamaged) {
+	d.sysctls, err = kernel.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
+	if errors.Is(err, kernel.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)

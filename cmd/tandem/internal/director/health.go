@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -195,7 +195,7 @@ func (v view) healthOf(svc configs.Service, srv configs.Server) lvs.Health {
 // idleServices tells of each service that only a master checks whether it is idle: while this director is not the master of
 // its address or, where no virtual router holds one, of no virtual router. While that is not known, because the election
 // is starting, it is as before; of a service that is not in before nothing is told then.
-func idleServices(services []configs.Service, routers []configs.Router, report election.Report, before map[string]bool) map[string]bool {
+func idleServices(services []configs.Service, routers []configs.Router, report message.Report, before map[string]bool) map[string]bool {
 	states := make(map[string]vrrp.State, len(report.Routers))
 	for _, r := range report.Routers {
 		states[r.Name] = r.State

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -186,7 +186,7 @@ func TestWhoChecksWhen(t *testing.T) {
 		{"master of one", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Backup}, "", "-back +mark +web"},
 		{"master of all", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Master}, "-web", "+back +mark +web"},
 	} {
-		var report election.Report
+		var report message.Report
 		for name, state := range c.states {
 			report.Routers = append(report.Routers, vrrp.Status{Name: name, State: state})
 		}
@@ -216,7 +216,7 @@ func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
 	services := []configs.Service{svc}
 	table := plan(services, view{idle: map[string]bool{"www": true}}).entries
 	table[0].Servers[0].Weight = 0
-	start := view{idle: idleServices(services, []configs.Router{{}}, election.Report{}, nil)}
+	start := view{idle: idleServices(services, []configs.Router{{}}, message.Report{}, nil)}
 	start.inherited = inherit(services, start, table)
 	if got := weights(plan(services, start).entries); got != "11=0 12=5" {
 		t.Errorf("weights %s", got)

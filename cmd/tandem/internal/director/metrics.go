@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -149,7 +149,7 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	out.count(probesPanicsDesc, probes.Panics)
 }
 
-func collectVRRP(out sink, routers []control.Router, report election.Report) {
+func collectVRRP(out sink, routers []control.Router, report message.Report) {
 	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
 	shown := make(map[id]bool)
 	for _, r := range routers {

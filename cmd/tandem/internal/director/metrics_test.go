@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -24,7 +24,7 @@ func (c collecting) Collect(ch chan<- prometheus.Metric) { c(ch) }
 func TestMetricsOfStrays(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collecting(func(out sink) {
-		collectVRRP(out, nil, election.Report{Interfaces: []election.Interface{
+		collectVRRP(out, nil, message.Report{Interfaces: []message.Interface{
 			{Name: "eth0", Stray: vrrp.Drops{vrrp.DropUnknownVRID: 3}}, {Name: "eth1"},
 		}})
 	}))

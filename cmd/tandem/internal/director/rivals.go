@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 )
 
 // rivalWarnings name the machines that claim our addresses.
-func rivalWarnings(report election.Report, services []configs.Service) []string {
+func rivalWarnings(report message.Report, services []configs.Service) []string {
 	var all []string
 	for _, i := range report.Interfaces {
 		for _, r := range i.Rivals {

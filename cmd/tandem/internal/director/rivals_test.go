@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -34,7 +34,7 @@ func TestRivalWarnings(t *testing.T) {
 			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.77), by ARP reply; find it by its hardware address, and take the address off it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := rivalWarnings(election.Report{Interfaces: []election.Interface{{Name: "eth0", Rivals: tt.rivals}}}, services)
+			got := rivalWarnings(message.Report{Interfaces: []message.Interface{{Name: "eth0", Rivals: tt.rivals}}}, services)
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -58,7 +58,7 @@ func (d *Director) Status() control.Status {
 }
 
 // electionWarnings are what the election finds amiss on the wire and on its interfaces.
-func electionWarnings(report election.Report) []string {
+func electionWarnings(report message.Report) []string {
 	var all []string
 	if report.Problem != "" {
 		all = append(all, "no virtual router runs: "+report.Problem)
@@ -78,7 +78,7 @@ func electionWarnings(report election.Report) []string {
 
 // routerStatus is one row for each configured router, in the order of the file; one that the election has not
 // reported yet is in initialize.
-func routerStatus(routers []configs.Router, report election.Report) []control.Router {
+func routerStatus(routers []configs.Router, report message.Report) []control.Router {
 	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
 	said := make(map[id]vrrp.Status, len(report.Routers))
 	for _, r := range report.Routers {

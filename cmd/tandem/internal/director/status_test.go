@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -26,7 +26,7 @@ func TestStatusOfRouters(t *testing.T) {
 	// One of the same name on another interface: the router has moved, and this was it before.
 	moved := vrrp.Status{Name: "mail", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{AdvertsSent: 9}}
 	links := map[string]string{"eth1": "interface eth1 has no carrier", "eth2": ""}
-	rows := routerStatus([]configs.Router{web, mail}, election.Report{Routers: []vrrp.Status{said, moved}, Links: links})
+	rows := routerStatus([]configs.Router{web, mail}, message.Report{Routers: []vrrp.Status{said, moved}, Links: links})
 	if len(rows) != 2 {
 		t.Fatalf("%d rows for 2 routers", len(rows))
 	}

@@ -17,7 +17,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -29,14 +30,14 @@ type listener struct {
 	ended chan struct{}
 }
 
-func listen(orders chan<- election.Order) *listener {
+func listen(orders chan<- message.Order) *listener {
 	ours, theirs := net.Pipe()
 	l := &listener{Conn: ours, end: theirs, ended: make(chan struct{})}
 	go func() {
 		defer close(l.ended)
 		in := json.NewDecoder(theirs)
 		for {
-			var o election.Order
+			var o message.Order
 			if in.Decode(&o) != nil || o.Leave {
 				return
 			}
@@ -54,7 +55,7 @@ func (l *listener) Kill() error { return l.end.Close() }
 // A directed is a running director with a listener for an election.
 type directed struct {
 	*Director
-	orders chan election.Order
+	orders chan message.Order
 	log    *lockedBuffer
 }
 
@@ -86,10 +87,10 @@ func direct(t *testing.T, tracks ...configs.Track) *directed {
 			VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
 		}}},
 	}
-	d := &directed{orders: make(chan election.Order, 100), log: &lockedBuffer{}}
+	d := &directed{orders: make(chan message.Order, 100), log: &lockedBuffer{}}
 	d.Director = New(Options{
 		Config: cfg, Log: hclog.New(&hclog.LoggerOptions{Output: d.log}),
-		Spawn: func() (election.Child, error) { return listen(d.orders), nil },
+		Spawn: func() (supervise.Child, error) { return listen(d.orders), nil },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -15,12 +15,13 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An announcement is a gratuitous ARP reply or a neighbour advertisement that arrived at the far end of the cable.
-type announcement struct {
+// An announced is a gratuitous ARP reply or a neighbour advertisement that arrived at the far end of the cable.
+type announced struct {
 	at             time.Time
 	addr, hardware string
 }
@@ -28,7 +29,7 @@ type announcement struct {
 // A listener hears the announcements at the far end of the cable.
 type listener struct {
 	mu   sync.Mutex
-	list []announcement
+	list []announced
 }
 
 func listen(t *testing.T) *listener {
@@ -67,7 +68,7 @@ func listen(t *testing.T) *listener {
 }
 
 func (l *listener) note(b []byte) {
-	a := announcement{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
+	a := announced{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
 	switch {
 	case b[12] == 0x08 && b[13] == 0x06 && b[21] == 2:
 		a.addr = net.IP(b[28:32]).String()
@@ -82,9 +83,9 @@ func (l *listener) note(b []byte) {
 }
 
 // await returns the first announcement of an address after some moment that ok accepts.
-func (l *listener) await(t *testing.T, addr string, after time.Time, ok func(announcement) bool) announcement {
+func (l *listener) await(t *testing.T, addr string, after time.Time, ok func(announced) bool) announced {
 	t.Helper()
-	var found announcement
+	var found announced
 	if !eventually(func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -101,11 +102,11 @@ func (l *listener) await(t *testing.T, addr string, after time.Time, ok func(ann
 	return found
 }
 
-func from(hardware string) func(announcement) bool {
-	return func(a announcement) bool { return a.hardware == hardware }
+func from(hardware string) func(announced) bool {
+	return func(a announced) bool { return a.hardware == hardware }
 }
 
-func whatever(announcement) bool { return true }
+func whatever(announced) bool { return true }
 
 func eth0(t *testing.T) netlink.Link {
 	t.Helper()
@@ -123,7 +124,7 @@ func TestElectionPutsBackAndAnnouncesWhatSomebodyDeletes(t *testing.T) {
 	r := newRig(t)
 	both := routers("192.0.2.100/24") // and one more, of the other family
 	both[0].ExcludedVIPs = append(both[0].ExcludedVIPs, netip.MustParsePrefix("2001:db8::100/64"))
-	r.order(Order{Routers: both})
+	r.order(message.Order{Routers: both})
 	r.holds("192.0.2.100/24")
 	heard.await(t, "2001:db8::100", time.Time{}, whatever)
 	before := r.reported(vrrp.Master).Routers[0]
@@ -150,7 +151,7 @@ func TestElectionPutsBackAndAnnouncesWhatSomebodyDeletes(t *testing.T) {
 	if !after.Since.Equal(before.Since) || after.Counters.BecameMaster != 1 {
 		t.Errorf("master since %v, and since %v after that", before.Since, after.Since)
 	}
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	r.ended()
 }
 
@@ -160,7 +161,7 @@ func TestElectionAnnouncesAgainFromANewMACAddress(t *testing.T) {
 	r := newRig(t)
 	once := routers("192.0.2.100/24")
 	once[0].Announce = garp.Config{Repeat: []time.Duration{0}}
-	r.order(Order{Routers: once})
+	r.order(message.Order{Routers: once})
 	heard.await(t, "192.0.2.100", time.Time{}, from(eth0(t).Attrs().HardwareAddr.String()))
 	hardware := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x42}
 	start := time.Now()
@@ -169,7 +170,7 @@ func TestElectionAnnouncesAgainFromANewMACAddress(t *testing.T) {
 	}
 	took := heard.await(t, "192.0.2.100", start, from(hardware.String())).at.Sub(start)
 	t.Logf("announced from the new address after %v", took)
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	r.ended()
 }
 
@@ -181,7 +182,7 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 	all[0].VirtualMAC, all[0].NoPrefixRoute = true, true
 	all[0].Routes = []vrrp.Route{{To: netip.MustParsePrefix("198.51.100.0/24"), Device: "eth0"}}
 	all[0].Rules = []vrrp.Rule{{Family: 4, Table: 70, Priority: 100}}
-	r.order(Order{Routers: all})
+	r.order(message.Order{Routers: all})
 	heard.await(t, "192.0.2.100", time.Time{}, from("00:00:5e:00:01:33"))
 	there := func() (what []string) {
 		if _, err := os.Stat("/proc/sys/net/ipv4/conf/vrrp.51"); err == nil {
@@ -209,7 +210,7 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 		t.Errorf("there is: %v", there())
 	}
 	r.reported(vrrp.Master)
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	r.ended()
 	if left := there(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
@@ -218,13 +219,13 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 
 // A virtual MAC address is announced again just after the former master has let go of it.
 func TestVirtualMACIsAnnouncedAfterTheFormerMaster(t *testing.T) {
-	plain := Router{Announce: garp.DefaultConfig()}
+	plain := message.Router{Announce: garp.DefaultConfig()}
 	virtual := plain
 	virtual.VirtualMAC = true
-	if got := plain.announcement(); !slices.Equal(got.Repeat, plain.Announce.Repeat) {
+	if got := announcement(plain); !slices.Equal(got.Repeat, plain.Announce.Repeat) {
 		t.Errorf("without a virtual MAC address: %v", got.Repeat)
 	}
-	got := virtual.announcement().Repeat
+	got := announcement(virtual).Repeat
 	if !slices.IsSorted(got) || got[0] != 0 || !slices.Contains(got, vrrp.Linger) || len(got) <= len(plain.Announce.Repeat) {
 		t.Errorf("with one: %v", got)
 	}

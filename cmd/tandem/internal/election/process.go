@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -38,35 +39,35 @@ type Process struct {
 	options Options
 	watcher *vrrp.Watcher
 
-	orders chan Order    // the latest that was not carried out
-	wake   chan struct{} // there is news from a loop or a link
-	tell   chan struct{} // there is something to report
+	orders chan message.Order // the latest that was not carried out
+	wake   chan struct{}      // there is news from a loop or a link
+	tell   chan struct{}      // there is something to report
 
 	// The serving goroutine's own.
-	order   Order                      // as last carried out
-	known   map[routerID]Router        // those of the order, and those that are on their way out
-	states  map[routerID]vrrp.Status   // the loops' latest word
-	told    map[routerID]told          // what the loop was told beside the router's configuration
-	groups  *vrrp.Groups               // of the order
-	resumed map[routerID]bool          // routers that begin as master and have not said so yet
-	left    legacy                     // of the orphan before us, until it is taken up
-	memory  *state.File[[]vrrp.Config] // what may be on the interfaces; nil where it cannot be kept
+	order    message.Order                       // as last carried out
+	known    map[message.RouterID]message.Router // those of the order, and those that are on their way out
+	states   map[message.RouterID]vrrp.Status    // the loops' latest word
+	lastSent map[message.RouterID]lastSent       // what the loop was told beside the router's configuration
+	groups   *vrrp.Groups                        // of the order
+	resumed  map[message.RouterID]bool           // routers that begin as master and have not said so yet
+	left     handoffState                        // of the orphan before us, until it is taken up
+	memory   *state.File[[]vrrp.Config]          // what may be on the interfaces; nil where it cannot be kept
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
-	news   map[routerID]vrrp.Status // what the loops said since the last settle, the latest of each router
+	news   map[message.RouterID]vrrp.Status // what the loops said since the last settle, the latest of each router
 
-	mu       sync.Mutex       // the serving goroutine alone changes what it guards, but for links
-	units    map[string]*unit // by interface
-	holders  map[place]*holder
-	links    map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
-	sequence uint64               // of order
-	beat     time.Duration        // likewise
-	seated   bool                 // the election before us is gone
+	mu           sync.Mutex       // the serving goroutine alone changes what it guards, but for links
+	units        map[string]*unit // by interface
+	addressUnits map[addressKey]*addressUnit
+	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
+	sequence     uint64               // of order
+	beat         time.Duration        // likewise
+	locked       bool                 // the election before us is gone
 }
 
-// told is what a loop was told about a router.
-type told struct {
+// lastSent is what a loop was told about a router.
+type lastSent struct {
 	tracking vrrp.Tracking
 	standby  bool
 }
@@ -74,29 +75,29 @@ type told struct {
 // NewProcess returns the election that takes its orders from conn, and closes conn when it ends.
 func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 	p := &Process{
-		conn:    conn,
-		log:     o.Log,
-		options: o,
-		orders:  make(chan Order, 1),
-		wake:    make(chan struct{}, 1),
-		tell:    make(chan struct{}, 1),
-		known:   make(map[routerID]Router),
-		states:  make(map[routerID]vrrp.Status),
-		groups:  vrrp.NewGroups(nil),
-		told:    make(map[routerID]told),
-		resumed: make(map[routerID]bool),
-		news:    make(map[routerID]vrrp.Status),
-		units:   make(map[string]*unit),
-		holders: make(map[place]*holder),
-		links:   make(map[string]vrrp.Link),
-		beat:    minBeatInterval,
+		conn:         conn,
+		log:          o.Log,
+		options:      o,
+		orders:       make(chan message.Order, 1),
+		wake:         make(chan struct{}, 1),
+		tell:         make(chan struct{}, 1),
+		known:        make(map[message.RouterID]message.Router),
+		states:       make(map[message.RouterID]vrrp.Status),
+		groups:       vrrp.NewGroups(nil),
+		lastSent:     make(map[message.RouterID]lastSent),
+		resumed:      make(map[message.RouterID]bool),
+		news:         make(map[message.RouterID]vrrp.Status),
+		units:        make(map[string]*unit),
+		addressUnits: make(map[addressKey]*addressUnit),
+		links:        make(map[string]vrrp.Link),
+		beat:         message.MinBeatInterval,
 	}
 	p.watcher = vrrp.NewWatcher(o.Log, p.seeLink)
 	return p
 }
 
 // Run serves the director until it orders the election to leave, is gone, or ctx ends. Before Run returns, every
-// router has handed over and let go of its addresses, or has left them to an heir. The error says why the election
+// router has handed over and let go of its addresses, or has left them to a successor. The error says why the election
 // could not run.
 func (p *Process) Run(ctx context.Context) error {
 	// Leaving takes time, in which everything goes on: so the work does not end with ctx but after it.
@@ -133,7 +134,7 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		case <-waiting.Done():
 		}
 	}()
-	seat, left, err := take(waiting, p.options.StateDir, sync.OnceFunc(func() {
+	lock, left, err := acquire(waiting, p.options.StateDir, sync.OnceFunc(func() {
 		p.log.Info("waiting for the election of the former director to end or to hand on")
 		nudge(p.tell)
 	}))
@@ -149,13 +150,13 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 	if err != nil {
 		return err
 	}
-	defer seat.release()
+	defer lock.release()
 	p.mu.Lock()
-	p.seated = true
+	p.locked = true
 	p.mu.Unlock()
 	p.remember()
 	g.Go(func() error { return p.watcher.Run(work) })
-	p.serve(ctx, work, g, gone, seat)
+	p.serve(ctx, work, g, gone, lock)
 	return nil
 }
 
@@ -169,9 +170,9 @@ func (p *Process) forgo(routers ...vrrp.Config) {
 // read takes orders off the socket until it ends or carries something else than orders.
 func (p *Process) read(ctx context.Context) {
 	in := json.NewDecoder(p.conn)
-	var first *Order
+	var first *message.Order
 	for {
-		var o Order
+		var o message.Order
 		if err := in.Decode(&o); err != nil {
 			return
 		}
@@ -224,10 +225,10 @@ func (p *Process) beatInterval() time.Duration {
 	return p.beat
 }
 
-func (p *Process) snapshot() Report {
+func (p *Process) snapshot() message.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []Interface{}, Links: make(map[string]string)}
+	r := message.Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []message.Interface{}, Links: make(map[string]string)}
 	for name, l := range p.links {
 		r.Links[name] = l.Fault()
 	}
@@ -235,13 +236,13 @@ func (p *Process) snapshot() Report {
 		r.Routers = append(r.Routers, u.loop.Status()...)
 	}
 	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
-	if !p.seated {
+	if !p.locked {
 		r.Problem = "waiting for the election of the former director to end or to hand on"
 	}
-	interfaces := make(map[string]Interface) // two places of a name follow each other when a virtual MAC address changes
-	for at, h := range p.holders {
+	interfaces := make(map[string]message.Interface) // two places of a name follow each other when a virtual MAC address changes
+	for at, h := range p.addressUnits {
 		i := interfaces[at.iface]
-		interfaces[at.iface] = Interface{
+		interfaces[at.iface] = message.Interface{
 			Name: at.iface, Announce: i.Announce.Add(h.announcer.Stats()), AddressWrites: i.AddressWrites + h.keeper.Writes(),
 			Trouble: cmp.Or(i.Trouble, h.keeper.Trouble()),
 			Rivals:  append(i.Rivals, h.watcher.Rivals()...), Claims: i.Claims + h.watcher.Claims(),
@@ -259,7 +260,7 @@ func (p *Process) snapshot() Report {
 }
 
 // serve carries out orders until it is time to leave, and leaves.
-func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, seat *estate) {
+func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, lock *instanceLock) {
 	for {
 		select {
 		case <-work.Done():
@@ -275,7 +276,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			p.log.Debug("leaving", "reason", "the director says so")
 		case <-gone:
 			p.log.Warn("the director process is gone: offering the addresses to the peer")
-			if p.orphan(ctx, work, seat) {
+			if p.directorless(ctx, work, lock) {
 				return
 			}
 		case <-ctx.Done():
@@ -309,7 +310,7 @@ func (p *Process) leave(ctx context.Context) {
 // seeState takes down a loop's word. It runs on the loop's thread and does not block.
 func (p *Process) seeState(s vrrp.Status) {
 	p.newsMu.Lock()
-	p.news[idOfState(s)] = s
+	p.news[message.IDOfStatus(s)] = s
 	p.newsMu.Unlock()
 	nudge(p.wake)
 }
@@ -323,7 +324,7 @@ func (p *Process) seeLink(l vrrp.Link) {
 	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
 	}
-	for at, h := range p.holders {
+	for at, h := range p.addressUnits {
 		h.keeper.Link(l) // which knows whether it is concerned
 		if at.link() == l.Name {
 			h.see(before, l)

@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -31,10 +32,6 @@ const inside = "TANDEM_TEST_IN_NAMESPACE"
 // TestMain runs the tests in a process with a network namespace of its own, as a Process is made for: its goroutines
 // use whatever thread they get.
 func TestMain(m *testing.M) {
-	if os.Getenv(childVar) != "" {
-		idle()
-		return
-	}
 	if os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
@@ -109,7 +106,7 @@ func addresses(t *testing.T) []string {
 type rig struct {
 	t       *testing.T
 	conn    net.Conn
-	reports chan Report
+	reports chan message.Report
 	cancel  context.CancelFunc
 	done    chan error
 }
@@ -124,13 +121,13 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, conn: near, reports: make(chan Report, 1), cancel: cancel, done: make(chan error, 1)}
+	r := &rig{t: t, conn: near, reports: make(chan message.Report, 1), cancel: cancel, done: make(chan error, 1)}
 	goroutines := runtime.NumGoroutine()
 	go func() { r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), StateDir: dir}).Run(ctx) }()
 	go func() {
 		in := json.NewDecoder(near)
 		for {
-			var report Report
+			var report message.Report
 			if in.Decode(&report) != nil {
 				return
 			}
@@ -144,11 +141,11 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 			t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 		}
 	})
-	r.order(Order{Routers: routers(vips...)})
+	r.order(message.Order{Routers: routers(vips...)})
 	return r
 }
 
-func (r *rig) order(o Order) {
+func (r *rig) order(o message.Order) {
 	r.t.Helper()
 	if err := json.NewEncoder(r.conn).Encode(o); err != nil {
 		r.t.Fatal(err)
@@ -180,10 +177,10 @@ func (r *rig) holds(vips ...string) {
 }
 
 // reported waits for a report in which every router is in state.
-func (r *rig) reported(state vrrp.State) Report {
+func (r *rig) reported(state vrrp.State) message.Report {
 	r.t.Helper()
 	deadline := time.After(10 * time.Second)
-	var last Report
+	var last message.Report
 	for {
 		select {
 		case last = <-r.reports:
@@ -209,10 +206,10 @@ func eventually(f func() bool) bool {
 }
 
 // routers are one for each VIP, at 50 ms.
-func routers(vips ...string) []Router {
-	var all []Router
+func routers(vips ...string) []message.Router {
+	var all []message.Router
 	for i, vip := range vips {
-		all = append(all, Router{
+		all = append(all, message.Router{
 			Config: vrrp.Config{
 				Name: "r" + fmt.Sprint(i), Interface: "eth0", VRID: uint8(51 + i), Version: 3, Priority: 200,
 				AdvertInterval: 50 * time.Millisecond, Preempt: true, VIPs: []netip.Prefix{netip.MustParsePrefix(vip)},
@@ -231,7 +228,7 @@ func TestElectionClaimsReportsAndLeaves(t *testing.T) {
 	if got := report.Routers[0].Master.String(); got != "192.0.2.1" {
 		t.Errorf("the master is %s", got)
 	}
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	r.ended()
 }
 
@@ -268,10 +265,10 @@ func TestElectionTakesOverLeftOvers(t *testing.T) {
 	slow := routers("192.0.2.100/24")
 	slow[0].AdvertInterval = 30 * time.Second
 	r := newRig(t)
-	r.order(Order{Routers: slow})
+	r.order(message.Order{Routers: slow})
 	r.reported(vrrp.Backup)
 	r.holds("192.0.2.9/24") // somebody else's stays
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	if err := <-r.done; err != nil {
 		t.Error(err)
 	}
@@ -285,16 +282,16 @@ func TestElectionFollowsItsOrders(t *testing.T) {
 		t.Fatal("two addresses were not two writes")
 	}
 
-	r.order(Order{Routers: routers("192.0.2.100/24", "192.0.2.101/24")})
+	r.order(message.Order{Routers: routers("192.0.2.100/24", "192.0.2.101/24")})
 	for range 3 { // the last of them was made after the order was carried out
 		if now := r.reported(vrrp.Master).Interfaces[0].AddressWrites; now != 2 {
 			t.Errorf("an order that changes nothing made %d address writes", now-2)
 		}
 	}
 
-	r.order(Order{Routers: routers("192.0.2.102/24")})
+	r.order(message.Order{Routers: routers("192.0.2.102/24")})
 	r.holds("192.0.2.102/24")
-	r.order(Order{Leave: true})
+	r.order(message.Order{Leave: true})
 	r.ended()
 }
 

@@ -12,12 +12,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // obey makes the running routers those of the order.
-func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
+func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) {
 	if level := hclog.LevelFromString(o.LogLevel); level != hclog.NoLevel {
 		p.log.SetLevel(level)
 	}
@@ -30,7 +31,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	var configs []vrrp.Config
 	watched := make(map[string]bool)
 	for _, r := range o.Routers {
-		p.known[idOf(r.Config)] = r
+		p.known[message.IDOf(r.Config)] = r
 		configs = append(configs, r.Config)
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
 		watched[r.AddressInterface()] = true
@@ -50,7 +51,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o Order) {
 	// Last: with a link the routers start, and by now they know all that they are to be.
 	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
 	p.mu.Lock()
-	p.sequence, p.beat = o.Sequence, o.beatInterval()
+	p.sequence, p.beat = o.Sequence, o.BeatInterval()
 	p.mu.Unlock()
 	nudge(p.tell)
 }
@@ -65,40 +66,40 @@ func (p *Process) provide(ctx context.Context, g *errgroup.Group, c vrrp.Config)
 		p.units[c.Interface] = u
 		u.start(ctx, g)
 	}
-	if at := placeOf(c); p.holders[at] == nil {
-		h := newHolder(at, p.options, func() { nudge(p.tell) })
-		p.holders[at] = h
+	if at := addressKeyOf(c); p.addressUnits[at] == nil {
+		h := newAddressUnit(at, p.options, func() { nudge(p.tell) })
+		p.addressUnits[at] = h
 		h.start(ctx, g)
 	}
 }
 
-// resume notes which routers begin as master: those that a dead election or an orphan has left so.
-func (p *Process) resume(o Order) {
+// resume notes which routers begin as master: those that a dead election or an election without a director has left so.
+func (p *Process) resume(o message.Order) {
 	now := monotonicNow()
 	for _, r := range o.Resume {
 		if now < r.Before {
-			p.resumed[routerID{r.Interface, r.Name}] = true
+			p.resumed[message.RouterID{Interface: r.Interface, Name: r.Name}] = true
 		}
 	}
 	for _, m := range p.left.Masters {
-		i := slices.IndexFunc(o.Routers, func(r Router) bool {
-			return idOf(r.Config) == idOf(m.Config) && r.VRID == m.VRID && sameAssets(r.Config, m.Config)
+		i := slices.IndexFunc(o.Routers, func(r message.Router) bool {
+			return message.IDOf(r.Config) == message.IDOf(m.Config) && r.VRID == m.VRID && sameResources(r.Config, m.Config)
 		})
 		if i < 0 { // the configuration has changed meanwhile
 			p.forgo(m.Config)
 			continue
 		}
-		p.resumed[idOf(m.Config)] = true
+		p.resumed[message.IDOf(m.Config)] = true
 	}
-	p.left = legacy{}
+	p.left = handoffState{}
 }
 
 // resumable are the names of the routers of an interface that begin as master.
 func (p *Process) resumable(iface string) []string {
 	var names []string
 	for id := range p.resumed {
-		if id.iface == iface {
-			names = append(names, id.name)
+		if id.Interface == iface {
+			names = append(names, id.Name)
 		}
 	}
 	return names
@@ -115,21 +116,21 @@ func (p *Process) instruct() {
 	}
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
 	for _, r := range p.order.Routers {
-		if s, ok := p.states[idOf(r.Config)]; ok {
+		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
 		}
 	}
 	tracking, joins := p.groups.Decide(states, own)
 	for _, r := range p.order.Routers {
 		loop := p.units[r.Interface].loop
-		now, before := told{tracking[r.Name], r.Standby}, p.told[idOf(r.Config)]
+		now, before := lastSent{tracking[r.Name], r.Standby}, p.lastSent[message.IDOf(r.Config)]
 		if now.tracking != before.tracking {
 			loop.SetTracking(r.Name, now.tracking)
 		}
 		if now.standby != before.standby {
 			loop.SetStandby(r.Name, now.standby)
 		}
-		p.told[idOf(r.Config)] = now
+		p.lastSent[message.IDOf(r.Config)] = now
 	}
 	for _, j := range joins {
 		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
@@ -140,7 +141,7 @@ func (p *Process) instruct() {
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news
-	p.news = make(map[routerID]vrrp.Status)
+	p.news = make(map[message.RouterID]vrrp.Status)
 	p.newsMu.Unlock()
 	for id, s := range news {
 		if s.RivalHeard.After(p.states[id].RivalHeard) {
@@ -158,7 +159,7 @@ func (p *Process) settle() {
 
 // reassert announces the addresses of a master anew that another one has claimed as well: a network that was in two has
 // come together, and half of it knows them at the other.
-func (p *Process) reassert(id routerID, s vrrp.Status) {
+func (p *Process) reassert(id message.RouterID, s vrrp.Status) {
 	r, known := p.known[id]
 	if !known || s.State != vrrp.Master || s.HandingOver {
 		return
@@ -167,30 +168,30 @@ func (p *Process) reassert(id routerID, s vrrp.Status) {
 	for _, a := range r.Assets().Addresses {
 		addrs = append(addrs, a.Addr())
 	}
-	p.holders[placeOf(r.Config)].announcer.Reannounce(addrs...)
+	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
 }
 
 // hold tells each holder what is to be on its interface.
 func (p *Process) hold() {
-	claims := make(map[place]*claim)
-	for at := range p.holders {
-		claims[at] = &claim{announce: make(map[netip.Addr]garp.Config)}
+	claims := make(map[addressKey]*desired)
+	for at := range p.addressUnits {
+		claims[at] = &desired{announce: make(map[netip.Addr]garp.Config)}
 	}
-	ordered := make(map[routerID]bool, len(p.order.Routers))
+	ordered := make(map[message.RouterID]bool, len(p.order.Routers))
 	for _, r := range p.order.Routers {
-		ordered[idOf(r.Config)] = true
+		ordered[message.IDOf(r.Config)] = true
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(p.known), routerID.compare) {
+	for _, id := range slices.SortedFunc(maps.Keys(p.known), message.RouterID.Compare) {
 		r, s, resumed := p.known[id], p.states[id], p.resumed[id]
 		if !ordered[id] && !s.Holding {
 			// What it had comes off as of one that is managed no more. One of its name that comes later begins afresh.
-			p.units[id.iface].loop.SetStandby(id.name, false)
-			p.units[id.iface].loop.SetTracking(id.name, vrrp.Tracking{})
+			p.units[id.Interface].loop.SetStandby(id.Name, false)
+			p.units[id.Interface].loop.SetTracking(id.Name, vrrp.Tracking{})
 			delete(p.known, id)
 			delete(p.states, id)
-			delete(p.told, id)
+			delete(p.lastSent, id)
 		}
-		c := claims[placeOf(r.Config)]
+		c := claims[addressKeyOf(r.Config)]
 		assets := r.Assets()
 		add(&c.managed, assets)
 		if !s.Holding && !resumed {
@@ -201,10 +202,10 @@ func (p *Process) hold() {
 			continue
 		}
 		for _, a := range assets.Addresses {
-			c.announce[a.Addr()] = r.announcement()
+			c.announce[a.Addr()] = announcement(r)
 		}
 	}
-	for at, h := range p.holders {
+	for at, h := range p.addressUnits {
 		h.hold(*claims[at])
 	}
 }
@@ -212,7 +213,7 @@ func (p *Process) hold() {
 // announcement says how a router's addresses are announced. A virtual MAC address is at the port of a switch that it was
 // last seen at. While the former master lingers, its answers to what it was asked take the address back to its own port;
 // when it has let go, nothing that is sent there arrives, so the new master speaks up again then.
-func (r Router) announcement() garp.Config {
+func announcement(r message.Router) garp.Config {
 	c := r.Announce
 	if !r.VirtualMAC {
 		return c
@@ -234,7 +235,7 @@ func add(to *vrrp.Assets, more vrrp.Assets) {
 }
 
 // track adds what the interfaces that a router tracks make of it to what the director tracks.
-func track(r Router, links map[string]vrrp.Link) vrrp.Tracking {
+func track(r message.Router, links map[string]vrrp.Link) vrrp.Tracking {
 	t := r.Tracking
 	for _, ti := range r.TrackInterfaces {
 		link, seen := links[ti.Interface]

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// TestElectionWithoutADirectorIsTakenOverByTheNext: with no peer, the addresses stay where they are from one director
+// to the next.
+func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
+	cable(t)
+	dir := t.TempDir()
+	first := newRigIn(t, dir)
+	order := message.Order{Sequence: 1, Routers: routers("192.0.2.100/24", "192.0.2.101/24"), OrphanGrace: time.Minute}
+	first.order(order)
+	first.holds("192.0.2.100/24", "192.0.2.101/24")
+	lost := watchLoss(t)
+	_ = first.conn.Close()
+
+	second := newRigIn(t, dir)
+	second.order(order)
+	report := second.reported(vrrp.Master)
+	for _, s := range report.Routers {
+		if s.Counters.AdvertsReceived > 0 || s.Counters.BecameMaster != 1 {
+			t.Errorf("%s is master by %q: %+v", s.Name, s.Reason, s.Counters)
+		}
+	}
+	select {
+	case err := <-first.done:
+		if err != nil {
+			t.Errorf("the first election: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the first election does not end")
+	}
+	if gone := lost(); len(gone) > 0 {
+		t.Errorf("%v went away meanwhile", gone)
+	}
+	second.holds("192.0.2.100/24", "192.0.2.101/24")
+	second.order(message.Order{Leave: true})
+	second.ended()
+}
+
+// TestOrphanedElectionEndsAfterItsGrace: with no peer and no director, the addresses come off in the end.
+func TestOrphanedElectionEndsAfterItsGrace(t *testing.T) {
+	cable(t)
+	r := newRig(t)
+	r.order(message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: time.Second})
+	r.holds("192.0.2.100/24")
+	died := time.Now()
+	_ = r.conn.Close()
+	r.ended()
+	if lasted := time.Since(died); lasted < time.Second {
+		t.Errorf("it ended after %v", lasted)
+	}
+}
+
+// watchLoss returns a function that tells which addresses were taken off eth0 since, according to the kernel.
+func watchLoss(t *testing.T) func() []string {
+	t.Helper()
+	updates, done := make(chan netlink.AddrUpdate, 1000), make(chan struct{})
+	if err := netlink.AddrSubscribe(updates, done); err != nil {
+		t.Fatal(err)
+	}
+	return func() []string {
+		close(done)
+		var gone []string
+		for u := range updates {
+			if !u.NewAddr {
+				gone = append(gone, u.LinkAddress.String())
+			}
+		}
+		return gone
+	}
+}
+
+// TestElectionTakesOffWhatTheFileNoLongerHas: everything was killed at once, and the configuration has changed since.
+func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
+	cable(t)
+	dir := t.TempDir()
+	memory, err := state.Open[[]vrrp.Config](filepath.Join(dir, "election.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory.Value = []vrrp.Config{routers("192.0.2.111/24")[0].Config, routers("192.0.2.100/24")[0].Config}
+	if err := memory.Store(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, "192.0.2.111/24", "192.0.2.9/24")
+	r := newRigIn(t, dir, "192.0.2.100/24")
+	r.holds("192.0.2.100/24", "192.0.2.9/24")
+	r.order(message.Order{Leave: true})
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	if memory, err = state.Open[[]vrrp.Config](filepath.Join(dir, "election.json")); err != nil || len(memory.Value) > 0 {
+		t.Errorf("after a clean end the memory holds %v, %v", memory, err)
+	}
+}
+
+// TestElectionThatLeavesWhileItWaitsForAnOrphan: the restarted director is stopped before it had anything of the
+// orphan's, which then hands on to nobody.
+func TestElectionThatLeavesWhileItWaitsForAnOrphan(t *testing.T) {
+	cable(t)
+	dir := t.TempDir()
+	order := message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: 2 * time.Second}
+	first := newRigIn(t, dir)
+	first.order(order)
+	first.holds("192.0.2.100/24")
+	_ = first.conn.Close()
+	second := newRigIn(t, dir)
+	second.order(order)
+	second.order(message.Order{Leave: true})
+	for _, r := range []*rig{second, first} {
+		select {
+		case err := <-r.done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("an election does not end")
+		}
+	}
+	if left := addresses(t); len(left) > 0 {
+		t.Errorf("%v is left behind", left)
+	}
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestOneElectionAStateDirectory(t *testing.T) {
+	dir := t.TempDir()
+	first, _, err := acquire(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, _, err := acquire(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second one: %v", err)
+	}
+	first.release()
+	second, _, err := acquire(t.Context(), dir, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.release()
+}
+
+func TestOrphanHandsOn(t *testing.T) {
+	dir := t.TempDir()
+	lock, _, err := acquire(t.Context(), dir, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that was killed has left its socket.
+	if err := os.WriteFile(socketPath(dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	successors, err := lock.listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var successor errgroup.Group
+	successor.Go(func() error {
+		e, left, err := acquire(t.Context(), dir, func() {})
+		if err != nil {
+			return err
+		}
+		defer e.release()
+		if len(left.Masters) != 1 || left.Masters[0].VIPs[0] != netip.MustParsePrefix("192.0.2.100/24") {
+			return errors.New("the handoffState is lost")
+		}
+		return nil
+	})
+	l := handoffState{Masters: routers("192.0.2.100/24")}
+	if err := sendState(<-successors, l); err != nil {
+		t.Error(err)
+	}
+	lock.release()
+	if err := successor.Wait(); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if _, err := os.Lstat(socketPath(dir)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestNobodyComesForTheLegacy(t *testing.T) {
+	dir := t.TempDir()
+	lock, _, err := acquire(t.Context(), dir, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.release()
+	ctx, cancel := context.WithCancel(t.Context())
+	successors, err := lock.listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, ok := <-successors; ok {
+		t.Error("somebody came")
+	}
+	if !eventually(func() bool { _, err := os.Lstat(socketPath(dir)); return errors.Is(err, os.ErrNotExist) }) {
+		t.Error("the socket is left behind")
+	}
+}
+
+func TestTrackedInterfaces(t *testing.T) {
+	up := vrrp.Link{Name: "eth1", Index: 2, Up: true, Carrier: true}
+	down := vrrp.Link{Name: "eth1", Index: 2, Up: true}
+	other := vrrp.Link{Name: "eth2"}
+	fault := vrrp.Tracking{Fault: "tracked interface eth1 has no carrier"}
+	for _, c := range []struct {
+		why    string
+		weight int
+		link   *vrrp.Link
+		want   vrrp.Tracking
+	}{
+		{"not seen yet", 0, nil, vrrp.Tracking{}},
+		{"well", 0, &up, vrrp.Tracking{}},
+		{"a fault without a weight is ours", 0, &down, fault},
+		{"a negative weight counts at a fault", -50, &down, vrrp.Tracking{Delta: -50}},
+		{"and not otherwise", -50, &up, vrrp.Tracking{}},
+		{"a positive weight counts while all is well", 50, &up, vrrp.Tracking{Delta: 50}},
+		{"and not at a fault", 50, &down, vrrp.Tracking{}},
+	} {
+		r := message.Router{Config: vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: c.weight}}}}
+		links := map[string]vrrp.Link{"eth2": other}
+		if c.link != nil {
+			links["eth1"] = *c.link
+		}
+		if got := track(r, links); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.why, got, c.want)
+		}
+	}
+	// What the director tracks comes on top, and its fault has the word.
+	r := message.Router{
+		Tracking: vrrp.Tracking{Delta: -10, Fault: "script /x: exit code 1"},
+		Config:   vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth1"}}},
+	}
+	if got, want := track(r, map[string]vrrp.Link{"eth1": down}), (vrrp.Tracking{Delta: -60, Fault: "script /x: exit code 1"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

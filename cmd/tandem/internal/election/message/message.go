@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package message holds what a director and its election process tell each other.
+//
+// One stream socket connects the two processes. Each message is one line: an Order (JSON) goes down, a Report (JSON) or a sign of
+// life (SignOfLife) comes up. Both are levels, not edges: an order says what should be, a report says what is. Only the latest
+// of each counts. The package does no input or output.
+package message
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// SocketFD is the descriptor at which an election process finds its end of the socket pair.
+const SocketFD = 3
+
+// An Order is the state that the director wants from its election.
+type Order struct {
+	// Sequence numbers the orders, ascending. A report carries the number of the latest order that was carried out.
+	Sequence uint64 `json:"sequence"`
+	// LogLevel is the lowest level that the election logs.
+	LogLevel string `json:"log_level,omitempty"`
+	// Routers are all the virtual routers that should run. Unchanged ones are not disturbed.
+	Routers []Router `json:"routers"`
+	// Resume lists routers that were master when the former election died. Only the first order to an election has it.
+	Resume []Resume `json:"resume,omitempty"`
+	// OrphanGrace is how long the election stays master without a director where no peer takes over.
+	OrphanGrace time.Duration `json:"orphan_grace"`
+	// Report asks for a report and orders nothing: all other fields are absent then.
+	Report bool `json:"report,omitempty"`
+	// Leave tells the election to hand over what it holds, let go of it and end. It overrides the rest and is final.
+	Leave bool `json:"leave,omitempty"`
+}
+
+// The pause between two signs of life of an election is a third of the shortest advertisement interval, within these
+// bounds. From them a director knows what an election that died had still sent, and how long its peer waits.
+const (
+	MinBeatInterval = 100 * time.Millisecond
+	MaxBeatInterval = 300 * time.Millisecond
+)
+
+// BeatInterval is the pause between two signs of life of an election that carries out the order.
+func (o Order) BeatInterval() time.Duration {
+	shortest := 3 * MaxBeatInterval
+	for _, r := range o.Routers {
+		shortest = min(shortest, r.AdvertInterval)
+	}
+	return max(MinBeatInterval, shortest/3)
+}
+
+// HandOverTime is the longest time that a hand-over of these routers takes: three of the longest interval.
+func (o Order) HandOverTime() time.Duration {
+	var longest time.Duration
+	for _, r := range o.Routers {
+		longest = max(longest, r.AdvertInterval)
+	}
+	return 3 * longest
+}
+
+// A Router is a virtual router and the way its addresses are announced.
+type Router struct {
+	vrrp.Config
+	Announce garp.Config `json:"announce"`
+	// Tracking is the result of what the director tracks for this router. The election adds the interfaces that it tracks itself.
+	Tracking vrrp.Tracking `json:"tracking,omitzero"`
+	// Standby makes the router hand over if it is master, and stay backup until Standby is taken away.
+	Standby bool `json:"standby,omitempty"`
+}
+
+// A Resume lets a router start as master, because its peer has not noticed its absence.
+type Resume struct {
+	Interface string `json:"interface"`
+	Name      string `json:"name"`
+	// Before is the moment from which the peer may notice.
+	Before Monotonic `json:"before"`
+}
+
+// A Report is what the election is doing. The election sends one after every change, counters excepted, and when it is asked.
+type Report struct {
+	// Beat marks a sign of life that carries nothing else. The election sends one each BeatInterval of its order.
+	Beat     bool   `json:"beat,omitempty"`
+	Sequence uint64 `json:"sequence"`
+	// Problem says in words why no virtual router runs; empty when they do.
+	Problem    string        `json:"problem,omitempty"`
+	Routers    []vrrp.Status `json:"routers"`
+	Interfaces []Interface   `json:"interfaces"`
+	// Links has the fault of each watched interface by name, tracked ones included. An empty fault means that the interface works.
+	Links map[string]string `json:"links,omitempty"`
+}
+
+// An Interface is what the election did on one link.
+type Interface struct {
+	Name     string     `json:"name"`
+	Announce garp.Stats `json:"announce"`
+	// Stray counts the discarded VRRP packets that belong to no virtual router here.
+	Stray vrrp.Drops `json:"stray,omitzero"`
+	// AddressWrites counts the netlink messages that added or removed an address, a route or a rule.
+	AddressWrites uint64 `json:"address_writes"`
+	// Trouble says in words what is wrong with the addresses of the interface; empty when nothing is.
+	Trouble string `json:"trouble,omitempty"`
+	// Rivals are other machines that claim our addresses on this interface. Claims counts their claims.
+	Rivals []garp.Rival `json:"rivals,omitempty"`
+	Claims uint64       `json:"claims,omitempty"`
+}
+
+// A RouterID tells routers apart. A router that moves to another interface is a new one: the old one may still be handing over.
+type RouterID struct{ Interface, Name string }
+
+// Compare orders by name, then by interface.
+func (id RouterID) Compare(other RouterID) int {
+	return cmp.Or(cmp.Compare(id.Name, other.Name), cmp.Compare(id.Interface, other.Interface))
+}
+
+// IDOf is the identity of a configured router.
+func IDOf(c vrrp.Config) RouterID { return RouterID{c.Interface, c.Name} }
+
+// IDOfStatus is the identity of a router that reported a status.
+func IDOfStatus(s vrrp.Status) RouterID { return RouterID{s.Interface, s.Name} }
+
+// A Monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time cannot
+// be sent: its text is wall-clock time, and somebody may set the clock meanwhile.
+type Monotonic int64
+
+// Add returns the moment d later.
+func (m Monotonic) Add(d time.Duration) Monotonic { return m + Monotonic(d) }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+)
+
+func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		b.child(t, 0).report(t, master(1, 10*time.Millisecond))
+		b.child(t, 0).die(errors.New("signal: killed"))
+		c := b.child(t, 1)
+		b.nothingToResume(t, c)
+		b.end(c)
+	})
+}
+
+func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if c.killed.Load() {
+			t.Fatal("it was killed while it lived")
+		}
+		c.stop()
+		hung := time.Now()
+		time.Sleep(hungTimeout + 2*pulseInterval)
+		next := b.child(t, 1)
+		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
+			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
+		}
+		// The peer is master by now: nothing is left to resume, and the address is off.
+		b.nothingToResume(t, next)
+		b.end(next)
+	})
+}
+
+// The signs of life of an election that stood still may come back before it tells who is master now.
+func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
+	for _, wakes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+			c := b.child(t, 0)
+			c.report(t, master(1, time.Second))
+			c.stop()
+			time.Sleep(2500 * time.Millisecond)
+			if wakes {
+				c.report(t, message.Report{Beat: true})
+			}
+			c.die(errors.New("signal: killed"))
+			c = b.child(t, 1)
+			b.nothingToResume(t, c)
+			b.end(c)
+		})
+	}
+}
+
+// The whole machine stood still, or all of its processes: the director does not hold it against the election.
+func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		c.stop()
+		// The tick that was due in the stop carries the moment when it was due.
+		b.skip(hungTimeout)
+		time.Sleep(pulseInterval)
+		synctest.Wait()
+		if c.killed.Load() {
+			t.Error("it was killed")
+		}
+		time.Sleep(hungTimeout + pulseInterval)
+		synctest.Wait()
+		if !c.killed.Load() {
+			t.Error("it gave no sign of life afterwards, and was not killed")
+		}
+		b.end(b.child(t, 1))
+	})
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// maxErrors bounds how many failed changes an error of Apply names.
+const maxErrors = 10
+
+// Apply makes the changes in their order and returns how many the table now shows. A change that fails does not keep
+// the others from being tried, unless its error concerns them all: the errors are joined, the first few of them, each
+// with its change. An addition of what is there becomes a set; a deletion of what is not there is a success.
+//
+// ENOBUFS is in the error if the kernel's answers were lost: the changes were tried, and the table has to be read to
+// know with what success.
+func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err error) {
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	release, err := k.acquire(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("change IPVS table: %w", err)
+	}
+	defer release()
+	p := &progress{changes: changes}
+	broken, err := work(ctx, k, func(s *session, begin func() error) (broken bool, _ error) {
+		c := commands{s, begin, &k.writes, make(map[modules]error)}
+		for rest := changes; len(rest) > 0; {
+			part := rest[:batch(rest)]
+			errs, err := c.apply(part)
+			if err != nil {
+				return true, cmp.Or(begin(), err)
+			}
+			// The error of a command that nobody waits for any more is that of its closed handle.
+			if ended := begin(); ended != nil || slices.ContainsFunc(errs, concernsAll) {
+				return false, cmp.Or(ended, errs[max(0, slices.IndexFunc(errs, concernsAll))])
+			}
+			p.note(errs)
+			rest = rest[len(part):]
+		}
+		return false, nil
+	})
+	if broken {
+		k.drop()
+	}
+	return p.result(err)
+}
+
+// batch is how many of the changes, which are in the order of Diff, go together: services by themselves.
+func batch(changes []lvs.Change) int {
+	if !programs(&changes[0]) {
+		return min(len(changes), batchSize)
+	}
+	n := 1
+	for n < min(len(changes), serviceBatchSize) && programs(&changes[n]) {
+		n++
+	}
+	return n
+}
+
+// programs tells whether the change gives a service its scheduler and engine.
+func programs(c *lvs.Change) bool { return c.Op == lvs.AddService || c.Op == lvs.SetService }
+
+// concernsAll tells whether the changes that follow one with this error would meet it too.
+func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
+
+// A progress is how far Apply has come. It is shared with the goroutine that works, which may not know yet that nobody
+// waits for it any more.
+type progress struct {
+	changes []lvs.Change
+
+	mu     sync.Mutex
+	tried  int // the changes before this index
+	failed int
+	errs   []error // of the first few that failed
+	over   bool
+}
+
+// note records the outcome of the next changes.
+func (p *progress) note(errs []error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	for _, err := range errs {
+		if err != nil {
+			if p.failed++; p.failed <= maxErrors {
+				p.errs = append(p.errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+			}
+		}
+		p.tried++
+	}
+}
+
+// result returns how many changes were made, and the errors. The argument is what ended the work early, if anything
+// did.
+func (p *progress) result(err error) (done int, _ error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	errs := p.errs
+	if more := p.failed - maxErrors; more > 0 {
+		errs = append(errs, fmt.Errorf("%d further changes failed", more))
+	}
+	if err != nil && p.tried < len(p.changes) {
+		errs = append(errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+		if rest := len(p.changes) - p.tried - 1; rest > 0 {
+			errs = append(errs, fmt.Errorf("%d further changes not known to be made", rest))
+		}
+	}
+	return p.tried - p.failed, errors.Join(errs...)
+}
+
+// commands are the changes of the table that a session can make.
+type commands struct {
+	*session
+	begin  func() error
+	writes *atomic.Uint64
+	absent map[modules]error // of what the kernel turned out not to have: it looks for it again each time it is asked
+}
+
+// modules are what the kernel needs for a service.
+type modules struct{ scheduler, engine string }
+
+// apply makes up to batchSize changes and returns the error of each. The other error is that of the connection.
+func (c commands) apply(changes []lvs.Change) ([]error, error) {
+	errs := make([]error, len(changes))
+	todo := make([]int, 0, len(changes))
+	for i := range changes {
+		change := &changes[i]
+		errs[i] = validate(change)
+		if errs[i] == nil && programs(change) {
+			errs[i] = c.absent[modules{change.Service.Scheduler, change.Service.Engine}]
+		}
+		if errs[i] == nil {
+			todo = append(todo, i)
+		}
+	}
+	if err := c.run(changes, commandOf, todo, errs); err != nil {
+		return nil, err
+	}
+	todo = slices.DeleteFunc(todo, func(i int) bool {
+		return !errors.Is(errs[i], unix.EEXIST) || commandOf(&changes[i]) == fallbackOf(&changes[i])
+	})
+	if err := c.run(changes, fallbackOf, todo, errs); err != nil {
+		return nil, err
+	}
+	for i := range changes {
+		change := &changes[i]
+		if programs(change) && errors.Is(errs[i], unix.ENOENT) {
+			c.absent[modules{change.Service.Scheduler, change.Service.Engine}] = unix.ENOENT
+		}
+		errs[i] = explain(change, errs[i])
+	}
+	return errs, nil
+}
+
+// run sends the commands for some of the changes and puts their errors into errs.
+func (c commands) run(changes []lvs.Change, command func(*lvs.Change) uint8, which []int, errs []error) error {
+	if len(which) == 0 {
+		return nil
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	c.writes.Add(uint64(len(which)))
+	if only := &changes[which[0]]; len(changes) == 1 && mobyCan(only) {
+		errs[which[0]] = c.single(only, command(only))
+		return nil
+	}
+	failed, err := c.exec(len(which), func(b []byte, i int) (uint8, []byte) {
+		change := &changes[which[i]]
+		return command(change), encode(b, change)
+	})
+	for i, at := range which {
+		errs[at] = failed[i]
+	}
+	return err
+}
+
+// single makes one change as moby/ipvs does.
+func (c commands) single(change *lvs.Change, command uint8) error {
+	service, server := toService(change.Service), toDestination(change.Server)
+	switch command {
+	case cmdNewService:
+		return c.NewService(service)
+	case cmdSetService:
+		return c.UpdateService(service)
+	case cmdDelService:
+		return c.DelService(service)
+	case cmdNewServer:
+		return c.NewDestination(service, server)
+	case cmdSetServer:
+		return c.UpdateDestination(service, server)
+	}
+	return c.DelDestination(service, server)
+}
+
+// validate says what keeps a change from being made.
+func validate(c *lvs.Change) error {
+	switch c.Op {
+	case lvs.AddService, lvs.SetService:
+		return c.Service.Validate()
+	case lvs.AddServer, lvs.SetServer:
+		return c.Server.Validate(c.Service.ServiceID)
+	case lvs.DeleteServer, lvs.DeleteService:
+		return nil
+	}
+	return fmt.Errorf("%s: %w", c.Op, errors.ErrUnsupported)
+}
+
+// commandOf is the kernel's number of the command that makes the change.
+func commandOf(c *lvs.Change) uint8 {
+	return [...]uint8{
+		lvs.AddService:    cmdNewService,
+		lvs.SetService:    cmdSetService,
+		lvs.AddServer:     cmdNewServer,
+		lvs.SetServer:     cmdSetServer,
+		lvs.DeleteServer:  cmdDelServer,
+		lvs.DeleteService: cmdDelService,
+	}[c.Op]
+}
+
+// fallbackOf is the command that makes an addition of what is there already, and command's for any other change.
+func fallbackOf(c *lvs.Change) uint8 {
+	switch c.Op {
+	case lvs.AddService:
+		return cmdSetService
+	case lvs.AddServer:
+		return cmdSetServer
+	}
+	return commandOf(c)
+}
+
+// encode appends the attributes of the command.
+func encode(b []byte, c *lvs.Change) []byte {
+	b = appendService(b, c.Service, programs(c))
+	if c.Op == lvs.AddServer || c.Op == lvs.SetServer || c.Op == lvs.DeleteServer {
+		b = appendServer(b, c.Server, c.Op != lvs.DeleteServer)
+	}
+	return b
+}
+
+// explain says what the errno of a change means, and makes a success of the deletion of what is not there: ESRCH is for
+// services, ENOENT for servers.
+func explain(c *lvs.Change, err error) error {
+	absent := errors.Is(err, unix.ENOENT)
+	switch c.Op {
+	case lvs.DeleteService, lvs.DeleteServer:
+		if absent || errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+	case lvs.AddService, lvs.SetService:
+		if absent {
+			have, _ := AvailableSchedulers() // where they cannot be known, the words do without
+			return explainAbsent(c.Service, have, err)
+		}
+	case lvs.AddServer, lvs.SetServer:
+		switch mixed := lvs.FamilyOf(c.Server.Addr) != c.Service.AddrFamily(); {
+		case errors.Is(err, unix.EINVAL) && mixed:
+			return fmt.Errorf("the kernel has no server of the other address family while it runs connection sync: %w", err)
+		case errors.Is(err, unix.EINVAL):
+			return fmt.Errorf("the address must be a host's, and this machine must have one of that family: %w", err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// answerTime is how long the kernel may take for one command. The slowest that it ever does is to load a scheduler's
+// module, a tenth of a second in an emulated machine.
+const answerTime = 5 * time.Second
+
+// ErrTimeout is in the error of a command that the kernel did not answer in time. Whether it took effect is not known.
+var ErrTimeout = errors.New("no answer from the kernel")
+
+// ErrClosed is the error of every operation on a closed IPVS.
+var ErrClosed = errors.New("closed")
+
+// An IPVS is the IPVS table of one network namespace. Its methods may be called from any goroutine: they take turns,
+// because moby/ipvs hangs when two use one handle, and every command has a deadline, after which the next one gets a
+// fresh session. The session belongs to the namespace of the thread that needs it first.
+type IPVS struct {
+	log    hclog.Logger
+	dial   func(hclog.Logger) (*session, error)
+	path   string        // of the table as text
+	answer time.Duration // for one command
+
+	turn    chan struct{} // holds a token while somebody uses the fields below
+	session *session      // nil until needed, and after a failure
+	closed  bool
+	running sync.WaitGroup // commands, also those that were given up
+	writes  atomic.Uint64
+}
+
+// New returns the IPVS table of the kernel. It opens nothing until it is used.
+func New(log hclog.Logger) *IPVS {
+	return &IPVS{
+		log:    log,
+		dial:   dial,
+		path:   "/proc/thread-self/net/ip_vs",
+		answer: answerTime,
+		turn:   make(chan struct{}, 1),
+	}
+}
+
+// Writes returns the number of commands sent so far that change the table, whether or not they succeeded.
+func (k *IPVS) Writes() uint64 { return k.writes.Load() }
+
+// work lets f use the session, in the caller's turn. f calls begin before each command, stops at its error, and so gives
+// every command the whole deadline. When a command passes it or ctx ends, the session is closed, which ends the command
+// too, and the next work gets another.
+//
+// One goroutine serves all the commands of f: one for each would double the time that a large table takes.
+func work[T any](ctx context.Context, k *IPVS, f func(s *session, begin func() error) (T, error)) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	if k.session == nil {
+		s, err := k.dial(k.log)
+		if err != nil {
+			return none, err
+		}
+		k.session = s
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.NewTimer(k.answer)
+	defer timer.Stop()
+	begin := func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		timer.Reset(k.answer)
+		return nil
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	s := k.session
+	k.running.Go(func() {
+		value, err := f(s, begin)
+		answers <- answer{value, err}
+	})
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-timer.C:
+		cancel() // before the session is closed: f can tell this from a failure
+		k.drop()
+		return none, fmt.Errorf("%w for %s", ErrTimeout, k.answer)
+	case <-ctx.Done():
+		k.drop()
+		return none, ctx.Err()
+	}
+}
+
+// acquire waits for the caller's turn.
+func (k *IPVS) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case k.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	release = func() { <-k.turn }
+	if k.closed {
+		release()
+		return nil, ErrClosed
+	}
+	return release, nil
+}
+
+// drop closes the session, in the caller's turn.
+func (k *IPVS) drop() {
+	if k.session == nil {
+		return
+	}
+	if err := k.session.close(); err != nil {
+		k.log.Warn("close IPVS netlink socket", "error", err)
+	}
+	k.session = nil
+}
+
+// Close closes the session and waits for commands under way. The table stays as it is.
+func (k *IPVS) Close() error {
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
+	k.closed = true
+	k.drop()
+	k.running.Wait()
+	return nil
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// AvailableSchedulers returns those of Schedulers that the running kernel has, built in, loaded, or as modules that it
+// can load, without loading any. The error says why they cannot be known: a container, say, need not see the modules.
+func AvailableSchedulers() ([]string, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return nil, fmt.Errorf("find the kernel's release: %w", err)
+	}
+	release := unix.ByteSliceToString(name.Release[:])
+	return availableSchedulers("/proc/modules", filepath.Join("/lib/modules", release))
+}
+
+// availableSchedulers looks into the list of loaded modules and the directory of those that there are.
+func availableSchedulers(loaded, dir string) ([]string, error) {
+	text := make([]string, 3)
+	errs := make([]error, 3)
+	for i, path := range []string{filepath.Join(dir, "modules.dep"), filepath.Join(dir, "modules.builtin"), loaded} {
+		b, err := os.ReadFile(path)
+		text[i], errs[i] = string(b), err
+	}
+	if errs[0] != nil && errs[1] != nil { // what is loaded is not all that there is
+		return nil, fmt.Errorf("list the kernel's modules: %w", errs[0])
+	}
+	return slices.DeleteFunc(lvs.Schedulers(), func(s string) bool {
+		file := "/ip_vs_" + s + ".ko"
+		return !strings.Contains(text[0], file) && !strings.Contains(text[1], file) &&
+			!strings.Contains("\n"+text[2], "\nip_vs_"+s+" ")
+	}), nil
+}
+
+// explainAbsent says what a kernel with these schedulers lacks that does not know a service's scheduler or engine. No
+// schedulers stand for not knowing.
+func explainAbsent(s lvs.Service, have []string, err error) error {
+	switch {
+	case s.Engine != "" && len(have) == 0:
+		return fmt.Errorf("the kernel has no scheduler %s or no persistence engine %s: modprobe ip_vs_%s ip_vs_pe_%s: %w",
+			s.Scheduler, s.Engine, s.Scheduler, s.Engine, err)
+	case s.Engine != "" && slices.Contains(have, s.Scheduler):
+		return fmt.Errorf("the kernel has no persistence engine %s: modprobe ip_vs_pe_%s: %w", s.Engine, s.Engine, err)
+	case len(have) == 0:
+		return fmt.Errorf("the kernel has no scheduler %s: modprobe ip_vs_%s, or choose another: %w",
+			s.Scheduler, s.Scheduler, err)
+	}
+	return fmt.Errorf("the kernel has no scheduler %s: modprobe ip_vs_%s, or choose one of %s: %w",
+		s.Scheduler, s.Scheduler, strings.Join(have, ", "), err)
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A syncBackend runs connection sync, the kernel in production.
+type syncBackend interface {
+	Daemons(context.Context) ([]lvs.SyncDaemon, error)
+	StartDaemon(context.Context, lvs.Sync, lvs.Roles) error
+	StopDaemon(context.Context, lvs.Roles) error
+}
+
+var _ syncBackend = (*IPVS)(nil)
+
+// SyncDaemons keep the kernel's connection sync as it should be. They are level-triggered, as a Table is. The methods
+// may be called from any goroutine.
+type SyncDaemons struct {
+	kernel syncBackend
+	log    hclog.Logger
+	index  func(name string) int // of an interface, 0 if there is none
+
+	mu    sync.Mutex
+	bound map[lvs.Roles]int // the index of the interface that the daemon of a role was started on, or found on
+	owned *syncOwned
+}
+
+// A SyncReport is what a pass found and did.
+type SyncReport struct {
+	Running          []lvs.SyncDaemon // before the pass if it did something
+	Started, Stopped lvs.Roles
+}
+
+// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. It
+// remembers at path what is ours; a missing file is nothing. Where the file cannot be understood, it is set aside, and
+// the error, which wraps ErrDamaged, is only a warning. With any other error the SyncDaemons are nil.
+func OpenSyncDaemons(kernel syncBackend, path string, log hclog.Logger) (*SyncDaemons, error) {
+	owned, err := openSyncOwned(path)
+	if owned == nil {
+		return nil, err
+	}
+	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[lvs.Roles]int), owned: owned}, err
+}
+
+func interfaceIndex(name string) int {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0
+	}
+	return ifi.Index
+}
+
+// Reconcile makes connection sync what want says, with the least of stops and starts, and does nothing if it is so
+// already. What runs as want says is ours from then on, also in a later process. Where want has one role, the other is
+// stopped; a zero want stops only what is ours. A daemon whose interface was deleted is started again once the
+// interface is back: the kernel goes on showing it and sends nothing.
+//
+// The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
+// has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
+// address family than their service, and those of Read.
+func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport, error) {
+	if err := want.Validate(); err != nil {
+		return SyncReport{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if want == (lvs.Sync{}) && len(d.owned.roles) == 0 && !d.owned.dirty {
+		return SyncReport{}, nil
+	}
+	have, err := d.kernel.Daemons(ctx)
+	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS nothing of ours is left
+		return SyncReport{}, err
+	}
+	index := d.index(want.Interface)
+	stop, start := planSync(have, want, index, d.bound, d.owned.among(have))
+	report := SyncReport{Running: have}
+	var errs []error
+	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
+		switch {
+		case (stop|start)&role != 0:
+		case want.Roles&role == 0:
+			d.owned.remove(role) // it does not run, or is somebody else's
+		case index != 0:
+			d.owned.add(role, want)
+		}
+		if stop&role != 0 {
+			if err := d.stop(ctx, role); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			report.Stopped |= role
+		}
+		if start&role != 0 {
+			if err := d.start(ctx, want, role, index); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			report.Started |= role
+		}
+	}
+	if index == 0 && want != (lvs.Sync{}) {
+		errs = append(errs, explainSync(want, want.Roles, unix.ENODEV))
+	}
+	return report, errors.Join(append(errs, d.owned.store())...)
+}
+
+// planSync says which roles to stop, and which to start after that. On the way it notes in bound the interfaces of the
+// daemons that stay.
+func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Roles]int, ours lvs.Roles) (stop, start lvs.Roles) {
+	running := make(map[lvs.Roles]lvs.SyncDaemon)
+	for _, d := range have {
+		running[d.Roles] = d
+	}
+	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
+		daemon, runs := running[role]
+		switch {
+		case want.Roles&role == 0:
+			if runs && (want != lvs.Sync{} || ours&role != 0) {
+				stop |= role
+			}
+		case index == 0: // it cannot be started now, so what runs is not to be stopped
+		case !runs:
+			start |= role
+		case !serves(daemon, want) || bound[role] != 0 && bound[role] != index:
+			stop |= role
+			start |= role
+		default:
+			bound[role] = index
+		}
+	}
+	return stop, start
+}
+
+// serves tells whether the daemon is what a start of want would make it.
+func serves(d lvs.SyncDaemon, want lvs.Sync) bool {
+	full := complete(want)
+	full.Roles = d.Roles
+	if full.MaxLen == 0 {
+		full.MaxLen = d.MaxLen // the kernel's choice, from the interface's MTU
+	}
+	return !d.Foreign && d.Sync == full
+}
+
+func (d *SyncDaemons) start(ctx context.Context, want lvs.Sync, role lvs.Roles, index int) error {
+	if err := d.kernel.StartDaemon(ctx, want, role); err != nil {
+		return explainSync(want, role, err)
+	}
+	d.bound[role] = index
+	d.owned.add(role, want)
+	d.log.Info("started connection sync", "role", role, "interface", want.Interface, "id", want.ID)
+	return nil
+}
+
+func (d *SyncDaemons) stop(ctx context.Context, role lvs.Roles) error {
+	if err := d.kernel.StopDaemon(ctx, role); err != nil {
+		return fmt.Errorf("stop connection sync as %s: %w", role, err)
+	}
+	delete(d.bound, role)
+	d.owned.remove(role)
+	d.log.Info("stopped connection sync", "role", role)
+	return nil
+}
+
+// Stop stops the connection sync that is ours, and no other.
+func (d *SyncDaemons) Stop(ctx context.Context) error {
+	_, err := d.Reconcile(ctx, lvs.Sync{})
+	return err
+}
+
+// explainSync says what the errno of a start means.
+func explainSync(want lvs.Sync, role lvs.Roles, err error) error {
+	why := ""
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		why = "there is no such interface: it starts when there is one: "
+	case errors.Is(err, unix.ENETUNREACH):
+		why = "the interface is down or has no address of the group's family: "
+	case errors.Is(err, unix.EEXIST):
+		why = "somebody else has just started it: "
+	case errors.Is(err, unix.EINVAL):
+		why = "the kernel has no connection sync beside a real server of another address family than its service: "
+	}
+	return fmt.Errorf("run connection sync as %s on %s: %s%w", role, want.Interface, why, err)
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A looking is a fake kernel whose look is as good as its read, or as bad as told.
+type looking struct {
+	*IPVS
+	omit  int  // rows that the look leaves out at its end
+	blind bool // the look shows what the kernel's text does, and no more
+	looks int
+}
+
+func (l *looking) Look(ctx context.Context) ([]lvs.Row, error) {
+	l.looks++
+	entries, err := l.Read(ctx)
+	var rows []lvs.Row
+	for _, e := range entries {
+		if l.blind {
+			e = asText(e)
+		}
+		if e.FWMark != 0 && len(e.Servers) == 0 {
+			e.Family = 0
+		}
+		r := lvs.Row{Service: e.Service}
+		for _, s := range e.Servers {
+			r.Servers = append(r.Servers, lvs.ServerRow{Server: s, Active: 1})
+		}
+		rows = append(rows, r)
+	}
+	return rows[:len(rows)-l.omit], err
+}
+
+// asText is what of an entry the kernel's text shows.
+func asText(e lvs.Entry) lvs.Entry {
+	e.Flags &= lvs.Persistent | lvs.OnePacket
+	if e.Addr.Is6() {
+		e.Flags &^= lvs.OnePacket
+	}
+	e.Timeout, e.Prefix, e.Engine = 0, 0, ""
+	e.Servers = slices.Clone(e.Servers)
+	for i, s := range e.Servers {
+		e.Servers[i] = server(s.ServerID.String(), s.Method, s.Weight)
+	}
+	return e
+}
+
+type bench struct {
+	*Table
+	kernel *looking
+	fake   *fakeKernel
+	own    *Ownership
+	path   string
+	log    *bytes.Buffer
+}
+
+func newBench(t *testing.T) *bench {
+	k, f := newFake(t)
+	b := &bench{kernel: &looking{IPVS: k}, fake: f, path: filepath.Join(t.TempDir(), "ownership.json")}
+	b.log = new(bytes.Buffer)
+	b.own = mustOpen(t, b.path)
+	b.Table = NewTable(b.kernel, b.own, hclog.New(&hclog.LoggerOptions{Output: b.log, DisableTime: true}))
+	return b
+}
+
+// pass reconciles and wants so many changes and repairs.
+func (b *bench) pass(t *testing.T, want []lvs.Entry, changes, drift int) {
+	t.Helper()
+	b.log.Reset()
+	report, err := b.Reconcile(t.Context(), want)
+	if err != nil || len(report.Changes) != changes || report.Done != changes || report.Drift != drift {
+		t.Errorf("%d changes, %d done, %d drift, %v; want %d, of them %d drift",
+			len(report.Changes), report.Done, report.Drift, err, changes, drift)
+	}
+	if got := strings.Count(b.log.String(), "[WARN]"); got != min(drift, maxLogged) {
+		t.Errorf("%d warnings, want %d:\n%s", got, drift, b.log)
+	}
+}
+
+func (b *bench) drifted(t *testing.T, want []lvs.Entry, expected bool) {
+	t.Helper()
+	if got, err := b.Drifted(t.Context(), want); got != expected || err != nil {
+		t.Errorf("drifted %v, %v, want %v", got, err, expected)
+	}
+}
+
+func TestReconcileSettles(t *testing.T) {
+	b := newBench(t)
+	b.drifted(t, wanted(), true)
+	b.pass(t, wanted(), 12, 0)
+	b.drifted(t, wanted(), false)
+	writes := b.kernel.Writes()
+	if err := os.Remove(b.path); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(t, wanted(), 0, 0)
+	if b.log.Len() != 0 {
+		t.Errorf("a pass without changes logs %s", b.log)
+	}
+	if b.kernel.Writes() != writes {
+		t.Errorf("a pass without changes wrote %d times", b.kernel.Writes()-writes)
+	}
+	if _, err := os.Stat(b.path); err == nil {
+		t.Error("a pass without changes wrote the ownership file")
+	}
+	if got, want := b.Counters(), (Counters{Reconciles: 2, Changes: 12}); got != want {
+		t.Errorf("counters %+v, want %+v", got, want)
+	}
+}
+
+func TestReconcileRepairsAndSaysSo(t *testing.T) {
+	b := newBench(t)
+	want := []lvs.Entry{entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1), server("192.0.2.12:80", lvs.DR, 1))}
+	b.pass(t, want, 3, 0)
+
+	b.fake.services[0].servers[0].Weight = 7
+	b.drifted(t, want, true)
+	b.pass(t, want, 1, 1)
+	if !strings.Contains(b.log.String(), "set weight of 192.0.2.11:80 in tcp 192.0.2.100:80: 7 → 1") {
+		t.Errorf("log:\n%s", b.log)
+	}
+
+	b.fake.services = nil // ipvsadm -C
+	b.drifted(t, want, true)
+	b.pass(t, want, 3, 3)
+
+	// A change of mind and somebody's hand in one pass are told apart.
+	b.fake.services[0].servers[0].Weight = 7
+	want[0].Servers[1].Weight = 0
+	b.pass(t, want, 2, 1)
+	if got, want := b.Counters(), (Counters{Reconciles: 4, Changes: 9, Repairs: 5}); got != want {
+		t.Errorf("counters %+v, want %+v", got, want)
+	}
+}
+
+func TestReconcileLogsSoMuchAndNoMore(t *testing.T) {
+	b := newBench(t)
+	b.pass(t, bigTable(100, 2), 300, 0)
+	if got := strings.Count(b.log.String(), "\n"); got != maxLogged+1 || !strings.Contains(b.log.String(), "count=280") {
+		t.Errorf("%d lines:\n%s", got, b.log)
+	}
+}
+
+func TestReconcileOwnsWhatItWants(t *testing.T) {
+	b := newBench(t)
+	fill(t, b.kernel.IPVS, []lvs.Entry{entry(www, "rr"), entry(dns, "rr"), entry("tcp 192.0.2.200:80", "rr")})
+
+	// Somebody's services that are wanted as they are become ours; the third does not.
+	b.pass(t, []lvs.Entry{entry(www, "rr"), entry(dns, "rr")}, 0, 0)
+	if got, want := b.own.Set(), ids(www, dns); !maps.Equal(got, want) {
+		t.Errorf("own %v, want %v", got, want)
+	}
+
+	// What leaves the configuration while no daemon runs is deleted by the next one, which then forgets it.
+	b.own = mustOpen(t, b.path)
+	b.Table = NewTable(b.kernel, b.own, hclog.NewNullLogger())
+	b.drifted(t, []lvs.Entry{entry(www, "rr")}, true)
+	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 0)
+	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+		t.Errorf("own %v, want %v", got, want)
+	}
+
+	if report, err := b.Remove(t.Context()); err != nil || report.Done != 1 {
+		t.Errorf("remove: %+v, %v", report, err)
+	}
+	if got, want := have(t, b.kernel.IPVS), "[tcp 192.0.2.200:80 (rr) []]"; got != want {
+		t.Errorf("left %s, want %s", got, want)
+	}
+	if got := mustOpen(t, b.path).Set(); len(got) != 0 {
+		t.Errorf("still own %v", got)
+	}
+	b.fake.fail["dial"] = ErrAbsent
+	if _, err := b.Remove(t.Context()); err != nil {
+		t.Errorf("nothing to remove: %v", err)
+	}
+}
+
+// A dying kernel ends the process in the middle of a pass, as seen by the next process.
+type dying struct{ *looking }
+
+var errDied = errors.New("died")
+
+func (d dying) Apply(context.Context, []lvs.Change) (int, error) { return 0, errDied }
+
+func TestReconcileRemembersBeforeItAdds(t *testing.T) {
+	b := newBench(t)
+	table := NewTable(dying{b.kernel}, b.own, hclog.NewNullLogger())
+	if _, err := table.Reconcile(t.Context(), []lvs.Entry{entry(www, "rr")}); !errors.Is(err, errDied) {
+		t.Fatal(err)
+	}
+	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+		t.Errorf("remembered %v, want %v", got, want)
+	}
+	// A service is forgotten only when it is gone.
+	if _, err := table.Reconcile(t.Context(), nil); !errors.Is(err, errDied) {
+		t.Fatal(err)
+	}
+	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+		t.Errorf("remembered %v, want %v", got, want)
+	}
+}
+
+func TestReconcileServesWithoutAStateDirectory(t *testing.T) {
+	b := newBench(t)
+	own := mustOpen(t, filepath.Join(t.TempDir(), "missing", "ownership.json"))
+	table := NewTable(b.kernel, own, hclog.NewNullLogger())
+	report, err := table.Reconcile(t.Context(), wanted())
+	if !errors.Is(err, os.ErrNotExist) || report.Done != 12 {
+		t.Errorf("%d changes made, error %v", report.Done, err)
+	}
+}
+
+func TestReconcileAfterFailures(t *testing.T) {
+	b := newBench(t)
+	want := []lvs.Entry{entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))}
+	b.fake.fail["list"] = unix.ENOBUFS
+	if _, err := b.Reconcile(t.Context(), want); !errors.Is(err, unix.ENOBUFS) {
+		t.Errorf("failed read: %v", err)
+	}
+	clear(b.fake.fail)
+	b.fake.fail["new-server"] = unix.ENOMEM
+	for pass, logged := range []int{2, 1, 0} { // what is tried again is not news
+		b.log.Reset()
+		report, err := b.Reconcile(t.Context(), want)
+		if !errors.Is(err, unix.ENOMEM) || report.Drift != 0 {
+			t.Errorf("pass %d: %+v, %v", pass, report, err)
+		}
+		if got := strings.Count(b.log.String(), "\n"); got != logged {
+			t.Errorf("pass %d: %d lines, want %d:\n%s", pass, got, logged, b.log)
+		}
+	}
+	clear(b.fake.fail)
+	b.pass(t, want, 1, 0)
+	if got, want := b.Counters(), (Counters{Reconciles: 5, Changes: 2, Errors: 4}); got != want {
+		t.Errorf("counters %+v, want %+v", got, want)
+	}
+}
+
+// A losing kernel makes the changes and loses its answers, as often as told.
+type losing struct {
+	*looking
+	times int
+}
+
+func (l *losing) Apply(ctx context.Context, changes []lvs.Change) (int, error) {
+	done, err := l.looking.Apply(ctx, changes)
+	if l.times--; l.times >= 0 {
+		return 0, fmt.Errorf("receive: %w", unix.ENOBUFS)
+	}
+	return done, err
+}
+
+// TestReconcileReadsAgainWhenAnswersAreLost: nothing is repeated blindly, and what did fail is seen.
+func TestReconcileReadsAgainWhenAnswersAreLost(t *testing.T) {
+	b := newBench(t)
+	table := NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
+	report, err := table.Reconcile(t.Context(), wanted())
+	if err != nil || report.Done != 12 || b.kernel.Writes() != 12 {
+		t.Errorf("%d done with %d writes, %v", report.Done, b.kernel.Writes(), err)
+	}
+	b.fake.services = b.fake.services[1:]
+	b.fake.fail["new-service"] = unix.ENOMEM
+	table = NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
+	if _, err := table.Reconcile(t.Context(), wanted()); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a service that cannot be added: %v", err)
+	}
+}
+
+func TestReconcileManagesAll(t *testing.T) {
+	b := newBench(t)
+	fill(t, b.kernel.IPVS, []lvs.Entry{entry(www, "rr"), entry("fwmark 9 (ipv6)", "rr"), entry("sctp 192.0.2.200:80", "rr")})
+	want := []lvs.Entry{entry(www, "rr")}
+	b.pass(t, want, 0, 0)
+	b.drifted(t, want, false)
+	b.ManageAll(true)
+	b.drifted(t, want, true)
+	b.pass(t, want, 2, 2)
+	b.drifted(t, want, false)
+	if got := have(t, b.kernel.IPVS); got != "[tcp 192.0.2.100:80 (rr) []]" {
+		t.Errorf("left %s", got)
+	}
+	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+		t.Errorf("own %v, want %v", got, want)
+	}
+}
+
+// TestReconcileSeesMoreThanTheLook: what the text does not show is found by a pass, and costs one write.
+func TestReconcileSeesMoreThanTheLook(t *testing.T) {
+	b := newBench(t)
+	b.kernel.blind = true
+	sticky, tunnel := entry(www, "sh", limited(100, 50)), entry(six, "rr", server("[2001:db8::11]:80", lvs.Tunnel, 1))
+	sticky.Persist(time.Minute, 24)
+	sticky.Flags |= lvs.SourcePort
+	tunnel.Servers[0].Tunnel = lvs.Encapsulation{Type: lvs.GUE, Port: 6080}
+	want := []lvs.Entry{sticky, tunnel}
+	b.pass(t, want, 4, 0)
+	for _, change := range []func(){
+		func() { b.fake.find(id(www)).Timeout = time.Second },
+		func() { b.fake.find(id(www)).Prefix = 0 },
+		func() { b.fake.find(id(www)).Flags ^= lvs.SourcePort },
+		func() { b.fake.find(id(www)).servers[0].UpperThreshold = 0 },
+		func() { b.fake.find(id(six)).servers[0].Tunnel = lvs.Encapsulation{} },
+	} {
+		change()
+		b.drifted(t, want, false)
+		writes := b.kernel.Writes()
+		b.pass(t, want, 1, 1)
+		if n := b.kernel.Writes() - writes; n != 1 {
+			t.Errorf("%d writes, want 1", n)
+		}
+	}
+}
+
+// TestReconcileReadsAnIPv6OnePacketServiceAsItIs: the text shows the flag of every other service.
+func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
+	b := newBench(t)
+	b.kernel.blind = true
+	v4, v6 := entry(dns, "rr"), entry("udp [2001:db8::100]:53", "rr")
+	v4.Flags, v6.Flags = lvs.OnePacket, lvs.OnePacket
+	want := []lvs.Entry{v4, v6}
+	b.pass(t, want, 2, 0)
+	b.drifted(t, want, false)
+	b.fake.find(id(dns)).Flags = 0
+	b.drifted(t, want, true)
+}
+
+// TestReconcileSeesThroughALie: success that had no effect shows in the next pass.
+func TestReconcileSeesThroughALie(t *testing.T) {
+	b := newBench(t)
+	b.fake.lie = true
+	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 0)
+	b.drifted(t, []lvs.Entry{entry(www, "rr")}, true)
+	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
+	b.fake.lie = false
+	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
+	b.drifted(t, []lvs.Entry{entry(www, "rr")}, false)
+}
+
+// TestDriftedIsNotFooledTwice: rows that the look leaves out cost one pass, and others are still seen.
+func TestDriftedIsNotFooledTwice(t *testing.T) {
+	b := newBench(t)
+	b.pass(t, wanted(), 12, 0)
+	b.kernel.omit = 2
+	b.drifted(t, wanted(), true)
+	b.pass(t, wanted(), 0, 0)
+	b.drifted(t, wanted(), false)
+	b.drifted(t, wanted(), false)
+
+	b.fake.services[0].Scheduler = "lc"
+	b.drifted(t, wanted(), true)
+	b.pass(t, wanted(), 1, 1)
+	b.drifted(t, wanted(), true)
+	b.pass(t, wanted(), 0, 0)
+	b.drifted(t, wanted(), false)
+
+	b.kernel.omit = 1
+	b.drifted(t, wanted(), true)
+}
+
+// TestDriftedGuessesTheFamily: a firewall mark without servers is taken for the one that is wanted.
+func TestDriftedGuessesTheFamily(t *testing.T) {
+	v4, v6 := "fwmark 7 (ipv4)", "fwmark 7 (ipv6)"
+	for _, c := range []struct {
+		kernel, want []lvs.Entry
+		drifted      bool
+	}{
+		{[]lvs.Entry{entry(v6, "rr")}, []lvs.Entry{entry(v6, "rr")}, false},
+		{[]lvs.Entry{entry(v4, "rr"), entry(v6, "rr")}, []lvs.Entry{entry(v4, "rr"), entry(v6, "rr")}, false},
+		{[]lvs.Entry{entry(v6, "rr")}, []lvs.Entry{entry(v6, "rr", server("[2001:db8::11]:0", lvs.DR, 1))}, true},
+		{[]lvs.Entry{entry(v4, "rr", server("192.0.2.11:0", lvs.DR, 1)), entry(v6, "rr")},
+			[]lvs.Entry{entry(v4, "rr", server("192.0.2.11:0", lvs.DR, 1)), entry(v6, "rr")}, false},
+		{[]lvs.Entry{entry(v6, "rr")}, nil, false},
+	} {
+		b := newBench(t)
+		fill(t, b.kernel.IPVS, c.kernel)
+		got, err := b.Drifted(t.Context(), c.want)
+		if got != c.drifted || err != nil {
+			t.Errorf("kernel %v, want %v: drifted %v, %v", c.kernel, c.want, got, err)
+		}
+	}
+}
+
+func TestDriftedReportsAnAbsentKernel(t *testing.T) {
+	k, _ := newFake(t)
+	k.path = filepath.Join(t.TempDir(), "ip_vs")
+	own := mustOpen(t, filepath.Join(t.TempDir(), "ownership.json"))
+	table := NewTable(k, own, hclog.NewNullLogger())
+	if _, err := table.Drifted(t.Context(), wanted()); !errors.Is(err, ErrAbsent) {
+		t.Error(fmt.Errorf("got %w, want ErrAbsent", err))
+	}
+}
