@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package core
 
 import (
 	"bytes"
@@ -19,7 +19,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -36,29 +35,17 @@ type outcome struct {
 	Files    map[string]any // by name
 }
 
-// A player plays the director's part of a conversation: each event is followed by all that it leads to.
-type player interface {
-	start(now time.Time, cfg *configs.Config, table []lvs.Entry)
-	reload(now time.Time, cfg *configs.Config)
-	restart(now time.Time, cfg *configs.Config, table []lvs.Entry) // with the files that it has
-	verdict(now time.Time, id string, status healthcheck.TargetStatus)
-	role(now time.Time, router string, state vrrp.State)
-	order(now time.Time, c control.ServerCommand) error
-	trackFile(now time.Time, path string, value int)
-	connections(now time.Time, rows []lvs.Row)
-	tick(now time.Time)
-	outcome() outcome
-}
-
 // A conversation is a file of testdata. An event is a line, indented ones belong to it, and the answers begin with ">".
 type conversation struct {
 	t    *testing.T
-	p    player
+	p    *player
 	log  *bytes.Buffer
 	now  time.Time
 	cfg  *configs.Config
 	last outcome
 }
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -158,7 +145,7 @@ func (c *conversation) play(event, body string) []string {
 	case "role":
 		c.p.role(c.now, args[0], map[string]vrrp.State{"master": vrrp.Master, "backup": vrrp.Backup}[args[1]])
 	case "order":
-		command := control.ServerCommand{Action: control.Action(args[0]), Server: args[1]}
+		command := ServerOrder{Action: args[0], Server: args[1]}
 		if len(args) > 2 {
 			command.Weight = c.number(args[2])
 		}
