@@ -106,7 +106,7 @@ func New(o Options) *Director {
 		passed:   make(chan struct{}),
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
-	d.elections = supervise.NewSupervisor(o.Log, o.Spawn, d.seeReport)
+	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d

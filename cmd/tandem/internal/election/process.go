@@ -188,9 +188,6 @@ func (p *Process) read(ctx context.Context) {
 	}
 }
 
-// aBeat is Report{Beat: true} on the wire.
-const aBeat = `{"beat":true}` + "\n"
-
 // report sends the present state up after every change and when the director asks, and a sign of life else. A director
 // that does not read holds up this goroutine only.
 func (p *Process) report(ctx context.Context) {
@@ -204,7 +201,7 @@ func (p *Process) report(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			_, err = io.WriteString(p.conn, aBeat)
+			_, err = io.WriteString(p.conn, message.SignOfLife)
 		case <-p.tell:
 			err = out.Encode(p.snapshot())
 			if now := p.beatInterval(); now != pause {
