@@ -159,4 +159,6 @@ type Verdict struct {
 	Reason string    // in words: "connection refused", "status 503, want 200"
 	Since  time.Time // when Health became what it is
 	Advice Advice
+	// Silent and Flapping are as in TargetStatus.
+	Silent, Flapping bool
 }

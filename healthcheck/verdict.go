@@ -119,7 +119,7 @@ func (e *entry) record(p ended) news {
 	}
 	e.told = s.Reason
 	for _, own := range e.ids {
-		n.verdicts = append(n.verdicts, Verdict{ID: own.id, Health: s.Health, Reason: s.Reason, Since: s.Since, Advice: s.Advice})
+		n.verdicts = append(n.verdicts, Verdict{ID: own.id, Health: s.Health, Reason: s.Reason, Since: s.Since, Advice: s.Advice, Silent: s.Silent, Flapping: s.Flapping})
 	}
 	return n
 }

@@ -16,7 +16,7 @@ import (
 func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.TargetStatus) healthcheck.TargetStatus {
 	switch len(all) {
 	case 0:
-		return unchecked
+		return Unchecked
 	case 1:
 		return all[0]
 	}

@@ -99,6 +99,8 @@ func (s *State) adopt(cfg *configs.Config) {
 	}
 	s.adoptTracks()
 	s.marks = s.marks.follow(configs.Detours(cfg.Services), cfg.LVS.ProbeMark)
+	s.led = maps.Clone(s.led) // what leaves the table now does not lead any more, even if it comes back
+	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })
 	s.marked = s.generation + 1
 	for _, e := range s.marks.entries() {
 		s.want(e)

@@ -63,6 +63,7 @@ func (s *State) drain(former map[lvs.ServiceID]grace, before map[lvs.ServiceID][
 			if configured[srv.ServerID] {
 				continue
 			}
+			srv.Weight = 0
 			d := drainingServer{g.service, e.Service, srv, s.now.Add(g.timeout)}
 			i := slices.IndexFunc(before[id], func(b drainingServer) bool { return b.server.ServerID == srv.ServerID })
 			if i >= 0 {
@@ -109,7 +110,6 @@ func (s *State) setDraining(draining map[lvs.ServiceID][]drainingServer) {
 		}
 		e := lvs.Entry{Service: draining[id][0].virtual}
 		for _, d := range draining[id] {
-			d.server.Weight = 0
 			e.Servers = append(e.Servers, d.server)
 		}
 		s.departed = append(s.departed, id)

@@ -108,7 +108,7 @@ func (s *State) followRoles() {
 
 func (s *State) forgetStatus(srv *server) {
 	for i := range srv.status {
-		srv.status[i] = unchecked
+		srv.status[i] = Unchecked
 	}
 	srv.verdict, srv.inherited = combine(srv.Checks, srv.Pass, srv.status), nil
 }

@@ -50,8 +50,8 @@ type server struct {
 // missing is the inherited weight of a server that the kernel does not have.
 const missing = -1
 
-// unchecked is the status of a check that has not run.
-var unchecked = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
+// Unchecked is the status of a check that has not run.
+var Unchecked = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
 
 // ServerID names a real server of a service: SERVICE/ADDRESS:PORT.
 func ServerID(svc configs.Service, srv configs.Server) string {
@@ -67,10 +67,10 @@ func checkID(id string, check int) string {
 }
 
 func newServer(svc configs.Service, srv configs.Server) *server {
-	s := &server{Server: srv, id: ServerID(svc, srv), verdict: unchecked}
+	s := &server{Server: srv, id: ServerID(svc, srv), verdict: Unchecked}
 	for i := range srv.Checks {
 		s.checkIDs = append(s.checkIDs, checkID(s.id, i))
-		s.status = append(s.status, unchecked)
+		s.status = append(s.status, Unchecked)
 	}
 	return s
 }

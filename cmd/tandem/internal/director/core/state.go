@@ -325,3 +325,6 @@ func (s *State) seeCutOff() {
 		s.retrack[r.Name] = true
 	}
 }
+
+// Config is the configuration in force.
+func (s *State) Config() *configs.Config { return s.cfg }

@@ -88,7 +88,7 @@ func (s *State) adoptTracks() {
 	before := s.scripts
 	s.probes, s.scripts = targets, make(map[string]healthcheck.TargetStatus)
 	for _, t := range targets {
-		s.scripts[t.ID] = unchecked
+		s.scripts[t.ID] = Unchecked
 		if is, ok := before[t.ID]; ok {
 			s.scripts[t.ID] = is
 		}

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package core
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -44,13 +40,11 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 		{anyOf, "---", healthcheck.Unhealthy, 2, false},
 		{anyOf, "s-", healthcheck.Unhealthy, 1, false},
 	} {
-		svc := www(true, lvs.WeightZero)
-		srv := svc.Servers[0]
-		srv.Checks, srv.Pass = nil, c.pass
-		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		var checks []healthcheck.Config
+		var statuses []healthcheck.TargetStatus
 		begin := time.Unix(1_700_000_000, 0)
 		for i, letter := range c.checks {
-			srv.Checks = append(srv.Checks, healthcheck.DefaultConfig(healthcheck.HTTP))
+			checks = append(checks, healthcheck.DefaultConfig(healthcheck.HTTP))
 			s := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Reason: fmt.Sprint(i), Silent: letter == 's', Since: begin.Add(time.Duration(i) * time.Second)}
 			switch letter {
 			case '+':
@@ -58,9 +52,9 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 			case '?':
 				s.Health = healthcheck.Unknown
 			}
-			v.health[checkID(svc, srv, i)] = s
+			statuses = append(statuses, s)
 		}
-		got := v.verdict(svc, srv)
+		got := combine(checks, c.pass, statuses)
 		if got.Health != c.want || got.Silent != c.silent || !strings.HasSuffix(got.Reason, fmt.Sprint(c.decide)) {
 			t.Errorf("%s of %s: %s because of check %s, silent %t; want %s because of %d, %t",
 				c.pass, c.checks, got.Health, got.Reason, got.Silent, c.want, c.decide, c.silent)
@@ -70,12 +64,9 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 
 // A check through several VIPs is one for the operator, and each VIP must be there.
 func TestOneCheckThroughSeveralVIPs(t *testing.T) {
-	svc := www(true, lvs.WeightZero)
-	srv := svc.Servers[0]
-	first, second, plain := healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.TCP)
-	first.Via, second.Via = netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")
-	srv.Checks = []healthcheck.Config{first, second, plain}
-	const up, down = healthcheck.Healthy, healthcheck.Unhealthy
+	one, two, plain := healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.TCP)
+	one.Via, two.Via = netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")
+	checks := []healthcheck.Config{one, two, plain}
 	for _, c := range []struct {
 		pass   configs.Pass
 		health [3]healthcheck.Health
@@ -87,12 +78,11 @@ func TestOneCheckThroughSeveralVIPs(t *testing.T) {
 		{configs.PassAny, [3]healthcheck.Health{down, up, up}, up, "tcp: as it is"},
 		{configs.PassAll, [3]healthcheck.Health{up, down, up}, down, "http through 192.0.2.101: as it is"},
 	} {
-		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		var statuses []healthcheck.TargetStatus
 		for i, health := range c.health {
-			v.health[checkID(svc, srv, i)] = healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)}
+			statuses = append(statuses, healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)})
 		}
-		srv.Pass = c.pass
-		if got := v.verdict(svc, srv); got.Health != c.want || got.Reason != c.reason {
+		if got := combine(checks, c.pass, statuses); got.Health != c.want || got.Reason != c.reason {
 			t.Errorf("%s of %v: %s, %q, want %s, %q", c.pass, c.health, got.Health, got.Reason, c.want, c.reason)
 		}
 	}
@@ -131,24 +121,24 @@ func TestAdvisedWeights(t *testing.T) {
 	}
 }
 
-func TestPlanFollowsAdvice(t *testing.T) {
+func TestWeightsFollowAdvice(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
-	v := view{health: map[string]healthcheck.TargetStatus{
-		"www/192.0.2.11:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Percent: 200}},
-		"www/192.0.2.12:80": {Health: healthcheck.Healthy, Advice: healthcheck.Advice{Given: true, Drain: true}},
-	}}
-	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=204 12=0" { // 3 times 34, so that a percent counts
+	advised := func(id string, health healthcheck.Health, a healthcheck.Advice) Verdict {
+		return Verdict{ID: id, Status: healthcheck.TargetStatus{Health: health, Advice: a}}
+	}
+	double, leave := healthcheck.Advice{Given: true, Percent: 200}, healthcheck.Advice{Given: true, Drain: true}
+	s := started(with(svc))
+	s.Step(noon, advised(first, up, double), advised(second, up, leave))
+	if got := weights(s); got != "11=204 12=0" { // 3 times 34, so that a percent counts
 		t.Errorf("weights %s", got)
 	}
 
 	// An agent that has gone advises nothing any more, where another check is enough.
 	svc.Servers[1].Checks = append(svc.Servers[1].Checks, svc.Servers[1].Checks[0])
 	svc.Servers[1].Pass = configs.PassAny
-	gone := v.health["www/192.0.2.12:80"]
-	gone.Health = healthcheck.Unhealthy
-	v.health["www/192.0.2.12:80"] = gone
-	v.health["www/192.0.2.12:80 #2"] = healthcheck.TargetStatus{Health: healthcheck.Healthy}
-	if got := weights(plan([]configs.Service{svc}, v).entries); got != "11=204 12=170" {
+	s = started(with(svc))
+	s.Step(noon, advised(first, up, double), advised(second, down, leave), is(second+" #2", up))
+	if got := weights(s); got != "11=204 12=170" {
 		t.Errorf("without the agent: weights %s", got)
 	}
 }
@@ -186,23 +176,24 @@ func TestWhoChecksWhen(t *testing.T) {
 		{"master of one", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Backup}, "", "-back +mark +web"},
 		{"master of all", routers, map[string]vrrp.State{"web": vrrp.Master, "back": vrrp.Master}, "-web", "+back +mark +web"},
 	} {
-		var report message.Report
-		for name, state := range c.states {
-			report.Routers = append(report.Routers, vrrp.Status{Name: name, State: state})
-		}
-		before := make(map[string]bool)
+		cfg := with(services...)
+		cfg.Routers = c.routers
+		s := started(cfg)
 		for word := range strings.FieldsSeq(c.before) {
-			before[word[1:]] = word[0] == '-'
-		}
-		idle := idleServices(services, c.routers, report, before)
-		var got []string
-		for _, name := range slices.Sorted(maps.Keys(idle)) {
-			sign := "+"
-			if idle[name] {
-				sign = "-"
+			for _, svc := range s.services {
+				if svc.Name == word[1:] {
+					svc.role = map[byte]checkRole{'+': checking, '-': resting}[word[0]]
+				}
 			}
-			got = append(got, sign+name)
 		}
+		s.Step(noon, roles(c.states))
+		var got []string
+		for _, svc := range s.services {
+			if sign := map[checkRole]string{checking: "+", resting: "-"}[svc.role]; sign != "" && svc.Name != "always" {
+				got = append(got, sign+svc.Name)
+			}
+		}
+		slices.SortFunc(got, func(a, b string) int { return strings.Compare(a[1:], b[1:]) })
 		if strings.Join(got, " ") != c.idle {
 			t.Errorf("%s: %s, want %s", c.why, got, c.idle)
 		}
@@ -213,15 +204,13 @@ func TestWhoChecksWhen(t *testing.T) {
 func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.CheckWhen = configs.CheckMaster
-	services := []configs.Service{svc}
-	table := plan(services, view{idle: map[string]bool{"www": true}}).entries
-	table[0].Servers[0].Weight = 0
-	start := view{idle: idleServices(services, []configs.Router{{}}, message.Report{}, nil)}
-	start.inherited = inherit(services, start, table)
-	if got := weights(plan(services, start).entries); got != "11=0 12=5" {
+	cfg := with(svc)
+	cfg.Routers = []configs.Router{{}}
+	s := started(cfg, tableOf(svc, "11=0 12=5")...)
+	if got := weights(s); got != "11=0 12=5" {
 		t.Errorf("weights %s", got)
 	}
-	if probes := targets(services, start.idle, marking{}); len(probes) > 0 {
+	if probes := s.serverTargets(); len(probes) > 0 {
 		t.Errorf("it checks already: %v", probes)
 	}
 }
@@ -229,40 +218,75 @@ func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
 // A backup that does not check has its servers in, and when it becomes master they stay in until they are found to fail.
 func TestServersStayInWhenChecksBegin(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
-	services := []configs.Service{svc}
-	backup := view{idle: map[string]bool{"www": true}}
-	table := plan(services, backup).entries
-	if got := weights(table); got != "11=3 12=5" {
+	svc.CheckWhen = configs.CheckMaster
+	cfg := with(svc)
+	cfg.Routers = []configs.Router{{Config: vrrp.Config{Name: "web"}}}
+	s := started(cfg)
+	s.Step(noon, roles(map[string]vrrp.State{"web": vrrp.Backup}))
+	if got := weights(s); got != "11=3 12=5" {
 		t.Errorf("backup: %s", got)
 	}
-	master := view{}
-	master.inherited = inherit(services, master, table)
-	if got := weights(plan(services, master).entries); got != "11=3 12=5" {
+	s.Step(noon, roles(map[string]vrrp.State{"web": vrrp.Master}))
+	if got := weights(s); got != "11=3 12=5" {
 		t.Errorf("master: %s", got)
 	}
 }
 
 // What several checks say together is logged once each time that it changes.
-func TestServersWithSeveralChecksAreTold(t *testing.T) {
+func TestServersWithSeveralChecksAreLogged(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.Servers[0].Checks = append(svc.Servers[0].Checks, svc.Servers[0].Checks[0])
 	svc.Servers[0].Pass = configs.PassAny
-	var out bytes.Buffer
-	log := hclog.New(&hclog.LoggerOptions{Output: &out, DisableTime: true})
-	var told map[string]healthcheck.Health
-	const up, down = healthcheck.Healthy, healthcheck.Unhealthy
+	s := started(with(svc))
+	var got []string
 	for _, both := range [][2]healthcheck.Health{{up, up}, {down, up}, {down, down}, {down, down}, {up, down}} {
-		v := view{health: make(map[string]healthcheck.TargetStatus)}
+		var events []Event
 		for i, health := range both {
-			v.health[checkID(svc, svc.Servers[0], i)] = healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)}
+			events = append(events, Verdict{ID: checkID(first, i), Status: healthcheck.TargetStatus{Health: health, Reason: "as it is", Since: time.Unix(int64(i), 0)}})
 		}
-		told = v.tellServers(log, []configs.Service{svc}, told)
+		for _, l := range s.Step(noon, events...).Lines {
+			if strings.HasPrefix(l.Message, "server is") {
+				got = append(got, fmt.Sprint(l.Message, l.Pairs))
+			}
+		}
 	}
-	want := `[INFO]  server is healthy: target=www/192.0.2.11:80 was=unknown reason="tcp: as it is"
-[INFO]  server is unhealthy: target=www/192.0.2.11:80 was=healthy reason="tcp: as it is"
-[INFO]  server is healthy: target=www/192.0.2.11:80 was=unhealthy reason="tcp: as it is"
-`
-	if out.String() != want {
-		t.Errorf("log\n%swant\n%s", out.String(), want)
+	want := []string{
+		"server is healthy[target www/192.0.2.11:80 was unknown reason tcp: as it is]",
+		"server is unhealthy[target www/192.0.2.11:80 was healthy reason tcp: as it is]",
+		"server is healthy[target www/192.0.2.11:80 was unhealthy reason tcp: as it is]",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("log\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A check that needs a mark has to wait for the service behind it, and no other check has.
+func TestTargetsWaitForTheirMarks(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	vip := svc.Virtuals[0].Addr
+	syn, words, plain := healthcheck.DefaultConfig(healthcheck.TCP), healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.HTTP)
+	syn.Via, words.Via = vip, vip
+	for i := range svc.Servers {
+		svc.Servers[i].Checks = []healthcheck.Config{plain, syn, words}
+	}
+	s := started(with(svc))
+	marks := func(led probeMarks) map[string]uint32 {
+		s.led = led
+		all := make(map[string]uint32)
+		for _, target := range s.serverTargets() {
+			all[target.ID] = target.Config.Mark
+		}
+		return all
+	}
+	want := map[string]uint32{first: 0, first + " #2": 0, second: 0, second + " #2": 0}
+	if got := marks(nil); !maps.Equal(got, want) {
+		t.Errorf("without services: %v", got)
+	}
+	want[second+" #3"] = 7
+	if got := marks(probeMarks{route(12): 7}); !maps.Equal(got, want) {
+		t.Errorf("with one: %v", got)
+	}
+	if svc.Servers[1].Checks[2].Mark != 0 {
+		t.Error("the configuration was written to")
 	}
 }

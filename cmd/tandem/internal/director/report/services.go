@@ -1,69 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package report
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// statusTimeout bounds the reading of the kernel's table that a status includes.
-const statusTimeout = 10 * time.Second
-
-// A finding is what a status says of the table beside configuration and health.
-type finding struct {
-	pools    map[string]lvs.PoolOutput
-	weights  map[member]int // that are wanted
-	services map[lvs.ServiceID]lvs.Stats
-	servers  map[member]lvs.ServerStatus
-	syncs    []control.Sync
-	warnings []string
+// A member is one real server in one service.
+type member struct {
+	service lvs.ServiceID
+	server  lvs.ServerID
 }
 
-// find puts together what was planned and what the kernel has counted, which is read in one pass.
-func (d *Director) find(cfg *configs.Config) finding {
-	d.mu.Lock()
-	want, running, problem := d.want, d.syncing, d.syncProblem
-	f := finding{pools: d.pools, weights: make(map[member]int), syncs: []control.Sync{}}
-	d.mu.Unlock()
-	for _, entry := range want {
-		for _, srv := range entry.Servers {
-			f.weights[member{entry.ServiceID, srv.ServerID}] = srv.Weight
-		}
-	}
-	for _, s := range running {
-		f.syncs = append(f.syncs, control.Sync{
-			Role: s.Roles.String(), Interface: s.Interface, ID: s.ID, Group: s.Group, Port: s.Port, TTL: s.TTL, MaxLen: s.MaxLen,
-		})
-	}
-	if problem != "" {
-		f.warnings = append(f.warnings, problem)
-	}
-	if len(cfg.Services) == 0 {
-		return f
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
-	rows, err := d.kernel.Status(ctx)
-	if err != nil {
-		f.warnings = append(f.warnings, fmt.Sprintf("the kernel's IPVS table cannot be read: %v", err))
-		return f
-	}
-	f.services, f.servers = make(map[lvs.ServiceID]lvs.Stats), make(map[member]lvs.ServerStatus)
+// A counts is what the kernel has counted.
+type counts struct {
+	services map[lvs.ServiceID]lvs.Stats
+	servers  map[member]lvs.ServerStatus
+}
+
+func countsOf(rows []lvs.ServiceStatus) counts {
+	c := counts{make(map[lvs.ServiceID]lvs.Stats, len(rows)), make(map[member]lvs.ServerStatus)}
 	for _, row := range rows {
-		f.services[row.ServiceID] = row.Stats
+		c.services[row.ServiceID] = row.Stats
 		for _, srv := range row.Servers {
-			f.servers[member{row.ServiceID, srv.ServerID}] = srv
+			c.servers[member{row.ServiceID, srv.ServerID}] = srv
 		}
 	}
-	return f
+	return c
 }
 
 // poolWarnings are sentences about a service as a whole.
@@ -81,56 +53,91 @@ func poolWarnings(svc configs.Service, pool lvs.PoolOutput) (all []string) {
 	return all
 }
 
-func serviceStatus(svc configs.Service, v view, f finding) control.Service {
-	first, pool := svc.Virtuals[0], f.pools[svc.Name]
+func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) control.Service {
+	first, pool := svc.Virtuals[0], is.Pool
 	row := control.Service{
 		Name: svc.Name, Virtual: virtuals(svc.Virtuals), Protocol: first.Protocol.String(),
 		Scheduler: first.Scheduler, Method: svc.Method.String(), Servers: make([]control.Server, 0, len(svc.Servers)),
 		Up: pool.Up, QuorumLost: pool.State.QuorumLost, Panic: pool.Panic,
 	}
 	for _, virtual := range svc.Virtuals {
-		row.Stats = add(row.Stats, f.services[virtual.ServiceID])
+		row.Stats = add(row.Stats, c.services[virtual.ServiceID])
 	}
-	for _, srv := range svc.Servers {
-		o := v.orders[targetID(svc, srv)]
-		s := f.server(svc, srv)
-		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.note(srv.Weight)
+	for i, srv := range svc.Servers {
+		known := is.Servers[i]
+		o := in.State.Orders[known.ID]
+		s := serverStatus(svc, srv, is, c)
+		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.Note(srv.Weight)
 		s.Health, s.Reason = "unchecked", "no check is configured"
-		s.Checks = v.checkRows(svc, srv)
-		if v.checked(svc, srv) {
-			health := v.verdict(svc, srv)
+		switch {
+		case known.Checked:
+			s.Checks = checkRows(srv, known, in.Checks)
+			health := verdict(srv, known, in.Checks)
 			s.Health, s.Reason, s.Since = health.Health.String(), health.Reason, health.Since
-		} else if len(srv.Checks) > 0 {
+		case len(srv.Checks) > 0:
 			s.Reason = "checked by the master only"
 		}
 		row.Servers = append(row.Servers, s)
 	}
 	if svc.Sorry != nil {
-		s := f.server(svc, *svc.Sorry)
+		s := serverStatus(svc, *svc.Sorry, is, c)
 		s.Sorry, s.Health, s.Reason, s.Note = true, "unchecked", "no check is configured", "sorry server"
 		row.Servers = append(row.Servers, s)
 	}
-	for _, l := range v.leavers[first.ServiceID] {
-		s := f.server(svc, configs.Server{Server: l.server, Mapped: true})
+	for _, d := range is.Draining {
+		s := serverStatus(svc, configs.Server{Server: d.Server, Mapped: true}, is, c)
 		s.Leaving, s.Health, s.Reason = true, "unchecked", "not in the configuration"
-		s.Note = "leaves with its last connection, or in " + max(0, l.until.Sub(v.now)).Round(time.Second).String()
+		s.Note = "leaves with its last connection, or in " + max(0, d.Until.Sub(in.State.Now)).Round(time.Second).String()
 		s.Weight = 0
 		row.Servers = append(row.Servers, s)
 	}
 	return row
 }
 
-// server is what the kernel says of a real server.
-func (f finding) server(svc configs.Service, srv configs.Server) control.Server {
+// serverStatus is what the kernel says of a real server.
+func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, c counts) control.Server {
 	s := control.Server{Checks: []control.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
-		EffectiveWeight: f.weights[member{svc.Virtuals[0].ServiceID, srv.ServerID}]}
+		EffectiveWeight: known.Weights[srv.ServerID]}
 	for _, virtual := range svc.Virtuals {
-		is := f.servers[member{virtual.ServiceID, srv.In(virtual).ServerID}]
+		is := c.servers[member{virtual.ServiceID, srv.In(virtual).ServerID}]
 		s.Active += is.Active
 		s.Inactive += is.Inactive
 		s.Stats = add(s.Stats, is.Stats)
 	}
 	return s
+}
+
+// verdict is what the checks of a real server say together. It is the one that decided about the weight, in the words of the
+// latest result.
+func verdict(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) healthcheck.TargetStatus {
+	latest := make([]healthcheck.TargetStatus, len(known.CheckIDs))
+	for i, id := range known.CheckIDs {
+		is, ok := statuses[id]
+		if !ok {
+			return known.Verdict
+		}
+		latest[i] = is
+	}
+	if is := core.Combine(srv, latest); is.Health == known.Verdict.Health {
+		return is
+	}
+	return known.Verdict
+}
+
+// checkRows is the status of the checks of a real server.
+func checkRows(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) []control.Check {
+	rows := make([]control.Check, 0, len(srv.Checks))
+	for i, check := range srv.Checks {
+		s, ok := statuses[known.CheckIDs[i]]
+		if !ok {
+			s = core.Unchecked
+		}
+		rows = append(rows, control.Check{
+			Type: check.Type.String(), Via: check.Via, Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
+			LastAt: s.LastAt, LatencySeconds: s.LastLatency.Seconds(), Successes: s.Successes, Failures: s.Failures,
+		})
+	}
+	return rows
 }
 
 func add(a control.Stats, b lvs.Stats) control.Stats {
@@ -165,27 +172,20 @@ func virtuals(all []lvs.Service) string {
 	return strings.Join(words, ", ")
 }
 
-// Server tells how a real server stands, by the cheap look at the kernel's table.
-func (d *Director) Server(name string) (control.ServerState, error) {
-	d.mu.Lock()
-	svc, srv, err := findServer(d.config.Services, name)
-	want, v := d.want, d.view()
-	d.mu.Unlock()
+// Server says how a real server stands, by what the kernel shows of its table.
+func Server(shot *core.Snapshot, name string, rows []lvs.Row) (control.ServerState, error) {
+	i, j, err := core.FindServer(shot.Config.Services, name)
 	if err != nil {
 		return control.ServerState{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
-	defer cancel()
-	rows, err := d.kernel.Look(ctx)
-	if err != nil {
-		return control.ServerState{}, err
-	}
+	svc, is := shot.Config.Services[i], shot.Services[i]
+	srv := svc.Servers[j]
 	members := make(map[member]bool)
 	for _, virtual := range svc.Virtuals {
 		members[member{virtual.ServiceID, srv.In(virtual).ServerID}] = true
 	}
-	id := targetID(svc, srv)
-	s := control.ServerState{Name: id, Note: v.orders[id].note(srv.Weight)}
+	id := is.Servers[j].ID
+	s := control.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
 	for _, row := range rows {
 		for _, is := range row.Servers {
 			if members[member{row.ServiceID, is.ServerID}] {
@@ -193,13 +193,6 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 				if row.Protocol != lvs.TCP && row.Protocol != lvs.SCTP {
 					s.Connections += is.Inactive
 				}
-			}
-		}
-	}
-	for _, entry := range want {
-		for _, is := range entry.Servers {
-			if (member{entry.ServiceID, is.ServerID}) == (member{svc.Virtuals[0].ServiceID, srv.ServerID}) {
-				s.EffectiveWeight = is.Weight
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package workers
 
 import (
 	"fmt"
@@ -57,21 +57,21 @@ func (m machine) show(paths ...string) string {
 }
 
 // start is a director that starts there.
-func (m machine) start() *ingress {
+func (m machine) start() *ReturnPath {
 	m.t.Helper()
-	file, err := state.Open[map[string]changedSetting](m.state)
+	file, err := state.Open[map[string]ChangedSetting](m.state)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return &ingress{root: m.root, file: file, log: hclog.NewNullLogger()}
+	return &ReturnPath{root: m.root, file: file, log: hclog.NewNullLogger()}
 }
 
-// bring brings the settings about that inlets need.
-func (m machine) bring(g *ingress, inlets ...inlet) {
+// bring brings the settings about that interfaces need.
+func (m machine) bring(p *ReturnPath, interfaces ...returnInterface) {
 	m.t.Helper()
-	want, err := g.wanted(inlets)
+	want, err := p.wanted(interfaces)
 	if err == nil {
-		err = g.keep(want)
+		err = p.keep(want)
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -85,25 +85,25 @@ func usual(all string) map[string]string {
 	}
 }
 
-func TestIngressSettings(t *testing.T) {
-	near, far := inlet{"eth0", false}, inlet{"eth0", true}
+func TestReturnPathSettings(t *testing.T) {
+	near, far := returnInterface{"eth0", false}, returnInterface{"eth0", true}
 	for _, c := range []struct {
-		why, all string
-		inlets   []inlet
-		want     string
+		why, all   string
+		interfaces []returnInterface
+		want       string
 	}{
 		{"nothing to check", "1", nil, "eth0/accept_local=0 eth0/rp_filter=0"},
-		{"the VIP is on the interface", "1", []inlet{near}, "eth0/accept_local=1 eth0/rp_filter=0"},
-		{"on another, strict for all", "1", []inlet{far}, "eth0/accept_local=1 eth0/rp_filter=2"},
-		{"on another, loose for all", "2", []inlet{far}, "eth0/accept_local=1 eth0/rp_filter=0"},
-		{"on another, unfiltered", "0", []inlet{far}, "eth0/accept_local=1 eth0/rp_filter=0"},
-		{"two VIPs", "1", []inlet{near, far}, "eth0/accept_local=1 eth0/rp_filter=2"},
+		{"the VIP is on the interface", "1", []returnInterface{near}, "eth0/accept_local=1 eth0/rp_filter=0"},
+		{"on another, strict for all", "1", []returnInterface{far}, "eth0/accept_local=1 eth0/rp_filter=2"},
+		{"on another, loose for all", "2", []returnInterface{far}, "eth0/accept_local=1 eth0/rp_filter=0"},
+		{"on another, unfiltered", "0", []returnInterface{far}, "eth0/accept_local=1 eth0/rp_filter=0"},
+		{"two VIPs", "1", []returnInterface{near, far}, "eth0/accept_local=1 eth0/rp_filter=2"},
 	} {
 		m := newMachine(t, usual(c.all))
 		before := m.show(slices.Sorted(maps.Keys(usual(c.all)))...)
 		g := m.start()
 		for range 2 { // the second time it finds its own work
-			m.bring(g, c.inlets...)
+			m.bring(g, c.interfaces...)
 			if got := m.show("eth0/accept_local", "eth0/rp_filter"); got != c.want {
 				t.Errorf("%s: got %s, want %s", c.why, got, c.want)
 			}
@@ -118,18 +118,18 @@ func TestIngressSettings(t *testing.T) {
 }
 
 // What a director that was killed left behind is put right by the next one, whether that one needs it or not.
-func TestIngressSurvivesACrash(t *testing.T) {
+func TestReturnPathSurvivesACrash(t *testing.T) {
 	m := newMachine(t, usual("1"))
-	m.bring(m.start(), inlet{"eth0", true})
+	m.bring(m.start(), returnInterface{"eth0", true})
 	second := m.start()
-	m.bring(second, inlet{"eth0", true})
+	m.bring(second, returnInterface{"eth0", true})
 	if err := second.keep(nil); err != nil {
 		t.Error(err)
 	}
 	if got := m.show("eth0/accept_local", "eth0/rp_filter"); got != "eth0/accept_local=0 eth0/rp_filter=0" {
 		t.Errorf("after a crash and a stop: %s", got)
 	}
-	m.bring(m.start(), inlet{"eth0", false})
+	m.bring(m.start(), returnInterface{"eth0", false})
 	m.bring(m.start())
 	if got := m.show("eth0/accept_local"); got != "eth0/accept_local=0" {
 		t.Errorf("after a crash and a start with another configuration: %s", got)
@@ -137,10 +137,10 @@ func TestIngressSurvivesACrash(t *testing.T) {
 }
 
 // What was so before stays so, and so does what somebody else has set meanwhile.
-func TestIngressLeavesOthersAlone(t *testing.T) {
+func TestReturnPathLeavesOthersAlone(t *testing.T) {
 	m := newMachine(t, usual("0"))
 	g := m.start()
-	m.bring(g, inlet{"eth1", true}) // has accept_local already
+	m.bring(g, returnInterface{"eth1", true}) // has accept_local already
 	m.set("eth1/rp_filter", "0")
 	if err := g.keep(nil); err != nil {
 		t.Error(err)
@@ -149,14 +149,14 @@ func TestIngressLeavesOthersAlone(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	// An interface that has gone is forgotten.
-	m.bring(g, inlet{"eth0", false})
+	m.bring(g, returnInterface{"eth0", false})
 	if err := os.RemoveAll(filepath.Join(m.root, "net/ipv4/conf/eth0")); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.keep(nil); err != nil || len(g.file.Value) != 0 {
 		t.Errorf("%v: %v", err, g.file.Value)
 	}
-	if _, err := g.wanted([]inlet{{"eth0", true}}); err == nil {
+	if _, err := g.wanted([]returnInterface{{"eth0", true}}); err == nil {
 		t.Error("an interface that has gone has a filter")
 	}
 	if got := fmt.Sprint(m.start().file.Value); got != "map[]" {

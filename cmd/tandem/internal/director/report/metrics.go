@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package report
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -75,12 +76,6 @@ var (
 	probesPanicsDesc = desc("check_probes_panics_total", "Health check probes that ended in a panic.")
 )
 
-var _ prometheus.Collector = (*Director)(nil)
-
-// Describe implements prometheus.Collector. The director is an unchecked collector: what it has depends on its
-// configuration.
-func (d *Director) Describe(chan<- *prometheus.Desc) {}
-
 // A sink takes metrics for one collection.
 type sink chan<- prometheus.Metric
 
@@ -112,20 +107,28 @@ func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels 
 	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
 }
 
-// Collect implements prometheus.Collector.
-func (d *Director) Collect(ch chan<- prometheus.Metric) {
-	out := sink(ch)
-	status := d.Status()
-	d.mu.Lock()
-	report, reloads := d.report, d.reloads
-	d.mu.Unlock()
+// Metrics is what is counted beside a status.
+type Metrics struct {
+	Status           control.Status
+	State            *core.Snapshot
+	ElectionRestarts uint64
+	TableWrites      uint64
+	TablePasses      uint64
+	TableRepairs     uint64
+	TableErrors      uint64
+	Probes           healthcheck.Stats
+}
+
+// Collect sends the metrics.
+func Collect(ch chan<- prometheus.Metric, m Metrics) {
+	out, status := sink(ch), m.Status
 	out.gauge(infoDesc, 1, status.Name, status.Version)
 	out.gauge(loadedDesc, float64(status.Config.LoadedAt.UnixMilli())/1000)
-	out.count(reloadsDesc, reloads.done, "done")
-	out.count(reloadsDesc, reloads.refused, "refused")
+	out.count(reloadsDesc, m.State.Reloads.Done, "done")
+	out.count(reloadsDesc, m.State.Reloads.Refused, "refused")
 	out.gauge(warningsDesc, float64(len(status.Warnings)))
-	out.count(electionRestartsDesc, d.elections.Restarts())
-	collectVRRP(out, status.VRRP, report)
+	out.count(electionRestartsDesc, m.ElectionRestarts)
+	collectVRRP(out, status.VRRP, m.State.Report)
 	collectServices(out, status.Services)
 	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
 		running := 0.0
@@ -135,18 +138,16 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 		out.gauge(syncRunningDesc, running, role.String())
 	}
 
-	table := d.table.Counters()
-	out.count(ipvsWritesDesc, d.kernel.Writes())
-	out.count(ipvsPassesDesc, table.Reconciles)
-	out.count(ipvsDriftDesc, table.Repairs)
-	out.count(ipvsErrorsDesc, table.Errors)
+	out.count(ipvsWritesDesc, m.TableWrites)
+	out.count(ipvsPassesDesc, m.TablePasses)
+	out.count(ipvsDriftDesc, m.TableRepairs)
+	out.count(ipvsErrorsDesc, m.TableErrors)
 
-	probes := d.checks.Stats()
-	out.count(probesDesc, probes.Probes)
-	out.count(probesFailedDesc, probes.Failed)
-	out.count(probesLateDesc, probes.StartedLate)
-	out.count(probesNotRunDesc, probes.NotRun)
-	out.count(probesPanicsDesc, probes.Panics)
+	out.count(probesDesc, m.Probes.Probes)
+	out.count(probesFailedDesc, m.Probes.Failed)
+	out.count(probesLateDesc, m.Probes.StartedLate)
+	out.count(probesNotRunDesc, m.Probes.NotRun)
+	out.count(probesPanicsDesc, m.Probes.Panics)
 }
 
 func collectVRRP(out sink, routers []control.Router, report message.Report) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package report
 
 import (
 	"cmp"
@@ -12,50 +12,6 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
-
-var _ control.Director = (*Director)(nil)
-
-// Status is what the director is and does now.
-func (d *Director) Status() control.Status {
-	d.elections.Refresh()
-	d.mu.Lock()
-	cfg, v, report := d.config, d.view(), d.report
-	s := control.Status{
-		Name:     cfg.Name,
-		Version:  d.version,
-		Config:   control.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: d.loadedAt},
-		VRRP:     routerStatus(cfg.Routers, report),
-		Sync:     []control.Sync{},
-		Warnings: []string{},
-	}
-	d.mu.Unlock()
-	for _, w := range cfg.Warnings {
-		s.Warnings = append(s.Warnings, w.Error())
-	}
-	tracks, standings := d.standings()
-	rows := trackRows(tracks, standings)
-	for i, r := range s.VRRP {
-		s.VRRP[i].Track = append(s.VRRP[i].Track, rows[r.Name]...)
-	}
-	if v.cutOff = v.isolated(cfg.Services); v.cutOff {
-		s.Warnings = append(s.Warnings, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
-	}
-	if p := d.metrics.problem(); p != "" {
-		s.Warnings = append(s.Warnings, p)
-	}
-	s.Warnings = append(s.Warnings, electionWarnings(report)...)
-	s.Warnings = append(s.Warnings, rivalWarnings(report, cfg.Services)...)
-	found := d.find(cfg)
-	s.Warnings = append(s.Warnings, found.warnings...)
-	s.Sync = found.syncs
-	s.Services = make([]control.Service, 0, len(cfg.Services))
-	for _, svc := range cfg.Services {
-		s.Services = append(s.Services, serviceStatus(svc, v, found))
-		s.Warnings = append(s.Warnings, poolWarnings(svc, found.pools[svc.Name])...)
-	}
-	s.Warnings = append(s.Warnings, departedWarnings(cfg.Services, v.leavers)...)
-	return s
-}
 
 // electionWarnings are what the election finds amiss on the wire and on its interfaces.
 func electionWarnings(report message.Report) []string {

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package director
+package core
 
 import (
-	"os"
-	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -41,31 +35,34 @@ type situation struct {
 	minUp   int
 }
 
-func (s situation) world() world {
-	w := world{
-		view:  view{health: make(map[string]healthcheck.TargetStatus)},
-		files: map[string]fileNumber{"/run/load": {value: s.file}},
-	}
-	switch s.script {
-	case "":
-		w.health["script /bin/uplink"] = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
-	case "ok":
-		w.health["script /bin/uplink"] = healthcheck.TargetStatus{Health: healthcheck.Healthy, Reason: "exit code 0"}
-	default:
-		w.health["script /bin/uplink"] = healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Reason: s.script}
-	}
+func (at situation) state(tracks ...configs.Track) *State {
 	svc := www(true, lvs.WeightZero)
-	first := svc.Servers[0]
-	svc.Servers, svc.MinUp = nil, s.minUp
-	for i, letter := range s.servers {
-		srv := first
+	one := svc.Servers[0]
+	svc.Servers, svc.MinUp = nil, at.minUp
+	var events []Event
+	for i, letter := range at.servers {
+		srv := one
 		srv.Port = uint16(8000 + i)
 		svc.Servers = append(svc.Servers, srv)
-		h := map[rune]healthcheck.Health{'+': healthcheck.Healthy, '-': healthcheck.Unhealthy, '?': healthcheck.Unknown}[letter]
-		w.health[targetID(svc, srv)] = healthcheck.TargetStatus{Health: h}
+		events = append(events, is(ServerID(svc, srv), map[rune]healthcheck.Health{'+': up, '-': down, '?': healthcheck.Unknown}[letter]))
 	}
-	w.services = []configs.Service{svc}
-	return w
+	for _, id := range []string{"script /bin/uplink", "script /bin/uplink #2"} {
+		switch at.script {
+		case "":
+		case "ok":
+			events = append(events, Verdict{ID: id, Status: healthcheck.TargetStatus{Health: up, Reason: "exit code 0"}})
+		default:
+			events = append(events, Verdict{ID: id, Status: healthcheck.TargetStatus{Health: down, Reason: at.script}})
+		}
+	}
+	cfg := with(svc)
+	cfg.Tracks = tracks
+	for _, t := range tracks {
+		cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: t.Router}})
+	}
+	s := started(cfg)
+	s.Step(noon, append(events, Numbers{"/run/load": {Value: at.file}})...)
+	return s
 }
 
 func TestWhatATrackMakesOfItsRouter(t *testing.T) {
@@ -116,12 +113,11 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 		{"enough servers raise the priority", service(20), situation{servers: "+++", minUp: 2}, add(20), true},
 		{"too few do not", service(20), situation{servers: "+--", minUp: 2}, none, false},
 	} {
-		tracks := []configs.Track{c.track}
-		standings := assess(tracks, c.at.world())
-		if got := combine(tracks, standings)[router]; got != c.want {
+		s := c.at.state(c.track)
+		if got := s.tracking[router]; got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.why, got, c.want)
 		}
-		if got := trackRows(tracks, standings)[router][0]; got.OK != c.ok || got.Name != c.track.Name || got.Reason == "" {
+		if got := s.Snapshot(noon).Tracks[0]; got.OK != c.ok || got.Name != c.track.Name || got.Reason == "" {
 			t.Errorf("%s: status %+v, want ok %t", c.why, got, c.ok)
 		}
 	}
@@ -130,31 +126,31 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 func TestUncheckedServersCountAsHealthy(t *testing.T) {
 	svc := www(false, lvs.WeightZero)
 	svc.MinUp = 2
-	got := assess([]configs.Track{serviceTrack("web", 0)}, world{services: []configs.Service{svc}})
-	if got[0].condition != fine {
-		t.Errorf("%+v", got[0])
+	cfg := with(svc)
+	cfg.Tracks = []configs.Track{serviceTrack("web", 0)}
+	cfg.Routers = []configs.Router{{Config: vrrp.Config{Name: "web"}}}
+	if got := started(cfg).tracks[0].state; got.trackStatus != fine {
+		t.Errorf("%+v", got)
 	}
 }
 
 func TestTracksAddUp(t *testing.T) {
-	at := situation{script: "exit code 1", file: 2, servers: "--", minUp: 1}.world()
-	tracks := []configs.Track{
+	s := situation{script: "exit code 1", file: 2, servers: "--", minUp: 1}.state(
 		scriptTrack("web", -50), fileTrack("web", "/run/load", 5), serviceTrack("web", 30),
 		scriptTrack("mail", 0), serviceTrack("mail", 0), fileTrack("mail", "/run/load", -1),
-	}
+	)
 	want := map[string]vrrp.Tracking{
 		"web":  {Delta: -40},
 		"mail": {Delta: -2, Fault: "script /bin/uplink: exit code 1; service www: 0 of 2 servers healthy, 1 needed"},
 	}
-	standings := assess(tracks, at)
-	if got := combine(tracks, standings); !reflect.DeepEqual(got, want) {
+	if got := s.tracking; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	rows := trackRows(tracks, standings)["mail"]
-	if want := []control.Track{
-		{Name: "script /bin/uplink", Reason: "exit code 1"},
-		{Name: "service www", Reason: "0 of 2 servers healthy, 1 needed"},
-		{Name: "file /run/load", Reason: "2"},
+	rows := s.Snapshot(noon).Tracks[3:]
+	if want := []Track{
+		{Router: "mail", Name: "script /bin/uplink", Reason: "exit code 1"},
+		{Router: "mail", Name: "service www", Reason: "0 of 2 servers healthy, 1 needed"},
+		{Router: "mail", Name: "file /run/load", Reason: "2"},
 	}; !reflect.DeepEqual(rows, want) {
 		t.Errorf("status %+v, want %+v", rows, want)
 	}
@@ -165,7 +161,7 @@ func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	hasty := scriptTrack("mail", 0)
 	hasty.Check.Interval /= 2
 	tracks := []configs.Track{scriptTrack("web", 0), serviceTrack("web", 0), scriptTrack("web-ipv6", -5), hasty, scriptTrack("db", 0)}
-	targets, ids := scripts(tracks)
+	targets, ids := scriptTargets(tracks)
 	want := []string{"script /bin/uplink", "", "script /bin/uplink", "script /bin/uplink #2", "script /bin/uplink"}
 	if !reflect.DeepEqual(ids, want) {
 		t.Errorf("IDs %q, want %q", ids, want)
@@ -173,61 +169,4 @@ func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	if len(targets) != 2 || targets[0].ID != ids[0] || targets[1].ID != ids[3] || targets[1].Config.Interval != time.Second {
 		t.Errorf("targets %+v", targets)
 	}
-}
-
-func TestNumbersInFiles(t *testing.T) {
-	dir := t.TempDir()
-	for i, c := range []struct {
-		why, text string
-		want      fileNumber
-	}{
-		{"nothing", "", fileNumber{}},
-		{"white space", " \n", fileNumber{}},
-		{"zero", "0\n", fileNumber{}},
-		{"a number", "17", fileNumber{value: 17}},
-		{"a number on a line", "  -17 \r\n", fileNumber{value: -17}},
-		{"a sign", "+3", fileNumber{value: 3}},
-		{"two numbers", "1 2", fileNumber{problem: `"1 2" is no integer of 32 bits: taken as 0`}},
-		{"a fraction", "1.5", fileNumber{problem: `"1.5" is no integer of 32 bits: taken as 0`}},
-		{"garbage", "\x00\xff", fileNumber{problem: `"\x00\xff" is no integer of 32 bits: taken as 0`}},
-		{"too large a number", "2147483648", fileNumber{problem: `"2147483648" is no integer of 32 bits: taken as 0`}},
-		{"a long file", strings.Repeat("0", 65), fileNumber{problem: "is longer than 64 bytes: taken as 0"}},
-	} {
-		path := filepath.Join(dir, string(rune('a'+i)))
-		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := readNumber(path); got != c.want {
-			t.Errorf("%s: %+v, want %+v", c.why, got, c.want)
-		}
-	}
-	pipe := filepath.Join(dir, "pipe")
-	if err := unix.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]fileNumber{
-		filepath.Join(dir, "missing"): {},
-		dir:                           {problem: "is no regular file: taken as 0"},
-		pipe:                          {problem: "is no regular file: taken as 0"},
-		filepath.Join(dir, "a", "b"):  {problem: "cannot be read: not a directory: taken as 0"},
-	} {
-		if got := readNumber(path); got != want {
-			t.Errorf("%s: %+v, want %+v", path, got, want)
-		}
-	}
-}
-
-func FuzzParseNumber(f *testing.F) {
-	for _, seed := range []string{"", "0", "-7\n", "+3", "2147483648", "1e3", "0x10", "\xff", strings.Repeat(" ", 65)} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		got := parseNumber(text)
-		if got.problem != "" && got.value != 0 {
-			t.Errorf("%q: %+v", text, got)
-		}
-		if strings.ContainsFunc(got.problem, func(r rune) bool { return r < ' ' }) {
-			t.Errorf("%q: the problem is not fit for a log: %q", text, got.problem)
-		}
-	})
 }
