@@ -3,10 +3,11 @@
 # make build   the binary, in bin/
 # make demo    the pair at work, in a lab, on a timeline
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo, test and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -23,6 +24,11 @@ demo:
 .PHONY: test
 test:
 	go test -race -p 1 -timeout 15m ./...
+
+N ?= 20
+.PHONY: stress
+stress:
+	go run ./integration/stress -n $(N)
 
 .PHONY: bench
 bench:

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -35,69 +36,69 @@ func showServer(id lvs.ServerID) string {
 }
 
 // unicast refuses what no host can have as its address, and the notations that not every part of the system reads alike.
-func unicast(a netip.Addr) *refusal {
+func unicast(a netip.Addr) *toml.Refusal {
 	switch {
 	case a.Zone() != "":
-		return refuse("", "%s has a zone, which cannot be balanced", a)
+		return toml.Refuse("", "%s has a zone: an address with a zone cannot be balanced", a)
 	case a.Is4In6():
-		return refuse("write "+a.Unmap().String(), "%s is an IPv4 address in IPv6 notation", a)
+		return toml.Refuse("write "+a.Unmap().String(), "%s is an IPv4 address in IPv6 notation", a)
 	case a.IsUnspecified():
-		return refuse("", "%s is not an address of a host", a)
+		return toml.Refuse("", "%s is not a host address", a)
 	case a.IsMulticast():
-		return refuse("", "%s is a multicast address", a)
+		return toml.Refuse("", "%s is a multicast address", a)
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return refuse("", "%s is the broadcast address", a)
+		return toml.Refuse("", "%s is the broadcast address", a)
 	}
 	return nil
 }
 
 // hostAddress is the address of a machine; a port stands elsewhere.
-func hostAddress() kind[netip.Addr] {
-	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {
+func hostAddress() toml.SchemaType[netip.Addr] {
+	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
 		if _, err := netip.ParseAddrPort(s); err == nil {
-			no.hint = "the port has a key of its own, port"
+			no.Hint = "the port has a key of its own, port"
 		}
 		return a, no
 	}, netip.Addr.String)
 }
 
 // parseHost returns the address also with the refusal, if it can be read at all.
-func parseHost(s string) (netip.Addr, *refusal) {
+func parseHost(s string) (netip.Addr, *toml.Refusal) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return netip.Addr{}, refuse("", "%q is not an address", abbreviate(s))
+		return netip.Addr{}, toml.Refuse("", "%q is not an address", toml.Abbreviate(s))
 	}
 	return a, unicast(a)
 }
 
 // neighbour is the address of a machine on the network, this one included.
-func neighbour() kind[netip.Addr] {
-	return text("string", "an IPv4 or IPv6 address", func(s string) (netip.Addr, *refusal) {
+func neighbour() toml.SchemaType[netip.Addr] {
+	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
 		switch {
 		case a.Zone() != "":
 			return a, needlessZone(a)
 		case a.IsLoopback():
-			return a, refuse("", "%s is a loopback address", a)
+			return a, toml.Refuse("", "%s is a loopback address", a)
 		}
 		return a, no
 	}, netip.Addr.String)
 }
 
 // needlessZone refuses the zone of an address that is on a known interface.
-func needlessZone(a netip.Addr) *refusal {
-	return refuse("write "+a.WithZone("").String(), "%s has a zone, which follows from the interface", a)
+func needlessZone(a netip.Addr) *toml.Refusal {
+	return toml.Refuse("write "+a.WithZone("").String(), "%s has a zone, which follows from the interface", a)
 }
 
 // network is a prefix, or an address that stands for the prefix of it alone.
-func network() kind[netip.Prefix] {
-	return text("string", `a prefix or an address ("198.51.100.0/24")`, parseNetwork, netip.Prefix.String)
+func network() toml.SchemaType[netip.Prefix] {
+	return toml.Text(`a prefix or an address ("198.51.100.0/24")`, parseNetwork, netip.Prefix.String)
 }
 
 // destination is where a route leads; the zero Prefix is the default route of a family that it does not tell.
-func destination() kind[netip.Prefix] {
-	return text("string", `"default", a prefix or an address ("198.51.100.0/24")`, func(s string) (netip.Prefix, *refusal) {
+func destination() toml.SchemaType[netip.Prefix] {
+	return toml.Text(`"default", a prefix or an address ("198.51.100.0/24")`, func(s string) (netip.Prefix, *toml.Refusal) {
 		if s == "default" {
 			return netip.Prefix{}, nil
 		}
@@ -105,23 +106,23 @@ func destination() kind[netip.Prefix] {
 	}, netip.Prefix.String)
 }
 
-func parseNetwork(s string) (netip.Prefix, *refusal) {
+func parseNetwork(s string) (netip.Prefix, *toml.Refusal) {
 	p, no := parsePrefix(s, "198.51.100.0/24", "198.51.100.7")
 	switch a := p.Addr(); {
 	case no != nil:
 		return netip.Prefix{}, no
 	case a.Is4In6():
-		return netip.Prefix{}, refuse("write it in IPv4 notation", "%s is an IPv4 address in IPv6 notation", a)
+		return netip.Prefix{}, toml.Refuse("write it in IPv4 notation", "%s is an IPv4 address in IPv6 notation", a)
 	case p != p.Masked():
-		return netip.Prefix{}, refuse("write "+p.Masked().String(), "%s has bits set beyond its prefix", p)
+		return netip.Prefix{}, toml.Refuse("write "+p.Masked().String(), "%s has bits set beyond its prefix", p)
 	}
 	return p, nil
 }
 
 // virtualAddress is a VIP with its prefix length.
-func virtualAddress() kind[netip.Prefix] {
-	return text("string", `each with or without its prefix length ("192.0.2.100/24")`,
-		func(s string) (netip.Prefix, *refusal) {
+func virtualAddress() toml.SchemaType[netip.Prefix] {
+	return toml.Text(`each with or without its prefix length ("192.0.2.100/24")`,
+		func(s string) (netip.Prefix, *toml.Refusal) {
 			p, no := parsePrefix(s, "192.0.2.100/24", "192.0.2.100")
 			if no == nil {
 				no = holdable(p)
@@ -134,11 +135,11 @@ func virtualAddress() kind[netip.Prefix] {
 }
 
 // parsePrefix reads an address with or without its prefix length; the examples are for the hint.
-func parsePrefix(s, prefix, address string) (netip.Prefix, *refusal) {
+func parsePrefix(s, prefix, address string) (netip.Prefix, *toml.Refusal) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			return netip.Prefix{}, refuse(fmt.Sprintf("write %q or %q", prefix, address), "%q is not an address", abbreviate(s))
+			return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q or %q", prefix, address), "%q is not an address", toml.Abbreviate(s))
 		}
 		if a.Zone() != "" { // which a Prefix would lose
 			return netip.Prefix{}, needlessZone(a)
@@ -147,29 +148,29 @@ func parsePrefix(s, prefix, address string) (netip.Prefix, *refusal) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, refuse(fmt.Sprintf("write %q", prefix), "%q is not an address with a prefix length", abbreviate(s))
+		return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q", prefix), "%q is not an address with a prefix length", toml.Abbreviate(s))
 	}
 	return p, nil
 }
 
 // holdable refuses what an interface cannot hold as a virtual address.
-func holdable(p netip.Prefix) *refusal {
+func holdable(p netip.Prefix) *toml.Refusal {
 	a := p.Addr()
 	switch no := unicast(a); {
 	case no != nil:
 		return no
 	case a.IsLoopback():
-		return refuse("", "%s is a loopback address", a)
+		return toml.Refuse("", "%s is a loopback address", a)
 	case p.Bits() == 0:
-		return refuse("", "prefix length 0 would make every address a neighbour")
+		return toml.Refuse("", "prefix length 0 would make every address a neighbour")
 	case p.Bits() >= a.BitLen()-1: // RFC 3021 and 6164: two addresses, both of them hosts
 		return nil
 	case a == p.Masked().Addr() && a.Is6():
-		return refuse("", "%s is the address of any router of the network %s (RFC 4291, section 2.6.1)", a, p)
+		return toml.Refuse("", "%s is the subnet-router anycast address of %s (RFC 4291, section 2.6.1)", a, p)
 	case a == p.Masked().Addr():
-		return refuse("", "%s is the address of the network %s itself", a, p)
+		return toml.Refuse("", "%s is the address of the network %s itself", a, p)
 	case a.Is4() && a == broadcast(p):
-		return refuse("", "%s is the broadcast address of %s", a, p.Masked())
+		return toml.Refuse("", "%s is the broadcast address of %s", a, p.Masked())
 	}
 	return nil
 }
@@ -181,4 +182,18 @@ func broadcast(p netip.Prefix) netip.Addr {
 		a[i/8] |= 1 << (7 - i%8)
 	}
 	return netip.AddrFrom4(a)
+}
+
+// splitHostPort splits host:port, where the host may be empty or an IPv6 address in brackets.
+func splitHostPort(s string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	host, port = s[:i], s[i+1:]
+	if inner, open := strings.CutPrefix(host, "["); open {
+		host, ok = strings.CutSuffix(inner, "]")
+		return host, port, ok && !strings.ContainsAny(host, "[]")
+	}
+	return host, port, !strings.ContainsAny(host, ":[]")
 }

@@ -5,140 +5,139 @@ package configs
 import (
 	"crypto/tls"
 	"maps"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // webFields are the keys of checks over HTTP.
-func webFields() []field[healthcheck.Config] {
+func webFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.HTTP)
-	return []field[healthcheck.Config]{
-		optional("method", oneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
+	return []toml.Field[healthcheck.Config]{
+		toml.Optional("method", toml.OneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
 			func(c *healthcheck.Config, v string) { c.Method = v }),
-		optional("path", plain("a path that begins with a slash, with its query", validPath), usual.Path,
+		toml.Optional("path", toml.String("a path that begins with a slash, with its query", validPath), usual.Path,
 			"The page that is asked for. Redirects are not followed.",
 			func(c *healthcheck.Config, v string) { c.Path = v }),
-		derived("host", plain("a host name or address, with or without a port", validHost),
-			"The Host header; the address that is probed unless given.",
-			func(c *healthcheck.Config, v string) { c.Host = v }),
-		optional("version", enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-			"The version of HTTP that is spoken; 2 without TLS at once, without an upgrade.",
+		toml.Derived("host", toml.String("a host name or address, with or without a port", validHost), "The Host header.",
+			func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`),
+		toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
+			"The version of HTTP. Without TLS, version 2 is used at once, without an upgrade.",
 			func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v }),
-		derived("headers", headerTable(), "More header lines. None unless given.",
-			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }),
-		derived("body", plain("any text", anything), "What is sent with the request. Nothing unless given.",
-			func(c *healthcheck.Config, v string) { c.Body = v }),
-		optional("status", statuses(), usual.Status, "The status codes that count as success.",
+		toml.Derived("headers", headerTable(), "More header lines.",
+			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }).Unset("none").Example(`{ X-Probe = "lb1" }`),
+		toml.Derived("body", toml.String("any text", anything), "The body of the request.",
+			func(c *healthcheck.Config, v string) { c.Body = v }).Unset("none").Example(`"ping"`),
+		toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
 			func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) }),
-		derived("contains", plain("any text", nonEmpty),
-			"A text that the body of the response, of which 1 MiB is read, must contain. None unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.Contains = v }),
-		derived("matches", plain("a regular expression (RE2)", validPattern),
-			"A regular expression that must match a part of the body. None unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.Matches = v }),
-		derived("sha256", plain("64 hexadecimal digits in lower case", validSHA256),
-			"The SHA-256 sum that the body, of at most 1 MiB, must have. Any unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }),
+		toml.Derived("contains", toml.String("any text", nonEmpty),
+			"A text that the first 1 MiB of the response's body must contain.",
+			func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`),
+		toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
+			"A regular expression that a part of the first 1 MiB of the body must match.",
+			func(c *healthcheck.Config, v string) { c.Content.Matches = v }).Unset("none").Example(`"nodes: [3-9]"`),
+		toml.Derived("sha256", toml.String("64 hexadecimal digits in lower case", validSHA256),
+			"The SHA-256 sum of the body, which may have at most 1 MiB.",
+			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }).
+			Unset("any sum").Example(`"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`),
 	}
 }
 
 // tlsFields are the keys of checks that may be secured.
-func tlsFields() []field[healthcheck.Config] {
-	return []field[healthcheck.Config]{
-		optional("tls", boolean(), false, "Whether a gRPC server is asked over TLS.",
+func tlsFields() []toml.Field[healthcheck.Config] {
+	return []toml.Field[healthcheck.Config]{
+		toml.Optional("tls", toml.Boolean(), false, "Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
 			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
-		optional("tls_verify", boolean(), true, "Whether the server's certificate must be valid.",
+		toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
 			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
-		derived("tls_name", plain("a host name or address", validName1123),
-			"The name that the certificate must be for, also sent as SNI; host unless given, else the address that is probed.",
-			func(c *healthcheck.Config, v string) { c.TLS.Name = v }),
-		derived("tls_ca", plain("an absolute path", absolutePath),
-			"A file with the certificates (PEM) that are trusted; the system's unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }),
-		derived("tls_cert", plain("an absolute path", absolutePath),
-			"A file with the director's own certificate (PEM), for servers that ask for one. None unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }),
-		derived("tls_key", plain("an absolute path", absolutePath),
-			"A file with the key (PEM) of that certificate. None unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }),
-		optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is spoken.",
+		toml.Derived("tls_name", toml.String("a host name or address", validName1123),
+			"The name that the certificate must be for. It is also sent as SNI.",
+			func(c *healthcheck.Config, v string) { c.TLS.Name = v }).
+			Unset("host, or the address that is probed").Example(`"www.example.org"`),
+		toml.Derived("tls_ca", toml.String("an absolute path", absolutePath), "A PEM file with the certificates that are trusted.",
+			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }).Unset("those of the system").Example(`"/etc/tandem/ca.pem"`),
+		toml.Derived("tls_cert", toml.String("an absolute path", absolutePath),
+			"A PEM file with the director's own certificate, for servers that ask for one.",
+			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }).Unset("none").Example(`"/etc/tandem/lb1.pem"`),
+		toml.Derived("tls_key", toml.String("an absolute path", absolutePath), "A PEM file with the key of tls_cert.",
+			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }).Unset("none").Example(`"/etc/tandem/lb1.key"`),
+		toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is used.",
 			func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v }),
 	}
 }
 
-func tlsVersion() kind[uint16] {
+func tlsVersion() toml.SchemaType[uint16] {
 	name := func(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") }
-	return choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
+	return toml.Choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
 }
 
 // checkTLS holds what is said of TLS to checks that speak it.
-func checkTLS(at place, c *healthcheck.Config) {
+func checkTLS(at toml.Node, c *healthcheck.Config) {
 	switch c.Type {
 	case healthcheck.HTTPS:
 		c.TLS.On = true
 	case healthcheck.GRPC:
-		if c.TLS.On || !at.sound("tls") {
+		if c.TLS.On || !at.Sound("tls") {
 			break
 		}
 		for _, k := range typedKeys {
-			if strings.HasPrefix(k.name, "tls_") && at.given(k.name) {
-				at.key(k.name).mistake("write tls = true, or remove it", "has no meaning without tls")
+			if strings.HasPrefix(k.name, "tls_") && at.Has(k.name) {
+				at.Key(k.name).Mistake("write tls = true, or remove it", "has no meaning without tls")
 			}
 		}
 		c.TLS = healthcheck.TLS{}
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") && at.sound("tls_cert", "tls_key") {
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") && at.Sound("tls_cert", "tls_key") {
 		given, other := "tls_cert", "tls_key"
 		if c.TLS.CertFile == "" {
 			given, other = other, given
 		}
-		at.key(given).mistake("", "is given without %s", other)
+		at.Key(given).Mistake("", "is given without %s", other)
 	}
-	if c.TLS.Insecure && at.sound("tls_verify") {
-		at.key("tls_verify").warn("", "anybody in between can answer for the server")
+	if c.TLS.Insecure && at.Sound("tls_verify") {
+		at.Key("tls_verify").Warn("", "the certificate is not checked: a machine on the path can answer for the server")
 	}
 }
 
 // checkContent refuses to look at a body that there is none of.
-func checkContent(at place, c healthcheck.Config) {
+func checkContent(at toml.Node, c healthcheck.Config) {
 	for _, name := range []string{"contains", "matches", "sha256"} {
-		if c.Method == "HEAD" && at.given(name) {
-			at.key(name).mistake(`write method = "GET", or remove it`, "has no meaning for HEAD, whose response has no body")
+		if c.Method == "HEAD" && at.Has(name) {
+			at.Key(name).Mistake(`write method = "GET", or remove it`, "has no meaning for HEAD, whose response has no body")
 		}
 	}
 }
 
 // checkPath refuses a path that only version 1, which sends it as it is, can ask for.
-func checkPath(at place, c healthcheck.Config) {
+func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
-	if probe.Validate() != nil && at.sound("path", "version") {
-		at.key("path").mistake("write each octet that is escaped as %XX", "%q cannot be asked for by version 2", abbreviate(c.Path))
+	if probe.Validate() != nil && at.Sound("path", "version") {
+		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
 	}
 }
 
 // headerTable is a table of header names and values.
-func headerTable() kind[[]healthcheck.Header] {
-	value := plain("", validHeaderValue)
-	k := kind[[]healthcheck.Header]{typ: table, values: `names and values ({ X-Probe = "lb1" })`}
-	k.read = func(at place) (all []healthcheck.Header) {
-		m, ok := at.value.(map[string]any)
+func headerTable() toml.SchemaType[[]healthcheck.Header] {
+	value := toml.String("", validHeaderValue)
+	k := toml.SchemaType[[]healthcheck.Header]{Name: toml.TableName, Values: `names and values ({ X-Probe = "lb1" })`}
+	k.Read = func(at toml.Node) (all []healthcheck.Header) {
+		m, ok := at.Value.(map[string]any)
 		if !ok {
-			at.wrongType(table, "")
+			at.WrongType(toml.TableName, "")
 			return nil
 		}
 		for _, name := range slices.Sorted(maps.Keys(m)) {
-			h := healthcheck.Header{Name: name, Value: value.read(at.key(name))}
+			h := healthcheck.Header{Name: name, Value: value.Read(at.Key(name))}
 			probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 			probe.Headers = []healthcheck.Header{{Name: name, Value: ""}}
 			if probe.Validate() != nil {
-				at.key(name).mistake("", "%q is no header that a check can add", abbreviate(name))
+				at.Key(name).Mistake("", "%q is not a header that a check can add", toml.Abbreviate(name))
 			}
 			all = append(all, h)
 		}
@@ -147,78 +146,78 @@ func headerTable() kind[[]healthcheck.Header] {
 	return k
 }
 
-func validHeaderValue(s string) *refusal {
+func validHeaderValue(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 	if strings.ContainsFunc(s, odd) || s != strings.TrimSpace(s) {
-		return refuse("", "%q has control characters, or white space around it", abbreviate(s))
+		return toml.Refuse("", "%q has control characters, or white space around it", toml.Abbreviate(s))
 	}
 	return nil
 }
 
-func validPattern(s string) *refusal {
+func validPattern(s string) *toml.Refusal {
 	if s == "" {
-		return refuse("", "is empty")
+		return toml.Refuse("", "is empty")
 	}
 	if _, err := regexp.Compile(s); err != nil {
-		return refuse("", "%q is not a regular expression: %s", abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return toml.Refuse("", "%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
 
-func validSHA256(s string) *refusal {
+func validSHA256(s string) *toml.Refusal {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
-		return refuse("it is what sha256sum prints", "%q is not 64 hexadecimal digits in lower case", abbreviate(s))
+		return toml.Refuse("use the output of sha256sum", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
 	}
 	return nil
 }
 
-func validName1123(s string) *refusal {
+func validName1123(s string) *toml.Refusal {
 	if _, err := netip.ParseAddr(s); err != nil && !validHostName(s) {
-		return refuse("", "%q is neither a host name nor an address", abbreviate(s))
+		return toml.Refuse("", "%q is neither a host name nor an address", toml.Abbreviate(s))
 	}
 	return nil
 }
 
-func anything(string) *refusal { return nil }
+func anything(string) *toml.Refusal { return nil }
 
-func nonEmpty(s string) *refusal {
+func nonEmpty(s string) *toml.Refusal {
 	if s == "" {
-		return refuse("", "is empty")
+		return toml.Refuse("", "is empty")
 	}
 	return nil
 }
 
 // statuses are codes and ranges of codes.
-func statuses() kind[[]healthcheck.StatusRange] {
+func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 	const most = 100
-	return list(text("string", `codes ("304") and ranges ("200-299") from 200 to 599`,
-		func(s string) (healthcheck.StatusRange, *refusal) {
+	return toml.List(toml.Text(`codes ("304") and ranges ("200-299") from 200 to 599`,
+		func(s string) (healthcheck.StatusRange, *toml.Refusal) {
 			r, err := healthcheck.ParseStatusRange(s)
 			if err != nil {
-				return r, refuse(`write a code ("304") or a range ("200-299") from 200 to 599`, "%q is not a status", abbreviate(s))
+				return r, toml.Refuse(`write a code ("304") or a range ("200-299") from 200 to 599`, "%q is not a status", toml.Abbreviate(s))
 			}
 			return r, nil
 		}, healthcheck.StatusRange.String), 1, most)
 }
 
 // validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
-func validPath(s string) *refusal {
+func validPath(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
 	switch {
 	case !strings.HasPrefix(s, "/"):
-		return refuse("", "%q does not begin with a slash", abbreviate(s))
+		return toml.Refuse("", "%q does not begin with a slash", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, odd):
-		return refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", abbreviate(s))
+		return toml.Refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
 	}
 	return nil
 }
 
 // validHost follows RFC 9110, section 7.2.
-func validHost(s string) *refusal {
+func validHost(s string) *toml.Refusal {
 	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
+	if h, port, ok := splitHostPort(s); ok {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return refuse("", "%q is not a port: want 1 to 65535", abbreviate(port))
+			return toml.Refuse("", "%q is not a port: want 1 to 65535", toml.Abbreviate(port))
 		}
 		host = h
 	} else if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
@@ -230,7 +229,7 @@ func validHost(s string) *refusal {
 		ok = err == nil && a.Is6() && a.Zone() == ""
 	}
 	if !ok {
-		return refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", abbreviate(s))
+		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", toml.Abbreviate(s))
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ func TestNamesOfVirtualRouters(t *testing.T) {
 		for _, r := range c.Routers {
 			got = append(got, r.Name, r.VirtualMACInterface)
 			if no := validInterface(r.VirtualMACInterface); no != nil {
-				t.Error(no.problem)
+				t.Error(no.Problem)
 			}
 		}
 		if !slices.Equal(got, tt.want) {

@@ -4,10 +4,8 @@ package configs
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,105 +13,106 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// A file is a configuration as it is written, before its virtual routers are told apart by family.
+// A file is a configuration as it is written, before its virtual routers are split by family.
 type file struct {
 	Config
 	routers []virtualRouter
 	checks  map[string]healthcheck.Config // by name
 }
 
-// fileTable is the schema: the file as a whole.
-func fileTable() kind[file] {
-	return tableOf(checkFile,
-		derived("name", identifier(), "The director's name in logs and status; the host name unless given.",
-			func(f *file, v string) { f.Name = v }),
-		section("log", logTable(), "What is logged, and how.",
+// fileTable is the schema of the file as a whole.
+func fileTable() toml.SchemaType[file] {
+	return toml.Table(checkFile,
+		toml.Derived("name", identifier(), "The director's name in logs and status.",
+			func(f *file, v string) { f.Name = v }).Unset("the host name").Example(`"lb1"`),
+		toml.Section("log", logTable(), "What is logged, and how.",
 			func(f *file, v Log) { f.Log = v }),
-		section("control", controlTable(), "Where the daemon takes commands.",
+		toml.Section("control", controlTable(), "Where the daemon takes commands.",
 			func(f *file, v Control) { f.Control = v }),
-		section("state", stateTable(), "What the daemon remembers across restarts.",
+		toml.Section("state", stateTable(), "What the daemon remembers across restarts.",
 			func(f *file, v State) { f.State = v }),
-		section("metrics", metricsTable(), "Metrics for Prometheus.",
+		toml.Section("metrics", metricsTable(), "Metrics for Prometheus.",
 			func(f *file, v Metrics) { f.Metrics = v }),
-		section("election", electionTable(), "The process that runs the virtual routers.",
+		toml.Section("election", electionTable(), "The process that runs the virtual routers.",
 			func(f *file, v Election) { f.Election = v }),
-		derived("vrrp", list(routerTable(), 0, unlimited), "A virtual router: addresses that the pair shares, held by the elected master.",
+		toml.Derived("vrrp", toml.List(routerTable(), 0, toml.Unlimited),
+			"A virtual router: addresses that both directors share, and that the elected master holds.",
 			func(f *file, v []virtualRouter) { f.routers = v }),
-		section("lvs", lvsTable(), "The IPVS table as a whole.",
+		toml.Section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
-		derived("check", namedChecks(), "Checks that services and servers can use by their names.",
+		toml.Derived("check", namedChecks(), "A check that services and servers use by its name.",
 			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
-		derived("service", list(serviceTable(), 0, unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
+		toml.Derived("service", toml.List(serviceTable(), 0, toml.Unlimited),
+			"A virtual service: what clients connect to, and the real servers behind it.\n"+
+				"Services are optional: a VIP in front of HAProxy or nginx needs only [[vrrp]].",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
-		derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
+		toml.Derived("realserver", realServerTable(),
+			"This machine as a real server, for `tandem realserver`. Directors do not need this table. "+
+				"One file may describe both, if their addresses differ.",
 			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
 }
 
-func logTable() kind[Log] {
-	return tableOf(nil,
-		optional("level", oneOf("trace", "debug", "info", "warn", "error"), "info",
-			"The least important lines that are still logged.",
+func logTable() toml.SchemaType[Log] {
+	return toml.Table(nil,
+		toml.Optional("level", toml.OneOf("trace", "debug", "info", "warn", "error"), "info",
+			"The least important level that is logged.",
 			func(l *Log, v string) { l.Level = v }),
-		optional("format", oneOf(LogText, LogJSON), LogText, "How a line is written.",
+		toml.Optional("format", toml.OneOf(LogText, LogJSON), LogText, "The format of a log line.",
 			func(l *Log, v string) { l.Format = v }),
 	)
 }
 
-func controlTable() kind[Control] {
-	return tableOf(nil,
-		optional("socket", plain("an absolute path of at most 107 bytes", validSocket), DefaultSocket,
-			"The unix socket on which the daemon answers `tandem status` and its like.",
+func controlTable() toml.SchemaType[Control] {
+	return toml.Table(nil,
+		toml.Optional("socket", toml.String("an absolute path of at most 107 bytes", validSocket), DefaultSocket,
+			"The unix socket where the daemon answers `tandem status` and the other commands.",
 			func(c *Control, v string) { c.Socket = v }),
 	)
 }
 
-func stateTable() kind[State] {
-	return tableOf(nil,
-		optional("dir", plain("an absolute path of at most 90 bytes", validStateDir), "/var/lib/tandem",
-			"The directory that tells, after a restart, which IPVS services are ours; made if it is missing.",
+func stateTable() toml.SchemaType[State] {
+	return toml.Table(nil,
+		toml.Optional("dir", toml.String("an absolute path of at most 90 bytes", validStateDir), "/var/lib/tandem",
+			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own. "+
+				"The daemon makes it if it is missing.",
 			func(s *State, v string) { s.Dir = v }),
 	)
 }
 
-func metricsTable() kind[Metrics] {
-	return tableOf(nil,
-		optional("listen", plain("host:port, or :port for all addresses", validListen), "",
-			"Where Prometheus finds the metrics, over HTTP at /metrics; empty is off.",
+func metricsTable() toml.SchemaType[Metrics] {
+	return toml.Table(nil,
+		toml.Optional("listen", toml.String("host:port, or :port for all addresses", validListen), "",
+			"Where Prometheus reads the metrics, over HTTP at /metrics. An empty text turns them off.",
 			func(m *Metrics, v string) { m.Listen = v }),
 	)
 }
 
-func electionTable() kind[Election] {
-	return tableOf(nil,
-		optional("realtime", boolean(), false,
-			"Locks the memory of that process and gives it real-time threads, so that a busy machine does not delay advertisements.",
+func electionTable() toml.SchemaType[Election] {
+	return toml.Table(nil,
+		toml.Optional("realtime", toml.Boolean(), false,
+			"Locks the memory of this process and gives it real-time threads, so that a busy machine does not delay advertisements.",
 			func(e *Election, v bool) { e.Realtime = v }),
-		optional("orphan_grace", duration(0, 10*time.Minute, time.Nanosecond), 10*time.Second,
-			"How long it stays master when the rest of the daemon has died and nobody takes over, so that a restart finds the VIPs in place.",
+		toml.Optional("orphan_grace", toml.Duration(0, 10*time.Minute, time.Nanosecond), 10*time.Second,
+			"How long this process stays master after the rest of the daemon has died, if no peer takes over. "+
+				"A daemon that restarts within this time finds the VIPs in place.",
 			func(e *Election, v time.Duration) { e.OrphanGrace = v }),
 	)
 }
 
-// checkFile works out what several parts of the file say together.
-func checkFile(at place, f *file) {
-	if !at.given("name") {
-		name, err := os.Hostname()
-		if err != nil {
-			at.key("name").mistake("", "is missing, and the host name cannot be read: %s", err)
-		}
-		f.Name = name
-	}
-	checkRouters(at.key("vrrp"), f.routers)
-	checkServices(at.key("service"), f.Services)
+// checkFile applies the rules about several parts of the file.
+func checkFile(at toml.Node, f *file) {
+	checkRouters(at.Key("vrrp"), f.routers)
+	checkServices(at.Key("service"), f.Services)
 	resolveChecks(at, f)
 	checkReferences(at, f)
-	checkSync(at.key("service"), &f.Config)
+	checkSync(at.Key("service"), &f.Config)
 	checkProbeMarks(at, &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
@@ -122,15 +121,15 @@ func checkFile(at place, f *file) {
 			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
 		}
 	}
-	checkRealServer(at.key("realserver"), &f.Config)
-	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.sound("vrrp", "service") {
-		at.warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
+	checkRealServer(at.Key("realserver"), &f.Config)
+	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
+		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
-	warnStrangers(at.key("service"), &f.Config)
+	warnStrangers(at.Key("service"), &f.Config)
 }
 
-// warnStrangers warns of services on addresses that no virtual router carries, although some carries the family.
-func warnStrangers(services place, c *Config) {
+// warnStrangers warns of services on addresses that are no VIP, if there are VIPs of the same family.
+func warnStrangers(services toml.Node, c *Config) {
 	vips, families := make(map[netip.Addr]bool), make(map[lvs.Family]bool)
 	for _, r := range c.Routers {
 		for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
@@ -143,114 +142,114 @@ func warnStrangers(services place, c *Config) {
 		for _, v := range s.Virtuals {
 			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
 				warned[a] = true
-				services.index(i).key("virtual").warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
+				services.Index(i).Key("virtual").Warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
 			}
 		}
 	}
 }
 
-// A seen remembers where a value was first given, and refuses it anywhere else.
-type seen[T comparable] map[T]place
+// A firstUse holds where each value was first given, to refuse it anywhere else.
+type firstUse[T comparable] map[T]toml.Node
 
-// first tells whether v is new, and remembers that it is used at at. If it is not, it returns the place of the first use.
-func (s seen[T]) first(v T, at place) (earlier place, ok bool) {
-	if earlier, used := s[v]; used {
+// add records that v is used at a node. If v is used already, it returns the node of the first use, and false.
+func (u firstUse[T]) add(v T, at toml.Node) (earlier toml.Node, ok bool) {
+	if earlier, used := u[v]; used {
 		return earlier, false
 	}
-	s[v] = at
+	u[v] = at
 	return at, true
 }
 
-// checkName refuses a name that is used before. A name that was worked out from other keys is worth comparing only if
-// those are unique themselves.
-func checkName(names seen[string], name string, unique bool, at place) (ok bool) {
-	if !at.sound("name") || !unique && !at.given("name") {
+// checkName refuses a name that is used already. A name that was derived from other keys is compared only if those keys
+// are unique.
+func checkName(names firstUse[string], name string, unique bool, at toml.Node) (ok bool) {
+	if !at.Sound("name") || !unique && !at.Has("name") {
 		return true
 	}
-	earlier, ok := names.first(name, at)
+	earlier, ok := names.add(name, at)
 	if !ok {
-		at.key("name").mistake("names must differ", "%q is already the name of %s", name, earlier.describe())
+		at.Key("name").Mistake("names must differ", "%q is already the name of %s", name, earlier.Describe())
 	}
 	return ok
 }
 
-// maxName is the most characters of a name.
+// maxName is the maximum length of a name in characters.
 const maxName = 64
 
 // identifier is a name that people type on command lines.
-func identifier() kind[string] {
-	return plain(fmt.Sprintf("1 to %d characters, without white space, slashes and control characters", maxName), validName)
+func identifier() toml.SchemaType[string] {
+	return toml.String(fmt.Sprintf("1 to %d characters, without white space, slashes and control characters", maxName), validName)
 }
 
-func validName(s string) *refusal {
+func validName(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r == '/' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	switch i := strings.IndexFunc(s, odd); {
 	case s == "":
-		return refuse("", "is empty")
+		return toml.Refuse("", "is empty")
 	case utf8.RuneCountInString(s) > maxName:
-		return refuse("", "is longer than %d characters", maxName)
+		return toml.Refuse("", "is longer than %d characters", maxName)
 	case i >= 0:
 		r, _ := utf8.DecodeRuneInString(s[i:])
-		return refuse("use letters, digits and any of . - _ :", "%q has the character %q", s, r)
+		return toml.Refuse("use letters, digits and any of . - _ :", "%q has the character %q", s, r)
 	}
 	return nil
 }
 
-func absolutePath(s string) *refusal {
+func absolutePath(s string) *toml.Refusal {
 	switch {
-	case !filepath.IsAbs(s):
-		return refuse("", "%q is not an absolute path", abbreviate(s))
+	case !path.IsAbs(s):
+		return toml.Refuse("", "%q is not an absolute path", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return refuse("", "%q has a control character", abbreviate(s))
+		return toml.Refuse("", "%q has a control character", toml.Abbreviate(s))
 	}
 	return nil
 }
 
-// validStateDir leaves room for the sockets that lie in the directory.
-func validStateDir(s string) *refusal {
+// validStateDir leaves room for the sockets in the directory.
+func validStateDir(s string) *toml.Refusal {
 	const most = 90
 	if len(s) > most {
-		return refuse("", "is a path of %d bytes: want at most %d, for sockets lie in it", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, because it contains sockets", len(s), most)
 	}
 	return absolutePath(s)
 }
 
-func validSocket(s string) *refusal {
+func validSocket(s string) *toml.Refusal {
 	const most = 107 // unix(7): sun_path has 108 bytes, one of them the final NUL
 	if len(s) > most {
-		return refuse("", "is a path of %d bytes: the kernel takes %d for a socket", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, the kernel's limit for a socket", len(s), most)
 	}
 	return absolutePath(s)
 }
 
-func validListen(s string) *refusal {
+func validListen(s string) *toml.Refusal {
 	if s == "" {
 		return nil
 	}
 	const hint = `write "127.0.0.1:9105", "[::1]:9105" or ":9105"`
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return refuse(hint, "%q is not host:port", abbreviate(s))
+	host, port, ok := splitHostPort(s)
+	if !ok {
+		return toml.Refuse(hint, "%q is not host:port", toml.Abbreviate(s))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return refuse(hint, "%q is not a port: want 1 to 65535", abbreviate(port))
+		return toml.Refuse(hint, "%q is not a port: want 1 to 65535", toml.Abbreviate(port))
 	}
 	if host == "" || validHostName(host) {
 		return nil
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
-		return refuse(hint, "%q is neither an address nor a host name", abbreviate(host))
+		return toml.Refuse(hint, "%q is neither an address nor a host name", toml.Abbreviate(host))
 	}
 	return nil
 }
 
-// validHostName follows RFC 1123, section 2.1, and takes the underscore that many names have in practice.
+// validHostName follows RFC 1123, section 2.1. It also accepts underscores, which many names have in practice.
 func validHostName(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, notBare) {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, toml.NotBare) {
 			return false
 		}
 	}

@@ -5,27 +5,29 @@ package configs
 import (
 	"fmt"
 	"slices"
+
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
 // A group is a synchronization group as far as its members are known.
 type group struct {
 	first   *virtualRouter
-	place   place // of first
-	members int   // a [[vrrp]] with VIPs of both families makes two
+	node    toml.Node // of first
+	members int       // a [[vrrp]] with VIPs of both families makes two
 }
 
 // checkGroups warns of synchronization groups whose members would disagree on who is master, or have nobody to agree with.
-func checkGroups(at place, routers []virtualRouter) {
+func checkGroups(at toml.Node, routers []virtualRouter) {
 	byName := make(map[string]*group)
 	var groups []*group
 	for i := range routers {
-		r, here := &routers[i], at.index(i)
-		if r.SyncGroup == "" || !here.sound("vips", "priority", "advert_interval", "track") {
+		r, here := &routers[i], at.Index(i)
+		if r.SyncGroup == "" || !here.Sound("vips", "priority", "advert_interval", "track") {
 			continue
 		}
 		g, known := byName[r.SyncGroup]
 		if !known {
-			g = &group{first: r, place: here}
+			g = &group{first: r, node: here}
 			byName[r.SyncGroup] = g
 			groups = append(groups, g)
 		}
@@ -34,23 +36,23 @@ func checkGroups(at place, routers []virtualRouter) {
 	}
 	for _, g := range groups {
 		if g.members == 1 {
-			g.place.key("sync_group").warn("", "%s has no other member", g.first.SyncGroup)
+			g.node.Key("sync_group").Warn("", "%s has no other member", g.first.SyncGroup)
 		}
 	}
 }
 
 // compare warns of what r, another member, has unlike the first.
-func (g *group) compare(at place, r *virtualRouter) {
-	const hint = "the members of a group should agree on who is master"
+func (g *group) compare(at toml.Node, r *virtualRouter) {
+	const hint = "make them equal, so that the members of the group agree on the master"
 	if r.Priority != g.first.Priority {
-		at.key("priority").warn(hint, "is %d, and %d in %s of the same sync_group", r.Priority, g.first.Priority, g.place.describe())
+		at.Key("priority").Warn(hint, "is %d, but %d in %s of the same sync_group", r.Priority, g.first.Priority, g.node.Describe())
 	}
 	if r.AdvertInterval != g.first.AdvertInterval {
-		at.key("advert_interval").warn(hint, "is %s, and %s in %s of the same sync_group",
-			showDuration(r.AdvertInterval), showDuration(g.first.AdvertInterval), g.place.describe())
+		at.Key("advert_interval").Warn(hint, "is %s, but %s in %s of the same sync_group",
+			toml.ShowDuration(r.AdvertInterval), toml.ShowDuration(g.first.AdvertInterval), g.node.Describe())
 	}
 	if !slices.Equal(r.weights(), g.first.weights()) {
-		at.key("track").warn(hint, "changes the priority by other things than in %s of the same sync_group", g.place.describe())
+		at.Key("track").Warn(hint, "has other weights than %s of the same sync_group", g.node.Describe())
 	}
 }
 

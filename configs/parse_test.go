@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -33,15 +34,10 @@ func parse(t *testing.T, text string) *Config {
 }
 
 func TestDefaults(t *testing.T) {
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
 	got := parse(t, router(service("[service.check]")))
 	want := &Config{
 		File:     "t.toml",
 		SHA256:   got.SHA256,
-		Name:     host,
 		Log:      Log{Level: "info", Format: LogText},
 		Control:  Control{Socket: DefaultSocket},
 		State:    State{Dir: "/var/lib/tandem"},
@@ -102,7 +98,7 @@ func TestNamesUnlessGiven(t *testing.T) {
 			t.Errorf("a service at %s is called %q, want %q", tt.virtual, got, tt.want)
 		}
 		if no := validName(got); no != nil {
-			t.Errorf("%q could not be given as a name: %s", got, no.problem)
+			t.Errorf("%q could not be given as a name: %s", got, no.Problem)
 		}
 	}
 }
@@ -215,7 +211,7 @@ func TestFilesThatAreNotTOML(t *testing.T) {
 		{"binary", "\x7fELF\x01\n\xf0\x00", []string{"2: is not a text file in UTF-8: it has the byte 0xf0"}},
 		{"UTF-16", "\xff\xfe[\x00", []string{"1: is not a text file in UTF-8: it has the byte 0xff; it looks like UTF-16, save it as UTF-8"}},
 		{"NUL", "name = 'a\x00'", []string{"1: name: not TOML: TOML files cannot contain control characters: '0x00'"}},
-		{"too large", strings.Repeat("#", MaxSize+1), []string{"1: is larger than 16 MiB"}},
+		{"too large", strings.Repeat("#", toml.MaxSize+1), []string{"1: is larger than 16 MiB"}},
 		{"deep", "a = " + strings.Repeat("[", 1<<20), []string{"1: has arrays or tables nested 1048576 deep: want at most 1000"}},
 	})
 }
@@ -235,6 +231,14 @@ func TestLoad(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if c, loaded := Load(file); err != nil || loaded != nil || c.Name != host {
+		t.Errorf("without a name: %+v, %v, want the host name %q (%v)", c, loaded, host, err)
+	}
+
 	var ms Mistakes
 	if _, err := Load(filepath.Join(dir, "none.toml")); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &ms) {
 		t.Errorf("a missing file gives %v, want fs.ErrNotExist", err)
@@ -242,7 +246,7 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(dir); err == nil || errors.As(err, &ms) {
 		t.Errorf("a directory gives %v, want an error of reading", err)
 	}
-	if err := os.WriteFile(file, make([]byte, MaxSize+1000), 0o600); err != nil {
+	if err := os.WriteFile(file, make([]byte, toml.MaxSize+1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(file); !errors.As(err, &ms) || ms[0].File != file {
@@ -251,12 +255,34 @@ func TestLoad(t *testing.T) {
 }
 
 func TestTheLargestDirectorsFit(t *testing.T) {
-	if n := len(large(10_000)); n > MaxSize {
-		t.Fatalf("10,000 services of ten servers take %d bytes: want at most %d", n, MaxSize)
+	if n := len(large(10_000)); n > toml.MaxSize {
+		t.Fatalf("10,000 services of ten servers take %d bytes: want at most %d", n, toml.MaxSize)
 	}
 	c := parse(t, large(500))
 	if len(c.Services) != 500 || len(c.Services[499].Servers) != 10 || c.Services[499].Servers[9].Weight != 10 {
 		t.Errorf("%d services, the last is %+v", len(c.Services), c.Services[len(c.Services)-1])
+	}
+}
+
+// seeds are the shipped files, and what their authors did not think of.
+func seeds(f *testing.F) {
+	for _, file := range []string{"reference.toml", "minimal.toml", "director-a.toml", "dual-stack.toml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, s := range []string{
+		"", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "x = \"\\u0001\"\nname = \"\\n\"", "[[vrrp]]\n[[vrrp]]", "vrrp = [{interface = 'eth0', vrid = 1, vips = ['192.0.2.1']}]", "service.virtual = 1",
+		"a = \"\"\"\n\"\"\"\"\n'b'.\"c\\u0041\" = {d = [{}, {e = ''}]}", "[service.check]\ntimeout = '1.s'\n", "x = 1e9\ny = inf\nz = 07:32:00",
+		"[[service]]\nvirtual = '[::1%eth0]:80'\nserver = [[]]", "\ufeff[[service]]\r\nvirtual = {fwmark = 0}", "a.b.c = 1\n[a.d]\n",
+		"[[service]]\n[service.check]\ninterval = '.5s'\ntimeout = '-0.0000000001h'\nstatus = ['2-3']", "[[vrrp]]\nvips = ['1.2.3.4/33', '::/0', 5, []]",
+		dualStack, "[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1', '1.2.3.4']\nversion = 2\nauth_pass = '\\u0000'\nvirtual_mac = true",
+		"[[vrrp]]\ntrack = [{}, {script = []}, {script = ['', 1]}, {service = ''}, {file = 1, interface = ''}]\n[[vrrp.route]]\nto = 'default'",
+		"[[vrrp]]\ninterface = 'a'\nvrid = 1\nvips = ['fe80::1%x']\nunicast_peers = ['::1%x', '0.0.0.0']\nrule = [{from = '::/0', to = '::ffff:1.2.3.4/97'}]",
+	} {
+		f.Add([]byte(s))
 	}
 }
 
@@ -384,4 +410,26 @@ func BenchmarkParse(b *testing.B) {
 			}
 		})
 	}
+}
+
+func BenchmarkLocate(b *testing.B) {
+	text := large(1000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		toml.Locate(text)
+	}
+}
+
+// large is a file of n services with ten servers each.
+func large(n int) string {
+	var b strings.Builder
+	b.WriteString("[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"198.51.100.1/24\"]\n")
+	for i := range n {
+		fmt.Fprintf(&b, "\n[[service]]\nname = \"s%d\"\nvirtual = \"10.%d.%d.1:80\"\nscheduler = \"wrr\"\n", i, i/256, i%256)
+		fmt.Fprintf(&b, "  [service.check]\n  type = \"http\"\n  path = \"/health\"\n")
+		for j := range 10 {
+			fmt.Fprintf(&b, "  [[service.server]]\n  address = \"10.%d.%d.%d\"\n  weight = %d\n", i/256, i%256, 11+j, 1+j)
+		}
+	}
+	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -18,13 +19,13 @@ const (
 )
 
 // protocolVersion is a version of VRRP that is spoken here.
-func protocolVersion() kind[uint8] {
-	k := integer[uint8](2, 3)
-	number := k.read
-	k.values = "2 (RFC 3768, over IPv4 only) or 3 (RFC 9568)"
-	k.read = func(at place) uint8 {
-		if v, ok := at.value.(int64); ok && v != 2 && v != 3 {
-			at.mistake("", "version %d is not supported: want %s", v, k.values)
+func protocolVersion() toml.SchemaType[uint8] {
+	k := toml.Integer[uint8](2, 3)
+	number := k.Read
+	k.Values = "2 (RFC 3768, over IPv4 only) or 3 (RFC 9568)"
+	k.Read = func(at toml.Node) uint8 {
+		if v, ok := at.Value.(int64); ok && v != 2 && v != 3 {
+			at.Mistake("", "version %d is not supported: want %s", v, k.Values)
 			return 0
 		}
 		return number(at)
@@ -35,67 +36,67 @@ func protocolVersion() kind[uint8] {
 // advertSpan is what the interval field holds: centiseconds in 12 bits (RFC 9568, section 5.2.7), or in version 2
 // seconds. There it has eight bits (RFC 3768, section 5.3.7), but a hand-over of three longer ones than those of version 3
 // would outlast everybody who waits for it: a command, systemd, an heir.
-func advertSpan(version uint8) span {
+func advertSpan(version uint8) toml.Span {
 	if version == 2 {
-		return span{least: time.Second, most: 40 * time.Second, step: time.Second}
+		return toml.Span{Least: time.Second, Most: 40 * time.Second, Step: time.Second}
 	}
-	return span{least: 10 * time.Millisecond, most: 40950 * time.Millisecond, step: 10 * time.Millisecond}
+	return toml.Span{Least: 10 * time.Millisecond, Most: 40950 * time.Millisecond, Step: 10 * time.Millisecond}
 }
 
 // advertInterval is a time that version 3 has, which has all of version 2; checkVersion knows which it is.
-func advertInterval() kind[time.Duration] {
+func advertInterval() toml.SchemaType[time.Duration] {
 	two, three := advertSpan(2), advertSpan(3)
-	return limited(three.String()+"; in version 2, "+two.String(), three.refuse)
+	return toml.DurationIn(three.String()+"; in version 2, "+two.String(), three.Check)
 }
 
 // validPassword keeps to what the configuration of any peer can hold. Its mistakes do not repeat the password.
-func validPassword(s string) *refusal {
+func validPassword(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {
 	case s == "":
-		return refuse("leave it away for no authentication", "is empty")
+		return toml.Refuse("remove it for no authentication", "is empty")
 	case strings.ContainsFunc(s, odd):
-		return refuse("", "has a character that is not printable ASCII")
+		return toml.Refuse("", "has a character that is not printable ASCII")
 	case len(s) > maxPassword:
-		return refuse("", "has %d characters: an advertisement has room for %d", len(s), maxPassword)
+		return toml.Refuse("", "has %d characters: an advertisement has room for %d", len(s), maxPassword)
 	}
 	return nil
 }
 
 // checkVersion holds a virtual router to what its version of the protocol has.
-func checkVersion(at place, r *virtualRouter) {
-	if !at.sound("version") {
+func checkVersion(at toml.Node, r *virtualRouter) {
+	if !at.Sound("version") {
 		return
 	}
-	if text, given := at.key("advert_interval").value.(string); given && at.sound("advert_interval") {
-		if no := advertSpan(r.Version).refuse(text, r.AdvertInterval); no != nil {
-			at.key("advert_interval").mistake(no.hint, "%s", no.problem)
+	if text, given := at.Key("advert_interval").Value.(string); given && at.Sound("advert_interval") {
+		if no := advertSpan(r.Version).Check(text, r.AdvertInterval); no != nil {
+			at.Key("advert_interval").Mistake(no.Hint, "%s", no.Problem)
 		}
 	}
 	if r.Version == 2 {
 		checkVersion2(at, r)
 		return
 	}
-	if at.given("auth_pass") {
-		at.key("auth_pass").mistake("write version = 2, or remove it", "version 3 has no authentication (RFC 9568, section 9)")
+	if at.Has("auth_pass") {
+		at.Key("auth_pass").Mistake("write version = 2, or remove it", "version 3 has no authentication (RFC 9568, section 9)")
 	}
-	if at.given("checksum") && at.sound("checksum", "vips") && !r.has(lvs.IPv4) {
-		at.key("checksum").mistake("remove it", "has no meaning over IPv6, which has one form only")
+	if at.Has("checksum") && at.Sound("checksum", "vips") && !r.has(lvs.IPv4) {
+		at.Key("checksum").Mistake("remove it", "has no meaning over IPv6: there is only one form")
 	}
 }
 
-func checkVersion2(at place, r *virtualRouter) {
+func checkVersion2(at toml.Node, r *virtualRouter) {
 	for i, vip := range r.VIPs {
 		if vip.IsValid() && familyOf(vip.Addr()) != lvs.IPv4 {
-			at.key("vips").index(i).mistake("write version = 3", "%s is an IPv6 address: version 2 speaks IPv4 only", vip.Addr())
+			at.Key("vips").Index(i).Mistake("write version = 3", "%s is an IPv6 address: version 2 speaks IPv4 only", vip.Addr())
 		}
 	}
-	if at.given("checksum") && at.sound("checksum") {
-		at.key("checksum").mistake("remove it", "has no meaning for version 2, which has one form only")
+	if at.Has("checksum") && at.Sound("checksum") {
+		at.Key("checksum").Mistake("remove it", "has no meaning for version 2: there is only one form")
 	}
 	r.Checksum = 0
-	if at.given("auth_pass") && at.sound("auth_pass") {
-		at.key("auth_pass").warn("", "travels in clear: it guards against mistakes, not against attackers")
+	if at.Has("auth_pass") && at.Sound("auth_pass") {
+		at.Key("auth_pass").Warn("", "is sent unencrypted: it protects against mistakes, not against attackers")
 	}
 }
 
@@ -103,11 +104,11 @@ func checkVersion2(at place, r *virtualRouter) {
 const owner = 255
 
 // checkElection finds settings of the election that another one leaves without meaning.
-func checkElection(at place, r *virtualRouter) {
-	if r.Priority == owner && !r.Preempt && at.sound("preempt") {
-		at.key("preempt").warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")
+func checkElection(at toml.Node, r *virtualRouter) {
+	if r.Priority == owner && !r.Preempt && at.Sound("preempt") {
+		at.Key("preempt").Warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")
 	}
-	if r.PreemptDelay > 0 && !r.Preempt && at.sound("preempt") {
-		at.key("preempt_delay").mistake("remove one of them", "has no meaning with preempt = false")
+	if r.PreemptDelay > 0 && !r.Preempt && at.Sound("preempt") {
+		at.Key("preempt_delay").Mistake("remove one of them", "has no meaning with preempt = false")
 	}
 }

@@ -5,26 +5,29 @@ package configs
 import (
 	"net/netip"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // DefaultDropIn is where a real server's settings are kept for the next start of the machine.
 const DefaultDropIn = "/etc/sysctl.d/60-tandem-realserver.conf"
 
-func realServerTable() kind[realserver.Config] {
-	return tableOf(nil,
-		required("vips", list(realServerVIP(), 1, unlimited), "The virtual addresses that the machine serves, and keeps silent about.",
+func realServerTable() toml.SchemaType[realserver.Config] {
+	return toml.Table(nil,
+		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
+			"The virtual addresses that this machine serves, and does not answer ARP for.",
 			func(c *realserver.Config, v []netip.Addr) { c.VIPs = v }),
-		optional("mode", enum(realserver.DirectRouting, realserver.Tunnel), realserver.DirectRouting,
-			"How packets reach it: the services' method.",
+		toml.Optional("mode", toml.Enum(realserver.DirectRouting, realserver.Tunnel), realserver.DirectRouting,
+			"How packets reach this machine: the method of the services.",
 			func(c *realserver.Config, v realserver.Mode) { c.Mode = v }),
-		optional("method", enum(realserver.Sysctl, realserver.ARPFilter), realserver.Sysctl,
-			"How it keeps silent: by the settings arp_ignore and arp_announce, or by rules of nftables.",
+		toml.Optional("method", toml.Enum(realserver.Sysctl, realserver.ARPFilter), realserver.Sysctl,
+			"How ARP for the VIPs is suppressed. sysctl: by arp_ignore and arp_announce. arpfilter: by rules of nftables.",
 			func(c *realserver.Config, v realserver.Method) { c.Method = v }),
-		derived("interfaces", list(interfaceName(), 1, unlimited), "Where it keeps silent; every Ethernet interface with an IPv4 address unless given.",
-			func(c *realserver.Config, v []string) { c.Interfaces = v }),
-		optional("persist", boolean(), false,
-			"Whether the settings are written to "+DefaultDropIn+" too, so that they hold from the start of the machine.",
+		toml.Derived("interfaces", toml.List(interfaceName(), 1, toml.Unlimited), "The interfaces where ARP is suppressed.",
+			func(c *realserver.Config, v []string) { c.Interfaces = v }).
+			Unset("every Ethernet interface with an IPv4 address").Example(`["eth0"]`),
+		toml.Optional("persist", toml.Boolean(), false,
+			"Also writes the settings to "+DefaultDropIn+", so that they apply from the start of the machine.",
 			func(c *realserver.Config, v bool) {
 				if v {
 					c.DropIn = DefaultDropIn
@@ -33,30 +36,23 @@ func realServerTable() kind[realserver.Config] {
 	)
 }
 
-// realServerVIP is a virtual address; its prefix length is not for a real server to choose.
-func realServerVIP() kind[netip.Addr] {
-	k := neighbour()
-	k.values = "each an IPv4 or IPv6 address"
-	return k
-}
-
 // checkRealServer refuses what would have two parts of tandem fight over an address.
-func checkRealServer(at place, c *Config) {
+func checkRealServer(at toml.Node, c *Config) {
 	if c.RealServer == nil {
 		return
 	}
-	first := make(seen[netip.Addr])
+	first := make(firstUse[netip.Addr])
 	for i, vip := range c.RealServer.VIPs {
-		if here := at.key("vips").index(i); vip.IsValid() {
-			if earlier, ok := first.first(vip, here); !ok {
-				here.mistake("", "%s is already %s", vip, earlier.describe())
+		if here := at.Key("vips").Index(i); vip.IsValid() {
+			if earlier, ok := first.add(vip, here); !ok {
+				here.Mistake("", "%s is already %s", vip, earlier.Describe())
 			}
 		}
 	}
 	for _, r := range c.Routers {
 		for _, vip := range r.VIPs {
 			if here, ok := first[vip.Addr()]; ok {
-				here.mistake("a machine is a director or a real server of an address", "%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
+				here.Mistake("a machine cannot be both the director and a real server of an address", "%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -13,30 +14,32 @@ import (
 // mainTable is the routing table that the kernel calls main.
 const mainTable = 254
 
-func routeTable() kind[vrrp.Route] {
-	return tableOf(checkRoute,
-		required("to", destination(), "Where the route leads.",
+func routeTable() toml.SchemaType[vrrp.Route] {
+	return toml.Table(checkRoute,
+		toml.Required("to", destination(), `"198.51.100.0/24"`, "The destination of the route.",
 			func(r *vrrp.Route, v netip.Prefix) { r.To = v }),
-		derived("via", neighbour(), "The next router. On the link unless given.",
-			func(r *vrrp.Route, v netip.Addr) { r.Via = v }),
-		derived("dev", interfaceName(), "The interface; that of the VIPs unless given.",
-			func(r *vrrp.Route, v string) { r.Device = v }),
-		derived("src", neighbour(), "The source address of what this machine sends by the route; the kernel's choice unless given.",
-			func(r *vrrp.Route, v netip.Addr) { r.Source = v }),
-		optional("table", integer[uint32](1, math.MaxUint32), mainTable, "The routing table; 254 is main.",
+		toml.Derived("via", neighbour(), "The next router.",
+			func(r *vrrp.Route, v netip.Addr) { r.Via = v }).Unset("none, the destination is on the link").Example(`"192.0.2.1"`),
+		toml.Derived("dev", interfaceName(), "The interface of the route.",
+			func(r *vrrp.Route, v string) { r.Device = v }).Unset("the interface of the VIPs").Example(`"eth0"`),
+		toml.Derived("src", neighbour(), "The source address of packets that this machine sends by the route.",
+			func(r *vrrp.Route, v netip.Addr) { r.Source = v }).Unset("the kernel's choice").Example(`"192.0.2.100"`),
+		toml.Optional("table", toml.Integer[uint32](1, math.MaxUint32), mainTable, "The routing table. 254 is the main table.",
 			func(r *vrrp.Route, v uint32) { r.Table = v }),
-		optional("metric", integer[uint32](0, math.MaxUint32), 0, "The metric: of several routes to one place the lowest is taken.",
+		toml.Optional("metric", toml.Integer[uint32](0, math.MaxUint32), 0,
+			"The metric. Of several routes to one destination, the kernel uses the one with the lowest metric.",
 			func(r *vrrp.Route, v uint32) { r.Metric = v }),
-		optional("onlink", boolean(), false, "Takes the next router to be on the link, whatever the interface's prefixes say.",
+		toml.Optional("onlink", toml.Boolean(), false,
+			"Treats the next router as directly reachable, even if no prefix of the interface contains it.",
 			func(r *vrrp.Route, v bool) { r.OnLink = v }),
 	)
 }
 
-func checkRoute(at place, r *vrrp.Route) {
-	if r.OnLink && !at.given("via") && at.sound("onlink") {
-		at.key("onlink").mistake("add via, or remove it", "has no meaning without via")
+func checkRoute(at toml.Node, r *vrrp.Route) {
+	if r.OnLink && !at.Has("via") && at.Sound("onlink") {
+		at.Key("onlink").Mistake("add via, or remove it", "has no meaning without via")
 	}
-	if !at.sound("to", "via", "src") {
+	if !at.Sound("to", "via", "src") {
 		return
 	}
 	family := routeFamily(*r, 0)
@@ -46,12 +49,12 @@ func checkRoute(at place, r *vrrp.Route) {
 			a = r.Source
 		}
 		if a.IsValid() && familyOf(a) != family {
-			at.key(name).mistake("", "%s is of another family than the route, %s", a, familyName(family))
+			at.Key(name).Mistake("", "%s is of another family than the route, %s", a, familyName(family))
 		}
 	}
 }
 
-// routeFamily is the family of a route, or unless if it names no address: a default route by an interface alone.
+// routeFamily is the family of a route. It is unless for a route without an address: a default route by an interface alone.
 func routeFamily(r vrrp.Route, unless lvs.Family) lvs.Family {
 	for _, a := range []netip.Addr{r.To.Addr(), r.Via, r.Source} {
 		if a.IsValid() {
@@ -61,28 +64,29 @@ func routeFamily(r vrrp.Route, unless lvs.Family) lvs.Family {
 	return unless
 }
 
-func ruleTable() kind[vrrp.Rule] {
-	return tableOf(checkRule,
-		derived("from", network(), "The source addresses that it is for. All unless given.",
-			func(r *vrrp.Rule, v netip.Prefix) { r.From = v }),
-		derived("to", network(), "The destination addresses that it is for. All unless given.",
-			func(r *vrrp.Rule, v netip.Prefix) { r.To = v }),
-		derived("fwmark", integer[uint32](1, math.MaxUint32), "The firewall mark that it is for. Any, or none, unless given.",
-			func(r *vrrp.Rule, v uint32) { r.FWMark = v }),
-		required("table", integer[uint32](1, math.MaxUint32), "The routing table that it leads to.",
+func ruleTable() toml.SchemaType[vrrp.Rule] {
+	return toml.Table(checkRule,
+		toml.Derived("from", network(), "The source addresses that the rule is for.",
+			func(r *vrrp.Rule, v netip.Prefix) { r.From = v }).Unset("all").Example(`"192.0.2.100"`),
+		toml.Derived("to", network(), "The destination addresses that the rule is for.",
+			func(r *vrrp.Rule, v netip.Prefix) { r.To = v }).Unset("all").Example(`"203.0.113.0/24"`),
+		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark that the rule is for.",
+			func(r *vrrp.Rule, v uint32) { r.FWMark = v }).Unset("any mark, or none").Example("7"),
+		toml.Required("table", toml.Integer[uint32](1, math.MaxUint32), "100", "The routing table that the rule leads to.",
 			func(r *vrrp.Rule, v uint32) { r.Table = v }),
-		required("priority", integer[uint32](1, math.MaxUint32), "Its place among the rules: the lowest is asked first.",
+		toml.Required("priority", toml.Integer[uint32](1, math.MaxUint32), "1000",
+			"The position of the rule. The kernel tries the rule with the lowest number first.",
 			func(r *vrrp.Rule, v uint32) { r.Priority = v }),
 	)
 }
 
-func checkRule(at place, r *vrrp.Rule) {
+func checkRule(at toml.Node, r *vrrp.Rule) {
 	if r.From.IsValid() && r.To.IsValid() && familyOf(r.From.Addr()) != familyOf(r.To.Addr()) {
-		at.key("to").mistake("", "%s is of another family than from, %s", r.To, r.From)
+		at.Key("to").Mistake("", "%s is of another family than from, %s", r.To, r.From)
 	}
 }
 
-// ruleFamily is the family of a rule, or unless if it names no address.
+// ruleFamily is the family of a rule. It is unless for a rule without an address.
 func ruleFamily(r vrrp.Rule, unless lvs.Family) lvs.Family {
 	for _, p := range []netip.Prefix{r.From, r.To} {
 		if p.IsValid() {
@@ -92,53 +96,54 @@ func ruleFamily(r vrrp.Rule, unless lvs.Family) lvs.Family {
 	return unless
 }
 
-// A routeID is what the kernel takes one route for.
+// A routeID is what identifies a route to the kernel.
 type routeID struct {
 	to            netip.Prefix
 	table, metric uint32
 }
 
-// A followers are the routes and rules of all virtual routers. Two that hold the same one would take it from each other.
+// A followers holds the routes and rules of all virtual routers. Two virtual routers must not have the same one, because
+// each would remove it from the other.
 type followers struct {
-	routes seen[routeID]
-	rules  seen[vrrp.Rule]
+	routes firstUse[routeID]
+	rules  firstUse[vrrp.Rule]
 }
 
-// check refuses what v shares with another virtual router, or has twice.
-func (f followers) check(at place, v *virtualRouter) {
+// check refuses a route or rule that v shares with another virtual router, or has twice.
+func (f followers) check(at toml.Node, v *virtualRouter) {
 	families := v.families()
 	for i, r := range v.Routes {
-		here := at.key("route").index(i)
+		here := at.Key("route").Index(i)
 		for _, family := range either(routeFamily(r, 0), families) {
 			id := routeID{r.To, r.Table, r.Metric}
 			if !r.To.IsValid() {
 				id.to = everything(family)
 			}
-			if !here.sound("to", "via", "src", "table", "metric") {
+			if !here.Sound("to", "via", "src", "table", "metric") {
 				break
 			}
-			if earlier, ok := f.routes.first(id, here); !ok {
-				here.key("to").mistake("give it another metric or table", "%s is already %s", id.to, earlier.describe())
+			if earlier, ok := f.routes.add(id, here); !ok {
+				here.Key("to").Mistake("give it another metric or table", "%s is already %s", id.to, earlier.Describe())
 				break
 			}
 		}
 	}
 	for i, r := range v.Rules {
-		here := at.key("rule").index(i)
+		here := at.Key("rule").Index(i)
 		for _, family := range either(ruleFamily(r, 0), families) {
 			r.Family = number(family)
-			if !here.sound("from", "to", "fwmark", "table", "priority") {
+			if !here.Sound("from", "to", "fwmark", "table", "priority") {
 				break
 			}
-			if earlier, ok := f.rules.first(r, here); !ok {
-				here.mistake("", "is already %s", earlier.describe())
+			if earlier, ok := f.rules.add(r, here); !ok {
+				here.Mistake("", "is already %s", earlier.Describe())
 				break
 			}
 		}
 	}
 }
 
-// either is the one family, or those of the virtual router if it is none.
+// either returns the family, or the families of the virtual router if f is none.
 func either(f lvs.Family, families []lvs.Family) []lvs.Family {
 	if f == 0 {
 		return families

@@ -5,6 +5,7 @@ package configs
 import (
 	"net/netip"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -24,36 +25,36 @@ type vipID struct {
 
 // A segment is what virtual routers must not share, as far as it is taken.
 type segment struct {
-	names     seen[string]
-	ids       seen[routerID]
-	vips      seen[vipID]
-	links     seen[string] // of the virtual MAC addresses
+	names     firstUse[string]
+	ids       firstUse[routerID]
+	vips      firstUse[vipID]
+	links     firstUse[string] // of the virtual MAC addresses
 	followers followers
 }
 
 // checkRouters finds what two virtual routers must not share. A value that is itself a mistake is left out.
-func checkRouters(at place, routers []virtualRouter) {
+func checkRouters(at toml.Node, routers []virtualRouter) {
 	s := segment{
-		seen[string]{}, seen[routerID]{}, seen[vipID]{}, seen[string]{},
-		followers{seen[routeID]{}, seen[vrrp.Rule]{}},
+		firstUse[string]{}, firstUse[routerID]{}, firstUse[vipID]{}, firstUse[string]{},
+		followers{firstUse[routeID]{}, firstUse[vrrp.Rule]{}},
 	}
 	for i := range routers {
-		s.check(at.index(i), &routers[i])
+		s.check(at.Index(i), &routers[i])
 	}
 	for i := range routers {
-		s.checkLinks(at.index(i), &routers[i], routers)
+		s.checkLinks(at.Index(i), &routers[i], routers)
 	}
 	checkGroups(at, routers)
 }
 
-func (s *segment) check(at place, r *virtualRouter) {
-	unique := at.sound("interface", "vrid", "vips")
+func (s *segment) check(at toml.Node, r *virtualRouter) {
+	unique := at.Sound("interface", "vrid", "vips")
 	if unique {
 		for _, f := range r.families() {
-			earlier, ok := s.ids.first(routerID{r.Interface, r.VRID, f}, at)
+			earlier, ok := s.ids.add(routerID{r.Interface, r.VRID, f}, at)
 			if !ok {
-				at.key("vrid").mistake("each virtual router of an interface needs its own",
-					"%d on %s is already taken by %s", r.VRID, r.Interface, earlier.describe())
+				at.Key("vrid").Mistake("each virtual router of an interface needs its own",
+					"%d on %s is already used by %s", r.VRID, r.Interface, earlier.Describe())
 				unique = false
 				break
 			}
@@ -73,12 +74,12 @@ func (s *segment) check(at place, r *virtualRouter) {
 			if !vip.IsValid() {
 				continue
 			}
-			id, here := vipID{addr: vip.Addr()}, at.key(key).index(i)
+			id, here := vipID{addr: vip.Addr()}, at.Key(key).Index(i)
 			if id.addr.IsLinkLocalUnicast() {
 				id.link = r.Interface
 			}
-			if earlier, ok := s.vips.first(id, here); !ok {
-				here.mistake("", "%s is already %s", vip.Addr(), earlier.describe())
+			if earlier, ok := s.vips.add(id, here); !ok {
+				here.Mistake("", "%s is already %s", vip.Addr(), earlier.Describe())
 			}
 		}
 	}
@@ -86,8 +87,8 @@ func (s *segment) check(at place, r *virtualRouter) {
 }
 
 // checkLinks refuses an interface for the virtual MAC address that something else needs.
-func (s *segment) checkLinks(at place, r *virtualRouter, all []virtualRouter) {
-	if !at.sound("interface", "vrid", "vips", "virtual_mac", "virtual_mac_interface") {
+func (s *segment) checkLinks(at toml.Node, r *virtualRouter, all []virtualRouter) {
+	if !at.Sound("interface", "vrid", "vips", "virtual_mac", "virtual_mac_interface") {
 		return
 	}
 	for _, half := range r.split() {
@@ -95,14 +96,14 @@ func (s *segment) checkLinks(at place, r *virtualRouter, all []virtualRouter) {
 		if name == "" {
 			continue
 		}
-		key := at.key("virtual_mac_interface")
-		if earlier, ok := s.links.first(name, at); !ok {
-			key.mistake("give it another name", "%s is already that of %s", name, earlier.describe())
+		key := at.Key("virtual_mac_interface")
+		if earlier, ok := s.links.add(name, at); !ok {
+			key.Mistake("give it another name", "%s is already the interface of %s", name, earlier.Describe())
 			return
 		}
 		for _, other := range all {
 			if other.Interface == name {
-				key.mistake("give it another name", "%s is an interface that carries advertisements", name)
+				key.Mistake("give it another name", "%s is an interface that carries advertisements", name)
 				return
 			}
 		}
@@ -110,15 +111,15 @@ func (s *segment) checkLinks(at place, r *virtualRouter, all []virtualRouter) {
 }
 
 // checkVirtualMAC holds the name of the interface to one that the kernel takes for each family.
-func checkVirtualMAC(at place, r *virtualRouter) {
-	if !at.sound("virtual_mac", "virtual_mac_interface", "vips") || !at.given("virtual_mac_interface") {
+func checkVirtualMAC(at toml.Node, r *virtualRouter) {
+	if !at.Sound("virtual_mac", "virtual_mac_interface", "vips") || !at.Has("virtual_mac_interface") {
 		return
 	}
-	key := at.key("virtual_mac_interface")
+	key := at.Key("virtual_mac_interface")
 	switch most := maxInterface - len(macvlanSuffix); {
 	case !r.VirtualMAC:
-		key.mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
+		key.Mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
 	case len(r.families()) > 1 && len(r.VirtualMACInterface) > most:
-		key.mistake("", "%q is longer than %d bytes, which leaves no room for the %s of IPv6", r.VirtualMACInterface, most, macvlanSuffix)
+		key.Mistake("", "%q is longer than %d bytes: there is no room for the %s that IPv6 adds", r.VirtualMACInterface, most, macvlanSuffix)
 	}
 }

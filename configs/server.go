@@ -7,121 +7,123 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-func serverTable() kind[Server] {
-	return tableOf(nil, append(whereabouts(),
-		optional("weight", integer(0, lvs.MaxWeight), 1, "The share of new connections; 0 is none.",
+func serverTable() toml.SchemaType[Server] {
+	return toml.Table(nil, append(reachFields(),
+		toml.Optional("weight", toml.Integer(0, lvs.MaxWeight), 1, "The server's share of new connections. 0 means none.",
 			func(s *Server, v int) { s.Weight = v }),
-		derived("thresholds", thresholdTable(), "The number of connections that the server may have. Any number unless given.",
+		toml.Derived("thresholds", thresholdTable(), "Limits the number of connections of the server. Without it there is no limit.",
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
-		derived("check", checkUses(), "How this server is checked; as the service says unless given.",
-			func(s *Server, v []checkUse) { s.uses = v }),
-		derived("check_pass", enum(PassAll, PassAny), "Whether all of several checks must pass, or any of them; as the service says unless given.",
-			func(s *Server, v Pass) { s.ownPass = v }),
+		toml.Derived("check", checkUses(), "How this server is checked.",
+			func(s *Server, v []checkUse) { s.uses = v }).Unset("the service's check").Example(`["web", "queue", "load"]`),
+		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "Whether all checks of the server must pass, or one of them.",
+			func(s *Server, v Pass) { s.ownPass = v }).Unset("the service's check_pass").Example(`"all"`),
 	)...)
 }
 
-// sorryTable has no weight: as long as a sorry server serves, it serves alone.
-func sorryTable() kind[Server] { return tableOf(nil, whereabouts()...) }
+// sorryTable has no weight: while a sorry server serves, it serves alone.
+func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
-// whereabouts are the keys that say where a server is, and how it is reached.
-func whereabouts() []field[Server] {
-	return []field[Server]{
-		required("address", hostAddress(), "The real server's own address.",
+// reachFields are the keys that say where a server is, and how it is reached.
+func reachFields() []toml.Field[Server] {
+	return []toml.Field[Server]{
+		toml.Required("address", hostAddress(), `"192.0.2.11"`, "The real server's own address.",
 			func(s *Server, v netip.Addr) { s.Addr = v }),
-		derived("port", integer[uint16](0, math.MaxUint16),
-			"The real server's port; the service's own unless given, and only method nat can map it to another. 0 with a firewall mark only.",
-			func(s *Server, v uint16) { s.Port = v }),
-		derived("method", enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server; as the service says unless given.",
-			func(s *Server, v lvs.Method) { s.Method = v }),
-		derived("tunnel", tunnelTable(), "What packets to this server are wrapped in; as the service says unless given.",
+		toml.Derived("port", toml.Integer[uint16](0, math.MaxUint16),
+			"The real server's port. Only method nat can map the service's port to another one. 0 is for firewall marks only.",
+			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
+		toml.Derived("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server.",
+			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),
+		toml.Derived("tunnel", tunnelTable(), "How packets to this server are encapsulated. Without it the service's tunnel is used.",
 			func(s *Server, v lvs.Encapsulation) { s.Tunnel = v }),
 	}
 }
 
-func thresholdTable() kind[lvs.Server] {
-	return tableOf(func(at place, s *lvs.Server) {
-		if s.LowerThreshold > s.UpperThreshold && at.sound("upper", "lower") {
-			at.key("lower").mistake("", "%d is above the upper one, %d", s.LowerThreshold, s.UpperThreshold)
+func thresholdTable() toml.SchemaType[lvs.Server] {
+	return toml.Table(func(at toml.Node, s *lvs.Server) {
+		if s.LowerThreshold > s.UpperThreshold && at.Sound("upper", "lower") {
+			at.Key("lower").Mistake("", "%d is greater than upper, %d", s.LowerThreshold, s.UpperThreshold)
 		}
 	},
-		required("upper", integer[uint32](1, math.MaxUint32), "From so many connections on the server gets no new ones.",
+		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000", "With this many connections the server gets no new ones.",
 			func(s *lvs.Server, v uint32) { s.UpperThreshold = v }),
-		derived("lower", integer[uint32](1, math.MaxUint32),
-			"Below so many it gets new ones again; at most the upper one, three quarters of it unless given.",
-			func(s *lvs.Server, v uint32) { s.LowerThreshold = v }),
+		toml.Derived("lower", toml.Integer[uint32](1, math.MaxUint32),
+			"With fewer connections than this it gets new ones again. At most upper.",
+			func(s *lvs.Server, v uint32) { s.LowerThreshold = v }).Unset("three quarters of upper").Example("800"),
 	)
 }
 
-func tunnelTable() kind[lvs.Encapsulation] {
-	return tableOf(func(at place, t *lvs.Encapsulation) {
-		if !at.sound("type", "port", "checksum") {
+func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
+	return toml.Table(func(at toml.Node, t *lvs.Encapsulation) {
+		if !at.Sound("type", "port", "checksum") {
 			return
 		}
 		switch {
 		case t.Type == lvs.GUE && t.Port == 0:
-			at.key("port").mistake("", "is missing: a gue tunnel needs the port that the real server listens at")
+			at.Key("port").Mistake("", "is missing: a gue tunnel needs the port that the real server listens on")
 		case t.Type != lvs.GUE && t.Port != 0:
-			at.key("port").mistake("remove it", "has no meaning: only a gue tunnel has a port")
+			at.Key("port").Mistake("remove it", "has no meaning: only a gue tunnel has a port")
 		case t.Type == lvs.IPIP && t.Checksum != lvs.NoChecksum:
-			at.key("checksum").mistake("remove it", "has no meaning: an ipip tunnel has no checksum")
+			at.Key("checksum").Mistake("remove it", "has no meaning: an ipip tunnel has no checksum")
 		case t.Type == lvs.GRE && t.Checksum == lvs.RemCsum:
-			at.key("checksum").mistake("", `"remcsum" is for gue tunnels only`)
+			at.Key("checksum").Mistake("", `"remcsum" is for gue tunnels only`)
 		}
 	},
-		required("type", enum(lvs.IPIP, lvs.GUE, lvs.GRE), "The kind of tunnel.",
+		toml.Required("type", toml.Enum(lvs.IPIP, lvs.GUE, lvs.GRE), `"gue"`, "The kind of tunnel.",
 			func(t *lvs.Encapsulation, v lvs.TunnelType) { t.Type = v }),
-		derived("port", integer[uint16](1, math.MaxUint16), "The UDP port of gue at the real server. Needed there, and there only.",
-			func(t *lvs.Encapsulation, v uint16) { t.Port = v }),
-		optional("checksum", enum(lvs.NoChecksum, lvs.Csum, lvs.RemCsum), lvs.NoChecksum,
-			"What protects the outer header of gue and gre; remcsum, which leaves the work to the receiver, is for gue.",
+		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16),
+			"The UDP port of a gue tunnel at the real server. Only gue has a port, and needs one.",
+			func(t *lvs.Encapsulation, v uint16) { t.Port = v }).Unset("none").Example("6080"),
+		toml.Optional("checksum", toml.Enum(lvs.NoChecksum, lvs.Csum, lvs.RemCsum), lvs.NoChecksum,
+			"The checksum of the outer header of gue and gre. remcsum is for gue, and leaves the work to the receiver.",
 			func(t *lvs.Encapsulation, v lvs.Checksum) { t.Checksum = v }),
 	)
 }
 
 // checkServer completes a server from its service. The two are compared only if what the service says is sound.
-func checkServer(at place, sound bool, s *virtualService, server *Server) {
+func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if server.Method == 0 {
 		server.Method = s.Method
 	}
 	switch {
-	case server.Method == lvs.Tunnel && !at.given("tunnel"):
+	case server.Method == lvs.Tunnel && !at.Has("tunnel"):
 		server.Tunnel = s.tunnel
-	case server.Method != lvs.Tunnel && at.given("tunnel") && sound && at.sound("method"):
-		at.key("tunnel").mistake("remove it", "has no meaning for method %q", server.Method)
+	case server.Method != lvs.Tunnel && at.Has("tunnel") && sound && at.Sound("method"):
+		at.Key("tunnel").Mistake("remove it", "has no meaning for method %q", server.Method)
 	}
-	server.Mapped = at.given("port")
-	if !sound || len(s.Virtuals) == 0 || !at.sound("method") {
+	server.Mapped = at.Has("port")
+	if !sound || len(s.Virtuals) == 0 || !at.Sound("method") {
 		return
 	}
 	if !server.Mapped {
 		server.Port = s.Virtuals[0].Port
 	}
-	if family := serviceFamily(s.Virtuals[0].ServiceID); at.sound("address") && familyOf(server.Addr) != family && server.Method != lvs.Tunnel {
-		at.key("address").mistake("", "%s is of another family than the service, %s", server.Addr, s.Virtuals[0].ServiceID)
+	if family := serviceFamily(s.Virtuals[0].ServiceID); at.Sound("address") && familyOf(server.Addr) != family && server.Method != lvs.Tunnel {
+		at.Key("address").Mistake("", "%s is of another family than the service, %s", server.Addr, s.Virtuals[0].ServiceID)
 		return
 	}
-	if at.sound("port") {
-		checkPort(at.key("port"), s, server)
+	if at.Sound("port") {
+		checkPort(at.Key("port"), s, server)
 	}
-	if !at.sound("address", "port", "tunnel", "thresholds") {
+	if !at.Sound("address", "port", "tunnel", "thresholds") {
 		return
 	}
 	// What only the kernel's table can say is the same for all virtuals.
 	if err := server.In(s.Virtuals[0]).Validate(s.Virtuals[0].ServiceID); err != nil {
-		at.mistake("", "%s", refusedByTable(err))
+		at.Mistake("", "%s", refusedByTable(err))
 	}
 }
 
 // checkPort refuses a port that the server's method cannot lead to.
-func checkPort(at place, s *virtualService, server *Server) {
-	const hint = `leave it away, or use method = "nat"`
+func checkPort(at toml.Node, s *virtualService, server *Server) {
+	const hint = `remove it, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
 	all := !server.Mapped && s.Virtuals[0].Port == 0
 	if server.Port == 0 && !mark && !all {
-		at.mistake("", "0 is out of range: want 1 to 65535")
+		at.Mistake("", "0 is out of range: want 1 to 65535")
 		return
 	}
 	for _, v := range s.Virtuals {
@@ -129,22 +131,22 @@ func checkPort(at place, s *virtualService, server *Server) {
 		case !server.Mapped, server.Port == v.Port, server.Method == lvs.NAT:
 			continue
 		case mark:
-			at.mistake(hint, "method %q cannot map ports: packets keep the port that they came for", server.Method)
+			at.Mistake(hint, "method %q cannot map ports: packets keep their destination port", server.Method)
 		default:
-			at.mistake(hint, "method %q cannot map port %d to %d", server.Method, v.Port, server.Port)
+			at.Mistake(hint, "method %q cannot map port %d to %d", server.Method, v.Port, server.Port)
 		}
 		return
 	}
 }
 
 // checkDifferent refuses what would be one server twice in the kernel's table.
-func checkDifferent(at place, s *virtualService) {
+func checkDifferent(at toml.Node, s *virtualService) {
 	byAddress := make(map[netip.Addr][]int)
 	for i, server := range s.Servers {
-		here := at.key("server").index(i)
+		here := at.Key("server").Index(i)
 		for _, j := range byAddress[server.Addr] {
 			if s.clash(s.Servers[j], server) {
-				here.key("address").mistake("", "%s is already %s", showServer(server.ServerID), at.key("server").index(j).describe())
+				here.Key("address").Mistake("", "%s is already %s", showServer(server.ServerID), at.Key("server").Index(j).Describe())
 				break
 			}
 		}

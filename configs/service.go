@@ -3,14 +3,14 @@
 package configs
 
 import (
-	"fmt"
 	"math"
 	"time"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A virtualService is a service as it is written, before what holds for all its virtuals is put into each.
+// A virtualService is a service as it is written, before the common settings are copied into each virtual.
 type virtualService struct {
 	Service
 	ids         []lvs.ServiceID
@@ -18,134 +18,142 @@ type virtualService struct {
 	protocol    lvs.Protocol
 	persistence persistence
 	flags       []schedulerFlag
-	tunnel      lvs.Encapsulation // of the servers that name no other
+	tunnel      lvs.Encapsulation // of the servers without one of their own
 }
 
-func serviceTable() kind[virtualService] {
-	return tableOf(checkService,
-		derived("name", identifier(), "The service's name in logs, status and commands; the first virtual written out unless given.",
-			func(s *virtualService, v string) { s.Name = v }),
-		required("virtual", virtuals(),
-			"What clients connect to: addresses of one family with their ports, where 0 is all ports and needs persistence, "+
-				"or the firewall mark that a rule puts on their packets.",
+func serviceTable() toml.SchemaType[virtualService] {
+	return toml.Table(checkService,
+		toml.Derived("name", identifier(), "The service's name in logs, status and commands.",
+			func(s *virtualService, v string) { s.Name = v }).
+			Unset("the first address and port, such as 192.0.2.100:80").Example(`"www"`),
+		toml.Required("virtual", virtuals(), `"192.0.2.100:80"`,
+			"What clients connect to: addresses of one family with their ports, or the firewall mark that a firewall rule puts on their "+
+				"packets. Port 0 means all ports, and needs persistence.",
 			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
-		optional("protocol", enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport. A firewall mark has none of its own.",
+		toml.Optional("protocol", toml.Enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport protocol. A firewall mark has none.",
 			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),
-		optional("scheduler", oneOf(lvs.Schedulers()...), "wlc", "How the kernel chooses a real server for a new connection.",
+		toml.Optional("scheduler", toml.OneOf(lvs.Schedulers()...), "wlc", "How the kernel chooses a real server for a new connection.",
 			func(s *virtualService, v string) { s.common.Scheduler = v }),
-		optional("scheduler_flags", list(flagOfScheduler(), 0, unlimited), nil,
-			"What sh and mh do besides: take another server instead of one of weight 0, and look at the client's port too.",
+		toml.Optional("scheduler_flags", toml.List(flagOfScheduler(), 0, toml.Unlimited), nil,
+			"Options of the schedulers sh and mh. fallback: if the chosen server has weight 0, choose another one. "+
+				"port: look at the client's port too.",
 			func(s *virtualService, v []schedulerFlag) { s.flags = v }),
-		derived("persistence", persistenceTable(), "Makes a client come back to its server. Without it each connection is scheduled anew.",
+		toml.Derived("persistence", persistenceTable(),
+			"Sends a client's connections to the same server. Without it each connection is scheduled anew.",
 			func(s *virtualService, v persistence) { s.persistence = v }),
-		optional("one_packet", boolean(), false, "Schedules every datagram by itself, for UDP services whose clients keep their port.",
+		toml.Optional("one_packet", toml.Boolean(), false,
+			"Schedules each datagram by itself, for clients that keep their port.",
 			func(s *virtualService, v bool) {
 				if v {
 					s.common.Flags |= lvs.OnePacket
 				}
-			}),
-		optional("method", enum(lvs.DR, lvs.NAT, lvs.Tunnel), lvs.DR, "How packets reach the real servers.",
+			}).OnlyFor("UDP services"),
+		toml.Optional("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), lvs.DR,
+			"How packets reach the real servers. dr: direct routing, in one network. tunnel: IP in IP, across networks. "+
+				"With dr and tunnel the real servers have the VIP too, and answer the clients themselves. "+
+				"nat: the director rewrites the addresses, and must be on the way back.",
 			func(s *virtualService, v lvs.Method) { s.Method = v }),
-		derived("tunnel", tunnelTable(), "What packets to the servers of method tunnel are wrapped in; IP in IP unless given.",
+		toml.Derived("tunnel", tunnelTable(), "How packets to servers of method tunnel are encapsulated. Without it: IP in IP.",
 			func(s *virtualService, v lvs.Encapsulation) { s.tunnel = v }),
-		optional("on_failure", enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
-			"What becomes of a server that fails its check: no new connections, or out of the table with those that it has.",
+		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
+			"What happens to a server that fails its check. weight-zero: it gets no new connections. "+
+				"remove: it is removed from the table, and its connections end.",
 			func(s *virtualService, v lvs.OnFailure) { s.OnFailure = v }),
-		optional("slow_start", duration(0, time.Hour, time.Nanosecond), 0,
-			"How long a server that has come up takes to its full weight.",
+		toml.Optional("slow_start", toml.Duration(0, time.Hour, time.Nanosecond), 0,
+			"How long a server takes to reach its full weight after it has become healthy.",
 			func(s *virtualService, v time.Duration) { s.SlowStart = v }),
-		optional("drain_timeout", duration(0, 24*time.Hour, time.Nanosecond), 0,
-			"How long a server that has left the configuration, by itself or with its service, may stay in the table for its "+
-				"connections, at weight 0. It goes with the last of them.",
+		toml.Optional("drain_timeout", toml.Duration(0, 24*time.Hour, time.Nanosecond), 0,
+			"How long a server that was removed from the configuration, alone or with its service, may stay in the table at weight 0 "+
+				"for its connections. It leaves earlier if its last connection ends.",
 			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
-		optional("quorum", integer(1, maxQuorum), 1,
-			"The weight of healthy servers, taken together, below which the service has lost its quorum.",
+		toml.Optional("quorum", toml.Integer(1, maxQuorum), 1,
+			"The minimum total weight of healthy servers. With less, the service has lost its quorum.",
 			func(s *virtualService, v int) { s.Quorum = v }),
-		optional("quorum_hysteresis", integer(0, maxQuorum), 0,
-			"Quorum is lost only below the quorum less this, and regained at the quorum and this; less than the quorum.",
+		toml.Optional("quorum_hysteresis", toml.Integer(0, maxQuorum), 0,
+			"The service loses its quorum only below quorum minus this, and regains it at quorum plus this. Less than quorum.",
 			func(s *virtualService, v int) { s.Hysteresis = v }),
-		derived("sorry_server", sorryTable(), "Serves all new clients while quorum is lost. None unless given.",
+		toml.Derived("sorry_server", sorryTable(), "The server for all new clients while quorum is lost. Without it there is none.",
 			func(s *virtualService, v Server) { s.Sorry = &v }),
-		optional("panic_below", share(), 0,
-			"The share of healthy servers below which all are treated as healthy, rather than to let the rest be crushed; 0 is never.",
+		toml.Optional("panic_below", toml.Number(0, 1), 0,
+			"With a smaller share of healthy servers than this, all servers count as healthy, so that the rest are not overloaded. 0 turns this off.",
 			func(s *virtualService, v float64) { s.PanicBelow = v }),
-		optional("min_up", integer(1, math.MaxUint16), 1,
-			"A [[vrrp]] that tracks the service fails with fewer healthy servers; at most their number.",
+		toml.Optional("min_up", toml.Integer(1, math.MaxUint16), 1,
+			"A [[vrrp]] that tracks the service fails with fewer healthy servers than this. At most the number of servers.",
 			func(s *virtualService, v int) { s.MinUp = v }),
-		derived("check", checkUses(), "How the real servers are checked. Without it they are not, and count as healthy.",
-			func(s *virtualService, v []checkUse) { s.uses = v }),
-		optional("check_pass", enum(PassAll, PassAny), PassAll, "Whether all of several checks must pass, or any of them.",
+		toml.Derived("check", checkUses(), "How the real servers are checked. Without it they are not checked, and count as healthy.",
+			func(s *virtualService, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http", path = "/health" }`),
+		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "Whether all checks of a server must pass, or one of them.",
 			func(s *virtualService, v Pass) { s.Pass = v }),
-		optional("check_when", enum(CheckAlways, CheckMaster), CheckAlways,
-			"Whether both directors check, so that the backup knows the servers, or only the master of the service's address. "+
-				"Servers that are not checked count as healthy.",
+		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
+			"When this director checks. always: so the backup knows the servers too. "+
+				"master: only while it is master of the service's address. Servers that are not checked count as healthy.",
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
-		required("server", list(serverTable(), 1, unlimited), "A real server.",
+		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),
 	)
 }
 
-// maxQuorum is what any number of servers weighs that a file may have.
+// maxQuorum is more than the total weight of all servers that a file may have.
 const maxQuorum = 1 << 30
 
-// checkService works out a service's name, its virtuals and its servers, and what they say together.
-func checkService(at place, s *virtualService) {
+// checkService completes a service: its name, its virtuals and its servers. It applies the rules about several keys.
+func checkService(at toml.Node, s *virtualService) {
 	checkVirtuals(at, s)
 	checkPersistence(at, s)
-	if !at.given("name") && len(s.Virtuals) > 0 {
+	if !at.Has("name") && len(s.Virtuals) > 0 {
 		s.Name = defaultName(s.Virtuals[0].ServiceID)
 	}
 	total := 0
 	for i := range s.Servers {
 		server := &s.Servers[i]
-		checkServer(at.key("server").index(i), at.sound("virtual", "method", "tunnel"), s, server)
+		checkServer(at.Key("server").Index(i), at.Sound("virtual", "method", "tunnel"), s, server)
 		total += server.Weight
 	}
-	if at.sound("server", "virtual", "method") {
+	if at.Sound("server", "virtual", "method") {
 		checkDifferent(at, s)
 	}
-	if total == 0 && at.sound("server") && len(s.Servers) > 0 {
-		at.warn("", "all its servers have weight 0: no client will be served")
+	if total == 0 && at.Sound("server") && len(s.Servers) > 0 {
+		at.Warn("", "all its servers have weight 0: no client will be served")
 	}
-	if n := len(s.Servers); s.MinUp > n && at.sound("min_up", "server") {
-		at.key("min_up").mistake("", "%d is more than the servers that the service has, %d", s.MinUp, n)
+	if n := len(s.Servers); s.MinUp > n && at.Sound("min_up", "server") {
+		at.Key("min_up").Mistake("", "%d is more than the number of servers, %d", s.MinUp, n)
 	}
 	checkQuorum(at, s, total)
-	if at.given("tunnel") && at.sound() && !s.tunnels() {
-		at.key("tunnel").mistake("remove it", `has no meaning: no server has the method "tunnel"`)
+	if at.Has("tunnel") && at.Sound() && !s.tunnels() {
+		at.Key("tunnel").Mistake("remove it", `has no meaning: no server has the method "tunnel"`)
 	}
 }
 
-// checkQuorum refuses a quorum that cannot be reached, and a sorry server that is no other.
-func checkQuorum(at place, s *virtualService, total int) {
-	if at.sound("quorum", "quorum_hysteresis", "server") && (at.given("quorum") || at.given("quorum_hysteresis")) {
+// checkQuorum refuses a quorum that cannot be reached, and a sorry server that is one of the real servers.
+func checkQuorum(at toml.Node, s *virtualService, total int) {
+	if at.Sound("quorum", "quorum_hysteresis", "server") && (at.Has("quorum") || at.Has("quorum_hysteresis")) {
 		switch {
 		case s.Hysteresis >= s.Quorum:
-			at.key("quorum_hysteresis").mistake("", "%d is not less than the quorum, %d: it would never be lost", s.Hysteresis, s.Quorum)
+			at.Key("quorum_hysteresis").Mistake("", "%d is not less than quorum, %d: quorum would never be lost", s.Hysteresis, s.Quorum)
 		case s.Quorum+s.Hysteresis > total && s.Hysteresis > 0:
-			at.key("quorum_hysteresis").mistake("", "quorum and hysteresis are %d, and all servers together weigh %d: lost once, it would never be regained",
+			at.Key("quorum_hysteresis").Mistake("", "quorum plus hysteresis is %d, but the total weight of all servers is %d: a lost quorum would never be regained",
 				s.Quorum+s.Hysteresis, total)
 		case s.Quorum > total:
-			at.key("quorum").mistake("", "%d is more than all servers together weigh, %d", s.Quorum, total)
+			at.Key("quorum").Mistake("", "%d is more than the total weight of all servers, %d", s.Quorum, total)
 		}
 	}
 	if s.Sorry == nil {
 		return
 	}
-	here := at.key("sorry_server")
-	checkServer(here, at.sound("virtual", "method", "tunnel"), s, s.Sorry)
-	if !here.sound("address", "port") || !at.sound("virtual", "server") {
+	here := at.Key("sorry_server")
+	checkServer(here, at.Sound("virtual", "method", "tunnel"), s, s.Sorry)
+	if !here.Sound("address", "port") || !at.Sound("virtual", "server") {
 		return
 	}
 	for i, server := range s.Servers {
 		if s.clash(server, *s.Sorry) {
-			here.key("address").mistake("", "%s is already %s", showServer(s.Sorry.ServerID), at.key("server").index(i).describe())
+			here.Key("address").Mistake("", "%s is already %s", showServer(s.Sorry.ServerID), at.Key("server").Index(i).Describe())
 			return
 		}
 	}
 }
 
-// tunnels tells whether a server of the service, or its sorry server, is reached by a tunnel.
+// tunnels reports whether a server of the service, or its sorry server, is reached by a tunnel.
 func (s *virtualService) tunnels() bool {
 	for _, server := range s.Servers {
 		if server.Method == lvs.Tunnel {
@@ -155,7 +163,7 @@ func (s *virtualService) tunnels() bool {
 	return s.Sorry != nil && s.Sorry.Method == lvs.Tunnel
 }
 
-// services leaves what only the checks of a service need.
+// services returns the services without what only the rules about them need.
 func services(written []virtualService) []Service {
 	all := make([]Service, len(written))
 	for i := range written {
@@ -164,47 +172,21 @@ func services(written []virtualService) []Service {
 	return all
 }
 
-// checkServices finds what two services must not share.
-func checkServices(at place, services []Service) {
-	names, ids := seen[string]{}, seen[lvs.ServiceID]{}
+// checkServices refuses what two services must not share.
+func checkServices(at toml.Node, services []Service) {
+	names, ids := firstUse[string]{}, firstUse[lvs.ServiceID]{}
 	for i, s := range services {
-		service := at.index(i)
-		unique := service.sound("virtual", "protocol")
+		service := at.Index(i)
+		unique := service.Sound("virtual", "protocol")
 		if unique {
 			for _, v := range s.Virtuals {
-				earlier, ok := ids.first(v.ServiceID, service)
+				earlier, ok := ids.add(v.ServiceID, service)
 				if unique = ok; !ok {
-					service.key("virtual").mistake("", "%s is already %s", v.ServiceID, earlier.describe())
+					service.Key("virtual").Mistake("", "%s is already %s", v.ServiceID, earlier.Describe())
 					break
 				}
 			}
 		}
 		checkName(names, s.Name, unique, service)
-	}
-}
-
-// share is a part of a whole.
-func share() kind[float64] {
-	return kind[float64]{
-		typ:    "number",
-		values: "0 to 1",
-		read: func(at place) float64 {
-			var v float64
-			switch n := at.value.(type) {
-			case float64:
-				v = n
-			case int64:
-				v = float64(n)
-			default:
-				at.wrongType("number", "")
-				return 0
-			}
-			if !(v >= 0 && v <= 1) {
-				at.mistake("", "%v is out of range: want 0 to 1", at.value)
-				return 0
-			}
-			return v
-		},
-		show: func(v float64) string { return fmt.Sprintf("%.1f", v) },
 	}
 }

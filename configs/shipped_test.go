@@ -9,13 +9,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/BurntSushi/toml"
+	burntsushi "github.com/BurntSushi/toml"
+
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
 // warned are the warnings of a shipped file that shows what one should rather not do.
 var warned = map[string][]string{
-	"reference.toml": {"vrrp[2].auth_pass: travels in clear: it guards against mistakes, not against attackers"},
+	"reference.toml": {"vrrp[2].auth_pass: is sent unencrypted: it protects against mistakes, not against attackers"},
 }
 
 // load parses a shipped file, which must have neither mistakes nor other warnings.
@@ -90,11 +93,11 @@ func readReference(t *testing.T) reference {
 		t.Fatal(err)
 	}
 	r := reference{text: string(text), lines: strings.Split(string(text), "\n"), at: make(map[string][]int)}
-	if _, err := toml.Decode(r.text, &r.tree); err != nil {
+	if _, err := burntsushi.Decode(r.text, &r.tree); err != nil {
 		t.Fatal(err)
 	}
-	for path, line := range locate(r.text) {
-		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "check."+anyName)
+	for path, line := range toml.Locate(r.text) {
+		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "check."+toml.AnyName)
 		r.at[key] = append(r.at[key], line)
 	}
 	for _, lines := range r.at {
@@ -119,11 +122,11 @@ func (r reference) comment(line int) string {
 // shows tells whether a line of the reference gives the key this value, written in TOML.
 func (r reference) shows(line int, name, value string) bool {
 	var want struct{ V any }
-	if _, err := toml.Decode("v="+value, &want); err != nil {
+	if _, err := burntsushi.Decode("v="+value, &want); err != nil {
 		return false
 	}
 	var row map[string]any
-	if _, err := toml.Decode(r.lines[line-1], &row); err != nil {
+	if _, err := burntsushi.Decode(r.lines[line-1], &row); err != nil {
 		return false
 	}
 	return reflect.DeepEqual(sameUnit(row[name]), sameUnit(want.V))
@@ -132,7 +135,7 @@ func (r reference) shows(line int, name, value string) bool {
 // sameUnit makes durations comparable that are written in different units.
 func sameUnit(v any) any {
 	if s, ok := v.(string); ok {
-		if d, no := parseDuration(s); no == nil {
+		if d, err := time.ParseDuration(s); err == nil {
 			return d
 		}
 	}
@@ -141,15 +144,15 @@ func sameUnit(v any) any {
 
 func TestTheReferenceShowsEveryKey(t *testing.T) {
 	r := readReference(t)
-	for _, k := range Keys() {
-		_, name := k.split()
+	for _, k := range fileTable().Keys {
+		_, name := k.Split()
 		lines := r.at[k.Path]
 		if len(lines) == 0 {
 			t.Errorf("%s: not in the reference", k.Path)
 			continue
 		}
 		comment := strings.ToLower(r.comment(lines[0]))
-		for _, words := range []string{strings.TrimSuffix(k.Doc, "."), k.Values} {
+		for _, words := range []string{strings.Join(strings.Fields(strings.TrimSuffix(k.Doc, ".")), " "), k.Values} {
 			if !strings.Contains(comment, strings.ToLower(words)) {
 				t.Errorf("%s: the comment at line %d does not say: %s", k.Path, lines[0], words)
 			}
@@ -166,8 +169,8 @@ func TestTheReferenceShowsEveryKey(t *testing.T) {
 func TestTheReferenceShowsNothingButDefaults(t *testing.T) {
 	r := readReference(t)
 	dropped := 0
-	for _, k := range Keys() {
-		_, name := k.split()
+	for _, k := range fileTable().Keys {
+		_, name := k.Split()
 		if k.Default == "" {
 			continue
 		}
@@ -194,7 +197,7 @@ func TestTheReferenceShowsNothingButDefaults(t *testing.T) {
 
 func TestEveryKeyIsDescribed(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, k := range Keys() {
+	for _, k := range fileTable().Keys {
 		switch {
 		case seen[k.Path]:
 			t.Errorf("%s: declared twice", k.Path)
@@ -202,7 +205,7 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 			t.Errorf("%s: has no type", k.Path)
 		case !strings.HasSuffix(k.Doc, "."):
 			t.Errorf("%s: its doc is not a sentence: %q", k.Path, k.Doc)
-		case k.Values == "" && k.Type != table && k.Type != arrayOfTables:
+		case k.Values == "" && !k.IsTable():
 			t.Errorf("%s: does not say what values it takes", k.Path)
 		case k.Required && k.Default != "":
 			t.Errorf("%s: is required and has a default", k.Path)

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -30,25 +31,14 @@ type Track struct {
 // A TrackKind is what a Track looks at.
 type TrackKind uint8
 
-// The kinds, by the keys that files name them with: script, file, service.
 const (
-	TrackScript  TrackKind = iota + 1 // a program fails that does not exit with 0
-	TrackFile                         // a file holds a number other than 0
-	TrackService                      // too few servers of a service are healthy
+	// TrackScript is a program. It fails when it does not exit with 0.
+	TrackScript TrackKind = iota + 1 // script
+	// TrackFile is a file that holds a number. It fails when the number is not 0.
+	TrackFile // file
+	// TrackService is a service. It fails when too few of its servers are healthy.
+	TrackService // service
 )
-
-// String returns the kind as files name it.
-func (k TrackKind) String() string {
-	switch k {
-	case TrackScript:
-		return "script"
-	case TrackFile:
-		return "file"
-	case TrackService:
-		return "service"
-	}
-	return "unknown"
-}
 
 // A tracked is one element of track as a file has it: one of its first four is given.
 type tracked struct {
@@ -64,46 +54,50 @@ var (
 	scriptKeys  = []string{"interval", "timeout", "rise", "fall", "user"}
 )
 
-func trackTable() kind[tracked] {
+func trackTable() toml.SchemaType[tracked] {
 	const most = 253 // from the lowest priority to the highest that is no owner's
-	return tableOf(checkTrack,
-		derived("interface", interfaceName(), "An interface, which fails when it is missing, down or without carrier.",
-			func(t *tracked, v string) { t.link = v }),
-		derived("script", stringOr(program(), commandLine()),
-			"A program that is run again and again, and fails when it exits with another code than 0 or takes too long.",
-			func(t *tracked, v []string) { t.command = v }),
-		derived("file", plain("an absolute path", absolutePath),
-			"A file that holds a number, which fails when that is not 0. Missing or empty it counts as 0.",
-			func(t *tracked, v string) { t.file = v }),
-		derived("service", identifier(), "A service, by its name, which fails when fewer servers than its min_up are healthy.",
-			func(t *tracked, v string) { t.service = v }),
-		optional("weight", integer(-most, most), 0,
-			"What is added to the priority: below 0 while it fails, above 0 while it does not, and of a file the number times this. "+
-				"With 0 the virtual router fails with it.",
+	return toml.Table(checkTrack,
+		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
+			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
+		toml.Derived("script", toml.StringOr(program(), commandLine()),
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long.",
+			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
+		toml.Derived("file", toml.String("an absolute path", absolutePath),
+			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
+			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
+		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
+		toml.Optional("weight", toml.Integer(-most, most), 0,
+			"What is added to the priority: a negative weight while the track fails, a positive weight while it does not fail. "+
+				"For a file: the number in the file times the weight. With weight 0, the virtual router itself fails while the track fails.",
 			func(t *tracked, v int) { t.weight = v }),
-		optional("interval", duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
-			"The time from the start of one run of the script to the start of the next.",
-			func(t *tracked, v time.Duration) { t.check.Interval = v }),
-		optional("timeout", duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
-			"The time after which it is killed, with its children, and has failed; at most the interval.",
-			func(t *tracked, v time.Duration) { t.check.Timeout = v }),
-		optional("rise", integer(1, 100), 1, "The successes in a row that end its failure.",
-			func(t *tracked, v int) { t.check.Rise = v }),
-		optional("fall", integer(1, 100), 1, "The failures in a row that make it fail.",
-			func(t *tracked, v int) { t.check.Fall = v }),
-		optional("user", plain("a user's name or number", validUser), "nobody", "Who runs it.",
-			func(t *tracked, v string) { t.check.User = v }),
+		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
+			"The time from the start of one run to the start of the next.",
+			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
+		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
+			"The maximum time of a run, at most the interval. After it the script is killed with its children, and has failed.",
+			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
+		toml.Optional("rise", toml.Integer(1, 100), 1, "How many successes in a row end the failure.",
+			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
+		toml.Optional("fall", toml.Integer(1, 100), 1, "How many failed runs in a row make it fail.",
+			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
+		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
+			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
 	)
 }
 
-func checkTrack(at place, t *tracked) {
-	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.given(name) })
+// userDoc is for scripts that are tracked, and for checks of type exec.
+const userDoc = "The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
+
+func checkTrack(at toml.Node, t *tracked) {
+	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })
 	if len(given) == 0 {
-		at.mistake("add "+alternatives(trackedKeys), "does not say what is tracked")
+		at.Mistake("add "+toml.Alternatives(trackedKeys), "does not say what is tracked")
 		return
 	}
 	for _, name := range given[1:] {
-		at.key(name).mistake("track each by a table of its own", "is one too many: %s is given", given[0])
+		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
 	}
 	if given[0] == "script" {
 		checkTimeout(at, t.check)
@@ -111,43 +105,43 @@ func checkTrack(at place, t *tracked) {
 		return
 	}
 	for _, name := range scriptKeys {
-		if at.given(name) {
-			at.key(name).mistake("remove it", "has no meaning for what is no script")
+		if at.Has(name) {
+			at.Key(name).Mistake("remove it", "has no meaning without script")
 		}
 	}
 }
 
 // program is a command without arguments, given as a string.
-func program() kind[[]string] {
+func program() toml.SchemaType[[]string] {
 	const want = `an absolute path, or an array of it and arguments (["/usr/local/bin/check-uplink", "--fast"])`
-	return text("string", want, func(s string) ([]string, *refusal) {
+	return toml.Text(want, func(s string) ([]string, *toml.Refusal) {
 		if strings.ContainsFunc(s, unicode.IsSpace) {
 			words := make([]string, 0, 2)
 			for word := range strings.FieldsSeq(s) {
 				words = append(words, strconv.Quote(word))
 			}
-			return nil, refuse(fmt.Sprintf("write [%s]", abbreviate(strings.Join(words, ", "))), "%q has white space", abbreviate(s))
+			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))), "%q has white space", toml.Abbreviate(s))
 		}
 		return []string{s}, absolutePath(s)
 	}, func(command []string) string { return strings.Join(command, " ") })
 }
 
 // commandLine is a command with its arguments.
-func commandLine() kind[[]string] {
-	words := list(plain("any text", func(s string) *refusal {
+func commandLine() toml.SchemaType[[]string] {
+	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
-			return refuse("", "%q has a NUL byte, which no argument can have", abbreviate(s))
+			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
 		}
 		return nil
 	}), 1, 100)
-	read := words.read
-	words.read = func(at place) []string {
+	read := words.Read
+	words.Read = func(at toml.Node) []string {
 		command := read(at)
-		if len(command) == 0 || !at.index(0).sound() {
+		if len(command) == 0 || !at.Index(0).Sound() {
 			return command
 		}
 		if no := absolutePath(command[0]); no != nil {
-			at.index(0).mistake(no.hint, "%s", no.problem)
+			at.Index(0).Mistake(no.Hint, "%s", no.Problem)
 		}
 		return command
 	}
@@ -155,33 +149,33 @@ func commandLine() kind[[]string] {
 }
 
 // validUser follows what useradd takes; whether there is such a user is known on the director alone.
-func validUser(s string) *refusal {
-	odd := func(r rune) bool { return notBare(r) && r != '.' && r != '$' }
+func validUser(s string) *toml.Refusal {
+	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {
-		return refuse("", "%q cannot be a user", abbreviate(s))
+		return toml.Refuse("", "%q is not a valid user", toml.Abbreviate(s))
 	}
 	return nil
 }
 
 // checkTracks sorts out what a virtual router tracks, and refuses what it tracks twice.
-func checkTracks(at place, r *virtualRouter) {
-	names := seen[string]{}
+func checkTracks(at toml.Node, r *virtualRouter) {
+	names := firstUse[string]{}
 	for i, t := range r.tracks {
-		here := at.key("track").index(i)
-		if !here.sound(trackedKeys...) {
+		here := at.Key("track").Index(i)
+		if !here.Sound(trackedKeys...) {
 			continue
 		}
-		if earlier, ok := names.first(t.String(), here); !ok {
-			here.mistake("", "%s is already %s", t, earlier.describe())
+		if earlier, ok := names.add(t.String(), here); !ok {
+			here.Mistake("", "%s is already %s", t, earlier.Describe())
 		}
 		if t.weight != 0 && r.Priority == owner {
-			here.key("weight").warn("", "has no effect: priority 255 stays what it is")
+			here.Key("weight").Warn("", "has no effect: priority 255 never changes")
 		}
 		if t.link == "" {
 			continue
 		}
 		if t.link == r.Interface && t.weight != 0 {
-			here.key("weight").warn("", "has no effect: without its own interface a virtual router fails")
+			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
 		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
 	}
@@ -235,51 +229,47 @@ func (s *Service) checked() bool {
 }
 
 // checkReferences refuses tracks of services that there are not, and warns of those that say nothing.
-func checkReferences(at place, f *file) {
-	names, services := serviceNames(at.key("service"), f.Services)
+func checkReferences(at toml.Node, f *file) {
+	names, services := serviceNames(at.Key("service"), f.Services)
 	if services == nil {
 		return
 	}
 	used := make(map[string]bool)
 	for i, r := range f.routers {
 		for j, t := range r.tracks {
-			here := at.key("vrrp").index(i).key("track").index(j)
-			if t.service == "" || !here.sound("service") {
+			here := at.Key("vrrp").Index(i).Key("track").Index(j)
+			if t.service == "" || !here.Sound("service") {
 				continue
 			}
 			used[t.service] = true
 			switch s, ok := services[t.service]; {
 			case !ok:
-				hint := ""
-				if c := nearest(t.service, names); c != "" {
-					hint = "did you mean `" + c + "`?"
-				}
-				here.key("service").mistake(hint, "there is no [[service]] with the name %q", t.service)
+				here.Key("service").Mistake(toml.Suggest(t.service, names), "there is no [[service]] with the name %q", t.service)
 			case s.CheckWhen == CheckMaster:
-				here.key("service").mistake(`write check_when = "always" there, or track something else`,
-					"%s is checked by a master alone, and one that has handed over would find it healthy at once", s.Name)
+				here.Key("service").Mistake(`write check_when = "always" there, or track something else`,
+					"%s is checked by the master only: after a handover this director would count it as healthy at once", s.Name)
 			case !s.checked():
-				here.key("service").warn("", "%s has no check: its servers always count as healthy", s.Name)
+				here.Key("service").Warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}
 		}
 	}
 	for i, s := range f.Services {
-		if here := at.key("service").index(i); here.given("min_up") && !used[s.Name] {
-			here.key("min_up").warn("", "has no effect: no [[vrrp]] tracks the service")
+		if here := at.Key("service").Index(i); here.Has("min_up") && !used[s.Name] {
+			here.Key("min_up").Warn("", "has no effect: no [[vrrp]] tracks the service")
 		}
 	}
 }
 
 // serviceNames are the names of the services, in the file's order and with what they stand for; nil if mistakes leave
 // one of them in doubt.
-func serviceNames(at place, services []Service) ([]string, map[string]*Service) {
-	if !at.sound() {
+func serviceNames(at toml.Node, services []Service) ([]string, map[string]*Service) {
+	if !at.Sound() {
 		return nil, nil
 	}
 	names, byName := make([]string, len(services)), make(map[string]*Service, len(services))
 	for i := range services {
-		s, here := &services[i], at.index(i)
-		if !here.sound("name") || !here.given("name") && !here.sound("virtual", "protocol") {
+		s, here := &services[i], at.Index(i)
+		if !here.Sound("name") || !here.Has("name") && !here.Sound("virtual", "protocol") {
 			return nil, nil
 		}
 		names[i], byName[s.Name] = s.Name, s

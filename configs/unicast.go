@@ -5,6 +5,7 @@ package configs
 import (
 	"net/netip"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -12,44 +13,44 @@ import (
 const maxPeers = 64
 
 // checkUnicast holds the peers to the families of the VIPs, and apart from this director's own addresses.
-func checkUnicast(at place, r *virtualRouter) {
+func checkUnicast(at toml.Node, r *virtualRouter) {
 	if len(r.UnicastPeers) == 0 {
 		r.UnicastTTLMin = 0
 		for _, name := range []string{"unicast_source", "unicast_ttl_min"} {
-			if at.given(name) && at.sound(name, "unicast_peers") {
-				at.key(name).mistake("add them, or remove it", "has no meaning without unicast_peers")
+			if at.Has(name) && at.Sound(name, "unicast_peers") {
+				at.Key(name).Mistake("add them, or remove it", "has no meaning without unicast_peers")
 			}
 		}
 		return
 	}
 	checkPeers(at, r)
-	if !at.sound("vips") {
+	if !at.Sound("vips") {
 		return
 	}
 	if a := r.UnicastSource; a.IsValid() && !r.has(familyOf(a)) {
-		at.key("unicast_source").mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
 	}
-	if !at.sound("unicast_peers") {
+	if !at.Sound("unicast_peers") {
 		return
 	}
 	peers := make(map[lvs.Family]bool)
 	for i, a := range r.UnicastPeers {
 		peers[familyOf(a)] = true
 		if !r.has(familyOf(a)) {
-			at.key("unicast_peers").index(i).mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, but no VIP is", a, familyName(familyOf(a)))
 		}
 	}
 	for _, f := range r.families() {
 		if !peers[f] {
-			at.key("unicast_peers").mistake("add one, or make two [[vrrp]] of it",
-				"has no %s address, and some VIPs are", familyName(f))
+			at.Key("unicast_peers").Mistake("add one, or split it into two [[vrrp]]",
+				"has no %s address, but some VIPs are", familyName(f))
 		}
 	}
 }
 
 // checkPeers refuses peers that are given twice or cannot be another machine.
-func checkPeers(at place, r *virtualRouter) {
-	peers, own := seen[netip.Addr]{}, make(map[netip.Addr]string)
+func checkPeers(at toml.Node, r *virtualRouter) {
+	peers, own := firstUse[netip.Addr]{}, make(map[netip.Addr]string)
 	for _, vip := range r.VIPs {
 		own[vip.Addr()] = "a VIP"
 	}
@@ -58,15 +59,15 @@ func checkPeers(at place, r *virtualRouter) {
 	}
 	own[r.UnicastSource] = "unicast_source, an address of this director"
 	for i, a := range r.UnicastPeers {
-		here := at.key("unicast_peers").index(i)
+		here := at.Key("unicast_peers").Index(i)
 		if !a.IsValid() {
 			continue
 		}
-		if earlier, ok := peers.first(a, here); !ok {
-			here.mistake("", "%s is already %s", a, earlier.describe())
+		if earlier, ok := peers.add(a, here); !ok {
+			here.Mistake("", "%s is already %s", a, earlier.Describe())
 		}
 		if whose := own[a]; whose != "" {
-			here.mistake("give the addresses of the other directors", "%s is %s", a, whose)
+			here.Mistake("give the addresses of the other directors", "%s is %s", a, whose)
 		}
 	}
 }

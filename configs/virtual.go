@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -21,33 +22,33 @@ const maxVirtuals = 1024
 const useMark = "mark their packets by a firewall rule, and write { fwmark = 1 }"
 
 // virtuals are what clients connect to, in any of the forms that a file may give it.
-func virtuals() kind[[]lvs.ServiceID] {
+func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	one := endpoints()
-	many, mark := list(one, 1, maxVirtuals), markTable()
-	return kind[[]lvs.ServiceID]{
-		typ:    "string, array of strings or table",
-		values: one.values,
-		keys:   mark.keys,
-		show:   one.show,
-		read: func(at place) []lvs.ServiceID {
-			switch at.value.(type) {
+	many, mark := toml.List(one, 1, maxVirtuals), markTable()
+	return toml.SchemaType[[]lvs.ServiceID]{
+		Name:   "string, array of strings or table",
+		Values: one.Values,
+		Keys:   mark.Keys,
+		Show:   one.Show,
+		Read: func(at toml.Node) []lvs.ServiceID {
+			switch at.Value.(type) {
 			case string:
-				return one.read(at)
+				return one.Read(at)
 			case []any:
-				return slices.Concat(many.read(at)...)
+				return slices.Concat(many.Read(at)...)
 			case map[string]any:
-				return []lvs.ServiceID{mark.read(at)}
+				return []lvs.ServiceID{mark.Read(at)}
 			}
-			at.wrongType("string, array of strings or table", "")
+			at.WrongType("string, array of strings or table", "")
 			return nil
 		},
 	}
 }
 
 // endpoints are an address with its port, 0 for all, or with the ports from one to another.
-func endpoints() kind[[]lvs.ServiceID] {
+func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 	const want = `"192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
-	return text("string", want, func(s string) (ids []lvs.ServiceID, _ *refusal) {
+	return toml.Text(want, func(s string) (ids []lvs.ServiceID, _ *toml.Refusal) {
 		first, last := s, ""
 		if dash := strings.LastIndexByte(s, '-'); dash > strings.LastIndexByte(s, ':') {
 			first, last = s[:dash], s[dash+1:]
@@ -58,21 +59,21 @@ func endpoints() kind[[]lvs.ServiceID] {
 			if a, err := netip.ParseAddr(s); err == nil {
 				hint = "its port is missing: write " + netip.AddrPortFrom(a, 80).String()
 			}
-			return nil, refuse(hint, "%q is not an address with a port", abbreviate(s))
+			return nil, toml.Refuse(hint, "%q is not an address with a port", toml.Abbreviate(s))
 		}
 		if no := unicast(ap.Addr()); no != nil {
 			return nil, no
 		}
 		if ap.Port() == 0 && first != s {
-			return nil, refuse("write 0 alone for all ports", "port 0 is out of range: want 1 to 65535")
+			return nil, toml.Refuse("write 0 alone for all ports", "port 0 is out of range: want 1 to 65535")
 		}
 		end := uint64(ap.Port())
 		if first != s {
 			if end, err = strconv.ParseUint(last, 10, 16); err != nil || end < uint64(ap.Port()) {
-				return nil, refuse("", "%q is not a port from %d to 65535", abbreviate(last), ap.Port())
+				return nil, toml.Refuse("", "%q is not a port from %d to 65535", toml.Abbreviate(last), ap.Port())
 			}
 			if n := end - uint64(ap.Port()) + 1; n > maxVirtuals {
-				return nil, refuse(useMark, "has %d ports: want at most %d", n, maxVirtuals)
+				return nil, toml.Refuse(useMark, "has %d ports: want at most %d", n, maxVirtuals)
 			}
 		}
 		for port := uint64(ap.Port()); port <= end; port++ {
@@ -82,27 +83,27 @@ func endpoints() kind[[]lvs.ServiceID] {
 	}, func(ids []lvs.ServiceID) string { return netip.AddrPortFrom(ids[0].Addr, ids[0].Port).String() })
 }
 
-func markTable() kind[lvs.ServiceID] {
-	return tableOf(nil,
-		required("fwmark", integer[uint32](1, math.MaxUint32), "The firewall mark.",
+func markTable() toml.SchemaType[lvs.ServiceID] {
+	return toml.Table(nil,
+		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "1", "The firewall mark.",
 			func(id *lvs.ServiceID, v uint32) { id.FWMark = v }),
-		optional("family", enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
+		toml.Optional("family", toml.Enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
 			func(id *lvs.ServiceID, v lvs.Family) { id.Family = v }),
 	)
 }
 
 // checkVirtuals makes the virtuals, and puts into each what holds for all.
-func checkVirtuals(at place, s *virtualService) {
-	here := at.key("virtual")
-	if !at.sound("virtual") {
+func checkVirtuals(at toml.Node, s *virtualService) {
+	here := at.Key("virtual")
+	if !at.Sound("virtual") {
 		return
 	}
 	mark := len(s.ids) > 0 && s.ids[0].FWMark != 0
-	if mark && at.given("protocol") && at.sound("protocol") {
-		at.key("protocol").mistake("remove it", "has no meaning for a firewall mark, which may be on packets of any protocol")
+	if mark && at.Has("protocol") && at.Sound("protocol") {
+		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark: it may be on packets of any protocol")
 	}
 	if len(s.ids) > maxVirtuals {
-		here.mistake(useMark, "has %d addresses and ports: want at most %d", len(s.ids), maxVirtuals)
+		here.Mistake(useMark, "has %d addresses and ports: want at most %d", len(s.ids), maxVirtuals)
 		return
 	}
 	given := make(map[lvs.ServiceID]bool)
@@ -112,10 +113,10 @@ func checkVirtuals(at place, s *virtualService) {
 		}
 		switch {
 		case given[id]:
-			here.mistake("", "%s is there twice", id)
+			here.Mistake("", "%s is given twice", id)
 			return
 		case serviceFamily(id) != serviceFamily(s.ids[0]):
-			here.mistake("make them two services", "has addresses of both families")
+			here.Mistake("split it into two services", "has addresses of both families")
 			return
 		}
 		given[id] = true
@@ -132,42 +133,42 @@ type persistence struct {
 	engine  string
 }
 
-func persistenceTable() kind[persistence] {
-	return tableOf(nil,
-		optional("timeout", duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
-			"The time after its last connection in which a client comes back to its server.",
+func persistenceTable() toml.SchemaType[persistence] {
+	return toml.Table(nil,
+		toml.Optional("timeout", toml.Duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
+			"How long after its last connection a client still gets the same server.",
 			func(p *persistence, v time.Duration) { p.timeout = v }),
-		derived("prefix", integer[uint8](1, 128),
-			"How many bits of their address tell clients apart, at most 32 over IPv4; all of them unless given.",
-			func(p *persistence, v uint8) { p.prefix = v }),
-		derived("engine", oneOf(lvs.Engines()...),
-			"Tells clients apart by something in their packets instead, for udp services: sip by the Call-ID.",
-			func(p *persistence, v string) { p.engine = v }),
+		toml.Derived("prefix", toml.Integer[uint8](1, 128),
+			"How many bits of its address identify a client; over IPv4 at most 32.",
+			func(p *persistence, v uint8) { p.prefix = v }).Unset("all of them").Example("24"),
+		toml.Derived("engine", toml.OneOf(lvs.Engines()...),
+			"Identifies clients by the content of their packets instead of their address. sip: by the Call-ID.",
+			func(p *persistence, v string) { p.engine = v }).OnlyFor("UDP services").Unset("none").Example(`"sip"`),
 	)
 }
 
 // A schedulerFlag is a flag with the name of its scheduler.
 type schedulerFlag struct{ name, scheduler string }
 
-func flagOfScheduler() kind[schedulerFlag] {
+func flagOfScheduler() toml.SchemaType[schedulerFlag] {
 	flags := make([]schedulerFlag, 0, len(lvs.SchedulerFlags()))
 	for _, name := range lvs.SchedulerFlags() {
 		_, scheduler, _ := lvs.ParseSchedulerFlag(name) // which gave us the name
 		flags = append(flags, schedulerFlag{name, scheduler})
 	}
-	return choice(func(f schedulerFlag) string { return f.name }, flags)
+	return toml.Choice(func(f schedulerFlag) string { return f.name }, flags)
 }
 
 // checkPersistence puts persistence and flags into the virtuals, and refuses those that go with something else.
-func checkPersistence(at place, s *virtualService) {
+func checkPersistence(at toml.Node, s *virtualService) {
 	udp := s.protocol == lvs.UDP || len(s.ids) > 0 && s.ids[0].FWMark != 0
-	known := at.sound("virtual", "protocol")
+	known := at.Sound("virtual", "protocol")
 	if s.common.Flags&lvs.OnePacket != 0 && !udp && known {
-		at.key("one_packet").mistake("", "is for udp: %s has connections", s.protocol)
+		at.Key("one_packet").Mistake("", "is for udp: %s has connections", s.protocol)
 	}
 	for _, v := range s.Virtuals {
-		if v.FWMark == 0 && v.Port == 0 && !at.given("persistence") {
-			at.key("virtual").mistake("give it `persistence`", "port 0 of %s stands for all ports, between which only persistence keeps a client on its server", v.Addr)
+		if v.FWMark == 0 && v.Port == 0 && !at.Has("persistence") {
+			at.Key("virtual").Mistake("add persistence", "port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
 			break
 		}
 	}
@@ -178,18 +179,18 @@ func checkPersistence(at place, s *virtualService) {
 			continue // it is a mistake already
 		}
 		flags |= flag
-		if scheduler != s.common.Scheduler && at.sound("scheduler") {
-			at.key("scheduler_flags").index(i).mistake("", "%q has no meaning for scheduler %q", f.name, s.common.Scheduler)
+		if scheduler != s.common.Scheduler && at.Sound("scheduler") {
+			at.Key("scheduler_flags").Index(i).Mistake("", "%q has no meaning for scheduler %q", f.name, s.common.Scheduler)
 		}
 	}
 	p := s.persistence
-	if at.given("persistence") && at.sound("persistence") && known && len(s.Virtuals) > 0 {
-		here := at.key("persistence")
+	if at.Has("persistence") && at.Sound("persistence") && known && len(s.Virtuals) > 0 {
+		here := at.Key("persistence")
 		if most := familyBits(serviceFamily(s.ids[0])); p.prefix > most {
-			here.key("prefix").mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
+			here.Key("prefix").Mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
 		}
 		if p.engine != "" && !udp {
-			here.key("engine").mistake("", "%q is for udp", p.engine)
+			here.Key("engine").Mistake("", "%q is for UDP services", p.engine)
 		}
 	}
 	for i := range s.Virtuals {

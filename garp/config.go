@@ -6,18 +6,18 @@ import "time"
 
 // A Config says how often an address that moved is announced.
 type Config struct {
-	// Repeat are the moments of the announcements, counted from the take-over, ascending.
+	// Repeat holds the times of the announcements, counted from the takeover, ascending.
 	Repeat []time.Duration `json:"repeat"`
-	// Refresh is the pause between announcements after that; 0 means none.
+	// Refresh is the interval of the announcements after the last Repeat; 0: no further announcements.
 	Refresh time.Duration `json:"refresh"`
-	// Spacing is the least time between two frames on the wire.
+	// Spacing is the minimum time between two frames on the wire.
 	Spacing time.Duration `json:"spacing"`
 }
 
-// DefaultConfig announces at once and again after 1.1, 2.2 and 4.4 s: a neighbour that has just learned the address
-// from the old master may refuse to learn another for a second, and the port of a switch may begin to forward late.
-// After that a neighbour that missed everything is right again within a minute. 100 µs between frames keep a
-// thousand addresses from overrunning a receiver's queue.
+// DefaultConfig announces at once and again after 1.1, 2.2 and 4.4 s. The repeats are needed because a neighbour that
+// has just learned the address from the old master may refuse an update for 1 s, and because a switch port may start
+// forwarding late. The refresh corrects a neighbour that missed all of them within a minute. A spacing of 100 µs keeps
+// the announcements of 1,000 addresses from overrunning a receiver's queue.
 func DefaultConfig() Config {
 	return Config{
 		Repeat:  []time.Duration{0, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond},
@@ -26,8 +26,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// after returns the moment of the first announcement that follows the one at elapsed, both counted from the
-// take-over; elapsed is negative before the first. It reports false if none follows.
+// after returns the time of the first announcement after elapsed. Both are counted from the takeover; elapsed is
+// negative before the first announcement. It reports false if there is no further announcement.
 func (c Config) after(elapsed time.Duration) (time.Duration, bool) {
 	for _, r := range c.Repeat {
 		if r > elapsed {
@@ -35,4 +35,25 @@ func (c Config) after(elapsed time.Duration) (time.Duration, bool) {
 		}
 	}
 	return max(elapsed, 0) + c.Refresh, c.Refresh > 0
+}
+
+// Stats counts what was sent to announce addresses.
+type Stats struct {
+	// Requests and Replies are ARP frames by operation.
+	Requests uint64 `json:"requests"`
+	Replies  uint64 `json:"replies"`
+	// Advertisements are unsolicited neighbour advertisements.
+	Advertisements uint64 `json:"advertisements"`
+	// Errors are frames that could not be sent, and failed attempts to open the interface.
+	Errors uint64 `json:"errors"`
+}
+
+// Add returns the sum of both.
+func (s Stats) Add(t Stats) Stats {
+	return Stats{
+		Requests:       s.Requests + t.Requests,
+		Replies:        s.Replies + t.Replies,
+		Advertisements: s.Advertisements + t.Advertisements,
+		Errors:         s.Errors + t.Errors,
+	}
 }

@@ -4,22 +4,24 @@ package garp
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 )
 
 const (
-	// doubt is how long a claim must be wrong before it is told of: when a peer takes over, its announcement may be
-	// here before the order to let go is.
-	doubt = 300 * time.Millisecond
-	// askedPause is the least time between two questions about one address that others cause.
-	askedPause = time.Second
-	// quietPause is the time between two questions about an address that nobody else asks for or claims.
+	// settle is how long a claim must have been heard before it is reported. When a peer takes over, its announcement may
+	// arrive here before the order to give the address up.
+	settle = 300 * time.Millisecond
+	// hurriedPause is the minimum time between two questions about one address, when other machines cause them.
+	hurriedPause = time.Second
+	// quietPause is the time between two questions about an address that no other machine asks for or claims.
 	quietPause = 10 * time.Second
-	// rivalMemory is how long a rival that is not heard any more is still one. It is asked every askedPause.
+	// rivalMemory is how long a rival that is no longer heard still counts as one. Meanwhile its address is asked for
+	// every hurriedPause.
 	rivalMemory = 5 * time.Second
-	// maxRivals bounds what an attacker with many hardware addresses can make us remember.
+	// maxRivals limits what an attacker with many hardware addresses can make this machine remember.
 	maxRivals = 64
 )
 
@@ -27,98 +29,117 @@ const (
 type Rival struct {
 	Address  netip.Addr `json:"address"`
 	Hardware string     `json:"hardware"`
-	// Neighbours are the addresses that the neighbour table knows at this hardware address, the claimed one aside.
+	// Neighbours holds the other addresses that the neighbour table has for this hardware address.
 	Neighbours []netip.Addr `json:"neighbours,omitempty"`
-	// How says in what it claimed the address last: ARP request, ARP reply, neighbour advertisement.
+	// How names the frame of the last claim: ARP request, ARP reply, neighbour advertisement.
 	How   string    `json:"how"`
 	Since time.Time `json:"since"`
 	Last  time.Time `json:"last"`
 }
 
-// A hardware is an Ethernet address.
-type hardware [6]byte
-
-// A hearing is what a frame says about addresses.
-type hearing struct {
-	claimed netip.Addr // by the sender; the zero Addr if it claims none
-	asked   netip.Addr // for; likewise
-	how     form
-	from    hardware
+// An Owner is a machine that answered that it has an address.
+type Owner struct {
+	Address    netip.Addr
+	Hardware   string
+	Neighbours []netip.Addr // as in Rival
 }
 
-type rivalID struct {
-	addr netip.Addr
-	from hardware
+// A Hardware is an Ethernet address.
+type Hardware [6]byte
+
+// String returns the address as net.HardwareAddr writes it: 02:00:5e:10:20:30.
+func (h Hardware) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", h[0], h[1], h[2], h[3], h[4], h[5])
 }
 
-// rivals decide who is a rival and when to ask for others; they send nothing and read no clock.
-type rivals struct {
-	ask    map[netip.Addr]*question // our addresses
-	known  map[rivalID]*suspect
-	claims uint64
+// An Observation is what a received frame says about addresses.
+type Observation struct {
+	Claimed netip.Addr // by the sender; the zero Addr if it claims none
+	Asked   netip.Addr // the address that the sender asks for; the zero Addr if it asks for none
+	How     Form
+	From    Hardware
 }
 
-// A question is when we ask who has an address.
+// Claim returns which machine claims which address. It is meaningful only if the observation has a Claimed address.
+func (o Observation) Claim() Claim { return Claim{o.Claimed, o.From} }
+
+// A Claim is an address together with a machine that claims it.
+type Claim struct {
+	Addr netip.Addr
+	From Hardware
+}
+
+// A RivalTracker decides which machine is a rival, and when to ask who has an address.
+type RivalTracker struct {
+	questions map[netip.Addr]*question // by our addresses
+	claimants map[Claim]*claimant
+	claims    uint64
+}
+
+// A question holds when this machine asks who has an address.
 type question struct{ asked, due time.Time }
 
-// A suspect is a rival, or will be if it still is one after a while.
-type suspect struct {
+// A claimant is a rival, or becomes one if it still claims the address after a while.
+type claimant struct {
 	Rival
-	told bool
+	reported bool
 }
 
-func newRivals() *rivals {
-	return &rivals{ask: make(map[netip.Addr]*question), known: make(map[rivalID]*suspect)}
+// NewRivalTracker returns a RivalTracker without addresses.
+func NewRivalTracker() *RivalTracker {
+	return &RivalTracker{questions: make(map[netip.Addr]*question), claimants: make(map[Claim]*claimant)}
 }
 
-// set makes the watched addresses those given. A new one is asked for at once.
-func (r *rivals) set(now time.Time, addrs []netip.Addr) {
-	for addr := range r.ask {
+// SetAddresses sets the addresses that are ours. A new one is asked for once the takeover has settled. The rivals of an
+// address that is gone are forgotten.
+func (t *RivalTracker) SetAddresses(now time.Time, addrs []netip.Addr) {
+	for addr := range t.questions {
 		if !slices.Contains(addrs, addr) {
-			delete(r.ask, addr)
+			delete(t.questions, addr)
 		}
 	}
 	for _, addr := range addrs {
-		if r.ask[addr] == nil {
-			r.ask[addr] = &question{due: now.Add(doubt)}
+		if t.questions[addr] == nil {
+			t.questions[addr] = &question{due: now.Add(settle)}
 		}
 	}
-	for id := range r.known {
-		if r.ask[id.addr] == nil {
-			delete(r.known, id)
+	for c := range t.claimants {
+		if t.questions[c.Addr] == nil {
+			delete(t.claimants, c)
 		}
 	}
 }
 
-// concerns tells whether a frame is about one of our addresses.
-func (r *rivals) concerns(s hearing) bool { return r.ask[s.claimed] != nil || r.ask[s.asked] != nil }
+// Concerns reports whether an observation is about one of our addresses.
+func (t *RivalTracker) Concerns(o Observation) bool {
+	return t.questions[o.Claimed] != nil || t.questions[o.Asked] != nil
+}
 
-// see takes note of a frame that is not our own.
-func (r *rivals) see(now time.Time, s hearing) {
-	if q := r.ask[s.asked]; q != nil {
-		// Whoever answers this question answers the one who asked; to hear it, we ask too.
+// Observe takes in a frame of another machine.
+func (t *RivalTracker) Observe(now time.Time, o Observation) {
+	if q := t.questions[o.Asked]; q != nil {
+		// A rival answers the machine that asked. To hear a rival too, this machine must ask as well.
 		q.hasten(now)
 	}
-	q := r.ask[s.claimed]
+	q := t.questions[o.Claimed]
 	if q == nil {
 		return
 	}
-	r.claims++
-	id := rivalID{s.claimed, s.from}
-	one := r.known[id]
-	if one == nil {
-		if len(r.known) >= maxRivals {
+	t.claims++
+	c := t.claimants[o.Claim()]
+	if c == nil {
+		if len(t.claimants) >= maxRivals {
 			return
 		}
-		one = &suspect{Rival: Rival{Address: s.claimed, Hardware: s.from.String(), Since: now}}
-		r.known[id] = one
+		c = &claimant{Rival: Rival{Address: o.Claimed, Hardware: o.From.String(), Since: now}}
+		t.claimants[o.Claim()] = c
 	}
-	one.How, one.Last = s.how.String(), now
+	c.How, c.Last = o.How.String(), now
 	q.hasten(now)
 }
 
 func (q *question) hasten(now time.Time) {
-	soon := q.asked.Add(askedPause)
+	soon := q.asked.Add(hurriedPause)
 	if soon.Before(now) {
 		soon = now
 	}
@@ -127,37 +148,38 @@ func (q *question) hasten(now time.Time) {
 	}
 }
 
-// step returns the addresses to ask for now, the rivals that are to be told of now, and when to step next.
-func (r *rivals) step(now time.Time) (ask []netip.Addr, found []rivalID, next time.Time) {
+// Step returns the addresses to ask for now, the claims whose machines have just become rivals, and when to call Step
+// next.
+func (t *RivalTracker) Step(now time.Time) (ask []netip.Addr, found []Claim, next time.Time) {
 	next = now.Add(quietPause)
-	earlier := func(t time.Time) {
-		if t.Before(next) {
-			next = t
+	earlier := func(at time.Time) {
+		if at.Before(next) {
+			next = at
 		}
 	}
-	haunted := make(map[netip.Addr]bool)
-	for id, one := range r.known {
-		if gone := one.Last.Add(rivalMemory); !gone.After(now) {
-			delete(r.known, id)
+	claimed := make(map[netip.Addr]bool)
+	for id, c := range t.claimants {
+		if gone := c.Last.Add(rivalMemory); !gone.After(now) {
+			delete(t.claimants, id)
 			continue
 		}
-		haunted[id.addr] = true
-		earlier(one.Last.Add(rivalMemory))
-		switch certain := one.Since.Add(doubt); {
-		case one.told:
+		claimed[id.Addr] = true
+		earlier(c.Last.Add(rivalMemory))
+		switch certain := c.Since.Add(settle); {
+		case c.reported:
 		case certain.After(now):
 			earlier(certain)
 		default:
-			one.told = true
+			c.reported = true
 			found = append(found, id)
 		}
 	}
-	for addr, q := range r.ask {
+	for addr, q := range t.questions {
 		if !q.due.After(now) {
 			ask = append(ask, addr)
 			q.asked, q.due = now, now.Add(quietPause)
-			if haunted[addr] {
-				q.due = now.Add(askedPause)
+			if claimed[addr] {
+				q.due = now.Add(hurriedPause)
 			}
 		}
 		earlier(q.due)
@@ -166,16 +188,30 @@ func (r *rivals) step(now time.Time) (ask []netip.Addr, found []rivalID, next ti
 	return ask, found, next
 }
 
-// list returns the rivals that were told of.
-func (r *rivals) list() []Rival {
+// SetNeighbours sets the neighbours of a rival that Step has returned, and returns the rival.
+func (t *RivalTracker) SetNeighbours(c Claim, neighbours []netip.Addr) Rival {
+	one := t.claimants[c]
+	one.Neighbours = neighbours
+	return one.Rival
+}
+
+// Rivals returns the rivals, ordered by address and hardware address.
+func (t *RivalTracker) Rivals() []Rival {
 	var all []Rival
-	for _, one := range r.known {
-		if one.told {
-			all = append(all, one.Rival)
+	for _, c := range t.claimants {
+		if c.reported {
+			all = append(all, c.Rival)
 		}
 	}
 	slices.SortFunc(all, func(a, b Rival) int {
 		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Hardware, b.Hardware))
 	})
 	return all
+}
+
+// TakeClaims returns how many frames claimed our addresses since the last call.
+func (t *RivalTracker) TakeClaims() uint64 {
+	n := t.claims
+	t.claims = 0
+	return n
 }

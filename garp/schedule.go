@@ -8,79 +8,71 @@ import (
 	"time"
 )
 
-// anewPause is the least time between two beginnings of a schedule that others cause. A neighbour that has just
-// learned the address elsewhere refuses to learn another place for a second, so that more would be of no use, and
-// a rival that shouts must not make us flood the link.
-const anewPause = time.Second
-
 const (
-	// stalled is how overdue a repeat must be for the process to have been stopped meanwhile: a signal, a paused virtual
-	// machine. Then the addresses may be another's by now, and stallPause gives the election time to find out and to
+	// RestartPause is the minimum time between two starts of a schedule that other machines cause. More would be
+	// useless, because a neighbour that has just learned the address from another machine refuses an update for a
+	// second. It also keeps a rival from making this machine flood the link.
+	RestartPause = time.Second
+
+	// A repeat that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
+	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find out and to
 	// withdraw them.
 	stalled    = 100 * time.Millisecond
 	stallPause = 100 * time.Millisecond
 )
 
-// A form is one way to announce an address.
-type form int
+//go:generate go tool stringer -type Form -linecomment -output form_string.go
+
+// A Form is one way to announce an address.
+type Form int
 
 const (
-	// formRequest is an ARP request for the sender's own address.
-	formRequest form = iota + 1
-	// formReply is an ARP reply that nobody asked for.
-	formReply
-	// formAdvertisement is an unsolicited neighbour advertisement.
-	formAdvertisement
+	// Request is an ARP request for the sender's own address.
+	Request Form = iota + 1 // ARP request
+	// Reply is an ARP reply without a request before it.
+	Reply // ARP reply
+	// Advertisement is an unsolicited neighbour advertisement.
+	Advertisement // neighbour advertisement
 )
 
-func (f form) String() string {
-	switch f {
-	case formRequest:
-		return "ARP request"
-	case formReply:
-		return "ARP reply"
-	case formAdvertisement:
-		return "neighbour advertisement"
-	}
-	return "unknown"
-}
-
-// A notice is one frame to be sent now.
-type notice struct {
-	addr    netip.Addr
-	form    form
-	spacing time.Duration // to the next frame
+// A Frame is one announcement that is to be sent now.
+type Frame struct {
+	Addr    netip.Addr
+	Form    Form
+	Spacing time.Duration // minimum time until the next frame
 }
 
 // An entry is the announcement of one address.
 type entry struct {
-	addr   netip.Addr
-	config Config
-	start  time.Time // of the take-over
-	due    time.Time // of the next announcement
-	anew   time.Time // when the schedule begins anew, if it is to
-	form   form      // of the next frame
-	first  bool      // no announcement was made yet
-	place  int       // in the call that asked for it
-	seq    uint64    // of that call
+	addr     netip.Addr
+	config   Config
+	start    time.Time // of the takeover
+	due      time.Time // of the next announcement
+	restart  time.Time // when the schedule starts again; zero: no restart is planned
+	form     Form      // of the next frame
+	first    bool      // no announcement was made yet
+	position int       // in the addresses of its Announce call
+	seq      uint64    // of that call
 
-	queue *queue // that holds it, if any
+	queue *queue // that holds the entry; nil if none does
 	index int    // in that queue
 }
 
-// A schedule decides which frame leaves when; it sends nothing and reads no clock.
+// A Schedule decides which frame is sent when.
 //
-// Among the frames that are due, first announcements go before repeated ones, and among them the first address of
-// every take-over before the second of any: a router with one address does not wait for one with a thousand.
-type schedule struct {
+// Of the frames that are due, first announcements are sent before repeated ones. Of the first announcements, the first
+// address of every takeover is sent before the second address of any. So a virtual router with one address does not wait
+// for one with a thousand.
+type Schedule struct {
 	entries map[netip.Addr]*entry
 	waiting *queue // not yet due
 	ready   *queue // due
 	seq     uint64
 }
 
-func newSchedule() *schedule {
-	return &schedule{
+// NewSchedule returns a Schedule without addresses.
+func NewSchedule() *Schedule {
+	return &Schedule{
 		entries: map[netip.Addr]*entry{},
 		waiting: &queue{less: func(a, b *entry) bool { return a.due.Before(b.due) }},
 		ready:   &queue{less: moreUrgent},
@@ -91,18 +83,19 @@ func moreUrgent(a, b *entry) bool {
 	switch {
 	case a.first != b.first:
 		return a.first
-	case a.first && a.place != b.place:
-		return a.place < b.place
+	case a.first && a.position != b.position:
+		return a.position < b.position
 	case !a.first && !a.due.Equal(b.due):
 		return a.due.Before(b.due)
 	case a.seq != b.seq:
 		return a.seq < b.seq
 	}
-	return a.place < b.place
+	return a.position < b.position
 }
 
-// announce begins the schedule of c for addresses that were taken over now. The zero Addr is ignored.
-func (s *schedule) announce(now time.Time, c Config, addrs []netip.Addr) {
+// Announce starts the schedule of c for addresses that were taken over now, also for those that have one already. It
+// ignores the zero Addr.
+func (s *Schedule) Announce(now time.Time, c Config, addrs []netip.Addr) {
 	s.seq++
 	for i, addr := range addrs {
 		if !addr.IsValid() {
@@ -110,90 +103,91 @@ func (s *schedule) announce(now time.Time, c Config, addrs []netip.Addr) {
 		}
 		addr = addr.Unmap().WithZone("")
 		if old, ok := s.entries[addr]; ok {
-			old.leave()
+			old.dequeue()
 		}
-		e := &entry{addr: addr, config: c, place: i, seq: s.seq}
+		e := &entry{addr: addr, config: c, position: i, seq: s.seq}
 		s.entries[addr] = e
 		s.begin(now, e)
 	}
 }
 
-// withdraw ends the schedules of addresses.
-func (s *schedule) withdraw(addrs []netip.Addr) {
+// Withdraw ends the schedules of addresses.
+func (s *Schedule) Withdraw(addrs []netip.Addr) {
 	for _, addr := range addrs {
 		addr = addr.Unmap().WithZone("")
 		if e, ok := s.entries[addr]; ok {
-			e.leave()
+			e.dequeue()
 			delete(s.entries, addr)
 		}
 	}
 }
 
-// restart begins every schedule anew, because what was sent so far may have reached nobody.
-func (s *schedule) restart(now time.Time) {
+// Restart starts every schedule again: what was sent so far may have reached nobody.
+func (s *Schedule) Restart(now time.Time) {
 	for _, e := range s.entries {
-		e.leave()
+		e.dequeue()
 		s.begin(now, e)
 	}
 }
 
-// reannounce begins the schedules of addresses anew, of all if none is given, but each no sooner than anewPause after
-// it began last; until then it goes on. One that is to begin is left at that, however often it is asked for.
-func (s *schedule) reannounce(now time.Time, addrs []netip.Addr) {
+// Reannounce starts the schedules of addresses again; without addresses, all schedules. Each starts at the earliest
+// RestartPause after its last start, and continues until then. Further calls before that change nothing.
+func (s *Schedule) Reannounce(now time.Time, addrs []netip.Addr) {
 	if len(addrs) == 0 {
 		for _, e := range s.entries {
-			s.anew(now, e)
+			s.restartSoon(now, e)
 		}
 	}
 	for _, addr := range addrs {
 		if e, ok := s.entries[addr.Unmap().WithZone("")]; ok {
-			s.anew(now, e)
+			s.restartSoon(now, e)
 		}
 	}
 }
 
-func (s *schedule) anew(now time.Time, e *entry) {
-	if e.first || !e.anew.IsZero() {
+func (s *Schedule) restartSoon(now time.Time, e *entry) {
+	if e.first || !e.restart.IsZero() {
 		return
 	}
-	e.anew = e.start.Add(anewPause)
-	if e.anew.Before(now) {
-		e.anew = now
+	e.restart = e.start.Add(RestartPause)
+	if e.restart.Before(now) {
+		e.restart = now
 	}
-	if e.queue == nil || e.queue == s.waiting && !e.due.Before(e.anew) {
-		e.leave()
-		s.begin(e.anew, e)
+	if e.queue == nil || e.queue == s.waiting && !e.due.Before(e.restart) {
+		e.dequeue()
+		s.begin(e.restart, e)
 	}
 }
 
-func (s *schedule) begin(now time.Time, e *entry) {
-	e.start, e.first, e.anew = now, true, time.Time{}
+func (s *Schedule) begin(now time.Time, e *entry) {
+	e.start, e.first, e.restart = now, true, time.Time{}
 	s.plan(e, -1)
 }
 
-// plan queues the announcement that follows the one at elapsed. One that has no next stays known to restart.
-func (s *schedule) plan(e *entry, elapsed time.Duration) {
-	e.form = formRequest
+// plan queues the announcement that follows the one at elapsed. An entry without a next announcement is kept: Restart
+// needs it.
+func (s *Schedule) plan(e *entry, elapsed time.Duration) {
+	e.form = Request
 	if e.addr.Is6() {
-		e.form = formAdvertisement
+		e.form = Advertisement
 	}
 	at, ok := e.config.after(elapsed)
 	due := e.start.Add(at)
 	switch {
-	case !e.anew.IsZero() && (!ok || !due.Before(e.anew)):
-		s.begin(e.anew, e)
+	case !e.restart.IsZero() && (!ok || !due.Before(e.restart)):
+		s.begin(e.restart, e)
 	case ok:
 		e.due = due
 		s.waiting.add(e)
 	}
 }
 
-// next returns the frame that is to leave now, if one is due, and takes it as sent. Announcements whose moment
-// passed while others were sent are not made up for, and a repeat that is long overdue waits a little longer.
-func (s *schedule) next(now time.Time) (notice, bool) {
+// Next returns the frame that is due now, if there is one, and counts it as sent. Announcements whose time passed while
+// other frames were sent are skipped. A repeat that is long overdue is delayed a little more; see stallPause.
+func (s *Schedule) Next(now time.Time) (Frame, bool) {
 	for s.waiting.Len() > 0 && !s.waiting.entries[0].due.After(now) {
 		e := s.waiting.entries[0]
-		e.leave()
+		e.dequeue()
 		if !e.first && now.Sub(e.due) > stalled {
 			e.due = now.Add(stallPause)
 			s.waiting.add(e)
@@ -202,22 +196,22 @@ func (s *schedule) next(now time.Time) (notice, bool) {
 		s.ready.add(e)
 	}
 	if s.ready.Len() == 0 {
-		return notice{}, false
+		return Frame{}, false
 	}
 	e := s.ready.entries[0]
-	n := notice{addr: e.addr, form: e.form, spacing: e.config.Spacing}
-	if e.form == formRequest {
-		e.form = formReply // the next frame, of equal rank
+	n := Frame{Addr: e.addr, Form: e.form, Spacing: e.config.Spacing}
+	if e.form == Request {
+		e.form = Reply // the next frame of this announcement
 		return n, true
 	}
-	e.leave()
+	e.dequeue()
 	e.first = false
 	s.plan(e, now.Sub(e.start))
 	return n, true
 }
 
-// deadline returns the moment of the next frame, in the past if one is overdue; false if there is none.
-func (s *schedule) deadline() (time.Time, bool) {
+// Deadline returns when the next frame is due, which is in the past if it is overdue. It reports false if there is none.
+func (s *Schedule) Deadline() (time.Time, bool) {
 	for _, q := range []*queue{s.ready, s.waiting} {
 		if q.Len() > 0 {
 			return q.entries[0].due, true
@@ -226,7 +220,7 @@ func (s *schedule) deadline() (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// A queue is a heap of entries that know their place in it.
+// A queue is a heap of entries. Each entry knows its index in it.
 type queue struct {
 	entries []*entry
 	less    func(a, b *entry) bool
@@ -239,8 +233,8 @@ func (q *queue) add(e *entry) {
 	heap.Push(q, e)
 }
 
-// leave takes the entry out of its queue, if it is in one.
-func (e *entry) leave() {
+// dequeue takes the entry out of its queue, if it is in one.
+func (e *entry) dequeue() {
 	if e.queue != nil {
 		heap.Remove(e.queue, e.index)
 		e.queue = nil

@@ -21,14 +21,14 @@ func addrs(list ...string) []netip.Addr {
 }
 
 // drive lets time pass up to until and returns the frames that left as "moment address form".
-func drive(s *schedule, from, until time.Duration) []string {
+func drive(s *Schedule, from, until time.Duration) []string {
 	sent := []string{}
 	now := from
 	for {
-		for n, ok := s.next(epoch.Add(now)); ok; n, ok = s.next(epoch.Add(now)) {
-			sent = append(sent, fmt.Sprintf("%v %v %v", now, n.addr, n.form))
+		for n, ok := s.Next(epoch.Add(now)); ok; n, ok = s.Next(epoch.Add(now)) {
+			sent = append(sent, fmt.Sprintf("%v %v %v", now, n.Addr, n.Form))
 		}
-		due, ok := s.deadline()
+		due, ok := s.Deadline()
 		if !ok || due.After(epoch.Add(until)) {
 			return sent
 		}
@@ -64,8 +64,8 @@ func TestScheduleMoments(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSchedule()
-			s.announce(epoch, tt.config, addrs(tt.addrs...))
+			s := NewSchedule()
+			s.Announce(epoch, tt.config, addrs(tt.addrs...))
 			if got := drive(s, 0, tt.until); !slices.Equal(got, tt.want) {
 				t.Errorf("sent\n%q, want\n%q", got, tt.want)
 			}
@@ -74,8 +74,8 @@ func TestScheduleMoments(t *testing.T) {
 }
 
 func TestDefaultConfig(t *testing.T) {
-	s := newSchedule()
-	s.announce(epoch, DefaultConfig(), addrs("2001:db8::1"))
+	s := NewSchedule()
+	s.Announce(epoch, DefaultConfig(), addrs("2001:db8::1"))
 	const form = " 2001:db8::1 neighbour advertisement"
 	want := []string{"0s" + form, "1.1s" + form, "2.2s" + form, "4.4s" + form, "1m4.4s" + form}
 	if got := drive(s, 0, 2*time.Minute); !slices.Equal(got, want) {
@@ -84,11 +84,11 @@ func TestDefaultConfig(t *testing.T) {
 }
 
 // order returns the addresses of the next frames at one moment.
-func order(s *schedule, now time.Duration, n int) []string {
+func order(s *Schedule, now time.Duration, n int) []string {
 	var list []string
 	for range n {
-		if n, ok := s.next(epoch.Add(now)); ok {
-			list = append(list, n.addr.String())
+		if n, ok := s.Next(epoch.Add(now)); ok {
+			list = append(list, n.Addr.String())
 		}
 	}
 	return list
@@ -98,42 +98,42 @@ func TestScheduleOrder(t *testing.T) {
 	twice := Config{Repeat: []time.Duration{0, time.Second}}
 	tests := []struct {
 		name string
-		do   func(s *schedule)
+		do   func(s *Schedule)
 		at   time.Duration
 		want []string
 	}{
-		{"in the order of the call", func(s *schedule) {
-			s.announce(epoch, twice, addrs("2001:db8::3", "2001:db8::1", "2001:db8::2"))
+		{"in the order of the call", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("2001:db8::3", "2001:db8::1", "2001:db8::2"))
 		}, 0, []string{"2001:db8::3", "2001:db8::1", "2001:db8::2"}},
-		{"request and reply of an address together", func(s *schedule) {
-			s.announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
+		{"request and reply of an address together", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
 		}, 0, []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.2"}},
-		{"a small router does not wait for a large one", func(s *schedule) {
-			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2", "2001:db8::3"))
-			s.next(epoch)
-			s.announce(epoch, twice, addrs("2001:db8::4"))
+		{"a small router does not wait for a large one", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2", "2001:db8::3"))
+			s.Next(epoch)
+			s.Announce(epoch, twice, addrs("2001:db8::4"))
 		}, 0, []string{"2001:db8::4", "2001:db8::2", "2001:db8::3"}},
-		{"first announcements before repeats that are overdue", func(s *schedule) {
-			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2"))
+		{"first announcements before repeats that are overdue", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("2001:db8::1", "2001:db8::2"))
 			drive(s, 0, 0)
-			s.announce(epoch.Add(1050*time.Millisecond), twice, addrs("2001:db8::3", "2001:db8::4"))
+			s.Announce(epoch.Add(1050*time.Millisecond), twice, addrs("2001:db8::3", "2001:db8::4"))
 		}, 1050 * time.Millisecond, []string{"2001:db8::3", "2001:db8::4", "2001:db8::1", "2001:db8::2"}},
-		{"withdrawn between its two frames", func(s *schedule) {
-			s.announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
-			s.next(epoch)
-			s.withdraw(addrs("192.0.2.1", "192.0.2.9"))
+		{"withdrawn between its two frames", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("192.0.2.1", "192.0.2.2"))
+			s.Next(epoch)
+			s.Withdraw(addrs("192.0.2.1", "192.0.2.9"))
 		}, time.Hour, []string{"192.0.2.2", "192.0.2.2"}},
-		{"announced twice, sent once", func(s *schedule) {
-			s.announce(epoch, twice, addrs("2001:db8::1", "2001:db8::1"))
-			s.announce(epoch, twice, addrs("2001:db8::1"))
+		{"announced twice, sent once", func(s *Schedule) {
+			s.Announce(epoch, twice, addrs("2001:db8::1", "2001:db8::1"))
+			s.Announce(epoch, twice, addrs("2001:db8::1"))
 		}, 0, []string{"2001:db8::1"}},
-		{"the zero address is ignored", func(s *schedule) {
-			s.announce(epoch, twice, []netip.Addr{{}, netip.MustParseAddr("2001:db8::1")})
+		{"the zero address is ignored", func(s *Schedule) {
+			s.Announce(epoch, twice, []netip.Addr{{}, netip.MustParseAddr("2001:db8::1")})
 		}, 0, []string{"2001:db8::1"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSchedule()
+			s := NewSchedule()
 			tt.do(s)
 			if got := order(s, tt.at, 10); !slices.Equal(got, tt.want) {
 				t.Errorf("sent %v, want %v", got, tt.want)
@@ -143,9 +143,9 @@ func TestScheduleOrder(t *testing.T) {
 }
 
 func TestScheduleMakesNotUpForWhatWasMissed(t *testing.T) {
-	s := newSchedule()
+	s := NewSchedule()
 	c := Config{Repeat: []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second}, Refresh: 10 * time.Second}
-	s.announce(epoch, c, addrs("2001:db8::1"))
+	s.Announce(epoch, c, addrs("2001:db8::1"))
 	const form = " 2001:db8::1 neighbour advertisement"
 	want := []string{"2.5s" + form, "4s" + form, "14s" + form}
 	if got := drive(s, 2500*time.Millisecond, 20*time.Second); !slices.Equal(got, want) {
@@ -157,13 +157,13 @@ func TestScheduleBeginsAnew(t *testing.T) {
 	c := Config{Repeat: []time.Duration{0, time.Second}}
 	const form = " 2001:db8::1 neighbour advertisement"
 	want := []string{"10s" + form, "11s" + form}
-	for name, do := range map[string]func(*schedule){
-		"announced again": func(s *schedule) { s.announce(epoch.Add(10*time.Second), c, addrs("2001:db8::1")) },
-		"restarted":       func(s *schedule) { s.restart(epoch.Add(10 * time.Second)) },
+	for name, do := range map[string]func(*Schedule){
+		"announced again": func(s *Schedule) { s.Announce(epoch.Add(10*time.Second), c, addrs("2001:db8::1")) },
+		"restarted":       func(s *Schedule) { s.Restart(epoch.Add(10 * time.Second)) },
 	} {
 		for _, lived := range []time.Duration{0, 5 * time.Second} {
-			s := newSchedule()
-			s.announce(epoch, c, addrs("2001:db8::1"))
+			s := NewSchedule()
+			s.Announce(epoch, c, addrs("2001:db8::1"))
 			drive(s, 0, lived)
 			do(s)
 			if got := drive(s, 10*time.Second, time.Hour); !slices.Equal(got, want) {
@@ -197,15 +197,15 @@ func TestReannounceIsBounded(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSchedule()
-			s.announce(epoch, Config{Repeat: tt.repeat}, addrs("2001:db8::1"))
+			s := NewSchedule()
+			s.Announce(epoch, Config{Repeat: tt.repeat}, addrs("2001:db8::1"))
 			var sent, want []string
 			from := time.Duration(0)
 			for _, at := range tt.calls {
 				if at > 0 {
 					sent = append(sent, drive(s, from, at-1)...)
 				}
-				s.reannounce(epoch.Add(at), nil)
+				s.Reannounce(epoch.Add(at), nil)
 				from = at
 			}
 			sent = append(sent, drive(s, from, time.Minute)...)
@@ -220,10 +220,10 @@ func TestReannounceIsBounded(t *testing.T) {
 }
 
 func TestReannounceNamesAddresses(t *testing.T) {
-	s := newSchedule()
-	s.announce(epoch, Config{Repeat: []time.Duration{0}}, addrs("2001:db8::1", "2001:db8::2", "192.0.2.1"))
+	s := NewSchedule()
+	s.Announce(epoch, Config{Repeat: []time.Duration{0}}, addrs("2001:db8::1", "2001:db8::2", "192.0.2.1"))
 	drive(s, 0, 0)
-	s.reannounce(epoch.Add(time.Minute), addrs("2001:db8::2", "::ffff:192.0.2.1", "2001:db8::9"))
+	s.Reannounce(epoch.Add(time.Minute), addrs("2001:db8::2", "::ffff:192.0.2.1", "2001:db8::9"))
 	want := []string{"2001:db8::2", "192.0.2.1", "192.0.2.1"}
 	if got := order(s, time.Minute, 10); !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
@@ -231,13 +231,13 @@ func TestReannounceNamesAddresses(t *testing.T) {
 }
 
 func TestScheduleForgetsTheWithdrawn(t *testing.T) {
-	s := newSchedule()
+	s := NewSchedule()
 	list := addrs("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.2")
-	s.announce(epoch, DefaultConfig(), list)
-	s.next(epoch)
-	s.withdraw(list)
-	s.restart(epoch)
-	if _, ok := s.deadline(); ok || len(s.entries) > 0 {
+	s.Announce(epoch, DefaultConfig(), list)
+	s.Next(epoch)
+	s.Withdraw(list)
+	s.Restart(epoch)
+	if _, ok := s.Deadline(); ok || len(s.entries) > 0 {
 		t.Errorf("%d addresses are still scheduled", len(s.entries))
 	}
 }
@@ -245,25 +245,25 @@ func TestScheduleForgetsTheWithdrawn(t *testing.T) {
 // TestRepeatAfterAStall: a process that was stopped must not say what may be wrong by now before its election has looked.
 func TestRepeatAfterAStall(t *testing.T) {
 	start := time.Unix(1000, 0)
-	s := newSchedule()
+	s := NewSchedule()
 	addr := netip.MustParseAddr("192.0.2.100")
-	s.announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
+	s.Announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
 	frames := func(now time.Time) (n int) {
 		for {
-			if _, ok := s.next(now); !ok {
+			if _, ok := s.Next(now); !ok {
 				return n
 			}
 			n++
 		}
 	}
 	if n := frames(start); n != 2 {
-		t.Fatalf("%d frames at the take-over, want both forms", n)
+		t.Fatalf("%d frames at the takeover, want both forms", n)
 	}
 	woken := start.Add(5 * time.Second)
 	if n := frames(woken); n != 0 {
 		t.Errorf("%d frames at the wake", n)
 	}
-	if due, ok := s.deadline(); !ok || due != woken.Add(stallPause) {
+	if due, ok := s.Deadline(); !ok || due != woken.Add(stallPause) {
 		t.Errorf("the next is due %v, %t", due.Sub(woken), ok)
 	}
 	if n := frames(woken.Add(stallPause)); n != 2 {
@@ -271,7 +271,7 @@ func TestRepeatAfterAStall(t *testing.T) {
 	}
 
 	// A repeat that is no later than a busy machine makes it goes out at once.
-	s.announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
+	s.Announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
 	frames(start)
 	if n := frames(start.Add(1150 * time.Millisecond)); n != 2 {
 		t.Errorf("%d frames 50 ms late, want 2", n)

@@ -34,7 +34,7 @@ func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
 	for _, d := range []*lab.Director{p.A, p.B} {
 		found, code := d.Doctor("-c", d.File)
 		if len(found) == 0 || code != 3 || found[0].ID != "server-answers" || found[0].Severity != "error" ||
-			!strings.Contains(found[0].What, web.MAC()+" answers for "+vip+": 192.0.2.11") {
+			!strings.Contains(found[0].What, "another machine claims "+vip+": "+web.MAC()+" (192.0.2.11, real server of ") {
 			t.Errorf("on %s: %+v, exit code %d, want web1 named, %s", d.Name, found, code, web.MAC())
 		}
 	}

@@ -325,7 +325,7 @@ func TestTopologyNAT(t *testing.T) {
 		doctors[d.Name] = d.Start(lab.Tandem.Path(), "doctor", "-c", d.File, "--fix")
 	}
 	for name, p := range doctors {
-		p.AwaitOutput(30*time.Second, "mended forwarding-off")
+		p.AwaitOutput(30*time.Second, "fixed forwarding-off")
 		if code := p.Wait(30 * time.Second); code != 0 {
 			t.Errorf("%s, which did not forward: exit code %d after the mending\n%s", name, code, p.Output())
 		}

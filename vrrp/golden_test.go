@@ -27,27 +27,27 @@ var golden = []struct {
 	want     Packet
 }{
 	{
-		"version 2", "2133960200 01c3fe c0000264c0000265 0000000000000000", addrA, group4,
+		"version 2", "2133960200 01c3fe c0000264c0000265 0000000000000000", addrA, Group4,
 		Packet{Version: 2, VRID: 51, Priority: 150, Interval: time.Second, VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 2, leaving", "2133000200 0159ff c0000264c0000265 0000000000000000", addrA, group4,
+		"version 2, leaving", "2133000200 0159ff c0000264c0000265 0000000000000000", addrA, Group4,
 		Packet{Version: 2, VRID: 51, Interval: time.Second, VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 2, password secret", "2133960201 0186b2 c0000264c0000265 7365637265740000", addrA, group4,
+		"version 2, password secret", "2133960201 0186b2 c0000264c0000265 7365637265740000", addrA, Group4,
 		Packet{Version: 2, VRID: 51, Priority: 150, Interval: time.Second, Auth: textAuth("secret"), VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 2, password secret, leaving", "2133000201 011cb3 c0000264c0000265 7365637265740000", addrA, group4,
+		"version 2, password secret, leaving", "2133000201 011cb3 c0000264c0000265 7365637265740000", addrA, Group4,
 		Packet{Version: 2, VRID: 51, Interval: time.Second, Auth: textAuth("secret"), VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 3", "3133960200 641107 c0000264c0000265", addrA, group4,
+		"version 3", "3133960200 641107 c0000264c0000265", addrA, Group4,
 		Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Checksum: ChecksumPseudoHeader, VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 3, leaving", "3133000200 64a707 c0000264c0000265", addrA, group4,
+		"version 3, leaving", "3133000200 64a707 c0000264c0000265", addrA, Group4,
 		Packet{Version: 3, VRID: 51, Interval: time.Second, Checksum: ChecksumPseudoHeader, VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
@@ -55,14 +55,14 @@ var golden = []struct {
 		Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Checksum: ChecksumPseudoHeader, VIPs: []netip.Addr{vip, vip2}},
 	},
 	{
-		"version 3, IPv6", "3133960200 640cfd fe800000000000000000000000000100 20010db8000000000000000000000100", linkLocalA, group6,
+		"version 3, IPv6", "3133960200 640cfd fe800000000000000000000000000100 20010db8000000000000000000000100", linkLocalA, Group6,
 		Packet{
 			Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Checksum: ChecksumPseudoHeader,
 			VIPs: []netip.Addr{netip.MustParseAddr("fe80::100"), netip.MustParseAddr("2001:db8::100")},
 		},
 	},
 	{
-		"version 3, IPv6, leaving", "3133000200 64a2fd fe800000000000000000000000000100 20010db8000000000000000000000100", linkLocalA, group6,
+		"version 3, IPv6, leaving", "3133000200 64a2fd fe800000000000000000000000000100 20010db8000000000000000000000100", linkLocalA, Group6,
 		Packet{
 			Version: 3, VRID: 51, Interval: time.Second, Checksum: ChecksumPseudoHeader,
 			VIPs: []netip.Addr{netip.MustParseAddr("fe80::100"), netip.MustParseAddr("2001:db8::100")},
@@ -99,24 +99,24 @@ func TestChecksumForms(t *testing.T) {
 	p := Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, Checksum: ChecksumPacket, VIPs: []netip.Addr{vip, vip2}}
 	// The sum of 3133 9602 0064 c000 0264 c000 0265, folded, is 4c64.
 	want := "3133960200 64b39b c0000264c0000265"
-	wire := p.AppendTo(nil, addrA, group4)
+	wire := p.AppendTo(nil, addrA, Group4)
 	if !slices.Equal(wire, unhex(t, want)) {
 		t.Errorf("the packet alone: %x, want %s", wire, want)
 	}
 	var q Packet
-	if d := q.Parse(wire, addrB, group4); d != 0 || q.Checksum != ChecksumPacket {
+	if d := q.Parse(wire, addrB, Group4); d != 0 || q.Checksum != ChecksumPacket {
 		t.Errorf("parsed (%s) %+v", d, q)
 	}
 	p.Checksum = 0
-	if d := q.Parse(p.AppendTo(nil, addrA, group4), addrA, group4); d != 0 || q.Checksum != ChecksumPseudoHeader {
+	if d := q.Parse(p.AppendTo(nil, addrA, Group4), addrA, Group4); d != 0 || q.Checksum != ChecksumPseudoHeader {
 		t.Errorf("the default, parsed (%s): %+v", d, q)
 	}
 	// Over IPv6 there is one form only.
 	p.Checksum, p.VIPs = ChecksumPacket, []netip.Addr{linkLocalB}
-	if d := q.Parse(p.AppendTo(nil, linkLocalA, group6), linkLocalA, group6); d != 0 {
+	if d := q.Parse(p.AppendTo(nil, linkLocalA, Group6), linkLocalA, Group6); d != 0 {
 		t.Errorf("IPv6: %s", d)
 	}
-	if d := q.Parse(p.AppendTo(nil, linkLocalA, group6), linkLocalB, group6); d != DropBadChecksum {
+	if d := q.Parse(p.AppendTo(nil, linkLocalA, Group6), linkLocalB, Group6); d != DropBadChecksum {
 		t.Errorf("IPv6 from another source: %s", d)
 	}
 }
@@ -146,15 +146,15 @@ func TestParseVersion2(t *testing.T) {
 		{"password changed on the way", func() []byte { b := slices.Clone(good); b[16] ^= 1; return b }(), addrA, DropBadChecksum},
 	} {
 		var p Packet
-		if got := p.Parse(tt.in, tt.src, group4); got != tt.want {
+		if got := p.Parse(tt.in, tt.src, Group4); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 	var p Packet
-	if p.Parse(with(5, 255), addrA, group4); p.Interval != 255*time.Second {
+	if p.Parse(with(5, 255), addrA, Group4); p.Interval != 255*time.Second {
 		t.Errorf("longest interval %s", p.Interval)
 	}
-	if p.Parse(with(4, byte(AuthNone)), addrA, group4); p.Auth != (Auth{}) {
+	if p.Parse(with(4, byte(AuthNone)), addrA, Group4); p.Auth != (Auth{}) {
 		t.Errorf("without authentication its data is to be ignored: %+v", p.Auth)
 	}
 }
@@ -175,7 +175,7 @@ func TestAuth(t *testing.T) {
 		{"authentication header", textAuth("secret"), Auth{Type: AuthAH}, DropAuthHeader},
 		{"a type that never was", textAuth("secret"), Auth{Type: 3}, DropWrongAuthType},
 	} {
-		if got := tt.ours.refuses(tt.theirs); got != tt.want {
+		if got := tt.ours.check(tt.theirs); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}

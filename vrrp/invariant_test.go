@@ -10,6 +10,9 @@ import (
 )
 
 // fuzzEvent makes an event, and the time since the one before, out of two octets.
+// events is how many kinds of events there are.
+const events = int(EventConfig)
+
 func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	sources := [...]netip.Addr{addrA, addrB, addrC}
 	c := testConfig(max(1, arg))
@@ -30,7 +33,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 		Gentle:   arg&1 == 0,
 		On:       arg&1 == 0,
 		To:       State(2 + arg&1),
-		Reason:   "for a reason",
+		Cause:    Cause{Kind: FaultTracked, Text: "for a reason"},
 		Config:   &c,
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
@@ -107,7 +110,7 @@ func (w *witness) check(t *testing.T, m *Machine, from State, now time.Time, ev 
 		w.heard, w.at = ev, now
 	case from != Backup && m.State() == Backup:
 		w.heard, w.at = Event{}, time.Time{}
-	case ev.Kind == EventTimer && m.State() == Master && from == Backup && w.heard.Priority != priorityLeaving:
+	case ev.Kind == EventTimer && m.State() == Master && from == Backup && w.heard.Priority != PriorityLeaving:
 		if silence := now.Sub(w.at); !m.outranks(w.heard.Priority) && silence < 3*w.heard.Interval {
 			t.Fatalf("took over from a master of priority %d that spoke %s ago at %s, standby %t, own priority %d",
 				w.heard.Priority, silence, w.heard.Interval, m.Standby(), m.Priority())
@@ -123,7 +126,7 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 	for _, a := range actions {
 		switch a.Kind {
 		case ActionTransition:
-			if a.From != state || a.To == state || a.Reason == "" {
+			if a.From != state || a.To == state || a.Cause == (Cause{}) {
 				t.Fatalf("%s in %s: transition %+v", ev.Kind, state, a)
 			}
 			state = a.To
@@ -135,8 +138,8 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 				t.Fatalf("%s in %s: advertised priority %d, then %s", ev.Kind, from, a.Priority, m.State())
 			}
 		case ActionRemark:
-			if a.Reason == "" || a.Reason != m.Reason() {
-				t.Fatalf("%s in %s: remark %+v, reason %q", ev.Kind, state, a, m.Reason())
+			if a.Cause == (Cause{}) || a.Cause != m.Cause() {
+				t.Fatalf("%s in %s: remark %+v, reason %q", ev.Kind, state, a, m.Cause())
 			}
 		case ActionRelease:
 			if !held {
@@ -183,7 +186,7 @@ func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time
 	if m.State() != Master || from == Master {
 		return
 	}
-	owner := m.Priority() == priorityOwner
+	owner := m.Priority() == PriorityOwner
 	switch {
 	case offered: // told to stay
 	case ev.Kind == EventResume, ev.Kind == EventUp && owner, ev.Kind == EventJoin && ev.To == Master:
@@ -204,7 +207,7 @@ func checkDeadline(t *testing.T, m *Machine, now time.Time, ev Event) {
 		t.Fatalf("%s: deadline %s in %s", ev.Kind, due, m.State())
 	case ev.Kind == EventTimer && !due.IsZero() && !due.After(now):
 		t.Fatalf("timer left the deadline %s in the past of %s", due, now)
-	case due.After(now.Add(4*maxAdvertInterval + 10*time.Second)):
+	case due.After(now.Add(4*MaxAdvertInterval + 10*time.Second)):
 		t.Fatalf("%s: deadline %s, far beyond %s", ev.Kind, due, now)
 	}
 }

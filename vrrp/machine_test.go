@@ -33,11 +33,11 @@ func spell(actions []Action) string {
 		case ActionAdvertise:
 			out = append(out, fmt.Sprintf("advert %d", a.Priority))
 		case ActionTransition:
-			out = append(out, fmt.Sprintf("%s: %s", a.To, a.Reason))
+			out = append(out, fmt.Sprintf("%s: %s", a.To, a.Cause.String()))
 		case ActionRemark:
-			out = append(out, "stays: "+a.Reason)
+			out = append(out, "stays: "+a.Cause.String())
 		case ActionRelease:
-			out = append(out, "release: "+a.Reason)
+			out = append(out, "release: "+a.Cause.String())
 		}
 	}
 	return strings.Join(out, ", ")
@@ -51,7 +51,7 @@ func backup(c Config) *Machine {
 }
 
 func master(c Config) *Machine {
-	start := epoch.Add(-3*c.AdvertInterval - skew(c.Priority, c.AdvertInterval))
+	start := epoch.Add(-3*c.AdvertInterval - Skew(c.Priority, c.AdvertInterval))
 	m := NewMachine(c)
 	m.Step(start, Event{Kind: EventUp, Source: addrB})
 	m.Step(epoch, Event{Kind: EventTimer})
@@ -60,7 +60,7 @@ func master(c Config) *Machine {
 
 func faulty(c Config) *Machine {
 	m := NewMachine(c)
-	m.Step(epoch, Event{Kind: EventFault, Reason: "interface eth0 is down"})
+	m.Step(epoch, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
 	return m
 }
 
@@ -73,7 +73,7 @@ func resumed(c Config) *Machine {
 
 func handingOver(c Config) *Machine {
 	m := master(c)
-	m.Step(epoch, Event{Kind: EventStop, Reason: "shutdown"})
+	m.Step(epoch, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
 	return m
 }
 
@@ -84,10 +84,10 @@ const skewOf100 = 609375 * time.Microsecond
 func TestStep(t *testing.T) {
 	noPreempt, owner := testConfig(100), testConfig(255)
 	noPreempt.Preempt = false
-	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Reason: "shutdown"}
+	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}}
 	up := Event{Kind: EventUp, Source: addrB}
-	fault := Event{Kind: EventFault, Reason: "interface eth0 is down"}
-	gentle := Event{Kind: EventFault, Reason: "script /x: exit code 1", Gentle: true}
+	fault := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}}
+	gentle := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "script /x: exit code 1"}, Gentle: true}
 	const never = time.Duration(-1)
 	const down100 = 3*time.Second + skewOf100
 	for _, tt := range []struct {
@@ -143,7 +143,7 @@ func TestStep(t *testing.T) {
 			"initialize: 192.0.2.1 took over", Initialize, time.Second + Linger},
 		{"handing over, another leaves too", handingOver(testConfig(100)), time.Second, hear(addrA, 0), "", Master, 1500 * time.Millisecond},
 		{"handing over, second offer", handingOver(testConfig(100)), 1500 * time.Millisecond, timer, "advert 0", Master,
-			2*time.Second + skew(1, time.Second)},
+			2*time.Second + Skew(1, time.Second)},
 		{"handing over, woken too late", handingOver(testConfig(100)), time.Minute, timer, "initialize: nobody took over", Initialize, never},
 		{"handing over and fault", handingOver(testConfig(100)), time.Second, fault,
 			"release: interface eth0 is down, initialize: interface eth0 is down", Initialize, never},
@@ -160,7 +160,7 @@ func TestStep(t *testing.T) {
 
 		{"fault hears nothing", faulty(testConfig(100)), time.Second, hear(addrA, 0), "", Fault, never},
 		{"fault has no timer", faulty(testConfig(100)), time.Second, timer, "", Fault, never},
-		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Reason: "interface eth0 is missing"}, "", Fault, never},
+		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is missing"}}, "", Fault, never},
 		{"fault stops silently", faulty(testConfig(100)), time.Second, stop, "initialize: shutdown", Initialize, never},
 		{"fault is over", faulty(testConfig(100)), time.Second, up, "backup: fault is over: interface eth0 is down", Backup, time.Second + down100},
 		{"fault of the owner is over", faulty(owner), time.Second, up, "advert 255, master: fault is over: interface eth0 is down", Master, 2 * time.Second},
@@ -203,8 +203,8 @@ func TestReasonForTakingOver(t *testing.T) {
 				m.Step(epoch.Add(time.Duration(i)*time.Second), ev)
 			}
 			m.Step(m.Deadline(), Event{Kind: EventTimer})
-			if m.State() != Master || m.Reason() != tt.want {
-				t.Errorf("%s for %q, want %q", m.State(), m.Reason(), tt.want)
+			if m.State() != Master || m.Cause().String() != tt.want {
+				t.Errorf("%s for %q, want %q", m.State(), m.Cause().String(), tt.want)
 			}
 		})
 	}
@@ -237,7 +237,7 @@ func TestChangesUnderWay(t *testing.T) {
 	slow, fast, strong, old := testConfig(100), testConfig(100), testConfig(200), testConfig(100)
 	old.Version, old.AdvertInterval = 2, 10*time.Second
 	slow.AdvertInterval, fast.AdvertInterval = 10*time.Second, 100*time.Millisecond
-	skewOf := func(p uint8) time.Duration { return skew(p, time.Second) }
+	skewOf := func(p uint8) time.Duration { return Skew(p, time.Second) }
 	heard := func(ev Event) *Machine {
 		m := backup(testConfig(100))
 		m.Step(epoch, ev)
@@ -255,7 +255,7 @@ func TestChangesUnderWay(t *testing.T) {
 		{"backup gets another configured priority", backup(testConfig(100)), Event{Kind: EventConfig, Config: &strong}, Backup, 200, 3*time.Second + skewOf(200)},
 		{"backup after priority 0 gets another priority", heard(hear(addrA, 0)), Event{Kind: EventTracking, Delta: 100}, Backup, 200, skewOf(200)},
 		{"backup that knows no master gets another interval", backup(testConfig(100)), Event{Kind: EventConfig, Config: &fast}, Backup, 100,
-			300*time.Millisecond + skew(100, 100*time.Millisecond)},
+			300*time.Millisecond + Skew(100, 100*time.Millisecond)},
 		{"backup gets version 2, whose skew is a part of a second", backup(testConfig(100)), Event{Kind: EventConfig, Config: &old}, Backup, 100,
 			30*time.Second + skewOf100},
 		{"backup that learned an interval keeps it", heard(hear(addrA, 200)), Event{Kind: EventConfig, Config: &fast}, Backup, 100, 3*time.Second + skewOf100},

@@ -9,23 +9,37 @@ import (
 )
 
 const (
-	protocol      = 112 // RFC 9568, section 5.1.1.4
-	ttl           = 255 // RFC 9568, section 5.1.1.3
-	advertisement = 1   // RFC 9568, section 5.2.2: the only type there is
-	headerLen     = 8
-	maxMessage    = headerLen + 255*16
+	Protocol          = 112 // RFC 9568, section 5.1.1.4
+	TTL               = 255 // RFC 9568, section 5.1.1.3
+	TypeAdvertisement = 1   // RFC 9568, section 5.2.2: the only type there is
+	headerLen         = 8
+	maxMessage        = headerLen + 255*16
 
-	version2 = 2 // RFC 3768
-	version3 = 3 // RFC 9568
+	Version2 = 2 // RFC 3768
+	Version3 = 3 // RFC 9568
 
 	centisecond        = 10 * time.Millisecond
-	minAdvertInterval  = centisecond
-	maxAdvertInterval  = 4095 * centisecond // RFC 9568, section 5.2.7: 12 bits
-	maxAdvertInterval2 = 255 * time.Second  // RFC 3768, section 5.3.7: 8 bits
+	MinAdvertInterval  = centisecond
+	MaxAdvertInterval  = 4095 * centisecond // RFC 9568, section 5.2.7: 12 bits
+	MaxAdvertInterval2 = 255 * time.Second  // RFC 3768, section 5.3.7: 8 bits
 
-	priorityLeaving = 0 // RFC 9568, section 5.2.4: the master gives up
-	priorityOwner   = 255
+	PriorityLeaving = 0 // RFC 9568, section 5.2.4: the master leaves
+	PriorityOwner   = 255
 )
+
+// The multicast groups of advertisements (RFC 9568, sections 5.1.1.2 and 5.1.2.2).
+var (
+	Group4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
+	Group6 = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0x12})
+
+	groups4, groups6 = []netip.Addr{Group4}, []netip.Addr{Group6}
+)
+
+// A Header is what the election needs of an IP header.
+type Header struct {
+	Source, Destination netip.Addr
+	TTL                 uint8 // or hop limit
+}
 
 // A Packet is an advertisement of version 3 (RFC 9568, section 5.2) or, over IPv4, of version 2 (RFC 3768,
 // section 5.1).
@@ -40,7 +54,7 @@ type Packet struct {
 	Auth Auth
 	// Checksum is the form of the checksum of version 3 over IPv4.
 	Checksum Checksum
-	// VIPs are 1 to 255 addresses of the family that carries the packet.
+	// VIPs are 1 to 255 addresses, of the IP version that carries the packet.
 	VIPs []netip.Addr
 }
 
@@ -50,7 +64,7 @@ func (p *Packet) Len() int {
 	for _, vip := range p.VIPs {
 		n += vip.BitLen() / 8
 	}
-	if p.Version == version2 {
+	if p.Version == Version2 {
 		n += authLen
 	}
 	return n
@@ -59,8 +73,8 @@ func (p *Packet) Len() int {
 // AppendTo appends the packet as it goes on the wire from src to dst.
 func (p *Packet) AppendTo(b []byte, src, dst netip.Addr) []byte {
 	start := len(b)
-	b = append(b, p.Version<<4|advertisement, p.VRID, p.Priority, uint8(len(p.VIPs)))
-	if p.Version == version2 {
+	b = append(b, p.Version<<4|TypeAdvertisement, p.VRID, p.Priority, uint8(len(p.VIPs)))
+	if p.Version == Version2 {
 		b = append(b, byte(p.Auth.Type), uint8(p.Interval/time.Second))
 	} else {
 		b = binary.BigEndian.AppendUint16(b, uint16(p.Interval/centisecond))
@@ -75,12 +89,12 @@ func (p *Packet) AppendTo(b []byte, src, dst netip.Addr) []byte {
 			b = append(b, a[:]...)
 		}
 	}
-	if p.Version == version2 {
+	if p.Version == Version2 {
 		b = append(b, p.Auth.Data[:]...)
 	}
 	msg := b[start:]
 	acc := sum(0, msg)
-	if p.Version != version2 && (p.Checksum != ChecksumPacket || !src.Is4()) {
+	if p.Version != Version2 && (p.Checksum != ChecksumPacket || !src.Is4()) {
 		acc += pseudoSum(src, dst, len(msg))
 	}
 	binary.BigEndian.PutUint16(msg[6:], ^fold(acc))
@@ -96,19 +110,19 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 		return DropTruncated
 	}
 	p.Version = b[0] >> 4
-	if p.Version != version3 && (p.Version != version2 || !src.Is4()) {
+	if p.Version != Version3 && (p.Version != Version2 || !src.Is4()) {
 		return DropWrongVersion
 	}
 	if len(b) < headerLen {
 		return DropTruncated
 	}
-	if b[0]&0x0f != advertisement {
+	if b[0]&0x0f != TypeAdvertisement {
 		return DropWrongType
 	}
 	size := src.BitLen() / 8
 	end := headerLen + size*int(b[3])
 	want := end
-	if p.Version == version2 {
+	if p.Version == Version2 {
 		want += authLen
 	}
 	switch {
@@ -134,13 +148,13 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	return 0
 }
 
-// verify checks the checksum and notes its form.
+// verify checks the checksum and stores its form.
 func (p *Packet) verify(b []byte, src, dst netip.Addr) bool {
 	s := sum(0, b)
 	pseudo := fold(s+pseudoSum(src, dst, len(b))) == 0xffff
 	plain := fold(s) == 0xffff
 	switch {
-	case p.Version == version2:
+	case p.Version == Version2:
 		p.Checksum = 0
 		return plain
 	case pseudo:
@@ -153,10 +167,10 @@ func (p *Packet) verify(b []byte, src, dst netip.Addr) bool {
 	return false
 }
 
-// parseTiming reads the third pair of octets, and in version 2 what authenticates the packet.
+// parseTiming reads the interval, and in version 2 the authentication.
 func (p *Packet) parseTiming(b []byte) Drop {
 	p.Auth = Auth{}
-	if p.Version == version2 {
+	if p.Version == Version2 {
 		p.Auth.Type = AuthType(b[4])
 		// RFC 2338, section 5.3.6: without authentication the data is to be ignored on reception.
 		if p.Auth.Type != AuthNone {
@@ -173,6 +187,9 @@ func (p *Packet) parseTiming(b []byte) Drop {
 	return 0
 }
 
+// InternetChecksum returns the checksum of b (RFC 1071), whose own field must be 0 in b.
+func InternetChecksum(b []byte) uint16 { return ^fold(sum(0, b)) }
+
 // sum adds b to a running one's complement sum (RFC 1071), as yet unfolded: 65,535 octets cannot overflow it.
 func sum(acc uint32, b []byte) uint32 {
 	for ; len(b) >= 2; b = b[2:] {
@@ -187,7 +204,7 @@ func sum(acc uint32, b []byte) uint32 {
 // pseudoSum is the sum over the pseudo-header of a VRRP message of n octets; IPv6 adds up to the same fields
 // (RFC 8200, section 8.1).
 func pseudoSum(src, dst netip.Addr, n int) uint32 {
-	acc := protocol + uint32(n)
+	acc := Protocol + uint32(n)
 	if src.Is4() {
 		s, d := src.As4(), dst.As4()
 		return sum(sum(acc, s[:]), d[:])

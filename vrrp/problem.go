@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// problem says why a virtual router as configured cannot take part on the wire, "" if it can.
-func (c *Config) problem() string {
-	otherFamily := func(a netip.Addr) bool { return a.IsValid() && a.Is4() != (c.family() == 4) }
+// Problem says why a virtual router with this configuration cannot take part on the wire, "" if it can.
+func (c *Config) Problem() string {
+	otherFamily := func(a netip.Addr) bool { return a.IsValid() && a.Is4() != (c.Family() == 4) }
 	switch {
-	case c.Version != version2 && c.Version != version3:
+	case c.Version != Version2 && c.Version != Version3:
 		return fmt.Sprintf("VRRP version %d is not supported", c.Version)
 	case c.VRID == 0:
 		return "VRID 0 is not valid"
-	case c.Priority == priorityLeaving:
+	case c.Priority == PriorityLeaving:
 		return "priority 0 is not valid"
 	case !c.intervalFits():
 		return fmt.Sprintf("advertisement interval %s is not valid in version %d", c.AdvertInterval, c.Version)
@@ -25,9 +25,9 @@ func (c *Config) problem() string {
 		return fmt.Sprintf("%d VIPs are not valid: 1 to 255", len(c.VIPs))
 	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return otherFamily(p.Addr()) }):
 		return "VIPs of both families are not valid"
-	case c.Version == version2 && c.family() == 6:
+	case c.Version == Version2 && c.Family() == 6:
 		return "VRRP version 2 has no IPv6"
-	case c.Password != "" && c.Version != version2:
+	case c.Password != "" && c.Version != Version2:
 		return fmt.Sprintf("VRRP version %d has no password", c.Version)
 	case len(c.Password) > authLen:
 		return fmt.Sprintf("a password of %d octets is not valid: at most %d", len(c.Password), authLen)
@@ -39,8 +39,8 @@ func (c *Config) problem() string {
 
 // intervalFits reports whether the packet can hold the interval.
 func (c *Config) intervalFits() bool {
-	if c.Version == version2 {
-		return c.AdvertInterval >= time.Second && c.AdvertInterval <= maxAdvertInterval2 && c.AdvertInterval%time.Second == 0
+	if c.Version == Version2 {
+		return c.AdvertInterval >= time.Second && c.AdvertInterval <= MaxAdvertInterval2 && c.AdvertInterval%time.Second == 0
 	}
-	return c.AdvertInterval >= minAdvertInterval && c.AdvertInterval <= maxAdvertInterval && c.AdvertInterval%centisecond == 0
+	return c.AdvertInterval >= MinAdvertInterval && c.AdvertInterval <= MaxAdvertInterval && c.AdvertInterval%centisecond == 0
 }

@@ -3,132 +3,119 @@
 package vrrp
 
 import (
-	"reflect"
+	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
-// A router is one virtual router of a Loop. Only the loop's thread touches it, except for status and counters.
-type router struct {
-	cfg     Config
-	machine *Machine
-	packet  Packet
-	// hardware is the virtual MAC address, if it has one.
-	hardware [6]byte
-	leaving  bool // to be removed once its machine no longer holds
+// A Router is one virtual router without its sockets: its configuration, its Machine, the advertisement that it sends, and
+// what it has learnt about the configuration of others.
+type Router struct {
+	Config  Config
+	Machine *Machine
+	// Packet is the router's own advertisement, complete but for the priority.
+	Packet Packet
 
-	tracking Tracking // as last told to the machine
-	standby  uint64   // the sequence number of the last call that was told to the machine
-	join     uint64   // likewise
-	resume   bool     // it starts as master
-
-	rivalHeard time.Time // as in Status
-
-	spoke time.Time // its last advertisement as master; the zero time: none since it became that
-
-	due  time.Time // the machine's deadline as the heap knows it
-	slot int       // in the heap
-
-	warnings warnings
-
-	status   atomic.Pointer[Status]
-	counters counters
+	diagnosis diagnosis
 }
 
-func newRouter(c Config) *router {
-	r := &router{machine: NewMachine(c)}
-	r.setConfig(c)
+// NewRouter returns a router in Initialize. The configuration must be valid.
+func NewRouter(c Config) *Router {
+	r := &Router{Machine: NewMachine(c)}
+	r.SetConfig(c)
 	return r
 }
 
-func (r *router) setConfig(c Config) {
-	r.cfg = c
-	r.warnings = warnings{} // what they complain of may have been mended
-	r.packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
-	copy(r.hardware[:], c.MAC().Hardware())
+// SetConfig replaces the configuration. All warnings end: the new configuration may have removed their causes. The Machine
+// is told by EventConfig.
+func (r *Router) SetConfig(c Config) {
+	r.Config = c
+	r.diagnosis = diagnosis{rivalHeard: r.diagnosis.rivalHeard}
+	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
 	for _, vip := range c.VIPs {
-		r.packet.VIPs = append(r.packet.VIPs, vip.Addr())
+		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())
 	}
 }
 
-// refresh makes r.status current and returns it, or nil if it was.
-func (r *router) refresh() *Status {
-	m, old := r.machine, r.status.Load()
-	if old != nil && old.Name == r.cfg.Name && old.State == m.State() && old.Holding == m.Holding() &&
-		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() &&
-		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
-		old.Since.Equal(m.Since()) && old.Priority == r.cfg.Priority && old.AdvertInterval == r.cfg.AdvertInterval &&
-		slices.Equal(old.VIPs, r.cfg.VIPs) && old.RivalHeard.Equal(r.rivalHeard) && slices.Equal(old.Warnings, r.warnings.words) {
-		return nil
+// Destinations returns where the router's advertisements go. The slice must not be changed.
+func (r *Router) Destinations() []netip.Addr {
+	switch {
+	case len(r.Config.UnicastPeers) > 0:
+		return r.Config.UnicastPeers
+	case r.Config.Family() == 6:
+		return groups6
 	}
-	s := &Status{
-		Name: r.cfg.Name, Interface: r.cfg.Interface, VRID: r.cfg.VRID, Version: r.cfg.Version,
-		Family: r.cfg.family(), Group: r.cfg.SyncGroup, Tracking: r.tracking,
-		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
-		Priority: r.cfg.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
-		AdvertInterval: r.cfg.AdvertInterval, VIPs: r.cfg.VIPs, RivalHeard: r.rivalHeard, Warnings: r.warnings.words,
-		Counters: r.counters.snapshot(),
-	}
-	r.status.Store(s)
-	return s
+	return groups4
 }
 
-// gone reports whether a leaving router has nothing left to do.
-func (r *router) gone() bool {
-	return r.leaving && r.machine.State() == Initialize && !r.machine.Holding()
+// Warnings returns a sentence for each problem that others' packets have shown. The slice is never changed.
+func (r *Router) Warnings() []string { return r.diagnosis.warnings.words }
+
+// RivalHeard is Status.RivalHeard.
+func (r *Router) RivalHeard() time.Time { return r.diagnosis.rivalHeard }
+
+// WarningsEnd returns when the first of the warnings ends by itself, the zero time if there is none.
+func (r *Router) WarningsEnd() time.Time { return r.diagnosis.warnings.firstEnd() }
+
+// EndWarnings ends the warnings whose cause has not been seen for long enough, and reports whether there were any.
+func (r *Router) EndWarnings(now time.Time) bool {
+	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) })
 }
 
-// owns reports whether no advertisement may overrule the router (RFC 9568, section 7.1). One that hands over
+// Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each: first how
+// the message came, then its own, then those against the configuration.
+func (r *Router) Examine(h Header, msg []byte, p *Packet) Drop {
+	if d := r.checkHeader(h); d != 0 {
+		return d
+	}
+	if len(msg) == 0 {
+		return DropTruncated
+	}
+	if msg[0]>>4 != r.Config.Version {
+		return DropWrongVersion
+	}
+	if d := p.Parse(msg, h.Source, h.Destination); d != 0 {
+		return d
+	}
+	return r.checkPacket(p)
+}
+
+// checkHeader checks where a packet is from and where it went.
+func (r *Router) checkHeader(h Header) Drop {
+	unicast := len(r.Config.UnicastPeers) > 0
+	switch {
+	case h.Source == r.Machine.Source():
+		return DropOwnPacket
+	case h.Destination.IsMulticast() == unicast, !unicast && h.Destination != Group4 && h.Destination != Group6:
+		return DropWrongDestination
+	case !unicast && h.TTL != TTL:
+		return DropWrongTTL
+	case unicast && !slices.Contains(r.Config.UnicastPeers, h.Source):
+		return DropUnknownPeer
+	case unicast && h.TTL < r.Config.UnicastTTLMin:
+		return DropLowTTL
+	}
+	return 0
+}
+
+// checkPacket checks a sound advertisement of the right version.
+func (r *Router) checkPacket(p *Packet) Drop {
+	if p.Version == Version2 {
+		if d := r.Packet.Auth.check(p.Auth); d != 0 {
+			return d
+		}
+	}
+	switch {
+	case r.owns():
+		return DropAddressOwner
+	case p.Version == Version2 && p.Interval != r.Config.AdvertInterval:
+		return DropWrongInterval
+	}
+	return 0
+}
+
+// owns reports whether no advertisement may overrule the router (RFC 9568, section 7.1). A router that hands over
 // listens for its successor.
-func (r *router) owns() bool {
-	return r.machine.State() == Master && r.machine.Priority() == priorityOwner && !r.machine.HandingOver()
-}
-
-// family returns the address family of the virtual router, 4 or 6.
-func (c *Config) family() uint8 {
-	if len(c.VIPs) > 0 && c.VIPs[0].Addr().Is6() {
-		return 6
-	}
-	return 4
-}
-
-func (c *Config) equal(d *Config) bool { return reflect.DeepEqual(c, d) }
-
-// sameRouter reports whether two configurations are of the same virtual router, which thus keeps its role.
-func (c *Config) sameRouter(d *Config) bool {
-	return c.Name == d.Name && c.VRID == d.VRID && c.family() == d.family()
-}
-
-// A routerHeap is a container/heap of routers, the next deadline first; those that wait for nothing are last.
-type routerHeap []*router
-
-func (h routerHeap) Len() int { return len(h) }
-
-func (h routerHeap) Less(i, j int) bool {
-	if h[i].due.IsZero() || h[j].due.IsZero() {
-		return !h[i].due.IsZero()
-	}
-	return h[i].due.Before(h[j].due)
-}
-
-func (h routerHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].slot, h[j].slot = i, j
-}
-
-// Push implements heap.Interface.
-func (h *routerHeap) Push(x any) {
-	r := x.(*router)
-	r.slot = len(*h)
-	*h = append(*h, r)
-}
-
-// Pop implements heap.Interface.
-func (h *routerHeap) Pop() any {
-	old := *h
-	r := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return r
+func (r *Router) owns() bool {
+	return r.Machine.State() == Master && r.Machine.Priority() == PriorityOwner && !r.Machine.HandingOver()
 }

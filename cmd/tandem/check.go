@@ -5,11 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
@@ -18,12 +17,13 @@ func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
-		Long: `Check configuration files without running anything. Each mistake is a line on standard error with
-file, line, key, what is wrong and, where one is near, the valid key. Warnings do not fail the check.
-Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too.`,
+		Long: `Check configuration files without running anything. Each mistake is one line on standard error: file,
+line, key, what is wrong and, where tandem finds a similar one, the valid key. A scheduler that this
+machine's kernel does not have is a mistake; where the kernel has no IPVS at all, schedulers are not
+checked. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
-  tandem check lb1.toml lb2.toml && rsync …`,
-		Args: cobra.MinimumNArgs(1),
+  tandem check lb1.toml lb2.toml && echo both are good`,
+		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
@@ -32,7 +32,7 @@ Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too
 					failed = append(failed, err)
 					continue
 				}
-				if err := checkKernel(cfg); err != nil {
+				if err := checkSchedulers(cfg); err != nil {
 					failed = append(failed, err)
 					continue
 				}
@@ -46,24 +46,21 @@ Where this machine's kernel has IPVS, a scheduler that it lacks is a mistake too
 	}
 }
 
-// checkKernel refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
-// cannot be seen, is not the director's: it says nothing.
-func checkKernel(cfg *configs.Config) error {
+// checkSchedulers refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
+// cannot be listed, is probably not the director's: it refuses none.
+func checkSchedulers(cfg *configs.Config) error {
 	have, err := kernel.AvailableSchedulers()
-	if err != nil || len(have) == 0 {
+	if err != nil {
 		return nil
 	}
-	return lacking(cfg, have)
+	return missingSchedulers(cfg, have)
 }
 
-// lacking names the services whose scheduler is not among those that a kernel has.
-func lacking(cfg *configs.Config, have []string) error {
-	var failed []error
-	for _, s := range cfg.Services {
-		if scheduler := s.Virtuals[0].Scheduler; !slices.Contains(have, scheduler) {
-			failed = append(failed, fmt.Errorf("%s: service %s: this kernel has no scheduler %s: install its module ip_vs_%s, or choose one of %s",
-				cfg.File, s.Name, scheduler, scheduler, strings.Join(have, ", ")))
-		}
+// missingSchedulers returns the services whose scheduler is not in the list as mistakes of the file.
+func missingSchedulers(cfg *configs.Config, have []string) error {
+	var mistakes []error
+	for _, f := range diagnosis.MissingSchedulers(cfg.Services, have) {
+		mistakes = append(mistakes, fmt.Errorf("%s: %s", cfg.File, f.Advice()))
 	}
-	return errors.Join(failed...)
+	return errors.Join(mistakes...)
 }

@@ -10,46 +10,47 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// A verdict ends the doctor with a code of its own; what it found is on standard output already.
-type verdict doctor.Severity
+// A verdict is the worst severity among the findings, which are printed already. It sets the exit code.
+type verdict diagnosis.Severity
 
-// Error says how bad it is.
-func (v verdict) Error() string { return "worst finding: " + doctor.Severity(v).String() }
+func (v verdict) Error() string { return "worst finding: " + diagnosis.Severity(v).String() }
 
 func newDoctor() *cobra.Command {
 	var f realServerFlags
 	var asJSON, fix bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Find what keeps this director or real server from working",
-		Long: `Look at this machine and its network, and tell in one line each what is wrong, why it matters, and
-the command that mends it. The configuration says whether the machine is a director, a real
-server, or both. Nothing is changed without --fix, which mends what cannot harm anything else.
+		Short: "Find the faults of this director or real server, and say how to fix them",
+		Long: `Examine this machine and its network for the usual faults. Each finding is one line: what is wrong, why
+it matters, and the command that fixes it. The configuration says whether the machine is a director,
+a real server, or both. The doctor changes nothing; with --fix it runs the commands that cannot harm
+anything else, and examines again.
 
-The exit code is 0 if all is well or there are notes only, 2 with warnings, 3 with errors, and 1
-if the doctor could not look.`,
+The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
+examination failed.`,
 		Example: `  tandem doctor
   tandem doctor --fix
   tandem doctor --vip 192.0.2.100        # on a real server without a file
   tandem doctor --json | jq -r '.[].id'`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, err := examine(cmd.Context(), &f)
 			if err != nil {
 				return err
 			}
 			if fix {
-				mended, err := doctor.Fix(cmd.Context(), findings, f.machine())
+				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine())
 				if err != nil {
 					return err
 				}
-				for _, m := range mended {
-					fmt.Fprintf(cmd.ErrOrStderr(), "mended %s: %s\n", m.ID, m.What)
+				for _, m := range fixed {
+					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s\n", m.ID, m.What)
 				}
 				if findings, err = examine(cmd.Context(), &f); err != nil {
 					return err
@@ -58,7 +59,7 @@ if the doctor could not look.`,
 			if err := report(cmd, findings, asJSON); err != nil {
 				return err
 			}
-			if worst := doctor.Worst(findings); worst > doctor.Note {
+			if worst := doctor.Worst(findings); worst > diagnosis.Note {
 				return verdict(worst)
 			}
 			return nil
@@ -66,11 +67,11 @@ if the doctor could not look.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
-	cmd.Flags().BoolVar(&fix, "fix", false, "mend what is safe to mend, and look again")
+	cmd.Flags().BoolVar(&fix, "fix", false, "run the commands that are safe, and examine again")
 	return cmd
 }
 
-// examine looks at the machine in each of its roles.
+// examine returns the findings about each role that the machine has.
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
@@ -91,7 +92,7 @@ func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) 
 		}
 		findings = append(findings, found...)
 	}
-	// A real server's file may have the services of its VIPs, for the doctor to look whether something listens.
+	// Services in a real server's file do not make it a director: they say on which ports something must listen.
 	if len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil {
 		s, err := doctor.GatherDirector(ctx, cfg)
 		if err != nil {
@@ -125,13 +126,13 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode is the process's: 2 and 3 for what the doctor found, 1 for every other failure.
+// exitCode returns 2 or 3 for the doctor's findings, 1 for every other failure.
 func exitCode(err error) int {
 	var v verdict
 	switch {
 	case !errors.As(err, &v):
 		return 1
-	case doctor.Severity(v) == doctor.Error:
+	case diagnosis.Severity(v) == diagnosis.Error:
 		return 3
 	}
 	return 2

@@ -6,13 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
@@ -23,14 +19,16 @@ func newDrain() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "drain SERVICE/SERVER",
-		Short: "Give a real server no new connections, and wait for the others to end",
-		Long: `Set the weight of a real server to 0, so that it gets no new connections and keeps those that it has.
-That lasts, over reloads and restarts, until tandem undrain. SERVER is an address, with its port where
-the service has several servers of that address. With --wait the command shows the connections and ends
-with the last of them; after the timeout the exit code is 1, and the server stays drained.`,
+		Short: "Send a real server no new connections; --wait for the present ones to end",
+		Long: `Set the weight of a real server to 0: it gets no new connections, and keeps those that it has. This
+lasts until tandem undrain, also over reloads and restarts. SERVICE is the name of a service; SERVER is
+an address, with :PORT where the service has several servers with that address.
+
+With --wait the command shows the number of connections and returns when none is left. If --timeout
+passes first, the exit code is 1 and the server stays drained.`,
 		Example: `  tandem drain www/192.0.2.11
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := s.client(cmd)
 			if err != nil {
@@ -40,6 +38,7 @@ with the last of them; after the timeout the exit code is 1, and the server stay
 			if err != nil {
 				return err
 			}
+			warnNotRemembered(cmd, state.NotRemembered)
 			out := cmd.OutOrStdout()
 			if !wait {
 				_, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, connections(state.Connections))
@@ -49,30 +48,32 @@ with the last of them; after the timeout the exit code is 1, and the server stay
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait until its connections have ended")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "wait at most so long; 0 is for ever")
+	cmd.Flags().BoolVar(&wait, "wait", false, "return when the server has no connection left")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "maximum `DURATION` of --wait, as in 90s or 10m (0: no limit)")
 	return cmd
 }
 
 func newUndrain() *cobra.Command {
-	return onServer(&cobra.Command{
-		Use:     "undrain SERVICE/SERVER",
-		Short:   "Give a drained real server new connections again",
+	return serverCommand(&cobra.Command{
+		Use:   "undrain SERVICE/SERVER",
+		Short: "Send a drained real server new connections again",
+		Long: `Undo tandem drain: the server gets its configured weight again, while it is healthy.
+SERVICE/SERVER is written as for tandem drain.`,
 		Example: `  tandem undrain www/192.0.2.11`,
-	}, control.Undrain, "not drained any more")
+	}, control.Undrain, "no longer drained")
 }
 
-// drainPoll is the pause between two looks at the connections.
+// drainPoll is the interval at which --wait asks for the number of connections.
 const drainPoll = 500 * time.Millisecond
 
-// A stater knows how a real server stands.
-type stater interface {
+// A serverReader reads the state of a real server.
+type serverReader interface {
 	Server(ctx context.Context, name string) (control.ServerState, error)
 }
 
-// awaitDrained waits until a server has no connection in two looks one after the other: a handshake that was under way
-// at the first is a connection in the second.
-func awaitDrained(ctx context.Context, ask stater, state control.ServerState, timeout time.Duration, p *progress) error {
+// awaitDrained waits until a server has no connection in two answers in a row. One is not enough: a handshake that is
+// under way at the first is a connection at the second.
+func awaitDrained(ctx context.Context, ask serverReader, state control.ServerState, timeout time.Duration, p *progress) error {
 	if timeout > 0 {
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -99,8 +100,8 @@ func awaitDrained(ctx context.Context, ask stater, state control.ServerState, ti
 		switch {
 		case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 			p.end()
-			return fmt.Errorf("%s has %s after %s: it stays drained; wait longer, or let it go with tandem disable",
-				state.Name, connections(state.Connections), timeout)
+			return fmt.Errorf("%s still has %s after %s, and stays drained: wait longer, or end them with tandem disable %s",
+				state.Name, connections(state.Connections), timeout, state.Name)
 		case err != nil:
 			p.end()
 			return err
@@ -109,81 +110,10 @@ func awaitDrained(ctx context.Context, ask stater, state control.ServerState, ti
 	}
 }
 
-// connections counts in words.
+// connections writes a number of connections, with the noun in its right form.
 func connections(n int) string {
 	if n == 1 {
 		return "1 connection"
 	}
 	return fmt.Sprintf("%d connections", n)
-}
-
-// A progress is one line that changes, on a terminal; elsewhere a line for each change.
-type progress struct {
-	w        io.Writer
-	terminal bool
-	last     string
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
-	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.terminal = err == nil
-	}
-	return p
-}
-
-// show writes what has changed. Nobody is helped by an error about that.
-func (p *progress) show(line string) {
-	if line == p.last {
-		return
-	}
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, len(p.last)-len(line))))
-	} else {
-		fmt.Fprintln(p.w, line)
-	}
-	p.last = line
-}
-
-// done shows the last line.
-func (p *progress) done(line string) {
-	p.show(line)
-	p.end()
-}
-
-// end leaves the cursor on a new line.
-func (p *progress) end() {
-	if p.terminal {
-		fmt.Fprintln(p.w)
-	}
-}
-
-// onServer completes a command that gives an order about one real server, and says what was done.
-func onServer(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
-	var s socketFlags
-	s.register(cmd)
-	cmd.Args = cobra.ExactArgs(1)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return orderServer(cmd, s, control.ServerCommand{Server: args[0], Action: action}, done)
-	}
-	return cmd
-}
-
-// orderServer gives an order, and prints what was done and how the server stands.
-func orderServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
-	client, err := s.client(cmd)
-	if err != nil {
-		return err
-	}
-	state, err := client.CommandServer(cmd.Context(), c)
-	if err != nil {
-		return err
-	}
-	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
-	if state.Note != "" {
-		line += " (" + state.Note + ")"
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
-	return err
 }

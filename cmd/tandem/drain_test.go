@@ -6,14 +6,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A draining server has the connections of the list, a look after the other, and fails at its end.
@@ -43,8 +40,8 @@ func TestWaitForADrain(t *testing.T) {
 			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80: 0 connections\nwww/192.0.2.11:80: 1 connection\n" +
 				"www/192.0.2.11:80: 0 connections\nwww/192.0.2.11:80: drained, no connection is left\n", 2 * time.Second},
 		{"some stay", draining{3, 3, 3, 3, 3}, 1200 * time.Millisecond,
-			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80 has 3 connections after 1.2s: it stays drained; " +
-				"wait longer, or let it go with tandem disable", 1200 * time.Millisecond},
+			"www/192.0.2.11:80: 3 connections\nwww/192.0.2.11:80 still has 3 connections after 1.2s, and stays drained: " +
+				"wait longer, or end them with tandem disable www/192.0.2.11:80", 1200 * time.Millisecond},
 		{"the director goes", draining{3}, 0, "www/192.0.2.11:80: 3 connections\nthe director has gone", time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -61,42 +58,5 @@ func TestWaitForADrain(t *testing.T) {
 				t.Errorf("%s: took %s, want %s", c.why, took, c.took)
 			}
 		})
-	}
-}
-
-func TestProgressOnATerminalIsOneLine(t *testing.T) {
-	var out bytes.Buffer
-	p := progress{w: &out, terminal: true}
-	p.show("10 connections")
-	p.show("10 connections")
-	p.show("9 connections")
-	p.done("done")
-	if got, want := out.String(), "\r10 connections\r9 connections \rdone         \n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestWeightWantsANumberOrReset(t *testing.T) {
-	for _, c := range []struct{ args, want string }{
-		{"www/192.0.2.11", "the weight is missing"},
-		{"www/192.0.2.11 65536", `"65536" is not a weight: want 0 to 65535`},
-		{"www/192.0.2.11 -- -1", `"-1" is not a weight`},
-		{"www/192.0.2.11 5 --reset", "leave the number away"},
-	} {
-		if _, _, err := execute(t, append([]string{"weight"}, strings.Fields(c.args)...)...); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("tandem weight %s: %v", c.args, err)
-		}
-	}
-}
-
-func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
-	cfg := &configs.Config{File: "t.toml", Services: []configs.Service{
-		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
-		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
-	}}
-	err := lacking(cfg, []string{"rr", "wrr"})
-	want := "t.toml: service b: this kernel has no scheduler twos: install its module ip_vs_twos, or choose one of rr, wrr"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
 	}
 }

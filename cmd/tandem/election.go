@@ -11,9 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
-// newElection is the child process of run. It is hidden: it speaks to a director on an inherited socket only.
+// newElection is the child process of run. It is hidden: it works only with the socket that a director hands to it.
 func newElection() *cobra.Command {
 	var level, format string
 	var options election.Options
@@ -21,25 +22,29 @@ func newElection() *cobra.Command {
 		Use:    "election",
 		Short:  "Run the election for a director (started by tandem run)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conn, err := election.Inherited()
 			if err != nil {
 				return err
 			}
-			// A loop's thread must find a place to run Go code whatever the others are doing.
+			// One more than the processors: the thread of a VRRP loop must never wait for one that runs other Go code.
 			runtime.GOMAXPROCS(runtime.NumCPU() + 1)
-			// A hang-up is the director's to act on, and a log that nobody reads is no reason to leave.
+			// SIGHUP is for the director. The election must survive the death of whoever reads its log.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			options.Log = newLogger(level, format, os.Stderr).Named("election")
+			sink := logsink.New(os.Stderr)
+			log := newLogger(level, format, sink)
+			go sink.Run(log)
+			defer sink.Flush(flushTimeout)
+			options.Log = log.Named("election")
 			return election.NewProcess(conn, options).Run(ctx)
 		},
 	}
-	cmd.Flags().StringVar(&level, "log-level", "info", "least level that is logged")
-	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
-	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state directory of the director")
-	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "ask for real-time scheduling")
+	cmd.Flags().StringVar(&level, "log-level", "info", "lowest `LEVEL` that is logged: trace, debug, info, warn, error")
+	cmd.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text, json")
+	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state `DIRECTORY` of the director")
+	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "use real-time scheduling")
 	return cmd
 }

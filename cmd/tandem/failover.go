@@ -12,14 +12,16 @@ import (
 )
 
 func newFailover() *cobra.Command {
-	return onRouters(&cobra.Command{
+	return routerCommand(&cobra.Command{
 		Use:   "failover [ROUTER…]",
-		Short: "Hand over to the peer, and stand back",
-		Long: `Hand the named virtual routers over to the peer, or all that this director is master of. It goes on
-forwarding until it hears its successor, so that clients notice nothing. After that it stands back at
-priority 1, over reloads and restarts, and takes over only if the peer dies, until tandem release.
-Where nobody takes over within three advertisement intervals it stays master, and the exit code is 1.
-The members of a sync group are handed over together.`,
+		Short: "Hand over to the peer, and stay standby until tandem release",
+		Long: `Hand the named virtual routers over to the peer; without names, all of which this director is master.
+This director forwards until it hears its successor, so that clients notice nothing. Afterwards it is
+standby: it runs at priority 1, also over reloads and restarts, until tandem release. A standby director
+takes over only if the peer dies.
+
+If nobody takes over within three advertisement intervals, this director stays master and the exit code
+is 1. The members of a sync group are handed over together. ROUTER is the name of a virtual router.`,
 		Example: `  tandem failover
   tandem failover web
   tandem release`,
@@ -27,18 +29,19 @@ The members of a sync group are handed over together.`,
 }
 
 func newRelease() *cobra.Command {
-	return onRouters(&cobra.Command{
+	return routerCommand(&cobra.Command{
 		Use:   "release [ROUTER…]",
-		Short: "Take part in the election again after a failover",
-		Long: `Let the named virtual routers, or all that stand back after tandem failover, take part in the election
-again with their configured priority. Where that is the highest and preempt is on, they become master.`,
+		Short: "Take part in the election again after tandem failover",
+		Long: `End standby: the named virtual routers, without names all that are standby, take part in the election
+with their configured priority again. A virtual router with the highest priority and preempt = true
+becomes master.`,
 		Example: `  tandem release
   tandem release web`,
 	}, (*control.Client).Release, "takes part again")
 }
 
-// onRouters completes a command that names virtual routers and says what was done to each.
-func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []string) ([]string, error), done string) *cobra.Command {
+// routerCommand completes a command about virtual routers. It prints done for each for which that succeeded.
+func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, routers []string) error {
@@ -46,12 +49,13 @@ func onRouters(cmd *cobra.Command, do func(*control.Client, context.Context, []s
 		if err != nil {
 			return err
 		}
-		names, err := do(client, cmd.Context(), routers)
-		for _, name := range names {
+		result, err := do(client, cmd.Context(), routers)
+		for _, name := range result.Routers {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
 		}
-		if err == nil && len(names) == 0 {
-			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router stands back")
+		warnNotRemembered(cmd, result.NotRemembered)
+		if err == nil && len(result.Routers) == 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router is standby")
 		}
 		return err
 	}

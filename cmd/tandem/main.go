@@ -6,25 +6,28 @@
 // # Processes
 //
 // "tandem run" is the director. While it has virtual routers it runs "tandem election" as a child, which owns the
-// VRRP sockets, the virtual addresses and their announcements. Either survives the death of the other to the user's
-// good: an election without a director hands over and lets its addresses go; a director without an election takes
-// them off and starts another.
+// VRRP sockets, the virtual addresses and their announcements. Each survives the death of the other: an election
+// without a director hands over to the peer and removes its addresses; a director without an election removes the
+// addresses and starts another election.
 //
 // # Signals
 //
-// SIGTERM and SIGINT leave cleanly: the election hands over and the addresses go; the IPVS rules stay or go as
-// [lvs] on_stop says. SIGHUP reloads the configuration; one that is wrong is refused whole and the old one stays.
+// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses; [lvs] on_stop decides
+// whether the IPVS table stays. SIGHUP reloads the configuration; a file with mistakes is refused as a whole, and the old
+// configuration stays.
 //
 // # Control socket
 //
 // The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload, POST
 // /v1/failover and /v1/release with {"routers": ["NAME"]}, POST /v1/servers with {"server": "SERVICE/ADDRESS:PORT",
 // "action": "drain", "weight": 0}, where action is one of drain, undrain, disable, enable, weight (which alone needs the
-// number) and reset, and GET /v1/servers?server=SERVICE/ADDRESS:PORT. The latter two answer
+// number) and reset, and GET /v1/servers?server=SERVICE/ADDRESS:PORT. The last two answer
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// once the kernel's table is so. The status is
+// once the kernel's table agrees. A command is carried out first and stored next: where its file cannot be written, the
+// answer (of failover and release too) has "not_remembered" with the cause. A restart would forget such a command. The
+// status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
@@ -52,8 +55,8 @@
 //
 // # Exit codes
 //
-// 0 is success. 1 is a failure, said in words on standard error: a configuration with mistakes, a missing privilege,
-// a kernel without IPVS, a director that does not answer. "tandem doctor" adds 2 and 3: it found warnings, or errors.
+// 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
+// without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors.
 package main
 
 import (
@@ -74,9 +77,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tandem",
 		Short: "A load-balancer director for a pair of Linux machines",
-		Long: `tandem makes a pair of Linux machines into one load balancer that does not go away: VRRP elects
-a master, the master claims the virtual addresses, both hold the same IPVS rules, and health
-checks set the real servers' weights.`,
+		Long: `tandem makes two Linux machines (directors) into one load balancer that does not go away: VRRP elects
+a master, the master holds the virtual addresses, both directors hold the same IPVS table, and health
+checks set the real servers' weights. The configuration is /etc/tandem/tandem.toml.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem run -c /etc/tandem/tandem.toml
   tandem status`,
@@ -84,8 +87,34 @@ checks set the real servers' weights.`,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newElection(), newCheck(), newStatus(), newReload(), newFailover(), newRelease(),
-		newDrain(), newUndrain(), newWeight(), newDisable(), newEnable(), newRealServer(), newDoctor(),
-		newVersion())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
+	})
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"A director:", []*cobra.Command{newCheck(), newRun(), newReload(), newStatus(), newDoctor()}},
+		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
+		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
+		{"A machine that is a real server:", []*cobra.Command{newRealServer()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.AddCommand(newElection(), newVersion())
 	return root
+}
+
+// arguments checks the number of a command's arguments, at least and at most (-1: any number).
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		return fmt.Errorf("wrong number of arguments: %d; write %s, and see %s --help", len(args), cmd.UseLine(), cmd.CommandPath())
+	}
 }

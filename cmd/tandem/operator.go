@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// operator finds the SSH session that tandem was started from: in its environment, or, because sudo takes it out of
-// there, in that of the processes above. The zero value is nobody: a console, or the machine itself.
+// operator returns the SSH session that tandem was started from. It reads SSH_CONNECTION from the environment of this
+// process, then of its ancestors, because sudo removes the variable. The zero value means that there is no session.
 func operator() realserver.Operator {
 	for pid := os.Getpid(); pid > 1; {
 		if environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err == nil {

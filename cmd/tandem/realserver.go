@@ -9,19 +9,21 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// errNotPrepared ends a check that found something, which is on standard output already.
-var errNotPrepared = errors.New("this machine is not prepared as a real server: `tandem realserver apply` does what is listed")
+// errNotPrepared ends a check that printed missing steps.
+var errNotPrepared = errors.New("this machine is not prepared as a real server: `tandem realserver apply` runs the commands above")
 
-// realServerFlags say what the real server is to be like: the file's [realserver], or all of it on the command line.
+// realServerFlags are the desired state of a real server: [realserver] of the file, or the other flags with --vip.
 type realServerFlags struct {
 	config, stateDir string
 	vips             []string
@@ -32,16 +34,16 @@ type realServerFlags struct {
 
 func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with [realserver]; not read with --vip")
-	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of the file; may be repeated")
-	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: how packets arrive, dr or tunnel")
-	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: how to keep silent, sysctl or arpfilter")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: where to keep silent (default: every interface with an IPv4 address)")
-	flags.BoolVar(&f.persist, "persist", false, "with --vip: write the settings to "+configs.DefaultDropIn+" too")
-	flags.StringVar(&f.stateDir, "state-dir", "/var/lib/tandem", "`DIRECTORY` that remembers what was there before")
+	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` whose [realserver] applies; not read with --vip")
+	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
+	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` in which packets arrive, dr or tunnel")
+	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that stops ARP for the addresses, sysctl or arpfilter (nftables)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` on which ARP is stopped; may be repeated (default: all with an IPv4 address)")
+	flags.BoolVar(&f.persist, "persist", false, "with --vip: also write the sysctls to "+configs.DefaultDropIn)
+	flags.StringVar(&f.stateDir, "state-dir", "/var/lib/tandem", "`DIRECTORY` with the record of the former state, which remove restores")
 }
 
-// load returns what is asked for.
+// load returns the desired state.
 func (f *realServerFlags) load() (realserver.Config, error) {
 	if len(f.vips) == 0 {
 		cfg, err := configs.Load(f.config)
@@ -49,7 +51,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 			return realserver.Config{}, err
 		}
 		if cfg.RealServer == nil {
-			return realserver.Config{}, fmt.Errorf("%s has no [realserver]: add it, or give --vip", f.config)
+			return realserver.Config{}, fmt.Errorf("%s has no [realserver]: add the section, or use --vip ADDRESS", f.config)
 		}
 		return *cfg.RealServer, nil
 	}
@@ -76,9 +78,9 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 	}
 	switch {
 	case c.Mode == 0:
-		return c, fmt.Errorf("--mode: unknown value %q: want dr or tunnel", f.mode)
+		return c, fmt.Errorf("--mode: unknown value %q: write dr or tunnel", f.mode)
 	case c.Method == 0:
-		return c, fmt.Errorf("--method: unknown value %q: want sysctl or arpfilter", f.method)
+		return c, fmt.Errorf("--method: unknown value %q: write sysctl or arpfilter", f.method)
 	}
 	return c, nil
 }
@@ -86,6 +88,9 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 func (f *realServerFlags) machine() *realserver.Machine {
 	return realserver.New(realserver.Options{
 		Log: newLogger("info", configs.LogText, os.Stderr).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
+		Record: statefile.New[realserver.Saved](filepath.Join(f.stateDir, "realserver.json"),
+			statefile.Options{Flat: true, KeepDamaged: true, NoZero: true, Mode: 0o644}),
+		WriteFile: statefile.Replace,
 	})
 }
 
@@ -93,14 +98,20 @@ func newRealServer() *cobra.Command {
 	var f realServerFlags
 	cmd := &cobra.Command{
 		Use:   "realserver",
-		Short: "Prepare this machine as a real server of direct routing or tunnels",
-		Long: `Prepare this machine as a real server: it has the virtual addresses itself, on lo or on a tunnel
-interface, and keeps silent about them on its network, which it learns first. What was there
-before is recorded, so that "remove" leaves the machine as it was found.`,
+		Short: "Prepare this machine as a real server for direct routing or tunnels",
+		Long: `Prepare this machine as a real server. It first stops answering ARP for the virtual addresses, and then
+gets them on lo (dr) or on a tunnel interface (tunnel). The former state is recorded: "remove" restores
+it. Without --vip, [realserver] of the configuration file says what is desired.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
   tandem realserver remove`,
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q: see tandem realserver --help", args[0])
+		}
+		return cmd.Help()
 	}
 	f.register(cmd)
 	cmd.AddCommand(newRealServerApply(&f), newRealServerCheck(&f), newRealServerRemove(&f), newRealServerRun(&f))
@@ -111,8 +122,11 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Make it so, and list what was done",
-		Args:  cobra.NoArgs,
+		Short: "Prepare this machine, and print the commands that did it",
+		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
+  tandem realserver apply --vip 192.0.2.100 --mode tunnel
+  tandem realserver apply -c /etc/tandem/tandem.toml`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load()
 			if err != nil {
@@ -125,15 +139,17 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 			return listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
 		},
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "list what would be done, and change nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
 	return cmd
 }
 
 func newRealServerCheck(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "List what is not so; exit code 1 if there is anything",
-		Args:  cobra.NoArgs,
+		Short: "Print what apply would do; exit code 1 if that is anything",
+		Example: `  tandem realserver check
+  tandem realserver check --vip 192.0.2.100`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load()
 			if err != nil {
@@ -157,8 +173,10 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "remove",
-		Short: "Undo what apply did, and list what was done",
-		Args:  cobra.NoArgs,
+		Short: "Restore the state before apply, and print the commands that did it",
+		Example: `  tandem realserver remove --dry-run
+  tandem realserver remove`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			do := f.machine().Remove
 			if dry {
@@ -167,15 +185,16 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 			return listSteps(cmd, do)
 		},
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "list what would be done, and change nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
 	return cmd
 }
 
 func newRealServerRun(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "run",
-		Short: "Make it so, and keep it so until SIGTERM; then leave it so",
-		Args:  cobra.NoArgs,
+		Use:     "run",
+		Short:   "Apply, and repair every change until SIGTERM; then leave the machine as it is",
+		Example: `  tandem realserver run -c /etc/tandem/tandem.toml`,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load()
 			if err != nil {
@@ -190,12 +209,12 @@ func newRealServerRun(f *realServerFlags) *cobra.Command {
 
 func keepRealServer(ctx context.Context, m *realserver.Machine, c realserver.Config) error {
 	return m.Run(ctx, c, func() {
-		// Without systemd nobody is told, and with one that does not listen nothing else would help.
+		// An error is ignored: without systemd there is nobody to notify.
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	})
 }
 
-// listSteps prints the steps that were taken, those before an error too, each as the command that does the same.
+// listSteps prints each step as the command that does the same, also the steps before an error.
 func listSteps(cmd *cobra.Command, do func() ([]realserver.Step, error)) error {
 	steps, err := do()
 	for _, s := range steps {

@@ -11,10 +11,11 @@ func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
-		Long: `Reload the configuration of the running director, as SIGHUP does, and tell what came of it. A file
-with mistakes is refused whole: they are listed, the old configuration stays, and the exit code is 1.`,
+		Long: `Make the running director read its configuration file again, as SIGHUP does. If the file has mistakes,
+the director lists them and keeps the old configuration as a whole, and the exit code is 1. Prints
+nothing on success.`,
 		Example: `  tandem reload`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := s.client(cmd)
 			if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// defaultConfig is where the packages and the shipped unit put the configuration.
+// defaultConfig is the file that the shipped unit runs with.
 const defaultConfig = "/etc/tandem/tandem.toml"
 
 // flushTimeout bounds how long the end of the process waits for a reader of the log.
@@ -31,10 +31,11 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
-		Long: `Run the director in the foreground. SIGTERM hands over to the peer and leaves, SIGHUP reloads the
-configuration. It needs CAP_NET_ADMIN and, for VRRP, CAP_NET_RAW; services need IPVS in the kernel.`,
+		Long: `Run the director in the foreground. SIGTERM and SIGINT hand over to the peer and end it; SIGHUP reloads
+the configuration. It needs the capability CAP_NET_ADMIN, for VRRP also CAP_NET_RAW; with services the
+kernel must have IPVS. The log goes to standard error.`,
 		Example: `  tandem run -c /etc/tandem/tandem.toml`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), file)
 		},
@@ -56,7 +57,7 @@ func run(ctx context.Context, file string) error {
 		log.Warn("configuration", "warning", w.Error())
 	}
 	if err := relaxTimers(); err != nil {
-		log.Debug("timers without slack", "error", err)
+		log.Debug("failed to relax timers", "error", err)
 	}
 	d := director.New(director.Options{
 		Config:  cfg,
@@ -67,7 +68,7 @@ func run(ctx context.Context, file string) error {
 				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
-	signal.Ignore(syscall.SIGPIPE) // a reader of the log that goes away is no reason to stop balancing
+	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of whoever reads its log
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
@@ -83,7 +84,7 @@ func run(ctx context.Context, file string) error {
 				return
 			case <-hangup:
 				if err := d.Reload(); err != nil {
-					log.Error("the configuration was not reloaded: the old one stays", "error", err)
+					log.Error("failed to reload the configuration: the old one stays in force", "error", err)
 				}
 			}
 		}

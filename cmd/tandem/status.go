@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,67 +17,36 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/configs"
 )
-
-// socketFlags find the control socket: --socket, then TANDEM_SOCKET, then the configuration, then the default.
-type socketFlags struct{ socket, config string }
-
-func (s *socketFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket of the director (default: $TANDEM_SOCKET, else the configuration's)")
-	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the socket")
-}
-
-// client is that of the director that the flags, the environment or the configuration name.
-func (s *socketFlags) client(cmd *cobra.Command) (*control.Client, error) {
-	path, err := s.path(cmd.Flags().Changed("config"))
-	if err != nil {
-		return nil, err
-	}
-	return control.NewClient(path), nil
-}
-
-// path finds the socket. A file that cannot be read is an error only where it was asked for.
-func (s *socketFlags) path(asked bool) (string, error) {
-	if s.socket != "" {
-		return s.socket, nil
-	}
-	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
-		return env, nil
-	}
-	path, err := configs.SocketOf(s.config)
-	if err != nil && asked {
-		return "", err
-	}
-	if err != nil {
-		return configs.DefaultSocket, nil
-	}
-	return path, nil
-}
 
 func newStatus() *cobra.Command {
 	var s socketFlags
 	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show what the running director is and does",
+		Short: "Show the state of the running director",
+		Long: `Show the virtual routers, services, real servers and checks of the running director, with warnings first.
+
+STATE is MASTER, BACKUP, FAULT (an interface or something tracked fails) or INITIALIZE; (standby) follows
+after tandem failover. A PRIORITY such as 1 (of 150) is the present one and the configured one. WEIGHT is
+shown in the same way. ACTIVE and INACTIVE are connections as the kernel counts them.`,
 		Example: `  tandem status
   tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := s.client(cmd)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				raw, err := client.Raw(cmd.Context())
+				raw, err := client.RawStatus(cmd.Context())
 				if err != nil {
 					return err
 				}
 				var pretty bytes.Buffer
 				if err := json.Indent(&pretty, raw, "", "  "); err != nil {
-					return fmt.Errorf("read the director's answer: %w", err)
+					return fmt.Errorf("failed to read the director's answer: %w", err)
 				}
 				_, err = pretty.WriteTo(cmd.OutOrStdout())
 				return err
@@ -91,12 +59,12 @@ func newStatus() *cobra.Command {
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, all of it; its members are stable")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show too what each virtual router counted, and the last result of each check")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions add members, and rename or remove none")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters of each virtual router and the last result of each check")
 	return cmd
 }
 
-// writeStatus prints a status for a person, and if it is to be verbose a line for each router's counters and each check.
+// writeStatus prints a status as tables. With verbose, each router's counters and each check get a line.
 func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s · tandem %s · %s loaded %s ago\n", s.Name, s.Version, s.Config.File, ago(now, s.Config.LoadedAt))
@@ -109,9 +77,10 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		fmt.Fprintln(t, "ROUTER\tINTERFACE\tVRID\tSTATE\tFOR\tPRIORITY\tMASTER\tVIPS\tREASON")
 		for _, r := range s.VRRP {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, state(r),
-				ago(now, r.Since), priority(r), dash(r.Master), vips(r), reason(r))
+				ago(now, r.Since), priority(r), dash(r.Master), vips(r), r.Reason)
 		}
 		t.Flush()
+		writeFailingTracks(&b, s.VRRP)
 		if verbose {
 			writeCounters(&b, s.VRRP)
 		}
@@ -139,7 +108,26 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 	return err
 }
 
-// writeCounters prints what the routers counted. GAP is the longest between two advertisements as master.
+// writeFailingTracks prints what the routers track and what fails.
+func writeFailingTracks(b *bytes.Buffer, routers []control.Router) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tFAILING TRACK\tREASON"
+	for _, r := range routers {
+		for _, track := range r.Track {
+			if track.OK {
+				continue
+			}
+			if header != "" {
+				fmt.Fprintln(t, header)
+				header = ""
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, track.Name, track.Reason)
+		}
+	}
+	t.Flush()
+}
+
+// writeCounters prints the routers' counters. GAP is the longest time between two advertisements of a master.
 func writeCounters(b *bytes.Buffer, routers []control.Router) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nROUTER\tSENT\tRECEIVED\tERRORS\tBECAME MASTER\tGAP\tDROPPED")
@@ -159,7 +147,7 @@ func writeCounters(b *bytes.Buffer, routers []control.Router) {
 	t.Flush()
 }
 
-// writeChecks prints the checks of a service's servers. LAST is how long ago the last probe ended, TOOK how long it took.
+// writeChecks prints the checks of a service's servers. LAST is the time since the last probe ended, TOOK its duration.
 func writeChecks(b *bytes.Buffer, svc control.Service, now time.Time) {
 	if !slices.ContainsFunc(svc.Servers, func(srv control.Server) bool { return len(srv.Checks) > 0 }) {
 		return
@@ -185,7 +173,7 @@ func writeChecks(b *bytes.Buffer, svc control.Service, now time.Time) {
 	t.Flush()
 }
 
-// ago is how long something lasts, in its two largest units; "-" where it never began.
+// ago writes the time since a moment in its two largest units; "-" for the zero time.
 func ago(now, since time.Time) string {
 	if since.IsZero() {
 		return "-"
@@ -203,20 +191,7 @@ func ago(now, since time.Time) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// reason adds what a virtual router tracks and what fails, unless that is the reason already.
-func reason(r control.Router) string {
-	words := r.Reason
-	for _, t := range r.Track {
-		fails := t.Name + ": " + t.Reason
-		known := strings.Contains(words, fails) || strings.Contains(words, t.Name+" "+t.Reason) // an interface has no colon
-		if !t.OK && !known {
-			words += "; " + fails
-		}
-	}
-	return words
-}
-
-// state shows too what a router is on its way to, or that it stands back.
+// state returns the state of a router, and whether it is handing over or standby.
 func state(r control.Router) string {
 	s := strings.ToUpper(r.State)
 	switch {
@@ -228,7 +203,7 @@ func state(r control.Router) string {
 	return s
 }
 
-// priority shows the configured priority too where another one counts.
+// priority returns the effective priority, with the configured one where the two differ.
 func priority(r control.Router) string {
 	if r.Priority == r.EffectivePriority {
 		return fmt.Sprint(r.Priority)
@@ -236,7 +211,7 @@ func priority(r control.Router) string {
 	return fmt.Sprintf("%d (of %d)", r.EffectivePriority, r.Priority)
 }
 
-// weight shows the configured weight too where another one counts.
+// weight returns the effective weight, with the configured one where the two differ.
 func weight(s control.Server) string {
 	if s.Weight == s.EffectiveWeight {
 		return fmt.Sprint(s.Weight)
@@ -244,7 +219,7 @@ func weight(s control.Server) string {
 	return fmt.Sprintf("%d (of %d)", s.EffectiveWeight, s.Weight)
 }
 
-// remark puts what an operator should know before the reason of the health.
+// remark returns the note, if there is one, and the reason of the health.
 func remark(s control.Server) string {
 	if s.Note == "" {
 		return s.Reason

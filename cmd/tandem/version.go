@@ -10,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// released is the version that a release build sets by -ldflags.
+// released is set by the linker (-ldflags -X) in release builds.
 var released string
 
-// version is the release, or else what the toolchain knows about the source.
+// version returns the release, or what the Go toolchain recorded about the source.
 func version() string {
 	if released != "" {
 		return released
@@ -30,7 +30,7 @@ func newVersion() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  tandem version",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintf(cmd.OutOrStdout(), "tandem %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},

@@ -29,7 +29,7 @@ func measureChecks(b *bench) {
 	}
 	for _, typ := range []string{"tcp", "http"} {
 		what := fmt.Sprintf("%d servers every %s, %s", checkedServers, checkInterval, typ)
-		for _, s := range []subject{tandem, keepalived} {
+		for _, s := range b.subjects(tandem, keepalived) {
 			b.measure(what, s.name, func(t *attempt) { checkCost(b, t, s, typ, what, span) })
 		}
 	}
@@ -133,13 +133,14 @@ func startChecker(l *lab.Lab, s subject, typ string) *lab.Host {
 		h.Run("ipvsadm", "-Ln") // loads what the table is read from
 	}
 	var text strings.Builder
-	if s.name == tandem.name {
+	if s.isTandem() {
 		fmt.Fprintf(&text, "[[service]]\nvirtual = \"%s:80\"\ncheck = { type = %q, interval = %q, timeout = \"3s\", rise = 1, fall = 1 }\n",
 			lab.VIP, typ, checkInterval)
 		for i := range checkedServers {
 			fmt.Fprintf(&text, "[[service.server]]\naddress = %q\n", address(i))
 		}
 		d := l.Director("director", "192.0.2.2/24", text.String())
+		d.Use(s.program())
 		route(d.Host)
 		d.Launch()
 		return d.Host

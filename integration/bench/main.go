@@ -37,6 +37,8 @@ var sections = []section{
 	{name: "checks", about: "what health checks cost", ipvs: true, run: measureChecks},
 	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
 	{name: "table", about: "what a large IPVS table costs", ipvs: true, run: measureTables},
+	{name: "weight", about: "how soon one changed weight is in the kernel", ipvs: true, run: measureWeights},
+	{name: "idle", about: "what a director costs that has nothing to do", ipvs: true, run: measureIdle},
 }
 
 // kindVar tells the inner run which kind of sections it is for. The lab passes it on.
@@ -55,11 +57,15 @@ func (s section) kind() string {
 	return kindNative
 }
 
+// beforeVar tells the inner run where the source of the older revision is.
+const beforeVar = "TANDEM_LAB_BENCH_BEFORE"
+
 type options struct {
-	run  string
-	json string
-	long bool
-	only *regexp.Regexp // nil: all
+	run    string
+	json   string
+	before string // a revision, "" for none
+	long   bool
+	only   *regexp.Regexp // nil: all
 }
 
 func main() {
@@ -74,6 +80,7 @@ func main() {
 		o.only, err = regexp.Compile(text)
 		return err
 	})
+	flag.StringVar(&o.before, "before", "", "measure the tandem of an older git `REVISION` as well")
 	flag.BoolVar(&o.long, "long", false, "measure costs for 30 s and pauses for 3 minutes each")
 	flag.Parse()
 	chosen, err := choose(o.run)
@@ -82,7 +89,11 @@ func main() {
 		os.Exit(2)
 	}
 	if kind := os.Getenv(kindVar); kind != "" || !lab.Outside() {
-		lab.Enter("github.com/tandem-lvs/tandem/integration/bench", 0, lab.Tandem)
+		cargo := []lab.Cargo{lab.Tandem}
+		if tandemBefore.Dir = os.Getenv(beforeVar); tandemBefore.Dir != "" {
+			cargo = append(cargo, tandemBefore)
+		}
+		lab.Enter("github.com/tandem-lvs/tandem/integration/bench", 0, cargo...)
 		inner(kind, chosen, o)
 		return
 	}
@@ -114,8 +125,18 @@ func outer(chosen []section, o options) error {
 	if err != nil {
 		return err
 	}
+	if o.before != "" {
+		dir, err := source(o.before)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if err := os.Setenv(beforeVar, dir); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
-	r := result{Revision: revision()}
+	r := result{Revision: revision(), Before: o.before}
 	for _, kind := range []string{kindNative, kindIPVS} {
 		if !slices.ContainsFunc(chosen, func(s section) bool { return s.kind() == kind }) {
 			continue
@@ -148,6 +169,25 @@ func revision() string {
 		return "a source without a revision"
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// source writes the source of a revision to a new directory.
+func source(revision string) (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "bench-before-"); err != nil {
+		return "", err
+	}
+	archive := exec.Command("git", "archive", "--format=tar", revision)
+	unpack := exec.Command("tar", "-x", "-C", dir)
+	archive.Stderr, unpack.Stderr = os.Stderr, os.Stderr
+	if unpack.Stdin, err = archive.StdoutPipe(); err == nil {
+		if err = archive.Start(); err == nil {
+			err = errors.Join(unpack.Run(), archive.Wait())
+		}
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("failed to unpack revision %s: %w", revision, err), os.RemoveAll(dir))
+	}
+	return dir, nil
 }
 
 // gather runs the sections of one kind and adds what they say to the result.

@@ -15,15 +15,15 @@ import (
 type fault struct {
 	name string
 	do   func(p *pair)
-	only string // the subject that knows it; "" for all
-	cut  bool   // nobody can be answered by the master any more
+	ours bool // only tandem knows it
+	cut  bool // nobody can be answered by the master any more
 }
 
 var faults = []fault{
 	{name: "graceful stop (SIGTERM)", do: func(p *pair) { p.terminate() }},
 	{name: "hand-over on command", do: func(p *pair) {
-		p.a.Run(lab.Tandem.Path(), "failover", "--socket", p.a.Socket)
-	}, only: "tandem"},
+		p.a.Run(p.a.Program(), "failover", "--socket", p.a.Socket)
+	}, ours: true},
 	{name: "SIGKILL, and the cable cut", do: func(p *pair) {
 		// Killed one after the other, the second process would have time for a word of farewell.
 		p.signal(p.a, syscall.SIGSTOP)
@@ -57,8 +57,8 @@ func (p *pair) terminate() {
 func measureOutages(b *bench) {
 	for _, advert := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond} {
 		for _, f := range faults {
-			for _, s := range []subject{tandem, keepalived} {
-				if f.only != "" && f.only != s.name {
+			for _, s := range b.subjects(tandem, keepalived) {
+				if f.ours && !s.isTandem() {
 					continue
 				}
 				what := fmt.Sprintf("adverts every %s: %s", advert, f.name)

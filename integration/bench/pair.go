@@ -15,14 +15,41 @@ import (
 type subject struct {
 	name   string
 	launch func(d *lab.Director, n network, priority int)
+	serve  func(d *lab.Director, s services)
 }
 
 var (
-	tandem     = subject{"tandem", launchTandem("")}
-	realtime   = subject{"tandem, realtime", launchTandem("[election]\nrealtime = true\n")}
-	keepalived = subject{"keepalived", launchKeepalived("")}
-	rtPriority = subject{"keepalived, vrrp_rt_priority", launchKeepalived("vrrp_rt_priority 50")}
+	tandem     = subject{"tandem", launchTandem("", lab.Tandem), serveTandem(lab.Tandem)}
+	before     = subject{"tandem before", launchTandem("", tandemBefore), serveTandem(tandemBefore)}
+	realtime   = subject{"tandem, realtime", launchTandem("[election]\nrealtime = true\n", lab.Tandem), nil}
+	keepalived = subject{"keepalived", launchKeepalived(""), serveKeepalived}
+	rtPriority = subject{"keepalived, vrrp_rt_priority", launchKeepalived("vrrp_rt_priority 50"), nil}
 )
+
+// tandemBefore is the daemon of an older revision as cargo. Its source is added where it is built.
+var tandemBefore = lab.Cargo{Name: "tandem-before", Package: lab.Tandem.Package}
+
+// subjects returns the subjects to measure: those given, and beside tandem its older revision, if one is named.
+func (b *bench) subjects(wanted ...subject) (all []subject) {
+	for _, s := range wanted {
+		all = append(all, s)
+		if s.name == tandem.name && b.options.before != "" {
+			all = append(all, before)
+		}
+	}
+	return all
+}
+
+// isTandem reports whether the subject is tandem, of whatever revision.
+func (s subject) isTandem() bool { return s.name == tandem.name || s.name == before.name }
+
+// program is the binary of a subject that is tandem.
+func (s subject) program() lab.Cargo {
+	if s.name == before.name {
+		return tandemBefore
+	}
+	return lab.Tandem
+}
 
 // A network is what the subjects have in common.
 type network struct {
@@ -47,8 +74,9 @@ func (n network) each(f func(ifi string, vrid int, vip string)) {
 	}
 }
 
-func launchTandem(tables string) func(*lab.Director, network, int) {
+func launchTandem(tables string, program lab.Cargo) func(*lab.Director, network, int) {
 	return func(d *lab.Director, n network, priority int) {
+		d.Use(program)
 		var b strings.Builder
 		b.WriteString(tables)
 		n.each(func(ifi string, vrid int, vip string) {

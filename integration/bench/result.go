@@ -15,7 +15,8 @@ import (
 
 // A result is what a run measured.
 type result struct {
-	Revision string  `json:"revision"` // of tandem's source
+	Revision string  `json:"revision"`         // of tandem's source
+	Before   string  `json:"before,omitempty"` // of the older one beside it
 	Took     string  `json:"took"`
 	Places   []place `json:"places"`
 	Rows     []row   `json:"rows"`
@@ -132,6 +133,9 @@ func (r *result) print(w io.Writer) {
 		fmt.Fprintf(w, "  measured on %s\n", r.Places[i])
 	}
 	fmt.Fprintf(w, "\nTandem was built from %s. The run took %s.\n", r.Revision, r.Took)
+	if r.Before != "" {
+		fmt.Fprintf(w, "%q was built from %s.\n", before.name, r.Before)
+	}
 }
 
 // align writes lines of cells, the first column to the left and the others to the right.

@@ -66,6 +66,7 @@ func (c Cargo) build(ctx context.Context, dir string) ([]byte, error) {
 		args = append(args, "-tags", c.Tags)
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, c.Package)...)
+	cmd.Dir = c.Dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {

@@ -24,7 +24,8 @@ type Director struct {
 	File   string // the configuration
 	Socket string
 
-	proc *Process
+	program Cargo
+	proc    *Process
 }
 
 // Director makes a host for tandem with its configuration; it does not start it yet. The configuration's [control] and
@@ -32,7 +33,7 @@ type Director struct {
 func (l *Lab) Director(name, addr, config string) *Director {
 	l.t.Helper()
 	h := l.Host(name, addr)
-	d := &Director{Host: h, Socket: filepath.Join(h.dir, "control.sock")}
+	d := &Director{Host: h, Socket: filepath.Join(h.dir, "control.sock"), program: Tandem}
 	d.Configure(config)
 	return d
 }
@@ -44,11 +45,17 @@ func (d *Director) Configure(config string) {
 		d.Socket, filepath.Join(d.dir, "state")))
 }
 
+// Use makes the director run another build of tandem.
+func (d *Director) Use(program Cargo) { d.program = program }
+
+// Program is the path of the director's tandem.
+func (d *Director) Program() string { return d.program.Path() }
+
 // Launch starts tandem.
 func (d *Director) Launch() *Process {
 	d.lab.t.Helper()
 	d.lab.Logf("%s starts tandem", d.Name)
-	d.proc = d.Start(Tandem.Path(), "run", "-c", d.File)
+	d.proc = d.Start(d.Program(), "run", "-c", d.File)
 	return d.proc
 }
 

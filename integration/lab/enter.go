@@ -39,6 +39,7 @@ type Cargo struct {
 	Package string // import path of what to build
 	Tests   bool   // the package's test binary rather than its program
 	Tags    string // build tags, comma-separated
+	Dir     string // the source to build it from, "" for this module
 }
 
 // Tandem is the daemon as cargo.

@@ -54,6 +54,23 @@ func (h *Host) forgetServices() error {
 	return err
 }
 
+// Servers counts the real servers in the kernel's IPVS table.
+func (h *Host) Servers() (n int) {
+	h.lab.t.Helper()
+	err := h.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+		n = strings.Count(string(text), "\n  -> ") - 1 // one is in the heading
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0 // IPVS is not loaded yet
+	}
+	if err != nil {
+		h.lab.t.Fatalf("read the IPVS table of %s: %v", h.Name, err)
+	}
+	return n
+}
+
 // parseWeights reads the lines of services and of IPv4 servers:
 //
 //	TCP  C0000264:0050 wrr

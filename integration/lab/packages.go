@@ -20,6 +20,7 @@ import (
 var wanted = []string{
 	"linux-image-cloud-amd64", "kmod",
 	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "dnsmasq-base", "exim4-daemon-light", "tcpdump",
+	"e2fsprogs",
 }
 
 // assumed are packages that the wanted ones depend on only to be installed, not to run: apt is told that they are there.

@@ -24,6 +24,7 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended and its output is read
 	err  error         // how it ended, after done
+	pipe *pipe         // of its output
 
 	mu  sync.Mutex
 	out []line
@@ -46,7 +47,8 @@ func (h *Host) Start(name string, args ...string) *Process {
 		_ = r.Close()
 		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
 	}
-	go p.watch(r)
+	p.pipe = newPipe(r)
+	go p.watch(p.pipe)
 	h.lab.mu.Lock()
 	h.lab.procs = append(h.lab.procs, p)
 	h.lab.mu.Unlock()
@@ -54,9 +56,9 @@ func (h *Host) Start(name string, args ...string) *Process {
 }
 
 // watch keeps the output and waits for the end of the process. Children that outlive it may write on.
-func (p *Process) watch(r *os.File) {
+func (p *Process) watch(r *pipe) {
 	go func() {
-		defer r.Close()
+		defer r.file.Close()
 		in := bufio.NewScanner(r)
 		in.Buffer(nil, 1<<20)
 		base := p.name[strings.LastIndexByte(p.name, '/')+1:]

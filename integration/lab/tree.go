@@ -22,6 +22,7 @@ import (
 var programs = []string{
 	"/usr/sbin/keepalived", "/usr/sbin/ipvsadm", "/usr/bin/ip", "/usr/sbin/tc", "/usr/bin/ss", "/usr/sbin/bridge",
 	"/usr/bin/busybox", "/usr/sbin/nginx", "/usr/sbin/dnsmasq", "/usr/sbin/exim4", "/usr/bin/tcpdump", "/usr/bin/kmod",
+	"/usr/sbin/mke2fs",
 }
 
 // links are symbolic links of the inside, from → to.
@@ -53,7 +54,7 @@ var directories = []string{
 // modules are the kernel modules of the inside, without those that they depend on; a trailing * stands for all that
 // begin so. The kernel loads most by itself, when a program asks for what they do.
 var modules = []string{
-	"virtio_pci", "virtio_console",
+	"virtio_pci", "virtio_console", "loop",
 	"veth", "bridge", "8021q", "macvlan", "ipvlan", "dummy", "tun", "vxlan", "nlmon",
 	"ip_vs*", "ipip", "ip_gre", "sit", "ip6_tunnel", "ip6_gre", "fou", "fou6", "tunnel4", "tunnel6",
 	"nf_tables", "nft_*", "nf_conntrack*", "nf_nat*", "xt_*",

@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// askTimeout is how long a director may take to answer a question. commandTimeout is how long it may take to carry
-	// out a command: to hand over at the longest interval that there is takes two minutes.
+	// askTimeout bounds a question (GET), commandTimeout a command: a hand-over at the longest advertisement interval
+	// takes two minutes.
 	askTimeout     = 10 * time.Second
 	commandTimeout = 150 * time.Second
 )
 
-// maxAnswer bounds what a client reads: 10,000 services of 10 servers take some 30 MB.
+// maxAnswer bounds an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
 const maxAnswer = 256 << 20
 
-// A Client asks the director that listens at one control socket.
+// A Client sends questions and commands to the director that listens at one control socket.
 type Client struct {
 	path string
 	http http.Client
@@ -48,21 +48,21 @@ func NewClient(path string) *Client {
 	return c
 }
 
-// Status asks what the director is and does.
+// Status returns the state of the director.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	body, err := c.Raw(ctx)
+	body, err := c.RawStatus(ctx)
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(body, &s); err != nil {
-		return s, fmt.Errorf("read the director's answer: %w", err)
+		return s, fmt.Errorf("failed to read the director's answer: %w", err)
 	}
 	return s, nil
 }
 
-// Raw is Status as the director wrote it, with members that this client may not know.
-func (c *Client) Raw(ctx context.Context) ([]byte, error) {
+// RawStatus returns the status as the director wrote it, including members that this client does not know.
+func (c *Client) RawStatus(ctx context.Context) ([]byte, error) {
 	return c.do(ctx, http.MethodGet, statusPath, nil)
 }
 
@@ -72,37 +72,37 @@ func (c *Client) Reload(ctx context.Context) error {
 	return err
 }
 
-// Failover makes the director hand the named virtual routers over, or all that it is master of; it returns those that
-// the peer took, also beside an error.
-func (c *Client) Failover(ctx context.Context, routers []string) ([]string, error) {
-	return c.onRouters(ctx, failoverPath, routers)
+// Failover makes the director hand the named virtual routers over; without names, all of which it is master. It returns
+// those that the peer took, also together with an error about the others.
+func (c *Client) Failover(ctx context.Context, routers []string) (RoutersDone, error) {
+	return c.commandRouters(ctx, failoverPath, routers)
 }
 
-// Release lets the named virtual routers, or all, take part again as configured; it returns those that stood back.
-func (c *Client) Release(ctx context.Context, routers []string) ([]string, error) {
-	return c.onRouters(ctx, releasePath, routers)
+// Release ends standby of the named virtual routers; without names, of all. It returns those that were standby.
+func (c *Client) Release(ctx context.Context, routers []string) (RoutersDone, error) {
+	return c.commandRouters(ctx, releasePath, routers)
 }
 
-func (c *Client) onRouters(ctx context.Context, path string, routers []string) ([]string, error) {
-	s, err := ask[Selection](ctx, c, http.MethodPost, path, Selection{Routers: routers})
+func (c *Client) commandRouters(ctx context.Context, path string, routers []string) (RoutersDone, error) {
+	done, err := ask[RoutersDone](ctx, c, http.MethodPost, path, Selection{Routers: routers})
 	var r *refusal
 	if errors.As(err, &r) {
-		return r.Routers, err
+		return RoutersDone{Routers: r.Routers, NotRemembered: r.NotRemembered}, err
 	}
-	return s.Routers, err
+	return done, err
 }
 
-// CommandServer gives an order about a real server, and returns how that stands when the order is carried out.
+// CommandServer sends a command about a real server, and returns the server's state once the command is carried out.
 func (c *Client) CommandServer(ctx context.Context, command ServerCommand) (ServerState, error) {
 	return ask[ServerState](ctx, c, http.MethodPost, serversPath, command)
 }
 
-// Server tells how a real server stands: SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
+// Server returns the state of a real server, which is named SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
 func (c *Client) Server(ctx context.Context, name string) (ServerState, error) {
 	return ask[ServerState](ctx, c, http.MethodGet, serversPath+"?server="+url.QueryEscape(name), nil)
 }
 
-// ask sends a request, with a body unless that is nil, and reads the answer.
+// ask sends a request, whose body may be nil, and decodes the answer.
 func ask[T any](ctx context.Context, c *Client, method, path string, request any) (T, error) {
 	var value T
 	var text []byte
@@ -117,7 +117,7 @@ func ask[T any](ctx context.Context, c *Client, method, path string, request any
 		return value, err
 	}
 	if err := json.Unmarshal(body, &value); err != nil {
-		return value, fmt.Errorf("read the director's answer: %w", err)
+		return value, fmt.Errorf("failed to read the director's answer: %w", err)
 	}
 	return value, nil
 }
@@ -140,7 +140,7 @@ func (c *Client) do(ctx context.Context, method, path string, request []byte) ([
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("read the director's answer: %w", err)
+		return nil, fmt.Errorf("failed to read the director's answer: %w", err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return body, nil
@@ -152,21 +152,21 @@ func (c *Client) do(ctx context.Context, method, path string, request []byte) ([
 	return nil, &refusal{f}
 }
 
-// A refusal is a failure that the director put into words.
+// A refusal is the error that carries a director's Failure.
 type refusal struct{ Failure }
 
 func (r *refusal) Error() string { return strings.Join(r.Problems, "\n") }
 
-// explain says what to do about a socket that cannot be reached.
+// explain returns an error that says what to do about a director that cannot be reached.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or name its control socket with --socket", c.path)
+		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or give the path of its control socket with --socket", c.path)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("not allowed to use the control socket %s: run this as root or as a member of its group", c.path)
+		return fmt.Errorf("no permission to use the control socket %s: run this command as root or as a member of the socket's group", c.path)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the director at %s does not answer: see whether it is stopped or overloaded", c.path)
+		return fmt.Errorf("the director at %s does not answer: check whether its process is stopped or overloaded", c.path)
 	}
-	return fmt.Errorf("ask the director at %s: %w", c.path, err)
+	return fmt.Errorf("failed to reach the director at %s: %w", c.path, err)
 }

@@ -2,20 +2,20 @@
 
 package control
 
-// An Action is what an operator wants of a real server.
+// An Action is a command about a real server.
 type Action string
 
-// The actions. What one of them does the one beside it takes back.
+// The actions, in pairs: the second of a pair undoes the first.
 const (
-	Drain     Action = "drain" // no new connections
+	Drain     Action = "drain" // weight 0: no new connections
 	Undrain   Action = "undrain"
-	Disable   Action = "disable" // not in the table, so that its connections end too
+	Disable   Action = "disable" // out of the IPVS table, which ends its connections
 	Enable    Action = "enable"
-	SetWeight Action = "weight" // instead of the configured one
+	SetWeight Action = "weight" // instead of the configured weight
 	Reset     Action = "reset"
 )
 
-// Actions returns their names.
+// Actions returns the names of all actions.
 func Actions() []string {
 	return []string{string(Drain), string(Undrain), string(Disable), string(Enable), string(SetWeight), string(Reset)}
 }
@@ -24,15 +24,18 @@ func Actions() []string {
 type ServerCommand struct {
 	Server string `json:"server"` // SERVICE/ADDRESS or SERVICE/ADDRESS:PORT
 	Action Action `json:"action"`
-	Weight int    `json:"weight,omitempty"` // of SetWeight, 0 to 65535
+	Weight int    `json:"weight,omitempty"` // for SetWeight: 0 to 65535
 }
 
-// A ServerState is how a real server stands.
+// A ServerState is the state of a real server.
 type ServerState struct {
 	Name string `json:"name"` // SERVICE/ADDRESS:PORT
-	// Connections are those that a drain waits for: the established ones of TCP and SCTP, all that the kernel knows of
-	// other services.
+	// Connections are those for which a drain waits: with TCP and SCTP the established ones, otherwise all that the
+	// kernel knows.
 	Connections     int    `json:"connections"`
 	EffectiveWeight int    `json:"effective_weight"`
 	Note            string `json:"note"` // as in Server
+	// NotRemembered is set where the command is in force and its file could not be written: a restart would forget the
+	// command. It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
+	NotRemembered string `json:"not_remembered,omitempty"`
 }

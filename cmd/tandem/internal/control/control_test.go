@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// diskFull is why the fake director cannot remember its commands.
+const diskFull = "no space left on device"
+
 type fakeDirector struct {
 	reload, failover error
 	asked            []string
@@ -23,19 +26,19 @@ type fakeDirector struct {
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
 func (f *fakeDirector) Reload() error  { return f.reload }
 
-func (f *fakeDirector) Failover(routers []string) ([]string, error) {
+func (f *fakeDirector) Failover(routers []string) (RoutersDone, error) {
 	f.asked = routers
-	return []string{"web"}, f.failover
+	return RoutersDone{[]string{"web"}, diskFull}, f.failover
 }
 
-func (f *fakeDirector) Release(routers []string) ([]string, error) {
+func (f *fakeDirector) Release(routers []string) (RoutersDone, error) {
 	f.asked = routers
-	return routers, nil
+	return RoutersDone{Routers: routers}, nil
 }
 
 func (f *fakeDirector) CommandServer(c ServerCommand) (ServerState, error) {
 	f.asked = []string{c.Server, string(c.Action), fmt.Sprint(c.Weight)}
-	return ServerState{Name: "www/192.0.2.11:80", Connections: 3}, f.failover
+	return ServerState{Name: "www/192.0.2.11:80", Connections: 3, NotRemembered: diskFull}, f.failover
 }
 
 func (f *fakeDirector) Server(name string) (ServerState, error) {
@@ -104,7 +107,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("over a file: %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
@@ -123,16 +126,19 @@ func TestClientSaysWhatToDo(t *testing.T) {
 func TestCommandsOnRouters(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
-	if done, err := c.Failover(t.Context(), nil); err != nil || len(done) != 1 || done[0] != "web" || len(d.asked) != 0 {
-		t.Errorf("failover of all: %v, %v, asked for %v", done, err, d.asked)
+	done, err := c.Failover(t.Context(), nil)
+	if err != nil || !slices.Equal(done.Routers, []string{"web"}) || done.NotRemembered != diskFull || len(d.asked) != 0 {
+		t.Errorf("failover of all: %+v, %v, asked for %v", done, err, d.asked)
 	}
-	if done, err := c.Release(t.Context(), []string{"web", "mail"}); err != nil || len(done) != 2 || len(d.asked) != 2 {
-		t.Errorf("release of two: %v, %v, asked for %v", done, err, d.asked)
+	done, err = c.Release(t.Context(), []string{"web", "mail"})
+	if err != nil || len(done.Routers) != 2 || done.NotRemembered != "" || len(d.asked) != 2 {
+		t.Errorf("release of two: %+v, %v, asked for %v", done, err, d.asked)
 	}
 	// One was handed over, the other was not.
 	d.failover = errors.New("nobody took over db")
-	if done, err := c.Failover(t.Context(), []string{"web", "db"}); err == nil || err.Error() != "nobody took over db" || len(done) != 1 {
-		t.Errorf("failover of half: %v, %v", done, err)
+	done, err = c.Failover(t.Context(), []string{"web", "db"})
+	if err == nil || err.Error() != "nobody took over db" || len(done.Routers) != 1 || done.NotRemembered != diskFull {
+		t.Errorf("failover of half: %+v, %v", done, err)
 	}
 }
 
@@ -140,7 +146,7 @@ func TestCommandsOnServers(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
 	state, err := c.CommandServer(t.Context(), ServerCommand{Server: "www/192.0.2.11", Action: SetWeight, Weight: 5})
-	if err != nil || state.Connections != 3 || !slices.Equal(d.asked, []string{"www/192.0.2.11", "weight", "5"}) {
+	if err != nil || state.Connections != 3 || state.NotRemembered != diskFull || !slices.Equal(d.asked, []string{"www/192.0.2.11", "weight", "5"}) {
 		t.Errorf("weight: %+v, %v, asked for %v", state, err, d.asked)
 	}
 	// A name with characters that an address on the web must not have.

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The resources of the control socket.
+// The paths of the control socket's HTTP interface.
 const (
 	statusPath   = "/v1/status"
 	reloadPath   = "/v1/reload"
@@ -25,40 +25,46 @@ const (
 	serversPath  = "/v1/servers"
 )
 
-// shutdownGrace is what answers under way get when the server ends.
+// shutdownGrace is the time that answers in progress get when the server ends.
 const shutdownGrace = time.Second
 
-// A Director is what the control socket controls.
+// A Director answers the questions and carries out the commands of the control socket.
 type Director interface {
 	Status() Status
-	// Reload reads the configuration again; where that fails nothing has changed and the error has a line a mistake.
+	// Reload reads the configuration again. An error has a line for each mistake; the old configuration stays in force.
 	Reload() error
-	// Failover hands the named virtual routers over, all that this director is master of if none is named, and returns
-	// those that it handed over. The error names those that nobody took, of which it is master still.
-	Failover(routers []string) (done []string, err error)
-	// Release lets the named virtual routers, or all, take part again as configured, and returns those that stood back.
-	Release(routers []string) (done []string, err error)
-	// CommandServer gives an order about a real server and returns how that stands when the order is carried out.
+	// Failover hands the named virtual routers over; without names, all of which this director is master. It returns
+	// those that it handed over. The error names those that nobody took; this director stays their master.
+	Failover(routers []string) (RoutersDone, error)
+	// Release ends standby of the named virtual routers; without names, of all. It returns those that were standby.
+	Release(routers []string) (RoutersDone, error)
+	// CommandServer carries out a command about a real server, and returns the server's state afterwards.
 	CommandServer(ServerCommand) (ServerState, error)
-	// Server tells how a real server stands: SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
+	// Server returns the state of a real server, which is named SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
 	Server(name string) (ServerState, error)
 }
 
-// A Selection is the body of a request about virtual routers, and of the answer to it.
+// A Selection is the body of a request about virtual routers.
 type Selection struct {
-	Routers []string `json:"routers"`
+	Routers []string `json:"routers"` // empty: all
 }
 
-// Listen opens the control socket at path for the owner and group of this process. It makes the folder, and replaces
-// a socket that a killed director left; one that answers is an error.
+// A RoutersDone is the answer to a request about virtual routers.
+type RoutersDone struct {
+	Routers       []string `json:"routers"`                  // those for which the command was carried out
+	NotRemembered string   `json:"not_remembered,omitempty"` // as in ServerState
+}
+
+// Listen opens the control socket at path for the owner and group of this process. It creates the folder, and replaces
+// the socket of a director that was killed. A socket at which a director answers is an error.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
+		return nil, fmt.Errorf("failed to create the folder of the control socket: %w", err)
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("another director answers at the control socket %s: stop it, or give this one a [control] socket of its own", path)
+		return nil, fmt.Errorf("another director answers at the control socket %s: stop it, or give this director another [control] socket", path)
 	}
 	if errors.Is(err, unix.ECONNREFUSED) {
 		if err := removeSocket(path); err != nil {
@@ -67,30 +73,31 @@ func Listen(path string) (net.Listener, error) {
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("open the control socket: %w", err)
+		return nil, fmt.Errorf("failed to open the control socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(fmt.Errorf("set the mode of the control socket: %w", err), l.Close())
+		return nil, errors.Join(fmt.Errorf("failed to set the mode of the control socket: %w", err), l.Close())
 	}
 	return l, nil
 }
 
-// removeSocket removes a socket that nobody listens at; connect refuses in the same way for any other kind of file.
+// removeSocket removes a socket on which nobody listens. Connecting to a regular file fails with the same error, so it
+// checks that the path is a socket.
 func removeSocket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("look at the control socket: %w", err)
+		return fmt.Errorf("failed to examine the control socket: %w", err)
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s is there and is no socket: move it away, or set another [control] socket", path)
+		return fmt.Errorf("%s exists and is not a socket: move it away, or configure another [control] socket", path)
 	}
 	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the left-over control socket: %w", err)
+		return fmt.Errorf("failed to remove the stale control socket: %w", err)
 	}
 	return nil
 }
 
-// Serve answers at l until ctx ends, and removes the socket.
+// Serve answers requests at l until ctx ends, and removes the socket.
 func Serve(ctx context.Context, l net.Listener, d Director) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -103,26 +110,26 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		}
 		answer(w, http.StatusOK, d.Status().Config)
 	})
-	mux.HandleFunc("POST "+failoverPath, onRouters(d.Failover))
-	mux.HandleFunc("POST "+releasePath, onRouters(d.Release))
+	mux.HandleFunc("POST "+failoverPath, routersHandler(d.Failover))
+	mux.HandleFunc("POST "+releasePath, routersHandler(d.Release))
 	mux.HandleFunc("GET "+serversPath, func(w http.ResponseWriter, r *http.Request) {
 		state, err := d.Server(r.URL.Query().Get("server"))
-		reply(w, state, err)
+		answerResult(w, state, err)
 	})
 	mux.HandleFunc("POST "+serversPath, func(w http.ResponseWriter, r *http.Request) {
 		var c ServerCommand
-		if !understand(w, r, &c) {
+		if !decode(w, r, &c) {
 			return
 		}
 		state, err := d.CommandServer(c)
-		reply(w, state, err)
+		answerResult(w, state, err)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {
 	case err := <-done:
-		return fmt.Errorf("serve the control socket: %w", err)
+		return fmt.Errorf("failed to serve the control socket: %w", err)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
@@ -137,35 +144,35 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 // maxRequest bounds the body of a request.
 const maxRequest = 1 << 20
 
-// onRouters handles a command about virtual routers. It is carried out also if the client goes away meanwhile.
-func onRouters(command func([]string) ([]string, error)) http.HandlerFunc {
+// routersHandler handles a command about virtual routers. A client that disconnects does not interrupt the command.
+func routersHandler(command func([]string) (RoutersDone, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var s Selection
-		if !understand(w, r, &s) {
+		if !decode(w, r, &s) {
 			return
 		}
 		done, err := command(s.Routers)
 		if err != nil {
-			answer(w, http.StatusConflict, Failure{Problems: problems(err), Routers: done})
+			answer(w, http.StatusConflict, Failure{Problems: problems(err), Routers: done.Routers, NotRemembered: done.NotRemembered})
 			return
 		}
-		answer(w, http.StatusOK, Selection{Routers: done})
+		answer(w, http.StatusOK, done)
 	}
 }
 
-// understand reads a request's body into v, or answers that it cannot.
-func understand(w http.ResponseWriter, r *http.Request, v any) bool {
+// decode reads a request's body into v. If that fails it answers with the error and returns false.
+func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	in.DisallowUnknownFields()
 	if err := in.Decode(v); err != nil {
-		answer(w, http.StatusBadRequest, Failure{Problems: []string{"the request is not understood: " + err.Error()}})
+		answer(w, http.StatusBadRequest, Failure{Problems: []string{"failed to decode the request: " + err.Error()}})
 		return false
 	}
 	return true
 }
 
-// reply answers what came of a command.
-func reply(w http.ResponseWriter, body any, err error) {
+// answerResult answers with the body, or with the error if there is one.
+func answerResult(w http.ResponseWriter, body any, err error) {
 	if err != nil {
 		answer(w, http.StatusConflict, Failure{Problems: problems(err)})
 		return
@@ -176,10 +183,10 @@ func reply(w http.ResponseWriter, body any, err error) {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // the client went away: nobody is left to tell
+	_ = json.NewEncoder(w).Encode(body) // fails only if the client has disconnected
 }
 
-// problems are the sentences of an error: each of several that are joined. What wraps several is one.
+// problems returns the sentences of an error: one for each joined error. An error that wraps joined ones is one sentence.
 func problems(err error) []string {
 	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package control is how one asks a running director: JSON over HTTP over a unix socket.
+// Package control carries questions and commands to a running director: JSON over HTTP over a unix socket.
 package control
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Status is what a director is and does. Its JSON form is stable: members are added, never renamed or removed.
+// A Status is the state of a director. Its JSON form is stable: members are added, never renamed or removed.
 type Status struct {
 	Name     string    `json:"name"`
 	Version  string    `json:"version"`
@@ -16,18 +16,18 @@ type Status struct {
 	VRRP     []Router  `json:"vrrp"`
 	Services []Service `json:"services"`
 	Sync     []Sync    `json:"sync"` // the kernel's connection sync; empty: none runs
-	// Warnings are sentences about what needs an operator's eye; empty when all is well.
+	// Warnings are sentences about what needs an operator's attention; empty if there is nothing.
 	Warnings []string `json:"warnings"`
 }
 
-// A Config tells which configuration is in force.
+// A Config says which configuration is in force.
 type Config struct {
 	File     string    `json:"file"`
 	SHA256   string    `json:"sha256"`
 	LoadedAt time.Time `json:"loaded_at"`
 }
 
-// A Router is a virtual router as it stands. State is one of initialize, backup, master, fault.
+// A Router is the state of a virtual router. State is one of initialize, backup, master, fault.
 type Router struct {
 	Name              string         `json:"name"`
 	Interface         string         `json:"interface"`
@@ -42,51 +42,51 @@ type Router struct {
 	VIPs              []netip.Prefix `json:"vips"`
 	Family            uint8          `json:"family"`               // 4 or 6
 	SyncGroup         string         `json:"sync_group,omitempty"` // whose members change state together
-	Standby           bool           `json:"standby"`              // it stands back on command, until tandem release
-	HandingOver       bool           `json:"handing_over"`         // it waits for its successor with the VIPs in hand
+	Standby           bool           `json:"standby"`              // by command, until tandem release
+	HandingOver       bool           `json:"handing_over"`         // it offers its place, and keeps the VIPs until it hears its successor
 	AdvertInterval    string         `json:"advert_interval"`      // "1s"
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
-	AddressInterface  string         `json:"address_interface"` // of the VIPs: another than interface with a virtual MAC
+	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
 	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
 	Preempt           bool           `json:"preempt"`
 	Track             []Track        `json:"track"` // empty: nothing
 	Counters          Counters       `json:"counters"`
 }
 
-// Counters are what a virtual router has counted since it was configured.
+// Counters count since the virtual router was configured.
 type Counters struct {
 	AdvertsSent       uint64            `json:"adverts_sent"`
-	AdvertsReceived   uint64            `json:"adverts_received"` // and accepted
+	AdvertsReceived   uint64            `json:"adverts_received"` // those that were accepted
 	AdvertsDropped    map[string]uint64 `json:"adverts_dropped"`  // by reason: "wrong_password"; empty: none
 	SendErrors        uint64            `json:"send_errors"`
 	BecameMaster      uint64            `json:"became_master"`       // transitions to master
 	LongestGapSeconds float64           `json:"longest_gap_seconds"` // the longest time between two advertisements of a master
 }
 
-// A Track is an interface, script, file or service that a virtual router tracks. It is OK until it is known to fail.
+// A Track is an interface, script, file or service that a virtual router tracks. It counts as OK until it fails.
 type Track struct {
 	Name   string `json:"name"` // "script /usr/local/bin/check-uplink", "service www"
 	OK     bool   `json:"ok"`
 	Reason string `json:"reason"` // "exit code 0", "1 of 3 servers healthy, 2 needed"
 }
 
-// A Service is an IPVS service, or several that share a pool, with the real servers.
+// A Service is an IPVS service, or several that share one pool of real servers.
 type Service struct {
 	Name       string   `json:"name"`
 	Virtual    string   `json:"virtual"` // "192.0.2.100:80", "192.0.2.100:80, 192.0.2.100:8000-8010" or "fwmark 1"
 	Protocol   string   `json:"protocol"`
 	Scheduler  string   `json:"scheduler"`
-	Method     string   `json:"method"`      // of the servers that have no other
+	Method     string   `json:"method"`      // of the servers without a method of their own
 	Up         int      `json:"up"`          // servers that are up and neither drained nor disabled
 	QuorumLost bool     `json:"quorum_lost"` // the sorry server serves, if there is one
-	Panic      bool     `json:"panic"`       // so few servers are healthy that all are treated so
+	Panic      bool     `json:"panic"`       // too few servers are healthy: all of them get connections
 	Stats      Stats    `json:"stats"`
 	Servers    []Server `json:"servers"`
 }
 
 // A Server is a real server. Health is one of unknown, healthy, unhealthy, unchecked. Weight is the configured one,
-// EffectiveWeight the one wanted in the kernel now: 0 too for a server that is taken out of the table. The kernel's
-// counts are sums over all virtual addresses and ports of the service.
+// EffectiveWeight the one that the kernel is to have now; it is 0 also for a server that is out of the table. The
+// kernel's counts are sums over all virtual addresses and ports of the service.
 type Server struct {
 	Address         netip.Addr `json:"address"`
 	Port            uint16     `json:"port"`
@@ -95,7 +95,7 @@ type Server struct {
 	Health          string     `json:"health"`
 	Reason          string     `json:"reason"`
 	Since           time.Time  `json:"since"`
-	Active          int        `json:"active"`   // connections, as the kernel counts them
+	Active          int        `json:"active"`   // active connections, as the kernel counts them
 	Inactive        int        `json:"inactive"` // likewise
 	Checks          []Check    `json:"checks"`   // empty: it is not checked
 	Method          string     `json:"method"`
@@ -103,30 +103,30 @@ type Server struct {
 	Disabled        bool       `json:"disabled"` //
 	Override        *int       `json:"override"` // the weight instead of the configured one; null: none
 	Sorry           bool       `json:"sorry"`    // the service's sorry server
-	Leaving         bool       `json:"leaving"`  // not in the configuration any more, and being drained
-	Note            string     `json:"note"`     // what of this is so, in words; empty: nothing
+	Leaving         bool       `json:"leaving"`  // no longer in the configuration, and draining
+	Note            string     `json:"note"`     // which of these are true, in words; empty: none
 	Stats           Stats      `json:"stats"`
 }
 
 // A Check is one check of a real server. Health is one of unknown, healthy, unhealthy.
 type Check struct {
 	Type           string     `json:"type"`         // "http"
-	Via            netip.Addr `json:"via,omitzero"` // the VIP that it goes through
+	Via            netip.Addr `json:"via,omitzero"` // the VIP to which it is sent, with via = "vip"
 	Health         string     `json:"health"`
-	Reason         string     `json:"reason"` // the last result in words
+	Reason         string     `json:"reason"` // the last result
 	Since          time.Time  `json:"since"`
-	Flapping       bool       `json:"flapping"`         // Health has changed too often of late
+	Flapping       bool       `json:"flapping"`         // Health changes too often
 	LastAt         time.Time  `json:"last_at,omitzero"` // when the last probe ended
 	LatencySeconds float64    `json:"latency_seconds"`  // how long it took
 	Successes      uint64     `json:"successes"`        // probes so far
 	Failures       uint64     `json:"failures"`
 }
 
-// Stats are what the kernel has counted since the service or server came into its table. Rates are a second.
+// Stats are the kernel's counts since it has the service or server. Rates are per second.
 type Stats struct {
 	Connections    uint64 `json:"connections"`
 	InPackets      uint64 `json:"in_packets"`
-	OutPackets     uint64 `json:"out_packets"` // seen with method nat only
+	OutPackets     uint64 `json:"out_packets"` // counted with method nat only
 	InBytes        uint64 `json:"in_bytes"`
 	OutBytes       uint64 `json:"out_bytes"` // likewise
 	ConnectionRate uint64 `json:"connection_rate"`
@@ -136,7 +136,7 @@ type Stats struct {
 	OutByteRate    uint64 `json:"out_byte_rate"`
 }
 
-// A Sync is connection sync in one role, master or backup.
+// A Sync is the kernel's connection sync in one role, master or backup.
 type Sync struct {
 	Role      string     `json:"role"`
 	Interface string     `json:"interface"`
@@ -149,8 +149,9 @@ type Sync struct {
 
 // A Failure is the body of every answer that is not a success.
 type Failure struct {
-	// Problems are sentences; a configuration that was refused has one for each mistake.
+	// Problems are sentences. A refused configuration has one for each mistake.
 	Problems []string `json:"problems"`
-	// Routers are those for which a command about several was carried out all the same.
-	Routers []string `json:"routers,omitempty"`
+	// Routers and NotRemembered are as in RoutersDone: a command about several can fail for some of them only.
+	Routers       []string `json:"routers,omitempty"`
+	NotRemembered string   `json:"not_remembered,omitempty"`
 }

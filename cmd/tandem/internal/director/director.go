@@ -37,6 +37,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
@@ -63,7 +64,7 @@ type Director struct {
 	reload chan struct{} // has room for the one reload that is under way
 
 	elections *supervise.Supervisor
-	checks    *healthcheck.Runner
+	checks    *runner.Runner
 	metrics   *metricsServer
 	reads     singleflight.Group // of what the kernel has counted
 
@@ -99,7 +100,7 @@ func New(o Options) *Director {
 		},
 	}
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
-	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
 }
@@ -122,7 +123,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	d.table = saved.table
-	defer d.table.close()
+	defer d.table.ipvs.Close()
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	settings := &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
-		ReturnPath: saved.returnPath.Apply, Log: d.log, In: d.mail.settings, Prepared: prepared,
+		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, In: d.mail.settings, Prepared: prepared,
 	}
 	sync := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{
@@ -200,9 +201,7 @@ func (d *Director) seeReport(r message.Report) { d.post(core.Report{Report: r}) 
 
 // seeVerdict takes a verdict of the checks.
 func (d *Director) seeVerdict(v healthcheck.Verdict) {
-	d.post(core.Verdict{ID: v.ID, Status: healthcheck.TargetStatus{
-		Health: v.Health, Since: v.Since, Reason: v.Reason, Silent: v.Silent, Advice: v.Advice, Flapping: v.Flapping,
-	}})
+	d.post(core.Verdict{ID: v.ID, Status: v.TargetStatus})
 }
 
 // notify tells systemd, where there is one.

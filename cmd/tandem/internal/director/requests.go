@@ -81,19 +81,19 @@ func (d *Director) Reload() error {
 
 // Failover hands virtual routers over to the peer, those of which this director is master if none is named, and makes
 // them stand by until Release. The error names those that nobody took: of these it is master still.
-func (d *Director) Failover(names []string) ([]string, error) {
+func (d *Director) Failover(names []string) (control.RoutersDone, error) {
 	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, Routers: names} })
-	return reply.Routers, reply.Err
+	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
 // Release lets virtual routers that stand by, the named ones or all, take part again.
-func (d *Director) Release(names []string) ([]string, error) {
+func (d *Director) Release(names []string) (control.RoutersDone, error) {
 	reply := d.ask(func(r core.Request) core.Event { return core.Release{Request: r, Routers: names} })
-	return reply.Routers, reply.Err
+	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
 // CommandServer does what an operator wants of a real server, and returns how that stands once the kernel's table says
-// so and the order is remembered. Where it cannot be remembered, the note says that.
+// so and the order is remembered. Where it cannot be remembered, the answer says why.
 func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
 		return core.ServerOrder{Request: r, Server: c.Server, Action: string(c.Action), Weight: c.Weight}
@@ -102,12 +102,7 @@ func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, 
 		return control.ServerState{}, reply.Err
 	}
 	s, err := d.Server(reply.Server)
-	if reply.Note != "" {
-		if s.Note != "" {
-			s.Note += "; "
-		}
-		s.Note += reply.Note
-	}
+	s.NotRemembered = reply.NotRemembered
 	return s, err
 }
 
@@ -178,6 +173,7 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	m := report.Metrics{Status: status, State: shot, ElectionRestarts: d.elections.Restarts(), Probes: d.checks.Stats()}
-	m.TableWrites, m.TablePasses, m.TableRepairs, m.TableErrors = d.table.counters()
+	table := d.table.Counters()
+	m.TableWrites, m.TablePasses, m.TableRepairs, m.TableErrors = d.table.ipvs.Writes(), table.Reconciles, table.Repairs, table.Errors
 	report.Collect(ch, m)
 }

@@ -38,20 +38,20 @@ func needsIPVS(cfg *configs.Config) bool {
 
 // A savedState is the state directory, and those who keep something in it.
 type savedState struct {
-	orders     *state.File[map[string]core.Order]
-	standby    *state.File[[]string]
-	drains     *state.File[core.Drains]
-	table      kernelTable
-	syncs      *kernel.SyncDaemons
-	sysctls    *kernel.SysctlKeeper
-	returnPath *workers.ReturnPath
+	orders   *state.File[map[string]core.Order]
+	standby  *state.File[[]string]
+	drains   *state.File[core.Drains]
+	table    kernelTable
+	syncs    *kernel.SyncDaemons
+	sysctls  *kernel.SysctlKeeper
+	settings *kernel.Settings
 }
 
 // openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
 func (d *Director) openState(dir string) (*savedState, error) {
 	var errs []error
 	check := func(err error) {
-		if errors.Is(err, kernel.ErrDamaged) || errors.Is(err, state.ErrDamaged) {
+		if errors.Is(err, state.ErrDamaged) {
 			d.log.Warn("the state directory is damaged", "error", err)
 		} else if err != nil {
 			errs = append(errs, fmt.Errorf("failed to open the state directory: %w", err))
@@ -60,38 +60,37 @@ func (d *Director) openState(dir string) (*savedState, error) {
 	s := &savedState{}
 	var err error
 	log := d.log.Named("lvs")
-	own, err := kernel.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
+	flat := state.Options{Flat: true}
+	own, err := kernel.OpenOwnership(state.New[kernel.Owned](filepath.Join(dir, "ipvs-owned.json"), flat))
 	check(err)
-	k := kernel.New(log)
-	s.table = kernelTable{Table: kernel.NewTable(k, own, log), kernel: k, own: own, want: make(map[lvs.ServiceID]lvs.Entry)}
+	ipvs := kernel.New(log)
+	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own}
 	s.orders, err = state.Open[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
 	check(err)
 	s.standby, err = state.Open[[]string](filepath.Join(dir, core.StandbyFile.String()))
 	check(err)
 	s.drains, err = state.Open[core.Drains](filepath.Join(dir, core.DrainsFile.String()))
 	check(err)
-	settings, err := state.Open[map[string]workers.ChangedSetting](filepath.Join(dir, "ingress.json"))
+	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
-	s.returnPath = workers.NewReturnPath("/proc/sys", settings, d.log)
-	s.syncs, err = kernel.OpenSyncDaemons(d.reader, filepath.Join(dir, "ipvs-sync.json"), log)
+	s.syncs, err = kernel.OpenSyncDaemons(d.reader, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), flat), log)
 	check(err)
-	s.sysctls, err = kernel.OpenSysctls(filepath.Join(dir, "sysctls.json"), log)
+	s.sysctls, err = kernel.OpenSysctls(state.New[kernel.FormerSysctls](filepath.Join(dir, "sysctls.json"), flat), log)
 	check(err)
 	return s, errors.Join(errs...)
 }
 
 // store writes the value of a file.
 func (s *savedState) store(f core.FileValue) error {
-	switch f.File {
-	case core.OrdersFile:
-		s.orders.Value, _ = f.Value.(map[string]core.Order)
-		return s.orders.Store()
-	case core.StandbyFile:
-		s.standby.Value, _ = f.Value.([]string)
-		return s.standby.Store()
+	switch value := f.Value.(type) {
+	case map[string]core.Order:
+		return s.orders.Store(value)
+	case []string:
+		return s.standby.Store(value)
+	case core.Drains:
+		return s.drains.Store(value)
 	}
-	s.drains.Value, _ = f.Value.(core.Drains)
-	return s.drains.Store()
+	return fmt.Errorf("%s has no place for a %T", f.File, f.Value)
 }
 
 // lockState makes the state directory this director's alone until unlock.
@@ -128,12 +127,15 @@ func (d *Director) leave(state *core.State, saved *savedState) error {
 		errs = append(errs, workers.Bounded(over, timeout, d.log, what, func(context.Context) error { return do() }))
 	}
 	if cfg.LVS.OnStop == configs.OnStopRemove {
-		bounded(leaveTimeout, "the removal of the IPVS table", func() error { return d.table.remove(ctx) })
+		bounded(leaveTimeout, "the removal of the IPVS table", func() error { _, err := d.table.Remove(ctx); return err })
 		bounded(workers.EndTimeout, "the end of connection sync", func() error { return saved.syncs.Stop(ctx) })
 	} else if probes := state.ProbeServices(); len(probes) > 0 {
-		bounded(leaveTimeout, "the removal of the services for checks", func() error { return d.table.Apply(ctx, nil, probes) })
+		bounded(leaveTimeout, "the removal of the services for checks", func() error {
+			_, err := d.table.Apply(ctx, lvs.Delta{Remove: probes})
+			return err
+		})
 	}
-	bounded(workers.EndTimeout, "the settings of interfaces", saved.returnPath.Restore)
+	bounded(workers.EndTimeout, "the settings of interfaces", saved.settings.Restore)
 	if cfg.LVS.SysctlRestore {
 		bounded(workers.EndTimeout, "the kernel's IPVS settings", saved.sysctls.Restore)
 	}

@@ -13,26 +13,26 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// A fix mends a finding. One of its members is set.
+// A fix repairs a finding. One of sysctl, module and realServer is set.
 type fix struct {
 	sysctl, value string
 	module        string
 	realServer    *realserver.Config
 }
 
-// Fix mends what is safe to mend, and returns those findings. An error does not keep it from the others.
-func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (mended []Finding, err error) {
+// Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it goes on with the others.
+func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (fixed []Finding, err error) {
 	for _, f := range findings {
 		if f.fix == nil {
 			continue
 		}
 		if e := f.fix.do(ctx, machine); e != nil {
-			err = errors.Join(err, fmt.Errorf("mend %s: %w", f.ID, e))
+			err = errors.Join(err, fmt.Errorf("failed to fix %s: %w", f.ID, e))
 			continue
 		}
-		mended = append(mended, f)
+		fixed = append(fixed, f)
 	}
-	return mended, err
+	return fixed, err
 }
 
 func (f fix) do(ctx context.Context, machine *realserver.Machine) error {

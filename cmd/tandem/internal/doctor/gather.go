@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,18 +20,19 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 const (
-	// ownersWait is how long others have to say that they have a VIP.
-	ownersWait = 600 * time.Millisecond
-	// statusWait is how long the director has to answer.
-	statusWait = 3 * time.Second
+	ownersWait = 600 * time.Millisecond // for answers to the question who has the VIPs
+	statusWait = 3 * time.Second        // for the director's status
 )
 
-// GatherDirector looks at this machine as a director, in the network namespace of the calling thread.
+// GatherDirector collects the facts about a director, in the network namespace of the calling thread.
 func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	began, err := wallOffset()
 	if err != nil {
@@ -42,13 +42,9 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err != nil {
 		return s, err
 	}
-	_, err = netlink.GenlFamilyGet("IPVS") // which loads the module, if the machine has it
+	_, err = netlink.GenlFamilyGet("IPVS") // loads the module if the machine has it
 	s.IPVS = err == nil
-	s.Schedulers = make(map[string]bool)
-	for _, svc := range c.Services {
-		name := svc.Virtuals[0].Scheduler
-		s.Schedulers[name] = haveModule(ctx, "ip_vs_"+name)
-	}
+	s.Schedulers, _ = kernel.AvailableSchedulers() // empty: not known
 	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter")}
 	vips := make(map[string][]netip.Addr)
 	for _, r := range c.Routers {
@@ -69,36 +65,34 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if status, err := control.NewClient(c.Control.Socket).Status(asking); err == nil {
 		s.Status = &status
 	}
-	if err := s.findWays(c); err != nil {
+	if err := s.findRoutes(c); err != nil {
 		return s, err
 	}
 	if err := s.tryFirewall(ctx, c); err != nil {
 		return s, err
 	}
-	if s.Adverts, err = hear(ctx, s.listening(c)); err != nil {
+	s.Listened = s.listenTimes(c)
+	if s.Adverts, err = listenForAdverts(ctx, s.Listened); err != nil {
 		return s, err
 	}
 	s.Clock, err = readClock(began, s.Director.Started, c.Control.Socket)
 	return s, err
 }
 
-// carries tells whether frames can pass an interface.
-func (s Snapshot) carries(iface string) bool { l := s.Links[iface]; return l.Up && l.Carrier }
-
-// listening says for how long to listen for advertisements on each interface, and notes it.
-func (s *Snapshot) listening(c *configs.Config) map[string]time.Duration {
-	s.Heard = make(map[string]time.Duration)
+// listenTimes returns how long to listen for advertisements on each interface.
+func (s *Snapshot) listenTimes(c *configs.Config) map[string]time.Duration {
+	times := make(map[string]time.Duration)
 	for _, r := range c.Routers {
-		if s.carries(r.Interface) {
-			s.Heard[r.Interface] = max(s.Heard[r.Interface], min(max(3*r.AdvertInterval, leastHearing), mostHearing))
+		if s.working(r.Interface) {
+			times[r.Interface] = max(times[r.Interface], min(max(3*r.AdvertInterval, minListen), maxListen))
 		}
 	}
-	return s.Heard
+	return times
 }
 
-// findWays asks the kernel how it would reach the servers of tunnels.
-func (s *Snapshot) findWays(c *configs.Config) error {
-	s.Ways = make(map[netip.Addr]string)
+// findRoutes asks the kernel for the routes to the servers of method tunnel.
+func (s *Snapshot) findRoutes(c *configs.Config) error {
+	s.Routes = make(map[netip.Addr]string)
 	for _, svc := range c.Services {
 		for _, srv := range svc.Servers {
 			if srv.Method != lvs.Tunnel {
@@ -106,36 +100,36 @@ func (s *Snapshot) findWays(c *configs.Config) error {
 			}
 			routes, err := netlink.RouteGet(srv.Addr.AsSlice())
 			if err != nil || len(routes) == 0 {
-				continue // there is no way
+				continue // there is no route
 			}
 			dev, err := netlink.LinkByIndex(routes[0].LinkIndex)
 			if err != nil {
-				return fmt.Errorf("find the way to %s: %w", srv.Addr, err)
+				return fmt.Errorf("failed to find the route to %s: %w", srv.Addr, err)
 			}
-			s.Ways[srv.Addr] = dev.Attrs().Name
+			s.Routes[srv.Addr] = dev.Attrs().Name
 		}
 	}
 	return nil
 }
 
-// tryFirewall tries what the directors send each other.
+// tryFirewall tests the firewall with each flow that the directors need.
 func (s *Snapshot) tryFirewall(ctx context.Context, c *configs.Config) error {
 	for _, f := range flows(c) {
-		if !s.carries(f.Interface) {
+		if !s.working(f.Interface) {
 			continue
 		}
-		h, err := tryFirewall(ctx, f)
+		filtered, err := tryFirewall(ctx, f)
 		if err != nil {
 			return err
 		}
-		if h != nil {
-			s.Hindered = append(s.Hindered, *h)
+		if filtered != nil {
+			s.Filtered = append(s.Filtered, *filtered)
 		}
 	}
 	return nil
 }
 
-// GatherRealServer looks at this machine as a real server.
+// GatherRealServer collects the facts about a real server.
 func GatherRealServer(ctx context.Context, c realserver.Config, machine *realserver.Machine) (Snapshot, error) {
 	s, err := gather()
 	if err != nil {
@@ -155,26 +149,27 @@ func GatherRealServer(ctx context.Context, c realserver.Config, machine *realser
 	}
 	vips := make(map[string][]netip.Addr)
 	for name, l := range s.Links {
-		if name != "lo" && l.Up && l.Carrier && len(l.Addrs) > 0 && len(l.hardware) == 6 {
+		if name != "lo" && l.Fault() == "" && len(l.Addrs) > 0 && len(l.Hardware) == 6 {
 			vips[name] = c.VIPs
 		}
 	}
 	return s, s.askOwners(ctx, vips)
 }
 
-// gather looks at what concerns both.
+// gather collects the facts that both roles need.
 func gather() (Snapshot, error) {
-	s := Snapshot{Links: make(map[string]Link), Sysctls: make(map[string]string), Owners: make(map[string][]garp.Owner)}
+	s := Snapshot{Links: make(map[string]vrrp.Link), Sysctls: make(map[string]string), Owners: make(map[string][]garp.Owner)}
 	list, err := netlink.LinkList()
 	if err != nil {
-		return s, fmt.Errorf("list interfaces: %w", err)
+		return s, fmt.Errorf("failed to list interfaces: %w", err)
 	}
 	for _, dev := range list {
 		a := dev.Attrs()
-		l := Link{Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, MTU: a.MTU, hardware: a.HardwareAddr}
+		l := vrrp.Link{Name: a.Name, Index: a.Index, Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
+			MTU: a.MTU, Hardware: a.HardwareAddr}
 		addrs, err := netlink.AddrList(dev, netlink.FAMILY_ALL)
 		if err != nil {
-			return s, fmt.Errorf("list addresses of %s: %w", a.Name, err)
+			return s, fmt.Errorf("failed to list the addresses of %s: %w", a.Name, err)
 		}
 		for _, addr := range addrs {
 			ip, _ := netip.AddrFromSlice(addr.IP)
@@ -194,39 +189,32 @@ func (s *Snapshot) readSysctls(paths []string) error {
 		case err == nil:
 			s.Sysctls[path] = strings.TrimSpace(string(text))
 		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("read sysctl: %w", err)
+			return fmt.Errorf("failed to read sysctl: %w", err)
 		}
 	}
 	return nil
 }
 
-// askOwners asks on each interface that can carry the question.
+// askOwners asks on each working interface which machines have the VIPs.
 func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) error {
 	for iface, addrs := range vips {
-		if !s.carries(iface) {
+		if !s.working(iface) {
 			continue
 		}
-		owners, err := garp.Owners(ctx, iface, addrs, ownersWait)
+		owners, err := wire.Owners(ctx, iface, addrs, ownersWait)
 		if err != nil {
-			return fmt.Errorf("ask who has the virtual addresses: %w", err)
+			return fmt.Errorf("failed to ask which machines have the VIPs: %w", err)
 		}
 		s.Owners[iface] = owners
 	}
 	return nil
 }
 
-// haveModule tells whether the kernel has a module, loaded or built in, or could load it.
-func haveModule(ctx context.Context, name string) bool {
-	if _, err := os.Stat("/sys/module/" + name); err == nil {
-		return true
-	}
-	return exec.CommandContext(ctx, "modprobe", "--dry-run", "--quiet", name).Run() == nil
-}
-
+// gateways returns the next hops of the default routes, as far as the neighbour table has their hardware addresses.
 func gateways() ([]Gateway, error) {
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {
-		return nil, fmt.Errorf("list routes: %w", err)
+		return nil, fmt.Errorf("failed to list routes: %w", err)
 	}
 	var all []Gateway
 	for _, r := range routes {
@@ -236,7 +224,7 @@ func gateways() ([]Gateway, error) {
 		}
 		neighbours, err := netlink.NeighList(r.LinkIndex, netlink.FAMILY_ALL)
 		if err != nil {
-			return nil, fmt.Errorf("list neighbours: %w", err)
+			return nil, fmt.Errorf("failed to list neighbours: %w", err)
 		}
 		i := slices.IndexFunc(neighbours, func(n netlink.Neigh) bool { return n.IP.Equal(r.Gw) })
 		if i >= 0 && len(neighbours[i].HardwareAddr) == 6 {

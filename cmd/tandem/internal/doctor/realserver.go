@@ -8,89 +8,89 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// RealServer judges a real server. Of services it looks at those of its VIPs.
+// RealServer judges a real server. Of the services it uses those of its VIPs.
 func RealServer(c realserver.Config, services []configs.Service, s Snapshot) []Finding {
-	j := judge{snapshot: s}
-	j.prepared(c)
-	j.defaultRoute(c)
-	j.listening(c, services)
-	return sorted(j.findings)
+	e := examination{snapshot: s}
+	e.prepared(c)
+	e.defaultRoute(c)
+	e.listening(c, services)
+	return sorted(e.findings)
 }
 
-// kinds says what a missing step means.
-var kinds = map[realserver.Action]Finding{
-	realserver.SetSysctl:     {ID: "not-silent", Why: "the machine answers for the VIP, or asks in its name, and clients pass the director by"},
-	realserver.InstallFilter: {ID: "not-silent", Why: "the machine answers for the VIP, or asks in its name, and clients pass the director by"},
-	realserver.LoadModule:    {ID: "no-tunnel", Why: "what the director sends is not taken out of the tunnel"},
-	realserver.LinkUp:        {ID: "no-tunnel", Why: "what the director sends is not taken out of the tunnel"},
-	realserver.AddAddress:    {ID: "vip-missing", Why: "the machine drops what the director sends"},
-	realserver.AddLocalRoute: {ID: "vip-missing", Why: "the machine drops what the director sends"},
-	realserver.DeleteAddress: {ID: "vip-misplaced", Why: "on the network's interface it is answered for, and with a network's prefix length it takes the neighbours' place"},
+const (
+	answersWhy   = "the machine answers ARP for the VIP, or uses it as the source of ARP requests, so that clients bypass the director"
+	noTunnelWhy  = "the kernel does not unwrap the packets that the director sends through the tunnel"
+	noAddressWhy = "the machine drops the packets that the director sends to the VIP"
+)
+
+// lacking says what it means that a step of `tandem realserver apply` is missing.
+var lacking = map[realserver.Action]diagnosis.Finding{
+	realserver.SetSysctl:     {ID: "not-silent", Why: answersWhy},
+	realserver.InstallFilter: {ID: "not-silent", Why: answersWhy},
+	realserver.LoadModule:    {ID: "no-tunnel", Why: noTunnelWhy},
+	realserver.LinkUp:        {ID: "no-tunnel", Why: noTunnelWhy},
+	realserver.AddAddress:    {ID: "vip-missing", Why: noAddressWhy},
+	realserver.AddLocalRoute: {ID: "vip-missing", Why: noAddressWhy},
+	realserver.DeleteAddress: {ID: "vip-misplaced", Why: "on a network interface the machine answers ARP for the VIP, and a prefix length makes neighbours of the VIP seem local"},
 }
 
-func (j *judge) prepared(c realserver.Config) {
-	if j.snapshot.Refused != "" {
-		j.find(Finding{ID: "refused", Severity: Error, What: j.snapshot.Refused, Why: "the machine cannot be prepared as it is", Mend: "see there"})
+// prepared judges the steps that `tandem realserver apply` would take. Missing steps of one kind are one finding.
+func (e *examination) prepared(c realserver.Config) {
+	if e.snapshot.Refused != "" {
+		e.add(diagnosis.Finding{ID: "refused", Severity: diagnosis.Error, What: e.snapshot.Refused,
+			Why: "tandem realserver apply does not change this machine in its present state", Mend: "remove the cause"})
 	}
-	lacks := make(map[string][]string)
-	var order []Finding
-	for _, step := range j.snapshot.Steps {
-		f, ok := kinds[step.Action]
+	steps := make(map[string][]string)
+	var found []diagnosis.Finding
+	for _, step := range e.snapshot.Steps {
+		f, ok := lacking[step.Action]
 		if !ok {
 			continue
 		}
-		if lacks[f.ID] == nil {
-			order = append(order, f)
+		if steps[f.ID] == nil {
+			found = append(found, f)
 		}
-		lacks[f.ID] = append(lacks[f.ID], step.String())
+		steps[f.ID] = append(steps[f.ID], step.String())
 	}
-	for _, f := range order {
-		f.Severity, f.Mend, f.fix = Error, "tandem realserver apply", &fix{realServer: &c}
-		f.What = "lacks " + strings.Join(lacks[f.ID], ", ")
-		j.find(f)
+	for _, f := range found {
+		f.Severity, f.What, f.Mend = diagnosis.Error, "these commands were not run: "+strings.Join(steps[f.ID], ", "), "tandem realserver apply"
+		e.addFixable(f, fix{realServer: &c})
 	}
 }
 
-// defaultRoute: a director of direct routing does not pass answers on, whose source is its own address.
-func (j *judge) defaultRoute(c realserver.Config) {
-	for _, g := range j.snapshot.Gateways {
-		for _, owners := range j.snapshot.Owners {
+// defaultRoute judges whether a director is the default gateway. A director for direct routing drops the servers'
+// answers, because their source is its own address.
+func (e *examination) defaultRoute(c realserver.Config) {
+	for _, g := range e.snapshot.Gateways {
+		for _, owners := range e.snapshot.Owners {
 			for _, o := range owners {
 				if o.Hardware == g.Hardware && slices.Contains(c.VIPs, o.Address) {
-					j.find(Finding{ID: "default-route", Severity: Error,
-						What: fmt.Sprintf("the default route is by %s, the director that has %s", g.Addr, o.Address),
-						Why:  "answers carry the director's own address as their source, and it drops them",
-						Mend: "ip route replace default via ROUTER, the clients' router"})
+					e.add(diagnosis.Finding{ID: "default-route", Severity: diagnosis.Error,
+						What: fmt.Sprintf("the default route goes to %s, the director that holds %s", g.Addr, o.Address),
+						Why:  "the director drops the answers to clients, because their source is its own address",
+						Mend: "ip route replace default via ROUTER, where ROUTER is the clients' router"})
 				}
 			}
 		}
 	}
 }
 
-func (j *judge) listening(c realserver.Config, services []configs.Service) {
+func (e *examination) listening(c realserver.Config, services []configs.Service) {
 	for _, svc := range services {
 		for _, virtual := range svc.Virtuals {
-			if slices.Contains(c.VIPs, virtual.Addr) && virtual.Port != 0 && virtual.Protocol != lvs.SCTP {
-				j.listens(svc.Name, Socket{virtual.Protocol, netip.AddrPortFrom(virtual.Addr, virtual.Port)})
+			want := Socket{virtual.Protocol, netip.AddrPortFrom(virtual.Addr, virtual.Port)}
+			if !slices.Contains(c.VIPs, virtual.Addr) || virtual.Port == 0 || virtual.Protocol == lvs.SCTP || e.snapshot.listensOn(want) {
+				continue
 			}
+			e.add(diagnosis.Finding{ID: "not-listening", Severity: diagnosis.Error, What: fmt.Sprintf("no program listens on %s/%s", want.At, want.Protocol),
+				Why:  "clients of " + svc.Name + " are refused, even if a check of the machine's own address passes",
+				Mend: "configure the server program to listen on the VIP or on all addresses"})
 		}
 	}
-}
-
-func (j *judge) listens(service string, want Socket) {
-	if slices.ContainsFunc(j.snapshot.Listening, func(l Socket) bool {
-		at, all := l.At.Addr(), l.At.Addr().IsUnspecified()
-		open := at == want.At.Addr() || all && (at.Is6() || want.At.Addr().Is4())
-		return open && l.Protocol == want.Protocol && l.At.Port() == want.At.Port()
-	}) {
-		return
-	}
-	j.find(Finding{ID: "not-listening", Severity: Error, What: fmt.Sprintf("nothing listens on %s/%s", want.At, want.Protocol),
-		Why:  "clients of " + service + " are refused, though a check of the machine's own address may pass",
-		Mend: "have the server listen on the VIP, or on all addresses"})
 }

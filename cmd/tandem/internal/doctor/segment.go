@@ -7,166 +7,183 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// owners judges who answers for the VIPs. The peer may, if this machine does not.
-func (j *judge) owners() {
-	for _, r := range j.config.Routers {
-		iface := r.AddressInterface()
+// owners judges which machines answer for the VIPs. The peer may, if this machine does not.
+func (e *examination) owners() {
+	for _, r := range e.config.Routers {
 		for _, vip := range r.VIPs {
-			addr := vip.Addr()
-			var others []garp.Owner
-			for _, o := range j.snapshot.Owners[iface] {
-				if o.Address != addr {
-					continue
-				}
-				if pool := j.pool(o); pool != "" {
-					j.find(Finding{ID: "server-answers", Severity: Error,
-						What: fmt.Sprintf("%s answers for %s: %s", o.Hardware, addr, pool),
-						Why:  "clients that believe it reach this server only, and past the director",
-						Mend: "tandem realserver apply --vip " + addr.String() + " on that machine"})
-					continue
-				}
-				others = append(others, o)
-			}
-			held := 0
-			if j.snapshot.holds(addr) {
-				held = 1
-			}
-			switch n := len(others) + held; {
-			case n > 1:
-				j.find(Finding{ID: "two-owners", Severity: Error, What: fmt.Sprintf("%s is on %d machines: %s", addr, n, j.describe(others, held)),
-					Why:  "clients reach one or the other by chance",
-					Mend: "see that VRRP passes between the directors (IP protocol 112, 224.0.0.18 or ff02::12), and take the address off others"})
-			case n == 0 && j.snapshot.Status != nil && j.snapshot.carries(iface):
-				j.find(Finding{ID: "nobody-owns", Severity: Error, What: fmt.Sprintf("nobody answers for %s on %s", addr, iface),
-					Why: "clients reach nothing", Mend: "tandem status on both directors"})
-			}
+			e.ownersOf(r.AddressInterface(), vip.Addr())
 		}
 	}
 }
 
-// adverts judges what was heard from others about each virtual router. A master that hears a higher priority gives way,
-// and a lower one would give way to it; a backup hears one master.
-func (j *judge) adverts() {
-	for _, r := range j.config.Routers {
-		heard := j.heard(r)
-		rivals := slices.DeleteFunc(slices.Clone(heard), func(a Advert) bool { return !shares(r, a) })
+func (e *examination) ownersOf(iface string, vip netip.Addr) {
+	held := e.snapshot.holds(vip)
+	var directors []garp.Owner // or strangers
+	for _, o := range e.snapshot.Owners[iface] {
+		if o.Address != vip {
+			continue
+		}
+		server := e.isServer(o)
+		if !server {
+			directors = append(directors, o)
+		}
+		if server || held {
+			e.add(diagnosis.Claimed(diagnosis.Claim{Interface: iface, Address: vip, Hardware: o.Hardware, Neighbours: o.Neighbours}, e.config.Services))
+		}
+	}
+	switch {
+	case held:
+	case len(directors) > 1:
+		e.add(diagnosis.Finding{ID: "two-owners", Severity: diagnosis.Error,
+			What: fmt.Sprintf("%s is on %d machines: %s", vip, len(directors), describe(directors)), Why: "clients reach one of them by chance",
+			Mend: "check that VRRP passes between the directors (IP protocol 112), and remove the address from machines that are not directors"})
+	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface):
+		e.add(diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, What: fmt.Sprintf("no machine answers for %s on %s", vip, iface),
+			Why: "clients cannot reach the VIP", Mend: "tandem status on both directors"})
+	}
+}
+
+// adverts judges the advertisements of other machines for each virtual router. There must be one master: of two that
+// hear each other, the one with the lower priority gives up.
+func (e *examination) adverts() {
+	for _, r := range e.config.Routers {
+		var masters []Advert
+		heard := e.advertsFor(r)
 		for _, a := range heard {
-			if !shares(r, a) {
-				j.find(Finding{ID: "duplicate-vrid", Severity: Error,
-					What: fmt.Sprintf("%s advertises virtual router %d on %s too, for %s", a.Source, a.VRID, a.Interface, joinAddrs(a.VIPs)),
-					Why:  "two pairs with one id take each other for their own peer, and one of them serves nothing",
-					Mend: "choose another vrid on both directors of one pair, or make the vips of both directors the same"})
+			switch {
+			case a.Leaving: // the master gives up: not for long another one
+			case shares(r, a):
+				masters = append(masters, a)
+				e.mismatch(r, a)
+			default:
+				e.add(diagnosis.Finding{ID: "duplicate-vrid", Severity: diagnosis.Error,
+					What: fmt.Sprintf("%s also advertises virtual router %d on %s, for %s", a.Source, a.VRID, a.Interface, joinAddrs(a.VIPs)),
+					Why:  "two pairs with the same vrid take each other for their peer, so that one of the pairs serves nobody",
+					Mend: "choose another vrid on both directors of one pair; if that machine is the peer, make the vips of both directors the same"})
 			}
 		}
-		switch master := j.master(r); {
-		case master && len(rivals) > 0:
-			j.find(Finding{ID: "two-masters", Severity: Error,
-				What: fmt.Sprintf("%s advertises virtual router %d on %s, whose master this machine is", joinSources(rivals), r.VRID, r.Interface),
-				Why:  "a firewall here or there drops VRRP, or multicast passes one way only",
+		switch {
+		case e.isMaster(r) && len(masters) > 0:
+			e.add(diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
+				What: fmt.Sprintf("%s advertises virtual router %d on %s, of which this machine is master", joinSources(masters), r.VRID, r.Interface),
+				Why:  "both hold the VIPs: a firewall on one of the two drops VRRP, or multicast passes in one direction only",
 				Mend: "let IP protocol 112 pass on both (nft insert rule inet filter input meta l4proto vrrp accept)"})
-		case len(rivals) > 1:
-			j.find(Finding{ID: "two-masters", Severity: Error,
-				What: fmt.Sprintf("%s advertise virtual router %d on %s", joinSources(rivals), r.VRID, r.Interface),
-				Why:  "one of them does not hear the other, and clients reach one or the other by chance",
-				Mend: "run tandem doctor on both; there must be one master"})
+		case len(masters) > 1:
+			e.add(diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
+				What: fmt.Sprintf("%s advertise virtual router %d on %s", joinSources(masters), r.VRID, r.Interface),
+				Why:  "one of them does not hear the other, and clients reach one of them by chance",
+				Mend: "run tandem doctor on both"})
 		case len(heard) == 0:
-			j.unheard(r)
+			e.silentMaster(r)
 		}
 	}
 }
 
-// heard returns the advertisements of others for a virtual router, without those of a master that was giving way.
-func (j *judge) heard(r configs.Router) []Advert {
-	return slices.DeleteFunc(slices.Clone(j.snapshot.Adverts), func(a Advert) bool {
-		return a.Interface != r.Interface || a.VRID != r.VRID || a.Leaving || a.Source.Is4() != r.VIPs[0].Addr().Is4() ||
-			j.snapshot.holds(a.Source)
+// mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself. A warning that
+// the running director gives already is not repeated.
+func (e *examination) mismatch(r configs.Router, a Advert) {
+	own := vrrp.NewRouter(r.Config)
+	f := diagnosis.Finding{ID: "peer-differs", Severity: diagnosis.Warning, Why: "the election works, and the two directors serve different addresses",
+		Mend: "make the two configurations agree, and run tandem reload"}
+	now := time.Unix(0, 0) // any time: each advertisement has a Router of its own
+	var p vrrp.Packet
+	if drop := own.Examine(a.Header, a.Message, &p); drop != 0 {
+		own.DiagnoseDrop(now, a.Header, a.Message, &p, drop)
+		f.Severity, f.Why = diagnosis.Error, "this director drops the peer's advertisements, so that both become master"
+	} else {
+		own.DiagnoseAdvert(now, a.Header, &p, false)
+	}
+	for _, warning := range own.Warnings() {
+		f.What = r.Name + ": " + warning
+		known := e.snapshot.Status != nil && slices.Contains(e.snapshot.Status.Warnings, f.What)
+		if !known && !slices.ContainsFunc(e.findings, func(g Finding) bool { return g.What == f.What }) {
+			e.add(f)
+		}
+	}
+}
+
+// advertsFor returns the advertisements of other machines for a virtual router.
+func (e *examination) advertsFor(r configs.Router) []Advert {
+	return slices.DeleteFunc(slices.Clone(e.snapshot.Adverts), func(a Advert) bool {
+		return a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != r.VIPs[0].Addr().Is4() || e.snapshot.holds(a.Source)
 	})
 }
 
-// shares tells whether an advertisement is for an address of the virtual router.
+// shares reports whether an advertisement is for an address of the virtual router.
 func shares(r configs.Router, a Advert) bool {
 	return slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return slices.Contains(a.VIPs, p.Addr()) })
 }
 
-// unheard judges that another machine has a VIP, as it says by ARP, and that nothing is heard of it by VRRP.
-func (j *judge) unheard(r configs.Router) {
-	if j.snapshot.Heard[r.Interface] < 2*r.AdvertInterval {
-		return // too short to tell
+// silentMaster looks for a machine that answers ARP for a VIP while none of its advertisements arrives here.
+func (e *examination) silentMaster(r configs.Router) {
+	if e.snapshot.Listened[r.Interface] < 2*r.AdvertInterval {
+		return // too short to be sure
 	}
-	for _, o := range j.snapshot.Owners[r.AddressInterface()] {
-		if j.pool(o) != "" || !slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == o.Address }) {
+	for _, o := range e.snapshot.Owners[r.AddressInterface()] {
+		if e.isServer(o) || !slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == o.Address }) {
 			continue
 		}
-		f := Finding{ID: "multicast-lost", Severity: Error,
-			What: fmt.Sprintf("%s has %s, and none of its advertisements arrives on %s", j.describe([]garp.Owner{o}, 0), o.Address, r.Interface),
-			Why:  "a director that does not hear the master becomes master beside it",
-			Mend: "have the switch pass 224.0.0.18 and ff02::12 (no IGMP or MLD snooping without a querier), or set unicast_peers; if that machine is no director, take the address off it"}
+		f := diagnosis.Finding{ID: "multicast-lost", Severity: diagnosis.Error,
+			What: fmt.Sprintf("%s has %s, and none of its advertisements arrives on %s", describe([]garp.Owner{o}), o.Address, r.Interface),
+			Why:  "a director that does not hear the master becomes a second master",
+			Mend: "configure the switch to pass 224.0.0.18 and ff02::12 (no IGMP or MLD snooping without a querier), or set unicast_peers"}
 		if len(r.UnicastPeers) > 0 {
-			f.ID, f.Mend = "unicast-lost", "see that both directors have each other's address in unicast_peers, and that IP protocol 112 passes between; "+
-				"if that machine is no director, take the address off it"
+			f.ID, f.Mend = "unicast-lost", "check that each director has the other's address in unicast_peers, and that IP protocol 112 passes between them"
 		}
-		j.find(f)
+		f.Mend += "; if that machine is not a director, remove the address from it"
+		e.add(f)
 		return
 	}
 }
 
-// firewall judges what this machine drops of what the directors say to each other.
-func (j *judge) firewall() {
-	for _, h := range j.snapshot.Hindered {
-		f := Finding{ID: "vrrp-filtered", Severity: Warning,
-			Why:  "a backup that does not hear the master becomes master beside it",
-			Mend: "nft insert rule inet filter CHAIN meta l4proto vrrp accept"}
-		if h.Port != 0 {
-			f = Finding{ID: "sync-filtered", Severity: Warning,
-				Why:  "the backup does not know the connections, and a failover breaks them",
-				Mend: fmt.Sprintf("nft insert rule inet filter CHAIN udp dport %d accept", h.Port)}
+// firewall judges which of the directors' messages this machine's firewall drops.
+func (e *examination) firewall() {
+	for _, flow := range e.snapshot.Filtered {
+		f := diagnosis.Finding{ID: "vrrp-filtered", Severity: diagnosis.Warning, Why: "a backup that does not hear the master becomes a second master"}
+		rule := "meta l4proto vrrp accept"
+		if flow.Port != 0 {
+			f.ID, f.Why = "sync-filtered", "the backup does not learn the connections, and a failover breaks them"
+			rule = fmt.Sprintf("udp dport %d accept", flow.Port)
 		}
-		f.What = fmt.Sprintf("the firewall of this machine drops %s that comes in, as far as a packet of its own can tell", h.Flow)
-		chain := "input"
-		if h.Out {
-			f.What, chain = fmt.Sprintf("the firewall of this machine drops %s that it sends", h.Flow), "output"
-			f.Severity = Error
+		if flow.Out {
+			f.Severity = diagnosis.Error
+			f.What = fmt.Sprintf("this machine's firewall drops outgoing %s", flow.Flow)
+			f.Mend = "nft insert rule inet filter output " + rule
+		} else {
+			f.What = fmt.Sprintf("this machine's firewall drops incoming %s, at least from this machine itself", flow.Flow)
+			f.Mend = "nft insert rule inet filter input " + rule + "; no fault if a rule accepts it from the other director's address"
 		}
-		f.Mend = strings.ReplaceAll(f.Mend, "CHAIN", chain)
-		if !h.Out {
-			f.Mend += "; all is well if the rules let it in from the other director's address alone"
-		}
-		j.find(f)
+		e.add(f)
 	}
 }
 
-// master tells whether the running director is master of a virtual router.
-func (j *judge) master(r configs.Router) bool {
-	return j.snapshot.Status != nil && slices.ContainsFunc(j.snapshot.Status.VRRP, func(s control.Router) bool {
+// isMaster reports whether the running director is master of a virtual router.
+func (e *examination) isMaster(r configs.Router) bool {
+	return e.snapshot.Status != nil && slices.ContainsFunc(e.snapshot.Status.VRRP, func(s control.Router) bool {
 		return s.Name == r.Name && s.State == vrrp.Master.String()
 	})
 }
 
-// pool says which real server of ours a machine is; empty if it is none.
-func (j *judge) pool(o garp.Owner) string {
-	for _, svc := range j.config.Services {
-		for _, srv := range svc.Servers {
-			if slices.Contains(o.Neighbours, srv.Addr) {
-				return fmt.Sprintf("%s, real server of %s", srv.Addr, svc.Name)
-			}
-		}
-	}
-	return ""
+// isServer reports whether a machine is a configured real server.
+func (e *examination) isServer(o garp.Owner) bool {
+	return slices.ContainsFunc(o.Neighbours, func(addr netip.Addr) bool {
+		return len(diagnosis.ServicesOf(addr, e.config.Services)) > 0
+	})
 }
 
-func (j *judge) describe(others []garp.Owner, held int) string {
+// describe names machines by their hardware addresses and known addresses.
+func describe(machines []garp.Owner) string {
 	var names []string
-	if held > 0 {
-		names = append(names, "this one")
-	}
-	for _, o := range others {
+	for _, o := range machines {
 		name := o.Hardware
 		if len(o.Neighbours) > 0 {
 			name += " (" + joinAddrs(o.Neighbours) + ")"

@@ -3,62 +3,57 @@
 package doctor
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A Snapshot is what was seen of the machine and its network.
+// A Snapshot is what was seen of a machine and its network.
 type Snapshot struct {
-	// IPVS tells that the kernel has it, Schedulers which of those asked for it has or can load.
-	IPVS       bool
-	Schedulers map[string]bool
-	// Sysctls are values by their paths below /proc/sys, without the line's end.
-	Sysctls map[string]string
-	Links   map[string]Link
-	// Ways are the interfaces that lead to the servers of tunnels; one that no route leads to is left out.
-	Ways map[netip.Addr]string
-	// Owners are the other machines that say to have a VIP, by the interface that they were asked on.
+	IPVS       bool              // the kernel has IPVS
+	Schedulers []string          // that the kernel has or can load; empty: not known
+	Sysctls    map[string]string // values by their paths below /proc/sys, without the newline
+	Links      map[string]vrrp.Link
+	// Routes are the interfaces that lead to the servers of method tunnel; servers without a route are absent.
+	Routes map[netip.Addr]string
+	// Owners are the other machines that answered for a VIP, by the interface on which it was asked for.
 	Owners map[string][]garp.Owner
-	// Adverts are those of other machines, Heard how long each interface was listened on.
-	Adverts []Advert
-	Heard   map[string]time.Duration
-	// Hindered are the flows between the directors that this machine's firewall drops.
-	Hindered []Hindrance
+	// Adverts are those of other machines. Listened is the time for which each interface was listened on.
+	Adverts  []Advert
+	Listened map[string]time.Duration
+	Filtered []FilteredFlow
 	Clock    Clock
-	// Programs are the names of those that run in this network namespace.
-	Programs []string
-	// Director is the process of the running director; the zero value if none runs.
-	Director Process
-	// Status is what the running director says; nil if none answers.
-	Status *control.Status
-	// Steps are what a real server lacks; Refused says why it cannot be had.
-	Steps   []realserver.Step
-	Refused string
-	// Gateways are the next hops of the default routes with their hardware addresses, where known.
-	Gateways []Gateway
-	// Listening are the sockets that wait for clients; an unspecified address stands for all.
+	Programs []string // names of the processes in this network namespace
+	Director Process  // the running director; the zero value if none runs
+	Status   *control.Status
+	// Steps are those that `tandem realserver apply` would take. Refused is the reason why it would take none.
+	Steps    []realserver.Step
+	Refused  string
+	Gateways []Gateway // next hops of the default routes whose hardware addresses are known
+	// Listening are the sockets that wait for clients; an unspecified address stands for all addresses.
 	Listening []Socket
 }
 
-// A Process is a program that runs.
+// A Process is a running program.
 type Process struct {
-	Files   uint64        // how many descriptors it may open
+	Files   uint64        // limit of open file descriptors
 	Started time.Duration // since boot
 }
 
-// A Link is an interface.
-type Link struct {
-	Up, Carrier bool
-	MTU         int
-	Addrs       []netip.Prefix
-
-	hardware []byte
+// A Clock is the state of the time of day.
+type Clock struct {
+	// Stepped is by how much the clock was set during the examination, SteppedBefore by how much between the start of
+	// the director and the examination; 0: not at all.
+	Stepped, SteppedBefore time.Duration
+	Unsynchronised         bool
 }
 
 // A Socket is where a program waits for clients.
@@ -73,7 +68,50 @@ type Gateway struct {
 	Hardware string
 }
 
-// holds tells whether an interface has an address.
+// A Flow is multicast traffic between the directors.
+type Flow struct {
+	Interface string
+	Group     netip.Addr
+	Port      uint16 // UDP port; 0: VRRP
+}
+
+// String names the flow.
+func (f Flow) String() string {
+	if f.Port == 0 {
+		return fmt.Sprintf("VRRP (IP protocol %d to %s) on %s", vrrp.Protocol, f.Group, f.Interface)
+	}
+	return fmt.Sprintf("connection sync (UDP port %d to %s) on %s", f.Port, f.Group, f.Interface)
+}
+
+// A FilteredFlow is a Flow that this machine's firewall drops.
+type FilteredFlow struct {
+	Flow
+	Out bool // in the outgoing direction; false: in the incoming one
+}
+
+// flows returns the multicast flows that a configuration needs.
+func flows(c *configs.Config) (all []Flow) {
+	add := func(f Flow) {
+		if !slices.Contains(all, f) {
+			all = append(all, f)
+		}
+	}
+	for _, r := range c.Routers {
+		switch {
+		case len(r.UnicastPeers) > 0:
+		case r.VIPs[0].Addr().Is4():
+			add(Flow{r.Interface, vrrp.Group4, 0})
+		default:
+			add(Flow{r.Interface, vrrp.Group6, 0})
+		}
+	}
+	if s := c.LVS.Sync; s != (lvs.Sync{}) {
+		add(Flow{s.Interface, s.Group, s.Port})
+	}
+	return all
+}
+
+// holds reports whether this machine has an address.
 func (s Snapshot) holds(addr netip.Addr) bool {
 	for _, l := range s.Links {
 		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == addr }) {
@@ -83,7 +121,7 @@ func (s Snapshot) holds(addr netip.Addr) bool {
 	return false
 }
 
-// onLink tells whether an address is in a network that the machine is in. A prefix of a single address is no network.
+// onLink reports whether an address is in a network of this machine. A prefix of a single address is not a network.
 func (s Snapshot) onLink(addr netip.Addr) bool {
 	for _, l := range s.Links {
 		for _, p := range l.Addrs {
@@ -93,4 +131,16 @@ func (s Snapshot) onLink(addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// working reports whether an interface can carry packets.
+func (s Snapshot) working(iface string) bool { return s.Links[iface].Fault() == "" }
+
+// listensOn reports whether a program listens on the socket's address or on all addresses.
+func (s Snapshot) listensOn(want Socket) bool {
+	return slices.ContainsFunc(s.Listening, func(l Socket) bool {
+		addr := l.At.Addr()
+		all := addr.IsUnspecified() && (addr.Is6() || want.At.Addr().Is4())
+		return (addr == want.At.Addr() || all) && l.Protocol == want.Protocol && l.At.Port() == want.At.Port()
+	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // An addressLedger lists what elections may have put on the interfaces: every configuration that was sent to one, until
@@ -20,7 +21,7 @@ func ledgerOf(o message.Order) addressLedger {
 	l := make(addressLedger, len(o.Routers))
 	for _, r := range o.Routers {
 		c := r.Config
-		l[fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), c.Assets())] = c
+		l[fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), address.ResourcesOf(c))] = c
 	}
 	return l
 }

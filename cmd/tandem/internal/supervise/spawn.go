@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
-	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // timerSlack is the time by which the kernel may delay the timers of an election's threads. The threads of the VRRP loops set a
@@ -42,7 +42,7 @@ func withRealtime(f func() error) error {
 	if err != nil {
 		return f()
 	}
-	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: vrrp.RealtimePriority}, 0) == nil {
+	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}, 0) == nil {
 		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // going back is always allowed
 	}
 	return f()

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
-	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // childVar makes the test binary the child of TestSpawn.
@@ -73,7 +73,7 @@ func TestSpawn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if isRealtime := a.Policy == unix.SCHED_RR && a.Priority == vrrp.RealtimePriority; isRealtime != realtime {
+			if isRealtime := a.Policy == unix.SCHED_RR && a.Priority == speaker.RealtimePriority; isRealtime != realtime {
 				t.Errorf("realtime %v: a thread is under policy %d at priority %d", realtime, a.Policy, a.Priority)
 			}
 			slack, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/timerslack_ns")

@@ -23,6 +23,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 const (
@@ -77,7 +78,7 @@ type Supervisor struct {
 // arrives while notify runs replaces the one that waits.
 func New(log hclog.Logger, spawn func() (Child, error), notify func(message.Report)) *Supervisor {
 	return &Supervisor{
-		log: log, spawn: spawn, notify: notify, remove: vrrp.RemoveAssets, clock: monotonicNow,
+		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
 		changed: make(chan struct{}, 1), asked: make(chan struct{}, 1), posted: make(chan struct{}, 1),
 		ledger: make(addressLedger), delivery: make(chan struct{}),
 	}

@@ -98,7 +98,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		s.services = append(s.services, svc)
 	}
 	s.adoptTracks()
-	s.marks = s.marks.follow(configs.Detours(cfg.Services), cfg.LVS.ProbeMark)
+	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
 	s.led = maps.Clone(s.led) // what leaves the table now does not lead any more, even if it comes back
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })
 	s.marked = s.generation + 1

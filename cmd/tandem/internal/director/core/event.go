@@ -80,6 +80,8 @@ type Release struct {
 type TableDone struct {
 	Generation uint64
 	Problem    string
+	// NotRemembered is why the disk does not say which services are ours; empty: it does.
+	NotRemembered string
 }
 
 // Connections are the kernel's services with the numbers of their connections.
@@ -169,6 +171,7 @@ type Reply struct {
 	Request Request
 	Routers []string // of Failover and Release
 	Server  string   // of ServerOrder: SERVICE/ADDRESS:PORT
-	Note    string   // of ServerOrder: what is not as it should be, in words
 	Err     error
+	// NotRemembered is why what is in force would be forgotten by a restart; empty: it would not.
+	NotRemembered string
 }

@@ -98,5 +98,8 @@ func (s *State) forgotten(now time.Time) (all []string) {
 			all = append(all, fmt.Sprintf("%s is not remembered: %s: a restart would forget it", f.holds(), why))
 		}
 	}
+	if s.unowned != "" {
+		all = append(all, fmt.Sprintf("which IPVS services are ours is not remembered: %s", s.unowned))
+	}
 	return all
 }

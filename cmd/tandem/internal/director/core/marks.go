@@ -12,7 +12,7 @@ import (
 )
 
 // A probeRoute is the way of a probe through the VIP to one real server.
-type probeRoute = configs.Detour
+type probeRoute = configs.ProbeRoute
 
 // A probeMarks says by which firewall mark IPVS leads probes through the VIP to a real server. It is not changed once it
 // is made.
@@ -69,7 +69,7 @@ func (marks probeMarks) services() []lvs.ServiceID {
 // marked puts its mark into a check that needs one. A check whose mark does not lead anywhere yet is not ok: the master
 // would balance its probe, which would pass for a server that it never reached.
 func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ healthcheck.Config, ok bool) {
-	if r, needs := srv.Detour(check); needs {
+	if r, needs := srv.ProbeRoute(check); needs {
 		check.Mark, ok = marks[r]
 		return check, ok
 	}

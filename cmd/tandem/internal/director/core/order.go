@@ -84,12 +84,13 @@ func (o Order) Note(configured int) string {
 	return strings.Join(words, "; ")
 }
 
-// A waitingOrder is a command that is in force here, and waits for the kernel's table and the disk.
-type waitingOrder struct {
-	request Request
-	server  string
-	table   uint64 // the generation of the table that has it; 0: that of this step
-	file    uint64 // that of the file
+// A waitingReply is the answer to a command that is in force here, and waits for the kernel's table or the disk.
+type waitingReply struct {
+	Reply
+	table   bool   // it waits for the table
+	inTable uint64 // the generation of the table that has it; 0: that of this step
+	file    File
+	inFile  uint64 // the generation of the file
 	since   time.Time
 }
 
@@ -118,50 +119,50 @@ func (ev ServerOrder) on(s *State) {
 	s.store(OrdersFile, all)
 	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
 	s.touch(s.services[i])
-	s.waiting = append(s.waiting, waitingOrder{
-		request: ev.Request, server: srv.id, file: s.files[OrdersFile].wanted, since: s.now,
-	})
+	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OrdersFile, true)
 }
 
-// answerOrders answers the commands that need not wait any longer.
-func (s *State) answerOrders() {
+// answerLater answers a command as soon as the disk has it and, if table is set, the kernel's table.
+func (s *State) answerLater(r Reply, f File, table bool) {
+	s.waiting = append(s.waiting, waitingReply{Reply: r, table: table, file: f, inFile: s.files[f].wanted, since: s.now})
+}
+
+// answerCommands answers the commands that need not wait any longer.
+func (s *State) answerCommands() {
 	kept := s.waiting[:0]
 	for _, w := range s.waiting {
-		if w.table == 0 {
-			w.table = s.generation
+		if w.table && w.inTable == 0 {
+			w.inTable = s.generation
 		}
-		answer, done := s.answer(w)
-		if !done {
+		if s.settled(&w) {
+			s.out.Replies = append(s.out.Replies, w.Reply)
+		} else {
 			kept = append(kept, w)
-			continue
 		}
-		s.out.Replies = append(s.out.Replies, answer)
 	}
 	s.waiting = kept
 }
 
-func (s *State) answer(w waitingOrder) (Reply, bool) {
-	r := Reply{Request: w.request, Server: w.server}
-	if s.confirmed < w.table {
+// settled completes an answer, if it need not wait any longer.
+func (s *State) settled(w *waitingReply) bool {
+	if s.confirmed < w.inTable {
 		if s.now.Sub(w.since) < orderTimeout {
-			return r, false
+			return false
 		}
-		r.Err = errors.New("the order is accepted, but the kernel's table could not be brought in line with it yet: see the director's log")
-		return r, true
+		w.Err = errors.New("the order is accepted, but the kernel's table could not be brought in line with it yet: see the director's log")
+		return true
 	}
-	why, done := s.files[OrdersFile].lacks(w.file, s.now)
-	if why != "" {
-		r.Note = "in force; not yet remembered: " + why
-	}
-	return r, done
+	var done bool
+	w.NotRemembered, done = s.files[w.file].lacks(w.inFile, s.now)
+	return done
 }
 
 // deadline is when the answer must not wait any longer.
-func (w waitingOrder) deadline(s *State) time.Time {
-	if s.confirmed < w.table {
+func (w waitingReply) deadline(s *State) time.Time {
+	if s.confirmed < w.inTable {
 		return w.since.Add(orderTimeout)
 	}
-	return s.files[OrdersFile].since.Add(storeTimeout)
+	return s.files[w.file].since.Add(storeTimeout)
 }
 
 // forgetOrders drops the orders about servers that the configuration does not have.

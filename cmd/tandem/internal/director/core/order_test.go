@@ -90,8 +90,8 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		warned bool
 	}{
 		{"the disk is fine", []Event{Stored{OrdersFile, 1, ""}}, time.Second, "", false},
-		{"it is read-only", []Event{Stored{OrdersFile, 1, "read-only file system"}}, time.Second, "in force; not yet remembered: read-only file system", true},
-		{"it hangs", nil, 2 * time.Second, "in force; not yet remembered: the disk does not answer", true},
+		{"it is read-only", []Event{Stored{OrdersFile, 1, "read-only file system"}}, time.Second, "read-only file system", true},
+		{"it hangs", nil, 2 * time.Second, "the disk does not answer", true},
 	} {
 		s := started(with(www(false, lvs.WeightZero)))
 		out := s.Step(noon, ServerOrder{Request: 7, Server: first, Action: drain})
@@ -102,7 +102,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 			t.Errorf("%s: it does not wait for the disk: %+v", c.why, out)
 		}
 		out = s.Step(noon.Add(c.after), c.then...)
-		if len(out.Replies) != 1 || out.Replies[0].Note != c.note || out.Replies[0].Err != nil || out.Replies[0].Server != first {
+		if len(out.Replies) != 1 || out.Replies[0].NotRemembered != c.note || out.Replies[0].Err != nil || out.Replies[0].Server != first {
 			t.Errorf("%s: %+v", c.why, out.Replies)
 		}
 		if got := s.Snapshot(noon.Add(c.after)).Forgotten; (len(got) == 1) != c.warned {

@@ -100,6 +100,8 @@ func (ev Release) on(s *State) {
 			s.standBy(answer.Routers, false)
 			s.log(Info, "released on command", "routers", answer.Routers)
 		}
+		s.answerLater(answer, StandbyFile, false)
+		return
 	}
 	s.out.Replies = append(s.out.Replies, answer)
 }
@@ -134,7 +136,7 @@ func (s *State) continueHandOver() {
 		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", listed(unsettled)))
 	}
 	s.standBy(slices.Concat(refused, unsettled), false)
-	s.out.Replies = append(s.out.Replies, Reply{Request: h.request, Routers: handed, Err: errors.Join(errs...)})
+	s.answerLater(Reply{Request: h.request, Routers: handed, Err: errors.Join(errs...)}, StandbyFile, false)
 	queued := s.queued
 	s.queued = nil
 	for _, ev := range queued {

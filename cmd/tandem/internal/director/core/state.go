@@ -40,6 +40,7 @@ type State struct {
 	generation uint64
 	confirmed  uint64 // the kernel is known to have this generation
 	trouble    string // what keeps the kernel's table from being in line
+	unowned    string // why the disk does not know which services are ours
 
 	marks    probeMarks
 	marked   uint64 // the generation with the services for marks
@@ -48,7 +49,7 @@ type State struct {
 	departed []lvs.ServiceID
 	drains   Drains
 	orders   map[string]Order // by server
-	waiting  []waitingOrder
+	waiting  []waitingReply
 	files    [fileCount]fileState
 	sync     SyncState
 	report   message.Report
@@ -111,7 +112,7 @@ func (s *State) settle() {
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
-	s.answerOrders()
+	s.answerCommands()
 	s.out.Draining = len(s.draining) > 0
 	s.out.Next = s.next()
 }
@@ -240,7 +241,7 @@ func (ev TableRead) on(s *State) {
 
 // on takes the kernel's table for what was wanted.
 func (ev TableDone) on(s *State) {
-	s.trouble = ev.Problem
+	s.trouble, s.unowned = ev.Problem, ev.NotRemembered
 	if ev.Problem != "" {
 		return
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 // A machine is a directory that stands for /proc/sys, and a state directory.
@@ -57,21 +59,21 @@ func (m machine) show(paths ...string) string {
 }
 
 // start is a director that starts there.
-func (m machine) start() *ReturnPath {
+func (m machine) start() *kernel.Settings {
 	m.t.Helper()
-	file, err := state.Open[map[string]ChangedSetting](m.state)
+	settings, err := kernel.OpenSettingsBelow(m.root, state.New[map[string]lvs.ChangedSetting](m.state, state.Options{}), hclog.NewNullLogger())
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return &ReturnPath{root: m.root, file: file, log: hclog.NewNullLogger()}
+	return settings
 }
 
 // bring brings the settings about that interfaces need.
-func (m machine) bring(p *ReturnPath, interfaces ...returnInterface) {
+func (m machine) bring(settings *kernel.Settings, interfaces ...returnInterface) {
 	m.t.Helper()
-	want, err := p.wanted(interfaces)
+	want, err := wantedSettings(interfaces, settings.Former)
 	if err == nil {
-		err = p.keep(want)
+		_, err = settings.Keep(want)
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -108,7 +110,7 @@ func TestReturnPathSettings(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", c.why, got, c.want)
 			}
 		}
-		if err := g.keep(nil); err != nil {
+		if err := g.Restore(); err != nil {
 			t.Error(err)
 		}
 		if got := m.show(slices.Sorted(maps.Keys(usual(c.all)))...); got != before {
@@ -123,7 +125,7 @@ func TestReturnPathSurvivesACrash(t *testing.T) {
 	m.bring(m.start(), returnInterface{"eth0", true})
 	second := m.start()
 	m.bring(second, returnInterface{"eth0", true})
-	if err := second.keep(nil); err != nil {
+	if err := second.Restore(); err != nil {
 		t.Error(err)
 	}
 	if got := m.show("eth0/accept_local", "eth0/rp_filter"); got != "eth0/accept_local=0 eth0/rp_filter=0" {
@@ -142,7 +144,7 @@ func TestReturnPathLeavesOthersAlone(t *testing.T) {
 	g := m.start()
 	m.bring(g, returnInterface{"eth1", true}) // has accept_local already
 	m.set("eth1/rp_filter", "0")
-	if err := g.keep(nil); err != nil {
+	if err := g.Restore(); err != nil {
 		t.Error(err)
 	}
 	if got := m.show("eth1/accept_local", "eth1/rp_filter"); got != "eth1/accept_local=1 eth1/rp_filter=0" {
@@ -153,13 +155,13 @@ func TestReturnPathLeavesOthersAlone(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(m.root, "net/ipv4/conf/eth0")); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.keep(nil); err != nil || len(g.file.Value) != 0 {
-		t.Errorf("%v: %v", err, g.file.Value)
+	if err := g.Restore(); err != nil || len(g.Changed()) != 0 {
+		t.Errorf("%v: %v", err, g.Changed())
 	}
-	if _, err := g.wanted([]returnInterface{{"eth0", true}}); err == nil {
+	if _, err := wantedSettings([]returnInterface{{"eth0", true}}, g.Former); err == nil {
 		t.Error("an interface that has gone has a filter")
 	}
-	if got := fmt.Sprint(m.start().file.Value); got != "map[]" {
+	if got := fmt.Sprint(m.start().Changed()); got != "map[]" {
 		t.Errorf("the file says %s", got)
 	}
 }

@@ -13,11 +13,14 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 const (
 	// retryPause is the pause before what failed is tried again.
 	retryPause = time.Second
+	// rememberPause is the pause before the disk is asked again to remember what is ours.
+	rememberPause = 5 * time.Second
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
 	preparedTimeout = 2 * time.Second
 )
@@ -28,10 +31,13 @@ type KernelTable interface {
 	Read(context.Context) ([]lvs.Entry, error)
 	// Owned are the services that are ours.
 	Owned() map[lvs.ServiceID]bool
+	// Remember stores what is ours, if that is not stored yet.
+	Remember() error
+	ManageAll(bool)
 	// Reconcile reads everything and makes it as want says.
-	Reconcile(ctx context.Context, want []lvs.Entry, all bool) error
+	Reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report, error)
 	// Apply writes what differs from what the kernel is known to have.
-	Apply(ctx context.Context, set []lvs.Entry, remove []lvs.ServiceID) error
+	Apply(context.Context, lvs.Delta) (kernel.Report, error)
 	// Look takes a slice of a look for changes by others; NextLook is the pause until the next.
 	Look(context.Context) (drifted bool, err error)
 	NextLook() time.Duration
@@ -49,7 +55,10 @@ type Table struct {
 	all    bool
 	newest uint64 // generation
 	failed bool
-	logged string // the last error that was logged
+	// What is ours is not remembered, why, and when that is tried again.
+	forgotten string
+	remember  time.Time
+	logged    string // the last error that was logged
 }
 
 // MergeTables makes one change of the table of two.
@@ -105,11 +114,14 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 		case t := <-w.In:
 			w.write(ctx, t)
 		case <-look.C:
+			w.tryRemember(ctx)
 			w.look(ctx)
 		}
 		pause := w.Kernel.NextLook()
 		if w.failed {
 			pause = min(pause, retryPause)
+		} else if w.forgotten != "" {
+			pause = min(pause, rememberPause)
 		}
 		look.Reset(pause)
 	}
@@ -143,7 +155,8 @@ func (w *Table) write(ctx context.Context, t core.Table) {
 		w.done(ctx, w.reconcile(ctx, t.Set))
 		return
 	}
-	w.done(ctx, w.Kernel.Apply(ctx, t.Set, t.Remove))
+	_, err := w.Kernel.Apply(ctx, lvs.Delta{Set: t.Set, Remove: t.Remove})
+	w.done(ctx, err)
 }
 
 // reconcile does nothing for a director that neither has services nor left any in the kernel: that one must run on a
@@ -152,7 +165,9 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) error {
 	if len(want) == 0 && !w.all && len(w.Kernel.Owned()) == 0 {
 		return nil
 	}
-	return w.Kernel.Reconcile(ctx, want, w.all)
+	w.Kernel.ManageAll(w.all)
+	_, err := w.Kernel.Reconcile(ctx, want)
+	return err
 }
 
 // look repairs what somebody else has changed, and tries again what failed.
@@ -168,19 +183,45 @@ func (w *Table) look(ctx context.Context) {
 	w.done(ctx, w.reconcile(ctx, want))
 }
 
-// done tells how the table stands.
+// done tells how the table stands. That the disk does not remember what is ours keeps nobody from serving.
 func (w *Table) done(ctx context.Context, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
 	}
-	w.failed = err != nil
 	result := core.TableDone{Generation: w.newest}
-	if err != nil {
+	if err != nil && onlyForgotten(err) {
+		w.remember = time.Now().Add(rememberPause)
+		result.NotRemembered = err.Error()
+	} else if err != nil {
 		result.Problem = err.Error()
 	}
-	if result.Problem != w.logged && err != nil {
-		w.Log.Error("failed to bring the IPVS table in line", "error", err)
+	w.failed, w.forgotten = result.Problem != "", result.NotRemembered
+	if is := result.Problem + result.NotRemembered; is != w.logged {
+		switch w.logged = is; {
+		case result.Problem != "":
+			w.Log.Error("failed to bring the IPVS table in line", "error", err)
+		case result.NotRemembered != "":
+			w.Log.Error("failed to remember which IPVS services are ours", "error", err)
+		}
 	}
-	w.logged = result.Problem
 	w.Post(result)
+}
+
+// tryRemember stores what is ours, if that failed a while ago.
+func (w *Table) tryRemember(ctx context.Context) {
+	if w.forgotten != "" && !w.failed && time.Now().After(w.remember) {
+		w.done(ctx, w.Kernel.Remember())
+	}
+}
+
+// onlyForgotten tells an error of the disk's memory alone from one of the kernel.
+func onlyForgotten(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		all := e.Unwrap()
+		return slices.Contains(all, error(kernel.ErrNotRemembered)) || !slices.ContainsFunc(all, func(err error) bool { return !onlyForgotten(err) })
+	case interface{ Unwrap() error }:
+		return onlyForgotten(e.Unwrap())
+	}
+	return err == kernel.ErrNotRemembered
 }

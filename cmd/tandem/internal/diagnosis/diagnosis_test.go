@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestClaimed(t *testing.T) {
+	server := configs.Server{Server: lvs.Server{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80}}}
+	services := []configs.Service{{Name: "www", Servers: []configs.Server{server}}, {Name: "mail"}, {Name: "api", Servers: []configs.Server{server}}}
+	for _, c := range []struct {
+		neighbours []string
+		how        string
+		id, want   string
+	}{
+		{nil, "ARP reply", "two-owners",
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11, by ARP reply; check that VRRP passes"},
+		{[]string{"192.0.2.3", "fe80::3"}, "", "two-owners",
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.3; fe80::3); check that VRRP passes"},
+		{[]string{"192.0.2.11"}, "ARP request", "server-answers",
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.11, real server of www, api), by ARP request; " +
+				"run `tandem realserver apply --vip 192.0.2.100` on it"},
+	} {
+		claim := Claim{Interface: "eth0", Address: netip.MustParseAddr("192.0.2.100"), Hardware: "02:00:00:00:00:11", How: c.how}
+		for _, n := range c.neighbours {
+			claim.Neighbours = append(claim.Neighbours, netip.MustParseAddr(n))
+		}
+		if f := Claimed(claim, services); f.ID != c.id || f.Severity != Error || f.Why == "" || !strings.HasPrefix(f.Advice(), c.want) {
+			t.Errorf("%v: got %s, %q, want %s, %q", c.neighbours, f.ID, f.Advice(), c.id, c.want)
+		}
+	}
+}
+
+func TestFaultyLink(t *testing.T) {
+	for _, c := range []struct {
+		link           vrrp.Link
+		id, what, mend string
+	}{
+		{vrrp.Link{Name: "eth0", Index: 2, Up: true, Carrier: true}, "", "", ""},
+		{vrrp.Link{Name: "eth0"}, "link-missing", "interface eth0 is missing", "create it"},
+		{vrrp.Link{Name: "eth0", Index: 2, Carrier: true}, "link-down", "interface eth0 is down", "ip link set eth0 up"},
+		{vrrp.Link{Name: "eth0", Index: 2, Up: true}, "no-carrier", "interface eth0 has no carrier", "check the cable"},
+	} {
+		if f, faulty := FaultyLink(c.link); faulty != (c.id != "") || f.ID != c.id || f.What != c.what || !strings.Contains(f.Mend, c.mend) {
+			t.Errorf("%+v: got %+v, %t", c.link, f, faulty)
+		}
+	}
+}
+
+func TestMissingSchedulers(t *testing.T) {
+	services := []configs.Service{
+		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
+		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
+	}
+	const want = "service b: this kernel has no scheduler twos; install the module ip_vs_twos, or choose one of rr, wrr"
+	if got := MissingSchedulers(services, []string{"rr", "wrr"}); len(got) != 1 || got[0].Advice() != want {
+		t.Errorf("got %+v, want %s", got, want)
+	}
+	if got := MissingSchedulers(services, nil); got != nil {
+		t.Errorf("without knowledge of the kernel: %+v", got)
+	}
+}

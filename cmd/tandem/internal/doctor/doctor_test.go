@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+const pairFile = `
+name = "lb1"
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+vips = ["192.0.2.100/24"]
+EXTRA
+[[service]]
+name = "www"
+virtual = "192.0.2.100:80"
+scheduler = "wrr"
+method = "METHOD"
+  [service.check]
+  [[service.server]]
+  address = "192.0.2.11"
+`
+
+// A scene is a configuration and what was seen, for a row of a table to change.
+type scene struct {
+	method, extra string
+	snapshot      Snapshot
+}
+
+// master is a director at which all is well.
+func master() *scene {
+	return &scene{method: "dr", snapshot: Snapshot{
+		IPVS: true, Schedulers: []string{"rr", "wrr"},
+		Sysctls: map[string]string{"net/ipv4/ip_forward": "0", "net/ipv4/conf/all/rp_filter": "1",
+			"net/ipv4/conf/all/send_redirects": "1", "net/ipv4/conf/eth0/send_redirects": "1"},
+		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
+			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
+		Owners:   map[string][]garp.Owner{},
+		Routes:   map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
+		Programs: []string{"tandem", "sshd"},
+		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+	}}
+}
+
+func (s *scene) link(change func(*vrrp.Link)) {
+	l := s.snapshot.Links["eth0"]
+	change(&l)
+	s.snapshot.Links["eth0"] = l
+}
+
+// backup makes it one that hears its master.
+func (s *scene) backup() {
+	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
+	s.snapshot.Status.VRRP[0].State = "backup"
+	s.owner("02:00:00:00:00:02", "192.0.2.3")
+	s.advert("eth0", "192.0.2.3", 51)
+}
+
+func (s *scene) owner(hardware string, neighbours ...string) {
+	o := garp.Owner{Address: netip.MustParseAddr("192.0.2.100"), Hardware: hardware}
+	for _, n := range neighbours {
+		o.Neighbours = append(o.Neighbours, netip.MustParseAddr(n))
+	}
+	s.snapshot.Owners["eth0"] = append(s.snapshot.Owners["eth0"], o)
+}
+
+func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Packet)) {
+	vip := "192.0.2.100"
+	dst := vrrp.Group4
+	src := netip.MustParseAddr(source)
+	if src.Is6() {
+		vip, dst = "2001:db8::100", vrrp.Group6
+	}
+	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: 100, Interval: time.Second, VIPs: []netip.Addr{netip.MustParseAddr(vip)}}
+	for _, c := range change {
+		c(&p)
+	}
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
+}
+
+func (s *scene) filter(f Flow, out bool) {
+	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{f, out})
+}
+
+func (s *scene) nat() {
+	s.method = "nat"
+	s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1"
+	for _, name := range []string{"all", "eth0"} {
+		s.snapshot.Sysctls["net/ipv4/conf/"+name+"/send_redirects"] = "0"
+	}
+}
+
+func ids(findings []Finding) (all []string) {
+	for _, f := range findings {
+		all = append(all, f.ID)
+	}
+	return all
+}
+
+// TestDirector: each finding where it is raised; every other row is one where it is not.
+func TestDirector(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*scene)
+		want   []string
+		says   string // in the first finding
+	}{
+		{"a master at which all is well", func(*scene) {}, nil, ""},
+		{"a backup at which all is well", (*scene).backup, nil, ""},
+		{"NAT at which all is well", (*scene).nat, nil, ""},
+		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
+		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
+		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
+		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
+		{"few files", func(s *scene) { s.snapshot.Director.Files = 100 }, []string{"file-limit"}, "100 files"},
+		{"no interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.snapshot.Listened = nil
+			s.owner("02:00:00:00:00:02", "192.0.2.3")
+		},
+			[]string{"link-missing", "server-elsewhere"}, "eth0"},
+		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
+		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
+		{"NAT without forwarding", func(s *scene) { s.nat(); s.snapshot.Sysctls["net/ipv4/ip_forward"] = "0" },
+			[]string{"forwarding-off"}, "sysctl -w net.ipv4.ip_forward=1"},
+		{"DR with forwarding", func(s *scene) { s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1" }, []string{"forwarding-on"}, "ip_forward=0"},
+		{"NAT with redirects", func(s *scene) { s.nat(); s.snapshot.Sysctls["net/ipv4/conf/eth0/send_redirects"] = "1" },
+			[]string{"sends-redirects"}, "net.ipv4.conf.eth0.send_redirects=0"},
+		{"virtual MAC, strict path filter", func(s *scene) {
+			s.extra = "virtual_mac = true"
+			s.snapshot.Sysctls["net/ipv4/conf/vrrp.51/rp_filter"] = "0"
+		}, []string{"path-filter"}, "vrrp.51"},
+		{"virtual MAC, loose path filter", func(s *scene) {
+			s.extra = "virtual_mac = true"
+			s.snapshot.Sysctls["net/ipv4/conf/vrrp.51/rp_filter"] = "2"
+		}, nil, ""},
+		{"DR to another network", func(s *scene) {
+			s.link(func(l *vrrp.Link) {
+				l.Addrs = []netip.Prefix{netip.MustParsePrefix("198.51.100.2/24"), netip.MustParsePrefix("192.0.2.100/32")}
+			})
+		}, []string{"server-elsewhere"}, "192.0.2.11"},
+		{"tunnel to another network, room for its header", func(s *scene) {
+			s.method = "tunnel"
+			s.link(func(l *vrrp.Link) { l.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.100/32")} })
+		}, nil, ""},
+		{"tunnel without room", func(s *scene) { s.method = "tunnel"; s.link(func(l *vrrp.Link) { l.MTU = 1500 }) }, []string{"tunnel-mtu"}, "1500"},
+		{"tunnel by another interface, which has room", func(s *scene) {
+			s.method = "tunnel"
+			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
+			s.snapshot.Links["eth1"] = vrrp.Link{Name: "eth1", Index: 3, Up: true, Carrier: true, MTU: 9000}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = "eth1"
+		}, nil, ""},
+		{"tunnel without a way", func(s *scene) {
+			s.method = "tunnel"
+			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
+			s.snapshot.Routes = nil
+		}, nil, ""},
+		{"a real server answers the master", func(s *scene) { s.owner("02:00:00:00:00:11", "192.0.2.11") },
+			[]string{"server-answers"}, "another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.11, real server of www)"},
+		{"a real server answers the backup", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:11", "192.0.2.11") }, []string{"server-answers"}, "tandem realserver apply"},
+		{"both directors have it", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3") }, []string{"two-owners", "multicast-lost"}, "eth0: another machine claims 192.0.2.100: 02:00:00:00:00:02 (192.0.2.3)"},
+		{"both directors have it and hear each other", func(s *scene) { s.owner("02:00:00:00:00:02", "192.0.2.3"); s.advert("eth0", "192.0.2.3", 51) },
+			[]string{"two-owners", "two-masters"}, "eth0: another machine claims 192.0.2.100: 02:00:00:00:00:02 (192.0.2.3)"},
+		{"a backup that hears nothing", func(s *scene) { s.backup(); s.snapshot.Adverts = nil }, []string{"multicast-lost"},
+			"02:00:00:00:00:02 (192.0.2.3) has 192.0.2.100, and none of its advertisements arrives on eth0"},
+		{"a backup that hears nothing by unicast", func(s *scene) { s.extra = `unicast_peers = ["192.0.2.3"]`; s.backup(); s.snapshot.Adverts = nil },
+			[]string{"unicast-lost"}, "unicast_peers"},
+		{"a backup that did not listen for long", func(s *scene) { s.extra = `advert_interval = "20s"`; s.backup(); s.snapshot.Adverts = nil }, nil, ""},
+		{"a master that gives way", func(s *scene) {
+			s.advert("eth0", "192.0.2.3", 51)
+			s.snapshot.Adverts[0].Leaving = true
+		}, nil, ""},
+		{"a backup that hears only how its master gives way", func(s *scene) { s.backup(); s.snapshot.Adverts[0].Leaving = true }, nil, ""},
+		{"another pair with the id", func(s *scene) {
+			s.advert("eth0", "192.0.2.77", 51, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })
+		}, []string{"duplicate-vrid"}, "192.0.2.77 also advertises virtual router 51 on eth0, for 192.0.2.200"},
+		{"a backup hears two masters", func(s *scene) { s.backup(); s.advert("eth0", "192.0.2.4", 51) }, []string{"two-masters"}, "192.0.2.3 and 192.0.2.4"},
+		{"the peer speaks another version", func(s *scene) {
+			s.backup()
+			s.snapshot.Adverts = nil
+			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Version = vrrp.Version2 })
+		}, []string{"peer-differs"}, "web: 192.0.2.3 "},
+		{"the peer has more VIPs", func(s *scene) {
+			s.backup()
+			s.snapshot.Adverts = nil
+			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.VIPs = append(p.VIPs, netip.MustParseAddr("192.0.2.101")) })
+		}, []string{"peer-differs"}, "192.0.2.101"},
+		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
+		{"VRRP cannot leave", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
+		{"sync cannot come in", func(s *scene) { s.filter(Flow{"eth0", netip.MustParseAddr("224.0.0.81"), 8848}, false) }, []string{"sync-filtered"}, "udp dport 8848"},
+		{"the clock was set meanwhile", func(s *scene) { s.snapshot.Clock.Stepped = -time.Hour }, []string{"clock-step"}, "by -1h0m0s during the examination"},
+		{"the clock was set before", func(s *scene) { s.snapshot.Clock.SteppedBefore = time.Minute }, []string{"clock-step-before"}, "by 1m0s since the director started"},
+		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
+		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
+		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
+		{"others' virtual routers", func(s *scene) {
+			s.advert("eth0", "192.0.2.7", 52)
+			s.advert("eth0", "fe80::7", 51)
+			s.advert("eth1", "192.0.2.7", 51)
+		}, nil, ""},
+		{"our own, by the virtual MAC address", func(s *scene) { s.advert("eth0", "192.0.2.2", 51) }, nil, ""},
+		{"keepalived", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "keepalived") }, []string{"keepalived-runs"}, "systemctl"},
+		{"NetworkManager", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "NetworkManager") }, []string{"address-manager"}, "nmcli"},
+		{"networkd", func(s *scene) { s.snapshot.Programs = append(s.snapshot.Programs, "systemd-network") }, []string{"address-manager"}, "KeepConfiguration"},
+		{"the worst comes first", func(s *scene) { s.snapshot.Status = nil; s.snapshot.IPVS = false }, []string{"ipvs-missing", "not-running"}, "IPVS"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := master()
+			tt.change(s)
+			c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := Director(c, s.snapshot)
+			if !slices.Equal(ids(got), tt.want) {
+				t.Errorf("findings %v, want %v", ids(got), tt.want)
+			}
+			if len(got) > 0 && !strings.Contains(got[0].String(), tt.says) {
+				t.Errorf("%q does not say %q", got[0], tt.says)
+			}
+			for _, f := range got {
+				if f.What == "" || f.Why == "" || f.Mend == "" || f.Severity == 0 || strings.Contains(f.String(), "\n") {
+					t.Errorf("incomplete: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// TestPeerDiffersOnce: what the running director warns of is not found a second time.
+func TestPeerDiffersOnce(t *testing.T) {
+	s := master()
+	s.backup()
+	s.snapshot.Adverts = nil
+	s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Version = vrrp.Version2 })
+	c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := Director(c, s.snapshot)
+	if !slices.Equal(ids(got), []string{"peer-differs"}) || got[0].Severity != diagnosis.Error {
+		t.Fatalf("got %v", got)
+	}
+	s.snapshot.Status.Warnings = []string{got[0].What}
+	if got := Director(c, s.snapshot); !slices.Equal(ids(got), []string{"director-warns"}) {
+		t.Errorf("with the director's warning: %v", got)
+	}
+}
+
+// TestJudgingDoesNoIO: only the files that gather facts and those that fix may reach the machine.
+func TestJudgingDoesNoIO(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasPrefix(name, "gather") || name == "fix.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			switch path := strings.Trim(i.Path.Value, `"`); path {
+			case "net", "os", "os/exec", "syscall", "golang.org/x/sys/unix", "github.com/vishvananda/netlink":
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+}
+
+func listensAt(s string) Socket { return Socket{lvs.TCP, netip.MustParseAddrPort(s)} }
+
+func TestRealServer(t *testing.T) {
+	vip := netip.MustParseAddr("192.0.2.100")
+	c := realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.DirectRouting, Method: realserver.Sysctl}
+	cfg, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(iface, prefix string) realserver.Address {
+		return realserver.Address{Interface: iface, Prefix: netip.MustParsePrefix(prefix)}
+	}
+	step := func(a realserver.Action, change func(*realserver.Step)) func(*Snapshot) {
+		return func(s *Snapshot) {
+			one := realserver.Step{Action: a}
+			change(&one)
+			s.Steps = append(s.Steps, one)
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		change  func(*Snapshot)
+		want    []string
+		says    string
+		fixable bool
+	}{
+		{"all is well", func(*Snapshot) {}, nil, "", false},
+		{"it answers", step(realserver.SetSysctl, func(s *realserver.Step) { s.Name, s.Value = "net/ipv4/conf/all/arp_ignore", "1\n" }),
+			[]string{"not-silent"}, "net.ipv4.conf.all.arp_ignore=1", true},
+		{"the filter is missing", step(realserver.InstallFilter, func(*realserver.Step) {}), []string{"not-silent"}, "nft", true},
+		{"the VIP is missing", step(realserver.AddAddress, func(s *realserver.Step) { s.Address = at("lo", "192.0.2.100/32") }),
+			[]string{"vip-missing"}, "192.0.2.100/32", true},
+		{"the VIP on the network's interface", step(realserver.DeleteAddress, func(s *realserver.Step) { s.Address = at("eth0", "192.0.2.100/24") }),
+			[]string{"vip-misplaced"}, "eth0", true},
+		{"the tunnel's interface is down", step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" }), []string{"no-tunnel"}, "tunl0", true},
+		{"a sysctl file that is not written is no fault of today", step(realserver.WriteDropIn, func(*realserver.Step) {}), nil, "", false},
+		{"refused", func(s *Snapshot) { s.Refused = "refused: 192.0.2.100 is the gateway" }, []string{"refused"}, "gateway", false},
+		{"default route by the director", func(s *Snapshot) { s.Gateways[0].Hardware = "02:00:00:00:00:02" }, []string{"default-route"}, "192.0.2.1", false},
+		{"nothing listens", func(s *Snapshot) { s.Listening = nil }, []string{"not-listening"}, "192.0.2.100:80", false},
+		{"listens on its own address only", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.11:80")} },
+			[]string{"not-listening"}, "www", false},
+		{"listens on the VIP", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.100:80")} }, nil, "", false},
+		{"listens for datagrams", func(s *Snapshot) { s.Listening[0].Protocol = lvs.UDP }, []string{"not-listening"}, "192.0.2.100:80/tcp", false},
+		{"listens on all of IPv6, and so on all", func(s *Snapshot) { s.Listening = []Socket{listensAt("[::]:80")} }, nil, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := Snapshot{
+				Owners:    map[string][]garp.Owner{"eth0": {{Address: vip, Hardware: "02:00:00:00:00:02"}}},
+				Gateways:  []Gateway{{netip.MustParseAddr("192.0.2.1"), "02:00:00:00:00:01"}},
+				Listening: []Socket{listensAt("0.0.0.0:80")},
+			}
+			tt.change(&s)
+			got := RealServer(c, cfg.Services, s)
+			if !slices.Equal(ids(got), tt.want) {
+				t.Errorf("findings %v, want %v", ids(got), tt.want)
+			}
+			for _, f := range got {
+				if !strings.Contains(f.String(), tt.says) || f.Fixable() != tt.fixable || f.Severity != diagnosis.Error {
+					t.Errorf("%q, fixable %t, want %q and %t", f, f.Fixable(), tt.says, tt.fixable)
+				}
+			}
+		})
+	}
+}
+
+func TestFindingsAsJSON(t *testing.T) {
+	text, err := json.Marshal([]Finding{{diagnosis.Finding{ID: "x", Severity: diagnosis.Warning, What: "a", Why: "b", Mend: "c"}, &fix{module: "m"}}})
+	const want = `[{"id":"x","severity":"warning","what":"a","why":"b","mend":"c","fixable":true}]`
+	if err != nil || string(text) != want {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+}
+
+func TestParseSockets(t *testing.T) {
+	const text = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 640200C0:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   2: 0B0200C0:0016 010200C0:C000 01 00000000:00000000 00:00000000 00000000     0        0 1 1
+   3: B80D0120000000000000000000010000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000
+   4: zz:0050 00000000:0000 0A
+`
+	want := []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:80"), netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("[2001:db8::100]:80")}
+	if got := parseSockets(text, "0A"); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestParseStart(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 4096 1 18446744073709551615": 123450 * time.Millisecond,
+		"7 (tandem) S 1 7": 0,
+		"":                 0,
+	} {
+		if got := parseStart(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestParseFileLimit(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\n": 1024,
+		"Max open files            unlimited            unlimited            files\n":                                                                            0,
+		"": 0,
+	} {
+		if got := parseFileLimit(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}

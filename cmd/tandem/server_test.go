@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+)
+
+// A forgetful director carries out every command and cannot store any.
+type forgetful struct{ control.Director }
+
+const diskFull = "no space left on device"
+
+func (forgetful) Failover(routers []string) (control.RoutersDone, error) {
+	return control.RoutersDone{Routers: routers, NotRemembered: diskFull}, nil
+}
+
+func (f forgetful) Release(routers []string) (control.RoutersDone, error) { return f.Failover(routers) }
+
+func (forgetful) CommandServer(c control.ServerCommand) (control.ServerState, error) {
+	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
+}
+
+// TestCommandThatIsNotRemembered: it succeeds, and a warning on standard error says that a restart would forget it.
+func TestCommandThatIsNotRemembered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	l, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- control.Serve(ctx, l, forgetful{}) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("TANDEM_SOCKET", path)
+	for _, c := range []struct {
+		args []string
+		want string // on standard output
+	}{
+		{[]string{"drain", "www/192.0.2.11:80"}, "www/192.0.2.11:80: drained, 0 connections\n"},
+		{[]string{"disable", "www/192.0.2.11:80"}, "www/192.0.2.11:80: disabled, weight now 0\n"},
+		{[]string{"failover", "web"}, "web: handed over\n"},
+		{[]string{"release", "web"}, "web: takes part again\n"},
+	} {
+		out, errs, err := execute(t, c.args...)
+		if err != nil || out != c.want || errs != "warning: in force; not yet remembered: "+diskFull+"\n" {
+			t.Errorf("%s: output %q, standard error %q, error %v", c.args, out, errs, err)
+		}
+	}
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/garp"
+)
+
+// eventually polls until ok, for at most 5 s.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(200 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 5 s: %s", what)
+		}
+	}
+}
+
+// command runs f on a device inside the namespace and fails the test on its error.
+func command(t *testing.T, ns *namespace, name string, f func(netlink.Link) error) {
+	t.Helper()
+	var err error
+	ns.do(func() {
+		var l netlink.Link
+		if l, err = netlink.LinkByName(name); err == nil {
+			err = f(l)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs the announcer inside the namespace until the test ends or stop is called.
+func run(t *testing.T, ns *namespace, a *Announcer) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ns.do(func() {
+			if err := a.Run(ctx); err != nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+	}()
+	stop = func() {
+		cancel()
+		<-ended
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// A sighting is an announcement that was captured.
+type sighting struct {
+	at       time.Time
+	form     garp.Form
+	addr     netip.Addr
+	hardware string
+	router   bool
+}
+
+// A capture is what arrives at an interface.
+type capture struct {
+	mu   sync.Mutex
+	list []sighting
+}
+
+// newCapture captures announcements at an interface until the test ends.
+func newCapture(t *testing.T, ns *namespace, name string) *capture {
+	t.Helper()
+	var conn *packet.Conn
+	command(t, ns, name, func(l netlink.Link) (err error) {
+		conn, err = packet.Listen(&net.Interface{Index: l.Attrs().Index}, packet.Raw, unix.ETH_P_ALL, nil)
+		return err
+	})
+	c := &capture{}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b := make([]byte, 2048)
+		for {
+			n, _, err := conn.ReadFrom(b)
+			if err != nil && strings.Contains(err.Error(), unix.ENETDOWN.Error()) {
+				continue // reported once; the socket hears again when the interface is up
+			}
+			if err != nil {
+				return
+			}
+			c.note(b[:n])
+		}
+	}()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		<-ended
+	})
+	return c
+}
+
+func (c *capture) note(b []byte) {
+	s := sighting{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
+	switch {
+	case b[12] == 0x08 && b[13] == 0x06:
+		s.form = garp.Form(b[21]) // the operations are numbered alike
+		s.addr, _ = netip.AddrFromSlice(b[28:32])
+	case b[12] == 0x86 && b[13] == 0xdd && b[20] == protocolICMPv6 && b[54] == 136:
+		s.form = garp.Advertisement
+		s.addr, _ = netip.AddrFromSlice(b[62:78])
+		s.router = b[58]&0x80 != 0
+	default:
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, s)
+}
+
+func (c *capture) all() []sighting {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list[:len(c.list):len(c.list)]
+}
+
+func (c *capture) count(form garp.Form, addr netip.Addr) (n int) {
+	for _, s := range c.all() {
+		if s.form == form && s.addr == addr {
+			n++
+		}
+	}
+	return n
+}
+
+func newPair(t *testing.T) (ns, peer *namespace) {
+	t.Helper()
+	ns, peer = newNamespace(t), newNamespace(t)
+	addVeth(t, ns, "eth0", peer, "peer0")
+	return ns, peer
+}
+
+func hardwareOf(t *testing.T, ns *namespace, name string) (hw net.HardwareAddr) {
+	t.Helper()
+	command(t, ns, name, func(l netlink.Link) error {
+		hw = l.Attrs().HardwareAddr
+		return nil
+	})
+	return hw
+}
+
+// TestEachFormConvincesTheKernel sends one frame to a neighbour that believes in another machine since just now, in
+// the second in which Linux defends what it learned.
+func TestEachFormConvincesTheKernel(t *testing.T) {
+	before := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x99}
+	for _, tt := range []struct {
+		form      garp.Form
+		own, addr string
+	}{
+		{garp.Request, "192.0.2.2/24", "192.0.2.100"},
+		{garp.Reply, "192.0.2.2/24", "192.0.2.100"},
+		{garp.Advertisement, "2001:db8::2/64", "2001:db8::100"},
+	} {
+		t.Run(tt.form.String(), func(t *testing.T) {
+			ns, peer := newPair(t)
+			entry := func(l netlink.Link, hw net.HardwareAddr, state int) *netlink.Neigh {
+				return &netlink.Neigh{LinkIndex: l.Attrs().Index, IP: net.ParseIP(tt.addr), HardwareAddr: hw, State: state}
+			}
+			command(t, peer, "peer0", func(l netlink.Link) error {
+				own, err := netlink.ParseAddr(tt.own)
+				if err != nil {
+					return err
+				}
+				own.Flags = unix.IFA_F_NODAD
+				if err := netlink.AddrAdd(l, own); err != nil {
+					return err
+				}
+				return netlink.NeighSet(entry(l, before, netlink.NUD_REACHABLE))
+			})
+			ours := hardwareOf(t, ns, "eth0")
+			ns.do(func() {
+				w := &sender{iface: "eth0"}
+				defer w.close()
+				b, err := frame(tt.form, netip.MustParseAddr(tt.addr), ours, false)
+				if err == nil {
+					err = w.ready(time.Now())
+				}
+				if err == nil {
+					err = w.write(b)
+				}
+				if err != nil {
+					t.Errorf("send: %v", err)
+				}
+			})
+			eventually(t, fmt.Sprintf("%s is at %s for the neighbour", tt.addr, ours), func() bool {
+				var found string
+				command(t, peer, "peer0", func(l netlink.Link) error {
+					list, err := netlink.NeighList(l.Attrs().Index, netlink.FAMILY_ALL)
+					for _, n := range list {
+						if n.IP.String() == tt.addr {
+							found = n.HardwareAddr.String()
+						}
+					}
+					return err
+				})
+				return found == ours.String()
+			})
+		})
+	}
+}
+
+func TestAnnouncerSendsTheSchedule(t *testing.T) {
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	ours := hardwareOf(t, ns, "eth0").String()
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
+	start := time.Now()
+	a.Announce(garp.Config{Repeat: []time.Duration{0, 150 * time.Millisecond, 300 * time.Millisecond}}, []netip.Addr{v4, v6})
+	eventually(t, "three announcements of both addresses", func() bool {
+		return seen.count(garp.Request, v4) == 3 && seen.count(garp.Reply, v4) == 3 && seen.count(garp.Advertisement, v6) == 3
+	})
+	t.Logf("first frame after %v", seen.all()[0].at.Sub(start))
+	for _, s := range seen.all() {
+		if s.addr == v4 && s.hardware != ours {
+			t.Errorf("%s for %s from %s, want %s", s.form, s.addr, s.hardware, ours)
+		}
+	}
+	eventually(t, "all counted", func() bool {
+		return a.Stats() == garp.Stats{Requests: 3, Replies: 3, Advertisements: 3}
+	})
+}
+
+func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
+	const spacing = 300 * time.Microsecond
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	large := make([]netip.Addr, 200)
+	for i := range large {
+		large[i] = netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})
+	}
+	small := netip.MustParseAddr("198.51.100.1")
+	c := garp.Config{Repeat: []time.Duration{0}, Spacing: spacing}
+	start := time.Now()
+	a.Announce(c, large)
+	eventually(t, "the large router's first", func() bool { return len(seen.all()) > 0 })
+	asked := time.Now()
+	a.Announce(c, []netip.Addr{small})
+	eventually(t, "everything", func() bool { return len(seen.all()) == 2*len(large)+2 })
+	list := seen.all()
+	last := list[len(list)-1]
+	if took, least := last.at.Sub(start), time.Duration(len(list)-1)*spacing; took < least {
+		t.Errorf("%d frames in %v, want at least %v", len(list), took, least)
+	} else {
+		t.Logf("%d frames in %v, %v apart", len(list), took, took/time.Duration(len(list)))
+	}
+	for i, s := range list {
+		if s.addr != small {
+			continue
+		}
+		t.Logf("the small router's first was frame %d, %v after it was asked for", i, s.at.Sub(asked))
+		if i > len(list)/2 {
+			t.Errorf("the small router's first announcement was frame %d of %d", i, len(list))
+		}
+		break
+	}
+}
+
+func TestWithdrawSilences(t *testing.T) {
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	busy := garp.Config{Repeat: []time.Duration{0}, Refresh: time.Nanosecond}
+	once := garp.Config{Repeat: []time.Duration{0}}
+	gone := addrs("192.0.2.100", "192.0.2.101", "192.0.2.102")
+	for round := range 50 {
+		a.Announce(busy, gone)
+		eventually(t, "announced in round "+fmt.Sprint(round), func() bool { return a.Stats().Replies > uint64(10*round) })
+		a.Withdraw(gone)
+		sent := a.Stats()
+		mark := netip.AddrFrom4([4]byte{198, 51, 100, byte(round)})
+		a.Announce(once, []netip.Addr{mark})
+		eventually(t, "mark seen and counted", func() bool {
+			return seen.count(garp.Reply, mark) == 1 && a.Stats().Replies > sent.Replies
+		})
+		if got := a.Stats(); got.Replies != sent.Replies+1 || got.Requests != sent.Requests+1 {
+			t.Fatalf("round %d: counts %+v became %+v, want one more of each", round, sent, got)
+		}
+		list := seen.all()
+		for i, s := range list[len(list)-2:] {
+			if s.addr != mark {
+				t.Fatalf("round %d: frame %d after the mark was asked for is of %s", round, i, s.addr)
+			}
+		}
+	}
+}
+
+// A lockedLog is a log that may be read while it is written.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
+func (l *lockedLog) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+func TestAnnouncerWaitsForItsInterface(t *testing.T) {
+	ns, peer := newNamespace(t), newNamespace(t)
+	var log lockedLog
+	a := NewAnnouncer("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}))
+	v4 := netip.MustParseAddr("192.0.2.100")
+	a.Announce(garp.Config{Repeat: []time.Duration{0, time.Millisecond}, Refresh: 20 * time.Millisecond}, []netip.Addr{v4})
+	// troubled does something to the interface and waits for attempts to send; that they fail is logged once.
+	troubled := func(text string, do func()) {
+		t.Helper()
+		do()
+		eventually(t, "logged: "+text, func() bool { return log.count(text) > 0 })
+		before := a.Stats().Errors
+		eventually(t, "tried again: "+text, func() bool { return a.Stats().Errors >= before+2 })
+		if got := log.count(text); got != 1 {
+			t.Errorf("%s: logged %d times, want once", text, got)
+		}
+	}
+	replied := func(what string, seen *capture) {
+		t.Helper()
+		before := seen.count(garp.Reply, v4)
+		eventually(t, what, func() bool { return seen.count(garp.Reply, v4) > before+1 })
+		log.reset()
+	}
+	troubled("eth0 is missing", func() { run(t, ns, a) })
+	addVeth(t, ns, "eth0", peer, "peer0")
+	seen := newCapture(t, peer, "peer0")
+	replied("announced when it appeared", seen)
+
+	troubled("eth0 is down", func() { command(t, ns, "eth0", netlink.LinkSetDown) })
+	command(t, ns, "eth0", netlink.LinkSetUp)
+	replied("announced when it was up again", seen)
+
+	troubled("eth0 has no carrier", func() { command(t, peer, "peer0", netlink.LinkSetDown) })
+	command(t, peer, "peer0", netlink.LinkSetUp)
+	replied("announced when its carrier was back", seen)
+
+	hw := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x42}
+	command(t, ns, "eth0", func(l netlink.Link) error { return netlink.LinkSetHardwareAddr(l, hw) })
+	eventually(t, "announced at the new hardware address", func() bool {
+		list := seen.all()
+		return list[len(list)-1].hardware == hw.String()
+	})
+
+	troubled("eth0 is missing", func() { command(t, ns, "eth0", netlink.LinkDel) })
+	addVeth(t, ns, "eth0", peer, "peer0")
+	replied("announced when it was made again", newCapture(t, peer, "peer0"))
+}
+
+func TestAnnouncerBeginsAnewWhenTheInterfaceIsBack(t *testing.T) {
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	v4 := netip.MustParseAddr("192.0.2.100")
+	a.Announce(garp.Config{Repeat: []time.Duration{0, 200 * time.Millisecond}}, []netip.Addr{v4})
+	eventually(t, "the first", func() bool { return seen.count(garp.Reply, v4) == 1 })
+	command(t, ns, "eth0", netlink.LinkSetDown)
+	eventually(t, "the repeat failed", func() bool { return a.Stats().Errors > 0 })
+	command(t, ns, "eth0", netlink.LinkSetUp)
+	eventually(t, "the first and its repeat once more", func() bool { return a.Stats().Replies == 3 })
+}
+
+func TestAnnouncerLeavesNothingOpen(t *testing.T) {
+	ns, _ := newPair(t)
+	open := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	descriptors, goroutines := open(), runtime.NumGoroutine()
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	stop := run(t, ns, a)
+	a.Announce(garp.DefaultConfig(), addrs("192.0.2.100"))
+	eventually(t, "sent", func() bool { return a.Stats().Replies == 1 })
+	stop()
+	eventually(t, "descriptors closed and goroutines ended", func() bool {
+		return open() <= descriptors && runtime.NumGoroutine() <= goroutines
+	})
+}

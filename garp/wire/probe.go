@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/garp"
+)
+
+// A probe asks on an interface who has an address, and receives what others say about addresses there.
+type probe struct {
+	iface     string
+	index     int
+	hardware  net.HardwareAddr
+	linkLocal netip.Addr // the zero Addr if there is none
+	own       map[garp.Hardware]bool
+	arp, ndp  *packet.Conn
+}
+
+func newProbe(iface string) (*probe, error) {
+	ifi, err := net.InterfaceByName(iface)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read interface %s: %w", iface, err)
+	}
+	p := &probe{iface: iface, index: ifi.Index, hardware: ifi.HardwareAddr}
+	if len(p.hardware) != 6 {
+		return nil, fmt.Errorf("interface %s has no Ethernet address", iface)
+	}
+	if p.own, err = ownHardware(); err != nil {
+		return nil, err
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the addresses of %s: %w", iface, err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
+			p.linkLocal, _ = netip.AddrFromSlice(n.IP)
+		}
+	}
+	filter, err := neighbourFilter()
+	if err != nil {
+		return nil, fmt.Errorf("failed to assemble the socket filter: %w", err)
+	}
+	if p.arp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, nil); err != nil {
+		return nil, fmt.Errorf("failed to open a packet socket on %s: %w", iface, err)
+	}
+	if p.ndp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_IPV6, &packet.Config{Filter: filter}); err != nil {
+		return nil, errors.Join(fmt.Errorf("failed to open a packet socket on %s: %w", iface, err), p.arp.Close())
+	}
+	return p, nil
+}
+
+func (p *probe) conns() []*packet.Conn { return []*packet.Conn{p.arp, p.ndp} }
+
+func (p *probe) close() {
+	for _, c := range p.conns() {
+		_ = c.Close()
+	}
+}
+
+// stale reports whether the interface is no longer the one that was opened.
+func (p *probe) stale() bool {
+	ifi, err := net.InterfaceByName(p.iface)
+	return err != nil || ifi.Index != p.index || !slices.Equal(ifi.HardwareAddr, p.hardware)
+}
+
+// isOwn reports whether a hardware address is this machine's own. It looks again for an unknown one, because an interface
+// may have been added since.
+func (p *probe) isOwn(from garp.Hardware) bool {
+	if p.own[from] {
+		return true
+	}
+	if now, err := ownHardware(); err == nil {
+		p.own = now
+	}
+	return p.own[from]
+}
+
+// ask asks by broadcast who has an address. An answer changes only this machine's neighbour table: the ARP probe has no
+// sender address, and the solicitation is sent from the link-local address. Without a link-local address nothing is asked
+// over IPv6, because the answer to a solicitation without source goes to all nodes (RFC 4861, section 7.2.4).
+func (p *probe) ask(addr netip.Addr) error {
+	conn := p.arp
+	var frame []byte
+	var err error
+	switch {
+	case addr.Is4():
+		frame, err = arpProbe(addr, p.hardware)
+	case p.linkLocal.IsValid():
+		conn = p.ndp
+		frame, err = neighbourProbe(addr, p.linkLocal, p.hardware)
+	default:
+		return nil
+	}
+	if err == nil {
+		err = write(conn, frame)
+	}
+	if err != nil {
+		return fmt.Errorf("failed to ask for %s on %s: %w", addr, p.iface, err)
+	}
+	return nil
+}
+
+// observe passes what the frames on the interface say to f, until f returns. It closes the probe.
+func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp.Observation) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	observed := make(chan garp.Observation, 64)
+	for _, conn := range p.conns() {
+		g.Go(func() error { return listen(ctx, conn, observed) })
+	}
+	err := f(ctx, observed)
+	cancel()
+	p.close() // ends the listeners
+	return errors.Join(err, g.Wait())
+}
+
+// listen sends what the frames on a socket say to out, until the socket is closed.
+func listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation) error {
+	b := make([]byte, 2048)
+	for {
+		n, _, err := conn.ReadFrom(b)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENETDOWN):
+			continue // reported once; the socket receives again when the interface is up
+		case err != nil:
+			return fmt.Errorf("failed to listen for rivals: %w", err)
+		}
+		if o, ok := parse(b[:n]); ok {
+			select {
+			case out <- o:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// neighboursAt returns the other addresses that the neighbour table has for the hardware address of a claim.
+func neighboursAt(index int, c garp.Claim) []netip.Addr {
+	list, err := netlink.NeighList(index, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil // they only help to find the rival
+	}
+	var all []netip.Addr
+	for _, n := range list {
+		addr, ok := netip.AddrFromSlice(n.IP)
+		if addr = addr.Unmap(); ok && addr != c.Addr && !addr.IsLinkLocalUnicast() && bytes.Equal(n.HardwareAddr, c.From[:]) {
+			all = append(all, addr)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// ownHardware returns the Ethernet addresses of this machine's interfaces.
+func ownHardware() (map[garp.Hardware]bool, error) {
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("failed to list the interfaces: %w", err)
+	}
+	own := make(map[garp.Hardware]bool)
+	for _, i := range list {
+		if len(i.HardwareAddr) == 6 {
+			own[garp.Hardware(i.HardwareAddr)] = true
+		}
+	}
+	return own, nil
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/garp"
+)
+
+// sessionCheck is how often a Watcher checks that its interface is still the one that it listens on.
+const sessionCheck = time.Second
+
+// A Watcher finds other machines that claim our addresses on one interface. It listens to ARP and neighbour discovery. It
+// also asks for the addresses itself: when another machine asks, and at intervals.
+type Watcher struct {
+	iface  string
+	log    hclog.Logger
+	notify func(garp.Rival) // called on Run's goroutine, once for each rival
+	wake   chan struct{}
+
+	mu     sync.Mutex
+	addrs  []netip.Addr
+	rivals []garp.Rival
+	claims uint64
+}
+
+// NewWatcher returns the Watcher of an interface. It calls notify, which must not block, for each rival that it finds.
+func NewWatcher(iface string, log hclog.Logger, notify func(garp.Rival)) *Watcher {
+	return &Watcher{iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1)}
+}
+
+// Set sets the watched addresses: those that are ours now. It never blocks.
+func (w *Watcher) Set(addrs []netip.Addr) {
+	w.mu.Lock()
+	same := slices.Equal(w.addrs, addrs)
+	w.addrs = slices.Clone(addrs)
+	w.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Rivals returns the machines that claimed our addresses in the last 5 s.
+func (w *Watcher) Rivals() []garp.Rival {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.rivals)
+}
+
+// Claims returns how many frames of other machines have claimed our addresses since the Watcher was made.
+func (w *Watcher) Claims() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.claims
+}
+
+func (w *Watcher) watched() []netip.Addr {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.addrs)
+}
+
+// Run watches until ctx ends, which is success. While there is nothing to watch it holds no socket. While it cannot listen
+// on the interface it tries again every second.
+//
+// Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
+func (w *Watcher) Run(ctx context.Context) error {
+	trouble := ""
+	for ctx.Err() == nil {
+		if len(w.watched()) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-w.wake:
+			}
+			continue
+		}
+		err := w.session(ctx)
+		if err == nil {
+			trouble = ""
+			continue
+		}
+		if text := err.Error(); text != trouble {
+			trouble = text
+			w.log.Debug("failed to watch for rivals, trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(sessionCheck):
+		}
+	}
+	return nil
+}
+
+// session watches on the interface as it is now. It returns when the interface is replaced, when there is nothing to
+// watch, or when ctx ends.
+func (w *Watcher) session(ctx context.Context) error {
+	p, err := newProbe(w.iface)
+	if err != nil {
+		return err
+	}
+	return p.observe(ctx, func(ctx context.Context, observed <-chan garp.Observation) error {
+		return w.track(ctx, p, observed)
+	})
+}
+
+// track asks, receives, and reports rivals.
+func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation) error {
+	t := garp.NewRivalTracker()
+	defer func() {
+		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
+		w.publish(t)
+	}()
+	check := time.NewTicker(sessionCheck)
+	defer check.Stop()
+	t.SetAddresses(time.Now(), w.watched())
+	for {
+		ask, found, next := t.Step(time.Now())
+		for _, addr := range ask {
+			if err := p.ask(addr); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
+				return err
+			}
+		}
+		for _, c := range found {
+			w.notify(t.SetNeighbours(c, neighboursAt(p.index, c)))
+		}
+		w.publish(t)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+			addrs := w.watched()
+			t.SetAddresses(time.Now(), addrs)
+			if len(addrs) == 0 {
+				return nil
+			}
+		case o := <-observed:
+			if t.Concerns(o) && !p.isOwn(o.From) {
+				t.Observe(time.Now(), o)
+			}
+		case <-check.C:
+			if p.stale() {
+				return nil
+			}
+		case <-time.After(time.Until(next)):
+		}
+	}
+}
+
+// publish updates what Rivals and Claims return.
+func (w *Watcher) publish(t *garp.RivalTracker) {
+	rivals, claims := t.Rivals(), t.TakeClaims()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.claims += claims
+	w.rivals = rivals
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/moby/ipvs"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// weightChanges is how many weights are changed, one after the other.
+const weightChanges = 5
+
+// measureWeights measures how soon one changed weight is in the kernel, from the start of the command on: tandem weight
+// beside ipvsadm -e of the same table. Tandem is stopped while ipvsadm works, so that it does not repair what that did.
+func measureWeights(b *bench) {
+	for _, n := range []int{1000, 10_000} {
+		what := fmt.Sprintf("%d services × %d servers", n, poolSize)
+		for _, s := range b.subjects(tandem) {
+			b.measure(what, s.name, func(t *attempt) { changeWeights(b, t, s, what, n) })
+		}
+	}
+}
+
+func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
+	p := &pair{Lab: lab.New(t), attempt: t}
+	p.a = p.Director("director", "192.0.2.2/24", "")
+	all := services{count: n, servers: poolSize}
+	s.serve(p.a, all)
+	p.awaitTable(15*time.Minute, n*poolSize)
+	p.pause(10 * time.Second)
+	weights, err := newWeightReader(p.a.Host)
+	if err != nil {
+		t.Fatalf("read the IPVS table: %v", err)
+	}
+	defer weights.handle.Close()
+
+	change := func(subject string, note string, first int, command func(i, weight int) *exec.Cmd) {
+		var took []time.Duration
+		errs := 0
+		for k := range weightChanges {
+			i := (first + k*n/weightChanges) % n
+			cmd, began := command(i, 2+k), time.Now()
+			if err := p.a.Do(cmd.Start); err != nil {
+				t.Fatalf("%s: %v", note, err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			p.Eventually(time.Minute, note+" is in the kernel", func() error {
+				got, err := weights.read(all.address(i), all.server(i, 0))
+				if err == nil && got != 2+k {
+					err = fmt.Errorf("weight %d", got)
+				}
+				return err
+			})
+			took = append(took, time.Since(began))
+			if err := <-ended; err != nil {
+				b.progress("%s: %v", note, err)
+				errs++
+			}
+			p.pause(2 * time.Second)
+		}
+		slices.Sort(took)
+		if errs > 0 {
+			note = fmt.Sprintf("%s, which ended with an error %d times", note, errs)
+		}
+		b.report(what+": one changed weight", subject, took[len(took)/2].Seconds(), "s",
+			fmt.Sprintf("%s; median of %d, from %.3f to %.3f s", note, len(took), took[0].Seconds(), took[len(took)-1].Seconds()))
+	}
+	change(s.name, "tandem weight", 0, func(i, weight int) *exec.Cmd {
+		return exec.Command(p.a.Program(), "weight", "--socket", p.a.Socket, all.name(i)+"/"+all.server(i, 0), strconv.Itoa(weight))
+	})
+	if s.name != tandem.name {
+		return
+	}
+	p.signal(p.a, syscall.SIGSTOP)
+	defer p.signal(p.a, syscall.SIGKILL)
+	change("ipvsadm", "ipvsadm -e", 1, func(i, weight int) *exec.Cmd {
+		return exec.Command("ipvsadm", "-e", "-t", all.address(i)+":80", "-r", all.server(i, 0)+":80", "-g", "-w", strconv.Itoa(weight))
+	})
+}
+
+// A weightReader reads single weights of a host's IPVS table, without reading the whole of it.
+type weightReader struct{ handle *ipvs.Handle }
+
+func newWeightReader(h *lab.Host) (w weightReader, err error) {
+	err = h.Do(func() error {
+		w.handle, err = ipvs.New("")
+		return err
+	})
+	return w, err
+}
+
+func (w weightReader) read(service, server string) (int, error) {
+	servers, err := w.handle.GetDestinations(&ipvs.Service{
+		Address: net.ParseIP(service).To4(), Port: 80, Protocol: syscall.IPPROTO_TCP, AddressFamily: syscall.AF_INET,
+	})
+	for _, s := range servers {
+		if s.Address.String() == server {
+			return s.Weight, err
+		}
+	}
+	return 0, fmt.Errorf("%s has no server %s: %w", service, server, err)
+}

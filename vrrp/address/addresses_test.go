@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
+	"github.com/tandem-lvs/tandem/vrrp/internal/rtnl"
+	"github.com/tandem-lvs/tandem/vrrp/link"
+)
+
+// manyVIPs returns n host addresses of one family.
+func manyVIPs(n int, ipv6 bool) (a Resources) {
+	for i := range n {
+		addr := netip.AddrFrom4([4]byte{10, 9, byte(i / 250), byte(i%250 + 1)})
+		if ipv6 {
+			addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:9::%x", i+1))
+		}
+		a.Addresses = append(a.Addresses, Address{Prefix: netip.PrefixFrom(addr, addr.BitLen())})
+	}
+	return a
+}
+
+func TestKeeperPlacesAThousandAtOnce(t *testing.T) {
+	const many = 1000
+	for _, ipv6 := range []bool{false, true} {
+		ns := newSegment(t)
+		var placed []time.Time
+		k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func([]netip.Prefix) {
+			placed = append(placed, time.Now())
+		}})
+		k.Set(Resources{}, manyVIPs(many, ipv6))
+		start := time.Now()
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatal(err)
+		}
+		took, first := time.Since(start), placed[0].Sub(start)
+		if got := len(onDevice(t, ns, "eth0")); got != many {
+			t.Fatalf("%d addresses on the interface, want %d", got, many)
+		}
+		k.Set(Resources{}, Resources{})
+		start = time.Now()
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatal(err)
+		}
+		off := time.Since(start)
+		t.Logf("IPv6 %v: %d addresses on in %v, the first to be announced after %v; off in %v",
+			ipv6, many, took, first, off)
+		if got := onDevice(t, ns, "eth0"); len(got) != 0 {
+			t.Errorf("left %d addresses", len(got))
+		}
+		if took > 2*time.Second || off > 2*time.Second {
+			t.Errorf("%d addresses took %v on and %v off", many, took, off)
+		}
+	}
+}
+
+// A place is an address as the kernel has it.
+type place struct {
+	noPrefixRoute, prefixRoute bool
+}
+
+func placeOf(t *testing.T, ns *nstest.NS, prefix string) (p place) {
+	t.Helper()
+	nstest.Command(t, ns, nstest.Device("eth0", func(l netlink.Link) error {
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		if err != nil {
+			return err
+		}
+		for _, a := range addrs {
+			if found, ok := rtnl.Prefix(a); ok && found.String() == prefix {
+				p.noPrefixRoute = a.Flags&unix.IFA_F_NOPREFIXROUTE != 0
+			}
+		}
+		routes, err := netlink.RouteList(l, netlink.FAMILY_ALL)
+		for _, r := range routes {
+			if to, ok := fromIPNet(r.Dst); ok && to == netip.MustParsePrefix(prefix).Masked() {
+				p.prefixRoute = true
+			}
+		}
+		return err
+	}))
+	return p
+}
+
+func TestKeeperObeysNoPrefixRoute(t *testing.T) {
+	for _, vip := range []string{"198.51.100.1/24", "2001:db8:1::1/64"} {
+		t.Run(vip, func(t *testing.T) {
+			ns := newSegment(t)
+			var places placements
+			k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: places.placed})
+			for i, without := range []bool{true, false, true} {
+				want := Resources{Addresses: []Address{{Prefix: netip.MustParsePrefix(vip), NoPrefixRoute: without}}}
+				k.Set(Resources{}, want)
+				for range 2 {
+					if err := checkOnce(ns, k); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := placeOf(t, ns, vip); got != (place{noPrefixRoute: without, prefixRoute: !without}) {
+					t.Errorf("without prefix route %v: the kernel has %+v", without, got)
+				}
+				if got := places.count(); got != i+1 {
+					t.Errorf("placed %d times after change %d", got, i+1)
+				}
+			}
+		})
+	}
+}
+
+func TestKeeperBringsIPv6BackWithTheLink(t *testing.T) {
+	ns, peer := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	k := New("eth0", Options{Log: hclog.NewNullLogger()})
+	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	nstest.RunIn(t, ns, w.Run)
+	nstest.RunIn(t, ns, k.Run)
+	whole := vips("192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/128")
+	k.Set(Resources{}, whole)
+	list := []string{"192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/128"}
+	awaitAddrs(t, ns, "eth0", list...)
+	for range 3 {
+		k.Set(whole, Resources{}) // the link's loss is a fault, and a router in fault holds nothing
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown))
+		awaitAddrs(t, ns, "eth0")
+		k.Set(whole, whole) // as one who does not know yet
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
+		awaitAddrs(t, ns, "eth0", list...)
+
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown)) // gone by the link's doing, wanted all the time
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
+		start := time.Now()
+		awaitAddrs(t, ns, "eth0", list...)
+		if took := time.Since(start); took > keepInterval/2 {
+			t.Errorf("back after %v: not by the event", took)
+		}
+	}
+	if got := onDevice(t, ns, "eth0"); !slices.Equal(got, list) {
+		t.Errorf("has %v", got)
+	}
+}
+
+func TestKeeperPutsBackWhatNobodySawGo(t *testing.T) {
+	ns := newSegment(t)
+	const times = 3 // more than the wake-up by Set makes up for
+	deleted := make(chan error, times)
+	var places placements
+	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
+		places.placed(added)
+		if places.count() <= times { // at once, and no Watcher tells
+			deleted <- nstest.DeleteFrom("eth0", "192.0.2.100/24")()
+		}
+	}})
+	k.Set(Resources{}, vips("192.0.2.100/24"))
+	start := time.Now()
+	nstest.RunIn(t, ns, k.Run)
+	for range times {
+		if err := <-deleted; err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
+	if took := time.Since(start); took > keepInterval/2 {
+		t.Errorf("put back %d times within %v", times, took)
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// mismatch says why an interface is not the macvlan of v on the parent, "" if it is.
+func mismatch(v vrrp.VirtualMAC, dev, parent netlink.Link) string {
+	attrs := dev.Attrs()
+	switch {
+	case dev.Type() != "macvlan":
+		return "is of kind " + dev.Type() + ", not macvlan"
+	case attrs.ParentIndex != parent.Attrs().Index:
+		return fmt.Sprintf("is not on %s but on interface number %d", v.Parent, attrs.ParentIndex)
+	case !slices.Equal(attrs.HardwareAddr, hardwareOf(v)):
+		return fmt.Sprintf("has address %s, not %s", attrs.HardwareAddr, hardwareOf(v))
+	}
+	return ""
+}
+
+func hardwareOf(v vrrp.VirtualMAC) net.HardwareAddr {
+	a := v.Hardware()
+	return a[:]
+}
+
+// macvlan returns the interface of that name, nil if it is missing. To have it means to make it, down, if there is a
+// parent; one that was left over is taken as it is, and one that is not ours is an error.
+func (k *kernel) macvlan(name string, v vrrp.VirtualMAC, have bool) (netlink.Link, error) {
+	parent, err := k.link(v.Parent)
+	if err != nil || parent == nil {
+		return nil, err
+	}
+	dev, err := k.link(name)
+	if err != nil {
+		return nil, err
+	}
+	if dev != nil {
+		why := mismatch(v, dev, parent)
+		switch {
+		case why == "":
+			return dev, k.setVEPA(dev)
+		case have:
+			return nil, fmt.Errorf("interface %s %s: it is not ours; choose another virtual_mac_interface or remove it", name, why)
+		}
+	}
+	if !have {
+		return nil, nil
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = name, parent.Attrs().Index, hardwareOf(v)
+	k.writes.Add(1)
+	if err := k.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
+		return nil, fmt.Errorf("add virtual MAC interface %s: %w", name, err)
+	}
+	return k.link(name)
+}
+
+// setVEPA changes the mode of an interface that was made in another.
+func (k *kernel) setVEPA(dev netlink.Link) error {
+	is, ok := dev.(*netlink.Macvlan)
+	if !ok || is.Mode == netlink.MACVLAN_MODE_VEPA {
+		return nil
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Index, attrs.Name = is.Index, is.Name
+	k.writes.Add(1)
+	if err := k.handle.LinkModify(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
+		return fmt.Errorf("put virtual MAC interface %s into VEPA mode: %w", describe(dev), err)
+	}
+	return nil
+}
+
+// removeMacvlan deletes the interface if it is ours; one that is missing is no error.
+func (k *kernel) removeMacvlan(name string, v vrrp.VirtualMAC) error {
+	dev, err := k.link(name)
+	if err != nil || dev == nil {
+		return err
+	}
+	parent, err := k.link(v.Parent)
+	if err != nil || parent == nil || mismatch(v, dev, parent) != "" {
+		return err
+	}
+	k.writes.Add(1)
+	if err := k.handle.LinkDel(dev); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("delete virtual MAC interface %s: %w", name, err)
+	}
+	return nil
+}
+
+// setUp brings the interface up or down, unless it is so already.
+func (k *kernel) setUp(dev netlink.Link, up bool) error {
+	if up == (dev.Attrs().RawFlags&unix.IFF_UP != 0) {
+		return nil
+	}
+	k.writes.Add(1)
+	set, verb := k.handle.LinkSetUp, "up"
+	if !up {
+		set, verb = k.handle.LinkSetDown, "down"
+	}
+	if err := set(dev); err != nil {
+		return fmt.Errorf("bring interface %s %s: %w", describe(dev), verb, err)
+	}
+	return nil
+}
+
+// A sysctl is a setting of one interface; %s in its key is the interface's name.
+type sysctl struct {
+	key, value string
+	enough     string // values that do as well
+}
+
+// Without these, both interfaces would answer for all addresses of both, by ARP and with their own MAC address.
+var (
+	// The parent answers for its own addresses alone, and names none but them in its requests: one that named a VIP
+	// would tell the neighbours the parent's MAC address for it.
+	parentSysctls = []sysctl{
+		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2 8"},
+		{key: "ipv4/conf/%s/arp_announce", value: "2"},
+	}
+	// The macvlan answers for the VIPs. What arrives there may come from where the route leads through the parent:
+	// 2 is right whatever conf/all says, because the greater of the two counts. No address of IPv6 appears by itself.
+	macvlanSysctls = []sysctl{
+		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2"},
+		{key: "ipv4/conf/%s/rp_filter", value: "2"},
+		{key: "ipv6/conf/%s/addr_gen_mode", value: "1"},
+		{key: "ipv6/conf/%s/accept_ra", value: "0"},
+	}
+)
+
+// applySysctls gives an interface the settings that it has not, and logs them. A family that the kernel lacks has none.
+func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
+	var failures failures
+	for _, s := range list {
+		path := filepath.Join("/proc/sys/net", fmt.Sprintf(s.key, iface))
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		old := strings.TrimSpace(string(b))
+		if err == nil && (old == s.value || old != "" && strings.Contains(s.enough, old)) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(path, []byte(s.value), 0)
+		}
+		if err != nil {
+			failures.add(fmt.Errorf("set sysctl of interface %s: %w", iface, err))
+			continue
+		}
+		log.Debug("sysctl set", "path", path, "from", old, "to", s.value)
+	}
+	return failures.err()
+}

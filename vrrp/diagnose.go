@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+const namedAddresses = 3 // of a list that differs
+
+// rivalPause is the least time between two changes of Status.RivalHeard: a sender of forged advertisements must not
+// keep its readers busy.
+const rivalPause = time.Second
+
+// A Symptom is a diagnosis that is worth a log line.
+type Symptom uint8
+
+// The symptoms.
+const (
+	SymptomTwoMasters Symptom = iota + 1 // another router stays master beside this one
+	SymptomVIPs                          // a peer advertises other VIPs
+)
+
+// News is what the diagnosis of one packet has changed.
+type News struct {
+	// Changed says that the warnings or RivalHeard have changed.
+	Changed bool
+	// Symptom is the new symptom; 0: none.
+	Symptom Symptom
+	// Difference says how the lists differ, for SymptomVIPs.
+	Difference string
+}
+
+// A diagnosis is what other routers' packets tell about the configuration of one virtual router.
+type diagnosis struct {
+	warnings   warnings
+	rivalHeard time.Time // as in Status
+
+	rival  struct{ first, last time.Time } // when another master was heard while this router was master
+	same   uint64                          // the hash of a list that has our VIPs in another order
+	looked time.Time                       // when a list was last compared address by address
+}
+
+// dropKinds are the drops that a wrong configuration is likely to cause.
+var dropKinds = [drops]warningKind{
+	DropOwnPacket:        warnOwnAddress,
+	DropAddressOwner:     warnTwoMasters,
+	DropWrongDestination: warnDestination,
+	DropUnknownPeer:      warnPeer,
+	DropLowTTL:           warnTTL,
+	DropWrongVersion:     warnVersion,
+	DropWrongAuthType:    warnAuth,
+	DropAuthHeader:       warnAuth,
+	DropWrongPassword:    warnAuth,
+	DropWrongInterval:    warnInterval,
+}
+
+// DiagnoseDrop learns what it can from a message that was dropped. It parses the message into p; a message that is not
+// sound in itself tells nothing.
+func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d Drop) (news News) {
+	kind := dropKinds[d]
+	if kind == 0 || p.Parse(msg, h.Source, h.Destination) != 0 {
+		return News{}
+	}
+	if d == DropAddressOwner {
+		r.diagnoseRival(now, h, p, &news)
+		return news
+	}
+	// All that the words depend on, besides the sender and our configuration.
+	detail := uint64(p.Interval)<<24 ^ uint64(d)<<16 ^ uint64(h.TTL)<<8 ^ uint64(p.Priority)
+	news.Changed = r.warn(now, p, kind, h.Source, detail, func() string { return r.explainDrop(h, p, d) })
+	return news
+}
+
+// explainDrop says what is wrong with p, and what to do.
+func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
+	c := &r.Config
+	switch d {
+	case DropOwnPacket:
+		return fmt.Sprintf("advertisements with our own address %s come in, of priority %d (ours is %d): give each machine an address of its own; "+
+			"if none has it twice, the segment sends our frames back", h.Source, p.Priority, r.Machine.Priority())
+	case DropWrongDestination:
+		return fmt.Sprintf("%s sends VRID %d to %s, we send to %s: set unicast_peers on both or on neither",
+			h.Source, c.VRID, h.Destination, listed(r.Destinations()))
+	case DropUnknownPeer:
+		return fmt.Sprintf("%s sends VRID %d to us and is not among our unicast_peers (%s): add it, or stop it",
+			h.Source, c.VRID, listed(c.UnicastPeers))
+	case DropLowTTL:
+		return fmt.Sprintf("what %s sends for VRID %d arrives with TTL %d, and our unicast_ttl_min is %d: let it send with more, or lower that",
+			h.Source, c.VRID, h.TTL, c.UnicastTTLMin)
+	case DropWrongVersion:
+		return fmt.Sprintf("%s speaks VRRP version %d for VRID %d, we speak %d, and neither hears the other: set the same version on both",
+			h.Source, p.Version, c.VRID, c.Version)
+	case DropWrongPassword:
+		return fmt.Sprintf("%s sends another password than ours for VRID %d, and neither accepts the other: set the same on both", h.Source, c.VRID)
+	case DropWrongInterval:
+		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, and version 2 has each refuse the other: set the same advert_interval on both",
+			h.Source, c.VRID, p.Interval, c.AdvertInterval)
+	default: // DropWrongAuthType, DropAuthHeader
+		return fmt.Sprintf("%s sends %s for VRID %d, we send %s, and neither accepts the other: set the same password on both, or none",
+			h.Source, p.Auth.Type, c.VRID, r.Packet.Auth.Type)
+	}
+}
+
+// DiagnoseAdvert learns what a good advertisement tells about its sender, and ends the warnings that it disproves.
+// bothMaster says that this router was master before the advertisement and is master after it.
+func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster bool) (news News) {
+	if len(r.diagnosis.warnings.active) > 0 {
+		mended := func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs }
+		news.Changed = r.diagnosis.warnings.remove(mended)
+	}
+	if bothMaster && p.Priority != PriorityLeaving {
+		r.diagnoseRival(now, h, p, &news)
+	} else {
+		r.diagnosis.rival.first = time.Time{}
+	}
+	r.diagnoseVIPs(now, h, p, &news)
+	return news
+}
+
+// diagnoseRival learns that there is another master. Two masters settle who stays by one exchange of advertisements;
+// what goes on after that is a fault.
+func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet, news *News) {
+	heard := &r.diagnosis.rival
+	if heard.first.IsZero() || now.Sub(heard.last) > 3*p.Interval {
+		heard.first = now
+	}
+	heard.last = now
+	if !r.Machine.HandingOver() && now.Sub(r.diagnosis.rivalHeard) >= rivalPause {
+		r.diagnosis.rivalHeard = now
+		news.Changed = true
+	}
+	if now.Sub(heard.first) < 2*p.Interval {
+		return
+	}
+	fresh := r.warn(now, p, warnTwoMasters, h.Source, uint64(p.Priority), func() string {
+		to := "the VRRP group"
+		if len(r.Config.UnicastPeers) > 0 {
+			to = "it"
+		}
+		return fmt.Sprintf("%s is master of VRID %d as well, at priority %d (ours is %d): it does not get or does not accept what we send; "+
+			"let protocol 112 to %s pass, and set the same version, password and unicast_peers on both",
+			h.Source, r.Config.VRID, p.Priority, r.Machine.Priority(), to)
+	})
+	if fresh {
+		news.Changed, news.Symptom = true, SymptomTwoMasters
+	}
+}
+
+// listSeed makes the hash of a list of addresses hard to guess.
+var listSeed = maphash.MakeSeed()
+
+// diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, lets a receiver do that, and asks it to accept the
+// advertisement all the same.
+func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet, news *News) {
+	dg := &r.diagnosis
+	ours, theirs := r.Packet.VIPs, p.VIPs
+	if slices.Equal(ours, theirs) {
+		dg.endVIPs(h, news)
+		return
+	}
+	detail := hashAddrs(theirs)
+	if detail == dg.same {
+		dg.endVIPs(h, news)
+		return
+	}
+	if dg.warnings.extend(now.Add(r.warningLasts(p)), warnVIPs, h.Source, detail) {
+		return
+	}
+	// A sender of forged packets may send another list each time: lists are compared address by address once a second.
+	if now.Sub(dg.looked) < WarningPause {
+		return
+	}
+	dg.looked = now
+	lacks, has := without(ours, theirs), without(theirs, ours)
+	if len(lacks)+len(has) == 0 {
+		dg.same = detail
+		dg.endVIPs(h, news)
+		return
+	}
+	difference := difference(lacks, has)
+	fresh := r.warn(now, p, warnVIPs, h.Source, detail, func() string {
+		return fmt.Sprintf("%s advertises other VIPs for VRID %d: %s; set the same vips on both", h.Source, r.Config.VRID, difference)
+	})
+	if fresh {
+		news.Changed, news.Symptom, news.Difference = true, SymptomVIPs, difference
+	}
+}
+
+// endVIPs ends the warning that the lists differ.
+func (dg *diagnosis) endVIPs(h Header, news *News) {
+	if len(dg.warnings.active) > 0 && dg.warnings.remove(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source }) {
+		news.Changed = true
+	}
+}
+
+// warn keeps a warning while its cause lasts, and reports whether the words have changed.
+func (r *Router) warn(now time.Time, p *Packet, kind warningKind, from netip.Addr, detail uint64, words func() string) bool {
+	return r.diagnosis.warnings.put(now, now.Add(r.warningLasts(p)), kind, from, detail, words)
+}
+
+func (r *Router) warningLasts(p *Packet) time.Duration {
+	return max(WarningLasts, 3*p.Interval, 3*r.Config.AdvertInterval)
+}
+
+func hashAddrs(all []netip.Addr) uint64 {
+	var h maphash.Hash
+	h.SetSeed(listSeed)
+	for _, a := range all {
+		b := a.As16()
+		_, _ = h.Write(b[:]) // it never fails
+	}
+	return h.Sum64()
+}
+
+// without returns what is in a and not in b, each address once.
+func without(a, b []netip.Addr) []netip.Addr {
+	in := make(map[netip.Addr]bool, len(b))
+	for _, addr := range b {
+		in[addr] = true
+	}
+	var out []netip.Addr
+	for _, addr := range a {
+		if !in[addr] {
+			in[addr] = true
+			out = append(out, addr)
+		}
+	}
+	return out
+}
+
+// difference says what a list lacks and what it has besides.
+func difference(lacks, has []netip.Addr) string {
+	var parts []string
+	if len(lacks) > 0 {
+		parts = append(parts, "it lacks "+listed(lacks))
+	}
+	if len(has) > 0 {
+		parts = append(parts, "it has "+listed(has)+" besides")
+	}
+	return strings.Join(parts, " and ")
+}
+
+// listed names the first of the addresses.
+func listed(all []netip.Addr) string {
+	var names []string
+	for _, a := range all[:min(len(all), namedAddresses)] {
+		names = append(names, a.String())
+	}
+	out := strings.Join(names, ", ")
+	if more := len(all) - len(names); more > 0 {
+		out += fmt.Sprintf(" and %d more", more)
+	}
+	return out
+}

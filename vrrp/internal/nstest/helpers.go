@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package nstest
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+func SetSysctl(key, value string) func() error {
+	return func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644) }
+}
+
+// eventually polls until ok, for at most 5 s.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(200 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 5 s: %s", what)
+		}
+	}
+}
+
+// runIn runs run inside the namespace until the test ends or stop is called; stop waits and returns run's error.
+func RunIn(t testing.TB, ns *NS, run func(context.Context) error) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	var err error
+	go func() {
+		defer close(ended)
+		ns.Do(func() { err = run(ctx) })
+	}()
+	stop = func() error {
+		cancel()
+		<-ended
+		return err
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return stop
+}
+
+// command runs f inside the namespace and fails the test on its error.
+func Command(t testing.TB, ns *NS, f func() error) {
+	t.Helper()
+	var err error
+	ns.Do(func() { err = f() })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func Device(name string, f func(netlink.Link) error) func() error {
+	return func() error {
+		l, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return f(l)
+	}
+}
+
+func AddTo(name, prefix string) func() error {
+	return Device(name, func(l netlink.Link) error {
+		a, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		return netlink.AddrAdd(l, a)
+	})
+}
+
+func DeleteFrom(name, prefix string) func() error {
+	return Device(name, func(l netlink.Link) error {
+		a, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		return netlink.AddrDel(l, a)
+	})
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. With
+// the interval before the missing advertisement, it has then been silent for three intervals.
+const stallIntervals = 2
+
+func (m *Machine) timer(now time.Time) {
+	if m.lingering() && !now.Before(m.linger) {
+		m.release(Cause{Kind: CauseSuccessor})
+	}
+	switch {
+	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
+	case m.offering():
+		m.offerAgain(now)
+	case m.state == Backup && m.cfg.SyncGroup != "":
+		m.ready = true
+	case m.state == Backup:
+		m.lead(now, m.whyLead(now))
+	case m.state == Master:
+		m.advertise(m.Priority())
+		// From the old deadline rather than from now: lateness must not add up.
+		m.deadline = m.deadline.Add(m.cfg.AdvertInterval)
+		if !m.deadline.After(now) {
+			m.deadline = now.Add(m.cfg.AdvertInterval)
+		}
+	}
+}
+
+func (m *Machine) advert(now time.Time, ev Event) {
+	switch {
+	case m.offering():
+		if ev.Priority != PriorityLeaving {
+			m.succeeded(now, ev)
+		}
+	case m.state == Backup:
+		m.advertToBackup(now, ev)
+	case m.state == Master:
+		m.advertToMaster(now, ev)
+	}
+}
+
+// advertToBackup is RFC 9568, section 6.4.2.
+func (m *Machine) advertToBackup(now time.Time, ev Event) {
+	switch {
+	case ev.Priority == PriorityLeaving:
+		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
+		m.rearm(now)
+	case !m.outranks(ev.Priority):
+		m.armDownTimer(now, ev.Interval)
+		m.master = ev.Source
+	default:
+		first := now
+		if m.lower.source.IsValid() {
+			first = m.lower.first
+		}
+		m.lower = rival{ev.Source, ev.Priority, ev.Interval, first, now}
+		if !m.master.IsValid() {
+			m.master = ev.Source
+		}
+		m.rearm(now)
+	}
+}
+
+// outranks reports whether a master of the priority is to be preempted.
+func (m *Machine) outranks(priority uint8) bool {
+	own := m.Priority()
+	// RFC 9568, section 6.1: the owner of the addresses preempts whatever Preempt_Mode says.
+	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
+}
+
+// advertToMaster is RFC 9568, section 6.4.3, except after a stall: then the sender has taken over, and this router
+// becomes backup and preempts like any other backup.
+func (m *Machine) advertToMaster(now time.Time, ev Event) {
+	own, stalled := m.Priority(), now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
+	switch {
+	case ev.Priority == PriorityLeaving:
+		m.advertise(own)
+		m.deadline = now.Add(m.cfg.AdvertInterval)
+	case stalled:
+		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
+		m.holding, m.linger = false, time.Time{}
+	case ev.Priority > own:
+		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
+	case ev.Priority == own && m.source.Less(ev.Source):
+		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
+	default:
+		// The answer corrects the sender and the switches at once.
+		m.advertise(own)
+	}
+}
+
+func (m *Machine) yield(now time.Time, ev Event, cause Cause) {
+	m.linger = now.Add(Linger)
+	m.armDownTimer(now, ev.Interval)
+	m.master = ev.Source
+	m.transition(now, Backup, cause)
+}
+
+// rearm computes the Active_Down_Timer again after one of its operands has changed.
+//
+// A master of lower priority is preempted when the timer that was set before it was first heard ends, as in the RFC, but
+// not before PreemptDelay has passed. If it falls silent before that, it is replaced like any master.
+func (m *Machine) rearm(now time.Time) {
+	if m.state != Backup {
+		return
+	}
+	if r := m.lower; r.source.IsValid() && !m.outranks(r.priority) {
+		m.armDownTimer(r.last, r.interval)
+		m.master = r.source
+	}
+	wait := m.downInterval(m.learned)
+	if m.zero.IsValid() {
+		wait = m.skew(m.learned)
+	}
+	due := m.base.Add(wait)
+	if r := m.lower; r.source.IsValid() {
+		due = later(due, r.first.Add(m.cfg.PreemptDelay))
+		if dead := r.last.Add(m.downInterval(r.interval)); dead.Before(due) {
+			due = dead
+		}
+	}
+	m.deadline = later(due, m.earliest)
+	m.ready = m.ready && m.cfg.SyncGroup != "" && !m.deadline.After(now)
+}
+
+// whyLead returns why the Active_Down_Timer ended.
+func (m *Machine) whyLead(now time.Time) Cause {
+	r, heard := m.lower, m.base
+	if r.source.IsValid() {
+		heard = r.last
+	}
+	silence := now.Sub(heard).Round(time.Millisecond)
+	switch {
+	case m.zero.IsValid() && !r.source.IsValid():
+		return Cause{Kind: CauseMasterLeft, Peer: m.zero}
+	case r.source.IsValid() && now.Before(r.last.Add(m.downInterval(r.interval))):
+		return Cause{Kind: CausePreempts, Own: m.Priority(), Priority: r.priority, Peer: r.source}
+	}
+	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
+}
+
+// Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
+func Skew(priority uint8, interval time.Duration) time.Duration {
+	return interval * time.Duration(256-int(priority)) / 256
+}
+
+// skew is our Skew_Time behind a master that advertises at the interval. In version 2 it does not depend on the interval
+// (RFC 3768, section 6.1).
+func (m *Machine) skew(interval time.Duration) time.Duration {
+	if m.cfg.Version == Version2 {
+		interval = time.Second
+	}
+	return Skew(m.Priority(), interval)
+}
+
+// downInterval is RFC 9568, section 6.1, Active_Down_Interval.
+func (m *Machine) downInterval(interval time.Duration) time.Duration {
+	return 3*interval + m.skew(interval)
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A desired is all that the owner of a Loop has asked for. It does not change once it is stored, so the loop's thread
+// reads it without a lock.
+type desired struct {
+	routers  []vrrp.Config
+	tracking map[string]vrrp.Tracking
+	standby  map[string]command[bool]
+	joins    map[string]command[join]
+	resume   []string
+	link     *vrrp.Link // nil: not known yet
+	shutdown bool
+	abandon  bool
+	sequence uint64 // of the last command
+}
+
+// A command is executed once. Its sequence number is higher than those before it.
+type command[T any] struct {
+	sequence uint64
+	value    T
+}
+
+type join struct {
+	to    vrrp.State
+	cause vrrp.Cause
+}
+
+// Configure sets the virtual routers of the interface; the latest call wins. Unchanged routers are not disturbed. Changed
+// ones keep their role, also with a new name. New ones start, and missing ones hand over and go. Another VRID makes another
+// router, which starts when the former one has gone.
+func (l *Loop) Configure(routers []vrrp.Config) {
+	copied := slices.Clone(routers)
+	for i := range copied {
+		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
+	}
+	l.setDesired(func(w *desired) { w.routers = copied })
+}
+
+// SetLink sets the state of the interface; the latest call wins. Routers start at the first usable link. A faulty link is
+// a fault of all of them. Without an address besides the VIPs to send from, the routers of that family are at fault.
+func (l *Loop) SetLink(link vrrp.Link) {
+	link.Addrs = slices.Clone(link.Addrs)
+	l.setDesired(func(w *desired) { w.link = &link })
+}
+
+// SetTracking sets the tracking result of the named router; the latest call wins. It may precede the router's
+// configuration, and stays in force across Configure.
+func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
+	l.setDesired(func(w *desired) {
+		w.tracking = maps.Clone(w.tracking)
+		put(&w.tracking, name, t)
+		if t == (vrrp.Tracking{}) {
+			delete(w.tracking, name)
+		}
+	})
+}
+
+// SetStandby puts the named router into standby, or ends that; it may precede the router's configuration. A master offers
+// its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it hears its successor. Then
+// it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about three
+// advertisement intervals, it is an ordinary master again, with Standby false in its Status; to try again, turn standby
+// off and on. Repeating the last call has no effect.
+func (l *Loop) SetStandby(name string, on bool) {
+	l.setDesired(func(w *desired) {
+		if w.standby[name].value == on {
+			return
+		}
+		w.sequence++
+		w.standby = maps.Clone(w.standby)
+		put(&w.standby, name, command[bool]{w.sequence, on})
+	})
+}
+
+// Resume lets the named routers start as master, with an advertisement, if the first link is usable. It is for routers
+// that were master a moment ago, still have the VIPs, and whose process was restarted. It must precede the first SetLink.
+func (l *Loop) Resume(names []string) {
+	names = slices.Clone(names)
+	l.setDesired(func(w *desired) { w.resume = names })
+}
+
+// Join passes the decision of a sync group to the named router. Master makes a router master that is Ready. Backup makes a
+// master offer its place as in SetStandby, and become backup even if nobody takes over. Otherwise it has no effect.
+func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
+	l.setDesired(func(w *desired) {
+		w.sequence++
+		w.joins = maps.Clone(w.joins)
+		put(&w.joins, name, command[join]{w.sequence, join{to, cause}})
+	})
+}
+
+// Shutdown makes every router leave: a backup at once, a master when it hears its successor, or after about three
+// advertisement intervals. Then Run returns nil. Shutdown cannot be undone.
+func (l *Loop) Shutdown() {
+	l.setDesired(func(w *desired) { w.shutdown = true })
+}
+
+// Abandon ends Run at once and sends nothing: another process resumes the roles, and the VIPs stay.
+func (l *Loop) Abandon() {
+	l.setDesired(func(w *desired) { w.abandon = true })
+}
+
+func put[T any](m *map[string]T, name string, v T) {
+	if *m == nil {
+		*m = make(map[string]T)
+	}
+	(*m)[name] = v
+}
+
+func (l *Loop) setDesired(change func(*desired)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := *l.desired.Load()
+	change(&w)
+	l.desired.Store(&w)
+	l.wakeLocked()
+}
+
+func (l *Loop) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wakeLocked()
+}
+
+// wakeLocked ends the thread's wait. Outside Run there is no thread to wake.
+func (l *Loop) wakeLocked() {
+	if l.event < 0 {
+		return
+	}
+	// The write fails only if the counter is at its limit. Then the thread is about to wake anyway.
+	_, _ = unix.Write(l.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+func (l *Loop) setEvent(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.event = fd
+}

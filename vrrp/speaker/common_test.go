@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+var (
+	linkLocalA = netip.MustParseAddr("fe80::ff:fe00:1")
+	linkLocalB = netip.MustParseAddr("fe80::ff:fe00:2")
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range list {
+		ps = append(ps, netip.MustParsePrefix(s))
+	}
+	return ps
+}
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func testConfig(priority uint8) vrrp.Config {
+	return vrrp.Config{
+		Name: "web", Interface: "eth0", VRID: 51, Version: 3, Priority: priority, AdvertInterval: time.Second,
+		Preempt: true, VIPs: []netip.Prefix{netip.PrefixFrom(vip, 24)},
+	}
+}
+
+var (
+	addrA = netip.MustParseAddr("192.0.2.1")
+	addrB = netip.MustParseAddr("192.0.2.2")
+	addrC = netip.MustParseAddr("192.0.2.3")
+	vip   = netip.MustParseAddr("192.0.2.100")
+)

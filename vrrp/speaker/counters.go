@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// counters are Counters that one thread advances and any may read.
+type counters struct {
+	sent, received, zeroSent, zeroReceived, sendErrors, becameMaster atomic.Uint64
+
+	lateness   [len(vrrp.LatenessBounds) + 1]atomic.Uint64
+	late       atomic.Int64
+	longestGap atomic.Int64
+
+	drops dropCounters
+}
+
+func (c *counters) snapshot() vrrp.Counters {
+	s := vrrp.Counters{
+		AdvertsSent: c.sent.Load(), AdvertsReceived: c.received.Load(),
+		PriorityZeroSent: c.zeroSent.Load(), PriorityZeroReceived: c.zeroReceived.Load(),
+		SendErrors: c.sendErrors.Load(), BecameMaster: c.becameMaster.Load(),
+		Lateness:   vrrp.Lateness{Sum: time.Duration(c.late.Load())},
+		LongestGap: time.Duration(c.longestGap.Load()),
+		Drops:      c.drops.snapshot(),
+	}
+	for i := range c.lateness {
+		s.Lateness.Counts[i] = c.lateness[i].Load()
+	}
+	return s
+}
+
+type dropCounters [len(vrrp.Drops{})]atomic.Uint64
+
+func (c *dropCounters) snapshot() (s vrrp.Drops) {
+	for i := range c {
+		s[i] = c[i].Load()
+	}
+	return s
+}

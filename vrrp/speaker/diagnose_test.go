@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A stage is a loop without sockets, at 192.0.2.2 and fe80::ff:fe00:2, whose one router is told of packets by hand.
+type stage struct {
+	t    testing.TB
+	l    *Loop
+	r    *router
+	now  time.Time
+	told []vrrp.Status
+	log  bytes.Buffer
+}
+
+func newStage(t testing.TB, change func(*vrrp.Config)) *stage {
+	t.Helper()
+	s := &stage{t: t, now: epoch}
+	s.l = New("eth0", Options{
+		Log:    hclog.New(&hclog.LoggerOptions{Output: &s.log}),
+		Notify: func(st vrrp.Status) { s.told = append(s.told, st) },
+	})
+	s.l.applied = &desired{}
+	c := testConfig(100)
+	if change != nil {
+		change(&c)
+	}
+	if why := c.Problem(); why != "" {
+		t.Fatal(why)
+	}
+	s.l.add(c)
+	s.r = s.l.routers[0]
+	from := addrB
+	if c.Family() == 6 {
+		from = linkLocalB
+	}
+	s.l.step(s.r, s.now, vrrp.Event{Kind: vrrp.EventUp, Source: from})
+	return s
+}
+
+// lead lets time pass until the router is master.
+func (s *stage) lead() {
+	s.t.Helper()
+	for range 3 {
+		s.now = s.r.Machine.Deadline()
+		if s.l.step(s.r, s.now, vrrp.Event{Kind: vrrp.EventTimer}); s.r.Machine.State() == vrrp.Master {
+			return
+		}
+	}
+	s.t.Fatal("not master")
+}
+
+// packet is what the router itself would send.
+func (s *stage) packet() vrrp.Packet {
+	p := s.r.Packet
+	p.Priority, p.VIPs = 90, slices.Clone(p.VIPs)
+	return p
+}
+
+// hear lets the packet come in from src, to the group or, from an address of UnicastPeers, to us.
+func (s *stage) hear(p vrrp.Packet, src netip.Addr, pass uint8) {
+	h := s.header(src, pass)
+	s.l.accept(s.now, h, p.AppendTo(nil, h.Source, h.Destination), 0)
+}
+
+// header is that of a packet from src, for which linkLocalA stands where the router is one of IPv6.
+func (s *stage) header(src netip.Addr, ttl uint8) vrrp.Header {
+	h := vrrp.Header{Source: src, Destination: s.r.Destinations()[0], TTL: ttl}
+	switch {
+	case s.r.Config.Family() == 6 && src.Is4():
+		h.Source = linkLocalA
+	case len(s.r.Config.UnicastPeers) > 0:
+		h.Destination = s.r.Machine.Source()
+	}
+	return h
+}
+
+func (s *stage) wantWarnings(want ...string) {
+	s.t.Helper()
+	if got := s.l.Status()[0].Warnings; !slices.Equal(got, want) {
+		s.t.Errorf("warnings %q, want %q", got, want)
+	}
+	if last := s.told[len(s.told)-1].Warnings; !slices.Equal(last, want) {
+		s.t.Errorf("told %q, want %q", last, want)
+	}
+}
+
+func (s *stage) pass(d time.Duration) {
+	s.now = s.now.Add(d)
+	s.l.endWarnings(s.now)
+}
+
+func TestWarnings(t *testing.T) {
+	v2 := func(c *vrrp.Config) { c.Version = 2 }
+	for _, tt := range []struct {
+		name   string
+		config func(*vrrp.Config)
+		change func(*vrrp.Packet)
+		drop   vrrp.Drop
+		want   string
+	}{
+		{"nothing amiss", nil, func(*vrrp.Packet) {}, 0, ""},
+		{"nothing amiss in version 2", v2, func(*vrrp.Packet) {}, 0, ""},
+		{
+			"version 2 to version 3", nil, func(p *vrrp.Packet) { p.Version = 2 }, vrrp.DropWrongVersion,
+			"192.0.2.1 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both",
+		},
+		{
+			"version 3 to version 2", v2, func(p *vrrp.Packet) { p.Version = 3 }, vrrp.DropWrongVersion,
+			"192.0.2.1 speaks VRRP version 3 for VRID 51, we speak 2, and neither hears the other: set the same version on both",
+		},
+		{
+			"interval of version 2", v2, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, vrrp.DropWrongInterval,
+			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, and version 2 has each refuse the other: set the same advert_interval on both",
+		},
+		{"interval of version 3", nil, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, 0, ""},
+		{
+			"only they have a password", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("secret\x00\x00"))} }, vrrp.DropWrongAuthType,
+			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, and neither accepts the other: " +
+				"set the same password on both, or none",
+		},
+		{
+			"authentication header", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthAH} }, vrrp.DropAuthHeader,
+			"192.0.2.1 sends an IP authentication header for VRID 51, we send no authentication, and neither accepts the other: " +
+				"set the same password on both, or none",
+		},
+		{
+			"another password", func(c *vrrp.Config) { c.Version, c.Password = 2, "secret" }, func(p *vrrp.Packet) {
+				p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("other\x00\x00\x00"))}
+			}, vrrp.DropWrongPassword,
+			"192.0.2.1 sends another password than ours for VRID 51, and neither accepts the other: set the same on both",
+		},
+		{
+			"a VIP less", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") }, func(p *vrrp.Packet) { p.VIPs = p.VIPs[:1] }, 0,
+			"192.0.2.1 advertises other VIPs for VRID 51: it lacks 192.0.2.101; set the same vips on both",
+		},
+		{
+			"other VIPs", nil, func(p *vrrp.Packet) {
+				for i := range 5 {
+					p.VIPs[0] = netip.AddrFrom4([4]byte{10, 0, 0, 1})
+					p.VIPs = append(p.VIPs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+				}
+			}, 0,
+			"192.0.2.1 advertises other VIPs for VRID 51: it lacks 192.0.2.100 and it has 10.0.0.1, 10.0.0.0, 10.0.0.2 and 2 more besides; " +
+				"set the same vips on both",
+		},
+		{
+			"VIPs in another order", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") },
+			func(p *vrrp.Packet) { slices.Reverse(p.VIPs) }, 0, "",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t, tt.config)
+			p := s.packet()
+			tt.change(&p)
+			s.hear(p, addrA, 255)
+			var want []string
+			if tt.want != "" {
+				want = []string{tt.want}
+			}
+			s.wantWarnings(want...)
+			c := s.l.Status()[0].Counters
+			if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+				t.Errorf("%+v, want %s", c, tt.drop)
+			}
+			told := len(s.told)
+			for range 50 {
+				s.pass(time.Second)
+				s.hear(p, addrA, 255)
+			}
+			if s.wantWarnings(want...); len(s.told) != told {
+				t.Errorf("told %d times more", len(s.told)-told)
+			}
+			s.pass(vrrp.WarningLasts - 1)
+			s.wantWarnings(want...)
+			s.pass(1)
+			s.wantWarnings()
+			if !s.l.warningsEnd.IsZero() {
+				t.Errorf("still waits for %s", s.l.warningsEnd)
+			}
+		})
+	}
+}
+
+func TestWarningEndsWhenItsCauseIsMended(t *testing.T) {
+	two := func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") }
+	s := newStage(t, two)
+	good := s.packet()
+	bad := s.packet()
+	bad.VIPs = bad.VIPs[:1]
+	old := good
+	old.Version = 2
+	s.hear(bad, addrA, 255)
+	s.hear(old, addrC, 255)
+	if n := len(s.l.Status()[0].Warnings); n != 2 {
+		t.Fatalf("%d warnings", n)
+	}
+	s.hear(good, addrA, 255)
+	s.wantWarnings("192.0.2.3 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both")
+	s.hear(good, addrC, 255)
+	s.wantWarnings()
+
+	s.pass(vrrp.WarningPause)
+	s.hear(bad, addrA, 255)
+	if n := len(s.l.Status()[0].Warnings); n != 1 {
+		t.Fatalf("%d warnings", n)
+	}
+	mended := s.r.Config
+	mended.VIPs = mended.VIPs[:1]
+	s.l.change(s.r, s.now, &mended)
+	s.wantWarnings()
+	s.pass(vrrp.WarningPause)
+	s.hear(bad, addrA, 255)
+	s.wantWarnings()
+}
+
+func TestOwnAddressWarning(t *testing.T) {
+	for _, c := range []struct {
+		own    netip.Addr
+		config func(*vrrp.Config)
+	}{
+		{addrB, nil},
+		{linkLocalB, func(c *vrrp.Config) { c.VIPs = prefixes("fe80::100/64") }},
+	} {
+		s := newStage(t, c.config)
+		s.hear(s.packet(), c.own, 255)
+		s.wantWarnings(fmt.Sprintf("advertisements with our own address %s come in, of priority 90 (ours is 100): give each machine an address of its own; "+
+			"if none has it twice, the segment sends our frames back", c.own))
+	}
+}
+
+func TestTwoMastersWarning(t *testing.T) {
+	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not get or does not accept what we send; " +
+		"let protocol 112 to the VRRP group pass, and set the same version, password and unicast_peers on both"
+	s := newStage(t, nil)
+	p := s.packet()
+	s.hear(p, addrA, 255)
+	s.wantWarnings()
+	s.lead()
+	// One exchange is how two masters agree.
+	s.hear(p, addrA, 255)
+	s.pass(time.Second)
+	s.hear(p, addrA, 255)
+	s.wantWarnings()
+	s.pass(time.Second)
+	s.hear(p, addrA, 255)
+	s.wantWarnings(want)
+	if s.l.log.close(); true {
+		s.l.log.run()
+	}
+	if !strings.Contains(s.log.String(), "two masters") {
+		t.Errorf("not logged: %s", &s.log)
+	}
+
+	// Two that agree once in a while are not at odds.
+	s = newStage(t, nil)
+	s.lead()
+	for range 10 {
+		s.pass(10 * time.Second)
+		s.hear(p, addrA, 255)
+	}
+	s.wantWarnings()
+	// Neither is one that leaves.
+	p.Priority = vrrp.PriorityLeaving
+	for range 10 {
+		s.pass(time.Second)
+		s.hear(p, addrA, 255)
+	}
+	s.wantWarnings()
+
+	// Neither is one that was heard before and after another master's time.
+	s = newStage(t, nil)
+	s.lead()
+	p.Priority = 90
+	s.hear(p, addrA, 255)
+	for _, priority := range []uint8{200, vrrp.PriorityLeaving} {
+		s.pass(time.Second / 2)
+		p.Priority = priority
+		s.hear(p, addrC, 255)
+	}
+	s.lead()
+	s.pass(time.Second)
+	p.Priority = 90
+	s.hear(p, addrA, 255)
+	s.wantWarnings()
+
+	// An owner listens to nobody, and sees a second master all the same.
+	s = newStage(t, func(c *vrrp.Config) { c.Priority = 255 })
+	p.Priority = 255
+	for range 3 {
+		s.hear(p, addrA, 255)
+		s.pass(time.Second)
+	}
+	s.wantWarnings(strings.NewReplacer("90", "255", "ours is 100", "ours is 255").Replace(want))
+}
+
+// TestForgedWarningsAreBounded: whatever a forger sends, words are made seldom, and the owner is told seldom.
+func TestForgedWarningsAreBounded(t *testing.T) {
+	s := newStage(t, func(c *vrrp.Config) { c.Version = 2 })
+	p := s.packet()
+	told := len(s.told)
+	for i := range 10_000 {
+		s.pass(100 * time.Microsecond)
+		p.Interval = time.Duration(2+i%200) * time.Second
+		s.hear(p, addrC, 255)
+		s.hear(p, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 255)
+		p.Interval, p.VIPs = time.Second, []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
+		s.hear(p, addrA, 255)
+	}
+	if n := len(s.r.Warnings()); n != vrrp.MaxWarnings {
+		t.Errorf("%d warnings", n)
+	}
+	if n := len(s.told) - told; n > 2*vrrp.MaxWarnings {
+		t.Errorf("told %d times in a second", n)
+	}
+	var lists [][]byte
+	for i := range 200 {
+		p.VIPs[0] = netip.AddrFrom4([4]byte{10, 1, 0, byte(i)})
+		lists = append(lists, p.AppendTo(nil, addrA, vrrp.Group4))
+	}
+	next := 0
+	if n := testing.AllocsPerRun(100, func() {
+		s.l.accept(s.now, vrrp.Header{Source: addrA, Destination: vrrp.Group4, TTL: 255}, lists[next], 0)
+		next++
+	}); n != 0 {
+		t.Errorf("%v allocations for each of many lists", n)
+	}
+	s.pass(600 * time.Second)
+	s.pass(600 * time.Second)
+	s.wantWarnings()
+}
+
+func TestUnicastRefuses(t *testing.T) {
+	unicast := func(c *vrrp.Config) { c.UnicastPeers, c.UnicastTTLMin = []netip.Addr{addrA, addrC}, 250 }
+	stranger := netip.MustParseAddr("192.0.2.9")
+	for _, tt := range []struct {
+		name     string
+		config   func(*vrrp.Config)
+		src, dst netip.Addr
+		ttl      uint8
+		drop     vrrp.Drop
+		want     string
+	}{
+		{"from a peer", unicast, addrA, addrB, 255, 0, ""},
+		{"from another, through routers", unicast, addrC, addrB, 250, 0, ""},
+		{
+			"through too many", unicast, addrC, addrB, 249, vrrp.DropLowTTL,
+			"what 192.0.2.3 sends for VRID 51 arrives with TTL 249, and our unicast_ttl_min is 250: let it send with more, or lower that",
+		},
+		{
+			"from a stranger", unicast, stranger, addrB, 255, vrrp.DropUnknownPeer,
+			"192.0.2.9 sends VRID 51 to us and is not among our unicast_peers (192.0.2.1, 192.0.2.3): add it, or stop it",
+		},
+		{
+			"to the group", unicast, addrA, vrrp.Group4, 255, vrrp.DropWrongDestination,
+			"192.0.2.1 sends VRID 51 to 224.0.0.18, we send to 192.0.2.1, 192.0.2.3: set unicast_peers on both or on neither",
+		},
+		{
+			"to us, who listen to the group", nil, addrA, addrB, 255, vrrp.DropWrongDestination,
+			"192.0.2.1 sends VRID 51 to 192.0.2.2, we send to 224.0.0.18: set unicast_peers on both or on neither",
+		},
+		{"to another group", nil, addrA, netip.MustParseAddr("224.0.0.19"), 255, vrrp.DropWrongDestination,
+			"192.0.2.1 sends VRID 51 to 224.0.0.19, we send to 224.0.0.18: set unicast_peers on both or on neither"},
+		{"to the group, through a router", nil, addrA, vrrp.Group4, 254, vrrp.DropWrongTTL, ""},
+	} {
+		s := newStage(t, tt.config)
+		p := s.packet()
+		s.l.accept(s.now, vrrp.Header{Source: tt.src, Destination: tt.dst, TTL: tt.ttl}, p.AppendTo(nil, tt.src, tt.dst), 0)
+		c := s.l.Status()[0].Counters
+		if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+			t.Errorf("%s: %+v, want %s", tt.name, c, tt.drop)
+		}
+		if tt.want == "" {
+			s.wantWarnings()
+		} else {
+			s.wantWarnings(tt.want)
+		}
+	}
+}
+
+// TestUnsoundPacketsWarnOfNothing: garbage says nothing about anybody's configuration.
+func TestUnsoundPacketsWarnOfNothing(t *testing.T) {
+	s := newStage(t, nil)
+	p := s.packet()
+	for version := range uint8(16) {
+		b := p.AppendTo(nil, addrA, vrrp.Group4)
+		b[0] = version<<4 | vrrp.TypeAdvertisement
+		b[6] ^= 0x55
+		s.l.accept(s.now, vrrp.Header{Source: addrA, Destination: vrrp.Group4, TTL: 255}, b, 0)
+		s.l.accept(s.now, vrrp.Header{Source: addrB, Destination: vrrp.Group4, TTL: 255}, b, 0)
+	}
+	s.wantWarnings()
+}

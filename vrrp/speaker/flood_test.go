@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
+)
+
+const floodRate = 100_000 // packets a second
+
+// flood sends packets at floodRate, taking turns among them, and reports how many it sent in the time d.
+func flood(fd int, d time.Duration, packets [][]byte) (int, error) {
+	to := &unix.SockaddrInet4{Addr: vrrp.Group4.As4()}
+	start, n := time.Now(), 0
+	for {
+		elapsed := time.Since(start)
+		if elapsed >= d {
+			return n, nil
+		}
+		for due := int(elapsed.Seconds() * floodRate); n < due; n++ {
+			if err := unix.Sendto(fd, packets[n%len(packets)], 0, to); err != nil {
+				return n, err
+			}
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+// gaps follows a counter and returns the longest time between two of its steps.
+func gaps(count func() uint64, until <-chan struct{}) (longest time.Duration) {
+	last, seen := time.Now(), count()
+	for tick := time.NewTicker(time.Millisecond); ; {
+		select {
+		case <-until:
+			tick.Stop()
+			return longest
+		case now := <-tick.C:
+			if n := count(); n != seen {
+				longest, last, seen = max(longest, now.Sub(last)), now, n
+			}
+		}
+	}
+}
+
+func TestFloodDelaysNoAdvert(t *testing.T) {
+	good := testAdvert(addrC, 51, 250, 100*time.Millisecond)
+	with := func(i int, v byte) []byte { f := slices.Clone(good); f[i] = v; return f }
+	for _, tt := range []struct {
+		name    string
+		packets [][]byte
+		seen    bool // by the loop
+	}{
+		{"other virtual routers", [][]byte{testAdvert(addrC, 99, 250, time.Second), testAdvert(addrC, 98, 0, time.Second)}, false},
+		{"other versions and types", [][]byte{with(20, 0x41), with(20, 0x3f)}, false},
+		{"our VRID, forged", [][]byte{with(26, good[26]^1), with(8, 64), with(20, 0x21), with(23, 0)}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, a, b := pair(t, 51)
+			attacker := s.plug("192.0.2.3")
+			done, said, heard := make(chan struct{}), make(chan time.Duration, 1), make(chan time.Duration, 1)
+			go func() { said <- gaps(func() uint64 { return a.counters(51).AdvertsSent }, done) }()
+			go func() { heard <- gaps(func() uint64 { return b.counters(51).AdvertsReceived }, done) }()
+			sent := 0
+			nstest.Command(t, attacker.ns, func() error {
+				return withSocket("eth0", socket4, func(fd int) (err error) {
+					sent, err = flood(fd, 2*time.Second, tt.packets)
+					return err
+				})
+			})
+			close(done)
+			longest, gap := <-said, <-heard
+			var drops [2]uint64
+			for i, p := range []*peer{a, b} {
+				st := p.loop.Status()[0]
+				for _, n := range st.Counters.Drops.All() {
+					drops[i] += n
+				}
+				if want := [...]vrrp.State{vrrp.Master, vrrp.Backup}[i]; st.State != want || st.Counters.BecameMaster != uint64(1-i) {
+					t.Errorf("%s: %s, became master %d times", p.port, st.State, st.Counters.BecameMaster)
+				}
+				if (drops[i] > 0) != tt.seen {
+					t.Errorf("%s: the loop saw %d packets", p.port, drops[i])
+				}
+				if strays := p.loop.Stray(); strays != (vrrp.Drops{}) {
+					t.Errorf("%s: %v", p.port, strays)
+				}
+			}
+			// With room for this machine. What is said need not be heard: the kernel's queues are short.
+			if longest > 300*time.Millisecond {
+				t.Errorf("%s without an advertisement", longest)
+			}
+			t.Logf("%d packets in 2 s; seen by the master %d, by the backup %d; longest gap between adverts every 100 ms, as sent %s, as heard %s",
+				sent, drops[0], drops[1], longest, gap)
+		})
+	}
+}
+
+// TestFloodOfWarnings: what a flood may say to the owner is bounded too.
+func TestFloodOfWarnings(t *testing.T) {
+	s, a, _ := pair(t, 51)
+	attacker := s.plug("192.0.2.3")
+	var forged [][]byte
+	for i := range 200 {
+		p := vrrp.Packet{Version: 3, VRID: 51, Priority: 1, Interval: 100 * time.Millisecond}
+		p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
+		src := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
+		forged = append(forged, p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4))
+	}
+	nstest.Command(t, attacker.ns, func() error {
+		return withSocket("eth0", socket4, func(fd int) error {
+			_, err := flood(fd, time.Second, forged)
+			return err
+		})
+	})
+	a.await(51, "warnings", func(s vrrp.Status) bool { return len(s.Warnings) == vrrp.MaxWarnings })
+	if n := len(a.notified(51)); n > 4*vrrp.MaxWarnings {
+		t.Errorf("told %d times", n)
+	}
+	if st := a.loop.Status()[0]; st.State != vrrp.Master || st.Counters.BecameMaster != 1 {
+		t.Errorf("%+v", st)
+	}
+	t.Log(fmt.Sprint(a.loop.Status()[0].Warnings[:2]))
+}
+
+// BenchmarkForgedAdvert is what a forged packet that passes the filter costs the loop.
+func BenchmarkForgedAdvert(b *testing.B) {
+	l, _, _ := socketless(nil)
+	forged := testAdvert(addrA, 51, 200, time.Second)
+	forged[26] ^= 1
+	b.ReportAllocs()
+	for b.Loop() {
+		l.receive(epoch, forged)
+	}
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestLatenessIsCounted(t *testing.T) {
+	l, _, owner := socketless(nil)
+	c := owner.Config.AdvertInterval
+	due := owner.due
+	for _, late := range []time.Duration{0, time.Millisecond, time.Millisecond + 1, 15 * time.Millisecond, 2 * time.Second} {
+		l.measureLateness(owner, owner.due.Add(late))
+		l.step(owner, owner.due.Add(late), vrrp.Event{Kind: vrrp.EventTimer})
+	}
+	got := owner.counters.snapshot()
+	want := vrrp.Lateness{Sum: 2017*time.Millisecond + 1}
+	want.Counts[0], want.Counts[1], want.Counts[4], want.Counts[len(vrrp.LatenessBounds)] = 2, 1, 1, 1
+	if got.Lateness != want {
+		t.Errorf("%+v, want %+v", got.Lateness, want)
+	}
+	// The last but one was sent 15 ms late, the last one 2 s late: one interval later by the clock.
+	if want := c + 2*time.Second - 15*time.Millisecond; got.LongestGap != want {
+		t.Errorf("longest gap %s, want %s", got.LongestGap, want)
+	}
+	if owner.due.Sub(due) < 4*c {
+		t.Errorf("the deadline moved by %s only", owner.due.Sub(due))
+	}
+	// What it did not send as master is no gap.
+	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Cause: vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
+	l.step(owner, owner.due.Add(time.Hour), vrrp.Event{Kind: vrrp.EventUp, Source: addrB})
+	if again := owner.counters.snapshot(); again.LongestGap != got.LongestGap {
+		t.Errorf("gap %s across a fault", again.LongestGap)
+	}
+}
+
+func TestLateLoopSaysWhy(t *testing.T) {
+	due := epoch
+	for _, tt := range []struct {
+		name  string
+		awake time.Duration // after the deadline
+		late  time.Duration
+		queue time.Duration
+		known bool
+		want  string
+	}{
+		{"kept waiting", 80 * time.Millisecond, 81 * time.Millisecond, 79 * time.Millisecond, true, "waited 79ms for a processor"},
+		{"pre-empted while at work", 0, 90 * time.Millisecond, 50 * time.Millisecond, true, "waited 50ms for a processor"},
+		{"SIGSTOP", 3 * time.Second, 3*time.Second + time.Millisecond, time.Millisecond, true,
+			"was stopped, or the whole machine was, for 3s"},
+		{"no account", 80 * time.Millisecond, 81 * time.Millisecond, 0, false, "was not run for 80ms"},
+		{"too much to do", -time.Millisecond, 60 * time.Millisecond, 0, true, "was busy for 60ms"},
+	} {
+		l, _, _ := socketless(nil)
+		l.awake = due.Add(tt.awake)
+		if got := l.whyLate(due, due.Add(tt.late), tt.queue, tt.known); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestLatenessIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	l, _, owner := socketless(hclog.New(&hclog.LoggerOptions{Output: &out}))
+	half := owner.Config.AdvertInterval / 2
+	l.measureLateness(owner, owner.due.Add(half))
+	l.measureLateness(owner, owner.due.Add(half+1))
+	l.measureLateness(owner, owner.due.Add(half+1))
+	l.log.close()
+	l.log.run()
+	if n := strings.Count(out.String(), "advertisement is late"); n != 1 || !strings.Contains(out.String(), "late=50ms") {
+		t.Errorf("%d lines, want one a minute:\n%s", n, &out)
+	}
+}
+
+func TestProcessorAccount(t *testing.T) {
+	var p processor
+	p.open()
+	if _, known := p.read(); !known {
+		t.Error("this kernel keeps an account of run queues")
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+	absent := processor{fd: -1}
+	if _, known := absent.queued(); known || absent.close() != nil {
+		t.Error("an account that is not there")
+	}
+	if n := testing.AllocsPerRun(10, func() { absent.sample(epoch) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+const (
+	drainBatch   = 64   // packets read from a socket before the timers get their turn
+	drainBacklog = 8192 // packets read before a timer that they may make void
+	reopenPause  = time.Second
+	timerSlack   = 50 * time.Microsecond // the kernel's usual one, whatever the process was started with
+)
+
+// Options are what a Loop needs besides the name of its interface.
+type Options struct {
+	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. If that is refused, the
+	// loop runs without it, and the Warnings say so. On a busy machine, start the whole process under SCHED_RR: the thread
+	// waits for locks of the Go runtime that other threads hold. GOMAXPROCS should exceed the number of processors, else
+	// the thread waits for the Go scheduler instead of the kernel's.
+	Realtime bool
+	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
+	Log hclog.Logger
+	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
+	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
+	Notify func(vrrp.Status)
+}
+
+// A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
+// advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock, and allocates
+// nothing while nothing changes.
+type Loop struct {
+	iface  string
+	log    *ratelog
+	notify func(vrrp.Status)
+
+	desired   atomic.Pointer[desired]   // what the owner asked for
+	published atomic.Pointer[[]*router] // for Status
+	stray     dropCounters              // packets that belong to no router
+
+	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends
+	event int        // eventfd that wakes the thread, -1 outside Run
+
+	// All fields below belong to the loop's thread.
+	applied     *desired
+	routers     []*router
+	byVRID      [2][256]*router // by familyIndex
+	timers      routerHeap
+	conn        *conn
+	reopen      time.Time // when to retry a socket that could not be opened
+	warningsEnd time.Time // when the next warning may end, the zero time if there is none
+	usable      bool      // the link carries packets
+	started     bool      // a link was known before
+	ended       bool      // a router has gone; its name and VRID are free
+	heard       bool      // the last turn read packets and left none unread
+	packet      vrrp.Packet
+	out         []byte
+	own         []netip.Addr // the IPv4 addresses that we send from
+	fds         [1 + sockets]unix.PollFd
+	timeout     unix.Timespec
+
+	realtime  *realtime // nil: not asked for
+	asleep    time.Time // when the thread began to wait
+	awake     time.Time // when it last ended to
+	processor processor
+}
+
+// New returns a loop for the named interface, with no routers and no link.
+func New(iface string, o Options) *Loop {
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	l.log = newRatelog(o.Log)
+	l.notify = func(s vrrp.Status) {
+		if o.Notify != nil {
+			o.Notify(l.complete(s))
+		}
+	}
+	if o.Realtime {
+		l.realtime = &realtime{}
+	}
+	l.desired.Store(&desired{})
+	l.published.Store(&[]*router{})
+	return l
+}
+
+// Run runs the election until Shutdown has finished. When ctx ends, it ends at once: peers get no message, and the VIPs
+// stay. It keeps its thread for itself; the interface is in that thread's network namespace. The error is that the raw
+// socket is not allowed (unix.EPERM) or that the thread cannot be woken. A loop runs once.
+func (l *Loop) Run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := probe(); err != nil {
+		return err
+	}
+	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("failed to make the eventfd of the VRRP loop of %s: %w", l.iface, err)
+	}
+	l.setEvent(event)
+	l.processor.open()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
+		l.log.write(hclog.Warn, "failed to set the timer slack of the VRRP thread: its timers may be late", "interface", l.iface, "error", err)
+	}
+	ordinary := l.enterRealtime()
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		l.wake()
+	})
+	var logging sync.WaitGroup
+	logging.Go(l.log.run)
+
+	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
+
+	if !stop() {
+		<-woken
+	}
+	l.setEvent(-1)
+	l.log.close()
+	logging.Wait()
+	return errors.Join(err, unix.Close(event), l.disconnect())
+}
+
+// probe fails at once, not when the link comes up, if the process lacks the privilege for the socket.
+func probe() error {
+	fd, err := openSocket(unix.AF_INET, unix.SOCK_RAW, vrrp.Protocol)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+func (l *Loop) run(ctx context.Context) error {
+	for {
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.sweep()
+		if l.desired.Load().abandon {
+			return nil
+		}
+		if err := l.apply(time.Now()); err != nil {
+			return err
+		}
+		l.fire()
+		l.endWarnings(time.Now())
+		if l.ended {
+			continue
+		}
+		if l.applied.shutdown && len(l.routers) == 0 {
+			return nil
+		}
+		l.processor.sample(l.fallAsleep(time.Now()))
+		if err := l.wait(); err != nil {
+			return err
+		}
+		l.awaken(time.Now())
+		l.heard = l.drain(drainBatch)
+	}
+}
+
+// wait blocks until a packet, a wake-up or the next deadline. Right after packets it waits a little for the rest of their
+// burst: the advertisements of two hundred routers shall not cause two hundred wake-ups.
+func (l *Loop) wait() error {
+	next := l.next()
+	if l.heard {
+		if err := l.poll(l.fds[:1], sooner(next, l.awake.Add(l.lull()))); err != nil {
+			return err
+		}
+		if l.fds[0].Revents != 0 || !next.IsZero() && !time.Now().Before(next) {
+			return l.clearWakeUp()
+		}
+	}
+	fds := l.fds[:1]
+	if l.conn != nil {
+		fds = l.fds[:]
+		for i := range l.conn.all {
+			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // ppoll ignores a closed socket: its fd is -1
+		}
+	}
+	if err := l.poll(fds, next); err != nil {
+		return err
+	}
+	for i, f := range fds[1:] {
+		l.conn.all[i].ready = f.Revents != 0
+	}
+	return l.clearWakeUp()
+}
+
+// lull returns how long to wait for the rest of a burst.
+func (l *Loop) lull() time.Duration {
+	least := maxEarly
+	for _, r := range l.routers {
+		least = min(least, r.Config.AdvertInterval/100)
+	}
+	return least
+}
+
+// poll waits for descriptors until a time; the zero time means no limit. The first descriptor is that of wake-ups.
+func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
+	fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
+	var timeout *unix.Timespec
+	if !until.IsZero() {
+		l.timeout = unix.NsecToTimespec(int64(max(0, time.Until(until))))
+		timeout = &l.timeout
+	}
+	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
+		return fmt.Errorf("failed to wait on the VRRP sockets of %s: %w", l.iface, err)
+	}
+	return nil
+}
+
+// clearWakeUp reads the eventfd after a wake-up.
+func (l *Loop) clearWakeUp() error {
+	if l.fds[0].Revents != 0 {
+		var count [8]byte
+		if _, err := unix.Read(l.event, count[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
+			return fmt.Errorf("failed to read the eventfd of the VRRP loop of %s: %w", l.iface, err)
+		}
+	}
+	return nil
+}
+
+// next returns the next time at which the loop has something to do, the zero time if never.
+func (l *Loop) next() time.Time {
+	next := sooner(l.reopen, l.warningsEnd)
+	if len(l.timers) > 0 {
+		next = sooner(next, l.timers[0].due)
+	}
+	return next
+}
+
+// sooner returns the earlier of two times. The zero time means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// latest returns the later of two times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// fire acts on the deadlines that have passed, and on deadlines of advertisements that are too near for a wake-up of their
+// own. The machine sees the latter at their due time, so that the phases of the routers stay apart.
+func (l *Loop) fire() {
+	for len(l.timers) > 0 {
+		r, now := l.timers[0], time.Now()
+		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
+			return
+		}
+		if overtaken(r, now) {
+			// Packets that arrived while this thread slept come first: they may move the deadline.
+			l.drainAll()
+		}
+		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
+			continue
+		}
+		l.measureLateness(r, now)
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventTimer})
+	}
+}
+
+// overtaken reports whether an unread packet may make the deadline of r void. It may do so always if the deadline means
+// that a peer is silent; for a master that does not hand over, if it is so late that a backup may have taken over.
+func overtaken(r *router, now time.Time) bool {
+	return !r.advertises() || now.Sub(r.due) > r.Config.AdvertInterval
+}
+
+// step passes an event to one router and does what its machine returns.
+func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
+	at := now
+	if ev.Kind == vrrp.EventTimer {
+		at = latest(now, r.due) // it may be early
+	}
+	for _, a := range r.Machine.Step(at, ev) {
+		switch a.Kind {
+		case vrrp.ActionAdvertise:
+			l.send(r, now, a.Priority)
+			r.measureGap(now, a.Priority)
+		case vrrp.ActionTransition:
+			if a.To != vrrp.Master {
+				r.lastAdvert = time.Time{}
+			}
+			if a.To == vrrp.Master {
+				r.counters.becameMaster.Add(1)
+			}
+			l.log.write(hclog.Info, "virtual router is "+a.To.String(),
+				"router", r.Config.Name, "vrid", r.Config.VRID, "was", a.From.String(), "reason", a.Cause.String())
+		case vrrp.ActionRemark:
+			l.log.write(hclog.Info, "virtual router stays "+a.To.String(),
+				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Cause.String())
+		case vrrp.ActionRelease:
+			l.log.write(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
+		}
+	}
+	if due := r.Machine.Deadline(); due != r.due {
+		r.due = due
+		heap.Fix(&l.timers, r.slot)
+	}
+	l.tell(r)
+	if r.gone() {
+		l.ended = true
+	}
+}
+
+// Status returns the status of every router by name, with the counters as they are now. It may be called from any
+// goroutine at any time and does not touch the loop's thread.
+func (l *Loop) Status() []vrrp.Status {
+	routers := *l.published.Load()
+	all := make([]vrrp.Status, 0, len(routers))
+	for _, r := range routers {
+		s := l.complete(*r.status.Load())
+		s.Counters = r.counters.snapshot()
+		all = append(all, s)
+	}
+	slices.SortStableFunc(all, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Stray counts the packets that were discarded on this interface and belong to none of its routers. The socket filters
+// discard nearly all such packets before that, uncounted.
+func (l *Loop) Stray() vrrp.Drops { return l.stray.snapshot() }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// drain reads up to limit packets from each ready socket. It reports whether there were packets and none are left. Because
+// of the limit a flood does not delay our advertisements, and a flood of one family does not delay the packets of the
+// other.
+func (l *Loop) drain(limit int) (all bool) {
+	read, left := 0, false
+	for which := range sockets {
+		n := l.drainOne(which, limit)
+		read, left = read+n, left || n >= limit
+	}
+	return read > 0 && !left
+}
+
+func (l *Loop) drainOne(which, limit int) (read int) {
+	for read < limit && l.conn != nil && l.conn.all[which].ready {
+		n, err := l.conn.receive(which, limit-read)
+		now := time.Now()
+		if err != nil && err != unix.EAGAIN {
+			l.broken(now, which, err)
+		}
+		for i := range n {
+			if b, h := l.conn.packet(which, i); which == socket6 {
+				l.accept(now, h, b, 0)
+			} else {
+				l.receive(now, b)
+			}
+		}
+		read += n
+	}
+	return read
+}
+
+// drainAll reads all packets that have arrived by now, also from sockets that were not polled.
+func (l *Loop) drainAll() {
+	if l.conn == nil {
+		return
+	}
+	for which := range l.conn.all {
+		l.conn.all[which].ready = l.conn.all[which].fd >= 0
+	}
+	l.drain(drainBacklog)
+}
+
+// broken closes a socket that failed. The next turn opens it again; the roles stay.
+func (l *Loop) broken(now time.Time, which int, err error) {
+	l.log.write(hclog.Warn, "VRRP socket failed, opening it again", "interface", l.iface, "error", err)
+	if err := l.conn.shut(which); err != nil {
+		l.log.write(hclog.Warn, "failed to close VRRP socket", "interface", l.iface, "error", err)
+	}
+	l.reopen = now
+}
+
+// receive handles an IPv4 packet, header included.
+func (l *Loop) receive(now time.Time, b []byte) {
+	h, msg, d := parseIPv4(b)
+	l.accept(now, h, msg, d)
+}
+
+// accept passes a message to the router of its VRID, or counts why it is dropped. d is what is known to be wrong.
+func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
+	var r *router
+	if len(msg) >= 2 {
+		// In all versions the second octet is the VRID.
+		r = l.byVRID[familyIndex(h.Source.Is6())][msg[1]]
+	}
+	switch {
+	case d != 0:
+	case r != nil:
+		d = r.Examine(h, msg, &l.packet)
+	default:
+		if d = l.packet.Parse(msg, h.Source, h.Destination); d == 0 {
+			d = vrrp.DropUnknownVRID
+		}
+	}
+	if d != 0 {
+		l.countDrop(now, r, h, d)
+		if r != nil {
+			l.publishNews(r, now, h, r.DiagnoseDrop(now, h, msg, &l.packet, d))
+		}
+		return
+	}
+	r.counters.received.Add(1)
+	if l.packet.Priority == vrrp.PriorityLeaving {
+		r.counters.zeroReceived.Add(1)
+	}
+	was := r.Machine.State()
+	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
+	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
+	l.publishNews(r, now, h, r.DiagnoseAdvert(now, h, &l.packet, bothMaster))
+}
+
+// publishNews tells the owner what the diagnosis of a packet has changed.
+func (l *Loop) publishNews(r *router, now time.Time, h vrrp.Header, news vrrp.News) {
+	if !news.Changed {
+		return
+	}
+	l.warningsEnd = sooner(l.warningsEnd, r.WarningsEnd())
+	l.tell(r)
+	switch news.Symptom {
+	case vrrp.SymptomTwoMasters:
+		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
+			l.log.write(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
+				"priority", l.packet.Priority, "own-priority", r.Machine.Priority())
+		}
+	case vrrp.SymptomVIPs:
+		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
+			l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID, "from", h.Source, "difference", news.Difference)
+		}
+	}
+}
+
+// tell tells the owner a router's status if anything has changed.
+func (l *Loop) tell(r *router) {
+	if s := r.refresh(); s != nil {
+		l.notify(*s)
+	}
+}
+
+// endWarnings ends the warnings whose cause has not been seen for long enough.
+func (l *Loop) endWarnings(now time.Time) {
+	if l.warningsEnd.IsZero() || now.Before(l.warningsEnd) {
+		return
+	}
+	l.warningsEnd = time.Time{}
+	for _, r := range l.routers {
+		if r.EndWarnings(now) {
+			l.tell(r)
+		}
+		l.warningsEnd = sooner(l.warningsEnd, r.WarningsEnd())
+	}
+}
+
+// countDrop counts a dropped packet, and logs it once per sender, reason and minute.
+func (l *Loop) countDrop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
+	level, vrid := hclog.Debug, uint8(0)
+	if r == nil {
+		// Other virtual routers on the same segment are normal.
+		l.stray[d].Add(1)
+	} else {
+		r.counters.drops[d].Add(1)
+		level, vrid = hclog.Warn, r.Config.VRID
+	}
+	if l.log.allows(now, key{peer: h.Source, vrid: vrid, why: d.String()}) {
+		l.log.write(level, "advertisement dropped", "interface", l.iface, "vrid", vrid, "from", h.Source, "reason", d.String())
+	}
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A router is one virtual router of a Loop. Only the loop's thread touches it, except for status and counters.
+type router struct {
+	*vrrp.Router
+	// hardware is the virtual MAC address, if it has one.
+	hardware [6]byte
+	leaving  bool // to be removed once its machine no longer holds
+
+	tracking vrrp.Tracking // as last told to the machine
+	standby  uint64        // the sequence number of the last command that was told to the machine
+	join     uint64        // likewise
+	resume   bool          // it starts as master
+
+	lastAdvert time.Time // its last advertisement as master; the zero time: none since it became that
+
+	due  time.Time // the machine's deadline as the heap knows it
+	slot int       // in the heap
+
+	status   atomic.Pointer[vrrp.Status]
+	counters counters
+}
+
+func newRouter(c vrrp.Config) *router {
+	return &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware()}
+}
+
+func (r *router) setConfig(c vrrp.Config) {
+	r.SetConfig(c)
+	r.hardware = c.MAC().Hardware()
+}
+
+// refresh updates r.status and returns it, or nil if nothing has changed.
+func (r *router) refresh() *vrrp.Status {
+	m, old := r.Machine, r.status.Load()
+	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
+		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Cause == m.Cause() &&
+		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
+		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
+		slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
+		return nil
+	}
+	s := &vrrp.Status{
+		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Version: r.Config.Version,
+		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
+		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(), Reason: m.Cause().String(),
+		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(),
+		Counters: r.counters.snapshot(),
+	}
+	r.status.Store(s)
+	return s
+}
+
+// gone reports whether a leaving router has finished.
+func (r *router) gone() bool {
+	return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
+}
+
+// A routerHeap is a container/heap of routers, the next deadline first. Routers without a deadline are last.
+type routerHeap []*router
+
+func (h routerHeap) Len() int { return len(h) }
+
+func (h routerHeap) Less(i, j int) bool {
+	if h[i].due.IsZero() || h[j].due.IsZero() {
+		return !h[i].due.IsZero()
+	}
+	return h[i].due.Before(h[j].due)
+}
+
+func (h routerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].slot, h[j].slot = i, j
+}
+
+// Push implements heap.Interface.
+func (h *routerHeap) Push(x any) {
+	r := x.(*router)
+	r.slot = len(*h)
+	*h = append(*h, r)
+}
+
+// Pop implements heap.Interface.
+func (h *routerHeap) Pop() any {
+	old := *h
+	r := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return r
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the transcripts in testdata anew")
+
+// TestTranscripts plays the conversations in testdata/*.txt. A block of a file is comments and commands, a line "----",
+// and what came of them: each event that moved a machine, and what the machine answered.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			in, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := (&drama{t: t, now: epoch}).perform(string(in))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != string(in) {
+				t.Errorf("%s: the conversation is another now; got\n%s\nTo accept it: go test ./vrrp -run Transcripts -update", file, got)
+			}
+		})
+	}
+}
+
+// A drama is machines on a segment where an advertisement takes a millisecond, played to a script.
+type drama struct {
+	t      *testing.T
+	now    time.Time
+	actors []*actor
+	mail   []letter
+	groups map[string]*Groups // by the part of the actors' names before the dot
+	own    map[string]Tracking
+	out    strings.Builder
+}
+
+// An actor is one virtual router of one director.
+type actor struct {
+	*Router
+	name     string
+	addr     netip.Addr
+	deaf     bool // its cable is cut
+	asleep   bool
+	hard     bool // its link is at fault
+	told     Tracking
+	mastered uint64
+	heard    Packet // the last advertisement
+}
+
+// A letter is an advertisement under way.
+type letter struct {
+	at       time.Time
+	from, to *actor
+	message  []byte
+}
+
+func (p *drama) perform(script string) string {
+	var all []string
+	for block := range strings.SplitSeq(strings.TrimRight(script, "\n"), "\n\n") {
+		head, _, _ := strings.Cut(block+"\n", "----\n")
+		p.out.Reset()
+		commands := 0
+		for line := range strings.Lines(head) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				commands++
+				p.command(line)
+			}
+		}
+		if commands == 0 {
+			all = append(all, block)
+			continue
+		}
+		all = append(all, head+"----\n"+strings.TrimRight(p.out.String(), "\n"))
+	}
+	return strings.Join(all, "\n\n") + "\n"
+}
+
+func (p *drama) command(line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	if word == "run" {
+		p.run(p.now.Add(p.duration(rest)))
+		return
+	}
+	if word == "state" {
+		for _, a := range p.actors {
+			p.describe(a)
+		}
+		return
+	}
+	name, args, _ := strings.Cut(rest, " ")
+	if word == "router" {
+		p.enter(name, args)
+		return
+	}
+	a := p.actor(name)
+	switch word {
+	case "start":
+		p.step(a, Event{Kind: EventUp, Source: a.addr})
+	case "resume":
+		p.step(a, Event{Kind: EventResume, Source: a.addr})
+	case "stop":
+		p.step(a, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
+	case "standby":
+		p.step(a, Event{Kind: EventStandby, On: args == "on"})
+	case "link":
+		a.deaf = args == "down"
+		a.hard = a.deaf
+		p.assess(a)
+	case "cut":
+		a.deaf = true
+	case "mend":
+		a.deaf = false
+	case "freeze":
+		a.asleep = true
+	case "thaw":
+		p.thaw(a)
+	case "track":
+		p.track(a, args)
+	case "config":
+		c := a.Config
+		p.configure(&c, args)
+		a.SetConfig(c)
+		p.step(a, Event{Kind: EventConfig, Config: &c})
+	default:
+		p.t.Fatalf("unknown command %q", line)
+	}
+}
+
+func (p *drama) actor(name string) *actor {
+	i := slices.IndexFunc(p.actors, func(a *actor) bool { return a.name == name })
+	if i < 0 {
+		p.t.Fatalf("nobody is called %q", name)
+	}
+	return p.actors[i]
+}
+
+// enter adds a virtual router. A dot in its name divides director and router: routers of one name hear each other.
+func (p *drama) enter(name, args string) {
+	c := testConfig(100)
+	p.configure(&c, args)
+	a := &actor{name: name, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(p.actors) + 1)})}
+	director, short, dotted := strings.Cut(name, ".")
+	if dotted {
+		c.Name = short
+	}
+	a.Router = NewRouter(c)
+	p.actors = append(p.actors, a)
+	if c.SyncGroup == "" {
+		return
+	}
+	var members []Config
+	for _, b := range p.director(director) {
+		members = append(members, b.Config)
+	}
+	if p.groups == nil {
+		p.groups, p.own = map[string]*Groups{}, map[string]Tracking{}
+	}
+	p.groups[director] = NewGroups(members)
+}
+
+func (p *drama) director(name string) (all []*actor) {
+	for _, a := range p.actors {
+		if strings.HasPrefix(a.name, name+".") {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func (p *drama) configure(c *Config, args string) {
+	for arg := range strings.FieldsSeq(args) {
+		key, value, _ := strings.Cut(arg, "=")
+		switch key {
+		case "priority":
+			c.Priority = uint8(p.number(value))
+		case "version":
+			c.Version = uint8(p.number(value))
+		case "interval":
+			c.AdvertInterval = p.duration(value)
+		case "preempt":
+			c.Preempt = value == "true"
+		case "preempt_delay":
+			c.PreemptDelay = p.duration(value)
+		case "startup_delay":
+			c.StartupDelay = p.duration(value)
+		case "password":
+			c.Password = value
+		case "vip":
+			c.VIPs = []netip.Prefix{netip.MustParsePrefix(value)}
+		case "group":
+			c.SyncGroup = value
+		default:
+			p.t.Fatalf("unknown key %q", key)
+		}
+	}
+}
+
+func (p *drama) number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
+}
+
+func (p *drama) duration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return d
+}
+
+// track tells an actor, or its group, what it tracks.
+func (p *drama) track(a *actor, args string) {
+	var t Tracking
+	what, words, _ := strings.Cut(args, " ")
+	switch what {
+	case "fault":
+		t.Fault = words
+	case "unclear":
+		t.Unclear = true
+	default:
+		t.Delta = p.number(what)
+	}
+	if a.Config.SyncGroup != "" {
+		p.own[a.name] = t
+		p.decide(a)
+		return
+	}
+	p.tell(a, t)
+}
+
+// tell and assess do what a Loop does with what it is told.
+func (p *drama) tell(a *actor, t Tracking) {
+	former := a.told
+	a.told = t
+	if t.Delta != former.Delta || t.Unclear != former.Unclear {
+		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+	}
+	p.assess(a)
+}
+
+func (p *drama) assess(a *actor) {
+	m, why := a.Machine, a.told.Cause()
+	if a.hard {
+		why = Cause{Kind: FaultLinkCarrier, Text: "eth0"}
+	}
+	switch isFault := why.Kind != 0; {
+	case isFault && (m.State() != Fault || m.Cause() != why):
+		p.step(a, Event{Kind: EventFault, Cause: why, Gentle: !a.hard})
+	case !isFault && m.State() == Fault:
+		p.step(a, Event{Kind: EventUp, Source: a.addr})
+	}
+}
+
+// decide has the sync groups of a director have their word.
+func (p *drama) decide(a *actor) {
+	name, _, _ := strings.Cut(a.name, ".")
+	g := p.groups[name]
+	if g == nil {
+		return
+	}
+	members, own, states := p.director(name), map[string]Tracking{}, map[string]Status{}
+	for _, b := range members {
+		own[b.Config.Name] = p.own[b.name]
+		m := b.Machine
+		states[b.Config.Name] = Status{
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(),
+			Counters: Counters{BecameMaster: b.mastered},
+		}
+	}
+	tracking, joins := g.Decide(states, own)
+	for _, b := range members {
+		if t := tracking[b.Config.Name]; t != b.told {
+			p.tell(b, t)
+		}
+	}
+	for _, j := range joins {
+		p.step(p.actor(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
+	}
+}
+
+// step moves a machine, writes what came of it and sends its advertisements.
+func (p *drama) step(a *actor, ev Event) {
+	m := a.Machine
+	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())
+	actions := slices.Clone(m.Step(p.now, ev))
+	for _, act := range actions {
+		switch {
+		case act.Kind == ActionAdvertise:
+			p.send(a, act.Priority)
+		case act.Kind == ActionTransition && act.To == Master:
+			a.mastered++
+		}
+	}
+	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause()) != before
+	routine := len(actions) == 0 && !changed && (ev.Kind == EventTimer || ev.Kind == EventAdvert)
+	if !routine && !(ev.Kind == EventTimer && !changed && len(actions) == 1) {
+		p.line(a, "%s => %s", p.spellEvent(ev), cmp.Or(spell(actions), "-"))
+	}
+	if changed {
+		p.decide(a)
+	}
+}
+
+func (p *drama) spellEvent(ev Event) string {
+	s := ev.Kind.String()
+	switch ev.Kind {
+	case EventAdvert:
+		s = fmt.Sprintf("advert %d from %s", ev.Priority, ev.Source)
+	case EventTracking:
+		s += fmt.Sprintf(" %+d", ev.Delta)
+		if ev.Unclear {
+			s += " unclear"
+		}
+	case EventStandby:
+		s += map[bool]string{true: " on", false: " off"}[ev.On]
+	case EventJoin:
+		s += " " + ev.To.String()
+	case EventFault:
+		s += map[bool]string{true: " (gentle): ", false: ": "}[ev.Gentle] + ev.Cause.String()
+	}
+	return s
+}
+
+func (p *drama) line(a *actor, format string, args ...any) {
+	fmt.Fprintf(&p.out, "%8s  %s  %s\n", p.now.Sub(epoch).Round(time.Millisecond), a.name, fmt.Sprintf(format, args...))
+}
+
+func (p *drama) describe(a *actor) {
+	m := a.Machine
+	extra := ""
+	for _, f := range []struct {
+		is   bool
+		word string
+	}{{m.Holding(), "holding"}, {m.HandingOver(), "handing over"}, {m.Standby(), "standby"}, {m.Ready(), "ready"}} {
+		if f.is {
+			extra += ", " + f.word
+		}
+	}
+	p.line(a, "is %s%s, priority %d, master %s, next deadline in %s: %s", m.State(), extra, m.Priority(), m.Master(), p.remaining(m), m.Cause())
+	for _, w := range a.Warnings() {
+		p.line(a, "warns: %s", w)
+	}
+}
+
+func (p *drama) remaining(m *Machine) string {
+	if m.Deadline().IsZero() {
+		return "never"
+	}
+	return m.Deadline().Sub(p.now).Round(time.Millisecond).String()
+}
+
+func (p *drama) send(a *actor, priority uint8) {
+	a.Packet.Priority = priority
+	message := a.Packet.AppendTo(nil, a.addr, Group4)
+	_, channel, dotted := strings.Cut(a.name, ".")
+	for _, b := range p.actors {
+		_, other, _ := strings.Cut(b.name, ".")
+		if b != a && !a.deaf && (!dotted || channel == other) {
+			p.mail = append(p.mail, letter{p.now.Add(time.Millisecond), a, b, message})
+		}
+	}
+}
+
+// deliver has an actor read an advertisement as a Loop does.
+func (p *drama) deliver(l letter) {
+	a, h := l.to, Header{l.from.addr, Group4, TTL}
+	was, warnings := a.Machine.State(), len(a.Warnings())
+	if d := a.Examine(h, l.message, &a.heard); d != 0 {
+		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
+		if len(a.Warnings()) != warnings {
+			p.line(a, "drops an advertisement from %s: %s", h.Source, d)
+		}
+		return
+	}
+	p.step(a, Event{Kind: EventAdvert, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
+	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
+}
+
+func (p *drama) thaw(a *actor) {
+	a.asleep = false
+	mail := p.mail
+	p.mail = nil
+	for _, l := range mail {
+		if l.to == a && !l.at.After(p.now) {
+			p.deliver(l)
+		} else {
+			p.mail = append(p.mail, l)
+		}
+	}
+}
+
+// run lets time pass.
+func (p *drama) run(until time.Time) {
+	for {
+		at, do := until, func() {}
+		for _, a := range p.actors {
+			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
+				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
+			}
+		}
+		for i, l := range p.mail {
+			if l.to.asleep || l.at.After(at) {
+				continue
+			}
+			at, do = l.at, func() {
+				p.mail = slices.Delete(p.mail, i, i+1)
+				if !l.to.deaf && !l.from.deaf {
+					p.deliver(l)
+				}
+			}
+			break
+		}
+		if !at.Before(until) {
+			p.now = until
+			return
+		}
+		p.now = later(p.now, at)
+		do()
+	}
+}
