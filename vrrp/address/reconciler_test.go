@@ -74,7 +74,7 @@ func checkOnce(ns *nstest.NS, k *Reconciler) (err error) {
 			return
 		}
 		defer kern.close()
-		want, off := k.orders()
+		want, off := k.desired()
 		err = k.check(kern, want, off)
 	})
 	return err

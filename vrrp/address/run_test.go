@@ -103,7 +103,7 @@ func TestReconcilerTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	if got := onDevice(t, ns, "eth0"); len(got) != 0 {
 		t.Errorf("left %v, want nothing", got)
 	}
-	if _, off := k.orders(); !off.empty() {
+	if _, off := k.desired(); !off.empty() {
 		t.Errorf("still to come off: %v", off)
 	}
 }
