@@ -37,7 +37,7 @@ type Watcher struct {
 	notify        func(vrrp.Link)
 	buffer        int
 	wake          chan struct{}
-	resubscribed  atomic.Uint64
+	resubscribed  atomic.Uint64 // subscriptions that were lost and renewed
 	mu            sync.Mutex
 	watched       []string // the names given to Watch
 	asked         bool     // Watch was called, and its names were not read yet
@@ -64,9 +64,6 @@ func (w *Watcher) Watch(names []string) {
 	w.mu.Unlock()
 	w.kick()
 }
-
-// Resubscribed counts the subscriptions that were lost, mostly because the buffer was full, and renewed.
-func (w *Watcher) Resubscribed() uint64 { return w.resubscribed.Load() }
 
 // Run watches until ctx ends, which is success. It renews a lost subscription and reads all interfaces again. Only a
 // failure of the first subscription is an error.

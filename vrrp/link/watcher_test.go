@@ -217,7 +217,7 @@ func TestWatcherSurvivesAnOverrun(t *testing.T) {
 		nstest.Command(t, ns, addMany("lo", 50))
 		nstest.Command(t, ns, nstest.Device("lo", netlink.LinkSetDown))
 		nstest.Command(t, ns, nstest.Device("lo", netlink.LinkSetUp))
-		return w.Resubscribed() > 0
+		return w.resubscribed.Load() > 0
 	})
 	nstest.Command(t, ns, nstest.AddTo("lo", "192.0.2.1/32"))
 	seen.await(t, "lo", "the last change", hasAddr("192.0.2.1/32"))

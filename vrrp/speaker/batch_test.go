@@ -80,7 +80,7 @@ func TestDrainTellsWhetherAllIsRead(t *testing.T) {
 	})
 	read := func() uint64 {
 		stray := l.Stray()
-		return stray.Of(vrrp.DropUnknownVRID)
+		return stray[vrrp.DropUnknownVRID]
 	}
 	packet := testAdvert(addrA, 51, 150, time.Second)
 	for _, tt := range []struct {

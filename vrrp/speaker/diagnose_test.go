@@ -173,7 +173,7 @@ func TestWarnings(t *testing.T) {
 			}
 			s.wantWarnings(want...)
 			c := s.l.Status()[0].Counters
-			if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+			if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops[tt.drop] != 1 {
 				t.Errorf("%+v, want %s", c, tt.drop)
 			}
 			told := len(s.told)
@@ -380,7 +380,7 @@ func TestUnicastRefuses(t *testing.T) {
 		p := s.packet()
 		s.l.accept(s.now, vrrp.Header{Source: tt.src, Destination: tt.dst, TTL: tt.ttl}, p.AppendTo(nil, tt.src, tt.dst), 0)
 		c := s.l.Status()[0].Counters
-		if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+		if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops[tt.drop] != 1 {
 			t.Errorf("%s: %+v, want %s", tt.name, c, tt.drop)
 		}
 		if tt.want == "" {

@@ -68,7 +68,7 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 	nstest.Eventually(t, "all forgeries counted", func() bool {
 		c := a.counters(51)
 		for d := range forgeries {
-			if c.Drops.Of(d) != 100 {
+			if c.Drops[d] != 100 {
 				return false
 			}
 		}
@@ -82,7 +82,7 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 	if s.State != vrrp.Master || s.Since != since || s.Counters.AdvertsReceived != 0 || s.Counters.BecameMaster != 1 {
 		t.Errorf("a: %+v", s)
 	}
-	if n := s.Counters.Drops.Of(vrrp.DropWrongType); n != 0 || a.loop.Stray() != (vrrp.Drops{}) {
+	if n := s.Counters.Drops[vrrp.DropWrongType]; n != 0 || a.loop.Stray() != (vrrp.Drops{}) {
 		t.Errorf("the filter let pass %d packets of another type, and %v", n, a.loop.Stray())
 	}
 	if s := b.loop.Status()[0]; s.State != vrrp.Backup || s.Counters.BecameMaster != 0 {
@@ -97,7 +97,7 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 
 func (p *peer) dropped(vrid uint8, d vrrp.Drop) uint64 {
 	c := p.counters(vrid)
-	return c.Drops.Of(d)
+	return c.Drops[d]
 }
 
 func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
