@@ -116,32 +116,32 @@ func TestWarnings(t *testing.T) {
 		{"nothing amiss in version 2", v2, func(*vrrp.Packet) {}, 0, ""},
 		{
 			"version 2 to version 3", nil, func(p *vrrp.Packet) { p.Version = 2 }, vrrp.DropWrongVersion,
-			"192.0.2.1 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both",
+			"192.0.2.1 sends VRRP version 2 for VRID 51, we send version 3, so each ignores the other: set the same version on both",
 		},
 		{
 			"version 3 to version 2", v2, func(p *vrrp.Packet) { p.Version = 3 }, vrrp.DropWrongVersion,
-			"192.0.2.1 speaks VRRP version 3 for VRID 51, we speak 2, and neither hears the other: set the same version on both",
+			"192.0.2.1 sends VRRP version 3 for VRID 51, we send version 2, so each ignores the other: set the same version on both",
 		},
 		{
 			"interval of version 2", v2, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, vrrp.DropWrongInterval,
-			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, and version 2 has each refuse the other: set the same advert_interval on both",
+			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, so each ignores the other in version 2: set the same advert_interval on both",
 		},
 		{"interval of version 3", nil, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, 0, ""},
 		{
 			"only they have a password", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("secret\x00\x00"))} }, vrrp.DropWrongAuthType,
-			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, and neither accepts the other: " +
+			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, so each ignores the other: " +
 				"set the same password on both, or none",
 		},
 		{
 			"authentication header", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthAH} }, vrrp.DropAuthHeader,
-			"192.0.2.1 sends an IP authentication header for VRID 51, we send no authentication, and neither accepts the other: " +
+			"192.0.2.1 sends an IP authentication header for VRID 51, we send no authentication, so each ignores the other: " +
 				"set the same password on both, or none",
 		},
 		{
 			"another password", func(c *vrrp.Config) { c.Version, c.Password = 2, "secret" }, func(p *vrrp.Packet) {
 				p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("other\x00\x00\x00"))}
 			}, vrrp.DropWrongPassword,
-			"192.0.2.1 sends another password than ours for VRID 51, and neither accepts the other: set the same on both",
+			"192.0.2.1 sends another password than ours for VRID 51, so each ignores the other: set the same password on both",
 		},
 		{
 			"a VIP less", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") }, func(p *vrrp.Packet) { p.VIPs = p.VIPs[:1] }, 0,
@@ -209,7 +209,7 @@ func TestWarningEndsWhenItsCauseIsMended(t *testing.T) {
 		t.Fatalf("%d warnings", n)
 	}
 	s.hear(good, addrA, 255)
-	s.wantWarnings("192.0.2.3 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both")
+	s.wantWarnings("192.0.2.3 sends VRRP version 2 for VRID 51, we send version 3, so each ignores the other: set the same version on both")
 	s.hear(good, addrC, 255)
 	s.wantWarnings()
 
@@ -237,13 +237,13 @@ func TestOwnAddressWarning(t *testing.T) {
 	} {
 		s := newStage(t, c.config)
 		s.hear(s.packet(), c.own, 255)
-		s.wantWarnings(fmt.Sprintf("advertisements with our own address %s come in, of priority 90 (ours is 100): give each machine an address of its own; "+
-			"if none has it twice, the segment sends our frames back", c.own))
+		s.wantWarnings(fmt.Sprintf("advertisements of priority 90 (ours is 100) arrive from our own address %s: give each machine an address "+
+			"of its own; if no other machine has this one, the network sends our frames back", c.own))
 	}
 }
 
 func TestTwoMastersWarning(t *testing.T) {
-	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not get or does not accept what we send; " +
+	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not receive, or does not accept, our advertisements; " +
 		"let protocol 112 to the VRRP group pass, and set the same version, password and unicast_peers on both"
 	s := newStage(t, nil)
 	p := s.packet()
@@ -358,11 +358,11 @@ func TestUnicastRefuses(t *testing.T) {
 		{"from another, through routers", unicast, addrC, addrB, 250, 0, ""},
 		{
 			"through too many", unicast, addrC, addrB, 249, vrrp.DropLowTTL,
-			"what 192.0.2.3 sends for VRID 51 arrives with TTL 249, and our unicast_ttl_min is 250: let it send with more, or lower that",
+			"advertisements of 192.0.2.3 for VRID 51 arrive with TTL 249, below our unicast_ttl_min of 250: lower unicast_ttl_min, or send with a higher TTL",
 		},
 		{
 			"from a stranger", unicast, stranger, addrB, 255, vrrp.DropUnknownPeer,
-			"192.0.2.9 sends VRID 51 to us and is not among our unicast_peers (192.0.2.1, 192.0.2.3): add it, or stop it",
+			"192.0.2.9 sends VRID 51 to us and is not among our unicast_peers (192.0.2.1, 192.0.2.3): add it there, or stop it",
 		},
 		{
 			"to the group", unicast, addrA, vrrp.Group4, 255, vrrp.DropWrongDestination,
