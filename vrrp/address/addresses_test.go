@@ -64,7 +64,7 @@ func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 	}
 }
 
-// A addressFacts is an address as the kernel has it.
+// An addressFacts is an address as the kernel has it.
 type addressFacts struct {
 	noPrefixRoute, prefixRoute bool
 }
@@ -130,14 +130,14 @@ func TestReconcilerBringsIPv6BackWithTheLink(t *testing.T) {
 	list := []string{"192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/128"}
 	awaitAddrs(t, ns, "eth0", list...)
 	for range 3 {
-		k.Set(whole, Resources{}) // the link's loss is a fault, and a router in fault holds nothing
+		k.Set(whole, Resources{}) // a router with a faulty link holds nothing
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown))
 		awaitAddrs(t, ns, "eth0")
-		k.Set(whole, whole) // as one who does not know yet
+		k.Set(whole, whole) // the owner does not know of the fault yet
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
 		awaitAddrs(t, ns, "eth0", list...)
 
-		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown)) // gone by the link's doing, wanted all the time
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown)) // the kernel deletes the address, which is still wanted
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
 		start := time.Now()
 		awaitAddrs(t, ns, "eth0", list...)
@@ -152,12 +152,12 @@ func TestReconcilerBringsIPv6BackWithTheLink(t *testing.T) {
 
 func TestReconcilerPutsBackWhatNobodySawGo(t *testing.T) {
 	ns := newSegment(t)
-	const times = 3 // more than the wake-up by Set makes up for
+	const times = 3 // the wake-up by Set repairs fewer
 	deleted := make(chan error, times)
 	var places placements
 	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
 		places.placed(added)
-		if places.count() <= times { // at once, and no Watcher tells
+		if places.count() <= times { // at once, and no Watcher reports it
 			deleted <- nstest.DeleteFrom("eth0", "192.0.2.100/24")()
 		}
 	}})

@@ -334,7 +334,7 @@ func TestRemoveResources(t *testing.T) {
 	}
 }
 
-// One that a former version left behind is heard past: see VirtualMAC.
+// A macvlan of a former version is put into VEPA mode: see VirtualMAC.
 func TestReconcilerChangesTheModeOfALeftOver(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	mac := vrrp.VirtualMAC{Parent: "eth0", VRID: 51}

@@ -34,7 +34,7 @@ func resourcesOf(list []netip.Prefix) (a Resources) {
 
 func vips(list ...string) Resources { return resourcesOf(prefixes(list...)) }
 
-// onDevice returns the addresses of an interface, sorted, link-local ones left out.
+// onDevice returns the addresses of an interface, sorted, without link-local ones.
 func onDevice(t *testing.T, ns *nstest.NS, name string) []string {
 	t.Helper()
 	list := []string{}

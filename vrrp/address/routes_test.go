@@ -136,7 +136,7 @@ func TestReconcilerRoutesFollowTheMaster(t *testing.T) {
 				t.Errorf("%d writes where nothing had changed", got-writes)
 			}
 
-			// An instance that knows nothing of the first: what was left over is taken over, or taken off.
+			// A second instance finds what the first has left: it keeps that, or removes it.
 			k = New("eth0", Options{Log: hclog.NewNullLogger()})
 			k.Set(tt.want, tt.want)
 			check("left over, master", tt.kernel...)

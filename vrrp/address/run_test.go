@@ -67,7 +67,7 @@ func TestReconcilerFollowsOrders(t *testing.T) {
 	}
 }
 
-// The address of an owner that is the machine's only one is its own; beside another it is a VIP like others.
+// An owner's address that is the only one of the machine stays; beside another address it is a VIP like others.
 func TestReconcilerLeavesAnOwnerItsLastAddress(t *testing.T) {
 	c := testConfig(vrrp.PriorityOwner)
 	c.VIPs, c.ExcludedVIPs = prefixes("192.0.2.100/24"), prefixes("192.0.2.101/24")

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
 )
 
-// A sightings is what a Watcher told.
+// A sightings is what a Watcher reported.
 type sightings struct {
 	mu    sync.Mutex
 	last  map[string]vrrp.Link
@@ -211,7 +211,7 @@ func TestWatcherTellsABurstInFewLooks(t *testing.T) {
 func TestWatcherSurvivesAnOverrun(t *testing.T) {
 	ns := nstest.New(t)
 	w, seen := newWatcher()
-	w.buffer = 1 // the kernel makes the least of it: room for one event or two
+	w.buffer = 1 // the kernel raises this to its minimum: room for one or two events
 	watch(t, ns, w, seen, "lo")
 	nstest.Eventually(t, "an overrun", func() bool {
 		nstest.Command(t, ns, addMany("lo", 50))

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A stage is a loop without sockets, at 192.0.2.2 and fe80::ff:fe00:2, whose one router is told of packets by hand.
+// A stage is a loop without sockets, at 192.0.2.2 and fe80::ff:fe00:2. A test passes packets to its only router.
 type stage struct {
 	t    testing.TB
 	l    *Loop
@@ -63,20 +63,20 @@ func (s *stage) lead() {
 	s.t.Fatal("not master")
 }
 
-// packet is what the router itself would send.
+// packet returns what the router itself would send.
 func (s *stage) packet() vrrp.Packet {
 	p := s.r.Packet
 	p.Priority, p.VIPs = 90, slices.Clone(p.VIPs)
 	return p
 }
 
-// hear lets the packet come in from src, to the group or, from an address of UnicastPeers, to us.
+// hear passes on a packet from src: to the group, or to us if there are unicast peers.
 func (s *stage) hear(p vrrp.Packet, src netip.Addr, pass uint8) {
 	h := s.header(src, pass)
 	s.l.accept(s.now, h, p.AppendTo(nil, h.Source, h.Destination), 0)
 }
 
-// header is that of a packet from src, for which linkLocalA stands where the router is one of IPv6.
+// header returns the header of a packet from src. For an IPv6 router linkLocalA replaces an IPv4 src.
 func (s *stage) header(src netip.Addr, ttl uint8) vrrp.Header {
 	h := vrrp.Header{Source: src, Destination: s.r.Destinations()[0], TTL: ttl}
 	switch {
@@ -250,7 +250,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 	s.lead()
-	// One exchange is how two masters agree.
+	// Two masters settle who stays by one exchange.
 	s.hear(p, addrA, 255)
 	s.pass(time.Second)
 	s.hear(p, addrA, 255)
@@ -265,7 +265,7 @@ func TestTwoMastersWarning(t *testing.T) {
 		t.Errorf("not logged: %s", &s.log)
 	}
 
-	// Two that agree once in a while are not at odds.
+	// An exchange once in a while is not a fault.
 	s = newStage(t, nil)
 	s.lead()
 	for range 10 {
@@ -273,7 +273,7 @@ func TestTwoMastersWarning(t *testing.T) {
 		s.hear(p, addrA, 255)
 	}
 	s.wantWarnings()
-	// Neither is one that leaves.
+	// Nor is a master that leaves.
 	p.Priority = vrrp.PriorityLeaving
 	for range 10 {
 		s.pass(time.Second)
@@ -281,7 +281,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	}
 	s.wantWarnings()
 
-	// Neither is one that was heard before and after another master's time.
+	// Nor is a master that is heard before and after another was master.
 	s = newStage(t, nil)
 	s.lead()
 	p.Priority = 90
@@ -297,7 +297,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 
-	// An owner listens to nobody, and sees a second master all the same.
+	// An owner ignores all advertisements, but notices a second master.
 	s = newStage(t, func(c *vrrp.Config) { c.Priority = 255 })
 	p.Priority = 255
 	for range 3 {
@@ -307,7 +307,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.wantWarnings(strings.NewReplacer("90", "255", "ours is 100", "ours is 255").Replace(want))
 }
 
-// TestForgedWarningsAreBounded: whatever a forger sends, words are made seldom, and the owner is told seldom.
+// TestForgedWarningsAreBounded: forged packets seldom change the warnings, and seldom cause a notification.
 func TestForgedWarningsAreBounded(t *testing.T) {
 	s := newStage(t, func(c *vrrp.Config) { c.Version = 2 })
 	p := s.packet()
@@ -391,7 +391,7 @@ func TestUnicastRefuses(t *testing.T) {
 	}
 }
 
-// TestUnsoundPacketsWarnOfNothing: garbage says nothing about anybody's configuration.
+// TestUnsoundPacketsWarnOfNothing: garbage causes no warning.
 func TestUnsoundPacketsWarnOfNothing(t *testing.T) {
 	s := newStage(t, nil)
 	p := s.packet()
