@@ -4,8 +4,10 @@ package runner
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,35 +22,37 @@ import (
 func TestVerdictsTellAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+"))
+		var mu sync.Mutex
+		told := make(map[string]healthcheck.TargetStatus)
+		b.notify = func(v healthcheck.Verdict) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[v.ID] = v.TargetStatus
+		}
 		b.run(t)
-		known := make(map[string]healthcheck.TargetStatus)
 		set := func(step string, targets ...healthcheck.Target) {
 			t.Helper()
-			b.verdicts = nil
 			b.Set(targets)
 			synctest.Wait()
-			was := known
-			known = make(map[string]healthcheck.TargetStatus)
-			for _, target := range targets {
-				known[target.ID] = was[target.ID]
-			}
-			for _, v := range b.verdicts {
-				known[v.ID] = v.TargetStatus
-			}
-			for id, is := range b.Status() {
-				told := max(known[id].Health, healthcheck.Unknown)
-				if told != is.Health || told != healthcheck.Unknown && !known[id].Since.Equal(is.Since) {
-					t.Errorf("%s: %s is %+v, the verdicts say %+v", step, id, is, known[id])
+			mu.Lock()
+			defer mu.Unlock()
+			all := b.Status()
+			for id, is := range all {
+				health := max(told[id].Health, healthcheck.Unknown)
+				if health != is.Health || health != healthcheck.Unknown && !told[id].Since.Equal(is.Since) {
+					t.Errorf("%s: %s is %+v, the verdicts say %+v", step, id, is, told[id])
 				}
 			}
+			maps.DeleteFunc(told, func(id string, _ healthcheck.TargetStatus) bool { return all[id].Health == 0 })
+		}
+		health := func(id string) healthcheck.Health {
+			mu.Lock()
+			defer mu.Unlock()
+			return max(told[id].Health, healthcheck.Unknown)
 		}
 		sleep := func() {
-			b.verdicts = nil
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			for _, v := range b.verdicts {
-				known[v.ID] = v.TargetStatus
-			}
 		}
 		a, other := target("a"), target("b")
 		set("new", a)
@@ -57,8 +61,8 @@ func TestVerdictsTellAll(t *testing.T) {
 		sharer := a
 		sharer.ID = "sharer"
 		set("one that shares a probe", a, sharer)
-		if known["sharer"].Health != healthcheck.Healthy {
-			t.Errorf("the sharer is %s", known["sharer"].Health)
+		if got := health("sharer"); got != healthcheck.Healthy {
+			t.Errorf("the sharer is %s", got)
 		}
 		set("another one", a, other)
 		sleep()
@@ -68,8 +72,8 @@ func TestVerdictsTellAll(t *testing.T) {
 		set("another address", a, other)
 		a.Addr = target("c").Addr
 		set("a new address", a, other)
-		if known["a"].Health != healthcheck.Unknown {
-			t.Errorf("at a new address it is %s", known["a"].Health)
+		if got := health("a"); got != healthcheck.Unknown {
+			t.Errorf("at a new address it is %s", got)
 		}
 		sleep()
 		a.Config.Timeout = -1
