@@ -8,7 +8,7 @@ import "time"
 type State struct {
 	Status TargetStatus
 	flap   flapping
-	cause  string // why the target is unhealthy: of the latest failure
+	cause  Cause // of the latest failure
 }
 
 // An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
@@ -17,8 +17,8 @@ type essence struct {
 	since    time.Time
 	flapping bool
 	advice   Advice
-	silent   bool   // while unhealthy
-	cause    string // while unhealthy
+	silent   bool  // while unhealthy
+	cause    Cause // while unhealthy
 }
 
 func (s *State) essence() essence {
@@ -105,7 +105,7 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	if success {
 		is.Advice = r.Advice
 	} else {
-		s.cause = r.Reason
+		s.cause = r.Cause
 	}
 	if held {
 		is.Reason = "flapping: held down for " + short(c.Flap.Hold) + "; last result: " + r.Reason

@@ -66,8 +66,8 @@ func TestTimeoutIsForTheWhole(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				start := time.Now()
-				got := pipe(tt.serve).Probe(ctx, httpTarget(5*time.Second))
-				if got != healthcheck.Fail(tt.want) {
+				got := probetest.Words(pipe(tt.serve).Probe(ctx, httpTarget(5*time.Second)))
+				if got != probetest.Fail(tt.want) {
 					t.Errorf("%+v, want %q", got, tt.want)
 				}
 				if took := time.Since(start); took != 5*time.Second {
@@ -84,7 +84,7 @@ func TestCancelledProbeEndsAtOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		got := pipe(probetest.UntilGone[net.Conn]).Probe(ctx, httpTarget(time.Minute))
+		got := probetest.Words(pipe(probetest.UntilGone[net.Conn]).Probe(ctx, httpTarget(time.Minute)))
 		if got.Outcome != healthcheck.Abandoned || time.Since(start) != time.Second {
 			t.Errorf("%+v after %s, want it abandoned after 1s", got, time.Since(start))
 		}

@@ -140,22 +140,22 @@ func TestCertificates(t *testing.T) {
 		{"sent as SNI", plain, and(func(c *healthcheck.Config) {
 			c.TLS.Name, c.Content.Contains = "www.example.org", `HTTP/1 for "www.example.org"`
 		}), healthcheck.Pass("status 200 with the expected body")},
-		{"by nobody trusted", plain, func(*healthcheck.Config) {}, healthcheck.Fail("TLS: the certificate is signed by nobody trusted")},
+		{"by nobody trusted", plain, func(*healthcheck.Config) {}, probetest.Fail("TLS: the certificate is signed by nobody trusted")},
 		{"by another authority", plain, func(c *healthcheck.Config) { c.TLS.CAFile = stranger.file("ca.pem") },
-			healthcheck.Fail("TLS: the certificate is signed by nobody trusted")},
+			probetest.Fail("TLS: the certificate is signed by nobody trusted")},
 		{"not verified, since it is not wanted", plain, func(c *healthcheck.Config) { c.TLS.Insecure = true }, healthcheck.Pass("status 200")},
 		{"for another name", plain, and(func(c *healthcheck.Config) { c.TLS.Name = "mail.example.org" }),
-			healthcheck.Fail("TLS: the certificate is not for mail.example.org")},
-		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, healthcheck.Fail("TLS: the certificate has expired or is not valid yet")},
+			probetest.Fail("TLS: the certificate is not for mail.example.org")},
+		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, probetest.Fail("TLS: the certificate has expired or is not valid yet")},
 		{"too old a protocol", &tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12},
-			and(func(c *healthcheck.Config) { c.TLS.Minimum = tls.VersionTLS13 }), healthcheck.Fail("TLS: the server refused: protocol version not supported")},
+			and(func(c *healthcheck.Config) { c.TLS.Minimum = tls.VersionTLS13 }), probetest.Fail("TLS: the server refused: protocol version not supported")},
 		{"asks for a certificate and gets it", asks,
 			and(func(c *healthcheck.Config) { c.TLS.CertFile, c.TLS.KeyFile = ca.file("good.pem"), ca.file("good.key") }), healthcheck.Pass("status 200")},
-		{"asks for a certificate and gets none", asks, trust, healthcheck.Fail("TLS: the server refused: certificate required")},
+		{"asks for a certificate and gets none", asks, trust, probetest.Fail("TLS: the server refused: certificate required")},
 		{"gets one that it does not trust", asks,
 			and(func(c *healthcheck.Config) {
 				c.TLS.CertFile, c.TLS.KeyFile = stranger.file("stranger.pem"), stranger.file("stranger.key")
-			}), healthcheck.Fail("TLS: the server refused: unknown certificate authority")},
+			}), probetest.Fail("TLS: the server refused: unknown certificate authority")},
 		{"no file with authorities", plain, func(c *healthcheck.Config) { c.TLS.CAFile = ca.file("none.pem") },
 			healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "failed to read a certificate or key: stat " + ca.file("none.pem") + ": no such file or directory"}},
 		{"a file without any", plain, func(c *healthcheck.Config) { c.TLS.CAFile = ca.file("good.key") },
@@ -223,9 +223,9 @@ func TestHTTP2(t *testing.T) {
 		{"works", httpsTarget(secured, two(func(*healthcheck.Config) {})), healthcheck.Pass("status 200")},
 		{"with a body", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Content.Contains = "HTTP/2 for" })), healthcheck.Pass("status 200 with the expected body")},
 		{"with another body", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Content.Contains = "no" })),
-			healthcheck.Fail(`status 200, but its body does not contain "no"`)},
-		{"with another status", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Status = []healthcheck.StatusRange{{First: 404, Last: 404}} })), healthcheck.Fail("status 200, want 404")},
-		{"is not offered", httpsTarget(only1, two(func(*healthcheck.Config) {})), healthcheck.Fail("TLS: the server refused: no application protocol")},
+			probetest.Fail(`status 200, but its body does not contain "no"`)},
+		{"with another status", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Status = []healthcheck.StatusRange{{First: 404, Last: 404}} })), probetest.Fail("status 200, want 404")},
+		{"is not offered", httpsTarget(only1, two(func(*healthcheck.Config) {})), probetest.Fail("TLS: the server refused: no application protocol")},
 		{"without TLS", httpsTarget(plain.Listener.Addr().(*net.TCPAddr).AddrPort(), func(c *healthcheck.Config) {
 			c.Type, c.TLS, c.Version, c.Host, c.Headers = healthcheck.HTTP, healthcheck.TLS{}, healthcheck.HTTP2, "www.example.org", []healthcheck.Header{{Name: "X-Probe", Value: "lb1"}}
 			c.Content.Contains = "HTTP/2.0 GET www.example.org lb1"
@@ -273,7 +273,7 @@ func TestSecuredServersThatLie(t *testing.T) {
 			}), timeout)
 			tt.change(&target.Config)
 			got, took := probeOnce(target)
-			if got != healthcheck.Fail(tt.want) {
+			if got != probetest.Fail(tt.want) {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 			if took > timeout+2*time.Second {

@@ -88,7 +88,7 @@ func TestSilenceIsAVerdict(t *testing.T) {
 		n := 0
 		b := newBench(Options{}, func(context.Context, *healthcheck.Target) healthcheck.Result {
 			n++
-			res := healthcheck.Fail("timeout after 1s while connecting")
+			res := healthcheck.Fail(healthcheck.TimedOut, "timeout after 1s while connecting")
 			res.Silent = n < 6
 			return res
 		})

@@ -78,7 +78,7 @@ func scripted(script string) func(context.Context, *healthcheck.Target) healthch
 		case '+':
 			return healthcheck.Pass("connected")
 		case 'r':
-			return healthcheck.Fail("connection refused")
+			return healthcheck.Fail(healthcheck.Refused, "connection refused")
 		case 't':
 			<-ctx.Done()
 			return timedOut(ctx)
@@ -94,7 +94,7 @@ func timedOut(ctx context.Context) healthcheck.Result {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}
 	}
-	return healthcheck.Fail("timeout after 1s while connecting")
+	return healthcheck.Fail(healthcheck.TimedOut, "timeout after 1s while connecting")
 }
 
 func TestVerdicts(t *testing.T) {

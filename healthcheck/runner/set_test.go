@@ -140,7 +140,7 @@ func TestSetCancelsProbesUnderWay(t *testing.T) {
 						return healthcheck.Pass("connected")
 					}
 					<-ctx.Done()
-					return healthcheck.Fail("cancelled")
+					return healthcheck.Fail(healthcheck.TimedOut, "cancelled")
 				})
 				first := target("a")
 				first.Config.Fall = 1

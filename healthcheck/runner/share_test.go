@@ -153,7 +153,7 @@ func TestDecisiveFailure(t *testing.T) {
 			case 2, 3:
 				return healthcheck.Result{Outcome: healthcheck.Passed, Reason: "the agent says 50%", Advice: healthcheck.Advice{Given: true, Percent: 50}}
 			case 4:
-				return healthcheck.Fail("connection refused")
+				return healthcheck.Fail(healthcheck.Refused, "connection refused")
 			}
 			return healthcheck.Result{Outcome: healthcheck.Failed, Reason: "the agent says down", Decisive: true}
 		})

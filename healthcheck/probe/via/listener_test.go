@@ -59,8 +59,8 @@ func TestKnocksShareASocket(t *testing.T) {
 		want healthcheck.Result
 	}{
 		{"192.0.2.100", 80, healthcheck.Pass(Connected)},
-		{"192.0.2.100", 81, healthcheck.Fail("connection through the VIP refused")},
-		{"192.0.2.101", 80, healthcheck.Fail("timeout after 3s while connecting through the VIP")},
+		{"192.0.2.100", 81, probetest.Fail("connection through the VIP refused")},
+		{"192.0.2.101", 80, probetest.Fail("timeout after 3s while connecting through the VIP")},
 		{"192.0.2.101", 82, healthcheck.Result{Outcome: healthcheck.Abandoned}},
 	}
 	const each = 50
@@ -77,7 +77,7 @@ func TestKnocksShareASocket(t *testing.T) {
 				if kind.want.Outcome == healthcheck.Abandoned {
 					time.AfterFunc(100*time.Millisecond, cancel)
 				}
-				if got := p.Probe(ctx, &target); got != kind.want {
+				if got := probetest.Words(p.Probe(ctx, &target)); got != kind.want {
 					t.Errorf("port %d of %s: %+v, want %+v", kind.port, kind.vip, got, kind.want)
 				}
 			})
@@ -118,7 +118,7 @@ func TestKnocksAfterTheInterfaceWasReplaced(t *testing.T) {
 			probetest.Give(t, "d0", "192.0.2.2/24")
 			ctx, cancel := context.WithTimeout(t.Context(), target.Config.Timeout)
 			defer cancel()
-			if got := p.Probe(ctx, &target); got != healthcheck.Fail("connection through the VIP refused") {
+			if got := probetest.Words(p.Probe(ctx, &target)); got != probetest.Fail("connection through the VIP refused") {
 				t.Errorf("%+v", got)
 			}
 			remove(t, "d0")

@@ -56,8 +56,8 @@ func TestThroughTheVIP(t *testing.T) {
 			want   healthcheck.Result
 		}{
 			{"as it should be", true, "", healthcheck.Pass(via.Connected)},
-			{"without the VIP", false, "", healthcheck.Fail("timeout after 500ms while connecting through the VIP")},
-			{"listens on its own address only", true, tt.server, healthcheck.Fail("connection through the VIP refused")},
+			{"without the VIP", false, "", probetest.Fail("timeout after 500ms while connecting through the VIP")},
+			{"listens on its own address only", true, tt.server, probetest.Fail("connection through the VIP refused")},
 			{"is off", true, "off", healthcheck.Result{Outcome: healthcheck.Failed, Reason: via.NoNeighbour, Silent: true}},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
@@ -147,5 +147,5 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	p := probe.New()
 	defer p.Close()
 	res := p.Probe(ctx, &t)
-	return res, time.Since(start)
+	return probetest.Words(res), time.Since(start)
 }

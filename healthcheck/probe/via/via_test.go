@@ -96,8 +96,8 @@ func TestWordsThroughTheVIP(t *testing.T) {
 			want   healthcheck.Result
 		}{
 			{"as it should be", true, "", healthcheck.Pass("status 200 with the expected body")},
-			{"without the VIP", false, "", healthcheck.Fail("timeout after 700ms while connecting through the VIP")},
-			{"listens on its own address only", true, tt.server, healthcheck.Fail("connection refused")},
+			{"without the VIP", false, "", probetest.Fail("timeout after 700ms while connecting through the VIP")},
+			{"listens on its own address only", true, tt.server, probetest.Fail("connection refused")},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
 				probetest.NoLeftovers(t)
