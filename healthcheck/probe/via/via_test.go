@@ -195,12 +195,12 @@ func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 		want   string
 	}{
 		{healthcheck.TCP, 0, "", "192.0.2.11", ""},
-		{healthcheck.TCP, 0, "hello", "192.0.2.11", "through the VIP: a firewall mark is needed"},
-		{healthcheck.HTTP, 0, "", "192.0.2.11", "through the VIP: a firewall mark is needed"},
+		{healthcheck.TCP, 0, "hello", "192.0.2.11", "checks through the VIP that do more than connect need a firewall mark"},
+		{healthcheck.HTTP, 0, "", "192.0.2.11", "checks through the VIP that do more than connect need a firewall mark"},
 		{healthcheck.HTTP, 7, "", "192.0.2.11", ""},
-		{healthcheck.UDP, 7, "", "192.0.2.11", "through the VIP: a check of type udp has to expect something"},
+		{healthcheck.UDP, 7, "", "192.0.2.11", `udp checks with via = "vip" need something to expect`},
 		{healthcheck.UDP, 7, "pong", "192.0.2.11", ""},
-		{healthcheck.Ping, 7, "", "192.0.2.11", "through the VIP: a check of type ping cannot go"},
+		{healthcheck.Ping, 7, "", "192.0.2.11", `ping checks cannot use via = "vip"`},
 		{healthcheck.HTTP, 7, "", "2001:db8::11", "VIP 192.0.2.100: of another family than 2001:db8::11"},
 	} {
 		target := probetest.Target(c.typ, netip.AddrPortFrom(netip.MustParseAddr(c.server), 80), time.Second, func(to *healthcheck.Config) {
