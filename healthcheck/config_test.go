@@ -149,12 +149,12 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// runs changes a check into one by a program.
+// runs changes a check into an Exec check.
 func runs(user string, command ...string) func(*Config) {
 	return func(c *Config) { c.Type, c.User, c.Command = Exec, user, command }
 }
 
-// A program may judge something that has no address.
+// A program can check a target without an address.
 func TestOnlyProgramsCanDoWithoutAnAddress(t *testing.T) {
 	target := Target{Config: DefaultConfig(TCP)}
 	if err := target.Validate(); err == nil || !strings.Contains(err.Error(), "no address") {
@@ -205,7 +205,7 @@ func TestSameProbe(t *testing.T) {
 	}
 }
 
-// change gives a value another one, and says whether it can.
+// change changes a value, and says whether it can.
 func change(v reflect.Value) bool {
 	if v.Type() == reflect.TypeFor[netip.Addr]() {
 		v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.9")))

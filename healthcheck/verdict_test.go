@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A server that was silent and begins to answer counts as silent until it is healthy: before that it says nothing about
-// whom its silence was the fault of. An answer that is a failure ends it at once.
+// A silent server that begins to answer stays silent until it is healthy. An answer that is a failure ends the silence
+// at once.
 func TestSilenceEndsWithASuccessThatCounts(t *testing.T) {
 	silence, refusal := FailSilently(TimedOut, "timeout"), Fail(Refused, "connection refused")
 	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 1}
@@ -35,7 +35,7 @@ func TestSilenceEndsWithASuccessThatCounts(t *testing.T) {
 	}
 }
 
-// Another cause of an unhealthy server's failures is a verdict, another detail of one cause is none.
+// While a server is unhealthy, another cause of its failures is a verdict; another detail of the same cause is not.
 func TestVerdictsFollowCauses(t *testing.T) {
 	c := &Config{Type: Exec, Interval: time.Second, Rise: 2, Fall: 1}
 	s := NewState(time.Time{})

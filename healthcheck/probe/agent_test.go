@@ -86,7 +86,7 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// FuzzAgent: whatever an agent says, it advises nothing that no weight can bear, and only in service.
+// FuzzAgent: whatever an agent sends, its advice is within the limits, and only servers in service give advice.
 func FuzzAgent(f *testing.F) {
 	for _, seed := range []string{"up\n", "75%", "drain 10%", "down # x", "", "%%%", "99999999999999999999%", "up\x00down"} {
 		f.Add(seed)

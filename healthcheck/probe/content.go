@@ -37,7 +37,7 @@ func examine(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
-		in.left, in.over = 2*maxBody, errLongBody // chunks of one byte cost five more
+		in.left, in.over = 2*maxBody, errLongBody // a chunk of one byte takes six bytes
 		return judgeResponse(ctx, resp, t)
 	}
 }

@@ -102,7 +102,7 @@ func TestExpectedBodies(t *testing.T) {
 	}
 }
 
-// Whatever a server sends where a body is wanted, the probe ends and memory stays flat.
+// Whatever body a server sends, the probe ends, and its memory stays constant.
 func TestEndlessBodies(t *testing.T) {
 	for _, tt := range []struct{ name, first, more, want string }{
 		{"body of 10 GB", "HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", "x", "body longer than 1 MiB"},
@@ -154,7 +154,7 @@ func TestFinder(t *testing.T) {
 	}
 }
 
-// FuzzExamine gives a check of a body what a server may send: it must come to an end, in words that are known.
+// FuzzExamine: whatever a server sends, a check of the body ends with a known reason.
 func FuzzExamine(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",

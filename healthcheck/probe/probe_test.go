@@ -31,7 +31,7 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	return probetest.Words(res), time.Since(start)
 }
 
-// carry probes as the runner does what an engine carries.
+// carry probes as the runner does with an engine.
 func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	g, err := epoll.New()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestServersOfEveryKind(t *testing.T) {
 	}
 }
 
-// Servers that never stop talking: the check reads what it needs, and neither it nor the kernel stores the rest.
+// Servers that never stop sending: the check reads only what it needs, and neither it nor the kernel stores the rest.
 func TestEndlessResponses(t *testing.T) {
 	tests := []struct {
 		name        string
@@ -147,7 +147,7 @@ func TestEndlessResponses(t *testing.T) {
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 256<<10 {
 				t.Errorf("the probe allocated %d bytes", allocated)
 			}
-			// What fits into socket buffers; the reset stops the rest.
+			// Socket buffers hold this much; the reset stops the rest.
 			if sent.Load() > 64<<20 {
 				t.Errorf("the server could send %d bytes", sent.Load())
 			}

@@ -72,7 +72,7 @@ func (a *authority) write(t *testing.T, name, typ string, der []byte) string {
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
-// issue writes NAME.pem and NAME.key, a certificate for www.example.org and 127.0.0.1 that lasts until.
+// issue writes NAME.pem and NAME.key, a certificate for www.example.org and 127.0.0.1 that expires at until.
 func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
@@ -96,7 +96,7 @@ func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certif
 	return pair
 }
 
-// serveTLS is a web server; it says which version of HTTP was spoken and which name was asked for.
+// serveTLS is a web server that answers with the version of HTTP and the requested name.
 func serveTLS(t *testing.T, config *tls.Config, h2 bool) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -169,7 +169,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate that is renewed on disk counts from the next probe on.
+// The next probe uses a certificate that was renewed on disk.
 func TestRenewedCertificates(t *testing.T) {
 	old, renewed := newAuthority(t), newAuthority(t)
 	addr := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{renewed.issue(t, "good", time.Now().Add(time.Hour))}}, false)
@@ -240,7 +240,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// Servers that make a mess of what is secured, or should be.
+// Servers that break the rules of TLS, or of HTTP/2 over it.
 func TestSecuredServersThatLie(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	https := func(c *healthcheck.Config) { c.Type, c.TLS = healthcheck.HTTPS, healthcheck.TLS{On: true} }

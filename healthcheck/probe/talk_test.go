@@ -122,7 +122,7 @@ func TestDatagrams(t *testing.T) {
 	}
 }
 
-// A datagram to a machine that is not there is not refused in time, and is no success.
+// A UDP check of a machine that is off fails, although nobody refuses the datagram in time.
 func TestDatagramToNobody(t *testing.T) {
 	ns, other := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, ns, "d0", other, "o0")
@@ -147,7 +147,7 @@ func TestDatagramToNobody(t *testing.T) {
 }
 
 func TestMailServers(t *testing.T) {
-	// script answers line by line; the first is the greeting.
+	// script answers line by line; the first line is the greeting.
 	script := func(lines ...string) func(*net.TCPConn) {
 		return func(c *net.TCPConn) {
 			in := bufio.NewReader(c)
@@ -194,8 +194,8 @@ func TestMailServers(t *testing.T) {
 	}
 }
 
-// What a server says to a farewell has its own time: it is no part of how fast the server answers.
-func TestFarewellIsShort(t *testing.T) {
+// The answer to QUIT has a short time of its own: the probe does not wait for it until its timeout.
+func TestQuitIsShort(t *testing.T) {
 	addr := probetest.Serve(t, func(c *net.TCPConn) {
 		in := bufio.NewReader(c)
 		_, _ = io.WriteString(c, "220 mx\r\n")
@@ -221,7 +221,7 @@ func FuzzMailServer(f *testing.F) {
 			go func() { _, _ = io.Copy(io.Discard, c) }()
 			_, _ = io.WriteString(c, said)
 		}).Probe(t.Context(), &target)
-		// The last is what a pipe in memory says where a connection would be reset.
+		// The last one is the error of a pipe in memory where a connection would be reset.
 		words := []string{"malformed ", "greeting ", "reply to EHLO ", "connection closed before the ", "io: read/write on closed pipe"}
 		known := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(got.Reason, w) })
 		if got != healthcheck.Pass("greeted") && (got.Outcome != healthcheck.Failed || !known) {
@@ -282,7 +282,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// Probes come from the source that is wanted, and what the director has not is not the server's failure.
+// Probes come from the configured source. A source that the director does not have is not the server's failure.
 func TestSource(t *testing.T) {
 	from := make(chan netip.Addr, 1)
 	addr := probetest.Serve(t, func(c *net.TCPConn) { from <- c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr() })

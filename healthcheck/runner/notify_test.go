@@ -18,7 +18,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// The verdicts alone tell an owner at any time what Status says, but for counts, times and the reasons of successes.
+// An owner that follows the verdicts knows at any time what Status says, except counts, times of probes and reasons of
+// successes.
 func TestVerdictsTellAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+"))
@@ -82,7 +83,7 @@ func TestVerdictsTellAll(t *testing.T) {
 	})
 }
 
-// Whether an unhealthy server is silent decides whether the director takes itself to be cut off.
+// A change of silence alone is a verdict: a director whose servers are all silent takes itself to be cut off.
 func TestSilenceIsAVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -106,7 +107,7 @@ func TestSilenceIsAVerdict(t *testing.T) {
 	})
 }
 
-// stuckLog is a log's reader that does not read until it is closed.
+// A stuckLog is the reader of a log that stops at the first change of a server.
 type stuckLog struct {
 	began, read chan struct{}
 }
@@ -119,7 +120,7 @@ func (s stuckLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A log that hangs keeps neither the verdict back nor a lock.
+// A log that hangs delays no verdict and holds no lock.
 func TestVerdictComesBeforeItsLogLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stuckLog{make(chan struct{}), make(chan struct{})}

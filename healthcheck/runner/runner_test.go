@@ -56,7 +56,7 @@ func (b *bench) run(t *testing.T) {
 	t.Cleanup(b.stop)
 }
 
-// target is one that is checked every 2 s, rise 2, fall 3. A is at 192.0.2.1; no two of its kind share an address.
+// target is checked every 2 s, rise 2, fall 3. Target a has 192.0.2.1; each target has its own address.
 func target(id string) healthcheck.Target {
 	addr := netip.AddrFrom4([4]byte{192, 0, 2, 1})
 	if id != "a" {
@@ -66,7 +66,7 @@ func target(id string) healthcheck.Target {
 	return healthcheck.Target{ID: id, Addr: netip.AddrPortFrom(addr, 80), Config: healthcheck.DefaultConfig(healthcheck.TCP)}
 }
 
-// scripted answers as the letters of script say, one a probe, and the last for ever: + success, r connection refused,
+// scripted answers one letter of script a probe, and the last letter for ever: + success, r connection refused,
 // t timeout, f no file descriptor, p panic.
 func scripted(script string) func(context.Context, *healthcheck.Target) healthcheck.Result {
 	return func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {

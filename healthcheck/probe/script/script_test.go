@@ -84,7 +84,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// What a program finds itself to be. Each says one line and fails, so that the line can be read in the reason.
+// The environment of a program. Each script prints one line and fails, so that the reason holds the line.
 func TestWhatAProgramIsGiven(t *testing.T) {
 	status := func(key string) string { return `sed -n "s/^` + key + `:[[:space:]]*//p" /proc/self/status` }
 	tests := []struct{ name, user, script, want string }{
@@ -137,7 +137,7 @@ func probeForParent(userAndScript string) {
 	fmt.Println(res.Reason)
 }
 
-// A director that is not root, but has what systemd gives it with AmbientCapabilities=, keeps that to itself.
+// A director that is not root, but has capabilities by systemd's AmbientCapabilities=, does not pass them on.
 func TestDirectorWithAmbientCapabilities(t *testing.T) {
 	tests := []struct{ name, user, script, want string }{
 		{"as the director's own user", "nobody", "id -u", "exit code 1: 65534"},
@@ -162,11 +162,11 @@ func TestDirectorWithAmbientCapabilities(t *testing.T) {
 	}
 }
 
-// family is a script that starts a child by a command, prints the child's process number into a file, and waits.
+// family is a script that starts a child by a command, writes the child's process number to a file, and waits.
 func family(t *testing.T, start string) (script, pidFile string) {
 	t.Helper()
 	dir := t.TempDir()
-	for d := dir; d != os.TempDir(); d = filepath.Dir(d) { // nobody is to write there
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) { // the user nobody writes there
 		if err := os.Chmod(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -206,8 +206,8 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-// However a program's children dodge, they are gone with it: at its timeout, when its check is removed, and, unless
-// they let go of its output too, when it ends.
+// However a program's children detach themselves, they die with it: at its timeout, and when its check is removed. When
+// it ends in time, those that still hold its output die.
 func TestChildrenDieWithTheirProgram(t *testing.T) {
 	tests := []struct{ name, start string }{
 		{"a grandchild that ignores SIGTERM", `(%s & wait) & wait`},
@@ -223,7 +223,7 @@ func TestChildrenDieWithTheirProgram(t *testing.T) {
 				target := probetest.Shell(script)
 				ctx, cancel := context.WithCancel(t.Context())
 				if how == "timeout" {
-					// The deadline is moved to the moment at which the child is there.
+					// The deadline passes as soon as the child has started.
 					ctx, cancel = lateDeadline(t.Context())
 				}
 				got := make(chan healthcheck.Result, 1)
@@ -293,7 +293,7 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 	}
 }
 
-// A program that cannot be killed makes its check fail, and no other is started beside it.
+// A program that cannot be killed makes its check fail, and no second program starts beside it.
 func TestProgramsNeverPileUp(t *testing.T) {
 	probetest.NoLeftovers(t)
 	ps := New()
@@ -313,7 +313,7 @@ func TestProgramsNeverPileUp(t *testing.T) {
 	}
 }
 
-// The output that is kept does not grow with what is printed.
+// The kept output does not grow with the printed output.
 func TestOutputIsBounded(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// packetSockets counts those of the present namespace.
+// packetSockets counts the packet sockets of the present namespace.
 func packetSockets(t *testing.T) int {
 	t.Helper()
 	table, err := os.ReadFile("/proc/thread-self/net/packet")
@@ -28,9 +28,9 @@ func packetSockets(t *testing.T) int {
 	return strings.Count(string(table), "\n") - 1 // the first line is a heading
 }
 
-// Probes through the VIP that are under way at the same time have one socket between them, and each hears its own
-// answer. One that is cancelled, or hears nothing, keeps nobody else from hearing.
-func TestKnocksShareASocket(t *testing.T) {
+// Probes through the VIP at the same time share one socket, and each receives its own answer. A probe that is cancelled,
+// or gets no answer, does not disturb the others.
+func TestSynProbesShareASocket(t *testing.T) {
 	probetest.NoLeftovers(t)
 	director, web := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, director, "d0", web, "w0")
@@ -52,7 +52,7 @@ func TestKnocksShareASocket(t *testing.T) {
 
 	p := New()
 	defer p.Close()
-	// A port without a listener refuses, a VIP that the server has not stays silent.
+	// A port without a listener refuses. A VIP that the server does not have is silent.
 	kinds := []struct {
 		vip  string
 		port uint16
@@ -98,8 +98,8 @@ func TestKnocksShareASocket(t *testing.T) {
 	}
 }
 
-// An interface that went and came back is another one to the kernel.
-func TestKnocksAfterTheInterfaceWasReplaced(t *testing.T) {
+// An interface that is deleted and made again is another one for the kernel.
+func TestSynProbesAfterTheInterfaceWasReplaced(t *testing.T) {
 	probetest.NoLeftovers(t)
 	director := probetest.NewNS(t)
 	p := New()

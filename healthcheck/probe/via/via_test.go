@@ -22,8 +22,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
-// lead makes the present namespace send packets for the VIP that have the mark to the server, as IPVS does where there
-// is one: before the kernel finds out that the VIP is its own.
+// lead makes the present namespace send marked packets for the VIP to the server. It replaces IPVS, which would do so
+// before the kernel sees that the VIP is its own.
 func lead(t *testing.T, mark uint32, vip, server netip.Addr) {
 	t.Helper()
 	const marked = 100
@@ -81,8 +81,8 @@ func serveWeb(t *testing.T, ns *probetest.NS, addr string) {
 	})
 }
 
-// A check with something to say goes through the VIP on a backup as on a master: from the director's own address, and
-// with the mark. It fails the server that has no VIP, and the one that listens on its own address only.
+// A check that sends something goes through the VIP on a backup and on a master: from the director's own address, and
+// with the mark. It fails on a server without the VIP, and on one that listens on its own address only.
 func TestWordsThroughTheVIP(t *testing.T) {
 	const mark = 0x74000003
 	for _, tt := range []struct{ family, director, vip, bits, prefix, server string }{
@@ -185,7 +185,7 @@ func TestReturnInterfaces(t *testing.T) {
 	})
 }
 
-// What cannot prove anything through the VIP is refused before it runs.
+// Checks that prove nothing through the VIP are refused before they run.
 func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 	for _, c := range []struct {
 		typ    healthcheck.Type
@@ -216,8 +216,8 @@ func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 	}
 }
 
-// A UDP server that has the VIP but answers from its own address, as many do that listen on all of them, answers no
-// client.
+// A UDP server that has the VIP, but answers from its own address, fails: no client accepts such an answer. Many servers
+// that listen on all addresses do this.
 func TestAnswerFromTheWrongAddress(t *testing.T) {
 	const mark = 0x74000003
 	director, server := probetest.NewNS(t), probetest.NewNS(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// The director's own want is not the server's failure; all else is, in words without ports.
+// What the director lacks is not the server's failure. Everything else is, with a reason without port numbers.
 func TestExplain(t *testing.T) {
 	errnoOf := func(call string, e syscall.Errno) error {
 		local := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 40000}
