@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
 // newElection is the child process of run. It is hidden: it works only with the socket that a director hands to it.
@@ -33,7 +34,11 @@ func newElection() *cobra.Command {
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			options.Log = newLogger(level, format, os.Stderr).Named("election")
+			sink := logsink.New(os.Stderr)
+			log := newLogger(level, format, sink)
+			go sink.Run(log)
+			defer sink.Flush(flushTimeout)
+			options.Log = log.Named("election")
 			return election.NewProcess(conn, options).Run(ctx)
 		},
 	}

@@ -149,8 +149,7 @@ func (g *ingress) remember(now map[string]changedSetting) error {
 	if maps.Equal(now, g.file.Value) {
 		return nil
 	}
-	g.file.Value = now
-	return g.file.Store()
+	return g.file.Store(now)
 }
 
 func (g *ingress) read(path string) (string, error) {

@@ -127,7 +127,7 @@ func TestElectionPutsBackAndAnnouncesWhatSomebodyDeletes(t *testing.T) {
 	r.order(message.Order{Routers: both})
 	r.holds("192.0.2.100/24")
 	heard.await(t, "2001:db8::100", time.Time{}, whatever)
-	before := r.reported(vrrp.Master).Routers[0]
+	before := r.asked(vrrp.Master).Routers[0]
 	for range 5 {
 		for _, prefix := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
 			gone := netip.MustParsePrefix(prefix)
@@ -147,7 +147,7 @@ func TestElectionPutsBackAndAnnouncesWhatSomebodyDeletes(t *testing.T) {
 			r.holds("192.0.2.100/24")
 		}
 	}
-	after := r.reported(vrrp.Master).Routers[0]
+	after := r.asked(vrrp.Master).Routers[0]
 	if !after.Since.Equal(before.Since) || after.Counters.BecameMaster != 1 {
 		t.Errorf("master since %v, and since %v after that", before.Since, after.Since)
 	}

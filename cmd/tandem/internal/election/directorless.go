@@ -12,8 +12,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// orphan carries on without a director: it offers what it is master of to the peer, lets go of what the peer took, and
-// stays master of the rest until its grace is over or a successor comes. True says that a successor has it all.
+// directorless goes on without a director. It offers the routers that it is master of to the peer and lets go of those that
+// the peer took. It stays master of the others until a successor asks for them or the grace period is over. It returns true
+// when a successor has all of them.
 func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bool {
 	if p.order.OrphanGrace <= 0 {
 		return false
@@ -24,16 +25,13 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 	p.settle()
 	waiting, cancel := context.WithTimeout(work, p.order.OrphanGrace)
 	defer cancel()
-	successors, err := lock.listen(waiting)
-	if err != nil {
-		p.log.Error("no restarted director can take over from here", "error", err)
-	}
+	requests := lock.listen(waiting)
 	var successor net.Conn
 	begun := make(map[string]bool)
 	overdue := time.After(p.order.HandOverTime())
 	for {
 		if !p.offering(begun) {
-			p.retire()
+			p.dropBackups()
 			if len(p.order.Routers) == 0 {
 				if successor != nil {
 					_ = sendState(successor, handoffState{})
@@ -44,22 +42,21 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 				if p.handOff(successor) {
 					return true
 				}
-				// It went away while it waited. The next may be luckier.
+				// It went away while it waited. The next one may not.
 				successor = nil
-				if successors, err = lock.listen(waiting); err != nil {
-					p.log.Error("no restarted director can take over from here", "error", err)
-				}
+				requests = lock.listen(waiting)
 			}
 		}
 		select {
 		case <-p.wake:
 			p.settle()
-		case conn, ok := <-successors:
-			successors = nil
-			if ok {
-				successor = conn
+		case r := <-requests:
+			requests = nil
+			successor = r.conn
+			if r.err != nil {
+				p.log.Error("no restarted director can take over from here", "error", r.err)
 			}
-		case <-overdue: // a hand-over that came to nothing so quickly that it was not seen
+		case <-overdue: // a hand-over that failed may have been too quick to be seen
 			for _, r := range p.order.Routers {
 				begun[r.Name] = true
 			}
@@ -75,8 +72,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 	}
 }
 
-// offering reports whether a hand-over is still under way, or has yet to begin; begun are those that were seen under
-// way.
+// offering reports whether a hand-over is still under way, or has yet to begin. It adds those that are under way to begun.
 func (p *Process) offering(begun map[string]bool) bool {
 	under := false
 	for _, r := range p.order.Routers {
@@ -89,10 +85,12 @@ func (p *Process) offering(begun map[string]bool) bool {
 	return under
 }
 
-// retire drops the routers that are master no more: without a director they do not come back.
-func (p *Process) retire() {
+// dropBackups ends the routers that are no longer master: without a director they do not become master again.
+func (p *Process) dropBackups() {
 	perLink := make(map[string][]vrrp.Config)
-	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool { return !p.states[message.IDOf(r.Config)].Holding })
+	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool {
+		return !p.states[message.IDOf(r.Config)].Holding
+	})
 	for _, r := range p.order.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
 	}
@@ -101,18 +99,18 @@ func (p *Process) retire() {
 	}
 }
 
-// handOff leaves everything as it is to the successor.
+// handOff leaves all addresses as they are to the successor.
 func (p *Process) handOff(successor net.Conn) bool {
 	if err := sendState(successor, handoffState{Masters: p.order.Routers}); err != nil {
-		p.log.Warn("hand on to the restarted director", "error", err)
+		p.log.Warn("failed to hand off to the restarted director", "error", err)
 		return false
 	}
 	p.log.Info("a restarted director takes over", "routers", len(p.order.Routers))
 	for _, u := range p.units {
 		u.loop.Abandon()
 	}
-	for _, h := range p.addressUnits {
-		h.keeper.Abandon()
+	for _, u := range p.addressUnits {
+		u.reconciler.Abandon()
 	}
 	return true
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-func TestOneElectionAStateDirectory(t *testing.T) {
+func TestOneElectionPerStateDirectory(t *testing.T) {
 	dir := t.TempDir()
 	first, _, err := acquire(t.Context(), dir, func() { t.Error("nobody is there to wait for") })
 	if err != nil {
@@ -33,35 +33,36 @@ func TestOneElectionAStateDirectory(t *testing.T) {
 	second.release()
 }
 
-func TestOrphanHandsOn(t *testing.T) {
+func TestHandOff(t *testing.T) {
 	dir := t.TempDir()
 	lock, _, err := acquire(t.Context(), dir, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One that was killed has left its socket.
+	// A process that was killed left its socket behind.
 	if err := os.WriteFile(socketPath(dir), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	successors, err := lock.listen(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	requests := lock.listen(ctx)
 	var successor errgroup.Group
 	successor.Go(func() error {
-		e, left, err := acquire(t.Context(), dir, func() {})
+		own, handed, err := acquire(t.Context(), dir, func() {})
 		if err != nil {
 			return err
 		}
-		defer e.release()
-		if len(left.Masters) != 1 || left.Masters[0].VIPs[0] != netip.MustParsePrefix("192.0.2.100/24") {
-			return errors.New("the handoffState is lost")
+		defer own.release()
+		if len(handed.Masters) != 1 || handed.Masters[0].VIPs[0] != netip.MustParsePrefix("192.0.2.100/24") {
+			return errors.New("the state is lost")
 		}
 		return nil
 	})
-	l := handoffState{Masters: routers("192.0.2.100/24")}
-	if err := sendState(<-successors, l); err != nil {
+	state := handoffState{Masters: routers("192.0.2.100/24")}
+	r := <-requests
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if err := sendState(r.conn, state); err != nil {
 		t.Error(err)
 	}
 	lock.release()
@@ -69,12 +70,10 @@ func TestOrphanHandsOn(t *testing.T) {
 		t.Error(err)
 	}
 	cancel()
-	if _, err := os.Lstat(socketPath(dir)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket is left behind: %v", err)
-	}
+	socketGone(t, dir)
 }
 
-func TestNobodyComesForTheLegacy(t *testing.T) {
+func TestNoSuccessorAsks(t *testing.T) {
 	dir := t.TempDir()
 	lock, _, err := acquire(t.Context(), dir, func() {})
 	if err != nil {
@@ -82,14 +81,16 @@ func TestNobodyComesForTheLegacy(t *testing.T) {
 	}
 	defer lock.release()
 	ctx, cancel := context.WithCancel(t.Context())
-	successors, err := lock.listen(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	requests := lock.listen(ctx)
 	cancel()
-	if _, ok := <-successors; ok {
+	if _, ok := <-requests; ok {
 		t.Error("somebody came")
 	}
+	socketGone(t, dir)
+}
+
+func socketGone(t *testing.T, dir string) {
+	t.Helper()
 	if !eventually(func() bool { _, err := os.Lstat(socketPath(dir)); return errors.Is(err, os.ErrNotExist) }) {
 		t.Error("the socket is left behind")
 	}
@@ -123,7 +124,7 @@ func TestTrackedInterfaces(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", c.why, got, c.want)
 		}
 	}
-	// What the director tracks comes on top, and its fault has the word.
+	// What the director tracks is added, and its fault comes first.
 	r := message.Router{
 		Tracking: vrrp.Tracking{Delta: -10, Fault: "script /x: exit code 1"},
 		Config:   vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth1"}}},

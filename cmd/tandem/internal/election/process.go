@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package election is the VRRP side of a director, in a process of its own: it elects, keeps the addresses, and announces them.
+//
+// The director starts the process and gives it orders over a socket (package message). The process survives the death of its
+// director: it offers its addresses to the peer, lets go of what the peer took, and stays master of the others for a while
+// (directorless.go). The election of a restarted director then takes over as its successor (handoff.go).
+//
+// The process touches the disk in three places: its lock, the socket for its successor, and the record of its addresses. Each is
+// used by a goroutine of its own, because a disk may hang.
 package election
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,23 +22,22 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/vrrp"
-	"github.com/tandem-lvs/tandem/vrrp/address"
 	"github.com/tandem-lvs/tandem/vrrp/link"
 )
 
 // Options are the surroundings of a Process.
 type Options struct {
+	// Log must not block: standard error may be a pipe that nobody reads.
 	Log hclog.Logger
-	// StateDir is where elections of one director find each other.
+	// StateDir is where the elections of a director find each other.
 	StateDir string
 	// Realtime asks for real-time scheduling of the loops.
 	Realtime bool
 }
 
-// A Process is the election's side of the socket: it runs a loop, an address keeper and an announcer for each
-// interface, and does what the director orders. It belongs to one network namespace, that of the thread it runs on.
+// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface, and
+// does what the director orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
@@ -42,39 +45,36 @@ type Process struct {
 	watcher *link.Watcher
 
 	orders chan message.Order // the latest that was not carried out
-	wake   chan struct{}      // there is news from a loop or a link
+	wake   chan struct{}      // a loop or a link has news
 	tell   chan struct{}      // there is something to report
 
 	// The serving goroutine's own.
-	order    message.Order                       // as last carried out
-	known    map[message.RouterID]message.Router // those of the order, and those that are on their way out
-	states   map[message.RouterID]vrrp.Status    // the loops' latest word
-	lastSent map[message.RouterID]lastSent       // what the loop was told beside the router's configuration
-	groups   *vrrp.Groups                        // of the order
-	resumed  map[message.RouterID]bool           // routers that begin as master and have not said so yet
-	left     handoffState                        // of the orphan before us, until it is taken up
-	memory   *state.File[[]vrrp.Config]          // what may be on the interfaces; nil where it cannot be kept
+	order       message.Order                       // as last carried out
+	obeyed      bool                                // an order was carried out
+	known       map[message.RouterID]message.Router // those of the order, and those that still let go of their addresses
+	states      map[message.RouterID]vrrp.Status    // the loops' latest reports
+	lastSent    map[message.RouterID]lastSent
+	groups      *vrrp.Groups              // of the order
+	resumed     map[message.RouterID]bool // routers that start as master and have not reported yet
+	handed      handoffState              // by the predecessor, until the first order
+	record      *addressRecord
+	former      []vrrp.Config // what former elections may have on the interfaces
+	formerKnown bool          // former was read
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
-	news   map[message.RouterID]vrrp.Status // what the loops said since the last settle, the latest of each router
+	news   map[message.RouterID]vrrp.Status // what the loops reported since the last settle, the latest of each router
 
-	mu           sync.Mutex       // the serving goroutine alone changes what it guards, but for links
+	mu           sync.Mutex       // only the serving goroutine changes what it guards, except links
 	units        map[string]*unit // by interface
 	addressUnits map[addressKey]*addressUnit
-	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest word
+	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest report
 	sequence     uint64               // of order
-	beat         time.Duration        // likewise
-	locked       bool                 // the election before us is gone
+	beat         time.Duration        // the beat interval of order
+	problem      string               // why no virtual router runs
 }
 
-// lastSent is what a loop was told about a router.
-type lastSent struct {
-	tracking vrrp.Tracking
-	standby  bool
-}
-
-// NewProcess returns the election that takes its orders from conn, and closes conn when it ends.
+// NewProcess returns the election that takes its orders from conn. It closes conn when it ends.
 func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 	p := &Process{
 		conn:         conn,
@@ -85,8 +85,8 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		tell:         make(chan struct{}, 1),
 		known:        make(map[message.RouterID]message.Router),
 		states:       make(map[message.RouterID]vrrp.Status),
-		groups:       vrrp.NewGroups(nil),
 		lastSent:     make(map[message.RouterID]lastSent),
+		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
@@ -98,11 +98,11 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 	return p
 }
 
-// Run serves the director until it orders the election to leave, is gone, or ctx ends. Before Run returns, every
-// router has handed over and let go of its addresses, or has left them to a successor. The error says why the election
-// could not run.
+// Run serves the director until the director orders the election to leave or is gone, or until ctx ends. Before Run returns,
+// every router has handed over and let go of its addresses, or a successor has them. The error says why the election could
+// not run.
 func (p *Process) Run(ctx context.Context) error {
-	// Leaving takes time, in which everything goes on: so the work does not end with ctx but after it.
+	// Leaving takes time, in which everything goes on: the work ends after ctx.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, work := errgroup.WithContext(work)
@@ -116,7 +116,7 @@ func (p *Process) Run(ctx context.Context) error {
 	g.Go(func() error { p.trim(work); return nil })
 	g.Go(func() error {
 		defer stop()
-		return p.inherit(ctx, work, g, gone)
+		return p.lockAndServe(ctx, work, g, gone)
 	})
 	<-work.Done()
 	_ = p.conn.Close() // frees the reader and the reporter
@@ -125,8 +125,17 @@ func (p *Process) Run(ctx context.Context) error {
 	return err
 }
 
-// inherit waits for the place of the election before us, and then serves in it.
-func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) error {
+// What keeps an election from starting.
+const (
+	problemLock        = "the disk of the state directory hangs"
+	problemPredecessor = "waiting for the election of the former director to end or to hand off"
+)
+
+// lockTimeout is how long opening the lock may take before that is reported.
+const lockTimeout = time.Second
+
+// lockAndServe waits until no other election has the state directory, and then serves.
+func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -136,14 +145,18 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		case <-waiting.Done():
 		}
 	}()
-	lock, left, err := acquire(waiting, p.options.StateDir, sync.OnceFunc(func() {
-		p.log.Info("waiting for the election of the former director to end or to hand on")
+	p.setProblem(problemLock)
+	slow := time.AfterFunc(lockTimeout, func() { nudge(p.tell) })
+	lock, handed, err := acquire(waiting, p.options.StateDir, sync.OnceFunc(func() {
+		p.log.Info(problemPredecessor)
+		p.setProblem(problemPredecessor)
 		nudge(p.tell)
 	}))
-	p.left = left
-	defer func() { // where no order came that takes it up
-		for _, m := range p.left.Masters {
-			p.forgo(m.Config)
+	slow.Stop()
+	p.handed = handed
+	defer func() { // if no order came that takes them
+		for _, m := range p.handed.Masters {
+			p.removeAddresses(m.Config)
 		}
 	}()
 	if waiting.Err() != nil && errors.Is(err, waiting.Err()) {
@@ -153,23 +166,22 @@ func (p *Process) inherit(ctx, work context.Context, g *errgroup.Group, gone <-c
 		return err
 	}
 	defer lock.release()
-	p.mu.Lock()
-	p.locked = true
-	p.mu.Unlock()
-	p.remember()
+	p.setProblem("")
+	p.record = openRecord(p.options.StateDir, p.log)
+	defer p.record.close()
+	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
 	return nil
 }
 
-// forgo takes off what a former election had and nobody goes on with.
-func (p *Process) forgo(routers ...vrrp.Config) {
-	if err := address.RemoveResources(routers); err != nil {
-		p.log.Error("take off what the former election had", "error", err)
-	}
+func (p *Process) setProblem(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.problem = text
 }
 
-// read takes orders off the socket until it ends or carries something else than orders.
+// read takes orders off the socket until it ends or carries something other than orders.
 func (p *Process) read(ctx context.Context) {
 	in := json.NewDecoder(p.conn)
 	var first *message.Order
@@ -185,90 +197,27 @@ func (p *Process) read(ctx context.Context) {
 		if first == nil {
 			first = &o
 		}
-		o.Resume = first.Resume // an order that takes the place of the first one must not lose it
+		o.Resume = first.Resume // an order that replaces the first one must not lose it
 		replace(ctx, p.orders, o)
 	}
 }
 
-// aBeat is Report{Beat: true} on the wire.
-const aBeat = `{"beat":true}` + "\n"
-
-// report sends the present state up after every change and when the director asks, and a sign of life else. A director
-// that does not read holds up this goroutine only.
-func (p *Process) report(ctx context.Context) {
-	out := json.NewEncoder(p.conn)
-	pause := p.beatInterval()
-	beat := time.NewTicker(pause)
-	defer beat.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return
-		case <-beat.C:
-			_, err = io.WriteString(p.conn, aBeat)
-		case <-p.tell:
-			err = out.Encode(p.snapshot())
-			if now := p.beatInterval(); now != pause {
-				pause = now
-				beat.Reset(pause)
-			}
-		}
-		if err != nil {
-			return // the reader sees that the director is gone, and acts on it
-		}
-	}
-}
-
-// beatInterval is that of the order that was carried out last.
-func (p *Process) beatInterval() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.beat
-}
-
-func (p *Process) snapshot() message.Report {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r := message.Report{Sequence: p.sequence, Routers: []vrrp.Status{}, Interfaces: []message.Interface{}, Links: make(map[string]string)}
-	for name, l := range p.links {
-		r.Links[name] = l.Fault()
-	}
-	for _, u := range p.units {
-		r.Routers = append(r.Routers, u.loop.Status()...)
-	}
-	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
-	if !p.locked {
-		r.Problem = "waiting for the election of the former director to end or to hand on"
-	}
-	interfaces := make(map[string]message.Interface) // two places of a name follow each other when a virtual MAC address changes
-	for at, h := range p.addressUnits {
-		i := interfaces[at.iface]
-		interfaces[at.iface] = message.Interface{
-			Name: at.iface, Announce: i.Announce.Add(h.announcer.Stats()), AddressWrites: i.AddressWrites + h.keeper.Writes(),
-			Trouble: cmp.Or(i.Trouble, h.keeper.Trouble()),
-			Rivals:  append(i.Rivals, h.watcher.Rivals()...), Claims: i.Claims + h.watcher.Claims(),
-		}
-	}
-	for name, u := range p.units {
-		i := interfaces[name]
-		i.Name, i.Stray = name, u.loop.Stray()
-		interfaces[name] = i
-	}
-	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
-		r.Interfaces = append(r.Interfaces, interfaces[name])
-	}
-	return r
-}
-
 // serve carries out orders until it is time to leave, and leaves.
 func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, lock *instanceLock) {
+	former := p.record.former
+	if p.formerKnown {
+		former = nil
+	}
 	for {
 		select {
 		case <-work.Done():
 			return
 		case <-p.wake:
 			p.settle()
+			continue
+		case late := <-former:
+			former = nil
+			p.setFormer(late)
 			continue
 		case o := <-p.orders:
 			if !o.Leave {
@@ -285,23 +234,23 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			p.log.Debug("leaving", "reason", "signal")
 		}
 		p.leave(work)
-		p.forget()
+		p.recordAddresses(nil) // all of them are removed
 		return
 	}
 }
 
-// leave shuts every loop down and keeps the addresses in step with them while they hand over.
+// leave shuts all loops down and keeps the addresses in line with them while they hand over.
 func (p *Process) leave(ctx context.Context) {
 	for _, u := range p.units {
 		u.loop.Shutdown()
 	}
 	for _, u := range p.units {
-		for left := false; !left; {
+		for ended := false; !ended; {
 			select {
 			case <-ctx.Done():
 				return
-			case <-u.left:
-				left = true
+			case <-u.ended:
+				ended = true
 			case <-p.wake:
 			}
 			p.settle()
@@ -309,7 +258,7 @@ func (p *Process) leave(ctx context.Context) {
 	}
 }
 
-// seeState takes down a loop's word. It runs on the loop's thread and does not block.
+// seeState takes a loop's report. It runs on the loop's thread and does not block.
 func (p *Process) seeState(s vrrp.Status) {
 	p.newsMu.Lock()
 	p.news[message.IDOfStatus(s)] = s
@@ -317,7 +266,7 @@ func (p *Process) seeState(s vrrp.Status) {
 	nudge(p.wake)
 }
 
-// seeLink passes on what the watcher saw. It runs on the watcher's goroutine.
+// seeLink passes a report of the watcher on. It runs on the watcher's goroutine.
 func (p *Process) seeLink(l vrrp.Link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -326,16 +275,16 @@ func (p *Process) seeLink(l vrrp.Link) {
 	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
 	}
-	for at, h := range p.addressUnits {
-		h.keeper.Link(l) // which knows whether it is concerned
-		if at.link() == l.Name {
-			h.see(before, l)
+	for key, u := range p.addressUnits {
+		u.reconciler.Link(l) // it knows whether the link concerns it
+		if key.link() == l.Name {
+			u.linkChanged(before, l)
 		}
 	}
 	nudge(p.wake)
 }
 
-// replace puts v into a channel of capacity 1, in place of what nobody has taken yet. A channel has one caller of it.
+// replace puts v into a channel of capacity 1, in the place of a value that nobody has taken yet. Only one goroutine may send.
 func replace[T any](ctx context.Context, c chan T, v T) {
 	for {
 		select {
@@ -352,7 +301,7 @@ func replace[T any](ctx context.Context, c chan T, v T) {
 	}
 }
 
-// nudge wakes the reader of a channel of capacity 1, once for however many nudges came before it looked.
+// nudge wakes the reader of a channel of capacity 1. Several nudges before it looks wake it once.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ const inside = "TANDEM_TEST_IN_NAMESPACE"
 // TestMain runs the tests in a process with a network namespace of its own, as a Process is made for: its goroutines
 // use whatever thread they get.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVar); dir != "" {
+		os.Exit(child(dir))
+	}
 	if os.Getenv(inside) != "" {
 		os.Exit(m.Run())
 	}
@@ -104,11 +108,13 @@ func addresses(t *testing.T) []string {
 
 // A rig is a running Process with the director's end of its socket.
 type rig struct {
-	t       *testing.T
-	conn    net.Conn
-	reports chan message.Report
-	cancel  context.CancelFunc
-	done    chan error
+	t      *testing.T
+	conn   net.Conn
+	cancel context.CancelFunc
+	done   chan error
+
+	mu      sync.Mutex
+	reports []message.Report // all of them, the signs of life excepted
 }
 
 func newRig(t *testing.T, vips ...string) *rig {
@@ -121,19 +127,10 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, conn: near, reports: make(chan message.Report, 1), cancel: cancel, done: make(chan error, 1)}
+	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
 	goroutines := runtime.NumGoroutine()
 	go func() { r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), StateDir: dir}).Run(ctx) }()
-	go func() {
-		in := json.NewDecoder(near)
-		for {
-			var report message.Report
-			if in.Decode(&report) != nil {
-				return
-			}
-			replace(ctx, r.reports, report)
-		}
-	}()
+	r.listen()
 	t.Cleanup(func() {
 		cancel()
 		_ = near.Close()
@@ -176,22 +173,61 @@ func (r *rig) holds(vips ...string) {
 	}
 }
 
-// reported waits for a report in which every router is in state.
+// listen collects the reports.
+func (r *rig) listen() {
+	go func() {
+		in := json.NewDecoder(r.conn)
+		for {
+			var report message.Report
+			if in.Decode(&report) != nil {
+				return
+			}
+			r.mu.Lock()
+			r.reports = append(r.reports, report)
+			r.mu.Unlock()
+		}
+	}()
+}
+
+// latest returns the latest report.
+func (r *rig) latest() message.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.reports) == 0 {
+		return message.Report{}
+	}
+	return r.reports[len(r.reports)-1]
+}
+
+// asked asks for a report and waits for one, made from now on, in which every router is in state.
+func (r *rig) asked(state vrrp.State) message.Report {
+	r.t.Helper()
+	r.mu.Lock()
+	r.reports = nil
+	r.mu.Unlock()
+	r.order(message.Order{Report: true})
+	return r.reported(state)
+}
+
+// reported waits for a report in which every router is in state. The report is newer than the one that the last call returned.
 func (r *rig) reported(state vrrp.State) message.Report {
 	r.t.Helper()
-	deadline := time.After(10 * time.Second)
-	var last message.Report
-	for {
-		select {
-		case last = <-r.reports:
-			is := func(s vrrp.Status) bool { return s.State == state }
-			if len(last.Routers) > 0 && !slices.ContainsFunc(last.Routers, func(s vrrp.Status) bool { return !is(s) }) {
-				return last
+	differs := func(s vrrp.Status) bool { return s.State != state }
+	var found message.Report
+	if !eventually(func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for i, report := range r.reports {
+			if len(report.Routers) > 0 && !slices.ContainsFunc(report.Routers, differs) {
+				found, r.reports = report, r.reports[i+1:]
+				return true
 			}
-		case <-deadline:
-			r.t.Fatalf("no report of %v; the last is %+v", state, last)
 		}
+		return false
+	}) {
+		r.t.Fatalf("no report of %v; the last is %+v", state, r.latest())
 	}
+	return found
 }
 
 func eventually(f func() bool) bool {
@@ -278,13 +314,16 @@ func TestElectionFollowsItsOrders(t *testing.T) {
 	cable(t)
 	r := newRig(t, "192.0.2.100/24", "192.0.2.101/24")
 	r.holds("192.0.2.100/24", "192.0.2.101/24")
-	if !eventually(func() bool { return r.reported(vrrp.Master).Interfaces[0].AddressWrites == 2 }) {
+	if !eventually(func() bool { return r.asked(vrrp.Master).Interfaces[0].AddressWrites == 2 }) {
 		t.Fatal("two addresses were not two writes")
 	}
 
-	r.order(message.Order{Routers: routers("192.0.2.100/24", "192.0.2.101/24")})
-	for range 3 { // the last of them was made after the order was carried out
-		if now := r.reported(vrrp.Master).Interfaces[0].AddressWrites; now != 2 {
+	r.order(message.Order{Sequence: 2, Routers: routers("192.0.2.100/24", "192.0.2.101/24")})
+	if !eventually(func() bool { return r.asked(vrrp.Master).Sequence == 2 }) {
+		t.Fatal("the order was not carried out")
+	}
+	for range 3 {
+		if now := r.asked(vrrp.Master).Interfaces[0].AddressWrites; now != 2 {
 			t.Errorf("an order that changes nothing made %d address writes", now-2)
 		}
 	}

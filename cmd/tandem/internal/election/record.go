@@ -3,10 +3,14 @@
 package election
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
@@ -14,62 +18,122 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
-// remember opens the memory of what elections had on the interfaces: where all of tandem is killed at once and the
-// configuration changes before it runs again, nobody else would know.
-func (p *Process) remember() {
-	memory, err := state.Open[[]vrrp.Config](filepath.Join(p.options.StateDir, "election.json"))
-	switch {
-	case errors.Is(err, state.ErrDamaged):
-		p.log.Warn("open the election's memory", "error", err)
-	case err != nil:
-		p.log.Error("open the election's memory", "error", err)
-	}
-	p.memory = memory
+// An election waits for its record at its start and at its end, but only so long: a disk may hang.
+const (
+	recordReadTimeout  = 200 * time.Millisecond
+	recordWriteTimeout = time.Second
+)
+
+// An addressRecord is a file of the addresses that this election may have on the interfaces. The next election needs it where
+// everything was killed at once and the configuration was changed: nobody else knows then which addresses to remove.
+//
+// The file is read and written by a goroutine of its own, which may hang with the disk.
+type addressRecord struct {
+	former chan []vrrp.Config // what the file held at the start; closed then
+	latest chan []vrrp.Config // what it is to hold; replaced while it waits
+	idle   chan struct{}      // closed when latest is closed and all is written
 }
 
-// note writes down what may come to be on the interfaces, before it does, and takes off what was there for former
-// elections and is in no order any more.
-func (p *Process) note(o message.Order) {
+// openRecord starts to read the file in dir.
+func openRecord(dir string, log hclog.Logger) *addressRecord {
+	r := &addressRecord{former: make(chan []vrrp.Config, 1), latest: make(chan []vrrp.Config, 1), idle: make(chan struct{})}
+	go r.run(filepath.Join(dir, "election.json"), log)
+	return r
+}
+
+func (r *addressRecord) run(path string, log hclog.Logger) {
+	defer close(r.idle)
+	file, err := state.Open[[]vrrp.Config](path)
+	switch {
+	case errors.Is(err, state.ErrDamaged):
+		log.Warn("the record of this director's addresses is damaged", "error", err)
+	case err != nil:
+		log.Error("failed to read the record of this director's addresses", "error", err)
+	}
+	if file != nil {
+		r.former <- file.Value
+	}
+	close(r.former)
+	for now := range r.latest {
+		if file == nil || len(now)+len(file.Value) == 0 || reflect.DeepEqual(file.Value, now) {
+			continue
+		}
+		if err := file.Store(now); err != nil {
+			log.Error("failed to write the record of this director's addresses", "error", err)
+		}
+	}
+}
+
+// set has the file hold these routers. It does not block.
+func (r *addressRecord) set(routers []vrrp.Config) { replace(context.Background(), r.latest, routers) }
+
+// close waits until all is written, for recordWriteTimeout at most. It is the last call.
+func (r *addressRecord) close() {
+	close(r.latest)
+	select {
+	case <-r.idle:
+	case <-time.After(recordWriteTimeout):
+	}
+}
+
+// awaitFormer waits a little for what former elections had on the interfaces.
+func (p *Process) awaitFormer(ctx context.Context) {
+	select {
+	case former := <-p.record.former:
+		p.setFormer(former)
+	case <-time.After(recordReadTimeout):
+		p.log.Error("the disk of the state directory hangs: the addresses of former elections are not known yet")
+	case <-ctx.Done():
+	}
+}
+
+// setFormer takes what former elections had on the interfaces.
+func (p *Process) setFormer(former []vrrp.Config) {
+	p.former, p.formerKnown = former, true
+	if p.obeyed {
+		p.recordAddresses(p.present(p.order))
+	}
+}
+
+// recordAddresses has the record say what may be on the interfaces from now on. First it removes what former elections had
+// there and this one has not. As long as the disk hangs, both wait.
+func (p *Process) recordAddresses(now []vrrp.Config) {
+	if !p.formerKnown {
+		return
+	}
+	for _, c := range p.former {
+		if !slices.ContainsFunc(now, func(n vrrp.Config) bool { return sameResources(n, c) }) {
+			p.removeAddresses(c)
+		}
+	}
+	p.former = nil
+	p.record.set(now)
+}
+
+// present are the routers that may have addresses on the interfaces once an order is carried out: those of the order, and
+// those of the former order that still let go of theirs.
+func (p *Process) present(o message.Order) []vrrp.Config {
 	var now []vrrp.Config
 	for _, r := range o.Routers {
 		now = append(now, r.Config)
 	}
 	for id, r := range p.known {
-		if s := p.states[id]; s.Holding && !slices.ContainsFunc(now, func(c vrrp.Config) bool { return sameResources(c, r.Config) }) {
+		ordered := func(c vrrp.Config) bool { return sameResources(c, r.Config) }
+		if p.states[id].Holding && !slices.ContainsFunc(now, ordered) {
 			now = append(now, r.Config)
 		}
 	}
-	if p.memory == nil {
-		return
-	}
-	if p.order.Sequence == 0 {
-		for _, c := range p.memory.Value {
-			if !slices.ContainsFunc(now, func(n vrrp.Config) bool { return sameResources(n, c) }) {
-				p.forgo(c)
-			}
-		}
-	}
-	if reflect.DeepEqual(p.memory.Value, now) {
-		return
-	}
-	p.memory.Value = now
-	if err := p.memory.Store(); err != nil {
-		p.log.Error("write the election's memory", "error", err)
+	return now
+}
+
+// removeAddresses removes what a former election had on the interfaces.
+func (p *Process) removeAddresses(routers ...vrrp.Config) {
+	if err := address.RemoveResources(routers); err != nil {
+		p.log.Error("failed to remove the addresses of a former election", "error", err)
 	}
 }
 
-// forget empties the memory: everything has come off.
-func (p *Process) forget() {
-	if p.memory == nil || len(p.memory.Value) == 0 {
-		return
-	}
-	p.memory.Value = nil
-	if err := p.memory.Store(); err != nil {
-		p.log.Error("write the election's memory", "error", err)
-	}
-}
-
-// sameResources reports whether two routers have the same in the same place.
+// sameResources reports whether two routers put the same in the same place.
 func sameResources(a, b vrrp.Config) bool {
 	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

@@ -12,39 +12,43 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// cleanUpAfter works out what the next election, started after a pause, can resume, and takes all other addresses off: a peer
-// that takes over would share them with us.
+// cleanUpAfter decides what the next election, started after a pause, can resume, and removes all other addresses: a peer
+// that takes over must not share them with us.
 func (s *Supervisor) cleanUpAfter(cause error, pause time.Duration) {
-	now := s.clock()
 	s.mu.Lock()
 	s.restarts++
 	if s.resume == nil {
-		for _, r := range s.last.Routers {
-			if r.State != vrrp.Master || !r.Holding || !unchanged(s.order, s.last.Sequence, r) {
-				continue
-			}
-			// One that had been stopped or hung before it died has not advertised since. The latest advertisement that
-			// it is known to have sent is at most an interval before its latest unbroken sign of life, and the peer waits for
-			// three intervals and its skew time.
-			s.resume = append(s.resume, message.Resume{
-				Interface: r.Interface, Name: r.Name, Before: s.sure.Add(2 * r.AdvertInterval),
-			})
-		}
+		s.resume = s.resumable()
 	}
-	s.resume = slices.DeleteFunc(s.resume, func(r message.Resume) bool { return r.Before < now.Add(pause+startTime) })
+	soonest := s.clock().Add(pause + startTime)
+	s.resume = slices.DeleteFunc(s.resume, func(r message.Resume) bool { return r.Before < soonest })
 	kept := s.resume
-	s.last = message.Report{Problem: fmt.Sprintf("the election process died and is started again: %v", cause)}
-	report := s.last
+	s.post(message.Report{Problem: fmt.Sprintf("the election process died and is started again: %v", cause)})
 	s.mu.Unlock()
-	s.notify(report)
 	if err := s.cleanUp(kept); err != nil {
-		s.log.Error("take off the addresses of the dead election", "error", err)
+		s.log.Error("failed to remove the addresses of the dead election", "error", err)
 	}
 }
 
-// unchanged reports whether a router of the report that follows an order is in the present one as it was.
-func unchanged(o message.Order, sequence uint64, s vrrp.Status) bool {
-	return sequence == o.Sequence && slices.ContainsFunc(o.Routers, func(r message.Router) bool { return message.IDOf(r.Config) == message.IDOfStatus(s) })
+// resumable are the routers that the dead election was master of, by its last report. The caller holds mu, and has not
+// posted another report since.
+func (s *Supervisor) resumable() []message.Resume {
+	if s.last.Sequence != s.order.Sequence {
+		return nil // a router may have changed since
+	}
+	var routers []message.Resume
+	for _, r := range s.last.Routers {
+		ordered := func(o message.Router) bool { return message.IDOf(o.Config) == message.IDOfStatus(r) }
+		if r.State != vrrp.Master || !r.Holding || !slices.ContainsFunc(s.order.Routers, ordered) {
+			continue
+		}
+		// An election that was stopped or hung before it died has stopped advertising too. Its last advertisement is at
+		// most an interval older than its last unbroken sign of life. The peer waits for three intervals and its skew time.
+		routers = append(routers, message.Resume{
+			Interface: r.Interface, Name: r.Name, Before: s.sure.Add(2 * r.AdvertInterval),
+		})
+	}
+	return routers
 }
 
 // tooLate fires when nothing is left to resume.
@@ -58,8 +62,20 @@ func (s *Supervisor) tooLate() <-chan time.Time {
 	return time.After(time.Duration(last.Before - s.clock()))
 }
 
-// cleanUp takes off everything that a dead election may have left, except for what the kept routers have. What could
-// not be taken off is tried again the next time.
+// giveUpResuming removes the addresses that were kept for an election which did not resume in time.
+func (s *Supervisor) giveUpResuming() {
+	s.mu.Lock()
+	s.resume = nil
+	s.mu.Unlock()
+	err := s.cleanUp(nil)
+	s.log.Error("the election was not back in time: its addresses are removed")
+	if err != nil {
+		s.log.Error("failed to remove the addresses of the dead election", "error", err)
+	}
+}
+
+// cleanUp removes everything that a dead election may have left, except what belongs to the kept routers. What cannot be
+// removed is tried again at the next clean-up.
 func (s *Supervisor) cleanUp(kept []message.Resume) error {
 	s.mu.Lock()
 	off := s.ledger.without(kept)
@@ -67,8 +83,7 @@ func (s *Supervisor) cleanUp(kept []message.Resume) error {
 	if len(off) == 0 {
 		return nil
 	}
-	configs := slices.Collect(maps.Values(off))
-	if err := s.remove(configs); err != nil {
+	if err := s.remove(slices.Collect(maps.Values(off))); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -28,6 +28,7 @@ type fakeChild struct {
 	born     time.Time
 	dead     chan error
 	killed   atomic.Bool
+	lingers  bool // killed, it does not end
 	orders   chan message.Order
 	stopped  chan struct{} // closed: no sign of life any more
 	stop     func()
@@ -44,7 +45,7 @@ func newFakeChild() *fakeChild {
 				return
 			case <-time.After(message.MaxBeatInterval):
 			}
-			if json.NewEncoder(far).Encode(message.Report{Beat: true}) != nil {
+			if _, err := far.Write([]byte(message.SignOfLife)); err != nil {
 				return
 			}
 		}
@@ -67,6 +68,9 @@ func (c *fakeChild) Wait() error { return <-c.dead }
 
 func (c *fakeChild) Kill() error {
 	c.killed.Store(true)
+	if c.lingers {
+		return nil
+	}
 	c.die(errors.New("signal: killed"))
 	return nil
 }
@@ -92,14 +96,23 @@ type bench struct {
 }
 
 func start(t *testing.T, order message.Order) *bench {
+	return startWith(t, order, hclog.NewNullLogger(), func() {})
+}
+
+// startWith is start with a log, and a consumer of the reports that runs consume for each.
+func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func()) *bench {
+	t.Helper()
 	b := &bench{done: make(chan error, 1)}
-	b.Supervisor = NewSupervisor(hclog.NewNullLogger(), func() (Child, error) {
+	b.Supervisor = New(log, func() (Child, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		c := newFakeChild()
 		b.children = append(b.children, c)
 		return c, nil
-	}, func(r message.Report) { b.reports = append(b.reports, r) })
+	}, func(r message.Report) {
+		b.reports = append(b.reports, r)
+		consume()
+	})
 	b.Supervisor.remove = func(routers []vrrp.Config) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -158,6 +171,15 @@ func master(sequence uint64, interval time.Duration) message.Report {
 func (c *fakeChild) report(t *testing.T, r message.Report) {
 	t.Helper()
 	if err := json.NewEncoder(c.far).Encode(r); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// beat sends one sign of life.
+func (c *fakeChild) beat(t *testing.T) {
+	t.Helper()
+	if _, err := c.far.Write([]byte(message.SignOfLife)); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
 func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
@@ -34,7 +32,7 @@ func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
 		}
 		c.stop()
 		hung := time.Now()
-		time.Sleep(hungTimeout + 2*pulseInterval)
+		time.Sleep(hungTimeout + 2*lookInterval)
 		next := b.child(t, 1)
 		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
 			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
@@ -55,7 +53,7 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 			c.stop()
 			time.Sleep(2500 * time.Millisecond)
 			if wakes {
-				c.report(t, message.Report{Beat: true})
+				c.beat(t)
 			}
 			c.die(errors.New("signal: killed"))
 			c = b.child(t, 1)
@@ -74,12 +72,12 @@ func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
 		c.stop()
 		// The tick that was due in the stop carries the moment when it was due.
 		b.skip(hungTimeout)
-		time.Sleep(pulseInterval)
+		time.Sleep(lookInterval)
 		synctest.Wait()
 		if c.killed.Load() {
 			t.Error("it was killed")
 		}
-		time.Sleep(hungTimeout + pulseInterval)
+		time.Sleep(hungTimeout + lookInterval)
 		synctest.Wait()
 		if !c.killed.Load() {
 			t.Error("it gave no sign of life afterwards, and was not killed")

@@ -12,48 +12,42 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
-// An addressLedger elections is what they may have on the interfaces: every configuration that one was sent, by what it puts
-// there, until it is known to be gone.
+// An addressLedger lists what elections may have put on the interfaces: every configuration that was sent to one, until
+// its addresses are known to be gone. The key is the same for configurations that put the same in the same place.
 type addressLedger map[string]vrrp.Config
 
-// ledgerKey is the same for configurations that have the same in the same place.
-func ledgerKey(c vrrp.Config) string {
-	return fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), address.ResourcesOf(c))
-}
-
-// add takes in what an order brings.
-func (e addressLedger) add(o message.Order) {
+// ledgerOf lists what an order may put on the interfaces.
+func ledgerOf(o message.Order) addressLedger {
+	l := make(addressLedger, len(o.Routers))
 	for _, r := range o.Routers {
-		e[ledgerKey(r.Config)] = r.Config
+		c := r.Config
+		l[fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), address.ResourcesOf(c))] = c
 	}
+	return l
 }
 
-// prune drops what is in no order any more, once a report that follows the present one says that it is held no more.
-func (e addressLedger) prune(o message.Order, r message.Report) {
-	if r.Sequence != o.Sequence || len(e) <= len(o.Routers) {
+// add adds all that is in more.
+func (l addressLedger) add(more addressLedger) { maps.Copy(l, more) }
+
+// prune drops what the present order has no more and the report of that order no longer shows as held.
+func (l addressLedger) prune(ordered addressLedger, r message.Report) {
+	if len(l) <= len(ordered) {
 		return
 	}
-	ordered := make(map[string]bool, len(o.Routers))
-	for _, router := range o.Routers {
-		ordered[ledgerKey(router.Config)] = true
-	}
-	for key, c := range e {
-		held := slices.ContainsFunc(r.Routers, func(s vrrp.Status) bool { return s.Holding && message.IDOfStatus(s) == message.IDOf(c) })
-		if !ordered[key] && !held {
-			delete(e, key)
-		}
-	}
+	maps.DeleteFunc(l, func(key string, c vrrp.Config) bool {
+		_, still := ordered[key]
+		held := func(s vrrp.Status) bool { return s.Holding && message.IDOfStatus(s) == message.IDOf(c) }
+		return !still && !slices.ContainsFunc(r.Routers, held)
+	})
 }
 
-// without is the ledger less that of the kept routers.
-func (e addressLedger) without(kept []message.Resume) addressLedger {
-	rest := maps.Clone(e)
-	for key, c := range e {
-		if slices.ContainsFunc(kept, func(r message.Resume) bool {
+// without is the ledger without the entries of the kept routers.
+func (l addressLedger) without(kept []message.Resume) addressLedger {
+	rest := maps.Clone(l)
+	maps.DeleteFunc(rest, func(_ string, c vrrp.Config) bool {
+		return slices.ContainsFunc(kept, func(r message.Resume) bool {
 			return message.RouterID{Interface: r.Interface, Name: r.Name} == message.IDOf(c)
-		}) {
-			delete(rest, key)
-		}
-	}
+		})
+	})
 	return rest
 }

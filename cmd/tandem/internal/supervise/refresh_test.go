@@ -90,7 +90,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		}
 		c.stop()
 		time.Sleep(2 * maxBeats * message.MaxBeatInterval)
-		c.report(t, message.Report{Beat: true})
+		c.beat(t)
 		if o := <-c.orders; !o.Report {
 			t.Errorf("ordered %+v", o)
 		}

@@ -17,9 +17,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
-// timerSlack is by how much the kernel may delay the timers of an election's threads, but for those of the VRRP loops, which
-// set their own. While a loop waits in the kernel, the monitor of the Go runtime polls, at 20 us at first: at 200 routers
-// and 100 ms that was 600 wake-ups a second and a third of the processor time of a backup, and is 80 with this slack.
+// timerSlack is the time by which the kernel may delay the timers of an election's threads. The threads of the VRRP loops set a
+// shorter one. While a loop waits in the kernel, the monitor of the Go runtime polls, at first every 20 us: at 200 routers
+// and 100 ms that was 600 wake-ups a second and a third of the processor time of a backup. With this slack it is 80.
 const timerSlack = 5 * time.Millisecond
 
 // withSlack runs f on a thread with a timer slack, which a process that f starts inherits and keeps (prctl(2)).
@@ -32,9 +32,9 @@ func withSlack(slack time.Duration, f func() error) error {
 	return f()
 }
 
-// withRealtime runs f on a thread under SCHED_RR, which a process that f starts inherits for all its threads. Where only
-// the thread of the VRRP loop had it, the loop waited for threads of the Go runtime that the busy machine did not run: at
-// 10 ms, beside two busy loops a core, backups took over that should not have.
+// withRealtime runs f on a thread under SCHED_RR. A process that f starts inherits the policy for all its threads. When only
+// the thread of the VRRP loop had it, the loop waited for threads of the Go runtime that the busy machine did not run: with
+// adverts every 10 ms, beside two busy loops on each core, backups took over for no reason.
 func withRealtime(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -43,12 +43,12 @@ func withRealtime(f func() error) error {
 		return f()
 	}
 	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}, 0) == nil {
-		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // which is always allowed
+		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // going back is always allowed
 	}
 	return f()
 }
 
-// A process is an election that runs as a child process.
+// A process is an election in a child process.
 type process struct {
 	net.Conn
 	cmd *exec.Cmd
@@ -56,23 +56,23 @@ type process struct {
 
 var _ Child = (*process)(nil)
 
-// Spawn starts this very binary with args as an election process, which finds its director by Inherited. It logs to
-// the director's standard error. It is in a process group of its own, so that an interrupt typed at a terminal
-// reaches the director alone, which then tells it to leave. With realtime all of its threads are under SCHED_RR from its
-// start on, if this process may; if not, the VRRP loops find out and say so.
+// Spawn starts this binary with args as an election process, which finds its end of the socket by election.Inherited. It logs
+// to the director's standard error. It has its own process group: an interrupt typed at a terminal reaches only the
+// director, which then tells the election to leave. With realtime all of its threads run under SCHED_RR from the start, if
+// this process may set that. If it may not, the VRRP loops warn about it.
 func Spawn(realtime bool, args ...string) (Child, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("make a socket pair: %w", err)
+		return nil, fmt.Errorf("failed to make a socket pair: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "election"), os.NewFile(uintptr(fds[1]), "director")
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
 	_ = ours.Close() // FileConn has its own copy
 	if err != nil {
-		return nil, fmt.Errorf("use the socket pair: %w", err)
+		return nil, fmt.Errorf("failed to use the socket pair: %w", err)
 	}
-	// Not os.Executable: after an upgrade that path holds another version, which may not speak as this one does.
+	// Not os.Executable: after an upgrade that path holds another version, whose messages may differ.
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stderr = os.Stderr
@@ -99,12 +99,4 @@ func monotonicNow() message.Monotonic {
 		return 0 // Linux never fails here
 	}
 	return message.Monotonic(ts.Nano())
-}
-
-// nudge wakes the reader of a channel of capacity 1.
-func nudge(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

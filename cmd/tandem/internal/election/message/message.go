@@ -36,6 +36,9 @@ type Order struct {
 	Leave bool `json:"leave,omitempty"`
 }
 
+// SignOfLife is the empty line that an election sends each BeatInterval of its order.
+const SignOfLife = "\n"
+
 // The pause between two signs of life of an election is a third of the shortest advertisement interval, within these
 // bounds. From them a director knows what an election that died had still sent, and how long its peer waits.
 const (
@@ -81,8 +84,7 @@ type Resume struct {
 
 // A Report is what the election is doing. The election sends one after every change, counters excepted, and when it is asked.
 type Report struct {
-	// Beat marks a sign of life that carries nothing else. The election sends one each BeatInterval of its order.
-	Beat     bool   `json:"beat,omitempty"`
+	// Sequence is that of the latest order that was carried out, and 0 before the first.
 	Sequence uint64 `json:"sequence"`
 	// Problem says in words why no virtual router runs; empty when they do.
 	Problem    string        `json:"problem,omitempty"`

@@ -147,7 +147,7 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 		near, far := net.Pipe()
 		c := &fakeChild{Conn: near, far: far, dead: make(chan error, 1), stop: func() {}}
 		removed := 0
-		s := NewSupervisor(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(message.Report) {})
+		s := New(hclog.NewNullLogger(), func() (Child, error) { return c, nil }, func(message.Report) {})
 		s.remove = func([]vrrp.Config) error { removed++; return nil }
 		s.clock = func() message.Monotonic { return 0 }
 		s.Configure(oneRouter("eth0", "192.0.2.100/24"))

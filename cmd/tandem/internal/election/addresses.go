@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/garp/wire"
+	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
+)
+
+// An addressKey says where a virtual router has its addresses. Routers with the same key share the interface.
+type addressKey struct {
+	iface string
+	mac   vrrp.VirtualMAC
+}
+
+func addressKeyOf(c vrrp.Config) addressKey { return addressKey{c.AddressInterface(), c.MAC()} }
+
+// link returns the interface that carries the packets.
+func (k addressKey) link() string {
+	if k.mac.Parent != "" {
+		return k.mac.Parent
+	}
+	return k.iface
+}
+
+// A desired is what an addressUnit should put on its interface.
+type desired struct {
+	managed, want address.Resources
+	// announce has the addresses to announce and how. An address that is being handed over is still on the interface and
+	// no longer announced.
+	announce map[netip.Addr]garp.Config
+}
+
+// An addressUnit puts what a master has on an interface, announces it, and watches for other machines that claim it. It
+// works beside the loops, which must not wait.
+type addressUnit struct {
+	reconciler *address.Reconciler
+	announcer  *wire.Announcer
+	watcher    *wire.Watcher
+
+	mu       sync.Mutex
+	announce map[netip.Addr]garp.Config // as last desired
+	want     address.Resources          // as last desired
+}
+
+// newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears.
+func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
+	u := &addressUnit{announcer: wire.NewAnnouncer(k.iface, o.Log)}
+	u.watcher = wire.NewWatcher(k.iface, o.Log, func(r garp.Rival) {
+		o.Log.Warn("another machine claims a virtual address: announcing it again", "interface", k.iface,
+			"address", r.Address, "hardware", r.Hardware, "neighbours", r.Neighbours, "by", r.How)
+		u.announcer.Reannounce(r.Address)
+		changed()
+	})
+	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, MAC: k.mac})
+	return u
+}
+
+// start runs the unit in g until ctx ends.
+func (u *addressUnit) start(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return u.reconciler.Run(ctx) })
+	g.Go(func() error { return u.announcer.Run(ctx) })
+	g.Go(func() error { return u.watcher.Run(ctx) })
+}
+
+// set makes the interface what d says.
+func (u *addressUnit) set(d desired) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var lost []netip.Addr
+	for addr := range u.announce {
+		if _, still := d.announce[addr]; !still {
+			lost = append(lost, addr)
+		}
+	}
+	// An address that was offered to a peer which did not take it stayed on the interface: the reconciler does not report it as placed.
+	for _, a := range u.want.Addresses {
+		_, before := u.announce[a.Addr()]
+		if announce, now := d.announce[a.Addr()]; now && !before {
+			u.announcer.Announce(announce, []netip.Addr{a.Addr()})
+		}
+	}
+	u.announce, u.want = d.announce, d.want
+	// Withdraw first, then remove: an announcement after the removal would attract traffic that this machine refuses.
+	if len(lost) > 0 {
+		u.announcer.Withdraw(lost)
+	}
+	u.reconciler.Set(d.managed, d.want)
+	u.watcher.Set(slices.SortedFunc(maps.Keys(d.announce), netip.Addr.Compare))
+}
+
+// linkChanged announces all addresses again after the link works again or has another MAC address: neighbours missed the
+// announcements meanwhile, or know the former MAC address.
+func (u *addressUnit) linkChanged(before, now vrrp.Link) {
+	if now.Fault() == "" && (before.Fault() != "" || before.Index != now.Index || !bytes.Equal(before.Hardware, now.Hardware)) {
+		u.announcer.Reannounce()
+	}
+}
+
+// placed announces addresses that the reconciler put on the interface or found there, unless they are no longer desired.
+func (u *addressUnit) placed(added []netip.Prefix) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, vip := range added {
+		if announce, ours := u.announce[vip.Addr()]; ours {
+			u.announcer.Announce(announce, []netip.Addr{vip.Addr()})
+		}
+	}
+}
+
+// announceAgain announces the addresses of a master again after another master was heard: the network was split, and one half
+// of it knows the addresses at the other master.
+func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
+	r, known := p.known[id]
+	if !known || s.State != vrrp.Master || s.HandingOver {
+		return
+	}
+	var addrs []netip.Addr
+	for _, a := range address.ResourcesOf(r.Config).Addresses {
+		addrs = append(addrs, a.Addr())
+	}
+	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
+}
+
+// setAddresses tells each addressUnit what is to be on its interface.
+func (p *Process) setAddresses() {
+	all := make(map[addressKey]*desired)
+	for key := range p.addressUnits {
+		all[key] = &desired{announce: make(map[netip.Addr]garp.Config)}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(p.known), message.RouterID.Compare) {
+		r, s := p.known[id], p.states[id]
+		d := all[addressKeyOf(r.Config)]
+		resources := address.ResourcesOf(r.Config)
+		add(&d.managed, resources)
+		if !s.Holding && !p.resumed[id] {
+			continue
+		}
+		add(&d.want, resources)
+		if s.HandingOver {
+			continue
+		}
+		for _, a := range resources.Addresses {
+			d.announce[a.Addr()] = announcement(r)
+		}
+	}
+	for key, u := range p.addressUnits {
+		u.set(*all[key])
+	}
+}
+
+// announcement says how a router's addresses are announced. Switches send a virtual MAC address to the port where they last saw it.
+// While the former master lingers, its answers move the address back to its own port. When it has let go, what is sent to that
+// port is lost, so the new master announces once more at that moment.
+func announcement(r message.Router) garp.Config {
+	c := r.Announce
+	if !r.VirtualMAC {
+		return c
+	}
+	c.Repeat = slices.Clone(c.Repeat)
+	for _, later := range []time.Duration{0, 2, 4, 7, 12, 20, 50} { // it lets go within milliseconds, tens on a busy machine
+		c.Repeat = append(c.Repeat, vrrp.Linger+later*time.Millisecond)
+	}
+	slices.Sort(c.Repeat)
+	c.Repeat = slices.Compact(c.Repeat)
+	return c
+}
+
+// add appends in place. Resources.Append would copy the resources of a thousand routers for each of them.
+func add(to *address.Resources, more address.Resources) {
+	to.Addresses = append(to.Addresses, more.Addresses...)
+	to.Routes = append(to.Routes, more.Routes...)
+	to.Rules = append(to.Rules, more.Rules...)
+}

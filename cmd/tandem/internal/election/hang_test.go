@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// childVar makes the test binary an election process, as tandem election is one.
+const childVar = "TANDEM_TEST_ELECTION_IN"
+
+// child is that process.
+func child(dir string) int {
+	conn, err := Inherited()
+	if err != nil {
+		return 1
+	}
+	sink := logsink.New(os.Stderr)
+	log := hclog.New(&hclog.LoggerOptions{Output: sink, Level: hclog.Trace})
+	go sink.Run(log)
+	for range 100_000 {
+		log.Info("this line does not fit into the pipe")
+	}
+	if NewProcess(conn, Options{Log: log, StateDir: dir}).Run(context.Background()) != nil {
+		return 1
+	}
+	return 0
+}
+
+// An election whose standard error is a pipe that nobody reads becomes master, adds its address, and leaves.
+func TestElectionWhoseLogNobodyReads(t *testing.T) {
+	cable(t)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "election"), os.NewFile(uintptr(fds[1]), "director")
+	defer ours.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childVar+"="+t.TempDir())
+	cmd.Stderr = out
+	cmd.ExtraFiles = []*os.File{theirs}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	_ = theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := &rig{t: t, conn: conn, done: make(chan error, 1)}
+	r.listen()
+	go func() { r.done <- cmd.Wait() }()
+	r.order(message.Order{Routers: routers("192.0.2.100/24")})
+	r.reported(vrrp.Master)
+	r.holds("192.0.2.100/24")
+	r.order(message.Order{Leave: true})
+	r.ended()
+}
+
+// hangs makes path a file that hangs whoever opens it, as a disk can, until write writes to it.
+func hangs(t *testing.T, path string) (write func(text []byte)) {
+	t.Helper()
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(text []byte) {
+		f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err == nil {
+			_, err = f.Write(text)
+			_ = f.Close()
+		}
+		if err != nil {
+			t.Errorf("nobody has opened %s: %v", path, err)
+		}
+	}
+}
+
+// Where the record of the addresses cannot be read because the disk hangs, the election works all the same.
+func TestElectionWhoseRecordHangs(t *testing.T) {
+	cable(t)
+	dir := t.TempDir()
+	write := hangs(t, filepath.Join(dir, "election.json"))
+	r := newRigIn(t, dir, "192.0.2.100/24")
+	r.holds("192.0.2.100/24")
+	r.order(message.Order{Leave: true})
+	r.ended()
+	write(nil)
+}
+
+// An election that cannot open its lock because the disk hangs says so, gives signs of life, and leaves when it is told to.
+func TestElectionWhoseLockHangs(t *testing.T) {
+	cable(t)
+	dir := t.TempDir()
+	write := hangs(t, lockPath(dir))
+	r := newRigIn(t, dir, "192.0.2.100/24")
+	if !eventually(func() bool { return r.latest().Problem == problemLock }) {
+		t.Errorf("it reports %+v", r.latest())
+	}
+	r.cancel()
+	r.ended()
+	write(nil)
+}
+
+// A late reading of the record still removes what it names.
+func TestElectionWhoseRecordIsLate(t *testing.T) {
+	cable(t)
+	put(t, "192.0.2.111/24")
+	dir := t.TempDir()
+	write := hangs(t, filepath.Join(dir, "election.json"))
+	r := newRigIn(t, dir, "192.0.2.100/24")
+	r.holds("192.0.2.100/24", "192.0.2.111/24")
+	text, err := json.Marshal(map[string]any{"version": 1, "value": []vrrp.Config{routers("192.0.2.111/24")[0].Config}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(text)
+	r.holds("192.0.2.100/24")
+	r.order(message.Order{Leave: true})
+	r.ended()
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// retryPause is the pause between two tries to get the lock.
+const retryPause = 10 * time.Millisecond
+
+// An instanceLock is the right to run the election of a state directory. One process at a time has it: the kernel takes the
+// lock away when the process ends.
+type instanceLock struct {
+	file *os.File
+	dir  string
+}
+
+func lockPath(dir string) string { return filepath.Join(dir, "election.lock") }
+
+// acquire waits until no other election has the state directory. It returns what a predecessor without a director has handed
+// off. It calls waiting when there is a predecessor. It ends with ctx.
+func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, handoffState, error) {
+	var state handoffState
+	f, err := openLock(ctx, dir)
+	if err != nil {
+		return nil, state, err
+	}
+	tick := time.NewTicker(retryPause)
+	defer tick.Stop()
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil:
+			return &instanceLock{file: f, dir: dir}, state, nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, state, errors.Join(fmt.Errorf("failed to lock %s: %w", f.Name(), err), f.Close())
+		}
+		waiting()
+		if handed, err := askPredecessor(ctx, socketPath(dir)); err == nil {
+			state = handed
+		}
+		select {
+		case <-ctx.Done():
+			return nil, state, errors.Join(ctx.Err(), f.Close())
+		case <-tick.C:
+		}
+	}
+}
+
+// openLock opens the lock file. A disk that hangs keeps a goroutine waiting that is left behind when ctx ends.
+func openLock(ctx context.Context, dir string) (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		f, err := openOrCreate(lockPath(dir))
+		opened <- result{f, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-opened:
+		if r.err != nil {
+			return nil, fmt.Errorf("failed to open the lock of the election: %w", r.err)
+		}
+		if high, err := dupHigh(r.file.Fd()); err == nil {
+			_ = r.file.Close()
+			return os.NewFile(high, lockPath(dir)), nil
+		}
+		return r.file, nil
+	}
+}
+
+// openOrCreate opens a file for reading where it exists. Opening it for writing, or creating it, would wait while the file system is
+// frozen.
+func openOrCreate(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
+}
+
+// release lets the next election have the state directory.
+func (l *instanceLock) release() { _ = l.file.Close() }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// report sends the present state after every change and when the director asks, and a sign of life each beat interval. A
+// director that does not read holds up only this goroutine.
+func (p *Process) report(ctx context.Context) {
+	out := json.NewEncoder(p.conn)
+	pause := p.beatInterval()
+	beat := time.NewTicker(pause)
+	defer beat.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			_, err = io.WriteString(p.conn, message.SignOfLife)
+		case <-p.tell:
+			err = out.Encode(p.snapshot())
+			if now := p.beatInterval(); now != pause {
+				pause = now
+				beat.Reset(pause)
+			}
+		}
+		if err != nil {
+			return // the reader sees that the director is gone, and acts
+		}
+	}
+}
+
+// beatInterval is that of the order that was carried out last.
+func (p *Process) beatInterval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beat
+}
+
+// snapshot is the present state.
+func (p *Process) snapshot() message.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := message.Report{
+		Sequence: p.sequence, Problem: p.problem,
+		Routers: []vrrp.Status{}, Interfaces: []message.Interface{}, Links: make(map[string]string),
+	}
+	for name, l := range p.links {
+		r.Links[name] = l.Fault()
+	}
+	for _, u := range p.units {
+		r.Routers = append(r.Routers, u.loop.Status()...)
+	}
+	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
+	// While a virtual MAC address changes, an interface has two address units, one after the other.
+	interfaces := make(map[string]message.Interface)
+	for key, u := range p.addressUnits {
+		i := interfaces[key.iface]
+		interfaces[key.iface] = message.Interface{
+			Name: key.iface, Announce: i.Announce.Add(u.announcer.Stats()), AddressWrites: i.AddressWrites + u.reconciler.Writes(),
+			Trouble: cmp.Or(i.Trouble, u.reconciler.Trouble()),
+			Rivals:  append(i.Rivals, u.watcher.Rivals()...), Claims: i.Claims + u.watcher.Claims(),
+		}
+	}
+	for name, u := range p.units {
+		i := interfaces[name]
+		i.Name, i.Stray = name, u.loop.Stray()
+		interfaces[name] = i
+	}
+	for _, name := range slices.Sorted(maps.Keys(interfaces)) {
+		r.Interfaces = append(r.Interfaces, interfaces[name])
+	}
+	return r
+}

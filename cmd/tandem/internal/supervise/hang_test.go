@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
+)
+
+// unread is a log whose reader never reads, like that of a director whose standard error is a full pipe.
+func unread(t *testing.T) hclog.Logger {
+	t.Helper()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close() }) // the writer of the log then gets an error
+	sink := logsink.New(out)
+	log := hclog.New(&hclog.LoggerOptions{Output: sink, Level: hclog.Debug})
+	go sink.Run(log) // ends with the process
+	for range 100 {
+		_, _ = sink.Write(make([]byte, 1000)) // the pipe holds 64 KiB
+	}
+	return log
+}
+
+// Whatever the consumer of the reports and the reader of the log do, an election that lives is not killed.
+func TestSupervisorSparesAnElectionWhileItsConsumerHangs(t *testing.T) {
+	log := unread(t)
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		b := startWith(t, oneRouter("eth0", "192.0.2.100/24"), log, func() { <-hang })
+		c := b.child(t, 0)
+		for range 100 {
+			c.report(t, master(1, time.Second))
+			time.Sleep(time.Second)
+		}
+		b.Configure(oneRouter("eth0", "192.0.2.100/24"))
+		began := time.Now()
+		b.Refresh()
+		if took := time.Since(began); took > refreshTimeout {
+			t.Errorf("Refresh took %v", took)
+		}
+		if c.killed.Load() || b.Restarts() != 0 {
+			t.Error("the election was killed")
+		}
+		if orders := len(c.orders); orders < 2 {
+			t.Errorf("%d orders were sent, want 2 and a question", orders)
+		}
+		close(hang)
+		synctest.Wait()
+		if len(b.reports) != 2 {
+			t.Errorf("%d reports were delivered, want the first and the latest", len(b.reports))
+		}
+		b.end(c)
+	})
+}
+
+// The addresses of an election that hangs or dies come off, and the next one starts, whatever else hangs.
+func TestSupervisorRemovesAddressesWhileItsConsumerHangs(t *testing.T) {
+	log := unread(t)
+	for _, dies := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			hang := make(chan struct{})
+			b := startWith(t, oneRouter("eth0", "192.0.2.100/24"), log, func() { <-hang })
+			c := b.child(t, 0)
+			c.report(t, master(1, 10*time.Millisecond)) // nothing to resume
+			if dies {
+				c.die(errors.New("signal: killed"))
+			} else {
+				c.stop()
+				time.Sleep(hungTimeout + lookInterval)
+			}
+			b.nothingToResume(t, b.child(t, 1))
+			b.cancel()
+			synctest.Wait()
+			b.child(t, 1).die(nil)
+			began := time.Now()
+			if err := <-b.done; err != nil || time.Since(began) > joinTimeout {
+				t.Errorf("Run returned %v after %v", err, time.Since(began))
+			}
+			close(hang)
+		})
+	}
+}
+
+// An election that was killed may have a thread that waits for a frozen disk. It does not end then, nor close its socket.
+func TestSupervisorRemovesTheAddressesOfAProcessThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.lingers = true
+		c.report(t, master(1, time.Second))
+		c.stop()
+		time.Sleep(hungTimeout + lookInterval + deathTimeout)
+		b.nothingToResume(t, b.child(t, 1))
+		c.die(errors.New("signal: killed"))
+		b.end(b.child(t, 1))
+	})
+}
+
+// An election process whose start hangs, perhaps on a disk, does not keep the addresses of the former one.
+func TestSupervisorRemovesAddressesWhileAStartHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		hang, spawn := make(chan struct{}), b.spawn
+		b.spawn = func() (Child, error) {
+			<-hang
+			return spawn()
+		}
+		c.die(errors.New("signal: killed"))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(b.removed()) != 1 {
+			t.Errorf("removed %v", b.removed())
+		}
+		close(hang)
+		b.nothingToResume(t, b.child(t, 1))
+		b.end(b.child(t, 1))
+	})
+}
+
+// A director that was stopped for 10 s finds the signs of life in the socket when it goes on.
+func TestSupervisorThatWasStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		for range 10 {
+			b.skip(10 * time.Second)
+			time.Sleep(700 * time.Millisecond)
+		}
+		if c.killed.Load() || len(b.removed()) != 0 || b.Restarts() != 0 {
+			t.Errorf("killed %v, removed %v", c.killed.Load(), b.removed())
+		}
+		b.end(c)
+	})
+}
+
+// A director that was stopped while it wrote an order finds its own deadline passed. That is not the election's fault.
+func TestSupervisorThatWasStoppedWhileItWrote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		b := &bench{}
+		b.Supervisor = New(hclog.NewNullLogger(), nil, nil)
+		epoch := time.Now()
+		b.clock = func() (m message.Monotonic) { return m.Add(time.Since(epoch) + time.Duration(b.skipped.Load())) }
+		w := &watch{Supervisor: b.Supervisor, child: &fakeChild{Conn: near}}
+		sent := make(chan error, 1)
+		go func() { sent <- w.sendLine([]byte("order\n")) }()
+		synctest.Wait()
+		b.skip(10 * time.Second)
+		time.Sleep(sendTimeout + time.Second)
+		got := make([]byte, 6)
+		if _, err := far.Read(got); err != nil || string(got) != "order\n" {
+			t.Errorf("read %q, %v", got, err)
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	})
+}
