@@ -50,7 +50,7 @@ func TestFlappingServer(t *testing.T) {
 		}
 		b.stop()
 		log := b.log.String()
-		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target flaps no longer") != 1 {
+		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target no longer flaps") != 1 {
 			t.Errorf("log\n%s", log)
 		}
 		if n := len(b.verdicts); n != 6 { // healthy, unhealthy, healthy, unhealthy and held, no longer flapping, healthy
