@@ -24,7 +24,7 @@ const (
 	// detailBatch is how many services are read before the time is looked at.
 	detailBatch = 4
 	// lookShare is the pause after a look, in times of its processor time.
-	lookShare = 125
+	lookShare = 150
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
 	// idlePause is the pause while there is nothing to look at.
