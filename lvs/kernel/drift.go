@@ -62,8 +62,8 @@ func (l *looks) restart() {
 	l.sweep, l.found, l.matched, l.ambiguous = nil, nil, 0, l.ambiguous[:0]
 }
 
-// judge takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
-func (l *looks) judge(clean bool) {
+// afterPass takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
+func (l *looks) afterPass(clean bool) {
 	l.falseDrift = nil
 	if clean && len(l.found) > 0 {
 		l.falseDrift = make(map[lvs.Change]bool, len(l.found))
