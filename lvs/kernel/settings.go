@@ -71,7 +71,7 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 		}
 	}
 	plan := lvs.PlanSettings(have, want, s.changed)
-	_ = s.remember(plan.Before) // tried again below
+	_ = s.store(plan.Before) // tried again below
 	after := plan.After
 	maps.Copy(after, unread)
 	for _, c := range append(plan.Set, plan.Restore...) {
@@ -83,7 +83,7 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 		s.log.Info("changed a kernel setting", "change", c.String())
 		done = append(done, c)
 	}
-	return done, errors.Join(append(errs, s.remember(after))...)
+	return done, errors.Join(append(errs, s.store(after))...)
 }
 
 // Restore gives every setting that we have changed its former value back, unless somebody else has changed it since.
@@ -119,8 +119,8 @@ func (s *Settings) Read(path string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// remember stores what is changed, if it is something else than before.
-func (s *Settings) remember(changed map[string]lvs.ChangedSetting) error {
+// store keeps what is changed, if it is something else than before.
+func (s *Settings) store(changed map[string]lvs.ChangedSetting) error {
 	if !maps.Equal(changed, s.changed) {
 		s.changed = maps.Clone(changed)
 		s.memory.keep(maps.Clone(changed))
