@@ -32,7 +32,7 @@ func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
 		}
 		c.stop()
 		hung := time.Now()
-		time.Sleep(hungTimeout + 2*lookInterval)
+		time.Sleep(hungTimeout + 2*maxLate)
 		next := b.child(t, 1)
 		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
 			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
@@ -72,12 +72,12 @@ func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
 		c.stop()
 		// The tick that was due in the stop carries the moment when it was due.
 		b.skip(hungTimeout)
-		time.Sleep(lookInterval)
+		time.Sleep(suspectTimeout)
 		synctest.Wait()
 		if c.killed.Load() {
 			t.Error("it was killed")
 		}
-		time.Sleep(hungTimeout + lookInterval)
+		time.Sleep(hungTimeout + maxLate)
 		synctest.Wait()
 		if !c.killed.Load() {
 			t.Error("it gave no sign of life afterwards, and was not killed")

@@ -89,7 +89,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		default:
 		}
 		c.stop()
-		time.Sleep(2 * maxBeats * message.MaxBeatInterval)
+		time.Sleep(maxBeats*message.MaxBeatInterval + message.MaxBeatInterval/2)
 		c.beat(t)
 		if o := <-c.orders; !o.Report {
 			t.Errorf("ordered %+v", o)
