@@ -11,23 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// familyOf is the family of an address.
-func familyOf(a netip.Addr) lvs.Family {
-	if a.Is4() {
-		return lvs.IPv4
-	}
-	return lvs.IPv6
-}
-
-// serviceFamily is the family of a service's clients.
-func serviceFamily(id lvs.ServiceID) lvs.Family {
-	if id.FWMark != 0 {
-		return id.Family
-	}
-	return familyOf(id.Addr)
-}
-
-// showServer leaves out the port that a server does not have.
+// showServer writes a server without port 0.
 func showServer(id lvs.ServerID) string {
 	if id.Port == 0 {
 		return id.Addr.String()
@@ -35,15 +19,15 @@ func showServer(id lvs.ServerID) string {
 	return id.String()
 }
 
-// unicast refuses what no host can have as its address, and the notations that not every part of the system reads alike.
+// unicast refuses what cannot be the address of a host, and notations that are not read alike everywhere.
 func unicast(a netip.Addr) *toml.Refusal {
 	switch {
 	case a.Zone() != "":
-		return toml.Refuse("", "%s has a zone, which cannot be balanced", a)
+		return toml.Refuse("", "%s has a zone: an address with a zone cannot be balanced", a)
 	case a.Is4In6():
 		return toml.Refuse("write "+a.Unmap().String(), "%s is an IPv4 address in IPv6 notation", a)
 	case a.IsUnspecified():
-		return toml.Refuse("", "%s is not an address of a host", a)
+		return toml.Refuse("", "%s is not a host address", a)
 	case a.IsMulticast():
 		return toml.Refuse("", "%s is a multicast address", a)
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
@@ -52,7 +36,7 @@ func unicast(a netip.Addr) *toml.Refusal {
 	return nil
 }
 
-// hostAddress is the address of a machine; a port stands elsewhere.
+// hostAddress is the address of a machine, without a port.
 func hostAddress() toml.SchemaType[netip.Addr] {
 	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
@@ -63,7 +47,7 @@ func hostAddress() toml.SchemaType[netip.Addr] {
 	}, netip.Addr.String)
 }
 
-// parseHost returns the address also with the refusal, if it can be read at all.
+// parseHost returns a readable address even if it refuses it.
 func parseHost(s string) (netip.Addr, *toml.Refusal) {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -72,7 +56,7 @@ func parseHost(s string) (netip.Addr, *toml.Refusal) {
 	return a, unicast(a)
 }
 
-// neighbour is the address of a machine on the network, this one included.
+// neighbour is the address of a machine on the network, or of this one.
 func neighbour() toml.SchemaType[netip.Addr] {
 	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
@@ -91,12 +75,12 @@ func needlessZone(a netip.Addr) *toml.Refusal {
 	return toml.Refuse("write "+a.WithZone("").String(), "%s has a zone, which follows from the interface", a)
 }
 
-// network is a prefix, or an address that stands for the prefix of it alone.
+// network is a prefix, or an address, which means the prefix with that address only.
 func network() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`a prefix or an address ("198.51.100.0/24")`, parseNetwork, netip.Prefix.String)
 }
 
-// destination is where a route leads; the zero Prefix is the default route of a family that it does not tell.
+// destination is the destination of a route. The zero Prefix is the default route, of any family.
 func destination() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`"default", a prefix or an address ("198.51.100.0/24")`, func(s string) (netip.Prefix, *toml.Refusal) {
 		if s == "default" {
@@ -119,7 +103,7 @@ func parseNetwork(s string) (netip.Prefix, *toml.Refusal) {
 	return p, nil
 }
 
-// virtualAddress is a VIP with its prefix length.
+// virtualAddress is a VIP with or without its prefix length.
 func virtualAddress() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`each with or without its prefix length ("192.0.2.100/24")`,
 		func(s string) (netip.Prefix, *toml.Refusal) {
@@ -134,21 +118,22 @@ func virtualAddress() toml.SchemaType[netip.Prefix] {
 		}, netip.Prefix.String)
 }
 
-// parsePrefix reads an address with or without its prefix length; the examples are for the hint.
+// parsePrefix reads an address with or without its prefix length. The examples are for the hint.
 func parsePrefix(s, prefix, address string) (netip.Prefix, *toml.Refusal) {
 	if !strings.Contains(s, "/") {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
 			return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q or %q", prefix, address), "%q is not an address", toml.Abbreviate(s))
 		}
-		if a.Zone() != "" { // which a Prefix would lose
+		if a.Zone() != "" { // a Prefix cannot keep it
 			return netip.Prefix{}, needlessZone(a)
 		}
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q", prefix), "%q is not an address with a prefix length", toml.Abbreviate(s))
+		return netip.Prefix{}, toml.Refuse(fmt.Sprintf("write %q", prefix),
+			"%q is not an address with a prefix length", toml.Abbreviate(s))
 	}
 	return p, nil
 }
@@ -166,7 +151,7 @@ func holdable(p netip.Prefix) *toml.Refusal {
 	case p.Bits() >= a.BitLen()-1: // RFC 3021 and 6164: two addresses, both of them hosts
 		return nil
 	case a == p.Masked().Addr() && a.Is6():
-		return toml.Refuse("", "%s is the address of any router of the network %s (RFC 4291, section 2.6.1)", a, p)
+		return toml.Refuse("", "%s is the subnet-router anycast address of %s (RFC 4291, section 2.6.1)", a, p)
 	case a == p.Masked().Addr():
 		return toml.Refuse("", "%s is the address of the network %s itself", a, p)
 	case a.Is4() && a == broadcast(p):

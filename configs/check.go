@@ -6,13 +6,14 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// The types of checks, and those that share keys.
+// The types of checks, and the types that share keys.
 var (
 	checkTypes = []healthcheck.Type{
 		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
@@ -29,7 +30,7 @@ var (
 type typedKey struct {
 	name  string
 	types []healthcheck.Type
-	clear func(*healthcheck.Config) // forgets its default
+	clear func(*healthcheck.Config) // removes its default
 }
 
 var typedKeys = []typedKey{
@@ -67,56 +68,80 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.TCP)
 	fields := []toml.Field[healthcheck.Config]{
 		toml.Optional("type", toml.Enum(checkTypes...), healthcheck.TCP,
-			"What the probe does: connect, ask for a page over HTTP or HTTPS, ask the health service of gRPC, a name server, "+
-				"a mail server, send a datagram or an ICMP echo request, read the line of an agent, or run a program.",
+			"What a check does. tcp connects. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
+				"smtp greets a mail server. udp sends a datagram. ping sends an ICMP echo request. exec runs a program. "+
+				"agent reads a line that the server sends: up or down; drain for no new connections; 75% for that part of its weight.",
 			func(c *healthcheck.Config, v healthcheck.Type) { c.Type = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), usual.Interval,
 			"The time from the start of one probe to the start of the next.",
 			func(c *healthcheck.Config, v time.Duration) { c.Interval = v }),
 		toml.Derived("interval_down", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond),
-			"The same while the server is unhealthy; as interval unless given.",
-			func(c *healthcheck.Config, v time.Duration) { c.IntervalDown = v }),
+			"The interval while the server is unhealthy.",
+			func(c *healthcheck.Config, v time.Duration) { c.IntervalDown = v }).Unset("interval").Example(`"2s"`),
 		toml.Derived("fast_interval", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond),
-			"The same from a result that contradicts the server's health until enough of them have changed it, or it is clear "+
-				"that they will not; as the others unless given.",
-			func(c *healthcheck.Config, v time.Duration) { c.FastInterval = v }),
-		toml.Optional("jitter", toml.Integer(0, 50), usual.Jitter,
-			"The part of these times, in percent, by which chance may shorten each, so that checks do not fall into step.",
+			"The interval after a result that contradicts the server's health, until its health has changed or is confirmed.",
+			func(c *healthcheck.Config, v time.Duration) { c.FastInterval = v }).
+			Unset("interval or interval_down").Example(`"100ms"`),
+		toml.Optional("jitter", toml.Integer(0, 50).Valued("0 to 50, in percent"), usual.Jitter,
+			"Each interval is shortened by a random part of up to this much, so that checks do not run all at the same time.",
 			func(c *healthcheck.Config, v int) { c.Jitter = v }),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), usual.Timeout,
-			"The time that a probe may take as a whole; at most the interval.",
+			"The maximum time of a whole probe. At most the interval.",
 			func(c *healthcheck.Config, v time.Duration) { c.Timeout = v }),
-		toml.Optional("rise", toml.Integer(1, 100), usual.Rise, "The successes in a row that make an unhealthy server healthy.",
+		toml.Optional("rise", toml.Integer(1, 100), usual.Rise, "How many successes in a row make an unhealthy server healthy.",
 			func(c *healthcheck.Config, v int) { c.Rise = v }),
-		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "The failures in a row that make a server unhealthy.",
+		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "How many failures in a row make a server unhealthy.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
 		toml.Optional("flap_changes", flapChanges(), usual.Flap.Changes,
-			"A server whose health changes so often within flap_window flaps, which is logged instead of the single changes; 0 is never.",
+			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. "+
+				"0 turns this off.",
 			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
 		toml.Optional("flap_window", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
-			"The time within which changes count.",
+			"The time within which changes are counted.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Window = v }),
 		toml.Optional("flap_hold", toml.Duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
-			"How long a server that flaps is kept unhealthy.",
+			"How long a flapping server is held unhealthy.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
-		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The port that is probed; the real server's own, or the first of them, unless given.",
-			func(c *healthcheck.Config, v uint16) { c.Port = v }),
-		toml.Derived("address", hostAddress(), "The address that is probed; the real server's own unless given.",
-			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }),
+		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The port that is probed.",
+			func(c *healthcheck.Config, v uint16) { c.Port = v }).Unset("the real server's port, or the first of them").Example("80"),
+		toml.Derived("address", hostAddress(), "The address that is probed.",
+			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }).Unset("the real server's own address").Example(`"192.0.2.11"`),
 		toml.Optional("via", toml.OneOf("server", "vip"), "server",
-			"Where the probe goes: to the real server's own address, or to each of the service's at the real server, as clients do. "+
-				"vip is for the methods dr and tunnel; it fails a server without a VIP, which every other check calls healthy.",
+			"Where the probe goes. server: to the real server's own address. vip: to each VIP of the service at that real server, as "+
+				"clients do. Only vip notices a server that lacks a VIP. vip is for methods dr and tunnel; "+
+				"see probe_fwmark for what it leaves in the kernel.",
 			func(c *healthcheck.Config, v string) {
 				if v == "vip" {
 					c.Via = serviceVIP
 				}
 			}),
-		toml.Derived("source", hostAddress(), "The director's address that probes come from; the kernel's choice unless given.",
-			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }),
-		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets; none unless given.",
-			func(c *healthcheck.Config, v uint32) { c.Mark = v }),
+		toml.Derived("source", hostAddress(), "The director's address that probes are sent from.",
+			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }).Unset("the kernel's choice").Example(`"192.0.2.2"`),
+		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets.",
+			func(c *healthcheck.Config, v uint32) { c.Mark = v }).Unset("none").Example("7"),
 	}
-	return toml.Table(checkCheck, slices.Concat(fields, talkFields(), webFields(), tlsFields())...)
+	fields = slices.Concat(fields, talkFields(), webFields(), tlsFields())
+	for i, f := range fields {
+		for _, k := range typedKeys {
+			if k.name == f.Name() {
+				fields[i] = f.OnlyFor(inTypes(k.types))
+			}
+		}
+	}
+	return toml.Table(checkCheck, fields...)
+}
+
+// inTypes names types of checks: "types http and https".
+func inTypes(types []healthcheck.Type) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	if len(names) == 1 {
+		return "type " + names[0]
+	}
+	last := len(names) - 1
+	return "types " + strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 func flapChanges() toml.SchemaType[int] {
@@ -165,7 +190,7 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTLS(at, c)
 }
 
-// checkTimeout keeps the probes of one target apart, and what is fast faster than the rest.
+// checkTimeout refuses a probe that may last beyond the start of the next, and a fast interval that is not faster.
 func checkTimeout(at toml.Node, c healthcheck.Config) {
 	if c.FastInterval > c.Interval && at.Sound("fast_interval", "interval") {
 		at.Key("fast_interval").Mistake("", "%s is longer than the interval, %s",

@@ -9,37 +9,41 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// talkFields are the keys of checks that are neither HTTP nor secured.
+// talkFields are the keys of checks other than those of HTTP and TLS.
 func talkFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
-		toml.Derived("send", toml.String("any text", anything), "What is sent once the connection stands, or in a datagram. Nothing unless given.",
-			func(c *healthcheck.Config, v string) { c.Send = v }),
+		toml.Derived("send", toml.String("any text", anything), "What is sent after connecting, or in the datagram.",
+			func(c *healthcheck.Config, v string) { c.Send = v }).Unset("nothing").Example(`"PING\r\n"`),
 		toml.Derived("expect", toml.String("any text", nonEmpty),
-			"A text that must be in the first 64 KiB of the answer. Without it no answer is needed, and a datagram only must not be refused.",
-			func(c *healthcheck.Config, v string) { c.Expect = v }),
-		toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service that is asked about; the server as a whole unless given.",
-			func(c *healthcheck.Config, v string) { c.Service = v }),
-		toml.Optional("query", toml.String("a domain name", validDomain), usual.Name, "The name that a name server is asked for.",
+			"A text that the first 64 KiB of the answer must contain. Without it no answer is needed: "+
+				"a connection is enough, and a datagram only must not be refused.",
+			func(c *healthcheck.Config, v string) { c.Expect = v }).Unset("none").Example(`"PONG"`),
+		toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service whose health is asked for.",
+			func(c *healthcheck.Config, v string) { c.Service = v }).Unset("the server as a whole").Example(`"shop.Orders"`),
+		toml.Optional("query", toml.String("a domain name", validDomain), usual.Name, "The name that the name server is asked for.",
 			func(c *healthcheck.Config, v string) { c.Query.Name = v }),
 		toml.Optional("query_type", toml.OneOf("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"), usual.Type,
 			"The type of the records that are asked for.",
 			func(c *healthcheck.Config, v string) { c.Query.Type = v }),
 		toml.Derived("answer", toml.String("the data of a record as zone files have it", nonEmpty),
-			"A record that must be among the answers; any of the type unless given.",
-			func(c *healthcheck.Config, v string) { c.Query.Answer = v }),
-		toml.Optional("over_tcp", toml.Boolean(), false, "Whether a name server is asked over TCP.",
+			"A record that must be among the answers.",
+			func(c *healthcheck.Config, v string) { c.Query.Answer = v }).
+			Unset("any record of the type").Example(`"a.root-servers.net."`),
+		toml.Optional("over_tcp", toml.Boolean(), false, "Whether the name server is asked over TCP.",
 			func(c *healthcheck.Config, v bool) { c.Query.TCP = v }),
-		toml.Derived("hello", toml.String("a host name", validHello), "What a mail server is greeted with; localhost unless given.",
-			func(c *healthcheck.Config, v string) { c.Hello = v }),
-		toml.Derived("command", toml.StringOr(program(), commandLine()), "The program that is run, and succeeds with exit code 0.",
-			func(c *healthcheck.Config, v []string) { c.Command = v }),
-		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", "Who runs it.",
+		toml.Derived("hello", toml.String("a host name", validHello), "The name that the mail server is greeted with.",
+			func(c *healthcheck.Config, v string) { c.Hello = v }).Unset("localhost").Example(`"lb1.example.org"`),
+		toml.Derived("command", toml.StringOr(program(), commandLine()),
+			"The program that is run. Exit code 0 is success. "+
+				"The real server is in the environment variables TANDEM_ADDRESS and TANDEM_PORT.",
+			func(c *healthcheck.Config, v []string) { c.Command = v }).Unset("none").Example(`"/usr/local/bin/check-queue"`),
+		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
 			func(c *healthcheck.Config, v string) { c.User = v }),
 	}
 }
 
-// checkAnswer refuses an answer that no record can be.
+// checkAnswer refuses an answer that is not the data of a record.
 func checkAnswer(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.DNS)
 	probe.Query.Type, probe.Query.Answer = c.Query.Type, c.Query.Answer

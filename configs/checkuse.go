@@ -12,50 +12,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Pass says how the checks of a server make up its health.
-type Pass uint8
-
-// The choices, by their names in files: all, any.
-const (
-	PassAll Pass = iota + 1 // each of its checks must find it healthy
-	PassAny                 // one of them is enough
-)
-
-// String returns the choice as files name it.
-func (p Pass) String() string {
-	switch p {
-	case PassAll:
-		return "all"
-	case PassAny:
-		return "any"
-	}
-	return "unknown"
-}
-
-// A CheckWhen says when a director checks the servers of a service.
-type CheckWhen uint8
-
-// The choices, by their names in files: always, master.
-const (
-	CheckAlways CheckWhen = iota + 1
-	CheckMaster           // while it is master of the service's address
-)
-
-// String returns the choice as files name it.
-func (w CheckWhen) String() string {
-	switch w {
-	case CheckAlways:
-		return "always"
-	case CheckMaster:
-		return "master"
-	}
-	return "unknown"
-}
-
-// maxChecks is the most checks of a server.
+// maxChecks is the maximum number of checks of a server.
 const maxChecks = 16
 
-// A checkUse is a check where it is used: by its name, or as it is.
+// A checkUse is a check where it is used: by name, or written out.
 type checkUse struct {
 	name  string // of a [check.NAME], or empty
 	check healthcheck.Config
@@ -98,9 +58,9 @@ func checkUses() toml.SchemaType[[]checkUse] {
 	return k
 }
 
-// namedChecks are the checks that services and servers can use by their names.
+// namedChecks are the checks that services and servers use by name.
 func namedChecks() toml.SchemaType[map[string]healthcheck.Config] {
-	return toml.NamedTables(checkTable(), "A check that services and servers can use by its name.", validName).Valued("[check.NAME] for each")
+	return toml.NamedTables(checkTable(), "NAME is the check's name, of your choice.", validName)
 }
 
 // serviceVIP stands for the address of the service that uses a check.
@@ -117,12 +77,13 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 		}
 	}
 	if c.Type == healthcheck.UDP && !at.Has("expect") {
-		at.Key("expect").Mistake("", "is missing: a server without the VIP drops the datagram, and silence must not be success")
+		at.Key("expect").Mistake("",
+			"is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}
 }
 
-// throughVIP completes the checks of a server that go through the VIP. One becomes as many as the service has VIPs: a
-// server may lack any of them.
+// throughVIP completes the checks of a server that go through the VIP. It makes one check for each VIP of the service,
+// because a server may lack any of them.
 func throughVIP(check toml.Node, s Service, server *Server) {
 	var vips []netip.Addr
 	for _, v := range s.Virtuals {
@@ -146,17 +107,18 @@ func throughVIP(check toml.Node, s Service, server *Server) {
 	server.Checks = all
 }
 
-// mayGoThrough refuses a check of a server that cannot go through the VIP it is to go through.
+// mayGoThrough reports whether a check of a server can go through its VIP. If not, it reports the mistake.
 func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Config) bool {
 	switch {
 	case s.Virtuals[0].FWMark != 0:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: a firewall mark has none")
+		check.Mistake(`remove via = "vip"`, "the probes cannot go through the VIP: a service by firewall mark has none")
 	case server.Method == lvs.NAT:
-		check.Mistake(`remove via = "vip"`, "cannot go through the VIP: %s has the method %q, want dr or tunnel", server.Addr, server.Method)
-	case !c.Source.IsValid() && familyOf(c.Via) != familyOf(server.Addr):
-		check.Mistake("give the address that the probes come from as source",
+		check.Mistake(`remove via = "vip"`,
+			"the probes cannot go through the VIP: server %s has method %q, want dr or tunnel", server.Addr, server.Method)
+	case !c.Source.IsValid() && lvs.FamilyOf(c.Via) != lvs.FamilyOf(server.Addr):
+		check.Mistake("set source to the address that the probes come from",
 			"the VIP %s is of another family than %s", c.Via, server.Addr)
-	case c.Source.IsValid() && familyOf(c.Source) != familyOf(c.Via):
+	case c.Source.IsValid() && lvs.FamilyOf(c.Source) != lvs.FamilyOf(c.Via):
 		check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, c.Via)
 	default:
 		return true
@@ -164,7 +126,7 @@ func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Confi
 	return false
 }
 
-// resolveChecks puts the checks that services and servers use in their toml.Node, and warns of those that nobody does.
+// resolveChecks gives each server its checks, and warns of named checks that no service uses.
 func resolveChecks(at toml.Node, f *file) {
 	used := make(map[string]bool)
 	for i := range f.Services {
@@ -220,7 +182,7 @@ func (f *file) resolve(at toml.Node, uses []checkUse, used map[string]bool) []he
 	return all
 }
 
-// checkEndpoints refuses checks that have no port to go to, or cannot come from where they should.
+// checkEndpoints refuses checks without a port to connect to, and checks whose source is of another family.
 func checkEndpoints(check, server toml.Node, s Server) {
 	if !check.Sound() || !server.Sound("address", "port") || !s.Addr.IsValid() {
 		return
@@ -235,7 +197,7 @@ func checkEndpoints(check, server toml.Node, s Server) {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
 			check.Key("port").Mistake("", "is missing: behind a firewall mark or port 0, server %s has no port of its own", s.Addr)
 			return
-		case c.Source.IsValid() && c.Via != serviceVIP && familyOf(c.Source) != familyOf(to):
+		case c.Source.IsValid() && c.Via != serviceVIP && lvs.FamilyOf(c.Source) != lvs.FamilyOf(to):
 			check.Mistake("", "the probes cannot come from %s and go to %s, which is of another family", c.Source, to)
 			return
 		}

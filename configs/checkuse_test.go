@@ -163,7 +163,7 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			"4: service[0].check.contains: has no meaning for HEAD, whose response has no body; write method = \"GET\", or remove it",
 		}},
 		{"header that a check has itself", service(`check = { type = "http", headers = { Host = "a" } }`), []string{
-			`4: service[0].check.headers.Host: "Host" is no header that a check can add`,
+			`4: service[0].check.headers.Host: "Host" is not a header that a check can add`,
 		}},
 		{"header that ends its line", service(`check = { type = "http", headers = { A = "b\r\nC: d" } }`), []string{
 			`4: service[0].check.headers.A: "b\r\nC: d" has control characters, or white space around it`,
@@ -178,7 +178,7 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			"4: service[0].check.fast_interval: 1h is longer than the interval, 2s",
 		}},
 		{"a path that version 2 cannot send", service(`check = { type = "http", version = "2", path = "/%zz" }`), []string{
-			`4: service[0].check.path: "/%zz" cannot be asked for by version 2; write each octet that is escaped as %XX`,
+			`4: service[0].check.path: "/%zz" is not a path that HTTP version 2 can ask for; write each octet that is escaped as %XX`,
 		}},
 		{"no record", service(`check = { type = "dns", query_type = "A", answer = "www.example.org" }`), []string{
 			`4: service[0].check.answer: "www.example.org" is not the data of a record of type A; write it as a zone file has it, without name and type`,
@@ -187,10 +187,10 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			"4: service[0].check.flap_changes: 1 is out of range: want 0, or 2 to 100",
 		}},
 		{"no VIP", "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]\ncheck = { via = \"vip\", port = 80 }", []string{
-			"4: service[0].check: cannot go through the VIP: a firewall mark has none; remove via = \"vip\"",
+			"4: service[0].check: the probes cannot go through the VIP: a service by firewall mark has none; remove via = \"vip\"",
 		}},
 		{"no VIP at the server", service("method = \"nat\"\ncheck = { via = \"vip\" }"), []string{
-			"5: service[0].check: cannot go through the VIP: 192.0.2.11 has the method \"nat\", want dr or tunnel; remove via = \"vip\"",
+			"5: service[0].check: the probes cannot go through the VIP: server 192.0.2.11 has method \"nat\", want dr or tunnel; remove via = \"vip\"",
 		}},
 		{"through the VIP elsewhere", service(`check = { via = "vip", address = "192.0.2.99", fwmark = 1 }`), []string{
 			`4: service[0].check.address: has no meaning with via = "vip"; remove one of them`,
@@ -200,10 +200,10 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 			`4: service[0].check.via: has no meaning for a check of type "ping"; write type = "tcp", or remove it`,
 		}},
 		{"through the VIP into silence", service(`check = { type = "udp", via = "vip" }`), []string{
-			"4: service[0].check.expect: is missing: a server without the VIP drops the datagram, and silence must not be success",
+			"4: service[0].check.expect: is missing: a server without the VIP drops the datagram, and a missing answer must not count as success",
 		}},
 		{"through the VIP by a tunnel of the other family", "[[service]]\nvirtual = \"192.0.2.100:80\"\nmethod = \"tunnel\"\ncheck = { via = \"vip\" }\nserver = [{ address = \"2001:db8::11\" }]", []string{
-			"4: service[0].check: the VIP 192.0.2.100 is of another family than 2001:db8::11; give the address that the probes come from as source",
+			"4: service[0].check: the VIP 192.0.2.100 is of another family than 2001:db8::11; set source to the address that the probes come from",
 		}},
 		{"through the VIP from the other family", service(`check = { via = "vip", source = "2001:db8::2" }`), []string{
 			"4: service[0].check: the probes cannot come from 2001:db8::2 and go to 192.0.2.100, which is of another family",
@@ -211,8 +211,8 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 		{"marks of others among those of probes", service(`check = { type = "http", via = "vip" }`) + "\n" +
 			"[[service]]\nvirtual = { fwmark = 0x7400ffff }\nserver = [{ address = \"192.0.2.11\" }]\n" +
 			"[[service]]\nvirtual = \"192.0.2.100:81\"\nserver = [{ address = \"192.0.2.11\" }]\ncheck = { fwmark = 0x74000000 }\n", []string{
-			"6: service[1].virtual: firewall mark 1946222591 is one of those of the checks through the VIP, 1946157056 to 1946222591; use another, or move [lvs] probe_fwmark",
-			"8: service[2]: a check has one of the firewall marks of the checks through the VIP, 1946157056 to 1946222591; use another, or move [lvs] probe_fwmark",
+			"6: service[1].virtual: firewall mark 1946222591 is reserved for checks through the VIP: they have marks 1946157056 to 1946222591; use another mark, or change [lvs] probe_fwmark",
+			"8: service[2]: a check has a firewall mark that is reserved for checks through the VIP: they have marks 1946157056 to 1946222591; use another mark, or change [lvs] probe_fwmark",
 		}},
 		{"a check of a mark without a port", "[check.web]\n[[service]]\nvirtual = { fwmark = 1 }\ncheck = \"web\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
 			"4: service[0].check.port: is missing: behind a firewall mark or port 0, server 192.0.2.11 has no port of its own",
@@ -225,7 +225,7 @@ func TestWarningsOfChecks(t *testing.T) {
 	got := c.Warnings.Error()
 	for _, want := range []string{
 		"check.web: has no effect: no [[service]] uses it",
-		"check.mail.tls_verify: anybody in between can answer for the server",
+		"check.mail.tls_verify: the certificate is not checked: a machine on the path can answer for the server",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)

@@ -24,50 +24,50 @@ func webFields() []toml.Field[healthcheck.Config] {
 		toml.Optional("path", toml.String("a path that begins with a slash, with its query", validPath), usual.Path,
 			"The page that is asked for. Redirects are not followed.",
 			func(c *healthcheck.Config, v string) { c.Path = v }),
-		toml.Derived("host", toml.String("a host name or address, with or without a port", validHost),
-			"The Host header; the address that is probed unless given.",
-			func(c *healthcheck.Config, v string) { c.Host = v }),
+		toml.Derived("host", toml.String("a host name or address, with or without a port", validHost), "The Host header.",
+			func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`),
 		toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-			"The version of HTTP that is spoken; 2 without TLS at once, without an upgrade.",
+			"The version of HTTP. Without TLS, version 2 is used at once, without an upgrade.",
 			func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v }),
-		toml.Derived("headers", headerTable(), "More header lines. None unless given.",
-			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }),
-		toml.Derived("body", toml.String("any text", anything), "What is sent with the request. Nothing unless given.",
-			func(c *healthcheck.Config, v string) { c.Body = v }),
+		toml.Derived("headers", headerTable(), "More header lines.",
+			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }).Unset("none").Example(`{ X-Probe = "lb1" }`),
+		toml.Derived("body", toml.String("any text", anything), "The body of the request.",
+			func(c *healthcheck.Config, v string) { c.Body = v }).Unset("none").Example(`"ping"`),
 		toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
 			func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) }),
 		toml.Derived("contains", toml.String("any text", nonEmpty),
-			"A text that the body of the response, of which 1 MiB is read, must contain. None unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.Contains = v }),
+			"A text that the first 1 MiB of the response's body must contain.",
+			func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`),
 		toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
-			"A regular expression that must match a part of the body. None unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.Matches = v }),
+			"A regular expression that a part of the first 1 MiB of the body must match.",
+			func(c *healthcheck.Config, v string) { c.Content.Matches = v }).Unset("none").Example(`"nodes: [3-9]"`),
 		toml.Derived("sha256", toml.String("64 hexadecimal digits in lower case", validSHA256),
-			"The SHA-256 sum that the body, of at most 1 MiB, must have. Any unless given.",
-			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }),
+			"The SHA-256 sum of the body, which may have at most 1 MiB.",
+			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }).
+			Unset("any sum").Example(`"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`),
 	}
 }
 
-// tlsFields are the keys of checks that may be secured.
+// tlsFields are the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		toml.Optional("tls", toml.Boolean(), false, "Whether a gRPC server is asked over TLS.",
+		toml.Optional("tls", toml.Boolean(), false,
+			"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
 			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
 		toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
 			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
 		toml.Derived("tls_name", toml.String("a host name or address", validName1123),
-			"The name that the certificate must be for, also sent as SNI; host unless given, else the address that is probed.",
-			func(c *healthcheck.Config, v string) { c.TLS.Name = v }),
-		toml.Derived("tls_ca", toml.String("an absolute path", absolutePath),
-			"A file with the certificates (PEM) that are trusted; the system's unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }),
+			"The name that the certificate must be for. It is also sent as SNI.",
+			func(c *healthcheck.Config, v string) { c.TLS.Name = v }).
+			Unset("host, or the address that is probed").Example(`"www.example.org"`),
+		toml.Derived("tls_ca", toml.String("an absolute path", absolutePath), "A PEM file with the certificates that are trusted.",
+			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }).Unset("those of the system").Example(`"/etc/tandem/ca.pem"`),
 		toml.Derived("tls_cert", toml.String("an absolute path", absolutePath),
-			"A file with the director's own certificate (PEM), for servers that ask for one. None unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }),
-		toml.Derived("tls_key", toml.String("an absolute path", absolutePath),
-			"A file with the key (PEM) of that certificate. None unless given.",
-			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }),
-		toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is spoken.",
+			"A PEM file with the director's own certificate, for servers that ask for one.",
+			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }).Unset("none").Example(`"/etc/tandem/lb1.pem"`),
+		toml.Derived("tls_key", toml.String("an absolute path", absolutePath), "A PEM file with the key of tls_cert.",
+			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }).Unset("none").Example(`"/etc/tandem/lb1.key"`),
+		toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is used.",
 			func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v }),
 	}
 }
@@ -77,7 +77,7 @@ func tlsVersion() toml.SchemaType[uint16] {
 	return toml.Choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
 }
 
-// checkTLS holds what is said of TLS to checks that speak it.
+// checkTLS refuses keys of TLS in checks that do not use TLS.
 func checkTLS(at toml.Node, c *healthcheck.Config) {
 	switch c.Type {
 	case healthcheck.HTTPS:
@@ -101,11 +101,11 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 		at.Key(given).Mistake("", "is given without %s", other)
 	}
 	if c.TLS.Insecure && at.Sound("tls_verify") {
-		at.Key("tls_verify").Warn("", "anybody in between can answer for the server")
+		at.Key("tls_verify").Warn("", "the certificate is not checked: a machine on the path can answer for the server")
 	}
 }
 
-// checkContent refuses to look at a body that there is none of.
+// checkContent refuses rules about the body of a response to HEAD, which has none.
 func checkContent(at toml.Node, c healthcheck.Config) {
 	for _, name := range []string{"contains", "matches", "sha256"} {
 		if c.Method == "HEAD" && at.Has(name) {
@@ -114,12 +114,13 @@ func checkContent(at toml.Node, c healthcheck.Config) {
 	}
 }
 
-// checkPath refuses a path that only version 1, which sends it as it is, can ask for.
+// checkPath refuses a path that version 2 cannot ask for. Version 1 sends any path as it is.
 func checkPath(at toml.Node, c healthcheck.Config) {
 	probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 	probe.Path, probe.Version = c.Path, c.Version
 	if probe.Validate() != nil && at.Sound("path", "version") {
-		at.Key("path").Mistake("write each octet that is escaped as %XX", "%q cannot be asked for by version 2", toml.Abbreviate(c.Path))
+		at.Key("path").Mistake("write each octet that is escaped as %XX",
+			"%q is not a path that HTTP version 2 can ask for", toml.Abbreviate(c.Path))
 	}
 }
 
@@ -138,7 +139,7 @@ func headerTable() toml.SchemaType[[]healthcheck.Header] {
 			probe := healthcheck.DefaultConfig(healthcheck.HTTP)
 			probe.Headers = []healthcheck.Header{{Name: name, Value: ""}}
 			if probe.Validate() != nil {
-				at.Key(name).Mistake("", "%q is no header that a check can add", toml.Abbreviate(name))
+				at.Key(name).Mistake("", "%q is not a header that a check can add", toml.Abbreviate(name))
 			}
 			all = append(all, h)
 		}
@@ -160,14 +161,15 @@ func validPattern(s string) *toml.Refusal {
 		return toml.Refuse("", "is empty")
 	}
 	if _, err := regexp.Compile(s); err != nil {
-		return toml.Refuse("", "%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return toml.Refuse("",
+			"%q is not a regular expression: %s", toml.Abbreviate(s), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return nil
 }
 
 func validSHA256(s string) *toml.Refusal {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
-		return toml.Refuse("it is what sha256sum prints", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
+		return toml.Refuse("use the output of sha256sum", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -188,7 +190,7 @@ func nonEmpty(s string) *toml.Refusal {
 	return nil
 }
 
-// statuses are codes and ranges of codes.
+// statuses are status codes and ranges of them.
 func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 	const most = 100
 	return toml.List(toml.Text(`codes ("304") and ranges ("200-299") from 200 to 599`,
@@ -201,14 +203,15 @@ func statuses() toml.SchemaType[[]healthcheck.StatusRange] {
 		}, healthcheck.StatusRange.String), 1, most)
 }
 
-// validPath keeps a path from ending the request line that it stands in (RFC 9112, section 3).
+// validPath refuses characters that would end the request line (RFC 9112, section 3).
 func validPath(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
 	switch {
 	case !strings.HasPrefix(s, "/"):
 		return toml.Refuse("", "%q does not begin with a slash", toml.Abbreviate(s))
 	case strings.ContainsFunc(s, odd):
-		return toml.Refuse("write such characters in percent notation", "%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
+		return toml.Refuse("write such characters in percent notation",
+			"%q has white space, a #, or characters beyond ASCII", toml.Abbreviate(s))
 	}
 	return nil
 }
@@ -230,7 +233,8 @@ func validHost(s string) *toml.Refusal {
 		ok = err == nil && a.Is6() && a.Zone() == ""
 	}
 	if !ok {
-		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`, "%q cannot be a Host header", toml.Abbreviate(s))
+		return toml.Refuse(`write "www.example.org", "192.0.2.1:8080" or "[2001:db8::1]"`,
+			"%q cannot be a Host header", toml.Abbreviate(s))
 	}
 	return nil
 }

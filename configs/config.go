@@ -16,7 +16,7 @@ import (
 type Config struct {
 	File     string // as Load was asked for it
 	SHA256   string // of the file's bytes, in hexadecimal
-	Name     string // of the director; the host's name unless given
+	Name     string // of the director; Load sets it to the host name unless given
 	Log      Log
 	Control  Control
 	State    State
@@ -28,7 +28,7 @@ type Config struct {
 	Services []Service
 	// RealServer is what this machine is as a real server; nil if it is none.
 	RealServer *realserver.Config
-	Warnings   Mistakes // what is probably not meant, though it can be done
+	Warnings   Mistakes // what is valid but probably not intended
 }
 
 // A Log says what is logged and how.
@@ -56,16 +56,16 @@ type State struct {
 	Dir string // absolute path
 }
 
-// Metrics are where Prometheus finds them.
+// Metrics says where Prometheus reads the metrics.
 type Metrics struct {
-	Listen string // host:port, the host may be empty; empty as a whole: nowhere
+	Listen string // host:port, where the host may be empty; "": nowhere
 }
 
-// An Election is what holds for the process that runs the virtual routers.
+// An Election configures the process that runs the virtual routers.
 type Election struct {
 	// Realtime locks its memory and gives its loops a real-time thread each.
 	Realtime bool
-	// OrphanGrace is how long it stays master after the director's death where nobody takes over; 0: not at all.
+	// OrphanGrace is how long it stays master after the director has died, if no peer takes over; 0: not at all.
 	OrphanGrace time.Duration
 }
 
@@ -75,66 +75,68 @@ type Router struct {
 	Announce garp.Config
 }
 
-// LVS is what holds for the IPVS table as a whole.
+// LVS configures the IPVS table as a whole.
 type LVS struct {
 	OnStop        OnStop
 	Manage        Manage
 	ProbeMark     uint32            // the first of ProbeMarks
 	Sync          lvs.Sync          // the zero value: none
 	Sysctl        map[string]string // by name without net.ipv4.vs; nil: none
-	SysctlRestore bool              // when the daemon ends on purpose
+	SysctlRestore bool              // restore the former values when the daemon is stopped
 }
 
-// An OnStop is what becomes of our IPVS services when the daemon ends on purpose.
+//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,TrackKind -linecomment -output enum_string.go
+
+// An OnStop is what happens to our IPVS services when the daemon is stopped.
 type OnStop uint8
 
-// The choices, by their names in files: keep, remove.
 const (
-	OnStopKeep   OnStop = iota + 1 // the kernel goes on balancing
-	OnStopRemove                   // the services are deleted
+	// OnStopKeep leaves the services in the kernel, which continues to balance.
+	OnStopKeep OnStop = iota + 1 // keep
+	// OnStopRemove deletes the services.
+	OnStopRemove // remove
 )
 
-// String returns the choice as files name it.
-func (o OnStop) String() string {
-	switch o {
-	case OnStopKeep:
-		return "keep"
-	case OnStopRemove:
-		return "remove"
-	}
-	return "unknown"
-}
-
-// A Manage is whose services the daemon keeps in order.
+// A Manage is which IPVS services the daemon keeps in order.
 type Manage uint8
 
-// The choices, by their names in files: own, all.
 const (
-	ManageOwn Manage = iota + 1
-	ManageAll
+	// ManageOwn is for the services that the daemon made.
+	ManageOwn Manage = iota + 1 // own
+	// ManageAll is for all services in the kernel: the daemon deletes those that it does not have.
+	ManageAll // all
 )
 
-// String returns the choice as files name it.
-func (m Manage) String() string {
-	switch m {
-	case ManageOwn:
-		return "own"
-	case ManageAll:
-		return "all"
-	}
-	return "unknown"
-}
+// A Pass says how the checks of a server make up its health.
+type Pass uint8
+
+const (
+	// PassAll means that each of its checks must find the server healthy.
+	PassAll Pass = iota + 1 // all
+	// PassAny means that one check is enough.
+	PassAny // any
+)
+
+// A CheckWhen says when a director checks the servers of a service.
+type CheckWhen uint8
+
+const (
+	// CheckAlways means that both directors check.
+	CheckAlways CheckWhen = iota + 1 // always
+	// CheckMaster means that a director checks while it is master of the service's address.
+	CheckMaster // master
+)
 
 // A Service is one or several IPVS services that share a pool.
 type Service struct {
 	Name      string        // unique; without white space and slashes
-	Virtuals  []lvs.Service // one for each address and port, at least one; all of one family and alike in the rest
-	Method    lvs.Method    // of the servers that have no other
+	Virtuals  []lvs.Service // one for each address and port, at least one; all of one family, and with the same settings
+	Method    lvs.Method    // of the servers without one of their own
 	Servers   []Server      // at least one
-	MinUp     int           // a track of this service fails with fewer healthy servers; 1 to their number
+	MinUp     int           // a track of this service fails with fewer healthy servers; 1 to the number of servers
 	OnFailure lvs.OnFailure
 	SlowStart time.Duration // 0: none
-	// DrainTimeout is how long a server that has left the configuration may stay for the sake of its connections.
+	// DrainTimeout is how long a server that was removed from the configuration may stay for its connections.
 	DrainTimeout time.Duration
 	Quorum       int       // in weight, 1 or more
 	Hysteresis   int       // less than Quorum
@@ -149,9 +151,9 @@ type Service struct {
 // A Server is one real server; its weight is the configured one.
 type Server struct {
 	lvs.Server // Port is that in the first of the service's virtuals
-	// Mapped tells that every port of the service leads to this one's port; otherwise each leads to the same port.
+	// Mapped means that every port of the service leads to this server's port. Otherwise each leads to the same port.
 	Mapped bool
-	Checks []healthcheck.Config // none: it is not checked and always up
+	Checks []healthcheck.Config // none: the server is not checked, and always healthy
 	Pass   Pass                 // how they make up its health
 
 	uses    []checkUse // likewise

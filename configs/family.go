@@ -11,18 +11,18 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// families are those of the VIPs: a virtual router speaks one of them (RFC 9568, section 5.2.1).
+// families returns the families of the VIPs. A virtual router has one family (RFC 9568, section 5.2.1).
 func (v *virtualRouter) families() []lvs.Family {
 	return slices.DeleteFunc([]lvs.Family{lvs.IPv4, lvs.IPv6}, func(f lvs.Family) bool { return !v.has(f) })
 }
 
-// has tells whether a VIP is of the family.
+// has reports whether a VIP is of the family.
 func (v *virtualRouter) has(f lvs.Family) bool {
-	return slices.ContainsFunc(v.VIPs, func(p netip.Prefix) bool { return p.IsValid() && familyOf(p.Addr()) == f })
+	return slices.ContainsFunc(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
 }
 
-// split returns the virtual routers that v stands for: one a family of its VIPs. If it is but one, that gets also what
-// v says of the other family, for its excluded VIPs, routes and rules may be of either.
+// split returns the virtual routers of v: one for each family of its VIPs. A single one also gets the excluded VIPs, routes
+// and rules of the other family.
 func (v *virtualRouter) split() []Router {
 	families := v.families()
 	routers := make([]Router, len(families))
@@ -32,19 +32,19 @@ func (v *virtualRouter) split() []Router {
 	return routers
 }
 
-// half returns the virtual router of one family, which is the only one or one of two. It shares no memory with v.
+// half returns the virtual router of one family. The flag only says that there is no other. It shares no memory with v.
 func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 	r := v.Router
 	r.Name, r.VirtualMACInterface = v.nameOf(f, only), v.macvlanOf(f, only)
 	if f == lvs.IPv6 && r.Checksum != 0 {
 		r.Checksum = vrrp.ChecksumPseudoHeader
 	}
-	if !of(f, r.UnicastSource) {
+	if lvs.FamilyOf(r.UnicastSource) != f {
 		r.UnicastSource = netip.Addr{}
 	}
-	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return of(f, p.Addr()) })
-	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return of(f, a) })
-	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || of(f, p.Addr()) })
+	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
+	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return lvs.FamilyOf(a) == f })
+	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || lvs.FamilyOf(p.Addr()) == f })
 	r.TrackInterfaces = slices.Clone(v.TrackInterfaces)
 	r.Announce.Repeat = slices.Clone(v.Announce.Repeat)
 	r.Routes, r.Rules = nil, nil
@@ -71,14 +71,14 @@ func (v *virtualRouter) nameOf(f lvs.Family, only bool) string {
 	if !v.named {
 		name = fmt.Sprintf("%s-%d", v.Interface, v.VRID)
 	}
-	// Two [[vrrp]] of one VRID, each of its own family, need no names given either.
+	// The suffix also makes different names for two unnamed [[vrrp]] of one VRID and different families.
 	if f == lvs.IPv6 && (!v.named || !only) {
 		name += "-ipv6"
 	}
 	return name
 }
 
-// names are those of all the virtual routers that v stands for. While its VIPs are in doubt that is the given one, if any.
+// names returns the names of the virtual routers of v. Without valid VIPs it is the given name, if there is one.
 func (v *virtualRouter) names() (names []string) {
 	families := v.families()
 	for _, f := range families {
@@ -90,7 +90,7 @@ func (v *virtualRouter) names() (names []string) {
 	return names
 }
 
-// macvlanSuffix tells the IPv6 interface from the IPv4 one where the file names both at once.
+// macvlanSuffix is added to the name of the IPv6 interface if the file gives one name for both families.
 const macvlanSuffix = "-6"
 
 // macvlanOf is the name of the interface with the virtual MAC address, if there is one.
@@ -108,12 +108,7 @@ func (v *virtualRouter) macvlanOf(f lvs.Family, only bool) string {
 	return fmt.Sprintf("vrrp.%d", v.VRID)
 }
 
-// of tells whether an address is one, and of the family.
-func of(f lvs.Family, a netip.Addr) bool {
-	return a.IsValid() && familyOf(a) == f
-}
-
-// keep returns the values that are wanted in a slice of their own, nil if there are none.
+// keep returns the wanted values in a new slice; nil if there are none.
 func keep[T any](values []T, wanted func(T) bool) (kept []T) {
 	for _, v := range values {
 		if wanted(v) {
@@ -123,7 +118,7 @@ func keep[T any](values []T, wanted func(T) bool) (kept []T) {
 	return kept
 }
 
-// number is the family's number as people say it: 4 or 6.
+// number is 4 or 6.
 func number(f lvs.Family) uint8 {
 	if f == lvs.IPv6 {
 		return 6
@@ -131,7 +126,7 @@ func number(f lvs.Family) uint8 {
 	return 4
 }
 
-// everything is the prefix that all addresses of the family have.
+// everything is the prefix of all addresses of the family.
 func everything(f lvs.Family) netip.Prefix {
 	if f == lvs.IPv6 {
 		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)

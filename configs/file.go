@@ -19,18 +19,18 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// A file is a configuration as it is written, before its virtual routers are told apart by family.
+// A file is a configuration as it is written, before its virtual routers are split by family.
 type file struct {
 	Config
 	routers []virtualRouter
 	checks  map[string]healthcheck.Config // by name
 }
 
-// fileTable is the schema: the file as a whole.
+// fileTable is the schema of the file as a whole.
 func fileTable() toml.SchemaType[file] {
 	return toml.Table(checkFile,
-		toml.Derived("name", identifier(), "The director's name in logs and status; the host name unless given.",
-			func(f *file, v string) { f.Name = v }),
+		toml.Derived("name", identifier(), "The director's name in logs and status.",
+			func(f *file, v string) { f.Name = v }).Unset("the host name").Example(`"lb1"`),
 		toml.Section("log", logTable(), "What is logged, and how.",
 			func(f *file, v Log) { f.Log = v }),
 		toml.Section("control", controlTable(), "Where the daemon takes commands.",
@@ -41,15 +41,20 @@ func fileTable() toml.SchemaType[file] {
 			func(f *file, v Metrics) { f.Metrics = v }),
 		toml.Section("election", electionTable(), "The process that runs the virtual routers.",
 			func(f *file, v Election) { f.Election = v }),
-		toml.Derived("vrrp", toml.List(routerTable(), 0, toml.Unlimited), "A virtual router: addresses that the pair shares, held by the elected master.",
+		toml.Derived("vrrp", toml.List(routerTable(), 0, toml.Unlimited),
+			"A virtual router: addresses that both directors share, and that the elected master holds.",
 			func(f *file, v []virtualRouter) { f.routers = v }),
 		toml.Section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
-		toml.Derived("check", namedChecks(), "Checks that services and servers can use by their names.",
+		toml.Derived("check", namedChecks(), "A check that services and servers use by its name.",
 			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
-		toml.Derived("service", toml.List(serviceTable(), 0, toml.Unlimited), "A virtual service: what clients connect to, and the pool of real servers behind it.",
+		toml.Derived("service", toml.List(serviceTable(), 0, toml.Unlimited),
+			"A virtual service: what clients connect to, and the real servers behind it.\n"+
+				"Services are optional: a VIP in front of HAProxy or nginx needs only [[vrrp]].",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
-		toml.Derived("realserver", realServerTable(), "This machine as a real server, for `tandem realserver`.",
+		toml.Derived("realserver", realServerTable(),
+			"This machine as a real server, for `tandem realserver`. Directors do not need this table. "+
+				"One file may describe both, if their addresses differ.",
 			func(f *file, v realserver.Config) { f.RealServer = &v }),
 	)
 }
@@ -57,9 +62,9 @@ func fileTable() toml.SchemaType[file] {
 func logTable() toml.SchemaType[Log] {
 	return toml.Table(nil,
 		toml.Optional("level", toml.OneOf("trace", "debug", "info", "warn", "error"), "info",
-			"The least important lines that are still logged.",
+			"The least important level that is logged.",
 			func(l *Log, v string) { l.Level = v }),
-		toml.Optional("format", toml.OneOf(LogText, LogJSON), LogText, "How a line is written.",
+		toml.Optional("format", toml.OneOf(LogText, LogJSON), LogText, "The format of a log line.",
 			func(l *Log, v string) { l.Format = v }),
 	)
 }
@@ -67,7 +72,7 @@ func logTable() toml.SchemaType[Log] {
 func controlTable() toml.SchemaType[Control] {
 	return toml.Table(nil,
 		toml.Optional("socket", toml.String("an absolute path of at most 107 bytes", validSocket), DefaultSocket,
-			"The unix socket on which the daemon answers `tandem status` and its like.",
+			"The unix socket where the daemon answers `tandem status` and the other commands.",
 			func(c *Control, v string) { c.Socket = v }),
 	)
 }
@@ -75,7 +80,8 @@ func controlTable() toml.SchemaType[Control] {
 func stateTable() toml.SchemaType[State] {
 	return toml.Table(nil,
 		toml.Optional("dir", toml.String("an absolute path of at most 90 bytes", validStateDir), "/var/lib/tandem",
-			"The directory that tells, after a restart, which IPVS services are ours; made if it is missing.",
+			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own. "+
+				"The daemon makes it if it is missing.",
 			func(s *State, v string) { s.Dir = v }),
 	)
 }
@@ -83,7 +89,7 @@ func stateTable() toml.SchemaType[State] {
 func metricsTable() toml.SchemaType[Metrics] {
 	return toml.Table(nil,
 		toml.Optional("listen", toml.String("host:port, or :port for all addresses", validListen), "",
-			"Where Prometheus finds the metrics, over HTTP at /metrics; empty is off.",
+			"Where Prometheus reads the metrics, over HTTP at /metrics. An empty text turns them off.",
 			func(m *Metrics, v string) { m.Listen = v }),
 	)
 }
@@ -91,15 +97,16 @@ func metricsTable() toml.SchemaType[Metrics] {
 func electionTable() toml.SchemaType[Election] {
 	return toml.Table(nil,
 		toml.Optional("realtime", toml.Boolean(), false,
-			"Locks the memory of that process and gives it real-time threads, so that a busy machine does not delay advertisements.",
+			"Locks the memory of this process and gives it real-time threads, so that a busy machine does not delay advertisements.",
 			func(e *Election, v bool) { e.Realtime = v }),
 		toml.Optional("orphan_grace", toml.Duration(0, 10*time.Minute, time.Nanosecond), 10*time.Second,
-			"How long it stays master when the rest of the daemon has died and nobody takes over, so that a restart finds the VIPs in place.",
+			"How long this process stays master after the rest of the daemon has died, if no peer takes over. "+
+				"A daemon that restarts within this time finds the VIPs in place.",
 			func(e *Election, v time.Duration) { e.OrphanGrace = v }),
 	)
 }
 
-// checkFile works out what several parts of the file say together.
+// checkFile applies the rules about several parts of the file.
 func checkFile(at toml.Node, f *file) {
 	checkRouters(at.Key("vrrp"), f.routers)
 	checkServices(at.Key("service"), f.Services)
@@ -121,19 +128,19 @@ func checkFile(at toml.Node, f *file) {
 	warnStrangers(at.Key("service"), &f.Config)
 }
 
-// warnStrangers warns of services on addresses that no virtual router carries, although some carries the family.
+// warnStrangers warns of services on addresses that are no VIP, if there are VIPs of the same family.
 func warnStrangers(services toml.Node, c *Config) {
 	vips, families := make(map[netip.Addr]bool), make(map[lvs.Family]bool)
 	for _, r := range c.Routers {
 		for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
 			vips[vip.Addr()] = true
-			families[familyOf(vip.Addr())] = true
+			families[lvs.FamilyOf(vip.Addr())] = true
 		}
 	}
 	for i, s := range c.Services {
 		warned := make(map[netip.Addr]bool)
 		for _, v := range s.Virtuals {
-			if a := v.Addr; a.IsValid() && families[familyOf(a)] && !vips[a] && !warned[a] {
+			if a := v.Addr; a.IsValid() && families[lvs.FamilyOf(a)] && !vips[a] && !warned[a] {
 				warned[a] = true
 				services.Index(i).Key("virtual").Warn("", "%s is not a VIP of any [[vrrp]]: the address will not follow the master", a)
 			}
@@ -153,8 +160,8 @@ func (u firstUse[T]) add(v T, at toml.Node) (earlier toml.Node, ok bool) {
 	return at, true
 }
 
-// checkName refuses a name that is used before. A name that was worked out from other keys is worth comparing only if
-// those are unique themselves.
+// checkName refuses a name that is used already. A name that was derived from other keys is compared only if those keys
+// are unique.
 func checkName(names firstUse[string], name string, unique bool, at toml.Node) (ok bool) {
 	if !at.Sound("name") || !unique && !at.Has("name") {
 		return true
@@ -166,7 +173,7 @@ func checkName(names firstUse[string], name string, unique bool, at toml.Node) (
 	return ok
 }
 
-// maxName is the most characters of a name.
+// maxName is the maximum length of a name in characters.
 const maxName = 64
 
 // identifier is a name that people type on command lines.
@@ -198,11 +205,11 @@ func absolutePath(s string) *toml.Refusal {
 	return nil
 }
 
-// validStateDir leaves room for the sockets that lie in the directory.
+// validStateDir leaves room for the sockets in the directory.
 func validStateDir(s string) *toml.Refusal {
 	const most = 90
 	if len(s) > most {
-		return toml.Refuse("", "is a path of %d bytes: want at most %d, for sockets lie in it", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, because it contains sockets", len(s), most)
 	}
 	return absolutePath(s)
 }
@@ -210,7 +217,7 @@ func validStateDir(s string) *toml.Refusal {
 func validSocket(s string) *toml.Refusal {
 	const most = 107 // unix(7): sun_path has 108 bytes, one of them the final NUL
 	if len(s) > most {
-		return toml.Refuse("", "is a path of %d bytes: the kernel takes %d for a socket", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, the kernel's limit for a socket", len(s), most)
 	}
 	return absolutePath(s)
 }
@@ -236,7 +243,7 @@ func validListen(s string) *toml.Refusal {
 	return nil
 }
 
-// validHostName follows RFC 1123, section 2.1, and takes the underscore that many names have in practice.
+// validHostName follows RFC 1123, section 2.1. It also accepts underscores, which many names have in practice.
 func validHostName(s string) bool {
 	if len(s) > 253 {
 		return false

@@ -9,14 +9,14 @@ import (
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
-// A group is a synchronization group as far as its members are known.
+// A group is a synchronization group with the members that were read so far.
 type group struct {
 	first   *virtualRouter
 	node    toml.Node // of first
 	members int       // a [[vrrp]] with VIPs of both families makes two
 }
 
-// checkGroups warns of synchronization groups whose members would disagree on who is master, or have nobody to agree with.
+// checkGroups warns of a synchronization group with one member only, or whose members would not agree on the master.
 func checkGroups(at toml.Node, routers []virtualRouter) {
 	byName := make(map[string]*group)
 	var groups []*group
@@ -41,22 +41,22 @@ func checkGroups(at toml.Node, routers []virtualRouter) {
 	}
 }
 
-// compare warns of what r, another member, has unlike the first.
+// compare warns of settings of another member, r, that differ from the first member.
 func (g *group) compare(at toml.Node, r *virtualRouter) {
-	const hint = "the members of a group should agree on who is master"
+	const hint = "make them equal, so that the members of the group agree on the master"
 	if r.Priority != g.first.Priority {
-		at.Key("priority").Warn(hint, "is %d, and %d in %s of the same sync_group", r.Priority, g.first.Priority, g.node.Describe())
+		at.Key("priority").Warn(hint, "is %d, but %d in %s of the same sync_group", r.Priority, g.first.Priority, g.node.Describe())
 	}
 	if r.AdvertInterval != g.first.AdvertInterval {
-		at.Key("advert_interval").Warn(hint, "is %s, and %s in %s of the same sync_group",
+		at.Key("advert_interval").Warn(hint, "is %s, but %s in %s of the same sync_group",
 			toml.ShowDuration(r.AdvertInterval), toml.ShowDuration(g.first.AdvertInterval), g.node.Describe())
 	}
 	if !slices.Equal(r.weights(), g.first.weights()) {
-		at.Key("track").Warn(hint, "changes the priority by other things than in %s of the same sync_group", g.node.Describe())
+		at.Key("track").Warn(hint, "has other weights than %s of the same sync_group", g.node.Describe())
 	}
 }
 
-// weights are the tracks that change the priority, in an order of their own.
+// weights returns the tracks that change the priority, sorted.
 func (v *virtualRouter) weights() (weights []string) {
 	for _, t := range v.tracks {
 		if t.weight != 0 {

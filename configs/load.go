@@ -20,7 +20,8 @@ func Load(path string) (*Config, error) {
 	c, err := Parse(path, text)
 	if err == nil && c.Name == "" {
 		if c.Name, err = os.Hostname(); err != nil {
-			err = Mistakes{{File: path, Line: 1, Key: "name", Problem: fmt.Sprintf("is missing, and the host name cannot be read: %s", err)}}
+			problem := fmt.Sprintf("is missing, and the host name cannot be read: %s", err)
+			err = Mistakes{{File: path, Line: 1, Key: "name", Problem: problem}}
 		}
 	}
 	if err != nil {

@@ -101,26 +101,26 @@ func TestMistakesOfVirtuals(t *testing.T) {
 			`2: service[0].virtual: "80" is not a port from 81 to 65535`,
 		}},
 		{"range too long", pool(`"192.0.2.100:1-2000"`, one), []string{
-			"2: service[0].virtual: has 2000 ports: want at most 1024; mark their packets by a firewall rule, and write { fwmark = 1 }",
+			"2: service[0].virtual: has 2000 ports: want at most 1024; mark their packets with a firewall rule, and write { fwmark = 1 }",
 		}},
 		{"too many in all", pool(`["192.0.2.100:1-1024", "192.0.2.101:1"]`, one), []string{
-			"2: service[0].virtual: has 1025 addresses and ports: want at most 1024; mark their packets by a firewall rule, and write { fwmark = 1 }",
+			"2: service[0].virtual: has 1025 addresses and ports: want at most 1024; mark their packets with a firewall rule, and write { fwmark = 1 }",
 		}},
 		{"none", pool(`[]`, one), []string{"2: service[0].virtual: has 0 elements: want 1 to 1024"}},
 		{"one of several", pool(`["192.0.2.100:80", "192.0.2.101"]`, one), []string{
 			`2: service[0].virtual[1]: "192.0.2.101" is not an address with a port; its port is missing: write 192.0.2.101:80`,
 		}},
 		{"twice", pool(`["192.0.2.100:80-81", "192.0.2.100:81"]`, one), []string{
-			"2: service[0].virtual: tcp 192.0.2.100:81 is there twice",
+			"2: service[0].virtual: tcp 192.0.2.100:81 is given twice",
 		}},
 		{"both families", pool(`["192.0.2.100:80", "[2001:db8::1]:80"]`, one), []string{
-			"2: service[0].virtual: has addresses of both families; make them two services",
+			"2: service[0].virtual: has addresses of both families; split it into two services",
 		}},
 		{"one that another service has", pool(`"192.0.2.100:80-81"`, one) + pool(`"192.0.2.100:81"`, one), []string{
 			"5: service[1].virtual: tcp 192.0.2.100:81 is already service[0] (line 1)",
 		}},
 		{"a port that direct routing cannot map", pool(`"192.0.2.100:80-81"`, `server = [{ address = "192.0.2.11", port = 80 }]`), []string{
-			`3: service[0].server[0].port: method "dr" cannot map port 81 to 80; leave it away, or use method = "nat"`,
+			`3: service[0].server[0].port: method "dr" cannot map port 81 to 80; remove it, or use method = "nat"`,
 		}},
 		{"one server by two ways", pool(`"192.0.2.100:80-81"`, "method = \"nat\"\nserver = [{ address = \"10.0.0.1\" },\n{ address = \"10.0.0.1\", port = 81 }]"), []string{
 			"5: service[0].server[1].address: 10.0.0.1:81 is already service[0].server[0] (line 4)",
@@ -143,14 +143,14 @@ func TestMistakesOfSchedulingAndPools(t *testing.T) {
 		}},
 		{"prefix and engine", with("persistence = { prefix = 33, engine = \"sip\" }"), []string{
 			"4: service[0].persistence.prefix: 33 is out of range: want 1 to 32",
-			`4: service[0].persistence.engine: "sip" is for udp`,
+			`4: service[0].persistence.engine: "sip" is for UDP services`,
 		}},
-		{"quorum beyond the pool", with("quorum = 2"), []string{"4: service[0].quorum: 2 is more than all servers together weigh, 1"}},
+		{"quorum beyond the pool", with("quorum = 2"), []string{"4: service[0].quorum: 2 is more than the total weight of all servers, 1"}},
 		{"quorum that is never lost", with("quorum_hysteresis = 1"), []string{
-			"4: service[0].quorum_hysteresis: 1 is not less than the quorum, 1: it would never be lost",
+			"4: service[0].quorum_hysteresis: 1 is not less than quorum, 1: quorum would never be lost",
 		}},
 		{"quorum that is never regained", with("quorum_hysteresis = 1\nquorum = 2"), []string{
-			"4: service[0].quorum_hysteresis: quorum and hysteresis are 3, and all servers together weigh 1: lost once, it would never be regained",
+			"4: service[0].quorum_hysteresis: quorum plus hysteresis is 3, but the total weight of all servers is 1: a lost quorum would never be regained",
 		}},
 		{"panic", with("panic_below = 30"), []string{"4: service[0].panic_below: 30 is out of range: want 0 to 1"}},
 		{"panic in words", with("panic_below = \"30%\""), []string{`4: service[0].panic_below: want a number, not the string "30%"`}},
@@ -161,7 +161,7 @@ func TestMistakesOfSchedulingAndPools(t *testing.T) {
 			"4: service[0].sorry_server.weight: unknown key; it is a key of [[vrrp.track]] or [[service.server]]",
 		}},
 		{"sorry server at another port", with("sorry_server = { address = \"192.0.2.20\", port = 81 }"), []string{
-			`4: service[0].sorry_server.port: method "dr" cannot map port 80 to 81; leave it away, or use method = "nat"`,
+			`4: service[0].sorry_server.port: method "dr" cannot map port 80 to 81; remove it, or use method = "nat"`,
 		}},
 	})
 }
@@ -172,7 +172,7 @@ func TestMistakesOfTunnelsAndThresholds(t *testing.T) {
 	}
 	run(t, []mistaken{
 		{"gue without a port", server("method = \"tunnel\"\ntunnel = { type = \"gue\" }"), []string{
-			"6: service[0].server[0].tunnel.port: is missing: a gue tunnel needs the port that the real server listens at",
+			"6: service[0].server[0].tunnel.port: is missing: a gue tunnel needs the port that the real server listens on",
 		}},
 		{"gre with a port", server("method = \"tunnel\"\ntunnel = { type = \"gre\", port = 1 }"), []string{
 			"6: service[0].server[0].tunnel.port: has no meaning: only a gue tunnel has a port; remove it",
@@ -190,11 +190,11 @@ func TestMistakesOfTunnelsAndThresholds(t *testing.T) {
 			`4: service[0].tunnel: has no meaning: no server has the method "tunnel"; remove it`,
 		}},
 		{"thresholds", server("thresholds = { upper = 5, lower = 6 }"), []string{
-			"5: service[0].server[0].thresholds.lower: 6 is above the upper one, 5",
+			"5: service[0].server[0].thresholds.lower: 6 is greater than upper, 5",
 		}},
 		{"another family beside sync", "[lvs]\nsync = { interface = \"eth0\", id = 1 }\n" +
 			pool(`"192.0.2.100:80"`, `server = [{ address = "2001:db8::2", method = "tunnel" }]`), []string{
-			"5: service[0].server[0].address: 2001:db8::2 is of another family than the service, which the kernel refuses beside connection sync; remove [lvs] sync, or use a server of the service's family",
+			"5: service[0].server[0].address: 2001:db8::2 is of another family than the service: the kernel refuses that while connection sync is on; remove [lvs] sync, or use a server of the service's family",
 		}},
 	})
 }
@@ -204,7 +204,7 @@ func TestMistakesOfSyncAndSettings(t *testing.T) {
 	sysctl := func(more string) string { return "[lvs.sysctl]\n" + more }
 	run(t, []mistaken{
 		{"id", "[lvs.sync]\ninterface = \"eth0\"\nid = 256", []string{"3: lvs.sync.id: 256 is out of range: want 1 to 255"}},
-		{"no interface", "[lvs.sync]\nid = 1", []string{"1: lvs.sync.interface: is missing: want a string"}},
+		{"no interface", "[lvs.sync]\nid = 1", []string{"1: lvs.sync.interface: is missing: want a string; for example: interface = \"eth0\""}},
 		{"group", sync("group = \"192.0.2.1\""), []string{"4: lvs.sync.group: 192.0.2.1 is not a multicast address"}},
 		{"length over IPv6", sync("group = \"ff02::81\"\nmax_len = 65507"), []string{
 			"1: lvs.sync: connection sync: length 65507: want 1024 to 65487",

@@ -126,11 +126,11 @@ func TestMistakesOfForm(t *testing.T) {
 		}},
 		{"all at once, by line", "[metrics]\nlisten = 9105\n[[service]]\nname = \"a/b\"\n[[vrrp]]\nvrid = 0\n", []string{
 			"2: metrics.listen: want a string, not 9105; put it in quotes",
-			"3: service[0].virtual: is missing: want a string, array of strings or table",
+			"3: service[0].virtual: is missing: want a string, array of strings or table; for example: virtual = \"192.0.2.100:80\"",
 			"3: service[0].server: is missing: want an array of tables; add [[service.server]]",
 			"4: service[0].name: \"a/b\" has the character '/'; use letters, digits and any of . - _ :",
-			"5: vrrp[0].interface: is missing: want a string",
-			"5: vrrp[0].vips: is missing: want an array of strings",
+			"5: vrrp[0].interface: is missing: want a string; for example: interface = \"eth0\"",
+			"5: vrrp[0].vips: is missing: want an array of strings; for example: vips = [\"192.0.2.100/24\"]",
 			"6: vrrp[0].vrid: 0 is out of range: want 1 to 255",
 		}},
 	})
@@ -150,7 +150,7 @@ func TestMistakesOfTheDaemon(t *testing.T) {
 			`2: control.socket: "tandem.sock" is not an absolute path`,
 		}},
 		{"long socket", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
-			"2: control.socket: is a path of 108 bytes: the kernel takes 107 for a socket",
+			"2: control.socket: is a path of 108 bytes: want at most 107, the kernel's limit for a socket",
 		}},
 		{"directory", "[state]\ndir = \"/var/lib/tan\\u0000dem\"", []string{
 			`2: state.dir: "/var/lib/tan\x00dem" has a control character`,

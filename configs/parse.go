@@ -27,3 +27,8 @@ func Parse(name string, text []byte) (*Config, error) {
 	c.File, c.SHA256, c.Warnings = name, hex.EncodeToString(sum[:]), warnings
 	return c, nil
 }
+
+// Keys returns every key that a file may have. A table comes before its keys.
+func Keys() []toml.Key {
+	return fileTable().Keys
+}

@@ -311,14 +311,14 @@ func consistent(t *testing.T, c *Config) {
 			t.Errorf("%s: not unique, or with %d VIPs", r.Name, len(r.VIPs))
 		}
 		names[r.Name] = true
-		family := familyOf(r.VIPs[0].Addr())
+		family := lvs.FamilyOf(r.VIPs[0].Addr())
 		for _, vip := range r.VIPs {
-			if familyOf(vip.Addr()) != family {
+			if lvs.FamilyOf(vip.Addr()) != family {
 				t.Errorf("%s has VIPs of both families", r.Name)
 			}
 		}
 		for _, a := range append(r.UnicastPeers, r.UnicastSource) {
-			if a.IsValid() && familyOf(a) != family {
+			if a.IsValid() && lvs.FamilyOf(a) != family {
 				t.Errorf("%s has the peer or source %s", r.Name, a)
 			}
 		}

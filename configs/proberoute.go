@@ -4,6 +4,7 @@ package configs
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -13,13 +14,13 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// ProbeMarks is how many firewall marks, from LVS.ProbeMark on, are for probes through the VIP.
+// ProbeMarks is the number of firewall marks, starting at LVS.ProbeMark, for probes through the VIP.
 const ProbeMarks = 1 << 16
 
-// defaultProbeMark is far from what people count from, and from the masks that other programs use.
+// defaultProbeMark is far from small numbers, which people use, and from the masks that other programs use.
 const defaultProbeMark uint32 = 0x7400_0000
 
-// A ProbeRoute is how IPVS leads probes for a VIP to one real server and no other. It is comparable.
+// A ProbeRoute is how IPVS sends probes for a VIP to one real server. It is comparable.
 type ProbeRoute struct {
 	Family lvs.Family // of the VIP
 	Addr   netip.Addr // of the real server
@@ -27,7 +28,7 @@ type ProbeRoute struct {
 	Tunnel lvs.Encapsulation
 }
 
-// Compare orders routes by all that they have.
+// Compare orders routes by all their fields.
 func (d ProbeRoute) Compare(other ProbeRoute) int {
 	return cmp.Or(
 		d.Addr.Compare(other.Addr), cmp.Compare(d.Family, other.Family), cmp.Compare(d.Method, other.Method),
@@ -36,16 +37,16 @@ func (d ProbeRoute) Compare(other ProbeRoute) int {
 	)
 }
 
-// ProbeRoute is the one that a check of the server needs; none if ok is false: the check does not go through the VIP, or
-// can do so by a single SYN to the server's hardware address.
+// ProbeRoute returns the route that a check of the server needs. It reports false if the check needs none: because it does
+// not go through the VIP, or because a single SYN to the server's hardware address is enough.
 func (s Server) ProbeRoute(check healthcheck.Config) (d ProbeRoute, ok bool) {
 	if !check.Via.IsValid() || s.Method == lvs.DR && check.OnlyConnects() {
 		return d, false
 	}
-	return ProbeRoute{familyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
+	return ProbeRoute{lvs.FamilyOf(check.Via), s.Addr, s.Method, s.Tunnel}, true
 }
 
-// ProbeRoutes are those that the checks of services need, each once, in the order of Compare.
+// ProbeRoutes returns the routes that the checks of services need, each once, in the order of Compare.
 func ProbeRoutes(services []Service) []ProbeRoute {
 	seen := make(map[ProbeRoute]bool)
 	var all []ProbeRoute
@@ -63,10 +64,14 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 	return all
 }
 
-// probeMark is the first of a range of marks.
-func probeMark() toml.SchemaType[uint32] { return toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1) }
+// probeMark is the first mark of the range.
+func probeMark() toml.SchemaType[uint32] {
+	k := toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1)
+	k.Show = func(v uint32) string { return fmt.Sprintf("%#x", v) }
+	return k
+}
 
-// checkProbeMarks keeps the marks of probes through the VIP clear of those that mean something else.
+// checkProbeMarks refuses other uses of the marks of probes through the VIP.
 func checkProbeMarks(at toml.Node, c *Config) {
 	routes := ProbeRoutes(c.Services)
 	if len(routes) == 0 || !at.Key("lvs").Sound("probe_fwmark") {
@@ -75,7 +80,7 @@ func checkProbeMarks(at toml.Node, c *Config) {
 	first := c.LVS.ProbeMark
 	last := first + ProbeMarks - 1
 	ours := func(mark uint32) bool { return first <= mark && mark <= last }
-	const hint = "use another, or move [lvs] probe_fwmark"
+	const hint = "use another mark, or change [lvs] probe_fwmark"
 	if n := len(routes); n > ProbeMarks {
 		at.Key("service").Mistake("", "%d real servers are checked through the VIP: want at most %d", n, ProbeMarks)
 	}
@@ -83,13 +88,15 @@ func checkProbeMarks(at toml.Node, c *Config) {
 		here := at.Key("service").Index(i)
 		for _, v := range svc.Virtuals {
 			if ours(v.FWMark) && here.Sound("virtual") {
-				here.Key("virtual").Mistake(hint, "firewall mark %d is one of those of the checks through the VIP, %d to %d", v.FWMark, first, last)
+				here.Key("virtual").Mistake(hint,
+					"firewall mark %d is reserved for checks through the VIP: they have marks %d to %d", v.FWMark, first, last)
 			}
 		}
 		if slices.ContainsFunc(svc.Servers, func(s Server) bool {
 			return slices.ContainsFunc(s.Checks, func(c healthcheck.Config) bool { return ours(c.Mark) })
 		}) {
-			here.Mistake(hint, "a check has one of the firewall marks of the checks through the VIP, %d to %d", first, last)
+			here.Mistake(hint,
+				"a check has a firewall mark that is reserved for checks through the VIP: they have marks %d to %d", first, last)
 		}
 	}
 }

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// maxVIPs is what the count field of an advertisement holds (RFC 9568, section 5.2.5).
+	// maxVIPs is the maximum of the count field of an advertisement (RFC 9568, section 5.2.5).
 	maxVIPs = 255
 
-	// maxPassword is the room for a password (RFC 3768, section 5.3.10).
+	// maxPassword is the length of the password field (RFC 3768, section 5.3.10).
 	maxPassword = 8
 )
 
-// protocolVersion is a version of VRRP that is spoken here.
+// protocolVersion is a supported version of VRRP.
 func protocolVersion() toml.SchemaType[uint8] {
 	k := toml.Integer[uint8](2, 3)
 	number := k.Read
@@ -33,9 +33,9 @@ func protocolVersion() toml.SchemaType[uint8] {
 	return k
 }
 
-// advertSpan is what the interval field holds: centiseconds in 12 bits (RFC 9568, section 5.2.7), or in version 2
-// seconds. There it has eight bits (RFC 3768, section 5.3.7), but a hand-over of three longer ones than those of version 3
-// would outlast everybody who waits for it: a command, systemd, an heir.
+// advertSpan is the range of the interval field. In version 3 it has 12 bits for centiseconds (RFC 9568, section 5.2.7). In
+// version 2 it has 8 bits for seconds (RFC 3768, section 5.3.7), of which tandem allows as much as in version 3: a handover
+// takes three intervals, and a command, systemd or a successor does not wait longer.
 func advertSpan(version uint8) toml.Span {
 	if version == 2 {
 		return toml.Span{Least: time.Second, Most: 40 * time.Second, Step: time.Second}
@@ -43,18 +43,18 @@ func advertSpan(version uint8) toml.Span {
 	return toml.Span{Least: 10 * time.Millisecond, Most: 40950 * time.Millisecond, Step: 10 * time.Millisecond}
 }
 
-// advertInterval is a time that version 3 has, which has all of version 2; checkVersion knows which it is.
+// advertInterval is an interval of version 3, which includes those of version 2. checkVersion checks the version.
 func advertInterval() toml.SchemaType[time.Duration] {
 	two, three := advertSpan(2), advertSpan(3)
 	return toml.DurationIn(three.String()+"; in version 2, "+two.String(), three.Check)
 }
 
-// validPassword keeps to what the configuration of any peer can hold. Its mistakes do not repeat the password.
+// validPassword accepts what the configuration of any peer can contain. Its mistakes do not show the password.
 func validPassword(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {
 	case s == "":
-		return toml.Refuse("leave it away for no authentication", "is empty")
+		return toml.Refuse("remove it for no authentication", "is empty")
 	case strings.ContainsFunc(s, odd):
 		return toml.Refuse("", "has a character that is not printable ASCII")
 	case len(s) > maxPassword:
@@ -63,7 +63,7 @@ func validPassword(s string) *toml.Refusal {
 	return nil
 }
 
-// checkVersion holds a virtual router to what its version of the protocol has.
+// checkVersion refuses what the version of the protocol does not have.
 func checkVersion(at toml.Node, r *virtualRouter) {
 	if !at.Sound("version") {
 		return
@@ -81,29 +81,29 @@ func checkVersion(at toml.Node, r *virtualRouter) {
 		at.Key("auth_pass").Mistake("write version = 2, or remove it", "version 3 has no authentication (RFC 9568, section 9)")
 	}
 	if at.Has("checksum") && at.Sound("checksum", "vips") && !r.has(lvs.IPv4) {
-		at.Key("checksum").Mistake("remove it", "has no meaning over IPv6, which has one form only")
+		at.Key("checksum").Mistake("remove it", "has no meaning over IPv6: there is only one form")
 	}
 }
 
 func checkVersion2(at toml.Node, r *virtualRouter) {
 	for i, vip := range r.VIPs {
-		if vip.IsValid() && familyOf(vip.Addr()) != lvs.IPv4 {
+		if vip.IsValid() && lvs.FamilyOf(vip.Addr()) != lvs.IPv4 {
 			at.Key("vips").Index(i).Mistake("write version = 3", "%s is an IPv6 address: version 2 speaks IPv4 only", vip.Addr())
 		}
 	}
 	if at.Has("checksum") && at.Sound("checksum") {
-		at.Key("checksum").Mistake("remove it", "has no meaning for version 2, which has one form only")
+		at.Key("checksum").Mistake("remove it", "has no meaning for version 2: there is only one form")
 	}
 	r.Checksum = 0
 	if at.Has("auth_pass") && at.Sound("auth_pass") {
-		at.Key("auth_pass").Warn("", "travels in clear: it guards against mistakes, not against attackers")
+		at.Key("auth_pass").Warn("", "is sent unencrypted: it protects against mistakes, not against attackers")
 	}
 }
 
 // owner is the priority of a machine that owns the addresses (RFC 9568, section 5.2.4).
 const owner = 255
 
-// checkElection finds settings of the election that another one leaves without meaning.
+// checkElection finds settings of the election that another setting makes useless.
 func checkElection(at toml.Node, r *virtualRouter) {
 	if r.Priority == owner && !r.Preempt && at.Sound("preempt") {
 		at.Key("preempt").Warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")

@@ -9,23 +9,25 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// DefaultDropIn is where a real server's settings are kept for the next start of the machine.
+// DefaultDropIn is the file that keeps a real server's settings for the next start of the machine.
 const DefaultDropIn = "/etc/sysctl.d/60-tandem-realserver.conf"
 
 func realServerTable() toml.SchemaType[realserver.Config] {
 	return toml.Table(nil,
-		toml.Required("vips", toml.List(realServerVIP(), 1, toml.Unlimited), "The virtual addresses that the machine serves, and keeps silent about.",
+		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
+			"The virtual addresses that this machine serves, and does not answer ARP for.",
 			func(c *realserver.Config, v []netip.Addr) { c.VIPs = v }),
 		toml.Optional("mode", toml.Enum(realserver.DirectRouting, realserver.Tunnel), realserver.DirectRouting,
-			"How packets reach it: the services' method.",
+			"How packets reach this machine: the method of the services.",
 			func(c *realserver.Config, v realserver.Mode) { c.Mode = v }),
 		toml.Optional("method", toml.Enum(realserver.Sysctl, realserver.ARPFilter), realserver.Sysctl,
-			"How it keeps silent: by the settings arp_ignore and arp_announce, or by rules of nftables.",
+			"How ARP for the VIPs is suppressed. sysctl: by arp_ignore and arp_announce. arpfilter: by rules of nftables.",
 			func(c *realserver.Config, v realserver.Method) { c.Method = v }),
-		toml.Derived("interfaces", toml.List(interfaceName(), 1, toml.Unlimited), "Where it keeps silent; every Ethernet interface with an IPv4 address unless given.",
-			func(c *realserver.Config, v []string) { c.Interfaces = v }),
+		toml.Derived("interfaces", toml.List(interfaceName(), 1, toml.Unlimited), "The interfaces where ARP is suppressed.",
+			func(c *realserver.Config, v []string) { c.Interfaces = v }).
+			Unset("every Ethernet interface with an IPv4 address").Example(`["eth0"]`),
 		toml.Optional("persist", toml.Boolean(), false,
-			"Whether the settings are written to "+DefaultDropIn+" too, so that they hold from the start of the machine.",
+			"Also writes the settings to "+DefaultDropIn+", so that they apply from the start of the machine.",
 			func(c *realserver.Config, v bool) {
 				if v {
 					c.DropIn = DefaultDropIn
@@ -34,14 +36,7 @@ func realServerTable() toml.SchemaType[realserver.Config] {
 	)
 }
 
-// realServerVIP is a virtual address; its prefix length is not for a real server to choose.
-func realServerVIP() toml.SchemaType[netip.Addr] {
-	k := neighbour()
-	k.Values = "each an IPv4 or IPv6 address"
-	return k
-}
-
-// checkRealServer refuses what would have two parts of tandem fight over an address.
+// checkRealServer refuses an address that two parts of tandem would manage.
 func checkRealServer(at toml.Node, c *Config) {
 	if c.RealServer == nil {
 		return
@@ -57,7 +52,8 @@ func checkRealServer(at toml.Node, c *Config) {
 	for _, r := range c.Routers {
 		for _, vip := range r.VIPs {
 			if here, ok := first[vip.Addr()]; ok {
-				here.Mistake("a machine is a director or a real server of an address", "%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
+				here.Mistake("a machine cannot be both the director and a real server of an address",
+					"%s is a VIP of [[vrrp]] %q too", vip.Addr(), r.Name)
 			}
 		}
 	}

@@ -3,7 +3,6 @@
 package configs
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,10 +11,11 @@ import (
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A virtualRouter is a [[vrrp]] as a file has it: a virtual router, or one of each family where its VIPs are of both.
+// A virtualRouter is a [[vrrp]] as it is written. With VIPs of both families it is two virtual routers.
 type virtualRouter struct {
 	Router // what both families have, with the addresses of both
 	named  bool
@@ -30,22 +30,24 @@ func routerTable() toml.SchemaType[virtualRouter] {
 // identityFields are what a virtual router is on the wire.
 func identityFields() []toml.Field[virtualRouter] {
 	return []toml.Field[virtualRouter]{
-		toml.Derived("name", identifier(), "The virtual router's name in logs, status and commands; interface and vrid (eth0-51) unless given.",
-			func(r *virtualRouter, v string) { r.Name, r.named = v, true }),
-		toml.Required("interface", interfaceName(),
-			"The interface that carries the advertisements and gets the VIPs. It may be missing at first.",
+		toml.Derived("name", identifier(), "The virtual router's name in logs, status and commands.",
+			func(r *virtualRouter, v string) { r.Name, r.named = v, true }).
+			Unset("interface and vrid, such as eth0-51").Example(`"web"`),
+		toml.Required("interface", interfaceName(), `"eth0"`,
+			"The interface that carries the advertisements and gets the VIPs. It may be missing when the daemon starts.",
 			func(r *virtualRouter, v string) { r.Interface = v }),
-		toml.Required("vrid", toml.Integer[uint8](1, 255),
-			"The virtual router id: the same on both directors, and used by nobody else on the segment.",
+		toml.Required("vrid", toml.Integer[uint8](1, 255), "51",
+			"The virtual router id. It must be the same on both directors. No other pair on the network may use it.",
 			func(r *virtualRouter, v uint8) { r.VRID = v }),
 		toml.Optional("version", protocolVersion(), 3, "The version of VRRP on the wire.",
 			func(r *virtualRouter, v uint8) { r.Version = v }),
 		toml.Optional("checksum", toml.Enum(vrrp.ChecksumPseudoHeader, vrrp.ChecksumPacket), vrrp.ChecksumPseudoHeader,
-			"What the checksum covers that version 3 sends over IPv4; received, either is right. keepalived and FRR send the first.",
+			"The form of the checksum that version 3 sends over IPv4. Both forms are accepted. keepalived and FRR send pseudo-header.",
 			func(r *virtualRouter, v vrrp.Checksum) { r.Checksum = v }),
 		toml.Derived("auth_pass", toml.String("1 to 8 printable ASCII characters", validPassword),
-			"The password of version 2, which travels in clear. No authentication unless given.",
-			func(r *virtualRouter, v string) { r.Password = v }),
+			"The password. It is sent unencrypted: it protects against mistakes, not against attackers.",
+			func(r *virtualRouter, v string) { r.Password = v }).
+			OnlyFor("version 2").Unset("no authentication").Example(`"not-safe"`),
 	}
 }
 
@@ -53,83 +55,92 @@ func identityFields() []toml.Field[virtualRouter] {
 func electionFields() []toml.Field[virtualRouter] {
 	return []toml.Field[virtualRouter]{
 		toml.Optional("priority", toml.Integer[uint8](1, 255), 100,
-			"The higher one becomes master. 255 is for a machine that owns the addresses.",
+			"The director with the higher priority becomes master. 255 is for a machine that owns the addresses.\n"+
+				"BACKUP: the normal state of a director that is not master. It takes over when it hears no master.\n"+
+				"Standby: by command. After `tandem failover` a director runs at priority 1 until `tandem release`.\n"+
+				"Step-back: automatic. While a director cannot serve, or does not know yet whether it can, it runs at priority 1. "+
+				"In standby and in step-back it still takes over if its peer dies.",
 			func(r *virtualRouter, v uint8) { r.Priority = v }),
 		toml.Optional("advert_interval", advertInterval(), time.Second,
-			"The master advertises itself this often; after three times that without a word, and a little more, the backup takes over.",
+			"The interval of the master's advertisements. The backup takes over after three intervals, and a little more, without one.",
 			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
 		toml.Optional("preempt", toml.Boolean(), true,
-			"Whether this director takes over from a master of lower priority, as when it returns after a failure.",
+			"Whether this director takes over from a master of lower priority, for example when it returns after a failure.",
 			func(r *virtualRouter, v bool) { r.Preempt = v }),
-		toml.Optional("preempt_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0, "How long it waits with that.",
+		toml.Optional("preempt_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
+			"How long this director waits before it takes over from a master of lower priority.",
 			func(r *virtualRouter, v time.Duration) { r.PreemptDelay = v }),
 		toml.Optional("startup_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director only listens after its start, before it may become master.",
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
-		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. None unless given.",
-			func(r *virtualRouter, v string) { r.SyncGroup = v }),
+		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together.",
+			func(r *virtualRouter, v string) { r.SyncGroup = v }).Unset("no group").Example(`"web"`),
 	}
 }
 
 // addressFields are the virtual addresses, and where they are put.
 func addressFields() []toml.Field[virtualRouter] {
 	vips := toml.List(virtualAddress(), 1, toml.Unlimited)
-	vips.Values = fmt.Sprintf("1 to %d addresses of a family, %s", maxVIPs, vips.Values)
+	vips = vips.Valued("1 to %d addresses of a family, %s", maxVIPs, vips.Values)
 	excluded := toml.List(virtualAddress(), 0, toml.Unlimited)
-	excluded.Values = "any number of addresses, " + excluded.Values
+	excluded = excluded.Valued("any number of addresses, %s", excluded.Values)
 	return []toml.Field[virtualRouter]{
-		toml.Required("vips", vips,
-			"The virtual addresses, with the prefix length that they get on the interface; a bare address gets /32 or /128. "+
-				"Addresses of both families make two virtual routers, NAME for IPv4 and NAME-ipv6.",
+		toml.Required("vips", vips, `["192.0.2.100/24"]`,
+			"The virtual addresses, with the prefix length that they get on the interface. An address without one gets /32 or /128.\n"+
+				"Addresses of both families make two virtual routers: NAME for IPv4, and NAME-ipv6.",
 			func(r *virtualRouter, v []netip.Prefix) { r.VIPs = v }),
 		toml.Optional("excluded_vips", excluded, nil,
-			"More virtual addresses, which come and go with the others and are not in the advertisements.",
+			"More virtual addresses. They are added and removed with the others, but are not in the advertisements.",
 			func(r *virtualRouter, v []netip.Prefix) { r.ExcludedVIPs = v }),
 		toml.Optional("noprefixroute", toml.Boolean(), false, "Keeps the kernel from adding a route for the prefix of each VIP.",
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		toml.Optional("virtual_mac", toml.Boolean(), false,
-			"Puts the VIPs on an interface of their own, a macvlan, with the MAC address that the virtual router has by RFC 9568. "+
-				"So that the interface below does not answer for them, it gets arp_ignore = 1 and arp_announce = 2, which stay.",
+			"Puts the VIPs on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the virtual router. "+
+				"The interface below must not answer for the VIPs: it gets arp_ignore = 1 and arp_announce = 2, and keeps them.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		toml.Derived("virtual_mac_interface", interfaceName(),
-			"The name of that interface; vrrp.VRID for IPv4 and vrrp6.VRID for IPv6 unless given, NAME and NAME-6 if it is given for both.",
-			func(r *virtualRouter, v string) { r.VirtualMACInterface = v }),
+			"The name of the macvlan interface. If the VIPs are of both families, the one for IPv6 is this name with -6.",
+			func(r *virtualRouter, v string) { r.VirtualMACInterface = v }).
+			Unset("vrrp.VRID for IPv4, vrrp6.VRID for IPv6").Example(`"vrrp.52"`),
 	}
 }
 
-// unicastFields are how the advertisements travel where multicast does not.
+// unicastFields are how the advertisements are sent where multicast is not possible.
 func unicastFields() []toml.Field[virtualRouter] {
-	peers := toml.List(neighbour(), 0, maxPeers)
-	peers.Values = fmt.Sprintf("0 to %d addresses", maxPeers)
 	return []toml.Field[virtualRouter]{
-		toml.Optional("unicast_peers", peers, nil,
-			"The other directors, if the advertisements go to each of them and not to the multicast group. Nobody else is listened to.",
+		toml.Optional("unicast_peers", toml.List(neighbour(), 0, maxPeers).Valued("0 to %d addresses", maxPeers), nil,
+			"The addresses of the other directors, to send advertisements to each of them instead of the multicast group. "+
+				"Then only their advertisements are accepted.",
 			func(r *virtualRouter, v []netip.Addr) { r.UnicastPeers = v }),
-		toml.Derived("unicast_source", neighbour(),
-			"The address that unicast advertisements are sent from; the interface's primary one, over IPv6 its link-local one, unless given.",
-			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }),
+		toml.Derived("unicast_source", neighbour(), "The address that unicast advertisements are sent from.",
+			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }).
+			Unset("the primary address of the interface; over IPv6 its link-local address").Example(`"198.51.100.2"`),
 		toml.Optional("unicast_ttl_min", toml.Integer[uint8](1, 255), 255,
-			"The least TTL or hop limit of what a unicast peer sends: 255 less the number of routers between. keepalived sends over IPv6 with 64.",
+			"The lowest TTL or hop limit that is accepted from a unicast peer: 255 minus the number of routers in between. "+
+				"keepalived sends with 64 over IPv6.",
 			func(r *virtualRouter, v uint8) { r.UnicastTTLMin = v }),
 	}
 }
 
-// followerFields are what follows the state of a virtual router, and what that follows.
+// followerFields are what follows the state of a virtual router, and what its state depends on.
 func followerFields() []toml.Field[virtualRouter] {
 	return []toml.Field[virtualRouter]{
 		toml.Section("announce", announceTable(),
-			"How a new master tells the segment, by gratuitous ARP and unsolicited neighbour advertisements, that the VIPs have moved.",
+			"How a new master announces that the VIPs have moved: by gratuitous ARP and unsolicited neighbour advertisements.",
 			func(r *virtualRouter, v garp.Config) { r.Announce = v }),
-		toml.Derived("track", toml.List(trackTable(), 0, toml.Unlimited), "Something whose failure counts for the virtual router.",
+		toml.Derived("track", toml.List(trackTable(), 0, toml.Unlimited),
+			"Something that the virtual router depends on. Each table has one of interface, script, file and service.\n"+
+				"Tables may be in one line: track = [{ interface = \"eth1\" }, { service = \"www\", weight = -50 }].",
 			func(r *virtualRouter, v []tracked) { r.tracks = v }),
-		toml.Derived("route", toml.List(routeTable(), 0, toml.Unlimited), "A route that follows the master.",
+		toml.Derived("route", toml.List(routeTable(), 0, toml.Unlimited), "A route that only the master has.",
 			func(r *virtualRouter, v []vrrp.Route) { r.Routes = v }),
-		toml.Derived("rule", toml.List(ruleTable(), 0, toml.Unlimited), "A routing rule that follows the master.",
+		toml.Derived("rule", toml.List(ruleTable(), 0, toml.Unlimited),
+			"A routing rule that only the master has. A rule without addresses applies to each family of the VIPs.",
 			func(r *virtualRouter, v []vrrp.Rule) { r.Rules = v }),
 	}
 }
 
-// checkRouter works out what the keys of a virtual router say together.
+// checkRouter applies the rules about several keys of a virtual router.
 func checkRouter(at toml.Node, r *virtualRouter) {
 	checkVersion(at, r)
 	checkElection(at, r)
@@ -139,7 +150,7 @@ func checkRouter(at toml.Node, r *virtualRouter) {
 	checkTracks(at, r)
 }
 
-// checkCount keeps each family's VIPs to what an advertisement can list.
+// checkCount refuses more VIPs of a family than an advertisement can list.
 func checkCount(at toml.Node, r *virtualRouter) {
 	if !at.Sound("vips") {
 		return
@@ -147,7 +158,7 @@ func checkCount(at toml.Node, r *virtualRouter) {
 	for _, half := range r.split() {
 		if n := len(half.VIPs); n > maxVIPs {
 			at.Key("vips").Mistake("put the rest in excluded_vips", "has %d %s addresses: an advertisement can list %d",
-				n, familyName(familyOf(half.VIPs[0].Addr())), maxVIPs)
+				n, familyName(lvs.FamilyOf(half.VIPs[0].Addr())), maxVIPs)
 		}
 	}
 }
@@ -156,15 +167,15 @@ func announceTable() toml.SchemaType[garp.Config] {
 	const most = 100
 	usual := garp.DefaultConfig()
 	repeat := toml.List(toml.Duration(0, time.Hour, time.Nanosecond), 1, most)
-	repeat.Values = fmt.Sprintf("1 to %d, ascending, %s", most, repeat.Values)
 	return toml.Table(checkAnnounce,
-		toml.Optional("repeat", repeat, usual.Repeat, "The moments of the announcements, counted from the take-over.",
+		toml.Optional("repeat", repeat.Valued("1 to %d times, ascending, each %s", most, repeat.Values), usual.Repeat,
+			"When the addresses are announced, counted from the takeover.",
 			func(c *garp.Config, v []time.Duration) { c.Repeat = v }),
 		toml.Optional("refresh", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond, 0), usual.Refresh,
-			"The pause between further announcements for as long as this director is master; 0s for none.",
+			"The interval of the announcements after that, while this director is master. 0s turns them off.",
 			func(c *garp.Config, v time.Duration) { c.Refresh = v }),
 		toml.Optional("spacing", toml.Duration(0, time.Second, time.Nanosecond), usual.Spacing,
-			"The least time between two frames, so that switches and neighbours keep up.",
+			"The minimum time between two frames, so that switches and neighbours keep up.",
 			func(c *garp.Config, v time.Duration) { c.Spacing = v }),
 	)
 }
@@ -175,7 +186,7 @@ func checkAnnounce(at toml.Node, c *garp.Config) {
 	}
 	for i := 1; i < len(c.Repeat); i++ {
 		if c.Repeat[i] <= c.Repeat[i-1] {
-			at.Key("repeat").Index(i).Mistake("", "%s is not later than %s before it",
+			at.Key("repeat").Index(i).Mistake("", "%s is not later than the one before it, %s",
 				toml.ShowDuration(c.Repeat[i]), toml.ShowDuration(c.Repeat[i-1]))
 		}
 	}

@@ -33,7 +33,7 @@ func TestMistakesOfVirtualRouters(t *testing.T) {
 			`5: vrrp[0].advert_interval: "1.005s" is not a multiple of 10ms; the nearest are 1s and 1.01s`,
 		}},
 		{"announcements", router("[vrrp.announce]\nrepeat = [\"0s\", \"2s\", \"1s\"]\nrefresh = \"-1s\"\nspacing = \"2s\""), []string{
-			"6: vrrp[0].announce.repeat[2]: 1s is not later than 2s before it",
+			"6: vrrp[0].announce.repeat[2]: 1s is not later than the one before it, 2s",
 			`7: vrrp[0].announce.refresh: "-1s" is out of range: want 0s or 1s to 24h`,
 			`8: vrrp[0].announce.spacing: "2s" is out of range: want 0s to 1s`,
 		}},
@@ -48,7 +48,7 @@ func TestMistakesOfVirtualRouters(t *testing.T) {
 			"6: vrrp[0].vips[1]: 192.0.2.255 is the broadcast address of 192.0.2.0/24",
 			"7: vrrp[0].vips[2]: 224.0.0.18 is a multicast address",
 			"9: vrrp[0].vips[4]: 127.0.0.1 is a loopback address",
-			"10: vrrp[0].vips[5]: 0.0.0.0 is not an address of a host",
+			"10: vrrp[0].vips[5]: 0.0.0.0 is not a host address",
 			"11: vrrp[0].vips[6]: 255.255.255.255 is the broadcast address",
 			"12: vrrp[0].vips[7]: prefix length 0 would make every address a neighbour",
 			`13: vrrp[0].vips[8]: "192.0.2.1/33" is not an address with a prefix length; write "192.0.2.100/24"`,
@@ -60,7 +60,7 @@ func TestMistakesOfVirtualRouters(t *testing.T) {
 			"4: vrrp[0].vips: has 0 elements: want 1 or more",
 		}},
 		{"the same id twice on an interface", router(router("")), []string{
-			"7: vrrp[1].vrid: 51 on eth0 is already taken by vrrp[0] (line 1); each virtual router of an interface needs its own",
+			"7: vrrp[1].vrid: 51 on eth0 is already used by vrrp[0] (line 1); each virtual router of an interface needs its own",
 			"8: vrrp[1].vips[0]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",
 		}},
 		{"the same VIP twice in a router", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\",\n\"192.0.2.100/32\"]", []string{
@@ -95,10 +95,10 @@ func TestMistakesOfTheProtocol(t *testing.T) {
 			`5: vrrp[0].advert_interval: "60s" is out of range: want 10ms to 40.95s in whole steps of 10ms`,
 		}},
 		{"version 2 with a choice of checksum", v2("checksum = \"packet\""), []string{
-			"6: vrrp[0].checksum: has no meaning for version 2, which has one form only; remove it",
+			"6: vrrp[0].checksum: has no meaning for version 2: there is only one form; remove it",
 		}},
 		{"IPv6 with a choice of checksum", v6 + "checksum = \"packet\"", []string{
-			"5: vrrp[0].checksum: has no meaning over IPv6, which has one form only; remove it",
+			"5: vrrp[0].checksum: has no meaning over IPv6: there is only one form; remove it",
 		}},
 		{"checksum", router("checksum = \"pseudo\""), []string{
 			"5: vrrp[0].checksum: unknown value \"pseudo\"; did you mean `pseudo-header`?",
@@ -107,7 +107,7 @@ func TestMistakesOfTheProtocol(t *testing.T) {
 			"5: vrrp[0].auth_pass: version 3 has no authentication (RFC 9568, section 9); write version = 2, or remove it",
 		}},
 		{"empty password", v2("auth_pass = \"\""), []string{
-			"6: vrrp[0].auth_pass: is empty; leave it away for no authentication",
+			"6: vrrp[0].auth_pass: is empty; remove it for no authentication",
 		}},
 		{"long password, which the report keeps to itself", v2("auth_pass = \"ninechars\""), []string{
 			"6: vrrp[0].auth_pass: has 9 characters: an advertisement has room for 8",
@@ -136,10 +136,10 @@ func TestMistakesOfAddresses(t *testing.T) {
 	vips := func(list string) string { return "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [" + list + "]\n" }
 	run(t, []mistaken{
 		{"IPv6", vips("\n\"2001:db8::/64\",\n\"ff02::12\",\n\"::1\",\n\"::\",\n\"fe80::1%eth0\",\n\"2001:db8::1/0\",\n\"2001:db8::1/129\",\n"), []string{
-			"5: vrrp[0].vips[0]: 2001:db8:: is the address of any router of the network 2001:db8::/64 (RFC 4291, section 2.6.1)",
+			"5: vrrp[0].vips[0]: 2001:db8:: is the subnet-router anycast address of 2001:db8::/64 (RFC 4291, section 2.6.1)",
 			"6: vrrp[0].vips[1]: ff02::12 is a multicast address",
 			"7: vrrp[0].vips[2]: ::1 is a loopback address",
-			"8: vrrp[0].vips[3]: :: is not an address of a host",
+			"8: vrrp[0].vips[3]: :: is not a host address",
 			"9: vrrp[0].vips[4]: fe80::1%eth0 has a zone, which follows from the interface; write fe80::1",
 			"10: vrrp[0].vips[5]: prefix length 0 would make every address a neighbour",
 			`11: vrrp[0].vips[6]: "2001:db8::1/129" is not an address with a prefix length; write "192.0.2.100/24"`,
@@ -157,7 +157,7 @@ func TestMistakesOfAddresses(t *testing.T) {
 			"8: vrrp[1].vips[0]: fe80::1 is already vrrp[0].vips[0] (line 4)",
 		}},
 		{"the same id twice in one family of two", vips(`"192.0.2.1", "2001:db8::1"`) + "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"2001:db8::2\"]", []string{
-			"7: vrrp[1].vrid: 51 on eth0 is already taken by vrrp[0] (line 1); each virtual router of an interface needs its own",
+			"7: vrrp[1].vrid: 51 on eth0 is already used by vrrp[0] (line 1); each virtual router of an interface needs its own",
 		}},
 		{"a name like that of the IPv6 half", "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.1\", \"2001:db8::1\"]\n[[vrrp]]\nname = \"web-ipv6\"\ninterface = \"eth1\"\nvrid = 51\nvips = [\"192.0.2.2\"]", []string{
 			`7: vrrp[1].name: "web-ipv6" is already the name of vrrp[0] (line 1); names must differ`,
@@ -166,10 +166,10 @@ func TestMistakesOfAddresses(t *testing.T) {
 			"5: vrrp[0].virtual_mac_interface: has no meaning without virtual_mac; write virtual_mac = true, or remove it",
 		}},
 		{"no room for two names", vips(`"192.0.2.1", "2001:db8::1"`) + "virtual_mac = true\nvirtual_mac_interface = \"fourteen-bytes\"", []string{
-			`6: vrrp[0].virtual_mac_interface: "fourteen-bytes" is longer than 13 bytes, which leaves no room for the -6 of IPv6`,
+			`6: vrrp[0].virtual_mac_interface: "fourteen-bytes" is longer than 13 bytes: there is no room for the -6 that IPv6 adds`,
 		}},
 		{"one default name for two interfaces", router("virtual_mac = true\n[[vrrp]]\ninterface = \"eth1\"\nvrid = 51\nvirtual_mac = true\nvips = [\"192.0.2.1\"]"), []string{
-			"6: vrrp[1].virtual_mac_interface: vrrp.51 is already that of vrrp[0] (line 1); give it another name",
+			"6: vrrp[1].virtual_mac_interface: vrrp.51 is already the interface of vrrp[0] (line 1); give it another name",
 		}},
 		{"the name of an interface in use", router("virtual_mac = true\nvirtual_mac_interface = \"eth0\""), []string{
 			"6: vrrp[0].virtual_mac_interface: eth0 is an interface that carries advertisements; give it another name",
@@ -206,11 +206,11 @@ func TestMistakesOfUnicast(t *testing.T) {
 			"6: vrrp[0].unicast_ttl_min: 0 is out of range: want 1 to 255",
 		}},
 		{"one family without peers", both + "unicast_peers = [\"192.0.2.2\"]", []string{
-			"5: vrrp[0].unicast_peers: has no IPv6 address, and some VIPs are; add one, or make two [[vrrp]] of it",
+			"5: vrrp[0].unicast_peers: has no IPv6 address, but some VIPs are; add one, or split it into two [[vrrp]]",
 		}},
 		{"peers and source of another family", router("unicast_peers = [\"192.0.2.2\",\n\"2001:db8::2\"]\nunicast_source = \"2001:db8::1\""), []string{
-			"6: vrrp[0].unicast_peers[1]: 2001:db8::2 is an IPv6 address, and no VIP is",
-			"7: vrrp[0].unicast_source: 2001:db8::1 is an IPv6 address, and no VIP is",
+			"6: vrrp[0].unicast_peers[1]: 2001:db8::2 is an IPv6 address, but no VIP is",
+			"7: vrrp[0].unicast_source: 2001:db8::1 is an IPv6 address, but no VIP is",
 		}},
 	})
 }
@@ -220,7 +220,7 @@ func TestMistakesOfRoutes(t *testing.T) {
 	route := func(more string) string { return router("[[vrrp.route]]\n" + more) }
 	rule := func(more string) string { return router("[[vrrp.rule]]\n" + more) }
 	run(t, []mistaken{
-		{"nowhere", route("via = \"192.0.2.1\""), []string{"5: vrrp[0].route[0].to: is missing: want a string"}},
+		{"nowhere", route("via = \"192.0.2.1\""), []string{"5: vrrp[0].route[0].to: is missing: want a string; for example: to = \"198.51.100.0/24\""}},
 		{"no prefix", route("to = \"everywhere\""), []string{
 			`6: vrrp[0].route[0].to: "everywhere" is not an address; write "198.51.100.0/24" or "198.51.100.7"`,
 		}},
@@ -246,8 +246,8 @@ func TestMistakesOfRoutes(t *testing.T) {
 			"9: vrrp[0].route[1].to: 0.0.0.0/0 is already vrrp[0].route[0] (line 5); give it another metric or table",
 		}},
 		{"rule without what it needs", rule("from = \"192.0.2.0/25\""), []string{
-			"5: vrrp[0].rule[0].table: is missing: want an integer",
-			"5: vrrp[0].rule[0].priority: is missing: want an integer",
+			"5: vrrp[0].rule[0].table: is missing: want an integer; for example: table = 100",
+			"5: vrrp[0].rule[0].priority: is missing: want an integer; for example: priority = 1000",
 		}},
 		{"rule of two families", rule("from = \"192.0.2.100\"\nto = \"2001:db8::/32\"\ntable = 1\npriority = 1"), []string{
 			"7: vrrp[0].rule[0].to: 2001:db8::/32 is of another family than from, 192.0.2.100/32",

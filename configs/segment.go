@@ -10,20 +10,20 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A routerID is what must not be twice on a segment.
+// A routerID is what must be unique on a segment.
 type routerID struct {
 	link   string
 	vrid   uint8
 	family lvs.Family
 }
 
-// A vipID is what no two interfaces may hold. A link-local address means another machine on each of them.
+// A vipID is what must be unique on this machine. A link-local address is unique per interface only.
 type vipID struct {
 	addr netip.Addr
-	link string // empty but for a link-local address
+	link string // of a link-local address; else empty
 }
 
-// A segment is what virtual routers must not share, as far as it is taken.
+// A segment holds what virtual routers have taken and must not share.
 type segment struct {
 	names     firstUse[string]
 	ids       firstUse[routerID]
@@ -32,7 +32,7 @@ type segment struct {
 	followers followers
 }
 
-// checkRouters finds what two virtual routers must not share. A value that is itself a mistake is left out.
+// checkRouters refuses what two virtual routers must not share. It ignores values that are mistakes already.
 func checkRouters(at toml.Node, routers []virtualRouter) {
 	s := segment{
 		firstUse[string]{}, firstUse[routerID]{}, firstUse[vipID]{}, firstUse[string]{},
@@ -54,7 +54,7 @@ func (s *segment) check(at toml.Node, r *virtualRouter) {
 			earlier, ok := s.ids.add(routerID{r.Interface, r.VRID, f}, at)
 			if !ok {
 				at.Key("vrid").Mistake("each virtual router of an interface needs its own",
-					"%d on %s is already taken by %s", r.VRID, r.Interface, earlier.Describe())
+					"%d on %s is already used by %s", r.VRID, r.Interface, earlier.Describe())
 				unique = false
 				break
 			}
@@ -86,7 +86,7 @@ func (s *segment) check(at toml.Node, r *virtualRouter) {
 	s.followers.check(at, r)
 }
 
-// checkLinks refuses an interface for the virtual MAC address that something else needs.
+// checkLinks refuses an interface name for the virtual MAC address that is used already.
 func (s *segment) checkLinks(at toml.Node, r *virtualRouter, all []virtualRouter) {
 	if !at.Sound("interface", "vrid", "vips", "virtual_mac", "virtual_mac_interface") {
 		return
@@ -98,7 +98,7 @@ func (s *segment) checkLinks(at toml.Node, r *virtualRouter, all []virtualRouter
 		}
 		key := at.Key("virtual_mac_interface")
 		if earlier, ok := s.links.add(name, at); !ok {
-			key.Mistake("give it another name", "%s is already that of %s", name, earlier.Describe())
+			key.Mistake("give it another name", "%s is already the interface of %s", name, earlier.Describe())
 			return
 		}
 		for _, other := range all {
@@ -110,7 +110,7 @@ func (s *segment) checkLinks(at toml.Node, r *virtualRouter, all []virtualRouter
 	}
 }
 
-// checkVirtualMAC holds the name of the interface to one that the kernel takes for each family.
+// checkVirtualMAC refuses an interface name that is too long for one of the families.
 func checkVirtualMAC(at toml.Node, r *virtualRouter) {
 	if !at.Sound("virtual_mac", "virtual_mac_interface", "vips") || !at.Has("virtual_mac_interface") {
 		return
@@ -120,6 +120,7 @@ func checkVirtualMAC(at toml.Node, r *virtualRouter) {
 	case !r.VirtualMAC:
 		key.Mistake("write virtual_mac = true, or remove it", "has no meaning without virtual_mac")
 	case len(r.families()) > 1 && len(r.VirtualMACInterface) > most:
-		key.Mistake("", "%q is longer than %d bytes, which leaves no room for the %s of IPv6", r.VirtualMACInterface, most, macvlanSuffix)
+		key.Mistake("",
+			"%q is longer than %d bytes: there is no room for the %s that IPv6 adds", r.VirtualMACInterface, most, macvlanSuffix)
 	}
 }

@@ -12,32 +12,32 @@ import (
 )
 
 func serverTable() toml.SchemaType[Server] {
-	return toml.Table(nil, append(whereabouts(),
-		toml.Optional("weight", toml.Integer(0, lvs.MaxWeight), 1, "The share of new connections; 0 is none.",
+	return toml.Table(nil, append(reachFields(),
+		toml.Optional("weight", toml.Integer(0, lvs.MaxWeight), 1, "The server's share of new connections. 0 means none.",
 			func(s *Server, v int) { s.Weight = v }),
-		toml.Derived("thresholds", thresholdTable(), "The number of connections that the server may have. Any number unless given.",
+		toml.Derived("thresholds", thresholdTable(), "Limits the number of connections of the server. Without it there is no limit.",
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
-		toml.Derived("check", checkUses(), "How this server is checked; as the service says unless given.",
-			func(s *Server, v []checkUse) { s.uses = v }),
-		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "Whether all of several checks must pass, or any of them; as the service says unless given.",
-			func(s *Server, v Pass) { s.ownPass = v }),
+		toml.Derived("check", checkUses(), "How this server is checked.",
+			func(s *Server, v []checkUse) { s.uses = v }).Unset("the service's check").Example(`["web", "queue", "load"]`),
+		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "Whether all checks of the server must pass, or one of them.",
+			func(s *Server, v Pass) { s.ownPass = v }).Unset("the service's check_pass").Example(`"all"`),
 	)...)
 }
 
-// sorryTable has no weight: as long as a sorry server serves, it serves alone.
-func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, whereabouts()...) }
+// sorryTable has no weight: while a sorry server serves, it serves alone.
+func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
-// whereabouts are the keys that say where a server is, and how it is reached.
-func whereabouts() []toml.Field[Server] {
+// reachFields are the keys that say where a server is, and how it is reached.
+func reachFields() []toml.Field[Server] {
 	return []toml.Field[Server]{
-		toml.Required("address", hostAddress(), "The real server's own address.",
+		toml.Required("address", hostAddress(), `"192.0.2.11"`, "The real server's own address.",
 			func(s *Server, v netip.Addr) { s.Addr = v }),
 		toml.Derived("port", toml.Integer[uint16](0, math.MaxUint16),
-			"The real server's port; the service's own unless given, and only method nat can map it to another. 0 with a firewall mark only.",
-			func(s *Server, v uint16) { s.Port = v }),
-		toml.Derived("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server; as the service says unless given.",
-			func(s *Server, v lvs.Method) { s.Method = v }),
-		toml.Derived("tunnel", tunnelTable(), "What packets to this server are wrapped in; as the service says unless given.",
+			"The real server's port. Only method nat can map the service's port to another one. 0 is for firewall marks only.",
+			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
+		toml.Derived("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server.",
+			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),
+		toml.Derived("tunnel", tunnelTable(), "How packets to this server are encapsulated. Without it the service's tunnel is used.",
 			func(s *Server, v lvs.Encapsulation) { s.Tunnel = v }),
 	}
 }
@@ -45,14 +45,15 @@ func whereabouts() []toml.Field[Server] {
 func thresholdTable() toml.SchemaType[lvs.Server] {
 	return toml.Table(func(at toml.Node, s *lvs.Server) {
 		if s.LowerThreshold > s.UpperThreshold && at.Sound("upper", "lower") {
-			at.Key("lower").Mistake("", "%d is above the upper one, %d", s.LowerThreshold, s.UpperThreshold)
+			at.Key("lower").Mistake("", "%d is greater than upper, %d", s.LowerThreshold, s.UpperThreshold)
 		}
 	},
-		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "From so many connections on the server gets no new ones.",
+		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000",
+			"With this many connections the server gets no new ones.",
 			func(s *lvs.Server, v uint32) { s.UpperThreshold = v }),
 		toml.Derived("lower", toml.Integer[uint32](1, math.MaxUint32),
-			"Below so many it gets new ones again; at most the upper one, three quarters of it unless given.",
-			func(s *lvs.Server, v uint32) { s.LowerThreshold = v }),
+			"With fewer connections than this it gets new ones again. At most upper.",
+			func(s *lvs.Server, v uint32) { s.LowerThreshold = v }).Unset("three quarters of upper").Example("800"),
 	)
 }
 
@@ -63,7 +64,7 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 		}
 		switch {
 		case t.Type == lvs.GUE && t.Port == 0:
-			at.Key("port").Mistake("", "is missing: a gue tunnel needs the port that the real server listens at")
+			at.Key("port").Mistake("", "is missing: a gue tunnel needs the port that the real server listens on")
 		case t.Type != lvs.GUE && t.Port != 0:
 			at.Key("port").Mistake("remove it", "has no meaning: only a gue tunnel has a port")
 		case t.Type == lvs.IPIP && t.Checksum != lvs.NoChecksum:
@@ -72,17 +73,18 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 			at.Key("checksum").Mistake("", `"remcsum" is for gue tunnels only`)
 		}
 	},
-		toml.Required("type", toml.Enum(lvs.IPIP, lvs.GUE, lvs.GRE), "The kind of tunnel.",
+		toml.Required("type", toml.Enum(lvs.IPIP, lvs.GUE, lvs.GRE), `"gue"`, "The kind of tunnel.",
 			func(t *lvs.Encapsulation, v lvs.TunnelType) { t.Type = v }),
-		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The UDP port of gue at the real server. Needed there, and there only.",
-			func(t *lvs.Encapsulation, v uint16) { t.Port = v }),
+		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16),
+			"The UDP port of a gue tunnel at the real server. Only gue has a port, and needs one.",
+			func(t *lvs.Encapsulation, v uint16) { t.Port = v }).Unset("none").Example("6080"),
 		toml.Optional("checksum", toml.Enum(lvs.NoChecksum, lvs.Csum, lvs.RemCsum), lvs.NoChecksum,
-			"What protects the outer header of gue and gre; remcsum, which leaves the work to the receiver, is for gue.",
+			"The checksum of the outer header of gue and gre. remcsum is for gue, and leaves the work to the receiver.",
 			func(t *lvs.Encapsulation, v lvs.Checksum) { t.Checksum = v }),
 	)
 }
 
-// checkServer completes a server from its service. The two are compared only if what the service says is sound.
+// checkServer completes a server from its service. It compares the two only if the service is sound.
 func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if server.Method == 0 {
 		server.Method = s.Method
@@ -100,7 +102,8 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !server.Mapped {
 		server.Port = s.Virtuals[0].Port
 	}
-	if family := serviceFamily(s.Virtuals[0].ServiceID); at.Sound("address") && familyOf(server.Addr) != family && server.Method != lvs.Tunnel {
+	family := s.Virtuals[0].ServiceID.AddrFamily()
+	if at.Sound("address") && lvs.FamilyOf(server.Addr) != family && server.Method != lvs.Tunnel {
 		at.Key("address").Mistake("", "%s is of another family than the service, %s", server.Addr, s.Virtuals[0].ServiceID)
 		return
 	}
@@ -110,15 +113,15 @@ func checkServer(at toml.Node, sound bool, s *virtualService, server *Server) {
 	if !at.Sound("address", "port", "tunnel", "thresholds") {
 		return
 	}
-	// What only the kernel's table can say is the same for all virtuals.
+	// These rules of the kernel's table give the same result for all virtuals.
 	if err := server.In(s.Virtuals[0]).Validate(s.Virtuals[0].ServiceID); err != nil {
 		at.Mistake("", "%s", refusedByTable(err))
 	}
 }
 
-// checkPort refuses a port that the server's method cannot lead to.
+// checkPort refuses a port that the server's method cannot map to.
 func checkPort(at toml.Node, s *virtualService, server *Server) {
-	const hint = `leave it away, or use method = "nat"`
+	const hint = `remove it, or use method = "nat"`
 	mark := s.Virtuals[0].FWMark != 0
 	all := !server.Mapped && s.Virtuals[0].Port == 0
 	if server.Port == 0 && !mark && !all {
@@ -130,7 +133,7 @@ func checkPort(at toml.Node, s *virtualService, server *Server) {
 		case !server.Mapped, server.Port == v.Port, server.Method == lvs.NAT:
 			continue
 		case mark:
-			at.Mistake(hint, "method %q cannot map ports: packets keep the port that they came for", server.Method)
+			at.Mistake(hint, "method %q cannot map ports: packets keep their destination port", server.Method)
 		default:
 			at.Mistake(hint, "method %q cannot map port %d to %d", server.Method, v.Port, server.Port)
 		}
@@ -138,7 +141,7 @@ func checkPort(at toml.Node, s *virtualService, server *Server) {
 	}
 }
 
-// checkDifferent refuses what would be one server twice in the kernel's table.
+// checkDifferent refuses two servers that are the same server in the kernel's table.
 func checkDifferent(at toml.Node, s *virtualService) {
 	byAddress := make(map[netip.Addr][]int)
 	for i, server := range s.Servers {
@@ -153,7 +156,7 @@ func checkDifferent(at toml.Node, s *virtualService) {
 	}
 }
 
-// clash tells whether two servers are one in any of the virtuals.
+// clash reports whether two servers are the same in any of the virtuals.
 func (s *virtualService) clash(a, b Server) bool {
 	if a.Addr != b.Addr {
 		return false
@@ -166,7 +169,7 @@ func (s *virtualService) clash(a, b Server) bool {
 	return false
 }
 
-// refusedByTable is what package lvs has against a value, without the word that marks its errors.
+// refusedByTable is an error of package lvs without the prefix of ErrInvalid.
 func refusedByTable(err error) string {
 	return strings.TrimPrefix(err.Error(), lvs.ErrInvalid.Error()+": ")
 }

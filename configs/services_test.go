@@ -22,21 +22,21 @@ func TestMistakesOfServices(t *testing.T) {
 			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`,
 		}},
 		{"port 0", virtual(`"192.0.2.100:0"`), []string{
-			"2: service[0].virtual: port 0 of 192.0.2.100 stands for all ports, between which only persistence keeps a client on its server; give it `persistence`",
+			"2: service[0].virtual: port 0 of 192.0.2.100 means all ports: without persistence, a client may reach a different server on each port; add persistence",
 		}},
 		{"ports from 0 on", virtual(`"192.0.2.100:0-9"`), []string{
 			"2: service[0].virtual: port 0 is out of range: want 1 to 65535; write 0 alone for all ports",
 		}},
-		{"zone", virtual(`"[fe80::1%eth0]:80"`), []string{"2: service[0].virtual: fe80::1%eth0 has a zone, which cannot be balanced"}},
-		{"any address", virtual(`"0.0.0.0:80"`), []string{"2: service[0].virtual: 0.0.0.0 is not an address of a host"}},
+		{"zone", virtual(`"[fe80::1%eth0]:80"`), []string{"2: service[0].virtual: fe80::1%eth0 has a zone: an address with a zone cannot be balanced"}},
+		{"any address", virtual(`"0.0.0.0:80"`), []string{"2: service[0].virtual: 0.0.0.0 is not a host address"}},
 		{"neither text nor table", virtual("80"), []string{"2: service[0].virtual: want a string, array of strings or table, not 80"}},
 		{"firewall mark 0", virtual("{ fwmark = 0 }"), []string{"2: service[0].virtual.fwmark: 0 is out of range: want 1 to 4294967295"}},
 		{"firewall mark misspelt", virtual("{ mark = 1 }"), []string{
 			"2: service[0].virtual.mark: unknown key; did you mean `fwmark`?",
-			"2: service[0].virtual.fwmark: is missing: want an integer",
+			"2: service[0].virtual.fwmark: is missing: want an integer; for example: fwmark = 1",
 		}},
 		{"firewall mark with a protocol", virtual("{ fwmark = 1 }") + "protocol = \"udp\"", []string{
-			"4: service[0].protocol: has no meaning for a firewall mark, which may be on packets of any protocol; remove it",
+			"4: service[0].protocol: has no meaning for a firewall mark: it may be on packets of any protocol; remove it",
 		}},
 		{"the same virtual twice", service("name = \"a\"\n" + service("name = \"b\"")), []string{
 			"6: service[1].virtual: tcp 192.0.2.100:80 is already service[0] (line 1)",
@@ -53,7 +53,7 @@ func TestMistakesOfServers(t *testing.T) {
 	run(t, []mistaken{
 		{"no server", with(""), []string{"1: service[0].server: is missing: want an array of tables; add [[service.server]]"}},
 		{"empty pool", with("server = []"), []string{"3: service[0].server: has 0 elements: want 1 or more"}},
-		{"no address", with("[[service.server]]\nweight = 1"), []string{"3: service[0].server[0].address: is missing: want a string"}},
+		{"no address", with("[[service.server]]\nweight = 1"), []string{"3: service[0].server[0].address: is missing: want a string; for example: address = \"192.0.2.11\""}},
 		{"address with a port", with("[[service.server]]\naddress = \"192.0.2.11:80\""), []string{
 			`4: service[0].server[0].address: "192.0.2.11:80" is not an address; the port has a key of its own, port`,
 		}},
@@ -67,13 +67,13 @@ func TestMistakesOfServers(t *testing.T) {
 			"5: service[0].server[0].weight: 65536 is out of range: want 0 to 65535",
 		}},
 		{"port that direct routing cannot map", with("[[service.server]]\naddress = \"192.0.2.11\"\nport = 8080"), []string{
-			`5: service[0].server[0].port: method "dr" cannot map port 80 to 8080; leave it away, or use method = "nat"`,
+			`5: service[0].server[0].port: method "dr" cannot map port 80 to 8080; remove it, or use method = "nat"`,
 		}},
 		{"port that a tunnel cannot map", with("method = \"tunnel\"\n[[service.server]]\naddress = \"192.0.2.11\"\nport = 8080"), []string{
-			`6: service[0].server[0].port: method "tunnel" cannot map port 80 to 8080; leave it away, or use method = "nat"`,
+			`6: service[0].server[0].port: method "tunnel" cannot map port 80 to 8080; remove it, or use method = "nat"`,
 		}},
 		{"port that direct routing of a mark cannot map", "[[service]]\nvirtual = { fwmark = 1 }\n[[service.server]]\naddress = \"192.0.2.11\"\nport = 80", []string{
-			`5: service[0].server[0].port: method "dr" cannot map ports: packets keep the port that they came for; leave it away, or use method = "nat"`,
+			`5: service[0].server[0].port: method "dr" cannot map ports: packets keep their destination port; remove it, or use method = "nat"`,
 		}},
 		{"port 0", with("method = \"nat\"\n[[service.server]]\naddress = \"192.0.2.11\"\nport = 0"), []string{
 			"6: service[0].server[0].port: 0 is out of range: want 1 to 65535",

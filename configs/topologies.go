@@ -4,7 +4,7 @@ package configs
 
 import "embed"
 
-// Topologies are complete examples, a directory for each: director-a.toml and director-b.toml, and realserver.toml where
+// Topologies holds complete examples. Each has a directory with director-a.toml and director-b.toml, and realserver.toml if
 // the real servers need it.
 //
 //go:embed topologies

@@ -15,43 +15,32 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A Track is something besides an interface whose failure counts for a virtual router.
+// A Track is something that a virtual router depends on, other than an interface.
 type Track struct {
 	Router  string // the virtual router's name
 	Kind    TrackKind
-	Name    string              // unique among the router's: "script /usr/local/bin/check-uplink", "service www"
+	Name    string              // unique in the virtual router: "script /usr/local/bin/check-uplink", "service www"
 	Check   *healthcheck.Config // of a script: how it is run
 	File    string              // of a file: its absolute path
 	Service string              // of a service: its name
-	// Weight is added to the priority while the track fails, -253 to -1; or while it does not, 1 to 253; at 0 its
-	// failure is the virtual router's fault. The number in a file is multiplied with it.
+	// Weight is added to the priority: -253 to -1 while the track fails, 1 to 253 while it does not fail. With 0 the virtual
+	// router fails with the track. For a file, the number in the file times Weight is added.
 	Weight int
 }
 
 // A TrackKind is what a Track looks at.
 type TrackKind uint8
 
-// The kinds, by the keys that files name them with: script, file, service.
 const (
-	TrackScript  TrackKind = iota + 1 // a program fails that does not exit with 0
-	TrackFile                         // a file holds a number other than 0
-	TrackService                      // too few servers of a service are healthy
+	// TrackScript is a program. It fails when it does not exit with 0.
+	TrackScript TrackKind = iota + 1 // script
+	// TrackFile is a file that holds a number. It fails when the number is not 0.
+	TrackFile // file
+	// TrackService is a service. It fails when too few of its servers are healthy.
+	TrackService // service
 )
 
-// String returns the kind as files name it.
-func (k TrackKind) String() string {
-	switch k {
-	case TrackScript:
-		return "script"
-	case TrackFile:
-		return "file"
-	case TrackService:
-		return "service"
-	}
-	return "unknown"
-}
-
-// A tracked is one element of track as a file has it: one of its first four is given.
+// A tracked is one element of track as it is written. It has one of link, file, service and command.
 type tracked struct {
 	link, file, service string
 	command             []string
@@ -59,43 +48,48 @@ type tracked struct {
 	check               healthcheck.Config
 }
 
-// trackedKeys are the keys that say what is tracked, and scriptKeys those that only a script has.
+// trackedKeys are the keys that say what is tracked. scriptKeys are the keys that only a script has.
 var (
 	trackedKeys = []string{"interface", "script", "file", "service"}
 	scriptKeys  = []string{"interval", "timeout", "rise", "fall", "user"}
 )
 
 func trackTable() toml.SchemaType[tracked] {
-	const most = 253 // from the lowest priority to the highest that is no owner's
+	const most = 253 // between the lowest and the highest priority of a machine that is not the owner
 	return toml.Table(checkTrack,
-		toml.Derived("interface", interfaceName(), "An interface, which fails when it is missing, down or without carrier.",
-			func(t *tracked, v string) { t.link = v }),
+		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
+			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that is run again and again, and fails when it exits with another code than 0 or takes too long.",
-			func(t *tracked, v []string) { t.command = v }),
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long.",
+			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
-			"A file that holds a number, which fails when that is not 0. Missing or empty it counts as 0.",
-			func(t *tracked, v string) { t.file = v }),
-		toml.Derived("service", identifier(), "A service, by its name, which fails when fewer servers than its min_up are healthy.",
-			func(t *tracked, v string) { t.service = v }),
+			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
+			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
+		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
-			"What is added to the priority: below 0 while it fails, above 0 while it does not, and of a file the number times this. "+
-				"With 0 the virtual router fails with it.",
+			"What is added to the priority: a negative weight while the track fails, a positive weight while it does not fail. "+
+				"For a file: the number in the file times the weight. With weight 0, the virtual router itself fails while the track fails.",
 			func(t *tracked, v int) { t.weight = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
-			"The time from the start of one run of the script to the start of the next.",
-			func(t *tracked, v time.Duration) { t.check.Interval = v }),
+			"The time from the start of one run to the start of the next.",
+			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
-			"The time after which it is killed, with its children, and has failed; at most the interval.",
-			func(t *tracked, v time.Duration) { t.check.Timeout = v }),
-		toml.Optional("rise", toml.Integer(1, 100), 1, "The successes in a row that end its failure.",
-			func(t *tracked, v int) { t.check.Rise = v }),
-		toml.Optional("fall", toml.Integer(1, 100), 1, "The failures in a row that make it fail.",
-			func(t *tracked, v int) { t.check.Fall = v }),
-		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", "Who runs it.",
-			func(t *tracked, v string) { t.check.User = v }),
+			"The maximum time of a run, at most the interval. After it the script is killed with its children, and has failed.",
+			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
+		toml.Optional("rise", toml.Integer(1, 100), 1, "How many successes in a row end the failure.",
+			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
+		toml.Optional("fall", toml.Integer(1, 100), 1, "How many failed runs in a row make it fail.",
+			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
+		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
+			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
 	)
 }
+
+// userDoc documents user, of tracked scripts and of checks of type exec.
+const userDoc = "" +
+	"The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
+	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
 
 func checkTrack(at toml.Node, t *tracked) {
 	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })
@@ -104,7 +98,7 @@ func checkTrack(at toml.Node, t *tracked) {
 		return
 	}
 	for _, name := range given[1:] {
-		at.Key(name).Mistake("track each by a table of its own", "is one too many: %s is given", given[0])
+		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
 	}
 	if given[0] == "script" {
 		checkTimeout(at, t.check)
@@ -113,7 +107,7 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 	for _, name := range scriptKeys {
 		if at.Has(name) {
-			at.Key(name).Mistake("remove it", "has no meaning for what is no script")
+			at.Key(name).Mistake("remove it", "has no meaning without script")
 		}
 	}
 }
@@ -127,7 +121,8 @@ func program() toml.SchemaType[[]string] {
 			for word := range strings.FieldsSeq(s) {
 				words = append(words, strconv.Quote(word))
 			}
-			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))), "%q has white space", toml.Abbreviate(s))
+			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))),
+				"%q has white space", toml.Abbreviate(s))
 		}
 		return []string{s}, absolutePath(s)
 	}, func(command []string) string { return strings.Join(command, " ") })
@@ -137,7 +132,7 @@ func program() toml.SchemaType[[]string] {
 func commandLine() toml.SchemaType[[]string] {
 	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
-			return toml.Refuse("", "%q has a NUL byte, which no argument can have", toml.Abbreviate(s))
+			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
 		}
 		return nil
 	}), 1, 100)
@@ -155,16 +150,16 @@ func commandLine() toml.SchemaType[[]string] {
 	return words
 }
 
-// validUser follows what useradd takes; whether there is such a user is known on the director alone.
+// validUser accepts what useradd accepts. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {
-		return toml.Refuse("", "%q cannot be a user", toml.Abbreviate(s))
+		return toml.Refuse("", "%q is not a valid user", toml.Abbreviate(s))
 	}
 	return nil
 }
 
-// checkTracks sorts out what a virtual router tracks, and refuses what it tracks twice.
+// checkTracks collects the tracked interfaces, and refuses what is tracked twice.
 func checkTracks(at toml.Node, r *virtualRouter) {
 	names := firstUse[string]{}
 	for i, t := range r.tracks {
@@ -176,13 +171,13 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 			here.Mistake("", "%s is already %s", t, earlier.Describe())
 		}
 		if t.weight != 0 && r.Priority == owner {
-			here.Key("weight").Warn("", "has no effect: priority 255 stays what it is")
+			here.Key("weight").Warn("", "has no effect: priority 255 never changes")
 		}
 		if t.link == "" {
 			continue
 		}
 		if t.link == r.Interface && t.weight != 0 {
-			here.Key("weight").Warn("", "has no effect: without its own interface a virtual router fails")
+			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
 		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
 	}
@@ -208,7 +203,7 @@ func (t tracked) String() string {
 	return TrackScript.String() + " " + strings.Join(words, " ")
 }
 
-// tracksOf returns what the virtual router of that name tracks beside interfaces.
+// tracksOf returns what the virtual router of that name tracks, other than interfaces.
 func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 	for _, t := range v.tracks {
 		track := Track{Router: name, Name: t.String(), Weight: t.weight, File: t.file, Service: t.service}
@@ -230,12 +225,12 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 	return tracks
 }
 
-// checked tells whether any of the service's servers is.
+// checked reports whether any of the service's servers is checked.
 func (s *Service) checked() bool {
 	return slices.ContainsFunc(s.Servers, func(server Server) bool { return len(server.Checks) > 0 })
 }
 
-// checkReferences refuses tracks of services that there are not, and warns of those that say nothing.
+// checkReferences refuses tracks of services that do not exist, and warns of tracks and keys without effect.
 func checkReferences(at toml.Node, f *file) {
 	names, services := serviceNames(at.Key("service"), f.Services)
 	if services == nil {
@@ -254,7 +249,7 @@ func checkReferences(at toml.Node, f *file) {
 				here.Key("service").Mistake(toml.Suggest(t.service, names), "there is no [[service]] with the name %q", t.service)
 			case s.CheckWhen == CheckMaster:
 				here.Key("service").Mistake(`write check_when = "always" there, or track something else`,
-					"%s is checked by a master alone, and one that has handed over would find it healthy at once", s.Name)
+					"%s is checked by the master only: after a handover this director would count it as healthy at once", s.Name)
 			case !s.checked():
 				here.Key("service").Warn("", "%s has no check: its servers always count as healthy", s.Name)
 			}
@@ -267,8 +262,8 @@ func checkReferences(at toml.Node, f *file) {
 	}
 }
 
-// serviceNames are the names of the services, in the file's order and with what they stand for; nil if mistakes leave
-// one of them in doubt.
+// serviceNames returns the names of the services, in the file's order, and the services by name. It returns nil if a mistake
+// makes one of the names uncertain.
 func serviceNames(at toml.Node, services []Service) ([]string, map[string]*Service) {
 	if !at.Sound() {
 		return nil, nil

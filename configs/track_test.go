@@ -66,7 +66,7 @@ func TestMistakesOfTracks(t *testing.T) {
 			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file or service",
 		}},
 		{"two at once", track("file = \"/run/x\"\ninterface = \"eth1\""), []string{
-			"6: vrrp[0].track[0].file: is one too many: interface is given; track each by a table of its own",
+			"6: vrrp[0].track[0].file: cannot be combined with interface; use a table for each",
 		}},
 		{"the same twice", track("file = \"/run/x\"\n[[vrrp.track]]\nfile = \"/run/x\"\nweight = 5"), []string{
 			"7: vrrp[0].track[1]: file /run/x is already vrrp[0].track[0] (line 5)",
@@ -90,13 +90,13 @@ func TestMistakesOfTracks(t *testing.T) {
 			"6: vrrp[0].track[0].script[1]: want a string, not 1; put it in quotes",
 		}},
 		{"argument that no program can get", track("script = [\"/bin/check\", \"a\\u0000\"]"), []string{
-			`6: vrrp[0].track[0].script[1]: "a\x00" has a NUL byte, which no argument can have`,
+			`6: vrrp[0].track[0].script[1]: "a\x00" has a NUL byte: an argument cannot have one`,
 		}},
 		{"script of another type", track("script = true"), []string{
 			"6: vrrp[0].track[0].script: want a string or array of strings, not true",
 		}},
 		{"service that only a master checks", track("service = \"www\"") + "\n" + service("name = \"www\"\ncheck = \"web\"\ncheck_when = \"master\"") + "\n[check.web]\n", []string{
-			`6: vrrp[0].track[0].service: www is checked by a master alone, and one that has handed over would find it healthy at once; write check_when = "always" there, or track something else`,
+			`6: vrrp[0].track[0].service: www is checked by the master only: after a handover this director would count it as healthy at once; write check_when = "always" there, or track something else`,
 		}},
 		{"timeout above the interval", script("interval = \"500ms\""), []string{
 			"5: vrrp[0].track[0].timeout: 1s is longer than the interval, 500ms; set both so that a probe ends before the next begins",
@@ -105,10 +105,10 @@ func TestMistakesOfTracks(t *testing.T) {
 			"7: vrrp[0].track[0].rise: 0 is out of range: want 1 to 100",
 			"8: vrrp[0].track[0].fall: 101 is out of range: want 1 to 100",
 		}},
-		{"user", script("user = \"no body\""), []string{`7: vrrp[0].track[0].user: "no body" cannot be a user`}},
+		{"user", script("user = \"no body\""), []string{`7: vrrp[0].track[0].user: "no body" is not a valid user`}},
 		{"script's keys without a script", track("interface = \"eth1\"\nuser = \"root\"\nrise = 2"), []string{
-			"7: vrrp[0].track[0].user: has no meaning for what is no script; remove it",
-			"8: vrrp[0].track[0].rise: has no meaning for what is no script; remove it",
+			"7: vrrp[0].track[0].user: has no meaning without script; remove it",
+			"8: vrrp[0].track[0].rise: has no meaning without script; remove it",
 		}},
 		{"no such service", track("service = \"ww\"\n[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
 			"6: vrrp[0].track[0].service: there is no [[service]] with the name \"ww\"; did you mean `www`?",
@@ -126,7 +126,7 @@ func TestMistakesOfTracks(t *testing.T) {
 			"1: service: want an array of tables, not 1",
 		}},
 		{"more than all", service("min_up = 2"), []string{
-			"4: service[0].min_up: 2 is more than the servers that the service has, 1",
+			"4: service[0].min_up: 2 is more than the number of servers, 1",
 		}},
 		{"no servers needed", service("min_up = 0"), []string{
 			"4: service[0].min_up: 0 is out of range: want 1 to 65535",

@@ -9,10 +9,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxPeers is far above the size of a group of directors, and keeps the advertisements of an interval few.
+// maxPeers is far above the size of a group of directors. It limits the advertisements of an interval.
 const maxPeers = 64
 
-// checkUnicast holds the peers to the families of the VIPs, and apart from this director's own addresses.
+// checkUnicast refuses peers of other families than the VIPs, and peers that are this director.
 func checkUnicast(at toml.Node, r *virtualRouter) {
 	if len(r.UnicastPeers) == 0 {
 		r.UnicastTTLMin = 0
@@ -27,28 +27,28 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 	if !at.Sound("vips") {
 		return
 	}
-	if a := r.UnicastSource; a.IsValid() && !r.has(familyOf(a)) {
-		at.Key("unicast_source").Mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+	if a := r.UnicastSource; a.IsValid() && !r.has(lvs.FamilyOf(a)) {
+		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(lvs.FamilyOf(a)))
 	}
 	if !at.Sound("unicast_peers") {
 		return
 	}
 	peers := make(map[lvs.Family]bool)
 	for i, a := range r.UnicastPeers {
-		peers[familyOf(a)] = true
-		if !r.has(familyOf(a)) {
-			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, and no VIP is", a, familyName(familyOf(a)))
+		peers[lvs.FamilyOf(a)] = true
+		if !r.has(lvs.FamilyOf(a)) {
+			at.Key("unicast_peers").Index(i).Mistake("", "%s is an %s address, but no VIP is", a, familyName(lvs.FamilyOf(a)))
 		}
 	}
 	for _, f := range r.families() {
 		if !peers[f] {
-			at.Key("unicast_peers").Mistake("add one, or make two [[vrrp]] of it",
-				"has no %s address, and some VIPs are", familyName(f))
+			at.Key("unicast_peers").Mistake("add one, or split it into two [[vrrp]]",
+				"has no %s address, but some VIPs are", familyName(f))
 		}
 	}
 }
 
-// checkPeers refuses peers that are given twice or cannot be another machine.
+// checkPeers refuses peers that are given twice, or that are this director.
 func checkPeers(at toml.Node, r *virtualRouter) {
 	peers, own := firstUse[netip.Addr]{}, make(map[netip.Addr]string)
 	for _, vip := range r.VIPs {

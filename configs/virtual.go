@@ -15,13 +15,13 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxVirtuals is the most addresses and ports of one service, each of which is a service to the kernel. For more there
-// are firewall marks.
+// maxVirtuals is the maximum number of addresses and ports of one service. Each of them is a service in the kernel. A
+// firewall mark can cover more.
 const maxVirtuals = 1024
 
-const useMark = "mark their packets by a firewall rule, and write { fwmark = 1 }"
+const useMark = "mark their packets with a firewall rule, and write { fwmark = 1 }"
 
-// virtuals are what clients connect to, in any of the forms that a file may give it.
+// virtuals are what clients connect to: a string, an array of strings, or a table.
 func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	one := endpoints()
 	many, mark := toml.List(one, 1, maxVirtuals), markTable()
@@ -45,7 +45,7 @@ func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	}
 }
 
-// endpoints are an address with its port, 0 for all, or with the ports from one to another.
+// endpoints are an address with a port, with port 0 for all ports, or with a range of ports.
 func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 	const want = `"192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
 	return toml.Text(want, func(s string) (ids []lvs.ServiceID, _ *toml.Refusal) {
@@ -85,14 +85,14 @@ func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 
 func markTable() toml.SchemaType[lvs.ServiceID] {
 	return toml.Table(nil,
-		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark.",
+		toml.Required("fwmark", toml.Integer[uint32](1, math.MaxUint32), "1", "The firewall mark.",
 			func(id *lvs.ServiceID, v uint32) { id.FWMark = v }),
 		toml.Optional("family", toml.Enum(lvs.IPv4, lvs.IPv6), lvs.IPv4, "The address family of the marked packets.",
 			func(id *lvs.ServiceID, v lvs.Family) { id.Family = v }),
 	)
 }
 
-// checkVirtuals makes the virtuals, and puts into each what holds for all.
+// checkVirtuals makes the virtuals, with the common settings in each.
 func checkVirtuals(at toml.Node, s *virtualService) {
 	here := at.Key("virtual")
 	if !at.Sound("virtual") {
@@ -100,7 +100,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 	mark := len(s.ids) > 0 && s.ids[0].FWMark != 0
 	if mark && at.Has("protocol") && at.Sound("protocol") {
-		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark, which may be on packets of any protocol")
+		at.Key("protocol").Mistake("remove it", "has no meaning for a firewall mark: it may be on packets of any protocol")
 	}
 	if len(s.ids) > maxVirtuals {
 		here.Mistake(useMark, "has %d addresses and ports: want at most %d", len(s.ids), maxVirtuals)
@@ -113,10 +113,10 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 		}
 		switch {
 		case given[id]:
-			here.Mistake("", "%s is there twice", id)
+			here.Mistake("", "%s is given twice", id)
 			return
-		case serviceFamily(id) != serviceFamily(s.ids[0]):
-			here.Mistake("make them two services", "has addresses of both families")
+		case id.AddrFamily() != s.ids[0].AddrFamily():
+			here.Mistake("split it into two services", "has addresses of both families")
 			return
 		}
 		given[id] = true
@@ -126,7 +126,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 }
 
-// A persistence is how long and by what a client is known again.
+// A persistence says how long a client is remembered, and by what it is identified.
 type persistence struct {
 	timeout time.Duration
 	prefix  uint8
@@ -136,14 +136,14 @@ type persistence struct {
 func persistenceTable() toml.SchemaType[persistence] {
 	return toml.Table(nil,
 		toml.Optional("timeout", toml.Duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
-			"The time after its last connection in which a client comes back to its server.",
+			"How long after its last connection a client still gets the same server.",
 			func(p *persistence, v time.Duration) { p.timeout = v }),
 		toml.Derived("prefix", toml.Integer[uint8](1, 128),
-			"How many bits of their address tell clients apart, at most 32 over IPv4; all of them unless given.",
-			func(p *persistence, v uint8) { p.prefix = v }),
+			"How many bits of its address identify a client; over IPv4 at most 32.",
+			func(p *persistence, v uint8) { p.prefix = v }).Unset("all of them").Example("24"),
 		toml.Derived("engine", toml.OneOf(lvs.Engines()...),
-			"Tells clients apart by something in their packets instead, for udp services: sip by the Call-ID.",
-			func(p *persistence, v string) { p.engine = v }),
+			"Identifies clients by the content of their packets instead of their address. sip: by the Call-ID.",
+			func(p *persistence, v string) { p.engine = v }).OnlyFor("UDP services").Unset("none").Example(`"sip"`),
 	)
 }
 
@@ -153,13 +153,13 @@ type schedulerFlag struct{ name, scheduler string }
 func flagOfScheduler() toml.SchemaType[schedulerFlag] {
 	flags := make([]schedulerFlag, 0, len(lvs.SchedulerFlags()))
 	for _, name := range lvs.SchedulerFlags() {
-		_, scheduler, _ := lvs.ParseSchedulerFlag(name) // which gave us the name
+		_, scheduler, _ := lvs.ParseSchedulerFlag(name) // the name is one of its own
 		flags = append(flags, schedulerFlag{name, scheduler})
 	}
 	return toml.Choice(func(f schedulerFlag) string { return f.name }, flags)
 }
 
-// checkPersistence puts persistence and flags into the virtuals, and refuses those that go with something else.
+// checkPersistence puts persistence and flags into the virtuals, and refuses those that do not fit the service.
 func checkPersistence(at toml.Node, s *virtualService) {
 	udp := s.protocol == lvs.UDP || len(s.ids) > 0 && s.ids[0].FWMark != 0
 	known := at.Sound("virtual", "protocol")
@@ -168,7 +168,8 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 	for _, v := range s.Virtuals {
 		if v.FWMark == 0 && v.Port == 0 && !at.Has("persistence") {
-			at.Key("virtual").Mistake("give it `persistence`", "port 0 of %s stands for all ports, between which only persistence keeps a client on its server", v.Addr)
+			at.Key("virtual").Mistake("add persistence",
+				"port 0 of %s means all ports: without persistence, a client may reach a different server on each port", v.Addr)
 			break
 		}
 	}
@@ -186,11 +187,11 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	p := s.persistence
 	if at.Has("persistence") && at.Sound("persistence") && known && len(s.Virtuals) > 0 {
 		here := at.Key("persistence")
-		if most := familyBits(serviceFamily(s.ids[0])); p.prefix > most {
+		if most := s.ids[0].AddrFamily().Bits(); p.prefix > most {
 			here.Key("prefix").Mistake("", "%d is out of range: want 1 to %d", p.prefix, most)
 		}
 		if p.engine != "" && !udp {
-			here.Key("engine").Mistake("", "%q is for udp", p.engine)
+			here.Key("engine").Mistake("", "%q is for UDP services", p.engine)
 		}
 	}
 	for i := range s.Virtuals {
@@ -201,15 +202,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 }
 
-// familyBits is the length of an address.
-func familyBits(f lvs.Family) uint8 {
-	if f == lvs.IPv4 {
-		return 32
-	}
-	return 128
-}
-
-// defaultName writes a virtual so that different ones differ: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
+// defaultName is a name that differs for different virtuals: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
 func defaultName(id lvs.ServiceID) string {
 	if id.FWMark != 0 {
 		name := fmt.Sprintf("fwmark-%d", id.FWMark)

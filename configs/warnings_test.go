@@ -31,23 +31,23 @@ func TestWarnings(t *testing.T) {
 		}},
 		{"service on an excluded VIP", router("excluded_vips = [\"192.0.2.101\"]\n[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\" }]"), nil},
 		{"password for all to read", router("version = 2\nauth_pass = \"secret\""), []string{
-			"6: vrrp[0].auth_pass: travels in clear: it guards against mistakes, not against attackers",
+			"6: vrrp[0].auth_pass: is sent unencrypted: it protects against mistakes, not against attackers",
 		}},
 		{"a group of one", router("sync_group = \"web\""), []string{"5: vrrp[0].sync_group: web has no other member"}},
 		{"a group that disagrees", member("eth0", "192.0.2.1", "") + member("eth1", "192.0.2.2", "priority = 50\nadvert_interval = \"2s\"\n"+
 			"track = [{ file = \"/run/x\", weight = -1 }, { file = \"/run/y\" }]"), []string{
-			"12: vrrp[1].priority: is 50, and 100 in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
-			"13: vrrp[1].advert_interval: is 2s, and 1s in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
-			"14: vrrp[1].track: changes the priority by other things than in vrrp[0] (line 1) of the same sync_group; the members of a group should agree on who is master",
+			"12: vrrp[1].priority: is 50, but 100 in vrrp[0] (line 1) of the same sync_group; make them equal, so that the members of the group agree on the master",
+			"13: vrrp[1].advert_interval: is 2s, but 1s in vrrp[0] (line 1) of the same sync_group; make them equal, so that the members of the group agree on the master",
+			"14: vrrp[1].track: has other weights than vrrp[0] (line 1) of the same sync_group; make them equal, so that the members of the group agree on the master",
 		}},
 		{"a group that agrees", member("eth0", "192.0.2.1", "track = [{ file = \"/run/x\", weight = -1 }, { interface = \"eth2\", weight = 1 }]") +
 			member("eth1", "192.0.2.2", "track = [{ interface = \"eth2\", weight = 1 }, { file = \"/run/x\", weight = -1 }, { file = \"/run/y\" }]"), nil},
 		{"a group of both families", router("sync_group = \"web\"\n[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"2001:db8::1\"]\nsync_group = \"web\""), nil},
 		{"weight of an owner", router("priority = 255\ntrack = [{ interface = \"eth1\",\nweight = -1 }]"), []string{
-			"7: vrrp[0].track[0].weight: has no effect: priority 255 stays what it is",
+			"7: vrrp[0].track[0].weight: has no effect: priority 255 never changes",
 		}},
 		{"weight of the own interface", router("track = [{ interface = \"eth0\",\nweight = -1 }]"), []string{
-			"6: vrrp[0].track[0].weight: has no effect: without its own interface a virtual router fails",
+			"6: vrrp[0].track[0].weight: has no effect: a virtual router always fails with its own interface",
 		}},
 		{"track of servers that nobody checks", router("track = [{ service = \"192.0.2.100:80\" }]\n" + service("")), []string{
 			"5: vrrp[0].track[0].service: 192.0.2.100:80 has no check: its servers always count as healthy",

@@ -3,8 +3,8 @@
 package healthcheck
 
 import (
-	"crypto/tls"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -25,7 +25,7 @@ func DefaultConfig(t Type) Config {
 		c.Version = HTTP11
 		c.Status = []StatusRange{{First: 200, Last: 299}}
 		if t == HTTPS {
-			c.TLS = TLS{On: true, Minimum: tls.VersionTLS12}
+			c.TLS = TLS{On: true, Minimum: TLS12}
 		}
 	case DNS:
 		c.Query = Query{Name: ".", Type: "NS"}
@@ -35,17 +35,17 @@ func DefaultConfig(t Type) Config {
 	return c
 }
 
-// peer is where connections are made to: the VIP, or the target's own address.
-func (t Target) peer() netip.AddrPort {
-	to := t.endpoint()
+// Peer is the address that probes connect to: the VIP, or the target's own address.
+func (t Target) Peer() netip.AddrPort {
+	to := t.Endpoint()
 	if t.Config.Via.IsValid() {
 		to = netip.AddrPortFrom(t.Config.Via, to.Port())
 	}
 	return to
 }
 
-// endpoint is the target's own place.
-func (t Target) endpoint() netip.AddrPort {
+// Endpoint is the target's own address and port under this check.
+func (t Target) Endpoint() netip.AddrPort {
 	to := t.Addr
 	if t.Config.Address.IsValid() {
 		to = netip.AddrPortFrom(t.Config.Address, to.Port())
@@ -55,3 +55,17 @@ func (t Target) endpoint() netip.AddrPort {
 	}
 	return to
 }
+
+// SameProbe says whether two checks are equal but for Address and Port: at one endpoint, one probe serves both.
+func (c *Config) SameProbe(o *Config) bool {
+	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
+		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
+		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark &&
+		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Send == o.Send && c.Expect == o.Expect &&
+		c.Method == o.Method && c.Path == o.Path && c.Host == o.Host && c.Version == o.Version && c.Body == o.Body &&
+		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) && c.Content == o.Content &&
+		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
+}
+
+// OnlyConnects says whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
+func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }

@@ -5,6 +5,7 @@ package healthcheck
 import (
 	"encoding/json"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -156,11 +157,11 @@ func runs(user string, command ...string) func(*Config) {
 // A program may judge something that has no address.
 func TestOnlyProgramsCanDoWithoutAnAddress(t *testing.T) {
 	target := Target{Config: DefaultConfig(TCP)}
-	if err := target.validate(); err == nil || !strings.Contains(err.Error(), "no address") {
+	if err := target.Validate(); err == nil || !strings.Contains(err.Error(), "no address") {
 		t.Errorf("tcp: %v, want an error", err)
 	}
 	runs("nobody", "/bin/check")(&target.Config)
-	if err := target.validate(); err != nil {
+	if err := target.Validate(); err != nil {
 		t.Errorf("exec: %v", err)
 	}
 }
@@ -179,11 +180,52 @@ func TestValidateTellsAll(t *testing.T) {
 
 func TestEndpoint(t *testing.T) {
 	target := Target{Addr: netip.MustParseAddrPort("192.0.2.1:80"), Config: DefaultConfig(TCP)}
-	if got := target.endpoint().String(); got != "192.0.2.1:80" {
+	if got := target.Endpoint().String(); got != "192.0.2.1:80" {
 		t.Errorf("the server's own port: %s", got)
 	}
 	target.Config.Port = 8080
-	if got := target.endpoint().String(); got != "192.0.2.1:8080" {
+	if got := target.Endpoint().String(); got != "192.0.2.1:8080" {
 		t.Errorf("the check's port: %s", got)
 	}
+}
+
+// TestSameProbe changes every field of a Config: two probes are the same only if all fields but Address and Port are.
+func TestSameProbe(t *testing.T) {
+	a := DefaultConfig(HTTP)
+	for i := range reflect.TypeFor[Config]().NumField() {
+		b := DefaultConfig(HTTP)
+		field := reflect.ValueOf(&b).Elem().Field(i)
+		name := reflect.TypeFor[Config]().Field(i).Name
+		if !change(field) {
+			t.Errorf("%s: the test cannot change it", name)
+		}
+		if got, want := a.SameProbe(&b), name == "Address" || name == "Port"; got != want {
+			t.Errorf("with another %s: %t, want %t", name, got, want)
+		}
+	}
+}
+
+// change gives a value another one, and says whether it can.
+func change(v reflect.Value) bool {
+	if v.Type() == reflect.TypeFor[netip.Addr]() {
+		v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.9")))
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Int, reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		v.SetUint(v.Uint() + 1)
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.Slice:
+		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+	case reflect.Struct:
+		return change(v.Field(0))
+	default:
+		return false
+	}
+	return true
 }

@@ -4,20 +4,20 @@ package healthcheck
 
 import "time"
 
-// A flapping is what is known of a target's changes of health, a value.
+// A flapping holds a target's recent changes of health, a value.
 type flapping struct {
 	changes   []time.Time // the latest, at most as many as make a flap
 	is        bool
-	heldUntil time.Time // until then it does not become healthy; zero: it is not held
+	heldUntil time.Time // the target does not become healthy before; zero: it is not held
 }
 
-// step takes in the health after a result and whether it has just changed. began and ended tell of the turns of is.
-func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, began, ended bool) {
+// step is the value after a result. changed says whether the result changed the health.
+func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, turn FlapTurn) {
 	if c.Changes == 0 {
-		return flapping{}, false, f.is
+		return flapping{}, f.turn(false)
 	}
 	if !f.heldUntil.IsZero() && !f.held(now) {
-		// The hold is over. What came before it counts no more, and neither does that the target may be healthy again.
+		// The hold is over. Changes before it no longer count, nor does the change to healthy that may end it.
 		f, changed = flapping{is: f.is}, false
 	}
 	kept := make([]time.Time, 0, c.Changes)
@@ -34,8 +34,19 @@ func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, bega
 	if next.is && changed && c.Hold > 0 && !f.held(now) {
 		next.heldUntil = now.Add(c.Hold)
 	}
-	return next, next.is && !f.is, f.is && !next.is
+	return next, f.turn(next.is)
 }
 
-// held tells whether the target is kept from becoming healthy.
+// turn says what the change to next means.
+func (f flapping) turn(next bool) FlapTurn {
+	switch {
+	case next && !f.is:
+		return FlapBegan
+	case f.is && !next:
+		return FlapEnded
+	}
+	return 0
+}
+
+// held says whether the target must not become healthy yet.
 func (f flapping) held(now time.Time) bool { return now.Before(f.heldUntil) }

@@ -20,6 +20,13 @@ type TargetStatus struct {
 	Failures    uint64        `json:"failures"`
 }
 
+// A Verdict is the status of a target after a change on which a decision can depend: of its health, its advice, whether it
+// flaps, or, while it is unhealthy, why it is and whether it is silent.
+type Verdict struct {
+	ID string
+	TargetStatus
+}
+
 // A Stats is what a runner has done. Late, not run and panics speak of the director, not of the servers.
 type Stats struct {
 	Probes      uint64 `json:"probes"`       // started so far

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 var (
@@ -71,6 +72,18 @@ func marshal(names []string, kind string, i uint8) ([]byte, error) {
 	return []byte(names[i]), nil
 }
 
+// short is a duration without zero units: 5m, not 5m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 // String is the range as configuration has it: "200-299", or "304" for a single code.
 func (s StatusRange) String() string {
 	if s.First == s.Last {
@@ -100,13 +113,4 @@ func statusCode(s string) (int, error) {
 		return 0, strconv.ErrSyntax
 	}
 	return strconv.Atoi(s)
-}
-
-// wanted puts a check's ranges into words: "200-299, 304".
-func wanted(ranges []StatusRange) string {
-	words := make([]string, len(ranges))
-	for i, r := range ranges {
-		words[i] = r.String()
-	}
-	return strings.Join(words, ", ")
 }

@@ -102,8 +102,16 @@ type TLS struct {
 	CAFile   string // certificates (PEM) to trust instead of the system's; empty: the system's
 	CertFile string // the director's own certificate and key (PEM), where the server asks for one; or neither
 	KeyFile  string
-	Minimum  uint16 // as crypto/tls numbers versions; 0: TLS 1.2
+	Minimum  uint16 // TLS10 to TLS13; 0: TLS 1.2
 }
+
+// The versions of TLS, by their numbers in the protocol.
+const (
+	TLS10 uint16 = 0x0301 + iota
+	TLS11
+	TLS12
+	TLS13
+)
 
 // A Query is what a DNS check asks.
 type Query struct {
@@ -150,13 +158,4 @@ type Advice struct {
 	Given   bool `json:"given"`
 	Percent int  `json:"percent"` // of the configured weight, 0 to 1000
 	Drain   bool `json:"drain"`   // no new connections
-}
-
-// A Verdict is a change of a target's health, of the reason why it is unhealthy, or of its advice.
-type Verdict struct {
-	ID     string
-	Health Health
-	Reason string    // in words: "connection refused", "status 503, want 200"
-	Since  time.Time // when Health became what it is
-	Advice Advice
 }

@@ -3,7 +3,6 @@
 package healthcheck
 
 import (
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +13,9 @@ import (
 
 	"github.com/miekg/dns"
 )
+
+// ownHeaders are the header fields that the check itself sends.
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection"}
 
 // problems collects what is wrong with a check.
 type problems []error
@@ -54,7 +56,7 @@ func (c Config) Validate() error {
 		p.wrong(!known, "query type %q: no such record", c.Query.Type)
 		_, fits := dns.IsDomainName(c.Query.Name)
 		p.wrong(!fits || c.Query.Name == "", "query name %q: not a domain name", c.Query.Name)
-		if _, err := c.Query.expected(); known && err != nil {
+		if _, err := c.Query.Expected(); known && err != nil {
 			p = append(p, fmt.Errorf("answer %q: not the data of a %s record", c.Query.Answer, c.Query.Type))
 		}
 	case SMTP:
@@ -98,7 +100,7 @@ func (c Config) validateHTTP(p *problems) {
 
 func (t TLS) validate(p *problems) {
 	p.wrong((t.CertFile == "") != (t.KeyFile == ""), "TLS: a certificate and its key go together")
-	p.wrong(t.Minimum != 0 && (t.Minimum < tls.VersionTLS10 || t.Minimum > tls.VersionTLS13), "TLS: no such version: %#x", t.Minimum)
+	p.wrong(t.Minimum != 0 && (t.Minimum < TLS10 || t.Minimum > TLS13), "TLS: no such version: %#x", t.Minimum)
 	p.wrong(!t.On && t != TLS{}, "TLS: is not on")
 }
 
@@ -109,10 +111,10 @@ func (s StatusRange) validate() error {
 	return nil
 }
 
-// validate tells what would keep the target from being probed.
-func (t Target) validate() error {
+// Validate says what prevents the target from being probed.
+func (t Target) Validate() error {
 	var p problems
-	to := t.endpoint()
+	to := t.Endpoint()
 	if t.Config.Type != Exec {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
@@ -121,7 +123,7 @@ func (t Target) validate() error {
 		other := to.Addr().IsValid() && via.Is4() != to.Addr().Is4()
 		p.wrong(via.IsValid() && other && (t.Config.Mark == 0 || !from.IsValid()), "VIP %s: of another family than %s", via, to.Addr())
 		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(), "through the VIP: a firewall mark is needed")
-		peer := t.peer().Addr()
+		peer := t.Peer().Addr()
 		p.wrong(from.IsValid() && peer.IsValid() && from.Is4() != peer.Is4(), "source %s: of another family than %s", from, peer)
 	}
 	return errors.Join(append(p, t.Config.Validate())...)
@@ -154,4 +156,17 @@ func isHost(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || strings.IndexByte(`/\?#@"<>`, c) >= 0
 	})
+}
+
+// Expected is the record that the answer must hold; nil: any record of the type. Its data may be written in every form
+// that zone files allow (RFC 1035, section 5.1). Names are relative to the root.
+func (q Query) Expected() (dns.RR, error) {
+	if q.Answer == "" {
+		return nil, nil
+	}
+	record, err := dns.NewRR(". 0 IN " + q.Type + " " + q.Answer)
+	if err == nil && record == nil {
+		err = errors.New("no data")
+	}
+	return record, err
 }

@@ -2,140 +2,119 @@
 
 package healthcheck
 
-import (
-	"container/heap"
-	"time"
+import "time"
+
+// A State is what the results of one check have established. It is a value: it reads no clock.
+type State struct {
+	Status TargetStatus
+	flap   flapping
+	cause  string // why the target is unhealthy: of the latest failure
+}
+
+// An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
+type essence struct {
+	health   Health
+	since    time.Time
+	flapping bool
+	advice   Advice
+	silent   bool   // while unhealthy
+	cause    string // while unhealthy
+}
+
+func (s *State) essence() essence {
+	e := essence{health: s.Status.Health, since: s.Status.Since, flapping: s.Status.Flapping, advice: s.Status.Advice}
+	if e.health == Unhealthy {
+		e.silent, e.cause = s.Status.Silent, s.cause
+	}
+	return e
+}
+
+// Differs says whether a verdict must report the change from one state to another.
+func (s *State) Differs(other *State) bool { return s.essence() != other.essence() }
+
+// A FlapTurn says whether a target has just begun or ceased to flap.
+type FlapTurn uint8
+
+// The turns; the zero value is none.
+const (
+	FlapBegan FlapTurn = iota + 1
+	FlapEnded
 )
 
-// A news is what a result changed.
-type news struct {
-	verdicts []Verdict // one for each target that shares the probe
-	before   TargetStatus
-	flap     string // words for the log, once each time that the target begins or ceases to flap
-	quiet    bool   // it flaps, which the log has been told
+// A Change is what one result changed.
+type Change struct {
+	Before  TargetStatus
+	Verdict bool // the target's owner must be told
+	Flap    FlapTurn
+	Quiet   bool // the target still flaps, and the log has already said so
 }
 
-// conclude takes in the result of a probe, schedules the next, and tells of what has changed.
-func (r *Runner) conclude(p ended) {
-	r.mu.Lock()
-	n := r.settle(p)
-	name, part, flap := p.entry.name, p.entry.part, p.entry.target.Config.Flap
-	r.mu.Unlock()
+// NewState is the state of a target without results.
+func NewState(now time.Time) State {
+	return State{Status: TargetStatus{Health: Unknown, Since: now, Reason: "not checked yet"}}
+}
 
-	if p.result.panic != nil && n.before.Reason != p.result.reason {
-		r.log.Error("check panicked", "target", name, "panic", p.result.panic.value, "stack", string(p.result.panic.stack))
+// UnderNewCheck is the state with which another check of the same target begins. It does not inherit results in a row:
+// they do not count for the rise and fall of another check.
+func (s State) UnderNewCheck() State {
+	s.Status.Streak = 0
+	return s
+}
+
+// Pause is the time from the start of one probe to the start of the next, before jitter.
+func (s *State) Pause(c *Config) time.Duration {
+	switch t := (tracker{s.Status.Health, s.Status.Streak}); {
+	case c.FastInterval > 0 && t.undecided(c.Rise):
+		return c.FastInterval
+	case c.IntervalDown > 0 && t.health == Unhealthy:
+		return c.IntervalDown
 	}
-	if n.flap != "" {
-		r.log.Warn(n.flap, "target", name, "changes", flap.Changes, "window", flap.Window, "held", flap.Hold)
-	}
-	if len(n.verdicts) == 0 {
-		return
-	}
-	verdict := n.verdicts[0]
-	log := r.log.Debug // a server may change its reason, or the weight that it asks for, with every probe
-	if !part && (verdict.Health != n.before.Health && !n.quiet || verdict.Advice.Drain != n.before.Advice.Drain) {
-		log = r.log.Info
-	}
-	args := []any{"was", n.before.Health, "reason", verdict.Reason}
-	if len(n.verdicts) > 1 {
-		args = append(args, "shared-by", len(n.verdicts))
-	}
-	switch to := p.entry.target.endpoint(); {
-	case part:
-		log("check is "+verdict.Health.String(), append([]any{"target", name, "type", p.entry.target.Config.Type}, args...)...)
-	case to.Addr().IsValid():
-		log("server is "+verdict.Health.String(), append([]any{"target", name, "address", to}, args...)...)
-	default:
-		log("target is "+verdict.Health.String(), append([]any{"target", name}, args...)...)
-	}
-	for _, v := range n.verdicts {
-		r.notify(v)
+	return c.Interval
+}
+
+// Lack notes that the director could not run a probe.
+func (s *State) Lack(reason string) {
+	if s.Status.Checks == 0 {
+		s.Status.Reason = "not checked yet: " + reason
 	}
 }
 
-// settle counts a result, puts it into the target's status and the target back into the queue.
-func (r *Runner) settle(p ended) news {
-	e := p.entry
-	before := e.status
-	r.stats.InFlight--
-	if p.result.panic != nil {
-		r.stats.Panics++
-	}
-	if e.gone {
-		return news{before: before} // the target was removed or changed meanwhile
-	}
-	e.stop()
-	n := news{before: before}
-	switch p.result.outcome {
-	case notRun:
-		r.stats.NotRun++
-		r.lacked = p.result.reason
-		if e.status.Checks == 0 {
-			e.status.Reason = "not checked yet: " + p.result.reason
-		}
-	case failed:
-		r.stats.Failed++
-		n = e.record(p)
-	case passed:
-		n = e.record(p)
-	}
-	e.next(p.started, p.at, r.rand)
-	heap.Push(&r.queue, e)
-	return n
-}
-
-// record takes a success or failure into the status and tells what is new.
-func (e *entry) record(p ended) news {
-	s, c := &e.status, e.target.Config
-	n := news{before: *s}
-	success := p.result.outcome == passed
+// Record counts a success or failure of a probe that took from started to at, and says what it changed.
+func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
+	is, before := &s.Status, s.essence()
+	change := Change{Before: *is}
+	success := r.Outcome == Passed
 	rise, fall := c.Rise, c.Fall
-	if p.result.decisive {
+	if r.Decisive {
 		rise, fall = 1, 1
 	}
-	t := tracker{s.Health, s.Streak}.step(success, rise, fall)
-	e.note(&n, p.at, t.health != s.Health && !e.flap.held(p.at))
-	if e.flap.held(p.at) {
+	t := tracker{is.Health, is.Streak}.step(success, rise, fall)
+	wasFlapping := s.flap.is
+	s.flap, change.Flap = s.flap.step(at, t.health != is.Health && !s.flap.held(at), c.Flap)
+	change.Quiet = wasFlapping && s.flap.is
+	held := s.flap.held(at)
+	if held {
 		t.health = Unhealthy
 	}
-	changed := t.health != s.Health
-	if changed {
-		s.Since = p.at
+	if t.health != is.Health {
+		is.Since = at
 	}
-	s.Health, s.Streak, s.Flapping = t.health, t.streak, e.flap.is
-	s.Reason = p.result.reason
-	s.Silent = p.result.silent || success && s.Silent && s.Health == Unhealthy
+	is.Health, is.Streak, is.Flapping = t.health, t.streak, s.flap.is
+	is.Reason = r.Reason
+	is.Silent = r.Silent || success && is.Silent && is.Health == Unhealthy
 	if success {
-		s.Advice = p.result.advice
+		is.Advice = r.Advice
+	} else {
+		s.cause = r.Reason
 	}
-	if e.flap.held(p.at) {
-		s.Reason = "held down for " + c.Flap.Hold.String() + ", for it flaps; at last: " + p.result.reason
+	if held {
+		is.Reason = "flapping: held down for " + short(c.Flap.Hold) + "; last result: " + r.Reason
 	}
-	s.LastAt = p.at
-	s.LastLatency = p.at.Sub(p.started)
-	s.count(success)
-	if !changed && s.Advice == n.before.Advice && (success || s.Health != Unhealthy || s.Reason == e.told) {
-		return n
-	}
-	e.told = s.Reason
-	for _, own := range e.ids {
-		n.verdicts = append(n.verdicts, Verdict{ID: own.id, Health: s.Health, Reason: s.Reason, Since: s.Since, Advice: s.Advice})
-	}
-	return n
-}
-
-// note takes a change, or none, into the target's flapping.
-func (e *entry) note(n *news, now time.Time, changed bool) {
-	quiet := e.flap.is
-	var began, ended bool
-	e.flap, began, ended = e.flap.step(now, changed, e.target.Config.Flap)
-	n.quiet = quiet && e.flap.is
-	switch {
-	case began:
-		n.flap = "target flaps: its changes are no longer logged one by one"
-	case ended:
-		n.flap = "target flaps no longer"
-	}
+	is.LastAt = at
+	is.LastLatency = at.Sub(started)
+	is.count(success)
+	change.Verdict = s.essence() != before
+	return change
 }
 
 func (s *TargetStatus) count(success bool) {
@@ -145,31 +124,4 @@ func (s *TargetStatus) count(success bool) {
 	} else {
 		s.Failures++
 	}
-}
-
-// complainEvery is how often the director's own trouble is logged, at most.
-const complainEvery = 10 * time.Second
-
-// A complaint is what was logged last of probes that the director could not run, or not in time.
-type complaint struct {
-	late, notRun uint64
-	at           time.Time
-}
-
-// complain logs what kept probes from running since the last complaint.
-func (r *Runner) complain() {
-	r.mu.Lock()
-	s, lacked := r.stats, r.lacked
-	r.mu.Unlock()
-	now := time.Now()
-	late, notRun := s.StartedLate-r.complained.late, s.NotRun-r.complained.notRun
-	if late+notRun == 0 || now.Sub(r.complained.at) < complainEvery {
-		return
-	}
-	r.complained = complaint{late: s.StartedLate, notRun: s.NotRun, at: now}
-	args := []any{"started-late", late, "not-run", notRun, "in-flight", s.InFlight, "most", r.maxInFlight}
-	if notRun > 0 {
-		args = append(args, "reason", lacked)
-	}
-	r.log.Warn("director cannot keep up with its checks", args...)
 }

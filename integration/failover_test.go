@@ -11,14 +11,14 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMasterLost: the master is cut off, the backup takes over in time and clients are served; the first comes back and
-// takes its place again, and no request fails meanwhile but those in flight.
+// TestMasterLost: the master is cut off. The backup takes over in time and serves the clients. When the first director comes
+// back, it becomes master again, and only requests in flight fail.
 func TestMasterLost(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		lose, get func(*lab.Host)
-		// A director that can see its fault must not come back before it can serve. One that cannot has all the while
-		// thought itself master of a pool that does not answer.
+		// A director that can see its fault must not come back before it can serve. A director that cannot see it has
+		// stayed master, with a pool that did not answer.
 		quiet bool
 	}{
 		{"cable cut", (*lab.Host).Cut, (*lab.Host).Plug, true},
@@ -52,7 +52,7 @@ func TestMasterLost(t *testing.T) {
 			outage := probe.Stop()
 			wantTakeOver(t, p, heard.Frames(), outage)
 			p.B.AwaitState(10*time.Second, "master")
-			// Long enough for A's own checks to fail, as they do in a cut of any real length.
+			// Long enough for A's own checks to fail, as they do in a real cut.
 			p.Throughout(p.ChecksFail(), "director-b serves", func() error {
 				_, err := p.Client.Get(vipURL)
 				return err
@@ -77,7 +77,7 @@ func wantTakeOver(t *testing.T, p *lab.Pair, heard []lab.Frame, outage lab.Outag
 	took, bound := next.When.Sub(last.When), p.MasterDown(lab.PriorityB)+50*time.Millisecond
 	p.Logf("director-b took over %s after the last advertisement, the bound is %s; the client saw %s",
 		took.Round(time.Millisecond), bound.Round(time.Millisecond), outage)
-	// The machine's own stalls, as the prober felt them, are not tandem's.
+	// Stalls of the machine, as the prober saw them, are not tandem's fault.
 	if took > bound+outage.Gap {
 		t.Errorf("director-b took over %s after the last advertisement, want at most %s", took, bound)
 	}
@@ -86,8 +86,8 @@ func wantTakeOver(t *testing.T, p *lab.Pair, heard []lab.Frame, outage lab.Outag
 	}
 }
 
-// wantReturn lets A come back, waits until it is master again and clients are served, and checks that at no time two
-// directors answered for the VIP for long; a quiet return fails no request but those in flight when A took over.
+// wantReturn lets A come back, waits until it is master again and clients are served, and checks that two directors never
+// answered for the VIP for long. In a quiet return only requests in flight at the take-over may fail.
 func wantReturn(t *testing.T, p *lab.Pair, comeBack func(), quiet bool) {
 	t.Helper()
 	load := p.Client.Load(vipURL, 50*time.Millisecond)
@@ -118,7 +118,7 @@ func wantOneOwner(t *testing.T, p *lab.Pair, answers []lab.ARPAnswer) {
 	overlap, pause := lab.LongestOverlap(answers), lab.LongestPause(answers)
 	p.Logf("two answered ARP for %s, none for %s (longest pause between two questions %s)", overlap.Round(time.Millisecond),
 		lab.LongestSilence(answers).Round(time.Millisecond), pause.Round(time.Millisecond))
-	// What the machine itself stalled is not tandem's.
+	// Stalls of the machine are not tandem's fault.
 	if overlap > 200*time.Millisecond+pause-askEvery {
 		t.Errorf("two directors answered for the VIP for %s, want at most 200ms", overlap)
 	}
@@ -127,10 +127,10 @@ func wantOneOwner(t *testing.T, p *lab.Pair, answers []lab.ARPAnswer) {
 // A span is a time in which requests may fail: a change of master, or an outage.
 type span struct{ from, to time.Time }
 
-// inFlight is how far around such a time the requests are that meet it.
+// inFlight is how long before and after a span a request still counts as in it.
 const inFlight = 100 * time.Millisecond
 
-// wantServed allows no request to fail but those that meet one of the spans.
+// wantServed checks that only requests in one of the spans have failed.
 func wantServed(t *testing.T, p *lab.Pair, requests []lab.Request, spans ...span) {
 	t.Helper()
 	failed := 0
@@ -169,7 +169,7 @@ func awaitAnswers(l *lab.Lab, probe *lab.Prober) {
 	})
 }
 
-// awaitServed waits until twenty requests in a row that began after a moment were answered, however many failed before.
+// awaitServed waits until twenty requests in a row have been answered that began after a moment.
 func awaitServed(l *lab.Lab, load *lab.Load, after time.Time) {
 	l.Eventually(20*time.Second, "requests are served", func() error {
 		good := 0

@@ -12,9 +12,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestHandOverServes: a hand-over on command, and then a stop, fail no request, at one advertisement a second. Not even
-// one in flight: either director finds the same real server by the client's address, and lets a connection
-// through that began at the other.
+// TestHandOverServes: no request fails in a hand-over on command, nor in a stop after it, at one advertisement a second.
+// That holds for requests in flight too: both directors choose the same real server by the client's address, and accept
+// connections that began at the other director.
 func TestHandOverServes(t *testing.T) {
 	settings := lab.PairSettings{Advert: time.Second}
 	p := lab.NewPair(t, settings)
@@ -30,7 +30,7 @@ func TestHandOverServes(t *testing.T) {
 		next  *lab.Director
 	}{
 		{"failover", func() { p.A.Run(lab.Tandem.Path(), "failover", "--socket", p.A.Socket) }, p.B},
-		// director-a stands back since, and takes over all the same.
+		// director-a has stood back since the command, and takes over all the same.
 		{"SIGTERM", func() { p.B.Process().Signal(syscall.SIGTERM) }, p.A},
 	} {
 		load := p.Client.Load(vipURL, 25*time.Millisecond)

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestProcessKilled: a process of the master is killed by SIGKILL. Never do two machines answer for the VIP for longer
-// than 200 ms, never is a VIP left behind, and clients are served on.
+// TestProcessKilled: a process of the master is killed by SIGKILL. Two machines never answer for the VIP for longer than
+// 200 ms, no VIP is left behind, and clients are still served.
 func TestProcessKilled(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -53,7 +53,7 @@ func TestProcessKilled(t *testing.T) {
 	}
 }
 
-// directorGone waits until nothing of tandem is left on A, neither a process nor the VIP, and starts it again.
+// directorGone waits until A has neither a process of tandem nor the VIP, and starts tandem again.
 func directorGone(p *lab.Pair) {
 	p.Eventually(20*time.Second, "nothing of tandem is left on director-a", func() error {
 		if pids := p.A.Pids(); len(pids) > 0 {
@@ -68,8 +68,8 @@ func directorGone(p *lab.Pair) {
 	p.A.Launch()
 }
 
-// changesOfMaster returns the times at which requests may fail: from the kill to the first advertisement of a master after
-// it, and whenever another director began to advertise itself.
+// changesOfMaster returns the times at which requests may fail: from the kill to the first advertisement after it, and
+// whenever the other director began to advertise itself.
 func changesOfMaster(heard []lab.Frame, killed time.Time) []span {
 	var spans []span
 	last := killed

@@ -17,8 +17,8 @@ const (
 	echoVIP = "192.0.2.100:7"
 )
 
-// TestDirectRouting is the lab's own: with nothing but Debian's tools, a director spreads a client's requests over two
-// real servers, whose replies do not pass it.
+// TestDirectRouting tests the lab itself, without tandem: a director that ipvsadm has configured spreads a client's requests
+// over two real servers, and their replies do not pass the director.
 func TestDirectRouting(t *testing.T) {
 	l := lab.New(t)
 	client := l.Host("client", "192.0.2.1/24")
@@ -86,8 +86,8 @@ vrrp_instance web {
 }
 `
 
-// TestKeepalivedPair is the lab's own: a pair of Debian's keepalived fails over when its master's cable is cut, and the
-// lab sees the outage, the advertisements and who has the address.
+// TestKeepalivedPair tests the lab itself, without tandem: a pair of Debian's keepalived fails over when its master's cable
+// is cut. The lab sees the outage, the advertisements and who has the address.
 func TestKeepalivedPair(t *testing.T) {
 	l := lab.New(t)
 	client := l.Host("client", "192.0.2.1/24")
@@ -130,7 +130,7 @@ func TestKeepalivedPair(t *testing.T) {
 	})
 	out := probe.Stop()
 	l.Logf("keepalived, cable cut at adverts of 100 ms: %s", out)
-	// Three intervals and the skew, at least one advertisement before, and what an emulated machine may lose.
+	// Three intervals and the skew, less one interval, plus the stalls of an emulated machine.
 	if out.Longest < 200*time.Millisecond || out.Longest > 2*time.Second || out.Open {
 		t.Errorf("outage of %s, want about 300 ms", out.Longest)
 	}

@@ -20,14 +20,14 @@ import (
 // linesPort is where the real servers say their name and then repeat each line that they are sent.
 const linesPort = "2000"
 
-// bySourceAndPort are the keys of a service for which either director finds the same server by itself.
+// bySourceAndPort are keys of a service with which both directors choose the same server for a connection.
 const bySourceAndPort = "scheduler = \"sh\"\nscheduler_flags = [\"sh-port\"]"
 
-// patient is a pair that does not take a stall of an emulated machine for the end of the master.
+// patient are settings of a pair for which a stall of an emulated machine is no failover.
 var patient = lab.PairSettings{Advert: 300 * time.Millisecond}
 
-// lined is a director's configuration with connection sync, and with a service for lines whose servers have the weights
-// given; more is for the service.
+// lined is a director's configuration with connection sync and a service for lines. Its servers have the weights given;
+// more are further keys of the service.
 func lined(name string, priority int, more string, weights ...int) string {
 	var b strings.Builder
 	b.WriteString(patient.Config(name, priority))
@@ -164,7 +164,7 @@ type talk struct {
 	failed  []error
 }
 
-// converse asks over each line every so often.
+// converse asks over each line at an interval.
 func converse(t *testing.T, lines []*line, every time.Duration) *talk {
 	k := &talk{stop: make(chan struct{}), rounds: make([]int, len(lines))}
 	for i, l := range lines {
@@ -251,7 +251,7 @@ func established(d *lab.Director) (n int, err error) {
 	return n, err
 }
 
-// tandem runs a command of tandem's for a director; that it fails ends the test.
+// tandem runs a command of tandem for a director. If it fails, the test ends.
 func tandem(t *testing.T, d *lab.Director, command string, args ...string) string {
 	t.Helper()
 	out, err := d.TryRun(lab.Tandem.Path(), append([]string{command, "--socket", d.Socket}, args...)...)

@@ -19,7 +19,7 @@ var lvsRun = flag.String("lvs.run", "RealKernel", "pattern of the tests of packa
 
 var result = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+)`)
 
-// TestLVSOnRealKernel runs them, each reported as a test of its own.
+// TestLVSOnRealKernel runs lvsTests and reports each of them as a test of its own.
 func TestLVSOnRealKernel(t *testing.T) {
 	l := lab.New(t)
 	host := l.Host("lvs")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package integration runs tandem from end to end: pairs of directors, real servers and a client in a small network on
-// a kernel that has IPVS, wherever it is started. Package lab brings the network and, where need be, the kernel.
+// Package integration tests tandem from end to end: pairs of directors, real servers and a client in a small network, on a
+// kernel that has IPVS. Package lab makes the network and, if this machine's kernel has no IPVS, brings a kernel.
 package integration
 
 import (

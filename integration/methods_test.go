@@ -110,8 +110,8 @@ func waysOfIPv6() []way {
 	}
 }
 
-// TestEveryWay: each forwarding method, family, protocol, scheduler that the kernel has, and a firewall mark carry
-// traffic, and stand in the kernel's table as ipvsadm prints it.
+// TestEveryWay: every forwarding method, address family, protocol, scheduler of the kernel, and a firewall mark carry
+// traffic, and ipvsadm shows each of them as configured.
 func TestEveryWay(t *testing.T) {
 	all := ways(t)
 	l := lab.New(t)
@@ -184,7 +184,7 @@ func stageWays(t *testing.T, l *lab.Lab, director *lab.Director, all []way) {
 	for _, w := range all {
 		to := netip.MustParseAddrPort(w.address)
 		vips = append(vips, to.Addr().String())
-		// As a master would hold it: not to be the source of what the director sends, of tunnels for one.
+		// As a master has it: the director must not use it as the source of its own packets, for example of tunnels.
 		director.Run("ip", "addr", "add", to.Addr().String(), "dev", "eth0", "nodad", "preferred_lft", "0")
 		if w.mark != 0 {
 			if err := director.Do(func() error { return mark(to.Addr(), w.mark) }); err != nil {

@@ -39,7 +39,7 @@ func TestPairServes(t *testing.T) {
 	wantStatus(t, p.B, "backup", "192.0.2.2")
 }
 
-// wantStatus asks as a user does, and checks what the documented members say.
+// wantStatus asks for the status as a user does, and checks the documented members.
 func wantStatus(t *testing.T, d *lab.Director, state, master string) {
 	t.Helper()
 	var s lab.Status
@@ -75,8 +75,8 @@ func wantStatus(t *testing.T, d *lab.Director, state, master string) {
 	}
 }
 
-// TestServerFails: a real server whose web server stops gets weight 0 (or goes, as configured) on both directors within
-// interval × fall + timeout, and is back after its successes.
+// TestServerFails: the web server of a real server stops. Both directors set the server's weight to 0 (or remove it, as
+// configured) within interval × fall + timeout, and put it back after enough successes.
 func TestServerFails(t *testing.T) {
 	quick := lab.PairSettings{Interval: 500 * time.Millisecond, Timeout: 300 * time.Millisecond}
 	quickRemove := quick
@@ -138,7 +138,7 @@ func TestServerFails(t *testing.T) {
 	}
 }
 
-// observing is what the lab itself needs to see a change in two tables.
+// observing is how long the lab needs to see a change in two tables.
 const observing = 150 * time.Millisecond
 
 // awaitWeb1 waits until both directors' kernels have web1 at a weight, or not at all, and returns when.

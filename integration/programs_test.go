@@ -113,9 +113,9 @@ func TestChecksOfNameAndMailServers(t *testing.T) {
 	spoken(l, d, want["lying"])
 }
 
-// checkProbeConnections holds that probes of servers that answer leave nothing among the connections that the kernel
-// would keep for long: no datagrams, and connections only in their last ten seconds, but for those under way. (Where a
-// server refuses, as before its start, the kernel does not see it, and waits for a minute.)
+// checkProbeConnections checks that probes of servers that answer leave no connection that the kernel keeps for long: no
+// datagrams, and only connections that are open or in their last ten seconds. (The kernel does not see that a server
+// refuses, as before its start, and waits for a minute.)
 func checkProbeConnections(t *testing.T, d *lab.Director) {
 	t.Helper()
 	closed, others := 0, 0

@@ -72,7 +72,7 @@ func serveName(t *testing.T, h *lab.Host, protocol, address string) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for ctx.Err() == nil {
-			// That nobody has come in a while is an error too. What goes wrong here the client sees.
+			// It is an error too if nobody has come for a while. The client sees what goes wrong here.
 			if protocol == "sctp" {
 				if conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC); err == nil {
 					_, _ = unix.Write(conn, []byte(h.Name))

@@ -77,10 +77,10 @@ func spread(h *lab.Host, n int) (map[string]int, error) {
 	return got, nil
 }
 
-// TestARPProblem makes the classic mistake on purpose: a real server with the VIP and without silence takes the clients
-// away from the director. The master says so within 2 s, and `tandem realserver apply` mends it.
+// TestARPProblem makes the classic mistake on purpose: a real server has the VIP and answers ARP for it, so it takes clients
+// away from the director. The master reports that within 2 s, and `tandem realserver apply` repairs it.
 func TestARPProblem(t *testing.T) {
-	// Failovers and checks are not the subject: a stall of the machine must cause none.
+	// This test is not about failovers and checks: a stall of the machine must not cause any.
 	p := lab.NewPair(t, lab.PairSettings{Advert: time.Second, Interval: 5 * time.Second, Timeout: 4 * time.Second})
 	p.Launch()
 	web := p.Webs[0]
@@ -152,7 +152,7 @@ func wantTheft(p *lab.Pair, web *lab.Host) {
 		counted, believed := connections(p.A), neighbourOf(p.Client, vip)
 		got, err := spread(p.Client, 6)
 		if err != nil {
-			return err // a connection that changes its way in the middle is reset
+			return err // a connection is reset if its packets begin to go to another machine
 		}
 		now, still := connections(p.A), neighbourOf(p.Client, vip)
 		if believed != web.MAC() || still != believed {
@@ -165,7 +165,7 @@ func wantTheft(p *lab.Pair, web *lab.Host) {
 	})
 }
 
-// connections is what the director's kernel has counted: every connection that it was asked for.
+// connections is the director's kernel's count of all connections that clients asked for.
 func connections(d *lab.Director) string {
 	var b bytes.Buffer
 	for l := range strings.Lines(d.Run("ipvsadm", "-Ln", "--stats", "--exact")) {

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestTerminated: SIGTERM leaves cleanly. The VIP goes, the peer is told by an advertisement of priority 0, no request
-// fails but those in flight, and the kernel's table is left as the configuration says.
+// TestTerminated: SIGTERM ends the daemon cleanly. It removes the VIP and tells its peer by an advertisement of priority 0.
+// Only requests in flight fail, and the kernel's table stays as configured.
 func TestTerminated(t *testing.T) {
 	for _, tt := range []struct {
 		onStop string
@@ -61,8 +61,8 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
-// TestReload: an unchanged file leads to no netlink request that writes, a changed weight to one for each server that has
-// it, and a broken file to words while the old configuration stays.
+// TestReload: an unchanged file causes no netlink request that writes. A changed weight causes one for each server that has
+// it. A broken file is reported, and the old configuration stays.
 func TestReload(t *testing.T) {
 	p := lab.NewPair(t, patient)
 	p.Launch()
@@ -124,8 +124,8 @@ func weighted(weight int) string {
 	return patient.Config("director-a", lab.PriorityA, weight)
 }
 
-// wantWrites waits for the netlink writes since a count of them, and checks that no other follows within a time in which
-// the table is looked at again.
+// wantWrites waits for the netlink writes after the first ones, and checks that no other follows until the table has been
+// read again.
 func wantWrites(p *lab.Pair, tap *lab.Tap, before int, want ...string) {
 	check := func() error {
 		if got := tap.Writes()[before:]; !slices.Equal(got, want) {

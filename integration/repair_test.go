@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRepair: what somebody else takes away comes back. The table that was flushed within 2 s, the VIP within 1 s, and the
-// master stays master.
+// TestRepair: the director repairs what somebody else removes: a flushed table within 2 s, the VIP within 1 s. The master
+// stays master.
 func TestRepair(t *testing.T) {
 	p := lab.NewPair(t, lab.PairSettings{})
 	p.Launch()
@@ -19,7 +19,7 @@ func TestRepair(t *testing.T) {
 		want := d.Table()
 		d.Run("ipvsadm", "-C")
 		flushed := time.Now()
-		// Looked for a little longer than the bound, so that the time is told when it is missed.
+		// Wait longer than the bound, so that the test can say by how much it was missed.
 		p.Eventually(5*time.Second, "the table of "+d.Name+" is whole again", func() error {
 			if len(d.Weights()) != 4 {
 				return errors.New("it is not")

@@ -22,14 +22,14 @@ const (
 	requestsPort = "3000"
 	// requestRate is that of the requests, in one second.
 	requestRate = 230
-	// mostOpen is the number of requests under way from which on no more are begun: the machine is behind. What it has
-	// missed is asked for later.
+	// mostOpen is the largest number of requests under way. At that number the machine is behind, and further requests are
+	// sent later.
 	mostOpen = 50
 	// requestLimit is how long a request may take.
 	requestLimit = 20 * time.Second
 )
 
-// A poller waits for sockets without Go's own poller, which costs an emulated machine a multiple.
+// A poller waits for sockets. Go's own poller costs several times as much on an emulated machine.
 type poller struct {
 	fd     int
 	events [64]unix.EpollEvent
@@ -45,8 +45,8 @@ func (p *poller) watch(how, fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, how, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// close ends the watch, and then the socket: a child that is being started holds the socket for a moment too, in which
-// its events would be taken for those of the next socket of that number.
+// close ends the watch before it closes the socket. A child process that is being started holds the socket for a moment
+// too, and its events would be taken for those of the next socket with that number.
 func (p *poller) close(fd int) {
 	_ = p.watch(unix.EPOLL_CTL_DEL, fd, 0) // where it was not watched yet, that is an error
 	_ = unix.Close(fd)
@@ -142,8 +142,8 @@ type hammering struct {
 	failed   []error // to be read after the end
 }
 
-// hammer sends requests to the VIP from a thread of the host's until the test ends. After a pause of the machine's own
-// the lost time is made up for.
+// hammer sends requests to the VIP from a thread on the host until the test ends. After a stall of the machine it sends the
+// requests that it missed.
 func hammer(t *testing.T, h *lab.Host) *hammering {
 	t.Helper()
 	poll, err := newPoller()

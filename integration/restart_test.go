@@ -14,9 +14,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRestartUnderLoad: the master is restarted, and reloaded with one changed weight, under 200 requests a second, each
-// on a connection of its own. None fails, not even one in flight, connections that were there before go on, and the
-// writes to the kernel's table are those of the one weight.
+// TestRestartUnderLoad: the master is restarted, and reloaded with one changed weight, under 200 requests a second, each on
+// a new connection. No request fails, not even in flight. Older connections go on. The only write to the kernel's table is
+// that of the weight.
 func TestRestartUnderLoad(t *testing.T) {
 	p := lab.NewPair(t, patient)
 	for _, web := range p.Webs {
@@ -53,7 +53,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	if got, want := tableWrites(tap), []string{"IPVS command 6"}; !slices.Equal(got, want) {
 		t.Errorf("a reload with one changed weight wrote %v, want %v", got, want)
 	}
-	// A machine that was busy otherwise may have to make up for it.
+	// A busy machine may have to catch up first.
 	p.Eventually(30*time.Second, "200 requests a second are answered, taken over all", func() error {
 		if rate := load.rate(); rate < 200 {
 			return fmt.Errorf("%.0f", rate)

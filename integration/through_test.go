@@ -104,9 +104,9 @@ func setting(t *testing.T, h *lab.Host, path string) (value string) {
 
 const acceptLocal = "net/ipv4/conf/eth0/accept_local"
 
-// TestThroughTheVIP: of three real servers one has no VIP and one listens on its own address only. Plain checks pass on
-// all of them, checks through the VIP fail those two, by a SYN as by HTTP: on the master and on the backup, and again
-// after a failover. What they need in the kernel goes with the director, and comes from no other director's death.
+// TestThroughTheVIP: of three real servers, one has no VIP and one listens on its own address only. Plain checks pass for
+// all three. Checks through the VIP, by SYN and by HTTP, fail for those two: on the master, on the backup, and after a
+// failover. The kernel settings of these checks are removed with the director, also by the next one after a SIGKILL.
 func TestThroughTheVIP(t *testing.T) {
 	l := lab.New(t)
 	config := func(name string, priority int) string {
@@ -146,7 +146,7 @@ func TestThroughTheVIP(t *testing.T) {
 	probed(l, b)
 	spoken(l, b, want)
 
-	// Killed, it leaves the setting for the next one, which knows what it was before.
+	// A killed director leaves the setting to the next one, which knows the former value.
 	if got := setting(t, b.Host, acceptLocal); got != "1" {
 		t.Errorf("accept_local of a master is %s", got)
 	}
@@ -204,7 +204,7 @@ func TestThroughTheVIPByOtherWays(t *testing.T) {
 	if got := filters(t, d.Host); got != "rp_filter 2, accept_local 1" {
 		t.Errorf("where the answers come in: %s", got)
 	}
-	// A reload gives back what is not needed any more, and takes again what is.
+	// A reload restores the settings that are no longer needed, and makes those that are needed again.
 	d.Configure(strings.ReplaceAll(text, `via = "vip"`, `via = "server"`))
 	d.Process().Signal(syscall.SIGHUP)
 	l.Eventually(20*time.Second, "all is as it was before", func() error {

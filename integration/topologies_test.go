@@ -108,7 +108,7 @@ func (n *topology) wantTurns(t *testing.T) {
 // and a request.
 func (n *topology) wantFailover(t *testing.T) {
 	t.Helper()
-	const every, request = 50 * time.Millisecond, 500 * time.Millisecond // which takes its time in an emulated machine
+	const every, request = 50 * time.Millisecond, 500 * time.Millisecond // which an emulated machine needs
 	bound := 3*time.Second + (256-lab.PriorityB)*time.Second/256
 	heard := n.b.Capture("eth0", lab.Frame.IsVRRP)
 	load := n.client.Load(n.url(), every)
@@ -123,7 +123,7 @@ func (n *topology) wantFailover(t *testing.T) {
 	took, outage := next.Sub(last), longestSilence(requests, cut)
 	n.Logf("%s: taken over %s after the last advertisement, the bound is %s; the client went without an answer for %s, and itself stalled for %s",
 		n.name, took.Round(time.Millisecond), bound.Round(time.Millisecond), outage.Round(time.Millisecond), stall.Round(time.Millisecond))
-	// What the machine itself stalled is not tandem's.
+	// Stalls of the machine are not tandem's fault.
 	if took > bound+50*time.Millisecond+stall {
 		t.Errorf("the other director took over after %s, want at most %s", took, bound)
 	}
@@ -256,7 +256,7 @@ func TestTopologyOnePublicAddress(t *testing.T) {
 	n.wantFailover(t)
 }
 
-// outsider makes a host whose one cable with an address is in another switch.
+// outsider makes a host whose only cable with an address leads to another switch.
 func outsider(t *testing.T, l *lab.Lab, name, sw, addr, gateway string) *lab.Host {
 	t.Helper()
 	h := l.Host(name)

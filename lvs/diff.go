@@ -209,3 +209,9 @@ func SortServers(servers []Server) []Server {
 	}
 	return slices.SortedFunc(slices.Values(servers), order)
 }
+
+// A Delta says what becomes different in the wanted table.
+type Delta struct {
+	Set    []Entry     // services that are new or different, each with all of its real servers
+	Remove []ServiceID // services that are no longer wanted
+}

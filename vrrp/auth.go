@@ -29,8 +29,8 @@ func (t AuthType) String() string {
 	return fmt.Sprintf("authentication type %d", uint8(t))
 }
 
-// An Auth authenticates an advertisement of version 2; the zero Auth does not. The data is a password in clear, padded
-// with zeros: it keeps out mistakes, not attackers.
+// An Auth is the authentication of a version 2 advertisement; the zero Auth is none. Data is a password in clear, padded
+// with zeros. It protects from mistakes, not from attackers.
 type Auth struct {
 	Type AuthType
 	Data [authLen]byte
@@ -45,7 +45,7 @@ func textAuth(password string) (a Auth) {
 	return a
 }
 
-// check compares it with what an advertisement brought.
+// check compares a with the authentication of a received advertisement.
 func (a Auth) check(theirs Auth) Drop {
 	switch {
 	case theirs.Type == AuthAH:

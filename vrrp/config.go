@@ -33,23 +33,23 @@ type Config struct {
 
 	// Preempt lets this router take over from a master of lower priority (RFC 9568, section 6.1: Preempt_Mode).
 	Preempt bool `json:"preempt"`
-	// PreemptDelay is how long it waits with that.
+	// PreemptDelay is the delay before preempting.
 	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
-	// StartupDelay is how long it listens after its start before it may become master.
+	// StartupDelay is how long the router listens after its start before it may become master.
 	StartupDelay time.Duration `json:"startup_delay,omitempty"`
 	// SyncGroup names the group whose members change state together; empty: none.
 	SyncGroup string `json:"sync_group,omitempty"`
 
 	// Password is the simple-text authentication of version 2, 1 to 8 octets; empty: none. It is sent in clear.
 	Password string `json:"password,omitempty"`
-	// Checksum is the form that version 3 over IPv4 is sent with; either form is accepted.
+	// Checksum is the checksum form sent for version 3 over IPv4. Both forms are accepted.
 	Checksum Checksum `json:"checksum,omitempty"`
-	// UnicastPeers are the other routers; empty: multicast. Nobody else is listened to.
+	// UnicastPeers are the other routers; empty: multicast. Unicast packets from other senders are dropped.
 	UnicastPeers []netip.Addr `json:"unicast_peers,omitempty"`
 	// UnicastSource is the address that unicast advertisements are sent from; the zero Addr: the primary one.
 	UnicastSource netip.Addr `json:"unicast_source,omitzero"`
-	// UnicastTTLMin is the least TTL or hop limit of an advertisement from a unicast peer, 1 to 255: 256 less the
-	// greatest number of routers between.
+	// UnicastTTLMin is the lowest accepted TTL or hop limit of an advertisement from a unicast peer, 1 to 255: 255 minus
+	// the greatest number of routers in between.
 	UnicastTTLMin uint8 `json:"unicast_ttl_min,omitempty"`
 
 	// VirtualMAC puts the VIPs on a macvlan interface with the virtual router's MAC address (RFC 9568, section 7.3).
@@ -57,7 +57,7 @@ type Config struct {
 	// VirtualMACInterface is the name of that interface, at most 15 octets.
 	VirtualMACInterface string `json:"virtual_mac_interface,omitempty"`
 
-	// TrackInterfaces are links whose faults count.
+	// TrackInterfaces are the interfaces that this router tracks.
 	TrackInterfaces []TrackInterface `json:"track_interfaces,omitempty"`
 	// Routes and Rules come and go with the VIPs.
 	Routes []Route `json:"routes,omitempty"`
@@ -102,8 +102,8 @@ func (c *Config) MAC() VirtualMAC {
 	return VirtualMAC{Parent: c.Interface, VRID: c.VRID, IPv6: c.Family() == 6}
 }
 
-// A Checksum is what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 could be read both ways, and
-// was; over IPv6 there is no doubt.
+// A Checksum says what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 was read both ways. Over IPv6
+// there is one form.
 type Checksum uint8
 
 // The forms, by their names in configuration: pseudo-header, packet.
@@ -123,15 +123,15 @@ func (c Checksum) String() string {
 	return "unknown"
 }
 
-// A TrackInterface lets the fault of another interface count.
+// A TrackInterface says what a fault of another interface means for a virtual router.
 type TrackInterface struct {
 	Interface string `json:"interface"`
-	// Weight is added to the priority while the interface is at fault, -253 to -1; or while it is not, 1 to 253; at 0
-	// its fault is the virtual router's.
+	// Weight from -253 to -1 is added to the priority while the interface is at fault, 1 to 253 while it works. With 0 a
+	// fault of the interface is a fault of the virtual router.
 	Weight int `json:"weight"`
 }
 
-// A Route follows the master.
+// A Route is on the master only.
 type Route struct {
 	To     netip.Prefix `json:"to"`               // 0.0.0.0/0 and ::/0 are the default routes
 	Via    netip.Addr   `json:"via,omitzero"`     // the zero Addr: on the link
@@ -139,10 +139,10 @@ type Route struct {
 	Source netip.Addr   `json:"source,omitzero"`  // preferred source; the zero Addr: the kernel's choice
 	Table  uint32       `json:"table,omitempty"`  // 0: the main table
 	Metric uint32       `json:"metric,omitempty"`
-	OnLink bool         `json:"on_link,omitempty"` // Via is taken to be on the link
+	OnLink bool         `json:"on_link,omitempty"` // Via is reached directly, whatever the addresses say
 }
 
-// A Rule follows the master.
+// A Rule is on the master only.
 type Rule struct {
 	Family   uint8        `json:"family"`           // 4 or 6
 	From     netip.Prefix `json:"from,omitzero"`    // the zero Prefix: all
@@ -169,14 +169,14 @@ func (r Rule) String() string {
 	return s + fmt.Sprintf(" lookup %d", r.Table)
 }
 
-// A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. It is the address of a
-// macvlan interface that the VIPs are on. The zero value is none.
+// A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. A macvlan interface has this
+// address, and the VIPs. The zero value is none.
 //
-// The macvlan is in VEPA mode: in private mode the kernel hides from the parent what others send from the same address,
-// and so do routers that obey RFC 9568, section 7.2, keepalived and this package among them, with their advertisements.
+// The macvlan is in VEPA mode. In private mode the kernel hides from the parent what others send from the same address,
+// and routers that obey RFC 9568, section 7.2, send their advertisements from it (keepalived and this project do).
 //
-// The macvlan is down while it holds nothing: a backup sends nothing from the address, or the switches would look
-// for it at the backup's port.
+// The macvlan is down while it holds no VIP. A backup must send nothing from the address, else the switches learn it at
+// the backup's port.
 type VirtualMAC struct {
 	Parent string
 	VRID   uint8

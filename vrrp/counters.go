@@ -6,7 +6,7 @@ import "time"
 
 // Counters are the events of one virtual router since it was configured.
 type Counters struct {
-	// AdvertsSent and AdvertsReceived include those of priority 0; dropped packets are not received ones.
+	// AdvertsSent and AdvertsReceived include priority 0. AdvertsReceived excludes dropped packets.
 	AdvertsSent          uint64 `json:"adverts_sent"`
 	AdvertsReceived      uint64 `json:"adverts_received"`
 	PriorityZeroSent     uint64 `json:"priority_zero_sent"`
@@ -14,7 +14,7 @@ type Counters struct {
 	SendErrors           uint64 `json:"send_errors"`
 	// BecameMaster counts the transitions to master.
 	BecameMaster uint64 `json:"became_master"`
-	// Lateness is that of the advertisements of a master at its interval.
+	// Lateness is how late a master sent its regular advertisements.
 	Lateness Lateness `json:"lateness"`
 	// LongestGap is the longest time between two advertisements of a master.
 	LongestGap time.Duration `json:"longest_gap"`
@@ -22,7 +22,7 @@ type Counters struct {
 	Drops Drops `json:"drops"`
 }
 
-// LatenessBounds are the upper bounds of the classes of a Lateness, ascending; beyond the last there is one more.
+// LatenessBounds are the upper bounds of the classes of a Lateness, ascending. One more class has no bound.
 var LatenessBounds = [...]time.Duration{
 	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
 	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second,
@@ -30,9 +30,8 @@ var LatenessBounds = [...]time.Duration{
 
 // A Lateness is a histogram of how late advertisements were sent.
 type Lateness struct {
-	// Counts are those at most as late as the bound of the same index, and later than the one before it. They do
-	// not include each other.
+	// Counts are the advertisements at most as late as the bound of the same index, and later than the bound before it.
 	Counts [len(LatenessBounds) + 1]uint64 `json:"counts"`
-	// Sum is the lateness of all together.
+	// Sum is the lateness of all advertisements together.
 	Sum time.Duration `json:"sum"`
 }

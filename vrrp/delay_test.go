@@ -70,8 +70,8 @@ func TestDelays(t *testing.T) {
 				m.Step(epoch.Add(h.at), h.ev)
 			}
 			due := m.Deadline()
-			if m.Step(due, Event{Kind: EventTimer}); m.State() != Master || due.Sub(epoch) != tt.want || m.Reason() != tt.reason {
-				t.Errorf("%s after %s: %q; want master after %s: %q", m.State(), due.Sub(epoch), m.Reason(), tt.want, tt.reason)
+			if m.Step(due, Event{Kind: EventTimer}); m.State() != Master || due.Sub(epoch) != tt.want || m.Cause().String() != tt.reason {
+				t.Errorf("%s after %s: %q; want master after %s: %q", m.State(), due.Sub(epoch), m.Cause().String(), tt.want, tt.reason)
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestDelays(t *testing.T) {
 func TestStartupDelayIsCountedOnce(t *testing.T) {
 	c := testConfig(100)
 	c.StartupDelay = time.Minute
-	up, fault := Event{Kind: EventUp, Source: addrB}, Event{Kind: EventFault, Reason: "no carrier"}
+	up, fault := Event{Kind: EventUp, Source: addrB}, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "no carrier"}}
 	m := NewMachine(c)
 	due := func(at time.Duration, ev Event) time.Duration {
 		m.Step(epoch.Add(at), ev)

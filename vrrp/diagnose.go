@@ -112,7 +112,7 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster bool) (news News) {
 	if len(r.diagnosis.warnings.active) > 0 {
 		mended := func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs }
-		news.Changed = r.diagnosis.warnings.drop(mended)
+		news.Changed = r.diagnosis.warnings.remove(mended)
 	}
 	if bothMaster && p.Priority != PriorityLeaving {
 		r.diagnoseRival(now, h, p, &news)
@@ -194,7 +194,7 @@ func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet, news *News) {
 
 // endVIPs ends the warning that the lists differ.
 func (dg *diagnosis) endVIPs(h Header, news *News) {
-	if len(dg.warnings.active) > 0 && dg.warnings.drop(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source }) {
+	if len(dg.warnings.active) > 0 && dg.warnings.remove(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source }) {
 		news.Changed = true
 	}
 }

@@ -11,25 +11,24 @@ import (
 // A Drop is the reason for discarding a received packet; the zero Drop means that it was good.
 type Drop uint8
 
-// The reasons for discarding a packet: RFC 9568 and RFC 3768, section 7.1 of each, and what a packet must be to be read
-// at all.
+// The reasons for discarding a packet: the checks of RFC 9568 and RFC 3768, section 7.1 of each, and of the format.
 const (
-	DropTruncated        Drop = iota + 1 // ends before its own header says
+	DropTruncated        Drop = iota + 1 // shorter than its header says
 	DropWrongFamily                      // not the address family of the socket
-	DropWrongDestination                 // not sent where this virtual router listens: to the group, or to one address
-	DropWrongTTL                         // multicast with a TTL other than 255: forwarded, hence not of this link
+	DropWrongDestination                 // multicast where unicast is configured, or the other way round
+	DropWrongTTL                         // multicast with a TTL other than 255: it comes from another link
 	DropWrongVersion                     // another protocol version
 	DropWrongType                        // not an advertisement
 	DropBadLength                        // longer than its addresses need
-	DropBadChecksum                      // matches no form that the version has
+	DropBadChecksum                      // matches no checksum form of the version
 	DropNoAddresses                      // an address count of 0 (RFC 9568, section 5.2.5)
-	DropZeroInterval                     // an advertisement interval of 0, from which no timer follows
+	DropZeroInterval                     // an advertisement interval of 0
 	DropUnknownVRID                      // no virtual router here has its VRID
-	DropOwnPacket                        // bears our own primary address
-	DropAddressOwner                     // we are master with priority 255, whom nobody may overrule
-	DropUnknownPeer                      // unicast, and the sender is no configured peer
-	DropLowTTL                           // unicast from beyond more routers than unicast_ttl_min allows
-	DropWrongAuthType                    // version 2: authenticated where we are not, or the other way round
+	DropOwnPacket                        // its source is our own primary address
+	DropAddressOwner                     // we are master with priority 255, which no advertisement overrules
+	DropUnknownPeer                      // unicast, and the sender is not a configured peer
+	DropLowTTL                           // unicast, over more routers than unicast_ttl_min allows
+	DropWrongAuthType                    // version 2: only one side has a password
 	DropAuthHeader                       // version 2: the IP authentication header, which is not supported
 	DropWrongPassword                    // version 2: another password
 	DropWrongInterval                    // version 2: another advertisement interval (RFC 3768, section 7.1)
@@ -84,8 +83,7 @@ func (c Drops) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It passes over reasons that it does not know, which a newer
-// process may send.
+// UnmarshalJSON implements json.Unmarshaler. It ignores unknown reasons: a newer process may send them.
 func (c *Drops) UnmarshalJSON(b []byte) error {
 	var m map[string]uint64
 	if err := json.Unmarshal(b, &m); err != nil {

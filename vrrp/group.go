@@ -5,33 +5,28 @@ package vrrp
 import (
 	"cmp"
 	"fmt"
-	"strings"
 )
 
-// groupWords begin every reason that a sync group gives, which tells a member's own fault from that of another.
-const groupWords = "sync group "
-
-// A Join is the word of a sync group to one of its members, for Loop.Join on its interface.
+// A Join is the decision of a sync group about one of its members, for Loop.Join of its interface.
 type Join struct {
 	Interface, Name string
 	To              State // Master or Backup
-	Reason          string
+	Cause           Cause
 }
 
-// Groups are the sync groups of a director, whose members change state together whatever interface they are on. It
-// does no I/O and remembers nothing but who is a member.
+// Groups are the sync groups of a director. The members of a group change state together, whatever their interfaces. It
+// keeps nothing but the list of members.
 //
-// A member's fault is every member's, and what is added to the priority of one is added to all. No member becomes
-// master before all of them could: else one that has lost sight of a living master would drag the others into
-// preempting theirs, again and again. When one gives way, all do.
+// A fault of one member is a fault of all, and what is added to the priority of one is added to all. No member becomes
+// master before all members could: else a member that has lost sight of a living master would make the others preempt
+// theirs, again and again. When one member becomes backup, all do.
 type Groups struct {
 	routers []Config
 	members map[string][]Config // by group
 	names   []string            // of the groups, in the order of their first members
 }
 
-// NewGroups returns the sync groups of routers, which are all that the director runs; those without a group are
-// members of none.
+// NewGroups returns the sync groups of all the routers of a director.
 func NewGroups(routers []Config) *Groups {
 	g := &Groups{routers: routers, members: make(map[string][]Config)}
 	for _, c := range routers {
@@ -46,9 +41,9 @@ func NewGroups(routers []Config) *Groups {
 	return g
 }
 
-// Decide returns, from the latest status of each router by name and from what each tracks itself, what each router is
-// to be told by Loop.SetTracking, and which are to be told by Loop.Join. It is to be called after each change of
-// either; telling a router the same again does no harm.
+// Decide takes the latest status of each router, by name, and the tracking results of each router itself. It returns the
+// tracking for Loop.SetTracking of each router, and the decisions for Loop.Join. Call it after each change; repeating a
+// decision does no harm.
 func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (tracking map[string]Tracking, joins []Join) {
 	tracking = make(map[string]Tracking, len(g.routers))
 	for _, c := range g.routers {
@@ -64,7 +59,7 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 	return tracking, joins
 }
 
-// share gives each member of a group what the others track and their faults, and reports whether there is one.
+// share gives each member the tracking results and faults of the others, and reports whether there is a fault.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty bool) {
 	delta, unclear := 0, false
 	for _, c := range members {
@@ -80,7 +75,7 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
-				t.Fault = fmt.Sprintf("%s%q: %s: %s", groupWords, group, other.Name, words[j])
+				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true
 			}
 		}
 		tracking[c.Name] = t
@@ -88,21 +83,21 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 	return faulty
 }
 
-// ownFault says what is wrong with a member apart from what its group tells it, "" if nothing.
+// ownFault returns a member's own fault in words, "" if it has none.
 func ownFault(s Status, own Tracking) string {
-	if own.Fault != "" || s.State != Fault || strings.HasPrefix(s.Reason, groupWords) {
+	if own.Fault != "" || s.State != Fault || s.Cause.Kind == FaultGroup {
 		return own.Fault
 	}
-	return cmp.Or(s.Reason, "fault")
+	return cmp.Or(s.Cause.String(), "fault")
 }
 
-// move returns the words that bring the members of a group without fault together.
+// move returns the decisions that bring the members of a group without a fault to the same state.
 func move(group string, members []Config, states map[string]Status) (joins []Join) {
 	all, down := true, ""
 	for _, c := range members {
 		s := states[c.Name]
 		all = all && (s.Ready || s.State == Master)
-		// One that has never been master did not give way: it has been added to a group that is master.
+		// A member that has never been master did not give way: it is new in a group that is master.
 		if s.State == Backup && !s.Ready && s.Counters.BecameMaster > 0 {
 			down = c.Name
 		}
@@ -110,9 +105,9 @@ func move(group string, members []Config, states map[string]Status) (joins []Joi
 	for _, c := range members {
 		switch s := states[c.Name]; {
 		case all && s.Ready:
-			joins = append(joins, Join{c.Interface, c.Name, Master, fmt.Sprintf("%s%q: every member can be master", groupWords, group)})
+			joins = append(joins, Join{c.Interface, c.Name, Master, Cause{Kind: CauseGroupReady, Group: group}})
 		case down != "" && s.State == Master && !s.HandingOver:
-			joins = append(joins, Join{c.Interface, c.Name, Backup, fmt.Sprintf("%s%q: %s is backup", groupWords, group, down)})
+			joins = append(joins, Join{c.Interface, c.Name, Backup, Cause{Kind: CauseGroupBackup, Group: group, Text: down}})
 		}
 	}
 	return joins

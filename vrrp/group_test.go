@@ -41,13 +41,13 @@ func TestGroupsDecide(t *testing.T) {
 		{"one gave way", Status{State: Backup, Counters: was}, Status{State: Master}, nil, "eth1 outside backup: " + member + "inside is backup"},
 		{"one gave way, the other does", Status{State: Backup, Counters: was}, Status{State: Master, HandingOver: true}, nil, ""},
 		{"one is new", Status{State: Backup}, Status{State: Master, Counters: was}, nil, ""},
-		{"one at fault", Status{State: Fault, Reason: "interface eth0 is down"}, Status{State: Master}, nil,
+		{"one at fault", Status{State: Fault, Cause: Cause{Kind: FaultLinkDown, Text: "eth0"}}, Status{State: Master}, nil,
 			"outside fault " + member + "inside: interface eth0 is down"},
-		{"one at fault, the other for it", Status{State: Fault, Reason: "interface eth0 is down"},
-			Status{State: Fault, Reason: member + "inside: interface eth0 is down"}, nil, "outside fault " + member + "inside: interface eth0 is down"},
-		{"the fault is over", Status{State: Backup, Counters: was}, Status{State: Fault, Reason: member + "inside: interface eth0 is down"}, nil, ""},
-		{"each for the other's former fault", Status{State: Fault, Reason: member + "outside: x"}, Status{State: Fault, Reason: member + "inside: x"}, nil, ""},
-		{"both at fault", Status{State: Fault, Reason: "interface eth0 is down"}, Status{State: Fault, Reason: "interface eth1 is down"}, nil,
+		{"one at fault, the other for it", Status{State: Fault, Cause: Cause{Kind: FaultLinkDown, Text: "eth0"}},
+			Status{State: Fault, Cause: Cause{Kind: FaultGroup, Text: member + "inside: interface eth0 is down"}}, nil, "outside fault " + member + "inside: interface eth0 is down"},
+		{"the fault is over", Status{State: Backup, Counters: was}, Status{State: Fault, Cause: Cause{Kind: FaultGroup, Text: member + "inside: interface eth0 is down"}}, nil, ""},
+		{"each for the other's former fault", Status{State: Fault, Cause: Cause{Kind: FaultGroup, Text: member + "outside: x"}}, Status{State: Fault, Cause: Cause{Kind: FaultGroup, Text: member + "inside: x"}}, nil, ""},
+		{"both at fault", Status{State: Fault, Cause: Cause{Kind: FaultLinkDown, Text: "eth0"}}, Status{State: Fault, Cause: Cause{Kind: FaultLinkDown, Text: "eth1"}}, nil,
 			"inside fault " + member + "outside: interface eth1 is down; outside fault " + member + "inside: interface eth0 is down"},
 		{"what one tracks fails", Status{State: Master}, Status{State: Master}, map[string]Tracking{"inside": {Fault: "script /x: exit code 1"}},
 			"inside fault script /x: exit code 1; outside fault " + member + "inside: script /x: exit code 1"},
@@ -72,7 +72,7 @@ func TestGroupsDecide(t *testing.T) {
 				}
 			}
 			for _, j := range joins {
-				got = append(got, fmt.Sprintf("%s %s %s: %s", j.Interface, j.Name, j.To, j.Reason))
+				got = append(got, fmt.Sprintf("%s %s %s: %s", j.Interface, j.Name, j.To, j.Cause))
 			}
 			if s := strings.Join(got, "; "); s != tt.want || len(tracking) != 3 {
 				t.Errorf("got  %s\nwant %s", s, tt.want)
@@ -124,7 +124,7 @@ func (s *site) decide() {
 	for name, n := range s.nodes {
 		m := n.machine
 		states[name] = Status{
-			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Reason: m.Reason(),
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(),
 			Counters: Counters{BecameMaster: uint64(n.becameMaster)},
 		}
 	}
@@ -133,7 +133,7 @@ func (s *site) decide() {
 		s.tell(name, n, tracking[name])
 	}
 	for _, j := range joins {
-		s.w.step(s.nodes[j.Name], Event{Kind: EventJoin, To: j.To, Reason: j.Reason})
+		s.w.step(s.nodes[j.Name], Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
 	}
 }
 
@@ -147,12 +147,12 @@ func (s *site) tell(name string, n *node, t Tracking) {
 }
 
 func (s *site) assess(name string) {
-	n, hard, soft := s.nodes[name], s.hard[name], s.told[name].Fault
+	n, hard, soft := s.nodes[name], s.hard[name], s.told[name].Cause()
 	switch {
 	case hard != "":
-		s.w.step(n, Event{Kind: EventFault, Reason: hard})
-	case soft != "":
-		s.w.step(n, Event{Kind: EventFault, Reason: soft, Gentle: true})
+		s.w.step(n, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: hard}})
+	case soft.Kind != 0:
+		s.w.step(n, Event{Kind: EventFault, Cause: soft, Gentle: true})
 	case n.machine.State() == Fault:
 		s.w.step(n, Event{Kind: EventUp, Source: n.addr})
 	}

@@ -3,49 +3,46 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
 
 const (
-	// priorityStandby is that of a router in standby: the lowest, which preempts nobody and still takes over.
+	// priorityStandby is the priority of a router in standby. The lowest priority preempts no master, and still takes
+	// over from one that is gone.
 	priorityStandby = 1
-	// Linger is how long a router whose successor was heard keeps the VIPs. The successor advertises first, then
-	// adds its addresses and announces them, which takes it some 100 µs, and some 10 ms on a busy machine. Two may
-	// answer for an address for a fifth of a second and do no harm as long as one of them alone announces it.
+	// Linger is how long a router keeps the VIPs after it heard its successor. The successor advertises first, then adds
+	// its addresses and announces them, which takes about 100 µs, or 10 ms on a busy machine. Two machines may answer for
+	// an address for 200 ms and do no harm, as long as only one of them announces it.
 	Linger = 50 * time.Millisecond
 )
 
-// An offer is the place that a master leaves to whoever takes it; the zero offer is none. It cannot know whether a
-// backup is there, for backups are silent: it finds out by priority 0, then the successor's first advertisement, or
-// silence.
+// An offer is a master's offer of its place; the zero offer is none. Backups are silent, so a master does not know whether
+// there is one. It sends priority 0 and waits for a successor's advertisement.
 type offer struct {
 	then     State     // what the router is afterwards
-	retake   bool      // it is master again when nobody took over
+	retake   bool      // it is master again when nobody takes over
 	repeated bool      // priority 0 was sent a second time
-	until    time.Time // when nobody took over
+	until    time.Time // when the offer ends
 }
-
-const toldToStay = "told to stay"
 
 func (m *Machine) offering() bool { return m.offer.then != 0 }
 
 func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 
-// hand makes the offer. A backup of the worst priority acts on it within one skew time.
-func (m *Machine) hand(now time.Time, then State, reason string) {
+// hand makes the offer. A backup of the lowest priority acts on it within one skew time.
+func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	m.advertise(PriorityLeaving)
 	m.master = netip.Addr{}
-	// Every backup that heard the first offer has acted on it by the time of the second, which is for
-	// those that did not: it can prolong nobody's wait.
+	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
+	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
 	m.offer = offer{then: then, until: now.Add(2*interval + Skew(priorityStandby, interval))}
 	if then == Fault {
-		m.transition(now, Fault, reason)
+		m.transition(now, Fault, cause)
 	} else {
-		m.remark(reason)
+		m.remark(cause)
 	}
 }
 
@@ -56,7 +53,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.deadline = m.offer.until
 		return
 	}
-	const nobody = "nobody took over"
+	nobody := Cause{Kind: CauseNobody}
 	o := m.offer
 	m.offer = offer{}
 	switch {
@@ -65,93 +62,93 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		m.follow(now, m.cfg.AdvertInterval)
+		m.armDownTimer(now, m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 	case o.then == m.state:
-		m.rest()
+		m.idle()
 		m.release(nobody)
 	default:
-		m.rest()
+		m.idle()
 		m.transition(now, o.then, nobody)
 	}
 }
 
-// succeeded ends the offer: somebody has taken it.
+// succeeded ends the offer: a successor was heard.
 func (m *Machine) succeeded(now time.Time, ev Event) {
-	then, reason := m.offer.then, fmt.Sprintf("%s took over", ev.Source)
+	then, cause := m.offer.then, Cause{Kind: CauseTookOver, Peer: ev.Source}
 	m.offer, m.linger = offer{}, now.Add(Linger)
 	switch then {
 	case Backup:
-		m.follow(now, ev.Interval)
+		m.armDownTimer(now, ev.Interval)
 		m.master = ev.Source
-		m.transition(now, Backup, reason)
+		m.transition(now, Backup, cause)
 	case m.state:
-		m.rest()
+		m.idle()
 	default:
-		m.rest()
-		m.transition(now, then, reason)
+		m.idle()
+		m.transition(now, then, cause)
 	}
 }
 
-// stay takes the offer back before anybody accepted it, so nobody has to be preempted; one that is for standby stands.
-func (m *Machine) stay(now time.Time, reason string) {
+// stay takes the offer back before a peer accepted it, so no peer has to be preempted. An offer for standby stays.
+func (m *Machine) stay(now time.Time, why CauseKind) {
 	if m.standby {
 		m.offer.then, m.offer.retake = Backup, true
 		if m.state != Master {
-			m.transition(now, Master, "standby")
+			m.transition(now, Master, Cause{Kind: CauseStandby})
 		}
 		return
 	}
-	m.lead(now, reason+" before anybody took over")
+	m.lead(now, Cause{Kind: why})
 }
 
-func (m *Machine) release(reason string) {
+func (m *Machine) release(cause Cause) {
 	m.holding, m.linger = false, time.Time{}
-	m.actions = append(m.actions, Action{Kind: ActionRelease, Reason: reason})
+	m.actions = append(m.actions, Action{Kind: ActionRelease, Cause: cause})
 }
 
-// fault leaves no master. A gentle one hands over what it has, the other cannot.
+// fault ends the role of master. After a gentle fault the router hands over; after another it cannot.
 func (m *Machine) fault(now time.Time, ev Event) {
 	if !ev.Gentle {
-		m.drop(now, ev.Reason)
+		m.endHandOver(now, ev.Cause)
 	}
 	switch {
 	case m.stopped:
 	case m.state == Fault:
-		m.reason = ev.Reason
+		m.cause = ev.Cause
 	case m.offering():
 		m.offer.then, m.offer.retake = Fault, false
-		m.transition(now, Fault, ev.Reason)
+		m.transition(now, Fault, ev.Cause)
 	case m.state == Master && ev.Gentle:
-		m.hand(now, Fault, ev.Reason)
+		m.hand(now, Fault, ev.Cause)
 	default:
 		if m.state == Master && m.holding {
-			// It gets out where the link itself is not what failed, and saves the peer the wait.
+			// If the link works, the peer hears this and need not wait.
 			m.advertise(PriorityLeaving)
 		}
-		m.rest()
-		m.transition(now, Fault, ev.Reason)
+		m.idle()
+		m.transition(now, Fault, ev.Cause)
 	}
 }
 
-// drop ends a hand-over for which there is no link any more.
-func (m *Machine) drop(now time.Time, reason string) {
+// endHandOver ends a hand-over because the link is gone.
+func (m *Machine) endHandOver(now time.Time, cause Cause) {
 	if !m.HandingOver() {
 		return
 	}
 	offered := m.offering()
 	m.offer = offer{}
-	m.release(reason)
+	m.release(cause)
 	if offered {
-		m.rest()
+		m.idle()
 	}
 	if m.stopped && m.state != Initialize {
-		m.transition(now, Initialize, reason)
+		m.transition(now, Initialize, cause)
 	}
 }
 
 // stop is the Shutdown event of RFC 9568, sections 6.4.2 and 6.4.3, except that a master keeps the VIPs for now.
-func (m *Machine) stop(now time.Time, reason string) {
+func (m *Machine) stop(now time.Time, cause Cause) {
 	if m.stopped {
 		return
 	}
@@ -159,12 +156,12 @@ func (m *Machine) stop(now time.Time, reason string) {
 	switch {
 	case m.offering():
 		m.offer.then, m.offer.retake = Initialize, false
-		m.remark(reason)
+		m.remark(cause)
 	case m.state == Master:
-		m.hand(now, Initialize, reason)
+		m.hand(now, Initialize, cause)
 	case m.state != Initialize:
-		m.rest()
-		m.transition(now, Initialize, reason)
+		m.idle()
+		m.transition(now, Initialize, cause)
 	}
 }
 
@@ -173,24 +170,24 @@ func (m *Machine) standBy(now time.Time, on bool) {
 	m.standby = on
 	switch {
 	case on && m.state == Master && !m.offering():
-		m.hand(now, Backup, "standby")
+		m.hand(now, Backup, Cause{Kind: CauseStandby})
 		m.offer.retake = true
 	case !on && was && m.offer.retake:
-		m.stay(now, toldToStay)
+		m.stay(now, CauseStayed)
 	default:
 		m.rearm(now)
 	}
 }
 
-// join obeys the sync group. A member that goes down with its group does not come up alone when nobody took over: its
-// group would follow it, and meet the master that it has just given way to.
-func (m *Machine) join(now time.Time, to State, reason string) {
+// join obeys the sync group. A member that becomes backup with its group does not become master again when nobody took
+// over: its group would follow it, against the master to which the group has just given way.
+func (m *Machine) join(now time.Time, to State, cause Cause) {
 	switch {
 	case m.stopped:
 	case to == Master && m.ready:
-		m.lead(now, reason)
+		m.lead(now, cause)
 	case to == Backup && m.state == Master && !m.offering():
-		m.hand(now, Backup, reason)
+		m.hand(now, Backup, cause)
 	case to == Backup && m.offer.then == Backup:
 		m.offer.retake = false
 	}

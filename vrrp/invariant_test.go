@@ -10,6 +10,9 @@ import (
 )
 
 // fuzzEvent makes an event, and the time since the one before, out of two octets.
+// events is how many kinds of events there are.
+const events = int(EventConfig)
+
 func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	sources := [...]netip.Addr{addrA, addrB, addrC}
 	c := testConfig(max(1, arg))
@@ -30,7 +33,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 		Gentle:   arg&1 == 0,
 		On:       arg&1 == 0,
 		To:       State(2 + arg&1),
-		Reason:   "for a reason",
+		Cause:    Cause{Kind: FaultTracked, Text: "for a reason"},
 		Config:   &c,
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
@@ -123,7 +126,7 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 	for _, a := range actions {
 		switch a.Kind {
 		case ActionTransition:
-			if a.From != state || a.To == state || a.Reason == "" {
+			if a.From != state || a.To == state || a.Cause == (Cause{}) {
 				t.Fatalf("%s in %s: transition %+v", ev.Kind, state, a)
 			}
 			state = a.To
@@ -135,8 +138,8 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 				t.Fatalf("%s in %s: advertised priority %d, then %s", ev.Kind, from, a.Priority, m.State())
 			}
 		case ActionRemark:
-			if a.Reason == "" || a.Reason != m.Reason() {
-				t.Fatalf("%s in %s: remark %+v, reason %q", ev.Kind, state, a, m.Reason())
+			if a.Cause == (Cause{}) || a.Cause != m.Cause() {
+				t.Fatalf("%s in %s: remark %+v, reason %q", ev.Kind, state, a, m.Cause())
 			}
 		case ActionRelease:
 			if !held {

@@ -3,41 +3,38 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
 
+//go:generate go tool stringer -type State,EventKind,ActionKind -linecomment -output names_string.go
+
 // An EventKind says what happened to a virtual router.
 type EventKind uint8
 
-// The events, each with the fields of Event that it reads.
+// The events.
 const (
-	EventUp       EventKind = iota + 1 // the interface can be used: Source is our primary address on it
-	EventResume                        // so can it, and we were master a moment ago: Source
-	EventFault                         // something forbids taking part: Reason, Gentle
-	EventStop                          // leave, handing over if master: Reason
-	EventTimer                         // the time may have come for what Deadline announced
-	EventAdvert                        // a good advertisement came in: Source, Priority, Interval
-	EventTracking                      // take part with Delta added to the configured priority: Unclear as in Tracking
-	EventStandby                       // stand back, handing over if master, or do so no more: On
-	EventJoin                          // the sync group's word: To, Reason
-	EventConfig                        // the configuration changed: Config, of the same VRID
-
-	events = int(EventConfig)
+	// EventUp: the interface works. Source is our primary address on it.
+	EventUp EventKind = iota + 1 // up
+	// EventResume: the interface works, and this router was master a moment ago. Source is as for EventUp.
+	EventResume // resume
+	// EventFault: the router cannot take part. Cause and Gentle describe the fault.
+	EventFault // fault
+	// EventStop: leave for the reason Cause. A master hands over.
+	EventStop // stop
+	// EventTimer: the time of Deadline may have come.
+	EventTimer // timer
+	// EventAdvert: a good advertisement of Source was received, with Priority and Interval.
+	EventAdvert // advert
+	// EventTracking: there are new tracking results, Delta and Unclear.
+	EventTracking // tracking
+	// EventStandby: enter standby if On, else end it. A master hands over.
+	EventStandby // standby
+	// EventJoin: the sync group decides that the router is to be To, for the reason Cause.
+	EventJoin // join
+	// EventConfig: the configuration changed to Config, of the same VRID.
+	EventConfig // config
 )
-
-var eventNames = [events + 1]string{
-	"event(0)", "up", "resume", "fault", "stop", "timer", "advert", "tracking", "standby", "join", "config",
-}
-
-// String returns the event in lower case.
-func (k EventKind) String() string {
-	if int(k) <= events {
-		return eventNames[k]
-	}
-	return fmt.Sprintf("event(%d)", uint8(k))
-}
 
 // An Event is something that happened to a virtual router.
 type Event struct {
@@ -47,73 +44,67 @@ type Event struct {
 	Unclear  bool
 	Interval time.Duration
 	Source   netip.Addr
-	// Gentle says of a fault that the interface itself works, so that there is a successor to hand over to.
+	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	On     bool
 	To     State
-	Reason string
+	Cause  Cause
 	Config *Config
 }
 
-// An ActionKind says what is to be done.
+// An ActionKind says what to do.
 type ActionKind uint8
 
-// The actions, each with the fields of Action that it sets.
+// The actions.
 const (
-	ActionAdvertise  ActionKind = iota + 1 // send an advertisement: Priority
-	ActionTransition                       // the state changed: From, To, Reason
-	ActionRemark                           // the state stays, there is something to say of it: Reason
-	ActionRelease                          // the VIPs may go: Reason
+	// ActionAdvertise: send an advertisement of Priority.
+	ActionAdvertise ActionKind = iota + 1 // advertise
+	// ActionTransition: the state changed From To, for the reason Cause.
+	ActionTransition // transition
+	// ActionRemark: the state stays, for the reason Cause.
+	ActionRemark // remark
+	// ActionRelease: remove the VIPs, for the reason Cause.
+	ActionRelease // release
 )
 
-// String returns the action in lower case.
-func (k ActionKind) String() string {
-	names := [...]string{"action(0)", "advertise", "transition", "remark", "release"}
-	if int(k) < len(names) {
-		return names[k]
-	}
-	return fmt.Sprintf("action(%d)", uint8(k))
-}
-
-// An Action is something that a Machine wants done, in the order given.
+// An Action is one thing to do. Actions are done in the order in which Step returns them.
 type Action struct {
 	Kind     ActionKind
 	Priority uint8
 	From, To State
-	Reason   string
+	Cause    Cause
 }
 
 // A Machine is the election of one virtual router; it does no I/O and reads no clock.
 //
-// It is the state machine of RFC 9568, section 6.4, with these additions: the state Fault; a configuration and a
-// priority that may change under way; delays before it becomes master; standby; the word of a sync group, without
-// which a member does not become master; and a leave-taking that keeps the VIPs until the successor has them, so that
-// at no moment nobody does.
+// It is the state machine of RFC 9568, section 6.4, with these additions: the state Fault; changes of configuration and
+// priority at run time; delays before it becomes master; standby; sync groups, whose members become master only when
+// the group decides so; and a hand-over in which the master keeps the VIPs until its successor has them.
 type Machine struct {
 	cfg     Config
 	delta   int // added to the configured priority
 	unclear bool
 	standby bool
-	stopped bool // no fault or advertisement moves a machine that was told to stop
-	started bool // StartupDelay is counted once
+	stopped bool // EventStop came: faults and advertisements have no effect
+	started bool // StartupDelay has begun; it counts once
 
 	state   State
 	holding bool
-	ready   bool // a member of a sync group that awaits its word
+	ready   bool // a member of a sync group waits for its decision
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
-	reason  string
+	cause   Cause
 	actions []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
-	earliest time.Time     // a backup is not master before
+	earliest time.Time     // a backup does not become master before
 	learned  time.Duration // RFC 9568, section 6.1: Active_Adver_Interval
 	base     time.Time     // when the Active_Down_Timer was set
 	zero     netip.Addr    // the master that sent priority 0 at base, if one did
-	lower    rival         // whom this router is about to preempt
+	lower    rival         // the master that this router is about to preempt
 	offer    offer
-	linger   time.Time // when a router that has its successor lets go of the VIPs; zero: it does not linger
+	linger   time.Time // when the VIPs go, after a successor was heard; zero: no successor was heard
 }
 
 // A rival is a master of lower priority than ours.
@@ -130,19 +121,19 @@ func NewMachine(c Config) *Machine {
 	return &Machine{cfg: c, state: Initialize, actions: make([]Action, 0, 4)}
 }
 
-// State returns where the virtual router stands.
+// State returns the state.
 func (m *Machine) State() State { return m.state }
 
 // Holding reports whether the VIPs must be on the interface: as master, and while HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
 
-// HandingOver reports whether the router offers its place, or has a successor who may not have the VIPs yet.
+// HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
 
-// Standby reports whether the router stands back by command.
+// Standby reports whether the router is in standby.
 func (m *Machine) Standby() bool { return m.standby }
 
-// Ready reports whether a member of a sync group could be master and awaits EventJoin.
+// Ready reports whether a member of a sync group could become master and waits for EventJoin.
 func (m *Machine) Ready() bool { return m.ready }
 
 // Leaving reports whether the machine was told to stop.
@@ -169,8 +160,8 @@ func (m *Machine) Master() netip.Addr { return m.master }
 // Since returns the time of the last transition, the zero time before the first.
 func (m *Machine) Since() time.Time { return m.since }
 
-// Reason returns the cause of the last transition or remark in words, or that of the present fault.
-func (m *Machine) Reason() string { return m.reason }
+// Cause returns the cause of the last transition or remark, or the present fault.
+func (m *Machine) Cause() Cause { return m.cause }
 
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
@@ -188,9 +179,8 @@ func (m *Machine) priorityAs(s State) uint8 {
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
-// Step tells the machine that ev happened at now, and returns what to do about it. The slice is valid until
-// the next Step. Deadlines are acted on at EventTimer alone: after a stall, advertisements that arrived meanwhile
-// can be told first.
+// Step tells the machine that ev happened at now, and returns what to do. The slice is valid until the next Step. Only
+// EventTimer acts on a deadline: after a stall, the caller can first pass on the advertisements that arrived meanwhile.
 func (m *Machine) Step(now time.Time, ev Event) []Action {
 	m.actions = m.actions[:0]
 	switch ev.Kind {
@@ -201,7 +191,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventFault:
 		m.fault(now, ev)
 	case EventStop:
-		m.stop(now, ev.Reason)
+		m.stop(now, ev.Cause)
 	case EventTimer:
 		m.timer(now)
 	case EventAdvert:
@@ -212,7 +202,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventStandby:
 		m.standBy(now, ev.On)
 	case EventJoin:
-		m.join(now, ev.To, ev.Reason)
+		m.join(now, ev.To, ev.Cause)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
@@ -224,63 +214,64 @@ func (m *Machine) up(now time.Time, source netip.Addr) {
 	m.source, m.stopped = source, false
 	switch {
 	case m.offering() && stopped:
-		m.stay(now, toldToStay)
+		m.stay(now, CauseStayed)
 	case m.offering() && m.state == Fault:
-		m.stay(now, "fault was over")
+		m.stay(now, CauseFaultPassed)
 	case m.state == Initialize:
-		m.start(now, "startup")
+		m.start(now, Cause{Kind: CauseStartup})
 	case m.state == Fault:
-		m.start(now, "fault is over: "+m.reason)
+		over := m.cause
+		over.Kind, over.Fault = CauseFaultOver, m.cause.Kind
+		m.start(now, over)
 	case m.state == Master && !m.offering():
 		m.master = source
 	}
 }
 
 // start is RFC 9568, section 6.4.1.
-func (m *Machine) start(now time.Time, reason string) {
+func (m *Machine) start(now time.Time, cause Cause) {
 	if !m.started {
 		m.started, m.earliest = true, now.Add(m.cfg.StartupDelay)
 	}
 	owner := m.Priority() == PriorityOwner && !now.Before(m.earliest)
 	if owner && m.cfg.SyncGroup == "" {
-		m.lead(now, reason)
+		m.lead(now, cause)
 		return
 	}
 	m.master = netip.Addr{}
-	m.follow(now, m.cfg.AdvertInterval)
+	m.armDownTimer(now, m.cfg.AdvertInterval)
 	if owner {
 		m.deadline = now
 	}
-	m.transition(now, Backup, reason)
+	m.transition(now, Backup, cause)
 }
 
-// resume is the start of a router whose process was killed and whose VIPs are still there: its peers wait for its
-// next advertisement, and nobody need notice.
+// resume starts a router whose process was killed and whose VIPs are still on the interface. Its peers still wait for
+// its next advertisement.
 func (m *Machine) resume(now time.Time, source netip.Addr) {
 	if m.state != Initialize || m.holding {
 		m.up(now, source)
 		return
 	}
 	m.source, m.stopped, m.started = source, false, true
-	m.lead(now, "resumed")
+	m.lead(now, Cause{Kind: CauseResumed})
 }
 
-// lead makes this router master. The advertisement comes first: until it is heard, others may think that
-// the place is free.
-func (m *Machine) lead(now time.Time, reason string) {
+// lead makes this router master. The advertisement comes first: until others hear it, they may become master as well.
+func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
 	m.offer, m.linger, m.ready = offer{}, time.Time{}, false
 	m.master, m.holding = m.source, true
 	if m.state == Master {
-		m.remark(reason)
+		m.remark(cause)
 	} else {
-		m.transition(now, Master, reason)
+		m.transition(now, Master, cause)
 	}
 }
 
-// follow sets the Active_Down_Timer for a master that advertises at the interval.
-func (m *Machine) follow(now time.Time, interval time.Duration) {
+// armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
+func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
 	m.learned, m.base, m.ready = interval, now, false
 	m.zero, m.lower = netip.Addr{}, rival{}
 	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
@@ -304,8 +295,8 @@ func (m *Machine) configure(now time.Time, c Config) {
 	}
 }
 
-// rest waits for nothing, except that a router that lingers lets go in its time.
-func (m *Machine) rest() {
+// idle ends all timers but the one of linger.
+func (m *Machine) idle() {
 	m.master, m.deadline, m.ready = netip.Addr{}, time.Time{}, false
 	m.holding = m.lingering()
 }
@@ -314,14 +305,14 @@ func (m *Machine) advertise(priority uint8) {
 	m.actions = append(m.actions, Action{Kind: ActionAdvertise, Priority: priority})
 }
 
-func (m *Machine) transition(now time.Time, to State, reason string) {
-	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Reason: reason})
-	m.state, m.since, m.reason = to, now, reason
+func (m *Machine) transition(now time.Time, to State, cause Cause) {
+	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
+	m.state, m.since, m.cause = to, now, cause
 }
 
-func (m *Machine) remark(reason string) {
-	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Reason: reason})
-	m.reason = reason
+func (m *Machine) remark(cause Cause) {
+	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Cause: cause})
+	m.cause = cause
 }
 
 func later(a, b time.Time) time.Time {

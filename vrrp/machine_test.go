@@ -33,11 +33,11 @@ func spell(actions []Action) string {
 		case ActionAdvertise:
 			out = append(out, fmt.Sprintf("advert %d", a.Priority))
 		case ActionTransition:
-			out = append(out, fmt.Sprintf("%s: %s", a.To, a.Reason))
+			out = append(out, fmt.Sprintf("%s: %s", a.To, a.Cause.String()))
 		case ActionRemark:
-			out = append(out, "stays: "+a.Reason)
+			out = append(out, "stays: "+a.Cause.String())
 		case ActionRelease:
-			out = append(out, "release: "+a.Reason)
+			out = append(out, "release: "+a.Cause.String())
 		}
 	}
 	return strings.Join(out, ", ")
@@ -60,7 +60,7 @@ func master(c Config) *Machine {
 
 func faulty(c Config) *Machine {
 	m := NewMachine(c)
-	m.Step(epoch, Event{Kind: EventFault, Reason: "interface eth0 is down"})
+	m.Step(epoch, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
 	return m
 }
 
@@ -73,7 +73,7 @@ func resumed(c Config) *Machine {
 
 func handingOver(c Config) *Machine {
 	m := master(c)
-	m.Step(epoch, Event{Kind: EventStop, Reason: "shutdown"})
+	m.Step(epoch, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
 	return m
 }
 
@@ -84,10 +84,10 @@ const skewOf100 = 609375 * time.Microsecond
 func TestStep(t *testing.T) {
 	noPreempt, owner := testConfig(100), testConfig(255)
 	noPreempt.Preempt = false
-	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Reason: "shutdown"}
+	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}}
 	up := Event{Kind: EventUp, Source: addrB}
-	fault := Event{Kind: EventFault, Reason: "interface eth0 is down"}
-	gentle := Event{Kind: EventFault, Reason: "script /x: exit code 1", Gentle: true}
+	fault := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}}
+	gentle := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "script /x: exit code 1"}, Gentle: true}
 	const never = time.Duration(-1)
 	const down100 = 3*time.Second + skewOf100
 	for _, tt := range []struct {
@@ -160,7 +160,7 @@ func TestStep(t *testing.T) {
 
 		{"fault hears nothing", faulty(testConfig(100)), time.Second, hear(addrA, 0), "", Fault, never},
 		{"fault has no timer", faulty(testConfig(100)), time.Second, timer, "", Fault, never},
-		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Reason: "interface eth0 is missing"}, "", Fault, never},
+		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is missing"}}, "", Fault, never},
 		{"fault stops silently", faulty(testConfig(100)), time.Second, stop, "initialize: shutdown", Initialize, never},
 		{"fault is over", faulty(testConfig(100)), time.Second, up, "backup: fault is over: interface eth0 is down", Backup, time.Second + down100},
 		{"fault of the owner is over", faulty(owner), time.Second, up, "advert 255, master: fault is over: interface eth0 is down", Master, 2 * time.Second},
@@ -203,8 +203,8 @@ func TestReasonForTakingOver(t *testing.T) {
 				m.Step(epoch.Add(time.Duration(i)*time.Second), ev)
 			}
 			m.Step(m.Deadline(), Event{Kind: EventTimer})
-			if m.State() != Master || m.Reason() != tt.want {
-				t.Errorf("%s for %q, want %q", m.State(), m.Reason(), tt.want)
+			if m.State() != Master || m.Cause().String() != tt.want {
+				t.Errorf("%s for %q, want %q", m.State(), m.Cause().String(), tt.want)
 			}
 		})
 	}

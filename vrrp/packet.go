@@ -23,11 +23,11 @@ const (
 	MaxAdvertInterval  = 4095 * centisecond // RFC 9568, section 5.2.7: 12 bits
 	MaxAdvertInterval2 = 255 * time.Second  // RFC 3768, section 5.3.7: 8 bits
 
-	PriorityLeaving = 0 // RFC 9568, section 5.2.4: the master gives up
+	PriorityLeaving = 0 // RFC 9568, section 5.2.4: the master leaves
 	PriorityOwner   = 255
 )
 
-// Where multicast advertisements go (RFC 9568, sections 5.1.1.2 and 5.1.2.2).
+// The multicast groups of advertisements (RFC 9568, sections 5.1.1.2 and 5.1.2.2).
 var (
 	Group4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
 	Group6 = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0x12})
@@ -35,7 +35,7 @@ var (
 	groups4, groups6 = []netip.Addr{Group4}, []netip.Addr{Group6}
 )
 
-// A Header is what the election needs to know of an IP header.
+// A Header is what the election needs of an IP header.
 type Header struct {
 	Source, Destination netip.Addr
 	TTL                 uint8 // or hop limit
@@ -54,7 +54,7 @@ type Packet struct {
 	Auth Auth
 	// Checksum is the form of the checksum of version 3 over IPv4.
 	Checksum Checksum
-	// VIPs are 1 to 255 addresses of the family that carries the packet.
+	// VIPs are 1 to 255 addresses, of the IP version that carries the packet.
 	VIPs []netip.Addr
 }
 
@@ -148,7 +148,7 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	return 0
 }
 
-// verify checks the checksum and notes its form.
+// verify checks the checksum and stores its form.
 func (p *Packet) verify(b []byte, src, dst netip.Addr) bool {
 	s := sum(0, b)
 	pseudo := fold(s+pseudoSum(src, dst, len(b))) == 0xffff
@@ -167,7 +167,7 @@ func (p *Packet) verify(b []byte, src, dst netip.Addr) bool {
 	return false
 }
 
-// parseTiming reads the third pair of octets, and in version 2 what authenticates the packet.
+// parseTiming reads the interval, and in version 2 the authentication.
 func (p *Packet) parseTiming(b []byte) Drop {
 	p.Auth = Auth{}
 	if p.Version == Version2 {

@@ -3,18 +3,17 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
 
-// stallIntervals is by how many advertisement intervals a master must be late for its peers to have given it up: with
-// the interval that the missing advertisement was due at the end of, it has been silent for three.
+// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. With
+// the interval before the missing advertisement, it has then been silent for three intervals.
 const stallIntervals = 2
 
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
-		m.release("the successor has them")
+		m.release(Cause{Kind: CauseSuccessor})
 	}
 	switch {
 	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
@@ -54,7 +53,7 @@ func (m *Machine) advertToBackup(now time.Time, ev Event) {
 		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
 		m.rearm(now)
 	case !m.outranks(ev.Priority):
-		m.follow(now, ev.Interval)
+		m.armDownTimer(now, ev.Interval)
 		m.master = ev.Source
 	default:
 		first := now
@@ -76,8 +75,8 @@ func (m *Machine) outranks(priority uint8) bool {
 	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
 }
 
-// advertToMaster is RFC 9568, section 6.4.3, except after a stall: whoever speaks then has taken over, and this router
-// must win its place back as any backup would.
+// advertToMaster is RFC 9568, section 6.4.3, except after a stall: then the sender has taken over, and this router
+// becomes backup and preempts like any other backup.
 func (m *Machine) advertToMaster(now time.Time, ev Event) {
 	own, stalled := m.Priority(), now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
@@ -85,35 +84,35 @@ func (m *Machine) advertToMaster(now time.Time, ev Event) {
 		m.advertise(own)
 		m.deadline = now.Add(m.cfg.AdvertInterval)
 	case stalled:
-		m.yield(now, ev, fmt.Sprintf("%s took over while this router stood still", ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
 		m.holding, m.linger = false, time.Time{}
 	case ev.Priority > own:
-		m.yield(now, ev, fmt.Sprintf("higher priority %d heard from %s", ev.Priority, ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
 	case ev.Priority == own && m.source.Less(ev.Source):
-		m.yield(now, ev, fmt.Sprintf("equal priority %d and higher address heard from %s", ev.Priority, ev.Source))
+		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:
-		// Answered at once, to put the sender and learning bridges right.
+		// The answer corrects the sender and the switches at once.
 		m.advertise(own)
 	}
 }
 
-func (m *Machine) yield(now time.Time, ev Event, reason string) {
+func (m *Machine) yield(now time.Time, ev Event, cause Cause) {
 	m.linger = now.Add(Linger)
-	m.follow(now, ev.Interval)
+	m.armDownTimer(now, ev.Interval)
 	m.master = ev.Source
-	m.transition(now, Backup, reason)
+	m.transition(now, Backup, cause)
 }
 
-// rearm works the Active_Down_Timer out anew after its ingredients changed.
+// rearm computes the Active_Down_Timer again after one of its operands has changed.
 //
-// A master of lower priority is preempted when the timer that was set before it was heard has run out, as in the RFC,
-// but not before PreemptDelay has passed; where it dies before that, it is replaced as any master would be.
+// A master of lower priority is preempted when the timer that was set before it was first heard ends, as in the RFC, but
+// not before PreemptDelay has passed. If it falls silent before that, it is replaced like any master.
 func (m *Machine) rearm(now time.Time) {
 	if m.state != Backup {
 		return
 	}
 	if r := m.lower; r.source.IsValid() && !m.outranks(r.priority) {
-		m.follow(r.last, r.interval)
+		m.armDownTimer(r.last, r.interval)
 		m.master = r.source
 	}
 	wait := m.downInterval(m.learned)
@@ -131,8 +130,8 @@ func (m *Machine) rearm(now time.Time) {
 	m.ready = m.ready && m.cfg.SyncGroup != "" && !m.deadline.After(now)
 }
 
-// whyLead says why the Active_Down_Timer fired.
-func (m *Machine) whyLead(now time.Time) string {
+// whyLead returns why the Active_Down_Timer ended.
+func (m *Machine) whyLead(now time.Time) Cause {
 	r, heard := m.lower, m.base
 	if r.source.IsValid() {
 		heard = r.last
@@ -140,23 +139,20 @@ func (m *Machine) whyLead(now time.Time) string {
 	silence := now.Sub(heard).Round(time.Millisecond)
 	switch {
 	case m.zero.IsValid() && !r.source.IsValid():
-		return fmt.Sprintf("priority 0 heard from %s", m.zero)
+		return Cause{Kind: CauseMasterLeft, Peer: m.zero}
 	case r.source.IsValid() && now.Before(r.last.Add(m.downInterval(r.interval))):
-		return fmt.Sprintf("own priority %d is higher than %d of %s", m.Priority(), r.priority, r.source)
-	case m.master.IsValid():
-		return fmt.Sprintf("no advertisement for %s from %s", silence, m.master)
-	default:
-		return fmt.Sprintf("no advertisement for %s", silence)
+		return Cause{Kind: CausePreempts, Own: m.Priority(), Priority: r.priority, Peer: r.source}
 	}
+	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
 }
 
-// Skew is RFC 9568, section 6.1, Skew_Time: the higher the priority, the sooner.
+// Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
 func Skew(priority uint8, interval time.Duration) time.Duration {
 	return interval * time.Duration(256-int(priority)) / 256
 }
 
-// skew is our Skew_Time behind a master that advertises at the interval; in version 2 that does not matter (RFC 3768,
-// section 6.1: it is a part of a second).
+// skew is our Skew_Time behind a master that advertises at the interval. In version 2 it does not depend on the interval
+// (RFC 3768, section 6.1).
 func (m *Machine) skew(interval time.Duration) time.Duration {
 	if m.cfg.Version == Version2 {
 		interval = time.Second

@@ -59,7 +59,7 @@ func (r *Router) WarningsEnd() time.Time { return r.diagnosis.warnings.firstEnd(
 
 // EndWarnings ends the warnings whose cause has not been seen for long enough, and reports whether there were any.
 func (r *Router) EndWarnings(now time.Time) bool {
-	return r.diagnosis.warnings.drop(func(w warning) bool { return !now.Before(w.until) })
+	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) })
 }
 
 // Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each: first how

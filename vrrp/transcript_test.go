@@ -63,7 +63,7 @@ type actor struct {
 	addr     netip.Addr
 	deaf     bool // its cable is cut
 	asleep   bool
-	hard     string // fault of its link
+	hard     bool // its link is at fault
 	told     Tracking
 	mastered uint64
 	heard    Packet // the last advertisement
@@ -121,14 +121,12 @@ func (p *drama) command(line string) {
 	case "resume":
 		p.step(a, Event{Kind: EventResume, Source: a.addr})
 	case "stop":
-		p.step(a, Event{Kind: EventStop, Reason: "shutdown"})
+		p.step(a, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
 	case "standby":
 		p.step(a, Event{Kind: EventStandby, On: args == "on"})
 	case "link":
-		a.deaf, a.hard = args == "down", ""
-		if a.deaf {
-			a.hard = "interface eth0 has no carrier"
-		}
+		a.deaf = args == "down"
+		a.hard = a.deaf
 		p.assess(a)
 	case "cut":
 		a.deaf = true
@@ -266,12 +264,14 @@ func (p *drama) tell(a *actor, t Tracking) {
 }
 
 func (p *drama) assess(a *actor) {
-	why := cmp.Or(a.hard, a.told.Fault)
-	m := a.Machine
-	switch {
-	case why != "" && (m.State() != Fault || m.Reason() != why):
-		p.step(a, Event{Kind: EventFault, Reason: why, Gentle: a.hard == ""})
-	case why == "" && m.State() == Fault:
+	m, why := a.Machine, a.told.Cause()
+	if a.hard {
+		why = Cause{Kind: FaultLinkCarrier, Text: "eth0"}
+	}
+	switch isFault := why.Kind != 0; {
+	case isFault && (m.State() != Fault || m.Cause() != why):
+		p.step(a, Event{Kind: EventFault, Cause: why, Gentle: !a.hard})
+	case !isFault && m.State() == Fault:
 		p.step(a, Event{Kind: EventUp, Source: a.addr})
 	}
 }
@@ -288,7 +288,7 @@ func (p *drama) decide(a *actor) {
 		own[b.Config.Name] = p.own[b.name]
 		m := b.Machine
 		states[b.Config.Name] = Status{
-			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Reason: m.Reason(),
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(),
 			Counters: Counters{BecameMaster: b.mastered},
 		}
 	}
@@ -299,14 +299,14 @@ func (p *drama) decide(a *actor) {
 		}
 	}
 	for _, j := range joins {
-		p.step(p.actor(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Reason: j.Reason})
+		p.step(p.actor(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
 	}
 }
 
 // step moves a machine, writes what came of it and sends its advertisements.
 func (p *drama) step(a *actor, ev Event) {
 	m := a.Machine
-	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Reason())
+	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())
 	actions := slices.Clone(m.Step(p.now, ev))
 	for _, act := range actions {
 		switch {
@@ -316,7 +316,7 @@ func (p *drama) step(a *actor, ev Event) {
 			a.mastered++
 		}
 	}
-	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Reason()) != before
+	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause()) != before
 	routine := len(actions) == 0 && !changed && (ev.Kind == EventTimer || ev.Kind == EventAdvert)
 	if !routine && !(ev.Kind == EventTimer && !changed && len(actions) == 1) {
 		p.line(a, "%s => %s", p.spellEvent(ev), cmp.Or(spell(actions), "-"))
@@ -341,7 +341,7 @@ func (p *drama) spellEvent(ev Event) string {
 	case EventJoin:
 		s += " " + ev.To.String()
 	case EventFault:
-		s += map[bool]string{true: " (gentle): ", false: ": "}[ev.Gentle] + ev.Reason
+		s += map[bool]string{true: " (gentle): ", false: ": "}[ev.Gentle] + ev.Cause.String()
 	}
 	return s
 }
@@ -361,7 +361,7 @@ func (p *drama) describe(a *actor) {
 			extra += ", " + f.word
 		}
 	}
-	p.line(a, "is %s%s, priority %d, master %s, next deadline in %s: %s", m.State(), extra, m.Priority(), m.Master(), p.remaining(m), m.Reason())
+	p.line(a, "is %s%s, priority %d, master %s, next deadline in %s: %s", m.State(), extra, m.Priority(), m.Master(), p.remaining(m), m.Cause())
 	for _, w := range a.Warnings() {
 		p.line(a, "warns: %s", w)
 	}

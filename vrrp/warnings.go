@@ -77,8 +77,8 @@ func (w *warnings) put(now, until time.Time, kind warningKind, from netip.Addr, 
 	return true
 }
 
-// drop ends the warnings that match, and reports whether there were any.
-func (w *warnings) drop(matches func(warning) bool) bool {
+// remove ends the warnings that match, and reports whether there were any.
+func (w *warnings) remove(matches func(warning) bool) bool {
 	before := len(w.active)
 	w.active = slices.DeleteFunc(w.active, matches)
 	if len(w.active) == before {

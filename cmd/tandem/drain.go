@@ -6,13 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
@@ -120,76 +116,4 @@ func connections(n int) string {
 		return "1 connection"
 	}
 	return fmt.Sprintf("%d connections", n)
-}
-
-// A progress shows the latest state: on a terminal in one line that changes, elsewhere in a new line for each change.
-type progress struct {
-	w        io.Writer
-	terminal bool
-	last     string
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
-	if f, ok := w.(*os.File); ok {
-		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		p.terminal = err == nil
-	}
-	return p
-}
-
-// show writes a line if it differs from the last one. Errors of the writer are ignored: nothing depends on the display.
-func (p *progress) show(line string) {
-	if line == p.last {
-		return
-	}
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, len(p.last)-len(line))))
-	} else {
-		fmt.Fprintln(p.w, line)
-	}
-	p.last = line
-}
-
-// done shows a last line, and ends the display.
-func (p *progress) done(line string) {
-	p.show(line)
-	p.end()
-}
-
-// end puts the cursor of a terminal on a new line.
-func (p *progress) end() {
-	if p.terminal {
-		fmt.Fprintln(p.w)
-	}
-}
-
-// serverCommand completes a command that changes the state of one real server. It prints done when that succeeded.
-func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
-	var s socketFlags
-	s.register(cmd)
-	cmd.Args = arguments(1, 1)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: action}, done)
-	}
-	return cmd
-}
-
-// commandServer sends a command about a real server, and prints what was done and the state of the server.
-func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
-	client, err := s.client(cmd)
-	if err != nil {
-		return err
-	}
-	state, err := client.CommandServer(cmd.Context(), c)
-	if err != nil {
-		return err
-	}
-	warnNotRemembered(cmd, state.NotRemembered)
-	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
-	if state.Note != "" {
-		line += " (" + state.Note + ")"
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
-	return err
 }

@@ -6,14 +6,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A draining server has the connections of the list, a look after the other, and fails at its end.
@@ -61,42 +58,5 @@ func TestWaitForADrain(t *testing.T) {
 				t.Errorf("%s: took %s, want %s", c.why, took, c.took)
 			}
 		})
-	}
-}
-
-func TestProgressOnATerminalIsOneLine(t *testing.T) {
-	var out bytes.Buffer
-	p := progress{w: &out, terminal: true}
-	p.show("10 connections")
-	p.show("10 connections")
-	p.show("9 connections")
-	p.done("done")
-	if got, want := out.String(), "\r10 connections\r9 connections \rdone         \n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestWeightWantsANumberOrReset(t *testing.T) {
-	for _, c := range []struct{ args, want string }{
-		{"www/192.0.2.11", "the weight is missing"},
-		{"www/192.0.2.11 65536", `"65536" is not a weight: write a number from 0 to 65535`},
-		{"www/192.0.2.11 -- -1", `"-1" is not a weight`},
-		{"www/192.0.2.11 5 --reset", "leave out the number"},
-	} {
-		if _, _, err := execute(t, append([]string{"weight"}, strings.Fields(c.args)...)...); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("tandem weight %s: %v", c.args, err)
-		}
-	}
-}
-
-func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
-	cfg := &configs.Config{File: "t.toml", Services: []configs.Service{
-		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
-		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
-	}}
-	err := missingSchedulers(cfg, []string{"rr", "wrr"})
-	want := "t.toml: service b: this kernel has no scheduler twos; install the module ip_vs_twos, or choose one of rr, wrr"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -40,13 +40,6 @@ becomes master.`,
 	}, (*control.Client).Release, "takes part again")
 }
 
-// warnNotRemembered tells the operator that a command is in force but would not outlive a restart of the director.
-func warnNotRemembered(cmd *cobra.Command, cause string) {
-	if cause != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: in force; not yet remembered: %s\n", cause)
-	}
-}
-
 // routerCommand completes a command about virtual routers. It prints done for each for which that succeeded.
 func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags

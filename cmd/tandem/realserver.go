@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
@@ -86,6 +88,9 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 func (f *realServerFlags) machine() *realserver.Machine {
 	return realserver.New(realserver.Options{
 		Log: newLogger("info", configs.LogText, os.Stderr).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
+		Record: statefile.New[realserver.Saved](filepath.Join(f.stateDir, "realserver.json"),
+			statefile.Options{Flat: true, KeepDamaged: true, NoZero: true, Mode: 0o644}),
+		WriteFile: statefile.Replace,
 	})
 }
 

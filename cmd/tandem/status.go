@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,43 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/configs"
 )
-
-// socketFlags choose the control socket: --socket, else TANDEM_SOCKET, else the configuration, else the default.
-type socketFlags struct{ socket, config string }
-
-func (s *socketFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET, else that of the configuration)")
-	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that is read for the control socket")
-}
-
-// client returns a client of the chosen control socket.
-func (s *socketFlags) client(cmd *cobra.Command) (*control.Client, error) {
-	path, err := s.path(cmd.Flags().Changed("config"))
-	if err != nil {
-		return nil, err
-	}
-	return control.NewClient(path), nil
-}
-
-// path returns the socket. An unreadable configuration is an error only if the user named the file (asked).
-func (s *socketFlags) path(asked bool) (string, error) {
-	if s.socket != "" {
-		return s.socket, nil
-	}
-	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
-		return env, nil
-	}
-	path, err := configs.SocketOf(s.config)
-	if err != nil && asked {
-		return "", err
-	}
-	if err != nil {
-		return configs.DefaultSocket, nil
-	}
-	return path, nil
-}
 
 func newStatus() *cobra.Command {
 	var s socketFlags
@@ -114,9 +77,10 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		fmt.Fprintln(t, "ROUTER\tINTERFACE\tVRID\tSTATE\tFOR\tPRIORITY\tMASTER\tVIPS\tREASON")
 		for _, r := range s.VRRP {
 			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Interface, r.VRID, state(r),
-				ago(now, r.Since), priority(r), dash(r.Master), vips(r), reason(r))
+				ago(now, r.Since), priority(r), dash(r.Master), vips(r), r.Reason)
 		}
 		t.Flush()
+		writeFailingTracks(&b, s.VRRP)
 		if verbose {
 			writeCounters(&b, s.VRRP)
 		}
@@ -142,6 +106,25 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 	}
 	_, err := b.WriteTo(w)
 	return err
+}
+
+// writeFailingTracks prints what the routers track and what fails.
+func writeFailingTracks(b *bytes.Buffer, routers []control.Router) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tFAILING TRACK\tREASON"
+	for _, r := range routers {
+		for _, track := range r.Track {
+			if track.OK {
+				continue
+			}
+			if header != "" {
+				fmt.Fprintln(t, header)
+				header = ""
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, track.Name, track.Reason)
+		}
+	}
+	t.Flush()
 }
 
 // writeCounters prints the routers' counters. GAP is the longest time between two advertisements of a master.
@@ -206,19 +189,6 @@ func ago(now, since time.Time) string {
 		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
-}
-
-// reason returns the reason of the state, and adds the tracked things that fail unless the reason names them already.
-func reason(r control.Router) string {
-	words := r.Reason
-	for _, t := range r.Track {
-		fails := t.Name + ": " + t.Reason
-		known := strings.Contains(words, fails) || strings.Contains(words, t.Name+" "+t.Reason) // an interface has no colon
-		if !t.OK && !known {
-			words += "; " + fails
-		}
-	}
-	return words
 }
 
 // state returns the state of a router, and whether it is handing over or standby.

@@ -5,11 +5,8 @@ package main
 import (
 	"bytes"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
@@ -58,9 +55,15 @@ func TestStatusTable(t *testing.T) {
 warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
-web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3; service www: 1 of 2 servers healthy, 2 needed
+web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
 mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
-dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier; interface eth2: is down
+dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier
+
+ROUTER  FAILING TRACK   REASON
+web     service www     1 of 2 servers healthy, 2 needed
+mail    service www     1 of 2 servers healthy, 2 needed
+dns     interface eth1  has no carrier
+dns     interface eth2  is down
 `
 	const counters = `
 ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
@@ -91,96 +94,6 @@ connection sync  backup on eth1  id 51
 		}
 		if got.String() != want {
 			t.Errorf("verbose %t: got\n%s\nwant\n%s", verbose, got.String(), want)
-		}
-	}
-}
-
-func TestSocketIsFoundByFlagThenEnvironmentThenConfiguration(t *testing.T) {
-	s := socketFlags{config: "/nonexistent/tandem.toml"}
-	t.Setenv("TANDEM_SOCKET", "")
-	if got, err := s.path(false); err != nil || got != "/run/tandem/control.sock" {
-		t.Errorf("by default: %s", got)
-	}
-	file := writeConfig(t, "[control]\nsocket = \"/from/the/file.sock\"\n")
-	s.config = file
-	if got, err := s.path(false); err != nil || got != "/from/the/file.sock" {
-		t.Errorf("by the configuration: %s", got)
-	}
-	// A file with mistakes names its socket all the same: one wants to ask for them there.
-	s.config = writeConfig(t, "prioritty = 1\n[control]\nsocket = \"/from/the/broken/file.sock\"\n")
-	if got, err := s.path(true); err != nil || got != "/from/the/broken/file.sock" {
-		t.Errorf("by a file with mistakes: %s, %v", got, err)
-	}
-	s.config = "/nonexistent/tandem.toml"
-	if got, err := s.path(true); err == nil {
-		t.Errorf("by a file that was asked for and is missing: %s", got)
-	}
-	t.Setenv("TANDEM_SOCKET", "/from/the/environment.sock")
-	if got, err := s.path(false); err != nil || got != "/from/the/environment.sock" {
-		t.Errorf("by the environment: %s", got)
-	}
-	s.socket = "/from/the/flag.sock"
-	if got, err := s.path(false); err != nil || got != "/from/the/flag.sock" {
-		t.Errorf("by the flag: %s", got)
-	}
-}
-
-// execute runs tandem with args and returns what it printed and how it ended.
-func execute(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	root := newRoot()
-	root.SetArgs(args)
-	root.SetOut(&out)
-	root.SetErr(&errs)
-	err = root.ExecuteContext(t.Context())
-	return out.String(), errs.String(), err
-}
-
-func TestCheckListsEveryMistakeOfEveryFile(t *testing.T) {
-	good := writeConfig(t, "name = \"lb1\"\n")
-	bad := writeConfig(t, "nam = \"lb1\"\n\n[log]\nlevel = \"loud\"\n")
-	if out, _, err := execute(t, "check", good); err != nil || !strings.Contains(out, "ok") {
-		t.Errorf("a good file: %q, %v", out, err)
-	}
-	out, _, err := execute(t, "check", bad, good)
-	if err == nil {
-		t.Fatal("a bad file passes")
-	}
-	for _, want := range []string{bad + ":1: nam", "`name`", bad + ":4: log.level"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in the report:\n%v", want, err)
-		}
-	}
-	if !strings.Contains(out, good+": ok") {
-		t.Errorf("the good file beside it is not reported: %q", out)
-	}
-}
-
-func TestEveryCommandHelpsWithAnExample(t *testing.T) {
-	var visit func(all []*cobra.Command)
-	visit = func(all []*cobra.Command) {
-		for _, cmd := range all {
-			if !cmd.Hidden && cmd.Name() != "help" && cmd.Example == "" {
-				t.Errorf("%s --help has no example", cmd.CommandPath())
-			}
-			visit(cmd.Commands())
-		}
-	}
-	visit(newRoot().Commands())
-}
-
-func TestWrongCommandLinesAreRefusedWithAHint(t *testing.T) {
-	for args, want := range map[string]string{
-		"status x":          "wrong number of arguments: 1; write tandem status [flags], and see tandem status --help",
-		"drain":             "wrong number of arguments: 0; write tandem drain SERVICE/SERVER [flags], and see tandem drain --help",
-		"check":             "wrong number of arguments: 0; write tandem check FILE… [flags], and see tandem check --help",
-		"status --jso":      "unknown flag: --jso: see tandem status --help",
-		"realserver chek":   `unknown command "chek": see tandem realserver --help`,
-		"realserver run -z": "unknown shorthand flag: 'z' in -z: see tandem realserver run --help",
-	} {
-		if _, _, err := execute(t, strings.Fields(args)...); err == nil || err.Error() != want {
-			t.Errorf("tandem %s: got %v, want %s", args, err, want)
 		}
 	}
 }

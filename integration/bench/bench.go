@@ -37,7 +37,7 @@ func (b *bench) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", b.section.name, fmt.Sprintf(format, args...))
 }
 
-// report tells of one measurement; note may say what it is to be read with.
+// report adds one measurement to the result. The note helps to read it.
 func (b *bench) report(what, subject string, value float64, unit, note string) {
 	b.progress("%s, %s: %.4g %s (%s)", what, subject, value, unit, note)
 	b.emit(message{Row: &row{
@@ -45,7 +45,7 @@ func (b *bench) report(what, subject string, value float64, unit, note string) {
 	}})
 }
 
-// measure runs f with a lab of its own to make; where it fails there is no number, and the reason is told.
+// measure runs f, which makes its own lab. If f fails, the result has the reason instead of a number.
 func (b *bench) measure(what, subject string, f func(*attempt)) {
 	if only := b.options.only; only != nil && !only.MatchString(what+", "+subject) {
 		return
@@ -64,7 +64,7 @@ func (b *bench) measure(what, subject string, f func(*attempt)) {
 	}})
 }
 
-// An attempt is to the lab what a *testing.T is in a test.
+// An attempt is one measurement. The lab uses it as it uses a *testing.T in a test.
 type attempt struct {
 	name     string
 	cleanups []func()

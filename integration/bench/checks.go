@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// What is checked: so many servers, each so often. All are addresses of one machine behind a router, so that neither the
-// table of neighbours nor a thousand machines are part of what is measured.
+// The number of servers and the interval of their checks. All servers are addresses of one machine behind a router, so that
+// the neighbour table and the cost of a thousand machines are not measured.
 const (
 	checkedServers = 1000
 	checkInterval  = 10 * time.Second
@@ -94,7 +94,7 @@ func processorTime(t *attempt, h *lab.Host) (sum time.Duration) {
 	return sum
 }
 
-// countConnections is a web server at port 80 of all the host's addresses, which counts.
+// countConnections starts a web server at port 80 of all the host's addresses and returns its count of connections.
 func countConnections(t *attempt, h *lab.Host) *atomic.Int64 {
 	var listener net.Listener
 	err := h.Do(func() error {
@@ -130,7 +130,7 @@ func startChecker(l *lab.Lab, s subject, typ string) *lab.Host {
 	address := func(i int) string { return fmt.Sprintf("198.18.%d.%d", i/250, 1+i%250) }
 	route := func(h *lab.Host) {
 		h.Run("ip", "route", "add", "198.18.0.0/16", "via", "192.0.2.11")
-		h.Run("ipvsadm", "-Ln") // loads what the table is read from
+		h.Run("ipvsadm", "-Ln") // loads IPVS
 	}
 	var text strings.Builder
 	if s.isTandem() {

@@ -38,7 +38,7 @@ type usage struct {
 
 // cost reports what both directors use in a time.
 func cost(b *bench, p *pair, s subject, what string, span time.Duration) {
-	// Announcements that a new master repeats are over after the fifth second; they are no part of the standing cost.
+	// A new master repeats its announcements for five seconds. They are not part of the standing cost.
 	p.pause(5 * time.Second)
 	directors := []*lab.Director{p.a, p.b}
 	before := []usage{p.usage(p.a), p.usage(p.b)}

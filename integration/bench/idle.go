@@ -27,7 +27,7 @@ func measureIdle(b *bench) {
 				p.a = p.Director("director", "192.0.2.2/24", "")
 				s.serve(p.a, services{count: n, servers: 2, router: true})
 				p.awaitTable(10*time.Minute, n*2)
-				// The announcements of a new master are over after the fifth second, and what a start leaves to do.
+				// A new master repeats its announcements for five seconds, and a start leaves work to do.
 				p.pause(15 * time.Second)
 				before, began := processorTime(t, p.a.Host), time.Now()
 				p.pause(idleSpan)
@@ -39,8 +39,8 @@ func measureIdle(b *bench) {
 	}
 }
 
-// awaitTable waits until the table of director-a has so many servers. It looks seldom, because a look at a large table
-// takes the processor from those who fill it.
+// awaitTable waits until the table of director-a has that many servers. It looks once a second only, because reading a
+// large table slows down the program that fills it.
 func (p *pair) awaitTable(limit time.Duration, servers int) {
 	var next time.Time
 	p.Eventually(limit, fmt.Sprintf("%d servers in the table", servers), func() error {
@@ -106,6 +106,6 @@ func serveKeepalived(d *lab.Director, s services) {
 		b.WriteString("}\n")
 	}
 	conf, pid := d.WriteFile("keepalived.conf", b.String()), d.Dir()+"/keepalived.pid"
-	d.Run("ipvsadm", "-Ln") // loads what the table is read from
+	d.Run("ipvsadm", "-Ln") // loads IPVS
 	d.Start("keepalived", "--dont-fork", "--log-console", "-f", conf, "-p", pid, "-r", pid+".vrrp", "-c", pid+".check")
 }

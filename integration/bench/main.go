@@ -2,9 +2,9 @@
 
 // Command bench measures tandem side by side with keepalived: in one run, in the same network, with the same settings.
 //
-// Sections that need IPVS run in the lab's virtual machine where this kernel has none; all others run on this machine's
-// own kernel, in namespaces, for emulation bends times. The table says which is which. A number that it shows was
-// measured in this run; what could not be measured is shown as such, and the exit code is 1.
+// Sections that need IPVS run in the lab's virtual machine if this kernel has none. All others run in namespaces on this
+// machine's own kernel, because emulation distorts times. The table says where each section ran. Every number in it was
+// measured in this run. If something could not be measured, the table says so and the exit code is 1.
 package main
 
 import (

@@ -25,7 +25,7 @@ var faults = []fault{
 		p.a.Run(p.a.Program(), "failover", "--socket", p.a.Socket)
 	}, ours: true},
 	{name: "SIGKILL, and the cable cut", do: func(p *pair) {
-		// Killed one after the other, the second process would have time for a word of farewell.
+		// If the first process is killed while the second one runs, the second can still send a last advertisement.
 		p.signal(p.a, syscall.SIGSTOP)
 		p.signal(p.a, syscall.SIGKILL)
 		p.a.Cut()
@@ -35,12 +35,12 @@ var faults = []fault{
 		p.signal(p.a, syscall.SIGSTOP)
 		p.pause(p.masterDown() + settling)
 		p.signal(p.a, syscall.SIGCONT)
-		// The one that woke preempts its successor after another such time.
+		// The director that woke preempts its successor after as long again.
 		p.pause(p.masterDown() + settling)
 	}},
 }
 
-// settling is what a new master has for its first steps.
+// settling is the time that a new master gets for its first steps.
 const settling = 200 * time.Millisecond
 
 // terminate asks the subject's first process, whose children it leads, to stop.
@@ -73,7 +73,7 @@ func measureOutages(b *bench) {
 	}
 }
 
-// outage lets a fault happen while a client asks, until the VIP is served again and has been for a while.
+// outage lets a fault happen while a client asks, and waits until the VIP has been served again for a while.
 func outage(p *pair, f fault) lab.Outage {
 	probe := p.client.Probe(lab.VIP + ":7")
 	answered := func() {
@@ -85,7 +85,7 @@ func outage(p *pair, f fault) lab.Outage {
 		})
 	}
 	answered()
-	// On a busy machine the roles may have changed meanwhile, and the fault would meet the backup.
+	// On a busy machine the roles may have changed, and the fault would hit the backup.
 	p.Eventually(20*time.Second, "director-a is master alone", func() error {
 		if p.held(p.a) != 1 || p.held(p.b) != 0 {
 			return errors.New("it is not")
@@ -93,7 +93,7 @@ func outage(p *pair, f fault) lab.Outage {
 		return nil
 	})
 	f.do(p)
-	// An outage that has begun late must be in sight: the backup's patience, and its first steps as master.
+	// An outage may begin late: the backup waits for its master-down interval, and then takes its first steps as master.
 	p.pause(p.masterDown() + settling)
 	answered()
 	o := probe.Stop()

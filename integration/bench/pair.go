@@ -123,7 +123,7 @@ func newPair(t *attempt, s subject, n network) *pair {
 			d.EchoServer("0.0.0.0:7")
 		}
 	}
-	// Nobody is asked to leave: that would only take time.
+	// An orderly stop would only take time.
 	t.Cleanup(func() {
 		p.signal(p.a, syscall.SIGKILL)
 		p.signal(p.b, syscall.SIGKILL)

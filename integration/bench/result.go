@@ -50,7 +50,7 @@ type row struct {
 	Subject string   `json:"subject"`
 	Value   *float64 `json:"value"` // null: it could not be measured
 	Unit    string   `json:"unit"`
-	Note    string   `json:"note,omitempty"` // what the number is to be read with, or why there is none
+	Note    string   `json:"note,omitempty"` // helps to read the number, or says why there is none
 }
 
 func (r row) String() string {
@@ -117,7 +117,7 @@ func (r *result) print(w io.Writer) {
 		for _, c := range cases {
 			line := []string{"  " + c}
 			for _, subject := range subjects {
-				// Where there is no row, the subject has no such thing.
+				// A subject without a row does not have this case.
 				line = append(line, cmp.Or(cells[[2]string{c, subject}], "–"))
 			}
 			table = append(table, line)

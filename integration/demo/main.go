@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo shows a pair of directors at work, on a timeline that a person can follow. It runs in the lab of package
-// lab, and exits with 1 and a reason if anything that it shows did not happen.
+// Command demo shows a pair of directors at work, step by step. It runs in the lab of package lab. If a step does not
+// happen, it says which and exits with 1.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// A stage is where the play happens: to the lab what a *testing.T is in a test, to the reader a timeline.
+// A stage runs the play. The lab uses it as it uses a *testing.T in a test, and it prints the steps for the reader.
 type stage struct {
 	pair     *lab.Pair
 	scene    string
@@ -106,7 +106,8 @@ func (s *stage) say(format string, args ...any) {
 	fmt.Printf("%6.1f s      %s\n", s.pair.Elapsed().Seconds(), fmt.Sprintf(format, args...))
 }
 
-// ask lets the client ask the virtual address n times and tells who answered; that must be those named, each of them.
+// ask lets the client ask the virtual address n times and prints who answered. Each of the names must be among them, and
+// nobody else.
 func (s *stage) ask(n int, want ...string) {
 	var got []string
 	for range n {

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An ARPAnswer is what one question brought: who has the address?
+// An ARPAnswer holds the answers to one question who has an address.
 type ARPAnswer struct {
 	Asked time.Time
-	MACs  []string // of those that answered, sorted, each once
+	MACs  []string // of those who answered, sorted, without duplicates
 }
 
 // An ARPWatch asks by broadcast who has an address, again and again.
@@ -41,7 +41,7 @@ func (h *Host) WhoHas(addr string) []string {
 	return a.ask(150 * time.Millisecond).MACs
 }
 
-// WatchARP asks from eth0 of the host every so often, and takes as an answer what comes before the next question.
+// WatchARP asks from eth0 of the host at an interval. Replies count as answers to the latest question.
 func (h *Host) WatchARP(addr string, every time.Duration) *ARPWatch {
 	h.lab.t.Helper()
 	a, err := h.newAsker(addr)
@@ -86,18 +86,18 @@ func (w *ARPWatch) Answers() []ARPAnswer {
 	return slices.Clone(w.answers)
 }
 
-// LongestOverlap is the longest time through which each question was answered by two or more, counted from the first
-// such question to the next that was not.
+// LongestOverlap is the longest time in which two or more answered each question. It is counted from the first such
+// question to the next one that fewer answered.
 func LongestOverlap(answers []ARPAnswer) time.Duration {
 	return longest(answers, func(a ARPAnswer) bool { return len(a.MACs) > 1 })
 }
 
-// LongestSilence is the longest time through which nobody answered, counted likewise.
+// LongestSilence is the longest time in which nobody answered, counted in the same way.
 func LongestSilence(answers []ARPAnswer) time.Duration {
 	return longest(answers, func(a ARPAnswer) bool { return len(a.MACs) == 0 })
 }
 
-// LongestPause is the longest time between two questions: how far the other figures can be trusted.
+// LongestPause is the longest time between two questions, which is the error of the other figures.
 func LongestPause(answers []ARPAnswer) time.Duration {
 	var most time.Duration
 	for i := 1; i < len(answers); i++ {
@@ -164,7 +164,7 @@ func (h *Host) newAsker(addr string) (*asker, error) {
 
 func (a *asker) close() { _ = unix.Close(a.fd) }
 
-// ask sends the question and gathers the answers of a time. While the interface is down there are none.
+// ask sends the question and collects answers for the time given. There are none while the interface is down.
 func (a *asker) ask(wait time.Duration) ARPAnswer {
 	answer := ARPAnswer{Asked: time.Now()}
 	deadline := answer.Asked.Add(wait)

@@ -17,15 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A base is what every run has in common: the kernel and the file tree of the inside.
+// A base is what all runs share: the kernel and the file tree of the inside.
 type base struct {
 	kernel []byte // bzImage
 	tree   []byte // tar
 }
 
-// A manifest stands beside a cached base and says whether it is whole.
+// A manifest describes a cached base. A base that does not match its manifest is damaged or incomplete.
 type manifest struct {
-	Recipe   string   // of what it was made
+	Recipe   string   // what it was made of
 	Packages []string // the packages with their versions
 	Kernel   string   // SHA-256
 	Tree     string   // SHA-256
@@ -37,8 +37,8 @@ const (
 	manifestFile = "manifest.json"
 )
 
-// openBase returns the cached base, making it first where there is none, or where it is damaged or of another recipe.
-// It is safe beside other processes that do the same. What is cached is used without asking the network.
+// openBase returns the cached base. It makes the base first if there is none, or if the cached one is damaged or was made
+// by another recipe. Several processes may call it at the same time. A cached base needs no network.
 func openBase(ctx context.Context) (*base, error) {
 	dir, err := cacheDir()
 	if err != nil {
@@ -49,7 +49,7 @@ func openBase(ctx context.Context) (*base, error) {
 		return nil, err
 	}
 	defer unlock()
-	// One for each recipe, so that two versions of the source beside each other do not make it by turns.
+	// Each recipe has its own directory: two versions of the source can be used in turn without making the base anew.
 	dir = filepath.Join(dir, recipe()[:12])
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func readBase(dir string) (*base, error) {
 	return &b, nil
 }
 
-// makeBase fills the cache directory. The manifest comes last: a base that was interrupted has none that fits.
+// makeBase fills the cache directory. It writes the manifest last, so that an interrupted base has no valid one.
 func makeBase(ctx context.Context, dir string) error {
 	work, err := os.MkdirTemp(dir, "work-")
 	if err != nil {

@@ -53,8 +53,8 @@ func (tr trip) files(ctx context.Context) ([]runFile, error) {
 	return append(files, runFile{name: orderFile, mode: 0o644, data: text}), nil
 }
 
-// build makes a static binary, whatever the caller itself was built as: go test -race needs cgo and a C library, the
-// inside has neither.
+// build makes a static binary, also where the caller was built with cgo (as go test -race does): the inside has no C
+// library.
 func (c Cargo) build(ctx context.Context, dir string) ([]byte, error) {
 	out := filepath.Join(dir, c.Name)
 	args := []string{"build"}
@@ -81,7 +81,7 @@ func (c Cargo) build(ctx context.Context, dir string) ([]byte, error) {
 	return data, err
 }
 
-// passedEnv returns the caller's variables that mean something inside.
+// passedEnv returns those of the caller's variables that the inner run reads.
 func passedEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {

@@ -16,11 +16,11 @@ func (h *Host) CutAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "cut", netlink
 // PlugAt puts it back.
 func (h *Host) PlugAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "plugged in", netlink.LinkSetUp) }
 
-// HoldMulticast has the switch keep multicast from eth0 of the host, as one does that waits for group memberships nobody
-// asks for; what the host sends itself, and broadcast, pass. PassMulticast ends it.
+// HoldMulticast makes the switch forward no multicast to eth0 of the host, like a snooping switch without a querier. What
+// the host sends, and broadcast, still pass. PassMulticast ends it.
 func (h *Host) HoldMulticast() { h.lab.t.Helper(); h.cable("gets no multicast", multicast("off")) }
 
-// PassMulticast has the switch flood multicast to eth0 of the host again.
+// PassMulticast makes the switch forward multicast to eth0 of the host again.
 func (h *Host) PassMulticast() { h.lab.t.Helper(); h.cable("gets multicast", multicast("on")) }
 
 func multicast(flood string) func(netlink.Link) error {

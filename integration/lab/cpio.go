@@ -26,7 +26,7 @@ type cpioWriter struct {
 	inode int
 }
 
-// entry adds one file; rmajor and rminor are of the device that a character device stands for.
+// entry adds one file; rmajor and rminor are the numbers of a character device.
 func (w *cpioWriter) entry(name string, mode uint32, data []byte, rmajor, rminor int) {
 	w.inode++
 	fmt.Fprintf(&w.buf, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", w.inode, mode, 0, 0, 1, 0,

@@ -16,15 +16,15 @@ import (
 	"syscall"
 )
 
-// runDirect runs the payload on this machine's kernel, in namespaces of its own with the lab's tree for a root
-// directory: it sees no process, no interface and no file of the machine, and all that it starts ends with it.
+// runDirect runs the payload on this machine's kernel, in namespaces of its own and with the lab's tree as its root
+// directory. It sees no process, interface or file of the machine, and everything that it starts ends with it.
 func runDirect(ctx context.Context, b *base, files []runFile) (int, error) {
 	root, err := os.MkdirTemp("", "tandem-lab-root-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(root)
-	// Programs inside may run as another user than root.
+	// Programs inside may run as a user other than root.
 	if err := os.Chmod(root, 0o755); err != nil {
 		return 0, err
 	}
@@ -64,9 +64,9 @@ func runDirect(ctx context.Context, b *base, files []runFile) (int, error) {
 	return 0, nil
 }
 
-// install writes a file as package managers do, a piece at a time. The page cache keeps what was written at once in
-// pieces of up to 2 MB, a process that uses one page of a piece has it resident as a whole, and its memory could not be
-// compared with that of an installed program.
+// install writes a file in small pieces, as package managers do. The page cache keeps a large write in pieces of up to
+// 2 MB, and a process that uses one page of such a piece has all of it resident. Its memory could then not be compared
+// with that of an installed program.
 func install(path string, f runFile) error {
 	to, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, os.FileMode(f.mode))
 	if err != nil {

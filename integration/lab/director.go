@@ -28,8 +28,8 @@ type Director struct {
 	proc    *Process
 }
 
-// Director makes a host for tandem with its configuration; it does not start it yet. The configuration's [control] and
-// [state] tables are added here, so that every director has its own. The program must be part of the cargo.
+// Director makes a host with a configuration for tandem, and does not start tandem yet. It adds the tables [control] and
+// [state], so that each director has its own socket and directory. The program must be part of the cargo.
 func (l *Lab) Director(name, addr, config string) *Director {
 	l.t.Helper()
 	h := l.Host(name, addr)
@@ -102,8 +102,8 @@ func (d *Director) KillDirector() {
 	d.lab.Logf("%s: director process killed", d.Name)
 }
 
-// PowerOff ends the machine as a power cut does: no process says goodbye, nothing is left in its kernel, and the cable is
-// dead.
+// PowerOff ends the machine as a power cut does: no process can send a last packet, the kernel forgets everything, and the
+// cable is dead.
 func (d *Director) PowerOff() {
 	d.lab.t.Helper()
 	d.Cut()
@@ -122,7 +122,7 @@ func (d *Director) PowerOn() {
 	d.Launch()
 }
 
-// A Status is what tandem's status says, as far as the lab reads it. Its names are those of the documented JSON.
+// A Status holds the members of tandem's status that the lab reads, by their documented names.
 type Status struct {
 	Name    string
 	Version string

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// A Duo is a Pair without real servers: the directors answer at the virtual address themselves, by UDP echo at port 7.
-// It needs no IPVS, and so works on any kernel.
+// A Duo is a Pair without real servers. The directors themselves answer at the virtual address, by UDP echo at port 7.
+// It needs no IPVS, so it works on any kernel.
 type Duo struct{ *Pair }
 
-// DuoSettings are what a Duo may differ in.
+// DuoSettings are the settings of a Duo.
 type DuoSettings struct {
 	Advert time.Duration // 0 for 100 ms
 	Keys   string        // further keys of the virtual router, one a line
@@ -55,7 +55,7 @@ func NewDuo(t T, s DuoSettings) Duo {
 	p.B = p.Director("director-b", "192.0.2.3/24", s.Config("director-b", PriorityB))
 	p.A.EchoServer("0.0.0.0:7")
 	p.B.EchoServer("0.0.0.0:7")
-	// Whatever a test began has ended by then: a hand-over on the way out would only take time.
+	// The test is over: a hand-over would only take time.
 	t.Cleanup(func() {
 		p.A.killAll()
 		p.B.killAll()
@@ -91,8 +91,8 @@ func (p *Pair) Answers(probe *Prober) {
 	})
 }
 
-// Missed is the most questions in a row that have no answer: the outage in milliseconds without the prober's own pauses,
-// which Longest has in it. It is for a prober that has stopped.
+// Missed is the largest number of questions in a row without an answer. That is the outage in milliseconds without the
+// prober's own pauses, which Outage.Longest includes. Call it after Stop.
 func (p *Prober) Missed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

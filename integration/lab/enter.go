@@ -30,10 +30,10 @@ const (
 // inside is the directory that holds the run's own files: the payload and its cargo.
 const inside = "/lab"
 
-// graceAfterTests is how long the machine may go on after the test binary's own time-out, which tells more.
+// graceAfterTests is added to the test binary's own timeout, which ends the run with a better message.
 const graceAfterTests = 30 * time.Second
 
-// A Cargo is a binary built on the outside for use on the inside, where [Path] finds it.
+// A Cargo is a binary that is built outside and used inside, at [Cargo.Path].
 type Cargo struct {
 	Name    string // file name inside
 	Package string // import path of what to build
@@ -50,8 +50,8 @@ func (c Cargo) Path() string { return inside + "/" + c.Name }
 
 // Main is the body of a TestMain whose tests need the lab. It does not return.
 //
-// Outside, it builds the package in the working directory again, runs those tests inside with the same -test flags and
-// exits as they did; where that is not possible the run fails with a sentence that says what is missing.
+// Outside, it builds the package in the working directory again, runs its tests inside with the same -test flags, and exits
+// with their exit code. Where that is not possible, the error says what is missing.
 func Main(m *testing.M, cargo ...Cargo) {
 	flag.Parse()
 	if f := flag.Lookup("test.list"); f != nil && f.Value.String() != "" {
@@ -70,8 +70,8 @@ func Main(m *testing.M, cargo ...Cargo) {
 	os.Exit(m.Run())
 }
 
-// Enter moves a program into the lab: inside it returns, outside it exits as the inner run did. mainPackage is the import
-// path of the calling program; limit ends the inner run, 0 never.
+// Enter runs the calling program inside. It returns there; outside it exits with the exit code of the inner run.
+// mainPackage is the import path of the calling program. limit is the longest time for the inner run (0: no limit).
 func Enter(mainPackage string, limit time.Duration, cargo ...Cargo) {
 	enter(trip{
 		payload: Cargo{Name: "payload", Package: mainPackage},
@@ -161,7 +161,7 @@ func (p place) String() string {
 	return "place(" + strconv.Itoa(int(p)) + ")"
 }
 
-// choosePlace obeys TANDEM_LAB, and otherwise prefers this machine's kernel where it has IPVS.
+// choosePlace follows TANDEM_LAB. Without it, this machine's kernel is used where it has IPVS.
 func choosePlace() (place, error) {
 	switch v := os.Getenv("TANDEM_LAB"); v {
 	case "vm":
@@ -181,13 +181,13 @@ func choosePlace() (place, error) {
 	}
 }
 
-// hasIPVS asks generic netlink for the family; the question itself loads the module where there is one.
+// hasIPVS asks generic netlink for the family, which loads the module if the kernel has it as one.
 func hasIPVS() bool {
 	_, err := netlink.GenlFamilyGet("IPVS")
 	return err == nil
 }
 
-// What the inside is told of the outside: that a person reads along on a terminal, and the place.
+// What the inner run is told: whether the output goes to a terminal, and the place.
 const (
 	terminalVar = "TANDEM_LAB_TERMINAL"
 	placeVar    = "TANDEM_LAB_PLACE"

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Advert is a VRRP advertisement over IPv4 to be sent as it is told, right or wrong.
+// An Advert is a VRRP advertisement over IPv4. Its fields are sent as they are, valid or not.
 type Advert struct {
 	To, From      string // hardware addresses
 	Source        string
@@ -92,8 +92,8 @@ func checksum(data []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// Flood sends frames from eth0 of the host in turn, at a rate a second and for a time, and returns how many it sent.
-// What it cannot send in time it leaves out.
+// Flood sends the frames in turn from eth0 of the host, at a rate per second and for the time given. Frames that it cannot
+// send in time are left out. It returns how many it sent.
 func (h *Host) Flood(rate int, span time.Duration, frames [][]byte) int {
 	h.lab.t.Helper()
 	sent := 0

@@ -85,7 +85,7 @@ func (h *Host) Join(sw string, addrs ...string) string {
 	return ifi
 }
 
-// inSwitch runs f in the switch's namespace, making the switch first if it is new.
+// inSwitch runs f in the switch's namespace. It makes the switch first if it is new.
 func (l *Lab) inSwitch(name string, f func(*netlink.Bridge) error) error {
 	l.mu.Lock()
 	ns, ok := l.switches[name]
@@ -101,7 +101,7 @@ func (l *Lab) inSwitch(name string, f func(*netlink.Bridge) error) error {
 		err = inNamespace(ns, func() error {
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = bridgeName
-			// Without a querier a snooping bridge may hold multicast back, as a misconfigured switch does.
+			// A snooping bridge without a querier may not forward multicast.
 			snooping := false
 			if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
 				return fmt.Errorf("add bridge: %w", err)
@@ -131,7 +131,7 @@ func (h *Host) Cut() { h.lab.t.Helper(); h.cable("cut", netlink.LinkSetDown) }
 // Plug puts the cable of eth0 back.
 func (h *Host) Plug() { h.lab.t.Helper(); h.cable("plugged in", netlink.LinkSetUp) }
 
-// Isolate makes the switch lose all frames from and to eth0, which keeps its carrier: a fault that the host cannot see.
+// Isolate makes the switch drop all frames from and to eth0. The carrier stays, so the host cannot see the fault.
 func (h *Host) Isolate() { h.lab.t.Helper(); h.cable("isolated", netlink.LinkSetNoMaster) }
 
 // Rejoin ends what Isolate began.
@@ -167,7 +167,7 @@ func (h *Host) cable(what string, do func(netlink.Link) error) {
 // goroutines that it starts do not run there.
 func (h *Host) Do(f func() error) error { return inNamespace(h.ns, f) }
 
-// Dir is a directory of the host's own; it goes with the test.
+// Dir is the host's own directory, which is removed after the test.
 func (h *Host) Dir() string { return h.dir }
 
 // WriteFile writes a file in the host's directory and returns its path.
@@ -200,7 +200,7 @@ func (h *Host) Sysctl(values map[string]string) {
 	}
 }
 
-// RealServer prepares a host for direct routing: the addresses on lo, and silence about them on the wire.
+// RealServer prepares a host for direct routing: it has the addresses on lo and does not answer ARP for them.
 func (h *Host) RealServer(vips ...string) {
 	h.lab.t.Helper()
 	h.Sysctl(map[string]string{
@@ -273,7 +273,7 @@ func (h *Host) Pids() []int {
 	for _, link := range links {
 		var other unix.Stat_t
 		if unix.Stat(link, &other) == nil && other.Ino == mine.Ino {
-			// Glob matched a number, as far as it fits: a process is never beyond.
+			// Glob matched digits. A number that does not fit is no process.
 			if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil && pid != os.Getpid() {
 				pids = append(pids, pid)
 			}
@@ -282,7 +282,7 @@ func (h *Host) Pids() []int {
 	return pids
 }
 
-// killAll ends the processes that are left in the host, and says so if they stay.
+// killAll kills the processes that are left in the host. It is an error if one stays.
 func (h *Host) killAll() {
 	h.lab.t.Helper()
 	deadline := time.Now().Add(5 * time.Second)

@@ -17,7 +17,7 @@ import (
 // RequestLimit is how long a request may take.
 const RequestLimit = 3 * time.Second
 
-// HTTPServer runs a web server on port 80 of all the host's addresses; each of the pages "/" and "/health" has the body.
+// HTTPServer runs a web server on port 80 of all the host's addresses. It serves the body at "/" and "/health".
 func (h *Host) HTTPServer(body string) *Process {
 	h.lab.t.Helper()
 	h.WriteFile("www/index.html", body)
@@ -96,8 +96,8 @@ type Load struct {
 	requests []Request
 }
 
-// Load asks the web server from the host every so often, each time on a new connection and without waiting for the
-// requests before.
+// Load asks the web server from the host at an interval. Each request has a new connection, and does not wait for the
+// requests before it.
 func (h *Host) Load(url string, every time.Duration) *Load {
 	l := &Load{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {

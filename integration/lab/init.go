@@ -24,11 +24,11 @@ const payloadPath = inside + "/payload"
 // paravirtual port: an emulated serial line carries 0.2 MB/s at the cost of a whole processor.
 const outputPort = "/dev/vport0p1"
 
-// initMain is process 1 of the inside: it prepares the place, runs the payload, reaps what is orphaned, and returns the
-// payload's exit code; in a virtual machine it powers off instead.
+// initMain is process 1 of the inside. It prepares the place, runs the payload, reaps orphaned processes and returns the
+// payload's exit code. In a virtual machine it powers off instead of returning.
 func initMain(role string) int {
 	if os.Getpid() != 1 {
-		// What follows kills every process that it can see.
+		// The code below kills every process that it can see.
 		fmt.Fprintf(os.Stderr, "lab: %s=%s is for process 1 only\n", roleVar, role)
 		return 1
 	}
@@ -113,8 +113,8 @@ func makeDevices() error {
 	return nil
 }
 
-// sinkSyslog listens at /dev/log, without which keepalived does not start, and drops what comes: programs in the lab
-// log to their standard error, where it is kept with the time.
+// sinkSyslog listens at /dev/log, without which keepalived does not start, and drops all messages: programs in the lab log
+// to standard error, which the lab keeps.
 func sinkSyslog() error {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
@@ -158,7 +158,7 @@ func runPayload(out io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A write to the port costs a millisecond whatever its length: the pipe gathers lines into fewer.
+	// A write to the port takes a millisecond whatever its length. The pipe joins lines to fewer writes.
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -177,12 +177,12 @@ func runPayload(out io.Writer) (int, error) {
 		copied <- err
 	}()
 	code, err := reap(payload.Pid)
-	// Whoever is left may hold the pipe open.
+	// Other processes may still hold the pipe open.
 	_ = unix.Kill(-1, unix.SIGKILL)
 	return code, errors.Join(err, <-copied)
 }
 
-// reap waits for processes, its own and orphaned ones, until pid has ended, and returns its exit code.
+// reap waits for child processes and orphans until pid has ended, and returns the exit code of pid.
 func reap(pid int) (int, error) {
 	for {
 		var status unix.WaitStatus

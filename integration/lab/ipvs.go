@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Weights reads the kernel's IPVS table cheaply and returns the weights of the real servers of
-// its TCP and UDP services, by protocol and address ("tcp 192.0.2.11").
+// Weights returns the weights of the real servers of the kernel's TCP and UDP services, by protocol and address
+// ("tcp 192.0.2.11"). It reads /proc, which costs little.
 func (h *Host) Weights() map[string]int {
 	h.lab.t.Helper()
 	var text []byte
@@ -35,8 +35,9 @@ func (h *Host) Weights() map[string]int {
 	return weights
 }
 
-// forgetServices empties the IPVS table. The kernel ends a namespace some seconds after its last user, and until then its
-// services disturb those who read /proc/net/ip_vs in another: a page of that begins after so many services of all.
+// forgetServices empties the IPVS table. The kernel deletes a namespace some seconds after its last user has ended. Until
+// then its services disturb readers of /proc/net/ip_vs in other namespaces, because the kernel counts the services of all
+// namespaces to find where a page begins.
 func (h *Host) forgetServices() error {
 	services := false
 	err := h.Do(func() error {

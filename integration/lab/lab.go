@@ -14,7 +14,7 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// A T is what the lab needs of whom it works for: a *testing.T, or the demo.
+// A T is what the lab needs from its caller: a *testing.T, the demo or the benchmark.
 type T interface {
 	Helper()
 	Name() string
@@ -26,8 +26,8 @@ type T interface {
 	TempDir() string
 }
 
-// A Lab is a network of hosts for one test. It goes, with all that runs in it, when the test ends; what a host's
-// programs wrote is then logged if the test failed.
+// A Lab is a network of hosts for one test. It ends with the test, and so does everything that runs in it. If the test has
+// failed, the output of the hosts' programs is logged then.
 type Lab struct {
 	t     T
 	start time.Time
@@ -46,7 +46,7 @@ func New(t T) *Lab {
 	if os.Getenv(roleVar) != rolePayload {
 		t.Fatalf("the lab works only inside: the program must begin with lab.Main or lab.Enter")
 	}
-	// The directory is asked for first, so that it outlives what runs in it.
+	// Cleanups run in reverse order: the directory must outlive what runs in it, so it is made first.
 	l := &Lab{t: t, start: time.Now(), dir: t.TempDir(), switches: map[string]netns.NsHandle{}}
 	t.Cleanup(l.close)
 	return l
@@ -58,7 +58,7 @@ func (l *Lab) Elapsed() time.Duration { return time.Since(l.start) }
 // At is a moment on the lab's clock.
 func (l *Lab) At(when time.Time) time.Duration { return when.Sub(l.start) }
 
-// Logf notes what the test does, among what the programs write.
+// Logf records a step of the test, in one sequence with the output of the programs.
 func (l *Lab) Logf(format string, args ...any) {
 	l.t.Helper()
 	text := fmt.Sprintf(format, args...)
@@ -94,7 +94,7 @@ func (l *Lab) Throughout(span time.Duration, what string, check func() error) {
 	}
 }
 
-// close ends what runs, logs it if the test failed, and sees to it that nothing is left.
+// close ends all programs, logs their output if the test failed, and checks that nothing is left.
 func (l *Lab) close() {
 	l.t.Helper()
 	for _, p := range slices.Backward(l.procs) {
@@ -117,14 +117,14 @@ func (l *Lab) close() {
 	}
 }
 
-// A line is something that a program wrote, or the lab did.
+// A line is a line of a program's output, or a step of the test.
 type line struct {
 	when time.Time
 	who  string
 	text string
 }
 
-// transcript merges all that was written, in the order of time.
+// transcript returns all lines in the order of time.
 func (l *Lab) transcript() string {
 	l.mu.Lock()
 	lines := slices.Clone(l.events)
@@ -145,7 +145,7 @@ func newNamespace() (netns.NsHandle, error) {
 	var ns netns.NsHandle
 	done := make(chan error, 1)
 	go func() {
-		// The goroutine ends locked, and its thread with it, which belongs to the new namespace.
+		// The goroutine ends while it is locked, so that its thread, which is in the new namespace, ends too.
 		runtime.LockOSThread()
 		var err error
 		if ns, err = netns.New(); err != nil {
@@ -174,7 +174,7 @@ func inNamespace(ns netns.NsHandle, f func() error) error {
 		}
 		err = f()
 		if netns.Set(home) == nil {
-			// The thread is as it was, and can be used again; otherwise it ends with this goroutine.
+			// The thread is back where it was and can be used again. Otherwise it ends with this goroutine.
 			runtime.UnlockOSThread()
 		}
 		done <- err

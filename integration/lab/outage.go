@@ -38,8 +38,8 @@ func (h *Host) EchoServer(address string) {
 			if err != nil || oobn != len(oob) {
 				continue
 			}
-			// The message says to which address and where the question came in (struct in_pktinfo). It goes back with
-			// the answer, without the interface: that is for routing to choose.
+			// The control message names the address and the interface of the question (struct in_pktinfo). The answer has
+			// it too, but without the interface, which routing chooses.
 			clear(oob[unix.CmsgLen(0) : unix.CmsgLen(0)+4])
 			_ = unix.Sendmsg(fd, buf[:n], oob, from, 0)
 		}
@@ -51,8 +51,8 @@ func (h *Host) EchoServer(address string) {
 	})
 }
 
-// udpSocket opens a blocking socket on the host whose reads return after 50 ms at the latest. System calls on a plain
-// file descriptor cost an emulated machine a third of what the runtime's poller does.
+// udpSocket opens a blocking socket on the host. Its reads return after 50 ms at the latest. On an emulated machine, system
+// calls on a plain file descriptor cost a third of what the runtime's poller costs.
 func (h *Host) udpSocket(use func(int, *unix.SockaddrInet4) error, address string) (int, error) {
 	a, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -93,7 +93,7 @@ type Outage struct {
 	Lost    int           // of them without an answer
 	Longest time.Duration // from the first question of a series without answers to the next question with one
 	Began   time.Time     // the start of that series
-	Gap     time.Duration // the longest pause between two questions: how far Longest can be trusted
+	Gap     time.Duration // the longest pause between two questions, which is the error of Longest
 	Open    bool          // the last question has no answer: Longest may go on
 }
 
@@ -140,7 +140,7 @@ func (p *Prober) send() {
 		p.answered = append(p.answered, time.Time{})
 		p.mu.Unlock()
 		_ = unix.Send(p.fd, buf[:], 0)
-		// After a pause of the machine's own the lost time is not made up for by a burst.
+		// After a stall of the machine, the questions that it missed are not sent in a burst.
 		next = next.Add(probeEvery)
 		if now := time.Now(); next.Before(now) {
 			next = now
@@ -192,7 +192,7 @@ func (p *Prober) drain() {
 	}
 }
 
-// Outage returns what was seen so far. While the probe runs, the youngest questions may still get their answers.
+// Outage returns what was seen so far. While the probe runs, answers to the latest questions may still arrive.
 func (p *Prober) Outage() Outage {
 	p.mu.Lock()
 	defer p.mu.Unlock()

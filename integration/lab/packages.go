@@ -23,18 +23,18 @@ var wanted = []string{
 	"e2fsprogs",
 }
 
-// assumed are packages that the wanted ones depend on only to be installed, not to run: apt is told that they are there.
+// assumed are packages that the wanted ones need for their installation only. Apt is told that they are installed.
 var assumed = []string{
 	"usrmerge", "usr-is-merged", "init-system-helpers", "debconf", "lsb-base", "sysvinit-utils", "adduser",
 	"initramfs-tools", "linux-base", "perl", "libsnmp-base", "pci.ids", "libcap2-bin", "dpkg", "tar",
 	"passwd", "exim4-base",
 }
 
-// elsewhere is what a user without Debian's packages can do.
+// elsewhere is the advice for a user without Debian's packages.
 const elsewhere = "use a Debian machine, or copy the cache directory of one and name it in TANDEM_LAB_CACHE"
 
-// fetch downloads the wanted packages and their dependencies into work and returns their paths. Of the machine's own
-// apt it uses the sources and keys only: nothing is installed, and the machine's package lists stay as they are.
+// fetch downloads the wanted packages and their dependencies into work and returns their paths. It uses the sources and keys
+// of the machine's apt and nothing else: it installs nothing, and the machine's package lists stay as they are.
 func fetch(ctx context.Context, work string) ([]string, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
@@ -56,7 +56,7 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 		}
 		return nil
 	}
-	// One of many sources may fail without harm: what counts is whether the packages can be had.
+	// A source that fails does no harm if the packages can be downloaded from another one.
 	updated := apt("update")
 	err = apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, wanted...)...)
 	if err != nil {
@@ -80,8 +80,8 @@ func aptConfig(work string) (string, error) {
 	if err := os.WriteFile(filepath.Join(work, "status"), []byte(status.String()), 0o644); err != nil {
 		return "", err
 	}
-	// The directories are ours alone, so no lock is needed, and apt's unprivileged user could not write to them. The
-	// hooks are the machine's, for its own lists.
+	// Nobody else uses the directories, so no lock is needed. Apt's unprivileged user could not write to them. The
+	// machine's hooks are for its own package lists.
 	text := fmt.Sprintf(`Dir::State::status "%[1]s/status";
 Dir::State::lists "%[1]s/lists";
 Dir::Cache "%[1]s/cache";
@@ -138,7 +138,7 @@ func merged(name string) string {
 
 var mergedDirs = []string{"/bin", "/sbin", "/lib", "/lib64"}
 
-// untar writes an archive's directories, files and symbolic links under root, each where place puts it.
+// untar writes an archive's directories, files and links under root, at the path that place returns for each.
 func untar(r io.Reader, root string, place func(string) string) error {
 	files, err := os.OpenRoot(root)
 	if err != nil {

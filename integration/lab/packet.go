@@ -19,7 +19,7 @@ type Frame struct {
 	Data []byte
 }
 
-// EtherType is the frame's, 0 when it is too short to have one.
+// EtherType is the frame's EtherType, 0 if the frame is too short.
 func (f Frame) EtherType() uint16 {
 	if len(f.Data) < 14 {
 		return 0
@@ -52,8 +52,8 @@ type Capture struct {
 	frames []Frame
 }
 
-// Capture records what passes an interface of the host and passes keep (nil: all), until the test ends. Frames that the
-// kernel could not keep for it fail the test.
+// Capture records the frames on an interface of the host for which keep is true (nil: all), until the test ends. If the
+// kernel had to drop some of them, the test fails.
 func (h *Host) Capture(ifi string, keep func(Frame) bool) *Capture {
 	h.lab.t.Helper()
 	c := &Capture{keep: keep, done: make(chan struct{})}

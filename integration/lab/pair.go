@@ -22,7 +22,7 @@ type Pair struct {
 	settings PairSettings
 }
 
-// PairSettings are what a Pair may differ in. The zero values stand for those of the comments.
+// PairSettings are the settings of a Pair. The comments name the defaults, which zero values stand for.
 type PairSettings struct {
 	Advert    time.Duration // 100 ms
 	Interval  time.Duration // between checks: 1 s
@@ -66,7 +66,7 @@ const (
 	PriorityB = 100
 )
 
-// Config is a director's configuration. Of each web server it has the weight given, 1 for those beyond.
+// Config is a director's configuration. The web servers have the weights given; those without one have weight 1.
 func (s PairSettings) Config(name string, priority int, weights ...int) string {
 	s = s.withDefaults()
 	servers := func() string {
@@ -118,7 +118,7 @@ method = "dr"
 
 func webAddr(i int) string { return fmt.Sprintf("192.0.2.%d", 11+i) }
 
-// NewPair makes the network, with the web servers running and tandem not yet.
+// NewPair makes the network and starts the web servers. It does not start tandem.
 func NewPair(t T, s PairSettings) *Pair {
 	t.Helper()
 	s = s.withDefaults()
@@ -151,7 +151,7 @@ func (p *Pair) Launch() {
 	})
 }
 
-// AwaitMaster waits until a director has the VIP, the other has it no more, and both say so.
+// AwaitMaster waits until a director has the VIP and says that it is master, and the other director has lost the VIP.
 func (p *Pair) AwaitMaster(d *Director) {
 	p.t.Helper()
 	other := p.A
@@ -183,7 +183,7 @@ func (p *Pair) AwaitWeights(limit time.Duration, d *Director, weight int) {
 	})
 }
 
-// ChecksFail is how long the checks of a server that is lost take to fail at the longest.
+// ChecksFail is the longest time after which the checks of a lost server have failed.
 func (p *Pair) ChecksFail() time.Duration {
 	return time.Duration(p.settings.Fall)*p.settings.Interval + p.settings.Timeout
 }

@@ -24,12 +24,13 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended and its output is read
 	err  error         // how it ended, after done
+	pipe *pipe         // of its output
 
 	mu  sync.Mutex
 	out []line
 }
 
-// Start starts a program on the host. What it writes is kept with the time, and logged if the test fails.
+// Start starts a program on the host. Its output is kept with the time of each line, and logged if the test fails.
 func (h *Host) Start(name string, args ...string) *Process {
 	h.lab.t.Helper()
 	p := &Process{host: h, name: name, cmd: exec.Command(name, args...), done: make(chan struct{})}
@@ -46,17 +47,18 @@ func (h *Host) Start(name string, args ...string) *Process {
 		_ = r.Close()
 		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
 	}
-	go p.watch(r)
+	p.pipe = newPipe(r)
+	go p.watch(p.pipe)
 	h.lab.mu.Lock()
 	h.lab.procs = append(h.lab.procs, p)
 	h.lab.mu.Unlock()
 	return p
 }
 
-// watch keeps the output and waits for the end of the process. Children that outlive it may write on.
-func (p *Process) watch(r *os.File) {
+// watch keeps the output and waits for the end of the process. Children that outlive the process may still write.
+func (p *Process) watch(r *pipe) {
 	go func() {
-		defer r.Close()
+		defer r.file.Close()
 		in := bufio.NewScanner(r)
 		in.Buffer(nil, 1<<20)
 		base := p.name[strings.LastIndexByte(p.name, '/')+1:]
@@ -119,7 +121,7 @@ func (p *Process) lines() []line {
 	return slices.Clone(p.out)
 }
 
-// Stop ends the process and its group by SIGTERM, then by SIGKILL, and waits. One that has ended is left alone.
+// Stop ends the process and its group by SIGTERM, later by SIGKILL, and waits for the process.
 func (p *Process) Stop() {
 	if p.Running() {
 		_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
@@ -132,7 +134,7 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
-// Run runs a program on the host to its end and returns its output; if it fails, the test ends.
+// Run runs a program on the host and returns its output. If the program fails, the test ends.
 func (h *Host) Run(name string, args ...string) string {
 	h.lab.t.Helper()
 	out, err := h.TryRun(name, args...)

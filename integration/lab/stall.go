@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A StallWatch measures how long the machine lets a goroutine wait that has something to do: what is late by no more is
-// not late by a program's fault.
+// A StallWatch measures how long the machine makes a runnable goroutine wait. A program that is late by no more than that
+// is not to blame.
 type StallWatch struct {
 	once sync.Once
 	stop chan struct{}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Tap hears the netlink requests of all programs on a host, and keeps those that change something.
+// A Tap receives the netlink requests of all programs on a host and keeps those that change something.
 type Tap struct {
 	fd     int
 	family uint16 // of IPVS in generic netlink

@@ -45,14 +45,14 @@ var plainFiles = map[string]string{
 	"/etc/protocols":     "icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nvrrp 112 VRRP\n",
 }
 
-// directories are those of the inside that no file brings.
+// directories are directories of the inside that may hold no file.
 var directories = []string{
 	"/proc", "/sys", "/dev", "/run", "/tmp", "/root", inside, "/etc/keepalived",
 	"/usr/sbin", "/usr/lib64", "/var/log/nginx", "/var/lib/nginx", "/var/www",
 }
 
-// modules are the kernel modules of the inside, without those that they depend on; a trailing * stands for all that
-// begin so. The kernel loads most by itself, when a program asks for what they do.
+// modules are the kernel modules of the inside; those that they depend on are added. A trailing * matches any ending. The
+// kernel loads most of them by itself when a program needs them.
 var modules = []string{
 	"virtio_pci", "virtio_console", "loop",
 	"veth", "bridge", "8021q", "macvlan", "ipvlan", "dummy", "tun", "vxlan", "nlmon",
@@ -125,8 +125,8 @@ func packTree(ctx context.Context, root, version string) ([]byte, error) {
 	return buf.Bytes(), w.close()
 }
 
-// closure returns the programs, their interpreters and the libraries that they and their libraries need, as paths
-// under root: a library by the name that it is asked for.
+// closure returns the programs, their interpreters and all libraries that they need, as paths under root. A library has the
+// name under which programs ask for it.
 func closure(root string, programs []string) ([]string, error) {
 	dirs := []string{"/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/nss", "/usr/lib"}
 	seen := map[string]bool{}
@@ -242,7 +242,7 @@ func wantedModules(dep string) map[string]bool {
 	return keep
 }
 
-// depmod indexes the modules under root with the unpacked kmod, which the machine itself need not have.
+// depmod indexes the modules under root with the unpacked kmod: the machine may have none.
 func depmod(ctx context.Context, root, version string) error {
 	kmod := filepath.Join(root, "usr/bin/kmod")
 	needs, err := elfNeeds(kmod)

@@ -22,10 +22,10 @@ import (
 
 const qemu = "qemu-system-x86_64"
 
-// exitMark begins the line by which init tells the payload's exit code at the end of its output.
+// exitMark begins the last line of the output, in which init writes the payload's exit code.
 const exitMark = "\x00tandem-lab exit "
 
-// ensureQemu installs qemu where apt-get can and nobody has yet.
+// ensureQemu installs qemu with apt-get if it is not installed.
 func ensureQemu(ctx context.Context) error {
 	if _, err := exec.LookPath(qemu); err == nil {
 		return nil
@@ -50,7 +50,7 @@ func ensureQemu(ctx context.Context) error {
 }
 
 // bootVM runs the payload in a virtual machine and returns its exit code. Kernel, image and console are passed as open
-// files, so nothing is left on disk whatever happens to this process, and the machine dies with it.
+// files, so nothing stays on disk whatever happens to this process. The machine dies with this process.
 func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	image, err := initramfs(b.tree, files)
 	if err != nil {
@@ -80,7 +80,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	var complaints, console bytes.Buffer
 	cmd := machine(ctx, kernel, initrd, consoleWrite, outWrite)
 	cmd.Stderr = &complaints
-	// The death signal comes when the starting thread ends.
+	// Pdeathsig is sent when the thread that started the machine ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err = cmd.Start()
@@ -91,7 +91,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	var reading sync.WaitGroup
 	reading.Go(func() { _, _ = io.Copy(&console, consoleRead) })
 	code, err := relay(os.Stdout, outRead)
-	// Init has said all that it will: the rest is the machine's powering off, which it need not finish.
+	// Init has written its last line. The machine need not finish powering off.
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	reading.Wait()
@@ -119,7 +119,7 @@ func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.C
 		"-display", "none", "-monitor", "none", "-nic", "none",
 		// The extra files below, as they are numbered in the child.
 		"-kernel", "/proc/self/fd/3", "-initrd", "/proc/self/fd/4",
-		// Reading any other clock than the TSC leaves the emulated processor, at eight times the cost.
+		// Any clock other than the TSC costs eight times as much, because reading it leaves the emulated processor.
 		"-append", "console=ttyS0 panic=-1 quiet tsc=reliable "+roleVar+"="+roleVM,
 		"-chardev", "file,id=console,path=/proc/self/fd/5", "-serial", "chardev:console",
 		"-chardev", "file,id=out,path=/proc/self/fd/6",
@@ -143,8 +143,8 @@ func memoryFile(name string, data []byte) (*os.File, error) {
 	return f, nil
 }
 
-// relay copies the payload's output as it comes, up to the exit mark, and returns the code behind it. Input that ends
-// without the mark is an error: the machine ended before its payload.
+// relay copies the payload's output as it arrives, up to the exit mark, and returns the exit code after the mark. It is an
+// error if the input ends without a mark: the machine ended before its payload.
 func relay(w io.Writer, r io.Reader) (int, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
@@ -154,7 +154,7 @@ func relay(w io.Writer, r io.Reader) (int, error) {
 		chunk, _ := in.Peek(in.Buffered())
 		n := bytes.IndexByte(chunk, exitMark[0])
 		if n == 0 {
-			// A shorter look than asked for is at the end of the input, and no mark.
+			// A Peek that returns less than asked for is at the end of the input, which holds no whole mark.
 			if mark, _ := in.Peek(len(exitMark)); string(mark) == exitMark {
 				_, _ = in.Discard(len(exitMark))
 				return exitCode(in)

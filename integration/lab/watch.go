@@ -16,19 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An AddressChange is that an address came to an interface of a host, or went from it.
+// An AddressChange is one change of an address on a host: added or removed.
 type AddressChange struct {
 	When  time.Time // when the lab was told
 	Added bool
 }
 
-// An AddressWatch keeps the changes of one address.
+// An AddressWatch records the changes of one address.
 type AddressWatch struct {
 	mu      sync.Mutex
 	changes []AddressChange
 }
 
-// WatchAddress keeps what happens to an address on the host until the test ends.
+// WatchAddress records the changes of an address on the host until the test ends.
 func (h *Host) WatchAddress(addr string) *AddressWatch {
 	h.lab.t.Helper()
 	w, want := &AddressWatch{}, net.ParseIP(addr)

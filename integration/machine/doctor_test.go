@@ -49,8 +49,8 @@ func unload(t *testing.T, l *lab.Lab, name string) {
 	})
 }
 
-// wantFindings checks that the doctor finds these and nothing else, and returns its exit code. An election that a stall of
-// the emulated machine has disturbed has time to settle.
+// wantFindings checks that the doctor finds these and nothing else, and returns its exit code. It retries, because a stall
+// of the emulated machine may disturb the election for a while.
 func wantFindings(l *lab.Lab, when string, h *lab.Host, args []string, want ...string) (code int) {
 	l.Eventually(30*time.Second, when, func() error {
 		var all []lab.Finding
@@ -81,7 +81,7 @@ address = "192.0.2.11"
 func TestDoctorOfTheKernel(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{Tables: strings.Replace(service, "SCHEDULER", "rr", 1)})
 	unload(t, d.Lab, "ip_vs")
-	// The kernel loads the module when somebody asks for it. Not here: as on a machine where that is forbidden.
+	// The kernel would load the module when somebody asks for it. This machine forbids that, as some real ones do.
 	const loader = "/proc/sys/kernel/modprobe"
 	before, err := os.ReadFile(loader)
 	if err == nil {
@@ -113,7 +113,7 @@ func TestDoctorOfTheKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := d.A.WriteFile("twos.toml", strings.Replace(string(text), `"rr"`, `"twos"`, 1)) // which Debian's kernel has not
+	other := d.A.WriteFile("twos.toml", strings.Replace(string(text), `"rr"`, `"twos"`, 1)) // which Debian's kernel does not have
 	wantFindings(d.Lab, "with a scheduler that is not there", d.A.Host, []string{"-c", other}, "scheduler-missing")
 }
 

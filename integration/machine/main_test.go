@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine runs from end to end what alters the machine as a whole, its kernel's modules and its clock, in a
-// virtual machine wherever it is started.
+// Package machine tests tandem from end to end where that changes the machine as a whole: its kernel's modules, its clock,
+// its disks. It always runs in a virtual machine.
 package machine
 
 import (

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// settings are the host's of its interfaces, to the byte.
+// settings reads all kernel settings of the host's interfaces.
 func settings(t *testing.T, h *lab.Host) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -54,8 +54,8 @@ func realServer(t *testing.T, h *lab.Host, args ...string) string {
 	return out
 }
 
-// TestTunnelModules: a machine without tunnels is prepared for those of both families, and left as it was found, without
-// the modules; but one that another machine of this kernel uses by then stays.
+// TestTunnelModules: a machine without tunnels is prepared for tunnels of both families. Afterwards it is as before, without
+// the modules. A module that another host of this kernel uses by then stays.
 func TestTunnelModules(t *testing.T) {
 	l := lab.New(t)
 	web := l.Host("web1", "192.0.2.11/24", "2001:db8::11/64")

@@ -21,7 +21,7 @@ const (
 		"advert_interval = \"100ms\"\nvips = [\"" + vip6 + "/64\"]\n" + once
 )
 
-// someRivals is the metric's line. The other director counts as well where a stall has made it master for a moment.
+// someRivals is the metric's line. The other director counts too if a stall has made it master for a moment.
 var someRivals = regexp.MustCompile(`(?m)^tandem_rivals_count\{interface="eth0"\} [1-9]`)
 
 // isAdvertised tells whether a frame is an unsolicited neighbour advertisement for vip6: to all nodes.
@@ -32,8 +32,8 @@ func isAdvertised(f lab.Frame) bool {
 		netip.AddrFrom16([16]byte(f.Data[38:54])).String() == "ff02::1" && [16]byte(f.Data[62:78]) == target
 }
 
-// TestClaimed: another machine takes a VIP, and answers when a client asks. The master says so within 2 s, in its status,
-// its metrics and its log, and announces the address anew.
+// TestClaimed: another machine takes a VIP and answers when a client asks. The master reports that within 2 s in its status,
+// metrics and log, and announces the address again.
 func TestClaimed(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {

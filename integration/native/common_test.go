@@ -63,7 +63,7 @@ func reload(l *lab.Lab, d *lab.Director) {
 	})
 }
 
-// awaitHas waits until a host has an address, or has it no more.
+// awaitHas waits until a host has an address, or has lost it.
 func awaitHas(l *lab.Lab, limit time.Duration, h *lab.Host, addr string, want bool) {
 	what := "has"
 	if !want {

@@ -67,8 +67,8 @@ func idle(h *lab.Host, name string) *lab.Process {
 	return h.Start(file)
 }
 
-// TestDoctor raises each finding that needs no IPVS, and mends what it is about. The scenes are beside each other, because
-// the doctor listens for most of the time, and beside no test that measures outages.
+// TestDoctor causes each finding that needs no IPVS, and then removes its cause. Its scenes run in parallel with each other,
+// because the doctor listens for most of the time, but not in parallel with a test that measures outages.
 func TestDoctor(t *testing.T) {
 	t.Run("before the start", beforeTheStart)
 	t.Run("a running pair", aRunningPair)
@@ -111,7 +111,7 @@ func beforeTheStart(t *testing.T) {
 	a.want("all is well")
 }
 
-// aRunningPair breaks one thing after another and mends it; each time there is this to find, and nothing after.
+// aRunningPair breaks and repairs one thing after another. The doctor finds each of them, and nothing after the repair.
 func aRunningPair(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -190,7 +190,7 @@ func mendsADirector(t *testing.T) {
 	awaitHas(d.Lab, 10*time.Second, d.A.Host, "192.0.2.101", true)
 	p := patient{d.Lab, d.A.Host, second(d.A, "nat.toml", pool("www", "nat", "192.0.2.11")), hasNoIPVS}
 	d.A.Sysctl(map[string]string{"net.ipv4.conf.all.send_redirects": "1", "net.ipv4.conf.all.rp_filter": "0"})
-	// The name of the interface has a dot, which is for Sysctl a separator.
+	// The interface's name has a dot, which Sysctl takes for a separator.
 	filter := "/proc/sys/net/ipv4/conf/vrrp.52/rp_filter"
 	if err := d.A.Do(func() error { return os.WriteFile(filter, []byte("1"), 0) }); err != nil {
 		t.Fatal(err)

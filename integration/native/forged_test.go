@@ -32,7 +32,7 @@ func TestForgedPackets(t *testing.T) {
 			target := tt.target(d)
 			before := states(t, d)
 			heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
-			// Three intervals without the flood, for what this machine can do at best.
+			// Three intervals without the flood show what this machine can do at best.
 			d.Eventually(5*time.Second, "advertisements are heard", func() error {
 				if len(heard.Frames()) < 3 {
 					return errNotYet
@@ -99,15 +99,15 @@ func wantOnTime(t *testing.T, d lab.Duo, heard []lab.Frame, began, ended time.Ti
 	longest := gaps[len(gaps)-1]
 	d.Logf("between advertisements: median %s, longest %s of %d",
 		gaps[len(gaps)/2].Round(10*time.Microsecond), longest.Round(10*time.Microsecond), len(gaps))
-	// One lost to a stall of the machine is two intervals; the backup waits for more than three.
+	// If a stall of the machine loses one advertisement, the gap is two intervals. The backup waits for more than three.
 	if longest > 2*interval+interval/2 || gaps[len(gaps)/2] > interval+interval/10 {
 		t.Errorf("the longest pause between two advertisements was %s, the median %s; want them on time, every %s",
 			longest, gaps[len(gaps)/2], interval)
 	}
 }
 
-// forgeries are frames to a director's own hardware address, each wrong in its own way. What would be right in all
-// respects is not among them: VRRP has no defence against a neighbour who speaks it.
+// forgeries are frames to a director's own hardware address, each wrong in its own way. A valid advertisement is not among
+// them: VRRP has no defence against a neighbour that sends those.
 func forgeries(to string, from *lab.Host) [][]byte {
 	mac := from.MAC()
 	packet := func(change func(*lab.Advert)) []byte {

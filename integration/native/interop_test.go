@@ -84,7 +84,7 @@ type shared struct {
 	limit     time.Duration // of a change of master
 }
 
-// end saves everybody the time of an orderly farewell.
+// end kills all processes: an orderly stop would only take time.
 func (s *shared) end() {
 	for _, h := range []*lab.Host{s.tandem.Host, s.peer} {
 		for _, pid := range h.Pids() {
@@ -145,7 +145,7 @@ func (s *shared) await(why string, master *lab.Host) {
 	s.Logf("%s: %s is master after %s", why, master.Name, time.Since(began).Round(time.Millisecond))
 }
 
-// wantNoWarning checks that tandem's status has nothing for an operator's eye.
+// wantNoWarning checks that tandem's status has no warning.
 func (s *shared) wantNoWarning(t *testing.T) {
 	t.Helper()
 	wantNoComplaint(t, "tandem's status", s.tandem.Run(lab.Tandem.Path(), "status", "--socket", s.tandem.Socket), statusWarns)
@@ -162,7 +162,7 @@ func wantNoComplaint(t *testing.T, who, log string, complains *regexp.Regexp) {
 	t.Helper()
 	for line := range strings.Lines(log) {
 		// The first is how keepalived counts down to its own preemption, the second what tandem says of any password.
-		if strings.Contains(line, "received lower priority") || strings.Contains(line, "travels in clear") {
+		if strings.Contains(line, "received lower priority") || strings.Contains(line, "is sent unencrypted") {
 			continue
 		}
 		if complains.MatchString(line) {

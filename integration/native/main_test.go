@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package native runs virtual routers from end to end on the machine's own kernel. They need no IPVS, and only there are
-// times true: in an emulated machine a millisecond is not one.
+// Package native tests virtual routers from end to end on the machine's own kernel. They need no IPVS, and an emulated
+// machine would distort their times.
 package native
 
 import (

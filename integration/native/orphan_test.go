@@ -33,8 +33,8 @@ func TestDirectorKilled(t *testing.T) {
 	})
 }
 
-// TestDirectorKilledWithoutPeer: with nobody to take over, the election stays master until a restarted director takes the
-// VIPs from it, whether it comes before the offer to the peer is over or after.
+// TestDirectorKilledWithoutPeer: without a peer, the election of a killed director stays master until a restarted director
+// takes the VIPs over. The restart may come before or after the end of the offer to the peer.
 func TestDirectorKilledWithoutPeer(t *testing.T) {
 	for _, after := range []time.Duration{500 * time.Millisecond, 4 * time.Second} {
 		t.Run("restarted after "+after.String(), func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestDirectorKilledWithoutPeer(t *testing.T) {
 			})
 			d.A.Launch()
 			d.A.AwaitState(10*time.Second, "master")
-			// The election that the killed director had is gone, its successor's is the only one.
+			// The election of the killed director has ended. Only the new one runs.
 			d.Eventually(5*time.Second, "one director and one election", func() error {
 				if pids := d.A.Pids(); len(pids) != 2 {
 					return fmt.Errorf("processes %v", pids)

@@ -37,7 +37,7 @@ func TestVIPRemoved(t *testing.T) {
 		}
 		var heard []lab.Frame
 		d.Eventually(5*time.Second, "the VIP is announced", func() error {
-			// The event bears the moment when the watcher ran, and the frame that of its sending: it may be the earlier one.
+			// The event has the time when the watcher ran, and the frame the time of its sending, which may be earlier.
 			if heard = from(announced.Frames(), d.A.Host, asked); len(heard) == 0 {
 				return errNotYet
 			}

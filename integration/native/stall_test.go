@@ -11,9 +11,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMasterStalled: the master's processes stand still for 3 s, in which its backup takes over, and go on. From one
-// advertisement after they woke there is one master at each moment, the VIP changes hands at most once more, by the
-// rules of preemption, and the one that is not master announces nothing.
+// TestMasterStalled: the master's processes are stopped for 3 s, and the backup takes over. One advertisement after they
+// continue there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and only the
+// master announces it.
 func TestMasterStalled(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -45,7 +45,7 @@ func TestMasterStalled(t *testing.T) {
 			})
 			woke := time.Now()
 			signal(t, d.A, syscall.SIGCONT)
-			// Past everything that could yet begin: three intervals and the skew, twice.
+			// Twice three intervals and the skew: nothing can begin later.
 			settled := woke.Add(2 * d.MasterDown(1))
 			d.Eventually(5*time.Second, "time has passed", func() error {
 				if time.Now().Before(settled) {

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestTracking: what a director tracks fails on director-a, which hands over, and mends, so that it is master again.
-// It hands over without a gap, except where it loses the VIP's own cable.
+// TestTracking: something that director-a tracks fails, so director-a hands over. When it works again, director-a becomes
+// master again. The hand-over has no gap, except where director-a loses the VIP's own cable.
 func TestTracking(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

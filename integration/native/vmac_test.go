@@ -30,7 +30,7 @@ func TestVirtualMAC(t *testing.T) {
 	}
 	wantNeighbour("at first")
 	wantAdvertsFrom(t, d, virtual)
-	// From here on the entry cannot change: what moves is where the switch finds the address.
+	// The client's entry cannot change from here on. What changes is the port at which the switch finds the MAC address.
 	d.Client.Run("ip", "neighbour", "replace", vip, "lladdr", virtual, "nud", "permanent", "dev", "eth0")
 
 	if out, err := tandem(d.A, "failover"); err != nil {

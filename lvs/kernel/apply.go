@@ -84,6 +84,7 @@ type progress struct {
 	mu     sync.Mutex
 	tried  int // the changes before this index
 	failed int
+	unsure []lvs.ServiceID
 	errs   []error // of the first few that failed
 	over   bool
 }
@@ -97,6 +98,7 @@ func (p *progress) note(errs []error) {
 	}
 	for _, err := range errs {
 		if err != nil {
+			p.unsure = append(p.unsure, p.changes[p.tried].Service.ServiceID)
 			if p.failed++; p.failed <= maxErrors {
 				p.errs = append(p.errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
 			}
@@ -121,8 +123,23 @@ func (p *progress) result(err error) (done int, _ error) {
 			errs = append(errs, fmt.Errorf("%d further changes not known to be made", rest))
 		}
 	}
-	return p.tried - p.failed, errors.Join(errs...)
+	if len(errs) == 0 {
+		return p.tried - p.failed, nil
+	}
+	for _, c := range p.changes[p.tried:] {
+		p.unsure = append(p.unsure, c.Service.ServiceID)
+	}
+	return p.tried - p.failed, &applyError{errs, p.unsure}
 }
+
+// An applyError joins what failed in an Apply.
+type applyError struct {
+	errs   []error
+	unsure []lvs.ServiceID // the services that are not known to be as wanted
+}
+
+func (e *applyError) Error() string   { return errors.Join(e.errs...).Error() }
+func (e *applyError) Unwrap() []error { return e.errs }
 
 // commands are the changes of the table that a session can make.
 type commands struct {

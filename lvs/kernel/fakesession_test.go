@@ -140,6 +140,10 @@ func (s *fakeSocket) Write(b []byte) (int, error) {
 			s.list(message)
 			continue
 		}
+		if command == cmdGetService {
+			s.one(message)
+			continue
+		}
 		if !counted {
 			counted = true
 			s.kernel.mu.Lock()
@@ -195,6 +199,28 @@ func (s *fakeSocket) list(message []byte) {
 	var errno unix.Errno
 	_ = errors.As(err, &errno)
 	s.answer(message, unix.NLMSG_DONE, binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
+}
+
+// one answers the question for one service.
+func (s *fakeSocket) one(message []byte) {
+	f := s.kernel
+	service, _ := parseService(message[messageHeader:], nil)
+	var element []byte
+	_, err := f.do("get", service.ServiceID.String(), func() error {
+		found := f.find(service.ServiceID)
+		if found == nil {
+			return unix.ESRCH
+		}
+		element = appendService(nil, found.Service, true)
+		return nil
+	})
+	if err == nil {
+		s.answer(message, fakeFamily, append([]byte{cmdGetService, 1, 0, 0}, element...))
+		return
+	}
+	var errno unix.Errno
+	_ = errors.As(err, &errno)
+	s.answer(message, unix.NLMSG_ERROR, binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
 }
 
 // elements are the attributes of what a dump lists.

@@ -5,6 +5,8 @@ package kernel
 import (
 	"net/netip"
 	"slices"
+	"testing"
+	"time"
 
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -68,6 +70,30 @@ func limited(upper, lower uint32) lvs.Server {
 	s := server("192.0.2.11:80", lvs.DR, 1)
 	s.UpperThreshold, s.LowerThreshold = upper, lower
 	return s
+}
+
+// glance takes looks at the text until one finds drift or they have come round.
+func glance(t *Table) (drifted bool, err error) {
+	if t.idle() || !t.known {
+		return !t.idle(), nil
+	}
+	for {
+		drifted, err = t.lookAtText(threadTime())
+		if drifted || err != nil || t.looks.sweep == nil {
+			return drifted, err
+		}
+	}
+}
+
+// lookAround takes looks until one finds drift or they have come round once, with all details.
+func lookAround(tb testing.TB, t *Table) (drifted bool, err error) {
+	t.looks.detailed, t.looks.details = time.Time{}, nil
+	for {
+		drifted, err = t.Look(tb.Context())
+		if drifted || err != nil || t.looks.sweep == nil && len(t.looks.details) == 0 {
+			return drifted, err
+		}
+	}
 }
 
 const (

@@ -14,99 +14,155 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// readSize is how much of the table one system call may return. The kernel returns a page (4 KiB) or one service.
-const readSize = 64 << 10
+// readSize is more than one system call returns of the table. The kernel returns a page (4 KiB) or one large service, for
+// which the buffer grows.
+const readSize = 8 << 10
 
 // rowProtocols are the protocols as the kernel prints them.
 var rowProtocols = map[string]lvs.Protocol{"TCP": lvs.TCP, "UDP": lvs.UDP, "SCTP": lvs.SCTP}
 
-// Look reads the table as text, which costs a tenth of Read and takes nobody's turn. The table is that of the calling
-// thread's network namespace. The error wraps ErrAbsent if the kernel has none.
-//
-// While other namespaces have services too, the kernel may leave rows out after the first page: where it goes on, it
-// skips one service of this namespace for every one of another that it has passed (ip_vs_info_seq_next counts them,
-// ip_vs_info_array does not). So a row that is there can be believed, one that is missing is a reason to Read.
+// Look returns the whole table as text shows it, which costs a tenth of Read and takes nobody's turn. The table is that
+// of the calling thread's network namespace. The error wraps ErrAbsent if the kernel has none. See sweep for what it may
+// leave out.
 func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("look at IPVS table: %w", err)
-	}
-	text, err := readPages(k.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look at IPVS table: %w", ErrAbsent)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look at IPVS table: %w", err)
-	}
-	rows, err := parseTable(text)
-	if err != nil {
-		return nil, fmt.Errorf("look at IPVS table: %s: %w", k.path, err)
+	s := k.sweep()
+	defer s.close()
+	var rows []lvs.Row
+	for more := true; more; {
+		err := ctx.Err()
+		if err == nil {
+			more, err = s.next(func(r *lvs.Row) {
+				rows = append(rows, lvs.Row{Service: r.Service, Servers: slices.Clone(r.Servers)})
+			})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look at IPVS table: %w", err)
+		}
 	}
 	return rows, nil
 }
 
-// readPages reads the whole file in as few system calls as the kernel allows.
-func readPages(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	var text []byte
-	for {
-		text = slices.Grow(text, readSize)
-		n, err := f.Read(text[len(text):cap(text)])
-		text = text[:len(text)+n]
-		if errors.Is(err, io.EOF) {
-			return string(text), nil
-		}
-		if err != nil {
-			return "", err
-		}
+// A textSweep reads the table as text, page by page. It opens the file at the first page, and so reads the table of the
+// namespace of the thread that asks for that page.
+//
+// The kernel returns whole services, one page (4 KiB) at a time. While other namespaces have services too, it may leave
+// rows out after the first page: where it goes on, it skips one service of this namespace for every one of another that
+// it has passed (ip_vs_info_seq_next counts them, ip_vs_info_array does not). So a row that is there can be believed. A
+// row that is missing is a reason to Read.
+type textSweep struct {
+	path   string
+	file   *os.File
+	page   []byte
+	parser rowParser
+}
+
+// sweep returns a sweep over the kernel's table.
+func (k *IPVS) sweep() sweep { return &textSweep{path: k.path} }
+
+func (s *textSweep) close() {
+	if s.file != nil {
+		_ = s.file.Close() // it was only read
 	}
 }
 
-// parseTable parses /proc/net/ip_vs, which the kernel's ip_vs_info_seq_show writes. Like Read it leaves out services
-// of protocols that tandem does not manage.
+// next calls each for the services of the next page. A row is valid until each returns. There are no more pages when it
+// returns false. The error wraps ErrAbsent if the kernel has no IPVS.
+func (s *textSweep) next(each func(*lvs.Row)) (more bool, err error) {
+	if s.file == nil {
+		s.file, err = os.Open(s.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, ErrAbsent
+		}
+		if err != nil {
+			return false, err
+		}
+		s.page = make([]byte, readSize)
+	}
+	n := 0
+	for {
+		m, err := s.file.Read(s.page[n:])
+		n += m
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		if more = n < len(s.page); more {
+			break
+		}
+		s.page = append(s.page, make([]byte, len(s.page))...) // one service of thousands of servers
+	}
+	// The parser keeps nothing of the text, so that the page can be used again.
+	if err := s.parser.parse(unsafe.String(&s.page[0], n), each); err != nil {
+		return false, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return more, nil
+}
+
+// parseTable parses the whole of /proc/net/ip_vs.
 func parseTable(text string) ([]lvs.Row, error) {
 	var rows []lvs.Row
-	skip := true // servers before the first service, and servers of a service that is left out
-	number := 0
+	var p rowParser
+	err := p.parse(text, func(r *lvs.Row) {
+		rows = append(rows, lvs.Row{Service: r.Service, Servers: slices.Clone(r.Servers)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// A rowParser parses /proc/net/ip_vs, which the kernel's ip_vs_info_seq_show writes. Like Read it leaves out services of
+// protocols that tandem does not manage. It keeps nothing of the text.
+type rowParser struct {
+	lines int
+	row   lvs.Row // its memory serves for all rows
+}
+
+// parse parses the lines of whole services and calls each for each service.
+func (p *rowParser) parse(text string, each func(*lvs.Row)) error {
+	open := false // the row is of a service that is not left out
+	flush := func() {
+		if !open {
+			return
+		}
+		if p.row.FWMark != 0 && len(p.row.Servers) > 0 {
+			p.row.Family = lvs.FamilyOf(p.row.Servers[0].Addr)
+		}
+		each(&p.row)
+	}
 	for line := range strings.Lines(text) {
-		number++
-		if number <= 3 { // version and column heads
+		p.lines++
+		if p.lines <= 3 { // version and column heads
 			continue
 		}
 		line = strings.TrimSuffix(line, "\n")
 		if rest, ok := strings.CutPrefix(line, "  -> "); ok {
-			if skip {
+			if !open {
 				continue
 			}
 			server, err := parseServerRow(rest)
 			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", number, err)
+				return fmt.Errorf("line %d: %w", p.lines, err)
 			}
-			row := &rows[len(rows)-1]
-			row.Servers = append(row.Servers, server)
+			p.row.Servers = append(p.row.Servers, server)
 			continue
 		}
-		service, ok, err := parseServiceRow(line)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		if skip = !ok; ok {
-			rows = append(rows, lvs.Row{Service: service})
-		}
-	}
-	for i := range rows {
-		if row := &rows[i]; row.FWMark != 0 && len(row.Servers) > 0 {
-			row.Family = lvs.FamilyOf(row.Servers[0].Addr)
+		flush()
+		var err error
+		p.row.Servers = p.row.Servers[:0]
+		if p.row.Service, open, err = parseServiceRow(line); err != nil {
+			return fmt.Errorf("line %d: %w", p.lines, err)
 		}
 	}
-	return rows, nil
+	flush()
+	return nil
 }
 
 // parseServiceRow parses "TCP  C0000264:0050 wrr ops persistent 300 FFFFFFFF" and "FWM  00000001 rr".

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,60 +12,47 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// ownershipVersion is the version of the file's format.
-const ownershipVersion = 1
-
-// An Ownership is the set of services that are ours, remembered in a file across restarts, so that a service that left
-// the configuration while the daemon was down is still known to be ours to delete. Its methods may be called from any
-// goroutine.
-type Ownership struct {
-	path string
-
-	mu    sync.Mutex
-	set   map[lvs.ServiceID]bool
-	dirty bool // the file does not say what set says
+// Owned is what a Store holds of an Ownership.
+type Owned struct {
+	Services []string `json:"services"` // in the form of lvs.ServiceID
 }
 
-type ownershipFile struct {
-	Version  int      `json:"version"`
-	Services []string `json:"services"`
-}
-
-// OpenOwnership reads the file; a missing one is an empty set. A file that cannot be understood is renamed to
-// PATH.damaged-TIME, and the error, which wraps ErrDamaged, comes with an empty set and is only a warning: the wanted
-// services become ours again, and others are left alone. With any other error the Ownership is nil.
-func OpenOwnership(path string) (*Ownership, error) {
-	o := &Ownership{path: path, set: make(map[lvs.ServiceID]bool)}
-	err := readState(path, func(data []byte) error {
-		set, err := parseOwnership(data)
-		if err == nil {
-			o.set = set
+// Validate says what is wrong with a value from a Store.
+func (o Owned) Validate() error {
+	for _, s := range o.Services {
+		if _, err := lvs.ParseServiceID(s); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return nil, err
+	}
+	return nil
+}
+
+// An Ownership is the set of services that are ours. It outlives the process: a service that leaves the configuration
+// while no director runs is still known to be ours to delete. Its methods may be called from any goroutine.
+//
+// A Store that hangs delays the table by rememberTime, once. If the director dies before the write ends, and the service
+// leaves the configuration before the next start, then the next director takes the service for somebody else's and leaves
+// it in the table. If the machine dies, nothing is lost: the kernel's table dies with it.
+type Ownership struct {
+	memory memory[Owned]
+
+	mu  sync.Mutex
+	set map[lvs.ServiceID]bool
+}
+
+// OpenOwnership loads the set. The error is the store's: the Ownership beside it starts from what the store returned.
+func OpenOwnership(store Store[Owned]) (*Ownership, error) {
+	o := &Ownership{memory: newMemory(store), set: make(map[lvs.ServiceID]bool)}
+	owned, err := store.Load()
+	for _, s := range owned.Services {
+		id, e := lvs.ParseServiceID(s)
+		if e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		o.set[id.Canonical()] = true
 	}
 	return o, err
-}
-
-func parseOwnership(data []byte) (map[lvs.ServiceID]bool, error) {
-	var f ownershipFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, err
-	}
-	if f.Version != ownershipVersion {
-		return nil, fmt.Errorf("version %d, want %d", f.Version, ownershipVersion)
-	}
-	set := make(map[lvs.ServiceID]bool, len(f.Services))
-	for _, s := range f.Services {
-		id, err := lvs.ParseServiceID(s)
-		if err != nil {
-			return nil, err
-		}
-		set[id] = true
-	}
-	return set, nil
 }
 
 // Set returns a copy of the set.
@@ -76,44 +62,55 @@ func (o *Ownership) Set() map[lvs.ServiceID]bool {
 	return maps.Clone(o.set)
 }
 
-// Add makes services ours. After an error they are ours until the process ends, and the next Add or Remove tries
-// again to write the file. Without a difference nothing is written.
-func (o *Ownership) Add(ids ...lvs.ServiceID) error {
+// Has tells whether a service is ours.
+func (o *Ownership) Has(id lvs.ServiceID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, id := range ids {
-		if id = id.Canonical(); !o.set[id] {
-			o.set[id], o.dirty = true, true
-		}
-	}
-	return o.store()
+	return o.set[id.Canonical()]
 }
+
+// Len returns how many services are ours.
+func (o *Ownership) Len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.set)
+}
+
+// Add makes services ours. They are ours from then on even if it returns an error, which wraps ErrNotRemembered; the
+// next Add or Remove stores them. Where nothing is new and nothing is left to store, it stores nothing.
+func (o *Ownership) Add(ids ...lvs.ServiceID) error { return o.update(ids, true) }
 
 // Remove makes services no longer ours, with the same errors as Add.
-func (o *Ownership) Remove(ids ...lvs.ServiceID) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, id := range ids {
-		if id = id.Canonical(); o.set[id] {
-			delete(o.set, id)
-			o.dirty = true
-		}
+func (o *Ownership) Remove(ids ...lvs.ServiceID) error { return o.update(ids, false) }
+
+func (o *Ownership) update(ids []lvs.ServiceID, ours bool) error {
+	o.change(ids, ours)
+	if err := o.memory.flush(); err != nil {
+		return fmt.Errorf("the list of our IPVS services: %w", err)
 	}
-	return o.store()
+	return nil
 }
 
-// store writes the file if it is behind the set.
-func (o *Ownership) store() error {
-	if !o.dirty {
-		return nil
+func (o *Ownership) change(ids []lvs.ServiceID, ours bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	news := false
+	for _, id := range ids {
+		if id = id.Canonical(); o.set[id] == ours {
+			continue
+		}
+		if news = true; ours {
+			o.set[id] = true
+		} else {
+			delete(o.set, id)
+		}
 	}
-	f := ownershipFile{Version: ownershipVersion, Services: make([]string, 0, len(o.set))}
+	if !news {
+		return
+	}
+	owned := Owned{Services: make([]string, 0, len(o.set))}
 	for _, id := range slices.SortedFunc(maps.Keys(o.set), lvs.ServiceID.Compare) {
-		f.Services = append(f.Services, id.String())
+		owned.Services = append(owned.Services, id.String())
 	}
-	if err := writeState(o.path, f); err != nil {
-		return err
-	}
-	o.dirty = false
-	return nil
+	o.memory.keep(owned)
 }

@@ -4,8 +4,11 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -14,6 +17,34 @@ import (
 // wrap ErrAbsent, ErrReloaded, ErrTimeout, ErrClosed, the context's, or the kernel's errno.
 func (k *IPVS) Read(ctx context.Context) ([]lvs.Entry, error) {
 	return ask(ctx, k, "read IPVS table", readTable)
+}
+
+// ReadServices returns those of the services that the kernel has, with their real servers. The errors are those of Read.
+func (k *IPVS) ReadServices(ctx context.Context, ids []lvs.ServiceID) ([]lvs.Entry, error) {
+	return ask(ctx, k, "read IPVS services", func(s *session, begin func() error) ([]lvs.Entry, error) {
+		entries := make([]lvs.Entry, 0, len(ids))
+		for _, id := range ids {
+			if err := begin(); err != nil {
+				return nil, err
+			}
+			e, found := lvs.Entry{Service: lvs.Service{ServiceID: id}}, false
+			err := s.get(cmdGetService, func(b []byte) []byte { return appendService(b, e.Service, false) }, func(b []byte) error {
+				e.Service, found = parseService(b, nil)
+				return nil
+			})
+			if err != nil && !errors.Is(err, unix.ESRCH) {
+				return nil, fmt.Errorf("read service %s: %w", id, err)
+			}
+			if !found {
+				continue
+			}
+			if e.Servers, err = s.entryServers(begin, e.Service, nil); err != nil {
+				return nil, err
+			}
+			entries = append(entries, e)
+		}
+		return entries, nil
+	})
 }
 
 // Status returns what Read does, with the numbers of connections and the statistics, in one pass over the table. The
@@ -54,18 +85,22 @@ func readTable(s *session, begin func() error) ([]lvs.Entry, error) {
 	var servers []lvs.Server // of one service; each gets as much memory as it needs
 	for i := range entries {
 		e := &entries[i]
-		servers = servers[:0]
-		err := s.servers(begin, e.Service, func(b []byte) error {
-			server, err := parseServer(b, e.AddrFamily(), false)
-			servers = append(servers, server.Server)
-			return err
-		})
-		if err != nil {
+		if servers, err = s.entryServers(begin, e.Service, servers[:0]); err != nil {
 			return nil, err
 		}
-		e.Servers = lvs.SortServers(slices.Clone(servers))
+		e.Servers = slices.Clone(servers)
 	}
 	return entries, nil
+}
+
+// entryServers appends the real servers of a service, sorted.
+func (w *wire) entryServers(begin func() error, of lvs.Service, servers []lvs.Server) ([]lvs.Server, error) {
+	err := w.servers(begin, of, func(b []byte) error {
+		server, err := parseServer(b, of.AddrFamily(), false)
+		servers = append(servers, server.Server)
+		return err
+	})
+	return lvs.SortServers(servers), err
 }
 
 // readStatus is readTable with what was counted.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +50,7 @@ func TestRealKernelShowsTheModel(t *testing.T) {
 			}
 		}
 		// Each can be changed in place into each other's kind, and back.
-		plain := clone(specials())
+		plain := specials()
 		for i := range plain {
 			plain[i].Service = lvs.Service{ServiceID: plain[i].ServiceID, Scheduler: "lc"}
 			if plain[i].Port == 0 && plain[i].FWMark == 0 {
@@ -175,7 +174,7 @@ func TestRealKernelCounts(t *testing.T) {
 
 func TestRealKernelSysctls(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
-		keeper, err := OpenSysctls(filepath.Join(t.TempDir(), "sysctls.json"), hclog.NewNullLogger())
+		keeper, err := OpenSysctls(new(fakeStore[FormerSysctls]), hclog.NewNullLogger())
 		if err != nil {
 			t.Error(err)
 			return

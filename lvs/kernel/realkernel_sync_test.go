@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +49,7 @@ func addVeth(t *testing.T, name string, up bool) {
 func TestRealKernelSync(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
-		d := openSync(t, k, t.TempDir())
+		d := openSync(t, k, new(fakeStore[OwnedSync]))
 		both := lvs.Sync{Interface: "sync0", ID: 51, Roles: lvs.SyncBoth}
 		with := func(f func(*lvs.Sync)) lvs.Sync { s := both; f(&s); return s }
 		group := netip.MustParseAddr("224.0.0.99")
@@ -91,11 +90,11 @@ func TestRealKernelSync(t *testing.T) {
 func TestRealKernelSyncOfAnEarlierProcess(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
-		dir := t.TempDir()
-		if _, err := openSync(t, k, dir).Reconcile(t.Context(), lvs.Sync{Interface: "sync0", ID: 51, Roles: lvs.SyncBoth}); err != nil {
+		store := new(fakeStore[OwnedSync])
+		if _, err := openSync(t, k, store).Reconcile(t.Context(), lvs.Sync{Interface: "sync0", ID: 51, Roles: lvs.SyncBoth}); err != nil {
 			t.Error(err)
 		}
-		if report, err := openSync(t, k, dir).Reconcile(t.Context(), lvs.Sync{}); err != nil || report.Stopped != lvs.SyncBoth {
+		if report, err := openSync(t, k, store).Reconcile(t.Context(), lvs.Sync{}); err != nil || report.Stopped != lvs.SyncBoth {
 			t.Errorf("stopped %s, %v, want both", report.Stopped, err)
 		}
 		if daemons, err := k.Daemons(t.Context()); err != nil || len(daemons) != 0 {
@@ -107,7 +106,7 @@ func TestRealKernelSyncOfAnEarlierProcess(t *testing.T) {
 func TestRealKernelSyncErrors(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", false)
-		d := openSync(t, k, t.TempDir())
+		d := openSync(t, k, new(fakeStore[OwnedSync]))
 		expect := func(name string, want lvs.Sync, errno error, text string) {
 			t.Helper()
 			_, err := d.Reconcile(t.Context(), want)
@@ -171,7 +170,7 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 		addVeth(t, "sync0", true)
 		want := lvs.Sync{Interface: "sync0", ID: 1, Roles: lvs.SyncBoth}
 		ipvsadm(t, "--start-daemon master --mcast-interface sync0 --syncid 1") // of an earlier process
-		d := openSync(t, k, t.TempDir())
+		d := openSync(t, k, new(fakeStore[OwnedSync]))
 		steps := []struct {
 			name string
 			do   func()
@@ -224,12 +223,12 @@ func TestRealKernelBackupOnly(t *testing.T) {
 			return
 		}
 		defer l.Close()
-		settings, err := OpenSysctls(filepath.Join(t.TempDir(), "sysctls.json"), hclog.NewNullLogger())
+		settings, err := OpenSysctls(new(fakeStore[FormerSysctls]), hclog.NewNullLogger())
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		d := openSync(t, k, t.TempDir())
+		d := openSync(t, k, new(fakeStore[OwnedSync]))
 		for _, c := range []struct {
 			roles   lvs.Roles
 			only    string

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ import (
 // TestRealKernelRepairsDrift: the table is put right after each thing that somebody else does to it.
 func TestRealKernelRepairsDrift(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
-		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		own, err := OpenOwnership(new(fakeStore[Owned]))
 		if err != nil {
 			t.Error(err)
 			return
@@ -67,13 +66,13 @@ func TestRealKernelRepairsDrift(t *testing.T) {
 				return somebody.DelDestination(mark, toDestination(server("[2001:db8::11]:0", lvs.DR, 1)))
 			}, 1},
 		} {
-			if drifted, err := table.Drifted(t.Context(), want); drifted || err != nil {
+			if drifted, err := glance(table); drifted || err != nil {
 				t.Errorf("before %s: drifted %v, %v", c.name, drifted, err)
 			}
 			if err := c.do(); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
-			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+			if drifted, err := glance(table); !drifted || err != nil {
 				t.Errorf("after %s: drifted %v, %v", c.name, drifted, err)
 			}
 			report, err := table.Reconcile(t.Context(), want)
@@ -120,7 +119,7 @@ func TestRealKernelLeavesStrangersAlone(t *testing.T) {
 		}
 		before := kernelState(t, somebody)
 		t.Logf("the kernel shows:\n%s", before)
-		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		own, err := OpenOwnership(new(fakeStore[Owned]))
 		if err != nil {
 			t.Error(err)
 			return
@@ -131,9 +130,9 @@ func TestRealKernelLeavesStrangersAlone(t *testing.T) {
 		}
 		t.Logf("and with ours:\n%s", kernelState(t, somebody))
 		// Services of another namespace that is about to end hide rows from the look.
-		drifted, err := table.Drifted(t.Context(), fullTable())
+		drifted, err := glance(table)
 		for deadline := time.Now().Add(30 * time.Second); drifted && err == nil && time.Now().Before(deadline); {
-			drifted, err = table.Drifted(t.Context(), fullTable())
+			drifted, err = glance(table)
 		}
 		if drifted || err != nil {
 			t.Errorf("drifted %v, %v", drifted, err)
@@ -154,7 +153,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		mustApply(t, k, want, nil)
 		inNamespace(t, func(k *IPVS) {
-			own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+			own, err := OpenOwnership(new(fakeStore[Owned]))
 			if err != nil {
 				t.Error(err)
 				return
@@ -166,7 +165,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 			rows, err := k.Look(t.Context())
 			t.Logf("the look shows %d of %d services: %v", len(rows), len(want), err)
 			for range 3 {
-				drifted, err := table.Drifted(t.Context(), want)
+				drifted, err := glance(table)
 				if err != nil || !drifted {
 					break
 				}
@@ -187,7 +186,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 			if _, err := k.Apply(t.Context(), []lvs.Change{change}); err != nil {
 				t.Error(err)
 			}
-			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+			if drifted, err := glance(table); !drifted || err != nil {
 				t.Errorf("after a change to %s: drifted %v, %v", shown.ServiceID, drifted, err)
 			}
 		})
@@ -197,7 +196,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 // TestRealKernelFullReadSeesMore: what the look cannot see, the read does.
 func TestRealKernelFullReadSeesMore(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
-		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		own, err := OpenOwnership(new(fakeStore[Owned]))
 		if err != nil {
 			t.Error(err)
 			return
@@ -220,8 +219,11 @@ func TestRealKernelFullReadSeesMore(t *testing.T) {
 				"set tunnel of 192.0.2.12:90 in tcp 192.0.2.103:90: gre → gue port 6080 remcsum"},
 		} {
 			ipvsadm(t, c.args)
-			if drifted, err := table.Drifted(t.Context(), want); drifted || err != nil {
+			if drifted, err := glance(table); drifted || err != nil {
 				t.Errorf("after %s: the look sees %v, %v", c.args, drifted, err)
+			}
+			if drifted, err := lookAround(t, table); !drifted || err != nil {
+				t.Errorf("after %s: the look at details sees %v, %v", c.args, drifted, err)
 			}
 			writes := k.Writes()
 			report, err := table.Reconcile(t.Context(), want)
@@ -238,7 +240,7 @@ func TestRealKernelFullReadSeesMore(t *testing.T) {
 // TestRealKernelManagesAll: on request a stranger's service goes.
 func TestRealKernelManagesAll(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
-		own, err := OpenOwnership(filepath.Join(t.TempDir(), "ownership.json"))
+		own, err := OpenOwnership(new(fakeStore[Owned]))
 		if err != nil {
 			t.Error(err)
 			return
@@ -249,7 +251,7 @@ func TestRealKernelManagesAll(t *testing.T) {
 		}
 		for _, all := range []bool{false, true} {
 			table.ManageAll(all)
-			if drifted, err := table.Drifted(t.Context(), want); !drifted || err != nil {
+			if drifted, err := glance(table); !drifted || err != nil {
 				t.Errorf("all %v: drifted %v, %v", all, drifted, err)
 			}
 			if _, err := table.Reconcile(t.Context(), want); err != nil {

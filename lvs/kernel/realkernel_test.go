@@ -161,8 +161,18 @@ func TestRealKernelHoldsWhatItIsTold(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if looked := sorted(entriesOf(rows, want, nil)); len(lvs.Diff(looked, visible(have), nil)) != 0 || len(looked) != len(have) {
+		var ids []lvs.ServiceID
+		var visible []lvs.Entry
+		for _, e := range have {
+			ids = append(ids, e.ServiceID)
+			visible = append(visible, shown(e))
+		}
+		if looked := entriesOf(rows); len(lvs.Diff(looked, visible, nil)) != 0 || len(looked) != len(have) {
 			t.Errorf("the look and the read differ:\nlook %v\nread %v", looked, have)
+		}
+		one, err := k.ReadServices(t.Context(), append(ids, id("tcp 192.0.2.250:1")))
+		if err != nil || fmt.Sprint(one) != fmt.Sprint(have) {
+			t.Errorf("one by one: %v\n     %v\nwant %v", err, one, have)
 		}
 		writes := k.Writes()
 		mustApply(t, k, want, nil)
@@ -178,6 +188,21 @@ func TestRealKernelHoldsWhatItIsTold(t *testing.T) {
 			t.Errorf("after removing everything: %v, %v", have, err)
 		}
 	})
+}
+
+// entriesOf are rows as entries. A firewall mark without servers is taken for one of IPv4.
+func entriesOf(rows []lvs.Row) []lvs.Entry {
+	entries := make([]lvs.Entry, len(rows))
+	for i, r := range rows {
+		if r.FWMark != 0 && r.Family == 0 {
+			r.Family = lvs.IPv4
+		}
+		entries[i].Service = r.Service
+		for _, s := range r.Servers {
+			entries[i].Servers = append(entries[i].Servers, s.Server)
+		}
+	}
+	return entries
 }
 
 func TestRealKernelSchedulers(t *testing.T) {

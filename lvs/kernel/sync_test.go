@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,7 +59,7 @@ func TestPlanSync(t *testing.T) {
 
 func TestSyncDaemons(t *testing.T) {
 	k, f := newFake(t)
-	d := openSync(t, k, t.TempDir())
+	d := openSync(t, k, new(fakeStore[OwnedSync]))
 	index := 3
 	d.index = func(string) int { return index }
 	want := lvs.Sync{Interface: "eth0", ID: 51, Roles: lvs.SyncBoth}
@@ -95,10 +93,10 @@ func TestSyncDaemons(t *testing.T) {
 	pass("no permission", want, "list daemons", unix.EPERM)
 }
 
-// openSync returns what a process has that keeps its state in dir.
-func openSync(t *testing.T, k *IPVS, dir string) *SyncDaemons {
+// openSync returns what a process has that keeps its state in store.
+func openSync(t *testing.T, k *IPVS, store Store[OwnedSync]) *SyncDaemons {
 	t.Helper()
-	d, err := OpenSyncDaemons(k, filepath.Join(dir, "sync.json"), hclog.NewNullLogger())
+	d, err := OpenSyncDaemons(k, store, hclog.NewNullLogger())
 	if err != nil {
 		t.Error(err)
 	}
@@ -124,16 +122,16 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 		{"gone with IPVS", func(f *fakeKernel) { f.fail["list"] = ErrAbsent }, lvs.Sync{}, "list daemons"},
 	} {
 		k, f := newFake(t)
-		dir := t.TempDir()
+		store := new(fakeStore[OwnedSync])
 		index := func(string) int { return 3 }
-		d := openSync(t, k, dir)
+		d := openSync(t, k, store)
 		d.index = index
 		if _, err := d.Reconcile(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}
 		c.between(f)
 		f.commands()
-		d = openSync(t, k, dir)
+		d = openSync(t, k, store)
 		d.index = index
 		if _, err := d.Reconcile(t.Context(), c.want); err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -141,7 +139,7 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 		if got := strings.Join(f.commands(), ", "); got != c.commands {
 			t.Errorf("%s: %s, want %s", c.name, got, c.commands)
 		}
-		if _, err := openSync(t, k, dir).Reconcile(t.Context(), c.want); err != nil {
+		if _, err := openSync(t, k, store).Reconcile(t.Context(), c.want); err != nil {
 			t.Errorf("%s: in a third process: %v", c.name, err)
 		}
 		if got := strings.Join(f.commands(), ", "); c.want == (lvs.Sync{}) && got != "" {
@@ -150,20 +148,11 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	}
 }
 
-func TestSyncDaemonsDamagedFile(t *testing.T) {
+func TestSyncDaemonsTellWhatTheStoreSays(t *testing.T) {
 	k, _ := newFake(t)
-	path := filepath.Join(t.TempDir(), "sync.json")
-	for _, text := range []string{"{", `{"version": 2}`} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d, err := OpenSyncDaemons(k, path, hclog.NewNullLogger())
-		if !errors.Is(err, ErrDamaged) || d == nil {
-			t.Errorf("%s: %v, %v, want a warning", text, d, err)
-		}
-	}
-	if _, err := OpenSyncDaemons(k, t.TempDir(), hclog.NewNullLogger()); err == nil || errors.Is(err, ErrDamaged) {
-		t.Errorf("a directory: %v, want an error", err)
+	d, err := OpenSyncDaemons(k, &fakeStore[OwnedSync]{err: errFull}, hclog.NewNullLogger())
+	if !errors.Is(err, errFull) || d == nil {
+		t.Errorf("%v, %v", d, err)
 	}
 }
 

@@ -42,14 +42,10 @@ type SyncReport struct {
 	Started, Stopped lvs.Roles
 }
 
-// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. It
-// remembers at path what is ours; a missing file is nothing. Where the file cannot be understood, it is set aside, and
-// the error, which wraps ErrDamaged, is only a warning. With any other error the SyncDaemons are nil.
-func OpenSyncDaemons(kernel syncBackend, path string, log hclog.Logger) (*SyncDaemons, error) {
-	owned, err := openSyncOwned(path)
-	if owned == nil {
-		return nil, err
-	}
+// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. The store
+// remembers what is ours. The error is the store's: the SyncDaemons beside it start from what the store returned.
+func OpenSyncDaemons(kernel syncBackend, store Store[OwnedSync], log hclog.Logger) (*SyncDaemons, error) {
+	owned, err := openSyncOwned(store)
 	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[lvs.Roles]int), owned: owned}, err
 }
 
@@ -75,8 +71,8 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if want == (lvs.Sync{}) && len(d.owned.roles) == 0 && !d.owned.dirty {
-		return SyncReport{}, nil
+	if want == (lvs.Sync{}) && len(d.owned.roles) == 0 {
+		return SyncReport{}, d.owned.store()
 	}
 	have, err := d.kernel.Daemons(ctx)
 	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS nothing of ours is left

@@ -2,59 +2,37 @@
 
 package kernel
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
+import "github.com/tandem-lvs/tandem/lvs"
 
-	"github.com/tandem-lvs/tandem/lvs"
-)
-
-// syncOwnedVersion is the version of the file's format.
-const syncOwnedVersion = 1
-
-// A syncOwned remembers in a file which roles of connection sync are ours, so that sync which left the configuration
-// while the daemon was down is still known to be ours to stop.
+// A syncOwned remembers which roles of connection sync are ours, so that sync which left the configuration while no
+// director ran is still known to be ours to stop.
 type syncOwned struct {
-	path  string
-	roles map[lvs.Roles]syncTrait
-	dirty bool // the file does not say what roles says
+	memory memory[OwnedSync]
+	roles  map[lvs.Roles]SyncTrait
+	dirty  bool // roles differ from what the memory was given
 }
 
-// A syncTrait is what a daemon is known by. The other settings are left out: to be ours does not depend on them.
-type syncTrait struct {
+// A SyncTrait is what a daemon is known by. The other settings are left out: to be ours does not depend on them.
+type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
 }
 
-func traitOf(s lvs.Sync) syncTrait { return syncTrait{s.Interface, int(s.ID)} }
+func traitOf(s lvs.Sync) SyncTrait { return SyncTrait{s.Interface, int(s.ID)} }
 
-type syncOwnedFile struct {
-	Version int        `json:"version"`
-	Master  *syncTrait `json:"master,omitempty"`
-	Backup  *syncTrait `json:"backup,omitempty"`
+// OwnedSync is what a Store holds of the roles of connection sync that are ours.
+type OwnedSync struct {
+	Master *SyncTrait `json:"master,omitempty"`
+	Backup *SyncTrait `json:"backup,omitempty"`
 }
 
-// openSyncOwned reads the file, as OpenOwnership does.
-func openSyncOwned(path string) (*syncOwned, error) {
-	o := &syncOwned{path: path, roles: make(map[lvs.Roles]syncTrait)}
-	err := readState(path, func(data []byte) error {
-		var f syncOwnedFile
-		if err := json.Unmarshal(data, &f); err != nil {
-			return err
+func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
+	o := &syncOwned{memory: newMemory(store), roles: make(map[lvs.Roles]SyncTrait)}
+	owned, err := store.Load()
+	for role, trait := range map[lvs.Roles]*SyncTrait{lvs.SyncMaster: owned.Master, lvs.SyncBackup: owned.Backup} {
+		if trait != nil {
+			o.roles[role] = *trait
 		}
-		if f.Version != syncOwnedVersion {
-			return fmt.Errorf("version %d, want %d", f.Version, syncOwnedVersion)
-		}
-		for role, trait := range map[lvs.Roles]*syncTrait{lvs.SyncMaster: f.Master, lvs.SyncBackup: f.Backup} {
-			if trait != nil {
-				o.roles[role] = *trait
-			}
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return nil, err
 	}
 	return o, err
 }
@@ -83,21 +61,19 @@ func (o *syncOwned) remove(role lvs.Roles) {
 	}
 }
 
-// store writes the file if it is behind. After an error the next call tries again.
+// store hands the roles to the memory if they are new.
 func (o *syncOwned) store() error {
 	if !o.dirty {
-		return nil
+		return o.memory.flush()
 	}
-	f := syncOwnedFile{Version: syncOwnedVersion}
+	var owned OwnedSync
 	if trait, ok := o.roles[lvs.SyncMaster]; ok {
-		f.Master = &trait
+		owned.Master = &trait
 	}
 	if trait, ok := o.roles[lvs.SyncBackup]; ok {
-		f.Backup = &trait
+		owned.Backup = &trait
 	}
-	if err := writeState(o.path, f); err != nil {
-		return err
-	}
+	o.memory.keep(owned)
 	o.dirty = false
-	return nil
+	return o.memory.flush()
 }

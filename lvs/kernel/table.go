@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -22,39 +24,52 @@ const maxLogged = 20
 // A backend is the table that is kept, the kernel's in production.
 type backend interface {
 	Read(context.Context) ([]lvs.Entry, error)
+	ReadServices(context.Context, []lvs.ServiceID) ([]lvs.Entry, error)
 	Apply(context.Context, []lvs.Change) (done int, err error)
-	Look(context.Context) ([]lvs.Row, error)
+	sweep() sweep
 }
 
 var _ backend = (*IPVS)(nil)
 
-// A Table keeps the kernel's table as it should be. It is level-triggered: what somebody else changed is put right in
-// the next pass. Its methods may be called from any goroutine; passes take turns.
+// A Table keeps the kernel's table as it should be. It is the table's worker: one goroutine calls it, or several that
+// take turns.
+//
+// It keeps the wanted table, and knows of which services the kernel has what is wanted. So Apply writes a change without
+// reading anything, and costs the same among ten services and ten thousand. Reconcile reads the whole table and repairs
+// it. Look finds what somebody else has changed, a slice of the table at a time.
 type Table struct {
 	kernel backend
 	own    *Ownership
 	log    hclog.Logger
+	now    func() time.Time
 
 	all atomic.Bool // every service of the namespace is ours
 
-	pass    sync.Mutex
-	settled bool         // the last pass left the table as it should be
-	last    []lvs.Entry  // what the last pass was to bring about
-	tried   []lvs.Change // what the last pass tried, if it failed
+	mu sync.Mutex // one pass or look at a time
+	// The wanted table. Unless known is false, the kernel has the same, but for the services in unsure, of which it is not
+	// known what the kernel has. Services in unsure need not be wanted.
+	want   map[lvs.ServiceID]*wantedService
+	known  bool
+	unsure map[lvs.ServiceID]bool
+	tried  []lvs.Change // what the last pass tried, if it failed
 
-	look     sync.Mutex
-	suspect  []lvs.Change // what the last look found different
-	illusion []lvs.Change // what a look found different and a pass then did not
+	looks looks
 
 	reconciles, changes, repairs, failures atomic.Uint64
 }
 
+// A wantedService is a service of the wanted table, in canonical spelling, its servers in order.
+type wantedService struct {
+	lvs.Entry
+	seen uint64 // the last round of looks that came by it
+}
+
 // Counters are counted since the Table was made.
 type Counters struct {
-	Reconciles uint64 // passes, with and without changes
+	Reconciles uint64 // passes that compared the whole table, with and without changes
 	Changes    uint64 // changes that were made
 	Repairs    uint64 // of these, the ones that undid somebody else's
-	Errors     uint64 // passes that failed
+	Errors     uint64 // passes and deltas that failed
 }
 
 // A Report is what a pass found and did.
@@ -66,7 +81,10 @@ type Report struct {
 
 // NewTable returns the keeper of the kernel's table for the services in own and those it is told to want.
 func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
-	return &Table{kernel: kernel, own: own, log: log}
+	return &Table{
+		kernel: kernel, own: own, log: log, now: time.Now,
+		want: make(map[lvs.ServiceID]*wantedService), unsure: make(map[lvs.ServiceID]bool),
+	}
 }
 
 // ManageAll says whether every service of the namespace is ours, so that strangers' are deleted, from the next pass on.
@@ -83,60 +101,217 @@ func (t *Table) Counters() Counters {
 	}
 }
 
-// Reconcile reads the table and makes the changes that lead to want, and none if it is so already. Every wanted
-// service becomes ours, also one that was there before, and is remembered before it is added. The error joins what
-// failed; the next pass tries again.
+// Reconcile makes want the wanted table, reads the kernel's whole table and makes the changes that lead to want, and none
+// if it is so already. Every wanted service becomes ours, also one that was there before. The error joins what failed;
+// the next call tries again. It wraps ErrNotRemembered where all that failed is to remember which services are ours.
 func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error) {
-	t.pass.Lock()
-	defer t.pass.Unlock()
-	t.reconciles.Add(1)
-	report, err := t.reconcile(ctx, want)
-	t.settled = err == nil
-	t.last = clone(want)
-	t.tried = nil
-	if err != nil {
-		t.tried = report.Changes
-		t.failures.Add(1)
-	} else {
-		t.judge(len(report.Changes) == 0)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var last []lvs.Entry
+	settled := t.settled()
+	if settled {
+		last = t.entries()
 	}
-	t.changes.Add(uint64(report.Done))
-	return report, err
+	t.want = make(map[lvs.ServiceID]*wantedService, len(want))
+	for _, e := range want {
+		t.set(e)
+	}
+	return t.pass(ctx, last, settled)
 }
 
-func (t *Table) reconcile(ctx context.Context, want []lvs.Entry) (Report, error) {
+// Apply changes the wanted table by d, whose services are each named once, and makes those changes in the kernel. It reads
+// nothing but services that are new, and those whose last change has failed. Before the first Reconcile, and where it is
+// not known what the kernel has, it reads and reconciles the whole table. The error is as Reconcile's.
+func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	have, read := t.merge(d)
+	if !t.known {
+		return t.pass(ctx, nil, false)
+	}
+	o := t.applyDelta(ctx, d, have, read)
+	if errors.Is(o.failed, unix.ENOBUFS) { // the changes were made, and some of their errors are lost
+		report, err := t.pass(ctx, nil, false)
+		report.Done = len(o.report.Changes) - len(report.Changes) + report.Done
+		report.Changes = o.report.Changes
+		return report, errors.Join(o.forgotten, err)
+	}
+	return t.finish(o)
+}
+
+// An outcome is what came of a pass or delta.
+type outcome struct {
+	report    Report
+	failed    error // of the kernel
+	forgotten error // of the store
+}
+
+// finish counts an outcome.
+func (t *Table) finish(o outcome) (Report, error) {
+	t.changes.Add(uint64(o.report.Done))
+	if t.tried = nil; o.failed != nil {
+		t.tried = o.report.Changes
+		t.failures.Add(1)
+	}
+	return o.report, errors.Join(o.forgotten, o.failed)
+}
+
+// settled tells whether the kernel has all that is wanted, as far as we know.
+func (t *Table) settled() bool { return t.known && len(t.unsure) == 0 }
+
+// set puts a service into the wanted table, which keeps nothing of the caller's.
+func (t *Table) set(e lvs.Entry) *wantedService {
+	e.Service = e.Service.Canonical()
+	e.Servers = lvs.SortServers(slices.Clone(e.Servers))
+	w := &wantedService{Entry: e}
+	t.want[e.ServiceID] = w
+	return w
+}
+
+// entries is the wanted table as a list.
+func (t *Table) entries() []lvs.Entry {
+	entries := make([]lvs.Entry, 0, len(t.want))
+	for _, w := range t.want {
+		entries = append(entries, w.Entry)
+	}
+	return entries
+}
+
+// merge changes the wanted table. It returns what the kernel has of the services in d, and which services have to be read
+// to know that.
+func (t *Table) merge(d lvs.Delta) (have []lvs.Entry, read []lvs.ServiceID) {
+	known := func(id lvs.ServiceID) {
+		switch was := t.want[id]; {
+		case t.unsure[id] || was == nil && t.known:
+			read = append(read, id)
+			t.unsure[id] = true // until it was read
+		case was != nil:
+			have = append(have, was.Entry)
+		}
+	}
+	for _, id := range d.Remove {
+		if id = id.Canonical(); t.want[id] != nil || t.unsure[id] {
+			known(id)
+			delete(t.want, id)
+		}
+	}
+	for _, e := range d.Set {
+		known(e.ServiceID.Canonical())
+		t.set(e)
+	}
+	return have, read
+}
+
+// applyDelta makes the changes of d, whose services the kernel has as have says, but for those that are to be read.
+func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, read []lvs.ServiceID) (o outcome) {
+	if len(read) > 0 {
+		found, err := t.kernel.ReadServices(ctx, read)
+		if err != nil {
+			for _, e := range have {
+				t.unsure[e.ServiceID] = true
+			}
+			return outcome{failed: err}
+		}
+		have = append(have, found...)
+	}
+	want := make([]lvs.Entry, 0, len(d.Set))
+	ours := make(map[lvs.ServiceID]bool, len(d.Set)+len(d.Remove))
+	var added, former []lvs.ServiceID
+	for _, e := range d.Set {
+		id := e.ServiceID.Canonical()
+		want = append(want, t.want[id].Entry)
+		if ours[id] = true; !t.own.Has(id) {
+			added = append(added, id)
+		}
+	}
+	for _, id := range d.Remove {
+		if id = id.Canonical(); t.want[id] == nil && (t.all.Load() || t.own.Has(id)) {
+			ours[id] = true
+			former = append(former, id)
+		}
+	}
+	o.report.Changes = lvs.Diff(have, want, ours)
+	t.logChanges(o.report.Changes, nil)
+	if len(added) > 0 {
+		o.forgotten = t.own.Add(added...)
+	}
+	o.report.Done, o.failed = t.kernel.Apply(ctx, o.report.Changes)
+	for id := range ours {
+		delete(t.unsure, id)
+	}
+	t.doubt(o.report.Changes, o.failed)
+	if len(added)+len(former) > 0 {
+		t.looks.restart()
+	}
+	if o.failed == nil && len(former) > 0 {
+		o.forgotten = errors.Join(o.forgotten, t.own.Remove(former...))
+	}
+	return o
+}
+
+// doubt notes which services are not known to be as wanted, after an error of the kernel.
+func (t *Table) doubt(changes []lvs.Change, err error) {
+	var failed *applyError
+	switch {
+	case err == nil:
+	case errors.As(err, &failed):
+		for _, id := range failed.unsure {
+			t.unsure[id] = true
+		}
+	default:
+		for _, c := range changes {
+			t.unsure[c.Service.ServiceID] = true
+		}
+	}
+}
+
+// pass reads the whole table and makes it what is wanted. If the kernel had last, what differs from that is drift.
+func (t *Table) pass(ctx context.Context, last []lvs.Entry, settled bool) (Report, error) {
+	t.reconciles.Add(1)
+	o := t.reconcile(ctx, last, settled)
+	if o.failed == nil {
+		t.repairs.Add(uint64(o.report.Drift))
+		t.looks.judge(len(o.report.Changes) == 0)
+	} else {
+		t.looks.restart()
+	}
+	return t.finish(o)
+}
+
+func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (o outcome) {
 	have, err := t.kernel.Read(ctx)
 	if err != nil {
-		return Report{}, err
+		t.known = false
+		return outcome{failed: err}
 	}
-	owned := t.owned(have)
-	report := Report{Changes: lvs.Diff(have, want, owned)}
-	drift := t.drift(have, owned, report.Changes)
-	report.Drift = len(drift)
-	t.logChanges(report.Changes, drift)
+	want, owned := t.entries(), t.owned(have)
+	o.report.Changes = lvs.Diff(have, want, owned)
+	drift := make(map[lvs.Change]bool)
+	if settled {
+		drift = driftAmong(o.report.Changes, lvs.Diff(have, last, owned))
+	}
+	o.report.Drift = len(drift)
+	t.logChanges(o.report.Changes, drift)
 
 	ids := make([]lvs.ServiceID, len(want))
 	for i, e := range want {
-		ids[i] = e.ServiceID.Canonical()
-		delete(owned, ids[i])
+		ids[i] = e.ServiceID
+		delete(owned, e.ServiceID)
 	}
 	// A state directory that cannot be written is no reason to serve nobody.
-	errs := []error{t.own.Add(ids...)}
-	report.Done, err = t.apply(ctx, report.Changes, want, owned)
-	errs = append(errs, err)
-	if err == nil {
-		t.repairs.Add(uint64(report.Drift))
-		former := make([]lvs.ServiceID, 0, len(owned))
-		for id := range owned {
-			former = append(former, id)
-		}
-		errs = append(errs, t.own.Remove(former...))
+	o.forgotten = t.own.Add(ids...)
+	o.report.Done, o.failed = t.makeChanges(ctx, o.report.Changes, want, owned)
+	t.known = true
+	clear(t.unsure)
+	t.doubt(o.report.Changes, o.failed)
+	if o.failed == nil {
+		o.forgotten = errors.Join(o.forgotten, t.own.Remove(slices.Collect(maps.Keys(owned))...))
 	}
-	return report, errors.Join(errs...)
+	return o
 }
 
-// apply makes the changes. Where the kernel's answers were lost, the table itself says what is still to do.
-func (t *Table) apply(ctx context.Context, changes []lvs.Change, want []lvs.Entry, owned map[lvs.ServiceID]bool) (done int, _ error) {
+// makeChanges makes the changes. Where the kernel's answers were lost, the table itself says what is still to do.
+func (t *Table) makeChanges(ctx context.Context, changes []lvs.Change, want []lvs.Entry, owned map[lvs.ServiceID]bool) (done int, _ error) {
 	done, err := t.kernel.Apply(ctx, changes)
 	if !errors.Is(err, unix.ENOBUFS) {
 		return done, err
@@ -161,22 +336,19 @@ func (t *Table) owned(have []lvs.Entry) map[lvs.ServiceID]bool {
 	return owned
 }
 
-// drift returns those of the changes that would also be needed if want were what it was in the last good pass.
-func (t *Table) drift(have []lvs.Entry, owned map[lvs.ServiceID]bool, changes []lvs.Change) map[lvs.Change]bool {
-	drift := make(map[lvs.Change]bool)
-	if !t.settled || len(changes) == 0 {
-		return drift
+// driftAmong returns those of the changes that are also in needed: the changes that the last wanted table would need.
+func driftAmong(changes, needed []lvs.Change) map[lvs.Change]bool {
+	among := make(map[lvs.Change]bool, len(needed))
+	for _, c := range needed {
+		among[c] = true
 	}
-	for _, c := range lvs.Diff(have, t.last, owned) {
-		drift[c] = true
-	}
-	both := make(map[lvs.Change]bool, len(drift))
+	drift := make(map[lvs.Change]bool, len(needed))
 	for _, c := range changes {
-		if drift[c] {
-			both[c] = true
+		if among[c] {
+			drift[c] = true
 		}
 	}
-	return both
+	return drift
 }
 
 // logChanges says what the pass is about to do. What fails is for the caller to log; what is tried again is not news.
@@ -197,84 +369,9 @@ func (t *Table) logChanges(changes []lvs.Change, drift map[lvs.Change]bool) {
 	}
 }
 
-// Drifted takes the cheap look at the table and tells whether Reconcile would find something to do. It does not see
-// what Row lacks, nor a change in rows that the kernel leaves out of the look (see Look): a difference that the
-// last pass has disproved counts as none until it becomes another.
-func (t *Table) Drifted(ctx context.Context, want []lvs.Entry) (bool, error) {
-	rows, err := t.kernel.Look(ctx)
-	if err != nil {
-		return false, err
-	}
-	have := entriesOf(rows, want, t.own.Set())
-	changes := lvs.Diff(have, visible(want), t.owned(have))
-	t.look.Lock()
-	defer t.look.Unlock()
-	t.suspect = changes
-	return len(changes) > 0 && !slices.Equal(changes, t.illusion), nil
-}
-
-// judge tells the looks what a pass has found: whether the table was as it should be all the same.
-func (t *Table) judge(innocent bool) {
-	t.look.Lock()
-	defer t.look.Unlock()
-	t.illusion = nil
-	if innocent {
-		t.illusion = t.suspect
-	}
-}
-
-// visible returns of entries what a Row shows.
-func visible(entries []lvs.Entry) []lvs.Entry {
-	entries = clone(entries)
-	for i := range entries {
-		e := &entries[i]
-		shown := lvs.Persistent | lvs.OnePacket
-		if e.FWMark == 0 && e.AddrFamily() == lvs.IPv6 {
-			shown = lvs.Persistent
-		}
-		e.Service = lvs.Service{ServiceID: e.ServiceID, Scheduler: e.Scheduler, Flags: e.Flags & shown}
-		for j, s := range e.Servers {
-			e.Servers[j] = lvs.Server{ServerID: s.ServerID, Method: s.Method, Weight: s.Weight}
-		}
-	}
-	return entries
-}
-
-// entriesOf completes rows to entries. A firewall-mark service without servers does not tell its family: it is taken
-// for one that is wanted or ours and does not appear otherwise.
-func entriesOf(rows []lvs.Row, want []lvs.Entry, owned map[lvs.ServiceID]bool) []lvs.Entry {
-	missing := make(map[lvs.ServiceID]bool)
-	for _, e := range want {
-		missing[e.ServiceID.Canonical()] = true
-	}
-	for id := range owned {
-		missing[id] = true
-	}
-	for _, r := range rows {
-		delete(missing, r.ServiceID)
-	}
-	entries := make([]lvs.Entry, len(rows))
-	for i, r := range rows {
-		if r.FWMark != 0 && r.Family == 0 {
-			for _, f := range []lvs.Family{lvs.IPv4, lvs.IPv6} {
-				if id := (lvs.ServiceID{FWMark: r.FWMark, Family: f}); missing[id] {
-					delete(missing, id)
-					r.Family = f
-					break
-				}
-			}
-		}
-		entries[i] = lvs.Entry{Service: r.Service, Servers: make([]lvs.Server, len(r.Servers))}
-		for j, s := range r.Servers {
-			entries[i].Servers[j] = s.Server
-		}
-	}
-	return entries
-}
-
 // Remove deletes every service that is ours, and no other.
 func (t *Table) Remove(ctx context.Context) (Report, error) {
-	if len(t.own.Set()) == 0 {
+	if t.own.Len() == 0 {
 		return Report{}, nil
 	}
 	report, err := t.Reconcile(ctx, nil)
@@ -282,13 +379,4 @@ func (t *Table) Remove(ctx context.Context) (Report, error) {
 		return report, fmt.Errorf("remove our IPVS services: %w", err)
 	}
 	return report, nil
-}
-
-// clone copies entries with their servers.
-func clone(entries []lvs.Entry) []lvs.Entry {
-	entries = slices.Clone(entries)
-	for i := range entries {
-		entries[i].Servers = slices.Clone(entries[i].Servers)
-	}
-	return entries
 }

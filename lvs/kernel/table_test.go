@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A looking is a fake kernel whose look is as good as its read, or as bad as told.
+// A looking is a fake kernel whose text is as good as its read, or as bad as told.
 type looking struct {
 	*IPVS
 	omit  int  // rows that the look leaves out at its end
@@ -29,7 +28,33 @@ type looking struct {
 	looks int
 }
 
-func (l *looking) Look(ctx context.Context) ([]lvs.Row, error) {
+func (l *looking) sweep() sweep { return &fakeSweep{l, -1, nil} }
+
+// A fakeSweep shows two rows a page.
+type fakeSweep struct {
+	kernel *looking
+	at     int // -1: nothing was read yet
+	rows   []lvs.Row
+}
+
+func (s *fakeSweep) close() {}
+
+func (s *fakeSweep) next(each func(*lvs.Row)) (more bool, err error) {
+	if s.at < 0 {
+		s.at = 0
+		if s.rows, err = s.kernel.text(context.Background()); err != nil {
+			return false, err
+		}
+	}
+	for ; s.at < len(s.rows) && (!more || s.at%2 != 0); s.at++ {
+		each(&s.rows[s.at])
+		more = true
+	}
+	return s.at < len(s.rows), nil
+}
+
+// text returns the rows of the text.
+func (l *looking) text(ctx context.Context) ([]lvs.Row, error) {
 	l.looks++
 	entries, err := l.Read(ctx)
 	var rows []lvs.Row
@@ -68,15 +93,15 @@ type bench struct {
 	kernel *looking
 	fake   *fakeKernel
 	own    *Ownership
-	path   string
+	store  *fakeStore[Owned]
 	log    *bytes.Buffer
 }
 
 func newBench(t *testing.T) *bench {
 	k, f := newFake(t)
-	b := &bench{kernel: &looking{IPVS: k}, fake: f, path: filepath.Join(t.TempDir(), "ownership.json")}
+	b := &bench{kernel: &looking{IPVS: k}, fake: f, store: new(fakeStore[Owned])}
 	b.log = new(bytes.Buffer)
-	b.own = mustOpen(t, b.path)
+	b.own = mustOpen(t, b.store)
 	b.Table = NewTable(b.kernel, b.own, hclog.New(&hclog.LoggerOptions{Output: b.log, DisableTime: true}))
 	return b
 }
@@ -95,22 +120,19 @@ func (b *bench) pass(t *testing.T, want []lvs.Entry, changes, drift int) {
 	}
 }
 
-func (b *bench) drifted(t *testing.T, want []lvs.Entry, expected bool) {
+// drifted looks at the text, which it wants to show drift or not.
+func (b *bench) drifted(t *testing.T, expected bool) {
 	t.Helper()
-	if got, err := b.Drifted(t.Context(), want); got != expected || err != nil {
+	if got, err := glance(b.Table); got != expected || err != nil {
 		t.Errorf("drifted %v, %v, want %v", got, err, expected)
 	}
 }
 
 func TestReconcileSettles(t *testing.T) {
 	b := newBench(t)
-	b.drifted(t, wanted(), true)
 	b.pass(t, wanted(), 12, 0)
-	b.drifted(t, wanted(), false)
-	writes := b.kernel.Writes()
-	if err := os.Remove(b.path); err != nil {
-		t.Fatal(err)
-	}
+	b.drifted(t, false)
+	writes, stored := b.kernel.Writes(), b.store.writes
 	b.pass(t, wanted(), 0, 0)
 	if b.log.Len() != 0 {
 		t.Errorf("a pass without changes logs %s", b.log)
@@ -118,7 +140,7 @@ func TestReconcileSettles(t *testing.T) {
 	if b.kernel.Writes() != writes {
 		t.Errorf("a pass without changes wrote %d times", b.kernel.Writes()-writes)
 	}
-	if _, err := os.Stat(b.path); err == nil {
+	if b.store.writes != stored {
 		t.Error("a pass without changes wrote the ownership file")
 	}
 	if got, want := b.Counters(), (Counters{Reconciles: 2, Changes: 12}); got != want {
@@ -132,14 +154,14 @@ func TestReconcileRepairsAndSaysSo(t *testing.T) {
 	b.pass(t, want, 3, 0)
 
 	b.fake.services[0].servers[0].Weight = 7
-	b.drifted(t, want, true)
+	b.drifted(t, true)
 	b.pass(t, want, 1, 1)
 	if !strings.Contains(b.log.String(), "set weight of 192.0.2.11:80 in tcp 192.0.2.100:80: 7 → 1") {
 		t.Errorf("log:\n%s", b.log)
 	}
 
 	b.fake.services = nil // ipvsadm -C
-	b.drifted(t, want, true)
+	b.drifted(t, true)
 	b.pass(t, want, 3, 3)
 
 	// A change of mind and somebody's hand in one pass are told apart.
@@ -170,11 +192,11 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	}
 
 	// What leaves the configuration while no daemon runs is deleted by the next one, which then forgets it.
-	b.own = mustOpen(t, b.path)
+	b.own = mustOpen(t, b.store)
 	b.Table = NewTable(b.kernel, b.own, hclog.NewNullLogger())
-	b.drifted(t, []lvs.Entry{entry(www, "rr")}, true)
+	b.drifted(t, true)
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 0)
-	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+	if got, want := mustOpen(t, b.store).Set(), ids(www); !maps.Equal(got, want) {
 		t.Errorf("own %v, want %v", got, want)
 	}
 
@@ -184,7 +206,7 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	if got, want := have(t, b.kernel.IPVS), "[tcp 192.0.2.200:80 (rr) []]"; got != want {
 		t.Errorf("left %s, want %s", got, want)
 	}
-	if got := mustOpen(t, b.path).Set(); len(got) != 0 {
+	if got := mustOpen(t, b.store).Set(); len(got) != 0 {
 		t.Errorf("still own %v", got)
 	}
 	b.fake.fail["dial"] = ErrAbsent
@@ -206,24 +228,25 @@ func TestReconcileRemembersBeforeItAdds(t *testing.T) {
 	if _, err := table.Reconcile(t.Context(), []lvs.Entry{entry(www, "rr")}); !errors.Is(err, errDied) {
 		t.Fatal(err)
 	}
-	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+	if got, want := mustOpen(t, b.store).Set(), ids(www); !maps.Equal(got, want) {
 		t.Errorf("remembered %v, want %v", got, want)
 	}
 	// A service is forgotten only when it is gone.
 	if _, err := table.Reconcile(t.Context(), nil); !errors.Is(err, errDied) {
 		t.Fatal(err)
 	}
-	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+	if got, want := mustOpen(t, b.store).Set(), ids(www); !maps.Equal(got, want) {
 		t.Errorf("remembered %v, want %v", got, want)
 	}
 }
 
 func TestReconcileServesWithoutAStateDirectory(t *testing.T) {
 	b := newBench(t)
-	own := mustOpen(t, filepath.Join(t.TempDir(), "missing", "ownership.json"))
+	own := mustOpen(t, b.store)
+	b.store.err = errFull
 	table := NewTable(b.kernel, own, hclog.NewNullLogger())
 	report, err := table.Reconcile(t.Context(), wanted())
-	if !errors.Is(err, os.ErrNotExist) || report.Done != 12 {
+	if !errors.Is(err, errFull) || !errors.Is(err, ErrNotRemembered) || report.Done != 12 {
 		t.Errorf("%d changes made, error %v", report.Done, err)
 	}
 }
@@ -289,15 +312,15 @@ func TestReconcileManagesAll(t *testing.T) {
 	fill(t, b.kernel.IPVS, []lvs.Entry{entry(www, "rr"), entry("fwmark 9 (ipv6)", "rr"), entry("sctp 192.0.2.200:80", "rr")})
 	want := []lvs.Entry{entry(www, "rr")}
 	b.pass(t, want, 0, 0)
-	b.drifted(t, want, false)
+	b.drifted(t, false)
 	b.ManageAll(true)
-	b.drifted(t, want, true)
+	b.drifted(t, true)
 	b.pass(t, want, 2, 2)
-	b.drifted(t, want, false)
+	b.drifted(t, false)
 	if got := have(t, b.kernel.IPVS); got != "[tcp 192.0.2.100:80 (rr) []]" {
 		t.Errorf("left %s", got)
 	}
-	if got, want := mustOpen(t, b.path).Set(), ids(www); !maps.Equal(got, want) {
+	if got, want := mustOpen(t, b.store).Set(), ids(www); !maps.Equal(got, want) {
 		t.Errorf("own %v, want %v", got, want)
 	}
 }
@@ -320,7 +343,7 @@ func TestReconcileSeesMoreThanTheLook(t *testing.T) {
 		func() { b.fake.find(id(six)).servers[0].Tunnel = lvs.Encapsulation{} },
 	} {
 		change()
-		b.drifted(t, want, false)
+		b.drifted(t, false)
 		writes := b.kernel.Writes()
 		b.pass(t, want, 1, 1)
 		if n := b.kernel.Writes() - writes; n != 1 {
@@ -337,9 +360,9 @@ func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
 	v4.Flags, v6.Flags = lvs.OnePacket, lvs.OnePacket
 	want := []lvs.Entry{v4, v6}
 	b.pass(t, want, 2, 0)
-	b.drifted(t, want, false)
+	b.drifted(t, false)
 	b.fake.find(id(dns)).Flags = 0
-	b.drifted(t, want, true)
+	b.drifted(t, true)
 }
 
 // TestReconcileSeesThroughALie: success that had no effect shows in the next pass.
@@ -347,11 +370,11 @@ func TestReconcileSeesThroughALie(t *testing.T) {
 	b := newBench(t)
 	b.fake.lie = true
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 0)
-	b.drifted(t, []lvs.Entry{entry(www, "rr")}, true)
+	b.drifted(t, true)
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
 	b.fake.lie = false
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
-	b.drifted(t, []lvs.Entry{entry(www, "rr")}, false)
+	b.drifted(t, false)
 }
 
 // TestDriftedIsNotFooledTwice: rows that the look leaves out cost one pass, and others are still seen.
@@ -359,20 +382,20 @@ func TestDriftedIsNotFooledTwice(t *testing.T) {
 	b := newBench(t)
 	b.pass(t, wanted(), 12, 0)
 	b.kernel.omit = 2
-	b.drifted(t, wanted(), true)
+	b.drifted(t, true)
 	b.pass(t, wanted(), 0, 0)
-	b.drifted(t, wanted(), false)
-	b.drifted(t, wanted(), false)
+	b.drifted(t, false)
+	b.drifted(t, false)
 
 	b.fake.services[0].Scheduler = "lc"
-	b.drifted(t, wanted(), true)
+	b.drifted(t, true)
 	b.pass(t, wanted(), 1, 1)
-	b.drifted(t, wanted(), true)
+	b.drifted(t, true)
 	b.pass(t, wanted(), 0, 0)
-	b.drifted(t, wanted(), false)
+	b.drifted(t, false)
 
 	b.kernel.omit = 1
-	b.drifted(t, wanted(), true)
+	b.drifted(t, true)
 }
 
 // TestDriftedGuessesTheFamily: a firewall mark without servers is taken for the one that is wanted.
@@ -390,20 +413,27 @@ func TestDriftedGuessesTheFamily(t *testing.T) {
 		{[]lvs.Entry{entry(v6, "rr")}, nil, false},
 	} {
 		b := newBench(t)
+		if _, err := b.Reconcile(t.Context(), c.want); err != nil {
+			t.Fatal(err)
+		}
+		b.fake.services = nil
 		fill(t, b.kernel.IPVS, c.kernel)
-		got, err := b.Drifted(t.Context(), c.want)
+		got, err := glance(b.Table)
 		if got != c.drifted || err != nil {
 			t.Errorf("kernel %v, want %v: drifted %v, %v", c.kernel, c.want, got, err)
 		}
 	}
 }
 
-func TestDriftedReportsAnAbsentKernel(t *testing.T) {
-	k, _ := newFake(t)
+func TestLookReportsAnAbsentKernel(t *testing.T) {
+	k, f := newFake(t)
 	k.path = filepath.Join(t.TempDir(), "ip_vs")
-	own := mustOpen(t, filepath.Join(t.TempDir(), "ownership.json"))
-	table := NewTable(k, own, hclog.NewNullLogger())
-	if _, err := table.Drifted(t.Context(), wanted()); !errors.Is(err, ErrAbsent) {
+	table := NewTable(k, mustOpen(t, new(fakeStore[Owned])), hclog.NewNullLogger())
+	if _, err := table.Reconcile(t.Context(), wanted()); err != nil {
+		t.Fatal(err)
+	}
+	f.commands()
+	if _, err := table.Look(t.Context()); !errors.Is(err, ErrAbsent) {
 		t.Error(fmt.Errorf("got %w, want ErrAbsent", err))
 	}
 }

@@ -146,6 +146,38 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	return failed, nil
 }
 
+// get asks for one thing and calls each with its attributes. After an error other than an errno of the kernel's the
+// connection must not be used again.
+func (w *wire) get(command uint8, encode func(b []byte) []byte, each func(attributes []byte) error) error {
+	first := w.seq + 1
+	w.out = encode(w.begin(w.out[:0], command, 0))
+	end(w.out, 0)
+	w.out = w.header(w.out, unix.NLMSG_NOOP, unix.NLM_F_ACK)
+	if _, err := w.socket.Write(w.out); err != nil {
+		return fmt.Errorf("send to IPVS: %w", err)
+	}
+	var refused error
+	for last := false; !last; {
+		err := w.receive(first, func(i int, kind uint16, data []byte) error {
+			switch {
+			case len(data) < genlHeader: // as long as an errno
+				return errMalformed
+			case kind != unix.NLMSG_ERROR:
+				return each(data[genlHeader:])
+			}
+			last = i == 1
+			if errno := int32(binary.NativeEndian.Uint32(data)); errno != 0 {
+				refused = unix.Errno(-errno)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return refused
+}
+
 // dump asks for a list and calls each with the attributes of one element after the other. They are valid until each
 // returns. After an error the connection must not be used again.
 func (w *wire) dump(command uint8, encode func(b []byte) []byte, each func(attributes []byte) error) error {

@@ -31,21 +31,22 @@ var ErrUnstable = errors.New("something else on this machine undoes it")
 // Options are the surroundings of a Machine.
 type Options struct {
 	Log hclog.Logger
-	// StateDir is where the record of what was there before is kept; made if it is missing.
+	// StateDir is where the lock is; made if it is missing.
 	StateDir string
+	// Record keeps what was there before. Where it cannot be read, nothing is changed, because what was there before would
+	// be lost.
+	Record Store
+	// WriteFile replaces a file as a whole.
+	WriteFile func(path string, text []byte, mode fs.FileMode) error
 	// Operator is whose way to the machine must not be cut. Its Gateway is found out.
 	Operator Operator
 }
 
 // A Machine is this one, in the network namespace of the thread that its methods are called on.
-type Machine struct {
-	log      hclog.Logger
-	dir      string
-	operator Operator
-}
+type Machine struct{ options Options }
 
 // New returns the Machine.
-func New(o Options) *Machine { return &Machine{log: o.Log, dir: o.StateDir, operator: o.Operator} }
+func New(o Options) *Machine { return &Machine{o} }
 
 // Check returns the steps that Apply would take, and changes nothing; none means that the machine is as it should be.
 func (m *Machine) Check(c Config) ([]Step, error) {
@@ -63,8 +64,8 @@ func (m *Machine) check(c Config) ([]Step, error) {
 	return p.Steps, err
 }
 
-// Apply makes the machine what c says and returns the steps that it took. The error is a *Refusal, ErrDamaged,
-// ErrUnstable, or that of the kernel.
+// Apply makes the machine what c says and returns the steps that it took. The error is a *Refusal,
+// ErrUnstable, or that of the Store or the kernel.
 func (m *Machine) Apply(c Config) ([]Step, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -88,7 +89,7 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 			return done, err
 		}
 		// What was there before has to be known before it is gone.
-		if err := p.before.store(m.dir); err != nil {
+		if err := m.save(p.before); err != nil {
 			return done, err
 		}
 		for _, s := range p.Steps {
@@ -103,7 +104,7 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 		if n := len(p.Steps); n > 0 && p.Steps[0].Action == LoadModule {
 			continue // what it made has to be read before it is changed
 		}
-		if err := p.after.store(m.dir); err != nil {
+		if err := m.save(p.after); err != nil {
 			return done, err
 		}
 		if len(p.Steps) == 0 {
@@ -115,10 +116,10 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 
 // lock keeps two tandems from changing the machine at once.
 func (m *Machine) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(m.dir, 0o755); err != nil {
+	if err := os.MkdirAll(m.options.StateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	path := filepath.Join(m.dir, "realserver.lock")
+	path := filepath.Join(m.options.StateDir, "realserver.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
@@ -130,16 +131,17 @@ func (m *Machine) lock() (unlock func(), err error) {
 }
 
 func (m *Machine) plan(c Config) (Plan, error) {
-	record, err := loadRecord(m.dir)
+	saved, err := m.options.Record.Load()
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, fmt.Errorf("failed to read the record of what was there before: %w", err)
 	}
+	record := saved.Record
 	k, err := openKernel()
 	if err != nil {
 		return Plan{}, err
 	}
 	defer k.close()
-	s, err := k.read(c, record, m.operator)
+	s, err := k.read(c, record, m.options.Operator)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -148,6 +150,14 @@ func (m *Machine) plan(c Config) (Plan, error) {
 		return Plan{}, fmt.Errorf("tell the kernel's life: %w", err)
 	}
 	return MakePlan(c, s, record.since(string(boot), s))
+}
+
+// save stores the record.
+func (m *Machine) save(r Record) error {
+	if err := m.options.Record.Store(r.saved()); err != nil {
+		return fmt.Errorf("failed to write the record of what was there before: %w", err)
+	}
+	return nil
 }
 
 // take does one step.
@@ -162,7 +172,7 @@ func (m *Machine) take(s Step) error {
 		return loadModule(s.Name)
 	case UnloadModule:
 		if err := unloadModule(s.Name); err != nil {
-			m.log.Warn("a module stays loaded that tandem had loaded", "error", err)
+			m.options.Log.Warn("a module stays loaded that tandem had loaded", "error", err)
 		}
 		return nil
 	case SetSysctl:
@@ -173,7 +183,7 @@ func (m *Machine) take(s Step) error {
 		return removeFilter()
 	case WriteDropIn:
 		if err = os.MkdirAll(filepath.Dir(s.Name), 0o755); err == nil {
-			err = writeWhole(s.Name, []byte(s.Value))
+			err = m.options.WriteFile(s.Name, []byte(s.Value), 0o644)
 		}
 	case RemoveDropIn:
 		if err = os.Remove(s.Name); errors.Is(err, fs.ErrNotExist) {
@@ -215,7 +225,7 @@ func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 		if err == nil && len(steps) > 0 {
 			steps, err = m.Apply(c)
 			for _, s := range steps {
-				m.log.Warn("mended what somebody changed", "step", s.String())
+				m.options.Log.Warn("mended what somebody changed", "step", s.String())
 			}
 		}
 		switch {
@@ -223,7 +233,7 @@ func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 			trouble = ""
 		case err.Error() != trouble:
 			trouble = err.Error()
-			m.log.Error("cannot keep the real server as it should be, trying again", "error", err)
+			m.options.Log.Error("cannot keep the real server as it should be, trying again", "error", err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -31,15 +32,29 @@ type pair struct {
 	neighbour *nstest.NS
 	machine   *Machine
 	dir       string
+	record    fakeStore
 	asks      *packet.Conn
 	mac       net.HardwareAddr
+}
+
+// A fakeStore is a Store in memory.
+type fakeStore struct {
+	saved Saved
+	err   error
+}
+
+func (s *fakeStore) Load() (Saved, error) { return s.saved, s.err }
+
+func (s *fakeStore) Store(saved Saved) error {
+	s.saved = saved
+	return nil
 }
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{t: t, server: nstest.New(t), neighbour: nstest.New(t), dir: t.TempDir()}
 	nstest.Veth(t, p.server, "eth0", p.neighbour, "peer0")
-	p.machine = New(Options{Log: hclog.NewNullLogger(), StateDir: p.dir})
+	p.machine = New(Options{Log: hclog.NewNullLogger(), StateDir: p.dir, Record: &p.record, WriteFile: os.WriteFile})
 	p.in(p.server, func() error { return addAddr("eth0", "192.0.2.11/24") })
 	p.in(p.neighbour, func() error {
 		ifi, err := net.InterfaceByName("peer0")
@@ -256,8 +271,8 @@ func TestApplySilencesAndRemoveLeavesTheMachineAsItWas(t *testing.T) {
 			if again := p.remove(); len(again) > 0 {
 				t.Errorf("the second removal did %v", again)
 			}
-			if _, err := os.Stat(filepath.Join(p.dir, recordFile)); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the record is left: %v", err)
+			if saved := p.record.saved; !reflect.ValueOf(saved).IsZero() {
+				t.Errorf("the record is left: %+v", saved)
 			}
 			if _, err := os.Stat(c.DropIn); c.DropIn != "" && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the sysctl file is left: %v", err)
@@ -327,12 +342,10 @@ func TestTheSilenceComesFirst(t *testing.T) {
 
 func TestADamagedRecordStopsEverything(t *testing.T) {
 	p := newPair(t)
-	if err := os.WriteFile(filepath.Join(p.dir, recordFile), []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	p.record.err = errors.New("damaged")
 	p.in(p.server, func() error {
-		if _, err := p.machine.Apply(Config{VIPs: vips(vip4), Mode: DirectRouting, Method: Sysctl}); !errors.Is(err, ErrDamaged) {
-			t.Errorf("error %v, want %v", err, ErrDamaged)
+		if _, err := p.machine.Apply(Config{VIPs: vips(vip4), Mode: DirectRouting, Method: Sysctl}); !errors.Is(err, p.record.err) {
+			t.Errorf("error %v, want %v", err, p.record.err)
 		}
 		return nil
 	})

@@ -4,11 +4,12 @@ package realserver
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A Plan is the steps from what is there to what is wanted, in their order: first the silence, then the VIPs, then what
@@ -25,7 +26,7 @@ func MakePlan(c Config, s State, r Record) (Plan, error) {
 	if err := refuse(c, s, r); err != nil {
 		return Plan{}, err
 	}
-	p := planner{config: c, state: s, record: r.clone(), keep: make(map[string]bool)}
+	p := planner{config: c, state: s, record: r.clone()}
 	p.loadModules()
 	p.silence()
 	p.persist()
@@ -36,11 +37,11 @@ func MakePlan(c Config, s State, r Record) (Plan, error) {
 }
 
 type planner struct {
-	config Config
-	state  State
-	record Record
-	keep   map[string]bool // sysctls that are wanted
-	steps  []Step
+	config   Config
+	state    State
+	record   Record
+	settings lvs.SettingsPlan
+	steps    []Step
 }
 
 func (p *planner) add(s Step) { p.steps = append(p.steps, s) }
@@ -102,17 +103,17 @@ func settled(file string, s State) bool {
 
 // silence keeps the machine from speaking of the VIPs.
 func (p *planner) silence() {
+	want := make(map[string]string)
 	for _, file := range wantedSysctls(p.config, p.state) {
-		p.keep[file] = true
 		if settled(file, p.state) {
+			want[file] = p.state.Sysctls[file]
 			continue
 		}
-		former, there := p.state.Sysctls[file]
-		if _, known := p.record.Sysctls[file]; there && !known {
-			p.record.Sysctls[file] = former
-		}
+		want[file] = wantedValue(file)
 		p.add(Step{Action: SetSysctl, Name: file, Value: wantedValue(file) + "\n"})
 	}
+	p.settings = lvs.PlanSettings(p.state.Sysctls, want, p.record.changed())
+	p.record.Sysctls = formers(p.settings.Before)
 	if rules := wantedRules(p.config, p.state); len(rules) > 0 {
 		p.record.Filter = true
 		if !slices.Equal(rules, p.state.Filter) {
@@ -218,16 +219,10 @@ func (p *planner) withdraw() {
 		}
 		p.record.Filter = false
 	}
-	for _, file := range slices.Backward(slices.Sorted(maps.Keys(p.record.Sysctls))) {
-		if p.keep[file] {
-			continue
-		}
-		former := p.record.Sysctls[file]
-		if now, there := p.state.Sysctls[file]; there && now != former {
-			p.add(Step{Action: SetSysctl, Name: file, Value: former})
-		}
-		delete(p.record.Sysctls, file)
+	for _, c := range p.settings.Restore {
+		p.add(Step{Action: SetSysctl, Name: c.Path, Value: c.New})
 	}
+	p.record.Sysctls = formers(p.settings.After)
 	p.record.Displaced = slices.DeleteFunc(p.record.Displaced, func(a Address) bool {
 		if wanted(a.Prefix.Addr()) {
 			return false

@@ -3,14 +3,10 @@
 package realserver
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A Record is what we changed, and what was there before.
@@ -31,78 +27,28 @@ type Record struct {
 	DropIn string `json:"drop_in,omitempty"`
 }
 
-const (
-	recordFile    = "realserver.json"
-	recordVersion = 1
-)
-
-type envelope struct {
-	Version int    `json:"version"`
-	Record  Record `json:"record"`
+// Saved is what a Store holds of a Machine. It is zero where nothing is to be undone.
+type Saved struct {
+	Record Record `json:"record"`
 }
 
-// ErrDamaged is in the error of a record that cannot be understood. Nothing is changed then, because what was there
-// before would be lost.
-var ErrDamaged = errors.New("the record of what was there before is damaged")
-
-// loadRecord reads the record of the directory; a missing one is empty.
-func loadRecord(dir string) (Record, error) {
-	path := filepath.Join(dir, recordFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, nil
-	}
-	if err != nil {
-		return Record{}, fmt.Errorf("read the record: %w", err)
-	}
-	var e envelope
-	if err := json.Unmarshal(text, &e); err != nil {
-		return Record{}, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
-	}
-	if e.Version != recordVersion {
-		return Record{}, fmt.Errorf("%w: %s has version %d, want %d", ErrDamaged, path, e.Version, recordVersion)
-	}
-	return e.Record, nil
+// A Store keeps the record across restarts. In production it is a file of the state directory.
+type Store interface {
+	Load() (Saved, error)
+	Store(Saved) error
 }
 
-// store writes the record so that a reader finds the old one or the new; an empty one has no file.
-func (r Record) store(dir string) error {
-	path := filepath.Join(dir, recordFile)
+// saved returns the record as it is stored.
+func (r Record) saved() Saved {
 	if r.empty() {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove the record: %w", err)
-		}
-		return nil
+		return Saved{}
 	}
-	text, err := json.MarshalIndent(envelope{recordVersion, r}, "", "  ")
-	if err == nil {
-		err = writeWhole(path, append(text, '\n'))
-	}
-	if err != nil {
-		return fmt.Errorf("write the record: %w", err)
-	}
-	return nil
-}
-
-// writeWhole replaces a file, so that it has the old text or the new whatever happens.
-func writeWhole(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return Saved{r}
 }
 
 func (r Record) empty() bool {
-	return len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Displaced) == 0 && len(r.Up) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == ""
+	return len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Displaced) == 0 && len(r.Up) == 0 && len(r.Modules) == 0 &&
+		!r.Filter && r.DropIn == ""
 }
 
 func (r Record) clone() Record {
@@ -140,4 +86,22 @@ func (r Record) since(boot string, s State) Record {
 func (s State) holds(a Address) bool {
 	l, _ := s.link(a.Interface)
 	return l.has(a.Prefix)
+}
+
+// changed returns the settings that we have changed.
+func (r Record) changed() map[string]lvs.ChangedSetting {
+	changed := make(map[string]lvs.ChangedSetting, len(r.Sysctls))
+	for path, former := range r.Sysctls {
+		changed[path] = lvs.ChangedSetting{Former: former, Ours: wantedValue(path)}
+	}
+	return changed
+}
+
+// formers are the former values of settings.
+func formers(changed map[string]lvs.ChangedSetting) map[string]string {
+	values := make(map[string]string, len(changed))
+	for path, c := range changed {
+		values[path] = c.Former
+	}
+	return values
 }

@@ -57,9 +57,9 @@ func (k *kernel) addAddresses(dev netlink.Link, list []Address) (added []Address
 			added = append(added, a)
 		case errors.Is(err, unix.EEXIST):
 		case errors.Is(err, unix.EACCES) && a.Addr().Is6():
-			failures.note(fmt.Errorf("add %s to %s: %w (is sysctl net.ipv6.conf.%[2]s.disable_ipv6 set?)", a, describe(dev), err))
+			failures.add(fmt.Errorf("add %s to %s: %w (is sysctl net.ipv6.conf.%[2]s.disable_ipv6 set?)", a, describe(dev), err))
 		default:
-			failures.note(fmt.Errorf("add %s to %s: %w", a, describe(dev), err))
+			failures.add(fmt.Errorf("add %s to %s: %w", a, describe(dev), err))
 		}
 	}
 	return added, failures.err()
@@ -120,13 +120,13 @@ func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, 
 		leaving = leaving[len(few):]
 		gone, err := k.deleteAddresses(dev, few)
 		removed += gone
-		failures.note(err)
+		failures.add(err)
 	}
 	if orphans {
 		for _, a := range want {
 			leave[a.Prefix] = true
 		}
-		failures.note(k.restore(dev, present, leave))
+		failures.add(k.restore(dev, present, leave))
 	}
 	return removed, failures.err()
 }
@@ -162,7 +162,7 @@ func (k *kernel) deleteAddresses(dev netlink.Link, list []Address) (deleted int,
 			deleted++
 		case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.ENODEV):
 		default:
-			failures.note(fmt.Errorf("delete %s from interface %s: %w", list[i], describe(dev), err))
+			failures.add(fmt.Errorf("delete %s from interface %s: %w", list[i], describe(dev), err))
 		}
 	}
 	return deleted, failures.err()
@@ -192,7 +192,7 @@ func (k *kernel) restore(dev netlink.Link, present []netlink.Addr, leave map[net
 		}
 		k.writes.Add(1)
 		if err := k.handle.AddrAdd(dev, &a); err != nil && !errors.Is(err, unix.EEXIST) {
-			failures.note(fmt.Errorf("put %s back on interface %s: %w", p, describe(dev), err))
+			failures.add(fmt.Errorf("put %s back on interface %s: %w", p, describe(dev), err))
 		}
 	}
 	return failures.err()

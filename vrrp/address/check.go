@@ -19,13 +19,13 @@ func dropRoutes(kern *kernel, off Resources) error {
 	var failures failures
 	if len(off.Rules) > 0 {
 		rules, err := kern.rules(off.Rules)
-		failures.note(err)
-		failures.note(kern.removeRules(rules, off.Rules))
+		failures.add(err)
+		failures.add(kern.removeRules(rules, off.Rules))
 	}
 	if len(off.Routes) > 0 {
 		routes, err := kern.routes(off.Routes)
-		failures.note(err)
-		failures.note(kern.removeRoutes(routes, off.Routes))
+		failures.add(err)
+		failures.add(kern.removeRoutes(routes, off.Routes))
 	}
 	return failures.err()
 }
@@ -90,7 +90,7 @@ func (k *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []netl
 		few := missing[:min(portion, len(missing))]
 		missing = missing[len(few):]
 		added, err := kern.addAddresses(dev, few)
-		failures.note(err)
+		failures.add(err)
 		if len(added) == 0 {
 			continue
 		}
@@ -173,25 +173,25 @@ func (k *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) e
 		}
 		for _, r := range want.Routes {
 			added, err := kern.addRoute(present, r, dev)
-			failures.note(k.note(keyOf(r), "route", keyOf(r).String(), added, err))
+			failures.add(k.logAdded(keyOf(r), "route", keyOf(r).String(), added, err))
 		}
 	}
 	if len(want.Rules) > 0 {
 		present, err := kern.rules(want.Rules)
 		if err != nil {
-			failures.note(err)
+			failures.add(err)
 			return failures.err()
 		}
 		for _, r := range want.Rules {
 			added, err := kern.addRule(present, r)
-			failures.note(k.note(canonical(r), "rule", canonical(r).String(), added, err))
+			failures.add(k.logAdded(canonical(r), "rule", canonical(r).String(), added, err))
 		}
 	}
 	return failures.err()
 }
 
-// note logs what came of adding a route or a rule. Another's in its place is no error.
-func (k *Reconciler) note(claim any, what, name string, added bool, err error) error {
+// logAdded logs what came of adding a route or a rule. Another's in its place is no error.
+func (k *Reconciler) logAdded(claim any, what, name string, added bool, err error) error {
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		k.warnOf(claim, what+" is there already and is not ours", what, name)
@@ -225,16 +225,16 @@ func RemoveResources(routers []vrrp.Config) error {
 		c := &routers[i]
 		assets := ResourcesOf(*c)
 		if len(assets.Routes)+len(assets.Rules) > 0 {
-			failures.note(dropRoutes(kern, assets))
+			failures.add(dropRoutes(kern, assets))
 		}
 		if c.VirtualMAC {
-			failures.note(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
+			failures.add(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
 		} else {
 			addresses[c.Interface] = append(addresses[c.Interface], assets.Addresses...)
 		}
 	}
 	for iface, off := range addresses {
-		failures.note(removeAll(kern, iface, off))
+		failures.add(removeAll(kern, iface, off))
 	}
 	return failures.err()
 }

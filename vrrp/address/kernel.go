@@ -140,7 +140,7 @@ type failures struct {
 	count int
 }
 
-func (f *failures) note(err error) {
+func (f *failures) add(err error) {
 	if err == nil {
 		return
 	}

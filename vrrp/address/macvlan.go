@@ -159,7 +159,7 @@ func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
 			err = os.WriteFile(path, []byte(s.value), 0)
 		}
 		if err != nil {
-			failures.note(fmt.Errorf("set sysctl of interface %s: %w", iface, err))
+			failures.add(fmt.Errorf("set sysctl of interface %s: %w", iface, err))
 			continue
 		}
 		log.Debug("sysctl set", "path", path, "from", old, "to", s.value)

@@ -219,34 +219,34 @@ func (k *Reconciler) report(err error) {
 // is so already.
 func (k *Reconciler) check(kern *kernel, want, off Resources) error {
 	var failures failures
-	failures.note(dropRoutes(kern, off)) // that needs no interface
+	failures.add(dropRoutes(kern, off)) // that needs no interface
 	dev, err := k.device(kern, want, off)
 	if err == nil {
-		err = k.follow(kern, dev, want, off)
+		err = k.leaveFormer(kern, dev, want, off)
 	}
 	var present []netlink.Addr
 	if err == nil && dev != nil {
 		present, err = kern.addresses(dev)
 	}
-	failures.note(err)
+	failures.add(err)
 	if err != nil || dev == nil {
 		return failures.err()
 	}
 	present, err = k.dropAddresses(kern, dev, present, want, off)
-	failures.note(err)
+	failures.add(err)
 	if failures.first == nil {
-		k.forget(off)
+		k.forgetRemoved(off)
 	}
-	failures.note(k.addAddresses(kern, dev, present, want))
-	failures.note(k.addRoutes(kern, dev, want))
+	failures.add(k.addAddresses(kern, dev, present, want))
+	failures.add(k.addRoutes(kern, dev, want))
 	if failures.first == nil {
-		failures.note(k.rest(kern, dev, want))
+		failures.add(k.putAway(kern, dev, want))
 	}
 	return failures.err()
 }
 
-// forget drops assets that have come off from those that are to.
-func (k *Reconciler) forget(off Resources) {
+// forgetRemoved drops assets that have come off from those that are to.
+func (k *Reconciler) forgetRemoved(off Resources) {
 	for _, claim := range off.claims() {
 		delete(k.held, claim)
 		delete(k.foreign, claim)
@@ -291,8 +291,8 @@ func (k *Reconciler) useful() bool {
 	return !k.managed.empty()
 }
 
-// rest puts an interface of our own at rest when it holds nothing, and removes it when there is no more use for it.
-func (k *Reconciler) rest(kern *kernel, dev netlink.Link, want Resources) error {
+// putAway puts an interface of our own at rest when it holds nothing, and removes it when there is no more use for it.
+func (k *Reconciler) putAway(kern *kernel, dev netlink.Link, want Resources) error {
 	if k.mac == (vrrp.VirtualMAC{}) || !want.empty() {
 		return nil
 	}
@@ -302,9 +302,9 @@ func (k *Reconciler) rest(kern *kernel, dev netlink.Link, want Resources) error 
 	return kern.removeMacvlan(k.iface, k.mac)
 }
 
-// follow notices that the interface is another one than last time. Our addresses come off the old one if it lives
+// leaveFormer notices that the interface is another one than last time. Our addresses come off the old one if it lives
 // on under another name.
-func (k *Reconciler) follow(kern *kernel, dev netlink.Link, want, off Resources) error {
+func (k *Reconciler) leaveFormer(kern *kernel, dev netlink.Link, want, off Resources) error {
 	index := 0
 	if dev != nil {
 		index = dev.Attrs().Index

@@ -128,7 +128,7 @@ func (k *kernel) removeRoutes(present map[routeKey]path, off []vrrp.Route) error
 		request.Scope = netlink.SCOPE_NOWHERE // of any scope
 		k.writes.Add(1)
 		if err := k.handle.RouteDel(request); err != nil && !errors.Is(err, unix.ESRCH) {
-			failures.note(fmt.Errorf("delete route %s: %w", key, err))
+			failures.add(fmt.Errorf("delete route %s: %w", key, err))
 			continue
 		}
 		delete(present, key)
@@ -248,7 +248,7 @@ func (k *kernel) removeRules(present map[vrrp.Rule]bool, off []vrrp.Rule) error 
 		}
 		k.writes.Add(1)
 		if err := k.handle.RuleDel(ruleRequest(r)); err != nil && !errors.Is(err, unix.ENOENT) {
-			failures.note(fmt.Errorf("delete rule %s: %w", r, err))
+			failures.add(fmt.Errorf("delete rule %s: %w", r, err))
 			continue
 		}
 		delete(present, r)

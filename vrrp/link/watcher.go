@@ -148,12 +148,12 @@ func (w *Watcher) read(events *nl.NetlinkSocket) error {
 			return fmt.Errorf("receive interface events: %w", err)
 		}
 		if from.Pid == nl.PidKernel {
-			w.note(messages)
+			w.touch(messages)
 		}
 	}
 }
 
-func (w *Watcher) note(messages []syscall.NetlinkMessage) {
+func (w *Watcher) touch(messages []syscall.NetlinkMessage) {
 	w.mu.Lock()
 	for _, m := range messages {
 		switch m.Header.Type {

@@ -16,10 +16,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// apply makes the loop what its owner wants it to be, from whatever it is. The error is that the socket is not
-// allowed.
+// apply brings the loop to what its owner asked for. The error is that the socket is not allowed.
 func (l *Loop) apply(now time.Time) error {
-	w := l.wanted.Load()
+	w := l.desired.Load()
 	retry := !l.reopen.IsZero() && !now.Before(l.reopen)
 	if w == l.applied && !retry {
 		return nil
@@ -41,7 +40,7 @@ func (l *Loop) apply(now time.Time) error {
 	return l.tune(now)
 }
 
-// tune lets the sockets be those that the routers need, and hear what is theirs.
+// tune opens and filters the sockets as the routers need them.
 func (l *Loop) tune(now time.Time) error {
 	if l.conn == nil {
 		return nil
@@ -61,8 +60,8 @@ func (l *Loop) tune(now time.Time) error {
 	}
 	if err != nil && l.reopen.IsZero() {
 		l.reopen = now.Add(reopenPause)
-		if l.notes.first(now, key{why: err.Error()}) {
-			l.notes.add(hclog.Warn, "VRRP socket could not be opened", "interface", l.iface, "error", err)
+		if l.log.allows(now, key{why: err.Error()}) {
+			l.log.write(hclog.Warn, "failed to open VRRP socket, trying again", "interface", l.iface, "error", err)
 		}
 	}
 	return nil
@@ -75,15 +74,14 @@ func familyIndex(v6 bool) int {
 	return 0
 }
 
-// connect sees to the socket. One that belongs to an interface that was replaced by another of its name hears
-// nothing any more.
+// connect makes the sockets for the present interface. Sockets of a former interface of the same name receive nothing.
 func (l *Loop) connect() {
 	link := l.applied.link
-	l.usable = link != nil && link.Fault() == ""
+	l.usable = link != nil && link.FaultCause().Kind == 0
 	l.reopen = time.Time{}
 	if l.conn != nil && l.conn.index != link.Index {
 		if err := l.disconnect(); err != nil {
-			l.notes.add(hclog.Warn, "VRRP socket of a former interface", "error", err)
+			l.log.write(hclog.Warn, "failed to close VRRP sockets of a former interface", "error", err)
 		}
 	}
 	if l.usable && l.conn == nil {
@@ -100,8 +98,8 @@ func (l *Loop) disconnect() error {
 	return err
 }
 
-// reconcile lets go of the routers that are wanted no more, changes those that are wanted otherwise, and adds those
-// that are missing as soon as their name and VRID are free.
+// reconcile lets removed routers leave, changes those with another configuration, and adds new ones as soon as their name
+// and VRID are free.
 func (l *Loop) reconcile(now time.Time) {
 	for _, r := range l.routers {
 		i := slices.IndexFunc(l.applied.routers, func(c vrrp.Config) bool { return r.Config.SameRouter(&c) })
@@ -110,9 +108,9 @@ func (l *Loop) reconcile(now time.Time) {
 		}
 		switch {
 		case l.applied.shutdown:
-			l.leave(r, now, "shutdown")
+			l.leave(r, now, vrrp.CauseShutdown)
 		case i < 0:
-			l.leave(r, now, "removed from the configuration")
+			l.leave(r, now, vrrp.CauseRemoved)
 		default:
 			r.leaving = false
 			l.change(r, now, &l.applied.routers[i])
@@ -125,16 +123,16 @@ func (l *Loop) reconcile(now time.Time) {
 		if slices.ContainsFunc(l.routers, func(r *router) bool { return r.Config.Name == c.Name }) {
 			continue
 		}
-		switch other := *l.place(&c); {
+		switch other := *l.slotOf(&c); {
 		case other == nil:
 			l.add(c)
 		case !other.leaving:
-			l.notes.add(hclog.Error, "VRID is taken", "router", c.Name, "vrid", c.VRID, "by", other.Config.Name)
+			l.log.write(hclog.Error, "another virtual router has this VRID", "router", c.Name, "vrid", c.VRID, "by", other.Config.Name)
 		}
 	}
 }
 
-// renamed returns the index of the configuration that differs from the router's in name and is nobody else's, -1 if there
+// renamed returns the index of the configuration that is r's but for the name, and that no other router has; -1 if there
 // is none.
 func (l *Loop) renamed(r *router) int {
 	return slices.IndexFunc(l.applied.routers, func(c vrrp.Config) bool {
@@ -143,13 +141,15 @@ func (l *Loop) renamed(r *router) int {
 	})
 }
 
-// place is where the router of a family and VRID is kept.
-func (l *Loop) place(c *vrrp.Config) **router { return &l.byVRID[familyIndex(c.Family() == 6)][c.VRID] }
+// slotOf returns where the router of a family and VRID is kept.
+func (l *Loop) slotOf(c *vrrp.Config) **router {
+	return &l.byVRID[familyIndex(c.Family() == 6)][c.VRID]
+}
 
-func (l *Loop) leave(r *router, now time.Time, reason string) {
+func (l *Loop) leave(r *router, now time.Time, why vrrp.CauseKind) {
 	if !r.leaving {
 		r.leaving = true
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Reason: reason})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Cause: vrrp.Cause{Kind: why}})
 	}
 }
 
@@ -161,23 +161,26 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 	r.setConfig(*c)
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventConfig, Config: c})
 	if former != c.Name {
-		// After the news of its new name: what it holds is always somebody's.
-		l.notes.add(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
-		l.notify(vrrp.Status{Name: former, Interface: c.Interface, VRID: c.VRID, State: vrrp.Initialize, Reason: "it is called " + c.Name + " now"})
+		// This comes after the status with the new name, so that the owner always knows who holds the VIPs.
+		l.log.write(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
+		why := vrrp.Cause{Kind: vrrp.CauseRenamed, Text: c.Name}
+		l.notify(vrrp.Status{
+			Name: former, Interface: c.Interface, VRID: c.VRID, State: vrrp.Initialize, Cause: why, Reason: why.String(),
+		})
 	}
 }
 
 func (l *Loop) add(c vrrp.Config) {
 	r := newRouter(c)
 	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
-	*l.place(&c) = r
+	*l.slotOf(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
 	l.notify(*r.refresh())
 	l.publish()
 }
 
-// sweep forgets the routers that have gone, and has their names and VRIDs given to those that wait for them.
+// sweep removes the routers that have gone. Routers that wait for their names and VRIDs start at the next apply.
 func (l *Loop) sweep() {
 	if !l.ended {
 		return
@@ -188,7 +191,7 @@ func (l *Loop) sweep() {
 			return false
 		}
 		heap.Remove(&l.timers, r.slot)
-		*l.place(&r.Config) = nil
+		*l.slotOf(&r.Config) = nil
 		return true
 	})
 	l.publish()
@@ -199,7 +202,7 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess tells a router what was asked of it and whether it can take part at all; from are our addresses.
+// assess passes tracking and commands to a router, and whether it can take part; from are our addresses.
 func (l *Loop) assess(r *router, now time.Time, from sources) {
 	l.pass(r, now)
 	if l.applied.link == nil {
@@ -207,16 +210,17 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	}
 	src, missing := from.of(&r.Config, *l.applied.link)
 	if !src.IsValid() && r.Config.Priority == vrrp.PriorityOwner {
-		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other.
+		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other address.
 		all := sourcesOf(*l.applied.link, func(netip.Addr) bool { return false })
 		src, missing = all.of(&r.Config, *l.applied.link)
 	}
 	m := r.Machine
 	hard := l.obstacle(r, missing)
-	switch why := cmp.Or(hard, r.tracking.Fault); {
-	case why != "":
-		if m.State() != vrrp.Fault || m.Reason() != why || hard != "" && m.Holding() {
-			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Reason: why, Gentle: hard == ""})
+	switch why := cmp.Or(hard, r.tracking.Cause()); {
+	case why.Kind != 0:
+		isHard := hard.Kind != 0
+		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
+			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: why, Gentle: !isHard})
 		}
 	case r.leaving:
 	case r.resume:
@@ -227,7 +231,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	r.resume = false
 }
 
-// pass tells a router's machine what it was not told yet.
+// pass gives a router's machine the tracking result and the commands that are new.
 func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {
@@ -240,23 +244,26 @@ func (l *Loop) pass(r *router, now time.Time) {
 	}
 	if c := w.joins[r.Config.Name]; c.sequence != r.join {
 		r.join = c.sequence
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Reason: c.value.reason})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Cause: c.value.cause})
 	}
 }
 
-// obstacle says why a router cannot speak and be heard on the link, "" if it can; missing says that for
-// want of a source address.
-func (l *Loop) obstacle(r *router, missing string) string {
+// obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source
+// address the link lacks.
+func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
 	if why := r.Config.Problem(); why != "" {
-		return why
+		return vrrp.Cause{Kind: vrrp.FaultConfig, Text: why}
 	}
-	if why := l.applied.link.Fault(); why != "" {
+	if why := l.applied.link.FaultCause(); why.Kind != 0 {
 		return why
 	}
 	if why := l.conn.fault(r.Config.Family() == 6); why != "" {
-		return why
+		return vrrp.Cause{Kind: vrrp.FaultSocket, Text: why}
 	}
-	return missing
+	if missing != "" {
+		return vrrp.Cause{Kind: vrrp.FaultSource, Text: missing}
+	}
+	return vrrp.Cause{}
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {

@@ -20,20 +20,20 @@ type vridSet [8]uint32
 
 func (s *vridSet) add(vrid uint8) { s[vrid>>5] |= 1 << (vrid & 31) }
 
-// A packetFilter says which packets a socket takes. What it refuses never wakes the loop, and nobody counts it: packets
-// of other virtual routers and of other protocols that look like VRRP, and garbage. Whatever bears a VRID of ours and is
-// an advertisement of a known version passes, also what is wrong with it, because that is worth a word to the operator.
+// A packetFilter says which packets a socket receives. Refused packets do not wake the loop and are not counted: packets of
+// other virtual routers and protocols, and garbage. An advertisement of a known version with one of our VRIDs passes even
+// if something else is wrong with it: the operator should know.
 type packetFilter struct {
 	vrids vridSet
-	// ipHeader tells that packets begin with their IPv4 header, not with the VRRP message.
+	// ipHeader says that packets begin with the IPv4 header, not with the VRRP message.
 	ipHeader bool
-	// own are our IPv4 addresses; packets from them are refused, or, where onlyOwn is set, no others taken. They are
-	// ignored without ipHeader.
+	// own are our IPv4 addresses. Packets from them are refused; with onlyOwn, all others are. Without ipHeader, own has no
+	// effect.
 	own     [maxOwn]netip.Addr
 	onlyOwn bool
 }
 
-// addOwn adds an address; beyond maxOwn of them it does nothing.
+// addOwn adds an address to own, unless there are maxOwn of them.
 func (f *packetFilter) addOwn(a netip.Addr) {
 	for i := range f.own {
 		switch {
@@ -46,7 +46,7 @@ func (f *packetFilter) addOwn(a netip.Addr) {
 	}
 }
 
-// program returns the filter for the kernel, whose verdict is the number of octets to keep.
+// program returns the filter for the kernel. Its result is the number of octets to keep.
 func (f *packetFilter) program() ([]bpf.RawInstruction, error) {
 	var p []bpf.Instruction
 	require := func(value uint32) {
@@ -71,12 +71,12 @@ func (f *packetFilter) program() ([]bpf.RawInstruction, error) {
 	octet(1)
 	raw, err := bpf.Assemble(append(p, f.membership()...))
 	if err != nil {
-		return nil, fmt.Errorf("assemble socket filter: %w", err)
+		return nil, fmt.Errorf("failed to assemble socket filter: %w", err)
 	}
 	return raw, nil
 }
 
-// source judges the IPv4 source address.
+// source checks the IPv4 source address.
 func (f *packetFilter) source() []bpf.Instruction {
 	var own []uint32
 	for _, a := range f.own {
@@ -102,8 +102,8 @@ func (f *packetFilter) source() []bpf.Instruction {
 	return p
 }
 
-// membership ends the program: it takes the packet if the VRID in the accumulator is in the set. It has the same number
-// of instructions for one VRID and for all of them.
+// membership ends the program: it accepts the packet if the VRID in the accumulator is in the set. Its length does not
+// depend on the set.
 func (f *packetFilter) membership() []bpf.Instruction {
 	p := []bpf.Instruction{bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5}}
 	for i, word := range f.vrids {
@@ -127,7 +127,7 @@ func (f *packetFilter) membership() []bpf.Instruction {
 	)
 }
 
-// attach replaces the filter of a socket; at no moment is there none.
+// attach replaces the filter of a socket atomically.
 func attach(fd int, program []bpf.RawInstruction) error {
 	code := make([]unix.SockFilter, len(program))
 	for i, in := range program {
@@ -135,7 +135,7 @@ func attach(fd int, program []bpf.RawInstruction) error {
 	}
 	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
-		return fmt.Errorf("attach socket filter: %w", err)
+		return fmt.Errorf("failed to attach socket filter: %w", err)
 	}
 	return nil
 }

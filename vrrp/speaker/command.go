@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// wanted is all that the owner of a Loop has asked for. It never changes once stored: the loop's thread compares
-// and reads without a lock, whatever the owner's goroutines are doing.
+// A desired is all that the owner of a Loop has asked for. It does not change once it is stored, so the loop's thread
+// reads it without a lock.
 type desired struct {
 	routers  []vrrp.Config
 	tracking map[string]vrrp.Tracking
@@ -22,42 +22,42 @@ type desired struct {
 	link     *vrrp.Link // nil: not known yet
 	shutdown bool
 	abandon  bool
-	sequence uint64 // of the last call
+	sequence uint64 // of the last command
 }
 
-// A call is acted on once. Its sequence number is above that of all before it.
+// A command is executed once. Its sequence number is higher than those before it.
 type command[T any] struct {
 	sequence uint64
 	value    T
 }
 
 type join struct {
-	to     vrrp.State
-	reason string
+	to    vrrp.State
+	cause vrrp.Cause
 }
 
-// Configure sets the virtual routers of the interface; the latest call wins. Routers that stay as they were are not
-// disturbed, those that change, be it their name, keep their role, new ones start, and those left out hand over and go. A
-// different VRID makes a different router, which starts when the one before it has gone.
+// Configure sets the virtual routers of the interface; the latest call wins. Unchanged routers are not disturbed. Changed
+// ones keep their role, also with a new name. New ones start, and missing ones hand over and go. Another VRID makes another
+// router, which starts when the former one has gone.
 func (l *Loop) Configure(routers []vrrp.Config) {
 	copied := slices.Clone(routers)
 	for i := range copied {
 		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
 	}
-	l.want(func(w *desired) { w.routers = copied })
+	l.setDesired(func(w *desired) { w.routers = copied })
 }
 
-// SetLink tells what the interface is like; the latest call wins. Routers start at the first usable link. An unusable
-// one is a fault of them all, and so is one without an IPv4 address beside the VIPs.
+// SetLink sets the state of the interface; the latest call wins. Routers start at the first usable link. A faulty link is
+// a fault of all of them. Without an address besides the VIPs to send from, the routers of that family are at fault.
 func (l *Loop) SetLink(link vrrp.Link) {
 	link.Addrs = slices.Clone(link.Addrs)
-	l.want(func(w *desired) { w.link = &link })
+	l.setDesired(func(w *desired) { w.link = &link })
 }
 
-// SetTracking tells what the things that the named router tracks make of it; the latest call wins. It stands, also
-// through Configure, while the router is configured, and may precede that.
+// SetTracking sets the tracking result of the named router; the latest call wins. It may precede the router's
+// configuration, and stays in force across Configure.
 func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
-	l.want(func(w *desired) {
+	l.setDesired(func(w *desired) {
 		w.tracking = maps.Clone(w.tracking)
 		put(&w.tracking, name, t)
 		if t == (vrrp.Tracking{}) {
@@ -66,13 +66,13 @@ func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
 	})
 }
 
-// SetStandby makes the named router stand back, or not any more; it may precede the router's configuration. On a
-// master, on offers its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it
-// hears its successor. Then it is Backup at priority 1, which still takes over if the other dies. When nobody took
-// over within about three advertisement intervals it is an ordinary master again, with Standby false in its Status; to
-// try again, turn standby off and on. A call that repeats the one before has no effect.
+// SetStandby puts the named router into standby, or ends that; it may precede the router's configuration. A master offers
+// its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it hears its successor. Then
+// it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about three
+// advertisement intervals, it is an ordinary master again, with Standby false in its Status; to try again, turn standby
+// off and on. Repeating the last call has no effect.
 func (l *Loop) SetStandby(name string, on bool) {
-	l.want(func(w *desired) {
+	l.setDesired(func(w *desired) {
 		if w.standby[name].value == on {
 			return
 		}
@@ -82,33 +82,32 @@ func (l *Loop) SetStandby(name string, on bool) {
 	})
 }
 
-// Resume lets the named routers start as master, whose first act is an advertisement, where the first link that is told
-// can be used. It is for one that was master a moment ago, still has the VIPs, and was restarted. It must precede the
-// first SetLink.
+// Resume lets the named routers start as master, with an advertisement, if the first link is usable. It is for routers
+// that were master a moment ago, still have the VIPs, and whose process was restarted. It must precede the first SetLink.
 func (l *Loop) Resume(names []string) {
 	names = slices.Clone(names)
-	l.want(func(w *desired) { w.resume = names })
+	l.setDesired(func(w *desired) { w.resume = names })
 }
 
-// Join gives the named router the word of its sync group: Master for one that is Ready, or Backup for one that is
-// master, which offers its place as in SetStandby and is backup also when nobody takes it. Otherwise it has no effect.
-func (l *Loop) Join(name string, to vrrp.State, reason string) {
-	l.want(func(w *desired) {
+// Join passes the decision of a sync group to the named router. Master makes a router master that is Ready. Backup makes a
+// master offer its place as in SetStandby, and become backup even if nobody takes over. Otherwise it has no effect.
+func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
+	l.setDesired(func(w *desired) {
 		w.sequence++
 		w.joins = maps.Clone(w.joins)
-		put(&w.joins, name, command[join]{w.sequence, join{to, reason}})
+		put(&w.joins, name, command[join]{w.sequence, join{to, cause}})
 	})
 }
 
-// Shutdown makes every router leave: a backup at once, a master when its successor is heard or nobody took over
-// within about three advertisement intervals. Then Run returns nil. It cannot be taken back.
+// Shutdown makes every router leave: a backup at once, a master when it hears its successor, or after about three
+// advertisement intervals. Then Run returns nil. Shutdown cannot be undone.
 func (l *Loop) Shutdown() {
-	l.want(func(w *desired) { w.shutdown = true })
+	l.setDesired(func(w *desired) { w.shutdown = true })
 }
 
-// Abandon ends Run at once, without a word to anybody: roles and VIPs stay as they are, for another process to resume.
+// Abandon ends Run at once and sends nothing: another process resumes the roles, and the VIPs stay.
 func (l *Loop) Abandon() {
-	l.want(func(w *desired) { w.abandon = true })
+	l.setDesired(func(w *desired) { w.abandon = true })
 }
 
 func put[T any](m *map[string]T, name string, v T) {
@@ -118,12 +117,12 @@ func put[T any](m *map[string]T, name string, v T) {
 	(*m)[name] = v
 }
 
-func (l *Loop) want(change func(*desired)) {
+func (l *Loop) setDesired(change func(*desired)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := *l.wanted.Load()
+	w := *l.desired.Load()
 	change(&w)
-	l.wanted.Store(&w)
+	l.desired.Store(&w)
 	l.wakeLocked()
 }
 
@@ -138,7 +137,7 @@ func (l *Loop) wakeLocked() {
 	if l.event < 0 {
 		return
 	}
-	// The only failure is a counter at its limit, and then the thread is about to wake anyway.
+	// The write fails only if the counter is at its limit. Then the thread is about to wake anyway.
 	_, _ = unix.Write(l.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 

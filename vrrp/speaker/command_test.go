@@ -160,21 +160,22 @@ func TestGroupOnTheWire(t *testing.T) {
 	ready := func(s vrrp.Status) bool { return s.Ready && s.State == vrrp.Backup }
 	a.await(51, "ready", ready)
 	a.await(52, "ready", ready)
-	a.loop.Join("router 51", vrrp.Master, "both can")
-	a.loop.Join("router 52", vrrp.Master, "both can")
+	both := vrrp.Cause{Kind: vrrp.CauseGroupReady, Group: "pair"}
+	a.loop.Join("router 51", vrrp.Master, both)
+	a.loop.Join("router 52", vrrp.Master, both)
 	for _, vrid := range []uint8{51, 52} {
-		if got := a.awaitState(vrid, vrrp.Master); got.Reason != "both can" || got.Group != "pair" {
+		if got := a.awaitState(vrid, vrrp.Master); got.Reason != `sync group "pair": every member can be master` || got.Group != "pair" {
 			t.Errorf("%+v", got.Status)
 		}
 	}
-	a.loop.Join("router 52", vrrp.Backup, "the other is")
+	a.loop.Join("router 52", vrrp.Backup, vrrp.Cause{Kind: vrrp.CauseGroupBackup, Group: "pair", Text: "router 51"})
 	got := a.await(52, "gave way", func(s vrrp.Status) bool { return s.State == vrrp.Backup })
 	if got.Reason != "nobody took over" || a.loop.Status()[0].State != vrrp.Master {
 		t.Errorf("%+v", got.Status)
 	}
 	// A word to a former router of the name is none to this one.
 	a.await(52, "ready", ready)
-	a.loop.Join("nobody", vrrp.Master, "no such router")
+	a.loop.Join("nobody", vrrp.Master, both)
 	a.loop.Configure(configs[:1])
 	a.await(52, "gone", func(s vrrp.Status) bool { return s.State == vrrp.Initialize })
 	a.loop.Configure(configs)

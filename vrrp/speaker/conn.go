@@ -3,6 +3,7 @@
 package speaker
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,8 +14,8 @@ import (
 )
 
 const (
-	receiveBuffer = 1 << 20 // octets: some seconds of a thousand routers' advertisements while the loop is stalled
-	sendPriority  = 6       // the highest that needs no capability; the first band of the default queue
+	receiveBuffer = 1 << 20 // octets: a few seconds of a thousand routers' advertisements
+	sendPriority  = 6       // the highest that needs no capability; first band of the default queue
 	maxPacket     = 4352    // octets: 255 IPv6 addresses and the headers of IP and Ethernet need 4,142
 )
 
@@ -22,14 +23,14 @@ const (
 const (
 	socket4 = iota
 	socket6
-	// socketRival sees what bears our own IPv4 address as its source, which the kernel discards as a martian before
-	// it comes to a raw socket.
+	// socketRival receives packets from our own IPv4 address. The kernel discards them as martians before they reach a raw
+	// socket.
 	socketRival
 
 	sockets = iota
 )
 
-// A conn is the sockets that carry the advertisements of one interface. None of them blocks.
+// A conn is the non-blocking sockets for the advertisements of one interface.
 type conn struct {
 	iface string
 	index int
@@ -39,7 +40,7 @@ type conn struct {
 	v6  ipv6Messages
 	in  inbox
 
-	frames int // the socket for frames from virtual MAC addresses; -1 until there is one to send
+	frames int // the socket for frames from virtual MAC addresses; -1 until the first frame
 	toLink unix.SockaddrLinklayer
 }
 
@@ -62,9 +63,9 @@ func newConn(iface string, index int) *conn {
 	return c
 }
 
-// meet opens the sockets for which there are VRIDs, in the network namespace of the calling thread, closes the others,
-// and lets each have the packets of its VRIDs alone. own are the IPv4 addresses that we send from. Without privilege
-// the error is unix.EPERM.
+// meet opens the sockets for which there are VRIDs, in the network namespace of the calling thread, and closes the others.
+// Each receives the packets of its VRIDs only. own are the IPv4 addresses that we send from. Without privilege the error
+// is unix.EPERM.
 func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 	rival := packetFilter{vrids: vrids4, ipHeader: true, onlyOwn: true}
 	for _, a := range own {
@@ -73,7 +74,7 @@ func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 	err := c.serve(socketRival, rival)
 	four := packetFilter{vrids: vrids4, ipHeader: true}
 	if c.all[socketRival].fd >= 0 {
-		four.own = rival.own // else they would be told twice where the kernel lets them pass
+		four.own = rival.own // else packets from them count twice where the kernel lets them pass
 	}
 	return errors.Join(err, c.serve(socket4, four), c.serve(socket6, packetFilter{vrids: vrids6}))
 }
@@ -85,8 +86,8 @@ func (c *conn) serve(which int, f packetFilter) error {
 		s.err = nil
 		return c.shut(which)
 	}
-	// A packet socket that is needed no more stays open and takes nothing: to close it the kernel makes us wait for
-	// milliseconds, in which the other family may have to advertise.
+	// An unused packet socket stays open and receives nothing. Closing it takes milliseconds, which may delay an
+	// advertisement of the other family.
 	if s.fd < 0 {
 		if s.fd, s.err = c.open(which); s.err != nil {
 			return s.err
@@ -108,7 +109,7 @@ func (c *conn) serve(which int, f packetFilter) error {
 	return nil
 }
 
-// open makes a socket that takes nothing yet.
+// open makes a socket that receives nothing yet.
 func (c *conn) open(which int) (int, error) {
 	domain, kind, proto, set := unix.AF_INET, unix.SOCK_RAW, vrrp.Protocol, c.setUp4
 	switch which {
@@ -121,13 +122,13 @@ func (c *conn) open(which int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// Until it is bound to the interface it hears them all; so at first it takes nothing, and forgets what it took.
+	// Until the socket is bound it would receive from all interfaces. So the filter comes first, then what is queued goes.
 	nothing, err := (&packetFilter{}).program()
 	if err == nil {
 		err = errors.Join(attach(fd, nothing), set(fd))
 	}
 	if err != nil {
-		return -1, errors.Join(fmt.Errorf("set up VRRP socket of %s: %w", c.iface, err), unix.Close(fd))
+		return -1, errors.Join(fmt.Errorf("failed to set up VRRP socket of %s: %w", c.iface, err), unix.Close(fd))
 	}
 	var b [1]byte
 	for {
@@ -137,11 +138,11 @@ func (c *conn) open(which int) (int, error) {
 	}
 }
 
-// openSocket says what the privilege is needed for.
+// openSocket makes a non-blocking socket.
 func openSocket(domain, kind, proto int) (int, error) {
 	fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
-		return -1, fmt.Errorf("open raw socket for VRRP: %w", err)
+		return -1, fmt.Errorf("failed to open raw socket for VRRP: %w", err)
 	}
 	return fd, nil
 }
@@ -155,7 +156,7 @@ func (c *conn) shut(which int) error {
 	fd := s.fd
 	s.fd, s.ready = -1, false
 	if err := unix.Close(fd); err != nil {
-		return fmt.Errorf("close VRRP socket of %s: %w", c.iface, err)
+		return fmt.Errorf("failed to close VRRP socket of %s: %w", c.iface, err)
 	}
 	return nil
 }
@@ -173,7 +174,7 @@ func (c *conn) Close() error {
 	return err
 }
 
-// fault says why the socket of a family cannot be used, "" when it can.
+// fault says why the socket of a family does not work, "" if it works.
 func (c *conn) fault(v6 bool) string {
 	s := &c.all[socket4]
 	if v6 {
@@ -188,7 +189,7 @@ func (c *conn) fault(v6 bool) string {
 	return ""
 }
 
-// receive takes up to limit packets off a socket into the inbox and returns how many; unix.EAGAIN says that there is none.
+// receive reads up to limit packets of a socket and returns how many; unix.EAGAIN means that there is none.
 func (c *conn) receive(which, limit int) (int, error) {
 	s := &c.all[which]
 	n, err := c.in.receive(s.fd, limit, which == socket6)
@@ -196,7 +197,7 @@ func (c *conn) receive(which, limit int) (int, error) {
 		s.ready = false
 	}
 	if err == unix.ENETDOWN {
-		// A packet socket says once that the link has gone down. We hear of that elsewhere.
+		// A packet socket reports once that the link is down. The link watcher reports that as well.
 		err = unix.EAGAIN
 	}
 	return n, err
@@ -224,3 +225,43 @@ func (c *conn) send(b []byte, p *vrrp.Packet, src, dst netip.Addr) error {
 	}
 	return c.v6.send(c.all[socket6].fd, p.AppendTo(b[:0], src, dst), src, dst)
 }
+
+// sendFrame sends a multicast advertisement from a virtual MAC address (RFC 9568, section 7.2), so that switches keep the
+// port of that address. An advertisement that is too long for a frame is sent as an ordinary packet, which the kernel
+// fragments. The first call opens a socket in the network namespace of the calling thread.
+func (c *conn) sendFrame(b []byte, p *vrrp.Packet, src, dst netip.Addr, from [6]byte) error {
+	if c.frames < 0 {
+		fd, err := openSocket(unix.AF_PACKET, unix.SOCK_RAW, 0) // protocol 0: it receives nothing
+		if err != nil {
+			return err
+		}
+		c.frames = fd
+		if err := setOptions(fd, []option{{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, sendPriority}}); err != nil {
+			return err
+		}
+	}
+	b = appendEthernetHeader(b[:0], dst, from)
+	c.toLink.Protocol = swapped(unix.ETH_P_IP)
+	if dst.Is6() {
+		c.toLink.Protocol = swapped(unix.ETH_P_IPV6)
+		b = appendIPv6Header(b, src, dst, p.Len())
+	} else {
+		b = appendIPv4Header(b, src, dst, p.Len())
+		head := b[ethernetHeaderLen:]
+		binary.BigEndian.PutUint16(head[10:], vrrp.InternetChecksum(head))
+	}
+	b = p.AppendTo(b, src, dst)
+	for {
+		err := unix.Sendto(c.frames, b, unix.MSG_DONTWAIT, &c.toLink)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case errors.Is(err, unix.EMSGSIZE):
+			return c.send(b, p, src, dst)
+		}
+		return err
+	}
+}
+
+// swapped returns a number in network byte order.
+func swapped(v uint16) uint16 { return v>>8 | v<<8 }

@@ -258,8 +258,8 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.pass(time.Second)
 	s.hear(p, addrA, 255)
 	s.wantWarnings(want)
-	if s.l.notes.close(); true {
-		s.l.notes.run()
+	if s.l.log.close(); true {
+		s.l.log.run()
 	}
 	if !strings.Contains(s.log.String(), "two masters") {
 		t.Errorf("not logged: %s", &s.log)

@@ -18,8 +18,8 @@ const (
 	networkControl    = 0xc0 // DSCP CS6: routing protocols
 )
 
-// appendIPv4Header appends the header of an advertisement from src, whose message has n octets, as a socket with
-// IP_HDRINCL wants it: the kernel fills in identification and checksum.
+// appendIPv4Header appends the header of an advertisement from src with a message of n octets, for a socket with
+// IP_HDRINCL: the kernel fills in identification and checksum.
 func appendIPv4Header(b []byte, src, dst netip.Addr, n int) []byte {
 	const versionAndLength = 4<<4 | ipv4HeaderLen/4
 	b = append(b, versionAndLength, networkControl)
@@ -61,7 +61,7 @@ func appendEthernetHeader(b []byte, group netip.Addr, from [6]byte) []byte {
 	return binary.BigEndian.AppendUint16(b, unix.ETH_P_IP)
 }
 
-// appendIPv6Header appends the header of an advertisement from src, whose message has n octets.
+// appendIPv6Header appends the header of an advertisement from src with a message of n octets.
 func appendIPv6Header(b []byte, src, dst netip.Addr, n int) []byte {
 	const version = 6
 	b = append(b, version<<4|networkControl>>4, networkControl&0x0f<<4, 0, 0)

@@ -11,11 +11,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An ipv6Messages sends on an IPv6 raw socket, which takes no header: the source travels in a control message.
-// All its memory is its own, made once.
+// An ipv6Messages sends on an IPv6 raw socket. A control message carries the source address. Its memory is allocated once.
 //
-// The kernel could write the header that we made, as it does for IPv4; but then it would not fragment, and 255
-// addresses need three frames.
+// With a header of our own, as for IPv4, the kernel would not fragment, and 255 addresses need three frames.
 type ipv6Messages struct {
 	to      unix.SockaddrInet6
 	control []byte // IPV6_PKTINFO: the source and the interface

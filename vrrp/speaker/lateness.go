@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// gap measures the time between the advertisements of a master.
-func (r *router) gap(now time.Time, priority uint8) {
+// measureGap measures the time between the advertisements of a master.
+func (r *router) measureGap(now time.Time, priority uint8) {
 	if priority == vrrp.PriorityLeaving {
 		r.lastAdvert = time.Time{}
 		return
@@ -26,16 +26,16 @@ func (r *router) gap(now time.Time, priority uint8) {
 	r.lastAdvert = now
 }
 
-// advertises reports whether the deadline of r is that of an advertisement at its interval.
+// advertises reports whether the deadline of r is that of a regular advertisement.
 func (r *router) advertises() bool {
 	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
 }
 
-// maxEarly is the most that an advertisement is early or a burst waits for its end, where a hundredth of the interval is
-// not less.
+// maxEarly limits how early an advertisement may be sent, and how long the loop waits for the rest of a burst. A hundredth
+// of the interval is the other limit.
 const maxEarly = time.Millisecond
 
-// early returns by how much an advertisement may be early: it is nobody's silence that it ends.
+// early returns how early the deadline of r may be met. Only a regular advertisement may be early: it does not end a silence.
 func (r *router) early() time.Duration {
 	if !r.advertises() {
 		return 0
@@ -43,8 +43,8 @@ func (r *router) early() time.Duration {
 	return min(r.Config.AdvertInterval/100, maxEarly)
 }
 
-// clock measures how late the advertisement is that is about to be sent.
-func (l *Loop) clock(r *router, now time.Time) {
+// measureLateness measures how late the next advertisement of r is, which is about to be sent.
+func (l *Loop) measureLateness(r *router, now time.Time) {
 	if !r.advertises() {
 		return
 	}
@@ -55,40 +55,40 @@ func (l *Loop) clock(r *router, now time.Time) {
 	}
 	r.counters.lateness[class].Add(1)
 	r.counters.late.Add(int64(late))
-	l.explain(r, now)
+	l.explainLateness(r, now)
 }
 
-// explain says why a master is late, if it is so by more than half an interval: a backup waits for three.
-func (l *Loop) explain(r *router, now time.Time) {
+// explainLateness logs why an advertisement is more than half an interval late. (A backup waits for three intervals.)
+func (l *Loop) explainLateness(r *router, now time.Time) {
 	late := now.Sub(r.due)
-	if late <= r.Config.AdvertInterval/2 || !l.notes.first(now, key{why: "late"}) {
+	if late <= r.Config.AdvertInterval/2 || !l.log.allows(now, key{why: "late"}) {
 		return
 	}
 	queued, known := l.processor.queued()
-	l.notes.add(hclog.Warn, "advertisement is late", "router", r.Config.Name, "vrid", r.Config.VRID,
+	l.log.write(hclog.Warn, "advertisement is late", "router", r.Config.Name, "vrid", r.Config.VRID,
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
-// turn notes that the thread is about to wait.
-func (l *Loop) turn(now time.Time) time.Time {
+// fallAsleep stores that the thread is about to wait.
+func (l *Loop) fallAsleep(now time.Time) time.Time {
 	l.asleep = now
 	return now
 }
 
-// woke notes that it runs again.
-func (l *Loop) woke(now time.Time) {
+// awaken stores that the thread runs again.
+func (l *Loop) awaken(now time.Time) {
 	l.awake = now
-	// What is read next may take the place of a master that slept too long, and with it the occasion.
+	// If a master slept too long, the packets that are read next may end its role, and then nothing would be logged.
 	if len(l.timers) > 0 && l.timers[0].advertises() && !l.timers[0].due.IsZero() {
-		l.explain(l.timers[0], now)
+		l.explainLateness(l.timers[0], now)
 	}
 	if l.realtime != nil {
 		l.realtime.rested(l.asleep, now)
 	}
 }
 
-// whyLate tells as far as can be known where the time went since the deadline: nothing ran this thread, or it was busy.
-// queued is how long it has recently waited for a processor, if that is known.
+// whyLate says where the time since the deadline went: the thread did not run, or it was busy. queued is how long it has
+// recently waited for a processor, if that is known.
 func (l *Loop) whyLate(due, now time.Time, queued time.Duration, known bool) string {
 	ran := latest(due, l.awake)
 	asleep, busy := ran.Sub(due), now.Sub(ran)
@@ -105,19 +105,18 @@ func (l *Loop) whyLate(due, now time.Time, queued time.Duration, known bool) str
 	}
 }
 
-// processorPause is how long the last look at the processor's account may be ago: what is older than
-// that is not blamed for a delay.
+// processorPause is the interval between two readings of schedstat. Waiting before that does not explain a delay.
 const processorPause = time.Second
 
-// A processor is the kernel's account of what a thread asked of the processors and got.
+// A processor reads the kernel's account of how long a thread waited for a processor.
 type processor struct {
-	fd     int // of the thread's schedstat, -1 where the kernel keeps none
-	seen   time.Time
-	before time.Duration // waiting for a processor, at the last look
-	text   [64]byte
+	fd       int // of the thread's schedstat, -1 where the kernel keeps none
+	lastRead time.Time
+	before   time.Duration // waiting for a processor, at lastRead
+	text     [64]byte
 }
 
-// open begins the account of the calling thread.
+// open opens the account of the calling thread.
 func (p *processor) open() {
 	fd, err := unix.Open("/proc/thread-self/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -133,15 +132,15 @@ func (p *processor) close() error {
 	return unix.Close(p.fd)
 }
 
-// look remembers the account from time to time.
-func (p *processor) look(now time.Time) {
-	if now.Sub(p.seen) >= processorPause {
-		p.seen = now
+// sample reads the account once in processorPause.
+func (p *processor) sample(now time.Time) {
+	if now.Sub(p.lastRead) >= processorPause {
+		p.lastRead = now
 		p.before, _ = p.read()
 	}
 }
 
-// queued returns how long the thread has waited for a processor since the last look.
+// queued returns how long the thread has waited for a processor since the last sample.
 func (p *processor) queued() (time.Duration, bool) {
 	total, ok := p.read()
 	return total - p.before, ok

@@ -18,7 +18,7 @@ func TestLatenessIsCounted(t *testing.T) {
 	c := owner.Config.AdvertInterval
 	due := owner.due
 	for _, late := range []time.Duration{0, time.Millisecond, time.Millisecond + 1, 15 * time.Millisecond, 2 * time.Second} {
-		l.clock(owner, owner.due.Add(late))
+		l.measureLateness(owner, owner.due.Add(late))
 		l.step(owner, owner.due.Add(late), vrrp.Event{Kind: vrrp.EventTimer})
 	}
 	got := owner.counters.snapshot()
@@ -35,7 +35,7 @@ func TestLatenessIsCounted(t *testing.T) {
 		t.Errorf("the deadline moved by %s only", owner.due.Sub(due))
 	}
 	// What it did not send as master is no gap.
-	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Reason: "x"})
+	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Cause: vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
 	l.step(owner, owner.due.Add(time.Hour), vrrp.Event{Kind: vrrp.EventUp, Source: addrB})
 	if again := owner.counters.snapshot(); again.LongestGap != got.LongestGap {
 		t.Errorf("gap %s across a fault", again.LongestGap)
@@ -71,11 +71,11 @@ func TestLatenessIsLogged(t *testing.T) {
 	var out bytes.Buffer
 	l, _, owner := socketless(hclog.New(&hclog.LoggerOptions{Output: &out}))
 	half := owner.Config.AdvertInterval / 2
-	l.clock(owner, owner.due.Add(half))
-	l.clock(owner, owner.due.Add(half+1))
-	l.clock(owner, owner.due.Add(half+1))
-	l.notes.close()
-	l.notes.run()
+	l.measureLateness(owner, owner.due.Add(half))
+	l.measureLateness(owner, owner.due.Add(half+1))
+	l.measureLateness(owner, owner.due.Add(half+1))
+	l.log.close()
+	l.log.run()
 	if n := strings.Count(out.String(), "advertisement is late"); n != 1 || !strings.Contains(out.String(), "late=50ms") {
 		t.Errorf("%d lines, want one a minute:\n%s", n, &out)
 	}
@@ -94,7 +94,7 @@ func TestProcessorAccount(t *testing.T) {
 	if _, known := absent.queued(); known || absent.close() != nil {
 		t.Error("an account that is not there")
 	}
-	if n := testing.AllocsPerRun(10, func() { absent.look(epoch) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { absent.sample(epoch) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -22,60 +22,58 @@ import (
 )
 
 const (
-	drainBatch   = 64   // packets read in one turn before timers are looked at
-	drainBacklog = 8192 // packets read before a timer that what was sent meanwhile may have overtaken
+	drainBatch   = 64   // packets read from a socket before the timers get their turn
+	drainBacklog = 8192 // packets read before a timer that they may make void
 	reopenPause  = time.Second
 	timerSlack   = 50 * time.Microsecond // the kernel's usual one, whatever the process was started with
 )
 
-// LoopOptions are the surroundings of a Loop.
+// Options are what a Loop needs besides the name of its interface.
 type Options struct {
-	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. Where that is refused,
-	// the loop runs without and says so among the Warnings. On a busy machine the process should be started under
-	// SCHED_RR as a whole: the thread waits for locks of the Go runtime that others hold. GOMAXPROCS should exceed the
-	// number of processors: else the thread waits for the Go scheduler instead of the kernel's.
+	// Realtime locks the memory of the process and gives the loop's thread realtime scheduling. If that is refused, the
+	// loop runs without it, and the Warnings say so. On a busy machine, start the whole process under SCHED_RR: the thread
+	// waits for locks of the Go runtime that other threads hold. GOMAXPROCS should exceed the number of processors, else
+	// the thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
 	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
 	Log hclog.Logger
-	// Notify is told a router's status when anything but its counters has changed, and at first. It is called on the
-	// loop's thread and must not block. The last one of a router that was removed has it in Initialize and not
-	// holding.
+	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
+	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
 	Notify func(vrrp.Status)
 }
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
-// advertisement. It blocks in the kernel with the next deadline rather than on a Go timer, takes no lock and, while
-// nothing changes, allocates nothing.
+// advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock, and allocates
+// nothing while nothing changes.
 type Loop struct {
 	iface  string
-	log    hclog.Logger
+	log    *ratelog
 	notify func(vrrp.Status)
 
-	wanted    atomic.Pointer[desired]   // what the owner asked for
+	desired   atomic.Pointer[desired]   // what the owner asked for
 	published atomic.Pointer[[]*router] // for Status
-	stray     dropCounters              // packets that are no router's
+	stray     dropCounters              // packets that belong to no router
 
-	mu    sync.Mutex // of the owner's side; the loop's thread takes it only to begin and to end
+	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends
 	event int        // eventfd that wakes the thread, -1 outside Run
 
-	// All below belongs to the loop's thread.
+	// All fields below belong to the loop's thread.
 	applied     *desired
 	routers     []*router
 	byVRID      [2][256]*router // by familyIndex
 	timers      routerHeap
 	conn        *conn
-	reopen      time.Time // when to try a socket again that could not be opened
+	reopen      time.Time // when to retry a socket that could not be opened
 	warningsEnd time.Time // when the next warning may end, the zero time if there is none
-	usable      bool      // the link is
-	started     bool      // the link was known once
+	usable      bool      // the link carries packets
+	started     bool      // a link was known before
 	ended       bool      // a router has gone; its name and VRID are free
-	heard       bool      // the last turn read packets, and all there were
+	heard       bool      // the last turn read packets and left none unread
 	packet      vrrp.Packet
 	out         []byte
 	own         []netip.Addr // the IPv4 addresses that we send from
 	fds         [1 + sockets]unix.PollFd
 	timeout     unix.Timespec
-	notes       ratelog
 
 	realtime  *realtime // nil: not asked for
 	asleep    time.Time // when the thread began to wait
@@ -83,12 +81,13 @@ type Loop struct {
 	processor processor
 }
 
-// NewLoop returns a loop for the named interface, with no routers and no link.
+// New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, log: o.Log, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
-	if l.log == nil {
-		l.log = hclog.NewNullLogger()
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
 	}
+	l.log = newRatelog(o.Log)
 	l.notify = func(s vrrp.Status) {
 		if o.Notify != nil {
 			o.Notify(l.complete(s))
@@ -97,15 +96,14 @@ func New(iface string, o Options) *Loop {
 	if o.Realtime {
 		l.realtime = &realtime{}
 	}
-	l.wanted.Store(&desired{})
+	l.desired.Store(&desired{})
 	l.published.Store(&[]*router{})
-	l.notes.init(l.log)
 	return l
 }
 
-// Run elects until Shutdown has finished, or until ctx ends, which is abrupt: nobody is told and nothing let go. It
-// keeps its thread, in whose network namespace the interface is, to itself. The error is that the
-// raw socket is not allowed (unix.EPERM) or that the thread cannot be woken. A loop runs once.
+// Run runs the election until Shutdown has finished. When ctx ends, it ends at once: peers get no message, and the VIPs
+// stay. It keeps its thread for itself; the interface is in that thread's network namespace. The error is that the raw
+// socket is not allowed (unix.EPERM) or that the thread cannot be woken. A loop runs once.
 func (l *Loop) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -114,12 +112,12 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("make eventfd of the VRRP loop of %s: %w", l.iface, err)
+		return fmt.Errorf("failed to make the eventfd of the VRRP loop of %s: %w", l.iface, err)
 	}
 	l.setEvent(event)
 	l.processor.open()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
-		l.notes.add(hclog.Warn, "the timers of the VRRP thread may be late", "interface", l.iface, "error", err)
+		l.log.write(hclog.Warn, "failed to set the timer slack of the VRRP thread: its timers may be late", "interface", l.iface, "error", err)
 	}
 	ordinary := l.enterRealtime()
 	woken := make(chan struct{})
@@ -128,7 +126,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.wake()
 	})
 	var logging sync.WaitGroup
-	logging.Go(l.notes.run)
+	logging.Go(l.log.run)
 
 	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
 
@@ -136,12 +134,12 @@ func (l *Loop) Run(ctx context.Context) error {
 		<-woken
 	}
 	l.setEvent(-1)
-	l.notes.close()
+	l.log.close()
 	logging.Wait()
 	return errors.Join(err, unix.Close(event), l.disconnect())
 }
 
-// probe asks at once for the privilege that the socket will need, not when the link comes up.
+// probe fails at once, not when the link comes up, if the process lacks the privilege for the socket.
 func probe() error {
 	fd, err := openSocket(unix.AF_INET, unix.SOCK_RAW, vrrp.Protocol)
 	if err != nil {
@@ -156,7 +154,7 @@ func (l *Loop) run(ctx context.Context) error {
 			return nil
 		}
 		l.sweep()
-		if l.wanted.Load().abandon {
+		if l.desired.Load().abandon {
 			return nil
 		}
 		if err := l.apply(time.Now()); err != nil {
@@ -170,17 +168,17 @@ func (l *Loop) run(ctx context.Context) error {
 		if l.applied.shutdown && len(l.routers) == 0 {
 			return nil
 		}
-		l.processor.look(l.turn(time.Now()))
+		l.processor.sample(l.fallAsleep(time.Now()))
 		if err := l.wait(); err != nil {
 			return err
 		}
-		l.woke(time.Now())
+		l.awaken(time.Now())
 		l.heard = l.drain(drainBatch)
 	}
 }
 
-// wait blocks until a packet, a wake-up or the next deadline. A packet that comes right behind others waits for the rest
-// of its burst: two hundred routers' advertisements are not two hundred wake-ups.
+// wait blocks until a packet, a wake-up or the next deadline. Right after packets it waits a little for the rest of their
+// burst: the advertisements of two hundred routers shall not cause two hundred wake-ups.
 func (l *Loop) wait() error {
 	next := l.next()
 	if l.heard {
@@ -188,14 +186,14 @@ func (l *Loop) wait() error {
 			return err
 		}
 		if l.fds[0].Revents != 0 || !next.IsZero() && !time.Now().Before(next) {
-			return l.answer()
+			return l.clearWakeUp()
 		}
 	}
 	fds := l.fds[:1]
 	if l.conn != nil {
 		fds = l.fds[:]
 		for i := range l.conn.all {
-			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // one that is closed is passed over
+			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // ppoll ignores a closed socket: its fd is -1
 		}
 	}
 	if err := l.poll(fds, next); err != nil {
@@ -204,10 +202,10 @@ func (l *Loop) wait() error {
 	for i, f := range fds[1:] {
 		l.conn.all[i].ready = f.Revents != 0
 	}
-	return l.answer()
+	return l.clearWakeUp()
 }
 
-// lull is for how long a burst gathers.
+// lull returns how long to wait for the rest of a burst.
 func (l *Loop) lull() time.Duration {
 	least := maxEarly
 	for _, r := range l.routers {
@@ -216,7 +214,7 @@ func (l *Loop) lull() time.Duration {
 	return least
 }
 
-// poll waits for descriptors, the first of which is that of wake-ups, until a time; the zero time is for ever.
+// poll waits for descriptors until a time; the zero time means no limit. The first descriptor is that of wake-ups.
 func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
 	fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	var timeout *unix.Timespec
@@ -225,23 +223,23 @@ func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
 		timeout = &l.timeout
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
-		return fmt.Errorf("wait on the VRRP socket of %s: %w", l.iface, err)
+		return fmt.Errorf("failed to wait on the VRRP sockets of %s: %w", l.iface, err)
 	}
 	return nil
 }
 
-// answer takes notice of a wake-up.
-func (l *Loop) answer() error {
+// clearWakeUp reads the eventfd after a wake-up.
+func (l *Loop) clearWakeUp() error {
 	if l.fds[0].Revents != 0 {
 		var count [8]byte
 		if _, err := unix.Read(l.event, count[:]); err != nil && err != unix.EAGAIN && err != unix.EINTR {
-			return fmt.Errorf("read eventfd of the VRRP loop of %s: %w", l.iface, err)
+			return fmt.Errorf("failed to read the eventfd of the VRRP loop of %s: %w", l.iface, err)
 		}
 	}
 	return nil
 }
 
-// next returns when the loop has something to do by itself, the zero time if never.
+// next returns the next time at which the loop has something to do, the zero time if never.
 func (l *Loop) next() time.Time {
 	next := sooner(l.reopen, l.warningsEnd)
 	if len(l.timers) > 0 {
@@ -250,7 +248,7 @@ func (l *Loop) next() time.Time {
 	return next
 }
 
-// sooner returns the earlier of two times, the zero time standing for never.
+// sooner returns the earlier of two times. The zero time means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -266,8 +264,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// fire acts on the deadlines that have passed, and on those of advertisements that are so near that a wake-up of their
-// own is not worth it. These count as met when they were due: the phases of the routers stay apart.
+// fire acts on the deadlines that have passed, and on deadlines of advertisements that are too near for a wake-up of their
+// own. The machine sees the latter at their due time, so that the phases of the routers stay apart.
 func (l *Loop) fire() {
 	for len(l.timers) > 0 {
 		r, now := l.timers[0], time.Now()
@@ -275,34 +273,34 @@ func (l *Loop) fire() {
 			return
 		}
 		if overtaken(r, now) {
-			// What arrived while this thread slept speaks first; it may take the deadline back.
+			// Packets that arrived while this thread slept come first: they may move the deadline.
 			l.drainAll()
 		}
 		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
 			continue
 		}
-		l.clock(r, now)
+		l.measureLateness(r, now)
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventTimer})
 	}
 }
 
-// overtaken reports whether a packet that has not been read yet may make the deadline of r void: always, when it
-// stands for somebody's silence; for a master with nothing to offer, when it is so late that a backup may have taken over.
+// overtaken reports whether an unread packet may make the deadline of r void. It may do so always if the deadline means
+// that a peer is silent; for a master that does not hand over, if it is so late that a backup may have taken over.
 func overtaken(r *router, now time.Time) bool {
 	return !r.advertises() || now.Sub(r.due) > r.Config.AdvertInterval
 }
 
-// step moves one router and does what its machine wants.
+// step passes an event to one router and does what its machine returns.
 func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 	at := now
 	if ev.Kind == vrrp.EventTimer {
-		at = latest(now, r.due) // where it is early
+		at = latest(now, r.due) // it may be early
 	}
 	for _, a := range r.Machine.Step(at, ev) {
 		switch a.Kind {
 		case vrrp.ActionAdvertise:
 			l.send(r, now, a.Priority)
-			r.gap(now, a.Priority)
+			r.measureGap(now, a.Priority)
 		case vrrp.ActionTransition:
 			if a.To != vrrp.Master {
 				r.lastAdvert = time.Time{}
@@ -310,13 +308,13 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 			if a.To == vrrp.Master {
 				r.counters.becameMaster.Add(1)
 			}
-			l.notes.add(hclog.Info, "virtual router is "+a.To.String(),
-				"router", r.Config.Name, "vrid", r.Config.VRID, "was", a.From.String(), "reason", a.Reason)
+			l.log.write(hclog.Info, "virtual router is "+a.To.String(),
+				"router", r.Config.Name, "vrid", r.Config.VRID, "was", a.From.String(), "reason", a.Cause.String())
 		case vrrp.ActionRemark:
-			l.notes.add(hclog.Info, "virtual router stays "+a.To.String(),
-				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Reason)
+			l.log.write(hclog.Info, "virtual router stays "+a.To.String(),
+				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Cause.String())
 		case vrrp.ActionRelease:
-			l.notes.add(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Reason)
+			l.log.write(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
 		}
 	}
 	if due := r.Machine.Deadline(); due != r.due {
@@ -343,6 +341,6 @@ func (l *Loop) Status() []vrrp.Status {
 	return all
 }
 
-// Stray counts the packets that were discarded on this interface and belong to none of its routers. The sockets' filters
-// keep nearly all of these from the loop, and nobody counts those.
+// Stray counts the packets that were discarded on this interface and belong to none of its routers. The socket filters
+// discard nearly all such packets before that, uncounted.
 func (l *Loop) Stray() vrrp.Drops { return l.stray.snapshot() }

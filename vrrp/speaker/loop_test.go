@@ -429,5 +429,5 @@ func stacks() []string {
 }
 
 func isLoop(stack string) bool {
-	return strings.Contains(stack, "vrrp.(*Loop)") || strings.Contains(stack, "vrrp.(*notes)")
+	return strings.Contains(stack, "vrrp.(*Loop)") || strings.Contains(stack, "vrrp.(*ratelog)")
 }

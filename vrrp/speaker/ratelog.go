@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	lineQueue = 256
-	keyPause  = time.Minute
-	maxKeys   = 1024
+	maxQueuedLines = 256
+	keyPause       = time.Minute
+	maxKeys        = 1024
 )
 
-// notes writes a loop's log beside its thread: the reader of our standard error may be slow, stopped or gone.
+// A ratelog writes a loop's log lines in a goroutine of its own: the reader of our standard error may be slow or gone.
 type ratelog struct {
-	log   hclog.Logger
+	out   hclog.Logger
 	queue chan line
 	lost  atomic.Uint64
 
-	seen   map[key]time.Time
-	purged time.Time
+	lastUse map[key]time.Time
+	purged  time.Time
 }
 
 type line struct {
@@ -33,52 +33,52 @@ type line struct {
 	args    []any
 }
 
-// An occasion is what is worth one line a minute.
+// A key names what gets one line a minute.
 type key struct {
 	peer netip.Addr
 	vrid uint8
 	why  string
 }
 
-func (n *ratelog) init(log hclog.Logger) {
-	n.log, n.queue, n.seen = log, make(chan line, lineQueue), make(map[key]time.Time)
+func newRatelog(out hclog.Logger) *ratelog {
+	return &ratelog{out: out, queue: make(chan line, maxQueuedLines), lastUse: make(map[key]time.Time)}
 }
 
-// add puts a line on the queue, or counts it as lost when the queue is full. It does not block.
-func (n *ratelog) add(level hclog.Level, message string, args ...any) {
+// write queues a line, or counts it as lost when the queue is full. It does not block.
+func (r *ratelog) write(level hclog.Level, message string, args ...any) {
 	select {
-	case n.queue <- line{level, message, args}:
+	case r.queue <- line{level, message, args}:
 	default:
-		n.lost.Add(1)
+		r.lost.Add(1)
 	}
 }
 
-// first reports whether o did not occur within the last minute. Of more occasions than it can remember it
-// reports false: somebody is making them up.
-func (n *ratelog) first(now time.Time, o key) bool {
-	if last, ok := n.seen[o]; ok && now.Sub(last) < keyPause {
+// allows reports whether k was not used within the last minute, and uses it. It refuses new keys beyond maxKeys in a
+// minute: then somebody forges packets.
+func (r *ratelog) allows(now time.Time, k key) bool {
+	if last, ok := r.lastUse[k]; ok && now.Sub(last) < keyPause {
 		return false
 	}
-	if len(n.seen) >= maxKeys && now.Sub(n.purged) >= keyPause {
-		n.purged = now
-		maps.DeleteFunc(n.seen, func(_ key, last time.Time) bool { return now.Sub(last) >= keyPause })
+	if len(r.lastUse) >= maxKeys && now.Sub(r.purged) >= keyPause {
+		r.purged = now
+		maps.DeleteFunc(r.lastUse, func(_ key, last time.Time) bool { return now.Sub(last) >= keyPause })
 	}
-	if len(n.seen) >= maxKeys {
+	if len(r.lastUse) >= maxKeys {
 		return false
 	}
-	n.seen[o] = now
+	r.lastUse[k] = now
 	return true
 }
 
-// run writes until close.
-func (n *ratelog) run() {
-	for o := range n.queue {
-		n.log.Log(o.level, o.message, o.args...)
-		if lost := n.lost.Swap(0); lost > 0 {
-			n.log.Warn("log lines of the VRRP loop were lost", "lines", lost)
+// run writes the queued lines until close.
+func (r *ratelog) run() {
+	for l := range r.queue {
+		r.out.Log(l.level, l.message, l.args...)
+		if lost := r.lost.Swap(0); lost > 0 {
+			r.out.Warn("log lines of the VRRP loop were lost", "lines", lost)
 		}
 	}
 }
 
-// close ends run once all that is queued has been written. Nothing may be added after it.
-func (n *ratelog) close() { close(n.queue) }
+// close ends run when all queued lines are written. No write may follow.
+func (r *ratelog) close() { close(r.queue) }

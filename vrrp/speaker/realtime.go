@@ -16,36 +16,36 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// RealtimePriority is that of a realtime loop's thread under SCHED_RR, of 99: above everything ordinary, below the
-// kernel's own threads.
+// RealtimePriority is the SCHED_RR priority of a realtime loop's thread, 1 to 99: above all ordinary threads, below the
+// kernel's own.
 const RealtimePriority = 10
 
 const (
-	// realtimeLimit is how much processor time a realtime thread may use without a rest before it is made an ordinary
-	// one. A turn of a loop with 200 routers takes some milliseconds.
+	// realtimeLimit is how much processor time a realtime thread may use without a rest. Then it loses realtime priority.
+	// One turn of a loop with 200 routers takes a few milliseconds.
 	realtimeLimit = 200 * time.Millisecond
-	// realtimeEnd is when the kernel ends the process, should even that not be possible any more.
+	// realtimeEnd is how much it may use before the kernel ends the process, in case even that fails.
 	realtimeEnd = 2 * time.Second
-	// guardPause is how often the thread is looked at.
+	// guardPause is the interval between two checks of the thread.
 	guardPause = 100 * time.Millisecond
-	// realtimePause is how long a thread that ran too long stays an ordinary one.
+	// realtimePause is how long such a thread stays without realtime priority.
 	realtimePause = 10 * time.Second
-	// restTime is what counts as a rest: a wait that returns at once is none.
+	// restTime is the shortest wait that counts as a rest.
 	restTime = 50 * time.Microsecond
 )
 
-// A realtime keeps a loop's thread from waiting for a processor, and it from keeping one.
+// A realtime gives the loop's thread realtime priority, and bounds how long it may run.
 type realtime struct {
 	tid    int
-	flags  uint64          // of the scheduling
-	former *unix.SchedAttr // what an ordinary thread is; nil: realtime scheduling was refused
-	rest   atomic.Int64    // when the thread last rested, in nanoseconds since 1970
-	again  atomic.Int64    // when a thread that was made ordinary may be realtime again; 0: it is
-	lacks  atomic.Pointer[[]string]
+	flags  uint64                   // of the scheduling
+	former *unix.SchedAttr          // the ordinary scheduling; nil: realtime scheduling was refused
+	rest   atomic.Int64             // when the thread last rested, in nanoseconds since 1970
+	again  atomic.Int64             // when the thread may be realtime again, in nanoseconds since 1970; 0: it is realtime
+	lacks  atomic.Pointer[[]string] // what was refused, as warnings
 }
 
-// enterRealtime makes the calling thread, which must be locked, a realtime one if that was asked for, and returns what
-// undoes it. What is refused becomes a warning.
+// enterRealtime gives the calling thread, which must be locked, realtime priority if the options ask for it. It returns a
+// function that undoes this. What is refused becomes a warning.
 func (l *Loop) enterRealtime() (ordinary func() error) {
 	rt := l.realtime
 	if rt == nil {
@@ -53,7 +53,7 @@ func (l *Loop) enterRealtime() (ordinary func() error) {
 	}
 	var lacks []string
 	lack := func(words string, err error) {
-		l.notes.add(hclog.Warn, words, "interface", l.iface, "error", err)
+		l.log.write(hclog.Warn, words, "interface", l.iface, "error", err)
 		lacks = append(lacks, fmt.Sprintf("%s: %v", words, err))
 	}
 	if err := process.enter(); err != nil {
@@ -63,7 +63,7 @@ func (l *Loop) enterRealtime() (ordinary func() error) {
 	rt.rest.Store(time.Now().UnixNano())
 	former, err := unix.SchedGetAttr(rt.tid, 0)
 	if err == nil {
-		// The threads that the Go runtime starts from this one are none of ours, unless all are realtime ones.
+		// Threads that the Go runtime starts from this one must not inherit the priority, unless all threads have it.
 		rt.flags = unix.SCHED_FLAG_RESET_ON_FORK
 		if former.Policy == unix.SCHED_RR {
 			rt.flags, former = 0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
@@ -95,18 +95,18 @@ func (rt *realtime) promote() error {
 	return nil
 }
 
-// demote makes the thread an ordinary one.
+// demote takes realtime priority from the thread.
 func (rt *realtime) demote() error {
 	if rt.former == nil {
 		return nil
 	}
 	if err := unix.SchedSetAttr(rt.tid, rt.former, 0); err != nil {
-		return fmt.Errorf("end the realtime scheduling of the VRRP thread: %w", err)
+		return fmt.Errorf("failed to end the realtime scheduling of the VRRP thread: %w", err)
 	}
 	return nil
 }
 
-// rested notes that the thread waited; it is realtime again if it was not and its pause is over.
+// rested stores that the thread waited. The thread becomes realtime again if its pause is over.
 func (rt *realtime) rested(from, to time.Time) {
 	if to.Sub(from) < restTime {
 		return
@@ -118,8 +118,8 @@ func (rt *realtime) rested(from, to time.Time) {
 	}
 }
 
-// guard looks after the thread, which is made an ordinary one when it does not rest. RLIMIT_RTTIME alone would not
-// see that: the Go scheduler suspends each of its threads for some microseconds now and then, whatever it does.
+// guard watches the thread, which loses realtime priority when it does not rest. RLIMIT_RTTIME alone is not enough: the Go
+// scheduler suspends each of its threads for some microseconds now and then, which resets the kernel's count.
 func (l *Loop) guard() (stop func()) {
 	rt, done := l.realtime, make(chan struct{})
 	var guard sync.WaitGroup
@@ -141,10 +141,10 @@ func (l *Loop) guard() (stop func()) {
 				continue
 			}
 			rt.again.Store(time.Now().Add(realtimePause).UnixNano())
-			l.notes.add(hclog.Warn, "the VRRP thread ran for too long: no realtime scheduling for a while",
+			l.log.write(hclog.Warn, "the VRRP thread ran for too long: it loses realtime scheduling for a while",
 				"interface", l.iface, "limit", realtimeLimit, "pause", realtimePause)
 			if err := rt.demote(); err != nil {
-				l.notes.add(hclog.Error, "realtime scheduling could not be ended", "interface", l.iface, "error", err)
+				l.log.write(hclog.Error, "failed to end realtime scheduling", "interface", l.iface, "error", err)
 			}
 		}
 	})
@@ -165,7 +165,7 @@ func (rt *realtime) used() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// complete adds to a status what the loop lacks.
+// complete adds the warnings of the loop to a status.
 func (l *Loop) complete(s vrrp.Status) vrrp.Status {
 	if l.realtime == nil {
 		return s
@@ -176,7 +176,7 @@ func (l *Loop) complete(s vrrp.Status) vrrp.Status {
 	return s
 }
 
-// process is what realtime loops change of the process that they share: the kernel has it once.
+// process is what realtime loops change in the process that they share.
 var process processLimits
 
 type processLimits struct {
@@ -203,7 +203,7 @@ func (p *processLimits) enter() error {
 	return errors.Join(err, p.limit())
 }
 
-// limit is the kernel's own, beyond which it kills.
+// limit sets the processor time after which the kernel ends the process.
 func (p *processLimits) limit() error {
 	most := min(uint64(realtimeEnd.Microseconds()), p.former.Max)
 	if err := unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: most, Max: most}); err != nil {
@@ -212,7 +212,7 @@ func (p *processLimits) limit() error {
 	return nil
 }
 
-// leave undoes enter, for the last. Without CAP_SYS_RESOURCE the limit stays, which concerns no ordinary thread.
+// leave undoes enter, for the last loop. Without CAP_SYS_RESOURCE the limit stays; it does not affect ordinary threads.
 func (p *processLimits) leave() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

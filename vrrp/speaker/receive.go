@@ -11,9 +11,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// drain reads up to limit packets from each socket that may have some, and reports whether there were any and none are
-// left. The limit keeps a flood from delaying what this end has to say, and one family's flood from delaying the
-// other's packets.
+// drain reads up to limit packets from each ready socket. It reports whether there were packets and none are left. Because
+// of the limit a flood does not delay our advertisements, and a flood of one family does not delay the packets of the
+// other.
 func (l *Loop) drain(limit int) (all bool) {
 	read, left := 0, false
 	for which := range sockets {
@@ -42,7 +42,7 @@ func (l *Loop) drainOne(which, limit int) (read int) {
 	return read
 }
 
-// drainAll reads what has arrived by now, whether or not it has been waited for.
+// drainAll reads all packets that have arrived by now, also from sockets that were not polled.
 func (l *Loop) drainAll() {
 	if l.conn == nil {
 		return
@@ -53,26 +53,26 @@ func (l *Loop) drainAll() {
 	l.drain(drainBacklog)
 }
 
-// broken replaces a socket that failed, keeping the roles.
+// broken closes a socket that failed. The next turn opens it again; the roles stay.
 func (l *Loop) broken(now time.Time, which int, err error) {
-	l.notes.add(hclog.Warn, "VRRP socket failed, will be made anew", "interface", l.iface, "error", err)
+	l.log.write(hclog.Warn, "VRRP socket failed, opening it again", "interface", l.iface, "error", err)
 	if err := l.conn.shut(which); err != nil {
-		l.notes.add(hclog.Warn, "failed VRRP socket", "interface", l.iface, "error", err)
+		l.log.write(hclog.Warn, "failed to close VRRP socket", "interface", l.iface, "error", err)
 	}
 	l.reopen = now
 }
 
-// receive takes an IPv4 packet with its header.
+// receive handles an IPv4 packet, header included.
 func (l *Loop) receive(now time.Time, b []byte) {
 	h, msg, d := parseIPv4(b)
 	l.accept(now, h, msg, d)
 }
 
-// accept tells the router whose VRID the message bears, or counts why it does not. What is wrong already is d.
+// accept passes a message to the router of its VRID, or counts why it is dropped. d is what is known to be wrong.
 func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	var r *router
 	if len(msg) >= 2 {
-		// Wherever the rest may be wrong, the second octet has been the VRID in all versions.
+		// In all versions the second octet is the VRID.
 		r = l.byVRID[familyIndex(h.Source.Is6())][msg[1]]
 	}
 	switch {
@@ -85,7 +85,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 		}
 	}
 	if d != 0 {
-		l.drop(now, r, h, d)
+		l.countDrop(now, r, h, d)
 		if r != nil {
 			l.publishNews(r, now, h, r.DiagnoseDrop(now, h, msg, &l.packet, d))
 		}
@@ -110,13 +110,13 @@ func (l *Loop) publishNews(r *router, now time.Time, h vrrp.Header, news vrrp.Ne
 	l.tell(r)
 	switch news.Symptom {
 	case vrrp.SymptomTwoMasters:
-		if l.notes.first(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
-			l.notes.add(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
+		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
+			l.log.write(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
 				"priority", l.packet.Priority, "own-priority", r.Machine.Priority())
 		}
 	case vrrp.SymptomVIPs:
-		if l.notes.first(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
-			l.notes.add(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID, "from", h.Source, "difference", news.Difference)
+		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
+			l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID, "from", h.Source, "difference", news.Difference)
 		}
 	}
 }
@@ -142,16 +142,17 @@ func (l *Loop) endWarnings(now time.Time) {
 	}
 }
 
-func (l *Loop) drop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
+// countDrop counts a dropped packet, and logs it once per sender, reason and minute.
+func (l *Loop) countDrop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
 	level, vrid := hclog.Debug, uint8(0)
 	if r == nil {
-		// Other people's virtual routers on the same segment are no news.
+		// Other virtual routers on the same segment are normal.
 		l.stray[d].Add(1)
 	} else {
 		r.counters.drops[d].Add(1)
 		level, vrid = hclog.Warn, r.Config.VRID
 	}
-	if l.notes.first(now, key{peer: h.Source, vrid: vrid, why: d.String()}) {
-		l.notes.add(level, "advertisement dropped", "interface", l.iface, "vrid", vrid, "from", h.Source, "reason", d.String())
+	if l.log.allows(now, key{peer: h.Source, vrid: vrid, why: d.String()}) {
+		l.log.write(level, "advertisement dropped", "interface", l.iface, "vrid", vrid, "from", h.Source, "reason", d.String())
 	}
 }

@@ -69,7 +69,7 @@ func TestReceiveRefuses(t *testing.T) {
 
 func TestOwnerThatLeavesHearsItsSuccessor(t *testing.T) {
 	l, _, owner := socketless(nil)
-	l.leave(owner, epoch, "shutdown")
+	l.leave(owner, epoch, vrrp.CauseShutdown)
 	if !owner.Machine.Holding() {
 		t.Fatal("let go at once")
 	}
@@ -89,8 +89,8 @@ func TestDropsAreLoggedOnceAMinute(t *testing.T) {
 		l.receive(at, bad(addrC))
 		l.receive(at, testAdvert(addrB, 51, 1, time.Second))
 	}
-	l.notes.close()
-	l.notes.run()
+	l.log.close()
+	l.log.run()
 	lines := strings.Count(out.String(), "advertisement dropped")
 	if lines != 6 || strings.Count(out.String(), "reason=wrong_ttl") != 4 || !strings.Contains(out.String(), "from=192.0.2.3") {
 		t.Errorf("%d lines, want two peers and three occasions in two minutes:\n%s", lines, &out)
@@ -103,7 +103,7 @@ func TestNotesAreBounded(t *testing.T) {
 	flood := func(at time.Time) (lines int) {
 		for i := range 5 * maxKeys {
 			o := key{peer: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), why: "wrong_ttl"}
-			if l.notes.first(at, o) {
+			if l.log.allows(at, o) {
 				lines++
 			}
 		}
@@ -112,17 +112,17 @@ func TestNotesAreBounded(t *testing.T) {
 	if n := flood(epoch); n != maxKeys {
 		t.Errorf("%d occasions, want %d", n, maxKeys)
 	}
-	if n := flood(epoch.Add(lineQueue * time.Millisecond)); n != 0 {
+	if n := flood(epoch.Add(maxQueuedLines * time.Millisecond)); n != 0 {
 		t.Errorf("%d occasions within the same minute", n)
 	}
-	if n := flood(epoch.Add(2 * keyPause)); n != maxKeys || len(l.notes.seen) != maxKeys {
-		t.Errorf("%d occasions after two minutes, %d remembered", n, len(l.notes.seen))
+	if n := flood(epoch.Add(2 * keyPause)); n != maxKeys || len(l.log.lastUse) != maxKeys {
+		t.Errorf("%d occasions after two minutes, %d remembered", n, len(l.log.lastUse))
 	}
-	for range 2 * lineQueue {
-		l.notes.add(hclog.Info, "a line") // nobody reads: it must not block
+	for range 2 * maxQueuedLines {
+		l.log.write(hclog.Info, "a line") // nobody reads: it must not block
 	}
-	l.notes.close()
-	l.notes.run()
+	l.log.close()
+	l.log.run()
 	if !strings.Contains(out.String(), "log lines of the VRRP loop were lost") {
 		t.Error("the loss was not told")
 	}

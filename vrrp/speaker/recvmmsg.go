@@ -11,17 +11,17 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// inboxSize is how many packets an inbox takes at once: two hundred routers' advertisements come in a burst, each of
-// which a call of its own would cost more than it costs to read.
+// inboxSize is how many packets one system call reads. The advertisements of many routers come in bursts, and a call for
+// each would cost more than the reading itself.
 const inboxSize = 16
 
-// An inbox takes packets off a socket, many at each recvmmsg(2), and all that it needs is its own, made once.
+// An inbox reads packets of a socket, many with each recvmmsg(2). Its memory is allocated once.
 type inbox struct {
 	slots    [inboxSize]slot
 	messages [inboxSize]message
 }
 
-// A slot is where one packet is put.
+// A slot is the buffer of one packet.
 type slot struct {
 	packet  [maxPacket]byte
 	from    unix.RawSockaddrInet6
@@ -45,9 +45,9 @@ func (in *inbox) init() {
 	}
 }
 
-// receive takes up to limit packets off a socket, and returns how many there were, inboxSize at most. Less than was
-// possible means that there are no more. The source and the control messages, for which withOrigin asks, are where an IPv6
-// raw socket keeps the header.
+// receive reads up to limit packets of a socket, at most inboxSize, and returns how many. If it returns fewer than it
+// could, there are no more. withOrigin asks for the source and the control messages: an IPv6 raw socket has the header
+// there.
 func (in *inbox) receive(fd, limit int, withOrigin bool) (int, error) {
 	limit = min(limit, inboxSize)
 	for i := range limit {
@@ -73,11 +73,10 @@ func (in *inbox) receive(fd, limit int, withOrigin bool) (int, error) {
 	}
 }
 
-// packet returns one of the packets that were received last: its octets from where the socket begins. They are valid
-// until the next receive.
+// packet returns the octets of one of the packets that were received last. They are valid until the next receive.
 func (in *inbox) packet(i int) []byte { return in.slots[i].packet[:in.messages[i].length] }
 
-// origin returns what the source and the control messages of a packet say of its header.
+// origin returns the header of a packet, from its source and control messages.
 func (in *inbox) origin(i int) vrrp.Header {
 	s := &in.slots[i]
 	h := parseControl(s.control[:in.messages[i].header.Controllen])

@@ -40,11 +40,11 @@ func (r *router) setConfig(c vrrp.Config) {
 	r.hardware = c.MAC().Hardware()
 }
 
-// refresh makes r.status current and returns it, or nil if it was.
+// refresh updates r.status and returns it, or nil if nothing has changed.
 func (r *router) refresh() *vrrp.Status {
 	m, old := r.Machine, r.status.Load()
 	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
-		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Reason == m.Reason() &&
+		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Cause == m.Cause() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
 		slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
@@ -54,7 +54,7 @@ func (r *router) refresh() *vrrp.Status {
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Version: r.Config.Version,
 		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
-		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Reason: m.Reason(),
+		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(), Reason: m.Cause().String(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}
@@ -62,12 +62,12 @@ func (r *router) refresh() *vrrp.Status {
 	return s
 }
 
-// gone reports whether a leaving router has nothing left to do.
+// gone reports whether a leaving router has finished.
 func (r *router) gone() bool {
 	return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
 }
 
-// A routerHeap is a container/heap of routers, the next deadline first; those that wait for nothing are last.
+// A routerHeap is a container/heap of routers, the next deadline first. Routers without a deadline are last.
 type routerHeap []*router
 
 func (h routerHeap) Len() int { return len(h) }

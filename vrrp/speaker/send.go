@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// send advertises a router to the group, or to each of its unicast peers.
+// send sends an advertisement to the group, or to each unicast peer.
 func (l *Loop) send(r *router, now time.Time, priority uint8) {
 	if l.conn == nil || !l.usable {
 		return
@@ -19,7 +19,7 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 	src, sent := r.Machine.Source(), false
 	r.Packet.Priority = priority
 	for _, to := range r.Destinations() {
-		// One that cannot be reached must not keep the others from hearing us.
+		// An unreachable peer must not keep us from sending to the others.
 		sent = l.sendTo(r, now, src, to) || sent
 	}
 	if !sent {
@@ -42,14 +42,14 @@ func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
 		return true
 	}
 	r.counters.sendErrors.Add(1)
-	if why := err.Error(); l.notes.first(now, key{peer: dst, vrid: r.Config.VRID, why: why}) {
-		l.notes.add(hclog.Error, "advertisement could not be sent", "router", r.Config.Name, "vrid", r.Config.VRID, "to", dst, "error", why)
+	if why := err.Error(); l.log.allows(now, key{peer: dst, vrid: r.Config.VRID, why: why}) {
+		l.log.write(hclog.Error, "failed to send advertisement", "router", r.Config.Name, "vrid", r.Config.VRID, "to", dst, "error", why)
 	}
 	return false
 }
 
-// sources are the addresses of a link that advertisements may leave from, each the oldest of its kind, so that another
-// one added changes nothing; VIPs left out; the zero Addr where there is none.
+// sources are the addresses of a link that advertisements may be sent from, without the VIPs. Each is the oldest of its
+// kind, so that an added address changes nothing; the zero Addr: there is none.
 type sources struct {
 	ipv4, linkLocal, ipv6 netip.Addr
 }
@@ -63,7 +63,7 @@ func sourcesOf(link vrrp.Link, isVIP func(netip.Addr) bool) (s sources) {
 		case a.IsLinkLocalUnicast():
 			kind = &s.linkLocal
 		}
-		// The kernel has the oldest IPv4 address first, the oldest IPv6 address of each scope last.
+		// The kernel lists the oldest IPv4 address first, but the oldest IPv6 address of each scope last.
 		if (!kind.IsValid() || a.Is6()) && !isVIP(a) {
 			*kind = a
 		}
@@ -71,9 +71,9 @@ func sourcesOf(link vrrp.Link, isVIP func(netip.Addr) bool) (s sources) {
 	return s
 }
 
-// of returns the source for a router; why says what is missing when there is none. Over IPv6 it is the link-local
-// address (RFC 9568, section 5.1.2.1), unless the peers are unicast ones of a wider scope.
-func (s sources) of(c *vrrp.Config, link vrrp.Link) (src netip.Addr, why string) {
+// of returns the source address for a router; if there is none, missing says so. Over IPv6 it is the link-local
+// address (RFC 9568, section 5.1.2.1), unless there are unicast peers of a wider scope.
+func (s sources) of(c *vrrp.Config, link vrrp.Link) (src netip.Addr, missing string) {
 	if a := c.UnicastSource; a.IsValid() {
 		for _, p := range link.Addrs {
 			if p.Addr() == a {
@@ -92,7 +92,7 @@ func (s sources) of(c *vrrp.Config, link vrrp.Link) (src netip.Addr, why string)
 		src, kind = s.linkLocal, "IPv6 link-local"
 	}
 	if !src.IsValid() {
-		why = "interface " + c.Interface + " has no " + kind + " address besides the VIPs"
+		missing = "interface " + c.Interface + " has no " + kind + " address besides the VIPs"
 	}
-	return src, why
+	return src, missing
 }

@@ -35,7 +35,7 @@ func named(name string, err error) error {
 	return nil
 }
 
-// setUpCommon is what both raw sockets need.
+// setUpCommon sets what both raw sockets need.
 func (c *conn) setUpCommon(fd int) error {
 	return errors.Join(
 		named("SO_BINDTODEVICE", unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, c.iface)),
@@ -47,7 +47,7 @@ func (c *conn) setUpCommon(fd int) error {
 	)
 }
 
-// forceReceiveBuffer goes beyond the system's limit where we may; where not, the limit is what there is.
+// forceReceiveBuffer exceeds the system's limit if we have the privilege; if not, the limit stays.
 func forceReceiveBuffer(fd int) error {
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
 	if errors.Is(err, unix.EPERM) {
@@ -61,7 +61,7 @@ func (c *conn) setUp4(fd int) error {
 	return errors.Join(
 		c.setUpCommon(fd),
 		setOptions(fd, []option{
-			// We write the IP header: so the source is ours to choose whatever the interface has at the moment.
+			// We write the IP header, so we choose the source, whatever addresses the interface has at the moment.
 			{"IP_HDRINCL", unix.IPPROTO_IP, unix.IP_HDRINCL, 1},
 			{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
 			{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
@@ -84,7 +84,7 @@ func (c *conn) setUp6(fd int) error {
 			{"IPV6_MULTICAST_ALL", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0},
 			{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
 			{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
-			// So here, too, the source is ours to choose.
+			// Here too we choose the source.
 			{"IPV6_FREEBIND", unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1},
 		}),
 		named("IPV6_ADD_MEMBERSHIP", unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_ADD_MEMBERSHIP, mreq)),

@@ -116,7 +116,7 @@ func nanoseconds(s string) *big.Rat {
 
 // ShowDuration writes a duration as people do: 1m, not 1m0s.
 func ShowDuration(d time.Duration) string {
-	s := d.String()
+	s := strings.ReplaceAll(d.String(), "µ", "u")
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}

@@ -80,7 +80,7 @@ func header(table string, keys []Key) string {
 	switch {
 	case i < 0:
 		return "the top of the file"
-	case keys[i].Type == arrayOfTables:
+	case keys[i].Type == ArrayOfTables:
 		return "[[" + table + "]]"
 	}
 	return "[" + table + "]"

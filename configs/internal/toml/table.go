@@ -14,14 +14,17 @@ type Key struct {
 	Type     string // in words: integer, duration, array of tables
 	Values   string // the values that it takes, in words and with their unit; empty if the type says it all
 	Default  string // as TOML writes it; empty if there is none
+	Unset    string // what applies without the key, in words, where there is no Default
 	Required bool   // within its table
-	Doc      string // what it is for, in a sentence
+	Doc      string // what it is for, in sentences; each line is a paragraph
+	OnlyFor  string // what the key is limited to, in words; may be empty
+	Example  string // as TOML writes it, where there is no Default
 }
 
 // The types of keys that hold other keys.
 const (
 	TableName     = "table"
-	arrayOfTables = "array of tables"
+	ArrayOfTables = "array of tables"
 )
 
 // AnyName stands for the name of a named table in the paths of keys.
@@ -37,7 +40,7 @@ func (k Key) Split() (parent, name string) {
 }
 
 // IsTable reports whether the key holds other keys.
-func (k Key) IsTable() bool { return k.Type == TableName || k.Type == arrayOfTables }
+func (k Key) IsTable() bool { return k.Type == TableName || k.Type == ArrayOfTables }
 
 // below returns keys with their paths below a table.
 func below(table string, keys []Key) []Key {
@@ -55,18 +58,39 @@ type Field[S any] struct {
 	read func(at Node, s *S)
 }
 
-// Required is a key that its table must have.
-func Required[S, T any](name string, k SchemaType[T], doc string, set func(*S, T)) Field[S] {
+// Name returns the name of the key.
+func (f Field[S]) Name() string { return f.key.Path }
+
+// Example gives an example value to a field without a default, as TOML writes it.
+func (f Field[S]) Example(value string) Field[S] {
+	f.key.Example = value
+	return f
+}
+
+// Unset says what applies without the key, in words.
+func (f Field[S]) Unset(words string) Field[S] {
+	f.key.Unset = words
+	return f
+}
+
+// OnlyFor says what the key is limited to, in words.
+func (f Field[S]) OnlyFor(words string) Field[S] {
+	f.key.OnlyFor = words
+	return f
+}
+
+// Required is a key that its table must have. The example is for its documentation, and for the mistake if it is missing.
+func Required[S, T any](name string, k SchemaType[T], example, doc string, set func(*S, T)) Field[S] {
 	f := Derived(name, k, doc, set)
-	f.key.Required = true
+	f.key.Required, f.key.Example = true, example
 	given := f.read
 	f.read = func(at Node, s *S) {
 		if at.Value != nil {
 			given(at, s)
 			return
 		}
-		hint := ""
-		if k.Name == arrayOfTables {
+		hint := "for example: " + name + " = " + example
+		if k.Name == ArrayOfTables {
 			hint = "add [[" + at.path.schema() + "]]"
 		}
 		at.Mistake(hint, "is missing: want %s", article(k.Name))

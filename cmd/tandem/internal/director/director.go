@@ -25,6 +25,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -45,7 +46,7 @@ type Director struct {
 	version string
 
 	elections *supervise.Supervisor
-	checks    *healthcheck.Runner
+	checks    *runner.Runner
 	kernel    *kernel.IPVS
 	ownership *kernel.Ownership
 	table     *kernel.Table
@@ -107,7 +108,7 @@ func New(o Options) *Director {
 	}
 	d.reloading.Lock() // until Run has begun, there is nothing to reload
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
-	d.checks = healthcheck.NewRunner(healthcheck.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
+	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
 	return d
 }
@@ -302,8 +303,8 @@ func (d *Director) notify(state string) {
 
 // openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
 func (d *Director) openState(dir string) error {
-	own, err := kernel.OpenOwnership(filepath.Join(dir, "ipvs-owned.json"))
-	if errors.Is(err, kernel.ErrDamaged) {
+	own, err := kernel.OpenOwnership(state.New[kernel.Owned](filepath.Join(dir, "ipvs-owned.json"), state.Options{Flat: true}))
+	if errors.Is(err, state.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
@@ -326,14 +327,14 @@ func (d *Director) openState(dir string) error {
 	d.mu.Lock()
 	d.forgetOrders(d.config.Services)
 	d.mu.Unlock()
-	d.syncs, err = kernel.OpenSyncDaemons(d.kernel, filepath.Join(dir, "ipvs-sync.json"), d.log.Named("lvs"))
-	if errors.Is(err, kernel.ErrDamaged) {
+	d.syncs, err = kernel.OpenSyncDaemons(d.kernel, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), state.Options{Flat: true}), d.log.Named("lvs"))
+	if errors.Is(err, state.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)
 	}
-	d.sysctls, err = kernel.OpenSysctls(filepath.Join(dir, "sysctls.json"), d.log.Named("lvs"))
-	if errors.Is(err, kernel.ErrDamaged) {
+	d.sysctls, err = kernel.OpenSysctls(state.New[kernel.FormerSysctls](filepath.Join(dir, "sysctls.json"), state.Options{Flat: true}), d.log.Named("lvs"))
+	if errors.Is(err, state.ErrDamaged) {
 		d.log.Warn("open the state directory", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("open the state directory: %w", err)

@@ -98,8 +98,7 @@ func (d *Director) rememberLeavers() {
 	if reflect.DeepEqual(is, d.farewells.Value) {
 		return
 	}
-	d.farewells.Value = is
-	if err := d.farewells.Store(); err != nil {
+	if err := d.farewells.Store(is); err != nil {
 		d.log.Error("remember the servers that leave", "error", err)
 	}
 }

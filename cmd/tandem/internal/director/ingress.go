@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -148,8 +149,7 @@ func (g *ingress) remember(now map[string]changedSetting) error {
 	if maps.Equal(now, g.file.Value) {
 		return nil
 	}
-	g.file.Value = now
-	return g.file.Store()
+	return g.file.Store(now)
 }
 
 func (g *ingress) read(path string) (string, error) {
@@ -176,7 +176,7 @@ func inlets(cfg *configs.Config) (all []inlet, complete bool, err error) {
 					continue
 				}
 				seen[at] = true
-				links, err := healthcheck.Ingress(healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
+				links, err := via.ReturnInterfaces(&healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
 				if err != nil {
 					return nil, false, err
 				}

@@ -110,8 +110,7 @@ func (d *Director) remember(id string, c control.ServerCommand) error {
 	if now == (order{}) {
 		delete(all, id)
 	}
-	d.orders.Value = all
-	if err := d.orders.Store(); err != nil {
+	if err := d.orders.Store(all); err != nil {
 		d.orders.Value = before
 		return fmt.Errorf("remember the order: %w", err)
 	}
@@ -136,8 +135,7 @@ func (d *Director) forgetOrders(services []configs.Service) {
 			d.log.Warn("an order about a server that is not configured is forgotten", "server", id)
 		}
 	}
-	d.orders.Value = kept
-	if err := d.orders.Store(); err != nil {
+	if err := d.orders.Store(kept); err != nil {
 		d.log.Warn("forget orders", "error", err)
 	}
 }

@@ -182,9 +182,8 @@ func (d *Director) standBack(names []string, on bool) error {
 		return nil
 	}
 	file := *d.standby
-	file.Value = now
 	// Not under d.mu: a disk may be slow. To release a router works also where that cannot be remembered.
-	err := file.Store()
+	err := file.Store(now)
 	if err != nil && on {
 		return fmt.Errorf("remember the standby: %w", err)
 	}

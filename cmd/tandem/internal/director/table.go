@@ -108,7 +108,7 @@ func (d *Director) drifted(ctx context.Context) bool {
 	if !d.tableInUse(want) {
 		return false
 	}
-	drifted, err := d.table.Drifted(ctx, want)
+	drifted, err := d.table.Look(ctx)
 	return drifted || err != nil // a reconciliation meets the same error, and logs it
 }
 

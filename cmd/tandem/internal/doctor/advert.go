@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 
@@ -10,7 +11,6 @@ import (
 )
 
 const (
-	protocolVRRP  = 112
 	ethernetLen   = 14
 	ipv4HeaderLen = 20
 	ipv6HeaderLen = 40
@@ -19,18 +19,18 @@ const (
 // An Advert is an advertisement of another machine as it arrived at an interface, before any firewall.
 type Advert struct {
 	Interface string
-	Source    netip.Addr
-	VRID      uint8
-	VIPs      []netip.Addr
-	// Leaving says that the sender gives up being master (RFC 9568, section 6.4.3: priority 0).
+	vrrp.Header
+	Message []byte // the VRRP packet
+
+	// What the message says; Leaving: the sender gives up being master (RFC 9568, section 6.4.3: priority 0).
+	VRID    uint8
+	VIPs    []netip.Addr
 	Leaving bool
 }
 
-// in reports whether the list has the same advertisement.
+// in reports whether the list has the same message of the same sender.
 func (a Advert) in(all []Advert) bool {
-	return slices.ContainsFunc(all, func(b Advert) bool {
-		return a.Source == b.Source && a.VRID == b.VRID && a.Leaving == b.Leaving && slices.Equal(a.VIPs, b.VIPs)
-	})
+	return slices.ContainsFunc(all, func(b Advert) bool { return a.Source == b.Source && bytes.Equal(a.Message, b.Message) })
 }
 
 // parseAdvert decodes an Ethernet frame with a VRRP packet.
@@ -39,33 +39,32 @@ func parseAdvert(b []byte) (a Advert, ok bool) {
 		return a, false
 	}
 	b = b[ethernetLen:]
-	var dst netip.Addr
-	var payload []byte
 	switch b[0] >> 4 {
 	case 4:
 		header, total := int(b[0]&0x0f)*4, int(b[2])<<8|int(b[3])
-		if header < ipv4HeaderLen || total < header || total > len(b) || b[9] != protocolVRRP {
+		if header < ipv4HeaderLen || total < header || total > len(b) || b[9] != vrrp.Protocol {
 			return a, false
 		}
-		a.Source, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-		payload = b[header:total]
+		a.Source, a.Destination, a.TTL = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20])), b[8]
+		b = b[header:total]
 	case 6:
-		if len(b) < ipv6HeaderLen || b[6] != protocolVRRP {
+		if len(b) < ipv6HeaderLen || b[6] != vrrp.Protocol {
 			return a, false
 		}
 		end := ipv6HeaderLen + int(b[4])<<8 + int(b[5])
 		if end > len(b) {
 			return a, false
 		}
-		a.Source, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-		payload = b[ipv6HeaderLen:end]
+		a.Source, a.Destination, a.TTL = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), b[7]
+		b = b[ipv6HeaderLen:end]
 	default:
 		return a, false
 	}
 	var p vrrp.Packet
-	if drop := p.Parse(payload, a.Source, dst); drop != 0 {
+	if drop := p.Parse(b, a.Source, a.Destination); drop != 0 {
 		return a, false
 	}
-	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == 0
+	a.Message = bytes.Clone(b)
+	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == vrrp.PriorityLeaving
 	return a, true
 }

@@ -39,8 +39,8 @@ func advertFrame(src, dst string, vrid uint8) []byte {
 }
 
 func TestParseAdvert(t *testing.T) {
-	four := Advert{Source: netip.MustParseAddr("192.0.2.3"), VRID: 51, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}}
-	six := Advert{Source: netip.MustParseAddr("fe80::3"), VRID: 52, VIPs: []netip.Addr{netip.MustParseAddr("2001:db8::100")}}
+	four := Advert{Header: vrrp.Header{Source: netip.MustParseAddr("192.0.2.3"), Destination: vrrp.Group4, TTL: 255}, VRID: 51, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}}
+	six := Advert{Header: vrrp.Header{Source: netip.MustParseAddr("fe80::3"), Destination: vrrp.Group6, TTL: 255}, VRID: 52, VIPs: []netip.Addr{netip.MustParseAddr("2001:db8::100")}}
 	for _, tt := range []struct {
 		name   string
 		frame  []byte
@@ -61,7 +61,15 @@ func TestParseAdvert(t *testing.T) {
 			if tt.change != nil {
 				tt.frame = tt.change(tt.frame)
 			}
-			if got, ok := parseAdvert(tt.frame); ok != tt.ok || ok && !reflect.DeepEqual(got, tt.want) {
+			got, ok := parseAdvert(tt.frame)
+			if ok {
+				header := ethernetLen + ipv4HeaderLen
+				if got.Source.Is6() {
+					header = ethernetLen + ipv6HeaderLen
+				}
+				tt.want.Message = tt.frame[header : header+len(got.Message)]
+			}
+			if ok != tt.ok || ok && !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%+v, %t, want %+v, %t", got, ok, tt.want, tt.ok)
 			}
 		})

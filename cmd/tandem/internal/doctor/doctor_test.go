@@ -83,9 +83,19 @@ func (s *scene) owner(hardware string, neighbours ...string) {
 	s.snapshot.Owners["eth0"] = append(s.snapshot.Owners["eth0"], o)
 }
 
-func (s *scene) advert(iface, source string, vrid uint8) {
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Source: netip.MustParseAddr(source), VRID: vrid,
-		VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.100")}})
+func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Packet)) {
+	vip := "192.0.2.100"
+	dst := vrrp.Group4
+	src := netip.MustParseAddr(source)
+	if src.Is6() {
+		vip, dst = "2001:db8::100", vrrp.Group6
+	}
+	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: 100, Interval: time.Second, VIPs: []netip.Addr{netip.MustParseAddr(vip)}}
+	for _, c := range change {
+		c(&p)
+	}
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
 }
 
 func (s *scene) filter(f Flow, out bool) {
@@ -182,12 +192,21 @@ func TestDirector(t *testing.T) {
 		}, nil, ""},
 		{"a backup that hears only how its master gives way", func(s *scene) { s.backup(); s.snapshot.Adverts[0].Leaving = true }, nil, ""},
 		{"another pair with the id", func(s *scene) {
-			s.advert("eth0", "192.0.2.77", 51)
-			s.snapshot.Adverts[0].VIPs = []netip.Addr{netip.MustParseAddr("192.0.2.200")}
+			s.advert("eth0", "192.0.2.77", 51, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })
 		}, []string{"duplicate-vrid"}, "192.0.2.77 also advertises virtual router 51 on eth0, for 192.0.2.200"},
 		{"a backup hears two masters", func(s *scene) { s.backup(); s.advert("eth0", "192.0.2.4", 51) }, []string{"two-masters"}, "192.0.2.3 and 192.0.2.4"},
-		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", groupVRRP4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
-		{"VRRP cannot leave", func(s *scene) { s.filter(Flow{"eth0", groupVRRP6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
+		{"the peer speaks another version", func(s *scene) {
+			s.backup()
+			s.snapshot.Adverts = nil
+			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Version = vrrp.Version2 })
+		}, []string{"peer-differs"}, "web: 192.0.2.3 "},
+		{"the peer has more VIPs", func(s *scene) {
+			s.backup()
+			s.snapshot.Adverts = nil
+			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.VIPs = append(p.VIPs, netip.MustParseAddr("192.0.2.101")) })
+		}, []string{"peer-differs"}, "192.0.2.101"},
+		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group4, 0}, false) }, []string{"vrrp-filtered"}, "inet filter input meta l4proto vrrp accept"},
+		{"VRRP cannot leave", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group6, 0}, true) }, []string{"vrrp-filtered"}, "inet filter output meta"},
 		{"sync cannot come in", func(s *scene) { s.filter(Flow{"eth0", netip.MustParseAddr("224.0.0.81"), 8848}, false) }, []string{"sync-filtered"}, "udp dport 8848"},
 		{"the clock was set meanwhile", func(s *scene) { s.snapshot.Clock.Stepped = -time.Hour }, []string{"clock-step"}, "by -1h0m0s during the examination"},
 		{"the clock was set before", func(s *scene) { s.snapshot.Clock.SteppedBefore = time.Minute }, []string{"clock-step-before"}, "by 1m0s since the director started"},
@@ -226,6 +245,26 @@ func TestDirector(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPeerDiffersOnce: what the running director warns of is not found a second time.
+func TestPeerDiffersOnce(t *testing.T) {
+	s := master()
+	s.backup()
+	s.snapshot.Adverts = nil
+	s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Version = vrrp.Version2 })
+	c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := Director(c, s.snapshot)
+	if !slices.Equal(ids(got), []string{"peer-differs"}) || got[0].Severity != diagnosis.Error {
+		t.Fatalf("got %v", got)
+	}
+	s.snapshot.Status.Warnings = []string{got[0].What}
+	if got := Director(c, s.snapshot); !slices.Equal(ids(got), []string{"director-warns"}) {
+		t.Errorf("with the director's warning: %v", got)
 	}
 }
 

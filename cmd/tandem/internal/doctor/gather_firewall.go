@@ -16,6 +16,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // firewallTries is the number of packets that are sent, firewallWait the time in which each must come back.
@@ -66,7 +68,7 @@ func (f Flow) open(ctx context.Context, ifi *net.Interface) (net.PacketConn, net
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return bindTo(raw, f.Interface) }}
 	group := &net.IPAddr{IP: f.Group.AsSlice()}
-	network, local, to := "ip"+family+":"+strconv.Itoa(protocolVRRP), "", net.Addr(group)
+	network, local, to := "ip"+family+":"+strconv.Itoa(vrrp.Protocol), "", net.Addr(group)
 	if f.Port != 0 {
 		network, local = "udp"+family, ":"+strconv.Itoa(int(f.Port))
 		to = &net.UDPAddr{IP: group.IP, Port: int(f.Port), Zone: f.Interface}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
@@ -62,6 +63,7 @@ func (e *examination) adverts() {
 			case a.Leaving: // the master gives up: not for long another one
 			case shares(r, a):
 				masters = append(masters, a)
+				e.mismatch(r, a)
 			default:
 				e.add(diagnosis.Finding{ID: "duplicate-vrid", Severity: diagnosis.Error,
 					What: fmt.Sprintf("%s also advertises virtual router %d on %s, for %s", a.Source, a.VRID, a.Interface, joinAddrs(a.VIPs)),
@@ -82,6 +84,29 @@ func (e *examination) adverts() {
 				Mend: "run tandem doctor on both"})
 		case len(heard) == 0:
 			e.silentMaster(r)
+		}
+	}
+}
+
+// mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself. A warning that
+// the running director gives already is not repeated.
+func (e *examination) mismatch(r configs.Router, a Advert) {
+	own := vrrp.NewRouter(r.Config)
+	f := diagnosis.Finding{ID: "peer-differs", Severity: diagnosis.Warning, Why: "the election works, and the two directors serve different addresses",
+		Mend: "make the two configurations agree, and run tandem reload"}
+	now := time.Unix(0, 0) // any time: each advertisement has a Router of its own
+	var p vrrp.Packet
+	if drop := own.Examine(a.Header, a.Message, &p); drop != 0 {
+		own.DiagnoseDrop(now, a.Header, a.Message, &p, drop)
+		f.Severity, f.Why = diagnosis.Error, "this director drops the peer's advertisements, so that both become master"
+	} else {
+		own.DiagnoseAdvert(now, a.Header, &p, false)
+	}
+	for _, warning := range own.Warnings() {
+		f.What = r.Name + ": " + warning
+		known := e.snapshot.Status != nil && slices.Contains(e.snapshot.Status.Warnings, f.What)
+		if !known && !slices.ContainsFunc(e.findings, func(g Finding) bool { return g.What == f.What }) {
+			e.add(f)
 		}
 	}
 }

@@ -78,7 +78,7 @@ type Flow struct {
 // String names the flow.
 func (f Flow) String() string {
 	if f.Port == 0 {
-		return fmt.Sprintf("VRRP (IP protocol %d to %s) on %s", protocolVRRP, f.Group, f.Interface)
+		return fmt.Sprintf("VRRP (IP protocol %d to %s) on %s", vrrp.Protocol, f.Group, f.Interface)
 	}
 	return fmt.Sprintf("connection sync (UDP port %d to %s) on %s", f.Port, f.Group, f.Interface)
 }
@@ -88,11 +88,6 @@ type FilteredFlow struct {
 	Flow
 	Out bool // in the outgoing direction; false: in the incoming one
 }
-
-var (
-	groupVRRP4 = netip.AddrFrom4([4]byte{224, 0, 0, 18}) // RFC 9568, section 5.1.1.2
-	groupVRRP6 = netip.MustParseAddr("ff02::12")         // RFC 9568, section 5.1.2.2
-)
 
 // flows returns the multicast flows that a configuration needs.
 func flows(c *configs.Config) (all []Flow) {
@@ -105,9 +100,9 @@ func flows(c *configs.Config) (all []Flow) {
 		switch {
 		case len(r.UnicastPeers) > 0:
 		case r.VIPs[0].Addr().Is4():
-			add(Flow{r.Interface, groupVRRP4, 0})
+			add(Flow{r.Interface, vrrp.Group4, 0})
 		default:
-			add(Flow{r.Interface, groupVRRP6, 0})
+			add(Flow{r.Interface, vrrp.Group6, 0})
 		}
 	}
 	if s := c.LVS.Sync; s != (lvs.Sync{}) {

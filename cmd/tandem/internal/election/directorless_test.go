@@ -91,8 +91,7 @@ func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	memory.Value = []vrrp.Config{routers("192.0.2.111/24")[0].Config, routers("192.0.2.100/24")[0].Config}
-	if err := memory.Store(); err != nil {
+	if err := memory.Store([]vrrp.Config{routers("192.0.2.111/24")[0].Config, routers("192.0.2.100/24")[0].Config}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, "192.0.2.111/24", "192.0.2.9/24")

@@ -58,8 +58,7 @@ func (r *addressRecord) run(path string, log hclog.Logger) {
 		if file == nil || len(now)+len(file.Value) == 0 || reflect.DeepEqual(file.Value, now) {
 			continue
 		}
-		file.Value = now
-		if err := file.Store(); err != nil {
+		if err := file.Store(now); err != nil {
 			log.Error("failed to write the record of this director's addresses", "error", err)
 		}
 	}

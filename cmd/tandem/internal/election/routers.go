@@ -157,7 +157,7 @@ func (p *Process) updateLoops() {
 		p.lastSent[id] = now
 	}
 	for _, j := range joins {
-		p.units[j.Interface].loop.Join(j.Name, j.To, j.Reason)
+		p.units[j.Interface].loop.Join(j.Name, j.To, j.Cause)
 	}
 }
 

@@ -1,81 +1,163 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package state remembers small things in the state directory across restarts.
+// Package state keeps small values in the state directory across restarts.
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 )
 
-// ErrDamaged is in the warning that Open returns beside an empty File.
+// ErrDamaged is in the error about a file that cannot be understood.
 var ErrDamaged = errors.New("the file is damaged")
 
-// A File holds one value as JSON. A reader, and a machine that loses power, finds the old value or the new. It has one
-// user at a time.
+// A File holds one value as JSON: {"version": 1, "value": …}. A reader, and a machine that loses power, finds the old
+// value or the new. It has one user at a time, and holds no lock while it writes.
+//
+// A value that has a method Validate() error is asked whether what was read makes sense.
 type File[T any] struct {
-	path  string
+	path    string
+	options Options
+	// Value is what was last loaded or stored, also where the disk refused it. Only Load and Store change it.
 	Value T
 }
 
-// envelope is what is on the disk.
-type envelope[T any] struct {
-	Version int `json:"version"`
-	Value   T   `json:"value"`
+// Options are how a File differs from others.
+type Options struct {
+	// Flat puts the fields of the value, a struct, beside the version: {"version": 1, "services": …}.
+	Flat bool
+	// KeepDamaged leaves a file that cannot be understood where it is.
+	KeepDamaged bool
+	// NoZero removes the file when a zero value is stored.
+	NoZero bool
+	// Mode is the file's; 0: 0600.
+	Mode fs.FileMode
 }
 
 const version = 1
 
-// Open reads the file at path; a missing one holds the zero value. One that cannot be understood is renamed to
-// PATH.damaged-TIME, and the error, which wraps ErrDamaged, comes with the zero value and is only a warning. With any
-// other error the File is nil.
+// New returns the file at path, and does not open it.
+func New[T any](path string, options Options) *File[T] { return &File[T]{path: path, options: options} }
+
+// Open returns the file at path and loads it. With an error that wraps ErrDamaged, which is only a warning, comes the File
+// with a zero value. With any other error the File is nil.
 func Open[T any](path string) (*File[T], error) {
-	f := &File[T]{path: path}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
-	}
-	if err != nil {
+	f := New[T](path, Options{})
+	_, err := f.Load()
+	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
-	var e envelope[T]
-	err = json.Unmarshal(text, &e)
-	if err == nil && e.Version != version {
-		err = fmt.Errorf("version %d, want %d", e.Version, version)
-	}
-	if err == nil {
-		f.Value = e.Value
-		return f, nil
-	}
-	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000")
-	err = fmt.Errorf("%w: %s was set aside as %s: %v", ErrDamaged, path, filepath.Base(aside), err)
-	return f, errors.Join(err, os.Rename(path, aside))
+	return f, err
 }
 
-// Store writes Value.
-func (f *File[T]) Store() error {
-	text, err := json.MarshalIndent(envelope[T]{version, f.Value}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
+// Load reads the value; that of a missing file is zero. A file that cannot be understood is renamed to PATH.damaged-TIME,
+// unless KeepDamaged is set. The error wraps ErrDamaged then, and the value is zero.
+func (f *File[T]) Load() (T, error) {
+	var zero T
+	f.Value = zero
+	text, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return zero, nil
 	}
-	if err := replace(f.path, append(text, '\n')); err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
+	if err != nil {
+		return zero, err
+	}
+	value, err := f.parse(text)
+	switch {
+	case err == nil:
+		f.Value = value
+		return value, nil
+	case f.options.KeepDamaged:
+		return zero, fmt.Errorf("%w: %s: %w", ErrDamaged, f.path, err)
+	}
+	aside := f.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000")
+	err = fmt.Errorf("%w: %s was set aside as %s: %w", ErrDamaged, f.path, filepath.Base(aside), err)
+	return zero, errors.Join(err, os.Rename(f.path, aside))
+}
+
+func (f *File[T]) parse(text []byte) (T, error) {
+	var e struct {
+		Version int             `json:"version"`
+		Value   json.RawMessage `json:"value"`
+	}
+	var value T
+	if err := json.Unmarshal(text, &e); err != nil {
+		return value, err
+	}
+	if e.Version != version {
+		return value, fmt.Errorf("version %d, want %d", e.Version, version)
+	}
+	if f.options.Flat {
+		e.Value = text
+	}
+	if e.Value != nil {
+		if err := json.Unmarshal(e.Value, &value); err != nil {
+			return value, err
+		}
+	}
+	if v, ok := any(value).(interface{ Validate() error }); ok {
+		return value, v.Validate()
+	}
+	return value, nil
+}
+
+// Store writes the value.
+func (f *File[T]) Store(value T) error {
+	f.Value = value
+	if f.options.NoZero && reflect.ValueOf(&value).Elem().IsZero() {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("failed to remove the state file: %w", err)
+		}
+		return nil
+	}
+	text, err := f.format(value)
+	if err == nil {
+		err = Replace(f.path, text, f.options.Mode)
+	}
+	if err != nil {
+		return fmt.Errorf("failed to write %s: %w", f.path, err)
 	}
 	return nil
 }
 
-// replace writes a new file beside the old one and renames it, both flushed to the disk.
-func replace(path string, text []byte) error {
+func (f *File[T]) format(value T) ([]byte, error) {
+	var fields any = value
+	if !f.options.Flat {
+		fields = struct {
+			Value T `json:"value"`
+		}{value}
+	}
+	inner, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Appendf(nil, `{"version":%d`, version)
+	if len(inner) > len("{}") {
+		text = append(text, ',')
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, append(text, inner[1:]...), "", "  ")
+	out.WriteByte('\n')
+	return out.Bytes(), err
+}
+
+// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600.
+func Replace(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
+	if mode != 0 {
+		err = errors.Join(err, f.Chmod(mode))
+	}
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)

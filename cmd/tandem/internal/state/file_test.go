@@ -16,8 +16,7 @@ func TestFileRemembers(t *testing.T) {
 	if err != nil || f.Value != nil {
 		t.Fatalf("a missing file: %v, %v", f, err)
 	}
-	f.Value = []string{"web"}
-	if err := f.Store(); err != nil {
+	if err := f.Store([]string{"web"}); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Open[[]string](path)
@@ -49,8 +48,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 		if err != nil || len(kept) != 1 {
 			t.Errorf("%s: set aside as %v, %v", name, kept, err)
 		}
-		f.Value = []string{"web"}
-		if err := f.Store(); err != nil {
+		if err := f.Store([]string{"web"}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -61,7 +59,7 @@ func TestStoreSaysWhatFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Store(); !errors.Is(err, os.ErrNotExist) {
+	if err := f.Store(1); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+func TestCheckListsEveryMistakeOfEveryFile(t *testing.T) {
+	good := writeConfig(t, "name = \"lb1\"\n")
+	bad := writeConfig(t, "nam = \"lb1\"\n\n[log]\nlevel = \"loud\"\n")
+	if out, _, err := execute(t, "check", good); err != nil || !strings.Contains(out, "ok") {
+		t.Errorf("a good file: %q, %v", out, err)
+	}
+	out, _, err := execute(t, "check", bad, good)
+	if err == nil {
+		t.Fatal("a bad file passes")
+	}
+	for _, want := range []string{bad + ":1: nam", "`name`", bad + ":4: log.level"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in the report:\n%v", want, err)
+		}
+	}
+	if !strings.Contains(out, good+": ok") {
+		t.Errorf("the good file beside it is not reported: %q", out)
+	}
+}
+
+func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
+	cfg := &configs.Config{File: "t.toml", Services: []configs.Service{
+		{Name: "a", Virtuals: []lvs.Service{{Scheduler: "rr"}}},
+		{Name: "b", Virtuals: []lvs.Service{{Scheduler: "twos"}}},
+	}}
+	err := missingSchedulers(cfg, []string{"rr", "wrr"})
+	want := "t.toml: service b: this kernel has no scheduler twos; install the module ip_vs_twos, or choose one of rr, wrr"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package state_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
+	"github.com/tandem-lvs/tandem/lvs/realserver"
+)
+
+var flat = state.Options{Flat: true}
+
+// roundTrip loads a file that an earlier version has written, compares its value, and stores it again without a change.
+func roundTrip[T any](t *testing.T, o state.Options, text, value string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := state.New[T](path, o)
+	v, err := f.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := json.Marshal(v); err != nil || string(got) != value {
+		t.Errorf("loaded %s, %v, want %s", got, err, value)
+	}
+	if err := f.Store(v); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("stored again as\n%s%v", got, err)
+	}
+}
+
+// TestFilesOfEarlierVersions: each file of the state directory reads and writes as it always did.
+func TestFilesOfEarlierVersions(t *testing.T) {
+	t.Run("ipvs-owned.json", func(t *testing.T) {
+		roundTrip[kernel.Owned](t, flat, `{
+  "version": 1,
+  "services": [
+    "tcp 192.0.2.100:80",
+    "fwmark 1 (ipv4)"
+  ]
+}
+`, `{"services":["tcp 192.0.2.100:80","fwmark 1 (ipv4)"]}`)
+	})
+	t.Run("ipvs-sync.json", func(t *testing.T) {
+		roundTrip[kernel.OwnedSync](t, flat, `{
+  "version": 1,
+  "master": {
+    "interface": "eth0",
+    "id": 51
+  }
+}
+`, `{"master":{"interface":"eth0","id":51}}`)
+	})
+	t.Run("sysctls.json", func(t *testing.T) {
+		roundTrip[kernel.FormerSysctls](t, flat, `{
+  "version": 1,
+  "former": {
+    "expire_nodest_conn": "0",
+    "sync_threshold": "3 50"
+  }
+}
+`, `{"former":{"expire_nodest_conn":"0","sync_threshold":"3 50"}}`)
+	})
+	t.Run("ingress.json", func(t *testing.T) {
+		roundTrip[map[string]lvs.ChangedSetting](t, state.Options{}, `{
+  "version": 1,
+  "value": {
+    "net/ipv4/conf/eth0/accept_local": {
+      "former": "0",
+      "ours": "1"
+    }
+  }
+}
+`, `{"net/ipv4/conf/eth0/accept_local":{"former":"0","ours":"1"}}`)
+	})
+	t.Run("realserver.json", func(t *testing.T) {
+		roundTrip[realserver.Saved](t, flat, `{
+  "version": 1,
+  "record": {
+    "boot": "0d9d\n",
+    "sysctls": {
+      "net/ipv4/conf/all/arp_ignore": "0\n"
+    },
+    "added": [
+      {
+        "interface": "lo",
+        "prefix": "192.0.2.100/32"
+      }
+    ]
+  }
+}
+`, `{"record":{"boot":"0d9d\n","sysctls":{"net/ipv4/conf/all/arp_ignore":"0\n"},"added":[{"interface":"lo","prefix":"192.0.2.100/32"}]}}`)
+	})
+	t.Run("standby.json", func(t *testing.T) {
+		roundTrip[[]string](t, state.Options{}, "{\n  \"version\": 1,\n  \"value\": [\n    \"web\"\n  ]\n}\n", `["web"]`)
+	})
+}
+
+// TestValuesThatMakeNoSense: a file that parses and names what does not exist is damaged.
+func TestValuesThatMakeNoSense(t *testing.T) {
+	for text, load := range map[string]func(path string) error{
+		`{"version":1,"services":["192.0.2.100:80"]}`: loading[kernel.Owned](flat),
+		`{"version":2,"services":[]}`:                 loading[kernel.Owned](flat),
+		`{"version":1,"former":{"../x":"1"}}`:         loading[kernel.FormerSysctls](flat),
+		`{"version":1,"former":{"pmtu_disc":"9"}}`:    loading[kernel.FormerSysctls](flat),
+	} {
+		path := filepath.Join(t.TempDir(), "file.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(path); !errors.Is(err, state.ErrDamaged) {
+			t.Errorf("%s: %v", text, err)
+		}
+		aside, err := filepath.Glob(path + ".damaged-*")
+		if err != nil || len(aside) != 1 {
+			t.Fatalf("%s: set aside as %v, %v", text, aside, err)
+		}
+		if kept, err := os.ReadFile(aside[0]); err != nil || string(kept) != text {
+			t.Errorf("%s: kept %s, %v", text, kept, err)
+		}
+	}
+}
+
+func loading[T any](o state.Options) func(path string) error {
+	return func(path string) error {
+		_, err := state.New[T](path, o).Load()
+		return err
+	}
+}
+
+func TestRealServersRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "realserver.json")
+	f := state.New[realserver.Saved](path, state.Options{Flat: true, KeepDamaged: true, NoZero: true, Mode: 0o644})
+	if err := f.Store(realserver.Saved{Record: realserver.Record{Boot: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v", info, err)
+	}
+	for range 2 { // the second time there is none
+		if err := f.Store(realserver.Saved{}); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("an empty record has a file: %v", err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Load(); !errors.Is(err, state.ErrDamaged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("damaged: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the damaged record is gone: %v", err)
+	}
+}
+
+// FuzzLoad: whatever a file holds, it is loaded or damaged.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"version":1,"services":["tcp 192.0.2.100:80","fwmark 1 (ipv4)"]}`))
+	f.Add([]byte(`{"version":1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "file.json")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file := state.New[kernel.Owned](path, state.Options{Flat: true})
+		owned, err := file.Load()
+		if err != nil && !errors.Is(err, state.ErrDamaged) {
+			t.Fatal(err)
+		}
+		for _, s := range owned.Services {
+			if id, err := lvs.ParseServiceID(s); err != nil || id.FWMark == 0 && !id.Addr.IsValid() {
+				t.Errorf("%q holds %q: %v", data, s, err)
+			}
+		}
+	})
+}

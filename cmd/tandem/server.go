@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+)
+
+// serverCommand completes a command that changes the state of one real server. It prints done when that succeeded.
+func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
+	var s socketFlags
+	s.register(cmd)
+	cmd.Args = arguments(1, 1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: action}, done)
+	}
+	return cmd
+}
+
+// commandServer sends a command about a real server, and prints what was done and the state of the server.
+func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
+	client, err := s.client(cmd)
+	if err != nil {
+		return err
+	}
+	state, err := client.CommandServer(cmd.Context(), c)
+	if err != nil {
+		return err
+	}
+	warnNotRemembered(cmd, state.NotRemembered)
+	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
+	if state.Note != "" {
+		line += " (" + state.Note + ")"
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+	return err
+}
+
+// warnNotRemembered tells the operator that a command is in force but would not outlive a restart of the director.
+func warnNotRemembered(cmd *cobra.Command, cause string) {
+	if cause != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: in force; not yet remembered: %s\n", cause)
+	}
+}

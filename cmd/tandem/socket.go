@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// socketFlags choose the control socket: --socket, else TANDEM_SOCKET, else the configuration, else the default.
+type socketFlags struct{ socket, config string }
+
+func (s *socketFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET, else that of the configuration)")
+	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that is read for the control socket")
+}
+
+// client returns a client of the chosen control socket.
+func (s *socketFlags) client(cmd *cobra.Command) (*control.Client, error) {
+	path, err := s.path(cmd.Flags().Changed("config"))
+	if err != nil {
+		return nil, err
+	}
+	return control.NewClient(path), nil
+}
+
+// path returns the socket. An unreadable configuration is an error only if the user named the file (asked).
+func (s *socketFlags) path(asked bool) (string, error) {
+	if s.socket != "" {
+		return s.socket, nil
+	}
+	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
+		return env, nil
+	}
+	path, err := configs.SocketOf(s.config)
+	if err != nil && asked {
+		return "", err
+	}
+	if err != nil {
+		return configs.DefaultSocket, nil
+	}
+	return path, nil
+}

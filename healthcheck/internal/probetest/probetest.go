@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probetest has what the tests of probes share: servers, targets and network namespaces.
+package probetest
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// Addr is the address of a server that is never asked.
+var Addr = netip.MustParseAddrPort("192.0.2.1:80")
+
+// Target is a target of some type.
+func Target(typ healthcheck.Type, addr netip.AddrPort, timeout time.Duration, change func(*healthcheck.Config)) healthcheck.Target {
+	c := healthcheck.DefaultConfig(typ)
+	c.Interval, c.Timeout = max(c.Interval, timeout), timeout
+	change(&c)
+	return healthcheck.Target{ID: "s", Addr: addr, Config: c}
+}
+
+// HTTPTarget is a target of type http.
+func HTTPTarget(addr netip.AddrPort, timeout time.Duration) healthcheck.Target {
+	return Target(healthcheck.HTTP, addr, timeout, func(*healthcheck.Config) {})
+}
+
+// ExecTarget is a target that a program checks as nobody. The program may take a long time: the machine may stall.
+func ExecTarget(command ...string) healthcheck.Target {
+	c := healthcheck.DefaultConfig(healthcheck.Exec)
+	c.Interval, c.Timeout, c.Command = 30*time.Second, 30*time.Second, command
+	return healthcheck.Target{ID: "script", Config: c}
+}
+
+// Shell is a target that a shell script of one line checks.
+func Shell(script string) healthcheck.Target { return ExecTarget("/bin/sh", "-c", script) }
+
+// Eventually waits until done, and says whether that happened within limit.
+func Eventually(limit time.Duration, done func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !done(); <-tick.C {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// NoLeftovers fails the test if it ends with more goroutines or file descriptors than it began with.
+func NoLeftovers(t *testing.T) {
+	t.Helper()
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	t.Cleanup(func() {
+		var g, f int
+		if !Eventually(5*time.Second, func() bool {
+			g, f = runtime.NumGoroutine(), openFiles(t)
+			return g <= goroutines && f <= files
+		}) {
+			t.Errorf("left over: goroutines %d, were %d; files %d, were %d", g, goroutines, f, files)
+		}
+	})
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
+// Serve starts a server on loopback that gives every connection to f and closes it afterwards.
+func Serve(t *testing.T, f func(*net.TCPConn)) netip.AddrPort {
+	t.Helper()
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.AcceptTCP()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer func() { _ = conn.Close() }()
+				f(conn)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// Hear is a server that reads the request and sends an answer.
+func Hear(answer string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 1024))
+		_, _ = c.Write([]byte(answer))
+	}
+}
+
+// UntilGone is a server that waits for the client to end the connection.
+func UntilGone[C net.Conn](c C) { _, _ = io.Copy(io.Discard, c) }
+
+// NoChildren fails the test if this process has a child, or one that it has not waited for.
+func NoChildren(t *testing.T) {
+	t.Helper()
+	var status unix.WaitStatus
+	if pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("child %d is left: %v", pid, err)
+	}
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+)
+
+const (
+	// maxAgentLine is how long an agent's line may be, in bytes.
+	maxAgentLine = 1024
+	// maxPercent is the highest part of its weight that an agent may ask for.
+	maxPercent = 1000
+)
+
+// askAgent reads the line in which a server reports its state.
+func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	if res := say(ctx, conn, t); res.Outcome != 0 {
+		return res
+	}
+	line := make([]byte, 0, maxAgentLine)
+	for {
+		n, err := conn.Read(line[len(line):cap(line)])
+		line = line[:len(line)+n]
+		switch {
+		case bytes.ContainsAny(line, "\r\n"), socket.Closed(err) && len(line) > 0:
+			return parseAgent(string(line))
+		case err != nil && errors.Is(err, os.ErrDeadlineExceeded) && len(line) > 0:
+			return socket.Explain(ctx, err, t.Config.Timeout, "reading the agent's line")
+		case err != nil:
+			return socket.HungUp(ctx, err, t, socket.HungUpEarly, "waiting for the agent")
+		case len(line) == cap(line):
+			return healthcheck.Fail("the agent's line is longer than 1 KiB")
+		}
+	}
+}
+
+// parseAgent reads an agent's line, in the words of HAProxy's agent check:
+//
+//   - up and ready put the server into service,
+//   - drain gives it no new connections,
+//   - down, fail, failed, stopped and maint take it out of service,
+//   - 75% gives it that part of its weight.
+//
+// What no word mentions stays as it would be without an agent. The text from # on is a comment. Unknown words, such as
+// maxconn:100, are ignored as long as the line has a known one.
+func parseAgent(text string) healthcheck.Result {
+	line, _, _ := strings.Cut(text, "\n")
+	line, _, _ = strings.Cut(line, "#")
+	words := strings.FieldsFunc(strings.ToLower(line), func(r rune) bool { return strings.ContainsRune(" \t,\r", r) })
+	advice := healthcheck.Advice{Percent: 100}
+	known, down := false, ""
+	for _, word := range words {
+		switch {
+		case word == "up" || word == "ready":
+			known = true
+		case word == "drain":
+			known, advice.Given, advice.Drain = true, true, true
+		case slices.Contains([]string{"down", "fail", "failed", "stopped", "maint"}, word):
+			known, down = true, word
+		case strings.HasSuffix(word, "%"):
+			n, err := strconv.ParseUint(strings.TrimSuffix(word, "%"), 10, 16)
+			if err != nil || n > maxPercent {
+				return healthcheck.Fail("the agent's weight is not 0% to 1000%")
+			}
+			known, advice.Given, advice.Percent = true, true, int(n)
+		}
+	}
+	if !advice.Given {
+		advice = healthcheck.Advice{}
+	}
+	switch {
+	case !known:
+		return healthcheck.Fail("the agent's line is not understood")
+	case down != "":
+		return healthcheck.Result{Outcome: healthcheck.Failed, Reason: "the agent says " + down, Decisive: true}
+	}
+	res := healthcheck.Pass(agentWords(advice))
+	res.Advice = advice
+	return res
+}
+
+// agentWords is the reason of a server in service.
+func agentWords(a healthcheck.Advice) string {
+	switch {
+	case a.Drain:
+		return "the agent says drain"
+	case a.Given:
+		return "the agent says " + strconv.Itoa(a.Percent) + "%"
+	}
+	return "the agent says up"
+}

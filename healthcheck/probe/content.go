@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+)
+
+// maxBody is how much of a body is examined, in bytes.
+const maxBody = 1 << 20
+
+var errLongBody = errors.New("body longer than 1 MiB")
+
+// examine reads a response of version 1 with its body and judges both, in constant memory.
+func examine(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	in := &limited{from: conn, left: http1.MaxHead, over: http1.ErrTooLong}
+	buffered := bufio.NewReaderSize(in, 4096)
+	for {
+		resp, err := http.ReadResponse(buffered, &http.Request{Method: t.Config.Method})
+		if err != nil {
+			return in.broken(ctx, err, t)
+		}
+		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
+			continue
+		}
+		in.left, in.over = 2*maxBody, errLongBody // chunks of one byte cost five more
+		return judgeResponse(ctx, resp, t)
+	}
+}
+
+// judgeResponse judges a response's status, then its body.
+func judgeResponse(ctx context.Context, resp *http.Response, t *healthcheck.Target) healthcheck.Result {
+	res := http1.Judge(resp.StatusCode, t.Config.Status)
+	if res.Outcome != healthcheck.Passed || t.Config.Content == (healthcheck.Content{}) {
+		return res
+	}
+	refusal, err := judgeBody(&t.Config.Content, resp.Body)
+	switch {
+	case errors.Is(err, errLongBody):
+		return healthcheck.Fail(errLongBody.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return socket.Explain(ctx, err, t.Config.Timeout, "reading the response body")
+	case errors.Is(err, io.ErrUnexpectedEOF), socket.Closed(err):
+		return healthcheck.Fail("connection closed in the middle of the response body")
+	case err != nil:
+		return healthcheck.Fail("malformed response body")
+	case refusal != "":
+		return healthcheck.Fail(res.Reason + ", but " + refusal)
+	}
+	return healthcheck.Pass(res.Reason + " with the expected body")
+}
+
+// judgeBody reads a body as far as necessary and says what is wrong with it; empty: nothing.
+func judgeBody(c *healthcheck.Content, body io.Reader) (refusal string, err error) {
+	sum, part := sha256.New(), finder{want: []byte(c.Contains)}
+	found := c.Contains == ""
+	in := &limited{from: body, left: maxBody, over: errLongBody, tap: func(b []byte) {
+		sum.Write(b)
+		found = found || part.find(b)
+	}}
+	if c.Matches != "" {
+		matches, err := regexp.Compile(c.Matches)
+		if err != nil {
+			return "", err
+		}
+		if !matches.MatchReader(bufio.NewReader(in)) && in.err == io.EOF {
+			return fmt.Sprintf("its body does not match %q", c.Matches), nil
+		}
+	}
+	buf := make([]byte, 4096)
+	for in.err == nil && (!found || c.SHA256 != "") {
+		_, _ = in.Read(buf)
+	}
+	switch {
+	case in.err != nil && in.err != io.EOF:
+		return "", in.err
+	case !found:
+		return fmt.Sprintf("its body does not contain %q", c.Contains), nil
+	case c.SHA256 != "" && hex.EncodeToString(sum.Sum(nil)) != c.SHA256:
+		return "its body has another SHA-256", nil
+	}
+	return "", nil
+}
+
+// A limited reads a limited number of bytes from another reader and keeps the error that ended it.
+type limited struct {
+	from io.Reader
+	left int
+	over error        // the error beyond the limit
+	tap  func([]byte) // sees everything that is read; nil: nobody does
+	size int          // bytes read
+	err  error
+}
+
+// Read implements io.Reader.
+func (l *limited) Read(p []byte) (int, error) {
+	if l.err == nil && l.left == 0 {
+		// A body of exactly the longest allowed size ends here.
+		if n, err := l.from.Read(make([]byte, 1)); n == 0 && err != nil {
+			l.err = err
+		} else {
+			l.err = l.over
+		}
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	n, err := l.from.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	l.size += n
+	l.err = err
+	if l.tap != nil {
+		l.tap(p[:n])
+	}
+	return n, err
+}
+
+// broken makes a result of a response that ended within its header. The parser's own words hold what the server sent.
+func (l *limited) broken(ctx context.Context, err error, t *healthcheck.Target) healthcheck.Result {
+	switch {
+	case errors.Is(l.err, http1.ErrTooLong):
+		return http1.Malformed(http1.ErrTooLong)
+	case l.err != nil:
+		return http1.Broken(ctx, l.err, t, l.size)
+	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
+		return http1.Broken(ctx, err, t, l.size)
+	}
+	return http1.Malformed(http1.ErrNotHTTP)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
+)
+
+// pipe is a prober whose every connection leads to f, in memory.
+func pipe(f func(net.Conn)) *Prober {
+	return &Prober{dial: func(context.Context, string, *healthcheck.Target) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer func() { _ = theirs.Close() }()
+			f(theirs)
+		}()
+		return ours, nil
+	}}
+}
+
+// However a server plays for time, the probe ends when its timeout does, to the nanosecond of fake time.
+func TestTimeoutIsForTheWhole(t *testing.T) {
+	slowly := func(text string) func(net.Conn) {
+		return func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1024))
+			for _, b := range []byte(text) {
+				time.Sleep(time.Second)
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+			}
+			probetest.UntilGone(c)
+		}
+	}
+	tests := []struct {
+		name  string
+		serve func(net.Conn)
+		want  string
+	}{
+		{"never reads", func(net.Conn) { time.Sleep(10 * time.Second) }, "timeout after 5s while sending the request"},
+		{"says nothing", probetest.UntilGone[net.Conn], "timeout after 5s while waiting for the response"},
+		{"a byte a second", slowly("HTTP/1.1 200 OK\r\n\r\n"), "timeout after 5s while reading the response header"},
+		{"interim responses without end", func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1024))
+			for {
+				time.Sleep(time.Second)
+				if _, err := io.WriteString(c, "HTTP/1.1 102 Processing\r\n\r\n"); err != nil {
+					return
+				}
+			}
+		}, "timeout after 5s while reading the response header"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				start := time.Now()
+				got := pipe(tt.serve).Probe(ctx, httpTarget(5*time.Second))
+				if got != healthcheck.Fail(tt.want) {
+					t.Errorf("%+v, want %q", got, tt.want)
+				}
+				if took := time.Since(start); took != 5*time.Second {
+					t.Errorf("took %s", took)
+				}
+				time.Sleep(10 * time.Second) // of the bubble: the server comes to its end
+			})
+		})
+	}
+}
+
+func TestCancelledProbeEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		got := pipe(probetest.UntilGone[net.Conn]).Probe(ctx, httpTarget(time.Minute))
+		if got.Outcome != healthcheck.Abandoned || time.Since(start) != time.Second {
+			t.Errorf("%+v after %s, want it abandoned after 1s", got, time.Since(start))
+		}
+	})
+}
+
+// FuzzExchange gives a check what a server may send: it must come to success or failure, and say why in printable
+// words that are not the server's.
+func FuzzExchange(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 503 Down\r\nContent-Length: 3\r\n\r\nbad", "HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b", "220 smtp\r\n", strings.Repeat("HTTP/1.1 100 C\r\n\r\n", 5000),
+	} {
+		f.Add([]byte(seed))
+	}
+	target := probetest.HTTPTarget(netip.MustParseAddrPort("192.0.2.1:80"), 10*time.Second)
+	known := []string{
+		"malformed response: not HTTP/1.0 or 1.1", "malformed response: header longer than 64 KiB",
+		"connection closed before a response", "connection closed in the middle of the response header",
+	}
+	f.Fuzz(func(t *testing.T, response []byte) {
+		ctx, cancel := context.WithTimeout(t.Context(), target.Config.Timeout)
+		defer cancel()
+		got := pipe(func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1024))
+			_, _ = c.Write(response)
+		}).Probe(ctx, &target)
+		status, isStatus := strings.CutPrefix(got.Reason, "status ")
+		switch {
+		case isStatus && got.Outcome == healthcheck.Passed && len(status) == 3 && status[0] == '2':
+		case isStatus && got.Outcome == healthcheck.Failed && strings.HasSuffix(status, ", want 200-299") && status[0] != '2':
+		case got.Outcome == healthcheck.Failed && strings.Contains(strings.Join(known, "\n"), got.Reason):
+		default:
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// httpTarget is a target whose address does not matter.
+func httpTarget(timeout time.Duration) *healthcheck.Target {
+	t := probetest.HTTPTarget(probetest.Addr, timeout)
+	return &t
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestHead(t *testing.T) {
+	tests := []struct {
+		name   string
+		bytes  string
+		status int // 0: not yet, or an error
+		err    error
+	}{
+		{"plain", "HTTP/1.1 200 OK\r\nA: b\r\n\r\n", 200, nil},
+		{"with a body", "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nHTTP/", 404, nil},
+		{"no header lines", "HTTP/1.1 204 No Content\r\n\r\n", 204, nil},
+		{"version 1.0", "HTTP/1.0 503 Down\r\n\r\n", 503, nil},
+		{"no reason phrase", "HTTP/1.1 200 \r\n\r\n", 200, nil},
+		{"nor the space before it", "HTTP/1.1 200\r\n\r\n", 200, nil},
+		{"bare line feeds", "HTTP/1.1 200\nA: b\n\n", 200, nil},
+		{"status beyond those assigned", "HTTP/1.1 999 What\r\n\r\n", 999, nil},
+		{"interim responses first", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 200, nil},
+		{"101 is final", "HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, nil},
+
+		{"nothing", "", 0, nil},
+		{"half a status line", "HTTP/1.1 20", 0, nil},
+		{"no end of the header", "HTTP/1.1 200 OK\r\nA: b\r\n", 0, nil},
+		{"a line of one byte is not empty", "HTTP/1.1 200 OK\r\na\r\n", 0, nil},
+		{"interim response only", "HTTP/1.1 100 Continue\r\n\r\n", 0, nil},
+
+		{"another protocol", "SSH-2.0-OpenSSH_9.2\r\n", 0, ErrNotHTTP},
+		{"wrong from the fifth byte", "HTTPS", 0, ErrNotHTTP},
+		{"version 2", "HTTP/2.0 200 OK\r\n\r\n", 0, ErrNotHTTP},
+		{"version 0.9 is only a body", "<html>", 0, ErrNotHTTP},
+		{"status of two digits", "HTTP/1.1 20 OK\r\n\r\n", 0, ErrNotHTTP},
+		{"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", 0, ErrNotHTTP},
+		{"status that is none", "HTTP/1.1 099 Low\r\n\r\n", 0, ErrNotHTTP},
+		{"status in letters", "HTTP/1.1 abc OK\r\n\r\n", 0, ErrNotHTTP},
+		{"empty line first", "\r\nHTTP/1.1 200 OK\r\n\r\n", 0, ErrNotHTTP},
+		{"zero bytes", "\x00\x00", 0, ErrNotHTTP},
+		{"header up to the limit", "HTTP/1.1 200 OK\r\n" + strings.Repeat("a", MaxHead-21) + "\r\n\r\n", 200, nil},
+		{"header one beyond it", "HTTP/1.1 200 OK\r\n" + strings.Repeat("a", MaxHead-20) + "\r\n\r\n", 0, ErrTooLong},
+		{"endless line", "HTTP/1.1 200 " + strings.Repeat("a", MaxHead), 0, ErrTooLong},
+		{"endless interim responses", strings.Repeat("HTTP/1.1 100 C\r\n\r\n", MaxHead/18+1), 0, ErrTooLong},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, piece := range []int{1, 3, 1024, 1 << 20} {
+				status, err := feedAll([]byte(tt.bytes), piece)
+				if status != tt.status || !errors.Is(err, tt.err) {
+					t.Errorf("in pieces of %d: status %d, %v; want %d, %v", piece, status, err, tt.status, tt.err)
+				}
+			}
+		})
+	}
+}
+
+// feedAll gives the status once the head is done, 0 before.
+func feedAll(b []byte, piece int) (int, error) {
+	var h Head
+	for len(b) > 0 {
+		n := min(piece, len(b))
+		done, err := h.Feed(b[:n])
+		if err != nil {
+			return 0, err
+		}
+		if done {
+			return h.Status, nil
+		}
+		b = b[n:]
+	}
+	return 0, nil
+}
+
+// FuzzHead holds the head against net/http: where both understand a response, they must agree on its status, and
+// how the bytes were cut must make no difference.
+func FuzzHead(f *testing.F) {
+	for _, seed := range []string{
+		"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", "HTTP/1.0 503\n\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n folded\r\n\r\n", "SSH-2.0-x\r\n", "HTTP/1.1 200 OK\r\n\r\r\n", "",
+	} {
+		f.Add([]byte(seed), uint16(1))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, piece uint16) {
+		status, err := feedAll(b, 1+int(piece))
+		whole, errWhole := feedAll(b, len(b)+1)
+		if status != whole || !errors.Is(err, errWhole) {
+			t.Fatalf("in pieces: %d, %v; whole: %d, %v", status, err, whole, errWhole)
+		}
+		if status != 0 && (status < 100 || status > 999) {
+			t.Fatalf("status %d", status)
+		}
+		if theirs, ok := netHTTP(b); ok && status != 0 && theirs != status {
+			t.Fatalf("status %d, net/http says %d", status, theirs)
+		}
+	})
+}
+
+// netHTTP is the status of the first final response by net/http's lights.
+func netHTTP(b []byte) (status int, ok bool) {
+	r := bufio.NewReader(bytes.NewReader(b))
+	for {
+		resp, err := http.ReadResponse(r, &http.Request{Method: http.MethodHead})
+		if err != nil {
+			return 0, false
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp.StatusCode, true
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package http1 writes the requests and judges the responses of HTTP checks by version 1.
+package http1
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// Request is what an HTTP check sends by version 1. The configuration is valid: nothing in it ends a line.
+func Request(t *healthcheck.Target) []byte {
+	c := &t.Config
+	version := "1.1"
+	if c.Version == healthcheck.HTTP10 {
+		version = "1.0"
+	}
+	b := fmt.Appendf(make([]byte, 0, 256+len(c.Body)), "%s %s HTTP/%s\r\nHost: %s\r\n", c.Method, c.Path, version, Host(t))
+	if c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method) {
+		// RFC 9110, section 8.6: a method that normally has content announces the length even of empty content.
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(c.Body))
+	}
+	for _, h := range Headers(c) {
+		b = fmt.Appendf(b, "%s: %s\r\n", h.Name, h.Value)
+	}
+	b = append(b, "Connection: close\r\n\r\n"...)
+	return append(b, c.Body...)
+}
+
+// Headers are the header fields that do not follow from the rest of the request: two usual ones, which the configuration
+// can replace, and the configured ones.
+func Headers(c *healthcheck.Config) []healthcheck.Header {
+	all := make([]healthcheck.Header, 0, len(c.Headers)+2)
+	for _, usual := range []healthcheck.Header{{Name: "User-Agent", Value: "tandem"}, {Name: "Accept", Value: "*/*"}} {
+		given := func(h healthcheck.Header) bool { return strings.EqualFold(h.Name, usual.Name) }
+		if !slices.ContainsFunc(c.Headers, given) {
+			all = append(all, usual)
+		}
+	}
+	return append(all, c.Headers...)
+}
+
+// Host is the Host header (RFC 9110, section 7.2). It omits the scheme's default port, and the zone of an address,
+// which means nothing to the server.
+func Host(t *healthcheck.Target) string {
+	if t.Config.Host != "" {
+		return t.Config.Host
+	}
+	to := t.Peer()
+	usual := uint16(80)
+	if t.Config.TLS.On {
+		usual = 443
+	}
+	addr := to.Addr().Unmap().WithZone("")
+	switch {
+	case to.Port() != usual:
+		return netip.AddrPortFrom(addr, to.Port()).String()
+	case addr.Is6():
+		return "[" + addr.String() + "]"
+	}
+	return addr.String()
+}
+
+// Judge compares a status with the wanted ones.
+func Judge(status int, want []healthcheck.StatusRange) healthcheck.Result {
+	in := func(r healthcheck.StatusRange) bool { return r.First <= status && status <= r.Last }
+	if slices.ContainsFunc(want, in) {
+		return healthcheck.Pass(fmt.Sprintf("status %d", status))
+	}
+	words := make([]string, len(want))
+	for i, r := range want {
+		words[i] = r.String()
+	}
+	return healthcheck.Fail(fmt.Sprintf("status %d, want %s", status, strings.Join(words, ", ")))
+}
+
+// Malformed is the result of a response that is not HTTP/1.
+func Malformed(err error) healthcheck.Result {
+	return healthcheck.Fail("malformed response: " + err.Error())
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// HungUpEarly is the reason of a server that closes the connection without a response.
+const HungUpEarly = "connection closed before a response"
+
+// Explain makes a result of an error that happened while doing something.
+func Explain(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return healthcheck.Result{Outcome: healthcheck.Abandoned}
+	case errors.As(err, &errno) && OwnFault(errno):
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
+	case errno != 0:
+		return healthcheck.Fail(errno.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return healthcheck.Fail(TimedOut(timeout, doing))
+	case AlertTLS(err) != "":
+		return healthcheck.Fail(AlertTLS(err))
+	}
+	// The outer layers of the remaining errors name local addresses, which differ from probe to probe.
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return healthcheck.Fail(err.Error())
+}
+
+// ExplainSilence is Explain for an error before the first byte from the server: no answer at all makes the result silent.
+func ExplainSilence(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
+	res := Explain(ctx, err, timeout, doing)
+	res.Silent = res.Outcome == healthcheck.Failed && Silence(err)
+	return res
+}
+
+// TimedOut is the reason of a probe that took too long.
+func TimedOut(timeout time.Duration, doing string) string {
+	return fmt.Sprintf("timeout after %s while %s", timeout, doing)
+}
+
+// HungUp makes a result of an answer that ended too soon. closedWords is the reason if the peer closed the connection.
+func HungUp(ctx context.Context, err error, t *healthcheck.Target, closedWords, doing string) healthcheck.Result {
+	if Closed(err) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return healthcheck.Fail(closedWords)
+	}
+	return Explain(ctx, err, t.Config.Timeout, doing)
+}
+
+// OwnFault says whether an error is about the director and not about the server.
+func OwnFault(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAGAIN:
+		return true
+	}
+	return false
+}
+
+// Silence says whether an error of connecting means that no machine answered. A refusal is an answer.
+func Silence(err error) bool {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return slices.Contains([]syscall.Errno{
+			syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN, syscall.ETIMEDOUT,
+		}, errno)
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Closed says whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
+// these errors appears, so they all lead to the same result.
+func Closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// AlertTLS is the reason for an alert that the server sent; empty: the error is something else. A server that requires a
+// certificate says so only after the client has finished the handshake (RFC 8446, section 4.4.2.4).
+func AlertTLS(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return "TLS: the server refused: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probe checks a real server once: one file a protocol.
+//
+// What a server sends can only make its own check fail: the whole probe ends within its timeout, and a response is read
+// into constant memory. What the director lacks (file descriptors, local ports, certificates) never counts as the
+// server's failure.
+package probe
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
+)
+
+// A Prober talks to servers and runs programs. One Prober serves any number of probes at the same time.
+type Prober struct {
+	dial     func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
+	programs *script.Programs
+	keys     *keyring
+	vips     *via.Prober
+}
+
+// New makes a Prober.
+func New() *Prober {
+	return &Prober{dial: dial, programs: script.New(), keys: newKeyring(), vips: via.New()}
+}
+
+// Close closes what outlives a probe. No probe may be under way. A later probe opens it again.
+func (p *Prober) Close() { p.vips.Close() }
+
+// Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
+// as the program of the check is dead.
+func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
+	network := "tcp"
+	switch c := &t.Config; {
+	case c.Type == healthcheck.Exec:
+		return p.programs.Run(ctx, t)
+	case c.Via.IsValid() && c.Mark == 0:
+		return p.vips.Probe(ctx, t)
+	case c.Type == healthcheck.Ping:
+		return ping(ctx, t)
+	case c.Type == healthcheck.UDP, c.Type == healthcheck.DNS && !c.Query.TCP:
+		network = "udp"
+	}
+	if t.Config.Via.IsValid() {
+		var res healthcheck.Result
+		if t, res = via.WithSource(t); res.Outcome != 0 {
+			return res
+		}
+	}
+	conn, err := p.dial(ctx, network, t)
+	switch {
+	case socket.Closed(err):
+		// The server accepted the connection and closed it before Dial returned. Whether Dial sees that is a matter of
+		// timing, and must not change the result.
+		if t.Config.OnlyConnects() {
+			return connected(t)
+		}
+		return healthcheck.Fail(socket.HungUpEarly)
+	case err != nil:
+		res := socket.ExplainSilence(ctx, err, t.Config.Timeout, connecting(t))
+		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Unresolved(t))
+		return res
+	}
+	socket.Abrupt(conn)
+	defer func() { _ = conn.Close() }()
+	if t.Config.OnlyConnects() {
+		return connected(t)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if t.Config.TLS.On {
+		secured, res := p.secure(ctx, conn, t)
+		if secured == nil {
+			return res
+		}
+		return talk(ctx, secured, t)
+	}
+	return talk(ctx, conn, t)
+}
+
+// talk runs the protocol of a check on a connection and judges the answer. The connection's deadline follows ctx.
+func talk(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	switch t.Config.Type {
+	case healthcheck.HTTP, healthcheck.HTTPS:
+		if t.Config.Version == healthcheck.HTTP2 {
+			return exchange2(ctx, conn, t)
+		}
+		return exchange(ctx, conn, t)
+	case healthcheck.GRPC:
+		return askHealth(ctx, conn, t)
+	case healthcheck.DNS:
+		return resolve(ctx, conn, t)
+	case healthcheck.SMTP:
+		return greet(ctx, conn, t)
+	case healthcheck.UDP:
+		return sendDatagram(ctx, conn, t)
+	case healthcheck.Agent:
+		return askAgent(ctx, conn, t)
+	}
+	return converse(ctx, conn, t)
+}
+
+// connected is the result of a check that only connects.
+func connected(t *healthcheck.Target) healthcheck.Result {
+	if t.Config.Via.IsValid() {
+		return healthcheck.Pass(via.Connected)
+	}
+	return healthcheck.Pass("connected")
+}
+
+// connecting says what a probe does until it is connected.
+func connecting(t *healthcheck.Target) string {
+	if t.Config.Via.IsValid() {
+		return via.Connecting
+	}
+	return "connecting"
+}

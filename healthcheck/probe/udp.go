@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
+)
+
+// sendDatagram sends a UDP check's datagram. An expected answer must come. Without one, the check fails only if the
+// server refuses within the timeout: many protocols do not answer strangers.
+func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	const doing = "waiting for the expected answer"
+	if _, err := conn.Write([]byte(t.Config.Send)); err != nil {
+		return socket.ExplainSilence(ctx, err, t.Config.Timeout, doing)
+	}
+	buf := make([]byte, maxAnswer)
+	heard := false
+	for {
+		n, err := conn.Read(buf)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && t.Config.Expect == "" && ctx.Err() != context.Canceled:
+			if !heard && via.Unresolved(t) {
+				// The kernel gives up later than most checks, and still has the datagram.
+				return healthcheck.FailSilently(via.NoNeighbour)
+			}
+			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())
+		case err != nil: // most of these errors come from ICMP
+			res := socket.ExplainSilence(ctx, err, t.Config.Timeout, doing)
+			res.Silent = res.Silent && !heard
+			return res
+		case bytes.Contains(buf[:n], []byte(t.Config.Expect)):
+			return healthcheck.Pass(asExpected)
+		}
+		heard = true
+	}
+}

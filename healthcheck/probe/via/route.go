@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package via
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+)
+
+// A route is how this machine reaches a real server.
+type route struct {
+	link int        // index of the interface
+	next netip.Addr // the server, or the router on the way to it
+	near bool       // no router is between
+	from netip.Addr // the director's own address that probes come from; never the VIP
+}
+
+// findRoute asks the kernel for the route to a target; nil: there is none.
+func findRoute(t *healthcheck.Target) (*route, error) {
+	server := t.Endpoint().Addr()
+	routes, err := netlink.RouteGet(server.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), err == nil && len(routes) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("failed to find the route to %s: %w", server, err)
+	}
+	r := &route{link: routes[0].LinkIndex, next: server, near: routes[0].Gw == nil, from: t.Config.Source}
+	if !r.near {
+		r.next, _ = netip.AddrFromSlice(routes[0].Gw)
+		r.next = r.next.Unmap()
+	}
+	if !r.from.IsValid() {
+		r.from, err = ownAddress(routes[0], server, t.Config.Via)
+	}
+	return r, err
+}
+
+// Unresolved says whether this machine has no route to the server, or the first machine on the route does not answer
+// address resolution. It says no where it cannot find out.
+func Unresolved(t *healthcheck.Target) bool {
+	to, err := findRoute(t)
+	if err != nil || to == nil {
+		return err == nil
+	}
+	is, err := neighbour(to.link, to.next)
+	return err == nil && is != nil && !resolved(is)
+}
+
+// neighbour looks up one address in the kernel's table of neighbours; nil: it is not there.
+func neighbour(link int, addr netip.Addr) (*netlink.Neigh, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, 0)
+	req.AddData(&netlink.Ndmsg{Family: uint8(socket.Family(addr)), Index: uint32(link)})
+	req.AddData(nl.NewRtAttr(netlink.NDA_DST, addr.AsSlice()))
+	messages, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
+	if err == unix.ENOENT || err == nil && len(messages) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return netlink.NeighDeserialize(messages[0])
+}
+
+// resolved says whether a neighbour's hardware address is known.
+func resolved(is *netlink.Neigh) bool {
+	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
+		netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	return is != nil && is.State&known != 0
+}
+
+// WithSource returns the target with one of the director's own addresses as source, unless it has a source. Without one,
+// a master's kernel would choose the VIP, and the answer would never leave the server. It returns a result if the target
+// cannot be probed.
+func WithSource(t *healthcheck.Target) (*healthcheck.Target, healthcheck.Result) {
+	if t.Config.Source.IsValid() {
+		return t, healthcheck.Result{}
+	}
+	to, err := findRoute(t)
+	switch {
+	case err != nil:
+		return t, healthcheck.Result{Outcome: healthcheck.NotRun, Reason: err.Error()}
+	case to == nil:
+		return t, healthcheck.FailSilently(unix.ENETUNREACH.Error())
+	}
+	sourced := *t
+	sourced.Config.Source = to.from
+	return &sourced, healthcheck.Result{}
+}
+
+// ownAddress is the director's address towards a server: the kernel's choice, unless that is the VIP, which a master
+// has too.
+func ownAddress(to netlink.Route, server, vip netip.Addr) (netip.Addr, error) {
+	first, ok := netip.AddrFromSlice(to.Src)
+	if first = first.Unmap(); ok && first != vip {
+		return first, nil
+	}
+	link, err := netlink.LinkByIndex(to.LinkIndex)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("failed to find the interface that leads to %s: %w", server, err)
+	}
+	all, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("failed to read the addresses of %s: %w", link.Attrs().Name, err)
+	}
+	for _, a := range all {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		if ip = ip.Unmap(); ok && ip != vip && a.Contains(server.AsSlice()) {
+			return ip, nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("%s has no address of this director's own in the network of %s", link.Attrs().Name, server)
+}
+
+// ReturnInterfaces names the interfaces by which answers to the probes of a target may arrive, except loopback: the one
+// that leads to the target, and the one that has the probes' source address. It names none if there is no route now.
+func ReturnInterfaces(t *healthcheck.Target) ([]string, error) {
+	to, err := findRoute(t)
+	if err != nil || to == nil {
+		return nil, err
+	}
+	indices := []int{to.link}
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the addresses of this machine: %w", err)
+	}
+	for _, a := range all {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.Unmap() == to.from && !slices.Contains(indices, a.LinkIndex) {
+			indices = append(indices, a.LinkIndex)
+		}
+	}
+	var names []string
+	for _, index := range indices {
+		link, err := netlink.LinkByIndex(index)
+		if err != nil {
+			return nil, fmt.Errorf("failed to find the interface that leads to %s: %w", t.Addr.Addr(), err)
+		}
+		if link.Attrs().Name != "lo" {
+			names = append(names, link.Attrs().Name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package healthcheck
+
+// An Outcome says how a probe ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Passed    Outcome = iota + 1
+	Failed            // the server's failure
+	NotRun            // the director lacked a file descriptor, memory, a local port, a certificate or time
+	Abandoned         // cancelled before the result was known
+)
+
+// A Result is what one probe found. Its Reason never holds what differs between two probes with the same cause, such as a
+// local port or bytes that the server sent. The output of a program that fails is the exception.
+type Result struct {
+	Outcome  Outcome
+	Reason   string
+	Silent   bool   // nothing at all came back from the address
+	Decisive bool   // the server itself reports its state: the result counts without others in a row
+	Advice   Advice // of a success
+	Panic    *Panic // the panic that ended the probe, or nil
+}
+
+// A Panic is a panic that was recovered.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+// Pass is a success.
+func Pass(reason string) Result { return Result{Outcome: Passed, Reason: reason} }
+
+// Fail is a failure of the server.
+func Fail(reason string) Result { return Result{Outcome: Failed, Reason: reason} }
+
+// FailSilently is the failure of a server that sent nothing back.
+func FailSilently(reason string) Result { return Result{Outcome: Failed, Reason: reason, Silent: true} }
+
+// Panicked is the failure of a probe that panicked.
+func Panicked(value any, stack []byte) Result {
+	r := Fail("the check panicked")
+	r.Panic = &Panic{Value: value, Stack: stack}
+	return r
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
+)
+
+// standstill is how late Run may wake up before it takes the director to have stood still: stopped by a signal, suspended
+// with its machine, or without a processor.
+const standstill = 100 * time.Millisecond
+
+// A news is what the log says about one result.
+type news struct {
+	healthcheck.Change
+	name   string // of the target
+	part   bool
+	shared int // targets that share the probe
+	after  healthcheck.TargetStatus
+}
+
+// conclude takes in the result of a probe, schedules the next one, and reports what has changed: first to Notify, then to
+// the log, which may be slow.
+func (r *Runner) conclude(p epoll.Ended) {
+	e := p.Owner.(*entry)
+	r.mu.Lock()
+	n := news{Change: r.settle(e, p), name: e.name(), part: e.part(), shared: len(e.members), after: e.state.Status}
+	if n.Verdict {
+		for _, m := range e.members {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: m.id, TargetStatus: n.after})
+		}
+	}
+	r.mu.Unlock()
+	r.notifyAll()
+	r.logChange(e, p.Result, n)
+}
+
+// notifyAll hands the verdicts to Notify.
+func (r *Runner) notifyAll() {
+	r.mu.Lock()
+	all := r.verdicts
+	r.verdicts = nil
+	r.mu.Unlock()
+	for _, v := range all {
+		r.notify(v)
+	}
+}
+
+// repeats says whether a failure does not count, because the director stood still during the probe: the server may have
+// answered in time. Only one failure in a row is repeated, so that a director that is always late still finds servers
+// that are down.
+func (r *Runner) repeats(e *entry, p epoll.Ended) bool {
+	overdue := p.At.Sub(p.Started) > e.target.Config.Timeout+standstill
+	return !e.repeated && !p.Result.Decisive && p.Result.Panic == nil && (overdue || p.Started.Before(r.stoodStill))
+}
+
+// settle counts a result, and puts the entry back into the queue.
+func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
+	change := healthcheck.Change{Before: e.state.Status}
+	r.stats.InFlight--
+	if p.Result.Panic != nil {
+		r.stats.Panics++
+	}
+	if e.gone {
+		return change // the target was removed or changed meanwhile
+	}
+	e.stop()
+	if p.Result.Outcome == healthcheck.Failed && r.repeats(e, p) {
+		p.Result = healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "the director stood still during the probe"}
+		e.repeated = true
+	} else if p.Result.Outcome != healthcheck.NotRun {
+		e.repeated = false
+	}
+	c := &e.target.Config
+	switch p.Result.Outcome {
+	case healthcheck.NotRun:
+		r.stats.NotRun++
+		r.lacked = p.Result.Reason
+		e.state.Lack(p.Result.Reason)
+	case healthcheck.Failed:
+		r.stats.Failed++
+		fallthrough
+	case healthcheck.Passed:
+		change = e.state.Record(c, p.Result, p.Started, p.At)
+	}
+	e.Next(p.Started, p.At, e.state.Pause(c), c, r.rand)
+	if e.repeated {
+		e.Due = p.At
+	}
+	heap.Push(&r.queue, e)
+	return change
+}
+
+// logChange logs what a result changed.
+func (r *Runner) logChange(e *entry, res healthcheck.Result, n news) {
+	before, name, c := n.Before, n.name, &e.target.Config
+	if res.Panic != nil && before.Reason != res.Reason {
+		r.log.Error("check panicked", "target", name, "panic", res.Panic.Value, "stack", string(res.Panic.Stack))
+	}
+	args := []any{"target", name, "changes", c.Flap.Changes, "window", c.Flap.Window, "held", c.Flap.Hold}
+	switch n.Flap {
+	case healthcheck.FlapBegan:
+		r.log.Warn("target flaps: its changes are no longer logged one by one", args...)
+	case healthcheck.FlapEnded:
+		r.log.Warn("target flaps no longer", args...)
+	}
+	if !n.Verdict {
+		return
+	}
+	log := r.log.Debug // a server may change its reason, or the weight that it asks for, with every probe
+	if !n.part && (n.after.Health != before.Health && !n.Quiet || n.after.Advice.Drain != before.Advice.Drain) {
+		log = r.log.Info
+	}
+	args = []any{"was", before.Health, "reason", n.after.Reason}
+	if n.shared > 1 {
+		args = append(args, "shared-by", n.shared)
+	}
+	switch to := e.target.Endpoint(); {
+	case n.part:
+		log("check is "+n.after.Health.String(), append([]any{"target", name, "type", c.Type}, args...)...)
+	case to.Addr().IsValid():
+		log("server is "+n.after.Health.String(), append([]any{"target", name, "address", to}, args...)...)
+	default:
+		log("target is "+n.after.Health.String(), append([]any{"target", name}, args...)...)
+	}
+}
+
+// complainEvery is the shortest time between two log lines about the director's own trouble.
+const complainEvery = 10 * time.Second
+
+// A complaint is the last log line about probes that the director could not run, or not in time.
+type complaint struct {
+	late, notRun uint64
+	at           time.Time
+}
+
+// complain logs what has kept probes from running since the last complaint.
+func (r *Runner) complain() {
+	r.mu.Lock()
+	s, lacked := r.stats, r.lacked
+	r.mu.Unlock()
+	now := time.Now()
+	late, notRun := s.StartedLate-r.complained.late, s.NotRun-r.complained.notRun
+	if late+notRun == 0 || now.Sub(r.complained.at) < complainEvery {
+		return
+	}
+	r.complained = complaint{late: s.StartedLate, notRun: s.NotRun, at: now}
+	args := []any{"started-late", late, "not-run", notRun, "in-flight", s.InFlight, "most", r.maxInFlight}
+	if notRun > 0 {
+		args = append(args, "reason", lacked)
+	}
+	r.log.Warn("director cannot keep up with its checks", args...)
+}

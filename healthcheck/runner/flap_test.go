@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// flapper runs the check of a server that flaps six times, 2 s apart, and is well from then on.
+func flapper(t *testing.T, f healthcheck.Flap) *bench {
+	t.Helper()
+	b := newBench(Options{}, scripted("+r+r+r+"))
+	a := target("a")
+	a.Config.Interval, a.Config.Rise, a.Config.Fall, a.Config.Jitter, a.Config.Flap = 2*time.Second, 1, 1, 0, f
+	b.Set([]healthcheck.Target{a})
+	b.run(t)
+	return b
+}
+
+// A hold shorter than the window ends too, and a server that is well since then stays in.
+func TestHoldEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})
+		time.Sleep(2 * time.Minute)
+		if s := b.Status()["a"]; s.Health != healthcheck.Healthy || s.Flapping {
+			t.Errorf("after the hold: %+v", s)
+		}
+		b.stop()
+	})
+}
+
+// A server that flaps is logged once, held down for as long as is wanted, and comes back.
+func TestFlappingServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Minute, Hold: 5 * time.Minute})
+		time.Sleep(30 * time.Second)
+		s := b.Status()["a"]
+		if s.Health != healthcheck.Unhealthy || !s.Flapping || s.Reason != "flapping: held down for 5m; last result: connected" {
+			t.Errorf("while it is held: %+v", s)
+		}
+		time.Sleep(6 * time.Minute)
+		s = b.Status()["a"]
+		if s.Health != healthcheck.Healthy || s.Flapping || s.Reason != "connected" {
+			t.Errorf("afterwards: %+v", s)
+		}
+		b.stop()
+		log := b.log.String()
+		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target flaps no longer") != 1 {
+			t.Errorf("log\n%s", log)
+		}
+		if n := len(b.verdicts); n != 6 { // healthy, unhealthy, healthy, unhealthy and held, no longer flapping, healthy
+			t.Errorf("%d verdicts: %+v", n, b.verdicts)
+		}
+	})
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"container/heap"
+	"context"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
+)
+
+// Run probes until ctx is done, and returns nil after the last probe has ended. Results stay: a later Run continues from
+// there. Only one Run may be under way. It returns an error if the kernel refuses to watch sockets.
+func (r *Runner) Run(ctx context.Context) error {
+	p, err := r.newPoller()
+	if err != nil {
+		return err
+	}
+	r.raiseLimit()
+	var probes sync.WaitGroup
+	r.begin(p)
+	defer context.AfterFunc(ctx, p.Wake)()
+	for ctx.Err() == nil {
+		pause, slack := r.startDue(ctx, &probes)
+		r.notifyAll()
+		r.complain()
+		ended, late := p.Wait(pause, slack)
+		if late > standstill {
+			r.stoodStill = time.Now()
+		}
+		for _, e := range append(ended, r.delivered()...) {
+			if ctx.Err() == nil {
+				r.conclude(e)
+			}
+		}
+	}
+	probes.Wait()
+	r.release()
+	p.Close()
+	r.end()
+	return nil
+}
+
+// deliver hands the result of a probe that had a goroutine to Run.
+func (r *Runner) deliver(p epoll.Ended) {
+	r.mu.Lock()
+	r.done = append(r.done, p)
+	w := r.poller
+	r.mu.Unlock()
+	w.Wake()
+}
+
+// delivered takes the results that deliver has handed over.
+func (r *Runner) delivered() []epoll.Ended {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.done
+	r.done = nil
+	return all
+}
+
+// begin fills the queue with every target.
+func (r *Runner) begin(p poller) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running = true
+	r.poller = p
+	now := time.Now()
+	for e := range distinct(r.entries) {
+		if !e.refused {
+			e.First(now, &e.target.Config, r.rand)
+			r.queue.Push(e)
+		}
+	}
+	heap.Init(&r.queue)
+}
+
+// end empties the queue. Probes that were under way have been cancelled and have no result.
+func (r *Runner) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running = false
+	r.stats.InFlight = 0
+	r.queue, r.done = nil, nil
+	for e := range distinct(r.entries) {
+		e.index = idle
+		e.stop()
+	}
+}
+
+// startDue starts the probes that are due, up to the largest number at the same time. It returns the time until the next
+// one is due, and how late that may start.
+func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, slack time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for len(r.queue) > 0 && r.stats.InFlight < r.maxInFlight {
+		if wait := r.queue[0].Due.Sub(now); wait > 0 {
+			return wait, r.slack
+		}
+		r.start(ctx, heap.Pop(&r.queue).(*entry), now, probes)
+	}
+	return epoll.Forever, r.slack
+}
+
+func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) {
+	r.stats.Probes++
+	r.stats.InFlight++
+	if now.Sub(e.Due) > e.target.Config.Interval/10 {
+		// After a stall many probes are late at once. The next ones must be spread again.
+		r.stats.StartedLate++
+		e.Scatter = true
+	}
+	if cancel, ok := r.poller.Launch(e, &e.target, now); ok {
+		e.cancel = cancel
+		return
+	}
+	var probe context.Context
+	probe, e.cancel = context.WithTimeout(ctx, e.target.Config.Timeout)
+	probes.Go(func() {
+		p := epoll.Ended{Owner: e, Started: time.Now()}
+		p.Result = r.contain(probe, &e.target)
+		p.At = time.Now()
+		r.deliver(p)
+	})
+}
+
+// contain probes, and makes a failure of a panic.
+func (r *Runner) contain(ctx context.Context, t *healthcheck.Target) (res healthcheck.Result) {
+	defer func() {
+		if v := recover(); v != nil {
+			res = healthcheck.Panicked(v, debug.Stack())
+		}
+	}()
+	return r.probe(ctx, t)
+}

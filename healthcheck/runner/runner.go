@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package runner probes many targets, each at its own interval.
+//
+// One goroutine keeps the schedule and carries plain probes (TCP connections, and HTTP without TLS of which only the
+// status counts) on non-blocking sockets. Every other probe under way has its own goroutine. Both give the same results.
+package runner
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
+)
+
+// DefaultMaxInFlight is how many probes run at the same time unless Options say otherwise: enough for 2,000 checks a
+// second of servers that all keep their check waiting for a timeout of 1 s. Each probe takes a file descriptor.
+const DefaultMaxInFlight = 2048
+
+// Options are the parts of a Runner. The zero value works.
+type Options struct {
+	// Log gets one line for each change of a target's health; nil: nothing is logged.
+	Log hclog.Logger
+	// Notify gets a verdict on every change that a decision can depend on: see healthcheck.Verdict. The verdicts come from
+	// one goroutine, in order for each target, those that Set causes included. A new target is unknown until its first
+	// verdict. Notify must not block: no probe starts meanwhile. It may call the Runner's methods. It may still get a
+	// verdict on a target that Set is just removing. nil: nobody is notified.
+	Notify func(healthcheck.Verdict)
+	// Rand spreads the probes. Nobody else may use it. nil: a random seed.
+	Rand *rand.Rand
+	// MaxInFlight is the largest number of probes at the same time; 0: DefaultMaxInFlight.
+	MaxInFlight int
+}
+
+// A Runner probes targets, each at its interval, and keeps what it finds. Any goroutine may call its methods.
+type Runner struct {
+	log         hclog.Logger
+	notify      func(healthcheck.Verdict)
+	maxInFlight int
+	probe       func(context.Context, *healthcheck.Target) healthcheck.Result
+	release     func() // closes what probes left open
+
+	newPoller func() (poller, error) // for Run
+
+	mu       sync.Mutex
+	poller   poller // Run's, while and after it runs
+	rand     *rand.Rand
+	entries  map[string]*entry        // by target ID
+	byKey    map[endpointKey][]*entry // the same, to find one to share
+	queue    queue
+	slack    time.Duration // how late a probe may start
+	running  bool
+	stats    healthcheck.Stats
+	done     []epoll.Ended         // probes that had a goroutine, for Run to conclude
+	verdicts []healthcheck.Verdict // for Run to hand to notify, in order
+	lacked   string                // the reason of the latest probe that was not run
+
+	// Run's own:
+	stoodStill time.Time // the end of the latest standstill
+	complained complaint
+}
+
+// New makes a runner without targets. It does nothing before Run.
+func New(o Options) *Runner {
+	p := probe.New()
+	r := &Runner{
+		log:         o.Log,
+		notify:      o.Notify,
+		maxInFlight: o.MaxInFlight,
+		probe:       p.Probe,
+		release:     p.Close,
+		newPoller:   func() (poller, error) { return epoll.New() },
+		rand:        o.Rand,
+		entries:     make(map[string]*entry),
+		byKey:       make(map[endpointKey][]*entry),
+	}
+	if r.log == nil {
+		r.log = hclog.NewNullLogger()
+	}
+	if r.notify == nil {
+		r.notify = func(healthcheck.Verdict) {}
+	}
+	if r.rand == nil {
+		r.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if r.maxInFlight <= 0 {
+		r.maxInFlight = DefaultMaxInFlight
+	}
+	return r
+}
+
+// wake makes Run look at the schedule again.
+func (r *Runner) wake() {
+	r.mu.Lock()
+	p := r.poller
+	r.mu.Unlock()
+	if p != nil {
+		p.Wake()
+	}
+}
+
+// Status is what is known of each target, by ID.
+func (r *Runner) Status() map[string]healthcheck.TargetStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[string]healthcheck.TargetStatus, len(r.entries))
+	for id, e := range r.entries {
+		all[id] = e.state.Status
+	}
+	return all
+}
+
+// Stats is what the runner has done so far.
+func (r *Runner) Stats() healthcheck.Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"container/heap"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// Set replaces the targets; Status shows them at once. A target that is the same in everything keeps its state and its
+// place in the schedule. One with the same ID and address keeps its health and counts. Any other is unknown. A probe
+// under way for a target that is gone or changed is cancelled, without a result. A target that cannot be checked is
+// logged, stays unknown, and has the reason in its status. Of two targets with one ID, the later counts. The slices
+// inside targets must not be written to any more.
+//
+// Targets that want the same probe of the same endpoint share it. Exec checks never do: a program gets its target's ID.
+func (r *Runner) Set(targets []healthcheck.Target) {
+	r.mu.Lock()
+	refused := r.replace(targets, time.Now())
+	r.mu.Unlock()
+	for id, err := range refused {
+		r.log.Error("target cannot be checked", "target", id, "error", err)
+	}
+	r.wake()
+}
+
+// A former is what a target had before Set.
+type former struct {
+	entry *entry
+	addr  netip.AddrPort
+}
+
+// replace leaves alone what does not change. It returns the errors of the new targets that cannot be checked.
+func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string]error {
+	last := make(map[string]int, len(targets)) // index by ID
+	for i := range targets {
+		last[targets[i].ID] = i
+	}
+	// Removal comes first: an entry that loses all its targets is not there to be shared.
+	formers := make(map[string]former) // of the targets that are gone or changed, by ID
+	for id, e := range r.entries {
+		if i, ok := last[id]; !ok || !e.keeps(&targets[i]) {
+			formers[id] = former{e, e.detach(id)}
+			delete(r.entries, id)
+		}
+	}
+	refused := make(map[string]error)
+	for i := range targets {
+		t := &targets[i]
+		if last[t.ID] != i || r.entries[t.ID] != nil {
+			continue
+		}
+		was := formers[t.ID]
+		e, err := r.entryFor(t, was, now)
+		if err != nil {
+			refused[t.ID] = err
+		}
+		e.members = append(e.members, member{t.ID, t.Addr, t.Part})
+		r.entries[t.ID] = e
+		if was.entry == nil && e.state.Status.Health != healthcheck.Unknown || was.entry != nil && e.state.Differs(&was.entry.state) {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: t.ID, TargetStatus: e.state.Status})
+		}
+	}
+	for _, was := range formers {
+		if len(was.entry.members) == 0 && !was.entry.gone {
+			r.dismiss(was.entry)
+		}
+	}
+	r.slack = healthcheck.MaxSlack
+	for _, e := range r.entries {
+		r.slack = min(r.slack, e.target.Config.Slack())
+	}
+	return refused
+}
+
+// keeps says whether an entry is the probe that one of its targets still wants.
+func (e *entry) keeps(t *healthcheck.Target) bool {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.id == t.ID && m.addr == t.Addr })
+	if i < 0 || e.key() != keyOf(t) || !e.target.Config.SameProbe(&t.Config) {
+		return false
+	}
+	e.members[i].part = t.Part
+	return true
+}
+
+// detach takes a target away from an entry, and returns the target's address.
+func (e *entry) detach(id string) netip.AddrPort {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.id == id })
+	addr := e.members[i].addr
+	e.members = slices.Delete(e.members, i, i+1)
+	return addr
+}
+
+// An endpointKey is what all probes that can be shared have in common.
+type endpointKey struct {
+	typ healthcheck.Type
+	to  netip.AddrPort
+}
+
+func keyOf(t *healthcheck.Target) endpointKey { return endpointKey{t.Config.Type, t.Endpoint()} }
+
+func (e *entry) key() endpointKey { return keyOf(&e.target) }
+
+// entryFor returns the entry whose probe a target can share, or a new one; with an error if the target cannot be checked.
+func (r *Runner) entryFor(t *healthcheck.Target, was former, now time.Time) (*entry, error) {
+	key := keyOf(t)
+	if t.Config.Type != healthcheck.Exec {
+		for _, e := range r.byKey[key] {
+			if len(e.members) > 0 && e.target.Config.SameProbe(&t.Config) {
+				return e, nil
+			}
+		}
+	}
+	e := &entry{target: *t, state: healthcheck.NewState(now), index: idle}
+	r.byKey[key] = append(r.byKey[key], e)
+	if err := t.Validate(); err != nil {
+		e.refused = true
+		e.state.Status.Reason = "cannot be checked: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		return e, err
+	}
+	inherits := was.entry != nil && was.addr == t.Addr
+	if inherits {
+		e.state = was.entry.state.UnderNewCheck()
+	}
+	if !r.running {
+		return e, nil
+	}
+	e.First(now, &e.target.Config, r.rand)
+	if inherits && was.entry.index != idle && was.entry.Due.Before(e.Due) {
+		e.Due = was.entry.Due
+	}
+	heap.Push(&r.queue, e)
+	return e, nil
+}
+
+// dismiss takes an entry out.
+func (r *Runner) dismiss(e *entry) {
+	if e.index != idle {
+		heap.Remove(&r.queue, e.index)
+	}
+	key := e.key()
+	r.byKey[key] = slices.DeleteFunc(r.byKey[key], func(other *entry) bool { return other == e })
+	if len(r.byKey[key]) == 0 {
+		delete(r.byKey, key)
+	}
+	e.gone = true
+	e.stop()
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// Looks for drift cost at most 1 % of a core, however large the table is: one look stops when it has used its budget, and
+// the pause after it is lookShare times what it has cost.
+const (
+	// textBudget is the processor time that one look may take for the table as text.
+	textBudget = 5 * time.Millisecond
+	// detailBudget is the same for what the text does not show, which is read service by service.
+	detailBudget = 3 * time.Millisecond
+	// detailBatch is how many services are read before the time is looked at.
+	detailBatch = 4
+	// lookShare is the pause after a look, in times of its processor time.
+	lookShare = 125
+	// minPause is the shortest pause between two looks.
+	minPause = time.Second
+	// idlePause is the pause while there is nothing to look at.
+	idlePause = 30 * time.Second
+	// detailInterval is the shortest time from the start of one round of details to that of the next.
+	detailInterval = 30 * time.Second
+)
+
+// A sweep reads the table as text, page by page.
+type sweep interface {
+	// next calls each for the services of the next page. There are no more pages when it returns false.
+	next(each func(*lvs.Row)) (more bool, err error)
+	close()
+}
+
+// looks is how far the looks for drift have come. A round passes by every service once.
+type looks struct {
+	round     uint64
+	sweep     sweep // nil: the next look begins a round
+	matched   int   // wanted services that this round has come by
+	ambiguous []lvs.Row
+
+	found      []lvs.Change        // differences of this round
+	falseDrift map[lvs.Change]bool // differences that a pass has disproved
+	details    []lvs.ServiceID     // to be read in this round of details
+	detailed   time.Time           // when it began
+	cost       time.Duration       // of the last look
+}
+
+// restart begins a new round with the next look: services have come or gone.
+func (l *looks) restart() {
+	if l.sweep != nil {
+		l.sweep.close()
+	}
+	l.sweep, l.found, l.matched, l.ambiguous = nil, nil, 0, l.ambiguous[:0]
+}
+
+// judge takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
+func (l *looks) judge(clean bool) {
+	l.falseDrift = nil
+	if clean && len(l.found) > 0 {
+		l.falseDrift = make(map[lvs.Change]bool, len(l.found))
+		for _, c := range l.found {
+			l.falseDrift[c] = true
+		}
+	}
+	l.restart()
+}
+
+// Look takes the next slice of a look at the kernel's table, and tells whether Reconcile would find something to do. It
+// reads the table as text: presence, scheduler, method, weight. What the text does not show (see lvs.Row), it reads from
+// the kernel service by service, more slowly. Text may leave rows out (see textSweep): a difference that the last pass has
+// disproved counts as none until it becomes another.
+func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.idle() {
+		t.looks.cost = 0
+		return false, nil
+	}
+	if !t.known {
+		return true, nil
+	}
+	// The processor time of a thread is that of this look alone only while nothing else runs on it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	defer func() { t.looks.cost += threadTime() - began }()
+	t.looks.cost = 0
+	if drifted, err = t.lookAtText(began); drifted || err != nil {
+		return drifted, err
+	}
+	return t.lookAtDetails(ctx)
+}
+
+// NextLook returns the pause until the next Look.
+func (t *Table) NextLook() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.idle() {
+		return idlePause
+	}
+	return max(minPause, lookShare*t.looks.cost)
+}
+
+// idle tells that there is nothing to look at: no service is wanted, and none is ours.
+func (t *Table) idle() bool { return len(t.want) == 0 && t.own.Len() == 0 && !t.all.Load() }
+
+// lookAtText takes the next pages of the text.
+func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
+	l := &t.looks
+	if l.sweep == nil {
+		l.round++
+		l.sweep = t.kernel.sweep()
+	}
+	for more := true; more; {
+		if more, err = l.sweep.next(func(r *lvs.Row) { drifted = t.compareRow(r) || drifted }); err != nil {
+			l.restart()
+			return false, fmt.Errorf("look at IPVS table: %w", err)
+		}
+		switch {
+		case drifted:
+			return true, nil
+		case more && threadTime()-began >= textBudget:
+			return false, nil
+		}
+	}
+	return t.endRound(), nil
+}
+
+// compareRow compares a row of the text with the wanted table. It is true for a difference that is not known to be none.
+func (t *Table) compareRow(r *lvs.Row) bool {
+	l := &t.looks
+	if r.FWMark != 0 && r.Family == 0 {
+		l.ambiguous = append(l.ambiguous, lvs.Row{Service: r.Service})
+		return false
+	}
+	w := t.want[r.ServiceID]
+	switch {
+	case w != nil:
+		if w.seen != l.round {
+			w.seen = l.round
+			l.matched++
+		}
+		if w.shownAs(r) {
+			return false
+		}
+	case !t.all.Load() && !t.own.Has(r.ServiceID):
+		return false // somebody else's
+	}
+	have := lvs.Entry{Service: r.Service}
+	for _, s := range r.Servers {
+		have.Servers = append(have.Servers, s.Server)
+	}
+	var want []lvs.Entry
+	if w != nil {
+		want = []lvs.Entry{shown(w.Entry)}
+	}
+	return t.differs(lvs.Diff([]lvs.Entry{have}, want, map[lvs.ServiceID]bool{r.ServiceID: true}))
+}
+
+// differs keeps the differences. It is true if one of them is not known to be none.
+func (t *Table) differs(changes []lvs.Change) bool {
+	t.looks.found = append(t.looks.found, changes...)
+	return slices.ContainsFunc(changes, func(c lvs.Change) bool { return !t.looks.falseDrift[c] })
+}
+
+// endRound compares what the whole round has shown.
+func (t *Table) endRound() (drifted bool) {
+	l := &t.looks
+	// A firewall-mark service without servers does not tell its family. It is taken for one that is wanted or ours and does
+	// not appear otherwise.
+	for _, r := range l.ambiguous {
+		for _, f := range []lvs.Family{lvs.IPv4, lvs.IPv6} {
+			id := lvs.ServiceID{FWMark: r.FWMark, Family: f}
+			if w := t.want[id]; w != nil && w.seen != l.round || w == nil && t.own.Has(id) {
+				r.Family = f
+				break
+			}
+		}
+		if r.Family != 0 {
+			t.compareRow(&r)
+		}
+	}
+	if l.matched < len(t.want) {
+		var missing []lvs.Entry
+		for _, w := range t.want {
+			if w.seen != l.round {
+				missing = append(missing, shown(w.Entry))
+			}
+		}
+		t.differs(lvs.Diff(nil, missing, nil))
+	}
+	drifted = len(l.found) > 0 && !l.disproved()
+	if !drifted {
+		l.restart()
+	}
+	return drifted
+}
+
+// disproved tells whether the differences of the round are those that the last pass has disproved, each and no other.
+func (l *looks) disproved() bool {
+	return len(l.found) == len(l.falseDrift) &&
+		!slices.ContainsFunc(l.found, func(c lvs.Change) bool { return !l.falseDrift[c] })
+}
+
+// lookAtDetails reads the next services in full.
+func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
+	l := &t.looks
+	if len(l.details) == 0 {
+		if now := t.now(); now.Sub(l.detailed) >= detailInterval {
+			l.detailed = now
+			for id := range t.want {
+				l.details = append(l.details, id)
+			}
+		}
+	}
+	var spent time.Duration
+	for len(l.details) > 0 && spent < detailBudget {
+		batch := l.details[:min(detailBatch, len(l.details))]
+		l.details = l.details[len(batch):]
+		began := time.Now()
+		have, err := t.kernel.ReadServices(ctx, batch)
+		if err != nil {
+			return false, err
+		}
+		var want []lvs.Entry
+		for _, id := range batch {
+			if w := t.want[id]; w != nil {
+				want = append(want, w.Entry)
+			}
+		}
+		took := time.Since(began)
+		spent += took
+		l.cost += took
+		if len(lvs.Diff(have, want, nil)) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// shownAs tells whether the text shows the service as r.
+func (w *wantedService) shownAs(r *lvs.Row) bool {
+	if w.Scheduler != r.Scheduler || w.Flags&shownFlags(w.ServiceID) != r.Flags || len(w.Servers) != len(r.Servers) {
+		return false
+	}
+	for i := range r.Servers {
+		s := &r.Servers[i]
+		at, found := slices.BinarySearchFunc(w.Servers, s.ServerID, func(a lvs.Server, id lvs.ServerID) int { return a.Compare(id) })
+		if !found || w.Servers[at].Method != s.Method || w.Servers[at].Weight != s.Weight {
+			return false
+		}
+	}
+	return true
+}
+
+// shown is what of an entry the text shows.
+func shown(e lvs.Entry) lvs.Entry {
+	out := lvs.Entry{Service: lvs.Service{
+		ServiceID: e.ServiceID, Scheduler: e.Scheduler, Flags: e.Flags & shownFlags(e.ServiceID),
+	}}
+	for _, s := range e.Servers {
+		out.Servers = append(out.Servers, lvs.Server{ServerID: s.ServerID, Method: s.Method, Weight: s.Weight})
+	}
+	return out
+}
+
+// shownFlags are the flags that the text shows.
+func shownFlags(id lvs.ServiceID) lvs.Flags {
+	if id.FWMark == 0 && id.Addr.Is6() {
+		return lvs.Persistent
+	}
+	return lvs.Persistent | lvs.OnePacket
+}
+
+// threadTime is the processor time that the calling thread has used.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// Settings keep kernel settings, the files below /proc/sys, as they should be, and remember what they were before. They
+// work in the network namespace of the calling thread. The methods may be called from any goroutine.
+type Settings struct {
+	root string
+	log  hclog.Logger
+
+	mu      sync.Mutex
+	memory  memory[map[string]lvs.ChangedSetting]
+	changed map[string]lvs.ChangedSetting // by path
+}
+
+// OpenSettings returns the keeper of the settings that are in the store and of those that it is told to want. The error is
+// the store's: the Settings beside it start from what the store returned.
+func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
+	changed, err := store.Load()
+	return &Settings{root: "/proc/sys", log: log, memory: newMemory(store), changed: changed}, err
+}
+
+// Keep makes the settings what want says, by their paths below /proc/sys. It writes only those that differ, and returns
+// them. A setting that is no longer wanted gets its former value back, unless somebody else has changed it since. Former
+// values are remembered before they are overwritten. The error joins what failed; ErrNotRemembered is among it where only
+// the memory did.
+func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have := make(map[string]string)
+	var errs []error
+	for path := range want {
+		value, err := s.Read(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("failed to set %s: there is no such setting: %w", lvs.SettingName(path), err)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		have[path] = value
+	}
+	unread := make(map[string]lvs.ChangedSetting)
+	for path, c := range s.changed {
+		value, err := s.Read(path)
+		if err == nil {
+			have[path] = value
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+			unread[path] = c
+		}
+	}
+	plan := lvs.PlanSettings(have, want, s.changed)
+	_ = s.remember(plan.Before) // tried again below
+	after := plan.After
+	maps.Copy(after, unread)
+	for _, c := range append(plan.Set, plan.Restore...) {
+		if err := s.write(c); err != nil {
+			errs = append(errs, err)
+			after[c.Path] = plan.Before[c.Path]
+			continue
+		}
+		s.log.Info("changed a kernel setting", "change", c.String())
+		done = append(done, c)
+	}
+	return done, errors.Join(append(errs, s.remember(after))...)
+}
+
+// Restore gives every setting that we have changed its former value back, unless somebody else has changed it since.
+func (s *Settings) Restore() error {
+	_, err := s.Keep(nil)
+	return err
+}
+
+// Former returns a setting as it was before us: its value where we have not changed it.
+func (s *Settings) Former(path string) (string, error) {
+	s.mu.Lock()
+	c, ours := s.changed[path]
+	s.mu.Unlock()
+	if ours {
+		return c.Former, nil
+	}
+	return s.Read(path)
+}
+
+// Changed returns the settings that we have changed, by path.
+func (s *Settings) Changed() map[string]lvs.ChangedSetting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.changed)
+}
+
+// Read returns a setting as it is now.
+func (s *Settings) Read(path string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(s.root, path))
+	if err != nil {
+		return "", fmt.Errorf("failed to read a kernel setting: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// remember stores what is changed, if it is something else than before.
+func (s *Settings) remember(changed map[string]lvs.ChangedSetting) error {
+	if !maps.Equal(changed, s.changed) {
+		s.changed = maps.Clone(changed)
+		s.memory.keep(maps.Clone(changed))
+	}
+	if err := s.memory.flush(); err != nil {
+		return fmt.Errorf("former values of kernel settings: %w", err)
+	}
+	return nil
+}
+
+func (s *Settings) write(c lvs.SettingChange) error {
+	f, err := os.OpenFile(filepath.Join(s.root, c.Path), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(strings.ReplaceAll(c.New, " ", "\t") + "\n")
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("failed to set %s to %s: %w", c.Name(), c.New, err)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lvs
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// A ChangedSetting is a kernel setting that we have changed.
+type ChangedSetting struct {
+	Former string `json:"former"` // before us
+	Ours   string `json:"ours"`   // since us; empty where an earlier version did not record it
+}
+
+// A SettingChange is one write. Path is the file's, below /proc/sys.
+type SettingChange struct{ Path, Old, New string }
+
+// Name is the setting as sysctl(8) names it.
+func (c SettingChange) Name() string { return SettingName(c.Path) }
+
+// String is "net.ipv4.vs.expire_nodest_conn: 0 → 1".
+func (c SettingChange) String() string {
+	return fmt.Sprintf("%s: %s → %s", c.Name(), spaced(c.Old), spaced(c.New))
+}
+
+// SettingName is the name of the setting at a path below /proc/sys, as sysctl(8) takes it. A path with a dot, as that of a
+// VLAN interface has one, keeps its slashes.
+func SettingName(path string) string {
+	if strings.Contains(path, ".") {
+		return path
+	}
+	return strings.ReplaceAll(path, "/", ".")
+}
+
+// A SettingsPlan is what keeps settings as they should be.
+type SettingsPlan struct {
+	Set     []SettingChange // makes what is wanted, in the order of the paths
+	Restore []SettingChange // gives back former values, in the opposite order
+	// Before is what has to be remembered before the first write, After what holds after the last one.
+	Before, After map[string]ChangedSetting
+}
+
+// PlanSettings returns what makes the settings in have what want says, by path. A setting in changed that is no longer
+// wanted gets its former value back, unless somebody else has changed it since. What have does not hold does not exist.
+// Values are the same if their fields are.
+func PlanSettings(have, want map[string]string, changed map[string]ChangedSetting) SettingsPlan {
+	p := SettingsPlan{Before: make(map[string]ChangedSetting), After: make(map[string]ChangedSetting)}
+	maps.Copy(p.Before, changed)
+	for _, path := range slices.Sorted(maps.Keys(want)) {
+		is, exists := have[path]
+		c, ours := changed[path]
+		if exists && !SameSetting(is, want[path]) {
+			p.Set = append(p.Set, SettingChange{path, is, want[path]})
+			if !ours {
+				c.Former, ours = is, true
+			}
+		}
+		if ours {
+			c.Ours = want[path]
+			p.Before[path], p.After[path] = c, c
+		}
+	}
+	for _, path := range slices.Backward(slices.Sorted(maps.Keys(changed))) {
+		c := changed[path]
+		if _, wanted := want[path]; wanted {
+			continue
+		}
+		is, exists := have[path]
+		if exists && !SameSetting(is, c.Former) && (c.Ours == "" || SameSetting(is, c.Ours)) {
+			p.Restore = append(p.Restore, SettingChange{path, is, c.Former})
+		}
+	}
+	return p
+}
+
+// SameSetting tells whether two values are the same to the kernel, which separates fields by tabs.
+func SameSetting(a, b string) bool { return spaced(a) == spaced(b) }
+
+// spaced separates the fields of a value by one space.
+func spaced(value string) string { return strings.Join(strings.Fields(value), " ") }
