@@ -20,13 +20,13 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An announced is a gratuitous ARP reply or a neighbour advertisement that arrived at the far end of the cable.
+// An announced is a gratuitous ARP reply or a neighbour advertisement that the far end of the cable received.
 type announced struct {
 	at             time.Time
 	addr, hardware string
 }
 
-// A listener hears the announcements at the far end of the cable.
+// A listener collects the announcements that the far end of the cable receives.
 type listener struct {
 	mu   sync.Mutex
 	list []announced
@@ -217,7 +217,7 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 	}
 }
 
-// A virtual MAC address is announced again just after the former master has let go of it.
+// A virtual MAC address is announced once more when the former master has let go of it.
 func TestVirtualMACIsAnnouncedAfterTheFormerMaster(t *testing.T) {
 	plain := message.Router{Announce: garp.DefaultConfig()}
 	virtual := plain
