@@ -95,6 +95,7 @@ type Machine struct {
 	master  netip.Addr
 	since   time.Time
 	cause   Cause
+	changes uint64 // of cause
 	actions []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
@@ -163,6 +164,9 @@ func (m *Machine) Since() time.Time { return m.since }
 // Cause returns the cause of the last transition or remark, or the present fault.
 func (m *Machine) Cause() Cause { return m.cause }
 
+// Changes counts how often Cause was set: comparing it is cheaper than comparing causes.
+func (m *Machine) Changes() uint64 { return m.changes }
+
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
 
@@ -189,13 +193,13 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventResume:
 		m.resume(now, ev.Source)
 	case EventFault:
-		m.fault(now, ev)
+		m.fault(now, &ev)
 	case EventStop:
 		m.stop(now, ev.Cause)
 	case EventTimer:
 		m.timer(now)
 	case EventAdvert:
-		m.advert(now, ev)
+		m.advert(now, &ev)
 	case EventTracking:
 		m.delta, m.unclear = ev.Delta, ev.Unclear
 		m.rearm(now)
@@ -307,12 +311,18 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.cause = to, now, cause
+	m.state, m.since = to, now
+	m.setCause(cause)
 }
 
 func (m *Machine) remark(cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Cause: cause})
+	m.setCause(cause)
+}
+
+func (m *Machine) setCause(cause Cause) {
 	m.cause = cause
+	m.changes++
 }
 
 func later(a, b time.Time) time.Time {
