@@ -18,7 +18,7 @@ const (
 	EventUp EventKind = iota + 1 // up
 	// EventResume: the interface works, and this router was master a moment ago. Source is as for EventUp.
 	EventResume // resume
-	// EventFault: the router cannot take part. Cause and Gentle describe the fault.
+	// EventFault: the router cannot take part. Cause and Gentle describe the fault. Cause is never nil, also below.
 	EventFault // fault
 	// EventStop: leave for the reason Cause. A master hands over.
 	EventStop // stop
@@ -40,16 +40,16 @@ const (
 type Event struct {
 	Kind     EventKind
 	Priority uint8
-	Delta    int
 	Unclear  bool
+	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
+	Gentle   bool
+	On       bool
+	To       State
+	Delta    int
 	Interval time.Duration
 	Source   netip.Addr
-	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
-	Gentle bool
-	On     bool
-	To     State
-	Cause  Cause
-	Config *Config
+	Cause    *Cause
+	Config   *Config
 }
 
 // An ActionKind says what to do.
@@ -195,7 +195,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventFault:
 		m.fault(now, &ev)
 	case EventStop:
-		m.stop(now, ev.Cause)
+		m.stop(now, *ev.Cause)
 	case EventTimer:
 		m.timer(now)
 	case EventAdvert:
@@ -206,7 +206,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventStandby:
 		m.standBy(now, ev.On)
 	case EventJoin:
-		m.join(now, ev.To, ev.Cause)
+		m.join(now, ev.To, *ev.Cause)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
