@@ -395,7 +395,7 @@ func (t *Table) Remove(ctx context.Context) (Report, error) {
 	}
 	report, err := t.Reconcile(ctx, nil)
 	if err != nil {
-		return report, fmt.Errorf("remove our IPVS services: %w", err)
+		return report, fmt.Errorf("failed to remove our IPVS services: %w", err)
 	}
 	return report, nil
 }

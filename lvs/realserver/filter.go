@@ -141,14 +141,14 @@ func arpTable() *nftables.Table {
 func readFilter() ([]Rule, error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
+		return nil, fmt.Errorf("failed to open nftables: %w", err)
 	}
 	present, err := conn.ListChainsOfTableFamily(nftables.TableFamilyARP)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) {
 		return nil, nil // the kernel has no nftables, or none for ARP
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the ARP filter: %w", err)
+		return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 	}
 	var rules []Rule
 	for _, want := range chains(arpTable()) {
@@ -159,7 +159,7 @@ func readFilter() ([]Rule, error) {
 			hooked := c.Hooknum != nil && *c.Hooknum == *want.Hooknum
 			list, err := conn.GetRules(c.Table, c)
 			if err != nil {
-				return nil, fmt.Errorf("list the ARP filter: %w", err)
+				return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 			}
 			if rules == nil {
 				rules = []Rule{}
@@ -180,7 +180,7 @@ func readFilter() ([]Rule, error) {
 func installFilter(rules []Rule) error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.AddTable(arpTable()) // so that there is one to delete
 	conn.DelTable(arpTable())
@@ -197,7 +197,7 @@ func installFilter(rules []Rule) error {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: r.expressions()})
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("install the ARP filter: %w", err)
+		return fmt.Errorf("failed to install the ARP filter: %w", err)
 	}
 	return nil
 }
@@ -205,11 +205,11 @@ func installFilter(rules []Rule) error {
 func removeFilter() error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.DelTable(arpTable())
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove the ARP filter: %w", err)
+		return fmt.Errorf("failed to remove the ARP filter: %w", err)
 	}
 	return nil
 }

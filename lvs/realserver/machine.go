@@ -111,21 +111,21 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 			return done, nil
 		}
 	}
-	return done, fmt.Errorf("prepare the real server: after %d rounds it is not as it should be: %w", rounds, ErrUnstable)
+	return done, fmt.Errorf("failed to prepare the real server: after %d rounds it is not as it should be: %w", rounds, ErrUnstable)
 }
 
 // lock keeps two tandems from changing the machine at once.
 func (m *Machine) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(m.options.StateDir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, fmt.Errorf("failed to make the state directory: %w", err)
 	}
 	path := filepath.Join(m.options.StateDir, "realserver.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock: %w", err)
+		return nil, fmt.Errorf("failed to open the lock: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("failed to lock %s: %w", path, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
 }
@@ -147,7 +147,7 @@ func (m *Machine) plan(c Config) (Plan, error) {
 	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
-		return Plan{}, fmt.Errorf("tell the kernel's life: %w", err)
+		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
 	}
 	return MakePlan(c, s, record.since(string(boot), s))
 }

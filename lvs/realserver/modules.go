@@ -36,7 +36,7 @@ func readModules(s *State, r Record) error {
 		}
 		used, err := usedElsewhere(name, t.kind)
 		if err != nil {
-			return fmt.Errorf("find who uses module %s: %w", t.module, err)
+			return fmt.Errorf("failed to find who uses module %s: %w", t.module, err)
 		}
 		if !used && s.onlyOurs(name, r) {
 			s.Unused = append(s.Unused, t.module)
@@ -93,11 +93,11 @@ func linksIn(file string) ([]netlink.Link, error) {
 	defer ns.Close()
 	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket in %s: %w", file, err)
+		return nil, fmt.Errorf("failed to open netlink socket in %s: %w", file, err)
 	}
 	defer handle.Close()
 	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to set timeout of netlink socket: %w", err)
 	}
 	return again(handle.LinkList)
 }
