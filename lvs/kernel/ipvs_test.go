@@ -111,7 +111,7 @@ func TestKernelErrno(t *testing.T) {
 		{lvs.Change{Op: lvs.AddServer, Service: known, Server: server("[2001:db8::11]:80", lvs.DR, 1)}, nil, lvs.ErrInvalid,
 			"only tunnel can change the address family", ""},
 		{lvs.Change{Op: lvs.AddServer, Service: known, Server: server("[2001:db8::11]:80", lvs.Tunnel, 1)},
-			map[string]error{"new-server": unix.EINVAL}, unix.EINVAL, "while it runs connection sync", "new-server"},
+			map[string]error{"new-server": unix.EINVAL}, unix.EINVAL, "while connection sync runs", "new-server"},
 		{lvs.Change{Op: lvs.SetServer, Service: known, Server: server("192.0.2.11:80", lvs.DR, 65536)}, nil, lvs.ErrInvalid, "weight", ""},
 		{lvs.Change{Service: known}, nil, errors.ErrUnsupported, "operation 0", ""},
 	} {

@@ -43,7 +43,7 @@ func openKernel() (*kernel, error) {
 
 func (k *kernel) close() { k.handle.Close() }
 
-// again reads a list until it did not change meanwhile.
+// again reads a list again while it changes during the read.
 func again[T any](read func() ([]T, error)) (list []T, err error) {
 	for range listAttempts {
 		if list, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -53,7 +53,7 @@ func again[T any](read func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// read returns what is there, as far as the configuration and the record ask for it.
+// read returns the state of what the configuration and the record name.
 func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	s := State{Sysctls: make(map[string]string), Operator: operator}
 	links, err := again(k.handle.LinkList)
@@ -90,7 +90,7 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	return s, readFiles(&s, c, r)
 }
 
-// readFiles reads the settings and the file that sets them.
+// readFiles reads the settings, and the file that makes them at the next start.
 func readFiles(s *State, c Config, r Record) error {
 	paths := []string{sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter")}
 	for _, l := range s.Links {
@@ -134,7 +134,7 @@ func address(iface string, a netlink.Addr) Address {
 	}
 }
 
-// localRoutes reads the table of the addresses that are the machine's own.
+// localRoutes reads the routing table of the machine's own addresses.
 func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
 	var all []Route
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -157,7 +157,7 @@ func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
 	return all, nil
 }
 
-// gateway returns the next hop to an address; the zero Addr if there is none or no way.
+// gateway returns the next hop to an address, or the zero Addr if the address is a neighbour or has no route.
 func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
 	if !to.IsValid() {
 		return netip.Addr{}, nil
@@ -167,7 +167,7 @@ func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	}
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("failed to find the way to %s: %w", to, err)
+		return netip.Addr{}, fmt.Errorf("failed to find the route to %s: %w", to, err)
 	}
 	for _, r := range routes {
 		if gw, ok := netip.AddrFromSlice(r.Gw); ok {
@@ -185,7 +185,7 @@ func (k *kernel) setLink(name string, up bool) error {
 		err = k.handle.LinkSetDown(dev)
 	}
 	if err != nil {
-		return fmt.Errorf("failed to set %s up to %t: %w", name, up, err)
+		return fmt.Errorf("failed to set %s up (%t): %w", name, up, err)
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (k *kernel) addAddress(a Address) error {
 	if a.Prefix.Addr().Is6() {
 		addr.Flags = unix.IFA_F_NODAD
 		if a.Prefix.IsSingleIP() {
-			// Deprecated: taken as the source of nothing but answers.
+			// A deprecated address is the source of answers only.
 			addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
 		}
 	}
