@@ -31,8 +31,13 @@ type Settings struct {
 // OpenSettings returns the keeper of the settings that are in the store and of those that it is told to want. The error is
 // the store's: the Settings beside it start from what the store returned.
 func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
+	return OpenSettingsBelow("/proc/sys", store, log)
+}
+
+// OpenSettingsBelow is OpenSettings for settings below another folder than /proc/sys.
+func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	changed, err := store.Load()
-	return &Settings{root: "/proc/sys", log: log, memory: newMemory(store), changed: changed}, err
+	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err
 }
 
 // Keep makes the settings what want says, by their paths below /proc/sys. It writes only those that differ, and returns
