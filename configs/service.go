@@ -79,7 +79,8 @@ func failureFields() []toml.Field[virtualService] {
 				"for its connections. It leaves earlier if its last connection ends.",
 			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
 		toml.Optional("quorum", toml.Integer(1, maxQuorum), 1,
-			"The minimum total weight of healthy servers. With less, the service has lost its quorum.",
+			"The minimum total weight of healthy servers. "+
+				"With less, the service has lost its quorum, and new clients go to sorry_server.",
 			func(s *virtualService, v int) { s.Quorum = v }),
 		toml.Optional("quorum_hysteresis", toml.Integer(0, maxQuorum), 0,
 			"The service loses its quorum only below quorum minus this, and regains it at quorum plus this. Less than quorum.",
@@ -101,7 +102,7 @@ func poolFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("check", checkUses(), "How the real servers are checked. Without it they are not checked, and count as healthy.",
 			func(s *virtualService, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http", path = "/health" }`),
-		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "Whether all checks of a server must pass, or one of them.",
+		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "all: every check of a server must pass. any: one is enough.",
 			func(s *virtualService, v Pass) { s.Pass = v }),
 		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
 			"When this director checks. always: so the backup knows the servers too. "+
