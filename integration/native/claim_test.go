@@ -35,6 +35,7 @@ func isAdvertised(f lab.Frame) bool {
 // TestClaimed: another machine takes a VIP and answers when a client asks. The master reports that within 2 s in its status,
 // metrics and log, and announces the address again.
 func TestClaimed(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
 		x.Configure(lab.DuoSettings{Keys: once, Tables: fmt.Sprintf(six, priority)}.Config(x.Name, priority))

@@ -5,6 +5,7 @@
 package native
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -16,7 +17,14 @@ const (
 	echoVIP = lab.VIP + ":7"
 )
 
+// atOnce is how many scenes run at the same time. They wait for most of their time.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
+	// The command line comes later, and wins.
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	if os.Getenv("TANDEM_LAB") == "" && os.Geteuid() == 0 {
 		_ = os.Setenv("TANDEM_LAB", "direct")
 	}
