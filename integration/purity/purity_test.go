@@ -34,7 +34,7 @@ const (
 	pure = noWorld | noClock | noGo
 )
 
-// rules are the packages, and single files, that have rules. The runner of package healthcheck has goroutines and a clock.
+// rules are the packages, and single files, that have rules.
 var rules = map[string]rule{
 	"cmd/tandem/internal/director/core":    pure | noMutex,
 	"cmd/tandem/internal/director/report":  pure,
