@@ -42,7 +42,7 @@ var rules = map[string]rule{
 	"vrrp":                                 pure,
 	"garp":                                 pure,
 	"lvs":                                  pure,
-	"healthcheck":                          noWorld,
+	"healthcheck":                          pure,
 }
 
 // vocabulary are packages that touch the world, of which pure packages may use the types: configuration and status.
