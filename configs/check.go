@@ -15,53 +15,31 @@ import (
 
 // The types of checks, and the types that share keys.
 var (
-	checkTypes = []healthcheck.Type{
-		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
-		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec,
-	}
-	webTypes     = []healthcheck.Type{healthcheck.HTTP, healthcheck.HTTPS}
-	securedTypes = []healthcheck.Type{healthcheck.HTTPS, healthcheck.GRPC}
-	throughTypes = []healthcheck.Type{
-		healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP, healthcheck.UDP,
-	}
+	checkTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
+		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec)
+	webTypes     = types(healthcheck.HTTP, healthcheck.HTTPS)
+	securedTypes = types(healthcheck.HTTPS, healthcheck.GRPC)
+	throughTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
+		healthcheck.SMTP, healthcheck.UDP)
 )
 
-// A typedKey is a key that only some types of check have.
-type typedKey struct {
-	name  string
-	types []healthcheck.Type
-	clear func(*healthcheck.Config) // removes its default
-}
+func types(all ...healthcheck.Type) []healthcheck.Type { return all }
 
-var typedKeys = []typedKey{
-	{"send", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP, healthcheck.Agent}, func(c *healthcheck.Config) { c.Send = "" }},
-	{"via", throughTypes, func(c *healthcheck.Config) { c.Via = netip.Addr{} }},
-	{"expect", []healthcheck.Type{healthcheck.TCP, healthcheck.UDP}, func(c *healthcheck.Config) { c.Expect = "" }},
-	{"method", webTypes, func(c *healthcheck.Config) { c.Method = "" }},
-	{"path", webTypes, func(c *healthcheck.Config) { c.Path = "" }},
-	{"host", append(slices.Clone(webTypes), healthcheck.GRPC), func(c *healthcheck.Config) { c.Host = "" }},
-	{"version", webTypes, func(c *healthcheck.Config) { c.Version = 0 }},
-	{"headers", webTypes, func(c *healthcheck.Config) { c.Headers = nil }},
-	{"body", webTypes, func(c *healthcheck.Config) { c.Body = "" }},
-	{"status", webTypes, func(c *healthcheck.Config) { c.Status = nil }},
-	{"contains", webTypes, func(c *healthcheck.Config) { c.Content.Contains = "" }},
-	{"matches", webTypes, func(c *healthcheck.Config) { c.Content.Matches = "" }},
-	{"sha256", webTypes, func(c *healthcheck.Config) { c.Content.SHA256 = "" }},
-	{"tls", []healthcheck.Type{healthcheck.GRPC}, func(*healthcheck.Config) {}},
-	{"tls_verify", securedTypes, func(c *healthcheck.Config) { c.TLS = healthcheck.TLS{} }},
-	{"tls_name", securedTypes, func(*healthcheck.Config) {}},
-	{"tls_ca", securedTypes, func(*healthcheck.Config) {}},
-	{"tls_cert", securedTypes, func(*healthcheck.Config) {}},
-	{"tls_key", securedTypes, func(*healthcheck.Config) {}},
-	{"tls_version", securedTypes, func(*healthcheck.Config) {}},
-	{"grpc_service", []healthcheck.Type{healthcheck.GRPC}, func(c *healthcheck.Config) { c.Service = "" }},
-	{"query", []healthcheck.Type{healthcheck.DNS}, func(c *healthcheck.Config) { c.Query = healthcheck.Query{} }},
-	{"query_type", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
-	{"answer", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
-	{"over_tcp", []healthcheck.Type{healthcheck.DNS}, func(*healthcheck.Config) {}},
-	{"hello", []healthcheck.Type{healthcheck.SMTP}, func(c *healthcheck.Config) { c.Hello = "" }},
-	{"command", []healthcheck.Type{healthcheck.Exec}, func(c *healthcheck.Config) { c.Command = nil }},
-	{"user", []healthcheck.Type{healthcheck.Exec}, func(c *healthcheck.Config) { c.User = "" }},
+// only limits a key to types of checks. While the type itself is a mistake, it is zero.
+func only(types []healthcheck.Type, f toml.Field[healthcheck.Config]) toml.Field[healthcheck.Config] {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	words := "type " + names[0]
+	if last := len(names) - 1; last > 0 {
+		words = "types " + strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return f.When(words,
+		func(c *healthcheck.Config) bool { return c.Type == 0 || slices.Contains(types, c.Type) },
+		func(at toml.Node, c *healthcheck.Config) {
+			at.Mistake(`write type = "`+names[0]+`", or remove it`, "has no meaning for a check of type %q", c.Type.String())
+		})
 }
 
 func checkTable() toml.SchemaType[healthcheck.Config] {
@@ -106,42 +84,22 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			func(c *healthcheck.Config, v uint16) { c.Port = v }).Unset("the real server's port, or the first of them").Example("80"),
 		toml.Derived("address", hostAddress(), "The address that is probed.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }).Unset("the real server's own address").Example(`"192.0.2.11"`),
-		toml.Optional("via", toml.OneOf("server", "vip"), "server",
-			"Where the probe goes. server: to the real server's own address. vip: to each VIP of the service at that real server, as "+
-				"clients do. Only vip notices a server that lacks a VIP. vip is for methods dr and tunnel; "+
-				"see probe_fwmark for what it leaves in the kernel.",
-			func(c *healthcheck.Config, v string) {
-				if v == "vip" {
-					c.Via = serviceVIP
-				}
-			}),
+		only(throughTypes,
+			toml.Optional("via", toml.OneOf("server", "vip"), "server",
+				"Where the probe goes. server: to the real server's own address. vip: to each VIP of the service at that real server, as "+
+					"clients do. Only vip notices a server that lacks a VIP. vip is for methods dr and tunnel; "+
+					"see probe_fwmark for what it leaves in the kernel.",
+				func(c *healthcheck.Config, v string) {
+					if v == "vip" {
+						c.Via = serviceVIP
+					}
+				})),
 		toml.Derived("source", hostAddress(), "The director's address that probes are sent from.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }).Unset("the kernel's choice").Example(`"192.0.2.2"`),
 		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets.",
 			func(c *healthcheck.Config, v uint32) { c.Mark = v }).Unset("none").Example("7"),
 	}
-	fields = slices.Concat(fields, talkFields(), webFields(), tlsFields())
-	for i, f := range fields {
-		for _, k := range typedKeys {
-			if k.name == f.Name() {
-				fields[i] = f.OnlyFor(inTypes(k.types))
-			}
-		}
-	}
-	return toml.Table(checkCheck, fields...)
-}
-
-// inTypes names types of checks: "types http and https".
-func inTypes(types []healthcheck.Type) string {
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = t.String()
-	}
-	if len(names) == 1 {
-		return "type " + names[0]
-	}
-	last := len(names) - 1
-	return "types " + strings.Join(names[:last], ", ") + " and " + names[last]
+	return toml.Table(checkCheck, slices.Concat(fields, talkFields(), webFields(), tlsFields())...)
 }
 
 func flapChanges() toml.SchemaType[int] {
@@ -161,16 +119,6 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTimeout(at, *c)
 	if !at.Sound("type") {
 		return
-	}
-	for _, k := range typedKeys {
-		if slices.Contains(k.types, c.Type) {
-			continue
-		}
-		if at.Has(k.name) {
-			at.Key(k.name).Mistake(`write type = "`+k.types[0].String()+`", or remove it`,
-				"has no meaning for a check of type %q", c.Type.String())
-		}
-		k.clear(c)
 	}
 	if c.Flap.Changes == 0 {
 		c.Flap = healthcheck.Flap{}

@@ -19,56 +19,74 @@ import (
 func webFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.HTTP)
 	return []toml.Field[healthcheck.Config]{
-		toml.Optional("method", toml.OneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
-			func(c *healthcheck.Config, v string) { c.Method = v }),
-		toml.Optional("path", toml.String("a path that begins with a slash, with its query", validPath), usual.Path,
-			"The page that is asked for. Redirects are not followed.",
-			func(c *healthcheck.Config, v string) { c.Path = v }),
-		toml.Derived("host", toml.String("a host name or address, with or without a port", validHost), "The Host header.",
-			func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`),
-		toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-			"The version of HTTP. Without TLS, version 2 is used at once, without an upgrade.",
-			func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v }),
-		toml.Derived("headers", headerTable(), "More header lines.",
-			func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }).Unset("none").Example(`{ X-Probe = "lb1" }`),
-		toml.Derived("body", toml.String("any text", anything), "The body of the request.",
-			func(c *healthcheck.Config, v string) { c.Body = v }).Unset("none").Example(`"ping"`),
-		toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
-			func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) }),
-		toml.Derived("contains", toml.String("any text", nonEmpty),
-			"A text that the first 1 MiB of the response's body must contain.",
-			func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`),
-		toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
-			"A regular expression that a part of the first 1 MiB of the body must match.",
-			func(c *healthcheck.Config, v string) { c.Content.Matches = v }).Unset("none").Example(`"nodes: [3-9]"`),
-		toml.Derived("sha256", toml.String("64 hexadecimal digits in lower case", validSHA256),
-			"The SHA-256 sum of the body, which may have at most 1 MiB.",
-			func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }).
-			Unset("any sum").Example(`"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`),
+		only(webTypes,
+			toml.Optional("method", toml.OneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
+				func(c *healthcheck.Config, v string) { c.Method = v })),
+		only(webTypes,
+			toml.Optional("path", toml.String("a path that begins with a slash, with its query", validPath), usual.Path,
+				"The page that is asked for. Redirects are not followed.",
+				func(c *healthcheck.Config, v string) { c.Path = v })),
+		only(types(healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC),
+			toml.Derived("host", toml.String("a host name or address, with or without a port", validHost), "The Host header.",
+				func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`)),
+		only(webTypes,
+			toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
+				"The version of HTTP. Without TLS, version 2 is used at once, without an upgrade.",
+				func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v })),
+		only(webTypes,
+			toml.Derived("headers", headerTable(), "More header lines.",
+				func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }).Unset("none").Example(`{ X-Probe = "lb1" }`)),
+		only(webTypes,
+			toml.Derived("body", toml.String("any text", anything), "The body of the request.",
+				func(c *healthcheck.Config, v string) { c.Body = v }).Unset("none").Example(`"ping"`)),
+		only(webTypes,
+			toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
+				func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) })),
+		only(webTypes,
+			toml.Derived("contains", toml.String("any text", nonEmpty),
+				"A text that the first 1 MiB of the response's body must contain.",
+				func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`)),
+		only(webTypes,
+			toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
+				"A regular expression that a part of the first 1 MiB of the body must match.",
+				func(c *healthcheck.Config, v string) { c.Content.Matches = v }).Unset("none").Example(`"nodes: [3-9]"`)),
+		only(webTypes,
+			toml.Derived("sha256", toml.String("64 hexadecimal digits in lower case", validSHA256),
+				"The SHA-256 sum of the body, which may have at most 1 MiB.",
+				func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }).
+				Unset("any sum").Example(`"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`)),
 	}
 }
 
 // tlsFields are the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		toml.Optional("tls", toml.Boolean(), false,
-			"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
-			func(c *healthcheck.Config, v bool) { c.TLS.On = v }),
-		toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
-			func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v }),
-		toml.Derived("tls_name", toml.String("a host name or address", validName1123),
-			"The name that the certificate must be for. It is also sent as SNI.",
-			func(c *healthcheck.Config, v string) { c.TLS.Name = v }).
-			Unset("host, or the address that is probed").Example(`"www.example.org"`),
-		toml.Derived("tls_ca", toml.String("an absolute path", absolutePath), "A PEM file with the certificates that are trusted.",
-			func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }).Unset("those of the system").Example(`"/etc/tandem/ca.pem"`),
-		toml.Derived("tls_cert", toml.String("an absolute path", absolutePath),
-			"A PEM file with the director's own certificate, for servers that ask for one.",
-			func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }).Unset("none").Example(`"/etc/tandem/lb1.pem"`),
-		toml.Derived("tls_key", toml.String("an absolute path", absolutePath), "A PEM file with the key of tls_cert.",
-			func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }).Unset("none").Example(`"/etc/tandem/lb1.key"`),
-		toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is used.",
-			func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v }),
+		only(types(healthcheck.GRPC),
+			toml.Optional("tls", toml.Boolean(), false,
+				"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
+				func(c *healthcheck.Config, v bool) { c.TLS.On = v })),
+		only(securedTypes,
+			toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
+				func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v })),
+		only(securedTypes,
+			toml.Derived("tls_name", toml.String("a host name or address", validName1123),
+				"The name that the certificate must be for. It is also sent as SNI.",
+				func(c *healthcheck.Config, v string) { c.TLS.Name = v }).
+				Unset("host, or the address that is probed").Example(`"www.example.org"`)),
+		only(securedTypes,
+			toml.Derived("tls_ca", toml.String("an absolute path", absolutePath),
+				"A PEM file with the certificates that are trusted.",
+				func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }).Unset("those of the system").Example(`"/etc/tandem/ca.pem"`)),
+		only(securedTypes,
+			toml.Derived("tls_cert", toml.String("an absolute path", absolutePath),
+				"A PEM file with the director's own certificate, for servers that ask for one.",
+				func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }).Unset("none").Example(`"/etc/tandem/lb1.pem"`)),
+		only(securedTypes,
+			toml.Derived("tls_key", toml.String("an absolute path", absolutePath), "A PEM file with the key of tls_cert.",
+				func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }).Unset("none").Example(`"/etc/tandem/lb1.key"`)),
+		only(securedTypes,
+			toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is used.",
+				func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v })),
 	}
 }
 
@@ -86,9 +104,9 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 		if c.TLS.On || !at.Sound("tls") {
 			break
 		}
-		for _, k := range typedKeys {
-			if strings.HasPrefix(k.name, "tls_") && at.Has(k.name) {
-				at.Key(k.name).Mistake("write tls = true, or remove it", "has no meaning without tls")
+		for _, name := range []string{"tls_verify", "tls_name", "tls_ca", "tls_cert", "tls_key", "tls_version"} {
+			if at.Has(name) {
+				at.Key(name).Mistake("write tls = true, or remove it", "has no meaning without tls")
 			}
 		}
 		c.TLS = healthcheck.TLS{}

@@ -98,7 +98,7 @@ func sysctlTable() toml.SchemaType[map[string]string] {
 	for _, s := range lvs.Sysctls() {
 		doc := s.Why
 		if s.Recommended != "" {
-			doc += " Recommended is " + s.Recommended + "."
+			doc += " Recommended: " + s.Recommended + "."
 		}
 		field := toml.Derived(s.Name, sysctl(s), doc, func(m *map[string]string, v string) {
 			if *m == nil {
@@ -164,7 +164,8 @@ func checkSync(at toml.Node, c *Config) {
 			if !here.Sound("address") || !at.Index(i).Sound("virtual") || len(s.Virtuals) == 0 {
 				continue
 			}
-			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.ServiceID.AddrFamily() != lvs.FamilyOf(server.Addr) }) {
+			family := lvs.FamilyOf(server.Addr)
+			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.AddrFamily() != family }) {
 				continue
 			}
 			here.Key("address").Mistake("remove [lvs] sync, or use a server of the service's family",

@@ -83,7 +83,7 @@ func TestTableAsAWhole(t *testing.T) {
 	}
 }
 
-// Port 0 is all ports, of the service and of its servers.
+// Port 0 means all ports, of the service and of its servers.
 func TestAllPorts(t *testing.T) {
 	c := parse(t, pool(`"192.0.2.100:0"`, one+"persistence = {}"))
 	svc := c.Services[0]

@@ -18,13 +18,13 @@ func service(more string) string {
 	return "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n" + more
 }
 
-// A mistaken is a file and what is wrong with it, a line each, without the file's name.
+// A mistaken is a file, and what is wrong with it: one line for each mistake, without the file's name.
 type mistaken struct {
 	name, text string
 	want       []string
 }
 
-// run compares the whole report, so that a row also proves that nothing else is reported.
+// run compares the whole report: a row also proves that nothing else is reported.
 func run(t *testing.T, rows []mistaken) {
 	for _, tt := range rows {
 		t.Run(tt.name, func(t *testing.T) {

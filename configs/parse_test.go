@@ -23,7 +23,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// parse wants the text to be right.
+// parse parses a text, which must have no mistakes.
 func parse(t *testing.T, text string) *Config {
 	t.Helper()
 	c, err := Parse("t.toml", []byte(text))
@@ -110,7 +110,7 @@ func TestAddressesOfRouters(t *testing.T) {
 		got = append(got, vip.String())
 	}
 	if want := []string{"192.0.2.100/24", "192.0.2.7/32", "192.0.2.6/31", "198.51.100.255/23"}; !slices.Equal(got, want) {
-		// 198.51.100.255 is in the midst of its /23.
+		// 198.51.100.255 is in the middle of its /23.
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -122,7 +122,7 @@ func TestOneIDOnTwoInterfaces(t *testing.T) {
 	}
 }
 
-func TestServersTakeAfterTheirService(t *testing.T) {
+func TestServersInheritFromTheirService(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]", "192.0.2.11:80 (dr, weight 1)"},
 		{"[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\", port = 80, weight = 0 }]", "192.0.2.11:80 (dr, weight 0)"},
@@ -264,7 +264,7 @@ func TestTheLargestDirectorsFit(t *testing.T) {
 	}
 }
 
-// seeds are the shipped files, and what their authors did not think of.
+// seeds adds the shipped files, and unusual texts.
 func seeds(f *testing.F) {
 	for _, file := range []string{"reference.toml", "minimal.toml", "director-a.toml", "dual-stack.toml"} {
 		text, err := os.ReadFile(file)
@@ -303,7 +303,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// consistent wants what the other packages rely on.
+// consistent checks what the other packages rely on.
 func consistent(t *testing.T, c *Config) {
 	names := make(map[string]bool)
 	for _, r := range c.Routers {
@@ -374,7 +374,7 @@ func consistent(t *testing.T, c *Config) {
 	}
 }
 
-// sane wants lines that the text has, in their order, a problem in each, and a report of one line for each.
+// sane checks that the mistakes have lines of the text, in their order, and that each report is one line with a problem.
 func sane(t *testing.T, ms Mistakes, text []byte) {
 	last := 1
 	for _, m := range ms {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Only what goes through the VIP and cannot do so by a single SYN needs IPVS, and a real server needs it once.
-func TestDetours(t *testing.T) {
+// Only checks through the VIP that need more than a single SYN need a route, and each real server needs only one.
+func TestProbeRoutes(t *testing.T) {
 	one := func(text string) string { return service(text) + "\n" }
 	for _, tt := range []struct{ why, text, want string }{
 		{"a plain check", one(`check = { type = "http" }`), ""},
@@ -38,7 +38,7 @@ func TestDetours(t *testing.T) {
 	}
 }
 
-// Where no check needs the marks, they are free for others; and the range moves.
+// Without checks that need them, the marks are free for other uses. The range can be moved.
 func TestProbeMarksThatAreFree(t *testing.T) {
 	const marked = "[[service]]\nvirtual = { fwmark = 0x74000001 }\nserver = [{ address = \"192.0.2.11\" }]\n"
 	parse(t, marked)

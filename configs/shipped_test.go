@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
-// warned are the warnings of a shipped file that shows what one should rather not do.
+// warned are the expected warnings of shipped files that show something unwise.
 var warned = map[string][]string{
 	"reference.toml": {"vrrp[2].auth_pass: is sent unencrypted: it protects against mistakes, not against attackers"},
 }
@@ -73,7 +73,7 @@ func TestThePairDiffersInNameAndPriorityOnly(t *testing.T) {
 	}
 }
 
-// A reference is the shipped reference, prepared for questions about single keys.
+// A reference is the shipped reference, with the lines of its keys.
 type reference struct {
 	text  string
 	lines []string
@@ -119,7 +119,7 @@ func (r reference) comment(line int) string {
 	return strings.Join(words, " ")
 }
 
-// shows tells whether a line of the reference gives the key this value, written in TOML.
+// shows reports whether a line of the reference gives the key this TOML value.
 func (r reference) shows(line int, name, value string) bool {
 	var want struct{ V any }
 	if _, err := burntsushi.Decode("v="+value, &want); err != nil {

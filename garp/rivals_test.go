@@ -24,17 +24,17 @@ func TestRivals(t *testing.T) {
 		heard    map[int]Observation
 		until    int
 		asked    []int // when we asked
-		told     []int // when a rival was told of
+		told     []int // when a rival was reported
 		rivalsAt map[int]int
 	}{
-		{name: "alone: asked once the take-over has settled, and now and then", until: 21000, asked: []int{300, 10300, 20300}},
-		{name: "others speak of others", heard: map[int]Observation{1000: other, 2000: other}, until: 9000, asked: []int{300}},
-		{name: "somebody asks: so do we, at once", heard: map[int]Observation{2000: question}, until: 9000, asked: []int{300, 2000}},
+		{name: "alone: asked once the takeover has settled, and at intervals", until: 21000, asked: []int{300, 10300, 20300}},
+		{name: "other machines talk about other addresses", heard: map[int]Observation{1000: other, 2000: other}, until: 9000, asked: []int{300}},
+		{name: "another machine asks: this one asks too, at once", heard: map[int]Observation{2000: question}, until: 9000, asked: []int{300, 2000}},
 		{name: "many ask: once a second", heard: map[int]Observation{2000: question, 2100: question, 2200: question, 2900: question},
 			until: 9000, asked: []int{300, 2000, 3000}},
-		{name: "a claim is told of when it can be no mistake", heard: map[int]Observation{2000: claim}, until: 2400,
+		{name: "a claim is reported once it has settled", heard: map[int]Observation{2000: claim}, until: 2400,
 			asked: []int{300, 2000}, told: []int{2300}, rivalsAt: map[int]int{2299: 0, 2300: 1}},
-		{name: "a rival is asked every second, told of once, and forgotten when silent", heard: map[int]Observation{2000: claim, 2500: claim, 3000: claim},
+		{name: "a rival is asked every second, reported once, and forgotten when silent", heard: map[int]Observation{2000: claim, 2500: claim, 3000: claim},
 			until: 9000, asked: []int{300, 2000, 3000, 4000, 5000, 6000, 7000, 8000}, told: []int{2300}, rivalsAt: map[int]int{7999: 1, 8000: 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,21 +62,21 @@ func TestRivals(t *testing.T) {
 				}
 			}
 			if !slices.Equal(asked, tt.asked) || !slices.Equal(told, tt.told) {
-				t.Errorf("asked at %v and told at %v, want %v and %v", asked, told, tt.asked, tt.told)
+				t.Errorf("asked at %v and reported at %v, want %v and %v", asked, told, tt.asked, tt.told)
 			}
 		})
 	}
 }
 
-func TestRivalsOfWhatIsGivenUpAreForgotten(t *testing.T) {
+func TestRivalsOfLostAddressesAreForgotten(t *testing.T) {
 	now := time.Unix(1000, 0)
 	r := NewRivalTracker()
 	r.SetAddresses(now, []netip.Addr{vip})
 	r.Observe(now, Observation{Claimed: vip, How: Reply, From: server})
-	// The peer takes over: its announcement was here before the order to let go.
+	// The peer takes over: its announcement arrives before the order to give the address up.
 	r.SetAddresses(now.Add(settle/2), nil)
 	if _, found, _ := r.Step(now.Add(time.Second)); len(found) > 0 || len(r.claimants) > 0 {
-		t.Errorf("told of %v", found)
+		t.Errorf("reported %v", found)
 	}
 }
 

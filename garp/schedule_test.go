@@ -20,7 +20,7 @@ func addrs(list ...string) []netip.Addr {
 	return as
 }
 
-// drive lets time pass up to until and returns the frames that left as "moment address form".
+// drive lets time pass until a moment, and returns the frames that were sent: "moment address form".
 func drive(s *Schedule, from, until time.Duration) []string {
 	sent := []string{}
 	now := from
@@ -58,7 +58,7 @@ func TestScheduleMoments(t *testing.T) {
 		{"refresh only", Config{Refresh: time.Second}, []string{"2001:db8::1"}, 2 * time.Second,
 			[]string{"1s 2001:db8::1 neighbour advertisement", "2s 2001:db8::1 neighbour advertisement"}},
 		{"never", Config{}, []string{"192.0.2.1"}, time.Hour, []string{}},
-		{"an address in IPv6 clothes, or with a zone", Config{Repeat: []time.Duration{0}},
+		{"an IPv4 address in IPv6 notation, or an address with a zone", Config{Repeat: []time.Duration{0}},
 			[]string{"::ffff:192.0.2.1", "fe80::1%eth0"}, time.Hour,
 			[]string{"0s 192.0.2.1 ARP request", "0s 192.0.2.1 ARP reply", "0s fe80::1 neighbour advertisement"}},
 	}
@@ -142,7 +142,7 @@ func TestScheduleOrder(t *testing.T) {
 	}
 }
 
-func TestScheduleMakesNotUpForWhatWasMissed(t *testing.T) {
+func TestScheduleSkipsWhatWasMissed(t *testing.T) {
 	s := NewSchedule()
 	c := Config{Repeat: []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second}, Refresh: 10 * time.Second}
 	s.Announce(epoch, c, addrs("2001:db8::1"))
@@ -153,7 +153,7 @@ func TestScheduleMakesNotUpForWhatWasMissed(t *testing.T) {
 	}
 }
 
-func TestScheduleBeginsAnew(t *testing.T) {
+func TestScheduleStartsAgain(t *testing.T) {
 	c := Config{Repeat: []time.Duration{0, time.Second}}
 	const form = " 2001:db8::1 neighbour advertisement"
 	want := []string{"10s" + form, "11s" + form}
@@ -184,15 +184,15 @@ func TestReannounceIsBounded(t *testing.T) {
 	}{
 		{"never", slow, nil, []time.Duration{0, 1500 * ms}},
 		{"long after", slow, []time.Duration{10 * time.Second}, []time.Duration{0, 1500 * ms, 10 * time.Second, 11500 * ms}},
-		{"before the schedule is through", slow, []time.Duration{1200 * ms}, []time.Duration{0, 1200 * ms, 2700 * ms}},
-		{"right after the beginning it waits", slow, []time.Duration{10 * ms}, []time.Duration{0, time.Second, 2500 * ms}},
+		{"before the schedule has ended", slow, []time.Duration{1200 * ms}, []time.Duration{0, 1200 * ms, 2700 * ms}},
+		{"right after the start it waits", slow, []time.Duration{10 * ms}, []time.Duration{0, time.Second, 2500 * ms}},
 		{"many in one second are one", slow, []time.Duration{10 * ms, 20 * ms, 500 * ms, 999 * ms},
 			[]time.Duration{0, time.Second, 2500 * ms}},
 		{"before the first announcement it changes nothing", slow, []time.Duration{0}, []time.Duration{0, 1500 * ms}},
-		{"one who goes on shouting is answered once a second", slow,
+		{"repeated causes start it once a second", slow,
 			[]time.Duration{2000 * ms, 2100 * ms, 2500 * ms, 3100 * ms, 3200 * ms},
 			[]time.Duration{0, 1500 * ms, 2000 * ms, 3000 * ms, 4000 * ms, 5500 * ms}},
-		{"what falls into the second is not left out", quick, []time.Duration{10 * ms, 20 * ms},
+		{"announcements within the second are not left out", quick, []time.Duration{10 * ms, 20 * ms},
 			[]time.Duration{0, 300 * ms, 600 * ms, 1000 * ms, 1300 * ms, 1600 * ms, 2200 * ms}},
 	}
 	for _, tt := range tests {
@@ -242,7 +242,8 @@ func TestScheduleForgetsTheWithdrawn(t *testing.T) {
 	}
 }
 
-// TestRepeatAfterAStall: a process that was stopped must not say what may be wrong by now before its election has looked.
+// TestRepeatAfterAStall: after a process was stopped, its announcements may be wrong. They wait until its election has
+// looked.
 func TestRepeatAfterAStall(t *testing.T) {
 	start := time.Unix(1000, 0)
 	s := NewSchedule()
@@ -267,10 +268,10 @@ func TestRepeatAfterAStall(t *testing.T) {
 		t.Errorf("the next is due %v, %t", due.Sub(woken), ok)
 	}
 	if n := frames(woken.Add(stallPause)); n != 2 {
-		t.Errorf("%d frames once the election had its time, want 2", n)
+		t.Errorf("%d frames after the election had its time, want 2", n)
 	}
 
-	// A repeat that is no later than a busy machine makes it goes out at once.
+	// A repeat that is only as late as on a busy machine is sent at once.
 	s.Announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
 	frames(start)
 	if n := frames(start.Add(1150 * time.Millisecond)); n != 2 {

@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// DefaultConfig is the check of a type as it is when nothing else is asked for: every 2 s and up to 5 % sooner, 1 s for an
-// answer, healthy after 2 successes, unhealthy after 3 failures, flapping after 6 changes in 5 minutes; for HTTP and HTTPS,
-// GET / by version 1.1 with any status from 200 to 299; for GRPC without TLS; for DNS, the root's name servers; for Exec, as
-// nobody, and what is run is the caller's to say. Redirects are not followed, so a server that redirects passes only if its
-// status is among those wanted.
+// DefaultConfig is the default check of a type: every 2 s and up to 5 % sooner, with a timeout of 1 s, healthy after 2
+// successes, unhealthy after 3 failures, flapping after 6 changes in 5 minutes. By type:
+//
+//   - HTTP and HTTPS: GET / by version 1.1, any status from 200 to 299. Redirects are not followed.
+//   - GRPC: without TLS.
+//   - DNS: the name servers of the root.
+//   - Exec: as user nobody. The caller must set Command.
 func DefaultConfig(t Type) Config {
 	c := Config{
 		Type: t, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3, Jitter: 5,

@@ -89,7 +89,7 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string // empty: valid
 	}{
-		{"no type", func(c *Config) { c.Type = 0 }, "no such check: type(0)"},
+		{"no type", func(c *Config) { c.Type = 0 }, "check type type(0): does not exist"},
 		{"no interval", func(c *Config) { c.Interval = 0 }, "interval 0s: must be above 0"},
 		{"no timeout", func(c *Config) { c.Timeout = 0 }, "timeout 0s: must be above 0"},
 		{"timeout as long as the interval", func(c *Config) { c.Timeout = c.Interval }, ""},
@@ -112,16 +112,16 @@ func TestValidate(t *testing.T) {
 		{"interim status", func(c *Config) { c.Status = []StatusRange{{100, 200}} }, "status 100-200: not a range"},
 		{"headers", func(c *Config) { c.Headers = []Header{{"X-Probe", "a b"}, {"Accept", ""}} }, ""},
 		{"header that ends its line", func(c *Config) { c.Headers = []Header{{"X", "a\r\nY: b"}} }, `header X: "a\r\nY: b"`},
-		{"header without a name", func(c *Config) { c.Headers = []Header{{"", "a"}} }, `header "": not a name`},
-		{"header that follows from the rest", func(c *Config) { c.Headers = []Header{{"host", "a"}} }, "header host: is the check's own"},
+		{"header without a name", func(c *Config) { c.Headers = []Header{{"", "a"}} }, `header "": not a valid name`},
+		{"header that follows from the rest", func(c *Config) { c.Headers = []Header{{"host", "a"}} }, "header host: the check itself sends this header"},
 		{"sum in capitals", func(c *Config) { c.Content.SHA256 = strings.Repeat("AB", 32) }, "SHA-256"},
 		{"sum that is too short", func(c *Config) { c.Content.SHA256 = "ab" }, "SHA-256"},
 		{"expression that is none", func(c *Config) { c.Content.Matches = "(" }, `regular expression "("`},
-		{"body of a HEAD", func(c *Config) { c.Method, c.Content.Contains = "HEAD", "x" }, "HEAD has no body"},
-		{"TLS without https", func(c *Config) { c.TLS.On = true }, "TLS: on with https"},
-		{"key without a certificate", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, KeyFile: "/k"} }, "go together"},
-		{"TLS of the future", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, Minimum: 0x305} }, "no such version"},
-		{"no such version", func(c *Config) { c.Version = 9 }, "no such version: version(9)"},
+		{"body of a HEAD", func(c *Config) { c.Method, c.Content.Contains = "HEAD", "x" }, "HEAD: its response has no body"},
+		{"TLS without https", func(c *Config) { c.TLS.On = true }, "TLS: must be on with https"},
+		{"key without a certificate", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, KeyFile: "/k"} }, "a certificate needs its key"},
+		{"TLS of the future", func(c *Config) { c.Type, c.TLS = HTTPS, TLS{On: true, Minimum: 0x305} }, "TLS version 0x305: does not exist"},
+		{"no such version", func(c *Config) { c.Version = 9 }, "HTTP version version(9): does not exist"},
 		{"record that is none", func(c *Config) { c.Type, c.Query = DNS, Query{Name: "a", Type: "X"} }, `query type "X"`},
 		{"name that is none", func(c *Config) { c.Type, c.Query = DNS, Query{Name: "a..b", Type: "A"} }, `query name "a..b"`},
 		{"greeting of two lines", func(c *Config) { c.Type, c.Hello = SMTP, "a\r\nRSET" }, "hello"},
@@ -149,12 +149,12 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// runs changes a check into one by a program.
+// runs changes a check into an Exec check.
 func runs(user string, command ...string) func(*Config) {
 	return func(c *Config) { c.Type, c.User, c.Command = Exec, user, command }
 }
 
-// A program may judge something that has no address.
+// A program can check a target without an address.
 func TestOnlyProgramsCanDoWithoutAnAddress(t *testing.T) {
 	target := Target{Config: DefaultConfig(TCP)}
 	if err := target.Validate(); err == nil || !strings.Contains(err.Error(), "no address") {
@@ -205,7 +205,7 @@ func TestSameProbe(t *testing.T) {
 	}
 }
 
-// change gives a value another one, and says whether it can.
+// change changes a value, and says whether it can.
 func change(v reflect.Value) bool {
 	if v.Type() == reflect.TypeFor[netip.Addr]() {
 		v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.9")))

@@ -18,6 +18,7 @@ const (
 type Result struct {
 	Outcome  Outcome
 	Reason   string
+	Cause    Cause  // of a failure
 	Silent   bool   // nothing at all came back from the address
 	Decisive bool   // the server itself reports its state: the result counts without others in a row
 	Advice   Advice // of a success
@@ -34,14 +35,23 @@ type Panic struct {
 func Pass(reason string) Result { return Result{Outcome: Passed, Reason: reason} }
 
 // Fail is a failure of the server.
-func Fail(reason string) Result { return Result{Outcome: Failed, Reason: reason} }
+func Fail(kind CauseKind, reason string) Result { return FailCode(kind, 0, reason) }
+
+// FailCode is a failure of the server with a code.
+func FailCode(kind CauseKind, code int, reason string) Result {
+	return Result{Outcome: Failed, Reason: reason, Cause: Cause{kind, code}}
+}
 
 // FailSilently is the failure of a server that sent nothing back.
-func FailSilently(reason string) Result { return Result{Outcome: Failed, Reason: reason, Silent: true} }
+func FailSilently(kind CauseKind, reason string) Result {
+	r := Fail(kind, reason)
+	r.Silent = true
+	return r
+}
 
 // Panicked is the failure of a probe that panicked.
 func Panicked(value any, stack []byte) Result {
-	r := Fail("the check panicked")
+	r := Fail(Panicking, "the check panicked")
 	r.Panic = &Panic{Value: value, Stack: stack}
 	return r
 }

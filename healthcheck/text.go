@@ -49,7 +49,7 @@ func (h *Health) UnmarshalText(text []byte) error {
 	return err
 }
 
-// The three below serve the enums of the package. Names begin at index 1.
+// The next three functions serve the enums with names. Names begin at index 1.
 
 func name(names []string, kind string, i uint8) string {
 	if i == 0 || int(i) >= len(names) {
@@ -92,8 +92,8 @@ func (s StatusRange) String() string {
 	return fmt.Sprintf("%d-%d", s.First, s.Last)
 }
 
-// ParseStatusRange reads "200-299" or "304". Codes are 200 to 599: below are interim responses, which a check reads
-// past, and above are none (RFC 9110, section 15).
+// ParseStatusRange reads "200-299" or "304". Codes are 200 to 599: lower ones are interim responses, which a check skips,
+// and higher ones do not exist (RFC 9110, section 15).
 func ParseStatusRange(s string) (StatusRange, error) {
 	first, last, isRange := strings.Cut(s, "-")
 	if !isRange {

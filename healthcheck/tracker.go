@@ -2,17 +2,17 @@
 
 package healthcheck
 
-// A tracker is the rise and fall of one target, a value.
+// A tracker counts the rise and fall of one target, a value.
 //
-// From unknown, the first success makes a target healthy: a server that was just configured serves as soon as it has
-// answered. Failures must come Fall in a row from unknown too. That matters where the kernel has the server at a weight
-// already, because the director was restarted: one lost probe does not take it out.
+// The first success makes an unknown target healthy: a newly configured server serves as soon as it answers. An unknown
+// target becomes unhealthy only after Fall failures in a row: after a restart of the director the server may still have a
+// weight in the kernel, and one lost probe must not take it out.
 type tracker struct {
 	health Health
 	streak int // results in a row like the last: successes count up from 1, failures down from -1
 }
 
-// undecided tells whether the latest results contradict the health and are too few to change it.
+// undecided says whether the latest results contradict the health, but are too few to change it.
 func (t tracker) undecided(rise int) bool {
 	return t.health != Unhealthy && t.streak < 0 || t.health == Unhealthy && 0 < t.streak && t.streak < rise
 }

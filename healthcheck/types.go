@@ -7,65 +7,65 @@ import (
 	"time"
 )
 
-// A Type is what a check speaks.
+// A Type is the protocol of a check.
 type Type uint8
 
 // The check types, by their names in configuration: tcp, http, exec, https, grpc, dns, smtp, udp, ping, agent.
 const (
 	TCP Type = iota + 1
 	HTTP
-	Exec // runs a program; exit code 0 is success
+	Exec // runs a program; exit code 0 is a success
 	HTTPS
 	GRPC // the standard health service, grpc.health.v1
 	DNS
 	SMTP
 	UDP
 	Ping  // ICMP echo
-	Agent // a line of text in which the server says how it is, as HAProxy's agent check has it
+	Agent // a line of text in which the server reports its own state, as in HAProxy's agent check
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
 type HTTPVersion uint8
 
-// The versions, by their names in configuration: 1.0, 1.1, 2. Version 2 is spoken at once where there is no TLS.
+// The versions, by their names in configuration: 1.0, 1.1, 2. Without TLS, version 2 starts without an upgrade.
 const (
 	HTTP10 HTTPVersion = iota + 1
 	HTTP11
 	HTTP2
 )
 
-// A Config is how a real server is checked. DefaultConfig gives one to start from.
+// A Config says how a real server is checked. Start from DefaultConfig.
 type Config struct {
 	Type     Type
-	Interval time.Duration // from the start of one probe to the start of the next, at the longest
+	Interval time.Duration // longest time from the start of one probe to the start of the next
 	Timeout  time.Duration // for one probe as a whole, at most Interval
 	Rise     int           // successes in a row that make an unhealthy server healthy, at least 1
 	Fall     int           // failures in a row that make a server unhealthy, at least 1
 	Port     uint16        // 0: the real server's own
 
-	IntervalDown time.Duration // takes the place of Interval while the server is unhealthy; 0: Interval does
-	FastInterval time.Duration // takes the place of both while results contradict the health; 0: nothing does
-	Jitter       int           // by how much a pause may be shortened at random, 0 to 50 percent
+	IntervalDown time.Duration // replaces Interval while the server is unhealthy; 0: Interval stays
+	FastInterval time.Duration // replaces both while results contradict the health; 0: both stay
+	Jitter       int           // largest random cut of a pause, 0 to 50 percent
 	Flap         Flap
 
-	Address netip.Addr // probed in the place of the real server's own; the zero value: the real server's own
-	// Via is the VIP that is probed, at this one server; the zero value: its own address. With Mark 0 a SYN goes out by
-	// itself, for checks of TCP that only connect, to a server without a router between. With any other Mark, IPVS must
-	// lead that mark to this server and no other.
+	Address netip.Addr // the address to probe; the zero value: the real server's own
+	// Via is the VIP to probe at this one server; the zero value: the server's own address. With Mark 0 the probe is a
+	// single SYN to the server's hardware address: only for TCP checks that only connect, and servers without a router
+	// between. With any other Mark, IPVS must lead that mark to this server and no other.
 	Via    netip.Addr
-	Source netip.Addr // the director's address that probes come from; the zero value: the kernel's choice
+	Source netip.Addr // the probes' source address; the zero value: the kernel's choice
 	Mark   uint32     // firewall mark of the probes' packets; 0: none
 
 	// Command is the program of an Exec check, by its absolute path, and its arguments. No shell is involved.
 	Command []string
-	// User is whom the program runs as, by name or number. Any other than the director's own takes root.
+	// User is the user of the program, by name or number. Only root can run programs as another user.
 	User string
 
 	Send   string // TCP, UDP, Agent: sent once connected; empty: nothing
-	Expect string // TCP, UDP: must be among the first 64 KiB of the answer; empty: no answer is needed
+	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
 
 	// For HTTP and HTTPS.
-	Method  string // GET, HEAD, …; CONNECT is none for a check
+	Method  string // GET, HEAD, …; never CONNECT
 	Path    string // with the query, begins with a slash
 	Host    string // Host header; empty: the target's address
 	Version HTTPVersion
@@ -76,32 +76,32 @@ type Config struct {
 
 	TLS TLS // HTTPS, and GRPC where TLS.On
 
-	Service string // GRPC: the service that is asked about; empty: the server as a whole
+	Service string // GRPC: the name of the service; empty: the server as a whole
 	Query   Query  // DNS
-	Hello   string // SMTP: what the director calls itself; empty: localhost
+	Hello   string // SMTP: the director's name in EHLO; empty: localhost
 }
 
-// A Header is a line of an HTTP request's header.
+// A Header is a field of an HTTP request's header.
 type Header struct {
 	Name, Value string
 }
 
-// A Content is what the body of an HTTP response must be like. Of a body no more than 1 MiB is read. The zero value has
-// nothing against any, and none is read.
+// A Content says what the body of an HTTP response must hold. At most 1 MiB of a body is read. With the zero value, any
+// body passes and none is read.
 type Content struct {
-	Contains string // a part of it
-	Matches  string // a regular expression (RE2) that matches a part of it
-	SHA256   string // of the whole of it, 64 hexadecimal digits in lower case
+	Contains string // a text in the body
+	Matches  string // a regular expression (RE2) that matches a part of the body
+	SHA256   string // of the whole body, 64 hexadecimal digits in lower case
 }
 
-// A TLS is how a connection is secured. The zero value is none.
+// A TLS says how a connection is secured. The zero value is a connection without TLS.
 type TLS struct {
 	On       bool
 	Insecure bool   // the server's certificate is not verified
-	Name     string // that the certificate must be for and that is sent as SNI; empty: Host's, else the address probed
-	CAFile   string // certificates (PEM) to trust instead of the system's; empty: the system's
-	CertFile string // the director's own certificate and key (PEM), where the server asks for one; or neither
-	KeyFile  string
+	Name     string // the name in the certificate and in SNI; empty: the name in Host, or else the probed address
+	CAFile   string // certificates (PEM) to trust; empty: the system's
+	CertFile string // the director's own certificate (PEM), for servers that require one; needs KeyFile
+	KeyFile  string // its key (PEM)
 	Minimum  uint16 // TLS10 to TLS13; 0: TLS 1.2
 }
 
@@ -113,19 +113,20 @@ const (
 	TLS13
 )
 
-// A Query is what a DNS check asks.
+// A Query is the question of a DNS check.
 type Query struct {
 	Name   string
 	Type   string // "A", "AAAA", "SOA", …
-	Answer string // among the answers, as a zone file has its data; empty: any record of the type
+	Answer string // data that one of the answers must have, in the form of zone files; empty: any record of the type
 	TCP    bool
 }
 
-// A Flap says when a target counts as flapping: its health changed that many times within the window. The zero value never.
+// A Flap says when a target flaps: when its health has changed that many times within the window. With the zero value,
+// targets never flap.
 type Flap struct {
 	Changes int           // 0, or 2 to 100
 	Window  time.Duration // above 0 unless Changes is 0
-	Hold    time.Duration // it is held to be unhealthy for so long, each time; 0: it is not
+	Hold    time.Duration // how long a target that flaps stays unhealthy, each time; 0: it does not
 }
 
 // A StatusRange is a range of HTTP status codes that count as success, both ends included.
@@ -133,17 +134,17 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server, or anything else that a program can judge, under one check.
+// A Target is one real server under one check; for Exec checks, anything that a program can check.
 type Target struct {
-	ID     string         // the caller's, unique among targets
-	Addr   netip.AddrPort // an Exec check can do without
+	ID     string         // chosen by the caller, unique among targets
+	Addr   netip.AddrPort // optional for an Exec check
 	Config Config
-	// Part tells that there are others of the same server. Its changes are logged as details: what they say together is
-	// its owner's to work out.
+	// Part says that the server has other checks too. Changes of the target are then logged only as details: its owner
+	// combines the checks.
 	Part bool
 }
 
-// A Health is what the checks of a target have established.
+// A Health says whether a target works, as far as its results show.
 type Health uint8
 
 // The healths: unknown, healthy, unhealthy. A target is unknown until its first success, or Fall failures in a row.
@@ -153,7 +154,7 @@ const (
 	Unhealthy
 )
 
-// An Advice is what a server says of its own weight. The zero value is nothing.
+// An Advice is what a server asks for its own weight. The zero value asks for nothing.
 type Advice struct {
 	Given   bool `json:"given"`
 	Percent int  `json:"percent"` // of the configured weight, 0 to 1000

@@ -20,18 +20,18 @@ var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connec
 // problems collects what is wrong with a check.
 type problems []error
 
-// wrong notes a problem if there is one.
+// wrong adds a problem if there is one.
 func (p *problems) wrong(is bool, format string, args ...any) {
 	if is {
 		*p = append(*p, fmt.Errorf(format, args...))
 	}
 }
 
-// Validate tells what would keep the check from running, all of it in one error. It sets no policy: an interval may be as
-// short as the caller likes.
+// Validate says what prevents the check from running, everything in one error. It sets no policy: it accepts an interval
+// of any length.
 func (c Config) Validate() error {
 	var p problems
-	p.wrong(c.Type < TCP || c.Type > Agent, "no such check: %s", c.Type)
+	p.wrong(c.Type < TCP || c.Type > Agent, "check type %s: does not exist", c.Type)
 	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
@@ -53,7 +53,7 @@ func (c Config) Validate() error {
 		c.validateHTTP(&p)
 	case DNS:
 		_, known := dns.StringToType[c.Query.Type]
-		p.wrong(!known, "query type %q: no such record", c.Query.Type)
+		p.wrong(!known, "query type %q: no record has this type", c.Query.Type)
 		_, fits := dns.IsDomainName(c.Query.Name)
 		p.wrong(!fits || c.Query.Name == "", "query name %q: not a domain name", c.Query.Name)
 		if _, err := c.Query.Expected(); known && err != nil {
@@ -62,26 +62,26 @@ func (c Config) Validate() error {
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent}, c.Type), "through the VIP: a check of type %s cannot go", c.Type)
-	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "through the VIP: a check of type udp has to expect something")
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
+	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
 	c.TLS.validate(&p)
 	return errors.Join(p...)
 }
 
-// validateHTTP holds what goes into a request to what cannot end its line.
+// validateHTTP accepts only values that cannot end their line of a request.
 func (c Config) validateHTTP(p *problems) {
-	p.wrong(!isToken(c.Method) || c.Method == "CONNECT", "method %q: not one that asks for a path", c.Method)
+	p.wrong(!isToken(c.Method) || c.Method == "CONNECT", "method %q: not a method with a path", c.Method)
 	p.wrong(!isPath(c.Path), "path %q: must begin with a slash and be printable ASCII without spaces or #", c.Path)
 	_, err := url.ParseRequestURI(c.Path)
-	p.wrong(c.Version == HTTP2 && err != nil, "path %q: cannot be asked for by version 2", c.Path)
+	p.wrong(c.Version == HTTP2 && err != nil, "path %q: not valid in version 2", c.Path)
 	p.wrong(!isHost(c.Host), "host %q: not fit for a Host header", c.Host)
-	p.wrong(c.Version > HTTP2, "no such version: %s", c.Version)
-	p.wrong(c.TLS.On != (c.Type == HTTPS), "TLS: on with https, and off with http")
+	p.wrong(c.Version > HTTP2, "HTTP version %s: does not exist", c.Version)
+	p.wrong(c.TLS.On != (c.Type == HTTPS), "TLS: must be on with https, and off with http")
 	for _, h := range c.Headers {
-		p.wrong(!isToken(h.Name), "header %q: not a name", h.Name)
-		p.wrong(!isFieldValue(h.Value), "header %s: %q is not a value", h.Name, h.Value)
+		p.wrong(!isToken(h.Name), "header %q: not a valid name", h.Name)
+		p.wrong(!isFieldValue(h.Value), "header %s: %q is not a valid value", h.Name, h.Value)
 		p.wrong(slices.ContainsFunc(ownHeaders, func(own string) bool { return strings.EqualFold(own, h.Name) }),
-			"header %s: is the check's own to send", h.Name)
+			"header %s: the check itself sends this header", h.Name)
 	}
 	p.wrong(len(c.Status) == 0, "status: at least one is needed")
 	for _, s := range c.Status {
@@ -95,13 +95,13 @@ func (c Config) validateHTTP(p *problems) {
 	if _, err := regexp.Compile(c.Content.Matches); err != nil {
 		*p = append(*p, fmt.Errorf("regular expression %q: %w", c.Content.Matches, err))
 	}
-	p.wrong(c.Content != Content{} && c.Method == "HEAD", "a response to HEAD has no body to look at")
+	p.wrong(c.Content != Content{} && c.Method == "HEAD", "method HEAD: its response has no body to examine")
 }
 
 func (t TLS) validate(p *problems) {
-	p.wrong((t.CertFile == "") != (t.KeyFile == ""), "TLS: a certificate and its key go together")
-	p.wrong(t.Minimum != 0 && (t.Minimum < TLS10 || t.Minimum > TLS13), "TLS: no such version: %#x", t.Minimum)
-	p.wrong(!t.On && t != TLS{}, "TLS: is not on")
+	p.wrong((t.CertFile == "") != (t.KeyFile == ""), "TLS: a certificate needs its key, and a key its certificate")
+	p.wrong(t.Minimum != 0 && (t.Minimum < TLS10 || t.Minimum > TLS13), "TLS version %#x: does not exist", t.Minimum)
+	p.wrong(!t.On && t != TLS{}, "TLS: has settings, but is not on")
 }
 
 func (s StatusRange) validate() error {
@@ -122,14 +122,14 @@ func (t Target) Validate() error {
 		via := t.Config.Via
 		other := to.Addr().IsValid() && via.Is4() != to.Addr().Is4()
 		p.wrong(via.IsValid() && other && (t.Config.Mark == 0 || !from.IsValid()), "VIP %s: of another family than %s", via, to.Addr())
-		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(), "through the VIP: a firewall mark is needed")
+		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(), "checks through the VIP that do more than connect need a firewall mark")
 		peer := t.Peer().Addr()
 		p.wrong(from.IsValid() && peer.IsValid() && from.Is4() != peer.Is4(), "source %s: of another family than %s", from, peer)
 	}
 	return errors.Join(append(p, t.Config.Validate())...)
 }
 
-// isToken tells whether s is a token (RFC 9110, section 5.6.2).
+// isToken says whether s is a token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -137,21 +137,21 @@ func isToken(s string) bool {
 	})
 }
 
-// isFieldValue tells whether s can stand in a header line (RFC 9110, section 5.5); above all it cannot end that line.
+// isFieldValue says whether s is valid in a header line (RFC 9110, section 5.5). Above all, it cannot end that line.
 func isFieldValue(s string) bool {
 	return s == strings.TrimSpace(s) && !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c < ' ' && c != '\t' || c == 0x7f
 	})
 }
 
-// isPath tells whether s can stand in a request line (RFC 9112, section 3.2.1); above all it cannot end that line.
+// isPath says whether s is valid in a request line (RFC 9112, section 3.2.1). Above all, it cannot end that line.
 func isPath(s string) bool {
 	return strings.HasPrefix(s, "/") && !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || c == '#'
 	})
 }
 
-// isHost tells whether s can stand in a Host header (RFC 9110, section 7.2); empty is the default.
+// isHost says whether s is valid in a Host header (RFC 9110, section 7.2). An empty one stands for the default.
 func isHost(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || strings.IndexByte(`/\?#@"<>`, c) >= 0

@@ -8,7 +8,7 @@ import "time"
 type State struct {
 	Status TargetStatus
 	flap   flapping
-	cause  string // why the target is unhealthy: of the latest failure
+	cause  Cause // of the latest failure
 }
 
 // An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
@@ -17,8 +17,8 @@ type essence struct {
 	since    time.Time
 	flapping bool
 	advice   Advice
-	silent   bool   // while unhealthy
-	cause    string // while unhealthy
+	silent   bool  // while unhealthy
+	cause    Cause // while unhealthy
 }
 
 func (s *State) essence() essence {
@@ -44,7 +44,8 @@ const (
 // A Change is what one result changed.
 type Change struct {
 	Before  TargetStatus
-	Verdict bool // the target's owner must be told
+	Verdict bool // the target's owner must get a verdict
+	Again   bool // the result before was a failure with the same cause
 	Flap    FlapTurn
 	Quiet   bool // the target still flaps, and the log has already said so
 }
@@ -82,7 +83,7 @@ func (s *State) Lack(reason string) {
 // Record counts a success or failure of a probe that took from started to at, and says what it changed.
 func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is, before := &s.Status, s.essence()
-	change := Change{Before: *is}
+	change := Change{Before: *is, Again: is.Streak < 0 && s.cause == r.Cause}
 	success := r.Outcome == Passed
 	rise, fall := c.Rise, c.Fall
 	if r.Decisive {
@@ -105,7 +106,7 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	if success {
 		is.Advice = r.Advice
 	} else {
-		s.cause = r.Reason
+		s.cause = r.Cause
 	}
 	if held {
 		is.Reason = "flapping: held down for " + short(c.Flap.Hold) + "; last result: " + r.Reason

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// A server that was silent and begins to answer counts as silent until it is healthy: before that it says nothing about
-// whom its silence was the fault of. An answer that is a failure ends it at once.
+// A silent server that begins to answer stays silent until it is healthy. An answer that is a failure ends the silence
+// at once.
 func TestSilenceEndsWithASuccessThatCounts(t *testing.T) {
-	silence, refusal := FailSilently("timeout"), Fail("connection refused")
+	silence, refusal := FailSilently(TimedOut, "timeout"), Fail(Refused, "connection refused")
 	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 1}
 	s := NewState(time.Time{})
 	for i, step := range []struct {
@@ -31,6 +31,31 @@ func TestSilenceEndsWithASuccessThatCounts(t *testing.T) {
 		if s.Status.Health != step.health || s.Status.Silent != step.silent {
 			t.Errorf("step %d, %q: %s, silent %v; want %s, %v",
 				i, step.result.Reason, s.Status.Health, s.Status.Silent, step.health, step.silent)
+		}
+	}
+}
+
+// While a server is unhealthy, another cause of its failures is a verdict; another detail of the same cause is not.
+func TestVerdictsFollowCauses(t *testing.T) {
+	c := &Config{Type: Exec, Interval: time.Second, Rise: 2, Fall: 1}
+	s := NewState(time.Time{})
+	for i, step := range []struct {
+		result  Result
+		verdict bool
+	}{
+		{Pass("exit code 0"), true},
+		{FailCode(Exited, 1, "exit code 1: pool is empty"), true},
+		{FailCode(Exited, 1, "exit code 1: no route"), false},
+		{FailCode(Exited, 2, "exit code 2: no route"), true},
+		{Fail(TimedOut, "timeout after 1s while the program ran"), true},
+		{Pass("exit code 0"), false},
+		{Fail(TimedOut, "timeout after 1s while the program ran"), false},
+		{FailSilently(TimedOut, "timeout after 1s while the program ran"), true},
+		{Pass("exit code 0"), false},
+		{Pass("exit code 0"), true},
+	} {
+		if got := s.Record(c, step.result, time.Time{}, time.Time{}.Add(time.Duration(i))); got.Verdict != step.verdict {
+			t.Errorf("step %d, %q: verdict %t, want %t", i, step.result.Reason, got.Verdict, step.verdict)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (c Change) String() string {
 // differences are the attributes that a set changes.
 type differences struct{ names, steps []string }
 
-func (d *differences) note(name string, old, now any) {
+func (d *differences) add(name string, old, now any) {
 	if old != now {
 		d.names = append(d.names, name)
 		d.steps = append(d.steps, fmt.Sprintf("%v → %v", old, now))
@@ -77,20 +77,20 @@ func (d differences) of(object string) string {
 }
 
 func (s Service) compare(now Service) (d differences) {
-	d.note("scheduler", s.Scheduler, now.Scheduler)
-	d.note("flags", s.Flags, now.Flags)
-	d.note("timeout", s.Timeout, now.Timeout)
-	d.note("prefix", s.prefixName(), now.prefixName())
-	d.note("engine", cmp.Or(s.Engine, "none"), cmp.Or(now.Engine, "none"))
+	d.add("scheduler", s.Scheduler, now.Scheduler)
+	d.add("flags", s.Flags, now.Flags)
+	d.add("timeout", s.Timeout, now.Timeout)
+	d.add("prefix", s.prefixName(), now.prefixName())
+	d.add("engine", cmp.Or(s.Engine, "none"), cmp.Or(now.Engine, "none"))
 	return d
 }
 
 func (s Server) compare(now Server) (d differences) {
-	d.note("weight", s.Weight, now.Weight)
-	d.note("method", s.Method, now.Method)
-	d.note("tunnel", s.Tunnel, now.Tunnel)
-	d.note("upper threshold", s.UpperThreshold, now.UpperThreshold)
-	d.note("lower threshold", s.LowerThreshold, now.LowerThreshold)
+	d.add("weight", s.Weight, now.Weight)
+	d.add("method", s.Method, now.Method)
+	d.add("tunnel", s.Tunnel, now.Tunnel)
+	d.add("upper threshold", s.UpperThreshold, now.UpperThreshold)
+	d.add("lower threshold", s.LowerThreshold, now.LowerThreshold)
 	return d
 }
 

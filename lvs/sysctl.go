@@ -23,47 +23,42 @@ const maxInt = 1<<31 - 1
 
 // sysctls are those of Linux 6.1 that belong to IPVS itself, not to a scheduler.
 var sysctls = []Sysctl{
-	{"am_droprate", 1, maxInt, 1, "", "Under drop_packet 3: of so many packets one is dropped."},
-	{"amemthresh", 0, maxInt, 1, "", "Free pages of memory below which the automatic defences act."},
-	{"backup_only", 0, 1, 1, "0", "1 stops balancing while sync runs as backup. With both roles on both directors " +
-		"that includes the master: leave it at 0."},
-	{"cache_bypass", 0, 1, 1, "", "For transparent caches: 1 lets packets through to their destination when no " +
-		"cache is there."},
-	{"conn_reuse_mode", 0, 3, 1, "1", "1 schedules a client's new connection from a port that is still in TIME_WAIT " +
-		"anew, so that it reaches a server that is there."},
-	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's entries for balanced connections: for firewalls that need " +
-		"them, at the cost of speed."},
-	{"drop_entry", 0, 3, 1, "", "Defence against floods: drop half-open connections; 1 when memory is short, 3 always."},
-	{"drop_packet", 0, 3, 1, "", "Defence against floods: drop packets; 1 when memory is short, 3 always."},
-	{"expire_nodest_conn", 0, 1, 1, "1", "1 ends the connections to a removed server at once, instead of dropping their " +
-		"packets until they time out: clients connect again and reach another."},
-	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has " +
-		"weight 0, as a failed or drained one has."},
-	{"ignore_tunneled", 0, 1, 1, "", "1 leaves tunnelled packets alone."},
-	{"nat_icmp_send", 0, 1, 1, "", "1 answers with ICMP errors from real servers behind NAT that have no connection."},
-	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the path's MTU, which a tunnel makes smaller."},
-	{"run_estimation", 0, 1, 1, "1", "1 keeps the statistics; with 0 they stand still."},
-	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection: for several directors in front " +
-		"of one service."},
-	{"secure_tcp", 0, 3, 1, "", "Defence against floods: shorter time-outs; 1 when memory is short, 3 always."},
-	{"sloppy_sctp", 0, 1, 1, "", "1 takes up SCTP connections in their middle."},
-	{"sloppy_tcp", 0, 1, 1, "", "1 takes up TCP connections in their middle: for several directors in front of one " +
-		"service."},
-	{"snat_reroute", 0, 1, 1, "", "1 routes a NAT server's answers again, by their new source."},
-	{"sync_persist_mode", 0, 1, 1, "", "1 syncs persistent clients and not their connections, which then do not " +
-		"survive a failover."},
-	{"sync_ports", 1, 64, 1, "", "Threads and UDP ports of sync, from its port upward; the same on both directors. " +
-		"Takes effect when sync starts."},
-	{"sync_qlen_max", 1, maxInt, 1, "", "Messages that may wait to be sent."},
-	{"sync_refresh_period", 0, maxInt, 1, "", "Seconds after which a changed connection is synced again, instead " +
-		"of by packets; 0: by packets."},
-	{"sync_retries", 0, 3, 1, "", "How often a connection is synced again, each an eighth of sync_refresh_period " +
-		"after the other."},
-	{"sync_sock_size", 0, maxInt, 1, "", "Bytes of the sync sockets' buffers; 0: the kernel's."},
-	{"sync_threshold", 0, maxInt, 2, "", "Two numbers: a connection is synced from so many packets on, and again " +
-		"after so many. The kernel's 3 50 leaves out connections that have sent fewer than three."},
-	{"sync_version", 0, 1, 1, "1", "1 is the protocol that carries IPv6, persistence engines and time-outs; 0 is " +
-		"for old kernels."},
+	{"am_droprate", 1, maxInt, 1, "", "With drop_packet = 3, one of this many packets is dropped."},
+	{"amemthresh", 0, maxInt, 1, "", "With fewer free pages of memory than this, the automatic defences act."},
+	{"backup_only", 0, 1, 1, "0", "1 turns balancing off while the director receives connection sync. " +
+		"The master receives it too if both directors send, so leave it at 0."},
+	{"cache_bypass", 0, 1, 1, "", "For transparent caches. 1 forwards packets to their destination when no cache is available."},
+	{"conn_reuse_mode", 0, 3, 1, "1", "1 schedules a new connection anew if the client uses a port that is still in TIME_WAIT. " +
+		"So it reaches a server that is available."},
+	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's entries for balanced connections. Some firewalls need them. It costs speed."},
+	{"drop_entry", 0, 3, 1, "", "Defence against floods. Drops half-open connections: 1 when memory is short, 3 always."},
+	{"drop_packet", 0, 3, 1, "", "Defence against floods. Drops packets: 1 when memory is short, 3 always."},
+	{"expire_nodest_conn", 0, 1, 1, "1", "1 ends the connections to a removed server at once, so that clients connect again and " +
+		"reach another server. With 0 their packets are dropped until the connections time out."},
+	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has weight 0. " +
+		"A failed or drained server has weight 0."},
+	{"ignore_tunneled", 0, 1, 1, "", "1 does not balance tunnelled packets."},
+	{"nat_icmp_send", 0, 1, 1, "", "1 sends ICMP errors to real servers of method nat for packets without a connection."},
+	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the MTU of the path, which a tunnel reduces."},
+	{"run_estimation", 0, 1, 1, "1", "1 updates the statistics, 0 does not."},
+	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection. For several active directors of one service."},
+	{"secure_tcp", 0, 3, 1, "", "Defence against floods. Uses shorter timeouts: 1 when memory is short, 3 always."},
+	{"sloppy_sctp", 0, 1, 1, "", "1 accepts SCTP connections whose start was not seen."},
+	{"sloppy_tcp", 0, 1, 1, "", "1 accepts TCP connections whose start was not seen. " +
+		"For several active directors of one service."},
+	{"snat_reroute", 0, 1, 1, "", "1 routes the answers of a server of method nat again, by their new source address."},
+	{"sync_persist_mode", 0, 1, 1, "", "1 copies persistent clients only. " +
+		"Their connections are not copied, and do not survive a failover."},
+	{"sync_ports", 1, 64, 1, "", "The number of threads and UDP ports of sync, from its port upwards. It must be the same on both " +
+		"directors. A change takes effect when sync starts."},
+	{"sync_qlen_max", 1, maxInt, 1, "", "The maximum number of messages that wait to be sent."},
+	{"sync_refresh_period", 0, maxInt, 1, "", "After this many seconds a changed connection is copied again. " +
+		"0 copies it again after a number of packets; see sync_threshold."},
+	{"sync_retries", 0, 3, 1, "", "How often a connection is copied again, at intervals of an eighth of sync_refresh_period."},
+	{"sync_sock_size", 0, maxInt, 1, "", "The size of the buffers of the sync sockets in bytes. 0 is the kernel's default."},
+	{"sync_threshold", 0, maxInt, 2, "", "Two numbers of packets. A connection is copied when it has had the first number, and again " +
+		"after each second number. With the kernel's default, 3 and 50, a connection with fewer than 3 packets is not copied."},
+	{"sync_version", 0, 1, 1, "1", "1 is the protocol for IPv6, persistence engines and timeouts. 0 is for old kernels."},
 }
 
 // Sysctls returns the kernel's settings of IPVS, by name.

@@ -75,7 +75,8 @@ func (c *Config) Family() uint8 {
 // Equal reports whether two configurations are the same.
 func (c *Config) Equal(d *Config) bool { return reflect.DeepEqual(c, d) }
 
-// SameRouter reports whether two configurations are of the same virtual router, which thus keeps its role when one replaces the other.
+// SameRouter reports whether two configurations are of the same virtual router, which keeps its role if one replaces the
+// other.
 func (c *Config) SameRouter(d *Config) bool {
 	return c.Name == d.Name && c.VRID == d.VRID && c.Family() == d.Family()
 }

@@ -87,7 +87,7 @@ func TestStartupDelayIsCountedOnce(t *testing.T) {
 		return m.Deadline().Sub(epoch)
 	}
 	due(0, fault)
-	// The time without a link was no time of listening.
+	// The time without a link does not count as listening.
 	if got := due(time.Hour, up); got != time.Hour+time.Minute {
 		t.Errorf("due after %s", got)
 	}
@@ -113,7 +113,7 @@ func TestStartupDelayIsCountedOnce(t *testing.T) {
 	}
 }
 
-// TestStandbyRearms: what was counted towards a preemption that is forbidden now must not make a master.
+// TestStandbyRearms: time that counted towards a preemption does not count when standby has forbidden the preemption.
 func TestStandbyRearms(t *testing.T) {
 	c := testConfig(100)
 	c.PreemptDelay = time.Minute

@@ -80,30 +80,32 @@ func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d 
 // explainDrop says what is wrong with p, and what to do.
 func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 	c := &r.Config
+	peer, vrid := h.Source, c.VRID
 	switch d {
 	case DropOwnPacket:
-		return fmt.Sprintf("advertisements with our own address %s come in, of priority %d (ours is %d): give each machine an address of its own; "+
-			"if none has it twice, the segment sends our frames back", h.Source, p.Priority, r.Machine.Priority())
+		return fmt.Sprintf("advertisements of priority %d (ours is %d) arrive from our own address %s: give each machine an address "+
+			"of its own; if no other machine has this one, the network sends our frames back", p.Priority, r.Machine.Priority(), peer)
 	case DropWrongDestination:
 		return fmt.Sprintf("%s sends VRID %d to %s, we send to %s: set unicast_peers on both or on neither",
-			h.Source, c.VRID, h.Destination, listed(r.Destinations()))
+			peer, vrid, h.Destination, listed(r.Destinations()))
 	case DropUnknownPeer:
-		return fmt.Sprintf("%s sends VRID %d to us and is not among our unicast_peers (%s): add it, or stop it",
-			h.Source, c.VRID, listed(c.UnicastPeers))
+		return fmt.Sprintf("%s sends VRID %d to us and is not among our unicast_peers (%s): add it there, or stop it",
+			peer, vrid, listed(c.UnicastPeers))
 	case DropLowTTL:
-		return fmt.Sprintf("what %s sends for VRID %d arrives with TTL %d, and our unicast_ttl_min is %d: let it send with more, or lower that",
-			h.Source, c.VRID, h.TTL, c.UnicastTTLMin)
+		return fmt.Sprintf("advertisements of %s for VRID %d arrive with TTL %d, below our unicast_ttl_min of %d: lower unicast_ttl_min, "+
+			"or send with a higher TTL", peer, vrid, h.TTL, c.UnicastTTLMin)
 	case DropWrongVersion:
-		return fmt.Sprintf("%s speaks VRRP version %d for VRID %d, we speak %d, and neither hears the other: set the same version on both",
-			h.Source, p.Version, c.VRID, c.Version)
+		return fmt.Sprintf("%s sends VRRP version %d for VRID %d, we send version %d, so each ignores the other: set the same version on both",
+			peer, p.Version, vrid, c.Version)
 	case DropWrongPassword:
-		return fmt.Sprintf("%s sends another password than ours for VRID %d, and neither accepts the other: set the same on both", h.Source, c.VRID)
+		return fmt.Sprintf("%s sends another password than ours for VRID %d, so each ignores the other: set the same password on both",
+			peer, vrid)
 	case DropWrongInterval:
-		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, and version 2 has each refuse the other: set the same advert_interval on both",
-			h.Source, c.VRID, p.Interval, c.AdvertInterval)
+		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, so each ignores the other in version 2: "+
+			"set the same advert_interval on both", peer, vrid, p.Interval, c.AdvertInterval)
 	default: // DropWrongAuthType, DropAuthHeader
-		return fmt.Sprintf("%s sends %s for VRID %d, we send %s, and neither accepts the other: set the same password on both, or none",
-			h.Source, p.Auth.Type, c.VRID, r.Packet.Auth.Type)
+		return fmt.Sprintf("%s sends %s for VRID %d, we send %s, so each ignores the other: set the same password on both, or none",
+			peer, p.Auth.Type, vrid, r.Packet.Auth.Type)
 	}
 }
 
@@ -143,8 +145,8 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet, news *News) {
 		if len(r.Config.UnicastPeers) > 0 {
 			to = "it"
 		}
-		return fmt.Sprintf("%s is master of VRID %d as well, at priority %d (ours is %d): it does not get or does not accept what we send; "+
-			"let protocol 112 to %s pass, and set the same version, password and unicast_peers on both",
+		return fmt.Sprintf("%s is master of VRID %d as well, at priority %d (ours is %d): it does not receive, or does not accept, "+
+			"our advertisements; let protocol 112 to %s pass, and set the same version, password and unicast_peers on both",
 			h.Source, r.Config.VRID, p.Priority, r.Machine.Priority(), to)
 	})
 	if fresh {

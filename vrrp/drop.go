@@ -53,14 +53,6 @@ func (d Drop) String() string {
 // Drops counts discarded packets by reason. It travels as a JSON object of the reasons that occurred.
 type Drops [drops]uint64
 
-// Of returns how many packets were dropped for the reason d.
-func (c *Drops) Of(d Drop) uint64 {
-	if int(d) < drops {
-		return c[d]
-	}
-	return 0
-}
-
 // All yields every reason with its count, those that never occurred included, in a fixed order.
 func (c *Drops) All() iter.Seq2[Drop, uint64] {
 	return func(yield func(Drop, uint64) bool) {

@@ -111,7 +111,7 @@ func TestChecksumForms(t *testing.T) {
 	if d := q.Parse(p.AppendTo(nil, addrA, Group4), addrA, Group4); d != 0 || q.Checksum != ChecksumPseudoHeader {
 		t.Errorf("the default, parsed (%s): %+v", d, q)
 	}
-	// Over IPv6 there is one form only.
+	// Over IPv6 there is only one form.
 	p.Checksum, p.VIPs = ChecksumPacket, []netip.Addr{linkLocalB}
 	if d := q.Parse(p.AppendTo(nil, linkLocalA, Group6), linkLocalA, Group6); d != 0 {
 		t.Errorf("IPv6: %s", d)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// grouped are two routers of one sync group, on two interfaces, and one of none.
+// grouped returns two routers of one sync group, on two interfaces, and one without a group.
 func grouped(priority uint8) (inside, outside, alone Config) {
 	inside, outside, alone = testConfig(priority), testConfig(priority), testConfig(priority)
 	inside.Name, inside.Interface, inside.SyncGroup = "inside", "eth0", "pair"
@@ -109,7 +109,7 @@ func (w *wire) site(name string, c ...Config) *site {
 	return s
 }
 
-// changed has the groups decide, some time after a member told something, as another goroutine does.
+// changed lets the groups decide a little later, as another goroutine does.
 func (s *site) changed() {
 	if s.deciding {
 		return
@@ -241,8 +241,8 @@ func TestGroupMovesTogether(t *testing.T) {
 	}
 }
 
-// TestGroupStaysWhereOneWireIsCut: on one wire the directors do not hear each other, on the other they do. Whoever
-// is master stays, and the other does not try.
+// TestGroupStaysWhereOneWireIsCut: on one of two wires the directors do not hear each other. The master stays, and
+// the other does not try.
 func TestGroupStaysWhereOneWireIsCut(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)
@@ -283,7 +283,7 @@ func TestGroupOnALossyWire(t *testing.T) {
 	})
 }
 
-// TestGroupHandsOver: every member is told to stand by; at no moment has an address nobody.
+// TestGroupHandsOver: every member goes into standby; at every moment somebody holds each address.
 func TestGroupHandsOver(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)

@@ -38,7 +38,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
-// FuzzMachine holds what must be true of a machine whatever happens to it.
+// FuzzMachine checks what is true of a machine whatever happens to it.
 func FuzzMachine(f *testing.F) {
 	event := func(k EventKind, after, arg byte) []byte { return []byte{byte(k) - 1 + after*byte(events), arg} }
 	script := func(all ...[]byte) (s []byte) {
@@ -56,7 +56,7 @@ func FuzzMachine(f *testing.F) {
 	f.Fuzz(play)
 }
 
-// TestMachineInvariants is FuzzMachine on random scripts, so that every test run has some.
+// TestMachineInvariants runs FuzzMachine's checks on random scripts in every test run.
 func TestMachineInvariants(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 0))
 	script := make([]byte, 200)
@@ -81,14 +81,14 @@ func play(t *testing.T, priority byte, script []byte) {
 	}
 }
 
-// A witness remembers the last advertisement that a backup heard, and whether there is a fault.
+// A witness has the last advertisement that a backup heard, and whether there is a fault.
 type witness struct {
 	heard  Event
 	at     time.Time
 	faulty bool
 }
 
-// checkFault holds that nobody is master with a fault, except who has nothing to do any more but to leave.
+// checkFault checks that no router is master with a fault, unless it is leaving.
 func (w *witness) checkFault(t *testing.T, m *Machine, ev Event) {
 	t.Helper()
 	switch ev.Kind {
@@ -102,7 +102,7 @@ func (w *witness) checkFault(t *testing.T, m *Machine, ev Event) {
 	}
 }
 
-// check holds that nobody takes over from a live master whom it may not preempt.
+// check checks that no router takes over from a live master that it must not preempt.
 func (w *witness) check(t *testing.T, m *Machine, from State, now time.Time, ev Event) {
 	t.Helper()
 	switch {
@@ -174,7 +174,7 @@ func checkHolding(t *testing.T, m *Machine, ev Event, actions []Action) {
 	}
 }
 
-// checkRole holds who may become master, and when.
+// checkRole checks which router may become master, and when.
 func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time.Time, ev Event) {
 	t.Helper()
 	if m.Ready() && (m.State() != Backup || m.cfg.SyncGroup == "") {

@@ -24,7 +24,7 @@ func hear(source netip.Addr, priority uint8) Event {
 	return Event{Kind: EventAdvert, Source: source, Priority: priority, Interval: time.Second}
 }
 
-// spell writes actions as the tests' tables do: adverts as "advert 100", transitions as "backup: startup", remarks as
+// spell writes actions as in the tests' tables: adverts as "advert 100", transitions as "backup: startup", remarks as
 // "stays: standby".
 func spell(actions []Action) string {
 	var out []string
@@ -64,7 +64,7 @@ func faulty(c Config) *Machine {
 	return m
 }
 
-// resumed is a master that knows no startup.
+// resumed is a master that started by EventResume.
 func resumed(c Config) *Machine {
 	m := NewMachine(c)
 	m.Step(epoch, Event{Kind: EventResume, Source: addrB})

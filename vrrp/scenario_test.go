@@ -101,13 +101,13 @@ func (w *wire) step(n *node, ev Event) {
 	}
 }
 
-// at has something done at its time.
+// at schedules a call.
 func (w *wire) at(t time.Time, do func()) {
 	w.agenda = append(w.agenda, appointment{t, do})
 	slices.SortStableFunc(w.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })
 }
 
-// wake lets a node go on that was asleep. It reads what arrived before it looks at its clock, as a Loop does.
+// wake lets a node go on that was asleep. It reads what arrived before it acts on its timer, as a Loop does.
 func (w *wire) wake(n *node) {
 	n.asleep = false
 	for _, ev := range n.inbox {
@@ -258,7 +258,7 @@ func TestEqualPrioritiesAgree(t *testing.T) {
 		if len(w.masters()) != 1 {
 			w.want("one of them")
 		}
-		// All start at the same moment and fire together: the highest address has the last word.
+		// All start and become master at the same moment: the highest address stays.
 		w.want("c")
 	})
 }
@@ -291,7 +291,7 @@ func TestHandOverLeavesNoGap(t *testing.T) {
 	})
 }
 
-// TestPartitionHeals: two masters while the wire is cut in two, one within an interval after it is whole again.
+// TestPartitionHeals: there are two masters while the wire is cut in two, and one within an interval after that.
 func TestPartitionHeals(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		a, _, c := w.add("a", testConfig(150)), w.add("b", testConfig(100)), w.add("c", testConfig(50))
@@ -309,7 +309,7 @@ func TestPartitionHeals(t *testing.T) {
 	})
 }
 
-// TestLossyWireSettles: whatever loss, delay and lateness did, one master remains once they end, the right one.
+// TestLossyWireSettles: when loss, delay and lateness end, the right router is the only master.
 func TestLossyWireSettles(t *testing.T) {
 	seeds(t, 500, func(t *testing.T, w *wire) {
 		w.loss, w.delay, w.jitter = 0.4, 300*time.Millisecond, 500*time.Millisecond

@@ -21,7 +21,7 @@ func (w *wire) settled(change func(*Config)) (a, b *node) {
 	return a, b
 }
 
-// TestStalledMaster: a master that stood still does not speak over whoever took its place.
+// TestStalledMaster: a master that stood still does not compete with the router that took over.
 func TestStalledMaster(t *testing.T) {
 	for _, preempt := range []bool{true, false} {
 		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestStalledMaster(t *testing.T) {
 	}
 }
 
-// TestStalledMasterThatHeardNothing: what was sent to it is lost, as with a paused machine. It goes on, and the
-// first advertisement settles who is master.
+// TestStalledMasterThatHeardNothing: the packets for it are lost, as with a paused machine. It goes on as master, and
+// the next advertisement decides who stays.
 func TestStalledMasterThatHeardNothing(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		a, _ := w.settled(func(*Config) {})
@@ -86,7 +86,7 @@ func TestStalledBackup(t *testing.T) {
 	})
 }
 
-// TestPreemptionLeavesNoGap: nor do the two hold the VIPs for longer than the successor needs.
+// TestPreemptionLeavesNoGap: somebody always holds the VIPs, and both do so only as long as the successor needs.
 func TestPreemptionLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		b := w.add("b", testConfig(100))
@@ -108,7 +108,7 @@ func TestPreemptionLeavesNoGap(t *testing.T) {
 	})
 }
 
-// TestStandbyOnTheWire: a hand-over on command, the death of the successor, its return, and the release.
+// TestStandbyOnTheWire: a hand-over on command, the death of the successor, its return, and the end of standby.
 func TestStandbyOnTheWire(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
@@ -158,7 +158,7 @@ func TestStandbyWithoutAPeer(t *testing.T) {
 	})
 }
 
-// TestBothInStandby: somebody must be master, and stays it.
+// TestBothInStandby: one of them is master, and stays master.
 func TestBothInStandby(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
@@ -175,7 +175,7 @@ func TestBothInStandby(t *testing.T) {
 	})
 }
 
-// TestResumeIsNotNoticed: a master whose process was killed and comes back within its peers' patience.
+// TestResumeIsNotNoticed: the process of a master is killed and comes back before its peers take over.
 func TestResumeIsNotNoticed(t *testing.T) {
 	seeds(t, 200, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
@@ -191,7 +191,7 @@ func TestResumeIsNotNoticed(t *testing.T) {
 	})
 }
 
-// TestSoftFaultHandsOver: a director whose services are not what they should be serves until the other does.
+// TestSoftFaultHandsOver: a master with a gentle fault keeps the VIPs until the other router has them.
 func TestSoftFaultHandsOver(t *testing.T) {
 	seeds(t, 200, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})

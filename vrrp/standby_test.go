@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// One that does not know yet what it tracks takes nobody's place but that of one who is gone, and a master stays what it is.
+// A router without tracking results preempts nobody, but takes over from a master that is gone. A master stays master.
 func TestUnclearTracking(t *testing.T) {
 	unclear := Event{Kind: EventTracking, Unclear: true, Delta: 7}
 	m := NewMachine(testConfig(200))
@@ -22,7 +22,7 @@ func TestUnclearTracking(t *testing.T) {
 			t.Fatalf("%s at priority %d beside a master of 100", m.State(), m.Priority())
 		}
 	}
-	// Known, it preempts.
+	// With the results it preempts.
 	at = at.Add(time.Second)
 	m.Step(at, Event{Kind: EventTracking, Delta: 7})
 	if m.Priority() != 207 {

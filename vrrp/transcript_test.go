@@ -18,8 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts in testdata anew")
 
-// TestTranscripts plays the conversations in testdata/*.txt. A block of a file is comments and commands, a line "----",
-// and what came of them: each event that moved a machine, and what the machine answered.
+// TestTranscripts replays the conversations in testdata/*.txt. A block of a file is comments and commands, a line "----",
+// and the result: each event that moved a machine, and the actions of the machine.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -31,7 +31,7 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := (&drama{t: t, now: epoch}).perform(string(in))
+			got := (&transcript{t: t, now: epoch}).perform(string(in))
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -45,19 +45,19 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// A drama is machines on a segment where an advertisement takes a millisecond, played to a script.
-type drama struct {
-	t      *testing.T
-	now    time.Time
-	actors []*actor
-	mail   []letter
-	groups map[string]*Groups // by the part of the actors' names before the dot
-	own    map[string]Tracking
-	out    strings.Builder
+// A transcript is machines on a segment where an advertisement takes a millisecond, driven by commands.
+type transcript struct {
+	t        *testing.T
+	now      time.Time
+	parties  []*party
+	onTheWay []delivery
+	groups   map[string]*Groups // by the part of the parties' names before the dot
+	own      map[string]Tracking
+	out      strings.Builder
 }
 
-// An actor is one virtual router of one director.
-type actor struct {
+// A party is one virtual router of one director.
+type party struct {
 	*Router
 	name     string
 	addr     netip.Addr
@@ -69,14 +69,14 @@ type actor struct {
 	heard    Packet // the last advertisement
 }
 
-// A letter is an advertisement under way.
-type letter struct {
+// A delivery is an advertisement on its way.
+type delivery struct {
 	at       time.Time
-	from, to *actor
+	from, to *party
 	message  []byte
 }
 
-func (p *drama) perform(script string) string {
+func (p *transcript) perform(script string) string {
 	var all []string
 	for block := range strings.SplitSeq(strings.TrimRight(script, "\n"), "\n\n") {
 		head, _, _ := strings.Cut(block+"\n", "----\n")
@@ -97,14 +97,14 @@ func (p *drama) perform(script string) string {
 	return strings.Join(all, "\n\n") + "\n"
 }
 
-func (p *drama) command(line string) {
+func (p *transcript) command(line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	if word == "run" {
 		p.run(p.now.Add(p.duration(rest)))
 		return
 	}
 	if word == "state" {
-		for _, a := range p.actors {
+		for _, a := range p.parties {
 			p.describe(a)
 		}
 		return
@@ -114,7 +114,7 @@ func (p *drama) command(line string) {
 		p.enter(name, args)
 		return
 	}
-	a := p.actor(name)
+	a := p.party(name)
 	switch word {
 	case "start":
 		p.step(a, Event{Kind: EventUp, Source: a.addr})
@@ -148,25 +148,25 @@ func (p *drama) command(line string) {
 	}
 }
 
-func (p *drama) actor(name string) *actor {
-	i := slices.IndexFunc(p.actors, func(a *actor) bool { return a.name == name })
+func (p *transcript) party(name string) *party {
+	i := slices.IndexFunc(p.parties, func(a *party) bool { return a.name == name })
 	if i < 0 {
 		p.t.Fatalf("nobody is called %q", name)
 	}
-	return p.actors[i]
+	return p.parties[i]
 }
 
-// enter adds a virtual router. A dot in its name divides director and router: routers of one name hear each other.
-func (p *drama) enter(name, args string) {
+// enter adds a virtual router. Its name may be director.router: then routers of the same name hear each other.
+func (p *transcript) enter(name, args string) {
 	c := testConfig(100)
 	p.configure(&c, args)
-	a := &actor{name: name, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(p.actors) + 1)})}
+	a := &party{name: name, addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(len(p.parties) + 1)})}
 	director, short, dotted := strings.Cut(name, ".")
 	if dotted {
 		c.Name = short
 	}
 	a.Router = NewRouter(c)
-	p.actors = append(p.actors, a)
+	p.parties = append(p.parties, a)
 	if c.SyncGroup == "" {
 		return
 	}
@@ -180,8 +180,8 @@ func (p *drama) enter(name, args string) {
 	p.groups[director] = NewGroups(members)
 }
 
-func (p *drama) director(name string) (all []*actor) {
-	for _, a := range p.actors {
+func (p *transcript) director(name string) (all []*party) {
+	for _, a := range p.parties {
 		if strings.HasPrefix(a.name, name+".") {
 			all = append(all, a)
 		}
@@ -189,7 +189,7 @@ func (p *drama) director(name string) (all []*actor) {
 	return all
 }
 
-func (p *drama) configure(c *Config, args string) {
+func (p *transcript) configure(c *Config, args string) {
 	for arg := range strings.FieldsSeq(args) {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
@@ -217,7 +217,7 @@ func (p *drama) configure(c *Config, args string) {
 	}
 }
 
-func (p *drama) number(s string) int {
+func (p *transcript) number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		p.t.Fatal(err)
@@ -225,7 +225,7 @@ func (p *drama) number(s string) int {
 	return n
 }
 
-func (p *drama) duration(s string) time.Duration {
+func (p *transcript) duration(s string) time.Duration {
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		p.t.Fatal(err)
@@ -233,8 +233,8 @@ func (p *drama) duration(s string) time.Duration {
 	return d
 }
 
-// track tells an actor, or its group, what it tracks.
-func (p *drama) track(a *actor, args string) {
+// track tells a party, or its group, what it tracks.
+func (p *transcript) track(a *party, args string) {
 	var t Tracking
 	what, words, _ := strings.Cut(args, " ")
 	switch what {
@@ -254,7 +254,7 @@ func (p *drama) track(a *actor, args string) {
 }
 
 // tell and assess do what a Loop does with what it is told.
-func (p *drama) tell(a *actor, t Tracking) {
+func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
 	if t.Delta != former.Delta || t.Unclear != former.Unclear {
@@ -263,7 +263,7 @@ func (p *drama) tell(a *actor, t Tracking) {
 	p.assess(a)
 }
 
-func (p *drama) assess(a *actor) {
+func (p *transcript) assess(a *party) {
 	m, why := a.Machine, a.told.Cause()
 	if a.hard {
 		why = Cause{Kind: FaultLinkCarrier, Text: "eth0"}
@@ -276,8 +276,8 @@ func (p *drama) assess(a *actor) {
 	}
 }
 
-// decide has the sync groups of a director have their word.
-func (p *drama) decide(a *actor) {
+// decide lets the sync groups of a director decide.
+func (p *transcript) decide(a *party) {
 	name, _, _ := strings.Cut(a.name, ".")
 	g := p.groups[name]
 	if g == nil {
@@ -299,12 +299,12 @@ func (p *drama) decide(a *actor) {
 		}
 	}
 	for _, j := range joins {
-		p.step(p.actor(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
+		p.step(p.party(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
 	}
 }
 
 // step moves a machine, writes what came of it and sends its advertisements.
-func (p *drama) step(a *actor, ev Event) {
+func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
 	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())
 	actions := slices.Clone(m.Step(p.now, ev))
@@ -326,7 +326,7 @@ func (p *drama) step(a *actor, ev Event) {
 	}
 }
 
-func (p *drama) spellEvent(ev Event) string {
+func (p *transcript) spellEvent(ev Event) string {
 	s := ev.Kind.String()
 	switch ev.Kind {
 	case EventAdvert:
@@ -346,11 +346,11 @@ func (p *drama) spellEvent(ev Event) string {
 	return s
 }
 
-func (p *drama) line(a *actor, format string, args ...any) {
+func (p *transcript) line(a *party, format string, args ...any) {
 	fmt.Fprintf(&p.out, "%8s  %s  %s\n", p.now.Sub(epoch).Round(time.Millisecond), a.name, fmt.Sprintf(format, args...))
 }
 
-func (p *drama) describe(a *actor) {
+func (p *transcript) describe(a *party) {
 	m := a.Machine
 	extra := ""
 	for _, f := range []struct {
@@ -367,27 +367,27 @@ func (p *drama) describe(a *actor) {
 	}
 }
 
-func (p *drama) remaining(m *Machine) string {
+func (p *transcript) remaining(m *Machine) string {
 	if m.Deadline().IsZero() {
 		return "never"
 	}
 	return m.Deadline().Sub(p.now).Round(time.Millisecond).String()
 }
 
-func (p *drama) send(a *actor, priority uint8) {
+func (p *transcript) send(a *party, priority uint8) {
 	a.Packet.Priority = priority
 	message := a.Packet.AppendTo(nil, a.addr, Group4)
 	_, channel, dotted := strings.Cut(a.name, ".")
-	for _, b := range p.actors {
+	for _, b := range p.parties {
 		_, other, _ := strings.Cut(b.name, ".")
 		if b != a && !a.deaf && (!dotted || channel == other) {
-			p.mail = append(p.mail, letter{p.now.Add(time.Millisecond), a, b, message})
+			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond), a, b, message})
 		}
 	}
 }
 
-// deliver has an actor read an advertisement as a Loop does.
-func (p *drama) deliver(l letter) {
+// deliver passes an advertisement to a party, as a Loop does.
+func (p *transcript) deliver(l delivery) {
 	a, h := l.to, Header{l.from.addr, Group4, TTL}
 	was, warnings := a.Machine.State(), len(a.Warnings())
 	if d := a.Examine(h, l.message, &a.heard); d != 0 {
@@ -401,34 +401,34 @@ func (p *drama) deliver(l letter) {
 	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
 }
 
-func (p *drama) thaw(a *actor) {
+func (p *transcript) thaw(a *party) {
 	a.asleep = false
-	mail := p.mail
-	p.mail = nil
-	for _, l := range mail {
+	onTheWay := p.onTheWay
+	p.onTheWay = nil
+	for _, l := range onTheWay {
 		if l.to == a && !l.at.After(p.now) {
 			p.deliver(l)
 		} else {
-			p.mail = append(p.mail, l)
+			p.onTheWay = append(p.onTheWay, l)
 		}
 	}
 }
 
 // run lets time pass.
-func (p *drama) run(until time.Time) {
+func (p *transcript) run(until time.Time) {
 	for {
 		at, do := until, func() {}
-		for _, a := range p.actors {
+		for _, a := range p.parties {
 			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
 				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
 			}
 		}
-		for i, l := range p.mail {
+		for i, l := range p.onTheWay {
 			if l.to.asleep || l.at.After(at) {
 				continue
 			}
 			at, do = l.at, func() {
-				p.mail = slices.Delete(p.mail, i, i+1)
+				p.onTheWay = slices.Delete(p.onTheWay, i, i+1)
 				if !l.to.deaf && !l.from.deaf {
 					p.deliver(l)
 				}

@@ -104,7 +104,7 @@ func newCapture(t *testing.T, ns *namespace, name string) *capture {
 			if err != nil {
 				return
 			}
-			c.note(b[:n])
+			c.record(b[:n])
 		}
 	}()
 	t.Cleanup(func() {
@@ -114,7 +114,7 @@ func newCapture(t *testing.T, ns *namespace, name string) *capture {
 	return c
 }
 
-func (c *capture) note(b []byte) {
+func (c *capture) record(b []byte) {
 	s := sighting{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
 	switch {
 	case b[12] == 0x08 && b[13] == 0x06:
@@ -163,8 +163,8 @@ func hardwareOf(t *testing.T, ns *namespace, name string) (hw net.HardwareAddr) 
 	return hw
 }
 
-// TestEachFormConvincesTheKernel sends one frame to a neighbour that believes in another machine since just now, in
-// the second in which Linux defends what it learned.
+// TestEachFormConvincesTheKernel sends one frame to a neighbour that has just learned the address from another machine. For
+// a second Linux defends what it has learned.
 func TestEachFormConvincesTheKernel(t *testing.T) {
 	before := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x99}
 	for _, tt := range []struct {
@@ -283,7 +283,7 @@ func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
 	}
 }
 
-func TestWithdrawSilences(t *testing.T) {
+func TestWithdrawEndsAnnouncements(t *testing.T) {
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	a := NewAnnouncer("eth0", hclog.NewNullLogger())
@@ -343,7 +343,7 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 	a := NewAnnouncer("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}))
 	v4 := netip.MustParseAddr("192.0.2.100")
 	a.Announce(garp.Config{Repeat: []time.Duration{0, time.Millisecond}, Refresh: 20 * time.Millisecond}, []netip.Addr{v4})
-	// troubled does something to the interface and waits for attempts to send; that they fail is logged once.
+	// troubled does something to the interface and waits for failed attempts to send, which must be logged once.
 	troubled := func(text string, do func()) {
 		t.Helper()
 		do()
@@ -385,7 +385,7 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 	replied("announced when it was made again", newCapture(t, peer, "peer0"))
 }
 
-func TestAnnouncerBeginsAnewWhenTheInterfaceIsBack(t *testing.T) {
+func TestAnnouncerStartsAgainWhenTheInterfaceIsBack(t *testing.T) {
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	a := NewAnnouncer("eth0", hclog.NewNullLogger())

@@ -28,7 +28,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 
 	hw := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x42}
 	command(t, ns, "eth0", func(l netlink.Link) error { return netlink.LinkSetHardwareAddr(l, hw) })
-	for range 1000 { // somebody shouts
+	for range 1000 { // a rival that sends a lot
 		a.Reannounce()
 	}
 	eventually(t, "announced again", func() bool { return a.Stats() == garp.Stats{Requests: 2, Replies: 2, Advertisements: 2} })
@@ -42,7 +42,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 		}
 	}
 
-	// Once a second has passed, only those that are named, and at once.
+	// After a second, only the named addresses are announced, and at once.
 	eventually(t, "a second has passed", func() bool { return time.Since(announced) > 2*garp.RestartPause+100*time.Millisecond })
 	asked := time.Now()
 	a.Reannounce(v6)

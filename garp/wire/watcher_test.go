@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// watch runs a Watcher in the namespace until the test ends, and returns it with the rivals that it tells of.
+// watch runs a Watcher in the namespace until the test ends, and returns it with the rivals that it reports.
 func watch(t *testing.T, ns *namespace, iface string) (*Watcher, <-chan garp.Rival) {
 	t.Helper()
 	found := make(chan garp.Rival, 16)
@@ -50,7 +50,7 @@ func give(t *testing.T, ns *namespace, iface, prefix string) {
 	})
 }
 
-// TestWatcherFindsASilentRival is the usual trouble: a real server that answers whoever asks, and says nothing else.
+// TestWatcherFindsASilentRival is about the usual fault: a real server that answers requests, and sends nothing else.
 func TestWatcherFindsASilentRival(t *testing.T) {
 	for _, tt := range []struct{ name, ours, own, iface, want string }{
 		{"IPv4", "192.0.2.100/24", "192.0.2.11/24", "lo", "ARP reply"},
@@ -80,12 +80,12 @@ func TestWatcherFindsASilentRival(t *testing.T) {
 			start := time.Now()
 			select {
 			case r := <-found:
-				t.Logf("told after %v: %+v", time.Since(start), r)
+				t.Logf("reported after %v: %+v", time.Since(start), r)
 				if r.Address != addr || r.Hardware != hardwareOf(t, peer, "peer0").String() || r.How != tt.want {
 					t.Errorf("rival %+v, want %s by %s", r, addr, tt.want)
 				}
 			case <-time.After(15 * time.Second):
-				t.Fatal("not told of within 15 s")
+				t.Fatal("not reported within 15 s")
 			}
 			w.Set(nil)
 			eventually(t, "with the addresses the rivals are gone", func() bool { return len(w.Rivals()) == 0 })
@@ -93,14 +93,14 @@ func TestWatcherFindsASilentRival(t *testing.T) {
 	}
 }
 
-// TestWatcherIsPromptWhenSomebodyAsks holds the promise that a claim is told of within 2 s.
+// TestWatcherIsPromptWhenSomebodyAsks checks that a claim is reported within 2 s.
 func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 	ns, peer := newPair(t)
 	give(t, ns, "eth0", "192.0.2.100/24")
 	give(t, peer, "peer0", "192.0.2.11/24")
 	w, found := watch(t, ns, "eth0")
 	w.Set([]netip.Addr{vip})
-	// The first question has gone, and the next of its own accord is far.
+	// The first question was sent; the next one is due much later.
 	seen := newCapture(t, peer, "peer0")
 	eventually(t, "asked", func() bool {
 		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
@@ -123,19 +123,19 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 	select {
 	case r := <-found:
 		took := time.Since(claimed)
-		t.Logf("told after %v", took)
+		t.Logf("reported after %v", took)
 		if took > 2*time.Second || !slices.Equal(r.Neighbours, []netip.Addr{netip.MustParseAddr("192.0.2.1")}) {
-			t.Errorf("told after %v of %+v", took, r)
+			t.Errorf("reported after %v of %+v", took, r)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("not told of within 10 s")
+		t.Fatal("not reported within 10 s")
 	}
 	if w.Claims() == 0 {
 		t.Error("no claim was counted")
 	}
 }
 
-// TestAnInterfaceThatCameLaterIsOursToo: another interface of this machine, as for a virtual MAC address, is no rival.
+// TestAnInterfaceThatCameLaterIsOursToo: a new interface of this machine, such as a macvlan, is not a rival.
 func TestAnInterfaceThatCameLaterIsOursToo(t *testing.T) {
 	ns, peer := newPair(t)
 	other := newNamespace(t)
@@ -179,7 +179,7 @@ func TestWatcherOutlivesItsInterface(t *testing.T) {
 		select {
 		case <-found:
 		case <-time.After(15 * time.Second):
-			t.Fatalf("round %d: not told of within 15 s", round)
+			t.Fatalf("round %d: not reported within 15 s", round)
 		}
 		command(t, ns, "eth0", netlink.LinkDel)
 		eventually(t, "the rival is gone with the interface", func() bool { return len(w.Rivals()) == 0 })

@@ -40,7 +40,7 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		case err != nil:
 			return socket.HungUp(ctx, err, t, socket.HungUpEarly, "waiting for the agent")
 		case len(line) == cap(line):
-			return healthcheck.Fail("the agent's line is longer than 1 KiB")
+			return healthcheck.Fail(healthcheck.Malformed, "the agent's line is longer than 1 KiB")
 		}
 	}
 }
@@ -71,7 +71,7 @@ func parseAgent(text string) healthcheck.Result {
 		case strings.HasSuffix(word, "%"):
 			n, err := strconv.ParseUint(strings.TrimSuffix(word, "%"), 10, 16)
 			if err != nil || n > maxPercent {
-				return healthcheck.Fail("the agent's weight is not 0% to 1000%")
+				return healthcheck.Fail(healthcheck.Malformed, "the agent's weight is not 0% to 1000%")
 			}
 			known, advice.Given, advice.Percent = true, true, int(n)
 		}
@@ -81,9 +81,11 @@ func parseAgent(text string) healthcheck.Result {
 	}
 	switch {
 	case !known:
-		return healthcheck.Fail("the agent's line is not understood")
+		return healthcheck.Fail(healthcheck.Malformed, "the agent's line is not understood")
 	case down != "":
-		return healthcheck.Result{Outcome: healthcheck.Failed, Reason: "the agent says " + down, Decisive: true}
+		res := healthcheck.Fail(healthcheck.SaysDown, "the agent says "+down)
+		res.Decisive = true
+		return res
 	}
 	res := healthcheck.Pass(agentWords(advice))
 	res.Advice = advice

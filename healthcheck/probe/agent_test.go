@@ -21,11 +21,11 @@ func TestAgentLines(t *testing.T) {
 		return r
 	}
 	down := func(word string) healthcheck.Result {
-		r := healthcheck.Fail("the agent says " + word)
+		r := probetest.Fail("the agent says " + word)
 		r.Decisive = true
 		return r
 	}
-	lost := healthcheck.Fail("the agent's line is not understood")
+	lost := probetest.Fail("the agent's line is not understood")
 	for line, want := range map[string]healthcheck.Result{
 		"up":                       says("up", healthcheck.Advice{}),
 		"ready\r\n":                says("up", healthcheck.Advice{}),
@@ -48,12 +48,12 @@ func TestAgentLines(t *testing.T) {
 		"hello":                    lost,
 		"maxconn:30":               lost,
 		"upward":                   lost,
-		"1001%":                    healthcheck.Fail("the agent's weight is not 0% to 1000%"),
-		"-1%":                      healthcheck.Fail("the agent's weight is not 0% to 1000%"),
-		"%":                        healthcheck.Fail("the agent's weight is not 0% to 1000%"),
-		"1e1%":                     healthcheck.Fail("the agent's weight is not 0% to 1000%"),
+		"1001%":                    probetest.Fail("the agent's weight is not 0% to 1000%"),
+		"-1%":                      probetest.Fail("the agent's weight is not 0% to 1000%"),
+		"%":                        probetest.Fail("the agent's weight is not 0% to 1000%"),
+		"1e1%":                     probetest.Fail("the agent's weight is not 0% to 1000%"),
 	} {
-		if got := parseAgent(line); got != want {
+		if got := probetest.Words(parseAgent(line)); got != want {
 			t.Errorf("%q: %+v, want %+v", line, got, want)
 		}
 	}
@@ -86,13 +86,13 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// FuzzAgent: whatever an agent says, it advises nothing that no weight can bear, and only in service.
+// FuzzAgent: whatever an agent sends, its advice is within the limits, and only servers in service give advice.
 func FuzzAgent(f *testing.F) {
 	for _, seed := range []string{"up\n", "75%", "drain 10%", "down # x", "", "%%%", "99999999999999999999%", "up\x00down"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		got := parseAgent(line)
+		got := probetest.Words(parseAgent(line))
 		a := got.Advice
 		if a.Percent < 0 || a.Percent > maxPercent || !a.Given && a != (healthcheck.Advice{}) || a.Given && got.Outcome != healthcheck.Passed || got.Reason == "" {
 			t.Errorf("%q: %+v", line, got)

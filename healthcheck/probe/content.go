@@ -37,7 +37,7 @@ func examine(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 			continue
 		}
-		in.left, in.over = 2*maxBody, errLongBody // chunks of one byte cost five more
+		in.left, in.over = 2*maxBody, errLongBody // a chunk of one byte takes six bytes
 		return judgeResponse(ctx, resp, t)
 	}
 }
@@ -51,15 +51,15 @@ func judgeResponse(ctx context.Context, resp *http.Response, t *healthcheck.Targ
 	refusal, err := judgeBody(&t.Config.Content, resp.Body)
 	switch {
 	case errors.Is(err, errLongBody):
-		return healthcheck.Fail(errLongBody.Error())
+		return healthcheck.Fail(healthcheck.Malformed, errLongBody.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return socket.Explain(ctx, err, t.Config.Timeout, "reading the response body")
 	case errors.Is(err, io.ErrUnexpectedEOF), socket.Closed(err):
-		return healthcheck.Fail("connection closed in the middle of the response body")
+		return healthcheck.Fail(healthcheck.HungUp, "connection closed in the middle of the response body")
 	case err != nil:
-		return healthcheck.Fail("malformed response body")
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response body")
 	case refusal != "":
-		return healthcheck.Fail(res.Reason + ", but " + refusal)
+		return healthcheck.Fail(healthcheck.Unexpected, res.Reason+", but "+refusal)
 	}
 	return healthcheck.Pass(res.Reason + " with the expected body")
 }

@@ -82,14 +82,14 @@ func TestExpectedBodies(t *testing.T) {
 		{"in chunks", wants("ok"), chunked + "1\r\no\r\n1\r\nk\r\n0\r\n\r\n", healthcheck.Pass("status 200 with the expected body")},
 		{"after interim responses", wants("ok"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 			healthcheck.Pass("status 200 with the expected body")},
-		{"another", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", healthcheck.Fail(`status 200, but its body does not contain "ok"`)},
-		{"of another status", wants("ok"), "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok", healthcheck.Fail("status 500, want 200-299")},
-		{"cut short", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\no", healthcheck.Fail("connection closed in the middle of the response body")},
-		{"in broken chunks", wants("ok"), chunked + "zz\r\n", healthcheck.Fail("malformed response body")},
-		{"in a chunk cut short", wants("ok"), chunked + "5\r\no", healthcheck.Fail("connection closed in the middle of the response body")},
-		{"of a header cut short", wants("ok"), "HTTP/1.1 200 OK\r\nA: b\r\n", healthcheck.Fail("connection closed in the middle of the response header")},
-		{"of something else", wants("ok"), "220 mail\r\n", healthcheck.Fail("malformed response: not HTTP/1.0 or 1.1")},
-		{"none at all", wants("ok"), "", healthcheck.Fail(socket.HungUpEarly)},
+		{"another", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", probetest.Fail(`status 200, but its body does not contain "ok"`)},
+		{"of another status", wants("ok"), "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok", probetest.Fail("status 500, want 200-299")},
+		{"cut short", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\no", probetest.Fail("connection closed in the middle of the response body")},
+		{"in broken chunks", wants("ok"), chunked + "zz\r\n", probetest.Fail("malformed response body")},
+		{"in a chunk cut short", wants("ok"), chunked + "5\r\no", probetest.Fail("connection closed in the middle of the response body")},
+		{"of a header cut short", wants("ok"), "HTTP/1.1 200 OK\r\nA: b\r\n", probetest.Fail("connection closed in the middle of the response header")},
+		{"of something else", wants("ok"), "220 mail\r\n", probetest.Fail("malformed response: not HTTP/1.0 or 1.1")},
+		{"none at all", wants("ok"), "", probetest.Fail(socket.HungUpEarly)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
@@ -102,7 +102,7 @@ func TestExpectedBodies(t *testing.T) {
 	}
 }
 
-// Whatever a server sends where a body is wanted, the probe ends and memory stays flat.
+// Whatever body a server sends, the probe ends, and its memory stays constant.
 func TestEndlessBodies(t *testing.T) {
 	for _, tt := range []struct{ name, first, more, want string }{
 		{"body of 10 GB", "HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", "x", "body longer than 1 MiB"},
@@ -126,7 +126,7 @@ func TestEndlessBodies(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			got, _ := probeOnce(target)
 			runtime.ReadMemStats(&after)
-			if got != healthcheck.Fail(tt.want) {
+			if got != probetest.Fail(tt.want) {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 4<<20 {
@@ -154,7 +154,7 @@ func TestFinder(t *testing.T) {
 	}
 }
 
-// FuzzExamine gives a check of a body what a server may send: it must come to an end, in words that are known.
+// FuzzExamine: whatever a server sends, a check of the body ends with a known reason.
 func FuzzExamine(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",

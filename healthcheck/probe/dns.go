@@ -29,7 +29,7 @@ func resolve(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 		raw, err := c.ReadMsgHeader(nil)
 		if err != nil {
 			if isShort(err) {
-				return healthcheck.Fail("malformed answer")
+				return healthcheck.Fail(healthcheck.Malformed, "malformed answer")
 			}
 			res := socket.HungUp(ctx, err, t, socket.HungUpEarly, "waiting for the answer")
 			res.Silent = !q.TCP && res.Outcome == healthcheck.Failed && socket.Silence(err)
@@ -37,7 +37,7 @@ func resolve(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 		}
 		answer := new(dns.Msg)
 		if answer.Unpack(raw) != nil {
-			return healthcheck.Fail("malformed answer")
+			return healthcheck.Fail(healthcheck.Malformed, "malformed answer")
 		}
 		if answer.Id != m.Id && !q.TCP {
 			continue // the answer to another query, or a late one
@@ -60,17 +60,17 @@ func judgeAnswer(asked, answer *dns.Msg, q healthcheck.Query) healthcheck.Result
 	switch {
 	case answer.Id != asked.Id || !answer.Response || len(answer.Question) != 1 ||
 		!strings.EqualFold(answer.Question[0].Name, want.Name) || answer.Question[0].Qtype != want.Qtype:
-		return healthcheck.Fail("the answer is to another question")
+		return healthcheck.Fail(healthcheck.Unexpected, "the answer is to another question")
 	case answer.Rcode != dns.RcodeSuccess:
 		code, ok := dns.RcodeToString[answer.Rcode]
 		if !ok {
 			code = "RCODE" + fmt.Sprint(answer.Rcode)
 		}
-		return healthcheck.Fail(code + ", want NOERROR")
+		return healthcheck.FailCode(healthcheck.Unexpected, answer.Rcode, code+", want NOERROR")
 	}
 	expected, err := q.Expected()
 	if err != nil {
-		return healthcheck.Fail("no such answer: " + q.Answer)
+		return healthcheck.Fail(healthcheck.Unexpected, "no such answer: "+q.Answer)
 	}
 	canonical := ""
 	if expected != nil {
@@ -83,9 +83,9 @@ func judgeAnswer(asked, answer *dns.Msg, q healthcheck.Query) healthcheck.Result
 	}
 	switch {
 	case answer.Truncated:
-		return healthcheck.Fail("the answer is truncated: ask over TCP")
+		return healthcheck.Fail(healthcheck.Unexpected, "the answer is truncated: ask over TCP")
 	case q.Answer != "":
-		return healthcheck.Fail(fmt.Sprintf("no %s record %q in the answer", q.Type, q.Answer))
+		return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %s record %q in the answer", q.Type, q.Answer))
 	}
-	return healthcheck.Fail(fmt.Sprintf("no %s record in the answer", q.Type))
+	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %s record in the answer", q.Type))
 }

@@ -73,16 +73,16 @@ func TestNameServers(t *testing.T) {
 	}{
 		{healthcheck.Query{Name: "www.example.org", Type: "A"}, healthcheck.Pass(ok)},
 		{healthcheck.Query{Name: "WWW.example.ORG.", Type: "A", Answer: "192.0.2.2"}, healthcheck.Pass(ok)},
-		{healthcheck.Query{Name: "www.example.org", Type: "A", Answer: "192.0.2.3"}, healthcheck.Fail(`no A record "192.0.2.3" in the answer`)},
+		{healthcheck.Query{Name: "www.example.org", Type: "A", Answer: "192.0.2.3"}, probetest.Fail(`no A record "192.0.2.3" in the answer`)},
 		{healthcheck.Query{Name: "six.example.org", Type: "AAAA", Answer: "2001:0DB8::0:1"}, healthcheck.Pass(ok)},
 		{healthcheck.Query{Name: "alias.example.org", Type: "CNAME", Answer: "WWW.example.org"}, healthcheck.Pass(ok)},
 		{healthcheck.Query{Name: "text.example.org", Type: "TXT", Answer: "hello"}, healthcheck.Pass(ok)},
 		{healthcheck.Query{Name: "mail.example.org", Type: "MX", Answer: "10  mx.example.org."}, healthcheck.Pass(ok)},
-		{healthcheck.Query{Name: "mail.example.org", Type: "MX", Answer: "20 mx.example.org."}, healthcheck.Fail(`no MX record "20 mx.example.org." in the answer`)},
-		{healthcheck.Query{Name: "www.example.org", Type: "AAAA"}, healthcheck.Fail("no AAAA record in the answer")},
-		{healthcheck.Query{Name: "refused.example.org", Type: "A"}, healthcheck.Fail("REFUSED, want NOERROR")},
-		{healthcheck.Query{Name: "other.example.org", Type: "A"}, healthcheck.Fail("the answer is to another question")},
-		{healthcheck.Query{Name: "long.example.org", Type: "A"}, healthcheck.Fail("the answer is truncated: ask over TCP")},
+		{healthcheck.Query{Name: "mail.example.org", Type: "MX", Answer: "20 mx.example.org."}, probetest.Fail(`no MX record "20 mx.example.org." in the answer`)},
+		{healthcheck.Query{Name: "www.example.org", Type: "AAAA"}, probetest.Fail("no AAAA record in the answer")},
+		{healthcheck.Query{Name: "refused.example.org", Type: "A"}, probetest.Fail("REFUSED, want NOERROR")},
+		{healthcheck.Query{Name: "other.example.org", Type: "A"}, probetest.Fail("the answer is to another question")},
+		{healthcheck.Query{Name: "long.example.org", Type: "A"}, probetest.Fail("the answer is truncated: ask over TCP")},
 	} {
 		for overTCP, addr := range servers {
 			tt.query.TCP = overTCP
@@ -158,7 +158,7 @@ func TestNameServersThatLie(t *testing.T) {
 	}
 	short := probetest.Serve(t, probetest.Hear("\xff\xffonly a little"))
 	over := probetest.Target(healthcheck.DNS, short, time.Second, func(c *healthcheck.Config) { c.Query = healthcheck.Query{Name: "example.org", Type: "A", TCP: true} })
-	if got, _ := probeOnce(over); got != healthcheck.Fail(socket.HungUpEarly) {
+	if got, _ := probeOnce(over); got != probetest.Fail(socket.HungUpEarly) {
 		t.Errorf("cut short over TCP: %+v", got)
 	}
 }

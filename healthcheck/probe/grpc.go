@@ -40,7 +40,7 @@ func askHealth(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithUserAgent("tandem"),
 	)
 	if err != nil {
-		return healthcheck.Fail("gRPC: " + err.Error())
+		return healthcheck.Fail(healthcheck.Malformed, "gRPC: "+err.Error())
 	}
 	defer func() { _ = client.Close() }()
 	resp, err := grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: t.Config.Service})
@@ -48,18 +48,18 @@ func askHealth(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	case err == nil && resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING:
 		return healthcheck.Pass("SERVING")
 	case err == nil:
-		return healthcheck.Fail(resp.GetStatus().String() + ", want SERVING")
+		return healthcheck.FailCode(healthcheck.Unexpected, int(resp.GetStatus()), resp.GetStatus().String()+", want SERVING")
 	case ctx.Err() != nil:
 		return socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
 	case code == codes.DeadlineExceeded: // the library noticed the deadline before ctx did
-		return healthcheck.Fail(socket.TimedOut(t.Config.Timeout, "waiting for the response"))
+		return healthcheck.Fail(healthcheck.TimedOut, socket.TimedOut(t.Config.Timeout, "waiting for the response"))
 	case code == codes.Unimplemented:
-		return healthcheck.Fail("the server has no health service")
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "the server has no health service")
 	case code == codes.NotFound:
-		return healthcheck.Fail("the health service does not know the service asked about")
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "the health service does not know the service asked about")
 	case code == codes.Unavailable:
-		return healthcheck.Fail("connection closed before a response, or not gRPC")
+		return healthcheck.Fail(healthcheck.HungUp, "connection closed before a response, or not gRPC")
 	default:
-		return healthcheck.Fail("gRPC status " + code.String())
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "gRPC status "+code.String())
 	}
 }

@@ -27,7 +27,7 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	}
 	req, err := http.NewRequestWithContext(ctx, t.Config.Method, scheme+"://"+http1.Host(t)+t.Config.Path, strings.NewReader(t.Config.Body))
 	if err != nil {
-		return healthcheck.Fail("cannot be asked for: " + t.Config.Path)
+		return healthcheck.Fail(healthcheck.Unexpected, "cannot be asked for: "+t.Config.Path)
 	}
 	for _, h := range http1.Headers(&t.Config) {
 		req.Header.Add(h.Name, h.Value)
@@ -63,10 +63,10 @@ func explain2(ctx context.Context, err error, t *healthcheck.Target) healthcheck
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
-		return healthcheck.Fail("the server ended the request: " + stream.Code.String())
+		return healthcheck.FailCode(healthcheck.HungUp, int(stream.Code), "the server ended the request: "+stream.Code.String())
 	case ctx.Err() != nil:
 		return socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
 	}
 	// Which of the two happened depends on what the library saw first.
-	return healthcheck.Fail("connection closed before a response, or not HTTP/2")
+	return healthcheck.Fail(healthcheck.HungUp, "connection closed before a response, or not HTTP/2")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// pipe is a prober whose every connection leads to f, in memory.
+// pipe is a prober whose connections all lead to f, in memory.
 func pipe(f func(net.Conn)) *Prober {
 	return &Prober{dial: func(context.Context, string, *healthcheck.Target) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -28,7 +28,7 @@ func pipe(f func(net.Conn)) *Prober {
 	}}
 }
 
-// However a server plays for time, the probe ends when its timeout does, to the nanosecond of fake time.
+// However slow a server is, the probe ends with its timeout, to the nanosecond of fake time.
 func TestTimeoutIsForTheWhole(t *testing.T) {
 	slowly := func(text string) func(net.Conn) {
 		return func(c net.Conn) {
@@ -66,14 +66,14 @@ func TestTimeoutIsForTheWhole(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				start := time.Now()
-				got := pipe(tt.serve).Probe(ctx, httpTarget(5*time.Second))
-				if got != healthcheck.Fail(tt.want) {
+				got := probetest.Words(pipe(tt.serve).Probe(ctx, httpTarget(5*time.Second)))
+				if got != probetest.Fail(tt.want) {
 					t.Errorf("%+v, want %q", got, tt.want)
 				}
 				if took := time.Since(start); took != 5*time.Second {
 					t.Errorf("took %s", took)
 				}
-				time.Sleep(10 * time.Second) // of the bubble: the server comes to its end
+				time.Sleep(10 * time.Second) // in fake time: the server ends
 			})
 		})
 	}
@@ -84,15 +84,14 @@ func TestCancelledProbeEndsAtOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		got := pipe(probetest.UntilGone[net.Conn]).Probe(ctx, httpTarget(time.Minute))
+		got := probetest.Words(pipe(probetest.UntilGone[net.Conn]).Probe(ctx, httpTarget(time.Minute)))
 		if got.Outcome != healthcheck.Abandoned || time.Since(start) != time.Second {
 			t.Errorf("%+v after %s, want it abandoned after 1s", got, time.Since(start))
 		}
 	})
 }
 
-// FuzzExchange gives a check what a server may send: it must come to success or failure, and say why in printable
-// words that are not the server's.
+// FuzzExchange: whatever a server sends, the check passes or fails, and the reason holds no bytes of the server's.
 func FuzzExchange(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 503 Down\r\nContent-Length: 3\r\n\r\nbad", "HTTP/1.1 100 Continue\r\n\r\n",

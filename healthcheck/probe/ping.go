@@ -35,7 +35,7 @@ func ping(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return healthcheck.Result{Outcome: healthcheck.Abandoned}
 		}
-		return healthcheck.FailSilently(socket.TimedOut(t.Config.Timeout, "waiting for the echo reply"))
+		return healthcheck.FailSilently(healthcheck.TimedOut, socket.TimedOut(t.Config.Timeout, "waiting for the echo reply"))
 	}
 	return socket.ExplainSilence(ctx, err, t.Config.Timeout, "pinging")
 }

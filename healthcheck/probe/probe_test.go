@@ -28,10 +28,10 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	p := New()
 	defer p.Close()
 	res := p.Probe(ctx, &t)
-	return res, time.Since(start)
+	return probetest.Words(res), time.Since(start)
 }
 
-// carry probes as the runner does what an engine carries.
+// carry probes as the runner does with an engine.
 func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	g, err := epoll.New()
 	if err != nil {
@@ -44,7 +44,7 @@ func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	}
 	for {
 		if ended, _ := g.Wait(time.Hour, 0); len(ended) > 0 {
-			return ended[0].Result, time.Since(start)
+			return probetest.Words(ended[0].Result), time.Since(start)
 		}
 	}
 }
@@ -64,27 +64,27 @@ func TestServersOfEveryKind(t *testing.T) {
 		{"tcp: accepts and hangs up", healthcheck.TCP, func(*net.TCPConn) {}, healthcheck.Pass("connected")},
 		{"http: works", healthcheck.HTTP, probetest.Hear("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), healthcheck.Pass("status 200")},
 		{"http: works, version 1.0", healthcheck.HTTP, probetest.Hear("HTTP/1.0 204 Empty\r\n\r\n"), healthcheck.Pass("status 204")},
-		{"http: has a bad day", healthcheck.HTTP, probetest.Hear("HTTP/1.1 503 Down\r\n\r\n"), healthcheck.Fail("status 503, want 200-299")},
-		{"http: redirects", healthcheck.HTTP, probetest.Hear("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"), healthcheck.Fail("status 302, want 200-299")},
+		{"http: has a bad day", healthcheck.HTTP, probetest.Hear("HTTP/1.1 503 Down\r\n\r\n"), probetest.Fail("status 503, want 200-299")},
+		{"http: redirects", healthcheck.HTTP, probetest.Hear("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"), probetest.Fail("status 302, want 200-299")},
 		{"http: answers before it was asked, and hangs up", healthcheck.HTTP, func(c *net.TCPConn) {
 			_, _ = c.Write([]byte("HTTP/1.1 503 Busy\r\n\r\n"))
 			_ = c.CloseWrite()
 			probetest.UntilGone(c)
-		}, healthcheck.Fail("status 503, want 200-299")},
-		{"http: hangs up at once", healthcheck.HTTP, func(*net.TCPConn) {}, healthcheck.Fail("connection closed before a response")},
+		}, probetest.Fail("status 503, want 200-299")},
+		{"http: hangs up at once", healthcheck.HTTP, func(*net.TCPConn) {}, probetest.Fail("connection closed before a response")},
 		{"http: resets at once", healthcheck.HTTP, func(c *net.TCPConn) { _ = c.SetLinger(0) },
-			healthcheck.Fail("connection closed before a response")},
-		{"http: hangs up when asked", healthcheck.HTTP, probetest.Hear(""), healthcheck.Fail("connection closed before a response")},
+			probetest.Fail("connection closed before a response")},
+		{"http: hangs up when asked", healthcheck.HTTP, probetest.Hear(""), probetest.Fail("connection closed before a response")},
 		{"http: closes its half only", healthcheck.HTTP, func(c *net.TCPConn) { _ = c.CloseWrite(); probetest.UntilGone(c) },
-			healthcheck.Fail("connection closed before a response")},
+			probetest.Fail("connection closed before a response")},
 		{"http: hangs up half-way", healthcheck.HTTP, probetest.Hear("HTTP/1.1 200 OK\r\nA: b\r\n"),
-			healthcheck.Fail("connection closed in the middle of the response header")},
-		{"http: says nothing", healthcheck.HTTP, probetest.UntilGone[*net.TCPConn], healthcheck.Fail("timeout after 300ms while waiting for the response")},
+			probetest.Fail("connection closed in the middle of the response header")},
+		{"http: says nothing", healthcheck.HTTP, probetest.UntilGone[*net.TCPConn], probetest.Fail("timeout after 300ms while waiting for the response")},
 		{"http: stops half-way", healthcheck.HTTP, func(c *net.TCPConn) { probetest.Hear("HTTP/1.1 200 OK\r\n")(c); probetest.UntilGone(c) },
-			healthcheck.Fail("timeout after 300ms while reading the response header")},
+			probetest.Fail("timeout after 300ms while reading the response header")},
 		{"http: is something else", healthcheck.HTTP, probetest.Hear("220 mail.example.com ESMTP\r\n"),
-			healthcheck.Fail("malformed response: not HTTP/1.0 or 1.1")},
-		{"http: is garbage", healthcheck.HTTP, probetest.Hear("\x16\x03\x01\x00\xff"), healthcheck.Fail("malformed response: not HTTP/1.0 or 1.1")},
+			probetest.Fail("malformed response: not HTTP/1.0 or 1.1")},
+		{"http: is garbage", healthcheck.HTTP, probetest.Hear("\x16\x03\x01\x00\xff"), probetest.Fail("malformed response: not HTTP/1.0 or 1.1")},
 	}
 	for _, tt := range tests {
 		for way, probe := range ways {
@@ -104,7 +104,7 @@ func TestServersOfEveryKind(t *testing.T) {
 	}
 }
 
-// Servers that never stop talking: the check reads what it needs, and neither it nor the kernel stores the rest.
+// Servers that never stop sending: the check reads only what it needs, and neither it nor the kernel stores the rest.
 func TestEndlessResponses(t *testing.T) {
 	tests := []struct {
 		name        string
@@ -113,10 +113,10 @@ func TestEndlessResponses(t *testing.T) {
 	}{
 		{"body of 10 GB", "HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n", "x", healthcheck.Pass("status 200")},
 		{"body of 10 GB with an error", "HTTP/1.1 500 No\r\nContent-Length: 10000000000\r\n\r\n", "x",
-			healthcheck.Fail("status 500, want 200-299")},
+			probetest.Fail("status 500, want 200-299")},
 		{"header without end", "HTTP/1.1 200 OK\r\n", "a: b\r\n",
-			healthcheck.Fail("malformed response: header longer than 64 KiB")},
-		{"header line without end", "HTTP/1.1 200 OK\r\nA: ", "x", healthcheck.Fail("malformed response: header longer than 64 KiB")},
+			probetest.Fail("malformed response: header longer than 64 KiB")},
+		{"header line without end", "HTTP/1.1 200 OK\r\nA: ", "x", probetest.Fail("malformed response: header longer than 64 KiB")},
 	}
 	for i := range 2 * len(tests) {
 		tt, way := tests[i/2], []string{"goroutine", "engine"}[i%2]
@@ -147,7 +147,7 @@ func TestEndlessResponses(t *testing.T) {
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 256<<10 {
 				t.Errorf("the probe allocated %d bytes", allocated)
 			}
-			// What fits into socket buffers; the reset stops the rest.
+			// Socket buffers hold this much; the reset stops the rest.
 			if sent.Load() > 64<<20 {
 				t.Errorf("the server could send %d bytes", sent.Load())
 			}
@@ -166,7 +166,7 @@ func TestRefused(t *testing.T) {
 		target := probetest.HTTPTarget(addr, time.Second)
 		target.Config.Type = typ
 		for way, probe := range ways {
-			if got, _ := probe(target); got != healthcheck.Fail("connection refused") {
+			if got, _ := probe(target); got != probetest.Fail("connection refused") {
 				t.Errorf("%s, by %s: %+v", typ, way, got)
 			}
 		}
@@ -203,7 +203,7 @@ func TestUnreachable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			director.Do(func() {
 				target := probetest.HTTPTarget(netip.MustParseAddrPort(tt.addr), 200*time.Millisecond)
-				want := healthcheck.Fail(tt.want)
+				want := probetest.Fail(tt.want)
 				want.Silent = true
 				for way, probe := range ways {
 					if got, _ := probe(target); got != want {

@@ -72,7 +72,7 @@ func (a *authority) write(t *testing.T, name, typ string, der []byte) string {
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
-// issue writes NAME.pem and NAME.key, a certificate for www.example.org and 127.0.0.1 that lasts until.
+// issue writes NAME.pem and NAME.key, a certificate for www.example.org and 127.0.0.1 that expires at until.
 func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
@@ -96,7 +96,7 @@ func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certif
 	return pair
 }
 
-// serveTLS is a web server; it says which version of HTTP was spoken and which name was asked for.
+// serveTLS is a web server that answers with the version of HTTP and the requested name.
 func serveTLS(t *testing.T, config *tls.Config, h2 bool) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -140,22 +140,22 @@ func TestCertificates(t *testing.T) {
 		{"sent as SNI", plain, and(func(c *healthcheck.Config) {
 			c.TLS.Name, c.Content.Contains = "www.example.org", `HTTP/1 for "www.example.org"`
 		}), healthcheck.Pass("status 200 with the expected body")},
-		{"by nobody trusted", plain, func(*healthcheck.Config) {}, healthcheck.Fail("TLS: the certificate is signed by nobody trusted")},
+		{"by nobody trusted", plain, func(*healthcheck.Config) {}, probetest.Fail("TLS: the certificate is signed by nobody trusted")},
 		{"by another authority", plain, func(c *healthcheck.Config) { c.TLS.CAFile = stranger.file("ca.pem") },
-			healthcheck.Fail("TLS: the certificate is signed by nobody trusted")},
+			probetest.Fail("TLS: the certificate is signed by nobody trusted")},
 		{"not verified, since it is not wanted", plain, func(c *healthcheck.Config) { c.TLS.Insecure = true }, healthcheck.Pass("status 200")},
 		{"for another name", plain, and(func(c *healthcheck.Config) { c.TLS.Name = "mail.example.org" }),
-			healthcheck.Fail("TLS: the certificate is not for mail.example.org")},
-		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, healthcheck.Fail("TLS: the certificate has expired or is not valid yet")},
+			probetest.Fail("TLS: the certificate is not for mail.example.org")},
+		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, probetest.Fail("TLS: the certificate has expired or is not valid yet")},
 		{"too old a protocol", &tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12},
-			and(func(c *healthcheck.Config) { c.TLS.Minimum = tls.VersionTLS13 }), healthcheck.Fail("TLS: the server refused: protocol version not supported")},
+			and(func(c *healthcheck.Config) { c.TLS.Minimum = tls.VersionTLS13 }), probetest.Fail("TLS: the server refused: protocol version not supported")},
 		{"asks for a certificate and gets it", asks,
 			and(func(c *healthcheck.Config) { c.TLS.CertFile, c.TLS.KeyFile = ca.file("good.pem"), ca.file("good.key") }), healthcheck.Pass("status 200")},
-		{"asks for a certificate and gets none", asks, trust, healthcheck.Fail("TLS: the server refused: certificate required")},
+		{"asks for a certificate and gets none", asks, trust, probetest.Fail("TLS: the server refused: certificate required")},
 		{"gets one that it does not trust", asks,
 			and(func(c *healthcheck.Config) {
 				c.TLS.CertFile, c.TLS.KeyFile = stranger.file("stranger.pem"), stranger.file("stranger.key")
-			}), healthcheck.Fail("TLS: the server refused: unknown certificate authority")},
+			}), probetest.Fail("TLS: the server refused: unknown certificate authority")},
 		{"no file with authorities", plain, func(c *healthcheck.Config) { c.TLS.CAFile = ca.file("none.pem") },
 			healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "failed to read a certificate or key: stat " + ca.file("none.pem") + ": no such file or directory"}},
 		{"a file without any", plain, func(c *healthcheck.Config) { c.TLS.CAFile = ca.file("good.key") },
@@ -169,7 +169,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate that is renewed on disk counts from the next probe on.
+// The next probe uses a certificate that was renewed on disk.
 func TestRenewedCertificates(t *testing.T) {
 	old, renewed := newAuthority(t), newAuthority(t)
 	addr := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{renewed.issue(t, "good", time.Now().Add(time.Hour))}}, false)
@@ -223,9 +223,9 @@ func TestHTTP2(t *testing.T) {
 		{"works", httpsTarget(secured, two(func(*healthcheck.Config) {})), healthcheck.Pass("status 200")},
 		{"with a body", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Content.Contains = "HTTP/2 for" })), healthcheck.Pass("status 200 with the expected body")},
 		{"with another body", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Content.Contains = "no" })),
-			healthcheck.Fail(`status 200, but its body does not contain "no"`)},
-		{"with another status", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Status = []healthcheck.StatusRange{{First: 404, Last: 404}} })), healthcheck.Fail("status 200, want 404")},
-		{"is not offered", httpsTarget(only1, two(func(*healthcheck.Config) {})), healthcheck.Fail("TLS: the server refused: no application protocol")},
+			probetest.Fail(`status 200, but its body does not contain "no"`)},
+		{"with another status", httpsTarget(secured, two(func(c *healthcheck.Config) { c.Status = []healthcheck.StatusRange{{First: 404, Last: 404}} })), probetest.Fail("status 200, want 404")},
+		{"is not offered", httpsTarget(only1, two(func(*healthcheck.Config) {})), probetest.Fail("TLS: the server refused: no application protocol")},
 		{"without TLS", httpsTarget(plain.Listener.Addr().(*net.TCPAddr).AddrPort(), func(c *healthcheck.Config) {
 			c.Type, c.TLS, c.Version, c.Host, c.Headers = healthcheck.HTTP, healthcheck.TLS{}, healthcheck.HTTP2, "www.example.org", []healthcheck.Header{{Name: "X-Probe", Value: "lb1"}}
 			c.Content.Contains = "HTTP/2.0 GET www.example.org lb1"
@@ -240,7 +240,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// Servers that make a mess of what is secured, or should be.
+// Servers that break the rules of TLS, or of HTTP/2 over it.
 func TestSecuredServersThatLie(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	https := func(c *healthcheck.Config) { c.Type, c.TLS = healthcheck.HTTPS, healthcheck.TLS{On: true} }
@@ -273,7 +273,7 @@ func TestSecuredServersThatLie(t *testing.T) {
 			}), timeout)
 			tt.change(&target.Config)
 			got, took := probeOnce(target)
-			if got != healthcheck.Fail(tt.want) {
+			if got != probetest.Fail(tt.want) {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 			if took > timeout+2*time.Second {

@@ -44,7 +44,7 @@ func greet(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthchec
 		}
 		begin, err := buffered.Peek(3)
 		if err == nil && strings.Trim(string(begin), "0123456789") != "" {
-			return healthcheck.Fail("malformed " + step.what) // the library would read it to the end
+			return healthcheck.Fail(healthcheck.Malformed, "malformed "+step.what) // the library would read it to the end
 		}
 		if err == nil {
 			_, _, err = replies.ReadResponse(step.want)
@@ -54,9 +54,9 @@ func greet(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthchec
 		switch {
 		case err == nil:
 		case errors.As(err, &other):
-			return healthcheck.Fail(fmt.Sprintf("%s %d, want %d", step.what, other.Code, step.want))
+			return healthcheck.FailCode(healthcheck.Unexpected, other.Code, fmt.Sprintf("%s %d, want %d", step.what, other.Code, step.want))
 		case errors.Is(err, in.over), errors.As(err, &malformed):
-			return healthcheck.Fail("malformed " + step.what)
+			return healthcheck.Fail(healthcheck.Malformed, "malformed "+step.what)
 		default:
 			return socket.HungUp(ctx, err, t, "connection closed before the "+step.what, "waiting for the "+step.what)
 		}

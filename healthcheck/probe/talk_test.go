@@ -41,17 +41,17 @@ func TestSendAndExpect(t *testing.T) {
 		}, healthcheck.Pass(asExpected)},
 		{"greets by itself", func(c *healthcheck.Config) { c.Expect = "SSH-2.0" }, func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") }, healthcheck.Pass(asExpected)},
 		{"takes what is sent", func(c *healthcheck.Config) { c.Send = "hello" }, probetest.UntilGone[*net.TCPConn], healthcheck.Pass("connected")},
-		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), healthcheck.Fail("connection closed before the expected answer")},
-		{"hangs up", redis, probetest.Hear(""), healthcheck.Fail(socket.HungUpEarly)},
+		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), probetest.Fail("connection closed before the expected answer")},
+		{"hangs up", redis, probetest.Hear(""), probetest.Fail(socket.HungUpEarly)},
 		{"answers otherwise", redis, func(c *net.TCPConn) { probetest.Hear("-ERR\r\n")(c); probetest.UntilGone(c) },
-			healthcheck.Fail("timeout after 300ms while waiting for the expected answer")},
+			probetest.Fail("timeout after 300ms while waiting for the expected answer")},
 		{"never stops", redis, func(c *net.TCPConn) {
 			for {
 				if _, err := c.Write(make([]byte, 4096)); err != nil {
 					return
 				}
 			}
-		}, healthcheck.Fail(`no "+PONG" in the first 64 KiB of the answer`)},
+		}, probetest.Fail(`no "+PONG" in the first 64 KiB of the answer`)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
@@ -96,7 +96,7 @@ func TestDatagrams(t *testing.T) {
 	}
 	gone := free.LocalAddr().(*net.UDPAddr).AddrPort()
 	_ = free.Close()
-	silent := healthcheck.Fail("timeout after 100ms while waiting for the expected answer")
+	silent := probetest.Fail("timeout after 100ms while waiting for the expected answer")
 	silent.Silent = true
 	for _, tt := range []struct {
 		name         string
@@ -108,9 +108,9 @@ func TestDatagrams(t *testing.T) {
 		{"answers, whatever it is", echo, "hello", "", healthcheck.Pass(asExpected)},
 		{"says nothing and need not", mute, "hello", "", healthcheck.Pass("no refusal within 100ms")},
 		{"says nothing", mute, "hello", "ell", silent},
-		{"answers otherwise", echo, "hello", "HELLO", healthcheck.Fail("timeout after 100ms while waiting for the expected answer")},
-		{"refuses", gone, "hello", "", healthcheck.Fail("connection refused")},
-		{"refuses an empty one", gone, "", "x", healthcheck.Fail("connection refused")},
+		{"answers otherwise", echo, "hello", "HELLO", probetest.Fail("timeout after 100ms while waiting for the expected answer")},
+		{"refuses", gone, "hello", "", probetest.Fail("connection refused")},
+		{"refuses an empty one", gone, "", "x", probetest.Fail("connection refused")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
@@ -122,7 +122,7 @@ func TestDatagrams(t *testing.T) {
 	}
 }
 
-// A datagram to a machine that is not there is not refused in time, and is no success.
+// A UDP check of a machine that is off fails, although nobody refuses the datagram in time.
 func TestDatagramToNobody(t *testing.T) {
 	ns, other := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, ns, "d0", other, "o0")
@@ -136,7 +136,7 @@ func TestDatagramToNobody(t *testing.T) {
 		if got, _ := probeOnce(at("192.0.2.12")); got != want {
 			t.Errorf("nobody: %+v, want %+v", got, want)
 		}
-		if got, _ := probeOnce(at("192.0.2.11")); got != healthcheck.Fail("connection refused") {
+		if got, _ := probeOnce(at("192.0.2.11")); got != probetest.Fail("connection refused") {
 			t.Errorf("a machine that refuses: %+v", got)
 		}
 		there := at("192.0.2.11")
@@ -147,7 +147,7 @@ func TestDatagramToNobody(t *testing.T) {
 }
 
 func TestMailServers(t *testing.T) {
-	// script answers line by line; the first is the greeting.
+	// script answers line by line; the first line is the greeting.
 	script := func(lines ...string) func(*net.TCPConn) {
 		return func(c *net.TCPConn) {
 			in := bufio.NewReader(c)
@@ -171,19 +171,19 @@ func TestMailServers(t *testing.T) {
 			probetest.UntilGone(c)
 		}, healthcheck.Pass("greeted")},
 		{"is rude at the end", script("220 mx\r\n", "250 mx\r\n"), healthcheck.Pass("greeted")},
-		{"is full", script("421 mx too busy\r\n"), healthcheck.Fail("greeting 421, want 220")},
-		{"does not like us", script("220 mx\r\n", "550 go away\r\n"), healthcheck.Fail("reply to EHLO 550, want 250")},
-		{"hangs up", func(*net.TCPConn) {}, healthcheck.Fail("connection closed before the greeting")},
-		{"hangs up when greeted", script("220 mx\r\n"), healthcheck.Fail("connection closed before the reply to EHLO")},
-		{"is something else", script("SSH-2.0-x\r\n"), healthcheck.Fail("malformed greeting")},
-		{"says nothing", probetest.UntilGone[*net.TCPConn], healthcheck.Fail("timeout after 300ms while waiting for the greeting")},
+		{"is full", script("421 mx too busy\r\n"), probetest.Fail("greeting 421, want 220")},
+		{"does not like us", script("220 mx\r\n", "550 go away\r\n"), probetest.Fail("reply to EHLO 550, want 250")},
+		{"hangs up", func(*net.TCPConn) {}, probetest.Fail("connection closed before the greeting")},
+		{"hangs up when greeted", script("220 mx\r\n"), probetest.Fail("connection closed before the reply to EHLO")},
+		{"is something else", script("SSH-2.0-x\r\n"), probetest.Fail("malformed greeting")},
+		{"says nothing", probetest.UntilGone[*net.TCPConn], probetest.Fail("timeout after 300ms while waiting for the greeting")},
 		{"never comes to the point", func(c *net.TCPConn) {
 			for {
 				if _, err := io.WriteString(c, "220-and\r\n"); err != nil {
 					return
 				}
 			}
-		}, healthcheck.Fail("malformed greeting")},
+		}, probetest.Fail("malformed greeting")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
@@ -194,8 +194,8 @@ func TestMailServers(t *testing.T) {
 	}
 }
 
-// What a server says to a farewell has its own time: it is no part of how fast the server answers.
-func TestFarewellIsShort(t *testing.T) {
+// The answer to QUIT has a short time of its own: the probe does not wait for it until its timeout.
+func TestQuitIsShort(t *testing.T) {
 	addr := probetest.Serve(t, func(c *net.TCPConn) {
 		in := bufio.NewReader(c)
 		_, _ = io.WriteString(c, "220 mx\r\n")
@@ -221,7 +221,7 @@ func FuzzMailServer(f *testing.F) {
 			go func() { _, _ = io.Copy(io.Discard, c) }()
 			_, _ = io.WriteString(c, said)
 		}).Probe(t.Context(), &target)
-		// The last is what a pipe in memory says where a connection would be reset.
+		// The last one is the error of a pipe in memory where a connection would be reset.
 		words := []string{"malformed ", "greeting ", "reply to EHLO ", "connection closed before the ", "io: read/write on closed pipe"}
 		known := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(got.Reason, w) })
 		if got != healthcheck.Pass("greeted") && (got.Outcome != healthcheck.Failed || !known) {
@@ -253,9 +253,9 @@ func TestGRPC(t *testing.T) {
 		want     healthcheck.Result
 	}{
 		{l, "", healthcheck.Pass("SERVING")},
-		{l, "shop.Orders", healthcheck.Fail("NOT_SERVING, want SERVING")},
-		{l, "shop.Refunds", healthcheck.Fail("the health service does not know the service asked about")},
-		{bare, "", healthcheck.Fail("the server has no health service")},
+		{l, "shop.Orders", probetest.Fail("NOT_SERVING, want SERVING")},
+		{l, "shop.Refunds", probetest.Fail("the health service does not know the service asked about")},
+		{bare, "", probetest.Fail("the server has no health service")},
 	} {
 		addr := tt.listener.Addr().(*net.TCPAddr).AddrPort()
 		if got, _ := probeOnce(probetest.Target(healthcheck.GRPC, addr, 10*time.Second, func(c *healthcheck.Config) { c.Service = tt.service })); got != tt.want {
@@ -267,7 +267,7 @@ func TestGRPC(t *testing.T) {
 func TestPing(t *testing.T) {
 	probetest.NoLeftovers(t)
 	ns := probetest.NewNS(t)
-	silent := healthcheck.Fail("network is unreachable")
+	silent := probetest.Fail("network is unreachable")
 	silent.Silent = true
 	for addr, want := range map[string]healthcheck.Result{"127.0.0.1": healthcheck.Pass("echo reply"), "::1": healthcheck.Pass("echo reply"), "192.0.2.1": silent} {
 		ns.Do(func() {
@@ -282,7 +282,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// Probes come from the source that is wanted, and what the director has not is not the server's failure.
+// Probes come from the configured source. A source that the director does not have is not the server's failure.
 func TestSource(t *testing.T) {
 	from := make(chan netip.Addr, 1)
 	addr := probetest.Serve(t, func(c *net.TCPConn) { from <- c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr() })

@@ -44,7 +44,7 @@ func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 			return socket.HungUp(ctx, err, t, words, "waiting for the expected answer")
 		}
 	}
-	return healthcheck.Fail(fmt.Sprintf("no %q in the first 64 KiB of the answer", t.Config.Expect))
+	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %q in the first 64 KiB of the answer", t.Config.Expect))
 }
 
 // say sends the text of a check. It returns a result only if the server does not read the text in time. A server that

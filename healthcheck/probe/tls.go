@@ -39,7 +39,7 @@ func (p *Prober) secure(ctx context.Context, conn net.Conn, t *healthcheck.Targe
 		return nil, explainTLS(ctx, err, t, config.ServerName)
 	}
 	if h2 && secured.ConnectionState().NegotiatedProtocol != "h2" {
-		return nil, healthcheck.Fail("the server does not offer HTTP/2")
+		return nil, healthcheck.Fail(healthcheck.TLSFailed, "the server does not offer HTTP/2")
 	}
 	return secured, healthcheck.Result{}
 }
@@ -79,21 +79,21 @@ func explainTLS(ctx context.Context, err error, t *healthcheck.Target, name stri
 	const bad = "TLS: the certificate "
 	switch {
 	case errors.As(err, &unknown):
-		return healthcheck.Fail(bad + "is signed by nobody trusted")
+		return healthcheck.Fail(healthcheck.TLSFailed, bad+"is signed by nobody trusted")
 	case errors.As(err, &other):
-		return healthcheck.Fail(bad + "is not for " + name)
+		return healthcheck.Fail(healthcheck.TLSFailed, bad+"is not for "+name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return healthcheck.Fail(bad + "has expired or is not valid yet")
+		return healthcheck.Fail(healthcheck.TLSFailed, bad+"has expired or is not valid yet")
 	case errors.As(err, &invalid):
-		return healthcheck.Fail(bad + "cannot be accepted")
+		return healthcheck.Fail(healthcheck.TLSFailed, bad+"cannot be accepted")
 	case errors.As(err, &record):
-		return healthcheck.Fail("TLS: the server speaks something else")
+		return healthcheck.Fail(healthcheck.TLSFailed, "TLS: the server speaks something else")
 	case socket.AlertTLS(err) != "":
-		return healthcheck.Fail(socket.AlertTLS(err))
+		return healthcheck.Fail(healthcheck.TLSFailed, socket.AlertTLS(err))
 	case socket.Closed(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), ctx.Err() != nil:
 		return socket.HungUp(ctx, err, t, "connection closed during the TLS handshake", "waiting for the TLS handshake")
 	}
-	return healthcheck.Fail("TLS: the handshake failed")
+	return healthcheck.Fail(healthcheck.TLSFailed, "TLS: the handshake failed")
 }
 
 // A keyring holds what TLS checks read from files. It reads a file again when the file has changed: certificates are

@@ -29,7 +29,7 @@ func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) hea
 		case errors.Is(err, os.ErrDeadlineExceeded) && t.Config.Expect == "" && ctx.Err() != context.Canceled:
 			if !heard && via.Unresolved(t) {
 				// The kernel gives up later than most checks, and still has the datagram.
-				return healthcheck.FailSilently(via.NoNeighbour)
+				return healthcheck.FailSilently(healthcheck.Unreachable, via.NoNeighbour)
 			}
 			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())
 		case err != nil: // most of these errors come from ICMP

@@ -14,7 +14,7 @@ import (
 // with its machine, or without a processor.
 const standstill = 100 * time.Millisecond
 
-// A news is what the log says about one result.
+// A news is the content of the log lines about one result.
 type news struct {
 	healthcheck.Change
 	name   string // of the target
@@ -69,13 +69,10 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 		return change // the target was removed or changed meanwhile
 	}
 	e.stop()
-	if p.Result.Outcome == healthcheck.Failed && r.repeats(e, p) {
-		p.Result = healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "the director stood still during the probe"}
-		e.repeated = true
-	} else if p.Result.Outcome != healthcheck.NotRun {
-		e.repeated = false
-	}
 	c := &e.target.Config
+	if e.repeated = p.Result.Outcome == healthcheck.Failed && r.repeats(e, p); e.repeated {
+		p.Result = healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "the director stood still during the probe"}
+	}
 	switch p.Result.Outcome {
 	case healthcheck.NotRun:
 		r.stats.NotRun++
@@ -98,15 +95,15 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 // logChange logs what a result changed.
 func (r *Runner) logChange(e *entry, res healthcheck.Result, n news) {
 	before, name, c := n.Before, n.name, &e.target.Config
-	if res.Panic != nil && before.Reason != res.Reason {
+	if res.Panic != nil && !n.Again {
 		r.log.Error("check panicked", "target", name, "panic", res.Panic.Value, "stack", string(res.Panic.Stack))
 	}
 	args := []any{"target", name, "changes", c.Flap.Changes, "window", c.Flap.Window, "held", c.Flap.Hold}
 	switch n.Flap {
 	case healthcheck.FlapBegan:
-		r.log.Warn("target flaps: its changes are no longer logged one by one", args...)
+		r.log.Warn("target flaps: its changes are not logged until it stops", args...)
 	case healthcheck.FlapEnded:
-		r.log.Warn("target flaps no longer", args...)
+		r.log.Warn("target no longer flaps", args...)
 	}
 	if !n.Verdict {
 		return

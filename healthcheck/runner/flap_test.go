@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// flapper runs the check of a server that flaps six times, 2 s apart, and is well from then on.
+// flapper runs the check of a server whose health changes six times, 2 s apart, and that is healthy from then on.
 func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	t.Helper()
 	b := newBench(Options{}, scripted("+r+r+r+"))
@@ -22,7 +22,7 @@ func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	return b
 }
 
-// A hold shorter than the window ends too, and a server that is well since then stays in.
+// A hold that is shorter than the window ends too, and a server that is healthy since stays in service.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})
@@ -34,7 +34,7 @@ func TestHoldEnds(t *testing.T) {
 	})
 }
 
-// A server that flaps is logged once, held down for as long as is wanted, and comes back.
+// A server that flaps is logged once, held down for the configured time, and comes back.
 func TestFlappingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Minute, Hold: 5 * time.Minute})
@@ -50,7 +50,7 @@ func TestFlappingServer(t *testing.T) {
 		}
 		b.stop()
 		log := b.log.String()
-		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target flaps no longer") != 1 {
+		if strings.Count(log, "target flaps:") != 1 || strings.Count(log, "target no longer flaps") != 1 {
 			t.Errorf("log\n%s", log)
 		}
 		if n := len(b.verdicts); n != 6 { // healthy, unhealthy, healthy, unhealthy and held, no longer flapping, healthy

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// A real web server goes through a bad day, and the runner follows.
+// The runner follows a real web server that fails and recovers.
 func TestRunnerFollowsAServer(t *testing.T) {
 	probetest.NoLeftovers(t)
 	var status atomic.Int64
@@ -44,7 +44,7 @@ func TestRunnerFollowsAServer(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 
-	// Reasons may come and go on a machine that stalls; what is wanted must come in the end.
+	// On a machine that stalls other verdicts may come in between; the wanted one must come in the end.
 	await := func(id string, h healthcheck.Health, reason string) {
 		t.Helper()
 		for limit := time.After(10 * time.Second); ; {
@@ -80,7 +80,7 @@ func TestRunnerFollowsAServer(t *testing.T) {
 	}
 }
 
-// A runner with many programs that hang and end and are replaced leaves nothing behind.
+// A runner whose programs hang, end and are replaced leaves nothing behind.
 func TestRunnerOfPrograms(t *testing.T) {
 	probetest.NoLeftovers(t)
 	verdicts := make(chan healthcheck.Verdict, 1000)
@@ -125,7 +125,7 @@ func TestRunnerOfPrograms(t *testing.T) {
 	probetest.NoChildren(t)
 }
 
-// Probes of both kinds under one runner, through a change of targets and to its end.
+// One runner carries probes of both kinds, through a change of targets and to its end.
 func TestRunnerWithBothKinds(t *testing.T) {
 	probetest.NoLeftovers(t)
 	addr := probetest.Serve(t, probetest.Hear("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
@@ -146,7 +146,7 @@ func TestRunnerWithBothKinds(t *testing.T) {
 	}) {
 		t.Fatalf("status %+v", r.Status())
 	}
-	r.Set(targets[:2]) // the silent one's probe is under way
+	r.Set(targets[:2]) // the probe of the silent server is under way
 	if !probetest.Eventually(20*time.Second, func() bool { return r.Stats().InFlight == 0 }) {
 		t.Fatalf("stats %+v", r.Stats())
 	}

@@ -4,8 +4,10 @@ package runner
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,39 +18,42 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// The verdicts alone tell an owner at any time what Status says, but for counts, times and the reasons of successes.
+// An owner that follows the verdicts knows at any time what Status says, except counts, times of probes and reasons of
+// successes.
 func TestVerdictsTellAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+"))
+		var mu sync.Mutex
+		told := make(map[string]healthcheck.TargetStatus)
+		b.notify = func(v healthcheck.Verdict) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[v.ID] = v.TargetStatus
+		}
 		b.run(t)
-		known := make(map[string]healthcheck.TargetStatus)
 		set := func(step string, targets ...healthcheck.Target) {
 			t.Helper()
-			b.verdicts = nil
 			b.Set(targets)
 			synctest.Wait()
-			was := known
-			known = make(map[string]healthcheck.TargetStatus)
-			for _, target := range targets {
-				known[target.ID] = was[target.ID]
-			}
-			for _, v := range b.verdicts {
-				known[v.ID] = v.TargetStatus
-			}
-			for id, is := range b.Status() {
-				told := max(known[id].Health, healthcheck.Unknown)
-				if told != is.Health || told != healthcheck.Unknown && !known[id].Since.Equal(is.Since) {
-					t.Errorf("%s: %s is %+v, the verdicts say %+v", step, id, is, known[id])
+			mu.Lock()
+			defer mu.Unlock()
+			all := b.Status()
+			for id, is := range all {
+				health := max(told[id].Health, healthcheck.Unknown)
+				if health != is.Health || health != healthcheck.Unknown && !told[id].Since.Equal(is.Since) {
+					t.Errorf("%s: %s is %+v, the verdicts say %+v", step, id, is, told[id])
 				}
 			}
+			maps.DeleteFunc(told, func(id string, _ healthcheck.TargetStatus) bool { return all[id].Health == 0 })
+		}
+		health := func(id string) healthcheck.Health {
+			mu.Lock()
+			defer mu.Unlock()
+			return max(told[id].Health, healthcheck.Unknown)
 		}
 		sleep := func() {
-			b.verdicts = nil
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			for _, v := range b.verdicts {
-				known[v.ID] = v.TargetStatus
-			}
 		}
 		a, other := target("a"), target("b")
 		set("new", a)
@@ -57,8 +62,8 @@ func TestVerdictsTellAll(t *testing.T) {
 		sharer := a
 		sharer.ID = "sharer"
 		set("one that shares a probe", a, sharer)
-		if known["sharer"].Health != healthcheck.Healthy {
-			t.Errorf("the sharer is %s", known["sharer"].Health)
+		if got := health("sharer"); got != healthcheck.Healthy {
+			t.Errorf("the sharer is %s", got)
 		}
 		set("another one", a, other)
 		sleep()
@@ -68,8 +73,8 @@ func TestVerdictsTellAll(t *testing.T) {
 		set("another address", a, other)
 		a.Addr = target("c").Addr
 		set("a new address", a, other)
-		if known["a"].Health != healthcheck.Unknown {
-			t.Errorf("at a new address it is %s", known["a"].Health)
+		if got := health("a"); got != healthcheck.Unknown {
+			t.Errorf("at a new address it is %s", got)
 		}
 		sleep()
 		a.Config.Timeout = -1
@@ -78,13 +83,13 @@ func TestVerdictsTellAll(t *testing.T) {
 	})
 }
 
-// Whether an unhealthy server is silent decides whether the director takes itself to be cut off.
+// A change of silence alone is a verdict: a director whose servers are all silent takes itself to be cut off.
 func TestSilenceIsAVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		b := newBench(Options{}, func(context.Context, *healthcheck.Target) healthcheck.Result {
 			n++
-			res := healthcheck.Fail("timeout after 1s while connecting")
+			res := healthcheck.Fail(healthcheck.TimedOut, "timeout after 1s while connecting")
 			res.Silent = n < 6
 			return res
 		})
@@ -102,7 +107,7 @@ func TestSilenceIsAVerdict(t *testing.T) {
 	})
 }
 
-// stuckLog is a log's reader that does not read until it is closed.
+// A stuckLog is the reader of a log that stops at the first change of a server.
 type stuckLog struct {
 	began, read chan struct{}
 }
@@ -115,7 +120,7 @@ func (s stuckLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A log that hangs keeps neither the verdict back nor a lock.
+// A log that hangs delays no verdict and holds no lock.
 func TestVerdictComesBeforeItsLogLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stuckLog{make(chan struct{}), make(chan struct{})}

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A runner with a low limit of descriptors raises it, or runs fewer probes at the same time.
+// A runner raises a low limit of open files.
 func TestRaiseLimit(t *testing.T) {
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {

@@ -95,38 +95,54 @@ func (r *Runner) end() {
 // startDue starts the probes that are due, up to the largest number at the same time. It returns the time until the next
 // one is due, and how late that may start.
 func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, slack time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := time.Now()
-	for len(r.queue) > 0 && r.stats.InFlight < r.maxInFlight {
-		if wait := r.queue[0].Due.Sub(now); wait > 0 {
-			return wait, r.slack
+	due, pause, slack := r.takeDue(now)
+	for _, e := range due {
+		cancel := r.start(ctx, e, now, probes)
+		r.mu.Lock()
+		e.cancel = cancel
+		if e.gone {
+			e.stop()
 		}
-		r.start(ctx, heap.Pop(&r.queue).(*entry), now, probes)
+		r.mu.Unlock()
 	}
-	return epoll.Forever, r.slack
+	return pause, slack
 }
 
-func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) {
-	r.stats.Probes++
-	r.stats.InFlight++
-	if now.Sub(e.Due) > e.target.Config.Interval/10 {
-		// After a stall many probes are late at once. The next ones must be spread again.
-		r.stats.StartedLate++
-		e.Scatter = true
+// takeDue takes the entries out of the queue whose probes must start.
+func (r *Runner) takeDue(now time.Time) (due []*entry, pause, slack time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.queue) > 0 && r.stats.InFlight < r.maxInFlight {
+		if wait := r.queue[0].Due.Sub(now); wait > 0 {
+			return due, wait, r.slack
+		}
+		e := heap.Pop(&r.queue).(*entry)
+		r.stats.Probes++
+		r.stats.InFlight++
+		if now.Sub(e.Due) > e.target.Config.Interval/10 {
+			// After a stall many probes are late at once. The next ones must be spread again.
+			r.stats.StartedLate++
+			e.Scatter = true
+		}
+		due = append(due, e)
 	}
+	return due, epoll.Forever, r.slack
+}
+
+// start starts a probe: on the poller, or in a goroutine.
+func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) (cancel func()) {
 	if cancel, ok := r.poller.Launch(e, &e.target, now); ok {
-		e.cancel = cancel
-		return
+		return cancel
 	}
-	var probe context.Context
-	probe, e.cancel = context.WithTimeout(ctx, e.target.Config.Timeout)
+	probe, cancel := context.WithTimeout(ctx, e.target.Config.Timeout)
 	probes.Go(func() {
 		p := epoll.Ended{Owner: e, Started: time.Now()}
 		p.Result = r.contain(probe, &e.target)
 		p.At = time.Now()
 		r.deliver(p)
 	})
+	return cancel
 }
 
 // contain probes, and makes a failure of a panic.

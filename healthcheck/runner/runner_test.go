@@ -56,7 +56,7 @@ func (b *bench) run(t *testing.T) {
 	t.Cleanup(b.stop)
 }
 
-// target is one that is checked every 2 s, rise 2, fall 3. A is at 192.0.2.1; no two of its kind share an address.
+// target is checked every 2 s, rise 2, fall 3. Target a has 192.0.2.1; each target has its own address.
 func target(id string) healthcheck.Target {
 	addr := netip.AddrFrom4([4]byte{192, 0, 2, 1})
 	if id != "a" {
@@ -66,7 +66,7 @@ func target(id string) healthcheck.Target {
 	return healthcheck.Target{ID: id, Addr: netip.AddrPortFrom(addr, 80), Config: healthcheck.DefaultConfig(healthcheck.TCP)}
 }
 
-// scripted answers as the letters of script say, one a probe, and the last for ever: + success, r connection refused,
+// scripted answers one letter of script a probe, and the last letter for ever: + success, r connection refused,
 // t timeout, f no file descriptor, p panic.
 func scripted(script string) func(context.Context, *healthcheck.Target) healthcheck.Result {
 	return func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {
@@ -78,7 +78,7 @@ func scripted(script string) func(context.Context, *healthcheck.Target) healthch
 		case '+':
 			return healthcheck.Pass("connected")
 		case 'r':
-			return healthcheck.Fail("connection refused")
+			return healthcheck.Fail(healthcheck.Refused, "connection refused")
 		case 't':
 			<-ctx.Done()
 			return timedOut(ctx)
@@ -94,7 +94,7 @@ func timedOut(ctx context.Context) healthcheck.Result {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}
 	}
-	return healthcheck.Fail("timeout after 1s while connecting")
+	return healthcheck.Fail(healthcheck.TimedOut, "timeout after 1s while connecting")
 }
 
 func TestVerdicts(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// starts notes when each target's probes start, and whether two of one target overlap.
+// starts records when the probes of each target start, and whether two of one target overlap.
 type starts struct {
 	mu      sync.Mutex
 	of      map[string][]time.Time
@@ -26,7 +26,7 @@ func newStarts() *starts {
 	return &starts{of: make(map[string][]time.Time), busy: make(map[string]bool)}
 }
 
-// note is a prober around another.
+// note wraps a prober to record its starts.
 func (s *starts) note(probe func(context.Context, *healthcheck.Target) healthcheck.Result) func(context.Context, *healthcheck.Target) healthcheck.Result {
 	return func(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 		s.mu.Lock()
@@ -45,7 +45,7 @@ func (s *starts) note(probe func(context.Context, *healthcheck.Target) healthche
 	}
 }
 
-// count gives how many probes started from a to b.
+// count is how many probes started from a to b.
 func (s *starts) count(a, b time.Time) int {
 	n := 0
 	for _, of := range s.of {
@@ -133,7 +133,7 @@ func TestShortIntervalStartsSoon(t *testing.T) {
 	})
 }
 
-// A probe may last as long as its interval: the next follows at once, does not overlap it, and is not late.
+// After a probe that lasts as long as its interval the next one follows at once. They do not overlap, and none is late.
 func TestProbeAsLongAsItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarts()
@@ -150,7 +150,7 @@ func TestProbeAsLongAsItsInterval(t *testing.T) {
 	})
 }
 
-// More probes than may run at the same time: they wait, are counted as late, and no server is blamed.
+// If more probes are due than may run at the same time, they wait and count as late. No server is blamed.
 func TestInFlightCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
@@ -182,7 +182,7 @@ func TestInFlightCap(t *testing.T) {
 	})
 }
 
-// After a stall all targets are due at once: they are probed at once, and are spread again by the time after that.
+// After a stall all targets are due at once. They are probed at once, and are spread again afterwards.
 func TestCrowdIsSpreadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarts()

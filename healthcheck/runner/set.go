@@ -35,13 +35,13 @@ type former struct {
 	addr  netip.AddrPort
 }
 
-// replace leaves alone what does not change. It returns the errors of the new targets that cannot be checked.
+// replace changes only what differs. It returns the errors of the new targets that cannot be checked.
 func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string]error {
 	last := make(map[string]int, len(targets)) // index by ID
 	for i := range targets {
 		last[targets[i].ID] = i
 	}
-	// Removal comes first: an entry that loses all its targets is not there to be shared.
+	// Removal comes first: an entry that has lost all its targets cannot be shared.
 	formers := make(map[string]former) // of the targets that are gone or changed, by ID
 	for id, e := range r.entries {
 		if i, ok := last[id]; !ok || !e.keeps(&targets[i]) {
@@ -138,7 +138,7 @@ func (r *Runner) entryFor(t *healthcheck.Target, was former, now time.Time) (*en
 	return e, nil
 }
 
-// dismiss takes an entry out.
+// dismiss removes an entry.
 func (r *Runner) dismiss(e *entry) {
 	if e.index != idle {
 		heap.Remove(&r.queue, e.index)

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// settled is a running bench with target a found healthy, 30 s after start.
+// settled is a running bench whose target a is healthy, 30 s after the start.
 func settled(t *testing.T, s *starts) *bench {
 	b := newBench(Options{}, s.note(scripted("+")))
 	b.Set([]healthcheck.Target{target("a")})
@@ -98,7 +98,7 @@ func TestSetTakesEffectAtOnce(t *testing.T) {
 	}
 }
 
-// What one check found in a row is no part of another's rise and fall.
+// The results of one check in a row do not count for another check's rise and fall.
 func TestSetStartsTheCountAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+rrr"))
@@ -119,7 +119,7 @@ func TestSetStartsTheCountAgain(t *testing.T) {
 	})
 }
 
-// Whatever a cancelled probe says, it says nothing of the targets of now, and is not run again.
+// The result of a cancelled probe does not count for the present targets, and the probe is not repeated.
 func TestSetCancelsProbesUnderWay(t *testing.T) {
 	other := target("a")
 	other.Config.Rise = 5
@@ -140,7 +140,7 @@ func TestSetCancelsProbesUnderWay(t *testing.T) {
 						return healthcheck.Pass("connected")
 					}
 					<-ctx.Done()
-					return healthcheck.Fail("cancelled")
+					return healthcheck.Fail(healthcheck.TimedOut, "cancelled")
 				})
 				first := target("a")
 				first.Config.Fall = 1
@@ -167,7 +167,7 @@ func TestSetCancelsProbesUnderWay(t *testing.T) {
 	}
 }
 
-// Changes that come one after another must not put a check off for ever.
+// Repeated changes must not delay a check for ever.
 func TestChangeNeverDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+"))
@@ -233,7 +233,7 @@ func TestTargetThatCannotBeChecked(t *testing.T) {
 				if n := strings.Count(b.log.String(), "target cannot be checked"); n != 1 {
 					t.Errorf("logged %d times, want once:\n%s", n, b.log.String())
 				}
-				b.run(t) // nor is it when Run begins anew
+				b.run(t) // nor when Run begins again
 				time.Sleep(time.Minute)
 				b.stop()
 				if got := b.Stats().Probes; got != probes {
@@ -263,7 +263,7 @@ func TestLaterOfTwoWithOneID(t *testing.T) {
 	})
 }
 
-// Many callers, many changes: at the end the last Set counts. Mostly for the race detector.
+// With many callers and many changes, the last Set counts. Mostly for the race detector.
 func TestConcurrentSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {

@@ -71,7 +71,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	if got := probes([]healthcheck.Target{first, second}); got != 1 {
 		t.Errorf("%d probes of one port", got)
 	}
-	// The place is the same, whether it is written out or not.
+	// An endpoint stays the same when it is written out.
 	plain, written, elsewhere := target("a"), target("b"), target("c")
 	written.Addr = netip.AddrPortFrom(plain.Addr.Addr(), 443)
 	written.Config.Port = plain.Addr.Port()
@@ -81,7 +81,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	}
 }
 
-// Whoever comes and goes among those that share a probe, the probe stays what it is.
+// A shared probe goes on undisturbed when targets join or leave it.
 func TestSharersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarts()
@@ -98,7 +98,7 @@ func TestSharersComeAndGo(t *testing.T) {
 		if b.Stats().InFlight != 0 || len(b.queue) != 1 {
 			t.Errorf("%d probes in the queue", len(b.queue))
 		}
-		// One wants another probe: it keeps its health, the others their probe.
+		// One target changes its probe: it keeps its health, and the others keep their probe.
 		split := shared("b", "c")
 		split[1].Config.Fall = 9
 		b.Set(split)
@@ -141,7 +141,7 @@ func TestIntervals(t *testing.T) {
 	})
 }
 
-// The result of an agent is the server's own word: it counts at once.
+// An agent's result is the server's own report: it counts at once.
 func TestDecisiveFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -153,7 +153,7 @@ func TestDecisiveFailure(t *testing.T) {
 			case 2, 3:
 				return healthcheck.Result{Outcome: healthcheck.Passed, Reason: "the agent says 50%", Advice: healthcheck.Advice{Given: true, Percent: 50}}
 			case 4:
-				return healthcheck.Fail("connection refused")
+				return healthcheck.Fail(healthcheck.Refused, "connection refused")
 			}
 			return healthcheck.Result{Outcome: healthcheck.Failed, Reason: "the agent says down", Decisive: true}
 		})
@@ -178,7 +178,7 @@ func TestDecisiveFailure(t *testing.T) {
 	})
 }
 
-// probes counts the probes that targets want.
+// probes counts the different probes that targets want.
 func probes(targets []healthcheck.Target) int {
 	r := New(Options{})
 	r.Set(targets)

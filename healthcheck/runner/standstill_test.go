@@ -80,3 +80,24 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 		})
 	}
 }
+
+// After a repeated probe, probes that the director cannot run are not repeated at once.
+func TestRepeatIsNoLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		b := newBench(Options{}, func(ctx context.Context, target *healthcheck.Target) healthcheck.Result {
+			if n++; n > 2 {
+				return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "too many open files"}
+			}
+			time.Sleep(target.Config.Timeout + time.Second)
+			return timedOut(ctx)
+		})
+		b.Set([]healthcheck.Target{target("a")})
+		b.run(t)
+		time.Sleep(time.Minute)
+		b.stop()
+		if got := b.Stats(); got.Probes > 35 || got.Failed != 1 {
+			t.Errorf("stats %+v", got)
+		}
+	})
+}

@@ -47,7 +47,7 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 			if ended := begin(); ended != nil || slices.ContainsFunc(errs, concernsAll) {
 				return false, cmp.Or(ended, errs[max(0, slices.IndexFunc(errs, concernsAll))])
 			}
-			p.note(errs)
+			p.add(errs)
 			rest = rest[len(part):]
 		}
 		return false, nil
@@ -89,8 +89,8 @@ type progress struct {
 	over   bool
 }
 
-// note records the outcome of the next changes.
-func (p *progress) note(errs []error) {
+// add adds the outcome of the next changes.
+func (p *progress) add(errs []error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over {

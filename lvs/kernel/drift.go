@@ -24,7 +24,7 @@ const (
 	// detailBatch is how many services are read before the time is looked at.
 	detailBatch = 4
 	// lookShare is the pause after a look, in times of its processor time.
-	lookShare = 125
+	lookShare = 150
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
 	// idlePause is the pause while there is nothing to look at.
@@ -62,8 +62,8 @@ func (l *looks) restart() {
 	l.sweep, l.found, l.matched, l.ambiguous = nil, nil, 0, l.ambiguous[:0]
 }
 
-// judge takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
-func (l *looks) judge(clean bool) {
+// afterPass takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
+func (l *looks) afterPass(clean bool) {
 	l.falseDrift = nil
 	if clean && len(l.found) > 0 {
 		l.falseDrift = make(map[lvs.Change]bool, len(l.found))

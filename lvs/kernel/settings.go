@@ -31,8 +31,13 @@ type Settings struct {
 // OpenSettings returns the keeper of the settings that are in the store and of those that it is told to want. The error is
 // the store's: the Settings beside it start from what the store returned.
 func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
+	return OpenSettingsBelow("/proc/sys", store, log)
+}
+
+// OpenSettingsBelow is OpenSettings for settings below another folder than /proc/sys.
+func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	changed, err := store.Load()
-	return &Settings{root: "/proc/sys", log: log, memory: newMemory(store), changed: changed}, err
+	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err
 }
 
 // Keep makes the settings what want says, by their paths below /proc/sys. It writes only those that differ, and returns
@@ -66,7 +71,7 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 		}
 	}
 	plan := lvs.PlanSettings(have, want, s.changed)
-	_ = s.remember(plan.Before) // tried again below
+	_ = s.store(plan.Before) // tried again below
 	after := plan.After
 	maps.Copy(after, unread)
 	for _, c := range append(plan.Set, plan.Restore...) {
@@ -78,7 +83,7 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 		s.log.Info("changed a kernel setting", "change", c.String())
 		done = append(done, c)
 	}
-	return done, errors.Join(append(errs, s.remember(after))...)
+	return done, errors.Join(append(errs, s.store(after))...)
 }
 
 // Restore gives every setting that we have changed its former value back, unless somebody else has changed it since.
@@ -114,8 +119,8 @@ func (s *Settings) Read(path string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// remember stores what is changed, if it is something else than before.
-func (s *Settings) remember(changed map[string]lvs.ChangedSetting) error {
+// store keeps what is changed, if it is something else than before.
+func (s *Settings) store(changed map[string]lvs.ChangedSetting) error {
 	if !maps.Equal(changed, s.changed) {
 		s.changed = maps.Clone(changed)
 		s.memory.keep(maps.Clone(changed))

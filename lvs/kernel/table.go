@@ -121,10 +121,14 @@ func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error)
 
 // Apply changes the wanted table by d, whose services are each named once, and makes those changes in the kernel. It reads
 // nothing but services that are new, and those whose last change has failed. Before the first Reconcile, and where it is
-// not known what the kernel has, it reads and reconciles the whole table. The error is as Reconcile's.
+// not known what the kernel has, it reads and reconciles the whole table. An empty d tries again what failed. The error is
+// as Reconcile's.
 func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(d.Set)+len(d.Remove) == 0 {
+		d = t.failedBefore()
+	}
 	have, read := t.merge(d)
 	if !t.known {
 		return t.pass(ctx, nil, false)
@@ -154,6 +158,18 @@ func (t *Table) finish(o outcome) (Report, error) {
 		t.failures.Add(1)
 	}
 	return o.report, errors.Join(o.forgotten, o.failed)
+}
+
+// failedBefore is the delta that brings the services in line of which it is not known what the kernel has.
+func (t *Table) failedBefore() (d lvs.Delta) {
+	for id := range t.unsure {
+		if w := t.want[id]; w != nil {
+			d.Set = append(d.Set, w.Entry)
+		} else {
+			d.Remove = append(d.Remove, id)
+		}
+	}
+	return d
 }
 
 // settled tells whether the kernel has all that is wanted, as far as we know.
@@ -236,8 +252,11 @@ func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, r
 		o.forgotten = t.own.Add(added...)
 	}
 	o.report.Done, o.failed = t.kernel.Apply(ctx, o.report.Changes)
-	for id := range ours {
-		delete(t.unsure, id)
+	for _, id := range d.Remove {
+		delete(t.unsure, id.Canonical())
+	}
+	for _, e := range want {
+		delete(t.unsure, e.ServiceID)
 	}
 	t.doubt(o.report.Changes, o.failed)
 	if len(added)+len(former) > 0 {
@@ -271,7 +290,7 @@ func (t *Table) pass(ctx context.Context, last []lvs.Entry, settled bool) (Repor
 	o := t.reconcile(ctx, last, settled)
 	if o.failed == nil {
 		t.repairs.Add(uint64(o.report.Drift))
-		t.looks.judge(len(o.report.Changes) == 0)
+		t.looks.afterPass(len(o.report.Changes) == 0)
 	} else {
 		t.looks.restart()
 	}

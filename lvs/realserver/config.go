@@ -9,6 +9,8 @@ import (
 	"slices"
 )
 
+//go:generate go tool stringer -type Method,Mode,Action -linecomment -output names_string.go
+
 // A Method is how a real server keeps silent about the VIPs on its network.
 type Method uint8
 
@@ -16,21 +18,10 @@ type Method uint8
 const (
 	// Sysctl has the kernel answer ARP requests only for addresses of the interface that was asked (arp_ignore), and
 	// choose the sender's address of its own among them (arp_announce).
-	Sysctl Method = iota + 1
+	Sysctl Method = iota + 1 // sysctl
 	// ARPFilter has nftables drop the requests for a VIP, and put the machine's own address into those that it sends.
-	ARPFilter
+	ARPFilter // arpfilter
 )
-
-// String returns the method as files name it.
-func (m Method) String() string {
-	switch m {
-	case Sysctl:
-		return "sysctl"
-	case ARPFilter:
-		return "arpfilter"
-	}
-	return "unknown"
-}
 
 // A Mode is how packets reach the real server.
 type Mode uint8
@@ -38,21 +29,10 @@ type Mode uint8
 // The modes, by their names in files: dr, tunnel.
 const (
 	// DirectRouting is by Ethernet frame from a director on the same segment. The VIPs are on lo.
-	DirectRouting Mode = iota + 1
+	DirectRouting Mode = iota + 1 // dr
 	// Tunnel is inside another IP packet. The VIPs are on the kernel's tunl0 and ip6tnl0.
-	Tunnel
+	Tunnel // tunnel
 )
-
-// String returns the mode as files name it.
-func (m Mode) String() string {
-	switch m {
-	case DirectRouting:
-		return "dr"
-	case Tunnel:
-		return "tunnel"
-	}
-	return "unknown"
-}
 
 // A Config says what a real server is to be like. The zero Config is a machine that is no real server.
 type Config struct {

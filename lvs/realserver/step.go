@@ -12,50 +12,19 @@ type Action uint8
 
 // The actions.
 const (
-	LoadModule Action = iota + 1
-	SetSysctl
-	InstallFilter
-	RemoveFilter
-	WriteDropIn
-	RemoveDropIn
-	LinkUp
-	LinkDown
-	AddAddress
-	DeleteAddress
-	AddLocalRoute
-	UnloadModule
+	LoadModule    Action = iota + 1 // load module
+	SetSysctl                       // set sysctl
+	InstallFilter                   // install ARP filter
+	RemoveFilter                    // remove ARP filter
+	WriteDropIn                     // write sysctl file
+	RemoveDropIn                    // remove sysctl file
+	LinkUp                          // bring link up
+	LinkDown                        // take link down
+	AddAddress                      // add address
+	DeleteAddress                   // delete address
+	AddLocalRoute                   // add local route
+	UnloadModule                    // unload module
 )
-
-// String returns the action in words.
-func (a Action) String() string {
-	switch a {
-	case LoadModule:
-		return "load module"
-	case SetSysctl:
-		return "set sysctl"
-	case InstallFilter:
-		return "install ARP filter"
-	case RemoveFilter:
-		return "remove ARP filter"
-	case WriteDropIn:
-		return "write sysctl file"
-	case RemoveDropIn:
-		return "remove sysctl file"
-	case LinkUp:
-		return "bring link up"
-	case LinkDown:
-		return "take link down"
-	case AddAddress:
-		return "add address"
-	case DeleteAddress:
-		return "delete address"
-	case AddLocalRoute:
-		return "add local route"
-	case UnloadModule:
-		return "unload module"
-	}
-	return "unknown"
-}
 
 // A Step is one change to the machine.
 type Step struct {

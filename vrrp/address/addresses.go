@@ -17,49 +17,48 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/rtnl"
 )
 
-// portion is how many addresses are added or deleted at a time: many enough that the way to the kernel costs
-// little, and few enough that the announcement of the first need not wait.
+// portion is how many addresses one request adds or deletes: enough that the system call costs little, and few enough that
+// the announcement of the first does not wait long.
 const portion = 16
 
-// addresses returns the addresses of the interface; one that has gone has none.
+// addresses returns the addresses of the interface; an interface that has gone has none.
 func (k *kernel) addresses(dev netlink.Link) (addrs []netlink.Addr, err error) {
 	err = again(func() error {
 		addrs, err = k.handle.AddrList(dev, netlink.FAMILY_ALL)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read addresses of interface %s: %w", describe(dev), err)
+		return nil, fmt.Errorf("failed to read addresses of interface %s: %w", describe(dev), err)
 	}
 	return addrs, nil
 }
 
-// addAddresses puts VIPs on the interface, or gives them the flags they should have, and returns those that this
-// has made new.
+// addAddresses adds VIPs to the interface, or corrects their flags. It returns the new ones.
 func (k *kernel) addAddresses(dev netlink.Link, list []Address) (added []Address, err error) {
 	requests := make([]*nl.NetlinkRequest, len(list))
 	for i, a := range list {
-		// In IPv4 an address stays as it is. In IPv6 it takes the flags.
+		// An existing address stays as it is in IPv4, and gets the flags in IPv6.
 		flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 		if a.Addr().Is6() {
 			flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 		}
 		requests[i] = addressRequest(unix.RTM_NEWADDR, flags, dev, a)
 	}
-	said, err := k.write(requests)
+	answers, err := k.write(requests)
 	if err != nil {
-		return nil, fmt.Errorf("add addresses to %s: %w", describe(dev), err)
+		return nil, fmt.Errorf("failed to add addresses to %s: %w", describe(dev), err)
 	}
 	var failures failures
-	for i, err := range said {
+	for i, err := range answers {
 		a := list[i]
 		switch {
 		case err == nil:
 			added = append(added, a)
 		case errors.Is(err, unix.EEXIST):
 		case errors.Is(err, unix.EACCES) && a.Addr().Is6():
-			failures.add(fmt.Errorf("add %s to %s: %w (is sysctl net.ipv6.conf.%[2]s.disable_ipv6 set?)", a, describe(dev), err))
+			failures.add(fmt.Errorf("failed to add %s to %s: %w (is sysctl net.ipv6.conf.%[2]s.disable_ipv6 set?)", a, describe(dev), err))
 		default:
-			failures.add(fmt.Errorf("add %s to %s: %w", a, describe(dev), err))
+			failures.add(fmt.Errorf("failed to add %s to %s: %w", a, describe(dev), err))
 		}
 	}
 	return added, failures.err()
@@ -86,7 +85,7 @@ func addressRequest(operation, flags int, dev netlink.Link, a Address) *nl.Netli
 	}
 	if family == unix.AF_INET6 {
 		set |= unix.IFA_F_NODAD
-		// Valid for ever, preferred never.
+		// Valid without limit, never preferred.
 		times := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: math.MaxUint32}}
 		r.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, times.Serialize()))
 	}
@@ -94,10 +93,10 @@ func addressRequest(operation, flags int, dev netlink.Link, a Address) *nl.Netli
 	return r
 }
 
-// removeAddresses takes those of the present addresses off the interface that are listed in off, and counts them.
+// removeAddresses removes those of the present addresses that are listed in off, and counts them.
 //
-// With a subnet's first address of IPv4 the kernel deletes the others of the subnet too, unless the sysctl
-// promote_secondaries is 1. Those that are not ours are put back; those that the caller wants it adds itself.
+// If the first IPv4 address of a subnet is deleted, the kernel deletes the others of the subnet too, unless the sysctl
+// promote_secondaries is 1. Addresses that are not ours are put back. The caller adds those in want.
 func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, want []Address) (removed int, err error) {
 	leave := make(map[netip.Prefix]bool, len(off))
 	last := lastOwned(present, off, want)
@@ -106,13 +105,13 @@ func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, 
 	}
 	var (
 		failures failures
-		orphans  bool
+		lost     bool // the kernel may delete other addresses as well
 		leaving  []Address
 	)
 	for _, a := range present {
-		if p, ok := ours(a); ok && leave[p] {
+		if p, ok := vipOf(a); ok && leave[p] {
 			leaving = append(leaving, Address{Prefix: p})
-			orphans = orphans || p.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY == 0
+			lost = lost || p.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY == 0
 		}
 	}
 	for len(leaving) > 0 {
@@ -122,7 +121,7 @@ func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, 
 		removed += gone
 		failures.add(err)
 	}
-	if orphans {
+	if lost {
 		for _, a := range want {
 			leave[a.Prefix] = true
 		}
@@ -131,7 +130,7 @@ func (k *kernel) removeAddresses(dev netlink.Link, present []netlink.Addr, off, 
 	return removed, failures.err()
 }
 
-// lastOwned tells whether an owner's addresses are all that an interface has of IPv4.
+// lastOwned reports whether an interface has no other IPv4 addresses than ours.
 func lastOwned(present []netlink.Addr, off, want []Address) bool {
 	managed := make(map[netip.Prefix]bool, len(off)+len(want))
 	for _, list := range [][]Address{off, want} {
@@ -145,30 +144,30 @@ func lastOwned(present []netlink.Addr, off, want []Address) bool {
 	})
 }
 
-// deleteAddresses takes addresses off the interface and counts them; one that is missing is no error.
+// deleteAddresses deletes addresses and counts them. A missing address is not an error.
 func (k *kernel) deleteAddresses(dev netlink.Link, list []Address) (deleted int, err error) {
 	requests := make([]*nl.NetlinkRequest, len(list))
 	for i, a := range list {
 		requests[i] = addressRequest(unix.RTM_DELADDR, 0, dev, a)
 	}
-	said, err := k.write(requests)
+	answers, err := k.write(requests)
 	if err != nil {
-		return 0, fmt.Errorf("delete addresses from interface %s: %w", describe(dev), err)
+		return 0, fmt.Errorf("failed to delete addresses from interface %s: %w", describe(dev), err)
 	}
 	var failures failures
-	for i, err := range said {
+	for i, err := range answers {
 		switch {
 		case err == nil:
 			deleted++
 		case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.ENODEV):
 		default:
-			failures.add(fmt.Errorf("delete %s from interface %s: %w", list[i], describe(dev), err))
+			failures.add(fmt.Errorf("failed to delete %s from interface %s: %w", list[i], describe(dev), err))
 		}
 	}
 	return deleted, failures.err()
 }
 
-// restore puts back the secondary addresses that have gone since present was read, those in leave excepted.
+// restore puts back the secondary addresses that have gone since present was read, except those in leave.
 func (k *kernel) restore(dev netlink.Link, present []netlink.Addr, leave map[netip.Prefix]bool) error {
 	left, err := k.addresses(dev)
 	if err != nil {
@@ -192,14 +191,14 @@ func (k *kernel) restore(dev netlink.Link, present []netlink.Addr, leave map[net
 		}
 		k.writes.Add(1)
 		if err := k.handle.AddrAdd(dev, &a); err != nil && !errors.Is(err, unix.EEXIST) {
-			failures.add(fmt.Errorf("put %s back on interface %s: %w", p, describe(dev), err))
+			failures.add(fmt.Errorf("failed to put %s back on interface %s: %w", p, describe(dev), err))
 		}
 	}
 	return failures.err()
 }
 
-// ours returns an address in the form in which VIPs are compared; a point-to-point address never is one.
-func ours(a netlink.Addr) (netip.Prefix, bool) {
+// vipOf returns an address in the form in which VIPs are compared. A point-to-point address is never a VIP.
+func vipOf(a netlink.Addr) (netip.Prefix, bool) {
 	if a.Peer != nil {
 		return netip.Prefix{}, false
 	}

@@ -30,7 +30,7 @@ func manyVIPs(n int, ipv6 bool) (a Resources) {
 	return a
 }
 
-func TestKeeperPlacesAThousandAtOnce(t *testing.T) {
+func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 	const many = 1000
 	for _, ipv6 := range []bool{false, true} {
 		ns := newSegment(t)
@@ -64,12 +64,12 @@ func TestKeeperPlacesAThousandAtOnce(t *testing.T) {
 	}
 }
 
-// A place is an address as the kernel has it.
-type place struct {
+// An addressFacts is an address as the kernel has it.
+type addressFacts struct {
 	noPrefixRoute, prefixRoute bool
 }
 
-func placeOf(t *testing.T, ns *nstest.NS, prefix string) (p place) {
+func placeOf(t *testing.T, ns *nstest.NS, prefix string) (p addressFacts) {
 	t.Helper()
 	nstest.Command(t, ns, nstest.Device("eth0", func(l netlink.Link) error {
 		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
@@ -92,7 +92,7 @@ func placeOf(t *testing.T, ns *nstest.NS, prefix string) (p place) {
 	return p
 }
 
-func TestKeeperObeysNoPrefixRoute(t *testing.T) {
+func TestReconcilerObeysNoPrefixRoute(t *testing.T) {
 	for _, vip := range []string{"198.51.100.1/24", "2001:db8:1::1/64"} {
 		t.Run(vip, func(t *testing.T) {
 			ns := newSegment(t)
@@ -106,7 +106,7 @@ func TestKeeperObeysNoPrefixRoute(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if got := placeOf(t, ns, vip); got != (place{noPrefixRoute: without, prefixRoute: !without}) {
+				if got := placeOf(t, ns, vip); got != (addressFacts{noPrefixRoute: without, prefixRoute: !without}) {
 					t.Errorf("without prefix route %v: the kernel has %+v", without, got)
 				}
 				if got := places.count(); got != i+1 {
@@ -117,7 +117,7 @@ func TestKeeperObeysNoPrefixRoute(t *testing.T) {
 	}
 }
 
-func TestKeeperBringsIPv6BackWithTheLink(t *testing.T) {
+func TestReconcilerBringsIPv6BackWithTheLink(t *testing.T) {
 	ns, peer := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, ns, "eth0", peer, "peer0")
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
@@ -130,18 +130,18 @@ func TestKeeperBringsIPv6BackWithTheLink(t *testing.T) {
 	list := []string{"192.0.2.100/24", "2001:db8::100/64", "2001:db8::101/128"}
 	awaitAddrs(t, ns, "eth0", list...)
 	for range 3 {
-		k.Set(whole, Resources{}) // the link's loss is a fault, and a router in fault holds nothing
+		k.Set(whole, Resources{}) // a router with a faulty link holds nothing
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown))
 		awaitAddrs(t, ns, "eth0")
-		k.Set(whole, whole) // as one who does not know yet
+		k.Set(whole, whole) // the owner does not know of the fault yet
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
 		awaitAddrs(t, ns, "eth0", list...)
 
-		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown)) // gone by the link's doing, wanted all the time
+		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown)) // the kernel deletes the address, which is still wanted
 		nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetUp))
 		start := time.Now()
 		awaitAddrs(t, ns, "eth0", list...)
-		if took := time.Since(start); took > keepInterval/2 {
+		if took := time.Since(start); took > checkInterval/2 {
 			t.Errorf("back after %v: not by the event", took)
 		}
 	}
@@ -150,14 +150,14 @@ func TestKeeperBringsIPv6BackWithTheLink(t *testing.T) {
 	}
 }
 
-func TestKeeperPutsBackWhatNobodySawGo(t *testing.T) {
+func TestReconcilerPutsBackWhatNobodySawGo(t *testing.T) {
 	ns := newSegment(t)
-	const times = 3 // more than the wake-up by Set makes up for
+	const times = 3 // the wake-up by Set repairs fewer
 	deleted := make(chan error, times)
 	var places placements
 	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
 		places.placed(added)
-		if places.count() <= times { // at once, and no Watcher tells
+		if places.count() <= times { // at once, and no Watcher reports it
 			deleted <- nstest.DeleteFrom("eth0", "192.0.2.100/24")()
 		}
 	}})
@@ -170,7 +170,7 @@ func TestKeeperPutsBackWhatNobodySawGo(t *testing.T) {
 		}
 	}
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
-	if took := time.Since(start); took > keepInterval/2 {
+	if took := time.Since(start); took > checkInterval/2 {
 		t.Errorf("put back %d times within %v", times, took)
 	}
 }

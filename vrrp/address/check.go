@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// dropRoutes deletes the rules and routes that are off.
+// dropRoutes deletes the rules and routes of off.
 func dropRoutes(kern *kernel, off Resources) error {
 	var failures failures
 	if len(off.Rules) > 0 {
@@ -30,9 +30,9 @@ func dropRoutes(kern *kernel, off Resources) error {
 	return failures.err()
 }
 
-// dropAddresses takes the addresses off the interface that are off, or wanted otherwise than they are, and returns
-// those that are then present.
-func (k *Reconciler) dropAddresses(
+// dropAddresses removes the addresses of off, and those with a wrong setting. It returns the addresses that are then
+// present.
+func (rc *Reconciler) dropAddresses(
 	kern *kernel, dev netlink.Link, present []netlink.Addr, want, off Resources,
 ) ([]netlink.Addr, error) {
 	list := slices.Clone(off.Addresses)
@@ -46,8 +46,8 @@ func (k *Reconciler) dropAddresses(
 	if removed == 0 {
 		return present, err
 	}
-	k.log.Info("virtual addresses removed", "count", removed)
-	k.changed = true
+	rc.log.Info("virtual addresses removed", "count", removed)
+	rc.changed = true
 	present, listErr := kern.addresses(dev)
 	if err == nil {
 		err = listErr
@@ -55,36 +55,36 @@ func (k *Reconciler) dropAddresses(
 	is = byPrefix(present)
 	for _, a := range want.Addresses {
 		if _, ok := is[a.Prefix]; !ok {
-			delete(k.held, a.Prefix) // it has gone with them
+			delete(rc.held, a.Prefix) // the kernel deleted it together with others
 		}
 	}
 	return present, err
 }
 
-// byPrefix returns the addresses that may be VIPs.
+// byPrefix maps the addresses that can be VIPs.
 func byPrefix(present []netlink.Addr) map[netip.Prefix]netlink.Addr {
 	is := make(map[netip.Prefix]netlink.Addr, len(present))
 	for _, a := range present {
-		if p, ok := ours(a); ok {
+		if p, ok := vipOf(a); ok {
 			is[p] = a
 		}
 	}
 	return is
 }
 
-// differs tells whether a VIP is on the interface in another way than it should be.
+// differs reports whether a VIP on the interface has a wrong setting.
 func differs(a Address, found netlink.Addr) bool {
 	return a.NoPrefixRoute != (found.Flags&unix.IFA_F_NOPREFIXROUTE != 0)
 }
 
-// addAddresses puts the wanted addresses on the interface that are not there, and says so to placed a few at a time:
-// the announcement of the first does not wait for the thousandth. Placed also hears of those that were found there.
-func (k *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []netlink.Addr, want Resources) error {
+// addAddresses adds the wanted addresses that are missing, and passes them to placed a few at a time: the announcement of
+// the first does not wait for the thousandth. First it passes on those that it found on the interface.
+func (rc *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []netlink.Addr, want Resources) error {
 	total := 0
 	var failures failures
-	found, missing := k.compare(present, want.Addresses)
+	found, missing := rc.compare(present, want.Addresses)
 	if len(found) > 0 {
-		k.placed(found)
+		rc.placed(found)
 	}
 	for len(missing) > 0 {
 		few := missing[:min(portion, len(missing))]
@@ -98,52 +98,52 @@ func (k *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []netl
 		for i, a := range added {
 			prefixes[i] = a.Prefix
 		}
-		k.placed(prefixes)
+		rc.placed(prefixes)
 		total += len(added)
-		k.changed = true
+		rc.changed = true
 		for _, p := range prefixes {
-			if _, ok := k.held[p]; ok {
-				k.log.Warn("virtual address was gone and is put back", "address", p)
+			if _, ok := rc.held[p]; ok {
+				rc.log.Warn("virtual address was gone and is put back", "address", p)
 			}
-			k.held[p] = struct{}{}
+			rc.held[p] = struct{}{}
 		}
 	}
 	if total > 0 {
-		k.log.Info("virtual addresses added", "count", total)
+		rc.log.Info("virtual addresses added", "count", total)
 	}
 	return failures.err()
 }
 
-// compare returns the wanted addresses that are there and were not known to be, and those that are to be added or
-// changed. It warns of others' addresses in their place.
-func (k *Reconciler) compare(present []netlink.Addr, want []Address) (found []netip.Prefix, missing []Address) {
+// compare returns the wanted addresses that were found for the first time, and those to be added or changed. It warns of
+// addresses of somebody else in their place.
+func (rc *Reconciler) compare(present []netlink.Addr, want []Address) (found []netip.Prefix, missing []Address) {
 	is := byPrefix(present)
 	others := make(map[netip.Addr]netip.Prefix, len(is))
 	for p := range is {
 		others[p.Addr()] = p
 	}
 	hold := func(a Address) {
-		if _, known := k.held[a.Prefix]; !known {
-			k.held[a.Prefix] = struct{}{}
+		if _, known := rc.held[a.Prefix]; !known {
+			rc.held[a.Prefix] = struct{}{}
 			found = append(found, a.Prefix)
 		}
 	}
 	for _, a := range want {
 		if it, ok := is[a.Prefix]; ok {
-			delete(k.foreign, a.Prefix)
+			delete(rc.foreign, a.Prefix)
 			if !differs(a, it) {
 				hold(a)
 				continue
 			}
-			delete(k.held, a.Prefix)
+			delete(rc.held, a.Prefix)
 			missing = append(missing, a)
 			continue
 		}
 		other, taken := others[a.Addr()]
 		if !taken {
-			delete(k.foreign, a.Prefix)
+			delete(rc.foreign, a.Prefix)
 		} else {
-			k.warnOf(a.Prefix, "virtual address is there with another prefix length and is not ours to remove",
+			rc.warnOnce(a.Prefix, "virtual address is on the interface with another prefix length; it is not ours and stays",
 				"address", a, "found", other)
 		}
 		if taken && a.Addr().Is6() {
@@ -155,16 +155,16 @@ func (k *Reconciler) compare(present []netlink.Addr, want []Address) (found []ne
 	return found, missing
 }
 
-// warnOf warns once that another's is in the place of a claim.
-func (k *Reconciler) warnOf(claim any, message string, args ...any) {
-	if _, warned := k.foreign[claim]; !warned {
-		k.foreign[claim] = struct{}{}
-		k.log.Warn(message, args...)
+// warnOnce logs once that something of somebody else is in the place of a resource.
+func (rc *Reconciler) warnOnce(key any, message string, args ...any) {
+	if _, warned := rc.foreign[key]; !warned {
+		rc.foreign[key] = struct{}{}
+		rc.log.Warn(message, args...)
 	}
 }
 
-// addRoutes makes the kernel have the wanted routes, and the rules that may lead to them.
-func (k *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) error {
+// addRoutes adds the wanted routes and rules.
+func (rc *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) error {
 	var failures failures
 	if len(want.Routes) > 0 {
 		present, err := kern.routes(want.Routes)
@@ -173,7 +173,7 @@ func (k *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) e
 		}
 		for _, r := range want.Routes {
 			added, err := kern.addRoute(present, r, dev)
-			failures.add(k.logAdded(keyOf(r), "route", keyOf(r).String(), added, err))
+			failures.add(rc.logAdded(keyOf(r), "route", keyOf(r).String(), added, err))
 		}
 	}
 	if len(want.Rules) > 0 {
@@ -184,35 +184,34 @@ func (k *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) e
 		}
 		for _, r := range want.Rules {
 			added, err := kern.addRule(present, r)
-			failures.add(k.logAdded(canonical(r), "rule", canonical(r).String(), added, err))
+			failures.add(rc.logAdded(canonical(r), "rule", canonical(r).String(), added, err))
 		}
 	}
 	return failures.err()
 }
 
-// logAdded logs what came of adding a route or a rule. Another's in its place is no error.
-func (k *Reconciler) logAdded(claim any, what, name string, added bool, err error) error {
+// logAdded logs an added route or rule, or that somebody else's is in its place, which is not an error.
+func (rc *Reconciler) logAdded(key any, what, name string, added bool, err error) error {
 	switch {
 	case errors.Is(err, unix.EEXIST):
-		k.warnOf(claim, what+" is there already and is not ours", what, name)
+		rc.warnOnce(key, what+" exists already and is not ours", what, name)
 		return nil
 	case err != nil:
 		return err
 	}
-	delete(k.foreign, claim)
-	k.changed = k.changed || added
-	if _, ok := k.held[claim]; ok && added {
-		k.log.Warn(what+" was gone or changed and is put back", what, name)
+	delete(rc.foreign, key)
+	rc.changed = rc.changed || added
+	if _, ok := rc.held[key]; ok && added {
+		rc.log.Warn(what+" was gone or changed and is put back", what, name)
 	} else if added {
-		k.log.Info(what+" added", what, name)
+		rc.log.Info(what+" added", what, name)
 	}
-	k.held[claim] = struct{}{}
+	rc.held[key] = struct{}{}
 	return nil
 }
 
-// RemoveAssets takes off, once, what virtual routers that nobody runs any more may have left, and their virtual MAC
-// interfaces. It looks once at each interface. A missing interface or asset is no error. It works in the network
-// namespace of the calling thread.
+// RemoveResources removes, once, what virtual routers that no longer run have left behind, and their virtual MAC
+// interfaces. A missing interface or resource is not an error. It works in the network namespace of the calling thread.
 func RemoveResources(routers []vrrp.Config) error {
 	kern, err := openKernel(new(atomic.Uint64))
 	if err != nil {
@@ -223,14 +222,14 @@ func RemoveResources(routers []vrrp.Config) error {
 	addresses := make(map[string][]Address)
 	for i := range routers {
 		c := &routers[i]
-		assets := ResourcesOf(*c)
-		if len(assets.Routes)+len(assets.Rules) > 0 {
-			failures.add(dropRoutes(kern, assets))
+		resources := ResourcesOf(*c)
+		if len(resources.Routes)+len(resources.Rules) > 0 {
+			failures.add(dropRoutes(kern, resources))
 		}
 		if c.VirtualMAC {
 			failures.add(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
 		} else {
-			addresses[c.Interface] = append(addresses[c.Interface], assets.Addresses...)
+			addresses[c.Interface] = append(addresses[c.Interface], resources.Addresses...)
 		}
 	}
 	for iface, off := range addresses {

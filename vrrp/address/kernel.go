@@ -15,13 +15,13 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/rtnl"
 )
 
-// listAttempts is how often a list that changed while it was read is read again.
+// listAttempts is how often a list is read that changes while it is read.
 const listAttempts = 10
 
 // A kernel reads and writes the interfaces, addresses, routes and rules of the kernel; it belongs to one goroutine.
 type kernel struct {
 	handle *netlink.Handle
-	// strict asks for lists that the kernel has filtered: a table may hold a million routes of others.
+	// strict lets the kernel filter lists: a table may hold a million routes of others.
 	strict *netlink.Handle
 	batch  *nl.NetlinkSocket
 	writes *atomic.Uint64
@@ -42,14 +42,14 @@ func openKernel(writes *atomic.Uint64) (_ *kernel, err error) {
 		return nil, err
 	}
 	if err = k.strict.SetStrictCheck(true); err != nil {
-		return nil, fmt.Errorf("have the kernel filter lists: %w", err)
+		return nil, fmt.Errorf("failed to let the kernel filter lists: %w", err)
 	}
 	if k.batch, err = nl.Subscribe(unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to open netlink socket: %w", err)
 	}
 	timeout := unix.NsecToTimeval(rtnl.Timeout.Nanoseconds())
 	if err = k.batch.SetReceiveTimeout(&timeout); err != nil {
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to set the timeout of a netlink socket: %w", err)
 	}
 	return k, nil
 }
@@ -65,59 +65,59 @@ func (k *kernel) close() {
 	}
 }
 
-// link returns the interface, or nil if it is missing.
+// link returns the interface, nil if it is missing.
 func (k *kernel) link(name string) (netlink.Link, error) {
 	dev, err := k.handle.LinkByName(name)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read interface %s: %w", name, err)
+		return nil, fmt.Errorf("failed to read interface %s: %w", name, err)
 	}
 	return dev, nil
 }
 
-// write sends requests that change something in one message and returns what the kernel says to each, nil for
-// success. It asks for the acknowledgement of the last alone; errors come unasked.
+// write sends requests in one message and returns the kernel's answer to each, nil for success. Only the last request asks
+// for an acknowledgement; the kernel always sends errors.
 func (k *kernel) write(requests []*nl.NetlinkRequest) ([]error, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
 	last := requests[len(requests)-1]
 	last.Flags |= unix.NLM_F_ACK
-	place := make(map[uint32]int, len(requests))
+	index := make(map[uint32]int, len(requests)) // of the requests, by sequence number
 	var b []byte
 	for i, r := range requests {
-		place[r.Seq] = i
+		index[r.Seq] = i
 		b = append(b, r.Serialize()...)
 		b = append(b, make([]byte, -len(b)&(unix.NLMSG_ALIGNTO-1))...)
 	}
 	k.writes.Add(uint64(len(requests)))
 	if err := unix.Sendto(k.batch.GetFd(), b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, fmt.Errorf("send to the kernel: %w", err)
+		return nil, fmt.Errorf("failed to send to the kernel: %w", err)
 	}
-	said := make([]error, len(requests))
+	answers := make([]error, len(requests))
 	for {
 		messages, from, err := k.batch.Receive()
 		if err != nil {
-			return nil, fmt.Errorf("wait for the kernel's answer: %w", err)
+			return nil, fmt.Errorf("failed to read the kernel's answer: %w", err)
 		}
 		for _, m := range messages {
-			i, known := place[m.Header.Seq]
+			i, known := index[m.Header.Seq]
 			if from.Pid != nl.PidKernel || !known || m.Header.Type != unix.NLMSG_ERROR || len(m.Data) < 4 {
 				continue
 			}
 			if errno := -int32(binary.NativeEndian.Uint32(m.Data)); errno != 0 {
-				said[i] = unix.Errno(errno)
+				answers[i] = unix.Errno(errno)
 			}
 			if m.Header.Seq == last.Seq {
-				return said, nil
+				return answers, nil
 			}
 		}
 	}
 }
 
-// again reads a list until it did not change while it was read.
+// again reads a list until it does not change during the reading.
 func again(read func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := read()
@@ -134,7 +134,7 @@ func describe(dev netlink.Link) string {
 	return fmt.Sprintf("number %d", dev.Attrs().Index)
 }
 
-// A failures is the first error of many and how many there were.
+// A failures is the first of several errors, and their number.
 type failures struct {
 	first error
 	count int

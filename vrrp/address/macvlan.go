@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// mismatch says why an interface is not the macvlan of v on the parent, "" if it is.
+// mismatch says why an interface is not the macvlan of v on its parent, "" if it is.
 func mismatch(v vrrp.VirtualMAC, dev, parent netlink.Link) string {
 	attrs := dev.Attrs()
 	switch {
@@ -38,8 +38,8 @@ func hardwareOf(v vrrp.VirtualMAC) net.HardwareAddr {
 	return a[:]
 }
 
-// macvlan returns the interface of that name, nil if it is missing. To have it means to make it, down, if there is a
-// parent; one that was left over is taken as it is, and one that is not ours is an error.
+// macvlan returns the interface of that name, nil if it is missing. If have is set and there is a parent, it makes a missing
+// interface, which is down; an interface of that name that is not ours is an error.
 func (k *kernel) macvlan(name string, v vrrp.VirtualMAC, have bool) (netlink.Link, error) {
 	parent, err := k.link(v.Parent)
 	if err != nil || parent == nil {
@@ -65,12 +65,12 @@ func (k *kernel) macvlan(name string, v vrrp.VirtualMAC, have bool) (netlink.Lin
 	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = name, parent.Attrs().Index, hardwareOf(v)
 	k.writes.Add(1)
 	if err := k.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
-		return nil, fmt.Errorf("add virtual MAC interface %s: %w", name, err)
+		return nil, fmt.Errorf("failed to add virtual MAC interface %s: %w", name, err)
 	}
 	return k.link(name)
 }
 
-// setVEPA changes the mode of an interface that was made in another.
+// setVEPA changes the mode of an interface that was made in another mode.
 func (k *kernel) setVEPA(dev netlink.Link) error {
 	is, ok := dev.(*netlink.Macvlan)
 	if !ok || is.Mode == netlink.MACVLAN_MODE_VEPA {
@@ -80,12 +80,12 @@ func (k *kernel) setVEPA(dev netlink.Link) error {
 	attrs.Index, attrs.Name = is.Index, is.Name
 	k.writes.Add(1)
 	if err := k.handle.LinkModify(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_VEPA}); err != nil {
-		return fmt.Errorf("put virtual MAC interface %s into VEPA mode: %w", describe(dev), err)
+		return fmt.Errorf("failed to put virtual MAC interface %s into VEPA mode: %w", describe(dev), err)
 	}
 	return nil
 }
 
-// removeMacvlan deletes the interface if it is ours; one that is missing is no error.
+// removeMacvlan deletes the interface if it is ours. A missing interface is not an error.
 func (k *kernel) removeMacvlan(name string, v vrrp.VirtualMAC) error {
 	dev, err := k.link(name)
 	if err != nil || dev == nil {
@@ -97,7 +97,7 @@ func (k *kernel) removeMacvlan(name string, v vrrp.VirtualMAC) error {
 	}
 	k.writes.Add(1)
 	if err := k.handle.LinkDel(dev); err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("delete virtual MAC interface %s: %w", name, err)
+		return fmt.Errorf("failed to delete virtual MAC interface %s: %w", name, err)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (k *kernel) setUp(dev netlink.Link, up bool) error {
 		set, verb = k.handle.LinkSetDown, "down"
 	}
 	if err := set(dev); err != nil {
-		return fmt.Errorf("bring interface %s %s: %w", describe(dev), verb, err)
+		return fmt.Errorf("failed to bring interface %s %s: %w", describe(dev), verb, err)
 	}
 	return nil
 }
@@ -121,19 +121,20 @@ func (k *kernel) setUp(dev netlink.Link, up bool) error {
 // A sysctl is a setting of one interface; %s in its key is the interface's name.
 type sysctl struct {
 	key, value string
-	enough     string // values that do as well
+	enough     string // other values that are good enough
 }
 
-// Without these, both interfaces would answer for all addresses of both, by ARP and with their own MAC address.
+// Without these settings each interface would answer ARP requests for the addresses of both, with its own MAC address.
 var (
-	// The parent answers for its own addresses alone, and names none but them in its requests: one that named a VIP
-	// would tell the neighbours the parent's MAC address for it.
+	// The parent answers for its own addresses only, and its ARP requests have no other source. A request from a VIP would
+	// teach the neighbours the parent's MAC address for it.
 	parentSysctls = []sysctl{
 		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2 8"},
 		{key: "ipv4/conf/%s/arp_announce", value: "2"},
 	}
-	// The macvlan answers for the VIPs. What arrives there may come from where the route leads through the parent:
-	// 2 is right whatever conf/all says, because the greater of the two counts. No address of IPv6 appears by itself.
+	// The macvlan answers for the VIPs. The route back to a sender may lead through the parent, so rp_filter must not be
+	// strict. The kernel uses the greater of this value and conf/all, so 2 is always right. The interface gets no IPv6
+	// address by itself.
 	macvlanSysctls = []sysctl{
 		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2"},
 		{key: "ipv4/conf/%s/rp_filter", value: "2"},
@@ -142,7 +143,7 @@ var (
 	}
 )
 
-// applySysctls gives an interface the settings that it has not, and logs them. A family that the kernel lacks has none.
+// applySysctls changes the settings of an interface that differ, and logs them. It skips settings that the kernel lacks.
 func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
 	var failures failures
 	for _, s := range list {
@@ -159,7 +160,7 @@ func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
 			err = os.WriteFile(path, []byte(s.value), 0)
 		}
 		if err != nil {
-			failures.add(fmt.Errorf("set sysctl of interface %s: %w", iface, err))
+			failures.add(fmt.Errorf("failed to set sysctl of interface %s: %w", iface, err))
 			continue
 		}
 		log.Debug("sysctl set", "path", path, "from", old, "to", s.value)

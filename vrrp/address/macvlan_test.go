@@ -75,13 +75,13 @@ func missing(s *iface) bool { return s == nil }
 func down(s *iface) bool    { return s != nil && !s.up }
 func up(s *iface) bool      { return s != nil && s.up }
 
-func newVirtualKeeper(log hclog.Logger) *Reconciler {
+func newVirtualReconciler(log hclog.Logger) *Reconciler {
 	return New("vrrp.51", Options{Log: log, MAC: vrrp.VirtualMAC{Parent: "eth0", VRID: 51}})
 }
 
-func TestKeeperMakesAndRemovesTheVirtualMACInterface(t *testing.T) {
+func TestReconcilerMakesAndRemovesTheVirtualMACInterface(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
-	k := newVirtualKeeper(hclog.NewNullLogger())
+	k := newVirtualReconciler(hclog.NewNullLogger())
 	own := vips("192.0.2.100/24", "2001:db8::100/64")
 	stop := nstest.RunIn(t, ns, k.Run)
 	for range 2 {
@@ -113,15 +113,15 @@ func TestKeeperMakesAndRemovesTheVirtualMACInterface(t *testing.T) {
 	}
 }
 
-func TestKeeperTakesOverAVirtualMACInterface(t *testing.T) {
+func TestReconcilerTakesOverAVirtualMACInterface(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	own := vips("192.0.2.100/24")
-	first := newVirtualKeeper(hclog.NewNullLogger())
+	first := newVirtualReconciler(hclog.NewNullLogger())
 	first.Set(own, own)
 	if err := checkOnce(ns, first); err != nil { // and then killed
 		t.Fatal(err)
 	}
-	second := newVirtualKeeper(hclog.NewNullLogger())
+	second := newVirtualReconciler(hclog.NewNullLogger())
 	second.Set(own, own)
 	if err := checkOnce(ns, second); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestKeeperTakesOverAVirtualMACInterface(t *testing.T) {
 	if got := second.Writes(); got != 0 {
 		t.Errorf("%d writes to take over what was there", got)
 	}
-	third := newVirtualKeeper(hclog.NewNullLogger())
+	third := newVirtualReconciler(hclog.NewNullLogger())
 	third.Set(own, Resources{})
 	for range 2 {
 		if err := checkOnce(ns, third); err != nil {
@@ -144,7 +144,7 @@ func TestKeeperTakesOverAVirtualMACInterface(t *testing.T) {
 	}
 }
 
-func TestKeeperRefusesAForeignInterface(t *testing.T) {
+func TestReconcilerRefusesAForeignInterface(t *testing.T) {
 	macvlan := func(parent string, hardware net.HardwareAddr) func(netlink.LinkAttrs, int) netlink.Link {
 		return func(a netlink.LinkAttrs, index int) netlink.Link {
 			a.ParentIndex, a.HardwareAddr = index, hardware
@@ -175,7 +175,7 @@ func TestKeeperRefusesAForeignInterface(t *testing.T) {
 				return netlink.LinkAdd(tt.make(a, parent.Attrs().Index))
 			}))
 			var log strings.Builder
-			k := newVirtualKeeper(hclog.New(&hclog.LoggerOptions{Output: &log}))
+			k := newVirtualReconciler(hclog.New(&hclog.LoggerOptions{Output: &log}))
 			own := vips("192.0.2.100/24")
 			k.Set(own, own)
 			stop := nstest.RunIn(t, ns, k.Run)
@@ -190,9 +190,9 @@ func TestKeeperRefusesAForeignInterface(t *testing.T) {
 	}
 }
 
-func TestKeeperMakesTheVirtualMACInterfaceAgain(t *testing.T) {
+func TestReconcilerMakesTheVirtualMACInterfaceAgain(t *testing.T) {
 	ns, peer := nstest.New(t), nstest.New(t)
-	k := newVirtualKeeper(hclog.NewNullLogger())
+	k := newVirtualReconciler(hclog.NewNullLogger())
 	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
 	w.Watch([]string{"eth0", "vrrp.51"})
 	nstest.RunIn(t, ns, w.Run)
@@ -217,7 +217,7 @@ func TestKeeperMakesTheVirtualMACInterfaceAgain(t *testing.T) {
 		start := time.Now()
 		awaitState(t, ns, "vrrp.51", "up though it was "+step.what, up)
 		awaitAddrs(t, ns, "vrrp.51", "192.0.2.100/24")
-		if took := time.Since(start); took > keepInterval/2 {
+		if took := time.Since(start); took > checkInterval/2 {
 			t.Errorf("%s: put right after %v, not by the event", step.what, took)
 		}
 	}
@@ -235,7 +235,7 @@ func TestVirtualMACAnswersAlone(t *testing.T) {
 	nstest.Command(t, ns, nstest.AddTo("eth0", "192.0.2.1/24"))
 	nstest.Command(t, peer, nstest.AddTo("peer0", "192.0.2.9/24"))
 	nstest.Command(t, peer, nstest.SetSysctl("ipv4/conf/peer0/arp_accept", "0"))
-	k := newVirtualKeeper(hclog.NewNullLogger())
+	k := newVirtualReconciler(hclog.NewNullLogger())
 	own := vips("192.0.2.100/24", "2001:db8::100/64")
 	k.Set(own, own)
 	if err := checkOnce(ns, k); err != nil {
@@ -305,7 +305,7 @@ func neighbour(t *testing.T, ns *nstest.NS, addr string) (hardware string) {
 	return hardware
 }
 
-func TestRemoveAssets(t *testing.T) {
+func TestRemoveResources(t *testing.T) {
 	for _, virtual := range []bool{false, true} {
 		ns := newSegment(t, "192.0.2.1/24")
 		c := vrrp.Config{
@@ -334,8 +334,8 @@ func TestRemoveAssets(t *testing.T) {
 	}
 }
 
-// One that a former version left behind is heard past: see VirtualMAC.
-func TestKeeperChangesTheModeOfALeftOver(t *testing.T) {
+// A macvlan of a former version is put into VEPA mode: see VirtualMAC.
+func TestReconcilerChangesTheModeOfALeftOver(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	mac := vrrp.VirtualMAC{Parent: "eth0", VRID: 51}
 	nstest.Command(t, ns, nstest.Device("eth0", func(parent netlink.Link) error {

@@ -18,42 +18,43 @@ import (
 )
 
 const (
-	// keepInterval is the pause between two checks of assets of which nothing was heard.
-	keepInterval = time.Second
-	// keepSettle is the pause before another look at what was just changed: what somebody undid at once may have
-	// come and gone between two looks of a Watcher, which then has nothing to tell.
-	keepSettle = 20 * time.Millisecond
-	// keepRetry is the pause before what failed is tried again.
-	keepRetry = 100 * time.Millisecond
+	// checkInterval is the interval of checks without a cause.
+	checkInterval = time.Second
+	// settleInterval is the interval of checks after a change. If somebody undoes the change at once, a link.Watcher may
+	// see no difference.
+	settleInterval = 20 * time.Millisecond
+	// retryInterval is the interval of checks after a failure.
+	retryInterval = 100 * time.Millisecond
 )
 
-// KeeperOptions are what a Keeper needs beside the name of its interface.
+// Options are what a Reconciler needs besides the name of its interface.
 type Options struct {
 	Log hclog.Logger
-	// Placed is called by Run's goroutine with wanted addresses that it has just added, in the order in which they are
-	// wanted and a few at a time, so that they can be announced; and, before that, with those that were there already
-	// when it was first to hold them. It must not block. It may be nil.
+	// Placed gets the wanted addresses that are on the interface, so that they can be announced: first those that were
+	// there before, then those that Run has just added, a few at a time, in the order in which they are wanted. Run's
+	// goroutine calls it. It must not block. It may be nil.
 	Placed func(added []netip.Prefix)
-	// MAC makes the interface one of the Keeper's own, with a virtual MAC address. It is there while there are
-	// assets to manage, and up while one is wanted. One that a killed instance left behind is taken over.
+	// MAC makes the interface a macvlan with a virtual MAC address, which the Reconciler makes and deletes. The interface
+	// exists while there are resources to manage, and is up while some are wanted. An interface that a killed instance left
+	// behind is used.
 	MAC vrrp.VirtualMAC
 }
 
-// A Keeper holds the assets on one interface: it puts them there, takes them off, and puts back what somebody removed.
-// Addresses come first and go last.
+// A Reconciler keeps resources on one interface: it adds them, removes them, and puts back what somebody deleted.
+// Addresses are added first and removed last.
 //
-// An address is ours when the caller says so, whoever put it there: same address, same prefix length. The same
-// address with another prefix length is somebody else's and stays, also when the VIP comes off. A VIP of IPv4 is
-// then added beside it; IPv6 has no room for both, so there the VIP counts as held. A VIP that is there with and
-// should be there without a prefix route, or the other way round, is changed; in IPv4 that means deleted and added.
+// An address is ours if the caller says so, whoever added it: same address, same prefix length. The same address with
+// another prefix length belongs to somebody else and stays, also when the VIP is removed. In IPv4 the VIP is added beside
+// it. IPv6 does not allow both, so the VIP counts as held. If a VIP has a prefix route and should have none, or the other
+// way round, it is changed; in IPv4 it is deleted and added.
 //
-// The VIP of an owner (priority 255) is never the last address of IPv4 that comes off an interface: it is that of the
-// machine itself then, which would not be reached without, nor take part again.
+// The VIP of an owner (priority 255) stays if it is the last IPv4 address of the interface: it is the machine's own
+// address then. Without it the machine cannot be reached, and cannot take part again.
 //
-// VIPs of IPv6 skip duplicate detection, which would keep them useless for a second, and are deprecated from the
-// start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
+// VIPs of IPv6 skip duplicate address detection, during which they would not work for a second. They are deprecated from
+// the start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
 //
-// A route or rule is ours when it carries protocol number 112. Another's route in its place stays, and ours counts as
+// A route or rule is ours if it has protocol number 112. A route of somebody else in its place stays, and ours counts as
 // held.
 type Reconciler struct {
 	iface  string
@@ -68,161 +69,160 @@ type Reconciler struct {
 	mu      sync.Mutex
 	managed Resources
 	want    Resources
-	leaving Resources // were managed and come off
+	leaving Resources // were managed and are to be removed
 	trouble string    // the last error that was logged
 
-	// The rest belongs to Run.
-	changed bool             // something, by the last check
-	index   int              // of the interface that was last seen
-	held    map[any]struct{} // claims that were there after the last check
-	foreign map[any]struct{} // claims in whose place is another's, which was warned of
+	// The fields below belong to Run.
+	changed bool             // the last check changed something
+	index   int              // of the interface at the last check
+	held    map[any]struct{} // keys of resources that were there after the last check
+	foreign map[any]struct{} // keys of resources in whose place somebody else's are; a warning was logged
 }
 
-// NewKeeper returns the Keeper of an interface.
+// New returns the Reconciler of an interface.
 func New(iface string, o Options) *Reconciler {
-	k := &Reconciler{
+	rc := &Reconciler{
 		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, wake: make(chan struct{}, 1),
 		held: map[any]struct{}{}, foreign: map[any]struct{}{},
 	}
-	if k.placed == nil {
-		k.placed = func([]netip.Prefix) {}
+	if rc.placed == nil {
+		rc.placed = func([]netip.Prefix) {}
 	}
-	return k
+	return rc
 }
 
-// Set says which assets are ours and which of them are to be there; the others of ours come off, and so do those
-// that were ours until now. What is wanted is ours. The latest call counts. It never blocks.
-func (k *Reconciler) Set(managed, want Resources) {
+// Set says which resources are ours (managed and wanted ones), and which of them are wanted. All others of ours are
+// removed, also those of the former call. The latest call wins. It never blocks.
+func (rc *Reconciler) Set(managed, want Resources) {
 	want = want.without(Resources{})
 	managed = managed.Append(want).without(Resources{})
-	k.mu.Lock()
-	k.leaving = k.leaving.Append(k.managed).without(managed)
-	k.managed, k.want = managed, want
-	k.mu.Unlock()
-	k.kick()
+	rc.mu.Lock()
+	rc.leaving = rc.leaving.Append(rc.managed).without(managed)
+	rc.managed, rc.want = managed, want
+	rc.mu.Unlock()
+	rc.kick()
 }
 
-// Link tells what a Watcher saw, of the interface or of the parent of one with a virtual MAC address. What is amiss
-// is mended at once. It never blocks.
-func (k *Reconciler) Link(l vrrp.Link) {
-	virtual := k.mac != vrrp.VirtualMAC{}
+// Link passes on what a link.Watcher saw of the interface, or of the parent of a virtual MAC interface. A difference is
+// repaired at once. It never blocks.
+func (rc *Reconciler) Link(l vrrp.Link) {
+	virtual := rc.mac != vrrp.VirtualMAC{}
 	switch {
-	case virtual && (l.Name == k.mac.Parent || l.Name == k.iface):
-		k.kick()
+	case virtual && (l.Name == rc.mac.Parent || l.Name == rc.iface):
+		rc.kick()
 		return
-	case l.Name != k.iface:
+	case l.Name != rc.iface:
 		return
 	}
-	want, off := k.orders()
+	want, off := rc.desired()
 	there := make(map[netip.Prefix]struct{}, len(l.Addrs))
 	for _, p := range l.Addrs {
 		there[p] = struct{}{}
 	}
 	present := func(a Address) bool { _, ok := there[a.Prefix]; return ok }
 	absent := func(a Address) bool { return !present(a) }
-	// Routes vanish with their interface and with addresses, and the Link does not tell.
+	// Routes vanish with their interface and with addresses, which a Link does not show.
 	if len(want.Routes) > 0 || slices.ContainsFunc(want.Addresses, absent) || slices.ContainsFunc(off.Addresses, present) {
-		k.kick()
+		rc.kick()
 	}
 }
 
 // Writes counts the requests to the kernel to change something.
-func (k *Reconciler) Writes() uint64 { return k.writes.Load() }
+func (rc *Reconciler) Writes() uint64 { return rc.writes.Load() }
 
-// Trouble says in words what keeps the assets from being as they should; empty when nothing does.
-func (k *Reconciler) Trouble() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.trouble
+// Trouble returns the present error in words, "" if there is none.
+func (rc *Reconciler) Trouble() string {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return rc.trouble
 }
 
-func (k *Reconciler) kick() {
+func (rc *Reconciler) kick() {
 	select {
-	case k.wake <- struct{}{}:
+	case rc.wake <- struct{}{}:
 	default:
 	}
 }
 
-// orders returns the assets that are to be there and those of ours that are not.
-func (k *Reconciler) orders() (want, off Resources) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.want, k.managed.Append(k.leaving).without(k.want)
+// desired returns the resources that are wanted, and those of ours that are not.
+func (rc *Reconciler) desired() (want, off Resources) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return rc.want, rc.managed.Append(rc.leaving).without(rc.want)
 }
 
-// Abandon makes Run, when its ctx ends, leave everything where it is: to another process that takes it over.
-func (k *Reconciler) Abandon() { k.abandoned.Store(true) }
+// Abandon makes Run leave everything in place when its ctx ends: another process takes it over.
+func (rc *Reconciler) Abandon() { rc.abandoned.Store(true) }
 
-// Run keeps the assets until ctx ends; then it takes all of ours off and returns an error only if that fails.
-// An interface that is missing is waited for. What fails is logged once and tried again.
+// Run keeps the resources until ctx ends. Then it removes all of ours, and returns an error only if that fails. It waits
+// for a missing interface. A failure is logged once and tried again.
 //
-// Run's own goroutine opens the netlink sockets and sets sysctls: where threads differ in their network namespace, it
-// must be locked to one.
-func (k *Reconciler) Run(ctx context.Context) error {
-	kern, err := openKernel(&k.writes)
+// Run's own goroutine opens the netlink sockets and sets sysctls. If threads have different network namespaces, lock the
+// goroutine to a thread.
+func (rc *Reconciler) Run(ctx context.Context) error {
+	kern, err := openKernel(&rc.writes)
 	if err != nil {
 		return err
 	}
 	defer kern.close()
-	timer := time.NewTimer(keepInterval)
+	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	var settled time.Time
 	for {
-		want, off := k.orders()
-		k.changed = false
-		err := k.check(kern, want, off)
-		k.report(err)
-		if k.changed {
-			settled = time.Now().Add(keepSettle)
+		want, off := rc.desired()
+		rc.changed = false
+		err := rc.check(kern, want, off)
+		rc.report(err)
+		if rc.changed {
+			settled = time.Now().Add(settleInterval)
 		}
 		switch settling := time.Until(settled); {
 		case settling > 0:
 			timer.Reset(settling)
 		case err != nil:
-			timer.Reset(keepRetry)
+			timer.Reset(retryInterval)
 		case !want.empty() || !off.empty():
-			timer.Reset(keepInterval)
+			timer.Reset(checkInterval)
 		}
 		select {
 		case <-ctx.Done():
-			if k.abandoned.Load() {
+			if rc.abandoned.Load() {
 				return nil
 			}
-			k.Set(Resources{}, Resources{})
-			want, off := k.orders()
-			return k.check(kern, want, off)
-		case <-k.wake:
+			rc.Set(Resources{}, Resources{})
+			want, off := rc.desired()
+			return rc.check(kern, want, off)
+		case <-rc.wake:
 		case <-timer.C:
 		}
 	}
 }
 
-func (k *Reconciler) report(err error) {
+func (rc *Reconciler) report(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	k.mu.Lock()
-	before := k.trouble
-	k.trouble = text
-	k.mu.Unlock()
+	rc.mu.Lock()
+	before := rc.trouble
+	rc.trouble = text
+	rc.mu.Unlock()
 	switch {
 	case text == before:
 	case text == "":
-		k.log.Info("virtual addresses in order again")
+		rc.log.Info("virtual addresses are as they should be again")
 	default:
-		k.log.Warn("virtual addresses not in order, trying again", "error", err)
+		rc.log.Warn("failed to keep virtual addresses, trying again", "error", err)
 	}
 }
 
-// check makes it so that the wanted assets are there and none of those that are off, and writes nothing where that
-// is so already.
-func (k *Reconciler) check(kern *kernel, want, off Resources) error {
+// check adds the wanted resources that are missing and removes those that are off. It writes nothing if all is well.
+func (rc *Reconciler) check(kern *kernel, want, off Resources) error {
 	var failures failures
-	failures.add(dropRoutes(kern, off)) // that needs no interface
-	dev, err := k.device(kern, want, off)
+	failures.add(dropRoutes(kern, off)) // works without an interface
+	dev, err := rc.device(kern, want, off)
 	if err == nil {
-		err = k.leaveFormer(kern, dev, want, off)
+		err = rc.leaveFormer(kern, dev, want, off)
 	}
 	var present []netlink.Addr
 	if err == nil && dev != nil {
@@ -232,49 +232,49 @@ func (k *Reconciler) check(kern *kernel, want, off Resources) error {
 	if err != nil || dev == nil {
 		return failures.err()
 	}
-	present, err = k.dropAddresses(kern, dev, present, want, off)
+	present, err = rc.dropAddresses(kern, dev, present, want, off)
 	failures.add(err)
 	if failures.first == nil {
-		k.forgetRemoved(off)
+		rc.forgetRemoved(off)
 	}
-	failures.add(k.addAddresses(kern, dev, present, want))
-	failures.add(k.addRoutes(kern, dev, want))
+	failures.add(rc.addAddresses(kern, dev, present, want))
+	failures.add(rc.addRoutes(kern, dev, want))
 	if failures.first == nil {
-		failures.add(k.putAway(kern, dev, want))
+		failures.add(rc.putAway(kern, dev, want))
 	}
 	return failures.err()
 }
 
-// forgetRemoved drops assets that have come off from those that are to.
-func (k *Reconciler) forgetRemoved(off Resources) {
-	for _, claim := range off.claims() {
-		delete(k.held, claim)
-		delete(k.foreign, claim)
+// forgetRemoved updates the lists after resources were removed.
+func (rc *Reconciler) forgetRemoved(off Resources) {
+	for _, key := range off.keys() {
+		delete(rc.held, key)
+		delete(rc.foreign, key)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.leaving = k.leaving.without(off)
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	rc.leaving = rc.leaving.without(off)
 }
 
-// device returns the interface, or nil if it is missing. One of our own is made if there is use for it, and up if
-// it is to hold something.
-func (k *Reconciler) device(kern *kernel, want, off Resources) (netlink.Link, error) {
-	if k.mac == (vrrp.VirtualMAC{}) {
-		return kern.link(k.iface)
+// device returns the interface, nil if it is missing. It makes a virtual MAC interface if there are resources to manage, and
+// brings it up if some are wanted.
+func (rc *Reconciler) device(kern *kernel, want, off Resources) (netlink.Link, error) {
+	if rc.mac == (vrrp.VirtualMAC{}) {
+		return kern.link(rc.iface)
 	}
 	if want.empty() && off.empty() {
 		return nil, nil
 	}
-	dev, err := kern.macvlan(k.iface, k.mac, k.useful())
+	dev, err := kern.macvlan(rc.iface, rc.mac, rc.isNeeded())
 	if err != nil || dev == nil {
 		return nil, err
 	}
 	wake := !want.empty() && dev.Attrs().RawFlags&unix.IFF_UP == 0
-	if wake || dev.Attrs().Index != k.index {
-		if err := applySysctls(k.log, k.mac.Parent, parentSysctls); err != nil {
+	if wake || dev.Attrs().Index != rc.index {
+		if err := applySysctls(rc.log, rc.mac.Parent, parentSysctls); err != nil {
 			return nil, err
 		}
-		if err := applySysctls(k.log, k.iface, macvlanSysctls); err != nil {
+		if err := applySysctls(rc.log, rc.iface, macvlanSysctls); err != nil {
 			return nil, err
 		}
 	}
@@ -284,36 +284,36 @@ func (k *Reconciler) device(kern *kernel, want, off Resources) (netlink.Link, er
 	return dev, err
 }
 
-// useful tells whether there are assets to manage.
-func (k *Reconciler) useful() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return !k.managed.empty()
+// isNeeded reports whether there are resources to manage.
+func (rc *Reconciler) isNeeded() bool {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return !rc.managed.empty()
 }
 
-// putAway puts an interface of our own at rest when it holds nothing, and removes it when there is no more use for it.
-func (k *Reconciler) putAway(kern *kernel, dev netlink.Link, want Resources) error {
-	if k.mac == (vrrp.VirtualMAC{}) || !want.empty() {
+// putAway brings a virtual MAC interface down that holds nothing, and deletes it if there is nothing to manage.
+func (rc *Reconciler) putAway(kern *kernel, dev netlink.Link, want Resources) error {
+	if rc.mac == (vrrp.VirtualMAC{}) || !want.empty() {
 		return nil
 	}
-	if k.useful() {
+	if rc.isNeeded() {
 		return kern.setUp(dev, false)
 	}
-	return kern.removeMacvlan(k.iface, k.mac)
+	return kern.removeMacvlan(rc.iface, rc.mac)
 }
 
-// leaveFormer notices that the interface is another one than last time. Our addresses come off the old one if it lives
-// on under another name.
-func (k *Reconciler) leaveFormer(kern *kernel, dev netlink.Link, want, off Resources) error {
+// leaveFormer handles an interface that was replaced by another of its name. If the former one still exists under another
+// name, our addresses are removed from it.
+func (rc *Reconciler) leaveFormer(kern *kernel, dev netlink.Link, want, off Resources) error {
 	index := 0
 	if dev != nil {
 		index = dev.Attrs().Index
 	}
-	if index == k.index {
+	if index == rc.index {
 		return nil
 	}
-	if k.index != 0 {
-		old := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: k.index}}
+	if rc.index != 0 {
+		old := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: rc.index}}
 		present, err := kern.addresses(old)
 		if err != nil {
 			return err
@@ -322,7 +322,7 @@ func (k *Reconciler) leaveFormer(kern *kernel, dev netlink.Link, want, off Resou
 			return err
 		}
 	}
-	k.index = index
-	clear(k.held)
+	rc.index = index
+	clear(rc.held)
 	return nil
 }

@@ -25,16 +25,16 @@ func prefixes(list ...string) []netip.Prefix {
 	return ps
 }
 
-func assetsOf(list []netip.Prefix) (a Resources) {
+func resourcesOf(list []netip.Prefix) (a Resources) {
 	for _, p := range list {
 		a.Addresses = append(a.Addresses, Address{Prefix: p})
 	}
 	return a
 }
 
-func vips(list ...string) Resources { return assetsOf(prefixes(list...)) }
+func vips(list ...string) Resources { return resourcesOf(prefixes(list...)) }
 
-// onDevice returns the addresses of an interface, sorted, link-local ones left out.
+// onDevice returns the addresses of an interface, sorted, without link-local ones.
 func onDevice(t *testing.T, ns *nstest.NS, name string) []string {
 	t.Helper()
 	list := []string{}
@@ -66,7 +66,7 @@ func newSegment(t *testing.T, addrs ...string) *nstest.NS {
 	return ns
 }
 
-// checkOnce lets the keeper check once, inside the namespace.
+// checkOnce lets the reconciler check once, inside the namespace.
 func checkOnce(ns *nstest.NS, k *Reconciler) (err error) {
 	ns.Do(func() {
 		var kern *kernel
@@ -74,13 +74,13 @@ func checkOnce(ns *nstest.NS, k *Reconciler) (err error) {
 			return
 		}
 		defer kern.close()
-		want, off := k.orders()
+		want, off := k.desired()
 		err = k.check(kern, want, off)
 	})
 	return err
 }
 
-func TestKeeperMakesItSo(t *testing.T) {
+func TestReconcilerMakesItSo(t *testing.T) {
 	own := "192.0.2.1/24"
 	tests := []struct {
 		name          string
@@ -165,7 +165,7 @@ func TestKeeperMakesItSo(t *testing.T) {
 	}
 }
 
-func TestKeeperPutsOthersAddressesBackAsTheyWere(t *testing.T) {
+func TestReconcilerPutsOthersAddressesBackAsTheyWere(t *testing.T) {
 	ns := newSegment(t)
 	nstest.Command(t, ns, nstest.SetSysctl("ipv4/conf/eth0/promote_secondaries", "0"))
 	nstest.Command(t, ns, nstest.AddTo("eth0", "192.0.2.100/24"))
@@ -200,7 +200,7 @@ func TestKeeperPutsOthersAddressesBackAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestKeeperAddsIPv6ReadyAndNeverAsSource(t *testing.T) {
+func TestReconcilerAddsIPv6ReadyAndNeverAsSource(t *testing.T) {
 	ns := newSegment(t)
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	k.Set(Resources{}, vips("2001:db8::100/64"))
@@ -221,7 +221,7 @@ func TestKeeperAddsIPv6ReadyAndNeverAsSource(t *testing.T) {
 	}))
 }
 
-func TestKeeperPlacesAFewAtATime(t *testing.T) {
+func TestReconcilerPlacesAFewAtATime(t *testing.T) {
 	ns := newSegment(t)
 	var want []netip.Prefix
 	for i := range 40 {
@@ -229,7 +229,7 @@ func TestKeeperPlacesAFewAtATime(t *testing.T) {
 	}
 	var sizes []int
 	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) { sizes = append(sizes, len(added)) }})
-	k.Set(Resources{}, assetsOf(want))
+	k.Set(Resources{}, resourcesOf(want))
 	if err := checkOnce(ns, k); err != nil {
 		t.Fatal(err)
 	}

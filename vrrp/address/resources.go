@@ -14,31 +14,31 @@ type Address struct {
 	netip.Prefix
 	// NoPrefixRoute keeps the kernel from adding a route for the prefix.
 	NoPrefixRoute bool
-	// Owned tells that the virtual router owns its addresses. One that is the only address of its family on the interface
-	// has been there before, and stays: see [Keeper].
+	// Owned says that the virtual router owns its addresses. The only IPv4 address of an interface then stays: see
+	// [Reconciler].
 	Owned bool
 }
 
-// Assets are what comes and goes with the mastership of virtual routers.
+// Resources are what virtual routers hold while they are master.
 type Resources struct {
 	Addresses []Address
 	Routes    []vrrp.Route // without a Device: on the interface of the addresses
 	Rules     []vrrp.Rule
 }
 
-// ResourcesOf returns what the master of the virtual router holds on its AddressInterface: the VIPs first, then those that
-// are not advertised, and the routes and rules.
+// ResourcesOf returns what a virtual router holds as master, on its AddressInterface: the VIPs, then the excluded VIPs, and
+// the routes and rules.
 func ResourcesOf(c vrrp.Config) Resources {
-	a := Resources{Routes: slices.Clone(c.Routes), Rules: slices.Clone(c.Rules)}
+	r := Resources{Routes: slices.Clone(c.Routes), Rules: slices.Clone(c.Rules)}
 	for _, vips := range [][]netip.Prefix{c.VIPs, c.ExcludedVIPs} {
 		for _, p := range vips {
-			a.Addresses = append(a.Addresses, Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == vrrp.PriorityOwner})
+			r.Addresses = append(r.Addresses, Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == vrrp.PriorityOwner})
 		}
 	}
-	return a
+	return r
 }
 
-// Append returns the assets of both.
+// Append returns the resources of both.
 func (a Resources) Append(b Resources) Resources {
 	return Resources{
 		Addresses: slices.Concat(a.Addresses, b.Addresses),
@@ -55,8 +55,8 @@ type routeKey struct {
 	table, metric uint32
 }
 
-// claims returns what tells each of the assets from others: a netip.Prefix, a routeKey or a Rule.
-func (a Resources) claims() []any {
+// keys returns what identifies each of the resources: a netip.Prefix, a routeKey or a vrrp.Rule.
+func (a Resources) keys() []any {
 	var all []any
 	for _, x := range a.Addresses {
 		all = append(all, x.Prefix)
@@ -70,16 +70,16 @@ func (a Resources) claims() []any {
 	return all
 }
 
-// without returns what of a is not claimed by b, each once.
+// without returns what is in a and not in b, each once.
 func (a Resources) without(b Resources) Resources {
 	drop := map[any]bool{}
-	for _, c := range b.claims() {
-		drop[c] = true
+	for _, key := range b.keys() {
+		drop[key] = true
 	}
-	once := func(c any) bool {
-		seen := drop[c]
-		drop[c] = true
-		return !seen
+	once := func(key any) bool {
+		dropped := drop[key]
+		drop[key] = true
+		return !dropped
 	}
 	var rest Resources
 	for _, x := range a.Addresses {

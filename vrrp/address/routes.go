@@ -15,15 +15,14 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// routeProtocol marks our routes and rules in the kernel, so that those of an instance that was killed are known
-// again, and nobody else's are touched. It is the number of VRRP as an IP protocol; as the origin of a route
-// (rtnetlink(7), rtm_protocol) nobody has it: keepalived's is 18.
+// routeProtocol marks our routes and rules in the kernel (rtnetlink(7), rtm_protocol). So we recognize those of an instance
+// that was killed, and touch no others. It is the IP protocol number of VRRP; keepalived uses 18.
 const routeProtocol = 112
 
 // defaultMetric6 is what the kernel makes of metric 0 in IPv6.
 const defaultMetric6 = 1024
 
-// keyOf returns what the kernel tells routes apart by.
+// keyOf returns what identifies a route in the kernel.
 func keyOf(r vrrp.Route) routeKey {
 	key := routeKey{to: r.To.Masked(), table: r.Table, metric: r.Metric}
 	if key.table == 0 {
@@ -35,7 +34,7 @@ func keyOf(r vrrp.Route) routeKey {
 	return key
 }
 
-// String returns the route in the words of ip-route(8), the device left out.
+// String returns the route in the words of ip-route(8), without the device.
 func (k routeKey) String() string {
 	s := k.to.String()
 	if k.table != unix.RT_TABLE_MAIN {
@@ -47,7 +46,7 @@ func (k routeKey) String() string {
 	return s
 }
 
-// A path is where a route leads to.
+// A path is where a route leads.
 type path struct {
 	index       int // of the interface
 	via, source netip.Addr
@@ -69,7 +68,7 @@ func (k routeKey) request(p path) *netlink.Route {
 	return r
 }
 
-// routes returns our routes in the tables that the given ones are in. A table that does not exist has none.
+// routes returns our routes in the tables of the given ones.
 func (k *kernel) routes(given ...[]vrrp.Route) (map[routeKey]path, error) {
 	type table struct {
 		family int
@@ -103,7 +102,7 @@ func (k *kernel) readRoutes(family int, table uint32, found map[routeKey]path) e
 		return err
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("read routes of table %d: %w", table, err)
+		return fmt.Errorf("failed to read routes of table %d: %w", table, err)
 	}
 	for _, r := range list {
 		to, _ := fromIPNet(r.Dst)
@@ -116,7 +115,7 @@ func (k *kernel) readRoutes(family int, table uint32, found map[routeKey]path) e
 	return nil
 }
 
-// removeRoutes deletes those of the present routes that are listed in off.
+// removeRoutes deletes the present routes that are listed in off.
 func (k *kernel) removeRoutes(present map[routeKey]path, off []vrrp.Route) error {
 	var failures failures
 	for _, r := range off {
@@ -128,7 +127,7 @@ func (k *kernel) removeRoutes(present map[routeKey]path, off []vrrp.Route) error
 		request.Scope = netlink.SCOPE_NOWHERE // of any scope
 		k.writes.Add(1)
 		if err := k.handle.RouteDel(request); err != nil && !errors.Is(err, unix.ESRCH) {
-			failures.add(fmt.Errorf("delete route %s: %w", key, err))
+			failures.add(fmt.Errorf("failed to delete route %s: %w", key, err))
 			continue
 		}
 		delete(present, key)
@@ -136,7 +135,7 @@ func (k *kernel) removeRoutes(present map[routeKey]path, off []vrrp.Route) error
 	return failures.err()
 }
 
-// path returns where the route leads to; dev is the interface of one that names none.
+// path returns where the route leads. dev is the interface of a route that names none.
 func (k *kernel) path(r vrrp.Route, dev netlink.Link) (path, error) {
 	p := path{index: dev.Attrs().Index, via: r.Via, source: r.Source, onLink: r.OnLink}
 	if r.Device != "" {
@@ -152,8 +151,8 @@ func (k *kernel) path(r vrrp.Route, dev netlink.Link) (path, error) {
 	return p, nil
 }
 
-// addRoute makes the kernel have the route, and tells whether it had to. A route of ours that leads elsewhere is
-// changed. Where another's is in its place the error is EEXIST.
+// addRoute adds or changes a route, and reports whether that was necessary. If a route of somebody else is in its place,
+// the error is EEXIST.
 func (k *kernel) addRoute(present map[routeKey]path, r vrrp.Route, dev netlink.Link) (added bool, err error) {
 	key := keyOf(r)
 	p, err := k.path(r, dev)
@@ -170,7 +169,7 @@ func (k *kernel) addRoute(present map[routeKey]path, r vrrp.Route, dev netlink.L
 		k.writes.Add(1)
 	}
 	if err != nil {
-		return false, fmt.Errorf("add route %s: %w", key, err)
+		return false, fmt.Errorf("failed to add route %s: %w", key, err)
 	}
 	return true, nil
 }
@@ -198,7 +197,7 @@ func ruleRequest(r vrrp.Rule) *netlink.Rule {
 	return q
 }
 
-// rules returns our rules of the families that the given ones are of.
+// rules returns our rules of the families of the given ones.
 func (k *kernel) rules(given ...[]vrrp.Rule) (map[vrrp.Rule]bool, error) {
 	read := map[uint8]bool{}
 	found := map[vrrp.Rule]bool{}
@@ -223,7 +222,7 @@ func (k *kernel) readRules(family uint8, found map[vrrp.Rule]bool) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read rules of IPv%d: %w", family, err)
+		return fmt.Errorf("failed to read rules of IPv%d: %w", family, err)
 	}
 	for _, q := range list {
 		whole := q.Mask == nil || *q.Mask == math.MaxUint32
@@ -238,7 +237,7 @@ func (k *kernel) readRules(family uint8, found map[vrrp.Rule]bool) error {
 	return nil
 }
 
-// removeRules deletes those of the present rules that are listed in off.
+// removeRules deletes the present rules that are listed in off.
 func (k *kernel) removeRules(present map[vrrp.Rule]bool, off []vrrp.Rule) error {
 	var failures failures
 	for _, r := range off {
@@ -248,7 +247,7 @@ func (k *kernel) removeRules(present map[vrrp.Rule]bool, off []vrrp.Rule) error 
 		}
 		k.writes.Add(1)
 		if err := k.handle.RuleDel(ruleRequest(r)); err != nil && !errors.Is(err, unix.ENOENT) {
-			failures.add(fmt.Errorf("delete rule %s: %w", r, err))
+			failures.add(fmt.Errorf("failed to delete rule %s: %w", r, err))
 			continue
 		}
 		delete(present, r)
@@ -256,8 +255,8 @@ func (k *kernel) removeRules(present map[vrrp.Rule]bool, off []vrrp.Rule) error 
 	return failures.err()
 }
 
-// addRule makes the kernel have the rule, and tells whether it had to. Another's that says the same may stand beside
-// it; to a kernel that does not tell them apart it is EEXIST.
+// addRule adds a rule, and reports whether that was necessary. An equal rule of somebody else may exist beside it; if the
+// kernel does not tell them apart, the error is EEXIST.
 func (k *kernel) addRule(present map[vrrp.Rule]bool, r vrrp.Rule) (added bool, err error) {
 	r = canonical(r)
 	if present[r] {
@@ -265,12 +264,12 @@ func (k *kernel) addRule(present map[vrrp.Rule]bool, r vrrp.Rule) (added bool, e
 	}
 	k.writes.Add(1)
 	if err := k.handle.RuleAdd(ruleRequest(r)); err != nil {
-		return false, fmt.Errorf("add rule %s: %w", r, err)
+		return false, fmt.Errorf("failed to add rule %s: %w", r, err)
 	}
 	return true, nil
 }
 
-// ipNet returns a prefix as netlink wants it, of the zero Prefix nil.
+// ipNet returns a prefix as netlink wants it; nil for the zero Prefix.
 func ipNet(p netip.Prefix) *net.IPNet {
 	if !p.IsValid() {
 		return nil

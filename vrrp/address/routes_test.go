@@ -75,7 +75,7 @@ func via(addr string) func(*vrrp.Route) {
 	return func(r *vrrp.Route) { r.Via = netip.MustParseAddr(addr) }
 }
 
-func TestKeeperRoutesFollowTheMaster(t *testing.T) {
+func TestReconcilerRoutesFollowTheMaster(t *testing.T) {
 	from := func(p string) netip.Prefix { return netip.MustParsePrefix(p) }
 	tests := []struct {
 		name   string
@@ -136,7 +136,7 @@ func TestKeeperRoutesFollowTheMaster(t *testing.T) {
 				t.Errorf("%d writes where nothing had changed", got-writes)
 			}
 
-			// An instance that knows nothing of the first: what was left over is taken over, or taken off.
+			// A second instance finds what the first has left: it keeps that, or removes it.
 			k = New("eth0", Options{Log: hclog.NewNullLogger()})
 			k.Set(tt.want, tt.want)
 			check("left over, master", tt.kernel...)
@@ -158,7 +158,7 @@ func TestKeeperRoutesFollowTheMaster(t *testing.T) {
 	}
 }
 
-func TestKeeperPutsRoutesBack(t *testing.T) {
+func TestReconcilerPutsRoutesBack(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	var log strings.Builder
 	k := New("eth0", Options{Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
@@ -211,7 +211,7 @@ func TestKeeperPutsRoutesBack(t *testing.T) {
 	}
 }
 
-func TestKeeperChangesARouteInPlace(t *testing.T) {
+func TestReconcilerChangesARouteInPlace(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	for i, gateway := range []string{"192.0.2.2", "192.0.2.3"} {
@@ -229,7 +229,7 @@ func TestKeeperChangesARouteInPlace(t *testing.T) {
 	}
 }
 
-func TestKeeperLeavesOthersRoutesAlone(t *testing.T) {
+func TestReconcilerLeavesOthersRoutesAlone(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	to := netip.MustParsePrefix("198.51.100.0/24")
 	rule := vrrp.Rule{Family: 4, Table: 70, Priority: 100}
@@ -243,14 +243,14 @@ func TestKeeperLeavesOthersRoutesAlone(t *testing.T) {
 	})
 	var log strings.Builder
 	k := New("eth0", Options{Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
-	assets := Resources{Routes: []vrrp.Route{{To: to, Via: netip.MustParseAddr("192.0.2.2")}}, Rules: []vrrp.Rule{rule}}
+	resources := Resources{Routes: []vrrp.Route{{To: to, Via: netip.MustParseAddr("192.0.2.2")}}, Rules: []vrrp.Rule{rule}}
 	theirs := []string{"static 198.51.100.0/24 via 192.0.2.9", "static rule 100: from all lookup 70"}
 	both := append([]string{"ours rule 100: from all lookup 70"}, theirs...) // the kernel tells rules apart by their owner
 	for _, tt := range []struct {
 		want   Resources
 		kernel []string
-	}{{assets, both}, {assets, both}, {Resources{}, theirs}} {
-		k.Set(assets, tt.want)
+	}{{resources, both}, {resources, both}, {Resources{}, theirs}} {
+		k.Set(resources, tt.want)
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatal(err)
 		}
@@ -258,12 +258,12 @@ func TestKeeperLeavesOthersRoutesAlone(t *testing.T) {
 			t.Errorf("the kernel has %q, want %q", got, tt.kernel)
 		}
 	}
-	if n := strings.Count(log.String(), "route is there already and is not ours"); n != 1 {
+	if n := strings.Count(log.String(), "route exists already and is not ours"); n != 1 {
 		t.Errorf("warned %d times, want once:\n%s", n, log.String())
 	}
 }
 
-func TestKeeperSaysWhichRouteFails(t *testing.T) {
+func TestReconcilerSaysWhichRouteFails(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	want := vips("192.0.2.100/24")
@@ -274,7 +274,7 @@ func TestKeeperSaysWhichRouteFails(t *testing.T) {
 	}
 	k.Set(want, want)
 	err := checkOnce(ns, k)
-	if want := "add route 198.51.100.0/24: network is unreachable (and 1 more)"; err == nil || err.Error() != want {
+	if want := "failed to add route 198.51.100.0/24: network is unreachable (and 1 more)"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	if got := routesIn(t, ns); !slices.Equal(got, []string{"ours 198.18.0.0/15 via 192.0.2.2"}) {

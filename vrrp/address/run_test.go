@@ -22,7 +22,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/link"
 )
 
-// A placements is what a running Keeper placed.
+// A placements is what a running Reconciler placed.
 type placements struct {
 	mu   sync.Mutex
 	list []netip.Prefix
@@ -47,7 +47,7 @@ func awaitAddrs(t *testing.T, ns *nstest.NS, name string, want ...string) {
 	})
 }
 
-func TestKeeperFollowsOrders(t *testing.T) {
+func TestReconcilerFollowsOrders(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	stop := nstest.RunIn(t, ns, k.Run)
@@ -67,8 +67,8 @@ func TestKeeperFollowsOrders(t *testing.T) {
 	}
 }
 
-// The address of an owner that is the machine's only one is its own; beside another it is a VIP like others.
-func TestKeeperLeavesAnOwnerItsLastAddress(t *testing.T) {
+// An owner's address that is the only one of the machine stays; beside another address it is a VIP like others.
+func TestReconcilerLeavesAnOwnerItsLastAddress(t *testing.T) {
 	c := testConfig(vrrp.PriorityOwner)
 	c.VIPs, c.ExcludedVIPs = prefixes("192.0.2.100/24"), prefixes("192.0.2.101/24")
 	owned := ResourcesOf(c)
@@ -91,7 +91,7 @@ func TestKeeperLeavesAnOwnerItsLastAddress(t *testing.T) {
 	}
 }
 
-func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
+func TestReconcilerTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	ns := newSegment(t, "192.0.2.100/24")
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	k.Set(vips("192.0.2.100/24"), vips("192.0.2.100/24"))
@@ -103,12 +103,12 @@ func TestKeeperTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	if got := onDevice(t, ns, "eth0"); len(got) != 0 {
 		t.Errorf("left %v, want nothing", got)
 	}
-	if _, off := k.orders(); !off.empty() {
+	if _, off := k.desired(); !off.empty() {
 		t.Errorf("still to come off: %v", off)
 	}
 }
 
-func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
+func TestReconcilerPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
 	var places placements
 	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: places.placed})
@@ -127,7 +127,7 @@ func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 		nstest.Eventually(t, gone+" announced again", func() bool { return places.count() == before+1 })
 		took := time.Since(start)
 		t.Logf("%s was back within %v", gone, took)
-		if took >= keepInterval/2 {
+		if took >= checkInterval/2 {
 			t.Errorf("%s back after %v: not by the event", gone, took)
 		}
 		awaitAddrs(t, ns, "eth0", whole...)
@@ -137,7 +137,7 @@ func TestKeeperPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 	awaitAddrs(t, ns, "eth0", whole...)
 }
 
-func TestKeeperPutsBackWithoutAWatcher(t *testing.T) {
+func TestReconcilerPutsBackWithoutAWatcher(t *testing.T) {
 	ns := newSegment(t)
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	nstest.RunIn(t, ns, k.Run)
@@ -147,7 +147,7 @@ func TestKeeperPutsBackWithoutAWatcher(t *testing.T) {
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 }
 
-func TestKeeperWaitsForItsInterface(t *testing.T) {
+func TestReconcilerWaitsForItsInterface(t *testing.T) {
 	ns, peer := nstest.New(t), nstest.New(t)
 	var log strings.Builder
 	var places placements
@@ -166,7 +166,7 @@ func TestKeeperWaitsForItsInterface(t *testing.T) {
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 }
 
-func TestKeeperFollowsTheNameNotTheDevice(t *testing.T) {
+func TestReconcilerFollowsTheNameNotTheDevice(t *testing.T) {
 	ns, peer := newSegment(t), nstest.New(t)
 	k := New("eth0", Options{Log: hclog.NewNullLogger()})
 	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
@@ -182,7 +182,7 @@ func TestKeeperFollowsTheNameNotTheDevice(t *testing.T) {
 	awaitAddrs(t, ns, "eth0", "192.0.2.100/24")
 }
 
-func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
+func TestReconcilerTriesAgainAndLogsOnce(t *testing.T) {
 	ns := newSegment(t)
 	nstest.Command(t, ns, nstest.SetSysctl("ipv6/conf/eth0/disable_ipv6", "1"))
 	var log strings.Builder
@@ -196,14 +196,14 @@ func TestKeeperTriesAgainAndLogsOnce(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"disable_ipv6 set?) (and 1 more)", "in order again"} {
+	for _, line := range []string{"disable_ipv6 set?) (and 1 more)", "as they should be again"} {
 		if n := strings.Count(log.String(), line); n != 1 {
 			t.Errorf("logged %d times, want once: %s\n%s", n, line, log.String())
 		}
 	}
 }
 
-func TestKeeperTellsOnceWhatItHolds(t *testing.T) {
+func TestReconcilerTellsOnceWhatItHolds(t *testing.T) {
 	ns := newSegment(t)
 	nstest.Command(t, ns, nstest.SetSysctl("ipv4/conf/eth0/promote_secondaries", "1"))
 	var places placements
@@ -229,7 +229,7 @@ func TestKeeperTellsOnceWhatItHolds(t *testing.T) {
 	}
 }
 
-func TestKeeperEndsThoughNothingIsThere(t *testing.T) {
+func TestReconcilerEndsThoughNothingIsThere(t *testing.T) {
 	ns := nstest.New(t)
 	k := New("missing0", Options{Log: hclog.NewNullLogger()})
 	k.Set(Resources{}, vips("192.0.2.100/24"))
@@ -238,7 +238,7 @@ func TestKeeperEndsThoughNothingIsThere(t *testing.T) {
 	nstest.Command(t, ns, func() error { return k.Run(ctx) })
 }
 
-func TestKeeperLeavesNothingOpen(t *testing.T) {
+func TestReconcilerLeavesNothingOpen(t *testing.T) {
 	ns := newSegment(t)
 	open := func() int {
 		list, err := os.ReadDir("/proc/self/fd")

@@ -22,31 +22,31 @@ import (
 )
 
 const (
-	// eventBuffer is the receive buffer of the subscription in bytes: room for some ten thousand events.
+	// eventBuffer is the receive buffer of the subscription in bytes: room for about ten thousand events.
 	eventBuffer = 8 << 20
-	// lookPause is the longest pause between two looks at the links in a burst of events.
+	// lookPause is the longest pause between two readings in a burst of events.
 	lookPause = 10 * time.Millisecond
-	// subscribePause is the pause before a subscription that could not be renewed is tried again.
+	// subscribePause is the pause between two attempts to renew the subscription.
 	subscribePause = 100 * time.Millisecond
 )
 
-// A Watcher follows interfaces and their addresses and tells what they are: the state, never the change, so that
-// a burst of changes is told once and a lost event costs nothing.
+// A Watcher watches interfaces and their addresses. It reports their state, not the changes: a burst of changes gives one
+// report, and a lost event does no harm.
 type Watcher struct {
 	log           hclog.Logger
 	notify        func(vrrp.Link)
 	buffer        int
 	wake          chan struct{}
-	resubscribed  atomic.Uint64
+	resubscribed  atomic.Uint64 // subscriptions that were lost and renewed
 	mu            sync.Mutex
-	watched       []string // what Watch asked for
-	asked         bool     // Watch was called and not yet obeyed
+	watched       []string // the names given to Watch
+	asked         bool     // Watch was called, and its names were not read yet
 	touched       map[int]struct{}
 	touchedByName map[string]struct{}
 }
 
-// NewWatcher returns a Watcher that calls notify from Run's goroutine, in the order of the looks. What notify does
-// delays what it is told next; it may call Watch.
+// NewWatcher returns a Watcher that calls notify from Run's goroutine. A slow notify delays the next report. It may call
+// Watch.
 func NewWatcher(log hclog.Logger, notify func(vrrp.Link)) *Watcher {
 	return &Watcher{
 		log: log, notify: notify, buffer: eventBuffer, wake: make(chan struct{}, 1),
@@ -54,8 +54,8 @@ func NewWatcher(log hclog.Logger, notify func(vrrp.Link)) *Watcher {
 	}
 }
 
-// Watch replaces the names that are followed, before Run or during it. Each is told at once as it is, missing ones
-// too, also if it was told before; after that whenever it changes.
+// Watch replaces the names of the watched interfaces, before Run or during it. Each interface, missing ones included, is
+// reported at once, and then whenever it changes.
 func (w *Watcher) Watch(names []string) {
 	names = slices.Clone(names)
 	slices.Sort(names)
@@ -65,14 +65,11 @@ func (w *Watcher) Watch(names []string) {
 	w.kick()
 }
 
-// Resubscribed counts the subscriptions that were lost, mostly to an overrun buffer, and renewed.
-func (w *Watcher) Resubscribed() uint64 { return w.resubscribed.Load() }
-
-// Run follows until ctx ends, which is success. A subscription that is lost is renewed and everything looked at
-// again; only one that cannot be had in the first place is an error.
+// Run watches until ctx ends, which is success. It renews a lost subscription and reads all interfaces again. Only a
+// failure of the first subscription is an error.
 //
-// Run's own goroutine opens the sockets, when it starts and whenever it renews them: where threads differ in their
-// network namespace, it must be locked to one.
+// Run's own goroutine opens the sockets, at the start and to renew them. If threads have different network namespaces,
+// lock the goroutine to a thread.
 func (w *Watcher) Run(ctx context.Context) error {
 	told := map[string]vrrp.Link{}
 	for first := true; ; first = false {
@@ -103,7 +100,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// A subscription is the sockets of one stretch of following.
+// A subscription is the sockets that a Watcher uses until they fail.
 type subscription struct {
 	events *nl.NetlinkSocket
 	handle *netlink.Handle
@@ -112,20 +109,20 @@ type subscription struct {
 
 func (s *subscription) close() {
 	s.events.Close()
-	for range s.lost { // the reader's own end, and whatever it had to say
+	for range s.lost { // until the reader has ended
 	}
 	s.handle.Close()
 }
 
-// subscribe opens the sockets, events first, so that no change falls between the look and the listening.
+// subscribe opens the sockets, the one for events first: so no change is lost between reading and subscribing.
 func (w *Watcher) subscribe() (*subscription, error) {
 	events, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {
-		return nil, fmt.Errorf("subscribe to interface events: %w", err)
+		return nil, fmt.Errorf("failed to subscribe to interface events: %w", err)
 	}
 	if err := events.SetReceiveBufferSize(w.buffer, true); err != nil {
 		events.Close()
-		return nil, fmt.Errorf("set receive buffer of interface events to %d bytes: %w", w.buffer, err)
+		return nil, fmt.Errorf("failed to set the receive buffer of interface events to %d bytes: %w", w.buffer, err)
 	}
 	handle, err := rtnl.Open()
 	if err != nil {
@@ -140,12 +137,12 @@ func (w *Watcher) subscribe() (*subscription, error) {
 	return s, nil
 }
 
-// read notes which interfaces the events speak of until the socket fails or is closed.
+// read stores which interfaces the events name, until the socket fails or is closed.
 func (w *Watcher) read(events *nl.NetlinkSocket) error {
 	for {
 		messages, from, err := events.Receive()
 		if err != nil {
-			return fmt.Errorf("receive interface events: %w", err)
+			return fmt.Errorf("failed to receive interface events: %w", err)
 		}
 		if from.Pid == nl.PidKernel {
 			w.touch(messages)
@@ -188,9 +185,8 @@ func (w *Watcher) kick() {
 	}
 }
 
-// follow looks at every interface, and again at those that events speak of, until ctx ends or the subscription is
-// lost. A lone event is looked at once; in a burst a pause of twice the time that a look takes leaves the
-// processor to others.
+// follow reads every interface, and later those that events name, until ctx ends or the subscription is lost. After a single
+// event it reads at once. In a burst of events it pauses for twice the time of a reading, to leave the processor to others.
 func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]vrrp.Link) error {
 	w.mu.Lock()
 	dirty := slices.Clone(w.watched)
@@ -200,7 +196,7 @@ func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]v
 	defer timer.Stop()
 	for {
 		var asked bool
-		dirty, asked = w.sort(dirty, told)
+		dirty, asked = w.collect(dirty, told)
 		now := time.Now()
 		if pause := next.Sub(now); pause > 0 && !asked {
 			if len(dirty) > 0 {
@@ -228,8 +224,8 @@ func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]v
 	}
 }
 
-// sort adds to dirty the watched names that events touched since the last call, or all of them if Watch was called.
-func (w *Watcher) sort(dirty []string, told map[string]vrrp.Link) (_ []string, asked bool) {
+// collect adds to dirty the watched names that events named since the last call, or all of them if Watch was called.
+func (w *Watcher) collect(dirty []string, told map[string]vrrp.Link) (_ []string, asked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	asked, w.asked = w.asked, false
@@ -253,8 +249,8 @@ func (w *Watcher) sort(dirty []string, told map[string]vrrp.Link) (_ []string, a
 	return dirty, asked
 }
 
-// look reads the named interfaces and tells those that differ from what was told, or all of them. It returns the
-// names whose addresses changed under its eyes and are to be looked at again.
+// look reads the named interfaces and reports those that have changed, or all of them. It returns the names whose addresses
+// changed while it read them: they must be read again.
 func (w *Watcher) look(handle *netlink.Handle, names []string, told map[string]vrrp.Link, all bool) (again []string, err error) {
 	for _, name := range names {
 		l, err := readLink(handle, name)
@@ -275,8 +271,8 @@ func (w *Watcher) look(handle *netlink.Handle, names []string, told map[string]v
 	return again, nil
 }
 
-// readLink returns the interface as it is; a missing one is no error. With netlink.ErrDumpInterrupted the addresses
-// may be incomplete.
+// readLink reads an interface. A missing interface is not an error. With netlink.ErrDumpInterrupted the addresses may be
+// incomplete.
 func readLink(handle *netlink.Handle, name string) (vrrp.Link, error) {
 	l := vrrp.Link{Name: name}
 	dev, err := handle.LinkByName(name)
@@ -284,7 +280,7 @@ func readLink(handle *netlink.Handle, name string) (vrrp.Link, error) {
 		return l, nil
 	}
 	if err != nil {
-		return l, fmt.Errorf("read interface %s: %w", name, err)
+		return l, fmt.Errorf("failed to read interface %s: %w", name, err)
 	}
 	attrs := dev.Attrs()
 	l.Index, l.Hardware, l.MTU = attrs.Index, attrs.HardwareAddr, attrs.MTU
@@ -292,7 +288,7 @@ func readLink(handle *netlink.Handle, name string) (vrrp.Link, error) {
 	l.Carrier = attrs.RawFlags&unix.IFF_RUNNING != 0
 	addrs, err := handle.AddrList(dev, netlink.FAMILY_ALL)
 	if err != nil {
-		err = fmt.Errorf("read addresses of %s: %w", name, err)
+		err = fmt.Errorf("failed to read addresses of interface %s: %w", name, err)
 	}
 	for _, a := range addrs {
 		if p, ok := rtnl.Prefix(a); ok && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
 )
 
-// A sightings is what a Watcher told.
+// A sightings is what a Watcher reported.
 type sightings struct {
 	mu    sync.Mutex
 	last  map[string]vrrp.Link
@@ -211,13 +211,13 @@ func TestWatcherTellsABurstInFewLooks(t *testing.T) {
 func TestWatcherSurvivesAnOverrun(t *testing.T) {
 	ns := nstest.New(t)
 	w, seen := newWatcher()
-	w.buffer = 1 // the kernel makes the least of it: room for one event or two
+	w.buffer = 1 // the kernel raises this to its minimum: room for one or two events
 	watch(t, ns, w, seen, "lo")
 	nstest.Eventually(t, "an overrun", func() bool {
 		nstest.Command(t, ns, addMany("lo", 50))
 		nstest.Command(t, ns, nstest.Device("lo", netlink.LinkSetDown))
 		nstest.Command(t, ns, nstest.Device("lo", netlink.LinkSetUp))
-		return w.Resubscribed() > 0
+		return w.resubscribed.Load() > 0
 	})
 	nstest.Command(t, ns, nstest.AddTo("lo", "192.0.2.1/32"))
 	seen.await(t, "lo", "the last change", hasAddr("192.0.2.1/32"))

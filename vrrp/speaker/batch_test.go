@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An advertisement that is nearly due goes out with the one that is, and its router keeps its phase; a backup's patience
-// is never cut short.
+// An advertisement that is nearly due goes out together with one that is due, and its router keeps its phase. The timer of
+// a backup never ends early.
 func TestAdvertisementsGoOutTogether(t *testing.T) {
 	l, backup, owner := socketless(nil)
 	// The last advertisement that each router sent or heard was a whole wait before it is due.
@@ -62,10 +62,9 @@ func TestEarlyIsAHundredthOfTheInterval(t *testing.T) {
 	}
 }
 
-// The loop waits for the rest of a burst when it has read all that was there, and never while there is more: a flood
-// would overflow the socket meanwhile.
+// The loop waits for the rest of a burst only if it has read all packets: else a flood could overflow the socket meanwhile.
 func TestDrainTellsWhetherAllIsRead(t *testing.T) {
-	// Unlike a cable this pair has what was sent at once.
+	// Unlike a cable, this socket pair has no delay.
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +79,7 @@ func TestDrainTellsWhetherAllIsRead(t *testing.T) {
 	})
 	read := func() uint64 {
 		stray := l.Stray()
-		return stray.Of(vrrp.DropUnknownVRID)
+		return stray[vrrp.DropUnknownVRID]
 	}
 	packet := testAdvert(addrA, 51, 150, time.Second)
 	for _, tt := range []struct {

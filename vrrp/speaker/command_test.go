@@ -33,7 +33,7 @@ func TestFailover(t *testing.T) {
 			t.Errorf("backup %s before anybody was master", took.at.Sub(s.at))
 		}
 	}
-	// The same again is no news, and standby stays through a reload.
+	// Repeating the command has no effect, and standby survives a reload.
 	changed := fastConfig(51, 160)
 	a.loop.SetStandby("router 51", true)
 	a.loop.Configure([]vrrp.Config{changed})
@@ -59,7 +59,7 @@ func TestFailoverWithoutAPeer(t *testing.T) {
 	a := newBridge(t).plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
 	since := a.loop.Status()[0].Since
-	for range 2 { // it may be tried again
+	for range 2 { // it can be repeated
 		a.loop.SetStandby("router 51", true)
 		a.await(51, "offering", func(s vrrp.Status) bool { return s.HandingOver && s.Standby && s.Reason == "standby" })
 		failed := a.await(51, "failed", func(s vrrp.Status) bool { return !s.Standby })
@@ -85,7 +85,7 @@ func TestStandbyMayPrecedeTheRouter(t *testing.T) {
 	}
 }
 
-// TestResume: the process of a master is killed, and started anew in time.
+// TestResume: the process of a master is killed, and started again in time.
 func TestResume(t *testing.T) {
 	s := newBridge(t)
 	slow := fastConfig(51, 150)
@@ -124,7 +124,7 @@ func TestResume(t *testing.T) {
 	if b.counters(51).BecameMaster != 0 {
 		t.Error("b noticed")
 	}
-	// Whoever comes later by that name resumes nothing.
+	// A later router of that name does not resume.
 	again.Configure(nil)
 	b.awaitState(51, vrrp.Master)
 	a.await(51, "gone", func(s vrrp.Status) bool { return s.State == vrrp.Initialize && !s.Holding })
@@ -173,7 +173,7 @@ func TestGroupOnTheWire(t *testing.T) {
 	if got.Reason != "nobody took over" || a.loop.Status()[0].State != vrrp.Master {
 		t.Errorf("%+v", got.Status)
 	}
-	// A word to a former router of the name is none to this one.
+	// A decision for a former router of the name does not apply to this one.
 	a.await(52, "ready", ready)
 	a.loop.Join("nobody", vrrp.Master, both)
 	a.loop.Configure(configs[:1])

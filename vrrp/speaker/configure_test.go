@@ -180,7 +180,7 @@ func TestFaults(t *testing.T) {
 	s.setPort(a, netlink.LinkDel)
 	expect("interface eth0 is missing")
 
-	// Another interface of the same name: the socket of the first would be deaf.
+	// Another interface of the same name: the sockets of the first would receive nothing.
 	nstest.Veth(t, a.ns, "eth0", s.ns, a.port)
 	s.setPort(a, func(l netlink.Link) error {
 		br, err := netlink.LinkByName("br0")
@@ -202,7 +202,7 @@ func TestFaults(t *testing.T) {
 func TestPrimaryAddressChanges(t *testing.T) {
 	_, a, b := pair(t, 51)
 	nstest.Command(t, a.ns, nstest.AddTo("eth0", "192.0.2.9/24"))
-	// Otherwise its secondaries go with a primary address.
+	// Otherwise the kernel deletes the secondary addresses with a primary one.
 	nstest.Command(t, a.ns, nstest.SetSysctl("ipv4/conf/eth0/promote_secondaries", "1"))
 	nstest.Command(t, a.ns, nstest.DeleteFrom("eth0", "192.0.2.1/24"))
 	nine := netip.MustParseAddr("192.0.2.9")

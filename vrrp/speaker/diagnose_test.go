@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A stage is a loop without sockets, at 192.0.2.2 and fe80::ff:fe00:2, whose one router is told of packets by hand.
+// A stage is a loop without sockets, at 192.0.2.2 and fe80::ff:fe00:2. A test passes packets to its only router.
 type stage struct {
 	t    testing.TB
 	l    *Loop
@@ -63,20 +63,20 @@ func (s *stage) lead() {
 	s.t.Fatal("not master")
 }
 
-// packet is what the router itself would send.
+// packet returns what the router itself would send.
 func (s *stage) packet() vrrp.Packet {
 	p := s.r.Packet
 	p.Priority, p.VIPs = 90, slices.Clone(p.VIPs)
 	return p
 }
 
-// hear lets the packet come in from src, to the group or, from an address of UnicastPeers, to us.
+// hear passes on a packet from src: to the group, or to us if there are unicast peers.
 func (s *stage) hear(p vrrp.Packet, src netip.Addr, pass uint8) {
 	h := s.header(src, pass)
 	s.l.accept(s.now, h, p.AppendTo(nil, h.Source, h.Destination), 0)
 }
 
-// header is that of a packet from src, for which linkLocalA stands where the router is one of IPv6.
+// header returns the header of a packet from src. For an IPv6 router linkLocalA replaces an IPv4 src.
 func (s *stage) header(src netip.Addr, ttl uint8) vrrp.Header {
 	h := vrrp.Header{Source: src, Destination: s.r.Destinations()[0], TTL: ttl}
 	switch {
@@ -116,32 +116,32 @@ func TestWarnings(t *testing.T) {
 		{"nothing amiss in version 2", v2, func(*vrrp.Packet) {}, 0, ""},
 		{
 			"version 2 to version 3", nil, func(p *vrrp.Packet) { p.Version = 2 }, vrrp.DropWrongVersion,
-			"192.0.2.1 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both",
+			"192.0.2.1 sends VRRP version 2 for VRID 51, we send version 3, so each ignores the other: set the same version on both",
 		},
 		{
 			"version 3 to version 2", v2, func(p *vrrp.Packet) { p.Version = 3 }, vrrp.DropWrongVersion,
-			"192.0.2.1 speaks VRRP version 3 for VRID 51, we speak 2, and neither hears the other: set the same version on both",
+			"192.0.2.1 sends VRRP version 3 for VRID 51, we send version 2, so each ignores the other: set the same version on both",
 		},
 		{
 			"interval of version 2", v2, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, vrrp.DropWrongInterval,
-			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, and version 2 has each refuse the other: set the same advert_interval on both",
+			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, so each ignores the other in version 2: set the same advert_interval on both",
 		},
 		{"interval of version 3", nil, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, 0, ""},
 		{
 			"only they have a password", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("secret\x00\x00"))} }, vrrp.DropWrongAuthType,
-			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, and neither accepts the other: " +
+			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, so each ignores the other: " +
 				"set the same password on both, or none",
 		},
 		{
 			"authentication header", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthAH} }, vrrp.DropAuthHeader,
-			"192.0.2.1 sends an IP authentication header for VRID 51, we send no authentication, and neither accepts the other: " +
+			"192.0.2.1 sends an IP authentication header for VRID 51, we send no authentication, so each ignores the other: " +
 				"set the same password on both, or none",
 		},
 		{
 			"another password", func(c *vrrp.Config) { c.Version, c.Password = 2, "secret" }, func(p *vrrp.Packet) {
 				p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("other\x00\x00\x00"))}
 			}, vrrp.DropWrongPassword,
-			"192.0.2.1 sends another password than ours for VRID 51, and neither accepts the other: set the same on both",
+			"192.0.2.1 sends another password than ours for VRID 51, so each ignores the other: set the same password on both",
 		},
 		{
 			"a VIP less", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") }, func(p *vrrp.Packet) { p.VIPs = p.VIPs[:1] }, 0,
@@ -173,7 +173,7 @@ func TestWarnings(t *testing.T) {
 			}
 			s.wantWarnings(want...)
 			c := s.l.Status()[0].Counters
-			if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+			if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops[tt.drop] != 1 {
 				t.Errorf("%+v, want %s", c, tt.drop)
 			}
 			told := len(s.told)
@@ -209,7 +209,7 @@ func TestWarningEndsWhenItsCauseIsMended(t *testing.T) {
 		t.Fatalf("%d warnings", n)
 	}
 	s.hear(good, addrA, 255)
-	s.wantWarnings("192.0.2.3 speaks VRRP version 2 for VRID 51, we speak 3, and neither hears the other: set the same version on both")
+	s.wantWarnings("192.0.2.3 sends VRRP version 2 for VRID 51, we send version 3, so each ignores the other: set the same version on both")
 	s.hear(good, addrC, 255)
 	s.wantWarnings()
 
@@ -237,20 +237,20 @@ func TestOwnAddressWarning(t *testing.T) {
 	} {
 		s := newStage(t, c.config)
 		s.hear(s.packet(), c.own, 255)
-		s.wantWarnings(fmt.Sprintf("advertisements with our own address %s come in, of priority 90 (ours is 100): give each machine an address of its own; "+
-			"if none has it twice, the segment sends our frames back", c.own))
+		s.wantWarnings(fmt.Sprintf("advertisements of priority 90 (ours is 100) arrive from our own address %s: give each machine an address "+
+			"of its own; if no other machine has this one, the network sends our frames back", c.own))
 	}
 }
 
 func TestTwoMastersWarning(t *testing.T) {
-	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not get or does not accept what we send; " +
+	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not receive, or does not accept, our advertisements; " +
 		"let protocol 112 to the VRRP group pass, and set the same version, password and unicast_peers on both"
 	s := newStage(t, nil)
 	p := s.packet()
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 	s.lead()
-	// One exchange is how two masters agree.
+	// Two masters settle who stays by one exchange.
 	s.hear(p, addrA, 255)
 	s.pass(time.Second)
 	s.hear(p, addrA, 255)
@@ -265,7 +265,7 @@ func TestTwoMastersWarning(t *testing.T) {
 		t.Errorf("not logged: %s", &s.log)
 	}
 
-	// Two that agree once in a while are not at odds.
+	// An exchange once in a while is not a fault.
 	s = newStage(t, nil)
 	s.lead()
 	for range 10 {
@@ -273,7 +273,7 @@ func TestTwoMastersWarning(t *testing.T) {
 		s.hear(p, addrA, 255)
 	}
 	s.wantWarnings()
-	// Neither is one that leaves.
+	// Nor is a master that leaves.
 	p.Priority = vrrp.PriorityLeaving
 	for range 10 {
 		s.pass(time.Second)
@@ -281,7 +281,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	}
 	s.wantWarnings()
 
-	// Neither is one that was heard before and after another master's time.
+	// Nor is a master that is heard before and after another was master.
 	s = newStage(t, nil)
 	s.lead()
 	p.Priority = 90
@@ -297,7 +297,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 
-	// An owner listens to nobody, and sees a second master all the same.
+	// An owner ignores all advertisements, but notices a second master.
 	s = newStage(t, func(c *vrrp.Config) { c.Priority = 255 })
 	p.Priority = 255
 	for range 3 {
@@ -307,7 +307,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.wantWarnings(strings.NewReplacer("90", "255", "ours is 100", "ours is 255").Replace(want))
 }
 
-// TestForgedWarningsAreBounded: whatever a forger sends, words are made seldom, and the owner is told seldom.
+// TestForgedWarningsAreBounded: forged packets seldom change the warnings, and seldom cause a notification.
 func TestForgedWarningsAreBounded(t *testing.T) {
 	s := newStage(t, func(c *vrrp.Config) { c.Version = 2 })
 	p := s.packet()
@@ -358,11 +358,11 @@ func TestUnicastRefuses(t *testing.T) {
 		{"from another, through routers", unicast, addrC, addrB, 250, 0, ""},
 		{
 			"through too many", unicast, addrC, addrB, 249, vrrp.DropLowTTL,
-			"what 192.0.2.3 sends for VRID 51 arrives with TTL 249, and our unicast_ttl_min is 250: let it send with more, or lower that",
+			"advertisements of 192.0.2.3 for VRID 51 arrive with TTL 249, below our unicast_ttl_min of 250: lower unicast_ttl_min, or send with a higher TTL",
 		},
 		{
 			"from a stranger", unicast, stranger, addrB, 255, vrrp.DropUnknownPeer,
-			"192.0.2.9 sends VRID 51 to us and is not among our unicast_peers (192.0.2.1, 192.0.2.3): add it, or stop it",
+			"192.0.2.9 sends VRID 51 to us and is not among our unicast_peers (192.0.2.1, 192.0.2.3): add it there, or stop it",
 		},
 		{
 			"to the group", unicast, addrA, vrrp.Group4, 255, vrrp.DropWrongDestination,
@@ -380,7 +380,7 @@ func TestUnicastRefuses(t *testing.T) {
 		p := s.packet()
 		s.l.accept(s.now, vrrp.Header{Source: tt.src, Destination: tt.dst, TTL: tt.ttl}, p.AppendTo(nil, tt.src, tt.dst), 0)
 		c := s.l.Status()[0].Counters
-		if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops.Of(tt.drop) != 1 {
+		if tt.drop == 0 && c.AdvertsReceived != 1 || tt.drop != 0 && c.Drops[tt.drop] != 1 {
 			t.Errorf("%s: %+v, want %s", tt.name, c, tt.drop)
 		}
 		if tt.want == "" {
@@ -391,7 +391,7 @@ func TestUnicastRefuses(t *testing.T) {
 	}
 }
 
-// TestUnsoundPacketsWarnOfNothing: garbage says nothing about anybody's configuration.
+// TestUnsoundPacketsWarnOfNothing: garbage causes no warning.
 func TestUnsoundPacketsWarnOfNothing(t *testing.T) {
 	s := newStage(t, nil)
 	p := s.packet()

@@ -35,7 +35,7 @@ func flood(fd int, d time.Duration, packets [][]byte) (int, error) {
 	}
 }
 
-// gaps follows a counter and returns the longest time between two of its steps.
+// gaps watches a counter and returns the longest time between two of its steps.
 func gaps(count func() uint64, until <-chan struct{}) (longest time.Duration) {
 	last, seen := time.Now(), count()
 	for tick := time.NewTicker(time.Millisecond); ; {
@@ -94,7 +94,7 @@ func TestFloodDelaysNoAdvert(t *testing.T) {
 					t.Errorf("%s: %v", p.port, strays)
 				}
 			}
-			// With room for this machine. What is said need not be heard: the kernel's queues are short.
+			// With room for a slow machine. Not all packets arrive: the kernel's queues are short.
 			if longest > 300*time.Millisecond {
 				t.Errorf("%s without an advertisement", longest)
 			}
@@ -104,7 +104,7 @@ func TestFloodDelaysNoAdvert(t *testing.T) {
 	}
 }
 
-// TestFloodOfWarnings: what a flood may say to the owner is bounded too.
+// TestFloodOfWarnings: the notifications that a flood causes are bounded too.
 func TestFloodOfWarnings(t *testing.T) {
 	s, a, _ := pair(t, 51)
 	attacker := s.plug("192.0.2.3")
@@ -131,7 +131,7 @@ func TestFloodOfWarnings(t *testing.T) {
 	t.Log(fmt.Sprint(a.loop.Status()[0].Warnings[:2]))
 }
 
-// BenchmarkForgedAdvert is what a forged packet that passes the filter costs the loop.
+// BenchmarkForgedAdvert measures the cost of a forged packet that passes the filter.
 func BenchmarkForgedAdvert(b *testing.B) {
 	l, _, _ := socketless(nil)
 	forged := testAdvert(addrA, 51, 200, time.Second)

@@ -25,7 +25,7 @@ func (p *peer) forge(packets ...[]byte) {
 	})
 }
 
-// withSocket lends one of the sockets of a conn, whose filter takes all VRIDs.
+// withSocket calls f with one of the sockets of a conn, whose filter accepts all VRIDs.
 func withSocket(iface string, which int, f func(fd int) error) error {
 	return nstest.Device(iface, func(l netlink.Link) error {
 		c := newConn(iface, l.Attrs().Index)
@@ -56,19 +56,19 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 		vrrp.DropBadChecksum:  with(26, good[26]^0x80),
 		vrrp.DropNoAddresses:  with(23, 0),
 		vrrp.DropTruncated:    with(23, 2),
-		// The kernel itself drops what bears our own address, as a martian, before a raw socket sees it.
+		// The kernel drops packets from our own address as martians, before a raw socket receives them.
 		vrrp.DropOwnPacket: testAdvert(addrA, 51, 250, 100*time.Millisecond),
 	}
 	before, since := b.counters(51).AdvertsReceived, a.loop.Status()[0].Since
 	for _, f := range forgeries {
 		b.forge(slices.Repeat([][]byte{f}, 100)...)
 	}
-	// These come to nobody's ears.
+	// No socket receives these.
 	b.forge(testAdvert(addrC, 99, 250, 100*time.Millisecond), with(20, 0x32), with(20, 0x41))
 	nstest.Eventually(t, "all forgeries counted", func() bool {
 		c := a.counters(51)
 		for d := range forgeries {
-			if c.Drops.Of(d) != 100 {
+			if c.Drops[d] != 100 {
 				return false
 			}
 		}
@@ -82,13 +82,13 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 	if s.State != vrrp.Master || s.Since != since || s.Counters.AdvertsReceived != 0 || s.Counters.BecameMaster != 1 {
 		t.Errorf("a: %+v", s)
 	}
-	if n := s.Counters.Drops.Of(vrrp.DropWrongType); n != 0 || a.loop.Stray() != (vrrp.Drops{}) {
+	if n := s.Counters.Drops[vrrp.DropWrongType]; n != 0 || a.loop.Stray() != (vrrp.Drops{}) {
 		t.Errorf("the filter let pass %d packets of another type, and %v", n, a.loop.Stray())
 	}
 	if s := b.loop.Status()[0]; s.State != vrrp.Backup || s.Counters.BecameMaster != 0 {
 		t.Errorf("b: %+v", s)
 	}
-	// The same packet unforged would have been believed.
+	// The same packet, sound, is accepted.
 	b.forge(good)
 	if s := a.awaitState(51, vrrp.Backup); s.Reason != "higher priority 250 heard from 192.0.2.3" {
 		t.Errorf("a: %+v", s.Status)
@@ -97,7 +97,7 @@ func TestForgedPacketsChangeNothing(t *testing.T) {
 
 func (p *peer) dropped(vrid uint8, d vrrp.Drop) uint64 {
 	c := p.counters(vrid)
-	return c.Drops.Of(d)
+	return c.Drops[d]
 }
 
 func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
 	}
 }
 
-// TestOurOwnIPv6Address: these the kernel lets pass.
+// TestOurOwnIPv6Address: the kernel passes on packets from our own IPv6 address.
 func TestOurOwnIPv6Address(t *testing.T) {
 	s := newBridge(t)
 	c := fastConfig(51, 150)
@@ -134,7 +134,7 @@ func TestOurOwnIPv6Address(t *testing.T) {
 	}
 }
 
-// TestAdvertOnTheWire looks at what leaves a director with the eyes of a plain raw socket.
+// TestAdvertOnTheWire reads what a router sends from a plain raw socket.
 func TestAdvertOnTheWire(t *testing.T) {
 	_, a, b := pair(t, 51)
 	var got []byte

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// testAdvert is a whole packet as it is on the wire, from src at priority.
+// testAdvert returns an advertisement from src, IP header included.
 func testAdvert(src netip.Addr, vrid, priority uint8, interval time.Duration) []byte {
 	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: priority, Interval: interval, VIPs: []netip.Addr{vip}}
 	return p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4)
@@ -63,7 +63,7 @@ func TestHeadersDoNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzParseIPv4 holds that a message is never longer than what it was taken from.
+// FuzzParseIPv4 checks that a message is never longer than its packet.
 func FuzzParseIPv4(f *testing.F) {
 	good := testAdvert(addrA, 51, 100, time.Second)
 	f.Add(good)

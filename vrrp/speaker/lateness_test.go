@@ -34,7 +34,7 @@ func TestLatenessIsCounted(t *testing.T) {
 	if owner.due.Sub(due) < 4*c {
 		t.Errorf("the deadline moved by %s only", owner.due.Sub(due))
 	}
-	// What it did not send as master is no gap.
+	// The time in which it was not master is not a gap.
 	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Cause: vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
 	l.step(owner, owner.due.Add(time.Hour), vrrp.Event{Kind: vrrp.EventUp, Source: addrB})
 	if again := owner.counters.snapshot(); again.LongestGap != got.LongestGap {

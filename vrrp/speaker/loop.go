@@ -117,7 +117,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.setEvent(event)
 	l.processor.open()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
-		l.log.write(hclog.Warn, "failed to set the timer slack of the VRRP thread: its timers may be late", "interface", l.iface, "error", err)
+		l.log.write(hclog.Warn, "failed to set the timer slack of the VRRP thread: its timers may be late",
+			"interface", l.iface, "error", err)
 	}
 	ordinary := l.enterRealtime()
 	woken := make(chan struct{})
@@ -314,7 +315,8 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 			l.log.write(hclog.Info, "virtual router stays "+a.To.String(),
 				"router", r.Config.Name, "vrid", r.Config.VRID, "handing-over", r.Machine.HandingOver(), "reason", a.Cause.String())
 		case vrrp.ActionRelease:
-			l.log.write(hclog.Info, "virtual router let go of its addresses", "router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
+			l.log.write(hclog.Info, "virtual router gave up its addresses",
+				"router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
 		}
 	}
 	if due := r.Machine.Deadline(); due != r.due {

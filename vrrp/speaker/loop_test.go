@@ -31,12 +31,12 @@ func fastConfig(vrid, priority uint8) vrrp.Config {
 	return c
 }
 
-// bound is the longest that a router may take to replace a master that it hears no more, with room for this machine.
+// bound is the longest time in which a router replaces a silent master, with room for a slow machine.
 func bound(c vrrp.Config) time.Duration {
 	return 3*c.AdvertInterval + vrrp.Skew(c.Priority, c.AdvertInterval) + 200*time.Millisecond
 }
 
-// A segment is a bridge in a namespace of its own, to which machines are plugged.
+// A segment is a bridge in a namespace of its own. Peers are connected to it.
 type segment struct {
 	t  *testing.T
 	ns *nstest.NS
@@ -56,7 +56,7 @@ func newBridge(t *testing.T) *segment {
 	return s
 }
 
-// A peer is a loop on eth0 of a namespace of its own, told about eth0 by a Watcher.
+// A peer is a loop on eth0 of a namespace of its own, with a Watcher of eth0.
 type peer struct {
 	t    *testing.T
 	ns   *nstest.NS
@@ -81,13 +81,13 @@ func (s *segment) plug(addr string, routers ...vrrp.Config) *peer {
 	return s.plugWith(addr, nil, routers...)
 }
 
-// plugWith is plug with an observer of one's own, who is called on the loop's thread.
+// plugWith is plug with an observer, which is called on the loop's thread.
 func (s *segment) plugWith(addr string, observe func(vrrp.Status), routers ...vrrp.Config) *peer {
 	s.t.Helper()
 	return s.plugLoop(addr, Options{Notify: observe}, func(l *Loop) { l.Configure(routers) })
 }
 
-// plugLoop is plug with options of one's own, and with what is asked of the loop before it runs.
+// plugLoop is plug with options, and with a function that is called before the loop runs.
 func (s *segment) plugLoop(addr string, o Options, first func(*Loop)) *peer {
 	s.t.Helper()
 	p := &peer{t: s.t, ns: nstest.New(s.t), port: "to-" + addr, over: make(chan struct{})}
@@ -128,7 +128,7 @@ func (p *peer) note(s vrrp.Status) {
 	p.told = append(p.told, sighting{time.Now(), s})
 }
 
-// notified returns what was told about a router so far.
+// notified returns the statuses of a router so far.
 func (p *peer) notified(vrid uint8) (all []sighting) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +140,7 @@ func (p *peer) notified(vrid uint8) (all []sighting) {
 	return all
 }
 
-// await waits for the router to satisfy ok, and returns when it was told.
+// await waits for a status of the router that satisfies ok.
 func (p *peer) await(vrid uint8, what string, ok func(vrrp.Status) bool) sighting {
 	p.t.Helper()
 	var last sighting
@@ -172,7 +172,7 @@ func (s *segment) setPort(p *peer, set func(netlink.Link) error) {
 	nstest.Command(s.t, s.ns, nstest.Device(p.port, set))
 }
 
-// pair is a master at priority 150 and, started once it is, its backup at 100, of each of the VRIDs.
+// pair returns a master at priority 150 and then its backup at 100, for each of the VRIDs.
 func pair(t *testing.T, vrids ...uint8) (s *segment, a, b *peer) {
 	t.Helper()
 	var strong, weak []vrrp.Config
@@ -341,7 +341,7 @@ func TestStalledBackupReadsBeforeItActs(t *testing.T) {
 	a := s.plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
 	stalled, goOn := make(chan struct{}), make(chan struct{})
-	// The loop's thread is held for longer than its Active_Down_Interval while it tells of having become backup.
+	// The loop's thread is stopped for longer than its Active_Down_Interval, while it reports that it is backup.
 	b := s.plugWith("192.0.2.2", func(st vrrp.Status) {
 		if st.State == vrrp.Backup && !st.Master.IsValid() {
 			close(stalled)

@@ -29,7 +29,7 @@ func scheduling(t *testing.T, tid int) (policy, priority uint32) {
 	return a.Policy, a.Priority
 }
 
-// lockedMemory is the line of /proc/self/status about it.
+// lockedMemory returns the line of /proc/self/status about locked memory.
 func lockedMemory(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")
@@ -97,7 +97,7 @@ func TestRealtime(t *testing.T) {
 	}
 }
 
-// TestRealtimeThreadThatRunsTooLong: a loop that does not rest loses its privilege before the machine suffers.
+// TestRealtimeThreadThatRunsTooLong: a loop that does not rest loses realtime priority.
 func TestRealtimeThreadThatRunsTooLong(t *testing.T) {
 	policies := make(chan uint32, 2)
 	a := newBridge(t).plugLoop("192.0.2.1", Options{Realtime: true, Notify: func(s vrrp.Status) {
@@ -152,7 +152,7 @@ func TestRealtimeReturnsAfterAPause(t *testing.T) {
 	}
 }
 
-// TestRealtimeRefused: without the privilege the election works, and says what it lacks.
+// TestRealtimeRefused: without the privilege the election works, and warns.
 func TestRealtimeRefused(t *testing.T) {
 	s := newBridge(t)
 	a := s.plug("192.0.2.1") // its namespace and its watcher

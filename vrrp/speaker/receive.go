@@ -116,7 +116,8 @@ func (l *Loop) publishNews(r *router, now time.Time, h vrrp.Header, news vrrp.Ne
 		}
 	case vrrp.SymptomVIPs:
 		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
-			l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID, "from", h.Source, "difference", news.Difference)
+			l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID,
+				"from", h.Source, "difference", news.Difference)
 		}
 	}
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// socketless is a loop at 192.0.2.2 with the VRIDs 51 (backup at 100) and 52 (master at 255) whose packets are
-// given to receive by hand.
+// socketless returns a loop at 192.0.2.2 with the VRIDs 51 (backup at 100) and 52 (master at 255), without sockets.
 func socketless(log hclog.Logger) (l *Loop, b, owner *router) {
 	l = New("eth0", Options{Log: log})
 	l.applied = &desired{}
@@ -147,7 +146,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzReceive holds that a packet that is dropped is counted once and changes nothing else.
+// FuzzReceive checks that a dropped packet is counted once and changes nothing else.
 func FuzzReceive(f *testing.F) {
 	for _, vrid := range []uint8{51, 52, 53} {
 		f.Add(testAdvert(addrA, vrid, 200, time.Second))

@@ -54,7 +54,8 @@ func (r *router) refresh() *vrrp.Status {
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Version: r.Config.Version,
 		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
-		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(), Reason: m.Cause().String(),
+		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
+		Cause: m.Cause(), Reason: m.Cause().String(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}

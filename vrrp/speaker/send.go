@@ -43,7 +43,8 @@ func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
 	}
 	r.counters.sendErrors.Add(1)
 	if why := err.Error(); l.log.allows(now, key{peer: dst, vrid: r.Config.VRID, why: why}) {
-		l.log.write(hclog.Error, "failed to send advertisement", "router", r.Config.Name, "vrid", r.Config.VRID, "to", dst, "error", why)
+		l.log.write(hclog.Error, "failed to send advertisement",
+			"router", r.Config.Name, "vrid", r.Config.VRID, "to", dst, "error", why)
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -24,25 +25,30 @@ import (
 // electionEnv makes a process of this test binary an election at priority 150.
 const electionEnv = "VRRP_TEST_ELECTION"
 
-// TestElectionProcess is such a process: it tells each status on standard output and logs on standard error.
-func TestElectionProcess(t *testing.T) {
-	if os.Getenv(electionEnv) == "" {
-		return
+func TestMain(m *testing.M) {
+	if os.Getenv(electionEnv) != "" {
+		runElection()
 	}
-	// Every thread here is in the network namespace of the thread that started this process.
+	os.Exit(m.Run())
+}
+
+// runElection runs until the parent kills this process. It writes each status to standard output and its log to standard
+// error. Every thread here is in the network namespace of the thread that started the process.
+func runElection() {
 	out := json.NewEncoder(os.Stdout)
 	l := New("eth0", Options{
 		Log:    hclog.New(&hclog.LoggerOptions{Output: os.Stderr}),
 		Notify: func(s vrrp.Status) { _ = out.Encode(s) },
 	})
 	l.Configure([]vrrp.Config{fastConfig(51, 150)})
-	w := link.NewWatcher(nil, l.SetLink)
+	w := link.NewWatcher(hclog.NewNullLogger(), l.SetLink)
 	w.Watch([]string{"eth0"})
-	go func() { _ = w.Run(t.Context()) }()
-	_ = l.Run(t.Context()) // until the parent kills this process
+	go func() { _ = w.Run(context.Background()) }()
+	fmt.Fprintln(os.Stderr, l.Run(context.Background()))
+	os.Exit(1)
 }
 
-// TestSIGSTOP stops the process of a master for longer than its peer waits, and lets it go on.
+// TestSIGSTOP stops the process of a master for longer than its peer waits, and continues it.
 func TestSIGSTOP(t *testing.T) {
 	s := newBridge(t)
 	host := s.plug("192.0.2.1") // a machine whose own loop has nothing to do
@@ -92,13 +98,13 @@ func TestSIGSTOP(t *testing.T) {
 	})
 }
 
-// startElection runs TestElectionProcess on the host p.
+// startElection starts an election process on the host p.
 func startElection(t *testing.T, p *peer) (statuses <-chan vrrp.Status, stderr func() string, process *os.Process) {
 	t.Helper()
 	var mu sync.Mutex
 	var log bytes.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestElectionProcess$")
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), electionEnv+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = writerFunc(func(b []byte) (int, error) {

@@ -62,7 +62,7 @@ var manners = []manner{
 	}},
 }
 
-// plugBoth makes the machines of a pair, each with addresses of both families, told of in the manner m.
+// plugBoth makes the machines of a pair, which advertise in the manner m. Each has addresses of both families.
 func (s *segment) plugBoth(m manner) (a, b *peer) {
 	s.t.Helper()
 	var both [2]*peer
@@ -172,7 +172,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestConn holds what the sockets promise, on a cable between two namespaces.
+// TestConn sends and receives between two namespaces.
 func TestConn(t *testing.T) {
 	here, there := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, here, "eth0", there, "eth0")
@@ -188,7 +188,7 @@ func TestConn(t *testing.T) {
 		from     [6]byte // a virtual MAC address; zero: the interface's own
 	}{
 		{name: "IPv4", which: socket4, p: &p4, src: addrA, dst: vrrp.Group4},
-		// The source is ours to choose: the interface need not have the address.
+		// We choose the source: the interface need not have the address.
 		{name: "IPv6", which: socket6, p: &p6, src: linkLocalA, dst: vrrp.Group6},
 		{"IPv4 in a frame", socket4, &p4, addrA, vrrp.Group4, [6]byte{0, 0, 0x5e, 0, 1, 51}},
 		{"IPv6 in a frame", socket6, &p6, linkLocalA, vrrp.Group6, [6]byte{0, 0, 0x5e, 0, 2, 51}},
@@ -209,7 +209,7 @@ func TestConn(t *testing.T) {
 					}
 				}
 			}
-			if tt.from != [6]byte{} { // its socket belongs to the network namespace of who sends first
+			if tt.from != [6]byte{} { // the first call opens the socket in the network namespace of its thread
 				here.Do(func() {
 					if err := ours.sendFrame(out, &other, tt.src, tt.dst, tt.from); err != nil {
 						t.Error(err)
@@ -253,7 +253,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// readOne takes one packet off a socket into b.
+// readOne reads one packet of a socket into b.
 func readOne(c *conn, which int, b []byte) (n int, h vrrp.Header, err error) {
 	if _, err := c.receive(which, 1); err != nil {
 		return 0, h, err

@@ -58,9 +58,6 @@ type Field[S any] struct {
 	read func(at Node, s *S)
 }
 
-// Name returns the name of the key.
-func (f Field[S]) Name() string { return f.key.Path }
-
 // Example gives an example value to a field without a default, as TOML writes it.
 func (f Field[S]) Example(value string) Field[S] {
 	f.key.Example = value
@@ -77,6 +74,23 @@ func (f Field[S]) Unset(words string) Field[S] {
 func (f Field[S]) OnlyFor(words string) Field[S] {
 	f.key.OnlyFor = words
 	return f
+}
+
+// When limits a field to tables for which applies is true, which sees the fields before. Elsewhere the field has no default,
+// and refuse reports a value. The words are for the documentation.
+func (f Field[S]) When(words string, applies func(*S) bool, refuse func(at Node, s *S)) Field[S] {
+	read := f.read
+	f.read = func(at Node, s *S) {
+		switch {
+		case applies(s):
+			read(at, s)
+		case at.Value != nil:
+			var unused S
+			read(at, &unused)
+			refuse(at, s)
+		}
+	}
+	return f.OnlyFor(words)
 }
 
 // Required is a key that its table must have. The example is for its documentation, and for the mistake if it is missing.

@@ -126,3 +126,14 @@ func NoChildren(t *testing.T) {
 		t.Errorf("child %d is left: %v", pid, err)
 	}
 }
+
+// Fail is a failure as Words leaves it.
+func Fail(reason string) healthcheck.Result {
+	return healthcheck.Result{Outcome: healthcheck.Failed, Reason: reason}
+}
+
+// Words is a result without its cause, which has tests of its own.
+func Words(r healthcheck.Result) healthcheck.Result {
+	r.Cause = healthcheck.Cause{}
+	return r
+}

@@ -30,7 +30,7 @@ func startEngine(t *testing.T) *Engine {
 	return g
 }
 
-// collect waits until so many probes have ended.
+// collect waits until n probes have ended.
 func (g *Engine) collect(n int) (all []Ended) {
 	for end := time.Now().Add(20 * time.Second); len(all) < n && time.Now().Before(end); {
 		ended, _ := g.Wait(time.Second, 0)
@@ -89,11 +89,11 @@ func TestManyProbes(t *testing.T) {
 		}
 	}
 	want := map[string]healthcheck.Result{
-		"0": healthcheck.Pass("status 200"), "1": healthcheck.Pass("connected"), "2": healthcheck.Fail("timeout after 200ms while waiting for the response"),
+		"0": healthcheck.Pass("status 200"), "1": healthcheck.Pass("connected"), "2": probetest.Fail("timeout after 200ms while waiting for the response"),
 	}
 	all := g.collect(n)
 	for _, e := range all {
-		if e.Result != want[e.Owner.(string)] {
+		if probetest.Words(e.Result) != want[e.Owner.(string)] {
 			t.Errorf("kind %s: %+v", e.Owner.(string), e.Result)
 		}
 	}
@@ -114,7 +114,7 @@ func TestCancelledProbes(t *testing.T) {
 	if all := g.collect(1); len(all) != 1 || all[0].Result.Outcome != healthcheck.Abandoned || time.Since(before) > 10*time.Second {
 		t.Errorf("%+v after %s", all, time.Since(before))
 	}
-	cancel() // again, too late
+	cancel() // again, after its end
 	if all, _ := g.Wait(0, 0); len(all) != 0 {
 		t.Errorf("ended twice: %+v", all)
 	}
@@ -158,7 +158,7 @@ func TestLargeRequest(t *testing.T) {
 	}
 }
 
-// Where the director has no file descriptor left, no server is blamed.
+// A director without free file descriptors blames no server.
 func TestNoDescriptorLeft(t *testing.T) {
 	addr := probetest.Serve(t, probetest.UntilGone[*net.TCPConn])
 	g := startEngine(t)
@@ -183,10 +183,10 @@ func TestNoDescriptorLeft(t *testing.T) {
 	}
 }
 
-// While the neighbour of a director without a cable is given up, the kernel has been seen to end a connection that never
-// stood without an error. To take it for one that the server closed would be to have heard from the server.
+// When a director has lost its cable, the kernel gives up the neighbour, and can end a connection that was never
+// established without an error. Such a connection is silent: the server has not closed it.
 func TestAConnectionThatNeverStoodIsSilent(t *testing.T) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // which the kernel calls over as well
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // the kernel reports such a socket as closed too
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func (p *epollProbe) connected(over bool) healthcheck.Result {
 	case err == nil && over:
 		return healthcheck.Result{}
 	case socket.Closed(err) && !t.Config.OnlyConnects():
-		return healthcheck.Fail(socket.HungUpEarly)
+		return healthcheck.Fail(healthcheck.HungUp, socket.HungUpEarly)
 	case err != nil && !socket.Closed(err):
 		return p.explain(os.NewSyscallError("connect", err))
 	case t.Config.OnlyConnects(): // the server may have reset the connection since; that must not change the result

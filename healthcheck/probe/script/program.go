@@ -27,7 +27,7 @@ const programPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // A program is one run of the program of a check.
 type program struct {
 	target *healthcheck.Target
-	mark   string      // in its environment only
+	mark   string      // unique, in its environment
 	ended  chan ending // receives one
 	gone   bool        // guarded by Programs.mu
 

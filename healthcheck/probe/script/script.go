@@ -50,7 +50,7 @@ func New() *Programs { return &Programs{stuck: make(map[string]*program)} }
 // Run checks a valid target of type Exec once.
 func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	if ps.isStuck(t.ID) {
-		return healthcheck.Fail(stillThere)
+		return healthcheck.Fail(healthcheck.StillRuns, stillThere)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -67,7 +67,7 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	case end := <-p.ended:
 		return p.judge(end, out)
 	case <-out.flood:
-		cutShort = healthcheck.Fail(tooMuchOutput)
+		cutShort = healthcheck.Fail(healthcheck.OutputFlood, tooMuchOutput)
 	case <-ctx.Done():
 		cutShort = socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "the program ran")
 	}
@@ -88,7 +88,7 @@ func (p *program) judge(end ending, out *output) healthcheck.Result {
 		if errors.As(end.err, &errno) && socket.OwnFault(errno) {
 			return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 		}
-		return healthcheck.Fail("failed to run " + p.target.Config.Command[0] + ": " + p.why(end.err))
+		return healthcheck.Fail(healthcheck.NotStarted, "failed to run "+p.target.Config.Command[0]+": "+p.why(end.err))
 	}
 	select {
 	case <-out.closed:
@@ -98,7 +98,7 @@ func (p *program) judge(end ending, out *output) healthcheck.Result {
 	}
 	status := end.state.Sys().(syscall.WaitStatus)
 	if status.Signaled() {
-		return healthcheck.Fail("ended by a signal: " + status.Signal().String())
+		return healthcheck.FailCode(healthcheck.Killed, int(status.Signal()), "ended by a signal: "+status.Signal().String())
 	}
 	reason := fmt.Sprintf("exit code %d", status.ExitStatus())
 	if status.ExitStatus() == 0 {
@@ -107,7 +107,7 @@ func (p *program) judge(end ending, out *output) healthcheck.Result {
 	if line := out.firstLine(); line != "" {
 		reason += ": " + line
 	}
-	return healthcheck.Fail(reason)
+	return healthcheck.FailCode(healthcheck.Exited, status.ExitStatus(), reason)
 }
 
 // isStuck says whether an earlier program of the target is still alive.

@@ -28,7 +28,7 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	defer cancel()
 	start := time.Now()
 	res := New().Run(ctx, &t)
-	return res, time.Since(start)
+	return probetest.Words(res), time.Since(start)
 }
 
 func TestPrograms(t *testing.T) {
@@ -53,25 +53,25 @@ func TestPrograms(t *testing.T) {
 	}{
 		{"succeeds", probetest.ExecTarget("/bin/true"), healthcheck.Pass("exit code 0")},
 		{"succeeds with words", probetest.Shell("echo all is well"), healthcheck.Pass("exit code 0")},
-		{"fails", probetest.ExecTarget("/bin/false"), healthcheck.Fail("exit code 1")},
-		{"fails with words", probetest.Shell("echo pool is empty; echo more; exit 2"), healthcheck.Fail("exit code 2: pool is empty")},
-		{"fails with words on standard error", probetest.Shell("echo no route >&2; exit 3"), healthcheck.Fail("exit code 3: no route")},
-		{"fails with an empty line first", probetest.Shell(`printf '\n \n\tat last\n'; exit 1`), healthcheck.Fail("exit code 1: at last")},
-		{"fails with a line without end", probetest.Shell("printf half; exit 1"), healthcheck.Fail("exit code 1: half")},
-		{"fails with colours and garbage", probetest.Shell(`printf '\033[31mred\033[0m\a \303\050\n'; exit 1`), healthcheck.Fail("exit code 1: [31mred [0m (")},
-		{"fails with a long line", probetest.Shell("printf '%0150d' 0; exit 1"), healthcheck.Fail("exit code 1: " + strings.Repeat("0", 100) + "…")},
-		{"is killed by somebody", probetest.Shell("kill -TERM $$"), healthcheck.Fail("ended by a signal: terminated")},
-		{"prints without end", probetest.ExecTarget("/usr/bin/yes"), healthcheck.Fail("more than 1 MiB of output")},
+		{"fails", probetest.ExecTarget("/bin/false"), probetest.Fail("exit code 1")},
+		{"fails with words", probetest.Shell("echo pool is empty; echo more; exit 2"), probetest.Fail("exit code 2: pool is empty")},
+		{"fails with words on standard error", probetest.Shell("echo no route >&2; exit 3"), probetest.Fail("exit code 3: no route")},
+		{"fails with an empty line first", probetest.Shell(`printf '\n \n\tat last\n'; exit 1`), probetest.Fail("exit code 1: at last")},
+		{"fails with a line without end", probetest.Shell("printf half; exit 1"), probetest.Fail("exit code 1: half")},
+		{"fails with colours and garbage", probetest.Shell(`printf '\033[31mred\033[0m\a \303\050\n'; exit 1`), probetest.Fail("exit code 1: [31mred [0m (")},
+		{"fails with a long line", probetest.Shell("printf '%0150d' 0; exit 1"), probetest.Fail("exit code 1: " + strings.Repeat("0", 100) + "…")},
+		{"is killed by somebody", probetest.Shell("kill -TERM $$"), probetest.Fail("ended by a signal: terminated")},
+		{"prints without end", probetest.ExecTarget("/usr/bin/yes"), probetest.Fail("more than 1 MiB of output")},
 		{"gets its arguments as they are", probetest.ExecTarget("/bin/sh", "-c", `echo "$#,$1,$2"; exit 1`, "sh", "a b", "$HOME"),
-			healthcheck.Fail("exit code 1: 2,a b,$HOME")},
-		{"is missing", probetest.ExecTarget("/no/such/program"), healthcheck.Fail("failed to run /no/such/program: no such file")},
+			probetest.Fail("exit code 1: 2,a b,$HOME")},
+		{"is missing", probetest.ExecTarget("/no/such/program"), probetest.Fail("failed to run /no/such/program: no such file")},
 		{"has no interpreter", as("root", probetest.ExecTarget(orphan)),
-			healthcheck.Fail("failed to run " + orphan + ": it exists, but the interpreter that its first line names does not")},
-		{"is not executable", as("root", probetest.ExecTarget(plain)), healthcheck.Fail("failed to run " + plain + ": user root is not permitted to")},
-		{"is a folder", probetest.ExecTarget("/etc"), healthcheck.Fail("failed to run /etc: user nobody is not permitted to")},
+			probetest.Fail("failed to run " + orphan + ": it exists, but the interpreter that its first line names does not")},
+		{"is not executable", as("root", probetest.ExecTarget(plain)), probetest.Fail("failed to run " + plain + ": user root is not permitted to")},
+		{"is a folder", probetest.ExecTarget("/etc"), probetest.Fail("failed to run /etc: user nobody is not permitted to")},
 		{"is no program", as("root", probetest.ExecTarget(bytes)),
-			healthcheck.Fail("failed to run " + bytes + ": it is neither a program for this machine nor does it begin with #!")},
-		{"has an unknown user", as("no-such-user", probetest.ExecTarget("/bin/true")), healthcheck.Fail("failed to run /bin/true: no such user: no-such-user")},
+			probetest.Fail("failed to run " + bytes + ": it is neither a program for this machine nor does it begin with #!")},
+		{"has an unknown user", as("no-such-user", probetest.ExecTarget("/bin/true")), probetest.Fail("failed to run /bin/true: no such user: no-such-user")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// What a program finds itself to be. Each says one line and fails, so that the line can be read in the reason.
+// The environment of a program. Each script prints one line and fails, so that the reason holds the line.
 func TestWhatAProgramIsGiven(t *testing.T) {
 	status := func(key string) string { return `sed -n "s/^` + key + `:[[:space:]]*//p" /proc/self/status` }
 	tests := []struct{ name, user, script, want string }{
@@ -106,13 +106,13 @@ func TestWhatAProgramIsGiven(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			target := probetest.Shell(tt.script + "; exit 1")
 			target.Addr, target.Config.User = netip.MustParseAddrPort("192.0.2.1:80"), tt.user
-			if got, _ := probeOnce(target); got != healthcheck.Fail("exit code 1: "+tt.want) {
+			if got, _ := probeOnce(target); got != probetest.Fail("exit code 1: "+tt.want) {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 		})
 	}
 	target := probetest.Shell(`echo "${TANDEM_ADDRESS-none}"; exit 1`)
-	if got, _ := probeOnce(target); got != healthcheck.Fail("exit code 1: none") {
+	if got, _ := probeOnce(target); got != probetest.Fail("exit code 1: none") {
 		t.Errorf("a target without an address: %+v", got)
 	}
 }
@@ -137,7 +137,7 @@ func probeForParent(userAndScript string) {
 	fmt.Println(res.Reason)
 }
 
-// A director that is not root, but has what systemd gives it with AmbientCapabilities=, keeps that to itself.
+// A director that is not root, but has capabilities by systemd's AmbientCapabilities=, does not pass them on.
 func TestDirectorWithAmbientCapabilities(t *testing.T) {
 	tests := []struct{ name, user, script, want string }{
 		{"as the director's own user", "nobody", "id -u", "exit code 1: 65534"},
@@ -162,11 +162,11 @@ func TestDirectorWithAmbientCapabilities(t *testing.T) {
 	}
 }
 
-// family is a script that starts a child by a command, prints the child's process number into a file, and waits.
+// family is a script that starts a child by a command, writes the child's process number to a file, and waits.
 func family(t *testing.T, start string) (script, pidFile string) {
 	t.Helper()
 	dir := t.TempDir()
-	for d := dir; d != os.TempDir(); d = filepath.Dir(d) { // nobody is to write there
+	for d := dir; d != os.TempDir(); d = filepath.Dir(d) { // the user nobody writes there
 		if err := os.Chmod(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -206,8 +206,8 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-// However a program's children dodge, they are gone with it: at its timeout, when its check is removed, and, unless
-// they let go of its output too, when it ends.
+// However a program's children detach themselves, they die with it: at its timeout, and when its check is removed. When
+// it ends in time, those that still hold its output die.
 func TestChildrenDieWithTheirProgram(t *testing.T) {
 	tests := []struct{ name, start string }{
 		{"a grandchild that ignores SIGTERM", `(%s & wait) & wait`},
@@ -223,11 +223,11 @@ func TestChildrenDieWithTheirProgram(t *testing.T) {
 				target := probetest.Shell(script)
 				ctx, cancel := context.WithCancel(t.Context())
 				if how == "timeout" {
-					// The deadline is moved to the moment at which the child is there.
+					// The deadline passes as soon as the child has started.
 					ctx, cancel = lateDeadline(t.Context())
 				}
 				got := make(chan healthcheck.Result, 1)
-				go func() { got <- New().Run(ctx, &target) }()
+				go func() { got <- probetest.Words(New().Run(ctx, &target)) }()
 				child := pidIn(t, file)
 				if !alive(child) {
 					t.Fatal("the child has not lived")
@@ -235,7 +235,7 @@ func TestChildrenDieWithTheirProgram(t *testing.T) {
 				cancel()
 				want := healthcheck.Result{Outcome: healthcheck.Abandoned}
 				if how == "timeout" {
-					want = healthcheck.Fail("timeout after 30s while the program ran")
+					want = probetest.Fail("timeout after 30s while the program ran")
 				}
 				if res := <-got; res != want {
 					t.Errorf("%+v, want %+v", res, want)
@@ -293,18 +293,18 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 	}
 }
 
-// A program that cannot be killed makes its check fail, and no other is started beside it.
+// A program that cannot be killed makes its check fail, and no second program starts beside it.
 func TestProgramsNeverPileUp(t *testing.T) {
 	probetest.NoLeftovers(t)
 	ps := New()
 	target := probetest.ExecTarget("/bin/true")
 	stuck := newProgram(&target)
 	ps.markStuck(target.ID, stuck)
-	if got := ps.Run(t.Context(), &target); got != healthcheck.Fail(stillThere) {
+	if got := probetest.Words(ps.Run(t.Context(), &target)); got != probetest.Fail(stillThere) {
 		t.Errorf("beside one that lingers: %+v", got)
 	}
 	ps.died(target.ID, stuck)
-	if got := ps.Run(t.Context(), &target); got != healthcheck.Pass("exit code 0") {
+	if got := probetest.Words(ps.Run(t.Context(), &target)); got != healthcheck.Pass("exit code 0") {
 		t.Errorf("after its death: %+v", got)
 	}
 	ps.markStuck(target.ID, stuck)
@@ -313,13 +313,13 @@ func TestProgramsNeverPileUp(t *testing.T) {
 	}
 }
 
-// The output that is kept does not grow with what is printed.
+// The kept output does not grow with the printed output.
 func TestOutputIsBounded(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	got, _ := probeOnce(probetest.Shell("head -c 1000000 /dev/zero; exit 1"))
 	runtime.ReadMemStats(&after)
-	if got != healthcheck.Fail("exit code 1") {
+	if got != probetest.Fail("exit code 1") {
 		t.Errorf("%+v", got)
 	}
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 128<<10 {

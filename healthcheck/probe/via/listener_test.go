@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// packetSockets counts those of the present namespace.
+// packetSockets counts the packet sockets of the present namespace.
 func packetSockets(t *testing.T) int {
 	t.Helper()
 	table, err := os.ReadFile("/proc/thread-self/net/packet")
@@ -28,9 +28,9 @@ func packetSockets(t *testing.T) int {
 	return strings.Count(string(table), "\n") - 1 // the first line is a heading
 }
 
-// Probes through the VIP that are under way at the same time have one socket between them, and each hears its own
-// answer. One that is cancelled, or hears nothing, keeps nobody else from hearing.
-func TestKnocksShareASocket(t *testing.T) {
+// Probes through the VIP at the same time share one socket, and each receives its own answer. A probe that is cancelled,
+// or gets no answer, does not disturb the others.
+func TestSynProbesShareASocket(t *testing.T) {
 	probetest.NoLeftovers(t)
 	director, web := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, director, "d0", web, "w0")
@@ -52,15 +52,15 @@ func TestKnocksShareASocket(t *testing.T) {
 
 	p := New()
 	defer p.Close()
-	// A port without a listener refuses, a VIP that the server has not stays silent.
+	// A port without a listener refuses. A VIP that the server does not have is silent.
 	kinds := []struct {
 		vip  string
 		port uint16
 		want healthcheck.Result
 	}{
 		{"192.0.2.100", 80, healthcheck.Pass(Connected)},
-		{"192.0.2.100", 81, healthcheck.Fail("connection through the VIP refused")},
-		{"192.0.2.101", 80, healthcheck.Fail("timeout after 3s while connecting through the VIP")},
+		{"192.0.2.100", 81, probetest.Fail("connection through the VIP refused")},
+		{"192.0.2.101", 80, probetest.Fail("timeout after 3s while connecting through the VIP")},
 		{"192.0.2.101", 82, healthcheck.Result{Outcome: healthcheck.Abandoned}},
 	}
 	const each = 50
@@ -77,7 +77,7 @@ func TestKnocksShareASocket(t *testing.T) {
 				if kind.want.Outcome == healthcheck.Abandoned {
 					time.AfterFunc(100*time.Millisecond, cancel)
 				}
-				if got := p.Probe(ctx, &target); got != kind.want {
+				if got := probetest.Words(p.Probe(ctx, &target)); got != kind.want {
 					t.Errorf("port %d of %s: %+v, want %+v", kind.port, kind.vip, got, kind.want)
 				}
 			})
@@ -98,8 +98,8 @@ func TestKnocksShareASocket(t *testing.T) {
 	}
 }
 
-// An interface that went and came back is another one to the kernel.
-func TestKnocksAfterTheInterfaceWasReplaced(t *testing.T) {
+// An interface that is deleted and made again is another one for the kernel.
+func TestSynProbesAfterTheInterfaceWasReplaced(t *testing.T) {
 	probetest.NoLeftovers(t)
 	director := probetest.NewNS(t)
 	p := New()
@@ -118,7 +118,7 @@ func TestKnocksAfterTheInterfaceWasReplaced(t *testing.T) {
 			probetest.Give(t, "d0", "192.0.2.2/24")
 			ctx, cancel := context.WithTimeout(t.Context(), target.Config.Timeout)
 			defer cancel()
-			if got := p.Probe(ctx, &target); got != healthcheck.Fail("connection through the VIP refused") {
+			if got := probetest.Words(p.Probe(ctx, &target)); got != probetest.Fail("connection through the VIP refused") {
 				t.Errorf("%+v", got)
 			}
 			remove(t, "d0")

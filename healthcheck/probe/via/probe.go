@@ -52,13 +52,13 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: err.Error()}
 	}
 	if path == nil {
-		return healthcheck.FailSilently(NotNear) // the director is in the wrong place, not the server
+		return healthcheck.FailSilently(healthcheck.Unreachable, NotNear) // the director is in the wrong place, not the server
 	}
 	defer path.listener.drop(path.synProbe)
 	if err := path.resolve(ctx, t.Addr.Addr()); err != nil {
 		res := socket.Explain(ctx, err, t.Config.Timeout, "waiting for address resolution")
 		if res.Outcome == healthcheck.Failed {
-			return healthcheck.FailSilently(NoNeighbour)
+			return healthcheck.FailSilently(healthcheck.Unreachable, NoNeighbour)
 		}
 		return res
 	}
@@ -74,9 +74,9 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		_ = path.send(flagRST, path.sequence+1) // otherwise the server would repeat its answer, and keep half a connection
 		return healthcheck.Pass(Connected)
 	case said == refused:
-		return healthcheck.Fail("connection through the VIP refused")
+		return healthcheck.Fail(healthcheck.Refused, "connection through the VIP refused")
 	}
-	return healthcheck.Fail("the server answers from an address that is not the VIP")
+	return healthcheck.Fail(healthcheck.Unexpected, "the server answers from an address that is not the VIP")
 }
 
 // An l2Path leads to a neighbour by its hardware address.

@@ -90,7 +90,7 @@ func WithSource(t *healthcheck.Target) (*healthcheck.Target, healthcheck.Result)
 	case err != nil:
 		return t, healthcheck.Result{Outcome: healthcheck.NotRun, Reason: err.Error()}
 	case to == nil:
-		return t, healthcheck.FailSilently(unix.ENETUNREACH.Error())
+		return t, healthcheck.FailSilently(healthcheck.Unreachable, unix.ENETUNREACH.Error())
 	}
 	sourced := *t
 	sourced.Config.Source = to.from

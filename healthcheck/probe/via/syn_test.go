@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
-// noDetection makes the link-local addresses of interfaces to come usable at once: without them IPv6 resolves nobody.
+// noDetection makes link-local addresses of new interfaces usable at once. IPv6 address resolution needs them.
 func noDetection(t *testing.T) {
 	t.Helper()
 	for _, conf := range []string{"all", "default"} {
@@ -26,7 +26,7 @@ func noDetection(t *testing.T) {
 	}
 }
 
-// awaitNeighbour waits until a server answers at all: IPv6 takes its time on a new link.
+// awaitNeighbour waits until a server answers at all: IPv6 is slow on a new link.
 func awaitNeighbour(t *testing.T, target healthcheck.Target) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
@@ -41,8 +41,8 @@ func awaitNeighbour(t *testing.T, target healthcheck.Target) {
 	}
 }
 
-// Three real servers, one without the VIP, one that listens on its own address only: a plain check passes on all of
-// them, and one through the VIP fails exactly those two; on a backup as on a master, which has the VIP itself.
+// Of three real servers one lacks the VIP, and one listens on its own address only. A plain check passes on all three. A
+// check through the VIP fails on exactly those two: on a backup, and on a master, which has the VIP itself.
 func TestThroughTheVIP(t *testing.T) {
 	probetest.NoLeftovers(t)
 	for _, tt := range []struct{ family, director, vip, bits, prefix, server string }{
@@ -56,8 +56,8 @@ func TestThroughTheVIP(t *testing.T) {
 			want   healthcheck.Result
 		}{
 			{"as it should be", true, "", healthcheck.Pass(via.Connected)},
-			{"without the VIP", false, "", healthcheck.Fail("timeout after 500ms while connecting through the VIP")},
-			{"listens on its own address only", true, tt.server, healthcheck.Fail("connection through the VIP refused")},
+			{"without the VIP", false, "", probetest.Fail("timeout after 500ms while connecting through the VIP")},
+			{"listens on its own address only", true, tt.server, probetest.Fail("connection through the VIP refused")},
 			{"is off", true, "off", healthcheck.Result{Outcome: healthcheck.Failed, Reason: via.NoNeighbour, Silent: true}},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestThroughTheVIP(t *testing.T) {
 				}
 				plain := target
 				plain.Config.Via = netip.Addr{}
-				plain.Config.Source = netip.MustParseAddr(tt.director) // over IPv6 a master's kernel would take the VIP
+				plain.Config.Source = netip.MustParseAddr(tt.director) // over IPv6 a master's kernel would choose the VIP
 				if listener != nil {
 					plain.Config.Timeout = 5 * time.Second
 					director.Do(func() { awaitNeighbour(t, plain) })
@@ -147,5 +147,5 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	p := probe.New()
 	defer p.Close()
 	res := p.Probe(ctx, &t)
-	return res, time.Since(start)
+	return probetest.Words(res), time.Since(start)
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
-// lead makes the present namespace send packets for the VIP that have the mark to the server, as IPVS does where there
-// is one: before the kernel finds out that the VIP is its own.
+// lead makes the present namespace send marked packets for the VIP to the server. It replaces IPVS, which would do so
+// before the kernel sees that the VIP is its own.
 func lead(t *testing.T, mark uint32, vip, server netip.Addr) {
 	t.Helper()
 	const marked = 100
@@ -81,8 +81,8 @@ func serveWeb(t *testing.T, ns *probetest.NS, addr string) {
 	})
 }
 
-// A check with something to say goes through the VIP on a backup as on a master: from the director's own address, and
-// with the mark. It fails the server that has no VIP, and the one that listens on its own address only.
+// A check that sends something goes through the VIP on a backup and on a master: from the director's own address, and
+// with the mark. It fails on a server without the VIP, and on one that listens on its own address only.
 func TestWordsThroughTheVIP(t *testing.T) {
 	const mark = 0x74000003
 	for _, tt := range []struct{ family, director, vip, bits, prefix, server string }{
@@ -96,8 +96,8 @@ func TestWordsThroughTheVIP(t *testing.T) {
 			want   healthcheck.Result
 		}{
 			{"as it should be", true, "", healthcheck.Pass("status 200 with the expected body")},
-			{"without the VIP", false, "", healthcheck.Fail("timeout after 700ms while connecting through the VIP")},
-			{"listens on its own address only", true, tt.server, healthcheck.Fail("connection refused")},
+			{"without the VIP", false, "", probetest.Fail("timeout after 700ms while connecting through the VIP")},
+			{"listens on its own address only", true, tt.server, probetest.Fail("connection refused")},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
 				probetest.NoLeftovers(t)
@@ -185,7 +185,7 @@ func TestReturnInterfaces(t *testing.T) {
 	})
 }
 
-// What cannot prove anything through the VIP is refused before it runs.
+// Checks that prove nothing through the VIP are refused before they run.
 func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 	for _, c := range []struct {
 		typ    healthcheck.Type
@@ -195,12 +195,12 @@ func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 		want   string
 	}{
 		{healthcheck.TCP, 0, "", "192.0.2.11", ""},
-		{healthcheck.TCP, 0, "hello", "192.0.2.11", "through the VIP: a firewall mark is needed"},
-		{healthcheck.HTTP, 0, "", "192.0.2.11", "through the VIP: a firewall mark is needed"},
+		{healthcheck.TCP, 0, "hello", "192.0.2.11", "checks through the VIP that do more than connect need a firewall mark"},
+		{healthcheck.HTTP, 0, "", "192.0.2.11", "checks through the VIP that do more than connect need a firewall mark"},
 		{healthcheck.HTTP, 7, "", "192.0.2.11", ""},
-		{healthcheck.UDP, 7, "", "192.0.2.11", "through the VIP: a check of type udp has to expect something"},
+		{healthcheck.UDP, 7, "", "192.0.2.11", `udp checks with via = "vip" need something to expect`},
 		{healthcheck.UDP, 7, "pong", "192.0.2.11", ""},
-		{healthcheck.Ping, 7, "", "192.0.2.11", "through the VIP: a check of type ping cannot go"},
+		{healthcheck.Ping, 7, "", "192.0.2.11", `ping checks cannot use via = "vip"`},
 		{healthcheck.HTTP, 7, "", "2001:db8::11", "VIP 192.0.2.100: of another family than 2001:db8::11"},
 	} {
 		target := probetest.Target(c.typ, netip.AddrPortFrom(netip.MustParseAddr(c.server), 80), time.Second, func(to *healthcheck.Config) {
@@ -216,8 +216,8 @@ func TestWhatCannotGoThroughTheVIP(t *testing.T) {
 	}
 }
 
-// A UDP server that has the VIP but answers from its own address, as many do that listen on all of them, answers no
-// client.
+// A UDP server that has the VIP, but answers from its own address, fails: no client accepts such an answer. Many servers
+// that listen on all addresses do this.
 func TestAnswerFromTheWrongAddress(t *testing.T) {
 	const mark = 0x74000003
 	director, server := probetest.NewNS(t), probetest.NewNS(t)

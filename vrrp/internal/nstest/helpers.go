@@ -11,11 +11,12 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
+// SetSysctl returns a function that sets a sysctl below net/.
 func SetSysctl(key, value string) func() error {
 	return func() error { return os.WriteFile("/proc/sys/net/"+key, []byte(value), 0o644) }
 }
 
-// eventually polls until ok, for at most 5 s.
+// Eventually polls until ok, for at most 5 s.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(200 * time.Microsecond) {
@@ -25,7 +26,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// runIn runs run inside the namespace until the test ends or stop is called; stop waits and returns run's error.
+// RunIn runs run inside the namespace until the test ends or stop is called; stop waits and returns run's error.
 func RunIn(t testing.TB, ns *NS, run func(context.Context) error) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -48,7 +49,7 @@ func RunIn(t testing.TB, ns *NS, run func(context.Context) error) (stop func() e
 	return stop
 }
 
-// command runs f inside the namespace and fails the test on its error.
+// Command runs f inside the namespace and fails the test on its error.
 func Command(t testing.TB, ns *NS, f func() error) {
 	t.Helper()
 	var err error
@@ -58,6 +59,7 @@ func Command(t testing.TB, ns *NS, f func() error) {
 	}
 }
 
+// Device returns a function that calls f for the named interface.
 func Device(name string, f func(netlink.Link) error) func() error {
 	return func() error {
 		l, err := netlink.LinkByName(name)
@@ -68,6 +70,7 @@ func Device(name string, f func(netlink.Link) error) func() error {
 	}
 }
 
+// AddTo returns a function that adds an address to the named interface.
 func AddTo(name, prefix string) func() error {
 	return Device(name, func(l netlink.Link) error {
 		a, err := netlink.ParseAddr(prefix)
@@ -78,6 +81,7 @@ func AddTo(name, prefix string) func() error {
 	})
 }
 
+// DeleteFrom returns a function that deletes an address from the named interface.
 func DeleteFrom(name, prefix string) func() error {
 	return Device(name, func(l netlink.Link) error {
 		a, err := netlink.ParseAddr(prefix)

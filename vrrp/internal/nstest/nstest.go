@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nstest gives unit tests network namespaces of their own.
+// Package nstest gives the tests of the packages below vrrp network namespaces of their own.
 package nstest
 
 import (

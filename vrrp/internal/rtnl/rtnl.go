@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package rtnl has what the packages below vrrp share of netlink.
 package rtnl
 
 import (
@@ -11,7 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prefixOf returns an address with its prefix length, of a point-to-point address its own end.
+// Timeout is how long the kernel may take to answer. It answers at once, so a lost reply becomes an error.
+const Timeout = 5 * time.Second
+
+// Open opens a socket in the network namespace of the calling thread.
+func Open() (*netlink.Handle, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("failed to open netlink socket: %w", err)
+	}
+	if err := handle.SetSocketTimeout(Timeout); err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("failed to set the timeout of a netlink socket: %w", err)
+	}
+	return handle, nil
+}
+
+// Prefix returns an address with its prefix length; of a point-to-point address, its own end.
 func Prefix(a netlink.Addr) (netip.Prefix, bool) {
 	if a.IPNet == nil {
 		return netip.Prefix{}, false
@@ -19,21 +36,4 @@ func Prefix(a netlink.Addr) (netip.Prefix, bool) {
 	addr, ok := netip.AddrFromSlice(a.IP)
 	bits, _ := a.Mask.Size()
 	return netip.PrefixFrom(addr, bits), ok
-}
-
-// netlinkTimeout is how long the kernel may take to answer. It answers at once; a reply that was lost is an error
-// and not a wait for ever.
-const Timeout = 5 * time.Second
-
-// openNetlink opens a socket in the network namespace of the calling thread.
-func Open() (*netlink.Handle, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
-	}
-	if err := handle.SetSocketTimeout(Timeout); err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
-	}
-	return handle, nil
 }

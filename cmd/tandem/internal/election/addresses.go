@@ -86,7 +86,7 @@ func (u *addressUnit) set(d desired) {
 			lost = append(lost, addr)
 		}
 	}
-	// An address that was offered to a peer which did not take it stayed on the interface: the reconciler does not report it as placed.
+	// The reconciler does not report an address as placed that was offered to a peer in vain: it never left the interface.
 	for _, a := range u.want.Addresses {
 		_, before := u.announce[a.Addr()]
 		if announce, now := d.announce[a.Addr()]; now && !before {

@@ -14,8 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// TestElectionWithoutADirectorIsTakenOverByTheNext: with no peer, the addresses stay where they are from one director
-// to the next.
+// Without a peer, the addresses stay on the interface from one director to the next.
 func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
@@ -50,8 +49,8 @@ func TestElectionWithoutADirectorIsTakenOverByTheNext(t *testing.T) {
 	second.ended()
 }
 
-// TestOrphanedElectionEndsAfterItsGrace: with no peer and no director, the addresses come off in the end.
-func TestOrphanedElectionEndsAfterItsGrace(t *testing.T) {
+// Without a peer and without a director, the addresses are removed after the grace period.
+func TestElectionWithoutADirectorEndsAfterItsGrace(t *testing.T) {
 	cable(t)
 	r := newRig(t)
 	r.order(message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: time.Second})
@@ -64,7 +63,7 @@ func TestOrphanedElectionEndsAfterItsGrace(t *testing.T) {
 	}
 }
 
-// watchLoss returns a function that tells which addresses were taken off eth0 since, according to the kernel.
+// watchLoss returns a function that lists the addresses that the kernel says were removed from eth0 since.
 func watchLoss(t *testing.T) func() []string {
 	t.Helper()
 	updates, done := make(chan netlink.AddrUpdate, 1000), make(chan struct{})
@@ -83,15 +82,15 @@ func watchLoss(t *testing.T) func() []string {
 	}
 }
 
-// TestElectionTakesOffWhatTheFileNoLongerHas: everything was killed at once, and the configuration has changed since.
-func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
+// Everything was killed at once, and the configuration was changed before the next start.
+func TestElectionRemovesWhatItsOrderNoLongerHas(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
-	memory, err := state.Open[[]vrrp.Config](filepath.Join(dir, "election.json"))
+	record, err := state.Open[[]vrrp.Config](filepath.Join(dir, "election.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Store([]vrrp.Config{routers("192.0.2.111/24")[0].Config, routers("192.0.2.100/24")[0].Config}); err != nil {
+	if err := record.Store([]vrrp.Config{routers("192.0.2.111/24")[0].Config, routers("192.0.2.100/24")[0].Config}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, "192.0.2.111/24", "192.0.2.9/24")
@@ -101,14 +100,13 @@ func TestElectionTakesOffWhatTheFileNoLongerHas(t *testing.T) {
 	if err := <-r.done; err != nil {
 		t.Error(err)
 	}
-	if memory, err = state.Open[[]vrrp.Config](filepath.Join(dir, "election.json")); err != nil || len(memory.Value) > 0 {
-		t.Errorf("after a clean end the memory holds %v, %v", memory, err)
+	if record, err = state.Open[[]vrrp.Config](filepath.Join(dir, "election.json")); err != nil || len(record.Value) > 0 {
+		t.Errorf("after a clean end the record holds %v, %v", record, err)
 	}
 }
 
-// TestElectionThatLeavesWhileItWaitsForAnOrphan: the restarted director is stopped before it had anything of the
-// orphan's, which then hands on to nobody.
-func TestElectionThatLeavesWhileItWaitsForAnOrphan(t *testing.T) {
+// The restarted director is stopped before its election got the hand-off. The predecessor then hands off to nobody.
+func TestElectionThatLeavesWhileItWaitsForItsPredecessor(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
 	order := message.Order{Sequence: 1, Routers: routers("192.0.2.100/24"), OrphanGrace: 2 * time.Second}

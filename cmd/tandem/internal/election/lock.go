@@ -81,8 +81,7 @@ func openLock(ctx context.Context, dir string) (*os.File, error) {
 	}
 }
 
-// openOrCreate opens a file for reading where it exists. Opening it for writing, or creating it, would wait while the file system is
-// frozen.
+// openOrCreate opens an existing file for reading only: opening it for writing would wait while the file system is frozen.
 func openOrCreate(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if !errors.Is(err, fs.ErrNotExist) {

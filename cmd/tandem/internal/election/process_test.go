@@ -27,11 +27,11 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// inside marks the test process that has a network namespace of its own.
+// inside marks the test process that has its own network namespace.
 const inside = "TANDEM_TEST_IN_NAMESPACE"
 
-// TestMain runs the tests in a process with a network namespace of its own, as a Process is made for: its goroutines
-// use whatever thread they get.
+// TestMain runs the tests in a process with its own network namespace. The goroutines of a Process run on any thread, so all
+// threads must be in the namespace.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVar); dir != "" {
 		os.Exit(child(dir))
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// cable gives the namespace an interface eth0 with 192.0.2.1/24, whose other end leads nowhere.
+// cable adds an interface eth0 with 192.0.2.1/24 and its far end far0.
 func cable(t *testing.T) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
@@ -85,7 +85,7 @@ func unplug(t *testing.T, name string) {
 	}
 }
 
-// addresses are those of eth0 besides its own.
+// addresses lists the addresses of eth0, except its own.
 func addresses(t *testing.T) []string {
 	t.Helper()
 	link, err := netlink.LinkByName("eth0")
@@ -122,7 +122,7 @@ func newRig(t *testing.T, vips ...string) *rig {
 	return newRigIn(t, t.TempDir(), vips...)
 }
 
-// newRigIn is newRig with the state directory that an earlier one had.
+// newRigIn is newRig in a given state directory.
 func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	t.Helper()
 	near, far := net.Pipe()
@@ -241,7 +241,7 @@ func eventually(f func() bool) bool {
 	return f()
 }
 
-// routers are one for each VIP, at 50 ms.
+// routers makes one virtual router for each VIP, with adverts every 50 ms.
 func routers(vips ...string) []message.Router {
 	var all []message.Router
 	for i, vip := range vips {
@@ -294,16 +294,16 @@ func TestElectionLeavesOnGarbage(t *testing.T) {
 	r.ended()
 }
 
-func TestElectionTakesOverLeftOvers(t *testing.T) {
+func TestElectionRemovesLeftOvers(t *testing.T) {
 	cable(t)
 	put(t, "192.0.2.100/24", "192.0.2.9/24")
-	// A long interval: for as long as the test looks, the router is a backup.
+	// The interval is long, so the router stays backup during the test.
 	slow := routers("192.0.2.100/24")
 	slow[0].AdvertInterval = 30 * time.Second
 	r := newRig(t)
 	r.order(message.Order{Routers: slow})
 	r.reported(vrrp.Backup)
-	r.holds("192.0.2.9/24") // somebody else's stays
+	r.holds("192.0.2.9/24") // an address of somebody else stays
 	r.order(message.Order{Leave: true})
 	if err := <-r.done; err != nil {
 		t.Error(err)

@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trimDelay is after how long an election has started, and gives back what only that took.
+// trimDelay is the time after which an election has started and returns the memory that only its start needed.
 const trimDelay = 2 * time.Second
 
-// trim gives back the memory that the start took and that nothing needs any more: of 23 MB at 200 routers, 15 to 17 are left.
-// The libraries of the director, whose binary this is, are initialized here too. A realtime process keeps its pages.
+// trim returns memory that only the start needed: of 23 MB at 200 routers, 15 to 17 MB are left. The binary is the director's, so
+// the libraries of the director are initialized here too. A realtime process keeps its pages.
 func (p *Process) trim(ctx context.Context) {
 	if p.options.Realtime {
 		return
@@ -30,12 +30,12 @@ func (p *Process) trim(ctx context.Context) {
 	}
 	debug.FreeOSMemory()
 	if err := releaseProgram(); err != nil {
-		p.log.Debug("give back memory", "error", err)
+		p.log.Debug("failed to return memory", "error", err)
 	}
 }
 
-// releaseProgram has the kernel take the pages of the program's text and constants out of this process, and map those
-// anew that are used again. They are read-only: nothing is lost.
+// releaseProgram unmaps the pages of the program's text and constants. They are read-only: the kernel maps them again when they
+// are used.
 func releaseProgram() error {
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -53,7 +53,7 @@ func releaseProgram() error {
 	})...)
 }
 
-// eachMapping calls f for each range of a text like /proc/self/maps (proc(5)) where a file is mapped and cannot be written.
+// eachMapping calls f for each read-only mapping of a file in a text like /proc/self/maps (proc(5)).
 func eachMapping(text, file string, f func(start, end uintptr) error) (errs []error) {
 	for line := range strings.Lines(text) {
 		var start, end uintptr
@@ -61,7 +61,7 @@ func eachMapping(text, file string, f func(start, end uintptr) error) (errs []er
 		if n, _ := fmt.Sscanf(line, "%x-%x %s %s %s %s", &start, &end, &permissions, &offset, &device, &inode); n < 6 {
 			continue
 		}
-		// The path is the rest of the line, blanks and all.
+		// The path is the rest of the line. It may have blanks.
 		if strings.Contains(permissions, "w") || !strings.HasSuffix(strings.TrimSuffix(line, "\n"), " "+file) {
 			continue
 		}

@@ -17,6 +17,7 @@ func TestSignsOfLifeAreAsOftenAsTheAdvertisementsNeed(t *testing.T) {
 	}{
 		{nil, message.MaxBeatInterval},
 		{[]time.Duration{40 * time.Second, time.Second}, message.MaxBeatInterval},
+		{[]time.Duration{time.Second, 800 * time.Millisecond}, 600 * time.Millisecond},
 		{[]time.Duration{time.Second, 600 * time.Millisecond}, 200 * time.Millisecond},
 		{[]time.Duration{10 * time.Millisecond, time.Second}, message.MinBeatInterval},
 	} {
@@ -28,10 +29,17 @@ func TestSignsOfLifeAreAsOftenAsTheAdvertisementsNeed(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("advertisements every %v: a sign of life every %s, want %s", tt.intervals, got, tt.want)
 		}
-		// After a silence that still confirms the last report nobody may have taken over, short intervals aside.
 		for _, interval := range tt.intervals {
-			if got > message.MinBeatInterval && maxBeats*got > 3*interval {
+			if got == message.MinBeatInterval {
+				continue // too short an interval to resume
+			}
+			// Nobody can have taken over after a silence that still confirms the last report.
+			if maxBeats*got > 2*interval {
 				t.Errorf("advertisements every %s: a silence of %s goes unquestioned", interval, maxBeats*got)
+			}
+			// An election that died just before its next sign of life can be resumed.
+			if left := 2*interval - got; left < min(time.Second, 5*interval/3) {
+				t.Errorf("advertisements every %s: %s are left to resume", interval, left)
 			}
 		}
 	}

@@ -22,13 +22,14 @@ const (
 	// hungTimeout is the maximum silence of an election. Its peer has taken over by then, so a hung election must not go on
 	// answering for the addresses.
 	hungTimeout = 3 * time.Second
-	// lookInterval is the maximum pause between two looks at the signs of life.
-	lookInterval = time.Second
-	// minLook is the minimum pause between two looks.
-	minLook = 10 * time.Millisecond
+	// suspectTimeout is the silence after which an election is suspected to hang. What it sent is then read before it is judged.
+	suspectTimeout = 2 * time.Second
+	// maxLate is how late a look at the signs of life may be. A later one proves nothing: the director itself was stopped.
+	maxLate = 500 * time.Millisecond
 	// maxBeats is the maximum silence, in beat intervals, after which a sign of life still confirms the last report. After a
-	// longer silence another router may be master, and the election may not have said so yet.
-	maxBeats = 3
+	// longer silence another router may be master, and the election may not have said so yet: two advertisement intervals
+	// without a sign of life are three without an advertisement.
+	maxBeats = 2
 	// sendTimeout is the maximum time for which an election may leave an order unread.
 	sendTimeout = 5 * time.Second
 	// leaveGrace is the time that an election has for leaving, beside the time of its hand-over.
@@ -60,6 +61,7 @@ type watch struct {
 	child   Child
 	leaving atomic.Bool
 
+	looks   *time.Timer   // when to look at the signs of life
 	send    chan struct{} // the writer is to send the order
 	carried chan struct{} // closed when the election has carried out its first order
 	stuck   chan struct{} // closed when the election does not read its orders
@@ -87,7 +89,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	s.setAlive()
 	w := &watch{
 		Supervisor: s, child: child, dead: make(chan error, 1), send: make(chan struct{}, 1), carried: make(chan struct{}),
-		stuck: make(chan struct{}), eof: make(chan struct{}), ended: make(chan struct{}),
+		stuck: make(chan struct{}), eof: make(chan struct{}), ended: make(chan struct{}), looks: time.NewTimer(suspectTimeout),
 	}
 	s.beside.Go(func() { w.dead <- child.Wait() })
 	var conversation sync.WaitGroup
@@ -138,7 +140,7 @@ func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
 	default:
 	}
 	w.sendOrder()
-	look := newLook(w.Supervisor)
+	look := look{Supervisor: w.Supervisor, timer: w.looks}
 	defer look.timer.Stop()
 	for {
 		select {
@@ -153,7 +155,7 @@ func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
 		case <-tooLate:
 			tooLate = nil
 			w.giveUpResuming()
-		case <-look.timer.C:
+		case <-w.looks.C:
 			if silence, hung := look.again(); hung {
 				w.kill("the election process gives no sign of life: killing it", "silent", silence)
 			}
@@ -219,31 +221,40 @@ func (w *watch) afterEOF() error {
 	return errors.New("its socket was closed")
 }
 
-// A look is a repeated look at the signs of life.
+// A look is a repeated look at the signs of life. Each sign of life postpones it, so that a healthy election costs no looks.
 type look struct {
 	*Supervisor
-	timer *time.Timer
-	pause time.Duration
-	at    message.Monotonic // the moment of the latest look
+	timer     *time.Timer
+	suspected bool
+	due       message.Monotonic // the moment of the look that decides about a suspected election
 }
 
-func newLook(s *Supervisor) *look {
-	return &look{Supervisor: s, timer: time.NewTimer(lookInterval), pause: lookInterval, at: s.clock()}
-}
-
-// again looks, and reports for how long the election has given no sign of life, and whether that is too long.
+// again looks, and reports for how long the election has given no sign of life, and whether it hangs.
 //
-// A look that is late proves nothing: the director itself was stopped, and its election perhaps too. The election then has
-// hungTimeout from now. A stop that is too short to notice, at most two lookIntervals, cannot make a silence of hungTimeout.
+// An election hangs only if the director looked in time twice, and read nothing between. If a look is late, the director was
+// stopped, and its election perhaps too: the election then has hungTimeout from now.
 func (l *look) again() (silence time.Duration, hung bool) {
 	now := l.clock()
-	if time.Duration(now-l.at) > l.pause+lookInterval {
-		l.setAlive()
-	}
 	silence = time.Duration(now) - time.Duration(l.alive.Load())
-	l.at, l.pause = now, min(max(hungTimeout-silence, minLook), lookInterval)
-	l.timer.Reset(l.pause)
-	return silence, silence >= hungTimeout
+	late := silence > suspectTimeout+maxLate
+	if l.suspected {
+		late = now > l.due.Add(maxLate)
+	}
+	switch {
+	case silence < suspectTimeout:
+		l.suspected = false
+		l.timer.Reset(suspectTimeout - silence)
+	case late:
+		l.suspected = false
+		l.setAlive()
+		l.timer.Reset(suspectTimeout)
+	case !l.suspected:
+		l.suspected, l.due = true, now.Add(hungTimeout-silence)
+		l.timer.Reset(hungTimeout - silence)
+	default:
+		return silence, true
+	}
+	return silence, false
 }
 
 // setAlive takes the present for a sign of life.
@@ -254,6 +265,7 @@ func (w *watch) Read(p []byte) (int, error) {
 	n, err := w.child.Read(p)
 	if n > 0 {
 		w.setAlive()
+		w.looks.Reset(suspectTimeout)
 	}
 	return n, err
 }
@@ -355,7 +367,7 @@ func (w *watch) sendLine(line []byte) error {
 		_ = w.child.SetWriteDeadline(time.Now().Add(sendTimeout))
 		n, err := w.child.Write(line)
 		line = line[n:]
-		late := time.Duration(w.clock()-began) > sendTimeout+lookInterval
+		late := time.Duration(w.clock()-began) > sendTimeout+maxLate
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !late {
 			return err
 		}

@@ -36,7 +36,10 @@ type fakeChild struct {
 
 func newFakeChild() *fakeChild {
 	near, far := net.Pipe()
-	c := &fakeChild{Conn: near, far: far, born: time.Now(), dead: make(chan error, 1), orders: make(chan message.Order, 100), stopped: make(chan struct{})}
+	c := &fakeChild{
+		Conn: near, far: far, born: time.Now(), dead: make(chan error, 1),
+		orders: make(chan message.Order, 100), stopped: make(chan struct{}),
+	}
 	c.stop = sync.OnceFunc(func() { close(c.stopped) })
 	go func() {
 		for {
@@ -81,7 +84,7 @@ func (c *fakeChild) die(err error) {
 	c.dead <- err
 }
 
-// A bench is a supervisor with its fake children and what it did.
+// A bench is a supervisor with fake children, and a record of what it did.
 type bench struct {
 	*Supervisor
 	cancel context.CancelFunc
@@ -133,7 +136,7 @@ func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func
 	return b
 }
 
-// skip lets the clock go on while no process runs.
+// skip lets time pass in which no process runs.
 func (b *bench) skip(d time.Duration) { b.skipped.Add(int64(d)) }
 
 // removed are the addresses that were taken off, sorted.

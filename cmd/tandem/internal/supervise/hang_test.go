@@ -78,7 +78,7 @@ func TestSupervisorRemovesAddressesWhileItsConsumerHangs(t *testing.T) {
 				c.die(errors.New("signal: killed"))
 			} else {
 				c.stop()
-				time.Sleep(hungTimeout + lookInterval)
+				time.Sleep(hungTimeout + maxLate)
 			}
 			b.nothingToResume(t, b.child(t, 1))
 			b.cancel()
@@ -101,7 +101,7 @@ func TestSupervisorRemovesTheAddressesOfAProcessThatDoesNotEnd(t *testing.T) {
 		c.lingers = true
 		c.report(t, master(1, time.Second))
 		c.stop()
-		time.Sleep(hungTimeout + lookInterval + deathTimeout)
+		time.Sleep(hungTimeout + maxLate + deathTimeout)
 		b.nothingToResume(t, b.child(t, 1))
 		c.die(errors.New("signal: killed"))
 		b.end(b.child(t, 1))

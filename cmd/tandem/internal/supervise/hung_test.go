@@ -32,18 +32,18 @@ func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
 		}
 		c.stop()
 		hung := time.Now()
-		time.Sleep(hungTimeout + 2*lookInterval)
+		time.Sleep(hungTimeout + 2*maxLate)
 		next := b.child(t, 1)
 		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
 			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
 		}
-		// The peer is master by now: nothing is left to resume, and the address is off.
+		// The peer is master by now: there is nothing to resume, and the address is removed.
 		b.nothingToResume(t, next)
 		b.end(next)
 	})
 }
 
-// The signs of life of an election that stood still may come back before it tells who is master now.
+// An election that was stopped may send signs of life before it reports who is master now.
 func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 	for _, wakes := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -63,21 +63,21 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 	}
 }
 
-// The whole machine stood still, or all of its processes: the director does not hold it against the election.
+// The machine was stopped, or all of its processes: the silence is not the fault of the election.
 func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
 		c := b.child(t, 0)
 		c.report(t, master(1, time.Second))
 		c.stop()
-		// The tick that was due in the stop carries the moment when it was due.
+		// Neither process ran for a while.
 		b.skip(hungTimeout)
-		time.Sleep(lookInterval)
+		time.Sleep(suspectTimeout)
 		synctest.Wait()
 		if c.killed.Load() {
 			t.Error("it was killed")
 		}
-		time.Sleep(hungTimeout + lookInterval)
+		time.Sleep(hungTimeout + maxLate)
 		synctest.Wait()
 		if !c.killed.Load() {
 			t.Error("it gave no sign of life afterwards, and was not killed")

@@ -56,7 +56,7 @@ func TestSupervisorDoesNotWaitLongForAReport(t *testing.T) {
 	})
 }
 
-// A report that an election cannot finish because it dies keeps nobody waiting.
+// Nobody waits for the report of an election that died.
 func TestSupervisorDoesNotWaitForTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -74,7 +74,7 @@ func TestSupervisorDoesNotWaitForTheDead(t *testing.T) {
 	})
 }
 
-// After a silence a bare sign of life says nothing of the roles: the supervisor asks.
+// After a silence a sign of life does not confirm the roles: the supervisor asks for a report.
 func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -89,7 +89,7 @@ func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 		default:
 		}
 		c.stop()
-		time.Sleep(2 * maxBeats * message.MaxBeatInterval)
+		time.Sleep(maxBeats*message.MaxBeatInterval + message.MaxBeatInterval/2)
 		c.beat(t)
 		if o := <-c.orders; !o.Report {
 			t.Errorf("ordered %+v", o)

@@ -42,7 +42,8 @@ func withRealtime(f func() error) error {
 	if err != nil {
 		return f()
 	}
-	if unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}, 0) == nil {
+	realtime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}
+	if unix.SchedSetAttr(0, &realtime, 0) == nil {
 		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // going back is always allowed
 	}
 	return f()

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// idle is that child: it does nothing until its director is gone.
+// idle is that child. It does nothing until its director is gone.
 func idle() {
 	conn, err := election.Inherited()
 	if err == nil {
@@ -44,8 +44,8 @@ func idle() {
 	}
 }
 
-// All threads of an election that is to be a realtime process are, the runtime's own too, and none of any other; and
-// the timers of the latter have slack. The director stays as it was.
+// In a realtime election all threads have realtime priority, those of the Go runtime too. In any other election none has, and the
+// timers have slack. The director stays as it was.
 func TestSpawn(t *testing.T) {
 	t.Setenv(childVar, "1")
 	for _, realtime := range []bool{false, true} {

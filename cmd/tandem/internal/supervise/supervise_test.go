@@ -29,7 +29,7 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 			t.Fatalf("the first order is %+v", o)
 		}
 
-		// The last router goes: the election is told to leave, and none is started again.
+		// The last router is removed: the election is told to leave, and no other is started.
 		b.Configure(message.Order{})
 		if o := <-c.orders; !o.Leave {
 			t.Fatalf("the order is %+v, want leave", o)
@@ -46,7 +46,7 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 	})
 }
 
-func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
+func TestSupervisorCleansUpAfterADeadElectionAndStartsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
 		wantPauses := []time.Duration{0, 20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}
@@ -66,7 +66,7 @@ func TestSupervisorCleansUpBehindADeadElectionAndStartsAnother(t *testing.T) {
 			t.Errorf("%d restarts are counted, want 4", got)
 		}
 
-		// One that lived for long has its death forgiven, and the pause never grows beyond its bound.
+		// The death of an election that lived long counts as the first again. The pause has a bound.
 		time.Sleep(time.Minute)
 		b.child(t, 4).die(errors.New("signal: killed"))
 		b.child(t, 5)
@@ -171,14 +171,15 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		c.die(errors.New("signal: killed"))
 		c = b.child(t, 1)
 		o := <-c.orders
-		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before > b.clock().Add(2*time.Second) || o.Resume[0].Before < b.clock().Add(1800*time.Millisecond) {
+		earliest, latest := b.clock().Add(1800*time.Millisecond), b.clock().Add(2*time.Second)
+		if len(o.Resume) != 1 || o.Resume[0].Name != "web" || o.Resume[0].Before > latest || o.Resume[0].Before < earliest {
 			t.Errorf("the next election is to resume %v at %v", o.Resume, b.clock())
 		}
 		if len(b.removed()) != 0 {
 			t.Errorf("removed %v", b.removed())
 		}
 
-		// It dies before it has done anything: the time left does not begin anew.
+		// It dies before it has carried out an order: the time that is left does not start again.
 		before := o.Resume[0].Before
 		c.die(errors.New("signal: killed"))
 		time.Sleep(firstPause)
@@ -186,7 +187,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		if o := <-c.orders; len(o.Resume) != 1 || o.Resume[0].Before != before {
 			t.Errorf("the one after that is to resume %v, want before %v", o.Resume, before)
 		}
-		// And this one does nothing at all: the peer is about to take over.
+		// This one carries out no order at all: the peer is about to take over.
 		time.Sleep(1900 * time.Millisecond)
 		synctest.Wait()
 		if len(b.removed()) != 0 {
@@ -207,7 +208,7 @@ func TestSupervisorLeavesTheAddressesToAnElectionThatObeys(t *testing.T) {
 		b.child(t, 0).report(t, master(1, time.Second))
 		b.child(t, 0).die(errors.New("signal: killed"))
 		c := b.child(t, 1)
-		c.report(t, message.Report{}) // it waits for its place
+		c.report(t, message.Report{}) // it waits for its predecessor
 		c.report(t, master(1, time.Second))
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -232,8 +233,8 @@ func TestSupervisorReportsThatNoElectionRuns(t *testing.T) {
 	})
 }
 
-// A delay after the start of the director is not one after the start of an election.
-func TestSupervisorDoesNotBeginStartupDelaysAnew(t *testing.T) {
+// A startup delay counts from the start of the director, not from that of an election.
+func TestSupervisorDoesNotRestartStartupDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		order := oneRouter("eth0", "192.0.2.100/24")
 		order.Routers[0].StartupDelay = 10 * time.Second
@@ -259,7 +260,7 @@ func TestSupervisorForgetsWhatIsGone(t *testing.T) {
 		b.Configure(oneRouter("eth0", "192.0.2.101/24"))
 		synctest.Wait()
 		r := master(2, time.Second)
-		c.report(t, r) // it holds something yet, and may be handing the old address over
+		c.report(t, r) // it still holds addresses: the old one may be among them
 		r.Routers[0].Holding, r.Routers[0].State = false, vrrp.Backup
 		c.report(t, r)
 		c.die(errors.New("signal: killed"))

@@ -62,7 +62,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// feedAll gives the status once the head is done, 0 before.
+// feedAll returns the status once the head is complete, 0 before.
 func feedAll(b []byte, piece int) (int, error) {
 	var h Head
 	for len(b) > 0 {
@@ -79,8 +79,8 @@ func feedAll(b []byte, piece int) (int, error) {
 	return 0, nil
 }
 
-// FuzzHead holds the head against net/http: where both understand a response, they must agree on its status, and
-// how the bytes were cut must make no difference.
+// FuzzHead compares Head with net/http: where both understand a response, they agree on its status. The pieces in which
+// the bytes arrive make no difference.
 func FuzzHead(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", "HTTP/1.0 503\n\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\n\r\n",
@@ -103,7 +103,7 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-// netHTTP is the status of the first final response by net/http's lights.
+// netHTTP is the status of the first final response as net/http reads it.
 func netHTTP(b []byte) (status int, ok bool) {
 	r := bufio.NewReader(bytes.NewReader(b))
 	for {

@@ -75,10 +75,10 @@ func Judge(status int, want []healthcheck.StatusRange) healthcheck.Result {
 	for i, r := range want {
 		words[i] = r.String()
 	}
-	return healthcheck.Fail(fmt.Sprintf("status %d, want %s", status, strings.Join(words, ", ")))
+	return healthcheck.FailCode(healthcheck.Unexpected, status, fmt.Sprintf("status %d, want %s", status, strings.Join(words, ", ")))
 }
 
 // Malformed is the result of a response that is not HTTP/1.
 func Malformed(err error) healthcheck.Result {
-	return healthcheck.Fail("malformed response: " + err.Error())
+	return healthcheck.Fail(healthcheck.Malformed, "malformed response: "+err.Error())
 }

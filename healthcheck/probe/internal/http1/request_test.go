@@ -53,15 +53,15 @@ func TestJudge(t *testing.T) {
 		result healthcheck.Result
 	}{
 		{200, []healthcheck.StatusRange{{First: 200, Last: 200}}, healthcheck.Pass("status 200")},
-		{201, []healthcheck.StatusRange{{First: 200, Last: 200}}, healthcheck.Fail("status 201, want 200")},
+		{201, []healthcheck.StatusRange{{First: 200, Last: 200}}, probetest.Fail("status 201, want 200")},
 		{200, []healthcheck.StatusRange{{First: 200, Last: 299}}, healthcheck.Pass("status 200")},
 		{299, []healthcheck.StatusRange{{First: 200, Last: 299}}, healthcheck.Pass("status 299")},
-		{300, []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}}, healthcheck.Fail("status 300, want 200-299, 304")},
+		{300, []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}}, probetest.Fail("status 300, want 200-299, 304")},
 		{304, []healthcheck.StatusRange{{First: 200, Last: 299}, {First: 304, Last: 304}}, healthcheck.Pass("status 304")},
-		{101, []healthcheck.StatusRange{{First: 200, Last: 599}}, healthcheck.Fail("status 101, want 200-599")},
+		{101, []healthcheck.StatusRange{{First: 200, Last: 599}}, probetest.Fail("status 101, want 200-599")},
 	}
 	for _, tt := range tests {
-		if got := Judge(tt.status, tt.want); got != tt.result {
+		if got := probetest.Words(Judge(tt.status, tt.want)); got != tt.result {
 			t.Errorf("status %d, want %v: %+v, want %+v", tt.status, tt.want, got, tt.result)
 		}
 	}

@@ -29,18 +29,29 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 	case errors.As(err, &errno) && OwnFault(errno):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 	case errno != 0:
-		return healthcheck.Fail(errno.Error())
+		return healthcheck.FailCode(kindOf(errno), int(errno), errno.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return healthcheck.Fail(TimedOut(timeout, doing))
+		return healthcheck.Fail(healthcheck.TimedOut, TimedOut(timeout, doing))
 	case AlertTLS(err) != "":
-		return healthcheck.Fail(AlertTLS(err))
+		return healthcheck.Fail(healthcheck.TLSFailed, AlertTLS(err))
 	}
 	// The outer layers of the remaining errors name local addresses, which differ from probe to probe.
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return healthcheck.Fail(err.Error())
+	return healthcheck.Fail(healthcheck.NetworkError, err.Error())
+}
+
+// kindOf is the kind of failure for an error number.
+func kindOf(errno syscall.Errno) healthcheck.CauseKind {
+	switch {
+	case errno == syscall.ECONNREFUSED:
+		return healthcheck.Refused
+	case Silence(errno):
+		return healthcheck.Unreachable
+	}
+	return healthcheck.NetworkError
 }
 
 // ExplainSilence is Explain for an error before the first byte from the server: no answer at all makes the result silent.
@@ -58,7 +69,7 @@ func TimedOut(timeout time.Duration, doing string) string {
 // HungUp makes a result of an answer that ended too soon. closedWords is the reason if the peer closed the connection.
 func HungUp(ctx context.Context, err error, t *healthcheck.Target, closedWords, doing string) healthcheck.Result {
 	if Closed(err) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return healthcheck.Fail(closedWords)
+		return healthcheck.Fail(healthcheck.HungUp, closedWords)
 	}
 	return Explain(ctx, err, t.Config.Timeout, doing)
 }

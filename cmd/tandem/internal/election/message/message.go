@@ -39,20 +39,26 @@ type Order struct {
 // SignOfLife is the empty line that an election sends each BeatInterval of its order.
 const SignOfLife = "\n"
 
-// The pause between two signs of life of an election is a third of the shortest advertisement interval, within these
-// bounds. From them a director knows what an election that died had still sent, and how long its peer waits.
+// The bounds of the pause between two signs of life of an election.
 const (
 	MinBeatInterval = 100 * time.Millisecond
-	MaxBeatInterval = 300 * time.Millisecond
+	MaxBeatInterval = time.Second
 )
 
+// resumeTime is the time that an election needs at most to replace one that died, restarts after several deaths included.
+const resumeTime = time.Second
+
 // BeatInterval is the pause between two signs of life of an election that carries out the order.
+//
+// A dead election can be resumed until two of the shortest advertisement interval after its last sign of life. The pause leaves
+// resumeTime of that, and at short intervals five thirds of an interval. Each sign of life wakes two processes, so there are no
+// more than that takes.
 func (o Order) BeatInterval() time.Duration {
-	shortest := 3 * MaxBeatInterval
+	shortest := MaxBeatInterval
 	for _, r := range o.Routers {
 		shortest = min(shortest, r.AdvertInterval)
 	}
-	return max(MinBeatInterval, shortest/3)
+	return max(MinBeatInterval, shortest/3, 2*shortest-resumeTime)
 }
 
 // HandOverTime is the longest time that a hand-over of these routers takes: three of the longest interval.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// combine is what the checks of a real server say together: the status of one that decides, with the advice of all of
+// them. The server is silent only if all of its checks are.
+func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.TargetStatus) healthcheck.TargetStatus {
+	switch len(all) {
+	case 0:
+		return Unchecked
+	case 1:
+		return all[0]
+	}
+	var each []healthcheck.TargetStatus // of what the file has as one check
+	for i, check := range checks {
+		is := all[i]
+		is.Reason = checkName(check) + ": " + is.Reason
+		if i > 0 && sameButVIP(check, checks[i-1]) {
+			last := &each[len(each)-1]
+			*last = decide([]healthcheck.TargetStatus{*last, is}, configs.PassAll)
+		} else {
+			each = append(each, is)
+		}
+	}
+	is := decide(each, pass)
+	is.Silent = !slices.ContainsFunc(all, func(s healthcheck.TargetStatus) bool { return !s.Silent })
+	is.Advice = advice(all)
+	return is
+}
+
+// sameButVIP tells whether two checks are one in the file, of a service with several VIPs. Each of them must pass.
+func sameButVIP(a, b healthcheck.Config) bool {
+	several := a.Via.IsValid() && b.Via.IsValid()
+	a.Via = b.Via
+	return several && reflect.DeepEqual(a, b)
+}
+
+// decide returns the status that decides among several.
+func decide(all []healthcheck.TargetStatus, pass configs.Pass) healthcheck.TargetStatus {
+	// With all, one unhealthy check decides, and health takes the last of them; with any it is the other way round.
+	alone, jointly := healthcheck.Unhealthy, healthcheck.Healthy
+	if pass == configs.PassAny {
+		alone, jointly = jointly, alone
+	}
+	bySince := func(a, b healthcheck.TargetStatus) int { return a.Since.Compare(b.Since) }
+	having := func(h healthcheck.Health) []healthcheck.TargetStatus {
+		return slices.DeleteFunc(slices.Clone(all), func(s healthcheck.TargetStatus) bool { return s.Health != h })
+	}
+	if several := having(alone); len(several) > 0 {
+		return slices.MinFunc(several, bySince)
+	}
+	if open := having(healthcheck.Unknown); len(open) > 0 {
+		return open[0]
+	}
+	return slices.MaxFunc(having(jointly), bySince)
+}
+
+// checkName tells a check of a server from its others.
+func checkName(c healthcheck.Config) string {
+	if c.Via.IsValid() {
+		return c.Type.String() + " through " + c.Via.String()
+	}
+	return c.Type.String()
+}
+
+// advice is the least that any of the checks leaves of a server's weight. A check that fails gives no advice.
+func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
+	sum := healthcheck.Advice{}
+	for _, s := range all {
+		if !s.Advice.Given || s.Health == healthcheck.Unhealthy {
+			continue
+		}
+		if !sum.Given {
+			sum = s.Advice
+		}
+		sum.Percent, sum.Drain = min(sum.Percent, s.Advice.Percent), sum.Drain || s.Advice.Drain
+	}
+	return sum
+}
+
+// advise puts what the server says of itself into what decides its weight.
+func advise(in *lvs.WeightInput, a healthcheck.Advice) {
+	if !a.Given {
+		return
+	}
+	in.Draining, in.Advised, in.Percent = a.Drain, !a.Drain, a.Percent
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+func (ev Start) on(s *State) {
+	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
+	s.numbers = ev.Numbers
+	s.adopt(ev.Config)
+	s.forgetOrders()
+	s.logNumbers(nil)
+}
+
+func (ev Reload) on(s *State) {
+	if err := fixed(s.cfg, ev.Config); err != nil {
+		s.reloads.Refused++
+		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
+		return
+	}
+	s.reloads.Done++
+	former := graces(s.cfg.Services)
+	before := s.numbers
+	s.numbers = ev.Numbers
+	s.adopt(ev.Config)
+	if s.filled {
+		s.drain(former, s.draining)
+		s.pruneTable()
+		s.refill = true
+	}
+	s.forgetOrders()
+	s.logNumbers(before)
+	for _, w := range ev.Config.Warnings {
+		s.log(Warn, "configuration", "warning", w.Error())
+	}
+	s.log(Info, "configuration reloaded", "config", ev.Config.File, "sha256", ev.Config.SHA256)
+	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request})
+}
+
+func (ReloadRefused) on(s *State) { s.reloads.Refused++ }
+
+// fixed says what differs that a running director cannot change.
+func fixed(old, cfg *configs.Config) error {
+	var errs []error
+	for _, f := range []struct{ key, was, is string }{
+		{"control.socket", old.Control.Socket, cfg.Control.Socket},
+		{"state.dir", old.State.Dir, cfg.State.Dir},
+		{"log.format", old.Log.Format, cfg.Log.Format},
+		{"election.realtime", fmt.Sprint(old.Election.Realtime), fmt.Sprint(cfg.Election.Realtime)},
+	} {
+		if f.was != f.is {
+			errs = append(errs, fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that",
+				cfg.File, f.key, f.was, f.is))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// adopt makes cfg the configuration. What is known of services and servers that stay is kept.
+func (s *State) adopt(cfg *configs.Config) {
+	former := s.formerServers()
+	pools := make(map[string]*service, len(s.services))
+	for _, svc := range s.services {
+		pools[svc.Name] = svc
+	}
+	s.cfg, s.loadedAt, s.out.Config = cfg, s.now, cfg
+	s.services = make([]*service, 0, len(cfg.Services))
+	s.targets = make(map[string]target)
+	s.changed, s.ramping = nil, make(map[*service]bool)
+	s.census = census{machines: make(map[netip.Addr]int)}
+	for _, c := range cfg.Services {
+		svc := &service{Service: c, routers: deciding(c, cfg.Routers)}
+		if was := pools[c.Name]; was != nil {
+			svc.pool = was.pool
+			if was.CheckWhen == c.CheckWhen {
+				svc.role = was.role
+			}
+		}
+		svc.role = s.roleOf(svc)
+		for _, cs := range c.Servers {
+			srv := newServer(c, cs)
+			s.succeed(svc, srv, former)
+			for i, id := range srv.checkIDs {
+				s.targets[id] = target{svc, srv, i}
+			}
+			s.recount(svc, srv)
+			svc.servers = append(svc.servers, srv)
+		}
+		s.services = append(s.services, svc)
+	}
+	s.adoptTracks()
+	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
+	s.led = maps.Clone(s.led) // what leaves the table now does not lead any more, even if it comes back
+	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })
+	s.marked = s.generation + 1
+	for _, e := range s.marks.entries() {
+		s.want(e)
+	}
+	s.recheck, s.reorder = true, true
+	s.touchAll()
+}
+
+// A formerServers is what is known of the servers of the configuration before.
+type formerServers struct {
+	status    map[string]healthcheck.TargetStatus // by ID of the check, of those that are probed
+	servers   map[string]*server                  // by ID
+	inherited map[member]int
+}
+
+// A member is one real server in one service.
+type member struct {
+	service lvs.ServiceID
+	server  lvs.ServerID
+}
+
+func (s *State) formerServers() formerServers {
+	f := formerServers{make(map[string]healthcheck.TargetStatus), make(map[string]*server), make(map[member]int)}
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			f.servers[srv.id] = srv
+			for i, id := range srv.checkIDs {
+				if svc.probed() {
+					f.status[id] = srv.status[i]
+				}
+			}
+			for i, weight := range srv.inherited {
+				f.inherited[member{svc.Virtuals[i].ServiceID, srv.In(svc.Virtuals[i]).ServerID}] = weight
+			}
+		}
+	}
+	return f
+}
+
+// succeed gives a server what is known of it from before.
+func (s *State) succeed(svc *service, srv *server, former formerServers) {
+	if svc.probed() {
+		for i, id := range srv.checkIDs {
+			if is, ok := former.status[id]; ok {
+				srv.status[i] = is
+			}
+		}
+	}
+	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
+	if was := former.servers[srv.id]; was != nil {
+		srv.up, srv.upSince, srv.told = was.up, was.upSince, was.told
+	}
+	if svc.checks(srv) && srv.verdict.Health == healthcheck.Unknown {
+		for _, virtual := range svc.Virtuals {
+			weight, ok := former.inherited[member{virtual.ServiceID, srv.In(virtual).ServerID}]
+			if !ok {
+				weight = missing
+			}
+			srv.inherited = append(srv.inherited, weight)
+		}
+	}
+	s.inherit(svc, srv)
+}
+
+// configured are the services of the configuration, by their virtuals.
+func (s *State) configured() map[lvs.ServiceID]*service {
+	here := make(map[lvs.ServiceID]*service)
+	for _, svc := range s.services {
+		for _, virtual := range svc.Virtuals {
+			here[virtual.ServiceID] = svc
+		}
+	}
+	return here
+}
+
+// pruneTable takes out of the wanted table what nobody wants any more.
+func (s *State) pruneTable() {
+	here := s.configured()
+	keep := make(map[lvs.ServiceID]bool)
+	for _, id := range s.marks.services() {
+		keep[id] = true
+	}
+	for _, id := range s.departed {
+		keep[id] = true
+	}
+	for id := range maps.Clone(s.wanted) {
+		if _, ok := here[id]; !ok && !keep[id] {
+			s.unwant(id)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A probeRoute is the way of a probe through the VIP to one real server.
+type probeRoute = configs.ProbeRoute
+
+// A probeMarks says by which firewall mark IPVS leads probes through the VIP to a real server. It is not changed once it
+// is made.
+type probeMarks map[probeRoute]uint32
+
+// follow gives each route a mark of its own, counted from first. A route that has had a mark keeps it: probes must not go to
+// another server because a third has come or gone.
+func (before probeMarks) follow(routes []probeRoute, first uint32) probeMarks {
+	now := make(probeMarks, len(routes))
+	taken := make(map[uint32]bool, len(routes))
+	for _, r := range routes {
+		if m, ok := before[r]; ok && m >= first && m-first < configs.ProbeMarks {
+			now[r], taken[m] = m, true
+		}
+	}
+	next := first
+	for _, r := range routes {
+		if _, ok := now[r]; ok {
+			continue
+		}
+		for taken[next] {
+			next++
+		}
+		now[r], taken[next] = next, true
+	}
+	return now
+}
+
+// entries are the services of IPVS that lead probes through the VIP: for each mark one, with one real server, to
+// which every port leads. Datagrams are scheduled one by one, so that they leave no entries among the connections and
+// nothing for the peer. Those of TCP probes go within seconds, because such a connection ends in a reset.
+func (marks probeMarks) entries() []lvs.Entry {
+	all := make([]lvs.Entry, 0, len(marks))
+	for r, m := range marks {
+		all = append(all, lvs.Entry{
+			Service: lvs.Service{ServiceID: lvs.ServiceID{FWMark: m, Family: r.Family}, Scheduler: "rr", Flags: lvs.OnePacket},
+			Servers: []lvs.Server{{ServerID: lvs.ServerID{Addr: r.Addr}, Method: r.Method, Weight: 1, Tunnel: r.Tunnel}},
+		})
+	}
+	slices.SortFunc(all, func(a, b lvs.Entry) int { return cmp.Compare(a.FWMark, b.FWMark) })
+	return all
+}
+
+// services are those of entries.
+func (marks probeMarks) services() []lvs.ServiceID {
+	all := make([]lvs.ServiceID, 0, len(marks))
+	for r, m := range marks {
+		all = append(all, lvs.ServiceID{FWMark: m, Family: r.Family})
+	}
+	slices.SortFunc(all, lvs.ServiceID.Compare)
+	return all
+}
+
+// marked puts its mark into a check that needs one. A check whose mark does not lead anywhere yet is not ok: the master
+// would balance its probe, which would pass for a server that it never reached.
+func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ healthcheck.Config, ok bool) {
+	if r, needs := srv.ProbeRoute(check); needs {
+		check.Mark, ok = marks[r]
+		return check, ok
+	}
+	return check, true
+}
+
+// ProbeServices are the services that lead probes through the VIP. They go at a stop that leaves the others.
+func (s *State) ProbeServices() []lvs.ServiceID { return s.marks.services() }

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// orderTimeout bounds how long a command waits until the kernel's table says what it ordered.
+const orderTimeout = 15 * time.Second
+
+// The actions of operators on a real server.
+const (
+	drain     = "drain"
+	undrain   = "undrain"
+	disable   = "disable"
+	enable    = "enable"
+	setWeight = "weight"
+	reset     = "reset"
+)
+
+var actions = []string{drain, undrain, disable, enable, setWeight, reset}
+
+// An Order is what operators want of a real server, whatever the configuration says. The zero value is nothing.
+type Order struct {
+	Drained  bool `json:"drained,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
+	Weight   *int `json:"weight,omitempty"`
+}
+
+// apply puts the order into what decides a weight.
+func (o Order) apply(in *lvs.WeightInput) {
+	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
+	if o.Weight != nil {
+		in.Overridden, in.Override = true, *o.Weight
+	}
+}
+
+// with is the order after one more command.
+func (o Order) with(action string, weight int) (Order, error) {
+	switch action {
+	case drain:
+		o.Drained = true
+	case undrain:
+		o.Drained = false
+	case disable:
+		o.Disabled = true
+	case enable:
+		o.Disabled = false
+	case reset:
+		o.Weight = nil
+	case setWeight:
+		if weight < 0 || weight > lvs.MaxWeight {
+			return o, fmt.Errorf("weight %d is out of range: want 0 to %d", weight, lvs.MaxWeight)
+		}
+		o.Weight = &weight
+	default:
+		return o, fmt.Errorf("unknown action %q: want one of %s", action, strings.Join(actions, ", "))
+	}
+	return o, nil
+}
+
+// Note says the order in words, of a server whose configured weight is given.
+func (o Order) Note(configured int) string {
+	var words []string
+	if o.Disabled {
+		words = append(words, "disabled by command")
+	}
+	if o.Drained {
+		words = append(words, "drained by command")
+	}
+	if o.Weight != nil {
+		words = append(words, fmt.Sprintf("weight %d by command instead of %d", *o.Weight, configured))
+	}
+	return strings.Join(words, "; ")
+}
+
+// A waitingReply is the answer to a command that is in force here, and waits for the kernel's table or the disk.
+type waitingReply struct {
+	Reply
+	table   bool   // it waits for the table
+	inTable uint64 // the generation of the table that has it; 0: that of this step
+	file    File
+	inFile  uint64 // the generation of the file
+	since   time.Time
+}
+
+// on acts first: the weight is changed at once. That the order is remembered is a matter of the answer.
+func (ev ServerOrder) on(s *State) {
+	i, j, err := FindServer(s.cfg.Services, ev.Server)
+	var now Order
+	var srv *server
+	if err == nil {
+		srv = s.services[i].servers[j]
+		now, err = s.orders[srv.id].with(ev.Action, ev.Weight)
+	}
+	if err != nil {
+		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
+		return
+	}
+	all := maps.Clone(s.orders)
+	if all == nil {
+		all = make(map[string]Order)
+	}
+	all[srv.id] = now
+	if now == (Order{}) {
+		delete(all, srv.id)
+	}
+	s.orders = all
+	s.store(OrdersFile, all)
+	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
+	s.touch(s.services[i])
+	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OrdersFile, true)
+}
+
+// answerLater answers a command as soon as the disk has it and, if table is set, the kernel's table.
+func (s *State) answerLater(r Reply, f File, table bool) {
+	s.waiting = append(s.waiting, waitingReply{Reply: r, table: table, file: f, inFile: s.files[f].wanted, since: s.now})
+}
+
+// answerCommands answers the commands that need not wait any longer.
+func (s *State) answerCommands() {
+	kept := s.waiting[:0]
+	for _, w := range s.waiting {
+		if w.table && w.inTable == 0 {
+			w.inTable = s.generation
+		}
+		if s.settled(&w) {
+			s.out.Replies = append(s.out.Replies, w.Reply)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	s.waiting = kept
+}
+
+// settled completes an answer, if it need not wait any longer.
+func (s *State) settled(w *waitingReply) bool {
+	if s.confirmed < w.inTable {
+		if s.now.Sub(w.since) < orderTimeout {
+			return false
+		}
+		w.Err = errors.New("the order is accepted, but the kernel's table could not be brought in line with it yet: see the director's log")
+		return true
+	}
+	var done bool
+	w.NotRemembered, done = s.files[w.file].lacks(w.inFile, s.now)
+	return done
+}
+
+// deadline is when the answer must not wait any longer.
+func (w waitingReply) deadline(s *State) time.Time {
+	if s.confirmed < w.inTable {
+		return w.since.Add(orderTimeout)
+	}
+	return s.files[w.file].since.Add(storeTimeout)
+}
+
+// forgetOrders drops the orders about servers that the configuration does not have.
+func (s *State) forgetOrders() {
+	known := make(map[string]bool)
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			known[srv.id] = true
+		}
+	}
+	kept := maps.Clone(s.orders)
+	maps.DeleteFunc(kept, func(id string, _ Order) bool { return !known[id] })
+	if len(kept) == len(s.orders) {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.orders)) {
+		if !known[id] {
+			s.log(Warn, "an order about a server that is not configured is forgotten", "server", id)
+		}
+	}
+	s.orders = kept
+	s.store(OrdersFile, kept)
+}
+
+// FindServer finds what a command names as SERVICE/SERVER, where SERVER is an address with or without its port. It returns
+// the indexes of the service and of its server.
+func FindServer(services []configs.Service, name string) (service, server int, err error) {
+	before, after, ok := strings.Cut(name, "/")
+	if !ok {
+		return 0, 0, fmt.Errorf("%q is not SERVICE/SERVER: write for example www/192.0.2.11 or www/192.0.2.11:80", name)
+	}
+	i := slices.IndexFunc(services, func(s configs.Service) bool { return s.Name == before })
+	if i < 0 {
+		names := make([]string, len(services))
+		for i, s := range services {
+			names[i] = s.Name
+		}
+		return 0, 0, fmt.Errorf("there is no service %q: this director has %s", before, listed(names))
+	}
+	svc := services[i]
+	var found []int
+	var have, several []string
+	for j, srv := range svc.Servers {
+		address := netip.AddrPortFrom(srv.Addr, srv.Port).String()
+		have = append(have, address)
+		if address == after || srv.Addr.String() == strings.Trim(after, "[]") {
+			found, several = append(found, j), append(several, address)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return i, 0, fmt.Errorf("service %s has no server %q: it has %s", svc.Name, after, listed(have))
+	case 1:
+		return i, found[0], nil
+	}
+	return i, 0, fmt.Errorf("service %s has several servers %q: name one of %s", svc.Name, after, listed(several))
+}
+
+// listed joins names, the first few of many.
+func listed(names []string) string {
+	const most = 20
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

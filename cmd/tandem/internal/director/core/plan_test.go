@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+const unknownHealth = healthcheck.Unknown
+
+func TestWeights(t *testing.T) {
+	for _, c := range []struct {
+		why       string
+		svc       configs.Service
+		events    []Event
+		inherited string // weights in the kernel's table at the start
+		want      string
+	}{
+		{"without a check, servers are in", www(false, lvs.WeightZero), nil, "", "11=3 12=5"},
+		{"new servers wait for their first check", www(true, lvs.WeightZero), nil, "", "11=0 12=0"},
+		{"one has passed", www(true, lvs.WeightZero), both(up, unknownHealth), "", "11=3 12=0"},
+		{"one has failed", www(true, lvs.WeightZero), both(up, down), "", "11=3 12=0"},
+		{"one has failed and is to be removed", www(true, lvs.Remove), both(up, down), "", "11=3"},
+		{"after a restart the kernel's weights stand", www(true, lvs.WeightZero), nil, "11=3 12=5", "11=3 12=5"},
+		{"whatever they were", www(true, lvs.WeightZero), nil, "11=1 12=0", "11=1 12=0"},
+		{"until the checks have spoken", www(true, lvs.WeightZero), both(down, up), "11=3 12=0", "11=0 12=5"},
+	} {
+		s := started(with(c.svc), tableOf(c.svc, c.inherited)...)
+		s.Step(noon, c.events...)
+		if got := weights(s); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
+		}
+	}
+}
+
+func TestDirectorThatIsCutOff(t *testing.T) {
+	silent := func(id string, health healthcheck.Health) Event {
+		return Verdict{ID: id, Status: healthcheck.TargetStatus{Health: health, Silent: true}}
+	}
+	lone := www(true, lvs.WeightZero)
+	lone.Servers = lone.Servers[:1]
+	for _, c := range []struct {
+		why    string
+		svc    configs.Service
+		events []Event
+		want   string
+	}{
+		{"all are silent: it is the director", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down)}, "11=3 12=5"},
+		{"one refuses: it is the servers", www(true, lvs.WeightZero), []Event{silent(first, down), is(second, down)}, "11=0 12=0"},
+		// One lost probe is no failure.
+		{"one is healthy still", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, up)}, "11=0 12=5"},
+		{"one server cannot tell", lone, []Event{silent(first, down)}, "11=0"},
+		{"also where servers are removed", www(true, lvs.Remove), []Event{silent(first, down), silent(second, down)}, "11=3 12=5"},
+	} {
+		s := started(with(c.svc))
+		s.Step(noon, c.events...)
+		if got := weights(s); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
+		}
+	}
+	if s := started(with(www(false, lvs.WeightZero))); s.cutOff {
+		t.Error("servers without a check say that the director is cut off")
+	}
+}
+
+func TestInheritForgetsWhatIsKnownOrGone(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	s := started(with(svc), tableOf(svc, "11=3 12=5")...)
+
+	// A verdict ends the inheritance for good: when a reload makes the server unknown again, the table decides.
+	s.Step(noon, is(first, down))
+	s.Step(noon, is(first, unknownHealth))
+	if got := weights(s); got != "11=0 12=5" {
+		t.Errorf("after a verdict on the first: %s", got)
+	}
+	// A check that a reload puts on a server which serves leaves it serving until the check has spoken.
+	s = started(with(www(false, lvs.WeightZero)))
+	s.Step(noon, Reload{Config: with(svc)})
+	if got := weights(s); got != "11=3 12=5" {
+		t.Errorf("after a check was added: %s", got)
+	}
+	if s.Step(noon, Reload{Config: with()}); len(s.formerServers().inherited) != 0 {
+		t.Errorf("a service that is gone leaves %v", s.formerServers())
+	}
+}
+
+func TestWeightsFollowOrders(t *testing.T) {
+	five := 5
+	for _, c := range []struct {
+		why    string
+		orders map[string]Order
+		want   string
+	}{
+		{"none", nil, "11=3 12=5"},
+		{"drained", map[string]Order{first: {Drained: true}}, "11=0 12=5"},
+		{"disabled", map[string]Order{first: {Disabled: true}}, "12=5"},
+		{"another weight", map[string]Order{first: {Weight: &five}}, "11=5 12=5"},
+		{"a drain is above a weight", map[string]Order{second: {Drained: true, Weight: &five}}, "11=3 12=0"},
+	} {
+		s := New()
+		s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Orders: c.orders})
+		s.Step(noon, append(both(up, up), TableRead{})...)
+		if got := weights(s); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
+		}
+	}
+}
+
+func TestOrdersLeaveADrainThatIsNotTheirs(t *testing.T) {
+	in := lvs.WeightInput{Configured: 3, Health: lvs.HealthUp, Draining: true}
+	Order{}.apply(&in)
+	if weight, _ := lvs.Weight(in); weight != 0 {
+		t.Errorf("a server that asks to be drained has weight %d", weight)
+	}
+}
+
+func TestSeveralVirtualsWithASorryServer(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	https := svc.Virtuals[0]
+	https.Port = 443
+	svc.Virtuals = append(svc.Virtuals, https)
+	svc.Sorry = &configs.Server{Mapped: true, Server: lvs.Server{
+		ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.20"), Port: 8080}, Method: lvs.NAT,
+	}}
+	show := func(s *State) string {
+		var all []string
+		for _, e := range s.Wanted() {
+			for _, s := range e.Servers {
+				all = append(all, fmt.Sprintf("%d/%s=%d", e.Port, s.ServerID, s.Weight))
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	s := started(with(svc))
+	s.Step(noon, both(up, down)...)
+	if got, want := show(s), "80/192.0.2.11:80=3 80/192.0.2.12:80=0 443/192.0.2.11:443=3 443/192.0.2.12:443=0"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	s.Step(noon, both(down, down)...)
+	want := "80/192.0.2.11:80=0 80/192.0.2.12:80=0 80/192.0.2.20:8080=1 443/192.0.2.11:443=0 443/192.0.2.12:443=0 443/192.0.2.20:8080=1"
+	if got := show(s); got != want {
+		t.Errorf("without quorum: got  %s\nwant %s", got, want)
+	}
+	if pool := s.services[0].pool; !pool.Sorry || pool.Up != 0 {
+		t.Errorf("pool %+v", pool)
+	}
+}
+
+// The hysteresis needs what the plan before has found.
+func TestTheQuorumIsRemembered(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	svc.Quorum, svc.Hysteresis = 4, 1
+	s := started(with(svc))
+	for _, c := range []struct {
+		why    string
+		events []Event
+		lost   bool
+	}{
+		{"8 of 8", both(up, up), false},
+		{"3 is not below 4 - 1", both(up, down), false},
+		{"0 is", both(down, down), true},
+		{"3 is not 4 + 1", both(up, down), true},
+		{"5 is", both(down, up), false},
+	} {
+		if s.Step(noon, c.events...); s.services[0].pool.State.QuorumLost != c.lost {
+			t.Errorf("%s: lost is %t", c.why, !c.lost)
+		}
+	}
+}
+
+func TestSlowStarts(t *testing.T) {
+	upSince := func(id string, since time.Time) Event {
+		return Verdict{ID: id, Status: healthcheck.TargetStatus{Health: up, Since: since}}
+	}
+	svc := www(true, lvs.WeightZero)
+	svc.Servers[0].Weight, svc.Servers[1].Weight, svc.SlowStart = 20, 20, 20*time.Second
+
+	// The first served before the director started, the second comes up for the first time.
+	s := started(with(svc), tableOf(svc, "11=20 12=0")...)
+	s.Step(noon, upSince(first, noon), upSince(second, noon))
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+		next  time.Duration
+	}{
+		{0, "11=20 12=1", 2 * time.Second},
+		{10 * time.Second, "11=20 12=10", 11 * time.Second},
+		{20 * time.Second, "11=20 12=20", 0},
+	} {
+		out := s.Step(noon.Add(c.after), Tick{})
+		if got := weights(s); got != c.want {
+			t.Errorf("after %s: got %s, want %s", c.after, got, c.want)
+		}
+		if next := out.Next.Sub(noon); c.next != next && !(c.next == 0 && out.Next.IsZero()) {
+			t.Errorf("after %s: the next change is at %s, want %s", c.after, next, c.next)
+		}
+	}
+	// A reload that makes its health unknown is no reason to start again, a failure is.
+	s.Step(noon, is(second, unknownHealth))
+	s.Step(noon.Add(time.Minute), upSince(second, noon.Add(time.Minute)))
+	if got := weights(s); got != "11=20 12=20" {
+		t.Errorf("after a reload: %s", got)
+	}
+	s.Step(noon.Add(time.Minute), is(second, down))
+	s.Step(noon.Add(time.Minute), upSince(second, noon.Add(time.Minute)))
+	if got := weights(s); got != "11=20 12=1" {
+		t.Errorf("after a failure: %s", got)
+	}
+}
+
+// A director whose cable is plugged in again must not let its whole pool start slowly.
+func TestWeightsAfterACutOff(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	svc.SlowStart = time.Minute
+	silent := healthcheck.TargetStatus{Health: down, Silent: true, Since: noon}
+	healthy := healthcheck.TargetStatus{Health: up, Since: noon}
+	s := started(with(svc))
+	s.Step(noon, Verdict{first, silent}, Verdict{second, silent})
+	s.Step(noon, Verdict{first, healthy}, Verdict{second, healthy})
+	if got := weights(s); got != "11=3 12=5" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestServersDrainForTheirConnections(t *testing.T) {
+	before := www(false, lvs.WeightZero)
+	after := www(false, lvs.WeightZero)
+	after.Servers = after.Servers[:1]
+	s := started(with(before))
+	if s.Step(noon, Reload{Config: with(after)}); len(s.draining) != 0 {
+		t.Errorf("without drain_timeout %v stay", s.draining)
+	}
+	after.DrainTimeout = time.Minute
+	s = started(with(before))
+	out := s.Step(noon, Reload{Config: with(after)})
+	if got := weights(s); got != "11=3 12=0" || !out.Draining {
+		t.Errorf("got %s", got)
+	}
+	// A second reload gives it no more time, and one that has it again ends its draining.
+	draining := s.draining
+	s.Step(noon.Add(time.Second), Reload{Config: with(after)})
+	if !sameDrains(s.draining, draining) {
+		t.Errorf("%v became %v", draining, s.draining)
+	}
+	before.DrainTimeout = time.Minute
+	if s.Step(noon, Reload{Config: with(before)}); len(s.draining) != 0 {
+		t.Errorf("%v drain", s.draining)
+	}
+}
+
+// A service that is gone stays for its servers' connections, at weight 0, as one of its servers would.
+func TestServersOfAServiceThatIsGoneDrain(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	s := started(with(svc))
+	if s.Step(noon, Reload{Config: with()}); len(s.draining) != 0 {
+		t.Errorf("without drain_timeout %v stay", s.draining)
+	}
+	svc.DrainTimeout = time.Minute
+	s = started(with(svc))
+	s.Step(noon, Reload{Config: with()})
+	if got := s.Wanted(); len(got) != 1 || got[0].Service != svc.Virtuals[0] || weights(s) != "11=0 12=0" {
+		t.Fatalf("got %+v", got)
+	}
+	// The configuration that follows knows nothing of it any more.
+	draining := s.draining
+	if s.Step(noon.Add(time.Second), Reload{Config: with()}); !sameDrains(s.draining, draining) {
+		t.Errorf("%v became %v", draining, s.draining)
+	}
+	out := s.Step(noon.Add(time.Minute), Tick{})
+	if len(s.draining) != 0 || len(s.Wanted()) != 0 || len(out.Table.Remove) != 1 || len(lines(out)) != 2 {
+		t.Errorf("in the end %v drain and %v stays", s.draining, s.Wanted())
+	}
+	s = started(with(svc))
+	s.Step(noon, Reload{Config: with()})
+	if s.Step(noon, Reload{Config: with(svc)}); len(s.draining) != 0 {
+		t.Errorf("%v drain of a service that is back", s.draining)
+	}
+}
+
+func TestDrainsOutliveTheProcess(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	svc.DrainTimeout = time.Minute
+	lone := svc
+	lone.Servers = svc.Servers[:1]
+	s := started(with(lone))
+	former := graces([]configs.Service{svc})
+	s.drain(nil, nil)
+	s.Step(noon, Reload{Config: with()})
+	text, err := json.Marshal(saveDrains(former, s.draining))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved Drains
+	if err := json.Unmarshal(text, &saved); err != nil {
+		t.Fatal(err)
+	}
+	given, _, err := saved.read()
+	if err != nil || !maps.Equal(given, former) {
+		t.Errorf("got %v, %v, want %v", given, err, former)
+	}
+	// Half a minute later, in the next process, 11 has what is left of its time, and 12 the whole.
+	s = New()
+	s.Step(seconds(30), Start{Config: with(), Drains: saved})
+	s.Step(seconds(30), TableRead{Entries: tableOf(svc, "11=0 12=5"), Owned: map[lvs.ServiceID]bool{svc.Virtuals[0].ServiceID: true}})
+	later := s.draining[svc.Virtuals[0].ServiceID]
+	if len(later) != 2 || !later[0].until.Equal(seconds(60)) || !later[1].until.Equal(seconds(90)) {
+		t.Errorf("got %+v", later)
+	}
+	for _, saved := range []Drains{
+		{Graces: []savedGrace{{Virtual: "tcp"}}},
+		{Graces: []savedGrace{{Virtual: "tcp 192.0.2.100:80", Timeout: "soon"}}},
+		{Leaving: []savedDrain{{Virtual: "tcp"}}},
+	} {
+		if _, _, err := saved.read(); err == nil {
+			t.Errorf("%+v is read without an error", saved)
+		}
+	}
+}
+
+func TestDrainsEndWithTheLastConnection(t *testing.T) {
+	svc := www(false, lvs.WeightZero)
+	svc.DrainTimeout = time.Minute
+	id := svc.Virtuals[0].ServiceID
+	row := func(weight, active, inactive int) []lvs.Row {
+		srv := tableOf(svc, fmt.Sprintf("13=%d", weight))[0].Servers[0]
+		return []lvs.Row{{Service: svc.Virtuals[0], Servers: []lvs.ServerRow{{Server: srv, Active: active, Inactive: inactive}}}}
+	}
+	for _, c := range []struct {
+		why   string
+		rows  []lvs.Row
+		after time.Duration
+		gone  bool
+	}{
+		{"a connection is left", row(0, 1, 0), 0, false},
+		{"one is closing", row(0, 0, 1), 0, false},
+		{"none is left", row(0, 0, 0), 0, true},
+		{"the kernel does not know yet that it drains", row(2, 0, 0), 0, false},
+		{"the look does not show it", nil, 0, false},
+		{"its time is over", row(0, 7, 0), time.Minute, true},
+	} {
+		s := started(with(svc), tableOf(svc, "13=1")...)
+		if len(s.draining[id]) != 1 {
+			t.Fatalf("%v drain", s.draining)
+		}
+		if s.Step(noon.Add(c.after), Connections{c.rows}); (len(s.draining[id]) == 0) != c.gone {
+			t.Errorf("%s: %v", c.why, s.draining)
+		}
+	}
+}

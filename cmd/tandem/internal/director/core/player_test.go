@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A player is a state whose workers do everything at once.
+type player struct {
+	s     *State
+	log   hclog.Logger
+	is    outcome
+	files map[File]any
+}
+
+func newPlayer(log hclog.Logger) *player {
+	return &player{s: New(), log: log, files: make(map[File]any)}
+}
+
+// step takes events in, and the workers' answers, until nothing more follows. It returns the first effects and the last reply.
+func (p *player) step(now time.Time, events ...Event) (first Effects, reply Reply) {
+	for i := 0; len(events) > 0 || i == 0; i++ {
+		out := p.s.Step(now, events...)
+		if i == 0 {
+			first = out
+		}
+		events = nil
+		for _, l := range out.Lines {
+			if strings.HasPrefix(l.Message, "configuration") {
+				continue // what is reloaded is in the transcript already
+			}
+			map[Level]func(string, ...any){Info: p.log.Info, Warn: p.log.Warn, Error: p.log.Error}[l.Level](l.Message, l.Pairs...)
+		}
+		if t := out.Table; t != nil {
+			p.apply(t)
+			events = append(events, TableDone{Generation: t.Generation})
+		}
+		if out.Checks != nil {
+			p.is.Checks = out.Checks.Targets
+		}
+		for _, f := range out.Files {
+			p.files[f.File] = f.Value
+			p.is.Files = maps.Clone(p.is.Files)
+			p.is.Files[f.File.String()] = f.Value
+			events = append(events, Stored{File: f.File, Generation: f.Generation})
+		}
+		for _, r := range out.Replies {
+			reply = r
+		}
+	}
+	p.is.Tracking = maps.Clone(p.s.tracking)
+	return first, reply
+}
+
+// apply does what a table's worker does.
+func (p *player) apply(t *Table) {
+	if t.Full {
+		p.is.Table = t.Set
+		return
+	}
+	p.is.Table = slices.DeleteFunc(slices.Clone(p.is.Table), func(e lvs.Entry) bool { return slices.Contains(t.Remove, e.ServiceID) })
+	for _, e := range t.Set {
+		if i := slices.IndexFunc(p.is.Table, func(was lvs.Entry) bool { return was.ServiceID == e.ServiceID }); i >= 0 {
+			p.is.Table[i] = e
+		} else {
+			p.is.Table = append(p.is.Table, e)
+		}
+	}
+}
+
+func (p *player) start(now time.Time, cfg *configs.Config, table []lvs.Entry) {
+	p.is.Files = map[string]any{"leaving.json": Drains{}, "orders.json": map[string]Order{}}
+	p.restart(now, cfg, table)
+}
+
+func (p *player) restart(now time.Time, cfg *configs.Config, table []lvs.Entry) {
+	p.s = New()
+	owned := make(map[lvs.ServiceID]bool)
+	for _, e := range table {
+		owned[e.ServiceID] = true
+	}
+	start := Start{Config: cfg}
+	start.Orders, _ = p.files[OrdersFile].(map[string]Order)
+	start.Standby, _ = p.files[StandbyFile].([]string)
+	start.Drains, _ = p.files[DrainsFile].(Drains)
+	p.step(now, start)
+	p.step(now, TableRead{Entries: table, Owned: owned})
+}
+
+func (p *player) reload(now time.Time, cfg *configs.Config) {
+	p.step(now, Reload{Config: cfg, Numbers: p.s.numbers})
+}
+
+func (p *player) verdict(now time.Time, id string, is healthcheck.TargetStatus) {
+	p.step(now, Verdict{ID: id, Status: is})
+}
+
+func (p *player) role(now time.Time, router string, state vrrp.State) {
+	routers := slices.DeleteFunc(slices.Clone(p.s.report.Routers), func(r vrrp.Status) bool { return r.Name == router })
+	p.step(now, Report{message.Report{Routers: append(routers, vrrp.Status{Name: router, State: state})}})
+}
+
+func (p *player) order(now time.Time, o ServerOrder) error {
+	_, reply := p.step(now, o)
+	return reply.Err
+}
+
+func (p *player) trackFile(now time.Time, path string, value int) {
+	all := maps.Clone(p.s.numbers)
+	if all == nil {
+		all = make(map[string]Number)
+	}
+	all[path] = Number{Value: value}
+	p.step(now, Numbers(all))
+}
+
+func (p *player) connections(now time.Time, rows []lvs.Row) { p.step(now, Connections{rows}) }
+
+func (p *player) tick(now time.Time) { p.step(now, Tick{}) }
+
+func (p *player) outcome() outcome {
+	is := p.is
+	is.Table = slices.Clone(is.Table)
+	return is
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A checkRole says whether a service is checked here.
+type checkRole uint8
+
+const (
+	unclear checkRole = iota + 1 // only a master checks it, and who is master is not known yet
+	checking
+	resting // only a master checks it, and this director is backup
+)
+
+// String is the role in one word.
+func (r checkRole) String() string {
+	switch r {
+	case unclear:
+		return "unclear"
+	case checking:
+		return "checking"
+	case resting:
+		return "resting"
+	}
+	return fmt.Sprintf("checkRole(%d)", uint8(r))
+}
+
+// probed tells whether the runner of the checks has the targets of the service.
+func (svc *service) probed() bool { return svc.role == checking }
+
+// deciding are the names of the routers whose roles decide whether a service is checked: those that hold its address or,
+// where none does, all.
+func deciding(svc configs.Service, routers []configs.Router) []string {
+	if svc.CheckWhen != configs.CheckMaster {
+		return nil
+	}
+	of := slices.DeleteFunc(slices.Clone(routers), func(r configs.Router) bool { return !holds(r, svc) })
+	if len(of) == 0 {
+		of = routers
+	}
+	names := make([]string, 0, len(of))
+	for _, r := range of {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// holds tells whether a virtual router has an address of a service.
+func holds(r configs.Router, svc configs.Service) bool {
+	return slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(vip netip.Prefix) bool {
+		return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool { return v.Addr == vip.Addr() })
+	})
+}
+
+// roleOf is the role of a service. While the roles of its routers are not known, because the election is starting, it stays
+// as it was.
+func (s *State) roleOf(svc *service) checkRole {
+	starting := false
+	for _, name := range svc.routers {
+		switch s.roles[name] {
+		case vrrp.Master:
+			return checking
+		case vrrp.Initialize, 0:
+			starting = true
+		}
+	}
+	switch {
+	case len(svc.routers) == 0:
+		return checking
+	case !starting:
+		return resting
+	case svc.role == 0:
+		return unclear
+	}
+	return svc.role
+}
+
+// followRoles has the checks begin and end where the roles have changed.
+func (s *State) followRoles() {
+	for _, svc := range s.services {
+		is := s.roleOf(svc)
+		if is == svc.role {
+			continue
+		}
+		probed := svc.probed()
+		svc.role, s.recheck = is, true
+		for _, srv := range svc.servers {
+			if probed { // the runner of the checks forgets them
+				s.forgetStatus(srv)
+			}
+			s.inherit(svc, srv)
+			s.recount(svc, srv)
+		}
+		s.touch(svc)
+	}
+}
+
+func (s *State) forgetStatus(srv *server) {
+	for i := range srv.status {
+		srv.status[i] = Unchecked
+	}
+	srv.verdict, srv.inherited = combine(srv.Checks, srv.Pass, srv.status), nil
+}
+
+func (ev Report) on(s *State) {
+	s.report = ev.Report
+	roles := make(map[string]vrrp.State, len(ev.Routers))
+	for _, r := range ev.Routers {
+		roles[r.Name] = r.State
+	}
+	if !maps.Equal(roles, s.roles) {
+		s.roles = roles
+		s.followRoles()
+	}
+}
+
+// emitChecks has the targets probed that should be, if they have changed.
+func (s *State) emitChecks() {
+	if !s.recheck {
+		return
+	}
+	s.recheck = false
+	s.checkSeq++
+	s.out.Checks = &Checks{Sequence: s.checkSeq, Targets: append(s.serverTargets(), s.probes...)}
+}
+
+// serverTargets are the targets of all services that are checked here, but those whose mark does not lead anywhere yet.
+func (s *State) serverTargets() []healthcheck.Target {
+	var all []healthcheck.Target
+	for _, svc := range s.services {
+		if !svc.probed() {
+			continue
+		}
+		for _, srv := range svc.servers {
+			for i, check := range srv.Checks {
+				check, ok := s.led.marked(srv.Server, check)
+				if !ok {
+					continue
+				}
+				all = append(all, healthcheck.Target{
+					ID:     srv.checkIDs[i],
+					Addr:   netip.AddrPortFrom(srv.Addr, srv.Port),
+					Config: check,
+					Part:   len(srv.Checks) > 1,
+				})
+			}
+		}
+	}
+	return all
+}

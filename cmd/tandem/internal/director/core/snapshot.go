@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A Snapshot is what a state is at one moment. Nobody changes it. To take one costs a pointer for each service.
+type Snapshot struct {
+	Now       time.Time
+	Config    *configs.Config
+	LoadedAt  time.Time
+	Reloads   Reloads
+	Report    message.Report
+	Services  []*Service // in the order of the file
+	Orders    map[string]Order
+	Tracks    []Track
+	CutOff    bool
+	Trouble   string // what keeps the kernel's table from being in line
+	Sync      SyncState
+	Forgotten []string // sentences about what a restart would forget
+	Departed  []string // sentences about services that have left and drain
+}
+
+// A Service is what a state knows of a configured service.
+type Service struct {
+	Pool     lvs.PoolOutput
+	Servers  []Server // those of the configuration
+	Weights  map[lvs.ServerID]int
+	Draining []Draining // in its first virtual
+}
+
+// A Server is what a state knows of a configured real server.
+type Server struct {
+	ID       string
+	CheckIDs []string
+	Checked  bool // now
+	Verdict  healthcheck.TargetStatus
+}
+
+// A Draining is a server that has left the configuration and drains.
+type Draining struct {
+	Server lvs.Server
+	Until  time.Time
+}
+
+// A Track is how something stands that a virtual router tracks.
+type Track struct {
+	Router, Name, Reason string
+	OK                   bool
+}
+
+// Snapshot returns what the state is now.
+func (s *State) Snapshot(now time.Time) *Snapshot {
+	shot := &Snapshot{
+		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
+		CutOff: s.cutOff, Trouble: s.trouble, Sync: s.sync, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
+		Services: make([]*Service, 0, len(s.services)),
+	}
+	for _, svc := range s.services {
+		if svc.shown == nil || svc.changed {
+			svc.shown = s.show(svc)
+		}
+		shot.Services = append(shot.Services, svc.shown)
+	}
+	for _, t := range s.tracks {
+		shot.Tracks = append(shot.Tracks, Track{Router: t.Router, Name: t.Name, Reason: t.state.reason, OK: t.state.trackStatus != failing})
+	}
+	return shot
+}
+
+func (s *State) show(svc *service) *Service {
+	first := svc.Virtuals[0].ServiceID
+	shown := &Service{Pool: svc.pool, Weights: make(map[lvs.ServerID]int)}
+	for _, is := range s.wanted[first].Servers {
+		shown.Weights[is.ServerID] = is.Weight
+	}
+	for _, srv := range svc.servers {
+		shown.Servers = append(shown.Servers, Server{
+			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict,
+		})
+	}
+	for _, d := range s.draining[first] {
+		shown.Draining = append(shown.Draining, Draining{Server: d.server, Until: d.until})
+	}
+	return shown
+}
+
+// Combine is what the checks of a real server say together.
+func Combine(srv configs.Server, all []healthcheck.TargetStatus) healthcheck.TargetStatus {
+	return combine(srv.Checks, srv.Pass, slices.Clone(all))
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A State is all that a director knows and wants. It has one owner.
+type State struct {
+	now time.Time
+	out Effects
+
+	cfg      *configs.Config
+	loadedAt time.Time
+	reloads  Reloads
+	services []*service // in the order of the file
+	changed  []*service // have to be planned
+	ramping  map[*service]bool
+
+	targets  map[string]target // checks of real servers, by ID
+	probes   []healthcheck.Target
+	checkSeq uint64
+	recheck  bool // the targets have changed
+	census   census
+	cutOff   bool
+
+	filled     bool // the kernel's table has been read
+	wanted     map[lvs.ServiceID]lvs.Entry
+	refill     bool // the next table is a full one
+	generation uint64
+	confirmed  uint64 // the kernel is known to have this generation
+	trouble    string // what keeps the kernel's table from being in line
+	unowned    string // why the disk does not know which services are ours
+
+	marks    probeMarks
+	marked   uint64 // the generation with the services for marks
+	led      probeMarks
+	draining map[lvs.ServiceID][]drainingServer
+	departed []lvs.ServiceID
+	drains   Drains
+	orders   map[string]Order // by server
+	waiting  []waitingReply
+	files    [fileCount]fileState
+	sync     SyncState
+	report   message.Report
+	roles    map[string]vrrp.State
+	standby  []string // names of routers, in order
+	handOver *handOver
+	queued   []Event // commands that wait for the end of a hand-over
+	reorder  bool    // the election's order has changed
+	orderSeq uint64
+	tracks   []track
+	scripts  map[string]healthcheck.TargetStatus
+	numbers  map[string]Number
+	retrack  map[string]bool // routers whose tracks have changed
+	tracking map[string]vrrp.Tracking
+	tracked  bool // tracking has been worked out once
+}
+
+// Reloads count the reloads that were asked for.
+type Reloads struct{ Done, Refused uint64 }
+
+// A target is where a check belongs.
+type target struct {
+	service *service
+	server  *server
+	check   int
+}
+
+// New returns a state that waits for Start.
+func New() *State {
+	return &State{
+		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
+		scripts: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
+	}
+}
+
+// Step takes in events and returns what follows from all of them together.
+func (s *State) Step(now time.Time, events ...Event) Effects {
+	s.now, s.out = now, Effects{}
+	for _, ev := range events {
+		ev.on(s)
+	}
+	if s.cfg != nil {
+		s.settle()
+	}
+	return s.out
+}
+
+// settle works out what has changed.
+func (s *State) settle() {
+	s.endDrains(nil)
+	s.seeCutOff()
+	for svc := range s.ramping {
+		if !svc.next.After(s.now) {
+			s.touch(svc)
+		}
+	}
+	s.planChanged()
+	s.followTracks()
+	s.continueHandOver()
+	s.emitTable()
+	s.emitChecks()
+	s.emitElection()
+	s.answerCommands()
+	s.out.Draining = len(s.draining) > 0
+	s.out.Next = s.next()
+}
+
+// touch has a service planned again, and what tracks it.
+func (s *State) touch(svc *service) {
+	if !svc.changed {
+		svc.changed = true
+		s.changed = append(s.changed, svc)
+	}
+	for _, i := range svc.tracks {
+		s.retrack[s.tracks[i].Router] = true
+	}
+}
+
+func (s *State) touchAll() {
+	for _, svc := range s.services {
+		s.touch(svc)
+	}
+}
+
+func (s *State) planChanged() {
+	if !s.filled {
+		return // without the kernel's weights nothing can be planned
+	}
+	for _, svc := range s.changed {
+		svc.changed = false
+		s.plan(svc)
+	}
+	s.changed = nil
+}
+
+// want notes an entry of the table that should be, and that it is new if it is.
+func (s *State) want(e lvs.Entry) {
+	was, ok := s.wanted[e.ServiceID]
+	if ok && was.Service == e.Service && slices.Equal(was.Servers, e.Servers) {
+		return
+	}
+	s.wanted[e.ServiceID] = e
+	s.table().Set = append(s.table().Set, e)
+}
+
+// unwant notes that a service should not be in the table.
+func (s *State) unwant(id lvs.ServiceID) {
+	if _, ok := s.wanted[id]; ok {
+		delete(s.wanted, id)
+		s.table().Remove = append(s.table().Remove, id)
+	}
+}
+
+// table is the change of the table that is being made.
+func (s *State) table() *Table {
+	if s.out.Table == nil {
+		s.out.Table = &Table{Generation: s.generation + 1, All: s.cfg.LVS.Manage == configs.ManageAll}
+	}
+	return s.out.Table
+}
+
+// emitTable completes the change of the table.
+func (s *State) emitTable() {
+	if !s.filled {
+		s.out.Table = nil // the first one has it
+		return
+	}
+	if s.refill {
+		s.refill = false
+		t := s.table()
+		t.Full, t.Set, t.Remove = true, s.Wanted(), nil
+	}
+	if s.out.Table != nil {
+		s.generation++
+	}
+}
+
+// Wanted is the whole table that should be: the services in the order of the file, those that drain, those of probes.
+func (s *State) Wanted() []lvs.Entry {
+	all := make([]lvs.Entry, 0, len(s.wanted))
+	for _, svc := range s.services {
+		for _, virtual := range svc.Virtuals {
+			if e, ok := s.wanted[virtual.ServiceID]; ok {
+				all = append(all, e)
+			}
+		}
+	}
+	for _, id := range s.departed {
+		all = append(all, s.wanted[id])
+	}
+	for _, id := range s.marks.services() {
+		all = append(all, s.wanted[id])
+	}
+	return all
+}
+
+// on takes over what the kernel has: weights, and servers that have left the configuration meanwhile.
+func (ev TableRead) on(s *State) {
+	if s.filled {
+		return
+	}
+	s.filled, s.refill = true, true
+	here := s.configured()
+	for _, e := range ev.Entries {
+		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
+			s.wanted[e.ServiceID] = e // what is planned from now on is compared with it
+		}
+	}
+	for _, e := range s.marks.entries() {
+		s.want(e)
+	}
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			if e, ok := s.wanted[svc.Virtuals[0].ServiceID]; ok {
+				i := slices.IndexFunc(e.Servers, func(is lvs.Server) bool { return is.ServerID == srv.ServerID })
+				srv.up = i >= 0 && e.Servers[i].Weight > 0 // it served before, so it does not start slowly
+			}
+			s.inherit(svc, srv)
+		}
+	}
+	former, before, err := s.drains.read()
+	if err != nil {
+		s.log(Warn, "failed to read which servers drain: they have their whole time again", "error", err)
+	}
+	s.drain(former, before)
+	s.pruneTable()
+	s.touchAll()
+}
+
+// on takes the kernel's table for what was wanted.
+func (ev TableDone) on(s *State) {
+	s.trouble, s.unowned = ev.Problem, ev.NotRemembered
+	if ev.Problem != "" {
+		return
+	}
+	s.confirmed = max(s.confirmed, ev.Generation)
+	if s.confirmed >= s.marked && !maps.Equal(s.led, s.marks) {
+		s.led, s.recheck = s.marks, true
+	}
+}
+
+func (ev SyncState) on(s *State) { s.sync = ev }
+
+// log adds a line to the log.
+func (s *State) log(level Level, message string, pairs ...any) {
+	s.out.Lines = append(s.out.Lines, Line{level, message, pairs})
+}
+
+// next is when something changes by itself.
+func (s *State) next() time.Time {
+	var next time.Time
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	for svc := range s.ramping {
+		sooner(svc.next)
+	}
+	for _, all := range s.draining {
+		for _, d := range all {
+			sooner(d.until)
+		}
+	}
+	for _, w := range s.waiting {
+		sooner(w.deadline(s))
+	}
+	if s.handOver != nil {
+		sooner(s.handOver.deadline)
+	}
+	return next
+}
+
+// A census counts the real servers that are checked, for seeCutOff.
+type census struct {
+	checked  int
+	speaking int // of these, those that are not silent
+	machines map[netip.Addr]int
+}
+
+func (c *census) count(srv *server, by int) {
+	if !srv.counted {
+		return
+	}
+	c.checked += by
+	if !srv.silent {
+		c.speaking += by
+	}
+	if c.machines[srv.Addr] += by; c.machines[srv.Addr] == 0 {
+		delete(c.machines, srv.Addr)
+	}
+}
+
+// recount brings the census up to date with a server.
+func (s *State) recount(svc *service, srv *server) {
+	s.census.count(srv, -1)
+	srv.counted = svc.checks(srv)
+	srv.silent = srv.verdict.Health == healthcheck.Unhealthy && srv.verdict.Silent
+	s.census.count(srv, 1)
+}
+
+// seeCutOff finds out whether this director seems to be cut off from all its real servers: each of them, on two machines
+// or more, has gone silent. A refusal would be an answer, and so would be a wrong status. A director in that state
+// serves nobody, whatever its weights. But when its cable is plugged in again and it is master, it must not refuse its
+// clients until it has checked all servers anew. In the election it stands back meanwhile.
+func (s *State) seeCutOff() {
+	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
+	if is == s.cutOff {
+		return
+	}
+	s.cutOff = is
+	s.touchAll()
+	for _, r := range s.cfg.Routers {
+		s.retrack[r.Name] = true
+	}
+}
+
+// Config is the configuration in force.
+func (s *State) Config() *configs.Config { return s.cfg }

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A trackStatus is how what a virtual router tracks is doing.
+type trackStatus uint8
+
+const (
+	unknown trackStatus = iota + 1 // nothing is known yet
+	fine
+	failing
+)
+
+// String is the status in one word.
+func (c trackStatus) String() string {
+	switch c {
+	case unknown:
+		return "unknown"
+	case fine:
+		return "fine"
+	case failing:
+		return "failing"
+	}
+	return fmt.Sprintf("trackStatus(%d)", uint8(c))
+}
+
+// A trackState is how one track stands.
+type trackState struct {
+	trackStatus
+	reason string // in words
+	value  int    // what a file holds
+}
+
+// A track is something that a virtual router tracks, and how that stands.
+type track struct {
+	configs.Track
+	script string // the ID of its target
+	state  trackState
+}
+
+// A Number is what a tracked file holds. A file that holds no number counts as 0: one that is damaged or half written
+// must not take a director out of service.
+type Number struct {
+	Value   int    // within 32 bits
+	Problem string // in words; empty: none
+}
+
+// scriptTargets are the probes that the tracks ask for, and the ID of each track's own. The same script under the same
+// settings is run once, whoever tracks it. A track's name has a space, so its ID is that of no real server.
+func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []string) {
+	ids = make([]string, len(tracks))
+	named := make(map[string][]healthcheck.Target)
+	for i, t := range tracks {
+		if t.Kind != configs.TrackScript {
+			continue
+		}
+		for _, earlier := range named[t.Name] {
+			if reflect.DeepEqual(earlier.Config, *t.Check) {
+				ids[i] = earlier.ID
+			}
+		}
+		if ids[i] != "" {
+			continue
+		}
+		ids[i] = checkID(t.Name, len(named[t.Name]))
+		target := healthcheck.Target{ID: ids[i], Config: *t.Check}
+		named[t.Name] = append(named[t.Name], target)
+		targets = append(targets, target)
+	}
+	return targets, ids
+}
+
+// adoptTracks takes over the tracks of the configuration.
+func (s *State) adoptTracks() {
+	targets, ids := scriptTargets(s.cfg.Tracks)
+	before := s.scripts
+	s.probes, s.scripts = targets, make(map[string]healthcheck.TargetStatus)
+	for _, t := range targets {
+		s.scripts[t.ID] = Unchecked
+		if is, ok := before[t.ID]; ok {
+			s.scripts[t.ID] = is
+		}
+	}
+	s.tracks = nil
+	s.retrack = make(map[string]bool)
+	byName := make(map[string]*service, len(s.services))
+	for _, svc := range s.services {
+		byName[svc.Name] = svc
+	}
+	for i, t := range s.cfg.Tracks {
+		s.tracks = append(s.tracks, track{Track: t, script: ids[i]})
+		if svc := byName[t.Service]; svc != nil && t.Kind == configs.TrackService {
+			svc.tracks = append(svc.tracks, i)
+		}
+	}
+	for _, r := range s.cfg.Routers {
+		s.retrack[r.Name] = true
+	}
+}
+
+func (s *State) setScript(id string, is healthcheck.TargetStatus) {
+	if same(s.scripts[id], is) {
+		return
+	}
+	s.scripts[id] = is
+	for _, t := range s.tracks {
+		if t.script == id {
+			s.retrack[t.Router] = true
+		}
+	}
+}
+
+func (ev Numbers) on(s *State) {
+	before := s.numbers
+	s.numbers = ev
+	s.logNumbers(before)
+	for _, t := range s.tracks {
+		if t.Kind == configs.TrackFile && ev[t.File] != before[t.File] {
+			s.retrack[t.Router] = true
+		}
+	}
+}
+
+// logNumbers logs the problem of each tracked file once.
+func (s *State) logNumbers(before map[string]Number) {
+	for _, path := range slices.Sorted(maps.Keys(s.numbers)) {
+		if is := s.numbers[path]; is.Problem != "" && is.Problem != before[path].Problem {
+			s.log(Warn, "a tracked file holds no number", "file", path, "problem", is.Problem)
+		}
+	}
+}
+
+// cutOffDelta brings any priority down to 1, except that of an owner.
+const cutOffDelta = -254
+
+// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed. A director
+// that is cut off from all its real servers stands back whatever it tracks: as master it would serve nobody, and one
+// whose cable was just plugged in again must not take its place before it can.
+func (s *State) followTracks() {
+	if len(s.retrack) == 0 {
+		return
+	}
+	now := maps.Clone(s.tracking)
+	if now == nil {
+		now = make(map[string]vrrp.Tracking)
+	}
+	maps.DeleteFunc(now, func(name string, _ vrrp.Tracking) bool {
+		return s.retrack[name] || !slices.ContainsFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name })
+	})
+	for i, t := range s.tracks {
+		if s.retrack[t.Router] {
+			s.tracks[i].state = s.assess(t)
+			now[t.Router] = combineTracking(now[t.Router], s.tracks[i])
+		}
+	}
+	for name := range s.retrack {
+		if s.cutOff {
+			t := now[name]
+			t.Delta += cutOffDelta
+			now[name] = t
+		}
+	}
+	s.retrack = make(map[string]bool)
+	first := !s.tracked
+	s.tracked = true
+	if maps.Equal(now, s.tracking) {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if is, was := now[name], s.tracking[name]; was != is && !first {
+			s.log(Info, "tracking changed", "router", name, "priority-delta", is.Delta, "unclear", is.Unclear, "fault", is.Fault)
+		}
+	}
+	s.tracking, s.reorder = now, true
+}
+
+// assess tells how a track stands.
+func (s *State) assess(t track) trackState {
+	switch t.Kind {
+	case configs.TrackScript:
+		return scriptState(s.scripts[t.script])
+	case configs.TrackFile:
+		return fileTrackState(s.numbers[t.File], t.Weight)
+	}
+	for _, svc := range s.services {
+		if svc.Name == t.Service {
+			return s.serviceState(svc)
+		}
+	}
+	return trackState{trackStatus: unknown, reason: "no such service"}
+}
+
+func scriptState(status healthcheck.TargetStatus) trackState {
+	state := trackState{trackStatus: unknown, reason: status.Reason}
+	switch status.Health {
+	case healthcheck.Healthy:
+		state.trackStatus = fine
+	case healthcheck.Unhealthy:
+		state.trackStatus = failing
+	}
+	return state
+}
+
+// fileTrackState fails where the number lowers the priority or, without a weight, is not 0.
+func fileTrackState(n Number, weight int) trackState {
+	state := trackState{trackStatus: fine, reason: strconv.Itoa(n.Value), value: n.Value}
+	if n.Problem != "" {
+		state.reason = n.Problem
+	}
+	if weight == 0 && n.Value != 0 || weight*n.Value < 0 {
+		state.trackStatus = failing
+	}
+	return state
+}
+
+// serviceState counts the healthy servers, the unchecked ones among them. It is unknown only while those whose
+// health is unknown could decide.
+func (s *State) serviceState(svc *service) trackState {
+	up, open := 0, 0
+	for _, srv := range svc.servers {
+		switch {
+		case !svc.checks(srv) || srv.verdict.Health == healthcheck.Healthy:
+			up++
+		case srv.verdict.Health != healthcheck.Unhealthy:
+			open++
+		}
+	}
+	state := trackState{trackStatus: fine, reason: fmt.Sprintf("%d of %d servers healthy, %d needed", up, len(svc.servers), svc.MinUp)}
+	switch {
+	case up >= svc.MinUp:
+	case up+open >= svc.MinUp:
+		state.trackStatus = unknown
+	default:
+		state.trackStatus = failing
+	}
+	return state
+}
+
+// effect is what a track makes of its virtual router.
+func (t track) effect() vrrp.Tracking {
+	switch is := t.state; {
+	case is.trackStatus == unknown:
+		// Only a master goes by the rest meanwhile, and keeps what it had.
+		return vrrp.Tracking{Unclear: true, Delta: max(0, t.Weight)}
+	case t.Kind == configs.TrackFile && t.Weight != 0:
+		return vrrp.Tracking{Delta: is.value * t.Weight}
+	case is.trackStatus == failing && t.Weight == 0:
+		return vrrp.Tracking{Fault: t.Name + ": " + is.reason}
+	case is.trackStatus == failing && t.Weight < 0, is.trackStatus == fine && t.Weight > 0:
+		return vrrp.Tracking{Delta: t.Weight}
+	}
+	return vrrp.Tracking{}
+}
+
+// combineTracking adds what a track makes of its virtual router to what others make of it.
+func combineTracking(sum vrrp.Tracking, t track) vrrp.Tracking {
+	is := t.effect()
+	sum.Delta, sum.Unclear = sum.Delta+is.Delta, sum.Unclear || is.Unclear
+	switch {
+	case sum.Fault == "":
+		sum.Fault = is.Fault
+	case is.Fault != "":
+		sum.Fault += "; " + is.Fault
+	}
+	return sum
+}

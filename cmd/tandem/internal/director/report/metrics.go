@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("tandem_"+name, help, labels, nil)
+}
+
+var (
+	infoDesc     = desc("info", "The director and its version; always 1.", "name", "version")
+	loadedDesc   = desc("config_loaded_timestamp_seconds", "When the configuration in force was loaded.")
+	reloadsDesc  = desc("config_reloads_total", "Reloads that were asked for, by their result.", "result")
+	warningsDesc = desc("warnings_count", "Warnings in the status.")
+
+	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
+	routerStateDesc      = desc("vrrp_state", "1 for the state that the virtual router is in, 0 for the others.", "router", "state")
+	routerPriorityDesc   = desc("vrrp_priority", "The priority that the virtual router stands for election with.", "router")
+	trackOKDesc          = desc("vrrp_track_ok", "0 for what a virtual router tracks and what is known to fail, 1 for the rest.", "router", "track")
+	advertsSentDesc      = desc("vrrp_adverts_sent_total", "VRRP advertisements sent.", "router")
+	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
+	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
+	straysDroppedDesc    = desc("vrrp_strays_dropped_total", "VRRP packets discarded that are of no virtual router here, by reason.", "interface", "reason")
+	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
+	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
+	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
+	standbyDesc          = desc("vrrp_standby", "1 while the virtual router stands back on command.", "router")
+	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
+	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
+	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
+	rivalsDesc           = desc("rivals_count", "Other machines that claim a virtual address of ours on the interface.", "interface")
+	rivalClaimsDesc      = desc("rival_claims_total", "Frames by which other machines claimed a virtual address of ours.", "interface")
+	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
+
+	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
+	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
+	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+	serverSinceDesc       = desc("server_since_timestamp_seconds", "Since when the real server has been as healthy as it is.", "service", "server")
+	checkHealthyDesc      = desc("check_healthy", "1 for a check that finds its real server healthy, 0 for one that does not; absent while that is not known.", "service", "server", "check")
+	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
+	checkResultsDesc      = desc("check_results_total", "Probes of a check that ended, by their result.", "service", "server", "check", "result")
+	checkFlappingDesc     = desc("check_flapping", "1 for a check whose result changes too often, 0 for the others.", "service", "server", "check")
+
+	serviceQuorumDesc      = desc("service_quorum", "1 for a service that has its quorum, 0 for one that has lost it.", "service")
+	serviceConnectionsDesc = desc("service_connections_total", "Connections that the kernel has scheduled.", "service")
+	servicePacketsDesc     = desc("service_packets_total", "Packets that passed the kernel's table.", "service", "direction")
+	serviceBytesDesc       = desc("service_bytes_total", "Bytes that passed the kernel's table.", "service", "direction")
+	serverNewDesc          = desc("server_connections_total", "Connections that the kernel has scheduled to the real server.", "service", "server")
+	serverPacketsDesc      = desc("server_packets_total", "Packets to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	serverBytesDesc        = desc("server_bytes_total", "Bytes to and from the real server that passed the kernel's table.", "service", "server", "direction")
+	syncRunningDesc        = desc("connection_sync_running", "1 for a role in which the kernel's connection sync runs, 0 for the other.", "role")
+
+	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
+	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
+	ipvsDriftDesc  = desc("ipvs_drift_repaired_total", "Differences that somebody else made in the IPVS table and that were repaired.")
+	ipvsErrorsDesc = desc("ipvs_errors_total", "Passes over the IPVS table that failed.")
+
+	probesDesc       = desc("check_probes_total", "Health check probes started.")
+	probesFailedDesc = desc("check_probes_failed_total", "Health check probes that ended as the real server's failure.")
+	probesLateDesc   = desc("check_probes_late_total", "Health check probes started late, for want of the director's own time.")
+	probesNotRunDesc = desc("check_probes_not_run_total", "Health check probes not run, for want of the director's own resources.")
+	probesPanicsDesc = desc("check_probes_panics_total", "Health check probes that ended in a panic.")
+)
+
+// A sink takes metrics for one collection.
+type sink chan<- prometheus.Metric
+
+func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// lateness puts a router's histogram out, whose classes Prometheus wants as sums.
+func (s sink) lateness(r vrrp.Status) {
+	buckets, sum := make(map[float64]uint64), uint64(0)
+	late := r.Counters.Lateness
+	for i, bound := range vrrp.LatenessBounds {
+		sum += late.Counts[i]
+		buckets[bound.Seconds()] = sum
+	}
+	sum += late.Counts[len(vrrp.LatenessBounds)]
+	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
+}
+
+// traffic counts packets and bytes in both directions.
+func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels ...string) {
+	s.count(packets, of.InPackets, append(slices.Clone(labels), "in")...)
+	s.count(packets, of.OutPackets, append(slices.Clone(labels), "out")...)
+	s.count(bytes, of.InBytes, append(slices.Clone(labels), "in")...)
+	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
+}
+
+// Metrics is what is counted beside a status.
+type Metrics struct {
+	Status           control.Status
+	State            *core.Snapshot
+	ElectionRestarts uint64
+	TableWrites      uint64
+	TablePasses      uint64
+	TableRepairs     uint64
+	TableErrors      uint64
+	Probes           healthcheck.Stats
+}
+
+// Collect sends the metrics.
+func Collect(ch chan<- prometheus.Metric, m Metrics) {
+	out, status := sink(ch), m.Status
+	out.gauge(infoDesc, 1, status.Name, status.Version)
+	out.gauge(loadedDesc, float64(status.Config.LoadedAt.UnixMilli())/1000)
+	out.count(reloadsDesc, m.State.Reloads.Done, "done")
+	out.count(reloadsDesc, m.State.Reloads.Refused, "refused")
+	out.gauge(warningsDesc, float64(len(status.Warnings)))
+	out.count(electionRestartsDesc, m.ElectionRestarts)
+	collectVRRP(out, status.VRRP, m.State.Report)
+	collectServices(out, status.Services)
+	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
+		running := 0.0
+		if slices.ContainsFunc(status.Sync, func(s control.Sync) bool { return s.Role == role.String() }) {
+			running = 1
+		}
+		out.gauge(syncRunningDesc, running, role.String())
+	}
+
+	out.count(ipvsWritesDesc, m.TableWrites)
+	out.count(ipvsPassesDesc, m.TablePasses)
+	out.count(ipvsDriftDesc, m.TableRepairs)
+	out.count(ipvsErrorsDesc, m.TableErrors)
+
+	out.count(probesDesc, m.Probes.Probes)
+	out.count(probesFailedDesc, m.Probes.Failed)
+	out.count(probesLateDesc, m.Probes.StartedLate)
+	out.count(probesNotRunDesc, m.Probes.NotRun)
+	out.count(probesPanicsDesc, m.Probes.Panics)
+}
+
+func collectVRRP(out sink, routers []control.Router, report message.Report) {
+	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	shown := make(map[id]bool)
+	for _, r := range routers {
+		shown[id{r.Interface, r.Name}] = true
+		for _, state := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+			in := 0.0
+			if r.State == state.String() {
+				in = 1
+			}
+			out.gauge(routerStateDesc, in, r.Name, state.String())
+		}
+		standby := 0.0
+		if r.Standby {
+			standby = 1
+		}
+		out.gauge(standbyDesc, standby, r.Name)
+		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
+		for _, t := range r.Track {
+			ok := 0.0
+			if t.OK {
+				ok = 1
+			}
+			out.gauge(trackOKDesc, ok, r.Name, t.Name)
+		}
+	}
+	for _, r := range report.Routers {
+		if !shown[id{r.Interface, r.Name}] {
+			continue
+		}
+		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)
+		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
+		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)
+		out.lateness(r)
+		out.gauge(longestGapDesc, r.Counters.LongestGap.Seconds(), r.Name)
+		out.count(becameMasterDesc, r.Counters.BecameMaster, r.Name)
+		for reason, n := range r.Counters.Drops.All() {
+			if n > 0 {
+				out.count(advertsDroppedDesc, n, r.Name, reason.String())
+			}
+		}
+	}
+	for _, i := range report.Interfaces {
+		out.count(announcementsDesc, i.Announce.Requests, i.Name, "arp_request")
+		out.count(announcementsDesc, i.Announce.Replies, i.Name, "arp_reply")
+		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
+		out.count(announceErrorsDesc, i.Announce.Errors, i.Name)
+		for reason, n := range i.Stray.All() {
+			if n > 0 {
+				out.count(straysDroppedDesc, n, i.Name, reason.String())
+			}
+		}
+		out.count(addressWritesDesc, i.AddressWrites, i.Name)
+		out.gauge(rivalsDesc, float64(len(i.Rivals)), i.Name)
+		out.count(rivalClaimsDesc, i.Claims, i.Name)
+	}
+}
+
+func collectServices(out sink, services []control.Service) {
+	for _, svc := range services {
+		quorum := 1.0
+		if svc.QuorumLost {
+			quorum = 0
+		}
+		out.gauge(serviceQuorumDesc, quorum, svc.Name)
+		out.count(serviceConnectionsDesc, svc.Stats.Connections, svc.Name)
+		out.traffic(servicePacketsDesc, serviceBytesDesc, svc.Stats, svc.Name)
+		for _, srv := range svc.Servers {
+			server := netip.AddrPortFrom(srv.Address, srv.Port).String()
+			healthy := 0.0
+			if srv.Health == "healthy" || srv.Health == "unchecked" {
+				healthy = 1
+			}
+			out.gauge(serverHealthyDesc, healthy, svc.Name, server)
+			if !srv.Since.IsZero() {
+				out.gauge(serverSinceDesc, float64(srv.Since.UnixMilli())/1000, svc.Name, server)
+			}
+			out.gauge(serverWeightDesc, float64(srv.EffectiveWeight), svc.Name, server)
+			out.gauge(serverConnectionsDesc, float64(srv.Active), svc.Name, server, "active")
+			out.gauge(serverConnectionsDesc, float64(srv.Inactive), svc.Name, server, "inactive")
+			out.count(serverNewDesc, srv.Stats.Connections, svc.Name, server)
+			out.traffic(serverPacketsDesc, serverBytesDesc, srv.Stats, svc.Name, server)
+			for i, c := range srv.Checks {
+				collectCheck(out, c, svc.Name, server, fmt.Sprintf("%d %s", i+1, c.Type))
+			}
+		}
+	}
+}
+
+// collectCheck tells of one check of a real server; the labels are those that all its metrics have.
+func collectCheck(out sink, c control.Check, labels ...string) {
+	flapping := 0.0
+	if c.Flapping {
+		flapping = 1
+	}
+	switch c.Health {
+	case healthcheck.Healthy.String():
+		out.gauge(checkHealthyDesc, 1, labels...)
+	case healthcheck.Unhealthy.String():
+		out.gauge(checkHealthyDesc, 0, labels...)
+	}
+	out.gauge(checkLatencyDesc, c.LatencySeconds, labels...)
+	out.gauge(checkFlappingDesc, flapping, labels...)
+	out.count(checkResultsDesc, c.Successes, append(labels, "success")...)
+	out.count(checkResultsDesc, c.Failures, append(labels, "failure")...)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report puts what a director knows into a status, warnings and metrics. It asks nobody anything.
+package report
+
+import (
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// An Input is all that a status is made of.
+type Input struct {
+	Version string
+	State   *core.Snapshot
+	Checks  map[string]healthcheck.TargetStatus // by ID
+	Metrics string                              // why no metrics are served; empty: they are, or are not asked for
+	Kernel  []lvs.ServiceStatus                 // what the kernel has counted
+	Problem string                              // why Kernel is missing
+}
+
+// Status says what a director is and does.
+func Status(in Input) control.Status {
+	shot := in.State
+	cfg := shot.Config
+	s := control.Status{
+		Name:     cfg.Name,
+		Version:  in.Version,
+		Config:   control.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: shot.LoadedAt},
+		VRRP:     routerStatus(cfg.Routers, shot.Report),
+		Sync:     syncs(shot.Sync.Running),
+		Services: make([]control.Service, 0, len(cfg.Services)),
+		Warnings: []string{},
+	}
+	rows := make(map[string][]control.Track)
+	for _, t := range shot.Tracks {
+		rows[t.Router] = append(rows[t.Router], control.Track{Name: t.Name, OK: t.OK, Reason: t.Reason})
+	}
+	for i, r := range s.VRRP {
+		s.VRRP[i].Track = append(s.VRRP[i].Track, rows[r.Name]...)
+	}
+	counts := countsOf(in.Kernel)
+	for i, svc := range cfg.Services {
+		s.Services = append(s.Services, serviceStatus(svc, shot.Services[i], in, counts))
+	}
+	s.Warnings = append(s.Warnings, warnings(in)...)
+	return s
+}
+
+// warnings are sentences about what is not as it should be.
+func warnings(in Input) (all []string) {
+	shot := in.State
+	for _, w := range shot.Config.Warnings {
+		all = append(all, w.Error())
+	}
+	if shot.CutOff {
+		all = append(all, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
+	}
+	if in.Metrics != "" {
+		all = append(all, in.Metrics)
+	}
+	all = append(all, electionWarnings(shot.Report)...)
+	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
+	if shot.Sync.Problem != "" {
+		all = append(all, shot.Sync.Problem)
+	}
+	if shot.Trouble != "" {
+		all = append(all, "the kernel's IPVS table is not in line: "+shot.Trouble)
+	}
+	if in.Problem != "" {
+		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
+	}
+	for i, svc := range shot.Config.Services {
+		all = append(all, poolWarnings(svc, shot.Services[i].Pool)...)
+	}
+	all = append(all, shot.Departed...)
+	return append(all, shot.Forgotten...)
+}
+
+func syncs(running []lvs.SyncDaemon) []control.Sync {
+	all := make([]control.Sync, 0, len(running))
+	for _, s := range running {
+		all = append(all, control.Sync{
+			Role: s.Roles.String(), Interface: s.Interface, ID: s.ID, Group: s.Group, Port: s.Port, TTL: s.TTL, MaxLen: s.MaxLen,
+		})
+	}
+	return all
+}

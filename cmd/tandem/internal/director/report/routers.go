@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"net/netip"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// electionWarnings are what the election finds amiss on the wire and on its interfaces.
+func electionWarnings(report message.Report) []string {
+	var all []string
+	if report.Problem != "" {
+		all = append(all, "no virtual router runs: "+report.Problem)
+	}
+	for _, r := range report.Routers {
+		for _, w := range r.Warnings {
+			all = append(all, r.Name+": "+w)
+		}
+	}
+	for _, i := range report.Interfaces {
+		if i.Trouble != "" {
+			all = append(all, i.Name+": "+i.Trouble)
+		}
+	}
+	return all
+}
+
+// routerStatus is one row for each configured router, in the order of the file; one that the election has not
+// reported yet is in initialize.
+func routerStatus(routers []configs.Router, report message.Report) []control.Router {
+	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	said := make(map[id]vrrp.Status, len(report.Routers))
+	for _, r := range report.Routers {
+		said[id{r.Interface, r.Name}] = r
+	}
+	rows := make([]control.Router, 0, len(routers))
+	for _, r := range routers {
+		row := control.Router{
+			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
+			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
+			Reason: cmp.Or(report.Problem, "the election is starting"),
+			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
+			Track:        linkRows(r.TrackInterfaces, report.Links),
+			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
+			Counters: control.Counters{AdvertsDropped: map[string]uint64{}},
+		}
+		if is, ok := said[id{r.Interface, r.Name}]; ok {
+			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
+			row.EffectivePriority = is.EffectivePriority
+			row.Standby, row.HandingOver = is.Standby, is.HandingOver
+			row.Counters = counters(is.Counters)
+			if is.Master.IsValid() {
+				row.Master = is.Master.String()
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// linkRows is the status of the interfaces that a virtual router tracks; those that nothing is known of yet are well.
+func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []control.Track {
+	rows := make([]control.Track, 0, len(tracks))
+	for _, t := range tracks {
+		row := control.Track{Name: "interface " + t.Interface, OK: true, Reason: "not seen yet"}
+		if fault, known := faults[t.Interface]; known {
+			row.OK, row.Reason = fault == "", cmp.Or(strings.TrimPrefix(fault, row.Name+" "), "is up")
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func counters(c vrrp.Counters) control.Counters {
+	row := control.Counters{
+		AdvertsSent: c.AdvertsSent, AdvertsReceived: c.AdvertsReceived, AdvertsDropped: make(map[string]uint64),
+		SendErrors: c.SendErrors, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
+	}
+	for reason, n := range c.Drops.All() {
+		if n > 0 {
+			row.AdvertsDropped[reason.String()] = n
+		}
+	}
+	return row
+}
+
+// family is that of a virtual router's addresses, which are all of one.
+func family(vips []netip.Prefix) uint8 {
+	if len(vips) > 0 && vips[0].Addr().Is6() {
+		return 6
+	}
+	return 4
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+func TestStatusOfRouters(t *testing.T) {
+	vips := []netip.Prefix{netip.MustParsePrefix("2001:db8::100/64")}
+	excluded := []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}
+	web := configs.Router{Config: vrrp.Config{Name: "web", Interface: "eth0", VIPs: vips, ExcludedVIPs: excluded, Preempt: true,
+		TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth2"}, {Interface: "eth3"}}}}
+	mail := configs.Router{Config: vrrp.Config{Name: "mail", Interface: "eth1"}}
+	said := vrrp.Status{Name: "web", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{
+		AdvertsSent: 7, AdvertsReceived: 3, SendErrors: 2, BecameMaster: 1, LongestGap: 1_500_000_000,
+		Drops: vrrp.Drops{vrrp.DropWrongTTL: 4},
+	}}
+	// One of the same name on another interface: the router has moved, and this was it before.
+	moved := vrrp.Status{Name: "mail", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{AdvertsSent: 9}}
+	links := map[string]string{"eth1": "interface eth1 has no carrier", "eth2": ""}
+	rows := routerStatus([]configs.Router{web, mail}, message.Report{Routers: []vrrp.Status{said, moved}, Links: links})
+	if len(rows) != 2 {
+		t.Fatalf("%d rows for 2 routers", len(rows))
+	}
+	want := control.Counters{AdvertsSent: 7, AdvertsReceived: 3, AdvertsDropped: map[string]uint64{"wrong_ttl": 4}, SendErrors: 2,
+		BecameMaster: 1, LongestGapSeconds: 1.5}
+	if got := rows[0]; got.State != "master" || got.Family != 6 || !got.Preempt ||
+		!reflect.DeepEqual(got.Counters, want) || !reflect.DeepEqual(got.ExcludedVIPs, excluded) {
+		t.Errorf("web: %+v", got)
+	}
+	tracks := []control.Track{
+		{Name: "interface eth1", Reason: "has no carrier"},
+		{Name: "interface eth2", OK: true, Reason: "is up"},
+		{Name: "interface eth3", OK: true, Reason: "not seen yet"},
+	}
+	if !reflect.DeepEqual(rows[0].Track, tracks) || rows[1].Track == nil {
+		t.Errorf("tracks %+v and %+v", rows[0].Track, rows[1].Track)
+	}
+	none := control.Counters{AdvertsDropped: map[string]uint64{}}
+	if got := rows[1]; got.State != "initialize" || !reflect.DeepEqual(got.Counters, none) {
+		t.Errorf("mail: %+v", got)
+	}
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A member is one real server in one service.
+type member struct {
+	service lvs.ServiceID
+	server  lvs.ServerID
+}
+
+// A counts is what the kernel has counted.
+type counts struct {
+	services map[lvs.ServiceID]lvs.Stats
+	servers  map[member]lvs.ServerStatus
+}
+
+func countsOf(rows []lvs.ServiceStatus) counts {
+	c := counts{make(map[lvs.ServiceID]lvs.Stats, len(rows)), make(map[member]lvs.ServerStatus)}
+	for _, row := range rows {
+		c.services[row.ServiceID] = row.Stats
+		for _, srv := range row.Servers {
+			c.servers[member{row.ServiceID, srv.ServerID}] = srv
+		}
+	}
+	return c
+}
+
+// poolWarnings are sentences about a service as a whole.
+func poolWarnings(svc configs.Service, pool lvs.PoolOutput) (all []string) {
+	if pool.State.QuorumLost {
+		what := "it has no sorry server"
+		if pool.Sorry {
+			what = fmt.Sprintf("the sorry server, %s, serves its clients", svc.Sorry.Addr)
+		}
+		all = append(all, fmt.Sprintf("%s has lost its quorum, with %d of %d servers up: %s", svc.Name, pool.Up, len(svc.Servers), what))
+	}
+	if pool.Panic {
+		all = append(all, fmt.Sprintf("%s has only %d of %d servers up: all are treated as healthy", svc.Name, pool.Up, len(svc.Servers)))
+	}
+	return all
+}
+
+func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) control.Service {
+	first, pool := svc.Virtuals[0], is.Pool
+	row := control.Service{
+		Name: svc.Name, Virtual: virtuals(svc.Virtuals), Protocol: first.Protocol.String(),
+		Scheduler: first.Scheduler, Method: svc.Method.String(), Servers: make([]control.Server, 0, len(svc.Servers)),
+		Up: pool.Up, QuorumLost: pool.State.QuorumLost, Panic: pool.Panic,
+	}
+	for _, virtual := range svc.Virtuals {
+		row.Stats = add(row.Stats, c.services[virtual.ServiceID])
+	}
+	for i, srv := range svc.Servers {
+		known := is.Servers[i]
+		o := in.State.Orders[known.ID]
+		s := serverStatus(svc, srv, is, c)
+		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.Note(srv.Weight)
+		s.Health, s.Reason = "unchecked", "no check is configured"
+		switch {
+		case known.Checked:
+			s.Checks = checkRows(srv, known, in.Checks)
+			health := verdict(srv, known, in.Checks)
+			s.Health, s.Reason, s.Since = health.Health.String(), health.Reason, health.Since
+		case len(srv.Checks) > 0:
+			s.Reason = "checked by the master only"
+		}
+		row.Servers = append(row.Servers, s)
+	}
+	if svc.Sorry != nil {
+		s := serverStatus(svc, *svc.Sorry, is, c)
+		s.Sorry, s.Health, s.Reason, s.Note = true, "unchecked", "no check is configured", "sorry server"
+		row.Servers = append(row.Servers, s)
+	}
+	for _, d := range is.Draining {
+		s := serverStatus(svc, configs.Server{Server: d.Server, Mapped: true}, is, c)
+		s.Leaving, s.Health, s.Reason = true, "unchecked", "not in the configuration"
+		s.Note = "leaves with its last connection, or in " + max(0, d.Until.Sub(in.State.Now)).Round(time.Second).String()
+		s.Weight = 0
+		row.Servers = append(row.Servers, s)
+	}
+	return row
+}
+
+// serverStatus is what the kernel says of a real server.
+func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, c counts) control.Server {
+	s := control.Server{Checks: []control.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
+		EffectiveWeight: known.Weights[srv.ServerID]}
+	for _, virtual := range svc.Virtuals {
+		is := c.servers[member{virtual.ServiceID, srv.In(virtual).ServerID}]
+		s.Active += is.Active
+		s.Inactive += is.Inactive
+		s.Stats = add(s.Stats, is.Stats)
+	}
+	return s
+}
+
+// verdict is what the checks of a real server say together. It is the one that decided about the weight, in the words of the
+// latest result.
+func verdict(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) healthcheck.TargetStatus {
+	latest := make([]healthcheck.TargetStatus, len(known.CheckIDs))
+	for i, id := range known.CheckIDs {
+		is, ok := statuses[id]
+		if !ok {
+			return known.Verdict
+		}
+		latest[i] = is
+	}
+	if is := core.Combine(srv, latest); is.Health == known.Verdict.Health {
+		return is
+	}
+	return known.Verdict
+}
+
+// checkRows is the status of the checks of a real server.
+func checkRows(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) []control.Check {
+	rows := make([]control.Check, 0, len(srv.Checks))
+	for i, check := range srv.Checks {
+		s, ok := statuses[known.CheckIDs[i]]
+		if !ok {
+			s = core.Unchecked
+		}
+		rows = append(rows, control.Check{
+			Type: check.Type.String(), Via: check.Via, Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
+			LastAt: s.LastAt, LatencySeconds: s.LastLatency.Seconds(), Successes: s.Successes, Failures: s.Failures,
+		})
+	}
+	return rows
+}
+
+func add(a control.Stats, b lvs.Stats) control.Stats {
+	return control.Stats{
+		Connections: a.Connections + b.Connections,
+		InPackets:   a.InPackets + b.InPackets, OutPackets: a.OutPackets + b.OutPackets,
+		InBytes: a.InBytes + b.InBytes, OutBytes: a.OutBytes + b.OutBytes,
+		ConnectionRate: a.ConnectionRate + b.ConnectionRate,
+		InPacketRate:   a.InPacketRate + b.InPacketRate, OutPacketRate: a.OutPacketRate + b.OutPacketRate,
+		InByteRate: a.InByteRate + b.InByteRate, OutByteRate: a.OutByteRate + b.OutByteRate,
+	}
+}
+
+// virtuals writes a service's addresses as in the configuration, ports in a row as a range.
+func virtuals(all []lvs.Service) string {
+	if all[0].FWMark != 0 {
+		return fmt.Sprintf("fwmark %d", all[0].FWMark)
+	}
+	var words []string
+	for i := 0; i < len(all); {
+		last := i
+		for last+1 < len(all) && all[last+1].Addr == all[i].Addr && int(all[last+1].Port) == int(all[last].Port)+1 {
+			last++
+		}
+		word := netip.AddrPortFrom(all[i].Addr, all[i].Port).String()
+		if last > i {
+			word += fmt.Sprintf("-%d", all[last].Port)
+		}
+		words = append(words, word)
+		i = last + 1
+	}
+	return strings.Join(words, ", ")
+}
+
+// Server says how a real server stands, by what the kernel shows of its table.
+func Server(shot *core.Snapshot, name string, rows []lvs.Row) (control.ServerState, error) {
+	i, j, err := core.FindServer(shot.Config.Services, name)
+	if err != nil {
+		return control.ServerState{}, err
+	}
+	svc, is := shot.Config.Services[i], shot.Services[i]
+	srv := svc.Servers[j]
+	members := make(map[member]bool)
+	for _, virtual := range svc.Virtuals {
+		members[member{virtual.ServiceID, srv.In(virtual).ServerID}] = true
+	}
+	id := is.Servers[j].ID
+	s := control.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
+	for _, row := range rows {
+		for _, is := range row.Servers {
+			if members[member{row.ServiceID, is.ServerID}] {
+				s.Connections += is.Active
+				if row.Protocol != lvs.TCP && row.Protocol != lvs.SCTP {
+					s.Connections += is.Inactive
+				}
+			}
+		}
+	}
+	return s, nil
+}

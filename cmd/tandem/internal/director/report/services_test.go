@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+func TestPoolWarnings(t *testing.T) {
+	svc := configs.Service{Name: "www", Servers: make([]configs.Server, 2), Sorry: &configs.Server{}}
+	svc.Sorry.Addr = netip.MustParseAddr("192.0.2.20")
+	for _, c := range []struct {
+		pool lvs.PoolOutput
+		want []string
+	}{
+		{lvs.PoolOutput{Up: 2}, nil},
+		{lvs.PoolOutput{State: lvs.PoolState{QuorumLost: true}, Sorry: true},
+			[]string{"www has lost its quorum, with 0 of 2 servers up: the sorry server, 192.0.2.20, serves its clients"}},
+		{lvs.PoolOutput{Up: 1, Panic: true}, []string{"www has only 1 of 2 servers up: all are treated as healthy"}},
+	} {
+		if got := poolWarnings(svc, c.pool); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %q, want %q", c.pool, got, c.want)
+		}
+	}
+}
+
+func TestVirtualsAreWrittenAsInTheFile(t *testing.T) {
+	at := func(addr string, ports ...uint16) (all []lvs.Service) {
+		for _, p := range ports {
+			all = append(all, lvs.Service{ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr(addr), Port: p}})
+		}
+		return all
+	}
+	for want, all := range map[string][]lvs.Service{
+		"192.0.2.100:80":                    at("192.0.2.100", 80),
+		"192.0.2.100:80, 192.0.2.100:443":   at("192.0.2.100", 80, 443),
+		"192.0.2.100:80-82, 192.0.2.101:83": slices.Concat(at("192.0.2.100", 80, 81, 82), at("192.0.2.101", 83)),
+		"[2001:db8::1]:65534-65535":         at("2001:db8::1", 65534, 65535),
+		"fwmark 7":                          {{ServiceID: lvs.ServiceID{FWMark: 7, Family: lvs.IPv4}}},
+		"192.0.2.100:81, 192.0.2.100:80":    at("192.0.2.100", 81, 80),
+	} {
+		if got := virtuals(all); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

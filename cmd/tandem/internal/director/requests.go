@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+var (
+	_ control.Director     = (*Director)(nil)
+	_ prometheus.Collector = (*Director)(nil)
+)
+
+// readTimeout bounds how long a status waits for what the kernel has counted, and readLimit how long one reading may take.
+const (
+	readTimeout = 5 * time.Second
+	readLimit   = 10 * time.Second
+)
+
+var errEnded = errors.New("this director is leaving")
+
+// ask has an event answered by the loop.
+func (d *Director) ask(event func(core.Request) core.Event) core.Reply {
+	select {
+	case <-d.begun:
+	case <-d.ended:
+	}
+	r := request{event, make(chan core.Reply, 1)}
+	if !d.post(r) {
+		return core.Reply{Err: errEnded}
+	}
+	select {
+	case reply := <-r.answer:
+		return reply
+	case <-d.ended:
+		return core.Reply{Err: errEnded}
+	}
+}
+
+// snapshot asks the loop what it knows; nil when it has ended.
+func (d *Director) snapshot() *core.Snapshot {
+	q := make(question, 1)
+	if !d.post(q) {
+		return nil
+	}
+	select {
+	case shot := <-q:
+		return shot
+	case <-d.ended:
+		return nil
+	}
+}
+
+// Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
+// nothing has changed and the error says why. The file is read here: a slow disk delays nobody else.
+func (d *Director) Reload() error {
+	d.reload <- struct{}{} // what is read later is put in force later
+	defer func() { <-d.reload }()
+	cfg, err := configs.Load(d.first.File)
+	if err == nil {
+		err = d.permitted(cfg)
+	}
+	if err != nil {
+		d.post(core.ReloadRefused{})
+		return err
+	}
+	numbers := workers.ReadNumbers(cfg.Tracks)
+	return d.ask(func(r core.Request) core.Event { return core.Reload{Request: r, Config: cfg, Numbers: numbers} }).Err
+}
+
+// Failover hands virtual routers over to the peer, those of which this director is master if none is named, and makes
+// them stand by until Release. The error names those that nobody took: of these it is master still.
+func (d *Director) Failover(names []string) (control.RoutersDone, error) {
+	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, Routers: names} })
+	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
+}
+
+// Release lets virtual routers that stand by, the named ones or all, take part again.
+func (d *Director) Release(names []string) (control.RoutersDone, error) {
+	reply := d.ask(func(r core.Request) core.Event { return core.Release{Request: r, Routers: names} })
+	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
+}
+
+// CommandServer does what an operator wants of a real server, and returns how that stands once the kernel's table says
+// so and the order is remembered. Where it cannot be remembered, the answer says why.
+func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
+	reply := d.ask(func(r core.Request) core.Event {
+		return core.ServerOrder{Request: r, Server: c.Server, Action: string(c.Action), Weight: c.Weight}
+	})
+	if reply.Err != nil {
+		return control.ServerState{}, reply.Err
+	}
+	s, err := d.Server(reply.Server)
+	s.NotRemembered = reply.NotRemembered
+	return s, err
+}
+
+// Server tells how a real server stands, by the cheap look at the kernel's table.
+func (d *Director) Server(name string) (control.ServerState, error) {
+	shot := d.snapshot()
+	if shot == nil {
+		return control.ServerState{}, errEnded
+	}
+	if _, _, err := core.FindServer(shot.Config.Services, name); err != nil {
+		return control.ServerState{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readLimit)
+	defer cancel()
+	rows, err := d.reader.Look(ctx)
+	if err != nil {
+		return control.ServerState{}, err
+	}
+	return report.Server(shot, name, rows)
+}
+
+// Status is what the director is and does now.
+func (d *Director) Status() control.Status {
+	s, _ := d.status()
+	return s
+}
+
+func (d *Director) status() (control.Status, *core.Snapshot) {
+	d.elections.Refresh()
+	shot := d.snapshot()
+	if shot == nil || shot.Config == nil {
+		return control.Status{Name: d.first.Name, Version: d.version, Warnings: []string{"this director is starting or leaving"}}, nil
+	}
+	in := report.Input{Version: d.version, State: shot, Checks: d.checks.Status(), Metrics: d.metrics.problem()}
+	if len(shot.Config.Services) > 0 {
+		var err error
+		if in.Kernel, err = d.counted(); err != nil {
+			in.Problem = err.Error()
+		}
+	}
+	return report.Status(in), shot
+}
+
+// counted is what the kernel has counted. Those who ask at the same time share one reading. One that hangs is not waited for.
+func (d *Director) counted() ([]lvs.ServiceStatus, error) {
+	read := d.reads.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), readLimit)
+		defer cancel()
+		return d.reader.Status(ctx)
+	})
+	select {
+	case result := <-read:
+		rows, _ := result.Val.([]lvs.ServiceStatus)
+		return rows, result.Err
+	case <-time.After(readTimeout):
+		return nil, errors.New("the kernel does not answer")
+	}
+}
+
+// Describe implements prometheus.Collector. The director is an unchecked collector: what it has depends on its
+// configuration.
+func (d *Director) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (d *Director) Collect(ch chan<- prometheus.Metric) {
+	status, shot := d.status()
+	if shot == nil {
+		return
+	}
+	m := report.Metrics{Status: status, State: shot, ElectionRestarts: d.elections.Restarts(), Probes: d.checks.Stats()}
+	table := d.table.Counters()
+	m.TableWrites, m.TablePasses, m.TableRepairs, m.TableErrors = d.table.ipvs.Writes(), table.Reconciles, table.Repairs, table.Errors
+	report.Collect(ch, m)
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workers
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+)
+
+// maxRetryPause bounds the pause before a file is written again that could not be written.
+const maxRetryPause = 30 * time.Second
+
+// Values are the latest values of files.
+type Values map[core.File]core.FileValue
+
+// MergeValues takes the latest value of each file.
+func MergeValues(waiting, next Values) Values {
+	all := maps.Clone(waiting)
+	maps.Copy(all, next)
+	return all
+}
+
+// Files keeps what a restart must know.
+type Files struct {
+	Store func(core.FileValue) error
+	Post  Post
+	In    Mailbox[Values]
+}
+
+// Run writes until ctx ends and everything that came before is written. A file that cannot be written is tried again.
+func (w *Files) Run(ctx context.Context) error {
+	failed := make(Values)
+	pause := retryPause
+	var retry <-chan time.Time
+	for {
+		next := make(Values)
+		select {
+		case next = <-w.In:
+		case <-retry:
+			next = failed
+		case <-ctx.Done():
+			select {
+			case next = <-w.In:
+			default:
+				return nil
+			}
+		}
+		next = MergeValues(failed, next)
+		clear(failed)
+		for _, value := range next {
+			result := core.Stored{File: value.File, Generation: value.Generation}
+			if err := w.Store(value); err != nil {
+				result.Problem = err.Error()
+				failed[value.File] = value
+			}
+			w.Post(result)
+		}
+		if retry = nil; len(failed) == 0 {
+			pause = retryPause
+			continue
+		}
+		retry = time.After(pause)
+		pause = min(2*pause, maxRetryPause)
+	}
+}

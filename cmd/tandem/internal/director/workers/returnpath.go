@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
+)
+
+// A master that checks a real server through the VIP gets the answers from an address that it has itself. Over IPv4 the
+// kernel drops such packets unless the interface that they arrive at has accept_local. With strict rp_filter it drops them
+// also where the VIP is on another interface. A backup has the settings too, so that a failover finds them.
+
+// A returnInterface is an interface that answers arrive at.
+type returnInterface struct {
+	link      string
+	elsewhere bool // for a VIP that is on another interface
+}
+
+// A ReturnPath keeps the settings of the interfaces that answers to probes through the VIP arrive at.
+type ReturnPath struct{ Settings *kernel.Settings }
+
+// Apply makes the settings what a configuration needs. It is not complete while there is no route to some server.
+func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
+	interfaces, complete, err := returnInterfaces(cfg)
+	if err != nil {
+		return false, err
+	}
+	want, err := wantedSettings(interfaces, p.Settings.Former)
+	if err == nil {
+		_, err = p.Settings.Keep(want)
+	}
+	return complete && err == nil, err
+}
+
+// wantedSettings are the settings that interfaces need, by their paths. former tells a setting as it is without us.
+func wantedSettings(interfaces []returnInterface, former func(path string) (string, error)) (map[string]string, error) {
+	filter := func(link string) (int, error) {
+		path := conf(link, "rp_filter")
+		value, err := former(path)
+		if err != nil {
+			return 0, err
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return 0, fmt.Errorf("failed to read %s: %w", path, err)
+		}
+		return n, nil
+	}
+	want := make(map[string]string)
+	for _, in := range interfaces {
+		want[conf(in.link, "accept_local")] = "1"
+		if !in.elsewhere {
+			continue
+		}
+		all, err := filter("all")
+		if err != nil {
+			return nil, err
+		}
+		own, err := filter(in.link)
+		if err != nil {
+			return nil, err
+		}
+		if max(all, own) == 1 { // the larger one counts
+			want[conf(in.link, "rp_filter")] = "2"
+		}
+	}
+	return want, nil
+}
+
+func conf(link, name string) string { return "net/ipv4/conf/" + link + "/" + name }
+
+// A probed is what the way of the answers depends on.
+type probed struct{ server, source, vip netip.Addr }
+
+// returnInterfaces finds the interfaces that answers to the marked IPv4 probes of a configuration arrive at. It is not
+// complete while there is no route to some server.
+func returnInterfaces(cfg *configs.Config) (all []returnInterface, complete bool, err error) {
+	seen := make(map[probed]bool)
+	complete = true
+	for _, svc := range cfg.Services {
+		for _, srv := range svc.Servers {
+			for _, check := range srv.Checks {
+				at := probed{srv.Addr, check.Source, check.Via}
+				if r, needs := srv.ProbeRoute(check); !needs || r.Family != lvs.IPv4 || seen[at] {
+					continue
+				}
+				seen[at] = true
+				links, err := via.ReturnInterfaces(&healthcheck.Target{Addr: netip.AddrPortFrom(srv.Addr, srv.Port), Config: check})
+				if err != nil {
+					return nil, false, err
+				}
+				complete = complete && len(links) > 0
+				own := interfaceOf(cfg.Routers, check.Via)
+				for _, link := range links {
+					if in := (returnInterface{link, own != "" && own != link}); !slices.Contains(all, in) {
+						all = append(all, in)
+					}
+				}
+			}
+		}
+	}
+	return all, complete, nil
+}
+
+// interfaceOf is the interface that a virtual router puts a VIP on; empty: none does.
+func interfaceOf(routers []configs.Router, vip netip.Addr) string {
+	for _, r := range routers {
+		if slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(p netip.Prefix) bool { return p.Addr() == vip }) {
+			return r.AddressInterface()
+		}
+	}
+	return ""
+}

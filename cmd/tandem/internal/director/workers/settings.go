@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// settingsInterval is the pause between two looks at the kernel's settings, where a configuration has any.
+const settingsInterval = 30 * time.Second
+
+// Settings keeps the kernel's settings as a configuration needs them: those of IPVS, and those of the interfaces that answers
+// to probes through the VIP arrive at.
+type Settings struct {
+	Sysctls    func(map[string]string) error
+	ReturnPath func(*configs.Config) (complete bool, err error)
+	Log        hclog.Logger
+	In         Mailbox[*configs.Config]
+	Prepared   chan struct{} // closed after the first pass
+
+	problems [2]string // that were logged
+}
+
+// Run keeps them until ctx ends.
+func (w *Settings) Run(ctx context.Context) error {
+	prepared := sync.OnceFunc(func() { close(w.Prepared) })
+	var cfg *configs.Config
+	complete := true
+	for {
+		var tick <-chan time.Time
+		switch {
+		case !complete:
+			tick = time.After(retryPause)
+		case cfg != nil && (len(cfg.LVS.Sysctl) > 0 || probesThroughVIP(cfg.Services)):
+			tick = time.After(settingsInterval)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case cfg = <-w.In:
+		case <-tick:
+		}
+		w.problem(0, "failed to set the kernel's IPVS settings", w.Sysctls(cfg.LVS.Sysctl))
+		var err error
+		complete, err = w.ReturnPath(cfg)
+		w.problem(1, "failed to prepare the interfaces for checks through the VIP", err)
+		prepared()
+	}
+}
+
+// problem logs an error once.
+func (w *Settings) problem(i int, message string, err error) {
+	is := ""
+	if err != nil {
+		is = err.Error()
+	}
+	if is != w.problems[i] && is != "" {
+		w.Log.Error(message, "error", is)
+	}
+	w.problems[i] = is
+}
+
+func probesThroughVIP(services []configs.Service) bool {
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			for _, check := range srv.Checks {
+				if check.Via.IsValid() && check.Type != healthcheck.Ping {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
