@@ -123,7 +123,7 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 	for more := true; more; {
 		if more, err = l.sweep.next(func(r *lvs.Row) { drifted = t.compareRow(r) || drifted }); err != nil {
 			l.restart()
-			return false, fmt.Errorf("look at IPVS table: %w", err)
+			return false, fmt.Errorf("failed to look at IPVS table: %w", err)
 		}
 		switch {
 		case drifted:

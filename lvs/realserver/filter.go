@@ -21,13 +21,13 @@ const filterTable = "tandem-realserver"
 // A Rule is one rule of the ARP filter.
 type Rule struct {
 	VIP netip.Addr
-	// Interface and Own are of a rule about what is sent: the interface that it leaves by, and the address that takes
-	// the VIP's place. A rule without them is about requests that arrive.
+	// Interface and Own belong to a rule about sent requests: the interface that sends them, and the address that replaces
+	// the VIP. A rule without them drops received requests.
 	Interface string
 	Own       netip.Addr
 }
 
-// wantedRules returns the filter that c asks for; empty if it asks for none.
+// wantedRules returns the rules that c asks for.
 func wantedRules(c Config, s State) []Rule {
 	if c.Method != ARPFilter {
 		return nil
@@ -83,7 +83,7 @@ func load(offset, size uint32) expr.Any {
 
 func equals(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 
-// expressions returns the rule in the language of nftables' machine.
+// expressions returns the rule as nftables' virtual machine runs it.
 func (r Rule) expressions() []expr.Any {
 	if r.Interface == "" {
 		return []expr.Any{
@@ -105,7 +105,7 @@ func (r Rule) expressions() []expr.Any {
 	}
 }
 
-// parseRule is the inverse of expressions; ok is false for a rule that we did not make.
+// parseRule is the inverse of expressions. ok is false for a rule that we did not make.
 func parseRule(exprs []expr.Any) (r Rule, ok bool) {
 	for _, e := range exprs {
 		switch e := e.(type) {
@@ -137,18 +137,18 @@ func arpTable() *nftables.Table {
 	return &nftables.Table{Name: filterTable, Family: nftables.TableFamilyARP}
 }
 
-// readFilter returns the rules of our table; nil if there is none, and a zero Rule for each that is not as we make them.
+// readFilter returns the rules of our table, nil if there is no table. A rule that we did not make is a zero Rule.
 func readFilter() ([]Rule, error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
+		return nil, fmt.Errorf("failed to open nftables: %w", err)
 	}
 	present, err := conn.ListChainsOfTableFamily(nftables.TableFamilyARP)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) {
 		return nil, nil // the kernel has no nftables, or none for ARP
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the ARP filter: %w", err)
+		return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 	}
 	var rules []Rule
 	for _, want := range chains(arpTable()) {
@@ -159,7 +159,7 @@ func readFilter() ([]Rule, error) {
 			hooked := c.Hooknum != nil && *c.Hooknum == *want.Hooknum
 			list, err := conn.GetRules(c.Table, c)
 			if err != nil {
-				return nil, fmt.Errorf("list the ARP filter: %w", err)
+				return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 			}
 			if rules == nil {
 				rules = []Rule{}
@@ -176,11 +176,11 @@ func readFilter() ([]Rule, error) {
 	return rules, nil
 }
 
-// installFilter replaces our table in one transaction, so that there is no moment without it.
+// installFilter replaces our table in one transaction, so that it is always there.
 func installFilter(rules []Rule) error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.AddTable(arpTable()) // so that there is one to delete
 	conn.DelTable(arpTable())
@@ -197,7 +197,7 @@ func installFilter(rules []Rule) error {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: r.expressions()})
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("install the ARP filter: %w", err)
+		return fmt.Errorf("failed to install the ARP filter: %w", err)
 	}
 	return nil
 }
@@ -205,11 +205,11 @@ func installFilter(rules []Rule) error {
 func removeFilter() error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.DelTable(arpTable())
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove the ARP filter: %w", err)
+		return fmt.Errorf("failed to remove the ARP filter: %w", err)
 	}
 	return nil
 }

@@ -8,16 +8,15 @@ import (
 	"slices"
 )
 
-// A Refusal says what a plan would cut, and why it was not made.
+// A Refusal says why a plan was not made: it would cut a connection.
 type Refusal struct {
 	VIP    netip.Addr
 	Reason string
 }
 
-// Error returns the refusal in a sentence.
 func (r *Refusal) Error() string { return fmt.Sprintf("refused: %s %s", r.VIP, r.Reason) }
 
-// refuse looks for what would cut the operator off, or take other addresses away.
+// refuse finds what would cut off the operator, or remove other addresses.
 func refuse(c Config, s State, r Record) error {
 	op := s.Operator
 	for _, vip := range c.VIPs {
@@ -46,7 +45,7 @@ func refuse(c Config, s State, r Record) error {
 	return nil
 }
 
-// losing refuses to delete an address that others hang on.
+// losing refuses to delete an address that others depend on.
 func (s State) losing(a Address, c Config) error {
 	l, _ := s.link(a.Interface)
 	onLink := func(hop netip.Addr) bool {

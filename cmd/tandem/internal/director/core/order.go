@@ -132,7 +132,7 @@ func (s *State) answerCommands() {
 	kept := s.waiting[:0]
 	for _, w := range s.waiting {
 		if w.table && w.inTable == 0 {
-			w.inTable = s.generation
+			w.inTable = max(1, s.generation) // the first one has it where there is none yet
 		}
 		if s.settled(&w) {
 			s.out.Replies = append(s.out.Replies, w.Reply)
