@@ -80,7 +80,7 @@ func TestDelays(t *testing.T) {
 func TestStartupDelayIsCountedOnce(t *testing.T) {
 	c := testConfig(100)
 	c.StartupDelay = time.Minute
-	up, fault := Event{Kind: EventUp, Source: addrB}, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "no carrier"}}
+	up, fault := Event{Kind: EventUp, Source: addrB}, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "no carrier"}}
 	m := NewMachine(c)
 	due := func(at time.Duration, ev Event) time.Duration {
 		m.Step(epoch.Add(at), ev)

@@ -17,24 +17,14 @@ const namedAddresses = 3 // of a list that differs
 // keep its readers busy.
 const rivalPause = time.Second
 
-// A Symptom is a diagnosis that is worth a log line.
-type Symptom uint8
+// Symptoms are the findings of one packet that are worth a log line.
+type Symptoms uint8
 
 // The symptoms.
 const (
-	SymptomTwoMasters Symptom = iota + 1 // another router stays master beside this one
-	SymptomVIPs                          // a peer advertises other VIPs
+	SymptomTwoMasters Symptoms = 1 << iota // another router stays master beside this one
+	SymptomVIPs                            // a peer advertises other VIPs
 )
-
-// News is what the diagnosis of one packet has changed.
-type News struct {
-	// Changed says that the warnings or RivalHeard have changed.
-	Changed bool
-	// Symptom is the new symptom; 0: none.
-	Symptom Symptom
-	// Difference says how the lists differ, for SymptomVIPs.
-	Difference string
-}
 
 // A diagnosis is what other routers' packets tell about the configuration of one virtual router.
 type diagnosis struct {
@@ -44,6 +34,8 @@ type diagnosis struct {
 	rival  struct{ first, last time.Time } // when another master was heard while this router was master
 	same   uint64                          // the hash of a list that has our VIPs in another order
 	looked time.Time                       // when a list was last compared address by address
+
+	difference string // of the last SymptomVIPs
 }
 
 // dropKinds are the drops that a wrong configuration is likely to cause.
@@ -61,20 +53,18 @@ var dropKinds = [drops]warningKind{
 }
 
 // DiagnoseDrop learns what it can from a message that was dropped. It parses the message into p; a message that is not
-// sound in itself tells nothing.
-func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d Drop) (news News) {
+// sound in itself tells nothing. It reports whether the Warnings or RivalHeard have changed, and new symptoms.
+func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d Drop) (changed bool, s Symptoms) {
 	kind := dropKinds[d]
 	if kind == 0 || p.Parse(msg, h.Source, h.Destination) != 0 {
-		return News{}
+		return false, 0
 	}
 	if d == DropAddressOwner {
-		r.diagnoseRival(now, h, p, &news)
-		return news
+		return r.diagnoseRival(now, h, p)
 	}
 	// All that the words depend on, besides the sender and our configuration.
 	detail := uint64(p.Interval)<<24 ^ uint64(d)<<16 ^ uint64(h.TTL)<<8 ^ uint64(p.Priority)
-	news.Changed = r.warn(now, p, kind, h.Source, detail, func() string { return r.explainDrop(h, p, d) })
-	return news
+	return r.warn(now, p, kind, h.Source, detail, func() string { return r.explainDrop(h, p, d) }), 0
 }
 
 // explainDrop says what is wrong with p, and what to do.
@@ -110,24 +100,28 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 }
 
 // DiagnoseAdvert learns what a good advertisement tells about its sender, and ends the warnings that it disproves.
-// bothMaster says that this router was master before the advertisement and is master after it.
-func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster bool) (news News) {
+// bothMaster says that this router was master before the advertisement and is master after it. The results are those of
+// DiagnoseDrop.
+func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster bool) (changed bool, s Symptoms) {
 	if len(r.diagnosis.warnings.active) > 0 {
-		mended := func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs }
-		news.Changed = r.diagnosis.warnings.remove(mended)
+		changed = r.diagnosis.warnings.remove(func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs })
 	}
 	if bothMaster && p.Priority != PriorityLeaving {
-		r.diagnoseRival(now, h, p, &news)
+		rival, symptom := r.diagnoseRival(now, h, p)
+		changed, s = changed || rival, symptom
 	} else {
 		r.diagnosis.rival.first = time.Time{}
 	}
-	r.diagnoseVIPs(now, h, p, &news)
-	return news
+	lists, symptom := r.diagnoseVIPs(now, h, p)
+	return changed || lists, s | symptom
 }
+
+// VIPDifference says how the lists differ, after SymptomVIPs.
+func (r *Router) VIPDifference() string { return r.diagnosis.difference }
 
 // diagnoseRival learns that there is another master. Two masters settle who stays by one exchange of advertisements;
 // what goes on after that is a fault.
-func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet, news *News) {
+func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	heard := &r.diagnosis.rival
 	if heard.first.IsZero() || now.Sub(heard.last) > 3*p.Interval {
 		heard.first = now
@@ -135,10 +129,10 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet, news *News) {
 	heard.last = now
 	if !r.Machine.HandingOver() && now.Sub(r.diagnosis.rivalHeard) >= rivalPause {
 		r.diagnosis.rivalHeard = now
-		news.Changed = true
+		changed = true
 	}
 	if now.Sub(heard.first) < 2*p.Interval {
-		return
+		return changed, 0
 	}
 	fresh := r.warn(now, p, warnTwoMasters, h.Source, uint64(p.Priority), func() string {
 		to := "the VRRP group"
@@ -150,8 +144,9 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet, news *News) {
 			h.Source, r.Config.VRID, p.Priority, r.Machine.Priority(), to)
 	})
 	if fresh {
-		news.Changed, news.Symptom = true, SymptomTwoMasters
+		return true, SymptomTwoMasters
 	}
+	return changed, 0
 }
 
 // listSeed makes the hash of a list of addresses hard to guess.
@@ -159,46 +154,44 @@ var listSeed = maphash.MakeSeed()
 
 // diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, lets a receiver do that, and asks it to accept the
 // advertisement all the same.
-func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet, news *News) {
+func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	dg := &r.diagnosis
 	ours, theirs := r.Packet.VIPs, p.VIPs
 	if slices.Equal(ours, theirs) {
-		dg.endVIPs(h, news)
-		return
+		return dg.endVIPs(h), 0
 	}
 	detail := hashAddrs(theirs)
 	if detail == dg.same {
-		dg.endVIPs(h, news)
-		return
+		return dg.endVIPs(h), 0
 	}
 	if dg.warnings.extend(now.Add(r.warningLasts(p)), warnVIPs, h.Source, detail) {
-		return
+		return false, 0
 	}
 	// A sender of forged packets may send another list each time: lists are compared address by address once a second.
 	if now.Sub(dg.looked) < WarningPause {
-		return
+		return false, 0
 	}
 	dg.looked = now
 	lacks, has := without(ours, theirs), without(theirs, ours)
 	if len(lacks)+len(has) == 0 {
 		dg.same = detail
-		dg.endVIPs(h, news)
-		return
+		return dg.endVIPs(h), 0
 	}
 	difference := difference(lacks, has)
 	fresh := r.warn(now, p, warnVIPs, h.Source, detail, func() string {
 		return fmt.Sprintf("%s advertises other VIPs for VRID %d: %s; set the same vips on both", h.Source, r.Config.VRID, difference)
 	})
-	if fresh {
-		news.Changed, news.Symptom, news.Difference = true, SymptomVIPs, difference
+	if !fresh {
+		return false, 0
 	}
+	dg.difference = difference
+	return true, SymptomVIPs
 }
 
-// endVIPs ends the warning that the lists differ.
-func (dg *diagnosis) endVIPs(h Header, news *News) {
-	if len(dg.warnings.active) > 0 && dg.warnings.remove(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source }) {
-		news.Changed = true
-	}
+// endVIPs ends the warning that the lists differ, and reports whether there was one.
+func (dg *diagnosis) endVIPs(h Header) bool {
+	return len(dg.warnings.active) > 0 &&
+		dg.warnings.remove(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source })
 }
 
 // warn keeps a warning while its cause lasts, and reports whether the words have changed.

@@ -133,7 +133,7 @@ func (s *site) decide() {
 		s.tell(name, n, tracking[name])
 	}
 	for _, j := range joins {
-		s.w.step(s.nodes[j.Name], Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
+		s.w.step(s.nodes[j.Name], Event{Kind: EventJoin, To: j.To, Cause: &j.Cause})
 	}
 }
 
@@ -150,9 +150,9 @@ func (s *site) assess(name string) {
 	n, hard, soft := s.nodes[name], s.hard[name], s.told[name].Cause()
 	switch {
 	case hard != "":
-		s.w.step(n, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: hard}})
+		s.w.step(n, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: hard}})
 	case soft.Kind != 0:
-		s.w.step(n, Event{Kind: EventFault, Cause: soft, Gentle: true})
+		s.w.step(n, Event{Kind: EventFault, Cause: &soft, Gentle: true})
 	case n.machine.State() == Fault:
 		s.w.step(n, Event{Kind: EventUp, Source: n.addr})
 	}

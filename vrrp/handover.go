@@ -74,7 +74,7 @@ func (m *Machine) offerAgain(now time.Time) {
 }
 
 // succeeded ends the offer: a successor was heard.
-func (m *Machine) succeeded(now time.Time, ev Event) {
+func (m *Machine) succeeded(now time.Time, ev *Event) {
 	then, cause := m.offer.then, Cause{Kind: CauseTookOver, Peer: ev.Source}
 	m.offer, m.linger = offer{}, now.Add(Linger)
 	switch then {
@@ -108,26 +108,26 @@ func (m *Machine) release(cause Cause) {
 }
 
 // fault ends the role of master. After a gentle fault the router hands over; after another it cannot.
-func (m *Machine) fault(now time.Time, ev Event) {
+func (m *Machine) fault(now time.Time, ev *Event) {
 	if !ev.Gentle {
-		m.endHandOver(now, ev.Cause)
+		m.endHandOver(now, *ev.Cause)
 	}
 	switch {
 	case m.stopped:
 	case m.state == Fault:
-		m.cause = ev.Cause
+		m.setCause(*ev.Cause)
 	case m.offering():
 		m.offer.then, m.offer.retake = Fault, false
-		m.transition(now, Fault, ev.Cause)
+		m.transition(now, Fault, *ev.Cause)
 	case m.state == Master && ev.Gentle:
-		m.hand(now, Fault, ev.Cause)
+		m.hand(now, Fault, *ev.Cause)
 	default:
 		if m.state == Master && m.holding {
 			// If the link works, the peer hears this and need not wait.
 			m.advertise(PriorityLeaving)
 		}
 		m.idle()
-		m.transition(now, Fault, ev.Cause)
+		m.transition(now, Fault, *ev.Cause)
 	}
 }
 

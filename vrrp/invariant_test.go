@@ -33,7 +33,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 		Gentle:   arg&1 == 0,
 		On:       arg&1 == 0,
 		To:       State(2 + arg&1),
-		Cause:    Cause{Kind: FaultTracked, Text: "for a reason"},
+		Cause:    &Cause{Kind: FaultTracked, Text: "for a reason"},
 		Config:   &c,
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }

@@ -18,7 +18,7 @@ const (
 	EventUp EventKind = iota + 1 // up
 	// EventResume: the interface works, and this router was master a moment ago. Source is as for EventUp.
 	EventResume // resume
-	// EventFault: the router cannot take part. Cause and Gentle describe the fault.
+	// EventFault: the router cannot take part. Cause and Gentle describe the fault. Cause is never nil, also below.
 	EventFault // fault
 	// EventStop: leave for the reason Cause. A master hands over.
 	EventStop // stop
@@ -40,16 +40,16 @@ const (
 type Event struct {
 	Kind     EventKind
 	Priority uint8
-	Delta    int
 	Unclear  bool
+	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
+	Gentle   bool
+	On       bool
+	To       State
+	Delta    int
 	Interval time.Duration
 	Source   netip.Addr
-	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
-	Gentle bool
-	On     bool
-	To     State
-	Cause  Cause
-	Config *Config
+	Cause    *Cause
+	Config   *Config
 }
 
 // An ActionKind says what to do.
@@ -95,6 +95,7 @@ type Machine struct {
 	master  netip.Addr
 	since   time.Time
 	cause   Cause
+	changes uint64 // of cause
 	actions []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
@@ -163,6 +164,9 @@ func (m *Machine) Since() time.Time { return m.since }
 // Cause returns the cause of the last transition or remark, or the present fault.
 func (m *Machine) Cause() Cause { return m.cause }
 
+// Changes counts how often Cause was set: comparing it is cheaper than comparing causes.
+func (m *Machine) Changes() uint64 { return m.changes }
+
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
 
@@ -189,20 +193,20 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case EventResume:
 		m.resume(now, ev.Source)
 	case EventFault:
-		m.fault(now, ev)
+		m.fault(now, &ev)
 	case EventStop:
-		m.stop(now, ev.Cause)
+		m.stop(now, *ev.Cause)
 	case EventTimer:
 		m.timer(now)
 	case EventAdvert:
-		m.advert(now, ev)
+		m.advert(now, &ev)
 	case EventTracking:
 		m.delta, m.unclear = ev.Delta, ev.Unclear
 		m.rearm(now)
 	case EventStandby:
 		m.standBy(now, ev.On)
 	case EventJoin:
-		m.join(now, ev.To, ev.Cause)
+		m.join(now, ev.To, *ev.Cause)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
@@ -307,12 +311,18 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.cause = to, now, cause
+	m.state, m.since = to, now
+	m.setCause(cause)
 }
 
 func (m *Machine) remark(cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionRemark, From: m.state, To: m.state, Cause: cause})
+	m.setCause(cause)
+}
+
+func (m *Machine) setCause(cause Cause) {
 	m.cause = cause
+	m.changes++
 }
 
 func later(a, b time.Time) time.Time {

@@ -60,7 +60,7 @@ func master(c Config) *Machine {
 
 func faulty(c Config) *Machine {
 	m := NewMachine(c)
-	m.Step(epoch, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
+	m.Step(epoch, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
 	return m
 }
 
@@ -73,7 +73,7 @@ func resumed(c Config) *Machine {
 
 func handingOver(c Config) *Machine {
 	m := master(c)
-	m.Step(epoch, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
+	m.Step(epoch, Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}})
 	return m
 }
 
@@ -84,10 +84,10 @@ const skewOf100 = 609375 * time.Microsecond
 func TestStep(t *testing.T) {
 	noPreempt, owner := testConfig(100), testConfig(255)
 	noPreempt.Preempt = false
-	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}}
+	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}}
 	up := Event{Kind: EventUp, Source: addrB}
-	fault := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}}
-	gentle := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "script /x: exit code 1"}, Gentle: true}
+	fault := Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "interface eth0 is down"}}
+	gentle := Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "script /x: exit code 1"}, Gentle: true}
 	const never = time.Duration(-1)
 	const down100 = 3*time.Second + skewOf100
 	for _, tt := range []struct {
@@ -160,7 +160,7 @@ func TestStep(t *testing.T) {
 
 		{"fault hears nothing", faulty(testConfig(100)), time.Second, hear(addrA, 0), "", Fault, never},
 		{"fault has no timer", faulty(testConfig(100)), time.Second, timer, "", Fault, never},
-		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is missing"}}, "", Fault, never},
+		{"fault and another", faulty(testConfig(100)), time.Second, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "interface eth0 is missing"}}, "", Fault, never},
 		{"fault stops silently", faulty(testConfig(100)), time.Second, stop, "initialize: shutdown", Initialize, never},
 		{"fault is over", faulty(testConfig(100)), time.Second, up, "backup: fault is over: interface eth0 is down", Backup, time.Second + down100},
 		{"fault of the owner is over", faulty(owner), time.Second, up, "advert 255, master: fault is over: interface eth0 is down", Master, 2 * time.Second},
@@ -225,7 +225,7 @@ func TestMasterAddress(t *testing.T) {
 		{time.Second, Event{Kind: EventTimer}, addrB},
 		{time.Second, Event{Kind: EventUp, Source: addrA}, addrA}, // our own address changed
 		{time.Second, hear(addrC, 200), addrC},
-		{time.Second, Event{Kind: EventFault}, netip.Addr{}},
+		{time.Second, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked}}, netip.Addr{}},
 	} {
 		if m.Step(epoch.Add(tt.at), tt.event); m.Master() != tt.want {
 			t.Errorf("after %s of %s: master %s, want %s", tt.event.Kind, tt.event.Source, m.Master(), tt.want)

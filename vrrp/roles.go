@@ -33,7 +33,7 @@ func (m *Machine) timer(now time.Time) {
 	}
 }
 
-func (m *Machine) advert(now time.Time, ev Event) {
+func (m *Machine) advert(now time.Time, ev *Event) {
 	switch {
 	case m.offering():
 		if ev.Priority != PriorityLeaving {
@@ -47,7 +47,7 @@ func (m *Machine) advert(now time.Time, ev Event) {
 }
 
 // advertToBackup is RFC 9568, section 6.4.2.
-func (m *Machine) advertToBackup(now time.Time, ev Event) {
+func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	switch {
 	case ev.Priority == PriorityLeaving:
 		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
@@ -77,7 +77,7 @@ func (m *Machine) outranks(priority uint8) bool {
 
 // advertToMaster is RFC 9568, section 6.4.3, except after a stall: then the sender has taken over, and this router
 // becomes backup and preempts like any other backup.
-func (m *Machine) advertToMaster(now time.Time, ev Event) {
+func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
 	case ev.Priority == PriorityLeaving:
@@ -96,7 +96,7 @@ func (m *Machine) advertToMaster(now time.Time, ev Event) {
 	}
 }
 
-func (m *Machine) yield(now time.Time, ev Event, cause Cause) {
+func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
 	m.linger = now.Add(Linger)
 	m.armDownTimer(now, ev.Interval)
 	m.master = ev.Source

@@ -217,7 +217,7 @@ func TestTakeOverWithinBound(t *testing.T) {
 		w.want("a")
 		cut := w.now
 		a.side = 1
-		w.step(a, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 has no carrier"}})
+		w.step(a, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "interface eth0 has no carrier"}})
 		w.run(10*time.Second, nil)
 		w.want("b")
 		// The cable was cut after the last advert, so this is an upper bound.
@@ -242,7 +242,7 @@ func TestNoPreemptLeavesTheMaster(t *testing.T) {
 	w.add("b", testConfig(100))
 	w.run(10*time.Second, nil)
 	w.want("a")
-	w.step(a, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
+	w.step(a, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "interface eth0 is down"}})
 	w.run(10*time.Second, nil)
 	w.step(a, Event{Kind: EventUp, Source: a.addr})
 	w.run(time.Minute, nil)
@@ -272,7 +272,7 @@ func TestHandOverLeavesNoGap(t *testing.T) {
 		w.run(5*time.Second+w.upTo(time.Second), nil)
 		w.want("a")
 		stopped := w.now
-		w.step(a, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
+		w.step(a, Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}})
 		if seed := w.rand.IntN(2); seed == 0 {
 			w.flights = nil // the first offer is lost; the second must do
 		}

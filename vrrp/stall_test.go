@@ -126,7 +126,7 @@ func TestStandbyOnTheWire(t *testing.T) {
 		if !a.machine.Standby() {
 			t.Error("a is not in standby")
 		}
-		w.step(b, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "no carrier"}})
+		w.step(b, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "no carrier"}})
 		w.run(5*time.Second, nil)
 		w.want("a")
 		w.step(b, Event{Kind: EventUp, Source: b.addr})
@@ -144,7 +144,7 @@ func TestStandbyOnTheWire(t *testing.T) {
 func TestStandbyWithoutAPeer(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
-		w.step(b, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "no carrier"}})
+		w.step(b, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "no carrier"}})
 		moves := len(a.log)
 		w.step(a, Event{Kind: EventStandby, On: true})
 		w.run(time.Minute, func() {
@@ -195,7 +195,7 @@ func TestResumeIsNotNoticed(t *testing.T) {
 func TestSoftFaultHandsOver(t *testing.T) {
 	seeds(t, 200, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
-		w.step(a, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}, Gentle: true})
+		w.step(a, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}, Gentle: true})
 		w.run(10*time.Second, func() {
 			if w.holders() == 0 {
 				t.Fatal("nobody holds the VIPs")

@@ -49,12 +49,12 @@ func TestHandOver(t *testing.T) {
 		state   State
 		holding bool
 	}
-	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}}
+	timer, stop := Event{Kind: EventTimer}, Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}}
 	up, resume := Event{Kind: EventUp, Source: addrB}, Event{Kind: EventResume, Source: addrB}
 	on, off := Event{Kind: EventStandby, On: true}, Event{Kind: EventStandby}
-	giveWay := Event{Kind: EventJoin, To: Backup, Cause: Cause{Kind: FaultTracked, Text: "group"}}
-	takeOver := Event{Kind: EventJoin, To: Master, Cause: Cause{Kind: FaultTracked, Text: "group"}}
-	hard, gentle := Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "no carrier"}}, Event{Kind: EventFault, Cause: Cause{Kind: FaultTracked, Text: "script"}, Gentle: true}
+	giveWay := Event{Kind: EventJoin, To: Backup, Cause: &Cause{Kind: FaultTracked, Text: "group"}}
+	takeOver := Event{Kind: EventJoin, To: Master, Cause: &Cause{Kind: FaultTracked, Text: "group"}}
+	hard, gentle := Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "no carrier"}}, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "script"}, Gentle: true}
 	lingered := time.Second + Linger
 	taken := row{time.Second, hear(addrA, 100), "backup: 192.0.2.1 took over", Backup, true}
 	grouped := testConfig(100)

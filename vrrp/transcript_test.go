@@ -39,7 +39,7 @@ func TestTranscripts(t *testing.T) {
 				return
 			}
 			if got != string(in) {
-				t.Errorf("%s: the conversation is another now; got\n%s\nTo accept it: go test ./vrrp -run Transcripts -update", file, got)
+				t.Errorf("%s: the conversation is another now; got\n%s\nTo accept it: go test ./vrrp -run Transcripts -update; then read the difference", file, got)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func (p *transcript) command(line string) {
 	case "resume":
 		p.step(a, Event{Kind: EventResume, Source: a.addr})
 	case "stop":
-		p.step(a, Event{Kind: EventStop, Cause: Cause{Kind: CauseShutdown}})
+		p.step(a, Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}})
 	case "standby":
 		p.step(a, Event{Kind: EventStandby, On: args == "on"})
 	case "link":
@@ -270,7 +270,7 @@ func (p *transcript) assess(a *party) {
 	}
 	switch isFault := why.Kind != 0; {
 	case isFault && (m.State() != Fault || m.Cause() != why):
-		p.step(a, Event{Kind: EventFault, Cause: why, Gentle: !a.hard})
+		p.step(a, Event{Kind: EventFault, Cause: &why, Gentle: !a.hard})
 	case !isFault && m.State() == Fault:
 		p.step(a, Event{Kind: EventUp, Source: a.addr})
 	}
@@ -299,7 +299,7 @@ func (p *transcript) decide(a *party) {
 		}
 	}
 	for _, j := range joins {
-		p.step(p.party(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: j.Cause})
+		p.step(p.party(name+"."+j.Name), Event{Kind: EventJoin, To: j.To, Cause: &j.Cause})
 	}
 }
 

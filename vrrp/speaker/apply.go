@@ -149,7 +149,7 @@ func (l *Loop) slotOf(c *vrrp.Config) **router {
 func (l *Loop) leave(r *router, now time.Time, why vrrp.CauseKind) {
 	if !r.leaving {
 		r.leaving = true
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Cause: vrrp.Cause{Kind: why}})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventStop, Cause: &vrrp.Cause{Kind: why}})
 	}
 }
 
@@ -220,7 +220,8 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	case why.Kind != 0:
 		isHard := hard.Kind != 0
 		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
-			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: why, Gentle: !isHard})
+			fault := why
+			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: &fault, Gentle: !isHard})
 		}
 	case r.leaving:
 	case r.resume:
@@ -244,7 +245,8 @@ func (l *Loop) pass(r *router, now time.Time) {
 	}
 	if c := w.joins[r.Config.Name]; c.sequence != r.join {
 		r.join = c.sequence
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Cause: c.value.cause})
+		cause := c.value.cause
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Cause: &cause})
 	}
 }
 

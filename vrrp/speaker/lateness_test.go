@@ -35,7 +35,7 @@ func TestLatenessIsCounted(t *testing.T) {
 		t.Errorf("the deadline moved by %s only", owner.due.Sub(due))
 	}
 	// The time in which it was not master is not a gap.
-	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Cause: vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
+	l.step(owner, owner.due, vrrp.Event{Kind: vrrp.EventFault, Cause: &vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
 	l.step(owner, owner.due.Add(time.Hour), vrrp.Event{Kind: vrrp.EventUp, Source: addrB})
 	if again := owner.counters.snapshot(); again.LongestGap != got.LongestGap {
 		t.Errorf("gap %s across a fault", again.LongestGap)

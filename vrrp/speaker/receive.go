@@ -87,7 +87,9 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	if d != 0 {
 		l.countDrop(now, r, h, d)
 		if r != nil {
-			l.publishNews(r, now, h, r.DiagnoseDrop(now, h, msg, &l.packet, d))
+			if changed, s := r.DiagnoseDrop(now, h, msg, &l.packet, d); changed {
+				l.reportWarnings(r, now, h, s)
+			}
 		}
 		return
 	}
@@ -98,27 +100,22 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	was := r.Machine.State()
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
 	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
-	l.publishNews(r, now, h, r.DiagnoseAdvert(now, h, &l.packet, bothMaster))
+	if changed, s := r.DiagnoseAdvert(now, h, &l.packet, bothMaster); changed {
+		l.reportWarnings(r, now, h, s)
+	}
 }
 
-// publishNews tells the owner what the diagnosis of a packet has changed.
-func (l *Loop) publishNews(r *router, now time.Time, h vrrp.Header, news vrrp.News) {
-	if !news.Changed {
-		return
-	}
+// reportWarnings tells the owner that the diagnosis of a packet has changed the warnings, and logs a new symptom.
+func (l *Loop) reportWarnings(r *router, now time.Time, h vrrp.Header, s vrrp.Symptoms) {
 	l.warningsEnd = sooner(l.warningsEnd, r.WarningsEnd())
 	l.tell(r)
-	switch news.Symptom {
-	case vrrp.SymptomTwoMasters:
-		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
-			l.log.write(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
-				"priority", l.packet.Priority, "own-priority", r.Machine.Priority())
-		}
-	case vrrp.SymptomVIPs:
-		if l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
-			l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID,
-				"from", h.Source, "difference", news.Difference)
-		}
+	if s&vrrp.SymptomTwoMasters != 0 && l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
+		l.log.write(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
+			"priority", l.packet.Priority, "own-priority", r.Machine.Priority())
+	}
+	if s&vrrp.SymptomVIPs != 0 && l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "vips"}) {
+		l.log.write(hclog.Warn, "VIP lists differ", "router", r.Config.Name, "vrid", r.Config.VRID,
+			"from", h.Source, "difference", r.VIPDifference())
 	}
 }
 

@@ -28,6 +28,7 @@ type router struct {
 	slot int       // in the heap
 
 	status   atomic.Pointer[vrrp.Status]
+	changes  uint64 // of the machine, as in status
 	counters counters
 }
 
@@ -44,7 +45,7 @@ func (r *router) setConfig(c vrrp.Config) {
 func (r *router) refresh() *vrrp.Status {
 	m, old := r.Machine, r.status.Load()
 	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
-		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && old.Cause == m.Cause() &&
+		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
 		slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
@@ -59,6 +60,7 @@ func (r *router) refresh() *vrrp.Status {
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}
+	r.changes = m.Changes()
 	r.status.Store(s)
 	return s
 }

@@ -210,7 +210,7 @@ func (g *Engine) advance(p *epollProbe, over bool) {
 			g.end(p, healthcheck.Panicked(v, debug.Stack()))
 		}
 	}()
-	if res := p.step(g.buf, over); res.Outcome != 0 {
+	if res := p.proceed(g.buf, over); res.Outcome != 0 {
 		g.end(p, res)
 	}
 }

@@ -194,7 +194,7 @@ func TestAConnectionThatNeverStoodIsSilent(t *testing.T) {
 	for _, typ := range []healthcheck.Type{healthcheck.TCP, healthcheck.HTTP} {
 		target := probetest.Target(typ, probetest.Addr, time.Second, func(*healthcheck.Config) {})
 		p := &epollProbe{target: &target, fd: fd, phase: connecting}
-		if got := p.step(make([]byte, 64), true); got != (healthcheck.Result{}) || p.phase != connecting {
+		if got := p.proceed(make([]byte, 64), true); got != (healthcheck.Result{}) || p.phase != connecting {
 			t.Errorf("%s: %+v in phase %d", typ, got, p.phase)
 		}
 		if got := p.explain(os.ErrDeadlineExceeded); !got.Silent {
