@@ -79,6 +79,7 @@ func NewScenario(seed uint64) *Scenario {
 		Seed: seed, Interval: intervals[r.IntN(len(intervals))], Group: r.IntN(3) == 0, Preempt: r.IntN(4) != 0,
 		Sorry: r.IntN(2) == 0, Track: r.IntN(3) == 0, Master: r.IntN(5) == 0, Servers: 2 + r.IntN(2), Length: 40 * time.Second,
 	}
+	s.Master = s.Master && !s.Track // the configuration refuses both
 	for range 1 + r.IntN(8) {
 		f := Fault{Kind: Kind(1 + r.IntN(int(kinds)-1)), Target: r.IntN(2), Amount: r.Float64()}
 		f.At = time.Duration(r.Int64N(int64(s.Length)))

@@ -23,7 +23,9 @@ type Broken struct {
 }
 
 // String says it in a line.
-func (b *Broken) String() string { return fmt.Sprintf("%s at %.3f s: %s", b.Kind, b.At.Seconds(), b.What) }
+func (b *Broken) String() string {
+	return fmt.Sprintf("%s at %.3f s: %s", b.Kind, b.At.Seconds(), b.What)
+}
 
 // A since is the time since which something is so; the zero value: it is not so.
 type since struct{ time.Time }
@@ -202,44 +204,32 @@ func (m *monitor) sawRequest(c *client, r result) {
 		return
 	}
 	w := c.world
+	if !m.scenario.Sorry && !m.anyServer(w) {
+		return
+	}
 	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
 	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
 	bound := m.down() + slack
 	if c.strict {
 		bound += lockTime + 200*time.Millisecond
 	}
-	switch {
-	case r.server != nil:
-		bound = max(bound, bound+detection)
+	switch r.kind {
+	case deadEnd: // other requests of this client may have been answered meanwhile
+		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
-	case m.noServer(w, r):
-		if m.scenario.Sorry {
-			bound += detection
-		} else {
-			bound += recovery
-		}
-		changed := epoch
+	case empty:
+		bound += max(detection, recovery)
 		for _, s := range w.servers {
-			if s.since.After(changed) {
-				changed = s.since
-			}
+			able = min(able, w.now.Sub(s.since))
 		}
-		able = min(able, w.now.Sub(changed))
-		if !m.scenario.Sorry && !m.anyServer(w) {
-			return
-		}
-	}
-	able = min(able, w.now.Sub(c.failing))
-	if r.server != nil {
-		able = min(w.now.Sub(r.server.since), max(m.reached[0].since(w.now), m.reached[1].since(w.now)))
+		able = min(able, w.now.Sub(c.failing))
+	default:
+		able = min(able, w.now.Sub(c.failing))
 	}
 	if able > bound {
-		m.broke(w, "service", "%s: %s; that has gone on for %s while it could be served, the bound is %s", c.name(), r.why, able, bound)
+		m.broke(w, string(r.kind), "%s: %s; that has gone on for %s while it could be served, the bound is %s", c.name(), r.why, able, bound)
 	}
 }
-
-// noServer tells whether a request failed because the table was empty.
-func (m *monitor) noServer(_ *world, r result) bool { return r.server == nil && len(r.why) > 4 && r.why[:4] == "IPVS" }
 
 // anyServer tells whether a real server answers that no operator has drained.
 func (m *monitor) anyServer(w *world) bool {

@@ -161,9 +161,22 @@ func (c *client) answersARP(h *host) bool {
 // A result is what became of a request.
 type result struct {
 	ok     bool
+	kind   failure
 	why    string
 	server *server // that did not answer
 }
+
+// A failure is why a request failed.
+type failure string
+
+const (
+	nobody  failure = "service: nobody has the VIP"
+	wayCut  failure = "service: the way is cut"
+	frozen  failure = "service: the machine stands still"
+	stale   failure = "service: sent to the wrong director"
+	empty   failure = "service: the table is empty"
+	deadEnd failure = "service: sent to a dead server"
+)
 
 // ask makes one request, and plans the next.
 func (c *client) ask() {
@@ -182,24 +195,24 @@ func (c *client) request() result {
 	h := c.entry
 	switch {
 	case h == nil:
-		return result{why: "nobody has the VIP"}
+		return result{kind: nobody, why: "nobody has the VIP"}
 	case !c.passes(outside, c.node, h.node):
-		return result{why: "the way to " + h.name + " is cut"}
+		return result{kind: wayCut, why: "the way to " + h.name + " is cut"}
 	case !h.kernelRuns():
-		return result{why: h.name + " stands still"}
+		return result{kind: frozen, why: h.name + " stands still"}
 	case !h.kernel.addrs[vip]:
-		return result{why: h.name + " does not have the VIP any more"}
+		return result{kind: stale, why: h.name + " does not have the VIP any more"}
 	}
 	to, ok := h.kernel.schedule(c.world, www)
 	if !ok {
-		return result{why: "IPVS of " + h.name + " has no server"}
+		return result{kind: empty, why: "IPVS of " + h.name + " has no server"}
 	}
 	for _, s := range c.servers {
 		if s.addr != to.Addr {
 			continue
 		}
 		if s.is != serving || !c.passes(h.serverSide, h.node, s.node) {
-			return result{why: h.name + " sends it to " + s.addr.String() + ", which does not answer", server: s}
+			return result{kind: deadEnd, why: h.name + " sends it to " + s.addr.String() + ", which does not answer", server: s}
 		}
 		return result{ok: true}
 	}

@@ -4,6 +4,7 @@ package simulation
 
 import (
 	"flag"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -26,12 +27,15 @@ func TestSimulation(t *testing.T) {
 		n++
 		simulated += r.Time
 		if *print {
-			t.Log(s)
+			if r.Broken != nil {
+				s, r = Minimise(s, r.Broken.Kind)
+			}
+			fmt.Println(s)
 			for _, f := range s.Faults {
-				t.Log(f)
+				fmt.Println(f)
 			}
 			for _, l := range r.Lines {
-				t.Log(l)
+				fmt.Println(l)
 			}
 		}
 		if r.Broken != nil {
