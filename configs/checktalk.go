@@ -19,7 +19,7 @@ func talkFields() []toml.Field[healthcheck.Config] {
 		only(types(healthcheck.TCP, healthcheck.UDP),
 			toml.Derived("expect", toml.String("any text", nonEmpty),
 				"A text that the first 64 KiB of the answer must contain. Without it no answer is needed: "+
-					"a connection is enough, and a datagram only must not be refused.",
+					"for tcp a connection is enough, for udp that the datagram is not refused.",
 				func(c *healthcheck.Config, v string) { c.Expect = v }).Unset("none").Example(`"PONG"`)),
 		only(types(healthcheck.GRPC),
 			toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service whose health is asked for.",

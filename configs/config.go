@@ -8,15 +8,14 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // A Config is the configuration of a director, complete with its defaults and consistent in itself.
 type Config struct {
-	File     string // as Load was asked for it
+	File     string // as Parse was given it
 	SHA256   string // of the file's bytes, in hexadecimal
-	Name     string // of the director; Load sets it to the host name unless given
+	Name     string // of the director; empty unless given, package load then sets the host name
 	Log      Log
 	Control  Control
 	State    State
@@ -27,7 +26,7 @@ type Config struct {
 	LVS      LVS
 	Services []Service
 	// RealServer is what this machine is as a real server; nil if it is none.
-	RealServer *realserver.Config
+	RealServer *RealServer
 	Warnings   Mistakes // what is valid but probably not intended
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // A file is a configuration as it is written, before its virtual routers are split by family.
@@ -55,7 +54,7 @@ func fileTable() toml.SchemaType[file] {
 		toml.Derived("realserver", realServerTable(),
 			"This machine as a real server, for `tandem realserver`. Directors do not need this table. "+
 				"One file may describe both, if their addresses differ.",
-			func(f *file, v realserver.Config) { f.RealServer = &v }),
+			func(f *file, v RealServer) { f.RealServer = &v }),
 	)
 }
 

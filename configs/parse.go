@@ -15,8 +15,8 @@ type Mistake = toml.Mistake
 // Mistakes is everything that is wrong with one file, ordered by line.
 type Mistakes = toml.Mistakes
 
-// Parse validates the text of a file. The name is used in mistakes only. The error is always Mistakes. Unlike Load it
-// leaves Config.Name empty if the text has none.
+// Parse validates the text of a file. The name is used in mistakes only. The error is always Mistakes. It reads
+// nothing else: Config.Name is empty if the text has none.
 func Parse(name string, text []byte) (*Config, error) {
 	f, warnings, err := toml.Parse(name, text, fileTable())
 	if err != nil {

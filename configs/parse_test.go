@@ -5,10 +5,8 @@ package configs
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -214,44 +212,6 @@ func TestFilesThatAreNotTOML(t *testing.T) {
 		{"too large", strings.Repeat("#", toml.MaxSize+1), []string{"1: is larger than 16 MiB"}},
 		{"deep", "a = " + strings.Repeat("[", 1<<20), []string{"1: has arrays or tables nested 1048576 deep: want at most 1000"}},
 	})
-}
-
-func TestLoad(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "tandem.toml")
-	if err := os.WriteFile(file, []byte("name = \"lb1\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// echo 'name = "lb1"' | sha256sum
-	if want := "9c1f9a5de60139375fc2c0dc7af8cbbc"; c.File != file || c.Name != "lb1" || !strings.HasPrefix(c.SHA256, want) {
-		t.Errorf("got %+v", c)
-	}
-
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	host, err := os.Hostname()
-	if c, loaded := Load(file); err != nil || loaded != nil || c.Name != host {
-		t.Errorf("without a name: %+v, %v, want the host name %q (%v)", c, loaded, host, err)
-	}
-
-	var ms Mistakes
-	if _, err := Load(filepath.Join(dir, "none.toml")); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &ms) {
-		t.Errorf("a missing file gives %v, want fs.ErrNotExist", err)
-	}
-	if _, err := Load(dir); err == nil || errors.As(err, &ms) {
-		t.Errorf("a directory gives %v, want an error of reading", err)
-	}
-	if err := os.WriteFile(file, make([]byte, toml.MaxSize+1000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(file); !errors.As(err, &ms) || ms[0].File != file {
-		t.Errorf("a file that is too large gives %v, want a mistake", err)
-	}
 }
 
 func TestTheLargestDirectorsFit(t *testing.T) {

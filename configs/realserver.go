@@ -6,33 +6,36 @@ import (
 	"net/netip"
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 // DefaultDropIn is the file that keeps a real server's settings for the next start of the machine.
 const DefaultDropIn = "/etc/sysctl.d/60-tandem-realserver.conf"
 
-func realServerTable() toml.SchemaType[realserver.Config] {
+// A RealServer is this machine as a real server. Mode and Method are as `tandem realserver` takes them.
+type RealServer struct {
+	VIPs       []netip.Addr
+	Mode       string   // dr or tunnel
+	Method     string   // sysctl or arpfilter
+	Interfaces []string // nil: every Ethernet interface with an IPv4 address
+	Persist    bool     // also write the settings to DefaultDropIn
+}
+
+func realServerTable() toml.SchemaType[RealServer] {
 	return toml.Table(nil,
 		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
 			"The virtual addresses that this machine serves, and does not answer ARP for.",
-			func(c *realserver.Config, v []netip.Addr) { c.VIPs = v }),
-		toml.Optional("mode", toml.Enum(realserver.DirectRouting, realserver.Tunnel), realserver.DirectRouting,
-			"How packets reach this machine: the method of the services.",
-			func(c *realserver.Config, v realserver.Mode) { c.Mode = v }),
-		toml.Optional("method", toml.Enum(realserver.Sysctl, realserver.ARPFilter), realserver.Sysctl,
+			func(c *RealServer, v []netip.Addr) { c.VIPs = v }),
+		toml.Optional("mode", toml.OneOf("dr", "tunnel"), "dr", "How packets reach this machine: the method of the services.",
+			func(c *RealServer, v string) { c.Mode = v }),
+		toml.Optional("method", toml.OneOf("sysctl", "arpfilter"), "sysctl",
 			"How ARP for the VIPs is suppressed. sysctl: by arp_ignore and arp_announce. arpfilter: by rules of nftables.",
-			func(c *realserver.Config, v realserver.Method) { c.Method = v }),
+			func(c *RealServer, v string) { c.Method = v }),
 		toml.Derived("interfaces", toml.List(interfaceName(), 1, toml.Unlimited), "The interfaces where ARP is suppressed.",
-			func(c *realserver.Config, v []string) { c.Interfaces = v }).
+			func(c *RealServer, v []string) { c.Interfaces = v }).
 			Unset("every Ethernet interface with an IPv4 address").Example(`["eth0"]`),
 		toml.Optional("persist", toml.Boolean(), false,
 			"Also writes the settings to "+DefaultDropIn+", so that they apply from the start of the machine.",
-			func(c *realserver.Config, v bool) {
-				if v {
-					c.DropIn = DefaultDropIn
-				}
-			}),
+			func(c *RealServer, v bool) { c.Persist = v }),
 	)
 }
 

@@ -7,23 +7,21 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
 func TestRealServer(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
 	for _, tt := range []struct {
 		name, text string
-		want       *realserver.Config
+		want       *RealServer
 		mistake    string
 	}{
 		{"none", ``, nil, ""},
 		{"defaults", `realserver.vips = ["192.0.2.100"]`,
-			&realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.DirectRouting, Method: realserver.Sysctl}, ""},
+			&RealServer{VIPs: []netip.Addr{vip}, Mode: "dr", Method: "sysctl"}, ""},
 		{"everything", "[realserver]\nvips = [\"192.0.2.100\"]\nmode = \"tunnel\"\nmethod = \"arpfilter\"\ninterfaces = [\"eth1\"]\npersist = true",
-			&realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.Tunnel, Method: realserver.ARPFilter,
-				Interfaces: []string{"eth1"}, DropIn: DefaultDropIn}, ""},
+			&RealServer{VIPs: []netip.Addr{vip}, Mode: "tunnel", Method: "arpfilter",
+				Interfaces: []string{"eth1"}, Persist: true}, ""},
 		{"no VIP", "[realserver]\nmode = \"dr\"", nil, "realserver.vips: is missing"},
 		{"a prefix", `realserver.vips = ["192.0.2.100/24"]`, nil, `realserver.vips[0]: "192.0.2.100/24" is not an address`},
 		{"twice", `realserver.vips = ["192.0.2.100", "192.0.2.100"]`, nil, "realserver.vips[1]: 192.0.2.100 is already realserver.vips[0]"},

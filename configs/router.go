@@ -62,7 +62,8 @@ func electionFields() []toml.Field[virtualRouter] {
 				"In standby and in step-back it still takes over if its peer dies.",
 			func(r *virtualRouter, v uint8) { r.Priority = v }),
 		toml.Optional("advert_interval", advertInterval(), time.Second,
-			"The interval of the master's advertisements. The backup takes over after three intervals, and a little more, without one.",
+			"The interval of the master's advertisements. The backup takes over when it has heard none for a little more than three "+
+				"intervals.",
 			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
 		toml.Optional("preempt", toml.Boolean(), true,
 			"Whether this director takes over from a master of lower priority, for example when it returns after a failure.",
@@ -96,7 +97,7 @@ func addressFields() []toml.Field[virtualRouter] {
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		toml.Optional("virtual_mac", toml.Boolean(), false,
 			"Puts the VIPs on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the virtual router. "+
-				"The interface below must not answer for the VIPs: it gets arp_ignore = 1 and arp_announce = 2, and keeps them.",
+				"The interface below must not answer for the VIPs: it gets arp_ignore = 1 and arp_announce = 2. These settings stay.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		toml.Derived("virtual_mac_interface", interfaceName(),
 			"The name of the macvlan interface. If the VIPs are of both families, the one for IPv6 is this name with -6.",
@@ -172,7 +173,7 @@ func announceTable() toml.SchemaType[garp.Config] {
 			"When the addresses are announced, counted from the takeover.",
 			func(c *garp.Config, v []time.Duration) { c.Repeat = v }),
 		toml.Optional("refresh", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond, 0), usual.Refresh,
-			"The interval of the announcements after that, while this director is master. 0s turns them off.",
+			"The interval of further announcements after those of repeat, while this director is master. 0s turns them off.",
 			func(c *garp.Config, v time.Duration) { c.Refresh = v }),
 		toml.Optional("spacing", toml.Duration(0, time.Second, time.Nanosecond), usual.Spacing,
 			"The minimum time between two frames, so that switches and neighbours keep up.",

@@ -19,7 +19,7 @@ func serverTable() toml.SchemaType[Server] {
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
 		toml.Derived("check", checkUses(), "How this server is checked.",
 			func(s *Server, v []checkUse) { s.uses = v }).Unset("the service's check").Example(`["web", "queue", "load"]`),
-		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "Whether all checks of the server must pass, or one of them.",
+		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "all: every check of the server must pass. any: one is enough.",
 			func(s *Server, v Pass) { s.ownPass = v }).Unset("the service's check_pass").Example(`"all"`),
 	)...)
 }

@@ -4,6 +4,7 @@ package configs
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
@@ -22,7 +23,12 @@ type virtualService struct {
 }
 
 func serviceTable() toml.SchemaType[virtualService] {
-	return toml.Table(checkService,
+	return toml.Table(checkService, slices.Concat(balancingFields(), failureFields(), poolFields())...)
+}
+
+// balancingFields are what clients connect to, and how connections reach the real servers.
+func balancingFields() []toml.Field[virtualService] {
+	return []toml.Field[virtualService]{
 		toml.Derived("name", identifier(), "The service's name in logs, status and commands.",
 			func(s *virtualService, v string) { s.Name = v }).
 			Unset("the first address and port, such as 192.0.2.100:80").Example(`"www"`),
@@ -55,6 +61,12 @@ func serviceTable() toml.SchemaType[virtualService] {
 			func(s *virtualService, v lvs.Method) { s.Method = v }),
 		toml.Derived("tunnel", tunnelTable(), "How packets to servers of method tunnel are encapsulated. Without it: IP in IP.",
 			func(s *virtualService, v lvs.Encapsulation) { s.tunnel = v }),
+	}
+}
+
+// failureFields are what happens when servers fail.
+func failureFields() []toml.Field[virtualService] {
+	return []toml.Field[virtualService]{
 		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
 			"What happens to a server that fails its check. weight-zero: it gets no new connections. "+
 				"remove: it is removed from the table, and its connections end.",
@@ -67,7 +79,8 @@ func serviceTable() toml.SchemaType[virtualService] {
 				"for its connections. It leaves earlier if its last connection ends.",
 			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
 		toml.Optional("quorum", toml.Integer(1, maxQuorum), 1,
-			"The minimum total weight of healthy servers. With less, the service has lost its quorum.",
+			"The minimum total weight of healthy servers. "+
+				"With less, the service has lost its quorum, and new clients go to sorry_server.",
 			func(s *virtualService, v int) { s.Quorum = v }),
 		toml.Optional("quorum_hysteresis", toml.Integer(0, maxQuorum), 0,
 			"The service loses its quorum only below quorum minus this, and regains it at quorum plus this. Less than quorum.",
@@ -81,9 +94,15 @@ func serviceTable() toml.SchemaType[virtualService] {
 		toml.Optional("min_up", toml.Integer(1, math.MaxUint16), 1,
 			"A [[vrrp]] that tracks the service fails with fewer healthy servers than this. At most the number of servers.",
 			func(s *virtualService, v int) { s.MinUp = v }),
+	}
+}
+
+// poolFields are the real servers and their checks.
+func poolFields() []toml.Field[virtualService] {
+	return []toml.Field[virtualService]{
 		toml.Derived("check", checkUses(), "How the real servers are checked. Without it they are not checked, and count as healthy.",
 			func(s *virtualService, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http", path = "/health" }`),
-		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "Whether all checks of a server must pass, or one of them.",
+		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "all: every check of a server must pass. any: one is enough.",
 			func(s *virtualService, v Pass) { s.Pass = v }),
 		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
 			"When this director checks. always: so the backup knows the servers too. "+
@@ -91,7 +110,7 @@ func serviceTable() toml.SchemaType[virtualService] {
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),
-	)
+	}
 }
 
 // maxQuorum is more than the total weight of all servers that a file may have.

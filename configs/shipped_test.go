@@ -24,7 +24,11 @@ var warned = map[string][]string{
 // load parses a shipped file, which must have neither mistakes nor other warnings.
 func load(t *testing.T, file string) *Config {
 	t.Helper()
-	c, err := Load(file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse(file, text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestTopologies(t *testing.T) {
 			}
 			c := parseTopology(t, at+"/realserver.toml")
 			for _, svc := range a.Services {
-				if c.RealServer.VIPs[0] != svc.Virtuals[0].Addr || c.RealServer.Mode.String() != svc.Method.String() {
+				if c.RealServer.VIPs[0] != svc.Virtuals[0].Addr || c.RealServer.Mode != svc.Method.String() {
 					t.Errorf("real servers have %s by %s, the service is %s by %s", c.RealServer.VIPs, c.RealServer.Mode, svc.Virtuals[0].Addr, svc.Method)
 				}
 			}

@@ -2,6 +2,7 @@
 
 package healthcheck
 
+//go:generate go tool stringer -type Type,HTTPVersion,Health -linecomment -output name_string.go
 //go:generate go tool stringer -type CauseKind,Outcome -output enum_string.go
 
 // A Cause says what kind of failure a result is. Decisions look at causes; reasons are only for people. Two failures with

@@ -9,7 +9,7 @@ type TargetStatus struct {
 	Health      Health        `json:"health"`
 	Since       time.Time     `json:"since"`            // when Health became what it is, or the target was first set
 	Reason      string        `json:"reason"`           // the last result in words, also of a success: "status 200"
-	Silent      bool          `json:"silent"`           // the last failure got no answer at all, not even a refusal, and the server is not healthy since
+	Silent      bool          `json:"silent"`           // no answer to the last failed check, not even a refusal; ends with health
 	LastAt      time.Time     `json:"last_at,omitzero"` // when the last check ended
 	LastLatency time.Duration `json:"last_latency_ns"`  // how long it took
 	Advice      Advice        `json:"advice,omitzero"`  // of the last success
@@ -33,6 +33,6 @@ type Stats struct {
 	Failed      uint64 `json:"failed"`       // ended as the server's failure
 	InFlight    int    `json:"in_flight"`    // under way now
 	StartedLate uint64 `json:"started_late"` // started later than due by more than a tenth of the interval
-	NotRun      uint64 `json:"not_run"`      // ended without a result: the director lacked file descriptors, memory, local ports or time
+	NotRun      uint64 `json:"not_run"`      // ended without a result: the director lacked files, memory, ports or time
 	Panics      uint64 `json:"panics"`       // ended in a panic; counted in Failed too
 }

@@ -10,28 +10,30 @@ import (
 // A Type is the protocol of a check.
 type Type uint8
 
-// The check types, by their names in configuration: tcp, http, exec, https, grpc, dns, smtp, udp, ping, agent.
+// The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
+// standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
+// own state, as in HAProxy's agent check.
 const (
-	TCP Type = iota + 1
-	HTTP
-	Exec // runs a program; exit code 0 is a success
-	HTTPS
-	GRPC // the standard health service, grpc.health.v1
-	DNS
-	SMTP
-	UDP
-	Ping  // ICMP echo
-	Agent // a line of text in which the server reports its own state, as in HAProxy's agent check
+	TCP   Type = iota + 1 // tcp
+	HTTP                  // http
+	Exec                  // exec
+	HTTPS                 // https
+	GRPC                  // grpc
+	DNS                   // dns
+	SMTP                  // smtp
+	UDP                   // udp
+	Ping                  // ping
+	Agent                 // agent
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
 type HTTPVersion uint8
 
-// The versions, by their names in configuration: 1.0, 1.1, 2. Without TLS, version 2 starts without an upgrade.
+// The versions, with their names in configuration. Without TLS, version 2 starts without an upgrade.
 const (
-	HTTP10 HTTPVersion = iota + 1
-	HTTP11
-	HTTP2
+	HTTP10 HTTPVersion = iota + 1 // 1.0
+	HTTP11                        // 1.1
+	HTTP2                         // 2
 )
 
 // A Config says how a real server is checked. Start from DefaultConfig.
@@ -147,11 +149,11 @@ type Target struct {
 // A Health says whether a target works, as far as its results show.
 type Health uint8
 
-// The healths: unknown, healthy, unhealthy. A target is unknown until its first success, or Fall failures in a row.
+// The healths. A target is unknown until its first success, or Fall failures in a row.
 const (
-	Unknown Health = iota + 1
-	Healthy
-	Unhealthy
+	Unknown   Health = iota + 1 // unknown
+	Healthy                     // healthy
+	Unhealthy                   // unhealthy
 )
 
 // An Advice is what a server asks for its own weight. The zero value asks for nothing.

@@ -42,7 +42,8 @@ func (c Config) Validate() error {
 	p.wrong(c.Fall < 1, "fall %d: must be at least 1", c.Fall)
 	f := c.Flap
 	p.wrong(f.Changes < 0 || f.Changes == 1 || f.Changes > 100, "flap changes %d: must be 0, or 2 to 100", f.Changes)
-	p.wrong(f.Changes > 0 && f.Window <= 0 || f.Window < 0 || f.Hold < 0, "flap window %s, hold %s: must be above 0", f.Window, f.Hold)
+	p.wrong(f.Changes > 0 && f.Window <= 0 || f.Window < 0 || f.Hold < 0,
+		"flap window %s, hold %s: must be above 0", f.Window, f.Hold)
 	switch c.Type {
 	case Exec:
 		p.wrong(len(c.Command) == 0 || !strings.HasPrefix(c.Command[0], "/"),
@@ -91,7 +92,8 @@ func (c Config) validateHTTP(p *problems) {
 	}
 	sum := c.Content.SHA256
 	b, err := hex.DecodeString(sum)
-	p.wrong(sum != "" && (err != nil || len(b) != 32 || sum != strings.ToLower(sum)), "SHA-256 %q: not 64 lower-case hexadecimal digits", sum)
+	p.wrong(sum != "" && (err != nil || len(b) != 32 || sum != strings.ToLower(sum)),
+		"SHA-256 %q: not 64 lower-case hexadecimal digits", sum)
 	if _, err := regexp.Compile(c.Content.Matches); err != nil {
 		*p = append(*p, fmt.Errorf("regular expression %q: %w", c.Content.Matches, err))
 	}
@@ -122,7 +124,8 @@ func (t Target) Validate() error {
 		via := t.Config.Via
 		other := to.Addr().IsValid() && via.Is4() != to.Addr().Is4()
 		p.wrong(via.IsValid() && other && (t.Config.Mark == 0 || !from.IsValid()), "VIP %s: of another family than %s", via, to.Addr())
-		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(), "checks through the VIP that do more than connect need a firewall mark")
+		p.wrong(via.IsValid() && t.Config.Mark == 0 && !t.Config.OnlyConnects(),
+			"checks through the VIP that do more than connect need a firewall mark")
 		peer := t.Peer().Addr()
 		p.wrong(from.IsValid() && peer.IsValid() && from.Is4() != peer.Is4(), "source %s: of another family than %s", from, peer)
 	}

@@ -120,6 +120,7 @@ http {
 // TestChecksOfNginx: the checks over HTTP find a real web server healthy, find it lying when it says something else, and
 // find it down.
 func TestChecksOfNginx(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	web := l.Host("web", server+"/24")
 	cert, key := certificate(t)

@@ -14,7 +14,8 @@ import (
 // TestDoctorFindsTheServerThatAnswers: healthy machines have no findings; a real server without silence is named on both
 // directors and on itself, and mended there.
 func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	t.Parallel()
+	p := lab.NewPair(t, patient)
 	p.Launch()
 	web := p.Webs[0]
 	all := map[*lab.Host][]string{p.A.Host: {"-c", p.A.File}, p.B.Host: {"-c", p.B.File}, web: {"--vip", vip}}

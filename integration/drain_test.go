@@ -19,6 +19,7 @@ const draining = "scheduler = \"rr\"\ndrain_timeout = \"1m\""
 // TestDrain: of a server with 50 open connections none is broken by tandem drain, no new one arrives, also after a reload
 // and a restart, and --wait returns when the last has ended.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	p := newLinedPair(t, draining)
 	talkers := map[string][]*line{}
 	for _, l := range openLines(t, p.Client, 100) {
@@ -143,6 +144,7 @@ func stop(t *testing.T, p *lab.Pair) {
 // TestServiceDrained: a service that is taken out of the configuration stays for its connections as a server would, no
 // longer because of a restart, and also where it was taken out while the daemon was down.
 func TestServiceDrained(t *testing.T) {
+	t.Parallel()
 	p := newLinedPair(t, draining)
 	with := lined(p.A.Name, lab.PriorityA, draining, 1, 1)
 	without, _, _ := strings.Cut(with, "[[service]]\nname = \"lines\"")

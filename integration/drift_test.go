@@ -12,6 +12,7 @@ import (
 // TestDrift: what somebody else does to our services is repaired, what the cheap look shows within 2 s and the rest
 // within 30 s; his own service is left alone.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	p := newLinedPair(t, "scheduler = \"wrr\"\npersistence = { timeout = \"5m\" }")
 	const (
 		lines   = vip + ":" + linesPort

@@ -65,9 +65,10 @@ func bySource(config string) string {
 // TestPoolBelowMinimum: the master cannot reach a real server that its peer can. It hands over, so that clients have the
 // whole pool, and is master again when it can.
 func TestPoolBelowMinimum(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	t.Parallel()
+	p := lab.NewPair(t, patient)
 	for d, priority := range map[*lab.Director]int{p.A: lab.PriorityA, p.B: lab.PriorityB} {
-		config := lab.PairSettings{}.Config(d.Name, priority)
+		config := patient.Config(d.Name, priority)
 		config = strings.Replace(config, "vrid = 51\n", "vrid = 51\ntrack = [{ service = \"www\", weight = -60 }]\n", 1)
 		d.Configure(strings.Replace(config, "method = \"dr\"\n", "method = \"dr\"\nmin_up = 2\n", 1))
 	}

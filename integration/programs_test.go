@@ -63,6 +63,7 @@ func (s *nameAndMailServer) stop() {
 // they answer something else, and find them down; at their own address and through the VIP, which the director does not
 // have at first, as on a backup, and then does, as on a master.
 func TestChecksOfNameAndMailServers(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	host := &nameAndMailServer{Host: l.Host("server", server+"/24")}
 	host.RealServer(lab.VIP)

@@ -80,6 +80,7 @@ func spread(h *lab.Host, n int) (map[string]int, error) {
 // TestARPProblem makes the classic mistake on purpose: a real server has the VIP and answers ARP for it, so it takes clients
 // away from the director. The master reports that within 2 s, and `tandem realserver apply` repairs it.
 func TestARPProblem(t *testing.T) {
+	t.Parallel()
 	// This test is not about failovers and checks: a stall of the machine must not cause any.
 	p := lab.NewPair(t, lab.PairSettings{Advert: time.Second, Interval: 5 * time.Second, Timeout: 4 * time.Second})
 	p.Launch()

@@ -15,6 +15,7 @@ import (
 // TestDirectorStopped: the director process of the master stands still for ten seconds. Its election goes on, clients are
 // served, and no server's weight changes, neither meanwhile nor afterwards.
 func TestDirectorStopped(t *testing.T) {
+	t.Parallel()
 	// A stall of the machine is no failover at these intervals.
 	p := lab.NewPair(t, lab.PairSettings{Advert: time.Second})
 	p.Launch()

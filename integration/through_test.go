@@ -108,9 +108,10 @@ const acceptLocal = "net/ipv4/conf/eth0/accept_local"
 // all three. Checks through the VIP, by SYN and by HTTP, fail for those two: on the master, on the backup, and after a
 // failover. The kernel settings of these checks are removed with the director, also by the next one after a SIGKILL.
 func TestThroughTheVIP(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	config := func(name string, priority int) string {
-		text := fmt.Sprintf("name = %q\n[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\npriority = %d\nadvert_interval = \"100ms\"\nvips = [\"%s/24\"]\n",
+		text := fmt.Sprintf("name = %q\n[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\npriority = %d\nadvert_interval = \"300ms\"\nvips = [\"%s/24\"]\n",
 			name, priority, lab.VIP)
 		for i, check := range []string{`type = "tcp", via = "vip"`, `type = "http", via = "vip"`, `type = "tcp"`, `type = "http"`} {
 			text += fmt.Sprintf("[[service]]\nname = \"s%d\"\nvirtual = \"%s:%d\"\ncheck = { interval = \"1s\", timeout = \"700ms\", fall = 2, rise = 1, port = 80, %s }\n",
@@ -168,6 +169,7 @@ func TestThroughTheVIP(t *testing.T) {
 // TestThroughTheVIPByOtherWays: the same of a master that has the VIP on an interface of its own and filters strictly,
 // of a tunnel, and over IPv6.
 func TestThroughTheVIPByOtherWays(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	const vip6 = "2001:db8::100"
 	text := fmt.Sprintf("[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nadvert_interval = \"100ms\"\nvirtual_mac = true\nvips = [\"%s/24\", \"%s/64\"]\n",

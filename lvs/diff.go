@@ -33,7 +33,7 @@ var opNames = []string{
 
 func (o Op) String() string { return enumName("operation", opNames, o) }
 
-// A Change is one step from the table that is to the table that should be. It is comparable.
+// A Change is one step from the table that there is to the wanted one. It is comparable.
 type Change struct {
 	Op         Op
 	Service    Service // what it becomes; the service of the real server in a server's change
@@ -42,7 +42,7 @@ type Change struct {
 	OldServer  Server  // what it was, in SetServer
 }
 
-// String says what is done to what, for the log:
+// String describes the change for the log:
 // "set weight of 192.0.2.11:80 in tcp 192.0.2.100:80: 0 → 1".
 func (c Change) String() string {
 	switch c.Op {
@@ -94,8 +94,8 @@ func (s Server) compare(now Server) (d differences) {
 	return d
 }
 
-// rank orders changes so that capacity comes before it goes: services first, then servers and weights that are
-// added or raised, then what is lowered, then what is deleted.
+// rank orders changes so that capacity is added before it is taken away: services, then servers that are added and
+// weights that are raised, then weights that are lowered, then deletions.
 func (c *Change) rank() int {
 	r := 2 * int(c.Op)
 	if c.Op == SetServer && c.Server.Weight <= c.OldServer.Weight {
@@ -106,13 +106,14 @@ func (c *Change) rank() int {
 
 // Diff returns the changes that lead from have to want, in the order in which to make them.
 //
-// The kernel can set everything of a service or server but its identity in place, so nothing is deleted to be added
-// again. A service that is owned and not wanted is deleted; one that is neither is somebody else's and is not touched.
-// A server that a wanted service has and should not have is deleted. The ids in want are unique, and so are the
-// servers of a service; the order of have and want, and of the servers in them, does not matter.
+// Everything but the identity of a service or server is changed in place: nothing is deleted and added again. A service
+// that is owned and not wanted is deleted. A service that is neither owned nor wanted belongs to somebody else and stays
+// as it is. Servers that a wanted service should not have are deleted. The ids in want are unique, and so are the servers
+// of a service. The order of have and want, and of the servers in them, does not matter.
 func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
 	have, want = sorted(have), sorted(want)
-	// There are few ranks and can be many changes: they are counted by rank first, and then each is put in its place.
+	// There are few ranks and there can be many changes. The changes of each rank are counted first. Then each change is put
+	// in its place.
 	var next [2*int(DeleteService) + 2]int
 	eachChange(have, want, owned, func(c *Change) { next[c.rank()]++ })
 	total := 0
@@ -131,7 +132,7 @@ func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
 	return changes
 }
 
-// eachChange calls emit for each change, merging the two sorted lists. The change is valid until emit returns.
+// eachChange calls emit for each change between two sorted lists. The change is valid until emit returns.
 func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)) {
 	h := 0
 	skip := func(until int) {
@@ -191,7 +192,7 @@ func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 	}
 }
 
-// sorted is a copy in canonical order with canonical services. It shares the servers with its argument.
+// sorted returns a copy in order, in canonical spelling. It shares the servers with its argument.
 func sorted(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
@@ -201,7 +202,7 @@ func sorted(entries []Entry) []Entry {
 	return entries
 }
 
-// SortServers returns its argument if that is in order, as it is in nearly every pass, and a sorted copy otherwise.
+// SortServers returns its argument if it is in order, as it nearly always is, and a sorted copy otherwise.
 func SortServers(servers []Server) []Server {
 	order := func(a, b Server) int { return a.ServerID.Compare(b.ServerID) }
 	if slices.IsSortedFunc(servers, order) {

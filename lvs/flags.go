@@ -13,7 +13,7 @@ var flagNames = []struct {
 	name string
 }{{Persistent, "persistent"}, {OnePacket, "one-packet"}, {Fallback, "fallback"}, {SourcePort, "port"}}
 
-// schedulerFlags are the flags that schedulers understand, by the names that ipvsadm gives them.
+// schedulerFlags are the flags of schedulers, by their names in ipvsadm.
 var schedulerFlags = []struct {
 	name, scheduler string
 	flag            Flags
@@ -33,8 +33,7 @@ func SchedulerFlags() []string {
 	return names
 }
 
-// ParseSchedulerFlag returns what sh-fallback, sh-port, mh-fallback or mh-port stands for, and the scheduler that it
-// belongs to.
+// ParseSchedulerFlag returns the flag that sh-fallback, sh-port, mh-fallback or mh-port stands for, and its scheduler.
 func ParseSchedulerFlag(name string) (flag Flags, scheduler string, err error) {
 	for _, f := range schedulerFlags {
 		if f.name == name {

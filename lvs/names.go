@@ -19,7 +19,7 @@ var (
 	checksumNames = []string{NoChecksum: "none", Csum: "csum", RemCsum: "remcsum"}
 )
 
-// enumName is the name of an enum's value, or its kind and number if it has none.
+// enumName returns the name of an enum's value, or its kind and number if it has no name.
 func enumName[E ~uint8](kind string, names []string, e E) string {
 	if int(e) < len(names) && names[e] != "" {
 		return names[e]
@@ -35,7 +35,7 @@ func parseEnum[E ~uint8](kind string, names []string, s string) (E, error) {
 	return 0, fmt.Errorf("unknown %s %q: want one of %s", kind, s, strings.Join(names[1:], ", "))
 }
 
-// marshalEnum is enumName for text formats: a value without a name is an error.
+// marshalEnum is enumName for text formats, where a value without a name is an error.
 func marshalEnum[E ~uint8](kind string, names []string, e E) ([]byte, error) {
 	if int(e) < len(names) && names[e] != "" {
 		return []byte(names[e]), nil
@@ -126,18 +126,18 @@ func (id ServiceID) String() string {
 func ParseServiceID(s string) (ServiceID, error) {
 	kind, rest, ok := strings.Cut(s, " ")
 	if !ok {
-		return ServiceID{}, fmt.Errorf("parse service %q: want protocol and address, or fwmark and number", s)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: want protocol and address, or fwmark and number", s)
 	}
 	if kind == "fwmark" {
 		return parseFWMark(s, rest)
 	}
 	protocol, err := ParseProtocol(kind)
 	if err != nil {
-		return ServiceID{}, fmt.Errorf("parse service %q: %w", s, err)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: %w", s, err)
 	}
 	addr, err := netip.ParseAddrPort(rest)
 	if err != nil {
-		return ServiceID{}, fmt.Errorf("parse service %q: %w", s, err)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: %w", s, err)
 	}
 	return ServiceID{Protocol: protocol, Addr: addr.Addr(), Port: addr.Port()}, nil
 }
@@ -146,14 +146,14 @@ func parseFWMark(s, rest string) (ServiceID, error) {
 	number, family, _ := strings.Cut(rest, " ")
 	mark, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return ServiceID{}, fmt.Errorf("parse service %q: %w", s, err)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: %w", s, err)
 	}
 	if mark == 0 {
-		return ServiceID{}, fmt.Errorf("parse service %q: a firewall mark is 1 to 4294967295", s)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: a firewall mark is 1 to 4294967295", s)
 	}
 	f, err := ParseFamily(strings.TrimSuffix(strings.TrimPrefix(family, "("), ")"))
 	if err != nil {
-		return ServiceID{}, fmt.Errorf("parse service %q: %w", s, err)
+		return ServiceID{}, fmt.Errorf("failed to parse service %q: %w", s, err)
 	}
 	return ServiceID{FWMark: uint32(mark), Family: f}, nil
 }

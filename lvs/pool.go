@@ -7,35 +7,35 @@ import (
 	"time"
 )
 
-// A Member is a real server of a service with everything that decides its weight. The server's own weight and
-// Input.Now, Input.SlowStart and Input.OnFailure are not looked at: they are the pool's.
+// A Member is a real server of a service with everything that decides its weight. Pool ignores Server.Weight. It sets
+// Input.Now, Input.SlowStart and Input.OnFailure from its own input.
 type Member struct {
 	Server Server
 	Input  WeightInput
 }
 
-// A PoolState is what Pool must know of its last answer. The zero value is that of a pool that has quorum.
+// A PoolState carries what Pool must remember from one call to the next. The zero value is a pool that has quorum.
 type PoolState struct {
 	QuorumLost bool
 }
 
-// A PoolInput is a service's real servers and rules at one moment. It is a value; Pool changes nothing in it.
+// A PoolInput is a service's real servers and rules at one moment. Pool changes nothing in it.
 type PoolInput struct {
 	Members   []Member
 	Now       time.Time
 	OnFailure OnFailure
-	SlowStart time.Duration // how long a server takes from its first verdict "up" to its full weight; 0: no time
+	SlowStart time.Duration // from a server's first verdict "up" to its full weight; 0: full weight at once
 
 	// The pool loses its quorum when the weights of the servers that are up sum to less than Quorum - Hysteresis, and
 	// regains it when they reach Quorum + Hysteresis. Quorum 0: never lost.
 	Quorum     int
 	Hysteresis int
-	// Sorry serves while quorum is lost, if its address is valid, and is not one of the members.
+	// Sorry is the server that serves while quorum is lost; none if its address is not valid. It is not one of Members.
 	Sorry Server
-	// PanicBelow is the share of the members, 0 to 1, below which all that are down are treated as up. 0: never.
+	// PanicBelow is a share of the members, 0 to 1. If a smaller share is up, all that are down are treated as up. 0: never.
 	PanicBelow float64
 
-	State PoolState // of the last answer
+	State PoolState // from the last output
 }
 
 // A PoolOutput is what the kernel's table should hold.
@@ -44,21 +44,20 @@ type PoolOutput struct {
 	Up      int       // members that are up and neither disabled nor draining
 	Panic   bool      // servers that are down are treated as up
 	Sorry   bool      // the sorry server serves
-	Next    time.Time // when a slow start next changes a weight; zero: none is under way
-	State   PoolState // for the next question
+	Next    time.Time // when a slow start next changes a weight; zero: there is none
+	State   PoolState // for the next input
 }
 
 // Pool is the table of one service as it should be at in.Now. It is a pure function.
 //
-// Health counts by weight for the quorum, by servers for the panic. A server that has no verdict yet counts as what it
-// may turn out to be: it keeps the quorum from being lost, does not regain it, and is left out of the panic's share.
-// While quorum is lost and there is a sorry server, that one has weight 1 and all others have 0: connections that are
-// there go on. Without a sorry server the loss changes no weight.
+// Quorum counts weights, panic counts servers. A server without a verdict yet prevents the loss of quorum, does not help
+// to regain it, and does not count for the panic. While quorum is lost and there is a sorry server, the sorry server has
+// weight 1 and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
 //
-// There is no weight below 1 for a server of weight 1 that starts slowly, or says 75%: while there is such a one, all
-// weights of the service are multiplied by a common factor, the smallest that gives each of those at least as many
-// weights as steps or percents, as far as MaxWeight allows. Only ratios matter to the scheduler. Else the weights are
-// the configured ones.
+// A server of weight 1 that starts slowly, or that reports 75 %, would need a weight below 1, which the kernel does not
+// have. While there is such a server, all weights of the service are multiplied by a common factor: the smallest that
+// gives each such server a weight for every step or percent, as far as MaxWeight allows. Schedulers care about ratios
+// only.
 func Pool(in PoolInput) PoolOutput {
 	members := slices.Clone(in.Members)
 	count := tally{}
@@ -99,7 +98,7 @@ func Pool(in PoolInput) PoolOutput {
 	return out
 }
 
-// A tally counts a pool's members, but for those that are disabled or draining.
+// A tally counts a pool's members, except those that are disabled or draining.
 type tally struct {
 	up      int // members
 	judged  int // members of known health

@@ -2,25 +2,25 @@
 
 package lvs
 
-// A ServiceStatus is a service as it is in the kernel, and what was counted of it.
+// A ServiceStatus is a service in the kernel's table, with its counters.
 type ServiceStatus struct {
 	Service
 	Stats   Stats
 	Servers []ServerStatus
 }
 
-// A ServerStatus is a real server as it is in the kernel, and what was counted of it.
+// A ServerStatus is a real server in the kernel's table, with its counters.
 type ServerStatus struct {
 	Server
 	Active     int // connections that are established
 	Inactive   int // all others
-	Persistent int // clients that will come back to it
+	Persistent int // clients that persistence binds to it
 	Stats      Stats
 }
 
-// A Row is a service as /proc/net/ip_vs shows it: without the flags that belong to the scheduler, for an IPv6 service
-// without OnePacket, without timeout, prefix and engine, its servers without tunnel and thresholds, and for a
-// firewall-mark service with the family of its first server, or none if it has no servers.
+// A Row is a service as /proc/net/ip_vs shows it. The text lacks the scheduler's flags, timeout, prefix, engine, tunnels,
+// thresholds, and OnePacket of IPv6 services. The family of a firewall-mark service is that of its first server, or 0
+// if it has no servers.
 type Row struct {
 	Service
 	Servers []ServerRow
@@ -33,9 +33,9 @@ type ServerRow struct {
 	Inactive int // all others
 }
 
-// A SyncDaemon is a sync daemon of the kernel, which has one role. Its Sync leaves nothing open.
+// A SyncDaemon is a sync daemon of the kernel. It has one role, and no setting of its Sync is left to a default.
 type SyncDaemon struct {
 	Sync
-	// Foreign tells that the id is above 255, which the kernel accepts and cuts to 8 bits in the messages.
+	// Foreign: its id is above 255. The kernel accepts that and sends the lower 8 bits.
 	Foreign bool
 }

@@ -17,8 +17,8 @@ const (
 	SCTP
 )
 
-// A Method is how the director hands a packet to a real server. The zero value is one that the kernel reports and
-// tandem does not set.
+// A Method is how the director hands a packet to a real server. The zero value stands for a method of the kernel that
+// tandem does not use.
 type Method uint8
 
 // The forwarding methods, by their names in configuration: dr, nat, tunnel.
@@ -37,7 +37,7 @@ const (
 	IPv6
 )
 
-// A TunnelType is what packets to a real server are wrapped in. The zero value stands for IPIP.
+// A TunnelType is the protocol that carries packets to a real server. The zero value stands for IPIP.
 type TunnelType uint8
 
 // The tunnel types, by their names in configuration: ipip, gue, gre.
@@ -47,7 +47,7 @@ const (
 	GRE
 )
 
-// A Checksum is how the outer header of a GUE or GRE tunnel is protected. The zero value stands for NoChecksum.
+// A Checksum protects the outer header of a GUE or GRE tunnel. The zero value stands for NoChecksum.
 type Checksum uint8
 
 // The checksums, by their names in configuration: none, csum, remcsum (remote checksum offload, GUE only).
@@ -57,11 +57,11 @@ const (
 	RemCsum
 )
 
-// A ServiceID tells services apart as the kernel does: by address, port and protocol, or by firewall mark and family.
+// A ServiceID identifies a service as the kernel does: by address, port and protocol, or by firewall mark and family.
 // It is comparable.
 //
-// The kernel knows neither lists of addresses nor ranges of ports: what a configuration groups is one Service, and one
-// Entry, for each address and port. Port 0 of a persistent service stands for all ports.
+// The kernel has no lists of addresses and no ranges of ports. A configured service with several of them becomes one
+// Service, and one Entry, for each address and port. Port 0 of a persistent service stands for all ports.
 type ServiceID struct {
 	Protocol Protocol   // of an address service
 	Addr     netip.Addr // of an address service
@@ -73,8 +73,8 @@ type ServiceID struct {
 // Flags are the kernel's options of a service, as linux/ip_vs.h numbers them (IP_VS_SVC_F_…).
 type Flags uint32
 
-// The flags. What Fallback and SourcePort do is the scheduler's to decide: sh and mh, the only ones that look at them,
-// take another server instead of one that has weight 0, and add the client's port to its address.
+// The flags. Only the schedulers sh and mh use Fallback and SourcePort. With Fallback they replace a server of weight 0 by
+// another one. With SourcePort they hash the client's port beside its address.
 const (
 	Persistent Flags = 0x1 // exactly where Timeout is not 0
 	OnePacket  Flags = 0x4 // schedule every datagram by itself; UDP only
@@ -87,19 +87,18 @@ type Service struct {
 	ServiceID
 	Scheduler string // as the kernel names it: rr, wrr, lc, …
 	Flags     Flags
-	// Timeout is for how long a client stays with its server after its last connection, in whole seconds; 0 is no
-	// persistence.
+	// Timeout is how long a client stays with its server after its last connection, in whole seconds. 0: no persistence.
 	Timeout time.Duration
-	// Prefix is how many bits of their address tell clients of a persistent service apart; 0 stands for all of them.
+	// Prefix is the length of the network that counts as one client of a persistent service. 0: each address is a client.
 	Prefix uint8
-	// Engine is the persistence engine that tells clients apart otherwise, "sip", or empty.
+	// Engine is the persistence engine, "sip", which identifies clients by something else than their address; or empty.
 	Engine string
 }
 
 // OtherPrefix is the Prefix of a service whose netmask no Prefix can express: no bits, or bits with a hole.
 const OtherPrefix = 255
 
-// Persist makes the service persistent, or with timeout 0 not. See Timeout and Prefix.
+// Persist makes the service persistent. Timeout 0 makes it not persistent. See Timeout and Prefix.
 func (s *Service) Persist(timeout time.Duration, prefix uint8) {
 	s.Timeout, s.Prefix = timeout, prefix
 	s.Flags |= Persistent
@@ -108,14 +107,14 @@ func (s *Service) Persist(timeout time.Duration, prefix uint8) {
 	}
 }
 
-// A ServerID tells the real servers of one service apart. It is comparable.
+// A ServerID identifies a real server within a service. It is comparable.
 type ServerID struct {
 	Addr netip.Addr
 	Port uint16
 }
 
-// An Encapsulation is how packets travel to a real server of the method tunnel. The zero value stands for IPIP there, and
-// is that of the other methods.
+// An Encapsulation is how packets travel to a real server of the method tunnel, where the zero value stands for IPIP.
+// Servers of the other methods have the zero value.
 type Encapsulation struct {
 	Type     TunnelType
 	Port     uint16 // of GUE, at the real server
@@ -129,8 +128,8 @@ type Server struct {
 	Weight int    // 0 to 65535; 0 gets no new connections
 	Tunnel Encapsulation
 
-	// UpperThreshold is the number of connections from which on the server gets no new ones, 0 for no limit;
-	// LowerThreshold is the number below which it gets new ones again, 0 for three quarters of the upper one.
+	// A server that has UpperThreshold connections gets no new ones; 0: no limit. It gets new ones again when it has fewer
+	// than LowerThreshold; 0: three quarters of UpperThreshold.
 	UpperThreshold uint32
 	LowerThreshold uint32
 }
@@ -141,21 +140,21 @@ type Entry struct {
 	Servers []Server
 }
 
-// Roles are what the kernel's connection sync does in this namespace. They can be combined.
+// Roles are the roles of the kernel's connection sync in this network namespace. They can be combined.
 type Roles uint8
 
 // The roles, numbered as linux/ip_vs.h does (IP_VS_STATE_…).
 const (
-	SyncMaster Roles = 1 << iota // tell the peer of our connections
-	SyncBackup                   // hear of the peer's connections
+	SyncMaster Roles = 1 << iota // send our connections to the peer
+	SyncBackup                   // receive the peer's connections
 
 	SyncBoth = SyncMaster | SyncBackup
 )
 
-// A Sync is the connection sync that should run. It is comparable; the zero value stands for none. Both directors have
-// the same but for the roles.
+// A Sync is the connection sync that should run. It is comparable. The zero value stands for none. Both directors of a
+// pair have the same settings, except the roles.
 type Sync struct {
-	Interface string     // the messages are sent from and received on
+	Interface string     // sends and receives the messages
 	ID        uint8      // of the pair; messages with another one are ignored
 	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
 	Port      uint16     // UDP; 0 stands for 8848
@@ -164,7 +163,7 @@ type Sync struct {
 	Roles     Roles
 }
 
-// Stats is what the kernel has counted of a service or real server. The rates are its estimate over some seconds.
+// Stats are the kernel's counters of a service or real server. The rates are estimates over some seconds.
 type Stats struct {
 	Connections, InPackets, OutPackets, InBytes, OutBytes uint64
 
@@ -180,8 +179,7 @@ func (id ServiceID) Canonical() ServiceID {
 	return id
 }
 
-// Canonical returns the one spelling of a server: the zero value of the encapsulation stands for a plain IPIP tunnel, and
-// for none.
+// Canonical returns the one spelling of a server. Only a tunnel that is not plain IPIP has an Encapsulation.
 func (s Server) Canonical() Server {
 	if s.Method != Tunnel {
 		s.Tunnel = Encapsulation{}
@@ -195,7 +193,7 @@ func (s Server) Canonical() Server {
 	return s
 }
 
-// Canonical returns the one spelling of a service: a prefix as long as the address is none.
+// Canonical returns the one spelling of a service: a Prefix as long as the address is 0.
 func (s Service) Canonical() Service {
 	s.ServiceID = s.ServiceID.Canonical()
 	if s.Prefix == s.AddrFamily().Bits() {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// MaxWeight is the largest weight of a real server. The kernel's schedulers multiply it with numbers of connections.
+// MaxWeight is the largest weight of a real server. The kernel's schedulers multiply weights by numbers of connections,
+// which must not overflow.
 const MaxWeight = 65535
 
 // MaxTimeout is the longest persistence, that of ipvsadm.
@@ -23,11 +24,11 @@ const maxSchedulerName = 15
 // maxInterfaceName is IFNAMSIZ of linux/if.h without its terminating zero.
 const maxInterfaceName = 15
 
-// ErrInvalid is in every error about a service or real server that the kernel table must not be asked to hold.
+// ErrInvalid is in every error about a value that must not reach the kernel.
 var ErrInvalid = errors.New("invalid")
 
-// The lengths of a sync message's payload: the kernel makes the buffer of a backup no smaller, and headers take the rest
-// of 65535.
+// The limits of a sync message's payload. A backup's buffer is never smaller than the lower one. Headers take the rest of
+// 65535 bytes.
 const (
 	minSyncLen  = 1024
 	maxSyncLen  = 65535 - 20 - 8
@@ -38,8 +39,7 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Validate says what keeps a service and its real servers out of the kernel's table. The errors, each of which is
-// ErrInvalid, are joined.
+// Validate reports everything that is wrong with a service and its real servers. Each of the joined errors is ErrInvalid.
 func (e Entry) Validate() error {
 	errs := []error{e.Service.Validate()}
 	for _, s := range e.Servers {
@@ -48,8 +48,8 @@ func (e Entry) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate says what keeps a service out of the kernel's table. The kernel and the library under us accept some of
-// this and then do something else. The error is ErrInvalid.
+// Validate reports what is wrong with a service. The kernel and moby/ipvs accept some such values, and then do something
+// else. The error is ErrInvalid.
 func (s Service) Validate() error {
 	udp := s.Protocol == UDP || s.FWMark != 0 // a firewall mark may be on packets of any protocol
 	scheduled := s.Scheduler == "sh" || s.Scheduler == "mh"
@@ -85,7 +85,7 @@ func (s Service) Validate() error {
 	return nil
 }
 
-// Validate says what keeps a real server out of the given service. The error is ErrInvalid.
+// Validate reports what is wrong with a real server of the given service. The error is ErrInvalid.
 func (s Server) Validate(in ServiceID) error {
 	switch {
 	case !plain(s.Addr):
@@ -110,7 +110,7 @@ func (s Server) Validate(in ServiceID) error {
 	return nil
 }
 
-// validate says what is wrong with the encapsulation of a server of the given method.
+// validate reports what is wrong with the encapsulation of a server of the given method.
 func (e Encapsulation) validate(m Method) error {
 	switch {
 	case e == Encapsulation{}:
@@ -129,7 +129,7 @@ func (e Encapsulation) validate(m Method) error {
 	return nil
 }
 
-// Validate says what keeps the sync from running. The error is ErrInvalid.
+// Validate reports what is wrong with the settings of connection sync. The error is ErrInvalid.
 func (s Sync) Validate() error {
 	longest := maxSyncLen
 	if s.Group.Is6() {
@@ -150,7 +150,7 @@ func (s Sync) Validate() error {
 	return nil
 }
 
-// plain tells whether IPVS and moby/ipvs agree on the address: no zone, and no IPv4 address in IPv6's clothes.
+// plain tells whether IPVS and moby/ipvs agree on the address: it has no zone and is not an IPv4-mapped IPv6 address.
 func plain(a netip.Addr) bool {
 	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified()
 }

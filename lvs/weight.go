@@ -4,7 +4,7 @@ package lvs
 
 import "time"
 
-// A Health is what is known of a real server when its weight is computed.
+// A Health is what is known about a real server when its weight is computed.
 type Health uint8
 
 // The healths. Unknown: checked, but no verdict yet. Unchecked: there is no check.
@@ -21,7 +21,7 @@ var healthNames = []string{
 
 func (h Health) String() string { return enumName("health", healthNames, h) }
 
-// OnFailure is what becomes of a real server that is down.
+// OnFailure is what happens to a real server that is down.
 type OnFailure uint8
 
 // The actions, by their names in configuration: weight-zero, remove. A server of weight 0 keeps its connections; one
@@ -57,41 +57,42 @@ type WeightInput struct {
 	Health     Health
 	OnFailure  OnFailure
 
-	// InKernel and KernelWeight are what the kernel's table held when the director started.
+	// InKernel and KernelWeight are from the kernel's table at the director's start.
 	InKernel     bool
 	KernelWeight int
 
-	// What the server says of itself, if Advised: that part of its configured weight, in percent, 0 to 1000. Nothing but 0
-	// makes nothing of a weight.
+	// If Advised, the server itself asks for Percent of its configured weight, 0 to 1000. The result is rounded up: only
+	// 0 percent gives weight 0.
 	Advised bool
 	Percent int
 
 	// What an operator has asked for.
 	Disabled   bool // not to be in the table
 	Draining   bool // no new connections
-	Overridden bool // Override takes the place of Configured
+	Overridden bool // Override replaces Configured
 	Override   int  // 0 to 65535
 
-	// A server that came up at UpSince has its full weight SlowStart later; a zero UpSince is long ago.
+	// A server that came up at UpSince has its full weight SlowStart later. Zero UpSince: long ago.
 	UpSince   time.Time
 	SlowStart time.Duration
 	Now       time.Time
 }
 
-// slowStartSteps is in how many steps a server's weight grows to the full one.
+// slowStartSteps is the number of steps in which a server's weight grows.
 const slowStartSteps = 20
 
 // Weight is the weight that a real server should have in the kernel's table, and whether it should be there at all.
 //
-// The order is: what is disabled is not there; what drains has 0; what is down has 0 or is not there; the rest has what
-// an operator or the configuration says, and a part of it, at least 1, while it starts slowly.
+// The first rule that matches decides: a disabled server is not in the table; a draining one has 0; one that is down has 0
+// or is not in the table; any other has the weight that an operator or the configuration gives it, and a part of it, at
+// least 1, during its slow start.
 //
-// A server without a verdict yet keeps what the kernel has, so that a restart of the director disturbs nobody; a
-// server that is new to the kernel gets no connection before its first check has passed.
+// A server without a verdict yet keeps the weight that the kernel has, so that a restart of the director disturbs nobody.
+// A server that is new to the kernel gets no connection before its first check has passed.
 func Weight(in WeightInput) (weight int, present bool) { return in.weight(1) }
 
-// weight is Weight multiplied by factor. What the kernel has may have been multiplied by another one: beside a factor,
-// what counts of it is whether it is 0.
+// weight is Weight multiplied by factor. The kernel's weight may carry another factor. So beside a factor above 1 only
+// matters whether the kernel's weight is 0.
 func (in WeightInput) weight(factor int) (weight int, present bool) {
 	switch {
 	case in.Disabled:
@@ -114,10 +115,10 @@ func (in WeightInput) weight(factor int) (weight int, present bool) {
 
 func (in WeightInput) up() bool { return in.Health == HealthUp || in.Health == HealthUnchecked }
 
-// full is the weight of the server when it is up and has done with starting.
+// full is the weight of the server when it is up and its slow start is over.
 func (in WeightInput) full() int { return in.times(1) }
 
-// times is full multiplied by factor, and rounded after that.
+// times is full multiplied by factor, rounded last.
 func (in WeightInput) times(factor int) int {
 	switch {
 	case in.Overridden:
@@ -136,7 +137,7 @@ func (in WeightInput) ramping() bool {
 // stepTime is how long one step takes.
 func (in WeightInput) stepTime() time.Duration { return max(1, in.SlowStart/slowStartSteps) }
 
-// step is how far the slow start has come, 1 to slowStartSteps. The first step is due at once.
+// step is the progress of the slow start, 1 to slowStartSteps. The first step is due at once.
 func (in WeightInput) step() int {
 	if !in.ramping() {
 		return slowStartSteps

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
@@ -27,7 +28,7 @@ checked. The exit code is 0 if no file has a mistake, else 1; warnings do not ch
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
-				cfg, err := configs.Load(file)
+				cfg, err := load.File(file)
 				if err != nil {
 					failed = append(failed, err)
 					continue

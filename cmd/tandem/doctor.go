@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -76,7 +77,7 @@ func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) 
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
 		var err error
-		if cfg, err = configs.Load(f.config); err != nil {
+		if cfg, err = load.File(f.config); err != nil {
 			return nil, err
 		}
 	}

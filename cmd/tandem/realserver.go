@@ -17,6 +17,7 @@ import (
 
 	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
@@ -45,42 +46,43 @@ func (f *realServerFlags) register(cmd *cobra.Command) {
 
 // load returns the desired state.
 func (f *realServerFlags) load() (realserver.Config, error) {
+	want := configs.RealServer{Mode: f.mode, Method: f.method, Interfaces: f.interfaces, Persist: f.persist}
+	for _, s := range f.vips {
+		vip, err := netip.ParseAddr(s)
+		if err != nil {
+			return realserver.Config{}, fmt.Errorf("--vip: %w", err)
+		}
+		want.VIPs = append(want.VIPs, vip)
+	}
 	if len(f.vips) == 0 {
-		cfg, err := configs.Load(f.config)
+		cfg, err := load.File(f.config)
 		if err != nil {
 			return realserver.Config{}, err
 		}
 		if cfg.RealServer == nil {
 			return realserver.Config{}, fmt.Errorf("%s has no [realserver]: add the section, or use --vip ADDRESS", f.config)
 		}
-		return *cfg.RealServer, nil
+		want = *cfg.RealServer
 	}
-	c := realserver.Config{Interfaces: f.interfaces}
-	for _, s := range f.vips {
-		vip, err := netip.ParseAddr(s)
-		if err != nil {
-			return c, fmt.Errorf("--vip: %w", err)
-		}
-		c.VIPs = append(c.VIPs, vip)
-	}
+	c := realserver.Config{VIPs: want.VIPs, Interfaces: want.Interfaces}
 	for _, mode := range []realserver.Mode{realserver.DirectRouting, realserver.Tunnel} {
-		if mode.String() == f.mode {
+		if mode.String() == want.Mode {
 			c.Mode = mode
 		}
 	}
 	for _, method := range []realserver.Method{realserver.Sysctl, realserver.ARPFilter} {
-		if method.String() == f.method {
+		if method.String() == want.Method {
 			c.Method = method
 		}
 	}
-	if f.persist {
+	if want.Persist {
 		c.DropIn = configs.DefaultDropIn
 	}
 	switch {
 	case c.Mode == 0:
-		return c, fmt.Errorf("--mode: unknown value %q: write dr or tunnel", f.mode)
+		return c, fmt.Errorf("--mode: unknown value %q: write dr or tunnel", want.Mode)
 	case c.Method == 0:
-		return c, fmt.Errorf("--method: unknown value %q: write sysctl or arpfilter", f.method)
+		return c, fmt.Errorf("--method: unknown value %q: write sysctl or arpfilter", want.Method)
 	}
 	return c, nil
 }

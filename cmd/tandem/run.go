@@ -18,6 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 )
 
 // defaultConfig is the file that the shipped unit runs with.
@@ -45,7 +46,7 @@ kernel must have IPVS. The log goes to standard error.`,
 }
 
 func run(ctx context.Context, file string) error {
-	cfg, err := configs.Load(file)
+	cfg, err := load.File(file)
 	if err != nil {
 		return err
 	}

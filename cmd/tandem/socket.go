@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 )
 
 // socketFlags choose the control socket: --socket, else TANDEM_SOCKET, else the configuration, else the default.
@@ -36,7 +37,7 @@ func (s *socketFlags) path(asked bool) (string, error) {
 	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
 		return env, nil
 	}
-	path, err := configs.SocketOf(s.config)
+	path, err := load.Socket(s.config)
 	if err != nil && asked {
 		return "", err
 	}

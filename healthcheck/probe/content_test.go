@@ -136,24 +136,6 @@ func TestEndlessBodies(t *testing.T) {
 	}
 }
 
-func TestFinder(t *testing.T) {
-	for _, text := range []string{"", "a", "ab", "aab", "aaab", "abab", "ababab", "xaabx", "abcabcabd"} {
-		for _, want := range []string{"a", "ab", "aab", "abab", "abcabd"} {
-			for piece := 1; piece <= 4; piece++ {
-				f, found := finder{want: []byte(want)}, false
-				for rest := text; rest != ""; {
-					n := min(piece, len(rest))
-					found = found || f.find([]byte(rest[:n]))
-					rest = rest[n:]
-				}
-				if found != strings.Contains(text, want) {
-					t.Errorf("%q in %q, in pieces of %d: %t", want, text, piece, found)
-				}
-			}
-		}
-	}
-}
-
 // FuzzExamine: whatever a server sends, a check of the body ends with a known reason.
 func FuzzExamine(f *testing.F) {
 	for _, seed := range []string{

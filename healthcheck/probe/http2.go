@@ -25,7 +25,8 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	if t.Config.TLS.On {
 		scheme = "https"
 	}
-	req, err := http.NewRequestWithContext(ctx, t.Config.Method, scheme+"://"+http1.Host(t)+t.Config.Path, strings.NewReader(t.Config.Body))
+	url := scheme + "://" + http1.Host(t) + t.Config.Path
+	req, err := http.NewRequestWithContext(ctx, t.Config.Method, url, strings.NewReader(t.Config.Body))
 	if err != nil {
 		return healthcheck.Fail(healthcheck.Unexpected, "cannot be asked for: "+t.Config.Path)
 	}

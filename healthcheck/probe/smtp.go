@@ -54,7 +54,8 @@ func greet(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthchec
 		switch {
 		case err == nil:
 		case errors.As(err, &other):
-			return healthcheck.FailCode(healthcheck.Unexpected, other.Code, fmt.Sprintf("%s %d, want %d", step.what, other.Code, step.want))
+			reason := fmt.Sprintf("%s %d, want %d", step.what, other.Code, step.want)
+			return healthcheck.FailCode(healthcheck.Unexpected, other.Code, reason)
 		case errors.Is(err, in.over), errors.As(err, &malformed):
 			return healthcheck.Fail(healthcheck.Malformed, "malformed "+step.what)
 		default:

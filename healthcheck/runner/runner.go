@@ -51,8 +51,7 @@ type Runner struct {
 	mu       sync.Mutex
 	poller   poller // Run's, while and after it runs
 	rand     *rand.Rand
-	entries  map[string]*entry        // by target ID
-	byKey    map[endpointKey][]*entry // the same, to find one to share
+	entries  map[string]*entry // by target ID
 	queue    queue
 	slack    time.Duration // how late a probe may start
 	running  bool
@@ -78,7 +77,6 @@ func New(o Options) *Runner {
 		newPoller:   func() (poller, error) { return epoll.New() },
 		rand:        o.Rand,
 		entries:     make(map[string]*entry),
-		byKey:       make(map[endpointKey][]*entry),
 	}
 	if r.log == nil {
 		r.log = hclog.NewNullLogger()

@@ -49,14 +49,17 @@ func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string
 			delete(r.entries, id)
 		}
 	}
-	refused := make(map[string]error)
+	var fresh []*healthcheck.Target
 	for i := range targets {
-		t := &targets[i]
-		if last[t.ID] != i || r.entries[t.ID] != nil {
-			continue
+		if t := &targets[i]; last[t.ID] == i && r.entries[t.ID] == nil {
+			fresh = append(fresh, t)
 		}
+	}
+	shared := r.byKey(fresh)
+	refused := make(map[string]error)
+	for _, t := range fresh {
 		was := formers[t.ID]
-		e, err := r.entryFor(t, was, now)
+		e, err := r.entryFor(t, was, shared, now)
 		if err != nil {
 			refused[t.ID] = err
 		}
@@ -106,18 +109,33 @@ func keyOf(t *healthcheck.Target) endpointKey { return endpointKey{t.Config.Type
 
 func (e *entry) key() endpointKey { return keyOf(&e.target) }
 
-// entryFor returns the entry whose probe a target can share, or a new one; with an error if the target cannot be checked.
-func (r *Runner) entryFor(t *healthcheck.Target, was former, now time.Time) (*entry, error) {
-	key := keyOf(t)
-	if t.Config.Type != healthcheck.Exec {
-		for _, e := range r.byKey[key] {
-			if len(e.members) > 0 && e.target.Config.SameProbe(&t.Config) {
-				return e, nil
-			}
+// byKey are the present entries with the keys of targets.
+func (r *Runner) byKey(targets []*healthcheck.Target) map[endpointKey][]*entry {
+	all := make(map[endpointKey][]*entry, len(targets))
+	if len(targets) == 0 {
+		return all
+	}
+	for _, t := range targets {
+		all[keyOf(t)] = nil
+	}
+	for e := range distinct(r.entries) {
+		if same, wanted := all[e.key()]; wanted {
+			all[e.key()] = append(same, e)
 		}
 	}
+	return all
+}
+
+// entryFor returns one of the shared entries whose probe a target wants, or a new one, which it adds to them. It returns an
+// error if the target cannot be checked.
+func (r *Runner) entryFor(t *healthcheck.Target, was former, shared map[endpointKey][]*entry, now time.Time) (*entry, error) {
+	key := keyOf(t)
+	same := func(e *entry) bool { return e.target.Config.SameProbe(&t.Config) }
+	if i := slices.IndexFunc(shared[key], same); i >= 0 && t.Config.Type != healthcheck.Exec {
+		return shared[key][i], nil
+	}
 	e := &entry{target: *t, state: healthcheck.NewState(now), index: idle}
-	r.byKey[key] = append(r.byKey[key], e)
+	shared[key] = append(shared[key], e)
 	if err := t.Validate(); err != nil {
 		e.refused = true
 		e.state.Status.Reason = "cannot be checked: " + strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -142,11 +160,6 @@ func (r *Runner) entryFor(t *healthcheck.Target, was former, now time.Time) (*en
 func (r *Runner) dismiss(e *entry) {
 	if e.index != idle {
 		heap.Remove(&r.queue, e.index)
-	}
-	key := e.key()
-	r.byKey[key] = slices.DeleteFunc(r.byKey[key], func(other *entry) bool { return other == e })
-	if len(r.byKey[key]) == 0 {
-		delete(r.byKey, key)
 	}
 	e.gone = true
 	e.stop()

@@ -39,7 +39,7 @@ func checkCost(b *bench, t *attempt, s subject, typ, what string, span time.Dura
 	l := lab.New(t)
 	web := l.Host("web", "192.0.2.11/24")
 	web.Run("ip", "route", "add", "local", "198.18.0.0/16", "dev", "lo")
-	count := countConnections(t, web)
+	_, count := countConnections(t, web)
 	h := startChecker(l, s, typ)
 	l.Eventually(2*time.Minute, "all servers have passed their check", func() error {
 		up := 0
@@ -94,9 +94,8 @@ func processorTime(t *attempt, h *lab.Host) (sum time.Duration) {
 	return sum
 }
 
-// countConnections starts a web server at port 80 of all the host's addresses and returns its count of connections.
-func countConnections(t *attempt, h *lab.Host) *atomic.Int64 {
-	var listener net.Listener
+// countConnections starts a web server at port 80 of all the host's addresses and returns it with its count of connections.
+func countConnections(t *attempt, h *lab.Host) (listener net.Listener, count *atomic.Int64) {
 	err := h.Do(func() error {
 		var err error
 		listener, err = net.Listen("tcp4", ":80")
@@ -106,7 +105,7 @@ func countConnections(t *attempt, h *lab.Host) *atomic.Int64 {
 		t.Fatalf("web server: %v", err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	count := new(atomic.Int64)
+	count = new(atomic.Int64)
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -122,7 +121,7 @@ func countConnections(t *attempt, h *lab.Host) *atomic.Int64 {
 			}()
 		}
 	}()
-	return count
+	return listener, count
 }
 
 // startChecker starts a subject's checks on a host of its own.

@@ -59,8 +59,9 @@ func (p *pair) awaitTable(limit time.Duration, servers int) {
 // services are what a director is to hold: services at one port of different addresses.
 type services struct {
 	count   int
-	servers int  // of each service
-	router  bool // with the virtual router of lab.VIP
+	servers int    // of each service
+	router  bool   // with the virtual router of lab.VIP
+	check   string // the check of the first service, "" for none
 }
 
 func (s services) address(i int) string   { return nth("10.1.0.0", i).String() }
@@ -83,6 +84,9 @@ func (s services) tandemConfig() string {
 	}
 	for i := range s.count {
 		fmt.Fprintf(&b, "[[service]]\nname = %q\nvirtual = \"%s:80\"\nscheduler = \"wrr\"\n", s.name(i), s.address(i))
+		if i == 0 {
+			b.WriteString(s.check)
+		}
 		for j := range s.servers {
 			fmt.Fprintf(&b, "[[service.server]]\naddress = %q\n", s.server(i, j))
 		}

@@ -19,8 +19,9 @@ import (
 // weightChanges is how many weights are changed, one after the other.
 const weightChanges = 5
 
-// measureWeights measures how soon one changed weight is in the kernel, from the start of the command on: tandem weight
-// beside ipvsadm -e of the same table. Tandem is stopped while ipvsadm works, so that it does not repair what that did.
+// measureWeights measures how soon one changed weight is in the kernel: from the start of the command on, tandem weight
+// beside ipvsadm -e of the same table, and from the moment on when a server refuses connections. Tandem is stopped while
+// ipvsadm works, so that it does not repair what that did.
 func measureWeights(b *bench) {
 	for _, n := range []int{1000, 10_000} {
 		what := fmt.Sprintf("%d services × %d servers", n, poolSize)
@@ -33,7 +34,9 @@ func measureWeights(b *bench) {
 func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
 	p := &pair{Lab: lab.New(t), attempt: t}
 	p.a = p.Director("director", "192.0.2.2/24", "")
-	all := services{count: n, servers: poolSize}
+	all := services{count: n, servers: poolSize, check: fastCheck}
+	p.a.Run("ip", "route", "add", "local", all.server(0, 0)+"/28", "dev", "lo") // the servers of the first service
+	web, _ := countConnections(t, p.a.Host)
 	s.serve(p.a, all)
 	p.awaitTable(15*time.Minute, n*poolSize)
 	p.pause(10 * time.Second)
@@ -42,6 +45,23 @@ func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
 		t.Fatalf("read the IPVS table: %v", err)
 	}
 	defer weights.handle.Close()
+
+	await := func(what string, i, weight int) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
+			got, err := weights.read(all.address(i), all.server(i, 0))
+			if err == nil && got == weight {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("not within a minute: %s: weight %d, %v", what, got, err)
+			}
+		}
+	}
+	await("the checked server is healthy", 0, 1)
+	refused := time.Now()
+	_ = web.Close()
+	await("the server that refuses has weight 0", 0, 0)
+	b.report(what+": weight 0 of a server that refuses", s.name, time.Since(refused).Seconds(), "s", "of it up to 0.1 s until the next check")
 
 	change := func(subject string, note string, first int, command func(i, weight int) *exec.Cmd) {
 		var took []time.Duration
@@ -54,13 +74,7 @@ func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
-			p.Eventually(time.Minute, note+" is in the kernel", func() error {
-				got, err := weights.read(all.address(i), all.server(i, 0))
-				if err == nil && got != 2+k {
-					err = fmt.Errorf("weight %d", got)
-				}
-				return err
-			})
+			await(note+" is in the kernel", i, 2+k)
 			took = append(took, time.Since(began))
 			if err := <-ended; err != nil {
 				b.progress("%s: %v", note, err)
@@ -75,7 +89,7 @@ func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
 		b.report(what+": one changed weight", subject, took[len(took)/2].Seconds(), "s",
 			fmt.Sprintf("%s; median of %d, from %.3f to %.3f s", note, len(took), took[0].Seconds(), took[len(took)-1].Seconds()))
 	}
-	change(s.name, "tandem weight", 0, func(i, weight int) *exec.Cmd {
+	change(s.name, "tandem weight", 1, func(i, weight int) *exec.Cmd {
 		return exec.Command(p.a.Program(), "weight", "--socket", p.a.Socket, all.name(i)+"/"+all.server(i, 0), strconv.Itoa(weight))
 	})
 	if s.name != tandem.name {
@@ -83,10 +97,13 @@ func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
 	}
 	p.signal(p.a, syscall.SIGSTOP)
 	defer p.signal(p.a, syscall.SIGKILL)
-	change("ipvsadm", "ipvsadm -e", 1, func(i, weight int) *exec.Cmd {
+	change("ipvsadm", "ipvsadm -e", 2, func(i, weight int) *exec.Cmd {
 		return exec.Command("ipvsadm", "-e", "-t", all.address(i)+":80", "-r", all.server(i, 0)+":80", "-g", "-w", strconv.Itoa(weight))
 	})
 }
+
+// fastCheck fails at the first refusal.
+const fastCheck = `check = { type = "tcp", interval = "100ms", timeout = "100ms", rise = 1, fall = 1 }` + "\n"
 
 // A weightReader reads single weights of a host's IPVS table, without reading the whole of it.
 type weightReader struct{ handle *ipvs.Handle }

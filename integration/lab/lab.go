@@ -68,6 +68,14 @@ func (l *Lab) Logf(format string, args ...any) {
 	l.t.Logf("%8.3f %s", l.Elapsed().Seconds(), text)
 }
 
+// pollPause is the pause between two looks. On an emulated machine a look takes the processor from what it looks at.
+func pollPause() time.Duration {
+	if Place() == placeVM.String() {
+		return 40 * time.Millisecond
+	}
+	return 10 * time.Millisecond
+}
+
 // Eventually polls until check returns nil, and ends the test when it has not within limit.
 func (l *Lab) Eventually(limit time.Duration, what string, check func() error) {
 	l.t.Helper()
@@ -80,14 +88,14 @@ func (l *Lab) Eventually(limit time.Duration, what string, check func() error) {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("not within %s: %s: %v", limit, what, err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pollPause())
 	}
 }
 
 // Throughout checks that something stays true for a time.
 func (l *Lab) Throughout(span time.Duration, what string, check func() error) {
 	l.t.Helper()
-	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(2 * pollPause()) {
 		if err := check(); err != nil {
 			l.t.Fatalf("not throughout %s: %s: %v", span, what, err)
 		}

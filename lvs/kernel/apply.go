@@ -19,19 +19,19 @@ import (
 // maxErrors bounds how many failed changes an error of Apply names.
 const maxErrors = 10
 
-// Apply makes the changes in their order and returns how many the table now shows. A change that fails does not keep
-// the others from being tried, unless its error concerns them all: the errors are joined, the first few of them, each
-// with its change. An addition of what is there becomes a set; a deletion of what is not there is a success.
+// Apply makes the changes in their order and returns how many were made. After a change that fails, the others are still
+// tried, unless they would all fail for the same reason. The error joins the first few errors, each with its change. To add
+// what exists sets it. To delete what does not exist is a success.
 //
-// ENOBUFS is in the error if the kernel's answers were lost: the changes were tried, and the table has to be read to
-// know with what success.
+// The error wraps ENOBUFS if the kernel's answers were lost. The changes were tried then. Which of them were made shows only
+// in the table.
 func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err error) {
 	if len(changes) == 0 {
 		return 0, nil
 	}
 	release, err := k.acquire(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("change IPVS table: %w", err)
+		return 0, fmt.Errorf("failed to change IPVS table: %w", err)
 	}
 	defer release()
 	p := &progress{changes: changes}
@@ -43,7 +43,7 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 			if err != nil {
 				return true, cmp.Or(begin(), err)
 			}
-			// The error of a command that nobody waits for any more is that of its closed handle.
+			// If nobody waits any more, the handle is closed, and the commands' own errors come from that.
 			if ended := begin(); ended != nil || slices.ContainsFunc(errs, concernsAll) {
 				return false, cmp.Or(ended, errs[max(0, slices.IndexFunc(errs, concernsAll))])
 			}
@@ -58,7 +58,8 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 	return p.result(err)
 }
 
-// batch is how many of the changes, which are in the order of Diff, go together: services by themselves.
+// batch is how many of the changes go in one system call. The changes are in the order of Diff. Services go apart from
+// servers.
 func batch(changes []lvs.Change) int {
 	if !programs(&changes[0]) {
 		return min(len(changes), batchSize)
@@ -73,11 +74,11 @@ func batch(changes []lvs.Change) int {
 // programs tells whether the change gives a service its scheduler and engine.
 func programs(c *lvs.Change) bool { return c.Op == lvs.AddService || c.Op == lvs.SetService }
 
-// concernsAll tells whether the changes that follow one with this error would meet it too.
+// concernsAll tells whether all other changes would fail with this error too.
 func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
 
-// A progress is how far Apply has come. It is shared with the goroutine that works, which may not know yet that nobody
-// waits for it any more.
+// A progress is how far Apply has come. The goroutine that makes the changes shares it, and may go on for a moment after
+// Apply has given up waiting.
 type progress struct {
 	changes []lvs.Change
 
@@ -100,15 +101,14 @@ func (p *progress) add(errs []error) {
 		if err != nil {
 			p.unsure = append(p.unsure, p.changes[p.tried].Service.ServiceID)
 			if p.failed++; p.failed <= maxErrors {
-				p.errs = append(p.errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+				p.errs = append(p.errs, fmt.Errorf("failed to %s: %w", p.changes[p.tried], err))
 			}
 		}
 		p.tried++
 	}
 }
 
-// result returns how many changes were made, and the errors. The argument is what ended the work early, if anything
-// did.
+// result returns how many changes were made, and the errors. err is what ended the work early, or nil.
 func (p *progress) result(err error) (done int, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,9 +118,9 @@ func (p *progress) result(err error) (done int, _ error) {
 		errs = append(errs, fmt.Errorf("%d further changes failed", more))
 	}
 	if err != nil && p.tried < len(p.changes) {
-		errs = append(errs, fmt.Errorf("%s: %w", p.changes[p.tried], err))
+		errs = append(errs, fmt.Errorf("failed to %s: %w", p.changes[p.tried], err))
 		if rest := len(p.changes) - p.tried - 1; rest > 0 {
-			errs = append(errs, fmt.Errorf("%d further changes not known to be made", rest))
+			errs = append(errs, fmt.Errorf("the outcome of %d further changes is unknown", rest))
 		}
 	}
 	if len(errs) == 0 {
@@ -146,7 +146,7 @@ type commands struct {
 	*session
 	begin  func() error
 	writes *atomic.Uint64
-	absent map[modules]error // of what the kernel turned out not to have: it looks for it again each time it is asked
+	absent map[modules]error // what the kernel turned out not to have: to ask again costs 100 ms each time
 }
 
 // modules are what the kernel needs for a service.
@@ -185,7 +185,8 @@ func (c commands) apply(changes []lvs.Change) ([]error, error) {
 	return errs, nil
 }
 
-// run sends the commands for some of the changes and puts their errors into errs.
+// run sends the commands of some of the changes and puts their errors into errs. This is the one place that chooses
+// between moby/ipvs and our wire: see mobyCan.
 func (c commands) run(changes []lvs.Change, command func(*lvs.Change) uint8, which []int, errs []error) error {
 	if len(which) == 0 {
 		return nil
@@ -194,8 +195,8 @@ func (c commands) run(changes []lvs.Change, command func(*lvs.Change) uint8, whi
 		return err
 	}
 	c.writes.Add(uint64(len(which)))
-	if only := &changes[which[0]]; len(changes) == 1 && mobyCan(only) {
-		errs[which[0]] = c.single(only, command(only))
+	if mobyCan(changes) {
+		errs[0] = c.single(&changes[0], command(&changes[0]))
 		return nil
 	}
 	failed, err := c.exec(len(which), func(b []byte, i int) (uint8, []byte) {
@@ -208,7 +209,7 @@ func (c commands) run(changes []lvs.Change, command func(*lvs.Change) uint8, whi
 	return err
 }
 
-// single makes one change as moby/ipvs does.
+// single makes one change through moby/ipvs.
 func (c commands) single(change *lvs.Change, command uint8) error {
 	service, server := toService(change.Service), toDestination(change.Server)
 	switch command {
@@ -226,7 +227,7 @@ func (c commands) single(change *lvs.Change, command uint8) error {
 	return c.DelDestination(service, server)
 }
 
-// validate says what keeps a change from being made.
+// validate reports what is wrong with a change.
 func validate(c *lvs.Change) error {
 	switch c.Op {
 	case lvs.AddService, lvs.SetService:
@@ -251,7 +252,7 @@ func commandOf(c *lvs.Change) uint8 {
 	}[c.Op]
 }
 
-// fallbackOf is the command that makes an addition of what is there already, and command's for any other change.
+// fallbackOf is the command for an addition of what exists already. For any other change it is that of commandOf.
 func fallbackOf(c *lvs.Change) uint8 {
 	switch c.Op {
 	case lvs.AddService:
@@ -271,8 +272,8 @@ func encode(b []byte, c *lvs.Change) []byte {
 	return b
 }
 
-// explain says what the errno of a change means, and makes a success of the deletion of what is not there: ESRCH is for
-// services, ENOENT for servers.
+// explain says what the errno of a change means. The deletion of what does not exist is a success: the kernel answers
+// ESRCH for services and ENOENT for servers.
 func explain(c *lvs.Change, err error) error {
 	absent := errors.Is(err, unix.ENOENT)
 	switch c.Op {
@@ -282,13 +283,13 @@ func explain(c *lvs.Change, err error) error {
 		}
 	case lvs.AddService, lvs.SetService:
 		if absent {
-			have, _ := AvailableSchedulers() // where they cannot be known, the words do without
+			have, _ := AvailableSchedulers() // unknown: the text does without them
 			return explainAbsent(c.Service, have, err)
 		}
 	case lvs.AddServer, lvs.SetServer:
 		switch mixed := lvs.FamilyOf(c.Server.Addr) != c.Service.AddrFamily(); {
 		case errors.Is(err, unix.EINVAL) && mixed:
-			return fmt.Errorf("the kernel has no server of the other address family while it runs connection sync: %w", err)
+			return fmt.Errorf("the kernel refuses servers of another address family than the service while connection sync runs: %w", err)
 		case errors.Is(err, unix.EINVAL):
 			return fmt.Errorf("the address must be a host's, and this machine must have one of that family: %w", err)
 		}

@@ -50,13 +50,13 @@ func nest(b []byte, kind uint16) (nested []byte, start int) {
 
 func unnest(b []byte, start int) { binary.NativeEndian.PutUint16(b[start:], uint16(len(b)-start)) }
 
-// An attribute is one of a message from the kernel. A value that is shorter than asked for reads as if zeros followed.
+// An attribute is part of a message from the kernel. A value that is too short for what is asked reads as 0.
 type attribute struct {
 	kind  uint16
 	value []byte
 }
 
-// nextAttr cuts the first attribute off. It is false at the end, and at what is no attribute.
+// nextAttr cuts the first attribute off. ok is false at the end, and at bytes that are no attribute.
 func nextAttr(b []byte) (a attribute, rest []byte, ok bool) {
 	if len(b) < unix.NLA_HDRLEN {
 		return attribute{}, nil, false

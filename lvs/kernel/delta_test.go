@@ -3,12 +3,15 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/lvs"
@@ -177,39 +180,35 @@ func TestApplyWhileTheDiskHangs(t *testing.T) {
 	}
 }
 
-// TestLookSeesDetails: what the text does not show is found, service by service.
-func TestLookSeesDetails(t *testing.T) {
-	b := newBench(t)
-	b.kernel.blind = true
-	want := bigTable(50, 2)
-	b.pass(t, want, 150, 0)
-	for _, change := range []func(*fakeService){
-		func(s *fakeService) { s.Prefix = 24 },
-		func(s *fakeService) { s.servers[1].UpperThreshold = 5 },
-		func(s *fakeService) { s.servers[0].Tunnel.Type = lvs.GRE; s.servers[0].Method = lvs.Tunnel },
-	} {
-		if drifted, err := lookAround(t, b.Table); drifted || err != nil {
-			t.Errorf("drifted %v, %v", drifted, err)
-		}
-		change(b.fake.services[37])
-		if drifted, err := lookAround(t, b.Table); !drifted || err != nil {
-			t.Errorf("drifted %v, %v", drifted, err)
-		}
-		b.pass(t, want, 1, 1)
-	}
+// A silentKernel takes every change.
+type silentKernel struct{ backend }
+
+func (silentKernel) Read(context.Context) ([]lvs.Entry, error) { return nil, nil }
+
+func (silentKernel) Apply(_ context.Context, changes []lvs.Change) (int, error) {
+	return len(changes), nil
 }
 
-func TestLooksCostWhatTheyMay(t *testing.T) {
-	b := newBench(t)
-	if drifted, err := b.Look(t.Context()); drifted || err != nil || b.NextLook() != idlePause || b.kernel.looks != 0 {
-		t.Errorf("an empty table: drifted %v, %v, next in %s after %d looks", drifted, err, b.NextLook(), b.kernel.looks)
-	}
-	b.pass(t, []lvs.Entry{weighing(www, 1).Set[0]}, 2, 0)
-	if _, err := b.Look(t.Context()); err != nil || b.NextLook() < minPause {
-		t.Errorf("next in %s, %v", b.NextLook(), err)
-	}
-	b.looks.cost = 100 * time.Millisecond
-	if got := b.NextLook(); got < 10*time.Second {
-		t.Errorf("a look that takes 100 ms is taken every %s", got)
+// BenchmarkApply is one verdict among ten services and among ten thousand, without what the kernel takes.
+func BenchmarkApply(b *testing.B) {
+	for _, services := range []int{10, 10000} {
+		b.Run(strconv.Itoa(services), func(b *testing.B) {
+			own, err := OpenOwnership(new(fakeStore[Owned]))
+			if err != nil {
+				b.Fatal(err)
+			}
+			table, want := NewTable(silentKernel{}, own, hclog.NewNullLogger()), bigTable(services, 10)
+			if _, err := table.Reconcile(b.Context(), want); err != nil {
+				b.Fatal(err)
+			}
+			d := lvs.Delta{Set: want[services/2 : services/2+1]}
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Set[0].Servers[0].Weight ^= 1
+				if report, err := table.Apply(b.Context(), d); err != nil || report.Done != 1 {
+					b.Fatal(report, err)
+				}
+			}
+		})
 	}
 }

@@ -88,7 +88,7 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	if !t.known {
 		return true, nil
 	}
-	// The processor time of a thread is that of this look alone only while nothing else runs on it.
+	// The thread's processor time is that of this look only while the goroutine stays on the thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()
@@ -123,7 +123,7 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 	for more := true; more; {
 		if more, err = l.sweep.next(func(r *lvs.Row) { drifted = t.compareRow(r) || drifted }); err != nil {
 			l.restart()
-			return false, fmt.Errorf("look at IPVS table: %w", err)
+			return false, fmt.Errorf("failed to look at IPVS table: %w", err)
 		}
 		switch {
 		case drifted:

@@ -28,14 +28,14 @@ type handle interface {
 
 var _ handle = (*ipvs.Handle)(nil)
 
-// ErrReloaded is the error of every operation once the module ip_vs has been unloaded and loaded again: its netlink
-// family has another number now, and moby/ipvs keeps the first one for the life of the process.
+// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. Its netlink family has
+// another number then, and moby/ipvs uses the first number as long as the process lives.
 var ErrReloaded = errors.New("the module ip_vs was reloaded: restart this process to use it")
 
-// mobyFamily is the family number that moby/ipvs has cached, 0 before it has.
+// mobyFamily is the family number that moby/ipvs uses, 0 before it has one.
 var mobyFamily atomic.Uint32
 
-// A session is what the kernel's table is read and written through.
+// A session reads and writes the kernel's table.
 type session struct {
 	handle
 	*wire
@@ -46,8 +46,8 @@ func (s *session) close() error {
 	return s.wire.close()
 }
 
-// dial opens a session in the network namespace of the calling thread. Without IPVS moby/ipvs would report success for
-// whatever it is asked, so the kernel is asked first.
+// dial opens a session in the network namespace of the calling thread. Without IPVS, moby/ipvs reports success for
+// everything. So dial asks the kernel first.
 func dial(log hclog.Logger) (*session, error) {
 	id, err := family()
 	if err != nil {
@@ -60,25 +60,33 @@ func dial(log hclog.Logger) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Its New runs modprobe, needlessly by now, and complains through logrus where there is none.
+	// ipvs.New runs modprobe, which is no longer needed here, and logs through logrus if there is no modprobe.
 	logrus.SetOutput(log.StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}))
 	h, err := ipvs.New("")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open IPVS netlink socket: %w", err), w.close())
+		return nil, errors.Join(fmt.Errorf("failed to open IPVS netlink socket: %w", err), w.close())
 	}
 	return &session{h, w}, nil
 }
 
-// mobyCan tells whether moby/ipvs knows everything about a change: it sends neither a server's address family, where
-// that is not the service's, nor its tunnel, without which the kernel takes a plain IPIP one.
-func mobyCan(c *lvs.Change) bool {
+// mobyCan is the rule that chooses who makes changes: moby/ipvs makes a single change if its model holds all of it. Our
+// wire makes the rest: several changes in one system call, a server whose address family is not the service's, and a server
+// with a tunnel that is not plain IPIP. moby/ipvs sends neither that family nor the tunnel.
+//
+// All reads go through the wire. moby/ipvs reads no persistence engine, no tunnel and no 64-bit counters, so what it reads
+// cannot be compared with what is wanted, and connection sync is unknown to it.
+func mobyCan(changes []lvs.Change) bool {
+	if len(changes) != 1 {
+		return false
+	}
+	c := &changes[0]
 	if c.Op == lvs.AddService || c.Op == lvs.SetService || c.Op == lvs.DeleteService {
 		return true
 	}
 	return lvs.FamilyOf(c.Server.Addr) == c.Service.AddrFamily() && c.Server.Canonical().Tunnel == lvs.Encapsulation{}
 }
 
-// toService gives a service the form of the library.
+// toService is a service in the form of moby/ipvs.
 func toService(s lvs.Service) *ipvs.Service {
 	out := &ipvs.Service{
 		SchedName:     s.Scheduler,

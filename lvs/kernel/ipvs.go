@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// answerTime is how long the kernel may take for one command. The slowest that it ever does is to load a scheduler's
-// module, a tenth of a second in an emulated machine.
+// answerTime is how long the kernel may take for one command. The slowest command loads a scheduler's module: a tenth of a
+// second in an emulated machine.
 const answerTime = 5 * time.Second
 
 // ErrTimeout is in the error of a command that the kernel did not answer in time. Whether it took effect is not known.
@@ -23,9 +23,9 @@ var ErrTimeout = errors.New("no answer from the kernel")
 // ErrClosed is the error of every operation on a closed IPVS.
 var ErrClosed = errors.New("closed")
 
-// An IPVS is the IPVS table of one network namespace. Its methods may be called from any goroutine: they take turns,
-// because moby/ipvs hangs when two use one handle, and every command has a deadline, after which the next one gets a
-// fresh session. The session belongs to the namespace of the thread that needs it first.
+// An IPVS is the IPVS table of one network namespace. Its methods may be called from any goroutine. They take turns, because
+// moby/ipvs hangs if two goroutines use one handle. Every command has a deadline. After a command has passed it, the next
+// one gets a new session. The session belongs to the network namespace of the thread that needs it first.
 type IPVS struct {
 	log    hclog.Logger
 	dial   func(hclog.Logger) (*session, error)
@@ -33,13 +33,13 @@ type IPVS struct {
 	answer time.Duration // for one command
 
 	turn    chan struct{} // holds a token while somebody uses the fields below
-	session *session      // nil until needed, and after a failure
+	session *session      // nil before the first use, and after a failure
 	closed  bool
-	running sync.WaitGroup // commands, also those that were given up
+	running sync.WaitGroup // commands, also those that nobody waits for any more
 	writes  atomic.Uint64
 }
 
-// New returns the IPVS table of the kernel. It opens nothing until it is used.
+// New returns the kernel's IPVS table. It opens nothing before the first use.
 func New(log hclog.Logger) *IPVS {
 	return &IPVS{
 		log:    log,
@@ -53,11 +53,11 @@ func New(log hclog.Logger) *IPVS {
 // Writes returns the number of commands sent so far that change the table, whether or not they succeeded.
 func (k *IPVS) Writes() uint64 { return k.writes.Load() }
 
-// work lets f use the session, in the caller's turn. f calls begin before each command, stops at its error, and so gives
-// every command the whole deadline. When a command passes it or ctx ends, the session is closed, which ends the command
-// too, and the next work gets another.
+// work lets f use the session, in the caller's turn. f calls begin before each command and stops at its error. So every
+// command has the whole deadline. When a command passes its deadline, or ctx ends, work closes the session. That ends the
+// command too, and the next work gets a new session.
 //
-// One goroutine serves all the commands of f: one for each would double the time that a large table takes.
+// One goroutine runs all the commands of f. One goroutine for each would double the time that a large table takes.
 func work[T any](ctx context.Context, k *IPVS, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -95,7 +95,7 @@ func work[T any](ctx context.Context, k *IPVS, f func(s *session, begin func() e
 	case a := <-answers:
 		return a.value, a.err
 	case <-timer.C:
-		cancel() // before the session is closed: f can tell this from a failure
+		cancel() // before the session is closed, so that f can tell this from a failure
 		k.drop()
 		return none, fmt.Errorf("%w for %s", ErrTimeout, k.answer)
 	case <-ctx.Done():
@@ -125,12 +125,12 @@ func (k *IPVS) drop() {
 		return
 	}
 	if err := k.session.close(); err != nil {
-		k.log.Warn("close IPVS netlink socket", "error", err)
+		k.log.Warn("failed to close the IPVS netlink socket", "error", err)
 	}
 	k.session = nil
 }
 
-// Close closes the session and waits for commands under way. The table stays as it is.
+// Close closes the session and waits for commands that still run. The table stays as it is.
 func (k *IPVS) Close() error {
 	k.turn <- struct{}{}
 	defer func() { <-k.turn }()

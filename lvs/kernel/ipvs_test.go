@@ -111,7 +111,7 @@ func TestKernelErrno(t *testing.T) {
 		{lvs.Change{Op: lvs.AddServer, Service: known, Server: server("[2001:db8::11]:80", lvs.DR, 1)}, nil, lvs.ErrInvalid,
 			"only tunnel can change the address family", ""},
 		{lvs.Change{Op: lvs.AddServer, Service: known, Server: server("[2001:db8::11]:80", lvs.Tunnel, 1)},
-			map[string]error{"new-server": unix.EINVAL}, unix.EINVAL, "while it runs connection sync", "new-server"},
+			map[string]error{"new-server": unix.EINVAL}, unix.EINVAL, "while connection sync runs", "new-server"},
 		{lvs.Change{Op: lvs.SetServer, Service: known, Server: server("192.0.2.11:80", lvs.DR, 65536)}, nil, lvs.ErrInvalid, "weight", ""},
 		{lvs.Change{Service: known}, nil, errors.ErrUnsupported, "operation 0", ""},
 	} {
@@ -209,7 +209,7 @@ func TestApplyStopsWhereNothingCanSucceed(t *testing.T) {
 		k, f := newFake(t)
 		f.fail["dial"] = cause
 		done, err := k.Apply(t.Context(), lvs.Diff(nil, wanted(), nil))
-		if done != 0 || !errors.Is(err, cause) || !strings.Contains(err.Error(), "11 further changes not known to be made") {
+		if done != 0 || !errors.Is(err, cause) || !strings.Contains(err.Error(), "the outcome of 11 further changes is unknown") {
 			t.Errorf("%v: %d done, %v", cause, done, err)
 		}
 		if _, err := k.Read(t.Context()); !errors.Is(err, cause) {
@@ -237,7 +237,7 @@ func TestKernelThatDoesNotAnswer(t *testing.T) {
 
 		start := time.Now()
 		done, err := k.Apply(t.Context(), lvs.Diff(nil, []lvs.Entry{entry(dns, "rr"), entry(six, "rr")}, nil))
-		if done != 0 || !errors.Is(err, ErrTimeout) || !strings.Contains(err.Error(), "1 further changes not known to be made") {
+		if done != 0 || !errors.Is(err, ErrTimeout) || !strings.Contains(err.Error(), "the outcome of 1 further changes is unknown") {
 			t.Errorf("apply: %d done, %v", done, err)
 		}
 		if _, err := k.Read(t.Context()); !errors.Is(err, ErrTimeout) {

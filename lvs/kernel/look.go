@@ -27,7 +27,7 @@ const readSize = 8 << 10
 var rowProtocols = map[string]lvs.Protocol{"TCP": lvs.TCP, "UDP": lvs.UDP, "SCTP": lvs.SCTP}
 
 // Look returns the whole table as text shows it, which costs a tenth of Read and takes nobody's turn. The table is that
-// of the calling thread's network namespace. The error wraps ErrAbsent if the kernel has none. See sweep for what it may
+// of the calling thread's network namespace. The error wraps ErrAbsent if the kernel has none. See textSweep for what it may
 // leave out.
 func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
 	s := k.sweep()
@@ -41,7 +41,7 @@ func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
 			})
 		}
 		if err != nil {
-			return nil, fmt.Errorf("look at IPVS table: %w", err)
+			return nil, fmt.Errorf("failed to look at IPVS table: %w", err)
 		}
 	}
 	return rows, nil
@@ -257,7 +257,7 @@ func parseHexAddr(s string) (addr netip.Addr, port uint16, err error) {
 	return addr, uint16(p), nil
 }
 
-// field cuts the first of the blank-separated fields of s off, without allocating.
+// field cuts the first of the blank-separated fields of s off.
 func field(s string) (first, rest string) {
 	s = strings.TrimLeft(s, " ")
 	if i := strings.IndexByte(s, ' '); i >= 0 {
@@ -269,7 +269,7 @@ func field(s string) (first, rest string) {
 // knownSchedulers are the names that intern gives back.
 var knownSchedulers = lvs.Schedulers()
 
-// intern returns the scheduler's name without keeping the whole text of the table alive.
+// intern returns a name that keeps nothing of the text.
 func intern[T ~string | ~[]byte](name T) string {
 	for _, s := range knownSchedulers {
 		if s == string(name) {

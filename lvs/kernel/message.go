@@ -52,7 +52,7 @@ const (
 // flagHashed is IP_VS_SVC_F_HASHED, which the kernel sets on every service for itself.
 const flagHashed = 0x2
 
-// The kernel's numbers, by our own: IPPROTO_…, AF_…, IP_VS_CONN_F_…, IP_VS_CONN_F_TUNNEL_TYPE_…,
+// The kernel's numbers, indexed by our own: IPPROTO_…, AF_…, IP_VS_CONN_F_…, IP_VS_CONN_F_TUNNEL_TYPE_…,
 // IP_VS_TUNNEL_ENCAP_FLAG_…. Ours start at 1.
 var (
 	protocolNumbers = [...]uint16{lvs.TCP: unix.IPPROTO_TCP, lvs.UDP: unix.IPPROTO_UDP, lvs.SCTP: unix.IPPROTO_SCTP}
@@ -65,7 +65,7 @@ var (
 // methodMask is IP_VS_CONN_F_FWD_MASK.
 const methodMask = 0x7
 
-// enumOf is our number of the kernel's number v, or 0 if we have none.
+// enumOf is our value for the kernel's number v, or 0 if we have none.
 func enumOf[E ~uint8, V comparable](numbers []V, v V) E {
 	for i := 1; i < len(numbers); i++ {
 		if numbers[i] == v {
@@ -75,7 +75,7 @@ func enumOf[E ~uint8, V comparable](numbers []V, v V) E {
 	return 0
 }
 
-// appendService appends what names a service, and if full what it is.
+// appendService appends the attributes that identify a service, and if full all others.
 func appendService(b []byte, s lvs.Service, full bool) []byte {
 	b, start := nest(b, attrService)
 	b = appendAttr16(b, serviceFamily, familyNumbers[s.AddrFamily()])
@@ -135,7 +135,7 @@ func prefixOf(netmask uint32, family lvs.Family) uint8 {
 	return uint8(length)
 }
 
-// appendServer appends what names a real server, and if full what it is.
+// appendServer appends the attributes that identify a real server, and if full all others.
 func appendServer(b []byte, s lvs.Server, full bool) []byte {
 	s = s.Canonical()
 	b, start := nest(b, attrServer)
@@ -155,8 +155,8 @@ func appendServer(b []byte, s lvs.Server, full bool) []byte {
 	return b
 }
 
-// parseService parses the attributes of a message about a service. It is false for a service that tandem does not
-// manage, and that can therefore not be ours. The statistics are left out if stats is nil.
+// parseService parses the attributes of a message about a service. ok is false for a service that tandem cannot manage. The
+// counters are ignored if stats is nil.
 func parseService(b []byte, stats *lvs.Stats) (s lvs.Service, ok bool) {
 	top, _, _ := nextAttr(b)
 	if top.kind != attrService {
@@ -205,8 +205,8 @@ func parseService(b []byte, stats *lvs.Stats) (s lvs.Service, ok bool) {
 	return s, ok
 }
 
-// parseServer parses the attributes of a message about a real server of a service of the given family, if counted with
-// its statistics.
+// parseServer parses the attributes of a message about a real server of a service of the given family. The counters are
+// ignored unless counted is set.
 func parseServer(b []byte, family lvs.Family, counted bool) (s lvs.ServerStatus, err error) {
 	top, _, _ := nextAttr(b)
 	if top.kind != attrServer {
@@ -266,7 +266,7 @@ func parseStats(b []byte, stats *lvs.Stats) {
 	}
 }
 
-// addrOf returns the address in the kernel's union of both families.
+// addrOf returns the address in the kernel's union of an IPv4 and an IPv6 address.
 func addrOf(b []byte, family lvs.Family) (netip.Addr, bool) {
 	switch {
 	case family == lvs.IPv4 && len(b) >= 4:

@@ -89,12 +89,12 @@ func TestMobyMeansTheSame(t *testing.T) {
 			in = service(six, "rr")
 		}
 		change := lvs.Change{Op: lvs.AddServer, Service: in, Server: s}
-		if got := fromDestination(toDestination(s)); (got == s.Canonical()) != mobyCan(&change) {
+		if got := fromDestination(toDestination(s)); (got == s.Canonical()) != mobyCan([]lvs.Change{change}) {
 			t.Errorf("%+v becomes %+v", s, got)
 		}
 	}
 	mixed := lvs.Change{Op: lvs.SetServer, Service: service(www, "rr"), Server: server("[2001:db8::11]:80", lvs.Tunnel, 1)}
-	if mobyCan(&mixed) {
+	if mobyCan([]lvs.Change{mixed}) {
 		t.Error("moby/ipvs cannot send an address of another family")
 	}
 }

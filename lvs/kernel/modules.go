@@ -14,18 +14,18 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// AvailableSchedulers returns those of Schedulers that the running kernel has, built in, loaded, or as modules that it
-// can load, without loading any. The error says why they cannot be known: a container, say, need not see the modules.
+// AvailableSchedulers returns those of lvs.Schedulers that the running kernel has: built in, loaded, or as modules that it
+// can load. It loads none. It fails where the modules cannot be seen, as in a container.
 func AvailableSchedulers() ([]string, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return nil, fmt.Errorf("find the kernel's release: %w", err)
+		return nil, fmt.Errorf("failed to find the kernel's release: %w", err)
 	}
 	release := unix.ByteSliceToString(name.Release[:])
 	return availableSchedulers("/proc/modules", filepath.Join("/lib/modules", release))
 }
 
-// availableSchedulers looks into the list of loaded modules and the directory of those that there are.
+// availableSchedulers reads the list of loaded modules, and the directory of those that can be loaded.
 func availableSchedulers(loaded, dir string) ([]string, error) {
 	text := make([]string, 3)
 	errs := make([]error, 3)
@@ -33,8 +33,8 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 		b, err := os.ReadFile(path)
 		text[i], errs[i] = string(b), err
 	}
-	if errs[0] != nil && errs[1] != nil { // what is loaded is not all that there is
-		return nil, fmt.Errorf("list the kernel's modules: %w", errs[0])
+	if errs[0] != nil && errs[1] != nil { // the loaded ones alone are not all
+		return nil, fmt.Errorf("failed to list the kernel's modules: %w", errs[0])
 	}
 	return slices.DeleteFunc(lvs.Schedulers(), func(s string) bool {
 		file := "/ip_vs_" + s + ".ko"
@@ -43,8 +43,8 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 	}), nil
 }
 
-// explainAbsent says what a kernel with these schedulers lacks that does not know a service's scheduler or engine. No
-// schedulers stand for not knowing.
+// explainAbsent says which module is missing when the kernel does not know a service's scheduler or engine. have are the
+// kernel's schedulers, or nil if they are not known.
 func explainAbsent(s lvs.Service, have []string, err error) error {
 	switch {
 	case s.Engine != "" && len(have) == 0:

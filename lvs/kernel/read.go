@@ -13,15 +13,15 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Read returns all services that tandem could manage, with their real servers and present weights, sorted. Its errors
-// wrap ErrAbsent, ErrReloaded, ErrTimeout, ErrClosed, the context's, or the kernel's errno.
+// Read returns all services that tandem could manage, with their real servers, sorted. Its errors wrap ErrAbsent,
+// ErrReloaded, ErrTimeout, ErrClosed, the context's error, or the kernel's errno.
 func (k *IPVS) Read(ctx context.Context) ([]lvs.Entry, error) {
-	return ask(ctx, k, "read IPVS table", readTable)
+	return ask(ctx, k, "failed to read IPVS table", readTable)
 }
 
 // ReadServices returns those of the services that the kernel has, with their real servers. The errors are those of Read.
 func (k *IPVS) ReadServices(ctx context.Context, ids []lvs.ServiceID) ([]lvs.Entry, error) {
-	return ask(ctx, k, "read IPVS services", func(s *session, begin func() error) ([]lvs.Entry, error) {
+	return ask(ctx, k, "failed to read IPVS services", func(s *session, begin func() error) ([]lvs.Entry, error) {
 		entries := make([]lvs.Entry, 0, len(ids))
 		for _, id := range ids {
 			if err := begin(); err != nil {
@@ -33,7 +33,7 @@ func (k *IPVS) ReadServices(ctx context.Context, ids []lvs.ServiceID) ([]lvs.Ent
 				return nil
 			})
 			if err != nil && !errors.Is(err, unix.ESRCH) {
-				return nil, fmt.Errorf("read service %s: %w", id, err)
+				return nil, fmt.Errorf("failed to read service %s: %w", id, err)
 			}
 			if !found {
 				continue
@@ -47,13 +47,13 @@ func (k *IPVS) ReadServices(ctx context.Context, ids []lvs.ServiceID) ([]lvs.Ent
 	})
 }
 
-// Status returns what Read does, with the numbers of connections and the statistics, in one pass over the table. The
-// kernel sums the statistics up every 2 s. The errors are those of Read.
+// Status returns what Read does, with all counters, in one pass over the table. The kernel updates the counters every 2 s.
+// The errors are those of Read.
 func (k *IPVS) Status(ctx context.Context) ([]lvs.ServiceStatus, error) {
-	return ask(ctx, k, "read IPVS statistics", readStatus)
+	return ask(ctx, k, "failed to read IPVS statistics", readStatus)
 }
 
-// ask lets f read something in its turn.
+// ask lets f read something, in its turn. An error begins with what.
 func ask[T any](ctx context.Context, k *IPVS, what string, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
 	release, err := k.acquire(ctx)
@@ -63,14 +63,14 @@ func ask[T any](ctx context.Context, k *IPVS, what string, f func(s *session, be
 	defer release()
 	value, err := work(ctx, k, f)
 	if err != nil {
-		// Whatever it was, a socket with half an answer in it is not to be used again.
+		// There may be half an answer in the socket.
 		k.drop()
 		return none, fmt.Errorf("%s: %w", what, err)
 	}
 	return value, nil
 }
 
-// readTable reads the table without what was counted. It calls begin before each command.
+// readTable reads the table without its counters. It calls begin before each command.
 func readTable(s *session, begin func() error) ([]lvs.Entry, error) {
 	var entries []lvs.Entry
 	err := s.services(begin, func(b []byte) {
@@ -103,7 +103,7 @@ func (w *wire) entryServers(begin func() error, of lvs.Service, servers []lvs.Se
 	return lvs.SortServers(servers), err
 }
 
-// readStatus is readTable with what was counted.
+// readStatus is readTable with the counters.
 func readStatus(s *session, begin func() error) ([]lvs.ServiceStatus, error) {
 	var all []lvs.ServiceStatus
 	err := s.services(begin, func(b []byte) {
@@ -141,19 +141,19 @@ func (w *wire) services(begin func() error, each func(b []byte)) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("list services: %w", err)
+		return fmt.Errorf("failed to list services: %w", err)
 	}
 	return nil
 }
 
-// servers calls each with the attributes of every real server of a service. One that has gone has none.
+// servers calls each with the attributes of every real server of a service. A service that is gone has none.
 func (w *wire) servers(begin func() error, of lvs.Service, each func(b []byte) error) error {
 	if err := begin(); err != nil {
 		return err
 	}
 	err := w.dump(cmdGetServer, func(b []byte) []byte { return appendService(b, of, false) }, each)
 	if err != nil {
-		return fmt.Errorf("list servers of %s: %w", of.ServiceID, err)
+		return fmt.Errorf("failed to list servers of %s: %w", of.ServiceID, err)
 	}
 	return nil
 }

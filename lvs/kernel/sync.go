@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// What the kernel takes for what a Sync leaves open.
+// The kernel's defaults for a Sync.
 const (
 	defaultSyncPort = 8848
 	defaultSyncTTL  = 1
@@ -36,7 +36,7 @@ const (
 
 // Daemons returns the connection sync that runs, the master first. Its errors are those of Read.
 func (k *IPVS) Daemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
-	return ask(ctx, k, "read connection sync", func(s *session, begin func() error) ([]lvs.SyncDaemon, error) {
+	return ask(ctx, k, "failed to read connection sync", func(s *session, begin func() error) ([]lvs.SyncDaemon, error) {
 		var daemons []lvs.SyncDaemon
 		if err := begin(); err != nil {
 			return nil, err
@@ -55,7 +55,7 @@ func (k *IPVS) StartDaemon(ctx context.Context, want lvs.Sync, role lvs.Roles) e
 	return k.writeDaemon(ctx, cmdNewDaemon, want, role)
 }
 
-// StopDaemon stops connection sync in one role. One that does not run is a success.
+// StopDaemon stops connection sync in one role. It is a success if it does not run.
 func (k *IPVS) StopDaemon(ctx context.Context, role lvs.Roles) error {
 	err := k.writeDaemon(ctx, cmdDelDaemon, lvs.Sync{}, role)
 	if errors.Is(err, unix.ESRCH) {
@@ -139,7 +139,7 @@ func parseDaemon(b []byte) (d lvs.SyncDaemon, err error) {
 	return d, nil
 }
 
-// complete spells out what the kernel takes for what s leaves open, but for MaxLen.
+// complete fills in the kernel's defaults, except that of MaxLen.
 func complete(s lvs.Sync) lvs.Sync {
 	if !s.Group.IsValid() {
 		s.Group = defaultSyncGroup

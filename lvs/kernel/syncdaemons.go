@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A syncBackend runs connection sync, the kernel in production.
+// A syncBackend runs connection sync. In production it is the kernel.
 type syncBackend interface {
 	Daemons(context.Context) ([]lvs.SyncDaemon, error)
 	StartDaemon(context.Context, lvs.Sync, lvs.Roles) error
@@ -32,13 +32,13 @@ type SyncDaemons struct {
 	index  func(name string) int // of an interface, 0 if there is none
 
 	mu    sync.Mutex
-	bound map[lvs.Roles]int // the index of the interface that the daemon of a role was started on, or found on
+	bound map[lvs.Roles]int // by role: the index of the interface on which its daemon was started or found
 	owned *syncOwned
 }
 
 // A SyncReport is what a pass found and did.
 type SyncReport struct {
-	Running          []lvs.SyncDaemon // before the pass if it did something
+	Running          []lvs.SyncDaemon // before the pass
 	Started, Stopped lvs.Roles
 }
 
@@ -57,10 +57,10 @@ func interfaceIndex(name string) int {
 	return ifi.Index
 }
 
-// Reconcile makes connection sync what want says, with the least of stops and starts, and does nothing if it is so
-// already. What runs as want says is ours from then on, also in a later process. Where want has one role, the other is
-// stopped; a zero want stops only what is ours. A daemon whose interface was deleted is started again once the
-// interface is back: the kernel goes on showing it and sends nothing.
+// Reconcile makes connection sync what want says, with as few stops and starts as possible. What runs as want says is ours
+// from then on, also for a later process. Where want has one role, the other is stopped. A zero want stops only what is
+// ours. A daemon whose interface was deleted is started again when the interface is back: until then the kernel shows the
+// daemon as running, and it sends nothing.
 //
 // The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
 // has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
@@ -75,7 +75,7 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 		return SyncReport{}, d.owned.store()
 	}
 	have, err := d.kernel.Daemons(ctx)
-	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS nothing of ours is left
+	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS none of ours is left
 		return SyncReport{}, err
 	}
 	index := d.index(want.Interface)
@@ -111,8 +111,8 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 	return report, errors.Join(append(errs, d.owned.store())...)
 }
 
-// planSync says which roles to stop, and which to start after that. On the way it notes in bound the interfaces of the
-// daemons that stay.
+// planSync returns the roles to stop, and those to start after that. It enters the interface of daemons that stay into
+// bound.
 func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Roles]int, ours lvs.Roles) (stop, start lvs.Roles) {
 	running := make(map[lvs.Roles]lvs.SyncDaemon)
 	for _, d := range have {
@@ -125,7 +125,7 @@ func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Rol
 			if runs && (want != lvs.Sync{} || ours&role != 0) {
 				stop |= role
 			}
-		case index == 0: // it cannot be started now, so what runs is not to be stopped
+		case index == 0: // what runs stays, because nothing can be started now
 		case !runs:
 			start |= role
 		case !serves(daemon, want) || bound[role] != 0 && bound[role] != index:
@@ -138,7 +138,7 @@ func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Rol
 	return stop, start
 }
 
-// serves tells whether the daemon is what a start of want would make it.
+// serves tells whether the daemon has the settings of want.
 func serves(d lvs.SyncDaemon, want lvs.Sync) bool {
 	full := complete(want)
 	full.Roles = d.Roles
@@ -160,7 +160,7 @@ func (d *SyncDaemons) start(ctx context.Context, want lvs.Sync, role lvs.Roles, 
 
 func (d *SyncDaemons) stop(ctx context.Context, role lvs.Roles) error {
 	if err := d.kernel.StopDaemon(ctx, role); err != nil {
-		return fmt.Errorf("stop connection sync as %s: %w", role, err)
+		return fmt.Errorf("failed to stop connection sync as %s: %w", role, err)
 	}
 	delete(d.bound, role)
 	d.owned.remove(role)
@@ -179,13 +179,13 @@ func explainSync(want lvs.Sync, role lvs.Roles, err error) error {
 	why := ""
 	switch {
 	case errors.Is(err, unix.ENODEV):
-		why = "there is no such interface: it starts when there is one: "
+		why = "there is no such interface yet: "
 	case errors.Is(err, unix.ENETUNREACH):
 		why = "the interface is down or has no address of the group's family: "
 	case errors.Is(err, unix.EEXIST):
 		why = "somebody else has just started it: "
 	case errors.Is(err, unix.EINVAL):
-		why = "the kernel has no connection sync beside a real server of another address family than its service: "
+		why = "the kernel refuses connection sync while a real server has another address family than its service: "
 	}
-	return fmt.Errorf("run connection sync as %s on %s: %s%w", role, want.Interface, why, err)
+	return fmt.Errorf("failed to run connection sync as %s on %s: %s%w", role, want.Interface, why, err)
 }

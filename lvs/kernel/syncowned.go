@@ -12,7 +12,7 @@ type syncOwned struct {
 	dirty  bool // roles differ from what the memory was given
 }
 
-// A SyncTrait is what a daemon is known by. The other settings are left out: to be ours does not depend on them.
+// A SyncTrait identifies a daemon. Whether it is ours does not depend on its other settings.
 type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
@@ -37,8 +37,8 @@ func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
 	return o, err
 }
 
-// among are the roles in which one of ours runs. A daemon with another interface or id has been started by somebody
-// else since.
+// among returns the roles in which one of our daemons runs. A daemon with another interface or id was started by somebody
+// else.
 func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	for _, d := range have {
 		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait == traitOf(d.Sync) {

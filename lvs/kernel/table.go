@@ -119,30 +119,6 @@ func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error)
 	return t.pass(ctx, last, settled)
 }
 
-// Apply changes the wanted table by d, whose services are each named once, and makes those changes in the kernel. It reads
-// nothing but services that are new, and those whose last change has failed. Before the first Reconcile, and where it is
-// not known what the kernel has, it reads and reconciles the whole table. An empty d tries again what failed. The error is
-// as Reconcile's.
-func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(d.Set)+len(d.Remove) == 0 {
-		d = t.failedBefore()
-	}
-	have, read := t.merge(d)
-	if !t.known {
-		return t.pass(ctx, nil, false)
-	}
-	o := t.applyDelta(ctx, d, have, read)
-	if errors.Is(o.failed, unix.ENOBUFS) { // the changes were made, and some of their errors are lost
-		report, err := t.pass(ctx, nil, false)
-		report.Done = len(o.report.Changes) - len(report.Changes) + report.Done
-		report.Changes = o.report.Changes
-		return report, errors.Join(o.forgotten, err)
-	}
-	return t.finish(o)
-}
-
 // An outcome is what came of a pass or delta.
 type outcome struct {
 	report    Report
@@ -158,18 +134,6 @@ func (t *Table) finish(o outcome) (Report, error) {
 		t.failures.Add(1)
 	}
 	return o.report, errors.Join(o.forgotten, o.failed)
-}
-
-// failedBefore is the delta that brings the services in line of which it is not known what the kernel has.
-func (t *Table) failedBefore() (d lvs.Delta) {
-	for id := range t.unsure {
-		if w := t.want[id]; w != nil {
-			d.Set = append(d.Set, w.Entry)
-		} else {
-			d.Remove = append(d.Remove, id)
-		}
-	}
-	return d
 }
 
 // settled tells whether the kernel has all that is wanted, as far as we know.
@@ -191,97 +155,6 @@ func (t *Table) entries() []lvs.Entry {
 		entries = append(entries, w.Entry)
 	}
 	return entries
-}
-
-// merge changes the wanted table. It returns what the kernel has of the services in d, and which services have to be read
-// to know that.
-func (t *Table) merge(d lvs.Delta) (have []lvs.Entry, read []lvs.ServiceID) {
-	known := func(id lvs.ServiceID) {
-		switch was := t.want[id]; {
-		case t.unsure[id] || was == nil && t.known:
-			read = append(read, id)
-			t.unsure[id] = true // until it was read
-		case was != nil:
-			have = append(have, was.Entry)
-		}
-	}
-	for _, id := range d.Remove {
-		if id = id.Canonical(); t.want[id] != nil || t.unsure[id] {
-			known(id)
-			delete(t.want, id)
-		}
-	}
-	for _, e := range d.Set {
-		known(e.ServiceID.Canonical())
-		t.set(e)
-	}
-	return have, read
-}
-
-// applyDelta makes the changes of d, whose services the kernel has as have says, but for those that are to be read.
-func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, read []lvs.ServiceID) (o outcome) {
-	if len(read) > 0 {
-		found, err := t.kernel.ReadServices(ctx, read)
-		if err != nil {
-			for _, e := range have {
-				t.unsure[e.ServiceID] = true
-			}
-			return outcome{failed: err}
-		}
-		have = append(have, found...)
-	}
-	want := make([]lvs.Entry, 0, len(d.Set))
-	ours := make(map[lvs.ServiceID]bool, len(d.Set)+len(d.Remove))
-	var added, former []lvs.ServiceID
-	for _, e := range d.Set {
-		id := e.ServiceID.Canonical()
-		want = append(want, t.want[id].Entry)
-		if ours[id] = true; !t.own.Has(id) {
-			added = append(added, id)
-		}
-	}
-	for _, id := range d.Remove {
-		if id = id.Canonical(); t.want[id] == nil && (t.all.Load() || t.own.Has(id)) {
-			ours[id] = true
-			former = append(former, id)
-		}
-	}
-	o.report.Changes = lvs.Diff(have, want, ours)
-	t.logChanges(o.report.Changes, nil)
-	if len(added) > 0 {
-		o.forgotten = t.own.Add(added...)
-	}
-	o.report.Done, o.failed = t.kernel.Apply(ctx, o.report.Changes)
-	for _, id := range d.Remove {
-		delete(t.unsure, id.Canonical())
-	}
-	for _, e := range want {
-		delete(t.unsure, e.ServiceID)
-	}
-	t.doubt(o.report.Changes, o.failed)
-	if len(added)+len(former) > 0 {
-		t.looks.restart()
-	}
-	if o.failed == nil && len(former) > 0 {
-		o.forgotten = errors.Join(o.forgotten, t.own.Remove(former...))
-	}
-	return o
-}
-
-// doubt notes which services are not known to be as wanted, after an error of the kernel.
-func (t *Table) doubt(changes []lvs.Change, err error) {
-	var failed *applyError
-	switch {
-	case err == nil:
-	case errors.As(err, &failed):
-		for _, id := range failed.unsure {
-			t.unsure[id] = true
-		}
-	default:
-		for _, c := range changes {
-			t.unsure[c.Service.ServiceID] = true
-		}
-	}
 }
 
 // pass reads the whole table and makes it what is wanted. If the kernel had last, what differs from that is drift.
@@ -330,7 +203,9 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 }
 
 // makeChanges makes the changes. Where the kernel's answers were lost, the table itself says what is still to do.
-func (t *Table) makeChanges(ctx context.Context, changes []lvs.Change, want []lvs.Entry, owned map[lvs.ServiceID]bool) (done int, _ error) {
+func (t *Table) makeChanges(
+	ctx context.Context, changes []lvs.Change, want []lvs.Entry, owned map[lvs.ServiceID]bool,
+) (done int, _ error) {
 	done, err := t.kernel.Apply(ctx, changes)
 	if !errors.Is(err, unix.ENOBUFS) {
 		return done, err
@@ -395,7 +270,7 @@ func (t *Table) Remove(ctx context.Context) (Report, error) {
 	}
 	report, err := t.Reconcile(ctx, nil)
 	if err != nil {
-		return report, fmt.Errorf("remove our IPVS services: %w", err)
+		return report, fmt.Errorf("failed to remove our IPVS services: %w", err)
 	}
 	return report, nil
 }

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -325,46 +323,6 @@ func TestReconcileManagesAll(t *testing.T) {
 	}
 }
 
-// TestReconcileSeesMoreThanTheLook: what the text does not show is found by a pass, and costs one write.
-func TestReconcileSeesMoreThanTheLook(t *testing.T) {
-	b := newBench(t)
-	b.kernel.blind = true
-	sticky, tunnel := entry(www, "sh", limited(100, 50)), entry(six, "rr", server("[2001:db8::11]:80", lvs.Tunnel, 1))
-	sticky.Persist(time.Minute, 24)
-	sticky.Flags |= lvs.SourcePort
-	tunnel.Servers[0].Tunnel = lvs.Encapsulation{Type: lvs.GUE, Port: 6080}
-	want := []lvs.Entry{sticky, tunnel}
-	b.pass(t, want, 4, 0)
-	for _, change := range []func(){
-		func() { b.fake.find(id(www)).Timeout = time.Second },
-		func() { b.fake.find(id(www)).Prefix = 0 },
-		func() { b.fake.find(id(www)).Flags ^= lvs.SourcePort },
-		func() { b.fake.find(id(www)).servers[0].UpperThreshold = 0 },
-		func() { b.fake.find(id(six)).servers[0].Tunnel = lvs.Encapsulation{} },
-	} {
-		change()
-		b.drifted(t, false)
-		writes := b.kernel.Writes()
-		b.pass(t, want, 1, 1)
-		if n := b.kernel.Writes() - writes; n != 1 {
-			t.Errorf("%d writes, want 1", n)
-		}
-	}
-}
-
-// TestReconcileReadsAnIPv6OnePacketServiceAsItIs: the text shows the flag of every other service.
-func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
-	b := newBench(t)
-	b.kernel.blind = true
-	v4, v6 := entry(dns, "rr"), entry("udp [2001:db8::100]:53", "rr")
-	v4.Flags, v6.Flags = lvs.OnePacket, lvs.OnePacket
-	want := []lvs.Entry{v4, v6}
-	b.pass(t, want, 2, 0)
-	b.drifted(t, false)
-	b.fake.find(id(dns)).Flags = 0
-	b.drifted(t, true)
-}
-
 // TestReconcileSeesThroughALie: success that had no effect shows in the next pass.
 func TestReconcileSeesThroughALie(t *testing.T) {
 	b := newBench(t)
@@ -375,65 +333,4 @@ func TestReconcileSeesThroughALie(t *testing.T) {
 	b.fake.lie = false
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
 	b.drifted(t, false)
-}
-
-// TestDriftedIsNotFooledTwice: rows that the look leaves out cost one pass, and others are still seen.
-func TestDriftedIsNotFooledTwice(t *testing.T) {
-	b := newBench(t)
-	b.pass(t, wanted(), 12, 0)
-	b.kernel.omit = 2
-	b.drifted(t, true)
-	b.pass(t, wanted(), 0, 0)
-	b.drifted(t, false)
-	b.drifted(t, false)
-
-	b.fake.services[0].Scheduler = "lc"
-	b.drifted(t, true)
-	b.pass(t, wanted(), 1, 1)
-	b.drifted(t, true)
-	b.pass(t, wanted(), 0, 0)
-	b.drifted(t, false)
-
-	b.kernel.omit = 1
-	b.drifted(t, true)
-}
-
-// TestDriftedGuessesTheFamily: a firewall mark without servers is taken for the one that is wanted.
-func TestDriftedGuessesTheFamily(t *testing.T) {
-	v4, v6 := "fwmark 7 (ipv4)", "fwmark 7 (ipv6)"
-	for _, c := range []struct {
-		kernel, want []lvs.Entry
-		drifted      bool
-	}{
-		{[]lvs.Entry{entry(v6, "rr")}, []lvs.Entry{entry(v6, "rr")}, false},
-		{[]lvs.Entry{entry(v4, "rr"), entry(v6, "rr")}, []lvs.Entry{entry(v4, "rr"), entry(v6, "rr")}, false},
-		{[]lvs.Entry{entry(v6, "rr")}, []lvs.Entry{entry(v6, "rr", server("[2001:db8::11]:0", lvs.DR, 1))}, true},
-		{[]lvs.Entry{entry(v4, "rr", server("192.0.2.11:0", lvs.DR, 1)), entry(v6, "rr")},
-			[]lvs.Entry{entry(v4, "rr", server("192.0.2.11:0", lvs.DR, 1)), entry(v6, "rr")}, false},
-		{[]lvs.Entry{entry(v6, "rr")}, nil, false},
-	} {
-		b := newBench(t)
-		if _, err := b.Reconcile(t.Context(), c.want); err != nil {
-			t.Fatal(err)
-		}
-		b.fake.services = nil
-		fill(t, b.kernel.IPVS, c.kernel)
-		got, err := glance(b.Table)
-		if got != c.drifted || err != nil {
-			t.Errorf("kernel %v, want %v: drifted %v, %v", c.kernel, c.want, got, err)
-		}
-	}
-}
-
-func TestLookReportsAnAbsentKernel(t *testing.T) {
-	k, f := newFake(t)
-	k.path = filepath.Join(t.TempDir(), "ip_vs")
-	table := NewTable(k, mustOpen(t, new(fakeStore[Owned])), hclog.NewNullLogger())
-	if _, err := table.Reconcile(t.Context(), wanted()); err != nil {
-		t.Fatal(err)
-	}
-	f.commands()
-	if _, err := table.Look(t.Context()); !errors.Is(err, ErrAbsent) {
-		t.Error(fmt.Errorf("got %w, want ErrAbsent", err))
-	}
 }

@@ -32,14 +32,14 @@ const (
 	genlHeader    = 4 // struct genlmsghdr
 	messageHeader = unix.SizeofNlMsghdr + genlHeader
 
-	// batchSize is how many commands go in one system call. More of them gain nothing.
+	// batchSize is how many commands go in one system call. More gain nothing.
 	batchSize = 1000
-	// serviceBatchSize is batchSize for services: to change a scheduler takes the kernel some 15 ms, and to find that it
-	// has none of that name 100 ms, and nothing else is done meanwhile.
+	// serviceBatchSize is batchSize for services. The kernel takes some 15 ms to change a scheduler, and 100 ms to find that
+	// it has none of that name. Other commands wait meanwhile.
 	serviceBatchSize = 25
 	// sendBuffer holds a batch: a command takes up to 200 bytes.
 	sendBuffer = 1 << 20
-	// receiveBuffer holds an error for each command of a batch, which the kernel counts as nearly 1 KiB.
+	// receiveBuffer holds an error for each command of a batch. The kernel counts each as nearly 1 KiB.
 	receiveBuffer = 4 << 20
 	// datagramSize is more than the kernel puts into one datagram of a dump (32 KiB).
 	datagramSize = 64 << 10
@@ -47,8 +47,7 @@ const (
 
 var errMalformed = errors.New("malformed netlink message")
 
-// A wire is a netlink connection to IPVS, for what moby/ipvs lacks: batches, whole tables at once, the attributes that
-// it does not know, and connection sync. It serves one caller at a time.
+// A wire is a netlink connection to IPVS for what moby/ipvs lacks (see mobyCan). It serves one caller at a time.
 type wire struct {
 	socket io.ReadWriteCloser // a Write is one system call, a Read one datagram
 	family uint16
@@ -61,7 +60,7 @@ type wire struct {
 func dialWire(family uint16) (*wire, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_GENERIC)
 	if err != nil {
-		return nil, fmt.Errorf("open IPVS netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to open IPVS netlink socket: %w", err)
 	}
 	socket := os.NewFile(uintptr(fd), "netlink")
 	err = errors.Join(
@@ -72,7 +71,7 @@ func dialWire(family uint16) (*wire, error) {
 		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("set up IPVS netlink socket: %w", err), socket.Close())
+		return nil, errors.Join(fmt.Errorf("failed to set up IPVS netlink socket: %w", err), socket.Close())
 	}
 	return newWire(socket, family), nil
 }
@@ -98,15 +97,15 @@ func (w *wire) begin(b []byte, command uint8, flags uint16) []byte {
 
 func end(b []byte, start int) { binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start)) }
 
-// exec sends n commands, which encode appends with their number and attributes, in one system call. The kernel has
-// carried all of them out, in order and whatever became of those before, by the time that the call returns, and answers
-// those that failed. The map holds their errors.
+// exec sends n commands in one system call. encode appends the attributes of the i-th command and returns its number. The
+// kernel carries them out in order, also after one has failed, before the system call returns. It answers those that
+// failed. The map holds their errors.
 //
-// What is to be acknowledged is an empty message behind the last command: the kernel does not answer a command whose
-// error is EINTR, as that of a stop right behind the start of a sync daemon is. Such a command counts as made.
+// An empty message behind the last command asks for an acknowledgement, because the kernel does not answer a command that
+// fails with EINTR. A stop right behind the start of a sync daemon does so. Such a command counts as made.
 //
-// The other error is that of the connection, which must not be used again: what became of the commands is not known.
-// ENOBUFS: they were carried out, and some of their errors lost.
+// The other error is the connection's. The connection must not be used again then, and the outcome of the commands is
+// unknown. ENOBUFS: they were carried out, and some of their errors are lost.
 func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attributes []byte)) (map[int]error, error) {
 	first := w.seq + 1
 	w.out = w.out[:0]
@@ -120,7 +119,7 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	}
 	w.out = w.header(w.out, unix.NLMSG_NOOP, unix.NLM_F_ACK)
 	if _, err := w.socket.Write(w.out); err != nil {
-		return nil, fmt.Errorf("send to IPVS: %w", err)
+		return nil, fmt.Errorf("failed to send to IPVS: %w", err)
 	}
 	var failed map[int]error
 	for last := false; !last; {
@@ -146,7 +145,7 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	return failed, nil
 }
 
-// get asks for one thing and calls each with its attributes. After an error other than an errno of the kernel's the
+// get asks for one element and calls each with its attributes. After an error that is not an errno of the kernel the
 // connection must not be used again.
 func (w *wire) get(command uint8, encode func(b []byte) []byte, each func(attributes []byte) error) error {
 	first := w.seq + 1
@@ -154,7 +153,7 @@ func (w *wire) get(command uint8, encode func(b []byte) []byte, each func(attrib
 	end(w.out, 0)
 	w.out = w.header(w.out, unix.NLMSG_NOOP, unix.NLM_F_ACK)
 	if _, err := w.socket.Write(w.out); err != nil {
-		return fmt.Errorf("send to IPVS: %w", err)
+		return fmt.Errorf("failed to send to IPVS: %w", err)
 	}
 	var refused error
 	for last := false; !last; {
@@ -178,8 +177,8 @@ func (w *wire) get(command uint8, encode func(b []byte) []byte, each func(attrib
 	return refused
 }
 
-// dump asks for a list and calls each with the attributes of one element after the other. They are valid until each
-// returns. After an error the connection must not be used again.
+// dump asks for a list and calls each with the attributes of each element. They are valid until each returns. After an
+// error the connection must not be used again.
 func (w *wire) dump(command uint8, encode func(b []byte) []byte, each func(attributes []byte) error) error {
 	w.out = w.begin(w.out[:0], command, unix.NLM_F_DUMP)
 	if encode != nil {
@@ -187,7 +186,7 @@ func (w *wire) dump(command uint8, encode func(b []byte) []byte, each func(attri
 	}
 	end(w.out, 0)
 	if _, err := w.socket.Write(w.out); err != nil {
-		return fmt.Errorf("send to IPVS: %w", err)
+		return fmt.Errorf("failed to send to IPVS: %w", err)
 	}
 	for done := false; !done; {
 		err := w.receive(w.seq, func(_ int, kind uint16, data []byte) error {
@@ -213,11 +212,11 @@ func (w *wire) dump(command uint8, encode func(b []byte) []byte, each func(attri
 	return nil
 }
 
-// receive reads one datagram and calls each for its messages that answer the message numbered first or a later one.
+// receive reads one datagram and calls each for the messages in it that answer the message number first or a later one.
 func (w *wire) receive(first uint32, each func(i int, kind uint16, data []byte) error) error {
 	n, err := w.socket.Read(w.in)
 	if err != nil {
-		return fmt.Errorf("receive from IPVS: %w", err)
+		return fmt.Errorf("failed to receive from IPVS: %w", err)
 	}
 	return eachMessage(w.in[:n], func(kind uint16, seq uint32, data []byte) error {
 		if i := seq - first; i <= w.seq-first {
@@ -227,7 +226,7 @@ func (w *wire) receive(first uint32, each func(i int, kind uint16, data []byte) 
 	})
 }
 
-// eachMessage takes a datagram apart.
+// eachMessage calls each for the messages of a datagram.
 func eachMessage(b []byte, each func(kind uint16, seq uint32, data []byte) error) error {
 	for len(b) > 0 {
 		if len(b) < unix.SizeofNlMsghdr {

@@ -11,15 +11,15 @@ import (
 
 //go:generate go tool stringer -type Method,Mode,Action -linecomment -output names_string.go
 
-// A Method is how a real server keeps silent about the VIPs on its network.
+// A Method is how a real server hides the VIPs from its network.
 type Method uint8
 
 // The methods, by their names in files: sysctl, arpfilter.
 const (
-	// Sysctl has the kernel answer ARP requests only for addresses of the interface that was asked (arp_ignore), and
-	// choose the sender's address of its own among them (arp_announce).
+	// Sysctl makes the kernel answer ARP requests only for addresses of the interface that receives the request
+	// (arp_ignore), and send its own requests from an address of the interface that sends them (arp_announce).
 	Sysctl Method = iota + 1 // sysctl
-	// ARPFilter has nftables drop the requests for a VIP, and put the machine's own address into those that it sends.
+	// ARPFilter makes nftables drop requests for a VIP, and write the machine's own address into requests that it sends.
 	ARPFilter // arpfilter
 )
 
@@ -28,24 +28,24 @@ type Mode uint8
 
 // The modes, by their names in files: dr, tunnel.
 const (
-	// DirectRouting is by Ethernet frame from a director on the same segment. The VIPs are on lo.
+	// DirectRouting: in an Ethernet frame, from a director on the same segment. The VIPs are on lo.
 	DirectRouting Mode = iota + 1 // dr
-	// Tunnel is inside another IP packet. The VIPs are on the kernel's tunl0 and ip6tnl0.
+	// Tunnel: inside another IP packet. The VIPs are on the kernel's tunl0 and ip6tnl0.
 	Tunnel // tunnel
 )
 
-// A Config says what a real server is to be like. The zero Config is a machine that is no real server.
+// A Config is what a real server should be. The zero Config is a machine that is no real server.
 type Config struct {
 	VIPs   []netip.Addr // unicast, without zones, each once
 	Mode   Mode
 	Method Method
-	// Interfaces are those that it is silent on; empty: every Ethernet interface that has an IPv4 address.
+	// Interfaces are those that hide the VIPs. Empty: every Ethernet interface that has an IPv4 address.
 	Interfaces []string
-	// DropIn is the file that sets the same sysctls when the machine starts; empty: none is written.
+	// DropIn is a file of sysctl.d(5) that makes the same settings when the machine starts. Empty: no file.
 	DropIn string
 }
 
-// Validate says what is wrong with c as a whole: all that the values cannot say of themselves.
+// Validate reports what is wrong with c.
 func (c Config) Validate() error {
 	if len(c.VIPs) == 0 {
 		return errors.New("no VIP is given")
@@ -95,9 +95,9 @@ const (
 	tunnel6  = "ip6tnl0"
 )
 
-// whole is the prefix of an address alone.
+// whole is the prefix that holds one address.
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// has4 tells whether a VIP is of IPv4; IPv6 neighbour discovery answers for addresses of the asked interface only, and
-// asks with none but its own.
+// has4 tells whether there is an IPv4 VIP. IPv6 needs nothing: its neighbour discovery answers only for addresses of the
+// interface that was asked, and asks only from them.
 func (c Config) has4() bool { return slices.ContainsFunc(c.VIPs, netip.Addr.Is4) }

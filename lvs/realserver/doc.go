@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package realserver makes a machine fit to be a real server of direct routing or of tunnels.
+// Package realserver prepares a machine as a real server of direct routing or of tunnels.
 //
-// Such a machine has the virtual addresses (VIPs) itself, so that it takes the packets that the director passes on
-// unchanged, and answers the clients directly. It must not tell its neighbours so: one that answers ARP requests for a
-// VIP, or gives the VIP as the sender of its own, takes the clients away from the director.
+// Such a machine has the virtual addresses (VIPs) itself: it accepts the packets that the director forwards unchanged, and
+// answers the clients directly. It must hide the VIPs from its neighbours. If it answers ARP requests for a VIP, or sends
+// ARP requests from a VIP, it takes the clients away from the director.
 //
-// What is to be done is a pure function of what is wanted and what is there (MakePlan). A Machine reads, plans, and
-// carries out; what was there before is recorded, so that Remove leaves the machine as it was found.
+// MakePlan is pure: it returns the steps from what there is to what is wanted. A Machine reads, plans and takes the steps.
+// It records what there was before, so that Remove leaves the machine as it was found.
 package realserver

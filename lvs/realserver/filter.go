@@ -8,60 +8,12 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"strings"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
-
-// filterTable is the name of our table of nftables' arp family.
-const filterTable = "tandem-realserver"
-
-// A Rule is one rule of the ARP filter.
-type Rule struct {
-	VIP netip.Addr
-	// Interface and Own are of a rule about what is sent: the interface that it leaves by, and the address that takes
-	// the VIP's place. A rule without them is about requests that arrive.
-	Interface string
-	Own       netip.Addr
-}
-
-// wantedRules returns the filter that c asks for; empty if it asks for none.
-func wantedRules(c Config, s State) []Rule {
-	if c.Method != ARPFilter {
-		return nil
-	}
-	var rules []Rule
-	for _, vip := range c.VIPs {
-		if vip.Is4() {
-			rules = append(rules, Rule{VIP: vip})
-		}
-	}
-	requests := len(rules)
-	for _, name := range s.silent(c) {
-		l, _ := s.link(name)
-		if own := l.own(c); own.IsValid() {
-			for _, r := range rules[:requests] {
-				rules = append(rules, Rule{r.VIP, name, own})
-			}
-		}
-	}
-	return rules
-}
-
-func installCommand(rules []Rule) string {
-	var in, out strings.Builder
-	for _, r := range rules {
-		if r.Interface == "" {
-			fmt.Fprintf(&in, " arp operation request arp daddr ip %s drop;", r.VIP)
-			continue
-		}
-		fmt.Fprintf(&out, " oifname %q arp saddr ip %s arp saddr ip set %s;", r.Interface, r.VIP, r.Own)
-	}
-	return fmt.Sprintf("nft 'table arp %s { chain in { type filter hook input priority 0;%s } chain out { type filter hook output priority 0;%s } }'",
-		filterTable, in.String(), out.String())
-}
 
 // Where the fields of an ARP packet for IPv4 over Ethernet are (RFC 826).
 const (
@@ -83,7 +35,7 @@ func load(offset, size uint32) expr.Any {
 
 func equals(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
 
-// expressions returns the rule in the language of nftables' machine.
+// expressions returns the rule as nftables' virtual machine runs it.
 func (r Rule) expressions() []expr.Any {
 	if r.Interface == "" {
 		return []expr.Any{
@@ -105,7 +57,7 @@ func (r Rule) expressions() []expr.Any {
 	}
 }
 
-// parseRule is the inverse of expressions; ok is false for a rule that we did not make.
+// parseRule is the inverse of expressions. ok is false for a rule that we did not make.
 func parseRule(exprs []expr.Any) (r Rule, ok bool) {
 	for _, e := range exprs {
 		switch e := e.(type) {
@@ -137,18 +89,19 @@ func arpTable() *nftables.Table {
 	return &nftables.Table{Name: filterTable, Family: nftables.TableFamilyARP}
 }
 
-// readFilter returns the rules of our table; nil if there is none, and a zero Rule for each that is not as we make them.
+// readFilter returns the rules of our table, nil if there is no table. A rule that we did not make is a zero Rule.
 func readFilter() ([]Rule, error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("open nftables: %w", err)
+		return nil, fmt.Errorf("failed to open nftables: %w", err)
 	}
 	present, err := conn.ListChainsOfTableFamily(nftables.TableFamilyARP)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) {
+	lacks := func(errno unix.Errno) bool { return errors.Is(err, errno) }
+	if slices.ContainsFunc([]unix.Errno{unix.ENOENT, unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EINVAL}, lacks) {
 		return nil, nil // the kernel has no nftables, or none for ARP
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the ARP filter: %w", err)
+		return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 	}
 	var rules []Rule
 	for _, want := range chains(arpTable()) {
@@ -159,7 +112,7 @@ func readFilter() ([]Rule, error) {
 			hooked := c.Hooknum != nil && *c.Hooknum == *want.Hooknum
 			list, err := conn.GetRules(c.Table, c)
 			if err != nil {
-				return nil, fmt.Errorf("list the ARP filter: %w", err)
+				return nil, fmt.Errorf("failed to list the ARP filter: %w", err)
 			}
 			if rules == nil {
 				rules = []Rule{}
@@ -176,11 +129,11 @@ func readFilter() ([]Rule, error) {
 	return rules, nil
 }
 
-// installFilter replaces our table in one transaction, so that there is no moment without it.
+// installFilter replaces our table in one transaction, so that it is always there.
 func installFilter(rules []Rule) error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.AddTable(arpTable()) // so that there is one to delete
 	conn.DelTable(arpTable())
@@ -197,7 +150,7 @@ func installFilter(rules []Rule) error {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: r.expressions()})
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("install the ARP filter: %w", err)
+		return fmt.Errorf("failed to install the ARP filter: %w", err)
 	}
 	return nil
 }
@@ -205,11 +158,11 @@ func installFilter(rules []Rule) error {
 func removeFilter() error {
 	conn, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return fmt.Errorf("failed to open nftables: %w", err)
 	}
 	conn.DelTable(arpTable())
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove the ARP filter: %w", err)
+		return fmt.Errorf("failed to remove the ARP filter: %w", err)
 	}
 	return nil
 }

@@ -32,18 +32,18 @@ type kernel struct{ handle *netlink.Handle }
 func openKernel() (*kernel, error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to open netlink socket: %w", err)
 	}
 	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
 		handle.Close()
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to set timeout of netlink socket: %w", err)
 	}
 	return &kernel{handle}, nil
 }
 
 func (k *kernel) close() { k.handle.Close() }
 
-// again reads a list until it did not change meanwhile.
+// again reads a list again while it changes during the read.
 func again[T any](read func() ([]T, error)) (list []T, err error) {
 	for range listAttempts {
 		if list, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -53,12 +53,12 @@ func again[T any](read func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// read returns what is there, as far as the configuration and the record ask for it.
+// read returns the state of what the configuration and the record name.
 func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	s := State{Sysctls: make(map[string]string), Operator: operator}
 	links, err := again(k.handle.LinkList)
 	if err != nil {
-		return s, fmt.Errorf("list interfaces: %w", err)
+		return s, fmt.Errorf("failed to list interfaces: %w", err)
 	}
 	names := make(map[int]string, len(links))
 	for _, dev := range links {
@@ -68,7 +68,7 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 		l := Link{Name: a.Name, Up: a.RawFlags&unix.IFF_UP != 0, Ethernet: len(a.HardwareAddr) == 6 && !noARP}
 		addrs, err := again(func() ([]netlink.Addr, error) { return k.handle.AddrList(dev, netlink.FAMILY_ALL) })
 		if err != nil {
-			return s, fmt.Errorf("list addresses of %s: %w", a.Name, err)
+			return s, fmt.Errorf("failed to list addresses of %s: %w", a.Name, err)
 		}
 		for _, addr := range addrs {
 			l.Addrs = append(l.Addrs, address(a.Name, addr))
@@ -90,7 +90,7 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	return s, readFiles(&s, c, r)
 }
 
-// readFiles reads the settings and the file that sets them.
+// readFiles reads the settings, and the file that makes them at the next start.
 func readFiles(s *State, c Config, r Record) error {
 	paths := []string{sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter")}
 	for _, l := range s.Links {
@@ -106,7 +106,7 @@ func readFiles(s *State, c Config, r Record) error {
 		case err == nil:
 			s.Sysctls[path] = string(text)
 		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("read sysctl: %w", err)
+			return fmt.Errorf("failed to read sysctl: %w", err)
 		}
 	}
 	if c.DropIn == "" {
@@ -114,7 +114,7 @@ func readFiles(s *State, c Config, r Record) error {
 	}
 	text, err := os.ReadFile(c.DropIn)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read sysctl file: %w", err)
+		return fmt.Errorf("failed to read sysctl file: %w", err)
 	}
 	s.DropIn = string(text)
 	return nil
@@ -134,7 +134,7 @@ func address(iface string, a netlink.Addr) Address {
 	}
 }
 
-// localRoutes reads the table of the addresses that are the machine's own.
+// localRoutes reads the routing table of the machine's own addresses.
 func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
 	var all []Route
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -143,7 +143,7 @@ func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
 			return k.handle.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("list local routes: %w", err)
+			return nil, fmt.Errorf("failed to list local routes: %w", err)
 		}
 		for _, r := range list {
 			if r.Dst == nil {
@@ -157,7 +157,7 @@ func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
 	return all, nil
 }
 
-// gateway returns the next hop to an address; the zero Addr if there is none or no way.
+// gateway returns the next hop to an address, or the zero Addr if the address is a neighbour or has no route.
 func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
 	if !to.IsValid() {
 		return netip.Addr{}, nil
@@ -167,7 +167,7 @@ func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
 		return netip.Addr{}, nil
 	}
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("find the way to %s: %w", to, err)
+		return netip.Addr{}, fmt.Errorf("failed to find the route to %s: %w", to, err)
 	}
 	for _, r := range routes {
 		if gw, ok := netip.AddrFromSlice(r.Gw); ok {
@@ -185,7 +185,7 @@ func (k *kernel) setLink(name string, up bool) error {
 		err = k.handle.LinkSetDown(dev)
 	}
 	if err != nil {
-		return fmt.Errorf("set %s up to %t: %w", name, up, err)
+		return fmt.Errorf("failed to set %s up (%t): %w", name, up, err)
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (k *kernel) setLink(name string, up bool) error {
 func (k *kernel) addAddress(a Address) error {
 	dev, err := k.handle.LinkByName(a.Interface)
 	if err != nil {
-		return fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, err)
+		return fmt.Errorf("failed to add %s to %s: %w", a.Prefix, a.Interface, err)
 	}
 	addr := &netlink.Addr{IPNet: network(a.Prefix), Label: a.Label, Scope: a.Scope}
 	if a.Broadcast.IsValid() {
@@ -202,12 +202,12 @@ func (k *kernel) addAddress(a Address) error {
 	if a.Prefix.Addr().Is6() {
 		addr.Flags = unix.IFA_F_NODAD
 		if a.Prefix.IsSingleIP() {
-			// Deprecated: taken as the source of nothing but answers.
+			// A deprecated address is the source of answers only.
 			addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
 		}
 	}
 	if err := k.handle.AddrAdd(dev, addr); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("add %s to %s: %w", a.Prefix, a.Interface, err)
+		return fmt.Errorf("failed to add %s to %s: %w", a.Prefix, a.Interface, err)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (k *kernel) deleteAddress(a Address) error {
 		err = k.handle.AddrDel(dev, &netlink.Addr{IPNet: network(a.Prefix)})
 	}
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-		return fmt.Errorf("delete %s from %s: %w", a.Prefix, a.Interface, err)
+		return fmt.Errorf("failed to delete %s from %s: %w", a.Prefix, a.Interface, err)
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (k *kernel) addLocalRoute(a Address) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("add local route %s on %s: %w", a.Prefix, a.Interface, err)
+		return fmt.Errorf("failed to add local route %s on %s: %w", a.Prefix, a.Interface, err)
 	}
 	return nil
 }

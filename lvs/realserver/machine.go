@@ -16,33 +16,33 @@ import (
 )
 
 const (
-	// rounds is how often Apply plans anew: a module makes an interface with settings, and a deleted address may take
-	// a route with it.
+	// rounds is how often Apply makes a new plan. A loaded module makes an interface with settings, and a deleted address
+	// may take a route with it.
 	rounds = 5
 	// lookInterval is how often Run looks.
 	lookInterval = time.Second
-	// bootFile tells the life of the kernel.
+	// bootFile holds the boot id of the kernel.
 	bootFile = "/proc/sys/kernel/random/boot_id"
 )
 
-// ErrUnstable is in the error of an Apply that finds something to do however often it has done it.
-var ErrUnstable = errors.New("something else on this machine undoes it")
+// ErrUnstable is in the error of an Apply that finds something to do after each attempt.
+var ErrUnstable = errors.New("another program on this machine undoes it")
 
-// Options are the surroundings of a Machine.
+// Options are what a Machine needs.
 type Options struct {
 	Log hclog.Logger
 	// StateDir is where the lock is; made if it is missing.
 	StateDir string
-	// Record keeps what was there before. Where it cannot be read, nothing is changed, because what was there before would
-	// be lost.
+	// Record stores what there was before. If it cannot be read, nothing is changed, because the former state would be
+	// lost.
 	Record Store
 	// WriteFile replaces a file as a whole.
 	WriteFile func(path string, text []byte, mode fs.FileMode) error
-	// Operator is whose way to the machine must not be cut. Its Gateway is found out.
+	// Operator must not lose the connection to the machine. Machine fills in the Gateway.
 	Operator Operator
 }
 
-// A Machine is this one, in the network namespace of the thread that its methods are called on.
+// A Machine is this machine, in the network namespace of the calling thread.
 type Machine struct{ options Options }
 
 // New returns the Machine.
@@ -88,7 +88,7 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 		if err != nil {
 			return done, err
 		}
-		// What was there before has to be known before it is gone.
+		// The former state is stored before it changes.
 		if err := m.save(p.before); err != nil {
 			return done, err
 		}
@@ -102,7 +102,7 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 			}
 		}
 		if n := len(p.Steps); n > 0 && p.Steps[0].Action == LoadModule {
-			continue // what it made has to be read before it is changed
+			continue // the module has made an interface: read it
 		}
 		if err := m.save(p.after); err != nil {
 			return done, err
@@ -111,21 +111,21 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 			return done, nil
 		}
 	}
-	return done, fmt.Errorf("prepare the real server: after %d rounds it is not as it should be: %w", rounds, ErrUnstable)
+	return done, fmt.Errorf("failed to prepare the real server in %d attempts: %w", rounds, ErrUnstable)
 }
 
-// lock keeps two tandems from changing the machine at once.
+// lock keeps two tandem processes from changing the machine at the same time.
 func (m *Machine) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(m.options.StateDir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, fmt.Errorf("failed to make the state directory: %w", err)
 	}
 	path := filepath.Join(m.options.StateDir, "realserver.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock: %w", err)
+		return nil, fmt.Errorf("failed to open the lock: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("failed to lock %s: %w", path, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
 }
@@ -133,7 +133,7 @@ func (m *Machine) lock() (unlock func(), err error) {
 func (m *Machine) plan(c Config) (Plan, error) {
 	saved, err := m.options.Record.Load()
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the record of what was there before: %w", err)
+		return Plan{}, fmt.Errorf("failed to read the record of the former state: %w", err)
 	}
 	record := saved.Record
 	k, err := openKernel()
@@ -147,7 +147,7 @@ func (m *Machine) plan(c Config) (Plan, error) {
 	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
-		return Plan{}, fmt.Errorf("tell the kernel's life: %w", err)
+		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
 	}
 	return MakePlan(c, s, record.since(string(boot), s))
 }
@@ -155,7 +155,7 @@ func (m *Machine) plan(c Config) (Plan, error) {
 // save stores the record.
 func (m *Machine) save(r Record) error {
 	if err := m.options.Record.Store(r.saved()); err != nil {
-		return fmt.Errorf("failed to write the record of what was there before: %w", err)
+		return fmt.Errorf("failed to write the record of the former state: %w", err)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (m *Machine) take(s Step) error {
 		return loadModule(s.Name)
 	case UnloadModule:
 		if err := unloadModule(s.Name); err != nil {
-			m.options.Log.Warn("a module stays loaded that tandem had loaded", "error", err)
+			m.options.Log.Warn("failed to unload a module that tandem has loaded", "error", err)
 		}
 		return nil
 	case SetSysctl:
@@ -199,14 +199,13 @@ func (m *Machine) take(s Step) error {
 		return k.addLocalRoute(s.Address)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Action, err)
+		return fmt.Errorf("failed to %s: %w", s.Action, err)
 	}
 	return nil
 }
 
-// Run applies c, calls ready, and then looks every second and applies again what is no longer so, until ctx ends. The
-// machine stays what it is then: a real server that is restarted must not lose its connections. Only the first Apply
-// can fail it.
+// Run applies c and calls ready. Then it looks every second, and repairs what has changed, until ctx ends. The machine
+// stays prepared: a restart must not cost a real server its connections. Run fails only if the first Apply does.
 func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 	if _, err := m.Apply(c); err != nil {
 		return err
@@ -225,7 +224,7 @@ func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 		if err == nil && len(steps) > 0 {
 			steps, err = m.Apply(c)
 			for _, s := range steps {
-				m.options.Log.Warn("mended what somebody changed", "step", s.String())
+				m.options.Log.Warn("repaired what somebody changed", "step", s.String())
 			}
 		}
 		switch {
@@ -233,7 +232,7 @@ func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 			trouble = ""
 		case err.Error() != trouble:
 			trouble = err.Error()
-			m.options.Log.Error("cannot keep the real server as it should be, trying again", "error", err)
+			m.options.Log.Error("failed to keep the real server as it should be: trying again", "error", err)
 		}
 	}
 }

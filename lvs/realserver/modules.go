@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tunnel is an interface that a module makes in every network namespace, and what the kernel calls those like it.
+// A tunnel is an interface that a module makes in every network namespace, and the kind of such interfaces.
 type tunnel struct{ module, kind string }
 
-// tunnels are by the interface's name.
+// tunnels by the interface's name.
 var tunnels = map[string]tunnel{tunnel4: {"ipip", "ipip"}, tunnel6: {"ip6_tunnel", "ip6tnl"}}
 
-// readModules notes which of the modules are loaded, and which of those that we loaded nobody else uses. The kernel does not
-// count a tunnel's interface as a use of its module: with the module it would go, wherever it is.
+// readModules finds which of the modules are loaded, and which of those that we loaded nobody else uses. The kernel does
+// not count a tunnel's interface as a use of its module: without the module the interface is gone, in every namespace.
 func readModules(s *State, r Record) error {
 	for _, name := range slices.Sorted(maps.Keys(tunnels)) {
 		t := tunnels[name]
@@ -36,7 +36,7 @@ func readModules(s *State, r Record) error {
 		}
 		used, err := usedElsewhere(name, t.kind)
 		if err != nil {
-			return fmt.Errorf("find who uses module %s: %w", t.module, err)
+			return fmt.Errorf("failed to find who uses module %s: %w", t.module, err)
 		}
 		if !used && s.onlyOurs(name, r) {
 			s.Unused = append(s.Unused, t.module)
@@ -45,7 +45,7 @@ func readModules(s *State, r Record) error {
 	return nil
 }
 
-// onlyOurs tells whether an interface of this namespace is down or up by us, and has no address that is not ours.
+// onlyOurs tells whether an interface of this namespace has no addresses but ours, and is down unless we brought it up.
 func (s State) onlyOurs(name string, r Record) bool {
 	l, _ := s.link(name)
 	foreign := slices.ContainsFunc(l.Addrs, func(a Address) bool {
@@ -55,8 +55,8 @@ func (s State) onlyOurs(name string, r Record) bool {
 	return !foreign && (!l.Up || slices.Contains(r.Up, name))
 }
 
-// usedElsewhere looks for another interface of the kind here, and for any in use in the other network namespaces that
-// have a process.
+// usedElsewhere tells whether there is another interface of the kind here, or one that is up in another network namespace
+// that has a process.
 func usedElsewhere(name, kind string) (bool, error) {
 	here, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil {
@@ -84,7 +84,7 @@ func usedElsewhere(name, kind string) (bool, error) {
 	return false, err
 }
 
-// linksIn lists the interfaces of a namespace by its file; none where the process that it was of has ended.
+// linksIn lists the interfaces of the namespace of a process's file. There are none if the process has ended.
 func linksIn(file string) ([]netlink.Link, error) {
 	ns, err := netns.GetFromPath(file)
 	if err != nil {
@@ -93,25 +93,25 @@ func linksIn(file string) ([]netlink.Link, error) {
 	defer ns.Close()
 	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket in %s: %w", file, err)
+		return nil, fmt.Errorf("failed to open netlink socket in %s: %w", file, err)
 	}
 	defer handle.Close()
 	if err := handle.SetSocketTimeout(netlinkTimeout); err != nil {
-		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
+		return nil, fmt.Errorf("failed to set timeout of netlink socket: %w", err)
 	}
 	return again(handle.LinkList)
 }
 
-// loadModule asks modprobe, which knows what a module needs.
+// loadModule loads a module with those that it needs.
 func loadModule(name string) error { return modprobe("load", name) }
 
-// unloadModule takes those with it that it alone needed.
+// unloadModule also unloads the modules that only this one needed.
 func unloadModule(name string) error { return modprobe("unload", "--remove", name) }
 
 func modprobe(what string, args ...string) error {
 	out, err := exec.Command("modprobe", args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s module %s: %w: %s", what, args[len(args)-1], err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("failed to %s module %s: %w: %s", what, args[len(args)-1], err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Plan is the steps from what is there to what is wanted, in their order: first the silence, then the VIPs, then what
-// is wanted no more, in the opposite order.
+// A Plan is the steps from what there is to what is wanted, in order: first hide the VIPs, then add them, then remove what
+// is no longer wanted, in the opposite order.
 type Plan struct {
 	Steps []Step
-	// before is the record that has to be on the disk before the first step, after the one that holds after the last.
+	// before is the record to store before the first step. after is the record to store after the last one.
 	before, after Record
 }
 
-// MakePlan returns what it takes to make the machine what c says; the zero Config undoes all that r tells of. The error is
-// a *Refusal.
+// MakePlan returns the steps that make the machine what c says. The zero Config undoes all that is in r. The error is a
+// *Refusal.
 func MakePlan(c Config, s State, r Record) (Plan, error) {
 	if err := refuse(c, s, r); err != nil {
 		return Plan{}, err
@@ -60,7 +60,7 @@ func (p *planner) loadModules() {
 	}
 }
 
-// wantedSysctls returns the paths of the settings, in the order in which they are made.
+// wantedSysctls returns the paths of the settings, in the order in which they are to be made.
 func wantedSysctls(c Config, s State) []string {
 	var paths []string
 	if c.has4() && c.Method == Sysctl {
@@ -69,13 +69,13 @@ func wantedSysctls(c Config, s State) []string {
 		}
 	}
 	if c.has4() && c.Mode == Tunnel {
-		// A client's packet comes out of the tunnel, and the way back to the client is another.
+		// A client's packet arrives through the tunnel, and the route back to the client does not lead there.
 		paths = append(paths, sysctl(tunnel4, "rp_filter"))
 	}
 	return paths
 }
 
-// wantedValue is what a setting is made where it is not settled.
+// wantedValue is the value of a setting that is not settled.
 func wantedValue(file string) string {
 	switch path.Base(file) {
 	case "arp_announce", "rp_filter":
@@ -84,14 +84,14 @@ func wantedValue(file string) string {
 	return "1"
 }
 
-// settled tells whether a setting does what it is wanted for. Of the value for an interface and that for all, the kernel
-// takes the greater.
+// settled tells whether a setting has the wanted effect already. The kernel uses the larger one of the value for an
+// interface and that for all.
 func settled(file string, s State) bool {
 	name := path.Base(file)
 	v := max(s.number(file), s.number(sysctl("all", name)))
 	switch name {
 	case "arp_ignore":
-		// 2 asks for more than 1, and 8 is complete silence; 3 answers for addresses on other interfaces.
+		// 2 is stricter than 1, and 8 answers nothing. 3 answers for addresses of other interfaces.
 		return v == 1 || v == 2 || v == 8
 	case "arp_announce":
 		return v == 2
@@ -101,7 +101,7 @@ func settled(file string, s State) bool {
 	return false
 }
 
-// silence keeps the machine from speaking of the VIPs.
+// silence hides the VIPs.
 func (p *planner) silence() {
 	want := make(map[string]string)
 	for _, file := range wantedSysctls(p.config, p.state) {
@@ -122,7 +122,7 @@ func (p *planner) silence() {
 	}
 }
 
-// persist writes the file that makes the settings when the machine starts.
+// persist writes the file that makes the settings at the next start.
 func (p *planner) persist() {
 	file := p.config.DropIn
 	if file == "" {
@@ -137,7 +137,7 @@ func (p *planner) persist() {
 	}
 }
 
-// dropIn is the text of that file, in the form of sysctl.d(5). An interface may not be there yet, which is no error.
+// dropIn is the text of that file, in the form of sysctl.d(5). The leading "-" ignores interfaces that do not exist yet.
 func dropIn(c Config, s State) string {
 	var b strings.Builder
 	b.WriteString("# Written by tandem: a real server is silent about the virtual addresses.\n")
@@ -147,7 +147,7 @@ func dropIn(c Config, s State) string {
 	return b.String()
 }
 
-// claim puts the VIPs where they belong, and takes them from anywhere else.
+// claim adds the VIPs where they belong, and removes them from everywhere else.
 func (p *planner) claim() {
 	for _, name := range p.config.Devices() {
 		if l, _ := p.state.link(name); !l.Up {
@@ -191,7 +191,7 @@ func (s State) misplaced(c Config) (all []Address) {
 	return all
 }
 
-// withdraw undoes what the record tells of and what is wanted no more.
+// withdraw undoes what is in the record and no longer wanted.
 func (p *planner) withdraw() {
 	wanted := func(vip netip.Addr) bool { return slices.Contains(p.config.VIPs, vip) }
 	p.record.Added = slices.DeleteFunc(p.record.Added, func(a Address) bool {
@@ -239,7 +239,7 @@ func (p *planner) withdraw() {
 	p.unloadModules()
 }
 
-// unloadModules takes back the modules that were loaded for us. One that somebody else uses by now is theirs.
+// unloadModules unloads the modules that we loaded, except those that somebody else uses by now.
 func (p *planner) unloadModules() {
 	p.record.Modules = slices.DeleteFunc(p.record.Modules, func(module string) bool {
 		if slices.ContainsFunc(p.config.Devices(), func(name string) bool { return tunnels[name].module == module }) {

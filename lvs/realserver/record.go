@@ -9,9 +9,9 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Record is what we changed, and what was there before.
+// A Record is what we changed, and what there was before.
 type Record struct {
-	// Boot tells the life of the kernel that this is true of.
+	// Boot is the boot id of the kernel that this is true of.
 	Boot string `json:"boot"`
 	// Sysctls are the former values, to the byte.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
@@ -20,9 +20,9 @@ type Record struct {
 	Displaced []Address `json:"displaced,omitempty"`
 	// Up are the interfaces that we brought up.
 	Up []string `json:"up,omitempty"`
-	// Modules are those that we had loaded.
+	// Modules are those that we loaded.
 	Modules []string `json:"modules,omitempty"`
-	// Filter tells that the ARP filter is ours, DropIn which file is.
+	// Filter: the ARP filter is ours. DropIn is the path of the file that is ours.
 	Filter bool   `json:"filter,omitempty"`
 	DropIn string `json:"drop_in,omitempty"`
 }
@@ -61,8 +61,8 @@ func (r Record) clone() Record {
 	return r
 }
 
-// since returns the record as it holds for the kernel of a boot. After a new start the settings are what the machine
-// starts with, and those are what was there before. Only what our own file has set then is not.
+// since returns the record as it is true for the kernel with this boot id. After a reboot the settings are those that the
+// machine starts with, so these are the former values, except where our own file has made them.
 func (r Record) since(boot string, s State) Record {
 	if r.Boot == boot || r.empty() {
 		r.Boot = boot
@@ -77,7 +77,7 @@ func (r Record) since(boot string, s State) Record {
 	}
 	r.Added = slices.DeleteFunc(r.Added, func(a Address) bool { return !s.holds(a) })
 	r.Up = slices.DeleteFunc(r.Up, func(name string) bool { l, _ := s.link(name); return !l.Up })
-	r.Modules = nil // whoever loads them then is another
+	r.Modules = nil // somebody else has loaded them since
 	r.Filter = r.Filter && s.Filter != nil
 	return r
 }

@@ -8,16 +8,15 @@ import (
 	"slices"
 )
 
-// A Refusal says what a plan would cut, and why it was not made.
+// A Refusal says why a plan was not made: it would cut a connection.
 type Refusal struct {
 	VIP    netip.Addr
 	Reason string
 }
 
-// Error returns the refusal in a sentence.
 func (r *Refusal) Error() string { return fmt.Sprintf("refused: %s %s", r.VIP, r.Reason) }
 
-// refuse looks for what would cut the operator off, or take other addresses away.
+// refuse finds what would cut off the operator, or remove other addresses.
 func refuse(c Config, s State, r Record) error {
 	op := s.Operator
 	for _, vip := range c.VIPs {
@@ -46,7 +45,7 @@ func refuse(c Config, s State, r Record) error {
 	return nil
 }
 
-// losing refuses to delete an address that others hang on.
+// losing refuses to delete an address that others depend on.
 func (s State) losing(a Address, c Config) error {
 	l, _ := s.link(a.Interface)
 	onLink := func(hop netip.Addr) bool {
@@ -57,7 +56,8 @@ func (s State) losing(a Address, c Config) error {
 	for _, hop := range []netip.Addr{s.Operator.Gateway, s.Operator.Remote} {
 		if hop.IsValid() && a.Prefix.Bits() < a.Prefix.Addr().BitLen() && a.Prefix.Contains(hop) && !onLink(hop) {
 			return &Refusal{a.Prefix.Addr(), fmt.Sprintf(
-				"is misplaced on %s, and its prefix %s alone leads back to you: give %[1]s an address of its own", a.Interface, a.Prefix.Masked())}
+				"is misplaced on %s, and its prefix %s alone leads back to you: give %[1]s an address of its own",
+				a.Interface, a.Prefix.Masked())}
 		}
 	}
 	promotes := s.value(sysctl("all", "promote_secondaries")) == "1" || s.value(sysctl(a.Interface, "promote_secondaries")) == "1"
@@ -67,7 +67,8 @@ func (s State) losing(a Address, c Config) error {
 	for _, o := range l.Addrs {
 		if o.Secondary && o.Prefix.Masked() == a.Prefix.Masked() {
 			return &Refusal{a.Prefix.Addr(), fmt.Sprintf(
-				"is misplaced on %s as the first address of its network: the kernel would delete %s with it; set sysctl net.ipv4.conf.all.promote_secondaries=1 first",
+				"is misplaced on %s as the first address of its network: the kernel would delete %s with it; "+
+					"set sysctl net.ipv4.conf.all.promote_secondaries=1 first",
 				a.Interface, o.Prefix)}
 		}
 	}

@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// A State is what is there.
+// A State is what there is.
 type State struct {
-	// Sysctls are the values of the files below /proc/sys, to the byte, by their paths from there. One that is missing
-	// here does not exist.
+	// Sysctls are the contents of files below /proc/sys, byte for byte, by their paths from there. A file that is not in
+	// it does not exist.
 	Sysctls map[string]string
 	Links   []Link
-	// Local are the addresses that the kernel's local routing table takes packets for, by the interface.
+	// Local is the kernel's local routing table.
 	Local []Route
-	// Filter are the rules of our ARP filter in their order; nil if the table does not exist.
+	// Filter are the rules of our ARP filter in order; nil if the table does not exist.
 	Filter []Rule
-	// DropIn is the text of the file of that name in the Config; empty if there is none.
+	// DropIn is the text of the file Config.DropIn; empty if there is none.
 	DropIn string
-	// Loaded are the modules of tunnels that the kernel has, Unused those of the record that only we use.
+	// Loaded are the loaded modules of tunnels. Unused are those in the record that nobody else uses.
 	Loaded, Unused []string
-	// Operator is whoever must not lose the way to the machine.
+	// Operator must not lose the connection to the machine.
 	Operator Operator
 }
 
@@ -35,7 +35,7 @@ type Link struct {
 	Addrs    []Address
 }
 
-// An Address is an address on an interface, as far as it takes to put it back.
+// An Address is an address on an interface, with all that is needed to add it again.
 type Address struct {
 	Interface string       `json:"interface"`
 	Prefix    netip.Prefix `json:"prefix"`
@@ -45,13 +45,13 @@ type Address struct {
 	Secondary bool         `json:"secondary,omitempty"`
 }
 
-// A Route is an address that the machine takes packets for, by way of an interface.
+// A Route is an address whose packets the machine accepts, with its interface.
 type Route struct {
 	Interface string
 	Addr      netip.Addr
 }
 
-// An Operator is a session from another machine. The zero value is nobody.
+// An Operator is a login session from another machine. The zero value is no session.
 type Operator struct {
 	Remote, Local netip.Addr // the two ends of the session
 	// Gateway is the next hop to Remote; the zero Addr if Remote is a neighbour.
@@ -71,7 +71,7 @@ func (l Link) has(p netip.Prefix) bool {
 	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
 }
 
-// silent returns the interfaces that must not speak of the VIPs.
+// silent returns the interfaces that must hide the VIPs.
 func (s State) silent(c Config) []string {
 	var names []string
 	for _, l := range s.Links {
@@ -86,7 +86,7 @@ func (s State) silent(c Config) []string {
 	return names
 }
 
-// own returns the IPv4 address of the interface that the machine goes by, which is no VIP.
+// own returns the interface's first IPv4 address that is not a VIP.
 func (l Link) own(c Config) netip.Addr {
 	for _, a := range l.Addrs {
 		if a.Prefix.Addr().Is4() && !slices.Contains(c.VIPs, a.Prefix.Addr()) {
@@ -102,7 +102,7 @@ func sysctl(iface, name string) string { return "net/ipv4/conf/" + iface + "/" +
 // value returns a setting without the line's end.
 func (s State) value(path string) string { return strings.TrimSpace(s.Sysctls[path]) }
 
-// number returns a setting as a number; 0, the kernel's default for all of ours, where it does not exist yet.
+// number returns a setting as a number. It is 0, the kernel's default of all these settings, where it does not exist.
 func (s State) number(path string) int {
 	n, err := strconv.Atoi(s.value(path))
 	if err != nil {

@@ -5,6 +5,8 @@ package realserver
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // An Action is what a step does.
@@ -30,12 +32,12 @@ const (
 type Step struct {
 	Action  Action
 	Name    string  // of the module, sysctl (its path below /proc/sys), file or interface
-	Value   string  // of the sysctl or file, to the byte
-	Address Address // to be added or deleted, or to have its local route
+	Value   string  // of the sysctl or file, byte for byte
+	Address Address // to add, to delete, or to give its local route
 	Rules   []Rule  // of the filter
 }
 
-// String returns the command that does the same by hand.
+// String returns a shell command that does the same.
 func (s Step) String() string {
 	switch s.Action {
 	case LoadModule:
@@ -43,11 +45,7 @@ func (s Step) String() string {
 	case UnloadModule:
 		return "modprobe --remove " + s.Name
 	case SetSysctl:
-		name := s.Name
-		if !strings.Contains(name, ".") { // as the name of a VLAN interface has one
-			name = strings.ReplaceAll(name, "/", ".")
-		}
-		return fmt.Sprintf("sysctl -w %s=%s", name, strings.TrimSpace(s.Value))
+		return fmt.Sprintf("sysctl -w %s=%s", lvs.SettingName(s.Name), strings.TrimSpace(s.Value))
 	case InstallFilter:
 		return installCommand(s.Rules)
 	case RemoveFilter:

@@ -194,11 +194,33 @@ func TestAConnectionThatNeverStoodIsSilent(t *testing.T) {
 	for _, typ := range []healthcheck.Type{healthcheck.TCP, healthcheck.HTTP} {
 		target := probetest.Target(typ, probetest.Addr, time.Second, func(*healthcheck.Config) {})
 		p := &epollProbe{target: &target, fd: fd, phase: connecting}
-		if got := p.step(make([]byte, 64), true); got != (healthcheck.Result{}) || p.phase != connecting {
+		if got := p.proceed(make([]byte, 64), true); got != (healthcheck.Result{}) || p.phase != connecting {
 			t.Errorf("%s: %+v in phase %d", typ, got, p.phase)
 		}
 		if got := p.explain(os.ErrDeadlineExceeded); !got.Silent {
 			t.Errorf("%s: at last %+v", typ, got)
 		}
+	}
+}
+
+// A probe that is connected has not missed its deadline, however many others are ready with it after a standstill.
+func TestManyReadyAfterTheDeadline(t *testing.T) {
+	probetest.NoLeftovers(t)
+	target := probetest.HTTPTarget(probetest.Serve(t, probetest.UntilGone[*net.TCPConn]), time.Second)
+	target.Config.Type = healthcheck.TCP
+	g := startEngine(t)
+	defer g.Close()
+	n := 2*len(g.events) + 50
+	for range n {
+		_, _ = launch(g, target, time.Now().Add(-time.Minute))
+	}
+	all, late := g.Wait(time.Hour, 0)
+	for _, e := range all {
+		if e.Result != healthcheck.Pass("connected") {
+			t.Fatalf("%+v", e.Result)
+		}
+	}
+	if len(all) != n || late < 50*time.Second {
+		t.Errorf("%d of %d ended, %s late", len(all), n, late)
 	}
 }

@@ -68,9 +68,9 @@ func (p *epollProbe) connect() (err error) {
 	return nil
 }
 
-// step goes on as far as possible without waiting. It returns no result while the probe must wait. over says that both
+// proceed goes on as far as possible without waiting. It returns no result while the probe must wait. over says that both
 // directions of the connection are closed.
-func (p *epollProbe) step(buf []byte, over bool) healthcheck.Result {
+func (p *epollProbe) proceed(buf []byte, over bool) healthcheck.Result {
 	if p.phase == connecting {
 		if res := p.connected(over); res.Outcome != 0 || p.phase == connecting {
 			return res

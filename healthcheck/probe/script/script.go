@@ -65,7 +65,7 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	var cutShort healthcheck.Result
 	select {
 	case end := <-p.ended:
-		return p.judge(end, out)
+		return p.result(end, out)
 	case <-out.flood:
 		cutShort = healthcheck.Fail(healthcheck.OutputFlood, tooMuchOutput)
 	case <-ctx.Done():
@@ -81,8 +81,8 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	return cutShort
 }
 
-// judge makes a result of how a program ended.
-func (p *program) judge(end ending, out *output) healthcheck.Result {
+// result makes a result of how a program ended.
+func (p *program) result(end ending, out *output) healthcheck.Result {
 	if end.err != nil {
 		var errno syscall.Errno
 		if errors.As(end.err, &errno) && socket.OwnFault(errno) {

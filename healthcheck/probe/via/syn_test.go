@@ -61,6 +61,7 @@ func TestThroughTheVIP(t *testing.T) {
 			{"is off", true, "off", healthcheck.Result{Outcome: healthcheck.Failed, Reason: via.NoNeighbour, Silent: true}},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
+				t.Parallel() // mostly waits
 				director, web := probetest.NewNS(t), probetest.NewNS(t)
 				director.Do(func() { noDetection(t) })
 				web.Do(func() { noDetection(t) })

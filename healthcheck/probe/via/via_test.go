@@ -84,6 +84,7 @@ func serveWeb(t *testing.T, ns *probetest.NS, addr string) {
 // A check that sends something goes through the VIP on a backup and on a master: from the director's own address, and
 // with the mark. It fails on a server without the VIP, and on one that listens on its own address only.
 func TestWordsThroughTheVIP(t *testing.T) {
+	probetest.NoLeftovers(t)
 	const mark = 0x74000003
 	for _, tt := range []struct{ family, director, vip, bits, prefix, server string }{
 		{"IPv4", "192.0.2.2", "192.0.2.100", "32", "24", "192.0.2.11"},
@@ -100,7 +101,7 @@ func TestWordsThroughTheVIP(t *testing.T) {
 			{"listens on its own address only", true, tt.server, probetest.Fail("connection refused")},
 		} {
 			t.Run(tt.family+", "+c.name, func(t *testing.T) {
-				probetest.NoLeftovers(t)
+				t.Parallel() // mostly waits
 				director, web := probetest.NewNS(t), probetest.NewNS(t)
 				for _, ns := range []*probetest.NS{director, web} {
 					ns.Do(func() { noDetection(t) })

@@ -8,13 +8,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 )
 
 // A metricsServer answers Prometheus at an address that a reload may change. A port that is taken is no reason to stop
@@ -22,11 +24,8 @@ import (
 type metricsServer struct {
 	log     hclog.Logger
 	handler http.Handler
-	change  chan struct{}
-
-	mu   sync.Mutex
-	addr string // "" is off
-	err  error  // why nothing listens at addr
+	addr    workers.Mailbox[string]
+	err     atomic.Pointer[error] // why nothing listens; nil: something does, or nothing is asked for
 }
 
 // relistenPause is the pause between two tries to listen.
@@ -37,62 +36,51 @@ func newMetricsServer(log hclog.Logger, c prometheus.Collector) *metricsServer {
 	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	return &metricsServer{log: log.Named("metrics"), handler: mux, change: make(chan struct{}, 1)}
+	return &metricsServer{log: log.Named("metrics"), handler: mux, addr: workers.NewMailbox[string]()}
 }
 
-// listen moves the server to addr; "" switches it off.
-func (m *metricsServer) listen(addr string) {
-	m.mu.Lock()
-	same := m.addr == addr
-	m.addr = addr
-	m.mu.Unlock()
-	if same {
-		return
-	}
-	select {
-	case m.change <- struct{}{}:
-	default:
-	}
-}
+// listen moves the server to addr; "" switches it off. Only the loop calls it.
+func (m *metricsServer) listen(addr string) { m.addr.Put(addr) }
 
 // problem is a sentence for the status, or "".
 func (m *metricsServer) problem() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err == nil {
-		return ""
+	if err := m.err.Load(); err != nil {
+		return fmt.Sprintf("no metrics are served: %v", *err)
 	}
-	return fmt.Sprintf("no metrics are served: %v", m.err)
+	return ""
 }
 
 // run serves until ctx ends.
 func (m *metricsServer) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		m.mu.Lock()
-		addr := m.addr
-		m.err = nil
-		m.mu.Unlock()
-		var retry <-chan time.Time
-		stop := func() {}
-		if addr != "" {
-			var err error
-			if stop, err = m.serve(addr); err != nil {
-				m.log.Error("serve metrics", "error", err)
-				m.mu.Lock()
-				m.err = err
-				m.mu.Unlock()
-				retry = time.After(relistenPause)
-				stop = func() {}
-			}
-		}
+	addr, stop := "", func() {}
+	defer func() { stop() }()
+	var retry <-chan time.Time
+	for {
+		next := addr
 		select {
 		case <-ctx.Done():
-		case <-m.change:
+			return nil
+		case next = <-m.addr:
+			if next == addr {
+				continue
+			}
 		case <-retry:
 		}
 		stop()
+		addr, stop, retry = next, func() {}, nil
+		m.err.Store(nil)
+		if addr == "" {
+			continue
+		}
+		end, err := m.serve(addr)
+		if err != nil {
+			m.log.Error("failed to serve metrics", "error", err)
+			m.err.Store(&err)
+			retry = time.After(relistenPause)
+			continue
+		}
+		stop = end
 	}
-	return nil
 }
 
 // serve starts to answer at addr; stop ends that and waits until it has ended.
@@ -106,7 +94,7 @@ func (m *metricsServer) serve(addr string) (stop func(), err error) {
 	go func() {
 		defer close(done)
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			m.log.Error("serve metrics", "error", err)
+			m.log.Error("failed to serve metrics", "error", err)
 		}
 	}()
 	return func() {

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
-	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -67,7 +67,7 @@ func (d *Director) snapshot() *core.Snapshot {
 func (d *Director) Reload() error {
 	d.reload <- struct{}{} // what is read later is put in force later
 	defer func() { <-d.reload }()
-	cfg, err := configs.Load(d.first.File)
+	cfg, err := load.File(d.first.File)
 	if err == nil {
 		err = d.permitted(cfg)
 	}
@@ -96,7 +96,7 @@ func (d *Director) Release(names []string) (control.RoutersDone, error) {
 // so and the order is remembered. Where it cannot be remembered, the answer says why.
 func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.ServerOrder{Request: r, Server: c.Server, Action: string(c.Action), Weight: c.Weight}
+		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight}
 	})
 	if reply.Err != nil {
 		return control.ServerState{}, reply.Err

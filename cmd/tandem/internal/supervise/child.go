@@ -333,16 +333,17 @@ func (s *Supervisor) take(r message.Report) {
 
 // write is the writer: it sends the latest order whenever there is a new one, and questions for a report.
 func (w *watch) write() {
-	for first := true; ; {
+	var asked <-chan struct{} // first of all comes the order
+	for {
 		var o message.Order
 		select {
 		case <-w.ended:
 			return
 		case <-w.send:
-			o = w.next(first)
+			o = w.next(asked == nil)
 			o.Leave = w.leaving.Load()
-			first = false
-		case <-w.asked:
+			asked = w.asked
+		case <-asked:
 			o.Report = true
 		}
 		line, err := json.Marshal(o)

@@ -65,23 +65,26 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 
 // The machine was stopped, or all of its processes: the silence is not the fault of the election.
 func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
-		c := b.child(t, 0)
-		c.report(t, master(1, time.Second))
-		c.stop()
-		// Neither process ran for a while.
-		b.skip(hungTimeout)
-		time.Sleep(suspectTimeout)
-		synctest.Wait()
-		if c.killed.Load() {
-			t.Error("it was killed")
-		}
-		time.Sleep(hungTimeout + maxLate)
-		synctest.Wait()
-		if !c.killed.Load() {
-			t.Error("it gave no sign of life afterwards, and was not killed")
-		}
-		b.end(b.child(t, 1))
-	})
+	// It is stopped before the election is suspected to hang, and after.
+	for _, before := range []time.Duration{0, suspectTimeout + maxLate} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+			c := b.child(t, 0)
+			c.report(t, master(1, time.Second))
+			c.stop()
+			time.Sleep(before)
+			b.skip(hungTimeout) // neither process ran for a while
+			time.Sleep(suspectTimeout)
+			synctest.Wait()
+			if c.killed.Load() {
+				t.Errorf("stopped after a silence of %v: the election was killed", before)
+			}
+			time.Sleep(hungTimeout + maxLate)
+			synctest.Wait()
+			if !c.killed.Load() {
+				t.Errorf("stopped after a silence of %v: it gave no sign of life afterwards, and was not killed", before)
+			}
+			b.end(b.child(t, 1))
+		})
+	}
 }

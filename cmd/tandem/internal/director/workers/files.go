@@ -10,9 +10,6 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 )
 
-// maxRetryPause bounds the pause before a file is written again that could not be written.
-const maxRetryPause = 30 * time.Second
-
 // Values are the latest values of files.
 type Values map[core.File]core.FileValue
 
@@ -33,7 +30,6 @@ type Files struct {
 // Run writes until ctx ends and everything that came before is written. A file that cannot be written is tried again.
 func (w *Files) Run(ctx context.Context) error {
 	failed := make(Values)
-	pause := retryPause
 	var retry <-chan time.Time
 	for {
 		next := make(Values)
@@ -58,11 +54,8 @@ func (w *Files) Run(ctx context.Context) error {
 			}
 			w.Post(result)
 		}
-		if retry = nil; len(failed) == 0 {
-			pause = retryPause
-			continue
+		if retry = nil; len(failed) > 0 {
+			retry = time.After(retryPause)
 		}
-		retry = time.After(pause)
-		pause = min(2*pause, maxRetryPause)
 	}
 }

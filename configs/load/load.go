@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package load reads the configuration from disk; package configs is pure.
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
+)
+
+// File reads and validates a file. A configuration without a name gets the host name. The error is configs.Mistakes, or says
+// why the file could not be read.
+func File(path string) (*configs.Config, error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+	}
+	c, err := configs.Parse(path, text)
+	if err != nil {
+		return nil, err
+	}
+	if c.Name == "" {
+		if c.Name, err = os.Hostname(); err != nil {
+			problem := fmt.Sprintf("is missing, and the host name cannot be read: %s", err)
+			return nil, configs.Mistakes{{File: path, Line: 1, Key: "name", Problem: problem}}
+		}
+	}
+	return c, nil
+}
+
+// read returns the text of a file. Of a file that is too large it returns enough to tell.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, toml.MaxSize+1))
+	return text, errors.Join(err, f.Close())
+}
+
+// Socket returns the control socket that a file names, whatever mistakes there are in the rest of the file, or
+// configs.DefaultSocket if it names none. The error says that the file cannot be read, or is not TOML.
+func Socket(path string) (string, error) {
+	text, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	socket, err := toml.Lookup(text, "control", "socket")
+	if err != nil {
+		return "", fmt.Errorf("failed to read configuration %s: %w", path, err)
+	}
+	if socket == "" {
+		return configs.DefaultSocket, nil
+	}
+	return socket, nil
+}

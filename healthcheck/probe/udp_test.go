@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
+)
+
+// serveUDP answers each datagram; an empty answer is none.
+func serveUDP(t *testing.T, answer func([]byte) []byte) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 65536)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			if out := answer(buf[:n]); len(out) > 0 {
+				_, _ = conn.WriteToUDPAddrPort(out, from)
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = conn.Close(); <-done })
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func TestDatagrams(t *testing.T) {
+	echo := serveUDP(t, func(b []byte) []byte { return b })
+	mute := serveUDP(t, func([]byte) []byte { return nil })
+	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := free.LocalAddr().(*net.UDPAddr).AddrPort()
+	_ = free.Close()
+	silent := probetest.Fail("timeout after 100ms while waiting for the expected answer")
+	silent.Silent = true
+	for _, tt := range []struct {
+		name         string
+		addr         netip.AddrPort
+		send, expect string
+		want         healthcheck.Result
+	}{
+		{"answers as expected", echo, "hello", "ell", healthcheck.Pass(asExpected)},
+		{"answers, whatever it is", echo, "hello", "", healthcheck.Pass(asExpected)},
+		{"says nothing and need not", mute, "hello", "", healthcheck.Pass("no refusal within 100ms")},
+		{"says nothing", mute, "hello", "ell", silent},
+		{"answers otherwise", echo, "hello", "HELLO", probetest.Fail("timeout after 100ms while waiting for the expected answer")},
+		{"refuses", gone, "hello", "", probetest.Fail("connection refused")},
+		{"refuses an empty one", gone, "", "x", probetest.Fail("connection refused")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			probetest.NoLeftovers(t)
+			target := probetest.Target(healthcheck.UDP, tt.addr, 100*time.Millisecond, func(c *healthcheck.Config) { c.Send, c.Expect = tt.send, tt.expect })
+			if got, _ := probeOnce(target); got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// A UDP check of a machine that is off fails, although nobody refuses the datagram in time.
+func TestDatagramToNobody(t *testing.T) {
+	ns, other := probetest.NewNS(t), probetest.NewNS(t)
+	probetest.Veth(t, ns, "d0", other, "o0")
+	other.Do(func() { probetest.Give(t, "o0", "192.0.2.11/24") })
+	ns.Do(func() {
+		probetest.Give(t, "d0", "192.0.2.2/24")
+		want := healthcheck.Result{Outcome: healthcheck.Failed, Reason: via.NoNeighbour, Silent: true}
+		at := func(addr string) healthcheck.Target {
+			return probetest.Target(healthcheck.UDP, netip.AddrPortFrom(netip.MustParseAddr(addr), 53), 300*time.Millisecond, func(c *healthcheck.Config) { c.Send = "hello" })
+		}
+		if got, _ := probeOnce(at("192.0.2.12")); got != want {
+			t.Errorf("nobody: %+v, want %+v", got, want)
+		}
+		if got, _ := probeOnce(at("192.0.2.11")); got != probetest.Fail("connection refused") {
+			t.Errorf("a machine that refuses: %+v", got)
+		}
+		there := at("192.0.2.11")
+		if via.Unresolved(&there) {
+			t.Error("a machine that refuses is there")
+		}
+	})
+}
