@@ -39,7 +39,7 @@ func TestTranscripts(t *testing.T) {
 				return
 			}
 			if got != string(in) {
-				t.Errorf("%s: the conversation is another now; got\n%s\nTo accept it: go test ./vrrp -run Transcripts -update", file, got)
+				t.Errorf("%s: the conversation is another now; got\n%s\nTo accept it: go test ./vrrp -run Transcripts -update; then read the difference", file, got)
 			}
 		})
 	}

@@ -88,7 +88,7 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	if !t.known {
 		return true, nil
 	}
-	// The processor time of a thread is that of this look alone only while nothing else runs on it.
+	// The thread's processor time is that of this look only while the goroutine stays on the thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()

@@ -133,7 +133,7 @@ func TestRealKernelSyncErrors(t *testing.T) {
 		mustApply(t, k, nil, map[lvs.ServiceID]bool{id(www): true})
 		expect("all well", want, nil, "")
 		if _, err := k.Apply(t.Context(), lvs.Diff(nil, mixed, nil)); !errors.Is(err, unix.EINVAL) ||
-			!strings.Contains(err.Error(), "while it runs connection sync") {
+			!strings.Contains(err.Error(), "while connection sync runs") {
 			t.Errorf("mixed families beside sync: %v", err)
 		}
 		if err := k.StartDaemon(t.Context(), want, lvs.SyncMaster); !errors.Is(err, unix.EEXIST) {

@@ -56,7 +56,8 @@ func (s State) losing(a Address, c Config) error {
 	for _, hop := range []netip.Addr{s.Operator.Gateway, s.Operator.Remote} {
 		if hop.IsValid() && a.Prefix.Bits() < a.Prefix.Addr().BitLen() && a.Prefix.Contains(hop) && !onLink(hop) {
 			return &Refusal{a.Prefix.Addr(), fmt.Sprintf(
-				"is misplaced on %s, and its prefix %s alone leads back to you: give %[1]s an address of its own", a.Interface, a.Prefix.Masked())}
+				"is misplaced on %s, and its prefix %s alone leads back to you: give %[1]s an address of its own",
+				a.Interface, a.Prefix.Masked())}
 		}
 	}
 	promotes := s.value(sysctl("all", "promote_secondaries")) == "1" || s.value(sysctl(a.Interface, "promote_secondaries")) == "1"
@@ -66,7 +67,8 @@ func (s State) losing(a Address, c Config) error {
 	for _, o := range l.Addrs {
 		if o.Secondary && o.Prefix.Masked() == a.Prefix.Masked() {
 			return &Refusal{a.Prefix.Addr(), fmt.Sprintf(
-				"is misplaced on %s as the first address of its network: the kernel would delete %s with it; set sysctl net.ipv4.conf.all.promote_secondaries=1 first",
+				"is misplaced on %s as the first address of its network: the kernel would delete %s with it; "+
+					"set sysctl net.ipv4.conf.all.promote_secondaries=1 first",
 				a.Interface, o.Prefix)}
 		}
 	}

@@ -71,12 +71,12 @@ func (w *Watcher) Watch(names []string) {
 // Run's own goroutine opens the sockets, at the start and to renew them. If threads have different network namespaces,
 // lock the goroutine to a thread.
 func (w *Watcher) Run(ctx context.Context) error {
-	told := map[string]vrrp.Link{}
+	lastSent := map[string]vrrp.Link{}
 	for first := true; ; first = false {
 		s, err := w.subscribe()
 		switch {
 		case err == nil:
-			err = w.follow(ctx, s, told)
+			err = w.follow(ctx, s, lastSent)
 			s.close()
 		case first:
 			return err
@@ -187,7 +187,7 @@ func (w *Watcher) kick() {
 
 // follow reads every interface, and later those that events name, until ctx ends or the subscription is lost. After a single
 // event it reads at once. In a burst of events it pauses for twice the time of a reading, to leave the processor to others.
-func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]vrrp.Link) error {
+func (w *Watcher) follow(ctx context.Context, s *subscription, lastSent map[string]vrrp.Link) error {
 	w.mu.Lock()
 	dirty := slices.Clone(w.watched)
 	w.mu.Unlock()
@@ -196,14 +196,14 @@ func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]v
 	defer timer.Stop()
 	for {
 		var asked bool
-		dirty, asked = w.collect(dirty, told)
+		dirty, asked = w.collect(dirty, lastSent)
 		now := time.Now()
 		if pause := next.Sub(now); pause > 0 && !asked {
 			if len(dirty) > 0 {
 				timer.Reset(pause)
 			}
 		} else if len(dirty) > 0 {
-			again, err := w.look(s.handle, dirty, told, asked)
+			again, err := w.look(s.handle, dirty, lastSent, asked)
 			if err != nil {
 				return err
 			}
@@ -225,20 +225,20 @@ func (w *Watcher) follow(ctx context.Context, s *subscription, told map[string]v
 }
 
 // collect adds to dirty the watched names that events named since the last call, or all of them if Watch was called.
-func (w *Watcher) collect(dirty []string, told map[string]vrrp.Link) (_ []string, asked bool) {
+func (w *Watcher) collect(dirty []string, lastSent map[string]vrrp.Link) (_ []string, asked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	asked, w.asked = w.asked, false
 	if asked {
-		for name := range told {
+		for name := range lastSent {
 			if !slices.Contains(w.watched, name) {
-				delete(told, name)
+				delete(lastSent, name)
 			}
 		}
 		dirty = slices.Clone(w.watched)
 	}
 	for _, name := range w.watched {
-		_, byIndex := w.touched[told[name].Index]
+		_, byIndex := w.touched[lastSent[name].Index]
 		_, byName := w.touchedByName[name]
 		if (byIndex || byName) && !slices.Contains(dirty, name) {
 			dirty = append(dirty, name)
@@ -251,10 +251,10 @@ func (w *Watcher) collect(dirty []string, told map[string]vrrp.Link) (_ []string
 
 // look reads the named interfaces and reports those that have changed, or all of them. It returns the names whose addresses
 // changed while it read them: they must be read again.
-func (w *Watcher) look(handle *netlink.Handle, names []string, told map[string]vrrp.Link, all bool) (again []string, err error) {
+func (w *Watcher) look(handle *netlink.Handle, names []string, lastSent map[string]vrrp.Link, all bool) (again []string, err error) {
 	for _, name := range names {
 		l, err := readLink(handle, name)
-		before, known := told[name]
+		before, known := lastSent[name]
 		if errors.Is(err, netlink.ErrDumpInterrupted) {
 			again = append(again, name)
 			if known && before.Index == l.Index {
@@ -264,7 +264,7 @@ func (w *Watcher) look(handle *netlink.Handle, names []string, told map[string]v
 			return nil, err
 		}
 		if all || !known || !l.Equal(before) {
-			told[name] = l
+			lastSent[name] = l
 			w.notify(l)
 		}
 	}

@@ -96,7 +96,7 @@ func TestDropsAreLoggedOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestNotesAreBounded(t *testing.T) {
+func TestLogIsBounded(t *testing.T) {
 	var out bytes.Buffer
 	l, _, _ := socketless(hclog.New(&hclog.LoggerOptions{Output: &out}))
 	flood := func(at time.Time) (lines int) {

@@ -96,7 +96,7 @@ func (d *Director) Release(names []string) (control.RoutersDone, error) {
 // so and the order is remembered. Where it cannot be remembered, the answer says why.
 func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.ServerOrder{Request: r, Server: c.Server, Action: string(c.Action), Weight: c.Weight}
+		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight}
 	})
 	if reply.Err != nil {
 		return control.ServerState{}, reply.Err

@@ -5,6 +5,7 @@ package core
 import (
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -59,7 +60,7 @@ type Report struct{ message.Report }
 type ServerOrder struct {
 	Request Request
 	Server  string // SERVICE/ADDRESS or SERVICE/ADDRESS:PORT
-	Action  string // one of Actions
+	Action  api.Action
 	Weight  int
 }
 

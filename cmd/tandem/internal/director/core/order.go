@@ -11,24 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // orderTimeout bounds how long a command waits until the kernel's table says what it ordered.
 const orderTimeout = 15 * time.Second
-
-// The actions of operators on a real server.
-const (
-	drain     = "drain"
-	undrain   = "undrain"
-	disable   = "disable"
-	enable    = "enable"
-	setWeight = "weight"
-	reset     = "reset"
-)
-
-var actions = []string{drain, undrain, disable, enable, setWeight, reset}
 
 // An Order is what operators want of a real server, whatever the configuration says. The zero value is nothing.
 type Order struct {
@@ -46,25 +35,25 @@ func (o Order) apply(in *lvs.WeightInput) {
 }
 
 // with is the order after one more command.
-func (o Order) with(action string, weight int) (Order, error) {
+func (o Order) with(action api.Action, weight int) (Order, error) {
 	switch action {
-	case drain:
+	case api.Drain:
 		o.Drained = true
-	case undrain:
+	case api.Undrain:
 		o.Drained = false
-	case disable:
+	case api.Disable:
 		o.Disabled = true
-	case enable:
+	case api.Enable:
 		o.Disabled = false
-	case reset:
+	case api.Reset:
 		o.Weight = nil
-	case setWeight:
+	case api.SetWeight:
 		if weight < 0 || weight > lvs.MaxWeight {
 			return o, fmt.Errorf("weight %d is out of range: want 0 to %d", weight, lvs.MaxWeight)
 		}
 		o.Weight = &weight
 	default:
-		return o, fmt.Errorf("unknown action %q: want one of %s", action, strings.Join(actions, ", "))
+		return o, fmt.Errorf("unknown action %q: want one of %s", action, strings.Join(api.Actions(), ", "))
 	}
 	return o, nil
 }

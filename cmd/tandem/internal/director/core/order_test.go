@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -51,12 +52,12 @@ func TestOrdersSurviveARestart(t *testing.T) {
 	s := started(with(www(true, lvs.WeightZero)))
 	var stored map[string]Order
 	for _, o := range []ServerOrder{
-		{Server: first, Action: drain}, {Server: first, Action: setWeight, Weight: 7},
-		{Server: second, Action: disable}, {Server: second, Action: enable},
+		{Server: first, Action: api.Drain}, {Server: first, Action: api.SetWeight, Weight: 7},
+		{Server: second, Action: api.Disable}, {Server: second, Action: api.Enable},
 	} {
 		stored = s.Step(noon, o).Files[0].Value.(map[string]Order)
 	}
-	for _, o := range []ServerOrder{{Action: setWeight, Weight: 65536}, {Action: setWeight, Weight: -1}, {Action: "stop"}} {
+	for _, o := range []ServerOrder{{Action: api.SetWeight, Weight: 65536}, {Action: api.SetWeight, Weight: -1}, {Action: "stop"}} {
 		o.Server = first
 		if out := s.Step(noon, o); len(out.Replies) != 1 || out.Replies[0].Err == nil || len(out.Files) > 0 {
 			t.Errorf("%+v is taken", o)
@@ -94,7 +95,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		{"it hangs", nil, 2 * time.Second, "the disk does not answer", true},
 	} {
 		s := started(with(www(false, lvs.WeightZero)))
-		out := s.Step(noon, ServerOrder{Request: 7, Server: first, Action: drain})
+		out := s.Step(noon, ServerOrder{Request: 7, Server: first, Action: api.Drain})
 		if out.Table == nil || weightsOf(out.Table.Set) != "11=0 12=5" || len(out.Files) != 1 || len(out.Replies) != 0 {
 			t.Fatalf("%s: %+v", c.why, out)
 		}
@@ -114,7 +115,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		}
 	}
 	s := started(with(www(false, lvs.WeightZero)))
-	s.Step(noon, ServerOrder{Request: 7, Server: first, Action: drain})
+	s.Step(noon, ServerOrder{Request: 7, Server: first, Action: api.Drain})
 	if out := s.Step(seconds(15), Tick{}); len(out.Replies) != 1 || out.Replies[0].Err == nil {
 		t.Errorf("without the kernel: %+v", out.Replies)
 	}

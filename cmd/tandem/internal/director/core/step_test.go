@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -109,11 +110,11 @@ func TestStep(t *testing.T) {
 		"drain": {
 			{Start{Config: web(false)}, "checks 0, election web"},
 			{TableRead{}, "table 1 full, 11=3 12=5"},
-			{ServerOrder{Server: first, Action: drain}, "table 2 delta, 11=0 12=5, orders.json"},
+			{ServerOrder{Server: first, Action: api.Drain}, "table 2 delta, 11=0 12=5, orders.json"},
 			{Stored{File: OrdersFile, Generation: 1}, ""},
 			{TableDone{Generation: 1}, ""},
 			{TableDone{Generation: 2}, "reply"},
-			{ServerOrder{Server: first, Action: undrain}, "table 3 delta, 11=3 12=5, orders.json"},
+			{ServerOrder{Server: first, Action: api.Undrain}, "table 3 delta, 11=3 12=5, orders.json"},
 		},
 		"failover": {
 			{Start{Config: web(false)}, "checks 0, election web"},

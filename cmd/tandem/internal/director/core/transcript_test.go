@@ -19,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -145,7 +146,7 @@ func (c *conversation) play(event, body string) []string {
 	case "role":
 		c.p.role(c.now, args[0], map[string]vrrp.State{"master": vrrp.Master, "backup": vrrp.Backup}[args[1]])
 	case "order":
-		command := ServerOrder{Action: args[0], Server: args[1]}
+		command := ServerOrder{Action: api.Action(args[0]), Server: args[1]}
 		if len(args) > 2 {
 			command.Weight = c.number(args[2])
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -100,7 +100,7 @@ func (s sink) lateness(r vrrp.Status) {
 }
 
 // traffic counts packets and bytes in both directions.
-func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels ...string) {
+func (s sink) traffic(packets, bytes *prometheus.Desc, of api.Stats, labels ...string) {
 	s.count(packets, of.InPackets, append(slices.Clone(labels), "in")...)
 	s.count(packets, of.OutPackets, append(slices.Clone(labels), "out")...)
 	s.count(bytes, of.InBytes, append(slices.Clone(labels), "in")...)
@@ -109,7 +109,7 @@ func (s sink) traffic(packets, bytes *prometheus.Desc, of control.Stats, labels 
 
 // Metrics is what is counted beside a status.
 type Metrics struct {
-	Status           control.Status
+	Status           api.Status
 	State            *core.Snapshot
 	ElectionRestarts uint64
 	TableWrites      uint64
@@ -132,7 +132,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	collectServices(out, status.Services)
 	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
 		running := 0.0
-		if slices.ContainsFunc(status.Sync, func(s control.Sync) bool { return s.Role == role.String() }) {
+		if slices.ContainsFunc(status.Sync, func(s api.Sync) bool { return s.Role == role.String() }) {
 			running = 1
 		}
 		out.gauge(syncRunningDesc, running, role.String())
@@ -150,7 +150,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.count(probesPanicsDesc, m.Probes.Panics)
 }
 
-func collectVRRP(out sink, routers []control.Router, report message.Report) {
+func collectVRRP(out sink, routers []api.Router, report message.Report) {
 	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
 	shown := make(map[id]bool)
 	for _, r := range routers {
@@ -208,7 +208,7 @@ func collectVRRP(out sink, routers []control.Router, report message.Report) {
 	}
 }
 
-func collectServices(out sink, services []control.Service) {
+func collectServices(out sink, services []api.Service) {
 	for _, svc := range services {
 		quorum := 1.0
 		if svc.QuorumLost {
@@ -240,7 +240,7 @@ func collectServices(out sink, services []control.Service) {
 }
 
 // collectCheck tells of one check of a real server; the labels are those that all its metrics have.
-func collectCheck(out sink, c control.Check, labels ...string) {
+func collectCheck(out sink, c api.Check, labels ...string) {
 	flapping := 0.0
 	if c.Flapping {
 		flapping = 1

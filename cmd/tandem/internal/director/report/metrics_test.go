@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -45,16 +45,16 @@ func TestMetricsOfStrays(t *testing.T) {
 
 // The registry refuses metrics that are there twice.
 func TestMetricsOfServices(t *testing.T) {
-	stats := control.Stats{Connections: 7, InPackets: 70, OutPackets: 71, InBytes: 700, OutBytes: 701}
-	server := control.Server{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", EffectiveWeight: 3,
+	stats := api.Stats{Connections: 7, InPackets: 70, OutPackets: 71, InBytes: 700, OutBytes: 701}
+	server := api.Server{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", EffectiveWeight: 3,
 		Since: time.Unix(1_800_000_000, 0), Active: 2, Inactive: 1, Stats: stats,
-		Checks: []control.Check{{Type: "http", Health: "healthy"}, {Type: "tcp", Health: "unhealthy"}, {Type: "tcp", Health: "unknown"}}}
+		Checks: []api.Check{{Type: "http", Health: "healthy"}, {Type: "tcp", Health: "unhealthy"}, {Type: "tcp", Health: "unknown"}}}
 	sorry := server
 	sorry.Address, sorry.Sorry = netip.MustParseAddr("192.0.2.20"), true
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collecting(func(out sink) {
-		collectServices(out, []control.Service{
-			{Name: "www", Stats: stats, Servers: []control.Server{server, sorry}}, {Name: "mail", QuorumLost: true, Stats: stats},
+		collectServices(out, []api.Service{
+			{Name: "www", Stats: stats, Servers: []api.Server{server, sorry}}, {Name: "mail", QuorumLost: true, Stats: stats},
 		})
 	}))
 	families, err := registry.Gather()

@@ -4,7 +4,7 @@
 package report
 
 import (
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -21,21 +21,21 @@ type Input struct {
 }
 
 // Status says what a director is and does.
-func Status(in Input) control.Status {
+func Status(in Input) api.Status {
 	shot := in.State
 	cfg := shot.Config
-	s := control.Status{
+	s := api.Status{
 		Name:     cfg.Name,
 		Version:  in.Version,
-		Config:   control.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: shot.LoadedAt},
+		Config:   api.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: shot.LoadedAt},
 		VRRP:     routerStatus(cfg.Routers, shot.Report),
 		Sync:     syncs(shot.Sync.Running),
-		Services: make([]control.Service, 0, len(cfg.Services)),
+		Services: make([]api.Service, 0, len(cfg.Services)),
 		Warnings: []string{},
 	}
-	rows := make(map[string][]control.Track)
+	rows := make(map[string][]api.Track)
 	for _, t := range shot.Tracks {
-		rows[t.Router] = append(rows[t.Router], control.Track{Name: t.Name, OK: t.OK, Reason: t.Reason})
+		rows[t.Router] = append(rows[t.Router], api.Track{Name: t.Name, OK: t.OK, Reason: t.Reason})
 	}
 	for i, r := range s.VRRP {
 		s.VRRP[i].Track = append(s.VRRP[i].Track, rows[r.Name]...)
@@ -78,10 +78,10 @@ func warnings(in Input) (all []string) {
 	return append(all, shot.Forgotten...)
 }
 
-func syncs(running []lvs.SyncDaemon) []control.Sync {
-	all := make([]control.Sync, 0, len(running))
+func syncs(running []lvs.SyncDaemon) []api.Sync {
+	all := make([]api.Sync, 0, len(running))
 	for _, s := range running {
-		all = append(all, control.Sync{
+		all = append(all, api.Sync{
 			Role: s.Roles.String(), Interface: s.Interface, ID: s.ID, Group: s.Group, Port: s.Port, TTL: s.TTL, MaxLen: s.MaxLen,
 		})
 	}

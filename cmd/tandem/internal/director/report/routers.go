@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -34,22 +34,22 @@ func electionWarnings(report message.Report) []string {
 
 // routerStatus is one row for each configured router, in the order of the file; one that the election has not
 // reported yet is in initialize.
-func routerStatus(routers []configs.Router, report message.Report) []control.Router {
+func routerStatus(routers []configs.Router, report message.Report) []api.Router {
 	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
 	said := make(map[id]vrrp.Status, len(report.Routers))
 	for _, r := range report.Routers {
 		said[id{r.Interface, r.Name}] = r
 	}
-	rows := make([]control.Router, 0, len(routers))
+	rows := make([]api.Router, 0, len(routers))
 	for _, r := range routers {
-		row := control.Router{
+		row := api.Router{
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
 			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
 			Reason: cmp.Or(report.Problem, "the election is starting"),
 			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
 			Track:        linkRows(r.TrackInterfaces, report.Links),
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
-			Counters: control.Counters{AdvertsDropped: map[string]uint64{}},
+			Counters: api.Counters{AdvertsDropped: map[string]uint64{}},
 		}
 		if is, ok := said[id{r.Interface, r.Name}]; ok {
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
@@ -66,10 +66,10 @@ func routerStatus(routers []configs.Router, report message.Report) []control.Rou
 }
 
 // linkRows is the status of the interfaces that a virtual router tracks; those that nothing is known of yet are well.
-func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []control.Track {
-	rows := make([]control.Track, 0, len(tracks))
+func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []api.Track {
+	rows := make([]api.Track, 0, len(tracks))
 	for _, t := range tracks {
-		row := control.Track{Name: "interface " + t.Interface, OK: true, Reason: "not seen yet"}
+		row := api.Track{Name: "interface " + t.Interface, OK: true, Reason: "not seen yet"}
 		if fault, known := faults[t.Interface]; known {
 			row.OK, row.Reason = fault == "", cmp.Or(strings.TrimPrefix(fault, row.Name+" "), "is up")
 		}
@@ -78,8 +78,8 @@ func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []control.
 	return rows
 }
 
-func counters(c vrrp.Counters) control.Counters {
-	row := control.Counters{
+func counters(c vrrp.Counters) api.Counters {
+	row := api.Counters{
 		AdvertsSent: c.AdvertsSent, AdvertsReceived: c.AdvertsReceived, AdvertsDropped: make(map[string]uint64),
 		SendErrors: c.SendErrors, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
 	}

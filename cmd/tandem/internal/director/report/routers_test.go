@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -30,13 +30,13 @@ func TestStatusOfRouters(t *testing.T) {
 	if len(rows) != 2 {
 		t.Fatalf("%d rows for 2 routers", len(rows))
 	}
-	want := control.Counters{AdvertsSent: 7, AdvertsReceived: 3, AdvertsDropped: map[string]uint64{"wrong_ttl": 4}, SendErrors: 2,
+	want := api.Counters{AdvertsSent: 7, AdvertsReceived: 3, AdvertsDropped: map[string]uint64{"wrong_ttl": 4}, SendErrors: 2,
 		BecameMaster: 1, LongestGapSeconds: 1.5}
 	if got := rows[0]; got.State != "master" || got.Family != 6 || !got.Preempt ||
 		!reflect.DeepEqual(got.Counters, want) || !reflect.DeepEqual(got.ExcludedVIPs, excluded) {
 		t.Errorf("web: %+v", got)
 	}
-	tracks := []control.Track{
+	tracks := []api.Track{
 		{Name: "interface eth1", Reason: "has no carrier"},
 		{Name: "interface eth2", OK: true, Reason: "is up"},
 		{Name: "interface eth3", OK: true, Reason: "not seen yet"},
@@ -44,7 +44,7 @@ func TestStatusOfRouters(t *testing.T) {
 	if !reflect.DeepEqual(rows[0].Track, tracks) || rows[1].Track == nil {
 		t.Errorf("tracks %+v and %+v", rows[0].Track, rows[1].Track)
 	}
-	none := control.Counters{AdvertsDropped: map[string]uint64{}}
+	none := api.Counters{AdvertsDropped: map[string]uint64{}}
 	if got := rows[1]; got.State != "initialize" || !reflect.DeepEqual(got.Counters, none) {
 		t.Errorf("mail: %+v", got)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -53,11 +53,11 @@ func poolWarnings(svc configs.Service, pool lvs.PoolOutput) (all []string) {
 	return all
 }
 
-func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) control.Service {
+func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) api.Service {
 	first, pool := svc.Virtuals[0], is.Pool
-	row := control.Service{
+	row := api.Service{
 		Name: svc.Name, Virtual: virtuals(svc.Virtuals), Protocol: first.Protocol.String(),
-		Scheduler: first.Scheduler, Method: svc.Method.String(), Servers: make([]control.Server, 0, len(svc.Servers)),
+		Scheduler: first.Scheduler, Method: svc.Method.String(), Servers: make([]api.Server, 0, len(svc.Servers)),
 		Up: pool.Up, QuorumLost: pool.State.QuorumLost, Panic: pool.Panic,
 	}
 	for _, virtual := range svc.Virtuals {
@@ -95,8 +95,8 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) co
 }
 
 // serverStatus is what the kernel says of a real server.
-func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, c counts) control.Server {
-	s := control.Server{Checks: []control.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
+func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, c counts) api.Server {
+	s := api.Server{Checks: []api.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
 		EffectiveWeight: known.Weights[srv.ServerID]}
 	for _, virtual := range svc.Virtuals {
 		is := c.servers[member{virtual.ServiceID, srv.In(virtual).ServerID}]
@@ -125,14 +125,14 @@ func verdict(srv configs.Server, known core.Server, statuses map[string]healthch
 }
 
 // checkRows is the status of the checks of a real server.
-func checkRows(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) []control.Check {
-	rows := make([]control.Check, 0, len(srv.Checks))
+func checkRows(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) []api.Check {
+	rows := make([]api.Check, 0, len(srv.Checks))
 	for i, check := range srv.Checks {
 		s, ok := statuses[known.CheckIDs[i]]
 		if !ok {
 			s = core.Unchecked
 		}
-		rows = append(rows, control.Check{
+		rows = append(rows, api.Check{
 			Type: check.Type.String(), Via: check.Via, Health: s.Health.String(), Reason: s.Reason, Since: s.Since, Flapping: s.Flapping,
 			LastAt: s.LastAt, LatencySeconds: s.LastLatency.Seconds(), Successes: s.Successes, Failures: s.Failures,
 		})
@@ -140,8 +140,8 @@ func checkRows(srv configs.Server, known core.Server, statuses map[string]health
 	return rows
 }
 
-func add(a control.Stats, b lvs.Stats) control.Stats {
-	return control.Stats{
+func add(a api.Stats, b lvs.Stats) api.Stats {
+	return api.Stats{
 		Connections: a.Connections + b.Connections,
 		InPackets:   a.InPackets + b.InPackets, OutPackets: a.OutPackets + b.OutPackets,
 		InBytes: a.InBytes + b.InBytes, OutBytes: a.OutBytes + b.OutBytes,
@@ -173,10 +173,10 @@ func virtuals(all []lvs.Service) string {
 }
 
 // Server says how a real server stands, by what the kernel shows of its table.
-func Server(shot *core.Snapshot, name string, rows []lvs.Row) (control.ServerState, error) {
+func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, error) {
 	i, j, err := core.FindServer(shot.Config.Services, name)
 	if err != nil {
-		return control.ServerState{}, err
+		return api.ServerState{}, err
 	}
 	svc, is := shot.Config.Services[i], shot.Services[i]
 	srv := svc.Servers[j]
@@ -185,7 +185,7 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (control.ServerSta
 		members[member{virtual.ServiceID, srv.In(virtual).ServerID}] = true
 	}
 	id := is.Servers[j].ID
-	s := control.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
+	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
 	for _, row := range rows {
 		for _, is := range row.Servers {
 			if members[member{row.ServiceID, is.ServerID}] {

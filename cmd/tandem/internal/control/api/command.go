@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package control
+package api
 
 // An Action is a command about a real server.
 type Action string

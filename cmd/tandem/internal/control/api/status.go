@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package control carries questions and commands to a running director: JSON over HTTP over a unix socket.
-package control
+// Package api holds what a director and its operators tell each other. It does no input or output.
+package api
 
 import (
 	"net/netip"

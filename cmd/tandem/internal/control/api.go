@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package control carries questions and commands to a running director: JSON over HTTP over a unix socket.
+package control
+
+import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+
+// What travels. Package api has it, for those that must not know of sockets.
+type (
+	Status        = api.Status
+	Config        = api.Config
+	Router        = api.Router
+	Counters      = api.Counters
+	Track         = api.Track
+	Service       = api.Service
+	Server        = api.Server
+	Check         = api.Check
+	Stats         = api.Stats
+	Sync          = api.Sync
+	Failure       = api.Failure
+	Action        = api.Action
+	ServerCommand = api.ServerCommand
+	ServerState   = api.ServerState
+)
+
+// The actions of operators on a real server.
+const (
+	Drain     = api.Drain
+	Undrain   = api.Undrain
+	Disable   = api.Disable
+	Enable    = api.Enable
+	SetWeight = api.SetWeight
+	Reset     = api.Reset
+)
