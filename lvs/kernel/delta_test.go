@@ -3,12 +3,15 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/lvs"
@@ -174,5 +177,38 @@ func TestApplyWhileTheDiskHangs(t *testing.T) {
 	}
 	if got := b.Counters().Errors; got != 0 {
 		t.Errorf("%d errors of the table", got)
+	}
+}
+
+// A silentKernel takes every change.
+type silentKernel struct{ backend }
+
+func (silentKernel) Read(context.Context) ([]lvs.Entry, error) { return nil, nil }
+
+func (silentKernel) Apply(_ context.Context, changes []lvs.Change) (int, error) {
+	return len(changes), nil
+}
+
+// BenchmarkApply is one verdict among ten services and among ten thousand, without what the kernel takes.
+func BenchmarkApply(b *testing.B) {
+	for _, services := range []int{10, 10000} {
+		b.Run(strconv.Itoa(services), func(b *testing.B) {
+			own, err := OpenOwnership(new(fakeStore[Owned]))
+			if err != nil {
+				b.Fatal(err)
+			}
+			table, want := NewTable(silentKernel{}, own, hclog.NewNullLogger()), bigTable(services, 10)
+			if _, err := table.Reconcile(b.Context(), want); err != nil {
+				b.Fatal(err)
+			}
+			d := lvs.Delta{Set: want[services/2 : services/2+1]}
+			b.ReportAllocs()
+			for b.Loop() {
+				d.Set[0].Servers[0].Weight ^= 1
+				if report, err := table.Apply(b.Context(), d); err != nil || report.Done != 1 {
+					b.Fatal(report, err)
+				}
+			}
+		})
 	}
 }
