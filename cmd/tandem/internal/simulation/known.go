@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+// knownFinding tells why a broken invariant is known, and not mended yet; "" if it is not known. An entry goes when its
+// mend comes.
+func knownFinding(w *world, kind string) string {
+	allOff := true
+	for _, s := range w.servers {
+		allOff = allOff && s.is != serving
+	}
+	switch {
+	case kind == string(deadEnd) && allOff && w.watch.scenario.Sorry:
+		return "all real servers are off, and the sorry server does not answer"
+	case kind == string(stale):
+		return "the neighbour entry of a client stays with the loser"
+	}
+	return ""
+}
