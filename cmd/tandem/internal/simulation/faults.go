@@ -320,8 +320,7 @@ func (w *world) operate(h *host, f Fault) {
 		h.order(api.Drain, server)
 		w.after(f.For, func() { h.order(api.Undrain, server) })
 	case Failover:
-		w.watch.asks(h, "")
-		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r) })
+		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, w.watch.asks(h, ""))
 		w.after(f.For, h.release)
 	case Reload:
 		c := change{raised: f.Amount < 0.3, removed: f.Amount > 0.6, weight: 1 + int(f.Amount*10)%4}
@@ -341,14 +340,13 @@ func (h *host) order(action api.Action, server netip.Addr) {
 		return
 	}
 	id := netip.AddrPortFrom(server, 80).String()
-	h.watch.asks(h, id)
+	noted := h.watch.asks(h, id)
+	if action != api.Drain {
+		noted = nil
+	}
 	d.ask(string(action)+" "+id, func(r core.Request) core.Event {
 		return core.ServerOrder{Request: r, Server: "www/" + id, Action: action}
-	}, func(r core.Reply) {
-		if action == api.Drain {
-			h.watch.drains(h, id, r)
-		}
-	})
+	}, noted)
 }
 
 // release lets all virtual routers take part again.

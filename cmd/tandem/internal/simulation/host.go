@@ -52,8 +52,8 @@ func (h *host) election() *election {
 type kernel struct {
 	addrs   map[netip.Addr]bool
 	table   map[lvs.ServiceID]lvs.Entry
-	refuses bool // it does not take the service www
-	lies    int  // so many of the next dumps are wrong
+	refuses bool      // it does not take the service www
+	lies    int       // so many of the next dumps are wrong
 	wiped   time.Time // when it last lost its table
 }
 

@@ -59,17 +59,17 @@ type monitor struct {
 	listened [2]since        // a director's loop is at work
 	serves   [2]since        // a director that is reached has a healthy server in its table
 
+	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
 	undisturbed [2]since // a kernel runs, and its ways are clean
 
-	drained [2]map[string]remembered // orders that were acknowledged and remembered, by server
-
-	standby [2]remembered // an operator's failover was
+	orders     int
+	remembered [2]map[string]remembered // of drains, by server, and of standing by, under no name
 
 	mustBeQuiet bool
 }
 
 func newMonitor(s *Scenario) monitor {
-	return monitor{scenario: s, drained: [2]map[string]remembered{make(map[string]remembered), make(map[string]remembered)}}
+	return monitor{scenario: s, remembered: [2]map[string]remembered{make(map[string]remembered), make(map[string]remembered)}}
 }
 
 const slack = 250 * time.Millisecond
@@ -118,6 +118,9 @@ func (m *monitor) look(w *world) {
 		a, b := w.hosts[0], w.hosts[1]
 		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.cleanBothWays(segment, 0, 1) &&
 			a.carrier[segment] && b.carrier[segment], w.now)
+		if segment == outside && (holders == 2 || hearing > 0) {
+			m.split = hearing == 0
+		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
 		// The loser hears the winner within an interval, and lingers.
 		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
@@ -179,7 +182,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 func (m *monitor) peerIsClear(w *world, h *host) bool {
 	other := h.other()
 	if !other.kernelRuns() {
-		return true
+		return !m.split // else clients may have learned the other one, and nobody can know
 	}
 	segments := 1
 	if m.scenario.Group {
@@ -233,11 +236,11 @@ func (m *monitor) lookAtTables(w *world) {
 			continue
 		}
 		for _, is := range h.kernel.table[www].Servers {
-			if m.drained[i][is.ServerID.String()].is && is.Weight > 0 && w.now.Sub(m.drained[i][is.ServerID.String()].since) > time.Second {
+			if o := m.remembered[i][is.ServerID.String()]; o.is && is.Weight > 0 && w.now.Sub(o.since) > time.Second {
 				m.broke(w, "remembered", "%s has weight %d on %s, which has said that it is drained, and remembered so", is.ServerID, is.Weight, h.name)
 			}
 		}
-		if d := h.director; m.standby[i].is && w.now.Sub(m.standby[i].since) > time.Second && d.child != nil && len(d.asked) == 0 {
+		if o, d := m.remembered[i][""], h.director; o.is && w.now.Sub(o.since) > time.Second && d.child != nil && len(d.asked) == 0 {
 			for _, r := range d.order.Routers {
 				if !r.Standby {
 					m.broke(w, "remembered", "%s takes part with %s, though it has said that it stands by, and remembered so", h.name, r.Name)
@@ -249,6 +252,7 @@ func (m *monitor) lookAtTables(w *world) {
 
 // A remembered is an order that was acknowledged without reserve.
 type remembered struct {
+	order int
 	is    bool
 	since time.Time
 }
@@ -280,6 +284,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 		if lasting := min(able, w.now.Sub(c.entry.kernel.wiped), m.undisturbed[c.entry.node].since(w.now)); lasting > recovery+detection {
 			bound = 0 // the table was good, and nothing has happened to the servers
 			able = max(lasting, 1)
+		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
+			bound += lookPause // nobody tells who flushes a table
+			able = min(able, w.now.Sub(c.failing))
 		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
 			able = min(serves, w.now.Sub(c.failing)) // the peer could
 		} else {
@@ -320,25 +327,17 @@ func (m *monitor) activity(w *world, what string) {
 // announced notes an announcement.
 func (m *monitor) announced(*world, *host, netip.Addr) {}
 
-// asks notes that an operator orders something else: what was remembered before does not count any more.
-func (m *monitor) asks(h *host, server string) {
-	if server == "" {
-		m.standby[h.node] = remembered{}
-	}
-	delete(m.drained[h.node], server)
-}
-
-// drains notes the answer to a drain.
-func (m *monitor) drains(h *host, server string, r core.Reply) {
-	if r.Err == nil && r.NotRemembered == "" {
-		m.drained[h.node][server] = remembered{true, h.now}
-	}
-}
-
-// standsBy notes the answer to a failover.
-func (m *monitor) standsBy(h *host, r core.Reply) {
-	if r.Err == nil && r.NotRemembered == "" && len(r.Routers) > 0 {
-		m.standby[h.node] = remembered{true, h.now}
+// asks notes that an operator orders something, about a server or, if it has no name, about standing by. It returns what to do
+// with the answer. Only the latest order about a thing counts, and only if the answer has no reserve.
+func (m *monitor) asks(h *host, server string) func(core.Reply) {
+	m.orders++
+	order := m.orders
+	m.remembered[h.node][server] = remembered{order: order}
+	return func(r core.Reply) {
+		is := m.remembered[h.node][server]
+		if is.order == order && r.Err == nil && r.NotRemembered == "" && (server != "" || len(r.Routers) > 0) {
+			m.remembered[h.node][server] = remembered{order, true, h.now}
+		}
 	}
 }
 
