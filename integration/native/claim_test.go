@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,6 +54,9 @@ func TestClaimed(t *testing.T) {
 	} {
 		seen := d.Client.Capture("eth0", tt.announced)
 		thief.Run("ip", "addr", "add", tt.vip+tt.prefix, "dev", "eth0", "nodad")
+		if tt.vip == vip6 {
+			awaitSolicited(d.Lab, thief)
+		}
 		watch, began := d.WatchStalls(), time.Now()
 		ask(t, d.Client, tt.vip)
 		d.Eventually(10*time.Second, "the master says so", func() error {
@@ -84,6 +88,20 @@ func TestClaimed(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// awaitSolicited waits until a host hears questions for vip6. The kernel joins the multicast group of a new address
+// (RFC 4291, section 2.7.1: ff02::1:ff00:100) a moment after it has added the address.
+func awaitSolicited(l *lab.Lab, h *lab.Host) {
+	l.Eventually(5*time.Second, h.Name+" hears questions for "+vip6, func() error {
+		return h.Do(func() error {
+			groups, err := os.ReadFile("/proc/thread-self/net/igmp6")
+			if err == nil && !strings.Contains(string(groups), "ff0200000000000000000001ff000100") {
+				err = errNotYet
+			}
+			return err
+		})
+	})
 }
 
 // ask has a host forget who has an address, and ask for it.

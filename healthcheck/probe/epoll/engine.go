@@ -113,10 +113,17 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	}
 	events := g.look(until.Sub(now))
 	late = max(0, time.Since(until))
-	for _, event := range events {
-		if p := g.probes[event.Fd]; p != nil {
-			g.advance(p, event.Events&unix.EPOLLHUP != 0)
+	// After a standstill more probes may be ready than one look returns. None of them has missed its deadline.
+	for rounds := len(g.probes) / len(g.events); ; rounds-- {
+		for _, event := range events {
+			if p := g.probes[event.Fd]; p != nil {
+				g.advance(p, event.Events&unix.EPOLLHUP != 0)
+			}
 		}
+		if len(events) < len(g.events) || rounds == 0 {
+			break
+		}
+		events = g.look(0)
 	}
 	g.endCancelled()
 	for now = time.Now(); len(g.queue) > 0 && !g.queue[0].deadline.After(now); {

@@ -202,3 +202,25 @@ func TestAConnectionThatNeverStoodIsSilent(t *testing.T) {
 		}
 	}
 }
+
+// A probe that is connected has not missed its deadline, however many others are ready with it after a standstill.
+func TestManyReadyAfterTheDeadline(t *testing.T) {
+	probetest.NoLeftovers(t)
+	target := probetest.HTTPTarget(probetest.Serve(t, probetest.UntilGone[*net.TCPConn]), time.Second)
+	target.Config.Type = healthcheck.TCP
+	g := startEngine(t)
+	defer g.Close()
+	n := 2*len(g.events) + 50
+	for range n {
+		_, _ = launch(g, target, time.Now().Add(-time.Minute))
+	}
+	all, late := g.Wait(time.Hour, 0)
+	for _, e := range all {
+		if e.Result != healthcheck.Pass("connected") {
+			t.Fatalf("%+v", e.Result)
+		}
+	}
+	if len(all) != n || late < 50*time.Second {
+		t.Errorf("%d of %d ended, %s late", len(all), n, late)
+	}
+}

@@ -50,7 +50,7 @@ type State struct {
 	drains   Drains
 	orders   map[string]Order // by server
 	waiting  []waitingReply
-	files    [fileCount]fileState
+	files    [endOfFiles]fileState
 	sync     SyncState
 	report   message.Report
 	roles    map[string]vrrp.State

@@ -23,19 +23,6 @@ const (
 	failing
 )
 
-// String is the status in one word.
-func (c trackStatus) String() string {
-	switch c {
-	case unknown:
-		return "unknown"
-	case fine:
-		return "fine"
-	case failing:
-		return "failing"
-	}
-	return fmt.Sprintf("trackStatus(%d)", uint8(c))
-}
-
 // A trackState is how one track stands.
 type trackState struct {
 	trackStatus

@@ -20,6 +20,7 @@ func TestRivalWarnings(t *testing.T) {
 	known, stranger := rival, rival
 	known.Neighbours = []netip.Addr{web}
 	stranger.Neighbours = []netip.Addr{netip.MustParseAddr("192.0.2.77")}
+	const unknown = "check that VRRP passes between the directors (IP protocol 112); if that machine is not a director, remove the address from it"
 	for _, tt := range []struct {
 		name   string
 		rivals []garp.Rival
@@ -27,11 +28,11 @@ func TestRivalWarnings(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"nobody knows it", []garp.Rival{rival}, []string{
-			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11, by ARP reply; check that VRRP passes between the directors (IP protocol 112); if that machine is not a director, remove the address from it"}},
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11, by ARP reply; " + unknown}},
 		{"a real server", []garp.Rival{known}, []string{
 			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.11, real server of www), by ARP reply; run `tandem realserver apply --vip 192.0.2.100` on it"}},
 		{"a neighbour", []garp.Rival{stranger}, []string{
-			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.77), by ARP reply; check that VRRP passes between the directors (IP protocol 112); if that machine is not a director, remove the address from it"}},
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.77), by ARP reply; " + unknown}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := rivalWarnings(message.Report{Interfaces: []message.Interface{{Name: "eth0", Rivals: tt.rivals}}}, services)
