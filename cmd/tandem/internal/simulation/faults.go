@@ -325,6 +325,7 @@ func (w *world) operate(h *host, f Fault) {
 	case Reload:
 		c := change{raised: f.Amount < 0.3, removed: f.Amount > 0.6, weight: 1 + int(f.Amount*10)%4}
 		h.cfg = w.watch.scenario.config(h.node, c)
+		clear(w.watch.remembered[h.node]) // orders about servers that are not in the file are forgotten, and so are they here
 		w.reload(h)
 		w.after(f.For, func() {
 			h.cfg = w.watch.scenario.config(h.node, change{})

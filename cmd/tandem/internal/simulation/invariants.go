@@ -226,6 +226,9 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
+// hasDrained tells whether an operator has drained a server of a director.
+func (m *monitor) hasDrained(h *host) bool { return len(h.disk.orders) > 0 }
+
 // lookAtTables looks at what the kernels' tables must and must not have.
 func (m *monitor) lookAtTables(w *world) {
 	for i, h := range w.hosts {
@@ -287,7 +290,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
 			bound += lookPause // nobody tells who flushes a table
 			able = min(able, w.now.Sub(c.failing))
-		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
+		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && !m.hasDrained(c.entry) {
 			able = min(serves, w.now.Sub(c.failing)) // the peer could
 		} else {
 			bound += max(detection, recovery)
