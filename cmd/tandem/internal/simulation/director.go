@@ -47,7 +47,10 @@ type question struct {
 
 // start starts the director's process, as systemd does.
 func (h *host) start() {
-	if !h.powered || h.director != nil {
+	if h.other {
+		h.startOther()
+	}
+	if !h.powered || h.director != nil || h.other {
 		return
 	}
 	d := &director{

@@ -143,6 +143,9 @@ func (s since) since(now time.Time) time.Duration {
 
 // takesPart tells whether a director's election is at work under a director.
 func (h *host) takesPart() bool {
+	if h.other {
+		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
+	}
 	e, d := h.election(), h.director
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
@@ -180,7 +183,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 
 // peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
 func (m *monitor) peerIsClear(w *world, h *host) bool {
-	other := h.other()
+	other := h.opposite()
 	if !other.kernelRuns() {
 		return !m.split // else clients may have learned the other one, and nobody can know
 	}
@@ -196,7 +199,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && !other.kernel.addrs[vip]
+	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
@@ -365,6 +368,9 @@ func (m *monitor) expectWanted(w *world) {
 		}
 	}
 	for _, h := range w.hosts {
+		if h.other {
+			continue
+		}
 		if h.director == nil || h.director.child == nil {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return

@@ -22,6 +22,7 @@ type Scenario struct {
 	Track    bool // the virtual router tracks the service
 	Master   bool // only the master checks
 	Servers  int
+	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
 
@@ -30,8 +31,8 @@ type Scenario struct {
 
 // String describes the scenario in a line.
 func (s *Scenario) String() string {
-	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, %d faults",
-		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, len(s.Faults))
+	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
+		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
 // A Result is what came of a run.
@@ -97,7 +98,7 @@ func (w *world) build(s *Scenario) {
 		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(epoch), powered: true}
 		h.addrs = [segments]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)})}
 		h.carrier = [segments]bool{true, true}
-		h.cfg = s.config(i, change{})
+		h.cfg, h.other = s.config(i, change{}), s.Other == i+1
 		w.hosts[i] = h
 	}
 	w.watch = newMonitor(s)
