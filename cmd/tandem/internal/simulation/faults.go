@@ -309,6 +309,8 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.setAddress(vip, false)
 		if e := h.election(); e != nil { // the kernel tells it
 			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
+		} else if o := h.peer; o != nil {
+			o.later(5*time.Millisecond, func() { h.setAddress(vip, o.master) })
 		}
 	}
 }

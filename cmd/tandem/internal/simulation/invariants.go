@@ -276,6 +276,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
 	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
 	bound := m.down() + slack
+	if c.entry != nil && c.entry.other {
+		bound += checkInterval // it looks at its servers that often
+	}
 	if c.strict {
 		bound += lockTime + 200*time.Millisecond
 	}
@@ -283,6 +286,11 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+	case stale, frozen:
+		if c.entry.opposite().other {
+			return // whether it announces often enough is its own affair
+		}
+		able = min(able, w.now.Sub(c.failing))
 	case empty:
 		for _, s := range w.servers {
 			able = min(able, w.now.Sub(s.since))

@@ -34,8 +34,12 @@ func (h *host) startOther() {
 	if !h.powered || h.peer != nil {
 		return
 	}
+	if h.paused {
+		h.after(100*time.Millisecond, h.startOther)
+		return
+	}
 	o := &otherMake{
-		process: process{world: h.world, alive: true, since: h.now, stopped: h.paused},
+		process: process{world: h.world, alive: true, since: h.now},
 		host:    h, config: h.cfg.Routers[0].Config, priority: h.cfg.Routers[0].Priority,
 	}
 	h.peer = o
