@@ -46,7 +46,7 @@ func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
 // loop takes events and carries out their effects until ctx ends. It never waits for anything but its inbox.
 func (d *Director) loop(ctx context.Context, state *core.State) error {
-	defer close(d.ended)
+	defer d.end()
 	close(d.begun)
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
