@@ -286,7 +286,7 @@ func (s *State) next() time.Time {
 // A census counts the real servers that are checked, for seeCutOff.
 type census struct {
 	checked  int
-	speaking int // of these, those that are not silent
+	speaking int // checked servers that are not silent
 	machines map[netip.Addr]int
 }
 
