@@ -37,10 +37,12 @@ func (s *Scenario) String() string {
 
 // A Result is what came of a run.
 type Result struct {
-	Broken *Broken // nil: every invariant held
-	Lines  []string
-	Time   time.Duration // that was simulated
+	Broken *Broken  // nil: every invariant held
+	Known  []string // findings that are known, and not mended yet
+	Lines  []string // the transcript
+	Time   time.Duration
 	Events uint64
+	Faults [kinds]int
 }
 
 const (
@@ -51,15 +53,21 @@ const (
 )
 
 // Run runs a scenario.
-func Run(s *Scenario) (r Result) {
+func Run(s *Scenario) Result { return run(s, nil) }
+
+// run also does something to the world before it begins.
+func run(s *Scenario, also func(*world)) (r Result) {
 	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
 	defer func() {
 		if p := recover(); p != nil {
 			w.watch.broke(w, "panic", "%v", p)
 		}
-		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next}
+		r = Result{w.watch.broken, w.watch.known, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
 	}()
 	w.build(s)
+	if also != nil {
+		also(w)
+	}
 	for _, f := range s.Faults {
 		w.at(epoch.Add(warmUp+f.At), func() { w.inject(f) })
 	}
