@@ -129,7 +129,7 @@ func TestOurOwnIPv6Address(t *testing.T) {
 		})
 	}))
 	got := a.await(51, "warned", func(s vrrp.Status) bool { return len(s.Warnings) == 1 })
-	if !strings.HasPrefix(got.Warnings[0], "advertisements with our own address "+own.String()) || got.State != vrrp.Master {
+	if !strings.Contains(got.Warnings[0], "arrive from our own address "+own.String()+":") || got.State != vrrp.Master {
 		t.Errorf("%+v", got.Status)
 	}
 }

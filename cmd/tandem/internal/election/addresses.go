@@ -76,8 +76,8 @@ func (u *addressUnit) start(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return u.watcher.Run(ctx) })
 }
 
-// set makes the interface what d says.
-func (u *addressUnit) set(d desired) {
+// apply makes the interface what d says.
+func (u *addressUnit) apply(d desired) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var lost []netip.Addr
@@ -158,7 +158,7 @@ func (p *Process) setAddresses() {
 		}
 	}
 	for key, u := range p.addressUnits {
-		u.set(*all[key])
+		u.apply(*all[key])
 	}
 }
 

@@ -79,7 +79,7 @@ type watch struct {
 // runChild runs one election to its end. It returns nil when the election left as it was told.
 func (s *Supervisor) runChild(ctx context.Context) error {
 	tooLate := s.tooLate()
-	child, err := s.start(ctx, &tooLate)
+	child, err := s.startProcess(ctx, &tooLate)
 	if err != nil {
 		return fmt.Errorf("failed to start the election process: %w", err)
 	}
@@ -103,8 +103,8 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	return w.judge(ctx, tooLate)
 }
 
-// start starts a process. Where that hangs, the addresses of the former election are nevertheless removed in time.
-func (s *Supervisor) start(ctx context.Context, tooLate *<-chan time.Time) (Child, error) {
+// startProcess starts an election. Where that hangs, the addresses of the former election are nevertheless removed in time.
+func (s *Supervisor) startProcess(ctx context.Context, tooLate *<-chan time.Time) (Child, error) {
 	type result struct {
 		child Child
 		err   error
@@ -287,7 +287,7 @@ func (w *watch) read() {
 		if json.Unmarshal(line, &r) != nil {
 			return
 		}
-		w.take(r)
+		w.takeReport(r)
 		if r.Sequence > 0 && !carried {
 			carried = true
 			close(w.carried)
@@ -317,8 +317,8 @@ func (s *Supervisor) confirm() {
 	}
 }
 
-// take notes a report.
-func (s *Supervisor) take(r message.Report) {
+// takeReport notes a report.
+func (s *Supervisor) takeReport(r message.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sure = s.clock()

@@ -6,3 +6,5 @@
 // verdict costs the same among ten services and ten thousand: Step works out anew only the services that an event
 // touches. Effects are levels: each says what should be, and a later one of the same kind replaces an earlier one.
 package core
+
+//go:generate go tool stringer -type File,checkRole,trackStatus -linecomment -output names_string.go

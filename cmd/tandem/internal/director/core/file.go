@@ -12,24 +12,11 @@ type File uint8
 
 // The files, by their names in the state directory.
 const (
-	OrdersFile  File = iota // orders.json
-	StandbyFile             // standby.json
-	DrainsFile              // leaving.json
-	fileCount
+	OrdersFile  File = iota + 1 // orders.json
+	StandbyFile                 // standby.json
+	DrainsFile                  // leaving.json
+	endOfFiles                  // none
 )
-
-// String is the name of the file.
-func (f File) String() string {
-	switch f {
-	case OrdersFile:
-		return "orders.json"
-	case StandbyFile:
-		return "standby.json"
-	case DrainsFile:
-		return "leaving.json"
-	}
-	return fmt.Sprintf("file(%d)", uint8(f))
-}
 
 // holds says what the file is for.
 func (f File) holds() string {
@@ -92,7 +79,7 @@ func (f fileState) lacks(generation uint64, now time.Time) (why string, done boo
 
 // forgotten are sentences about what a restart would forget.
 func (s *State) forgotten(now time.Time) (all []string) {
-	for f := range fileCount {
+	for f := OrdersFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {
 			all = append(all, fmt.Sprintf("%s is not remembered: %s: a restart would forget it", f.holds(), why))

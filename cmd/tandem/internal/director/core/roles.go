@@ -3,7 +3,6 @@
 package core
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -22,19 +21,6 @@ const (
 	checking
 	resting // only a master checks it, and this director is backup
 )
-
-// String is the role in one word.
-func (r checkRole) String() string {
-	switch r {
-	case unclear:
-		return "unclear"
-	case checking:
-		return "checking"
-	case resting:
-		return "resting"
-	}
-	return fmt.Sprintf("checkRole(%d)", uint8(r))
-}
 
 // probed tells whether the runner of the checks has the targets of the service.
 func (svc *service) probed() bool { return svc.role == checking }

@@ -50,7 +50,7 @@ type State struct {
 	drains   Drains
 	orders   map[string]Order // by server
 	waiting  []waitingReply
-	files    [fileCount]fileState
+	files    [endOfFiles]fileState
 	sync     SyncState
 	report   message.Report
 	roles    map[string]vrrp.State
@@ -287,7 +287,7 @@ func (s *State) next() time.Time {
 // A census counts the real servers that are checked, for seeCutOff.
 type census struct {
 	checked  int
-	speaking int // of these, those that are not silent
+	speaking int // checked servers that are not silent
 	machines map[netip.Addr]int
 }
 

@@ -23,19 +23,6 @@ const (
 	failing
 )
 
-// String is the status in one word.
-func (c trackStatus) String() string {
-	switch c {
-	case unknown:
-		return "unknown"
-	case fine:
-		return "fine"
-	case failing:
-		return "failing"
-	}
-	return fmt.Sprintf("trackStatus(%d)", uint8(c))
-}
-
 // A trackState is how one track stands.
 type trackState struct {
 	trackStatus
@@ -123,6 +110,11 @@ func (s *State) setScript(id string, is healthcheck.TargetStatus) {
 }
 
 func (ev Numbers) on(s *State) {
+	for _, t := range s.tracks {
+		if _, ok := ev[t.File]; !ok && t.Kind == configs.TrackFile {
+			return // they were read for an earlier configuration
+		}
+	}
 	before := s.numbers
 	s.numbers = ev
 	s.logNumbers(before)

@@ -32,7 +32,7 @@ func (w *Files) Run(ctx context.Context) error {
 	failed := make(Values)
 	var retry <-chan time.Time
 	for {
-		next := make(Values)
+		var next Values
 		select {
 		case next = <-w.In:
 		case <-retry:

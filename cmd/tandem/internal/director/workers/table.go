@@ -209,7 +209,7 @@ func (w *Table) done(ctx context.Context, err error) {
 
 // tryRemember stores what is ours, if that failed a while ago.
 func (w *Table) tryRemember(ctx context.Context) {
-	if w.forgotten != "" && !w.failed && time.Now().After(w.remember) {
+	if w.forgotten != "" && !w.failed && !time.Now().Before(w.remember) {
 		w.done(ctx, w.Kernel.Remember())
 	}
 }
