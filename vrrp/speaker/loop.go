@@ -64,7 +64,7 @@ type Loop struct {
 	timers      routerHeap
 	conn        *conn
 	reopen      time.Time // when to retry a socket that could not be opened
-	warningsEnd time.Time // when the next warning may end, the zero time if there is none
+	diagnosisDue time.Time // when a warning may end or another master is to be told of, the zero time if never
 	usable      bool      // the link carries packets
 	started     bool      // a link was known before
 	ended       bool      // a router has gone; its name and VRID are free
@@ -162,7 +162,7 @@ func (l *Loop) run(ctx context.Context) error {
 			return err
 		}
 		l.fire()
-		l.endWarnings(time.Now())
+		l.advanceDiagnosis(time.Now())
 		if l.ended {
 			continue
 		}
@@ -242,7 +242,7 @@ func (l *Loop) clearWakeUp() error {
 
 // next returns the next time at which the loop has something to do, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := sooner(l.reopen, l.warningsEnd)
+	next := sooner(l.reopen, l.diagnosisDue)
 	if len(l.timers) > 0 {
 		next = sooner(next, l.timers[0].due)
 	}
