@@ -23,12 +23,16 @@ demo:
 # These packages hold the kernel to fractions of a second, or take both cores: one at a time. The others wait most of
 # their time: two at a time, the longest first.
 MACHINE := ./integration/machine
-EXACT   := ./integration ./integration/native ./vrrp/...
+EXACT   := ./integration ./integration/native ./vrrp/... ./cmd/tandem/internal/election/...
 WAITING  = $(MACHINE) $(filter-out $(shell go list $(MACHINE) $(EXACT)), $(shell go list ./...))
 
-.PHONY: test
-test:
+.PHONY: test test-waiting test-exact
+test: test-waiting test-exact
+
+test-waiting:
 	go test -race -p 2 -timeout 15m $(WAITING)
+
+test-exact:
 	go test -race -p 1 -timeout 15m $(EXACT)
 
 N ?= 20

@@ -113,6 +113,7 @@ func checkFile(at toml.Node, f *file) {
 	resolveChecks(at, f)
 	checkReferences(at, f)
 	checkSync(at.Key("service"), &f.Config)
+	warnClients(at, &f.Config)
 	checkProbeMarks(at, &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]

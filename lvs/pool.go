@@ -22,6 +22,7 @@ type PoolState struct {
 // A PoolInput is a service's real servers and rules at one moment. Pool changes nothing in it.
 type PoolInput struct {
 	Members   []Member
+	Scheduler string // of the service
 	Now       time.Time
 	OnFailure OnFailure
 	SlowStart time.Duration // from a server's first verdict "up" to its full weight; 0: full weight at once
@@ -56,8 +57,8 @@ type PoolOutput struct {
 //
 // A server of weight 1 that starts slowly, or that reports 75 %, would need a weight below 1, which the kernel does not
 // have. While there is such a server, all weights of the service are multiplied by a common factor: the smallest that
-// gives each such server a weight for every step or percent, as far as MaxWeight allows. Schedulers care about ratios
-// only.
+// gives each such server a weight for every step or percent, as far as MaxWeight allows. With the schedulers sh, ovf, lblc
+// and lblcr a weight is more than a share: there the factor is 1, and such a server has weight 1.
 func Pool(in PoolInput) PoolOutput {
 	members := slices.Clone(in.Members)
 	count := tally{}
@@ -78,7 +79,9 @@ func Pool(in PoolInput) PoolOutput {
 	}
 	factor := 1
 	if !out.Sorry {
-		factor, out.Next = scale(members)
+		if factor, out.Next = scale(members); !sharesOnly(in.Scheduler) {
+			factor = 1
+		}
 	}
 	for _, m := range members {
 		weight, present := m.Input.weight(factor)

@@ -283,6 +283,25 @@ func TestGroupOnALossyWire(t *testing.T) {
 	})
 }
 
+// TestGroupComesBackAlone: the other director is dead, and a cable of the master is pulled out for a moment. The member whose
+// cable works has offered its place to nobody, so the group waits once, not twice.
+func TestGroupComesBackAlone(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := twoSites(w)
+		for _, n := range b.nodes {
+			n.side += 100 // b dies
+		}
+		w.run(time.Second+w.upTo(time.Second), nil)
+		a.link("inside", false)
+		w.run(w.upTo(3*time.Second), nil)
+		a.link("inside", true)
+		w.run(3*time.Second+Skew(priorityStandby, time.Second)+Skew(150, time.Second)+200*time.Millisecond, nil)
+		a.want("master/master")
+		w.run(10*time.Second, nil)
+		a.want("master/master")
+	})
+}
+
 // TestGroupHandsOver: every member goes into standby; at every moment somebody holds each address.
 func TestGroupHandsOver(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {

@@ -191,8 +191,13 @@ func (d *Director) leave(state *core.State, saved *savedState) error {
 		})
 	}
 	bounded(workers.EndTimeout, "the settings of interfaces", saved.settings.Restore)
-	if cfg.LVS.SysctlRestore {
-		bounded(workers.EndTimeout, "the kernel's IPVS settings", saved.sysctls.Restore)
-	}
+	bounded(workers.EndTimeout, "the kernel's IPVS settings", func() error {
+		keep := cfg.LVS.Sysctl // what only the services needed goes back
+		if cfg.LVS.SysctlRestore {
+			keep = nil
+		}
+		_, err := saved.sysctls.Apply(keep)
+		return err
+	})
 	return errors.Join(errs...)
 }

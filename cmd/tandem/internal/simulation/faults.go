@@ -5,10 +5,12 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -78,6 +80,7 @@ func NewScenario(seed uint64) *Scenario {
 	s := &Scenario{
 		Seed: seed, Interval: intervals[r.IntN(len(intervals))], Group: r.IntN(3) == 0, Preempt: r.IntN(4) != 0,
 		Sorry: r.IntN(2) == 0, Track: r.IntN(3) == 0, Master: r.IntN(5) == 0, Servers: 2 + r.IntN(2), Length: 40 * time.Second,
+		parsed: make(map[string]*configs.Config),
 	}
 	s.Master = s.Master && !s.Track // the configuration refuses both
 	for range 1 + r.IntN(8) {
@@ -238,7 +241,6 @@ func (h *host) unpause() {
 
 func (h *host) powerOff() {
 	h.powered, h.paused = false, false
-	h.watch.rebooted(h)
 	if h.director != nil {
 		h.director.alive = false
 	}
@@ -246,7 +248,7 @@ func (h *host) powerOff() {
 		e.alive = false
 	}
 	h.director, h.elections = nil, nil
-	h.kernel = newKernel()
+	h.kernel = newKernel(h.now)
 }
 
 func (h *host) powerOn() {
@@ -291,12 +293,13 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
 	case KernelRefuses:
 		h.kernel.refuses = true
-		over(func() { h.kernel.refuses = false })
+		over(func() { h.kernel.refuses, h.kernel.wiped = false, w.now })
 	case DumpsLie:
 		h.kernel.lies = 1 + int(f.Amount*4)
 		over(func() { h.kernel.lies = 0 })
 	case TableFlushed:
 		h.kernel.table = map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign}
+		h.kernel.wiped = w.now
 	case AddressDeleted:
 		h.setAddress(vip, false)
 		if e := h.election(); e != nil { // the kernel tells it
@@ -311,33 +314,47 @@ func (w *world) operate(h *host, f Fault) {
 	if d == nil {
 		return
 	}
-	server := "www/" + w.servers[int(f.Amount*float64(len(w.servers)))%len(w.servers)].addr.String()
 	switch f.Kind {
 	case Drain:
-		order := func(action api.Action) {
-			if d := h.director; d != nil {
-				d.ask(string(action)+" "+server, func(r core.Request) core.Event {
-					return core.ServerOrder{Request: r, Server: server, Action: action}
-				}, func(r core.Reply) { w.watch.ordered(h, r, action) })
-			}
-		}
-		order(api.Drain)
-		w.after(f.For, func() { order(api.Undrain) })
+		server := w.servers[int(f.Amount*float64(len(w.servers)))%len(w.servers)].addr
+		h.order(api.Drain, server)
+		w.after(f.For, func() { h.order(api.Undrain, server) })
 	case Failover:
-		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, true) })
-		w.after(f.For, func() {
-			if d := h.director; d != nil {
-				d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, false) })
-			}
-		})
+		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, w.watch.asks(h, ""))
+		w.after(f.For, h.release)
 	case Reload:
 		c := change{raised: f.Amount < 0.3, removed: f.Amount > 0.6, weight: 1 + int(f.Amount*10)%4}
 		h.cfg = w.watch.scenario.config(h.node, c)
+		clear(w.watch.remembered[h.node]) // orders about servers that are not in the file are forgotten, and so are they here
 		w.reload(h)
 		w.after(f.For, func() {
 			h.cfg = w.watch.scenario.config(h.node, change{})
 			w.reload(h)
 		})
+	}
+}
+
+// order gives a command about a real server.
+func (h *host) order(action api.Action, server netip.Addr) {
+	d := h.director
+	if d == nil {
+		return
+	}
+	id := netip.AddrPortFrom(server, 80).String()
+	noted := h.watch.asks(h, id)
+	if action != api.Drain {
+		noted = nil
+	}
+	d.ask(string(action)+" "+id, func(r core.Request) core.Event {
+		return core.ServerOrder{Request: r, Server: "www/" + id, Action: action}
+	}, noted)
+}
+
+// release lets all virtual routers take part again.
+func (h *host) release() {
+	if d := h.director; d != nil {
+		h.watch.asks(h, "")
+		d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, nil)
 	}
 }
 
@@ -386,10 +403,8 @@ func (h *host) giveBack() {
 		h.after(time.Second, h.giveBack)
 		return
 	}
-	d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { h.watch.standsBy(h, r, false) })
+	h.release()
 	for _, s := range h.servers {
-		d.ask("undrain "+s.addr.String(), func(r core.Request) core.Event {
-			return core.ServerOrder{Request: r, Server: "www/" + s.addr.String(), Action: api.Undrain}
-		}, nil)
+		h.order(api.Undrain, s.addr)
 	}
 }

@@ -52,9 +52,9 @@ func (h *host) election() *election {
 type kernel struct {
 	addrs   map[netip.Addr]bool
 	table   map[lvs.ServiceID]lvs.Entry
-	refuses bool // it does not take the service www
-	lies    int  // so many of the next dumps are wrong
-	writes  int
+	refuses bool      // it does not take the service www
+	lies    int       // so many of the next dumps are wrong
+	wiped   time.Time // when it last lost its table
 }
 
 // foreign is somebody else's service.
@@ -63,8 +63,9 @@ var foreign = lvs.Entry{
 	Servers: []lvs.Server{{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.201"), Port: 53}, Method: lvs.DR, Weight: 1}},
 }
 
-func newKernel() kernel {
+func newKernel(now time.Time) kernel {
 	return kernel{
+		wiped: now,
 		addrs: make(map[netip.Addr]bool),
 		table: map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign},
 	}
@@ -125,7 +126,6 @@ func (k *kernel) change(c lvs.Change) error {
 		e.Service = c.Service
 	case lvs.DeleteService:
 		delete(k.table, id)
-		k.writes++
 		return nil
 	case lvs.AddServer, lvs.SetServer:
 		if !there {
@@ -142,7 +142,6 @@ func (k *kernel) change(c lvs.Change) error {
 		}
 	}
 	k.table[id] = e
-	k.writes++
 	return nil
 }
 

@@ -24,6 +24,8 @@ type Scenario struct {
 	Servers  int
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
+
+	parsed map[string]*configs.Config // by text
 }
 
 // String describes the scenario in a line.
@@ -66,6 +68,9 @@ func Run(s *Scenario) (r Result) {
 	w.run(end.Add(healing))
 	w.watch.expectWanted(w)
 	w.watch.mustBeQuiet = w.watch.broken == nil
+	for _, h := range w.hosts { // a reload that changes nothing disturbs nobody
+		w.after(5*time.Second, func() { w.reload(h) })
+	}
 	w.run(end.Add(healing + quiet))
 	return
 }
@@ -89,7 +94,7 @@ func (w *world) build(s *Scenario) {
 		w.servers = append(w.servers, &server{node: firstServer + i, addr: serverAddr(serverSide, i), is: serving, since: epoch})
 	}
 	for i := range w.hosts {
-		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(), powered: true}
+		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(epoch), powered: true}
 		h.addrs = [segments]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)})}
 		h.carrier = [segments]bool{true, true}
 		h.cfg = s.config(i, change{})
@@ -171,9 +176,14 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 	if s.Sorry {
 		line("[service.sorry_server]\naddress = \"192.0.2.250\"")
 	}
-	cfg, err := configs.Parse("tandem.toml", []byte(b.String()))
+	text := b.String()
+	if cfg := s.parsed[text]; cfg != nil {
+		return cfg
+	}
+	cfg, err := configs.Parse("tandem.toml", []byte(text))
 	if err != nil {
 		panic(err)
 	}
+	s.parsed[text] = cfg
 	return cfg
 }

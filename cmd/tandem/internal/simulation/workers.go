@@ -102,6 +102,7 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 			err := k.change(c)
 			if err == nil {
 				d.say(d.host.name, "IPVS: %s", c)
+				d.watch.activity(d.world, "a change of the IPVS table")
 			}
 			errs = append(errs, err)
 		}

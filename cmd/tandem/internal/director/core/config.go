@@ -84,6 +84,8 @@ func (s *State) adopt(cfg *configs.Config) {
 			if was.CheckWhen == c.CheckWhen {
 				svc.role = was.role
 			}
+		} else {
+			s.inheritSorry(svc)
 		}
 		svc.role = s.roleOf(svc)
 		for _, cs := range c.Servers {

@@ -131,7 +131,8 @@ func (s *State) continueHandOver() {
 	}
 	var errs []error
 	if len(refused) > 0 {
-		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
+		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; "+
+			"see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
 	}
 	if len(unsettled) > 0 {
 		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", listed(unsettled)))

@@ -223,6 +223,7 @@ func (ev TableRead) on(s *State) {
 		s.want(e)
 	}
 	for _, svc := range s.services {
+		s.inheritSorry(svc)
 		for _, srv := range svc.servers {
 			if e, ok := s.wanted[svc.Virtuals[0].ServiceID]; ok {
 				i := slices.IndexFunc(e.Servers, func(is lvs.Server) bool { return is.ServerID == srv.ServerID })
