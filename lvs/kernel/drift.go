@@ -23,15 +23,16 @@ const (
 	textPause = 200
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
-	// smallTable is the number of lines of text, for services and servers, up to which a round takes roundLooks looks, and
-	// each pause is minPause: an overloaded machine, where all takes long, must not stretch the round of a small table.
-	smallTable, roundLooks = 11_000, 28
+	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
+	// time, or more, so that a round takes at most roundLooks looks. The clock has no part in this: an overloaded machine,
+	// where all takes long, must not stretch the round.
+	smallTable, lookLines, roundLooks = 11_000, 200, 28
 	// detailBudget is the time that one look may take for what the text does not show, which is read service by service.
 	detailBudget = 3 * time.Millisecond
 	// detailBatch is how many services are read before the time is looked at.
 	detailBatch = 4
 	// detailPause is the pause until the next details, in times of what they took.
-	detailPause = 300
+	detailPause = 500
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.
@@ -129,10 +130,7 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 		l.round++
 		l.sweep = t.kernel.sweep()
 	}
-	least, lines := 0, 0
-	if t.lines <= smallTable {
-		least = t.lines / roundLooks
-	}
+	lines := 0
 	compare := func(r *lvs.Row) {
 		lines += 1 + len(r.Servers)
 		drifted = t.compareRow(r) || drifted
@@ -145,7 +143,9 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 		switch {
 		case drifted:
 			return true, nil
-		case more && lines >= least && threadTime()-began >= textBudget:
+		case more && t.lines <= smallTable && lines >= max(lookLines, t.lines/roundLooks):
+			return false, nil
+		case more && t.lines > smallTable && threadTime()-began >= textBudget:
 			return false, nil
 		}
 	}

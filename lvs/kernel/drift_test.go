@@ -160,7 +160,7 @@ func TestLooksCostWhatTheyMay(t *testing.T) {
 // TestSmallTablesComeRound: however slow the machine, a round takes so many looks and no more.
 func TestSmallTablesComeRound(t *testing.T) {
 	b := newBench(t)
-	b.pass(t, bigTable(200, 1), 400, 0)
+	b.pass(t, bigTable(1000, 9), 10000, 0)
 	looks := 0
 	for b.Table.looks.round < 2 {
 		if _, err := b.lookAtText(-time.Hour); err != nil { // which is long ago

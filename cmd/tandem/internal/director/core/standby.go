@@ -27,7 +27,8 @@ type handOver struct {
 	deadline time.Time // of the present phase
 }
 
-// Election numbers the orders to the election, from 1 on: reports name the latest that was carried out.
+// emitElection orders what the election should run, if that has changed. The supervisor numbers the orders from 1 on, as
+// orderSeq does here; reports name the latest that was carried out.
 func (s *State) emitElection() {
 	if !s.reorder {
 		return
@@ -130,7 +131,8 @@ func (s *State) continueHandOver() {
 	}
 	var errs []error
 	if len(refused) > 0 {
-		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
+		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; "+
+			"see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
 	}
 	if len(unsettled) > 0 {
 		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", listed(unsettled)))

@@ -34,13 +34,14 @@ type State struct {
 	census   census
 	cutOff   bool
 
-	filled     bool // the kernel's table has been read
-	wanted     map[lvs.ServiceID]lvs.Entry
-	refill     bool // the next table is a full one
-	generation uint64
-	confirmed  uint64 // the kernel is known to have this generation
-	trouble    string // what keeps the kernel's table from being in line
-	unowned    string // why the disk does not know which services are ours
+	filled        bool // the kernel's table has been read
+	wanted        map[lvs.ServiceID]lvs.Entry
+	refill        bool // the next table is a full one
+	generation    uint64
+	confirmed     uint64   // the kernel is known to have this generation
+	trouble       string   // what keeps the kernel's table from being in line
+	startProblems []string // what could not be read when the director started
+	unowned       string   // why the disk does not know which services are ours
 
 	marks    probeMarks
 	marked   uint64 // the generation with the services for marks
@@ -222,6 +223,7 @@ func (ev TableRead) on(s *State) {
 		s.want(e)
 	}
 	for _, svc := range s.services {
+		s.inheritSorry(svc)
 		for _, srv := range svc.servers {
 			if e, ok := s.wanted[svc.Virtuals[0].ServiceID]; ok {
 				i := slices.IndexFunc(e.Servers, func(is lvs.Server) bool { return is.ServerID == srv.ServerID })
@@ -286,7 +288,7 @@ func (s *State) next() time.Time {
 // A census counts the real servers that are checked, for seeCutOff.
 type census struct {
 	checked  int
-	speaking int // of these, those that are not silent
+	speaking int // checked servers that are not silent
 	machines map[netip.Addr]int
 }
 

@@ -110,6 +110,11 @@ func (s *State) setScript(id string, is healthcheck.TargetStatus) {
 }
 
 func (ev Numbers) on(s *State) {
+	for _, t := range s.tracks {
+		if _, ok := ev[t.File]; !ok && t.Kind == configs.TrackFile {
+			return // they were read for an earlier configuration
+		}
+	}
 	before := s.numbers
 	s.numbers = ev
 	s.logNumbers(before)
