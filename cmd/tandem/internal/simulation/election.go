@@ -42,17 +42,18 @@ type election struct {
 // A router is one virtual router and what its loop keeps about it.
 type router struct {
 	*vrrp.Router
-	segment  int
-	announce garp.Config
-	tracking vrrp.Tracking
-	standby  bool
-	leaving  bool
-	resume   bool
-	status   vrrp.Status
-	changes  uint64
-	masters  uint64 // how often it became master
-	rival    time.Time
-	due      time.Time
+	segment   int
+	announce  garp.Config
+	tracking  vrrp.Tracking
+	standby   bool
+	leaving   bool
+	resume    bool
+	status    vrrp.Status
+	changes   uint64
+	masters   uint64 // how often it became master
+	rival     time.Time
+	due       time.Time
+	diagnosis time.Time // when to advance the diagnosis
 }
 
 // A datagram is a received advertisement.
@@ -359,7 +360,21 @@ func (e *election) drain() {
 			both := was == vrrp.Master && r.Machine.State() == vrrp.Master
 			if changed, _ := r.DiagnoseAdvert(e.now, d.header, &p, both); changed {
 				e.tell(r)
+				e.advanceDiagnosis(r)
 			}
 		}
+	}
+}
+
+// advanceDiagnosis has a router tell of another master whose last advertisement it has not told of yet.
+func (e *election) advanceDiagnosis(r *router) {
+	if due := r.DiagnosisDue(); !due.IsZero() && !due.Equal(r.diagnosis) {
+		r.diagnosis = due
+		e.later(max(0, due.Sub(e.now)), func() {
+			if r.AdvanceDiagnosis(e.now) {
+				e.tell(r)
+			}
+			e.advanceDiagnosis(r)
+		})
 	}
 }

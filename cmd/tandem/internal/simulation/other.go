@@ -145,7 +145,9 @@ func (o *otherMake) fillTable() {
 		}
 	}
 	if sorry := h.cfg.Services[0].Sorry; len(e.Servers) == 0 && sorry != nil {
-		e.Servers = []lvs.Server{sorry.In(e.Service)}
+		last := sorry.In(e.Service)
+		last.Weight = 1
+		e.Servers = []lvs.Server{last}
 	}
 	if !h.kernel.refuses {
 		h.kernel.table[www] = e
