@@ -18,7 +18,7 @@ func knownFinding(w *world, kind string) string {
 	case kind == string(deadEnd) && w.watch.scenario.Master:
 		return "checked by the master only, and no real server answers: the directors take turns"
 	case kind == string(stale), kind == string(frozen):
-		return "the neighbour entry of a client stays with the loser"
+		return "the winner never hears the loser: the neighbour entry of a client stays with the loser"
 	}
 	return ""
 }
