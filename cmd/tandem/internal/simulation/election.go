@@ -35,6 +35,7 @@ type election struct {
 	announced map[netip.Addr]bool
 	schedule  *garp.Schedule
 	rivals    [segments]*garp.RivalTracker
+	referrals [segments]*garp.Referrals
 	wake      time.Time
 	rivalsDue [segments]time.Time
 }
@@ -49,6 +50,7 @@ type router struct {
 	leaving   bool
 	resume    bool
 	status    vrrp.Status
+	settled   vrrp.Status // as at the last settle
 	changes   uint64
 	masters   uint64 // how often it became master
 	rival     time.Time
@@ -78,7 +80,7 @@ func (h *host) spawn(d *director) *election {
 		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
-		e.rivals[i] = garp.NewRivalTracker()
+		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()
 	}
 	h.elections = append(h.elections, e)
 	if e != h.elections[0] {
@@ -318,6 +320,9 @@ func (h *host) hear(d datagram) {
 		return
 	}
 	e.inbox = append(e.inbox, d)
+	e.do(func() {
+		e.referrals[d.segment].ObserveRouter(garp.Observation{Router: d.header.Source, From: hardware(h.opposite())})
+	})
 	if !e.stopped {
 		e.later(h.between(10*time.Microsecond, 300*time.Microsecond), e.turn)
 	}

@@ -17,8 +17,6 @@ func knownFinding(w *world, kind string) string {
 		return "all real servers are off, and the sorry server does not answer"
 	case kind == string(deadEnd) && w.watch.scenario.Master:
 		return "checked by the master only, and no real server answers: the directors take turns"
-	case kind == string(stale), kind == string(frozen):
-		return "the winner never hears the loser: the neighbour entry of a client stays with the loser"
 	}
 	return ""
 }

@@ -98,7 +98,7 @@ func (o *otherMake) announce() {
 	for i := range bunch {
 		o.later(time.Duration(i)*time.Millisecond, func() {
 			if o.master {
-				o.broadcast(outside, o.host, garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: hardware(o.host)})
+				o.broadcast(outside, o.host, announcement(vip, garp.Request, hardware(o.host)))
 			}
 		})
 	}
