@@ -294,8 +294,8 @@ func (m *monitor) sawRequest(c *client, r result) {
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
 	case stale, frozen:
-		if c.entry.opposite().other {
-			return // whether it announces often enough is its own affair
+		if m.scenario.Other > 0 {
+			return // the other make gives way without a word, and announces only when it becomes master
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:

@@ -144,7 +144,7 @@ func (e *election) setAddresses() {
 		var ours []netip.Addr
 		for _, r := range e.routers {
 			for _, v := range r.Config.VIPs {
-				if r.segment == segment && announce[v.Addr()] {
+				if r.segment == segment && want[v.Addr()] {
 					ours = append(ours, v.Addr())
 				}
 			}
