@@ -24,8 +24,9 @@ func (m *Machine) timer(now time.Time) {
 		m.ready = true
 	case m.state == Backup:
 		m.lead(now, m.whyLead(now))
+	case m.state == Master && m.listens:
+		m.lead(now, Cause{Kind: CauseStoodStill})
 	case m.state == Master:
-		m.listens = false
 		m.advertise(m.Priority())
 		// From the old deadline rather than from now: lateness must not add up.
 		m.deadline = m.deadline.Add(m.cfg.AdvertInterval)

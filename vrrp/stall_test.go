@@ -74,8 +74,8 @@ func TestPausedMaster(t *testing.T) {
 				w.wake(a)
 				w.run(2*time.Second+2*w.delay, nil)
 				switch {
-				case alone && a.machine.State() != Master:
-					t.Fatalf("nobody is there, and it is %s", a.machine.State())
+				case alone && (a.machine.State() != Master || a.machine.Cause().Kind != CauseStoodStill):
+					t.Fatalf("nobody is there, and it is %s: %s", a.machine.State(), a.machine.Cause())
 				case !alone:
 					w.want("b")
 					if w.holders() != 1 {
