@@ -52,6 +52,7 @@ type router struct {
 	status    vrrp.Status
 	settled   vrrp.Status // as at the last settle
 	changes   uint64
+	heard     uint64 // of changes, at the last settle
 	masters   uint64 // how often it became master
 	rival     time.Time
 	due       time.Time

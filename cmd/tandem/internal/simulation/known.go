@@ -10,7 +10,13 @@ func knownFinding(w *world, kind string) string {
 		cutOff = cutOff || h.director != nil && h.director.cfg != nil && h.director.state.Snapshot(w.now).CutOff
 	}
 	lied := w.watch.faults[DumpsLie] > 0
+	stoodStill := false
+	for _, h := range w.hosts {
+		stoodStill = stoodStill || h.director != nil && !h.director.halted.IsZero() && w.now.Sub(h.director.since) < detection
+	}
 	switch {
+	case kind == string(deadEnd) && stoodStill:
+		return "a director that stood still goes on with the verdicts from before"
 	case kind == string(empty) && lied:
 		return "a list of the kernel's that repeats rows deletes services"
 	case kind == string(deadEnd) && cutOff:

@@ -50,14 +50,14 @@ func (e *election) settle() {
 		if r.status.State != vrrp.Initialize {
 			delete(e.resumed, r.Config.Name)
 		}
-		if r.status.RivalHeard.After(r.rival) {
+		if r.status.RivalHeard.After(r.rival) || r.status.Cause.Kind == vrrp.CauseStoodStill && r.heard != r.changes {
 			r.rival = r.status.RivalHeard
 			e.announceAgain(r)
 		}
 		if was, is := &r.settled, &r.status; was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid() {
 			e.referrals[r.segment].Refer(is.Since, addressesOf(r), is.Cause.Peer)
 		}
-		r.settled = r.status
+		r.settled, r.heard = r.status, r.changes
 	}
 	for _, o := range e.order.Routers {
 		own[o.Name] = o.Tracking
@@ -247,7 +247,7 @@ func addressesOf(r *router) (all []netip.Addr) {
 
 // hearARP takes in what another director says about an address.
 func (h *host) hearARP(segment int, o garp.Observation) {
-	if e := h.election(); e != nil && h.kernelRuns() {
+	if e := h.election(); e != nil && h.kernelRuns() && o.From != hardware(h) {
 		e.do(func() {
 			if e.rivals[segment].Concerns(o) {
 				e.rivals[segment].Observe(e.now, o)
