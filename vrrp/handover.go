@@ -44,7 +44,7 @@ func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	m.advertise(PriorityLeaving)
-	m.master = netip.Addr{}
+	m.master, m.listens = netip.Addr{}, false
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
