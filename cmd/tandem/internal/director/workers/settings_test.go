@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,14 +30,24 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 	const service = "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n"
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex // of what follows
 		var got map[string]string
 		var told []string
 		var refusal error
 		w := &Settings{
-			Sysctls:    func(want map[string]string) error { got = want; return refusal },
+			Sysctls: func(want map[string]string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				got = want
+				return refusal
+			},
 			ReturnPath: func(*configs.Config) (bool, error) { return true, nil },
 			Log:        hclog.NewNullLogger(), In: NewMailbox[*configs.Config](), Prepared: make(chan struct{}),
-			Post: func(ev core.Event) { told = append(told, fmt.Sprintf("%+v", ev)) },
+			Post: func(ev core.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, fmt.Sprintf("%+v", ev))
+			},
 		}
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
@@ -49,22 +60,29 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 		} {
 			w.In.Put(config(c.text))
 			synctest.Wait()
+			mu.Lock()
 			if got := fmt.Sprint(got); got != c.want {
 				t.Errorf("%q: %s, want %s", c.text, got, c.want)
 			}
+			mu.Unlock()
 		}
-		refusal = errors.New("read-only file system")
+		refuse := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			refusal = err
+		}
+		refuse(errors.New("read-only file system"))
 		time.Sleep(3*settingsInterval + time.Second)
 		synctest.Wait()
-		refusal = nil
+		refuse(nil)
 		time.Sleep(settingsInterval)
 		synctest.Wait()
-		if got := fmt.Sprint(told); got != "[{Problem:read-only file system} {Problem:}]" {
-			t.Errorf("told %s", got)
-		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		if got := fmt.Sprint(told); got != "[{Problem:read-only file system} {Problem:}]" {
+			t.Errorf("told %s", got)
 		}
 	})
 }
