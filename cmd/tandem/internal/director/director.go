@@ -116,14 +116,15 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := d.permitted(cfg); err != nil {
 		return err
 	}
-	unlock, err := lockState(cfg.State.Dir)
+	unlock, problem, err := lockInstance(cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	saved, err := d.openState(cfg.State.Dir)
-	if err != nil {
-		return err
+	saved := d.openState(cfg.State.Dir)
+	if problem != "" {
+		d.log.Warn("the state directory cannot be used", "problem", problem)
+		saved.problems = append(saved.problems, problem)
 	}
 	d.table = saved.table
 	defer d.table.ipvs.Close()
@@ -140,6 +141,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
 		Orders: saved.orders.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Problems: saved.problems,
 	})
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })

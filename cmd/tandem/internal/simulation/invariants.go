@@ -143,6 +143,9 @@ func (s since) since(now time.Time) time.Duration {
 
 // takesPart tells whether a director's election is at work under a director.
 func (h *host) takesPart() bool {
+	if h.other {
+		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
+	}
 	e, d := h.election(), h.director
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
@@ -180,7 +183,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 
 // peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
 func (m *monitor) peerIsClear(w *world, h *host) bool {
-	other := h.other()
+	other := h.opposite()
 	if !other.kernelRuns() {
 		return !m.split // else clients may have learned the other one, and nobody can know
 	}
@@ -196,7 +199,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && !other.kernel.addrs[vip]
+	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
@@ -273,6 +276,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
 	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
 	bound := m.down() + slack
+	if c.entry != nil && c.entry.other {
+		bound += checkInterval // it looks at its servers that often
+	}
 	if c.strict {
 		bound += lockTime + 200*time.Millisecond
 	}
@@ -280,6 +286,11 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+	case stale, frozen:
+		if c.entry.opposite().other {
+			return // whether it announces often enough is its own affair
+		}
+		able = min(able, w.now.Sub(c.failing))
 	case empty:
 		for _, s := range w.servers {
 			able = min(able, w.now.Sub(s.since))
@@ -365,6 +376,9 @@ func (m *monitor) expectWanted(w *world) {
 		}
 	}
 	for _, h := range w.hosts {
+		if h.other {
+			continue
+		}
 		if h.director == nil || h.director.child == nil {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return

@@ -70,7 +70,7 @@ func (w *world) broadcast(segment int, from *host, o garp.Observation) {
 			w.send(segment, from.node, c.node, func() { c.learn(o.Claimed, from) })
 		}
 	}
-	other := from.other()
+	other := from.opposite()
 	w.send(segment, from.node, other.node, func() { other.hearARP(segment, o) })
 }
 

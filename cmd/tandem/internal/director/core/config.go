@@ -15,7 +15,7 @@ import (
 
 func (ev Start) on(s *State) {
 	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
-	s.numbers = ev.Numbers
+	s.numbers, s.startProblems = ev.Numbers, ev.Problems
 	s.adopt(ev.Config)
 	s.forgetOrders()
 	s.logNumbers(nil)

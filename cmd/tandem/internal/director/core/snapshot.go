@@ -26,7 +26,7 @@ type Snapshot struct {
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
 	Settings  SettingsState
-	Forgotten []string // sentences about what a restart would forget
+	Forgotten []string // sentences about what a restart has forgotten or would forget
 	Departed  []string // sentences about services that have left and drain
 }
 

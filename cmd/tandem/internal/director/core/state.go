@@ -34,13 +34,14 @@ type State struct {
 	census   census
 	cutOff   bool
 
-	filled     bool // the kernel's table has been read
-	wanted     map[lvs.ServiceID]lvs.Entry
-	refill     bool // the next table is a full one
-	generation uint64
-	confirmed  uint64 // the kernel is known to have this generation
-	trouble    string // what keeps the kernel's table from being in line
-	unowned    string // why the disk does not know which services are ours
+	filled        bool // the kernel's table has been read
+	wanted        map[lvs.ServiceID]lvs.Entry
+	refill        bool // the next table is a full one
+	generation    uint64
+	confirmed     uint64   // the kernel is known to have this generation
+	trouble       string   // what keeps the kernel's table from being in line
+	startProblems []string // what could not be read when the director started
+	unowned       string   // why the disk does not know which services are ours
 
 	marks    probeMarks
 	marked   uint64 // the generation with the services for marks
