@@ -29,7 +29,7 @@ func TestMismatchIsNamed(t *testing.T) {
 		a := tt.advert
 		a.To, a.From, a.Source, a.TTL = "01:00:5e:00:00:12", other.MAC(), "192.0.2.66", 255
 		a.Version, a.VRID, a.Priority, a.VIPs = 3, 51, 1, []string{vip}
-		other.Flood(10, 200*time.Millisecond, [][]byte{a.Frame()})
+		other.Flood(1000, 20*time.Millisecond, [][]byte{a.Frame()})
 		for _, x := range []*lab.Director{d.A, d.B} {
 			d.Eventually(5*time.Second, x.Name+" names it: "+tt.name, func() error {
 				s, err := x.Status()
