@@ -72,7 +72,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		// Nobody has answered for three intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
+		// Nobody has answered for four intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
 		// group that waited for all of it again would keep the others from becoming master.
 		m.armDownTimer(now.Add(-3*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
