@@ -146,6 +146,7 @@ func (d *Director) Run(ctx context.Context) error {
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
 	g.Go(func() error { return d.metrics.run(work) })
+	g.Go(func() error { return d.feedWatchdog(work) })
 	g.Go(func() error { return d.checks.Run(work) })
 	d.startWorkers(g, work, saved)
 	g.Go(func() error {
