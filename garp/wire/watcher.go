@@ -16,8 +16,12 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sessionCheck is how often a Watcher checks that its interface is still the one that it listens on.
-const sessionCheck = time.Second
+const (
+	// sessionCheck is how often a Watcher checks, without a cause, that its interface is still the one that it listens on.
+	sessionCheck = 30 * time.Second
+	// sessionRetry is how often it does so while the interface is down, and how often it tries to listen.
+	sessionRetry = time.Second
+)
 
 // A Watcher finds other machines that claim our addresses on one interface. It listens to ARP and neighbour discovery. It
 // also asks for the addresses itself: when another machine asks, and at intervals.
@@ -25,7 +29,8 @@ type Watcher struct {
 	iface  string
 	log    hclog.Logger
 	notify func(garp.Rival) // called on Run's goroutine, once for each rival
-	wake   chan struct{}
+	wake   chan struct{}    // the addresses have changed
+	link   chan struct{}    // the interface may have changed
 
 	mu     sync.Mutex
 	addrs  []netip.Addr
@@ -35,7 +40,9 @@ type Watcher struct {
 
 // NewWatcher returns the Watcher of an interface. It calls notify, which must not block, for each rival that it finds.
 func NewWatcher(iface string, log hclog.Logger, notify func(garp.Rival)) *Watcher {
-	return &Watcher{iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1)}
+	return &Watcher{
+		iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1), link: make(chan struct{}, 1),
+	}
 }
 
 // Set sets the watched addresses: those that are ours now. It never blocks.
@@ -47,8 +54,16 @@ func (w *Watcher) Set(addrs []netip.Addr) {
 	if same {
 		return
 	}
+	nudge(w.wake)
+}
+
+// LinkChanged makes the Watcher check its interface now. It never blocks.
+func (w *Watcher) LinkChanged() { nudge(w.link) }
+
+// nudge wakes the reader of a channel of capacity 1.
+func nudge(c chan<- struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -74,7 +89,7 @@ func (w *Watcher) watched() []netip.Addr {
 }
 
 // Run watches until ctx ends, which is success. While there is nothing to watch it holds no socket. While it cannot listen
-// on the interface it tries again every second.
+// on the interface it tries again every second, and when LinkChanged is called.
 //
 // Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
 func (w *Watcher) Run(ctx context.Context) error {
@@ -98,7 +113,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(sessionCheck):
+		case <-w.link:
+		case <-time.After(sessionRetry):
 		}
 	}
 	return nil
@@ -123,9 +139,17 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
 		w.publish(t)
 	}()
-	check := time.NewTicker(sessionCheck)
+	check := time.NewTimer(sessionCheck)
 	defer check.Stop()
 	t.SetAddresses(time.Now(), w.watched())
+	// looked ends the session if the interface is another one.
+	looked := func() (ended bool) {
+		same, up := p.look()
+		if check.Reset(sessionCheck); !up {
+			check.Reset(sessionRetry)
+		}
+		return !same
+	}
 	for {
 		ask, found, next := t.Step(time.Now())
 		for _, addr := range ask {
@@ -150,8 +174,14 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 			if t.Concerns(o) && !p.isOwn(o.From) {
 				t.Observe(time.Now(), o)
 			}
+		case <-p.down:
+			check.Reset(sessionRetry)
+		case <-w.link:
+			if looked() {
+				return nil
+			}
 		case <-check.C:
-			if p.stale() {
+			if looked() {
 				return nil
 			}
 		case <-time.After(time.Until(next)):
