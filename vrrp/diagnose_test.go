@@ -43,7 +43,6 @@ func TestAuthTrailer(t *testing.T) {
 	c := testConfig(100)
 	r := NewRouter(c)
 	r.Machine.Step(epoch, Event{Kind: EventUp, Source: addrB})
-	// The vector of a public description: HMAC-SHA256, key 2.
 	msg := append(unhex(t, "31339601 00640000 c0000264"), hash...)
 	plain := Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, VIPs: []netip.Addr{vip}, Checksum: ChecksumPseudoHeader}
 	copy(msg, plain.AppendTo(nil, addrA, Group4))

@@ -58,22 +58,22 @@ type Loop struct {
 	event int        // eventfd that wakes the thread, -1 outside Run
 
 	// All fields below belong to the loop's thread.
-	applied     *desired
-	routers     []*router
-	byVRID      [2][256]*router // by familyIndex
-	timers      routerHeap
-	conn        *conn
-	reopen      time.Time // when to retry a socket that could not be opened
+	applied      *desired
+	routers      []*router
+	byVRID       [2][256]*router // by familyIndex
+	timers       routerHeap
+	conn         *conn
+	reopen       time.Time // when to retry a socket that could not be opened
 	diagnosisDue time.Time // when a warning may end or another master is to be told of, the zero time if never
-	usable      bool      // the link carries packets
-	started     bool      // a link was known before
-	ended       bool      // a router has gone; its name and VRID are free
-	heard       bool      // the last turn read packets and left none unread
-	packet      vrrp.Packet
-	out         []byte
-	own         []netip.Addr // the IPv4 addresses that we send from
-	fds         [1 + sockets]unix.PollFd
-	timeout     unix.Timespec
+	usable       bool      // the link carries packets
+	started      bool      // a link was known before
+	ended        bool      // a router has gone; its name and VRID are free
+	heard        bool      // the last turn read packets and left none unread
+	packet       vrrp.Packet
+	out          []byte
+	own          []netip.Addr // the IPv4 addresses that we send from
+	fds          [1 + sockets]unix.PollFd
+	timeout      unix.Timespec
 
 	realtime  *realtime // nil: not asked for
 	asleep    time.Time // when the thread began to wait

@@ -202,6 +202,9 @@ func scriptState(status healthcheck.TargetStatus) trackState {
 	case healthcheck.Unhealthy:
 		state.trackStatus = failing
 	}
+	if status.Expired {
+		state.trackStatus = failing // a program that cannot be run cannot say that all is well
+	}
 	return state
 }
 
