@@ -36,6 +36,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:
+		if m.hasDrained(c.entry) {
+			return
+		}
 		for _, s := range w.servers {
 			able = min(able, w.now.Sub(s.since))
 		}
@@ -45,7 +48,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
 			bound += lookPause // nobody tells who flushes a table
 			able = min(able, w.now.Sub(c.failing))
-		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && !m.hasDrained(c.entry) {
+		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
 			able = min(serves, w.now.Sub(c.failing)) // the peer could
 		} else {
 			bound += max(detection, recovery)
