@@ -3,6 +3,7 @@
 # make build   the binary, in bin/
 # make demo    the pair at work, in a lab, on a timeline
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
@@ -34,6 +35,13 @@ test-waiting:
 
 test-exact:
 	go test -race -p 1 -timeout 15m $(EXACT)
+
+SECONDS ?= 60
+SEED    ?= 1
+SEEDS   ?= 0
+.PHONY: simulate
+simulate:
+	go run ./cmd/tandem/internal/simulation/simulate -seconds $(SECONDS) -seed $(SEED) -seeds $(SEEDS)
 
 N ?= 20
 .PHONY: stress

@@ -21,13 +21,9 @@ func warnClients(at toml.Node, c *Config) {
 	}
 	sysctl := at.Key("lvs").Key("sysctl")
 	needed := c.NeededSysctls()
-	why := map[string]string{
-		"expire_nodest_conn":        "clients of a server that was removed get silence instead of a reset",
-		"expire_quiescent_template": "persistent clients stay with a server that is drained or has weight 0, even if it is dead",
-	}
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
 		if given, ok := c.LVS.Sysctl[name]; ok && given != needed[name] {
-			sysctl.Key(name).Warn("remove it, or set it to "+needed[name], "is %s: %s", given, why[name])
+			sysctl.Key(name).Warn("remove it, or set it to "+needed[name], "is %s: %s", given, lvs.WithoutSysctl(name))
 		}
 	}
 }

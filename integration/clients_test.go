@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -432,6 +433,83 @@ func TestClientsOfALostServer(t *testing.T) {
 		commandServer(t, d, "drain", s.name()+"/"+drainedAddr)
 	}
 	matrix(t, l, client, services, "a server is drained", drained, (*callService).wrongAfterDrain)
+
+	wantSettings(t, d, "1")
+	d.Process().Signal(syscall.SIGTERM)
+	if code := d.Process().Wait(15 * time.Second); code != 0 {
+		t.Errorf("tandem run ended with code %d, want 0", code)
+	}
+	wantSettings(t, d, "0")
+}
+
+// wantSettings checks the settings that clients of a lost server need: set while the director runs, and put back.
+func wantSettings(t *testing.T, d *lab.Director, want string) {
+	t.Helper()
+	for _, name := range []string{"expire_nodest_conn", "expire_quiescent_template"} {
+		if got := strings.TrimSpace(d.Run("cat", "/proc/sys/net/ipv4/vs/"+name)); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestRestartWhileTheSorryServerServes: all real servers are dead, and the daemon is restarted: no client is refused.
+func TestRestartWhileTheSorryServerServes(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	client := l.Host("client", "192.0.2.1/24")
+	web, sorry := l.Host("web", "192.0.2.11/24"), l.Host("sorry", "192.0.2.20/24")
+	web.RealServer(vip)
+	sorry.RealServer(vip)
+	page := web.HTTPServer("web")
+	sorry.HTTPServer("sorry")
+	d := l.Director("director", "192.0.2.2/24", fmt.Sprintf("[[service]]\nname = \"www\"\nvirtual = \"%s:80\"\nsorry_server = { address = \"192.0.2.20\" }\n"+
+		"check = { type = \"tcp\", interval = \"1s\", timeout = \"1s\", fall = 3, rise = 1 }\n"+
+		"server = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\" }]\n", vip))
+	d.Run("ip", "address", "add", vip+"/24", "dev", "eth0")
+	d.Launch()
+	await := func(want string) {
+		t.Helper()
+		l.Eventually(20*time.Second, want+" serves", func() error {
+			if body, err := client.Get("http://" + vip + "/"); err != nil || body != want {
+				return fmt.Errorf("%q, %v", body, err)
+			}
+			return nil
+		})
+	}
+	await("web")
+	page.Stop()
+	await("sorry")
+
+	load := client.Load("http://"+vip+"/", 100*time.Millisecond)
+	d.Process().Signal(syscall.SIGTERM)
+	if code := d.Process().Wait(15 * time.Second); code != 0 {
+		t.Errorf("tandem run ended with code %d, want 0", code)
+	}
+	d.Launch()
+	l.Eventually(20*time.Second, "the restarted director has its verdicts", func() error {
+		s, err := d.Status()
+		if err != nil {
+			return err
+		}
+		for _, addr := range []string{"192.0.2.11", "192.0.2.12"} {
+			if srv, err := s.Server(addr); err != nil || srv.Health != "unhealthy" {
+				return fmt.Errorf("%s is %s (%v)", addr, srv.Health, err)
+			}
+		}
+		return nil
+	})
+	asked := load.Stop()
+	failed := 0
+	for _, r := range asked {
+		if r.Err != nil || r.Body != "sorry" {
+			failed++
+		}
+	}
+	if l.Logf("%d questions, %d unanswered", len(asked), failed); failed > 0 {
+		t.Errorf("%d of %d questions unanswered during the restart", failed, len(asked))
+	}
+	web.HTTPServer("web")
+	await("web")
 }
 
 // matrix asks in each service, and prints what the clients got.

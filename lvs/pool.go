@@ -52,8 +52,9 @@ type PoolOutput struct {
 // Pool is the table of one service as it should be at in.Now. It is a pure function.
 //
 // Quorum counts weights, panic counts servers. A server without a verdict yet prevents the loss of quorum, does not help
-// to regain it, and does not count for the panic. While quorum is lost and there is a sorry server, the sorry server has
-// weight 1 and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
+// to regain it, and does not count for the panic. But if no server serves, and one has failed, servers without a verdict do
+// not keep the sorry server from serving. While quorum is lost and there is a sorry server, the sorry server has weight 1
+// and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
 //
 // A server of weight 1 that starts slowly, or that reports 75 %, would need a weight below 1, which the kernel does not
 // have. While there is such a server, all weights of the service are multiplied by a common factor: the smallest that
@@ -106,7 +107,8 @@ type tally struct {
 	up      int // members
 	judged  int // members of known health
 	weight  int // of those that are up
-	perhaps int // weight of those whose health is not known
+	perhaps int // weight of those whose health is not known and that serve meanwhile
+	waiting int // weight of those whose health is not known and that do not serve
 }
 
 func (t *tally) add(in WeightInput) {
@@ -116,8 +118,11 @@ func (t *tally) add(in WeightInput) {
 	case in.up():
 		t.up++
 		t.weight += in.full()
-	case in.Health != HealthDown:
+	case in.Health != HealthDown && in.InKernel && in.KernelWeight > 0:
 		t.perhaps += in.full()
+		return
+	case in.Health != HealthDown:
+		t.waiting += in.full()
 		return
 	}
 	t.judged++
@@ -128,7 +133,11 @@ func (in PoolInput) quorumLost(t tally) bool {
 	if in.State.QuorumLost {
 		return in.Quorum > 0 && t.weight < in.Quorum+in.Hysteresis
 	}
-	return t.weight+t.perhaps < in.Quorum-in.Hysteresis
+	serves := t.weight + t.perhaps
+	if !in.Sorry.Addr.IsValid() || t.judged == 0 || serves > 0 {
+		serves += t.waiting
+	}
+	return serves < in.Quorum-in.Hysteresis
 }
 
 // scale returns the factor of all weights, and when the first of the servers that start slowly takes its next step.

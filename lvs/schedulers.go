@@ -19,30 +19,6 @@ func sharesOnly(scheduler string) bool { return !slices.Contains(countingSchedul
 // SourceHashBuckets is the number of buckets of the scheduler sh. Servers beyond that total weight get no clients.
 const SourceHashBuckets = 256
 
-// RefusesForWeightless tells whether a scheduler refuses clients while another server could serve them: those whose bucket
-// belongs to a server of weight 0. The schedulers sh and mh do so too, but not with the flag Fallback.
-func RefusesForWeightless(scheduler string) bool { return scheduler == "dh" }
-
-// NeededFlags are the flags without which a service with that scheduler breaks the rule in the package comment.
-func NeededFlags(scheduler string) Flags {
-	if scheduler == "sh" || scheduler == "mh" {
-		return Fallback
-	}
-	return 0
-}
-
-// NeededSysctls are the kernel's settings without which these services break the rule in the package comment, by name.
-func NeededSysctls(services []Service) map[string]string {
-	need := make(map[string]string)
-	for _, s := range services {
-		need["expire_nodest_conn"] = "1"
-		if s.Flags&Persistent != 0 {
-			need["expire_quiescent_template"] = "1"
-		}
-	}
-	return need
-}
-
 // engines are the modules ip_vs_pe_<name> of Linux 6.x.
 var engines = []string{"sip"}
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,9 @@ type probe struct {
 	linkLocal netip.Addr // the zero Addr if there is none
 	own       map[garp.Hardware]bool
 	arp, ndp  *packet.Conn
+	down      chan struct{} // a socket told that the interface went down
+	// adverts receive the VRRP advertisements of other masters, one socket a family. Nobody waits for them.
+	adverts [2]*packet.Conn
 }
 
 func newProbe(iface string) (*probe, error) {
@@ -34,7 +38,7 @@ func newProbe(iface string) (*probe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to read interface %s: %w", iface, err)
 	}
-	p := &probe{iface: iface, index: ifi.Index, hardware: ifi.HardwareAddr}
+	p := &probe{iface: iface, index: ifi.Index, hardware: ifi.HardwareAddr, down: make(chan struct{}, 1)}
 	if len(p.hardware) != 6 {
 		return nil, fmt.Errorf("interface %s has no Ethernet address", iface)
 	}
@@ -50,31 +54,83 @@ func newProbe(iface string) (*probe, error) {
 			p.linkLocal, _ = netip.AddrFromSlice(n.IP)
 		}
 	}
-	filter, err := neighbourFilter()
-	if err != nil {
-		return nil, fmt.Errorf("failed to assemble the socket filter: %w", err)
-	}
-	if p.arp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, nil); err != nil {
-		return nil, fmt.Errorf("failed to open a packet socket on %s: %w", iface, err)
-	}
-	if p.ndp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_IPV6, &packet.Config{Filter: filter}); err != nil {
-		return nil, errors.Join(fmt.Errorf("failed to open a packet socket on %s: %w", iface, err), p.arp.Close())
+	if err := p.open(ifi); err != nil {
+		p.close()
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *probe) conns() []*packet.Conn { return []*packet.Conn{p.arp, p.ndp} }
+// open opens the sockets.
+func (p *probe) open(ifi *net.Interface) error {
+	for _, s := range []struct {
+		conn     **packet.Conn
+		protocol int
+		filter   []bpf.Instruction
+	}{
+		{&p.arp, unix.ETH_P_ARP, nil},
+		{&p.ndp, unix.ETH_P_IPV6, neighbourFilter},
+		{&p.adverts[0], unix.ETH_P_IP, protocolFilter(ipv4ProtocolOffset)},
+		{&p.adverts[1], unix.ETH_P_IPV6, protocolFilter(ipv6ProtocolOffset)},
+	} {
+		var config packet.Config
+		var err error
+		if s.filter != nil {
+			if config.Filter, err = bpf.Assemble(s.filter); err != nil {
+				return fmt.Errorf("failed to assemble the socket filter: %w", err)
+			}
+		}
+		if *s.conn, err = packet.Listen(ifi, packet.Raw, s.protocol, &config); err != nil {
+			return fmt.Errorf("failed to open a packet socket on %s: %w", p.iface, err)
+		}
+	}
+	return nil
+}
 
 func (p *probe) close() {
-	for _, c := range p.conns() {
-		_ = c.Close()
+	for _, c := range []*packet.Conn{p.arp, p.ndp, p.adverts[0], p.adverts[1]} {
+		if c != nil {
+			_ = c.Close()
+		}
 	}
 }
 
-// stale reports whether the interface is no longer the one that was opened.
-func (p *probe) stale() bool {
+// maxDrain is how many advertisements are read at a time.
+const maxDrain = 512
+
+// drainAdverts passes to f what the advertisements say that have arrived by now, and reports whether there were any. It does not
+// wait.
+func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
+	b := make([]byte, ethernetHeaderLen+ipv6HeaderLen)
+	for _, c := range p.adverts {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			continue // the socket is closed
+		}
+		// An error is that the socket is closed, or the interface down: then there is nothing to read.
+		_ = raw.Control(func(fd uintptr) {
+			for range maxDrain {
+				n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+				if err != nil {
+					return
+				}
+				heard = true
+				if o, ok := parse(b[:n]); ok {
+					f(o)
+				}
+			}
+		})
+	}
+	return heard
+}
+
+// look reports whether the interface is still the one that was opened, and whether it is up.
+func (p *probe) look() (same, up bool) {
 	ifi, err := net.InterfaceByName(p.iface)
-	return err != nil || ifi.Index != p.index || !slices.Equal(ifi.HardwareAddr, p.hardware)
+	if err != nil || ifi.Index != p.index || !slices.Equal(ifi.HardwareAddr, p.hardware) {
+		return false, false
+	}
+	return true, ifi.Flags&net.FlagUp != 0
 }
 
 // isOwn reports whether a hardware address is this machine's own. It looks again for an unknown one, because an interface
@@ -114,13 +170,33 @@ func (p *probe) ask(addr netip.Addr) error {
 	return nil
 }
 
+// refer announces an address at the hardware address of another machine. The frame comes from our own, so that switches do not
+// take us for the other machine.
+func (p *probe) refer(r garp.Referral) error {
+	conn, forms := p.arp, []garp.Form{garp.Request, garp.Reply}
+	if r.Address.Is6() {
+		conn, forms = p.ndp, []garp.Form{garp.Advertisement}
+	}
+	for _, form := range forms {
+		b, err := frame(form, r.Address, r.Hardware[:], forwardsIPv6(p.iface))
+		if err == nil {
+			copy(b[6:12], p.hardware)
+			err = write(conn, b)
+		}
+		if err != nil {
+			return fmt.Errorf("failed to announce %s at %s on %s: %w", r.Address, r.Hardware, p.iface, err)
+		}
+	}
+	return nil
+}
+
 // observe passes what the frames on the interface say to f, until f returns. It closes the probe.
 func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp.Observation) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	observed := make(chan garp.Observation, 64)
-	for _, conn := range p.conns() {
-		g.Go(func() error { return listen(ctx, conn, observed) })
+	for _, conn := range []*packet.Conn{p.arp, p.ndp} {
+		g.Go(func() error { return p.listen(ctx, conn, observed) })
 	}
 	err := f(ctx, observed)
 	cancel()
@@ -129,7 +205,7 @@ func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp
 }
 
 // listen sends what the frames on a socket say to out, until the socket is closed.
-func listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation) error {
+func (p *probe) listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation) error {
 	b := make([]byte, 2048)
 	for {
 		n, _, err := conn.ReadFrom(b)
@@ -137,6 +213,7 @@ func listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.ENETDOWN):
+			nudge(p.down)
 			continue // reported once; the socket receives again when the interface is up
 		case err != nil:
 			return fmt.Errorf("failed to listen for rivals: %w", err)

@@ -16,8 +16,13 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sessionCheck is how often a Watcher checks that its interface is still the one that it listens on.
-const sessionCheck = time.Second
+const (
+	// sessionCheck is how often a Watcher checks, without a cause, that its interface is still the one that it listens on.
+	sessionCheck = 30 * time.Second
+	// sessionRetry is how often it does so while the interface is down or others advertise there, and how often it tries to
+	// listen.
+	sessionRetry = time.Second
+)
 
 // A Watcher finds other machines that claim our addresses on one interface. It listens to ARP and neighbour discovery. It
 // also asks for the addresses itself: when another machine asks, and at intervals.
@@ -25,17 +30,28 @@ type Watcher struct {
 	iface  string
 	log    hclog.Logger
 	notify func(garp.Rival) // called on Run's goroutine, once for each rival
-	wake   chan struct{}
+	wake   chan struct{}    // the addresses have changed
+	link   chan struct{}    // the interface may have changed
 
-	mu     sync.Mutex
-	addrs  []netip.Addr
-	rivals []garp.Rival
-	claims uint64
+	mu       sync.Mutex
+	addrs    []netip.Addr
+	referred []referred // not yet begun
+	rivals   []garp.Rival
+	claims   uint64
+}
+
+// A referred are addresses that went to a successor.
+type referred struct {
+	since     time.Time
+	addrs     []netip.Addr
+	successor netip.Addr
 }
 
 // NewWatcher returns the Watcher of an interface. It calls notify, which must not block, for each rival that it finds.
 func NewWatcher(iface string, log hclog.Logger, notify func(garp.Rival)) *Watcher {
-	return &Watcher{iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1)}
+	return &Watcher{
+		iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1), link: make(chan struct{}, 1),
+	}
 }
 
 // Set sets the watched addresses: those that are ours now. It never blocks.
@@ -44,13 +60,39 @@ func (w *Watcher) Set(addrs []netip.Addr) {
 	same := slices.Equal(w.addrs, addrs)
 	w.addrs = slices.Clone(addrs)
 	w.mu.Unlock()
-	if same {
-		return
+	if !same {
+		nudge(w.wake)
 	}
+}
+
+// Refer announces addresses at the hardware address of their new master, unless the new master is heard to announce them itself.
+// They went to it at a moment; successor is the address that it advertises from. Call Refer before Set without the addresses. It
+// never blocks.
+func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+	w.mu.Lock()
+	w.referred = append(w.referred, referred{since, slices.Clone(addrs), successor})
+	w.mu.Unlock()
+	nudge(w.wake)
+}
+
+// LinkChanged makes the Watcher check its interface now. It never blocks.
+func (w *Watcher) LinkChanged() { nudge(w.link) }
+
+// nudge wakes the reader of a channel of capacity 1.
+func nudge(c chan<- struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
+}
+
+// takeReferred returns what Refer was called with since the last call.
+func (w *Watcher) takeReferred() []referred {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.referred
+	w.referred = nil
+	return all
 }
 
 // Rivals returns the machines that claimed our addresses in the last 5 s.
@@ -74,13 +116,14 @@ func (w *Watcher) watched() []netip.Addr {
 }
 
 // Run watches until ctx ends, which is success. While there is nothing to watch it holds no socket. While it cannot listen
-// on the interface it tries again every second.
+// on the interface it tries again every second, and when LinkChanged is called.
 //
 // Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
 func (w *Watcher) Run(ctx context.Context) error {
 	trouble := ""
 	for ctx.Err() == nil {
 		if len(w.watched()) == 0 {
+			w.takeReferred() // nobody heard who the new master is
 			select {
 			case <-ctx.Done():
 			case <-w.wake:
@@ -98,7 +141,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(sessionCheck):
+		case <-w.link:
+		case <-time.After(sessionRetry):
 		}
 	}
 	return nil
@@ -118,45 +162,95 @@ func (w *Watcher) session(ctx context.Context) error {
 
 // track asks, receives, and reports rivals.
 func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation) error {
-	t := garp.NewRivalTracker()
+	t, refs := garp.NewRivalTracker(), garp.NewReferrals()
 	defer func() {
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
 		w.publish(t)
 	}()
-	check := time.NewTicker(sessionCheck)
+	check := time.NewTimer(sessionCheck)
 	defer check.Stop()
-	t.SetAddresses(time.Now(), w.watched())
-	for {
-		ask, found, next := t.Step(time.Now())
-		for _, addr := range ask {
-			if err := p.ask(addr); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
-				return err
-			}
+	addrs := w.watched()
+	t.SetAddresses(time.Now(), addrs)
+	refs.SetAddresses(addrs)
+	// checked drains the socket of advertisements, else old ones fill its buffer. It ends the session if the interface is
+	// another one.
+	checked := func() (ended bool) {
+		heard := p.drainAdverts(refs.ObserveRouter)
+		same, up := p.look()
+		if check.Reset(sessionCheck); heard || !up {
+			check.Reset(sessionRetry)
 		}
-		for _, c := range found {
-			w.notify(t.SetNeighbours(c, neighboursAt(p.index, c)))
+		return !same
+	}
+	for {
+		if refs.Waiting() {
+			p.drainAdverts(refs.ObserveRouter)
+		}
+		next, err := w.act(p, t, refs)
+		if err != nil {
+			return err
 		}
 		w.publish(t)
+		if len(addrs) == 0 && !refs.Waiting() {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
-			addrs := w.watched()
+			for _, r := range w.takeReferred() {
+				refs.Refer(r.since, r.addrs, r.successor)
+			}
+			addrs = w.watched()
 			t.SetAddresses(time.Now(), addrs)
-			if len(addrs) == 0 {
+			refs.SetAddresses(addrs)
+		case o := <-observed:
+			if (t.Concerns(o) || refs.Concerns(o)) && !p.isOwn(o.From) {
+				now := time.Now()
+				t.Observe(now, o)
+				refs.Observe(now, o)
+			}
+		case <-p.down:
+			check.Reset(sessionRetry)
+		case <-w.link:
+			if checked() {
 				return nil
 			}
-		case o := <-observed:
-			if t.Concerns(o) && !p.isOwn(o.From) {
-				t.Observe(time.Now(), o)
-			}
 		case <-check.C:
-			if p.stale() {
+			if checked() {
 				return nil
 			}
 		case <-time.After(time.Until(next)):
 		}
 	}
+}
+
+// act asks and announces what is due, and reports new rivals. It returns when there is more to do.
+func (w *Watcher) act(p *probe, t *garp.RivalTracker, refs *garp.Referrals) (next time.Time, err error) {
+	ask, found, next := t.Step(time.Now())
+	for _, addr := range ask {
+		if err := p.ask(addr); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
+			return next, err
+		}
+	}
+	for _, c := range found {
+		w.notify(t.SetNeighbours(c, neighboursAt(p.index, c)))
+	}
+	refer, more := refs.Step(time.Now())
+	for _, r := range refer {
+		if p.isOwn(r.Hardware) {
+			continue // a virtual MAC address, which we have as well
+		}
+		w.log.Info("the new master was not heard to announce an address: announcing it for the new master",
+			"address", r.Address, "hardware", r.Hardware)
+		if err := p.refer(r); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
+			return next, err
+		}
+	}
+	if !more.IsZero() && more.Before(next) {
+		next = more
+	}
+	return next, nil
 }
 
 // publish updates what Rivals and Claims return.

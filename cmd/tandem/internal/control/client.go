@@ -21,9 +21,9 @@ import (
 
 const (
 	// askTimeout bounds a question (GET), commandTimeout a command: a hand-over at the longest advertisement interval
-	// takes two minutes.
+	// takes 170 s.
 	askTimeout     = 10 * time.Second
-	commandTimeout = 150 * time.Second
+	commandTimeout = 180 * time.Second
 )
 
 // maxAnswer bounds an answer. The status of 10,000 services with 10 servers each takes some 30 MB.

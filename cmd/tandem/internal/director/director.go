@@ -166,7 +166,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	settings := &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
-		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, In: d.mail.settings, Prepared: prepared,
+		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: prepared,
 	}
 	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{

@@ -40,8 +40,9 @@ func (k addressKey) link() string {
 type desired struct {
 	managed, want address.Resources
 	// announce has the addresses to announce and how. An address that is being handed over is still on the interface and
-	// no longer announced.
+	// no longer announced. It is still watched: its new master may have to be announced.
 	announce map[netip.Addr]garp.Config
+	watch    []netip.Addr
 }
 
 // An addressUnit puts what a master has on an interface, announces it, and watches for other machines that claim it. It
@@ -99,7 +100,8 @@ func (u *addressUnit) apply(d desired) {
 		u.announcer.Withdraw(lost)
 	}
 	u.reconciler.Set(d.managed, d.want)
-	u.watcher.Set(slices.SortedFunc(maps.Keys(d.announce), netip.Addr.Compare))
+	slices.SortFunc(d.watch, netip.Addr.Compare)
+	u.watcher.Set(slices.Compact(d.watch))
 }
 
 // linkChanged announces all addresses again after the link works again or has another MAC address: neighbours missed the
@@ -124,15 +126,26 @@ func (u *addressUnit) placed(added []netip.Prefix) {
 // announceAgain announces the addresses of a master again after another master was heard: the network was split, and one half
 // of it knows the addresses at the other master.
 func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
+	if r, known := p.known[id]; known && s.State == vrrp.Master && !s.HandingOver {
+		p.addressUnits[addressKeyOf(r.Config)].announcer.Contest(addressesOf(r.Config))
+	}
+}
+
+// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A virtual
+// MAC address is the same at both.
+func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
-	if !known || s.State != vrrp.Master || s.HandingOver {
+	if !known || before.State != vrrp.Master || s.State == vrrp.Master || !s.Cause.Peer.IsValid() || r.VirtualMAC {
 		return
 	}
-	var addrs []netip.Addr
-	for _, a := range address.ResourcesOf(r.Config).Addresses {
+	p.addressUnits[addressKeyOf(r.Config)].watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+}
+
+func addressesOf(c vrrp.Config) (addrs []netip.Addr) {
+	for _, a := range address.ResourcesOf(c).Addresses {
 		addrs = append(addrs, a.Addr())
 	}
-	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
+	return addrs
 }
 
 // setAddresses tells each addressUnit what is to be on its interface.
@@ -150,6 +163,7 @@ func (p *Process) setAddresses() {
 			continue
 		}
 		add(&d.want, resources)
+		d.watch = append(d.watch, addressesOf(r.Config)...)
 		if s.HandingOver {
 			continue
 		}

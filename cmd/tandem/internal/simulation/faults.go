@@ -82,6 +82,9 @@ func NewScenario(seed uint64) *Scenario {
 		Sorry: r.IntN(2) == 0, Track: r.IntN(3) == 0, Master: r.IntN(5) == 0, Servers: 2 + r.IntN(2), Length: 40 * time.Second,
 		parsed: make(map[string]*configs.Config),
 	}
+	if !s.Group && r.IntN(6) == 0 {
+		s.Other = 1 + r.IntN(2)
+	}
 	s.Master = s.Master && !s.Track // the configuration refuses both
 	for range 1 + r.IntN(8) {
 		f := Fault{Kind: Kind(1 + r.IntN(int(kinds)-1)), Target: r.IntN(2), Amount: r.Float64()}
@@ -127,7 +130,7 @@ func (w *world) network(h *host, f Fault) {
 			change(n, h.node, do)
 		}
 	}
-	peer := h.other().node
+	peer := h.opposite().node
 	switch f.Kind {
 	case Loss:
 		both(func(r *wire) { r.loss = f.Amount })
@@ -167,6 +170,17 @@ func (h *host) setCarrier(segment int, on bool) {
 // processes kills and stops.
 func (w *world) processes(h *host, f Fault) {
 	d, e := h.director, h.election()
+	if o := h.peer; o != nil {
+		switch f.Kind {
+		case KillDirector, KillElection, KillBoth:
+			o.dies()
+		case Restart:
+			o.do(o.leaves)
+		case StopDirector, StopElection, StopBoth:
+			o.stop()
+			w.after(f.For, func() { h.resume(&o.process) })
+		}
+	}
 	switch f.Kind {
 	case KillDirector, KillBoth:
 		if d != nil {
@@ -217,11 +231,8 @@ func (h *host) resume(p *process) {
 
 func (h *host) pause() {
 	h.paused = true
-	if h.director != nil {
-		h.director.stop()
-	}
-	for _, e := range h.elections {
-		e.stop()
+	for _, p := range h.processes() {
+		p.stop()
 	}
 }
 
@@ -231,23 +242,17 @@ func (h *host) unpause() {
 	}
 	h.paused = false
 	h.say(h.name, "goes on")
-	if h.director != nil {
-		h.director.goOn()
-	}
-	for _, e := range append([]*election(nil), h.elections...) {
-		e.goOn()
+	for _, p := range h.processes() {
+		p.goOn()
 	}
 }
 
 func (h *host) powerOff() {
 	h.powered, h.paused = false, false
-	if h.director != nil {
-		h.director.alive = false
+	for _, p := range h.processes() {
+		p.alive = false
 	}
-	for _, e := range h.elections {
-		e.alive = false
-	}
-	h.director, h.elections = nil, nil
+	h.director, h.elections, h.peer = nil, nil, nil
 	h.kernel = newKernel(h.now)
 }
 
@@ -304,6 +309,8 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.setAddress(vip, false)
 		if e := h.election(); e != nil { // the kernel tells it
 			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
+		} else if o := h.peer; o != nil {
+			o.later(5*time.Millisecond, func() { h.setAddress(vip, o.master) })
 		}
 	}
 }
@@ -375,11 +382,8 @@ func (w *world) healAll() {
 		h.disk.trouble, h.disk.slow, h.kernel.refuses, h.kernel.lies = "", 0, false, 0
 		h.setCarrier(outside, true)
 		h.setCarrier(inside, true)
-		if d := h.director; d != nil {
-			d.goOn()
-		}
-		for _, e := range append([]*election(nil), h.elections...) {
-			e.goOn()
+		for _, p := range h.processes() {
+			p.goOn()
 		}
 		w.after(3*time.Second, func() {
 			h.cfg = w.watch.scenario.config(h.node, change{})
@@ -399,6 +403,9 @@ func (w *world) healAll() {
 // giveBack undoes what operators have ordered, as soon as there is a director that listens.
 func (h *host) giveBack() {
 	d := h.director
+	if h.other {
+		return
+	}
 	if d == nil || !d.ready || d.child == nil {
 		h.after(time.Second, h.giveBack)
 		return

@@ -33,12 +33,28 @@ type host struct {
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
+	other     bool        // it runs a director of another make
+	peer      *otherMake  // nil: none
 }
 
-func (h *host) other() *host { return h.hosts[1-h.node] }
+func (h *host) opposite() *host { return h.hosts[1-h.node] }
 
 // kernelRuns tells whether the machine answers and forwards.
 func (h *host) kernelRuns() bool { return h.powered && !h.paused }
+
+// processes are those that run.
+func (h *host) processes() (all []*process) {
+	if h.director != nil {
+		all = append(all, &h.director.process)
+	}
+	if h.peer != nil {
+		all = append(all, &h.peer.process)
+	}
+	for _, e := range h.elections {
+		all = append(all, &e.process)
+	}
+	return all
+}
 
 // election is the process that takes part in the election; nil: none.
 func (h *host) election() *election {

@@ -74,9 +74,14 @@ func newMonitor(s *Scenario) monitor {
 
 const slack = 250 * time.Millisecond
 
-// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1.
+// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group wait
+// for one that offers its place.
 func (m *monitor) down() time.Duration {
-	return 3*m.scenario.Interval + vrrp.Skew(1, m.scenario.Interval)
+	i := m.scenario.Interval
+	if m.scenario.Group {
+		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
+	}
+	return 3*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -143,6 +148,9 @@ func (s since) since(now time.Time) time.Duration {
 
 // takesPart tells whether a director's election is at work under a director.
 func (h *host) takesPart() bool {
+	if h.other {
+		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
+	}
 	e, d := h.election(), h.director
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
@@ -180,7 +188,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 
 // peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
 func (m *monitor) peerIsClear(w *world, h *host) bool {
-	other := h.other()
+	other := h.opposite()
 	if !other.kernelRuns() {
 		return !m.split // else clients may have learned the other one, and nobody can know
 	}
@@ -196,7 +204,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && !other.kernel.addrs[vip]
+	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
@@ -226,8 +234,10 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
-// hasDrained tells whether an operator has drained a server of a director.
-func (m *monitor) hasDrained(h *host) bool { return len(h.disk.orders) > 0 }
+// hasDrained tells whether an operator has taken a server out of service at a director.
+func (m *monitor) hasDrained(h *host) bool {
+	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+}
 
 // lookAtTables looks at what the kernels' tables must and must not have.
 func (m *monitor) lookAtTables(w *world) {
@@ -273,6 +283,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
 	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
 	bound := m.down() + slack
+	if c.entry != nil && c.entry.other {
+		bound += checkInterval // it looks at its servers that often
+	}
 	if c.strict {
 		bound += lockTime + 200*time.Millisecond
 	}
@@ -280,6 +293,11 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+	case stale, frozen:
+		if m.scenario.Other > 0 {
+			return // the other make gives way without a word, and announces only when it becomes master
+		}
+		able = min(able, w.now.Sub(c.failing))
 	case empty:
 		for _, s := range w.servers {
 			able = min(able, w.now.Sub(s.since))
@@ -365,6 +383,9 @@ func (m *monitor) expectWanted(w *world) {
 		}
 	}
 	for _, h := range w.hosts {
+		if h.other {
+			continue
+		}
 		if h.director == nil || h.director.child == nil {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return

@@ -22,6 +22,7 @@ type Scenario struct {
 	Track    bool // the virtual router tracks the service
 	Master   bool // only the master checks
 	Servers  int
+	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
 
@@ -30,16 +31,18 @@ type Scenario struct {
 
 // String describes the scenario in a line.
 func (s *Scenario) String() string {
-	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, %d faults",
-		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, len(s.Faults))
+	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
+		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
 // A Result is what came of a run.
 type Result struct {
-	Broken *Broken // nil: every invariant held
-	Lines  []string
-	Time   time.Duration // that was simulated
+	Broken *Broken  // nil: every invariant held
+	Known  []string // findings that are known, and not mended yet
+	Lines  []string // the transcript
+	Time   time.Duration
 	Events uint64
+	Faults [kinds]int
 }
 
 const (
@@ -50,15 +53,21 @@ const (
 )
 
 // Run runs a scenario.
-func Run(s *Scenario) (r Result) {
+func Run(s *Scenario) Result { return run(s, nil) }
+
+// run also does something to the world before it begins.
+func run(s *Scenario, also func(*world)) (r Result) {
 	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
 	defer func() {
 		if p := recover(); p != nil {
 			w.watch.broke(w, "panic", "%v", p)
 		}
-		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next}
+		r = Result{w.watch.broken, w.watch.known, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
 	}()
 	w.build(s)
+	if also != nil {
+		also(w)
+	}
 	for _, f := range s.Faults {
 		w.at(epoch.Add(warmUp+f.At), func() { w.inject(f) })
 	}
@@ -97,7 +106,7 @@ func (w *world) build(s *Scenario) {
 		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(epoch), powered: true}
 		h.addrs = [segments]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)})}
 		h.carrier = [segments]bool{true, true}
-		h.cfg = s.config(i, change{})
+		h.cfg, h.other = s.config(i, change{}), s.Other == i+1
 		w.hosts[i] = h
 	}
 	w.watch = newMonitor(s)

@@ -36,8 +36,8 @@ type ServerState struct {
 	// PersistentClients are those whose next connection would come to the server although it is drained. A drain waits for
 	// them too. It is 0 while expire_quiescent_template is 1, as it is unless the configuration says otherwise.
 	PersistentClients int    `json:"persistent_clients,omitempty"`
-	EffectiveWeight int    `json:"effective_weight"`
-	Note            string `json:"note"` // as in Server
+	EffectiveWeight   int    `json:"effective_weight"`
+	Note              string `json:"note"` // as in Server
 	// NotRemembered is set where the command is in force and its file could not be written: a restart would forget the
 	// command. It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
 	NotRemembered string `json:"not_remembered,omitempty"`

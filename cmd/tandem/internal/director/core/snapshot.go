@@ -25,6 +25,7 @@ type Snapshot struct {
 	CutOff    bool
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
+	Settings  SettingsState
 	Forgotten []string // sentences about what a restart has forgotten or would forget
 	Departed  []string // sentences about services that have left and drain
 }
@@ -61,7 +62,7 @@ type Track struct {
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
-		CutOff: s.cutOff, Trouble: s.trouble, Sync: s.sync, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
+		CutOff: s.cutOff, Trouble: s.trouble, Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

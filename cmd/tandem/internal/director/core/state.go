@@ -53,6 +53,7 @@ type State struct {
 	waiting  []waitingReply
 	files    [endOfFiles]fileState
 	sync     SyncState
+	settings SettingsState
 	report   message.Report
 	roles    map[string]vrrp.State
 	standby  []string // names of routers, in order
@@ -254,6 +255,8 @@ func (ev TableDone) on(s *State) {
 }
 
 func (ev SyncState) on(s *State) { s.sync = ev }
+
+func (ev SettingsState) on(s *State) { s.settings = ev }
 
 // log adds a line to the log.
 func (s *State) log(level Level, message string, pairs ...any) {
