@@ -27,7 +27,6 @@ type tableWorker struct {
 	busy    bool
 	failed  bool
 	newest  uint64
-	hung    bool // somebody keeps the kernel's lock
 }
 
 // put replaces what waits, or is merged into it.
@@ -43,7 +42,7 @@ func (d *director) readTable() {
 	if err != nil {
 		d.say(d.host.name, "failed to read the IPVS table: %v", err)
 	}
-	d.post(tableRead(entries, maps.Clone(d.host.disk.owned), err))
+	d.post(core.TableRead{Entries: entries, Owned: maps.Clone(d.host.disk.owned)})
 }
 
 // writeTable takes what waits, unless it is at work.
@@ -111,7 +110,7 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 		done.Problem = err.Error()
 	}
 	t.failed = done.Problem != ""
-	d.post(tableDone(d, done))
+	d.post(done)
 	if !d.ready {
 		d.ready = true
 		d.superviseNow()
@@ -292,11 +291,3 @@ func (d *director) conclude(c *check, r healthcheck.Result, started time.Time) {
 	c.schedule.Next(started.Add(d.base), d.time(), c.state.Pause(&c.target.Config), &c.target.Config, d.rand)
 	d.planProbe(c)
 }
-
-// tableRead is the first reading as the worker posts it.
-func tableRead(entries []lvs.Entry, owned map[lvs.ServiceID]bool, _ error) core.TableRead {
-	return core.TableRead{Entries: entries, Owned: owned}
-}
-
-// tableDone is the result as the worker posts it.
-func tableDone(_ *director, done core.TableDone) core.TableDone { return done }
