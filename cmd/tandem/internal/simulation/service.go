@@ -5,6 +5,8 @@ package simulation
 import (
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // sawRequest looks at what a client got.
@@ -77,4 +79,14 @@ func (m *monitor) anyServer(w *world) bool {
 		}
 	}
 	return false
+}
+
+// findsNobody tells whether the checks have found each real server unhealthy.
+func (d *director) findsNobody() bool {
+	for _, c := range d.checks {
+		if c.state.Status.Health != healthcheck.Unhealthy {
+			return false
+		}
+	}
+	return true
 }

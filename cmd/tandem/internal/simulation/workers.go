@@ -291,13 +291,3 @@ func (d *director) conclude(c *check, r healthcheck.Result, started time.Time) {
 	c.schedule.Next(started.Add(d.base), d.time(), c.state.Pause(&c.target.Config), &c.target.Config, d.rand)
 	d.planProbe(c)
 }
-
-// findsNobody tells whether the checks have found each real server unhealthy.
-func (d *director) findsNobody() bool {
-	for _, c := range d.checks {
-		if c.state.Status.Health != healthcheck.Unhealthy {
-			return false
-		}
-	}
-	return true
-}
