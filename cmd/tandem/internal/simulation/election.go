@@ -278,7 +278,6 @@ func (e *election) step(r *router, ev vrrp.Event) {
 			if a.To == vrrp.Master {
 				r.masters++
 			}
-			e.watch.unclaimed = e.watch.unclaimed || a.From == vrrp.Master && a.Cause.Kind == vrrp.CauseNobody
 			e.watch.activity(e.world, "a transition of "+name)
 			e.say(e.host.name, "%s is %s, was %s: %s", name, a.To, a.From, a.Cause)
 		case vrrp.ActionRemark:

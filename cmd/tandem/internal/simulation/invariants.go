@@ -60,8 +60,9 @@ type monitor struct {
 	serves   [2]since        // a director that is reached has a healthy server in its table
 
 	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
+	holds       [2]since // a director has the VIP
 	refusal     bool     // the director that is asked has no healthy server, and its peer has
-	unclaimed   bool     // a master has given up addresses that nobody took over
+	unclaimed   bool     // a director has given up addresses while it did not hear the other one
 	undisturbed [2]since // a kernel runs, and its ways are clean
 
 	orders     int
@@ -128,9 +129,15 @@ func (m *monitor) look(w *world) {
 		if segment == outside && (holders == 2 || hearing > 0) {
 			m.split = hearing == 0
 		}
+		if segment == outside {
+			for i, h := range w.hosts {
+				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[vip], w.now)
+			}
+		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers.
-		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
+		// The loser hears the winner within an interval, and lingers. A router that stood still listens for an interval and its
+		// skew time before it speaks.
+		if bound := m.scenario.Interval + vrrp.Skew(100, m.scenario.Interval) + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))

@@ -32,6 +32,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+		if m.scenario.Master { // it begins to check when it becomes master
+			able = min(able, m.holds[c.entry.node].since(w.now))
+		}
 	case stale, frozen:
 		if m.scenario.Other > 0 {
 			return // the other make gives way without a word, and announces only when it becomes master

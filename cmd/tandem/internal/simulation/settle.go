@@ -194,6 +194,7 @@ func (h *host) setAddress(a netip.Addr, on bool) {
 	}
 	h.say(h.name, "address %s: %t", a, on)
 	h.watch.activity(h.world, "an address")
+	h.watch.unclaimed = h.watch.unclaimed || !on && h.watch.hear[outside].IsZero()
 	h.kernel.addrs[a] = on
 }
 
