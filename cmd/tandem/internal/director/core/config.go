@@ -105,7 +105,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	for _, e := range s.marks.entries() {
 		s.want(e)
 	}
-	s.recheck, s.reorder = true, true
+	s.recheck, s.reorder, s.ask = true, true, true
 	s.touchAll()
 }
 

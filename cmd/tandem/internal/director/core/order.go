@@ -134,7 +134,7 @@ func (s *State) answerCommands() {
 
 // settled completes an answer, if it need not wait any longer.
 func (s *State) settled(w *waitingReply) bool {
-	if s.confirmed < w.inTable {
+	if !s.inTable(w) {
 		if s.now.Sub(w.since) < orderTimeout {
 			return false
 		}
@@ -146,9 +146,21 @@ func (s *State) settled(w *waitingReply) bool {
 	return done
 }
 
+// inTable tells whether the kernel's table has what a command ordered.
+func (s *State) inTable(w *waitingReply) bool {
+	if s.confirmed < w.inTable {
+		return false
+	}
+	if !w.table || len(s.refused) == 0 {
+		return true
+	}
+	name, _, _ := strings.Cut(w.Server, "/")
+	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
+}
+
 // deadline is when the answer must not wait any longer.
 func (w waitingReply) deadline(s *State) time.Time {
-	if s.confirmed < w.inTable {
+	if !s.inTable(&w) {
 		return w.since.Add(orderTimeout)
 	}
 	return s.files[w.file].since.Add(storeTimeout)

@@ -44,7 +44,7 @@ type server struct {
 	up      bool
 	upSince time.Time
 
-	counted, silent bool // in the census
+	counted, silent, open bool // in the census
 }
 
 // missing is the inherited weight of a server that the kernel does not have.
@@ -177,7 +177,7 @@ func (s *State) comeUp(svc *service, srv *server) {
 	health := s.health(svc, srv)
 	switch {
 	case health == lvs.HealthUp:
-		if !srv.up && !s.cutOff {
+		if !srv.up && !s.silence.cutOff {
 			srv.upSince = srv.verdict.Since
 		}
 		srv.up = true
@@ -196,7 +196,7 @@ func (s *State) health(svc *service, srv *server) lvs.Health {
 	switch {
 	case !svc.checks(srv):
 		return lvs.HealthUnchecked
-	case s.cutOff || srv.verdict.Health == healthcheck.Healthy:
+	case s.silence.cutOff || srv.verdict.Health == healthcheck.Healthy:
 		return lvs.HealthUp
 	case srv.verdict.Health == healthcheck.Unhealthy:
 		return lvs.HealthDown

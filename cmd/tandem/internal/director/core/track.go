@@ -129,12 +129,8 @@ func (s *State) logNumbers(before map[string]Number) {
 	}
 }
 
-// cutOffDelta brings any priority down to 1, except that of an owner.
-const cutOffDelta = -254
-
-// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed. A director
-// that is cut off from all its real servers stands back whatever it tracks: as master it would serve nobody, and one
-// whose cable was just plugged in again must not take its place before it can.
+// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed, and what
+// keeps this director from serving: that counts whatever it tracks.
 func (s *State) followTracks() {
 	if len(s.retrack) == 0 {
 		return
@@ -153,11 +149,7 @@ func (s *State) followTracks() {
 		}
 	}
 	for name := range s.retrack {
-		if s.cutOff {
-			t := now[name]
-			t.Delta += cutOffDelta
-			now[name] = t
-		}
+		now[name] = s.standBack(now[name])
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked

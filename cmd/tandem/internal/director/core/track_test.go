@@ -62,6 +62,7 @@ func (at situation) state(tracks ...configs.Track) *State {
 	}
 	s := started(cfg)
 	s.Step(noon, append(events, Numbers{"/run/load": {Value: at.file}})...)
+	s.Step(noon.Add(time.Hour), Tick{}) // the time for first verdicts is over
 	return s
 }
 
