@@ -35,6 +35,7 @@ type silence struct {
 type Question struct {
 	Silence uint64 // the answers name it; 0: none is asked for
 	Servers []netip.Addr
+	Others  []netip.Addr // that may answer as well: sorry servers, peers
 }
 
 // Neighbours say whether anybody answers on the interfaces towards the real servers.
@@ -82,7 +83,7 @@ func (s *State) seeSilence() {
 	}
 	if s.ask {
 		s.ask = false
-		question := Question{Servers: s.machines()}
+		question := Question{Servers: s.machines(), Others: s.others()}
 		if q.on {
 			question.Silence = q.sequence
 		}
@@ -135,6 +136,20 @@ func (s *State) machines() []netip.Addr {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return all
+}
+
+// others are the sorry servers and the peers that are known by their addresses.
+func (s *State) others() (all []netip.Addr) {
+	for _, svc := range s.services {
+		if svc.Sorry != nil {
+			all = append(all, svc.Sorry.Addr)
+		}
+	}
+	for _, r := range s.cfg.Routers {
+		all = append(all, r.UnicastPeers...)
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
 }
 
 // silenceEnds is when a silence changes its meaning by itself; zero: never.

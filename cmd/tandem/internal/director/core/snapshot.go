@@ -25,6 +25,7 @@ type Snapshot struct {
 	Silent    bool // no real server answers
 	CutOff    bool // nor does anybody else
 	Unready   bool // the first verdicts are not there yet
+	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
 	Forgotten []string // sentences about what a restart would forget
@@ -64,7 +65,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Trouble: s.trouble, Sync: s.sync, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
-		Unready:  !s.readiness.ready,
+		Unready: !s.readiness.ready, Refused: s.refused,
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

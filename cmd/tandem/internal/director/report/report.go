@@ -54,9 +54,7 @@ func warnings(in Input) (all []string) {
 	for _, w := range shot.Config.Warnings {
 		all = append(all, w.Error())
 	}
-	if shot.CutOff {
-		all = append(all, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
-	}
+	all = append(all, standBackWarnings(shot)...)
 	if in.Metrics != "" {
 		all = append(all, in.Metrics)
 	}
@@ -65,15 +63,14 @@ func warnings(in Input) (all []string) {
 	if shot.Sync.Problem != "" {
 		all = append(all, shot.Sync.Problem)
 	}
-	if shot.Trouble != "" {
-		all = append(all, "the kernel's IPVS table is not in line: "+shot.Trouble)
-	}
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
-	for i, svc := range shot.Config.Services {
-		all = append(all, poolWarnings(svc, shot.Services[i].Pool)...)
+	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
+	for _, is := range shot.Services {
+		pools = append(pools, is.Pool)
 	}
+	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
 	all = append(all, shot.Departed...)
 	return append(all, shot.Forgotten...)
 }
