@@ -67,7 +67,8 @@ func spoken(l *lab.Lab, d *lab.Director, want map[string][]string) {
 	})
 }
 
-// probed waits until each check of a director, of interval 1s and fall 2 at most, has made its mind up anew since.
+// probed waits until every check of the director has a new verdict. Its checks have an interval of 1s and a fall of at
+// most 2.
 func probed(l *lab.Lab, d *lab.Director) {
 	since := time.Now()
 	l.Eventually(40*time.Second, "the checks of "+d.Name+" have run since", func() error {

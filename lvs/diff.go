@@ -36,7 +36,7 @@ func (o Op) String() string { return enumName("operation", opNames, o) }
 // A Change is one step from the table that there is to the wanted one. It is comparable.
 type Change struct {
 	Op         Op
-	Service    Service // what it becomes; the service of the real server in a server's change
+	Service    Service // the new service; for a server's change, the service it belongs to
 	OldService Service // what it was, in SetService
 	Server     Server  // what it becomes, or the one to delete
 	OldServer  Server  // what it was, in SetServer

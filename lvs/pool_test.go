@@ -177,7 +177,7 @@ func TestPoolQuorumHasHysteresis(t *testing.T) {
 	}{
 		{0, 5, false}, // nothing is known yet
 		{1, 2, false},
-		{0, 1, true}, // fewer than 3 - 1 can be up
+		{0, 1, true}, // quorum 3, hysteresis 1: lost below 2
 		{2, 0, true}, // not enough to come back
 		{3, 0, true},
 		{3, 2, true}, // perhaps is not enough either

@@ -39,7 +39,7 @@ func SettingName(path string) string {
 type SettingsPlan struct {
 	Set     []SettingChange // makes what is wanted, in the order of the paths
 	Restore []SettingChange // gives back former values, in the opposite order
-	// Before is what has to be remembered before the first write, After what holds after the last one.
+	// Before is the record to store before the first write, After the record to store after the last one.
 	Before, After map[string]ChangedSetting
 }
 

@@ -63,7 +63,7 @@ func (c Cause) String() string {
 	case CauseResumed:
 		return "resumed"
 	case CauseFaultOver:
-		c.Kind = c.Fault
+		c.Kind, c.Fault = c.Fault, 0
 		return "fault is over: " + c.String()
 	case CauseStayed:
 		return "told to stay before anybody took over"

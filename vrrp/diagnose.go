@@ -82,11 +82,11 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 		return fmt.Sprintf("%s sends VRID %d to us and is not among our unicast_peers (%s): add it there, or stop it",
 			peer, vrid, listed(c.UnicastPeers))
 	case DropLowTTL:
-		return fmt.Sprintf("advertisements of %s for VRID %d arrive with TTL %d, below our unicast_ttl_min of %d: lower unicast_ttl_min, "+
-			"or send with a higher TTL", peer, vrid, h.TTL, c.UnicastTTLMin)
+		return fmt.Sprintf("advertisements of %s for VRID %d arrive with TTL %d, below our unicast_ttl_min of %d: "+
+			"lower unicast_ttl_min, or send with a higher TTL", peer, vrid, h.TTL, c.UnicastTTLMin)
 	case DropWrongVersion:
-		return fmt.Sprintf("%s sends VRRP version %d for VRID %d, we send version %d, so each ignores the other: set the same version on both",
-			peer, p.Version, vrid, c.Version)
+		return fmt.Sprintf("%s sends VRRP version %d for VRID %d, we send version %d, so each ignores the other: "+
+			"set the same version on both", peer, p.Version, vrid, c.Version)
 	case DropWrongPassword:
 		return fmt.Sprintf("%s sends another password than ours for VRID %d, so each ignores the other: set the same password on both",
 			peer, vrid)

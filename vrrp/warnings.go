@@ -35,7 +35,7 @@ const (
 type warning struct {
 	kind    warningKind
 	from    netip.Addr
-	detail  uint64 // what else the words depend on
+	detail  uint64 // hash of the other values in the words
 	words   string
 	written time.Time
 	until   time.Time

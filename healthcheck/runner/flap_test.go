@@ -22,7 +22,7 @@ func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	return b
 }
 
-// A hold that is shorter than the window ends too, and a server that is healthy since stays in service.
+// A hold that is shorter than the flap window ends. A server that has stayed healthy since then remains in service.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})

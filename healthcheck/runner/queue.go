@@ -15,7 +15,7 @@ import (
 // An entry is a probe in the schedule: of one target, or of several that share it. The runner's lock guards it, except
 // target, which does not change. A target with another configuration is another entry.
 type entry struct {
-	target   healthcheck.Target // the first that wanted the probe; it may be gone
+	target   healthcheck.Target // the target that created the entry; it may have been removed
 	state    healthcheck.State
 	members  []member // the targets that share the probe; none once dismissed
 	refused  bool     // it cannot be checked

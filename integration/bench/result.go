@@ -69,7 +69,7 @@ type message struct {
 // mark begins the line of a message, among what else is written.
 const mark = "bench: "
 
-// take adds a message to the result; false says that the line is none.
+// take adds a message to the result. It returns false if the line is not a message.
 func (r *result) take(line []byte) bool {
 	text, ok := bytes.CutPrefix(line, []byte(mark))
 	var m message

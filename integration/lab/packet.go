@@ -3,10 +3,12 @@
 package lab
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -40,6 +42,16 @@ func (f Frame) IsVRRP() bool {
 func (f Frame) VRRPPriority() int {
 	header := 14 + int(f.Data[14]&0x0f)*4
 	return int(f.Data[header+2])
+}
+
+// IsAnnouncement reports whether the frame is a gratuitous ARP, request or reply, for VIP: from its sender to itself.
+func (f Frame) IsAnnouncement() bool {
+	if f.EtherType() != unix.ETH_P_ARP || len(f.Data) < 42 {
+		return false
+	}
+	vip := netip.MustParseAddr(VIP).As4()
+	sender, target := f.Data[28:32], f.Data[38:42]
+	return bytes.Equal(sender, vip[:]) && bytes.Equal(target, vip[:])
 }
 
 // A Capture records the frames that pass an interface, both ways.

@@ -118,7 +118,7 @@ var breakages = []struct {
 	fail   func(t *testing.T, d lab.Duo) (mend func())
 	want   []string
 }{
-	{"another machine takes the VIP", false, func(_ *testing.T, d lab.Duo) func() {
+	{"a stranger has the VIP", false, func(_ *testing.T, d lab.Duo) func() {
 		d.Client.Run("ip", "addr", "add", vip+"/24", "dev", "eth0")
 		return func() { d.Client.Run("ip", "addr", "del", vip+"/24", "dev", "eth0") }
 	}, []string{"two-owners", "director-warns", "multicast-lost"}},
@@ -126,7 +126,7 @@ var breakages = []struct {
 		[]string{"vrrp-filtered", "sync-filtered", "two-masters", "two-owners"}},
 	{"the firewall of the master", false, func(t *testing.T, d lab.Duo) func() { return drop(t, d.A.Host, true) },
 		[]string{"vrrp-filtered", "sync-filtered", "two-masters", "two-owners"}},
-	{"the switch keeps multicast back", true, func(_ *testing.T, d lab.Duo) func() {
+	{"no multicast passes", true, func(_ *testing.T, d lab.Duo) func() {
 		d.B.HoldMulticast()
 		return d.B.PassMulticast
 	}, []string{"multicast-lost", "two-owners"}},

@@ -110,11 +110,11 @@ func TestPurePackages(t *testing.T) {
 			}
 			if rule&noWorld != 0 {
 				for _, reached := range reach(packages, p.Imports, vocabulary...) {
-					for _, offence := range worldly(packages[reached].Imports) {
+					for _, offence := range impure(packages[reached].Imports) {
 						t.Errorf("imports %s, through %s", offence, reached)
 					}
 				}
-				for _, offence := range worldly(p.Imports) {
+				for _, offence := range impure(p.Imports) {
 					t.Errorf("imports %s", offence)
 				}
 			}
@@ -166,8 +166,8 @@ func reach(packages map[string]goPackage, imports []string, without ...string) [
 	return found
 }
 
-// worldly returns the imports that touch the world.
-func worldly(imports []string) []string {
+// impure returns the imports that a pure package must not have.
+func impure(imports []string) []string {
 	return slices.DeleteFunc(slices.Clone(imports), func(name string) bool {
 		return !slices.ContainsFunc(world, func(w string) bool {
 			return name == w || name == strings.TrimSuffix(w, "/") || strings.HasSuffix(w, "/") && strings.HasPrefix(name, w)
@@ -245,7 +245,7 @@ func TestRules(t *testing.T) {
 	bad := []string{"net", "net/http", "net/http/httptest", "os", "os/exec", "syscall", "golang.org/x/sys/unix",
 		"github.com/vishvananda/netlink", "github.com/hashicorp/go-hclog"}
 	good := []string{"net/netip", "net/url", "time", "errors", "github.com/prometheus/client_golang/prometheus", module + "vrrp"}
-	if got := worldly(slices.Concat(good, bad)); !slices.Equal(got, bad) {
+	if got := impure(slices.Concat(good, bad)); !slices.Equal(got, bad) {
 		t.Errorf("of the imports %v touch the world, want %v", got, bad)
 	}
 	packages := map[string]goPackage{"a": {Imports: []string{"fmt", module + "b"}}, "b": {Imports: []string{module + "c"}}, "c": {}}

@@ -272,7 +272,8 @@ func commandOf(c *lvs.Change) uint8 {
 	}[c.Op]
 }
 
-// fallbackOf is the command for an addition of what exists already. For any other change it is that of commandOf.
+// fallbackOf returns the command that is tried if an addition fails because the object exists. For other changes it
+// returns that of commandOf.
 func fallbackOf(c *lvs.Change) uint8 {
 	switch c.Op {
 	case lvs.AddService:

@@ -64,7 +64,7 @@ func (t *Table) merge(d lvs.Delta) (have []lvs.Entry, read []lvs.ServiceID) {
 	for _, id := range d.Remove {
 		if id = id.Canonical(); t.want[id] != nil || t.unsure[id] {
 			known(id)
-			delete(t.want, id)
+			t.drop(id)
 		}
 	}
 	for _, e := range d.Set {

@@ -14,19 +14,25 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Looks for drift cost at most 1 % of a core, however large the table is: one look stops when it has used its budget, and
-// the pause after it is lookShare times what it has cost.
+// Looks for drift cost at most 1 % of a core, however large the table is. One look stops when it has used its budget, and
+// the pause after it follows what it has cost.
 const (
 	// textBudget is the processor time that one look may take for the table as text.
 	textBudget = 5 * time.Millisecond
-	// detailBudget is the same for what the text does not show, which is read service by service.
+	// textPause is the pause after such a look, in times of its processor time.
+	textPause = 200
+	// minPause is the shortest pause between two looks.
+	minPause = time.Second
+	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
+	// time, or more, so that a round takes at most roundLooks looks. The clock has no part in this: an overloaded machine,
+	// where all takes long, must not stretch the round.
+	smallTable, lookLines, roundLooks = 11_000, 200, 28
+	// detailBudget is the time that one look may take for what the text does not show, which is read service by service.
 	detailBudget = 3 * time.Millisecond
 	// detailBatch is how many services are read before the time is looked at.
 	detailBatch = 4
-	// lookShare is the pause after a look, in times of its processor time.
-	lookShare = 150
-	// minPause is the shortest pause between two looks.
-	minPause = time.Second
+	// detailPause is the pause until the next details, in times of what they took.
+	detailPause = 300
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.
@@ -51,7 +57,8 @@ type looks struct {
 	falseDrift map[lvs.Change]bool // differences that a pass has disproved
 	details    []lvs.ServiceID     // to be read in this round of details
 	detailed   time.Time           // when it began
-	cost       time.Duration       // of the last look
+	detailsDue time.Time           // when the next of them may be read
+	cost       time.Duration       // of the last look at the text
 }
 
 // restart begins a new round with the next look: services have come or gone.
@@ -92,9 +99,9 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()
-	defer func() { t.looks.cost += threadTime() - began }()
-	t.looks.cost = 0
-	if drifted, err = t.lookAtText(began); drifted || err != nil {
+	drifted, err = t.lookAtText(began)
+	t.looks.cost = threadTime() - began
+	if drifted || err != nil {
 		return drifted, err
 	}
 	return t.lookAtDetails(ctx)
@@ -107,7 +114,10 @@ func (t *Table) NextLook() time.Duration {
 	if t.idle() {
 		return idlePause
 	}
-	return max(minPause, lookShare*t.looks.cost)
+	if t.lines <= smallTable {
+		return minPause
+	}
+	return max(minPause, textPause*t.looks.cost)
 }
 
 // idle tells that there is nothing to look at: no service is wanted, and none is ours.
@@ -120,15 +130,22 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 		l.round++
 		l.sweep = t.kernel.sweep()
 	}
+	lines := 0
+	compare := func(r *lvs.Row) {
+		lines += 1 + len(r.Servers)
+		drifted = t.compareRow(r) || drifted
+	}
 	for more := true; more; {
-		if more, err = l.sweep.next(func(r *lvs.Row) { drifted = t.compareRow(r) || drifted }); err != nil {
+		if more, err = l.sweep.next(compare); err != nil {
 			l.restart()
 			return false, fmt.Errorf("failed to look at IPVS table: %w", err)
 		}
 		switch {
 		case drifted:
 			return true, nil
-		case more && threadTime()-began >= textBudget:
+		case more && t.lines <= smallTable && lines >= max(lookLines, t.lines/roundLooks):
+			return false, nil
+		case more && t.lines > smallTable && threadTime()-began >= textBudget:
 			return false, nil
 		}
 	}
@@ -220,18 +237,20 @@ func (l *looks) disproved() bool {
 
 // lookAtDetails reads the next services in full.
 func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
-	l := &t.looks
-	if len(l.details) == 0 {
-		if now := t.now(); now.Sub(l.detailed) >= detailInterval {
-			l.detailed = now
-			for id := range t.want {
-				if !t.unsure[id] {
-					l.details = append(l.details, id)
-				}
+	l, now := &t.looks, t.now()
+	if now.Before(l.detailsDue) {
+		return false, nil
+	}
+	if len(l.details) == 0 && now.Sub(l.detailed) >= detailInterval {
+		l.detailed = now
+		for id := range t.want {
+			if !t.unsure[id] {
+				l.details = append(l.details, id)
 			}
 		}
 	}
 	var spent time.Duration
+	defer func() { l.detailsDue = now.Add(detailPause * spent) }()
 	for len(l.details) > 0 && spent < detailBudget {
 		batch := l.details[:min(detailBatch, len(l.details))]
 		l.details = l.details[len(batch):]
@@ -246,9 +265,7 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 				want = append(want, w.Entry)
 			}
 		}
-		took := time.Since(began)
-		spent += took
-		l.cost += took
+		spent += time.Since(began)
 		if len(lvs.Diff(have, want, nil)) > 0 {
 			return true, nil
 		}

@@ -147,7 +147,28 @@ func TestLooksCostWhatTheyMay(t *testing.T) {
 		t.Errorf("next in %s, %v", b.NextLook(), err)
 	}
 	b.looks.cost = 100 * time.Millisecond
+	if got := b.NextLook(); got != minPause {
+		t.Errorf("a small table on a slow machine is looked at every %s", got)
+	}
+	b.pass(t, bigTable(smallTable/10, 10), smallTable/10*11+1, 0)
+	b.looks.cost = 100 * time.Millisecond
 	if got := b.NextLook(); got < 10*time.Second {
-		t.Errorf("a look that takes 100 ms is taken every %s", got)
+		t.Errorf("looks of 100 ms at a large table are taken every %s", got)
+	}
+}
+
+// TestSmallTablesComeRound: however slow the machine, a round takes so many looks and no more.
+func TestSmallTablesComeRound(t *testing.T) {
+	b := newBench(t)
+	b.pass(t, bigTable(1000, 9), 10000, 0)
+	looks := 0
+	for b.Table.looks.round < 2 {
+		if _, err := b.lookAtText(-time.Hour); err != nil { // which is long ago
+			t.Fatal(err)
+		}
+		looks++
+	}
+	if looks < roundLooks/2 || looks > roundLooks+1 {
+		t.Errorf("%d looks a round, want about %d", looks, roundLooks)
 	}
 }

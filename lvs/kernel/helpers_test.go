@@ -89,6 +89,7 @@ func glance(t *Table) (drifted bool, err error) {
 func lookAround(tb testing.TB, t *Table) (drifted bool, err error) {
 	t.looks.detailed, t.looks.details = time.Time{}, nil
 	for {
+		t.looks.detailsDue = time.Time{}
 		drifted, err = t.Look(tb.Context())
 		if drifted || err != nil || t.looks.sweep == nil && len(t.looks.details) == 0 {
 			return drifted, err

@@ -4,8 +4,8 @@ package kernel
 
 import "github.com/tandem-lvs/tandem/lvs"
 
-// A syncOwned remembers which roles of connection sync are ours, so that sync which left the configuration while no
-// director ran is still known to be ours to stop.
+// A syncOwned remembers which roles of connection sync tandem started. If a role left the configuration while no director
+// ran, the next director knows that it may stop it.
 type syncOwned struct {
 	memory memory[OwnedSync]
 	roles  map[lvs.Roles]SyncTrait

@@ -49,6 +49,7 @@ type Table struct {
 	// The wanted table. Unless known is false, the kernel has the same, but for the services in unsure, of which it is not
 	// known what the kernel has. Services in unsure need not be wanted.
 	want   map[lvs.ServiceID]*wantedService
+	lines  int // of the wanted table as text
 	known  bool
 	unsure map[lvs.ServiceID]bool
 	tried  map[lvs.Change]bool // changes that were tried, of services in unsure
@@ -124,7 +125,7 @@ func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error)
 	if settled {
 		last = t.entries()
 	}
-	t.want = make(map[lvs.ServiceID]*wantedService, len(want))
+	t.want, t.lines = make(map[lvs.ServiceID]*wantedService, len(want)), 0
 	for _, e := range want {
 		t.set(e)
 	}
@@ -157,12 +158,20 @@ func (t *Table) finish(o outcome) (Report, error) {
 func (t *Table) settled() bool { return t.known && len(t.unsure) == 0 }
 
 // set puts a service into the wanted table, which keeps nothing of the caller's.
-func (t *Table) set(e lvs.Entry) *wantedService {
+func (t *Table) set(e lvs.Entry) {
 	e.Service = e.Service.Canonical()
 	e.Servers = lvs.SortServers(slices.Clone(e.Servers))
-	w := &wantedService{Entry: e}
-	t.want[e.ServiceID] = w
-	return w
+	t.drop(e.ServiceID)
+	t.want[e.ServiceID] = &wantedService{Entry: e}
+	t.lines += 1 + len(e.Servers)
+}
+
+// drop takes a service out of the wanted table.
+func (t *Table) drop(id lvs.ServiceID) {
+	if w := t.want[id]; w != nil {
+		t.lines -= 1 + len(w.Servers)
+		delete(t.want, id)
+	}
 }
 
 // entries is the wanted table as a list.

@@ -72,7 +72,7 @@ func (l *looking) text(ctx context.Context) ([]lvs.Row, error) {
 	return rows[:len(rows)-l.omit], err
 }
 
-// asText is what of an entry the kernel's text shows.
+// asText returns the part of an entry that /proc/net/ip_vs shows.
 func asText(e lvs.Entry) lvs.Entry {
 	e.Flags &= lvs.Persistent | lvs.OnePacket
 	if e.Addr.Is6() {

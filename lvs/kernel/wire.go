@@ -34,8 +34,8 @@ const (
 
 	// batchSize is how many commands go in one system call. More gain nothing.
 	batchSize = 1000
-	// serviceBatchSize is batchSize for services. The kernel takes some 15 ms to change a scheduler, and 100 ms to find that
-	// it has none of that name. Other commands wait meanwhile.
+	// serviceBatchSize is batchSize for services. To change a scheduler takes the kernel about 15 ms, and to find that it
+	// has no such scheduler 100 ms. Other commands wait meanwhile.
 	serviceBatchSize = 25
 	// sendBuffer holds a batch: a command takes up to 200 bytes.
 	sendBuffer = 1 << 20
@@ -145,8 +145,8 @@ func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attribut
 	return failed, nil
 }
 
-// get asks for one element and calls each with its attributes. After an error that is not an errno of the kernel the
-// connection must not be used again.
+// get sends one request and calls each with the attributes of every reply. After an error that is not an errno of the
+// kernel, the connection must be closed.
 func (w *wire) get(command uint8, encode func(b []byte) []byte, each func(attributes []byte) error) error {
 	first := w.seq + 1
 	w.out = encode(w.begin(w.out[:0], command, 0))

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Plan is the steps from what there is to what is wanted, in order: first hide the VIPs, then add them, then remove what
-// is no longer wanted, in the opposite order.
+// A Plan is the steps from the present state to the wanted one: first stop ARP for the VIPs, then add the VIPs, then remove
+// in reverse order what is no longer wanted.
 type Plan struct {
 	Steps []Step
 	// before is the record to store before the first step. after is the record to store after the last one.
@@ -122,7 +122,7 @@ func (p *planner) silence() {
 	}
 }
 
-// persist writes the file that makes the settings at the next start.
+// persist writes the file from which the settings are applied at boot.
 func (p *planner) persist() {
 	file := p.config.DropIn
 	if file == "" {

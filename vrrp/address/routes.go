@@ -255,8 +255,8 @@ func (k *kernel) removeRules(present map[vrrp.Rule]bool, off []vrrp.Rule) error 
 	return failures.err()
 }
 
-// addRule adds a rule, and reports whether that was necessary. An equal rule of somebody else may exist beside it; if the
-// kernel does not tell them apart, the error is EEXIST.
+// addRule adds the rule unless it exists, and reports whether it did. EEXIST means that this kernel takes the rule of
+// another program for the same.
 func (k *kernel) addRule(present map[vrrp.Rule]bool, r vrrp.Rule) (added bool, err error) {
 	r = canonical(r)
 	if present[r] {

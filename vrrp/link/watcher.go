@@ -251,7 +251,9 @@ func (w *Watcher) collect(dirty []string, lastSent map[string]vrrp.Link) (_ []st
 
 // look reads the named interfaces and reports those that have changed, or all of them. It returns the names whose addresses
 // changed while it read them: they must be read again.
-func (w *Watcher) look(handle *netlink.Handle, names []string, lastSent map[string]vrrp.Link, all bool) (again []string, err error) {
+func (w *Watcher) look(
+	handle *netlink.Handle, names []string, lastSent map[string]vrrp.Link, all bool,
+) (again []string, err error) {
 	for _, name := range names {
 		l, err := readLink(handle, name)
 		before, known := lastSent[name]

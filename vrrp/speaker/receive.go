@@ -68,7 +68,8 @@ func (l *Loop) receive(now time.Time, b []byte) {
 	l.accept(now, h, msg, d)
 }
 
-// accept passes a message to the router of its VRID, or counts why it is dropped. d is what is known to be wrong.
+// accept passes a message to the router of its VRID, or counts why it is dropped. d is the reason to
+// drop it if that is already known, else 0.
 func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	var r *router
 	if len(msg) >= 2 {

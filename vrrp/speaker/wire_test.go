@@ -22,7 +22,7 @@ type manner struct {
 	name     string
 	config   func(c *vrrp.Config, own, other int) // of machine own, 0 or 1
 	interval time.Duration
-	address  func(i int) netip.Addr // the source of a machine; the zero Addr: not known beforehand
+	address  func(i int) netip.Addr // source address of machine i; the zero Addr if the test cannot know it
 }
 
 func ipv4Of(i int) netip.Addr { return [...]netip.Addr{addrA, addrB}[i] }

@@ -37,7 +37,7 @@ func (r *report) line(p *path) int {
 type path struct {
 	up    *path
 	key   string
-	index int // of an element, which has no key; else -1
+	index int // position of an array element; -1 for a key
 }
 
 func (p *path) String() string {
@@ -103,8 +103,8 @@ func (at Node) Has(name string) bool {
 	return at.Key(name).Value != nil
 }
 
-// Sound reports whether the table here is one, and no mistake was found at or below any of the keys. A rule about several
-// keys asks for it, so that it does not report what follows from a mistake in one of them.
+// Sound reports whether this node is a table and none of the keys has a mistake. Rules about several keys call it first,
+// so that one mistake is reported once.
 func (at Node) Sound(names ...string) bool {
 	bad := at.report.bad
 	if len(bad) == 0 {

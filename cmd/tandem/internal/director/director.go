@@ -23,7 +23,6 @@ package director
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
@@ -212,6 +211,3 @@ func (d *Director) notify(state string) {
 		d.log.Warn("failed to tell systemd", "state", state, "error", err)
 	}
 }
-
-// leaveTimeout bounds what is done to the kernel at a stop.
-const leaveTimeout = 30 * time.Second

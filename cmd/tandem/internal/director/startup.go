@@ -112,6 +112,9 @@ func lockState(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
+// leaveTimeout bounds what is done to the IPVS table at a stop.
+const leaveTimeout = 30 * time.Second
+
 // leave does with the kernel what the configuration wants done at a clean stop. Nobody uses the state any more.
 func (d *Director) leave(state *core.State, saved *savedState) error {
 	cfg := state.Config()

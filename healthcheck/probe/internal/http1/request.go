@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// Request is what an HTTP check sends by version 1. The configuration is valid: nothing in it ends a line.
+// Request returns the HTTP/1.x request of a check. A valid configuration contains no line breaks.
 func Request(t *healthcheck.Target) []byte {
 	c := &t.Config
 	version := "1.1"

@@ -15,11 +15,11 @@ import (
 // An Event is something that a director must know of. Events are values: nobody changes them afterwards.
 type Event interface{ on(*State) }
 
-// A Start is the first event.
+// A Start is the first event: the configuration, and what earlier processes have left.
 type Start struct {
 	Config  *configs.Config
 	Numbers map[string]Number // of the tracked files, by path
-	// What earlier processes stored.
+	// From the state directory:
 	Orders  map[string]Order
 	Standby []string
 	Drains  Drains
@@ -121,7 +121,7 @@ type Effects struct {
 	Config   *configs.Config // is in force from now on
 	Table    *Table
 	Checks   *Checks
-	Election *message.Order // without a sequence: see Election in State
+	Election *message.Order // the supervisor numbers it
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question

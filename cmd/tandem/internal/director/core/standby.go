@@ -27,7 +27,8 @@ type handOver struct {
 	deadline time.Time // of the present phase
 }
 
-// Election numbers the orders to the election, from 1 on: reports name the latest that was carried out.
+// emitElection orders what the election should run, if that has changed. The supervisor numbers the orders from 1 on, as
+// orderSeq does here; reports name the latest that was carried out.
 func (s *State) emitElection() {
 	if !s.reorder {
 		return

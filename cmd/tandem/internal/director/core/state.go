@@ -288,8 +288,8 @@ func (s *State) next() time.Time {
 // A census counts the real servers that are checked.
 type census struct {
 	checked  int
-	speaking int // of these, those that are not silent
-	open     int // of these, those of unknown health
+	speaking int // checked servers that are not silent
+	open     int // checked servers of unknown health
 	machines map[netip.Addr]int
 }
 

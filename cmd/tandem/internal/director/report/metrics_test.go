@@ -43,7 +43,7 @@ func TestMetricsOfStrays(t *testing.T) {
 	t.Error("there is no such metric")
 }
 
-// The registry refuses metrics that are there twice.
+// The registry refuses duplicate metrics.
 func TestMetricsOfServices(t *testing.T) {
 	stats := api.Stats{Connections: 7, InPackets: 70, OutPackets: 71, InBytes: 700, OutBytes: 701}
 	server := api.Server{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", EffectiveWeight: 3,

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// An election is the election process of a director, as packages election and speaker have it.
+type election struct {
+	process
+	host     *host
+	director *director // nil: it is gone
+
+	order    message.Order
+	obeyed   bool
+	routers  []*router // by name
+	groups   *vrrp.Groups
+	resumed  map[string]bool
+	handed   []message.Router // by a predecessor
+	waiting  *message.Order   // for the lock
+	links    [segments]*vrrp.Link
+	inbox    []datagram
+	settling bool
+	ending   bool
+	orphan   *orphan
+
+	announced map[netip.Addr]bool
+	schedule  *garp.Schedule
+	rivals    [segments]*garp.RivalTracker
+	wake      time.Time
+	rivalsDue [segments]time.Time
+}
+
+// A router is one virtual router and what its loop keeps about it.
+type router struct {
+	*vrrp.Router
+	segment  int
+	announce garp.Config
+	tracking vrrp.Tracking
+	standby  bool
+	leaving  bool
+	resume   bool
+	status   vrrp.Status
+	changes  uint64
+	masters  uint64 // how often it became master
+	rival    time.Time
+	due      time.Time
+}
+
+// A datagram is a received advertisement.
+type datagram struct {
+	header  vrrp.Header
+	message []byte
+	segment int
+}
+
+// segmentOf is the segment of an interface.
+func segmentOf(iface string) int {
+	if iface == "eth1" {
+		return inside
+	}
+	return outside
+}
+
+// spawn starts an election process. One at a time has the lock.
+func (h *host) spawn(d *director) *election {
+	e := &election{
+		process: process{world: h.world, alive: true, since: h.now}, host: h, director: d,
+		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
+	}
+	for i := range e.rivals {
+		e.rivals[i] = garp.NewRivalTracker()
+	}
+	h.elections = append(h.elections, e)
+	if e != h.elections[0] {
+		h.say(h.name, "election waits for its predecessor")
+		e.askPredecessor()
+	}
+	return e
+}
+
+// dies ends the process. The addresses stay.
+func (e *election) dies() {
+	if !e.alive {
+		return
+	}
+	e.say(e.host.name, "election is gone")
+	e.alive = false
+	h := e.host
+	h.elections = slices.DeleteFunc(h.elections, func(o *election) bool { return o == e })
+	if len(h.elections) > 0 {
+		next := h.elections[0]
+		next.later(h.between(0, 10*time.Millisecond), next.getsLock)
+	}
+	if d := e.director; d != nil {
+		// Both ends of the socket must have been at work for a sign of life.
+		sure := e.now
+		for _, p := range []*process{&e.process, &d.process} {
+			if p.stopped && p.halted.Before(sure) {
+				sure = p.halted
+			}
+		}
+		sure = sure.Add(-e.between(0, e.order.BeatInterval()))
+		d.later(e.between(time.Millisecond, 30*time.Millisecond), func() { d.losesElection(e, sure) })
+	}
+}
+
+// receive takes an order. Before the process has the lock, the latest waits, with what the first one resumes.
+func (e *election) receive(o message.Order) {
+	if e.director == nil || e.ending {
+		return
+	}
+	if e.waiting != nil {
+		o.Resume = e.waiting.Resume
+	}
+	if e != e.host.elections[0] {
+		e.waiting = &o
+		return
+	}
+	e.obey(o)
+}
+
+func (e *election) getsLock() {
+	if o := e.waiting; o != nil && len(e.host.elections) > 0 && e.host.elections[0] == e && !e.obeyed {
+		e.waiting = nil
+		e.obey(*o)
+	}
+}
+
+// obey makes the running routers those of the order.
+func (e *election) obey(o message.Order) {
+	if !e.obeyed {
+		e.setResumed(o)
+	}
+	first := !e.obeyed
+	e.order, e.obeyed = o, true
+	e.configure()
+	e.settle()
+	if first {
+		e.later(e.between(500*time.Microsecond, 5*time.Millisecond), func() {
+			for i := range e.links {
+				e.seeLink(i)
+			}
+		})
+	}
+	e.report()
+}
+
+// setResumed decides which routers start as master.
+func (e *election) setResumed(o message.Order) {
+	for _, r := range o.Resume {
+		if e.monotonic(e.now) < r.Before {
+			e.resumed[r.Name] = true
+		}
+	}
+	for _, m := range e.handed {
+		if slices.ContainsFunc(o.Routers, func(r message.Router) bool { return r.Name == m.Name && slices.Equal(r.VIPs, m.VIPs) }) {
+			e.resumed[m.Name] = true
+		}
+	}
+	e.handed = nil
+}
+
+// configure adds, changes and removes routers.
+func (e *election) configure() {
+	for _, r := range slices.Clone(e.routers) {
+		i := slices.IndexFunc(e.order.Routers, func(o message.Router) bool { return o.Name == r.Config.Name })
+		switch {
+		case i < 0:
+			e.leaveRouter(r, vrrp.CauseRemoved)
+		case !r.Config.Equal(&e.order.Routers[i].Config):
+			c := e.order.Routers[i].Config
+			r.SetConfig(c)
+			e.step(r, vrrp.Event{Kind: vrrp.EventConfig, Config: &c})
+		}
+	}
+	var configs []vrrp.Config
+	for _, o := range e.order.Routers {
+		configs = append(configs, o.Config)
+		if slices.ContainsFunc(e.routers, func(r *router) bool { return r.Config.Name == o.Name }) {
+			continue
+		}
+		r := &router{Router: vrrp.NewRouter(o.Config), segment: segmentOf(o.Interface), announce: o.Announce, resume: e.resumed[o.Name]}
+		e.routers = append(e.routers, r)
+		e.tell(r)
+		if l := e.links[r.segment]; l != nil {
+			e.assess(r)
+		}
+	}
+	slices.SortFunc(e.routers, func(a, b *router) int { return strings.Compare(a.Config.Name, b.Config.Name) })
+	e.groups = vrrp.NewGroups(configs)
+}
+
+func (e *election) leaveRouter(r *router, why vrrp.CauseKind) {
+	if !r.leaving {
+		r.leaving = true
+		e.step(r, vrrp.Event{Kind: vrrp.EventStop, Cause: &vrrp.Cause{Kind: why}})
+	}
+}
+
+// leave has all routers hand over. Then the process ends.
+func (e *election) leave() {
+	if e.ending {
+		return
+	}
+	e.ending = true
+	for _, r := range e.routers {
+		e.leaveRouter(r, vrrp.CauseShutdown)
+	}
+	e.settle()
+}
+
+// seeLink passes on what the watcher of links sees.
+func (e *election) seeLink(segment int) {
+	up := e.host.carrier[segment]
+	l := vrrp.Link{Name: [...]string{"eth0", "eth1"}[segment], Index: 2 + segment, Up: true, Carrier: up}
+	l.Addrs = []netip.Prefix{netip.PrefixFrom(e.host.addrs[segment], 24)}
+	was := e.links[segment]
+	e.links[segment] = &l
+	for _, r := range e.routers {
+		if r.segment == segment {
+			e.assess(r)
+		}
+	}
+	if was != nil && !was.Carrier && up {
+		e.schedule.Reannounce(e.now, nil)
+		e.announce()
+	}
+	e.settleSoon()
+}
+
+// assess tells a router whether it can take part.
+func (e *election) assess(r *router) {
+	l := e.links[r.segment]
+	if l == nil {
+		return
+	}
+	m, hard := r.Machine, l.FaultCause()
+	why := hard
+	if why.Kind == 0 {
+		why = r.tracking.Cause()
+	}
+	source := e.host.addrs[r.segment]
+	switch isHard := hard.Kind != 0; {
+	case why.Kind != 0:
+		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
+			e.step(r, vrrp.Event{Kind: vrrp.EventFault, Cause: &why, Gentle: !isHard})
+		}
+	case r.leaving:
+	case r.resume:
+		e.step(r, vrrp.Event{Kind: vrrp.EventResume, Source: source})
+	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.Leaving() || m.Source() != source:
+		e.step(r, vrrp.Event{Kind: vrrp.EventUp, Source: source})
+	}
+	r.resume = false
+}
+
+// step passes an event to a machine and does what it returns.
+func (e *election) step(r *router, ev vrrp.Event) {
+	for _, a := range r.Machine.Step(e.now, ev) {
+		name := r.Config.Name
+		switch a.Kind {
+		case vrrp.ActionAdvertise:
+			e.advertise(r, a.Priority)
+		case vrrp.ActionTransition:
+			if a.To == vrrp.Master {
+				r.masters++
+			}
+			e.watch.activity(e.world, "a transition of "+name)
+			e.say(e.host.name, "%s is %s, was %s: %s", name, a.To, a.From, a.Cause)
+		case vrrp.ActionRemark:
+			e.say(e.host.name, "%s stays %s: %s", name, a.To, a.Cause)
+		case vrrp.ActionRelease:
+			e.say(e.host.name, "%s gives up its addresses: %s", name, a.Cause)
+		}
+	}
+	if due := r.Machine.Deadline(); !due.Equal(r.due) {
+		if r.due = due; !due.IsZero() {
+			e.later(max(0, due.Sub(e.now))+e.between(0, 600*time.Microsecond), e.turn)
+		}
+	}
+	e.tell(r)
+}
+
+// advertise sends a real advertisement to the other director.
+func (e *election) advertise(r *router, priority uint8) {
+	if !e.host.carrier[r.segment] {
+		return
+	}
+	r.Packet.Priority = priority
+	h := vrrp.Header{Source: r.Machine.Source(), Destination: vrrp.Group4, TTL: vrrp.TTL}
+	d := datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), r.segment}
+	other := e.host.other()
+	e.send(r.segment, e.host.node, other.node, func() { other.hear(d) })
+}
+
+// hear takes an advertisement into the socket of the election.
+func (h *host) hear(d datagram) {
+	e := h.election()
+	if !h.kernelRuns() || !h.carrier[d.segment] || e == nil || e.links[d.segment] == nil {
+		return
+	}
+	e.inbox = append(e.inbox, d)
+	if !e.stopped {
+		e.later(h.between(10*time.Microsecond, 300*time.Microsecond), e.turn)
+	}
+}
+
+// turn is one of the loop: the timers that are due, then what has arrived. After a stall, what has arrived comes first where
+// it may make a deadline void.
+func (e *election) turn() {
+	for _, r := range e.routers {
+		late := e.now.Sub(r.due)
+		if r.due.IsZero() || late < 0 {
+			continue
+		}
+		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+		if !advertises || late > r.Config.AdvertInterval {
+			e.drain()
+		}
+		if !r.due.IsZero() && !e.now.Before(r.due) {
+			e.step(r, vrrp.Event{Kind: vrrp.EventTimer})
+		}
+	}
+	e.drain()
+}
+
+func (e *election) drain() {
+	all := e.inbox
+	e.inbox = nil
+	var p vrrp.Packet
+	for _, d := range all {
+		for _, r := range e.routers {
+			if r.segment != d.segment || r.Config.VRID != d.message[1] {
+				continue
+			}
+			if drop := r.Examine(d.header, d.message, &p); drop != 0 {
+				e.say(e.host.name, "drops an advertisement: %s", drop)
+				continue
+			}
+			was := r.Machine.State()
+			e.step(r, vrrp.Event{Kind: vrrp.EventAdvert, Source: d.header.Source, Priority: p.Priority, Interval: p.Interval})
+			both := was == vrrp.Master && r.Machine.State() == vrrp.Master
+			if changed, _ := r.DiagnoseAdvert(e.now, d.header, &p, both); changed {
+				e.tell(r)
+			}
+		}
+	}
+}

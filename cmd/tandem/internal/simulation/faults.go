@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A Kind is a kind of fault.
+type Kind uint8
+
+// The kinds. Those of the network are about the ways of one director on one segment.
+const (
+	Loss Kind = iota + 1
+	OneWay
+	Delay
+	Duplicates
+	Partition // of the two directors only
+	Cable
+	KillDirector
+	KillElection
+	KillBoth
+	StopDirector
+	StopElection
+	StopBoth
+	Pause    // the whole machine
+	PowerOff // and on again
+	Restart  // by its operator: the director leaves cleanly and is started again
+	ServerDown
+	ServerOff
+	AllServersOff
+	DiskSlow
+	DiskFull
+	ClockStep
+	KernelRefuses
+	DumpsLie
+	TableFlushed
+	AddressDeleted
+	Drain
+	Failover
+	Reload
+	kinds
+)
+
+var kindNames = [...]string{"?", "loss", "one-way loss", "delay", "duplicates", "partition", "cable", "kill of the director", "kill of the election",
+	"kill of both", "director stopped", "election stopped", "both stopped", "machine paused", "power off", "restart", "server down", "server off",
+	"all servers off", "slow disk", "full disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
+	"address deleted", "drain", "failover", "reload"}
+
+// String names the kind.
+func (k Kind) String() string { return kindNames[k] }
+
+// A Fault is something that goes wrong, or that an operator does, at a time after the warm-up.
+type Fault struct {
+	Kind   Kind
+	At     time.Duration
+	For    time.Duration // 0: it happens once
+	Target int           // of the hosts or servers
+	Amount float64       // 0 to 1: how bad
+}
+
+// String describes the fault in a line.
+func (f Fault) String() string {
+	return fmt.Sprintf("%-24s at %8.3f s for %7.3f s, target %d, amount %.2f",
+		f.Kind, (warmUp + f.At).Seconds(), f.For.Seconds(), f.Target, f.Amount)
+}
+
+// NewScenario makes the scenario of a seed.
+func NewScenario(seed uint64) *Scenario {
+	r := rand.New(rand.NewPCG(seed, 1))
+	intervals := []time.Duration{100 * time.Millisecond, 250 * time.Millisecond, time.Second, time.Second}
+	s := &Scenario{
+		Seed: seed, Interval: intervals[r.IntN(len(intervals))], Group: r.IntN(3) == 0, Preempt: r.IntN(4) != 0,
+		Sorry: r.IntN(2) == 0, Track: r.IntN(3) == 0, Master: r.IntN(5) == 0, Servers: 2 + r.IntN(2), Length: 40 * time.Second,
+	}
+	s.Master = s.Master && !s.Track // the configuration refuses both
+	for range 1 + r.IntN(8) {
+		f := Fault{Kind: Kind(1 + r.IntN(int(kinds)-1)), Target: r.IntN(2), Amount: r.Float64()}
+		f.At = time.Duration(r.Int64N(int64(s.Length)))
+		f.For = time.Duration(r.Int64N(int64(12 * time.Second)))
+		if r.IntN(3) == 0 {
+			f.For /= 20
+		}
+		s.Faults = append(s.Faults, f)
+	}
+	return s
+}
+
+// inject begins a fault, and plans its end.
+func (w *world) inject(f Fault) {
+	h := w.hosts[f.Target]
+	w.say("fault", "%s, %s for %s", f.Kind, h.name, f.For.Round(time.Millisecond))
+	w.watch.faults[f.Kind]++
+	switch {
+	case f.Kind <= Cable:
+		w.network(h, f)
+	case f.Kind <= Restart:
+		w.processes(h, f)
+	case f.Kind <= AllServersOff:
+		w.breakServers(f)
+	case f.Kind <= AddressDeleted:
+		w.surroundings(h, f)
+	default:
+		w.operate(h, f)
+	}
+}
+
+// network makes the ways of a director bad.
+func (w *world) network(h *host, f Fault) {
+	segment := outside
+	if h.serverSide == inside && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
+		segment = inside
+	}
+	change := func(from, to int, change func(*wire)) { change(&w.wires[segment][from][to]) }
+	both := func(do func(*wire)) {
+		for n := range nodes {
+			change(h.node, n, do)
+			change(n, h.node, do)
+		}
+	}
+	peer := h.other().node
+	switch f.Kind {
+	case Loss:
+		both(func(r *wire) { r.loss = f.Amount })
+	case OneWay:
+		change(h.node, peer, func(r *wire) { r.cut = true })
+	case Delay:
+		both(func(r *wire) {
+			r.delay = time.Duration(f.Amount * float64(50*time.Millisecond))
+			r.jitter = time.Duration(f.Amount * float64(200*time.Millisecond))
+		})
+	case Duplicates:
+		both(func(r *wire) { r.twice = f.Amount })
+	case Partition:
+		change(h.node, peer, func(r *wire) { r.cut = true })
+		change(peer, h.node, func(r *wire) { r.cut = true })
+	case Cable:
+		both(func(r *wire) { r.cut = true })
+		h.setCarrier(segment, false)
+	}
+	w.after(f.For, func() {
+		w.say("fault", "%s of %s is over", f.Kind, h.name)
+		both(func(r *wire) { *r = wire{} })
+		h.setCarrier(segment, true)
+	})
+}
+
+func (h *host) setCarrier(segment int, on bool) {
+	if h.carrier[segment] == on {
+		return
+	}
+	h.carrier[segment] = on
+	if e := h.election(); e != nil {
+		e.later(h.between(100*time.Microsecond, 2*time.Millisecond), func() { e.seeLink(segment) })
+	}
+}
+
+// processes kills and stops.
+func (w *world) processes(h *host, f Fault) {
+	d, e := h.director, h.election()
+	switch f.Kind {
+	case KillDirector, KillBoth:
+		if d != nil {
+			d.dies(true)
+		}
+		if f.Kind == KillBoth && e != nil {
+			e.director = nil
+			e.dies()
+		}
+	case KillElection:
+		if e != nil {
+			e.dies()
+		}
+	case StopDirector, StopElection, StopBoth:
+		if d != nil && f.Kind != StopElection {
+			d.stop()
+			w.after(f.For, func() { h.resume(&d.process) })
+		}
+		if e != nil && f.Kind != StopDirector {
+			e.stop()
+			w.after(f.For, func() { h.resume(&e.process) })
+			halted := e.halted
+			w.after(hungTimeout, func() {
+				if d := h.director; d != nil && e.stopped && e.halted.Equal(halted) && d.runs() && d.now.Sub(d.since) > hungTimeout {
+					d.killHung(e)
+				}
+			})
+		}
+	case Pause:
+		h.pause()
+		w.after(f.For, h.unpause)
+	case PowerOff:
+		h.powerOff()
+		w.after(f.For, h.powerOn)
+	case Restart:
+		if d != nil {
+			d.do(d.leaves)
+		}
+	}
+}
+
+// resume lets a stopped process go on, unless its machine is paused.
+func (h *host) resume(p *process) {
+	if !h.paused {
+		p.goOn()
+	}
+}
+
+func (h *host) pause() {
+	h.paused = true
+	if h.director != nil {
+		h.director.stop()
+	}
+	for _, e := range h.elections {
+		e.stop()
+	}
+}
+
+func (h *host) unpause() {
+	if !h.paused {
+		return
+	}
+	h.paused = false
+	h.say(h.name, "goes on")
+	if h.director != nil {
+		h.director.goOn()
+	}
+	for _, e := range append([]*election(nil), h.elections...) {
+		e.goOn()
+	}
+}
+
+func (h *host) powerOff() {
+	h.powered, h.paused = false, false
+	h.watch.rebooted(h)
+	if h.director != nil {
+		h.director.alive = false
+	}
+	for _, e := range h.elections {
+		e.alive = false
+	}
+	h.director, h.elections = nil, nil
+	h.kernel = newKernel()
+}
+
+func (h *host) powerOn() {
+	if !h.powered {
+		h.powered = true
+		h.after(2*time.Second, h.start)
+	}
+}
+
+// breakServers changes what real servers do.
+func (w *world) breakServers(f Fault) {
+	set := func(s *server, is condition) {
+		if s.is != is {
+			w.say("server", "%s %s", s.addr, is)
+			s.is, s.since = is, w.now
+		}
+	}
+	for i, s := range w.servers {
+		if i != f.Target && f.Kind != AllServersOff {
+			continue
+		}
+		is := silent
+		if f.Kind == ServerDown {
+			is = refusing
+		}
+		set(s, is)
+		w.after(f.For, func() { set(s, serving) })
+	}
+}
+
+// surroundings makes disk, clock and kernel bad.
+func (w *world) surroundings(h *host, f Fault) {
+	over := func(do func()) { w.after(f.For, do) }
+	switch f.Kind {
+	case DiskSlow:
+		h.disk.slow = time.Duration(f.Amount * float64(8*time.Second))
+		over(func() { h.disk.slow = 0 })
+	case DiskFull:
+		h.disk.trouble = [...]string{"no space left on device", "read-only file system"}[int(f.Amount*2)]
+		over(func() { h.disk.trouble = "" })
+	case ClockStep:
+		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
+	case KernelRefuses:
+		h.kernel.refuses = true
+		over(func() { h.kernel.refuses = false })
+	case DumpsLie:
+		h.kernel.lies = 1 + int(f.Amount*4)
+		over(func() { h.kernel.lies = 0 })
+	case TableFlushed:
+		h.kernel.table = map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign}
+	case AddressDeleted:
+		h.setAddress(vip, false)
+		if e := h.election(); e != nil { // the kernel tells it
+			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
+		}
+	}
+}
+
+// operate is what operators do.
+func (w *world) operate(h *host, f Fault) {
+	d := h.director
+	if d == nil {
+		return
+	}
+	server := "www/" + w.servers[int(f.Amount*float64(len(w.servers)))%len(w.servers)].addr.String()
+	switch f.Kind {
+	case Drain:
+		order := func(action api.Action) {
+			if d := h.director; d != nil {
+				d.ask(string(action)+" "+server, func(r core.Request) core.Event {
+					return core.ServerOrder{Request: r, Server: server, Action: action}
+				}, func(r core.Reply) { w.watch.ordered(h, r, action) })
+			}
+		}
+		order(api.Drain)
+		w.after(f.For, func() { order(api.Undrain) })
+	case Failover:
+		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, true) })
+		w.after(f.For, func() {
+			if d := h.director; d != nil {
+				d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, false) })
+			}
+		})
+	case Reload:
+		c := change{raised: f.Amount < 0.3, removed: f.Amount > 0.6, weight: 1 + int(f.Amount*10)%4}
+		h.cfg = w.watch.scenario.config(h.node, c)
+		w.reload(h)
+		w.after(f.For, func() {
+			h.cfg = w.watch.scenario.config(h.node, change{})
+			w.reload(h)
+		})
+	}
+}
+
+func (w *world) reload(h *host) {
+	if d := h.director; d != nil {
+		cfg := h.cfg
+		d.ask("reload", func(r core.Request) core.Event { return core.Reload{Request: r, Config: cfg} }, nil)
+	}
+}
+
+// healAll ends every fault, and gives back what operators have taken.
+func (w *world) healAll() {
+	w.say("fault", "all faults are over")
+	w.wires = [segments][nodes][nodes]wire{}
+	for _, h := range w.hosts {
+		h.powerOn()
+		h.unpause()
+		h.disk.trouble, h.disk.slow, h.kernel.refuses, h.kernel.lies = "", 0, false, 0
+		h.setCarrier(outside, true)
+		h.setCarrier(inside, true)
+		if d := h.director; d != nil {
+			d.goOn()
+		}
+		for _, e := range append([]*election(nil), h.elections...) {
+			e.goOn()
+		}
+		w.after(3*time.Second, func() {
+			h.cfg = w.watch.scenario.config(h.node, change{})
+			w.reload(h)
+		})
+	}
+	for _, s := range w.servers {
+		if s.is != serving {
+			s.is, s.since = serving, w.now
+		}
+	}
+	for _, h := range w.hosts {
+		w.after(6*time.Second, h.giveBack)
+	}
+}
+
+// giveBack undoes what operators have ordered, as soon as there is a director that listens.
+func (h *host) giveBack() {
+	d := h.director
+	if d == nil || !d.ready || d.child == nil {
+		h.after(time.Second, h.giveBack)
+		return
+	}
+	d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { h.watch.standsBy(h, r, false) })
+	for _, s := range h.servers {
+		d.ask("undrain "+s.addr.String(), func(r core.Request) core.Event {
+			return core.ServerOrder{Request: r, Server: "www/" + s.addr.String(), Action: api.Undrain}
+		}, nil)
+	}
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A Broken is an invariant that did not hold.
+type Broken struct {
+	Kind string
+	At   time.Duration
+	What string
+}
+
+// String says it in a line.
+func (b *Broken) String() string {
+	return fmt.Sprintf("%s at %.3f s: %s", b.Kind, b.At.Seconds(), b.What)
+}
+
+// A since is the time since which something is so; the zero value: it is not so.
+type since struct{ time.Time }
+
+// is notes whether it is so now, and returns for how long.
+func (s *since) is(so bool, now time.Time) time.Duration {
+	switch {
+	case !so:
+		s.Time = time.Time{}
+	case s.IsZero():
+		s.Time = now
+	}
+	if s.IsZero() {
+		return 0
+	}
+	return now.Sub(s.Time)
+}
+
+// A monitor looks at the invariants. The bounds are those of RFC 9568 and of the configuration, plus slack for what takes
+// milliseconds.
+type monitor struct {
+	scenario *Scenario
+	broken   *Broken
+	faults   [kinds]int
+
+	both     [segments]since // both directors have the VIP
+	none     [segments]since // nobody has it
+	hear     [segments]since // the directors are at work, and hear each other
+	capable  [2]since        // a director is at work, and can serve
+	reached  [2]since        // … and clients, servers and the peer reach it
+	listened [2]since        // a director's loop is at work
+
+	standby     [2]bool // an operator's failover was acknowledged, and remembered
+	mustBeQuiet bool
+}
+
+func newMonitor(s *Scenario) monitor { return monitor{scenario: s} }
+
+const slack = 250 * time.Millisecond
+
+// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1.
+func (m *monitor) down() time.Duration {
+	return 3*m.scenario.Interval + vrrp.Skew(1, m.scenario.Interval)
+}
+
+// detection is how long checks take to find a dead server, recovery how long to find one that is back.
+const (
+	detection = checkFall*checkInterval + checkTimeout + checkInterval + slack
+	recovery  = checkRise*checkInterval + checkTimeout + checkInterval + slack
+)
+
+// broke notes the first invariant that does not hold.
+func (m *monitor) broke(w *world, kind, format string, args ...any) {
+	if m.broken == nil {
+		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
+		w.say("BROKEN", "%s: %s", kind, m.broken.What)
+	}
+}
+
+// look looks at what must hold at any time.
+func (m *monitor) look(w *world) {
+	vips := []netip.Addr{vip}
+	if m.scenario.Group {
+		vips = append(vips, insideVIP)
+	}
+	for i, h := range w.hosts {
+		m.lookAt(w, i, h)
+	}
+	for segment, v := range vips {
+		holders := 0
+		for _, h := range w.hosts {
+			if h.kernelRuns() && h.kernel.addrs[v] {
+				holders++
+			}
+		}
+		a, b := w.hosts[0], w.hosts[1]
+		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.cleanBothWays(segment, 0, 1) &&
+			a.carrier[segment] && b.carrier[segment], w.now)
+		both := min(hearing, m.both[segment].is(holders == 2, w.now))
+		// The loser hears the winner within an interval, and lingers.
+		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
+			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
+		}
+		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
+		none := min(able, m.none[segment].is(holders == 0, w.now))
+		if bound := m.down() + slack; none > bound {
+			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
+		}
+	}
+}
+
+func (s since) since(now time.Time) time.Duration {
+	if s.IsZero() {
+		return 0
+	}
+	return now.Sub(s.Time)
+}
+
+// takesPart tells whether a director's election is at work under a director.
+func (h *host) takesPart() bool {
+	e, d := h.election(), h.director
+	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
+}
+
+// lookAt looks at one director.
+func (m *monitor) lookAt(w *world, i int, h *host) {
+	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses
+	m.capable[i].is(able, w.now)
+	m.listened[i].is(h.director != nil && h.director.runs() && h.director.ready && !h.director.leaving, w.now)
+	reached := able && m.peerIsClear(w, h)
+	for _, c := range w.clients {
+		reached = reached && w.cleanBothWays(outside, h.node, c.node)
+	}
+	for _, s := range w.servers {
+		reached = reached && w.cleanBothWays(h.serverSide, h.node, s.node)
+	}
+	m.reached[i].is(reached, w.now)
+	if h.kernelRuns() && !reflect.DeepEqual(h.kernel.table[foreign.ServiceID], foreign) {
+		m.broke(w, "foreign", "somebody else's service was changed on %s", h.name)
+	}
+	if d := h.director; d != nil && d.runs() {
+		for _, n := range sortedRequests(d.asked) {
+			if q := d.asked[n]; m.listened[i].since(w.now) > 30*time.Second && w.now.Sub(q.at) > 30*time.Second {
+				m.broke(w, "answers", "%s has not answered %q for %s", h.name, q.what, w.now.Sub(q.at))
+			}
+		}
+	}
+}
+
+func sortedRequests(m map[core.Request]question) []core.Request {
+	if len(m) == 0 {
+		return nil
+	}
+	var all []core.Request
+	for n := range m {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
+func (m *monitor) peerIsClear(w *world, h *host) bool {
+	other := h.other()
+	if !other.kernelRuns() {
+		return true
+	}
+	segments := 1
+	if m.scenario.Group {
+		segments = 2
+	}
+	for s := range segments {
+		if !w.cleanBothWays(s, 0, 1) || !other.carrier[s] {
+			return false
+		}
+	}
+	if other.takesPart() {
+		for _, c := range w.clients {
+			if !w.cleanBothWays(outside, other.node, c.node) {
+				return false
+			}
+		}
+		for _, s := range w.servers {
+			if !w.cleanBothWays(h.serverSide, other.node, s.node) {
+				return false
+			}
+		}
+		return !other.kernel.refuses
+	}
+	return other.election() == nil && !other.kernel.addrs[vip]
+}
+
+// sawRequest looks at what a client got.
+func (m *monitor) sawRequest(c *client, r result) {
+	if r.ok || m.broken != nil {
+		return
+	}
+	w := c.world
+	if !m.scenario.Sorry && !m.anyServer(w) {
+		return
+	}
+	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
+	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
+	bound := m.down() + slack
+	if c.strict {
+		bound += lockTime + 200*time.Millisecond
+	}
+	switch r.kind {
+	case deadEnd: // other requests of this client may have been answered meanwhile
+		bound += detection
+		able = min(able, w.now.Sub(r.server.since))
+	case empty:
+		bound += max(detection, recovery)
+		for _, s := range w.servers {
+			able = min(able, w.now.Sub(s.since))
+		}
+		able = min(able, w.now.Sub(c.failing))
+	default:
+		able = min(able, w.now.Sub(c.failing))
+	}
+	if able > bound {
+		m.broke(w, string(r.kind), "%s: %s; that has gone on for %s while it could be served, the bound is %s", c.name(), r.why, able, bound)
+	}
+}
+
+// anyServer tells whether a real server answers that no operator has drained.
+func (m *monitor) anyServer(w *world) bool {
+	for _, s := range w.servers {
+		drained := false
+		for _, h := range w.hosts {
+			if o, ok := h.disk.orders["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
+				drained = true
+			}
+		}
+		if s.is == serving && !drained {
+			return true
+		}
+	}
+	return false
+}
+
+// rebooted notes that a machine has lost what its kernel had.
+func (m *monitor) rebooted(*host) {}
+
+// activity notes that something happened that does not happen in a quiet pair.
+func (m *monitor) activity(w *world, what string) {
+	if m.mustBeQuiet {
+		m.broke(w, "quiet", "%s, long after the last fault", what)
+	}
+}
+
+// announced notes an announcement.
+func (m *monitor) announced(*world, *host, netip.Addr) {}
+
+// ordered notes the answer to a command about a server.
+func (m *monitor) ordered(*host, core.Reply, api.Action) {}
+
+// standsBy notes the answer to a failover or release. What was acknowledged without reserve survives a restart.
+func (m *monitor) standsBy(h *host, r core.Reply, on bool) {
+	if r.Err == nil && r.NotRemembered == "" {
+		m.standby[h.node] = on && len(r.Routers) > 0
+		if on && len(r.Routers) > 0 && len(h.disk.standby) == 0 {
+			m.broke(h.world, "remembered", "%s has said that the failover is remembered, and the disk does not have it", h.name)
+		}
+	}
+}
+
+// expectWanted looks at what must be so after all faults.
+func (m *monitor) expectWanted(w *world) {
+	if m.broken != nil {
+		return
+	}
+	vips := []netip.Addr{vip}
+	if m.scenario.Group {
+		vips = append(vips, insideVIP)
+	}
+	for _, v := range vips {
+		var holders []string
+		for _, h := range w.hosts {
+			if h.kernel.addrs[v] {
+				holders = append(holders, h.name)
+			}
+		}
+		if len(holders) != 1 || m.scenario.Preempt && holders[0] != "lb1" {
+			m.broke(w, "wanted", "%s is at %v at last, wanted at lb1", v, holders)
+		}
+	}
+	for _, h := range w.hosts {
+		if h.director == nil || h.director.child == nil {
+			m.broke(w, "wanted", "%s does not run at last", h.name)
+			return
+		}
+		holder := h.kernel.addrs[vip]
+		is := h.kernel.table[www]
+		if got := serversOf(is); (holder || !m.scenario.Master) && got != m.wantedServers() {
+			m.broke(w, "wanted", "the table of %s has %s at last, wanted %s", h.name, got, m.wantedServers())
+		}
+		if !h.director.inLine() {
+			m.broke(w, "wanted", "the table of %s is not as its director wants it", h.name)
+		}
+	}
+}
+
+func serversOf(e lvs.Entry) string {
+	var all []string
+	for _, s := range lvs.SortServers(slices.Clone(e.Servers)) {
+		all = append(all, fmt.Sprintf("%s=%d", s.ServerID, s.Weight))
+	}
+	return fmt.Sprint(all)
+}
+
+func (m *monitor) wantedServers() string {
+	side := outside
+	if m.scenario.Group {
+		side = inside
+	}
+	var all []string
+	for i := range m.scenario.Servers {
+		all = append(all, fmt.Sprintf("%s:80=1", serverAddr(side, i)))
+	}
+	return fmt.Sprint(all)
+}

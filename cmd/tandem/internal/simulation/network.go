@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A segment is one Ethernet: clients are on the outside; the real servers on the inside, if there is one.
+const (
+	outside = iota
+	inside
+	segments
+)
+
+// A node is a machine's place in the network: the two directors, then the clients, then the real servers.
+const (
+	firstClient = 2
+	firstServer = 4
+	nodes       = 8
+)
+
+// A wire is the way from one node to another. The zero wire carries everything at once.
+type wire struct {
+	cut    bool
+	loss   float64
+	twice  float64 // probability of a duplicate
+	delay  time.Duration
+	jitter time.Duration
+}
+
+// clean tells whether the way loses nothing and delays next to nothing.
+func (r wire) clean() bool { return !r.cut && r.loss == 0 && r.delay+r.jitter < 5*time.Millisecond }
+
+// cleanBothWays tells whether two nodes hear each other.
+func (w *world) cleanBothWays(segment, a, b int) bool {
+	return w.wires[segment][a][b].clean() && w.wires[segment][b][a].clean()
+}
+
+// passes tells whether one packet gets through.
+func (w *world) passes(segment, from, to int) bool {
+	r := &w.wires[segment][from][to]
+	return !r.cut && !w.chance(r.loss)
+}
+
+// send has a frame arrive, or not.
+func (w *world) send(segment, from, to int, arrive func()) {
+	if !w.passes(segment, from, to) {
+		return
+	}
+	r := &w.wires[segment][from][to]
+	flight := w.between(30*time.Microsecond, 250*time.Microsecond) + r.delay
+	if r.jitter > 0 {
+		flight += w.between(0, r.jitter)
+	}
+	w.after(flight, arrive)
+	if w.chance(r.twice) {
+		w.after(flight+w.between(0, 2*time.Millisecond), arrive)
+	}
+}
+
+// broadcast sends an announcement of a director to all others of a segment.
+func (w *world) broadcast(segment int, from *host, o garp.Observation) {
+	for _, c := range w.clients {
+		if segment == outside {
+			w.send(segment, from.node, c.node, func() { c.learn(o.Claimed, from) })
+		}
+	}
+	other := from.other()
+	w.send(segment, from.node, other.node, func() { other.hearARP(segment, o) })
+}
+
+// A server is a real server.
+type server struct {
+	node  int
+	addr  netip.Addr
+	is    condition
+	since time.Time
+}
+
+// A condition is what a real server does with a request.
+type condition uint8
+
+const (
+	serving  condition = iota + 1
+	refusing           // its program is down
+	silent             // it is switched off
+)
+
+func (c condition) String() string { return [...]string{"?", "serves", "refuses", "is off"}[c] }
+
+// A client asks the VIP again and again. It has a neighbour entry for it, like a Linux machine; one that is strict refuses an
+// update within a second after another, also a gratuitous one.
+type client struct {
+	*world
+	node   int
+	strict bool
+
+	entry     *host // nil: none
+	updated   time.Time
+	confirmed time.Time
+	failing   time.Time // when the first of the requests that failed was sent; zero: the last one was answered
+}
+
+const (
+	pause     = 50 * time.Millisecond // between two requests of a client
+	lockTime  = time.Second           // Linux: locktime
+	reachable = 30 * time.Second      // base_reachable_time
+	probing   = 8 * time.Second       // delay_first_probe_time, and three unicast probes a second apart
+)
+
+// learn takes in an announcement. It makes no new entry.
+func (c *client) learn(_ netip.Addr, from *host) {
+	if c.entry == nil || c.strict && c.now.Sub(c.updated) < lockTime {
+		return
+	}
+	if c.entry != from {
+		c.say(c.name(), "sends to %s from now on", from.name)
+	}
+	c.entry, c.updated, c.confirmed = from, c.now, c.now
+}
+
+func (c *client) name() string {
+	if c.strict {
+		return "client2"
+	}
+	return "client1"
+}
+
+// resolve asks who has the VIP, unless the entry is good.
+func (c *client) resolve() {
+	if c.entry != nil && c.now.Sub(c.confirmed) < reachable {
+		return
+	}
+	if c.entry != nil && c.answersARP(c.entry) && c.now.Sub(c.confirmed) < reachable+probing {
+		c.confirmed = c.now
+		return
+	}
+	if c.entry != nil && c.now.Sub(c.confirmed) < reachable+probing {
+		return // it still believes the entry
+	}
+	c.entry = nil
+	first := c.rand.IntN(2)
+	for i := range c.hosts {
+		if h := c.hosts[(first+i)%2]; c.answersARP(h) {
+			c.entry, c.updated, c.confirmed = h, c.now, c.now
+			c.say(c.name(), "finds the VIP at %s", h.name)
+			return
+		}
+	}
+}
+
+func (c *client) answersARP(h *host) bool {
+	return h.kernelRuns() && h.kernel.addrs[vip] && c.passes(outside, c.node, h.node) && c.passes(outside, h.node, c.node)
+}
+
+// A result is what became of a request.
+type result struct {
+	ok     bool
+	kind   failure
+	why    string
+	server *server // that did not answer
+}
+
+// A failure is why a request failed.
+type failure string
+
+const (
+	nobody  failure = "service: nobody has the VIP"
+	wayCut  failure = "service: the way is cut"
+	frozen  failure = "service: the machine stands still"
+	stale   failure = "service: sent to the wrong director"
+	empty   failure = "service: the table is empty"
+	deadEnd failure = "service: sent to a dead server"
+)
+
+// ask makes one request, and plans the next.
+func (c *client) ask() {
+	c.after(pause, c.ask)
+	c.resolve()
+	r := c.request()
+	if r.ok {
+		c.confirmed, c.failing = c.now, time.Time{}
+	} else if c.failing.IsZero() {
+		c.failing = c.now
+	}
+	c.watch.sawRequest(c, r)
+}
+
+func (c *client) request() result {
+	h := c.entry
+	switch {
+	case h == nil:
+		return result{kind: nobody, why: "nobody has the VIP"}
+	case !c.passes(outside, c.node, h.node):
+		return result{kind: wayCut, why: "the way to " + h.name + " is cut"}
+	case !h.kernelRuns():
+		return result{kind: frozen, why: h.name + " stands still"}
+	case !h.kernel.addrs[vip]:
+		return result{kind: stale, why: h.name + " does not have the VIP any more"}
+	}
+	to, ok := h.kernel.schedule(c.world, www)
+	if !ok {
+		return result{kind: empty, why: "IPVS of " + h.name + " has no server"}
+	}
+	for _, s := range c.servers {
+		if s.addr != to.Addr {
+			continue
+		}
+		if s.is != serving || !c.passes(h.serverSide, h.node, s.node) {
+			return result{kind: deadEnd, why: h.name + " sends it to " + s.addr.String() + ", which does not answer", server: s}
+		}
+		return result{ok: true}
+	}
+	return result{ok: true} // the sorry server
+}
+
+var (
+	vip       = netip.MustParseAddr("192.0.2.100")
+	insideVIP = netip.MustParseAddr("198.51.100.100")
+	www       = lvs.ServiceID{Protocol: lvs.TCP, Addr: vip, Port: 80}
+)

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// A Scenario is one run, before it begins.
+type Scenario struct {
+	Seed     uint64
+	Interval time.Duration // between two advertisements
+	Group    bool          // two virtual routers in a sync group, on two segments
+	Preempt  bool
+	Sorry    bool // the service has a sorry server, which always serves
+	Track    bool // the virtual router tracks the service
+	Master   bool // only the master checks
+	Servers  int
+	Length   time.Duration // in which the faults begin
+	Faults   []Fault
+}
+
+// String describes the scenario in a line.
+func (s *Scenario) String() string {
+	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, %d faults",
+		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, len(s.Faults))
+}
+
+// A Result is what came of a run.
+type Result struct {
+	Broken *Broken // nil: every invariant held
+	Lines  []string
+	Time   time.Duration // that was simulated
+	Events uint64
+}
+
+const (
+	// warmUp is how long a pair is left alone after its start, and healing how long after the last fault.
+	warmUp  = 15 * time.Second
+	healing = 40 * time.Second
+	quiet   = 20 * time.Second
+)
+
+// Run runs a scenario.
+func Run(s *Scenario) (r Result) {
+	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
+	defer func() {
+		if p := recover(); p != nil {
+			w.watch.broke(w, "panic", "%v", p)
+		}
+		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next}
+	}()
+	w.build(s)
+	for _, f := range s.Faults {
+		w.at(epoch.Add(warmUp+f.At), func() { w.inject(f) })
+	}
+	end := epoch.Add(warmUp + s.end())
+	w.run(end)
+	w.healAll()
+	w.run(end.Add(healing))
+	w.watch.expectWanted(w)
+	w.watch.mustBeQuiet = w.watch.broken == nil
+	w.run(end.Add(healing + quiet))
+	return
+}
+
+// end is when the last fault is over.
+func (s *Scenario) end() time.Duration {
+	end := s.Length
+	for _, f := range s.Faults {
+		end = max(end, f.At+f.For)
+	}
+	return end
+}
+
+// build makes the pair, and switches it on.
+func (w *world) build(s *Scenario) {
+	serverSide := outside
+	if s.Group {
+		serverSide = inside
+	}
+	for i := range s.Servers {
+		w.servers = append(w.servers, &server{node: firstServer + i, addr: serverAddr(serverSide, i), is: serving, since: epoch})
+	}
+	for i := range w.hosts {
+		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(), powered: true}
+		h.addrs = [segments]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)})}
+		h.carrier = [segments]bool{true, true}
+		h.cfg = s.config(i, change{})
+		w.hosts[i] = h
+	}
+	w.watch = newMonitor(s)
+	for i := range 2 {
+		c := &client{world: w, node: firstClient + i, strict: i == 1}
+		w.clients = append(w.clients, c)
+		w.after(w.between(0, pause), c.ask)
+	}
+	for _, h := range w.hosts {
+		w.after(w.between(0, 3*time.Second), h.start)
+	}
+}
+
+func serverAddr(segment, i int) netip.Addr {
+	if segment == inside {
+		return netip.AddrFrom4([4]byte{198, 51, 100, byte(11 + i)})
+	}
+	return netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)})
+}
+
+// A change is what an operator has changed in a configuration file.
+type change struct {
+	raised  bool // the priority of the backup is above that of the master
+	removed bool // the last real server is not there
+	weight  int  // of the first real server; 0: 1
+}
+
+// The check that real servers get.
+const (
+	checkInterval = time.Second
+	checkTimeout  = 500 * time.Millisecond
+	checkRise     = 2
+	checkFall     = 2
+)
+
+// config is the configuration of a director, by way of its text.
+func (s *Scenario) config(node int, c change) *configs.Config {
+	priority := [2]int{150, 100}[node]
+	if c.raised {
+		priority = [2]int{90, 200}[node]
+	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("name = %q", [...]string{"lb1", "lb2"}[node])
+	vrouter := func(name, iface string, vrid int, vip netip.Addr) {
+		line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %t\nvips = [\"%s/24\"]",
+			name, iface, vrid, priority, s.Interval.String(), s.Preempt, vip)
+		if s.Group {
+			line("sync_group = \"all\"")
+		}
+		if s.Track && name == "web" {
+			line("track = [{ service = \"www\", weight = -60 }]")
+		}
+	}
+	vrouter("web", "eth0", 51, vip)
+	side := outside
+	if s.Group {
+		vrouter("in", "eth1", 52, insideVIP)
+		side = inside
+	}
+	line("[[service]]\nname = \"www\"\nvirtual = \"%s:80\"\nprotocol = \"tcp\"\nscheduler = \"wrr\"\nmethod = \"dr\"", vip)
+	if s.Master {
+		line("check_when = \"master\"")
+	}
+	line("[service.check]\ntype = \"tcp\"\ninterval = %q\ntimeout = %q\nrise = %d\nfall = %d", checkInterval.String(), checkTimeout.String(), checkRise, checkFall)
+	for i := range s.Servers {
+		if c.removed && i == s.Servers-1 {
+			continue
+		}
+		weight := 1
+		if i == 0 && c.weight > 0 {
+			weight = c.weight
+		}
+		line("[[service.server]]\naddress = %q\nweight = %d", serverAddr(side, i).String(), weight)
+	}
+	if s.Sorry {
+		line("[service.sorry_server]\naddress = \"192.0.2.250\"")
+	}
+	cfg, err := configs.Parse("tandem.toml", []byte(b.String()))
+	if err != nil {
+		panic(err)
+	}
+	return cfg
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// tell takes a router's status, and has the rest follow if it has changed.
+func (e *election) tell(r *router) {
+	m := r.Machine
+	s := vrrp.Status{
+		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Group: r.Config.SyncGroup, Tracking: r.tracking,
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
+		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(),
+		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(),
+		Counters: vrrp.Counters{BecameMaster: r.masters},
+	}
+	was := &r.status
+	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Standby == was.Standby &&
+		s.Ready == was.Ready && s.EffectivePriority == was.EffectivePriority && s.Tracking == was.Tracking && s.Master == was.Master &&
+		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && r.changes == m.Changes() {
+		return
+	}
+	r.status, r.changes = s, m.Changes()
+	e.settleSoon()
+}
+
+// settleSoon has the serving goroutine look at what the loops say.
+func (e *election) settleSoon() {
+	if !e.settling {
+		e.settling = true
+		e.later(e.between(10*time.Microsecond, 2*time.Millisecond), e.settle)
+	}
+}
+
+// settle brings tracking, groups and addresses in line with what the loops say.
+func (e *election) settle() {
+	e.settling = false
+	states, own := make(map[string]vrrp.Status), make(map[string]vrrp.Tracking)
+	for _, r := range e.routers {
+		states[r.Config.Name] = r.status
+		if r.status.State != vrrp.Initialize {
+			delete(e.resumed, r.Config.Name)
+		}
+		if r.status.RivalHeard.After(r.rival) {
+			r.rival = r.status.RivalHeard
+			e.announceAgain(r)
+		}
+	}
+	for _, o := range e.order.Routers {
+		own[o.Name] = o.Tracking
+	}
+	tracking, joins := e.groups.Decide(states, own)
+	for _, o := range e.order.Routers {
+		r := e.named(o.Name)
+		if r == nil {
+			continue
+		}
+		if t := tracking[o.Name]; t != r.tracking {
+			r.tracking = t
+			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+		}
+		if o.Standby != r.standby {
+			r.standby = o.Standby
+			e.step(r, vrrp.Event{Kind: vrrp.EventStandby, On: o.Standby})
+		}
+		e.assess(r)
+	}
+	for _, j := range joins {
+		if r := e.named(j.Name); r != nil {
+			cause := j.Cause
+			e.step(r, vrrp.Event{Kind: vrrp.EventJoin, To: j.To, Cause: &cause})
+		}
+	}
+	e.setAddresses()
+	e.routers = slices.DeleteFunc(e.routers, func(r *router) bool {
+		return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
+	})
+	e.report()
+	switch {
+	case e.ending && len(e.routers) == 0:
+		e.later(e.between(time.Millisecond, 10*time.Millisecond), e.dies) // the addresses are removed first
+	case e.orphan != nil:
+		e.goOnWithoutDirector()
+	}
+}
+
+func (e *election) named(name string) *router {
+	for _, r := range e.routers {
+		if r.Config.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// report tells the director how things are.
+func (e *election) report() {
+	d := e.director
+	if d == nil || !e.obeyed {
+		return
+	}
+	rep := message.Report{Sequence: e.order.Sequence}
+	for _, r := range e.routers {
+		rep.Routers = append(rep.Routers, r.status)
+	}
+	e.world.after(e.between(50*time.Microsecond, 500*time.Microsecond), func() { d.do(func() { d.hears(e, rep) }) })
+}
+
+// setAddresses puts on the interfaces what the routers hold, and announces what they keep. The interfaces follow a moment later.
+func (e *election) setAddresses() {
+	want, announce := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
+	for _, r := range e.routers {
+		holds := r.status.Holding || e.resumed[r.Config.Name]
+		for _, v := range r.Config.VIPs {
+			want[v.Addr()] = holds
+			if holds && !r.status.HandingOver {
+				announce[v.Addr()] = true
+				if !e.announced[v.Addr()] && e.host.kernel.addrs[v.Addr()] {
+					e.schedule.Announce(e.now, r.announce, []netip.Addr{v.Addr()})
+				}
+			}
+		}
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(e.announced), netip.Addr.Compare) {
+		if !announce[a] {
+			e.schedule.Withdraw([]netip.Addr{a})
+		}
+	}
+	e.announced = announce
+	for segment := range e.rivals {
+		var ours []netip.Addr
+		for _, r := range e.routers {
+			for _, v := range r.Config.VIPs {
+				if r.segment == segment && announce[v.Addr()] {
+					ours = append(ours, v.Addr())
+				}
+			}
+		}
+		e.rivals[segment].SetAddresses(e.now, ours)
+	}
+	e.later(e.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(want) })
+	e.announce()
+	e.watchRivals()
+}
+
+// place is the reconciler of the addresses. It takes the latest that is wanted.
+func (e *election) place(want map[netip.Addr]bool) {
+	for _, r := range e.routers {
+		for _, v := range r.Config.VIPs {
+			a := v.Addr()
+			holds := r.status.Holding || e.resumed[r.Config.Name]
+			if e.host.kernel.addrs[a] == holds {
+				continue
+			}
+			e.host.setAddress(a, holds)
+			if holds && e.announced[a] {
+				e.schedule.Announce(e.now, r.announce, []netip.Addr{a})
+				e.announce()
+			}
+			delete(want, a)
+		}
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(want), netip.Addr.Compare) {
+		if !want[a] && e.host.kernel.addrs[a] && !e.holds(a) {
+			e.host.setAddress(a, false)
+		}
+	}
+}
+
+func (e *election) holds(a netip.Addr) bool {
+	return slices.ContainsFunc(e.routers, func(r *router) bool {
+		return (r.status.Holding || e.resumed[r.Config.Name]) && slices.ContainsFunc(r.Config.VIPs, func(v netip.Prefix) bool { return v.Addr() == a })
+	})
+}
+
+// setAddress puts an address on the machine, or takes it away.
+func (h *host) setAddress(a netip.Addr, on bool) {
+	if h.kernel.addrs[a] == on {
+		return
+	}
+	h.say(h.name, "address %s: %t", a, on)
+	h.watch.activity(h.world, "an address")
+	h.kernel.addrs[a] = on
+}
+
+// announce sends the announcements that are due.
+func (e *election) announce() {
+	for {
+		f, ok := e.schedule.Next(e.now)
+		if !ok {
+			break
+		}
+		segment := outside
+		if f.Addr == insideVIP {
+			segment = inside
+		}
+		e.watch.announced(e.world, e.host, f.Addr)
+		if e.host.carrier[segment] {
+			e.broadcast(segment, e.host, garp.Observation{Claimed: f.Addr, Asked: f.Addr, How: f.Form, From: garp.Hardware{5: byte(1 + e.host.node)}})
+		}
+	}
+	if at, ok := e.schedule.Deadline(); ok && !at.Equal(e.wake) {
+		e.wake = at
+		e.later(max(0, at.Sub(e.now)), func() {
+			if e.wake.Equal(at) {
+				e.wake = time.Time{}
+				e.announce()
+			}
+		})
+	}
+}
+
+// announceAgain is for a master that has heard another one.
+func (e *election) announceAgain(r *router) {
+	if r.status.State != vrrp.Master || r.status.HandingOver {
+		return
+	}
+	for _, v := range r.Config.VIPs {
+		e.schedule.Reannounce(e.now, []netip.Addr{v.Addr()})
+	}
+}
+
+// hearARP takes in what another director says about an address.
+func (h *host) hearARP(segment int, o garp.Observation) {
+	if e := h.election(); e != nil && h.kernelRuns() {
+		e.do(func() {
+			if e.rivals[segment].Concerns(o) {
+				e.rivals[segment].Observe(e.now, o)
+				e.watchRivals()
+			}
+		})
+	}
+}
+
+// watchRivals asks who has our addresses, and announces again those that another machine claims.
+func (e *election) watchRivals() {
+	for segment, t := range e.rivals {
+		if len(e.announced) == 0 {
+			continue
+		}
+		ask, found, next := t.Step(e.now)
+		for _, c := range found {
+			e.say(e.host.name, "another machine claims %s: announcing it again", c.Addr)
+			e.schedule.Reannounce(e.now, []netip.Addr{c.Addr})
+			e.announce()
+		}
+		for _, a := range ask {
+			e.askWhoHas(segment, a)
+		}
+		if due := e.rivalsDue[segment]; due.IsZero() || next.Before(due) {
+			e.rivalsDue[segment] = next
+			e.later(max(0, next.Sub(e.now)), func() {
+				if e.rivalsDue[segment].Equal(next) {
+					e.rivalsDue[segment] = time.Time{}
+					e.watchRivals()
+				}
+			})
+		}
+	}
+}
+
+func (e *election) askWhoHas(segment int, a netip.Addr) {
+	other := e.host.other()
+	e.send(segment, e.host.node, other.node, func() {
+		if !other.kernelRuns() || !other.kernel.addrs[a] || !other.carrier[segment] {
+			return
+		}
+		o := garp.Observation{Claimed: a, How: garp.Reply, From: garp.Hardware{5: byte(1 + other.node)}}
+		e.send(segment, other.node, e.host.node, func() { e.host.hearARP(segment, o) })
+	})
+}

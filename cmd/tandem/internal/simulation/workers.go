@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+const (
+	retryPause = time.Second     // of the workers
+	lookPause  = 2 * time.Second // between two looks at the kernel's table
+)
+
+// A tableWorker brings the kernel's table in line.
+type tableWorker struct {
+	want    map[lvs.ServiceID]lvs.Entry
+	waiting *core.Table
+	busy    bool
+	failed  bool
+	newest  uint64
+	hung    bool // somebody keeps the kernel's lock
+}
+
+// put replaces what waits, or is merged into it.
+func (t *tableWorker) put(next core.Table) {
+	if t.waiting != nil {
+		next = workers.MergeTables(*t.waiting, next)
+	}
+	t.waiting = &next
+}
+
+func (d *director) readTable() {
+	entries, err := d.host.kernel.dump(d.world)
+	if err != nil {
+		d.say(d.host.name, "failed to read the IPVS table: %v", err)
+	}
+	d.post(tableRead(entries, maps.Clone(d.host.disk.owned), err))
+}
+
+// writeTable takes what waits, unless it is at work.
+func (d *director) writeTable() {
+	t := &d.table
+	if t.busy || t.waiting == nil {
+		return
+	}
+	next := *t.waiting
+	t.waiting, t.busy = nil, true
+	d.later(d.between(200*time.Microsecond, 20*time.Millisecond), func() {
+		t.newest = next.Generation
+		if t.want == nil || next.Full {
+			t.want = make(map[lvs.ServiceID]lvs.Entry)
+		}
+		for _, id := range next.Remove {
+			delete(t.want, id)
+		}
+		for _, e := range next.Set {
+			t.want[e.ServiceID] = e
+		}
+		d.reconcile(next.Remove)
+	})
+}
+
+// reconcile makes the kernel's table as it is wanted.
+func (d *director) reconcile(removed []lvs.ServiceID) {
+	t, k, owned := &d.table, &d.host.kernel, d.host.disk.owned
+	t.busy = false
+	done := core.TableDone{Generation: t.newest}
+	want := make([]lvs.Entry, 0, len(t.want))
+	now := maps.Clone(owned)
+	if now == nil {
+		now = make(map[lvs.ServiceID]bool)
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(t.want), lvs.ServiceID.Compare) {
+		want = append(want, t.want[id])
+		now[id] = true
+	}
+	if !maps.Equal(owned, now) {
+		if d.host.disk.trouble == "" {
+			d.host.disk.owned = now
+		} else {
+			done.NotRemembered = d.host.disk.trouble
+		}
+	}
+	for _, id := range removed {
+		now[id] = true
+	}
+	var errs []error
+	have, err := k.dump(d.world)
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		for _, c := range lvs.Diff(have, want, now) {
+			err := k.change(c)
+			if err == nil {
+				d.say(d.host.name, "IPVS: %s", c)
+			}
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		done.Problem = err.Error()
+	}
+	t.failed = done.Problem != ""
+	d.post(tableDone(d, done))
+	if !d.ready {
+		d.ready = true
+		d.superviseNow()
+	}
+	d.writeTable()
+}
+
+// lookAgain repairs what somebody else has changed, and tries again what failed.
+func (d *director) lookAgain() {
+	wait := lookPause
+	if d.table.failed {
+		wait = retryPause
+	}
+	d.later(wait, func() {
+		t := &d.table
+		if t.want != nil && !t.busy && (t.failed || !d.inLine()) {
+			d.reconcile(nil)
+		}
+		d.lookAgain()
+	})
+}
+
+// inLine tells whether the kernel has what is wanted.
+func (d *director) inLine() bool {
+	for id, e := range d.table.want {
+		is, ok := d.host.kernel.table[id]
+		if !ok || len(lvs.Diff([]lvs.Entry{is}, []lvs.Entry{e}, nil)) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *director) lookAtConnections() {
+	d.later(time.Second, func() {
+		if !d.watched {
+			return
+		}
+		var rows []lvs.Row
+		for _, id := range slices.SortedFunc(maps.Keys(d.host.kernel.table), lvs.ServiceID.Compare) {
+			row := lvs.Row{Service: d.host.kernel.table[id].Service}
+			for _, s := range d.host.kernel.table[id].Servers {
+				row.Servers = append(row.Servers, lvs.ServerRow{Server: s, Active: d.rand.IntN(2)})
+			}
+			rows = append(rows, row)
+		}
+		d.post(core.Connections{Rows: rows})
+		d.lookAtConnections()
+	})
+}
+
+// A filesWorker writes files, the latest value of each.
+type filesWorker struct {
+	waiting workers.Values
+	busy    bool
+}
+
+func (d *director) store(values []core.FileValue) {
+	if d.files.waiting == nil {
+		d.files.waiting = make(workers.Values)
+	}
+	for _, f := range values {
+		d.files.waiting[f.File] = f
+	}
+	if len(d.files.waiting) == 0 || d.files.busy {
+		return
+	}
+	batch := d.files.waiting
+	d.files.waiting, d.files.busy = nil, true
+	slow := d.host.disk.slow
+	d.later(d.between(slow/2, slow)+d.between(100*time.Microsecond, 5*time.Millisecond), func() {
+		d.files.busy = false
+		failed := false
+		for _, f := range slices.Sorted(maps.Keys(batch)) {
+			done := core.Stored{File: f, Generation: batch[f].Generation}
+			if err := d.host.disk.store(batch[f]); err != nil {
+				done.Problem, failed = err.Error(), true
+				if d.files.waiting == nil {
+					d.files.waiting = make(workers.Values)
+				}
+				if _, newer := d.files.waiting[f]; !newer {
+					d.files.waiting[f] = batch[f]
+				}
+			}
+			d.post(done)
+		}
+		if failed {
+			d.files.busy = true
+			d.later(retryPause, func() { d.files.busy = false; d.store(nil) })
+			return
+		}
+		d.store(nil)
+	})
+}
+
+// A check probes one target.
+type check struct {
+	target   healthcheck.Target
+	state    healthcheck.State
+	schedule healthcheck.Schedule
+	repeated bool
+	gone     bool
+}
+
+// setChecks takes on targets as the runner of the checks does.
+func (d *director) setChecks(c core.Checks) {
+	all := make(map[string]*check, len(c.Targets))
+	for _, t := range c.Targets {
+		old := d.checks[t.ID]
+		if old != nil && old.target.Addr == t.Addr && reflect.DeepEqual(old.target.Config, t.Config) {
+			all[t.ID] = old
+			delete(d.checks, t.ID)
+			continue
+		}
+		n := &check{target: t, state: healthcheck.NewState(d.time())}
+		n.schedule.First(d.time(), &n.target.Config, d.rand)
+		all[t.ID] = n
+		d.planProbe(n)
+	}
+	for _, old := range d.checks {
+		old.gone = true
+	}
+	d.checks = all
+	statuses := make(map[string]healthcheck.TargetStatus, len(all))
+	for id, n := range all {
+		statuses[id] = n.state.Status
+	}
+	d.post(core.Statuses{Sequence: c.Sequence, All: statuses})
+}
+
+func (d *director) planProbe(c *check) {
+	d.later(max(0, c.schedule.Due.Sub(d.time())), func() { d.probe(c) })
+}
+
+// probe asks a real server, as a TCP check does.
+func (d *director) probe(c *check) {
+	h, started := d.host, d.now
+	if c.gone {
+		return
+	}
+	config := &c.target.Config
+	took, r := config.Timeout, healthcheck.FailSilently(healthcheck.TimedOut, "timeout while connecting")
+	for _, s := range d.servers {
+		there := s.addr == c.target.Addr.Addr() && h.carrier[h.serverSide] &&
+			d.passes(h.serverSide, h.node, s.node) && d.passes(h.serverSide, s.node, h.node)
+		if there && s.is != silent {
+			way, back := d.wires[h.serverSide][h.node][s.node], d.wires[h.serverSide][s.node][h.node]
+			took = d.between(time.Millisecond, 5*time.Millisecond) + way.delay + back.delay
+			if r = healthcheck.Pass("connected"); s.is == refusing {
+				r = healthcheck.Fail(healthcheck.Refused, "connection refused")
+			}
+			if took > config.Timeout {
+				took, r = config.Timeout, healthcheck.FailSilently(healthcheck.TimedOut, "timeout while connecting")
+			}
+		}
+	}
+	d.later(took, func() { d.conclude(c, r, started) })
+}
+
+// conclude takes in a result. One of a time in which the director stood still is repeated once.
+func (d *director) conclude(c *check, r healthcheck.Result, started time.Time) {
+	if c.gone {
+		return
+	}
+	stoodStill := d.halted.After(started)
+	if c.repeated = r.Outcome == healthcheck.Failed && !c.repeated && stoodStill; c.repeated {
+		c.schedule.Due = d.time()
+		d.planProbe(c)
+		return
+	}
+	change := c.state.Record(&c.target.Config, r, started.Add(d.base), d.time())
+	if change.Verdict {
+		if c.state.Status.Health != change.Before.Health {
+			d.say(d.host.name, "%s is %s: %s", c.target.ID, c.state.Status.Health, c.state.Status.Reason)
+		}
+		d.post(core.Verdict{ID: c.target.ID, Status: c.state.Status})
+	}
+	c.schedule.Next(started.Add(d.base), d.time(), c.state.Pause(&c.target.Config), &c.target.Config, d.rand)
+	d.planProbe(c)
+}
+
+// tableRead is the first reading as the worker posts it.
+func tableRead(entries []lvs.Entry, owned map[lvs.ServiceID]bool, _ error) core.TableRead {
+	return core.TableRead{Entries: entries, Owned: owned}
+}
+
+// tableDone is the result as the worker posts it.
+func tableDone(_ *director, done core.TableDone) core.TableDone { return done }
