@@ -65,8 +65,8 @@ func (s *State) roleOf(svc *service) checkRole {
 	case len(svc.routers) == 0:
 		return checking
 	case !starting && s.silence.on && svc.role == checking:
-		// It stood back because no server answers it. Only the checks can tell when that ends: without them it would become
-		// master again at once, find the servers silent and stand back, again and again.
+		// It stepped back because no server answers it. Only the checks can tell when that ends: without them it would become
+		// master again at once, find the servers silent and step back, again and again.
 		return checking
 	case !starting:
 		return resting

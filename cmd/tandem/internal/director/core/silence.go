@@ -11,7 +11,7 @@ import (
 // A silence is the time in which no real server answers in any way: each of them, on two machines or more. A refusal would
 // be an answer, and so would be a wrong status.
 //
-// In the election the director stands back meanwhile: its peer may reach the servers. What becomes of the weights depends on
+// In the election the director steps back meanwhile: its peer may reach the servers. What becomes of the weights depends on
 // why the servers are silent:
 //
 //   - Somebody else answers on the interfaces towards the servers, or it is not known yet whether anybody does: the servers

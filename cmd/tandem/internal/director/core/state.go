@@ -69,7 +69,7 @@ type State struct {
 
 	readiness          readiness
 	troubleSince       time.Time // since when there is trouble, or none
-	standsBackForTable bool
+	stepsBackForTable bool
 }
 
 // Reloads count the reloads that were asked for.
@@ -279,7 +279,7 @@ func (s *State) next() time.Time {
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
 	}
-	if s.trouble != "" && !s.standsBackForTable {
+	if s.trouble != "" && !s.stepsBackForTable {
 		sooner(s.troubleSince.Add(troubleGrace))
 	}
 	return next

@@ -34,7 +34,10 @@ type trackState struct {
 type track struct {
 	configs.Track
 	script string // the ID of its target
-	state  trackState
+	// repeated says that another member of the sync group has the same track. The weights of a group are added up, and each
+	// thing counts once.
+	repeated bool
+	state    trackState
 }
 
 // A Number is what a tracked file holds. A file that holds no number counts as 0: one that is damaged or half written
@@ -86,8 +89,24 @@ func (s *State) adoptTracks() {
 	for _, svc := range s.services {
 		byName[svc.Name] = svc
 	}
+	groups := make(map[string]string, len(s.cfg.Routers))
+	for _, r := range s.cfg.Routers {
+		groups[r.Name] = r.SyncGroup
+	}
+	type shared struct {
+		group, name, script string
+		weight              int
+	}
+	members := make(map[shared]string) // the first member of the group that has the track
 	for i, t := range s.cfg.Tracks {
 		s.tracks = append(s.tracks, track{Track: t, script: ids[i]})
+		if group := groups[t.Router]; group != "" {
+			key := shared{group, t.Name, ids[i], t.Weight}
+			if members[key] == "" {
+				members[key] = t.Router
+			}
+			s.tracks[i].repeated = members[key] != t.Router
+		}
 		if svc := byName[t.Service]; svc != nil && t.Kind == configs.TrackService {
 			svc.tracks = append(svc.tracks, i)
 		}
@@ -149,7 +168,7 @@ func (s *State) followTracks() {
 		}
 	}
 	for name := range s.retrack {
-		now[name] = s.standBack(now[name])
+		now[name] = s.stepBack(now[name])
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked
@@ -246,6 +265,9 @@ func (t track) effect() vrrp.Tracking {
 // combineTracking adds what a track makes of its virtual router to what others make of it.
 func combineTracking(sum vrrp.Tracking, t track) vrrp.Tracking {
 	is := t.effect()
+	if t.repeated {
+		is.Delta = 0
+	}
 	sum.Delta, sum.Unclear = sum.Delta+is.Delta, sum.Unclear || is.Unclear
 	switch {
 	case sum.Fault == "":

@@ -11,13 +11,13 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// standBackWarnings are sentences about what keeps a director from serving, or from being master.
-func standBackWarnings(shot *core.Snapshot) (all []string) {
+// stepBackWarnings are sentences about what keeps a director from serving, or from being master.
+func stepBackWarnings(shot *core.Snapshot) (all []string) {
 	switch {
 	case shot.CutOff:
-		all = append(all, "no real server answers this director, and no neighbour on the way to them: it seems to be cut off, so it leaves the servers at their weights and stands back at priority 1; look at its own cable, interface and addresses")
+		all = append(all, "no real server answers this director, and no neighbour on the way to them: it seems to be cut off, so it leaves the servers at their weights and steps back at priority 1; look at its own cable, interface and addresses")
 	case shot.Silent:
-		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it stands back at priority 1, so that the peer serves if it reaches them")
+		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it steps back at priority 1, so that the peer serves if it reaches them")
 	}
 	if shot.Unready && len(shot.Config.Routers) > 0 {
 		all = append(all, "the first results of the checks are not there yet: until then this director does not preempt, and runs at priority 1")
@@ -32,7 +32,7 @@ func standBackWarnings(shot *core.Snapshot) (all []string) {
 func tableWarning(shot *core.Snapshot) string {
 	consequence := ""
 	if len(shot.Config.Routers) > 0 {
-		consequence = "; meanwhile this director stands back at priority 1"
+		consequence = "; meanwhile this director steps back at priority 1"
 	}
 	var names []string
 	for _, svc := range shot.Config.Services {

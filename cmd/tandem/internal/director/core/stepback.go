@@ -11,18 +11,18 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A director that cannot serve must not be master while another can. It stands back: its virtual routers run at priority 1,
-// so that a peer of any higher priority takes over, and where the peer stands back too, whoever is master stays it. The
+// A director that cannot serve must not be master while another can. It steps back: its virtual routers run at priority 1,
+// so that a peer of any higher priority takes over, and where the peer steps back too, whoever is master stays it. The
 // causes are these:
 //
-//   - the checks have not given their first verdicts yet (only a director that is not master stands back for that)
+//   - the checks have not given their first verdicts yet (only a director that is not master steps back for that)
 //   - no real server answers: see silence
 //   - the kernel's IPVS table is not as it should be
 
 const (
-	// standBackDelta brings any priority down to 1, except that of an owner of the addresses.
-	standBackDelta = -254
-	// troubleGrace is how long the kernel's table may be out of line before a master stands back: what a second attempt
+	// stepBackDelta brings any priority down to 1, except that of an owner of the addresses.
+	stepBackDelta = -254
+	// troubleGrace is how long the kernel's table may be out of line before a master steps back: what a second attempt
 	// mends is no reason to move all clients.
 	troubleGrace = 2 * time.Second
 	// firstProbeWithin bounds the time until the first probe of a check begins.
@@ -124,26 +124,26 @@ func (s *State) refuses(svc *service) bool {
 	return false
 }
 
-// standBack adds to what a virtual router tracks what keeps this director from serving.
-func (s *State) standBack(t vrrp.Tracking) vrrp.Tracking {
+// stepBack adds to what a virtual router tracks what keeps this director from serving.
+func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	if !s.readiness.ready || s.trouble != "" {
 		t.Unclear = true
 	}
 	if s.silence.on || s.troubled() {
-		t.Delta += standBackDelta
+		t.Delta += stepBackDelta
 	}
 	return t
 }
 
-// troubled tells that the kernel's table has been out of line for so long that even a master stands back.
+// troubled tells that the kernel's table has been out of line for so long that even a master steps back.
 func (s *State) troubled() bool {
 	return s.trouble != "" && !s.now.Before(s.troubleSince.Add(troubleGrace))
 }
 
-// seeTrouble has a master stand back when the trouble has lasted.
+// seeTrouble has a master step back when the trouble has lasted.
 func (s *State) seeTrouble() {
-	if is := s.troubled(); is != s.standsBackForTable {
-		s.standsBackForTable = is
+	if is := s.troubled(); is != s.stepsBackForTable {
+		s.stepsBackForTable = is
 		s.retrackAll()
 	}
 }
