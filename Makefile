@@ -3,6 +3,7 @@
 # make build   the binary, in bin/
 # make demo    the pair at work, in a lab, on a timeline
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
@@ -23,13 +24,24 @@ demo:
 # These packages hold the kernel to fractions of a second, or take both cores: one at a time. The others wait most of
 # their time: two at a time, the longest first.
 MACHINE := ./integration/machine
-EXACT   := ./integration ./integration/native ./vrrp/...
+EXACT   := ./integration ./integration/native ./vrrp/... ./cmd/tandem/internal/election/...
 WAITING  = $(MACHINE) $(filter-out $(shell go list $(MACHINE) $(EXACT)), $(shell go list ./...))
 
-.PHONY: test
-test:
+.PHONY: test test-waiting test-exact
+test: test-waiting test-exact
+
+test-waiting:
 	go test -race -p 2 -timeout 15m $(WAITING)
+
+test-exact:
 	go test -race -p 1 -timeout 15m $(EXACT)
+
+SECONDS ?= 60
+SEED    ?= 1
+SEEDS   ?= 0
+.PHONY: simulate
+simulate:
+	go run ./cmd/tandem/internal/simulation/simulate -seconds $(SECONDS) -seed $(SEED) -seeds $(SEEDS)
 
 N ?= 20
 .PHONY: stress

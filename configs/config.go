@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"maps"
 	"time"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -82,6 +83,23 @@ type LVS struct {
 	Sync          lvs.Sync          // the zero value: none
 	Sysctl        map[string]string // by name without net.ipv4.vs; nil: none
 	SysctlRestore bool              // restore the former values when the daemon is stopped
+}
+
+// Sysctls returns the settings of IPVS that the kernel should have, by name without net.ipv4.vs: those of the file, and
+// those that the services need where the file does not say otherwise.
+func (c *Config) Sysctls() map[string]string {
+	want := c.NeededSysctls()
+	maps.Copy(want, c.LVS.Sysctl)
+	return want
+}
+
+// NeededSysctls returns what the services need, whatever the file says. See lvs.NeededSysctls.
+func (c *Config) NeededSysctls() map[string]string {
+	var all []lvs.Service
+	for _, s := range c.Services {
+		all = append(all, s.Virtuals...)
+	}
+	return lvs.NeededSysctls(all)
 }
 
 //go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,TrackKind -linecomment -output enum_string.go

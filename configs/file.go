@@ -70,17 +70,18 @@ func logTable() toml.SchemaType[Log] {
 
 func controlTable() toml.SchemaType[Control] {
 	return toml.Table(nil,
-		toml.Optional("socket", toml.String("an absolute path of at most 107 bytes", validSocket), DefaultSocket,
-			"The unix socket where the daemon answers `tandem status` and the other commands.",
+		toml.Optional("socket", toml.String("an absolute path of at most 87 bytes", validSocket), DefaultSocket,
+			"The unix socket where the daemon answers `tandem status` and the other commands. "+
+				"The locks of the daemon are in a directory beside it.",
 			func(c *Control, v string) { c.Socket = v }),
 	)
 }
 
 func stateTable() toml.SchemaType[State] {
 	return toml.Table(nil,
-		toml.Optional("dir", toml.String("an absolute path of at most 90 bytes", validStateDir), "/var/lib/tandem",
+		toml.Optional("dir", toml.String("an absolute path", absolutePath), "/var/lib/tandem",
 			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own. "+
-				"The daemon makes it if it is missing.",
+				"The daemon makes it if it is missing. While it cannot be read or written the daemon works, and the status warns.",
 			func(s *State, v string) { s.Dir = v }),
 	)
 }
@@ -112,6 +113,7 @@ func checkFile(at toml.Node, f *file) {
 	resolveChecks(at, f)
 	checkReferences(at, f)
 	checkSync(at.Key("service"), &f.Config)
+	warnClients(at, &f.Config)
 	checkProbeMarks(at, &f.Config)
 	for i := range f.routers {
 		r := &f.routers[i]
@@ -204,19 +206,12 @@ func absolutePath(s string) *toml.Refusal {
 	return nil
 }
 
-// validStateDir leaves room for the sockets in the directory.
-func validStateDir(s string) *toml.Refusal {
-	const most = 90
-	if len(s) > most {
-		return toml.Refuse("", "is a path of %d bytes: want at most %d, because it contains sockets", len(s), most)
-	}
-	return absolutePath(s)
-}
-
 func validSocket(s string) *toml.Refusal {
-	const most = 107 // unix(7): sun_path has 108 bytes, one of them the final NUL
+	// unix(7): sun_path has 108 bytes, one of them the final NUL. The election's socket is in the directory of the locks,
+	// whose name is that of the control socket and ".locks".
+	const most = 107 - len(".locks/election.sock")
 	if len(s) > most {
-		return toml.Refuse("", "is a path of %d bytes: want at most %d, the kernel's limit for a socket", len(s), most)
+		return toml.Refuse("", "is a path of %d bytes: want at most %d, because another socket has a longer path", len(s), most)
 	}
 	return absolutePath(s)
 }

@@ -32,7 +32,9 @@ func lvsTable() toml.SchemaType[LVS] {
 				"The messages are not protected: use a network that nobody else can write to.",
 			func(l *LVS, v lvs.Sync) { l.Sync = v }),
 		toml.Derived("sysctl", sysctlTable(),
-			"Settings of IPVS in the kernel: net.ipv4.vs.NAME. A setting that is not given is not changed. "+
+			"Settings of IPVS in the kernel: net.ipv4.vs.NAME. A setting that is not given is not changed, except for two that clients "+
+				"of a lost server need: expire_nodest_conn is set to 1 if there is a [[service]], and expire_quiescent_template if one has "+
+				"persistence. Their former values are restored when the daemon is stopped. "+
 				"The values below are the recommended ones, or else what the kernel usually has.",
 			func(l *LVS, v map[string]string) { l.Sysctl = v }),
 		toml.Optional("sysctl_restore", toml.Boolean(), false,

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 				Scheduler: "wlc",
 			}},
 			Method:    lvs.DR,
-			OnFailure: lvs.WeightZero,
+			OnFailure: lvs.Remove,
 			MinUp:     1,
 			Quorum:    1,
 			Servers: []Server{{

@@ -26,6 +26,16 @@ func serviceTable() toml.SchemaType[virtualService] {
 	return toml.Table(checkService, slices.Concat(balancingFields(), failureFields(), poolFields())...)
 }
 
+const schedulerDoc = "" +
+	"How the kernel chooses a real server for a new connection. With every scheduler, when a server fails, is drained, is " +
+	"disabled or leaves the configuration:\n" +
+	"No new client is refused or gets silence while another server, or sorry_server, can serve. What is established to a " +
+	"drained server goes on. What is established to a failed or disabled server ends: the client's next packet is answered by " +
+	"a reset, or goes to another server if it is a datagram.\n" +
+	"One exception, for which the kernel offers no way: dh refuses the new clients of a server that is drained or has weight 0. " +
+	"sh has 256 buckets: a server beyond that total weight gets no clients. With sh, ovf, lblc and lblcr, a weight is not " +
+	"divided for slow_start."
+
 // balancingFields are what clients connect to, and how connections reach the real servers.
 func balancingFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
@@ -38,11 +48,11 @@ func balancingFields() []toml.Field[virtualService] {
 			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
 		toml.Optional("protocol", toml.Enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport protocol. A firewall mark has none.",
 			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),
-		toml.Optional("scheduler", toml.OneOf(lvs.Schedulers()...), "wlc", "How the kernel chooses a real server for a new connection.",
+		toml.Optional("scheduler", toml.OneOf(lvs.Schedulers()...), "wlc", schedulerDoc,
 			func(s *virtualService, v string) { s.common.Scheduler = v }),
 		toml.Optional("scheduler_flags", toml.List(flagOfScheduler(), 0, toml.Unlimited), nil,
-			"Options of the schedulers sh and mh. fallback: if the chosen server has weight 0, choose another one. "+
-				"port: look at the client's port too.",
+			"Options of the schedulers sh and mh. port: look at the client's port too. "+
+				"fallback: if the chosen server has weight 0, choose another one. fallback is always on.",
 			func(s *virtualService, v []schedulerFlag) { s.flags = v }),
 		toml.Derived("persistence", persistenceTable(),
 			"Sends a client's connections to the same server. Without it each connection is scheduled anew.",
@@ -67,9 +77,10 @@ func balancingFields() []toml.Field[virtualService] {
 // failureFields are what happens when servers fail.
 func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
-		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.WeightZero,
-			"What happens to a server that fails its check. weight-zero: it gets no new connections. "+
-				"remove: it is removed from the table, and its connections end.",
+		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.Remove,
+			"What happens to a server that fails its check. remove: it is removed from the table. Its connections end with a reset, "+
+				"and its clients reach another server at once. weight-zero: it gets no new connections and keeps the present ones, "+
+				"which are silent if it is dead, until it comes back or they time out.",
 			func(s *virtualService, v lvs.OnFailure) { s.OnFailure = v }),
 		toml.Optional("slow_start", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long a server takes to reach its full weight after it has become healthy.",

@@ -173,7 +173,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 			break
 		}
 	}
-	var flags lvs.Flags
+	flags := lvs.NeededFlags(s.common.Scheduler)
 	for i, f := range s.flags {
 		flag, scheduler, err := lvs.ParseSchedulerFlag(f.name)
 		if err != nil {

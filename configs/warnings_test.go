@@ -55,6 +55,24 @@ func TestWarnings(t *testing.T) {
 		{"minimum that nobody asks for", service("min_up = 1"), []string{
 			"4: service[0].min_up: has no effect: no [[vrrp]] tracks the service",
 		}},
+		{"a scheduler that refuses clients of a drained server", service("scheduler = \"dh\""), []string{
+			`4: service[0].scheduler: dh refuses the new clients of a server that is drained or has weight 0; mh does not; or use "tandem disable", which ends the connections`,
+		}},
+		{"and of a failed one", service("scheduler = \"dh\"\non_failure = \"weight-zero\"\ncheck = { type = \"tcp\" }"), []string{
+			`4: service[0].scheduler: dh refuses the new clients of a server that is drained or has weight 0; mh does not; or use "tandem disable", which ends the connections`,
+			`5: service[0].on_failure: with dh, weight-zero refuses the new clients of a failed server; use remove`,
+		}},
+		{"datagrams to a dead server", service("protocol = \"udp\"\non_failure = \"weight-zero\"\ncheck = { type = \"tcp\" }"), []string{
+			`5: service[0].on_failure: with weight-zero, a UDP client that keeps its port stays with a dead server, which is silent; use remove`,
+		}},
+		{"too many buckets", "[[service]]\nvirtual = \"192.0.2.100:80\"\nscheduler = \"sh\"\nserver = [{ address = \"192.0.2.11\", weight = 200 }, { address = \"192.0.2.12\", weight = 100 }]", []string{
+			`3: service[0].scheduler: sh has 256 buckets, and the weights sum to 300: the last servers get no clients; use smaller weights, or mh`,
+		}},
+		{"settings that keep clients with a lost server", service("persistence = {}") + "\n[lvs.sysctl]\nexpire_nodest_conn = 0\nexpire_quiescent_template = 0\n", []string{
+			`6: lvs.sysctl.expire_nodest_conn: is 0: clients of a server that was removed get silence instead of a reset; remove it, or set it to 1`,
+			`7: lvs.sysctl.expire_quiescent_template: is 0: persistent clients stay with a server that is drained or has weight 0, even if it is dead; remove it, or set it to 1`,
+		}},
+		{"a setting that nobody needs", service("") + "\n[lvs.sysctl]\nexpire_quiescent_template = 0\n", nil},
 		{"services without any virtual router", service(""), nil},
 		{"IPv6, which no virtual router carries", router("") + "[[service]]\nvirtual = \"[2001:db8::1]:80\"\nserver = [{ address = \"2001:db8::2\" }]", nil},
 		{"firewall mark", router("") + "[[service]]\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]", nil},

@@ -58,6 +58,10 @@ type Observation struct {
 	Asked   netip.Addr // the address that the sender asks for; the zero Addr if it asks for none
 	How     Form
 	From    Hardware
+	// Announced says that the claim is an announcement to all neighbours, not an answer to one.
+	Announced bool
+	// Router is the address that a VRRP master advertises from; the zero Addr if the frame is no advertisement.
+	Router netip.Addr
 }
 
 // Claim returns which machine claims which address. It is meaningful only if the observation has a Claimed address.

@@ -21,6 +21,11 @@ const (
 	stallPause = 100 * time.Millisecond
 )
 
+// contestRepeat holds the times of the announcements after another master was heard, counted from then: at once; when it has let
+// go of the addresses, which takes 50 ms; once more, for a machine that was slow; and when neighbours accept a change again that
+// learned the address from the other master last.
+var contestRepeat = []time.Duration{0, 60 * time.Millisecond, 160 * time.Millisecond, 1100 * time.Millisecond}
+
 //go:generate go tool stringer -type Form -linecomment -output form_string.go
 
 // A Form is one way to announce an address.
@@ -64,16 +69,17 @@ type entry struct {
 // address of every takeover is sent before the second address of any. So a virtual router with one address does not wait
 // for one with a thousand.
 type Schedule struct {
-	entries map[netip.Addr]*entry
-	waiting *queue // not yet due
-	ready   *queue // due
-	seq     uint64
+	entries  map[netip.Addr]*entry
+	contests map[netip.Addr]time.Time // when another master of an address was last heard
+	waiting  *queue                   // not yet due
+	ready    *queue                   // due
+	seq      uint64
 }
 
 // NewSchedule returns a Schedule without addresses.
 func NewSchedule() *Schedule {
 	return &Schedule{
-		entries: map[netip.Addr]*entry{},
+		entries: map[netip.Addr]*entry{}, contests: map[netip.Addr]time.Time{},
 		waiting: &queue{less: func(a, b *entry) bool { return a.due.Before(b.due) }},
 		ready:   &queue{less: moreUrgent},
 	}
@@ -118,6 +124,20 @@ func (s *Schedule) Withdraw(addrs []netip.Addr) {
 		if e, ok := s.entries[addr]; ok {
 			e.dequeue()
 			delete(s.entries, addr)
+		}
+		delete(s.contests, addr)
+	}
+}
+
+// Contest announces addresses, besides their schedules, after another master of them was heard: some neighbours know them at
+// its hardware address. An address that is not announced yet is announced as often once it is.
+func (s *Schedule) Contest(now time.Time, addrs []netip.Addr) {
+	for _, addr := range addrs {
+		addr = addr.Unmap().WithZone("")
+		s.contests[addr] = now
+		if e := s.entries[addr]; e != nil && !e.first {
+			e.dequeue()
+			s.plan(e, now.Sub(e.start)-1)
 		}
 	}
 }
@@ -173,6 +193,9 @@ func (s *Schedule) plan(e *entry, elapsed time.Duration) {
 	}
 	at, ok := e.config.after(elapsed)
 	due := e.start.Add(at)
+	if next, more := s.contested(e.addr, e.start.Add(elapsed)); more && (!ok || next.Before(due)) {
+		due, ok = next, true
+	}
 	switch {
 	case !e.restart.IsZero() && (!ok || !due.Before(e.restart)):
 		s.begin(e.restart, e)
@@ -180,6 +203,21 @@ func (s *Schedule) plan(e *entry, elapsed time.Duration) {
 		e.due = due
 		s.waiting.add(e)
 	}
+}
+
+// contested returns the first announcement after a moment that Contest asked for. It reports false if there is none.
+func (s *Schedule) contested(addr netip.Addr, after time.Time) (time.Time, bool) {
+	heard, ok := s.contests[addr]
+	if !ok {
+		return time.Time{}, false
+	}
+	for _, r := range contestRepeat {
+		if at := heard.Add(r); at.After(after) {
+			return at, true
+		}
+	}
+	delete(s.contests, addr)
+	return time.Time{}, false
 }
 
 // Next returns the frame that is due now, if there is one, and counts it as sent. Announcements whose time passed while

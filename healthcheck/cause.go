@@ -26,7 +26,6 @@ const (
 	Malformed   // the server's answer does not follow the protocol
 	Unexpected  // a correct answer, but not a wanted one; Code is its status, if there is one
 	SaysDown    // the server's agent says so
-	NotStarted  // the program of the check cannot be started
 	Exited      // the program of the check fails; Code is its exit code
 	Killed      // a signal ends the program of the check; Code is the signal
 	OutputFlood // the program of the check prints too much

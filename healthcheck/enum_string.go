@@ -17,17 +17,16 @@ func _() {
 	_ = x[Malformed-7]
 	_ = x[Unexpected-8]
 	_ = x[SaysDown-9]
-	_ = x[NotStarted-10]
-	_ = x[Exited-11]
-	_ = x[Killed-12]
-	_ = x[OutputFlood-13]
-	_ = x[StillRuns-14]
-	_ = x[Panicking-15]
+	_ = x[Exited-10]
+	_ = x[Killed-11]
+	_ = x[OutputFlood-12]
+	_ = x[StillRuns-13]
+	_ = x[Panicking-14]
 }
 
-const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownNotStartedExitedKilledOutputFloodStillRunsPanicking"
+const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownExitedKilledOutputFloodStillRunsPanicking"
 
-var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 90, 96, 102, 113, 122, 131}
+var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 86, 92, 103, 112, 121}
 
 func (i CauseKind) String() string {
 	idx := int(i) - 1

@@ -9,7 +9,7 @@ type Outcome uint8
 const (
 	Passed    Outcome = iota + 1
 	Failed            // the server's failure
-	NotRun            // the director lacked a file descriptor, memory, a local port, a certificate or time
+	NotRun            // the director lacked a file descriptor, memory, a local port, a certificate, a program or time
 	Abandoned         // cancelled before the result was known
 )
 

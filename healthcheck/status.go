@@ -7,15 +7,17 @@ import "time"
 // A TargetStatus is what is known of a target.
 type TargetStatus struct {
 	Health      Health        `json:"health"`
-	Since       time.Time     `json:"since"`            // when Health became what it is, or the target was first set
-	Reason      string        `json:"reason"`           // the last result in words, also of a success: "status 200"
-	Silent      bool          `json:"silent"`           // no answer to the last failed check, not even a refusal; ends with health
-	LastAt      time.Time     `json:"last_at,omitzero"` // when the last check ended
-	LastLatency time.Duration `json:"last_latency_ns"`  // how long it took
-	Advice      Advice        `json:"advice,omitzero"`  // of the last success
-	Flapping    bool          `json:"flapping"`         // Health has changed too often recently
-	Streak      int           `json:"streak"`           // results in a row like the last: successes from 1 up, failures from -1 down
-	Checks      uint64        `json:"checks"`           // results so far
+	Since       time.Time     `json:"since"`             // when Health became what it is, or the target was first set
+	Reason      string        `json:"reason"`            // the last result in words, also of a success: "status 200"
+	Silent      bool          `json:"silent"`            // no answer to the last failed check, not even a refusal; ends with health
+	LastAt      time.Time     `json:"last_at,omitzero"`  // when the last check ended
+	LastLatency time.Duration `json:"last_latency_ns"`   // how long it took
+	Advice      Advice        `json:"advice,omitzero"`   // of the last success
+	Trouble     string        `json:"trouble,omitempty"` // why the director could not run the last check; empty: it could
+	Expired     bool          `json:"expired,omitempty"` // that trouble has lasted for the check's Expiry: Health is unknown
+	Flapping    bool          `json:"flapping"`          // Health has changed too often recently
+	Streak      int           `json:"streak"`            // results in a row like the last: successes from 1 up, failures from -1 down
+	Checks      uint64        `json:"checks"`            // results so far
 	Successes   uint64        `json:"successes"`
 	Failures    uint64        `json:"failures"`
 }

@@ -8,7 +8,8 @@ import "time"
 type State struct {
 	Status TargetStatus
 	flap   flapping
-	cause  Cause // of the latest failure
+	cause  Cause     // of the latest failure
+	since  time.Time // when the director first could not run a probe, since the latest result; zero: it could
 }
 
 // An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
@@ -16,13 +17,14 @@ type essence struct {
 	health   Health
 	since    time.Time
 	flapping bool
+	expired  bool
 	advice   Advice
 	silent   bool  // while unhealthy
 	cause    Cause // while unhealthy
 }
 
 func (s *State) essence() essence {
-	e := essence{health: s.Status.Health, since: s.Status.Since, flapping: s.Status.Flapping, advice: s.Status.Advice}
+	e := essence{health: s.Status.Health, since: s.Status.Since, flapping: s.Status.Flapping, expired: s.Status.Expired, advice: s.Status.Advice}
 	if e.health == Unhealthy {
 		e.silent, e.cause = s.Status.Silent, s.cause
 	}
@@ -58,7 +60,7 @@ func NewState(now time.Time) State {
 // UnderNewCheck is the state with which another check of the same target begins. It does not inherit results in a row:
 // they do not count for the rise and fall of another check.
 func (s State) UnderNewCheck() State {
-	s.Status.Streak = 0
+	s.Status.Streak, s.Status.Trouble, s.Status.Expired, s.since = 0, "", false, time.Time{}
 	return s
 }
 
@@ -73,16 +75,38 @@ func (s *State) Pause(c *Config) time.Duration {
 	return c.Interval
 }
 
-// Lack notes that the director could not run a probe.
-func (s *State) Lack(reason string) {
-	if s.Status.Checks == 0 {
-		s.Status.Reason = "not checked yet: " + reason
+// Expiry is how long a verdict stands while the director cannot run the probes: three times as long as it takes to find
+// that a server has failed.
+func (c *Config) Expiry() time.Duration { return 3 * time.Duration(max(c.Fall, 1)) * c.Interval }
+
+// Lack notes that the director could not run a probe, and says what that changed. It is the director's trouble, not the
+// server's failure. While it lasts, the verdict stands for the check's Expiry; then the health is unknown, and the next
+// results establish it as those of a new server.
+func (s *State) Lack(c *Config, reason string, at time.Time) Change {
+	is, before := &s.Status, s.essence()
+	change := Change{Before: *is}
+	if s.since.IsZero() {
+		s.since = at
 	}
+	is.Trouble = reason
+	is.Expired = at.Sub(s.since) >= c.Expiry()
+	if is.Expired && is.Health != Unknown {
+		is.Health, is.Since, is.Streak, is.Silent = Unknown, at, 0, false
+	}
+	switch {
+	case is.Checks == 0:
+		is.Reason = "not checked yet: " + reason
+	case is.Health == Unknown:
+		is.Reason = "unknown, because the director cannot run the check: " + reason
+	}
+	change.Verdict = s.essence() != before
+	return change
 }
 
 // Record counts a success or failure of a probe that took from started to at, and says what it changed.
 func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is, before := &s.Status, s.essence()
+	s.since, is.Trouble, is.Expired = time.Time{}, "", false
 	change := Change{Before: *is, Again: is.Streak < 0 && s.cause == r.Cause}
 	success := r.Outcome == Passed
 	rise, fall := c.Rise, c.Fall

@@ -59,3 +59,55 @@ func TestVerdictsFollowCauses(t *testing.T) {
 		}
 	}
 }
+
+// While the director cannot run a check, the verdict stands for 3 × fall × interval. Then the health is unknown, and one
+// success, or fall failures, establish it again.
+func TestVerdictExpires(t *testing.T) {
+	c := &Config{Type: HTTPS, Interval: time.Second, Rise: 2, Fall: 3}
+	for _, was := range []Health{Healthy, Unhealthy} {
+		s := NewState(time.Time{})
+		now := time.Unix(0, 0)
+		r := Pass("status 200")
+		if was == Unhealthy {
+			r = Fail(Refused, "connection refused")
+		}
+		for range c.Fall {
+			s.Record(c, r, now, now)
+		}
+		for i := range 15 {
+			now = now.Add(time.Second)
+			change := s.Lack(c, "no such file", now)
+			expired := i >= 9
+			want := was
+			if expired {
+				want = Unknown
+			}
+			if is := s.Status; is.Health != want || is.Expired != expired || is.Trouble != "no such file" || change.Verdict != (i == 9) {
+				t.Fatalf("%s, lack %d: %+v, verdict %t", was, i, is, change.Verdict)
+			}
+		}
+		if want := "unknown, because the director cannot run the check: no such file"; s.Status.Reason != want {
+			t.Errorf("reason %q, want %q", s.Status.Reason, want)
+		}
+		for i, health := range []Health{Unknown, Unknown, Unhealthy} {
+			if s.Record(c, Fail(Refused, "connection refused"), now, now); s.Status.Health != health || s.Status.Trouble != "" {
+				t.Errorf("%s, failure %d after it: %+v", was, i, s.Status)
+			}
+		}
+	}
+}
+
+// A single result between two lacks keeps the verdict.
+func TestResultsKeepAVerdict(t *testing.T) {
+	c := &Config{Type: HTTPS, Interval: time.Second, Rise: 2, Fall: 1}
+	s := NewState(time.Time{})
+	for i := range 100 {
+		now := time.Unix(int64(i), 0)
+		if s.Lack(c, "too many open files", now); i%3 == 0 {
+			s.Record(c, Pass("status 200"), now, now)
+		}
+	}
+	if s.Status.Health != Healthy {
+		t.Errorf("got %+v", s.Status)
+	}
+}

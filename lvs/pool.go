@@ -22,6 +22,7 @@ type PoolState struct {
 // A PoolInput is a service's real servers and rules at one moment. Pool changes nothing in it.
 type PoolInput struct {
 	Members   []Member
+	Scheduler string // of the service
 	Now       time.Time
 	OnFailure OnFailure
 	SlowStart time.Duration // from a server's first verdict "up" to its full weight; 0: full weight at once
@@ -51,13 +52,14 @@ type PoolOutput struct {
 // Pool is the table of one service as it should be at in.Now. It is a pure function.
 //
 // Quorum counts weights, panic counts servers. A server without a verdict yet prevents the loss of quorum, does not help
-// to regain it, and does not count for the panic. While quorum is lost and there is a sorry server, the sorry server has
-// weight 1 and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
+// to regain it, and does not count for the panic. But if no server serves, and one has failed, servers without a verdict do
+// not keep the sorry server from serving. While quorum is lost and there is a sorry server, the sorry server has weight 1
+// and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
 //
 // A server of weight 1 that starts slowly, or that reports 75 %, would need a weight below 1, which the kernel does not
 // have. While there is such a server, all weights of the service are multiplied by a common factor: the smallest that
-// gives each such server a weight for every step or percent, as far as MaxWeight allows. Schedulers care about ratios
-// only.
+// gives each such server a weight for every step or percent, as far as MaxWeight allows. With the schedulers sh, ovf, lblc
+// and lblcr a weight is more than a share: there the factor is 1, and such a server has weight 1.
 func Pool(in PoolInput) PoolOutput {
 	members := slices.Clone(in.Members)
 	count := tally{}
@@ -78,7 +80,9 @@ func Pool(in PoolInput) PoolOutput {
 	}
 	factor := 1
 	if !out.Sorry {
-		factor, out.Next = scale(members)
+		if factor, out.Next = scale(members); !sharesOnly(in.Scheduler) {
+			factor = 1
+		}
 	}
 	for _, m := range members {
 		weight, present := m.Input.weight(factor)
@@ -103,7 +107,8 @@ type tally struct {
 	up      int // members
 	judged  int // members of known health
 	weight  int // of those that are up
-	perhaps int // weight of those whose health is not known
+	perhaps int // weight of those whose health is not known and that serve meanwhile
+	waiting int // weight of those whose health is not known and that do not serve
 }
 
 func (t *tally) add(in WeightInput) {
@@ -113,8 +118,11 @@ func (t *tally) add(in WeightInput) {
 	case in.up():
 		t.up++
 		t.weight += in.full()
-	case in.Health != HealthDown:
+	case in.Health != HealthDown && in.InKernel && in.KernelWeight > 0:
 		t.perhaps += in.full()
+		return
+	case in.Health != HealthDown:
+		t.waiting += in.full()
 		return
 	}
 	t.judged++
@@ -125,7 +133,11 @@ func (in PoolInput) quorumLost(t tally) bool {
 	if in.State.QuorumLost {
 		return in.Quorum > 0 && t.weight < in.Quorum+in.Hysteresis
 	}
-	return t.weight+t.perhaps < in.Quorum-in.Hysteresis
+	serves := t.weight + t.perhaps
+	if !in.Sorry.Addr.IsValid() || t.judged == 0 || serves > 0 {
+		serves += t.waiting
+	}
+	return serves < in.Quorum-in.Hysteresis
 }
 
 // scale returns the factor of all weights, and when the first of the servers that start slowly takes its next step.

@@ -115,7 +115,10 @@ func TestPoolWeights(t *testing.T) {
 		{"1 up, 1 down", PoolInput{Quorum: 2}, "1 0"},
 		{"1 up draining, 1 up disabled", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 - sorry 1"},
 		{"1 up weight 0, 1 down", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 0 sorry 1"},
-		{"1 down, 1 unknown", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 0"},
+		{"1 down, 1 unknown", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 0 sorry 1"}, // nobody else serves
+		{"1 unknown, 1 unknown", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 0"},
+		{"1 up, 1 unknown", PoolInput{Quorum: 2, Sorry: sorryServer}, "1 0"},
+		{"1 unknown kernel 0, 1 unknown", PoolInput{Quorum: 1, Sorry: sorryServer, State: PoolState{QuorumLost: true}}, "0 0 sorry 1"}, // a restart
 		{"1 down, 1 unknown kernel 1", PoolInput{Quorum: 1, Sorry: sorryServer}, "0 1"},
 		{"1 down, 1 down", PoolInput{Sorry: sorryServer}, "0 0"},
 		{"", PoolInput{Quorum: 1, Sorry: sorryServer}, "sorry 1"},
@@ -141,6 +144,11 @@ func TestPoolWeights(t *testing.T) {
 		{"1 up 10s weight 2, 1 up", PoolInput{SlowStart: 20 * time.Second}, "10 10"},
 		{"1 up 10s weight 0, 1 up", PoolInput{SlowStart: 20 * time.Second}, "0 1"},
 		{"1 up 10s draining, 1 up", PoolInput{SlowStart: 20 * time.Second}, "0 1"},
+		{"1 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "mh"}, "10 20"},
+		{"1 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "sh"}, "1 1"}, // a weight is more than a share
+		{"200 up 10s, 200 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "ovf"}, "100 200"},
+		{"200 up 1s, 10 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "lblc"}, "10 10"},
+		{"8 up 10s, 8 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "lblcr"}, "4 8"},
 		{"1 down 10s, 1 up", PoolInput{SlowStart: 20 * time.Second}, "0 1"},
 		{"1 up 10s, 1 unknown kernel 1, 1 unknown kernel 0", PoolInput{SlowStart: 20 * time.Second}, "10 20 0"},
 		{"1 up 10s, 1 down", PoolInput{SlowStart: 20 * time.Second, Quorum: 2, Sorry: sorryServer}, "0 0 sorry 1"},

@@ -24,8 +24,8 @@ func (h Health) String() string { return enumName("health", healthNames, h) }
 // OnFailure is what happens to a real server that is down.
 type OnFailure uint8
 
-// The actions, by their names in configuration: weight-zero, remove. A server of weight 0 keeps its connections; one
-// that is removed loses them.
+// The actions, by their names in configuration: weight-zero, remove. A server of weight 0 keeps its connections, also if
+// it is dead and they are silent. The connections of one that is removed end by a reset.
 const (
 	WeightZero OnFailure = iota + 1
 	Remove

@@ -4,7 +4,16 @@ package vrrp
 
 import "fmt"
 
-const authLen = 8 // octets, in every packet of version 2 (RFC 3768, section 5.3.10)
+const (
+	authLen    = 8  // octets, in every packet of version 2 (RFC 3768, section 5.3.10)
+	trailerLen = 28 // octets, behind a packet that keepalived 2.4 sends with auth_hmac
+)
+
+// isTrailer reports whether b, which follows a packet, is such a trailer: the scheme, a key's number, two octets of zero,
+// then a time and the keyed hash.
+func isTrailer(b []byte) bool {
+	return len(b) == trailerLen && b[0] != 0 && b[2] == 0 && b[3] == 0
+}
 
 // An AuthType is how a version 2 advertisement is authenticated; its values are those on the wire.
 type AuthType uint8

@@ -13,9 +13,14 @@ import (
 
 const namedAddresses = 3 // of a list that differs
 
-// rivalPause is the least time between two changes of Status.RivalHeard: a sender of forged advertisements must not
-// keep its readers busy.
-const rivalPause = time.Second
+// Status.RivalHeard changes at the first advertisement of another master, and then after a pause that doubles each time:
+// quickly, because the VIPs are announced again after each change, and not without end, because the advertisements may be
+// forged. The last advertisement always counts: it may be the one with which the other master gives way.
+const (
+	rivalFirstPause = 100 * time.Millisecond
+	rivalLastPause  = time.Second
+	rivalForgotten  = 5 * time.Second // after the last advertisement; the next one is a first one again
+)
 
 // Symptoms are the findings of one packet that are worth a log line.
 type Symptoms uint8
@@ -28,14 +33,50 @@ const (
 
 // A diagnosis is what other routers' packets tell about the configuration of one virtual router.
 type diagnosis struct {
-	warnings   warnings
-	rivalHeard time.Time // as in Status
+	warnings warnings
+	contest  contest
 
-	rival  struct{ first, last time.Time } // when another master was heard while this router was master
+	rival  struct{ first, last time.Time } // when another master was heard that stayed master beside this router
 	same   uint64                          // the hash of a list that has our VIPs in another order
 	looked time.Time                       // when a list was last compared address by address
 
 	difference string // of the last SymptomVIPs
+}
+
+// A contest is what there is to tell of other masters that were heard while this router was master.
+type contest struct {
+	told   time.Time // Status.RivalHeard
+	pause  time.Duration
+	last   time.Time // when another master was last heard
+	untold bool      // that was during the pause
+}
+
+// hear counts an advertisement of another master. It reports whether told or due has changed.
+func (c *contest) hear(now time.Time) bool {
+	if now.Sub(c.last) >= rivalForgotten {
+		c.pause = 0
+	}
+	c.last = now
+	if now.Sub(c.told) >= c.pause {
+		c.tell(now)
+		return true
+	}
+	first := !c.untold
+	c.untold = true
+	return first
+}
+
+// due returns when to call tell, the zero time if there is nothing to tell.
+func (c *contest) due() time.Time {
+	if !c.untold {
+		return time.Time{}
+	}
+	return c.told.Add(c.pause)
+}
+
+func (c *contest) tell(now time.Time) {
+	c.told, c.untold = now, false
+	c.pause = min(max(2*c.pause, rivalFirstPause), rivalLastPause)
 }
 
 // dropKinds are the drops that a wrong configuration is likely to cause.
@@ -50,13 +91,17 @@ var dropKinds = [drops]warningKind{
 	DropAuthHeader:       warnAuth,
 	DropWrongPassword:    warnAuth,
 	DropWrongInterval:    warnInterval,
+	DropAuthTrailer:      warnTrailer,
 }
 
 // DiagnoseDrop learns what it can from a message that was dropped. It parses the message into p; a message that is not
 // sound in itself tells nothing. It reports whether the Warnings or RivalHeard have changed, and new symptoms.
 func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d Drop) (changed bool, s Symptoms) {
 	kind := dropKinds[d]
-	if kind == 0 || p.Parse(msg, h.Source, h.Destination) != 0 {
+	if kind == 0 {
+		return false, 0
+	}
+	if unsound := p.Parse(msg, h.Source, h.Destination); unsound != 0 && unsound != DropAuthTrailer {
 		return false, 0
 	}
 	if d == DropAddressOwner {
@@ -93,6 +138,9 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 	case DropWrongInterval:
 		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, so each ignores the other in version 2: "+
 			"set the same advert_interval on both", peer, vrid, p.Interval, c.AdvertInterval)
+	case DropAuthTrailer:
+		return fmt.Sprintf("%s signs its advertisements of VRID %d with a key (auth_hmac in keepalived), which tandem does not "+
+			"support, so each ignores the other: remove auth_hmac there", peer, vrid)
 	default: // DropWrongAuthType, DropAuthHeader
 		return fmt.Sprintf("%s sends %s for VRID %d, we send %s, so each ignores the other: set the same password on both, or none",
 			peer, p.Auth.Type, vrid, r.Packet.Auth.Type)
@@ -106,12 +154,13 @@ func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster b
 	if len(r.diagnosis.warnings.active) > 0 {
 		changed = r.diagnosis.warnings.remove(func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs })
 	}
-	if bothMaster && p.Priority != PriorityLeaving {
+	if bothMaster {
 		rival, symptom := r.diagnoseRival(now, h, p)
 		changed, s = changed || rival, symptom
 	} else {
 		r.diagnosis.rival.first = time.Time{}
 	}
+	changed = r.diagnoseInterval(now, h, p) || changed
 	lists, symptom := r.diagnoseVIPs(now, h, p)
 	return changed || lists, s | symptom
 }
@@ -119,18 +168,34 @@ func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster b
 // VIPDifference says how the lists differ, after SymptomVIPs.
 func (r *Router) VIPDifference() string { return r.diagnosis.difference }
 
+// diagnoseInterval learns that another router has another interval. A backup of version 3 accepts it (RFC 9568, section
+// 6.4.2); version 2 drops the advertisement.
+func (r *Router) diagnoseInterval(now time.Time, h Header, p *Packet) (changed bool) {
+	if p.Interval == r.Config.AdvertInterval {
+		return len(r.diagnosis.warnings.active) > 0 &&
+			r.diagnosis.warnings.remove(func(w warning) bool { return w.kind == warnLearntInterval && w.from == h.Source })
+	}
+	return r.warn(now, p, warnLearntInterval, h.Source, uint64(p.Interval), func() string {
+		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, so the time of a failover depends on which is master: "+
+			"set the same advert_interval on both", h.Source, r.Config.VRID, p.Interval, r.Config.AdvertInterval)
+	})
+}
+
 // diagnoseRival learns that there is another master. Two masters settle who stays by one exchange of advertisements;
-// what goes on after that is a fault.
+// what goes on after that is a fault. Priority 0 is the end of another master.
 func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
+	if !r.Machine.HandingOver() {
+		changed = r.diagnosis.contest.hear(now)
+	}
 	heard := &r.diagnosis.rival
+	if p.Priority == PriorityLeaving {
+		heard.first = time.Time{}
+		return changed, 0
+	}
 	if heard.first.IsZero() || now.Sub(heard.last) > 3*p.Interval {
 		heard.first = now
 	}
 	heard.last = now
-	if !r.Machine.HandingOver() && now.Sub(r.diagnosis.rivalHeard) >= rivalPause {
-		r.diagnosis.rivalHeard = now
-		changed = true
-	}
 	if now.Sub(heard.first) < 2*p.Interval {
 		return changed, 0
 	}

@@ -32,14 +32,15 @@ const (
 	DropAuthHeader                       // version 2: the IP authentication header, which is not supported
 	DropWrongPassword                    // version 2: another password
 	DropWrongInterval                    // version 2: another advertisement interval (RFC 3768, section 7.1)
+	DropAuthTrailer                      // a trailer with a keyed hash, as of keepalived's auth_hmac; not supported
 
-	drops = int(DropWrongInterval) + 1
+	drops = int(DropAuthTrailer) + 1
 )
 
 var dropNames = [drops]string{
 	"none", "truncated", "wrong_family", "wrong_destination", "wrong_ttl", "wrong_version", "wrong_type", "bad_length",
 	"bad_checksum", "no_addresses", "zero_interval", "unknown_vrid", "own_packet", "address_owner", "unknown_peer", "low_ttl",
-	"wrong_auth_type", "auth_header", "wrong_password", "wrong_interval",
+	"wrong_auth_type", "auth_header", "wrong_password", "wrong_interval", "auth_trailer",
 }
 
 // String returns the reason in snake case, fit to label a counter.

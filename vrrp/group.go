@@ -96,7 +96,8 @@ func move(group string, members []Config, states map[string]Status) (joins []Joi
 	all, down := true, ""
 	for _, c := range members {
 		s := states[c.Name]
-		all = all && (s.Ready || s.State == Master)
+		// One that offers its place is about to be backup: the others wait for it.
+		all = all && (s.Ready || s.State == Master && !s.HandingOver)
 		// A member that has never been master did not give way: it is new in a group that is master.
 		if s.State == Backup && !s.Ready && s.Counters.BecameMaster > 0 {
 			down = c.Name

@@ -37,6 +37,7 @@ func TestGroupsDecide(t *testing.T) {
 		{"both ready", Status{State: Backup, Ready: true}, Status{State: Backup, Ready: true}, nil,
 			"eth0 inside master: " + up + "; eth1 outside master: " + up},
 		{"one master, one ready", Status{State: Master}, Status{State: Backup, Ready: true, Counters: was}, nil, "eth1 outside master: " + up},
+		{"one gives way, one ready", Status{State: Master, HandingOver: true}, Status{State: Backup, Ready: true, Counters: was}, nil, ""},
 		{"both master", Status{State: Master}, Status{State: Master}, nil, ""},
 		{"one gave way", Status{State: Backup, Counters: was}, Status{State: Master}, nil, "eth1 outside backup: " + member + "inside is backup"},
 		{"one gave way, the other does", Status{State: Backup, Counters: was}, Status{State: Master, HandingOver: true}, nil, ""},
@@ -279,6 +280,45 @@ func TestGroupOnALossyWire(t *testing.T) {
 		w.run(time.Minute, nil)
 		if n := a.moves() + b.moves(); n != moves {
 			t.Errorf("%d moves on a quiet wire", n-moves)
+		}
+	})
+}
+
+// TestGroupComesBackAlone: the other director is dead, and a cable of the master is pulled out for a moment. The member whose
+// cable works has offered its place to nobody, so the group waits once, not twice.
+func TestGroupComesBackAlone(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := twoSites(w)
+		for _, n := range b.nodes {
+			n.side += 100 // b dies
+		}
+		w.run(time.Second+w.upTo(time.Second), nil)
+		a.link("inside", false)
+		w.run(w.upTo(3*time.Second), nil)
+		a.link("inside", true)
+		w.run(3*time.Second+Skew(priorityStandby, time.Second)+Skew(150, time.Second)+200*time.Millisecond, nil)
+		a.want("master/master")
+		w.run(10*time.Second, nil)
+		a.want("master/master")
+	})
+}
+
+// TestGroupGivesWayOnce: one member hears a better master a single time. The group gives way, comes back, and does not go to
+// and fro after that.
+func TestGroupGivesWayOnce(t *testing.T) {
+	seeds(t, 100, func(t *testing.T, w *wire) {
+		a, b := twoSites(w)
+		for _, n := range b.nodes {
+			n.side += 100 // b dies
+		}
+		w.run(time.Second+w.upTo(time.Second), nil)
+		w.step(a.nodes["inside"], Event{Kind: EventAdvert, Source: addrC, Priority: 200, Interval: time.Second / 4})
+		w.run(10*time.Second, nil)
+		a.want("master/master")
+		moves := a.moves()
+		w.run(time.Minute, nil)
+		if n := a.moves(); n != moves {
+			t.Errorf("%d moves after it had come back", n-moves)
 		}
 	})
 }

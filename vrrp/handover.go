@@ -15,7 +15,17 @@ const (
 	// its addresses and announces them, which takes about 100 µs, or 10 ms on a busy machine. Two machines may answer for
 	// an address for 200 ms and do no harm, as long as only one of them announces it.
 	Linger = 50 * time.Millisecond
+	// offerMargin is how much longer an offer lasts than a backup needs: the backup's timer, its advertisement on the way
+	// and our own wake-up may all be late.
+	offerMargin = 50 * time.Millisecond
 )
+
+// OfferTime returns how long a master with the advertisement interval offers its place before it knows that nobody takes
+// over. A backup that misses both offers waits for its Active_Down_Interval, which began with the last advertisement.
+func OfferTime(interval time.Duration) time.Duration {
+	// In version 2 the skew time is that of an interval of a second, which is its least interval.
+	return 3*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
+}
 
 // An offer is a master's offer of its place; the zero offer is none. Backups are silent, so a master does not know whether
 // there is one. It sends priority 0 and waits for a successor's advertisement.
@@ -38,7 +48,7 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
-	m.offer = offer{then: then, until: now.Add(2*interval + Skew(priorityStandby, interval))}
+	m.offer = offer{then: then, until: now.Add(OfferTime(interval))}
 	if then == Fault {
 		m.transition(now, Fault, cause)
 	} else {
@@ -62,7 +72,9 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		m.armDownTimer(now, m.cfg.AdvertInterval)
+		// Nobody has answered for three intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
+		// group that waited for all of it again would keep the others from becoming master.
+		m.armDownTimer(now.Add(-3*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 	case o.then == m.state:
 		m.idle()

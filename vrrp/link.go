@@ -21,7 +21,8 @@ type Link struct {
 	Hardware []byte `json:"hardware"`
 	// MTU is the largest packet in bytes.
 	MTU int `json:"mtu"`
-	// Addrs are the usable addresses in the kernel's order, without tentative and duplicate ones.
+	// Addrs are the usable addresses, without tentative and duplicate ones: in the kernel's order, but for IPv4 the global ones
+	// before those of the link.
 	Addrs []netip.Prefix `json:"addrs"`
 }
 

@@ -103,7 +103,7 @@ func (p *Packet) AppendTo(b []byte, src, dst netip.Addr) []byte {
 
 // Parse reads the VRRP part of an IP packet from src to dst, overwriting p but keeping the capacity of its VIPs. It makes
 // the checks of RFC 9568, section 7.1, and RFC 3768, section 7.1, that need no knowledge of the receiver; p is valid
-// only when it returns 0. Over IPv4 both forms of the version 3 checksum are good: with the pseudo-header (RFC 5798)
+// only when it returns 0 or DropAuthTrailer. Over IPv4 both forms of the version 3 checksum are good: with the pseudo-header (RFC 5798)
 // and without (RFC 9568).
 func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	if len(b) < 1 {
@@ -130,10 +130,18 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 		return DropNoAddresses
 	case len(b) < want:
 		return DropTruncated
-	case len(b) > want:
+	case len(b) > want && !isTrailer(b[want:]):
 		return DropBadLength
 	}
-	if !p.verify(b, src, dst) {
+	covered, found := b, Drop(0)
+	if len(b) > want {
+		found = DropAuthTrailer
+		b = b[:want]
+		if src.Is4() {
+			covered = b // over IPv6 the kernel's checksum covers the trailer too
+		}
+	}
+	if !p.verify(covered, src, dst) {
 		return DropBadChecksum
 	}
 	p.VRID, p.Priority = b[1], b[2]
@@ -145,7 +153,7 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 		vip, _ := netip.AddrFromSlice(a[:size])
 		p.VIPs = append(p.VIPs, vip)
 	}
-	return 0
+	return found
 }
 
 // verify checks the checksum and stores its form.

@@ -75,8 +75,9 @@ func (m *Machine) outranks(priority uint8) bool {
 	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
 }
 
-// advertToMaster is RFC 9568, section 6.4.3, except after a stall: then the sender has taken over, and this router
-// becomes backup and preempts like any other backup.
+// advertToMaster is RFC 9568, section 6.4.3, with two exceptions. After a stall the sender has taken over, and this router
+// becomes backup and preempts like any other backup. And a router that gives way advertises once more before: the winner
+// learns that neighbours may know the VIPs at another machine, and announces them.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
@@ -87,8 +88,10 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
 		m.holding, m.linger = false, time.Time{}
 	case ev.Priority > own:
+		m.advertise(own)
 		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
 	case ev.Priority == own && m.source.Less(ev.Source):
+		m.advertise(own)
 		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:
 		// The answer corrects the sender and the switches at once.

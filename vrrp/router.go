@@ -30,7 +30,7 @@ func NewRouter(c Config) *Router {
 // is told by EventConfig.
 func (r *Router) SetConfig(c Config) {
 	r.Config = c
-	r.diagnosis = diagnosis{rivalHeard: r.diagnosis.rivalHeard}
+	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
 	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
 	for _, vip := range c.VIPs {
 		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())
@@ -52,14 +52,26 @@ func (r *Router) Destinations() []netip.Addr {
 func (r *Router) Warnings() []string { return r.diagnosis.warnings.words }
 
 // RivalHeard is Status.RivalHeard.
-func (r *Router) RivalHeard() time.Time { return r.diagnosis.rivalHeard }
+func (r *Router) RivalHeard() time.Time { return r.diagnosis.contest.told }
 
-// WarningsEnd returns when the first of the warnings ends by itself, the zero time if there is none.
-func (r *Router) WarningsEnd() time.Time { return r.diagnosis.warnings.firstEnd() }
+// DiagnosisDue returns when to call AdvanceDiagnosis, the zero time if there is no need.
+func (r *Router) DiagnosisDue() time.Time {
+	due, end := r.diagnosis.contest.due(), r.diagnosis.warnings.firstEnd()
+	if due.IsZero() || !end.IsZero() && end.Before(due) {
+		return end
+	}
+	return due
+}
 
-// EndWarnings ends the warnings whose cause has not been seen for long enough, and reports whether there were any.
-func (r *Router) EndWarnings(now time.Time) bool {
-	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) })
+// AdvanceDiagnosis ends the warnings whose cause has not been seen for long enough, and makes RivalHeard the present if
+// another master was heard in the pause after its last change. It reports whether anything has changed.
+func (r *Router) AdvanceDiagnosis(now time.Time) bool {
+	c := &r.diagnosis.contest
+	told := c.untold && !now.Before(c.due())
+	if told {
+		c.tell(now)
+	}
+	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) }) || told
 }
 
 // Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each: first how

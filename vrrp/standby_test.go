@@ -39,7 +39,7 @@ func TestUnclearTracking(t *testing.T) {
 // TestHandOver goes through the ways to leave and to come back, event by event.
 func TestHandOver(t *testing.T) {
 	const (
-		last = 2*time.Second + time.Second*255/256 // when nobody took over
+		last = 3*time.Second + time.Second*255/256 + 100*time.Millisecond // when nobody took over
 		down = 3*time.Second + skewOf100
 	)
 	type row struct {
@@ -174,11 +174,11 @@ func TestHandOver(t *testing.T) {
 			{1500 * time.Millisecond, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
 		}},
 		{"lingering, then no link", master(testConfig(100)), []row{
-			{time.Second, hear(addrA, 101), "backup: higher priority 101 heard from 192.0.2.1", Backup, true},
+			{time.Second, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
 			{time.Second, hard, "release: no carrier, fault: no carrier", Fault, false},
 		}},
 		{"lingering, then a gentle fault", master(testConfig(100)), []row{
-			{time.Second, hear(addrA, 101), "backup: higher priority 101 heard from 192.0.2.1", Backup, true},
+			{time.Second, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
 			{time.Second, gentle, "fault: script", Fault, true},
 			{lingered, timer, "release: the successor has them", Fault, false},
 		}},

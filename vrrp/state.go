@@ -74,8 +74,8 @@ type Status struct {
 	Cause          Cause          `json:"-"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
-	// RivalHeard is when this master last heard another master that must give way to it, to within rivalPause. Some
-	// neighbours may have the other's MAC address for the VIPs.
+	// RivalHeard is when this master last heard another master that must give way to it, or gave way: to within 100 ms at
+	// first, and to within a second if that goes on. Some neighbours may have the other's MAC address for the VIPs.
 	RivalHeard time.Time `json:"rival_heard,omitzero"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`

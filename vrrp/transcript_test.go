@@ -62,6 +62,8 @@ type party struct {
 	name     string
 	addr     netip.Addr
 	deaf     bool // its cable is cut
+	lost     int  // how many of its next advertisements get lost
+	deafTo   *party
 	asleep   bool
 	hard     bool // its link is at fault
 	told     Tracking
@@ -132,6 +134,10 @@ func (p *transcript) command(line string) {
 		a.deaf = true
 	case "mend":
 		a.deaf = false
+	case "lose":
+		a.lost = p.number(args)
+	case "deaf":
+		a.deafTo = p.party(args)
 	case "freeze":
 		a.asleep = true
 	case "thaw":
@@ -376,11 +382,15 @@ func (p *transcript) remaining(m *Machine) string {
 
 func (p *transcript) send(a *party, priority uint8) {
 	a.Packet.Priority = priority
+	if a.lost > 0 {
+		a.lost--
+		return
+	}
 	message := a.Packet.AppendTo(nil, a.addr, Group4)
 	_, channel, dotted := strings.Cut(a.name, ".")
 	for _, b := range p.parties {
 		_, other, _ := strings.Cut(b.name, ".")
-		if b != a && !a.deaf && (!dotted || channel == other) {
+		if b != a && !a.deaf && b.deafTo != a && (!dotted || channel == other) {
 			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond), a, b, message})
 		}
 	}
@@ -390,6 +400,12 @@ func (p *transcript) send(a *party, priority uint8) {
 func (p *transcript) deliver(l delivery) {
 	a, h := l.to, Header{l.from.addr, Group4, TTL}
 	was, warnings := a.Machine.State(), len(a.Warnings())
+	heard := a.RivalHeard()
+	defer func() {
+		if a.RivalHeard() != heard {
+			p.line(a, "announces its addresses again: another master was heard")
+		}
+	}()
 	if d := a.Examine(h, l.message, &a.heard); d != 0 {
 		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
 		if len(a.Warnings()) != warnings {

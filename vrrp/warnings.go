@@ -18,7 +18,7 @@ const (
 // A warningKind is a problem that does not stop the election.
 type warningKind uint8
 
-// How long warnings last.
+// The problems.
 const (
 	warnOwnAddress warningKind = iota + 1
 	warnDestination
@@ -27,7 +27,9 @@ const (
 	warnVersion
 	warnAuth
 	warnInterval
+	warnTrailer
 	warnVIPs // the kinds above are of dropped packets; a good packet ends them
+	warnLearntInterval
 	warnTwoMasters
 )
 

@@ -11,6 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
@@ -21,7 +23,8 @@ func newCheck() *cobra.Command {
 		Long: `Check configuration files without running anything. Each mistake is one line on standard error: file,
 line, key, what is wrong and, where tandem finds a similar one, the valid key. A scheduler that this
 machine's kernel does not have is a mistake; where the kernel has no IPVS at all, schedulers are not
-checked. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
+checked. A check that this machine could not run, for want of a program, a user or a certificate, is a
+warning: the file may be for another machine. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem check lb1.toml lb2.toml && echo both are good`,
 		Args: arguments(1, -1),
@@ -38,6 +41,9 @@ checked. The exit code is 0 if no file has a mistake, else 1; warnings do not ch
 					continue
 				}
 				for _, w := range cfg.Warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+				}
+				for _, w := range examineChecks(cfg) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (virtual routers: %d, services: %d)\n", file, len(cfg.Routers), len(cfg.Services))
@@ -64,4 +70,33 @@ func missingSchedulers(cfg *configs.Config, have []string) error {
 		mistakes = append(mistakes, fmt.Errorf("%s: %s", cfg.File, f.Advice()))
 	}
 	return errors.Join(mistakes...)
+}
+
+// examineChecks returns what keeps this machine from running checks of the configuration, each once.
+func examineChecks(cfg *configs.Config) (all []error) {
+	seen := make(map[string]bool)
+	examine := func(owner string, c *healthcheck.Config) {
+		err := probe.Examine(c)
+		if err == nil {
+			return
+		}
+		warning := fmt.Errorf("%s: %s: this machine cannot run the check of type %s: %w", cfg.File, owner, c.Type, err)
+		if !seen[warning.Error()] {
+			seen[warning.Error()] = true
+			all = append(all, warning)
+		}
+	}
+	for _, svc := range cfg.Services {
+		for _, srv := range svc.Servers {
+			for i := range srv.Checks {
+				examine("service "+svc.Name, &srv.Checks[i])
+			}
+		}
+	}
+	for _, t := range cfg.Tracks {
+		if t.Check != nil {
+			examine("virtual router "+t.Router, t.Check)
+		}
+	}
+	return all
 }

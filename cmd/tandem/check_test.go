@@ -41,3 +41,40 @@ func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// What keeps the director from running its checks is found before it runs.
+func TestCheckNamesWhatChecksLack(t *testing.T) {
+	file := writeConfig(t, `
+name = "lb1"
+[check.gone]
+type = "exec"
+command = ["/no/such/program"]
+user = "nobody"
+[check.nobody]
+type = "exec"
+command = ["/bin/true"]
+user = "no-such-user"
+[check.secured]
+type = "https"
+tls_ca = "/no/such/ca.pem"
+[[service]]
+name = "www"
+virtual = "192.0.2.100:80"
+scheduler = "rr"
+method = "dr"
+check = ["gone", "nobody", "secured"]
+[[service.server]]
+address = "192.0.2.11"
+[[service.server]]
+address = "192.0.2.12"
+`)
+	_, warnings, err := execute(t, "check", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"no such file: /no/such/program", "no such user: no-such-user", "open /no/such/ca.pem"} {
+		if strings.Count(warnings, want) != 1 || !strings.Contains(warnings, "service www: this machine cannot run the check of type") {
+			t.Errorf("%q is not once in %q", want, warnings)
+		}
+	}
+}

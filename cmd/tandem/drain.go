@@ -25,7 +25,9 @@ lasts until tandem undrain, also over reloads and restarts. SERVICE is the name 
 an address, with :PORT where the service has several servers with that address.
 
 With --wait the command shows the number of connections and returns when none is left. If --timeout
-passes first, the exit code is 1 and the server stays drained.`,
+passes first, the exit code is 1 and the server stays drained. A persistent client's next connection
+goes to another server. Where the configuration sets expire_quiescent_template = 0 it comes to this one,
+and --wait waits for such clients too.`,
 		Example: `  tandem drain www/192.0.2.11
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: arguments(1, 1),
@@ -41,7 +43,7 @@ passes first, the exit code is 1 and the server stays drained.`,
 			warnNotRemembered(cmd, state.NotRemembered)
 			out := cmd.OutOrStdout()
 			if !wait {
-				_, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, connections(state.Connections))
+				_, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state))
 				return err
 			}
 			return awaitDrained(cmd.Context(), client, state, timeout, newProgress(out))
@@ -82,13 +84,13 @@ func awaitDrained(ctx context.Context, ask serverReader, state control.ServerSta
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for idle := 0; ; {
-		if state.Connections > 0 {
+		if state.Connections+state.PersistentClients > 0 {
 			idle = 0
 		} else if idle++; idle == 2 {
 			p.done(state.Name + ": drained, no connection is left")
 			return nil
 		}
-		p.show(fmt.Sprintf("%s: %s", state.Name, connections(state.Connections)))
+		p.show(fmt.Sprintf("%s: %s", state.Name, remaining(state)))
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -101,12 +103,24 @@ func awaitDrained(ctx context.Context, ask serverReader, state control.ServerSta
 		case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 			p.end()
 			return fmt.Errorf("%s still has %s after %s, and stays drained: wait longer, or end them with tandem disable %s",
-				state.Name, connections(state.Connections), timeout, state.Name)
+				state.Name, remaining(state), timeout, state.Name)
 		case err != nil:
 			p.end()
 			return err
 		}
 		state = now
+	}
+}
+
+// remaining says for what a drain waits.
+func remaining(s control.ServerState) string {
+	switch n := s.PersistentClients; n {
+	case 0:
+		return connections(s.Connections)
+	case 1:
+		return connections(s.Connections) + ", 1 persistent client"
+	default:
+		return fmt.Sprintf("%s, %d persistent clients", connections(s.Connections), n)
 	}
 }
 

@@ -16,6 +16,29 @@ import (
 // A draining server has the connections of the list, a look after the other, and fails at its end.
 type draining []int
 
+// A binding server has persistent clients beyond its last connection.
+type binding struct{ draining }
+
+func (b *binding) Server(ctx context.Context, name string) (control.ServerState, error) {
+	s, err := b.draining.Server(ctx, name)
+	s.Connections, s.PersistentClients = 0, s.Connections
+	return s, err
+}
+
+// TestWaitForPersistentClients: a drain is not over while templates lead clients to the server.
+func TestWaitForPersistentClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		state := control.ServerState{Name: "www/192.0.2.11:80", Connections: 1, PersistentClients: 2}
+		const want = "www/192.0.2.11:80: 1 connection, 2 persistent clients\nwww/192.0.2.11:80: 0 connections, 2 persistent clients\n" +
+			"www/192.0.2.11:80: 0 connections, 1 persistent client\nwww/192.0.2.11:80: 0 connections\nwww/192.0.2.11:80: drained, no connection is left\n"
+		err := awaitDrained(t.Context(), &binding{draining{2, 1, 0, 0}}, state, time.Minute, newProgress(&out))
+		if got := out.String(); err != nil || got != want {
+			t.Errorf("%v, got\n%s\nwant\n%s", err, got, want)
+		}
+	})
+}
+
 func (d *draining) Server(_ context.Context, name string) (control.ServerState, error) {
 	if len(*d) == 0 {
 		return control.ServerState{}, errors.New("the director has gone")

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
@@ -66,7 +67,7 @@ func run(ctx context.Context, file string) error {
 		Log:     log,
 		Spawn: func() (supervise.Child, error) {
 			return supervise.Spawn(cfg.Election.Realtime, "election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
-				"--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
+				"--lock-dir", lock.Dir(cfg.Control.Socket), "--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
 	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of whoever reads its log

@@ -62,6 +62,16 @@ func (a *Announcer) Reannounce(addrs ...netip.Addr) {
 	a.kick()
 }
 
+// Contest announces addresses, besides their schedules, after another master of them was heard: at once, and again when it has
+// let go of them. It never blocks.
+func (a *Announcer) Contest(addrs []netip.Addr) {
+	now := time.Now()
+	a.mu.Lock()
+	a.schedule.Contest(now, addrs)
+	a.mu.Unlock()
+	a.kick()
+}
+
 func (a *Announcer) kick() {
 	select {
 	case a.wake <- struct{}{}:

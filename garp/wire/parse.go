@@ -18,6 +18,9 @@ const (
 	// neighbourLen is a solicitation's or advertisement's length without options (RFC 4861, sections 4.3 and 4.4).
 	neighbourLen = 24
 
+	ipv4HeaderLen = 20
+	protocolVRRP  = 112
+
 	icmpSolicitation  = 135
 	icmpAdvertisement = 136
 	optionTarget      = 2 // the target's link-layer address
@@ -32,10 +35,26 @@ func parse(b []byte) (o garp.Observation, ok bool) {
 	switch kind {
 	case unix.ETH_P_ARP:
 		return parseARP(payload)
+	case unix.ETH_P_IP:
+		return parseAdvert4(payload, garp.Hardware(b[6:12]))
 	case unix.ETH_P_IPV6:
+		if len(payload) >= ipv6HeaderLen && payload[6] == protocolVRRP {
+			o.Router, o.From = netip.AddrFrom16([16]byte(payload[8:24])), garp.Hardware(b[6:12])
+			return o, payload[7] == hopLimit
+		}
 		return parseNeighbour(payload, garp.Hardware(b[6:12]))
 	}
 	return o, false
+}
+
+// parseAdvert4 reads who sends a VRRP advertisement over IPv4. One from another link, which a router has forwarded, has a lower
+// TTL (RFC 9568, section 5.1.1.3).
+func parseAdvert4(b []byte, source garp.Hardware) (o garp.Observation, ok bool) {
+	if len(b) < ipv4HeaderLen || b[0]>>4 != 4 || b[8] != hopLimit || b[9] != protocolVRRP {
+		return o, false
+	}
+	o.Router, o.From = netip.AddrFrom4([4]byte(b[12:16])), source
+	return o, true
 }
 
 // parseARP reads an ARP packet. The sender claims its sender address, whatever it asks for, because neighbours learn that
@@ -57,7 +76,7 @@ func parseARP(b []byte) (o garp.Observation, ok bool) {
 		return o, false
 	}
 	if !sender.IsUnspecified() {
-		o.Claimed = sender
+		o.Claimed, o.Announced = sender, sender == target
 	}
 	return o, o.Claimed.IsValid() || o.Asked.IsValid()
 }
@@ -68,6 +87,7 @@ func parseNeighbour(b []byte, source garp.Hardware) (o garp.Observation, ok bool
 		return o, false
 	}
 	length := int(binary.BigEndian.Uint16(b[4:]))
+	toAll := netip.AddrFrom16([16]byte(b[24:40])) == allNodes
 	b = b[ipv6HeaderLen:]
 	if length < neighbourLen || length > len(b) {
 		return o, false
@@ -80,7 +100,7 @@ func parseNeighbour(b []byte, source garp.Hardware) (o garp.Observation, ok bool
 		o.Asked = target
 		return o, true
 	case icmpAdvertisement:
-		o.Claimed, o.How = target, garp.Advertisement
+		o.Claimed, o.How, o.Announced = target, garp.Advertisement, toAll
 	default:
 		return o, false
 	}
@@ -98,14 +118,28 @@ func parseNeighbour(b []byte, source garp.Hardware) (o garp.Observation, ok bool
 }
 
 // neighbourFilter is a socket filter that accepts neighbour solicitations and advertisements only.
-func neighbourFilter() ([]bpf.RawInstruction, error) {
-	return bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: ethernetHeaderLen + 6, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolICMPv6, SkipTrue: 3},
-		bpf.LoadAbsolute{Off: ethernetHeaderLen + ipv6HeaderLen, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: icmpSolicitation, SkipTrue: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: icmpAdvertisement, SkipTrue: 1},
+var neighbourFilter = []bpf.Instruction{
+	bpf.LoadAbsolute{Off: ipv6ProtocolOffset, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolICMPv6, SkipTrue: 3},
+	bpf.LoadAbsolute{Off: ethernetHeaderLen + ipv6HeaderLen, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: icmpSolicitation, SkipTrue: 2},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: icmpAdvertisement, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
+	bpf.RetConstant{Val: 0xffff},
+}
+
+// Where a frame names the protocol that the IP packet carries.
+const (
+	ipv4ProtocolOffset = ethernetHeaderLen + 9
+	ipv6ProtocolOffset = ethernetHeaderLen + 6
+)
+
+// protocolFilter is a socket filter that accepts VRRP only, and of it the headers.
+func protocolFilter(offset uint32) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: offset, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipTrue: 1},
 		bpf.RetConstant{Val: 0},
-		bpf.RetConstant{Val: 0xffff},
-	})
+		bpf.RetConstant{Val: ethernetHeaderLen + ipv6HeaderLen},
+	}
 }

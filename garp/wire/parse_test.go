@@ -36,12 +36,19 @@ func TestParse(t *testing.T) {
 		{"a request asks, and claims its sender's address", unhex(head + "0001 020000000011 c0000264 000000000000 c0000201"),
 			garp.Observation{Claimed: vip, Asked: router, How: garp.Request, From: server}, true},
 		{"a probe only asks", unhex(head + "0001 020000000011 00000000 000000000000 c0000264"), garp.Observation{Asked: vip, How: garp.Request, From: server}, true},
-		{"gratuitous request", unhex(head + "0001 020000000011 c0000264 000000000000 c0000264"), garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: server}, true},
+		{"gratuitous request", unhex(head + "0001 020000000011 c0000264 000000000000 c0000264"), garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: server, Announced: true}, true},
 		{"reply", unhex(head + "0002 020000000011 c0000264 020000000001 c0000201"), garp.Observation{Claimed: vip, How: garp.Reply, From: server}, true},
 		{"padded reply", unhex(head + "0002 020000000011 c0000264 020000000001 c0000201" + strings.Repeat("00", 18)), garp.Observation{Claimed: vip, How: garp.Reply, From: server}, true},
 		{"reverse ARP", unhex(head + "0003 020000000011 c0000264 020000000001 c0000201"), garp.Observation{}, false},
 		{"short", unhex(head + "0002 020000000011 c0000264 020000000001 c00002"), garp.Observation{}, false},
 		{"empty", nil, garp.Observation{}, false},
+		{"an advertisement of a VRRP master", unhex("01005e000012 020000000011 0800 45c00020 5a270000 ff70be71 c0000201 e0000012"),
+			garp.Observation{Router: router, From: server}, true},
+		{"an advertisement from another link", unhex("01005e000012 020000000011 0800 45c00020 5a270000 fe70be71 c0000201 e0000012"),
+			garp.Observation{}, false},
+		{"an advertisement cut short", unhex("01005e000012 020000000011 0800 45c00020 5a270000 ff70be71 c0000201 e00000"), garp.Observation{}, false},
+		{"an advertisement over IPv6", unhex("333300000012 020000000011 86dd 60000000 0018 70 ff fe800000000000000000000000000001 ff020000000000000000000000000012"),
+			garp.Observation{Router: netip.MustParseAddr("fe80::1"), From: server}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := parse(tt.frame)
@@ -60,9 +67,9 @@ func TestParseReadsWhatWeSend(t *testing.T) {
 		form garp.Form
 		want garp.Observation
 	}{
-		{garp.Request, garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: server}},
-		{garp.Reply, garp.Observation{Claimed: vip, How: garp.Reply, From: server}},
-		{garp.Advertisement, garp.Observation{Claimed: v6, How: garp.Advertisement, From: server}},
+		{garp.Request, garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: server, Announced: true}},
+		{garp.Reply, garp.Observation{Claimed: vip, How: garp.Reply, From: server, Announced: true}},
+		{garp.Advertisement, garp.Observation{Claimed: v6, How: garp.Advertisement, From: server, Announced: true}},
 	} {
 		addr := vip
 		if tt.form == garp.Advertisement {

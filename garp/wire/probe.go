@@ -13,6 +13,7 @@ import (
 
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,8 @@ type probe struct {
 	linkLocal netip.Addr // the zero Addr if there is none
 	own       map[garp.Hardware]bool
 	arp, ndp  *packet.Conn
+	// adverts receive the VRRP advertisements of other masters, one socket a family. Nobody waits for them.
+	adverts [2]*packet.Conn
 }
 
 func newProbe(iface string) (*probe, error) {
@@ -50,24 +53,70 @@ func newProbe(iface string) (*probe, error) {
 			p.linkLocal, _ = netip.AddrFromSlice(n.IP)
 		}
 	}
-	filter, err := neighbourFilter()
-	if err != nil {
-		return nil, fmt.Errorf("failed to assemble the socket filter: %w", err)
-	}
-	if p.arp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, nil); err != nil {
-		return nil, fmt.Errorf("failed to open a packet socket on %s: %w", iface, err)
-	}
-	if p.ndp, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_IPV6, &packet.Config{Filter: filter}); err != nil {
-		return nil, errors.Join(fmt.Errorf("failed to open a packet socket on %s: %w", iface, err), p.arp.Close())
+	if err := p.open(ifi); err != nil {
+		p.close()
+		return nil, err
 	}
 	return p, nil
 }
 
-func (p *probe) conns() []*packet.Conn { return []*packet.Conn{p.arp, p.ndp} }
+// open opens the sockets.
+func (p *probe) open(ifi *net.Interface) error {
+	for _, s := range []struct {
+		conn     **packet.Conn
+		protocol int
+		filter   []bpf.Instruction
+	}{
+		{&p.arp, unix.ETH_P_ARP, nil},
+		{&p.ndp, unix.ETH_P_IPV6, neighbourFilter},
+		{&p.adverts[0], unix.ETH_P_IP, protocolFilter(ipv4ProtocolOffset)},
+		{&p.adverts[1], unix.ETH_P_IPV6, protocolFilter(ipv6ProtocolOffset)},
+	} {
+		var config packet.Config
+		var err error
+		if s.filter != nil {
+			if config.Filter, err = bpf.Assemble(s.filter); err != nil {
+				return fmt.Errorf("failed to assemble the socket filter: %w", err)
+			}
+		}
+		if *s.conn, err = packet.Listen(ifi, packet.Raw, s.protocol, &config); err != nil {
+			return fmt.Errorf("failed to open a packet socket on %s: %w", p.iface, err)
+		}
+	}
+	return nil
+}
 
 func (p *probe) close() {
-	for _, c := range p.conns() {
-		_ = c.Close()
+	for _, c := range []*packet.Conn{p.arp, p.ndp, p.adverts[0], p.adverts[1]} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
+
+// maxDrain is how many advertisements are read at a time.
+const maxDrain = 512
+
+// drainAdverts passes to f what the advertisements say that have arrived by now. It does not wait.
+func (p *probe) drainAdverts(f func(garp.Observation)) {
+	b := make([]byte, ethernetHeaderLen+ipv6HeaderLen)
+	for _, c := range p.adverts {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			continue // the socket is closed
+		}
+		// An error is that the socket is closed, or the interface down: then there is nothing to read.
+		_ = raw.Control(func(fd uintptr) {
+			for range maxDrain {
+				n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+				if err != nil {
+					return
+				}
+				if o, ok := parse(b[:n]); ok {
+					f(o)
+				}
+			}
+		})
 	}
 }
 
@@ -114,12 +163,32 @@ func (p *probe) ask(addr netip.Addr) error {
 	return nil
 }
 
+// refer announces an address at the hardware address of another machine. The frame comes from our own, so that switches do not
+// take us for the other machine.
+func (p *probe) refer(r garp.Referral) error {
+	conn, forms := p.arp, []garp.Form{garp.Request, garp.Reply}
+	if r.Address.Is6() {
+		conn, forms = p.ndp, []garp.Form{garp.Advertisement}
+	}
+	for _, form := range forms {
+		b, err := frame(form, r.Address, r.Hardware[:], forwardsIPv6(p.iface))
+		if err == nil {
+			copy(b[6:12], p.hardware)
+			err = write(conn, b)
+		}
+		if err != nil {
+			return fmt.Errorf("failed to announce %s at %s on %s: %w", r.Address, r.Hardware, p.iface, err)
+		}
+	}
+	return nil
+}
+
 // observe passes what the frames on the interface say to f, until f returns. It closes the probe.
 func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp.Observation) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	observed := make(chan garp.Observation, 64)
-	for _, conn := range p.conns() {
+	for _, conn := range []*packet.Conn{p.arp, p.ndp} {
 		g.Go(func() error { return listen(ctx, conn, observed) })
 	}
 	err := f(ctx, observed)

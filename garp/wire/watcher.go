@@ -27,10 +27,18 @@ type Watcher struct {
 	notify func(garp.Rival) // called on Run's goroutine, once for each rival
 	wake   chan struct{}
 
-	mu     sync.Mutex
-	addrs  []netip.Addr
-	rivals []garp.Rival
-	claims uint64
+	mu       sync.Mutex
+	addrs    []netip.Addr
+	referred []referred // not yet begun
+	rivals   []garp.Rival
+	claims   uint64
+}
+
+// A referred are addresses that went to a successor.
+type referred struct {
+	since     time.Time
+	addrs     []netip.Addr
+	successor netip.Addr
 }
 
 // NewWatcher returns the Watcher of an interface. It calls notify, which must not block, for each rival that it finds.
@@ -44,13 +52,35 @@ func (w *Watcher) Set(addrs []netip.Addr) {
 	same := slices.Equal(w.addrs, addrs)
 	w.addrs = slices.Clone(addrs)
 	w.mu.Unlock()
-	if same {
-		return
+	if !same {
+		w.kick()
 	}
+}
+
+// Refer announces addresses at the hardware address of their new master, unless the new master is heard to announce them itself.
+// They went to it at a moment; successor is the address that it advertises from. Call Refer before Set without the addresses. It
+// never blocks.
+func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+	w.mu.Lock()
+	w.referred = append(w.referred, referred{since, slices.Clone(addrs), successor})
+	w.mu.Unlock()
+	w.kick()
+}
+
+func (w *Watcher) kick() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// takeReferred returns what Refer was called with since the last call.
+func (w *Watcher) takeReferred() []referred {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.referred
+	w.referred = nil
+	return all
 }
 
 // Rivals returns the machines that claimed our addresses in the last 5 s.
@@ -81,6 +111,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	trouble := ""
 	for ctx.Err() == nil {
 		if len(w.watched()) == 0 {
+			w.takeReferred() // nobody heard who the new master is
 			select {
 			case <-ctx.Done():
 			case <-w.wake:
@@ -118,45 +149,80 @@ func (w *Watcher) session(ctx context.Context) error {
 
 // track asks, receives, and reports rivals.
 func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation) error {
-	t := garp.NewRivalTracker()
+	t, refs := garp.NewRivalTracker(), garp.NewReferrals()
 	defer func() {
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
 		w.publish(t)
 	}()
 	check := time.NewTicker(sessionCheck)
 	defer check.Stop()
-	t.SetAddresses(time.Now(), w.watched())
+	addrs := w.watched()
+	t.SetAddresses(time.Now(), addrs)
+	refs.SetAddresses(addrs)
 	for {
-		ask, found, next := t.Step(time.Now())
-		for _, addr := range ask {
-			if err := p.ask(addr); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
-				return err
-			}
+		if refs.Waiting() {
+			p.drainAdverts(refs.ObserveRouter)
 		}
-		for _, c := range found {
-			w.notify(t.SetNeighbours(c, neighboursAt(p.index, c)))
+		next, err := w.act(p, t, refs)
+		if err != nil {
+			return err
 		}
 		w.publish(t)
+		if len(addrs) == 0 && !refs.Waiting() {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
-			addrs := w.watched()
-			t.SetAddresses(time.Now(), addrs)
-			if len(addrs) == 0 {
-				return nil
+			for _, r := range w.takeReferred() {
+				refs.Refer(r.since, r.addrs, r.successor)
 			}
+			addrs = w.watched()
+			t.SetAddresses(time.Now(), addrs)
+			refs.SetAddresses(addrs)
 		case o := <-observed:
-			if t.Concerns(o) && !p.isOwn(o.From) {
-				t.Observe(time.Now(), o)
+			if (t.Concerns(o) || refs.Concerns(o)) && !p.isOwn(o.From) {
+				now := time.Now()
+				t.Observe(now, o)
+				refs.Observe(now, o)
 			}
 		case <-check.C:
+			p.drainAdverts(refs.ObserveRouter) // else old ones fill the socket's buffer
 			if p.stale() {
 				return nil
 			}
 		case <-time.After(time.Until(next)):
 		}
 	}
+}
+
+// act asks and announces what is due, and reports new rivals. It returns when there is more to do.
+func (w *Watcher) act(p *probe, t *garp.RivalTracker, refs *garp.Referrals) (next time.Time, err error) {
+	ask, found, next := t.Step(time.Now())
+	for _, addr := range ask {
+		if err := p.ask(addr); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
+			return next, err
+		}
+	}
+	for _, c := range found {
+		w.notify(t.SetNeighbours(c, neighboursAt(p.index, c)))
+	}
+	refer, more := refs.Step(time.Now())
+	for _, r := range refer {
+		if p.isOwn(r.Hardware) {
+			continue // a virtual MAC address, which we have as well
+		}
+		w.log.Info("the new master was not heard to announce an address: announcing it for the new master",
+			"address", r.Address, "hardware", r.Hardware)
+		if err := p.refer(r); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
+			return next, err
+		}
+	}
+	if !more.IsZero() && more.Before(next) {
+		next = more
+	}
+	return next, nil
 }
 
 // publish updates what Rivals and Claims return.

@@ -48,7 +48,6 @@ func TestCauses(t *testing.T) {
 			healthcheck.Cause{Kind: healthcheck.SaysDown}},
 		{"fails its program", probetest.Shell("exit 3"), healthcheck.Cause{Kind: healthcheck.Exited, Code: 3}},
 		{"loses its program", probetest.Shell("kill -TERM $$"), healthcheck.Cause{Kind: healthcheck.Killed, Code: int(syscall.SIGTERM)}},
-		{"has no program", probetest.ExecTarget("/no/such"), healthcheck.Cause{Kind: healthcheck.NotStarted}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), tt.target.Config.Timeout)

@@ -77,7 +77,7 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 	case healthcheck.NotRun:
 		r.stats.NotRun++
 		r.lacked = p.Result.Reason
-		e.state.Lack(p.Result.Reason)
+		change = e.state.Lack(c, p.Result.Reason, p.At)
 	case healthcheck.Failed:
 		r.stats.Failed++
 		fallthrough

@@ -32,7 +32,7 @@ const (
 	// detailBatch is how many services are read before the time is looked at.
 	detailBatch = 4
 	// detailPause is the pause until the next details, in times of what they took.
-	detailPause = 300
+	detailPause = 500
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.

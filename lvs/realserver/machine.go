@@ -120,9 +120,13 @@ func (m *Machine) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("failed to make the state directory: %w", err)
 	}
 	path := filepath.Join(m.options.StateDir, "realserver.lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open the lock: %w", err)
+	}
+	// An older version let every user open the lock, and hold it.
+	if err := f.Chmod(0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("failed to set the mode of the lock: %w", err), f.Close())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("failed to lock %s: %w", path, err), f.Close())

@@ -3,6 +3,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -292,6 +293,14 @@ func readLink(handle *netlink.Handle, name string) (vrrp.Link, error) {
 	if err != nil {
 		err = fmt.Errorf("failed to read addresses of interface %s: %w", name, err)
 	}
+	// The kernel lists IPv4 addresses of a narrower scope first.
+	scope := func(a netlink.Addr) int {
+		if a.IP.To4() == nil {
+			return int(netlink.SCOPE_NOWHERE) // IPv6 stays last, in its order
+		}
+		return a.Scope
+	}
+	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int { return cmp.Compare(scope(a), scope(b)) })
 	for _, a := range addrs {
 		if p, ok := rtnl.Prefix(a); ok && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
 			l.Addrs = append(l.Addrs, p)

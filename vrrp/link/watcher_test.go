@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,6 +117,35 @@ func TestWatcherTellsWhatAnInterfaceIs(t *testing.T) {
 	again := seen.await(t, "eth0", "made again", fault(""))
 	if again.Index == made.Index {
 		t.Errorf("made again with index %d as before", again.Index)
+	}
+}
+
+// TestGlobalAddressesComeFirst: the kernel lists an IPv4 address of link scope before those of global scope, and an advertisement
+// must not be sent from it.
+func TestGlobalAddressesComeFirst(t *testing.T) {
+	ns, peer := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "eth0", peer, "peer0")
+	w, seen := newWatcher()
+	watch(t, ns, w, seen, "eth0")
+	nstest.Command(t, ns, nstest.AddTo("eth0", "192.0.2.7/24"))
+	nstest.Command(t, ns, nstest.AddTo("eth0", "198.51.100.7/24"))
+	nstest.Command(t, ns, nstest.Device("eth0", func(l netlink.Link) error {
+		a, err := netlink.ParseAddr("169.254.0.7/16")
+		if err != nil {
+			return err
+		}
+		a.Scope = int(netlink.SCOPE_LINK)
+		return netlink.AddrAdd(l, a)
+	}))
+	l := seen.await(t, "eth0", "link-scope address added", hasAddr("169.254.0.7/16"))
+	var got []string
+	for _, p := range l.Addrs {
+		if p.Addr().Is4() {
+			got = append(got, p.String())
+		}
+	}
+	if want := "192.0.2.7/24 198.51.100.7/24 169.254.0.7/16"; strings.Join(got, " ") != want {
+		t.Errorf("addresses %v, want %s", got, want)
 	}
 }
 

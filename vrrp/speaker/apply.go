@@ -208,11 +208,11 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	if l.applied.link == nil {
 		return
 	}
-	src, missing := from.of(&r.Config, *l.applied.link)
+	src, missing := from.of(&r.Config, *l.applied.link, r.Machine.Source())
 	if !src.IsValid() && r.Config.Priority == vrrp.PriorityOwner {
 		// RFC 9568, section 1.8: the owner has the VIP as an address of its own, and may have no other address.
 		all := sourcesOf(*l.applied.link, func(netip.Addr) bool { return false })
-		src, missing = all.of(&r.Config, *l.applied.link)
+		src, missing = all.of(&r.Config, *l.applied.link, r.Machine.Source())
 	}
 	m := r.Machine
 	hard := l.obstacle(r, missing)

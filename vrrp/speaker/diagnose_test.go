@@ -100,7 +100,7 @@ func (s *stage) wantWarnings(want ...string) {
 
 func (s *stage) pass(d time.Duration) {
 	s.now = s.now.Add(d)
-	s.l.endWarnings(s.now)
+	s.l.advanceDiagnosis(s.now)
 }
 
 func TestWarnings(t *testing.T) {
@@ -126,7 +126,11 @@ func TestWarnings(t *testing.T) {
 			"interval of version 2", v2, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, vrrp.DropWrongInterval,
 			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, so each ignores the other in version 2: set the same advert_interval on both",
 		},
-		{"interval of version 3", nil, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, 0, ""},
+		{
+			"interval of version 3", nil, func(p *vrrp.Packet) { p.Interval = 2 * time.Second }, 0,
+			"192.0.2.1 advertises VRID 51 every 2s, we every 1s, so the time of a failover depends on which is master: " +
+				"set the same advert_interval on both",
+		},
 		{
 			"only they have a password", v2, func(p *vrrp.Packet) { p.Auth = vrrp.Auth{Type: vrrp.AuthText, Data: [8]byte([]byte("secret\x00\x00"))} }, vrrp.DropWrongAuthType,
 			"192.0.2.1 sends a simple text password for VRID 51, we send no authentication, so each ignores the other: " +
@@ -188,8 +192,8 @@ func TestWarnings(t *testing.T) {
 			s.wantWarnings(want...)
 			s.pass(1)
 			s.wantWarnings()
-			if !s.l.warningsEnd.IsZero() {
-				t.Errorf("still waits for %s", s.l.warningsEnd)
+			if !s.l.diagnosisDue.IsZero() {
+				t.Errorf("still waits for %s", s.l.diagnosisDue)
 			}
 		})
 	}

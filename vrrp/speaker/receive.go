@@ -108,7 +108,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 
 // reportWarnings tells the owner that the diagnosis of a packet has changed the warnings, and logs a new symptom.
 func (l *Loop) reportWarnings(r *router, now time.Time, h vrrp.Header, s vrrp.Symptoms) {
-	l.warningsEnd = sooner(l.warningsEnd, r.WarningsEnd())
+	l.diagnosisDue = sooner(l.diagnosisDue, r.DiagnosisDue())
 	l.tell(r)
 	if s&vrrp.SymptomTwoMasters != 0 && l.log.allows(now, key{peer: h.Source, vrid: r.Config.VRID, why: "two masters"}) {
 		l.log.write(hclog.Warn, "two masters", "router", r.Config.Name, "vrid", r.Config.VRID, "other", h.Source,
@@ -127,17 +127,17 @@ func (l *Loop) tell(r *router) {
 	}
 }
 
-// endWarnings ends the warnings whose cause has not been seen for long enough.
-func (l *Loop) endWarnings(now time.Time) {
-	if l.warningsEnd.IsZero() || now.Before(l.warningsEnd) {
+// advanceDiagnosis ends the warnings whose cause has not been seen for long enough, and tells of other masters that were heard.
+func (l *Loop) advanceDiagnosis(now time.Time) {
+	if l.diagnosisDue.IsZero() || now.Before(l.diagnosisDue) {
 		return
 	}
-	l.warningsEnd = time.Time{}
+	l.diagnosisDue = time.Time{}
 	for _, r := range l.routers {
-		if r.EndWarnings(now) {
+		if r.AdvanceDiagnosis(now) {
 			l.tell(r)
 		}
-		l.warningsEnd = sooner(l.warningsEnd, r.WarningsEnd())
+		l.diagnosisDue = sooner(l.diagnosisDue, r.DiagnosisDue())
 	}
 }
 

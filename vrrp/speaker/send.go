@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -49,32 +50,34 @@ func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
 	return false
 }
 
-// sources are the addresses of a link that advertisements may be sent from, without the VIPs. Each is the oldest of its
-// kind, so that an added address changes nothing; the zero Addr: there is none.
+// sources are the addresses of a link that advertisements may be sent from, without the VIPs. The first of each kind is the one
+// to start with: of the widest scope, and of those the oldest.
 type sources struct {
-	ipv4, linkLocal, ipv6 netip.Addr
+	ipv4, linkLocal, ipv6 []netip.Addr
 }
 
 func sourcesOf(link vrrp.Link, isVIP func(netip.Addr) bool) (s sources) {
 	for _, p := range link.Addrs {
-		a, kind := p.Addr(), &s.ipv6
-		switch {
+		switch a := p.Addr(); {
+		case isVIP(a):
 		case a.Is4():
-			kind = &s.ipv4
+			s.ipv4 = append(s.ipv4, a)
 		case a.IsLinkLocalUnicast():
-			kind = &s.linkLocal
-		}
-		// The kernel lists the oldest IPv4 address first, but the oldest IPv6 address of each scope last.
-		if (!kind.IsValid() || a.Is6()) && !isVIP(a) {
-			*kind = a
+			s.linkLocal = append(s.linkLocal, a)
+		default:
+			s.ipv6 = append(s.ipv6, a)
 		}
 	}
+	// The kernel lists the oldest IPv4 address first, but the oldest IPv6 address of each scope last.
+	slices.Reverse(s.linkLocal)
+	slices.Reverse(s.ipv6)
 	return s
 }
 
 // of returns the source address for a router; if there is none, missing says so. Over IPv6 it is the link-local
-// address (RFC 9568, section 5.1.2.1), unless there are unicast peers of a wider scope.
-func (s sources) of(c *vrrp.Config, link vrrp.Link) (src netip.Addr, missing string) {
+// address (RFC 9568, section 5.1.2.1), unless there are unicast peers of a wider scope. The present one stays while the link has
+// it: peers know the router by it, and at equal priorities it decides who is master.
+func (s sources) of(c *vrrp.Config, link vrrp.Link, present netip.Addr) (src netip.Addr, missing string) {
 	if a := c.UnicastSource; a.IsValid() {
 		for _, p := range link.Addrs {
 			if p.Addr() == a {
@@ -83,17 +86,18 @@ func (s sources) of(c *vrrp.Config, link vrrp.Link) (src netip.Addr, missing str
 		}
 		return netip.Addr{}, "interface " + c.Interface + " does not have the unicast source " + a.String()
 	}
-	kind := "IPv4"
+	all, kind := s.linkLocal, "IPv6 link-local"
 	switch {
 	case c.Family() == 4:
-		src = s.ipv4
+		all, kind = s.ipv4, "IPv4"
 	case len(c.UnicastPeers) > 0 && !c.UnicastPeers[0].IsLinkLocalUnicast():
-		src, kind = s.ipv6, "global IPv6"
-	default:
-		src, kind = s.linkLocal, "IPv6 link-local"
+		all, kind = s.ipv6, "global IPv6"
 	}
-	if !src.IsValid() {
-		missing = "interface " + c.Interface + " has no " + kind + " address besides the VIPs"
+	switch {
+	case len(all) == 0:
+		return netip.Addr{}, "interface " + c.Interface + " has no " + kind + " address besides the VIPs"
+	case slices.Contains(all, present):
+		return present, ""
 	}
-	return src, missing
+	return all[0], ""
 }

@@ -153,7 +153,7 @@ func TestSources(t *testing.T) {
 		{vrrp.Config{VIPs: vips[1:], UnicastPeers: peers("2001:db8::2")}, "2001:db8::1", "global IPv6"},
 	} {
 		tt.c.Interface = "eth0"
-		src, why := sourcesOf(link, isVIP).of(&tt.c, link)
+		src, why := sourcesOf(link, isVIP).of(&tt.c, link, netip.Addr{})
 		if tt.src == "" {
 			if want := "interface eth0 does not have the unicast source 192.0.2.2"; src.IsValid() || why != want {
 				t.Errorf("source %s, %q, want %q", src, why, want)
@@ -166,8 +166,31 @@ func TestSources(t *testing.T) {
 		if tt.c.UnicastSource.IsValid() {
 			continue
 		}
-		if src, why := sourcesOf(vrrp.Link{}, isVIP).of(&tt.c, vrrp.Link{}); src.IsValid() || why != "interface eth0 has no "+tt.none+" address besides the VIPs" {
+		if src, why := sourcesOf(vrrp.Link{}, isVIP).of(&tt.c, vrrp.Link{}, netip.Addr{}); src.IsValid() || why != "interface eth0 has no "+tt.none+" address besides the VIPs" {
 			t.Errorf("without addresses: %s, %q", src, why)
+		}
+	}
+}
+
+// TestSourceStays: the present source address stays while the interface has it, whatever is added. A VIP, or an address of
+// another kind, does not.
+func TestSourceStays(t *testing.T) {
+	link := vrrp.Link{Name: "eth0", Addrs: prefixes("192.0.2.7/24", "192.0.2.1/24", "192.0.2.100/24", "2001:db8::7/64", "fe80::7/64", "fe80::1/64")}
+	isVIP := func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.100") }
+	four, six := vrrp.Config{VIPs: prefixes("192.0.2.100/24")}, vrrp.Config{VIPs: prefixes("fe80::100/64")}
+	for _, tt := range []struct {
+		c             vrrp.Config
+		present, want string
+	}{
+		{four, "192.0.2.1", "192.0.2.1"},
+		{four, "192.0.2.2", "192.0.2.7"},
+		{four, "192.0.2.100", "192.0.2.7"},
+		{six, "fe80::7", "fe80::7"},
+		{six, "fe80::2", "fe80::1"},
+		{six, "2001:db8::7", "fe80::1"},
+	} {
+		if src, why := sourcesOf(link, isVIP).of(&tt.c, link, netip.MustParseAddr(tt.present)); src.String() != tt.want {
+			t.Errorf("source %s (%s) after %s, want %s", src, why, tt.present, tt.want)
 		}
 	}
 }

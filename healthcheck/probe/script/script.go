@@ -88,7 +88,8 @@ func (p *program) result(end ending, out *output) healthcheck.Result {
 		if errors.As(end.err, &errno) && socket.OwnFault(errno) {
 			return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 		}
-		return healthcheck.Fail(healthcheck.NotStarted, "failed to run "+p.target.Config.Command[0]+": "+p.why(end.err))
+		// Nothing has looked at the server.
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "failed to run " + p.target.Config.Command[0] + ": " + p.why(end.err)}
 	}
 	select {
 	case <-out.closed:

@@ -64,14 +64,14 @@ func TestPrograms(t *testing.T) {
 		{"prints without end", probetest.ExecTarget("/usr/bin/yes"), probetest.Fail("more than 1 MiB of output")},
 		{"gets its arguments as they are", probetest.ExecTarget("/bin/sh", "-c", `echo "$#,$1,$2"; exit 1`, "sh", "a b", "$HOME"),
 			probetest.Fail("exit code 1: 2,a b,$HOME")},
-		{"is missing", probetest.ExecTarget("/no/such/program"), probetest.Fail("failed to run /no/such/program: no such file")},
+		{"is missing", probetest.ExecTarget("/no/such/program"), notRun("failed to run /no/such/program: no such file")},
 		{"has no interpreter", as("root", probetest.ExecTarget(orphan)),
-			probetest.Fail("failed to run " + orphan + ": it exists, but the interpreter that its first line names does not")},
-		{"is not executable", as("root", probetest.ExecTarget(plain)), probetest.Fail("failed to run " + plain + ": user root is not permitted to")},
-		{"is a folder", probetest.ExecTarget("/etc"), probetest.Fail("failed to run /etc: user nobody is not permitted to")},
+			notRun("failed to run " + orphan + ": it exists, but the interpreter that its first line names does not")},
+		{"is not executable", as("root", probetest.ExecTarget(plain)), notRun("failed to run " + plain + ": user root is not permitted to")},
+		{"is a folder", probetest.ExecTarget("/etc"), notRun("failed to run /etc: user nobody is not permitted to")},
 		{"is no program", as("root", probetest.ExecTarget(bytes)),
-			probetest.Fail("failed to run " + bytes + ": it is neither a program for this machine nor does it begin with #!")},
-		{"has an unknown user", as("no-such-user", probetest.ExecTarget("/bin/true")), probetest.Fail("failed to run /bin/true: no such user: no-such-user")},
+			notRun("failed to run " + bytes + ": it is neither a program for this machine nor does it begin with #!")},
+		{"has an unknown user", as("no-such-user", probetest.ExecTarget("/bin/true")), notRun("failed to run /bin/true: no such user: no-such-user")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -325,4 +325,9 @@ func TestOutputIsBounded(t *testing.T) {
 	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 128<<10 {
 		t.Errorf("the probe allocated %d bytes", allocated)
 	}
+}
+
+// notRun is the result of a program that cannot be started: it says nothing about the server.
+func notRun(reason string) healthcheck.Result {
+	return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: reason}
 }

@@ -23,7 +23,7 @@ const (
 	// askTimeout bounds a question (GET), commandTimeout a command: a hand-over at the longest advertisement interval
 	// takes two minutes.
 	askTimeout     = 10 * time.Second
-	commandTimeout = 150 * time.Second
+	commandTimeout = 180 * time.Second
 )
 
 // maxAnswer bounds an answer. The status of 10,000 services with 10 servers each takes some 30 MB.

@@ -23,6 +23,7 @@ package director
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
@@ -58,7 +59,8 @@ type Director struct {
 
 	inbox  chan any      // events, and questions for the loop
 	begun  chan struct{} // closed when the inbox is read
-	ended  chan struct{} // closed when it is read no more
+	ended  chan struct{} // closed by end when it is read no more
+	end    func()
 	filled chan struct{} // closed when the IPVS table has been written for the first time
 	reload chan struct{} // has room for the one reload that is under way
 
@@ -99,6 +101,7 @@ func New(o Options) *Director {
 			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 		},
 	}
+	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
@@ -109,18 +112,20 @@ func New(o Options) *Director {
 // or goes as the configuration says.
 func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
+	defer d.end()
 	defer d.reader.Close()
 	if err := d.permitted(cfg); err != nil {
 		return err
 	}
-	unlock, err := lockState(cfg.State.Dir)
+	unlock, problem, err := lockInstance(cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	saved, err := d.openState(cfg.State.Dir)
-	if err != nil {
-		return err
+	saved := d.openState(cfg.State.Dir)
+	if problem != "" {
+		d.log.Warn("the state directory cannot be used", "problem", problem)
+		saved.problems = append(saved.problems, problem)
 	}
 	d.table = saved.table
 	defer d.table.ipvs.Close()
@@ -137,6 +142,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
 		Orders: saved.orders.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Problems: saved.problems,
 	})
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
@@ -162,11 +168,11 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
 		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, In: d.mail.settings, Prepared: prepared,
 	}
-	sync := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
+	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{
 		"the IPVS table":        func(ctx context.Context) error { return table.Run(ctx, read) },
 		"the kernel's settings": settings.Run,
-		"connection sync":       sync.Run,
+		"connection sync":       syncs.Run,
 		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,

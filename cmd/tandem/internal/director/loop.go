@@ -4,6 +4,7 @@ package director
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -44,73 +45,91 @@ func (d *Director) post(message any) bool {
 // postEvent is post for workers.
 func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
+// A batch is what the loop takes from the inbox for one step.
+type batch struct {
+	events    []core.Event
+	questions []question
+}
+
 // loop takes events and carries out their effects until ctx ends. It never waits for anything but its inbox.
 func (d *Director) loop(ctx context.Context, state *core.State) error {
-	defer close(d.ended)
+	defer d.end()
 	close(d.begun)
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
-	waiting := make(map[core.Request]chan core.Reply)
+	waiting := &requests{answers: make(map[core.Request]chan core.Reply)}
 	draining, filled := false, false
-	var last core.Request
 	for {
-		var events []core.Event
-		var questions []question
-		take := func(message any) {
-			switch m := message.(type) {
-			case question:
-				questions = append(questions, m)
-			case request:
-				last++
-				waiting[last] = m.answer
-				events = append(events, m.event(last))
-			case checksSet:
-				// Verdicts that were posted before are in events already. Those that come later are newer than these.
-				events = append(events, core.Statuses{Sequence: uint64(m), All: d.checks.Status()})
-			case core.TableDone:
-				if !filled {
-					filled = true
-					close(d.filled)
-				}
-				events = append(events, m)
-			case core.Event:
-				events = append(events, m)
-			}
-		}
+		var b batch
 		select {
 		case <-ctx.Done():
 			return nil
 		case message := <-d.inbox:
-			take(message)
+			d.take(&b, waiting, message)
 		case <-tick.C:
-			events = append(events, core.Tick{})
+			b.events = append(b.events, core.Tick{})
 		}
-		for more := true; more && len(events) < maxBatch; {
+		for more := true; more && len(b.events) < maxBatch; {
 			select {
 			case message := <-d.inbox:
-				take(message)
+				d.take(&b, waiting, message)
 			default:
 				more = false
 			}
 		}
-		if len(events) > 0 {
-			out := state.Step(time.Now(), events...)
+		if len(b.events) > 0 {
+			out := state.Step(time.Now(), b.events...)
 			d.carryOut(out)
+			waiting.answer(out.Replies)
 			if out.Draining != draining {
 				draining = out.Draining
 				d.mail.drains.Put(draining)
-			}
-			for _, r := range out.Replies {
-				waiting[r.Request] <- r // has room for it
-				delete(waiting, r.Request)
 			}
 			if tick.Stop(); !out.Next.IsZero() {
 				tick.Reset(time.Until(out.Next))
 			}
 		}
-		for _, q := range questions {
+		if !filled && slices.ContainsFunc(b.events, func(ev core.Event) bool { _, ok := ev.(core.TableDone); return ok }) {
+			filled = true
+			close(d.filled)
+		}
+		for _, q := range b.questions {
 			q <- state.Snapshot(time.Now()) // has room for it
 		}
+	}
+}
+
+// take puts a message into the batch.
+func (d *Director) take(b *batch, waiting *requests, message any) {
+	switch m := message.(type) {
+	case question:
+		b.questions = append(b.questions, m)
+	case request:
+		b.events = append(b.events, m.event(waiting.number(m.answer)))
+	case checksSet:
+		// Verdicts that were posted before are in events already. Those that come later are newer than these.
+		b.events = append(b.events, core.Statuses{Sequence: uint64(m), All: d.checks.Status()})
+	case core.Event:
+		b.events = append(b.events, m)
+	}
+}
+
+// requests are those that wait for an answer.
+type requests struct {
+	last    core.Request
+	answers map[core.Request]chan core.Reply
+}
+
+func (r *requests) number(answer chan core.Reply) core.Request {
+	r.last++
+	r.answers[r.last] = answer
+	return r.last
+}
+
+func (r *requests) answer(replies []core.Reply) {
+	for _, reply := range replies {
+		r.answers[reply.Request] <- reply // has room for it
+		delete(r.answers, reply.Request)
 	}
 }
 

@@ -112,7 +112,8 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 	if shot == nil {
 		return control.ServerState{}, errEnded
 	}
-	if _, _, err := core.FindServer(shot.Config.Services, name); err != nil {
+	i, _, err := core.FindServer(shot.Config.Services, name)
+	if err != nil {
 		return control.ServerState{}, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readLimit)
@@ -121,7 +122,15 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 	if err != nil {
 		return control.ServerState{}, err
 	}
-	return report.Server(shot, name, rows)
+	s, err := report.Server(shot, name, rows)
+	if err != nil || !report.TemplatesBind(shot.Config, shot.Config.Services[i]) {
+		return s, err
+	}
+	counted, err := d.counted()
+	if err == nil {
+		s.PersistentClients = report.PersistentClients(shot, name, counted)
+	}
+	return s, err
 }
 
 // Status is what the director is and does now.

@@ -6,14 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -45,19 +45,29 @@ type savedState struct {
 	syncs    *kernel.SyncDaemons
 	sysctls  *kernel.SysctlKeeper
 	settings *kernel.Settings
+	problems []string // what could not be read
 }
 
-// openState reads what earlier runs left in the state directory. Damage there is a warning, not a reason to stand still.
-func (d *Director) openState(dir string) (*savedState, error) {
-	var errs []error
-	check := func(err error) {
-		if errors.Is(err, state.ErrDamaged) {
-			d.log.Warn("the state directory is damaged", "error", err)
-		} else if err != nil {
-			errs = append(errs, fmt.Errorf("failed to open the state directory: %w", err))
-		}
-	}
+// openState reads what earlier runs left in the state directory. What cannot be read is a problem, and no reason to stand
+// still: the director starts without it.
+func (d *Director) openState(dir string) *savedState {
 	s := &savedState{}
+	unreadable := false
+	check := func(err error) {
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, state.ErrDamaged):
+			d.log.Warn("the state directory is damaged", "error", err)
+		case unreadable: // one sentence is enough for all files
+			d.log.Error("failed to read the state directory", "error", err)
+			return
+		default:
+			d.log.Error("failed to read the state directory", "error", err)
+			unreadable = true
+		}
+		s.problems = append(s.problems, fmt.Sprintf("what an earlier run kept is not known: %v", err))
+	}
 	var err error
 	log := d.log.Named("lvs")
 	flat := state.Options{Flat: true}
@@ -65,11 +75,11 @@ func (d *Director) openState(dir string) (*savedState, error) {
 	check(err)
 	ipvs := kernel.New(log)
 	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own}
-	s.orders, err = state.Open[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
+	s.orders, err = loaded[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
 	check(err)
-	s.standby, err = state.Open[[]string](filepath.Join(dir, core.StandbyFile.String()))
+	s.standby, err = loaded[[]string](filepath.Join(dir, core.StandbyFile.String()))
 	check(err)
-	s.drains, err = state.Open[core.Drains](filepath.Join(dir, core.DrainsFile.String()))
+	s.drains, err = loaded[core.Drains](filepath.Join(dir, core.DrainsFile.String()))
 	check(err)
 	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
@@ -77,7 +87,14 @@ func (d *Director) openState(dir string) (*savedState, error) {
 	check(err)
 	s.sysctls, err = kernel.OpenSysctls(state.New[kernel.FormerSysctls](filepath.Join(dir, "sysctls.json"), flat), log)
 	check(err)
-	return s, errors.Join(errs...)
+	return s
+}
+
+// loaded returns a file, with the zero value where it cannot be read.
+func loaded[T any](path string) (*state.File[T], error) {
+	f := state.New[T](path, state.Options{})
+	_, err := f.Load()
+	return f, err
 }
 
 // store writes the value of a file.
@@ -93,23 +110,58 @@ func (s *savedState) store(f core.FileValue) error {
 	return fmt.Errorf("%s has no place for a %T", f.File, f.Value)
 }
 
-// lockState makes the state directory this director's alone until unlock.
-func lockState(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("failed to make the state directory: %w", err)
+// directorLock is the name of a director's lock.
+const directorLock = "director.lock"
+
+// lockInstance makes the control socket and the state directory this director's alone until unlock. The state directory
+// may be on a disk that is full or read-only: then it is not locked, and the problem says why.
+func lockInstance(cfg *configs.Config) (unlock func(), problem string, err error) {
+	dir := lock.Dir(cfg.Control.Socket)
+	if err := lock.MakeDir(dir); err != nil {
+		return nil, "", err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	own, err := lockFile(dir)
+	if errors.Is(err, lock.ErrHeld) {
+		return nil, "", fmt.Errorf("another tandem uses the control socket %s: stop it, or give this one a [control] socket of its own", cfg.Control.Socket)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("failed to lock the state directory: %w", err)
+		return nil, "", err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another tandem uses the state directory %s: stop it, or give this one a [state] dir of its own", dir)
+	shared, err := lockStateDir(cfg.State.Dir)
+	if errors.Is(err, lock.ErrHeld) {
+		_ = own.Close()
+		return nil, "", fmt.Errorf("another tandem uses the state directory %s: stop it, or give this one a [state] dir of its own", cfg.State.Dir)
+	}
+	if err != nil {
+		problem = fmt.Sprintf("the state directory cannot be written: %v: a restart forgets what operators ordered; make %s writable and restart tandem", err, cfg.State.Dir)
+	}
+	return func() { _ = errors.Join(shared.Close(), own.Close()) }, problem, nil
+}
+
+// lockStateDir makes and locks the state directory. The file is nil where that fails.
+func lockStateDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return lockFile(dir)
+}
+
+// lockFile locks a folder until the file is closed.
+func lockFile(dir string) (*os.File, error) {
+	for {
+		f, err := lock.Open(filepath.Join(dir, directorLock))
+		if err != nil {
+			return nil, fmt.Errorf("failed to open a lock: %w", err)
 		}
-		return nil, fmt.Errorf("failed to lock the state directory: %w", err)
+		err = lock.Take(f)
+		if err == nil {
+			return f, nil
+		}
+		_ = f.Close()
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
-	return func() { _ = f.Close() }, nil
 }
 
 // leaveTimeout bounds what is done to the IPVS table at a stop.
@@ -139,8 +191,13 @@ func (d *Director) leave(state *core.State, saved *savedState) error {
 		})
 	}
 	bounded(workers.EndTimeout, "the settings of interfaces", saved.settings.Restore)
-	if cfg.LVS.SysctlRestore {
-		bounded(workers.EndTimeout, "the kernel's IPVS settings", saved.sysctls.Restore)
-	}
+	bounded(workers.EndTimeout, "the kernel's IPVS settings", func() error {
+		keep := cfg.LVS.Sysctl // what only the services needed goes back
+		if cfg.LVS.SysctlRestore {
+			keep = nil
+		}
+		_, err := saved.sysctls.Apply(keep)
+		return err
+	})
 	return errors.Join(errs...)
 }

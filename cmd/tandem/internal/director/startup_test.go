@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
@@ -19,10 +22,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	write(t, filepath.Join(dir, "sysctls.json"), "x")
 	var log lockedBuffer
 	d := New(Options{Config: &configs.Config{}, Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
-	saved, err := d.openState(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	saved := d.openState(dir)
 	if len(saved.orders.Value) != 0 || strings.Count(log.String(), "damaged") < 2 {
 		t.Errorf("got %+v, log %s", saved.orders.Value, log.String())
 	}
@@ -32,4 +32,58 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "orders.json")); err == nil {
 		t.Error("the damaged file is still there")
 	}
+}
+
+// The disk of the state directory may be full, read-only or broken: the director starts, and its status says so.
+func TestStartsWithoutAStateDirectory(t *testing.T) {
+	base := t.TempDir()
+	write(t, filepath.Join(base, "file"), "")
+	cfg := &configs.Config{
+		Control: configs.Control{Socket: filepath.Join(base, "control.sock")},
+		State:   configs.State{Dir: filepath.Join(base, "file", "state")}, // no folder can be there, not even for root
+	}
+	unlock, problem, err := lockInstance(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if !strings.Contains(problem, "cannot be written") || !strings.Contains(problem, "not a directory") {
+		t.Errorf("problem %q", problem)
+	}
+	d := New(Options{Config: cfg, Log: hclog.NewNullLogger()})
+	saved := d.openState(cfg.State.Dir)
+	if len(saved.problems) == 0 || saved.table.own == nil {
+		t.Fatalf("got %+v", saved)
+	}
+	state := core.New()
+	state.Step(time.Now(), core.Start{Config: cfg, Problems: append(saved.problems, problem)})
+	shown := report.Status(report.Input{State: state.Snapshot(time.Now())}).Warnings
+	if all := strings.Join(shown, "\n"); !strings.Contains(all, problem) || !strings.Contains(all, "what an earlier run kept is not known") {
+		t.Errorf("warnings %q", shown)
+	}
+	if _, _, err := lockInstance(cfg); err == nil || !strings.Contains(err.Error(), "another tandem uses the control socket") {
+		t.Errorf("a second director: %v", err)
+	}
+}
+
+func TestOneDirectorForAStateDirectory(t *testing.T) {
+	dir := t.TempDir()
+	cfg := func(socket string) *configs.Config {
+		return &configs.Config{
+			Control: configs.Control{Socket: filepath.Join(dir, socket)}, State: configs.State{Dir: filepath.Join(dir, "state")},
+		}
+	}
+	unlock, _, err := lockInstance(cfg("a.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := lockInstance(cfg("b.sock")); err == nil || !strings.Contains(err.Error(), "another tandem uses the state directory") {
+		t.Errorf("a second director: %v", err)
+	}
+	unlock()
+	unlock, problem, err := lockInstance(cfg("b.sock"))
+	if err != nil || problem != "" {
+		t.Fatalf("after the first: %q, %v", problem, err)
+	}
+	unlock()
 }

@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 func Director(c *configs.Config, s Snapshot) []Finding {
 	e := examination{config: c, snapshot: s}
 	e.ipvs()
+	e.settings()
 	e.process()
 	e.links()
 	e.forwarding()
@@ -67,6 +69,28 @@ func (e *examination) ipvs() {
 		e.add(f)
 	}
 }
+
+// settings judges the settings that clients of a lost server need. A director that runs keeps them.
+func (e *examination) settings() {
+	needed := e.config.NeededSysctls()
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		path := ipvsSetting(name)
+		is, known := e.snapshot.Sysctls[path]
+		if !known || is == needed[name] || e.snapshot.Status == nil {
+			continue
+		}
+		f := diagnosis.Finding{ID: "ipvs-setting", Severity: diagnosis.Warning, What: lvs.SettingName(path) + " is " + is,
+			Why: lvs.WithoutSysctl(name)}
+		if given, ok := e.config.LVS.Sysctl[name]; ok && given != needed[name] {
+			f.Mend = "remove " + name + " from [lvs.sysctl], or set it to " + needed[name] + " there"
+			e.add(f)
+			continue
+		}
+		e.addSysctl(f, path, needed[name])
+	}
+}
+
+func ipvsSetting(name string) string { return "net/ipv4/vs/" + name }
 
 // process judges the running director.
 func (e *examination) process() {

@@ -141,6 +141,14 @@ func TestDirector(t *testing.T) {
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
 		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
+		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },
+			[]string{"ipvs-setting"}, "sysctl -w net.ipv4.vs.expire_nodest_conn=1"},
+		{"and on", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "1" }, nil, ""},
+		{"a setting for persistence is off, without persistence", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0" }, nil, ""},
+		{"the file turns it off", func(s *scene) {
+			s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0"
+			s.extra = "[lvs.sysctl]\nexpire_nodest_conn = 0\n"
+		}, []string{"ipvs-setting"}, "remove expire_nodest_conn from [lvs.sysctl], or set it to 1 there"},
 		{"NAT without forwarding", func(s *scene) { s.nat(); s.snapshot.Sysctls["net/ipv4/ip_forward"] = "0" },
 			[]string{"forwarding-off"}, "sysctl -w net.ipv4.ip_forward=1"},
 		{"DR with forwarding", func(s *scene) { s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1" }, []string{"forwarding-on"}, "ip_forward=0"},

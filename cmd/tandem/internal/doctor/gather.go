@@ -46,6 +46,9 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	s.IPVS = err == nil
 	s.Schedulers, _ = kernel.AvailableSchedulers() // empty: not known
 	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter")}
+	for name := range c.NeededSysctls() {
+		paths = append(paths, ipvsSetting(name))
+	}
 	vips := make(map[string][]netip.Addr)
 	for _, r := range c.Routers {
 		iface := r.AddressInterface()

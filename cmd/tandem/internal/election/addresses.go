@@ -124,15 +124,26 @@ func (u *addressUnit) placed(added []netip.Prefix) {
 // announceAgain announces the addresses of a master again after another master was heard: the network was split, and one half
 // of it knows the addresses at the other master.
 func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
+	if r, known := p.known[id]; known && s.State == vrrp.Master && !s.HandingOver {
+		p.addressUnits[addressKeyOf(r.Config)].announcer.Contest(addressesOf(r.Config))
+	}
+}
+
+// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A virtual
+// MAC address is the same at both.
+func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
-	if !known || s.State != vrrp.Master || s.HandingOver {
+	if !known || before.State != vrrp.Master || s.State == vrrp.Master || !s.Cause.Peer.IsValid() || r.VirtualMAC {
 		return
 	}
-	var addrs []netip.Addr
-	for _, a := range address.ResourcesOf(r.Config).Addresses {
+	p.addressUnits[addressKeyOf(r.Config)].watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+}
+
+func addressesOf(c vrrp.Config) (addrs []netip.Addr) {
+	for _, a := range address.ResourcesOf(c).Addresses {
 		addrs = append(addrs, a.Addr())
 	}
-	p.addressUnits[addressKeyOf(r.Config)].announcer.Reannounce(addrs...)
+	return addrs
 }
 
 // setAddresses tells each addressUnit what is to be on its interface.

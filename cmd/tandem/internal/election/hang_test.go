@@ -34,7 +34,7 @@ func child(dir string) int {
 	for range 100_000 {
 		log.Info("this line does not fit into the pipe")
 	}
-	if NewProcess(conn, Options{Log: log, StateDir: dir}).Run(context.Background()) != nil {
+	if NewProcess(conn, Options{Log: log, LockDir: dir, StateDir: dir}).Run(context.Background()) != nil {
 		return 1
 	}
 	return 0

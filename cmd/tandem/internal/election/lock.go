@@ -11,14 +11,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 )
 
 // retryPause is the pause between two tries to get the lock.
 const retryPause = 10 * time.Millisecond
 
-// An instanceLock is the right to run the election of a state directory. One process at a time has it: the kernel takes the
-// lock away when the process ends.
+// An instanceLock is the right to run the election of a director. One process at a time has it: the kernel takes the lock
+// away when the process ends.
 type instanceLock struct {
 	file *os.File
 	dir  string
@@ -26,7 +26,7 @@ type instanceLock struct {
 
 func lockPath(dir string) string { return filepath.Join(dir, "election.lock") }
 
-// acquire waits until no other election has the state directory. It returns what a predecessor without a director has handed
+// acquire waits until no other election of this director runs. It returns what a predecessor without a director has handed
 // off. It calls waiting when there is a predecessor. It ends with ctx.
 func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, handoffState, error) {
 	var state handoffState
@@ -34,14 +34,25 @@ func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, ha
 	if err != nil {
 		return nil, state, err
 	}
+	// A lock file that was removed locks out nobody.
+	reopen := func() (err error) {
+		_ = f.Close()
+		f, err = openLock(ctx, dir)
+		return err
+	}
 	tick := time.NewTicker(retryPause)
 	defer tick.Stop()
 	for {
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		switch err := lock.Take(f); {
 		case err == nil:
 			return &instanceLock{file: f, dir: dir}, state, nil
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, state, errors.Join(fmt.Errorf("failed to lock %s: %w", f.Name(), err), f.Close())
+		case errors.Is(err, fs.ErrNotExist):
+			if err := reopen(); err != nil {
+				return nil, state, err
+			}
+			continue
+		case !errors.Is(err, lock.ErrHeld):
+			return nil, state, errors.Join(err, f.Close())
 		}
 		waiting()
 		if handed, err := askPredecessor(ctx, socketPath(dir)); err == nil {
@@ -63,7 +74,7 @@ func openLock(ctx context.Context, dir string) (*os.File, error) {
 	}
 	opened := make(chan result, 1)
 	go func() {
-		f, err := openOrCreate(lockPath(dir))
+		f, err := makeAndOpen(dir)
 		opened <- result{f, err}
 	}()
 	select {
@@ -81,17 +92,12 @@ func openLock(ctx context.Context, dir string) (*os.File, error) {
 	}
 }
 
-// openOrCreate opens an existing file for reading only: opening it for writing would wait while the file system is frozen.
-func openOrCreate(path string) (*os.File, error) {
-	f, err := os.Open(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func makeAndOpen(dir string) (*os.File, error) {
+	if err := lock.MakeDir(dir); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
+	return lock.Open(lockPath(dir))
 }
 
-// release lets the next election have the state directory.
+// release lets the next election begin.
 func (l *instanceLock) release() { _ = l.file.Close() }

@@ -30,7 +30,9 @@ import (
 type Options struct {
 	// Log must not block: standard error may be a pipe that nobody reads.
 	Log hclog.Logger
-	// StateDir is where the elections of a director find each other.
+	// LockDir is where the elections of a director find each other: see package lock.
+	LockDir string
+	// StateDir is where an election keeps the record of its addresses.
 	StateDir string
 	// Realtime asks for real-time scheduling of the loops.
 	Realtime bool
@@ -127,14 +129,14 @@ func (p *Process) Run(ctx context.Context) error {
 
 // What keeps an election from starting.
 const (
-	problemLock        = "the disk of the state directory hangs"
+	problemLock        = "the disk with the lock of the election hangs"
 	problemPredecessor = "waiting for the election of the former director to end or to hand off"
 )
 
 // lockTimeout is how long opening the lock may take before that is reported.
 const lockTimeout = time.Second
 
-// lockAndServe waits until no other election has the state directory, and then serves.
+// lockAndServe waits until no other election of this director runs, and then serves.
 func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -147,7 +149,7 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}()
 	p.setProblem(problemLock)
 	slow := time.AfterFunc(lockTimeout, func() { nudge(p.tell) })
-	lock, handed, err := acquire(waiting, p.options.StateDir, sync.OnceFunc(func() {
+	lock, handed, err := acquire(waiting, p.options.LockDir, sync.OnceFunc(func() {
 		p.log.Info(problemPredecessor)
 		p.setProblem(problemPredecessor)
 		nudge(p.tell)

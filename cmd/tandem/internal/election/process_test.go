@@ -129,7 +129,9 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
 	goroutines := runtime.NumGoroutine()
-	go func() { r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), StateDir: dir}).Run(ctx) }()
+	go func() {
+		r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), LockDir: dir, StateDir: dir}).Run(ctx)
+	}()
 	r.listen()
 	t.Cleanup(func() {
 		cancel()

@@ -171,6 +171,7 @@ func (p *Process) settle() {
 		if s.RivalHeard.After(p.states[id].RivalHeard) {
 			p.announceAgain(id, s)
 		}
+		p.refer(id, p.states[id], s)
 		p.states[id] = s
 		if s.State != vrrp.Initialize {
 			delete(p.resumed, id)

@@ -20,6 +20,7 @@ type director struct {
 	state *core.State
 	base  time.Duration // of the wall clock, as it was at the start
 
+	begun    bool // it listens
 	inbox    []core.Event
 	due      bool // a turn is planned
 	tick     time.Time
@@ -48,17 +49,25 @@ type question struct {
 
 // start starts the director's process, as systemd does.
 func (h *host) start() {
-	if !h.powered || h.director != nil {
+	if h.other {
+		h.startOther()
+	}
+	if !h.powered || h.director != nil || h.other {
+		return
+	}
+	if h.paused {
+		h.after(100*time.Millisecond, h.start)
 		return
 	}
 	d := &director{
-		process: process{world: h.world, alive: true, since: h.now, stopped: h.paused}, host: h, state: core.New(), base: h.clock,
+		process: process{world: h.world, alive: true, since: h.now}, host: h, state: core.New(), base: h.clock,
 		asked: make(map[core.Request]question), checks: make(map[string]*check),
 	}
 	h.director = d
 	h.say(h.name, "director starts")
 	d.table.want = nil
 	d.later(h.between(20*time.Millisecond, 200*time.Millisecond), func() {
+		d.begun = true
 		d.post(core.Start{Config: h.cfg, Orders: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
 		d.later(h.between(time.Millisecond, 20*time.Millisecond), d.readTable)
 		d.lookAgain()
@@ -136,6 +145,10 @@ func pairs(all []any) string {
 // ask has an operator's request answered.
 func (d *director) ask(what string, event func(core.Request) core.Event, then func(core.Reply)) {
 	d.say("operator", "%s: %s", d.host.name, what)
+	if !d.begun {
+		d.say("operator", "%s does not listen yet", d.host.name)
+		return
+	}
 	d.request++
 	d.asked[d.request] = question{what, d.now, then}
 	d.post(event(d.request))

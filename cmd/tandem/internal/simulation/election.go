@@ -298,13 +298,21 @@ func (e *election) advertise(r *router, priority uint8) {
 	r.Packet.Priority = priority
 	h := vrrp.Header{Source: r.Machine.Source(), Destination: vrrp.Group4, TTL: vrrp.TTL}
 	d := datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), r.segment}
-	other := e.host.other()
-	e.send(r.segment, e.host.node, other.node, func() { other.hear(d) })
+	e.host.sendDatagram(d)
+}
+
+// sendDatagram sends an advertisement to the other director.
+func (h *host) sendDatagram(d datagram) {
+	other := h.opposite()
+	h.send(d.segment, h.node, other.node, func() { other.hear(d) })
 }
 
 // hear takes an advertisement into the socket of the election.
 func (h *host) hear(d datagram) {
 	e := h.election()
+	if o := h.peer; o != nil && h.kernelRuns() && h.carrier[d.segment] {
+		o.later(h.between(10*time.Microsecond, 300*time.Microsecond), func() { o.hear(d) })
+	}
 	if !h.kernelRuns() || !h.carrier[d.segment] || e == nil || e.links[d.segment] == nil {
 		return
 	}

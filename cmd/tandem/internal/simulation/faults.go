@@ -5,10 +5,12 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -78,6 +80,10 @@ func NewScenario(seed uint64) *Scenario {
 	s := &Scenario{
 		Seed: seed, Interval: intervals[r.IntN(len(intervals))], Group: r.IntN(3) == 0, Preempt: r.IntN(4) != 0,
 		Sorry: r.IntN(2) == 0, Track: r.IntN(3) == 0, Master: r.IntN(5) == 0, Servers: 2 + r.IntN(2), Length: 40 * time.Second,
+		parsed: make(map[string]*configs.Config),
+	}
+	if !s.Group && r.IntN(6) == 0 {
+		s.Other = 1 + r.IntN(2)
 	}
 	s.Master = s.Master && !s.Track // the configuration refuses both
 	for range 1 + r.IntN(8) {
@@ -124,7 +130,7 @@ func (w *world) network(h *host, f Fault) {
 			change(n, h.node, do)
 		}
 	}
-	peer := h.other().node
+	peer := h.opposite().node
 	switch f.Kind {
 	case Loss:
 		both(func(r *wire) { r.loss = f.Amount })
@@ -164,6 +170,17 @@ func (h *host) setCarrier(segment int, on bool) {
 // processes kills and stops.
 func (w *world) processes(h *host, f Fault) {
 	d, e := h.director, h.election()
+	if o := h.peer; o != nil {
+		switch f.Kind {
+		case KillDirector, KillElection, KillBoth:
+			o.dies()
+		case Restart:
+			o.do(o.leaves)
+		case StopDirector, StopElection, StopBoth:
+			o.stop()
+			w.after(f.For, func() { h.resume(&o.process) })
+		}
+	}
 	switch f.Kind {
 	case KillDirector, KillBoth:
 		if d != nil {
@@ -214,11 +231,8 @@ func (h *host) resume(p *process) {
 
 func (h *host) pause() {
 	h.paused = true
-	if h.director != nil {
-		h.director.stop()
-	}
-	for _, e := range h.elections {
-		e.stop()
+	for _, p := range h.processes() {
+		p.stop()
 	}
 }
 
@@ -228,25 +242,18 @@ func (h *host) unpause() {
 	}
 	h.paused = false
 	h.say(h.name, "goes on")
-	if h.director != nil {
-		h.director.goOn()
-	}
-	for _, e := range append([]*election(nil), h.elections...) {
-		e.goOn()
+	for _, p := range h.processes() {
+		p.goOn()
 	}
 }
 
 func (h *host) powerOff() {
 	h.powered, h.paused = false, false
-	h.watch.rebooted(h)
-	if h.director != nil {
-		h.director.alive = false
+	for _, p := range h.processes() {
+		p.alive = false
 	}
-	for _, e := range h.elections {
-		e.alive = false
-	}
-	h.director, h.elections = nil, nil
-	h.kernel = newKernel()
+	h.director, h.elections, h.peer = nil, nil, nil
+	h.kernel = newKernel(h.now)
 }
 
 func (h *host) powerOn() {
@@ -291,16 +298,19 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
 	case KernelRefuses:
 		h.kernel.refuses = true
-		over(func() { h.kernel.refuses = false })
+		over(func() { h.kernel.refuses, h.kernel.wiped = false, w.now })
 	case DumpsLie:
 		h.kernel.lies = 1 + int(f.Amount*4)
 		over(func() { h.kernel.lies = 0 })
 	case TableFlushed:
 		h.kernel.table = map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign}
+		h.kernel.wiped = w.now
 	case AddressDeleted:
 		h.setAddress(vip, false)
 		if e := h.election(); e != nil { // the kernel tells it
 			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
+		} else if o := h.peer; o != nil {
+			o.later(5*time.Millisecond, func() { h.setAddress(vip, o.master) })
 		}
 	}
 }
@@ -311,33 +321,47 @@ func (w *world) operate(h *host, f Fault) {
 	if d == nil {
 		return
 	}
-	server := "www/" + w.servers[int(f.Amount*float64(len(w.servers)))%len(w.servers)].addr.String()
 	switch f.Kind {
 	case Drain:
-		order := func(action api.Action) {
-			if d := h.director; d != nil {
-				d.ask(string(action)+" "+server, func(r core.Request) core.Event {
-					return core.ServerOrder{Request: r, Server: server, Action: action}
-				}, func(r core.Reply) { w.watch.ordered(h, r, action) })
-			}
-		}
-		order(api.Drain)
-		w.after(f.For, func() { order(api.Undrain) })
+		server := w.servers[int(f.Amount*float64(len(w.servers)))%len(w.servers)].addr
+		h.order(api.Drain, server)
+		w.after(f.For, func() { h.order(api.Undrain, server) })
 	case Failover:
-		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, true) })
-		w.after(f.For, func() {
-			if d := h.director; d != nil {
-				d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { w.watch.standsBy(h, r, false) })
-			}
-		})
+		d.ask("failover", func(r core.Request) core.Event { return core.Failover{Request: r} }, w.watch.asks(h, ""))
+		w.after(f.For, h.release)
 	case Reload:
 		c := change{raised: f.Amount < 0.3, removed: f.Amount > 0.6, weight: 1 + int(f.Amount*10)%4}
 		h.cfg = w.watch.scenario.config(h.node, c)
+		clear(w.watch.remembered[h.node]) // orders about servers that are not in the file are forgotten, and so are they here
 		w.reload(h)
 		w.after(f.For, func() {
 			h.cfg = w.watch.scenario.config(h.node, change{})
 			w.reload(h)
 		})
+	}
+}
+
+// order gives a command about a real server.
+func (h *host) order(action api.Action, server netip.Addr) {
+	d := h.director
+	if d == nil {
+		return
+	}
+	id := netip.AddrPortFrom(server, 80).String()
+	noted := h.watch.asks(h, id)
+	if action != api.Drain {
+		noted = nil
+	}
+	d.ask(string(action)+" "+id, func(r core.Request) core.Event {
+		return core.ServerOrder{Request: r, Server: "www/" + id, Action: action}
+	}, noted)
+}
+
+// release lets all virtual routers take part again.
+func (h *host) release() {
+	if d := h.director; d != nil {
+		h.watch.asks(h, "")
+		d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, nil)
 	}
 }
 
@@ -358,11 +382,8 @@ func (w *world) healAll() {
 		h.disk.trouble, h.disk.slow, h.kernel.refuses, h.kernel.lies = "", 0, false, 0
 		h.setCarrier(outside, true)
 		h.setCarrier(inside, true)
-		if d := h.director; d != nil {
-			d.goOn()
-		}
-		for _, e := range append([]*election(nil), h.elections...) {
-			e.goOn()
+		for _, p := range h.processes() {
+			p.goOn()
 		}
 		w.after(3*time.Second, func() {
 			h.cfg = w.watch.scenario.config(h.node, change{})
@@ -382,14 +403,15 @@ func (w *world) healAll() {
 // giveBack undoes what operators have ordered, as soon as there is a director that listens.
 func (h *host) giveBack() {
 	d := h.director
+	if h.other {
+		return
+	}
 	if d == nil || !d.ready || d.child == nil {
 		h.after(time.Second, h.giveBack)
 		return
 	}
-	d.ask("release", func(r core.Request) core.Event { return core.Release{Request: r} }, func(r core.Reply) { h.watch.standsBy(h, r, false) })
+	h.release()
 	for _, s := range h.servers {
-		d.ask("undrain "+s.addr.String(), func(r core.Request) core.Event {
-			return core.ServerOrder{Request: r, Server: "www/" + s.addr.String(), Action: api.Undrain}
-		}, nil)
+		h.order(api.Undrain, s.addr)
 	}
 }

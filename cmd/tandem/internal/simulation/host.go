@@ -33,12 +33,28 @@ type host struct {
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
+	other     bool        // it runs a director of another make
+	peer      *otherMake  // nil: none
 }
 
-func (h *host) other() *host { return h.hosts[1-h.node] }
+func (h *host) opposite() *host { return h.hosts[1-h.node] }
 
 // kernelRuns tells whether the machine answers and forwards.
 func (h *host) kernelRuns() bool { return h.powered && !h.paused }
+
+// processes are those that run.
+func (h *host) processes() (all []*process) {
+	if h.director != nil {
+		all = append(all, &h.director.process)
+	}
+	if h.peer != nil {
+		all = append(all, &h.peer.process)
+	}
+	for _, e := range h.elections {
+		all = append(all, &e.process)
+	}
+	return all
+}
 
 // election is the process that takes part in the election; nil: none.
 func (h *host) election() *election {
@@ -52,9 +68,9 @@ func (h *host) election() *election {
 type kernel struct {
 	addrs   map[netip.Addr]bool
 	table   map[lvs.ServiceID]lvs.Entry
-	refuses bool // it does not take the service www
-	lies    int  // so many of the next dumps are wrong
-	writes  int
+	refuses bool      // it does not take the service www
+	lies    int       // so many of the next dumps are wrong
+	wiped   time.Time // when it last lost its table
 }
 
 // foreign is somebody else's service.
@@ -63,8 +79,9 @@ var foreign = lvs.Entry{
 	Servers: []lvs.Server{{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.201"), Port: 53}, Method: lvs.DR, Weight: 1}},
 }
 
-func newKernel() kernel {
+func newKernel(now time.Time) kernel {
 	return kernel{
+		wiped: now,
 		addrs: make(map[netip.Addr]bool),
 		table: map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign},
 	}
@@ -125,7 +142,6 @@ func (k *kernel) change(c lvs.Change) error {
 		e.Service = c.Service
 	case lvs.DeleteService:
 		delete(k.table, id)
-		k.writes++
 		return nil
 	case lvs.AddServer, lvs.SetServer:
 		if !there {
@@ -142,7 +158,6 @@ func (k *kernel) change(c lvs.Change) error {
 		}
 	}
 	k.table[id] = e
-	k.writes++
 	return nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -49,6 +48,7 @@ func (s *since) is(so bool, now time.Time) time.Duration {
 type monitor struct {
 	scenario *Scenario
 	broken   *Broken
+	known    []string // findings that are known
 	faults   [kinds]int
 
 	both     [segments]since // both directors have the VIP
@@ -57,12 +57,20 @@ type monitor struct {
 	capable  [2]since        // a director is at work, and can serve
 	reached  [2]since        // … and clients, servers and the peer reach it
 	listened [2]since        // a director's loop is at work
+	serves   [2]since        // a director that is reached has a healthy server in its table
 
-	standby     [2]bool // an operator's failover was acknowledged, and remembered
+	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
+	undisturbed [2]since // a kernel runs, and its ways are clean
+
+	orders     int
+	remembered [2]map[string]remembered // of drains, by server, and of standing by, under no name
+
 	mustBeQuiet bool
 }
 
-func newMonitor(s *Scenario) monitor { return monitor{scenario: s} }
+func newMonitor(s *Scenario) monitor {
+	return monitor{scenario: s, remembered: [2]map[string]remembered{make(map[string]remembered), make(map[string]remembered)}}
+}
 
 const slack = 250 * time.Millisecond
 
@@ -79,6 +87,12 @@ const (
 
 // broke notes the first invariant that does not hold.
 func (m *monitor) broke(w *world, kind, format string, args ...any) {
+	if why := knownFinding(w, kind); why != "" {
+		if !slices.Contains(m.known, why) {
+			m.known = append(m.known, why)
+		}
+		return
+	}
 	if m.broken == nil {
 		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
 		w.say("BROKEN", "%s: %s", kind, m.broken.What)
@@ -104,6 +118,9 @@ func (m *monitor) look(w *world) {
 		a, b := w.hosts[0], w.hosts[1]
 		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.cleanBothWays(segment, 0, 1) &&
 			a.carrier[segment] && b.carrier[segment], w.now)
+		if segment == outside && (holders == 2 || hearing > 0) {
+			m.split = hearing == 0
+		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
 		// The loser hears the winner within an interval, and lingers.
 		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
@@ -126,6 +143,9 @@ func (s since) since(now time.Time) time.Duration {
 
 // takesPart tells whether a director's election is at work under a director.
 func (h *host) takesPart() bool {
+	if h.other {
+		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
+	}
 	e, d := h.election(), h.director
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
@@ -135,17 +155,11 @@ func (m *monitor) lookAt(w *world, i int, h *host) {
 	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses
 	m.capable[i].is(able, w.now)
 	m.listened[i].is(h.director != nil && h.director.runs() && h.director.ready && !h.director.leaving, w.now)
-	reached := able && m.peerIsClear(w, h)
-	for _, c := range w.clients {
-		reached = reached && w.cleanBothWays(outside, h.node, c.node)
-	}
-	for _, s := range w.servers {
-		reached = reached && w.cleanBothWays(h.serverSide, h.node, s.node)
-	}
+	clear := m.waysAreClean(w, h)
+	reached := able && clear && m.peerIsClear(w, h)
 	m.reached[i].is(reached, w.now)
-	if h.kernelRuns() && !reflect.DeepEqual(h.kernel.table[foreign.ServiceID], foreign) {
-		m.broke(w, "foreign", "somebody else's service was changed on %s", h.name)
-	}
+	m.undisturbed[i].is(h.kernelRuns() && !h.kernel.refuses && clear, w.now)
+	m.serves[i].is(reached && m.hasServer(w, h), w.now)
 	if d := h.director; d != nil && d.runs() {
 		for _, n := range sortedRequests(d.asked) {
 			if q := d.asked[n]; m.listened[i].since(w.now) > 30*time.Second && w.now.Sub(q.at) > 30*time.Second {
@@ -169,9 +183,9 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 
 // peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
 func (m *monitor) peerIsClear(w *world, h *host) bool {
-	other := h.other()
+	other := h.opposite()
 	if !other.kernelRuns() {
-		return true
+		return !m.split // else clients may have learned the other one, and nobody can know
 	}
 	segments := 1
 	if m.scenario.Group {
@@ -183,33 +197,88 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 		}
 	}
 	if other.takesPart() {
-		for _, c := range w.clients {
-			if !w.cleanBothWays(outside, other.node, c.node) {
-				return false
-			}
-		}
-		for _, s := range w.servers {
-			if !w.cleanBothWays(h.serverSide, other.node, s.node) {
-				return false
-			}
-		}
-		return !other.kernel.refuses
+		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && !other.kernel.addrs[vip]
+	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
+}
+
+// waysAreClean tells whether clients and real servers are reached from a director without loss.
+func (m *monitor) waysAreClean(w *world, h *host) bool {
+	for _, c := range w.clients {
+		if !w.cleanBothWays(outside, h.node, c.node) {
+			return false
+		}
+	}
+	for _, s := range w.servers {
+		if !w.cleanBothWays(h.serverSide, h.node, s.node) {
+			return false
+		}
+	}
+	return h.carrier[outside] && h.carrier[h.serverSide]
+}
+
+// hasServer tells whether a kernel has a weight for a real server that answers.
+func (m *monitor) hasServer(w *world, h *host) bool {
+	for _, is := range h.kernel.table[www].Servers {
+		for _, s := range w.servers {
+			if s.addr == is.Addr && s.is == serving && is.Weight > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hasDrained tells whether an operator has drained a server of a director.
+func (m *monitor) hasDrained(h *host) bool { return len(h.disk.orders) > 0 }
+
+// lookAtTables looks at what the kernels' tables must and must not have.
+func (m *monitor) lookAtTables(w *world) {
+	for i, h := range w.hosts {
+		if h.kernelRuns() && !reflect.DeepEqual(h.kernel.table[foreign.ServiceID], foreign) {
+			m.broke(w, "foreign", "somebody else's service was changed on %s", h.name)
+		}
+		if m.listened[i].since(w.now) < 2*time.Second || h.kernel.refuses || h.kernel.lies > 0 {
+			continue
+		}
+		for _, is := range h.kernel.table[www].Servers {
+			if o := m.remembered[i][is.ServerID.String()]; o.is && is.Weight > 0 && w.now.Sub(o.since) > time.Second {
+				m.broke(w, "remembered", "%s has weight %d on %s, which has said that it is drained, and remembered so", is.ServerID, is.Weight, h.name)
+			}
+		}
+		if o, d := m.remembered[i][""], h.director; o.is && w.now.Sub(o.since) > time.Second && d.child != nil && len(d.asked) == 0 {
+			for _, r := range d.order.Routers {
+				if !r.Standby {
+					m.broke(w, "remembered", "%s takes part with %s, though it has said that it stands by, and remembered so", h.name, r.Name)
+				}
+			}
+		}
+	}
+}
+
+// A remembered is an order that was acknowledged without reserve.
+type remembered struct {
+	order int
+	is    bool
+	since time.Time
 }
 
 // sawRequest looks at what a client got.
 func (m *monitor) sawRequest(c *client, r result) {
+	w := c.world
+	m.lookAtTables(w)
 	if r.ok || m.broken != nil {
 		return
 	}
-	w := c.world
 	if !m.scenario.Sorry && !m.anyServer(w) {
 		return
 	}
 	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
 	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
 	bound := m.down() + slack
+	if c.entry != nil && c.entry.other {
+		bound += checkInterval // it looks at its servers that often
+	}
 	if c.strict {
 		bound += lockTime + 200*time.Millisecond
 	}
@@ -217,12 +286,27 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+	case stale, frozen:
+		if c.entry.opposite().other {
+			return // whether it announces often enough is its own affair
+		}
+		able = min(able, w.now.Sub(c.failing))
 	case empty:
-		bound += max(detection, recovery)
 		for _, s := range w.servers {
 			able = min(able, w.now.Sub(s.since))
 		}
-		able = min(able, w.now.Sub(c.failing))
+		if lasting := min(able, w.now.Sub(c.entry.kernel.wiped), m.undisturbed[c.entry.node].since(w.now)); lasting > recovery+detection {
+			bound = 0 // the table was good, and nothing has happened to the servers
+			able = max(lasting, 1)
+		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
+			bound += lookPause // nobody tells who flushes a table
+			able = min(able, w.now.Sub(c.failing))
+		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && !m.hasDrained(c.entry) {
+			able = min(serves, w.now.Sub(c.failing)) // the peer could
+		} else {
+			bound += max(detection, recovery)
+			able = min(able, w.now.Sub(c.failing))
+		}
 	default:
 		able = min(able, w.now.Sub(c.failing))
 	}
@@ -247,9 +331,6 @@ func (m *monitor) anyServer(w *world) bool {
 	return false
 }
 
-// rebooted notes that a machine has lost what its kernel had.
-func (m *monitor) rebooted(*host) {}
-
 // activity notes that something happened that does not happen in a quiet pair.
 func (m *monitor) activity(w *world, what string) {
 	if m.mustBeQuiet {
@@ -260,15 +341,16 @@ func (m *monitor) activity(w *world, what string) {
 // announced notes an announcement.
 func (m *monitor) announced(*world, *host, netip.Addr) {}
 
-// ordered notes the answer to a command about a server.
-func (m *monitor) ordered(*host, core.Reply, api.Action) {}
-
-// standsBy notes the answer to a failover or release. What was acknowledged without reserve survives a restart.
-func (m *monitor) standsBy(h *host, r core.Reply, on bool) {
-	if r.Err == nil && r.NotRemembered == "" {
-		m.standby[h.node] = on && len(r.Routers) > 0
-		if on && len(r.Routers) > 0 && len(h.disk.standby) == 0 {
-			m.broke(h.world, "remembered", "%s has said that the failover is remembered, and the disk does not have it", h.name)
+// asks notes that an operator orders something, about a server or, if it has no name, about standing by. It returns what to do
+// with the answer. Only the latest order about a thing counts, and only if the answer has no reserve.
+func (m *monitor) asks(h *host, server string) func(core.Reply) {
+	m.orders++
+	order := m.orders
+	m.remembered[h.node][server] = remembered{order: order}
+	return func(r core.Reply) {
+		is := m.remembered[h.node][server]
+		if is.order == order && r.Err == nil && r.NotRemembered == "" && (server != "" || len(r.Routers) > 0) {
+			m.remembered[h.node][server] = remembered{order, true, h.now}
 		}
 	}
 }
@@ -294,6 +376,9 @@ func (m *monitor) expectWanted(w *world) {
 		}
 	}
 	for _, h := range w.hosts {
+		if h.other {
+			continue
+		}
 		if h.director == nil || h.director.child == nil {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return

@@ -6,14 +6,16 @@ import "slices"
 
 // Minimise drops faults one by one for as long as the scenario breaks the same invariant without them. Fewer packets are lost
 // then, so that later random numbers fall differently: what is left still breaks it, but perhaps in another way.
-func Minimise(s *Scenario, kind string) (*Scenario, Result) {
-	best, result := s, Run(s)
+func Minimise(s *Scenario, kind string) (*Scenario, Result) { return minimise(s, kind, Run) }
+
+func minimise(s *Scenario, kind string, run func(*Scenario) Result) (*Scenario, Result) {
+	best, result := s, run(s)
 	for again := true; again; {
 		again = false
 		for i := 0; i < len(best.Faults); i++ {
 			less := *best
 			less.Faults = slices.Delete(slices.Clone(best.Faults), i, i+1)
-			if r := Run(&less); r.Broken != nil && r.Broken.Kind == kind {
+			if r := run(&less); r.Broken != nil && r.Broken.Kind == kind {
 				best, result, again = &less, r, true
 				i--
 			}

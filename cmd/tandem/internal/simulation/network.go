@@ -70,7 +70,7 @@ func (w *world) broadcast(segment int, from *host, o garp.Observation) {
 			w.send(segment, from.node, c.node, func() { c.learn(o.Claimed, from) })
 		}
 	}
-	other := from.other()
+	other := from.opposite()
 	w.send(segment, from.node, other.node, func() { other.hearARP(segment, o) })
 }
 
@@ -103,7 +103,8 @@ type client struct {
 	entry     *host // nil: none
 	updated   time.Time
 	confirmed time.Time
-	failing   time.Time // when the first of the requests that failed was sent; zero: the last one was answered
+	failing   time.Time // when the first of the requests that failed in this way was sent; zero: the last one was answered
+	way       failure
 }
 
 const (
@@ -185,8 +186,8 @@ func (c *client) ask() {
 	r := c.request()
 	if r.ok {
 		c.confirmed, c.failing = c.now, time.Time{}
-	} else if c.failing.IsZero() {
-		c.failing = c.now
+	} else if c.failing.IsZero() || c.way != r.kind {
+		c.failing, c.way = c.now, r.kind
 	}
 	c.watch.sawRequest(c, r)
 }

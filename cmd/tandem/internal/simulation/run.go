@@ -22,22 +22,27 @@ type Scenario struct {
 	Track    bool // the virtual router tracks the service
 	Master   bool // only the master checks
 	Servers  int
+	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
+
+	parsed map[string]*configs.Config // by text
 }
 
 // String describes the scenario in a line.
 func (s *Scenario) String() string {
-	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, %d faults",
-		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, len(s.Faults))
+	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
+		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
 // A Result is what came of a run.
 type Result struct {
-	Broken *Broken // nil: every invariant held
-	Lines  []string
-	Time   time.Duration // that was simulated
+	Broken *Broken  // nil: every invariant held
+	Known  []string // findings that are known, and not mended yet
+	Lines  []string // the transcript
+	Time   time.Duration
 	Events uint64
+	Faults [kinds]int
 }
 
 const (
@@ -48,15 +53,21 @@ const (
 )
 
 // Run runs a scenario.
-func Run(s *Scenario) (r Result) {
+func Run(s *Scenario) Result { return run(s, nil) }
+
+// run also does something to the world before it begins.
+func run(s *Scenario, also func(*world)) (r Result) {
 	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
 	defer func() {
 		if p := recover(); p != nil {
 			w.watch.broke(w, "panic", "%v", p)
 		}
-		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next}
+		r = Result{w.watch.broken, w.watch.known, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
 	}()
 	w.build(s)
+	if also != nil {
+		also(w)
+	}
 	for _, f := range s.Faults {
 		w.at(epoch.Add(warmUp+f.At), func() { w.inject(f) })
 	}
@@ -66,6 +77,9 @@ func Run(s *Scenario) (r Result) {
 	w.run(end.Add(healing))
 	w.watch.expectWanted(w)
 	w.watch.mustBeQuiet = w.watch.broken == nil
+	for _, h := range w.hosts { // a reload that changes nothing disturbs nobody
+		w.after(5*time.Second, func() { w.reload(h) })
+	}
 	w.run(end.Add(healing + quiet))
 	return
 }
@@ -89,10 +103,10 @@ func (w *world) build(s *Scenario) {
 		w.servers = append(w.servers, &server{node: firstServer + i, addr: serverAddr(serverSide, i), is: serving, since: epoch})
 	}
 	for i := range w.hosts {
-		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(), powered: true}
+		h := &host{world: w, name: [...]string{"lb1", "lb2"}[i], node: i, serverSide: serverSide, kernel: newKernel(epoch), powered: true}
 		h.addrs = [segments]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(2 + i)})}
 		h.carrier = [segments]bool{true, true}
-		h.cfg = s.config(i, change{})
+		h.cfg, h.other = s.config(i, change{}), s.Other == i+1
 		w.hosts[i] = h
 	}
 	w.watch = newMonitor(s)
@@ -171,9 +185,14 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 	if s.Sorry {
 		line("[service.sorry_server]\naddress = \"192.0.2.250\"")
 	}
-	cfg, err := configs.Parse("tandem.toml", []byte(b.String()))
+	text := b.String()
+	if cfg := s.parsed[text]; cfg != nil {
+		return cfg
+	}
+	cfg, err := configs.Parse("tandem.toml", []byte(text))
 	if err != nil {
 		panic(err)
 	}
+	s.parsed[text] = cfg
 	return cfg
 }

@@ -205,7 +205,7 @@ func (e *election) announce() {
 		}
 		e.watch.announced(e.world, e.host, f.Addr)
 		if e.host.carrier[segment] {
-			e.broadcast(segment, e.host, garp.Observation{Claimed: f.Addr, Asked: f.Addr, How: f.Form, From: garp.Hardware{5: byte(1 + e.host.node)}})
+			e.broadcast(segment, e.host, garp.Observation{Claimed: f.Addr, Asked: f.Addr, How: f.Form, From: hardware(e.host)})
 		}
 	}
 	if at, ok := e.schedule.Deadline(); ok && !at.Equal(e.wake) {
@@ -269,12 +269,12 @@ func (e *election) watchRivals() {
 }
 
 func (e *election) askWhoHas(segment int, a netip.Addr) {
-	other := e.host.other()
+	other := e.host.opposite()
 	e.send(segment, e.host.node, other.node, func() {
 		if !other.kernelRuns() || !other.kernel.addrs[a] || !other.carrier[segment] {
 			return
 		}
-		o := garp.Observation{Claimed: a, How: garp.Reply, From: garp.Hardware{5: byte(1 + other.node)}}
+		o := garp.Observation{Claimed: a, How: garp.Reply, From: hardware(other)}
 		e.send(segment, other.node, e.host.node, func() { e.host.hearARP(segment, o) })
 	})
 }

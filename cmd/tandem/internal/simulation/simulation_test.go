@@ -3,50 +3,120 @@
 package simulation
 
 import (
-	"flag"
-	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
-var (
-	seconds = flag.Int("seconds", 5, "how long to look for seeds that fail")
-	first   = flag.Uint64("seed", 1, "the first seed")
-	count   = flag.Int("count-seeds", 0, "stop after so many seeds; 0: when the time is over")
-	print   = flag.Bool("print", false, "print the transcript of the first seed")
-)
+// TestSeeds runs as many seeds as fit in half a minute, always the same ones first.
+func TestSeeds(t *testing.T) {
+	limit := 30 * time.Second
+	if testing.Short() {
+		limit = 3 * time.Second
+	}
+	tally := Search(t.Output(), 1, 0, limit, time.Now)
+	t.Log(tally)
+	for kind, seeds := range tally.Findings {
+		t.Errorf("%s: seeds %v; see make simulate SEED=%d SEEDS=1", kind, seeds, seeds[0])
+	}
+}
 
-func TestSimulation(t *testing.T) {
-	end := time.Now().Add(time.Duration(*seconds) * time.Second)
-	found := make(map[string][]uint64)
-	var simulated time.Duration
-	n := 0
-	for seed := *first; time.Now().Before(end) && (*count == 0 || n < *count); seed++ {
-		s := NewScenario(seed)
-		r := Run(s)
-		n++
-		simulated += r.Time
-		if *print {
-			if r.Broken != nil {
-				s, r = Minimise(s, r.Broken.Kind)
+// TestSameSeedSameRun: a finding that cannot be repeated is worth nothing.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := range uint64(12) {
+		a, b := Run(NewScenario(seed)), Run(NewScenario(seed))
+		if !slices.Equal(a.Lines, b.Lines) || a.Events != b.Events {
+			for i := range min(len(a.Lines), len(b.Lines)) {
+				if a.Lines[i] != b.Lines[i] {
+					t.Fatalf("seed %d: line %d differs:\n%s\n%s", seed, i, a.Lines[i], b.Lines[i])
+				}
 			}
-			fmt.Println(s)
-			for _, f := range s.Faults {
-				fmt.Println(f)
-			}
-			for _, l := range r.Lines {
-				fmt.Println(l)
-			}
-		}
-		if r.Broken != nil {
-			found[r.Broken.Kind] = append(found[r.Broken.Kind], seed)
-			if len(found[r.Broken.Kind]) <= 3 {
-				t.Logf("seed %d: %s", seed, r.Broken)
-			}
+			t.Fatalf("seed %d: %d lines and %d events, then %d and %d", seed, len(a.Lines), a.Events, len(b.Lines), b.Events)
 		}
 	}
-	t.Logf("%d seeds, %s simulated", n, simulated)
-	for k, s := range found {
-		t.Errorf("%s: %d: %v", k, len(s), s[:min(10, len(s))])
+}
+
+// TestInvariantsSeeBreaks: what must not be is found.
+func TestInvariantsSeeBreaks(t *testing.T) {
+	again := func(w *world, do func()) { // from the twentieth second on
+		var step func()
+		step = func() { do(); w.after(10*time.Millisecond, step) }
+		w.after(20*time.Second, step)
+	}
+	for _, tt := range []struct {
+		want string
+		also func(*world)
+	}{
+		{"", nil},
+		{"two holders", func(w *world) { again(w, func() { w.hosts[1].kernel.addrs[vip] = true }) }},
+		{"no holder", func(w *world) {
+			again(w, func() { w.hosts[0].kernel.addrs[vip], w.hosts[1].kernel.addrs[vip] = false, false })
+		}},
+		{"foreign", func(w *world) { again(w, func() { delete(w.hosts[0].kernel.table, foreign.ServiceID) }) }},
+		{string(empty), func(w *world) {
+			again(w, func() { w.hosts[0].kernel.table[www] = lvs.Entry{Service: w.hosts[0].kernel.table[www].Service} })
+		}},
+		{string(deadEnd), func(w *world) { // checks pass whatever the server does
+			w.after(20*time.Second, func() { w.servers[0].is, w.servers[0].since = refusing, w.now })
+			again(w, func() {
+				for _, h := range w.hosts {
+					for _, c := range h.director.checks {
+						c.gone = true
+					}
+				}
+			})
+		}},
+		{"remembered", func(w *world) {
+			w.after(20*time.Second, func() { w.hosts[0].order("drain", w.servers[0].addr) })
+			w.after(22*time.Second, func() { w.hosts[0].disk.orders = nil; w.hosts[0].director.dies(true) })
+		}},
+		{"wanted", func(w *world) {
+			w.after(70*time.Second, func() { w.hosts[1].cfg = w.watch.scenario.config(1, change{raised: true}); w.reload(w.hosts[1]) })
+		}},
+		{"quiet", func(w *world) {
+			again(w, func() { w.hosts[1].cfg = w.watch.scenario.config(1, change{raised: true}) })
+		}},
+		{"panic", func(w *world) { w.after(20*time.Second, func() { panic("on purpose") }) }},
+	} {
+		t.Run(strings.ReplaceAll(tt.want, " ", "_"), func(t *testing.T) {
+			s := NewScenario(4)
+			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = time.Second, false, true, false, false, false, 0, nil
+			r := run(s, tt.also)
+			got := ""
+			if r.Broken != nil {
+				got = r.Broken.Kind
+			}
+			if got != tt.want {
+				t.Errorf("found %q, want %q\n%s", got, tt.want, strings.Join(r.Lines[max(0, len(r.Lines)-20):], "\n"))
+			}
+		})
+	}
+}
+
+// TestMinimise drops what does not matter.
+func TestMinimise(t *testing.T) {
+	needs := []Kind{Drain, PowerOff}
+	fake := func(s *Scenario) (r Result) {
+		for _, k := range needs {
+			if !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == k }) {
+				return r
+			}
+		}
+		r.Broken = &Broken{Kind: "x"}
+		return r
+	}
+	s := &Scenario{}
+	for k := Loss; k < kinds; k++ {
+		s.Faults = append(s.Faults, Fault{Kind: k})
+	}
+	less, r := minimise(s, "x", fake)
+	if r.Broken == nil || len(less.Faults) != 2 || less.Faults[0].Kind != PowerOff || less.Faults[1].Kind != Drain {
+		t.Errorf("left are %v", less.Faults)
+	}
+	if len(s.Faults) != int(kinds)-1 {
+		t.Error("the scenario itself was changed")
 	}
 }

@@ -109,6 +109,7 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 			err := k.change(c)
 			if err == nil {
 				d.say(d.host.name, "IPVS: %s", c)
+				d.watch.activity(d.world, "a change of the IPVS table")
 			}
 			errs = append(errs, err)
 		}
@@ -327,8 +328,8 @@ func (d *director) neighbourAnswers() bool {
 		return false
 	}
 	nodes := []int{}
-	if h.other().powered && h.other().carrier[h.serverSide] {
-		nodes = append(nodes, h.other().node)
+	if h.opposite().powered && h.opposite().carrier[h.serverSide] {
+		nodes = append(nodes, h.opposite().node)
 	}
 	if h.serverSide == outside {
 		for _, c := range d.clients {

@@ -15,7 +15,7 @@ import (
 
 func (ev Start) on(s *State) {
 	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
-	s.numbers = ev.Numbers
+	s.numbers, s.startProblems = ev.Numbers, ev.Problems
 	s.adopt(ev.Config)
 	s.forgetOrders()
 	s.logNumbers(nil)
@@ -84,6 +84,8 @@ func (s *State) adopt(cfg *configs.Config) {
 			if was.CheckWhen == c.CheckWhen {
 				svc.role = was.role
 			}
+		} else {
+			s.inheritSorry(svc)
 		}
 		svc.role = s.roleOf(svc)
 		for _, cs := range c.Servers {

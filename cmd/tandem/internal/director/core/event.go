@@ -23,6 +23,8 @@ type Start struct {
 	Orders  map[string]Order
 	Standby []string
 	Drains  Drains
+	// Problems are sentences about what of it could not be read, or cannot be written.
+	Problems []string
 }
 
 // A TableRead is the kernel's table when the director starts.

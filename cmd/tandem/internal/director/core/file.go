@@ -79,6 +79,7 @@ func (f fileState) lacks(generation uint64, now time.Time) (why string, done boo
 
 // forgotten are sentences about what a restart would forget.
 func (s *State) forgotten(now time.Time) (all []string) {
+	all = append(all, s.startProblems...)
 	for f := OrdersFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {

@@ -326,3 +326,17 @@ func TestChecksKeepTheirOwnStatus(t *testing.T) {
 		}
 	}
 }
+
+// A server whose verdict has expired keeps its weight: it is the director that has trouble.
+func TestExpiredVerdictKeepsTheWeight(t *testing.T) {
+	svc := www(true, lvs.WeightZero)
+	for was, want := range map[healthcheck.Health]int{up: 3, down: 0} {
+		s := started(with(svc))
+		s.Step(noon, both(was, up)...)
+		s.Step(noon, Verdict{ID: first, Status: healthcheck.TargetStatus{Health: healthcheck.Unknown, Expired: true, Reason: "unknown, because …"}})
+		shown := s.Snapshot(noon).Services[0]
+		if got := shown.Weights[svc.Servers[0].ServerID]; got != want || shown.Pool.State.QuorumLost {
+			t.Errorf("%s before: weight %d, want %d; %+v", was, got, want, shown.Pool)
+		}
+	}
+}

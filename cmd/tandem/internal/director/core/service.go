@@ -145,6 +145,21 @@ func (s *State) inherit(svc *service, srv *server) {
 	}
 }
 
+// inheritSorry keeps a sorry server that serves in the table that was wanted last: after a restart or a reload it serves until
+// the checks have found enough servers healthy.
+func (s *State) inheritSorry(svc *service) {
+	if svc.Sorry == nil {
+		return
+	}
+	for _, virtual := range svc.Virtuals {
+		id := svc.Sorry.In(virtual).ServerID
+		if slices.ContainsFunc(s.wanted[virtual.ServiceID].Servers, func(is lvs.Server) bool { return is.ServerID == id && is.Weight > 0 }) {
+			svc.pool.State.QuorumLost, svc.pool.Sorry = true, true
+			return
+		}
+	}
+}
+
 // setStatus takes in the status of a check.
 func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	svc, srv := at.service, at.server
@@ -253,8 +268,8 @@ func (s *State) health(svc *service, srv *server) lvs.Health {
 func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInput {
 	virtual := svc.Virtuals[i]
 	in := lvs.PoolInput{
-		Members: make([]lvs.Member, 0, len(svc.servers)),
-		Now:     s.now, OnFailure: svc.OnFailure, SlowStart: svc.SlowStart,
+		Members:   make([]lvs.Member, 0, len(svc.servers)),
+		Scheduler: virtual.Scheduler, Now: s.now, OnFailure: svc.OnFailure, SlowStart: svc.SlowStart,
 		Quorum: svc.Quorum, Hysteresis: svc.Hysteresis, PanicBelow: svc.PanicBelow, State: state,
 	}
 	if svc.Sorry != nil {

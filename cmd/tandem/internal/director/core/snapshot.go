@@ -28,7 +28,7 @@ type Snapshot struct {
 	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
-	Forgotten []string // sentences about what a restart would forget
+	Forgotten []string // sentences about what a restart has forgotten or would forget
 	Departed  []string // sentences about services that have left and drain
 }
 

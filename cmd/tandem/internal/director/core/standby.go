@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// failoverGrace is what a hand-over may take beyond the three intervals that it lasts on the wire at most.
+// failoverGrace is what a hand-over may take beyond the time that it lasts on the wire at most.
 const failoverGrace = 2 * time.Second
 
 // A handOver is a failover that is under way.
@@ -131,7 +131,8 @@ func (s *State) continueHandOver() {
 	}
 	var errs []error
 	if len(refused) > 0 {
-		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
+		errs = append(errs, fmt.Errorf("nobody took over %s: this director is still master of it, and clients have noticed nothing; "+
+			"see whether tandem runs on the peer, and whether VRRP passes between the two", listed(refused)))
 	}
 	if len(unsettled) > 0 {
 		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", listed(unsettled)))
@@ -149,7 +150,7 @@ func (s *State) continueHandOver() {
 func (h *handOver) timeout() time.Duration {
 	timeout := failoverGrace
 	for _, r := range h.routers {
-		timeout = max(timeout, 3*r.AdvertInterval+failoverGrace)
+		timeout = max(timeout, vrrp.OfferTime(r.AdvertInterval)+failoverGrace)
 	}
 	return timeout
 }

@@ -34,14 +34,15 @@ type State struct {
 	silence  silence
 	ask      bool // the question about the neighbours has changed
 
-	filled     bool // the kernel's table has been read
-	wanted     map[lvs.ServiceID]lvs.Entry
-	refill     bool // the next table is a full one
-	generation uint64
-	confirmed  uint64 // the kernel is known to have this generation
-	trouble    string // what keeps the kernel's table from being in line
-	refused    map[lvs.ServiceID]Refusal
-	unowned    string // why the disk does not know which services are ours
+	filled        bool // the kernel's table has been read
+	wanted        map[lvs.ServiceID]lvs.Entry
+	refill        bool // the next table is a full one
+	generation    uint64
+	confirmed     uint64 // the kernel is known to have this generation
+	trouble       string // what keeps the kernel's table from being in line
+	refused       map[lvs.ServiceID]Refusal
+	startProblems []string // what could not be read when the director started
+	unowned       string   // why the disk does not know which services are ours
 
 	marks    probeMarks
 	marked   uint64 // the generation with the services for marks
@@ -67,8 +68,8 @@ type State struct {
 	tracking map[string]vrrp.Tracking
 	tracked  bool // tracking has been worked out once
 
-	readiness          readiness
-	troubleSince       time.Time // since when there is trouble, or none
+	readiness         readiness
+	troubleSince      time.Time // since when there is trouble, or none
 	stepsBackForTable bool
 }
 
@@ -229,6 +230,7 @@ func (ev TableRead) on(s *State) {
 		s.want(e)
 	}
 	for _, svc := range s.services {
+		s.inheritSorry(svc)
 		for _, srv := range svc.servers {
 			if e, ok := s.wanted[svc.Virtuals[0].ServiceID]; ok {
 				i := slices.IndexFunc(e.Servers, func(is lvs.Server) bool { return is.ServerID == srv.ServerID })

@@ -129,6 +129,11 @@ func (s *State) setScript(id string, is healthcheck.TargetStatus) {
 }
 
 func (ev Numbers) on(s *State) {
+	for _, t := range s.tracks {
+		if _, ok := ev[t.File]; !ok && t.Kind == configs.TrackFile {
+			return // they were read for an earlier configuration
+		}
+	}
 	before := s.numbers
 	s.numbers = ev
 	s.logNumbers(before)
@@ -207,6 +212,9 @@ func scriptState(status healthcheck.TargetStatus) trackState {
 		state.trackStatus = fine
 	case healthcheck.Unhealthy:
 		state.trackStatus = failing
+	}
+	if status.Expired {
+		state.trackStatus = failing // a program that cannot be run cannot say that all is well
 	}
 	return state
 }

@@ -4,6 +4,10 @@
 package report
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -66,6 +70,7 @@ func warnings(in Input) (all []string) {
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
+	all = append(all, checkWarnings(in.Checks)...)
 	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
 	for _, is := range shot.Services {
 		pools = append(pools, is.Pool)
@@ -73,6 +78,27 @@ func warnings(in Input) (all []string) {
 	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
 	all = append(all, shot.Departed...)
 	return append(all, shot.Forgotten...)
+}
+
+// checkWarnings are sentences about checks that the director cannot run: one for each reason.
+func checkWarnings(checks map[string]healthcheck.TargetStatus) (all []string) {
+	ids := make(map[string][]string) // by reason
+	for id, is := range checks {
+		if is.Trouble != "" {
+			ids[is.Trouble] = append(ids[is.Trouble], id)
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(ids)) {
+		these := ids[why]
+		slices.Sort(these)
+		name := "the check of " + these[0]
+		if n := len(these); n > 1 {
+			name = fmt.Sprintf("%d checks, the first of them of %s,", n, these[0])
+		}
+		all = append(all, name+" cannot be run: "+why+": this is the director's trouble, so it does not count against the servers; "+
+			"they keep their weights, and their health is unknown after 3 × fall × interval without a result; tandem check looks for the cause")
+	}
+	return all
 }
 
 func syncs(running []lvs.SyncDaemon) []api.Sync {

@@ -165,10 +165,7 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 	}
 	svc, is := shot.Config.Services[i], shot.Services[i]
 	srv := svc.Servers[j]
-	members := make(map[member]bool)
-	for _, virtual := range svc.Virtuals {
-		members[member{virtual.ServiceID, srv.In(virtual).ServerID}] = true
-	}
+	members := membersOf(svc, srv)
 	id := is.Servers[j].ID
 	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
 	for _, row := range rows {
@@ -182,4 +179,36 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 		}
 	}
 	return s, nil
+}
+
+// membersOf are a server's places in the kernel's table.
+func membersOf(svc configs.Service, srv configs.Server) map[member]bool {
+	members := make(map[member]bool)
+	for _, virtual := range svc.Virtuals {
+		members[member{virtual.ServiceID, srv.In(virtual).ServerID}] = true
+	}
+	return members
+}
+
+// TemplatesBind tells whether the kernel's templates bring new connections of persistent clients to a server of weight 0.
+func TemplatesBind(cfg *configs.Config, svc configs.Service) bool {
+	return svc.Virtuals[0].Flags&lvs.Persistent != 0 && cfg.Sysctls()["expire_quiescent_template"] != "1"
+}
+
+// PersistentClients counts the clients that persistence binds to a real server.
+func PersistentClients(shot *core.Snapshot, name string, kernel []lvs.ServiceStatus) (n int) {
+	i, j, err := core.FindServer(shot.Config.Services, name)
+	if err != nil {
+		return 0
+	}
+	svc := shot.Config.Services[i]
+	members := membersOf(svc, svc.Servers[j])
+	for _, row := range kernel {
+		for _, is := range row.Servers {
+			if members[member{row.ServiceID, is.ServerID}] {
+				n += is.Persistent
+			}
+		}
+	}
+	return n
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -60,6 +62,23 @@ func TestVirtualsAreWrittenAsInTheFile(t *testing.T) {
 	} {
 		if got := virtuals(all); got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// Many checks with one trouble of the director are one warning.
+func TestCheckWarnings(t *testing.T) {
+	checks := map[string]healthcheck.TargetStatus{
+		"www/192.0.2.11:80": {Trouble: "too many open files"}, "www/192.0.2.12:80": {Trouble: "too many open files"},
+		"dns/192.0.2.13:53": {}, "x/192.0.2.14:80": {Trouble: "no such file"},
+	}
+	got := checkWarnings(checks)
+	for i, want := range []string{
+		"the check of x/192.0.2.14:80 cannot be run: no such file: ",
+		"2 checks, the first of them of www/192.0.2.11:80, cannot be run: too many open files: ",
+	} {
+		if len(got) != 2 || !strings.HasPrefix(got[i], want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

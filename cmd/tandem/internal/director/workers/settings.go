@@ -38,7 +38,7 @@ func (w *Settings) Run(ctx context.Context) error {
 		switch {
 		case !complete:
 			tick = time.After(retryPause)
-		case cfg != nil && (len(cfg.LVS.Sysctl) > 0 || probesThroughVIP(cfg.Services)):
+		case cfg != nil && (len(cfg.Sysctls()) > 0 || probesThroughVIP(cfg.Services)):
 			tick = time.After(settingsInterval)
 		}
 		select {
@@ -47,7 +47,7 @@ func (w *Settings) Run(ctx context.Context) error {
 		case cfg = <-w.In:
 		case <-tick:
 		}
-		w.problem(0, "failed to set the kernel's IPVS settings", w.Sysctls(cfg.LVS.Sysctl))
+		w.problem(0, "failed to set the kernel's IPVS settings", w.Sysctls(cfg.Sysctls()))
 		var err error
 		complete, err = w.ReturnPath(cfg)
 		w.problem(1, "failed to prepare the interfaces for checks through the VIP", err)

@@ -61,13 +61,14 @@ func (o Order) BeatInterval() time.Duration {
 	return max(MinBeatInterval, shortest/3, 2*shortest-resumeTime)
 }
 
-// HandOverTime is the longest time that a hand-over of these routers takes: three of the longest interval.
+// HandOverTime is the longest time that a hand-over of these routers takes: until the one with the longest interval knows that
+// nobody takes over.
 func (o Order) HandOverTime() time.Duration {
 	var longest time.Duration
 	for _, r := range o.Routers {
 		longest = max(longest, r.AdvertInterval)
 	}
-	return 3 * longest
+	return vrrp.OfferTime(longest)
 }
 
 // A Router is a virtual router and the way its addresses are announced.

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lock keeps two processes from doing the same work.
+//
+// The locks of a director are in a folder beside its control socket. Only the folder's owner can enter it: whoever can open
+// a lock file can hold the lock, and keep a director from starting. The folder is not in the state directory, because a
+// full or read-only disk must not keep a director from starting either.
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrHeld is in the error about a lock that another process holds.
+var ErrHeld = errors.New("another process holds the lock")
+
+// Dir is the folder for the locks of the director with that control socket.
+func Dir(socket string) string { return strings.TrimSuffix(socket, ".sock") + ".locks" }
+
+// MakeDir makes the folder for locks if it is missing. It refuses a folder that belongs to another user.
+func MakeDir(dir string) error {
+	// The folder around it holds the control socket, which the director's group may reach.
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("failed to make the folder of the control socket: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("failed to make the folder of the locks: %w", err)
+	}
+	var is unix.Stat_t
+	switch err := unix.Lstat(dir, &is); {
+	case err != nil:
+		return fmt.Errorf("failed to examine the folder of the locks %s: %w", dir, err)
+	case is.Mode&unix.S_IFMT != unix.S_IFDIR || int(is.Uid) != os.Geteuid():
+		return fmt.Errorf("%s is not a folder of this user: remove it, or put the [control] socket into a folder where only this user can write", dir)
+	case is.Mode&0o777 == 0o700:
+		return nil
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("failed to set the mode of the folder of the locks: %w", err)
+	}
+	return nil
+}
+
+// Open opens a lock file for its owner alone, and makes it if it is missing. It opens an existing file for reading only:
+// opening it for writing would wait while the file system is frozen.
+func Open(path string) (*os.File, error) {
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW
+	f, err := os.OpenFile(path, flags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o600)
+	}
+	return f, err
+}
+
+// Take locks a file that Open has opened, and does not wait. The error wraps ErrHeld if another process holds the lock, and
+// fs.ErrNotExist if the file is no longer the one at its path: another process would then lock another file.
+func Take(f *os.File) error {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrHeld
+		}
+		return fmt.Errorf("failed to lock %s: %w", f.Name(), err)
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("failed to examine %s: %w", f.Name(), err)
+	}
+	there, err := os.Stat(f.Name())
+	if err != nil {
+		return fmt.Errorf("failed to examine the lock: %w", err)
+	}
+	if !os.SameFile(ours, there) {
+		return fmt.Errorf("%s was replaced: %w", f.Name(), fs.ErrNotExist)
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+// knownFinding tells why a broken invariant is known, and not mended yet; "" if it is not known. An entry goes when its
+// mend comes.
+func knownFinding(w *world, kind string) string {
+	cutOff := false
+	for _, h := range w.hosts {
+		cutOff = cutOff || h.director != nil && h.director.cfg != nil && h.director.state.Snapshot(w.now).CutOff
+	}
+	lied := w.watch.faults[DumpsLie] > 0
+	switch {
+	case kind == string(empty) && lied:
+		return "a list of the kernel's that repeats rows deletes services"
+	case kind == string(deadEnd) && cutOff:
+		return "all real servers are off, and the sorry server does not answer"
+	case kind == string(deadEnd) && w.watch.scenario.Master:
+		return "checked by the master only, and no real server answers: the directors take turns"
+	case kind == string(stale), kind == string(frozen):
+		return "the neighbour entry of a client stays with the loser"
+	}
+	return ""
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/configs/internal/toml"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// warnClients warns where clients of a server that is lost will be refused or get silence: the file, or the kernel, breaks
+// the rule in the package comment of lvs.
+func warnClients(at toml.Node, c *Config) {
+	for i, s := range c.Services {
+		here := at.Key("service").Index(i)
+		if here.Sound("virtual", "scheduler", "on_failure", "protocol", "server") && len(s.Virtuals) > 0 {
+			warnLostServer(here, s)
+		}
+	}
+	sysctl := at.Key("lvs").Key("sysctl")
+	needed := c.NeededSysctls()
+	for _, name := range slices.Sorted(maps.Keys(needed)) {
+		if given, ok := c.LVS.Sysctl[name]; ok && given != needed[name] {
+			sysctl.Key(name).Warn("remove it, or set it to "+needed[name], "is %s: %s", given, lvs.WithoutSysctl(name))
+		}
+	}
+}
+
+// warnLostServer warns of one service.
+func warnLostServer(at toml.Node, s Service) {
+	v := s.Virtuals[0]
+	if lvs.RefusesForWeightless(v.Scheduler) {
+		at.Key("scheduler").Warn(`mh does not; or use "tandem disable", which ends the connections`,
+			"%s refuses the new clients of a server that is drained or has weight 0", v.Scheduler)
+	}
+	total := 0
+	for _, srv := range s.Servers {
+		total += srv.Weight
+	}
+	if v.Scheduler == "sh" && total > lvs.SourceHashBuckets {
+		at.Key("scheduler").Warn("use smaller weights, or mh",
+			"sh has %d buckets, and the weights sum to %d: the last servers get no clients", lvs.SourceHashBuckets, total)
+	}
+	if s.OnFailure != lvs.WeightZero || !slices.ContainsFunc(s.Servers, func(srv Server) bool { return len(srv.Checks) > 0 }) {
+		return
+	}
+	switch {
+	case lvs.RefusesForWeightless(v.Scheduler):
+		at.Key("on_failure").Warn("use remove", "with %s, weight-zero refuses the new clients of a failed server", v.Scheduler)
+	case v.Protocol == lvs.UDP && v.Flags&lvs.OnePacket == 0:
+		at.Key("on_failure").Warn("use remove", "with weight-zero, a UDP client that keeps its port stays with a dead server, which is silent")
+	}
+}

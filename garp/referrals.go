@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package garp
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
+// It lets go of the addresses after 50 ms. The last one is for neighbours that refuse a change within a second of another.
+var referralRepeat = []time.Duration{55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond}
+
+const (
+	// announcedBefore is how long before the former master gave way the successor may have announced an address.
+	announcedBefore = 100 * time.Millisecond
+	// maxRouters limits what an attacker with many addresses can make this machine remember.
+	maxRouters = 64
+)
+
+// A Referral is the announcement of an address that another machine has.
+type Referral struct {
+	Address  netip.Addr
+	Hardware Hardware
+}
+
+// Referrals decides what a former master announces for its successor.
+//
+// Some neighbours know the addresses at the former master. Usually its successor tells them, by an announcement. But where the
+// successor has been master all the time, in the other half of a split network, and does not hear the former master, it sees no
+// reason to announce. Then those neighbours would ask in vain until their entries end, which takes half a minute. So a former
+// master that hears no announcement until it has let go of an address announces the address itself, at the hardware address that
+// the successor advertises from.
+type Referrals struct {
+	ours      map[netip.Addr]bool
+	announced map[netip.Addr]time.Time // when another machine last announced an address
+	routers   map[netip.Addr]Hardware  // other masters, by the address that they advertise from
+	pending   map[netip.Addr]*referred
+}
+
+// A referred is an address that went to a successor.
+type referred struct {
+	successor netip.Addr
+	since     time.Time
+	sent      int // how many of referralRepeat have passed
+}
+
+// NewReferrals returns a Referrals without addresses.
+func NewReferrals() *Referrals {
+	return &Referrals{
+		ours: map[netip.Addr]bool{}, announced: map[netip.Addr]time.Time{}, routers: map[netip.Addr]Hardware{},
+		pending: map[netip.Addr]*referred{},
+	}
+}
+
+// SetAddresses sets the addresses that are ours. One that comes back is no longer referred to a successor.
+func (r *Referrals) SetAddresses(addrs []netip.Addr) {
+	now := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		now[addr] = true
+		if !r.ours[addr] {
+			delete(r.pending, addr)
+		}
+	}
+	r.ours = now
+	for addr := range r.announced {
+		if !r.concerns(addr) {
+			delete(r.announced, addr)
+		}
+	}
+}
+
+func (r *Referrals) concerns(addr netip.Addr) bool { return r.ours[addr] || r.pending[addr] != nil }
+
+// Refer tells that addresses of ours went to a successor at a moment. Call it before SetAddresses without them.
+func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+	for _, addr := range addrs {
+		if r.ours[addr] {
+			r.pending[addr] = &referred{successor: successor, since: since}
+		}
+	}
+}
+
+// Waiting reports whether there is something left to refer.
+func (r *Referrals) Waiting() bool { return len(r.pending) > 0 }
+
+// ObserveRouter takes in an advertisement of another master.
+func (r *Referrals) ObserveRouter(o Observation) {
+	if _, known := r.routers[o.Router]; o.Router.IsValid() && (known || len(r.routers) < maxRouters) {
+		r.routers[o.Router] = o.From
+	}
+}
+
+// Concerns reports whether an observation is an announcement that Observe needs.
+func (r *Referrals) Concerns(o Observation) bool { return o.Announced && r.concerns(o.Claimed) }
+
+// Observe takes in a frame of another machine.
+func (r *Referrals) Observe(now time.Time, o Observation) {
+	if r.Concerns(o) {
+		r.announced[o.Claimed] = now
+	}
+}
+
+// Step returns what to announce now, ordered by address, and when to call Step next: the zero time if there is no need. A
+// successor whose hardware address is not known is left out.
+func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
+	for addr, p := range r.pending {
+		if at, ok := r.announced[addr]; ok && !at.Before(p.since.Add(-announcedBefore)) {
+			delete(r.pending, addr)
+			continue
+		}
+		due := false
+		for p.sent < len(referralRepeat) && !p.since.Add(referralRepeat[p.sent]).After(now) {
+			p.sent++
+			due = true
+		}
+		if hardware, known := r.routers[p.successor]; due && known {
+			out = append(out, Referral{addr, hardware})
+		}
+		if p.sent == len(referralRepeat) {
+			delete(r.pending, addr)
+			continue
+		}
+		if at := p.since.Add(referralRepeat[p.sent]); next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	slices.SortFunc(out, func(a, b Referral) int { return a.Address.Compare(b.Address) })
+	return out, next
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package garp
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestReferrals: a former master announces an address for its successor, unless it hears the successor do so.
+func TestReferrals(t *testing.T) {
+	const ms = time.Millisecond
+	vips := addrs("192.0.2.100", "2001:db8::100")
+	successor, hardware := netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
+	claims := func(addr netip.Addr) Observation {
+		return Observation{Claimed: addr, How: Reply, From: hardware, Announced: true}
+	}
+	answer := claims(vips[0])
+	answer.Announced = false
+	all := []string{
+		"55ms 192.0.2.100 02:00:00:00:00:02", "55ms 2001:db8::100 02:00:00:00:00:02",
+		"155ms 192.0.2.100 02:00:00:00:00:02", "155ms 2001:db8::100 02:00:00:00:00:02",
+		"1.1s 192.0.2.100 02:00:00:00:00:02", "1.1s 2001:db8::100 02:00:00:00:00:02",
+	}
+	for _, tt := range []struct {
+		name  string
+		known bool
+		seen  map[time.Duration]Observation
+		back  time.Duration // the addresses come back
+		want  []string
+	}{
+		{"nothing is heard", true, nil, 0, all},
+		{"the successor's hardware address is not known", false, nil, 0, nil},
+		{"it becomes known", false, map[time.Duration]Observation{60 * ms: {Router: successor, From: hardware}}, 0, all[2:]},
+		{"the successor announces one address", true, map[time.Duration]Observation{5 * ms: claims(vips[0])}, 0,
+			[]string{all[1], all[3], all[5]}},
+		{"it announced it right before", true, map[time.Duration]Observation{-5 * ms: claims(vips[0])}, 0,
+			[]string{all[1], all[3], all[5]}},
+		{"that was long before", true, map[time.Duration]Observation{-5000 * ms: claims(vips[0])}, 0, all},
+		{"it announces it late", true, map[time.Duration]Observation{60 * ms: claims(vips[1])}, 0, []string{all[0], all[1], all[2], all[4]}},
+		{"it answers us", true, map[time.Duration]Observation{5 * ms: answer}, 0, all},
+		{"we are master again", true, nil, 100 * ms, all[:2]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := NewReferrals()
+			r.SetAddresses(vips)
+			if tt.known {
+				r.ObserveRouter(Observation{Router: successor, From: hardware})
+			}
+			var got []string
+			for at := -5 * time.Second; at < 5*time.Second; at += 5 * ms {
+				now := epoch.Add(at)
+				if at == 0 {
+					r.Refer(now, vips, successor)
+					r.SetAddresses(nil)
+				}
+				if at == tt.back && at > 0 {
+					r.SetAddresses(vips)
+				}
+				if o, ok := tt.seen[at]; ok {
+					r.ObserveRouter(o)
+					r.Observe(now, o)
+				}
+				out, next := r.Step(now)
+				for _, o := range out {
+					got = append(got, fmt.Sprintf("%v %v %v", at, o.Address, o.Hardware))
+				}
+				if next.IsZero() == r.Waiting() || !next.IsZero() && !next.After(now) {
+					t.Fatalf("at %v: next %v, waiting %t", at, next, r.Waiting())
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("announced %q, want %q", got, tt.want)
+			}
+			if r.Waiting() {
+				t.Error("it still waits")
+			}
+		})
+	}
+}
+
+// TestReferralsAreBounded: forged advertisements do not fill the memory.
+func TestReferralsAreBounded(t *testing.T) {
+	r := NewReferrals()
+	for i := range 1000 {
+		r.ObserveRouter(Observation{Router: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+		r.Observe(epoch, Observation{Claimed: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Announced: true})
+	}
+	if len(r.routers) != maxRouters || len(r.announced) != 0 {
+		t.Errorf("remembers %d routers and %d announcements", len(r.routers), len(r.announced))
+	}
+	r.Refer(epoch, addrs("192.0.2.100"), netip.Addr{})
+	if r.Waiting() {
+		t.Error("refers an address that was never ours")
+	}
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package script
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// Examine says why the program of a check of type exec could not be started on this machine now, as far as can be seen
+// without starting it.
+func Examine(c *healthcheck.Config) error {
+	who, err := credential(c.User)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(c.Command[0])
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no such file: %s", c.Command[0])
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a program", c.Command[0])
+	case !mayRun(info, who):
+		return fmt.Errorf("user %s is not permitted to run %s", c.User, c.Command[0])
+	}
+	return nil
+}
+
+// mayRun compares the mode of a program with its user; nil: the user of this process.
+func mayRun(info fs.FileInfo, who *syscall.Credential) bool {
+	is, ok := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode().Perm()
+	switch {
+	case who == nil || !ok:
+		return mode&0o111 != 0
+	case who.Uid == 0:
+		return mode&0o111 != 0
+	case who.Uid == is.Uid:
+		return mode&0o100 != 0
+	case who.Gid == is.Gid:
+		return mode&0o010 != 0
+	}
+	return mode&0o001 != 0
+}

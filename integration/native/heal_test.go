@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// silent are announcements that no schedule ever repeats.
+const silent = "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\"\n"
+
+// TestPartitionHeals: the network is split, both directors are master, and the client is in director-b's half. When the halves
+// are joined again, director-b gives way and the client reaches director-a within one advertisement interval and 100 ms.
+func TestPartitionHeals(t *testing.T) {
+	const (
+		other  = "192.0.2.101"
+		second = "\n[[vrrp]]\nname = \"other\"\ninterface = \"eth0\"\nvrid = 52\npriority = %d\nadvert_interval = \"%s\"\n" +
+			"vips = [\"" + other + "/24\"]\nsync_group = \"all\"\n" + silent
+		group = "sync_group = \"all\"\n" + silent
+	)
+	for _, tt := range []struct {
+		name   string
+		advert time.Duration
+		vip    string
+		group  bool
+		deaf   bool // director-a receives no advertisement
+		keys   string
+	}{
+		{name: "defaults", advert: 100 * time.Millisecond, vip: vip},
+		{name: "announced once", advert: 100 * time.Millisecond, vip: vip, keys: silent},
+		{name: "a second", advert: time.Second, vip: vip, keys: silent},
+		{name: "sync group", advert: 100 * time.Millisecond, vip: other, keys: group, group: true},
+		{name: "winner deaf", advert: 100 * time.Millisecond, vip: vip, keys: silent, deaf: true},
+		{name: "sync group, winner deaf", advert: 100 * time.Millisecond, vip: other, keys: group, group: true, deaf: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := lab.DuoSettings{Advert: tt.advert, Keys: tt.keys}
+			d := lab.NewDuo(t, s)
+			for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
+				if tt.group {
+					s.Tables = fmt.Sprintf(second, priority, tt.advert)
+				}
+				x.Configure(s.Config(x.Name, priority))
+			}
+			for _, x := range []*lab.Director{d.A, d.B} {
+				// A former master that routes would forward to the new one what it still gets.
+				x.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"})
+			}
+			if tt.deaf {
+				drop(t, d.A.Host, false)
+			}
+			d.Launch()
+			const runs = 10
+			var worst time.Duration
+			for run := range runs {
+				worst = max(worst, heal(t, d, tt.vip, tt.advert, run))
+			}
+			d.Logf("%s: %d partitions healed, the client was without service for %s at most", tt.name, runs, worst)
+		})
+	}
+}
+
+// heal splits the network, joins it again, and returns for how long the client was not served.
+func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) time.Duration {
+	t.Helper()
+	d.A.Isolate()
+	d.B.AwaitState(10*time.Second, "master")
+	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, true)
+	d.Client.Run("ip", "neigh", "flush", "dev", "eth0")
+	probe := d.Client.Probe(vip + ":7")
+	d.Answers(probe)
+	// The moments of the two masters' advertisements are at all distances from each other.
+	pause := time.Second + advert*time.Duration(run)/10
+	d.Throughout(pause, "director-b serves", func() error {
+		if !d.B.Has(vip) {
+			return errNotYet
+		}
+		return nil
+	})
+	watch := d.WatchStalls()
+	d.A.Rejoin()
+	healed := time.Now()
+	d.B.AwaitState(10*time.Second, "backup")
+	awaitHas(d.Lab, time.Second, d.B.Host, vip, false)
+	// All of the last 300 ms are after director-b let go of the VIP, or its clients are served again.
+	served, lost := false, time.Now()
+	for !served && time.Since(lost) < 2*time.Second {
+		time.Sleep(10 * time.Millisecond)
+		served = time.Since(lost) > 300*time.Millisecond && probe.Answered(100) >= 50
+	}
+	out, stall := probe.Stop(), watch.Stop()
+	d.Logf("run %d, %s after the halves were joined: %s", run, time.Since(healed).Round(time.Millisecond), out)
+	if !served || out.Longest > advert+100*time.Millisecond+stall {
+		t.Errorf("run %d: %s, want at most %s; served again: %t; the machine itself stalled for %s",
+			run, out, advert+100*time.Millisecond, served, stall)
+	}
+	for _, x := range []struct {
+		*lab.Director
+		want string
+	}{{d.A, "master"}, {d.B, "backup"}} {
+		x.AwaitState(5*time.Second, x.want)
+	}
+	return out.Longest
+}
