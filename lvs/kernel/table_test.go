@@ -375,3 +375,15 @@ func TestARefusedServiceStopsNoOther(t *testing.T) {
 		t.Errorf("in the end: %+v, %v", report, err)
 	}
 }
+
+// A refused change of a service leaves it as it was, which is no drift and is what the report shows.
+func TestARefusedChangeLeavesTheService(t *testing.T) {
+	b := newBench(t)
+	b.pass(t, []lvs.Entry{entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))}, 2, 0)
+	b.fake.fail["set-service"] = unix.ENOENT
+	report, err := b.Apply(t.Context(), lvs.Delta{Set: []lvs.Entry{entry(www, "mh", server("192.0.2.11:80", lvs.DR, 1))}})
+	if has := report.Refused[id(www)].Has; err == nil || len(has) != 1 || has[0].Weight != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	b.drifted(t, false)
+}
