@@ -35,7 +35,7 @@ func protocolVersion() toml.SchemaType[uint8] {
 
 // advertSpan is the range of the interval field. In version 3 it has 12 bits for centiseconds (RFC 9568, section 5.2.7). In
 // version 2 it has 8 bits for seconds (RFC 3768, section 5.3.7), of which tandem allows as much as in version 3: a handover
-// takes three intervals, and a command, systemd or a successor does not wait longer.
+// takes four intervals, and a command, systemd or a successor does not wait longer.
 func advertSpan(version uint8) toml.Span {
 	if version == 2 {
 		return toml.Span{Least: time.Second, Most: 40 * time.Second, Step: time.Second}

@@ -9,8 +9,11 @@ import (
 )
 
 // referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
-// It lets go of the addresses after 50 ms. The last one is for neighbours that refuse a change within a second of another.
-var referralRepeat = []time.Duration{55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond}
+// It lets go of the addresses after 50 ms. The later ones are those of DefaultConfig: for neighbours that refuse a change within a
+// second of another, and for a network that loses the ones before.
+var referralRepeat = []time.Duration{
+	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond,
+}
 
 const (
 	// announcedBefore is how long before the former master gave way the successor may have announced an address.

@@ -56,8 +56,9 @@ var sysctls = []Sysctl{
 		"0 copies it again after a number of packets; see sync_threshold."},
 	{"sync_retries", 0, 3, 1, "", "How often a connection is copied again, at intervals of an eighth of sync_refresh_period."},
 	{"sync_sock_size", 0, maxInt, 1, "", "The size of the buffers of the sync sockets in bytes. 0 is the kernel's default."},
-	{"sync_threshold", 0, maxInt, 2, "", "Two numbers of packets. A connection is copied when it has had the first number, and again " +
-		"after each second number. With the kernel's default, 3 and 50, a connection with fewer than 3 packets is not copied."},
+	{"sync_threshold", 0, maxInt, 2, "", "Two numbers of packets. A connection is copied after the first " +
+		"number, and again each time it has had the second number of further packets. " +
+		"With the kernel's default, 3 and 50, a connection with fewer than 3 packets is not copied."},
 	{"sync_version", 0, 1, 1, "1", "1 is the protocol for IPv6, persistence engines and timeouts. 0 is for old kernels."},
 }
 

@@ -25,6 +25,7 @@ const (
 	CauseHigherPriority           // Priority, Peer
 	CauseHigherAddress            // equal priorities: Priority, Peer
 	CauseStalled                  // another router took over while this one stood still: Peer
+	CauseStoodStill               // it stood still, and has heard of no successor since
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
 	CauseStandby                  // by command
@@ -73,6 +74,8 @@ func (c Cause) String() string {
 		return "the successor has them"
 	case CauseNobody:
 		return "nobody took over"
+	case CauseStoodStill:
+		return "it stood still, and no other master is heard"
 	case CauseStandby:
 		return "standby"
 	case CauseShutdown:

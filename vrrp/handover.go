@@ -44,7 +44,7 @@ func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	m.advertise(PriorityLeaving)
-	m.master = netip.Addr{}
+	m.master, m.listens = netip.Addr{}, false
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
@@ -72,7 +72,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		// Nobody has answered for three intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
+		// Nobody has answered for four intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
 		// group that waited for all of it again would keep the others from becoming master.
 		m.armDownTimer(now.Add(-3*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)

@@ -91,6 +91,7 @@ type Machine struct {
 	state   State
 	holding bool
 	ready   bool // a member of a sync group waits for its decision
+	listens bool // a master that stood still waits for the advertisement of one that has taken over
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
@@ -265,7 +266,7 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
-	m.offer, m.linger, m.ready = offer{}, time.Time{}, false
+	m.offer, m.linger, m.ready, m.listens = offer{}, time.Time{}, false, false
 	m.master, m.holding = m.source, true
 	if m.state == Master {
 		m.remark(cause)
@@ -311,7 +312,7 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since = to, now
+	m.state, m.since, m.listens = to, now, false
 	m.setCause(cause)
 }
 

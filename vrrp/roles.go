@@ -19,10 +19,13 @@ func (m *Machine) timer(now time.Time) {
 	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
 	case m.offering():
 		m.offerAgain(now)
+	case m.listen(now):
 	case m.state == Backup && m.cfg.SyncGroup != "":
 		m.ready = true
 	case m.state == Backup:
 		m.lead(now, m.whyLead(now))
+	case m.state == Master && m.listens:
+		m.lead(now, Cause{Kind: CauseStoodStill})
 	case m.state == Master:
 		m.advertise(m.Priority())
 		// From the old deadline rather than from now: lateness must not add up.
@@ -31,6 +34,35 @@ func (m *Machine) timer(now time.Time) {
 			m.deadline = now.Add(m.cfg.AdvertInterval)
 		}
 	}
+}
+
+// listen makes a router that stood still wait for a master's next advertisement before it speaks, and reports whether it does:
+// what was sent meanwhile may be lost, as it is when a whole machine is paused. A master keeps the VIPs for that time. An owner
+// of the addresses yields to nobody and does not listen.
+func (m *Machine) listen(now time.Time) bool {
+	late := now.Sub(m.deadline)
+	switch {
+	case m.Priority() == PriorityOwner:
+		return false
+	case m.state == Master:
+		// Four intervals after its last advertisement, every backup has taken over.
+		interval := m.cfg.AdvertInterval
+		if m.listens || late < 3*interval {
+			return false
+		}
+		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
+	case m.state == Backup:
+		interval, master := m.learned, m.master
+		if m.lower.source.IsValid() {
+			interval = m.lower.interval
+		}
+		if late < stallIntervals*interval {
+			return false
+		}
+		m.armDownTimer(now.Add(-2*interval), interval)
+		m.master = master
+	}
+	return true
 }
 
 func (m *Machine) advert(now time.Time, ev *Event) {
@@ -79,9 +111,10 @@ func (m *Machine) outranks(priority uint8) bool {
 // becomes backup and preempts like any other backup. And a router that gives way advertises once more before: the winner
 // learns that neighbours may know the VIPs at another machine, and announces them.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
-	own, stalled := m.Priority(), now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
+	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
 	case ev.Priority == PriorityLeaving:
+		m.listens = false
 		m.advertise(own)
 		m.deadline = now.Add(m.cfg.AdvertInterval)
 	case stalled:

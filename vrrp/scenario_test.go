@@ -114,6 +114,9 @@ func (w *wire) wake(n *node) {
 		w.step(n, ev)
 	}
 	n.inbox = nil
+	if due := n.machine.Deadline(); !due.IsZero() && due.Before(w.now) {
+		w.step(n, Event{Kind: EventTimer}) // now, not when it was due
+	}
 }
 
 // run lets the time d pass, calling check after each event.

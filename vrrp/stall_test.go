@@ -57,19 +57,66 @@ func TestStalledMaster(t *testing.T) {
 	}
 }
 
-// TestStalledMasterThatHeardNothing: the packets for it are lost, as with a paused machine. It goes on as master, and
-// the next advertisement decides who stays.
-func TestStalledMasterThatHeardNothing(t *testing.T) {
-	seeds(t, 300, func(t *testing.T, w *wire) {
-		a, _ := w.settled(func(*Config) {})
-		a.asleep = true
-		w.run(4*time.Second+w.upTo(4*time.Second), nil)
-		w.want("a", "b") // a does not know
-		a.inbox = nil
-		w.wake(a)
-		w.run(time.Second+2*w.delay, nil)
-		w.want("a")
-	})
+// TestPausedMaster: the packets for it are lost, as with a paused machine. It listens before it speaks, and becomes backup
+// of the router that took over. Where nobody has, it goes on.
+func TestPausedMaster(t *testing.T) {
+	for _, preempt := range []bool{true, false} {
+		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
+			seeds(t, 300, func(t *testing.T, w *wire) {
+				a, b := w.settled(func(c *Config) { c.Preempt = preempt })
+				alone := w.rand.IntN(4) == 0
+				if alone {
+					b.side += 100
+				}
+				a.asleep = true
+				w.run(5*time.Second+w.upTo(4*time.Second), nil)
+				a.inbox = nil
+				w.wake(a)
+				w.run(2*time.Second+2*w.delay, nil)
+				switch {
+				case alone && (a.machine.State() != Master || a.machine.Cause().Kind != CauseStoodStill):
+					t.Fatalf("nobody is there, and it is %s: %s", a.machine.State(), a.machine.Cause())
+				case !alone:
+					w.want("b")
+					if w.holders() != 1 {
+						t.Fatalf("%d hold the VIPs", w.holders())
+					}
+				}
+				w.run(5*time.Second, nil)
+				switch {
+				case alone:
+				case preempt:
+					w.want("a")
+				default:
+					w.want("b")
+				}
+			})
+		})
+	}
+}
+
+// TestPausedBackup: it heard nothing while its machine was paused, and does not take over from a living master.
+func TestPausedBackup(t *testing.T) {
+	for _, priority := range []uint8{100, 200} {
+		seeds(t, 300, func(t *testing.T, w *wire) {
+			b := w.add("b", testConfig(150))
+			w.run(5*time.Second, nil)
+			w.want("b")
+			c := testConfig(priority)
+			c.Preempt = false
+			a := w.add("a", c)
+			w.run(5*time.Second+w.upTo(time.Second), nil)
+			a.asleep = true
+			w.run(7*time.Second+w.upTo(4*time.Second), nil)
+			a.inbox = nil
+			w.wake(a)
+			w.run(10*time.Second, nil)
+			w.want("b")
+			if len(a.log) != 1 || len(b.log) != 2 {
+				t.Errorf("%q, %q", a.log, b.log)
+			}
+		})
+	}
 }
 
 func TestStalledBackup(t *testing.T) {

@@ -39,7 +39,7 @@ func TestUnclearTracking(t *testing.T) {
 // TestHandOver goes through the ways to leave and to come back, event by event.
 func TestHandOver(t *testing.T) {
 	const (
-		last = 3*time.Second + time.Second*255/256 + 100*time.Millisecond // when nobody took over
+		last = 4*time.Second + 96*time.Millisecond + 93750*time.Nanosecond // when nobody took over
 		down = 3*time.Second + skewOf100
 	)
 	type row struct {

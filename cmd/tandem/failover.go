@@ -20,7 +20,7 @@ This director forwards until it hears its successor, so that clients notice noth
 standby: it runs at priority 1, also over reloads and restarts, until tandem release. A standby director
 takes over only if the peer dies.
 
-If nobody takes over within three advertisement intervals, this director stays master and the exit code
+If nobody takes over within about four advertisement intervals, this director stays master and the exit code
 is 1. The members of a sync group are handed over together. ROUTER is the name of a virtual router.`,
 		Example: `  tandem failover
   tandem failover web

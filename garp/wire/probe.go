@@ -28,6 +28,7 @@ type probe struct {
 	linkLocal netip.Addr // the zero Addr if there is none
 	own       map[garp.Hardware]bool
 	arp, ndp  *packet.Conn
+	down      chan struct{} // a socket told that the interface went down
 	// adverts receive the VRRP advertisements of other masters, one socket a family. Nobody waits for them.
 	adverts [2]*packet.Conn
 }
@@ -37,7 +38,7 @@ func newProbe(iface string) (*probe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to read interface %s: %w", iface, err)
 	}
-	p := &probe{iface: iface, index: ifi.Index, hardware: ifi.HardwareAddr}
+	p := &probe{iface: iface, index: ifi.Index, hardware: ifi.HardwareAddr, down: make(chan struct{}, 1)}
 	if len(p.hardware) != 6 {
 		return nil, fmt.Errorf("interface %s has no Ethernet address", iface)
 	}
@@ -97,8 +98,9 @@ func (p *probe) close() {
 // maxDrain is how many advertisements are read at a time.
 const maxDrain = 512
 
-// drainAdverts passes to f what the advertisements say that have arrived by now. It does not wait.
-func (p *probe) drainAdverts(f func(garp.Observation)) {
+// drainAdverts passes to f what the advertisements say that have arrived by now, and reports whether there were any. It does not
+// wait.
+func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
 	b := make([]byte, ethernetHeaderLen+ipv6HeaderLen)
 	for _, c := range p.adverts {
 		raw, err := c.SyscallConn()
@@ -112,18 +114,23 @@ func (p *probe) drainAdverts(f func(garp.Observation)) {
 				if err != nil {
 					return
 				}
+				heard = true
 				if o, ok := parse(b[:n]); ok {
 					f(o)
 				}
 			}
 		})
 	}
+	return heard
 }
 
-// stale reports whether the interface is no longer the one that was opened.
-func (p *probe) stale() bool {
+// look reports whether the interface is still the one that was opened, and whether it is up.
+func (p *probe) look() (same, up bool) {
 	ifi, err := net.InterfaceByName(p.iface)
-	return err != nil || ifi.Index != p.index || !slices.Equal(ifi.HardwareAddr, p.hardware)
+	if err != nil || ifi.Index != p.index || !slices.Equal(ifi.HardwareAddr, p.hardware) {
+		return false, false
+	}
+	return true, ifi.Flags&net.FlagUp != 0
 }
 
 // isOwn reports whether a hardware address is this machine's own. It looks again for an unknown one, because an interface
@@ -189,7 +196,7 @@ func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp
 	g, ctx := errgroup.WithContext(ctx)
 	observed := make(chan garp.Observation, 64)
 	for _, conn := range []*packet.Conn{p.arp, p.ndp} {
-		g.Go(func() error { return listen(ctx, conn, observed) })
+		g.Go(func() error { return p.listen(ctx, conn, observed) })
 	}
 	err := f(ctx, observed)
 	cancel()
@@ -198,7 +205,7 @@ func (p *probe) observe(ctx context.Context, f func(context.Context, <-chan garp
 }
 
 // listen sends what the frames on a socket say to out, until the socket is closed.
-func listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation) error {
+func (p *probe) listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation) error {
 	b := make([]byte, 2048)
 	for {
 		n, _, err := conn.ReadFrom(b)
@@ -206,6 +213,7 @@ func listen(ctx context.Context, conn *packet.Conn, out chan<- garp.Observation)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.ENETDOWN):
+			nudge(p.down)
 			continue // reported once; the socket receives again when the interface is up
 		case err != nil:
 			return fmt.Errorf("failed to listen for rivals: %w", err)

@@ -16,8 +16,13 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sessionCheck is how often a Watcher checks that its interface is still the one that it listens on.
-const sessionCheck = time.Second
+const (
+	// sessionCheck is how often a Watcher checks, without a cause, that its interface is still the one that it listens on.
+	sessionCheck = 30 * time.Second
+	// sessionRetry is how often it does so while the interface is down or others advertise there, and how often it tries to
+	// listen.
+	sessionRetry = time.Second
+)
 
 // A Watcher finds other machines that claim our addresses on one interface. It listens to ARP and neighbour discovery. It
 // also asks for the addresses itself: when another machine asks, and at intervals.
@@ -25,7 +30,8 @@ type Watcher struct {
 	iface  string
 	log    hclog.Logger
 	notify func(garp.Rival) // called on Run's goroutine, once for each rival
-	wake   chan struct{}
+	wake   chan struct{}    // the addresses have changed
+	link   chan struct{}    // the interface may have changed
 
 	mu       sync.Mutex
 	addrs    []netip.Addr
@@ -43,7 +49,9 @@ type referred struct {
 
 // NewWatcher returns the Watcher of an interface. It calls notify, which must not block, for each rival that it finds.
 func NewWatcher(iface string, log hclog.Logger, notify func(garp.Rival)) *Watcher {
-	return &Watcher{iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1)}
+	return &Watcher{
+		iface: iface, log: log.With("interface", iface), notify: notify, wake: make(chan struct{}, 1), link: make(chan struct{}, 1),
+	}
 }
 
 // Set sets the watched addresses: those that are ours now. It never blocks.
@@ -53,7 +61,7 @@ func (w *Watcher) Set(addrs []netip.Addr) {
 	w.addrs = slices.Clone(addrs)
 	w.mu.Unlock()
 	if !same {
-		w.kick()
+		nudge(w.wake)
 	}
 }
 
@@ -64,12 +72,16 @@ func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Add
 	w.mu.Lock()
 	w.referred = append(w.referred, referred{since, slices.Clone(addrs), successor})
 	w.mu.Unlock()
-	w.kick()
+	nudge(w.wake)
 }
 
-func (w *Watcher) kick() {
+// LinkChanged makes the Watcher check its interface now. It never blocks.
+func (w *Watcher) LinkChanged() { nudge(w.link) }
+
+// nudge wakes the reader of a channel of capacity 1.
+func nudge(c chan<- struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -104,7 +116,7 @@ func (w *Watcher) watched() []netip.Addr {
 }
 
 // Run watches until ctx ends, which is success. While there is nothing to watch it holds no socket. While it cannot listen
-// on the interface it tries again every second.
+// on the interface it tries again every second, and when LinkChanged is called.
 //
 // Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
 func (w *Watcher) Run(ctx context.Context) error {
@@ -129,7 +141,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(sessionCheck):
+		case <-w.link:
+		case <-time.After(sessionRetry):
 		}
 	}
 	return nil
@@ -154,11 +167,21 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
 		w.publish(t)
 	}()
-	check := time.NewTicker(sessionCheck)
+	check := time.NewTimer(sessionCheck)
 	defer check.Stop()
 	addrs := w.watched()
 	t.SetAddresses(time.Now(), addrs)
 	refs.SetAddresses(addrs)
+	// checked drains the socket of advertisements, else old ones fill its buffer. It ends the session if the interface is
+	// another one.
+	checked := func() (ended bool) {
+		heard := p.drainAdverts(refs.ObserveRouter)
+		same, up := p.look()
+		if check.Reset(sessionCheck); heard || !up {
+			check.Reset(sessionRetry)
+		}
+		return !same
+	}
 	for {
 		if refs.Waiting() {
 			p.drainAdverts(refs.ObserveRouter)
@@ -187,9 +210,14 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 				t.Observe(now, o)
 				refs.Observe(now, o)
 			}
+		case <-p.down:
+			check.Reset(sessionRetry)
+		case <-w.link:
+			if checked() {
+				return nil
+			}
 		case <-check.C:
-			p.drainAdverts(refs.ObserveRouter) // else old ones fill the socket's buffer
-			if p.stale() {
+			if checked() {
 				return nil
 			}
 		case <-time.After(time.Until(next)):

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -183,5 +184,33 @@ func TestWatcherOutlivesItsInterface(t *testing.T) {
 		}
 		command(t, ns, "eth0", netlink.LinkDel)
 		eventually(t, "the rival is gone with the interface", func() bool { return len(w.Rivals()) == 0 })
+	}
+}
+
+// TestWatcherFollowsItsInterface: another hardware address is used as soon as LinkChanged is called, long before the next
+// check without a cause.
+func TestWatcherFollowsItsInterface(t *testing.T) {
+	ns, peer := newPair(t)
+	give(t, ns, "eth0", "192.0.2.100/24")
+	seen := newCapture(t, peer, "peer0")
+	const other = "02:00:5e:00:00:07"
+	askedFrom := func(hardware string) bool {
+		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request && s.hardware == hardware })
+	}
+	w, _ := watch(t, ns, "eth0")
+	w.Set([]netip.Addr{vip})
+	eventually(t, "asked", func() bool { return askedFrom(hardwareOf(t, ns, "eth0").String()) })
+	command(t, ns, "eth0", func(l netlink.Link) error {
+		hardware, err := net.ParseMAC(other)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetHardwareAddr(l, hardware)
+	})
+	start := time.Now()
+	w.LinkChanged()
+	eventually(t, "asked from the new hardware address", func() bool { return askedFrom(other) })
+	if took := time.Since(start); took > sessionRetry {
+		t.Errorf("asked after %v, want at once: 300 ms after the new session", took)
 	}
 }

@@ -4,9 +4,12 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
@@ -23,15 +26,43 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 			d.LocalAddr = net.UDPAddrFromAddrPort(from)
 		}
 	}
-	if c.Source.IsValid() || c.Mark != 0 {
-		d.Control = func(_, _ string, raw syscall.RawConn) error {
-			var unprepared error
-			err := raw.Control(func(fd uintptr) { unprepared = socket.Prepare(int(fd), c) })
-			if err != nil {
-				return err
-			}
-			return unprepared
+	var mu sync.Mutex
+	var sock syscall.RawConn
+	d.Control = func(_, _ string, raw syscall.RawConn) error {
+		mu.Lock()
+		sock = raw
+		mu.Unlock()
+		if !c.Source.IsValid() && c.Mark == 0 {
+			return nil
 		}
+		var unprepared error
+		err := raw.Control(func(fd uintptr) { unprepared = socket.Prepare(int(fd), c) })
+		if err != nil {
+			return err
+		}
+		return unprepared
 	}
-	return d.DialContext(ctx, network, t.Peer().String())
+	// At the deadline the kernel knows whether the server has answered. This process may not have had the time to see it.
+	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		mu.Lock()
+		raw := sock
+		mu.Unlock()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && socket.Answered(raw) {
+			select {
+			case <-time.After(lastLook):
+			case <-attempt.Done():
+			}
+		}
+		cancel()
+	})()
+	conn, err := d.DialContext(attempt, network, t.Peer().String())
+	if err != nil && attempt.Err() != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return conn, err
 }
+
+// lastLook is how long the Go runtime may take to notice a connection that the kernel has made.
+const lastLook = time.Second

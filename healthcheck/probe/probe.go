@@ -9,6 +9,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -73,8 +74,14 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	if t.Config.OnlyConnects() {
 		return connected(t)
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate}
+	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams
+		conn = socket.LastLook{Conn: conn}
+	}
 	if t.Config.TLS.On {
 		secured, res := p.secure(ctx, conn, t)
 		if secured == nil {

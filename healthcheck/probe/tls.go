@@ -35,7 +35,7 @@ func (p *Prober) secure(ctx context.Context, conn net.Conn, t *healthcheck.Targe
 		config.NextProtos = []string{"http/1.1"}
 	}
 	secured := tls.Client(conn, config)
-	if err := secured.HandshakeContext(ctx); err != nil {
+	if err := secured.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
 		return nil, explainTLS(ctx, err, t, config.ServerName)
 	}
 	if h2 && secured.ConnectionState().NegotiatedProtocol != "h2" {

@@ -31,6 +31,7 @@ type Advert struct {
 	Centiseconds  uint16
 	VIPs          []string
 	BreakChecksum bool
+	Trailer       []byte     // behind the packet, not in its checksum
 	Truncate      int        // bytes of VRRP that are left; 0 for all
 	Noise         *rand.Rand // nil, or what fills the packet behind its first two bytes
 }
@@ -61,6 +62,7 @@ func (a Advert) Frame() []byte {
 			vrrp[i] = byte(a.Noise.Uint32())
 		}
 	}
+	vrrp = append(vrrp, a.Trailer...)
 	if a.Truncate > 0 {
 		vrrp = vrrp[:a.Truncate]
 	}

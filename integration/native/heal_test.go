@@ -4,6 +4,7 @@ package native
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,7 +95,8 @@ func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) ti
 		served = time.Since(lost) > 300*time.Millisecond && probe.Answered(100) >= 50
 	}
 	out, stall := probe.Stop(), watch.Stop()
-	d.Logf("run %d, %s after the halves were joined: %s", run, time.Since(healed).Round(time.Millisecond), out)
+	d.Logf("run %d, %s after the halves were joined: %s; director-b has announced the winner %d times so far", run,
+		time.Since(healed).Round(time.Millisecond), out, strings.Count(d.B.Process().Output(), "announcing it for the new master"))
 	if !served || out.Longest > advert+100*time.Millisecond+stall {
 		t.Errorf("run %d: %s, want at most %s; served again: %t; the machine itself stalled for %s",
 			run, out, advert+100*time.Millisecond, served, stall)

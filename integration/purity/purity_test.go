@@ -39,6 +39,7 @@ var rules = map[string]rule{
 	"cmd/tandem/internal/director/core":    pure | noMutex,
 	"cmd/tandem/internal/director/report":  pure,
 	"cmd/tandem/internal/director/loop.go": noMutex | noGo,
+	"cmd/tandem/internal/simulation":       noClock | noGo | noMutex,
 	"vrrp":                                 pure,
 	"garp":                                 pure,
 	"lvs":                                  pure,

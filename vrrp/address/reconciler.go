@@ -18,10 +18,12 @@ import (
 )
 
 const (
-	// checkInterval is the interval of checks without a cause.
+	// checkInterval is the interval of checks without a cause, for what no link.Watcher reports.
 	checkInterval = time.Second
-	// settleInterval is the interval of checks after a change. If somebody undoes the change at once, a link.Watcher may
-	// see no difference.
+	// watchedInterval is that interval for what a link.Watcher reports. The check finds what an event has missed.
+	watchedInterval = 30 * time.Second
+	// settleInterval is the pause before the first check after a change. If somebody undoes the change at once, a
+	// link.Watcher may see no difference. Further checks follow, each as long after the former as that was after the change.
 	settleInterval = 20 * time.Millisecond
 	// retryInterval is the interval of checks after a failure.
 	retryInterval = 100 * time.Millisecond
@@ -65,6 +67,7 @@ type Reconciler struct {
 	writes atomic.Uint64
 
 	abandoned atomic.Bool
+	watched   atomic.Bool // Link was called for the interface: its addresses are watched
 
 	mu      sync.Mutex
 	managed Resources
@@ -106,6 +109,9 @@ func (rc *Reconciler) Set(managed, want Resources) {
 // Link passes on what a link.Watcher saw of the interface, or of the parent of a virtual MAC interface. A difference is
 // repaired at once. It never blocks.
 func (rc *Reconciler) Link(l vrrp.Link) {
+	if l.Name == rc.iface {
+		rc.watched.Store(true)
+	}
 	virtual := rc.mac != vrrp.VirtualMAC{}
 	switch {
 	case virtual && (l.Name == rc.mac.Parent || l.Name == rc.iface):
@@ -167,22 +173,18 @@ func (rc *Reconciler) Run(ctx context.Context) error {
 	defer kern.close()
 	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
-	var settled time.Time
+	lastChange := time.Now()
 	for {
 		want, off := rc.desired()
 		rc.changed = false
 		err := rc.check(kern, want, off)
 		rc.report(err)
+		now := time.Now()
 		if rc.changed {
-			settled = time.Now().Add(settleInterval)
+			lastChange = now
 		}
-		switch settling := time.Until(settled); {
-		case settling > 0:
-			timer.Reset(settling)
-		case err != nil:
-			timer.Reset(retryInterval)
-		case !want.empty() || !off.empty():
-			timer.Reset(checkInterval)
+		if timer.Stop(); err != nil || !want.empty() || !off.empty() {
+			timer.Reset(rc.pause(want, err, now.Sub(lastChange)))
 		}
 		select {
 		case <-ctx.Done():
@@ -196,6 +198,18 @@ func (rc *Reconciler) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// pause returns the time until the next check, if nothing causes one before. It grows with the time since the last change.
+func (rc *Reconciler) pause(want Resources, err error, unchanged time.Duration) time.Duration {
+	longest := watchedInterval
+	switch {
+	case err != nil:
+		longest = retryInterval
+	case !rc.watched.Load() || len(want.Routes)+len(want.Rules) > 0: // a link.Watcher does not report routes and rules
+		longest = checkInterval
+	}
+	return min(max(unchanged, settleInterval), longest)
 }
 
 func (rc *Reconciler) report(err error) {

@@ -4,6 +4,7 @@ package address
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -258,4 +259,56 @@ func TestReconcilerLeavesNothingOpen(t *testing.T) {
 	nstest.Eventually(t, "descriptors closed and goroutines ended", func() bool {
 		return open() <= descriptors && runtime.NumGoroutine() <= goroutines
 	})
+}
+
+// The checks become rarer the longer nothing has changed. What a link.Watcher reports needs the fewest.
+func TestReconcilerChecksLessAndLess(t *testing.T) {
+	routed := vips("192.0.2.100/24")
+	routed.Routes = []vrrp.Route{route("203.0.113.0/24", via("192.0.2.2"))}
+	for _, tt := range []struct {
+		what            string
+		watched, failed bool
+		want            Resources
+		unchanged       time.Duration
+		pause           time.Duration
+	}{
+		{"just changed", true, false, vips("192.0.2.100/24"), 0, 20 * time.Millisecond},
+		{"changed a while ago", true, false, vips("192.0.2.100/24"), 300 * time.Millisecond, 300 * time.Millisecond},
+		{"calm", true, false, vips("192.0.2.100/24"), time.Hour, 30 * time.Second},
+		{"calm, a backup", true, false, Resources{}, time.Hour, 30 * time.Second},
+		{"calm, and nobody watches", false, false, vips("192.0.2.100/24"), time.Hour, time.Second},
+		{"calm, with routes", true, false, routed, time.Hour, time.Second},
+		{"failed", true, true, vips("192.0.2.100/24"), time.Hour, 100 * time.Millisecond},
+		{"failed, just changed", true, true, vips("192.0.2.100/24"), 0, 20 * time.Millisecond},
+	} {
+		rc := New("eth0", Options{Log: hclog.NewNullLogger()})
+		if tt.watched {
+			rc.Link(vrrp.Link{Name: "eth0"})
+		}
+		var err error
+		if tt.failed {
+			err = errors.New("it failed")
+		}
+		if got := rc.pause(tt.want, err, tt.unchanged); got != tt.pause {
+			t.Errorf("%s: next check after %v, want %v", tt.what, got, tt.pause)
+		}
+	}
+}
+
+// Not only the first deletion is an event: neither the pauses that grow nor a former deletion hide the next.
+func TestReconcilerPutsBackWhatSomebodyDeletesAgainAndAgain(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	var places placements
+	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: places.placed})
+	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
+	w.Watch([]string{"eth0"})
+	nstest.RunIn(t, ns, w.Run)
+	nstest.RunIn(t, ns, k.Run)
+	k.Set(Resources{}, vips("192.0.2.100/24"))
+	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.100/24")
+	for round := range 200 {
+		before := places.count()
+		nstest.Command(t, ns, nstest.DeleteFrom("eth0", "192.0.2.100/24"))
+		nstest.Eventually(t, fmt.Sprintf("put back in round %d", round), func() bool { return places.count() > before })
+	}
 }

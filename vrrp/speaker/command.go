@@ -68,7 +68,7 @@ func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
 
 // SetStandby puts the named router into standby, or ends that; it may precede the router's configuration. A master offers
 // its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it hears its successor. Then
-// it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about three
+// it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about four
 // advertisement intervals, it is an ordinary master again, with Standby false in its Status; to try again, turn standby
 // off and on. Repeating the last call has no effect.
 func (l *Loop) SetStandby(name string, on bool) {
@@ -99,7 +99,7 @@ func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
 	})
 }
 
-// Shutdown makes every router leave: a backup at once, a master when it hears its successor, or after about three
+// Shutdown makes every router leave: a backup at once, a master when it hears its successor, or after about four
 // advertisement intervals. Then Run returns nil. Shutdown cannot be undone.
 func (l *Loop) Shutdown() {
 	l.setDesired(func(w *desired) { w.shutdown = true })

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
 // An Engine connects, writes and reads without blocking, on the goroutine that calls it. It carries TCP checks that only
@@ -127,11 +128,26 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	}
 	g.endCancelled()
 	for now = time.Now(); len(g.queue) > 0 && !g.queue[0].deadline.After(now); {
-		p := g.queue[0]
-		g.end(p, p.explain(os.ErrDeadlineExceeded))
+		g.expire(g.queue[0])
 	}
 	all, g.ended = g.ended, nil
 	return all, late
+}
+
+// expire ends a probe whose deadline has passed. An answer that has arrived since the last look is an answer. A probe that
+// got on only now had less than its time, because this process had no processor: it says nothing about the server.
+func (g *Engine) expire(p *epollProbe) {
+	poll := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN | unix.POLLOUT}}
+	if n, err := unix.Poll(poll, 0); err == nil && n > 0 && (p.phase == connecting || poll[0].Revents&^unix.POLLOUT != 0) {
+		g.advance(p, poll[0].Revents&unix.POLLHUP != 0)
+	}
+	switch {
+	case p.index == ended:
+	case p.moved.After(p.deadline):
+		g.end(p, healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate})
+	default:
+		g.end(p, p.explain(os.ErrDeadlineExceeded))
+	}
 }
 
 // look returns the events of sockets, after d at the latest. It blocks its thread in the kernel: the Go runtime's own
@@ -217,7 +233,10 @@ func (g *Engine) advance(p *epollProbe, over bool) {
 			g.end(p, healthcheck.Panicked(v, debug.Stack()))
 		}
 	}()
+	was, unsent := p.phase, len(p.unsent)
 	if res := p.proceed(g.buf, over); res.Outcome != 0 {
 		g.end(p, res)
+	} else if p.phase != was || len(p.unsent) != unsent {
+		p.moved = time.Now()
 	}
 }

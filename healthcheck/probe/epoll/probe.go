@@ -32,6 +32,7 @@ type epollProbe struct {
 	phase    phase
 	unsent   []byte
 	head     http1.Head
+	moved    time.Time // when the probe last got on: connected, sent or received something
 }
 
 // ended is the index of a probe that has ended.

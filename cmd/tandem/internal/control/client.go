@@ -21,7 +21,7 @@ import (
 
 const (
 	// askTimeout bounds a question (GET), commandTimeout a command: a hand-over at the longest advertisement interval
-	// takes two minutes.
+	// takes 170 s.
 	askTimeout     = 10 * time.Second
 	commandTimeout = 180 * time.Second
 )

@@ -147,6 +147,7 @@ func (d *Director) Run(ctx context.Context) error {
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
 	g.Go(func() error { return d.metrics.run(work) })
+	g.Go(func() error { return d.feedWatchdog(work) })
 	g.Go(func() error { return d.checks.Run(work) })
 	d.startWorkers(g, work, saved)
 	g.Go(func() error {
@@ -166,7 +167,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	settings := &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
-		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, In: d.mail.settings, Prepared: prepared,
+		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: prepared,
 	}
 	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{

@@ -40,8 +40,9 @@ func (k addressKey) link() string {
 type desired struct {
 	managed, want address.Resources
 	// announce has the addresses to announce and how. An address that is being handed over is still on the interface and
-	// no longer announced.
+	// no longer announced. It is still watched: its new master may have to be announced.
 	announce map[netip.Addr]garp.Config
+	watch    []netip.Addr
 }
 
 // An addressUnit puts what a master has on an interface, announces it, and watches for other machines that claim it. It
@@ -99,7 +100,8 @@ func (u *addressUnit) apply(d desired) {
 		u.announcer.Withdraw(lost)
 	}
 	u.reconciler.Set(d.managed, d.want)
-	u.watcher.Set(slices.SortedFunc(maps.Keys(d.announce), netip.Addr.Compare))
+	slices.SortFunc(d.watch, netip.Addr.Compare)
+	u.watcher.Set(slices.Compact(d.watch))
 }
 
 // linkChanged announces all addresses again after the link works again or has another MAC address: neighbours missed the
@@ -161,6 +163,7 @@ func (p *Process) setAddresses() {
 			continue
 		}
 		add(&d.want, resources)
+		d.watch = append(d.watch, addressesOf(r.Config)...)
 		if s.HandingOver {
 			continue
 		}

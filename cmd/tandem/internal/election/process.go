@@ -279,6 +279,9 @@ func (p *Process) seeLink(l vrrp.Link) {
 	}
 	for key, u := range p.addressUnits {
 		u.reconciler.Link(l) // it knows whether the link concerns it
+		if key.iface == l.Name {
+			u.watcher.LinkChanged()
+		}
 		if key.link() == l.Name {
 			u.linkChanged(before, l)
 		}

@@ -168,7 +168,8 @@ func (p *Process) settle() {
 	p.news = make(map[message.RouterID]vrrp.Status)
 	p.newsMu.Unlock()
 	for id, s := range news {
-		if s.RivalHeard.After(p.states[id].RivalHeard) {
+		// While it stood still, another master may have come and gone.
+		if s.RivalHeard.After(p.states[id].RivalHeard) || s.Cause.Kind == vrrp.CauseStoodStill {
 			p.announceAgain(id, s)
 		}
 		p.refer(id, p.states[id], s)

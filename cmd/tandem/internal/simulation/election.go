@@ -35,6 +35,7 @@ type election struct {
 	announced map[netip.Addr]bool
 	schedule  *garp.Schedule
 	rivals    [segments]*garp.RivalTracker
+	referrals [segments]*garp.Referrals
 	wake      time.Time
 	rivalsDue [segments]time.Time
 }
@@ -42,17 +43,20 @@ type election struct {
 // A router is one virtual router and what its loop keeps about it.
 type router struct {
 	*vrrp.Router
-	segment  int
-	announce garp.Config
-	tracking vrrp.Tracking
-	standby  bool
-	leaving  bool
-	resume   bool
-	status   vrrp.Status
-	changes  uint64
-	masters  uint64 // how often it became master
-	rival    time.Time
-	due      time.Time
+	segment   int
+	announce  garp.Config
+	tracking  vrrp.Tracking
+	standby   bool
+	leaving   bool
+	resume    bool
+	status    vrrp.Status
+	settled   vrrp.Status // as at the last settle
+	changes   uint64
+	heard     uint64 // of changes, at the last settle
+	masters   uint64 // how often it became master
+	rival     time.Time
+	due       time.Time
+	diagnosis time.Time // when to advance the diagnosis
 }
 
 // A datagram is a received advertisement.
@@ -77,7 +81,7 @@ func (h *host) spawn(d *director) *election {
 		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
-		e.rivals[i] = garp.NewRivalTracker()
+		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()
 	}
 	h.elections = append(h.elections, e)
 	if e != h.elections[0] {
@@ -317,6 +321,9 @@ func (h *host) hear(d datagram) {
 		return
 	}
 	e.inbox = append(e.inbox, d)
+	e.do(func() {
+		e.referrals[d.segment].ObserveRouter(garp.Observation{Router: d.header.Source, From: hardware(h.opposite())})
+	})
 	if !e.stopped {
 		e.later(h.between(10*time.Microsecond, 300*time.Microsecond), e.turn)
 	}
@@ -359,7 +366,21 @@ func (e *election) drain() {
 			both := was == vrrp.Master && r.Machine.State() == vrrp.Master
 			if changed, _ := r.DiagnoseAdvert(e.now, d.header, &p, both); changed {
 				e.tell(r)
+				e.advanceDiagnosis(r)
 			}
 		}
+	}
+}
+
+// advanceDiagnosis has a router tell of another master whose last advertisement it has not told of yet.
+func (e *election) advanceDiagnosis(r *router) {
+	if due := r.DiagnosisDue(); !due.IsZero() && !due.Equal(r.diagnosis) {
+		r.diagnosis = due
+		e.later(max(0, due.Sub(e.now)), func() {
+			if r.AdvanceDiagnosis(e.now) {
+				e.tell(r)
+			}
+			e.advanceDiagnosis(r)
+		})
 	}
 }

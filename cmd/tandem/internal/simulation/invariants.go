@@ -74,9 +74,14 @@ func newMonitor(s *Scenario) monitor {
 
 const slack = 250 * time.Millisecond
 
-// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1.
+// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group wait
+// for one that offers its place.
 func (m *monitor) down() time.Duration {
-	return 3*m.scenario.Interval + vrrp.Skew(1, m.scenario.Interval)
+	i := m.scenario.Interval
+	if m.scenario.Group {
+		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
+	}
+	return 3*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -229,8 +234,10 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
-// hasDrained tells whether an operator has drained a server of a director.
-func (m *monitor) hasDrained(h *host) bool { return len(h.disk.orders) > 0 }
+// hasDrained tells whether an operator has taken a server out of service at a director.
+func (m *monitor) hasDrained(h *host) bool {
+	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+}
 
 // lookAtTables looks at what the kernels' tables must and must not have.
 func (m *monitor) lookAtTables(w *world) {
@@ -287,8 +294,8 @@ func (m *monitor) sawRequest(c *client, r result) {
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
 	case stale, frozen:
-		if c.entry.opposite().other {
-			return // whether it announces often enough is its own affair
+		if m.scenario.Other > 0 {
+			return // the other make gives way without a word, and announces only when it becomes master
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:

@@ -10,15 +10,19 @@ func knownFinding(w *world, kind string) string {
 		cutOff = cutOff || h.director != nil && h.director.cfg != nil && h.director.state.Snapshot(w.now).CutOff
 	}
 	lied := w.watch.faults[DumpsLie] > 0
+	stoodStill := false
+	for _, h := range w.hosts {
+		stoodStill = stoodStill || h.director != nil && !h.director.halted.IsZero() && w.now.Sub(h.director.since) < detection
+	}
 	switch {
+	case kind == string(deadEnd) && stoodStill:
+		return "a director that stood still goes on with the verdicts from before"
 	case kind == string(empty) && lied:
 		return "a list of the kernel's that repeats rows deletes services"
 	case kind == string(deadEnd) && cutOff:
 		return "all real servers are off, and the sorry server does not answer"
 	case kind == string(deadEnd) && w.watch.scenario.Master:
 		return "checked by the master only, and no real server answers: the directors take turns"
-	case kind == string(stale), kind == string(frozen):
-		return "the neighbour entry of a client stays with the loser"
 	}
 	return ""
 }

@@ -67,7 +67,7 @@ func (w *world) send(segment, from, to int, arrive func()) {
 func (w *world) broadcast(segment int, from *host, o garp.Observation) {
 	for _, c := range w.clients {
 		if segment == outside {
-			w.send(segment, from.node, c.node, func() { c.learn(o.Claimed, from) })
+			w.send(segment, from.node, c.node, func() { c.learn(c.hosts[o.From[5]-1]) })
 		}
 	}
 	other := from.opposite()
@@ -115,7 +115,7 @@ const (
 )
 
 // learn takes in an announcement. It makes no new entry.
-func (c *client) learn(_ netip.Addr, from *host) {
+func (c *client) learn(from *host) {
 	if c.entry == nil || c.strict && c.now.Sub(c.updated) < lockTime {
 		return
 	}

@@ -98,7 +98,7 @@ func (o *otherMake) announce() {
 	for i := range bunch {
 		o.later(time.Duration(i)*time.Millisecond, func() {
 			if o.master {
-				o.broadcast(outside, o.host, garp.Observation{Claimed: vip, Asked: vip, How: garp.Request, From: hardware(o.host)})
+				o.broadcast(outside, o.host, announcement(vip, garp.Request, hardware(o.host)))
 			}
 		})
 	}
@@ -145,7 +145,9 @@ func (o *otherMake) fillTable() {
 		}
 	}
 	if sorry := h.cfg.Services[0].Sorry; len(e.Servers) == 0 && sorry != nil {
-		e.Servers = []lvs.Server{sorry.In(e.Service)}
+		last := sorry.In(e.Service)
+		last.Weight = 1
+		e.Servers = []lvs.Server{last}
 	}
 	if !h.kernel.refuses {
 		h.kernel.table[www] = e

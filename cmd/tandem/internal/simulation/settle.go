@@ -50,10 +50,14 @@ func (e *election) settle() {
 		if r.status.State != vrrp.Initialize {
 			delete(e.resumed, r.Config.Name)
 		}
-		if r.status.RivalHeard.After(r.rival) {
+		if r.status.RivalHeard.After(r.rival) || r.status.Cause.Kind == vrrp.CauseStoodStill && r.heard != r.changes {
 			r.rival = r.status.RivalHeard
 			e.announceAgain(r)
 		}
+		if was, is := &r.settled, &r.status; was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid() {
+			e.referrals[r.segment].Refer(is.Since, addressesOf(r), is.Cause.Peer)
+		}
+		r.settled, r.heard = r.status, r.changes
 	}
 	for _, o := range e.order.Routers {
 		own[o.Name] = o.Tracking
@@ -140,12 +144,13 @@ func (e *election) setAddresses() {
 		var ours []netip.Addr
 		for _, r := range e.routers {
 			for _, v := range r.Config.VIPs {
-				if r.segment == segment && announce[v.Addr()] {
+				if r.segment == segment && want[v.Addr()] {
 					ours = append(ours, v.Addr())
 				}
 			}
 		}
 		e.rivals[segment].SetAddresses(e.now, ours)
+		e.referrals[segment].SetAddresses(ours)
 	}
 	e.later(e.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(want) })
 	e.announce()
@@ -205,7 +210,7 @@ func (e *election) announce() {
 		}
 		e.watch.announced(e.world, e.host, f.Addr)
 		if e.host.carrier[segment] {
-			e.broadcast(segment, e.host, garp.Observation{Claimed: f.Addr, Asked: f.Addr, How: f.Form, From: hardware(e.host)})
+			e.broadcast(segment, e.host, announcement(f.Addr, f.Form, hardware(e.host)))
 		}
 	}
 	if at, ok := e.schedule.Deadline(); ok && !at.Equal(e.wake) {
@@ -219,24 +224,36 @@ func (e *election) announce() {
 	}
 }
 
+// announcement is what others see of one.
+func announcement(a netip.Addr, how garp.Form, at garp.Hardware) garp.Observation {
+	return garp.Observation{Claimed: a, Asked: a, How: how, From: at, Announced: true}
+}
+
 // announceAgain is for a master that has heard another one.
 func (e *election) announceAgain(r *router) {
 	if r.status.State != vrrp.Master || r.status.HandingOver {
 		return
 	}
+	e.schedule.Contest(e.now, addressesOf(r))
+	e.announce()
+}
+
+func addressesOf(r *router) (all []netip.Addr) {
 	for _, v := range r.Config.VIPs {
-		e.schedule.Reannounce(e.now, []netip.Addr{v.Addr()})
+		all = append(all, v.Addr())
 	}
+	return all
 }
 
 // hearARP takes in what another director says about an address.
 func (h *host) hearARP(segment int, o garp.Observation) {
-	if e := h.election(); e != nil && h.kernelRuns() {
+	if e := h.election(); e != nil && h.kernelRuns() && o.From != hardware(h) {
 		e.do(func() {
 			if e.rivals[segment].Concerns(o) {
 				e.rivals[segment].Observe(e.now, o)
 				e.watchRivals()
 			}
+			e.referrals[segment].Observe(e.now, o)
 		})
 	}
 }
@@ -244,10 +261,19 @@ func (h *host) hearARP(segment int, o garp.Observation) {
 // watchRivals asks who has our addresses, and announces again those that another machine claims.
 func (e *election) watchRivals() {
 	for segment, t := range e.rivals {
-		if len(e.announced) == 0 {
+		refs := e.referrals[segment]
+		if len(e.announced) == 0 && !refs.Waiting() {
 			continue
 		}
 		ask, found, next := t.Step(e.now)
+		refer, more := refs.Step(e.now)
+		for _, r := range refer {
+			e.say(e.host.name, "announces %s for the new master", r.Address)
+			e.broadcast(segment, e.host, announcement(r.Address, garp.Request, r.Hardware))
+		}
+		if !more.IsZero() && more.Before(next) {
+			next = more
+		}
 		for _, c := range found {
 			e.say(e.host.name, "another machine claims %s: announcing it again", c.Addr)
 			e.schedule.Reannounce(e.now, []netip.Addr{c.Addr})

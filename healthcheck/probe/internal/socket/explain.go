@@ -20,6 +20,9 @@ import (
 // HungUpEarly is the reason of a server that closes the connection without a response.
 const HungUpEarly = "connection closed before a response"
 
+// TooLate is the reason of a probe that this process had no time to complete.
+const TooLate = "the director had too little processor time for the check"
+
 // Explain makes a result of an error that happened while doing something.
 func Explain(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	var errno syscall.Errno

@@ -109,6 +109,9 @@ type SyncState struct {
 	Problem string
 }
 
+// A SettingsState says how the kernel's settings of IPVS stand. An empty problem means that they are as they should be.
+type SettingsState struct{ Problem string }
+
 // A Tick says that the moment of Effects.Next has come.
 type Tick struct{}
 

@@ -28,6 +28,7 @@ type Snapshot struct {
 	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
+	Settings  SettingsState
 	Forgotten []string // sentences about what a restart has forgotten or would forget
 	Departed  []string // sentences about services that have left and drain
 }
@@ -64,8 +65,8 @@ type Track struct {
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
-		Silent: s.silence.on, CutOff: s.silence.cutOff, Trouble: s.trouble, Sync: s.sync, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
-		Unready: !s.readiness.ready, Refused: s.refused,
+		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
+		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

@@ -54,6 +54,7 @@ type State struct {
 	waiting  []waitingReply
 	files    [endOfFiles]fileState
 	sync     SyncState
+	settings SettingsState
 	report   message.Report
 	roles    map[string]vrrp.State
 	standby  []string // names of routers, in order
@@ -249,6 +250,8 @@ func (ev TableRead) on(s *State) {
 }
 
 func (ev SyncState) on(s *State) { s.sync = ev }
+
+func (ev SettingsState) on(s *State) { s.settings = ev }
 
 // log adds a line to the log.
 func (s *State) log(level Level, message string, pairs ...any) {

@@ -67,6 +67,9 @@ func warnings(in Input) (all []string) {
 	if shot.Sync.Problem != "" {
 		all = append(all, shot.Sync.Problem)
 	}
+	if shot.Settings.Problem != "" {
+		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
+	}
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -62,6 +63,35 @@ func TestVirtualsAreWrittenAsInTheFile(t *testing.T) {
 	} {
 		if got := virtuals(all); got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestPersistentClientsOfADrainedServer: they count where the file has templates lead to a server of weight 0.
+func TestPersistentClientsOfADrainedServer(t *testing.T) {
+	const service = "name = \"lb1\"\n[[service]]\nname = \"www\"\nvirtual = [\"192.0.2.100:80\", \"192.0.2.100:81\"]\n" +
+		"server = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\" }]\n"
+	const off = "\n[lvs.sysctl]\nexpire_quiescent_template = 0\n"
+	for text, want := range map[string]bool{
+		service: false, service + off: false, service + "persistence = {}\n": false, service + "persistence = {}\n" + off: true,
+	} {
+		cfg, err := configs.Parse("t.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := TemplatesBind(cfg, cfg.Services[0]); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+		var kernel []lvs.ServiceStatus
+		for i, virtual := range cfg.Services[0].Virtuals {
+			row := lvs.ServiceStatus{Service: virtual}
+			for j, srv := range cfg.Services[0].Servers {
+				row.Servers = append(row.Servers, lvs.ServerStatus{Server: srv.In(virtual), Persistent: 1 + 10*i + 100*j})
+			}
+			kernel = append(kernel, row)
+		}
+		if got := PersistentClients(&core.Snapshot{Config: cfg}, "www/192.0.2.12", kernel); got != 101+111 {
+			t.Errorf("%d persistent clients, want 212", got)
 		}
 	}
 }

@@ -4,11 +4,13 @@ package workers
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
@@ -22,6 +24,7 @@ type Settings struct {
 	Sysctls    func(map[string]string) error
 	ReturnPath func(*configs.Config) (complete bool, err error)
 	Log        hclog.Logger
+	Post       Post
 	In         Mailbox[*configs.Config]
 	Prepared   chan struct{} // closed after the first pass
 
@@ -33,12 +36,13 @@ func (w *Settings) Run(ctx context.Context) error {
 	prepared := sync.OnceFunc(func() { close(w.Prepared) })
 	var cfg *configs.Config
 	complete := true
+	needed := make(map[string]string)
 	for {
 		var tick <-chan time.Time
 		switch {
 		case !complete:
 			tick = time.After(retryPause)
-		case cfg != nil && (len(cfg.Sysctls()) > 0 || probesThroughVIP(cfg.Services)):
+		case cfg != nil && (len(needed)+len(cfg.LVS.Sysctl) > 0 || probesThroughVIP(cfg.Services)):
 			tick = time.After(settingsInterval)
 		}
 		select {
@@ -47,8 +51,15 @@ func (w *Settings) Run(ctx context.Context) error {
 		case cfg = <-w.In:
 		case <-tick:
 		}
-		w.problem(0, "failed to set the kernel's IPVS settings", w.Sysctls(cfg.Sysctls()))
-		var err error
+		// What services needed once stays until the daemon ends: by it the connections of services that have left end.
+		maps.Copy(needed, cfg.NeededSysctls())
+		want := maps.Clone(needed)
+		maps.Copy(want, cfg.LVS.Sysctl)
+		was := w.problems[0]
+		err := w.Sysctls(want)
+		if w.problem(0, "failed to set the kernel's IPVS settings", err); w.problems[0] != was {
+			w.Post(core.SettingsState{Problem: w.problems[0]})
+		}
 		complete, err = w.ReturnPath(cfg)
 		w.problem(1, "failed to prepare the interfaces for checks through the VIP", err)
 		prepared()

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"context"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// feedWatchdog tells systemd that the director works, for as long as the loop answers. A loop that hangs lets systemd kill
+// this process and start it anew; the election then does what it does when a director dies. Without WatchdogSec= in the
+// unit there is nothing to feed.
+func (d *Director) feedWatchdog(ctx context.Context) error {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		d.log.Warn("systemd asks for signs of life that cannot be given: look at WATCHDOG_USEC and WATCHDOG_PID", "error", err)
+	}
+	if limit <= 0 {
+		return nil
+	}
+	tick := time.NewTicker(limit / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if d.loopAnswers(ctx) {
+			d.notify(daemon.SdNotifyWatchdog)
+		}
+	}
+}
+
+// loopAnswers asks the loop, and waits for its answer.
+func (d *Director) loopAnswers(ctx context.Context) bool {
+	q := make(question, 1)
+	select {
+	case d.inbox <- q:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-q:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

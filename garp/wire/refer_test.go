@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/garp"
+)
+
+// TestReferAnnouncesTheNewMaster: a former master whose successor announces nothing announces the addresses at the successor's
+// hardware address, in frames that come from its own. It stops watching after that.
+func TestReferAnnouncesTheNewMaster(t *testing.T) {
+	ns, peer := newPair(t)
+	w, _ := watch(t, ns, "eth0")
+	vip6 := netip.MustParseAddr("2001:db8::100")
+	vips, successor := []netip.Addr{vip, vip6}, netip.MustParseAddr("192.0.2.2")
+	seen, claims := newCapture(t, peer, "peer0"), observe(t, peer, "peer0")
+	w.Set(vips)
+	eventually(t, "the watcher listens", func() bool {
+		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
+	})
+	sendAdvert(t, peer, successor)
+	w.Refer(time.Now(), vips, successor)
+	w.Set(nil)
+	ours := hardwareOf(t, ns, "eth0").String()
+	for len(vips) > 0 {
+		select {
+		case o := <-claims:
+			if i := slices.Index(vips, o.Claimed); i >= 0 && o.Announced && o.From == server {
+				vips = slices.Delete(vips, i, i+1)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%v are not announced at the successor", vips)
+		}
+	}
+	for _, s := range seen.all() {
+		if s.hardware != ours && s.hardware != hardwareOf(t, peer, "peer0").String() {
+			t.Errorf("a frame for %s comes from %s", s.addr, s.hardware)
+		}
+	}
+}
+
+// TestReferLeavesItToTheNewMaster: the successor announces an address itself.
+func TestReferLeavesItToTheNewMaster(t *testing.T) {
+	ns, peer := newPair(t)
+	w, _ := watch(t, ns, "eth0")
+	successor, quiet := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.101")
+	seen, claims := newCapture(t, peer, "peer0"), observe(t, peer, "peer0")
+	w.Set([]netip.Addr{vip, quiet})
+	eventually(t, "the watcher listens", func() bool {
+		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
+	})
+	sendAdvert(t, peer, successor)
+	w.Refer(time.Now(), []netip.Addr{vip, quiet}, successor)
+	w.Set(nil)
+	b, err := frame(garp.Reply, vip, net.HardwareAddr(server[:]), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendRaw(t, peer, b)
+	for {
+		select {
+		case o := <-claims:
+			if o.Announced && o.Claimed == vip && o.From == server {
+				t.Error("announced what the successor has announced")
+			}
+			if o.Announced && o.Claimed == quiet { // both would have been announced at the same time, the VIP first
+				return
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("the other address is not announced")
+		}
+	}
+}
+
+// observe returns what the frames that arrive at an interface say.
+func observe(t *testing.T, ns *namespace, iface string) <-chan garp.Observation {
+	t.Helper()
+	var p *probe
+	var err error
+	ns.do(func() { p, err = newProbe(iface) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, ended := make(chan garp.Observation, 1024), make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(ended)
+		_ = p.observe(ctx, func(ctx context.Context, observed <-chan garp.Observation) error {
+			for {
+				select {
+				case o := <-observed:
+					out <- o
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return out
+}
+
+// sendAdvert sends the headers of an advertisement from a VRRP master at the hardware address server.
+func sendAdvert(t *testing.T, ns *namespace, from netip.Addr) {
+	t.Helper()
+	b := append([]byte{1, 0, 0x5e, 0, 0, 0x12}, server[:]...)
+	b = append(b, 0x08, 0x00, 0x45, 0xc0, 0, 20, 0, 0, 0, 0, hopLimit, protocolVRRP, 0, 0)
+	b = append(append(b, from.AsSlice()...), 224, 0, 0, 18)
+	sendRaw(t, ns, b)
+}
+
+func sendRaw(t *testing.T, ns *namespace, b []byte) {
+	t.Helper()
+	command(t, ns, "peer0", func(l netlink.Link) error {
+		conn, err := packet.Listen(&net.Interface{Index: l.Attrs().Index}, packet.Raw, unix.ETH_P_IP, nil)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return write(conn, b)
+	})
+}

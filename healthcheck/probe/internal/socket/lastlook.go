@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package socket
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A LastLook is a connection that, once its deadline has passed, still reads what has arrived: an answer that lies in the
+// socket when the deadline is looked at is an answer.
+type LastLook struct{ net.Conn }
+
+func (c LastLook) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 || len(b) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	raw, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return n, err
+	}
+	sock, e := raw.SyscallConn()
+	if e != nil {
+		return n, err
+	}
+	e = sock.Control(func(fd uintptr) {
+		if got, _, e := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT); e == nil && got > 0 {
+			n, err = got, nil
+		}
+	})
+	return n, errors.Join(err, e)
+}
+
+// Answered says whether connecting has ended, one way or the other.
+func Answered(sock syscall.RawConn) (ended bool) {
+	if sock == nil {
+		return false
+	}
+	err := sock.Control(func(fd uintptr) {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, err := unix.Poll(poll, 0)
+		ended = err == nil && n > 0
+	})
+	return err == nil && ended
+}
