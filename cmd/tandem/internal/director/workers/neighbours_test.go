@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,17 +20,26 @@ import (
 func TestNeighboursAreAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := netip.MustParseAddr("192.0.2.11")
+		var mu sync.Mutex
 		answers := map[string]bool{"eth0": true, "eth1": true}
 		var failure error
 		way := "eth1"
 		var asked []string
 		var told []core.Neighbours
 		w := &Neighbours{
-			In: NewMailbox[core.Question](), Post: func(ev core.Event) { told = append(told, ev.(core.Neighbours)) },
+			In: NewMailbox[core.Question](), Post: func(ev core.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, ev.(core.Neighbours))
+			},
 			Routes: func(servers, _ []netip.Addr) (map[string][]netip.Addr, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				return map[string][]netip.Addr{way: servers}, nil
 			},
 			Ask: func(_ context.Context, iface string, _ []netip.Addr) (bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				asked = append(asked, iface)
 				return answers[iface] && failure == nil, failure
 			},
@@ -40,6 +50,8 @@ func TestNeighboursAreAsked(t *testing.T) {
 		expect := func(why string, questions int, want ...core.Neighbours) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(told, want) || len(asked) != questions || slices.Contains(asked, "eth0") {
 				t.Errorf("%s: asked %v, told %+v; want %d questions on eth1, %+v", why, asked, told, questions, want)
 			}
@@ -48,15 +60,20 @@ func TestNeighboursAreAsked(t *testing.T) {
 		w.In.Put(core.Question{Servers: []netip.Addr{server}})
 		time.Sleep(10 * routesPause)
 		expect("the servers answer", 0)
-		way = "eth0" // the interface is down, and the default route leads to the servers now
+		set := func(change func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			change()
+		}
+		set(func() { way = "eth0" }) // the interface is down, and the default route leads to the servers now
 		w.In.Put(core.Question{Silence: 1, Servers: []netip.Addr{server}})
 		expect("they are silent", 1, core.Neighbours{Silence: 1, Answer: true})
 		time.Sleep(3 * askPause)
 		expect("and stay so", 3)
-		answers["eth1"] = false
+		set(func() { answers["eth1"] = false })
 		time.Sleep(2 * askPause)
 		expect("nobody answers", 2, core.Neighbours{Silence: 1})
-		failure = errors.New("operation not permitted")
+		set(func() { failure = errors.New("operation not permitted") })
 		time.Sleep(askPause)
 		expect("it cannot ask", 1, core.Neighbours{Silence: 1, Problem: "failed to ask the neighbours: operation not permitted"})
 		w.In.Put(core.Question{Servers: []netip.Addr{server}})
