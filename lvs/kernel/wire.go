@@ -64,8 +64,8 @@ func dialWire(family uint16) (*wire, error) {
 	}
 	socket := os.NewFile(uintptr(fd), "netlink")
 	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer),
+		setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer),
+		setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer),
 		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)) // an error need not repeat the command
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
@@ -74,6 +74,15 @@ func dialWire(family uint16) (*wire, error) {
 		return nil, errors.Join(fmt.Errorf("failed to set up IPVS netlink socket: %w", err), socket.Close())
 	}
 	return newWire(socket, family), nil
+}
+
+// setBuffer sets the size of a buffer. In a container with a user namespace the system's limit stays.
+func setBuffer(fd, force, ordinary, size int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, ordinary, size)
+	}
+	return err
 }
 
 func newWire(socket io.ReadWriteCloser, family uint16) *wire {

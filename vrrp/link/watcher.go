@@ -121,7 +121,11 @@ func (w *Watcher) subscribe() (*subscription, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to subscribe to interface events: %w", err)
 	}
-	if err := events.SetReceiveBufferSize(w.buffer, true); err != nil {
+	err = events.SetReceiveBufferSize(w.buffer, true)
+	if errors.Is(err, unix.EPERM) { // in a container with a user namespace: the system's limit stays
+		err = events.SetReceiveBufferSize(w.buffer, false)
+	}
+	if err != nil {
 		events.Close()
 		return nil, fmt.Errorf("failed to set the receive buffer of interface events to %d bytes: %w", w.buffer, err)
 	}

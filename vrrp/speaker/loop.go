@@ -75,15 +75,17 @@ type Loop struct {
 	fds          [1 + sockets]unix.PollFd
 	timeout      unix.Timespec
 
-	realtime  *realtime // nil: not asked for
-	asleep    time.Time // when the thread began to wait
-	awake     time.Time // when it last ended to
-	processor processor
+	suspension func() time.Duration // the function of that name; a test replaces it
+	suspended  time.Duration        // how long the machine has been suspended since the start of the process
+	realtime   *realtime            // nil: not asked for
+	asleep     time.Time            // when the thread began to wait
+	awake      time.Time            // when it last ended to
+	processor  processor
 }
 
 // New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket)}
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), suspension: suspension}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -158,22 +160,23 @@ func (l *Loop) run(ctx context.Context) error {
 		if l.desired.Load().abandon {
 			return nil
 		}
-		if err := l.apply(time.Now()); err != nil {
+		if err := l.apply(l.now()); err != nil {
 			return err
 		}
 		l.fire()
-		l.advanceDiagnosis(time.Now())
+		l.advanceDiagnosis(l.now())
 		if l.ended {
 			continue
 		}
 		if l.applied.shutdown && len(l.routers) == 0 {
 			return nil
 		}
-		l.processor.sample(l.fallAsleep(time.Now()))
+		l.processor.sample(l.fallAsleep(l.now()))
 		if err := l.wait(); err != nil {
 			return err
 		}
-		l.awaken(time.Now())
+		l.noteSuspension()
+		l.awaken(l.now())
 		l.heard = l.drain(drainBatch)
 	}
 }
@@ -186,7 +189,7 @@ func (l *Loop) wait() error {
 		if err := l.poll(l.fds[:1], sooner(next, l.awake.Add(l.lull()))); err != nil {
 			return err
 		}
-		if l.fds[0].Revents != 0 || !next.IsZero() && !time.Now().Before(next) {
+		if l.fds[0].Revents != 0 || !next.IsZero() && !l.now().Before(next) {
 			return l.clearWakeUp()
 		}
 	}
@@ -220,7 +223,7 @@ func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
 	fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	var timeout *unix.Timespec
 	if !until.IsZero() {
-		l.timeout = unix.NsecToTimespec(int64(max(0, time.Until(until))))
+		l.timeout = unix.NsecToTimespec(int64(max(0, until.Sub(l.now()))))
 		timeout = &l.timeout
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
@@ -269,7 +272,7 @@ func latest(a, b time.Time) time.Time {
 // own. The machine sees the latter at their due time, so that the phases of the routers stay apart.
 func (l *Loop) fire() {
 	for len(l.timers) > 0 {
-		r, now := l.timers[0], time.Now()
+		r, now := l.timers[0], l.now()
 		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
 			return
 		}

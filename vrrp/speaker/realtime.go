@@ -39,10 +39,17 @@ type realtime struct {
 	tid    int
 	flags  uint64                   // of the scheduling
 	former *unix.SchedAttr          // the ordinary scheduling; nil: realtime scheduling was refused
-	rest   atomic.Int64             // when the thread last rested, in nanoseconds since 1970
-	again  atomic.Int64             // when the thread may be realtime again, in nanoseconds since 1970; 0: it is realtime
+	rest   atomic.Int64             // when the thread last rested, see sinceStart
+	again  atomic.Int64             // when the thread may be realtime again, see sinceStart; 0: it is realtime
 	lacks  atomic.Pointer[[]string] // what was refused, as warnings
 }
+
+// start is when the process began.
+var start = time.Now()
+
+// sinceStart is a moment in nanoseconds since the start of the process. The wall clock does not count: set back, it would
+// keep a thread from realtime priority for as long.
+func sinceStart(t time.Time) int64 { return int64(t.Sub(start)) }
 
 // enterRealtime gives the calling thread, which must be locked, realtime priority if the options ask for it. It returns a
 // function that undoes this. What is refused becomes a warning.
@@ -60,7 +67,7 @@ func (l *Loop) enterRealtime() (ordinary func() error) {
 		lack("memory is not locked; allow CAP_IPC_LOCK, or set realtime = false", err)
 	}
 	rt.tid = unix.Gettid()
-	rt.rest.Store(time.Now().UnixNano())
+	rt.rest.Store(sinceStart(time.Now()))
 	former, err := unix.SchedGetAttr(rt.tid, 0)
 	if err == nil {
 		// Threads that the Go runtime starts from this one must not inherit the priority, unless all threads have it.
@@ -111,7 +118,7 @@ func (rt *realtime) rested(from, to time.Time) {
 	if to.Sub(from) < restTime {
 		return
 	}
-	now := to.UnixNano()
+	now := sinceStart(to)
 	rt.rest.Store(now)
 	if again := rt.again.Load(); again != 0 && now >= again && rt.former != nil && rt.promote() == nil {
 		rt.again.Store(0)
@@ -140,7 +147,7 @@ func (l *Loop) guard() (stop func()) {
 			if now-used < realtimeLimit || rt.again.Load() != 0 {
 				continue
 			}
-			rt.again.Store(time.Now().Add(realtimePause).UnixNano())
+			rt.again.Store(sinceStart(time.Now().Add(realtimePause)))
 			l.log.write(hclog.Warn, "the VRRP thread ran for too long: it loses realtime scheduling for a while",
 				"interface", l.iface, "limit", realtimeLimit, "pause", realtimePause)
 			if err := rt.demote(); err != nil {

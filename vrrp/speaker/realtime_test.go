@@ -128,7 +128,7 @@ func TestRealtimeReturnsAfterAPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt := &realtime{tid: unix.Gettid(), former: former}
-	rt.again.Store(epoch.UnixNano())
+	rt.again.Store(sinceStart(epoch))
 	for _, tt := range []struct {
 		name string
 		from time.Duration

@@ -26,7 +26,7 @@ func (l *Loop) drain(limit int) (all bool) {
 func (l *Loop) drainOne(which, limit int) (read int) {
 	for read < limit && l.conn != nil && l.conn.all[which].ready {
 		n, err := l.conn.receive(which, limit-read)
-		now := time.Now()
+		now := l.now()
 		if err != nil && err != unix.EAGAIN {
 			l.broken(now, which, err)
 		}

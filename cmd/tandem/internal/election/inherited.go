@@ -39,10 +39,10 @@ func Inherited() (net.Conn, error) {
 	return conn, nil
 }
 
-// monotonicNow is the present moment.
+// monotonicNow is the present moment. The time in which the machine is suspended counts: the peer goes on meanwhile.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		return 0 // Linux never fails here; at moment 0 nobody could resume
 	}
 	return message.Monotonic(ts.Nano())

@@ -4,8 +4,6 @@ package simulation
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -204,6 +202,3 @@ func (d *director) leaves() {
 	}
 	d.dies(true)
 }
-
-// sortedKeys are the keys in order: nothing may depend on the order of a map.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
-	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // An orphan is an election without a director, as election/directorless.go has it.
@@ -100,5 +99,3 @@ func (e *election) askPredecessor() {
 		e.askPredecessor()
 	})
 }
-
-var _ = vrrp.Master

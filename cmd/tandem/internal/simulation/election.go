@@ -52,8 +52,9 @@ type router struct {
 	status    vrrp.Status
 	settled   vrrp.Status // as at the last settle
 	changes   uint64
-	heard     uint64 // of changes, at the last settle
-	masters   uint64 // how often it became master
+	heard     uint64         // of changes, at the last settle
+	masters   uint64         // how often it became master
+	gaveUp    vrrp.CauseKind // why it was last master no more
 	rival     time.Time
 	due       time.Time
 	diagnosis time.Time // when to advance the diagnosis
@@ -277,6 +278,9 @@ func (e *election) step(r *router, ev vrrp.Event) {
 		case vrrp.ActionTransition:
 			if a.To == vrrp.Master {
 				r.masters++
+			}
+			if a.From == vrrp.Master {
+				r.gaveUp = a.Cause.Kind
 			}
 			e.watch.activity(e.world, "a transition of "+name)
 			e.say(e.host.name, "%s is %s, was %s: %s", name, a.To, a.From, a.Cause)

@@ -208,7 +208,6 @@ func (e *election) announce() {
 		if f.Addr == insideVIP {
 			segment = inside
 		}
-		e.watch.announced(e.world, e.host, f.Addr)
 		if e.host.carrier[segment] {
 			e.broadcast(segment, e.host, announcement(f.Addr, f.Form, hardware(e.host)))
 		}

@@ -27,7 +27,6 @@ type tableWorker struct {
 	busy    bool
 	failed  bool
 	newest  uint64
-	hung    bool // somebody keeps the kernel's lock
 }
 
 // put replaces what waits, or is merged into it.
@@ -118,7 +117,7 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 		done.Problem = err.Error()
 	}
 	t.failed = done.Problem != ""
-	d.post(tableDone(d, done))
+	d.post(done)
 	if !d.ready {
 		d.ready = true
 		d.superviseNow()
@@ -299,9 +298,6 @@ func (d *director) conclude(c *check, r healthcheck.Result, started time.Time) {
 	c.schedule.Next(started.Add(d.base), d.time(), c.state.Pause(&c.target.Config), &c.target.Config, d.rand)
 	d.planProbe(c)
 }
-
-// tableDone is the result as the worker posts it.
-func tableDone(_ *director, done core.TableDone) core.TableDone { return done }
 
 const (
 	askPause = time.Second            // between two questions to the neighbours

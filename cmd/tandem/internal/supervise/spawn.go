@@ -93,10 +93,10 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
 
-// monotonicNow is the present moment.
+// monotonicNow is the present moment. The time in which the machine is suspended counts: the peer goes on meanwhile.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
 		return 0 // Linux never fails here
 	}
 	return message.Monotonic(ts.Nano())

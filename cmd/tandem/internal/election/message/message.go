@@ -130,7 +130,7 @@ func IDOf(c vrrp.Config) RouterID { return RouterID{c.Interface, c.Name} }
 // IDOfStatus is the identity of a router that reported a status.
 func IDOfStatus(s vrrp.Status) RouterID { return RouterID{s.Interface, s.Name} }
 
-// A Monotonic is a moment in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A time.Time cannot
+// A Monotonic is a moment in nanoseconds of CLOCK_BOOTTIME, which all processes of a machine share. A time.Time cannot
 // be sent: its text is wall-clock time, and somebody may set the clock meanwhile.
 type Monotonic int64
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"net/netip"
+	"time"
+)
+
+// sawRequest looks at what a client got.
+func (m *monitor) sawRequest(c *client, r result) {
+	w := c.world
+	m.lookAtTables(w)
+	if r.ok || m.broken != nil {
+		return
+	}
+	if !m.scenario.Sorry && !m.anyServer(w) {
+		return
+	}
+	able := max(m.reached[0].since(w.now), m.reached[1].since(w.now))
+	// An election, and for a strict client the time in which it refuses an update, with the announcement after that.
+	bound := m.down() + slack
+	if c.entry != nil && c.entry.other {
+		bound += checkInterval // it looks at its servers that often
+	}
+	if c.strict {
+		bound += lockTime + 200*time.Millisecond
+	}
+	switch r.kind {
+	case deadEnd: // other requests of this client may have been answered meanwhile
+		bound += detection
+		able = min(able, w.now.Sub(r.server.since))
+	case stale, frozen:
+		if m.scenario.Other > 0 {
+			return // the other make gives way without a word, and announces only when it becomes master
+		}
+		able = min(able, w.now.Sub(c.failing))
+	case empty:
+		if m.hasDrained(c.entry) {
+			return
+		}
+		for _, s := range w.servers {
+			able = min(able, w.now.Sub(s.since))
+		}
+		if lasting := min(able, w.now.Sub(c.entry.kernel.wiped), m.undisturbed[c.entry.node].since(w.now)); lasting > recovery+detection {
+			bound = 0 // the table was good, and nothing has happened to the servers
+			able = max(lasting, 1)
+		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
+			bound += lookPause // nobody tells who flushes a table
+			able = min(able, w.now.Sub(c.failing))
+		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
+			able = min(serves, w.now.Sub(c.failing)) // the peer could
+		} else {
+			bound += max(detection, recovery)
+			able = min(able, w.now.Sub(c.failing))
+		}
+	default:
+		able = min(able, w.now.Sub(c.failing))
+	}
+	if able > bound {
+		m.broke(w, string(r.kind), "%s: %s; that has gone on for %s while it could be served, the bound is %s", c.name(), r.why, able, bound)
+	}
+}
+
+// anyServer tells whether a real server answers that no operator has drained.
+func (m *monitor) anyServer(w *world) bool {
+	for _, s := range w.servers {
+		drained := false
+		for _, h := range w.hosts {
+			if o, ok := h.disk.orders["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
+				drained = true
+			}
+		}
+		if s.is == serving && !drained {
+			return true
+		}
+	}
+	return false
+}

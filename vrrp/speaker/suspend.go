@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package speaker
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// now is the present moment, by a clock that goes on while the machine is suspended: a master that wakes up must see that
+// it was silent, and listen before it speaks. Go's own clock stands still meanwhile.
+func (l *Loop) now() time.Time { return time.Now().Add(l.suspended) }
+
+// shortestSuspension is how long a suspension lasts at least. The two clocks are read one after the other: a thread that is
+// kept waiting between the two sees a difference that is none.
+const shortestSuspension = 100 * time.Millisecond
+
+// noteSuspension finds out for how long the machine has been suspended.
+func (l *Loop) noteSuspension() {
+	if total := l.suspension() - atStart; total-l.suspended > shortestSuspension {
+		l.suspended = total
+		l.log.write(hclog.Warn, "the machine was suspended", "interface", l.iface, "total", total.Round(time.Millisecond))
+	}
+}
+
+// atStart is how long the machine had been suspended when the process began.
+var atStart = suspension()
+
+// suspension is how long the machine has been suspended since it was booted: the difference of two of the kernel's clocks.
+func suspension() time.Duration {
+	var boot, monotonic unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil {
+		return 0
+	}
+	return time.Duration(boot.Nano() - monotonic.Nano())
+}
