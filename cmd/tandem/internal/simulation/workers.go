@@ -41,6 +41,13 @@ func (d *director) readTable() {
 	entries, err := d.host.kernel.dump(d.world)
 	if err != nil {
 		d.say(d.host.name, "failed to read the IPVS table: %v", err)
+		d.post(core.TableDone{Problem: err.Error()})
+		if !d.ready {
+			d.ready = true
+			d.superviseNow()
+		}
+		d.later(retryPause, d.readTable)
+		return
 	}
 	d.post(core.TableRead{Entries: entries, Owned: maps.Clone(d.host.disk.owned)})
 }
@@ -300,4 +307,42 @@ func (d *director) findsNobody() bool {
 		}
 	}
 	return true
+}
+
+const (
+	askPause = time.Second            // between two questions to the neighbours
+	askWait  = 300 * time.Millisecond // for their answers
+)
+
+// askNeighbours asks whether anybody answers on the real servers' side, until there is another question.
+func (d *director) askNeighbours(q core.Question, number int) {
+	if q.Silence == 0 || number != d.question {
+		return
+	}
+	d.later(askWait, func() {
+		if number == d.question {
+			d.post(core.Neighbours{Silence: q.Silence, Answer: d.neighbourAnswers()})
+		}
+		d.later(askPause, func() { d.askNeighbours(q, number) })
+	})
+}
+
+// neighbourAnswers tells whether the peer, a client or a machine of a real server answers on the real servers' side.
+func (d *director) neighbourAnswers() bool {
+	h := d.host
+	if !h.carrier[h.serverSide] {
+		return false
+	}
+	nodes := []int{}
+	if h.opposite().powered && h.opposite().carrier[h.serverSide] {
+		nodes = append(nodes, h.opposite().node)
+	}
+	if h.serverSide == outside {
+		for _, c := range d.clients {
+			nodes = append(nodes, c.node)
+		}
+	}
+	return slices.ContainsFunc(nodes, func(n int) bool {
+		return d.passes(h.serverSide, h.node, n) && d.passes(h.serverSide, n, h.node)
+	})
 }
