@@ -70,7 +70,7 @@ func logTable() toml.SchemaType[Log] {
 
 func controlTable() toml.SchemaType[Control] {
 	return toml.Table(nil,
-		toml.Optional("socket", toml.String("an absolute path of at most 87 bytes", validSocket), DefaultSocket,
+		toml.Optional("socket", toml.String("an absolute path of at most 96 bytes", validSocket), DefaultSocket,
 			"The unix socket where the daemon answers `tandem status` and the other commands. "+
 				"The locks of the daemon are in a directory beside it.",
 			func(c *Control, v string) { c.Socket = v }),
@@ -209,7 +209,7 @@ func absolutePath(s string) *toml.Refusal {
 func validSocket(s string) *toml.Refusal {
 	// unix(7): sun_path has 108 bytes, one of them the final NUL. The election's socket is in the directory of the locks,
 	// whose name is that of the control socket and ".locks".
-	const most = 107 - len(".locks/election.sock")
+	const most = 107 - len(".locks/next")
 	if len(s) > most {
 		return toml.Refuse("", "is a path of %d bytes: want at most %d, because another socket has a longer path", len(s), most)
 	}

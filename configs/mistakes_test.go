@@ -150,7 +150,7 @@ func TestMistakesOfTheDaemon(t *testing.T) {
 			`2: control.socket: "tandem.sock" is not an absolute path`,
 		}},
 		{"long socket", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
-			"2: control.socket: is a path of 108 bytes: want at most 87, because another socket has a longer path",
+			"2: control.socket: is a path of 108 bytes: want at most 96, because another socket has a longer path",
 		}},
 		{"directory", "[state]\ndir = \"/var/lib/tan\\u0000dem\"", []string{
 			`2: state.dir: "/var/lib/tan\x00dem" has a control character`,

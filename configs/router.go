@@ -74,7 +74,8 @@ func electionFields() []toml.Field[virtualRouter] {
 		toml.Optional("startup_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director only listens after its start, before it may become master.",
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
-		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together.",
+		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. "+
+			"The weights of what they track are added up; what several of them track with the same weight counts once.",
 			func(r *virtualRouter, v string) { r.SyncGroup = v }).Unset("no group").Example(`"web"`),
 	}
 }

@@ -117,7 +117,8 @@ func poolFields() []toml.Field[virtualService] {
 			func(s *virtualService, v Pass) { s.Pass = v }),
 		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
 			"When this director checks. always: so the backup knows the servers too. "+
-				"master: only while it is master of the service's address. Servers that are not checked count as healthy.",
+				"master: only while it is master of the service's address, and on as backup if no server answered it. "+
+				"Servers that are not checked count as healthy.",
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),

@@ -165,7 +165,7 @@ func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)
 
 // eachServerChange is eachChange for one service's real servers.
 func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
-	have, want = SortServers(have), SortServers(want)
+	have, want = distinct(SortServers(have)), SortServers(want)
 	for len(have) > 0 || len(want) > 0 {
 		order := 0
 		switch {
@@ -199,7 +199,18 @@ func sorted(entries []Entry) []Entry {
 		entries[i].Service = entries[i].Service.Canonical()
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.ServiceID.Compare(b.ServiceID) })
-	return entries
+	// A list of the kernel's that was interrupted repeats rows.
+	return slices.CompactFunc(entries, func(a, b Entry) bool { return a.ServiceID == b.ServiceID })
+}
+
+// distinct returns its argument, which is in order, if no server is in it twice, and a copy without repetitions otherwise.
+func distinct(servers []Server) []Server {
+	for i := 1; i < len(servers); i++ {
+		if servers[i].ServerID == servers[i-1].ServerID {
+			return slices.CompactFunc(slices.Clone(servers), func(a, b Server) bool { return a.ServerID == b.ServerID })
+		}
+	}
+	return servers
 }
 
 // SortServers returns its argument if it is in order, as it nearly always is, and a sorted copy otherwise.

@@ -293,3 +293,26 @@ func bigTable(services, servers int) []Entry {
 	}
 	return entries
 }
+
+// A list of the kernel's that was interrupted repeats rows. Nothing is deleted for that.
+func TestDiffOfAListThatRepeatsRows(t *testing.T) {
+	server := func(weight int) Server {
+		return Server{ServerID: ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80}, Method: DR, Weight: weight}
+	}
+	entry := func(port uint16, servers ...Server) Entry {
+		id := ServiceID{Protocol: TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: port}
+		return Entry{Service: Service{ServiceID: id, Scheduler: "rr"}, Servers: servers}
+	}
+	have := []Entry{entry(80, server(1), server(1)), entry(81), entry(80, server(1)), entry(81)}
+	want := []Entry{entry(80, server(1)), entry(81)}
+	owned := map[ServiceID]bool{want[0].ServiceID: true, want[1].ServiceID: true}
+	if got := Diff(have, want, owned); len(got) != 0 {
+		t.Errorf("got %v, want no change", got)
+	}
+	if len(have[0].Servers) != 2 {
+		t.Error("the argument was changed")
+	}
+	if got := Diff(have, want[:1], owned); len(got) != 1 || got[0].Op != DeleteService {
+		t.Errorf("got %v, want one deletion", got)
+	}
+}

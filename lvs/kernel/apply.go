@@ -34,7 +34,7 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 		return 0, fmt.Errorf("failed to change IPVS table: %w", err)
 	}
 	defer release()
-	p := &progress{changes: changes}
+	p := &progress{changes: changes, why: make(map[lvs.ServiceID]error)}
 	broken, err := work(ctx, k, func(s *session, begin func() error) (broken bool, _ error) {
 		c := commands{s, begin, &k.writes, make(map[modules]error)}
 		for rest := changes; len(rest) > 0; {
@@ -85,8 +85,10 @@ type progress struct {
 	mu     sync.Mutex
 	tried  int // the changes before this index
 	failed int
+	follow int // of these, servers of a service that could not be added
 	unsure []lvs.ServiceID
-	errs   []error // of the first few that failed
+	why    map[lvs.ServiceID]error // the first error of each service
+	errs   []error                 // of the first few that failed
 	over   bool
 }
 
@@ -99,12 +101,28 @@ func (p *progress) add(errs []error) {
 	}
 	for _, err := range errs {
 		if err != nil {
-			p.unsure = append(p.unsure, p.changes[p.tried].Service.ServiceID)
-			if p.failed++; p.failed <= maxErrors {
-				p.errs = append(p.errs, fmt.Errorf("failed to %s: %w", p.changes[p.tried], err))
-			}
+			p.fail(&p.changes[p.tried], err)
 		}
 		p.tried++
+	}
+}
+
+// fail notes an error. That a service which could not be added has no place for its servers is not news.
+func (p *progress) fail(c *lvs.Change, err error) {
+	id := c.Service.ServiceID
+	p.failed++
+	p.unsure = append(p.unsure, id)
+	first := p.why[id] == nil
+	if !first && errors.Is(err, unix.ESRCH) {
+		p.follow++
+		return
+	}
+	err = fmt.Errorf("failed to %s: %w", c, err)
+	if first {
+		p.why[id] = err
+	}
+	if p.failed-p.follow <= maxErrors {
+		p.errs = append(p.errs, err)
 	}
 }
 
@@ -114,7 +132,7 @@ func (p *progress) result(err error) (done int, _ error) {
 	defer p.mu.Unlock()
 	p.over = true
 	errs := p.errs
-	if more := p.failed - maxErrors; more > 0 {
+	if more := p.failed - p.follow - maxErrors; more > 0 {
 		errs = append(errs, fmt.Errorf("%d further changes failed", more))
 	}
 	if err != nil && p.tried < len(p.changes) {
@@ -129,13 +147,15 @@ func (p *progress) result(err error) (done int, _ error) {
 	for _, c := range p.changes[p.tried:] {
 		p.unsure = append(p.unsure, c.Service.ServiceID)
 	}
-	return p.tried - p.failed, &applyError{errs, p.unsure}
+	return p.tried - p.failed, &applyError{errs, p.unsure, p.why, p.tried == len(p.changes)}
 }
 
 // An applyError joins what failed in an Apply.
 type applyError struct {
 	errs   []error
 	unsure []lvs.ServiceID // the services that are not known to be as wanted
+	why    map[lvs.ServiceID]error
+	all    bool // every change was tried, so that the other services are as wanted
 }
 
 func (e *applyError) Error() string   { return errors.Join(e.errs...).Error() }

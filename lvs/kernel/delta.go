@@ -5,6 +5,8 @@ package kernel
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -108,18 +110,58 @@ func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, r
 	o.report.Done, o.failed = t.kernel.Apply(ctx, o.report.Changes)
 	for _, id := range d.Remove {
 		delete(t.unsure, id.Canonical())
+		delete(t.refused, id.Canonical())
 	}
 	for _, e := range want {
 		delete(t.unsure, e.ServiceID)
+		delete(t.refused, e.ServiceID)
 	}
 	t.doubt(o.report.Changes, o.failed)
+	t.refuse(ctx, &o)
 	if len(added)+len(former) > 0 {
 		t.looks.restart()
 	}
-	if o.failed == nil && len(former) > 0 {
+	if former = slices.DeleteFunc(former, func(id lvs.ServiceID) bool { return t.unsure[id] || !allTried(o.failed) }); len(former) > 0 {
 		o.forgotten = errors.Join(o.forgotten, t.own.Remove(former...))
 	}
 	return o
+}
+
+// allTried tells whether the error, if there is one, is that of single changes, so that all others were made.
+func allTried(err error) bool {
+	var failed *applyError
+	return err == nil || errors.As(err, &failed) && failed.all
+}
+
+// maxRefusedRead bounds of how many refused services it is read what the kernel has.
+const maxRefusedRead = 100
+
+// refuse notes which services the kernel has refused, and reports all that it refuses. Where it is not known whether other
+// services are as wanted, nothing is reported.
+func (t *Table) refuse(ctx context.Context, o *outcome) {
+	if o.failed != nil {
+		var failed *applyError
+		if !errors.As(o.failed, &failed) || !failed.all {
+			return
+		}
+		ids := slices.SortedFunc(maps.Keys(failed.why), lvs.ServiceID.Compare)
+		for _, id := range ids {
+			t.refused[id] = Refusal{Why: failed.why[id]}
+		}
+		has, err := t.kernel.ReadServices(ctx, ids[:min(len(ids), maxRefusedRead)])
+		if err != nil {
+			return
+		}
+		for _, e := range has {
+			t.refused[e.ServiceID] = Refusal{failed.why[e.ServiceID], e.Servers}
+		}
+	}
+	for id := range t.unsure {
+		if _, refused := t.refused[id]; !refused {
+			return
+		}
+	}
+	o.report.Refused = maps.Clone(t.refused)
 }
 
 // doubt notes which services are not known to be as wanted, after an error of the kernel.

@@ -160,6 +160,13 @@ func (t *Table) compareRow(r *lvs.Row) bool {
 		return false
 	}
 	w := t.want[r.ServiceID]
+	if t.unsure[r.ServiceID] {
+		if w != nil && w.seen != l.round {
+			w.seen = l.round
+			l.matched++
+		}
+		return false // that it is not as wanted is known
+	}
 	switch {
 	case w != nil:
 		if w.seen != l.round {
@@ -209,7 +216,7 @@ func (t *Table) endRound() (drifted bool) {
 	if l.matched < len(t.want) {
 		var missing []lvs.Entry
 		for _, w := range t.want {
-			if w.seen != l.round {
+			if w.seen != l.round && !t.unsure[w.ServiceID] {
 				missing = append(missing, shown(w.Entry))
 			}
 		}
@@ -237,7 +244,9 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 	if len(l.details) == 0 && now.Sub(l.detailed) >= detailInterval {
 		l.detailed = now
 		for id := range t.want {
-			l.details = append(l.details, id)
+			if !t.unsure[id] {
+				l.details = append(l.details, id)
+			}
 		}
 	}
 	var spent time.Duration

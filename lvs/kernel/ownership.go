@@ -15,6 +15,8 @@ import (
 // Owned is what a Store holds of an Ownership.
 type Owned struct {
 	Services []string `json:"services"` // in the form of lvs.ServiceID
+	// Boot is the boot of the machine in which they were made. The kernel's table does not outlive it.
+	Boot string `json:"boot,omitempty"`
 }
 
 // Validate says what is wrong with a value from a Store.
@@ -35,6 +37,7 @@ func (o Owned) Validate() error {
 // it in the table. If the machine dies, nothing is lost: the kernel's table dies with it.
 type Ownership struct {
 	memory memory[Owned]
+	boot   string // the present one; empty: not known
 
 	mu  sync.Mutex
 	set map[lvs.ServiceID]bool
@@ -42,8 +45,15 @@ type Ownership struct {
 
 // OpenOwnership loads the set. The error is the store's: the Ownership beside it starts from what the store returned.
 func OpenOwnership(store Store[Owned]) (*Ownership, error) {
-	o := &Ownership{memory: newMemory(store), set: make(map[lvs.ServiceID]bool)}
+	return openOwnership(store, bootID())
+}
+
+func openOwnership(store Store[Owned], boot string) (*Ownership, error) {
+	o := &Ownership{memory: newMemory(store), set: make(map[lvs.ServiceID]bool), boot: boot}
 	owned, err := store.Load()
+	if anotherBoot(owned.Boot, boot) {
+		return o, err // what has the same name now is somebody else's
+	}
 	for _, s := range owned.Services {
 		id, e := lvs.ParseServiceID(s)
 		if e != nil {
@@ -108,7 +118,7 @@ func (o *Ownership) change(ids []lvs.ServiceID, ours bool) {
 	if !news {
 		return
 	}
-	owned := Owned{Services: make([]string, 0, len(o.set))}
+	owned := Owned{Services: make([]string, 0, len(o.set)), Boot: o.boot}
 	for _, id := range slices.SortedFunc(maps.Keys(o.set), lvs.ServiceID.Compare) {
 		owned.Services = append(owned.Services, id.String())
 	}

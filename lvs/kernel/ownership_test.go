@@ -90,3 +90,26 @@ func TestOwnershipTellsWhatTheStoreSays(t *testing.T) {
 		t.Error("an address alone passes for a service")
 	}
 }
+
+// After a reboot the kernel's table is empty: a service that has the name of one of ours is somebody else's.
+func TestOwnershipEndsWithTheBoot(t *testing.T) {
+	store := new(fakeStore[Owned])
+	open := func(boot string) *Ownership {
+		own, err := openOwnership(store, boot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return own
+	}
+	if err := open("one").Add(id(www)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		boot string
+		want int
+	}{{"one", 1}, {"", 1}, {"two", 0}} {
+		if got := open(c.boot).Len(); got != c.want {
+			t.Errorf("boot %q: %d are ours, want %d", c.boot, got, c.want)
+		}
+	}
+}

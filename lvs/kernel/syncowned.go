@@ -9,7 +9,8 @@ import "github.com/tandem-lvs/tandem/lvs"
 type syncOwned struct {
 	memory memory[OwnedSync]
 	roles  map[lvs.Roles]SyncTrait
-	dirty  bool // roles differ from what the memory was given
+	dirty  bool   // roles differ from what the memory was given
+	boot   string // of the machine; empty: not known
 }
 
 // A SyncTrait identifies a daemon. Whether it is ours does not depend on its other settings.
@@ -24,11 +25,16 @@ func traitOf(s lvs.Sync) SyncTrait { return SyncTrait{s.Interface, int(s.ID)} }
 type OwnedSync struct {
 	Master *SyncTrait `json:"master,omitempty"`
 	Backup *SyncTrait `json:"backup,omitempty"`
+	// Boot is as in Owned.
+	Boot string `json:"boot,omitempty"`
 }
 
 func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
-	o := &syncOwned{memory: newMemory(store), roles: make(map[lvs.Roles]SyncTrait)}
+	o := &syncOwned{memory: newMemory(store), roles: make(map[lvs.Roles]SyncTrait), boot: bootID()}
 	owned, err := store.Load()
+	if anotherBoot(owned.Boot, o.boot) {
+		return o, err
+	}
 	for role, trait := range map[lvs.Roles]*SyncTrait{lvs.SyncMaster: owned.Master, lvs.SyncBackup: owned.Backup} {
 		if trait != nil {
 			o.roles[role] = *trait
@@ -66,7 +72,7 @@ func (o *syncOwned) store() error {
 	if !o.dirty {
 		return o.memory.flush()
 	}
-	var owned OwnedSync
+	owned := OwnedSync{Boot: o.boot}
 	if trait, ok := o.roles[lvs.SyncMaster]; ok {
 		owned.Master = &trait
 	}

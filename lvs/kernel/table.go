@@ -52,7 +52,9 @@ type Table struct {
 	lines  int // of the wanted table as text
 	known  bool
 	unsure map[lvs.ServiceID]bool
-	tried  []lvs.Change // what the last pass tried, if it failed
+	tried  map[lvs.Change]bool // changes that were tried, of services in unsure
+	// Of the services in unsure, those that the kernel is known to refuse.
+	refused map[lvs.ServiceID]Refusal
 
 	looks looks
 
@@ -78,6 +80,15 @@ type Report struct {
 	Changes []lvs.Change // that were needed
 	Done    int          // how many of them were made
 	Drift   int          // how many of them undo what somebody else did since the last good pass
+	// Refused are all services that the kernel does not have as wanted, the latest changes or not. All others are as wanted,
+	// if there is no error, or at least one service here.
+	Refused map[lvs.ServiceID]Refusal
+}
+
+// A Refusal says why the kernel does not have a service as wanted, and what it has in it.
+type Refusal struct {
+	Why error
+	Has []lvs.Server
 }
 
 // NewTable returns the keeper of the kernel's table for the services in own and those it is told to want.
@@ -85,6 +96,7 @@ func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	return &Table{
 		kernel: kernel, own: own, log: log, now: time.Now,
 		want: make(map[lvs.ServiceID]*wantedService), unsure: make(map[lvs.ServiceID]bool),
+		tried: make(map[lvs.Change]bool), refused: make(map[lvs.ServiceID]Refusal),
 	}
 }
 
@@ -130,9 +142,14 @@ type outcome struct {
 // finish counts an outcome.
 func (t *Table) finish(o outcome) (Report, error) {
 	t.changes.Add(uint64(o.report.Done))
-	if t.tried = nil; o.failed != nil {
-		t.tried = o.report.Changes
+	maps.DeleteFunc(t.tried, func(c lvs.Change, _ bool) bool { return !t.unsure[c.Service.ServiceID] })
+	if o.failed != nil {
 		t.failures.Add(1)
+		for _, c := range o.report.Changes {
+			if t.unsure[c.Service.ServiceID] {
+				t.tried[c] = true
+			}
+		}
 	}
 	return o.report, errors.Join(o.forgotten, o.failed)
 }
@@ -205,9 +222,11 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 	t.known = true
 	clear(t.unsure)
 	t.doubt(o.report.Changes, o.failed)
-	if o.failed == nil {
-		o.forgotten = errors.Join(o.forgotten, t.own.Remove(slices.Collect(maps.Keys(owned))...))
-	}
+	clear(t.refused)
+	t.refuse(ctx, &o)
+	// What was deleted is disowned at once: somebody else may make it anew.
+	maps.DeleteFunc(owned, func(id lvs.ServiceID, _ bool) bool { return t.unsure[id] || !allTried(o.failed) })
+	o.forgotten = errors.Join(o.forgotten, t.own.Remove(slices.Collect(maps.Keys(owned))...))
 	return o
 }
 
@@ -256,8 +275,8 @@ func driftAmong(changes, needed []lvs.Change) map[lvs.Change]bool {
 
 // logChanges says what the pass is about to do. What fails is for the caller to log; what is tried again is not news.
 func (t *Table) logChanges(changes []lvs.Change, drift map[lvs.Change]bool) {
-	if slices.Equal(changes, t.tried) {
-		return
+	if len(t.tried) > 0 {
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c lvs.Change) bool { return t.tried[c] })
 	}
 	for i, c := range changes {
 		if i == maxLogged {

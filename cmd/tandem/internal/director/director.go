@@ -83,6 +83,7 @@ type mailboxes struct {
 	sync     workers.Mailbox[lvs.Sync]
 	drains   workers.Mailbox[bool]
 	tracks   workers.Mailbox[[]configs.Track]
+	question workers.Mailbox[core.Question]
 }
 
 // New returns a director that does nothing yet.
@@ -97,7 +98,7 @@ func New(o Options) *Director {
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](),
-			tracks: workers.NewMailbox[[]configs.Track](),
+			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -175,6 +176,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"connection sync":       syncs.Run,
 		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
+		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,

@@ -151,6 +151,9 @@ func (d *Director) carryOut(out core.Effects) {
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)
 	}
+	if out.Question != nil {
+		d.mail.question.Put(*out.Question)
+	}
 	if out.Election != nil {
 		d.elections.Configure(*out.Election)
 	}

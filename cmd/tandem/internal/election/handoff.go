@@ -34,7 +34,8 @@ type request struct {
 	err  error
 }
 
-func socketPath(dir string) string { return filepath.Join(dir, "election.sock") }
+// socketPath is where a successor asks. The name is short because the kernel limits the length of the path.
+func socketPath(dir string) string { return filepath.Join(dir, "next") }
 
 // askPredecessor asks the election that listens at path for the hand-off. It answers when it has settled who is master.
 func askPredecessor(ctx context.Context, path string) (handoffState, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -131,5 +132,27 @@ func TestTrackedInterfaces(t *testing.T) {
 	}
 	if got, want := track(r, map[string]vrrp.Link{"eth1": down}), (vrrp.Tracking{Delta: -60, Fault: "script /x: exit code 1"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// What several members of a sync group track counts once. A fault is everybody's.
+func TestAGroupCountsEachInterfaceOnce(t *testing.T) {
+	router := func(name, group string, tracks ...vrrp.TrackInterface) message.Router {
+		return message.Router{Config: vrrp.Config{Name: name, SyncGroup: group, TrackInterfaces: tracks}}
+	}
+	less, more, fault := vrrp.TrackInterface{Interface: "eth1", Weight: -50}, vrrp.TrackInterface{Interface: "eth1", Weight: -5}, vrrp.TrackInterface{Interface: "eth1"}
+	links := map[string]vrrp.Link{"eth1": {Name: "eth1", Index: 2, Up: true}}
+	var got []int
+	for _, r := range onceInGroups([]message.Router{
+		router("front", "web", less), router("back", "web", less, more, fault), router("alone", "", less), router("third", "other", less),
+	}) {
+		is := track(r, links)
+		got = append(got, is.Delta)
+		if (is.Fault != "") != (r.Name == "back") {
+			t.Errorf("%s: fault %q", r.Name, is.Fault)
+		}
+	}
+	if want := []int{-50, -5, -50, -50}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

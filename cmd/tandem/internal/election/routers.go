@@ -138,7 +138,7 @@ func (p *Process) updateLoops() {
 	p.mu.Unlock()
 	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
-	for _, r := range p.order.Routers {
+	for _, r := range onceInGroups(p.order.Routers) {
 		own[r.Name] = track(r, links)
 		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
@@ -201,6 +201,29 @@ func (p *Process) dropEnded() {
 		delete(p.states, id)
 		delete(p.lastSent, id)
 	}
+}
+
+// onceInGroups leaves each weight of an interface to one member of a sync group: the weights of a group are added up, and
+// each thing counts once.
+func onceInGroups(routers []message.Router) []message.Router {
+	type shared struct {
+		group string
+		track vrrp.TrackInterface
+	}
+	counted := make(map[shared]bool)
+	routers = slices.Clone(routers)
+	for i, r := range routers {
+		if r.SyncGroup == "" {
+			continue
+		}
+		routers[i].TrackInterfaces = slices.DeleteFunc(slices.Clone(r.TrackInterfaces), func(t vrrp.TrackInterface) bool {
+			key := shared{r.SyncGroup, t}
+			repeated := counted[key] && t.Weight != 0
+			counted[key] = true
+			return repeated
+		})
+	}
+	return routers
 }
 
 // track adds the effect of the interfaces that a router tracks to what the director tracks.

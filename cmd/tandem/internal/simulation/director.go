@@ -18,13 +18,14 @@ type director struct {
 	state *core.State
 	base  time.Duration // of the wall clock, as it was at the start
 
-	begun   bool // it listens
-	inbox   []core.Event
-	due     bool // a turn is planned
-	tick    time.Time
-	ready   bool // the table was written for the first time
-	leaving bool
-	cfg     *configs.Config // the one in force
+	begun    bool // it listens
+	inbox    []core.Event
+	due      bool // a turn is planned
+	tick     time.Time
+	question int  // how many were put to the neighbours
+	ready    bool // the table was written for the first time
+	leaving  bool
+	cfg      *configs.Config // the one in force
 
 	request core.Request
 	asked   map[core.Request]question
@@ -105,6 +106,10 @@ func (d *director) turn() {
 	}
 	if out.Election != nil {
 		d.configure(*out.Election)
+	}
+	if out.Question != nil {
+		d.question++
+		d.askNeighbours(*out.Question, d.question)
 	}
 	d.store(out.Files)
 	if out.Draining != d.watched {

@@ -41,6 +41,13 @@ func (d *director) readTable() {
 	entries, err := d.host.kernel.dump(d.world)
 	if err != nil {
 		d.say(d.host.name, "failed to read the IPVS table: %v", err)
+		d.post(core.TableDone{Problem: err.Error()})
+		if !d.ready {
+			d.ready = true
+			d.superviseNow()
+		}
+		d.later(retryPause, d.readTable)
+		return
 	}
 	d.post(core.TableRead{Entries: entries, Owned: maps.Clone(d.host.disk.owned)})
 }
@@ -99,7 +106,9 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 	} else {
 		for _, c := range lvs.Diff(have, want, now) {
 			err := k.change(c)
-			if err == nil {
+			if err != nil {
+				done.Refused = map[lvs.ServiceID]core.Refusal{www: {Why: err.Error(), Has: k.table[www].Servers}}
+			} else {
 				d.say(d.host.name, "IPVS: %s", c)
 				d.watch.activity(d.world, "a change of the IPVS table")
 			}

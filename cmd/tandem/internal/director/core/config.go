@@ -89,7 +89,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		}
 		svc.role = s.roleOf(svc)
 		for _, cs := range c.Servers {
-			srv := newServer(c, cs)
+			srv := newServer(c, cs, former.servers[ServerID(c, cs)])
 			s.succeed(svc, srv, former)
 			for i, id := range srv.checkIDs {
 				s.targets[id] = target{svc, srv, i}
@@ -107,7 +107,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	for _, e := range s.marks.entries() {
 		s.want(e)
 	}
-	s.recheck, s.reorder = true, true
+	s.recheck, s.reorder, s.ask = true, true, true
 	s.touchAll()
 }
 
@@ -153,7 +153,7 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	}
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
 	if was := former.servers[srv.id]; was != nil {
-		srv.up, srv.upSince, srv.told = was.up, was.upSince, was.told
+		srv.up, srv.upSince, srv.released, srv.told = was.up, was.upSince, was.released, was.told
 	}
 	if svc.checks(srv) && srv.verdict.Health == healthcheck.Unknown {
 		for _, virtual := range svc.Virtuals {

@@ -83,6 +83,9 @@ type Release struct {
 type TableDone struct {
 	Generation uint64
 	Problem    string
+	// Refused are services that the kernel does not have as they should be. All others are as of that generation, even if
+	// there is a problem. If there is a problem and no service is named, nothing is known of any.
+	Refused map[lvs.ServiceID]Refusal
 	// NotRemembered is why the disk does not say which services are ours; empty: it does.
 	NotRemembered string
 }
@@ -126,6 +129,7 @@ type Effects struct {
 	Election *message.Order // the supervisor numbers it
 	Files    []FileValue
 	Replies  []Reply
+	Question *Question
 	// Draining says whether the connections of draining servers must be watched. It is always set.
 	Draining bool
 	// Next is when a Tick is due, whatever happens before. The zero value: never.

@@ -291,6 +291,42 @@ func TestTargetsWaitForTheirMarks(t *testing.T) {
 	}
 }
 
+// What is known of a check goes neither to another one that takes its place nor away with its place.
+func TestChecksKeepTheirOwnStatus(t *testing.T) {
+	tcp, http := healthcheck.DefaultConfig(healthcheck.TCP), healthcheck.DefaultConfig(healthcheck.HTTP)
+	slower := tcp
+	slower.Interval *= 2
+	config := func(checks ...healthcheck.Config) *configs.Config {
+		svc := www(false, lvs.WeightZero)
+		svc.Servers[0].Checks = checks
+		return with(svc)
+	}
+	s := started(config(tcp, http))
+	s.Step(noon, is(first, up), is(first+" #2", down))
+	for _, c := range []struct {
+		why    string
+		checks []healthcheck.Config
+		want   string
+	}{
+		{"the first goes", []healthcheck.Config{http}, "www/192.0.2.11:80 #2 unhealthy"},
+		{"another comes in its place", []healthcheck.Config{tcp, http}, "www/192.0.2.11:80 unknown, www/192.0.2.11:80 #2 unhealthy"},
+		{"they change places", []healthcheck.Config{http, tcp}, "www/192.0.2.11:80 #2 unhealthy, www/192.0.2.11:80 unknown"},
+		{"one changes", []healthcheck.Config{http, slower}, "www/192.0.2.11:80 #2 unhealthy, www/192.0.2.11:80 unknown"},
+		{"one is replaced", []healthcheck.Config{tcp}, "www/192.0.2.11:80 #3 unknown"},
+		{"by one of another type", []healthcheck.Config{http}, "www/192.0.2.11:80 unknown"},
+	} {
+		s.Step(noon, Reload{Config: config(c.checks...)})
+		var got []string
+		srv := s.services[0].servers[0]
+		for i, id := range srv.checkIDs {
+			got = append(got, id+" "+srv.status[i].Health.String())
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: %s, want %s", c.why, strings.Join(got, ", "), c.want)
+		}
+	}
+}
+
 // A server whose verdict has expired keeps its weight: it is the director that has trouble.
 func TestExpiredVerdictKeepsTheWeight(t *testing.T) {
 	svc := www(true, lvs.WeightZero)

@@ -4,6 +4,7 @@ package core
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/tandem-lvs/tandem/configs"
@@ -64,6 +65,19 @@ func (marks probeMarks) services() []lvs.ServiceID {
 	}
 	slices.SortFunc(all, lvs.ServiceID.Compare)
 	return all
+}
+
+// without are the marks whose services the kernel does not refuse.
+func (marks probeMarks) without(refused map[lvs.ServiceID]Refusal) probeMarks {
+	if len(refused) == 0 {
+		return marks
+	}
+	led := maps.Clone(marks)
+	maps.DeleteFunc(led, func(r probeRoute, m uint32) bool {
+		_, is := refused[lvs.ServiceID{FWMark: m, Family: r.Family}]
+		return is
+	})
+	return led
 }
 
 // marked puts its mark into a check that needs one. A check whose mark does not lead anywhere yet is not ok: the master

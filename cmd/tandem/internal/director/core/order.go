@@ -26,6 +26,9 @@ type Order struct {
 	Weight   *int `json:"weight,omitempty"`
 }
 
+// keepsAway tells whether new clients are kept away from the server.
+func (o Order) keepsAway() bool { return o.Drained || o.Disabled }
+
 // apply puts the order into what decides a weight.
 func (o Order) apply(in *lvs.WeightInput) {
 	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
@@ -104,6 +107,9 @@ func (ev ServerOrder) on(s *State) {
 	if now == (Order{}) {
 		delete(all, srv.id)
 	}
+	if s.orders[srv.id].keepsAway() && !now.keepsAway() {
+		srv.released = s.now
+	}
 	s.orders = all
 	s.store(OrdersFile, all)
 	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
@@ -134,7 +140,7 @@ func (s *State) answerCommands() {
 
 // settled completes an answer, if it need not wait any longer.
 func (s *State) settled(w *waitingReply) bool {
-	if s.confirmed < w.inTable {
+	if !s.inTable(w) {
 		if s.now.Sub(w.since) < orderTimeout {
 			return false
 		}
@@ -146,9 +152,21 @@ func (s *State) settled(w *waitingReply) bool {
 	return done
 }
 
+// inTable tells whether the kernel's table has what a command ordered.
+func (s *State) inTable(w *waitingReply) bool {
+	if s.confirmed < w.inTable {
+		return false
+	}
+	if !w.table || len(s.refused) == 0 {
+		return true
+	}
+	name, _, _ := strings.Cut(w.Server, "/")
+	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
+}
+
 // deadline is when the answer must not wait any longer.
 func (w waitingReply) deadline(s *State) time.Time {
-	if s.confirmed < w.inTable {
+	if !s.inTable(&w) {
 		return w.since.Add(orderTimeout)
 	}
 	return s.files[w.file].since.Add(storeTimeout)
@@ -162,6 +180,7 @@ func (s *State) forgetOrders() {
 			known[srv.id] = true
 		}
 	}
+	s.orders = s.renamed(s.orders, known)
 	kept := maps.Clone(s.orders)
 	maps.DeleteFunc(kept, func(id string, _ Order) bool { return !known[id] })
 	if len(kept) == len(s.orders) {
@@ -174,6 +193,21 @@ func (s *State) forgetOrders() {
 	}
 	s.orders = kept
 	s.store(OrdersFile, kept)
+}
+
+// renamed has the orders by the present names of their servers. Earlier versions named a server by the port of the first
+// virtual.
+func (s *State) renamed(orders map[string]Order, known map[string]bool) map[string]Order {
+	now := make(map[string]Order, len(orders))
+	for id, o := range orders {
+		if !known[id] {
+			if i, j, err := FindServer(s.cfg.Services, id); err == nil {
+				id = s.services[i].servers[j].id
+			}
+		}
+		now[id] = o
+	}
+	return now
 }
 
 // FindServer finds what a command names as SERVICE/SERVER, where SERVER is an address with or without its port. It returns
@@ -195,10 +229,17 @@ func FindServer(services []configs.Service, name string) (service, server int, e
 	var found []int
 	var have, several []string
 	for j, srv := range svc.Servers {
-		address := netip.AddrPortFrom(srv.Addr, srv.Port).String()
+		_, address, _ := strings.Cut(ServerID(svc, srv), "/")
 		have = append(have, address)
 		if address == after || srv.Addr.String() == strings.Trim(after, "[]") {
 			found, several = append(found, j), append(several, address)
+		}
+	}
+	if len(found) == 0 {
+		for j, srv := range svc.Servers {
+			if hasAddress(svc, srv, after) {
+				found, several = append(found, j), append(several, have[j])
+			}
 		}
 	}
 	switch len(found) {
@@ -208,6 +249,14 @@ func FindServer(services []configs.Service, name string) (service, server int, e
 		return i, found[0], nil
 	}
 	return i, 0, fmt.Errorf("service %s has several servers %q: name one of %s", svc.Name, after, listed(several))
+}
+
+// hasAddress tells whether the server has that address and port in one of the service's virtuals.
+func hasAddress(svc configs.Service, srv configs.Server, address string) bool {
+	return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool {
+		is := srv.In(v)
+		return netip.AddrPortFrom(is.Addr, is.Port).String() == address
+	})
 }
 
 // listed joins names, the first few of many.

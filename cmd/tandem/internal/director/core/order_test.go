@@ -120,3 +120,54 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		t.Errorf("without the kernel: %+v", out.Replies)
 	}
 }
+
+// What is ordered of a server that has the ports of its service does not depend on the order of the virtuals.
+func TestOrdersOutliveAReorderOfVirtuals(t *testing.T) {
+	config := func(virtual string) *configs.Config {
+		cfg, err := configs.Parse("t.toml", []byte(`name = "lb1"
+[[service]]
+name = "www"
+virtual = `+virtual+`
+scheduler = "wrr"
+slow_start = "20s"
+[[service.server]]
+address = "192.0.2.11"
+weight = 20
+[[service.server]]
+address = "192.0.2.12"
+port = 8080
+method = "nat"
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	one, two := config(`["192.0.2.100:443", "192.0.2.100:80"]`), config(`["192.0.2.100:80", "192.0.2.100:443"]`)
+	s := New()
+	// As an earlier version named it.
+	s.Step(noon, Start{Config: one, Orders: map[string]Order{"www/192.0.2.11:443": {Drained: true}}})
+	s.Step(noon, TableRead{})
+	for i, cfg := range []*configs.Config{two, one} {
+		s.Step(noon, Reload{Config: cfg})
+		for _, e := range s.Wanted() {
+			if got := weightsOf([]lvs.Entry{e}); got != "11=0 12=1" {
+				t.Errorf("reload %d: %s has %s", i+1, e.ServiceID, got)
+			}
+		}
+	}
+	for _, name := range []string{"www/192.0.2.11", "www/192.0.2.11:80", "www/192.0.2.11:443"} {
+		if _, j, err := FindServer(one.Services, name); err != nil || j != 0 {
+			t.Errorf("%s: server %d, %v", name, j, err)
+		}
+	}
+	// Taken back, the server starts slowly.
+	s.Step(noon, ServerOrder{Server: "www/192.0.2.11:443", Action: api.Undrain})
+	if got := weights(s); got != "11=1 12=20" && got != "11=1 12=1" {
+		t.Errorf("undrained: %s", got)
+	}
+	s.Step(seconds(20), Tick{})
+	if got := weights(s); got != "11=20 12=1" {
+		t.Errorf("in the end: %s", got)
+	}
+}

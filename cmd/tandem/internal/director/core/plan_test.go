@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 const unknownHealth = healthcheck.Unknown
@@ -47,6 +49,8 @@ func TestDirectorThatIsCutOff(t *testing.T) {
 	silent := func(id string, health healthcheck.Health) Event {
 		return Verdict{ID: id, Status: healthcheck.TargetStatus{Health: health, Silent: true}}
 	}
+	nobody, somebody := Neighbours{Silence: 1}, Neighbours{Silence: 1, Answer: true}
+	noCarrier := Report{message.Report{Links: map[string]string{"eth0": "no carrier"}}}
 	lone := www(true, lvs.WeightZero)
 	lone.Servers = lone.Servers[:1]
 	for _, c := range []struct {
@@ -55,20 +59,28 @@ func TestDirectorThatIsCutOff(t *testing.T) {
 		events []Event
 		want   string
 	}{
-		{"all are silent: it is the director", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down)}, "11=3 12=5"},
+		{"all are silent", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down)}, "11=0 12=0"},
+		{"the neighbours too: it is the director", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down), nobody}, "11=3 12=5"},
+		{"the neighbours answer: it is the servers", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down), somebody}, "11=0 12=0"},
+		{"an interface has no carrier", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down), somebody, noCarrier}, "11=3 12=5"},
+		{"an answer to an earlier question", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, down), Neighbours{Silence: 7}}, "11=0 12=0"},
 		{"one refuses: it is the servers", www(true, lvs.WeightZero), []Event{silent(first, down), is(second, down)}, "11=0 12=0"},
 		// One lost probe is no failure.
 		{"one is healthy still", www(true, lvs.WeightZero), []Event{silent(first, down), silent(second, up)}, "11=0 12=5"},
 		{"one server cannot tell", lone, []Event{silent(first, down)}, "11=0"},
-		{"also where servers are removed", www(true, lvs.Remove), []Event{silent(first, down), silent(second, down)}, "11=3 12=5"},
+		{"also where servers are removed", www(true, lvs.Remove), []Event{silent(first, down), silent(second, down), nobody}, "11=3 12=5"},
 	} {
-		s := started(with(c.svc))
-		s.Step(noon, c.events...)
+		cfg := with(c.svc)
+		cfg.Routers = []configs.Router{{Config: vrrp.Config{Name: "web", Interface: "eth0"}}}
+		s := started(cfg)
+		for _, ev := range c.events {
+			s.Step(noon, ev)
+		}
 		if got := weights(s); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
 		}
 	}
-	if s := started(with(www(false, lvs.WeightZero))); s.cutOff {
+	if s := started(with(www(false, lvs.WeightZero))); s.silence.cutOff {
 		t.Error("servers without a check say that the director is cut off")
 	}
 }
@@ -226,6 +238,7 @@ func TestWeightsAfterACutOff(t *testing.T) {
 	healthy := healthcheck.TargetStatus{Health: up, Since: noon}
 	s := started(with(svc))
 	s.Step(noon, Verdict{first, silent}, Verdict{second, silent})
+	s.Step(noon, Neighbours{Silence: 1})
 	s.Step(noon, Verdict{first, healthy}, Verdict{second, healthy})
 	if got := weights(s); got != "11=3 12=5" {
 		t.Errorf("got %s", got)

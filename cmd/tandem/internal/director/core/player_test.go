@@ -23,6 +23,8 @@ type player struct {
 	log   hclog.Logger
 	is    outcome
 	files map[File]any
+	// refused are the services that the kernel refuses, whatever else it takes.
+	refused map[string]bool
 }
 
 func newPlayer(log hclog.Logger) *player {
@@ -45,7 +47,7 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 		}
 		if t := out.Table; t != nil {
 			p.apply(t)
-			events = append(events, TableDone{Generation: t.Generation})
+			events = append(events, p.tableDone(t.Generation))
 		}
 		if out.Checks != nil {
 			p.is.Checks = out.Checks.Targets
@@ -62,6 +64,18 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 	}
 	p.is.Tracking = maps.Clone(p.s.tracking)
 	return first, reply
+}
+
+// tableDone says what the kernel made of a table.
+func (p *player) tableDone(generation uint64) TableDone {
+	done := TableDone{Generation: generation}
+	for _, e := range p.is.Table {
+		if p.refused[e.ServiceID.String()] {
+			done.Problem = "failed to add " + e.ServiceID.String() + ": no such scheduler"
+			done.Refused = map[lvs.ServiceID]Refusal{e.ServiceID: {Why: "no such scheduler"}}
+		}
+	}
+	return done
 }
 
 // apply does what a table's worker does.
@@ -109,7 +123,7 @@ func (p *player) verdict(now time.Time, id string, is healthcheck.TargetStatus) 
 
 func (p *player) role(now time.Time, router string, state vrrp.State) {
 	routers := slices.DeleteFunc(slices.Clone(p.s.report.Routers), func(r vrrp.Status) bool { return r.Name == router })
-	p.step(now, Report{message.Report{Routers: append(routers, vrrp.Status{Name: router, State: state})}})
+	p.step(now, Report{message.Report{Links: p.s.report.Links, Routers: append(routers, vrrp.Status{Name: router, State: state})}})
 }
 
 func (p *player) order(now time.Time, o ServerOrder) error {

@@ -4,6 +4,7 @@ package core
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -43,8 +44,10 @@ type server struct {
 	// knew of it, and so does not start slowly.
 	up      bool
 	upSince time.Time
+	// released is when an operator's order that kept clients away was taken back. The server starts slowly from then on.
+	released time.Time
 
-	counted, silent bool // in the census
+	counted, silent, open bool // in the census
 }
 
 // missing is the inherited weight of a server that the kernel does not have.
@@ -53,9 +56,16 @@ const missing = -1
 // Unchecked is the status of a check that has not run.
 var Unchecked = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
 
-// ServerID names a real server of a service: SERVICE/ADDRESS:PORT.
+// ServerID names a real server of a service: SERVICE/ADDRESS:PORT. A server that has the ports of the service is named by
+// the lowest of them: what is known and ordered of it must not depend on the order of the service's virtuals.
 func ServerID(svc configs.Service, srv configs.Server) string {
-	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, srv.Port).String()
+	port := srv.Port
+	if !srv.Mapped && len(svc.Virtuals) > 0 && port == svc.Virtuals[0].Port {
+		for _, virtual := range svc.Virtuals {
+			port = min(port, srv.In(virtual).Port)
+		}
+	}
+	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, port).String()
 }
 
 // checkID names the check with that index of a real server. The first check has the name of the server.
@@ -66,13 +76,48 @@ func checkID(id string, check int) string {
 	return id + " #" + strconv.Itoa(check+1)
 }
 
-func newServer(svc configs.Service, srv configs.Server) *server {
+// newServer knows nothing yet. was is the same server before; nil: there was none.
+func newServer(svc configs.Service, srv configs.Server, was *server) *server {
 	s := &server{Server: srv, id: ServerID(svc, srv), verdict: Unchecked}
-	for i := range srv.Checks {
-		s.checkIDs = append(s.checkIDs, checkID(s.id, i))
+	s.checkIDs = s.nameChecks(was)
+	for range srv.Checks {
 		s.status = append(s.status, Unchecked)
 	}
 	return s
+}
+
+// nameChecks gives each check its ID. What is known of a check goes by that. So one that was there before keeps its ID, also
+// at another place in the file, as does one of the same type that has only changed. No other check gets the ID of one that
+// has gone.
+func (srv *server) nameChecks(was *server) []string {
+	ids := make([]string, len(srv.Checks))
+	taken := make(map[string]bool)
+	if was != nil {
+		keep := func(same func(i, j int) bool) {
+			for i := range ids {
+				for j, id := range was.checkIDs {
+					if ids[i] == "" && !taken[id] && same(i, j) {
+						ids[i], taken[id] = id, true
+					}
+				}
+			}
+		}
+		keep(func(i, j int) bool { return i == j && reflect.DeepEqual(srv.Checks[i], was.Checks[j]) })
+		keep(func(i, j int) bool { return reflect.DeepEqual(srv.Checks[i], was.Checks[j]) })
+		keep(func(i, j int) bool { return i == j && srv.Checks[i].Type == was.Checks[j].Type })
+		for _, id := range was.checkIDs {
+			taken[id] = true
+		}
+	}
+	next := 0
+	for i := range ids {
+		for ; ids[i] == ""; next++ {
+			if id := checkID(srv.id, next); !taken[id] {
+				ids[i], taken[id] = id, true
+			}
+		}
+	}
+	return ids
 }
 
 // checks tells whether the director checks a real server now.
@@ -192,7 +237,7 @@ func (s *State) comeUp(svc *service, srv *server) {
 	health := s.health(svc, srv)
 	switch {
 	case health == lvs.HealthUp:
-		if !srv.up && !s.cutOff {
+		if !srv.up && !s.silence.cutOff {
 			srv.upSince = srv.verdict.Since
 		}
 		srv.up = true
@@ -211,7 +256,7 @@ func (s *State) health(svc *service, srv *server) lvs.Health {
 	switch {
 	case !svc.checks(srv):
 		return lvs.HealthUnchecked
-	case s.cutOff || srv.verdict.Health == healthcheck.Healthy:
+	case s.silence.cutOff || srv.verdict.Health == healthcheck.Healthy:
 		return lvs.HealthUp
 	case srv.verdict.Health == healthcheck.Unhealthy:
 		return lvs.HealthDown
@@ -232,7 +277,7 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 	}
 	for _, srv := range svc.servers {
 		m := lvs.Member{Server: srv.In(virtual), Input: lvs.WeightInput{
-			Configured: srv.Weight, Health: s.health(svc, srv), UpSince: srv.upSince,
+			Configured: srv.Weight, Health: s.health(svc, srv), UpSince: later(srv.upSince, srv.released),
 		}}
 		if srv.inherited != nil && srv.inherited[i] != missing {
 			m.Input.KernelWeight, m.Input.InKernel = srv.inherited[i], true
@@ -247,6 +292,13 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		in.Members = append(in.Members, lvs.Member{Server: d.server, Input: lvs.WeightInput{Draining: true}})
 	}
 	return in
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // logPool logs what has changed for a service as a whole.

@@ -22,7 +22,10 @@ type Snapshot struct {
 	Services  []*Service // in the order of the file
 	Orders    map[string]Order
 	Tracks    []Track
-	CutOff    bool
+	Silent    bool // no real server answers
+	CutOff    bool // nor does anybody else
+	Unready   bool // the first verdicts are not there yet
+	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // what keeps the kernel's table from being in line
 	Sync      SyncState
 	Settings  SettingsState
@@ -62,7 +65,8 @@ type Track struct {
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
-		CutOff: s.cutOff, Trouble: s.trouble, Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
+		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
+		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {
@@ -80,7 +84,11 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 func (s *State) show(svc *service) *Service {
 	first := svc.Virtuals[0].ServiceID
 	shown := &Service{Pool: svc.pool, Weights: make(map[lvs.ServerID]int)}
-	for _, is := range s.wanted[first].Servers {
+	has := s.wanted[first].Servers
+	if refusal, refused := s.refused[first]; refused {
+		has = refusal.Has
+	}
+	for _, is := range has {
 		shown.Weights[is.ServerID] = is.Weight
 	}
 	for _, srv := range svc.servers {

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -32,14 +31,16 @@ type State struct {
 	checkSeq uint64
 	recheck  bool // the targets have changed
 	census   census
-	cutOff   bool
+	silence  silence
+	ask      bool // the question about the neighbours has changed
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
 	refill        bool // the next table is a full one
 	generation    uint64
-	confirmed     uint64   // the kernel is known to have this generation
-	trouble       string   // what keeps the kernel's table from being in line
+	confirmed     uint64 // the kernel is known to have this generation
+	trouble       string // what keeps the kernel's table from being in line
+	refused       map[lvs.ServiceID]Refusal
 	startProblems []string // what could not be read when the director started
 	unowned       string   // why the disk does not know which services are ours
 
@@ -67,6 +68,10 @@ type State struct {
 	retrack  map[string]bool // routers whose tracks have changed
 	tracking map[string]vrrp.Tracking
 	tracked  bool // tracking has been worked out once
+
+	readiness         readiness
+	troubleSince      time.Time // since when there is trouble, or none
+	stepsBackForTable bool
 }
 
 // Reloads count the reloads that were asked for.
@@ -102,7 +107,9 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 // settle works out what has changed.
 func (s *State) settle() {
 	s.endDrains(nil)
-	s.seeCutOff()
+	s.seeSilence()
+	s.seeReady()
+	s.seeTrouble()
 	for svc := range s.ramping {
 		if !svc.next.After(s.now) {
 			s.touch(svc)
@@ -242,18 +249,6 @@ func (ev TableRead) on(s *State) {
 	s.touchAll()
 }
 
-// on takes the kernel's table for what was wanted.
-func (ev TableDone) on(s *State) {
-	s.trouble, s.unowned = ev.Problem, ev.NotRemembered
-	if ev.Problem != "" {
-		return
-	}
-	s.confirmed = max(s.confirmed, ev.Generation)
-	if s.confirmed >= s.marked && !maps.Equal(s.led, s.marks) {
-		s.led, s.recheck = s.marks, true
-	}
-}
-
 func (ev SyncState) on(s *State) { s.sync = ev }
 
 func (ev SettingsState) on(s *State) { s.settings = ev }
@@ -285,13 +280,21 @@ func (s *State) next() time.Time {
 	if s.handOver != nil {
 		sooner(s.handOver.deadline)
 	}
+	sooner(s.silenceEnds())
+	if !s.readiness.ready && s.now.Before(s.readiness.until) {
+		sooner(s.readiness.until)
+	}
+	if s.trouble != "" && !s.stepsBackForTable {
+		sooner(s.troubleSince.Add(troubleGrace))
+	}
 	return next
 }
 
-// A census counts the real servers that are checked, for seeCutOff.
+// A census counts the real servers that are checked.
 type census struct {
 	checked  int
 	speaking int // checked servers that are not silent
+	open     int // checked servers of unknown health
 	machines map[netip.Addr]int
 }
 
@@ -303,6 +306,9 @@ func (c *census) count(srv *server, by int) {
 	if !srv.silent {
 		c.speaking += by
 	}
+	if srv.open {
+		c.open += by
+	}
 	if c.machines[srv.Addr] += by; c.machines[srv.Addr] == 0 {
 		delete(c.machines, srv.Addr)
 	}
@@ -313,23 +319,8 @@ func (s *State) recount(svc *service, srv *server) {
 	s.census.count(srv, -1)
 	srv.counted = svc.checks(srv)
 	srv.silent = srv.verdict.Health == healthcheck.Unhealthy && srv.verdict.Silent
+	srv.open = svc.probed() && srv.verdict.Health == healthcheck.Unknown
 	s.census.count(srv, 1)
-}
-
-// seeCutOff finds out whether this director seems to be cut off from all its real servers: each of them, on two machines
-// or more, has gone silent. A refusal would be an answer, and so would be a wrong status. A director in that state
-// serves nobody, whatever its weights. But when its cable is plugged in again and it is master, it must not refuse its
-// clients until it has checked all servers anew. In the election it stands back meanwhile.
-func (s *State) seeCutOff() {
-	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
-	if is == s.cutOff {
-		return
-	}
-	s.cutOff = is
-	s.touchAll()
-	for _, r := range s.cfg.Routers {
-		s.retrack[r.Name] = true
-	}
 }
 
 // Config is the configuration in force.

@@ -112,7 +112,7 @@ func TestStep(t *testing.T) {
 			{TableRead{}, "table 1 full, 11=3 12=5"},
 			{ServerOrder{Server: first, Action: api.Drain}, "table 2 delta, 11=0 12=5, orders.json"},
 			{Stored{File: OrdersFile, Generation: 1}, ""},
-			{TableDone{Generation: 1}, ""},
+			{TableDone{Generation: 1}, "election web"}, // it is ready
 			{TableDone{Generation: 2}, "reply"},
 			{ServerOrder{Server: first, Action: api.Undrain}, "table 3 delta, 11=3 12=5, orders.json"},
 		},

@@ -34,7 +34,10 @@ type trackState struct {
 type track struct {
 	configs.Track
 	script string // the ID of its target
-	state  trackState
+	// repeated says that another member of the sync group has the same track. The weights of a group are added up, and each
+	// thing counts once.
+	repeated bool
+	state    trackState
 }
 
 // A Number is what a tracked file holds. A file that holds no number counts as 0: one that is damaged or half written
@@ -86,8 +89,24 @@ func (s *State) adoptTracks() {
 	for _, svc := range s.services {
 		byName[svc.Name] = svc
 	}
+	groups := make(map[string]string, len(s.cfg.Routers))
+	for _, r := range s.cfg.Routers {
+		groups[r.Name] = r.SyncGroup
+	}
+	type shared struct {
+		group, name, script string
+		weight              int
+	}
+	members := make(map[shared]string) // the first member of the group that has the track
 	for i, t := range s.cfg.Tracks {
 		s.tracks = append(s.tracks, track{Track: t, script: ids[i]})
+		if group := groups[t.Router]; group != "" {
+			key := shared{group, t.Name, ids[i], t.Weight}
+			if members[key] == "" {
+				members[key] = t.Router
+			}
+			s.tracks[i].repeated = members[key] != t.Router
+		}
 		if svc := byName[t.Service]; svc != nil && t.Kind == configs.TrackService {
 			svc.tracks = append(svc.tracks, i)
 		}
@@ -134,12 +153,8 @@ func (s *State) logNumbers(before map[string]Number) {
 	}
 }
 
-// cutOffDelta brings any priority down to 1, except that of an owner.
-const cutOffDelta = -254
-
-// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed. A director
-// that is cut off from all its real servers stands back whatever it tracks: as master it would serve nobody, and one
-// whose cable was just plugged in again must not take its place before it can.
+// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed, and what
+// keeps this director from serving: that counts whatever it tracks.
 func (s *State) followTracks() {
 	if len(s.retrack) == 0 {
 		return
@@ -158,11 +173,7 @@ func (s *State) followTracks() {
 		}
 	}
 	for name := range s.retrack {
-		if s.cutOff {
-			t := now[name]
-			t.Delta += cutOffDelta
-			now[name] = t
-		}
+		now[name] = s.stepBack(now[name])
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked
@@ -262,6 +273,9 @@ func (t track) effect() vrrp.Tracking {
 // combineTracking adds what a track makes of its virtual router to what others make of it.
 func combineTracking(sum vrrp.Tracking, t track) vrrp.Tracking {
 	is := t.effect()
+	if t.repeated {
+		is.Delta = 0
+	}
 	sum.Delta, sum.Unclear = sum.Delta+is.Delta, sum.Unclear || is.Unclear
 	switch {
 	case sum.Fault == "":

@@ -62,6 +62,7 @@ func (at situation) state(tracks ...configs.Track) *State {
 	}
 	s := started(cfg)
 	s.Step(noon, append(events, Numbers{"/run/load": {Value: at.file}})...)
+	s.Step(noon.Add(time.Hour), Tick{}) // the time for first verdicts is over
 	return s
 }
 
@@ -168,5 +169,22 @@ func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	}
 	if len(targets) != 2 || targets[0].ID != ids[0] || targets[1].ID != ids[3] || targets[1].Config.Interval != time.Second {
 		t.Errorf("targets %+v", targets)
+	}
+}
+
+// The members of a sync group share their weights: what several of them track counts once, other weights of it as well.
+func TestAGroupCountsEachTrackOnce(t *testing.T) {
+	cfg := with(www(false, lvs.WeightZero))
+	for _, name := range []string{"front", "front-ipv6", "back"} {
+		cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: name, SyncGroup: "web"}})
+		cfg.Tracks = append(cfg.Tracks, fileTrack(name, "/run/load", -60))
+	}
+	cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: "alone"}})
+	cfg.Tracks = append(cfg.Tracks, fileTrack("alone", "/run/load", -60), fileTrack("back", "/run/load", -5))
+	s := started(cfg)
+	s.Step(noon, Numbers{"/run/load": {Value: 1}})
+	want := map[string]vrrp.Tracking{"front": {Delta: -60}, "front-ipv6": {}, "back": {Delta: -5}, "alone": {Delta: -60}}
+	if !reflect.DeepEqual(s.tracking, want) {
+		t.Errorf("got %+v, want %+v", s.tracking, want)
 	}
 }

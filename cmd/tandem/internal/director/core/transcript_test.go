@@ -143,6 +143,19 @@ func (c *conversation) play(event, body string) []string {
 	case "advice":
 		status := healthcheck.TargetStatus{Health: healthcheck.Healthy, Reason: "agent", Since: noon, Advice: healthcheck.Advice{Given: true, Percent: c.number(args[1])}}
 		c.p.verdict(c.now, args[0], status)
+	case "neighbours": // answer, or are silent
+		c.p.step(c.now, Neighbours{Silence: c.p.s.silence.sequence, Answer: args[0] == "answer"})
+	case "link": // of a router's interface
+		r := c.p.s.report
+		r.Links = map[string]string{args[0]: ""}
+		if args[1] == "down" {
+			r.Links[args[0]] = "interface " + args[0] + " has no carrier"
+		}
+		c.p.step(c.now, Report{r})
+	case "kernel": // refuses a service, or takes it
+		id := strings.Join(args[1:], " ")
+		c.p.refused = map[string]bool{id: args[0] == "refuses"}
+		c.p.step(c.now, c.p.tableDone(c.p.s.generation))
 	case "role":
 		c.p.role(c.now, args[0], map[string]vrrp.State{"master": vrrp.Master, "backup": vrrp.Backup}[args[1]])
 	case "order":

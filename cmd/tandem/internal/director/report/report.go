@@ -58,9 +58,7 @@ func warnings(in Input) (all []string) {
 	for _, w := range shot.Config.Warnings {
 		all = append(all, w.Error())
 	}
-	if shot.CutOff {
-		all = append(all, "no real server answers this director in any way: it seems to be cut off from them, so it leaves them all at their weights and stands back at priority 1; look at its own cable, interface and addresses")
-	}
+	all = append(all, stepBackWarnings(shot)...)
 	if in.Metrics != "" {
 		all = append(all, in.Metrics)
 	}
@@ -72,16 +70,15 @@ func warnings(in Input) (all []string) {
 	if shot.Settings.Problem != "" {
 		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
 	}
-	if shot.Trouble != "" {
-		all = append(all, "the kernel's IPVS table is not in line: "+shot.Trouble)
-	}
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
 	all = append(all, checkWarnings(in.Checks)...)
-	for i, svc := range shot.Config.Services {
-		all = append(all, poolWarnings(svc, shot.Services[i].Pool)...)
+	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
+	for _, is := range shot.Services {
+		pools = append(pools, is.Pool)
 	}
+	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
 	all = append(all, shot.Departed...)
 	return append(all, shot.Forgotten...)
 }

@@ -38,21 +38,6 @@ func countsOf(rows []lvs.ServiceStatus) counts {
 	return c
 }
 
-// poolWarnings are sentences about a service as a whole.
-func poolWarnings(svc configs.Service, pool lvs.PoolOutput) (all []string) {
-	if pool.State.QuorumLost {
-		what := "it has no sorry server"
-		if pool.Sorry {
-			what = fmt.Sprintf("the sorry server, %s, serves its clients", svc.Sorry.Addr)
-		}
-		all = append(all, fmt.Sprintf("%s has lost its quorum, with %d of %d servers up: %s", svc.Name, pool.Up, len(svc.Servers), what))
-	}
-	if pool.Panic {
-		all = append(all, fmt.Sprintf("%s has only %d of %d servers up: all are treated as healthy", svc.Name, pool.Up, len(svc.Servers)))
-	}
-	return all
-}
-
 func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) api.Service {
 	first, pool := svc.Virtuals[0], is.Pool
 	row := api.Service{

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,9 +27,22 @@ func TestPoolWarnings(t *testing.T) {
 			[]string{"www has lost its quorum, with 0 of 2 servers up: the sorry server, 192.0.2.20, serves its clients"}},
 		{lvs.PoolOutput{Up: 1, Panic: true}, []string{"www has only 1 of 2 servers up: all are treated as healthy"}},
 	} {
-		if got := poolWarnings(svc, c.pool); !slices.Equal(got, c.want) {
+		if got := allPoolWarnings([]configs.Service{svc}, []lvs.PoolOutput{c.pool}); !slices.Equal(got, c.want) {
 			t.Errorf("%+v: got %q, want %q", c.pool, got, c.want)
 		}
+	}
+}
+
+// Many services with the same trouble are one sentence.
+func TestManyPoolWarningsAreOne(t *testing.T) {
+	services, pools := make([]configs.Service, 200), make([]lvs.PoolOutput, 200)
+	for i := range services {
+		services[i].Name = fmt.Sprint("s", i)
+		pools[i] = lvs.PoolOutput{State: lvs.PoolState{QuorumLost: true}, Sorry: i%2 == 0}
+	}
+	want := []string{"200 services have lost their quorum: s0, s1, s2 and 197 more; sorry servers serve the clients of 100 of them"}
+	if got := allPoolWarnings(services, pools); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,8 +18,10 @@ import (
 )
 
 const (
-	// retryPause is the pause before what failed is tried again.
-	retryPause = time.Second
+	// retryPause is the pause before what failed is tried again. What the kernel goes on to refuse is tried less and less
+	// often, up to maxRetryPause: to look for a module costs a tenth of a second.
+	retryPause    = time.Second
+	maxRetryPause = 30 * time.Second
 	// rememberPause is the pause before the disk is asked again to remember what is ours.
 	rememberPause = 5 * time.Second
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
@@ -36,7 +39,7 @@ type KernelTable interface {
 	ManageAll(bool)
 	// Reconcile reads everything and makes it as want says.
 	Reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report, error)
-	// Apply writes what differs from what the kernel is known to have.
+	// Apply writes what differs from what the kernel is known to have. With an empty delta it tries again what failed.
 	Apply(context.Context, lvs.Delta) (kernel.Report, error)
 	// Look takes a slice of a look for changes by others; NextLook is the pause until the next.
 	Look(context.Context) (drifted bool, err error)
@@ -55,6 +58,11 @@ type Table struct {
 	all    bool
 	newest uint64 // generation
 	failed bool
+	// When what failed is tried again, and the pause after that. refused says that it is single services, which the kernel
+	// refuses, and that all others are in line.
+	retry   time.Time
+	pause   time.Duration
+	refused bool
 	// What is ours is not remembered, why, and when that is tried again.
 	forgotten string
 	remember  time.Time
@@ -97,7 +105,9 @@ func MergeTables(waiting, next core.Table) core.Table {
 // Run keeps the table until ctx ends. read says whether what the kernel has matters at the start.
 func (w *Table) Run(ctx context.Context, read bool) error {
 	w.want = make(map[lvs.ServiceID]lvs.Entry)
-	w.read(ctx, read)
+	if !w.read(ctx, read) {
+		return nil
+	}
 	select {
 	case <-w.Prepared:
 	case <-time.After(preparedTimeout):
@@ -119,7 +129,7 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 		}
 		pause := w.Kernel.NextLook()
 		if w.failed {
-			pause = min(pause, retryPause)
+			pause = max(0, min(pause, time.Until(w.retry)))
 		} else if w.forgotten != "" {
 			pause = min(pause, rememberPause)
 		}
@@ -127,22 +137,31 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 	}
 }
 
-// read tells what the kernel has at the start.
-func (w *Table) read(ctx context.Context, wanted bool) {
+// read tells what the kernel has at the start. It goes on until it knows: a director that took the table for empty would set
+// the weights of all servers to 0. It is false if ctx has ended.
+func (w *Table) read(ctx context.Context, wanted bool) bool {
 	found := core.TableRead{Owned: w.Kernel.Owned()}
-	if wanted {
+	for wanted {
 		var err error
-		if found.Entries, err = w.Kernel.Read(ctx); err != nil && ctx.Err() == nil {
-			w.Log.Error("failed to read the IPVS table", "error", err)
+		if found.Entries, err = w.Kernel.Read(ctx); err == nil {
+			break
+		}
+		w.done(ctx, kernel.Report{}, err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryPause):
 		}
 	}
 	w.Post(found)
+	return true
 }
 
 // write brings a change into the kernel's table.
 func (w *Table) write(ctx context.Context, t core.Table) {
 	w.newest, w.all = t.Generation, t.All
 	if t.Full {
+		w.pause = retryPause
 		clear(w.want)
 	}
 	for _, id := range t.Remove {
@@ -152,27 +171,37 @@ func (w *Table) write(ctx context.Context, t core.Table) {
 		w.want[e.ServiceID] = e
 	}
 	if t.Full {
-		w.done(ctx, w.reconcile(ctx, t.Set))
+		report, err := w.reconcile(ctx, t.Set)
+		w.done(ctx, report, err)
 		return
 	}
-	_, err := w.Kernel.Apply(ctx, lvs.Delta{Set: t.Set, Remove: t.Remove})
-	w.done(ctx, err)
+	report, err := w.Kernel.Apply(ctx, lvs.Delta{Set: t.Set, Remove: t.Remove})
+	w.done(ctx, report, err)
 }
 
 // reconcile does nothing for a director that neither has services nor left any in the kernel: that one must run on a
 // kernel without IPVS.
-func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) error {
+func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report, error) {
 	if len(want) == 0 && !w.all && len(w.Kernel.Owned()) == 0 {
-		return nil
+		return kernel.Report{}, nil
 	}
 	w.Kernel.ManageAll(w.all)
-	_, err := w.Kernel.Reconcile(ctx, want)
-	return err
+	return w.Kernel.Reconcile(ctx, want)
 }
 
 // look repairs what somebody else has changed, and tries again what failed.
 func (w *Table) look(ctx context.Context) {
-	if !w.failed {
+	due := w.failed && !time.Now().Before(w.retry)
+	if due && w.refused {
+		report, err := w.Kernel.Apply(ctx, lvs.Delta{})
+		w.done(ctx, report, err)
+		return
+	}
+	switch {
+	case due:
+	case w.failed && !w.refused:
+		return
+	default:
 		drifted, err := w.Kernel.Look(ctx)
 		if !drifted && err == nil {
 			return
@@ -180,37 +209,82 @@ func (w *Table) look(ctx context.Context) {
 		// An error comes again, and is logged, when the table is read as a whole.
 	}
 	want := slices.SortedFunc(maps.Values(w.want), func(a, b lvs.Entry) int { return a.ServiceID.Compare(b.ServiceID) })
-	w.done(ctx, w.reconcile(ctx, want))
+	report, err := w.reconcile(ctx, want)
+	w.done(ctx, report, err)
 }
 
 // done tells how the table stands. That the disk does not remember what is ours keeps nobody from serving.
-func (w *Table) done(ctx context.Context, err error) {
+func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
 	}
-	result := core.TableDone{Generation: w.newest}
+	result := core.TableDone{Generation: w.newest, Refused: refusals(report)}
 	if err != nil && onlyForgotten(err) {
 		w.remember = time.Now().Add(rememberPause)
 		result.NotRemembered = err.Error()
-	} else if err != nil {
+		err = nil
+	}
+	if len(report.Refused) > 0 {
+		err = allRefused(report) // those of earlier changes, too
+	}
+	if err != nil {
 		result.Problem = err.Error()
 	}
-	w.failed, w.forgotten = result.Problem != "", result.NotRemembered
+	w.failed, w.forgotten, w.refused = result.Problem != "", result.NotRemembered, len(result.Refused) > 0
+	switch {
+	case !w.failed:
+		w.pause = retryPause
+	case time.Now().Before(w.retry) && w.refused: // something else was written meanwhile
+	default:
+		w.pause = max(w.pause, retryPause)
+		w.retry = time.Now().Add(w.pause)
+		if w.refused {
+			w.pause = min(2*w.pause, maxRetryPause)
+		}
+	}
 	if is := result.Problem + result.NotRemembered; is != w.logged {
 		switch w.logged = is; {
 		case result.Problem != "":
 			w.Log.Error("failed to bring the IPVS table in line", "error", err)
 		case result.NotRemembered != "":
-			w.Log.Error("failed to remember which IPVS services are ours", "error", err)
+			w.Log.Error("failed to remember which IPVS services are ours", "error", result.NotRemembered)
 		}
 	}
 	w.Post(result)
 }
 
+// refusals are those of a report, for the core.
+func refusals(report kernel.Report) map[lvs.ServiceID]core.Refusal {
+	if len(report.Refused) == 0 {
+		return nil
+	}
+	all := make(map[lvs.ServiceID]core.Refusal, len(report.Refused))
+	for id, r := range report.Refused {
+		all[id] = core.Refusal{Why: r.Why.Error(), Has: r.Has}
+	}
+	return all
+}
+
+// maxNamed bounds how many refused services an error names.
+const maxNamed = 5
+
+// allRefused is the error of the services that the kernel refuses.
+func allRefused(report kernel.Report) error {
+	var errs []error
+	for _, id := range slices.SortedFunc(maps.Keys(report.Refused), lvs.ServiceID.Compare) {
+		if len(errs) == maxNamed {
+			errs = append(errs, fmt.Errorf("%d further services are refused", len(report.Refused)-maxNamed))
+			break
+		}
+		errs = append(errs, report.Refused[id].Why)
+	}
+	return errors.Join(errs...)
+}
+
 // tryRemember stores what is ours, if that failed a while ago.
 func (w *Table) tryRemember(ctx context.Context) {
 	if w.forgotten != "" && !w.failed && !time.Now().Before(w.remember) {
-		w.done(ctx, w.Kernel.Remember())
+		w.done(ctx, kernel.Report{}, w.Kernel.Remember())
 	}
 }
 

@@ -79,6 +79,7 @@ type fakeTable struct {
 	errs    []error // of the next calls
 	drifted bool
 	calls   []string
+	report  kernel.Report
 }
 
 func (f *fakeTable) call(what string) error {
@@ -106,11 +107,11 @@ func (f *fakeTable) ManageAll(bool)                            {}
 func (f *fakeTable) NextLook() time.Duration                   { return time.Minute }
 
 func (f *fakeTable) Reconcile(_ context.Context, want []lvs.Entry) (kernel.Report, error) {
-	return kernel.Report{}, f.call("reconcile " + show(core.Table{Set: want}))
+	return f.report, f.call("reconcile " + show(core.Table{Set: want}))
 }
 
 func (f *fakeTable) Apply(_ context.Context, d lvs.Delta) (kernel.Report, error) {
-	return kernel.Report{}, f.call("apply " + show(core.Table{Set: d.Set, Remove: d.Remove}))
+	return f.report, f.call("apply " + show(core.Table{Set: d.Set, Remove: d.Remove}))
 }
 
 func (f *fakeTable) Look(context.Context) (bool, error) {
@@ -235,5 +236,77 @@ func TestFilesWorker(t *testing.T) {
 			t.Errorf("it ended after %s: %v", time.Since(begin), err)
 		}
 		close(hang)
+	})
+}
+
+// A table that cannot be read is not empty: weights of 0 would follow. The director's election goes on meanwhile.
+func TestTableWorkerReadsUntilItKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeTable{}
+		f.set(false, errors.New("it hangs"), errors.New("it hangs"))
+		events := make(chan core.Event, 10)
+		w := &Table{Kernel: f, Log: hclog.NewNullLogger(), In: NewMailbox[core.Table](), Post: func(ev core.Event) { events <- ev }}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx, true) }()
+		for range 2 {
+			if ev, ok := (<-events).(core.TableDone); !ok || ev.Problem != "it hangs" || ev.Generation != 0 {
+				t.Errorf("got %+v", ev)
+			}
+		}
+		if ev, ok := (<-events).(core.TableRead); !ok {
+			t.Errorf("got %+v", ev)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// What the kernel refuses is tried less and less often, and logged once. All else goes on.
+func TestTableWorkerAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := entry(81, 1).ServiceID
+		f := &fakeTable{}
+		log := &strings.Builder{}
+		var done []core.TableDone
+		prepared := make(chan struct{})
+		close(prepared)
+		w := &Table{Kernel: f, Log: hclog.New(&hclog.LoggerOptions{Output: log}), In: NewMailbox[core.Table](), Prepared: prepared, Post: func(ev core.Event) {
+			if d, ok := ev.(core.TableDone); ok {
+				done = append(done, d)
+			}
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx, false) }()
+		f.report.Refused = map[lvs.ServiceID]kernel.Refusal{bad: {Why: errors.New("no such scheduler")}}
+		f.set(false, errors.New("no such scheduler"))
+		w.In.Put(core.Table{Generation: 1, Full: true, Set: []lvs.Entry{entry(80, 1), entry(81, 1)}})
+		synctest.Wait()
+		w.In.Put(core.Table{Generation: 2, Set: []lvs.Entry{entry(80, 3)}})
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		tries := 0
+		for _, call := range f.calls[2:] {
+			if call == "apply " {
+				tries++
+			}
+		}
+		if tries < 20 || tries > 26 {
+			t.Errorf("tried %d times in 10 minutes", tries)
+		}
+		for _, d := range done {
+			if d.Problem != "no such scheduler" || d.Refused[bad].Why == "" {
+				t.Errorf("told %+v", d)
+			}
+		}
+		if got := strings.Count(log.String(), "\n"); got != 1 {
+			t.Errorf("%d lines:\n%s", got, log)
+		}
+		if done[len(done)-1].Generation != 2 {
+			t.Errorf("the other service is at generation %d", done[len(done)-1].Generation)
+		}
+		cancel()
+		<-ended
 	})
 }

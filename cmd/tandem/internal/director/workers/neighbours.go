@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/garp/wire"
+)
+
+const (
+	// askPause is the pause between two questions while all real servers are silent.
+	askPause = time.Second
+	// askWait is how long one question waits for answers.
+	askWait = 300 * time.Millisecond
+	// maxAsked bounds how many neighbours of an interface one question names.
+	maxAsked = 16
+	// maxRouted bounds for how many real servers the way is looked up, every routesPause.
+	maxRouted   = 256
+	routesPause = 30 * time.Second
+)
+
+// Neighbours asks, while all real servers are silent, whether anybody answers on the interfaces towards them. Machines
+// answer ARP and neighbour solicitations whatever else they do, and whatever their firewalls say.
+type Neighbours struct {
+	Post Post
+	In   Mailbox[core.Question]
+
+	// Routes and Ask are those of the kernel, unless a test has its own. Routes returns the neighbours to ask, by
+	// interface. Ask tells whether one of them answers.
+	Routes func(servers, others []netip.Addr) (map[string][]netip.Addr, error)
+	Ask    func(ctx context.Context, iface string, who []netip.Addr) (bool, error)
+
+	question core.Question
+	routes   map[string][]netip.Addr
+	last     core.Neighbours
+}
+
+// Run asks until ctx ends.
+func (w *Neighbours) Run(ctx context.Context) error {
+	if w.Routes == nil {
+		w.Routes, w.Ask = routesTo, askNeighbours
+	}
+	for {
+		var tick <-chan time.Time
+		switch {
+		case w.question.Silence != 0:
+			tick = time.After(askPause)
+		case len(w.question.Servers) > 0:
+			tick = time.After(routesPause)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case w.question = <-w.In:
+		case <-tick:
+		}
+		// A way that leads over another interface because the first one is down is no way to the servers: while they are
+		// silent, the ways stay as they were.
+		if w.question.Silence == 0 || len(w.routes) == 0 {
+			if routes, err := w.Routes(w.question.Servers[:min(len(w.question.Servers), maxRouted)], w.question.Others); err == nil {
+				w.routes = routes
+			}
+		}
+		if w.question.Silence == 0 {
+			continue
+		}
+		if is := w.ask(ctx); ctx.Err() == nil && is != w.last {
+			w.last = is
+			w.Post(is)
+		}
+	}
+}
+
+// ask asks once on every interface, until somebody answers.
+func (w *Neighbours) ask(ctx context.Context) core.Neighbours {
+	is := core.Neighbours{Silence: w.question.Silence}
+	for _, iface := range slices.Sorted(maps.Keys(w.routes)) {
+		answer, err := w.Ask(ctx, iface, w.routes[iface])
+		if answer {
+			return core.Neighbours{Silence: w.question.Silence, Answer: true}
+		}
+		if err != nil {
+			is.Problem = fmt.Sprintf("failed to ask the neighbours: %v", err)
+		}
+	}
+	if len(w.routes) == 0 {
+		is.Problem = "" // no way leads to the servers: that is as good as no cable
+	}
+	return is
+}
+
+// routesTo finds the interfaces towards real servers, and the neighbours that lead there. A server on the segment itself
+// is asked like a neighbour: a machine whose service is down still answers. Others count where they are on the same
+// interfaces.
+func routesTo(servers, others []netip.Addr) (map[string][]netip.Addr, error) {
+	routes := make(map[string][]netip.Addr)
+	var errs []error
+	for i, server := range slices.Concat(servers, others) {
+		found, err := netlink.RouteGet(server.AsSlice())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, r := range found {
+			link, err := net.InterfaceByIndex(r.LinkIndex)
+			if err != nil || link.Flags&net.FlagLoopback != 0 || i >= len(servers) && routes[link.Name] == nil {
+				continue
+			}
+			next := server
+			if gateway, ok := netip.AddrFromSlice(r.Gw); ok && !gateway.IsUnspecified() {
+				next = gateway.Unmap()
+			}
+			if !slices.Contains(routes[link.Name], next) {
+				routes[link.Name] = append(routes[link.Name], next)
+			}
+		}
+	}
+	if len(routes) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	return routes, nil
+}
+
+// askNeighbours asks the next hops and whoever else the kernel knows on the interface. Nobody answers on an interface
+// without carrier.
+func askNeighbours(ctx context.Context, iface string, next []netip.Addr) (bool, error) {
+	link, err := net.InterfaceByName(iface)
+	if err != nil || link.Flags&net.FlagUp == 0 || link.Flags&net.FlagRunning == 0 {
+		return false, nil
+	}
+	list, err := netlink.NeighList(link.Index, netlink.FAMILY_ALL)
+	if err != nil {
+		return false, fmt.Errorf("failed to list the neighbours on %s: %w", iface, err)
+	}
+	// Those that answered last come first: a server that is switched off has failed in the table long since.
+	slices.SortStableFunc(list, func(a, b netlink.Neigh) int { return rank(a) - rank(b) })
+	var who []netip.Addr
+	for _, n := range list {
+		addr, ok := netip.AddrFromSlice(n.IP)
+		if addr = addr.Unmap(); ok && n.State&netlink.NUD_NOARP == 0 && !addr.IsMulticast() && !slices.Contains(who, addr) {
+			who = append(who, addr)
+		}
+	}
+	who = who[:min(len(who), maxAsked)]
+	for _, addr := range next[:min(len(next), maxAsked)] {
+		if !slices.Contains(who, addr) {
+			who = append(who, addr)
+		}
+	}
+	owners, err := wire.Owners(ctx, iface, who, askWait)
+	if err != nil {
+		return false, err
+	}
+	return len(owners) > 0, nil
+}
+
+func rank(n netlink.Neigh) int {
+	switch {
+	case n.State&(netlink.NUD_REACHABLE|netlink.NUD_PERMANENT) != 0:
+		return 0
+	case n.State&(netlink.NUD_STALE|netlink.NUD_DELAY|netlink.NUD_PROBE) != 0:
+		return 1
+	}
+	return 2
+}

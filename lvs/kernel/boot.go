@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"os"
+	"strings"
+)
+
+// bootID identifies the present boot of the machine; empty: it is not known.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// anotherBoot tells whether something was stored in another boot than the present one. Where one of the two is not known,
+// it is taken for the same.
+func anotherBoot(stored, present string) bool {
+	return stored != "" && present != "" && stored != present
+}
