@@ -13,7 +13,7 @@ func knownFinding(w *world, kind string) string {
 	case kind == string(stale) && w.watch.unclaimed:
 		return "a master that gave up its addresses while it was cut off does not announce the master that it hears later"
 	case kind == string(empty) && w.watch.refusal:
-		return "a director all of whose servers refuse or are silent preempts one that has healthy servers"
+		return "a master none of whose servers is healthy, while some answer, does not step back for a peer that has healthy ones"
 	case kind == string(deadEnd) && stoodStill:
 		return "a director that stood still goes on with the verdicts from before"
 	}

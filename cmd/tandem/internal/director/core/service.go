@@ -47,7 +47,7 @@ type server struct {
 	// released is when an operator's order that kept clients away was taken back. The server starts slowly from then on.
 	released time.Time
 
-	counted, silent, open bool // in the census
+	counted, silent, open, down bool // in the census
 }
 
 // missing is the inherited weight of a server that the kernel does not have.

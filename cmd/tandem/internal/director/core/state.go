@@ -31,6 +31,7 @@ type State struct {
 	checkSeq uint64
 	recheck  bool // the targets have changed
 	census   census
+	allDown  bool // each server that is checked is unhealthy
 	silence  silence
 	ask      bool // the question about the neighbours has changed
 
@@ -109,6 +110,7 @@ func (s *State) settle() {
 	s.endDrains(nil)
 	s.seeSilence()
 	s.seeReady()
+	s.seeAllDown()
 	s.seeTrouble()
 	for svc := range s.ramping {
 		if !svc.next.After(s.now) {
@@ -295,6 +297,7 @@ type census struct {
 	checked  int
 	speaking int // checked servers that are not silent
 	open     int // checked servers of unknown health
+	down     int // checked servers that are unhealthy
 	machines map[netip.Addr]int
 }
 
@@ -309,6 +312,9 @@ func (c *census) count(srv *server, by int) {
 	if srv.open {
 		c.open += by
 	}
+	if srv.down {
+		c.down += by
+	}
 	if c.machines[srv.Addr] += by; c.machines[srv.Addr] == 0 {
 		delete(c.machines, srv.Addr)
 	}
@@ -319,6 +325,7 @@ func (s *State) recount(svc *service, srv *server) {
 	s.census.count(srv, -1)
 	srv.counted = svc.checks(srv)
 	srv.silent = srv.verdict.Health == healthcheck.Unhealthy && srv.verdict.Silent
+	srv.down = srv.verdict.Health == healthcheck.Unhealthy
 	srv.open = svc.probed() && srv.verdict.Health == healthcheck.Unknown
 	s.census.count(srv, 1)
 }

@@ -17,6 +17,8 @@ import (
 //
 //   - the checks have not given their first verdicts yet (only a director that is not master steps back for that)
 //   - no real server answers: see silence
+//   - no real server is healthy, though some answer (only a director that is not master steps back for that: a master's peer
+//     finds the same servers down in most cases)
 //   - the kernel's IPVS table is not as it should be
 
 const (
@@ -126,7 +128,7 @@ func (s *State) refuses(svc *service) bool {
 
 // stepBack adds to what a virtual router tracks what keeps this director from serving.
 func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
-	if !s.readiness.ready || s.trouble != "" {
+	if !s.readiness.ready || s.trouble != "" || s.allDown && !s.silence.on {
 		t.Unclear = true
 	}
 	if s.silence.on || s.troubled() {
@@ -144,6 +146,14 @@ func (s *State) troubled() bool {
 func (s *State) seeTrouble() {
 	if is := s.troubled(); is != s.stepsBackForTable {
 		s.stepsBackForTable = is
+		s.retrackAll()
+	}
+}
+
+// seeAllDown finds out whether each server that is checked is unhealthy.
+func (s *State) seeAllDown() {
+	if is := s.census.checked > 0 && s.census.down == s.census.checked; is != s.allDown {
+		s.allDown = is
 		s.retrackAll()
 	}
 }

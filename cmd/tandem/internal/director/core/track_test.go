@@ -103,7 +103,8 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 		{"just enough servers work", service(0), situation{servers: "++-", minUp: 2}, none, true},
 		{"too few servers work", service(0), situation{servers: "+--", minUp: 2},
 			fault("service www: 1 of 3 servers healthy, 2 needed"), false},
-		{"none works", service(0), situation{servers: "---", minUp: 1}, fault("service www: 0 of 3 servers healthy, 1 needed"), false},
+		{"none works", service(0), situation{servers: "---", minUp: 1},
+			vrrp.Tracking{Unclear: true, Fault: "service www: 0 of 3 servers healthy, 1 needed"}, false},
 		{"nothing is known at the start", service(0), situation{servers: "???", minUp: 2}, open, true},
 		{"enough work, whatever the others do", service(50), situation{servers: "++?", minUp: 2}, add(50), true},
 		{"the unknown one decides", service(0), situation{servers: "+-?", minUp: 2}, open, true},
@@ -141,8 +142,8 @@ func TestTracksAddUp(t *testing.T) {
 		scriptTrack("mail", 0), serviceTrack("mail", 0), fileTrack("mail", "/run/load", -1),
 	)
 	want := map[string]vrrp.Tracking{
-		"web":  {Delta: -40},
-		"mail": {Delta: -2, Fault: "script /bin/uplink: exit code 1; service www: 0 of 2 servers healthy, 1 needed"},
+		"web":  {Delta: -40, Unclear: true}, // no server is healthy
+		"mail": {Delta: -2, Unclear: true, Fault: "script /bin/uplink: exit code 1; service www: 0 of 2 servers healthy, 1 needed"},
 	}
 	if got := s.tracking; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
