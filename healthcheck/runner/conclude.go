@@ -12,7 +12,7 @@ import (
 
 // standstill is how late Run may wake up before it takes the director to have stood still: stopped by a signal, suspended
 // with its machine, or without a processor.
-const standstill = 100 * time.Millisecond
+const standstill = 50 * time.Millisecond
 
 // A news is the content of the log lines about one result.
 type news struct {
@@ -50,12 +50,14 @@ func (r *Runner) notifyAll() {
 	}
 }
 
-// repeats says whether a failure does not count, because the director stood still during the probe: the server may have
-// answered in time. Only one failure in a row is repeated, so that a director that is always late still finds servers
-// that are down.
-func (r *Runner) repeats(e *entry, p epoll.Ended) bool {
+// uncounted says whether a failure does not count, because the director stood still during the probe: the server may have
+// answered in time. That is so for one failure in a row, so that a director that is always late still finds servers that are
+// down; and for each timeout of a server that has sent something, because a director that is late is late to ask, too.
+func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
 	overdue := p.At.Sub(p.Started) > e.target.Config.Timeout+standstill
-	return !e.repeated && !p.Result.Decisive && p.Result.Panic == nil && (overdue || p.Started.Before(r.stoodStill))
+	late := overdue || p.Started.Before(r.stoodStill)
+	again := e.repeated && (p.Result.Silent || p.Result.Cause.Kind != healthcheck.TimedOut)
+	return late && !again && !p.Result.Decisive && p.Result.Panic == nil
 }
 
 // settle counts a result, and puts the entry back into the queue.
@@ -70,7 +72,8 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 	}
 	e.stop()
 	c := &e.target.Config
-	if e.repeated = p.Result.Outcome == healthcheck.Failed && r.repeats(e, p); e.repeated {
+	atOnce := !e.repeated
+	if e.repeated = p.Result.Outcome == healthcheck.Failed && r.uncounted(e, p); e.repeated {
 		p.Result = healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "the director stood still during the probe"}
 	}
 	switch p.Result.Outcome {
@@ -85,7 +88,7 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 		change = e.state.Record(c, p.Result, p.Started, p.At)
 	}
 	e.Next(p.Started, p.At, e.state.Pause(c), c, r.rand)
-	if e.repeated {
+	if e.repeated && atOnce {
 		e.Due = p.At
 	}
 	heap.Push(&r.queue, e)

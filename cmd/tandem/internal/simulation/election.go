@@ -52,9 +52,8 @@ type router struct {
 	status    vrrp.Status
 	settled   vrrp.Status // as at the last settle
 	changes   uint64
-	heard     uint64         // of changes, at the last settle
-	masters   uint64         // how often it became master
-	gaveUp    vrrp.CauseKind // why it was last master no more
+	heard     uint64 // of changes, at the last settle
+	masters   uint64 // how often it became master
 	rival     time.Time
 	due       time.Time
 	diagnosis time.Time // when to advance the diagnosis
@@ -279,9 +278,7 @@ func (e *election) step(r *router, ev vrrp.Event) {
 			if a.To == vrrp.Master {
 				r.masters++
 			}
-			if a.From == vrrp.Master {
-				r.gaveUp = a.Cause.Kind
-			}
+			e.watch.unclaimed = e.watch.unclaimed || a.From == vrrp.Master && a.Cause.Kind == vrrp.CauseNobody
 			e.watch.activity(e.world, "a transition of "+name)
 			e.say(e.host.name, "%s is %s, was %s: %s", name, a.To, a.From, a.Cause)
 		case vrrp.ActionRemark:

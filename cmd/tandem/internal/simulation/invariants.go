@@ -60,6 +60,8 @@ type monitor struct {
 	serves   [2]since        // a director that is reached has a healthy server in its table
 
 	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
+	refusal     bool     // the director that is asked has no healthy server, and its peer has
+	unclaimed   bool     // a master has given up addresses that nobody took over
 	undisturbed [2]since // a kernel runs, and its ways are clean
 
 	orders     int

@@ -2,8 +2,6 @@
 
 package simulation
 
-import "github.com/tandem-lvs/tandem/vrrp"
-
 // knownFinding tells why a broken invariant is known, and not mended yet; "" if it is not known. An entry goes when its
 // mend comes.
 func knownFinding(w *world, kind string) string {
@@ -16,15 +14,11 @@ func knownFinding(w *world, kind string) string {
 	for _, h := range w.hosts {
 		stoodStill = stoodStill || h.director != nil && !h.director.halted.IsZero() && w.now.Sub(h.director.since) < detection
 	}
-	nobody := false
-	for _, h := range w.hosts {
-		if e := h.election(); e != nil && e.named("web") != nil {
-			nobody = nobody || e.named("web").gaveUp == vrrp.CauseNobody
-		}
-	}
 	switch {
-	case kind == string(stale) && nobody && w.watch.scenario.Group:
-		return "a member that gave way with its group while its own wire was cut does not announce the master that it hears later"
+	case kind == string(stale) && w.watch.unclaimed:
+		return "a master that gave up its addresses while it was cut off does not announce the master that it hears later"
+	case kind == string(empty) && w.watch.refusal:
+		return "a director all of whose servers refuse or are silent preempts one that has healthy servers"
 	case kind == string(deadEnd) && stoodStill:
 		return "a director that stood still goes on with the verdicts from before"
 	case kind == string(empty) && lied:

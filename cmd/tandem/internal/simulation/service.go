@@ -49,6 +49,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 			bound += lookPause // nobody tells who flushes a table
 			able = min(able, w.now.Sub(c.failing))
 		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
+			m.refusal = c.entry.director != nil && c.entry.director.findsNobody()
 			able = min(serves, w.now.Sub(c.failing)) // the peer could
 		} else {
 			bound += max(detection, recovery)

@@ -336,3 +336,13 @@ func (d *director) neighbourAnswers() bool {
 		return d.passes(h.serverSide, h.node, n) && d.passes(h.serverSide, n, h.node)
 	})
 }
+
+// findsNobody tells whether the checks have found each real server unhealthy.
+func (d *director) findsNobody() bool {
+	for _, c := range d.checks {
+		if c.state.Status.Health != healthcheck.Unhealthy {
+			return false
+		}
+	}
+	return true
+}
