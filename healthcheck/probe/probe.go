@@ -77,7 +77,8 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	expire := conn.SetDeadline
+	stop := context.AfterFunc(ctx, func() { _ = expire(time.Unix(1, 0)) })
 	defer stop()
 	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams
 		conn = socket.LastLook{Conn: conn}
