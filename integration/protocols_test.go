@@ -107,17 +107,51 @@ func askName(h *lab.Host, protocol, address string) (name string, err error) {
 		if err != nil {
 			return err
 		}
-		err = unix.Connect(fd, remote)
+		err = connect(fd, remote)
 		if err == nil && protocol == "udp" {
 			_, err = unix.Write(fd, []byte("who?"))
 		}
 		buf := make([]byte, 64)
 		n := 0
 		if err == nil {
-			n, err = unix.Read(fd, buf)
+			n, err = readAnswer(fd, buf)
 		}
 		name = string(buf[:max(n, 0)])
 		return errors.Join(err, unix.Close(fd))
 	})
 	return name, err
+}
+
+// connect connects a blocking socket. The Go runtime's signals may interrupt the call: the kernel then goes on connecting, and
+// the socket can be written to when it is done.
+func connect(fd int, remote unix.Sockaddr) error {
+	err := unix.Connect(fd, remote)
+	if !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 10_000)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return unix.ETIMEDOUT
+		}
+		errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && errno != 0 {
+			err = unix.Errno(errno)
+		}
+		return err
+	}
+}
+
+// readAnswer reads from a blocking socket, also where signals interrupt it.
+func readAnswer(fd int, buf []byte) (int, error) {
+	for {
+		if n, err := unix.Read(fd, buf); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
 }
