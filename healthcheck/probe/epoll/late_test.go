@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 // not even asked, the probe says nothing about the server.
 func TestDirectorThatLooksTooLate(t *testing.T) {
 	answers := probetest.Serve(t, probetest.Hear("HTTP/1.1 200 OK\r\n\r\n"))
+	// An answer that comes at once, to a question that was asked late, passes. Here there is none.
+	silent := probetest.Serve(t, probetest.UntilGone[*net.TCPConn])
 	const timeout = 100 * time.Millisecond
 	for name, tt := range map[string]struct {
 		change func(*healthcheck.Config)
@@ -28,6 +31,9 @@ func TestDirectorThatLooksTooLate(t *testing.T) {
 			g := startEngine(t)
 			defer g.Close()
 			target := probetest.HTTPTarget(answers, timeout)
+			if tt.want == healthcheck.NotRun {
+				target.Addr = silent
+			}
 			tt.change(&target.Config)
 			target.Config.Timeout = timeout
 			launch(g, target, time.Now())
