@@ -16,8 +16,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks, and a sign of life each beat interval. A
-// director that does not read holds up only this goroutine.
+// report sends the present state after every change and when the director asks. It sends a sign of life each beat interval.
+// If the director does not read, only this goroutine waits.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
 	pause := p.beatInterval()
@@ -38,12 +38,12 @@ func (p *Process) report(ctx context.Context) {
 			}
 		}
 		if err != nil {
-			return // the reader sees that the director is gone, and acts
+			return // the reader notices that the director is gone, and acts
 		}
 	}
 }
 
-// beatInterval is that of the order that was carried out last.
+// beatInterval is the beat interval of the order that was carried out last.
 func (p *Process) beatInterval() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,10 +5,10 @@
 //
 // Four goroutines share the work, so that a slow one does not delay the others:
 //
-//   - The reader reads what the election sends and stamps a sign of life at each read. It waits for nothing but the socket.
-//   - The writer sends orders. An election that does not read delays only the writer.
-//   - The judge (Run) looks at the stamps, kills an election that hangs, and removes the addresses of one that died.
-//   - The courier passes the latest report to the consumer. A consumer that blocks delays only the courier.
+//   - The reader reads the election's messages and records a sign of life at each read. It waits for nothing but the socket.
+//   - The writer sends orders. If an election does not read, only the writer waits.
+//   - The judge (Run) checks the signs of life, kills an election that hangs, and removes the addresses of a dead one.
+//   - The courier passes the latest report to the consumer. If the consumer blocks, only the courier waits.
 package supervise
 
 import (
@@ -30,12 +30,12 @@ const (
 	// The first restart after a death is immediate. The next one waits for firstPause, and the pause then doubles up to maxPause.
 	firstPause = 20 * time.Millisecond
 	maxPause   = 10 * time.Second
-	// settled is how long an election must have lived for its death to count as the first again.
+	// settled is how long an election must have lived so that its death counts as the first again.
 	settled = 30 * time.Second
 	// startTime is the time that an election may need from its start to its first advertisement. A router whose peer takes
 	// over sooner than that is not resumed: its addresses are removed at once.
 	startTime = 100 * time.Millisecond
-	// refreshTimeout is the maximum wait for a report that was asked for.
+	// refreshTimeout is the maximum wait for a requested report.
 	refreshTimeout = 300 * time.Millisecond
 	// joinTimeout is the maximum wait, at the end of Run, for a consumer that blocks or a killed process that does not end.
 	joinTimeout = time.Second
@@ -50,7 +50,7 @@ type Supervisor struct {
 	clock  func() message.Monotonic
 
 	changed chan struct{}  // there is a new order
-	asked   chan struct{}  // somebody wants a report
+	asked   chan struct{}  // a caller wants a report
 	posted  chan struct{}  // there is a report for the courier
 	beside  sync.WaitGroup // goroutines that may hang: the courier, and those that wait for the end of a process
 
@@ -74,8 +74,8 @@ type Supervisor struct {
 	running   bool            // an election runs
 }
 
-// New returns a supervisor that starts elections with spawn. It passes their reports to notify, one at a time. A report that
-// arrives while notify runs replaces the one that waits.
+// New returns a supervisor that starts elections with spawn. It passes their reports to notify, one at a time. If reports
+// arrive while notify runs, only the latest one waits.
 func New(log hclog.Logger, spawn func() (Child, error), notify func(message.Report)) *Supervisor {
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
