@@ -40,13 +40,13 @@ method = "METHOD"
   address = "192.0.2.11"
 `
 
-// A scene is a configuration and what was seen, for a row of a table to change.
+// A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {
 	method, extra string
 	snapshot      Snapshot
 }
 
-// master is a director at which all is well.
+// master is a director without faults.
 func master() *scene {
 	return &scene{method: "dr", snapshot: Snapshot{
 		IPVS: true, Schedulers: []string{"rr", "wrr"},
@@ -67,7 +67,7 @@ func (s *scene) link(change func(*vrrp.Link)) {
 	s.snapshot.Links["eth0"] = l
 }
 
-// backup makes it one that hears its master.
+// backup makes it a backup that hears its master.
 func (s *scene) backup() {
 	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
 	s.snapshot.Status.VRRP[0].State = "backup"
@@ -117,7 +117,7 @@ func ids(findings []Finding) (all []string) {
 	return all
 }
 
-// TestDirector: each finding where it is raised; every other row is one where it is not.
+// TestDirector: each finding has a row where it is raised and a row where it is not.
 func TestDirector(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -256,7 +256,7 @@ func TestDirector(t *testing.T) {
 	}
 }
 
-// TestPeerDiffersOnce: what the running director warns of is not found a second time.
+// TestPeerDiffersOnce: a warning of the running director is not reported a second time.
 func TestPeerDiffersOnce(t *testing.T) {
 	s := master()
 	s.backup()
@@ -276,7 +276,7 @@ func TestPeerDiffersOnce(t *testing.T) {
 	}
 }
 
-// TestJudgingDoesNoIO: only the files that gather facts and those that fix may reach the machine.
+// TestJudgingDoesNoIO: only the files that gather facts and the file that repairs may do I/O.
 func TestJudgingDoesNoIO(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

@@ -101,7 +101,7 @@ func (s *Supervisor) Sequence() uint64 {
 	return s.order.Sequence
 }
 
-// Restarts counts the elections that died without being told to leave.
+// Restarts counts the elections that died without an order to leave.
 func (s *Supervisor) Restarts() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +134,7 @@ func (s *Supervisor) Refresh() {
 	}
 }
 
-// Run supervises until ctx ends. Then the election hands over and leaves, and Run returns when it has.
+// Run supervises until ctx ends. Then the election hands over and leaves, and Run returns.
 func (s *Supervisor) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	s.beside.Go(func() { s.deliver(ended) })
@@ -209,14 +209,14 @@ func (s *Supervisor) deliver(ended <-chan struct{}) {
 	}
 }
 
-// post leaves a report for the courier. The caller holds mu.
+// post stores a report for the courier. The caller holds mu.
 func (s *Supervisor) post(r message.Report) {
 	s.last, s.pending = r, &r
 	s.received++
 	nudge(s.posted)
 }
 
-// wakeRefreshers has those who wait in Refresh look again. The caller holds mu.
+// wakeRefreshers wakes the callers that wait in Refresh. The caller holds mu.
 func (s *Supervisor) wakeRefreshers() {
 	close(s.delivery)
 	s.delivery = make(chan struct{})
@@ -230,15 +230,15 @@ func (s *Supervisor) setRunning(running bool) {
 	s.wakeRefreshers()
 }
 
-// idle reports whether there is nothing to run.
+// idle tells whether there is nothing to run.
 func (s *Supervisor) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.order.Routers) == 0
 }
 
-// next is the order to send. From now on its addresses may be on the interfaces. The first order to an election says what
-// to resume.
+// next returns the order to send. From now on its addresses may be on the interfaces. The first order to an election lists
+// the routers to resume.
 func (s *Supervisor) next(first bool) message.Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +255,7 @@ func (s *Supervisor) next(first bool) message.Order {
 	return o
 }
 
-// setStarted notes the start of an election.
+// setStarted records the start of an election.
 func (s *Supervisor) setStarted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +266,7 @@ func (s *Supervisor) setStarted() {
 	s.gone = time.Duration(now - s.began)
 }
 
-// nudge wakes the reader of a channel of capacity 1. Several nudges before it looks wake it once.
+// nudge wakes the reader of a channel of capacity 1. Several nudges before the reader wakes count as one.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
