@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// settled is a pair at the priorities 150 and 100 whose first is master.
+// settled returns a pair with the priorities 150 and 100. The first one is master.
 func (w *wire) settled(change func(*Config)) (a, b *node) {
 	strong, weak := testConfig(150), testConfig(100)
 	change(&strong)
@@ -57,8 +57,8 @@ func TestStalledMaster(t *testing.T) {
 	}
 }
 
-// TestPausedMaster: the packets for it are lost, as with a paused machine. It listens before it speaks, and becomes backup
-// of the router that took over. Where nobody has, it goes on.
+// TestPausedMaster: as on a paused machine, its packets are lost. It listens before it advertises, and becomes backup if
+// another router has taken over. If none has, it continues.
 func TestPausedMaster(t *testing.T) {
 	for _, preempt := range []bool{true, false} {
 		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestStalledBackup(t *testing.T) {
 	})
 }
 
-// TestPreemptionLeavesNoGap: somebody always holds the VIPs, and both do so only as long as the successor needs.
+// TestPreemptionLeavesNoGap: the VIPs are held at every moment. Both routers hold them only as long as the successor needs.
 func TestPreemptionLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		b := w.add("b", testConfig(100))

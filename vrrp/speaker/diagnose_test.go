@@ -51,7 +51,7 @@ func newStage(t testing.TB, change func(*vrrp.Config)) *stage {
 	return s
 }
 
-// lead lets time pass until the router is master.
+// lead lets time pass until the router becomes master.
 func (s *stage) lead() {
 	s.t.Helper()
 	for range 3 {
@@ -63,7 +63,7 @@ func (s *stage) lead() {
 	s.t.Fatal("not master")
 }
 
-// packet returns what the router itself would send.
+// packet returns the packet that the router itself would send.
 func (s *stage) packet() vrrp.Packet {
 	p := s.r.Packet
 	p.Priority, p.VIPs = 90, slices.Clone(p.VIPs)
@@ -254,7 +254,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 	s.lead()
-	// Two masters settle who stays by one exchange.
+	// Two masters decide by one exchange who stays.
 	s.hear(p, addrA, 255)
 	s.pass(time.Second)
 	s.hear(p, addrA, 255)

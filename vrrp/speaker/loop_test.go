@@ -31,7 +31,7 @@ func fastConfig(vrid, priority uint8) vrrp.Config {
 	return c
 }
 
-// bound is the longest time in which a router replaces a silent master, with room for a slow machine.
+// bound is the longest time that a router needs to replace a silent master. It has room for a slow machine.
 func bound(c vrrp.Config) time.Duration {
 	return 3*c.AdvertInterval + vrrp.Skew(c.Priority, c.AdvertInterval) + 200*time.Millisecond
 }

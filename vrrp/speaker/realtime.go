@@ -21,10 +21,11 @@ import (
 const RealtimePriority = 10
 
 const (
-	// realtimeLimit is how much processor time a realtime thread may use without a rest. Then it loses realtime priority.
-	// One turn of a loop with 200 routers takes a few milliseconds.
+	// realtimeLimit is how much processor time a realtime thread may use without a rest. After that it loses realtime
+	// priority. One turn of a loop with 200 routers takes a few milliseconds.
 	realtimeLimit = 200 * time.Millisecond
-	// realtimeEnd is how much it may use before the kernel ends the process, in case even that fails.
+	// realtimeEnd is how much it may use before the kernel ends the process. It applies if losing realtime priority has
+	// failed.
 	realtimeEnd = 2 * time.Second
 	// guardPause is the interval between two checks of the thread.
 	guardPause = 100 * time.Millisecond
