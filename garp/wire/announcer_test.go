@@ -77,7 +77,7 @@ type sighting struct {
 	router   bool
 }
 
-// A capture is what arrives at an interface.
+// A capture records the announcements that arrive at an interface.
 type capture struct {
 	mu   sync.Mutex
 	list []sighting
@@ -163,8 +163,8 @@ func hardwareOf(t *testing.T, ns *namespace, name string) (hw net.HardwareAddr) 
 	return hw
 }
 
-// TestEachFormConvincesTheKernel sends one frame to a neighbour that has just learned the address from another machine. For
-// a second Linux defends what it has learned.
+// TestEachFormConvincesTheKernel sends one frame to a neighbour that has just learned the address from another machine. For a
+// second Linux refuses to change such an entry.
 func TestEachFormConvincesTheKernel(t *testing.T) {
 	before := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x99}
 	for _, tt := range []struct {

@@ -42,7 +42,7 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		return unprepared
 	}
-	// At the deadline the kernel knows whether the server has answered. This process may not have had the time to see it.
+	// At the deadline the kernel knows whether the server has answered, but this process may not have seen it yet.
 	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {

@@ -48,12 +48,12 @@ type realtime struct {
 // start is when the process began.
 var start = time.Now()
 
-// sinceStart is a moment in nanoseconds since the start of the process. The wall clock does not count: set back, it would
-// keep a thread from realtime priority for as long.
+// sinceStart returns a moment in nanoseconds since the start of the process. It does not use the wall clock: if somebody set
+// that back, a thread would wait longer for realtime priority.
 func sinceStart(t time.Time) int64 { return int64(t.Sub(start)) }
 
 // enterRealtime gives the calling thread, which must be locked, realtime priority if the options ask for it. It returns a
-// function that undoes this. What is refused becomes a warning.
+// function that undoes this. If something is refused, there is a warning.
 func (l *Loop) enterRealtime() (ordinary func() error) {
 	rt := l.realtime
 	if rt == nil {
