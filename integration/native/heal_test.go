@@ -17,6 +17,7 @@ const silent = "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\"\n"
 // TestPartitionHeals: the network is split, both directors are master, and the client is in director-b's half. When the halves
 // are joined again, director-b gives way and the client reaches director-a within one advertisement interval and 100 ms.
 func TestPartitionHeals(t *testing.T) {
+	t.Parallel()
 	const (
 		other  = "192.0.2.101"
 		second = "\n[[vrrp]]\nname = \"other\"\ninterface = \"eth0\"\nvrid = 52\npriority = %d\nadvert_interval = \"%s\"\n" +

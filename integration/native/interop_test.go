@@ -17,6 +17,7 @@ import (
 // TestWithKeepalived: tandem and keepalived share a virtual router. Each is master in turn, each preempts the other, each
 // takes over when the other stops, and neither complains.
 func TestWithKeepalived(t *testing.T) {
+	t.Parallel()
 	const unicastLines = "unicast_src_ip 192.0.2.3\n    unicast_peer {\n        192.0.2.2\n    }"
 	for _, tt := range []struct {
 		name   string

@@ -13,6 +13,7 @@ import (
 // master and announces the VIP again, because half of the network may know the VIP at the other's MAC address. A thousand
 // advertisements a second do not make it announce without end.
 func TestRivalHeard(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\""})
 	rival := d.Host("rival", "192.0.2.66/24")
 	d.Launch()
