@@ -28,7 +28,7 @@ func (r *router) measureGap(now time.Time, priority uint8) {
 
 // advertises reports whether the deadline of r is that of a regular advertisement.
 func (r *router) advertises() bool {
-	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 }
 
 // maxEarly limits how early an advertisement may be sent, and how long the loop waits for the rest of a burst. A hundredth
