@@ -69,6 +69,25 @@ func (l *Loop) explainLateness(r *router, now time.Time) {
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
+// expect stores when the thread is to run again, or that it runs now; the zero time: it waits for others.
+func (l *Loop) expect(when time.Time) {
+	if when.IsZero() {
+		l.due.Store(0)
+		return
+	}
+	l.due.Store(sinceStart(when.Add(-l.suspended)))
+}
+
+// Hung returns for how long the thread should have run and has not come round, 0 if it waits for others. Any goroutine may call
+// it.
+func (l *Loop) Hung() time.Duration {
+	due := l.due.Load()
+	if due == 0 {
+		return 0
+	}
+	return max(0, time.Duration(sinceStart(time.Now())-due))
+}
+
 // fallAsleep stores that the thread is about to wait.
 func (l *Loop) fallAsleep(now time.Time) time.Time {
 	l.asleep = now
