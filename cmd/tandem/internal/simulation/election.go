@@ -337,7 +337,7 @@ func (e *election) turn() {
 		if r.due.IsZero() || late < 0 {
 			continue
 		}
-		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 		if !advertises || late > r.Config.AdvertInterval {
 			e.drain()
 		}

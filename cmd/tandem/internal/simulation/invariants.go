@@ -135,9 +135,8 @@ func (m *monitor) look(w *world) {
 			}
 		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers. A router that stood still listens for an interval and its
-		// skew time before it speaks.
-		if bound := m.scenario.Interval + vrrp.Skew(100, m.scenario.Interval) + vrrp.Linger + slack; both > bound {
+		// The loser hears the winner within an interval, and lingers.
+		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
