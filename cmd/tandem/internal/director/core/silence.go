@@ -18,7 +18,8 @@ import (
 //     are down. Their weights are 0, and a sorry server serves.
 //   - An interface has no carrier, or nobody answers: this director is cut off. It serves nobody, whatever its weights. But
 //     when its cable is plugged in again and it is master, it must not refuse its clients until it has checked all servers
-//     anew. So the servers keep their weights until a check passes, or until the checks had the time for that.
+//     anew. So the servers keep their weights until a check passes, or until the checks had the time for that. One that
+//     refuses meanwhile has been checked anew; the silent ones have not.
 type silence struct {
 	on       bool
 	sequence uint64 // of silences
@@ -67,9 +68,16 @@ func (s *State) seeSilence() {
 	q := &s.silence
 	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
 	if is != q.on {
+		was := *q
 		*q = silence{on: is, sequence: q.sequence, cutOff: q.cutOff}
-		if is {
+		switch {
+		case is:
 			q.sequence++
+		case was.cutOff:
+			q.cut, q.connected = true, s.now
+			if was.asked && was.answer && !s.linkFault() {
+				q.connected = was.connected
+			}
 		}
 		s.retrackAll()
 		s.ask = true
@@ -95,7 +103,7 @@ func (s *State) isCutOff() bool {
 	q := &s.silence
 	switch {
 	case !q.on:
-		return false
+		return q.cut && s.census.down == s.census.checked && s.now.Before(q.connected.Add(s.detection()))
 	case s.linkFault() || q.asked && !q.answer:
 		q.cut, q.connected = true, s.now
 		return true
@@ -155,7 +163,7 @@ func (s *State) others() (all []netip.Addr) {
 // silenceEnds is when a silence changes its meaning by itself; zero: never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
-	if q.on && q.cutOff && q.asked && q.answer && !s.linkFault() {
+	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {
 		return q.connected.Add(s.detection())
 	}
 	return time.Time{}

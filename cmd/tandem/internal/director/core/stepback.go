@@ -15,10 +15,12 @@ import (
 // so that a peer of any higher priority takes over, and where the peer steps back too, whoever is master stays it. The
 // causes are these:
 //
-//   - the checks have not given their first verdicts yet (only a director that is not master steps back for that)
+//   - the checks have not given their first verdicts yet, after a start or after a time in which the director stood still (only
+//     a director that is not master steps back for that)
 //   - no real server answers: see silence
-//   - no real server is healthy, though some answer (only a director that is not master steps back for that: a master's peer
-//     finds the same servers down in most cases)
+//   - no real server is healthy, though some answer. A master's peer finds the same servers down in most cases. So a master
+//     steps back for that only when the peer has had the time to find them down: then the clients go to a peer that has found
+//     one healthy, and stay where they are if it has found none.
 //   - the kernel's IPVS table is not as it should be
 
 const (
@@ -39,10 +41,10 @@ type Refusal struct {
 	Has []lvs.Server // the real servers that the kernel has in it
 }
 
-// A readiness tells whether a director that starts knows enough to be master.
+// A readiness tells whether a director that starts, or goes on after it stood still, knows enough to be master.
 type readiness struct {
 	begun  bool
-	ready  bool // from now on, for good
+	ready  bool // from now on
 	filled bool // the kernel's table has been written, or that has failed
 	until  time.Time
 }
@@ -131,7 +133,7 @@ func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	if !s.readiness.ready || s.trouble != "" || s.allDown && !s.silence.on {
 		t.Unclear = true
 	}
-	if s.silence.on || s.troubled() {
+	if s.silence.on || s.troubled() || s.stepsBackForServers {
 		t.Delta += stepBackDelta
 	}
 	return t
@@ -150,12 +152,32 @@ func (s *State) seeTrouble() {
 	}
 }
 
-// seeAllDown finds out whether each server that is checked is unhealthy.
+// seeAllDown finds out whether each server that is checked is unhealthy, and since when.
 func (s *State) seeAllDown() {
 	if is := s.census.checked > 0 && s.census.down == s.census.checked; is != s.allDown {
-		s.allDown = is
+		s.allDown, s.allDownSince = is, s.now
 		s.retrackAll()
 	}
+	if is := s.allDown && !s.now.Before(s.downEnds()); is != s.stepsBackForServers {
+		s.stepsBackForServers = is
+		s.retrackAll()
+		if !is {
+			s.followRoles()
+		}
+	}
+}
+
+// downEnds is when a master whose servers are all unhealthy steps back.
+func (s *State) downEnds() time.Time {
+	longest := time.Duration(0)
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			for _, check := range srv.Checks {
+				longest = max(longest, time.Duration(check.Fall+1)*check.Interval+check.Timeout)
+			}
+		}
+	}
+	return s.allDownSince.Add(longest + verdictSlack)
 }
 
 // retrackAll has all virtual routers' tracking worked out again.
