@@ -180,6 +180,7 @@ func (p *Process) settle() {
 	}
 	p.updateLoops()
 	p.setAddresses()
+	p.awaitMasters()
 	p.dropEnded()
 	nudge(p.tell)
 }
