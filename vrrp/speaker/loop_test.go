@@ -192,6 +192,7 @@ func pair(t *testing.T, vrids ...uint8) (s *segment, a, b *peer) {
 }
 
 func TestLoopsElect(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	got := a.loop.Status()
 	if len(got) != 1 {
@@ -213,6 +214,7 @@ func TestLoopsElect(t *testing.T) {
 }
 
 func TestLoopTakesOverWhenTheCableIsCut(t *testing.T) {
+	t.Parallel()
 	s, a, b := pair(t, 51)
 	cut := time.Now()
 	s.setPort(a, netlink.LinkSetDown)
@@ -232,6 +234,7 @@ func TestLoopTakesOverWhenTheCableIsCut(t *testing.T) {
 }
 
 func TestShutdownHandsOver(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51, 52)
 	a.loop.Shutdown()
 	<-a.over
@@ -267,6 +270,7 @@ func TestShutdownHandsOver(t *testing.T) {
 }
 
 func TestShutdownWithoutSuccessor(t *testing.T) {
+	t.Parallel()
 	a := newBridge(t).plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
 	stopped := time.Now()
@@ -282,6 +286,7 @@ func TestShutdownWithoutSuccessor(t *testing.T) {
 }
 
 func TestShutdownOfABackupIsImmediate(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	b.loop.Shutdown()
 	<-b.over
@@ -294,6 +299,7 @@ func TestShutdownOfABackupIsImmediate(t *testing.T) {
 }
 
 func TestEndOfContextIsAbrupt(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	if err := a.kill(); err != nil {
 		t.Errorf("Run: %v", err)
@@ -337,6 +343,7 @@ func TestTwoHundredRouters(t *testing.T) {
 }
 
 func TestStalledBackupReadsBeforeItActs(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	a := s.plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
@@ -429,5 +436,5 @@ func stacks() []string {
 }
 
 func isLoop(stack string) bool {
-	return strings.Contains(stack, "vrrp.(*Loop)") || strings.Contains(stack, "vrrp.(*ratelog)")
+	return strings.Contains(stack, "speaker.(*Loop)") || strings.Contains(stack, "speaker.(*ratelog)")
 }

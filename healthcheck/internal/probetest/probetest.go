@@ -35,7 +35,8 @@ func HTTPTarget(addr netip.AddrPort, timeout time.Duration) healthcheck.Target {
 	return Target(healthcheck.HTTP, addr, timeout, func(*healthcheck.Config) {})
 }
 
-// ExecTarget is a target that a program checks as nobody. The program may take a long time: the machine may stall.
+// ExecTarget is a target of type exec. The program runs as the user nobody. Its timeout is long, because a busy machine may be
+// slow.
 func ExecTarget(command ...string) healthcheck.Target {
 	c := healthcheck.DefaultConfig(healthcheck.Exec)
 	c.Interval, c.Timeout, c.Command = 30*time.Second, 30*time.Second, command

@@ -110,8 +110,8 @@ func (p *Process) recordAddresses(now []vrrp.Config) {
 	p.record.set(now)
 }
 
-// present are the routers that may have addresses on the interfaces once an order is carried out: those of the order, and
-// those of the former order that still let go of theirs.
+// present returns the routers that may have addresses on the interfaces after an order has been carried out. These are the
+// routers of the order, and the routers of the former order that have not removed their addresses yet.
 func (p *Process) present(o message.Order) []vrrp.Config {
 	var now []vrrp.Config
 	for _, r := range o.Routers {

@@ -11,44 +11,43 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A director that cannot serve must not be master while another can. It steps back: its virtual routers run at priority 1,
-// so that a peer of any higher priority takes over, and where the peer steps back too, whoever is master stays it. The
-// causes are these:
+// A director that cannot serve must not be master while its peer can. It steps back: its virtual routers run at priority 1,
+// so that a peer of any higher priority takes over. If the peer steps back too, the present master stays master. The causes
+// are:
 //
-//   - the checks have not given their first verdicts yet (only a director that is not master steps back for that)
-//   - no real server answers: see silence
-//   - no real server is healthy, though some answer (only a director that is not master steps back for that: a master's peer
-//     finds the same servers down in most cases)
-//   - the kernel's IPVS table is not as it should be
+//   - The checks have not given their first results yet. A master does not step back for this cause.
+//   - No real server answers: see silence.
+//   - No real server is healthy, but at least one answers. A master does not step back for this cause: in most cases its peer
+//     finds the same servers unhealthy.
+//   - The kernel's IPVS table is not as it should be.
 
 const (
-	// stepBackDelta brings any priority down to 1, except that of an owner of the addresses.
+	// stepBackDelta lowers any priority to 1. Only the owner of the addresses keeps its priority, 255.
 	stepBackDelta = -254
-	// troubleGrace is how long the kernel's table may be out of line before a master steps back: what a second attempt
-	// mends is no reason to move all clients.
+	// troubleGrace is how long the kernel's table may be wrong before a master steps back. A fault that the second attempt
+	// repairs must not move all clients.
 	troubleGrace = 2 * time.Second
-	// firstProbeWithin bounds the time until the first probe of a check begins.
+	// firstProbeWithin is the maximum time until the first probe of a check begins.
 	firstProbeWithin = time.Second
-	// verdictSlack is added to the time in which the first verdicts must come.
+	// verdictSlack is added to the time in which the first results must come.
 	verdictSlack = time.Second
 )
 
-// A Refusal says that the kernel does not take a service as it should be.
+// A Refusal says why the kernel refuses a service.
 type Refusal struct {
 	Why string
 	Has []lvs.Server // the real servers that the kernel has in it
 }
 
-// A readiness tells whether a director that starts knows enough to be master.
+// A readiness tells whether a starting director knows enough to be master.
 type readiness struct {
 	begun  bool
-	ready  bool // from now on, for good
-	filled bool // the kernel's table has been written, or that has failed
+	ready  bool // true for good
+	filled bool // the kernel's table has been written, or this has failed
 	until  time.Time
 }
 
-// seeReady finds out whether all servers that are checked have had their first verdict. Checks that say nothing in time
-// are not waited for.
+// seeReady finds out whether all checked servers have had their first result. Checks that take too long do not count.
 func (s *State) seeReady() {
 	r := &s.readiness
 	if r.ready {
@@ -66,7 +65,7 @@ func (s *State) seeReady() {
 	s.retrackAll()
 }
 
-// firstVerdicts is the time in which each check has been run once.
+// firstVerdicts is the time in which each check runs once.
 func firstVerdicts(services []configs.Service) time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range services {
@@ -79,7 +78,7 @@ func firstVerdicts(services []configs.Service) time.Duration {
 	return longest
 }
 
-// on takes the kernel's table for what was wanted, but for the services that the kernel refuses.
+// on records which services the kernel has. The kernel has all wanted services except the refused ones.
 func (ev TableDone) on(s *State) {
 	s.readiness.filled = true
 	s.unowned = ev.NotRemembered
@@ -89,7 +88,7 @@ func (ev TableDone) on(s *State) {
 	}
 	s.trouble = ev.Problem
 	if ev.Problem != "" && len(ev.Refused) == 0 {
-		return // it is not known what the kernel has
+		return // the state of the kernel's table is not known
 	}
 	s.showRefused(ev.Refused)
 	s.confirmed = max(s.confirmed, ev.Generation)
@@ -100,7 +99,7 @@ func (ev TableDone) on(s *State) {
 	}
 }
 
-// showRefused takes in what the kernel refuses, and has the services shown anew for which that is news.
+// showRefused stores the refused services. A service whose refusal has begun or ended is shown anew.
 func (s *State) showRefused(refused map[lvs.ServiceID]Refusal) {
 	before := s.refused
 	s.refused = refused
@@ -126,7 +125,7 @@ func (s *State) refuses(svc *service) bool {
 	return false
 }
 
-// stepBack adds to what a virtual router tracks what keeps this director from serving.
+// stepBack adds the step-back of this director to the tracking of a virtual router.
 func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	if !s.readiness.ready || s.trouble != "" || s.allDown && !s.silence.on {
 		t.Unclear = true
@@ -137,12 +136,12 @@ func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	return t
 }
 
-// troubled tells that the kernel's table has been out of line for so long that even a master steps back.
+// troubled tells whether the kernel's table has been wrong for so long that even a master steps back.
 func (s *State) troubled() bool {
 	return s.trouble != "" && !s.now.Before(s.troubleSince.Add(troubleGrace))
 }
 
-// seeTrouble has a master step back when the trouble has lasted.
+// seeTrouble makes a master step back when the trouble has lasted long enough.
 func (s *State) seeTrouble() {
 	if is := s.troubled(); is != s.stepsBackForTable {
 		s.stepsBackForTable = is
@@ -150,7 +149,7 @@ func (s *State) seeTrouble() {
 	}
 }
 
-// seeAllDown finds out whether each server that is checked is unhealthy.
+// seeAllDown finds out whether all checked servers are unhealthy.
 func (s *State) seeAllDown() {
 	if is := s.census.checked > 0 && s.census.down == s.census.checked; is != s.allDown {
 		s.allDown = is
@@ -158,7 +157,7 @@ func (s *State) seeAllDown() {
 	}
 }
 
-// retrackAll has all virtual routers' tracking worked out again.
+// retrackAll marks all virtual routers: their tracking must be computed again.
 func (s *State) retrackAll() {
 	for _, r := range s.cfg.Routers {
 		s.retrack[r.Name] = true

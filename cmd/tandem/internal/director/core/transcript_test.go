@@ -28,7 +28,7 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts' answers anew")
 
-// An outcome is all that a director wants of the world at one moment.
+// An outcome is everything that a director wants at one moment.
 type outcome struct {
 	Table    []lvs.Entry
 	Checks   []healthcheck.Target
@@ -36,7 +36,8 @@ type outcome struct {
 	Files    map[string]any // by name
 }
 
-// A conversation is a file of testdata. An event is a line, indented ones belong to it, and the answers begin with ">".
+// A conversation is a file of testdata. Each event is a line. Indented lines belong to the event above. Answers begin with
+// ">".
 type conversation struct {
 	t    *testing.T
 	p    *player
@@ -107,7 +108,7 @@ func (c *conversation) run(text string) string {
 	return out.String()
 }
 
-// play gives the director one event and returns its answers.
+// play passes one event to the director and returns its answers.
 func (c *conversation) play(event, body string) []string {
 	verb, rest, _ := strings.Cut(event, " ")
 	args := strings.Fields(rest)
@@ -211,7 +212,7 @@ func (c *conversation) parse(text string) *configs.Config {
 	return cfg
 }
 
-// answers tells what has become otherwise.
+// answers returns the changes since the last answers.
 func (c *conversation) answers() []string {
 	var all []string
 	is, was := c.p.outcome(), c.last
