@@ -15,6 +15,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +68,11 @@ type Process struct {
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
 
+	// Routers whose addresses neighbours may still know here, as no master was heard since they were given up.
+	givenUp       map[message.RouterID]vrrp.Config
+	newlyGivenUp  []vrrp.Config // of them, those whose addresses are not yet known as such
+	givenUpRecord *addressRecord
+
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
 	news   map[message.RouterID]vrrp.Status // what the loops reported since the last settle, the latest of each router
@@ -95,6 +102,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		lastSent:     make(map[message.RouterID]lastSent),
 		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
+		givenUp:      make(map[message.RouterID]vrrp.Config),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
@@ -180,8 +188,10 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}
 	defer lock.release()
 	p.setProblem("")
-	p.record = openRecord(p.options.StateDir, p.log)
+	p.record = openRecord(p.options.StateDir, "election.json", p.log)
 	defer p.record.close()
+	p.givenUpRecord = openRecord(p.options.StateDir, "given-up.json", p.log)
+	defer p.givenUpRecord.close()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
@@ -251,6 +261,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		}
 		p.leave(work)
 		p.recordAddresses(nil) // all of them are removed
+		p.givenUpRecord.set(slices.Collect(maps.Values(p.givenUp)))
 		return
 	}
 }

@@ -181,6 +181,7 @@ func (p *Process) settle() {
 	}
 	p.updateLoops()
 	p.setAddresses()
+	p.awaitMasters()
 	p.dropEnded()
 	nudge(p.tell)
 }
