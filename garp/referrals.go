@@ -12,8 +12,11 @@ import (
 // It lets go of the addresses after 50 ms. The later ones are those of DefaultConfig: for neighbours that refuse a change within a
 // second of another, and for a network that loses the ones before.
 var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond,
+	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
 }
+
+// ReferralTime is how long a former master announces its successor.
+const ReferralTime = 4400 * time.Millisecond
 
 const (
 	// announcedBefore is how long before the former master gave way the successor may have announced an address.

@@ -223,7 +223,7 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 
 // hasDrained tells whether an operator has taken a server out of service at a director.
 func (m *monitor) hasDrained(h *host) bool {
-	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
 
 // lookAtTables looks at what the kernels' tables must and must not have.

@@ -77,7 +77,7 @@ func (m *monitor) anyServer(w *world) bool {
 	for _, s := range w.servers {
 		drained := false
 		for _, h := range w.hosts {
-			if o, ok := h.disk.orders["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
+			if o, ok := h.disk.ordered["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
 				drained = true
 			}
 		}
