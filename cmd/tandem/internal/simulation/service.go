@@ -5,6 +5,8 @@ package simulation
 import (
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lvs/tandem/garp"
 )
 
 // sawRequest looks at what a client got.
@@ -41,6 +43,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case stale, frozen:
 		if m.scenario.Other > 0 {
 			return // the other make gives way without a word, and announces only when it becomes master
+		}
+		if w.now.Sub(m.lossy) < garp.ReferralTime+bound {
+			bound += garp.ReferralTime / 2 // what was lost is announced again after that time at most
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:

@@ -41,9 +41,9 @@ func TestMendedFindings(t *testing.T) {
 			Fault{Kind: Partition, At: ms(28776), For: ms(9194)}, Fault{Kind: StopElection, At: ms(34338), For: ms(6065), Target: 1}),
 		"a server that died while the machine was paused": pair(250,
 			Fault{Kind: Pause, At: ms(23373), For: ms(6833)}, Fault{Kind: ServerOff, At: ms(24734), For: ms(9796), Target: 1}),
-		"a refusal after a cut-off": pair(100,
-			Fault{Kind: Cable, At: ms(23874), For: ms(5774)}, Fault{Kind: StopElection, At: ms(26840), For: ms(9999), Target: 1},
-			Fault{Kind: ServerDown, At: ms(29255), For: ms(5978), Target: 1}),
+		"a master that fought for the addresses, and was not heard": pair(100,
+			Fault{Kind: Reload, At: ms(18061), For: ms(9297), Amount: 0.15},
+			Fault{Kind: OneWay, At: ms(23443), For: ms(10475), Target: 1, Amount: 0.05}),
 		"both stopped, one after the other": pair(100,
 			Fault{Kind: StopBoth, At: ms(8903), For: ms(3539)}, Fault{Kind: StopBoth, At: ms(9899), For: ms(3133), Target: 1}),
 	} {
