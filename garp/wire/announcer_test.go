@@ -338,6 +338,7 @@ func (l *lockedLog) count(text string) int {
 }
 
 func TestAnnouncerWaitsForItsInterface(t *testing.T) {
+	t.Parallel()
 	ns, peer := newNamespace(t), newNamespace(t)
 	var log lockedLog
 	a := NewAnnouncer("eth0", hclog.New(&hclog.LoggerOptions{Output: &log}))
