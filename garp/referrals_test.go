@@ -84,6 +84,49 @@ func TestReferrals(t *testing.T) {
 	}
 }
 
+// TestReferralsOfAddressesGivenUpToNobody: the master is heard later.
+func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
+	vips := addrs("192.0.2.100", "192.0.2.101")
+	successor, hardware := netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
+	later := epoch.Add(10 * time.Second)
+	for _, tt := range []struct {
+		name  string
+		after func(*Referrals) // after the addresses were given up, and before the master is heard
+		want  string
+	}{
+		{"nothing", func(*Referrals) {}, "[192.0.2.100 192.0.2.101]"},
+		{"one is announced", func(r *Referrals) {
+			r.Observe(epoch, Observation{Claimed: vips[0], From: hardware, Announced: true})
+		}, "[192.0.2.101]"},
+		{"one is ours again", func(r *Referrals) { r.SetAddresses(vips[1:]); r.SetAddresses(nil) }, "[192.0.2.100]"},
+	} {
+		r := NewReferrals()
+		r.SetAddresses(nil)
+		r.GiveUp(vips)
+		tt.after(r)
+		if !r.Waiting() {
+			t.Errorf("%s: it waits for no master", tt.name)
+		}
+		if out, next := r.Step(epoch.Add(time.Second)); len(out) > 0 || !next.IsZero() {
+			t.Errorf("%s: announced %v before a master was heard, next %v", tt.name, out, next)
+		}
+		r.ObserveRouter(Observation{Router: successor, From: hardware})
+		r.Refer(later, vips, successor)
+		out, _ := r.Step(later.Add(55 * time.Millisecond))
+		got := []netip.Addr{}
+		for _, o := range out {
+			got = append(got, o.Address)
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("%s: announced %v, want %s", tt.name, got, tt.want)
+		}
+		r.Step(later.Add(time.Minute))
+		if r.Waiting() {
+			t.Errorf("%s: it still waits", tt.name)
+		}
+	}
+}
+
 // TestReferralsAreBounded: forged advertisements do not fill the memory.
 func TestReferralsAreBounded(t *testing.T) {
 	r := NewReferrals()

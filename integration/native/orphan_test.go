@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestDirectorKilled: the election of a killed director hands over to the peer, at one advertisement a second, and no
-// client notices.
+// TestDirectorKilled: a director is killed. Its election hands over to the peer. No client notices, though the advertisement
+// interval is 1 s.
 func TestDirectorKilled(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})

@@ -42,8 +42,9 @@ type SyncReport struct {
 	Started, Stopped lvs.Roles
 }
 
-// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. The store
-// remembers what is ours. The error is the store's: the SyncDaemons beside it start from what the store returned.
+// OpenSyncDaemons returns the SyncDaemons of the network namespace of the threads that call it. The store remembers which
+// sync daemons tandem has started. An error is the store's. The SyncDaemons are usable then too: they start with the values that
+// the store could read.
 func OpenSyncDaemons(kernel syncBackend, store Store[OwnedSync], log hclog.Logger) (*SyncDaemons, error) {
 	owned, err := openSyncOwned(store)
 	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[lvs.Roles]int), owned: owned}, err

@@ -112,7 +112,7 @@ func TestFloodDelaysNoAdvert(t *testing.T) {
 	}
 }
 
-// TestFloodOfWarnings: the notifications that a flood causes are bounded too.
+// TestFloodOfWarnings: the notifications that a flood causes are bounded too, and so are the answers to it.
 func TestFloodOfWarnings(t *testing.T) {
 	s := newBridge(t)
 	c := fastConfig(51, 150)
@@ -127,12 +127,17 @@ func TestFloodOfWarnings(t *testing.T) {
 		src := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
 		forged = append(forged, p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4))
 	}
+	sent, began := a.counters(51).AdvertsSent, time.Now()
 	nstest.Command(t, attacker.ns, func() error {
 		return withSocket("eth0", socket4, func(fd int) error {
 			_, err := flood(fd, time.Second, forged)
 			return err
 		})
 	})
+	is := a.counters(51)
+	if n, most := is.AdvertsSent-sent, uint64(11*(time.Since(began)/c.AdvertInterval+2)); n > most || is.AnswersWithheld == 0 {
+		t.Errorf("%d advertisements in %s, want at most %d; %d answers withheld", n, time.Since(began), most, is.AnswersWithheld)
+	}
 	a.await(51, "warnings", func(s vrrp.Status) bool { return len(s.Warnings) == vrrp.MaxWarnings })
 	if n := len(a.notified(51)); n > 4*vrrp.MaxWarnings {
 		t.Errorf("told %d times", n)

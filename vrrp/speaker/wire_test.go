@@ -62,7 +62,7 @@ var manners = []manner{
 	}},
 }
 
-// plugBoth makes the machines of a pair, which advertise in the manner m. Each has addresses of both families.
+// plugBoth makes the two machines of a pair. They advertise as m says. Each has addresses of both families.
 func (s *segment) plugBoth(m manner) (a, b *peer) {
 	s.t.Helper()
 	var both [2]*peer

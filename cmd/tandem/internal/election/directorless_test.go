@@ -105,7 +105,7 @@ func TestElectionRemovesWhatItsOrderNoLongerHas(t *testing.T) {
 	}
 }
 
-// The restarted director is stopped before its election got the hand-off. The predecessor then hands off to nobody.
+// A restarted director is stopped while its election still waits for the hand-off. Both elections end, and no address stays.
 func TestElectionThatLeavesWhileItWaitsForItsPredecessor(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()

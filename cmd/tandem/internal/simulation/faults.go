@@ -147,9 +147,11 @@ func (w *world) network(h *host, f Fault) {
 		both(func(r *wire) { r.cut = true })
 		h.setCarrier(segment, false)
 	}
+	w.rewired()
 	w.after(f.For, func() {
 		w.say("fault", "%s of %s is over", f.Kind, h.name)
 		both(func(r *wire) { *r = wire{} })
+		w.rewired()
 		h.setCarrier(segment, true)
 	})
 }
@@ -284,6 +286,9 @@ func (w *world) breakServers(f Fault) {
 // surroundings makes disk, clock and kernel bad.
 func (w *world) surroundings(h *host, f Fault) {
 	over := func(do func()) { w.after(f.For, do) }
+	if !h.kernelRuns() && (f.Kind == TableFlushed || f.Kind == AddressDeleted) {
+		return // nobody can do that
+	}
 	switch f.Kind {
 	case DiskSlow:
 		h.disk.slow = time.Duration(f.Amount * float64(8*time.Second))
@@ -316,6 +321,7 @@ func (w *world) surroundings(h *host, f Fault) {
 func (w *world) healAll() {
 	w.say("fault", "all faults are over")
 	w.wires = [segments][nodes][nodes]wire{}
+	w.rewired()
 	for _, h := range w.hosts {
 		h.powerOn()
 		h.unpause()

@@ -31,6 +31,8 @@ type host struct {
 	disk    disk
 	clock   time.Duration // what somebody has set the wall clock ahead; a process sees it when it starts
 
+	record []string // the routers whose addresses a former election may have had, or has given up to nobody
+
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
 	other     bool        // it runs a director of another make
@@ -66,11 +68,19 @@ func (h *host) election() *election {
 
 // A kernel is what matters of one: the virtual addresses and the IPVS table.
 type kernel struct {
-	addrs   map[netip.Addr]bool
+	addrs   [segments]bool // the virtual addresses that it has, see slot
 	table   map[lvs.ServiceID]lvs.Entry
 	refuses bool      // it does not take the service www
 	lies    int       // so many of the next dumps are wrong
 	wiped   time.Time // when it last lost its table
+}
+
+// slot is the place of a virtual address among those of a kernel.
+func slot(a netip.Addr) int {
+	if a == insideVIP {
+		return inside
+	}
+	return outside
 }
 
 // foreign is somebody else's service.
@@ -82,7 +92,6 @@ var foreign = lvs.Entry{
 func newKernel(now time.Time) kernel {
 	return kernel{
 		wiped: now,
-		addrs: make(map[netip.Addr]bool),
 		table: map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign},
 	}
 }

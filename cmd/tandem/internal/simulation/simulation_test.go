@@ -3,6 +3,7 @@
 package simulation
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		limit = 3 * time.Second
 	}
-	tally := Search(t.Output(), 1, 0, limit, time.Now)
+	tally := Search{First: 1, Limit: limit, Workers: runtime.GOMAXPROCS(0), Out: t.Output(), Clock: time.Now}.Run()
 	t.Log(tally)
 	for kind, seeds := range tally.Findings {
 		t.Errorf("%s: seeds %v; see make simulate SEED=%d SEEDS=1", kind, seeds, seeds[0])
@@ -51,9 +52,9 @@ func TestInvariantsSeeBreaks(t *testing.T) {
 		also func(*world)
 	}{
 		{"", nil},
-		{"two holders", func(w *world) { again(w, func() { w.hosts[1].kernel.addrs[vip] = true }) }},
+		{"two holders", func(w *world) { again(w, func() { w.hosts[1].kernel.addrs[slot(vip)] = true }) }},
 		{"no holder", func(w *world) {
-			again(w, func() { w.hosts[0].kernel.addrs[vip], w.hosts[1].kernel.addrs[vip] = false, false })
+			again(w, func() { w.hosts[0].kernel.addrs[slot(vip)], w.hosts[1].kernel.addrs[slot(vip)] = false, false })
 		}},
 		{"foreign", func(w *world) { again(w, func() { delete(w.hosts[0].kernel.table, foreign.ServiceID) }) }},
 		{string(empty), func(w *world) {
