@@ -60,8 +60,9 @@ type Runner struct {
 	verdicts []healthcheck.Verdict // for Run to pass to notify, in order
 	lacked   string                // the reason of the latest probe that was not run
 
-	// Only Run uses these:
-	stoodStill time.Time // the end of the latest standstill
+	// Run's own:
+	stoodStill time.Time     // the end of the latest standstill
+	suspended  time.Duration // since the machine was booted
 	complained complaint
 }
 

@@ -36,6 +36,7 @@ func TestDirectorKilled(t *testing.T) {
 // TestDirectorKilledWithoutPeer: without a peer, the election of a killed director stays master until a restarted director
 // takes the VIPs over. The restart may come before or after the end of the offer to the peer.
 func TestDirectorKilledWithoutPeer(t *testing.T) {
+	t.Parallel()
 	for _, after := range []time.Duration{500 * time.Millisecond, 4 * time.Second} {
 		t.Run("restarted after "+after.String(), func(t *testing.T) {
 			t.Parallel()

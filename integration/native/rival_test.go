@@ -13,6 +13,7 @@ import (
 // master, and announces the VIP again: half of the network may still send to the MAC address of the other master. If the other
 // master sends a thousand advertisements a second, the number of announcements stays small.
 func TestRivalHeard(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\""})
 	rival := d.Host("rival", "192.0.2.66/24")
 	d.Launch()

@@ -64,9 +64,9 @@ func (s *State) roleOf(svc *service) checkRole {
 	switch {
 	case len(svc.routers) == 0:
 		return checking
-	case !starting && s.silence.on && svc.role == checking:
-		// The director stepped back because no server answers it. Only the checks can see the end of that. Without them it
-		// would become master again at once, find the servers silent and step back, again and again.
+	case !starting && (s.silence.on || s.stepsBackForServers) && svc.role == checking:
+		// The director stepped back because no server serves it. Only the checks can see the end of that. Without them it
+		// would become master again at once, find the servers down and step back, again and again.
 		return checking
 	case !starting:
 		return resting

@@ -168,6 +168,11 @@ func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	if same(was, srv.verdict) {
 		return
 	}
+	if was.Health == healthcheck.Healthy && srv.verdict.Health == healthcheck.Unknown && !srv.verdict.Expired {
+		// The director stood still. A server that it calls healthy may have died meanwhile, and the peer knows.
+		s.readiness = readiness{filled: s.readiness.filled}
+		s.retrackAll()
+	}
 	if known := srv.verdict.Health != healthcheck.Unknown; known || was.Health != healthcheck.Unknown {
 		s.inherit(svc, srv)
 	}
@@ -255,7 +260,7 @@ func (s *State) health(svc *service, srv *server) lvs.Health {
 	switch {
 	case !svc.checks(srv):
 		return lvs.HealthUnchecked
-	case s.silence.cutOff || srv.verdict.Health == healthcheck.Healthy:
+	case s.silence.cutOff && (s.silence.on || srv.silent) || srv.verdict.Health == healthcheck.Healthy:
 		return lvs.HealthUp
 	case srv.verdict.Health == healthcheck.Unhealthy:
 		return lvs.HealthDown

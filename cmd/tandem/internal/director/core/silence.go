@@ -17,7 +17,8 @@ import (
 //     weights are 0, and a sorry server serves.
 //   - An interface has no carrier, or no machine answers: this director is cut off. It serves nobody, whatever its weights
 //     are. But when its cable is plugged in again and it is master, it must not refuse clients until all servers have been
-//     checked again. So the servers keep their weights until a check passes, or until the checks had enough time.
+//     checked again. So the servers keep their weights until a check passes, or until the checks had enough time. A server
+//     that refuses meanwhile has been checked again; a silent one has not.
 type silence struct {
 	on       bool
 	sequence uint64 // the number of this silence
@@ -66,9 +67,16 @@ func (s *State) seeSilence() {
 	q := &s.silence
 	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
 	if is != q.on {
+		was := *q
 		*q = silence{on: is, sequence: q.sequence, cutOff: q.cutOff}
-		if is {
+		switch {
+		case is:
 			q.sequence++
+		case was.cutOff:
+			q.cut, q.connected = true, s.now
+			if was.asked && was.answer && !s.linkFault() {
+				q.connected = was.connected
+			}
 		}
 		s.retrackAll()
 		s.ask = true
@@ -94,7 +102,7 @@ func (s *State) isCutOff() bool {
 	q := &s.silence
 	switch {
 	case !q.on:
-		return false
+		return q.cut && s.census.down == s.census.checked && s.now.Before(q.connected.Add(s.detection()))
 	case s.linkFault() || q.asked && !q.answer:
 		q.cut, q.connected = true, s.now
 		return true
@@ -154,7 +162,7 @@ func (s *State) others() (all []netip.Addr) {
 // silenceEnds is when the meaning of a silence changes without an event. Zero: never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
-	if q.on && q.cutOff && q.asked && q.answer && !s.linkFault() {
+	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {
 		return q.connected.Add(s.detection())
 	}
 	return time.Time{}

@@ -26,14 +26,16 @@ type State struct {
 	changed  []*service // must be planned
 	ramping  map[*service]bool
 
-	targets  map[string]target // checks of real servers, by ID
-	probes   []healthcheck.Target
-	checkSeq uint64
-	recheck  bool // the targets have changed
-	census   census
-	allDown  bool // all checked servers are unhealthy
-	silence  silence
-	ask      bool // the question about the neighbours has changed
+	targets             map[string]target // checks of real servers, by ID
+	probes              []healthcheck.Target
+	checkSeq            uint64
+	recheck             bool // the targets have changed
+	census              census
+	allDown             bool // each server that is checked is unhealthy
+	allDownSince        time.Time
+	stepsBackForServers bool // though it may be master, because they have been so for long
+	silence             silence
+	ask                 bool // the question about the neighbours has changed
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
@@ -286,6 +288,9 @@ func (s *State) next() time.Time {
 	sooner(s.silenceEnds())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
+	}
+	if s.allDown && !s.stepsBackForServers {
+		sooner(s.downEnds())
 	}
 	if s.trouble != "" && !s.stepsBackForTable {
 		sooner(s.troubleSince.Add(troubleGrace))

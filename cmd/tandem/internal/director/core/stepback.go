@@ -15,10 +15,12 @@ import (
 // so that a peer of any higher priority takes over. If the peer steps back too, the present master stays master. The causes
 // are:
 //
-//   - The checks have not given their first results yet. A master does not step back for this cause.
+//   - The checks have not given their first results yet, after a start or after a time in which the director stood still. A
+//     master does not step back for this cause.
 //   - No real server answers: see silence.
-//   - No real server is healthy, but at least one answers. A master does not step back for this cause: in most cases its peer
-//     finds the same servers unhealthy.
+//   - No real server is healthy, but at least one answers. In most cases a master's peer finds the same servers unhealthy.
+//     So a master steps back for this cause only after its peer had the time to find them unhealthy. Then the clients go to a
+//     peer that has found one healthy, and stay where they are if it has found none.
 //   - The kernel's IPVS table is not as it should be.
 
 const (
@@ -39,10 +41,10 @@ type Refusal struct {
 	Has []lvs.Server // the real servers that the kernel has in it
 }
 
-// A readiness tells whether a starting director knows enough to be master.
+// A readiness tells whether a director that starts, or continues after it stood still, knows enough to be master.
 type readiness struct {
 	begun  bool
-	ready  bool // true for good
+	ready  bool // stays true
 	filled bool // the kernel's table has been written, or this has failed
 	until  time.Time
 }
@@ -130,7 +132,7 @@ func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	if !s.readiness.ready || s.trouble != "" || s.allDown && !s.silence.on {
 		t.Unclear = true
 	}
-	if s.silence.on || s.troubled() {
+	if s.silence.on || s.troubled() || s.stepsBackForServers {
 		t.Delta += stepBackDelta
 	}
 	return t
@@ -149,12 +151,32 @@ func (s *State) seeTrouble() {
 	}
 }
 
-// seeAllDown finds out whether all checked servers are unhealthy.
+// seeAllDown finds out whether all checked servers are unhealthy, and since when.
 func (s *State) seeAllDown() {
 	if is := s.census.checked > 0 && s.census.down == s.census.checked; is != s.allDown {
-		s.allDown = is
+		s.allDown, s.allDownSince = is, s.now
 		s.retrackAll()
 	}
+	if is := s.allDown && !s.now.Before(s.downEnds()); is != s.stepsBackForServers {
+		s.stepsBackForServers = is
+		s.retrackAll()
+		if !is {
+			s.followRoles()
+		}
+	}
+}
+
+// downEnds is when a master whose servers are all unhealthy steps back.
+func (s *State) downEnds() time.Time {
+	longest := time.Duration(0)
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			for _, check := range srv.Checks {
+				longest = max(longest, time.Duration(check.Fall+1)*check.Interval+check.Timeout)
+			}
+		}
+	}
+	return s.allDownSince.Add(longest + verdictSlack)
 }
 
 // retrackAll marks all virtual routers: their tracking must be computed again.

@@ -61,8 +61,8 @@ func (at situation) state(tracks ...configs.Track) *State {
 		cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: t.Router}})
 	}
 	s := started(cfg)
-	s.Step(noon, append(events, Numbers{"/run/load": {Value: at.file}})...)
-	s.Step(noon.Add(time.Hour), Tick{}) // the time for first verdicts is over
+	// The time for first verdicts is over. The servers that are down have just been found so.
+	s.Step(noon.Add(time.Hour), append(events, Numbers{"/run/load": {Value: at.file}})...)
 	return s
 }
 

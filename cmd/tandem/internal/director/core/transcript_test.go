@@ -141,6 +141,9 @@ func (c *conversation) play(event, body string) []string {
 			status.Health, status.Silent = healthcheck.Unhealthy, verb == "silent"
 		}
 		c.p.verdict(c.now, id, status)
+	case "unknown": // since the director stood still
+		id, reason, _ := strings.Cut(rest, ": ")
+		c.p.verdict(c.now, id, healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: reason, Since: c.now})
 	case "advice":
 		status := healthcheck.TargetStatus{Health: healthcheck.Healthy, Reason: "agent", Since: noon, Advice: healthcheck.Advice{Given: true, Percent: c.number(args[1])}}
 		c.p.verdict(c.now, args[0], status)
