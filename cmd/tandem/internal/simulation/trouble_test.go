@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestBothInTrouble: both directors have a cause to step back, at the same moment or one after the other. The one that is master
-// when the second begins stays master: the VIPs move at most once, and somebody always has them.
+// TestBothInTrouble: both directors have a cause to step back, at the same moment or one after the other. The one that is
+// master when the second cause begins stays master: the VIPs move at most once, and one director always has them.
 func TestBothInTrouble(t *testing.T) {
 	const begin, lasts = 30 * time.Second, 60 * time.Second
 	for _, kind := range []Kind{KernelRefuses, AllServersOff, Cable} {
@@ -74,7 +74,7 @@ func TestBothInTrouble(t *testing.T) {
 	}
 }
 
-// bothFault gives a host its part of the trouble.
+// bothFault gives a host its part of the fault.
 func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
 	if kind != Cable {
 		w.inject(Fault{Kind: kind, For: lasts, Target: h.node})
