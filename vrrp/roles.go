@@ -11,8 +11,8 @@ import (
 // been silent for three intervals: these and the one before the missing advertisement.
 const stallIntervals = 2
 
-// answersPerInterval is how many answers to others' advertisements a master sends in an interval at most. A few routers that
-// speak by mistake are answered at once. A flood of forged packets must not become a flood of answers.
+// answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
+// few routers that advertise by mistake are answered at once. A flood of forged packets must not cause a flood of answers.
 const answersPerInterval = 10
 
 func (m *Machine) timer(now time.Time) {
@@ -40,9 +40,9 @@ func (m *Machine) timer(now time.Time) {
 	}
 }
 
-// listen makes a router that stood still wait for a master's next advertisement before it speaks, and reports whether it does:
-// what was sent meanwhile may be lost, as it is when a whole machine is paused. A master lets go of the VIPs for that time: its
-// successor has them. An owner of the addresses yields to nobody and does not listen.
+// listen makes a router that stood still wait for another master's next advertisement before it sends its own. It reports
+// whether it waits. Packets that were sent meanwhile may be lost, as when a whole machine is paused. A master gives up the
+// VIPs for that time: a successor has them. An owner of the addresses yields to nobody and does not listen.
 func (m *Machine) listen(now time.Time) bool {
 	late := now.Sub(m.deadline)
 	switch {
@@ -140,7 +140,7 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	}
 }
 
-// answer advertises at once, and reports whether it did: in each interval it does so a few times.
+// answer advertises at once, a few times in each interval. It reports whether it did.
 func (m *Machine) answer(now time.Time) bool {
 	if m.answersSince.IsZero() || now.Sub(m.answersSince) >= m.cfg.AdvertInterval {
 		m.answersSince, m.answers = now, 0

@@ -102,10 +102,10 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	return t.lookAtDetails(ctx)
 }
 
-// lookAndMeasure looks at the text, and keeps what that cost.
+// lookAndMeasure looks at the text, and stores the time that this took.
 func (t *Table) lookAndMeasure() (drifted bool, err error) {
-	// The thread's processor time is that of this look only while the goroutine stays on the thread. A goroutine that waits
-	// while it does so costs two more wake-ups of threads: looks at details wait.
+	// The thread's processor time is that of this look only while the goroutine stays on the thread. If a locked goroutine
+	// waits, this costs two more wake-ups of threads. Looks at details wait, so they are not locked.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := threadTime()

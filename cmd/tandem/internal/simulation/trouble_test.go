@@ -14,11 +14,11 @@ import (
 func TestBothInTrouble(t *testing.T) {
 	const begin, lasts = 30 * time.Second, 60 * time.Second
 	for _, kind := range []Kind{KernelRefuses, AllServersOff, Cable} {
-		for _, later := range []time.Duration{0, 15 * time.Second, -15 * time.Second} { // the backup's
+		for _, later := range []time.Duration{0, 15 * time.Second, -15 * time.Second} { // the second begins so much later than the backup's
 			for _, onlyMaster := range []bool{false, true} {
 				for _, group := range []bool{false, true} {
 					if kind == AllServersOff && later != 0 || kind == Cable && !group {
-						continue // servers are the same for both; and a cable is that of the servers only where there are two
+						continue // both directors have the same servers; and only with two segments is a cable the servers' own
 					}
 					t.Run(fmt.Sprintf("%s, %s later, check as master only %t, group %t", kind, later, onlyMaster, group), func(t *testing.T) {
 						s := NewScenario(4)
@@ -80,7 +80,7 @@ func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
 		w.inject(Fault{Kind: kind, For: lasts, Target: h.node})
 		return
 	}
-	// The switch of the real servers is broken: the carrier stays, and the directors still hear each other there.
+	// The switch of the real servers fails: the carrier stays, and the directors still hear each other there.
 	for i := range w.servers {
 		for _, way := range [][2]int{{h.node, firstServer + i}, {firstServer + i, h.node}} {
 			wire := &w.wires[h.serverSide][way[0]][way[1]]

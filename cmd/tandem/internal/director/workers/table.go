@@ -122,7 +122,7 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 	}
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
-	early := time.Now().Add(time.Hour) // from when on a beat is a reason to look
+	early := time.Now().Add(time.Hour) // from then on, a beat is a reason to look
 	for {
 		select {
 		case <-ctx.Done():
@@ -207,7 +207,7 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 // look repairs changes by others, and tries failed writes again.
 func (w *Table) look(ctx context.Context) {
 	if w.failed && !time.Now().Before(w.retry) {
-		// This reads no more than the services that are in doubt, and the whole table only if all of it is.
+		// This reads only the services that are in doubt. If the whole table is in doubt, it reads all of it.
 		report, err := w.Kernel.Apply(ctx, lvs.Delta{})
 		w.done(ctx, report, err)
 		return
@@ -219,7 +219,7 @@ func (w *Table) look(ctx context.Context) {
 	if !drifted && err == nil {
 		return
 	}
-	// An error comes again, and is logged, when the table is read as a whole.
+	// An error is not logged here: it returns when the whole table is read, and is logged then.
 	want := slices.SortedFunc(maps.Values(w.want), func(a, b lvs.Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	report, err := w.reconcile(ctx, want)
 	w.done(ctx, report, err)

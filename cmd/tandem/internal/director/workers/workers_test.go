@@ -311,7 +311,8 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 	})
 }
 
-// A look that is nearly due takes place at a beat, so that it needs no wake-up of its own. Without beats it is hardly later.
+// A look that is almost due happens at a beat, so that it needs no wake-up of its own. Without beats it happens only a little
+// later.
 func TestLooksTakePlaceAtBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
