@@ -34,8 +34,6 @@ type directorSocket struct {
 	closed atomic.Bool
 }
 
-var _ nonblocking = (*directorSocket)(nil)
-
 // closeTimeout bounds how long a write goes on, after Close, to a director that does not read.
 const closeTimeout = time.Second
 
@@ -89,11 +87,6 @@ func (s *directorSocket) Write(b []byte) (int, error) {
 			return n, nil
 		}
 	}
-}
-
-// TrySend sends without waiting. Where there is no room it sends nothing.
-func (s *directorSocket) TrySend(b []byte) error {
-	return unix.Send(s.fd, b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // Close ends a Read that waits, and within closeTimeout a Write. The director does not notice it.

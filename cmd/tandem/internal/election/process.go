@@ -45,7 +45,6 @@ type Process struct {
 	log     hclog.Logger
 	options Options
 	watcher *link.Watcher
-	pulse   *pulse
 
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // a loop or a link has news
@@ -73,6 +72,7 @@ type Process struct {
 	addressUnits map[addressKey]*addressUnit
 	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest report
 	sequence     uint64               // of order
+	beat         time.Duration        // the beat interval of order
 	problem      string               // why no virtual router runs
 }
 
@@ -94,7 +94,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
 		links:        make(map[string]vrrp.Link),
-		pulse:        newPulse(conn),
+		beat:         message.MinBeatInterval,
 	}
 	p.watcher = link.NewWatcher(o.Log, p.seeLink)
 	return p

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -15,11 +16,12 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks, and signs of life while no loop sends any. A
+// report sends the present state after every change and when the director asks, and a sign of life each beat interval. A
 // director that does not read holds up only this goroutine.
 func (p *Process) report(ctx context.Context) {
-	out := json.NewEncoder(p.pulse)
-	beat := time.NewTicker(p.pulse.pause())
+	out := json.NewEncoder(p.conn)
+	pause := p.beatInterval()
+	beat := time.NewTicker(pause)
 	defer beat.Stop()
 	for {
 		var err error
@@ -27,19 +29,25 @@ func (p *Process) report(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if p.pulse.beating() {
-				beat.Stop() // until there is something to report: the end of a loop is
-				continue
-			}
-			_, err = p.pulse.Write(signOfLife)
+			_, err = io.WriteString(p.conn, message.SignOfLife)
 		case <-p.tell:
 			err = out.Encode(p.snapshot())
-			beat.Reset(p.pulse.pause())
+			if now := p.beatInterval(); now != pause {
+				pause = now
+				beat.Reset(pause)
+			}
 		}
 		if err != nil {
 			return // the reader sees that the director is gone, and acts
 		}
 	}
+}
+
+// beatInterval is that of the order that was carried out last.
+func (p *Process) beatInterval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beat
 }
 
 // snapshot is the present state.

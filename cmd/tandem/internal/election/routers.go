@@ -21,19 +21,16 @@ type unit struct {
 	ended chan struct{} // closed when the loop has ended
 }
 
-func (p *Process) newUnit(iface string) *unit {
-	o := speaker.Options{Log: p.log, Notify: p.seeState, Realtime: p.options.Realtime}
-	if p.pulse.send != nil {
-		o.Pulse = p.pulse.inPassing
+func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
+	return &unit{
+		loop:  speaker.New(iface, speaker.Options{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
+		ended: make(chan struct{}),
 	}
-	return &unit{loop: speaker.New(iface, o), ended: make(chan struct{})}
 }
 
-// startUnit runs a unit in g until ctx ends or its loop is shut down.
-func (p *Process) startUnit(ctx context.Context, g *errgroup.Group, u *unit) {
+// start runs the unit in g until ctx ends or the loop is shut down.
+func (u *unit) start(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error {
-		defer nudge(p.tell)
-		defer p.pulse.loopEnded()
 		defer close(u.ended)
 		return u.loop.Run(ctx)
 	})
@@ -79,9 +76,8 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	// Last: routers start when their link is known, and by now they know everything else.
 	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
 	p.mu.Lock()
-	p.sequence = o.Sequence
+	p.sequence, p.beat = o.Sequence, o.BeatInterval()
 	p.mu.Unlock()
-	p.pulse.interval.Store(int64(o.BeatInterval()))
 	nudge(p.tell)
 }
 
@@ -90,10 +86,10 @@ func (p *Process) provideUnits(ctx context.Context, g *errgroup.Group, c vrrp.Co
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.units[c.Interface] == nil {
-		u := p.newUnit(c.Interface)
+		u := newUnit(c.Interface, p.options, p.seeState)
 		u.loop.Resume(p.resumedOn(c.Interface))
 		p.units[c.Interface] = u
-		p.startUnit(ctx, g, u)
+		u.start(ctx, g)
 	}
 	if key := addressKeyOf(c); p.addressUnits[key] == nil {
 		u := newAddressUnit(key, p.options, func() { nudge(p.tell) })
