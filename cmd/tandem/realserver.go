@@ -35,11 +35,11 @@ type realServerFlags struct {
 
 func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` whose [realserver] applies; not read with --vip")
+	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with the table [realserver]; not read with --vip")
 	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
-	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` in which packets arrive, dr or tunnel")
-	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that stops ARP for the addresses, sysctl or arpfilter (nftables)")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` on which ARP is stopped; may be repeated (default: all with an IPv4 address)")
+	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` of the director's packets: dr or tunnel (realserver.mode of the file)")
+	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables (realserver.method of the file)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` where ARP is turned off; may be repeated (default: all with an IPv4 address)")
 	flags.BoolVar(&f.persist, "persist", false, "with --vip: also write the sysctls to "+configs.DefaultDropIn)
 	flags.StringVar(&f.stateDir, "state-dir", "/var/lib/tandem", "`DIRECTORY` with the record of the former state, which remove restores")
 }
@@ -101,9 +101,10 @@ func newRealServer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "realserver",
 		Short: "Prepare this machine as a real server for direct routing or tunnels",
-		Long: `Prepare this machine as a real server. It first stops answering ARP for the virtual addresses, and then
-gets them on lo (dr) or on a tunnel interface (tunnel). The former state is recorded: "remove" restores
-it. Without --vip, [realserver] of the configuration file says what is desired.`,
+		Long: `Prepare this machine as a real server. tandem first turns ARP off for the virtual addresses. Then it adds
+the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). It records the former state, which
+"remove" restores. Without --vip, the settings are those of the table [realserver] in the configuration
+file.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
@@ -148,7 +149,7 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 func newRealServerCheck(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Print what apply would do; exit code 1 if that is anything",
+		Short: "Print the commands that apply would run; the exit code is 1 if there are any",
 		Example: `  tandem realserver check
   tandem realserver check --vip 192.0.2.100`,
 		Args: arguments(0, 0),
@@ -194,7 +195,7 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 func newRealServerRun(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "run",
-		Short:   "Apply, and repair every change until SIGTERM; then leave the machine as it is",
+		Short:   "Apply, then repair every change until SIGTERM; SIGTERM itself changes nothing",
 		Example: `  tandem realserver run -c /etc/tandem/tandem.toml`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

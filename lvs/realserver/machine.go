@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,6 +41,8 @@ type Options struct {
 	WriteFile func(path string, text []byte, mode fs.FileMode) error
 	// Operator must not lose the connection to the machine. Machine fills in the Gateway.
 	Operator Operator
+	// Directed returns the VIPs of a director that runs on this machine; nil if none does.
+	Directed func() []netip.Addr
 }
 
 // A Machine is this machine, in the network namespace of the calling thread.
@@ -62,6 +65,16 @@ func (m *Machine) CheckRemove() ([]Step, error) { return m.check(Config{}) }
 func (m *Machine) check(c Config) ([]Step, error) {
 	p, err := m.plan(c)
 	return p.Steps, err
+}
+
+// Recorded returns what the last Apply was asked for; the zero Config if the machine is no real server. It is also the zero
+// Config where an older version has prepared the machine.
+func (m *Machine) Recorded() (Config, error) {
+	saved, err := m.options.Record.Load()
+	if err != nil {
+		return Config{}, fmt.Errorf("failed to read the record of the former state: %w", err)
+	}
+	return saved.Record.Config, nil
 }
 
 // Apply makes the machine what c says and returns the steps that it took. The error is a *Refusal,
@@ -149,6 +162,9 @@ func (m *Machine) plan(c Config) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	if m.options.Directed != nil {
+		s.Directed = append(s.Directed, m.options.Directed()...)
+	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
 		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
@@ -201,6 +217,10 @@ func (m *Machine) take(s Step) error {
 		return k.deleteAddress(s.Address)
 	case AddLocalRoute:
 		return k.addLocalRoute(s.Address)
+	case SetRoute:
+		return k.setRoute(s.Path)
+	case DeleteRoute:
+		return k.deleteRoute(s.Path)
 	}
 	if err != nil {
 		return fmt.Errorf("failed to %s: %w", s.Action, err)

@@ -26,7 +26,7 @@ func wantedRules(c Config, s State) []Rule {
 		return nil
 	}
 	var rules []Rule
-	for _, vip := range c.VIPs {
+	for _, vip := range c.carried() {
 		if vip.Is4() {
 			rules = append(rules, Rule{VIP: vip})
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A kernelTable is the kernel's IPVS table as its worker sees it.
+// A kernelTable is the workers.KernelTable of the running kernel.
 type kernelTable struct {
 	*kernel.Table
 	ipvs       *kernel.IPVS
