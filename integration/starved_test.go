@@ -49,16 +49,19 @@ func TestStarvedDirector(t *testing.T) {
 		return nil
 	}
 	l.Eventually(3*time.Minute, "all servers are healthy", healthy)
-	for percent, span := range map[int]time.Duration{25: 6 * time.Second, 10: 8 * time.Second, 5: 16 * time.Second} {
-		d.LimitCPU(percent)
+	for _, limit := range []struct {
+		percent int
+		span    time.Duration
+	}{{25, 6 * time.Second}, {10, 8 * time.Second}, {5, 16 * time.Second}} {
+		d.LimitCPU(limit.percent)
 		before := len(lost(d))
-		for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second) {
+		for end := time.Now().Add(limit.span); time.Now().Before(end); time.Sleep(time.Second) {
 			if err := healthy(); err != nil {
-				t.Errorf("at %d %% of a processor: %v", percent, err)
+				t.Errorf("at %d %% of a processor: %v", limit.percent, err)
 				break
 			}
 		}
-		l.Logf("at %d %%: %d verdicts against healthy servers", percent, len(lost(d))-before)
+		l.Logf("at %d %%: %d verdicts against healthy servers", limit.percent, len(lost(d))-before)
 	}
 	d.LimitCPU(0)
 	before := len(lost(d))

@@ -49,6 +49,10 @@ func TestDirector(t *testing.T) {
 			[]string{"ipvs-setting"}, "sysctl -w net.ipv4.vs.expire_nodest_conn=1"},
 		{"and on", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "1" }, nil, ""},
 		{"a setting for persistence is off, without persistence", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0" }, nil, ""},
+		{"and with it", func(s *scene) {
+			s.method = "dr\"\npersistence = {} # \""
+			s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0"
+		}, []string{"ipvs-setting"}, "persistent clients stay with a server that is drained"},
 		{"the file turns it off", func(s *scene) {
 			s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0"
 			s.extra = "[lvs.sysctl]\nexpire_nodest_conn = 0\n"

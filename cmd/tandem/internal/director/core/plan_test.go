@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -227,6 +228,34 @@ func TestSlowStarts(t *testing.T) {
 	s.Step(noon.Add(time.Minute), upSince(second, noon.Add(time.Minute)))
 	if got := weights(s); got != "11=20 12=1" {
 		t.Errorf("after a failure: %s", got)
+	}
+}
+
+// A server that an operator gives back starts slowly, as one that has become healthy does.
+func TestServersThatAreGivenBackStartSlowly(t *testing.T) {
+	for _, c := range []struct {
+		away, back api.Action
+		meanwhile  string
+	}{
+		{api.Drain, api.Undrain, "11=0 12=20"},
+		{api.Disable, api.Enable, "12=20"},
+	} {
+		svc := www(true, lvs.WeightZero)
+		svc.Servers[0].Weight, svc.Servers[1].Weight, svc.SlowStart = 20, 20, 20*time.Second
+		s := started(with(svc), tableOf(svc, "11=20 12=20")...)
+		s.Step(noon, is(first, up), is(second, up))
+		s.Step(noon.Add(time.Minute), ServerOrder{Server: first, Action: c.away})
+		if got := weights(s); got != c.meanwhile {
+			t.Errorf("%s: %s", c.away, got)
+		}
+		for after, want := range map[time.Duration]string{0: "11=1 12=20", 10 * time.Second: "11=10 12=20", 20 * time.Second: "11=20 12=20"} {
+			s.Step(noon.Add(2*time.Minute), ServerOrder{Server: first, Action: c.away})
+			s.Step(noon.Add(2*time.Minute), ServerOrder{Server: first, Action: c.back})
+			s.Step(noon.Add(2*time.Minute+after), Tick{})
+			if got := weights(s); got != want {
+				t.Errorf("%s, %s later: %s, want %s", c.back, after, got, want)
+			}
+		}
 	}
 }
 
