@@ -9,13 +9,19 @@ import (
 )
 
 // referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
-// It lets go of the addresses after 50 ms. The later ones are those of DefaultConfig: for neighbours that refuse a change within a
-// second of another, and for a network that loses the ones before.
+// It lets go of the addresses after 50 ms. The later ones are for neighbours that refuse a change within a second of another, and
+// for a network that loses the ones before. They come after those of DefaultConfig, so that a successor that has taken over and
+// announces its addresses is heard first.
 var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond,
+	55 * time.Millisecond, 155 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
 }
 
+// ReferralTime is how long a former master announces its successor.
+const ReferralTime = 4400 * time.Millisecond
+
 const (
+	// lockTime is how long neighbours refuse a change after another.
+	lockTime = time.Second
 	// announcedBefore is how long before the former master gave way the successor may have announced an address.
 	announcedBefore = 100 * time.Millisecond
 	// maxRouters limits what an attacker with many addresses can make this machine remember.
@@ -128,8 +134,14 @@ func (r *Referrals) Observe(now time.Time, o Observation) {
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
 		if at, ok := r.announced[addr]; ok && !at.Before(p.since.Add(-announcedBefore)) {
-			delete(r.pending, addr)
-			continue
+			if !at.Before(p.since.Add(lockTime)) {
+				delete(r.pending, addr)
+				continue
+			}
+			// Neighbours that had just learned the address from us have refused that.
+			for p.sent < len(referralRepeat) && referralRepeat[p.sent] <= lockTime {
+				p.sent++
+			}
 		}
 		due := false
 		for p.sent < len(referralRepeat) && !p.since.Add(referralRepeat[p.sent]).After(now) {

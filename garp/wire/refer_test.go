@@ -20,6 +20,7 @@ import (
 // TestReferAnnouncesTheNewMaster: a former master whose successor announces nothing announces the addresses at the successor's
 // hardware address, in frames that come from its own. It stops watching after that.
 func TestReferAnnouncesTheNewMaster(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
 	vip6 := netip.MustParseAddr("2001:db8::100")
@@ -77,6 +78,7 @@ func TestReferAfterGivingUpToNobody(t *testing.T) {
 
 // TestReferLeavesItToTheNewMaster: the successor announces an address itself.
 func TestReferLeavesItToTheNewMaster(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
 	successor, quiet := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.101")

@@ -131,6 +131,12 @@ func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	}
 }
 
+// A referral is a router whose new master is announced.
+type referral struct {
+	vrrp.Config
+	began time.Time
+}
+
 // refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A router
 // that gave up its addresses to nobody, because it was cut off, does so when it hears a master. A virtual MAC address is the same
 // at both.
@@ -144,8 +150,12 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	case s.State == vrrp.Master && s.Holding:
 		delete(p.givenUp, id)
 	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
+		p.referred[id] = referral{r.Config, time.Now()}
 		watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
 	case s.State == vrrp.Backup && s.Master.IsValid() && s.Master != before.Master:
+		if _, gaveUp := p.givenUp[id]; gaveUp {
+			p.referred[id] = referral{r.Config, time.Now()}
+		}
 		delete(p.givenUp, id)
 		watcher.Refer(time.Now(), addressesOf(r.Config), s.Master)
 	case before.Holding && !s.Holding && !s.Master.IsValid() && !s.Cause.Peer.IsValid():
@@ -153,6 +163,20 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 			p.newlyGivenUp = append(p.newlyGivenUp, r.Config)
 		}
 	}
+}
+
+// untold are the routers whose addresses neighbours may still know here: those given up to nobody, and those whose new masters are
+// still being announced. The next election goes on with that.
+func (p *Process) untold() (all []vrrp.Config) {
+	for id, r := range p.referred {
+		if time.Since(r.began) < garp.ReferralTime {
+			p.givenUp[id] = r.Config
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(p.givenUp), message.RouterID.Compare) {
+		all = append(all, p.givenUp[id])
+	}
+	return all
 }
 
 // giveUp notes routers whose addresses a former election may have had, or has given up to nobody.

@@ -15,8 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +68,8 @@ type Process struct {
 
 	// Routers whose addresses neighbours may still know here, as no master was heard since they were given up.
 	givenUp       map[message.RouterID]vrrp.Config
-	newlyGivenUp  []vrrp.Config // of them, those whose addresses are not yet known as such
+	referred      map[message.RouterID]referral // the latest of each router
+	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
 	givenUpRecord *addressRecord
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
@@ -103,6 +102,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
 		givenUp:      make(map[message.RouterID]vrrp.Config),
+		referred:     make(map[message.RouterID]referral),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
@@ -261,7 +261,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		}
 		p.leave(work)
 		p.recordAddresses(nil) // all of them are removed
-		p.givenUpRecord.set(slices.Collect(maps.Values(p.givenUp)))
+		p.givenUpRecord.set(p.untold())
 		return
 	}
 }

@@ -115,7 +115,7 @@ func (k *kernel) schedule(w *world, id lvs.ServiceID) (lvs.Server, bool) {
 	return lvs.Server{}, false
 }
 
-// dump lists the table. A dump that lies lacks a service.
+// dump lists the table. A dump that lies has rows twice, or lacks a service or its servers.
 func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 	var all []lvs.Entry
 	for _, id := range slices.SortedFunc(maps.Keys(k.table), lvs.ServiceID.Compare) {
@@ -125,11 +125,14 @@ func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 		return all, nil
 	}
 	k.lies--
-	switch w.rand.IntN(3) {
+	switch w.rand.IntN(4) {
 	case 0:
 		return nil, errors.New("the kernel does not answer")
 	case 1:
 		return append(all, all...), nil
+	case 2:
+		all[0].Servers = nil
+		return all, nil
 	}
 	return all[:len(all)-1], nil
 }
@@ -176,6 +179,7 @@ type disk struct {
 	slow    time.Duration // how long a write takes
 
 	orders  map[string]core.Order
+	ordered map[string]core.Order // the orders that were written last, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool
@@ -190,7 +194,7 @@ func (d *disk) store(f core.FileValue) error {
 	d.writes++
 	switch value := f.Value.(type) {
 	case map[string]core.Order:
-		d.orders = value
+		d.orders, d.ordered = value, value
 	case []string:
 		d.standby = value
 	case core.Drains:

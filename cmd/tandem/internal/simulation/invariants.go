@@ -56,6 +56,7 @@ type monitor struct {
 	listened [2]since        // a director's loop is at work
 	serves   [2]since        // a director that is reached has a healthy server in its table
 
+	lossy       time.Time // when a way to a client last lost something
 	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
 	holds       [2]since // a director has the VIP
 	undisturbed [2]since // a kernel runs, and its ways are clean
@@ -100,6 +101,9 @@ func (m *monitor) broke(w *world, kind, format string, args ...any) {
 func (m *monitor) look(w *world) {
 	for i, h := range w.hosts {
 		m.lookAt(w, i, h)
+		if !w.clear[i] {
+			m.lossy = w.now
+		}
 	}
 	for segment, v := range [...]netip.Addr{vip, insideVIP} {
 		if segment == inside && !m.scenario.Group {
@@ -128,6 +132,11 @@ func (m *monitor) look(w *world) {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
+		for i, h := range w.hosts { // the members of a group go together
+			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
+				able = min(able, m.capable[i].since(w.now))
+			}
+		}
 		none := min(able, m.none[segment].is(holders == 0, w.now))
 		if bound := m.down() + slack; none > bound {
 			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
@@ -222,7 +231,7 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 
 // hasDrained tells whether an operator has taken a server out of service at a director.
 func (m *monitor) hasDrained(h *host) bool {
-	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
 
 // lookAtTables looks at what the kernels' tables must and must not have.

@@ -5,6 +5,8 @@ package simulation
 import (
 	"net/netip"
 	"time"
+
+	"github.com/tandem-lvs/tandem/garp"
 )
 
 // sawRequest looks at what a client got.
@@ -42,6 +44,9 @@ func (m *monitor) sawRequest(c *client, r result) {
 		if m.scenario.Other > 0 {
 			return // the other make gives way without a word, and announces only when it becomes master
 		}
+		if w.now.Sub(m.lossy) < garp.ReferralTime+bound {
+			bound += garp.ReferralTime / 2 // what was lost is announced again after that time at most
+		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:
 		if m.hasDrained(c.entry) {
@@ -77,7 +82,7 @@ func (m *monitor) anyServer(w *world) bool {
 	for _, s := range w.servers {
 		drained := false
 		for _, h := range w.hosts {
-			if o, ok := h.disk.orders["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
+			if o, ok := h.disk.ordered["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
 				drained = true
 			}
 		}

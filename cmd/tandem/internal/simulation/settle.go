@@ -91,6 +91,11 @@ func (e *election) settle() {
 	switch {
 	case e.ending && len(e.routers) == 0:
 		e.later(e.between(time.Millisecond, 10*time.Millisecond), func() { // the addresses are removed first
+			for name, began := range e.referred {
+				if e.now.Sub(began) < garp.ReferralTime {
+					e.givenUp[name] = true
+				}
+			}
 			e.host.record = slices.Sorted(maps.Keys(e.givenUp))
 			e.dies()
 		})
@@ -106,8 +111,12 @@ func (e *election) refer(r *router) {
 	case is.State == vrrp.Master && is.Holding:
 		delete(e.givenUp, name)
 	case was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid():
+		e.referred[name] = e.now
 		refs.Refer(is.Since, addressesOf(r), is.Cause.Peer)
 	case is.State == vrrp.Backup && is.Master.IsValid() && is.Master != was.Master:
+		if e.givenUp[name] {
+			e.referred[name] = e.now
+		}
 		delete(e.givenUp, name)
 		refs.Refer(e.now, addressesOf(r), is.Master)
 	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():

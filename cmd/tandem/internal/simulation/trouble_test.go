@@ -35,7 +35,7 @@ func TestBothInTrouble(t *testing.T) {
 							look = func() {
 								is := -1
 								for i, h := range w.hosts {
-									if h.kernel.addrs[vip] {
+									if h.kernel.addrs[slot(vip)] {
 										is = i
 									}
 								}

@@ -150,7 +150,9 @@ func (f *File[T]) format(value T) ([]byte, error) {
 
 // Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600. The error does
 // not name the new file: it is called differently each time, and the same failure must have the same words.
-func Replace(path string, text []byte, mode fs.FileMode) error { return unnamed(replace(path, text, mode)) }
+func Replace(path string, text []byte, mode fs.FileMode) error {
+	return unnamed(replace(path, text, mode))
+}
 
 // unnamed returns an error of a file without the file's name.
 func unnamed(err error) error {
