@@ -110,6 +110,7 @@ func New(iface string, o Options) *Loop {
 func (l *Loop) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer stickyTimeouts()()
 	if err := probe(); err != nil {
 		return err
 	}

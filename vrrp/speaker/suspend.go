@@ -36,3 +36,17 @@ func suspension() time.Duration {
 	}
 	return time.Duration(boot.Nano() - monotonic.Nano())
 }
+
+// stickyTimeouts has the calling thread, which must be locked, wake up at once when the process goes on after a stop or its
+// machine after a suspension. Without it the kernel continues an interrupted ppoll with the time that was left before (see
+// poll_select_finish in fs/select.c): a master that stood still would hold its addresses for that time. It returns a function
+// that undoes this. Where that is forbidden, the thread wakes up later, or with the next packet.
+func stickyTimeouts() (undo func()) {
+	const ask, sticky = 0xffffffff, 0x4000000 // personality(2)
+	former, _, errno := unix.Syscall(unix.SYS_PERSONALITY, ask, 0, 0)
+	if errno != 0 {
+		return func() {}
+	}
+	_, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former|sticky, 0, 0)
+	return func() { _, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former, 0, 0) }
+}

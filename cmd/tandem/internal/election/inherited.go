@@ -3,9 +3,12 @@
 package election
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
-	"os"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,19 +27,72 @@ func dupHigh(fd uintptr) (uintptr, error) {
 	return uintptr(high), err
 }
 
+// A directorSocket is the socket to the director. It blocks. Were it watched by the Go runtime's poller, each sign of life would
+// wake two threads as soon as the director has read it: the kernel tells the poller that there is room to write.
+type directorSocket struct {
+	fd     int // stays open as long as this process lives: the director learns of its end by that
+	closed atomic.Bool
+}
+
+// closeTimeout bounds how long a write goes on, after Close, to a director that does not read.
+const closeTimeout = time.Second
+
 // Inherited returns the socket to the director that started this process.
-func Inherited() (net.Conn, error) {
-	f := os.NewFile(message.SocketFD, "director")
-	if f == nil {
+func Inherited() (io.ReadWriteCloser, error) {
+	fd := message.SocketFD
+	if high, err := dupHigh(message.SocketFD); err == nil {
+		fd = int(high)
+		_ = unix.Close(message.SocketFD)
+	} else if errors.Is(err, unix.EBADF) {
 		return nil, fmt.Errorf("descriptor %d is not open: only tandem run starts this process", message.SocketFD)
 	}
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
+	unix.CloseOnExec(fd)
+	timeout := unix.NsecToTimeval(int64(closeTimeout))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
 		return nil, fmt.Errorf("descriptor %d is no socket: only tandem run starts this process: %w", message.SocketFD, err)
 	}
-	_, _ = dupHigh(f.Fd()) // stays open as long as this process lives, and is never used
-	return conn, nil
+	if err := unix.SetNonblock(fd, false); err != nil {
+		return nil, fmt.Errorf("failed to prepare the socket to the director: %w", err)
+	}
+	return &directorSocket{fd: fd}, nil
+}
+
+// Read blocks until something arrives, the director is gone, or Close.
+func (s *directorSocket) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(s.fd, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, fmt.Errorf("failed to read from the director: %w", err)
+		case n == 0 && len(b) > 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// Write waits for a director that does not read, until Close.
+func (s *directorSocket) Write(b []byte) (int, error) {
+	for n := 0; ; {
+		if s.closed.Load() {
+			return n, net.ErrClosed
+		}
+		m, err := unix.SendmsgN(s.fd, b[n:], nil, nil, unix.MSG_NOSIGNAL)
+		if err != nil && err != unix.EINTR && err != unix.EAGAIN { // the latter: closeTimeout is over
+			return n, fmt.Errorf("failed to write to the director: %w", err)
+		}
+		if n += max(0, m); n == len(b) {
+			return n, nil
+		}
+	}
+}
+
+// Close ends a Read that waits, and within closeTimeout a Write. The director does not notice it.
+func (s *directorSocket) Close() error {
+	s.closed.Store(true)
+	return unix.Shutdown(s.fd, unix.SHUT_RD)
 }
 
 // monotonicNow is the present moment. It counts the time in which the machine is suspended, because the peer continues in
