@@ -80,7 +80,7 @@ func (m *monitor) down() time.Duration {
 	if m.scenario.Group {
 		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
 	}
-	return 3*i + vrrp.Skew(1, i)
+	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
