@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestStarvedDirector: a director with 200 fast servers gets 25, 10 and 5 % of a processor, and is then stopped four times for
-// 2 s. It takes no healthy server out. A server that ends meanwhile is taken out afterwards.
+// TestStarvedDirector: a director with 200 fast servers gets 25, 10 and 5 % of a processor, and is then stopped four times
+// for 2 s. It removes no healthy server. A server that ends meanwhile is removed afterwards.
 func TestStarvedDirector(t *testing.T) {
 	t.Parallel()
 	const servers = 200
@@ -34,7 +34,7 @@ func TestStarvedDirector(t *testing.T) {
 	d := l.Director("director", "192.0.2.2/24", config.String())
 	d.Run("ip", "addr", "add", "10.0.0.254/24", "dev", "eth0")
 	serve(t, web, "all is fine")
-	d.Run("ipvsadm", "-Ln") // loads what the table is read from
+	d.Run("ipvsadm", "-Ln") // loads the module whose table is read
 	d.Launch()
 	healthy := func() error {
 		up := 0

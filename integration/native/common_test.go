@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// unnoticed is how many milliseconds of outage nobody notices.
+// unnoticed is the number of milliseconds of outage that clients do not notice.
 const unnoticed = 2
 
 var errNotYet = errors.New("not yet")

@@ -35,7 +35,8 @@ func (r *router) advertises() bool {
 // of the interval is the other limit.
 const maxEarly = time.Millisecond
 
-// early returns how early the deadline of r may be met. Only a regular advertisement may be early: it does not end a silence.
+// early returns how early the deadline of r may be met. Only a regular advertisement may be early: no other deadline is met
+// early.
 func (r *router) early() time.Duration {
 	if !r.advertises() {
 		return 0
@@ -94,7 +95,7 @@ func (l *Loop) fallAsleep(now time.Time) time.Time {
 	return now
 }
 
-// awaken stores that the thread runs again.
+// awaken records that the thread runs again.
 func (l *Loop) awaken(now time.Time) {
 	l.awake = now
 	// If a master slept too long, the packets that are read next may end its role, and then nothing would be logged.
@@ -106,8 +107,8 @@ func (l *Loop) awaken(now time.Time) {
 	}
 }
 
-// whyLate says where the time since the deadline went: the thread did not run, or it was busy. queued is how long it has
-// recently waited for a processor, if that is known.
+// whyLate says why time has passed since the deadline: the thread did not run, or it was busy. queued is how long it has
+// recently waited for a processor, if this is known.
 func (l *Loop) whyLate(due, now time.Time, queued time.Duration, known bool) string {
 	ran := latest(due, l.awake)
 	asleep, busy := ran.Sub(due), now.Sub(ran)

@@ -63,7 +63,7 @@ func TestElectionWithoutADirectorEndsAfterItsGrace(t *testing.T) {
 	}
 }
 
-// watchLoss returns a function that lists the addresses that the kernel says were removed from eth0 since.
+// watchLoss returns a function. It lists the addresses that the kernel has removed from eth0 since.
 func watchLoss(t *testing.T) func() []string {
 	t.Helper()
 	updates, done := make(chan netlink.AddrUpdate, 1000), make(chan struct{})

@@ -40,7 +40,7 @@ func (p *Process) report(ctx context.Context) {
 			err = out.Encode(p.snapshot())
 		}
 		if err != nil {
-			return // the reader sees that the director is gone, and acts
+			return // the reader notices that the director is gone, and acts
 		}
 	}
 }

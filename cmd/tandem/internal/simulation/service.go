@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sawRequest looks at what a client got.
+// sawRequest checks the result of a client's request.
 func (m *monitor) sawRequest(c *client, r result) {
 	w := c.world
 	if c.strict { // one of the two is enough
