@@ -12,9 +12,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMasterStalled: the master's processes are stopped for 3 s, and the backup takes over. One advertisement after they
-// continue there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and only the
-// master announces it.
+// TestMasterStalled: the master's processes are stopped for 3 s, and the backup takes over. From one advertisement after the
+// processes continue, there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and
+// only the master announces it.
 func TestMasterStalled(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -175,8 +175,8 @@ func wantOneMaster(t *testing.T, d lab.Duo, heard []lab.Frame, after time.Time, 
 	}
 }
 
-// masters returns the advertisements of masters. A master that gives way advertises once more as soon as it hears the
-// other: that one is left out, as are offers of priority 0.
+// masters returns the advertisements of masters. A master that gives way advertises once more as soon as it hears the other
+// one: this advertisement is left out, and so are offers of priority 0.
 func masters(heard []lab.Frame) (all []lab.Frame) {
 	former, changed := "", time.Time{} // who was master before, and until when
 	for _, f := range heard {
@@ -196,7 +196,7 @@ func masters(heard []lab.Frame) (all []lab.Frame) {
 	return all
 }
 
-// wantNoAnnouncement checks that after the wake-up nobody announced the VIP while the other was advertising itself.
+// wantNoAnnouncement checks that after the wake-up no director announced the VIP while the other one was advertising itself.
 func wantNoAnnouncement(t *testing.T, d lab.Duo, heard, announced []lab.Frame, woke time.Time) {
 	t.Helper()
 	heard = masters(heard)

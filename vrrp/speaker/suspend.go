@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// now is the present moment, by a clock that goes on while the machine is suspended: a master that wakes up must see that
-// it was silent, and listen before it speaks. Go's own clock stands still meanwhile.
+// now is the present moment, by a clock that counts the time in which the machine is suspended. A master that wakes up must
+// see that it was silent, and listen before it advertises. Go's own clock does not count this time.
 func (l *Loop) now() time.Time { return time.Now().Add(l.suspended) }
 
-// shortestSuspension is how long a suspension lasts at least. The two clocks are read one after the other: a thread that is
-// kept waiting between the two sees a difference that is none.
+// shortestSuspension is the shortest difference that counts as a suspension. The two clocks are read one after the other. If
+// the thread must wait between the two readings, there is a small difference without a suspension.
 const shortestSuspension = 100 * time.Millisecond
 
 // noteSuspension finds out for how long the machine has been suspended.

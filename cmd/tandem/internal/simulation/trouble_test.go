@@ -13,12 +13,12 @@ import (
 // when the second begins stays master: the VIPs move at most once, and somebody always has them.
 func TestBothInTrouble(t *testing.T) {
 	const begin, lasts = 30 * time.Second, 60 * time.Second
-	for _, kind := range []Kind{KernelRefuses, AllServersOff} {
+	for _, kind := range []Kind{KernelRefuses, AllServersOff, Cable} {
 		for _, later := range []time.Duration{0, 15 * time.Second, -15 * time.Second} { // the backup's
 			for _, onlyMaster := range []bool{false, true} {
 				for _, group := range []bool{false, true} {
-					if kind == AllServersOff && later != 0 {
-						continue // the servers are the same for both
+					if kind == AllServersOff && later != 0 || kind == Cable && !group {
+						continue // servers are the same for both; and a cable is that of the servers only where there are two
 					}
 					t.Run(fmt.Sprintf("%s, %s later, check as master only %t, group %t", kind, later, onlyMaster, group), func(t *testing.T) {
 						s := NewScenario(4)
@@ -28,7 +28,7 @@ func TestBothInTrouble(t *testing.T) {
 						var moves []string
 						r := run(s, func(w *world) {
 							for i, at := range []time.Duration{first, second} {
-								w.after(at, func() { w.inject(Fault{Kind: kind, For: lasts + begin - at + 15*time.Second, Target: i}) })
+								w.after(at, func() { bothFault(w, w.hosts[i], kind, lasts+begin-at+15*time.Second) })
 							}
 							holder, none := -1, time.Time{}
 							var look func()
@@ -70,6 +70,26 @@ func TestBothInTrouble(t *testing.T) {
 					})
 				}
 			}
+		}
+	}
+}
+
+// bothFault gives a host its part of the trouble.
+func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
+	if kind != Cable {
+		w.inject(Fault{Kind: kind, For: lasts, Target: h.node})
+		return
+	}
+	// The switch of the real servers is broken: the carrier stays, and the directors still hear each other there.
+	for i := range w.servers {
+		for _, way := range [][2]int{{h.node, firstServer + i}, {firstServer + i, h.node}} {
+			wire := &w.wires[h.serverSide][way[0]][way[1]]
+			wire.cut = true
+			w.rewired()
+			w.after(lasts, func() {
+				wire.cut = false
+				w.rewired()
+			})
 		}
 	}
 }
