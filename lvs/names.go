@@ -27,7 +27,7 @@ func enumName[E ~uint8](kind string, names []string, e E) string {
 	return kind + " " + strconv.Itoa(int(e))
 }
 
-// parseEnum is the inverse of enumName; its error lists the names that there are.
+// parseEnum is the inverse of enumName. Its error lists the known names.
 func parseEnum[E ~uint8](kind string, names []string, s string) (E, error) {
 	if i := slices.Index(names, s); i > 0 && s != "" {
 		return E(i), nil

@@ -17,8 +17,8 @@ const (
 	SCTP
 )
 
-// A Method is how the director hands a packet to a real server. The zero value stands for a method of the kernel that
-// tandem does not use.
+// A Method is how the director sends a packet to a real server. The zero value stands for a method of the kernel that tandem
+// does not use.
 type Method uint8
 
 // The forwarding methods, by their names in configuration: dr, nat, tunnel.
@@ -76,7 +76,7 @@ type Flags uint32
 // The flags. Only the schedulers sh and mh use Fallback and SourcePort. With Fallback they replace a server of weight 0 by
 // another one. With SourcePort they hash the client's port beside its address.
 const (
-	Persistent Flags = 0x1 // exactly where Timeout is not 0
+	Persistent Flags = 0x1 // set if and only if Timeout is not 0
 	OnePacket  Flags = 0x4 // schedule every datagram by itself; UDP only
 	Fallback   Flags = 0x8
 	SourcePort Flags = 0x10
@@ -91,11 +91,12 @@ type Service struct {
 	Timeout time.Duration
 	// Prefix is the length of the network that counts as one client of a persistent service. 0: each address is a client.
 	Prefix uint8
-	// Engine is the persistence engine, "sip", which identifies clients by something else than their address; or empty.
+	// Engine is the persistence engine: "sip" identifies clients by the Call-ID. It is empty if clients are identified by
+	// address.
 	Engine string
 }
 
-// OtherPrefix is the Prefix of a service whose netmask no Prefix can express: no bits, or bits with a hole.
+// OtherPrefix is the Prefix of a service whose netmask cannot be expressed as a Prefix: it has no bits, or a gap in its bits.
 const OtherPrefix = 255
 
 // Persist makes the service persistent. Timeout 0 makes it not persistent. See Timeout and Prefix.

@@ -24,7 +24,7 @@ const maxSchedulerName = 15
 // maxInterfaceName is IFNAMSIZ of linux/if.h without its terminating zero.
 const maxInterfaceName = 15
 
-// ErrInvalid is in every error about a value that must not reach the kernel.
+// ErrInvalid is wrapped by every error about a value that must not reach the kernel.
 var ErrInvalid = errors.New("invalid")
 
 // The limits of a sync message's payload. A backup's buffer is never smaller than the lower one. Headers take the rest of
@@ -39,7 +39,7 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Validate reports everything that is wrong with a service and its real servers. Each of the joined errors is ErrInvalid.
+// Validate returns everything that is wrong with a service and its real servers. Each of the joined errors is ErrInvalid.
 func (e Entry) Validate() error {
 	errs := []error{e.Service.Validate()}
 	for _, s := range e.Servers {
@@ -48,8 +48,8 @@ func (e Entry) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports what is wrong with a service. The kernel and moby/ipvs accept some such values, and then do something
-// else. The error is ErrInvalid.
+// Validate returns what is wrong with a service. The kernel and moby/ipvs accept some such values, but then act differently.
+// The error is ErrInvalid.
 func (s Service) Validate() error {
 	udp := s.Protocol == UDP || s.FWMark != 0 // a firewall mark may be on packets of any protocol
 	scheduled := s.Scheduler == "sh" || s.Scheduler == "mh"
@@ -85,7 +85,7 @@ func (s Service) Validate() error {
 	return nil
 }
 
-// Validate reports what is wrong with a real server of the given service. The error is ErrInvalid.
+// Validate returns what is wrong with a real server of the given service. The error is ErrInvalid.
 func (s Server) Validate(in ServiceID) error {
 	switch {
 	case !plain(s.Addr):

@@ -4,10 +4,10 @@ package vrrp
 
 // Tracking is the result of all that a virtual router tracks.
 type Tracking struct {
-	// Delta is added to the priority, which stays within 1 and 254. It leaves an owner of the addresses at 255.
+	// Delta is added to the priority. The result stays within 1 and 254. An owner of the addresses stays at 255.
 	Delta int `json:"delta,omitempty"`
-	// Unclear says that some tracking results are not there yet. Until they arrive, a virtual router that is not master
-	// runs at priority 1: it must not preempt a working master, and still takes over from one that is gone. An owner of the
+	// Unclear says that some tracking results have not arrived yet. Until they arrive, a virtual router that is not master
+	// runs at priority 1: it must not preempt a working master, but takes over if the master is gone. An owner of the
 	// addresses stays at 255.
 	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: no fault.

@@ -94,7 +94,7 @@ func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) 
 		}
 		findings = append(findings, found...)
 	}
-	// Services in a real server's file do not make it a director: they say on which ports something must listen.
+	// The services in a real server's file do not make it a director: they only say which ports must be open.
 	if len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil {
 		s, err := doctor.GatherDirector(ctx, cfg)
 		if err != nil {

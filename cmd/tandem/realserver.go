@@ -21,10 +21,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// errNotPrepared ends a check that printed missing steps.
+// errNotPrepared is the error of a check that printed missing steps.
 var errNotPrepared = errors.New("this machine is not prepared as a real server: `tandem realserver apply` runs the commands above")
 
-// realServerFlags are the desired state of a real server: [realserver] of the file, or the other flags with --vip.
+// realServerFlags are the flags for the desired state of a real server. With --vip it is in the flags, otherwise in the file.
 type realServerFlags struct {
 	config, stateDir string
 	vips             []string
@@ -212,12 +212,12 @@ func newRealServerRun(f *realServerFlags) *cobra.Command {
 
 func keepRealServer(ctx context.Context, m *realserver.Machine, c realserver.Config) error {
 	return m.Run(ctx, c, func() {
-		// An error is ignored: without systemd there is nobody to notify.
+		// The error is ignored: without systemd there is no process to notify.
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	})
 }
 
-// listSteps prints each step as the command that does the same, also the steps before an error.
+// listSteps prints the command of each step. If there is an error, it prints the steps before it.
 func listSteps(cmd *cobra.Command, do func() ([]realserver.Step, error)) error {
 	steps, err := do()
 	for _, s := range steps {

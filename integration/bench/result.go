@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// A result is what a run measured.
+// A result is the measurements of a run.
 type result struct {
 	Revision string  `json:"revision"`         // of tandem's source
 	Before   string  `json:"before,omitempty"` // of the older one beside it
@@ -22,7 +22,7 @@ type result struct {
 	Rows     []row   `json:"rows"`
 }
 
-// A place is where sections ran.
+// A place is the machine and kernel where sections ran.
 type place struct {
 	Kind       string  `json:"kind"` // vm or direct
 	Machine    string  `json:"machine"`
@@ -60,13 +60,13 @@ func (r row) String() string {
 	return fmt.Sprintf("%.4g %s", *r.Value, r.Unit)
 }
 
-// A message is what the inner run tells the outer one.
+// A message is a line from the inner run to the outer one.
 type message struct {
 	Place *place `json:"place,omitempty"`
 	Row   *row   `json:"row,omitempty"`
 }
 
-// mark begins the line of a message, among what else is written.
+// mark begins the line of a message, to distinguish it from other output.
 const mark = "bench: "
 
 // take adds a message to the result. It returns false if the line is not a message.

@@ -93,7 +93,7 @@ func TestSyncDaemons(t *testing.T) {
 	pass("no permission", want, "list daemons", unix.EPERM)
 }
 
-// openSync returns what a process has that keeps its state in store.
+// openSync returns the SyncDaemons of a process whose state is in store.
 func openSync(t *testing.T, k *IPVS, store Store[OwnedSync]) *SyncDaemons {
 	t.Helper()
 	d, err := OpenSyncDaemons(k, store, hclog.NewNullLogger())
@@ -103,8 +103,8 @@ func openSync(t *testing.T, k *IPVS, store Store[OwnedSync]) *SyncDaemons {
 	return d
 }
 
-// TestSyncDaemonsOfAnEarlierProcess: that they are ours is known after a restart, and is no excuse to stop those that
-// somebody else has started in their place.
+// TestSyncDaemonsOfAnEarlierProcess: after a restart it is known which daemons are ours. Daemons that another program has
+// started in their place are not stopped.
 func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	want := lvs.Sync{Interface: "eth0", ID: 51, Roles: lvs.SyncBoth}
 	strange := complete(want)
@@ -175,7 +175,7 @@ func TestExplainSync(t *testing.T) {
 	}
 }
 
-// TestDaemonReadsWhatWasStarted: all attributes go there and come back.
+// TestDaemonReadsWhatWasStarted: all attributes are sent and read back.
 func TestDaemonReadsWhatWasStarted(t *testing.T) {
 	for _, s := range []lvs.Sync{
 		{Interface: "eth0", ID: 255, Roles: lvs.SyncMaster},

@@ -20,7 +20,7 @@ type fix struct {
 	realServer    *realserver.Config
 }
 
-// Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it goes on with the others.
+// Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it continues with the others.
 func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (fixed []Finding, err error) {
 	for _, f := range findings {
 		if f.fix == nil {

@@ -40,7 +40,7 @@ func TestHandOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A process that was killed left its socket behind.
+	// A killed process left its socket.
 	if err := os.WriteFile(socketPath(dir), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

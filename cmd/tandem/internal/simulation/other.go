@@ -11,9 +11,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An otherMake is a peer that is not a tandem. It follows RFC 9568 and keepalived's habits: a bunch of announcements at once and
-// after five seconds, more of them when a lower master is heard; killed, it leaves its addresses behind until it is started
-// again; told to stop, it says priority 0 and drops the addresses at once. It tracks nothing.
+// An otherMake is a peer that does not run tandem. It follows RFC 9568 and behaves as keepalived does: it sends several
+// announcements at once and again after five seconds, and more when it hears a lower master. If it is killed, its addresses
+// stay until it is started again. If it is stopped, it sends priority 0 and removes the addresses at once. It tracks nothing.
 type otherMake struct {
 	process
 	host     *host
@@ -111,7 +111,7 @@ func (o *otherMake) advertise(priority uint8) {
 	o.host.sendDatagram(datagram{h, p.AppendTo(nil, h.Source, h.Destination), outside})
 }
 
-// hear takes an advertisement.
+// hear handles an advertisement.
 func (o *otherMake) hear(d datagram) {
 	var p vrrp.Packet
 	if p.Parse(d.message, d.header.Source, d.header.Destination) != 0 {
@@ -135,7 +135,7 @@ func (o *otherMake) hear(d datagram) {
 	}
 }
 
-// fillTable has the real servers in the table that answer.
+// fillTable puts the real servers that answer into the table.
 func (o *otherMake) fillTable() {
 	h := o.host
 	e := lvs.Entry{Service: h.cfg.Services[0].Virtuals[0]}

@@ -26,7 +26,7 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// TestMendedFindings runs what the simulator has found, and what is mended since.
+// TestMendedFindings runs the scenarios of earlier findings that have been repaired since.
 func TestMendedFindings(t *testing.T) {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	pair := func(interval int, faults ...Fault) Scenario {
@@ -57,7 +57,7 @@ func TestMendedFindings(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun: a finding that cannot be repeated is worth nothing.
+// TestSameSeedSameRun: a finding must be repeatable.
 func TestSameSeedSameRun(t *testing.T) {
 	for seed := range uint64(12) {
 		a, b := Run(NewScenario(seed)), Run(NewScenario(seed))
@@ -72,7 +72,7 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// TestInvariantsSeeBreaks: what must not be is found.
+// TestInvariantsSeeBreaks: each broken invariant is found.
 func TestInvariantsSeeBreaks(t *testing.T) {
 	again := func(w *world, do func()) { // from the twentieth second on
 		var step func()
@@ -129,7 +129,7 @@ func TestInvariantsSeeBreaks(t *testing.T) {
 	}
 }
 
-// TestMinimise drops what does not matter.
+// TestMinimise removes the faults that do not matter.
 func TestMinimise(t *testing.T) {
 	needs := []Kind{Drain, PowerOff}
 	fake := func(s *Scenario) (r Result) {

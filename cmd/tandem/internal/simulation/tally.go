@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// A Tally is what came of many runs.
+// A Tally is the result of many runs.
 type Tally struct {
 	Seeds    int
 	Events   uint64
@@ -106,7 +106,7 @@ func Write(out io.Writer, s *Scenario, kind string) {
 	}
 }
 
-// String is the tally in lines.
+// String returns the tally in lines.
 func (t *Tally) String() string {
 	var b strings.Builder
 	sum := 0

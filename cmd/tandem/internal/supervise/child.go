@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	// hungTimeout is the maximum silence of an election. Its peer has taken over by then, so a hung election must not go on
-	// answering for the addresses.
+	// hungTimeout is the maximum silence of an election. By then its peer has taken over, so a hung election must not
+	// continue to answer for the addresses.
 	hungTimeout = 3 * time.Second
-	// suspectTimeout is the silence after which an election is suspected to hang. What it sent is then read before it is judged.
+	// suspectTimeout is the silence after which an election is suspected to hang. Before it is judged, everything that it
+	// sent is read.
 	suspectTimeout = 2 * time.Second
-	// maxLate is how late a look at the signs of life may be. A later one proves nothing: the director itself was stopped.
+	// maxLate is how late a check of the signs of life may be. A later one proves nothing: the director itself was stopped.
 	maxLate = 500 * time.Millisecond
 	// maxBeats is the maximum silence, in beat intervals, after which a sign of life still confirms the last report. After a
 	// longer silence another router may be master, and the election may not have said so yet: two advertisement intervals
@@ -34,7 +35,8 @@ const (
 	sendTimeout = 5 * time.Second
 	// leaveGrace is the time that an election has for leaving, beside the time of its hand-over.
 	leaveGrace = 3 * time.Second
-	// deathTimeout is the maximum wait for the end of a killed process. A thread that waits for a frozen disk outlives SIGKILL.
+	// deathTimeout is the maximum wait for the end of a killed process. A thread that waits for a frozen disk does not end at
+	// SIGKILL.
 	deathTimeout = 500 * time.Millisecond
 	// exitStatusTimeout is the maximum wait for the exit status of an election whose socket is closed.
 	exitStatusTimeout = 2 * time.Millisecond
@@ -49,7 +51,7 @@ var (
 type Child interface {
 	io.ReadWriteCloser
 	SetWriteDeadline(t time.Time) error
-	// Wait blocks until the process has ended, and returns how. Closing the socket does not end the process.
+	// Wait blocks until the process has ended, and returns its result. Closing the socket does not end the process.
 	Wait() error
 	// Kill ends the process at once.
 	Kill() error
@@ -76,7 +78,7 @@ type watch struct {
 	handOver time.Duration    // the longest hand-over of what was ordered
 }
 
-// runChild runs one election to its end. It returns nil when the election left as it was told.
+// runChild runs one election to its end. It returns nil if the election left because it was ordered to.
 func (s *Supervisor) runChild(ctx context.Context) error {
 	tooLate := s.tooLate()
 	child, err := s.startProcess(ctx, &tooLate)
@@ -103,7 +105,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	return w.judge(ctx, tooLate)
 }
 
-// startProcess starts an election. Where that hangs, the addresses of the former election are nevertheless removed in time.
+// startProcess starts an election. If the start hangs, the addresses of the former election are nevertheless removed in time.
 func (s *Supervisor) startProcess(ctx context.Context, tooLate *<-chan time.Time) (Child, error) {
 	type result struct {
 		child Child
@@ -151,7 +153,7 @@ func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
 		case <-w.changed:
 			w.sendOrder()
 		case <-carried:
-			carried, tooLate = nil, nil // the election looks after the addresses itself now
+			carried, tooLate = nil, nil // from now on the election maintains the addresses itself
 		case <-tooLate:
 			tooLate = nil
 			w.giveUpResuming()
@@ -181,7 +183,7 @@ func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
 	}
 }
 
-// sendOrder has the writer send the latest order. An order without routers tells the election to leave.
+// sendOrder wakes the writer to send the latest order. An order without routers orders the election to leave.
 func (w *watch) sendOrder() {
 	if w.idle() {
 		w.leaving.Store(true)
@@ -195,7 +197,7 @@ func (w *watch) sendOrder() {
 	nudge(w.send)
 }
 
-// kill kills the election once, and says why.
+// kill kills the election once, and logs why.
 func (w *watch) kill(why string, args ...any) {
 	if w.killed {
 		return
@@ -208,7 +210,7 @@ func (w *watch) kill(why string, args ...any) {
 	}
 }
 
-// afterEOF returns how an election ended whose socket is closed. It ends one that lives on.
+// afterEOF returns the result of an election whose socket is closed. If the process still lives, afterEOF kills it.
 func (w *watch) afterEOF() error {
 	select {
 	case err := <-w.dead:
@@ -229,10 +231,10 @@ type look struct {
 	due       message.Monotonic // the moment of the look that decides about a suspected election
 }
 
-// again looks, and reports for how long the election has given no sign of life, and whether it hangs.
+// again checks the signs of life. It returns for how long there was none, and whether the election hangs.
 //
-// An election hangs only if the director looked in time twice, and read nothing between. If a look is late, the director was
-// stopped, and its election perhaps too: the election then has hungTimeout from now.
+// An election hangs only if the director checked in time twice, and read nothing between. If a check is late, the director
+// was stopped, and perhaps its election too: the election then has hungTimeout from now.
 func (l *look) again() (silence time.Duration, hung bool) {
 	now := l.clock()
 	silence = time.Duration(now) - time.Duration(l.alive.Load())
@@ -257,10 +259,10 @@ func (l *look) again() (silence time.Duration, hung bool) {
 	return silence, false
 }
 
-// setAlive takes the present for a sign of life.
+// setAlive counts this moment as a sign of life.
 func (s *Supervisor) setAlive() { s.alive.Store(int64(s.clock())) }
 
-// Read stamps a sign of life whenever something arrives, part of a message too.
+// Read records a sign of life whenever something arrives, even a part of a message.
 func (w *watch) Read(p []byte) (int, error) {
 	n, err := w.child.Read(p)
 	if n > 0 {
@@ -307,7 +309,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	return append(long, rest...), err
 }
 
-// confirm notes a sign of life: the last report is still true, unless the silence before was too long to know.
+// confirm records a sign of life: the last report is still true, unless the silence before was too long.
 func (s *Supervisor) confirm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -318,7 +320,7 @@ func (s *Supervisor) confirm() {
 	}
 }
 
-// takeReport notes a report.
+// takeReport stores a report.
 func (s *Supervisor) takeReport(r message.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -332,9 +334,9 @@ func (s *Supervisor) takeReport(r message.Report) {
 	}
 }
 
-// write is the writer: it sends the latest order whenever there is a new one, and questions for a report.
+// write is the writer: it sends the latest order whenever there is a new one, and requests for a report.
 func (w *watch) write() {
-	var asked <-chan struct{} // first of all comes the order
+	var asked <-chan struct{} // the order must be sent first
 	for {
 		var o message.Order
 		select {
@@ -357,7 +359,7 @@ func (w *watch) write() {
 			close(w.stuck)
 		}
 		if err != nil {
-			return // any other error means that the election died; its exit status says how
+			return // any other error means that the election died; its exit status says why
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report puts what a director knows into a status, warnings and metrics. It asks nobody anything.
+// Package report makes the status, the warnings and the metrics out of a director's state. It does no input or output.
 package report
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// An Input is all that a status is made of.
+// An Input is everything that a status needs.
 type Input struct {
 	Version string
 	State   *core.Snapshot
 	Checks  map[string]healthcheck.TargetStatus // by ID
-	Metrics string                              // why no metrics are served; empty: they are, or are not asked for
-	Kernel  []lvs.ServiceStatus                 // what the kernel has counted
+	Metrics string                              // why no metrics are served; empty: they are, or are not configured
+	Kernel  []lvs.ServiceStatus                 // the kernel's counters
 	Problem string                              // why Kernel is missing
 }
 
-// Status says what a director is and does.
+// Status returns the status of a director.
 func Status(in Input) api.Status {
 	shot := in.State
 	cfg := shot.Config
@@ -52,7 +52,7 @@ func Status(in Input) api.Status {
 	return s
 }
 
-// warnings are sentences about what is not as it should be.
+// warnings returns sentences about everything that is not as it should be.
 func warnings(in Input) (all []string) {
 	shot := in.State
 	for _, w := range shot.Config.Warnings {
@@ -83,7 +83,7 @@ func warnings(in Input) (all []string) {
 	return append(all, shot.Forgotten...)
 }
 
-// checkWarnings are sentences about checks that the director cannot run: one for each reason.
+// checkWarnings returns sentences about checks that the director cannot run: one for each reason.
 func checkWarnings(checks map[string]healthcheck.TargetStatus) (all []string) {
 	ids := make(map[string][]string) // by reason
 	for id, is := range checks {

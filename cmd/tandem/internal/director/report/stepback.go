@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// stepBackWarnings are sentences about what keeps a director from serving, or from being master.
+// stepBackWarnings returns sentences about why a director cannot serve or be master.
 func stepBackWarnings(shot *core.Snapshot) (all []string) {
 	switch {
 	case shot.CutOff:
@@ -51,10 +51,10 @@ func tableWarning(shot *core.Snapshot) string {
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
-// maxAlike is how many services with the same trouble have a warning each.
+// maxAlike is the maximum number of services with the same fault that get a warning each.
 const maxAlike = 3
 
-// few names the first of many.
+// few writes the first names, and the number of the others.
 func few(names []string) string {
 	if len(names) <= maxAlike {
 		return strings.Join(names, ", ")
@@ -62,7 +62,7 @@ func few(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxAlike], ", "), len(names)-maxAlike)
 }
 
-// allPoolWarnings are sentences about services as a whole. Many that have lost their quorum are one sentence.
+// allPoolWarnings returns sentences about services as a whole. If many have lost their quorum, there is one sentence for all.
 func allPoolWarnings(services []configs.Service, pools []lvs.PoolOutput) (all []string) {
 	var lost, panicked []string
 	sorry := 0

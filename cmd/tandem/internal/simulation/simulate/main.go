@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command simulate runs simulated pairs of directors, one seed after the other, and prints what it finds: make simulate.
+// Command simulate runs simulated pairs of directors, one seed after the other, and prints its findings: make simulate.
 package main
 
 import (
