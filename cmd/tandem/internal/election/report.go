@@ -49,19 +49,30 @@ func (p *Process) report(ctx context.Context) {
 const maxBeats = 3
 
 // giveSignOfLife asks the reporter to send a sign of life, unless a loop hangs: its router is silent, so the election must be
-// replaced.
+// replaced. After a stop of the whole process a loop is late once, until it has run.
 func (p *Process) giveSignOfLife() {
+	name, late := p.latestLoop()
+	if late <= hungLoop {
+		p.hung = 0
+		nudge(p.lives)
+		return
+	}
+	switch p.hung++; p.hung {
+	case 1:
+		nudge(p.lives)
+	case 2:
+		p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", late.Round(time.Millisecond))
+	}
+}
+
+// latestLoop returns the interface whose loop is late by most.
+func (p *Process) latestLoop() (iface string, late time.Duration) {
 	for name, u := range p.units {
-		if since := u.loop.Hung(); since > hungLoop {
-			if !p.hung {
-				p.hung = true
-				p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", since.Round(time.Millisecond))
-			}
-			return
+		if l := u.loop.Hung(); l > late {
+			iface, late = name, l
 		}
 	}
-	p.hung = false
-	nudge(p.lives)
+	return iface, late
 }
 
 // hungLoop is how late the thread of a loop may be.

@@ -209,7 +209,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
+	return !m.split && other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
