@@ -8,17 +8,6 @@ import (
 	"time"
 )
 
-// referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
-// It lets go of the addresses after 50 ms. The later ones are for neighbours that refuse a change within a second of another, and
-// for a network that loses the ones before. They come after those of DefaultConfig, so that a successor that has taken over and
-// announces its addresses is heard first.
-var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
-}
-
-// ReferralTime is how long a former master announces its successor.
-const ReferralTime = 4400 * time.Millisecond
-
 const (
 	// lockTime is how long neighbours refuse a change after another.
 	lockTime = time.Second
@@ -34,8 +23,8 @@ type Referral struct {
 	Hardware Hardware
 }
 
-// Referrals decides what a former master announces for its successor: the master to which it gave way or, where it gave up the
-// addresses to nobody, the master that it hears later.
+// Referrals decides what a former master announces for its successor. The successor is the master to which it gave way. If it
+// gave up the addresses without a successor, it is the master that it hears later.
 //
 // Some neighbours have the former master's hardware address for the addresses. Usually the successor corrects them by an
 // announcement. But there is one case in which it does not announce: it has been master all the time, in the other half of a
@@ -46,7 +35,7 @@ type Referrals struct {
 	ours      map[netip.Addr]bool
 	announced map[netip.Addr]time.Time // when another machine last announced an address
 	routers   map[netip.Addr]Hardware  // other masters, by the address that they advertise from
-	unclaimed map[netip.Addr]bool      // addresses that we gave up to nobody
+	unclaimed map[netip.Addr]bool      // addresses that we gave up without a successor
 	pending   map[netip.Addr]*referred
 }
 
@@ -97,8 +86,8 @@ func (r *Referrals) GiveUp(addrs []netip.Addr) {
 	}
 }
 
-// Refer tells that addresses that are ours, or that we gave up, went to a successor at a moment. For addresses that are ours,
-// call it before SetAddresses without them.
+// Refer records that addresses went to a successor at a moment. They are ours, or we gave them up. If they are ours, call
+// Refer before SetAddresses without them.
 func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
 	for _, addr := range addrs {
 		if r.ours[addr] || r.unclaimed[addr] {
@@ -108,7 +97,7 @@ func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.A
 	}
 }
 
-// Waiting reports whether there is something left to refer, or a master to wait for.
+// Waiting reports whether there is an address to refer, or a master to wait for.
 func (r *Referrals) Waiting() bool { return len(r.pending)+len(r.unclaimed) > 0 }
 
 // ObserveRouter handles an advertisement of another master.
@@ -138,7 +127,7 @@ func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 				delete(r.pending, addr)
 				continue
 			}
-			// Neighbours that had just learned the address from us have refused that.
+			// Neighbours that had just learned our hardware address for it have refused that announcement.
 			for p.sent < len(referralRepeat) && referralRepeat[p.sent] <= lockTime {
 				p.sent++
 			}

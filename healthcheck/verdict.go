@@ -103,9 +103,9 @@ func (s *State) Lack(c *Config, reason string, at time.Time) Change {
 	return change
 }
 
-// Stall notes that the director has stood still, and says what that changed. A probe that should have been made meanwhile has
-// not been made. So nobody knows whether the server still works, and the next results establish it. Failures before the
-// standstill still count: a director that stands still again and again must find a dead server as well.
+// Stall records that the director stood still, and returns what has changed. A probe that was due meanwhile was not made, so
+// it is not known whether the server still works. The next results decide. Failures before the standstill still count: a
+// director that stands still again and again must find a dead server too.
 func (s *State) Stall(c *Config, lasted time.Duration, at time.Time) Change {
 	is := &s.Status
 	change := Change{Before: *is}

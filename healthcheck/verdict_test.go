@@ -112,9 +112,9 @@ func TestResultsKeepAVerdict(t *testing.T) {
 	}
 }
 
-// TestVerdictDoesNotOutliveAStandstill: after a standstill of more than an interval nobody knows whether a healthy server still
-// works. A success shows that it does; a dead server is found after as many failures as ever, however often the director stands
-// still meanwhile.
+// TestVerdictDoesNotOutliveAStandstill: after a standstill of more than an interval it is not known whether a healthy server
+// still works. A success shows that it does. A dead server is found after the usual number of failures, however often the
+// director stands still meanwhile.
 func TestVerdictDoesNotOutliveAStandstill(t *testing.T) {
 	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 3}
 	pass, fail := Pass("connected"), FailSilently(TimedOut, "timeout")

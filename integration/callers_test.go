@@ -174,7 +174,7 @@ func (c *caller) close() {
 	}
 }
 
-// callAll has every client call a service once.
+// callAll makes every client call a service once.
 func callAll(t *testing.T, client *lab.Host, s *callService) []*caller {
 	t.Helper()
 	all := make([]*caller, callerCount)

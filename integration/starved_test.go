@@ -97,7 +97,7 @@ func lost(d *lab.Director) (lines []string) {
 	return lines
 }
 
-// serve runs a web server on port 80 of all the host's addresses. It is a part of this process: it needs none for a request.
+// serve runs a web server on port 80 of all the host's addresses. It runs in this process, so a request starts no process.
 func serve(t *testing.T, h *lab.Host, body string) {
 	t.Helper()
 	var listener net.Listener

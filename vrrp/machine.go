@@ -91,7 +91,7 @@ type Machine struct {
 	state   State
 	holding bool
 	ready   bool // a member of a sync group waits for its decision
-	listens bool // a master that stood still waits for the advertisement of one that has taken over, without the VIPs
+	listens bool // a master that stood still has removed the VIPs, and waits for the advertisement of a possible successor
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
@@ -106,7 +106,7 @@ type Machine struct {
 	zero     netip.Addr    // the master that sent priority 0 at base, if there was one
 	lower    rival         // the master that this router is about to preempt
 	offer    offer
-	linger   time.Time // when the VIPs go, after a successor was heard; zero: no successor was heard
+	linger   time.Time // when to remove the VIPs, after a successor was heard; zero: no successor was heard
 
 	answersSince time.Time // when a master began to count its answers to advertisements
 	answers      int       // since then
@@ -133,7 +133,7 @@ func (m *Machine) State() State { return m.state }
 // Holding reports whether the VIPs must be on the interface: as master that is not Listening, and while HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
 
-// Listening reports whether the router is a master that stood still, and waits for the advertisement of one that has taken over.
+// Listening reports whether the router is a master that stood still, and waits for the advertisement of a possible successor.
 func (m *Machine) Listening() bool { return m.listens }
 
 // HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.

@@ -268,7 +268,8 @@ func TestSoftFaultHandsOver(t *testing.T) {
 	})
 }
 
-// TestPausedMasterIsCalledAway: it is told to leave, to stand by or to follow its group while it listens. It has nothing to offer.
+// TestPausedMasterIsCalledAway: while it listens, it is ordered to leave, to go into standby, or to follow its group. It has
+// no place to offer.
 func TestPausedMasterIsCalledAway(t *testing.T) {
 	fault := &Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}
 	for _, tt := range []struct {

@@ -45,7 +45,7 @@
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
-//	                         "became_master", "longest_gap_seconds"}}],
+//	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",

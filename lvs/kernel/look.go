@@ -74,8 +74,8 @@ func (s *textSweep) close() {
 // more pages. If the kernel has no IPVS, the error wraps ErrAbsent.
 func (s *textSweep) next(each func(*lvs.Row)) (more bool, err error) {
 	if !s.open {
-		// An os.File would be watched by the runtime's poller, which each opening wakes: the kernel says that files below
-		// /proc can be polled.
+		// The runtime's poller would watch an os.File, because the kernel says that files below /proc can be polled. Each
+		// opening would wake the poller.
 		s.fd, err = unix.Open(s.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT {
 			return false, ErrAbsent

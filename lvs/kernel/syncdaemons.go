@@ -58,10 +58,10 @@ func interfaceIndex(name string) int {
 	return ifi.Index
 }
 
-// Reconcile makes connection sync what want says, with as few stops and starts as possible. What runs as want says is ours
-// from then on, also for a later process. Where want has one role, the other is stopped. A zero want stops only what is
-// ours. A daemon whose interface was deleted is started again when the interface is back, also if no process of ours saw that:
-// until then the kernel shows the daemon as running, and it sends nothing.
+// Reconcile makes connection sync as want says, with as few stops and starts as possible. A daemon that runs as want says is
+// ours from then on, also for a later process. If want has one role, the daemon of the other role is stopped. A zero want
+// stops only our own daemons. If the interface of a daemon was deleted, the kernel still shows the daemon as running, but it
+// sends nothing. When the interface is back, Reconcile starts the daemon again, even if no process of ours saw the deletion.
 //
 // The error is ErrInvalid, or wraps one of these: unix.ENODEV if the interface is missing, unix.ENETUNREACH if it is down or
 // has no address, unix.EEXIST if another program was faster, unix.EINVAL if the table has servers of another address family

@@ -17,12 +17,12 @@ type syncOwned struct {
 type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
-	// Index is that of the interface on which the daemon was started, or found. A daemon whose interface was deleted sends
-	// nothing, whatever has the name now.
+	// Index is the index of the interface on which the daemon was started, or found. If that interface was deleted, the
+	// daemon sends nothing, even if a new interface has the same name.
 	Index int `json:"index,omitempty"`
 }
 
-// names reports whether the trait is that of a daemon with the settings.
+// names reports whether the trait belongs to a daemon with these settings.
 func (t SyncTrait) names(s lvs.Sync) bool { return t.Interface == s.Interface && t.ID == int(s.ID) }
 
 // OwnedSync is the value of our sync daemons in a Store.
@@ -57,7 +57,7 @@ func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	return ours
 }
 
-// bound returns the index of the interface of each daemon that is ours, as far as it is known.
+// bound returns the index of the interface of each of our daemons, as far as it is known.
 func (o *syncOwned) bound() map[lvs.Roles]int {
 	indices := make(map[lvs.Roles]int)
 	for role, trait := range o.roles {

@@ -70,7 +70,7 @@ func (l *Loop) explainLateness(r *router, now time.Time) {
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
-// expect stores when the thread is to run again, or that it runs now; the zero time: it waits for others.
+// expect stores when the thread must run again, or that it runs now. The zero time: it waits for others.
 func (l *Loop) expect(when time.Time) {
 	if when.IsZero() {
 		l.due.Store(0)
@@ -79,8 +79,8 @@ func (l *Loop) expect(when time.Time) {
 	l.due.Store(sinceStart(when.Add(-l.suspended)))
 }
 
-// Hung returns for how long the thread should have run and has not come round, 0 if it waits for others. Any goroutine may call
-// it.
+// Hung returns how long ago the thread should have run. If it runs in time or waits for others, Hung returns 0. Any goroutine
+// may call it.
 func (l *Loop) Hung() time.Duration {
 	due := l.due.Load()
 	if due == 0 {

@@ -52,7 +52,7 @@ type Loop struct {
 
 	desired   atomic.Pointer[desired]   // what the owner asked for
 	published atomic.Pointer[[]*router] // for Status
-	due       atomic.Int64              // when the thread is to run again at the latest, see sinceStart; 0: it waits for others
+	due       atomic.Int64              // when the thread must run again at the latest, see sinceStart; 0: it waits for others
 	stray     dropCounters              // packets that belong to no router
 
 	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends

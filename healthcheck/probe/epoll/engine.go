@@ -134,12 +134,12 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	return all, late
 }
 
-// lateStart is how late a probe may begin and still end at its deadline.
+// lateStart is how late a probe may begin so that it still ends at its deadline.
 const lateStart = 10 * time.Millisecond
 
-// expire ends a probe whose deadline has passed. An answer that has arrived since the last look is an answer. A probe that
-// got on only now had less than its time, because this process had no processor: it says nothing about the server. A server
-// that has not answered yet has the whole timeout from the first packet, however late that was sent.
+// expire ends a probe whose deadline has passed. An answer that has arrived since the last look counts. A probe that could
+// continue only now had less than its time, because this process had no processor: it says nothing about the server. A server
+// that has not answered yet has the whole timeout from the first packet, however late it was sent.
 func (g *Engine) expire(p *epollProbe) {
 	poll := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN | unix.POLLOUT}}
 	if n, err := unix.Poll(poll, 0); err == nil && n > 0 && (p.phase == connecting || poll[0].Revents&^unix.POLLOUT != 0) {

@@ -27,7 +27,7 @@ const (
 	serversPath  = "/v1/servers"
 )
 
-// limits bound what the clients may hold. A hand-over takes three advertisement intervals and more, which are up to 41 s.
+// limits are the limits for clients. A hand-over takes three advertisement intervals and more; an interval can be 41 s.
 var limits = bounded.Limits{Connections: 128, Patience: 5 * time.Second, Answer: 5 * time.Minute}
 
 // shutdownGrace is the time that answers in progress get when the server ends.

@@ -132,15 +132,15 @@ func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	}
 }
 
-// A referral is a router whose new master is announced.
+// A referral is a router for whose new master this machine sends announcements.
 type referral struct {
 	vrrp.Config
 	began time.Time
 }
 
-// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A router
-// that gave up its addresses to nobody, because it was cut off, does so when it hears a master. A virtual MAC address is the same
-// at both.
+// refer announces the addresses of a router that was master for its new master, unless the new master was heard to announce
+// them. If a router was cut off, it gave up its addresses without a successor: then refer does this when the router hears a
+// master. A virtual MAC address is the same at both.
 func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
 	if !known || r.VirtualMAC {
@@ -160,14 +160,14 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 		delete(p.givenUp, id)
 		watcher.Refer(time.Now(), addressesOf(r.Config), s.Master)
 	case before.Holding && !s.Holding && !s.Master.IsValid() && !s.Cause.Peer.IsValid():
-		if p.givenUp[id] = r.Config; s.State != vrrp.Initialize { // else it is left to the next election
+		if p.givenUp[id] = r.Config; s.State != vrrp.Initialize { // otherwise the next election does it
 			p.newlyGivenUp = append(p.newlyGivenUp, r.Config)
 		}
 	}
 }
 
-// untold are the routers whose addresses neighbours may still know here: those given up to nobody, and those whose new masters are
-// still being announced. The next election goes on with that.
+// untold returns the routers for which neighbours may still have this machine's address: those without a known successor, and
+// those whose new masters are still being announced. The next election continues with them.
 func (p *Process) untold() (all []vrrp.Config) {
 	for id, r := range p.referred {
 		if time.Since(r.began) < garp.ReferralTime {
@@ -180,7 +180,7 @@ func (p *Process) untold() (all []vrrp.Config) {
 	return all
 }
 
-// giveUp notes routers whose addresses a former election may have had, or has given up to nobody.
+// giveUp records routers whose addresses a former election may have had, or has given up without a successor.
 func (p *Process) giveUp(routers []vrrp.Config) {
 	for _, c := range routers {
 		p.givenUp[message.IDOf(c)] = c
@@ -188,7 +188,8 @@ func (p *Process) giveUp(routers []vrrp.Config) {
 	p.newlyGivenUp = append(p.newlyGivenUp, routers...)
 }
 
-// awaitMasters has the addresses that were given up to nobody announced for the master that is heard next.
+// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
+// master that is heard.
 func (p *Process) awaitMasters() {
 	if !p.obeyed {
 		return

@@ -85,8 +85,8 @@ func (p *Process) offering(begun map[string]bool) bool {
 	return under
 }
 
-// dropBackups ends the routers that are no longer master: without a director they do not become master again. A master that stood
-// still and listens is one.
+// dropBackups ends the routers that are no longer master: without a director they do not become master again. This includes a
+// master that stood still and listens.
 func (p *Process) dropBackups() {
 	perLink := make(map[string][]vrrp.Config)
 	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool {

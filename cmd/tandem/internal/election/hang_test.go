@@ -142,7 +142,7 @@ func TestElectionWhoseRecordIsLate(t *testing.T) {
 	r.ended()
 }
 
-// A hanging is a log that hangs whoever changes its level, as the serving goroutine does, until it is let go.
+// A hanging is a log. A goroutine that changes its level hangs until it is released; the serving goroutine does this.
 type hanging struct {
 	hclog.Logger
 	let <-chan struct{}
@@ -150,8 +150,8 @@ type hanging struct {
 
 func (h hanging) SetLevel(hclog.Level) { <-h.let }
 
-// An election whose serving goroutine hangs says nothing more, though its reporter works and is asked: what arrives is a sign of
-// life to the director.
+// The serving goroutine of an election hangs. The election sends nothing more, though its reporter works and is asked: to the
+// director every message is a sign of life.
 func TestElectionThatHangsIsSilent(t *testing.T) {
 	cable(t)
 	let := make(chan struct{})

@@ -54,7 +54,7 @@ type Process struct {
 
 	// The serving goroutine's own.
 	life        *time.Ticker                        // when to give a sign of life
-	hung        bool                                // a loop hangs
+	hung        int                                 // so many times in a row a loop was found to hang
 	order       message.Order                       // as last carried out
 	obeyed      bool                                // an order was carried out
 	known       map[message.RouterID]message.Router // those of the order, and those that still have addresses to remove

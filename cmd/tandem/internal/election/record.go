@@ -26,9 +26,10 @@ const (
 
 // An addressRecord is a file of routers and their addresses, for the next election. There are two:
 //
-//   - election.json has the addresses that this election may have on the interfaces. The next one needs it where everything was
-//     killed at once and the configuration was changed: nobody else knows then which addresses to remove.
-//   - given-up.json has those that it gave up without hearing of a successor: neighbours may still know them here, see refer.
+//   - election.json has the addresses that this election may have on the interfaces. The next one needs it if everything was
+//     killed at once and the configuration was changed: then only the file knows which addresses to remove.
+//   - given-up.json has the addresses that it gave up without a successor: neighbours may still have this machine's address
+//     for them, see refer.
 //
 // The file is read and written by a goroutine of its own, which may hang with the disk.
 type addressRecord struct {

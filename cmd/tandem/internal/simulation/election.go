@@ -150,7 +150,7 @@ func (e *election) obey(o message.Order) {
 		e.setResumed(o)
 	}
 	first := !e.obeyed
-	if first { // what the records say: all that a killed election may have had, and what one that left gave up
+	if first { // the records have all that a killed election may have had, and what one that left gave up
 		for _, name := range e.host.record {
 			e.givenUp[name] = true
 		}

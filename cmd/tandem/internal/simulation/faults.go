@@ -305,7 +305,7 @@ func (w *world) breakServers(f Fault) {
 func (w *world) surroundings(h *host, f Fault) {
 	over := func(do func()) { w.after(f.For, do) }
 	if !h.kernelRuns() && (f.Kind == TableFlushed || f.Kind == AddressDeleted) {
-		return // nobody can do that
+		return // no operator can do that
 	}
 	switch f.Kind {
 	case DiskSlow:

@@ -115,7 +115,7 @@ func (k *kernel) schedule(w *world, id lvs.ServiceID) (lvs.Server, bool) {
 	return lvs.Server{}, false
 }
 
-// dump lists the table. A dump that lies has rows twice, or lacks a service or its servers.
+// dump lists the table. A wrong dump has rows twice, or lacks a service or its servers.
 func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 	var all []lvs.Entry
 	for _, id := range slices.SortedFunc(maps.Keys(k.table), lvs.ServiceID.Compare) {
@@ -179,7 +179,7 @@ type disk struct {
 	slow    time.Duration // how long a write takes
 
 	orders  map[string]core.Order
-	ordered map[string]core.Order // the orders that were written last, though the disk may have lost them
+	ordered map[string]core.Order // the latest written orders, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool

@@ -80,7 +80,7 @@ func (m *monitor) down() time.Duration {
 	if m.scenario.Group {
 		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
 	}
-	return 3*i + vrrp.Skew(1, i)
+	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -127,12 +127,12 @@ func (m *monitor) look(w *world) {
 			}
 		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers.
+		// The losing master hears the winner within an interval, and lingers.
 		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
-		for i, h := range w.hosts { // the members of a group go together
+		for i, h := range w.hosts { // the members of a group change together
 			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
 				able = min(able, m.capable[i].since(w.now))
 			}

@@ -120,13 +120,14 @@ func (e *election) refer(r *router) {
 		delete(e.givenUp, name)
 		refs.Refer(e.now, addressesOf(r), is.Master)
 	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():
-		if e.givenUp[name] = true; is.State != vrrp.Initialize { // else it is left to the next election
+		if e.givenUp[name] = true; is.State != vrrp.Initialize { // otherwise the next election does it
 			e.newlyGivenUp = append(e.newlyGivenUp, name)
 		}
 	}
 }
 
-// awaitMasters has the addresses that were given up to nobody announced for the master that is heard next.
+// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
+// master that is heard.
 func (e *election) awaitMasters() {
 	for _, name := range e.newlyGivenUp {
 		if r := e.named(name); r != nil && !e.resumed[name] && !r.status.Holding {

@@ -279,7 +279,7 @@ func (d *director) probe(c *check) {
 	d.later(took, func() { d.conclude(c, r, started) })
 }
 
-// stall has the verdicts expire that a standstill has made too old.
+// stall expires the verdicts that are too old after a standstill.
 func (d *director) stall(lasted time.Duration) {
 	for _, id := range slices.Sorted(maps.Keys(d.checks)) {
 		if c := d.checks[id]; c.state.Stall(&c.target.Config, lasted, d.time()).Verdict {

@@ -148,13 +148,13 @@ func (f *File[T]) format(value T) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600. The error does
-// not name the new file: it is called differently each time, and the same failure must have the same words.
+// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600. The error
+// does not name the new file: its name differs each time, but the same failure must have the same text.
 func Replace(path string, text []byte, mode fs.FileMode) error {
 	return unnamed(replace(path, text, mode))
 }
 
-// unnamed returns an error of a file without the file's name.
+// unnamed returns an error without the name of the file.
 func unnamed(err error) error {
 	var file *fs.PathError
 	var link *os.LinkError

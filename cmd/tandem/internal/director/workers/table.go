@@ -24,8 +24,10 @@ const (
 	maxRetryPause = 30 * time.Second
 	// rememberPause is the pause before the list of our own services is stored again, if that failed.
 	rememberPause = 5 * time.Second
-	// beatMargin is how much earlier or later than planned a look may be, so that it takes place at a beat.
-	beatMargin = 100 * time.Millisecond
+	// beatEarly is how much earlier than planned a look takes place at a beat. beatLate is how long it waits for one: beats come
+	// as often as most looks.
+	beatEarly = 200 * time.Millisecond
+	beatLate  = 30 * time.Millisecond
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
 	preparedTimeout = 2 * time.Second
 )
@@ -122,7 +124,7 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 	}
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
-	early := time.Now().Add(time.Hour) // from when on a beat is a reason to look
+	early := time.Now().Add(time.Hour) // from then on, a beat is a reason to look
 	for {
 		select {
 		case <-ctx.Done():
@@ -139,17 +141,17 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 			w.tryRemember(ctx)
 			w.look(ctx)
 		}
-		pause, margin := w.Kernel.NextLook(), time.Duration(0)
+		pause, late := w.Kernel.NextLook(), time.Duration(0)
 		switch {
 		case w.failed:
 			pause = max(0, min(pause, time.Until(w.retry)))
 		case w.forgotten != "":
 			pause = min(pause, rememberPause)
 		case w.Beats != nil:
-			margin = min(pause/10, beatMargin)
+			late = beatLate
 		}
-		early = time.Now().Add(pause - margin)
-		look.Reset(pause + margin)
+		early = time.Now().Add(pause - beatEarly)
+		look.Reset(pause + late)
 	}
 }
 
@@ -207,7 +209,7 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 // look repairs changes by others, and tries failed writes again.
 func (w *Table) look(ctx context.Context) {
 	if w.failed && !time.Now().Before(w.retry) {
-		// This reads no more than the services that are in doubt, and the whole table only if all of it is.
+		// This reads only the services that are in doubt. If the whole table is in doubt, it reads all of it.
 		report, err := w.Kernel.Apply(ctx, lvs.Delta{})
 		w.done(ctx, report, err)
 		return
@@ -219,7 +221,7 @@ func (w *Table) look(ctx context.Context) {
 	if !drifted && err == nil {
 		return
 	}
-	// An error comes again, and is logged, when the table is read as a whole.
+	// An error is not logged here: it returns when the whole table is read, and is logged then.
 	want := slices.SortedFunc(maps.Values(w.want), func(a, b lvs.Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	report, err := w.reconcile(ctx, want)
 	w.done(ctx, report, err)

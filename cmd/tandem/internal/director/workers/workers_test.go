@@ -311,7 +311,8 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 	})
 }
 
-// A look that is nearly due takes place at a beat, so that it needs no wake-up of its own. Without beats it is hardly later.
+// A look that is almost due happens at a beat, so that it needs no wake-up of its own. Without beats it happens only a little
+// later.
 func TestLooksTakePlaceAtBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
@@ -343,11 +344,11 @@ func TestLooksTakePlaceAtBeats(t *testing.T) {
 			want  int
 		}{
 			{"a beat at once", 0, true, 0},
-			{"a beat that is early", pause - 2*beatMargin, true, 0},
-			{"a beat when the look is nearly due", beatMargin, true, 1},
+			{"a beat that is early", pause - 2*beatEarly, true, 0},
+			{"a beat when the look is nearly due", beatEarly, true, 1},
 			{"a beat a pause later", pause, true, 1},
 			{"no beat a pause later", pause, false, 0},
-			{"but not for long", 2 * beatMargin, false, 1},
+			{"but not for long", beatLate, false, 1},
 		} {
 			if got := looks(step.after, step.beat); got != step.want {
 				t.Errorf("%s: %d looks, want %d", step.what, got, step.want)
