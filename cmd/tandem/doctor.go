@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -76,25 +77,29 @@ examination failed.`,
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
-		var err error
-		if cfg, err = load.File(f.config); err != nil {
+		loaded, err := load.File(f.config)
+		switch {
+		case err == nil:
+			cfg = loaded
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
 	}
 	findings := []doctor.Finding{}
-	if len(f.vips) > 0 || cfg.RealServer != nil {
-		c, err := f.load()
-		if err != nil {
-			return nil, err
-		}
-		found, err := examineRealServer(ctx, c, cfg.Services, f.machine())
+	c, err := f.loadOrRecorded()
+	isDirector := len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil
+	if err != nil && !(isDirector && errors.Is(err, errNoRealServer)) {
+		return nil, err
+	}
+	if err == nil {
+		found, err := examineRealServer(ctx, f, c, cfg.Services)
 		if err != nil {
 			return nil, err
 		}
 		findings = append(findings, found...)
 	}
 	// Services in a real server's file do not make it a director: they say on which ports something must listen.
-	if len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil {
+	if isDirector {
 		s, err := doctor.GatherDirector(ctx, cfg)
 		if err != nil {
 			return nil, err
@@ -104,14 +109,15 @@ func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) 
 	return findings, nil
 }
 
-func examineRealServer(ctx context.Context, c realserver.Config, services []configs.Service, m *realserver.Machine) ([]doctor.Finding, error) {
+func examineRealServer(ctx context.Context, f *realServerFlags, c realserver.Config, services []configs.Service) ([]doctor.Finding, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s, err := doctor.GatherRealServer(ctx, c, m)
+	s, err := doctor.GatherRealServer(ctx, c, f.machine())
 	if err != nil {
 		return nil, err
 	}
+	s.Apply = f.command(c)
 	return doctor.RealServer(c, services, s), nil
 }
 

@@ -23,7 +23,9 @@ import (
 func (k *kernel) readRoutes(s *State, names map[int]string, vips []netip.Addr) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-		list, err := again(func() ([]netlink.Route, error) { return k.handle.RouteListFiltered(family, all, netlink.RT_FILTER_TABLE) })
+		list, err := again(func() ([]netlink.Route, error) {
+			return k.handle.RouteListFiltered(family, all, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return fmt.Errorf("failed to list routes: %w", err)
 		}
