@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,8 @@ func newDoctor() *cobra.Command {
 		Long: `Examine this machine and its network for the usual faults. Each finding is one line: what is wrong, why
 it matters, and the command that fixes it. The configuration says whether the machine is a director,
 a real server, or both. The doctor changes nothing; with --fix it runs the commands that cannot harm
-anything else, and examines again.
+anything else, and examines again. With --persist it also writes the sysctls to a file, so that they
+last over reboots; "tandem realserver remove" removes that file.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
 examination failed.`,
@@ -47,12 +49,16 @@ examination failed.`,
 				return err
 			}
 			if fix {
-				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine())
+				file := ""
+				if f.persist {
+					file = filepath.Join(f.sysctlDir, doctorFile)
+				}
+				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine(), file)
+				for _, m := range fixed {
+					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s%s\n", m.ID, m.What, f.untilWhen(m, file))
+				}
 				if err != nil {
 					return err
-				}
-				for _, m := range fixed {
-					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s\n", m.ID, m.What)
 				}
 				if findings, err = examine(cmd.Context(), &f); err != nil {
 					return err
@@ -71,6 +77,22 @@ examination failed.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
 	cmd.Flags().BoolVar(&fix, "fix", false, "run the commands that are safe, and examine again")
 	return cmd
+}
+
+// doctorFile is the name of the file of sysctls that --fix --persist writes.
+const doctorFile = "60-tandem-doctor.conf"
+
+// untilWhen says how long a repair lasts.
+func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
+	switch {
+	case m.RealServer() != nil:
+		return "; " + lasting(*m.RealServer())
+	case !m.Sysctl():
+		return ""
+	case file != "":
+		return "; " + file + " keeps it over reboots"
+	}
+	return "; this lasts until the next boot: --persist keeps it in " + filepath.Join(f.sysctlDir, doctorFile)
 }
 
 // examine returns the findings about each role that the machine has.

@@ -78,7 +78,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 	}
 	c := realserver.Config{VIPs: want.VIPs, Interfaces: want.Interfaces}
 	if want.Persist {
-		c.DropIn = filepath.Join(f.sysctlDir, filepath.Base(configs.DefaultDropIn))
+		c.DropIn = f.dropIn()
 	}
 	if c.Mode.UnmarshalText([]byte(want.Mode)) != nil {
 		return c, fmt.Errorf("--mode: unknown value %q: write dr, tunnel or nat", want.Mode)
@@ -102,7 +102,15 @@ func (f *realServerFlags) loadOrRecorded() (realserver.Config, error) {
 	if len(recorded.VIPs) == 0 {
 		return c, fmt.Errorf("%w; nothing was applied on this machine either", err)
 	}
+	if f.persist {
+		recorded.DropIn = f.dropIn()
+	}
 	return recorded, nil
+}
+
+// dropIn is the file that keeps the sysctls over reboots.
+func (f *realServerFlags) dropIn() string {
+	return filepath.Join(f.sysctlDir, filepath.Base(configs.DefaultDropIn))
 }
 
 // command returns the command that applies c as it prints here: with the file that says c, or with flags.

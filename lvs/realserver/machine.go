@@ -148,28 +148,40 @@ func (m *Machine) lock() (unlock func(), err error) {
 }
 
 func (m *Machine) plan(c Config) (Plan, error) {
+	s, r, err := m.read(c, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	return MakePlan(c, s, r)
+}
+
+// read returns the state of what the configuration, the record and settings name, and the record as it is true now.
+func (m *Machine) read(c Config, settings []string) (State, Record, error) {
 	saved, err := m.options.Record.Load()
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the record of the former state: %w", err)
+		return State{}, Record{}, fmt.Errorf("failed to read the record of the former state: %w", err)
 	}
 	record := saved.Record
 	k, err := openKernel()
 	if err != nil {
-		return Plan{}, err
+		return State{}, record, err
 	}
 	defer k.close()
 	s, err := k.read(c, record, m.options.Operator)
+	if err == nil {
+		err = readFiles(&s, c, record, settings)
+	}
 	if err != nil {
-		return Plan{}, err
+		return s, record, err
 	}
 	if m.options.Directed != nil {
 		s.Directed = append(s.Directed, m.options.Directed()...)
 	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
+		return s, record, fmt.Errorf("failed to read the boot id: %w", err)
 	}
-	return MakePlan(c, s, record.since(string(boot), s))
+	return s, record.since(string(boot), s), nil
 }
 
 // save stores the record.

@@ -190,6 +190,7 @@ func (p *planner) withdraw() {
 		p.add(p.formerFile())
 		p.record.DropIn, p.record.FormerDropIn = "", ""
 	}
+	p.unkeep()
 	p.unloadModules()
 }
 
