@@ -9,13 +9,19 @@ import (
 )
 
 // referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
-// It lets go of the addresses after 50 ms. The later ones are those of DefaultConfig: for neighbours that refuse a change within a
-// second of another, and for a network that loses the ones before.
+// It lets go of the addresses after 50 ms. The later ones are for neighbours that refuse a change within a second of another, and
+// for a network that loses the ones before. They come after those of DefaultConfig, so that a successor that has taken over and
+// announces its addresses is heard first.
 var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond,
+	55 * time.Millisecond, 155 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
 }
 
+// ReferralTime is how long a former master announces its successor.
+const ReferralTime = 4400 * time.Millisecond
+
 const (
+	// lockTime is how long neighbours refuse a change after another.
+	lockTime = time.Second
 	// announcedBefore is how long before the former master gave way the successor may have announced an address.
 	announcedBefore = 100 * time.Millisecond
 	// maxRouters limits what an attacker with many addresses can make this machine remember.
@@ -28,7 +34,8 @@ type Referral struct {
 	Hardware Hardware
 }
 
-// Referrals decides what a former master announces for its successor.
+// Referrals decides what a former master announces for its successor: the master to which it gave way or, where it gave up the
+// addresses to nobody, the master that it hears later.
 //
 // Some neighbours know the addresses at the former master. Usually its successor tells them, by an announcement. But where the
 // successor has been master all the time, in the other half of a split network, and does not hear the former master, it sees no
@@ -39,6 +46,7 @@ type Referrals struct {
 	ours      map[netip.Addr]bool
 	announced map[netip.Addr]time.Time // when another machine last announced an address
 	routers   map[netip.Addr]Hardware  // other masters, by the address that they advertise from
+	unclaimed map[netip.Addr]bool      // addresses that we gave up to nobody
 	pending   map[netip.Addr]*referred
 }
 
@@ -53,7 +61,7 @@ type referred struct {
 func NewReferrals() *Referrals {
 	return &Referrals{
 		ours: map[netip.Addr]bool{}, announced: map[netip.Addr]time.Time{}, routers: map[netip.Addr]Hardware{},
-		pending: map[netip.Addr]*referred{},
+		pending: map[netip.Addr]*referred{}, unclaimed: map[netip.Addr]bool{},
 	}
 }
 
@@ -65,6 +73,7 @@ func (r *Referrals) SetAddresses(addrs []netip.Addr) {
 		if !r.ours[addr] {
 			delete(r.pending, addr)
 		}
+		delete(r.unclaimed, addr)
 	}
 	r.ours = now
 	for addr := range r.announced {
@@ -74,19 +83,33 @@ func (r *Referrals) SetAddresses(addrs []netip.Addr) {
 	}
 }
 
-func (r *Referrals) concerns(addr netip.Addr) bool { return r.ours[addr] || r.pending[addr] != nil }
+func (r *Referrals) concerns(addr netip.Addr) bool {
+	return r.ours[addr] || r.pending[addr] != nil || r.unclaimed[addr]
+}
 
-// Refer tells that addresses of ours went to a successor at a moment. Call it before SetAddresses without them.
-func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+// GiveUp tells that this machine may have had addresses, and gave them up without hearing of a successor. Call it after
+// SetAddresses without them. Neighbours that know them here are told when a master is heard, unless it tells them first.
+func (r *Referrals) GiveUp(addrs []netip.Addr) {
 	for _, addr := range addrs {
-		if r.ours[addr] {
-			r.pending[addr] = &referred{successor: successor, since: since}
+		if !r.ours[addr] && r.pending[addr] == nil {
+			r.unclaimed[addr] = true
 		}
 	}
 }
 
-// Waiting reports whether there is something left to refer.
-func (r *Referrals) Waiting() bool { return len(r.pending) > 0 }
+// Refer tells that addresses that are ours, or that we gave up, went to a successor at a moment. For addresses that are ours,
+// call it before SetAddresses without them.
+func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+	for _, addr := range addrs {
+		if r.ours[addr] || r.unclaimed[addr] {
+			r.pending[addr] = &referred{successor: successor, since: since}
+			delete(r.unclaimed, addr)
+		}
+	}
+}
+
+// Waiting reports whether there is something left to refer, or a master to wait for.
+func (r *Referrals) Waiting() bool { return len(r.pending)+len(r.unclaimed) > 0 }
 
 // ObserveRouter takes in an advertisement of another master.
 func (r *Referrals) ObserveRouter(o Observation) {
@@ -102,6 +125,7 @@ func (r *Referrals) Concerns(o Observation) bool { return o.Announced && r.conce
 func (r *Referrals) Observe(now time.Time, o Observation) {
 	if r.Concerns(o) {
 		r.announced[o.Claimed] = now
+		delete(r.unclaimed, o.Claimed) // the neighbours have heard it too
 	}
 }
 
@@ -110,8 +134,14 @@ func (r *Referrals) Observe(now time.Time, o Observation) {
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
 		if at, ok := r.announced[addr]; ok && !at.Before(p.since.Add(-announcedBefore)) {
-			delete(r.pending, addr)
-			continue
+			if !at.Before(p.since.Add(lockTime)) {
+				delete(r.pending, addr)
+				continue
+			}
+			// Neighbours that had just learned the address from us have refused that.
+			for p.sent < len(referralRepeat) && referralRepeat[p.sent] <= lockTime {
+				p.sent++
+			}
 		}
 		due := false
 		for p.sent < len(referralRepeat) && !p.since.Add(referralRepeat[p.sent]).After(now) {

@@ -14,16 +14,18 @@ const (
 	// second. It also keeps a rival from making this machine flood the link.
 	RestartPause = time.Second
 
-	// A repeat that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
+	// A repeat, or a restart, that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
 	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find out and to
 	// withdraw them.
 	stalled    = 100 * time.Millisecond
 	stallPause = 100 * time.Millisecond
 )
 
-// contestRepeat holds the times of the announcements after another master was heard, counted from then: at once; when it has let
-// go of the addresses, which takes 50 ms; once more, for a machine that was slow; and when neighbours accept a change again that
-// learned the address from the other master last.
+// contestRepeat holds the times of the announcements after another master was heard:
+//   - at once
+//   - when the other master has removed the addresses, which takes it 50 ms
+//   - once more, for a slow machine
+//   - when the neighbours that learned the address from the other master accept a change again (1 s)
 var contestRepeat = []time.Duration{0, 60 * time.Millisecond, 160 * time.Millisecond, 1100 * time.Millisecond}
 
 //go:generate go tool stringer -type Form -linecomment -output form_string.go
@@ -56,6 +58,7 @@ type entry struct {
 	restart  time.Time // when the schedule starts again; zero: no restart is planned
 	form     Form      // of the next frame
 	first    bool      // no announcement was made yet
+	again    bool      // the schedule has started again since the takeover
 	position int       // in the addresses of its Announce call
 	seq      uint64    // of that call
 
@@ -169,7 +172,7 @@ func (s *Schedule) restartSoon(now time.Time, e *entry) {
 	if e.first || !e.restart.IsZero() {
 		return
 	}
-	e.restart = e.start.Add(RestartPause)
+	e.restart, e.again = e.start.Add(RestartPause), true
 	if e.restart.Before(now) {
 		e.restart = now
 	}
@@ -221,12 +224,12 @@ func (s *Schedule) contested(addr netip.Addr, after time.Time) (time.Time, bool)
 }
 
 // Next returns the frame that is due now, if there is one, and counts it as sent. Announcements whose time passed while
-// other frames were sent are skipped. A repeat that is long overdue is delayed a little more; see stallPause.
+// other frames were sent are skipped. A repeat or a restart that is long overdue is delayed a little more; see stallPause.
 func (s *Schedule) Next(now time.Time) (Frame, bool) {
 	for s.waiting.Len() > 0 && !s.waiting.entries[0].due.After(now) {
 		e := s.waiting.entries[0]
 		e.dequeue()
-		if !e.first && now.Sub(e.due) > stalled {
+		if (e.again || !e.first) && now.Sub(e.due) > stalled {
 			e.due = now.Add(stallPause)
 			s.waiting.add(e)
 			continue

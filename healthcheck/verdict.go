@@ -103,6 +103,21 @@ func (s *State) Lack(c *Config, reason string, at time.Time) Change {
 	return change
 }
 
+// Stall notes that the director has stood still, and says what that changed. A probe that should have been made meanwhile has
+// not been made. So nobody knows whether the server still works, and the next results establish it. Failures before the
+// standstill still count: a director that stands still again and again must find a dead server as well.
+func (s *State) Stall(c *Config, lasted time.Duration, at time.Time) Change {
+	is := &s.Status
+	change := Change{Before: *is}
+	if is.Health != Healthy || lasted <= c.Interval {
+		return change
+	}
+	is.Health, is.Since, is.Streak = Unknown, at, min(is.Streak, 0)
+	is.Reason = "unknown, because the director stood still for " + short(lasted.Round(time.Millisecond))
+	change.Verdict = true
+	return change
+}
+
 // Record counts a success or failure of a probe that took from started to at, and says what it changed.
 func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is, before := &s.Status, s.essence()

@@ -111,3 +111,41 @@ func TestResultsKeepAVerdict(t *testing.T) {
 		t.Errorf("got %+v", s.Status)
 	}
 }
+
+// TestVerdictDoesNotOutliveAStandstill: after a standstill of more than an interval nobody knows whether a healthy server still
+// works. A success shows that it does; a dead server is found after as many failures as ever, however often the director stands
+// still meanwhile.
+func TestVerdictDoesNotOutliveAStandstill(t *testing.T) {
+	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 3}
+	pass, fail := Pass("connected"), FailSilently(TimedOut, "timeout")
+	var at time.Time
+	s := NewState(at)
+	for i, step := range []struct {
+		stall  time.Duration
+		result *Result
+		health Health
+	}{
+		{stall: time.Minute, health: Unknown},
+		{result: &pass, health: Healthy},
+		{stall: time.Second, health: Healthy},
+		{stall: 1001 * time.Millisecond, health: Unknown},
+		{result: &pass, health: Healthy},
+		{result: &fail, health: Healthy},
+		{stall: 2 * time.Second, health: Unknown},
+		{result: &fail, health: Unknown},
+		{stall: 2 * time.Second, health: Unknown},
+		{result: &fail, health: Unhealthy},
+		{stall: time.Minute, health: Unhealthy},
+	} {
+		before := s.Status.Health
+		var change Change
+		if step.result != nil {
+			change = s.Record(c, *step.result, at, at)
+		} else {
+			change = s.Stall(c, step.stall, at)
+		}
+		if s.Status.Health != step.health || before != step.health && !change.Verdict {
+			t.Errorf("step %d: %s (%s), verdict %t; want %s", i, s.Status.Health, s.Status.Reason, change.Verdict, step.health)
+		}
+	}
+}

@@ -21,6 +21,7 @@ var result = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+)`)
 
 // TestLVSOnRealKernel runs lvsTests and reports each of them as a test of its own.
 func TestLVSOnRealKernel(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	host := l.Host("lvs")
 	limit := "100s"

@@ -113,6 +113,7 @@ func waysOfIPv6() []way {
 // TestEveryWay: every forwarding method, address family, protocol, scheduler of the kernel, and a firewall mark carry
 // traffic, and ipvsadm shows each of them as configured.
 func TestEveryWay(t *testing.T) {
+	t.Parallel()
 	all := ways(t)
 	l := lab.New(t)
 	client := l.Host("client", "192.0.2.1/24", "2001:db8::1/64")

@@ -14,7 +14,8 @@ import (
 
 // TestPairServes: one director is master, both hold the same table, and a client is served by the real servers in turn.
 func TestPairServes(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	t.Parallel()
+	p := lab.NewPair(t, patient)
 	p.Launch()
 
 	var got []string

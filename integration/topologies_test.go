@@ -216,8 +216,10 @@ func oneSegment(t *testing.T, name string) *topology {
 }
 
 func TestTopologyOneSegment(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"one-segment", "arp-filter"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := oneSegment(t, name)
 			n.launch()
 			seen := n.a.Capture("eth0", isWeb)
@@ -232,6 +234,7 @@ func TestTopologyOneSegment(t *testing.T) {
 }
 
 func TestTopologyOnePublicAddress(t *testing.T) {
+	t.Parallel()
 	n := newTopology(t, "one-public-address", "172.10.0.9")
 	router := n.Host("router", "172.10.0.1/24", "192.168.60.1/24")
 	router.Join("outside", "10.10.0.1/16")
@@ -267,6 +270,7 @@ func outsider(t *testing.T, l *lab.Lab, name, sw, addr, gateway string) *lab.Hos
 }
 
 func TestTopologyTunnel(t *testing.T) {
+	t.Parallel()
 	n := newTopology(t, "tunnel", "192.0.2.100")
 	router := n.Host("router", "192.0.2.254/24")
 	router.Join("farm", "198.51.100.254/24")
@@ -306,6 +310,7 @@ func TestTopologyTunnel(t *testing.T) {
 }
 
 func TestTopologyNAT(t *testing.T) {
+	t.Parallel()
 	n := newTopology(t, "nat", "192.0.2.100")
 	n.client = n.Host("client", "192.0.2.1/24")
 	n.directors(t, "192.0.2.2/24", "192.0.2.3/24")

@@ -170,7 +170,8 @@ type Stats struct {
 	ConnectionRate, InPacketRate, OutPacketRate, InByteRate, OutByteRate uint64 // a second
 }
 
-// Canonical returns the one spelling of an id: a firewall-mark service has no address, an address service no family.
+// Canonical returns the one form in which ids are compared: a firewall-mark service has no address, an address service has no
+// family.
 func (id ServiceID) Canonical() ServiceID {
 	if id.FWMark != 0 {
 		return ServiceID{FWMark: id.FWMark, Family: id.Family}
@@ -179,7 +180,8 @@ func (id ServiceID) Canonical() ServiceID {
 	return id
 }
 
-// Canonical returns the one spelling of a server. Only a tunnel that is not plain IPIP has an Encapsulation.
+// Canonical returns the one form in which servers are compared. Its Encapsulation is the zero value, except for tunnels of type
+// GUE and GRE.
 func (s Server) Canonical() Server {
 	if s.Method != Tunnel {
 		s.Tunnel = Encapsulation{}
@@ -193,7 +195,7 @@ func (s Server) Canonical() Server {
 	return s
 }
 
-// Canonical returns the one spelling of a service: a Prefix as long as the address is 0.
+// Canonical returns the one form in which services are compared: a Prefix as long as the address is written as 0.
 func (s Service) Canonical() Service {
 	s.ServiceID = s.ServiceID.Canonical()
 	if s.Prefix == s.AddrFamily().Bits() {

@@ -91,8 +91,8 @@ const slowStartSteps = 20
 // A server that is new to the kernel gets no connection before its first check has passed.
 func Weight(in WeightInput) (weight int, present bool) { return in.weight(1) }
 
-// weight is Weight multiplied by factor. The kernel's weight may carry another factor. So beside a factor above 1 only
-// matters whether the kernel's weight is 0.
+// weight returns Weight multiplied by factor. The weight in the kernel may have been multiplied by another factor. So if factor
+// is above 1 and there is no result yet, only one thing matters about the weight in the kernel: whether it is 0.
 func (in WeightInput) weight(factor int) (weight int, present bool) {
 	switch {
 	case in.Disabled:

@@ -26,6 +26,7 @@ const (
 	CauseHigherAddress            // equal priorities: Priority, Peer
 	CauseStalled                  // another router took over while this one stood still: Peer
 	CauseStoodStill               // it stood still, and has heard of no successor since
+	CauseListens                  // it stood still for Wait, and waits for the advertisement of a successor
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
 	CauseStandby                  // by command
@@ -76,6 +77,8 @@ func (c Cause) String() string {
 		return "nobody took over"
 	case CauseStoodStill:
 		return "it stood still, and no other master is heard"
+	case CauseListens:
+		return fmt.Sprintf("it stood still for %s: listening for another master before it has the addresses again", c.Wait)
 	case CauseStandby:
 		return "standby"
 	case CauseShutdown:

@@ -40,11 +40,22 @@ func (m *Machine) offering() bool { return m.offer.then != 0 }
 
 func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 
-// hand makes the offer. A backup of the lowest priority acts on it within one skew time.
+// hand makes the offer. A backup of the lowest priority acts on it within one skew time. A master that stood still has nothing
+// to offer: it does not hold the VIPs.
 func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
+	switch {
+	case m.listens && then == Backup:
+		m.armDownTimer(now.Add(-2*interval), interval)
+		m.transition(now, then, cause)
+		return
+	case m.listens:
+		m.idle()
+		m.transition(now, then, cause)
+		return
+	}
 	m.advertise(PriorityLeaving)
-	m.master, m.listens = netip.Addr{}, false
+	m.master = netip.Addr{}
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
@@ -183,7 +194,7 @@ func (m *Machine) standBy(now time.Time, on bool) {
 	switch {
 	case on && m.state == Master && !m.offering():
 		m.hand(now, Backup, Cause{Kind: CauseStandby})
-		m.offer.retake = true
+		m.offer.retake = m.offering()
 	case !on && was && m.offer.retake:
 		m.stay(now, CauseStayed)
 	default:

@@ -91,7 +91,7 @@ type Machine struct {
 	state   State
 	holding bool
 	ready   bool // a member of a sync group waits for its decision
-	listens bool // a master that stood still waits for the advertisement of one that has taken over
+	listens bool // a master that stood still waits for the advertisement of one that has taken over, without the VIPs
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
@@ -107,6 +107,10 @@ type Machine struct {
 	lower    rival         // the master that this router is about to preempt
 	offer    offer
 	linger   time.Time // when the VIPs go, after a successor was heard; zero: no successor was heard
+
+	answersSince time.Time // when a master began to count its answers to advertisements
+	answers      int       // since then
+	withheld     uint64    // advertisements that were not answered: there were too many
 }
 
 // A rival is a master of lower priority than ours.
@@ -126,8 +130,11 @@ func NewMachine(c Config) *Machine {
 // State returns the state.
 func (m *Machine) State() State { return m.state }
 
-// Holding reports whether the VIPs must be on the interface: as master, and while HandingOver.
+// Holding reports whether the VIPs must be on the interface: as master that is not Listening, and while HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
+
+// Listening reports whether the router is a master that stood still, and waits for the advertisement of one that has taken over.
+func (m *Machine) Listening() bool { return m.listens }
 
 // HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
@@ -184,6 +191,9 @@ func (m *Machine) priorityAs(s State) uint8 {
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
+// Withheld counts the advertisements of others that a master did not answer, because it had just answered many.
+func (m *Machine) Withheld() uint64 { return m.withheld }
+
 // Step tells the machine that ev happened at now, and returns what to do. The slice is valid until the next Step. Only
 // EventTimer acts on a deadline: after a stall, the caller can first pass on the advertisements that arrived meanwhile.
 func (m *Machine) Step(now time.Time, ev Event) []Action {
@@ -228,7 +238,7 @@ func (m *Machine) up(now time.Time, source netip.Addr) {
 		over := m.cause
 		over.Kind, over.Fault = CauseFaultOver, m.cause.Kind
 		m.start(now, over)
-	case m.state == Master && !m.offering():
+	case m.state == Master && !m.offering() && !m.listens:
 		m.master = source
 	}
 }

@@ -11,6 +11,10 @@ import (
 // the interval before the missing advertisement, it has then been silent for three intervals.
 const stallIntervals = 2
 
+// answersPerInterval is how many answers to others' advertisements a master sends in an interval at most. A few routers that
+// speak by mistake are answered at once. A flood of forged packets must not become a flood of answers.
+const answersPerInterval = 10
+
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
 		m.release(Cause{Kind: CauseSuccessor})
@@ -37,8 +41,8 @@ func (m *Machine) timer(now time.Time) {
 }
 
 // listen makes a router that stood still wait for a master's next advertisement before it speaks, and reports whether it does:
-// what was sent meanwhile may be lost, as it is when a whole machine is paused. A master keeps the VIPs for that time. An owner
-// of the addresses yields to nobody and does not listen.
+// what was sent meanwhile may be lost, as it is when a whole machine is paused. A master lets go of the VIPs for that time: its
+// successor has them. An owner of the addresses yields to nobody and does not listen.
 func (m *Machine) listen(now time.Time) bool {
 	late := now.Sub(m.deadline)
 	switch {
@@ -51,6 +55,8 @@ func (m *Machine) listen(now time.Time) bool {
 			return false
 		}
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
+		m.master, m.holding, m.linger = netip.Addr{}, false, time.Time{}
+		m.remark(Cause{Kind: CauseListens, Wait: late.Round(time.Millisecond)})
 	case m.state == Backup:
 		interval, master := m.learned, m.master
 		if m.lower.source.IsValid() {
@@ -113,10 +119,12 @@ func (m *Machine) outranks(priority uint8) bool {
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
+	case ev.Priority == PriorityLeaving && m.listens:
+		m.lead(now, Cause{Kind: CauseMasterLeft, Peer: ev.Source})
 	case ev.Priority == PriorityLeaving:
-		m.listens = false
-		m.advertise(own)
-		m.deadline = now.Add(m.cfg.AdvertInterval)
+		if m.answer(now) {
+			m.deadline = now.Add(m.cfg.AdvertInterval)
+		}
 	case stalled:
 		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
 		m.holding, m.linger = false, time.Time{}
@@ -128,8 +136,22 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:
 		// The answer corrects the sender and the switches at once.
-		m.advertise(own)
+		m.answer(now)
 	}
+}
+
+// answer advertises at once, and reports whether it did: in each interval it does so a few times.
+func (m *Machine) answer(now time.Time) bool {
+	if m.answersSince.IsZero() || now.Sub(m.answersSince) >= m.cfg.AdvertInterval {
+		m.answersSince, m.answers = now, 0
+	}
+	if m.answers == answersPerInterval {
+		m.withheld++
+		return false
+	}
+	m.answers++
+	m.advertise(m.Priority())
+	return true
 }
 
 func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {

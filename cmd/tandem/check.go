@@ -20,11 +20,14 @@ func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
-		Long: `Check configuration files without running anything. Each mistake is one line on standard error: file,
-line, key, what is wrong and, where tandem finds a similar one, the valid key. A scheduler that this
-machine's kernel does not have is a mistake; where the kernel has no IPVS at all, schedulers are not
-checked. A check that this machine could not run, for want of a program, a user or a certificate, is a
-warning: the file may be for another machine. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
+		Long: `Check configuration files without running anything. Each mistake is one line on standard error. The line
+has the file, the line number, the key and the mistake. If a valid key is similar, it has this key too.
+
+A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
+are not checked. If this machine cannot run a check, because it lacks the program, the user or the
+certificate, this is only a warning: the file may be for another machine.
+
+The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem check lb1.toml lb2.toml && echo both are good`,
 		Args: arguments(1, -1),

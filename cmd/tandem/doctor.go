@@ -30,11 +30,12 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find the faults of this director or real server, and say how to fix them",
-		Long: `Examine this machine and its network for the usual faults. Each finding is one line: what is wrong, why
-it matters, and the command that fixes it. The configuration says whether the machine is a director,
-a real server, or both. The doctor changes nothing; with --fix it runs the commands that cannot harm
-anything else, and examines again. With --persist it also writes the sysctls to a file, so that they
-last over reboots; "tandem realserver remove" removes that file.
+		Long: `Examine this machine and its network for the usual faults. Each finding is one line: the fault, why it
+matters, and the command that fixes it. The configuration says whether the machine is a director, a real
+server, or both.
+
+Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With --persist, it also writes the
+sysctls to a file, so that they last over reboots; "tandem realserver remove" removes that file.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
 examination failed.`,
@@ -75,7 +76,7 @@ examination failed.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
-	cmd.Flags().BoolVar(&fix, "fix", false, "run the commands that are safe, and examine again")
+	cmd.Flags().BoolVar(&fix, "fix", false, "run the safe commands, and examine again")
 	return cmd
 }
 

@@ -44,7 +44,7 @@ func newElection() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "lowest `LEVEL` that is logged: trace, debug, info, warn, error")
 	cmd.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text, json")
-	cmd.Flags().StringVar(&options.LockDir, "lock-dir", "", "`DIRECTORY` where the elections of a director find each other")
+	cmd.Flags().StringVar(&options.LockDir, "lock-dir", "", "`DIRECTORY` of the locks; with them only one election runs at a time")
 	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state `DIRECTORY` of the director")
 	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "use real-time scheduling")
 	return cmd

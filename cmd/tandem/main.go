@@ -18,16 +18,26 @@
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload, POST
-// /v1/failover and /v1/release with {"routers": ["NAME"]}, POST /v1/servers with {"server": "SERVICE/ADDRESS:PORT",
-// "action": "drain", "weight": 0}, where action is one of drain, undrain, disable, enable, weight (which alone needs the
-// number) and reset, and GET /v1/servers?server=SERVICE/ADDRESS:PORT. The last two answer
+// The director answers HTTP with JSON on a unix socket. Its endpoints are:
+//
+//	GET  /v1/status                               the status, see below
+//	POST /v1/reload                               reads the configuration again
+//	POST /v1/failover  {"routers": ["NAME"]}      hands the virtual routers over to the peer
+//	POST /v1/release   {"routers": ["NAME"]}      ends their standby
+//	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
+//	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0}
+//	                                              changes a real server, and answers with its state
+//
+// The action is one of drain, undrain, disable, enable, weight and reset. Only weight needs the number. The state of a real
+// server is
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// once the kernel's table agrees. A command is carried out first and stored next: where its file cannot be written, the
-// answer (of failover and release too) has "not_remembered" with the cause. A restart would forget such a command. The
-// status is
+// The answer to a command comes when the kernel's table agrees. The director runs a command first, and then stores it in a file.
+// If it cannot write the file, the answer has "not_remembered" with the cause. This is so for failover and release too. A restart
+// would forget such a command.
+//
+// The status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
@@ -77,9 +87,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tandem",
 		Short: "A load-balancer director for a pair of Linux machines",
-		Long: `tandem makes two Linux machines (directors) into one load balancer that does not go away: VRRP elects
-a master, the master holds the virtual addresses, both directors hold the same IPVS table, and health
-checks set the real servers' weights. The configuration is /etc/tandem/tandem.toml.`,
+		Long: `tandem makes two Linux machines (directors) into one load balancer. If one of them fails, the other takes
+over. VRRP elects a master. The master holds the virtual addresses. Both directors hold the same IPVS
+table, and health checks set the real servers' weights. The configuration is /etc/tandem/tandem.toml.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem run -c /etc/tandem/tandem.toml
   tandem status`,

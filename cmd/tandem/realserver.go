@@ -45,11 +45,11 @@ var errNoRealServer = errors.New("has no [realserver]: add the section, or use -
 
 func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` whose [realserver] applies; not read with --vip")
+	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with the table [realserver]; not read with --vip")
 	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
-	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` in which packets arrive, dr, tunnel or nat")
-	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that stops ARP for the addresses, sysctl or arpfilter (nftables)")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` on which ARP is stopped; may be repeated (default: all with an IPv4 address)")
+	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` of the director's packets: dr, tunnel or nat (realserver.mode of the file)")
+	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables (realserver.method of the file)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` where ARP is turned off; may be repeated (default: all with an IPv4 address)")
 	flags.BoolVar(&f.persist, "persist", false, "also write the sysctls to a file, so that they last over reboots ("+configs.DefaultDropIn+")")
 	flags.StringVar(&f.sysctlDir, "sysctl-dir", filepath.Dir(configs.DefaultDropIn), "`DIRECTORY` of the sysctl files")
 	flags.StringVar(&f.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` with the record of the former state, which remove restores")
@@ -198,10 +198,11 @@ func newRealServer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "realserver",
 		Short: "Prepare this machine as a real server for direct routing or tunnels",
-		Long: `Prepare this machine as a real server. It first stops answering ARP for the virtual addresses, and then
-gets them on lo (dr) or on a tunnel interface (tunnel). With nat it gets its default route through the
-virtual address that the directors have in its network. The state before the first "apply" is recorded:
-"remove" restores it. Without --vip, [realserver] of the configuration file says what is desired.`,
+		Long: `Prepare this machine as a real server. tandem first turns ARP off for the virtual addresses. Then it adds
+the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). In mode nat it only sets the default
+route, through the virtual address that the directors have in this machine's network. It records the state
+before the first "apply", which "remove" restores. Without --vip, the settings are those of the table
+[realserver] in the configuration file.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
@@ -250,9 +251,9 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 func newRealServerCheck(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Print what apply would do; exit code 1 if that is anything",
-		Long: `Print what "apply" would do, and change nothing. The exit code is 1 if that is anything. Where neither
---vip nor a file says what is desired, it is what was last applied.`,
+		Short: "Print the commands that apply would run; the exit code is 1 if there are any",
+		Long: `Print the commands that "apply" would run, and change nothing. The exit code is 1 if there are any. Without
+--vip and without a file, the settings are those of the last "apply".`,
 		Example: `  tandem realserver check
   tandem realserver check --vip 192.0.2.100`,
 		Args: arguments(0, 0),
@@ -321,7 +322,7 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 func newRealServerRun(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:     "run",
-		Short:   "Apply, and repair every change until SIGTERM; then leave the machine as it is",
+		Short:   "Apply, then repair every change until SIGTERM; SIGTERM itself changes nothing",
 		Example: `  tandem realserver run -c /etc/tandem/tandem.toml`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

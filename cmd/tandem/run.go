@@ -33,9 +33,9 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
-		Long: `Run the director in the foreground. SIGTERM and SIGINT hand over to the peer and end it; SIGHUP reloads
-the configuration. It needs the capability CAP_NET_ADMIN, for VRRP also CAP_NET_RAW; with services the
-kernel must have IPVS. The log goes to standard error.`,
+		Long: `Run the director in the foreground. On SIGTERM or SIGINT the director hands over to the peer and exits. On
+SIGHUP it reloads the configuration. It needs the capability CAP_NET_ADMIN. For VRRP it also needs
+CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.`,
 		Example: `  tandem run -c /etc/tandem/tandem.toml`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

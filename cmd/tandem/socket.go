@@ -16,8 +16,8 @@ import (
 type socketFlags struct{ socket, config string }
 
 func (s *socketFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET, else that of the configuration)")
-	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that is read for the control socket")
+	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET; if it is not set, the path in the configuration)")
+	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the control socket")
 }
 
 // client returns a client of the chosen control socket.

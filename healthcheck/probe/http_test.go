@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// pipe is a prober whose connections all lead to f, in memory.
+// pipe returns a prober without a network: the other end of each of its connections is f.
 func pipe(f func(net.Conn)) *Prober {
 	return &Prober{dial: func(context.Context, string, *healthcheck.Target) (net.Conn, error) {
 		ours, theirs := net.Pipe()

@@ -36,7 +36,7 @@ func New() *Prober {
 func (p *Prober) Close() { p.vips.Close() }
 
 // Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
-// as the program of the check is dead.
+// as the program of the check is dead. A connection that was begun late has its whole timeout.
 func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	network := "tcp"
 	switch c := &t.Config; {

@@ -6,6 +6,8 @@ import (
 	"container/heap"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
@@ -58,6 +60,38 @@ func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
 	late := overdue || p.Started.Before(r.stoodStill)
 	again := e.repeated && (p.Result.Silent || p.Result.Cause.Kind != healthcheck.TimedOut)
 	return late && !again && !p.Result.Decisive && p.Result.Panic == nil
+}
+
+// stall has the verdicts expire that a standstill has made too old. Their probes are overdue, and so are made at once.
+func (r *Runner) stall(lasted time.Duration) {
+	r.mu.Lock()
+	n, now := 0, r.stoodStill
+	for e := range distinct(r.entries) {
+		if !e.state.Stall(&e.target.Config, lasted, now).Verdict {
+			continue
+		}
+		n++
+		for _, m := range e.members {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: m.id, TargetStatus: e.state.Status})
+		}
+	}
+	r.mu.Unlock()
+	r.notifyAll()
+	if n > 0 {
+		r.log.Warn("director stood still: checking anew what was healthy before", "for", lasted.Round(time.Millisecond), "targets", n)
+	}
+}
+
+// asleep is how long the machine has been suspended since the last call. Go's clock stands still meanwhile.
+func (r *Runner) asleep() time.Duration {
+	var boot, monotonic unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil {
+		return 0
+	}
+	total := time.Duration(boot.Nano() - monotonic.Nano())
+	slept := total - r.suspended
+	r.suspended = total
+	return slept
 }
 
 // settle counts a result, and puts the entry back into the queue.

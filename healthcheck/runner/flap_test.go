@@ -22,7 +22,8 @@ func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	return b
 }
 
-// A hold that is shorter than the flap window ends. A server that has stayed healthy since then remains in service.
+// A hold is shorter than the flap window. When the hold is over, the old changes must not count again: a server that stays
+// healthy is not held again.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})

@@ -23,14 +23,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.raiseLimit()
 	var probes sync.WaitGroup
 	r.begin(p)
+	r.asleep()
 	defer context.AfterFunc(ctx, p.Wake)()
 	for ctx.Err() == nil {
 		pause, slack := r.startDue(ctx, &probes)
 		r.notifyAll()
 		r.complain()
 		ended, late := p.Wait(pause, slack)
-		if late > standstill {
+		if late = max(late, r.asleep()); late > standstill {
 			r.stoodStill = time.Now()
+			r.stall(late)
 		}
 		for _, e := range append(ended, r.delivered()...) {
 			if ctx.Err() == nil {

@@ -61,7 +61,8 @@ type Runner struct {
 	lacked   string                // the reason of the latest probe that was not run
 
 	// Run's own:
-	stoodStill time.Time // the end of the latest standstill
+	stoodStill time.Time     // the end of the latest standstill
+	suspended  time.Duration // since the machine was booted
 	complained complaint
 }
 

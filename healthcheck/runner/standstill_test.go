@@ -25,7 +25,7 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 	}{
 		{"none, server works", true, nil, []string{"healthy"}, 0},
 		{"one, server works", true, []time.Duration{10500 * time.Millisecond}, []string{"healthy"}, 1},
-		{"several, server works", true, []time.Duration{10500 * time.Millisecond, 30500 * time.Millisecond}, []string{"healthy"}, 2},
+		{"several, server works", true, []time.Duration{10500 * time.Millisecond, 30500 * time.Millisecond}, []string{"healthy", "unknown", "healthy"}, 2},
 		{"one, server fails later", false, []time.Duration{10500 * time.Millisecond}, []string{"healthy", "unhealthy"}, 1},
 		{"never ending, server fails", false, []time.Duration{10500 * time.Millisecond, 20600 * time.Millisecond,
 			30700 * time.Millisecond, 40800 * time.Millisecond, 50900 * time.Millisecond}, []string{"healthy", "unhealthy"}, 1},

@@ -16,8 +16,8 @@ var idleSizes = []int{10, 100, 1000, 10_000}
 // idleSpan is how long an idle director is watched.
 const idleSpan = 30 * time.Second
 
-// measureIdle measures the processor time of a master that has nothing to do but its advertisements: no checks, no peer,
-// no changes.
+// measureIdle measures the processor time of a master that only sends its advertisements. It has no checks, no peer and no
+// changes.
 func measureIdle(b *bench) {
 	for _, n := range idleSizes {
 		what := fmt.Sprintf("%d services × 2 servers", n)

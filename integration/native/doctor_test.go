@@ -146,6 +146,7 @@ var breakages = []struct {
 
 // aRunningPair breaks and repairs one thing after another. The doctor finds each of them, and nothing after the repair.
 func aRunningPair(t *testing.T) {
+	t.Parallel()
 	for _, x := range breakages {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()

@@ -65,6 +65,7 @@ func TestHandOver(t *testing.T) {
 
 // TestStandbyTakesOver: a director that stands back still takes over when its peer dies.
 func TestStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
 	if out, err := tandem(d.A, "failover", "web"); err != nil {

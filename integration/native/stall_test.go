@@ -15,6 +15,7 @@ import (
 // continue there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and only the
 // master announces it.
 func TestMasterStalled(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		keys string

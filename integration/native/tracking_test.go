@@ -15,6 +15,7 @@ import (
 // TestTracking: something that director-a tracks fails, so director-a hands over. When it works again, director-a becomes
 // master again. The hand-over has no gap, except where director-a loses the VIP's own cable.
 func TestTracking(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name       string
 		track      string // with the host's directory for %s

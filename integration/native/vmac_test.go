@@ -13,6 +13,7 @@ import (
 // TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID), which
 // stays when the VIP moves, and nothing of it is left when tandem has stopped.
 func TestVirtualMAC(t *testing.T) {
+	t.Parallel()
 	const virtual = "00:00:5e:00:01:33"
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
 	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }

@@ -26,7 +26,7 @@ const (
 	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
 	// time, or more, so that a round takes at most roundLooks looks. The clock has no part in this: an overloaded machine,
 	// where all takes long, must not stretch the round.
-	smallTable, lookLines, roundLooks = 11_000, 200, 28
+	smallTable, lookLines, roundLooks = 11_000, 80, 28
 	// detailBudget is the time that one look may take for what the text does not show, which is read service by service.
 	detailBudget = 3 * time.Millisecond
 	// detailBatch is how many services are read before the time is looked at.
@@ -95,16 +95,21 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	if !t.known {
 		return true, nil
 	}
-	// The thread's processor time is that of this look only while the goroutine stays on the thread.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	began := threadTime()
-	drifted, err = t.lookAtText(began)
-	t.looks.cost = threadTime() - began
-	if drifted || err != nil {
+	if drifted, err = t.lookAndMeasure(); drifted || err != nil {
 		return drifted, err
 	}
 	return t.lookAtDetails(ctx)
+}
+
+// lookAndMeasure looks at the text, and keeps what that cost.
+func (t *Table) lookAndMeasure() (drifted bool, err error) {
+	// The thread's processor time is that of this look only while the goroutine stays on the thread. A goroutine that waits
+	// while it does so costs two more wake-ups of threads: looks at details wait.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	defer func() { t.looks.cost = threadTime() - began }()
+	return t.lookAtText(began)
 }
 
 // NextLook returns the pause until the next Look.

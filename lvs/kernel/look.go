@@ -7,14 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -56,7 +55,8 @@ func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
 // row that is missing is a reason to Read.
 type textSweep struct {
 	path   string
-	file   *os.File
+	open   bool
+	fd     int
 	page   []byte
 	parser rowParser
 }
@@ -65,34 +65,40 @@ type textSweep struct {
 func (k *IPVS) sweep() sweep { return &textSweep{path: k.path} }
 
 func (s *textSweep) close() {
-	if s.file != nil {
-		_ = s.file.Close() // it was only read
+	if s.open {
+		_ = unix.Close(s.fd) // it was only read
 	}
 }
 
 // next calls each for the services of the next page. A row is valid until each returns. There are no more pages when it
 // returns false. The error wraps ErrAbsent if the kernel has no IPVS.
 func (s *textSweep) next(each func(*lvs.Row)) (more bool, err error) {
-	if s.file == nil {
-		s.file, err = os.Open(s.path)
-		if errors.Is(err, fs.ErrNotExist) {
+	if !s.open {
+		// An os.File would be watched by the runtime's poller, which each opening wakes: the kernel says that files below
+		// /proc can be polled.
+		s.fd, err = unix.Open(s.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
 			return false, ErrAbsent
 		}
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("failed to open %s: %w", s.path, err)
 		}
+		s.open = true
 		s.page = make([]byte, readSize)
 	}
 	n := 0
 	for {
-		m, err := s.file.Read(s.page[n:])
-		n += m
-		if errors.Is(err, io.EOF) {
-			break
+		m, err := unix.Read(s.fd, s.page[n:])
+		if err == unix.EINTR {
+			continue
 		}
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("failed to read %s: %w", s.path, err)
 		}
+		if m == 0 {
+			break
+		}
+		n += m
 		if more = n < len(s.page); more {
 			break
 		}

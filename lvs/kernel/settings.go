@@ -28,8 +28,8 @@ type Settings struct {
 	changed map[string]lvs.ChangedSetting // by path
 }
 
-// OpenSettings returns the keeper of the settings that are in the store and of those that it is told to want. The error is
-// the store's: the Settings beside it start from what the store returned.
+// OpenSettings returns a Settings that knows the former values from the store. An error is the store's. The Settings are
+// usable then too: they start with the values that the store could read.
 func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	return OpenSettingsBelow("/proc/sys", store, log)
 }

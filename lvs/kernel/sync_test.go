@@ -109,6 +109,7 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	want := lvs.Sync{Interface: "eth0", ID: 51, Roles: lvs.SyncBoth}
 	strange := complete(want)
 	strange.Roles, strange.ID = lvs.SyncMaster, 52
+	eth0 := 0 // its index
 	for _, c := range []struct {
 		name     string
 		between  func(*fakeKernel)
@@ -116,6 +117,8 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 		commands string
 	}{
 		{"wanted still", func(*fakeKernel) {}, want, "list daemons"},
+		{"their interface was made anew", func(*fakeKernel) { eth0 = 4 }, want,
+			"list daemons, del-daemon master, new-daemon master, del-daemon backup, new-daemon backup"},
 		{"not wanted any more", func(*fakeKernel) {}, lvs.Sync{}, "list daemons, del-daemon master, del-daemon backup"},
 		{"a stranger's in their place", func(f *fakeKernel) { f.daemons = []lvs.SyncDaemon{{Sync: strange}} }, lvs.Sync{}, "list daemons"},
 		{"gone by themselves", func(f *fakeKernel) { f.daemons = nil }, lvs.Sync{}, "list daemons"},
@@ -123,7 +126,8 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	} {
 		k, f := newFake(t)
 		store := new(fakeStore[OwnedSync])
-		index := func(string) int { return 3 }
+		eth0 = 3
+		index := func(string) int { return eth0 }
 		d := openSync(t, k, store)
 		d.index = index
 		if _, err := d.Reconcile(t.Context(), want); err != nil {

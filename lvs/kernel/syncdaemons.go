@@ -42,11 +42,12 @@ type SyncReport struct {
 	Started, Stopped lvs.Roles
 }
 
-// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. The store
-// remembers what is ours. The error is the store's: the SyncDaemons beside it start from what the store returned.
+// OpenSyncDaemons returns the SyncDaemons of the network namespace of the threads that call it. The store remembers which
+// sync daemons tandem has started. An error is the store's. The SyncDaemons are usable then too: they start with the values that
+// the store could read.
 func OpenSyncDaemons(kernel syncBackend, store Store[OwnedSync], log hclog.Logger) (*SyncDaemons, error) {
 	owned, err := openSyncOwned(store)
-	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[lvs.Roles]int), owned: owned}, err
+	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: owned.bound(), owned: owned}, err
 }
 
 func interfaceIndex(name string) int {
@@ -59,8 +60,8 @@ func interfaceIndex(name string) int {
 
 // Reconcile makes connection sync what want says, with as few stops and starts as possible. What runs as want says is ours
 // from then on, also for a later process. Where want has one role, the other is stopped. A zero want stops only what is
-// ours. A daemon whose interface was deleted is started again when the interface is back: until then the kernel shows the
-// daemon as running, and it sends nothing.
+// ours. A daemon whose interface was deleted is started again when the interface is back, also if no process of ours saw that:
+// until then the kernel shows the daemon as running, and it sends nothing.
 //
 // The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
 // has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
@@ -88,7 +89,7 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 		case want.Roles&role == 0:
 			d.owned.remove(role) // it does not run, or is somebody else's
 		case index != 0:
-			d.owned.add(role, want)
+			d.owned.add(role, want, index)
 		}
 		if stop&role != 0 {
 			if err := d.stop(ctx, role); err != nil {
@@ -153,7 +154,7 @@ func (d *SyncDaemons) start(ctx context.Context, want lvs.Sync, role lvs.Roles, 
 		return explainSync(want, role, err)
 	}
 	d.bound[role] = index
-	d.owned.add(role, want)
+	d.owned.add(role, want, index)
 	d.log.Info("started connection sync", "role", role, "interface", want.Interface, "id", want.ID)
 	return nil
 }

@@ -17,9 +17,13 @@ type syncOwned struct {
 type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
+	// Index is that of the interface on which the daemon was started, or found. A daemon whose interface was deleted sends
+	// nothing, whatever has the name now.
+	Index int `json:"index,omitempty"`
 }
 
-func traitOf(s lvs.Sync) SyncTrait { return SyncTrait{s.Interface, int(s.ID)} }
+// names reports whether the trait is that of a daemon with the settings.
+func (t SyncTrait) names(s lvs.Sync) bool { return t.Interface == s.Interface && t.ID == int(s.ID) }
 
 // OwnedSync is what a Store holds of the roles of connection sync that are ours.
 type OwnedSync struct {
@@ -47,15 +51,26 @@ func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
 // else.
 func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	for _, d := range have {
-		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait == traitOf(d.Sync) {
+		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait.names(d.Sync) {
 			ours |= d.Roles
 		}
 	}
 	return ours
 }
 
-func (o *syncOwned) add(role lvs.Roles, s lvs.Sync) {
-	if trait := traitOf(s); o.roles[role] != trait {
+// bound returns the index of the interface of each daemon that is ours, as far as it is known.
+func (o *syncOwned) bound() map[lvs.Roles]int {
+	indices := make(map[lvs.Roles]int)
+	for role, trait := range o.roles {
+		if trait.Index != 0 {
+			indices[role] = trait.Index
+		}
+	}
+	return indices
+}
+
+func (o *syncOwned) add(role lvs.Roles, s lvs.Sync, index int) {
+	if trait := (SyncTrait{s.Interface, int(s.ID), index}); o.roles[role] != trait {
 		o.roles[role], o.dirty = trait, true
 	}
 }

@@ -28,7 +28,7 @@ func (r *router) measureGap(now time.Time, priority uint8) {
 
 // advertises reports whether the deadline of r is that of a regular advertisement.
 func (r *router) advertises() bool {
-	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 }
 
 // maxEarly limits how early an advertisement may be sent, and how long the loop waits for the rest of a burst. A hundredth
@@ -67,6 +67,25 @@ func (l *Loop) explainLateness(r *router, now time.Time) {
 	queued, known := l.processor.queued()
 	l.log.write(hclog.Warn, "advertisement is late", "router", r.Config.Name, "vrid", r.Config.VRID,
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
+}
+
+// expect stores when the thread is to run again, or that it runs now; the zero time: it waits for others.
+func (l *Loop) expect(when time.Time) {
+	if when.IsZero() {
+		l.due.Store(0)
+		return
+	}
+	l.due.Store(sinceStart(when.Add(-l.suspended)))
+}
+
+// Hung returns for how long the thread should have run and has not come round, 0 if it waits for others. Any goroutine may call
+// it.
+func (l *Loop) Hung() time.Duration {
+	due := l.due.Load()
+	if due == 0 {
+		return 0
+	}
+	return max(0, time.Duration(sinceStart(time.Now())-due))
 }
 
 // fallAsleep stores that the thread is about to wait.

@@ -52,6 +52,7 @@ type Loop struct {
 
 	desired   atomic.Pointer[desired]   // what the owner asked for
 	published atomic.Pointer[[]*router] // for Status
+	due       atomic.Int64              // when the thread is to run again at the latest, see sinceStart; 0: it waits for others
 	stray     dropCounters              // packets that belong to no router
 
 	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends
@@ -131,7 +132,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	var logging sync.WaitGroup
 	logging.Go(l.log.run)
 
+	l.expect(l.now())
 	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
+	l.expect(time.Time{})
 
 	if !stop() {
 		<-woken
@@ -172,9 +175,11 @@ func (l *Loop) run(ctx context.Context) error {
 			return nil
 		}
 		l.processor.sample(l.fallAsleep(l.now()))
+		l.expect(l.next())
 		if err := l.wait(); err != nil {
 			return err
 		}
+		l.expect(l.now())
 		l.noteSuspension()
 		l.awaken(l.now())
 		l.heard = l.drain(drainBatch)

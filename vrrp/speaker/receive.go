@@ -100,6 +100,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	}
 	was := r.Machine.State()
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
+	r.counters.withheld.Store(r.Machine.Withheld())
 	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
 	if changed, s := r.DiagnoseAdvert(now, h, &l.packet, bothMaster); changed {
 		l.reportWarnings(r, now, h, s)

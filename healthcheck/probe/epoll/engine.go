@@ -75,7 +75,7 @@ func (g *Engine) Launch(owner any, t *healthcheck.Target, now time.Time) (cancel
 		return nil, false
 	}
 	p := &epollProbe{
-		owner: owner, target: t, fd: -1, started: now, deadline: now.Add(t.Config.Timeout), phase: connecting, index: ended,
+		owner: owner, target: t, fd: -1, started: now, begun: time.Now(), deadline: now.Add(t.Config.Timeout), phase: connecting, index: ended,
 	}
 	heap.Push(&g.queue, p)
 	if err := g.connect(p); err != nil {
@@ -134,8 +134,12 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	return all, late
 }
 
+// lateStart is how late a probe may begin and still end at its deadline.
+const lateStart = 10 * time.Millisecond
+
 // expire ends a probe whose deadline has passed. An answer that has arrived since the last look is an answer. A probe that
-// got on only now had less than its time, because this process had no processor: it says nothing about the server.
+// got on only now had less than its time, because this process had no processor: it says nothing about the server. A server
+// that has not answered yet has the whole timeout from the first packet, however late that was sent.
 func (g *Engine) expire(p *epollProbe) {
 	poll := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN | unix.POLLOUT}}
 	if n, err := unix.Poll(poll, 0); err == nil && n > 0 && (p.phase == connecting || poll[0].Revents&^unix.POLLOUT != 0) {
@@ -145,6 +149,9 @@ func (g *Engine) expire(p *epollProbe) {
 	case p.index == ended:
 	case p.moved.After(p.deadline):
 		g.end(p, healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate})
+	case p.phase == connecting && p.begun.Sub(p.started) > lateStart && time.Since(p.begun) < p.target.Config.Timeout:
+		p.deadline = p.begun.Add(p.target.Config.Timeout)
+		heap.Fix(&g.queue, p.index)
 	default:
 		g.end(p, p.explain(os.ErrDeadlineExceeded))
 	}

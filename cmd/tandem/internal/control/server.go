@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/bounded"
 )
 
 // The paths of the control socket's HTTP interface.
@@ -24,6 +26,9 @@ const (
 	releasePath  = "/v1/release"
 	serversPath  = "/v1/servers"
 )
+
+// limits bound what the clients may hold. A hand-over takes three advertisement intervals and more, which are up to 41 s.
+var limits = bounded.Limits{Connections: 128, Patience: 5 * time.Second, Answer: 5 * time.Minute}
 
 // shutdownGrace is the time that answers in progress get when the server ends.
 const shutdownGrace = time.Second
@@ -124,7 +129,7 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		state, err := d.CommandServer(c)
 		answerResult(w, state, err)
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+	server, l := limits.Server(mux, l)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {

@@ -21,8 +21,8 @@ type Claim struct {
 	How        string // "ARP reply"; empty: not known
 }
 
-// Claimed describes a claim. A real server that answers ARP for the VIP is the most frequent cause; it is recognised by
-// its own address.
+// Claimed returns the finding for a claim. The most frequent cause is a real server that answers ARP for the VIP. Claimed
+// recognises such a server by the server's own address.
 func Claimed(c Claim, services []configs.Service) Finding {
 	f := Finding{ID: "two-owners", Severity: Error, Why: "clients reach one of the two machines by chance",
 		Mend: "check that VRRP passes between the directors (IP protocol 112); if that machine is not a director, remove the address from it"}

@@ -163,7 +163,7 @@ func (d *Director) Run(ctx context.Context) error {
 // startWorkers starts what does the loop's work.
 func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *savedState) {
 	prepared := make(chan struct{})
-	table := &workers.Table{Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: prepared}
+	table := &workers.Table{Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: prepared, Beats: d.elections.Beats()}
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	settings := &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/bounded"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 )
 
@@ -28,6 +29,12 @@ type metricsServer struct {
 	err     atomic.Pointer[error] // why nothing listens; nil: something does, or nothing is asked for
 }
 
+// maxScrapes is how many scrapes are answered at the same time. Each takes the processor from the director; more get status 503.
+const maxScrapes = 3
+
+// scrapeLimits bound what those who scrape may hold. Whoever reaches the port may be one.
+var scrapeLimits = bounded.Limits{Connections: 32, Patience: 5 * time.Second, Answer: 30 * time.Second}
+
 // relistenPause is the pause between two tries to listen.
 const relistenPause = 5 * time.Second
 
@@ -35,7 +42,7 @@ func newMetricsServer(log hclog.Logger, c prometheus.Collector) *metricsServer {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	return &metricsServer{log: log.Named("metrics"), handler: mux, addr: workers.NewMailbox[string]()}
 }
 
@@ -89,7 +96,8 @@ func (m *metricsServer) serve(addr string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: m.handler, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	server, l := scrapeLimits.Server(m.handler, l)
+	server.ErrorLog = m.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -74,7 +74,7 @@ func (d *Director) openState(dir string) *savedState {
 	own, err := kernel.OpenOwnership(state.New[kernel.Owned](filepath.Join(dir, "ipvs-owned.json"), flat))
 	check(err)
 	ipvs := kernel.New(log)
-	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own}
+	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own, processors: newProcessors()}
 	s.orders, err = loaded[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
 	check(err)
 	s.standby, err = loaded[[]string](filepath.Join(dir, core.StandbyFile.String()))

@@ -69,7 +69,8 @@ func (e *examination) ipvs() {
 	}
 }
 
-// settings judges the settings that clients of a lost server need. A director that runs keeps them.
+// settings reports each setting that clients of a failed server need and that has another value. It does so only beside a running
+// director: without one, nothing has set them yet.
 func (e *examination) settings() {
 	needed := e.config.NeededSysctls()
 	for _, name := range slices.Sorted(maps.Keys(needed)) {

@@ -131,14 +131,77 @@ func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	}
 }
 
-// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A virtual
-// MAC address is the same at both.
+// A referral is a router whose new master is announced.
+type referral struct {
+	vrrp.Config
+	began time.Time
+}
+
+// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A router
+// that gave up its addresses to nobody, because it was cut off, does so when it hears a master. A virtual MAC address is the same
+// at both.
 func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
-	if !known || before.State != vrrp.Master || s.State == vrrp.Master || !s.Cause.Peer.IsValid() || r.VirtualMAC {
+	if !known || r.VirtualMAC {
 		return
 	}
-	p.addressUnits[addressKeyOf(r.Config)].watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+	watcher := p.addressUnits[addressKeyOf(r.Config)].watcher
+	switch {
+	case s.State == vrrp.Master && s.Holding:
+		delete(p.givenUp, id)
+	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
+		p.referred[id] = referral{r.Config, time.Now()}
+		watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+	case s.State == vrrp.Backup && s.Master.IsValid() && s.Master != before.Master:
+		if _, gaveUp := p.givenUp[id]; gaveUp {
+			p.referred[id] = referral{r.Config, time.Now()}
+		}
+		delete(p.givenUp, id)
+		watcher.Refer(time.Now(), addressesOf(r.Config), s.Master)
+	case before.Holding && !s.Holding && !s.Master.IsValid() && !s.Cause.Peer.IsValid():
+		if p.givenUp[id] = r.Config; s.State != vrrp.Initialize { // else it is left to the next election
+			p.newlyGivenUp = append(p.newlyGivenUp, r.Config)
+		}
+	}
+}
+
+// untold are the routers whose addresses neighbours may still know here: those given up to nobody, and those whose new masters are
+// still being announced. The next election goes on with that.
+func (p *Process) untold() (all []vrrp.Config) {
+	for id, r := range p.referred {
+		if time.Since(r.began) < garp.ReferralTime {
+			p.givenUp[id] = r.Config
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(p.givenUp), message.RouterID.Compare) {
+		all = append(all, p.givenUp[id])
+	}
+	return all
+}
+
+// giveUp notes routers whose addresses a former election may have had, or has given up to nobody.
+func (p *Process) giveUp(routers []vrrp.Config) {
+	for _, c := range routers {
+		p.givenUp[message.IDOf(c)] = c
+	}
+	p.newlyGivenUp = append(p.newlyGivenUp, routers...)
+}
+
+// awaitMasters has the addresses that were given up to nobody announced for the master that is heard next.
+func (p *Process) awaitMasters() {
+	if !p.obeyed {
+		return
+	}
+	for _, c := range p.newlyGivenUp {
+		id := message.IDOf(c)
+		switch r, known := p.known[id]; {
+		case !known || r.VirtualMAC || !sameResources(r.Config, c):
+			delete(p.givenUp, id)
+		case !p.resumed[id] && !p.states[id].Holding:
+			p.addressUnits[addressKeyOf(c)].watcher.GiveUp(addressesOf(c))
+		}
+	}
+	p.newlyGivenUp = nil
 }
 
 func addressesOf(c vrrp.Config) (addrs []netip.Addr) {

@@ -85,11 +85,13 @@ func (p *Process) offering(begun map[string]bool) bool {
 	return under
 }
 
-// dropBackups ends the routers that are no longer master: without a director they do not become master again.
+// dropBackups ends the routers that are no longer master: without a director they do not become master again. A master that stood
+// still and listens is one.
 func (p *Process) dropBackups() {
 	perLink := make(map[string][]vrrp.Config)
 	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool {
-		return !p.states[message.IDOf(r.Config)].Holding
+		s := p.states[message.IDOf(r.Config)]
+		return !s.Holding && s.State != vrrp.Master
 	})
 	for _, r := range p.order.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)

@@ -135,7 +135,8 @@ func TestTrackedInterfaces(t *testing.T) {
 	}
 }
 
-// What several members of a sync group track counts once. A fault is everybody's.
+// If several members of a sync group track the same interface with the same weight, it counts once. A track with weight 0 stays
+// with its own member: if one member fails, the group fails.
 func TestAGroupCountsEachInterfaceOnce(t *testing.T) {
 	router := func(name, group string, tracks ...vrrp.TrackInterface) message.Router {
 		return message.Router{Config: vrrp.Config{Name: name, SyncGroup: group, TrackInterfaces: tracks}}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -139,4 +140,75 @@ func TestElectionWhoseRecordIsLate(t *testing.T) {
 	r.holds("192.0.2.100/24")
 	r.order(message.Order{Leave: true})
 	r.ended()
+}
+
+// A hanging is a log that hangs whoever changes its level, as the serving goroutine does, until it is let go.
+type hanging struct {
+	hclog.Logger
+	let <-chan struct{}
+}
+
+func (h hanging) SetLevel(hclog.Level) { <-h.let }
+
+// An election whose serving goroutine hangs says nothing more, though its reporter works and is asked: what arrives is a sign of
+// life to the director.
+func TestElectionThatHangsIsSilent(t *testing.T) {
+	cable(t)
+	let := make(chan struct{})
+	near, far := net.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
+	dir := t.TempDir()
+	go func() {
+		r.done <- NewProcess(far, Options{Log: hanging{hclog.NewNullLogger(), let}, LockDir: dir, StateDir: dir}).Run(ctx)
+	}()
+	heard := make(chan time.Time, 1)
+	go func() {
+		for buf := make([]byte, 1<<16); ; {
+			if _, err := near.Read(buf); err != nil {
+				return
+			}
+			select {
+			case <-heard:
+			default:
+			}
+			heard <- time.Now()
+		}
+	}()
+	silent := func() bool { // for ten beats
+		select {
+		case <-heard:
+			return false
+		case <-time.After(10 * message.MinBeatInterval):
+			return true
+		}
+	}
+	r.order(message.Order{Routers: routers("192.0.2.100/24")})
+	r.holds("192.0.2.100/24")
+	if silent() {
+		t.Error("it works, and gives no sign of life")
+	}
+	r.order(message.Order{Routers: routers("192.0.2.100/24"), LogLevel: "info"})
+	asking := time.NewTicker(message.MinBeatInterval)
+	defer asking.Stop()
+	asked := make(chan struct{})
+	go func() {
+		for range asking.C {
+			if json.NewEncoder(near).Encode(message.Order{Report: true}) != nil {
+				close(asked)
+				return
+			}
+		}
+	}()
+	if !eventually(silent) {
+		t.Error("it hangs, and gives signs of life")
+	}
+	close(let)
+	if silent() {
+		t.Error("it works again, and gives no sign of life")
+	}
+	cancel()
+	r.ended()
+	_ = near.Close()
+	<-asked
 }

@@ -49,8 +49,11 @@ type Process struct {
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // a loop or a link has news
 	tell   chan struct{}      // there is something to report
+	lives  chan struct{}      // the serving goroutine gives a sign of life
 
 	// The serving goroutine's own.
+	life        *time.Ticker                        // when to give a sign of life
+	hung        bool                                // a loop hangs
 	order       message.Order                       // as last carried out
 	obeyed      bool                                // an order was carried out
 	known       map[message.RouterID]message.Router // those of the order, and those that still let go of their addresses
@@ -62,6 +65,12 @@ type Process struct {
 	record      *addressRecord
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
+
+	// Routers whose addresses neighbours may still know here, as no master was heard since they were given up.
+	givenUp       map[message.RouterID]vrrp.Config
+	referred      map[message.RouterID]referral // the latest of each router
+	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
+	givenUpRecord *addressRecord
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
@@ -85,11 +94,15 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		orders:       make(chan message.Order, 1),
 		wake:         make(chan struct{}, 1),
 		tell:         make(chan struct{}, 1),
+		lives:        make(chan struct{}, 1),
+		life:         time.NewTicker(message.MinBeatInterval),
 		known:        make(map[message.RouterID]message.Router),
 		states:       make(map[message.RouterID]vrrp.Status),
 		lastSent:     make(map[message.RouterID]lastSent),
 		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
+		givenUp:      make(map[message.RouterID]vrrp.Config),
+		referred:     make(map[message.RouterID]referral),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
@@ -107,6 +120,7 @@ func (p *Process) Run(ctx context.Context) error {
 	// Leaving takes time, in which everything goes on: the work ends after ctx.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer p.life.Stop()
 	g, work := errgroup.WithContext(work)
 	gone := make(chan struct{})
 	var reader sync.WaitGroup
@@ -149,11 +163,16 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}()
 	p.setProblem(problemLock)
 	slow := time.AfterFunc(lockTimeout, func() { nudge(p.tell) })
-	lock, handed, err := acquire(waiting, p.options.LockDir, sync.OnceFunc(func() {
-		p.log.Info(problemPredecessor)
-		p.setProblem(problemPredecessor)
-		nudge(p.tell)
-	}))
+	var lock *instanceLock
+	var handed handoffState
+	var err error
+	p.aliveDuring(func() {
+		lock, handed, err = acquire(waiting, p.options.LockDir, sync.OnceFunc(func() {
+			p.log.Info(problemPredecessor)
+			p.setProblem(problemPredecessor)
+			nudge(p.tell)
+		}))
+	})
 	slow.Stop()
 	p.handed = handed
 	defer func() { // if no order came that takes them
@@ -169,8 +188,10 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}
 	defer lock.release()
 	p.setProblem("")
-	p.record = openRecord(p.options.StateDir, p.log)
+	p.record = openRecord(p.options.StateDir, "election.json", p.log)
 	defer p.record.close()
+	p.givenUpRecord = openRecord(p.options.StateDir, "given-up.json", p.log)
+	defer p.givenUpRecord.close()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
@@ -217,6 +238,9 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		case <-p.wake:
 			p.settle()
 			continue
+		case <-p.life.C:
+			p.giveSignOfLife()
+			continue
 		case late := <-former:
 			former = nil
 			p.setFormer(late)
@@ -237,6 +261,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		}
 		p.leave(work)
 		p.recordAddresses(nil) // all of them are removed
+		p.givenUpRecord.set(p.untold())
 		return
 	}
 }
@@ -254,6 +279,8 @@ func (p *Process) leave(ctx context.Context) {
 			case <-u.ended:
 				ended = true
 			case <-p.wake:
+			case <-p.life.C:
+				p.giveSignOfLife()
 			}
 			p.settle()
 		}

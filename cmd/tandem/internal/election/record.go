@@ -24,8 +24,11 @@ const (
 	recordWriteTimeout = time.Second
 )
 
-// An addressRecord is a file of the addresses that this election may have on the interfaces. The next election needs it where
-// everything was killed at once and the configuration was changed: nobody else knows then which addresses to remove.
+// An addressRecord is a file of routers and their addresses, for the next election. There are two:
+//
+//   - election.json has the addresses that this election may have on the interfaces. The next one needs it where everything was
+//     killed at once and the configuration was changed: nobody else knows then which addresses to remove.
+//   - given-up.json has those that it gave up without hearing of a successor: neighbours may still know them here, see refer.
 //
 // The file is read and written by a goroutine of its own, which may hang with the disk.
 type addressRecord struct {
@@ -34,10 +37,10 @@ type addressRecord struct {
 	idle   chan struct{}      // closed when latest is closed and all is written
 }
 
-// openRecord starts to read the file in dir.
-func openRecord(dir string, log hclog.Logger) *addressRecord {
+// openRecord starts to read the file of that name in dir.
+func openRecord(dir, name string, log hclog.Logger) *addressRecord {
 	r := &addressRecord{former: make(chan []vrrp.Config, 1), latest: make(chan []vrrp.Config, 1), idle: make(chan struct{})}
-	go r.run(filepath.Join(dir, "election.json"), log)
+	go r.run(filepath.Join(dir, name), log)
 	return r
 }
 
@@ -83,6 +86,14 @@ func (p *Process) awaitFormer(ctx context.Context) {
 		p.setFormer(former)
 	case <-time.After(recordReadTimeout):
 		p.log.Error("the disk of the state directory hangs: the addresses of former elections are not known yet")
+		return
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case former := <-p.givenUpRecord.former:
+		p.giveUp(former)
+	case <-time.After(recordReadTimeout):
 	case <-ctx.Done():
 	}
 }
@@ -106,12 +117,13 @@ func (p *Process) recordAddresses(now []vrrp.Config) {
 			p.removeAddresses(c)
 		}
 	}
+	p.giveUp(p.former)
 	p.former = nil
 	p.record.set(now)
 }
 
-// present are the routers that may have addresses on the interfaces once an order is carried out: those of the order, and
-// those of the former order that still let go of theirs.
+// present returns the routers that may have addresses on the interfaces after an order has been carried out. These are the
+// routers of the order, and the routers of the former order that have not removed their addresses yet.
 func (p *Process) present(o message.Order) []vrrp.Config {
 	var now []vrrp.Config
 	for _, r := range o.Routers {

@@ -16,29 +16,69 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks, and a sign of life each beat interval. A
-// director that does not read holds up only this goroutine.
+// report sends the present state after every change and when the director asks, and each sign of life of the serving goroutine.
+// Whatever arrives is a sign of life to the director: while the serving goroutine is silent, nothing is sent. A director that
+// does not read holds up only this goroutine.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
-	pause := p.beatInterval()
-	beat := time.NewTicker(pause)
-	defer beat.Stop()
+	alive, untold := time.Now(), false
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-beat.C:
-			_, err = io.WriteString(p.conn, message.SignOfLife)
-		case <-p.tell:
-			err = out.Encode(p.snapshot())
-			if now := p.beatInterval(); now != pause {
-				pause = now
-				beat.Reset(pause)
+		case <-p.lives:
+			alive = time.Now()
+			if !untold {
+				_, err = io.WriteString(p.conn, message.SignOfLife)
 			}
+		case <-p.tell:
+			untold = true
+		}
+		if untold && time.Since(alive) < maxBeats*p.beatInterval() {
+			untold = false
+			err = out.Encode(p.snapshot())
 		}
 		if err != nil {
 			return // the reader sees that the director is gone, and acts
+		}
+	}
+}
+
+// maxBeats is how many beat intervals the serving goroutine may be silent before reports wait for its next sign of life.
+const maxBeats = 3
+
+// giveSignOfLife has the reporter send a sign of life, unless a loop hangs: its router is silent, so the election must be replaced.
+func (p *Process) giveSignOfLife() {
+	for name, u := range p.units {
+		if since := u.loop.Hung(); since > hungLoop {
+			if !p.hung {
+				p.hung = true
+				p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", since.Round(time.Millisecond))
+			}
+			return
+		}
+	}
+	p.hung = false
+	nudge(p.lives)
+}
+
+// hungLoop is how late the thread of a loop may be.
+const hungLoop = 2 * time.Second
+
+// aliveDuring waits for f, which may wait for long, and gives signs of life meanwhile.
+func (p *Process) aliveDuring(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case <-p.life.C:
+			p.giveSignOfLife()
 		}
 	}
 }

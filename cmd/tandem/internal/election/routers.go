@@ -78,6 +78,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	p.mu.Lock()
 	p.sequence, p.beat = o.Sequence, o.BeatInterval()
 	p.mu.Unlock()
+	p.life.Reset(o.BeatInterval())
 	nudge(p.tell)
 }
 
@@ -180,6 +181,7 @@ func (p *Process) settle() {
 	}
 	p.updateLoops()
 	p.setAddresses()
+	p.awaitMasters()
 	p.dropEnded()
 	nudge(p.tell)
 }

@@ -61,6 +61,7 @@ func (h *host) start() {
 		process: process{world: h.world, alive: true, since: h.now}, host: h, state: core.New(), base: h.clock,
 		asked: make(map[core.Request]question), checks: make(map[string]*check),
 	}
+	d.woken = d.stall
 	h.director = d
 	h.say(h.name, "director starts")
 	d.table.want = nil

@@ -46,7 +46,7 @@ func (e *election) losesDirector() {
 	}
 }
 
-// goOnWithoutDirector lets go of what the peer took, and hands the rest to a successor.
+// goOnWithoutDirector ends the routers that the peer has taken over, and hands the other routers to a successor.
 func (e *election) goOnWithoutDirector() {
 	if e.orphan == nil {
 		return

@@ -32,6 +32,10 @@ type election struct {
 	ending   bool
 	orphan   *orphan
 
+	givenUp      map[string]bool // routers whose addresses neighbours may still know here
+	newlyGivenUp []string
+	referred     map[string]time.Time
+
 	announced map[netip.Addr]bool
 	schedule  *garp.Schedule
 	rivals    [segments]*garp.RivalTracker
@@ -78,7 +82,7 @@ func segmentOf(iface string) int {
 func (h *host) spawn(d *director) *election {
 	e := &election{
 		process: process{world: h.world, alive: true, since: h.now}, host: h, director: d,
-		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
+		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), givenUp: make(map[string]bool), referred: make(map[string]time.Time), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
 		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()
@@ -145,6 +149,16 @@ func (e *election) obey(o message.Order) {
 		e.setResumed(o)
 	}
 	first := !e.obeyed
+	if first { // what the records say: all that a killed election may have had, and what one that left gave up
+		for _, name := range e.host.record {
+			e.givenUp[name] = true
+		}
+		e.newlyGivenUp = e.host.record
+	}
+	e.host.record = nil
+	for _, r := range o.Routers {
+		e.host.record = append(e.host.record, r.Name)
+	}
 	e.order, e.obeyed = o, true
 	e.configure()
 	e.settle()
@@ -337,7 +351,7 @@ func (e *election) turn() {
 		if r.due.IsZero() || late < 0 {
 			continue
 		}
-		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 		if !advertises || late > r.Config.AdvertInterval {
 			e.drain()
 		}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -34,8 +35,10 @@ const (
 	ServerDown
 	ServerOff
 	AllServersOff
+	ServerFlaps
 	DiskSlow
 	DiskFull
+	DiskCorrupt // its files cannot be read any more
 	ClockStep
 	KernelRefuses
 	DumpsLie
@@ -49,7 +52,7 @@ const (
 
 var kindNames = [...]string{"?", "loss", "one-way loss", "delay", "duplicates", "partition", "cable", "kill of the director", "kill of the election",
 	"kill of both", "director stopped", "election stopped", "both stopped", "machine paused", "power off", "restart", "server down", "server off",
-	"all servers off", "slow disk", "full disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
+	"all servers off", "flapping server", "slow disk", "full disk", "corrupt disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
 	"address deleted", "drain", "failover", "reload"}
 
 // String names the kind.
@@ -105,7 +108,7 @@ func (w *world) inject(f Fault) {
 		w.network(h, f)
 	case f.Kind <= Restart:
 		w.processes(h, f)
-	case f.Kind <= AllServersOff:
+	case f.Kind <= ServerFlaps:
 		w.breakServers(f)
 	case f.Kind <= AddressDeleted:
 		w.surroundings(h, f)
@@ -147,9 +150,11 @@ func (w *world) network(h *host, f Fault) {
 		both(func(r *wire) { r.cut = true })
 		h.setCarrier(segment, false)
 	}
+	w.rewired()
 	w.after(f.For, func() {
 		w.say("fault", "%s of %s is over", f.Kind, h.name)
 		both(func(r *wire) { *r = wire{} })
+		w.rewired()
 		h.setCarrier(segment, true)
 	})
 }
@@ -272,18 +277,36 @@ func (w *world) breakServers(f Fault) {
 		if i != f.Target && f.Kind != AllServersOff {
 			continue
 		}
+		over := w.now.Add(f.For)
+		if f.Kind == ServerFlaps {
+			pause := time.Duration((0.1 + f.Amount) * float64(2*time.Second))
+			var flap func()
+			flap = func() {
+				if w.healed || !w.now.Before(over) {
+					return
+				}
+				set(s, [...]condition{serving: refusing, refusing: serving, silent: serving}[s.is])
+				w.after(w.between(pause/2, pause), flap)
+			}
+			flap()
+			w.at(over, func() { set(s, serving) })
+			continue
+		}
 		is := silent
 		if f.Kind == ServerDown {
 			is = refusing
 		}
 		set(s, is)
-		w.after(f.For, func() { set(s, serving) })
+		w.at(over, func() { set(s, serving) })
 	}
 }
 
 // surroundings makes disk, clock and kernel bad.
 func (w *world) surroundings(h *host, f Fault) {
 	over := func(do func()) { w.after(f.For, do) }
+	if !h.kernelRuns() && (f.Kind == TableFlushed || f.Kind == AddressDeleted) {
+		return // nobody can do that
+	}
 	switch f.Kind {
 	case DiskSlow:
 		h.disk.slow = time.Duration(f.Amount * float64(8*time.Second))
@@ -291,6 +314,9 @@ func (w *world) surroundings(h *host, f Fault) {
 	case DiskFull:
 		h.disk.trouble = [...]string{"no space left on device", "read-only file system"}[int(f.Amount*2)]
 		over(func() { h.disk.trouble = "" })
+	case DiskCorrupt:
+		h.disk.orders, h.disk.standby, h.disk.drains, h.disk.owned, h.record = nil, nil, core.Drains{}, nil, nil
+		clear(w.watch.remembered[h.node])
 	case ClockStep:
 		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
 	case KernelRefuses:
@@ -315,7 +341,9 @@ func (w *world) surroundings(h *host, f Fault) {
 // healAll ends every fault, and gives back what operators have taken.
 func (w *world) healAll() {
 	w.say("fault", "all faults are over")
+	w.healed = true
 	w.wires = [segments][nodes][nodes]wire{}
+	w.rewired()
 	for _, h := range w.hosts {
 		h.powerOn()
 		h.unpause()

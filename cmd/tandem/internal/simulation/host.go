@@ -31,6 +31,8 @@ type host struct {
 	disk    disk
 	clock   time.Duration // what somebody has set the wall clock ahead; a process sees it when it starts
 
+	record []string // the routers whose addresses a former election may have had, or has given up to nobody
+
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
 	other     bool        // it runs a director of another make
@@ -66,11 +68,19 @@ func (h *host) election() *election {
 
 // A kernel is what matters of one: the virtual addresses and the IPVS table.
 type kernel struct {
-	addrs   map[netip.Addr]bool
+	addrs   [segments]bool // the virtual addresses that it has, see slot
 	table   map[lvs.ServiceID]lvs.Entry
 	refuses bool      // it does not take the service www
 	lies    int       // so many of the next dumps are wrong
 	wiped   time.Time // when it last lost its table
+}
+
+// slot is the place of a virtual address among those of a kernel.
+func slot(a netip.Addr) int {
+	if a == insideVIP {
+		return inside
+	}
+	return outside
 }
 
 // foreign is somebody else's service.
@@ -82,7 +92,6 @@ var foreign = lvs.Entry{
 func newKernel(now time.Time) kernel {
 	return kernel{
 		wiped: now,
-		addrs: make(map[netip.Addr]bool),
 		table: map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign},
 	}
 }
@@ -106,7 +115,7 @@ func (k *kernel) schedule(w *world, id lvs.ServiceID) (lvs.Server, bool) {
 	return lvs.Server{}, false
 }
 
-// dump lists the table. A dump that lies lacks a service.
+// dump lists the table. A dump that lies has rows twice, or lacks a service or its servers.
 func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 	var all []lvs.Entry
 	for _, id := range slices.SortedFunc(maps.Keys(k.table), lvs.ServiceID.Compare) {
@@ -116,11 +125,14 @@ func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 		return all, nil
 	}
 	k.lies--
-	switch w.rand.IntN(3) {
+	switch w.rand.IntN(4) {
 	case 0:
 		return nil, errors.New("the kernel does not answer")
 	case 1:
 		return append(all, all...), nil
+	case 2:
+		all[0].Servers = nil
+		return all, nil
 	}
 	return all[:len(all)-1], nil
 }
@@ -167,6 +179,7 @@ type disk struct {
 	slow    time.Duration // how long a write takes
 
 	orders  map[string]core.Order
+	ordered map[string]core.Order // the orders that were written last, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool
@@ -181,7 +194,7 @@ func (d *disk) store(f core.FileValue) error {
 	d.writes++
 	switch value := f.Value.(type) {
 	case map[string]core.Order:
-		d.orders = value
+		d.orders, d.ordered = value, value
 	case []string:
 		d.standby = value
 	case core.Drains:

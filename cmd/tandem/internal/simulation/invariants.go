@@ -5,7 +5,6 @@ package simulation
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -34,10 +33,9 @@ func (s *since) is(so bool, now time.Time) time.Duration {
 	switch {
 	case !so:
 		s.Time = time.Time{}
+		return 0
 	case s.IsZero():
 		s.Time = now
-	}
-	if s.IsZero() {
 		return 0
 	}
 	return now.Sub(s.Time)
@@ -48,7 +46,6 @@ func (s *since) is(so bool, now time.Time) time.Duration {
 type monitor struct {
 	scenario *Scenario
 	broken   *Broken
-	known    []string // findings that are known
 	faults   [kinds]int
 
 	both     [segments]since // both directors have the VIP
@@ -59,10 +56,9 @@ type monitor struct {
 	listened [2]since        // a director's loop is at work
 	serves   [2]since        // a director that is reached has a healthy server in its table
 
+	lossy       time.Time // when a way to a client last lost something
 	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
 	holds       [2]since // a director has the VIP
-	refusal     bool     // the director that is asked has no healthy server, and its peer has
-	unclaimed   bool     // a director has given up addresses while it did not hear the other one
 	undisturbed [2]since // a kernel runs, and its ways are clean
 
 	orders     int
@@ -95,12 +91,6 @@ const (
 
 // broke notes the first invariant that does not hold.
 func (m *monitor) broke(w *world, kind, format string, args ...any) {
-	if why := knownFinding(w, kind); why != "" {
-		if !slices.Contains(m.known, why) {
-			m.known = append(m.known, why)
-		}
-		return
-	}
 	if m.broken == nil {
 		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
 		w.say("BROKEN", "%s: %s", kind, m.broken.What)
@@ -109,17 +99,19 @@ func (m *monitor) broke(w *world, kind, format string, args ...any) {
 
 // look looks at what must hold at any time.
 func (m *monitor) look(w *world) {
-	vips := []netip.Addr{vip}
-	if m.scenario.Group {
-		vips = append(vips, insideVIP)
-	}
 	for i, h := range w.hosts {
 		m.lookAt(w, i, h)
+		if !w.clear[i] {
+			m.lossy = w.now
+		}
 	}
-	for segment, v := range vips {
+	for segment, v := range [...]netip.Addr{vip, insideVIP} {
+		if segment == inside && !m.scenario.Group {
+			break
+		}
 		holders := 0
 		for _, h := range w.hosts {
-			if h.kernelRuns() && h.kernel.addrs[v] {
+			if h.kernelRuns() && h.kernel.addrs[slot(v)] {
 				holders++
 			}
 		}
@@ -131,16 +123,20 @@ func (m *monitor) look(w *world) {
 		}
 		if segment == outside {
 			for i, h := range w.hosts {
-				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[vip], w.now)
+				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[slot(vip)], w.now)
 			}
 		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers. A router that stood still listens for an interval and its
-		// skew time before it speaks.
-		if bound := m.scenario.Interval + vrrp.Skew(100, m.scenario.Interval) + vrrp.Linger + slack; both > bound {
+		// The loser hears the winner within an interval, and lingers.
+		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
+		for i, h := range w.hosts { // the members of a group go together
+			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
+				able = min(able, m.capable[i].since(w.now))
+			}
+		}
 		none := min(able, m.none[segment].is(holders == 0, w.now))
 		if bound := m.down() + slack; none > bound {
 			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
@@ -213,22 +209,12 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
+	return other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
 func (m *monitor) waysAreClean(w *world, h *host) bool {
-	for _, c := range w.clients {
-		if !w.cleanBothWays(outside, h.node, c.node) {
-			return false
-		}
-	}
-	for _, s := range w.servers {
-		if !w.cleanBothWays(h.serverSide, h.node, s.node) {
-			return false
-		}
-	}
-	return h.carrier[outside] && h.carrier[h.serverSide]
+	return w.clear[h.node] && h.carrier[outside] && h.carrier[h.serverSide]
 }
 
 // hasServer tells whether a kernel has a weight for a real server that answers.
@@ -245,16 +231,16 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 
 // hasDrained tells whether an operator has taken a server out of service at a director.
 func (m *monitor) hasDrained(h *host) bool {
-	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
 
 // lookAtTables looks at what the kernels' tables must and must not have.
 func (m *monitor) lookAtTables(w *world) {
 	for i, h := range w.hosts {
-		if h.kernelRuns() && !reflect.DeepEqual(h.kernel.table[foreign.ServiceID], foreign) {
+		if h.kernelRuns() && !isForeign(h.kernel.table[foreign.ServiceID]) {
 			m.broke(w, "foreign", "somebody else's service was changed on %s", h.name)
 		}
-		if m.listened[i].since(w.now) < 2*time.Second || h.kernel.refuses || h.kernel.lies > 0 {
+		if len(m.remembered[i]) == 0 || m.listened[i].since(w.now) < 2*time.Second || h.kernel.refuses || h.kernel.lies > 0 {
 			continue
 		}
 		for _, is := range h.kernel.table[www].Servers {
@@ -270,6 +256,11 @@ func (m *monitor) lookAtTables(w *world) {
 			}
 		}
 	}
+}
+
+// isForeign tells whether an entry is as somebody else has made it.
+func isForeign(e lvs.Entry) bool {
+	return e.Service == foreign.Service && slices.Equal(e.Servers, foreign.Servers)
 }
 
 // A remembered is an order that was acknowledged without reserve.
@@ -312,7 +303,7 @@ func (m *monitor) expectWanted(w *world) {
 	for _, v := range vips {
 		var holders []string
 		for _, h := range w.hosts {
-			if h.kernel.addrs[v] {
+			if h.kernel.addrs[slot(v)] {
 				holders = append(holders, h.name)
 			}
 		}
@@ -328,7 +319,7 @@ func (m *monitor) expectWanted(w *world) {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return
 		}
-		holder := h.kernel.addrs[vip]
+		holder := h.kernel.addrs[slot(vip)]
 		is := h.kernel.table[www]
 		if got := serversOf(is); (holder || !m.scenario.Master) && got != m.wantedServers() {
 			m.broke(w, "wanted", "the table of %s has %s at last, wanted %s", h.name, got, m.wantedServers())

@@ -41,6 +41,19 @@ func (w *world) cleanBothWays(segment, a, b int) bool {
 	return w.wires[segment][a][b].clean() && w.wires[segment][b][a].clean()
 }
 
+// rewired notes how the ways are after a change.
+func (w *world) rewired() {
+	for i, h := range w.hosts {
+		w.clear[i] = true
+		for _, c := range w.clients {
+			w.clear[i] = w.clear[i] && w.cleanBothWays(outside, h.node, c.node)
+		}
+		for _, s := range w.servers {
+			w.clear[i] = w.clear[i] && w.cleanBothWays(h.serverSide, h.node, s.node)
+		}
+	}
+}
+
 // passes tells whether one packet gets through.
 func (w *world) passes(segment, from, to int) bool {
 	r := &w.wires[segment][from][to]
@@ -156,7 +169,7 @@ func (c *client) resolve() {
 }
 
 func (c *client) answersARP(h *host) bool {
-	return h.kernelRuns() && h.kernel.addrs[vip] && c.passes(outside, c.node, h.node) && c.passes(outside, h.node, c.node)
+	return h.kernelRuns() && h.kernel.addrs[slot(vip)] && c.passes(outside, c.node, h.node) && c.passes(outside, h.node, c.node)
 }
 
 // A result is what became of a request.
@@ -201,7 +214,7 @@ func (c *client) request() result {
 		return result{kind: wayCut, why: "the way to " + h.name + " is cut"}
 	case !h.kernelRuns():
 		return result{kind: frozen, why: h.name + " stands still"}
-	case !h.kernel.addrs[vip]:
+	case !h.kernel.addrs[slot(vip)]:
 		return result{kind: stale, why: h.name + " does not have the VIP any more"}
 	}
 	to, ok := h.kernel.schedule(c.world, www)

@@ -38,7 +38,6 @@ func (s *Scenario) String() string {
 // A Result is what came of a run.
 type Result struct {
 	Broken *Broken  // nil: every invariant held
-	Known  []string // findings that are known, and not mended yet
 	Lines  []string // the transcript
 	Time   time.Duration
 	Events uint64
@@ -62,7 +61,7 @@ func run(s *Scenario, also func(*world)) (r Result) {
 		if p := recover(); p != nil {
 			w.watch.broke(w, "panic", "%v", p)
 		}
-		r = Result{w.watch.broken, w.watch.known, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
+		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
 	}()
 	w.build(s)
 	if also != nil {
@@ -115,6 +114,7 @@ func (w *world) build(s *Scenario) {
 		w.clients = append(w.clients, c)
 		w.after(w.between(0, pause), c.ask)
 	}
+	w.rewired()
 	for _, h := range w.hosts {
 		w.after(w.between(0, 3*time.Second), h.start)
 	}

@@ -54,9 +54,7 @@ func (e *election) settle() {
 			r.rival = r.status.RivalHeard
 			e.announceAgain(r)
 		}
-		if was, is := &r.settled, &r.status; was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid() {
-			e.referrals[r.segment].Refer(is.Since, addressesOf(r), is.Cause.Peer)
-		}
+		e.refer(r)
 		r.settled, r.heard = r.status, r.changes
 	}
 	for _, o := range e.order.Routers {
@@ -85,16 +83,57 @@ func (e *election) settle() {
 		}
 	}
 	e.setAddresses()
+	e.awaitMasters()
 	e.routers = slices.DeleteFunc(e.routers, func(r *router) bool {
 		return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
 	})
 	e.report()
 	switch {
 	case e.ending && len(e.routers) == 0:
-		e.later(e.between(time.Millisecond, 10*time.Millisecond), e.dies) // the addresses are removed first
+		e.later(e.between(time.Millisecond, 10*time.Millisecond), func() { // the addresses are removed first
+			for name, began := range e.referred {
+				if e.now.Sub(began) < garp.ReferralTime {
+					e.givenUp[name] = true
+				}
+			}
+			e.host.record = slices.Sorted(maps.Keys(e.givenUp))
+			e.dies()
+		})
 	case e.orphan != nil:
 		e.goOnWithoutDirector()
 	}
+}
+
+// refer announces the addresses of a router that was master for its new master.
+func (e *election) refer(r *router) {
+	name, refs := r.Config.Name, e.referrals[r.segment]
+	switch was, is := &r.settled, &r.status; {
+	case is.State == vrrp.Master && is.Holding:
+		delete(e.givenUp, name)
+	case was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid():
+		e.referred[name] = e.now
+		refs.Refer(is.Since, addressesOf(r), is.Cause.Peer)
+	case is.State == vrrp.Backup && is.Master.IsValid() && is.Master != was.Master:
+		if e.givenUp[name] {
+			e.referred[name] = e.now
+		}
+		delete(e.givenUp, name)
+		refs.Refer(e.now, addressesOf(r), is.Master)
+	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():
+		if e.givenUp[name] = true; is.State != vrrp.Initialize { // else it is left to the next election
+			e.newlyGivenUp = append(e.newlyGivenUp, name)
+		}
+	}
+}
+
+// awaitMasters has the addresses that were given up to nobody announced for the master that is heard next.
+func (e *election) awaitMasters() {
+	for _, name := range e.newlyGivenUp {
+		if r := e.named(name); r != nil && !e.resumed[name] && !r.status.Holding {
+			e.referrals[r.segment].GiveUp(addressesOf(r))
+		}
+	}
+	e.newlyGivenUp = nil
 }
 
 func (e *election) named(name string) *router {
@@ -128,7 +167,7 @@ func (e *election) setAddresses() {
 			want[v.Addr()] = holds
 			if holds && !r.status.HandingOver {
 				announce[v.Addr()] = true
-				if !e.announced[v.Addr()] && e.host.kernel.addrs[v.Addr()] {
+				if !e.announced[v.Addr()] && e.host.kernel.addrs[slot(v.Addr())] {
 					e.schedule.Announce(e.now, r.announce, []netip.Addr{v.Addr()})
 				}
 			}
@@ -163,7 +202,7 @@ func (e *election) place(want map[netip.Addr]bool) {
 		for _, v := range r.Config.VIPs {
 			a := v.Addr()
 			holds := r.status.Holding || e.resumed[r.Config.Name]
-			if e.host.kernel.addrs[a] == holds {
+			if e.host.kernel.addrs[slot(a)] == holds {
 				continue
 			}
 			e.host.setAddress(a, holds)
@@ -175,7 +214,7 @@ func (e *election) place(want map[netip.Addr]bool) {
 		}
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(want), netip.Addr.Compare) {
-		if !want[a] && e.host.kernel.addrs[a] && !e.holds(a) {
+		if !want[a] && e.host.kernel.addrs[slot(a)] && !e.holds(a) {
 			e.host.setAddress(a, false)
 		}
 	}
@@ -189,13 +228,12 @@ func (e *election) holds(a netip.Addr) bool {
 
 // setAddress puts an address on the machine, or takes it away.
 func (h *host) setAddress(a netip.Addr, on bool) {
-	if h.kernel.addrs[a] == on {
+	if h.kernel.addrs[slot(a)] == on {
 		return
 	}
 	h.say(h.name, "address %s: %t", a, on)
 	h.watch.activity(h.world, "an address")
-	h.watch.unclaimed = h.watch.unclaimed || !on && h.watch.hear[outside].IsZero()
-	h.kernel.addrs[a] = on
+	h.kernel.addrs[slot(a)] = on
 }
 
 // announce sends the announcements that are due.
@@ -297,7 +335,7 @@ func (e *election) watchRivals() {
 func (e *election) askWhoHas(segment int, a netip.Addr) {
 	other := e.host.opposite()
 	e.send(segment, e.host.node, other.node, func() {
-		if !other.kernelRuns() || !other.kernel.addrs[a] || !other.carrier[segment] {
+		if !other.kernelRuns() || !other.kernel.addrs[slot(a)] || !other.carrier[segment] {
 			return
 		}
 		o := garp.Observation{Claimed: a, How: garp.Reply, From: hardware(other)}

@@ -3,12 +3,16 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
 )
 
 // A Tally is what came of many runs.
@@ -18,21 +22,57 @@ type Tally struct {
 	Time     time.Duration // that was simulated
 	Faults   [kinds]int
 	Findings map[string][]uint64 // the seeds that broke an invariant, by kind
-	Known    map[string]int      // runs with a known finding
 }
 
-// Search runs the scenarios of seeds, from first on, until a time is over or count have been run; 0: no limit. It writes the
-// transcript of the first finding of each kind, with as few faults as possible.
-func Search(out io.Writer, first uint64, count int, limit time.Duration, clock func() time.Time) *Tally {
-	t := &Tally{Findings: make(map[string][]uint64), Known: make(map[string]int)}
-	end := clock().Add(limit)
-	for seed := first; (count == 0 || t.Seeds < count) && clock().Before(end); seed++ {
-		s := NewScenario(seed)
-		r := Run(s)
-		t.add(seed, r)
-		if b := r.Broken; b != nil && len(t.Findings[b.Kind]) == 1 {
-			Write(out, s, b.Kind)
-		}
+// A Search runs the scenarios of many seeds.
+type Search struct {
+	First   uint64
+	Count   int           // of seeds; 0: no limit
+	Limit   time.Duration // 0: no limit
+	Workers int           // seeds at a time
+	// Out gets the transcript of the first finding of each kind, with as few faults as possible.
+	Out   io.Writer
+	Clock func() time.Time
+}
+
+// Run runs seeds until there are enough, or the time is over.
+func (s Search) Run() *Tally {
+	t := &Tally{Findings: make(map[string][]uint64)}
+	end := s.Clock().Add(s.Limit)
+	var mu sync.Mutex
+	begun := 0
+	next := func() (seed uint64, more bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		seed = s.First + uint64(begun)
+		begun++
+		return seed, (s.Count == 0 || begun <= s.Count) && (s.Limit == 0 || s.Clock().Before(end))
+	}
+	var workers sync.WaitGroup
+	for range max(s.Workers, 1) {
+		workers.Go(func() {
+			parsed := make(map[string]*configs.Config)
+			for seed, more := next(); more; seed, more = next() {
+				scenario := NewScenario(seed)
+				scenario.parsed = parsed
+				r := Run(scenario)
+				mu.Lock()
+				t.add(seed, r)
+				first := r.Broken != nil && len(t.Findings[r.Broken.Kind]) == 1
+				mu.Unlock()
+				if first {
+					var b bytes.Buffer
+					Write(&b, scenario, r.Broken.Kind)
+					mu.Lock()
+					_, _ = s.Out.Write(b.Bytes())
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for _, seeds := range t.Findings {
+		slices.Sort(seeds)
 	}
 	return t
 }
@@ -43,9 +83,6 @@ func (t *Tally) add(seed uint64, r Result) {
 	t.Time += r.Time
 	for k, n := range r.Faults {
 		t.Faults[k] += n
-	}
-	for _, why := range r.Known {
-		t.Known[why]++
 	}
 	if r.Broken != nil {
 		t.Findings[r.Broken.Kind] = append(t.Findings[r.Broken.Kind], seed)
@@ -82,9 +119,6 @@ func (t *Tally) String() string {
 		if n > 0 {
 			fmt.Fprintf(&b, "  %-26s %7d\n", Kind(k), n)
 		}
-	}
-	for _, why := range slices.Sorted(maps.Keys(t.Known)) {
-		fmt.Fprintf(&b, "known: %s: %d seeds\n", why, t.Known[why])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(t.Findings)) {
 		seeds := t.Findings[kind]

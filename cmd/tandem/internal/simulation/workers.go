@@ -279,6 +279,15 @@ func (d *director) probe(c *check) {
 	d.later(took, func() { d.conclude(c, r, started) })
 }
 
+// stall has the verdicts expire that a standstill has made too old.
+func (d *director) stall(lasted time.Duration) {
+	for _, id := range slices.Sorted(maps.Keys(d.checks)) {
+		if c := d.checks[id]; c.state.Stall(&c.target.Config, lasted, d.time()).Verdict {
+			d.post(core.Verdict{ID: id, Status: c.state.Status})
+		}
+	}
+}
+
 // conclude takes in a result. One of a time in which the director stood still is repeated once.
 func (d *director) conclude(c *check, r healthcheck.Result, started time.Time) {
 	if c.gone {

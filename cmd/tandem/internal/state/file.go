@@ -148,8 +148,26 @@ func (f *File[T]) format(value T) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600.
+// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600. The error does
+// not name the new file: it is called differently each time, and the same failure must have the same words.
 func Replace(path string, text []byte, mode fs.FileMode) error {
+	return unnamed(replace(path, text, mode))
+}
+
+// unnamed returns an error of a file without the file's name.
+func unnamed(err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		return fmt.Errorf("%s: %w", file.Op, file.Err)
+	case errors.As(err, &link):
+		return fmt.Errorf("%s: %w", link.Op, link.Err)
+	}
+	return err
+}
+
+func replace(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
 		return err

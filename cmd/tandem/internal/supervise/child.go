@@ -281,6 +281,7 @@ func (w *watch) read() {
 		}
 		if len(line) == len(message.SignOfLife) {
 			w.confirm()
+			nudge(w.beats)
 			continue
 		}
 		var r message.Report

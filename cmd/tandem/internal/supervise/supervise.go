@@ -48,6 +48,7 @@ type Supervisor struct {
 	notify func(message.Report)
 	remove func([]vrrp.Config) error
 	clock  func() message.Monotonic
+	beats  chan struct{} // has room for one
 
 	changed chan struct{}  // there is a new order
 	asked   chan struct{}  // somebody wants a report
@@ -80,7 +81,7 @@ func New(log hclog.Logger, spawn func() (Child, error), notify func(message.Repo
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
 		changed: make(chan struct{}, 1), asked: make(chan struct{}, 1), posted: make(chan struct{}, 1),
-		ledger: make(addressLedger), delivery: make(chan struct{}),
+		ledger: make(addressLedger), delivery: make(chan struct{}), beats: make(chan struct{}, 1),
 	}
 }
 
@@ -93,6 +94,10 @@ func (s *Supervisor) Configure(o message.Order) {
 	s.order, s.ordered = o, ordered
 	nudge(s.changed)
 }
+
+// Beats gets a message after a sign of life, unless one waits there. Whoever has work once in a while can do it then, when this
+// process is awake already.
+func (s *Supervisor) Beats() <-chan struct{} { return s.beats }
 
 // Sequence is the number of the latest order.
 func (s *Supervisor) Sequence() uint64 {

@@ -59,6 +59,7 @@ type Counters struct {
 	AdvertsReceived   uint64            `json:"adverts_received"` // those that were accepted
 	AdvertsDropped    map[string]uint64 `json:"adverts_dropped"`  // by reason: "wrong_password"; empty: none
 	SendErrors        uint64            `json:"send_errors"`
+	AnswersWithheld   uint64            `json:"answers_withheld"`    // advertisements that a master did not answer: it had just answered many
 	BecameMaster      uint64            `json:"became_master"`       // transitions to master
 	LongestGapSeconds float64           `json:"longest_gap_seconds"` // the longest time between two advertisements of a master
 }

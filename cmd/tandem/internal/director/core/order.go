@@ -16,10 +16,11 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// orderTimeout bounds how long a command waits until the kernel's table says what it ordered.
+// orderTimeout is how long a command waits until the kernel's table agrees.
 const orderTimeout = 15 * time.Second
 
-// An Order is what operators want of a real server, whatever the configuration says. The zero value is nothing.
+// An Order is what operators have commanded for a real server. It takes precedence over the configuration. The zero value:
+// nothing.
 type Order struct {
 	Drained  bool `json:"drained,omitempty"`
 	Disabled bool `json:"disabled,omitempty"`
@@ -29,7 +30,7 @@ type Order struct {
 // keepsAway tells whether new clients are kept away from the server.
 func (o Order) keepsAway() bool { return o.Drained || o.Disabled }
 
-// apply puts the order into what decides a weight.
+// apply puts the order into the input of a weight.
 func (o Order) apply(in *lvs.WeightInput) {
 	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
 	if o.Weight != nil {
@@ -37,7 +38,7 @@ func (o Order) apply(in *lvs.WeightInput) {
 	}
 }
 
-// with is the order after one more command.
+// with returns the order after one more command.
 func (o Order) with(action api.Action, weight int) (Order, error) {
 	switch action {
 	case api.Drain:
@@ -61,7 +62,7 @@ func (o Order) with(action api.Action, weight int) (Order, error) {
 	return o, nil
 }
 
-// Note says the order in words, of a server whose configured weight is given.
+// Note returns the order in words. configured is the server's weight in the configuration.
 func (o Order) Note(configured int) string {
 	var words []string
 	if o.Disabled {
@@ -79,14 +80,14 @@ func (o Order) Note(configured int) string {
 // A waitingReply is the answer to a command that is in force here, and waits for the kernel's table or the disk.
 type waitingReply struct {
 	Reply
-	table   bool   // it waits for the table
-	inTable uint64 // the generation of the table that has it; 0: that of this step
+	table   bool   // it waits for the kernel's table
+	inTable uint64 // the generation of the table that has the command; 0: the one of this step
 	file    File
 	inFile  uint64 // the generation of the file
 	since   time.Time
 }
 
-// on acts first: the weight is changed at once. That the order is remembered is a matter of the answer.
+// on changes the weight at once. The file is written after that: if it cannot be written, the answer says so.
 func (ev ServerOrder) on(s *State) {
 	i, j, err := FindServer(s.cfg.Services, ev.Server)
 	var now Order
@@ -117,17 +118,17 @@ func (ev ServerOrder) on(s *State) {
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OrdersFile, true)
 }
 
-// answerLater answers a command as soon as the disk has it and, if table is set, the kernel's table.
+// answerLater answers a command when the file is on the disk and, if table is set, the kernel's table agrees.
 func (s *State) answerLater(r Reply, f File, table bool) {
 	s.waiting = append(s.waiting, waitingReply{Reply: r, table: table, file: f, inFile: s.files[f].wanted, since: s.now})
 }
 
-// answerCommands answers the commands that need not wait any longer.
+// answerCommands answers the commands that need not wait longer.
 func (s *State) answerCommands() {
 	kept := s.waiting[:0]
 	for _, w := range s.waiting {
 		if w.table && w.inTable == 0 {
-			w.inTable = max(1, s.generation) // the first one has it where there is none yet
+			w.inTable = max(1, s.generation) // the first table has it if there is none yet
 		}
 		if s.settled(&w) {
 			s.out.Replies = append(s.out.Replies, w.Reply)
@@ -138,7 +139,7 @@ func (s *State) answerCommands() {
 	s.waiting = kept
 }
 
-// settled completes an answer, if it need not wait any longer.
+// settled completes an answer if it need not wait longer.
 func (s *State) settled(w *waitingReply) bool {
 	if !s.inTable(w) {
 		if s.now.Sub(w.since) < orderTimeout {
@@ -152,7 +153,7 @@ func (s *State) settled(w *waitingReply) bool {
 	return done
 }
 
-// inTable tells whether the kernel's table has what a command ordered.
+// inTable tells whether the kernel's table has the result of a command.
 func (s *State) inTable(w *waitingReply) bool {
 	if s.confirmed < w.inTable {
 		return false
@@ -164,7 +165,7 @@ func (s *State) inTable(w *waitingReply) bool {
 	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
 }
 
-// deadline is when the answer must not wait any longer.
+// deadline is when the answer is sent at the latest.
 func (w waitingReply) deadline(s *State) time.Time {
 	if !s.inTable(&w) {
 		return w.since.Add(orderTimeout)
@@ -195,8 +196,8 @@ func (s *State) forgetOrders() {
 	s.store(OrdersFile, kept)
 }
 
-// renamed has the orders by the present names of their servers. Earlier versions named a server by the port of the first
-// virtual.
+// renamed returns the orders under the present names of their servers. Earlier versions named a server by the port of the
+// first virtual.
 func (s *State) renamed(orders map[string]Order, known map[string]bool) map[string]Order {
 	now := make(map[string]Order, len(orders))
 	for id, o := range orders {
@@ -210,8 +211,8 @@ func (s *State) renamed(orders map[string]Order, known map[string]bool) map[stri
 	return now
 }
 
-// FindServer finds what a command names as SERVICE/SERVER, where SERVER is an address with or without its port. It returns
-// the indexes of the service and of its server.
+// FindServer finds the server of a command. The name is SERVICE/SERVER, where SERVER is an address with or without its port.
+// FindServer returns the indexes of the service and of its server.
 func FindServer(services []configs.Service, name string) (service, server int, err error) {
 	before, after, ok := strings.Cut(name, "/")
 	if !ok {
@@ -259,7 +260,7 @@ func hasAddress(svc configs.Service, srv configs.Server, address string) bool {
 	})
 }
 
-// listed joins names, the first few of many.
+// listed joins names. Of many names it returns the first few and the number of the others.
 func listed(names []string) string {
 	const most = 20
 	if len(names) == 0 {

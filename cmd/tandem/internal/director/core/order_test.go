@@ -71,7 +71,7 @@ func TestOrdersSurviveARestart(t *testing.T) {
 	if note, want := s.orders[first].Note(3), "drained by command; weight 7 by command instead of 3"; note != want {
 		t.Errorf("got %q, want %q", note, want)
 	}
-	// Without the server there is nothing to remember.
+	// If the server is not configured, nothing is remembered.
 	lone := www(true, lvs.WeightZero)
 	lone.Servers = lone.Servers[1:]
 	s = New()
@@ -81,7 +81,7 @@ func TestOrdersSurviveARestart(t *testing.T) {
 	}
 }
 
-// A command acts first and is remembered next. Where the disk hangs or fails, the answer and the status say so.
+// A command acts first and is remembered next. If the disk hangs or fails, the answer and the status say so.
 func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 	for _, c := range []struct {
 		why    string
@@ -121,7 +121,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 	}
 }
 
-// What is ordered of a server that has the ports of its service does not depend on the order of the virtuals.
+// A server without a port of its own keeps its orders when the virtuals of its service change their order.
 func TestOrdersOutliveAReorderOfVirtuals(t *testing.T) {
 	config := func(virtual string) *configs.Config {
 		cfg, err := configs.Parse("t.toml", []byte(`name = "lb1"
@@ -161,7 +161,7 @@ method = "nat"
 			t.Errorf("%s: server %d, %v", name, j, err)
 		}
 	}
-	// Taken back, the server starts slowly.
+	// The drain is taken back: the server starts slowly.
 	s.Step(noon, ServerOrder{Server: "www/192.0.2.11:443", Action: api.Undrain})
 	if got := weights(s); got != "11=1 12=20" && got != "11=1 12=1" {
 		t.Errorf("undrained: %s", got)

@@ -81,7 +81,7 @@ func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []api.Trac
 func counters(c vrrp.Counters) api.Counters {
 	row := api.Counters{
 		AdvertsSent: c.AdvertsSent, AdvertsReceived: c.AdvertsReceived, AdvertsDropped: make(map[string]uint64),
-		SendErrors: c.SendErrors, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
+		SendErrors: c.SendErrors, AnswersWithheld: c.AnswersWithheld, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
 	}
 	for reason, n := range c.Drops.All() {
 		if n > 0 {

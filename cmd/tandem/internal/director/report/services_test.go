@@ -33,7 +33,7 @@ func TestPoolWarnings(t *testing.T) {
 	}
 }
 
-// Many services with the same trouble are one sentence.
+// If many services have the same fault, there is one warning for all of them.
 func TestManyPoolWarningsAreOne(t *testing.T) {
 	services, pools := make([]configs.Service, 200), make([]lvs.PoolOutput, 200)
 	for i := range services {

@@ -23,7 +23,7 @@ type Drains struct {
 	In   Mailbox[bool]
 }
 
-// Run watches until ctx ends.
+// Run asks for the connections of draining servers at an interval, until ctx ends.
 func (w *Drains) Run(ctx context.Context) error {
 	draining := false
 	for {

@@ -119,7 +119,8 @@ func TestReturnPathSettings(t *testing.T) {
 	}
 }
 
-// What a director that was killed left behind is put right by the next one, whether that one needs it or not.
+// A director was killed, and its settings stayed in the kernel. The next director restores them, even if it needs the same
+// settings itself.
 func TestReturnPathSurvivesACrash(t *testing.T) {
 	m := newMachine(t, usual("1"))
 	m.bring(m.start(), returnInterface{"eth0", true})

@@ -24,6 +24,8 @@ const (
 	maxRetryPause = 30 * time.Second
 	// rememberPause is the pause before the disk is asked again to remember what is ours.
 	rememberPause = 5 * time.Second
+	// beatMargin is how much earlier or later than planned a look may be, so that it takes place at a beat.
+	beatMargin = 100 * time.Millisecond
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
 	preparedTimeout = 2 * time.Second
 )
@@ -53,6 +55,9 @@ type Table struct {
 	Post     Post
 	In       Mailbox[core.Table]
 	Prepared <-chan struct{} // closed when the kernel's settings are as they should be
+	// Beats gets a message whenever this process is awake anyway, about once a second. A look that is nearly due takes place
+	// then: a wake-up of its own would cost more than the look.
+	Beats <-chan struct{}
 
 	want   map[lvs.ServiceID]lvs.Entry
 	all    bool
@@ -117,23 +122,34 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 	}
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
+	early := time.Now().Add(time.Hour) // from when on a beat is a reason to look
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case t := <-w.In:
 			w.write(ctx, t)
+		case <-w.Beats:
+			if time.Now().Before(early) {
+				continue
+			}
+			w.tryRemember(ctx)
+			w.look(ctx)
 		case <-look.C:
 			w.tryRemember(ctx)
 			w.look(ctx)
 		}
-		pause := w.Kernel.NextLook()
-		if w.failed {
+		pause, margin := w.Kernel.NextLook(), time.Duration(0)
+		switch {
+		case w.failed:
 			pause = max(0, min(pause, time.Until(w.retry)))
-		} else if w.forgotten != "" {
+		case w.forgotten != "":
 			pause = min(pause, rememberPause)
+		case w.Beats != nil:
+			margin = min(pause/10, beatMargin)
 		}
-		look.Reset(pause)
+		early = time.Now().Add(pause - margin)
+		look.Reset(pause + margin)
 	}
 }
 
@@ -191,23 +207,20 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 
 // look repairs what somebody else has changed, and tries again what failed.
 func (w *Table) look(ctx context.Context) {
-	due := w.failed && !time.Now().Before(w.retry)
-	if due && w.refused {
+	if w.failed && !time.Now().Before(w.retry) {
+		// This reads no more than the services that are in doubt, and the whole table only if all of it is.
 		report, err := w.Kernel.Apply(ctx, lvs.Delta{})
 		w.done(ctx, report, err)
 		return
 	}
-	switch {
-	case due:
-	case w.failed && !w.refused:
+	if w.failed && !w.refused {
 		return
-	default:
-		drifted, err := w.Kernel.Look(ctx)
-		if !drifted && err == nil {
-			return
-		}
-		// An error comes again, and is logged, when the table is read as a whole.
 	}
+	drifted, err := w.Kernel.Look(ctx)
+	if !drifted && err == nil {
+		return
+	}
+	// An error comes again, and is logged, when the table is read as a whole.
 	want := slices.SortedFunc(maps.Values(w.want), func(a, b lvs.Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	report, err := w.reconcile(ctx, want)
 	w.done(ctx, report, err)

@@ -161,9 +161,9 @@ func TestTableWorker(t *testing.T) {
 		w.In.Put(core.Table{Generation: 3, Remove: []lvs.ServiceID{entry(81, 0).ServiceID}})
 		expect("an error", "apply -81", true, false)
 		time.Sleep(retryPause)
-		expect("a second later", "reconcile 80=3", true, false)
+		expect("a second later", "apply ", true, false)
 		time.Sleep(retryPause)
-		expect("another second later", "reconcile 80=3", false, false)
+		expect("another second later", "apply ", false, false)
 		time.Sleep(time.Minute)
 		expect("a minute later", "look", false, false)
 		f.set(true)
@@ -308,5 +308,50 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 		}
 		cancel()
 		<-ended
+	})
+}
+
+// A look that is nearly due takes place at a beat, so that it needs no wake-up of its own. Without beats it is hardly later.
+func TestLooksTakePlaceAtBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeTable{}
+		prepared, beats := make(chan struct{}), make(chan struct{})
+		close(prepared)
+		w := &Table{
+			Kernel: f, Log: hclog.NewNullLogger(), In: NewMailbox[core.Table](), Prepared: prepared, Post: func(core.Event) {}, Beats: beats,
+		}
+		go func() { _ = w.Run(t.Context(), false) }()
+		w.In.Put(core.Table{Generation: 1, Full: true, Set: []lvs.Entry{entry(80, 1)}})
+		synctest.Wait()
+		looks := func(after time.Duration, beat bool) (n int) {
+			time.Sleep(after)
+			if beat {
+				beats <- struct{}{}
+			}
+			synctest.Wait()
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			n, f.calls = len(f.calls), nil
+			return n
+		}
+		pause := f.NextLook()
+		looks(0, false)
+		for _, step := range []struct {
+			what  string
+			after time.Duration
+			beat  bool
+			want  int
+		}{
+			{"a beat at once", 0, true, 0},
+			{"a beat that is early", pause - 2*beatMargin, true, 0},
+			{"a beat when the look is nearly due", beatMargin, true, 1},
+			{"a beat a pause later", pause, true, 1},
+			{"no beat a pause later", pause, false, 0},
+			{"but not for long", 2 * beatMargin, false, 1},
+		} {
+			if got := looks(step.after, step.beat); got != step.want {
+				t.Errorf("%s: %d looks, want %d", step.what, got, step.want)
+			}
+		}
 	})
 }

@@ -36,7 +36,8 @@ type Order struct {
 	Leave bool `json:"leave,omitempty"`
 }
 
-// SignOfLife is the empty line that an election sends each BeatInterval of its order.
+// SignOfLife is the empty line that an election sends each BeatInterval of its order, while the goroutine that carries out orders
+// and the threads of the virtual routers work.
 const SignOfLife = "\n"
 
 // The bounds of the pause between two signs of life of an election.
