@@ -153,6 +153,9 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	for _, f := range findings {
 		fmt.Fprintln(cmd.OutOrStdout(), f)
 	}
+	if len(findings) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "ok: no fault was found")
+	}
 	return nil
 }
 

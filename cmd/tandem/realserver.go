@@ -277,7 +277,7 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 
 // lasting says how long what apply does lasts.
 func lasting(c realserver.Config) string {
-	const unit = "; to have it all made at each boot, put [realserver] into " + defaultConfig + " and enable tandem-realserver.service"
+	const unit = "; to have all of it at each boot, describe this real server in " + defaultConfig + " and enable tandem-realserver.service"
 	switch {
 	case c.DropIn != "":
 		return "the sysctls are in " + c.DropIn + " and last; the rest lasts until the next boot" + unit
