@@ -5,10 +5,11 @@
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
 # make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
+# make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo, test, stress and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -21,20 +22,22 @@ build:
 demo:
 	go run ./integration/demo
 
-# What runs in the lab is built there without the race detector: to build its launcher alike saves a second build.
-# The two lanes of a step run side by side. One boots a kernel, or waits for most of its time; the other has the processors.
-# The scenes on an emulated kernel need the machine for themselves.
+# Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
+# processors. What only computes has the lowest priority beside the scenes on an emulated kernel, which are exact.
+# What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
 NATIVE  := ./integration/native
 TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/election/...
-UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED)), $(shell go list ./...))
+PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
+           ./integration/purity ./integration/stress
+UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
-.PHONY: test test-machine test-units test-native test-timed test-kernel
+.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
 test:
 	$(MAKE) -j 2 --output-sync=target test-machine test-units
 	$(MAKE) -j 2 --output-sync=target test-native test-timed
-	$(MAKE) test-kernel
+	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
 
 test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
@@ -51,6 +54,9 @@ test-timed:
 test-kernel:
 	CGO_ENABLED=0 go test -timeout 15m $(KERNEL)
 
+test-pure:
+	nice -n 19 go test -race -p 1 -timeout 15m $(PURE)
+
 SECONDS ?= 60
 SEED    ?= 1
 SEEDS   ?= 0
@@ -62,6 +68,10 @@ N ?= 20
 .PHONY: stress
 stress:
 	go run ./integration/stress -n $(N)
+
+.PHONY: drill
+drill:
+	go run ./integration/drill $(DRILL)
 
 .PHONY: bench
 bench:

@@ -140,7 +140,7 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTLS(at, c)
 }
 
-// checkTimeout refuses a probe that may last beyond the start of the next, and a fast interval that is not faster.
+// checkTimeout refuses a probe that may last longer than the interval, and a fast interval that is not faster.
 func checkTimeout(at toml.Node, c healthcheck.Config) {
 	if c.FastInterval > c.Interval && at.Sound("fast_interval", "interval") {
 		at.Key("fast_interval").Mistake("", "%s is longer than the interval, %s",

@@ -156,7 +156,7 @@ func warnStrangers(services toml.Node, c *Config) {
 	}
 }
 
-// A firstUse holds where each value was first given, to refuse it anywhere else.
+// A firstUse has the first use of each value, so that other uses can be refused.
 type firstUse[T comparable] map[T]toml.Node
 
 // add records that v is used at a node. If v is used already, it returns the node of the first use, and false.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestReferrals: a former master announces an address for its successor, unless it hears the successor do so.
+// TestReferrals: a former master announces an address for its successor, unless it hears an announcement of the successor.
 func TestReferrals(t *testing.T) {
 	const ms = time.Millisecond
 	vips := addrs("192.0.2.100", "2001:db8::100")

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// RestartPause is the minimum time between two starts of a schedule that other machines cause. More would be
-	// useless, because a neighbour that has just learned the address from another machine refuses an update for a
-	// second. It also keeps a rival from making this machine flood the link.
+	// RestartPause is the minimum time between two starts of a schedule that other machines cause. More starts would be
+	// useless, because a neighbour that has just learned the address from another machine refuses an update for a second. The
+	// pause also keeps a rival from making this machine flood the link.
 	RestartPause = time.Second
 
 	// A repeat, or a restart, that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
@@ -20,13 +20,6 @@ const (
 	stalled    = 100 * time.Millisecond
 	stallPause = 100 * time.Millisecond
 )
-
-// contestRepeat holds the times of the announcements after another master was heard:
-//   - at once
-//   - when the other master has removed the addresses, which takes it 50 ms
-//   - once more, for a slow machine
-//   - when the neighbours that learned the address from the other master accept a change again (1 s)
-var contestRepeat = []time.Duration{0, 60 * time.Millisecond, 160 * time.Millisecond, 1100 * time.Millisecond}
 
 //go:generate go tool stringer -type Form -linecomment -output form_string.go
 
@@ -68,9 +61,8 @@ type entry struct {
 
 // A Schedule decides which frame is sent when.
 //
-// Of the frames that are due, first announcements are sent before repeated ones. Of the first announcements, the first
-// address of every takeover is sent before the second address of any. So a virtual router with one address does not wait
-// for one with a thousand.
+// First announcements are sent before repeated ones. Among first announcements, the first address of every takeover is sent
+// before the second address of any. So a virtual router with one address does not wait for one with a thousand.
 type Schedule struct {
 	entries  map[netip.Addr]*entry
 	contests map[netip.Addr]time.Time // when another master of an address was last heard
@@ -132,8 +124,8 @@ func (s *Schedule) Withdraw(addrs []netip.Addr) {
 	}
 }
 
-// Contest announces addresses, besides their schedules, after another master of them was heard: some neighbours know them at
-// its hardware address. An address that is not announced yet is announced as often once it is.
+// Contest announces addresses after another master of them was heard, besides their schedules: some neighbours have the other
+// master's hardware address for them. If an address is not announced yet, it is contested when it is.
 func (s *Schedule) Contest(now time.Time, addrs []netip.Addr) {
 	for _, addr := range addrs {
 		addr = addr.Unmap().WithZone("")

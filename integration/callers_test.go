@@ -29,8 +29,8 @@ const (
 	firstCallPort = 8000
 )
 
-// callSchedulers are those that Debian's kernel has, with the weights of the servers. Where all clients go to the server
-// with the largest weight, that is the one that fails.
+// callSchedulers are the schedulers that Debian's kernel has, with the weights of the servers. If all clients go to the
+// server with the largest weight, this is the server that fails.
 var callSchedulers = []struct {
 	name    string
 	weights [3]int
@@ -146,7 +146,7 @@ func askAll(callers []*caller) {
 	}
 }
 
-// goOn asks, or takes the answer.
+// goOn asks, or reads the answer.
 func (c *caller) goOn() {
 	if !c.asked {
 		_, err := unix.Write(c.fd, []byte("?"))
@@ -174,7 +174,7 @@ func (c *caller) close() {
 	}
 }
 
-// callAll has every client call a service once.
+// callAll makes every client call a service once.
 func callAll(t *testing.T, client *lab.Host, s *callService) []*caller {
 	t.Helper()
 	all := make([]*caller, callerCount)
@@ -190,7 +190,7 @@ func callAll(t *testing.T, client *lab.Host, s *callService) []*caller {
 	return all
 }
 
-// answerCalls says the host's name to each question, by TCP and UDP at the VIP, until the test ends.
+// answerCalls answers each question with the host's name, by TCP and UDP at the VIP, until the test ends.
 func answerCalls(t *testing.T, h *lab.Host, services []*callService) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -264,7 +264,8 @@ func answerCalls(t *testing.T, h *lab.Host, services []*callService) {
 	}
 }
 
-// commandServer sends a command as the command line does. Fifty starts of a program would take an emulated machine long.
+// commandServer sends a command as the command line does. Starting a program fifty times would take an emulated machine too
+// long.
 func commandServer(t *testing.T, d *lab.Director, action, server string) {
 	t.Helper()
 	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
@@ -284,15 +285,15 @@ func commandServer(t *testing.T, d *lab.Director, action, server string) {
 	}
 }
 
-// A callCount is what the clients of one service got after a server was lost or drained.
+// A callCount counts the results of one service's clients after a server was lost or drained.
 type callCount struct {
 	served  int // new conversations
-	astray  int // new conversations that came to the server that is lost or drained
-	kept    int // conversations with that server that go on
+	astray  int // new conversations that came to the lost or drained server
+	kept    int // conversations with that server that continue
 	ended   int // conversations with that server that were reset
 	silent  int // conversations with that server without an answer
 	others  int // conversations with other servers
-	broken  int // of these, those that do not go on
+	broken  int // of these, those that do not continue
 	example error
 }
 

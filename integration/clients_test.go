@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// wrongAfterFailure says what the rule in package lvs does not allow after a server has failed; empty: nothing.
+// wrongAfterFailure returns what breaks the rule in package lvs after a server has failed; empty: nothing.
 func (s *callService) wrongAfterFailure(n callCount) string {
 	switch {
 	case n.served < callerCount:
@@ -32,10 +32,10 @@ func (s *callService) wrongAfterFailure(n callCount) string {
 	return ""
 }
 
-// wrongAfterDrain says what the rule in package lvs does not allow after a server was drained; empty: nothing.
+// wrongAfterDrain returns what breaks the rule in package lvs after a server was drained; empty: nothing.
 func (s *callService) wrongAfterDrain(n callCount) string {
 	switch {
-	case n.served < callerCount && s.scheduler != "dh": // the kernel offers no way
+	case n.served < callerCount && s.scheduler != "dh": // the kernel has no way to avoid it
 		return fmt.Sprintf("%d of %d new clients served (%v)", n.served, callerCount, n.example)
 	case n.astray > 0:
 		return fmt.Sprintf("%d new clients came to the drained server", n.astray)
@@ -47,10 +47,10 @@ func (s *callService) wrongAfterDrain(n callCount) string {
 	return ""
 }
 
-// TestClientsOfALostServer: for every scheduler, with and without persistence, by TCP and UDP. One of three servers loses its
-// power. From one second after the verdict, 40 of 40 clients are served at the first attempt, connections to the lost
-// server end by a reset, and datagrams from a port that is in use reach another server. Then another server is drained: 40
-// of 40 clients are served by the last one, and conversations with the drained server go on.
+// TestClientsOfALostServer: for every scheduler, with and without persistence, by TCP and UDP. One of three servers is
+// powered off. One second after the verdict, 40 of 40 clients are served at the first attempt, connections to the lost server
+// end with a reset, and datagrams from a port that is in use reach another server. Then another server is drained: 40 of 40
+// clients are served by the last one, and conversations with the drained server continue.
 func TestClientsOfALostServer(t *testing.T) {
 	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}) // else the hard limit must do
 	l := lab.New(t)
@@ -113,7 +113,8 @@ func TestClientsOfALostServer(t *testing.T) {
 	wantSettings(t, d, "0")
 }
 
-// wantSettings checks the settings that clients of a lost server need: set while the director runs, and put back.
+// wantSettings checks the settings that clients of a lost server need: they are set while the director runs, and restored
+// after it.
 func wantSettings(t *testing.T, d *lab.Director, want string) {
 	t.Helper()
 	for _, name := range []string{"expire_nodest_conn", "expire_quiescent_template"} {
@@ -123,7 +124,7 @@ func wantSettings(t *testing.T, d *lab.Director, want string) {
 	}
 }
 
-// TestRestartWhileTheSorryServerServes: all real servers are dead, and the daemon is restarted: no client is refused.
+// TestRestartWhileTheSorryServerServes: all real servers are dead, and the daemon is restarted. No client is refused.
 func TestRestartWhileTheSorryServerServes(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -183,7 +184,7 @@ func TestRestartWhileTheSorryServerServes(t *testing.T) {
 	await("web")
 }
 
-// matrix asks in each service, and prints what the clients got.
+// matrix asks each service, and prints the results of the clients.
 func matrix(t *testing.T, l *lab.Lab, client *lab.Host, services []*callService, what, server string, wrong func(*callService, callCount) string) {
 	t.Helper()
 	var text strings.Builder

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMasterLost: the master is cut off. The backup takes over in time and serves the clients. When the first director comes
+// TestMasterLost: the master is cut off. The backup takes over in time and serves the clients. When the first director is
 // back, it becomes master again, and only requests in flight fail.
 func TestMasterLost(t *testing.T) {
 	p := lab.NewPair(t, lab.PairSettings{})
@@ -19,8 +19,8 @@ func TestMasterLost(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		lose, get func(*lab.Host)
-		// A director that can see its fault must not come back before it can serve. A director that cannot see it has
-		// stayed master, with a pool that did not answer.
+		// A director that can see its fault must not return before it can serve. A director that cannot see it has stayed
+		// master, with a pool that did not answer.
 		quiet bool
 	}{
 		{"cable cut", (*lab.Host).Cut, (*lab.Host).Plug, true},
@@ -96,7 +96,7 @@ func wantTakeOver(t *testing.T, p *lab.Pair, heard []lab.Frame, outage lab.Outag
 	}
 }
 
-// wantReturn lets A come back, waits until it is master again and clients are served, and checks that two directors never
+// wantReturn ends A's fault, waits until A is master again and clients are served, and checks that two directors never
 // answered for the VIP for long. In a quiet return only requests in flight at the take-over may fail.
 func wantReturn(t *testing.T, p *lab.Pair, comeBack func(), quiet bool) {
 	t.Helper()
@@ -119,7 +119,7 @@ func wantReturn(t *testing.T, p *lab.Pair, comeBack func(), quiet bool) {
 	wantOneOwner(t, p, watch.Stop())
 }
 
-// askEvery is the time between two questions of who has the VIP.
+// askEvery is the time between two questions about who has the VIP.
 const askEvery = 20 * time.Millisecond
 
 // wantOneOwner checks that two machines answered for the VIP for at most 200 ms.

@@ -15,7 +15,7 @@ import (
 const atOnce = "3"
 
 func TestMain(m *testing.M) {
-	// The command line comes later, and wins.
+	// The command line is read later, and takes precedence.
 	if err := flag.Set("test.parallel", atOnce); err != nil {
 		panic(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestStarvedDirector: a director with 200 fast servers gets 25, 10 and 5 % of a processor, and is then stopped four times for
-// 2 s. It takes no healthy server out. A server that ends meanwhile is taken out afterwards.
+// TestStarvedDirector: a director with 200 fast servers gets 25, 10 and 5 % of a processor, and is then stopped four times
+// for 2 s. It removes no healthy server. A server that ends meanwhile is removed afterwards.
 func TestStarvedDirector(t *testing.T) {
 	t.Parallel()
 	const servers = 200
@@ -34,7 +34,7 @@ func TestStarvedDirector(t *testing.T) {
 	d := l.Director("director", "192.0.2.2/24", config.String())
 	d.Run("ip", "addr", "add", "10.0.0.254/24", "dev", "eth0")
 	serve(t, web, "all is fine")
-	d.Run("ipvsadm", "-Ln") // loads what the table is read from
+	d.Run("ipvsadm", "-Ln") // loads the module whose table is read
 	d.Launch()
 	healthy := func() error {
 		up := 0
@@ -97,7 +97,7 @@ func lost(d *lab.Director) (lines []string) {
 	return lines
 }
 
-// serve runs a web server on port 80 of all the host's addresses. It is a part of this process: it needs none for a request.
+// serve runs a web server on port 80 of all the host's addresses. It runs in this process, so a request starts no process.
 func serve(t *testing.T, h *lab.Host, body string) {
 	t.Helper()
 	var listener net.Listener

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestServersPoweredOff: all real servers are powered off. The sorry server answers as soon as the checks have noticed, and
-// the servers when they are back.
+// TestServersPoweredOff: all real servers are powered off. The sorry server answers when the checks have noticed this, and
+// the servers answer again when they are back.
 func TestServersPoweredOff(t *testing.T) {
 	t.Parallel()
 	s := patient
@@ -65,8 +65,8 @@ func wantWarning(t *testing.T, d *lab.Director, words string) {
 	}
 }
 
-// TestRefusedService: the kernel of the preferred director lacks the scheduler of a service. It leaves the VIP with its
-// healthy peer, says why, and takes it when the service is one that the kernel takes.
+// TestRefusedService: the kernel of the preferred director lacks the scheduler of a service. This director leaves the VIP
+// with its healthy peer, and says why. When the kernel accepts the service, it takes the VIP.
 func TestRefusedService(t *testing.T) {
 	t.Parallel()
 	s := patient

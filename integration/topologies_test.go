@@ -103,9 +103,8 @@ func (n *topology) wantTurns(t *testing.T) {
 	}
 }
 
-// wantFailover cuts the master off and checks on the wire that the other takes over within VRRP's bound, three
-// advertisement intervals of 1 s and the skew of priority 100, and that the client misses the VIP for no longer than that
-// and a request.
+// wantFailover cuts the master off and checks on the wire that the other director takes over within VRRP's bound: three
+// advertisement intervals of 1 s and the skew of priority 100. The client may miss the VIP for this time and one request.
 func (n *topology) wantFailover(t *testing.T) {
 	t.Helper()
 	const every, request = 50 * time.Millisecond, 500 * time.Millisecond // which an emulated machine needs
@@ -179,8 +178,8 @@ type ipFrame struct{ lab.Frame }
 func (f ipFrame) source() netip.Addr { return netip.AddrFrom4([4]byte(f.Data[26:30])) }
 func (f ipFrame) target() netip.Addr { return netip.AddrFrom4([4]byte(f.Data[30:34])) }
 
-// wantDirectRouting checks by a capture at the master that requests leave it with nothing but their MAC addresses
-// changed, and that no answer crosses it.
+// wantDirectRouting checks by a capture at the master that requests leave it with changed MAC addresses and no other change,
+// and that no answer passes the master.
 func (n *topology) wantDirectRouting(t *testing.T, frames []lab.Frame) {
 	t.Helper()
 	servers := make(map[string]bool)

@@ -14,9 +14,10 @@ type Sysctl struct {
 	Name     string
 	Min, Max int64 // of each number
 	Numbers  int   // how many numbers the value has
-	// Recommended is the value for a pair of directors, or empty where the kernel's own is right or it depends.
+	// Recommended is the value for a pair of directors. It is empty if the kernel's own value is right, or if the right value
+	// depends on the case.
 	Recommended string
-	Why         string // what it does, and why the recommendation
+	Why         string // what it does, and the reason of the recommendation
 }
 
 const maxInt = 1<<31 - 1
@@ -91,7 +92,7 @@ func CheckSysctl(name, value string) error {
 	return checkRelation(name, fields)
 }
 
-// checkRelation says what the kernel refuses though each number is in its range.
+// checkRelation refuses values that the kernel refuses although each number is in its range.
 func checkRelation(name string, fields []string) error {
 	var n [2]int64
 	for i, f := range fields {

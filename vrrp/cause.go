@@ -16,8 +16,8 @@ const (
 	CauseStartup        CauseKind = iota + 1
 	CauseResumed                  // it was master a moment ago, and its process was killed
 	CauseFaultOver                // Fault, and the fields of that fault
-	CauseStayed                   // told to stay before anybody took over
-	CauseFaultPassed              // the fault ended before anybody took over
+	CauseStayed                   // ordered to stay before a peer took over
+	CauseFaultPassed              // the fault ended before a peer took over
 	CauseSuccessor                // the successor has the VIPs
 	CauseSilence                  // no advertisement: Wait, Peer (invalid: no master was known)
 	CauseMasterLeft               // priority 0: Peer

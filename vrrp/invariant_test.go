@@ -38,7 +38,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
-// FuzzMachine checks what is true of a machine whatever happens to it.
+// FuzzMachine checks the properties that a machine always has, after any events.
 func FuzzMachine(f *testing.F) {
 	event := func(k EventKind, after, arg byte) []byte { return []byte{byte(k) - 1 + after*byte(events), arg} }
 	script := func(all ...[]byte) (s []byte) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// settled is a pair at the priorities 150 and 100 whose first is master.
+// settled returns a pair with the priorities 150 and 100. The first one is master.
 func (w *wire) settled(change func(*Config)) (a, b *node) {
 	strong, weak := testConfig(150), testConfig(100)
 	change(&strong)
@@ -146,7 +146,7 @@ func TestStalledBackup(t *testing.T) {
 	})
 }
 
-// TestPreemptionLeavesNoGap: somebody always holds the VIPs, and both do so only as long as the successor needs.
+// TestPreemptionLeavesNoGap: the VIPs are held at every moment. Both routers hold them only as long as the successor needs.
 func TestPreemptionLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		b := w.add("b", testConfig(100))
@@ -268,7 +268,8 @@ func TestSoftFaultHandsOver(t *testing.T) {
 	})
 }
 
-// TestPausedMasterIsCalledAway: it is told to leave, to stand by or to follow its group while it listens. It has nothing to offer.
+// TestPausedMasterIsCalledAway: while it listens, it is ordered to leave, to go into standby, or to follow its group. It has
+// no place to offer.
 func TestPausedMasterIsCalledAway(t *testing.T) {
 	fault := &Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}
 	for _, tt := range []struct {

@@ -45,7 +45,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// A transcript is machines on a segment where an advertisement takes a millisecond, driven by commands.
+// A transcript is a set of machines on a segment. Commands drive them. An advertisement takes a millisecond.
 type transcript struct {
 	t        *testing.T
 	now      time.Time
@@ -259,7 +259,7 @@ func (p *transcript) track(a *party, args string) {
 	p.tell(a, t)
 }
 
-// tell and assess do what a Loop does with what it is told.
+// tell and assess pass on what a party is told, as a Loop does.
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
@@ -282,7 +282,7 @@ func (p *transcript) assess(a *party) {
 	}
 }
 
-// decide lets the sync groups of a director decide.
+// decide runs the sync groups of a director.
 func (p *transcript) decide(a *party) {
 	name, _, _ := strings.Cut(a.name, ".")
 	g := p.groups[name]
@@ -309,7 +309,7 @@ func (p *transcript) decide(a *party) {
 	}
 }
 
-// step moves a machine, writes what came of it and sends its advertisements.
+// step passes an event to a machine, writes the result and sends its advertisements.
 func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
 	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())

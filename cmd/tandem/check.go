@@ -78,8 +78,8 @@ func contents(cfg *configs.Config) string {
 	return strings.Join(parts, ", ")
 }
 
-// checkSchedulers refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
-// cannot be listed, is probably not the director's: it refuses none.
+// checkSchedulers refuses schedulers that this machine's kernel does not have. If the kernel has no IPVS, or its modules
+// cannot be listed, this machine is probably not the director. Then checkSchedulers refuses none.
 func checkSchedulers(cfg *configs.Config) error {
 	have, err := kernel.AvailableSchedulers()
 	if err != nil {
@@ -88,7 +88,7 @@ func checkSchedulers(cfg *configs.Config) error {
 	return missingSchedulers(cfg, have)
 }
 
-// missingSchedulers returns the services whose scheduler is not in the list as mistakes of the file.
+// missingSchedulers returns a mistake for each service whose scheduler is not in the list.
 func missingSchedulers(cfg *configs.Config, have []string) error {
 	var mistakes []error
 	for _, f := range diagnosis.MissingSchedulers(cfg.Services, have) {
@@ -97,7 +97,7 @@ func missingSchedulers(cfg *configs.Config, have []string) error {
 	return errors.Join(mistakes...)
 }
 
-// examineChecks returns what keeps this machine from running checks of the configuration, each once.
+// examineChecks returns why this machine cannot run checks of the configuration. Each cause is returned once.
 func examineChecks(cfg *configs.Config) (all []error) {
 	seen := make(map[string]bool)
 	examine := func(owner string, c *healthcheck.Config) {

@@ -14,7 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
-// newElection is the child process of run. It is hidden: it works only with the socket that a director hands to it.
+// newElection returns the command of run's child process. It is hidden, because it works only with the socket from a
+// director.
 func newElection() *cobra.Command {
 	var level, format string
 	var options election.Options
@@ -28,9 +29,10 @@ func newElection() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// One more than the processors: the thread of a VRRP loop must never wait for one that runs other Go code.
+			// One more than the number of processors: the thread of a VRRP loop must never wait for a thread that runs other
+			// Go code.
 			runtime.GOMAXPROCS(runtime.NumCPU() + 1)
-			// SIGHUP is for the director. The election must survive the death of whoever reads its log.
+			// SIGHUP is for the director. The election must survive the death of the process that reads its log.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()

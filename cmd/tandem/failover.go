@@ -41,7 +41,7 @@ preempt = true becomes master.`,
 	}, (*control.Client).Release, "takes part again")
 }
 
-// routerCommand completes a command about virtual routers. It prints done for each for which that succeeded.
+// routerCommand completes a command about virtual routers. It prints done for each router that succeeded.
 func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)

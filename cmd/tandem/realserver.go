@@ -30,7 +30,7 @@ import (
 
 const defaultStateDir = "/var/lib/tandem"
 
-// realServerFlags are the desired state of a real server: [realserver] of the file, or the other flags with --vip.
+// realServerFlags are the flags for the desired state of a real server. With --vip it is in the flags, otherwise in the file.
 type realServerFlags struct {
 	config, stateDir string
 	vips             []string
@@ -339,7 +339,7 @@ func newRealServerRun(f *realServerFlags) *cobra.Command {
 
 func keepRealServer(ctx context.Context, m *realserver.Machine, c realserver.Config) error {
 	return m.Run(ctx, c, func() {
-		// An error is ignored: without systemd there is nobody to notify.
+		// The error is ignored: without systemd there is no process to notify.
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	})
 }

@@ -22,10 +22,10 @@ import (
 	"github.com/tandem-lvs/tandem/configs/load"
 )
 
-// defaultConfig is the file that the shipped unit runs with.
+// defaultConfig is the file of the shipped unit.
 const defaultConfig = "/etc/tandem/tandem.toml"
 
-// flushTimeout bounds how long the end of the process waits for a reader of the log.
+// flushTimeout is how long the end of the process waits for the reader of the log.
 const flushTimeout = time.Second
 
 func newRun() *cobra.Command {
@@ -70,7 +70,7 @@ func run(ctx context.Context, file string) error {
 				"--lock-dir", lock.Dir(cfg.Control.Socket), "--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
-	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of whoever reads its log
+	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of the process that reads its log
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
-// serverCommand completes a command that changes the state of one real server. It prints done when that succeeded.
+// serverCommand completes a command that changes the state of one real server. On success it prints done.
 func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)

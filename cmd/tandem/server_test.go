@@ -25,7 +25,7 @@ func (forgetful) CommandServer(c control.ServerCommand) (control.ServerState, er
 	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
 }
 
-// TestCommandThatIsNotRemembered: it succeeds, and a warning on standard error says that a restart would forget it.
+// TestCommandThatIsNotRemembered: the command succeeds, and a warning on standard error says that a restart would forget it.
 func TestCommandThatIsNotRemembered(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := control.Listen(path)

@@ -110,7 +110,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 	return err
 }
 
-// writeFailingTracks prints what the routers track and what fails.
+// writeFailingTracks prints the failing tracks of the routers.
 func writeFailingTracks(b *bytes.Buffer, routers []control.Router) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	header := "\nROUTER\tFAILING TRACK\tREASON"
@@ -193,7 +193,7 @@ func ago(now, since time.Time) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// state returns the state of a router, and whether it is handing over or standby.
+// state returns the state of a router, with "handing over" or "standby" if it applies.
 func state(r control.Router) string {
 	s := strings.ToUpper(r.State)
 	switch {
@@ -205,7 +205,7 @@ func state(r control.Router) string {
 	return s
 }
 
-// priority returns the effective priority, with the configured one where the two differ.
+// priority returns the effective priority. If the configured one differs, it follows in brackets.
 func priority(r control.Router) string {
 	if r.Priority == r.EffectivePriority {
 		return fmt.Sprint(r.Priority)
@@ -213,7 +213,7 @@ func priority(r control.Router) string {
 	return fmt.Sprintf("%d (of %d)", r.EffectivePriority, r.Priority)
 }
 
-// weight returns the effective weight, with the configured one where the two differ.
+// weight returns the effective weight. If the configured one differs, it follows in brackets.
 func weight(s control.Server) string {
 	if s.Weight == s.EffectiveWeight {
 		return fmt.Sprint(s.Weight)

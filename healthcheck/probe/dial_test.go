@@ -34,8 +34,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// A director that comes to connect when the time of the probe is over says nothing about a server that answers. A server that does
-// not answer for the timeout, counted from the first packet, has failed.
+// A director starts to connect when the time of the probe is over: this says nothing about a server that answers. A server
+// that does not answer within the timeout, counted from the first packet, has failed.
 func TestLateDial(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	answers := probetest.Serve(t, probetest.UntilGone[*net.TCPConn])
@@ -61,7 +61,7 @@ func TestLateDial(t *testing.T) {
 	}
 }
 
-// A director that has no time to begin, or to see the answer, says nothing about the server either.
+// A director that has no time to begin, or to see the answer, does not learn anything about the server.
 func TestUnseenAttempt(t *testing.T) {
 	const timeout = 20 * time.Millisecond
 	never := attempt{begun: make(chan struct{})}

@@ -15,8 +15,8 @@ import (
 // cgroups is where the lab mounts the control groups.
 const cgroups = "/sys/fs/cgroup"
 
-// LimitCPU lets all the processes of the host together have a part of one processor, in percent, as a container or a unit with
-// CPUQuota does. 0 ends the limit. Processes that start later belong to the group of their parent.
+// LimitCPU limits all the processes of the host together to a part of one processor, in percent, as a container or a unit
+// with CPUQuota does. 0 ends the limit. Processes that start later belong to the group of their parent.
 func (h *Host) LimitCPU(percent int) {
 	h.lab.t.Helper()
 	if err := h.limitCPU(percent); err != nil {

@@ -13,12 +13,12 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// unnoticed is how many milliseconds of outage nobody notices.
+// unnoticed is the number of milliseconds of outage that clients do not notice.
 const unnoticed = 2
 
 var errNotYet = errors.New("not yet")
 
-// wantUnnoticed ends a prober and checks what it saw. While the machine stalls, the directors stand still as the prober does.
+// wantUnnoticed ends a prober and checks its result. While the machine stalls, the directors stand still as the prober does.
 func wantUnnoticed(t *testing.T, d lab.Duo, what string, probe *lab.Prober) {
 	t.Helper()
 	d.Answers(probe)

@@ -11,11 +11,12 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// silent are announcements that no schedule ever repeats.
+// silent are settings with which each address is announced only once.
 const silent = "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\"\n"
 
-// TestPartitionHeals: the network is split, both directors are master, and the client is in director-b's half. When the halves
-// are joined again, director-b gives way and the client reaches director-a within one advertisement interval and 100 ms.
+// TestPartitionHeals: the network is split, both directors are master, and the client is in director-b's half. When the
+// halves are joined again, director-b gives way, and the client reaches director-a within one advertisement interval and 100
+// ms.
 func TestPartitionHeals(t *testing.T) {
 	t.Parallel()
 	const (
@@ -54,7 +55,7 @@ func TestPartitionHeals(t *testing.T) {
 				x.Configure(s.Config(x.Name, priority))
 			}
 			for _, x := range []*lab.Director{d.A, d.B} {
-				// A former master that routes would forward to the new one what it still gets.
+				// A former master that forwards packets would send the packets that it still gets to the new one.
 				x.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"})
 			}
 			if tt.deaf {
@@ -82,7 +83,7 @@ func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) ti
 	d.Client.Run("ip", "neigh", "flush", "dev", "eth0")
 	probe := d.Client.Probe(vip + ":7")
 	d.Answers(probe)
-	// The moments of the two masters' advertisements are at all distances from each other.
+	// The times between the two masters' advertisements differ from run to run.
 	pause := 200*time.Millisecond + advert*time.Duration(run)/10
 	d.Throughout(pause, "director-b serves", func() error {
 		if !d.B.Has(vip) {
@@ -95,7 +96,7 @@ func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) ti
 	healed := time.Now()
 	d.B.AwaitState(10*time.Second, "backup")
 	awaitHas(d.Lab, time.Second, d.B.Host, vip, false)
-	// All of the last 300 ms are after director-b let go of the VIP, or its clients are served again.
+	// The last 300 ms are all after director-b removed the VIP. Otherwise its clients would be served.
 	served, lost := false, time.Now()
 	for !served && time.Since(lost) < 2*time.Second {
 		time.Sleep(10 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 )
 
 // TestWithKeepalived: tandem and keepalived share a virtual router. Each is master in turn, each preempts the other, each
-// takes over when the other stops, and neither complains.
+// takes over when the other stops, and neither logs a complaint.
 func TestWithKeepalived(t *testing.T) {
 	t.Parallel()
 	const unicastLines = "unicast_src_ip 192.0.2.3\n    unicast_peer {\n        192.0.2.2\n    }"
@@ -115,7 +115,7 @@ func (s *shared) end() {
 	}
 }
 
-// play lets the master change by preemption and by stop, both ways.
+// play makes the master change by preemption and by stop, in both directions.
 func (s *shared) play(peer lab.KeepalivedRouter, config func(priority int) string) {
 	start := func() *lab.Process {
 		p := s.peer.Keepalived("", peer)
@@ -147,7 +147,7 @@ func (s *shared) play(peer lab.KeepalivedRouter, config func(priority int) strin
 	s.await("tandem's priority rises, it preempts", s.tandem.Host)
 }
 
-// await waits until a host has the VIP and the other has it no more, and the tandem among them says the same.
+// await waits until only one host has the VIP, and tandem's state agrees.
 func (s *shared) await(why string, master *lab.Host) {
 	began := time.Now()
 	state := "backup"

@@ -34,7 +34,7 @@ func TestDirectorKilled(t *testing.T) {
 }
 
 // TestDirectorKilledWithoutPeer: without a peer, the election of a killed director stays master until a restarted director
-// takes the VIPs over. The restart may come before or after the end of the offer to the peer.
+// takes over the VIPs. The restart may come before or after the end of the offer to the peer.
 func TestDirectorKilledWithoutPeer(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{500 * time.Millisecond, 4 * time.Second} {
@@ -70,7 +70,7 @@ func TestDirectorKilledWithoutPeer(t *testing.T) {
 	}
 }
 
-// TestElectionKilled: a killed election is started again at once, and is master again before anybody has noticed.
+// TestElectionKilled: a killed election is started again at once, and is master again before the peer has noticed.
 func TestElectionKilled(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestOutputIsWhole: when Wait returns, Output has all that a process wrote, its last line without an end too.
+// TestOutputIsWhole: when Wait returns, Output has everything that a process wrote, even a last line without a line end.
 func TestOutputIsWhole(t *testing.T) {
 	h := lab.New(t).Host("host")
 	for range 20 {

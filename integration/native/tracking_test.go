@@ -72,8 +72,8 @@ func TestTracking(t *testing.T) {
 	}
 }
 
-// TestSyncGroup: of two virtual routers on two interfaces that belong together, one loses its cable, and both move; when
-// the cable is back, both return.
+// TestSyncGroup: two virtual routers on two interfaces belong together. One loses its cable, and both move. When the cable is
+// back, both return.
 func TestSyncGroup(t *testing.T) {
 	t.Parallel()
 	const inner = "198.51.100.100"
@@ -109,7 +109,7 @@ sync_group = "both"
 	for _, cut := range []struct{ sw string }{{lab.MainSwitch}, {"wan"}} {
 		d.A.CutAt(cut.sw)
 		awaitBoth(d.B, d.A)
-		// A group that flaps would show it now.
+		// If the group changed state again and again, this would show now.
 		d.Throughout(500*time.Millisecond, "director-b keeps both", func() error {
 			if !d.B.Has(vip) || !d.B.Has(inner) || d.A.Has(vip) || d.A.Has(inner) {
 				return fmt.Errorf("it has not")

@@ -9,7 +9,7 @@ import "github.com/tandem-lvs/tandem/lvs"
 type syncOwned struct {
 	memory memory[OwnedSync]
 	roles  map[lvs.Roles]SyncTrait
-	dirty  bool   // roles differ from what the memory was given
+	dirty  bool   // roles differ from the value in the memory
 	boot   string // of the machine; empty: not known
 }
 
@@ -17,15 +17,15 @@ type syncOwned struct {
 type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
-	// Index is that of the interface on which the daemon was started, or found. A daemon whose interface was deleted sends
-	// nothing, whatever has the name now.
+	// Index is the index of the interface on which the daemon was started, or found. If that interface was deleted, the
+	// daemon sends nothing, even if a new interface has the same name.
 	Index int `json:"index,omitempty"`
 }
 
-// names reports whether the trait is that of a daemon with the settings.
+// names reports whether the trait belongs to a daemon with these settings.
 func (t SyncTrait) names(s lvs.Sync) bool { return t.Interface == s.Interface && t.ID == int(s.ID) }
 
-// OwnedSync is what a Store holds of the roles of connection sync that are ours.
+// OwnedSync is the value of our sync daemons in a Store.
 type OwnedSync struct {
 	Master *SyncTrait `json:"master,omitempty"`
 	Backup *SyncTrait `json:"backup,omitempty"`
@@ -47,8 +47,7 @@ func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
 	return o, err
 }
 
-// among returns the roles in which one of our daemons runs. A daemon with another interface or id was started by somebody
-// else.
+// among returns the roles in which one of our daemons runs. A daemon with another interface or id belongs to another program.
 func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	for _, d := range have {
 		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait.names(d.Sync) {
@@ -58,7 +57,7 @@ func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	return ours
 }
 
-// bound returns the index of the interface of each daemon that is ours, as far as it is known.
+// bound returns the index of the interface of each of our daemons, as far as it is known.
 func (o *syncOwned) bound() map[lvs.Roles]int {
 	indices := make(map[lvs.Roles]int)
 	for role, trait := range o.roles {
@@ -82,7 +81,7 @@ func (o *syncOwned) remove(role lvs.Roles) {
 	}
 }
 
-// store hands the roles to the memory if they are new.
+// store passes the roles to the memory if they are new.
 func (o *syncOwned) store() error {
 	if !o.dirty {
 		return o.memory.flush()

@@ -19,7 +19,7 @@ func verdict(tb testing.TB, f packetFilter, b []byte) bool {
 	return passes(tb, interpreter(tb, f), b)
 }
 
-// interpreter makes what runs a filter.
+// interpreter makes the interpreter that runs a filter.
 func interpreter(tb testing.TB, f packetFilter) *bpf.VM {
 	tb.Helper()
 	raw, err := f.program()

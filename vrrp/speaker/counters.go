@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// counters are Counters that one thread advances and any may read.
+// counters are Counters that one thread changes and any thread may read.
 type counters struct {
 	sent, received, zeroSent, zeroReceived, sendErrors, becameMaster, withheld atomic.Uint64
 

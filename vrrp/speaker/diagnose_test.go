@@ -164,7 +164,7 @@ func TestTwoMastersWarning(t *testing.T) {
 	s.hear(p, addrA, 255)
 	s.wantWarnings()
 	s.lead()
-	// Two masters settle who stays by one exchange.
+	// Two masters decide by one exchange who stays.
 	s.hear(p, addrA, 255)
 	s.pass(time.Second)
 	s.hear(p, addrA, 255)

@@ -35,7 +35,7 @@ func flood(fd int, d time.Duration, packets [][]byte) (int, error) {
 	}
 }
 
-// A gap is what gaps saw.
+// A gap is the result of gaps.
 type gap struct {
 	longest time.Duration // between two steps of the counter
 	stall   time.Duration // of the machine: the longest time between two looks at the counter

@@ -101,7 +101,7 @@ func TestProcessorAccount(t *testing.T) {
 	}
 }
 
-// A thread that does not come round is found by others: here it waits for whom it notifies.
+// A thread that hangs is found by others. Here it waits for the function that it notifies.
 func TestHungLoop(t *testing.T) {
 	stalled, goOn, once := make(chan struct{}), make(chan struct{}), sync.Once{}
 	a := newBridge(t).plugWith("192.0.2.1", func(st vrrp.Status) {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(electionEnv) != "" {
 		runElection()
 	}
-	// The command line comes later, and wins.
+	// The command line is read later, and takes precedence.
 	if err := flag.Set("test.parallel", atOnce); err != nil {
 		panic(err)
 	}

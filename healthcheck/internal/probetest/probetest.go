@@ -140,7 +140,7 @@ func Words(r healthcheck.Result) healthcheck.Result {
 	return r
 }
 
-// FullServer is a server whose kernel does not answer, because nobody accepts connections.
+// FullServer is a server whose kernel does not answer, because no program accepts connections.
 func FullServer(t *testing.T) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bounded serves HTTP to clients that are many, slow or hostile: what they hold of this process is bounded.
+// Package bounded serves HTTP to clients that are many, slow or hostile: it bounds the resources that they can use.
 package bounded
 
 import (
@@ -11,9 +11,9 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// Limits are what the clients of one server may hold together.
+// Limits are the resources that all clients of one server may use together.
 type Limits struct {
-	// Connections is the largest number of open connections. More wait in the kernel and take no descriptor.
+	// Connections is the maximum number of open connections. More wait in the kernel and use no descriptor.
 	Connections int
 	// Patience is how long a connection may be open without a request, and how long a request may take to arrive.
 	Patience time.Duration

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Clients that connect and say nothing, or stop in the middle of a request, or do not hang up, take a bounded number of
-// descriptors, and keep others waiting only for a while.
+// Some clients connect and send nothing, stop in the middle of a request, or do not close the connection. They use a bounded
+// number of descriptors, and others wait for them only for a while.
 func TestHostileClients(t *testing.T) {
 	const limit, clients = 8, 60
 	for name, text := range map[string]string{

@@ -20,13 +20,13 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 )
 
-// A metricsServer answers Prometheus at an address that a reload may change. A port that is taken is no reason to stop
-// balancing: it is logged, stands among the warnings of the status, and is tried again.
+// A metricsServer answers Prometheus. A reload may change its address. If the port is taken, balancing continues: the error
+// is logged, the status shows it as a warning, and the server tries again.
 type metricsServer struct {
 	log     hclog.Logger
 	handler http.Handler
 	addr    workers.Mailbox[string]
-	err     atomic.Pointer[error] // why nothing listens; nil: something does, or nothing is asked for
+	err     atomic.Pointer[error] // why it does not listen; nil: it listens, or no address is configured
 }
 
 // maxScrapes is how many scrapes are answered at the same time. Each takes the processor from the director; more get status 503.
@@ -49,7 +49,7 @@ func newMetricsServer(log hclog.Logger, c prometheus.Collector) *metricsServer {
 // listen moves the server to addr; "" switches it off. Only the loop calls it.
 func (m *metricsServer) listen(addr string) { m.addr.Put(addr) }
 
-// problem is a sentence for the status, or "".
+// problem returns a sentence for the status, or "" if there is none.
 func (m *metricsServer) problem() string {
 	if err := m.err.Load(); err != nil {
 		return fmt.Sprintf("no metrics are served: %v", *err)
@@ -90,7 +90,7 @@ func (m *metricsServer) run(ctx context.Context) error {
 	}
 }
 
-// serve starts to answer at addr; stop ends that and waits until it has ended.
+// serve starts to answer at addr. stop ends this and waits for the end.
 func (m *metricsServer) serve(addr string) (stop func(), err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

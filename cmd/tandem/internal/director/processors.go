@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// A director that uses less than lowLoad of one processor for quietLooks looks in a row needs one only. From highLoad on
-	// it gets all of them again.
+	// If a director uses less than lowLoad of one processor in quietLooks looks in a row, it gets only one processor. From
+	// highLoad on it gets all of them again.
 	lowLoad, highLoad = 0.10, 0.25
 	quietLooks        = 5
 )
 
-// A processors decides how many processors this process may use. Where the Go runtime may use several, it wakes one more thread
-// for each thing that there is to do, if only a sign of life. So a director with little to do uses one.
+// A processors decides how many processors this process may use. If the Go runtime may use several, it wakes one more thread
+// for each small job, even for a sign of life. So a director with little work uses one.
 type processors struct {
 	all   int                  // processors that the process may use
 	used  func() time.Duration // the processor time of the process so far
@@ -33,12 +33,12 @@ type processors struct {
 
 func newProcessors() *processors {
 	p := &processors{all: runtime.GOMAXPROCS(0), used: processorTime, now: time.Now, set: func(n int) { runtime.GOMAXPROCS(n) }}
-	// From here on the runtime does not ask the kernel each second how many processors there are.
+	// From now on the runtime does not ask the kernel each second for the number of processors.
 	p.set(p.all)
 	return p
 }
 
-// adjust looks at the load since the last time.
+// adjust measures the load since the last call.
 func (p *processors) adjust() {
 	used, now := p.used(), p.now()
 	last := p.last
@@ -64,7 +64,7 @@ func (p *processors) adjust() {
 	}
 }
 
-// processorTime is what this process has used so far.
+// processorTime returns the processor time of this process so far.
 func processorTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts); err != nil {

@@ -34,7 +34,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	}
 }
 
-// The disk of the state directory may be full, read-only or broken: the director starts, and its status says so.
+// If the disk of the state directory is full, read-only or broken, the director starts, and its status says so.
 func TestStartsWithoutAStateDirectory(t *testing.T) {
 	base := t.TempDir()
 	write(t, filepath.Join(base, "file"), "")

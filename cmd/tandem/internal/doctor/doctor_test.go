@@ -164,7 +164,7 @@ func TestDirector(t *testing.T) {
 	}
 }
 
-// TestPeerDiffersOnce: what the running director warns of is not found a second time.
+// TestPeerDiffersOnce: a warning of the running director is not reported a second time.
 func TestPeerDiffersOnce(t *testing.T) {
 	s := master()
 	s.backup()
@@ -184,7 +184,7 @@ func TestPeerDiffersOnce(t *testing.T) {
 	}
 }
 
-// TestJudgingDoesNoIO: only the files that gather facts and those that fix may reach the machine.
+// TestJudgingDoesNoIO: only the files that gather facts and the file that repairs may do I/O.
 func TestJudgingDoesNoIO(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

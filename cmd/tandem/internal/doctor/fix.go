@@ -31,7 +31,7 @@ func (f Finding) RealServer() *realserver.Config {
 	return f.fix.realServer
 }
 
-// Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it goes on with the others.
+// Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it continues with the others.
 // It writes sysctls to file too, so that they last; empty: to none.
 func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine, file string) (fixed []Finding, err error) {
 	for _, f := range findings {

@@ -80,7 +80,7 @@ func TestElectionWhoseLogNobodyReads(t *testing.T) {
 	r.ended()
 }
 
-// hangs makes path a file that hangs whoever opens it, as a disk can, until write writes to it.
+// hangs makes path a file on which each opening hangs, as on a broken disk, until write is called.
 func hangs(t *testing.T, path string) (write func(text []byte)) {
 	t.Helper()
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -98,7 +98,7 @@ func hangs(t *testing.T, path string) (write func(text []byte)) {
 	}
 }
 
-// Where the record of the addresses cannot be read because the disk hangs, the election works all the same.
+// If the disk hangs, the record of the addresses cannot be read. The election works without it.
 func TestElectionWhoseRecordHangs(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
@@ -110,7 +110,7 @@ func TestElectionWhoseRecordHangs(t *testing.T) {
 	write(nil)
 }
 
-// An election that cannot open its lock because the disk hangs says so, gives signs of life, and leaves when it is told to.
+// If the disk hangs, an election cannot open its lock. It reports this, gives signs of life, and leaves when ordered.
 func TestElectionWhoseLockHangs(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
@@ -124,7 +124,7 @@ func TestElectionWhoseLockHangs(t *testing.T) {
 	write(nil)
 }
 
-// A late reading of the record still removes what it names.
+// If the record is read late, its addresses are still removed.
 func TestElectionWhoseRecordIsLate(t *testing.T) {
 	cable(t)
 	put(t, "192.0.2.111/24")
@@ -142,7 +142,7 @@ func TestElectionWhoseRecordIsLate(t *testing.T) {
 	r.ended()
 }
 
-// A hanging is a log that hangs whoever changes its level, as the serving goroutine does, until it is let go.
+// A hanging is a log. A goroutine that changes its level hangs until it is released; the serving goroutine does this.
 type hanging struct {
 	hclog.Logger
 	let <-chan struct{}
@@ -150,8 +150,8 @@ type hanging struct {
 
 func (h hanging) SetLevel(hclog.Level) { <-h.let }
 
-// An election whose serving goroutine hangs says nothing more, though its reporter works and is asked: what arrives is a sign of
-// life to the director.
+// The serving goroutine of an election hangs. The election sends nothing more, though its reporter works and is asked: to the
+// director every message is a sign of life.
 func TestElectionThatHangsIsSilent(t *testing.T) {
 	cable(t)
 	let := make(chan struct{})

@@ -26,14 +26,15 @@ const (
 
 // An addressRecord is a file of routers and their addresses, for the next election. There are two:
 //
-//   - election.json has the addresses that this election may have on the interfaces. The next one needs it where everything was
-//     killed at once and the configuration was changed: nobody else knows then which addresses to remove.
-//   - given-up.json has those that it gave up without hearing of a successor: neighbours may still know them here, see refer.
+//   - election.json has the addresses that this election may have on the interfaces. The next one needs it if everything was
+//     killed at once and the configuration was changed: then only the file knows which addresses to remove.
+//   - given-up.json has the addresses that it gave up without a successor: neighbours may still have this machine's address
+//     for them, see refer.
 //
 // The file is read and written by a goroutine of its own, which may hang with the disk.
 type addressRecord struct {
-	former chan []vrrp.Config // what the file held at the start; closed then
-	latest chan []vrrp.Config // what it is to hold; replaced while it waits
+	former chan []vrrp.Config // the content of the file at the start; then closed
+	latest chan []vrrp.Config // the content to write; replaced while it waits
 	idle   chan struct{}      // closed when latest is closed and all is written
 }
 
@@ -67,7 +68,7 @@ func (r *addressRecord) run(path string, log hclog.Logger) {
 	}
 }
 
-// set has the file hold these routers. It does not block.
+// set requests that the file contains these routers. It does not block.
 func (r *addressRecord) set(routers []vrrp.Config) { replace(context.Background(), r.latest, routers) }
 
 // close waits until all is written, for recordWriteTimeout at most. It is the last call.
@@ -79,7 +80,7 @@ func (r *addressRecord) close() {
 	}
 }
 
-// awaitFormer waits a little for what former elections had on the interfaces.
+// awaitFormer waits a little for the addresses of former elections.
 func (p *Process) awaitFormer(ctx context.Context) {
 	select {
 	case former := <-p.record.former:
@@ -98,7 +99,7 @@ func (p *Process) awaitFormer(ctx context.Context) {
 	}
 }
 
-// setFormer takes what former elections had on the interfaces.
+// setFormer stores the addresses of former elections.
 func (p *Process) setFormer(former []vrrp.Config) {
 	p.former, p.formerKnown = former, true
 	if p.obeyed {
@@ -106,8 +107,8 @@ func (p *Process) setFormer(former []vrrp.Config) {
 	}
 }
 
-// recordAddresses has the record say what may be on the interfaces from now on. First it removes what former elections had
-// there and this one has not. As long as the disk hangs, both wait.
+// recordAddresses updates the record: these routers may have addresses from now on. First it removes the addresses of former
+// elections that these routers do not have. While the disk hangs, both wait.
 func (p *Process) recordAddresses(now []vrrp.Config) {
 	if !p.formerKnown {
 		return
@@ -138,14 +139,14 @@ func (p *Process) present(o message.Order) []vrrp.Config {
 	return now
 }
 
-// removeAddresses removes what a former election had on the interfaces.
+// removeAddresses removes the addresses of a former election.
 func (p *Process) removeAddresses(routers ...vrrp.Config) {
 	if err := address.RemoveResources(routers); err != nil {
 		p.log.Error("failed to remove the addresses of a former election", "error", err)
 	}
 }
 
-// sameResources reports whether two routers put the same in the same place.
+// sameResources tells whether two routers have the same resources on the same interface.
 func sameResources(a, b vrrp.Config) bool {
 	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks, and each sign of life of the serving goroutine.
-// Whatever arrives is a sign of life to the director: while the serving goroutine is silent, nothing is sent. A director that
-// does not read holds up only this goroutine.
+// report sends the present state after every change and when the director asks. It passes on each sign of life of the serving
+// goroutine. To the director every message is a sign of life: so while the serving goroutine is silent, nothing is sent. If
+// the director does not read, only this goroutine waits.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
 	alive, untold := time.Now(), false
@@ -40,7 +40,7 @@ func (p *Process) report(ctx context.Context) {
 			err = out.Encode(p.snapshot())
 		}
 		if err != nil {
-			return // the reader sees that the director is gone, and acts
+			return // the reader notices that the director is gone, and acts
 		}
 	}
 }
@@ -48,19 +48,31 @@ func (p *Process) report(ctx context.Context) {
 // maxBeats is how many beat intervals the serving goroutine may be silent before reports wait for its next sign of life.
 const maxBeats = 3
 
-// giveSignOfLife has the reporter send a sign of life, unless a loop hangs: its router is silent, so the election must be replaced.
+// giveSignOfLife asks the reporter to send a sign of life, unless a loop hangs: its router is silent, so the election must be
+// replaced. After a stop of the whole process a loop is late once, until it has run.
 func (p *Process) giveSignOfLife() {
+	name, late := p.latestLoop()
+	if late <= hungLoop {
+		p.hung = 0
+		nudge(p.lives)
+		return
+	}
+	switch p.hung++; p.hung {
+	case 1:
+		nudge(p.lives)
+	case 2:
+		p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", late.Round(time.Millisecond))
+	}
+}
+
+// latestLoop returns the interface whose loop is late by most.
+func (p *Process) latestLoop() (iface string, late time.Duration) {
 	for name, u := range p.units {
-		if since := u.loop.Hung(); since > hungLoop {
-			if !p.hung {
-				p.hung = true
-				p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", since.Round(time.Millisecond))
-			}
-			return
+		if l := u.loop.Hung(); l > late {
+			iface, late = name, l
 		}
 	}
-	p.hung = false
-	nudge(p.lives)
+	return iface, late
 }
 
 // hungLoop is how late the thread of a loop may be.

@@ -15,7 +15,7 @@ import (
 // A Kind is a kind of fault.
 type Kind uint8
 
-// The kinds. Those of the network are about the ways of one director on one segment.
+// The kinds. Faults of the network are about the wires of one director on one segment.
 const (
 	Loss Kind = iota + 1
 	OneWay
@@ -58,7 +58,7 @@ var kindNames = [...]string{"?", "loss", "one-way loss", "delay", "duplicates", 
 // String names the kind.
 func (k Kind) String() string { return kindNames[k] }
 
-// A Fault is something that goes wrong, or that an operator does, at a time after the warm-up.
+// A Fault is a failure, or an operator's action, at a time after the warm-up.
 type Fault struct {
 	Kind   Kind
 	At     time.Duration
@@ -117,7 +117,7 @@ func (w *world) inject(f Fault) {
 	}
 }
 
-// network makes the ways of a director bad.
+// network damages the wires of a director.
 func (w *world) network(h *host, f Fault) {
 	segment := outside
 	if h.serverSide == inside && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
@@ -169,7 +169,7 @@ func (h *host) setCarrier(segment int, on bool) {
 	}
 }
 
-// processes kills and stops.
+// processes kills and stops processes.
 func (w *world) processes(h *host, f Fault) {
 	d, e := h.director, h.election()
 	if o := h.peer; o != nil {
@@ -224,7 +224,7 @@ func (w *world) processes(h *host, f Fault) {
 	}
 }
 
-// resume lets a stopped process go on, unless its machine is paused.
+// resume continues a stopped process, unless its machine is paused.
 func (h *host) resume(p *process) {
 	if !h.paused {
 		p.goOn()
@@ -265,7 +265,7 @@ func (h *host) powerOn() {
 	}
 }
 
-// breakServers changes what real servers do.
+// breakServers changes the behaviour of real servers.
 func (w *world) breakServers(f Fault) {
 	set := func(s *server, is condition) {
 		if s.is != is {
@@ -301,11 +301,11 @@ func (w *world) breakServers(f Fault) {
 	}
 }
 
-// surroundings makes disk, clock and kernel bad.
+// surroundings causes faults of disk, clock and kernel.
 func (w *world) surroundings(h *host, f Fault) {
 	over := func(do func()) { w.after(f.For, do) }
 	if !h.kernelRuns() && (f.Kind == TableFlushed || f.Kind == AddressDeleted) {
-		return // nobody can do that
+		return // no operator can do that
 	}
 	switch f.Kind {
 	case DiskSlow:
@@ -330,7 +330,7 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.kernel.wiped = w.now
 	case AddressDeleted:
 		h.setAddress(vip, false)
-		if e := h.election(); e != nil { // the kernel tells it
+		if e := h.election(); e != nil { // the kernel reports it
 			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
 		} else if o := h.peer; o != nil {
 			o.later(5*time.Millisecond, func() { h.setAddress(vip, o.master) })
@@ -338,7 +338,7 @@ func (w *world) surroundings(h *host, f Fault) {
 	}
 }
 
-// healAll ends every fault, and gives back what operators have taken.
+// healAll ends every fault, and undoes what operators have ordered.
 func (w *world) healAll() {
 	w.say("fault", "all faults are over")
 	w.healed = true

@@ -29,13 +29,13 @@ type host struct {
 	carrier [segments]bool
 	kernel  kernel
 	disk    disk
-	clock   time.Duration // what somebody has set the wall clock ahead; a process sees it when it starts
+	clock   time.Duration // how far ahead the wall clock was set; a process sees it when it starts
 
 	record []string // the routers whose addresses a former election may have had, or has given up to nobody
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
-	other     bool        // it runs a director of another make
+	other     bool        // it runs another VRRP program
 	peer      *otherMake  // nil: none
 }
 
@@ -58,7 +58,7 @@ func (h *host) processes() (all []*process) {
 	return all
 }
 
-// election is the process that takes part in the election; nil: none.
+// election returns the process that takes part in the election. nil: there is none.
 func (h *host) election() *election {
 	if len(h.elections) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (h *host) election() *election {
 	return h.elections[0]
 }
 
-// A kernel is what matters of one: the virtual addresses and the IPVS table.
+// A kernel is the parts of a kernel that matter here: the virtual addresses and the IPVS table.
 type kernel struct {
 	addrs   [segments]bool // the virtual addresses that it has, see slot
 	table   map[lvs.ServiceID]lvs.Entry
@@ -83,7 +83,7 @@ func slot(a netip.Addr) int {
 	return outside
 }
 
-// foreign is somebody else's service.
+// foreign is a service of another program.
 var foreign = lvs.Entry{
 	Service: lvs.Service{ServiceID: lvs.ServiceID{Protocol: lvs.UDP, Addr: netip.MustParseAddr("192.0.2.200"), Port: 53}, Scheduler: "rr"},
 	Servers: []lvs.Server{{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.201"), Port: 53}, Method: lvs.DR, Weight: 1}},
@@ -115,7 +115,7 @@ func (k *kernel) schedule(w *world, id lvs.ServiceID) (lvs.Server, bool) {
 	return lvs.Server{}, false
 }
 
-// dump lists the table. A dump that lies has rows twice, or lacks a service or its servers.
+// dump lists the table. A wrong dump has rows twice, or lacks a service or its servers.
 func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 	var all []lvs.Entry
 	for _, id := range slices.SortedFunc(maps.Keys(k.table), lvs.ServiceID.Compare) {
@@ -179,7 +179,7 @@ type disk struct {
 	slow    time.Duration // how long a write takes
 
 	orders  map[string]core.Order
-	ordered map[string]core.Order // the orders that were written last, though the disk may have lost them
+	ordered map[string]core.Order // the latest written orders, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool

@@ -25,10 +25,10 @@ func (b *Broken) String() string {
 	return fmt.Sprintf("%s at %.3f s: %s", b.Kind, b.At.Seconds(), b.What)
 }
 
-// A since is the time since which something is so; the zero value: it is not so.
+// A since is the time since which a condition holds. The zero value: it does not hold.
 type since struct{ time.Time }
 
-// is notes whether it is so now, and returns for how long.
+// is records whether the condition holds now, and returns for how long.
 func (s *since) is(so bool, now time.Time) time.Duration {
 	switch {
 	case !so:
@@ -41,7 +41,7 @@ func (s *since) is(so bool, now time.Time) time.Duration {
 	return now.Sub(s.Time)
 }
 
-// A monitor looks at the invariants. The bounds are those of RFC 9568 and of the configuration, plus slack for what takes
+// A monitor checks the invariants. The bounds are those of RFC 9568 and of the configuration, plus slack for delays of
 // milliseconds.
 type monitor struct {
 	scenario *Scenario
@@ -49,20 +49,20 @@ type monitor struct {
 	faults   [kinds]int
 
 	both     [segments]since // both directors have the VIP
-	none     [segments]since // nobody has it
-	hear     [segments]since // the directors are at work, and hear each other
-	capable  [2]since        // a director is at work, and can serve
+	none     [segments]since // no director has it
+	hear     [segments]since // the directors run, and hear each other
+	capable  [2]since        // a director runs, and can serve
 	reached  [2]since        // … and clients, servers and the peer reach it
-	listened [2]since        // a director's loop is at work
-	serves   [2]since        // a director that is reached has a healthy server in its table
+	listened [2]since        // a director's loop runs
+	serves   [2]since        // a director that clients and servers reach has a healthy server in its table
 
-	lossy       time.Time // when a way to a client last lost something
-	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
-	holds       [2]since // a director has the VIP
-	undisturbed [2]since // a kernel runs, and its ways are clean
+	lossy       time.Time // when a wire to a client last lost a packet
+	split       bool      // both directors had the VIP while they did not hear each other, and they have not heard each other since
+	holds       [2]since  // a director has the VIP
+	undisturbed [2]since  // a kernel runs, and its wires are clean
 
 	orders     int
-	remembered [2]map[string]remembered // of drains, by server, and of standing by, under no name
+	remembered [2]map[string]remembered // orders of drains, by server, and of standby, with an empty name
 
 	mustBeQuiet bool
 }
@@ -80,7 +80,7 @@ func (m *monitor) down() time.Duration {
 	if m.scenario.Group {
 		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
 	}
-	return 3*i + vrrp.Skew(1, i)
+	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -89,7 +89,7 @@ const (
 	recovery  = checkRise*checkInterval + checkTimeout + checkInterval + slack
 )
 
-// broke notes the first invariant that does not hold.
+// broke records the first invariant that does not hold.
 func (m *monitor) broke(w *world, kind, format string, args ...any) {
 	if m.broken == nil {
 		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
@@ -97,7 +97,7 @@ func (m *monitor) broke(w *world, kind, format string, args ...any) {
 	}
 }
 
-// look looks at what must hold at any time.
+// look checks the invariants that must hold at any time.
 func (m *monitor) look(w *world) {
 	for i, h := range w.hosts {
 		m.lookAt(w, i, h)
@@ -127,12 +127,12 @@ func (m *monitor) look(w *world) {
 			}
 		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers.
+		// The losing master hears the winner within an interval, and lingers.
 		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
-		for i, h := range w.hosts { // the members of a group go together
+		for i, h := range w.hosts { // the members of a group change together
 			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
 				able = min(able, m.capable[i].since(w.now))
 			}
@@ -151,7 +151,7 @@ func (s since) since(now time.Time) time.Duration {
 	return now.Sub(s.Time)
 }
 
-// takesPart tells whether a director's election is at work under a director.
+// takesPart tells whether a director's election runs together with its director.
 func (h *host) takesPart() bool {
 	if h.other {
 		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
@@ -160,7 +160,7 @@ func (h *host) takesPart() bool {
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
 
-// lookAt looks at one director.
+// lookAt checks one director.
 func (m *monitor) lookAt(w *world, i int, h *host) {
 	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses
 	m.capable[i].is(able, w.now)
@@ -195,7 +195,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 func (m *monitor) peerIsClear(w *world, h *host) bool {
 	other := h.opposite()
 	if !other.kernelRuns() {
-		return !m.split // else clients may have learned the other one, and nobody can know
+		return !m.split // otherwise clients may have the other director's address, and nobody can know it
 	}
 	segments := 1
 	if m.scenario.Group {
@@ -209,7 +209,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
+	return !m.split && other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
@@ -229,12 +229,12 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
-// hasDrained tells whether an operator has taken a server out of service at a director.
+// hasDrained tells whether an operator has drained or disabled a server at a director.
 func (m *monitor) hasDrained(h *host) bool {
 	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
 
-// lookAtTables looks at what the kernels' tables must and must not have.
+// lookAtTables checks the kernels' tables.
 func (m *monitor) lookAtTables(w *world) {
 	for i, h := range w.hosts {
 		if h.kernelRuns() && !isForeign(h.kernel.table[foreign.ServiceID]) {
@@ -258,27 +258,27 @@ func (m *monitor) lookAtTables(w *world) {
 	}
 }
 
-// isForeign tells whether an entry is as somebody else has made it.
+// isForeign tells whether an entry is as the other program made it.
 func isForeign(e lvs.Entry) bool {
 	return e.Service == foreign.Service && slices.Equal(e.Servers, foreign.Servers)
 }
 
-// A remembered is an order that was acknowledged without reserve.
+// A remembered is an order that was acknowledged, without a warning that a restart would forget it.
 type remembered struct {
 	order int
 	is    bool
 	since time.Time
 }
 
-// activity notes that something happened that does not happen in a quiet pair.
+// activity records an event that does not happen in a quiet pair.
 func (m *monitor) activity(w *world, what string) {
 	if m.mustBeQuiet {
 		m.broke(w, "quiet", "%s, long after the last fault", what)
 	}
 }
 
-// asks notes that an operator orders something, about a server or, if it has no name, about standing by. It returns what to do
-// with the answer. Only the latest order about a thing counts, and only if the answer has no reserve.
+// asks records an order of an operator about a server, or, without a name, about standby. It returns the handler of the
+// answer. Only the latest order about a thing counts, and only if the answer has no warning.
 func (m *monitor) asks(h *host, server string) func(core.Reply) {
 	m.orders++
 	order := m.orders
@@ -291,7 +291,7 @@ func (m *monitor) asks(h *host, server string) func(core.Reply) {
 	}
 }
 
-// expectWanted looks at what must be so after all faults.
+// expectWanted checks the state after all faults.
 func (m *monitor) expectWanted(w *world) {
 	if m.broken != nil {
 		return

@@ -35,7 +35,7 @@ func (s *Scenario) String() string {
 		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
-// A Result is what came of a run.
+// A Result is the result of a run.
 type Result struct {
 	Broken *Broken  // nil: every invariant held
 	Lines  []string // the transcript
@@ -45,7 +45,7 @@ type Result struct {
 }
 
 const (
-	// warmUp is how long a pair is left alone after its start, and healing how long after the last fault.
+	// warmUp is how long a pair runs without faults after its start. healing is the same after the last fault.
 	warmUp  = 15 * time.Second
 	healing = 40 * time.Second
 	quiet   = 20 * time.Second
@@ -54,7 +54,7 @@ const (
 // Run runs a scenario.
 func Run(s *Scenario) Result { return run(s, nil) }
 
-// run also does something to the world before it begins.
+// run also calls also before the run begins.
 func run(s *Scenario, also func(*world)) (r Result) {
 	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
 	defer func() {

@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sawRequest looks at what a client got.
+// sawRequest checks the result of a client's request.
 func (m *monitor) sawRequest(c *client, r result) {
 	w := c.world
 	if c.strict { // one of the two is enough
@@ -34,7 +34,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
-		if both := m.both[outside].since(w.now); both > 0 { // a client may have learned the one that is about to give way
+		if both := m.both[outside].since(w.now); both > 0 { // a client may have learned the address of the master that is about to give way
 			able = min(able, both)
 		}
 		if m.scenario.Master { // it begins to check when it becomes master
@@ -45,7 +45,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 			return // the other make gives way without a word, and announces only when it becomes master
 		}
 		if w.now.Sub(m.lossy) < garp.ReferralTime+bound {
-			bound += garp.ReferralTime / 2 // what was lost is announced again after that time at most
+			bound += garp.ReferralTime / 2 // a lost announcement is repeated after that time at most
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:
@@ -62,7 +62,8 @@ func (m *monitor) sawRequest(c *client, r result) {
 			bound += lookPause // nobody tells who flushes a table
 			able = min(able, w.now.Sub(c.failing))
 		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && m.scenario.Preempt {
-			// The peer could. A master steps back when its peer had the time to find the servers down as well.
+			// The peer may be able to. A master steps back when its peer has had the time to find the servers unhealthy as
+			// well.
 			bound += detection + time.Second
 			able = min(serves, w.now.Sub(c.failing))
 		} else {

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// tell takes a router's status, and has the rest follow if it has changed.
+// tell handles a router's status. If it has changed, the rest follows.
 func (e *election) tell(r *router) {
 	m := r.Machine
 	s := vrrp.Status{
@@ -33,7 +33,7 @@ func (e *election) tell(r *router) {
 	e.settleSoon()
 }
 
-// settleSoon has the serving goroutine look at what the loops say.
+// settleSoon makes the serving goroutine handle the reports of the loops.
 func (e *election) settleSoon() {
 	if !e.settling {
 		e.settling = true
@@ -41,7 +41,7 @@ func (e *election) settleSoon() {
 	}
 }
 
-// settle brings tracking, groups and addresses in line with what the loops say.
+// settle updates tracking, groups and addresses after reports of the loops.
 func (e *election) settle() {
 	e.settling = false
 	states, own := make(map[string]vrrp.Status), make(map[string]vrrp.Tracking)
@@ -120,13 +120,14 @@ func (e *election) refer(r *router) {
 		delete(e.givenUp, name)
 		refs.Refer(e.now, addressesOf(r), is.Master)
 	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():
-		if e.givenUp[name] = true; is.State != vrrp.Initialize { // else it is left to the next election
+		if e.givenUp[name] = true; is.State != vrrp.Initialize { // otherwise the next election does it
 			e.newlyGivenUp = append(e.newlyGivenUp, name)
 		}
 	}
 }
 
-// awaitMasters has the addresses that were given up to nobody announced for the master that is heard next.
+// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
+// master that is heard.
 func (e *election) awaitMasters() {
 	for _, name := range e.newlyGivenUp {
 		if r := e.named(name); r != nil && !e.resumed[name] && !r.status.Holding {
@@ -145,7 +146,7 @@ func (e *election) named(name string) *router {
 	return nil
 }
 
-// report tells the director how things are.
+// report sends the present state to the director.
 func (e *election) report() {
 	d := e.director
 	if d == nil || !e.obeyed {
@@ -158,7 +159,8 @@ func (e *election) report() {
 	e.world.after(e.between(50*time.Microsecond, 500*time.Microsecond), func() { d.do(func() { d.hears(e, rep) }) })
 }
 
-// setAddresses puts on the interfaces what the routers hold, and announces what they keep. The interfaces follow a moment later.
+// setAddresses puts the routers' addresses on the interfaces, and announces those that they keep. The interfaces follow a
+// moment later.
 func (e *election) setAddresses() {
 	want, announce := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, r := range e.routers {
@@ -196,7 +198,7 @@ func (e *election) setAddresses() {
 	e.watchRivals()
 }
 
-// place is the reconciler of the addresses. It takes the latest that is wanted.
+// place is the reconciler of the addresses. It uses the latest wanted set.
 func (e *election) place(want map[netip.Addr]bool) {
 	for _, r := range e.routers {
 		for _, v := range r.Config.VIPs {
@@ -226,7 +228,7 @@ func (e *election) holds(a netip.Addr) bool {
 	})
 }
 
-// setAddress puts an address on the machine, or takes it away.
+// setAddress adds an address to the machine, or removes it.
 func (h *host) setAddress(a netip.Addr, on bool) {
 	if h.kernel.addrs[slot(a)] == on {
 		return
@@ -262,7 +264,7 @@ func (e *election) announce() {
 	}
 }
 
-// announcement is what others see of one.
+// announcement returns how others see an announcement.
 func announcement(a netip.Addr, how garp.Form, at garp.Hardware) garp.Observation {
 	return garp.Observation{Claimed: a, Asked: a, How: how, From: at, Announced: true}
 }
@@ -283,7 +285,7 @@ func addressesOf(r *router) (all []netip.Addr) {
 	return all
 }
 
-// hearARP takes in what another director says about an address.
+// hearARP handles what another director announces about an address.
 func (h *host) hearARP(segment int, o garp.Observation) {
 	if e := h.election(); e != nil && h.kernelRuns() && o.From != hardware(h) {
 		e.do(func() {

@@ -3,7 +3,6 @@
 package simulation
 
 import (
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,14 +18,14 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		limit = 3 * time.Second
 	}
-	tally := Search{First: 1, Limit: limit, Workers: runtime.GOMAXPROCS(0), Out: t.Output(), Clock: time.Now}.Run()
+	tally := Search{First: 1, Limit: limit, Out: t.Output(), Clock: time.Now}.Run()
 	t.Log(tally)
 	for kind, seeds := range tally.Findings {
 		t.Errorf("%s: seeds %v; see make simulate SEED=%d SEEDS=1", kind, seeds, seeds[0])
 	}
 }
 
-// TestMendedFindings runs what the simulator has found, and what is mended since.
+// TestMendedFindings runs the scenarios of earlier findings that have been repaired since.
 func TestMendedFindings(t *testing.T) {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	pair := func(interval int, faults ...Fault) Scenario {
@@ -57,7 +56,7 @@ func TestMendedFindings(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun: a finding that cannot be repeated is worth nothing.
+// TestSameSeedSameRun: a finding must be repeatable.
 func TestSameSeedSameRun(t *testing.T) {
 	for seed := range uint64(12) {
 		a, b := Run(NewScenario(seed)), Run(NewScenario(seed))
@@ -72,7 +71,7 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// TestInvariantsSeeBreaks: what must not be is found.
+// TestInvariantsSeeBreaks: each broken invariant is found.
 func TestInvariantsSeeBreaks(t *testing.T) {
 	again := func(w *world, do func()) { // from the twentieth second on
 		var step func()
@@ -129,7 +128,7 @@ func TestInvariantsSeeBreaks(t *testing.T) {
 	}
 }
 
-// TestMinimise drops what does not matter.
+// TestMinimise removes the faults that do not matter.
 func TestMinimise(t *testing.T) {
 	needs := []Kind{Drain, PowerOff}
 	fake := func(s *Scenario) (r Result) {

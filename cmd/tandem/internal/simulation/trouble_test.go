@@ -85,7 +85,11 @@ func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
 		for _, way := range [][2]int{{h.node, firstServer + i}, {firstServer + i, h.node}} {
 			wire := &w.wires[h.serverSide][way[0]][way[1]]
 			wire.cut = true
-			w.after(lasts, func() { wire.cut = false })
+			w.rewired()
+			w.after(lasts, func() {
+				wire.cut = false
+				w.rewired()
+			})
 		}
 	}
 }

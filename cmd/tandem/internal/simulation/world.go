@@ -120,7 +120,7 @@ func (p *process) goOn() {
 // runs tells whether the process lives and is not stopped.
 func (p *process) runs() bool { return p.alive && !p.stopped }
 
-// A queue is a heap of the events to come, the next one first.
+// A queue is a heap of the future events, the next one first.
 type queue []event
 
 func (e *event) before(o *event) bool {

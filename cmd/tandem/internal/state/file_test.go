@@ -64,13 +64,13 @@ func TestStoreSaysWhatFailed(t *testing.T) {
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	// The same failure has the same words, so that whoever tries again logs it once.
+	// The same failure has the same text, so that repeated attempts are logged once.
 	if again := f.Store(2); again == nil || again.Error() != err.Error() {
 		t.Errorf("first %v, then %v", err, again)
 	}
 }
 
-// A failure of any step names the file, and not the temporary one, whose name differs each time.
+// An error of any step names the file, not the temporary one, whose name differs each time.
 func TestFailureOfTheLastStep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.json")
 	if err := os.Mkdir(path, 0o700); err != nil {

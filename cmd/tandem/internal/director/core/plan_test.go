@@ -231,7 +231,7 @@ func TestSlowStarts(t *testing.T) {
 	}
 }
 
-// A server that an operator gives back starts slowly, as one that has become healthy does.
+// A server whose drain or disable ends starts slowly, as one that has become healthy does.
 func TestServersThatAreGivenBackStartSlowly(t *testing.T) {
 	for _, c := range []struct {
 		away, back api.Action

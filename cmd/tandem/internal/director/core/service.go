@@ -169,7 +169,7 @@ func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 		return
 	}
 	if was.Health == healthcheck.Healthy && srv.verdict.Health == healthcheck.Unknown && !srv.verdict.Expired {
-		// The director stood still. A server that it calls healthy may have died meanwhile, and the peer knows.
+		// The director stood still. A server that it counts as healthy may have died meanwhile, and the peer knows this.
 		s.readiness = readiness{filled: s.readiness.filled}
 		s.retrackAll()
 	}

@@ -166,7 +166,7 @@ func (s *State) seeAllDown() {
 	}
 }
 
-// downEnds is when a master whose servers are all unhealthy steps back.
+// downEnds is when a master steps back if all its servers stay unhealthy.
 func (s *State) downEnds() time.Time {
 	longest := time.Duration(0)
 	for _, svc := range s.services {

@@ -61,7 +61,7 @@ func (at situation) state(tracks ...configs.Track) *State {
 		cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: t.Router}})
 	}
 	s := started(cfg)
-	// The time for first verdicts is over. The servers that are down have just been found so.
+	// The time for the first results is over. The unhealthy servers have become so just now.
 	s.Step(noon.Add(time.Hour), append(events, Numbers{"/run/load": {Value: at.file}})...)
 	return s
 }

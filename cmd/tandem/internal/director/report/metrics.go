@@ -77,7 +77,7 @@ var (
 	probesPanicsDesc = desc("check_probes_panics_total", "Health check probes that ended in a panic.")
 )
 
-// A sink takes metrics for one collection.
+// A sink receives the metrics of one collection.
 type sink chan<- prometheus.Metric
 
 func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
@@ -88,7 +88,7 @@ func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-// lateness puts a router's histogram out, whose classes Prometheus wants as sums.
+// lateness sends a router's histogram. Prometheus wants the classes as cumulative sums.
 func (s sink) lateness(r vrrp.Status) {
 	buckets, sum := make(map[float64]uint64), uint64(0)
 	late := r.Counters.Lateness
@@ -108,7 +108,7 @@ func (s sink) traffic(packets, bytes *prometheus.Desc, of api.Stats, labels ...s
 	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
 }
 
-// Metrics is what is counted beside a status.
+// Metrics is the input of the metrics beside a status.
 type Metrics struct {
 	Status           api.Status
 	State            *core.Snapshot
@@ -152,7 +152,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 }
 
 func collectVRRP(out sink, routers []api.Router, report message.Report) {
-	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	type id struct{ iface, name string } // a router that moves to another interface is on both for a while
 	shown := make(map[id]bool)
 	for _, r := range routers {
 		shown[id{r.Interface, r.Name}] = true
@@ -241,7 +241,7 @@ func collectServices(out sink, services []api.Service) {
 	}
 }
 
-// collectCheck tells of one check of a real server; the labels are those that all its metrics have.
+// collectCheck sends the metrics of one check of a real server. labels are on all of them.
 func collectCheck(out sink, c api.Check, labels ...string) {
 	flapping := 0.0
 	if c.Flapping {

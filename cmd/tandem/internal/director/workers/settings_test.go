@@ -30,7 +30,7 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 	const service = "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n"
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var mu sync.Mutex // of what follows
+		var mu sync.Mutex // of the following variables
 		var got map[string]string
 		var told []string
 		var refusal error

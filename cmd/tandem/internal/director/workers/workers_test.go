@@ -44,7 +44,7 @@ func show(t core.Table) string {
 	return strings.Join(all, " ")
 }
 
-// Changes that wait while one is written are written as one.
+// Changes that wait during a write are merged.
 func TestTablesMerge(t *testing.T) {
 	full := core.Table{Full: true, Set: []lvs.Entry{entry(80, 1), entry(81, 1)}}
 	set := func(e ...lvs.Entry) core.Table { return core.Table{Generation: 7, Set: e} }
@@ -73,7 +73,7 @@ func TestTablesMerge(t *testing.T) {
 	}
 }
 
-// A fakeTable writes down what it is told.
+// A fakeTable records its calls.
 type fakeTable struct {
 	mu      sync.Mutex
 	errs    []error // of the next calls
@@ -188,7 +188,7 @@ func TestTableWorker(t *testing.T) {
 	})
 }
 
-// A disk that refuses is asked again. One that hangs keeps neither the sender waiting nor the director from leaving.
+// If a write to the disk fails, it is tried again. If a write hangs, neither the sender nor the director's end waits for it.
 func TestFilesWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stored []core.Stored
@@ -239,7 +239,7 @@ func TestFilesWorker(t *testing.T) {
 	})
 }
 
-// A table that cannot be read is not empty: weights of 0 would follow. The director's election goes on meanwhile.
+// A table that cannot be read is not empty: otherwise all weights would become 0. Meanwhile the election continues.
 func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
@@ -262,7 +262,7 @@ func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	})
 }
 
-// What the kernel refuses is tried less and less often, and logged once. All else goes on.
+// A refused service is tried less and less often, and logged once. All other services are written.
 func TestTableWorkerAfterARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := entry(81, 1).ServiceID
@@ -311,7 +311,8 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 	})
 }
 
-// A look that is nearly due takes place at a beat, so that it needs no wake-up of its own. Without beats it is hardly later.
+// A look that is almost due happens at a beat, so that it needs no wake-up of its own. Without beats it happens only a little
+// later.
 func TestLooksTakePlaceAtBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
@@ -343,11 +344,11 @@ func TestLooksTakePlaceAtBeats(t *testing.T) {
 			want  int
 		}{
 			{"a beat at once", 0, true, 0},
-			{"a beat that is early", pause - 2*beatMargin, true, 0},
-			{"a beat when the look is nearly due", beatMargin, true, 1},
+			{"a beat that is early", pause - 2*beatEarly, true, 0},
+			{"a beat when the look is nearly due", beatEarly, true, 1},
 			{"a beat a pause later", pause, true, 1},
 			{"no beat a pause later", pause, false, 0},
-			{"but not for long", 2 * beatMargin, false, 1},
+			{"but not for long", beatLate, false, 1},
 		} {
 			if got := looks(step.after, step.beat); got != step.want {
 				t.Errorf("%s: %d looks, want %d", step.what, got, step.want)

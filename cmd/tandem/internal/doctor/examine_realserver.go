@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// RealServer judges a real server. Of the services it uses those of its VIPs.
+// RealServer returns the findings about a real server. It uses only the services of the server's VIPs.
 func RealServer(c realserver.Config, services []configs.Service, s Snapshot) []Finding {
 	e := examination{snapshot: s}
 	e.prepared(c)
@@ -30,7 +30,7 @@ const (
 	noRouteWhy   = "the answers to clients do not pass through the director, which has to translate their addresses"
 )
 
-// lacking says what it means that a step of `tandem realserver apply` is missing.
+// lacking has the finding for each missing step of `tandem realserver apply`.
 var lacking = map[realserver.Action]diagnosis.Finding{
 	realserver.SetSysctl:     {ID: "not-silent", Why: answersWhy},
 	realserver.InstallFilter: {ID: "not-silent", Why: answersWhy},
@@ -42,7 +42,7 @@ var lacking = map[realserver.Action]diagnosis.Finding{
 	realserver.DeleteAddress: {ID: "vip-misplaced", Why: "on a network interface the machine answers ARP for the VIP, and a prefix length makes neighbours of the VIP seem local"},
 }
 
-// prepared judges the steps that `tandem realserver apply` would take. Missing steps of one kind are one finding.
+// prepared judges the steps that `tandem realserver apply` would run. Missing steps of one kind are one finding.
 func (e *examination) prepared(c realserver.Config) {
 	if e.snapshot.Refused != "" {
 		e.add(diagnosis.Finding{ID: "refused", Severity: diagnosis.Error, What: e.snapshot.Refused,
