@@ -22,20 +22,40 @@ build:
 demo:
 	go run ./integration/demo
 
-# These packages hold the kernel to fractions of a second, or take both cores: one at a time. The others wait most of
-# their time: two at a time, the longest first.
+# Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
+# processors. What only computes has the lowest priority beside the scenes on an emulated kernel, which are exact.
+# What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
-EXACT   := ./integration ./integration/native ./vrrp/... ./cmd/tandem/internal/election/...
-WAITING  = $(MACHINE) $(filter-out $(shell go list $(MACHINE) $(EXACT)), $(shell go list ./...))
+KERNEL  := ./integration
+NATIVE  := ./integration/native
+TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/election/...
+PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
+           ./integration/purity ./integration/stress
+UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
-.PHONY: test test-waiting test-exact
-test: test-waiting test-exact
+.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
+test:
+	$(MAKE) -j 2 --output-sync=target test-machine test-units
+	$(MAKE) -j 2 --output-sync=target test-native test-timed
+	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
 
-test-waiting:
-	go test -race -p 2 -timeout 15m $(WAITING)
+test-machine:
+	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
 
-test-exact:
-	go test -race -p 1 -timeout 15m $(EXACT)
+test-units:
+	go test -race -p 1 -timeout 15m $(UNITS)
+
+test-native:
+	CGO_ENABLED=0 go test -timeout 15m $(NATIVE)
+
+test-timed:
+	go test -race -p 1 -timeout 15m $(TIMED)
+
+test-kernel:
+	CGO_ENABLED=0 go test -timeout 15m $(KERNEL)
+
+test-pure:
+	nice -n 19 go test -race -p 1 -timeout 15m $(PURE)
 
 SECONDS ?= 60
 SEED    ?= 1

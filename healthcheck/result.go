@@ -13,14 +13,14 @@ const (
 	Abandoned         // cancelled before the result was known
 )
 
-// A Result is what one probe found. Its Reason never holds what differs between two probes with the same cause, such as a
-// local port or bytes that the server sent. The output of a program that fails is the exception.
+// A Result is the result of one probe. Its Reason never contains details that differ between two probes with the same cause,
+// such as a local port or bytes from the server. The output of a program that fails is the exception.
 type Result struct {
 	Outcome  Outcome
 	Reason   string
 	Cause    Cause  // of a failure
-	Silent   bool   // nothing at all came back from the address
-	Decisive bool   // the server itself reports its state: the result counts without others in a row
+	Silent   bool   // nothing came back from the address
+	Decisive bool   // the server itself reports its state: one result is enough
 	Advice   Advice // of a success
 	Panic    *Panic // the panic that ended the probe, or nil
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,7 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// dial connects to a target with the source and the mark of its check.
+// dial connects to a target with the source and the mark of its check. The server has the whole timeout of the check from the
+// moment when the kernel sends the first packet: a process without processor time begins late, which is not the server's silence.
 func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error) {
 	c := &t.Config
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
@@ -26,12 +27,9 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 			d.LocalAddr = net.UDPAddrFromAddrPort(from)
 		}
 	}
-	var mu sync.Mutex
-	var sock syscall.RawConn
+	a := attempt{begun: make(chan struct{})}
 	d.Control = func(_, _ string, raw syscall.RawConn) error {
-		mu.Lock()
-		sock = raw
-		mu.Unlock()
+		a.begin(raw)
 		if !c.Source.IsValid() && c.Mark == 0 {
 			return nil
 		}
@@ -42,26 +40,67 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		return unprepared
 	}
-	// At the deadline the kernel knows whether the server has answered. This process may not have had the time to see it.
-	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	dialling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		mu.Lock()
-		raw := sock
-		mu.Unlock()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && socket.Answered(raw) {
-			select {
-			case <-time.After(lastLook):
-			case <-attempt.Done():
-			}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			a.endure(c.Timeout, dialling.Done())
 		}
 		cancel()
 	})()
-	conn, err := d.DialContext(attempt, network, t.Peer().String())
-	if err != nil && attempt.Err() != nil && ctx.Err() != nil {
+	conn, err := d.DialContext(dialling, network, t.Peer().String())
+	switch {
+	case err == nil || dialling.Err() == nil || ctx.Err() == nil:
+	case a.unseen.Load():
+		err = socket.ErrTooLate
+	default:
 		err = ctx.Err()
 	}
 	return conn, err
+}
+
+// An attempt is the making of a connection.
+type attempt struct {
+	begun  chan struct{} // closed when the socket is made
+	once   atomic.Bool
+	since  time.Time       // after begun
+	sock   syscall.RawConn // after begun
+	unseen atomic.Bool     // this process had no time to begin, or to see the answer
+}
+
+// begin notes that the kernel is about to connect.
+func (a *attempt) begin(sock syscall.RawConn) {
+	if a.once.CompareAndSwap(false, true) {
+		a.since, a.sock = time.Now(), sock
+		close(a.begun)
+	}
+}
+
+// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then the
+// kernel knows whether it has answered, whether this process had the time to see that or not.
+func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
+	select {
+	case <-a.begun:
+	case <-done:
+		return
+	case <-time.After(timeout):
+		a.unseen.Store(true)
+		return
+	}
+	if left := timeout - time.Since(a.since); left > 0 {
+		select {
+		case <-time.After(left):
+		case <-done:
+			return
+		}
+	}
+	if socket.Answered(a.sock) {
+		a.unseen.Store(true)
+		select {
+		case <-time.After(lastLook):
+		case <-done:
+		}
+	}
 }
 
 // lastLook is how long the Go runtime may take to notice a connection that the kernel has made.

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// exchange sends the request of an HTTP check by version 1 and judges the response. It reads the body only where the
-// check says something about it; with method HEAD the server does not even make one.
+// exchange sends the request of an HTTP check by version 1 and judges the response. It reads the body only if the check
+// examines it. With method HEAD the server does not send a body.
 func exchange(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
 	_, err := conn.Write(http1.Request(t))
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -46,7 +46,7 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	return judgeResponse(ctx, resp, t)
 }
 
-// transport2 speaks version 2 on one connection. Where the check uses TLS, the connection is already secured.
+// transport2 uses version 2 on one connection. If the check uses TLS, the connection is already secured.
 func transport2(conn net.Conn) *http.Transport {
 	here := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	only2 := new(http.Protocols)

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// maxReplies is how much an SMTP server may say in all, in bytes.
+// maxReplies is the maximum size of an SMTP server's replies in bytes.
 const maxReplies = 64 << 10
 
 // quitTime is how long a mail server has to answer QUIT.
@@ -63,7 +63,7 @@ func greet(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthchec
 		}
 	}
 	if _, err := io.WriteString(conn, "QUIT\r\n"); err == nil {
-		// The check has passed, whatever the answer to QUIT is. The server would log a client that hangs up before.
+		// The check has passed, whatever the answer to QUIT is. If the client hung up earlier, the server would log this.
 		_ = conn.SetReadDeadline(time.Now().Add(quitTime))
 		_, _, _ = replies.ReadResponse(221)
 	}

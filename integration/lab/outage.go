@@ -103,6 +103,10 @@ func (o Outage) String() string {
 		float64(o.Longest.Microseconds())/1000, o.Lost, o.Sent, float64(o.Gap.Microseconds())/1000)
 }
 
+// Stalled is how many questions the longest pause of the prober has cost. A program is not to blame for a silence that is no
+// longer than this pause.
+func (o Outage) Stalled() int { return max(0, int(o.Gap/probeEvery)-1) }
+
 // probeEvery is the usual time between two questions.
 const probeEvery = time.Millisecond
 

@@ -23,6 +23,14 @@ type State struct {
 	DropIn string
 	// Loaded are the loaded modules of tunnels. Unused are those in the record that nobody else uses.
 	Loaded, Unused []string
+	// Paths are the default routes, and the routes whose source is a VIP of the configuration or the record.
+	Paths []Path
+	// Sources are the addresses that the default routes send from.
+	Sources []netip.Addr
+	// Directed are the addresses that this machine balances, or holds for its virtual routers, as a director.
+	Directed []netip.Addr
+	// Quiet: rules of somebody else hide the VIPs.
+	Quiet bool
 	// Operator must not lose the connection to the machine.
 	Operator Operator
 }
@@ -43,7 +51,19 @@ type Address struct {
 	Scope     int          `json:"scope,omitempty"`
 	Broadcast netip.Addr   `json:"broadcast,omitzero"`
 	Secondary bool         `json:"secondary,omitempty"`
+	// Preferred: the kernel may choose it as the source of new connections. It is so for every IPv4 address.
+	Preferred bool `json:"preferred,omitempty"`
+	// Dynamic: a lease or a router's advertisement gave it, and it expires.
+	Dynamic bool `json:"dynamic,omitempty"`
+	// Routeless: the kernel makes no route to its network.
+	Routeless bool `json:"routeless,omitempty"`
 }
+
+// same tells whether two addresses are the same on the same interface.
+func (a Address) same(b Address) bool { return a.Interface == b.Interface && a.Prefix == b.Prefix }
+
+// among tells whether a list has the address.
+func (a Address) among(list []Address) bool { return slices.ContainsFunc(list, a.same) }
 
 // A Route is an address whose packets the machine accepts, with its interface.
 type Route struct {
@@ -71,6 +91,27 @@ func (l Link) has(p netip.Prefix) bool {
 	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
 }
 
+// mayBeQuiet tells whether rules of somebody else may hide the VIPs: the machine has them, and neither our settings nor our
+// filter hide them.
+func (s State) mayBeQuiet(c Config, r Record) bool {
+	if !c.has4() || r.Filter || len(s.silent(c)) == 0 {
+		return false
+	}
+	for _, vip := range c.carried() {
+		if vip.Is4() && !s.holds(Address{Interface: c.device(vip), Prefix: whole(vip)}) {
+			return false
+		}
+	}
+	needed := len(wantedRules(c, s)) > 0 && !slices.Equal(wantedRules(c, s), s.Filter)
+	for _, file := range silenceSysctls(c, s) {
+		if _, ours := r.Sysctls[file]; ours {
+			return false
+		}
+		needed = needed || !settled(file, s)
+	}
+	return needed
+}
+
 // silent returns the interfaces that must hide the VIPs.
 func (s State) silent(c Config) []string {
 	var names []string
@@ -89,7 +130,7 @@ func (s State) silent(c Config) []string {
 // own returns the interface's first IPv4 address that is not a VIP.
 func (l Link) own(c Config) netip.Addr {
 	for _, a := range l.Addrs {
-		if a.Prefix.Addr().Is4() && !slices.Contains(c.VIPs, a.Prefix.Addr()) {
+		if a.Prefix.Addr().Is4() && !c.carries(a.Prefix.Addr()) {
 			return a.Prefix.Addr()
 		}
 	}

@@ -4,9 +4,7 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -93,7 +91,7 @@ func TestSyncDaemons(t *testing.T) {
 	pass("no permission", want, "list daemons", unix.EPERM)
 }
 
-// openSync returns what a process has that keeps its state in store.
+// openSync returns the SyncDaemons of a process whose state is in store.
 func openSync(t *testing.T, k *IPVS, store Store[OwnedSync]) *SyncDaemons {
 	t.Helper()
 	d, err := OpenSyncDaemons(k, store, hclog.NewNullLogger())
@@ -103,12 +101,13 @@ func openSync(t *testing.T, k *IPVS, store Store[OwnedSync]) *SyncDaemons {
 	return d
 }
 
-// TestSyncDaemonsOfAnEarlierProcess: that they are ours is known after a restart, and is no excuse to stop those that
-// somebody else has started in their place.
+// TestSyncDaemonsOfAnEarlierProcess: after a restart it is known which daemons are ours. Daemons that another program has
+// started in their place are not stopped.
 func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	want := lvs.Sync{Interface: "eth0", ID: 51, Roles: lvs.SyncBoth}
 	strange := complete(want)
 	strange.Roles, strange.ID = lvs.SyncMaster, 52
+	eth0 := 0 // its index
 	for _, c := range []struct {
 		name     string
 		between  func(*fakeKernel)
@@ -116,6 +115,8 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 		commands string
 	}{
 		{"wanted still", func(*fakeKernel) {}, want, "list daemons"},
+		{"their interface was made anew", func(*fakeKernel) { eth0 = 4 }, want,
+			"list daemons, del-daemon master, new-daemon master, del-daemon backup, new-daemon backup"},
 		{"not wanted any more", func(*fakeKernel) {}, lvs.Sync{}, "list daemons, del-daemon master, del-daemon backup"},
 		{"a stranger's in their place", func(f *fakeKernel) { f.daemons = []lvs.SyncDaemon{{Sync: strange}} }, lvs.Sync{}, "list daemons"},
 		{"gone by themselves", func(f *fakeKernel) { f.daemons = nil }, lvs.Sync{}, "list daemons"},
@@ -123,7 +124,8 @@ func TestSyncDaemonsOfAnEarlierProcess(t *testing.T) {
 	} {
 		k, f := newFake(t)
 		store := new(fakeStore[OwnedSync])
-		index := func(string) int { return 3 }
+		eth0 = 3
+		index := func(string) int { return eth0 }
 		d := openSync(t, k, store)
 		d.index = index
 		if _, err := d.Reconcile(t.Context(), want); err != nil {
@@ -168,22 +170,5 @@ func TestExplainSync(t *testing.T) {
 		if err := explainSync(want, lvs.SyncMaster, errno); !errors.Is(err, errno) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v: %v", errno, err)
 		}
-	}
-}
-
-// TestDaemonReadsWhatWasStarted: all attributes go there and come back.
-func TestDaemonReadsWhatWasStarted(t *testing.T) {
-	for _, s := range []lvs.Sync{
-		{Interface: "eth0", ID: 255, Roles: lvs.SyncMaster},
-		{Interface: "eth0", ID: 1, Group: netip.MustParseAddr("224.0.0.99"), Port: 9000, TTL: 7, MaxLen: 1400, Roles: lvs.SyncBackup},
-		{Interface: "eth0", ID: 1, Group: netip.MustParseAddr("ff02::81"), Port: 1, TTL: 255, MaxLen: 65487, Roles: lvs.SyncMaster},
-	} {
-		if d, err := parseDaemon(appendDaemon(nil, s, s.Roles)); err != nil || d.Sync != s || d.Foreign {
-			t.Errorf("%+v reads as %+v, %v", s, d, err)
-		}
-	}
-	got := fmt.Sprint(lvs.Roles(0), lvs.SyncMaster, lvs.SyncBackup, lvs.SyncBoth, lvs.Roles(8))
-	if got != "none master backup master and backup roles 0x8" {
-		t.Error(got)
 	}
 }

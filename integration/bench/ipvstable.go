@@ -24,7 +24,7 @@ import (
 // poolSize is the number of real servers of each service.
 const poolSize = 10
 
-// measureTables measures what large IPVS tables cost the code that keeps them in the director, beside ipvsadm.
+// measureTables measures what large IPVS tables cost the director's code, beside ipvsadm.
 func measureTables(b *bench) {
 	for _, services := range []int{1000, 10_000} {
 		what := fmt.Sprintf("%d services × %d servers", services, poolSize)
@@ -70,7 +70,7 @@ func ipvsadm(b *bench, what string, entries []lvs.Entry) error {
 	return nil
 }
 
-// tables has package lvs do the same, and what only it does.
+// tables measures the same with package lvs, and also the operations that only package lvs has.
 func tables(b *bench, what string, entries []lvs.Entry) error {
 	ctx := context.Background()
 	vs := kernel.New(hclog.NewNullLogger())

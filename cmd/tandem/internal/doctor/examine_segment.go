@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// owners judges which machines answer for the VIPs. The peer may, if this machine does not.
+// owners judges which machines answer for the VIPs. The peer may answer if this machine does not.
 func (e *examination) owners() {
 	for _, r := range e.config.Routers {
 		for _, vip := range r.VIPs {
@@ -52,15 +52,15 @@ func (e *examination) ownersOf(iface string, vip netip.Addr) {
 	}
 }
 
-// adverts judges the advertisements of other machines for each virtual router. There must be one master: of two that
-// hear each other, the one with the lower priority gives up.
+// adverts judges the advertisements of other machines for each virtual router. There must be one master: if two masters hear
+// each other, the one with the lower priority gives up.
 func (e *examination) adverts() {
 	for _, r := range e.config.Routers {
 		var masters []Advert
 		heard := e.advertsFor(r)
 		for _, a := range heard {
 			switch {
-			case a.Leaving: // the master gives up: not for long another one
+			case a.Leaving: // this master gives up: there will be another one soon
 			case shares(r, a):
 				masters = append(masters, a)
 				e.mismatch(r, a)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
@@ -15,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// Director judges a director.
+// Director returns the findings about a director.
 func Director(c *configs.Config, s Snapshot) []Finding {
 	e := examination{config: c, snapshot: s}
 	e.ipvs()
@@ -50,7 +49,7 @@ func (e *examination) addFixable(f diagnosis.Finding, by fix) {
 
 // addSysctl adds a finding that a sysctl repairs.
 func (e *examination) addSysctl(f diagnosis.Finding, path, value string) {
-	f.Mend = fmt.Sprintf("sysctl -w %s=%s", strings.ReplaceAll(path, "/", "."), value)
+	f.Mend = fmt.Sprintf("sysctl -w %s=%s", lvs.SettingName(path), value)
 	e.addFixable(f, fix{sysctl: path, value: value})
 }
 
@@ -70,7 +69,8 @@ func (e *examination) ipvs() {
 	}
 }
 
-// settings judges the settings that clients of a lost server need. A director that runs keeps them.
+// settings reports each setting that clients of a failed server need and that has another value. It does so only beside a running
+// director: without one, nothing has set them yet.
 func (e *examination) settings() {
 	needed := e.config.NeededSysctls()
 	for _, name := range slices.Sorted(maps.Keys(needed)) {
@@ -185,7 +185,7 @@ func (e *examination) forwarding() {
 }
 
 // pathFilter judges the reverse path filter of interfaces with a virtual MAC. Packets to the VIPs arrive on such an
-// interface, and the route back to the clients leaves through the one below.
+// interface, but the route back to the clients uses the lower interface.
 func (e *examination) pathFilter() {
 	for _, r := range e.config.Routers {
 		iface := r.AddressInterface()
@@ -215,7 +215,7 @@ func (e *examination) networks() {
 	}
 }
 
-// tunnels judges the MTU of the interfaces that lead to the servers of method tunnel, as far as these are known.
+// tunnels judges the MTU of the interfaces that lead to the servers of method tunnel, if these are known.
 func (e *examination) tunnels() {
 	const ethernet = 1500
 	type path struct {
@@ -241,7 +241,7 @@ func (e *examination) tunnels() {
 	}
 }
 
-// clock judges the time of day. Neither the election nor the checks use it: they go by the time since boot.
+// clock judges the time of day. Neither the election nor the checks use it: they use the time since boot.
 func (e *examination) clock() {
 	const why = "the pair's logs cannot be compared, and certificates are checked against a wrong date; the election is not affected"
 	const mend = "run chrony or systemd-timesyncd, and nothing else that sets the clock"
@@ -260,8 +260,8 @@ func (e *examination) clock() {
 	}
 }
 
-// addressManagers are programs that remove foreign addresses from the interfaces that they manage, each with what stops
-// it from doing so.
+// addressManagers are programs that remove foreign addresses from the interfaces that they manage. Each has the setting that
+// prevents this.
 var addressManagers = map[string]string{
 	"NetworkManager":  "exclude the interface from it (nmcli device set DEV managed no)",
 	"systemd-network": "set KeepConfiguration=yes, or ManageForeignRoutes=no and no DHCP, in the interface's .network file",

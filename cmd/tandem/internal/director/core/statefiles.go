@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// A File is one of those that remember what a restart must know.
+// A File is a file of the state directory that a restart needs.
 type File uint8
 
 // The files, by their names in the state directory.
 const (
-	OrdersFile  File = iota + 1 // orders.json
-	StandbyFile                 // standby.json
-	DrainsFile                  // leaving.json
-	endOfFiles                  // none
+	OverridesFile File = iota + 1 // orders.json
+	StandbyFile                   // standby.json
+	DrainsFile                    // leaving.json
+	endOfFiles                    // none
 )
 
-// holds says what the file is for.
+// holds returns in words what the file is for.
 func (f File) holds() string {
 	switch f {
-	case OrdersFile:
+	case OverridesFile:
 		return "what operators ordered about real servers"
 	case StandbyFile:
 		return "which virtual routers stand by on command"
@@ -29,17 +29,18 @@ func (f File) holds() string {
 	return "which removed servers are draining"
 }
 
-// storeTimeout is how long the disk may take before that is worth a warning, and before a command is answered without it.
+// storeTimeout is how long a write may take. After it, the status warns and a command is answered without waiting for the
+// file.
 const storeTimeout = 2 * time.Second
 
-// A fileState is how the keeping of a file stands.
+// A fileState says which generation of a file is wanted, and which is on the disk.
 type fileState struct {
 	wanted, stored uint64 // generations
 	since          time.Time
 	problem        string
 }
 
-// store has a file written.
+// store requests that a file is written.
 func (s *State) store(f File, value any) {
 	state := &s.files[f]
 	if state.wanted == state.stored {
@@ -63,8 +64,8 @@ func (ev Stored) on(s *State) {
 	state.problem = ev.Problem
 }
 
-// lacks says why the generation of a file is not on the disk. An empty answer means that it is, or that there is still
-// time: done tells the two apart.
+// lacks returns why the generation of a file is not on the disk. If it is there, or may still be written in time, the answer
+// is empty: done distinguishes the two.
 func (f fileState) lacks(generation uint64, now time.Time) (why string, done bool) {
 	switch {
 	case f.stored >= generation:
@@ -77,10 +78,10 @@ func (f fileState) lacks(generation uint64, now time.Time) (why string, done boo
 	return "", false
 }
 
-// forgotten are sentences about what a restart would forget.
+// forgotten returns sentences about the state that a restart would forget.
 func (s *State) forgotten(now time.Time) (all []string) {
 	all = append(all, s.startProblems...)
-	for f := OrdersFile; f < endOfFiles; f++ {
+	for f := OverridesFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {
 			all = append(all, fmt.Sprintf("%s is not remembered: %s: a restart would forget it", f.holds(), why))

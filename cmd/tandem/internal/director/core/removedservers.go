@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A drainingServer is a real server that has left the configuration and stays in the kernel's table, at weight 0, for the
-// sake of its connections.
+// A drainingServer is a real server that was removed from the configuration. It stays in the kernel's table, at weight 0,
+// until its connections have ended.
 type drainingServer struct {
 	service string // its name
 	virtual lvs.Service
@@ -23,13 +23,13 @@ type drainingServer struct {
 	until   time.Time
 }
 
-// A grace is the time that servers which leave a service have to drain.
+// A grace is the drain_timeout of a service: the time that its servers get when they are removed.
 type grace struct {
 	service string // its name
 	timeout time.Duration
 }
 
-// graces are those that services give, of those that give any.
+// graces returns the graces of the services that give one.
 func graces(services []configs.Service) map[lvs.ServiceID]grace {
 	all := make(map[lvs.ServiceID]grace)
 	for _, svc := range services {
@@ -43,9 +43,9 @@ func graces(services []configs.Service) map[lvs.ServiceID]grace {
 	return all
 }
 
-// drain has those servers drain that are wanted in the table and not configured: until the drain_timeout of their service
-// from now on, or as before says of those that drain already. A service that has left as a whole stays for its servers;
-// former has what it gave them.
+// drain makes the servers drain that are in the wanted table but no longer configured. Each drains until the drain_timeout of
+// its service has passed. Servers that drain already keep their time from before. A service that was removed as a whole stays
+// in the table for its servers; former has its drain_timeout.
 func (s *State) drain(former map[lvs.ServiceID]grace, before map[lvs.ServiceID][]drainingServer) {
 	here, given := s.configured(), graces(s.cfg.Services)
 	draining := make(map[lvs.ServiceID][]drainingServer)
@@ -77,7 +77,7 @@ func (s *State) drain(former map[lvs.ServiceID]grace, before map[lvs.ServiceID][
 	s.setDraining(draining)
 }
 
-// serversIn are the servers that the configuration has in a service's virtual.
+// serversIn returns the servers that the configuration has in one virtual of a service.
 func serversIn(svc configs.Service, virtual lvs.Service) map[lvs.ServerID]bool {
 	all := make(map[lvs.ServerID]bool, len(svc.Servers)+1)
 	for _, srv := range svc.Servers {
@@ -89,8 +89,8 @@ func serversIn(svc configs.Service, virtual lvs.Service) map[lvs.ServerID]bool {
 	return all
 }
 
-// setDraining makes these the servers that drain. Services that have left as a whole are in the table for them, and accept
-// no new connections.
+// setDraining replaces the set of draining servers. A service that was removed as a whole stays in the table for its servers,
+// and accepts no new connections.
 func (s *State) setDraining(draining map[lvs.ServiceID][]drainingServer) {
 	before := s.draining
 	s.draining = draining
@@ -123,8 +123,8 @@ func (s *State) setDraining(draining map[lvs.ServiceID][]drainingServer) {
 	s.storeDrains()
 }
 
-// endDrains lets go of the servers whose time is over or whose last connection has ended. A row that the look does not
-// show says nothing, and nor does one that has a weight still.
+// endDrains removes the servers whose time is over or whose last connection has ended. A server that rows does not have is
+// not judged, nor is one whose weight is not 0 yet.
 func (s *State) endDrains(rows []lvs.Row) {
 	if len(s.draining) == 0 {
 		return
@@ -157,7 +157,7 @@ func (s *State) endDrains(rows []lvs.Row) {
 
 func (ev Connections) on(s *State) { s.endDrains(ev.Rows) }
 
-// departedWarnings are sentences about the services that have left.
+// departedWarnings returns sentences about the services that were removed and still drain.
 func (s *State) departedWarnings() (all []string) {
 	for _, id := range s.departed {
 		last := slices.MaxFunc(s.draining[id], func(a, b drainingServer) int { return a.until.Compare(b.until) })
@@ -167,10 +167,10 @@ func (s *State) departedWarnings() (all []string) {
 	return all
 }
 
-// Drains are what the state directory remembers of servers that drain, so that a restart neither gives them more
-// time nor cuts short what was taken out of the file meanwhile.
+// Drains is what the state directory remembers about draining servers. So after a restart they have neither more time nor
+// less.
 type Drains struct {
-	// Graces are those of the configuration that runs: the next process may have another.
+	// Graces are those of the running configuration: the next process may start with another one.
 	Graces  []savedGrace `json:"graces,omitempty"`
 	Leaving []savedDrain `json:"leaving,omitempty"`
 }
@@ -188,7 +188,7 @@ type savedDrain struct {
 	Until   time.Time      `json:"until"`
 }
 
-// saveDrains writes both down.
+// saveDrains returns the two in the form of the file.
 func saveDrains(given map[lvs.ServiceID]grace, draining map[lvs.ServiceID][]drainingServer) (saved Drains) {
 	for _, id := range slices.SortedFunc(maps.Keys(given), lvs.ServiceID.Compare) {
 		saved.Graces = append(saved.Graces, savedGrace{id.String(), given[id].service, given[id].timeout.String()})
@@ -202,7 +202,7 @@ func saveDrains(given map[lvs.ServiceID]grace, draining map[lvs.ServiceID][]drai
 	return saved
 }
 
-// read is the reverse. Of a draining server only what identifies it comes back: the kernel's table has the rest.
+// read is the inverse of saveDrains. The file only identifies a draining server: the rest is in the kernel's table.
 func (saved Drains) read() (given map[lvs.ServiceID]grace, draining map[lvs.ServiceID][]drainingServer, err error) {
 	given, draining = make(map[lvs.ServiceID]grace), make(map[lvs.ServiceID][]drainingServer)
 	for _, g := range saved.Graces {
@@ -227,7 +227,7 @@ func (saved Drains) read() (given map[lvs.ServiceID]grace, draining map[lvs.Serv
 	return given, draining, nil
 }
 
-// Empty tells whether nothing is remembered.
+// Empty tells whether nothing drains and no service has a drain_timeout.
 func (saved Drains) Empty() bool { return len(saved.Graces)+len(saved.Leaving) == 0 }
 
 // storeDrains stores what a restart must know.

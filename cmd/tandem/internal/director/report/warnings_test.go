@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// What keeps a director from being master is said in words, with the kernel's own where it refuses a service.
+// A director that must not be master says why. If the kernel refuses a service, the sentence has the kernel's words.
 func TestStepBackWarnings(t *testing.T) {
 	web := lvs.ServiceID{Protocol: lvs.TCP, Port: 80}
 	cfg := &configs.Config{Routers: make([]configs.Router, 1), Services: []configs.Service{
@@ -20,7 +20,7 @@ func TestStepBackWarnings(t *testing.T) {
 	refused := map[lvs.ServiceID]core.Refusal{web: {}}
 	for _, c := range []struct {
 		shot core.Snapshot
-		want string // words, in the one warning; empty: no warning
+		want string // in the only warning; empty: no warning
 	}{
 		{core.Snapshot{}, ""},
 		{core.Snapshot{Silent: true}, "although neighbours do"},

@@ -34,7 +34,7 @@ const (
 	daemonTTL       = 8
 )
 
-// Daemons returns the connection sync that runs, the master first. Its errors are those of Read.
+// Daemons returns the running sync daemons, the master first. Its errors are those of Read.
 func (k *IPVS) Daemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 	return ask(ctx, k, "failed to read connection sync", func(s *session, begin func() error) ([]lvs.SyncDaemon, error) {
 		var daemons []lvs.SyncDaemon
@@ -50,12 +50,12 @@ func (k *IPVS) Daemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 	})
 }
 
-// StartDaemon starts connection sync in one role. Its errors wrap the kernel's errno beside those of Read.
+// StartDaemon starts the sync daemon of one role. Its errors wrap the kernel's errno, or are those of Read.
 func (k *IPVS) StartDaemon(ctx context.Context, want lvs.Sync, role lvs.Roles) error {
 	return k.writeDaemon(ctx, cmdNewDaemon, want, role)
 }
 
-// StopDaemon stops connection sync in one role. It is a success if it does not run.
+// StopDaemon stops the sync daemon of one role. If it does not run, this is a success.
 func (k *IPVS) StopDaemon(ctx context.Context, role lvs.Roles) error {
 	err := k.writeDaemon(ctx, cmdDelDaemon, lvs.Sync{}, role)
 	if errors.Is(err, unix.ESRCH) {
