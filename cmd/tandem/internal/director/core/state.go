@@ -31,9 +31,9 @@ type State struct {
 	checkSeq            uint64
 	recheck             bool // the targets have changed
 	census              census
-	allDown             bool // each server that is checked is unhealthy
+	allDown             bool // all checked servers are unhealthy
 	allDownSince        time.Time
-	stepsBackForServers bool // though it may be master, because they have been so for long
+	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
 
