@@ -8,17 +8,6 @@ import (
 	"time"
 )
 
-// referralRepeat holds the times at which a former master announces its successor. They are counted from the moment at which
-// it gave way. The former master removes the addresses after 50 ms. The later times are for neighbours that refuse a change
-// within a second of another, and for a network that loses the earlier frames. They are later than those of DefaultConfig, so
-// that a successor that has taken over and announces its addresses is heard first.
-var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
-}
-
-// ReferralTime is how long a former master announces its successor.
-const ReferralTime = 4400 * time.Millisecond
-
 const (
 	// lockTime is how long neighbours refuse a change after another.
 	lockTime = time.Second

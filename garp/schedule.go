@@ -21,13 +21,6 @@ const (
 	stallPause = 100 * time.Millisecond
 )
 
-// contestRepeat holds the times of the announcements after another master was heard:
-//   - at once
-//   - when the other master has removed the addresses, which takes it 50 ms
-//   - once more, for a slow machine
-//   - when the neighbours that learned the address from the other master accept a change again (1 s)
-var contestRepeat = []time.Duration{0, 60 * time.Millisecond, 160 * time.Millisecond, 1100 * time.Millisecond}
-
 //go:generate go tool stringer -type Form -linecomment -output form_string.go
 
 // A Form is one way to announce an address.

@@ -220,20 +220,5 @@ func (s Service) prefixName() string {
 	return strconv.Itoa(int(s.Prefix))
 }
 
-// String is "master", "backup" or "master and backup".
-func (r Roles) String() string {
-	switch r {
-	case 0:
-		return "none"
-	case SyncMaster:
-		return "master"
-	case SyncBackup:
-		return "backup"
-	case SyncBoth:
-		return "master and backup"
-	}
-	return fmt.Sprintf("roles %#x", uint8(r))
-}
-
 // String is the service and, in brackets, its servers.
 func (e Entry) String() string { return fmt.Sprintf("%s %v", e.Service, e.Servers) }

@@ -141,29 +141,6 @@ type Entry struct {
 	Servers []Server
 }
 
-// Roles are the roles of the kernel's connection sync in this network namespace. They can be combined.
-type Roles uint8
-
-// The roles, numbered as linux/ip_vs.h does (IP_VS_STATE_…).
-const (
-	SyncMaster Roles = 1 << iota // send our connections to the peer
-	SyncBackup                   // receive the peer's connections
-
-	SyncBoth = SyncMaster | SyncBackup
-)
-
-// A Sync is the connection sync that should run. It is comparable. The zero value stands for none. Both directors of a
-// pair have the same settings, except the roles.
-type Sync struct {
-	Interface string     // sends and receives the messages
-	ID        uint8      // of the pair; messages with another one are ignored
-	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
-	Port      uint16     // UDP; 0 stands for 8848
-	TTL       uint8      // or hop limit; 0 stands for 1
-	MaxLen    int        // of a message's payload, 1024 to 65507 bytes (IPv6: 65487); 0: what fits the MTU
-	Roles     Roles
-}
-
 // Stats are the kernel's counters of a service or real server. The rates are estimates over some seconds.
 type Stats struct {
 	Connections, InPackets, OutPackets, InBytes, OutBytes uint64

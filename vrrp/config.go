@@ -124,14 +124,6 @@ func (c Checksum) String() string {
 	return "unknown"
 }
 
-// A TrackInterface says how a fault of another interface affects a virtual router.
-type TrackInterface struct {
-	Interface string `json:"interface"`
-	// Weight from -253 to -1 is added to the priority while the interface is at fault. Weight from 1 to 253 is added while it
-	// works. With 0, a fault of the interface is a fault of the virtual router.
-	Weight int `json:"weight"`
-}
-
 // A Route is on the master only.
 type Route struct {
 	To     netip.Prefix `json:"to"`               // 0.0.0.0/0 and ::/0 are the default routes

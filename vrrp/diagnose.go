@@ -192,7 +192,7 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 		heard.first = time.Time{}
 		return changed, 0
 	}
-	if heard.first.IsZero() || now.Sub(heard.last) > 3*p.Interval {
+	if heard.first.IsZero() || now.Sub(heard.last) > DownIntervals*p.Interval {
 		heard.first = now
 	}
 	heard.last = now
@@ -265,7 +265,7 @@ func (r *Router) warn(now time.Time, p *Packet, kind warningKind, from netip.Add
 }
 
 func (r *Router) warningLasts(p *Packet) time.Duration {
-	return max(WarningLasts, 3*p.Interval, 3*r.Config.AdvertInterval)
+	return max(WarningLasts, DownIntervals*p.Interval, DownIntervals*r.Config.AdvertInterval)
 }
 
 func hashAddrs(all []netip.Addr) uint64 {

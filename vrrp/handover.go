@@ -24,7 +24,7 @@ const (
 // over. A backup that misses both offers waits for its Active_Down_Interval, which began with the last advertisement.
 func OfferTime(interval time.Duration) time.Duration {
 	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
-	return 3*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
+	return DownIntervals*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
 }
 
 // An offer is a master's offer of its place. The zero offer is none. Backups are silent, so a master does not know whether
@@ -85,7 +85,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.holding = false
 		// Nobody has answered for four intervals. Only the skew time of the Active_Down_Timer is left. If a member of a sync
 		// group waited for the whole timer again, the others could not become master in that time.
-		m.armDownTimer(now.Add(-3*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
+		m.armDownTimer(now.Add(-DownIntervals*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 	case o.then == m.state:
 		m.idle()

@@ -9,7 +9,7 @@ import (
 
 // stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. It has then
 // been silent for three intervals: these and the one before the missing advertisement.
-const stallIntervals = 2
+const stallIntervals = DownIntervals - 1
 
 // answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
 // few routers that advertise by mistake are answered at once. A flood of forged packets must not cause a flood of answers.
@@ -51,7 +51,7 @@ func (m *Machine) listen(now time.Time) bool {
 	case m.state == Master:
 		// Four intervals after the last advertisement, every backup has taken over.
 		interval := m.cfg.AdvertInterval
-		if m.listens || late < 3*interval {
+		if m.listens || late < DownIntervals*interval {
 			return false
 		}
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
@@ -204,6 +204,10 @@ func (m *Machine) whyLead(now time.Time) Cause {
 	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
 }
 
+// DownIntervals is how many of its advertisement intervals a master must be silent, beside the backup's skew time, before the
+// backup takes over (RFC 9568, section 6.1: Active_Down_Interval).
+const DownIntervals = 3
+
 // Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
 func Skew(priority uint8, interval time.Duration) time.Duration {
 	return interval * time.Duration(256-int(priority)) / 256
@@ -220,5 +224,5 @@ func (m *Machine) skew(interval time.Duration) time.Duration {
 
 // downInterval is RFC 9568, section 6.1, Active_Down_Interval.
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return 3*interval + m.skew(interval)
+	return DownIntervals*interval + m.skew(interval)
 }

@@ -26,3 +26,29 @@ func (t Tracking) Cause() Cause {
 	}
 	return Cause{Kind: FaultTracked, Text: t.Fault}
 }
+
+// AddInterfaces returns t with the effect of the tracked interfaces. An interface that links does not have yet has no effect.
+func (t Tracking) AddInterfaces(tracked []TrackInterface, links map[string]Link) Tracking {
+	for _, ti := range tracked {
+		link, seen := links[ti.Interface]
+		if !seen {
+			continue
+		}
+		fault := link.Fault()
+		switch {
+		case ti.Weight == 0 && fault != "" && t.Fault == "":
+			t.Fault = "tracked " + fault
+		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
+			t.Delta += ti.Weight
+		}
+	}
+	return t
+}
+
+// A TrackInterface says how a fault of another interface affects a virtual router.
+type TrackInterface struct {
+	Interface string `json:"interface"`
+	// Weight from -253 to -1 is added to the priority while the interface is at fault. Weight from 1 to 253 is added while it
+	// works. With 0, a fault of the interface is a fault of the virtual router.
+	Weight int `json:"weight"`
+}

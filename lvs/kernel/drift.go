@@ -36,7 +36,10 @@ const (
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.
-	detailInterval = 30 * time.Second
+	detailInterval = 20 * time.Second
+	// smallDetails is how many services are read in one round whatever that takes: a batch with each look. As with the text, the
+	// clock has no part in this.
+	smallDetails = 32
 )
 
 // A sweep reads the table as text, page by page.
@@ -256,7 +259,11 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 		}
 	}
 	var spent time.Duration
-	defer func() { l.detailsDue = now.Add(detailPause * spent) }()
+	defer func() {
+		if len(t.want) > smallDetails {
+			l.detailsDue = now.Add(detailPause * spent)
+		}
+	}()
 	for len(l.details) > 0 && spent < detailBudget {
 		batch := l.details[:min(detailBatch, len(l.details))]
 		l.details = l.details[len(batch):]

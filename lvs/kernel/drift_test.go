@@ -172,3 +172,27 @@ func TestSmallTablesComeRound(t *testing.T) {
 		t.Errorf("%d looks a round, want about %d", looks, roundLooks)
 	}
 }
+
+// TestSlowKernelDoesNotStretchTheRoundOfASmallTable: on an overloaded machine, too, what the text does not show is repaired
+// within 30 s.
+func TestSlowKernelDoesNotStretchTheRoundOfASmallTable(t *testing.T) {
+	b := newBench(t)
+	now := time.Now()
+	b.now = func() time.Time { return now }
+	b.pass(t, bigTable(smallDetails, 2), 3*smallDetails, 0)
+	if drifted, err := lookAround(t, b.Table); drifted || err != nil {
+		t.Fatalf("drift %v, %v", drifted, err)
+	}
+	b.fake.services[0].Timeout = time.Minute
+	b.fake.slow = 2 * time.Millisecond
+	changed := now
+	for drifted := false; !drifted; now = now.Add(minPause) {
+		var err error
+		if drifted, err = b.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := now.Sub(changed); took > 30*time.Second+minPause {
+			t.Fatalf("not seen within %s", took)
+		}
+	}
+}

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diagnosis describes the faults that more than one command reports: tandem status, tandem doctor and tandem check
-// use the same words for the same fault. Package doctor examines a machine; this package only puts known facts into words.
-// Its functions are pure.
+// Package diagnosis only puts known faults into words; package doctor examines a machine to find them. tandem status,
+// tandem doctor and tandem check use this package, so that they have the same words for the same fault. Its functions are pure.
 package diagnosis
 
 // A Severity is how bad a finding is.

@@ -140,7 +140,7 @@ func (p *Process) updateLoops() {
 	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
 	for _, r := range onceInGroups(p.order.Routers) {
-		own[r.Name] = track(r, links)
+		own[r.Name] = r.Tracking.AddInterfaces(r.TrackInterfaces, links)
 		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
 		}
@@ -226,23 +226,4 @@ func onceInGroups(routers []message.Router) []message.Router {
 		})
 	}
 	return routers
-}
-
-// track adds the effect of the interfaces that a router tracks to the director's tracking.
-func track(r message.Router, links map[string]vrrp.Link) vrrp.Tracking {
-	t := r.Tracking
-	for _, ti := range r.TrackInterfaces {
-		link, seen := links[ti.Interface]
-		if !seen {
-			continue // the watcher reports it soon
-		}
-		fault := link.Fault()
-		switch {
-		case ti.Weight == 0 && fault != "" && t.Fault == "":
-			t.Fault = "tracked " + fault
-		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
-			t.Delta += ti.Weight
-		}
-	}
-	return t
 }

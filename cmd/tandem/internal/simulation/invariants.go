@@ -80,7 +80,7 @@ func (m *monitor) down() time.Duration {
 	if m.scenario.Group {
 		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
 	}
-	return 3*i + vrrp.Skew(1, i)
+	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -209,7 +209,7 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
+	return !m.split && other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.

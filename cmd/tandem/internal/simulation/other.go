@@ -51,7 +51,9 @@ func (h *host) startOther() {
 	})
 }
 
-func (o *otherMake) down() time.Duration { return 3*o.config.AdvertInterval + o.skew() }
+func (o *otherMake) down() time.Duration {
+	return vrrp.DownIntervals*o.config.AdvertInterval + o.skew()
+}
 
 func (o *otherMake) skew() time.Duration { return vrrp.Skew(o.priority, o.config.AdvertInterval) }
 
@@ -131,7 +133,7 @@ func (o *otherMake) hear(d datagram) {
 	case p.Priority == 0:
 		o.wait(o.skew())
 	case higher || !o.config.Preempt:
-		o.wait(3*p.Interval + o.skew())
+		o.wait(vrrp.DownIntervals*p.Interval + o.skew())
 	}
 }
 

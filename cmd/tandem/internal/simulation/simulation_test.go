@@ -3,7 +3,6 @@
 package simulation
 
 import (
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		limit = 3 * time.Second
 	}
-	tally := Search{First: 1, Limit: limit, Workers: runtime.GOMAXPROCS(0), Out: t.Output(), Clock: time.Now}.Run()
+	tally := Search{First: 1, Limit: limit, Out: t.Output(), Clock: time.Now}.Run()
 	t.Log(tally)
 	for kind, seeds := range tally.Findings {
 		t.Errorf("%s: seeds %v; see make simulate SEED=%d SEEDS=1", kind, seeds, seeds[0])

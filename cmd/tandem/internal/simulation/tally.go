@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs"
@@ -24,57 +23,50 @@ type Tally struct {
 	Findings map[string][]uint64 // the seeds that broke an invariant, by kind
 }
 
-// A Search runs the scenarios of many seeds.
+// A Search runs the scenarios of many seeds, one after the other.
 type Search struct {
-	First   uint64
-	Count   int           // of seeds; 0: no limit
-	Limit   time.Duration // 0: no limit
-	Workers int           // seeds at a time
-	// Out gets the transcript of the first finding of each kind, with as few faults as possible.
+	First  uint64
+	Stride uint64        // from one seed to the next; 0: 1
+	Count  int           // of seeds; 0: no limit
+	Limit  time.Duration // 0: no limit
+	// Out gets the transcript of the first finding of each kind, with as few faults as possible, in one piece.
 	Out   io.Writer
 	Clock func() time.Time
 }
 
 // Run runs seeds until there are enough, or the time is over.
 func (s Search) Run() *Tally {
-	t := &Tally{Findings: make(map[string][]uint64)}
+	t := NewTally()
 	end := s.Clock().Add(s.Limit)
-	var mu sync.Mutex
-	begun := 0
-	next := func() (seed uint64, more bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		seed = s.First + uint64(begun)
-		begun++
-		return seed, (s.Count == 0 || begun <= s.Count) && (s.Limit == 0 || s.Clock().Before(end))
-	}
-	var workers sync.WaitGroup
-	for range max(s.Workers, 1) {
-		workers.Go(func() {
-			parsed := make(map[string]*configs.Config)
-			for seed, more := next(); more; seed, more = next() {
-				scenario := NewScenario(seed)
-				scenario.parsed = parsed
-				r := Run(scenario)
-				mu.Lock()
-				t.add(seed, r)
-				first := r.Broken != nil && len(t.Findings[r.Broken.Kind]) == 1
-				mu.Unlock()
-				if first {
-					var b bytes.Buffer
-					Write(&b, scenario, r.Broken.Kind)
-					mu.Lock()
-					_, _ = s.Out.Write(b.Bytes())
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	workers.Wait()
-	for _, seeds := range t.Findings {
-		slices.Sort(seeds)
+	parsed := make(map[string]*configs.Config)
+	for seed := s.First; (s.Count == 0 || t.Seeds < s.Count) && (s.Limit == 0 || s.Clock().Before(end)); seed += max(s.Stride, 1) {
+		scenario := NewScenario(seed)
+		scenario.parsed = parsed
+		r := Run(scenario)
+		t.add(seed, r)
+		if r.Broken != nil && len(t.Findings[r.Broken.Kind]) == 1 {
+			var b bytes.Buffer
+			Write(&b, scenario, r.Broken.Kind)
+			_, _ = s.Out.Write(b.Bytes())
+		}
 	}
 	return t
+}
+
+// NewTally returns a tally of nothing.
+func NewTally() *Tally { return &Tally{Findings: make(map[string][]uint64)} }
+
+// Add adds what came of other runs.
+func (t *Tally) Add(more *Tally) {
+	t.Seeds += more.Seeds
+	t.Events += more.Events
+	t.Time += more.Time
+	for k, n := range more.Faults {
+		t.Faults[k] += n
+	}
+	for kind, seeds := range more.Findings {
+		t.Findings[kind] = slices.Sorted(slices.Values(append(t.Findings[kind], seeds...)))
+	}
 }
 
 func (t *Tally) add(seed uint64, r Result) {

@@ -20,7 +20,7 @@ type Snapshot struct {
 	Reloads   Reloads
 	Report    message.Report
 	Services  []*Service // in the order of the file
-	Orders    map[string]Order
+	Overrides map[string]Override
 	Tracks    []Track
 	Silent    bool // no real server answers
 	CutOff    bool // no other machine answers either
@@ -64,7 +64,7 @@ type Track struct {
 // Snapshot returns the present state.
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
-		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
+		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),

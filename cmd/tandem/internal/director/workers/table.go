@@ -24,8 +24,10 @@ const (
 	maxRetryPause = 30 * time.Second
 	// rememberPause is the pause before the list of our own services is stored again, if that failed.
 	rememberPause = 5 * time.Second
-	// beatMargin is how much earlier or later than planned a look may be, so that it takes place at a beat.
-	beatMargin = 100 * time.Millisecond
+	// beatEarly is how much earlier than planned a look takes place at a beat. beatLate is how long it waits for one: beats come
+	// as often as most looks.
+	beatEarly = 200 * time.Millisecond
+	beatLate  = 30 * time.Millisecond
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
 	preparedTimeout = 2 * time.Second
 )
@@ -139,17 +141,17 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 			w.tryRemember(ctx)
 			w.look(ctx)
 		}
-		pause, margin := w.Kernel.NextLook(), time.Duration(0)
+		pause, late := w.Kernel.NextLook(), time.Duration(0)
 		switch {
 		case w.failed:
 			pause = max(0, min(pause, time.Until(w.retry)))
 		case w.forgotten != "":
 			pause = min(pause, rememberPause)
 		case w.Beats != nil:
-			margin = min(pause/10, beatMargin)
+			late = beatLate
 		}
-		early = time.Now().Add(pause - margin)
-		look.Reset(pause + margin)
+		early = time.Now().Add(pause - beatEarly)
+		look.Reset(pause + late)
 	}
 }
 

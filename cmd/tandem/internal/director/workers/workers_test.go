@@ -213,22 +213,22 @@ func TestFilesWorker(t *testing.T) {
 		go func() {
 			ended <- Bounded(ctx, EndTimeout, hclog.NewNullLogger(), "a frozen disk", w.Run)
 		}()
-		w.In.Put(value(core.OrdersFile, 1))
+		w.In.Put(value(core.OverridesFile, 1))
 		synctest.Wait()
-		w.In.Merge(value(core.OrdersFile, 2), MergeValues)
+		w.In.Merge(value(core.OverridesFile, 2), MergeValues)
 		synctest.Wait()
 		refuse.Store(false)
 		time.Sleep(retryPause)
 		synctest.Wait()
-		want := []core.Stored{{File: core.OrdersFile, Generation: 1, Problem: "read-only file system"},
-			{File: core.OrdersFile, Generation: 2, Problem: "read-only file system"}, {File: core.OrdersFile, Generation: 2}}
+		want := []core.Stored{{File: core.OverridesFile, Generation: 1, Problem: "read-only file system"},
+			{File: core.OverridesFile, Generation: 2, Problem: "read-only file system"}, {File: core.OverridesFile, Generation: 2}}
 		if !slices.Equal(stored, want) {
 			t.Errorf("got %+v, want %+v", stored, want)
 		}
 		w.In.Merge(value(core.StandbyFile, 1), MergeValues)
 		synctest.Wait()
 		for i := range 10 {
-			w.In.Merge(value(core.OrdersFile, uint64(i)), MergeValues)
+			w.In.Merge(value(core.OverridesFile, uint64(i)), MergeValues)
 		}
 		cancel()
 		begin := time.Now()
@@ -344,11 +344,11 @@ func TestLooksTakePlaceAtBeats(t *testing.T) {
 			want  int
 		}{
 			{"a beat at once", 0, true, 0},
-			{"a beat that is early", pause - 2*beatMargin, true, 0},
-			{"a beat when the look is nearly due", beatMargin, true, 1},
+			{"a beat that is early", pause - 2*beatEarly, true, 0},
+			{"a beat when the look is nearly due", beatEarly, true, 1},
 			{"a beat a pause later", pause, true, 1},
 			{"no beat a pause later", pause, false, 0},
-			{"but not for long", 2 * beatMargin, false, 1},
+			{"but not for long", beatLate, false, 1},
 		} {
 			if got := looks(step.after, step.beat); got != step.want {
 				t.Errorf("%s: %d looks, want %d", step.what, got, step.want)

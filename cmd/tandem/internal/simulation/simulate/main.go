@@ -26,14 +26,37 @@ func main() {
 		return
 	}
 	debug.SetGCPercent(800) // a run keeps little
+	*workers = max(*workers, 1)
 	began := time.Now()
-	t := simulation.Search{
-		First: *seed, Count: *seeds, Limit: time.Duration(*seconds) * time.Second, Workers: *workers, Out: os.Stdout, Clock: time.Now,
-	}.Run()
+	t := search(*workers, simulation.Search{
+		First: *seed, Count: *seeds, Limit: time.Duration(*seconds) * time.Second, Out: os.Stdout, Clock: time.Now,
+	})
 	took := time.Since(began)
 	fmt.Print(t)
 	fmt.Printf("%.0f seeds an hour, %.0f simulated seconds a second\n", float64(t.Seeds)/took.Hours(), t.Time.Seconds()/took.Seconds())
 	if len(t.Findings) > 0 {
 		os.Exit(1)
 	}
+}
+
+// search shares the seeds out among workers.
+func search(workers int, all simulation.Search) *simulation.Tally {
+	tallies := make(chan *simulation.Tally)
+	begun := 0
+	for i := range workers {
+		mine := all
+		mine.First, mine.Stride = all.First+uint64(i), uint64(workers)
+		if all.Count > 0 {
+			if mine.Count = (all.Count - i + workers - 1) / workers; mine.Count <= 0 {
+				break // there are fewer seeds than workers
+			}
+		}
+		begun++
+		go func() { tallies <- mine.Run() }()
+	}
+	sum := simulation.NewTally()
+	for range begun {
+		sum.Add(<-tallies)
+	}
+	return sum
 }
