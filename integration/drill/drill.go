@@ -141,10 +141,10 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	return f
 }
 
-// explain prints what was written in a row of tandem's that failed.
+// explain prints what was written in a row that a subject failed.
 func (d *drill) explain(r row, s *site, f figure, since time.Time) {
-	if d.options.verbose && s.subject.name == tandem.name && r.bound.judge(f) != pass {
-		fmt.Fprintf(os.Stderr, "%s: %s %+v\n%s", r, f, f, s.Written(since.Add(-time.Second)))
+	if d.options.verbose && r.bound.judge(f) != pass {
+		fmt.Fprintf(os.Stderr, "%s, %s: %s %+v\n%s", r, s.subject.name, f, f, s.Written(since.Add(-time.Second)))
 	}
 }
 

@@ -29,6 +29,7 @@ func TestJudge(t *testing.T) {
 		{"above it by the machine's stall", ms50, figure{Outage: 80 * ms, Stall: 30 * ms}, pass},
 		{"above it by more than the stall", ms50, figure{Outage: 81 * ms, Stall: 30 * ms}, fail},
 		{"a long stall excuses nothing", ms50, figure{Outage: 900 * ms, Stall: time.Second}, undecided},
+		{"a long stall explains only so much", ms50, figure{Outage: 3100 * ms, Stall: time.Second}, fail},
 		{"a long stall does no harm", ms50, figure{Outage: 10 * ms, Stall: time.Second}, pass},
 		{"not over", ms50, figure{Outage: 10 * ms, Open: true}, fail},
 		{"not measured", ms50, figure{Error: "it was not"}, fail},

@@ -125,6 +125,11 @@ func (c Config) carried() []netip.Addr {
 	return c.VIPs
 }
 
+// vips4 returns the IPv4 VIPs that the machine has itself.
+func (c Config) vips4() []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(c.carried()), netip.Addr.Is6)
+}
+
 // carries tells whether the machine has a VIP itself.
 func (c Config) carries(vip netip.Addr) bool { return slices.Contains(c.carried(), vip) }
 

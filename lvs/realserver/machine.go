@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,6 +23,8 @@ const (
 	rounds = 5
 	// lookInterval is how often Run looks.
 	lookInterval = time.Second
+	// askInterval is how long an answer of the kernel whether it hides the VIPs holds.
+	askInterval = time.Minute
 	// bootFile holds the boot id of the kernel.
 	bootFile = "/proc/sys/kernel/random/boot_id"
 )
@@ -46,10 +49,17 @@ type Options struct {
 }
 
 // A Machine is this machine, in the network namespace of the calling thread.
-type Machine struct{ options Options }
+type Machine struct {
+	options Options
+	asked   struct { // the last answer of quiet
+		at     time.Time
+		config Config
+		quiet  bool
+	}
+}
 
-// New returns the Machine.
-func New(o Options) *Machine { return &Machine{o} }
+// New returns the Machine. It has one user at a time.
+func New(o Options) *Machine { return &Machine{options: o} }
 
 // Check returns the steps that Apply would take, and changes nothing; none means that the machine is as it should be.
 func (m *Machine) Check(c Config) ([]Step, error) {
@@ -148,28 +158,65 @@ func (m *Machine) lock() (unlock func(), err error) {
 }
 
 func (m *Machine) plan(c Config) (Plan, error) {
+	s, r, err := m.read(c, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	return MakePlan(c, s, r)
+}
+
+// read returns the state of what the configuration, the record and settings name, and the record as it is true now.
+func (m *Machine) read(c Config, settings []string) (State, Record, error) {
 	saved, err := m.options.Record.Load()
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the record of the former state: %w", err)
+		return State{}, Record{}, fmt.Errorf("failed to read the record of the former state: %w", err)
 	}
 	record := saved.Record
 	k, err := openKernel()
 	if err != nil {
-		return Plan{}, err
+		return State{}, record, err
 	}
 	defer k.close()
 	s, err := k.read(c, record, m.options.Operator)
+	if err == nil {
+		err = readFiles(&s, c, record, settings)
+	}
 	if err != nil {
-		return Plan{}, err
+		return s, record, err
 	}
 	if m.options.Directed != nil {
 		s.Directed = append(s.Directed, m.options.Directed()...)
 	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
+		return s, record, fmt.Errorf("failed to read the boot id: %w", err)
 	}
-	return MakePlan(c, s, record.since(string(boot), s))
+	record = record.since(string(boot), s)
+	s.Quiet, err = m.quiet(c, s, record)
+	return s, record, err
+}
+
+// quiet asks, once a minute at most, whether rules of somebody else hide the VIPs.
+func (m *Machine) quiet(c Config, s State, r Record) (bool, error) {
+	if !s.mayBeQuiet(c, r) {
+		return false, nil
+	}
+	if time.Since(m.asked.at) < askInterval && reflect.DeepEqual(m.asked.config, c) {
+		return m.asked.quiet, nil
+	}
+	quiet, err := changesRequests()
+	for _, name := range s.silent(c) {
+		if !quiet || err != nil {
+			break
+		}
+		l, _ := s.link(name)
+		quiet = l.Up && l.own(c).IsValid()
+		if quiet {
+			quiet, err = hides(name, c.vips4(), l.own(c))
+		}
+	}
+	m.asked.at, m.asked.config, m.asked.quiet = time.Now(), c, quiet
+	return quiet, err
 }
 
 // save stores the record.

@@ -64,13 +64,22 @@ func (p *planner) loadModules() {
 	}
 }
 
+// silenceSysctls returns the paths of the settings that hide the VIPs.
+func silenceSysctls(c Config, s State) (paths []string) {
+	if !c.has4() || c.Method != Sysctl {
+		return nil
+	}
+	for _, iface := range append([]string{"all"}, s.silent(c)...) {
+		paths = append(paths, sysctl(iface, "arp_ignore"), sysctl(iface, "arp_announce"))
+	}
+	return paths
+}
+
 // wantedSysctls returns the paths of the settings, in the order in which they are to be made.
 func wantedSysctls(c Config, s State) []string {
 	var paths []string
-	if c.has4() && c.Method == Sysctl {
-		for _, iface := range append([]string{"all"}, s.silent(c)...) {
-			paths = append(paths, sysctl(iface, "arp_ignore"), sysctl(iface, "arp_announce"))
-		}
+	if !s.Quiet {
+		paths = silenceSysctls(c, s)
 	}
 	if c.has4() && c.Mode == Tunnel {
 		// A client's packet arrives through the tunnel, and the route back to the client does not lead there.
@@ -190,6 +199,7 @@ func (p *planner) withdraw() {
 		p.add(p.formerFile())
 		p.record.DropIn, p.record.FormerDropIn = "", ""
 	}
+	p.unkeep()
 	p.unloadModules()
 }
 

@@ -34,6 +34,9 @@ type Record struct {
 	Filter       bool   `json:"filter,omitempty"`
 	DropIn       string `json:"drop_in,omitempty"`
 	FormerDropIn string `json:"former_drop_in,omitempty"`
+	// Kept are the settings that Keep has made, KeptFile is the file that has them.
+	Kept     map[string]lvs.ChangedSetting `json:"kept,omitempty"`
+	KeptFile string                        `json:"kept_file,omitempty"`
 }
 
 // Saved is what a Store holds of a Machine. It is zero where nothing is to be undone.
@@ -57,7 +60,8 @@ func (r Record) saved() Saved {
 
 func (r Record) empty() bool {
 	return len(r.Config.VIPs) == 0 && len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Former) == 0 && len(r.Up) == 0 &&
-		len(r.WasUp) == 0 && len(r.Routed) == 0 && len(r.FormerRoutes) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == ""
+		len(r.WasUp) == 0 && len(r.Routed) == 0 && len(r.FormerRoutes) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == "" &&
+		len(r.Kept) == 0 && r.KeptFile == ""
 }
 
 // knows tells whether the record has where a VIP was before.
@@ -96,6 +100,10 @@ func (r Record) clone() Record {
 	r.Sysctls = maps.Clone(r.Sysctls)
 	if r.Sysctls == nil {
 		r.Sysctls = make(map[string]string)
+	}
+	r.Kept = maps.Clone(r.Kept)
+	if r.Kept == nil {
+		r.Kept = make(map[string]lvs.ChangedSetting)
 	}
 	r.Added, r.Former = slices.Clone(r.Added), slices.Clone(r.Former)
 	r.Up, r.WasUp, r.Modules = slices.Clone(r.Up), slices.Clone(r.WasUp), slices.Clone(r.Modules)

@@ -29,6 +29,8 @@ type State struct {
 	Sources []netip.Addr
 	// Directed are the addresses that this machine balances, or holds for its virtual routers, as a director.
 	Directed []netip.Addr
+	// Quiet: rules of somebody else hide the VIPs.
+	Quiet bool
 	// Operator must not lose the connection to the machine.
 	Operator Operator
 }
@@ -87,6 +89,27 @@ func (s State) link(name string) (Link, bool) {
 // has tells whether an interface has an address with its prefix length.
 func (l Link) has(p netip.Prefix) bool {
 	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
+}
+
+// mayBeQuiet tells whether rules of somebody else may hide the VIPs: the machine has them, and neither our settings nor our
+// filter hide them.
+func (s State) mayBeQuiet(c Config, r Record) bool {
+	if !c.has4() || r.Filter || len(s.silent(c)) == 0 {
+		return false
+	}
+	for _, vip := range c.carried() {
+		if vip.Is4() && !s.holds(Address{Interface: c.device(vip), Prefix: whole(vip)}) {
+			return false
+		}
+	}
+	needed := len(wantedRules(c, s)) > 0 && !slices.Equal(wantedRules(c, s), s.Filter)
+	for _, file := range silenceSysctls(c, s) {
+		if _, ours := r.Sysctls[file]; ours {
+			return false
+		}
+		needed = needed || !settled(file, s)
+	}
+	return needed
 }
 
 // silent returns the interfaces that must hide the VIPs.

@@ -178,8 +178,8 @@ type disk struct {
 	trouble string        // why nothing can be written
 	slow    time.Duration // how long a write takes
 
-	orders  map[string]core.Order
-	ordered map[string]core.Order // the latest written orders, though the disk may have lost them
+	orders  map[string]core.Override
+	ordered map[string]core.Override // the latest written orders, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool
@@ -193,7 +193,7 @@ func (d *disk) store(f core.FileValue) error {
 	}
 	d.writes++
 	switch value := f.Value.(type) {
-	case map[string]core.Order:
+	case map[string]core.Override:
 		d.orders, d.ordered = value, value
 	case []string:
 		d.standby = value
