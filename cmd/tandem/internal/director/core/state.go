@@ -226,6 +226,9 @@ func (ev TableRead) on(s *State) {
 		return
 	}
 	s.filled, s.refill = true, true
+	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
+		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+	}
 	here := s.configured()
 	for _, e := range ev.Entries {
 		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
