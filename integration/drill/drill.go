@@ -102,7 +102,7 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	if reason != "" {
 		return figure{Error: "the site was not ready: " + reason}
 	}
-	began := time.Now()
+	began, whole := time.Now(), s.WatchStalls()
 	if reason := s.attempt.Do(func() {
 		if r.before != nil {
 			r.before(s)
@@ -118,8 +118,9 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 		})
 		f.Stall = max(f.Stall, stalls.Stop())
 	}); reason != "" {
-		f.Error = reason
+		f.Error, f.Stall = reason, whole.Stop()
 	}
+	whole.Stop()
 	reason = s.attempt.Do(func() {
 		if r.restore != nil {
 			r.restore(s)

@@ -33,6 +33,7 @@ func TestJudge(t *testing.T) {
 		{"a long stall does no harm", ms50, figure{Outage: 10 * ms, Stall: time.Second}, pass},
 		{"not over", ms50, figure{Outage: 10 * ms, Open: true}, fail},
 		{"not measured", ms50, figure{Error: "it was not"}, fail},
+		{"not measured, and a stall", ms50, figure{Error: "it was not", Stall: time.Second}, undecided},
 		{"not put back", ms50, figure{NotBack: "a has no VIP"}, fail},
 		{"clients where milliseconds are wanted", ms50, figure{Served: n(40)}, fail},
 		{"all served", all, figure{Served: n(40)}, pass},

@@ -109,7 +109,7 @@ func (b bound) judge(f figure) verdict {
 	switch {
 	case f.Error == "" && f.NotBack == "" && b.keeps(f):
 		return pass
-	case b.served > 0 && f.Stall > checkTimeout/2: // enough to fail a check
+	case (b.served > 0 || f.Error != "") && f.Stall > checkTimeout/2: // enough to fail a check
 		return undecided
 	case b.served == 0 && f.Stall > maxStall && f.Outage <= b.most+mayCost*f.Stall:
 		return undecided
