@@ -29,7 +29,7 @@ A scheduler that this machine's kernel does not have is a mistake. If the kernel
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine.
 
-A note is about what works and could be better.
+A note is about something that works but could be better.
 
 The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml

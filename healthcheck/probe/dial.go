@@ -16,7 +16,8 @@ import (
 )
 
 // dial connects to a target with the source and the mark of its check. The server has the whole timeout of the check from the
-// moment when the kernel sends the first packet: a process without processor time begins late, which is not the server's silence.
+// moment when the kernel sends the first packet. If this process had no processor time and began late, that does not count
+// against the server.
 func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error) {
 	c := &t.Config
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
@@ -68,7 +69,7 @@ type attempt struct {
 	unseen atomic.Bool     // this process had no time to begin, or to see the answer
 }
 
-// begin notes that the kernel is about to connect.
+// begin records that the kernel is about to connect.
 func (a *attempt) begin(sock syscall.RawConn) {
 	if a.once.CompareAndSwap(false, true) {
 		a.since, a.sock = time.Now(), sock
@@ -76,8 +77,8 @@ func (a *attempt) begin(sock syscall.RawConn) {
 	}
 }
 
-// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then the
-// kernel knows whether it has answered, whether this process had the time to see that or not.
+// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then
+// the kernel knows whether the server has answered, even if this process had no time to see it.
 func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
 	select {
 	case <-a.begun:

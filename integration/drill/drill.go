@@ -102,7 +102,7 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	if reason != "" {
 		return figure{Error: "the site was not ready: " + reason}
 	}
-	began := time.Now()
+	began, whole := time.Now(), s.WatchStalls()
 	if reason := s.attempt.Do(func() {
 		if r.before != nil {
 			r.before(s)
@@ -118,8 +118,9 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 		})
 		f.Stall = max(f.Stall, stalls.Stop())
 	}); reason != "" {
-		f.Error = reason
+		f.Error, f.Stall = reason, whole.Stop()
 	}
+	whole.Stop()
 	reason = s.attempt.Do(func() {
 		if r.restore != nil {
 			r.restore(s)
@@ -141,10 +142,10 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	return f
 }
 
-// explain prints what was written in a row of tandem's that failed.
+// explain prints what was written in a row that a subject failed.
 func (d *drill) explain(r row, s *site, f figure, since time.Time) {
-	if d.options.verbose && s.subject.name == tandem.name && r.bound.judge(f) != pass {
-		fmt.Fprintf(os.Stderr, "%s: %s %+v\n%s", r, f, f, s.Written(since.Add(-time.Second)))
+	if d.options.verbose && r.bound.judge(f) != pass {
+		fmt.Fprintf(os.Stderr, "%s, %s: %s %+v\n%s", r, s.subject.name, f, f, s.Written(since.Add(-time.Second)))
 	}
 }
 

@@ -140,6 +140,7 @@ func strangerRows() []row {
 	return []row{
 		{name: "foreign pair with the same VRID, lower priority", bound: unnoticed(), fault: foreignPair(50), restore: undone},
 		{name: "foreign pair with the same VRID, priority between", bound: unnoticed(), fault: foreignPair(120), restore: undone},
+		{name: "foreign pair with the same VRID, higher priority", bound: unnoticed(), fault: foreignPair(200), restore: undone},
 		{name: "forged advertisements at the master, 20,000/s", bound: unnoticed(), fault: forged(master)},
 		{name: "forged advertisements at the backup, 20,000/s", bound: unnoticed(), fault: forged(backup)},
 		{name: "ARP reply of a stranger for the VIP", bound: within(1500*time.Millisecond, "heard for 300 ms, asked, announced"), fault: spoofed,

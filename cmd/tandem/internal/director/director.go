@@ -141,7 +141,7 @@ func (d *Director) Run(ctx context.Context) error {
 	state := core.New()
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Orders: saved.orders.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
 		Problems: saved.problems,
 	})
 	g.Go(func() error { return d.loop(work, state) })

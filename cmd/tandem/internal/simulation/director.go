@@ -67,7 +67,7 @@ func (h *host) start() {
 	d.table.want = nil
 	d.later(h.between(20*time.Millisecond, 200*time.Millisecond), func() {
 		d.begun = true
-		d.post(core.Start{Config: h.cfg, Orders: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
+		d.post(core.Start{Config: h.cfg, Overrides: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
 		d.later(h.between(time.Millisecond, 20*time.Millisecond), d.readTable)
 		d.lookAgain()
 	})

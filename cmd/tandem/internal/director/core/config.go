@@ -14,10 +14,10 @@ import (
 )
 
 func (ev Start) on(s *State) {
-	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
+	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.startProblems = ev.Numbers, ev.Problems
 	s.adopt(ev.Config)
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(nil)
 }
 
@@ -37,7 +37,7 @@ func (ev Reload) on(s *State) {
 		s.pruneTable()
 		s.refill = true
 	}
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(before)
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())

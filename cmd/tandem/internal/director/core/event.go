@@ -20,9 +20,9 @@ type Start struct {
 	Config  *configs.Config
 	Numbers map[string]Number // of the tracked files, by path
 	// From the state directory:
-	Orders  map[string]Order
-	Standby []string
-	Drains  Drains
+	Overrides map[string]Override
+	Standby   []string
+	Drains    Drains
 	// Problems are sentences about files in the state directory that could not be read, or cannot be written.
 	Problems []string
 }

@@ -289,7 +289,7 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		if svc.checks(srv) {
 			advise(&m.Input, srv.verdict.Advice)
 		}
-		s.orders[srv.id].apply(&m.Input)
+		s.overrides[srv.id].apply(&m.Input)
 		in.Members = append(in.Members, m)
 	}
 	for _, d := range s.draining[virtual.ServiceID] {

@@ -31,9 +31,9 @@ type State struct {
 	checkSeq            uint64
 	recheck             bool // the targets have changed
 	census              census
-	allDown             bool // each server that is checked is unhealthy
+	allDown             bool // all checked servers are unhealthy
 	allDownSince        time.Time
-	stepsBackForServers bool // though it may be master, because they have been so for long
+	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
 
@@ -47,30 +47,30 @@ type State struct {
 	startProblems []string // what could not be read when the director started
 	unowned       string   // why the file of our own services could not be written
 
-	marks    probeMarks
-	marked   uint64 // the generation of the table with the services of the marks
-	led      probeMarks
-	draining map[lvs.ServiceID][]drainingServer
-	departed []lvs.ServiceID
-	drains   Drains
-	orders   map[string]Order // by server
-	waiting  []waitingReply
-	files    [endOfFiles]fileState
-	sync     SyncState
-	settings SettingsState
-	report   message.Report
-	roles    map[string]vrrp.State
-	standby  []string // names of routers, in order
-	handOver *handOver
-	queued   []Event // commands that wait for the end of a hand-over
-	reorder  bool    // the order to the election has changed
-	orderSeq uint64
-	tracks   []track
-	scripts  map[string]healthcheck.TargetStatus
-	numbers  map[string]Number
-	retrack  map[string]bool // routers whose tracks have changed
-	tracking map[string]vrrp.Tracking
-	tracked  bool // tracking has been computed once
+	marks     probeMarks
+	marked    uint64 // the generation of the table with the services of the marks
+	led       probeMarks
+	draining  map[lvs.ServiceID][]drainingServer
+	departed  []lvs.ServiceID
+	drains    Drains
+	overrides map[string]Override // by server
+	waiting   []waitingReply
+	files     [endOfFiles]fileState
+	sync      SyncState
+	settings  SettingsState
+	report    message.Report
+	roles     map[string]vrrp.State
+	standby   []string // names of routers, in order
+	handOver  *handOver
+	queued    []Event // commands that wait for the end of a hand-over
+	reorder   bool    // the order to the election has changed
+	orderSeq  uint64
+	tracks    []track
+	scripts   map[string]healthcheck.TargetStatus
+	numbers   map[string]Number
+	retrack   map[string]bool // routers whose tracks have changed
+	tracking  map[string]vrrp.Tracking
+	tracked   bool // tracking has been computed once
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
