@@ -10,6 +10,6 @@
 //     by which the server reports its own state and weight.
 //   - probe/epoll carries plain probes on one thread.
 //   - probe/script runs programs: in their own process group, as another user, without the director's capabilities. A
-//     program is killed with its children when its time is over.
+//     program is killed with its children when its time is over, however they have detached themselves.
 //   - probe/via probes through the VIP: to the address that clients use, but at one server.
 package healthcheck

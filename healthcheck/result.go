@@ -14,7 +14,8 @@ const (
 )
 
 // A Result is what one probe found. Its Reason never holds what differs between two probes with the same cause, such as a
-// local port or bytes that the server sent. The output of a program that fails is the exception.
+// local port or bytes that the server sent. The exceptions are what somebody says to say what is wrong: the output of a
+// program that fails, the line of an agent, the message of a gRPC status.
 type Result struct {
 	Outcome  Outcome
 	Reason   string

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
@@ -21,22 +23,30 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
 	if c.Source.IsValid() {
 		from := netip.AddrPortFrom(c.Source, 0)
-		d.LocalAddr = net.TCPAddrFromAddrPort(from)
-		if network == "udp" {
+		switch {
+		case network == "tcp":
+			d.LocalAddr = net.TCPAddrFromAddrPort(from)
+		case network == "udp":
 			d.LocalAddr = net.UDPAddrFromAddrPort(from)
+		default:
+			d.LocalAddr = &net.IPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
 		}
 	}
 	var mu sync.Mutex
 	var sock syscall.RawConn
+	double := -1 // the kernel keeps what ICMP said about a socket until its last descriptor is closed
 	d.Control = func(_, _ string, raw syscall.RawConn) error {
 		mu.Lock()
 		sock = raw
 		mu.Unlock()
-		if !c.Source.IsValid() && c.Mark == 0 {
-			return nil
-		}
 		var unprepared error
-		err := raw.Control(func(fd uintptr) { unprepared = socket.Prepare(int(fd), c) })
+		err := raw.Control(func(fd uintptr) {
+			socket.KeepICMP(int(fd), true)
+			if network == "tcp" {
+				double, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) // without it the reason says less
+			}
+			unprepared = socket.Prepare(int(fd), c)
+		})
 		if err != nil {
 			return err
 		}
@@ -57,11 +67,29 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		cancel()
 	})()
-	conn, err := d.DialContext(attempt, network, t.Peer().String())
-	if err != nil && attempt.Err() != nil && ctx.Err() != nil {
-		err = ctx.Err()
+	peer := t.Peer().String()
+	if network != "tcp" && network != "udp" {
+		peer = t.Peer().Addr().String()
 	}
-	return conn, err
+	conn, err := d.DialContext(attempt, network, peer)
+	if double >= 0 {
+		defer func() { _ = unix.Close(double) }()
+		if err == nil {
+			socket.KeepICMP(double, false)
+		}
+	}
+	switch {
+	case err != nil && attempt.Err() != nil && ctx.Err() != nil:
+		return conn, ctx.Err()
+	case err != nil && double >= 0:
+		return conn, socket.WithICMP(double, err)
+	case err != nil:
+		return conn, err
+	}
+	if c, ok := conn.(socket.Datagrams); ok {
+		return socket.HearingICMP{Datagrams: c}, nil
+	}
+	return conn, nil
 }
 
 // lastLook is how long the Go runtime may take to notice a connection that the kernel has made.

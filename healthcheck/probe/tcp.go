@@ -20,9 +20,18 @@ const maxAnswer = 64 << 10
 // asExpected is the reason of a server that sent the expected text.
 const asExpected = "answered as expected"
 
+// waitingForExpected is what a probe does that expects a text.
+const waitingForExpected = "waiting for the expected answer"
+
+// otherwise is the result of a server that has answered, but not as expected, when the probe's time is over.
+func otherwise(t *healthcheck.Target) healthcheck.Result {
+	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout))
+}
+
 // converse sends the text of a TCP check and waits for the expected answer.
 func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	if res := say(ctx, conn, t); res.Outcome != 0 {
+	unsent, res := say(ctx, conn, t)
+	if res.Outcome != 0 {
 		return res
 	}
 	if t.Config.Expect == "" {
@@ -36,28 +45,30 @@ func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		if want.find(buf[:n]) {
 			return healthcheck.Pass(asExpected)
 		}
-		if err != nil {
-			words := "connection closed before the expected answer"
-			if total == 0 {
-				words = socket.HungUpEarly
-			}
-			return socket.HungUp(ctx, err, t, words, "waiting for the expected answer")
+		switch {
+		case err == nil:
+		case total == 0:
+			return socket.HungUp(ctx, socket.First(unsent, err), t, socket.BeforeResponse, waitingForExpected)
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != context.Canceled:
+			return otherwise(t)
+		default:
+			return socket.HungUp(ctx, err, t, "before the expected answer", waitingForExpected)
 		}
 	}
 	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %q in the first 64 KiB of the answer", t.Config.Expect))
 }
 
 // say sends the text of a check. It returns a result only if the server does not read the text in time. A server that
-// hangs up meanwhile may have answered before: reading shows which.
-func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+// hangs up meanwhile may have answered before: reading shows which, and unsent is how it hung up.
+func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) (unsent error, res healthcheck.Result) {
 	if t.Config.Send == "" {
-		return healthcheck.Result{}
+		return nil, res
 	}
 	_, err := conn.Write([]byte(t.Config.Send))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return socket.Explain(ctx, err, t.Config.Timeout, "sending")
+		return err, socket.Explain(ctx, err, t.Config.Timeout, "sending")
 	}
-	return healthcheck.Result{}
+	return err, res
 }
 
 // A finder looks for bytes in a stream that arrives in pieces.

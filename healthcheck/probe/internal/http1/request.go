@@ -77,8 +77,3 @@ func Judge(status int, want []healthcheck.StatusRange) healthcheck.Result {
 	}
 	return healthcheck.FailCode(healthcheck.Unexpected, status, fmt.Sprintf("status %d, want %s", status, strings.Join(words, ", ")))
 }
-
-// Malformed is the result of a response that is not HTTP/1.
-func Malformed(err error) healthcheck.Result {
-	return healthcheck.Fail(healthcheck.Malformed, "malformed response: "+err.Error())
-}
