@@ -65,11 +65,13 @@ func judgeAnswer(asked, answer *dns.Msg, q healthcheck.Query) healthcheck.Result
 	case !answer.Response:
 		return healthcheck.Fail(healthcheck.Malformed, "the answer is a query")
 	case answer.Opcode != asked.Opcode:
-		return healthcheck.Fail(healthcheck.Malformed, "the answer has another opcode: "+named(dns.OpcodeToString, answer.Opcode, "OPCODE"))
+		opcode := named(dns.OpcodeToString, answer.Opcode, "OPCODE")
+		return healthcheck.Fail(healthcheck.Malformed, "the answer has another opcode: "+opcode)
 	case answer.Id != asked.Id || len(answer.Question) != 1 || !sameQuestion(answer.Question[0], want):
 		return healthcheck.Fail(healthcheck.Unexpected, "the answer is to another question")
 	case answer.Rcode != dns.RcodeSuccess:
-		return healthcheck.FailCode(healthcheck.Unexpected, answer.Rcode, named(dns.RcodeToString, answer.Rcode, "RCODE")+", want NOERROR")
+		code := named(dns.RcodeToString, answer.Rcode, "RCODE")
+		return healthcheck.FailCode(healthcheck.Unexpected, answer.Rcode, code+", want NOERROR")
 	}
 	expected, err := q.Expected()
 	if err != nil {

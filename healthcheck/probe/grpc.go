@@ -113,7 +113,8 @@ func judgeGRPC(s *http2.Stream, body []byte, t *healthcheck.Target) healthcheck.
 	case code == grpcUnimplemented:
 		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "the server has no health service")
 	case code == grpcNotFound:
-		return healthcheck.FailCode(healthcheck.Unexpected, int(code), fmt.Sprintf("the health service does not know %q", t.Config.Service))
+		reason := fmt.Sprintf("the health service does not know %q", t.Config.Service)
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), reason)
 	case code != 0:
 		reason := "gRPC status " + nameOf(grpcCodes, code)
 		said, _ := http2.Value(trailers, "grpc-message")

@@ -25,7 +25,7 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	for _, h := range http1.Headers(c) {
 		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(h.Name), Value: h.Value})
 	}
-	if c.Body != "" {
+	if http1.AnnouncesLength(c) {
 		fields = append(fields, hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(c.Body))})
 	}
 	stream, res := ask2(ctx, conn, http2.Request{Fields: fields, Body: c.Body}, t)

@@ -20,7 +20,8 @@ func agentLies() (all []lie) {
 		all = append(all, lie{"agent-check: " + rule, fmt.Sprintf("%.40q, %d bytes", says, len(says)), says, want})
 	}
 	for _, says := range []string{
-		"up\n", "UP\n", "Up\r\n", "ready\n", "up ready\n", "up,ready\n", "\tup\n", "up # all is well\n", "up#\n", "0%\n", "1%\n", "100%\n", "256%\n", "1000%\n", "up 50%\n", "50% up\n", "drain\n", "DRAIN\n", "ready 75% maxconn:10\n",
+		"up\n", "UP\n", "Up\r\n", "ready\n", "up ready\n", "up,ready\n", "\tup\n", "up # all is well\n", "up#\n", "0%\n", "1%\n",
+		"100%\n", "256%\n", "1000%\n", "up 50%\n", "50% up\n", "drain\n", "DRAIN\n", "ready 75% maxconn:10\n",
 		"maxconn:10 up\n", "up", "up\ndown\n", "up \xff\n", "up maxconn:-1\n",
 	} {
 		add("a state", says, "")
@@ -37,15 +38,21 @@ func agentLies() (all []lie) {
 		add("a state behind another", "up "+word+"\n", `the agent says "up `+word+`"`)
 	}
 	for _, text := range []string{
-		"-1", "-0", "+1", "1001", "9999", "65535", "65536", "65636", "99999999999999999999", "1.5", "50.0", "1e2", "0x32", "fifty", "", "5_0", "٥٠", "5O", "½", "NaN", "inf", "-", "+", ".", "%", "50%", "100x", "1/2", "=50", "(50)",
-		"\"50\"", "'50'", "50;", ":50", "~50", "<50", ">50", "^50", "$50", "&50", "!50", "?", "*", "0b1", "0o7", "1001001", "2000", "18446744073709551616", "340282366920938463463374607431768211456", "00000001001",
+		"-1", "-0", "+1", "1001", "9999", "65535", "65536", "65636", "99999999999999999999", "1.5", "50.0", "1e2", "0x32",
+		"fifty", "", "5_0", "٥٠", "5O", "½", "NaN", "inf", "-", "+", ".", "%", "50%", "100x", "1/2", "=50", "(50)",
+		"\"50\"", "'50'", "50;", ":50", "~50", "<50", ">50", "^50", "$50", "&50", "!50", "?", "*", "0b1", "0o7", "1001001",
+		"2000", "18446744073709551616", "340282366920938463463374607431768211456", "00000001001",
 	} {
 		add("a weight", text+"%\n", weight)
 		add("a weight", "up "+text+"%\n", weight)
 	}
 	for _, word := range []string{
-		"upp", "u", "p", "upward", "readyy", "read", "dow", "downn", "downtime", "draining", "drained", "maintenance", "mainten", "stop", "stopping", "failing", "failure", "error", "ok", "OK", "okay", "yes", "no", "true", "false", "1", "0", "50", "100",
-		"healthy", "unhealthy", "alive", "dead", "running", "active", "enabled", "disabled", "online", "offline", "hello", "PONG", "up!", "up.", "up:", "up;", "\"up\"", "'up'", "(up)", "up\x00", "\x00up", "up=1", "state=up", "status:up", "{\"state\":\"up\"}",
+		"upp", "u", "p", "upward", "readyy", "read", "dow", "downn", "downtime", "draining", "drained", "maintenance", "mainten",
+		"stop", "stopping", "failing", "failure", "error", "ok", "OK", "okay", "yes", "no", "true", "false", "1", "0", "50",
+		"100",
+		"healthy", "unhealthy", "alive", "dead", "running", "active", "enabled", "disabled", "online", "offline", "hello", "PONG",
+		"up!", "up.", "up:", "up;", "\"up\"", "'up'", "(up)", "up\x00", "\x00up", "up=1", "state=up", "status:up",
+		"{\"state\":\"up\"}",
 		"ùp", "maxconn:100", "maxconn:", "weight:50", "-up", "+up", "up/down", "no-up", "server", "%s", "up-50",
 	} {
 		clean := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
@@ -64,7 +71,9 @@ func agentLies() (all []lie) {
 		add("no state", says, want)
 	}
 	for says, speaks := range map[string]string{
-		"HTTP/1.1 200 OK\r\n": "HTTP/1.1", "SSH-2.0-x\r\n": "SSH", "220 mx\r\n": "SMTP or FTP", "+OK\r\n": "POP3", "-ERR\r\n": "Redis", "+PONG\r\n": "Redis", "* OK x\r\n": "IMAP", "<html>\n": "HTML or XML, without a header", "RFB 003.008\n": "VNC",
+		"HTTP/1.1 200 OK\r\n": "HTTP/1.1", "SSH-2.0-x\r\n": "SSH", "220 mx\r\n": "SMTP or FTP", "+OK\r\n": "POP3",
+		"-ERR\r\n": "Redis", "+PONG\r\n": "Redis", "* OK x\r\n": "IMAP", "<html>\n": "HTML or XML, without a header",
+		"RFB 003.008\n": "VNC",
 	} {
 		add("no state", says, "the agent's line is not understood: the server speaks "+speaks)
 	}

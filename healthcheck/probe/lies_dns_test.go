@@ -100,7 +100,8 @@ func nameLies() (all []nameLie) {
 	add("RFC 1035, 4.1.1", "ANCOUNT 0", "no A record in the answer", edited(func(m *dns.Msg) { m.Answer = nil }))
 	// Section 4.1.2: the question is the one that was asked.
 	for _, name := range []string{
-		".", "org.", "example.org.", "ww.example.org.", "wwww.example.org.", "www.example.org.example.org.", "www.example.com.", "www.exampl.org.", "mail.example.org.", "www-example.org.", "wwwexample.org.", "www.example.or.",
+		".", "org.", "example.org.", "ww.example.org.", "wwww.example.org.", "www.example.org.example.org.", "www.example.com.",
+		"www.exampl.org.", "mail.example.org.", "www-example.org.", "wwwexample.org.", "www.example.or.",
 		"xn--www.example.org.", "www.examp1e.org.", "1.2.0.192.in-addr.arpa.", "localhost.", "ns.example.org.", "a.www.example.org.",
 	} {
 		add("RFC 1035, 4.1.2", "QNAME "+name, otherQuestion, edited(func(m *dns.Msg) { m.Question[0].Name = name }))
@@ -115,14 +116,17 @@ func nameLies() (all []nameLie) {
 		add("RFC 1035, 3.2.4", fmt.Sprintf("the record of CLASS %d", class), otherOwner, edited(func(m *dns.Msg) { m.Answer[0].Header().Class = class }))
 	}
 	for _, record := range []string{
-		"60 IN AAAA 2001:db8::1", "60 IN CNAME web.example.org.", "60 IN TXT \"192.0.2.1\"", "60 IN MX 10 mx.example.org.", "60 IN NS ns.example.org.", "60 IN SOA a. b. 1 2 3 4 5", "60 IN PTR x.", "60 IN SRV 1 1 1 x.",
+		"60 IN AAAA 2001:db8::1", "60 IN CNAME web.example.org.", "60 IN TXT \"192.0.2.1\"", "60 IN MX 10 mx.example.org.",
+		"60 IN NS ns.example.org.", "60 IN SOA a. b. 1 2 3 4 5", "60 IN PTR x.", "60 IN SRV 1 1 1 x.",
 		"60 IN CAA 0 issue \"x\"", "60 IN HINFO a b",
 	} {
 		add("RFC 1035, 3.2.2", "instead the record "+record, "no A record in the answer", records("www.example.org. "+record))
 	}
 	for name, texts := range map[string][]string{
-		"an alias to another name": {"www.example.org. 60 IN CNAME a.example.org.", "b.example.org. 60 IN A 192.0.2.1"}, "an alias of another name": {"x.example.org. 60 IN CNAME a.example.org.", "a.example.org. 60 IN A 192.0.2.1"},
-		"aliases in a circle": {"www.example.org. 60 IN CNAME a.example.org.", "a.example.org. 60 IN CNAME www.example.org.", "b.example.org. 60 IN A 192.0.2.1"}, "an alias of class CH": {"www.example.org. 60 CH CNAME a.example.org.", "a.example.org. 60 IN A 192.0.2.1"},
+		"an alias to another name": {"www.example.org. 60 IN CNAME a.example.org.", "b.example.org. 60 IN A 192.0.2.1"},
+		"an alias of another name": {"x.example.org. 60 IN CNAME a.example.org.", "a.example.org. 60 IN A 192.0.2.1"},
+		"aliases in a circle":      {"www.example.org. 60 IN CNAME a.example.org.", "a.example.org. 60 IN CNAME www.example.org.", "b.example.org. 60 IN A 192.0.2.1"},
+		"an alias of class CH":     {"www.example.org. 60 CH CNAME a.example.org.", "a.example.org. 60 IN A 192.0.2.1"},
 	} {
 		add("RFC 1034, 3.6.2", name, otherOwner, records(texts...))
 	}

@@ -54,15 +54,18 @@ func grpcLies() (all []lie) {
 	add("HealthCheckResponse", "nothing", healthOf(""), "UNKNOWN, want SERVING")
 	add("HealthCheckResponse", "SERVING, then not", healthOf("\x08\x01\x08\x02"), "NOT_SERVING, want SERVING")
 	for _, message := range []string{
-		"\x08", "\x08\x80", "\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", "\x09\x01", "\x0a\x01\x01", "\x0b\x01\x0c", "\x0d\x01\x00\x00\x00", "\x09\x01\x00\x00\x00\x00\x00\x00\x00", "\x0e\x01", "\x0f\x01",
-		"\x00\x01", "\x07", "\x08\x01\x12\x05hi", "\x08\x01\x15a", "\x08\x01\x19a", "\x08\x01\x13", "\x08\x01\x14", "\x08\x01\xff", "\x08\x01\x80", "SERVING", "{\"status\":\"SERVING\"}", "\xff\xff\xff\xff",
+		"\x08", "\x08\x80", "\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", "\x09\x01", "\x0a\x01\x01", "\x0b\x01\x0c",
+		"\x0d\x01\x00\x00\x00", "\x09\x01\x00\x00\x00\x00\x00\x00\x00", "\x0e\x01", "\x0f\x01",
+		"\x00\x01", "\x07", "\x08\x01\x12\x05hi", "\x08\x01\x15a", "\x08\x01\x19a", "\x08\x01\x13", "\x08\x01\x14",
+		"\x08\x01\xff", "\x08\x01\x80", "SERVING", "{\"status\":\"SERVING\"}", "\xff\xff\xff\xff",
 		"\x08\x01\x12\xff\xff\xff\xff\x7f", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
 	} {
 		add("HealthCheckResponse", fmt.Sprintf("bytes %q", message), healthOf(message), badHealthGRPC)
 	}
 	// Length-Prefixed-Message.
 	for _, body := range []string{
-		"\x00", "\x00\x00", "\x00\x00\x00\x00", "\x00\x00\x00\x00\x01", "\x00\x00\x00\x00\x01\x08\x01", "\x00\x00\x00\x00\x03\x08\x01", "\x08\x01", "\x00\xff\xff\xff\xff\x08\x01", "\x00\x02\x00\x00\x00\x08\x01",
+		"\x00", "\x00\x00", "\x00\x00\x00\x00", "\x00\x00\x00\x00\x01", "\x00\x00\x00\x00\x01\x08\x01",
+		"\x00\x00\x00\x00\x03\x08\x01", "\x08\x01", "\x00\xff\xff\xff\xff\x08\x01", "\x00\x02\x00\x00\x00\x08\x01",
 		serves + serves, serves + "\x00", serves[:6], "\x08\x01\x00\x00\x00", "SERVING", "<html>", "\x00\x80\x00\x00\x02\x08\x01",
 	} {
 		add("Length-Prefixed-Message", fmt.Sprintf("bytes %q", body), answerGRPC(body, "grpc-status", "0"), badMessageGRPC)
@@ -111,8 +114,10 @@ func grpcLies() (all []lie) {
 		add("Content-Type", kind, rawHeaders(false, ":status", "200", "content-type", kind)+rawData(false, serves)+rawHeaders(true, "grpc-status", "0"), "")
 	}
 	for _, kind := range []string{
-		"", "text/html", "text/plain", "application/json", "application/octet-stream", "application/grpcx", "application/grpc-web", "application/grpc-web+proto", "xapplication/grpc", " application/grpc", "grpc", "application/",
-		"application/x-protobuf", "application/grpc/proto", "application/grpc.proto", "text/html; charset=utf-8", "*/*", "application/connect+proto",
+		"", "text/html", "text/plain", "application/json", "application/octet-stream", "application/grpcx",
+		"application/grpc-web", "application/grpc-web+proto", "xapplication/grpc", " application/grpc", "grpc", "application/",
+		"application/x-protobuf", "application/grpc/proto", "application/grpc.proto", "text/html; charset=utf-8", "*/*",
+		"application/connect+proto",
 	} {
 		add("Content-Type", fmt.Sprintf("%q", kind), rawHeaders(false, ":status", "200", "content-type", kind)+rawData(false, serves)+rawHeaders(true, "grpc-status", "0"), otherTypeGRPC)
 	}

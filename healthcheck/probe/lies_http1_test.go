@@ -37,15 +37,18 @@ func headLies() (all []lie) {
 	}
 	// Truths, and what every common client tolerates.
 	for _, line := range []string{
-		"HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.1  200 OK", "HTTP/1.1    200 OK", "HTTP/1.1 200 \tOK",
+		"HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 200 ", "HTTP/1.1 200", "HTTP/1.1  200 OK", "HTTP/1.1    200 OK",
+		"HTTP/1.1 200 \tOK",
 		"HTTP/1.1 200 caf\xe9", "HTTP/1.1 299 What", "HTTP/1.2 200 OK", "HTTP/1.9 200 OK", "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK",
 		"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK", "HTTP/1.1 100\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK",
 	} {
 		start(line, "")
 	}
 	for _, line := range []string{
-		"A:", "A: ", "A:b", "A:\t b \t", "A: b\r\n folded", "A: b\r\n\tfolded\r\n  again", "A: caf\xe9 \xff", "!#$%&'*+-.^_`|~09azAZ: x", "A: b:c", "A: \"x\ty\"",
-		"content-length: 2", "Content-Length: 2, 2", "Content-Length:2", "CONTENT-LENGTH: 0002", "X-Content-Length: -5", "Content-Lengths: x", "X: y\nZ: a",
+		"A:", "A: ", "A:b", "A:\t b \t", "A: b\r\n folded", "A: b\r\n\tfolded\r\n  again", "A: caf\xe9 \xff",
+		"!#$%&'*+-.^_`|~09azAZ: x", "A: b:c", "A: \"x\ty\"",
+		"content-length: 2", "Content-Length: 2, 2", "Content-Length:2", "CONTENT-LENGTH: 0002", "X-Content-Length: -5",
+		"Content-Lengths: x", "X: y\nZ: a",
 	} {
 		field("RFC 9112, 5", line, "")
 	}
@@ -59,8 +62,10 @@ func headLies() (all []lie) {
 
 	// RFC 9112, section 4: status-line = HTTP-version SP status-code SP [ reason-phrase ]
 	for _, begin := range []string{
-		"http/1.1", "Http/1.1", "HTTP /1.1", "HTTP/ 1.1", "HTTP/1 .1", "HTTP/1.", "HTTP/11", "HTTP/01.1", "HTTP/1,1", "HTTP/1.x", "HTTP/x.1", "HTTP/-1.1",
-		"HTTP/1.1\t", "HTTP/1.10", "HTTP/1.1.1", "ICY", "RTSP/1.0", "SIP/2.0", "HTTPS/1.1", "\xef\xbb\xbfHTTP/1.1", " HTTP/1.1", "\r\nHTTP/1.1", "\nHTTP/1.1", "HTTP-1.1", "HTTP\\1.1",
+		"http/1.1", "Http/1.1", "HTTP /1.1", "HTTP/ 1.1", "HTTP/1 .1", "HTTP/1.", "HTTP/11", "HTTP/01.1", "HTTP/1,1", "HTTP/1.x",
+		"HTTP/x.1", "HTTP/-1.1",
+		"HTTP/1.1\t", "HTTP/1.10", "HTTP/1.1.1", "ICY", "RTSP/1.0", "SIP/2.0", "HTTPS/1.1", "\xef\xbb\xbfHTTP/1.1", " HTTP/1.1",
+		"\r\nHTTP/1.1", "\nHTTP/1.1", "HTTP-1.1", "HTTP\\1.1",
 		"\x00HTTP/1.1", "HTTP/1.1;", "PHTTP/1.1", "HTTP", "HTTP/",
 	} {
 		line, want := begin+" 200 OK", notHTTP
@@ -81,7 +86,8 @@ func headLies() (all []lie) {
 		start("HTTP/"+version+" 200 OK", notHTTP+": the server speaks HTTP")
 	}
 	for _, code := range []string{
-		"+200", "-200", "0200", "2 00", "20", "2", "", "2000", "20000", "200x", "x200", "abc", "2x0", "0xc8", "2e2", "200.0", "200,", "200:", "200-OK", "2OO", "\t200", "\x00200",
+		"+200", "-200", "0200", "2 00", "20", "2", "", "2000", "20000", "200x", "x200", "abc", "2x0", "0xc8", "2e2", "200.0",
+		"200,", "200:", "200-OK", "2OO", "\t200", "\x00200",
 		"200\x00", "\xb2\xb0\xb0", "٢٠٠", "200/", "/200", "000", "001", "010", "099", "200\t", "200\x0bOK", "OK 200", "OK",
 	} {
 		start("HTTP/1.1 "+code, badLine)
@@ -115,28 +121,35 @@ func headLies() (all []lie) {
 	}
 	// RFC 9112, section 6.3, item 5: a client must discard a response with an invalid Content-Length.
 	for _, value := range []string{
-		"", " ", "-1", "-0", "+2", "2.0", "2.", ".2", "0x2", "2e0", "two", "2 2", "2,", ",2", ",", "2,3", "2, 3", "1, 2", "2;", "2;q=1", "\"2\"", "2\t2", "2 bytes", "99999999999999999999",
-		"18446744073709551616", "18446744073709551618", "9223372036854775808", "4294967298 ,", "٢", "²", "\xb2", "2-", "2/2", "NaN", "null", "*", "2,2,3", "2, two", "2,,2", "0b10", "02x",
+		"", " ", "-1", "-0", "+2", "2.0", "2.", ".2", "0x2", "2e0", "two", "2 2", "2,", ",2", ",", "2,3", "2, 3", "1, 2", "2;",
+		"2;q=1", "\"2\"", "2\t2", "2 bytes", "99999999999999999999",
+		"18446744073709551616", "18446744073709551618", "9223372036854775808", "4294967298 ,", "٢", "²", "\xb2", "2-", "2/2",
+		"NaN", "null", "*", "2,2,3", "2, two", "2,,2", "0b10", "02x",
 		strings.Repeat("0", 200) + "2",
 	} {
 		framed("RFC 9112, 6.3", "Content-Length: "+value, "ok", badSize)
 	}
 	for _, lines := range []string{
-		"Content-Length: 2\r\nContent-Length: 3", "Content-Length: 3\r\ncontent-length: 2", "Content-Length: 2\r\nX: y\r\nContent-Length: 22", "Content-Length: 2,2\r\nContent-Length: 3",
-		"Content-Length: 2\r\n 2", "Content-Length: 2\r\nContent-Length:", "Content-Length: -2\r\nTransfer-Encoding: chunked", "Content-Length: 1\r\n\t2",
+		"Content-Length: 2\r\nContent-Length: 3", "Content-Length: 3\r\ncontent-length: 2",
+		"Content-Length: 2\r\nX: y\r\nContent-Length: 22", "Content-Length: 2,2\r\nContent-Length: 3",
+		"Content-Length: 2\r\n 2", "Content-Length: 2\r\nContent-Length:", "Content-Length: -2\r\nTransfer-Encoding: chunked",
+		"Content-Length: 1\r\n\t2",
 	} {
 		framed("RFC 9110, 8.6", lines, "ok", badSize)
 	}
 	// RFC 9112, section 6.1: the request offers no coding but chunked, which is applied once, and last.
 	for _, value := range []string{
-		"", ",", "gzip", "deflate", "compress", "br", "zstd", "x-gzip", "identity", "trailers", "chunked, gzip", "gzip, chunked", "chunked, chunked", "chunked;a=b", "chunked; q=0", "xchunked",
-		"chunkedx", "chunk", "chunked chunked", "\"chunked\"", "chunked\t, chunked", "identity, chunked", "chunked, identity", "CHUNKED, CHUNKED", "cHuNkEd;", "none", "chunked=1", "*", "0", "2",
+		"", ",", "gzip", "deflate", "compress", "br", "zstd", "x-gzip", "identity", "trailers", "chunked, gzip", "gzip, chunked",
+		"chunked, chunked", "chunked;a=b", "chunked; q=0", "xchunked",
+		"chunkedx", "chunk", "chunked chunked", "\"chunked\"", "chunked\t, chunked", "identity, chunked", "chunked, identity",
+		"CHUNKED, CHUNKED", "cHuNkEd;", "none", "chunked=1", "*", "0", "2",
 		strings.Repeat(" ", 200) + "chunked",
 	} {
 		framed("RFC 9112, 6.1", "Transfer-Encoding: "+value, "2\r\nok\r\n0\r\n\r\n", badCoded)
 	}
 	for _, lines := range []string{
-		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+		"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
 		"Transfer-Encoding: chunked\r\n , chunked", "Transfer-Encoding:\r\n gzip", "Transfer-Encoding: gzip\r\nContent-Length: 2",
 	} {
 		framed("RFC 9112, 6.1", lines, "2\r\nok\r\n0\r\n\r\n", badCoded)
@@ -179,10 +192,13 @@ func TestLiesOfHTTP1Bodies(t *testing.T) {
 	target := probetest.HTTPTarget(probetest.Addr, 0)
 	target.Config.Content.SHA256 = sumOf("ok")
 	for body, want := range map[string]string{
-		"2\r\nok\r\n0\r\n\r\n": "", "1\r\no\r\n1\r\nk\r\n0\r\n\r\n": "", "2;a=b\r\nok\r\n0\r\n\r\n": "", "0002\r\nok\r\n0\r\n\r\n": "", "2 \r\nok\r\n0\r\n\r\n": "",
+		"2\r\nok\r\n0\r\n\r\n": "", "1\r\no\r\n1\r\nk\r\n0\r\n\r\n": "", "2;a=b\r\nok\r\n0\r\n\r\n": "",
+		"0002\r\nok\r\n0\r\n\r\n": "", "2 \r\nok\r\n0\r\n\r\n": "",
 		"2\r\nok\r\n0\r\nX: y\r\n\r\n": "",
-		"-2\r\nok\r\n0\r\n\r\n":        broken, "+2\r\nok\r\n0\r\n\r\n": broken, "0x2\r\nok\r\n0\r\n\r\n": broken, "g\r\nok\r\n0\r\n\r\n": broken, "\r\nok\r\n0\r\n\r\n": broken,
-		"2\r\nok0\r\n\r\n": broken, "2\r\nokay\r\n0\r\n\r\n": broken, "2\r\nok\n0\r\n\r\n": broken, " 2\r\nok\r\n0\r\n\r\n": broken, "10000000000000002\r\nok\r\n0\r\n\r\n": broken,
+		"-2\r\nok\r\n0\r\n\r\n":        broken, "+2\r\nok\r\n0\r\n\r\n": broken, "0x2\r\nok\r\n0\r\n\r\n": broken,
+		"g\r\nok\r\n0\r\n\r\n": broken, "\r\nok\r\n0\r\n\r\n": broken,
+		"2\r\nok0\r\n\r\n": broken, "2\r\nokay\r\n0\r\n\r\n": broken, "2\r\nok\n0\r\n\r\n": broken,
+		" 2\r\nok\r\n0\r\n\r\n": broken, "10000000000000002\r\nok\r\n0\r\n\r\n": broken,
 		"2\r\nok\rx0\r\n\r\n": broken, "ok": cut, "2\r\no": cut, "2\r\nok\r\n": cut, "3\r\nok": cut, "": cut,
 	} {
 		if err := judged(lie{"RFC 9112, 7.1", fmt.Sprintf("chunks %q", body), "", want}, told(t, target, chunks+body)); err != nil {
@@ -191,7 +207,8 @@ func TestLiesOfHTTP1Bodies(t *testing.T) {
 	}
 	for head, want := range map[string]string{
 		"Content-Length: 2": "", "X: y": "", "Content-Length: 3": cut, "Content-Length: 200": cut,
-		"Content-Length: 1": "status 200, but its body has another SHA-256", "Content-Length: 0": "status 200, but its body has another SHA-256",
+		"Content-Length: 1": "status 200, but its body has another SHA-256",
+		"Content-Length: 0": "status 200, but its body has another SHA-256",
 	} {
 		if err := judged(lie{"RFC 9112, 6.3", head, "", want}, told(t, target, "HTTP/1.1 200 OK\r\n"+head+"\r\n\r\nok")); err != nil {
 			t.Error(err)

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"log"
+	"os"
 	"strings"
 	"testing"
 
@@ -73,7 +75,8 @@ func fieldLies() (all []lie) {
 	add := func(rule, name, says, want string) { all = append(all, lie{rule, name, settings2 + says, want}) }
 	// RFC 9113, section 8.3.2: one :status, of three digits.
 	for _, status := range []string{
-		"+200", "-200", "0200", " 200", "200 ", "2 00", "20", "2", "", "2000", "20000", "200.0", "2e2", "0xc8", "abc", "2x0", "x00", "20x", "٢٠٠", "099", "000", "001", "101", "200 OK", "200,200",
+		"+200", "-200", "0200", " 200", "200 ", "2 00", "20", "2", "", "2000", "20000", "200.0", "2e2", "0xc8", "abc", "2x0",
+		"x00", "20x", "٢٠٠", "099", "000", "001", "101", "200 OK", "200,200",
 		"\xb2\xb0\xb0", "HTTP/2 200", "OK", "1e2", "2_0",
 	} {
 		add("RFC 9113, 8.3.2", fmt.Sprintf(":status %q", status), rawHeaders(true, ":status", status), badStatus2)
@@ -84,9 +87,12 @@ func fieldLies() (all []lie) {
 	add("RFC 9113, 8.3.2", "no :status", rawHeaders(true, "server", "x"), badStatus2)
 	add("RFC 9113, 8.3.2", "nothing at all", rawHeaders(true), badStatus2)
 	for _, fields := range [][]string{
-		{":status", "200", ":status", "200"}, {":status", "200", ":status", "503"}, {"server", "x", ":status", "200"}, {":status", "200", "server", "x", ":status", "200"},
-		{":status", "200", ":method", "GET"}, {":status", "200", ":path", "/"}, {":status", "200", ":scheme", "http"}, {":status", "200", ":authority", "x"}, {":method", "GET", ":status", "200"},
-		{":status", "200", ":protocol", "x"}, {":status", "200", ":other", "x"}, {":Status", "200"}, {":status", "200", ":", "x"}, {":status", "200", "", "x"}, {":unknown", "200"},
+		{":status", "200", ":status", "200"}, {":status", "200", ":status", "503"}, {"server", "x", ":status", "200"},
+		{":status", "200", "server", "x", ":status", "200"},
+		{":status", "200", ":method", "GET"}, {":status", "200", ":path", "/"}, {":status", "200", ":scheme", "http"},
+		{":status", "200", ":authority", "x"}, {":method", "GET", ":status", "200"},
+		{":status", "200", ":protocol", "x"}, {":status", "200", ":other", "x"}, {":Status", "200"}, {":status", "200", ":", "x"},
+		{":status", "200", "", "x"}, {":unknown", "200"},
 	} {
 		add("RFC 9113, 8.3", fmt.Sprintf("%q", fields), rawHeaders(true, fields...), badField2)
 	}
@@ -131,9 +137,14 @@ func frameLies() (all []lie) {
 	add := func(rule, name, says, want string) { all = append(all, lie{rule, name, settings2 + says + fine, want}) }
 	first := func(name, says, want string) { all = append(all, lie{"RFC 9113, 3.4", name, says, want}) }
 	for name, says := range map[string]string{
-		"PING": rawFrame(http2.FramePing, 0, 0, "12345678"), "HEADERS": fine, "DATA": rawData(true, "ok"), "GOAWAY": rawFrame(http2.FrameGoAway, 0, 0, number(0)+number(0)),
-		"a window": rawFrame(http2.FrameWindowUpdate, 0, 0, number(1)), "an acknowledgement": rawFrame(http2.FrameSettings, http2.FlagSettingsAck, 0, ""), "an unknown frame": rawFrame(99, 0, 0, "x"),
-		"garbage": strings.Repeat("garbage", 9), "zeros": strings.Repeat("\x00", 99), "SETTINGS of stream 1": rawFrame(http2.FrameSettings, 0, 1, ""), "5 bytes of SETTINGS": rawFrame(http2.FrameSettings, 0, 0, "12345"),
+		"PING": rawFrame(http2.FramePing, 0, 0, "12345678"), "HEADERS": fine, "DATA": rawData(true, "ok"),
+		"GOAWAY":             rawFrame(http2.FrameGoAway, 0, 0, number(0)+number(0)),
+		"a window":           rawFrame(http2.FrameWindowUpdate, 0, 0, number(1)),
+		"an acknowledgement": rawFrame(http2.FrameSettings, http2.FlagSettingsAck, 0, ""),
+		"an unknown frame":   rawFrame(99, 0, 0, "x"),
+		"garbage":            strings.Repeat("garbage", 9), "zeros": strings.Repeat("\x00", 99),
+		"SETTINGS of stream 1": rawFrame(http2.FrameSettings, 0, 1, ""),
+		"5 bytes of SETTINGS":  rawFrame(http2.FrameSettings, 0, 0, "12345"),
 	} {
 		want := notHTTP2
 		if name == "an acknowledgement" || name == "5 bytes of SETTINGS" {
@@ -142,8 +153,10 @@ func frameLies() (all []lie) {
 		first("begins with "+name, says, want)
 	}
 	for begin, speaks := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n\r\n": "HTTP/1.1", "HTTP/1.0 200 OK\r\n\r\n": "HTTP/1.0", "SSH-2.0-OpenSSH_9.2\r\n": "SSH", "220 mx ESMTP\r\n": "SMTP or FTP", "\x15\x03\x01\x00\x02\x02\x0a": "TLS",
-		"* OK imap ready\r\n": "IMAP", "+OK pop ready\r\n": "POP3", "-ERR unknown command\r\n": "Redis", "<html><body>": "HTML or XML, without a header", "RFB 003.008\n": "VNC",
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "HTTP/1.1", "HTTP/1.0 200 OK\r\n\r\n": "HTTP/1.0", "SSH-2.0-OpenSSH_9.2\r\n": "SSH",
+		"220 mx ESMTP\r\n": "SMTP or FTP", "\x15\x03\x01\x00\x02\x02\x0a": "TLS",
+		"* OK imap ready\r\n": "IMAP", "+OK pop ready\r\n": "POP3", "-ERR unknown command\r\n": "Redis",
+		"<html><body>": "HTML or XML, without a header", "RFB 003.008\n": "VNC",
 	} {
 		first("speaks "+speaks, begin, notHTTP2+": the server speaks "+speaks)
 	}
@@ -193,13 +206,16 @@ func frameLies() (all []lie) {
 	add("RFC 9113, 4.2", "a frame longer than 16 KiB", rawFrame(http2.FramePing, 0, 0, strings.Repeat("x", 16<<10+1)), "malformed response: a frame longer than 16 KiB")
 	// Section 6.5.2: values of settings.
 	for name, setting := range map[string]http2.Setting{
-		"push 1": {ID: http2.SettingEnablePush, Val: 1}, "push 2": {ID: http2.SettingEnablePush, Val: 2}, "frames of 0": {ID: http2.SettingMaxFrameSize, Val: 0}, "frames of 16383": {ID: http2.SettingMaxFrameSize, Val: 16383},
+		"push 1": {ID: http2.SettingEnablePush, Val: 1}, "push 2": {ID: http2.SettingEnablePush, Val: 2},
+		"frames of 0": {ID: http2.SettingMaxFrameSize, Val: 0}, "frames of 16383": {ID: http2.SettingMaxFrameSize, Val: 16383},
 		"frames of 16 MiB": {ID: http2.SettingMaxFrameSize, Val: 1 << 24},
 	} {
 		add("RFC 9113, 6.5.2", name, rawFrame(http2.FrameSettings, 0, 0, string(binary.BigEndian.AppendUint16(nil, uint16(setting.ID)))+number(setting.Val)), badSetting2)
 	}
 	for name, setting := range map[string]http2.Setting{
-		"no streams": {ID: http2.SettingMaxConcurrentStreams, Val: 0}, "an unknown one": {ID: 0x99, Val: 7}, "the largest frames": {ID: http2.SettingMaxFrameSize, Val: 1<<24 - 1}, "a small window": {ID: http2.SettingInitialWindowSize, Val: 1},
+		"no streams": {ID: http2.SettingMaxConcurrentStreams, Val: 0}, "an unknown one": {ID: 0x99, Val: 7},
+		"the largest frames": {ID: http2.SettingMaxFrameSize, Val: 1<<24 - 1},
+		"a small window":     {ID: http2.SettingInitialWindowSize, Val: 1},
 	} {
 		add("RFC 9113, 6.5.2", name, rawFrame(http2.FrameSettings, 0, 0, string(binary.BigEndian.AppendUint16(nil, uint16(setting.ID)))+number(setting.Val)), "")
 	}
@@ -212,7 +228,8 @@ func frameLies() (all []lie) {
 	// Sections 6.2, 6.6 and 6.10: header blocks.
 	add("RFC 9113, 6.10", "CONTINUATION of nothing", rawFrame(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 1, ""), badRule2)
 	for name, between := range map[string]string{
-		"PING": rawFrame(http2.FramePing, 0, 0, "12345678"), "SETTINGS": settings2, "HEADERS": fine, "an unknown frame": rawFrame(99, 0, 0, ""), "DATA": rawData(false, "x"),
+		"PING": rawFrame(http2.FramePing, 0, 0, "12345678"), "SETTINGS": settings2, "HEADERS": fine,
+		"an unknown frame": rawFrame(99, 0, 0, ""), "DATA": rawData(false, "x"),
 		"CONTINUATION of another stream": rawFrame(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 3, ""),
 	} {
 		add("RFC 9113, 6.10", "a header block interrupted by "+name, rawFrame(http2.FrameHeaders, 0, 1, rawBlock(":status", "200"))+between, badRule2)
@@ -259,7 +276,16 @@ func bodyLies() (all []lie) {
 	return all
 }
 
+// Whatever a server does, no library writes into the director's log.
 func TestLiesOfHTTP2(t *testing.T) {
+	var written bytes.Buffer
+	log.SetOutput(&written)
+	defer func() {
+		log.SetOutput(os.Stderr)
+		if written.Len() > 0 {
+			t.Errorf("a library writes: %s", written.String())
+		}
+	}()
 	two := probetest.Target(healthcheck.HTTP, probetest.Addr, 0, func(c *healthcheck.Config) { c.Version = healthcheck.HTTP2 })
 	lies := append(fieldLies(), frameLies()...)
 	enough(t, lies)

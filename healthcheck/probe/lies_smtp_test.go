@@ -27,7 +27,9 @@ func greetingLies() (all []lie) {
 		all = append(all, lie{rule, fmt.Sprintf("%.30q, %d bytes", says, len(says)), says, want})
 	}
 	for _, says := range []string{
-		"220 mx ESMTP\r\n", "220\r\n", "220 \r\n", "220-mx\r\n220 ready\r\n", "220-\r\n220\r\n", "220-mx\r\n220-a\r\n220-b\r\n220 c\r\n", "220 mx\n", "220 caf\xe9\r\n", "220 " + strings.Repeat("x", 2000) + "\r\n", "220 a\tb\r\n",
+		"220 mx ESMTP\r\n", "220\r\n", "220 \r\n", "220-mx\r\n220 ready\r\n", "220-\r\n220\r\n",
+		"220-mx\r\n220-a\r\n220-b\r\n220 c\r\n", "220 mx\n", "220 caf\xe9\r\n", "220 " + strings.Repeat("x", 2000) + "\r\n",
+		"220 a\tb\r\n",
 	} {
 		add("RFC 5321, 4.2", says, "")
 	}
@@ -85,8 +87,10 @@ func greetingLies() (all []lie) {
 		add("RFC 5321, 3.1", says, "connection closed before the greeting")
 	}
 	for begin, speaks := range map[string]string{
-		"SSH-2.0-OpenSSH\r\n": "SSH", "HTTP/1.1 400 Bad Request\r\n": "HTTP/1.1", "* OK IMAP4rev1\r\n": "IMAP", "+OK POP3\r\n": "POP3", "-ERR what\r\n": "Redis", "\x15\x03\x01\x00\x02\x02\x0a": "TLS", "RFB 003.008\n": "VNC", "HTTP/1.0 200\r\n": "HTTP/1.0",
-		"+PONG\r\n": "Redis", "AMQP\x00": "AMQP", "* BYE\r\n": "IMAP",
+		"SSH-2.0-OpenSSH\r\n": "SSH", "HTTP/1.1 400 Bad Request\r\n": "HTTP/1.1", "* OK IMAP4rev1\r\n": "IMAP",
+		"+OK POP3\r\n": "POP3", "-ERR what\r\n": "Redis", "\x15\x03\x01\x00\x02\x02\x0a": "TLS", "RFB 003.008\n": "VNC",
+		"HTTP/1.0 200\r\n": "HTTP/1.0",
+		"+PONG\r\n":        "Redis", "AMQP\x00": "AMQP", "* BYE\r\n": "IMAP",
 	} {
 		add("RFC 5321, 3.1", begin, badGreeting+": the server speaks "+speaks)
 	}

@@ -100,8 +100,11 @@ func certLies() (all []certLie) {
 		add("RFC 9525, 6.3", name, "", leaf(func(c *x509.Certificate) { c.DNSNames = []string{name} }))
 	}
 	for _, name := range []string{
-		"example.org", "org", "ww.example.org", "wwww.example.org", "www.example.com", "www.example.or", "www.example.org.example.org", "mail.example.org", "*.org", "*", "*.www.example.org", "*.*.org", "*.*.example.org", "w*.example.org",
-		"*w.example.org", "www.*.org", "www.example.*", "ww*.example.org", "xn--www.example.org", "www-example.org", "wwwexample.org", "a.www.example.org", "www.examp1e.org", "localhost", "*.example.com", "*.xample.org", "www.example.net",
+		"example.org", "org", "ww.example.org", "wwww.example.org", "www.example.com", "www.example.or",
+		"www.example.org.example.org", "mail.example.org", "*.org", "*", "*.www.example.org", "*.*.org", "*.*.example.org",
+		"w*.example.org",
+		"*w.example.org", "www.*.org", "www.example.*", "ww*.example.org", "xn--www.example.org", "www-example.org",
+		"wwwexample.org", "a.www.example.org", "www.examp1e.org", "localhost", "*.example.com", "*.xample.org", "www.example.net",
 	} {
 		add("RFC 9525, 6.3", "for "+name, other, leaf(func(c *x509.Certificate) { c.DNSNames = []string{name} }))
 	}
@@ -149,8 +152,12 @@ func recordLies() (all []lie) {
 		all = append(all, lie{"RFC 8446, 5.1", fmt.Sprintf("a record of type %d", first), says, want})
 	}
 	for says, speaks := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n\r\n": "HTTP/1.1", "HTTP/1.0 400 Bad Request\r\n\r\n": "HTTP/1.0", "SSH-2.0-OpenSSH_9.2\r\n": "SSH", "220 mx ESMTP\r\n": "SMTP or FTP", "* OK IMAP4rev1\r\n": "IMAP", "+OK POP3 ready\r\n": "POP3",
-		"-ERR unknown command\r\n": "Redis", "<html></html>": "HTML or XML, without a header", "RFB 003.008\n": "VNC", "\x4a\x00\x00\x00\x0a8.0.36\x00abcdefgh": "MySQL", "\x00\x00\x00\x04\x00\x00\x00\x00\x00": "HTTP/2", "AMQP\x00\x00\x09\x01": "AMQP",
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "HTTP/1.1", "HTTP/1.0 400 Bad Request\r\n\r\n": "HTTP/1.0",
+		"SSH-2.0-OpenSSH_9.2\r\n": "SSH", "220 mx ESMTP\r\n": "SMTP or FTP", "* OK IMAP4rev1\r\n": "IMAP",
+		"+OK POP3 ready\r\n":       "POP3",
+		"-ERR unknown command\r\n": "Redis", "<html></html>": "HTML or XML, without a header", "RFB 003.008\n": "VNC",
+		"\x4a\x00\x00\x00\x0a8.0.36\x00abcdefgh": "MySQL", "\x00\x00\x00\x04\x00\x00\x00\x00\x00": "HTTP/2",
+		"AMQP\x00\x00\x09\x01": "AMQP",
 	} {
 		all = append(all, lie{"RFC 8446, 5.1", "speaks " + speaks, says, "TLS: the server speaks " + speaks + ", not TLS"})
 	}
@@ -160,7 +167,9 @@ func recordLies() (all []lie) {
 	all = append(all, lie{"RFC 8446, 6.1", "close_notify", "\x15\x03\x03\x00\x02\x01\x00", closed}, lie{"RFC 8446, 5.1", "nothing", "", closed})
 	hello := "\x02\x00\x00\x26\x03\x03" + strings.Repeat("r", 32) + "\x00\x13\x01\x00"
 	for _, message := range []string{
-		"\x00\x00\x00\x00", "\x01\x00\x00\x00", "\x02\x00\x00\x00", "\x0b\x00\x00\x00", "\x0e\x00\x00\x00", "\x14\x00\x00\x00", "\xff\x00\x00\x00", hello, strings.Replace(hello, "\x13\x01", "\x00\x00", 1), strings.Replace(hello, "\x13\x01", "\x00\x2f", 1),
+		"\x00\x00\x00\x00", "\x01\x00\x00\x00", "\x02\x00\x00\x00", "\x0b\x00\x00\x00", "\x0e\x00\x00\x00", "\x14\x00\x00\x00",
+		"\xff\x00\x00\x00", hello, strings.Replace(hello, "\x13\x01", "\x00\x00", 1),
+		strings.Replace(hello, "\x13\x01", "\x00\x2f", 1),
 		strings.Replace(hello, "\x03\x03r", "\x03\x00r", 1), strings.Replace(hello, "\x13\x01\x00", "\x13\x01\x01", 1), "\x02\x00\x00\x05hello", "\x08\x00\x00\x02\x00\x00",
 	} {
 		all = append(all, lie{"RFC 8446, 4", fmt.Sprintf("message %q", message), fmt.Sprintf("\x16\x03\x03\x00%c%s", len(message), message), broken})

@@ -25,12 +25,13 @@ const waitingForExpected = "waiting for the expected answer"
 
 // otherwise is the result of a server that has answered, but not as expected, when the probe's time is over.
 func otherwise(t *healthcheck.Target) healthcheck.Result {
-	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout))
+	reason := fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout)
+	return healthcheck.Fail(healthcheck.Unexpected, reason)
 }
 
 // converse sends the text of a TCP check and waits for the expected answer.
 func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	unsent, res := say(ctx, conn, t)
+	res, unsent := say(ctx, conn, t)
 	if res.Outcome != 0 {
 		return res
 	}
@@ -60,15 +61,15 @@ func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 
 // say sends the text of a check. It returns a result only if the server does not read the text in time. A server that
 // hangs up meanwhile may have answered before: reading shows which, and unsent is how it hung up.
-func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) (unsent error, res healthcheck.Result) {
+func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) (res healthcheck.Result, unsent error) {
 	if t.Config.Send == "" {
-		return nil, res
+		return res, nil
 	}
 	_, err := conn.Write([]byte(t.Config.Send))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return err, socket.Explain(ctx, err, t.Config.Timeout, "sending")
+		return socket.Explain(ctx, err, t.Config.Timeout, "sending"), err
 	}
-	return err, res
+	return res, err
 }
 
 // A finder looks for bytes in a stream that arrives in pieces.

@@ -97,7 +97,8 @@ func explainTLS(ctx context.Context, err error, t *healthcheck.Target, name stri
 		return fail("the server does not speak TLS")
 	case socket.AlertTLS(err) != "":
 		return healthcheck.Fail(healthcheck.TLSFailed, socket.AlertTLS(err))
-	case socket.Closed(err), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), ctx.Err() != nil:
+	case socket.Closed(err), errors.Is(err, io.ErrUnexpectedEOF), ctx.Err() != nil,
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return socket.HungUp(ctx, err, t, "during the TLS handshake", "waiting for the TLS handshake")
 	}
 	return fail("the handshake failed")

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -237,6 +238,29 @@ func TestHTTP2(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+// A body that is larger than the server's windows goes out as the server lets it.
+func TestLargeRequestByHTTP2(t *testing.T) {
+	const size = 3 << 20
+	got := make(chan int64, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		n, _ := io.Copy(io.Discard, req.Body)
+		got <- n
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	defer s.Close()
+	target := probetest.Target(healthcheck.HTTP, s.Listener.Addr().(*net.TCPAddr).AddrPort(), 20*time.Second, func(c *healthcheck.Config) {
+		c.Version, c.Method, c.Body = healthcheck.HTTP2, "POST", strings.Repeat("x", size)
+	})
+	if res, _ := probeOnce(target); res != healthcheck.Pass("status 200") {
+		t.Errorf("%+v", res)
+	}
+	if n := <-got; n != size {
+		t.Errorf("the server got %d bytes", n)
 	}
 }
 

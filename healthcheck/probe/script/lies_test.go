@@ -76,7 +76,7 @@ func TestTags(t *testing.T) {
 			t.Errorf("%+v: taken for another", tt)
 		}
 	}
-	if newTag() == newTag() {
+	if first, second := newTag(), newTag(); first == second {
 		t.Error("two programs have one tag")
 	}
 	var limit unix.Rlimit
