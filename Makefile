@@ -5,10 +5,11 @@
 # make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
 # make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
+# make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo, test, stress and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -21,20 +22,40 @@ build:
 demo:
 	go run ./integration/demo
 
-# These packages hold the kernel to fractions of a second, or take both cores: one at a time. The others wait most of
-# their time: two at a time, the longest first.
+# Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
+# processors. What only computes has the lowest priority beside the scenes on an emulated kernel, which are exact.
+# What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
-EXACT   := ./integration ./integration/native ./vrrp/... ./cmd/tandem/internal/election/...
-WAITING  = $(MACHINE) $(filter-out $(shell go list $(MACHINE) $(EXACT)), $(shell go list ./...))
+KERNEL  := ./integration
+NATIVE  := ./integration/native
+TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/election/...
+PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
+           ./integration/purity ./integration/stress
+UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
-.PHONY: test test-waiting test-exact
-test: test-waiting test-exact
+.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
+test:
+	$(MAKE) -j 2 --output-sync=target test-machine test-units
+	$(MAKE) -j 2 --output-sync=target test-native test-timed
+	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
 
-test-waiting:
-	go test -race -p 2 -timeout 15m $(WAITING)
+test-machine:
+	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
 
-test-exact:
-	go test -race -p 1 -timeout 15m $(EXACT)
+test-units:
+	go test -race -p 1 -timeout 15m $(UNITS)
+
+test-native:
+	CGO_ENABLED=0 go test -timeout 15m $(NATIVE)
+
+test-timed:
+	go test -race -p 1 -timeout 15m $(TIMED)
+
+test-kernel:
+	CGO_ENABLED=0 go test -timeout 15m $(KERNEL)
+
+test-pure:
+	nice -n 19 go test -race -p 1 -timeout 15m $(PURE)
 
 SECONDS ?= 60
 SEED    ?= 1
@@ -47,6 +68,10 @@ N ?= 20
 .PHONY: stress
 stress:
 	go run ./integration/stress -n $(N)
+
+.PHONY: drill
+drill:
+	go run ./integration/drill $(DRILL)
 
 .PHONY: bench
 bench:

@@ -19,7 +19,7 @@ func showServer(id lvs.ServerID) string {
 	return id.String()
 }
 
-// unicast refuses what cannot be the address of a host, and notations that are not read alike everywhere.
+// unicast refuses an address that no host can have, and notations that are not read in the same way everywhere.
 func unicast(a netip.Addr) *toml.Refusal {
 	switch {
 	case a.Zone() != "":
@@ -138,7 +138,7 @@ func parsePrefix(s, prefix, address string) (netip.Prefix, *toml.Refusal) {
 	return p, nil
 }
 
-// holdable refuses what an interface cannot hold as a virtual address.
+// holdable refuses an address that an interface cannot have as a virtual address.
 func holdable(p netip.Prefix) *toml.Refusal {
 	a := p.Addr()
 	switch no := unicast(a); {

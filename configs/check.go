@@ -46,9 +46,10 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.TCP)
 	fields := []toml.Field[healthcheck.Config]{
 		toml.Optional("type", toml.Enum(checkTypes...), healthcheck.TCP,
-			"What a check does. tcp connects. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
+			"The type of check. tcp connects. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
 				"smtp greets a mail server. udp sends a datagram. ping sends an ICMP echo request. exec runs a program. "+
-				"agent reads a line that the server sends: up or down; drain for no new connections; 75% for that part of its weight.",
+				"agent reads one line in which the server reports its own state, as HAProxy's agent-check does: up, down, drain (no new "+
+				"connections) or 75% (that part of its weight).",
 			func(c *healthcheck.Config, v healthcheck.Type) { c.Type = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), usual.Interval,
 			"The time from the start of one probe to the start of the next.",
@@ -57,7 +58,8 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			"The interval while the server is unhealthy.",
 			func(c *healthcheck.Config, v time.Duration) { c.IntervalDown = v }).Unset("interval").Example(`"2s"`),
 		toml.Derived("fast_interval", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond),
-			"The interval after a result that contradicts the server's health, until its health has changed or is confirmed.",
+			"The interval after a result that contradicts the server's health. It applies until the health has changed, or until a "+
+				"result confirms it.",
 			func(c *healthcheck.Config, v time.Duration) { c.FastInterval = v }).
 			Unset("interval or interval_down").Example(`"100ms"`),
 		toml.Optional("jitter", toml.Integer(0, 50).Valued("0 to 50, in percent"), usual.Jitter,
@@ -66,19 +68,19 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), usual.Timeout,
 			"The maximum time of a whole probe. At most the interval.",
 			func(c *healthcheck.Config, v time.Duration) { c.Timeout = v }),
-		toml.Optional("rise", toml.Integer(1, 100), usual.Rise, "How many successes in a row make an unhealthy server healthy.",
+		toml.Optional("rise", toml.Integer(1, 100), usual.Rise, "An unhealthy server becomes healthy after this many successes in a row.",
 			func(c *healthcheck.Config, v int) { c.Rise = v }),
-		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "How many failures in a row make a server unhealthy.",
+		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "A server becomes unhealthy after this many failures in a row.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
 		toml.Optional("flap_changes", flapChanges(), usual.Flap.Changes,
-			"With this many changes of health within flap_window a server is flapping. tandem logs that, instead of each change. "+
+			"A server whose health changes this many times within flap_window is flapping. tandem logs this instead of each change. "+
 				"0 turns this off.",
 			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
 		toml.Optional("flap_window", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
-			"The time within which changes are counted.",
+			"The time in which the changes of flap_changes are counted.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Window = v }),
 		toml.Optional("flap_hold", toml.Duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
-			"How long a flapping server is held unhealthy.",
+			"How long a flapping server is held unhealthy. With 0s, it is not held.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
 		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The port that is probed.",
 			func(c *healthcheck.Config, v uint16) { c.Port = v }).Unset("the real server's port, or the first of them").Example("80"),
@@ -86,9 +88,9 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }).Unset("the real server's own address").Example(`"192.0.2.11"`),
 		only(throughTypes,
 			toml.Optional("via", toml.OneOf("server", "vip"), "server",
-				"Where the probe goes. server: to the real server's own address. vip: to each VIP of the service at that real server, as "+
-					"clients do. Only vip notices a server that lacks a VIP. vip is for methods dr and tunnel; "+
-					"see probe_fwmark for what it leaves in the kernel.",
+				"Where the probe goes. \"server\": to the real server's own address. \"vip\": to each VIP of the service at that real "+
+					"server, as the packets of clients do. Only \"vip\" notices that a server lacks a VIP. \"vip\" is for methods dr and "+
+					"tunnel. It adds services and connection entries to the kernel: see probe_fwmark.",
 				func(c *healthcheck.Config, v string) {
 					if v == "vip" {
 						c.Via = serviceVIP
@@ -138,7 +140,7 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTLS(at, c)
 }
 
-// checkTimeout refuses a probe that may last beyond the start of the next, and a fast interval that is not faster.
+// checkTimeout refuses a probe that may last longer than the interval, and a fast interval that is not faster.
 func checkTimeout(at toml.Node, c healthcheck.Config) {
 	if c.FastInterval > c.Interval && at.Sound("fast_interval", "interval") {
 		at.Key("fast_interval").Mistake("", "%s is longer than the interval, %s",

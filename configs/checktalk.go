@@ -14,12 +14,12 @@ func talkFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
 		only(types(healthcheck.TCP, healthcheck.UDP, healthcheck.Agent),
-			toml.Derived("send", toml.String("any text", anything), "What is sent after connecting, or in the datagram.",
+			toml.Derived("send", toml.String("any text", anything), "The text that is sent after connecting, or in the datagram.",
 				func(c *healthcheck.Config, v string) { c.Send = v }).Unset("nothing").Example(`"PING\r\n"`)),
 		only(types(healthcheck.TCP, healthcheck.UDP),
 			toml.Derived("expect", toml.String("any text", nonEmpty),
-				"A text that the first 64 KiB of the answer must contain. Without it no answer is needed: "+
-					"for tcp a connection is enough, for udp that nobody refuses the datagram or says that the server cannot be reached.",
+				"A text that the first 64 KiB of the answer must contain. If it is not set, the check needs no answer: "+
+					"type tcp passes if the connection is made, type udp passes if no refusal or unreachable message comes back.",
 				func(c *healthcheck.Config, v string) { c.Expect = v }).Unset("none").Example(`"PONG"`)),
 		only(types(healthcheck.GRPC),
 			toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service whose health is asked for.",
@@ -33,15 +33,15 @@ func talkFields() []toml.Field[healthcheck.Config] {
 				"The type of the records that are asked for.",
 				func(c *healthcheck.Config, v string) { c.Query.Type = v })),
 		only(types(healthcheck.DNS),
-			toml.Derived("answer", toml.String("the data of a record as zone files have it", nonEmpty),
+			toml.Derived("answer", toml.String("the data of a record, written as in a zone file", nonEmpty),
 				"A record that must be among the answers.",
 				func(c *healthcheck.Config, v string) { c.Query.Answer = v }).
 				Unset("any record of the type").Example(`"a.root-servers.net."`)),
 		only(types(healthcheck.DNS),
-			toml.Optional("over_tcp", toml.Boolean(), false, "Whether the name server is asked over TCP.",
+			toml.Optional("over_tcp", toml.Boolean(), false, "If true, the name server is asked over TCP.",
 				func(c *healthcheck.Config, v bool) { c.Query.TCP = v })),
 		only(types(healthcheck.SMTP),
-			toml.Derived("hello", toml.String("a host name", validHello), "The name that the mail server is greeted with. A server that does not know EHLO is greeted with HELO.",
+			toml.Derived("hello", toml.String("a host name", validHello), "The name in EHLO. If the server does not know EHLO, the check sends HELO.",
 				func(c *healthcheck.Config, v string) { c.Hello = v }).Unset("localhost").Example(`"lb1.example.org"`)),
 		only(types(healthcheck.Exec),
 			toml.Derived("command", toml.StringOr(program(), commandLine()),

@@ -15,7 +15,7 @@ import (
 // maxChecks is the maximum number of checks of a server.
 const maxChecks = 16
 
-// A checkUse is a check where it is used: by name, or written out.
+// A checkUse is a check as a service or server names it: by name, or written out.
 type checkUse struct {
 	name  string // of a [check.NAME], or empty
 	check healthcheck.Config
@@ -66,7 +66,7 @@ func namedChecks() toml.SchemaType[map[string]healthcheck.Config] {
 // serviceVIP stands for the address of the service that uses a check.
 var serviceVIP = netip.IPv4Unspecified()
 
-// checkVia refuses what a probe through the VIP cannot do.
+// checkVia refuses keys that a probe through the VIP cannot have.
 func checkVia(at toml.Node, c healthcheck.Config) {
 	if c.Via != serviceVIP {
 		return

@@ -31,9 +31,9 @@ func webFields() []toml.Field[healthcheck.Config] {
 				func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`)),
 		only(webTypes,
 			toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-				"The version of HTTP. Without TLS, version 2 is used at once, without an upgrade. A response that breaks the rules of its "+
-					"version fails, even where browsers tolerate it (a header line without a colon, a bad Content-Length): proxies and "+
-					"libraries among the clients refuse it.",
+				"The version of HTTP. Without TLS, version 2 is h2c with prior knowledge: there is no upgrade. A response that breaks "+
+					"the rules of its version fails the check, even if browsers tolerate it (a header line without a colon, a bad "+
+					"Content-Length): proxies and libraries among the clients refuse it.",
 				func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v })),
 		only(webTypes,
 			toml.Derived("headers", headerTable(), "More header lines.",
@@ -65,10 +65,10 @@ func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
 		only(types(healthcheck.GRPC),
 			toml.Optional("tls", toml.Boolean(), false,
-				"Whether the server is asked over TLS. The other keys of TLS are the same as for https.",
+				"If true, the server is asked over TLS. The other keys of TLS are the same as for https.",
 				func(c *healthcheck.Config, v bool) { c.TLS.On = v })),
 		only(securedTypes,
-			toml.Optional("tls_verify", toml.Boolean(), true, "Whether the server's certificate must be valid.",
+			toml.Optional("tls_verify", toml.Boolean(), true, "If true, the server's certificate must be valid.",
 				func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v })),
 		only(securedTypes,
 			toml.Derived("tls_name", toml.String("a host name or address", validName1123),

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// warnClients warns where clients of a server that is lost will be refused or get silence: the file, or the kernel, breaks
-// the rule in the package comment of lvs.
+// warnClients warns if clients of a failed server will be refused or get no answer, because the file or the kernel breaks the
+// rule in the package comment of lvs.
 func warnClients(at toml.Node, c *Config) {
 	for i, s := range c.Services {
 		here := at.Key("service").Index(i)

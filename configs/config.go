@@ -14,9 +14,9 @@ import (
 
 // A Config is the configuration of a director, complete with its defaults and consistent in itself.
 type Config struct {
-	File     string // as Parse was given it
+	File     string // the name that Parse was given
 	SHA256   string // of the file's bytes, in hexadecimal
-	Name     string // of the director; empty unless given, package load then sets the host name
+	Name     string // of the director; empty if it is not given: package load then sets the host name
 	Log      Log
 	Control  Control
 	State    State
@@ -26,12 +26,12 @@ type Config struct {
 	Tracks   []Track // of the routers, beside the interfaces that they track
 	LVS      LVS
 	Services []Service
-	// RealServer is what this machine is as a real server; nil if it is none.
+	// RealServer has the settings of this machine as a real server; nil if it is none.
 	RealServer *RealServer
-	Warnings   Mistakes // what is valid but probably not intended
+	Warnings   Mistakes // valid, but probably not intended
 }
 
-// A Log says what is logged and how.
+// A Log has the settings of the log.
 type Log struct {
 	Level  string // trace, debug, info, warn or error
 	Format string // LogText or LogJSON
@@ -43,15 +43,15 @@ const (
 	LogJSON = "json"
 )
 
-// DefaultSocket is where the daemon takes commands unless its file says otherwise.
+// DefaultSocket is the control socket unless the file names another.
 const DefaultSocket = "/run/tandem/control.sock"
 
-// A Control is where the daemon takes commands.
+// A Control has the settings of the control socket.
 type Control struct {
 	Socket string // absolute path of a unix socket
 }
 
-// A State is where the daemon remembers things across restarts.
+// A State has the settings of the files that survive a restart.
 type State struct {
 	Dir string // absolute path
 }
@@ -85,15 +85,15 @@ type LVS struct {
 	SysctlRestore bool              // restore the former values when the daemon is stopped
 }
 
-// Sysctls returns the settings of IPVS that the kernel should have, by name without net.ipv4.vs: those of the file, and
-// those that the services need where the file does not say otherwise.
+// Sysctls returns the settings of IPVS that the kernel should have, by name without net.ipv4.vs: those of the file, and those
+// that the services need. If both have one, the file's value counts.
 func (c *Config) Sysctls() map[string]string {
 	want := c.NeededSysctls()
 	maps.Copy(want, c.LVS.Sysctl)
 	return want
 }
 
-// NeededSysctls returns what the services need, whatever the file says. See lvs.NeededSysctls.
+// NeededSysctls returns the settings that the services need, whatever the file says. See lvs.NeededSysctls.
 func (c *Config) NeededSysctls() map[string]string {
 	var all []lvs.Service
 	for _, s := range c.Services {
@@ -104,7 +104,7 @@ func (c *Config) NeededSysctls() map[string]string {
 
 //go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,TrackKind -linecomment -output enum_string.go
 
-// An OnStop is what happens to our IPVS services when the daemon is stopped.
+// An OnStop says what to do with our IPVS services when the daemon is stopped.
 type OnStop uint8
 
 const (
@@ -114,17 +114,17 @@ const (
 	OnStopRemove // remove
 )
 
-// A Manage is which IPVS services the daemon keeps in order.
+// A Manage says which IPVS services the daemon manages.
 type Manage uint8
 
 const (
-	// ManageOwn is for the services that the daemon made.
+	// ManageOwn: the services that the daemon added.
 	ManageOwn Manage = iota + 1 // own
-	// ManageAll is for all services in the kernel: the daemon deletes those that it does not have.
+	// ManageAll: all services in the kernel. The daemon deletes those that its configuration does not have.
 	ManageAll // all
 )
 
-// A Pass says how the checks of a server make up its health.
+// A Pass says how the results of several checks are combined to a server's health.
 type Pass uint8
 
 const (
@@ -148,7 +148,7 @@ const (
 type Service struct {
 	Name      string        // unique; without white space and slashes
 	Virtuals  []lvs.Service // one for each address and port, at least one; all of one family, and with the same settings
-	Method    lvs.Method    // of the servers without one of their own
+	Method    lvs.Method    // of the servers that have no method of their own
 	Servers   []Server      // at least one
 	MinUp     int           // a track of this service fails with fewer healthy servers; 1 to the number of servers
 	OnFailure lvs.OnFailure
@@ -159,7 +159,7 @@ type Service struct {
 	Hysteresis   int       // less than Quorum
 	Sorry        *Server   // nil: none
 	PanicBelow   float64   // share of the servers; 0: never
-	Pass         Pass      // how several checks make up a server's health
+	Pass         Pass      // how the results of several checks are combined
 	CheckWhen    CheckWhen // when they run
 
 	uses []checkUse // its servers' checks, until they are resolved
@@ -168,16 +168,17 @@ type Service struct {
 // A Server is one real server; its weight is the configured one.
 type Server struct {
 	lvs.Server // Port is that in the first of the service's virtuals
-	// Mapped means that every port of the service leads to this server's port. Otherwise each leads to the same port.
+	// Mapped says that all ports of the service lead to this server's port. Otherwise each port leads to the same port of the
+	// server.
 	Mapped bool
 	Checks []healthcheck.Config // none: the server is not checked, and always healthy
-	Pass   Pass                 // how they make up its health
+	Pass   Pass                 // how their results are combined
 
-	uses    []checkUse // likewise
+	uses    []checkUse // written in the file, until they are resolved
 	ownPass Pass
 }
 
-// In returns the server as it is in one of its service's virtuals.
+// In returns the server as it is in one virtual of its service.
 func (s Server) In(v lvs.Service) lvs.Server {
 	if !s.Mapped {
 		s.Port = v.Port

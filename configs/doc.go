@@ -5,8 +5,8 @@
 // A file is read once, as a whole. The schema (tables of typed fields, see fileTable) turns it into the domain types of the
 // other packages. Every mistake is reported together with its line. Nothing is clamped, rounded or ignored.
 //
-// A new key is one field in its table, with its documentation; its name in internal/reference/layout.toml; and a rule in
-// the table's check where it depends on other keys. Then run go generate ./configs.
+// To add a key, add one field with its documentation to its table, and its name to internal/reference/layout.toml. If the key
+// depends on other keys, add a rule to the table's check. Then run go generate ./configs.
 package configs
 
 //go:generate go run ./internal/reference

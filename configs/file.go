@@ -48,12 +48,18 @@ func fileTable() toml.SchemaType[file] {
 		toml.Derived("check", namedChecks(), "A check that services and servers use by its name.",
 			func(f *file, v map[string]healthcheck.Config) { f.checks = v }),
 		toml.Derived("service", toml.List(serviceTable(), 0, toml.Unlimited),
-			"A virtual service: what clients connect to, and the real servers behind it.\n"+
-				"Services are optional: a VIP in front of HAProxy or nginx needs only [[vrrp]].",
+			"A virtual service: the addresses that clients connect to, and the real servers behind them.\n"+
+				"Services are optional: a VIP in front of HAProxy or nginx needs only [[vrrp]].\n"+
+				"If a server fails, is drained, is disabled or is removed from the file, these rules apply. Some schedulers have limits: "+
+				"see scheduler.\n"+
+				"New clients are served while another server or sorry_server can serve. They are not refused, and they get an answer.\n"+
+				"Connections of a drained server continue.\n"+
+				"Connections of a failed or disabled server end. The client's next packet is answered by a reset. A datagram goes to "+
+				"another server. With on_failure = \"weight-zero\", connections of a failed server stay.",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
 		toml.Derived("realserver", realServerTable(),
-			"This machine as a real server, for `tandem realserver`. Directors do not need this table. "+
-				"One file may describe both, if their addresses differ.",
+			"The settings of this machine as a real server, for `tandem realserver`. Directors do not need this table. "+
+				"One machine may be a director and a real server, if it has different addresses for the two.",
 			func(f *file, v RealServer) { f.RealServer = &v }),
 	)
 }
@@ -61,7 +67,7 @@ func fileTable() toml.SchemaType[file] {
 func logTable() toml.SchemaType[Log] {
 	return toml.Table(nil,
 		toml.Optional("level", toml.OneOf("trace", "debug", "info", "warn", "error"), "info",
-			"The least important level that is logged.",
+			"The lowest level that is logged.",
 			func(l *Log, v string) { l.Level = v }),
 		toml.Optional("format", toml.OneOf(LogText, LogJSON), LogText, "The format of a log line.",
 			func(l *Log, v string) { l.Format = v }),
@@ -81,7 +87,7 @@ func stateTable() toml.SchemaType[State] {
 	return toml.Table(nil,
 		toml.Optional("dir", toml.String("an absolute path", absolutePath), "/var/lib/tandem",
 			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own. "+
-				"The daemon makes it if it is missing. While it cannot be read or written the daemon works, and the status warns.",
+				"The daemon makes it if it is missing. While it cannot be read or written, the daemon works, and the status warns.",
 			func(s *State, v string) { s.Dir = v }),
 	)
 }
@@ -97,7 +103,7 @@ func metricsTable() toml.SchemaType[Metrics] {
 func electionTable() toml.SchemaType[Election] {
 	return toml.Table(nil,
 		toml.Optional("realtime", toml.Boolean(), false,
-			"Locks the memory of this process and gives it real-time threads, so that a busy machine does not delay advertisements.",
+			"If true, this process locks its memory and uses real-time threads, so that a busy machine does not delay advertisements.",
 			func(e *Election, v bool) { e.Realtime = v }),
 		toml.Optional("orphan_grace", toml.Duration(0, 10*time.Minute, time.Nanosecond), 10*time.Second,
 			"How long this process stays master after the rest of the daemon has died, if no peer takes over. "+
@@ -127,6 +133,7 @@ func checkFile(at toml.Node, f *file) {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
 	warnStrangers(at.Key("service"), &f.Config)
+	refuseOwnServers(at.Key("service"), &f.Config)
 }
 
 // warnStrangers warns of services on addresses that are no VIP, if there are VIPs of the same family.
@@ -149,7 +156,7 @@ func warnStrangers(services toml.Node, c *Config) {
 	}
 }
 
-// A firstUse holds where each value was first given, to refuse it anywhere else.
+// A firstUse has the first use of each value, so that other uses can be refused.
 type firstUse[T comparable] map[T]toml.Node
 
 // add records that v is used at a node. If v is used already, it returns the node of the first use, and false.

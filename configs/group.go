@@ -16,7 +16,7 @@ type group struct {
 	members int       // a [[vrrp]] with VIPs of both families makes two
 }
 
-// checkGroups warns of a synchronization group with one member only, or whose members would not agree on the master.
+// checkGroups warns of a synchronization group with only one member, or with members that would not agree on the master.
 func checkGroups(at toml.Node, routers []virtualRouter) {
 	byName := make(map[string]*group)
 	var groups []*group
@@ -41,7 +41,7 @@ func checkGroups(at toml.Node, routers []virtualRouter) {
 	}
 }
 
-// compare warns of settings of another member, r, that differ from the first member.
+// compare warns of settings of another member, r, that differ from the first member's.
 func (g *group) compare(at toml.Node, r *virtualRouter) {
 	const hint = "make them equal, so that the members of the group agree on the master"
 	if r.Priority != g.first.Priority {

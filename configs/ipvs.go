@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,27 +16,29 @@ import (
 func lvsTable() toml.SchemaType[LVS] {
 	return toml.Table(nil,
 		toml.Optional("on_stop", toml.Enum(OnStopKeep, OnStopRemove), OnStopKeep,
-			"What happens to the daemon's services in the kernel when the daemon is stopped, not when it crashes.",
+			"keep: when the daemon is stopped, its services stay in the kernel. remove: it removes them first. After a crash they stay "+
+				"with both values.",
 			func(l *LVS, v OnStop) { l.OnStop = v }),
 		toml.Optional("manage", toml.Enum(ManageOwn, ManageAll), ManageOwn,
-			"Which services the daemon keeps in order: its own, or all in the kernel. "+
-				"With all, it deletes services that it does not have.",
+			"own: the daemon manages only the services that it added to the kernel. "+
+				"all: it manages all services of the kernel, and deletes those that its configuration does not have.",
 			func(l *LVS, v Manage) { l.Manage = v }),
 		toml.Optional("probe_fwmark", probeMark(), defaultProbeMark, probeMarkDoc,
 			func(l *LVS, v uint32) { l.ProbeMark = v }),
 		toml.Derived("sync", syncTable(),
-			"Copies the connections to the other director, and the other director's to this one, so that they survive a failover. "+
-				"The settings must be the same on both.\n"+
+			"Each director copies its connections to the other director, so that they survive a failover. "+
+				"The settings must be the same on both directors.\n"+
 				"The messages are not protected: use a network that nobody else can write to.",
 			func(l *LVS, v lvs.Sync) { l.Sync = v }),
 		toml.Derived("sysctl", sysctlTable(),
-			"Settings of IPVS in the kernel: net.ipv4.vs.NAME. A setting that is not given is not changed, except for two that clients "+
-				"of a lost server need: expire_nodest_conn is set to 1 if there is a [[service]], and expire_quiescent_template if one has "+
-				"persistence. Their former values are restored when the daemon is stopped. "+
-				"The values below are the recommended ones, or else what the kernel usually has.",
+			"Settings of IPVS in the kernel: net.ipv4.vs.NAME. The daemon changes a setting only if it is given here. There are two "+
+				"exceptions, because clients of a failed server need them. If there is a [[service]], the daemon sets expire_nodest_conn "+
+				"to 1. If a service has persistence, it also sets expire_quiescent_template to 1. It restores these two when it is "+
+				"stopped.\n"+
+				"A value below is the recommended value. For a setting without a recommendation, it is the kernel's usual value.",
 			func(l *LVS, v map[string]string) { l.Sysctl = v }),
 		toml.Optional("sysctl_restore", toml.Boolean(), false,
-			"Restores the former values of the settings in [lvs.sysctl] when the daemon is stopped.",
+			"If true, the daemon restores the former values of all settings in [lvs.sysctl] when it is stopped.",
 			func(l *LVS, v bool) { l.SysctlRestore = v }),
 	)
 }
@@ -46,53 +46,15 @@ func lvsTable() toml.SchemaType[LVS] {
 // probeMarkDoc is the documentation of probe_fwmark. It explains what checks through the VIP leave in the kernel.
 const probeMarkDoc = "" +
 	"The first of 65,536 firewall marks for checks with via = \"vip\". No other packets may have these marks.\n" +
-	"A tcp check that only connects to a server of method dr needs no mark: it sends one SYN to the server's MAC address. " +
-	"Every other check through the VIP needs a mark for each real server, and an IPVS service for the mark that leads to " +
-	"that server alone. `ipvsadm -Ln` shows these services as FWM.\n" +
-	"Over IPv4, the interface that receives the answers gets accept_local = 1, and rp_filter = 2 if strict filtering would drop " +
-	"the answers. tandem restores both when it stops; if it was killed, when it starts again.\n" +
-	"These checks end their connections with a reset. The kernel keeps the entry of such a connection for 10 s, or for 60 s if " +
-	"the server refused it or did not answer. Connection sync copies the entries of established connections to the peer, and this " +
-	"cannot be turned off. Datagrams leave no entries, and are not copied."
-
-func syncTable() toml.SchemaType[lvs.Sync] {
-	return toml.Table(func(at toml.Node, s *lvs.Sync) {
-		s.Roles = lvs.SyncBoth
-		if err := s.Validate(); err != nil && at.Sound("interface", "id", "group", "port", "ttl", "max_len") {
-			at.Mistake("", "%s", refusedByTable(err))
-		}
-	},
-		toml.Required("interface", interfaceName(), `"eth0"`, "The interface between the directors.",
-			func(s *lvs.Sync, v string) { s.Interface = v }),
-		toml.Required("id", toml.Integer[uint8](1, math.MaxUint8), "51",
-			"The number of the pair. Messages with another number are ignored.",
-			func(s *lvs.Sync, v uint8) { s.ID = v }),
-		toml.Optional("group", multicast(), netip.AddrFrom4([4]byte{224, 0, 0, 81}), "The multicast group.",
-			func(s *lvs.Sync, v netip.Addr) { s.Group = v }),
-		toml.Optional("port", toml.Integer[uint16](1, math.MaxUint16), 8848, "The UDP port.",
-			func(s *lvs.Sync, v uint16) { s.Port = v }),
-		toml.Optional("ttl", toml.Integer[uint8](1, math.MaxUint8), 1, "The TTL or hop limit.",
-			func(s *lvs.Sync, v uint8) { s.TTL = v }),
-		toml.Derived("max_len", toml.Integer(1024, 65507), "The maximum size of a message in bytes; over IPv6 at most 65487.",
-			func(s *lvs.Sync, v int) { s.MaxLen = v }).Unset("what the MTU of the interface allows").Example("1400"),
-	)
-}
-
-// multicast is the address of a group.
-func multicast() toml.SchemaType[netip.Addr] {
-	return toml.Text("a multicast address", func(s string) (netip.Addr, *toml.Refusal) {
-		a, err := netip.ParseAddr(s)
-		switch {
-		case err != nil:
-			return a, toml.Refuse("", "%q is not an address", toml.Abbreviate(s))
-		case a.Zone() != "":
-			return a, needlessZone(a)
-		case !a.IsMulticast() || a.Is4In6():
-			return a, toml.Refuse("", "%s is not a multicast address", a)
-		}
-		return a, nil
-	}, netip.Addr.String)
-}
+	"A tcp check that only connects to a server of method dr needs no mark: it sends one SYN to the server's MAC address.\n" +
+	"For every other check through the VIP, each real server gets its own mark. tandem adds an IPVS service for this mark. That " +
+	"service has only this server. `ipvsadm -Ln` shows these services as FWM.\n" +
+	"Over IPv4, tandem sets accept_local = 1 on the interface that receives the answers. If strict filtering would drop the " +
+	"answers, it also sets rp_filter = 2 there. It restores both when it stops. If it was killed, it restores both at its next " +
+	"start.\n" +
+	"These checks end their connections with a reset. The connection entry stays in the kernel for 10 s. If the server refused or " +
+	"did not answer, it stays for 60 s. Connection sync copies the entries of established connections to the peer. This cannot be " +
+	"turned off. Datagrams leave no entries, and are not copied."
 
 // sysctlTable has a key for each setting of the kernel. The values are text, as the kernel expects them.
 func sysctlTable() toml.SchemaType[map[string]string] {
@@ -108,7 +70,7 @@ func sysctlTable() toml.SchemaType[map[string]string] {
 			}
 			(*m)[s.Name] = v
 		})
-		fields = append(fields, field.Unset("not changed").Example(sysctlExample(s)))
+		fields = append(fields, field.Unset("the setting is not changed").Example(sysctlExample(s)))
 	}
 	return toml.Table(nil, fields...)
 }
@@ -153,25 +115,4 @@ func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 		return value
 	}
 	return k
-}
-
-// checkSync refuses services that the kernel does not allow together with connection sync.
-func checkSync(at toml.Node, c *Config) {
-	if c.LVS.Sync == (lvs.Sync{}) {
-		return
-	}
-	for i, s := range c.Services {
-		for j, server := range s.Servers {
-			here := at.Index(i).Key("server").Index(j)
-			if !here.Sound("address") || !at.Index(i).Sound("virtual") || len(s.Virtuals) == 0 {
-				continue
-			}
-			family := lvs.FamilyOf(server.Addr)
-			if !slices.ContainsFunc(s.Virtuals, func(v lvs.Service) bool { return v.AddrFamily() != family }) {
-				continue
-			}
-			here.Key("address").Mistake("remove [lvs] sync, or use a server of the service's family",
-				"%s is of another family than the service: the kernel refuses that while connection sync is on", server.Addr)
-		}
-	}
 }

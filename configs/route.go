@@ -30,7 +30,7 @@ func routeTable() toml.SchemaType[vrrp.Route] {
 			"The metric. Of several routes to one destination, the kernel uses the one with the lowest metric.",
 			func(r *vrrp.Route, v uint32) { r.Metric = v }),
 		toml.Optional("onlink", toml.Boolean(), false,
-			"Treats the next router as directly reachable, even if no prefix of the interface contains it.",
+			"If true, the next router is directly reachable, even if no prefix of the interface contains it.",
 			func(r *vrrp.Route, v bool) { r.OnLink = v }),
 	)
 }
@@ -70,7 +70,7 @@ func ruleTable() toml.SchemaType[vrrp.Rule] {
 			func(r *vrrp.Rule, v netip.Prefix) { r.From = v }).Unset("all").Example(`"192.0.2.100"`),
 		toml.Derived("to", network(), "The destination addresses that the rule is for.",
 			func(r *vrrp.Rule, v netip.Prefix) { r.To = v }).Unset("all").Example(`"203.0.113.0/24"`),
-		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark that the rule is for.",
+		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the packets that the rule is for.",
 			func(r *vrrp.Rule, v uint32) { r.FWMark = v }).Unset("any mark, or none").Example("7"),
 		toml.Required("table", toml.Integer[uint32](1, math.MaxUint32), "100", "The routing table that the rule leads to.",
 			func(r *vrrp.Rule, v uint32) { r.Table = v }),

@@ -66,16 +66,17 @@ func electionFields() []toml.Field[virtualRouter] {
 				"intervals.",
 			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
 		toml.Optional("preempt", toml.Boolean(), true,
-			"Whether this director takes over from a master of lower priority, for example when it returns after a failure.",
+			"If true, this director takes over from a master of lower priority, for example when it returns after a failure.",
 			func(r *virtualRouter, v bool) { r.Preempt = v }),
 		toml.Optional("preempt_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director waits before it takes over from a master of lower priority.",
 			func(r *virtualRouter, v time.Duration) { r.PreemptDelay = v }),
 		toml.Optional("startup_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
-			"How long this director only listens after its start, before it may become master.",
+			"How long this director only listens after its start. It cannot become master in this time.",
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
 		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. "+
-			"The weights of what they track are added up; what several of them track with the same weight counts once.",
+			"The group shares all tracks of its members, and the weights are added up. If several members have the same track with the "+
+			"same weight, it counts once.",
 			func(r *virtualRouter, v string) { r.SyncGroup = v }).Unset("no group").Example(`"web"`),
 	}
 }
@@ -94,11 +95,12 @@ func addressFields() []toml.Field[virtualRouter] {
 		toml.Optional("excluded_vips", excluded, nil,
 			"More virtual addresses. They are added and removed with the others, but are not in the advertisements.",
 			func(r *virtualRouter, v []netip.Prefix) { r.ExcludedVIPs = v }),
-		toml.Optional("noprefixroute", toml.Boolean(), false, "Keeps the kernel from adding a route for the prefix of each VIP.",
+		toml.Optional("noprefixroute", toml.Boolean(), false, "If true, the kernel adds no route for the prefix of each VIP.",
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		toml.Optional("virtual_mac", toml.Boolean(), false,
-			"Puts the VIPs on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the virtual router. "+
-				"The interface below must not answer for the VIPs: it gets arp_ignore = 1 and arp_announce = 2. These settings stay.",
+			"If true, the VIPs are on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the virtual "+
+				"router. The key interface names the lower interface, which must not answer for the VIPs. So tandem sets arp_ignore = 1 "+
+				"and arp_announce = 2 on the lower interface, and does not restore them.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		toml.Derived("virtual_mac_interface", interfaceName(),
 			"The name of the macvlan interface. If the VIPs are of both families, the one for IPv6 is this name with -6.",

@@ -27,17 +27,26 @@ func serverTable() toml.SchemaType[Server] {
 // sorryTable has no weight: while a sorry server serves, it serves alone.
 func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
+// method is how packets reach a server. ipvsadm and keepalived have other words for it.
+func method() toml.SchemaType[lvs.Method] {
+	return toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel).Synonyms(map[string]lvs.Method{
+		"gate": lvs.DR, "gatewaying": lvs.DR, "route": lvs.DR, "direct": lvs.DR, "masq": lvs.NAT, "masquerading": lvs.NAT,
+		"tun": lvs.Tunnel, "ipip": lvs.Tunnel,
+	})
+}
+
 // reachFields are the keys that say where a server is, and how it is reached.
 func reachFields() []toml.Field[Server] {
 	return []toml.Field[Server]{
 		toml.Required("address", hostAddress(), `"192.0.2.11"`, "The real server's own address.",
 			func(s *Server, v netip.Addr) { s.Addr = v }),
 		toml.Derived("port", toml.Integer[uint16](0, math.MaxUint16),
-			"The real server's port. Only method nat can map the service's port to another one. 0 is for firewall marks only.",
+			"The real server's port. Only with method nat it may differ from the service's port. With 0, packets keep their port: this "+
+				"is for services by firewall mark only.",
 			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
-		toml.Derived("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server.",
+		toml.Derived("method", method(), "How packets reach this server.",
 			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),
-		toml.Derived("tunnel", tunnelTable(), "How packets to this server are encapsulated. Without it the service's tunnel is used.",
+		toml.Derived("tunnel", tunnelTable(), "How packets to this server are encapsulated. Without this table: as in the service's tunnel.",
 			func(s *Server, v lvs.Encapsulation) { s.Tunnel = v }),
 	}
 }
@@ -49,10 +58,10 @@ func thresholdTable() toml.SchemaType[lvs.Server] {
 		}
 	},
 		toml.Required("upper", toml.Integer[uint32](1, math.MaxUint32), "1000",
-			"With this many connections the server gets no new ones.",
+			"A server that has this many connections gets no new ones.",
 			func(s *lvs.Server, v uint32) { s.UpperThreshold = v }),
 		toml.Derived("lower", toml.Integer[uint32](1, math.MaxUint32),
-			"With fewer connections than this it gets new ones again. At most upper.",
+			"When the server has fewer connections than this, it gets new ones again. It must not be more than upper.",
 			func(s *lvs.Server, v uint32) { s.LowerThreshold = v }).Unset("three quarters of upper").Example("800"),
 	)
 }
@@ -76,10 +85,11 @@ func tunnelTable() toml.SchemaType[lvs.Encapsulation] {
 		toml.Required("type", toml.Enum(lvs.IPIP, lvs.GUE, lvs.GRE), `"gue"`, "The kind of tunnel.",
 			func(t *lvs.Encapsulation, v lvs.TunnelType) { t.Type = v }),
 		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16),
-			"The UDP port of a gue tunnel at the real server. Only gue has a port, and needs one.",
+			"The UDP port of a gue tunnel at the real server. It must be set for gue. It has no meaning for ipip and gre.",
 			func(t *lvs.Encapsulation, v uint16) { t.Port = v }).Unset("none").Example("6080"),
 		toml.Optional("checksum", toml.Enum(lvs.NoChecksum, lvs.Csum, lvs.RemCsum), lvs.NoChecksum,
-			"The checksum of the outer header of gue and gre. remcsum is for gue, and leaves the work to the receiver.",
+			"The checksum of the outer header of gue and gre. remcsum is for gue only: the receiver computes the checksum of the inner "+
+				"packet (remote checksum offload).",
 			func(t *lvs.Encapsulation, v lvs.Checksum) { t.Checksum = v }),
 	)
 }

@@ -27,14 +27,11 @@ func serviceTable() toml.SchemaType[virtualService] {
 }
 
 const schedulerDoc = "" +
-	"How the kernel chooses a real server for a new connection. With every scheduler, when a server fails, is drained, is " +
-	"disabled or leaves the configuration:\n" +
-	"No new client is refused or gets silence while another server, or sorry_server, can serve. What is established to a " +
-	"drained server goes on. What is established to a failed or disabled server ends: the client's next packet is answered by " +
-	"a reset, or goes to another server if it is a datagram.\n" +
-	"One exception, for which the kernel offers no way: dh refuses the new clients of a server that is drained or has weight 0. " +
-	"sh has 256 buckets: a server beyond that total weight gets no clients. With sh, ovf, lblc and lblcr, a weight is not " +
-	"divided for slow_start."
+	"How the kernel chooses a real server for a new connection. Some schedulers have limits in the kernel:\n" +
+	"dh: if a server is drained or has weight 0, its new clients are refused.\n" +
+	"sh: it has 256 buckets. If the total weight is higher, the last servers get no clients.\n" +
+	"sh, ovf, lblc and lblcr: slow_start uses only whole weights up to the server's own. So a server of weight 1 gets its full " +
+	"weight at once."
 
 // balancingFields are what clients connect to, and how connections reach the real servers.
 func balancingFields() []toml.Field[virtualService] {
@@ -43,33 +40,33 @@ func balancingFields() []toml.Field[virtualService] {
 			func(s *virtualService, v string) { s.Name = v }).
 			Unset("the first address and port, such as 192.0.2.100:80").Example(`"www"`),
 		toml.Required("virtual", virtuals(), `"192.0.2.100:80"`,
-			"What clients connect to: addresses of one family with their ports, or the firewall mark that a firewall rule puts on their "+
-				"packets. Port 0 means all ports, and needs persistence.",
+			"The addresses that clients connect to, all of one family, with their ports. Or the firewall mark that a firewall rule puts "+
+				"on the packets of clients. Port 0 means all ports, and needs persistence.",
 			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
 		toml.Optional("protocol", toml.Enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport protocol. A firewall mark has none.",
 			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),
 		toml.Optional("scheduler", toml.OneOf(lvs.Schedulers()...), "wlc", schedulerDoc,
 			func(s *virtualService, v string) { s.common.Scheduler = v }),
 		toml.Optional("scheduler_flags", toml.List(flagOfScheduler(), 0, toml.Unlimited), nil,
-			"Options of the schedulers sh and mh. port: look at the client's port too. "+
+			"Options of the schedulers sh and mh. port: the choice depends on the client's port too. "+
 				"fallback: if the chosen server has weight 0, choose another one. fallback is always on.",
 			func(s *virtualService, v []schedulerFlag) { s.flags = v }),
 		toml.Derived("persistence", persistenceTable(),
-			"Sends a client's connections to the same server. Without it each connection is scheduled anew.",
+			"All connections of a client go to the same server. Without this table each connection is scheduled anew.",
 			func(s *virtualService, v persistence) { s.persistence = v }),
 		toml.Optional("one_packet", toml.Boolean(), false,
-			"Schedules each datagram by itself, for clients that keep their port.",
+			"If true, each datagram is scheduled by itself. It is for clients that send many datagrams from one port.",
 			func(s *virtualService, v bool) {
 				if v {
 					s.common.Flags |= lvs.OnePacket
 				}
 			}).OnlyFor("UDP services"),
-		toml.Optional("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), lvs.DR,
+		toml.Optional("method", method(), lvs.DR,
 			"How packets reach the real servers. dr: direct routing, in one network. tunnel: IP in IP, across networks. "+
 				"With dr and tunnel the real servers have the VIP too, and answer the clients themselves. "+
-				"nat: the director rewrites the addresses, and must be on the way back.",
+				"nat: the director rewrites the addresses, and the answers must pass through the director.",
 			func(s *virtualService, v lvs.Method) { s.Method = v }),
-		toml.Derived("tunnel", tunnelTable(), "How packets to servers of method tunnel are encapsulated. Without it: IP in IP.",
+		toml.Derived("tunnel", tunnelTable(), "How packets to servers of method tunnel are encapsulated. Without this table: IP in IP.",
 			func(s *virtualService, v lvs.Encapsulation) { s.tunnel = v }),
 	}
 }
@@ -78,32 +75,34 @@ func balancingFields() []toml.Field[virtualService] {
 func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.Remove,
-			"What happens to a server that fails its check. remove: it is removed from the table. Its connections end with a reset, "+
-				"and its clients reach another server at once. weight-zero: it gets no new connections and keeps the present ones, "+
-				"which are silent if it is dead, until it comes back or they time out.",
+			"How a server that fails its check is treated. remove: tandem removes it from the table. Its connections end with a reset, "+
+				"and its clients reach another server at once. weight-zero: it gets no new connections, and keeps its present ones. If "+
+				"the server is dead, its clients get no answer until it returns or their connections time out.",
 			func(s *virtualService, v lvs.OnFailure) { s.OnFailure = v }),
 		toml.Optional("slow_start", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long a server takes to reach its full weight after it has become healthy.",
 			func(s *virtualService, v time.Duration) { s.SlowStart = v }),
 		toml.Optional("drain_timeout", toml.Duration(0, 24*time.Hour, time.Nanosecond), 0,
-			"How long a server that was removed from the configuration, alone or with its service, may stay in the table at weight 0 "+
-				"for its connections. It leaves earlier if its last connection ends.",
+			"If a server is removed from the configuration, alone or with its service, it stays in the table at weight 0 until its "+
+				"last connection ends, but at most for this time.",
 			func(s *virtualService, v time.Duration) { s.DrainTimeout = v }),
 		toml.Optional("quorum", toml.Integer(1, maxQuorum), 1,
 			"The minimum total weight of healthy servers. "+
 				"With less, the service has lost its quorum, and new clients go to sorry_server.",
 			func(s *virtualService, v int) { s.Quorum = v }),
 		toml.Optional("quorum_hysteresis", toml.Integer(0, maxQuorum), 0,
-			"The service loses its quorum only below quorum minus this, and regains it at quorum plus this. Less than quorum.",
+			"The distance of two limits from quorum. The service loses its quorum if the total weight falls below quorum minus this "+
+				"value. It regains its quorum if the total weight reaches quorum plus this value. The value must be less than quorum.",
 			func(s *virtualService, v int) { s.Hysteresis = v }),
-		toml.Derived("sorry_server", sorryTable(), "The server for all new clients while quorum is lost. Without it there is none.",
+		toml.Derived("sorry_server", sorryTable(), "The server for all new clients while quorum is lost. It is optional.",
 			func(s *virtualService, v Server) { s.Sorry = &v }),
 		toml.Optional("panic_below", toml.Number(0, 1), 0,
-			"With a smaller share of healthy servers than this, all servers count as healthy, so that the rest are not "+
-				"overloaded. 0 turns this off.",
+			"The panic threshold, as in Envoy. If the healthy share of the servers is smaller than this, all servers count as healthy, "+
+				"so that the few healthy servers are not overloaded. 0 turns this off.",
 			func(s *virtualService, v float64) { s.PanicBelow = v }),
 		toml.Optional("min_up", toml.Integer(1, math.MaxUint16), 1,
-			"A [[vrrp]] that tracks the service fails with fewer healthy servers than this. At most the number of servers.",
+			"If fewer servers than this are healthy, the track of each [[vrrp]] that tracks the service fails. It must not be more than "+
+				"the number of servers.",
 			func(s *virtualService, v int) { s.MinUp = v }),
 	}
 }
@@ -111,14 +110,14 @@ func failureFields() []toml.Field[virtualService] {
 // poolFields are the real servers and their checks.
 func poolFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
-		toml.Derived("check", checkUses(), "How the real servers are checked. Without it they are not checked, and count as healthy.",
+		toml.Derived("check", checkUses(), "How the real servers are checked. Servers without a check count as healthy.",
 			func(s *virtualService, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http", path = "/health" }`),
 		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "all: every check of a server must pass. any: one is enough.",
 			func(s *virtualService, v Pass) { s.Pass = v }),
 		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
-			"When this director checks. always: so the backup knows the servers too. "+
-				"master: only while it is master of the service's address, and on as backup if no server answered it. "+
-				"Servers that are not checked count as healthy.",
+			"always: this director checks the servers as master and as backup. "+
+				"master: it checks them only while it is master of the service's address. If it has become backup because no server "+
+				"answered it, it continues to check. Servers that are not checked count as healthy.",
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),

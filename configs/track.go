@@ -68,18 +68,20 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
 			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
-			"What is added to the priority: a negative weight while the track fails, a positive weight while it does not fail. "+
-				"For a file: the number in the file times the weight. With weight 0, the virtual router itself fails while the track fails.",
+			"A number that is added to the priority. A negative weight is added while the track fails. A positive weight is added "+
+				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
+				"virtual router is in state FAULT while the track fails.",
 			func(t *tracked, v int) { t.weight = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
 			"The time from the start of one run to the start of the next.",
 			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
-			"The maximum time of a run, at most the interval. After it the script is killed with its children, and has failed.",
+			"The maximum time of a run. It is at most the interval. If a run takes longer, tandem kills the script and its children, "+
+				"and the run has failed.",
 			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
-		toml.Optional("rise", toml.Integer(1, 100), 1, "How many successes in a row end the failure.",
+		toml.Optional("rise", toml.Integer(1, 100), 1, "The failure of the track ends after this many successful runs in a row.",
 			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
-		toml.Optional("fall", toml.Integer(1, 100), 1, "How many failed runs in a row make it fail.",
+		toml.Optional("fall", toml.Integer(1, 100), 1, "The track fails after this many failed runs in a row.",
 			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
 		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
 			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
@@ -88,8 +90,8 @@ func trackTable() toml.SchemaType[tracked] {
 
 // userDoc documents user, of tracked scripts and of checks of type exec.
 const userDoc = "" +
-	"The user that runs the program. The program has no capabilities, and sudo and set-user-ID programs give it none. " +
-	"So as nobody, `ping` fails, and so does `killall -0` on a process of root."
+	"The user that runs the program. The program has no capabilities, and cannot get any by sudo or a set-user-ID program. " +
+	"With the user nobody, `ping` fails, and `killall -0` on a process of root fails."
 
 func checkTrack(at toml.Node, t *tracked) {
 	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })

@@ -136,13 +136,13 @@ type persistence struct {
 func persistenceTable() toml.SchemaType[persistence] {
 	return toml.Table(nil,
 		toml.Optional("timeout", toml.Duration(time.Second, lvs.MaxTimeout, time.Second), 5*time.Minute,
-			"How long after its last connection a client still gets the same server.",
+			"A client gets the same server until this time has passed since its last connection.",
 			func(p *persistence, v time.Duration) { p.timeout = v }),
 		toml.Derived("prefix", toml.Integer[uint8](1, 128),
-			"How many bits of its address identify a client; over IPv4 at most 32.",
+			"The number of leading bits of an address that identify a client. Over IPv4 it is at most 32.",
 			func(p *persistence, v uint8) { p.prefix = v }).Unset("all of them").Example("24"),
 		toml.Derived("engine", toml.OneOf(lvs.Engines()...),
-			"Identifies clients by the content of their packets instead of their address. sip: by the Call-ID.",
+			"If set, a client is identified by the content of its packets, not by its address. sip: by the Call-ID.",
 			func(p *persistence, v string) { p.engine = v }).OnlyFor("UDP services").Unset("none").Example(`"sip"`),
 	)
 }

@@ -14,18 +14,6 @@ type Config struct {
 	Spacing time.Duration `json:"spacing"`
 }
 
-// DefaultConfig announces at once and again after 1.1, 2.2 and 4.4 s. The repeats are needed because a neighbour that
-// has just learned the address from the old master may refuse an update for 1 s, and because a switch port may start
-// forwarding late. The refresh corrects a neighbour that missed all of them within a minute. A spacing of 100 µs keeps
-// the announcements of 1,000 addresses from overrunning a receiver's queue.
-func DefaultConfig() Config {
-	return Config{
-		Repeat:  []time.Duration{0, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond},
-		Refresh: time.Minute,
-		Spacing: 100 * time.Microsecond,
-	}
-}
-
 // after returns the time of the first announcement after elapsed. Both are counted from the takeover; elapsed is
 // negative before the first announcement. It reports false if there is no further announcement.
 func (c Config) after(elapsed time.Duration) (time.Duration, bool) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestContest: after another master was heard, an address is announced at once and when the other one has let go, whatever its
-// schedule says.
+// TestContest: after another master was heard, an address is announced at once, and again when the other master has removed
+// it, besides its schedule.
 func TestContest(t *testing.T) {
 	const ms = time.Millisecond
 	once := Config{Repeat: []time.Duration{0}}

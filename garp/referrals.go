@@ -8,17 +8,12 @@ import (
 	"time"
 )
 
-// referralRepeat holds the times at which a former master announces its successor, counted from the moment at which it gave way.
-// It lets go of the addresses after 50 ms. The later ones are those of DefaultConfig: for neighbours that refuse a change within a
-// second of another, and for a network that loses the ones before.
-var referralRepeat = []time.Duration{
-	55 * time.Millisecond, 155 * time.Millisecond, 1100 * time.Millisecond, 2200 * time.Millisecond, 4400 * time.Millisecond,
-}
-
 const (
+	// lockTime is how long neighbours refuse a change after another.
+	lockTime = time.Second
 	// announcedBefore is how long before the former master gave way the successor may have announced an address.
 	announcedBefore = 100 * time.Millisecond
-	// maxRouters limits what an attacker with many addresses can make this machine remember.
+	// maxRouters limits the memory that an attacker with many addresses can fill.
 	maxRouters = 64
 )
 
@@ -28,17 +23,19 @@ type Referral struct {
 	Hardware Hardware
 }
 
-// Referrals decides what a former master announces for its successor.
+// Referrals decides what a former master announces for its successor. The successor is the master to which it gave way. If it
+// gave up the addresses without a successor, it is the master that it hears later.
 //
-// Some neighbours know the addresses at the former master. Usually its successor tells them, by an announcement. But where the
-// successor has been master all the time, in the other half of a split network, and does not hear the former master, it sees no
-// reason to announce. Then those neighbours would ask in vain until their entries end, which takes half a minute. So a former
-// master that hears no announcement until it has let go of an address announces the address itself, at the hardware address that
-// the successor advertises from.
+// Some neighbours have the former master's hardware address for the addresses. Usually the successor corrects them by an
+// announcement. But there is one case in which it does not announce: it has been master all the time, in the other half of a
+// split network, and does not hear the former master. Then those neighbours would send to the former master until their
+// entries end, which takes half a minute. So if a former master hears no announcement until it has removed an address, it
+// announces the address itself, at the hardware address that the successor advertises from.
 type Referrals struct {
 	ours      map[netip.Addr]bool
 	announced map[netip.Addr]time.Time // when another machine last announced an address
 	routers   map[netip.Addr]Hardware  // other masters, by the address that they advertise from
+	unclaimed map[netip.Addr]bool      // addresses that we gave up without a successor
 	pending   map[netip.Addr]*referred
 }
 
@@ -53,11 +50,11 @@ type referred struct {
 func NewReferrals() *Referrals {
 	return &Referrals{
 		ours: map[netip.Addr]bool{}, announced: map[netip.Addr]time.Time{}, routers: map[netip.Addr]Hardware{},
-		pending: map[netip.Addr]*referred{},
+		pending: map[netip.Addr]*referred{}, unclaimed: map[netip.Addr]bool{},
 	}
 }
 
-// SetAddresses sets the addresses that are ours. One that comes back is no longer referred to a successor.
+// SetAddresses sets the addresses that are ours. An address that returns is no longer referred to a successor.
 func (r *Referrals) SetAddresses(addrs []netip.Addr) {
 	now := make(map[netip.Addr]bool, len(addrs))
 	for _, addr := range addrs {
@@ -65,6 +62,7 @@ func (r *Referrals) SetAddresses(addrs []netip.Addr) {
 		if !r.ours[addr] {
 			delete(r.pending, addr)
 		}
+		delete(r.unclaimed, addr)
 	}
 	r.ours = now
 	for addr := range r.announced {
@@ -74,21 +72,36 @@ func (r *Referrals) SetAddresses(addrs []netip.Addr) {
 	}
 }
 
-func (r *Referrals) concerns(addr netip.Addr) bool { return r.ours[addr] || r.pending[addr] != nil }
+func (r *Referrals) concerns(addr netip.Addr) bool {
+	return r.ours[addr] || r.pending[addr] != nil || r.unclaimed[addr]
+}
 
-// Refer tells that addresses of ours went to a successor at a moment. Call it before SetAddresses without them.
-func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+// GiveUp records that this machine may have had addresses, and gave them up without a successor. Call it after SetAddresses
+// without them. Some neighbours may have this machine's hardware address for them. When a master is heard, the addresses are
+// announced for it, unless the master announces them first.
+func (r *Referrals) GiveUp(addrs []netip.Addr) {
 	for _, addr := range addrs {
-		if r.ours[addr] {
-			r.pending[addr] = &referred{successor: successor, since: since}
+		if !r.ours[addr] && r.pending[addr] == nil {
+			r.unclaimed[addr] = true
 		}
 	}
 }
 
-// Waiting reports whether there is something left to refer.
-func (r *Referrals) Waiting() bool { return len(r.pending) > 0 }
+// Refer records that addresses went to a successor at a moment. They are ours, or we gave them up. If they are ours, call
+// Refer before SetAddresses without them.
+func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+	for _, addr := range addrs {
+		if r.ours[addr] || r.unclaimed[addr] {
+			r.pending[addr] = &referred{successor: successor, since: since}
+			delete(r.unclaimed, addr)
+		}
+	}
+}
 
-// ObserveRouter takes in an advertisement of another master.
+// Waiting reports whether there is an address to refer, or a master to wait for.
+func (r *Referrals) Waiting() bool { return len(r.pending)+len(r.unclaimed) > 0 }
+
+// ObserveRouter handles an advertisement of another master.
 func (r *Referrals) ObserveRouter(o Observation) {
 	if _, known := r.routers[o.Router]; o.Router.IsValid() && (known || len(r.routers) < maxRouters) {
 		r.routers[o.Router] = o.From
@@ -98,20 +111,27 @@ func (r *Referrals) ObserveRouter(o Observation) {
 // Concerns reports whether an observation is an announcement that Observe needs.
 func (r *Referrals) Concerns(o Observation) bool { return o.Announced && r.concerns(o.Claimed) }
 
-// Observe takes in a frame of another machine.
+// Observe handles a frame of another machine.
 func (r *Referrals) Observe(now time.Time, o Observation) {
 	if r.Concerns(o) {
 		r.announced[o.Claimed] = now
+		delete(r.unclaimed, o.Claimed) // the neighbours have heard it too
 	}
 }
 
-// Step returns what to announce now, ordered by address, and when to call Step next: the zero time if there is no need. A
-// successor whose hardware address is not known is left out.
+// Step returns what to announce now, ordered by address, and when to call Step next: the zero time if there is no need. It
+// leaves out a successor whose hardware address is not known.
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
 		if at, ok := r.announced[addr]; ok && !at.Before(p.since.Add(-announcedBefore)) {
-			delete(r.pending, addr)
-			continue
+			if !at.Before(p.since.Add(lockTime)) {
+				delete(r.pending, addr)
+				continue
+			}
+			// Neighbours that had just learned our hardware address for it have refused that announcement.
+			for p.sent < len(referralRepeat) && referralRepeat[p.sent] <= lockTime {
+				p.sent++
+			}
 		}
 		due := false
 		for p.sent < len(referralRepeat) && !p.since.Add(referralRepeat[p.sent]).After(now) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestReferrals: a former master announces an address for its successor, unless it hears the successor do so.
+// TestReferrals: a former master announces an address for its successor, unless it hears an announcement of the successor.
 func TestReferrals(t *testing.T) {
 	const ms = time.Millisecond
 	vips := addrs("192.0.2.100", "2001:db8::100")
@@ -23,7 +23,7 @@ func TestReferrals(t *testing.T) {
 	all := []string{
 		"55ms 192.0.2.100 02:00:00:00:00:02", "55ms 2001:db8::100 02:00:00:00:00:02",
 		"155ms 192.0.2.100 02:00:00:00:00:02", "155ms 2001:db8::100 02:00:00:00:00:02",
-		"1.1s 192.0.2.100 02:00:00:00:00:02", "1.1s 2001:db8::100 02:00:00:00:00:02",
+		"1.2s 192.0.2.100 02:00:00:00:00:02", "1.2s 2001:db8::100 02:00:00:00:00:02",
 		"2.2s 192.0.2.100 02:00:00:00:00:02", "2.2s 2001:db8::100 02:00:00:00:00:02",
 		"4.4s 192.0.2.100 02:00:00:00:00:02", "4.4s 2001:db8::100 02:00:00:00:00:02",
 	}
@@ -37,12 +37,14 @@ func TestReferrals(t *testing.T) {
 		{"nothing is heard", true, nil, 0, all},
 		{"the successor's hardware address is not known", false, nil, 0, nil},
 		{"it becomes known", false, map[time.Duration]Observation{60 * ms: {Router: successor, From: hardware}}, 0, all[2:]},
-		{"the successor announces one address", true, map[time.Duration]Observation{5 * ms: claims(vips[0])}, 0,
+		{"the successor announces one address", true, map[time.Duration]Observation{5 * ms: claims(vips[0]), 1105 * ms: claims(vips[0])}, 0,
 			[]string{all[1], all[3], all[5], all[7], all[9]}},
-		{"it announced it right before", true, map[time.Duration]Observation{-5 * ms: claims(vips[0])}, 0,
+		{"it announced it right before", true, map[time.Duration]Observation{-5 * ms: claims(vips[0]), 1095 * ms: claims(vips[0])}, 0,
 			[]string{all[1], all[3], all[5], all[7], all[9]}},
+		{"it announces it only while strict neighbours refuse that", true, map[time.Duration]Observation{5 * ms: claims(vips[0])}, 0,
+			[]string{all[1], all[3], all[4], all[5], all[6], all[7], all[8], all[9]}},
 		{"that was long before", true, map[time.Duration]Observation{-5000 * ms: claims(vips[0])}, 0, all},
-		{"it announces it late", true, map[time.Duration]Observation{60 * ms: claims(vips[1])}, 0, []string{all[0], all[1], all[2], all[4], all[6], all[8]}},
+		{"it announces it late", true, map[time.Duration]Observation{60 * ms: claims(vips[1])}, 0, []string{all[0], all[1], all[2], all[4], all[5], all[6], all[7], all[8], all[9]}},
 		{"it answers us", true, map[time.Duration]Observation{5 * ms: answer}, 0, all},
 		{"we are master again", true, nil, 100 * ms, all[:2]},
 	} {
@@ -81,6 +83,49 @@ func TestReferrals(t *testing.T) {
 				t.Error("it still waits")
 			}
 		})
+	}
+}
+
+// TestReferralsOfAddressesGivenUpToNobody: the master is heard later.
+func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
+	vips := addrs("192.0.2.100", "192.0.2.101")
+	successor, hardware := netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
+	later := epoch.Add(10 * time.Second)
+	for _, tt := range []struct {
+		name  string
+		after func(*Referrals) // after the addresses were given up, and before the master is heard
+		want  string
+	}{
+		{"nothing", func(*Referrals) {}, "[192.0.2.100 192.0.2.101]"},
+		{"one is announced", func(r *Referrals) {
+			r.Observe(epoch, Observation{Claimed: vips[0], From: hardware, Announced: true})
+		}, "[192.0.2.101]"},
+		{"one is ours again", func(r *Referrals) { r.SetAddresses(vips[1:]); r.SetAddresses(nil) }, "[192.0.2.100]"},
+	} {
+		r := NewReferrals()
+		r.SetAddresses(nil)
+		r.GiveUp(vips)
+		tt.after(r)
+		if !r.Waiting() {
+			t.Errorf("%s: it waits for no master", tt.name)
+		}
+		if out, next := r.Step(epoch.Add(time.Second)); len(out) > 0 || !next.IsZero() {
+			t.Errorf("%s: announced %v before a master was heard, next %v", tt.name, out, next)
+		}
+		r.ObserveRouter(Observation{Router: successor, From: hardware})
+		r.Refer(later, vips, successor)
+		out, _ := r.Step(later.Add(55 * time.Millisecond))
+		got := []netip.Addr{}
+		for _, o := range out {
+			got = append(got, o.Address)
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("%s: announced %v, want %s", tt.name, got, tt.want)
+		}
+		r.Step(later.Add(time.Minute))
+		if r.Waiting() {
+			t.Errorf("%s: it still waits", tt.name)
+		}
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// settle is how long a claim must have been heard before it is reported. When a peer takes over, its announcement may
-	// arrive here before the order to give the address up.
+	// settle is how long a claim must have lasted before it is reported. When a peer takes over, its announcement may arrive
+	// here before the order to give the address up.
 	settle = 300 * time.Millisecond
 	// hurriedPause is the minimum time between two questions about one address, when other machines cause them.
 	hurriedPause = time.Second
@@ -21,7 +21,7 @@ const (
 	// rivalMemory is how long a rival that is no longer heard still counts as one. Meanwhile its address is asked for
 	// every hurriedPause.
 	rivalMemory = 5 * time.Second
-	// maxRivals limits what an attacker with many hardware addresses can make this machine remember.
+	// maxRivals limits the memory that an attacker with many hardware addresses can fill.
 	maxRivals = 64
 )
 
@@ -94,8 +94,8 @@ func NewRivalTracker() *RivalTracker {
 	return &RivalTracker{questions: make(map[netip.Addr]*question), claimants: make(map[Claim]*claimant)}
 }
 
-// SetAddresses sets the addresses that are ours. A new one is asked for once the takeover has settled. The rivals of an
-// address that is gone are forgotten.
+// SetAddresses sets the addresses that are ours. This machine asks for a new address when the takeover has settled. The
+// rivals of an address that is no longer ours are forgotten.
 func (t *RivalTracker) SetAddresses(now time.Time, addrs []netip.Addr) {
 	for addr := range t.questions {
 		if !slices.Contains(addrs, addr) {
@@ -119,7 +119,7 @@ func (t *RivalTracker) Concerns(o Observation) bool {
 	return t.questions[o.Claimed] != nil || t.questions[o.Asked] != nil
 }
 
-// Observe takes in a frame of another machine.
+// Observe handles a frame of another machine.
 func (t *RivalTracker) Observe(now time.Time, o Observation) {
 	if q := t.questions[o.Asked]; q != nil {
 		// A rival answers the machine that asked. To hear a rival too, this machine must ask as well.

@@ -9,22 +9,17 @@ import (
 )
 
 const (
-	// RestartPause is the minimum time between two starts of a schedule that other machines cause. More would be
-	// useless, because a neighbour that has just learned the address from another machine refuses an update for a
-	// second. It also keeps a rival from making this machine flood the link.
+	// RestartPause is the minimum time between two starts of a schedule that other machines cause. More starts would be
+	// useless, because a neighbour that has just learned the address from another machine refuses an update for a second. The
+	// pause also keeps a rival from making this machine flood the link.
 	RestartPause = time.Second
 
-	// A repeat that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
-	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find out and to
+	// If a repeat or a restart is overdue by more than stalled, the process was stopped: by a signal, or with its virtual
+	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find this out and to
 	// withdraw them.
 	stalled    = 100 * time.Millisecond
 	stallPause = 100 * time.Millisecond
 )
-
-// contestRepeat holds the times of the announcements after another master was heard, counted from then: at once; when it has let
-// go of the addresses, which takes 50 ms; once more, for a machine that was slow; and when neighbours accept a change again that
-// learned the address from the other master last.
-var contestRepeat = []time.Duration{0, 60 * time.Millisecond, 160 * time.Millisecond, 1100 * time.Millisecond}
 
 //go:generate go tool stringer -type Form -linecomment -output form_string.go
 
@@ -56,6 +51,7 @@ type entry struct {
 	restart  time.Time // when the schedule starts again; zero: no restart is planned
 	form     Form      // of the next frame
 	first    bool      // no announcement was made yet
+	again    bool      // the schedule has started again since the takeover
 	position int       // in the addresses of its Announce call
 	seq      uint64    // of that call
 
@@ -65,9 +61,8 @@ type entry struct {
 
 // A Schedule decides which frame is sent when.
 //
-// Of the frames that are due, first announcements are sent before repeated ones. Of the first announcements, the first
-// address of every takeover is sent before the second address of any. So a virtual router with one address does not wait
-// for one with a thousand.
+// First announcements are sent before repeated ones. Among first announcements, the first address of every takeover is sent
+// before the second address of any. So a virtual router with one address does not wait for one with a thousand.
 type Schedule struct {
 	entries  map[netip.Addr]*entry
 	contests map[netip.Addr]time.Time // when another master of an address was last heard
@@ -129,8 +124,8 @@ func (s *Schedule) Withdraw(addrs []netip.Addr) {
 	}
 }
 
-// Contest announces addresses, besides their schedules, after another master of them was heard: some neighbours know them at
-// its hardware address. An address that is not announced yet is announced as often once it is.
+// Contest announces addresses after another master of them was heard, besides their schedules: some neighbours have the other
+// master's hardware address for them. If an address is not announced yet, it is contested when it is.
 func (s *Schedule) Contest(now time.Time, addrs []netip.Addr) {
 	for _, addr := range addrs {
 		addr = addr.Unmap().WithZone("")
@@ -169,7 +164,7 @@ func (s *Schedule) restartSoon(now time.Time, e *entry) {
 	if e.first || !e.restart.IsZero() {
 		return
 	}
-	e.restart = e.start.Add(RestartPause)
+	e.restart, e.again = e.start.Add(RestartPause), true
 	if e.restart.Before(now) {
 		e.restart = now
 	}
@@ -221,12 +216,12 @@ func (s *Schedule) contested(addr netip.Addr, after time.Time) (time.Time, bool)
 }
 
 // Next returns the frame that is due now, if there is one, and counts it as sent. Announcements whose time passed while
-// other frames were sent are skipped. A repeat that is long overdue is delayed a little more; see stallPause.
+// other frames were sent are skipped. A repeat or a restart that is long overdue is delayed a little more; see stallPause.
 func (s *Schedule) Next(now time.Time) (Frame, bool) {
 	for s.waiting.Len() > 0 && !s.waiting.entries[0].due.After(now) {
 		e := s.waiting.entries[0]
 		e.dequeue()
-		if !e.first && now.Sub(e.due) > stalled {
+		if (e.again || !e.first) && now.Sub(e.due) > stalled {
 			e.due = now.Add(stallPause)
 			s.waiting.add(e)
 			continue

@@ -271,6 +271,18 @@ func TestRepeatAfterAStall(t *testing.T) {
 		t.Errorf("%d frames after the election had its time, want 2", n)
 	}
 
+	// Another machine claimed the address, so the schedule was to start again. By now that machine may be the master.
+	s.Reannounce(woken, []netip.Addr{addr})
+	frames(woken.Add(stallPause))
+	s.Reannounce(woken.Add(stallPause), []netip.Addr{addr})
+	again := woken.Add(time.Minute)
+	if n := frames(again); n != 0 {
+		t.Errorf("%d frames of a restart at the wake", n)
+	}
+	if n := frames(again.Add(stallPause)); n != 2 {
+		t.Errorf("%d frames of a restart after the election had its time, want 2", n)
+	}
+
 	// A repeat that is only as late as on a busy machine is sent at once.
 	s.Announce(start, Config{Repeat: []time.Duration{0, 1100 * time.Millisecond}}, []netip.Addr{addr})
 	frames(start)

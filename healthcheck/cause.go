@@ -5,8 +5,8 @@ package healthcheck
 //go:generate go tool stringer -type Type,HTTPVersion,Health -linecomment -output name_string.go
 //go:generate go tool stringer -type CauseKind,Outcome -output enum_string.go
 
-// A Cause says what kind of failure a result is. Decisions look at causes; reasons are only for people. Two failures with
-// one cause are the same news, even if their reasons differ in a detail.
+// A Cause says which kind of failure a result is. Decisions use causes; reasons are only for people. Two failures with the
+// same cause are reported once, even if their reasons differ in a detail.
 type Cause struct {
 	Kind CauseKind
 	Code int // by Kind: an error number, a status, an exit code or a signal; 0: none
@@ -24,8 +24,8 @@ const (
 	HungUp     // the server closes the connection before the end of its answer
 	TLSFailed  // the handshake fails, or the certificate is not acceptable
 	Malformed  // the server's answer does not follow the protocol
-	Unexpected // a correct answer, but not a wanted one; Code is its status, if there is one
-	SaysDown   // the server's agent says so
+	Unexpected // a correct answer, but not the wanted one; Code is its status, if there is one
+	SaysDown   // the server's agent reports it
 	Exited     // the program of the check fails; Code is its exit code
 	Killed     // a signal ends the program of the check; Code is the signal
 	StillRuns  // the program of an earlier check cannot be killed

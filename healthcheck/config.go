@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DefaultConfig is the default check of a type: every 2 s and up to 5 % sooner, with a timeout of 1 s, healthy after 2
+// DefaultConfig is the default check of a type: every 2 s or up to 5 % sooner, with a timeout of 1 s, healthy after 2
 // successes, unhealthy after 3 failures, flapping after 6 changes in 5 minutes. By type:
 //
 //   - HTTP and HTTPS: GET / by version 1.1, any status from 200 to 299. Redirects are not followed.
@@ -58,7 +58,8 @@ func (t Target) Endpoint() netip.AddrPort {
 	return to
 }
 
-// SameProbe says whether two checks are equal but for Address and Port: at one endpoint, one probe serves both.
+// SameProbe says whether two checks are equal except for Address and Port. At one endpoint, one probe is then enough for
+// both.
 func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&

@@ -176,7 +176,8 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// TestSameProbe changes every field of a Config: two probes are the same only if all fields but Address and Port are.
+// TestSameProbe changes every field of a Config: two probes are the same only if all fields except Address and Port are
+// equal.
 func TestSameProbe(t *testing.T) {
 	a := DefaultConfig(HTTP)
 	for i := range reflect.TypeFor[Config]().NumField() {

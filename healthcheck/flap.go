@@ -4,20 +4,20 @@ package healthcheck
 
 import "time"
 
-// A flapping holds a target's recent changes of health, a value.
+// A flapping is the recent changes of a target's health. It is a value.
 type flapping struct {
-	changes   []time.Time // the latest, at most as many as make a flap
+	changes   []time.Time // the latest ones, at most as many as make the target flap
 	is        bool
 	heldUntil time.Time // the target does not become healthy before; zero: it is not held
 }
 
-// step is the value after a result. changed says whether the result changed the health.
+// step returns the value after a result. changed says whether the result changed the health.
 func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, turn FlapTurn) {
 	if c.Changes == 0 {
 		return flapping{}, f.turn(false)
 	}
 	if !f.heldUntil.IsZero() && !f.held(now) {
-		// The hold is over. Changes before it no longer count, nor does the change to healthy that may end it.
+		// The hold is over. Earlier changes no longer count, nor does the change to healthy that may end the hold.
 		f, changed = flapping{is: f.is}, false
 	}
 	kept := make([]time.Time, 0, c.Changes)
@@ -37,7 +37,7 @@ func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, turn
 	return next, f.turn(next.is)
 }
 
-// turn says what the change to next means.
+// turn says whether the target begins or ceases to flap with next.
 func (f flapping) turn(next bool) FlapTurn {
 	switch {
 	case next && !f.is:

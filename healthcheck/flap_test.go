@@ -9,7 +9,7 @@ import (
 )
 
 func TestFlapping(t *testing.T) {
-	// A letter a second: c for a change, . for none; below each stands whether it flaps then.
+	// One letter a second: c is a change, . is none. The line below says whether the target flaps then.
 	for _, tt := range []struct {
 		name    string
 		flap    Flap

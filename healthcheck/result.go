@@ -13,15 +13,15 @@ const (
 	Abandoned         // cancelled before the result was known
 )
 
-// A Result is what one probe found. Its Reason never holds what differs between two probes with the same cause, such as a
-// local port or bytes that the server sent. The exceptions are what somebody says to say what is wrong: the output of a
-// program that fails, the line of an agent, the message of a gRPC status.
+// A Result is the result of one probe. Its Reason never contains details that differ between two probes with the same cause,
+// such as a local port or bytes from the server. There are three exceptions: the output of a program that fails, the line of
+// an agent, and the message of a gRPC status.
 type Result struct {
 	Outcome  Outcome
 	Reason   string
 	Cause    Cause  // of a failure
-	Silent   bool   // nothing at all came back from the address
-	Decisive bool   // the server itself reports its state: the result counts without others in a row
+	Silent   bool   // nothing came back from the address
+	Decisive bool   // the server itself reports its state: one result is enough
 	Advice   Advice // of a success
 	Panic    *Panic // the panic that ended the probe, or nil
 }

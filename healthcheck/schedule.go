@@ -23,8 +23,8 @@ func (s *Schedule) First(now time.Time, c *Config, r *rand.Rand) {
 	s.Scatter = true
 }
 
-// Next schedules the probe after one that began at started and has ended now. A random part of the jitter shortens the
-// pause: targets that are in step drift apart, and no pause is longer than configured.
+// Next schedules the probe after one that began at started and has ended now. A random part of the jitter shortens the pause:
+// so targets that start at the same time drift apart, and no pause is longer than configured.
 func (s *Schedule) Next(started, now time.Time, pause time.Duration, c *Config, r *rand.Rand) {
 	pause -= upTo(r, pause*time.Duration(c.Jitter)/100)
 	if s.Scatter {
@@ -42,12 +42,12 @@ func upTo(r *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(r.Int64N(max(int64(d), 1)))
 }
 
-// A wake-up costs as much CPU time as a probe, so probes that are due at nearly the same time start together: within
-// this share of the shortest pause of any check, and within these limits.
+// A wake-up costs as much CPU time as a probe, so probes that are due at nearly the same time start together. Nearly means
+// within this share of the shortest pause of any check, and within these limits.
 const (
 	slackShare = 200
 	minSlack   = 2 * time.Millisecond
-	MaxSlack   = 50 * time.Millisecond // the slack where there is no check
+	MaxSlack   = 50 * time.Millisecond // the slack if there is no check
 )
 
 // Slack is how late probes of this check may start.

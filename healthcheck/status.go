@@ -4,7 +4,7 @@ package healthcheck
 
 import "time"
 
-// A TargetStatus is what is known of a target.
+// A TargetStatus is the present status of a target.
 type TargetStatus struct {
 	Health      Health        `json:"health"`
 	Since       time.Time     `json:"since"`             // when Health became what it is, or the target was first set
@@ -14,7 +14,7 @@ type TargetStatus struct {
 	LastLatency time.Duration `json:"last_latency_ns"`   // how long it took
 	Advice      Advice        `json:"advice,omitzero"`   // of the last success
 	Trouble     string        `json:"trouble,omitempty"` // why the director could not run the last check; empty: it could
-	Expired     bool          `json:"expired,omitempty"` // that trouble has lasted for the check's Expiry: Health is unknown
+	Expired     bool          `json:"expired,omitempty"` // the trouble has lasted for the check's Expiry: Health is unknown
 	Flapping    bool          `json:"flapping"`          // Health has changed too often recently
 	Streak      int           `json:"streak"`            // results in a row like the last: successes from 1 up, failures from -1 down
 	Checks      uint64        `json:"checks"`            // results so far
@@ -22,14 +22,14 @@ type TargetStatus struct {
 	Failures    uint64        `json:"failures"`
 }
 
-// A Verdict is the status of a target after a change on which a decision can depend: of its health, its advice, whether it
-// flaps, or, while it is unhealthy, why it is and whether it is silent.
+// A Verdict is the status of a target after a change that may affect a decision. Such changes are: its health, its advice,
+// whether it flaps, and, while it is unhealthy, the cause and whether it is silent.
 type Verdict struct {
 	ID string
 	TargetStatus
 }
 
-// A Stats counts what a runner has done. StartedLate, NotRun and Panics are about the director, not about the servers.
+// A Stats counts the probes of a runner. StartedLate, NotRun and Panics are about the director, not about the servers.
 type Stats struct {
 	Probes      uint64 `json:"probes"`       // started so far
 	Failed      uint64 `json:"failed"`       // ended as the server's failure

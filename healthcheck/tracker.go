@@ -2,11 +2,11 @@
 
 package healthcheck
 
-// A tracker counts the rise and fall of one target, a value.
+// A tracker counts the rise and fall of one target. It is a value.
 //
 // The first success makes an unknown target healthy: a newly configured server serves as soon as it answers. An unknown
 // target becomes unhealthy only after Fall failures in a row: after a restart of the director the server may still have a
-// weight in the kernel, and one lost probe must not take it out.
+// weight in the kernel, and one lost probe must not remove it.
 type tracker struct {
 	health Health
 	streak int // results in a row like the last: successes count up from 1, failures down from -1
@@ -17,7 +17,7 @@ func (t tracker) undecided(rise int) bool {
 	return t.health != Unhealthy && t.streak < 0 || t.health == Unhealthy && 0 < t.streak && t.streak < rise
 }
 
-// step takes in one result.
+// step returns the value after one result.
 func (t tracker) step(success bool, rise, fall int) tracker {
 	if success {
 		t.streak = max(t.streak, 0) + 1

@@ -5,7 +5,7 @@ package healthcheck
 import "testing"
 
 func TestTracker(t *testing.T) {
-	// A + is a success and a - a failure; below each stands the health after it: ? unknown, H healthy, U unhealthy.
+	// A + is a success and a - a failure. The line below has the health after each: ? unknown, H healthy, U unhealthy.
 	tests := []struct {
 		name       string
 		rise, fall int

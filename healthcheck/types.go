@@ -29,7 +29,7 @@ const (
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
 type HTTPVersion uint8
 
-// The versions, with their names in configuration. Without TLS, version 2 starts without an upgrade.
+// The versions, with their names in configuration. Without TLS, version 2 is h2c with prior knowledge.
 const (
 	HTTP10 HTTPVersion = iota + 1 // 1.0
 	HTTP11                        // 1.1
@@ -46,14 +46,14 @@ type Config struct {
 	Port     uint16        // 0: the real server's own
 
 	IntervalDown time.Duration // replaces Interval while the server is unhealthy; 0: Interval stays
-	FastInterval time.Duration // replaces both while results contradict the health; 0: both stay
+	FastInterval time.Duration // replaces both while results contradict the health; 0: both apply
 	Jitter       int           // largest random cut of a pause, 0 to 50 percent
 	Flap         Flap
 
 	Address netip.Addr // the address to probe; the zero value: the real server's own
-	// Via is the VIP to probe at this one server; the zero value: the server's own address. With Mark 0 the probe is a
-	// single SYN to the server's hardware address: only for TCP checks that only connect, and servers without a router
-	// between. With any other Mark, IPVS must lead that mark to this server and no other.
+	// Via is the VIP to probe at this one server. The zero value means the server's own address. With Mark 0 the probe is a
+	// single SYN to the server's hardware address: this is only for TCP checks that only connect, and for servers without a
+	// router in between. With any other Mark, IPVS must send packets with this mark to this server only.
 	Via    netip.Addr
 	Source netip.Addr // the probes' source address; the zero value: the kernel's choice
 	Mark   uint32     // firewall mark of the probes' packets; 0: none
@@ -63,7 +63,7 @@ type Config struct {
 	// User is the user of the program, by name or number. Only root can run programs as another user.
 	User string
 
-	Send   string // TCP, UDP, Agent: sent once connected; empty: nothing
+	Send   string // TCP, UDP, Agent: sent after connecting; empty: nothing
 	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
 
 	// For HTTP and HTTPS.
@@ -76,7 +76,7 @@ type Config struct {
 	Status  []StatusRange
 	Content Content
 
-	TLS TLS // HTTPS, and GRPC where TLS.On
+	TLS TLS // HTTPS, and GRPC if TLS.On
 
 	Service string // GRPC: the name of the service; empty: the server as a whole
 	Query   Query  // DNS
@@ -88,7 +88,7 @@ type Header struct {
 	Name, Value string
 }
 
-// A Content says what the body of an HTTP response must hold. At most 1 MiB of a body is read. With the zero value, any
+// A Content says what the body of an HTTP response must contain. At most 1 MiB of a body is read. With the zero value, any
 // body passes and none is read.
 type Content struct {
 	Contains string // a text in the body
@@ -123,12 +123,12 @@ type Query struct {
 	TCP    bool
 }
 
-// A Flap says when a target flaps: when its health has changed that many times within the window. With the zero value,
+// A Flap says when a target flaps: when its health has changed this many times within the window. With the zero value,
 // targets never flap.
 type Flap struct {
 	Changes int           // 0, or 2 to 100
 	Window  time.Duration // above 0 unless Changes is 0
-	Hold    time.Duration // how long a target that flaps stays unhealthy, each time; 0: it does not
+	Hold    time.Duration // how long a target that flaps stays unhealthy, each time; 0: no hold
 }
 
 // A StatusRange is a range of HTTP status codes that count as success, both ends included.
@@ -141,12 +141,12 @@ type Target struct {
 	ID     string         // chosen by the caller, unique among targets
 	Addr   netip.AddrPort // optional for an Exec check
 	Config Config
-	// Part says that the server has other checks too. Changes of the target are then logged only as details: its owner
+	// Part says that the server has other checks too. Changes of the target are then only logged at a lower level: its owner
 	// combines the checks.
 	Part bool
 }
 
-// A Health says whether a target works, as far as its results show.
+// A Health says whether a target works, by its results so far.
 type Health uint8
 
 // The healths. A target is unknown until its first success, or Fall failures in a row.
@@ -156,7 +156,7 @@ const (
 	Unhealthy                   // unhealthy
 )
 
-// An Advice is what a server asks for its own weight. The zero value asks for nothing.
+// An Advice is a server's own request about its weight. The zero value requests nothing.
 type Advice struct {
 	Given   bool `json:"given"`
 	Percent int  `json:"percent"` // of the configured weight, 0 to 1000

@@ -17,17 +17,17 @@ import (
 // ownHeaders are the header fields that the check itself sends.
 var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection"}
 
-// problems collects what is wrong with a check.
+// problems are the mistakes in a check.
 type problems []error
 
-// wrong adds a problem if there is one.
+// wrong adds a mistake if is is true.
 func (p *problems) wrong(is bool, format string, args ...any) {
 	if is {
 		*p = append(*p, fmt.Errorf(format, args...))
 	}
 }
 
-// Validate says what prevents the check from running, everything in one error. It sets no policy: it accepts an interval
+// Validate returns everything that prevents the check from running, in one error. It sets no policy: it accepts an interval
 // of any length.
 func (c Config) Validate() error {
 	var p problems
@@ -113,7 +113,7 @@ func (s StatusRange) validate() error {
 	return nil
 }
 
-// Validate says what prevents the target from being probed.
+// Validate returns what prevents the target from being probed.
 func (t Target) Validate() error {
 	var p problems
 	to := t.Endpoint()
@@ -154,7 +154,7 @@ func isPath(s string) bool {
 	})
 }
 
-// isHost says whether s is valid in a Host header (RFC 9110, section 7.2). An empty one stands for the default.
+// isHost says whether s is valid in a Host header (RFC 9110, section 7.2). An empty s means the default.
 func isHost(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || strings.IndexByte(`/\?#@"<>`, c) >= 0

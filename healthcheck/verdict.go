@@ -4,15 +4,15 @@ package healthcheck
 
 import "time"
 
-// A State is what the results of one check have established. It is a value: it reads no clock.
+// A State is the state of a target after the results of one check. It is a value: it reads no clock.
 type State struct {
 	Status TargetStatus
 	flap   flapping
 	cause  Cause     // of the latest failure
-	since  time.Time // when the director first could not run a probe, since the latest result; zero: it could
+	since  time.Time // when the director first could not run a probe since the latest result; zero: it can run them
 }
 
-// An essence is the part of a state on which decisions can depend. A verdict reports every change of it.
+// An essence is the part of a state that may affect decisions. A verdict reports every change of it.
 type essence struct {
 	health   Health
 	since    time.Time
@@ -43,7 +43,7 @@ const (
 	FlapEnded
 )
 
-// A Change is what one result changed.
+// A Change says what one result has changed.
 type Change struct {
 	Before  TargetStatus
 	Verdict bool // the target's owner must get a verdict
@@ -57,8 +57,8 @@ func NewState(now time.Time) State {
 	return State{Status: TargetStatus{Health: Unknown, Since: now, Reason: "not checked yet"}}
 }
 
-// UnderNewCheck is the state with which another check of the same target begins. It does not inherit results in a row:
-// they do not count for the rise and fall of another check.
+// UnderNewCheck returns the first state of another check of the same target. Results in a row are not kept: they do not count
+// for the rise and fall of another check.
 func (s State) UnderNewCheck() State {
 	s.Status.Streak, s.Status.Trouble, s.Status.Expired, s.since = 0, "", false, time.Time{}
 	return s
@@ -75,13 +75,13 @@ func (s *State) Pause(c *Config) time.Duration {
 	return c.Interval
 }
 
-// Expiry is how long a verdict stands while the director cannot run the probes: three times as long as it takes to find
-// that a server has failed.
+// Expiry is how long the last health is valid while the director cannot run the probes. It is three times the time that a
+// check needs to find that a server has failed.
 func (c *Config) Expiry() time.Duration { return 3 * time.Duration(max(c.Fall, 1)) * c.Interval }
 
-// Lack notes that the director could not run a probe, and says what that changed. It is the director's trouble, not the
-// server's failure. While it lasts, the verdict stands for the check's Expiry; then the health is unknown, and the next
-// results establish it as those of a new server.
+// Lack records that the director could not run a probe, and returns what has changed. This is the director's own fault, not a
+// failure of the server. The health stays for the check's Expiry. After that it is unknown, and the next results count as
+// those of a new server.
 func (s *State) Lack(c *Config, reason string, at time.Time) Change {
 	is, before := &s.Status, s.essence()
 	change := Change{Before: *is}
@@ -100,6 +100,21 @@ func (s *State) Lack(c *Config, reason string, at time.Time) Change {
 		is.Reason = "unknown, because the director cannot run the check: " + reason
 	}
 	change.Verdict = s.essence() != before
+	return change
+}
+
+// Stall records that the director stood still, and returns what has changed. A probe that was due meanwhile was not made, so
+// it is not known whether the server still works. The next results decide. Failures before the standstill still count: a
+// director that stands still again and again must find a dead server too.
+func (s *State) Stall(c *Config, lasted time.Duration, at time.Time) Change {
+	is := &s.Status
+	change := Change{Before: *is}
+	if is.Health != Healthy || lasted <= c.Interval {
+		return change
+	}
+	is.Health, is.Since, is.Streak = Unknown, at, min(is.Streak, 0)
+	is.Reason = "unknown, because the director stood still for " + short(lasted.Round(time.Millisecond))
+	change.Verdict = true
 	return change
 }
 

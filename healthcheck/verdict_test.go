@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A silent server that begins to answer stays silent until it is healthy. An answer that is a failure ends the silence
-// at once.
+// A silent server that begins to answer stays silent until it is healthy. If an answer is a failure, it ends the silence at
+// once.
 func TestSilenceEndsWithASuccessThatCounts(t *testing.T) {
 	silence, refusal := FailSilently(TimedOut, "timeout"), Fail(Refused, "connection refused")
 	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 1}
@@ -60,8 +60,8 @@ func TestVerdictsFollowCauses(t *testing.T) {
 	}
 }
 
-// While the director cannot run a check, the verdict stands for 3 × fall × interval. Then the health is unknown, and one
-// success, or fall failures, establish it again.
+// While the director cannot run a check, the health stays for 3 × fall × interval. After that it is unknown, and one success,
+// or fall failures, set it again.
 func TestVerdictExpires(t *testing.T) {
 	c := &Config{Type: HTTPS, Interval: time.Second, Rise: 2, Fall: 3}
 	for _, was := range []Health{Healthy, Unhealthy} {
@@ -109,5 +109,43 @@ func TestResultsKeepAVerdict(t *testing.T) {
 	}
 	if s.Status.Health != Healthy {
 		t.Errorf("got %+v", s.Status)
+	}
+}
+
+// TestVerdictDoesNotOutliveAStandstill: after a standstill of more than an interval it is not known whether a healthy server
+// still works. A success shows that it does. A dead server is found after the usual number of failures, however often the
+// director stands still meanwhile.
+func TestVerdictDoesNotOutliveAStandstill(t *testing.T) {
+	c := &Config{Type: TCP, Interval: time.Second, Rise: 2, Fall: 3}
+	pass, fail := Pass("connected"), FailSilently(TimedOut, "timeout")
+	var at time.Time
+	s := NewState(at)
+	for i, step := range []struct {
+		stall  time.Duration
+		result *Result
+		health Health
+	}{
+		{stall: time.Minute, health: Unknown},
+		{result: &pass, health: Healthy},
+		{stall: time.Second, health: Healthy},
+		{stall: 1001 * time.Millisecond, health: Unknown},
+		{result: &pass, health: Healthy},
+		{result: &fail, health: Healthy},
+		{stall: 2 * time.Second, health: Unknown},
+		{result: &fail, health: Unknown},
+		{stall: 2 * time.Second, health: Unknown},
+		{result: &fail, health: Unhealthy},
+		{stall: time.Minute, health: Unhealthy},
+	} {
+		before := s.Status.Health
+		var change Change
+		if step.result != nil {
+			change = s.Record(c, *step.result, at, at)
+		} else {
+			change = s.Stall(c, step.stall, at)
+		}
+		if s.Status.Health != step.health || before != step.health && !change.Verdict {
+			t.Errorf("step %d: %s (%s), verdict %t; want %s", i, s.Status.Health, s.Status.Reason, change.Verdict, step.health)
+		}
 	}
 }

@@ -23,8 +23,8 @@ import (
 
 const server = "192.0.2.11"
 
-// TestRefusalToWeightZero: from the moment when a server refuses connections to weight 0 in the kernel it takes under
-// 1.3 s, at an interval of 1 s, two failures and a fast second look after 100 ms. keepalived watches the same server.
+// TestRefusalToWeightZero: a server refuses connections, and its weight in the kernel becomes 0 within 1.3 s. The interval is
+// 1 s; it takes two failures, and the second check comes after 100 ms. keepalived checks the same server.
 func TestRefusalToWeightZero(t *testing.T) {
 	const rounds, most = 5, 1300 * time.Millisecond
 	l := lab.New(t)
@@ -53,7 +53,7 @@ virtual_server %s 80 {
 }
 `, lab.VIP, server))
 	web := l.Host("web", server+"/24")
-	d.Run("ipvsadm", "-Ln") // loads what the table is read from
+	d.Run("ipvsadm", "-Ln") // loads the module whose table is read
 	d.Launch()
 	pid := peer.Dir() + "/keepalived.pid"
 	peer.Start("keepalived", "--check", "--dont-fork", "--log-console", "-f", conf, "-p", pid, "-c", pid+".check")
@@ -73,7 +73,7 @@ virtual_server %s 80 {
 			}
 		}
 		await(1)
-		time.Sleep(time.Duration(round) * time.Second / rounds) // another moment between two checks in each round
+		time.Sleep(time.Duration(round) * time.Second / rounds) // each round begins at another moment between two checks
 		http.Stop()
 		refused := time.Now()
 		for len(took["tandem"]) <= round || len(took["keepalived"]) <= round {
@@ -97,7 +97,7 @@ virtual_server %s 80 {
 	}
 }
 
-// nginx answers over TLS, by HTTP/1.1 and 2, and in clear.
+// nginx answers over TLS, by HTTP/1.1 and 2, and without TLS.
 const nginx = `
 daemon off;
 pid %[1]s/nginx.pid;
@@ -117,8 +117,8 @@ http {
 }
 `
 
-// TestChecksOfNginx: the checks over HTTP find a real web server healthy, find it lying when it says something else, and
-// find it down.
+// TestChecksOfNginx: the checks over HTTP find a real web server healthy, unhealthy if its answer is wrong, and unhealthy if
+// it is down.
 func TestChecksOfNginx(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -130,10 +130,10 @@ func TestChecksOfNginx(t *testing.T) {
 	for i, check := range []string{
 		`type = "http", port = 80, contains = "in service"`,
 		`type = "http", port = 80, matches = "^in s.rvice"`,
-		`type = "http", version = "2", port = 443`, // in clear, where TLS is spoken: it never passes
+		`type = "http", version = "2", port = 443`, // without TLS on a port with TLS: it never passes
 		`type = "https", port = 443, tls_ca = "CA", host = "www.example.org", contains = "in service"`,
 		`type = "https", port = 443, tls_ca = "CA", host = "www.example.org", version = "2", contains = "in service"`,
-		`type = "https", port = 443, tls_ca = "CA", tls_name = "mail.example.org"`, // nor does this
+		`type = "https", port = 443, tls_ca = "CA", tls_name = "mail.example.org"`, // nor does this one
 	} {
 		text += fmt.Sprintf("[[service]]\nname = \"s%d\"\nvirtual = \"%s:%d\"\nserver = [{ address = %q }]\ncheck = { interval = \"2s\", timeout = \"2s\", fall = 1, rise = 1, %s }\n",
 			i, lab.VIP, 8000+i, server, check)
@@ -175,7 +175,7 @@ func TestChecksOfNginx(t *testing.T) {
 	await(lies, `unhealthy: status 200, but its body does not match "^in s.rvice"`, "unhealthy: malformed response: not HTTP/2: the server speaks HTTP/1.1", lies, lies, never)
 }
 
-// certificate makes a certificate for www.example.org that vouches for itself.
+// certificate makes a self-signed certificate for www.example.org.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -3,15 +3,9 @@
 package integration
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/netip"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,330 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-const (
-	// callerCount is the number of clients, each with an address of its own.
-	callerCount = 40
-	// callLimit is how long an answer may take. It covers the second attempts of TCP, and a stall of the machine.
-	callLimit = 4 * time.Second
-	// firstCallPort is the port of the first service of the matrix. The others follow.
-	firstCallPort = 8000
-)
-
-// callSchedulers are those that Debian's kernel has, with the weights of the servers. Where all clients go to the server
-// with the largest weight, that is the one that fails.
-var callSchedulers = []struct {
-	name    string
-	weights [3]int
-}{
-	{"rr", [3]int{1, 1, 1}}, {"wrr", [3]int{1, 1, 1}}, {"lc", [3]int{1, 1, 1}}, {"wlc", [3]int{1, 1, 1}},
-	{"sed", [3]int{1, 1, 1}}, {"nq", [3]int{1, 1, 1}}, {"sh", [3]int{1, 1, 1}}, {"mh", [3]int{1, 1, 1}},
-	{"dh", [3]int{1, 1, 1}}, {"lblc", [3]int{200, 200, 200}}, {"lblcr", [3]int{200, 200, 200}},
-	{"fo", [3]int{100, 150, 200}}, {"ovf", [3]int{100, 150, 200}},
-}
-
-// A callService is one cell of the matrix.
-type callService struct {
-	scheduler  string
-	protocol   string
-	persistent bool
-	port       int
-
-	callers []*caller // the conversations that began before the failure
-}
-
-func (s *callService) name() string {
-	return strings.TrimSuffix(fmt.Sprintf("%s-%s-%s", s.scheduler, s.protocol, map[bool]string{true: "persistent"}[s.persistent]), "-")
-}
-
-// callServices are all services, and their configuration.
-func callServices() (all []*callService, config string) {
-	var text strings.Builder
-	for _, scheduler := range callSchedulers {
-		for _, protocol := range []string{"tcp", "udp"} {
-			for _, persistent := range []bool{false, true} {
-				s := &callService{scheduler: scheduler.name, protocol: protocol, persistent: persistent, port: firstCallPort + len(all)}
-				all = append(all, s)
-				fmt.Fprintf(&text, "[[service]]\nname = %q\nvirtual = \"%s:%d\"\nprotocol = %q\nscheduler = %q\n",
-					s.name(), vip, s.port, protocol, scheduler.name)
-				if persistent {
-					text.WriteString("persistence = { timeout = \"5m\" }\n")
-				}
-				text.WriteString("check = { type = \"tcp\", port = 80, interval = \"2s\", timeout = \"1s\", fall = 2, rise = 1 }\n")
-				for i, weight := range scheduler.weights {
-					fmt.Fprintf(&text, "[[service.server]]\naddress = \"192.0.2.%d\"\nweight = %d\n", 11+i, weight)
-				}
-			}
-		}
-	}
-	return all, text.String()
-}
-
-// A caller is one client's socket.
-type caller struct {
-	fd     int
-	server string // that answered last
-	err    error
-	asked  bool
-	done   bool
-}
-
-// call opens a socket of a client and begins to connect it. The calling thread is in the client's namespace.
-func call(protocol string, client, port int) *caller {
-	kind := unix.SOCK_STREAM
-	if protocol == "udp" {
-		kind = unix.SOCK_DGRAM
-	}
-	c := &caller{fd: -1}
-	if c.fd, c.err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); c.err != nil {
-		return c
-	}
-	local, _ := sockaddr(netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:0", 151+client)))
-	remote, _ := sockaddr(netip.MustParseAddrPort(fmt.Sprintf("%s:%d", vip, port)))
-	if c.err = unix.Bind(c.fd, local); c.err == nil {
-		if c.err = unix.Connect(c.fd, remote); errors.Is(c.err, unix.EINPROGRESS) {
-			c.err = nil
-		}
-	}
-	return c
-}
-
-// askAll asks each of the sockets for the server's name, all at the same time.
-func askAll(callers []*caller) {
-	deadline := time.Now().Add(callLimit)
-	for _, c := range callers {
-		c.server, c.asked, c.done = "", false, c.err != nil
-	}
-	for {
-		var polled []unix.PollFd
-		var waiting []*caller
-		for _, c := range callers {
-			if c.done {
-				continue
-			}
-			events := int16(unix.POLLIN)
-			if !c.asked {
-				events = unix.POLLOUT
-			}
-			polled, waiting = append(polled, unix.PollFd{Fd: int32(c.fd), Events: events}), append(waiting, c)
-		}
-		left := time.Until(deadline)
-		if len(waiting) == 0 || left <= 0 {
-			break
-		}
-		if _, err := unix.Poll(polled, int(left.Milliseconds())+1); err != nil {
-			continue // EINTR
-		}
-		for i, c := range waiting {
-			if polled[i].Revents != 0 {
-				c.goOn()
-			}
-		}
-	}
-	for _, c := range callers {
-		if !c.done {
-			c.err = unix.ETIMEDOUT
-		}
-	}
-}
-
-// goOn asks, or takes the answer.
-func (c *caller) goOn() {
-	if !c.asked {
-		_, err := unix.Write(c.fd, []byte("?"))
-		if c.asked = err == nil; err != nil && !errors.Is(err, unix.EAGAIN) {
-			c.err, c.done = err, true
-		}
-		return
-	}
-	var buf [32]byte
-	n, err := unix.Read(c.fd, buf[:])
-	if errors.Is(err, unix.EAGAIN) {
-		return
-	}
-	if c.err, c.done = err, true; err == nil {
-		c.server = string(buf[:n])
-	}
-	if err == nil && n == 0 {
-		c.err = unix.ECONNRESET
-	}
-}
-
-func (c *caller) close() {
-	if c.fd >= 0 {
-		_ = unix.Close(c.fd)
-	}
-}
-
-// callAll has every client call a service once.
-func callAll(t *testing.T, client *lab.Host, s *callService) []*caller {
-	t.Helper()
-	all := make([]*caller, callerCount)
-	if err := client.Do(func() error {
-		for i := range all {
-			all[i] = call(s.protocol, i, s.port)
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	askAll(all)
-	return all
-}
-
-// answerCalls says the host's name to each question, by TCP and UDP at the VIP, until the test ends.
-func answerCalls(t *testing.T, h *lab.Host, services []*callService) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	var open []interface{ Close() error }
-	serve := func(conn net.Conn) {
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-		var buf [32]byte
-		for {
-			if _, err := conn.Read(buf[:]); err != nil {
-				return
-			}
-			if _, err := conn.Write([]byte(h.Name)); err != nil {
-				return
-			}
-		}
-	}
-	listen := func(address string) error {
-		l, err := net.Listen("tcp4", address)
-		if err != nil {
-			return err
-		}
-		open = append(open, l)
-		running.Go(func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				running.Go(func() { serve(conn) })
-			}
-		})
-		return nil
-	}
-	err := h.Do(func() error {
-		errs := []error{listen("0.0.0.0:80")}
-		for _, s := range services {
-			address := fmt.Sprintf("%s:%d", vip, s.port)
-			if s.protocol == "tcp" {
-				errs = append(errs, listen(address))
-				continue
-			}
-			l, err := net.ListenPacket("udp4", address)
-			if errs = append(errs, err); err != nil {
-				continue
-			}
-			open = append(open, l)
-			running.Go(func() {
-				var buf [32]byte
-				for {
-					_, from, err := l.ReadFrom(buf[:])
-					if err != nil {
-						return
-					}
-					_, _ = l.WriteTo([]byte(h.Name), from)
-				}
-			})
-		}
-		return errors.Join(errs...)
-	})
-	t.Cleanup(func() {
-		cancel()
-		for _, l := range open {
-			_ = l.Close()
-		}
-		running.Wait()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// commandServer sends a command as the command line does. Fifty starts of a program would take an emulated machine long.
-func commandServer(t *testing.T, d *lab.Director, action, server string) {
-	t.Helper()
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", d.Socket)
-		},
-	}}
-	body := fmt.Sprintf(`{"server": %q, "action": %q}`, server, action)
-	resp, err := client.Post("http://tandem/v1/servers", "application/json", bytes.NewReader([]byte(body)))
-	if err != nil {
-		t.Fatalf("%s %s: %v", action, server, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s: %s", action, server, resp.Status)
-	}
-}
-
-// A callCount is what the clients of one service got after a server was lost or drained.
-type callCount struct {
-	served  int // new conversations
-	astray  int // new conversations that came to the server that is lost or drained
-	kept    int // conversations with that server that go on
-	ended   int // conversations with that server that were reset
-	silent  int // conversations with that server without an answer
-	others  int // conversations with other servers
-	broken  int // of these, those that do not go on
-	example error
-}
-
-// count asks over the sockets that are open, and over new ones.
-func (s *callService) count(t *testing.T, client *lab.Host, lost string) callCount {
-	t.Helper()
-	var n callCount
-	fresh := callAll(t, client, s)
-	for _, c := range fresh {
-		switch {
-		case c.err != nil:
-			n.example = c.err
-		case c.server == lost:
-			n.astray++
-			fallthrough
-		default:
-			n.served++
-		}
-		c.close()
-	}
-	was := make([]string, len(s.callers))
-	for i, c := range s.callers {
-		was[i] = c.server
-	}
-	askAll(s.callers)
-	var live []*caller
-	for i, c := range s.callers {
-		switch {
-		case was[i] != lost:
-			if n.others++; c.err != nil {
-				n.broken++
-				n.example = c.err
-			}
-		case c.err == nil:
-			n.kept++
-		case errors.Is(c.err, unix.ETIMEDOUT):
-			n.silent++
-		default:
-			n.ended++
-		}
-		if c.err == nil {
-			live = append(live, c)
-			continue
-		}
-		c.close()
-	}
-	s.callers = live
-	return n
-}
-
-// wrongAfterFailure says what the rule in package lvs does not allow after a server has failed; empty: nothing.
+// wrongAfterFailure returns what breaks the rule in package lvs after a server has failed; empty: nothing.
 func (s *callService) wrongAfterFailure(n callCount) string {
 	switch {
 	case n.served < callerCount:
@@ -361,10 +32,10 @@ func (s *callService) wrongAfterFailure(n callCount) string {
 	return ""
 }
 
-// wrongAfterDrain says what the rule in package lvs does not allow after a server was drained; empty: nothing.
+// wrongAfterDrain returns what breaks the rule in package lvs after a server was drained; empty: nothing.
 func (s *callService) wrongAfterDrain(n callCount) string {
 	switch {
-	case n.served < callerCount && s.scheduler != "dh": // the kernel offers no way
+	case n.served < callerCount && s.scheduler != "dh": // the kernel has no way to avoid it
 		return fmt.Sprintf("%d of %d new clients served (%v)", n.served, callerCount, n.example)
 	case n.astray > 0:
 		return fmt.Sprintf("%d new clients came to the drained server", n.astray)
@@ -376,10 +47,10 @@ func (s *callService) wrongAfterDrain(n callCount) string {
 	return ""
 }
 
-// TestClientsOfALostServer: for every scheduler, with and without persistence, by TCP and UDP. One of three servers loses its
-// power. From one second after the verdict, 40 of 40 clients are served at the first attempt, connections to the lost
-// server end by a reset, and datagrams from a port that is in use reach another server. Then another server is drained: 40
-// of 40 clients are served by the last one, and conversations with the drained server go on.
+// TestClientsOfALostServer: for every scheduler, with and without persistence, by TCP and UDP. One of three servers is
+// powered off. One second after the verdict, 40 of 40 clients are served at the first attempt, connections to the lost server
+// end with a reset, and datagrams from a port that is in use reach another server. Then another server is drained: 40 of 40
+// clients are served by the last one, and conversations with the drained server continue.
 func TestClientsOfALostServer(t *testing.T) {
 	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}) // else the hard limit must do
 	l := lab.New(t)
@@ -442,7 +113,8 @@ func TestClientsOfALostServer(t *testing.T) {
 	wantSettings(t, d, "0")
 }
 
-// wantSettings checks the settings that clients of a lost server need: set while the director runs, and put back.
+// wantSettings checks the settings that clients of a lost server need: they are set while the director runs, and restored
+// after it.
 func wantSettings(t *testing.T, d *lab.Director, want string) {
 	t.Helper()
 	for _, name := range []string{"expire_nodest_conn", "expire_quiescent_template"} {
@@ -452,7 +124,7 @@ func wantSettings(t *testing.T, d *lab.Director, want string) {
 	}
 }
 
-// TestRestartWhileTheSorryServerServes: all real servers are dead, and the daemon is restarted: no client is refused.
+// TestRestartWhileTheSorryServerServes: all real servers are dead, and the daemon is restarted. No client is refused.
 func TestRestartWhileTheSorryServerServes(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -512,7 +184,7 @@ func TestRestartWhileTheSorryServerServes(t *testing.T) {
 	await("web")
 }
 
-// matrix asks in each service, and prints what the clients got.
+// matrix asks each service, and prints the results of the clients.
 func matrix(t *testing.T, l *lab.Lab, client *lab.Host, services []*callService, what, server string, wrong func(*callService, callCount) string) {
 	t.Helper()
 	var text strings.Builder

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestDoctorFindsTheServerThatAnswers: healthy machines have no findings; a real server without silence is named on both
-// directors and on itself, and mended there.
+// TestDoctorFindsTheServerThatAnswers: healthy machines have no findings. A real server that answers ARP for the VIP is named
+// on both directors and on itself, and repaired there.
 func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
 	t.Parallel()
 	p := lab.NewPair(t, patient)

@@ -16,8 +16,8 @@ import (
 // draining are the keys of a service whose removed servers stay for their connections.
 const draining = "scheduler = \"rr\"\ndrain_timeout = \"1m\""
 
-// TestDrain: of a server with 50 open connections none is broken by tandem drain, no new one arrives, also after a reload
-// and a restart, and --wait returns when the last has ended.
+// TestDrain: a server has 50 open connections. tandem drain breaks none of them, and no new connection arrives, also after a
+// reload and a restart. --wait returns when the last connection has ended.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	p := newLinedPair(t, draining)
@@ -70,7 +70,7 @@ func TestDrain(t *testing.T) {
 	wantLeaving(t, p, talkers["web2"])
 }
 
-// wantNoneTo opens connections, none of which may come to a server.
+// wantNoneTo opens connections. None of them may come to a server.
 func wantNoneTo(t *testing.T, p *lab.Pair, server, when string) {
 	t.Helper()
 	for _, l := range openLines(t, p.Client, 10) {
@@ -83,7 +83,7 @@ func wantNoneTo(t *testing.T, p *lab.Pair, server, when string) {
 	}
 }
 
-// wantLeaving removes web2 from the configuration: it stays for its connections, and goes with the last.
+// wantLeaving removes web2 from the configuration: it stays for its connections, and is removed with the last one.
 func wantLeaving(t *testing.T, p *lab.Pair, open []*line) {
 	t.Helper()
 	p.A.Configure(lined(p.A.Name, lab.PriorityA, draining, 1))
@@ -141,8 +141,8 @@ func stop(t *testing.T, p *lab.Pair) {
 	}
 }
 
-// TestServiceDrained: a service that is taken out of the configuration stays for its connections as a server would, no
-// longer because of a restart, and also where it was taken out while the daemon was down.
+// TestServiceDrained: a service that is removed from the configuration stays for its connections, as a server would. A
+// restart does not make it stay longer. It stays even if it was removed while the daemon was down.
 func TestServiceDrained(t *testing.T) {
 	t.Parallel()
 	p := newLinedPair(t, draining)
@@ -176,7 +176,8 @@ func TestServiceDrained(t *testing.T) {
 	wantDeparted(t, p, open)
 }
 
-// wantDeparting checks that the service is there at weight 0, that its connections go on, and that status says until when.
+// wantDeparting checks that the service is there at weight 0, that its connections continue, and that the status says until
+// when.
 func wantDeparting(t *testing.T, p *lab.Pair, open []*line, when string) (until string) {
 	t.Helper()
 	const rows = "TCP 192.0.2.100:2000 rr\n  -> 192.0.2.11:2000 Route 0\n  -> 192.0.2.12:2000 Route 0\n"

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestDrift: what somebody else does to our services is repaired, what the cheap look shows within 2 s and the rest
-// within 30 s; his own service is left alone.
+// TestDrift: changes of our services by another program are repaired: within 2 s if the cheap look shows them, and otherwise
+// within 30 s. The other program's own service does not change.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	p := newLinedPair(t, "scheduler = \"wrr\"\npersistence = { timeout = \"5m\" }")

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestHandOverServes: no request fails in a hand-over on command, nor in a stop after it, at one advertisement a second.
-// That holds for requests in flight too: both directors choose the same real server by the client's address, and accept
+// TestHandOverServes: no request fails in a hand-over on command, nor in a stop after it. The advertisement interval is 1 s.
+// Requests in flight do not fail either: both directors choose the same real server by the client's address, and accept
 // connections that began at the other director.
 func TestHandOverServes(t *testing.T) {
 	settings := lab.PairSettings{Advert: time.Second}
@@ -30,7 +30,7 @@ func TestHandOverServes(t *testing.T) {
 		next  *lab.Director
 	}{
 		{"failover", func() { p.A.Run(lab.Tandem.Path(), "failover", "--socket", p.A.Socket) }, p.B},
-		// director-a has stood back since the command, and takes over all the same.
+		// director-a has been in standby since the command, but takes over nevertheless.
 		{"SIGTERM", func() { p.B.Process().Signal(syscall.SIGTERM) }, p.A},
 	} {
 		load := p.Client.Load(vipURL, 25*time.Millisecond)
@@ -48,8 +48,9 @@ func TestHandOverServes(t *testing.T) {
 		wantServed(t, p, requests)
 		out := probe.Stop()
 		p.Logf("%s: %d questions in a row unanswered; %s", tt.name, probe.Missed(), out)
-		if probe.Missed() > 2 || out.Open {
-			t.Errorf("%s: the client missed %d answers in a row, asking every millisecond; want at most 2", tt.name, probe.Missed())
+		if allowed := 2 + out.Stalled(); probe.Missed() > allowed || out.Open {
+			t.Errorf("%s: the client missed %d answers in a row, asking every millisecond; want at most 2, and no more than %d for stalls of the machine",
+				tt.name, probe.Missed(), allowed)
 		}
 	}
 }
@@ -62,8 +63,8 @@ func bySource(config string) string {
 	return config
 }
 
-// TestPoolBelowMinimum: the master cannot reach a real server that its peer can. It hands over, so that clients have the
-// whole pool, and is master again when it can.
+// TestPoolBelowMinimum: the master cannot reach a real server that its peer can reach. It hands over, so that clients have
+// the whole pool. When it can reach the server again, it is master again.
 func TestPoolBelowMinimum(t *testing.T) {
 	t.Parallel()
 	p := lab.NewPair(t, patient)

@@ -11,20 +11,21 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestProcessKilled: a process of the master is killed by SIGKILL. Two machines never answer for the VIP for longer than
-// 200 ms, no VIP is left behind, and clients are still served.
+// TestProcessKilled: a process of the master is killed by SIGKILL. Two machines never answer for the VIP for longer than 200
+// ms, no VIP is left, and clients are still served.
 func TestProcessKilled(t *testing.T) {
+	p := lab.NewPair(t, lab.PairSettings{})
+	p.Launch()
 	for _, tt := range []struct {
 		name string
 		kill func(*lab.Director)
-		end  func(*lab.Pair) // brings the pair back to where it was, if it does not come by itself
+		end  func(*lab.Pair) // restores the pair, if it does not recover by itself
 	}{
 		{"director", (*lab.Director).KillDirector, directorGone},
 		{"election", (*lab.Director).KillElection, func(*lab.Pair) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := lab.NewPair(t, lab.PairSettings{})
-			p.Launch()
+			awaitUndisturbed(p)
 			watch := p.Client.WatchARP(vip, askEvery)
 			load := p.Client.Load(vipURL, 50*time.Millisecond)
 			heard := p.Client.Capture("eth0", lab.Frame.IsVRRP)

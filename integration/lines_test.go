@@ -17,13 +17,13 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// linesPort is where the real servers say their name and then repeat each line that they are sent.
+// linesPort is the port where the real servers send their name and then repeat each line that they receive.
 const linesPort = "2000"
 
 // bySourceAndPort are keys of a service with which both directors choose the same server for a connection.
 const bySourceAndPort = "scheduler = \"sh\"\nscheduler_flags = [\"sh-port\"]"
 
-// patient are settings of a pair for which a stall of an emulated machine is no failover.
+// patient are settings of a pair that does not fail over when an emulated machine stalls.
 var patient = lab.PairSettings{Advert: 300 * time.Millisecond}
 
 // lined is a director's configuration with connection sync and a service for lines. Its servers have the weights given;
@@ -98,7 +98,7 @@ type line struct {
 	server string // its name
 }
 
-// lineLimit is how long an answer may take. TCP itself gives up later.
+// lineLimit is how long an answer may take. TCP itself waits longer.
 const lineLimit = 30 * time.Second
 
 func dialLine(h *lab.Host) (*line, error) { return dialLineAt(h, vip+":"+linesPort) }
@@ -153,7 +153,7 @@ func openLines(t *testing.T, h *lab.Host, n int) []*line {
 	return all
 }
 
-// A talk goes on over many lines at once.
+// A talk exchanges lines over many connections at once.
 type talk struct {
 	stop  chan struct{}
 	group sync.WaitGroup
@@ -205,7 +205,7 @@ func (k *talk) end() {
 	k.group.Wait()
 }
 
-// phase begins to count anew.
+// phase resets the counts.
 func (k *talk) phase() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -5,9 +5,19 @@
 package integration
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m, lab.Tandem, lvsTests) }
+// atOnce is how many of the scenes that allow it run at the same time. They wait for most of their time.
+const atOnce = "3"
+
+func TestMain(m *testing.M) {
+	// The command line is read later, and takes precedence.
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
+	lab.Main(m, lab.Tandem, lvsTests)
+}

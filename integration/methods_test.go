@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A way is a service that traffic passes, and how that shows.
+// A way is a service that traffic passes, with its row in the table.
 type way struct {
 	name    string
 	address string   // that the client connects to
@@ -30,7 +30,7 @@ type way struct {
 	mark     uint32 // on the packets to the address
 }
 
-// in is a way by another protocol.
+// in returns the same way by another protocol.
 func (w way) in(protocol string) way {
 	w.name += "-" + protocol
 	w.config += fmt.Sprintf("\nprotocol = %q", protocol)
@@ -110,9 +110,10 @@ func waysOfIPv6() []way {
 	}
 }
 
-// TestEveryWay: every forwarding method, address family, protocol, scheduler of the kernel, and a firewall mark carry
-// traffic, and ipvsadm shows each of them as configured.
+// TestEveryWay: every forwarding method, address family, protocol, scheduler of the kernel, and a firewall mark pass traffic.
+// ipvsadm shows each of them as configured.
 func TestEveryWay(t *testing.T) {
+	t.Parallel()
 	all := ways(t)
 	l := lab.New(t)
 	client := l.Host("client", "192.0.2.1/24", "2001:db8::1/64")
@@ -184,7 +185,8 @@ func stageWays(t *testing.T, l *lab.Lab, director *lab.Director, all []way) {
 	for _, w := range all {
 		to := netip.MustParseAddrPort(w.address)
 		vips = append(vips, to.Addr().String())
-		// As a master has it: the director must not use it as the source of its own packets, for example of tunnels.
+		// The address is as on a master: the director must not use it as the source of its own packets, for example of
+		// tunnels.
 		director.Run("ip", "addr", "add", to.Addr().String(), "dev", "eth0", "nodad", "preferred_lft", "0")
 		if w.mark != 0 {
 			if err := director.Do(func() error { return mark(to.Addr(), w.mark) }); err != nil {
@@ -210,7 +212,7 @@ func stageWays(t *testing.T, l *lab.Lab, director *lab.Director, all []way) {
 	}
 }
 
-// unwrap makes a real server take packets out of tunnels of every kind.
+// unwrap makes a real server accept packets from tunnels of every kind.
 func unwrap(h *lab.Host) {
 	for _, module := range []string{"ipip", "ip_gre", "fou", "ip6_tunnel"} {
 		h.Run("modprobe", module)
@@ -224,7 +226,7 @@ func unwrap(h *lab.Host) {
 	h.Run("ip", "fou", "add", "port", "6080", "gue")
 }
 
-// mark has the kernel mark the packets to an address, in this thread's namespace.
+// mark makes the kernel mark the packets to an address, in this thread's namespace.
 func mark(to netip.Addr, mark uint32) error {
 	conn, err := nftables.New()
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 
 // TestPairServes: one director is master, both hold the same table, and a client is served by the real servers in turn.
 func TestPairServes(t *testing.T) {
-	p := lab.NewPair(t, lab.PairSettings{})
+	t.Parallel()
+	p := lab.NewPair(t, patient)
 	p.Launch()
 
 	var got []string
@@ -39,7 +40,7 @@ func TestPairServes(t *testing.T) {
 	wantStatus(t, p.B, "backup", "192.0.2.2")
 }
 
-// wantStatus asks for the status as a user does, and checks the documented members.
+// wantStatus asks for the status as an operator does, and checks the documented members.
 func wantStatus(t *testing.T, d *lab.Director, state, master string) {
 	t.Helper()
 	var s lab.Status
@@ -75,8 +76,8 @@ func wantStatus(t *testing.T, d *lab.Director, state, master string) {
 	}
 }
 
-// TestServerFails: the web server of a real server stops. Both directors set the server's weight to 0 (or remove it, as
-// configured) within interval × fall + timeout, and put it back after enough successes.
+// TestServerFails: the web server of a real server stops. Within interval × fall + timeout, both directors set the server's
+// weight to 0, or remove it, as configured. After enough successes they undo this.
 func TestServerFails(t *testing.T) {
 	quick := lab.PairSettings{Interval: 500 * time.Millisecond, Timeout: 300 * time.Millisecond}
 	quickRemove := quick

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// exim is a mail server that does with clients what the last line says. Its own user can read no directory of a test.
-// Without a certificate it makes one at each start, which takes an emulated machine ten seconds.
+// exim is a mail server. The last line says what it does with clients. Its own user can read no directory of a test. Without
+// a certificate it makes one at each start, which takes an emulated machine ten seconds.
 const exim = `
 primary_hostname = mail.example.org
 spool_directory = %[1]s/spool
@@ -40,7 +40,7 @@ type nameAndMailServer struct {
 	running []*lab.Process
 }
 
-// run starts both; dnsmasq knows what addresses says, and exim does with clients what acl says.
+// run starts both. dnsmasq knows addresses, and exim treats clients as acl says.
 func (s *nameAndMailServer) run(acl string, addresses ...string) {
 	conf := "no-resolv\nno-hosts\nno-daemon\nport=53\nuser=root\npid-file=\n"
 	for _, a := range addresses {
@@ -59,9 +59,9 @@ func (s *nameAndMailServer) stop() {
 	s.running = nil
 }
 
-// TestChecksOfNameAndMailServers: the checks of DNS, UDP, SMTP and TCP find dnsmasq and exim up, find them lying when
-// they answer something else, and find them down; at their own address and through the VIP, which the director does not
-// have at first, as on a backup, and then does, as on a master.
+// TestChecksOfNameAndMailServers: the checks of DNS, UDP, SMTP and TCP find dnsmasq and exim healthy. They find them
+// unhealthy if an answer is wrong, and if they are down. They do so at the servers' own address and through the VIP. First
+// the director does not have the VIP, as on a backup, and then it does, as on a master.
 func TestChecksOfNameAndMailServers(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -116,9 +116,9 @@ func TestChecksOfNameAndMailServers(t *testing.T) {
 	spoken(l, d, want["lying"])
 }
 
-// checkProbeConnections checks that probes of servers that answer leave no connection that the kernel keeps for long: no
-// datagrams, and only connections that are open or in their last ten seconds. (The kernel does not see that a server
-// refuses, as before its start, and waits for a minute.)
+// checkProbeConnections checks that probes of servers that answer leave no connection that the kernel keeps for long. There
+// are no entries of datagrams, and only connections that are open or in their last ten seconds. (If a server refuses, as
+// before its start, the kernel does not see this, and keeps the entry for a minute.)
 func checkProbeConnections(t *testing.T, d *lab.Director) {
 	t.Helper()
 	closed, others := 0, 0

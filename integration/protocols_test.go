@@ -46,8 +46,8 @@ func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
 	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}, unix.AF_INET6
 }
 
-// serveName answers at one address of a host with the host's name, until the test ends. The address is bound, so that
-// SCTP tells its client of no other.
+// serveName answers at one address of a host with the host's name, until the test ends. The address is bound, so that SCTP
+// names only this address to its client.
 func serveName(t *testing.T, h *lab.Host, protocol, address string) {
 	t.Helper()
 	local, family := sockaddr(netip.MustParseAddrPort(address))
@@ -122,8 +122,8 @@ func askName(h *lab.Host, protocol, address string) (name string, err error) {
 	return name, err
 }
 
-// connect connects a blocking socket. The Go runtime's signals may interrupt the call: the kernel then goes on connecting, and
-// the socket can be written to when it is done.
+// connect connects a blocking socket. If a signal of the Go runtime interrupts the call, the kernel continues to connect. The
+// socket becomes writable when it is connected.
 func connect(fd int, remote unix.Sockaddr) error {
 	err := unix.Connect(fd, remote)
 	if !errors.Is(err, unix.EINTR) {

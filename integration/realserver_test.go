@@ -52,7 +52,7 @@ func arpSettings(t *testing.T, h *lab.Host) map[string]string {
 	return all
 }
 
-// flushNeighbours has the client forget who has the VIP.
+// flushNeighbours makes the client forget who has the VIP.
 func flushNeighbours(h *lab.Host) { h.Run("ip", "neigh", "flush", "dev", "eth0") }
 
 // neighbourOf is the hardware address that a host knows for an address; empty if none.
@@ -77,11 +77,11 @@ func spread(h *lab.Host, n int) (map[string]int, error) {
 	return got, nil
 }
 
-// TestARPProblem makes the classic mistake on purpose: a real server has the VIP and answers ARP for it, so it takes clients
-// away from the director. The master reports that within 2 s, and `tandem realserver apply` repairs it.
+// TestARPProblem makes the usual mistake on purpose: a real server has the VIP and answers ARP for it, so some clients reach
+// it instead of the director. The master reports this within 2 s, and `tandem realserver apply` repairs it.
 func TestARPProblem(t *testing.T) {
 	t.Parallel()
-	// This test is not about failovers and checks: a stall of the machine must not cause any.
+	// This test is not about failovers and checks: they must not happen because the machine stalls.
 	p := lab.NewPair(t, lab.PairSettings{Advert: time.Second, Interval: 5 * time.Second, Timeout: 4 * time.Second})
 	p.Launch()
 	web := p.Webs[0]
@@ -142,8 +142,8 @@ func TestARPProblem(t *testing.T) {
 	}
 }
 
-// wantTheft checks that the client can be made to reach the real server alone, past the director. Both answer it, and the
-// director announces itself too, so that it may take some attempts.
+// wantTheft checks that the client can reach the real server directly, without the director. Both answer ARP, and the
+// director announces itself too, so it may take several attempts.
 func wantTheft(p *lab.Pair, web *lab.Host) {
 	p.Eventually(60*time.Second, "the client believes the real server, and reaches no other", func() error {
 		flushNeighbours(p.Client)

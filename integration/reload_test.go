@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestTerminated: SIGTERM ends the daemon cleanly. It removes the VIP and tells its peer by an advertisement of priority 0.
+// TestTerminated: SIGTERM ends the daemon cleanly. It removes the VIP and informs its peer by an advertisement of priority 0.
 // Only requests in flight fail, and the kernel's table stays as configured.
 func TestTerminated(t *testing.T) {
 	for _, tt := range []struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRepair: the director repairs what somebody else removes: a flushed table within 2 s, the VIP within 1 s. The master
-// stays master.
+// TestRepair: the director repairs changes by other programs: a flushed table within 2 s, a removed VIP within 1 s. The
+// master stays master.
 func TestRepair(t *testing.T) {
 	p := lab.NewPair(t, lab.PairSettings{})
 	p.Launch()

@@ -45,10 +45,10 @@ func (p *poller) watch(how, fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, how, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// close ends the watch before it closes the socket. A child process that is being started holds the socket for a moment
-// too, and its events would be taken for those of the next socket with that number.
+// close ends the watch before it closes the socket. A child process that starts at this moment also has the socket for a
+// while. Its events would count for the next socket with the same number.
 func (p *poller) close(fd int) {
-	_ = p.watch(unix.EPOLL_CTL_DEL, fd, 0) // where it was not watched yet, that is an error
+	_ = p.watch(unix.EPOLL_CTL_DEL, fd, 0) // an error only says that the socket was not watched yet
 	_ = unix.Close(fd)
 }
 
@@ -121,7 +121,7 @@ func answer(ctx context.Context, listening chan<- struct{}) error {
 					continue
 				}
 			}
-			_, _ = unix.Write(conn, buf[:max(n, 0)]) // what goes wrong the client sees
+			_, _ = unix.Write(conn, buf[:max(n, 0)]) // the client sees errors
 			p.close(conn)
 		}
 	}
@@ -207,7 +207,7 @@ func (m *hammering) begin(remote unix.Sockaddr) error {
 	return m.poll.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLOUT)
 }
 
-// goOn writes the request once the connection stands, and takes the answer once it is there.
+// goOn writes the request when the connection is made, and reads the answer when it has arrived.
 func (m *hammering) goOn(fd int, events uint32) {
 	const text = "a request\n"
 	if events&unix.EPOLLOUT != 0 && events&(unix.EPOLLERR|unix.EPOLLHUP) == 0 {

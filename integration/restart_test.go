@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRestartUnderLoad: the master is restarted, and reloaded with one changed weight, under 200 requests a second, each on
-// a new connection. No request fails, not even in flight. Older connections go on. The only write to the kernel's table is
+// TestRestartUnderLoad: the master is restarted, and reloaded with one changed weight, under 200 requests a second, each on a
+// new connection. No request fails, not even in flight. Older connections continue. The only write to the kernel's table is
 // that of the weight.
 func TestRestartUnderLoad(t *testing.T) {
 	p := lab.NewPair(t, patient)
@@ -85,7 +85,7 @@ func tableWrites(tap *lab.Tap) []string {
 	return slices.DeleteFunc(tap.Writes(), func(w string) bool { return !strings.HasPrefix(w, "IPVS") })
 }
 
-// reset ends a connection by RST, which the kernel forgets soon; it remembers a close for two minutes.
+// reset ends a connection by RST. The kernel soon forgets such a connection; after a close it remembers it for two minutes.
 func reset(l *line) error {
 	return errors.Join(l.conn.(*net.TCPConn).SetLinger(0), l.conn.Close())
 }

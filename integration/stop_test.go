@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestDirectorStopped: the director process of the master stands still for ten seconds. Its election goes on, clients are
+// TestDirectorStopped: the director process of the master stands still for ten seconds. Its election continues, clients are
 // served, and no server's weight changes, neither meanwhile nor afterwards.
 func TestDirectorStopped(t *testing.T) {
 	t.Parallel()
@@ -45,7 +45,7 @@ func TestDirectorStopped(t *testing.T) {
 	p.A.Process().Signal(syscall.SIGSTOP)
 	p.Throughout(10*time.Second, "director-a is as before", asBefore)
 	p.A.Process().Signal(syscall.SIGCONT)
-	// Past the time in which checks would fail that have not been made.
+	// This is longer than the time in which checks that were not made would count as failures.
 	p.Throughout(p.ChecksFail()+time.Second, "director-a is as before after it woke", asBefore)
 	p.A.AwaitState(5*time.Second, "master")
 

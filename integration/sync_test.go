@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestConnectionsSurvive: 200 established connections exchange data through the master. In a planned hand-over, when the
-// first director takes over again, and when its cable is cut, all of them go on, and none is reset.
+// TestConnectionsSurvive: 200 established connections exchange data through the master. They all continue, and none is reset,
+// in a planned hand-over, when the first director takes over again, and when its cable is cut.
 func TestConnectionsSurvive(t *testing.T) {
 	const many = 200
 	p := newLinedPair(t, `scheduler = "wrr"`)

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// threeServers makes web servers: one as it should be, one without the VIPs, one that listens on its own addresses only.
+// threeServers makes three web servers: a correct one, one without the VIPs, and one that listens on its own addresses only.
 func threeServers(l *lab.Lab, vips []string, addrs ...string) []*lab.Host {
 	var all []*lab.Host
 	for i := range 3 {
@@ -46,7 +46,7 @@ func threeServers(l *lab.Lab, vips []string, addrs ...string) []*lab.Host {
 	return all
 }
 
-// spoken waits until a director's checks say of the servers of each service, by its name, what is wanted.
+// spoken waits until a director's checks have the wanted results for the servers of each service, by its name.
 func spoken(l *lab.Lab, d *lab.Director, want map[string][]string) {
 	l.Eventually(40*time.Second, "the checks of "+d.Name+" have spoken", func() error {
 		s, err := d.Status()
@@ -148,7 +148,7 @@ func TestThroughTheVIP(t *testing.T) {
 	probed(l, b)
 	spoken(l, b, want)
 
-	// A killed director leaves the setting to the next one, which knows the former value.
+	// A killed director leaves the changed setting to the next one, which knows the former value.
 	if got := setting(t, b.Host, acceptLocal); got != "1" {
 		t.Errorf("accept_local of a master is %s", got)
 	}
@@ -167,8 +167,8 @@ func TestThroughTheVIP(t *testing.T) {
 	}
 }
 
-// TestThroughTheVIPByOtherWays: the same of a master that has the VIP on an interface of its own and filters strictly,
-// of a tunnel, and over IPv6.
+// TestThroughTheVIPByOtherWays: the same with a master that has the VIP on an interface of its own and filters strictly, with
+// a tunnel, and over IPv6.
 func TestThroughTheVIPByOtherWays(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

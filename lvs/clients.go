@@ -2,11 +2,11 @@
 
 package lvs
 
-// RefusesForWeightless tells whether a scheduler refuses clients while another server could serve them: those whose bucket
-// belongs to a server of weight 0. The schedulers sh and mh do so too, but not with the flag Fallback.
+// RefusesForWeightless tells whether a scheduler refuses clients while another server could serve them: it refuses the
+// clients whose bucket belongs to a server of weight 0. The schedulers sh and mh do so only without the flag Fallback.
 func RefusesForWeightless(scheduler string) bool { return scheduler == "dh" }
 
-// NeededFlags are the flags without which a service with that scheduler breaks the rule in the package comment.
+// NeededFlags returns the flags that a service with this scheduler needs to keep the rule in the package comment.
 func NeededFlags(scheduler string) Flags {
 	if scheduler == "sh" || scheduler == "mh" {
 		return Fallback
@@ -14,7 +14,7 @@ func NeededFlags(scheduler string) Flags {
 	return 0
 }
 
-// NeededSysctls are the kernel's settings without which these services break the rule in the package comment, by name.
+// NeededSysctls returns the kernel's settings that these services need to keep the rule in the package comment, by name.
 func NeededSysctls(services []Service) map[string]string {
 	need := make(map[string]string)
 	for _, s := range services {
@@ -26,7 +26,7 @@ func NeededSysctls(services []Service) map[string]string {
 	return need
 }
 
-// WithoutSysctl says what clients get without a setting that NeededSysctls returns.
+// WithoutSysctl says how clients suffer without a setting of NeededSysctls.
 func WithoutSysctl(name string) string {
 	switch name {
 	case "expire_nodest_conn":

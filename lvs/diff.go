@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// An Op is what a change does to the table.
+// An Op is the operation of a change.
 type Op uint8
 
 // The operations, in the order in which Diff lists them.
@@ -33,13 +33,13 @@ var opNames = []string{
 
 func (o Op) String() string { return enumName("operation", opNames, o) }
 
-// A Change is one step from the table that there is to the wanted one. It is comparable.
+// A Change is one step from the present table to the wanted one. It is comparable.
 type Change struct {
 	Op         Op
 	Service    Service // the new service; for a server's change, the service it belongs to
-	OldService Service // what it was, in SetService
-	Server     Server  // what it becomes, or the one to delete
-	OldServer  Server  // what it was, in SetServer
+	OldService Service // the service before, in SetService
+	Server     Server  // the new server, or the server to delete
+	OldServer  Server  // the server before, in SetServer
 }
 
 // String describes the change for the log:
@@ -106,10 +106,10 @@ func (c *Change) rank() int {
 
 // Diff returns the changes that lead from have to want, in the order in which to make them.
 //
-// Everything but the identity of a service or server is changed in place: nothing is deleted and added again. A service
-// that is owned and not wanted is deleted. A service that is neither owned nor wanted belongs to somebody else and stays
-// as it is. Servers that a wanted service should not have are deleted. The ids in want are unique, and so are the servers
-// of a service. The order of have and want, and of the servers in them, does not matter.
+// Everything except the identity of a service or server is changed in place: nothing is deleted and added again. A service
+// that is owned but not wanted is deleted. A service that is neither owned nor wanted belongs to another program, and stays.
+// Servers that a wanted service should not have are deleted. The ids in want are unique, and so are the servers of a service.
+// The order of have and want, and of the servers in them, does not matter.
 func Diff(have, want []Entry, owned map[ServiceID]bool) []Change {
 	have, want = sorted(have), sorted(want)
 	// There are few ranks and there can be many changes. The changes of each rank are counted first. Then each change is put
@@ -192,18 +192,19 @@ func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 	}
 }
 
-// sorted returns a copy in order, in canonical spelling. It shares the servers with its argument.
+// sorted returns a sorted copy in canonical form. It shares the servers with its argument.
 func sorted(entries []Entry) []Entry {
 	entries = slices.Clone(entries)
 	for i := range entries {
 		entries[i].Service = entries[i].Service.Canonical()
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.ServiceID.Compare(b.ServiceID) })
-	// A list of the kernel's that was interrupted repeats rows.
+	// If the kernel's list was interrupted, it repeats rows.
 	return slices.CompactFunc(entries, func(a, b Entry) bool { return a.ServiceID == b.ServiceID })
 }
 
-// distinct returns its argument, which is in order, if no server is in it twice, and a copy without repetitions otherwise.
+// distinct returns its argument, which is sorted, if no server is in it twice. Otherwise it returns a copy without
+// repetitions.
 func distinct(servers []Server) []Server {
 	for i := 1; i < len(servers); i++ {
 		if servers[i].ServerID == servers[i-1].ServerID {
@@ -222,8 +223,8 @@ func SortServers(servers []Server) []Server {
 	return slices.SortedFunc(slices.Values(servers), order)
 }
 
-// A Delta says what becomes different in the wanted table.
+// A Delta is a change of the wanted table.
 type Delta struct {
-	Set    []Entry     // services that are new or different, each with all of its real servers
+	Set    []Entry     // new or changed services, each with all of its real servers
 	Remove []ServiceID // services that are no longer wanted
 }

@@ -140,8 +140,8 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// TestDiffLeadsToWant: whatever the table is, making the changes one by one is possible, leads to what is wanted,
-// leaves what is a stranger's alone, and then there is nothing left to change.
+// TestDiffLeadsToWant: for any table, the changes can be made one by one, lead to the wanted table, and leave services of
+// other programs alone. Then no changes are left.
 func TestDiffLeadsToWant(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -178,7 +178,7 @@ func TestDiffLeadsToWant(t *testing.T) {
 	}
 }
 
-// randomTable draws from few names, so that two tables have much in common.
+// randomTable uses few names, so that two tables have much in common.
 func randomTable(r *rand.Rand) []Entry {
 	var entries []Entry
 	for _, name := range []string{www, dns, six, "fwmark 1 (ipv4)", "fwmark 1 (ipv6)"} {
@@ -268,7 +268,7 @@ func (s simulation) entries() []Entry {
 	return sorted(entries)
 }
 
-// BenchmarkDiffUnchanged is the pass of every second over 1,000 services of 10 servers.
+// BenchmarkDiffUnchanged is a pass over 1,000 services of 10 servers.
 func BenchmarkDiffUnchanged(b *testing.B) {
 	have := bigTable(1000, 10)
 	want := bigTable(1000, 10)
@@ -294,7 +294,7 @@ func bigTable(services, servers int) []Entry {
 	return entries
 }
 
-// A list of the kernel's that was interrupted repeats rows. Nothing is deleted for that.
+// If the kernel's list was interrupted, it repeats rows. Nothing is deleted because of that.
 func TestDiffOfAListThatRepeatsRows(t *testing.T) {
 	server := func(weight int) Server {
 		return Server{ServerID: ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80}, Method: DR, Weight: weight}

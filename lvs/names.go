@@ -27,7 +27,7 @@ func enumName[E ~uint8](kind string, names []string, e E) string {
 	return kind + " " + strconv.Itoa(int(e))
 }
 
-// parseEnum is the inverse of enumName; its error lists the names that there are.
+// parseEnum is the inverse of enumName. Its error lists the known names.
 func parseEnum[E ~uint8](kind string, names []string, s string) (E, error) {
 	if i := slices.Index(names, s); i > 0 && s != "" {
 		return E(i), nil
@@ -218,21 +218,6 @@ func (s Service) prefixName() string {
 		return "no prefix"
 	}
 	return strconv.Itoa(int(s.Prefix))
-}
-
-// String is "master", "backup" or "master and backup".
-func (r Roles) String() string {
-	switch r {
-	case 0:
-		return "none"
-	case SyncMaster:
-		return "master"
-	case SyncBackup:
-		return "backup"
-	case SyncBoth:
-		return "master and backup"
-	}
-	return fmt.Sprintf("roles %#x", uint8(r))
 }
 
 // String is the service and, in brackets, its servers.

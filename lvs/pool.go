@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A Member is a real server of a service with everything that decides its weight. Pool ignores Server.Weight. It sets
+// A Member is a real server of a service, with everything that decides its weight. Pool ignores Server.Weight. It sets
 // Input.Now, Input.SlowStart and Input.OnFailure from its own input.
 type Member struct {
 	Server Server
 	Input  WeightInput
 }
 
-// A PoolState carries what Pool must remember from one call to the next. The zero value is a pool that has quorum.
+// A PoolState is the state that Pool needs from its last call. The zero value is a pool that has quorum.
 type PoolState struct {
 	QuorumLost bool
 }
@@ -39,7 +39,7 @@ type PoolInput struct {
 	State PoolState // from the last output
 }
 
-// A PoolOutput is what the kernel's table should hold.
+// A PoolOutput is the wanted part of the kernel's table.
 type PoolOutput struct {
 	Servers []Server
 	Up      int       // members that are up and neither disabled nor draining
@@ -49,17 +49,17 @@ type PoolOutput struct {
 	State   PoolState // for the next input
 }
 
-// Pool is the table of one service as it should be at in.Now. It is a pure function.
+// Pool returns the wanted table of one service at in.Now. It is a pure function.
 //
-// Quorum counts weights, panic counts servers. A server without a verdict yet prevents the loss of quorum, does not help
-// to regain it, and does not count for the panic. But if no server serves, and one has failed, servers without a verdict do
-// not keep the sorry server from serving. While quorum is lost and there is a sorry server, the sorry server has weight 1
-// and all others have 0, so that their connections go on. Without a sorry server, the loss changes no weight.
+// Quorum counts weights, panic counts servers. A server without a verdict yet prevents the loss of quorum, but does not help
+// to regain it, and does not count for the panic. One exception: if no server serves and one has failed, the sorry server
+// serves, even if other servers have no verdict yet. While quorum is lost and there is a sorry server, the sorry server has
+// weight 1 and all others have 0, so that their connections continue. Without a sorry server, the loss changes no weight.
 //
-// A server of weight 1 that starts slowly, or that reports 75 %, would need a weight below 1, which the kernel does not
-// have. While there is such a server, all weights of the service are multiplied by a common factor: the smallest that
-// gives each such server a weight for every step or percent, as far as MaxWeight allows. With the schedulers sh, ovf, lblc
-// and lblcr a weight is more than a share: there the factor is 1, and such a server has weight 1.
+// A server of weight 1 that starts slowly, or that reports 75 %, needs a weight below 1, which the kernel does not have.
+// While there is such a server, all weights of the service are multiplied by a common factor. It is the smallest factor that
+// gives each such server a weight for every step or percent, within MaxWeight. The schedulers sh, ovf, lblc and lblcr do not
+// only compare weights. With them the factor is 1, and such a server has weight 1.
 func Pool(in PoolInput) PoolOutput {
 	members := slices.Clone(in.Members)
 	count := tally{}
@@ -104,11 +104,11 @@ func Pool(in PoolInput) PoolOutput {
 
 // A tally counts a pool's members, except those that are disabled or draining.
 type tally struct {
-	up      int // members
+	up      int // members that are up
 	judged  int // members of known health
 	weight  int // of those that are up
-	perhaps int // weight of those whose health is not known and that serve meanwhile
-	waiting int // weight of those whose health is not known and that do not serve
+	perhaps int // weight of the members whose health is unknown and that serve meanwhile
+	waiting int // weight of the members whose health is unknown and that do not serve
 }
 
 func (t *tally) add(in WeightInput) {
@@ -140,7 +140,7 @@ func (in PoolInput) quorumLost(t tally) bool {
 	return serves < in.Quorum-in.Hysteresis
 }
 
-// scale returns the factor of all weights, and when the first of the servers that start slowly takes its next step.
+// scale returns the factor of all weights, and the time of the next step of a slow start.
 func scale(members []Member) (factor int, next time.Time) {
 	factor, largest := 1, 1
 	for _, m := range members {

@@ -89,12 +89,12 @@ func TestPoolWeights(t *testing.T) {
 		{"1 up, 2 unchecked, 3 down, 4 unknown, 5 unknown kernel 2", PoolInput{}, "1 2 0 0 2"},
 		{"1 up, 2 unchecked, 3 down, 4 unknown, 5 unknown kernel 2", PoolInput{OnFailure: Remove}, "1 2 - - 2"},
 
-		// An operator's word stands before the configuration's, and health before neither.
+		// An operator's command takes precedence over health, and health over the configuration.
 		{"1 up draining, 1 down draining, 1 unknown kernel 1 draining", PoolInput{OnFailure: Remove}, "0 0 0"},
 		{"1 up disabled, 1 down disabled, 1 unchecked disabled draining", PoolInput{}, "- - -"},
 		{"1 up weight 5, 1 up weight 0, 1 down weight 5, 1 unknown kernel 3 weight 5", PoolInput{}, "5 0 0 3"},
 
-		// The share of members that are up; those without a verdict are not counted, nor those that are out on purpose.
+		// The share of members that are up. Members without a verdict do not count, nor do drained and disabled ones.
 		{"1 up, 1 down, 1 down", PoolInput{PanicBelow: 0.3}, "1 0 0"},
 		{"1 up, 1 down, 1 down, 1 down", PoolInput{PanicBelow: 0.3}, "1 1 1 1"},
 		{"1 up, 2 down, 3 down, 4 down", PoolInput{PanicBelow: 0.3, OnFailure: Remove}, "1 2 3 4"},
@@ -123,7 +123,7 @@ func TestPoolWeights(t *testing.T) {
 		{"1 down, 1 down", PoolInput{Sorry: sorryServer}, "0 0"},
 		{"", PoolInput{Quorum: 1, Sorry: sorryServer}, "sorry 1"},
 
-		// Quorum lost comes before panic, panic before the loss.
+		// A lost quorum takes precedence over panic, and panic over the failure of a server.
 		{"1 up, 1 down, 1 down, 1 down", PoolInput{Quorum: 1, PanicBelow: 0.3, Sorry: sorryServer}, "1 1 1 1"},
 		{"1 down, 1 down, 1 down, 1 down", PoolInput{Quorum: 1, PanicBelow: 0.3, Sorry: sorryServer}, "0 0 0 0 sorry 1"},
 
@@ -139,13 +139,13 @@ func TestPoolWeights(t *testing.T) {
 		{"3 up 10s, 5 up", PoolInput{SlowStart: 20 * time.Second}, "10 35"},
 		{"100 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second}, "50 1"},
 		{"1 up 10s, 100 up 5s", PoolInput{SlowStart: 20 * time.Second}, "10 500"},
-		{"1 up 10s, 10000 up", PoolInput{SlowStart: 20 * time.Second}, "3 60000"}, // no room for more
+		{"1 up 10s, 10000 up", PoolInput{SlowStart: 20 * time.Second}, "3 60000"}, // no larger factor is possible
 		{"1 up 10s, 65535 up", PoolInput{SlowStart: 20 * time.Second}, "1 65535"},
 		{"1 up 10s weight 2, 1 up", PoolInput{SlowStart: 20 * time.Second}, "10 10"},
 		{"1 up 10s weight 0, 1 up", PoolInput{SlowStart: 20 * time.Second}, "0 1"},
 		{"1 up 10s draining, 1 up", PoolInput{SlowStart: 20 * time.Second}, "0 1"},
 		{"1 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "mh"}, "10 20"},
-		{"1 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "sh"}, "1 1"}, // a weight is more than a share
+		{"1 up 10s, 1 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "sh"}, "1 1"}, // a weight is not only compared
 		{"200 up 10s, 200 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "ovf"}, "100 200"},
 		{"200 up 1s, 10 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "lblc"}, "10 10"},
 		{"8 up 10s, 8 up", PoolInput{SlowStart: 20 * time.Second, Scheduler: "lblcr"}, "4 8"},
@@ -186,11 +186,11 @@ func TestPoolQuorumHasHysteresis(t *testing.T) {
 		{0, 5, false}, // nothing is known yet
 		{1, 2, false},
 		{0, 1, true}, // quorum 3, hysteresis 1: lost below 2
-		{2, 0, true}, // not enough to come back
+		{2, 0, true}, // not enough to regain it
 		{3, 0, true},
-		{3, 2, true}, // perhaps is not enough either
+		{3, 2, true}, // servers without a verdict do not help to regain it
 		{4, 0, false},
-		{3, 0, false}, // nor to be lost again
+		{3, 0, false}, // not enough to lose it again
 		{2, 0, false},
 		{1, 1, false},
 		{1, 0, true},
@@ -212,7 +212,7 @@ func TestPoolQuorumHasHysteresis(t *testing.T) {
 	}
 }
 
-// A percent of weight 1 counts, whatever else is in the pool.
+// A percentage applies to a server of weight 1 too, in any pool.
 func TestPoolFollowsAdvice(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -275,8 +275,7 @@ func TestPoolSlowStartStepByStep(t *testing.T) {
 	}
 }
 
-// TestPoolInvariants: whatever the input, weights are in range, the input stays as it is, and nothing that is disabled
-// is there.
+// TestPoolInvariants: for any input, weights are in range, the input is not changed, and no disabled server is in the table.
 func TestPoolInvariants(t *testing.T) {
 	healths := []Health{HealthUnknown, HealthUp, HealthDown, HealthUnchecked}
 	for seed := range uint64(5000) {

@@ -9,14 +9,15 @@ var schedulers = []string{
 	"rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "twos",
 }
 
-// countingSchedulers are those for which a weight is not a share alone. sh gives a server as many of its 256 buckets as its
-// weight says, in the order of the servers, until none is left. For the others a weight is a number of connections.
+// countingSchedulers do not only compare weights. sh gives a server as many of its 256 buckets as its weight says, in the
+// order of the servers, until no bucket is left. For the others a weight is a number of connections.
 var countingSchedulers = []string{"sh", "ovf", "lblc", "lblcr"}
 
-// sharesOnly tells whether a scheduler looks at the ratios of weights alone.
+// sharesOnly tells whether a scheduler only compares weights.
 func sharesOnly(scheduler string) bool { return !slices.Contains(countingSchedulers, scheduler) }
 
-// SourceHashBuckets is the number of buckets of the scheduler sh. Servers beyond that total weight get no clients.
+// SourceHashBuckets is the number of buckets of the scheduler sh. If the total weight is higher, the last servers get no
+// clients.
 const SourceHashBuckets = 256
 
 // engines are the modules ip_vs_pe_<name> of Linux 6.x.

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// A ChangedSetting is a kernel setting that we have changed.
+// A ChangedSetting is a kernel setting that tandem has changed.
 type ChangedSetting struct {
-	Former string `json:"former"` // before us
-	Ours   string `json:"ours"`   // since us; empty where an earlier version did not record it
+	Former string `json:"former"` // the value before tandem changed it
+	Ours   string `json:"ours"`   // the value that tandem wrote; empty if an earlier version did not record it
 }
 
 // A SettingChange is one write. Path is the file's, below /proc/sys.
@@ -26,8 +26,8 @@ func (c SettingChange) String() string {
 	return fmt.Sprintf("%s: %s → %s", c.Name(), spaced(c.Old), spaced(c.New))
 }
 
-// SettingName is the name of the setting at a path below /proc/sys, as sysctl(8) takes it. A path with a dot, as that of a
-// VLAN interface has one, keeps its slashes.
+// SettingName returns the name of the setting at a path below /proc/sys, as sysctl(8) takes it. A path with a dot, such as
+// that of a VLAN interface, keeps its slashes.
 func SettingName(path string) string {
 	if strings.Contains(path, ".") {
 		return path
@@ -35,17 +35,17 @@ func SettingName(path string) string {
 	return strings.ReplaceAll(path, "/", ".")
 }
 
-// A SettingsPlan is what keeps settings as they should be.
+// A SettingsPlan has the writes that make settings as they should be.
 type SettingsPlan struct {
-	Set     []SettingChange // makes what is wanted, in the order of the paths
-	Restore []SettingChange // gives back former values, in the opposite order
+	Set     []SettingChange // writes the wanted values, in the order of the paths
+	Restore []SettingChange // writes the former values, in the opposite order
 	// Before is the record to store before the first write, After the record to store after the last one.
 	Before, After map[string]ChangedSetting
 }
 
-// PlanSettings returns what makes the settings in have what want says, by path. A setting in changed that is no longer
-// wanted gets its former value back, unless somebody else has changed it since. What have does not hold does not exist.
-// Values are the same if their fields are.
+// PlanSettings returns the writes that lead from have to want, by path. A setting in changed that is no longer wanted gets
+// its former value back, unless another program has changed it since. A setting that have does not contain does not exist.
+// Values are the same if their fields are the same.
 func PlanSettings(have, want map[string]string, changed map[string]ChangedSetting) SettingsPlan {
 	p := SettingsPlan{Before: make(map[string]ChangedSetting), After: make(map[string]ChangedSetting)}
 	maps.Copy(p.Before, changed)

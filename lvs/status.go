@@ -32,10 +32,3 @@ type ServerRow struct {
 	Active   int // connections that are established
 	Inactive int // all others
 }
-
-// A SyncDaemon is a sync daemon of the kernel. It has one role, and no setting of its Sync is left to a default.
-type SyncDaemon struct {
-	Sync
-	// Foreign: its id is above 255. The kernel accepts that and sends the lower 8 bits.
-	Foreign bool
-}

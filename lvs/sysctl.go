@@ -14,51 +14,58 @@ type Sysctl struct {
 	Name     string
 	Min, Max int64 // of each number
 	Numbers  int   // how many numbers the value has
-	// Recommended is the value for a pair of directors, or empty where the kernel's own is right or it depends.
+	// Recommended is the value for a pair of directors. It is empty if the kernel's own value is right, or if the right value
+	// depends on the case.
 	Recommended string
-	Why         string // what it does, and why the recommendation
+	Why         string // what it does, and the reason of the recommendation
 }
 
 const maxInt = 1<<31 - 1
 
 // sysctls are those of Linux 6.1 that belong to IPVS itself, not to a scheduler.
 var sysctls = []Sysctl{
-	{"am_droprate", 1, maxInt, 1, "", "With drop_packet = 3, one of this many packets is dropped."},
-	{"amemthresh", 0, maxInt, 1, "", "With fewer free pages of memory than this, the automatic defences act."},
+	{"am_droprate", 1, maxInt, 1, "", "Only for drop_packet = 3: the kernel drops one of this many packets."},
+	{"amemthresh", 0, maxInt, 1, "", "If fewer pages of memory than this are free, memory is short: see " +
+		"drop_entry, drop_packet and secure_tcp."},
 	{"backup_only", 0, 1, 1, "0", "1 turns balancing off while the director receives connection sync. " +
-		"The master receives it too if both directors send, so leave it at 0."},
+		"With tandem both directors send and receive, so leave it at 0."},
 	{"cache_bypass", 0, 1, 1, "", "For transparent caches. 1 forwards packets to their destination when no cache is available."},
-	{"conn_reuse_mode", 0, 3, 1, "1", "1 schedules a new connection anew if the client uses a port that is still in TIME_WAIT. " +
-		"So it reaches a server that is available."},
-	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's entries for balanced connections. Some firewalls need them. It costs speed."},
-	{"drop_entry", 0, 3, 1, "", "Defence against floods. Drops half-open connections: 1 when memory is short, 3 always."},
-	{"drop_packet", 0, 3, 1, "", "Defence against floods. Drops packets: 1 when memory is short, 3 always."},
+	{"conn_reuse_mode", 0, 3, 1, "1", "For a new connection from a client's port that is still in TIME_WAIT: " +
+		"1 schedules the connection anew, so that it reaches a server that is available."},
+	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's connection tracking for balanced connections. Some firewall rules need " +
+		"it. It makes balancing slower."},
+	{"drop_entry", 0, 3, 1, "", "Defence against floods. The kernel drops half-open connections. 1: when memory is short. 3: always."},
+	{"drop_packet", 0, 3, 1, "", "Defence against floods. The kernel drops packets. 1: when memory is short. 3: always."},
 	{"expire_nodest_conn", 0, 1, 1, "1", "1 ends the connections to a removed server at once, so that clients connect again and " +
-		"reach another server. With 0 their packets are dropped until the connections time out."},
-	{"expire_quiescent_template", 0, 1, 1, "1", "1 lets a persistent client go to another server when its own has weight 0. " +
+		"reach another server. With 0 the kernel drops the packets of such connections until they time out."},
+	{"expire_quiescent_template", 0, 1, 1, "1", "1 sends a persistent client to another server when its own server has weight 0. " +
 		"A failed or drained server has weight 0."},
 	{"ignore_tunneled", 0, 1, 1, "", "1 does not balance tunnelled packets."},
-	{"nat_icmp_send", 0, 1, 1, "", "1 sends ICMP errors to real servers of method nat for packets without a connection."},
+	{"nat_icmp_send", 0, 1, 1, "", "If a real server of method nat sends a packet that belongs to no connection, 1 answers with an " +
+		"ICMP error."},
 	{"pmtu_disc", 0, 1, 1, "1", "1 tells clients the MTU of the path, which a tunnel reduces."},
 	{"run_estimation", 0, 1, 1, "1", "1 updates the statistics, 0 does not."},
-	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors without a connection. For several active directors of one service."},
-	{"secure_tcp", 0, 3, 1, "", "Defence against floods. Uses shorter timeouts: 1 when memory is short, 3 always."},
+	{"schedule_icmp", 0, 1, 1, "", "1 schedules ICMP errors that belong to no connection. It is for services that have several " +
+		"active directors."},
+	{"secure_tcp", 0, 3, 1, "", "Defence against floods. The kernel uses shorter timeouts. 1: when memory is short. 3: always."},
 	{"sloppy_sctp", 0, 1, 1, "", "1 accepts SCTP connections whose start was not seen."},
 	{"sloppy_tcp", 0, 1, 1, "", "1 accepts TCP connections whose start was not seen. " +
-		"For several active directors of one service."},
-	{"snat_reroute", 0, 1, 1, "", "1 routes the answers of a server of method nat again, by their new source address."},
-	{"sync_persist_mode", 0, 1, 1, "", "1 copies persistent clients only. " +
-		"Their connections are not copied, and do not survive a failover."},
-	{"sync_ports", 1, 64, 1, "", "The number of threads and UDP ports of sync, from its port upwards. It must be the same on both " +
-		"directors. A change takes effect when sync starts."},
+		"It is for services that have several active directors."},
+	{"snat_reroute", 0, 1, 1, "", "The director replaces the source address of answers of method nat. 1 routes them again, by the new " +
+		"source address."},
+	{"sync_persist_mode", 0, 1, 1, "", "1 copies only which server each persistent client has. " +
+		"Connections are not copied, and do not survive a failover."},
+	{"sync_ports", 1, 64, 1, "", "The number of threads of connection sync. Each has its own UDP port: the first uses the port of " +
+		"[lvs.sync], the others use the ports that follow. The number must be a power of two, and the same on both directors. A change " +
+		"takes effect when sync starts."},
 	{"sync_qlen_max", 1, maxInt, 1, "", "The maximum number of messages that wait to be sent."},
-	{"sync_refresh_period", 0, maxInt, 1, "", "After this many seconds a changed connection is copied again. " +
-		"0 copies it again after a number of packets; see sync_threshold."},
-	{"sync_retries", 0, 3, 1, "", "How often a connection is copied again, at intervals of an eighth of sync_refresh_period."},
+	{"sync_refresh_period", 0, maxInt, 1, "", "A connection that is in use is copied again after this many seconds. " +
+		"With 0, it is copied again after a number of packets: see sync_threshold."},
+	{"sync_retries", 0, 3, 1, "", "Extra copies of a connection, in case a message is lost: how many there are. One follows the other " +
+		"after an eighth of sync_refresh_period."},
 	{"sync_sock_size", 0, maxInt, 1, "", "The size of the buffers of the sync sockets in bytes. 0 is the kernel's default."},
-	{"sync_threshold", 0, maxInt, 2, "", "Two numbers of packets. A connection is copied after the first " +
-		"number, and again each time it has had the second number of further packets. " +
-		"With the kernel's default, 3 and 50, a connection with fewer than 3 packets is not copied."},
+	{"sync_threshold", 0, maxInt, 2, "", "[N, M]: a connection is copied at its packet N, and then after every M more packets. " +
+		"The kernel's default is 3 and 50: a connection with fewer than 3 packets is not copied."},
 	{"sync_version", 0, 1, 1, "1", "1 is the protocol for IPv6, persistence engines and timeouts. 0 is for old kernels."},
 }
 
@@ -85,7 +92,7 @@ func CheckSysctl(name, value string) error {
 	return checkRelation(name, fields)
 }
 
-// checkRelation says what the kernel refuses though each number is in its range.
+// checkRelation refuses values that the kernel refuses although each number is in its range.
 func checkRelation(name string, fields []string) error {
 	var n [2]int64
 	for i, f := range fields {

@@ -17,8 +17,8 @@ const (
 	SCTP
 )
 
-// A Method is how the director hands a packet to a real server. The zero value stands for a method of the kernel that
-// tandem does not use.
+// A Method is how the director sends a packet to a real server. The zero value stands for a method of the kernel that tandem
+// does not use.
 type Method uint8
 
 // The forwarding methods, by their names in configuration: dr, nat, tunnel.
@@ -76,7 +76,7 @@ type Flags uint32
 // The flags. Only the schedulers sh and mh use Fallback and SourcePort. With Fallback they replace a server of weight 0 by
 // another one. With SourcePort they hash the client's port beside its address.
 const (
-	Persistent Flags = 0x1 // exactly where Timeout is not 0
+	Persistent Flags = 0x1 // set if and only if Timeout is not 0
 	OnePacket  Flags = 0x4 // schedule every datagram by itself; UDP only
 	Fallback   Flags = 0x8
 	SourcePort Flags = 0x10
@@ -91,11 +91,12 @@ type Service struct {
 	Timeout time.Duration
 	// Prefix is the length of the network that counts as one client of a persistent service. 0: each address is a client.
 	Prefix uint8
-	// Engine is the persistence engine, "sip", which identifies clients by something else than their address; or empty.
+	// Engine is the persistence engine: "sip" identifies clients by the Call-ID. It is empty if clients are identified by
+	// address.
 	Engine string
 }
 
-// OtherPrefix is the Prefix of a service whose netmask no Prefix can express: no bits, or bits with a hole.
+// OtherPrefix is the Prefix of a service whose netmask cannot be expressed as a Prefix: it has no bits, or a gap in its bits.
 const OtherPrefix = 255
 
 // Persist makes the service persistent. Timeout 0 makes it not persistent. See Timeout and Prefix.
@@ -140,29 +141,6 @@ type Entry struct {
 	Servers []Server
 }
 
-// Roles are the roles of the kernel's connection sync in this network namespace. They can be combined.
-type Roles uint8
-
-// The roles, numbered as linux/ip_vs.h does (IP_VS_STATE_…).
-const (
-	SyncMaster Roles = 1 << iota // send our connections to the peer
-	SyncBackup                   // receive the peer's connections
-
-	SyncBoth = SyncMaster | SyncBackup
-)
-
-// A Sync is the connection sync that should run. It is comparable. The zero value stands for none. Both directors of a
-// pair have the same settings, except the roles.
-type Sync struct {
-	Interface string     // sends and receives the messages
-	ID        uint8      // of the pair; messages with another one are ignored
-	Group     netip.Addr // multicast address; the zero value stands for 224.0.0.81
-	Port      uint16     // UDP; 0 stands for 8848
-	TTL       uint8      // or hop limit; 0 stands for 1
-	MaxLen    int        // of a message's payload, 1024 to 65507 bytes (IPv6: 65487); 0: what fits the MTU
-	Roles     Roles
-}
-
 // Stats are the kernel's counters of a service or real server. The rates are estimates over some seconds.
 type Stats struct {
 	Connections, InPackets, OutPackets, InBytes, OutBytes uint64
@@ -170,7 +148,8 @@ type Stats struct {
 	ConnectionRate, InPacketRate, OutPacketRate, InByteRate, OutByteRate uint64 // a second
 }
 
-// Canonical returns the one spelling of an id: a firewall-mark service has no address, an address service no family.
+// Canonical returns the one form in which ids are compared: a firewall-mark service has no address, an address service has no
+// family.
 func (id ServiceID) Canonical() ServiceID {
 	if id.FWMark != 0 {
 		return ServiceID{FWMark: id.FWMark, Family: id.Family}
@@ -179,7 +158,8 @@ func (id ServiceID) Canonical() ServiceID {
 	return id
 }
 
-// Canonical returns the one spelling of a server. Only a tunnel that is not plain IPIP has an Encapsulation.
+// Canonical returns the one form in which servers are compared. Its Encapsulation is the zero value, except for tunnels of type
+// GUE and GRE.
 func (s Server) Canonical() Server {
 	if s.Method != Tunnel {
 		s.Tunnel = Encapsulation{}
@@ -193,7 +173,7 @@ func (s Server) Canonical() Server {
 	return s
 }
 
-// Canonical returns the one spelling of a service: a Prefix as long as the address is 0.
+// Canonical returns the one form in which services are compared: a Prefix as long as the address is written as 0.
 func (s Service) Canonical() Service {
 	s.ServiceID = s.ServiceID.Canonical()
 	if s.Prefix == s.AddrFamily().Bits() {

@@ -24,22 +24,14 @@ const maxSchedulerName = 15
 // maxInterfaceName is IFNAMSIZ of linux/if.h without its terminating zero.
 const maxInterfaceName = 15
 
-// ErrInvalid is in every error about a value that must not reach the kernel.
+// ErrInvalid is wrapped by every error about a value that must not reach the kernel.
 var ErrInvalid = errors.New("invalid")
-
-// The limits of a sync message's payload. A backup's buffer is never smaller than the lower one. Headers take the rest of
-// 65535 bytes.
-const (
-	minSyncLen  = 1024
-	maxSyncLen  = 65535 - 20 - 8
-	maxSyncLen6 = 65535 - 40 - 8
-)
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Validate reports everything that is wrong with a service and its real servers. Each of the joined errors is ErrInvalid.
+// Validate returns everything that is wrong with a service and its real servers. Each of the joined errors is ErrInvalid.
 func (e Entry) Validate() error {
 	errs := []error{e.Service.Validate()}
 	for _, s := range e.Servers {
@@ -48,8 +40,8 @@ func (e Entry) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports what is wrong with a service. The kernel and moby/ipvs accept some such values, and then do something
-// else. The error is ErrInvalid.
+// Validate returns what is wrong with a service. The kernel and moby/ipvs accept some such values, but then act differently.
+// The error is ErrInvalid.
 func (s Service) Validate() error {
 	udp := s.Protocol == UDP || s.FWMark != 0 // a firewall mark may be on packets of any protocol
 	scheduled := s.Scheduler == "sh" || s.Scheduler == "mh"
@@ -85,7 +77,7 @@ func (s Service) Validate() error {
 	return nil
 }
 
-// Validate reports what is wrong with a real server of the given service. The error is ErrInvalid.
+// Validate returns what is wrong with a real server of the given service. The error is ErrInvalid.
 func (s Server) Validate(in ServiceID) error {
 	switch {
 	case !plain(s.Addr):
@@ -125,27 +117,6 @@ func (e Encapsulation) validate(m Method) error {
 		return errors.New("an ipip tunnel has no checksum")
 	case e.Type == GRE && e.Checksum == RemCsum:
 		return errors.New("remcsum is for gue")
-	}
-	return nil
-}
-
-// Validate reports what is wrong with the settings of connection sync. The error is ErrInvalid.
-func (s Sync) Validate() error {
-	longest := maxSyncLen
-	if s.Group.Is6() {
-		longest = maxSyncLen6
-	}
-	switch {
-	case s == Sync{}:
-		return nil
-	case s.Interface == "" || len(s.Interface) > maxInterfaceName:
-		return invalid("connection sync: interface %q: want a name of 1 to %d characters", s.Interface, maxInterfaceName)
-	case s.Roles == 0 || s.Roles&^SyncBoth != 0:
-		return invalid("connection sync: want to be master, backup or both")
-	case s.Group.IsValid() && (!s.Group.IsMulticast() || s.Group.Is4In6() || s.Group.Zone() != ""):
-		return invalid("connection sync: group %s: want a multicast address", s.Group)
-	case s.MaxLen != 0 && (s.MaxLen < minSyncLen || s.MaxLen > longest):
-		return invalid("connection sync: length %d: want %d to %d", s.MaxLen, minSyncLen, longest)
 	}
 	return nil
 }

@@ -21,11 +21,11 @@ var healthNames = []string{
 
 func (h Health) String() string { return enumName("health", healthNames, h) }
 
-// OnFailure is what happens to a real server that is down.
+// OnFailure is the treatment of a real server that is down.
 type OnFailure uint8
 
-// The actions, by their names in configuration: weight-zero, remove. A server of weight 0 keeps its connections, also if
-// it is dead and they are silent. The connections of one that is removed end by a reset.
+// The actions, by their names in configuration: weight-zero, remove. A server of weight 0 keeps its connections, even if it
+// is dead and does not answer. The connections of a removed server end with a reset.
 const (
 	WeightZero OnFailure = iota + 1
 	Remove
@@ -61,18 +61,18 @@ type WeightInput struct {
 	InKernel     bool
 	KernelWeight int
 
-	// If Advised, the server itself asks for Percent of its configured weight, 0 to 1000. The result is rounded up: only
-	// 0 percent gives weight 0.
+	// If Advised, the server itself asks for Percent of its configured weight, 0 to 1000. The result is rounded up: only 0
+	// percent results in weight 0.
 	Advised bool
 	Percent int
 
-	// What an operator has asked for.
+	// The operators' commands.
 	Disabled   bool // not to be in the table
 	Draining   bool // no new connections
 	Overridden bool // Override replaces Configured
 	Override   int  // 0 to 65535
 
-	// A server that came up at UpSince has its full weight SlowStart later. Zero UpSince: long ago.
+	// A server that came up at UpSince has its full weight after SlowStart. Zero UpSince: long ago.
 	UpSince   time.Time
 	SlowStart time.Duration
 	Now       time.Time
@@ -81,18 +81,23 @@ type WeightInput struct {
 // slowStartSteps is the number of steps in which a server's weight grows.
 const slowStartSteps = 20
 
-// Weight is the weight that a real server should have in the kernel's table, and whether it should be there at all.
+// Weight returns the weight that a real server should have in the kernel's table, and whether it should be in the table at
+// all.
 //
-// The first rule that matches decides: a disabled server is not in the table; a draining one has 0; one that is down has 0
-// or is not in the table; any other has the weight that an operator or the configuration gives it, and a part of it, at
-// least 1, during its slow start.
+// The first rule that matches decides:
 //
-// A server without a verdict yet keeps the weight that the kernel has, so that a restart of the director disturbs nobody.
-// A server that is new to the kernel gets no connection before its first check has passed.
+//   - A disabled server is not in the table.
+//   - A draining server has weight 0.
+//   - A server that is down has weight 0, or is not in the table.
+//   - Any other server has the weight that an operator or the configuration gives it. During its slow start it has a part of
+//     that, at least 1.
+//
+// A server without a verdict yet keeps its weight in the kernel, so that a restart of the director disturbs nobody. A server
+// that is new to the kernel gets no connection before its first check has passed.
 func Weight(in WeightInput) (weight int, present bool) { return in.weight(1) }
 
-// weight is Weight multiplied by factor. The kernel's weight may carry another factor. So beside a factor above 1 only
-// matters whether the kernel's weight is 0.
+// weight returns Weight multiplied by factor. The weight in the kernel may have been multiplied by another factor. So if factor
+// is above 1 and there is no result yet, only one thing matters about the weight in the kernel: whether it is 0.
 func (in WeightInput) weight(factor int) (weight int, present bool) {
 	switch {
 	case in.Disabled:
@@ -145,7 +150,7 @@ func (in WeightInput) step() int {
 	return min(max(1, int(in.Now.Sub(in.UpSince)/in.stepTime())), slowStartSteps-1)
 }
 
-// nextStep is when step becomes another, in a slow start that is under way.
+// nextStep is the time of the next step of a slow start.
 func (in WeightInput) nextStep() time.Time {
 	if step := in.step(); step < slowStartSteps-1 {
 		return in.UpSince.Add(in.stepTime() * time.Duration(step+1))

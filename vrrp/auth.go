@@ -6,11 +6,11 @@ import "fmt"
 
 const (
 	authLen    = 8  // octets, in every packet of version 2 (RFC 3768, section 5.3.10)
-	trailerLen = 28 // octets, behind a packet that keepalived 2.4 sends with auth_hmac
+	trailerLen = 28 // octets, after the packet, from keepalived 2.4 with auth_hmac
 )
 
-// isTrailer reports whether b, which follows a packet, is such a trailer: the scheme, a key's number, two octets of zero,
-// then a time and the keyed hash.
+// isTrailer reports whether b, which follows a packet, is such a trailer: the scheme, the number of a key, two octets of
+// zero, then a time and the keyed hash.
 func isTrailer(b []byte) bool {
 	return len(b) == trailerLen && b[0] != 0 && b[2] == 0 && b[3] == 0
 }
@@ -38,14 +38,14 @@ func (t AuthType) String() string {
 	return fmt.Sprintf("authentication type %d", uint8(t))
 }
 
-// An Auth is the authentication of a version 2 advertisement; the zero Auth is none. Data is a password in clear, padded
-// with zeros. It protects from mistakes, not from attackers.
+// An Auth is the authentication of a version 2 advertisement. The zero Auth is none. Data is a password in clear, padded with
+// zeros. It protects against mistakes, not against attackers.
 type Auth struct {
 	Type AuthType
 	Data [authLen]byte
 }
 
-// textAuth returns the authentication by a password of up to 8 octets; none for an empty one.
+// textAuth returns the authentication by a password of up to 8 octets. Without a password it returns none.
 func textAuth(password string) (a Auth) {
 	if password != "" {
 		a.Type = AuthText

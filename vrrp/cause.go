@@ -16,8 +16,8 @@ const (
 	CauseStartup        CauseKind = iota + 1
 	CauseResumed                  // it was master a moment ago, and its process was killed
 	CauseFaultOver                // Fault, and the fields of that fault
-	CauseStayed                   // told to stay before anybody took over
-	CauseFaultPassed              // the fault ended before anybody took over
+	CauseStayed                   // ordered to stay before a peer took over
+	CauseFaultPassed              // the fault ended before a peer took over
 	CauseSuccessor                // the successor has the VIPs
 	CauseSilence                  // no advertisement: Wait, Peer (invalid: no master was known)
 	CauseMasterLeft               // priority 0: Peer
@@ -26,6 +26,7 @@ const (
 	CauseHigherAddress            // equal priorities: Priority, Peer
 	CauseStalled                  // another router took over while this one stood still: Peer
 	CauseStoodStill               // it stood still, and has heard of no successor since
+	CauseListens                  // it stood still for Wait, and waits for the advertisement of a successor
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
 	CauseStandby                  // by command
@@ -76,6 +77,8 @@ func (c Cause) String() string {
 		return "nobody took over"
 	case CauseStoodStill:
 		return "it stood still, and no other master is heard"
+	case CauseListens:
+		return fmt.Sprintf("it stood still for %s: listening for another master before it has the addresses again", c.Wait)
 	case CauseStandby:
 		return "standby"
 	case CauseShutdown:

@@ -26,7 +26,7 @@ type Config struct {
 	AdvertInterval time.Duration `json:"advert_interval"`
 	// VIPs are the virtual addresses with the prefix length they get on the interface, all of one family.
 	VIPs []netip.Prefix `json:"vips"`
-	// ExcludedVIPs come and go with the VIPs and are not in the advertisements. They may be of either family.
+	// ExcludedVIPs are added and removed with the VIPs, but are not in the advertisements. They may be of either family.
 	ExcludedVIPs []netip.Prefix `json:"excluded_vips,omitempty"`
 	// NoPrefixRoute keeps the kernel from adding a route for a VIP's prefix.
 	NoPrefixRoute bool `json:"no_prefix_route,omitempty"`
@@ -59,7 +59,7 @@ type Config struct {
 
 	// TrackInterfaces are the interfaces that this router tracks.
 	TrackInterfaces []TrackInterface `json:"track_interfaces,omitempty"`
-	// Routes and Rules come and go with the VIPs.
+	// Routes and Rules are added and removed with the VIPs.
 	Routes []Route `json:"routes,omitempty"`
 	Rules  []Rule  `json:"rules,omitempty"`
 }
@@ -95,7 +95,7 @@ func (c *Config) AddressInterface() string {
 	return fmt.Sprintf("vrrp.%d", c.VRID)
 }
 
-// MAC returns the virtual MAC address that the AddressInterface is to have; the zero VirtualMAC without.
+// MAC returns the virtual MAC address that the AddressInterface should have. Without one it returns the zero VirtualMAC.
 func (c *Config) MAC() VirtualMAC {
 	if !c.VirtualMAC {
 		return VirtualMAC{}
@@ -103,8 +103,8 @@ func (c *Config) MAC() VirtualMAC {
 	return VirtualMAC{Parent: c.Interface, VRID: c.VRID, IPv6: c.Family() == 6}
 }
 
-// A Checksum says what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 was read both ways. Over IPv6
-// there is one form.
+// A Checksum says what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 was understood in two ways. Over
+// IPv6 there is one form.
 type Checksum uint8
 
 // The forms, by their names in configuration: pseudo-header, packet.
@@ -122,14 +122,6 @@ func (c Checksum) String() string {
 		return "packet"
 	}
 	return "unknown"
-}
-
-// A TrackInterface says what a fault of another interface means for a virtual router.
-type TrackInterface struct {
-	Interface string `json:"interface"`
-	// Weight from -253 to -1 is added to the priority while the interface is at fault, 1 to 253 while it works. With 0 a
-	// fault of the interface is a fault of the virtual router.
-	Weight int `json:"weight"`
 }
 
 // A Route is on the master only.
@@ -173,8 +165,8 @@ func (r Rule) String() string {
 // A VirtualMAC is the MAC address of a virtual router on the link of a parent interface. A macvlan interface has this
 // address, and the VIPs. The zero value is none.
 //
-// The macvlan is in VEPA mode. In private mode the kernel hides from the parent what others send from the same address,
-// and routers that obey RFC 9568, section 7.2, send their advertisements from it (keepalived and this project do).
+// The macvlan is in VEPA mode. In private mode the kernel hides from the parent the packets that others send from the same
+// address. Routers that follow RFC 9568, section 7.2, send their advertisements from it (keepalived and this project do).
 //
 // The macvlan is down while it holds no VIP. A backup must send nothing from the address, else the switches learn it at
 // the backup's port.

@@ -12,6 +12,8 @@ type Counters struct {
 	PriorityZeroSent     uint64 `json:"priority_zero_sent"`
 	PriorityZeroReceived uint64 `json:"priority_zero_received"`
 	SendErrors           uint64 `json:"send_errors"`
+	// AnswersWithheld counts the advertisements of others that a master did not answer, because it had just answered many.
+	AnswersWithheld uint64 `json:"answers_withheld,omitempty"`
 	// BecameMaster counts the transitions to master.
 	BecameMaster uint64 `json:"became_master"`
 	// Lateness is how late a master sent its regular advertisements.

@@ -13,16 +13,17 @@ import (
 
 const namedAddresses = 3 // of a list that differs
 
-// Status.RivalHeard changes at the first advertisement of another master, and then after a pause that doubles each time:
-// quickly, because the VIPs are announced again after each change, and not without end, because the advertisements may be
-// forged. The last advertisement always counts: it may be the one with which the other master gives way.
+// Status.RivalHeard changes at the first advertisement of another master, and then after a pause that doubles each time. The
+// first changes come quickly, because the VIPs are announced again after each change. Later ones come seldom, because the
+// advertisements may be forged. The last advertisement always counts: it may be the one with which the other master gives
+// way.
 const (
 	rivalFirstPause = 100 * time.Millisecond
 	rivalLastPause  = time.Second
-	rivalForgotten  = 5 * time.Second // after the last advertisement; the next one is a first one again
+	rivalForgotten  = 5 * time.Second // after the last advertisement; the next one counts as a first one again
 )
 
-// Symptoms are the findings of one packet that are worth a log line.
+// Symptoms are the findings of one packet that should be logged.
 type Symptoms uint8
 
 // The symptoms.
@@ -31,7 +32,7 @@ const (
 	SymptomVIPs                            // a peer advertises other VIPs
 )
 
-// A diagnosis is what other routers' packets tell about the configuration of one virtual router.
+// A diagnosis is what other routers' packets show about the configuration of one virtual router.
 type diagnosis struct {
 	warnings warnings
 	contest  contest
@@ -43,12 +44,12 @@ type diagnosis struct {
 	difference string // of the last SymptomVIPs
 }
 
-// A contest is what there is to tell of other masters that were heard while this router was master.
+// A contest records the other masters that were heard while this router was master.
 type contest struct {
 	told   time.Time // Status.RivalHeard
 	pause  time.Duration
 	last   time.Time // when another master was last heard
-	untold bool      // that was during the pause
+	untold bool      // it was heard during the pause
 }
 
 // hear counts an advertisement of another master. It reports whether told or due has changed.
@@ -66,7 +67,7 @@ func (c *contest) hear(now time.Time) bool {
 	return first
 }
 
-// due returns when to call tell, the zero time if there is nothing to tell.
+// due returns when to call tell. It is the zero time if there is nothing to report.
 func (c *contest) due() time.Time {
 	if !c.untold {
 		return time.Time{}
@@ -94,8 +95,8 @@ var dropKinds = [drops]warningKind{
 	DropAuthTrailer:      warnTrailer,
 }
 
-// DiagnoseDrop learns what it can from a message that was dropped. It parses the message into p; a message that is not
-// sound in itself tells nothing. It reports whether the Warnings or RivalHeard have changed, and new symptoms.
+// DiagnoseDrop learns from a dropped message. It parses the message into p; it ignores a message that is damaged. It reports
+// whether the Warnings or RivalHeard have changed, and new symptoms.
 func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d Drop) (changed bool, s Symptoms) {
 	kind := dropKinds[d]
 	if kind == 0 {
@@ -107,7 +108,7 @@ func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d 
 	if d == DropAddressOwner {
 		return r.diagnoseRival(now, h, p)
 	}
-	// All that the words depend on, besides the sender and our configuration.
+	// All values that the text depends on, besides the sender and our configuration.
 	detail := uint64(p.Interval)<<24 ^ uint64(d)<<16 ^ uint64(h.TTL)<<8 ^ uint64(p.Priority)
 	return r.warn(now, p, kind, h.Source, detail, func() string { return r.explainDrop(h, p, d) }), 0
 }
@@ -147,9 +148,8 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 	}
 }
 
-// DiagnoseAdvert learns what a good advertisement tells about its sender, and ends the warnings that it disproves.
-// bothMaster says that this router was master before the advertisement and is master after it. The results are those of
-// DiagnoseDrop.
+// DiagnoseAdvert learns from a good advertisement, and ends the warnings that it disproves. bothMaster says that this router
+// was master before the advertisement and is master after it. The results are those of DiagnoseDrop.
 func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster bool) (changed bool, s Symptoms) {
 	if len(r.diagnosis.warnings.active) > 0 {
 		changed = r.diagnosis.warnings.remove(func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs })
@@ -181,8 +181,8 @@ func (r *Router) diagnoseInterval(now time.Time, h Header, p *Packet) (changed b
 	})
 }
 
-// diagnoseRival learns that there is another master. Two masters settle who stays by one exchange of advertisements;
-// what goes on after that is a fault. Priority 0 is the end of another master.
+// diagnoseRival records another master. Two masters need one exchange of advertisements to decide who stays. If both continue
+// after that, this is a fault. Priority 0 is the end of another master.
 func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	if !r.Machine.HandingOver() {
 		changed = r.diagnosis.contest.hear(now)
@@ -192,7 +192,7 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 		heard.first = time.Time{}
 		return changed, 0
 	}
-	if heard.first.IsZero() || now.Sub(heard.last) > 3*p.Interval {
+	if heard.first.IsZero() || now.Sub(heard.last) > DownIntervals*p.Interval {
 		heard.first = now
 	}
 	heard.last = now
@@ -217,8 +217,8 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 // listSeed makes the hash of a list of addresses hard to guess.
 var listSeed = maphash.MakeSeed()
 
-// diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, lets a receiver do that, and asks it to accept the
-// advertisement all the same.
+// diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, allows a receiver to do this, but the advertisement
+// must be accepted.
 func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	dg := &r.diagnosis
 	ours, theirs := r.Packet.VIPs, p.VIPs
@@ -259,13 +259,13 @@ func (dg *diagnosis) endVIPs(h Header) bool {
 		dg.warnings.remove(func(w warning) bool { return w.kind == warnVIPs && w.from == h.Source })
 }
 
-// warn keeps a warning while its cause lasts, and reports whether the words have changed.
+// warn keeps a warning while its cause lasts, and reports whether the text has changed.
 func (r *Router) warn(now time.Time, p *Packet, kind warningKind, from netip.Addr, detail uint64, words func() string) bool {
 	return r.diagnosis.warnings.put(now, now.Add(r.warningLasts(p)), kind, from, detail, words)
 }
 
 func (r *Router) warningLasts(p *Packet) time.Duration {
-	return max(WarningLasts, 3*p.Interval, 3*r.Config.AdvertInterval)
+	return max(WarningLasts, DownIntervals*p.Interval, DownIntervals*r.Config.AdvertInterval)
 }
 
 func hashAddrs(all []netip.Addr) uint64 {
@@ -278,7 +278,7 @@ func hashAddrs(all []netip.Addr) uint64 {
 	return h.Sum64()
 }
 
-// without returns what is in a and not in b, each address once.
+// without returns the addresses that are in a but not in b, each once.
 func without(a, b []netip.Addr) []netip.Addr {
 	in := make(map[netip.Addr]bool, len(b))
 	for _, addr := range b {
@@ -294,7 +294,7 @@ func without(a, b []netip.Addr) []netip.Addr {
 	return out
 }
 
-// difference says what a list lacks and what it has besides.
+// difference says which addresses a list lacks and which it has besides.
 func difference(lacks, has []netip.Addr) string {
 	var parts []string
 	if len(lacks) > 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestAuthTrailer: keepalived 2.4 with auth_hmac puts a trailer of 28 octets behind its advertisements. They are dropped for a
+// TestAuthTrailer: keepalived 2.4 with auth_hmac adds a trailer of 28 octets after its advertisements. They are dropped for a
 // reason of their own, and the warning says what to do.
 func TestAuthTrailer(t *testing.T) {
 	const trailer = "01020000 6553f100 8000 0007 10ac7c1fa5df2c3d0bb9681de5062573"
@@ -57,7 +57,8 @@ func TestAuthTrailer(t *testing.T) {
 	}
 }
 
-// TestContest: another master is told of at once, then ever less often while it goes on, and its last word always counts.
+// TestContest: another master is reported at once, and then less and less often while it continues. Its last advertisement
+// always counts.
 func TestContest(t *testing.T) {
 	const ms = time.Millisecond
 	every := func(pause, span time.Duration) (all []time.Duration) {

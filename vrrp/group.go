@@ -14,12 +14,12 @@ type Join struct {
 	Cause           Cause
 }
 
-// Groups are the sync groups of a director. The members of a group change state together, whatever their interfaces. It
-// keeps nothing but the list of members.
+// Groups are the sync groups of a director. The members of a group change state together, on whatever interfaces they are.
+// Groups stores only the list of members.
 //
-// A fault of one member is a fault of all, and what is added to the priority of one is added to all. No member becomes
-// master before all members could: else a member that has lost sight of a living master would make the others preempt
-// theirs, again and again. When one member becomes backup, all do.
+// A fault of one member is a fault of all members, and an addition to the priority of one is added to all. No member becomes
+// master before all members can. Otherwise a member that no longer hears a living master would make the others preempt their
+// masters, again and again. When one member becomes backup, all members do.
 type Groups struct {
 	routers []Config
 	members map[string][]Config // by group
@@ -59,7 +59,7 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 	return tracking, joins
 }
 
-// share gives each member the tracking results and faults of the others, and reports whether there is a fault.
+// share gives each member the tracking results and faults of the others. It reports whether there is a fault.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty bool) {
 	delta, unclear := 0, false
 	for _, c := range members {
@@ -91,14 +91,14 @@ func ownFault(s Status, own Tracking) string {
 	return cmp.Or(s.Cause.String(), "fault")
 }
 
-// move returns the decisions that bring the members of a group without a fault to the same state.
+// move returns the decisions that bring the members of a group to the same state. The group has no fault.
 func move(group string, members []Config, states map[string]Status) (joins []Join) {
 	all, down := true, ""
 	for _, c := range members {
 		s := states[c.Name]
-		// One that offers its place is about to be backup: the others wait for it.
+		// A member that offers its place will be backup soon: the others wait for it.
 		all = all && (s.Ready || s.State == Master && !s.HandingOver)
-		// A member that has never been master did not give way: it is new in a group that is master.
+		// A member that has never been master did not give way: it is new in a group whose members are master.
 		if s.State == Backup && !s.Ready && s.Counters.BecameMaster > 0 {
 			down = c.Name
 		}

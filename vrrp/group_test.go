@@ -28,7 +28,7 @@ func TestGroupsDecide(t *testing.T) {
 		name            string
 		inside, outside Status
 		own             map[string]Tracking
-		want            string // what is out of the ordinary
+		want            string // what is unusual
 	}{
 		{"nothing known yet", Status{}, Status{}, nil, ""},
 		{"both backup", Status{State: Backup}, Status{State: Backup, Counters: was}, nil, ""},
@@ -89,11 +89,11 @@ type site struct {
 	nodes    map[string]*node // by name of the router
 	own      map[string]Tracking
 	hard     map[string]string   // faults of the links
-	told     map[string]Tracking // as the loops have it
+	told     map[string]Tracking // as the loops were told last
 	deciding bool
 }
 
-// The two wires of the sites, as sides of the one that is simulated.
+// The two wires of the sites. In the simulation they are sides of one wire.
 const (
 	insideWire = iota
 	outsideWire
@@ -110,7 +110,7 @@ func (w *wire) site(name string, c ...Config) *site {
 	return s
 }
 
-// changed lets the groups decide a little later, as another goroutine does.
+// changed lets the groups decide a little later, as another goroutine would.
 func (s *site) changed() {
 	if s.deciding {
 		return
@@ -242,8 +242,8 @@ func TestGroupMovesTogether(t *testing.T) {
 	}
 }
 
-// TestGroupStaysWhereOneWireIsCut: on one of two wires the directors do not hear each other. The master stays, and
-// the other does not try.
+// TestGroupStaysWhereOneWireIsCut: on one of two wires the directors do not hear each other. The master stays master, and the
+// other director does not try to become master.
 func TestGroupStaysWhereOneWireIsCut(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)
@@ -284,8 +284,8 @@ func TestGroupOnALossyWire(t *testing.T) {
 	})
 }
 
-// TestGroupComesBackAlone: the other director is dead, and a cable of the master is pulled out for a moment. The member whose
-// cable works has offered its place to nobody, so the group waits once, not twice.
+// TestGroupComesBackAlone: the other director is dead, and a cable of the master is pulled for a moment. The member whose
+// cable works has not offered its place, so the group waits once, not twice.
 func TestGroupComesBackAlone(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)
@@ -303,8 +303,8 @@ func TestGroupComesBackAlone(t *testing.T) {
 	})
 }
 
-// TestGroupGivesWayOnce: one member hears a better master a single time. The group gives way, comes back, and does not go to
-// and fro after that.
+// TestGroupGivesWayOnce: one member hears a better master only once. The group gives way, returns, and does not change again
+// after that.
 func TestGroupGivesWayOnce(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)
@@ -323,7 +323,7 @@ func TestGroupGivesWayOnce(t *testing.T) {
 	})
 }
 
-// TestGroupHandsOver: every member goes into standby; at every moment somebody holds each address.
+// TestGroupHandsOver: every member goes into standby. At every moment one director holds each address.
 func TestGroupHandsOver(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)

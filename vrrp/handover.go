@@ -8,30 +8,30 @@ import (
 )
 
 const (
-	// priorityStandby is the priority of a router in standby. The lowest priority preempts no master, and still takes
-	// over from one that is gone.
+	// priorityStandby is the priority of a router in standby. It is the lowest one: it preempts no master, but still takes
+	// over if the master is gone.
 	priorityStandby = 1
-	// Linger is how long a router keeps the VIPs after it heard its successor. The successor advertises first, then adds
-	// its addresses and announces them, which takes about 100 µs, or 10 ms on a busy machine. Two machines may answer for
-	// an address for 200 ms and do no harm, as long as only one of them announces it.
+	// Linger is how long a router keeps the VIPs after it heard its successor. The successor advertises first, then adds its
+	// addresses and announces them. This takes about 100 µs, or 10 ms on a busy machine. Two machines may answer for an
+	// address for 200 ms without harm, as long as only one of them announces it.
 	Linger = 50 * time.Millisecond
-	// offerMargin is how much longer an offer lasts than a backup needs: the backup's timer, its advertisement on the way
-	// and our own wake-up may all be late.
+	// offerMargin is added to the time that a backup needs to answer an offer. The backup's timer, its advertisement and our
+	// own wake-up may all be late.
 	offerMargin = 50 * time.Millisecond
 )
 
-// OfferTime returns how long a master with the advertisement interval offers its place before it knows that nobody takes
+// OfferTime returns how long a master with this advertisement interval offers its place until it knows that no backup takes
 // over. A backup that misses both offers waits for its Active_Down_Interval, which began with the last advertisement.
 func OfferTime(interval time.Duration) time.Duration {
-	// In version 2 the skew time is that of an interval of a second, which is its least interval.
-	return 3*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
+	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
+	return DownIntervals*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
 }
 
-// An offer is a master's offer of its place; the zero offer is none. Backups are silent, so a master does not know whether
+// An offer is a master's offer of its place. The zero offer is none. Backups are silent, so a master does not know whether
 // there is one. It sends priority 0 and waits for a successor's advertisement.
 type offer struct {
-	then     State     // what the router is afterwards
-	retake   bool      // it is master again when nobody takes over
+	then     State     // the state of the router afterwards
+	retake   bool      // it is master again if nobody takes over
 	repeated bool      // priority 0 was sent a second time
 	until    time.Time // when the offer ends
 }
@@ -40,11 +40,22 @@ func (m *Machine) offering() bool { return m.offer.then != 0 }
 
 func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 
-// hand makes the offer. A backup of the lowest priority acts on it within one skew time.
+// hand makes the offer. A backup of the lowest priority acts on it within one skew time. A master that stood still has nothing
+// to offer: it does not hold the VIPs.
 func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
+	switch {
+	case m.listens && then == Backup:
+		m.armDownTimer(now.Add(-2*interval), interval)
+		m.transition(now, then, cause)
+		return
+	case m.listens:
+		m.idle()
+		m.transition(now, then, cause)
+		return
+	}
 	m.advertise(PriorityLeaving)
-	m.master, m.listens = netip.Addr{}, false
+	m.master = netip.Addr{}
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
@@ -72,9 +83,9 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		// Nobody has answered for four intervals. What is left of the Active_Down_Timer is the skew time: a member of a sync
-		// group that waited for all of it again would keep the others from becoming master.
-		m.armDownTimer(now.Add(-3*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
+		// Nobody has answered for four intervals. Only the skew time of the Active_Down_Timer is left. If a member of a sync
+		// group waited for the whole timer again, the others could not become master in that time.
+		m.armDownTimer(now.Add(-DownIntervals*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 	case o.then == m.state:
 		m.idle()
@@ -102,7 +113,8 @@ func (m *Machine) succeeded(now time.Time, ev *Event) {
 	}
 }
 
-// stay takes the offer back before a peer accepted it, so no peer has to be preempted. An offer for standby stays.
+// stay cancels the offer before a peer has accepted it, so no peer has to be preempted. An offer for standby is not
+// cancelled.
 func (m *Machine) stay(now time.Time, why CauseKind) {
 	if m.standby {
 		m.offer.then, m.offer.retake = Backup, true
@@ -119,7 +131,7 @@ func (m *Machine) release(cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionRelease, Cause: cause})
 }
 
-// fault ends the role of master. After a gentle fault the router hands over; after another it cannot.
+// fault ends the role of master. After a gentle fault the router hands over. After any other fault it cannot.
 func (m *Machine) fault(now time.Time, ev *Event) {
 	if !ev.Gentle {
 		m.endHandOver(now, *ev.Cause)
@@ -183,7 +195,7 @@ func (m *Machine) standBy(now time.Time, on bool) {
 	switch {
 	case on && m.state == Master && !m.offering():
 		m.hand(now, Backup, Cause{Kind: CauseStandby})
-		m.offer.retake = true
+		m.offer.retake = m.offering()
 	case !on && was && m.offer.retake:
 		m.stay(now, CauseStayed)
 	default:
@@ -191,8 +203,8 @@ func (m *Machine) standBy(now time.Time, on bool) {
 	}
 }
 
-// join obeys the sync group. A member that becomes backup with its group does not become master again when nobody took
-// over: its group would follow it, against the master to which the group has just given way.
+// join obeys the sync group. If a member becomes backup with its group and nobody takes over, it does not become master
+// again: its group would follow it, against the master to which the group has just given way.
 func (m *Machine) join(now time.Time, to State, cause Cause) {
 	switch {
 	case m.stopped:

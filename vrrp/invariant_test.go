@@ -38,7 +38,7 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
-// FuzzMachine checks what is true of a machine whatever happens to it.
+// FuzzMachine checks the properties that a machine always has, after any events.
 func FuzzMachine(f *testing.F) {
 	event := func(k EventKind, after, arg byte) []byte { return []byte{byte(k) - 1 + after*byte(events), arg} }
 	script := func(all ...[]byte) (s []byte) {
@@ -161,7 +161,9 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 func checkHolding(t *testing.T, m *Machine, ev Event, actions []Action) {
 	t.Helper()
 	switch {
-	case m.Holding() != (m.State() == Master || m.HandingOver()):
+	case m.Listening() && (m.State() != Master || m.HandingOver()):
+		t.Fatalf("%s: listens in %s, handing over %t", ev.Kind, m.State(), m.HandingOver())
+	case m.Holding() != (m.State() == Master && !m.Listening() || m.HandingOver()):
 		t.Fatalf("%s: holding %t in %s, handing over %t: %s", ev.Kind, m.Holding(), m.State(), m.HandingOver(), spell(actions))
 	case m.offering() && m.lingering():
 		t.Fatalf("%s: offers what it has given up", ev.Kind)

@@ -11,7 +11,7 @@ import (
 type Link struct {
 	// Name is the name of the interface.
 	Name string `json:"name"`
-	// Index is the kernel's number of the interface. An interface that was deleted and made again has another.
+	// Index is the kernel's number of the interface. If an interface is deleted and made again, it has another number.
 	Index int `json:"index"`
 	// Up says that the interface is administratively up.
 	Up bool `json:"up"`
@@ -21,15 +21,15 @@ type Link struct {
 	Hardware []byte `json:"hardware"`
 	// MTU is the largest packet in bytes.
 	MTU int `json:"mtu"`
-	// Addrs are the usable addresses, without tentative and duplicate ones: in the kernel's order, but for IPv4 the global ones
-	// before those of the link.
+	// Addrs are the usable addresses, without tentative and duplicate ones. They are in the kernel's order, but for IPv4 the
+	// global ones come before the link-local ones.
 	Addrs []netip.Prefix `json:"addrs"`
 }
 
 // Fault says in words why the link cannot carry a virtual router; empty when it can.
 func (l Link) Fault() string { return l.FaultCause().String() }
 
-// FaultCause returns why the link cannot carry a virtual router, the zero Cause when it can.
+// FaultCause returns why the link cannot carry a virtual router. If it can, it returns the zero Cause.
 func (l Link) FaultCause() Cause {
 	switch {
 	case l.Index == 0:

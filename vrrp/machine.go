@@ -32,7 +32,7 @@ const (
 	EventStandby // standby
 	// EventJoin: the sync group decides that the router is to be To, for the reason Cause.
 	EventJoin // join
-	// EventConfig: the configuration changed to Config, of the same VRID.
+	// EventConfig: the configuration has changed to Config, with the same VRID.
 	EventConfig // config
 )
 
@@ -61,13 +61,13 @@ const (
 	ActionAdvertise ActionKind = iota + 1 // advertise
 	// ActionTransition: the state changed From To, for the reason Cause.
 	ActionTransition // transition
-	// ActionRemark: the state stays, for the reason Cause.
+	// ActionRemark: the state does not change; Cause says why this is logged.
 	ActionRemark // remark
 	// ActionRelease: remove the VIPs, for the reason Cause.
 	ActionRelease // release
 )
 
-// An Action is one thing to do. Actions are done in the order in which Step returns them.
+// An Action is one thing to do. The caller does the actions in the order in which Step returns them.
 type Action struct {
 	Kind     ActionKind
 	Priority uint8
@@ -75,23 +75,23 @@ type Action struct {
 	Cause    Cause
 }
 
-// A Machine is the election of one virtual router; it does no I/O and reads no clock.
+// A Machine is the election of one virtual router. It does no I/O and reads no clock.
 //
 // It is the state machine of RFC 9568, section 6.4, with these additions: the state Fault; changes of configuration and
-// priority at run time; delays before it becomes master; standby; sync groups, whose members become master only when
-// the group decides so; and a hand-over in which the master keeps the VIPs until its successor has them.
+// priority at run time; delays before it becomes master; standby; sync groups, whose members become master only when the
+// group decides so; and a hand-over in which the master keeps the VIPs until its successor has them.
 type Machine struct {
 	cfg     Config
 	delta   int // added to the configured priority
 	unclear bool
 	standby bool
-	stopped bool // EventStop came: faults and advertisements have no effect
+	stopped bool // after EventStop: faults and advertisements have no effect
 	started bool // StartupDelay has begun; it counts once
 
 	state   State
 	holding bool
 	ready   bool // a member of a sync group waits for its decision
-	listens bool // a master that stood still waits for the advertisement of one that has taken over
+	listens bool // a master that stood still has removed the VIPs, and waits for the advertisement of a possible successor
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
@@ -103,10 +103,14 @@ type Machine struct {
 	earliest time.Time     // a backup does not become master before
 	learned  time.Duration // RFC 9568, section 6.1: Active_Adver_Interval
 	base     time.Time     // when the Active_Down_Timer was set
-	zero     netip.Addr    // the master that sent priority 0 at base, if one did
+	zero     netip.Addr    // the master that sent priority 0 at base, if there was one
 	lower    rival         // the master that this router is about to preempt
 	offer    offer
-	linger   time.Time // when the VIPs go, after a successor was heard; zero: no successor was heard
+	linger   time.Time // when to remove the VIPs, after a successor was heard; zero: no successor was heard
+
+	answersSince time.Time // when a master began to count its answers to advertisements
+	answers      int       // since then
+	withheld     uint64    // advertisements that were not answered: there were too many
 }
 
 // A rival is a master of lower priority than ours.
@@ -126,8 +130,11 @@ func NewMachine(c Config) *Machine {
 // State returns the state.
 func (m *Machine) State() State { return m.state }
 
-// Holding reports whether the VIPs must be on the interface: as master, and while HandingOver.
+// Holding reports whether the VIPs must be on the interface: as master that is not Listening, and while HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
+
+// Listening reports whether the router is a master that stood still, and waits for the advertisement of a possible successor.
+func (m *Machine) Listening() bool { return m.listens }
 
 // HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
@@ -153,13 +160,13 @@ func (m *Machine) Deadline() time.Time {
 	return due
 }
 
-// Source returns our primary address, the zero Addr before the first EventUp.
+// Source returns our primary address. Before the first EventUp it is the zero Addr.
 func (m *Machine) Source() netip.Addr { return m.source }
 
-// Master returns the primary address of the current master, the zero Addr when it is not known.
+// Master returns the primary address of the current master. It is the zero Addr while the master is not known.
 func (m *Machine) Master() netip.Addr { return m.master }
 
-// Since returns the time of the last transition, the zero time before the first.
+// Since returns the time of the last transition. Before the first it is the zero time.
 func (m *Machine) Since() time.Time { return m.since }
 
 // Cause returns the cause of the last transition or remark, or the present fault.
@@ -183,6 +190,9 @@ func (m *Machine) priorityAs(s State) uint8 {
 	}
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
+
+// Withheld counts the advertisements of others that a master did not answer, because it had just answered many.
+func (m *Machine) Withheld() uint64 { return m.withheld }
 
 // Step tells the machine that ev happened at now, and returns what to do. The slice is valid until the next Step. Only
 // EventTimer acts on a deadline: after a stall, the caller can first pass on the advertisements that arrived meanwhile.
@@ -228,7 +238,7 @@ func (m *Machine) up(now time.Time, source netip.Addr) {
 		over := m.cause
 		over.Kind, over.Fault = CauseFaultOver, m.cause.Kind
 		m.start(now, over)
-	case m.state == Master && !m.offering():
+	case m.state == Master && !m.offering() && !m.listens:
 		m.master = source
 	}
 }
@@ -262,7 +272,7 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 	m.lead(now, Cause{Kind: CauseResumed})
 }
 
-// lead makes this router master. The advertisement comes first: until others hear it, they may become master as well.
+// lead makes this router master. The advertisement comes first: until other routers hear it, they may become master as well.
 func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
@@ -300,7 +310,7 @@ func (m *Machine) configure(now time.Time, c Config) {
 	}
 }
 
-// idle ends all timers but the one of linger.
+// idle stops all timers except the one of linger.
 func (m *Machine) idle() {
 	m.master, m.deadline, m.ready = netip.Addr{}, time.Time{}, false
 	m.holding = m.lingering()

@@ -81,6 +81,31 @@ func handingOver(c Config) *Machine {
 const skewOf100 = 609375 * time.Microsecond
 
 // TestStep goes through RFC 9568, section 6.4, row by row, and through what this machine adds to it.
+// TestFloodIsAnsweredAtABoundedRate: each advertisement of a lower priority, and each of priority 0, asks for an answer at once.
+func TestFloodIsAnsweredAtABoundedRate(t *testing.T) {
+	for _, priority := range []uint8{0, 1} {
+		m, sent, now := master(testConfig(100)), 0, epoch
+		const flood = 10_000
+		for i := range flood {
+			now = epoch.Add(time.Duration(i+1) * time.Second / flood)
+			for _, a := range m.Step(now, hear(addrA, priority)) {
+				if sent++; a.Kind != ActionAdvertise || a.Priority != 100 {
+					t.Errorf("%+v", a)
+				}
+			}
+			if i == 0 && sent != 1 {
+				t.Error("the first is not answered")
+			}
+		}
+		if sent > answersPerInterval || m.Withheld() != flood-uint64(sent) {
+			t.Errorf("priority %d: %d answers to %d advertisements in an interval, %d withheld", priority, sent, flood, m.Withheld())
+		}
+		if due := m.Deadline(); due.Sub(now) > time.Second || priority > 0 && due != epoch.Add(time.Second) {
+			t.Errorf("priority %d: the next regular one is due in %s", priority, due.Sub(now))
+		}
+	}
+}
+
 func TestStep(t *testing.T) {
 	noPreempt, owner := testConfig(100), testConfig(255)
 	noPreempt.Preempt = false
@@ -155,7 +180,9 @@ func TestStep(t *testing.T) {
 		{"a stalled master hears who took over", master(testConfig(100)), 3 * time.Second, hear(addrA, 1),
 			"backup: 192.0.2.1 took over while this router stood still", Backup, 3*time.Second + down100},
 		{"a late master answers", master(testConfig(100)), 3*time.Second - 1, hear(addrA, 1), "advert 100", Master, time.Second},
-		{"a stalled master listens", master(testConfig(100)), time.Minute, timer, "", Master, 61*time.Second + skewOf100},
+		{"a stalled master listens", master(testConfig(100)), time.Minute, timer,
+			"stays: it stood still for 59s: listening for another master before it has the addresses again",
+			Master, 61*time.Second + skewOf100},
 		{"a stalled owner goes on", master(testConfig(255)), time.Minute, timer, "advert 255", Master, 61 * time.Second},
 		{"a stalled master hears another leave", master(testConfig(100)), 3 * time.Second, hear(addrA, 0), "advert 100", Master, 4 * time.Second},
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Problem says why a virtual router with this configuration cannot take part on the wire, "" if it can.
+// Problem says why a virtual router with this configuration cannot work on the wire. It is "" if it can.
 func (c *Config) Problem() string {
 	otherFamily := func(a netip.Addr) bool { return a.IsValid() && a.Is4() != (c.Family() == 4) }
 	switch {

@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. With
-// the interval before the missing advertisement, it has then been silent for three intervals.
-const stallIntervals = 2
+// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. It has then
+// been silent for three intervals: these and the one before the missing advertisement.
+const stallIntervals = DownIntervals - 1
+
+// answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
+// few routers that advertise by mistake are answered at once. A flood of forged packets must not cause a flood of answers.
+const answersPerInterval = 10
 
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
@@ -28,7 +32,7 @@ func (m *Machine) timer(now time.Time) {
 		m.lead(now, Cause{Kind: CauseStoodStill})
 	case m.state == Master:
 		m.advertise(m.Priority())
-		// From the old deadline rather than from now: lateness must not add up.
+		// The next deadline counts from the old deadline, not from now: lateness must not add up.
 		m.deadline = m.deadline.Add(m.cfg.AdvertInterval)
 		if !m.deadline.After(now) {
 			m.deadline = now.Add(m.cfg.AdvertInterval)
@@ -36,21 +40,23 @@ func (m *Machine) timer(now time.Time) {
 	}
 }
 
-// listen makes a router that stood still wait for a master's next advertisement before it speaks, and reports whether it does:
-// what was sent meanwhile may be lost, as it is when a whole machine is paused. A master keeps the VIPs for that time. An owner
-// of the addresses yields to nobody and does not listen.
+// listen makes a router that stood still wait for another master's next advertisement before it sends its own. It reports
+// whether it waits. Packets that were sent meanwhile may be lost, as when a whole machine is paused. A master gives up the
+// VIPs for that time: a successor has them. An owner of the addresses yields to nobody and does not listen.
 func (m *Machine) listen(now time.Time) bool {
 	late := now.Sub(m.deadline)
 	switch {
 	case m.Priority() == PriorityOwner:
 		return false
 	case m.state == Master:
-		// Four intervals after its last advertisement, every backup has taken over.
+		// Four intervals after the last advertisement, every backup has taken over.
 		interval := m.cfg.AdvertInterval
-		if m.listens || late < 3*interval {
+		if m.listens || late < DownIntervals*interval {
 			return false
 		}
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
+		m.master, m.holding, m.linger = netip.Addr{}, false, time.Time{}
+		m.remark(Cause{Kind: CauseListens, Wait: late.Round(time.Millisecond)})
 	case m.state == Backup:
 		interval, master := m.learned, m.master
 		if m.lower.source.IsValid() {
@@ -107,16 +113,18 @@ func (m *Machine) outranks(priority uint8) bool {
 	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
 }
 
-// advertToMaster is RFC 9568, section 6.4.3, with two exceptions. After a stall the sender has taken over, and this router
-// becomes backup and preempts like any other backup. And a router that gives way advertises once more before: the winner
-// learns that neighbours may know the VIPs at another machine, and announces them.
+// advertToMaster is RFC 9568, section 6.4.3, with two exceptions. After a stall the sender has taken over: this router
+// becomes backup and preempts like any other backup. And a router that gives way advertises once more before: then the other
+// master learns that neighbours may have this router's MAC address for the VIPs, and announces them.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
+	case ev.Priority == PriorityLeaving && m.listens:
+		m.lead(now, Cause{Kind: CauseMasterLeft, Peer: ev.Source})
 	case ev.Priority == PriorityLeaving:
-		m.listens = false
-		m.advertise(own)
-		m.deadline = now.Add(m.cfg.AdvertInterval)
+		if m.answer(now) {
+			m.deadline = now.Add(m.cfg.AdvertInterval)
+		}
 	case stalled:
 		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
 		m.holding, m.linger = false, time.Time{}
@@ -128,8 +136,22 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:
 		// The answer corrects the sender and the switches at once.
-		m.advertise(own)
+		m.answer(now)
 	}
+}
+
+// answer advertises at once, a few times in each interval. It reports whether it did.
+func (m *Machine) answer(now time.Time) bool {
+	if m.answersSince.IsZero() || now.Sub(m.answersSince) >= m.cfg.AdvertInterval {
+		m.answersSince, m.answers = now, 0
+	}
+	if m.answers == answersPerInterval {
+		m.withheld++
+		return false
+	}
+	m.answers++
+	m.advertise(m.Priority())
+	return true
 }
 
 func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
@@ -139,9 +161,9 @@ func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
 	m.transition(now, Backup, cause)
 }
 
-// rearm computes the Active_Down_Timer again after one of its operands has changed.
+// rearm computes the Active_Down_Timer again after a change of its operands.
 //
-// A master of lower priority is preempted when the timer that was set before it was first heard ends, as in the RFC, but
+// A master of lower priority is preempted when the timer that was set before its first advertisement ends, as in the RFC, but
 // not before PreemptDelay has passed. If it falls silent before that, it is replaced like any master.
 func (m *Machine) rearm(now time.Time) {
 	if m.state != Backup {
@@ -182,6 +204,10 @@ func (m *Machine) whyLead(now time.Time) Cause {
 	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
 }
 
+// DownIntervals is how many of its advertisement intervals a master must be silent, beside the backup's skew time, before the
+// backup takes over (RFC 9568, section 6.1: Active_Down_Interval).
+const DownIntervals = 3
+
 // Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
 func Skew(priority uint8, interval time.Duration) time.Duration {
 	return interval * time.Duration(256-int(priority)) / 256
@@ -198,5 +224,5 @@ func (m *Machine) skew(interval time.Duration) time.Duration {
 
 // downInterval is RFC 9568, section 6.1, Active_Down_Interval.
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return 3*interval + m.skew(interval)
+	return DownIntervals*interval + m.skew(interval)
 }

@@ -9,11 +9,11 @@ import (
 )
 
 // A Router is one virtual router without its sockets: its configuration, its Machine, the advertisement that it sends, and
-// what it has learnt about the configuration of others.
+// its diagnosis of the configuration of others.
 type Router struct {
 	Config  Config
 	Machine *Machine
-	// Packet is the router's own advertisement, complete but for the priority.
+	// Packet is the router's own advertisement, complete except for the priority.
 	Packet Packet
 
 	diagnosis diagnosis
@@ -26,8 +26,8 @@ func NewRouter(c Config) *Router {
 	return r
 }
 
-// SetConfig replaces the configuration. All warnings end: the new configuration may have removed their causes. The Machine
-// is told by EventConfig.
+// SetConfig replaces the configuration. All warnings end, because the new configuration may have removed their causes. The
+// caller also passes an EventConfig to the Machine.
 func (r *Router) SetConfig(c Config) {
 	r.Config = c
 	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
@@ -37,7 +37,7 @@ func (r *Router) SetConfig(c Config) {
 	}
 }
 
-// Destinations returns where the router's advertisements go. The slice must not be changed.
+// Destinations returns the addresses that the router sends its advertisements to. The slice must not be changed.
 func (r *Router) Destinations() []netip.Addr {
 	switch {
 	case len(r.Config.UnicastPeers) > 0:
@@ -63,8 +63,8 @@ func (r *Router) DiagnosisDue() time.Time {
 	return due
 }
 
-// AdvanceDiagnosis ends the warnings whose cause has not been seen for long enough, and makes RivalHeard the present if
-// another master was heard in the pause after its last change. It reports whether anything has changed.
+// AdvanceDiagnosis ends the warnings whose cause has not been seen for long enough. If another master was heard in the pause
+// after the last change of RivalHeard, it updates RivalHeard. It reports whether anything has changed.
 func (r *Router) AdvanceDiagnosis(now time.Time) bool {
 	c := &r.diagnosis.contest
 	told := c.untold && !now.Before(c.due())
@@ -74,8 +74,8 @@ func (r *Router) AdvanceDiagnosis(now time.Time) bool {
 	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) }) || told
 }
 
-// Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each: first how
-// the message came, then its own, then those against the configuration.
+// Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each. It checks first how the
+// message arrived, then the message itself, then whether it fits the configuration.
 func (r *Router) Examine(h Header, msg []byte, p *Packet) Drop {
 	if d := r.checkHeader(h); d != 0 {
 		return d

@@ -36,7 +36,7 @@ type node struct {
 
 	becameMaster int
 
-	asleep bool // neither timers nor what arrives move it
+	asleep bool // it does nothing, neither for timers nor for packets
 	inbox  []Event
 }
 
@@ -107,7 +107,7 @@ func (w *wire) at(t time.Time, do func()) {
 	slices.SortStableFunc(w.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })
 }
 
-// wake lets a node go on that was asleep. It reads what arrived before it acts on its timer, as a Loop does.
+// wake lets a sleeping node continue. As a Loop does, it reads the packets that arrived before it handles its timer.
 func (w *wire) wake(n *node) {
 	n.asleep = false
 	for _, ev := range n.inbox {
@@ -266,7 +266,7 @@ func TestEqualPrioritiesAgree(t *testing.T) {
 	})
 }
 
-// TestHandOverLeavesNoGap: somebody holds the VIPs at every moment of a planned stop.
+// TestHandOverLeavesNoGap: during a planned stop, the VIPs are held at every moment.
 func TestHandOverLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		a := w.add("a", testConfig(150))

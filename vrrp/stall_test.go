@@ -4,13 +4,14 @@ package vrrp
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// settled is a pair at the priorities 150 and 100 whose first is master.
+// settled returns a pair with the priorities 150 and 100. The first one is master.
 func (w *wire) settled(change func(*Config)) (a, b *node) {
 	strong, weak := testConfig(150), testConfig(100)
 	change(&strong)
@@ -57,8 +58,8 @@ func TestStalledMaster(t *testing.T) {
 	}
 }
 
-// TestPausedMaster: the packets for it are lost, as with a paused machine. It listens before it speaks, and becomes backup
-// of the router that took over. Where nobody has, it goes on.
+// TestPausedMaster: the packets for it are lost, as with a paused machine. It lets go of the VIPs at once and listens before it
+// speaks, and becomes backup of the router that took over. Where nobody has, it goes on after an interval and its skew time.
 func TestPausedMaster(t *testing.T) {
 	for _, preempt := range []bool{true, false} {
 		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
@@ -71,8 +72,20 @@ func TestPausedMaster(t *testing.T) {
 				a.asleep = true
 				w.run(5*time.Second+w.upTo(4*time.Second), nil)
 				a.inbox = nil
+				flights := len(w.flights)
 				w.wake(a)
-				w.run(2*time.Second+2*w.delay, nil)
+				if a.machine.Holding() || len(w.flights) > flights {
+					t.Fatalf("it has heard nobody yet: it holds the VIPs: %t, and sent %d", a.machine.Holding(), len(w.flights)-flights)
+				}
+				woke, listen := w.now, time.Second+Skew(150, time.Second)
+				w.run(2*time.Second+2*w.delay, func() {
+					switch since := w.now.Sub(woke); {
+					case !alone && w.holders() > 1:
+						t.Fatalf("%d hold the VIPs %s after the wake-up", w.holders(), since)
+					case alone && !a.machine.Holding() && since > listen:
+						t.Fatalf("nobody is there, and it does not hold the VIPs %s after the wake-up", since)
+					}
+				})
 				switch {
 				case alone && (a.machine.State() != Master || a.machine.Cause().Kind != CauseStoodStill):
 					t.Fatalf("nobody is there, and it is %s: %s", a.machine.State(), a.machine.Cause())
@@ -133,7 +146,7 @@ func TestStalledBackup(t *testing.T) {
 	})
 }
 
-// TestPreemptionLeavesNoGap: somebody always holds the VIPs, and both do so only as long as the successor needs.
+// TestPreemptionLeavesNoGap: the VIPs are held at every moment. Both routers hold them only as long as the successor needs.
 func TestPreemptionLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		b := w.add("b", testConfig(100))
@@ -253,4 +266,42 @@ func TestSoftFaultHandsOver(t *testing.T) {
 			t.Errorf("%q, %q", a.log, b.log)
 		}
 	})
+}
+
+// TestPausedMasterIsCalledAway: while it listens, it is ordered to leave, to go into standby, or to follow its group. It has
+// no place to offer.
+func TestPausedMasterIsCalledAway(t *testing.T) {
+	fault := &Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}
+	for _, tt := range []struct {
+		name  string
+		event Event
+		then  State
+	}{
+		{"stop", Event{Kind: EventStop, Cause: &Cause{Kind: CauseShutdown}}, Initialize},
+		{"standby", Event{Kind: EventStandby, On: true}, Backup},
+		{"gentle fault", Event{Kind: EventFault, Cause: fault, Gentle: true}, Fault},
+		{"fault", Event{Kind: EventFault, Cause: fault}, Fault},
+		{"group", Event{Kind: EventJoin, To: Backup, Cause: &Cause{Kind: CauseGroupBackup, Group: "pair"}}, Backup},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := NewMachine(testConfig(100))
+			m.Step(epoch, Event{Kind: EventResume, Source: netip.MustParseAddr("192.0.2.1")})
+			woke := epoch.Add(time.Minute)
+			m.Step(woke, Event{Kind: EventTimer})
+			if !m.Listening() {
+				t.Fatal("it does not listen")
+			}
+			for _, a := range m.Step(woke.Add(time.Millisecond), tt.event) {
+				if a.Kind == ActionAdvertise {
+					t.Errorf("it sent priority %d", a.Priority)
+				}
+			}
+			if m.State() != tt.then || m.Holding() || m.HandingOver() || m.Listening() {
+				t.Errorf("%s, holding %t, handing over %t, listening %t", m.State(), m.Holding(), m.HandingOver(), m.Listening())
+			}
+			if due := m.Deadline(); tt.then == Backup && due.After(woke.Add(2*time.Second)) {
+				t.Errorf("alone, it takes over %s after the wake-up", due.Sub(woke))
+			}
+		})
+	}
 }

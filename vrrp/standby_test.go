@@ -36,7 +36,7 @@ func TestUnclearTracking(t *testing.T) {
 	}
 }
 
-// TestHandOver goes through the ways to leave and to come back, event by event.
+// TestHandOver goes through all ways to leave and to return, event by event.
 func TestHandOver(t *testing.T) {
 	const (
 		last = 4*time.Second + 96*time.Millisecond + 93750*time.Nanosecond // when nobody took over

@@ -54,28 +54,29 @@ type Status struct {
 	// HandingOver says that the router has offered its place, or has a successor, and keeps the VIPs only until its
 	// successor has them. It must not announce them any more.
 	HandingOver bool `json:"handing_over,omitempty"`
-	// Standby says that the router is at priority 1 by command. It becomes false when a master entered standby and
-	// nobody took over.
+	// Standby says that the router is at priority 1 by command. If a master enters standby and nobody takes over, it becomes
+	// false.
 	Standby bool `json:"standby,omitempty"`
 	// Ready says that a member of a sync group could be master now and waits until all members could.
 	Ready bool `json:"ready,omitempty"`
-	// Priority is the configured one, EffectivePriority the one that the election uses.
+	// Priority is the configured priority. EffectivePriority is the one that the election uses.
 	Priority          uint8 `json:"priority"`
 	EffectivePriority uint8 `json:"effective_priority"`
 	// Tracking is the tracking result that the election uses.
 	Tracking Tracking `json:"tracking,omitzero"`
 	// Master is the primary address of the current master: ours when master, the zero Addr when unknown.
 	Master netip.Addr `json:"master"`
-	// Since is the time of the last transition. Reason is its cause in words; in Fault, the present fault; for a master
-	// that hands over, or no longer does, why.
+	// Since is the time of the last transition. Reason is its cause in words. In Fault, Reason is the present fault. For a
+	// master that hands over, or has just ended a hand-over, Reason says why.
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
-	// Cause is what Reason says, for decisions.
+	// Cause is the cause behind Reason, for decisions.
 	Cause          Cause          `json:"-"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
-	// RivalHeard is when this master last heard another master that must give way to it, or gave way: to within 100 ms at
-	// first, and to within a second if that goes on. Some neighbours may have the other's MAC address for the VIPs.
+	// RivalHeard is when this master last heard another master that must give way to it, or gave way. It is exact to within
+	// 100 ms at first, and to within a second if there are more. Some neighbours may have the other master's MAC address for
+	// the VIPs.
 	RivalHeard time.Time `json:"rival_heard,omitzero"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`

@@ -4,10 +4,10 @@ package vrrp
 
 // Tracking is the result of all that a virtual router tracks.
 type Tracking struct {
-	// Delta is added to the priority, which stays within 1 and 254. It leaves an owner of the addresses at 255.
+	// Delta is added to the priority. The result stays within 1 and 254. An owner of the addresses stays at 255.
 	Delta int `json:"delta,omitempty"`
-	// Unclear says that some tracking results are not there yet. Until they arrive, a virtual router that is not master
-	// runs at priority 1: it must not preempt a working master, and still takes over from one that is gone. An owner of the
+	// Unclear says that some tracking results have not arrived yet. Until they arrive, a virtual router that is not master
+	// runs at priority 1: it must not preempt a working master, but takes over if the master is gone. An owner of the
 	// addresses stays at 255.
 	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: no fault.
@@ -25,4 +25,30 @@ func (t Tracking) Cause() Cause {
 		return Cause{Kind: FaultGroup, Text: t.Fault}
 	}
 	return Cause{Kind: FaultTracked, Text: t.Fault}
+}
+
+// AddInterfaces returns t with the effect of the tracked interfaces. An interface that links does not have yet has no effect.
+func (t Tracking) AddInterfaces(tracked []TrackInterface, links map[string]Link) Tracking {
+	for _, ti := range tracked {
+		link, seen := links[ti.Interface]
+		if !seen {
+			continue
+		}
+		fault := link.Fault()
+		switch {
+		case ti.Weight == 0 && fault != "" && t.Fault == "":
+			t.Fault = "tracked " + fault
+		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
+			t.Delta += ti.Weight
+		}
+	}
+	return t
+}
+
+// A TrackInterface says how a fault of another interface affects a virtual router.
+type TrackInterface struct {
+	Interface string `json:"interface"`
+	// Weight from -253 to -1 is added to the priority while the interface is at fault. Weight from 1 to 253 is added while it
+	// works. With 0, a fault of the interface is a fault of the virtual router.
+	Weight int `json:"weight"`
 }

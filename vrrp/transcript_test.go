@@ -45,7 +45,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// A transcript is machines on a segment where an advertisement takes a millisecond, driven by commands.
+// A transcript is a set of machines on a segment. Commands drive them. An advertisement takes a millisecond.
 type transcript struct {
 	t        *testing.T
 	now      time.Time
@@ -259,7 +259,7 @@ func (p *transcript) track(a *party, args string) {
 	p.tell(a, t)
 }
 
-// tell and assess do what a Loop does with what it is told.
+// tell and assess pass on what a party is told, as a Loop does.
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
@@ -282,7 +282,7 @@ func (p *transcript) assess(a *party) {
 	}
 }
 
-// decide lets the sync groups of a director decide.
+// decide runs the sync groups of a director.
 func (p *transcript) decide(a *party) {
 	name, _, _ := strings.Cut(a.name, ".")
 	g := p.groups[name]
@@ -309,7 +309,7 @@ func (p *transcript) decide(a *party) {
 	}
 }
 
-// step moves a machine, writes what came of it and sends its advertisements.
+// step passes an event to a machine, writes the result and sends its advertisements.
 func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
 	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())
@@ -378,84 +378,4 @@ func (p *transcript) remaining(m *Machine) string {
 		return "never"
 	}
 	return m.Deadline().Sub(p.now).Round(time.Millisecond).String()
-}
-
-func (p *transcript) send(a *party, priority uint8) {
-	a.Packet.Priority = priority
-	if a.lost > 0 {
-		a.lost--
-		return
-	}
-	message := a.Packet.AppendTo(nil, a.addr, Group4)
-	_, channel, dotted := strings.Cut(a.name, ".")
-	for _, b := range p.parties {
-		_, other, _ := strings.Cut(b.name, ".")
-		if b != a && !a.deaf && b.deafTo != a && (!dotted || channel == other) {
-			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond), a, b, message})
-		}
-	}
-}
-
-// deliver passes an advertisement to a party, as a Loop does.
-func (p *transcript) deliver(l delivery) {
-	a, h := l.to, Header{l.from.addr, Group4, TTL}
-	was, warnings := a.Machine.State(), len(a.Warnings())
-	heard := a.RivalHeard()
-	defer func() {
-		if a.RivalHeard() != heard {
-			p.line(a, "announces its addresses again: another master was heard")
-		}
-	}()
-	if d := a.Examine(h, l.message, &a.heard); d != 0 {
-		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
-		if len(a.Warnings()) != warnings {
-			p.line(a, "drops an advertisement from %s: %s", h.Source, d)
-		}
-		return
-	}
-	p.step(a, Event{Kind: EventAdvert, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
-	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
-}
-
-func (p *transcript) thaw(a *party) {
-	a.asleep = false
-	onTheWay := p.onTheWay
-	p.onTheWay = nil
-	for _, l := range onTheWay {
-		if l.to == a && !l.at.After(p.now) {
-			p.deliver(l)
-		} else {
-			p.onTheWay = append(p.onTheWay, l)
-		}
-	}
-}
-
-// run lets time pass.
-func (p *transcript) run(until time.Time) {
-	for {
-		at, do := until, func() {}
-		for _, a := range p.parties {
-			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
-				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
-			}
-		}
-		for i, l := range p.onTheWay {
-			if l.to.asleep || l.at.After(at) {
-				continue
-			}
-			at, do = l.at, func() {
-				p.onTheWay = slices.Delete(p.onTheWay, i, i+1)
-				if !l.to.deaf && !l.from.deaf {
-					p.deliver(l)
-				}
-			}
-			break
-		}
-		if !at.Before(until) {
-			p.now = until
-			return
-		}
-		p.now = later(p.now, at)
-		do()
-	}
 }

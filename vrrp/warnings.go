@@ -28,7 +28,7 @@ const (
 	warnAuth
 	warnInterval
 	warnTrailer
-	warnVIPs // the kinds above are of dropped packets; a good packet ends them
+	warnVIPs // the kinds above are about dropped packets; a good packet ends them
 	warnLearntInterval
 	warnTwoMasters
 )

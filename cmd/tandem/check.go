@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,14 +18,20 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var live bool
+	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
-		Long: `Check configuration files without running anything. Each mistake is one line on standard error: file,
-line, key, what is wrong and, where tandem finds a similar one, the valid key. A scheduler that this
-machine's kernel does not have is a mistake; where the kernel has no IPVS at all, schedulers are not
-checked. A check that this machine could not run, for want of a program, a user or a certificate, is a
-warning: the file may be for another machine. The exit code is 0 if no file has a mistake, else 1; warnings do not change it.`,
+		Long: `Check configuration files without running anything. Each mistake is one line on standard error. The line
+has the file, the line number, the key and the mistake. If a valid key is similar, it has this key too.
+
+A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
+are not checked. If this machine cannot run a check, because it lacks the program, the user or the
+certificate, this is only a warning: the file may be for another machine.
+
+A note is about something that works but could be better.
+
+The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem check lb1.toml lb2.toml && echo both are good`,
 		Args: arguments(1, -1),
@@ -46,15 +53,46 @@ warning: the file may be for another machine. The exit code is 0 if no file has 
 				for _, w := range examineChecks(cfg) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (virtual routers: %d, services: %d)\n", file, len(cfg.Routers), len(cfg.Services))
+				for _, note := range cfg.Notes() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)
+				}
+				if live {
+					changes, err := replaced(cmd.Context(), cfg)
+					if err != nil {
+						failed = append(failed, err)
+						continue
+					}
+					for _, c := range changes {
+						fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: replaces what another program has set up: %s\n", file, c)
+					}
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
 			}
 			return errors.Join(failed...)
 		},
 	}
+	cmd.Flags().BoolVar(&live, "live", false, "also list what a director with the file would replace of other programs' services in this kernel")
+	return cmd
 }
 
-// checkSchedulers refuses schedulers that this machine's kernel does not have. A kernel without IPVS, or whose modules
-// cannot be listed, is probably not the director's: it refuses none.
+// contents says what a file describes.
+func contents(cfg *configs.Config) string {
+	var parts []string
+	if cfg.RealServer == nil || len(cfg.Routers)+len(cfg.Services) > 0 {
+		parts = append(parts, fmt.Sprintf("virtual routers: %d, services: %d", len(cfg.Routers), len(cfg.Services)))
+	}
+	if r := cfg.RealServer; r != nil {
+		vips := "VIPs"
+		if len(r.VIPs) == 1 {
+			vips = "VIP"
+		}
+		parts = append(parts, fmt.Sprintf("real server: %d %s, mode %s", len(r.VIPs), vips, r.Mode))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// checkSchedulers refuses schedulers that this machine's kernel does not have. If the kernel has no IPVS, or its modules
+// cannot be listed, this machine is probably not the director. Then checkSchedulers refuses none.
 func checkSchedulers(cfg *configs.Config) error {
 	have, err := kernel.AvailableSchedulers()
 	if err != nil {
@@ -63,7 +101,7 @@ func checkSchedulers(cfg *configs.Config) error {
 	return missingSchedulers(cfg, have)
 }
 
-// missingSchedulers returns the services whose scheduler is not in the list as mistakes of the file.
+// missingSchedulers returns a mistake for each service whose scheduler is not in the list.
 func missingSchedulers(cfg *configs.Config, have []string) error {
 	var mistakes []error
 	for _, f := range diagnosis.MissingSchedulers(cfg.Services, have) {
@@ -72,7 +110,7 @@ func missingSchedulers(cfg *configs.Config, have []string) error {
 	return errors.Join(mistakes...)
 }
 
-// examineChecks returns what keeps this machine from running checks of the configuration, each once.
+// examineChecks returns why this machine cannot run checks of the configuration. Each cause is returned once.
 func examineChecks(cfg *configs.Config) (all []error) {
 	seen := make(map[string]bool)
 	examine := func(owner string, c *healthcheck.Config) {

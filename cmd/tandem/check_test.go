@@ -42,7 +42,7 @@ func TestCheckNamesSchedulersThatTheKernelLacks(t *testing.T) {
 	}
 }
 
-// What keeps the director from running its checks is found before it runs.
+// A check that the director cannot run is reported before it runs.
 func TestCheckNamesWhatChecksLack(t *testing.T) {
 	file := writeConfig(t, `
 name = "lb1"

@@ -12,9 +12,9 @@ func newDisable() *cobra.Command {
 	return serverCommand(&cobra.Command{
 		Use:   "disable SERVICE/SERVER",
 		Short: "Take a real server out of the IPVS table, which ends its connections",
-		Long: `Take a real server out of the kernel's IPVS table at once. This ends its connections; tandem drain keeps
-them. It lasts until tandem enable, also over reloads and restarts. SERVICE/SERVER is written as for
-tandem drain.`,
+		Long: `Remove a real server from the kernel's IPVS table at once. This ends its connections; tandem drain keeps
+them. The server stays disabled until tandem enable, also over reloads and restarts. SERVICE/SERVER is
+written as for tandem drain.`,
 		Example: `  tandem disable www/192.0.2.11`,
 	}, control.Disable, "disabled")
 }

@@ -19,15 +19,16 @@ func newDrain() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "drain SERVICE/SERVER",
-		Short: "Send a real server no new connections; --wait for the present ones to end",
-		Long: `Set the weight of a real server to 0: it gets no new connections, and keeps those that it has. This
-lasts until tandem undrain, also over reloads and restarts. SERVICE is the name of a service; SERVER is
-an address, with :PORT where the service has several servers with that address.
+		Short: "Send a real server no new connections; with --wait, wait until its connections have ended",
+		Long: `Set the weight of a real server to 0. The server gets no new connections, and keeps its present
+connections. It stays drained until tandem undrain, also over reloads and restarts. SERVICE is the name
+of a service. SERVER is the address of the server. If the service has several servers with this address,
+write ADDRESS:PORT.
 
-With --wait the command shows the number of connections and returns when none is left. If --timeout
-passes first, the exit code is 1 and the server stays drained. A persistent client's next connection
-goes to another server. Where the configuration sets expire_quiescent_template = 0 it comes to this one,
-and --wait waits for such clients too.`,
+With --wait, the command shows the number of connections, and returns when no connection is left. If
+--timeout passes first, the exit code is 1 and the server stays drained. The next connection of a
+persistent client goes to another server. If the configuration sets expire_quiescent_template = 0, it
+goes to the drained server, and --wait waits for such clients too.`,
 		Example: `  tandem drain www/192.0.2.11
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: arguments(1, 1),
@@ -50,7 +51,7 @@ and --wait waits for such clients too.`,
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&wait, "wait", false, "return when the server has no connection left")
+	cmd.Flags().BoolVar(&wait, "wait", false, "return only when no connection is left")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "maximum `DURATION` of --wait, as in 90s or 10m (0: no limit)")
 	return cmd
 }
@@ -112,7 +113,7 @@ func awaitDrained(ctx context.Context, ask serverReader, state control.ServerSta
 	}
 }
 
-// remaining says for what a drain waits.
+// remaining returns the connections and clients that a drain waits for, in words.
 func remaining(s control.ServerState) string {
 	switch n := s.PersistentClients; n {
 	case 0:

@@ -13,10 +13,10 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
-// A draining server has the connections of the list, a look after the other, and fails at its end.
+// A draining server answers with the numbers of the list, one after the other. After the last it fails.
 type draining []int
 
-// A binding server has persistent clients beyond its last connection.
+// A binding server still has persistent clients after its last connection has ended.
 type binding struct{ draining }
 
 func (b *binding) Server(ctx context.Context, name string) (control.ServerState, error) {
@@ -25,7 +25,7 @@ func (b *binding) Server(ctx context.Context, name string) (control.ServerState,
 	return s, err
 }
 
-// TestWaitForPersistentClients: a drain is not over while templates lead clients to the server.
+// TestWaitForPersistentClients: a drain is not over while persistence templates send clients to the server.
 func TestWaitForPersistentClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -14,7 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
-// newElection is the child process of run. It is hidden: it works only with the socket that a director hands to it.
+// newElection returns the command of run's child process. It is hidden, because it works only with the socket from a
+// director.
 func newElection() *cobra.Command {
 	var level, format string
 	var options election.Options
@@ -28,9 +29,10 @@ func newElection() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// One more than the processors: the thread of a VRRP loop must never wait for one that runs other Go code.
+			// One more than the number of processors: the thread of a VRRP loop must never wait for a thread that runs other
+			// Go code.
 			runtime.GOMAXPROCS(runtime.NumCPU() + 1)
-			// SIGHUP is for the director. The election must survive the death of whoever reads its log.
+			// SIGHUP is for the director. The election must survive the death of the process that reads its log.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
@@ -44,7 +46,7 @@ func newElection() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "lowest `LEVEL` that is logged: trace, debug, info, warn, error")
 	cmd.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text, json")
-	cmd.Flags().StringVar(&options.LockDir, "lock-dir", "", "`DIRECTORY` where the elections of a director find each other")
+	cmd.Flags().StringVar(&options.LockDir, "lock-dir", "", "`DIRECTORY` of the locks; with them only one election runs at a time")
 	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state `DIRECTORY` of the director")
 	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "use real-time scheduling")
 	return cmd

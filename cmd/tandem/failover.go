@@ -14,14 +14,15 @@ import (
 func newFailover() *cobra.Command {
 	return routerCommand(&cobra.Command{
 		Use:   "failover [ROUTER…]",
-		Short: "Hand over to the peer, and stay standby until tandem release",
-		Long: `Hand the named virtual routers over to the peer; without names, all of which this director is master.
-This director forwards until it hears its successor, so that clients notice nothing. Afterwards it is
-standby: it runs at priority 1, also over reloads and restarts, until tandem release. A standby director
-takes over only if the peer dies.
+		Short: "Hand over to the peer, and stay in standby until tandem release",
+		Long: `Hand the named virtual routers over to the peer. Without names, hand over all virtual routers whose master
+is this director. The director forwards until it hears its successor, so clients notice nothing. After
+that the virtual routers are in standby until tandem release, also over reloads and restarts. In standby
+they run at priority 1, and take over only if the peer dies.
 
-If nobody takes over within about four advertisement intervals, this director stays master and the exit code
-is 1. The members of a sync group are handed over together. ROUTER is the name of a virtual router.`,
+If the peer does not take over within about four advertisement intervals, this director stays master and
+the exit code is 1. The members of a sync group are handed over together. ROUTER is the name of a virtual
+router.`,
 		Example: `  tandem failover
   tandem failover web
   tandem release`,
@@ -32,15 +33,15 @@ func newRelease() *cobra.Command {
 	return routerCommand(&cobra.Command{
 		Use:   "release [ROUTER…]",
 		Short: "Take part in the election again after tandem failover",
-		Long: `End standby: the named virtual routers, without names all that are standby, take part in the election
-with their configured priority again. A virtual router with the highest priority and preempt = true
-becomes master.`,
+		Long: `End the standby of the named virtual routers. Without names, end the standby of all. They take part in the
+election with their configured priority again. A virtual router with the highest priority and
+preempt = true becomes master.`,
 		Example: `  tandem release
   tandem release web`,
 	}, (*control.Client).Release, "takes part again")
 }
 
-// routerCommand completes a command about virtual routers. It prints done for each for which that succeeded.
+// routerCommand completes a command about virtual routers. It prints done for each router that succeeded.
 func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)
@@ -55,7 +56,7 @@ func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context,
 		}
 		warnNotRemembered(cmd, result.NotRemembered)
 		if err == nil && len(result.Routers) == 0 {
-			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router is standby")
+			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router is in standby")
 		}
 		return err
 	}

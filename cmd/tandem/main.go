@@ -1,33 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command tandem is a load-balancer director for a pair of Linux machines: VRRP elects the master, which claims the
-// virtual addresses; both hold the same IPVS rules, and health checks set the real servers' weights.
+// Command tandem is a load-balancer director for a pair of Linux machines. VRRP elects the master, and the master holds the
+// virtual addresses. Both directors have the same IPVS rules, and health checks set the real servers' weights.
 //
 // # Processes
 //
-// "tandem run" is the director. While it has virtual routers it runs "tandem election" as a child, which owns the
-// VRRP sockets, the virtual addresses and their announcements. Each survives the death of the other: an election
-// without a director hands over to the peer and removes its addresses; a director without an election removes the
-// addresses and starts another election.
+// "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the
+// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer and
+// removes its addresses. If the election dies, the director removes the addresses and starts another election.
 //
 // # Signals
 //
-// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses; [lvs] on_stop decides
-// whether the IPVS table stays. SIGHUP reloads the configuration; a file with mistakes is refused as a whole, and the old
-// configuration stays.
+// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. [lvs] on_stop says whether
+// the IPVS table stays. SIGHUP reloads the configuration. If the file has mistakes, the director refuses all of it and keeps
+// the old configuration.
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket: GET /v1/status, POST /v1/reload, POST
-// /v1/failover and /v1/release with {"routers": ["NAME"]}, POST /v1/servers with {"server": "SERVICE/ADDRESS:PORT",
-// "action": "drain", "weight": 0}, where action is one of drain, undrain, disable, enable, weight (which alone needs the
-// number) and reset, and GET /v1/servers?server=SERVICE/ADDRESS:PORT. The last two answer
+// The director answers HTTP with JSON on a unix socket. Its endpoints are:
+//
+//	GET  /v1/status                               the status, see below
+//	POST /v1/reload                               reads the configuration again
+//	POST /v1/failover  {"routers": ["NAME"]}      hands the virtual routers over to the peer
+//	POST /v1/release   {"routers": ["NAME"]}      ends their standby
+//	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
+//	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0}
+//	                                              changes a real server, and answers with its state
+//
+// The action is one of drain, undrain, disable, enable, weight and reset. Only weight needs the number. The state of a real
+// server is
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// once the kernel's table agrees. A command is carried out first and stored next: where its file cannot be written, the
-// answer (of failover and release too) has "not_remembered" with the cause. A restart would forget such a command. The
-// status is
+// The answer to a command comes when the kernel's table agrees. The director runs a command first, and then stores it in a file.
+// If it cannot write the file, the answer has "not_remembered" with the cause. This is so for failover and release too. A restart
+// would forget such a command.
+//
+// The status is
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
@@ -36,7 +45,7 @@
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
-//	                         "became_master", "longest_gap_seconds"}}],
+//	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
@@ -47,11 +56,14 @@
 //	  "warnings": ["…"]
 //	}
 //
-// where state is one of initialize, backup, master, fault and health one of unknown, healthy, unhealthy, unchecked;
-// master is the address of the present master, empty while unknown. Every stats has the kernel's counts, connections,
-// in_packets, out_packets, in_bytes and out_bytes, and its rates a second, connection_rate, in_packet_rate,
-// out_packet_rate, in_byte_rate and out_byte_rate. The role of a sync is master or backup. Members may be added; none is
-// renamed or removed.
+// The state of a virtual router is one of initialize, backup, master and fault. The health is one of unknown, healthy,
+// unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
+// or backup.
+//
+// Every stats has the kernel's counts: connections, in_packets, out_packets, in_bytes and out_bytes. It also has the rates
+// per second: connection_rate, in_packet_rate, out_packet_rate, in_byte_rate and out_byte_rate.
+//
+// Later versions may add members, but never rename or remove one.
 //
 // # Exit codes
 //
@@ -77,9 +89,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tandem",
 		Short: "A load-balancer director for a pair of Linux machines",
-		Long: `tandem makes two Linux machines (directors) into one load balancer that does not go away: VRRP elects
-a master, the master holds the virtual addresses, both directors hold the same IPVS table, and health
-checks set the real servers' weights. The configuration is /etc/tandem/tandem.toml.`,
+		Long: `tandem makes two Linux machines (directors) into one load balancer. If one of them fails, the other takes
+over. VRRP elects a master. The master holds the virtual addresses. Both directors hold the same IPVS
+table, and health checks set the real servers' weights. The configuration is /etc/tandem/tandem.toml.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem run -c /etc/tandem/tandem.toml
   tandem status`,

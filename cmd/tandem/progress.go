@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A progress shows the latest state: on a terminal in one line that changes, elsewhere in a new line for each change.
+// A progress shows the latest state. A terminal gets one line that changes, any other output gets a new line for each change.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -27,7 +27,7 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// show writes a line if it differs from the last one. Errors of the writer are ignored: nothing depends on the display.
+// show writes a line if it differs from the last one. It ignores errors of the writer: nothing depends on the display.
 func (p *progress) show(line string) {
 	if line == p.last {
 		return

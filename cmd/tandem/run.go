@@ -22,10 +22,10 @@ import (
 	"github.com/tandem-lvs/tandem/configs/load"
 )
 
-// defaultConfig is the file that the shipped unit runs with.
+// defaultConfig is the file of the shipped unit.
 const defaultConfig = "/etc/tandem/tandem.toml"
 
-// flushTimeout bounds how long the end of the process waits for a reader of the log.
+// flushTimeout is how long the end of the process waits for the reader of the log.
 const flushTimeout = time.Second
 
 func newRun() *cobra.Command {
@@ -33,9 +33,9 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
-		Long: `Run the director in the foreground. SIGTERM and SIGINT hand over to the peer and end it; SIGHUP reloads
-the configuration. It needs the capability CAP_NET_ADMIN, for VRRP also CAP_NET_RAW; with services the
-kernel must have IPVS. The log goes to standard error.`,
+		Long: `Run the director in the foreground. On SIGTERM or SIGINT the director hands over to the peer and exits. On
+SIGHUP it reloads the configuration. It needs the capability CAP_NET_ADMIN. For VRRP it also needs
+CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.`,
 		Example: `  tandem run -c /etc/tandem/tandem.toml`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,7 +70,7 @@ func run(ctx context.Context, file string) error {
 				"--lock-dir", lock.Dir(cfg.Control.Socket), "--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
 		},
 	})
-	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of whoever reads its log
+	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of the process that reads its log
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hangup := make(chan os.Signal, 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
-// serverCommand completes a command that changes the state of one real server. It prints done when that succeeded.
+// serverCommand completes a command that changes the state of one real server. On success it prints done.
 func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
 	var s socketFlags
 	s.register(cmd)
@@ -40,9 +40,10 @@ func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, d
 	return err
 }
 
-// warnNotRemembered tells the operator that a command is in force but would not outlive a restart of the director.
+// warnNotRemembered tells the operator that a command works now, but that a restart of the director would forget it.
 func warnNotRemembered(cmd *cobra.Command, cause string) {
 	if cause != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: in force; not yet remembered: %s\n", cause)
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: in force; not yet remembered: %s. The command works now, but it could not be saved. "+
+			"A restart would forget it.\n", cause)
 	}
 }

@@ -25,7 +25,7 @@ func (forgetful) CommandServer(c control.ServerCommand) (control.ServerState, er
 	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
 }
 
-// TestCommandThatIsNotRemembered: it succeeds, and a warning on standard error says that a restart would forget it.
+// TestCommandThatIsNotRemembered: the command succeeds, and a warning on standard error says that a restart would forget it.
 func TestCommandThatIsNotRemembered(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := control.Listen(path)
@@ -52,7 +52,8 @@ func TestCommandThatIsNotRemembered(t *testing.T) {
 		{[]string{"release", "web"}, "web: takes part again\n"},
 	} {
 		out, errs, err := execute(t, c.args...)
-		if err != nil || out != c.want || errs != "warning: in force; not yet remembered: "+diskFull+"\n" {
+		if err != nil || out != c.want || errs != "warning: in force; not yet remembered: "+diskFull+
+			". The command works now, but it could not be saved. A restart would forget it.\n" {
 			t.Errorf("%s: output %q, standard error %q, error %v", c.args, out, errs, err)
 		}
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/tandem-lvs/tandem/configs/load"
 )
 
-// socketFlags choose the control socket: --socket, else TANDEM_SOCKET, else the configuration, else the default.
+// socketFlags choose the control socket. The order is: --socket, TANDEM_SOCKET, the configuration, the default.
 type socketFlags struct{ socket, config string }
 
 func (s *socketFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET, else that of the configuration)")
-	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that is read for the control socket")
+	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET; if it is not set, the path in the configuration)")
+	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the control socket")
 }
 
 // client returns a client of the chosen control socket.
@@ -29,7 +29,7 @@ func (s *socketFlags) client(cmd *cobra.Command) (*control.Client, error) {
 	return control.NewClient(path), nil
 }
 
-// path returns the socket. An unreadable configuration is an error only if the user named the file (asked).
+// path returns the socket. A configuration that cannot be read is an error only if the user named the file (asked).
 func (s *socketFlags) path(asked bool) (string, error) {
 	if s.socket != "" {
 		return s.socket, nil

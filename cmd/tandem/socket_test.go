@@ -15,7 +15,7 @@ func TestSocketIsFoundByFlagThenEnvironmentThenConfiguration(t *testing.T) {
 	if got, err := s.path(false); err != nil || got != "/from/the/file.sock" {
 		t.Errorf("by the configuration: %s", got)
 	}
-	// A file with mistakes names its socket all the same: one wants to ask for them there.
+	// A file with mistakes still names its socket: an operator wants to run tandem status there.
 	s.config = writeConfig(t, "prioritty = 1\n[control]\nsocket = \"/from/the/broken/file.sock\"\n")
 	if got, err := s.path(true); err != nil || got != "/from/the/broken/file.sock" {
 		t.Errorf("by a file with mistakes: %s, %v", got, err)

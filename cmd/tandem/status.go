@@ -25,11 +25,13 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of the running director",
-		Long: `Show the virtual routers, services, real servers and checks of the running director, with warnings first.
+		Long: `Show the virtual routers, services, real servers and checks of the running director. Warnings are shown
+first.
 
-STATE is MASTER, BACKUP, FAULT (an interface or something tracked fails) or INITIALIZE; (standby) follows
-after tandem failover. A PRIORITY such as 1 (of 150) is the present one and the configured one. WEIGHT is
-shown in the same way. ACTIVE and INACTIVE are connections as the kernel counts them.`,
+STATE is MASTER, BACKUP, FAULT (an interface or a track fails) or INITIALIZE. After tandem failover it is
+followed by (standby). If the present priority differs from the configured one, PRIORITY shows both:
+1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
+INACTIVE are the kernel's numbers of connections.`,
 		Example: `  tandem status
   tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,
@@ -59,7 +61,7 @@ shown in the same way. ACTIVE and INACTIVE are connections as the kernel counts 
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions add members, and rename or remove none")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters of each virtual router and the last result of each check")
 	return cmd
 }
@@ -108,7 +110,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 	return err
 }
 
-// writeFailingTracks prints what the routers track and what fails.
+// writeFailingTracks prints the failing tracks of the routers.
 func writeFailingTracks(b *bytes.Buffer, routers []control.Router) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	header := "\nROUTER\tFAILING TRACK\tREASON"
@@ -191,7 +193,7 @@ func ago(now, since time.Time) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// state returns the state of a router, and whether it is handing over or standby.
+// state returns the state of a router, with "handing over" or "standby" if it applies.
 func state(r control.Router) string {
 	s := strings.ToUpper(r.State)
 	switch {
@@ -203,7 +205,7 @@ func state(r control.Router) string {
 	return s
 }
 
-// priority returns the effective priority, with the configured one where the two differ.
+// priority returns the effective priority. If the configured one differs, it follows in brackets.
 func priority(r control.Router) string {
 	if r.Priority == r.EffectivePriority {
 		return fmt.Sprint(r.Priority)
@@ -211,7 +213,7 @@ func priority(r control.Router) string {
 	return fmt.Sprintf("%d (of %d)", r.EffectivePriority, r.Priority)
 }
 
-// weight returns the effective weight, with the configured one where the two differ.
+// weight returns the effective weight. If the configured one differs, it follows in brackets.
 func weight(s control.Server) string {
 	if s.Weight == s.EffectiveWeight {
 		return fmt.Sprint(s.Weight)

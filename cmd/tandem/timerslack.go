@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// timerSlack is the delay that the kernel may add to this process's timers in order to combine wake-ups. No timer of the
-// director needs to be more precise. Without it the Go runtime's monitor wakes up every 20 us after each wake-up of the
-// process, and health checks wake the process all the time.
+// timerSlack is the delay that the kernel may add to this process's timers, in order to combine wake-ups. No timer of the
+// director needs to be more precise. Without the slack, the Go runtime's monitor wakes up every 20 us after each wake-up of
+// the process, and health checks cause wake-ups all the time.
 const timerSlack = 10 * time.Millisecond
 
-// relaxTimers sets timerSlack on every thread of this process; new threads inherit it (proc(5), timerslack_ns). Setting it
-// on threads other than the calling one needs CAP_SYS_NICE. Without the slack the director works, and uses more CPU.
+// relaxTimers sets timerSlack on every thread of this process. New threads inherit it (proc(5), timerslack_ns). It needs
+// CAP_SYS_NICE for threads other than the calling one. Without the slack the director works, but uses more CPU.
 func relaxTimers() error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -24,7 +24,7 @@ func TestRelaxTimers(t *testing.T) {
 			relaxed++
 		}
 	}
-	// One may have been started meanwhile, by one that had no slack yet.
+	// One new thread is possible: a thread without slack may have started it meanwhile.
 	if relaxed < len(tasks)-1 {
 		t.Errorf("%d of %d threads are relaxed", relaxed, len(tasks))
 	}

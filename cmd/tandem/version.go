@@ -13,7 +13,7 @@ import (
 // released is set by the linker (-ldflags -X) in release builds.
 var released string
 
-// version returns the release, or what the Go toolchain recorded about the source.
+// version returns the release. If there is none, it returns the revision that the Go toolchain has recorded.
 func version() string {
 	if released != "" {
 		return released

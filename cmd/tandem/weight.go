@@ -19,9 +19,9 @@ func newWeight() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "weight SERVICE/SERVER N | --reset",
 		Short: "Give a real server another weight than the configured one",
-		Long: `Give a real server the weight N, from 0 to 65535, instead of the configured one. The weight applies
-while the server is healthy. It lasts until tandem weight --reset, also over reloads and restarts.
-SERVICE/SERVER is written as for tandem drain.`,
+		Long: `Give a real server the weight N, from 0 to 65535, instead of the configured weight. The server has this
+weight only while it is healthy. The command stays in force until tandem weight --reset, also over reloads
+and restarts. SERVICE/SERVER is written as for tandem drain.`,
 		Example: `  tandem weight www/192.0.2.11 5
   tandem weight www/192.0.2.11 --reset`,
 		Args: arguments(1, 2),

@@ -62,8 +62,8 @@ func (a *Announcer) Reannounce(addrs ...netip.Addr) {
 	a.kick()
 }
 
-// Contest announces addresses, besides their schedules, after another master of them was heard: at once, and again when it has
-// let go of them. It never blocks.
+// Contest announces addresses after another master of them was heard, besides their schedules: at once, and again when the
+// other master has removed them. It never blocks.
 func (a *Announcer) Contest(addrs []netip.Addr) {
 	now := time.Now()
 	a.mu.Lock()
@@ -102,8 +102,8 @@ func (a *Announcer) Stats() garp.Stats {
 // Run sends until ctx ends, which is success. It waits while the interface is missing, down or without carrier. After that
 // every schedule starts again, because the neighbours may have missed all announcements.
 //
-// Run's own goroutine opens the sockets when it needs them. Where threads differ in their network namespace, it must be
-// locked to one.
+// Run's own goroutine opens the sockets when it needs them. If threads have different network namespaces, the goroutine must
+// be locked to one thread.
 func (a *Announcer) Run(ctx context.Context) error {
 	pacer, err := newPacer()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 )
 
 func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	a := NewAnnouncer("eth0", hclog.NewNullLogger())
@@ -57,6 +58,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 }
 
 func TestReannounceLooksAtTheInterfaceAnew(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	a := NewAnnouncer("eth0", hclog.NewNullLogger())
@@ -81,6 +83,7 @@ func TestReannounceLooksAtTheInterfaceAnew(t *testing.T) {
 }
 
 func TestAdvertisementsSayWhetherWeForward(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	seen := newCapture(t, peer, "peer0")
 	a := NewAnnouncer("eth0", hclog.NewNullLogger())

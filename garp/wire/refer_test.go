@@ -20,6 +20,7 @@ import (
 // TestReferAnnouncesTheNewMaster: a former master whose successor announces nothing announces the addresses at the successor's
 // hardware address, in frames that come from its own. It stops watching after that.
 func TestReferAnnouncesTheNewMaster(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
 	vip6 := netip.MustParseAddr("2001:db8::100")
@@ -50,8 +51,34 @@ func TestReferAnnouncesTheNewMaster(t *testing.T) {
 	}
 }
 
+// TestReferAfterGivingUpToNobody: the addresses were given up, or a dead process may have had them, before a master was
+// heard. The watcher has no address, and listens for a master.
+func TestReferAfterGivingUpToNobody(t *testing.T) {
+	ns, peer := newPair(t)
+	w, _ := watch(t, ns, "eth0")
+	successor := netip.MustParseAddr("192.0.2.2")
+	claims := observe(t, peer, "peer0")
+	w.GiveUp([]netip.Addr{vip})
+	for begun := time.Now(); ; {
+		// The first advertisement may come before the watcher listens, as in a network that is being repaired.
+		sendAdvert(t, peer, successor)
+		w.Refer(time.Now(), []netip.Addr{vip}, successor)
+		select {
+		case o := <-claims:
+			if o.Announced && o.Claimed == vip && o.From == server {
+				return
+			}
+		case <-time.After(300 * time.Millisecond):
+		}
+		if time.Since(begun) > 5*time.Second {
+			t.Fatal("the address is not announced at the successor")
+		}
+	}
+}
+
 // TestReferLeavesItToTheNewMaster: the successor announces an address itself.
 func TestReferLeavesItToTheNewMaster(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
 	successor, quiet := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.101")

@@ -36,6 +36,7 @@ type Watcher struct {
 	mu       sync.Mutex
 	addrs    []netip.Addr
 	referred []referred // not yet begun
+	givenUp  []netip.Addr
 	rivals   []garp.Rival
 	claims   uint64
 }
@@ -75,6 +76,16 @@ func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Add
 	nudge(w.wake)
 }
 
+// GiveUp records that this machine may have had addresses, and gave them up without a successor. The Watcher then listens
+// until Refer names a successor, or another machine announces them. Call GiveUp after Set without the addresses. It never
+// blocks.
+func (w *Watcher) GiveUp(addrs []netip.Addr) {
+	w.mu.Lock()
+	w.givenUp = append(w.givenUp, addrs...)
+	w.mu.Unlock()
+	nudge(w.wake)
+}
+
 // LinkChanged makes the Watcher check its interface now. It never blocks.
 func (w *Watcher) LinkChanged() { nudge(w.link) }
 
@@ -86,13 +97,17 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// takeReferred returns what Refer was called with since the last call.
-func (w *Watcher) takeReferred() []referred {
+// takeReferred passes on the calls of Refer, Set and GiveUp since the last time, and returns the addresses that are ours.
+func (w *Watcher) takeReferred(refs *garp.Referrals) []netip.Addr {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := w.referred
-	w.referred = nil
-	return all
+	for _, r := range w.referred {
+		refs.Refer(r.since, r.addrs, r.successor)
+	}
+	refs.SetAddresses(w.addrs)
+	refs.GiveUp(w.givenUp)
+	w.referred, w.givenUp = nil, nil
+	return slices.Clone(w.addrs)
 }
 
 // Rivals returns the machines that claimed our addresses in the last 5 s.
@@ -109,28 +124,22 @@ func (w *Watcher) Claims() uint64 {
 	return w.claims
 }
 
-func (w *Watcher) watched() []netip.Addr {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.addrs)
-}
-
 // Run watches until ctx ends, which is success. While there is nothing to watch it holds no socket. While it cannot listen
 // on the interface it tries again every second, and when LinkChanged is called.
 //
 // Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
 func (w *Watcher) Run(ctx context.Context) error {
 	trouble := ""
+	refs := garp.NewReferrals()
 	for ctx.Err() == nil {
-		if len(w.watched()) == 0 {
-			w.takeReferred() // nobody heard who the new master is
+		if len(w.takeReferred(refs)) == 0 && !refs.Waiting() {
 			select {
 			case <-ctx.Done():
 			case <-w.wake:
 			}
 			continue
 		}
-		err := w.session(ctx)
+		err := w.session(ctx, refs)
 		if err == nil {
 			trouble = ""
 			continue
@@ -150,28 +159,27 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // session watches on the interface as it is now. It returns when the interface is replaced, when there is nothing to
 // watch, or when ctx ends.
-func (w *Watcher) session(ctx context.Context) error {
+func (w *Watcher) session(ctx context.Context, refs *garp.Referrals) error {
 	p, err := newProbe(w.iface)
 	if err != nil {
 		return err
 	}
 	return p.observe(ctx, func(ctx context.Context, observed <-chan garp.Observation) error {
-		return w.track(ctx, p, observed)
+		return w.track(ctx, p, observed, refs)
 	})
 }
 
 // track asks, receives, and reports rivals.
-func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation) error {
-	t, refs := garp.NewRivalTracker(), garp.NewReferrals()
+func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation, refs *garp.Referrals) error {
+	t := garp.NewRivalTracker()
 	defer func() {
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
 		w.publish(t)
 	}()
 	check := time.NewTimer(sessionCheck)
 	defer check.Stop()
-	addrs := w.watched()
+	addrs := w.takeReferred(refs)
 	t.SetAddresses(time.Now(), addrs)
-	refs.SetAddresses(addrs)
 	// checked drains the socket of advertisements, else old ones fill its buffer. It ends the session if the interface is
 	// another one.
 	checked := func() (ended bool) {
@@ -198,12 +206,8 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
-			for _, r := range w.takeReferred() {
-				refs.Refer(r.since, r.addrs, r.successor)
-			}
-			addrs = w.watched()
+			addrs = w.takeReferred(refs)
 			t.SetAddresses(time.Now(), addrs)
-			refs.SetAddresses(addrs)
 		case o := <-observed:
 			if (t.Concerns(o) || refs.Concerns(o)) && !p.isOwn(o.From) {
 				now := time.Now()

@@ -53,6 +53,7 @@ func give(t *testing.T, ns *namespace, iface, prefix string) {
 
 // TestWatcherFindsASilentRival is about the usual fault: a real server that answers requests, and sends nothing else.
 func TestWatcherFindsASilentRival(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, ours, own, iface, want string }{
 		{"IPv4", "192.0.2.100/24", "192.0.2.11/24", "lo", "ARP reply"},
 		{"IPv6", "2001:db8::100/64", "2001:db8::11/64", "peer0", "neighbour advertisement"},
@@ -96,6 +97,7 @@ func TestWatcherFindsASilentRival(t *testing.T) {
 
 // TestWatcherIsPromptWhenSomebodyAsks checks that a claim is reported within 2 s.
 func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	give(t, ns, "eth0", "192.0.2.100/24")
 	give(t, peer, "peer0", "192.0.2.11/24")
@@ -138,6 +140,7 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 
 // TestAnInterfaceThatCameLaterIsOursToo: a new interface of this machine, such as a macvlan, is not a rival.
 func TestAnInterfaceThatCameLaterIsOursToo(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	other := newNamespace(t)
 	ours, later := hardwareOf(t, ns, "eth0"), garp.Hardware{}
@@ -157,6 +160,7 @@ func TestAnInterfaceThatCameLaterIsOursToo(t *testing.T) {
 }
 
 func TestOwnersFindsWhoAnswers(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	give(t, ns, "eth0", "192.0.2.2/24")
 	give(t, peer, "peer0", "192.0.2.11/24")
@@ -171,6 +175,7 @@ func TestOwnersFindsWhoAnswers(t *testing.T) {
 }
 
 func TestWatcherOutlivesItsInterface(t *testing.T) {
+	t.Parallel()
 	ns, peer := newNamespace(t), newNamespace(t)
 	w, found := watch(t, ns, "eth0")
 	w.Set([]netip.Addr{vip})
@@ -190,6 +195,7 @@ func TestWatcherOutlivesItsInterface(t *testing.T) {
 // TestWatcherFollowsItsInterface: another hardware address is used as soon as LinkChanged is called, long before the next
 // check without a cause.
 func TestWatcherFollowsItsInterface(t *testing.T) {
+	t.Parallel()
 	ns, peer := newPair(t)
 	give(t, ns, "eth0", "192.0.2.100/24")
 	seen := newCapture(t, peer, "peer0")

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// maxAgentLine is how long an agent's line may be, in bytes.
+	// maxAgentLine is the maximum length of an agent's line in bytes.
 	maxAgentLine = 1024
 	// maxPercent is the highest part of its weight that an agent may ask for.
 	maxPercent = 1000
@@ -54,9 +54,8 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 //   - down, fail, failed, stopped and maint take it out of service,
 //   - 75% gives it that part of its weight.
 //
-// What no word mentions stays as it would be without an agent. The text from # on, or behind a word that takes the server
-// out of service, says why: the reason holds it. Unknown words, such as maxconn:100, are ignored as long as the line has
-// a known one.
+// A property that the line does not mention stays as without an agent. The text after # is a comment. Unknown words, such as
+// maxconn:100, are ignored if the line has a known one. The reason of a server out of service holds the whole line.
 func parseAgent(text string) healthcheck.Result {
 	text, _, _ = strings.Cut(text, "\n")
 	line, _, _ := strings.Cut(text, "#")

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// The cause of a failure does not depend on who carries the probe.
+// The cause of a failure does not depend on whether a goroutine or the engine runs the probe.
 func TestCauses(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,7 +17,9 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// dial connects to a target with the source and the mark of its check.
+// dial connects to a target with the source and the mark of its check. The server has the whole timeout of the check from the
+// moment when the kernel sends the first packet. If this process had no processor time and began late, that does not count
+// against the server.
 func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error) {
 	c := &t.Config
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
@@ -32,13 +34,10 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 			d.LocalAddr = &net.IPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
 		}
 	}
-	var mu sync.Mutex
-	var sock syscall.RawConn
-	double := -1 // the kernel keeps what ICMP said about a socket until its last descriptor is closed
+	double := -1 // the kernel keeps the ICMP messages about a socket until its last descriptor is closed
+	a := attempt{begun: make(chan struct{})}
 	d.Control = func(_, _ string, raw syscall.RawConn) error {
-		mu.Lock()
-		sock = raw
-		mu.Unlock()
+		a.begin(raw)
 		var unprepared error
 		err := raw.Control(func(fd uintptr) {
 			socket.KeepICMP(int(fd), true)
@@ -52,18 +51,11 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		return unprepared
 	}
-	// At the deadline the kernel knows whether the server has answered. This process may not have had the time to see it.
-	attempt, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	dialling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		mu.Lock()
-		raw := sock
-		mu.Unlock()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) && socket.Answered(raw) {
-			select {
-			case <-time.After(lastLook):
-			case <-attempt.Done():
-			}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			a.endure(c.Timeout, dialling.Done())
 		}
 		cancel()
 	})()
@@ -71,7 +63,7 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 	if network != "tcp" && network != "udp" {
 		peer = t.Peer().Addr().String()
 	}
-	conn, err := d.DialContext(attempt, network, peer)
+	conn, err := d.DialContext(dialling, network, peer)
 	if double >= 0 {
 		defer func() { _ = unix.Close(double) }()
 		if err == nil {
@@ -79,17 +71,64 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 	}
 	switch {
-	case err != nil && attempt.Err() != nil && ctx.Err() != nil:
-		return conn, ctx.Err()
-	case err != nil && double >= 0:
-		return conn, socket.WithICMP(double, err)
-	case err != nil:
-		return conn, err
+	case err == nil:
+		if c, ok := conn.(socket.Datagrams); ok {
+			return socket.HearingICMP{Datagrams: c}, nil
+		}
+	case dialling.Err() == nil || ctx.Err() == nil:
+		if double >= 0 {
+			err = socket.WithICMP(double, err)
+		}
+	case a.unseen.Load():
+		err = socket.ErrTooLate
+	default:
+		err = ctx.Err()
 	}
-	if c, ok := conn.(socket.Datagrams); ok {
-		return socket.HearingICMP{Datagrams: c}, nil
+	return conn, err
+}
+
+// An attempt is the making of a connection.
+type attempt struct {
+	begun  chan struct{} // closed when the socket is made
+	once   atomic.Bool
+	since  time.Time       // after begun
+	sock   syscall.RawConn // after begun
+	unseen atomic.Bool     // this process had no time to begin, or to see the answer
+}
+
+// begin records that the kernel is about to connect.
+func (a *attempt) begin(sock syscall.RawConn) {
+	if a.once.CompareAndSwap(false, true) {
+		a.since, a.sock = time.Now(), sock
+		close(a.begun)
 	}
-	return conn, nil
+}
+
+// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then
+// the kernel knows whether the server has answered, even if this process had no time to see it.
+func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
+	select {
+	case <-a.begun:
+	case <-done:
+		return
+	case <-time.After(timeout):
+		a.unseen.Store(true)
+		return
+	}
+	if left := timeout - time.Since(a.since); left > 0 {
+		select {
+		case <-time.After(left):
+		case <-done:
+			return
+		}
+	}
+	if socket.Answered(a.sock) {
+		a.unseen.Store(true)
+		select {
+		case <-time.After(lastLook):
+		case <-done:
+		}
+	}
 }
 
 // lastLook is how long the Go runtime may take to notice a connection that the kernel has made.

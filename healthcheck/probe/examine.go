@@ -8,7 +8,7 @@ import (
 )
 
 // Examine says why this machine could not run a valid check now: its program or its user is missing, or its certificates
-// cannot be read or do not match. It does not talk to a server, and starts nothing.
+// cannot be read or do not match. It contacts no server, and starts nothing.
 func Examine(c *healthcheck.Config) error {
 	switch {
 	case c.Type == healthcheck.Exec:

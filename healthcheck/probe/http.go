@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// exchange sends the request of an HTTP check by version 1 and judges the response. The header is judged in the same way
-// whether or not the check says something about the body, which is read only where it does.
+// exchange sends the request of an HTTP check by version 1 and judges the response. It judges the header always in the same
+// way, and reads the body only if the check examines it.
 func exchange(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
 	_, unsent := conn.Write(http1.Request(t))
 	if errors.Is(unsent, os.ErrDeadlineExceeded) {

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
 )
 
-// pipe is a prober whose connections all lead to f, in memory.
+// pipe returns a prober without a network: the other end of each of its connections is f.
 func pipe(f func(net.Conn)) *Prober {
 	return &Prober{dial: func(context.Context, string, *healthcheck.Target) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -93,7 +93,7 @@ func TestCancelledProbeEndsAtOnce(t *testing.T) {
 	})
 }
 
-// FuzzExchange: whatever a server sends, the check passes or fails, and the reason holds no bytes of the server's.
+// FuzzExchange: whatever a server sends, the check passes or fails, and the reason contains no bytes from the server.
 func FuzzExchange(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 503 Down\r\nContent-Length: 3\r\n\r\nbad", "HTTP/1.1 100 Continue\r\n\r\n",

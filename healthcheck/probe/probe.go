@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probe checks a real server once: one file a protocol.
+// Package probe checks a real server once. There is one file for each protocol.
 //
-// What a server sends can only make its own check fail: the whole probe ends within its timeout, and a response is read
-// into constant memory. What the director lacks (file descriptors, local ports, certificates) never counts as the
-// server's failure.
+// A server's answer can only make its own check fail: the whole probe ends within its timeout, and a response is read into
+// constant memory. If the director lacks something (file descriptors, local ports, certificates), this never counts as a
+// failure of the server.
 package probe
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
-// A Prober talks to servers and runs programs. One Prober serves any number of probes at the same time.
+// A Prober probes servers and runs programs. Any number of probes can use one Prober at the same time.
 type Prober struct {
 	dial     func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
 	programs *script.Programs
@@ -32,11 +32,11 @@ func New() *Prober {
 	return &Prober{dial: dial, programs: script.New(), keys: newKeyring(), vips: via.New()}
 }
 
-// Close closes what outlives a probe. No probe may be under way. A later probe opens it again.
+// Close closes the sockets that stay open between probes. No probe may be under way. A later probe opens them again.
 func (p *Prober) Close() { p.vips.Close() }
 
 // Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
-// as the program of the check is dead.
+// as the program of the check is dead. A connection that was begun late has its whole timeout.
 func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	network := "tcp"
 	switch c := &t.Config; {
@@ -58,8 +58,8 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	conn, err := p.dial(ctx, network, t)
 	switch {
 	case socket.Closed(err):
-		// The server accepted the connection and closed it before Dial returned. Whether Dial sees that is a matter of
-		// timing, and must not change the result.
+		// The server accepted the connection and closed it before Dial returned. Whether Dial sees this depends on timing. It
+		// must not change the result.
 		if t.Config.OnlyConnects() {
 			return connected(t)
 		}
@@ -123,7 +123,7 @@ func connected(t *healthcheck.Target) healthcheck.Result {
 	return healthcheck.Pass("connected")
 }
 
-// connecting says what a probe does until it is connected.
+// connecting says, for the reason of a timeout, what a probe does until it is connected.
 func connecting(t *healthcheck.Target) string {
 	if t.Config.Via.IsValid() {
 		return via.Connecting

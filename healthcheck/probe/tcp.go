@@ -59,8 +59,8 @@ func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %q in the first 64 KiB of the answer", t.Config.Expect))
 }
 
-// say sends the text of a check. It returns a result only if the server does not read the text in time. A server that
-// hangs up meanwhile may have answered before: reading shows which, and unsent is how it hung up.
+// say sends the text of a check. It returns a result only if the server does not read the text in time. If the server hangs
+// up meanwhile, it may have answered before: reading the connection shows this, and unsent is how it hung up.
 func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) (res healthcheck.Result, unsent error) {
 	if t.Config.Send == "" {
 		return res, nil

@@ -144,8 +144,8 @@ func (c *hearing) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A keyring holds what TLS checks read from files. It reads a file again when the file has changed: certificates are
-// renewed while the director runs.
+// A keyring holds the certificates and keys that TLS checks read from files. If a file has changed, it is read again:
+// certificates are renewed while the director runs.
 type keyring struct {
 	mu     sync.Mutex
 	loaded map[healthcheck.TLS]loaded
@@ -164,7 +164,7 @@ type fileStamp struct {
 
 func newKeyring() *keyring { return &keyring{loaded: make(map[healthcheck.TLS]loaded)} }
 
-// config is the configuration for a TLS, without the server's name. Callers share it.
+// config returns the configuration for a TLS, without the server's name. Callers share it.
 func (k *keyring) config(t healthcheck.TLS) (*tls.Config, error) {
 	stamp, err := stampOf(t)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
-// sendDatagram sends a UDP check's datagram. An expected answer must come. Without one, the check fails only if the
-// server refuses within the timeout: many protocols do not answer strangers.
+// sendDatagram sends a UDP check's datagram. If the check expects an answer, it must come. Otherwise the check fails only if
+// the server refuses the datagram within the timeout: many protocols do not answer strangers.
 func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
 	if _, err := conn.Write([]byte(t.Config.Send)); err != nil {
 		return socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
@@ -27,7 +27,7 @@ func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) hea
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && t.Config.Expect == "" && ctx.Err() != context.Canceled:
 			if !heard && via.Unresolved(t) {
-				// The kernel gives up later than most checks, and still has the datagram.
+				// The kernel stops trying later than most checks, and then still has the datagram.
 				return healthcheck.FailSilently(healthcheck.Unreachable, via.NoNeighbour)
 			}
 			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())

@@ -6,15 +6,17 @@ import (
 	"container/heap"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// standstill is how late Run may wake up before it takes the director to have stood still: stopped by a signal, suspended
+// standstill is how late Run may wake up. If it is later, the director stood still: it was stopped by a signal, suspended
 // with its machine, or without a processor.
 const standstill = 50 * time.Millisecond
 
-// A news is the content of the log lines about one result.
+// A news is the input of the log lines about one result.
 type news struct {
 	healthcheck.Change
 	name   string // of the target
@@ -23,8 +25,8 @@ type news struct {
 	after  healthcheck.TargetStatus
 }
 
-// conclude takes in the result of a probe, schedules the next one, and reports what has changed: first to Notify, then to
-// the log, which may be slow.
+// conclude handles the result of a probe, schedules the next one, and reports the changes: first to Notify, then to the log,
+// which may be slow.
 func (r *Runner) conclude(p epoll.Ended) {
 	e := p.Owner.(*entry)
 	r.mu.Lock()
@@ -39,7 +41,7 @@ func (r *Runner) conclude(p epoll.Ended) {
 	r.logChange(e, p.Result, n)
 }
 
-// notifyAll hands the verdicts to Notify.
+// notifyAll passes the verdicts to Notify.
 func (r *Runner) notifyAll() {
 	r.mu.Lock()
 	all := r.verdicts
@@ -50,14 +52,46 @@ func (r *Runner) notifyAll() {
 	}
 }
 
-// uncounted says whether a failure does not count, because the director stood still during the probe: the server may have
-// answered in time. That is so for one failure in a row, so that a director that is always late still finds servers that are
-// down; and for each timeout of a server that has sent something, because a director that is late is late to ask, too.
+// uncounted says whether a failure does not count. If the director stood still during the probe, the server may have answered
+// in time. One failure in a row is not counted for this reason: a director that is always late still finds failed servers.
+// Timeouts of a server that has sent something are never counted: a director that is late also asks late.
 func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
 	overdue := p.At.Sub(p.Started) > e.target.Config.Timeout+standstill
 	late := overdue || p.Started.Before(r.stoodStill)
 	again := e.repeated && (p.Result.Silent || p.Result.Cause.Kind != healthcheck.TimedOut)
 	return late && !again && !p.Result.Decisive && p.Result.Panic == nil
+}
+
+// stall expires the verdicts that are too old after a standstill. Their probes are overdue, and so run at once.
+func (r *Runner) stall(lasted time.Duration) {
+	r.mu.Lock()
+	n, now := 0, r.stoodStill
+	for e := range distinct(r.entries) {
+		if !e.state.Stall(&e.target.Config, lasted, now).Verdict {
+			continue
+		}
+		n++
+		for _, m := range e.members {
+			r.verdicts = append(r.verdicts, healthcheck.Verdict{ID: m.id, TargetStatus: e.state.Status})
+		}
+	}
+	r.mu.Unlock()
+	r.notifyAll()
+	if n > 0 {
+		r.log.Warn("director stood still: checking anew what was healthy before", "for", lasted.Round(time.Millisecond), "targets", n)
+	}
+}
+
+// asleep returns how long the machine has been suspended since the last call. Go's clock does not count this time.
+func (r *Runner) asleep() time.Duration {
+	var boot, monotonic unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil {
+		return 0
+	}
+	total := time.Duration(boot.Nano() - monotonic.Nano())
+	slept := total - r.suspended
+	r.suspended = total
+	return slept
 }
 
 // settle counts a result, and puts the entry back into the queue.
@@ -129,7 +163,7 @@ func (r *Runner) logChange(e *entry, res healthcheck.Result, n news) {
 	}
 }
 
-// complainEvery is the shortest time between two log lines about the director's own trouble.
+// complainEvery is the shortest time between two log lines about probes that the director could not run.
 const complainEvery = 10 * time.Second
 
 // A complaint is the last log line about probes that the director could not run, or not in time.

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// flapper runs the check of a server whose health changes six times, 2 s apart, and that is healthy from then on.
+// flapper runs the check of a server whose health changes six times, 2 s apart. After that the server is healthy.
 func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	t.Helper()
 	b := newBench(Options{}, scripted("+r+r+r+"))
@@ -22,7 +22,8 @@ func flapper(t *testing.T, f healthcheck.Flap) *bench {
 	return b
 }
 
-// A hold that is shorter than the flap window ends. A server that has stayed healthy since then remains in service.
+// A hold is shorter than the flap window. When the hold is over, the old changes must not count again: a server that stays
+// healthy is not held again.
 func TestHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Hour, Hold: 30 * time.Second})
@@ -34,7 +35,7 @@ func TestHoldEnds(t *testing.T) {
 	})
 }
 
-// A server that flaps is logged once, held down for the configured time, and comes back.
+// A server that flaps is logged once, held unhealthy for the configured time, and then healthy again.
 func TestFlappingServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := flapper(t, healthcheck.Flap{Changes: 4, Window: time.Minute, Hold: 5 * time.Minute})

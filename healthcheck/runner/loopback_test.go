@@ -44,7 +44,7 @@ func TestRunnerFollowsAServer(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 
-	// On a machine that stalls other verdicts may come in between; the wanted one must come in the end.
+	// On a slow machine there may be other verdicts in between; the wanted one must come in the end.
 	await := func(id string, h healthcheck.Health, reason string) {
 		t.Helper()
 		for limit := time.After(10 * time.Second); ; {
@@ -80,7 +80,7 @@ func TestRunnerFollowsAServer(t *testing.T) {
 	}
 }
 
-// A runner whose programs hang, end and are replaced leaves nothing behind.
+// The programs of a runner hang, end and are replaced. Nothing is left of them.
 func TestRunnerOfPrograms(t *testing.T) {
 	probetest.NoLeftovers(t)
 	verdicts := make(chan healthcheck.Verdict, 1000)
@@ -125,7 +125,7 @@ func TestRunnerOfPrograms(t *testing.T) {
 	probetest.NoChildren(t)
 }
 
-// One runner carries probes of both kinds, through a change of targets and to its end.
+// One runner runs probes of both kinds, through a change of targets and to its end.
 func TestRunnerWithBothKinds(t *testing.T) {
 	probetest.NoLeftovers(t)
 	addr := probetest.Serve(t, probetest.Hear("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))

@@ -18,8 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// An owner that follows the verdicts knows at any time what Status says, except counts, times of probes and reasons of
-// successes.
+// The verdicts are enough to know everything that Status says, except counts, times of probes and reasons of successes.
 func TestVerdictsTellAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{}, scripted("+"))
@@ -83,7 +82,7 @@ func TestVerdictsTellAll(t *testing.T) {
 	})
 }
 
-// A change of silence alone is a verdict: a director whose servers are all silent takes itself to be cut off.
+// A change of silence alone is a verdict: if all its servers are silent, a director counts as cut off.
 func TestSilenceIsAVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0

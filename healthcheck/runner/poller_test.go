@@ -9,15 +9,15 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// A sleeper is a poller in a bubble of fake time; it carries no probe.
+// A sleeper is a poller in a bubble of fake time. It runs no probes.
 type sleeper chan struct{}
 
 var _ poller = (sleeper)(nil)
 
 func newSleeper() (poller, error) { return make(sleeper, 1), nil }
 
-// A frozen is a sleeper whose process stands still from time to time: every Wait that ends within a standstill returns at
-// the standstill's end.
+// A frozen is a sleeper whose process sometimes stands still: every Wait that would end within a standstill returns at its
+// end.
 type frozen struct {
 	sleeper
 	standstills [][2]time.Time // from, to

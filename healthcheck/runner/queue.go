@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// An entry is a probe in the schedule: of one target, or of several that share it. The runner's lock guards it, except
-// target, which does not change. A target with another configuration is another entry.
+// An entry is a probe in the schedule: of one target, or of several that share it. The runner's lock guards all fields except
+// target, which does not change. A target with another configuration has another entry.
 type entry struct {
 	target   healthcheck.Target // the target that created the entry; it may have been removed
 	state    healthcheck.State
@@ -27,7 +27,7 @@ type entry struct {
 	cancel context.CancelFunc // of the probe under way, or nil
 }
 
-// idle is the index of an entry that is not in the queue: a probe is under way, or none can be.
+// idle is the index of an entry that is not in the queue: its probe is under way, or it cannot be probed.
 const idle = -1
 
 // A member is a target as its owner knows it.
@@ -45,12 +45,12 @@ func (e *entry) name() string {
 	return e.members[0].id
 }
 
-// part says whether every member is one check of several of its server.
+// part says whether every member is one of several checks of its server.
 func (e *entry) part() bool {
 	return !slices.ContainsFunc(e.members, func(m member) bool { return !m.part })
 }
 
-// distinct are the entries of a map by target ID, each once although several targets may share it.
+// distinct returns the entries of a map by target ID. An entry that several targets share is returned once.
 func distinct(entries map[string]*entry) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
 		for id, e := range entries {

@@ -7,8 +7,8 @@ import "golang.org/x/sys/unix"
 // spareFiles is how many file descriptors the rest of the director may need beside the probes.
 const spareFiles = 1024
 
-// raiseLimit raises the limit of open files to what the probes can need. Where the kernel refuses that, fewer probes run
-// at the same time: probes that wait for each other are better than probes that fail for want of a file descriptor.
+// raiseLimit raises the limit of open files to what the probes can need. If the kernel refuses, fewer probes run at the same
+// time: a probe that waits is better than a probe that fails because there is no file descriptor.
 func (r *Runner) raiseLimit() {
 	need := uint64(r.maxInFlight + spareFiles)
 	var limit unix.Rlimit

@@ -13,8 +13,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// Run probes until ctx is done, and returns nil after the last probe has ended. Results stay: a later Run continues from
-// there. Only one Run may be under way. It returns an error if the kernel refuses to watch sockets.
+// Run probes until ctx is done, and returns nil after the last probe has ended. The results are kept, and a later Run
+// continues with them. Only one Run may be under way. If the kernel refuses to watch sockets, Run returns an error.
 func (r *Runner) Run(ctx context.Context) error {
 	p, err := r.newPoller()
 	if err != nil {
@@ -23,14 +23,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.raiseLimit()
 	var probes sync.WaitGroup
 	r.begin(p)
+	r.asleep()
 	defer context.AfterFunc(ctx, p.Wake)()
 	for ctx.Err() == nil {
 		pause, slack := r.startDue(ctx, &probes)
 		r.notifyAll()
 		r.complain()
 		ended, late := p.Wait(pause, slack)
-		if late > standstill {
+		if late = max(late, r.asleep()); late > standstill {
 			r.stoodStill = time.Now()
+			r.stall(late)
 		}
 		for _, e := range append(ended, r.delivered()...) {
 			if ctx.Err() == nil {
@@ -45,7 +47,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver hands the result of a probe that had a goroutine to Run.
+// deliver passes the result of a probe that had a goroutine to Run.
 func (r *Runner) deliver(p epoll.Ended) {
 	r.mu.Lock()
 	r.done = append(r.done, p)
@@ -54,7 +56,7 @@ func (r *Runner) deliver(p epoll.Ended) {
 	w.Wake()
 }
 
-// delivered takes the results that deliver has handed over.
+// delivered returns the results from deliver.
 func (r *Runner) delivered() []epoll.Ended {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,8 +94,8 @@ func (r *Runner) end() {
 	}
 }
 
-// startDue starts the probes that are due, up to the largest number at the same time. It returns the time until the next
-// one is due, and how late that may start.
+// startDue starts the probes that are due, up to the maximum number at the same time. It returns the time until the next one
+// is due, and how late that one may start.
 func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, slack time.Duration) {
 	now := time.Now()
 	due, pause, slack := r.takeDue(now)
@@ -109,7 +111,7 @@ func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, s
 	return pause, slack
 }
 
-// takeDue takes the entries out of the queue whose probes must start.
+// takeDue removes the entries whose probes must start from the queue.
 func (r *Runner) takeDue(now time.Time) (due []*entry, pause, slack time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +132,7 @@ func (r *Runner) takeDue(now time.Time) (due []*entry, pause, slack time.Duratio
 	return due, epoll.Forever, r.slack
 }
 
-// start starts a probe: on the poller, or in a goroutine.
+// start starts a probe in the poller or in a goroutine.
 func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *sync.WaitGroup) (cancel func()) {
 	if cancel, ok := r.poller.Launch(e, &e.target, now); ok {
 		return cancel
@@ -145,7 +147,7 @@ func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *syn
 	return cancel
 }
 
-// contain probes, and makes a failure of a panic.
+// contain runs a probe. A panic becomes a failure.
 func (r *Runner) contain(ctx context.Context, t *healthcheck.Target) (res healthcheck.Result) {
 	defer func() {
 		if v := recover(); v != nil {

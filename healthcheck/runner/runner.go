@@ -2,8 +2,8 @@
 
 // Package runner probes many targets, each at its own interval.
 //
-// One goroutine keeps the schedule and carries plain probes (TCP connections, and HTTP without TLS of which only the
-// status counts) on non-blocking sockets. Every other probe under way has its own goroutine. Both give the same results.
+// One goroutine runs the schedule and the plain probes on non-blocking sockets. Plain probes are TCP connections, and HTTP
+// without TLS if only the status counts. Every other probe under way has its own goroutine. Both give the same results.
 package runner
 
 import (
@@ -19,18 +19,18 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// DefaultMaxInFlight is how many probes run at the same time unless Options say otherwise: enough for 2,000 checks a
-// second of servers that all keep their check waiting for a timeout of 1 s. Each probe takes a file descriptor.
+// DefaultMaxInFlight is how many probes run at the same time unless Options say otherwise. It is enough for 2,000 checks a
+// second if all of them wait for a timeout of 1 s. Each probe needs a file descriptor.
 const DefaultMaxInFlight = 2048
 
 // Options are the parts of a Runner. The zero value works.
 type Options struct {
 	// Log gets one line for each change of a target's health; nil: nothing is logged.
 	Log hclog.Logger
-	// Notify gets a verdict on every change that a decision can depend on: see healthcheck.Verdict. The verdicts come from
-	// one goroutine, in order for each target, those that Set causes included. A new target is unknown until its first
-	// verdict. Notify must not block: no probe starts meanwhile. It may call the Runner's methods. It may still get a
-	// verdict on a target that Set is just removing. nil: nobody is notified.
+	// Notify gets a verdict on every change that may affect a decision: see healthcheck.Verdict. The verdicts come from one
+	// goroutine, in order for each target, also those that Set causes. A new target is unknown until its first verdict.
+	// Notify must not block: no probe starts meanwhile. It may call the Runner's methods. It may still get a verdict on a
+	// target that Set removes at the same time. nil: nobody is notified.
 	Notify func(healthcheck.Verdict)
 	// Rand spreads the probes. Nobody else may use it. nil: a random seed.
 	Rand *rand.Rand
@@ -38,18 +38,18 @@ type Options struct {
 	MaxInFlight int
 }
 
-// A Runner probes targets, each at its interval, and keeps what it finds. Any goroutine may call its methods.
+// A Runner probes targets, each at its interval, and stores the results. Any goroutine may call its methods.
 type Runner struct {
 	log         hclog.Logger
 	notify      func(healthcheck.Verdict)
 	maxInFlight int
 	probe       func(context.Context, *healthcheck.Target) healthcheck.Result
-	release     func() // closes what probes left open
+	release     func() // closes what probes have left open
 
 	newPoller func() (poller, error) // for Run
 
 	mu       sync.Mutex
-	poller   poller // Run's, while and after it runs
+	poller   poller // only Run uses it
 	rand     *rand.Rand
 	entries  map[string]*entry // by target ID
 	queue    queue
@@ -57,11 +57,12 @@ type Runner struct {
 	running  bool
 	stats    healthcheck.Stats
 	done     []epoll.Ended         // probes that had a goroutine, for Run to conclude
-	verdicts []healthcheck.Verdict // for Run to hand to notify, in order
+	verdicts []healthcheck.Verdict // for Run to pass to notify, in order
 	lacked   string                // the reason of the latest probe that was not run
 
 	// Run's own:
-	stoodStill time.Time // the end of the latest standstill
+	stoodStill time.Time     // the end of the latest standstill
+	suspended  time.Duration // since the machine was booted
 	complained complaint
 }
 
@@ -103,7 +104,7 @@ func (r *Runner) wake() {
 	}
 }
 
-// Status is what is known of each target, by ID.
+// Status returns the status of each target, by ID.
 func (r *Runner) Status() map[string]healthcheck.TargetStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +115,7 @@ func (r *Runner) Status() map[string]healthcheck.TargetStatus {
 	return all
 }
 
-// Stats is what the runner has done so far.
+// Stats returns the counts of the runner so far.
 func (r *Runner) Stats() healthcheck.Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// A bench is a runner in a bubble of fake time, with servers that are a function.
+// A bench is a runner in a bubble of fake time. A function takes the place of its servers.
 type bench struct {
 	*Runner
 	verdicts []healthcheck.Verdict // Notify's
@@ -66,8 +66,8 @@ func target(id string) healthcheck.Target {
 	return healthcheck.Target{ID: id, Addr: netip.AddrPortFrom(addr, 80), Config: healthcheck.DefaultConfig(healthcheck.TCP)}
 }
 
-// scripted answers one letter of script a probe, and the last letter for ever: + success, r connection refused,
-// t timeout, f no file descriptor, p panic.
+// scripted answers with one letter of script for each probe, and always with the last letter after that: + success, r
+// connection refused, t timeout, f no file descriptor, p panic.
 func scripted(script string) func(context.Context, *healthcheck.Target) healthcheck.Result {
 	return func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {
 		answer := script[0]

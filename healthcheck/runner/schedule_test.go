@@ -99,7 +99,8 @@ func TestTenThousandTargets(t *testing.T) {
 				t.Errorf("target %s: no probe for %s", id, since)
 			}
 		}
-		// No crowds: 1,000 first probes in each 100 ms of the first second, later 200 (and 5 % more) in each 100 ms.
+		// The probes are spread: 1,000 first probes in each 100 ms of the first second, later 200 (and 5 % more) in each 100
+		// ms.
 		for at := start; at.Before(start.Add(time.Second)); at = at.Add(100 * time.Millisecond) {
 			if got := s.count(at, at.Add(100*time.Millisecond)); got < 800 || got > 1400 {
 				t.Errorf("%d probes in the 100 ms from %s", got, at.Sub(start))
@@ -133,7 +134,7 @@ func TestShortIntervalStartsSoon(t *testing.T) {
 	})
 }
 
-// After a probe that lasts as long as its interval the next one follows at once. They do not overlap, and none is late.
+// A probe lasts as long as its interval. The next one follows at once. They do not overlap, and none is late.
 func TestProbeAsLongAsItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarts()
@@ -150,7 +151,7 @@ func TestProbeAsLongAsItsInterval(t *testing.T) {
 	})
 }
 
-// If more probes are due than may run at the same time, they wait and count as late. No server is blamed.
+// If more probes are due than may run at the same time, they wait and count as late. No server fails because of that.
 func TestInFlightCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64

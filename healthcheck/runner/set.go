@@ -12,13 +12,13 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// Set replaces the targets; Status shows them at once. A target that is the same in everything keeps its state and its
-// place in the schedule. One with the same ID and address keeps its health and counts. Any other is unknown. A probe
-// under way for a target that is gone or changed is cancelled, without a result. A target that cannot be checked is
-// logged, stays unknown, and has the reason in its status. Of two targets with one ID, the later counts. The slices
-// inside targets must not be written to any more.
+// Set replaces the targets; Status shows them at once. A target that has not changed keeps its state and its place in the
+// schedule. A target with the same ID and address keeps its health and counts. Any other target is unknown. If a target is
+// removed or changed, its probe under way is cancelled, without a result. If a target cannot be checked, this is logged; the
+// target stays unknown, and has the reason in its status. If two targets have the same ID, the later counts. The slices
+// inside targets must not be changed any more.
 //
-// Targets that want the same probe of the same endpoint share it. Exec checks never do: a program gets its target's ID.
+// Targets that need the same probe of the same endpoint share it. Exec checks never do: a program gets its target's ID.
 func (r *Runner) Set(targets []healthcheck.Target) {
 	r.mu.Lock()
 	refused := r.replace(targets, time.Now())
@@ -29,7 +29,7 @@ func (r *Runner) Set(targets []healthcheck.Target) {
 	r.wake()
 }
 
-// A former is what a target had before Set.
+// A former is the state of a target before Set.
 type former struct {
 	entry *entry
 	addr  netip.AddrPort
@@ -99,7 +99,7 @@ func (e *entry) detach(id string) netip.AddrPort {
 	return addr
 }
 
-// An endpointKey is what all probes that can be shared have in common.
+// An endpointKey is equal for all probes that can be shared.
 type endpointKey struct {
 	typ healthcheck.Type
 	to  netip.AddrPort
@@ -109,7 +109,7 @@ func keyOf(t *healthcheck.Target) endpointKey { return endpointKey{t.Config.Type
 
 func (e *entry) key() endpointKey { return keyOf(&e.target) }
 
-// byKey are the present entries with the keys of targets.
+// byKey returns the present entries by the keys of targets.
 func (r *Runner) byKey(targets []*healthcheck.Target) map[endpointKey][]*entry {
 	all := make(map[endpointKey][]*entry, len(targets))
 	if len(targets) == 0 {
@@ -126,8 +126,8 @@ func (r *Runner) byKey(targets []*healthcheck.Target) map[endpointKey][]*entry {
 	return all
 }
 
-// entryFor returns one of the shared entries whose probe a target wants, or a new one, which it adds to them. It returns an
-// error if the target cannot be checked.
+// entryFor returns a shared entry with the probe that a target needs. If there is none, it makes a new entry and adds it to
+// them. If the target cannot be checked, it returns an error.
 func (r *Runner) entryFor(t *healthcheck.Target, was former, shared map[endpointKey][]*entry, now time.Time) (*entry, error) {
 	key := keyOf(t)
 	same := func(e *entry) bool { return e.target.Config.SameProbe(&t.Config) }

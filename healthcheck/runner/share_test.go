@@ -71,7 +71,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	if got := probes([]healthcheck.Target{first, second}); got != 1 {
 		t.Errorf("%d probes of one port", got)
 	}
-	// An endpoint stays the same when it is written out.
+	// An endpoint that the check writes out is the same endpoint.
 	plain, written, elsewhere := target("a"), target("b"), target("c")
 	written.Addr = netip.AddrPortFrom(plain.Addr.Addr(), 443)
 	written.Config.Port = plain.Addr.Port()
@@ -81,7 +81,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	}
 }
 
-// A shared probe goes on undisturbed when targets join or leave it.
+// A shared probe is not disturbed when targets join or leave it.
 func TestSharersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStarts()

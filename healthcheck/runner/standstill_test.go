@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// A director that is stopped for 10 s, as by SIGSTOP, does not count the time as failures of its servers: it repeats the
+// A director is stopped for 10 s, as by SIGSTOP. It does not count this time as failures of its servers: it repeats the
 // probes that were under way.
 func TestStandstillIsNotAFailure(t *testing.T) {
 	for _, tt := range []struct {
@@ -25,7 +25,7 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 	}{
 		{"none, server works", true, nil, []string{"healthy"}, 0},
 		{"one, server works", true, []time.Duration{10500 * time.Millisecond}, []string{"healthy"}, 1},
-		{"several, server works", true, []time.Duration{10500 * time.Millisecond, 30500 * time.Millisecond}, []string{"healthy"}, 2},
+		{"several, server works", true, []time.Duration{10500 * time.Millisecond, 30500 * time.Millisecond}, []string{"healthy", "unknown", "healthy"}, 2},
 		{"one, server fails later", false, []time.Duration{10500 * time.Millisecond}, []string{"healthy", "unhealthy"}, 1},
 		{"never ending, server fails", false, []time.Duration{10500 * time.Millisecond, 20600 * time.Millisecond,
 			30700 * time.Millisecond, 40800 * time.Millisecond, 50900 * time.Millisecond}, []string{"healthy", "unhealthy"}, 1},
@@ -62,7 +62,7 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 				b.Set([]healthcheck.Target{a})
 				b.run(t)
 				time.Sleep(time.Until(start.Add(10 * time.Second)))
-				// From here the test's own wake-ups would be the director's: it only waits.
+				// The test's own wake-ups would be the director's too, so from here the test only waits.
 				failing.Store(!tt.answers)
 				time.Sleep(80 * time.Second)
 				b.stop()
@@ -81,7 +81,7 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 	}
 }
 
-// After a repeated probe, probes that the director cannot run are not repeated at once.
+// A repeated probe that the director cannot run is not repeated at once again.
 func TestRepeatIsNoLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0

@@ -50,8 +50,8 @@ func starvedChild(port string) {
 	}
 }
 
-// A director that is stopped again and again does not take out healthy servers: neither for longer than the timeout of its
-// checks, nor so often that it hardly runs, as under a limit of its control group.
+// A director that is stopped again and again does not remove healthy servers. It is stopped for longer than the timeout of
+// its checks, and so often that it hardly runs, as under a limit of its control group.
 func TestStoppedDirectorKeepsItsServers(t *testing.T) {
 	for name, c := range map[string]struct {
 		stopped, runs time.Duration

@@ -23,7 +23,7 @@ type bench struct {
 	section section
 }
 
-// emit tells the outer run.
+// emit sends a message to the outer run.
 func (b *bench) emit(m message) {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -32,7 +32,7 @@ func (b *bench) emit(m message) {
 	fmt.Printf("%s%s\n", mark, text)
 }
 
-// progress tells the reader what is going on.
+// progress tells the reader what the run is measuring.
 func (b *bench) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s: %s\n", b.section.name, fmt.Sprintf(format, args...))
 }
@@ -77,7 +77,7 @@ var _ lab.T = (*attempt)(nil)
 // A stopped ends an attempt from within.
 type stopped struct{}
 
-// do runs f and cleans up behind it.
+// do runs f and its cleanups.
 func (a *attempt) do(f func(*attempt)) {
 	guarded := func(f func()) {
 		defer func() {
@@ -106,7 +106,7 @@ func (a *attempt) Logf(format string, args ...any) {
 	a.logs = append(a.logs, fmt.Sprintf(format, args...))
 }
 
-// Errorf keeps the first reason of a failure.
+// Errorf stores the first reason of a failure.
 func (a *attempt) Errorf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	a.logs = append(a.logs, text)
@@ -121,7 +121,7 @@ func (a *attempt) Fatalf(format string, args ...any) {
 	panic(stopped{})
 }
 
-// TempDir makes a directory that goes with the attempt.
+// TempDir makes a directory that is removed after the attempt.
 func (a *attempt) TempDir() string {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -131,7 +131,7 @@ func (a *attempt) TempDir() string {
 	return dir
 }
 
-// describe says where this is.
+// describe returns the place of this run.
 func describe() place {
 	p := place{Kind: lab.Place(), CPUs: runtime.NumCPU(), Machine: "unknown processor"}
 	var u unix.Utsname
@@ -155,7 +155,7 @@ func describe() place {
 	return p
 }
 
-// version is the first line of what a program says of itself.
+// version returns the first line of a program's version text.
 func version(program string, args ...string) string {
 	text, err := exec.Command(program, args...).CombinedOutput()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// measureCosts measures processor time and memory of a pair that has nothing to do but its advertisements.
+// measureCosts measures processor time and memory of a pair that only sends its advertisements.
 func measureCosts(b *bench) {
 	span := 4 * time.Second
 	if b.options.long {
@@ -38,7 +38,7 @@ type usage struct {
 
 // cost reports what both directors use in a time.
 func cost(b *bench, p *pair, s subject, what string, span time.Duration) {
-	// A new master repeats its announcements for five seconds. They are not part of the standing cost.
+	// A new master repeats its announcements for five seconds. They do not count.
 	p.pause(5 * time.Second)
 	directors := []*lab.Director{p.a, p.b}
 	before := []usage{p.usage(p.a), p.usage(p.b)}

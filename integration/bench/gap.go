@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// measureGaps measures the longest silence of the master while every core has two busy loops, and how often the backup took
-// over because of it.
+// measureGaps measures the longest silence of the master while every core has two busy loops. It also counts how often the
+// backup took over because of that.
 func measureGaps(b *bench) {
 	span := 8 * time.Second
 	if b.options.long {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,8 +18,8 @@ var idleSizes = []int{10, 100, 1000, 10_000}
 // idleSpan is how long an idle director is watched.
 const idleSpan = 30 * time.Second
 
-// measureIdle measures the processor time of a master that has nothing to do but its advertisements: no checks, no peer,
-// no changes.
+// measureIdle measures the processor time of a master that only sends its advertisements. It has no checks, no peer and no
+// changes.
 func measureIdle(b *bench) {
 	for _, n := range idleSizes {
 		what := fmt.Sprintf("%d services × 2 servers", n)
@@ -29,14 +31,35 @@ func measureIdle(b *bench) {
 				p.awaitTable(10*time.Minute, n*2)
 				// A new master repeats its announcements for five seconds, and a start leaves work to do.
 				p.pause(15 * time.Second)
-				before, began := processorTime(t, p.a.Host), time.Now()
+				before, woken, began := processorTime(t, p.a.Host), wakeUps(t, p.a.Host), time.Now()
 				p.pause(idleSpan)
 				used, took := processorTime(t, p.a.Host)-before, time.Since(began)
+				woken = wakeUps(t, p.a.Host) - woken
 				b.report(what, s.name, 100*used.Seconds()/took.Seconds(), "% of a core",
 					fmt.Sprintf("%.3f CPU seconds of all its processes in %.1f s", used.Seconds(), took.Seconds()))
+				b.report(what+": wake-ups", s.name, float64(woken)/took.Seconds(), "a second", "of all threads; a busy machine hardly changes it")
 			})
 		}
 	}
+}
+
+// wakeUps counts how often the threads of a host's processes have waited. A thread that has ended does not count.
+func wakeUps(t *attempt, h *lab.Host) (sum int) {
+	for _, pid := range h.Pids() {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no threads of process %d: %v", pid, err)
+		}
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			for line := range strings.Lines(string(text)) {
+				n := 0
+				_, _ = fmt.Sscanf(line, "voluntary_ctxt_switches: %d", &n) // other lines leave it at 0
+				sum += n
+			}
+		}
+	}
+	return sum
 }
 
 // awaitTable waits until the table of director-a has that many servers. It looks once a second only, because reading a

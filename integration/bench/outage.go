@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// A fault is what happens to the master.
+// A fault is an event that makes the master fail.
 type fault struct {
 	name string
 	do   func(p *pair)
@@ -53,7 +53,7 @@ func (p *pair) terminate() {
 	_ = syscall.Kill(first, syscall.SIGTERM)
 }
 
-// measureOutages measures what a client sees when something happens to the master.
+// measureOutages measures the outage that a client sees when the master fails.
 func measureOutages(b *bench) {
 	for _, advert := range []time.Duration{time.Second, 100 * time.Millisecond, 10 * time.Millisecond} {
 		for _, f := range faults {
@@ -73,7 +73,7 @@ func measureOutages(b *bench) {
 	}
 }
 
-// outage lets a fault happen while a client asks, and waits until the VIP has been served again for a while.
+// outage causes a fault while a client asks, and waits until the VIP has been served again for a while.
 func outage(p *pair, f fault) lab.Outage {
 	probe := p.client.Probe(lab.VIP + ":7")
 	answered := func() {

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// A subject is what is measured.
+// A subject is a program that is measured.
 type subject struct {
 	name   string
 	launch func(d *lab.Director, n network, priority int)
@@ -51,7 +51,7 @@ func (s subject) program() lab.Cargo {
 	return lab.Tandem
 }
 
-// A network is what the subjects have in common.
+// A network is the settings that are the same for all subjects.
 type network struct {
 	advert  time.Duration
 	routers int // virtual routers: 1 for the one of lab.VIP
@@ -123,7 +123,7 @@ func newPair(t *attempt, s subject, n network) *pair {
 			d.EchoServer("0.0.0.0:7")
 		}
 	}
-	// An orderly stop would only take time.
+	// An orderly stop would take time, and is not needed.
 	t.Cleanup(func() {
 		p.signal(p.a, syscall.SIGKILL)
 		p.signal(p.b, syscall.SIGKILL)

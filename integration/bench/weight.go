@@ -19,9 +19,9 @@ import (
 // weightChanges is how many weights are changed, one after the other.
 const weightChanges = 5
 
-// measureWeights measures how soon one changed weight is in the kernel: from the start of the command on, tandem weight
-// beside ipvsadm -e of the same table, and from the moment on when a server refuses connections. Tandem is stopped while
-// ipvsadm works, so that it does not repair what that did.
+// measureWeights measures how soon one changed weight is in the kernel. It measures from the start of the command, tandem
+// weight beside ipvsadm -e of the same table, and from the moment when a server refuses connections. Tandem is stopped while
+// ipvsadm works, so that it does not repair ipvsadm's change.
 func measureWeights(b *bench) {
 	for _, n := range []int{1000, 10_000} {
 		what := fmt.Sprintf("%d services × %d servers", n, poolSize)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 )
@@ -49,4 +50,20 @@ func (h *Host) cableAt(sw, what string, do func(netlink.Link) error) {
 		h.lab.t.Fatalf("cable of %s at %s: %v", h.Name, sw, err)
 	}
 	h.lab.Logf("%s %s at %s", h.Name, what, sw)
+}
+
+// Impair makes the switch impair the packets that it sends to eth0 of the host, as netem's arguments say ("loss", "10%").
+// Without arguments it ends the impairment.
+func (h *Host) Impair(netem ...string) {
+	h.lab.t.Helper()
+	h.cable(strings.Join(append([]string{"impaired:"}, netem...), " "), func(port netlink.Link) error {
+		args := append([]string{"qdisc", "replace", "dev", port.Attrs().Name, "root", "netem"}, netem...)
+		if len(netem) == 0 {
+			args = []string{"qdisc", "del", "dev", port.Attrs().Name, "root"}
+		}
+		if out, err := exec.Command("tc", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("tc %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	})
 }

@@ -132,8 +132,13 @@ type line struct {
 	text string
 }
 
+// Written returns what was logged and written since a moment, in the order of time.
+func (l *Lab) Written(since time.Time) string { return l.linesSince(since) }
+
 // transcript returns all lines in the order of time.
-func (l *Lab) transcript() string {
+func (l *Lab) transcript() string { return l.linesSince(time.Time{}) }
+
+func (l *Lab) linesSince(since time.Time) string {
 	l.mu.Lock()
 	lines := slices.Clone(l.events)
 	l.mu.Unlock()
@@ -143,6 +148,9 @@ func (l *Lab) transcript() string {
 	slices.SortStableFunc(lines, func(a, b line) int { return a.when.Compare(b.when) })
 	var b strings.Builder
 	for _, e := range lines {
+		if e.when.Before(since) {
+			continue
+		}
 		fmt.Fprintf(&b, "%8.3f %-20s %s\n", l.At(e.when).Seconds(), e.who, e.text)
 	}
 	return b.String()

@@ -76,9 +76,10 @@ func (h *Host) udpSocket(use func(int, *unix.SockaddrInet4) error, address strin
 	return fd, err
 }
 
-// A Prober asks a UDP echo service every millisecond.
+// A Prober asks a UDP echo service every millisecond, or at another interval.
 type Prober struct {
 	fd    int
+	every time.Duration
 	stop  chan struct{}
 	group sync.WaitGroup
 
@@ -102,17 +103,27 @@ func (o Outage) String() string {
 		float64(o.Longest.Microseconds())/1000, o.Lost, o.Sent, float64(o.Gap.Microseconds())/1000)
 }
 
-// probeEvery is the time between two questions.
+// Stalled is how many questions the longest pause of the prober has cost. A program is not to blame for a silence that is no
+// longer than this pause.
+func (o Outage) Stalled() int { return max(0, int(o.Gap/probeEvery)-1) }
+
+// probeEvery is the usual time between two questions.
 const probeEvery = time.Millisecond
 
 // Probe asks from the host until Stop, or the test's end. Questions that the network refuses count as lost.
 func (h *Host) Probe(address string) *Prober {
 	h.lab.t.Helper()
+	return h.ProbeEvery(address, probeEvery)
+}
+
+// ProbeEvery is Probe at another interval, for a slow machine.
+func (h *Host) ProbeEvery(address string, every time.Duration) *Prober {
+	h.lab.t.Helper()
 	fd, err := h.udpSocket(func(fd int, to *unix.SockaddrInet4) error { return unix.Connect(fd, to) }, address)
 	if err != nil {
 		h.lab.t.Fatalf("probe %s from %s: %v", address, h.Name, err)
 	}
-	p := &Prober{fd: fd, stop: make(chan struct{})}
+	p := &Prober{fd: fd, every: every, stop: make(chan struct{})}
 	p.group.Go(p.send)
 	p.group.Go(p.receive)
 	h.lab.t.Cleanup(func() { p.Stop() })
@@ -141,7 +152,7 @@ func (p *Prober) send() {
 		p.mu.Unlock()
 		_ = unix.Send(p.fd, buf[:], 0)
 		// After a stall of the machine, the questions that it missed are not sent in a burst.
-		next = next.Add(probeEvery)
+		next = next.Add(p.every)
 		if now := time.Now(); next.Before(now) {
 			next = now
 			continue

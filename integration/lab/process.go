@@ -41,35 +41,54 @@ func (h *Host) Start(name string, args ...string) *Process {
 	}
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = h.Do(p.cmd.Start)
-	_ = w.Close()
-	if err != nil {
-		_ = r.Close()
+	if err = h.Do(p.cmd.Start); err != nil {
+		_, _ = r.Close(), w.Close()
 		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
 	}
 	p.pipe = newPipe(r)
-	go p.watch(p.pipe)
+	go p.watch(p.pipe, w)
 	h.lab.mu.Lock()
 	h.lab.procs = append(h.lab.procs, p)
 	h.lab.mu.Unlock()
 	return p
 }
 
-// watch keeps the output and waits for the end of the process. Children that outlive the process may still write.
-func (p *Process) watch(r *pipe) {
+// outputEnd ends the line that watch writes behind the output of a process that has ended.
+const outputEnd = "\x00"
+
+// watch keeps the output, and waits for the end of the process. When done is closed, all that the process wrote is kept.
+// Children that outlive the process may still write.
+func (p *Process) watch(r *pipe, w *os.File) {
+	kept := make(chan struct{})
 	go func() {
 		defer r.file.Close()
 		in := bufio.NewScanner(r)
 		in.Buffer(nil, 1<<20)
 		base := p.name[strings.LastIndexByte(p.name, '/')+1:]
+		tell := sync.OnceFunc(func() { close(kept) })
 		for in.Scan() {
-			p.mu.Lock()
-			p.out = append(p.out, line{time.Now(), p.host.Name + "/" + base, in.Text()})
-			p.mu.Unlock()
+			text, ended := strings.CutSuffix(in.Text(), outputEnd)
+			if text != "" || !ended {
+				p.mu.Lock()
+				p.out = append(p.out, line{time.Now(), p.host.Name + "/" + base, text})
+				p.mu.Unlock()
+			}
+			if ended {
+				tell()
+			}
 		}
+		tell()
 		_, _ = io.Copy(io.Discard, r)
 	}()
 	p.err = p.cmd.Wait()
+	go func() { // waits while the pipe is full and left unread
+		_, _ = w.WriteString(outputEnd + "\n")
+		_ = w.Close()
+	}()
+	select {
+	case <-kept:
+	case <-r.leftUnread():
+	}
 	close(p.done)
 }
 

@@ -17,14 +17,22 @@ import (
 type pipe struct {
 	file *os.File
 
-	mu   sync.Mutex
-	read chan struct{} // closed while the pipe is read
+	mu     sync.Mutex
+	read   chan struct{} // closed while the pipe is read
+	unread chan struct{} // closed while the pipe is left unread
 }
 
 func newPipe(file *os.File) *pipe {
-	p := &pipe{file: file, read: make(chan struct{})}
+	p := &pipe{file: file, read: make(chan struct{}), unread: make(chan struct{})}
 	close(p.read)
 	return p
+}
+
+// leftUnread returns a channel that is closed as soon as the pipe is left unread.
+func (p *pipe) leftUnread() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unread
 }
 
 // Read waits while the pipe is left unread.
@@ -48,6 +56,7 @@ func (p *Process) LeaveUnread() {
 	t.Helper()
 	p.pipe.mu.Lock()
 	p.pipe.read = make(chan struct{})
+	close(p.pipe.unread)
 	err := p.pipe.file.SetReadDeadline(time.Now())
 	p.pipe.mu.Unlock()
 	if err == nil {
@@ -68,6 +77,7 @@ func (p *Process) ReadAgain() {
 	case <-p.pipe.read:
 	default:
 		_ = p.pipe.file.SetReadDeadline(time.Time{})
+		p.pipe.unread = make(chan struct{})
 		close(p.pipe.read)
 	}
 }

@@ -33,7 +33,7 @@ func isAdvertised(f lab.Frame) bool {
 		netip.AddrFrom16([16]byte(f.Data[38:54])).String() == "ff02::1" && [16]byte(f.Data[62:78]) == target
 }
 
-// TestClaimed: another machine takes a VIP and answers when a client asks. The master reports that within 2 s in its status,
+// TestClaimed: another machine claims a VIP and answers when a client asks. The master reports this within 2 s in its status,
 // metrics and log, and announces the address again.
 func TestClaimed(t *testing.T) {
 	t.Parallel()
@@ -104,7 +104,7 @@ func awaitSolicited(l *lab.Lab, h *lab.Host) {
 	})
 }
 
-// ask has a host forget who has an address, and ask for it.
+// ask makes a host forget who has an address, and ask for it.
 func ask(t *testing.T, h *lab.Host, addr string) {
 	t.Helper()
 	h.Run("ip", "neigh", "flush", "dev", "eth0")

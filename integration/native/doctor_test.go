@@ -15,19 +15,19 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// A patient is a host that the doctor looks at, with a file beside that which the director runs with.
+// A patient is a host that the doctor examines. The doctor has a file of its own, beside the director's.
 type patient struct {
 	*lab.Lab
 	host *lab.Host
 	args []string
-	// ignored are the findings that are not the subject.
+	// ignored are findings that are not the subject of the test.
 	ignored []string
 }
 
 // hasNoIPVS are the findings on a kernel that lacks it, as this one may.
 var hasNoIPVS = []string{"ipvs-missing", "scheduler-missing"}
 
-// want checks that the doctor finds these and nothing else, within a time in which the network settles.
+// want checks that the doctor finds these faults and no others, within a time in which the network settles.
 func (p patient) want(when string, want ...string) (all []lab.Finding) {
 	slices.Sort(want)
 	p.Eventually(20*time.Second, when, func() error {
@@ -77,7 +77,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("a real server", aRealServer)
 }
 
-// beforeTheStart: the machine is not made for its configuration, and other programs have it.
+// beforeTheStart: the machine is not prepared for its configuration, and other programs use its ports and interfaces.
 func beforeTheStart(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -111,7 +111,7 @@ func beforeTheStart(t *testing.T) {
 	a.want("all is well")
 }
 
-// breakages are what can be wrong with a running pair. Each has a pair of its own.
+// breakages are faults of a running pair. Each has a pair of its own.
 var breakages = []struct {
 	name   string
 	backup bool // the doctor looks at the backup, not at the master
@@ -146,6 +146,7 @@ var breakages = []struct {
 
 // aRunningPair breaks and repairs one thing after another. The doctor finds each of them, and nothing after the repair.
 func aRunningPair(t *testing.T) {
+	t.Parallel()
 	for _, x := range breakages {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -180,8 +181,8 @@ func maxFiles(t *testing.T, d *lab.Director, n uint64) {
 	}
 }
 
-// anotherPair: a stranger advertises our virtual router id for an address of its own, so that we give way
-// to a machine that does not have ours.
+// anotherPair: a stranger advertises our virtual router id for an address of its own. So our master gives way to a machine
+// that does not have our address.
 func anotherPair(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -195,7 +196,7 @@ func anotherPair(t *testing.T) {
 	p.want("the stranger is gone")
 }
 
-// mendsADirector: what --fix mends is not found again.
+// mendsADirector: faults that --fix repairs are not found again.
 func mendsADirector(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -219,8 +220,8 @@ func mendsADirector(t *testing.T) {
 	p.want("after --fix")
 }
 
-// aRealServer: the VIP in the wrong place and nothing that serves it, which --fix and a server mend; the way
-// back by the director; and a VIP that must not be taken.
+// aRealServer: the VIP is on the wrong interface and nothing serves it; --fix and a server repair this. The route back leads
+// through the director. A VIP must not be taken from another machine.
 func aRealServer(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -244,6 +245,17 @@ func aRealServer(t *testing.T) {
 		t.Errorf("after --fix: %+v, exit code %d, want nothing and 0", found, code)
 	}
 	p.want("all is well")
+
+	// Without a file, the doctor knows what was applied, and the command that it prints works as it is.
+	recorded := patient{d.Lab, web, []string{"-c", web.Dir() + "/none.toml"}, nil}
+	web.Run("ip", "addr", "del", vip+"/32", "dev", "lo")
+	web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_announce": "0"})
+	mend := recorded.want("somebody has changed it, and there is no file", "vip-missing", "not-silent")[0].Mend
+	words := strings.Fields(mend)
+	if out, err := web.TryRun(lab.Tandem.Path(), words[1:]...); err != nil || words[0] != "tandem" {
+		t.Errorf("%s: %v\n%s", mend, err, out)
+	}
+	recorded.want("after " + mend)
 
 	web.Run("ip", "route", "add", "default", "via", "192.0.2.2")
 	web.Run("ip", "neigh", "replace", "192.0.2.2", "lladdr", d.A.MAC(), "dev", "eth0", "nud", "reachable")

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestHandOver: a master that hands over on command or stops is not missed by any client, at one advertisement a second.
-// After a command it stands back, over reload and restart, until it is released.
+// TestHandOver: a master that hands over on command, or stops, is not missed by any client. The advertisement interval is 1
+// s. After a command it stays in standby, over reload and restart, until it is released.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})
@@ -63,8 +63,9 @@ func TestHandOver(t *testing.T) {
 	wantUnnoticed(t, d, "SIGTERM", probe)
 }
 
-// TestStandbyTakesOver: a director that stands back still takes over when its peer dies.
+// TestStandbyTakesOver: a director in standby still takes over if its peer dies.
 func TestStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()
 	if out, err := tandem(d.A, "failover", "web"); err != nil {
@@ -78,7 +79,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	}
 }
 
-// TestFailoverWithoutPeer: where nobody takes over, the command fails with words, and no client notices.
+// TestFailoverWithoutPeer: if nobody takes over, the command fails and says why, and no client notices.
 func TestFailoverWithoutPeer(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})

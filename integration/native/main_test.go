@@ -18,7 +18,7 @@ const (
 )
 
 // atOnce is how many scenes run at the same time. They wait for most of their time.
-const atOnce = "4"
+const atOnce = "8"
 
 func TestMain(m *testing.M) {
 	// The command line comes later, and wins.

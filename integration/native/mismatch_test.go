@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMismatchIsNamed: the status says in words why two routers do not agree.
+// TestMismatchIsNamed: the status says in words where two routers differ.
 func TestMismatchIsNamed(t *testing.T) {
 	hmac := make([]byte, 28)
 	hmac[0] = 1 // HMAC-SHA256, truncated
@@ -42,7 +42,8 @@ func TestMismatchIsNamed(t *testing.T) {
 	}
 }
 
-// TestSourceAddressStays: addresses that are added to the interface do not become the source of advertisements, and nobody moves.
+// TestSourceAddressStays: addresses that are added to the interface do not become the source of advertisements, and no role
+// changes.
 func TestSourceAddressStays(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{})
 	d.Launch()

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestDirectorKilled: the election of a killed director hands over to the peer, at one advertisement a second, and no
-// client notices.
+// TestDirectorKilled: a director is killed. Its election hands over to the peer. No client notices, though the advertisement
+// interval is 1 s.
 func TestDirectorKilled(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})
@@ -34,8 +34,9 @@ func TestDirectorKilled(t *testing.T) {
 }
 
 // TestDirectorKilledWithoutPeer: without a peer, the election of a killed director stays master until a restarted director
-// takes the VIPs over. The restart may come before or after the end of the offer to the peer.
+// takes over the VIPs. The restart may come before or after the end of the offer to the peer.
 func TestDirectorKilledWithoutPeer(t *testing.T) {
+	t.Parallel()
 	for _, after := range []time.Duration{500 * time.Millisecond, 4 * time.Second} {
 		t.Run("restarted after "+after.String(), func(t *testing.T) {
 			t.Parallel()
@@ -69,7 +70,7 @@ func TestDirectorKilledWithoutPeer(t *testing.T) {
 	}
 }
 
-// TestElectionKilled: a killed election is started again at once, and is master again before anybody has noticed.
+// TestElectionKilled: a killed election is started again at once, and is master again before the peer has noticed.
 func TestElectionKilled(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})

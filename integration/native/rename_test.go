@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRename: a virtual router that gets another name by a reload stays master, and without a peer no client notices.
+// TestRename: a reload gives a virtual router another name. It stays master, and without a peer no client notices.
 func TestRename(t *testing.T) {
 	t.Parallel()
 	settings := lab.DuoSettings{Advert: time.Second}

@@ -9,7 +9,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestVIPRemoved: the VIP that somebody removes is back and announced within 50 ms, without a change of master.
+// TestVIPRemoved: another program removes the VIP. The VIP is back and announced within 50 ms, without a change of master.
 func TestVIPRemoved(t *testing.T) {
 	const limit = 50 * time.Millisecond
 	d := lab.NewDuo(t, lab.DuoSettings{})

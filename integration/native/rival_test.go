@@ -9,10 +9,11 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRivalHeard: the master hears another master of lower priority, as when a split network is joined again. It stays
-// master and announces the VIP again, because half of the network may know the VIP at the other's MAC address. A thousand
-// advertisements a second do not make it announce without end.
+// TestRivalHeard: the master hears another master of lower priority, as after a network was split and joined again. It stays
+// master, and announces the VIP again: half of the network may still send to the MAC address of the other master. If the other
+// master sends a thousand advertisements a second, the number of announcements stays small.
 func TestRivalHeard(t *testing.T) {
+	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "[vrrp.announce]\nrepeat = [\"0s\"]\nrefresh = \"0s\""})
 	rival := d.Host("rival", "192.0.2.66/24")
 	d.Launch()

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
@@ -11,10 +12,11 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestMasterStalled: the master's processes are stopped for 3 s, and the backup takes over. One advertisement after they
-// continue there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and only the
-// master announces it.
+// TestMasterStalled: the master's processes are stopped for 3 s, and the backup takes over. From one advertisement after the
+// processes continue, there is one master at each moment. The VIP moves at most once more, by the rules of preemption, and
+// only the master announces it.
 func TestMasterStalled(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		keys string
@@ -75,6 +77,71 @@ func TestMasterStalled(t *testing.T) {
 	}
 }
 
+// TestMachinePaused: the machine of the master is paused for longer than its peer waits, and what was sent to it meanwhile is
+// lost. When it goes on it lets go of the VIP before it hears the other master. Alone, it has the VIP again after an interval and
+// its skew time.
+func TestMachinePaused(t *testing.T) {
+	const interval = 500 * time.Millisecond
+	for _, alone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("alone %t", alone), func(t *testing.T) {
+			t.Parallel()
+			d := lab.NewDuo(t, lab.DuoSettings{Advert: interval, Keys: "preempt = false"})
+			d.A.Launch()
+			d.A.AwaitState(10*time.Second, "master")
+			if !alone {
+				d.B.Launch()
+				d.B.AwaitState(10*time.Second, "backup")
+			}
+			d.A.Isolate()
+			signal(t, d.A, syscall.SIGSTOP)
+			stopped := time.Now()
+			if !alone {
+				d.B.AwaitState(5*time.Second, "master")
+				heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
+				d.Eventually(5*time.Second, "director-b has just advertised", func() error {
+					if len(heard.Frames()) == 0 {
+						return errNotYet
+					}
+					return nil
+				})
+			}
+			d.Eventually(10*time.Second, "five intervals have passed", func() error {
+				if time.Since(stopped) < 5*interval {
+					return errNotYet
+				}
+				return nil
+			})
+			d.A.Rejoin()
+			stalls := d.WatchStalls()
+			signal(t, d.A, syscall.SIGCONT)
+			woke := time.Now()
+			awaitHas(d.Lab, 5*time.Second, d.A.Host, vip, false)
+			gone := time.Since(woke)
+			d.Logf("it let go of the VIP after %s", gone)
+			if stalled := stalls.Stop(); gone > interval/4+stalled {
+				t.Errorf("it let go of the VIP %s after it went on, want at most %s, and %s that the machine stalled", gone, interval/4, stalled)
+			}
+			if !alone {
+				d.A.AwaitState(5*time.Second, "backup")
+				d.Throughout(2*interval, "director-b alone has the VIP", func() error {
+					if d.A.Has(vip) || !d.B.Has(vip) {
+						return errNotYet
+					}
+					return nil
+				})
+				return
+			}
+			stalls = d.WatchStalls()
+			awaitHas(d.Lab, 5*time.Second, d.A.Host, vip, true)
+			back, listened := time.Since(woke), interval+interval*(256-lab.PriorityA)/256
+			d.Logf("it had the VIP again after %s", back)
+			if stalled := stalls.Stop(); back > listened+100*time.Millisecond+2*stalled {
+				t.Errorf("alone, it had the VIP again after %s, want %s", back, listened)
+			}
+		})
+	}
+}
+
 // signal sends a signal to all processes of a director.
 func signal(t *testing.T, d *lab.Director, sig syscall.Signal) {
 	t.Helper()
@@ -108,8 +175,8 @@ func wantOneMaster(t *testing.T, d lab.Duo, heard []lab.Frame, after time.Time, 
 	}
 }
 
-// masters returns the advertisements of masters. A master that gives way advertises once more as soon as it hears the
-// other: that one is left out, as are offers of priority 0.
+// masters returns the advertisements of masters. A master that gives way advertises once more as soon as it hears the other
+// one: this advertisement is left out, and so are offers of priority 0.
 func masters(heard []lab.Frame) (all []lab.Frame) {
 	former, changed := "", time.Time{} // who was master before, and until when
 	for _, f := range heard {
@@ -129,7 +196,7 @@ func masters(heard []lab.Frame) (all []lab.Frame) {
 	return all
 }
 
-// wantNoAnnouncement checks that after the wake-up nobody announced the VIP while the other was advertising itself.
+// wantNoAnnouncement checks that after the wake-up no director announced the VIP while the other one was advertising itself.
 func wantNoAnnouncement(t *testing.T, d lab.Duo, heard, announced []lab.Frame, woke time.Time) {
 	t.Helper()
 	heard = masters(heard)

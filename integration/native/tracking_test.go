@@ -15,6 +15,7 @@ import (
 // TestTracking: something that director-a tracks fails, so director-a hands over. When it works again, director-a becomes
 // master again. The hand-over has no gap, except where director-a loses the VIP's own cable.
 func TestTracking(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name       string
 		track      string // with the host's directory for %s
@@ -71,8 +72,8 @@ func TestTracking(t *testing.T) {
 	}
 }
 
-// TestSyncGroup: of two virtual routers on two interfaces that belong together, one loses its cable, and both move; when
-// the cable is back, both return.
+// TestSyncGroup: two virtual routers on two interfaces belong together. One loses its cable, and both move. When the cable is
+// back, both return.
 func TestSyncGroup(t *testing.T) {
 	t.Parallel()
 	const inner = "198.51.100.100"
@@ -108,7 +109,7 @@ sync_group = "both"
 	for _, cut := range []struct{ sw string }{{lab.MainSwitch}, {"wan"}} {
 		d.A.CutAt(cut.sw)
 		awaitBoth(d.B, d.A)
-		// A group that flaps would show it now.
+		// If the group changed state again and again, this would show now.
 		d.Throughout(500*time.Millisecond, "director-b keeps both", func() error {
 			if !d.B.Has(vip) || !d.B.Has(inner) || d.A.Has(vip) || d.A.Has(inner) {
 				return fmt.Errorf("it has not")

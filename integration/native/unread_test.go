@@ -10,7 +10,7 @@ import (
 )
 
 // TestLogUnread: the standard error of a director and its election is a full pipe that nobody reads. The VIP still moves:
-// away from that director on command, and to it when its peer is lost. The log goes on when somebody reads it again.
+// away from this director on command, and to it when its peer is lost. When the pipe is read again, the log continues.
 func TestLogUnread(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})

@@ -10,9 +10,10 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID), which
-// stays when the VIP moves, and nothing of it is left when tandem has stopped.
+// TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID). The MAC
+// address stays the same when the VIP moves. When tandem has stopped, nothing of it is left.
 func TestVirtualMAC(t *testing.T) {
+	t.Parallel()
 	const virtual = "00:00:5e:00:01:33"
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
 	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }

@@ -25,11 +25,12 @@ import (
 // timed are the packages whose tests touch real time: sockets, timers, processes, namespaces. What runs on an emulated
 // machine is left out, because a run takes minutes.
 var timed = []string{
-	"./cmd/tandem/internal/...",
+	"./cmd/tandem/...",
 	"./garp/...",
 	"./healthcheck/...",
 	"./lvs/...",
 	"./vrrp/...",
+	"./integration/lab",
 	"./integration/native",
 }
 

@@ -16,15 +16,15 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxErrors bounds how many failed changes an error of Apply names.
+// maxErrors is the maximum number of failed changes that an error of Apply names.
 const maxErrors = 10
 
 // Apply makes the changes in their order and returns how many were made. After a change that fails, the others are still
-// tried, unless they would all fail for the same reason. The error joins the first few errors, each with its change. To add
-// what exists sets it. To delete what does not exist is a success.
+// tried, unless they would all fail for the same reason. The error joins the first few errors, each with its change. If an
+// object to add exists, it is set. If an object to delete does not exist, this is a success.
 //
-// The error wraps ENOBUFS if the kernel's answers were lost. The changes were tried then. Which of them were made shows only
-// in the table.
+// If the kernel's answers were lost, the error wraps ENOBUFS. Then all changes were tried, but only the table shows which of
+// them were made.
 func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err error) {
 	if len(changes) == 0 {
 		return 0, nil
@@ -43,7 +43,7 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 			if err != nil {
 				return true, cmp.Or(begin(), err)
 			}
-			// If nobody waits any more, the handle is closed, and the commands' own errors come from that.
+			// If the caller has stopped waiting, the handle is closed, and this causes the errors of the commands.
 			if ended := begin(); ended != nil || slices.ContainsFunc(errs, concernsAll) {
 				return false, cmp.Or(ended, errs[max(0, slices.IndexFunc(errs, concernsAll))])
 			}
@@ -58,7 +58,8 @@ func (k *IPVS) Apply(ctx context.Context, changes []lvs.Change) (done int, err e
 	return p.result(err)
 }
 
-// batch is how many of the changes go in one system call. The changes are in the order of Diff. Services go apart from
+// batch returns how many of the changes go in one system call. The changes are in the order of Diff. Services and servers go
+// in different calls.
 // servers.
 func batch(changes []lvs.Change) int {
 	if !programs(&changes[0]) {
@@ -71,14 +72,14 @@ func batch(changes []lvs.Change) int {
 	return n
 }
 
-// programs tells whether the change gives a service its scheduler and engine.
+// programs tells whether the change sets a service's scheduler and engine.
 func programs(c *lvs.Change) bool { return c.Op == lvs.AddService || c.Op == lvs.SetService }
 
 // concernsAll tells whether all other changes would fail with this error too.
 func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
 
-// A progress is how far Apply has come. The goroutine that makes the changes shares it, and may go on for a moment after
-// Apply has given up waiting.
+// A progress counts the changes of an Apply. The goroutine that makes the changes shares it, and may continue for a moment
+// after Apply has stopped waiting.
 type progress struct {
 	changes []lvs.Change
 
@@ -92,7 +93,7 @@ type progress struct {
 	over   bool
 }
 
-// add adds the outcome of the next changes.
+// add adds the results of the next changes.
 func (p *progress) add(errs []error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +108,7 @@ func (p *progress) add(errs []error) {
 	}
 }
 
-// fail notes an error. That a service which could not be added has no place for its servers is not news.
+// fail records an error. If a service could not be added, the errors of its servers are not recorded.
 func (p *progress) fail(c *lvs.Change, err error) {
 	id := c.Service.ServiceID
 	p.failed++
@@ -126,7 +127,7 @@ func (p *progress) fail(c *lvs.Change, err error) {
 	}
 }
 
-// result returns how many changes were made, and the errors. err is what ended the work early, or nil.
+// result returns how many changes were made, and the errors. err is the reason why the work ended early, or nil.
 func (p *progress) result(err error) (done int, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,12 +151,12 @@ func (p *progress) result(err error) (done int, _ error) {
 	return p.tried - p.failed, &applyError{errs, p.unsure, p.why, p.tried == len(p.changes)}
 }
 
-// An applyError joins what failed in an Apply.
+// An applyError joins the errors of an Apply.
 type applyError struct {
 	errs   []error
-	unsure []lvs.ServiceID // the services that are not known to be as wanted
+	unsure []lvs.ServiceID // the services that may not be as wanted
 	why    map[lvs.ServiceID]error
-	all    bool // every change was tried, so that the other services are as wanted
+	all    bool // every change was tried, so the other services are as wanted
 }
 
 func (e *applyError) Error() string   { return errors.Join(e.errs...).Error() }
@@ -166,10 +167,10 @@ type commands struct {
 	*session
 	begin  func() error
 	writes *atomic.Uint64
-	absent map[modules]error // what the kernel turned out not to have: to ask again costs 100 ms each time
+	absent map[modules]error // what the kernel lacks: asking again takes 100 ms each time
 }
 
-// modules are what the kernel needs for a service.
+// modules are the kernel modules of a service.
 type modules struct{ scheduler, engine string }
 
 // apply makes up to batchSize changes and returns the error of each. The other error is that of the connection.
@@ -205,8 +206,8 @@ func (c commands) apply(changes []lvs.Change) ([]error, error) {
 	return errs, nil
 }
 
-// run sends the commands of some of the changes and puts their errors into errs. This is the one place that chooses
-// between moby/ipvs and our wire: see mobyCan.
+// run sends the commands of some of the changes and puts their errors into errs. Only this function chooses between moby/ipvs
+// and our wire: see mobyCan.
 func (c commands) run(changes []lvs.Change, command func(*lvs.Change) uint8, which []int, errs []error) error {
 	if len(which) == 0 {
 		return nil
@@ -247,7 +248,7 @@ func (c commands) single(change *lvs.Change, command uint8) error {
 	return c.DelDestination(service, server)
 }
 
-// validate reports what is wrong with a change.
+// validate returns what is wrong with a change.
 func validate(c *lvs.Change) error {
 	switch c.Op {
 	case lvs.AddService, lvs.SetService:
@@ -293,7 +294,7 @@ func encode(b []byte, c *lvs.Change) []byte {
 	return b
 }
 
-// explain says what the errno of a change means. The deletion of what does not exist is a success: the kernel answers
+// explain says what the errno of a change means. Deleting an object that does not exist is a success: the kernel answers
 // ESRCH for services and ENOENT for servers.
 func explain(c *lvs.Change, err error) error {
 	absent := errors.Is(err, unix.ENOENT)

@@ -56,7 +56,7 @@ type attribute struct {
 	value []byte
 }
 
-// nextAttr cuts the first attribute off. ok is false at the end, and at bytes that are no attribute.
+// nextAttr returns the first attribute and the rest. ok is false at the end, and if the bytes are not an attribute.
 func nextAttr(b []byte) (a attribute, rest []byte, ok bool) {
 	if len(b) < unix.NLA_HDRLEN {
 		return attribute{}, nil, false

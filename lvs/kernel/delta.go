@@ -13,10 +13,9 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Apply changes the wanted table by d, whose services are each named once, and makes those changes in the kernel. It reads
-// nothing but services that are new, and those whose last change has failed. Before the first Reconcile, and where it is
-// not known what the kernel has, it reads and reconciles the whole table. An empty d tries again what failed. The error is
-// as Reconcile's.
+// Apply changes the wanted table by d, and makes these changes in the kernel. d names each service once. Apply reads only new
+// services, and services whose last change failed. If the state of the kernel is not known, as before the first Reconcile, it
+// reads and reconciles the whole table. An empty d tries failed changes again. The error is as Reconcile's.
 func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -28,7 +27,7 @@ func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
 		return t.pass(ctx, nil, false)
 	}
 	o := t.applyDelta(ctx, d, have, read)
-	if errors.Is(o.failed, unix.ENOBUFS) { // the changes were made, and some of their errors are lost
+	if errors.Is(o.failed, unix.ENOBUFS) { // the changes were made, but some of their errors are lost
 		report, err := t.pass(ctx, nil, false)
 		report.Done = len(o.report.Changes) - len(report.Changes) + report.Done
 		report.Changes = o.report.Changes
@@ -37,7 +36,7 @@ func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
 	return t.finish(o)
 }
 
-// failedBefore is the delta that brings the services in line of which it is not known what the kernel has.
+// failedBefore returns a delta with the services whose state in the kernel is not known.
 func (t *Table) failedBefore() (d lvs.Delta) {
 	for id := range t.unsure {
 		if w := t.want[id]; w != nil {
@@ -49,8 +48,7 @@ func (t *Table) failedBefore() (d lvs.Delta) {
 	return d
 }
 
-// merge changes the wanted table. It returns what the kernel has of the services in d, and which services have to be read
-// to know that.
+// merge changes the wanted table. It returns the known state of the services in d, and the services whose state must be read.
 func (t *Table) merge(d lvs.Delta) (have []lvs.Entry, read []lvs.ServiceID) {
 	known := func(id lvs.ServiceID) {
 		switch was := t.want[id]; {
@@ -74,7 +72,7 @@ func (t *Table) merge(d lvs.Delta) (have []lvs.Entry, read []lvs.ServiceID) {
 	return have, read
 }
 
-// applyDelta makes the changes of d, whose services the kernel has as have says, but for those that are to be read.
+// applyDelta makes the changes of d. have is the state of its services in the kernel, except for those to read.
 func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, read []lvs.ServiceID) (o outcome) {
 	if len(read) > 0 {
 		found, err := t.kernel.ReadServices(ctx, read)
@@ -127,17 +125,17 @@ func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, r
 	return o
 }
 
-// allTried tells whether the error, if there is one, is that of single changes, so that all others were made.
+// allTried tells whether the error, if there is one, is only about single changes. Then all other changes were made.
 func allTried(err error) bool {
 	var failed *applyError
 	return err == nil || errors.As(err, &failed) && failed.all
 }
 
-// maxRefusedRead bounds of how many refused services it is read what the kernel has.
+// maxRefusedRead is the maximum number of refused services whose state in the kernel is read.
 const maxRefusedRead = 100
 
-// refuse notes which services the kernel has refused, and reports all that it refuses. Where it is not known whether other
-// services are as wanted, nothing is reported.
+// refuse records which services the kernel has refused, and reports all refused services. If other services may not be as
+// wanted either, it reports nothing.
 func (t *Table) refuse(ctx context.Context, o *outcome) {
 	if o.failed != nil {
 		var failed *applyError
@@ -164,7 +162,7 @@ func (t *Table) refuse(ctx context.Context, o *outcome) {
 	o.report.Refused = maps.Clone(t.refused)
 }
 
-// doubt notes which services are not known to be as wanted, after an error of the kernel.
+// doubt records which services may not be as wanted, after an error of the kernel.
 func (t *Table) doubt(changes []lvs.Change, err error) {
 	var failed *applyError
 	switch {

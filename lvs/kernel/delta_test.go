@@ -64,7 +64,7 @@ func TestApplyWritesWhatChangedAndReadsNothing(t *testing.T) {
 	}
 }
 
-// TestApplyKeepsNothingOfTheCallers: a caller may go on with its slices.
+// TestApplyKeepsNothingOfTheCallers: a caller may change its slices afterwards.
 func TestApplyKeepsNothingOfTheCallers(t *testing.T) {
 	b := settled(t)
 	d := weighing(www, 1, 7)
@@ -86,7 +86,7 @@ func TestApplyAddsAndRemovesServices(t *testing.T) {
 	}
 	b.drifted(t, false)
 
-	// Somebody's service that becomes ours loses what it should not have.
+	// A service of another program becomes ours: it loses the servers that it should not have.
 	fill(t, b.kernel.IPVS, weighing("tcp 192.0.2.103:80", 5, 6).Set)
 	b.apply(t, weighing("tcp 192.0.2.103:80", 5),
 		"get tcp 192.0.2.103:80", "list tcp 192.0.2.103:80", "del-server tcp 192.0.2.103:80")
@@ -98,7 +98,7 @@ func TestApplyBeforeTheFirstPassReadsTheTable(t *testing.T) {
 	b.apply(t, weighing(www, 2), "set-server "+www)
 }
 
-// TestApplyAfterAnError reads what is not known, and no more.
+// TestApplyAfterAnError reads the unknown services only.
 func TestApplyAfterAnError(t *testing.T) {
 	b := settled(t)
 	b.fake.fail["set-server"] = unix.ENOENT
@@ -111,7 +111,7 @@ func TestApplyAfterAnError(t *testing.T) {
 	b.apply(t, lvs.Delta{})
 	b.apply(t, weighing(www, 1, 8), "set-server "+www)
 
-	// After a command that was not answered, too.
+	// The same after a command without an answer.
 	b.kernel.answer = 10 * time.Millisecond
 	b.fake.hang["set-server"] = true
 	if _, err := b.Apply(t.Context(), weighing(www, 1, 9)); !errors.Is(err, ErrTimeout) {
@@ -152,7 +152,7 @@ func TestDriftAfterApplyIsFound(t *testing.T) {
 	b.pass(t, []lvs.Entry{weighing(www, 1, 7).Set[0], weighing(other, 1, 1).Set[0]}, 1, 1)
 	b.drifted(t, false)
 
-	// A write that meets somebody's change says so, and the next pass repairs it.
+	// A write meets the change of another program: it reports an error, and the next pass repairs the table.
 	b.fake.find(id(www)).servers = b.fake.find(id(www)).servers[:1]
 	if _, err := b.Apply(t.Context(), weighing(www, 1, 5)); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v", err)
@@ -160,7 +160,7 @@ func TestDriftAfterApplyIsFound(t *testing.T) {
 	b.pass(t, []lvs.Entry{weighing(www, 1, 5).Set[0], weighing(other, 1, 1).Set[0]}, 1, 0)
 }
 
-// TestApplyWhileTheDiskHangs: a new service waits for a second, a weight not at all.
+// TestApplyWhileTheDiskHangs: a new service waits for a second, a weight does not wait.
 func TestApplyWhileTheDiskHangs(t *testing.T) {
 	b := settled(t)
 	b.own.memory.wait = time.Millisecond
@@ -189,7 +189,7 @@ func (silentKernel) Apply(_ context.Context, changes []lvs.Change) (int, error) 
 	return len(changes), nil
 }
 
-// BenchmarkApply is one verdict among ten services and among ten thousand, without what the kernel takes.
+// BenchmarkApply is one verdict with ten services and with ten thousand, without the kernel's time.
 func BenchmarkApply(b *testing.B) {
 	for _, services := range []int{10, 10000} {
 		b.Run(strconv.Itoa(services), func(b *testing.B) {

@@ -14,29 +14,32 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Looks for drift cost at most 1 % of a core, however large the table is. One look stops when it has used its budget, and
-// the pause after it follows what it has cost.
+// Looks for drift use at most 1 % of a core, with a table of any size. One look stops when it has used its budget. The pause
+// after it depends on the time that it took.
 const (
 	// textBudget is the processor time that one look may take for the table as text.
 	textBudget = 5 * time.Millisecond
-	// textPause is the pause after such a look, in times of its processor time.
+	// textPause is the pause after such a look, as a multiple of its processor time.
 	textPause = 200
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
 	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
 	// time, or more, so that a round takes at most roundLooks looks. The clock has no part in this: an overloaded machine,
 	// where all takes long, must not stretch the round.
-	smallTable, lookLines, roundLooks = 11_000, 200, 28
+	smallTable, lookLines, roundLooks = 11_000, 80, 28
 	// detailBudget is the time that one look may take for what the text does not show, which is read service by service.
 	detailBudget = 3 * time.Millisecond
-	// detailBatch is how many services are read before the time is looked at.
+	// detailBatch is how many services are read between two readings of the clock.
 	detailBatch = 4
-	// detailPause is the pause until the next details, in times of what they took.
+	// detailPause is the pause until the next details, as a multiple of the time that the last ones took.
 	detailPause = 500
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.
-	detailInterval = 30 * time.Second
+	detailInterval = 20 * time.Second
+	// smallDetails is how many services are read in one round whatever that takes: a batch with each look. As with the text, the
+	// clock has no part in this.
+	smallDetails = 32
 )
 
 // A sweep reads the table as text, page by page.
@@ -46,15 +49,15 @@ type sweep interface {
 	close()
 }
 
-// looks is how far the looks for drift have come. A round passes by every service once.
+// looks is the state of the looks for drift. A round looks at every service once.
 type looks struct {
 	round     uint64
 	sweep     sweep // nil: the next look begins a round
-	matched   int   // wanted services that this round has come by
+	matched   int   // wanted services that this round has seen
 	ambiguous []lvs.Row
 
 	found      []lvs.Change        // differences of this round
-	falseDrift map[lvs.Change]bool // differences that a pass has disproved
+	falseDrift map[lvs.Change]bool // differences that the last pass did not find
 	details    []lvs.ServiceID     // to be read in this round of details
 	detailed   time.Time           // when it began
 	detailsDue time.Time           // when the next of them may be read
@@ -69,7 +72,8 @@ func (l *looks) restart() {
 	l.sweep, l.found, l.matched, l.ambiguous = nil, nil, 0, l.ambiguous[:0]
 }
 
-// afterPass takes the result of a pass over the whole table. What a look has found and a pass has not is no drift.
+// afterPass handles the result of a pass over the whole table. A difference that the look has found but the pass has not is
+// no drift.
 func (l *looks) afterPass(clean bool) {
 	l.falseDrift = nil
 	if clean && len(l.found) > 0 {
@@ -81,10 +85,10 @@ func (l *looks) afterPass(clean bool) {
 	l.restart()
 }
 
-// Look takes the next slice of a look at the kernel's table, and tells whether Reconcile would find something to do. It
-// reads the table as text: presence, scheduler, method, weight. What the text does not show (see lvs.Row), it reads from
-// the kernel service by service, more slowly. Text may leave rows out (see textSweep): a difference that the last pass has
-// disproved counts as none until it becomes another.
+// Look takes the next slice of a look at the kernel's table, and tells whether Reconcile would find something to do. It reads
+// the table as text: presence, scheduler, method, weight. Details that the text does not show (see lvs.Row) are read from the
+// kernel service by service, more slowly. The text may lack rows (see textSweep): a difference that the last pass did not
+// find does not count until it changes.
 func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,16 +99,21 @@ func (t *Table) Look(ctx context.Context) (drifted bool, err error) {
 	if !t.known {
 		return true, nil
 	}
-	// The thread's processor time is that of this look only while the goroutine stays on the thread.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	began := threadTime()
-	drifted, err = t.lookAtText(began)
-	t.looks.cost = threadTime() - began
-	if drifted || err != nil {
+	if drifted, err = t.lookAndMeasure(); drifted || err != nil {
 		return drifted, err
 	}
 	return t.lookAtDetails(ctx)
+}
+
+// lookAndMeasure looks at the text, and stores the time that this took.
+func (t *Table) lookAndMeasure() (drifted bool, err error) {
+	// The thread's processor time is that of this look only while the goroutine stays on the thread. If a locked goroutine
+	// waits, this costs two more wake-ups of threads. Looks at details wait, so they are not locked.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	defer func() { t.looks.cost = threadTime() - began }()
+	return t.lookAtText(began)
 }
 
 // NextLook returns the pause until the next Look.
@@ -120,10 +129,10 @@ func (t *Table) NextLook() time.Duration {
 	return max(minPause, textPause*t.looks.cost)
 }
 
-// idle tells that there is nothing to look at: no service is wanted, and none is ours.
+// idle tells that there is nothing to look at: no service is wanted, and no service is ours.
 func (t *Table) idle() bool { return len(t.want) == 0 && t.own.Len() == 0 && !t.all.Load() }
 
-// lookAtText takes the next pages of the text.
+// lookAtText looks at the next pages of the text.
 func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 	l := &t.looks
 	if l.sweep == nil {
@@ -152,7 +161,7 @@ func (t *Table) lookAtText(began time.Duration) (drifted bool, err error) {
 	return t.endRound(), nil
 }
 
-// compareRow compares a row of the text with the wanted table. It is true for a difference that is not known to be none.
+// compareRow compares a row of the text with the wanted table. It is true if there is a difference that may be drift.
 func (t *Table) compareRow(r *lvs.Row) bool {
 	l := &t.looks
 	if r.FWMark != 0 && r.Family == 0 {
@@ -190,17 +199,17 @@ func (t *Table) compareRow(r *lvs.Row) bool {
 	return t.differs(lvs.Diff([]lvs.Entry{have}, want, map[lvs.ServiceID]bool{r.ServiceID: true}))
 }
 
-// differs keeps the differences. It is true if one of them is not known to be none.
+// differs records the differences. It is true if one of them may be drift.
 func (t *Table) differs(changes []lvs.Change) bool {
 	t.looks.found = append(t.looks.found, changes...)
 	return slices.ContainsFunc(changes, func(c lvs.Change) bool { return !t.looks.falseDrift[c] })
 }
 
-// endRound compares what the whole round has shown.
+// endRound compares the result of the whole round.
 func (t *Table) endRound() (drifted bool) {
 	l := &t.looks
-	// A firewall-mark service without servers does not tell its family. It is taken for one that is wanted or ours and does
-	// not appear otherwise.
+	// A firewall-mark service without servers does not show its family. It counts as one that is wanted or ours and was not
+	// seen otherwise.
 	for _, r := range l.ambiguous {
 		for _, f := range []lvs.Family{lvs.IPv4, lvs.IPv6} {
 			id := lvs.ServiceID{FWMark: r.FWMark, Family: f}
@@ -229,7 +238,7 @@ func (t *Table) endRound() (drifted bool) {
 	return drifted
 }
 
-// disproved tells whether the differences of the round are those that the last pass has disproved, each and no other.
+// disproved tells whether the differences of the round are exactly those that the last pass did not find.
 func (l *looks) disproved() bool {
 	return len(l.found) == len(l.falseDrift) &&
 		!slices.ContainsFunc(l.found, func(c lvs.Change) bool { return !l.falseDrift[c] })
@@ -250,7 +259,11 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 		}
 	}
 	var spent time.Duration
-	defer func() { l.detailsDue = now.Add(detailPause * spent) }()
+	defer func() {
+		if len(t.want) > smallDetails {
+			l.detailsDue = now.Add(detailPause * spent)
+		}
+	}()
 	for len(l.details) > 0 && spent < detailBudget {
 		batch := l.details[:min(detailBatch, len(l.details))]
 		l.details = l.details[len(batch):]
@@ -273,7 +286,7 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 	return false, nil
 }
 
-// shownAs tells whether the text shows the service as r.
+// shownAs tells whether the text shows the service as r does.
 func (w *wantedService) shownAs(r *lvs.Row) bool {
 	if w.Scheduler != r.Scheduler || w.Flags&shownFlags(w.ServiceID) != r.Flags || len(w.Servers) != len(r.Servers) {
 		return false
@@ -288,7 +301,7 @@ func (w *wantedService) shownAs(r *lvs.Row) bool {
 	return true
 }
 
-// shown is what of an entry the text shows.
+// shown returns the part of an entry that the text shows.
 func shown(e lvs.Entry) lvs.Entry {
 	out := lvs.Entry{Service: lvs.Service{
 		ServiceID: e.ServiceID, Scheduler: e.Scheduler, Flags: e.Flags & shownFlags(e.ServiceID),

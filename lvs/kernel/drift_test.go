@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// TestReconcileSeesMoreThanTheLook: what the text does not show is found by a pass, and costs one write.
+// TestReconcileSeesMoreThanTheLook: a pass finds details that the text does not show, and repairs them with one write.
 func TestReconcileSeesMoreThanTheLook(t *testing.T) {
 	b := newBench(t)
 	b.kernel.blind = true
@@ -54,7 +54,7 @@ func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
 	b.drifted(t, true)
 }
 
-// TestLookIsNotFooledTwice: rows that the look leaves out cost one pass, and others are still seen.
+// TestLookIsNotFooledTwice: rows that the text lacks cause one pass only, and other rows are still seen.
 func TestLookIsNotFooledTwice(t *testing.T) {
 	b := newBench(t)
 	b.pass(t, wanted(), 12, 0)
@@ -75,7 +75,7 @@ func TestLookIsNotFooledTwice(t *testing.T) {
 	b.drifted(t, true)
 }
 
-// TestLookGuessesTheFamily: a firewall mark without servers is taken for the one that is wanted.
+// TestLookGuessesTheFamily: a firewall mark without servers counts as the wanted one.
 func TestLookGuessesTheFamily(t *testing.T) {
 	v4, v6 := "fwmark 7 (ipv4)", "fwmark 7 (ipv6)"
 	for _, c := range []struct {
@@ -115,7 +115,7 @@ func TestLookReportsAnAbsentKernel(t *testing.T) {
 	}
 }
 
-// TestLookSeesDetails: what the text does not show is found, service by service.
+// TestLookSeesDetails: details that the text does not show are found, service by service.
 func TestLookSeesDetails(t *testing.T) {
 	b := newBench(t)
 	b.kernel.blind = true
@@ -157,7 +157,7 @@ func TestLooksCostWhatTheyMay(t *testing.T) {
 	}
 }
 
-// TestSmallTablesComeRound: however slow the machine, a round takes so many looks and no more.
+// TestSmallTablesComeRound: even on a slow machine, a round takes a fixed number of looks.
 func TestSmallTablesComeRound(t *testing.T) {
 	b := newBench(t)
 	b.pass(t, bigTable(1000, 9), 10000, 0)
@@ -170,5 +170,29 @@ func TestSmallTablesComeRound(t *testing.T) {
 	}
 	if looks < roundLooks/2 || looks > roundLooks+1 {
 		t.Errorf("%d looks a round, want about %d", looks, roundLooks)
+	}
+}
+
+// TestSlowKernelDoesNotStretchTheRoundOfASmallTable: even on an overloaded machine, changes that the text does not show are
+// repaired within 30 s.
+func TestSlowKernelDoesNotStretchTheRoundOfASmallTable(t *testing.T) {
+	b := newBench(t)
+	now := time.Now()
+	b.now = func() time.Time { return now }
+	b.pass(t, bigTable(smallDetails, 2), 3*smallDetails, 0)
+	if drifted, err := lookAround(t, b.Table); drifted || err != nil {
+		t.Fatalf("drift %v, %v", drifted, err)
+	}
+	b.fake.services[0].Timeout = time.Minute
+	b.fake.slow = 2 * time.Millisecond
+	changed := now
+	for drifted := false; !drifted; now = now.Add(minPause) {
+		var err error
+		if drifted, err = b.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := now.Sub(changed); took > 30*time.Second+minPause {
+			t.Fatalf("not seen within %s", took)
+		}
 	}
 }

@@ -23,11 +23,11 @@ type fakeKernel struct {
 	daemons  []lvs.SyncDaemon
 	log      []string         // the commands, by name and object
 	writes   int              // system calls that carried commands other than lists
-	fail     map[string]error // answers of commands, instead of what they would do
+	fail     map[string]error // answers of commands, instead of their effect
 	hang     map[string]bool  // commands that are not answered
 	lie      bool             // report success and do nothing
 	slow     time.Duration    // how long every system call takes
-	closing  func()           // called when a session is closed, once its command has its error
+	closing  func()           // called when a session is closed, after its command has got its error
 	busy     bool             // a system call is under way
 	dialed   int
 	open     int
@@ -66,7 +66,7 @@ func newFake(t *testing.T) (*IPVS, *fakeKernel) {
 	return k, f
 }
 
-// do answers one command, do being what it does if nothing was arranged. It is false if there is no answer.
+// do answers one command. Without another arrangement it runs do. It is false if there is no answer.
 func (f *fakeKernel) do(command, object string, do func() error) (answered bool, _ error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,7 +92,7 @@ func (f *fakeKernel) call() error {
 	}
 	f.busy = true
 	f.mu.Unlock()
-	time.Sleep(f.slow) // lets a second one in, if there is one
+	time.Sleep(f.slow) // lets a second call in, if there is one
 	f.mu.Lock()
 	f.busy = false
 	return nil
@@ -152,7 +152,7 @@ func (f *fakeKernel) write(command uint8, s lvs.Service, server lvs.Server) (ans
 	})
 }
 
-// commands returns what was asked since the last call.
+// commands returns the commands since the last call.
 func (f *fakeKernel) commands() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -120,8 +120,8 @@ func (s *fakeSocket) Read(b []byte) (int, error) {
 	}
 }
 
-// Write carries out the messages of one system call, as the kernel does: each whatever became of those before, and
-// with an answer if that was asked for or there is an error, but for EINTR. Nothing is answered behind what hangs.
+// Write runs the messages of one system call as the kernel does: each one, even if an earlier one failed. It answers if an
+// answer was requested or if there is an error other than EINTR. After a command that hangs there are no answers.
 func (s *fakeSocket) Write(b []byte) (int, error) {
 	if err := s.kernel.call(); err != nil {
 		return 0, err

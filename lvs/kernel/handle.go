@@ -28,8 +28,8 @@ type handle interface {
 
 var _ handle = (*ipvs.Handle)(nil)
 
-// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. Its netlink family has
-// another number then, and moby/ipvs uses the first number as long as the process lives.
+// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. Its netlink family then
+// has another number, but moby/ipvs uses the first number as long as the process lives.
 var ErrReloaded = errors.New("the module ip_vs was reloaded: restart this process to use it")
 
 // mobyFamily is the family number that moby/ipvs uses, 0 before it has one.
@@ -47,7 +47,7 @@ func (s *session) close() error {
 }
 
 // dial opens a session in the network namespace of the calling thread. Without IPVS, moby/ipvs reports success for
-// everything. So dial asks the kernel first.
+// everything. So dial first asks the kernel for IPVS.
 func dial(log hclog.Logger) (*session, error) {
 	id, err := family()
 	if err != nil {
@@ -69,12 +69,12 @@ func dial(log hclog.Logger) (*session, error) {
 	return &session{h, w}, nil
 }
 
-// mobyCan is the rule that chooses who makes changes: moby/ipvs makes a single change if its model holds all of it. Our
-// wire makes the rest: several changes in one system call, a server whose address family is not the service's, and a server
-// with a tunnel that is not plain IPIP. moby/ipvs sends neither that family nor the tunnel.
+// mobyCan is the rule that chooses between the two: moby/ipvs makes a single change if its types can express all of it. Our
+// wire makes the other changes: several changes in one system call, a server whose address family is not the service's, and a
+// server with a tunnel that is not plain IPIP. moby/ipvs sends neither that family nor the tunnel.
 //
-// All reads go through the wire. moby/ipvs reads no persistence engine, no tunnel and no 64-bit counters, so what it reads
-// cannot be compared with what is wanted, and connection sync is unknown to it.
+// All reads use the wire. moby/ipvs reads no persistence engine, no tunnel and no 64-bit counters, so its results cannot be
+// compared with the wanted table. It has no connection sync.
 func mobyCan(changes []lvs.Change) bool {
 	if len(changes) != 1 {
 		return false

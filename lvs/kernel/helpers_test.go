@@ -37,7 +37,7 @@ func entry(name, scheduler string, servers ...lvs.Server) lvs.Entry {
 	return lvs.Entry{Service: service(name, scheduler), Servers: servers}
 }
 
-// sorted is entries in the kernel's spelling and order.
+// sorted returns entries in the kernel's form and order.
 func sorted(entries []lvs.Entry) []lvs.Entry {
 	for i := range entries {
 		entries[i].Service = entries[i].Service.Canonical()

@@ -13,29 +13,30 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// answerTime is how long the kernel may take for one command. The slowest command loads a scheduler's module: a tenth of a
-// second in an emulated machine.
+// answerTime is how long the kernel may take for one command. The slowest command loads a scheduler's module: this takes a
+// tenth of a second in an emulated machine.
 const answerTime = 5 * time.Second
 
-// ErrTimeout is in the error of a command that the kernel did not answer in time. Whether it took effect is not known.
+// ErrTimeout is wrapped by the error of a command that the kernel did not answer in time. It is not known whether the command
+// took effect.
 var ErrTimeout = errors.New("no answer from the kernel")
 
 // ErrClosed is the error of every operation on a closed IPVS.
 var ErrClosed = errors.New("closed")
 
-// An IPVS is the IPVS table of one network namespace. Its methods may be called from any goroutine. They take turns, because
-// moby/ipvs hangs if two goroutines use one handle. Every command has a deadline. After a command has passed it, the next
-// one gets a new session. The session belongs to the network namespace of the thread that needs it first.
+// An IPVS is the IPVS table of one network namespace. Its methods may be called from any goroutine. They run one at a time,
+// because moby/ipvs hangs if two goroutines use one handle. Every command has a deadline. If a command exceeds it, the next
+// one gets a new session. The session belongs to the network namespace of the thread that first needs it.
 type IPVS struct {
 	log    hclog.Logger
 	dial   func(hclog.Logger) (*session, error)
 	path   string        // of the table as text
 	answer time.Duration // for one command
 
-	turn    chan struct{} // holds a token while somebody uses the fields below
+	turn    chan struct{} // holds a token while a caller uses the fields below
 	session *session      // nil before the first use, and after a failure
 	closed  bool
-	running sync.WaitGroup // commands, also those that nobody waits for any more
+	running sync.WaitGroup // commands, also those whose callers have stopped waiting
 	writes  atomic.Uint64
 }
 
@@ -53,11 +54,11 @@ func New(log hclog.Logger) *IPVS {
 // Writes returns the number of commands sent so far that change the table, whether or not they succeeded.
 func (k *IPVS) Writes() uint64 { return k.writes.Load() }
 
-// work lets f use the session, in the caller's turn. f calls begin before each command and stops at its error. So every
-// command has the whole deadline. When a command passes its deadline, or ctx ends, work closes the session. That ends the
+// work lets f use the session, in the caller's turn. f calls begin before each command and stops at its error, so every
+// command has the whole deadline. If a command exceeds its deadline, or ctx ends, work closes the session. This ends the
 // command too, and the next work gets a new session.
 //
-// One goroutine runs all the commands of f. One goroutine for each would double the time that a large table takes.
+// One goroutine runs all the commands of f. With one goroutine for each command, a large table would take twice the time.
 func work[T any](ctx context.Context, k *IPVS, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {

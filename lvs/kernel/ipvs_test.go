@@ -78,7 +78,7 @@ func TestKernelReadLeavesOutWhatIsNeverOurs(t *testing.T) {
 	}
 }
 
-// TestKernelErrno: what each answer of the kernel becomes, and which commands it costs.
+// TestKernelErrno: the error for each answer of the kernel, and the commands that follow it.
 func TestKernelErrno(t *testing.T) {
 	known, unknown := service(www, "rr"), service(dns, "rr")
 	there, missing := server("192.0.2.11:80", lvs.DR, 5), server("192.0.2.12:80", lvs.DR, 1)
@@ -172,7 +172,7 @@ func TestApplyNamesTheFirstFailures(t *testing.T) {
 	}
 }
 
-// TestApplyAsksForASchedulerOnce: the kernel looks for a module for a tenth of a second each time that it is asked.
+// TestApplyAsksForASchedulerOnce: the kernel takes a tenth of a second to look for a module, each time that it is asked.
 func TestApplyAsksForASchedulerOnce(t *testing.T) {
 	k, f := newFake(t)
 	f.fail["new-service"] = unix.ENOENT
@@ -189,7 +189,7 @@ func TestApplyAsksForASchedulerOnce(t *testing.T) {
 	}
 }
 
-// TestApplySendsBatches: what belongs together goes in one system call, and no more than that.
+// TestApplySendsBatches: changes that belong together, and only those, go in one system call.
 func TestApplySendsBatches(t *testing.T) {
 	for _, c := range []struct {
 		services, servers, calls int
@@ -357,7 +357,7 @@ func TestClosedKernel(t *testing.T) {
 	}
 }
 
-// TestProbe: the answer is the one that the kernel's own file gives, whichever kernel runs the test.
+// TestProbe: the answer agrees with the kernel's own file, on any kernel.
 func TestProbe(t *testing.T) {
 	err := Probe()
 	_, stat := os.Stat("/proc/thread-self/net/ip_vs")

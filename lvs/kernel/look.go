@@ -7,14 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -26,9 +25,9 @@ const readSize = 8 << 10
 // rowProtocols are the protocols as the kernel prints them.
 var rowProtocols = map[string]lvs.Protocol{"TCP": lvs.TCP, "UDP": lvs.UDP, "SCTP": lvs.SCTP}
 
-// Look returns the whole table as text shows it, which costs a tenth of Read and takes nobody's turn. The table is that
-// of the calling thread's network namespace. The error wraps ErrAbsent if the kernel has none. See textSweep for what it may
-// leave out.
+// Look returns the whole table as its text shows it. This takes a tenth of Read's time, and does not use the session. The
+// table is that of the calling thread's network namespace. If the kernel has no IPVS, the error wraps ErrAbsent. See
+// textSweep for rows that may be missing.
 func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
 	s := k.sweep()
 	defer s.close()
@@ -50,13 +49,14 @@ func (k *IPVS) Look(ctx context.Context) ([]lvs.Row, error) {
 // A textSweep reads the table as text, page by page. It opens the file at the first page, and so reads the table of the
 // namespace of the thread that asks for that page.
 //
-// The kernel returns whole services, one page (4 KiB) at a time. While other namespaces have services too, it may leave
-// rows out after the first page: where it goes on, it skips one service of this namespace for every one of another that
-// it has passed (ip_vs_info_seq_next counts them, ip_vs_info_array does not). So a row that is there can be believed. A
-// row that is missing is a reason to Read.
+// The kernel returns whole services, one page (4 KiB) at a time. While other namespaces have services too, rows after the
+// first page may be missing: when the kernel continues, it skips one service of this namespace for every service of another
+// namespace that it has passed (ip_vs_info_seq_next counts them, ip_vs_info_array does not). So a present row is right. A
+// missing row is a reason to Read.
 type textSweep struct {
 	path   string
-	file   *os.File
+	open   bool
+	fd     int
 	page   []byte
 	parser rowParser
 }
@@ -65,34 +65,40 @@ type textSweep struct {
 func (k *IPVS) sweep() sweep { return &textSweep{path: k.path} }
 
 func (s *textSweep) close() {
-	if s.file != nil {
-		_ = s.file.Close() // it was only read
+	if s.open {
+		_ = unix.Close(s.fd) // it was only read
 	}
 }
 
-// next calls each for the services of the next page. A row is valid until each returns. There are no more pages when it
-// returns false. The error wraps ErrAbsent if the kernel has no IPVS.
+// next calls each for the services of the next page. A row is valid until each returns. When next returns false, there are no
+// more pages. If the kernel has no IPVS, the error wraps ErrAbsent.
 func (s *textSweep) next(each func(*lvs.Row)) (more bool, err error) {
-	if s.file == nil {
-		s.file, err = os.Open(s.path)
-		if errors.Is(err, fs.ErrNotExist) {
+	if !s.open {
+		// The runtime's poller would watch an os.File, because the kernel says that files below /proc can be polled. Each
+		// opening would wake the poller.
+		s.fd, err = unix.Open(s.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT {
 			return false, ErrAbsent
 		}
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("failed to open %s: %w", s.path, err)
 		}
+		s.open = true
 		s.page = make([]byte, readSize)
 	}
 	n := 0
 	for {
-		m, err := s.file.Read(s.page[n:])
-		n += m
-		if errors.Is(err, io.EOF) {
-			break
+		m, err := unix.Read(s.fd, s.page[n:])
+		if err == unix.EINTR {
+			continue
 		}
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("failed to read %s: %w", s.path, err)
 		}
+		if m == 0 {
+			break
+		}
+		n += m
 		if more = n < len(s.page); more {
 			break
 		}
@@ -118,7 +124,7 @@ func parseTable(text string) ([]lvs.Row, error) {
 	return rows, nil
 }
 
-// A rowParser parses /proc/net/ip_vs, which the kernel's ip_vs_info_seq_show writes. Like Read it leaves out services of
+// A rowParser parses /proc/net/ip_vs, which the kernel's ip_vs_info_seq_show writes. Like Read it ignores services of
 // protocols that tandem does not manage. It keeps nothing of the text.
 type rowParser struct {
 	lines int
@@ -127,7 +133,7 @@ type rowParser struct {
 
 // parse parses the lines of whole services and calls each for each service.
 func (p *rowParser) parse(text string, each func(*lvs.Row)) error {
-	open := false // the row is of a service that is not left out
+	open := false // the row belongs to a service that is not ignored
 	flush := func() {
 		if !open {
 			return
@@ -266,10 +272,10 @@ func field(s string) (first, rest string) {
 	return s, ""
 }
 
-// knownSchedulers are the names that intern gives back.
+// knownSchedulers are the names that intern returns without a copy.
 var knownSchedulers = lvs.Schedulers()
 
-// intern returns a name that keeps nothing of the text.
+// intern returns a name that does not keep the text in memory.
 func intern[T ~string | ~[]byte](name T) string {
 	for _, s := range knownSchedulers {
 		if s == string(name) {

@@ -15,7 +15,7 @@ type fakeStore[T any] struct {
 	mu     sync.Mutex
 	value  T
 	err    error         // of the next writes
-	hang   chan struct{} // writes wait for it, if it is there
+	hang   chan struct{} // if set, writes wait for it
 	writes int
 }
 
@@ -58,8 +58,8 @@ func TestMemoryTriesAgain(t *testing.T) {
 	}
 }
 
-// TestMemoryOfADiskThatHangs: the first caller waits for a second, the others not at all, and the latest value is stored
-// once the disk is back.
+// TestMemoryOfADiskThatHangs: the first caller waits for a second, the others do not wait. The latest value is stored when
+// the disk works again.
 func TestMemoryOfADiskThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeStore[int]{hang: make(chan struct{})}

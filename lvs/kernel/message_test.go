@@ -76,7 +76,7 @@ func TestMessagesReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-// TestMobyMeansTheSame: a single change has the kernel hold what a batch would.
+// TestMobyMeansTheSame: a single change has the same result in the kernel as a batch.
 func TestMobyMeansTheSame(t *testing.T) {
 	for _, s := range everyService() {
 		if got := fromService(toService(s)); got != s {
@@ -192,7 +192,7 @@ func TestWirePassesErrorsOn(t *testing.T) {
 	}
 }
 
-// TestWireIgnoresOldAnswers: what is left of an earlier command is not taken for an answer.
+// TestWireIgnoresOldAnswers: an answer to an earlier command does not count for the present one.
 func TestWireIgnoresOldAnswers(t *testing.T) {
 	_, f := newFake(t)
 	socket := &fakeSocket{kernel: f, closed: make(chan struct{}), answers: make(chan []byte, 10)}

@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// AvailableSchedulers returns those of lvs.Schedulers that the running kernel has: built in, loaded, or as modules that it
-// can load. It loads none. It fails where the modules cannot be seen, as in a container.
+// AvailableSchedulers returns the schedulers of lvs.Schedulers that the running kernel has built in, has loaded, or can load
+// as modules. It loads none. It fails if the modules cannot be read, as in a container.
 func AvailableSchedulers() ([]string, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -33,7 +33,7 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 		b, err := os.ReadFile(path)
 		text[i], errs[i] = string(b), err
 	}
-	if errs[0] != nil && errs[1] != nil { // the loaded ones alone are not all
+	if errs[0] != nil && errs[1] != nil { // the loaded ones are not all
 		return nil, fmt.Errorf("failed to list the kernel's modules: %w", errs[0])
 	}
 	return slices.DeleteFunc(lvs.Schedulers(), func(s string) bool {
@@ -43,7 +43,7 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 	}), nil
 }
 
-// explainAbsent says which module is missing when the kernel does not know a service's scheduler or engine. have are the
+// explainAbsent says which module is missing if the kernel does not know a service's scheduler or engine. have are the
 // kernel's schedulers, or nil if they are not known.
 func explainAbsent(s lvs.Service, have []string, err error) error {
 	switch {

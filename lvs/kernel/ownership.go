@@ -12,14 +12,14 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Owned is what a Store holds of an Ownership.
+// Owned is the value of an Ownership in a Store.
 type Owned struct {
 	Services []string `json:"services"` // in the form of lvs.ServiceID
 	// Boot is the boot of the machine in which they were made. The kernel's table does not outlive it.
 	Boot string `json:"boot,omitempty"`
 }
 
-// Validate says what is wrong with a value from a Store.
+// Validate returns what is wrong with a value from a Store.
 func (o Owned) Validate() error {
 	for _, s := range o.Services {
 		if _, err := lvs.ParseServiceID(s); err != nil {
@@ -29,12 +29,13 @@ func (o Owned) Validate() error {
 	return nil
 }
 
-// An Ownership is the set of services that are ours. It outlives the process: a service that leaves the configuration
-// while no director runs is still known to be ours to delete. Its methods may be called from any goroutine.
+// An Ownership is the set of services that are ours. It survives the process: if a service is removed from the configuration
+// while no director runs, the next director knows that it may delete the service. Its methods may be called from any
+// goroutine.
 //
-// A Store that hangs delays the table by rememberTime, once. If the director dies before the write ends, and the service
-// leaves the configuration before the next start, then the next director takes the service for somebody else's and leaves
-// it in the table. If the machine dies, nothing is lost: the kernel's table dies with it.
+// A Store that hangs delays the table by rememberTime, once. One case is lost: the director dies before the write ends, and
+// the service is removed from the configuration before the next start. Then the next director does not know that the service
+// is ours, and leaves it in the table. If the machine dies, nothing is lost: the kernel's table dies with it.
 type Ownership struct {
 	memory memory[Owned]
 	boot   string // the present one; empty: not known
@@ -43,7 +44,8 @@ type Ownership struct {
 	set map[lvs.ServiceID]bool
 }
 
-// OpenOwnership loads the set. The error is the store's: the Ownership beside it starts from what the store returned.
+// OpenOwnership loads the set. An error is the store's. The Ownership is usable then too: it starts with the value that the
+// store could read.
 func OpenOwnership(store Store[Owned]) (*Ownership, error) {
 	return openOwnership(store, bootID())
 }
@@ -52,7 +54,7 @@ func openOwnership(store Store[Owned], boot string) (*Ownership, error) {
 	o := &Ownership{memory: newMemory(store), set: make(map[lvs.ServiceID]bool), boot: boot}
 	owned, err := store.Load()
 	if anotherBoot(owned.Boot, boot) {
-		return o, err // what has the same name now is somebody else's
+		return o, err // a service of the same name now belongs to another program
 	}
 	for _, s := range owned.Services {
 		id, e := lvs.ParseServiceID(s)
@@ -86,8 +88,8 @@ func (o *Ownership) Len() int {
 	return len(o.set)
 }
 
-// Add makes services ours. They are ours from then on even if it returns an error, which wraps ErrNotRemembered; the
-// next Add or Remove stores them. Where nothing is new and nothing is left to store, it stores nothing.
+// Add makes services ours. If it returns an error, which wraps ErrNotRemembered, they are ours nevertheless, and the next Add
+// or Remove stores them. If nothing is new, it stores nothing.
 func (o *Ownership) Add(ids ...lvs.ServiceID) error { return o.update(ids, true) }
 
 // Remove makes services no longer ours, with the same errors as Add.

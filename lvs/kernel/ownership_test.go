@@ -91,7 +91,7 @@ func TestOwnershipTellsWhatTheStoreSays(t *testing.T) {
 	}
 }
 
-// After a reboot the kernel's table is empty: a service that has the name of one of ours is somebody else's.
+// After a reboot the kernel's table is empty: a service with the name of one of ours belongs to another program.
 func TestOwnershipEndsWithTheBoot(t *testing.T) {
 	store := new(fakeStore[Owned])
 	open := func(boot string) *Ownership {

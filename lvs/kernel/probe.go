@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrAbsent is in the error of every operation on a kernel without IPVS.
+// ErrAbsent is wrapped by the error of every operation on a kernel without IPVS.
 var ErrAbsent = errors.New(`the kernel has no IPVS: load it with "modprobe ip_vs", ` +
 	`or install the package with the running kernel's modules`)
 

@@ -19,7 +19,8 @@ func (k *IPVS) Read(ctx context.Context) ([]lvs.Entry, error) {
 	return ask(ctx, k, "failed to read IPVS table", readTable)
 }
 
-// ReadServices returns those of the services that the kernel has, with their real servers. The errors are those of Read.
+// ReadServices returns the given services with their real servers, as far as the kernel has them. The errors are those of
+// Read.
 func (k *IPVS) ReadServices(ctx context.Context, ids []lvs.ServiceID) ([]lvs.Entry, error) {
 	return ask(ctx, k, "failed to read IPVS services", func(s *session, begin func() error) ([]lvs.Entry, error) {
 		entries := make([]lvs.Entry, 0, len(ids))
@@ -53,7 +54,7 @@ func (k *IPVS) Status(ctx context.Context) ([]lvs.ServiceStatus, error) {
 	return ask(ctx, k, "failed to read IPVS statistics", readStatus)
 }
 
-// ask lets f read something, in its turn. An error begins with what.
+// ask runs f, which reads something, in the caller's turn. An error begins with what.
 func ask[T any](ctx context.Context, k *IPVS, what string, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
 	release, err := k.acquire(ctx)

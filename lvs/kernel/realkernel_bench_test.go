@@ -23,9 +23,9 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// TestBenchTable prints what tables of 1,000 and 10,000 services with 10 servers each cost, beside ipvsadm on the same
-// kernel in the same minute, and holds the goals: from empty in a quarter of ipvsadm -R's time, a pass that changes nothing
-// in that of ipvsadm -Sn, without a write, and one changed weight in twice the time of ipvsadm -e.
+// TestBenchTable prints the times for tables of 1,000 and 10,000 services with 10 servers each, beside ipvsadm on the same
+// kernel in the same minute. It checks the goals: filling an empty table takes a quarter of ipvsadm -R's time. A pass without
+// changes takes the time of ipvsadm -Sn, and writes nothing. One changed weight takes twice the time of ipvsadm -e.
 func TestBenchTable(t *testing.T) {
 	var out bytes.Buffer
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -60,7 +60,7 @@ func benchTable(t *testing.T, k *IPVS, out *tabwriter.Writer, services int) {
 	}
 	reconcile := func() error { _, err := table.Reconcile(t.Context(), want); return err }
 
-	// Short times are the best of some: other work on the machine disturbs them more than long ones.
+	// A short time is the best of several: other work on the machine disturbs short times more than long ones.
 	restore, saved, rounds := time.Duration(0), "not run", 1
 	if services <= 1000 { // it takes minutes for more
 		rounds = 2
@@ -116,9 +116,9 @@ func benchTable(t *testing.T, k *IPVS, out *tabwriter.Writer, services int) {
 	}
 }
 
-// TestBenchLooks prints what the looks for drift cost tables of several sizes, and holds the goals: at most 1 % of a core,
-// and once around 1,000 services in 30 s. It takes a minute of looks at each size and a whole round, without the
-// pauses.
+// TestBenchLooks prints the processor time of the looks for drift with tables of several sizes. It checks the goals: at most
+// 1 % of a core, and a round of 1,000 services in 30 s. It takes a minute of looks at each size, and a whole round without
+// the pauses.
 func TestBenchLooks(t *testing.T) {
 	for _, size := range []struct{ services, servers int }{{10, 10}, {100, 10}, {1000, 2}, {1000, 10}, {10000, 2}, {10000, 10}} {
 		inNamespace(t, func(k *IPVS) { benchLooks(t, k, size.services, size.servers) })
@@ -193,7 +193,7 @@ func rules(entries []lvs.Entry) string {
 	return b.String()
 }
 
-// memoryUse is the process's, once what it has done with is given back.
+// memoryUse returns the memory of the process after unused memory was freed.
 func memoryUse() (heap, resident string) {
 	debug.FreeOSMemory()
 	var stats runtime.MemStats

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// TestRealKernelShowsTheModel: what is set reads in ipvsadm as it was meant.
+// TestRealKernelShowsTheModel: ipvsadm shows the settings as they were meant.
 func TestRealKernelShowsTheModel(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		mustApply(t, k, specials(), nil)
@@ -65,7 +65,7 @@ func TestRealKernelShowsTheModel(t *testing.T) {
 	})
 }
 
-// TestRealKernelBatchErrors: an error belongs to the change that caused it, and the others are made.
+// TestRealKernelBatchErrors: an error belongs to the change that caused it, and the other changes are made.
 func TestRealKernelBatchErrors(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		want := bigTable(2500, 1)
@@ -74,7 +74,7 @@ func TestRealKernelBatchErrors(t *testing.T) {
 		}
 		changes := lvs.Diff(nil, want, nil)
 		done, err := k.Apply(t.Context(), changes)
-		// Each service that is missing costs its server too. The error names the service alone.
+		// For each missing service its server fails too. The error names only the service.
 		if done != 5000-10 || !errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 			t.Errorf("%d of %d done: %v", done, len(changes), err)
 		}
@@ -87,7 +87,7 @@ func TestRealKernelBatchErrors(t *testing.T) {
 		if err != nil || len(have) != 2495 {
 			t.Errorf("%d services: %v", len(have), err)
 		}
-		// What is there already is set, in a batch too.
+		// An object that exists is set, in a batch too.
 		for i := range want {
 			want[i].Scheduler, want[i].Servers[0].Weight = "wrr", 9
 		}

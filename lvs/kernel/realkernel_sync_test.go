@@ -45,7 +45,7 @@ func addVeth(t *testing.T, name string, up bool) {
 	}
 }
 
-// TestRealKernelSync: each change of mind costs what it must, and then nothing.
+// TestRealKernelSync: each new wish causes the necessary commands, and after that none.
 func TestRealKernelSync(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
@@ -86,7 +86,7 @@ func TestRealKernelSync(t *testing.T) {
 	})
 }
 
-// TestRealKernelSyncOfAnEarlierProcess: what another process has started is stopped once it is not wanted any more.
+// TestRealKernelSyncOfAnEarlierProcess: a daemon that an earlier process started is stopped when it is no longer wanted.
 func TestRealKernelSyncOfAnEarlierProcess(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
@@ -145,7 +145,7 @@ func TestRealKernelSyncErrors(t *testing.T) {
 	})
 }
 
-// TestRealKernelSyncStoppedAtOnce: the kernel leaves the stop of a daemon that has not run yet unanswered.
+// TestRealKernelSyncStoppedAtOnce: if a daemon has not run yet, the kernel does not answer the command that stops it.
 func TestRealKernelSyncStoppedAtOnce(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
@@ -212,7 +212,8 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 	})
 }
 
-// TestRealKernelBackupOnly is why the setting is recommended to be 0: with both roles it stops a master too.
+// TestRealKernelBackupOnly is the reason why 0 is recommended: with both roles the setting stops the balancing of a master
+// too.
 func TestRealKernelBackupOnly(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
@@ -250,7 +251,7 @@ func TestRealKernelBackupOnly(t *testing.T) {
 	})
 }
 
-// startWithID starts the master as somebody who does not know how long an id is.
+// startWithID starts the master with an id that may be too long, as another program could.
 func startWithID(id uint32) error {
 	number, err := family()
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// TestRealKernelRepairsDrift: the table is put right after each thing that somebody else does to it.
+// TestRealKernelRepairsDrift: the table is repaired after each kind of change by another program.
 func TestRealKernelRepairsDrift(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		own, err := OpenOwnership(new(fakeStore[Owned]))
@@ -84,7 +84,7 @@ func TestRealKernelRepairsDrift(t *testing.T) {
 	})
 }
 
-// TestRealKernelLeavesStrangersAlone: services that tandem could not even express stay to the last letter.
+// TestRealKernelLeavesStrangersAlone: services of other programs stay as they are, even if tandem cannot express them.
 func TestRealKernelLeavesStrangersAlone(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		if _, err := k.Read(t.Context()); err != nil {
@@ -146,8 +146,8 @@ func TestRealKernelLeavesStrangersAlone(t *testing.T) {
 	})
 }
 
-// TestRealKernelOtherNamespaces: the services of another namespace make the kernel leave rows out of a long look, which
-// costs one pass and does not hide what the look does show.
+// TestRealKernelOtherNamespaces: the services of another namespace make the kernel leave rows out of a long look. This causes
+// one pass, and does not hide other changes.
 func TestRealKernelOtherNamespaces(t *testing.T) {
 	want := bigTable(200, 2)
 	inNamespace(t, func(k *IPVS) {
@@ -193,7 +193,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 	})
 }
 
-// TestRealKernelFullReadSeesMore: what the look cannot see, the read does.
+// TestRealKernelFullReadSeesMore: the read sees what the look cannot see.
 func TestRealKernelFullReadSeesMore(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		own, err := OpenOwnership(new(fakeStore[Owned]))
@@ -237,7 +237,7 @@ func TestRealKernelFullReadSeesMore(t *testing.T) {
 	})
 }
 
-// TestRealKernelManagesAll: on request a stranger's service goes.
+// TestRealKernelManagesAll: with ManageAll a service of another program is deleted.
 func TestRealKernelManagesAll(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		own, err := OpenOwnership(new(fakeStore[Owned]))
@@ -265,7 +265,7 @@ func TestRealKernelManagesAll(t *testing.T) {
 	})
 }
 
-// ipvsadm changes the table as somebody else.
+// ipvsadm changes the table as another program.
 func ipvsadm(t *testing.T, args string) string {
 	t.Helper()
 	out, err := exec.Command("ipvsadm", strings.Fields(args)...).CombinedOutput()

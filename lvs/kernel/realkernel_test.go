@@ -56,7 +56,7 @@ func inNamespace(t *testing.T, f func(k *IPVS)) {
 	})
 }
 
-// fullTable has every method, protocol and family, and everything that a service or server can be.
+// fullTable has every method, protocol and family, and every setting of a service or server.
 func fullTable() []lvs.Entry {
 	table := []lvs.Entry{
 		entry("fwmark 7 (ipv4)", "rr", server("192.0.2.11:0", lvs.DR, 1), server("192.0.2.12:0", lvs.NAT, 2)),
@@ -77,7 +77,7 @@ func fullTable() []lvs.Entry {
 		entry("tcp 192.0.2.102:1", "rr")))
 }
 
-// specials are what the kernel's text does not show.
+// specials are services that the kernel's text does not show in full.
 func specials() []lvs.Entry {
 	with := func(e lvs.Entry, f func(*lvs.Service)) lvs.Entry { f(&e.Service); return e }
 	tunnel := func(addr string, e lvs.Encapsulation) lvs.Server {
@@ -105,7 +105,7 @@ func specials() []lvs.Entry {
 	}
 }
 
-// mustApply makes the changes that lead to want and reports what is then still different.
+// mustApply makes the changes that lead to want and reports the differences that are left.
 func mustApply(t *testing.T, k *IPVS, want []lvs.Entry, owned map[lvs.ServiceID]bool) {
 	t.Helper()
 	have, err := k.Read(t.Context())

@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// Settings keep kernel settings, the files below /proc/sys, as they should be, and remember what they were before. They
-// work in the network namespace of the calling thread. The methods may be called from any goroutine.
+// Settings maintain kernel settings, the files below /proc/sys, and remember their former values. They work in the network
+// namespace of the calling thread. The methods may be called from any goroutine.
 type Settings struct {
 	root string
 	log  hclog.Logger
@@ -28,8 +28,8 @@ type Settings struct {
 	changed map[string]lvs.ChangedSetting // by path
 }
 
-// OpenSettings returns the keeper of the settings that are in the store and of those that it is told to want. The error is
-// the store's: the Settings beside it start from what the store returned.
+// OpenSettings returns a Settings that knows the former values from the store. An error is the store's. The Settings are
+// usable then too: they start with the values that the store could read.
 func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	return OpenSettingsBelow("/proc/sys", store, log)
 }
@@ -40,10 +40,10 @@ func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], 
 	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err
 }
 
-// Keep makes the settings what want says, by their paths below /proc/sys. It writes only those that differ, and returns
-// them. A setting that is no longer wanted gets its former value back, unless somebody else has changed it since. Former
-// values are remembered before they are overwritten. The error joins what failed; ErrNotRemembered is among it where only
-// the memory did.
+// Keep makes the settings as want says, by their paths below /proc/sys. It writes only those that differ, and returns them. A
+// setting that is no longer wanted gets its former value back, unless another program has changed it since. Former values are
+// remembered before they are overwritten. The error joins all failures. If only remembering failed, it wraps
+// ErrNotRemembered.
 func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,13 +86,14 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 	return done, errors.Join(append(errs, s.store(after))...)
 }
 
-// Restore gives every setting that we have changed its former value back, unless somebody else has changed it since.
+// Restore gives every setting that tandem has changed its former value back, unless another program has changed it since.
 func (s *Settings) Restore() error {
 	_, err := s.Keep(nil)
 	return err
 }
 
-// Former returns a setting as it was before us: its value where we have not changed it.
+// Former returns the value of a setting before tandem changed it. If tandem has not changed it, Former returns its present
+// value.
 func (s *Settings) Former(path string) (string, error) {
 	s.mu.Lock()
 	c, ours := s.changed[path]
@@ -103,7 +104,7 @@ func (s *Settings) Former(path string) (string, error) {
 	return s.Read(path)
 }
 
-// Changed returns the settings that we have changed, by path.
+// Changed returns the settings that tandem has changed, by path.
 func (s *Settings) Changed() map[string]lvs.ChangedSetting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,7 @@ func (s *Settings) Read(path string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// store keeps what is changed, if it is something else than before.
+// store stores the changed settings, if they differ from the stored ones.
 func (s *Settings) store(changed map[string]lvs.ChangedSetting) error {
 	if !maps.Equal(changed, s.changed) {
 		s.changed = maps.Clone(changed)

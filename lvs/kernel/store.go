@@ -12,13 +12,14 @@ import (
 // A Store keeps one value across restarts. In production it is a file of the state directory. It has one user at a
 // time.
 type Store[T any] interface {
-	// Load returns the value, or the zero value if nothing is stored yet. Where it returns an error that is only a
-	// warning, it comes with the value to start from.
+	// Load returns the value, or the zero value if nothing is stored yet. If the error is only a warning, Load also returns
+	// the value to start from.
 	Load() (T, error)
 	Store(T) error
 }
 
-// ErrNotRemembered is in the error about a change that the kernel has and the Store has not yet. A later call stores it.
+// ErrNotRemembered is wrapped by the error about a change that the kernel has but the Store does not have yet. A later call
+// stores it.
 var ErrNotRemembered = errors.New("in force, not yet remembered")
 
 // errSlow is the error of a write that has not ended yet.
@@ -27,15 +28,15 @@ var errSlow = errors.New("the disk has not answered yet")
 // rememberTime is how long a caller waits for a Store.
 const rememberTime = time.Second
 
-// A memory hands values to a Store, the latest wins. A Store that hangs delays its callers by wait, once, and not again
-// before it has answered.
+// A memory passes the latest value to a Store. A Store that hangs delays its callers by wait, once. After that nobody waits
+// until it has answered.
 type memory[T any] struct {
 	store Store[T]
 	wait  time.Duration
 
 	mu      sync.Mutex
 	value   T
-	dirty   bool          // the store has not been given the value
+	dirty   bool          // the store has not got the value yet
 	writing chan struct{} // closed at the end of the write under way; nil: there is none
 	late    bool          // the write under way has taken longer than wait
 	err     error         // of the last write
@@ -43,14 +44,15 @@ type memory[T any] struct {
 
 func newMemory[T any](store Store[T]) memory[T] { return memory[T]{store: store, wait: rememberTime} }
 
-// keep takes a value, which the caller does not change any more, for the next flush.
+// keep sets the value for the next flush. The caller must not change it any more.
 func (m *memory[T]) keep(v T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.value, m.dirty = v, true
 }
 
-// flush stores what is not stored yet. An error wraps ErrNotRemembered; the next flush tries again.
+// flush stores the value if it is not stored yet. If this fails, the error wraps ErrNotRemembered, and the next flush tries
+// again.
 func (m *memory[T]) flush() error {
 	var timer <-chan time.Time
 	for {
@@ -78,8 +80,8 @@ func (m *memory[T]) flush() error {
 	}
 }
 
-// write starts a write unless one is under way. The channel is closed when that one ends; it is nil where there is nothing
-// to wait for.
+// write starts a write unless one is under way. The channel is closed when that write ends. It is nil if there is nothing to
+// wait for.
 func (m *memory[T]) write() (done <-chan struct{}, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,7 +96,7 @@ func (m *memory[T]) write() (done <-chan struct{}, _ error) {
 	m.dirty = false
 	value, ended := m.value, make(chan struct{})
 	m.writing = ended
-	go func() { // lives as long as the write: a disk that hangs holds it and nothing else
+	go func() { // lives as long as the write: if the disk hangs, only this goroutine hangs
 		err := m.store.Store(value)
 		m.mu.Lock()
 		m.writing, m.late, m.err = nil, false, err

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A syncBackend runs connection sync. In production it is the kernel.
+// A syncBackend starts and stops sync daemons. In production it is the kernel.
 type syncBackend interface {
 	Daemons(context.Context) ([]lvs.SyncDaemon, error)
 	StartDaemon(context.Context, lvs.Sync, lvs.Roles) error
@@ -24,8 +24,8 @@ type syncBackend interface {
 
 var _ syncBackend = (*IPVS)(nil)
 
-// SyncDaemons keep the kernel's connection sync as it should be. They are level-triggered, as a Table is. The methods
-// may be called from any goroutine.
+// SyncDaemons maintain the kernel's connection sync. They are level-triggered, as a Table is. The methods may be called from
+// any goroutine.
 type SyncDaemons struct {
 	kernel syncBackend
 	log    hclog.Logger
@@ -36,17 +36,18 @@ type SyncDaemons struct {
 	owned *syncOwned
 }
 
-// A SyncReport is what a pass found and did.
+// A SyncReport is the result of a pass.
 type SyncReport struct {
 	Running          []lvs.SyncDaemon // before the pass
 	Started, Stopped lvs.Roles
 }
 
-// OpenSyncDaemons returns the keeper of connection sync in the network namespace of the threads that call it. The store
-// remembers what is ours. The error is the store's: the SyncDaemons beside it start from what the store returned.
+// OpenSyncDaemons returns the SyncDaemons of the network namespace of the threads that call it. The store remembers which
+// sync daemons tandem has started. An error is the store's. The SyncDaemons are usable then too: they start with the values that
+// the store could read.
 func OpenSyncDaemons(kernel syncBackend, store Store[OwnedSync], log hclog.Logger) (*SyncDaemons, error) {
 	owned, err := openSyncOwned(store)
-	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: make(map[lvs.Roles]int), owned: owned}, err
+	return &SyncDaemons{kernel: kernel, log: log, index: interfaceIndex, bound: owned.bound(), owned: owned}, err
 }
 
 func interfaceIndex(name string) int {
@@ -57,14 +58,14 @@ func interfaceIndex(name string) int {
 	return ifi.Index
 }
 
-// Reconcile makes connection sync what want says, with as few stops and starts as possible. What runs as want says is ours
-// from then on, also for a later process. Where want has one role, the other is stopped. A zero want stops only what is
-// ours. A daemon whose interface was deleted is started again when the interface is back: until then the kernel shows the
-// daemon as running, and it sends nothing.
+// Reconcile makes connection sync as want says, with as few stops and starts as possible. A daemon that runs as want says is
+// ours from then on, also for a later process. If want has one role, the daemon of the other role is stopped. A zero want
+// stops only our own daemons. If the interface of a daemon was deleted, the kernel still shows the daemon as running, but it
+// sends nothing. When the interface is back, Reconcile starts the daemon again, even if no process of ours saw the deletion.
 //
-// The error is ErrInvalid, or wraps unix.ENODEV where the interface is missing, unix.ENETUNREACH where it is down or
-// has no address, unix.EEXIST where somebody else was faster, unix.EINVAL where the table has servers of another
-// address family than their service, and those of Read.
+// The error is ErrInvalid, or wraps one of these: unix.ENODEV if the interface is missing, unix.ENETUNREACH if it is down or
+// has no address, unix.EEXIST if another program was faster, unix.EINVAL if the table has servers of another address family
+// than their service. Or it is an error of Read.
 func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport, error) {
 	if err := want.Validate(); err != nil {
 		return SyncReport{}, err
@@ -75,7 +76,7 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 		return SyncReport{}, d.owned.store()
 	}
 	have, err := d.kernel.Daemons(ctx)
-	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS none of ours is left
+	if err != nil && (want != (lvs.Sync{}) || !errors.Is(err, ErrAbsent)) { // without IPVS none of our daemons is left
 		return SyncReport{}, err
 	}
 	index := d.index(want.Interface)
@@ -86,9 +87,9 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 		switch {
 		case (stop|start)&role != 0:
 		case want.Roles&role == 0:
-			d.owned.remove(role) // it does not run, or is somebody else's
+			d.owned.remove(role) // it does not run, or it belongs to another program
 		case index != 0:
-			d.owned.add(role, want)
+			d.owned.add(role, want, index)
 		}
 		if stop&role != 0 {
 			if err := d.stop(ctx, role); err != nil {
@@ -111,7 +112,7 @@ func (d *SyncDaemons) Reconcile(ctx context.Context, want lvs.Sync) (SyncReport,
 	return report, errors.Join(append(errs, d.owned.store())...)
 }
 
-// planSync returns the roles to stop, and those to start after that. It enters the interface of daemons that stay into
+// planSync returns the roles to stop, and those to start after that. It stores the interface of the daemons that stay in
 // bound.
 func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Roles]int, ours lvs.Roles) (stop, start lvs.Roles) {
 	running := make(map[lvs.Roles]lvs.SyncDaemon)
@@ -125,7 +126,7 @@ func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Rol
 			if runs && (want != lvs.Sync{} || ours&role != 0) {
 				stop |= role
 			}
-		case index == 0: // what runs stays, because nothing can be started now
+		case index == 0: // the present daemon stays, because nothing can be started now
 		case !runs:
 			start |= role
 		case !serves(daemon, want) || bound[role] != 0 && bound[role] != index:
@@ -153,7 +154,7 @@ func (d *SyncDaemons) start(ctx context.Context, want lvs.Sync, role lvs.Roles, 
 		return explainSync(want, role, err)
 	}
 	d.bound[role] = index
-	d.owned.add(role, want)
+	d.owned.add(role, want, index)
 	d.log.Info("started connection sync", "role", role, "interface", want.Interface, "id", want.ID)
 	return nil
 }
@@ -168,7 +169,7 @@ func (d *SyncDaemons) stop(ctx context.Context, role lvs.Roles) error {
 	return nil
 }
 
-// Stop stops the connection sync that is ours, and no other.
+// Stop stops our own sync daemons.
 func (d *SyncDaemons) Stop(ctx context.Context) error {
 	_, err := d.Reconcile(ctx, lvs.Sync{})
 	return err

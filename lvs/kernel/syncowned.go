@@ -9,7 +9,7 @@ import "github.com/tandem-lvs/tandem/lvs"
 type syncOwned struct {
 	memory memory[OwnedSync]
 	roles  map[lvs.Roles]SyncTrait
-	dirty  bool   // roles differ from what the memory was given
+	dirty  bool   // roles differ from the value in the memory
 	boot   string // of the machine; empty: not known
 }
 
@@ -17,11 +17,15 @@ type syncOwned struct {
 type SyncTrait struct {
 	Interface string `json:"interface"`
 	ID        int    `json:"id"`
+	// Index is the index of the interface on which the daemon was started, or found. If that interface was deleted, the
+	// daemon sends nothing, even if a new interface has the same name.
+	Index int `json:"index,omitempty"`
 }
 
-func traitOf(s lvs.Sync) SyncTrait { return SyncTrait{s.Interface, int(s.ID)} }
+// names reports whether the trait belongs to a daemon with these settings.
+func (t SyncTrait) names(s lvs.Sync) bool { return t.Interface == s.Interface && t.ID == int(s.ID) }
 
-// OwnedSync is what a Store holds of the roles of connection sync that are ours.
+// OwnedSync is the value of our sync daemons in a Store.
 type OwnedSync struct {
 	Master *SyncTrait `json:"master,omitempty"`
 	Backup *SyncTrait `json:"backup,omitempty"`
@@ -43,19 +47,29 @@ func openSyncOwned(store Store[OwnedSync]) (*syncOwned, error) {
 	return o, err
 }
 
-// among returns the roles in which one of our daemons runs. A daemon with another interface or id was started by somebody
-// else.
+// among returns the roles in which one of our daemons runs. A daemon with another interface or id belongs to another program.
 func (o *syncOwned) among(have []lvs.SyncDaemon) (ours lvs.Roles) {
 	for _, d := range have {
-		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait == traitOf(d.Sync) {
+		if trait, ok := o.roles[d.Roles]; ok && !d.Foreign && trait.names(d.Sync) {
 			ours |= d.Roles
 		}
 	}
 	return ours
 }
 
-func (o *syncOwned) add(role lvs.Roles, s lvs.Sync) {
-	if trait := traitOf(s); o.roles[role] != trait {
+// bound returns the index of the interface of each of our daemons, as far as it is known.
+func (o *syncOwned) bound() map[lvs.Roles]int {
+	indices := make(map[lvs.Roles]int)
+	for role, trait := range o.roles {
+		if trait.Index != 0 {
+			indices[role] = trait.Index
+		}
+	}
+	return indices
+}
+
+func (o *syncOwned) add(role lvs.Roles, s lvs.Sync, index int) {
+	if trait := (SyncTrait{s.Interface, int(s.ID), index}); o.roles[role] != trait {
 		o.roles[role], o.dirty = trait, true
 	}
 }
@@ -67,7 +81,7 @@ func (o *syncOwned) remove(role lvs.Roles) {
 	}
 }
 
-// store hands the roles to the memory if they are new.
+// store passes the roles to the memory if they are new.
 func (o *syncOwned) store() error {
 	if !o.dirty {
 		return o.memory.flush()

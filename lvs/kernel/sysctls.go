@@ -20,16 +20,16 @@ import (
 // vsPath is the directory of the settings of IPVS, below /proc/sys.
 const vsPath = "net/ipv4/vs"
 
-// A SysctlKeeper keeps the settings of IPVS, net.ipv4.vs, as Settings do, by their names.
+// A SysctlKeeper maintains the settings of IPVS, net.ipv4.vs, as Settings do. It uses their names.
 type SysctlKeeper struct{ settings *Settings }
 
-// FormerSysctls is what a Store holds of the settings of IPVS that we have changed, by name.
+// FormerSysctls is the value of the changed settings of IPVS in a Store, by name.
 type FormerSysctls struct {
 	Former map[string]string `json:"former"`
 	Ours   map[string]string `json:"ours,omitempty"`
 }
 
-// Validate says what is wrong with a value from a Store.
+// Validate returns what is wrong with a value from a Store.
 func (f FormerSysctls) Validate() error {
 	for name, value := range f.Former {
 		if err := lvs.CheckSysctl(name, value); err != nil {
@@ -39,7 +39,7 @@ func (f FormerSysctls) Validate() error {
 	return nil
 }
 
-// A sysctlStore has a Store of FormerSysctls keep what Settings change.
+// A sysctlStore stores the changes of Settings in a Store of FormerSysctls.
 type sysctlStore struct{ store Store[FormerSysctls] }
 
 func (s sysctlStore) Load() (map[string]lvs.ChangedSetting, error) {
@@ -59,13 +59,14 @@ func (s sysctlStore) Store(changed map[string]lvs.ChangedSetting) error {
 	return s.store.Store(f)
 }
 
-// OpenSysctls returns the keeper. The error is the store's: the keeper beside it starts from what the store returned.
+// OpenSysctls returns the keeper. An error is the store's. The keeper is usable then too: it starts with the values that the
+// store could read.
 func OpenSysctls(store Store[FormerSysctls], log hclog.Logger) (*SysctlKeeper, error) {
 	settings, err := OpenSettings(sysctlStore{store}, log)
 	return &SysctlKeeper{settings}, err
 }
 
-// Read returns the settings that the kernel has, of those in lvs.Sysctls. The error wraps ErrAbsent if there is no IPVS.
+// Read returns the settings of lvs.Sysctls that the kernel has. If there is no IPVS, the error wraps ErrAbsent.
 func (k *SysctlKeeper) Read() (map[string]string, error) {
 	if _, err := os.Stat(filepath.Join(k.settings.root, vsPath)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("failed to read IPVS settings: %w", ErrAbsent)
@@ -104,7 +105,7 @@ func (k *SysctlKeeper) Apply(want map[string]string) ([]lvs.SettingChange, error
 	return k.settings.Keep(paths)
 }
 
-// Restore gives every setting that we have changed its former value back. See Settings.Restore.
+// Restore gives every setting that tandem has changed its former value back. See Settings.Restore.
 func (k *SysctlKeeper) Restore() error {
 	_, err := k.Apply(nil)
 	return err

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// newSysctls returns a keeper of settings in a directory of the test's, with its store.
+// newSysctls returns a keeper of settings in the test's own directory, with its store.
 func newSysctls(t *testing.T, settings map[string]string) (*SysctlKeeper, *fakeStore[FormerSysctls]) {
 	t.Helper()
 	root := t.TempDir()
@@ -45,7 +45,7 @@ func reopen(t *testing.T, root string, store *fakeStore[FormerSysctls]) *SysctlK
 	return k
 }
 
-// TestSysctlsOverALife: each step sets what it says, and the last one leaves everything as it was.
+// TestSysctlsOverALife: each step makes the given settings, and the last one restores all of them.
 func TestSysctlsOverALife(t *testing.T) {
 	before := map[string]string{"expire_nodest_conn": "0", "conn_reuse_mode": "1", "sync_threshold": "3\t50", "pmtu_disc": "1"}
 	k, store := newSysctls(t, before)
@@ -55,7 +55,7 @@ func TestSysctlsOverALife(t *testing.T) {
 	}{
 		{"expire_nodest_conn=1, sync_threshold=2 40", "[expire_nodest_conn: 0 → 1 sync_threshold: 3 50 → 2 40]"},
 		{"expire_nodest_conn=1, sync_threshold=2 40", "[]"},
-		{"expire_nodest_conn=1, pmtu_disc=1", "[sync_threshold: 2 40 → 3 50]"}, // no longer wanted: as before
+		{"expire_nodest_conn=1, pmtu_disc=1", "[sync_threshold: 2 40 → 3 50]"}, // no longer wanted: the former value
 		{"expire_nodest_conn=1, pmtu_disc=0", "[pmtu_disc: 1 → 0]"},
 		{"expire_nodest_conn=0, pmtu_disc=0", "[expire_nodest_conn: 1 → 0]"},
 		{"", "[pmtu_disc: 0 → 1]"},
@@ -67,7 +67,7 @@ func TestSysctlsOverALife(t *testing.T) {
 				want[name] = value
 			}
 		}
-		k = reopen(t, k.settings.root, store) // the former values outlive the process
+		k = reopen(t, k.settings.root, store) // the former values survive the process
 		changes, err := k.Apply(want)
 		if got := strings.ReplaceAll(fmt.Sprint(changes), "net.ipv4.vs.", ""); err != nil || got != c.changes {
 			t.Errorf("step %d: %s, %v, want %s", step, got, err, c.changes)

@@ -18,10 +18,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxLogged bounds how many changes of one pass are logged one by one.
+// maxLogged is the maximum number of changes of one pass that are logged one by one.
 const maxLogged = 20
 
-// A backend is the table that is kept, the kernel's in production.
+// A backend is the table that a Table maintains. In production it is the kernel's.
 type backend interface {
 	Read(context.Context) ([]lvs.Entry, error)
 	ReadServices(context.Context, []lvs.ServiceID) ([]lvs.Entry, error)
@@ -31,12 +31,11 @@ type backend interface {
 
 var _ backend = (*IPVS)(nil)
 
-// A Table keeps the kernel's table as it should be. It is the table's worker: one goroutine calls it, or several that
-// take turns.
+// A Table maintains the kernel's table. It is the table's worker: only one goroutine at a time calls it.
 //
-// It keeps the wanted table, and knows of which services the kernel has what is wanted. So Apply writes a change without
-// reading anything, and costs the same among ten services and ten thousand. Reconcile reads the whole table and repairs
-// it. Look finds what somebody else has changed, a slice of the table at a time.
+// It stores the wanted table, and knows which services the kernel has as wanted. So Apply writes a change without reading
+// anything, and costs the same with ten services and with ten thousand. Reconcile reads the whole table and repairs it. Look
+// finds changes by other programs, a slice of the table at a time.
 type Table struct {
 	kernel backend
 	own    *Ownership
@@ -46,14 +45,14 @@ type Table struct {
 	all atomic.Bool // every service of the namespace is ours
 
 	mu sync.Mutex // one pass or look at a time
-	// The wanted table. Unless known is false, the kernel has the same, but for the services in unsure, of which it is not
-	// known what the kernel has. Services in unsure need not be wanted.
+	// The wanted table. If known is true, the kernel has the same, except for the services in unsure, whose state in the
+	// kernel is not known. Services in unsure need not be wanted.
 	want   map[lvs.ServiceID]*wantedService
 	lines  int // of the wanted table as text
 	known  bool
 	unsure map[lvs.ServiceID]bool
 	tried  map[lvs.Change]bool // changes that were tried, of services in unsure
-	// Of the services in unsure, those that the kernel is known to refuse.
+	// The services in unsure that the kernel is known to refuse.
 	refused map[lvs.ServiceID]Refusal
 
 	looks looks
@@ -61,37 +60,37 @@ type Table struct {
 	reconciles, changes, repairs, failures atomic.Uint64
 }
 
-// A wantedService is a service of the wanted table, in canonical spelling, its servers in order.
+// A wantedService is a service of the wanted table, in canonical form, with its servers sorted.
 type wantedService struct {
 	lvs.Entry
-	seen uint64 // the last round of looks that came by it
+	seen uint64 // the last round of looks that has seen it
 }
 
-// Counters are counted since the Table was made.
+// Counters count since the Table was made.
 type Counters struct {
 	Reconciles uint64 // passes that compared the whole table, with and without changes
 	Changes    uint64 // changes that were made
-	Repairs    uint64 // of these, the ones that undid somebody else's
+	Repairs    uint64 // changes that undid those of other programs
 	Errors     uint64 // passes and deltas that failed
 }
 
-// A Report is what a pass found and did.
+// A Report is the result of a pass.
 type Report struct {
 	Changes []lvs.Change // that were needed
 	Done    int          // how many of them were made
-	Drift   int          // how many of them undo what somebody else did since the last good pass
-	// Refused are all services that the kernel does not have as wanted, the latest changes or not. All others are as wanted,
-	// if there is no error, or at least one service here.
+	Drift   int          // how many of them undo changes by other programs since the last good pass
+	// Refused are all services that the kernel does not have as wanted, also because of earlier changes. If there is no
+	// error, or at least one service here, all other services are as wanted.
 	Refused map[lvs.ServiceID]Refusal
 }
 
-// A Refusal says why the kernel does not have a service as wanted, and what it has in it.
+// A Refusal says why the kernel does not have a service as wanted, and which servers the kernel has in it.
 type Refusal struct {
 	Why error
 	Has []lvs.Server
 }
 
-// NewTable returns the keeper of the kernel's table for the services in own and those it is told to want.
+// NewTable returns the Table of a kernel. The services in own are ours already.
 func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	return &Table{
 		kernel: kernel, own: own, log: log, now: time.Now,
@@ -100,8 +99,8 @@ func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	}
 }
 
-// ManageAll says whether every service of the namespace is ours, so that strangers' are deleted, from the next pass on.
-// Before the first call it is not so.
+// ManageAll says whether every service of the namespace is ours. Then services of other programs are deleted, from the next
+// pass on. Before the first call it is false.
 func (t *Table) ManageAll(all bool) { t.all.Store(all) }
 
 // Counters returns what was counted so far.
@@ -114,9 +113,9 @@ func (t *Table) Counters() Counters {
 	}
 }
 
-// Reconcile makes want the wanted table, reads the kernel's whole table and makes the changes that lead to want, and none
-// if it is so already. Every wanted service becomes ours, also one that was there before. The error joins what failed;
-// the next call tries again. It wraps ErrNotRemembered where all that failed is to remember which services are ours.
+// Reconcile makes want the wanted table, reads the kernel's whole table, and makes the changes that lead to want. Every
+// wanted service becomes ours, even if it was there before. The error joins all failures; the next call tries again. If the
+// only failure was to remember which services are ours, it wraps ErrNotRemembered.
 func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,14 +131,14 @@ func (t *Table) Reconcile(ctx context.Context, want []lvs.Entry) (Report, error)
 	return t.pass(ctx, last, settled)
 }
 
-// An outcome is what came of a pass or delta.
+// An outcome is the result of a pass or delta.
 type outcome struct {
 	report    Report
 	failed    error // of the kernel
 	forgotten error // of the store
 }
 
-// finish counts an outcome.
+// finish counts a result.
 func (t *Table) finish(o outcome) (Report, error) {
 	t.changes.Add(uint64(o.report.Done))
 	maps.DeleteFunc(t.tried, func(c lvs.Change, _ bool) bool { return !t.unsure[c.Service.ServiceID] })
@@ -154,10 +153,10 @@ func (t *Table) finish(o outcome) (Report, error) {
 	return o.report, errors.Join(o.forgotten, o.failed)
 }
 
-// settled tells whether the kernel has all that is wanted, as far as we know.
+// settled tells whether the kernel has the whole wanted table, as far as we know.
 func (t *Table) settled() bool { return t.known && len(t.unsure) == 0 }
 
-// set puts a service into the wanted table, which keeps nothing of the caller's.
+// set puts a service into the wanted table. It keeps none of the caller's memory.
 func (t *Table) set(e lvs.Entry) {
 	e.Service = e.Service.Canonical()
 	e.Servers = lvs.SortServers(slices.Clone(e.Servers))
@@ -166,7 +165,7 @@ func (t *Table) set(e lvs.Entry) {
 	t.lines += 1 + len(e.Servers)
 }
 
-// drop takes a service out of the wanted table.
+// drop removes a service from the wanted table.
 func (t *Table) drop(id lvs.ServiceID) {
 	if w := t.want[id]; w != nil {
 		t.lines -= 1 + len(w.Servers)
@@ -174,7 +173,7 @@ func (t *Table) drop(id lvs.ServiceID) {
 	}
 }
 
-// entries is the wanted table as a list.
+// entries returns the wanted table as a list.
 func (t *Table) entries() []lvs.Entry {
 	entries := make([]lvs.Entry, 0, len(t.want))
 	for _, w := range t.want {
@@ -183,7 +182,8 @@ func (t *Table) entries() []lvs.Entry {
 	return entries
 }
 
-// pass reads the whole table and makes it what is wanted. If the kernel had last, what differs from that is drift.
+// pass reads the whole table and makes it equal to the wanted one. If the kernel had last before, differences from last are
+// drift.
 func (t *Table) pass(ctx context.Context, last []lvs.Entry, settled bool) (Report, error) {
 	t.reconciles.Add(1)
 	o := t.reconcile(ctx, last, settled)
@@ -216,7 +216,7 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 		ids[i] = e.ServiceID
 		delete(owned, e.ServiceID)
 	}
-	// A state directory that cannot be written is no reason to serve nobody.
+	// A state directory that cannot be written is no reason to stop serving.
 	o.forgotten = t.own.Add(ids...)
 	o.report.Done, o.failed = t.makeChanges(ctx, o.report.Changes, want, owned)
 	t.known = true
@@ -224,13 +224,13 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 	t.doubt(o.report.Changes, o.failed)
 	clear(t.refused)
 	t.refuse(ctx, &o)
-	// What was deleted is disowned at once: somebody else may make it anew.
+	// A deleted service is no longer ours at once: another program may add it again.
 	maps.DeleteFunc(owned, func(id lvs.ServiceID, _ bool) bool { return t.unsure[id] || !allTried(o.failed) })
 	o.forgotten = errors.Join(o.forgotten, t.own.Remove(slices.Collect(maps.Keys(owned))...))
 	return o
 }
 
-// makeChanges makes the changes. Where the kernel's answers were lost, the table itself says what is still to do.
+// makeChanges makes the changes. If the kernel's answers were lost, the table shows which changes are still necessary.
 func (t *Table) makeChanges(
 	ctx context.Context, changes []lvs.Change, want []lvs.Entry, owned map[lvs.ServiceID]bool,
 ) (done int, _ error) {
@@ -247,7 +247,7 @@ func (t *Table) makeChanges(
 	return len(changes) - len(rest) + again, err
 }
 
-// owned is the set of services that are ours, of those that there are or were.
+// owned returns the services that are ours, among the present and former ones.
 func (t *Table) owned(have []lvs.Entry) map[lvs.ServiceID]bool {
 	owned := t.own.Set()
 	if t.all.Load() {
@@ -258,7 +258,7 @@ func (t *Table) owned(have []lvs.Entry) map[lvs.ServiceID]bool {
 	return owned
 }
 
-// driftAmong returns those of the changes that are also in needed: the changes that the last wanted table would need.
+// driftAmong returns the changes that are also in needed: they undo changes by other programs.
 func driftAmong(changes, needed []lvs.Change) map[lvs.Change]bool {
 	among := make(map[lvs.Change]bool, len(needed))
 	for _, c := range needed {
@@ -273,7 +273,8 @@ func driftAmong(changes, needed []lvs.Change) map[lvs.Change]bool {
 	return drift
 }
 
-// logChanges says what the pass is about to do. What fails is for the caller to log; what is tried again is not news.
+// logChanges logs the changes that the pass is about to make. The caller logs failures. A change that is tried again is not
+// logged again.
 func (t *Table) logChanges(changes []lvs.Change, drift map[lvs.Change]bool) {
 	if len(t.tried) > 0 {
 		changes = slices.DeleteFunc(slices.Clone(changes), func(c lvs.Change) bool { return t.tried[c] })
@@ -291,7 +292,7 @@ func (t *Table) logChanges(changes []lvs.Change, drift map[lvs.Change]bool) {
 	}
 }
 
-// Remove deletes every service that is ours, and no other.
+// Remove deletes every service that is ours, and no other service.
 func (t *Table) Remove(ctx context.Context) (Report, error) {
 	if t.own.Len() == 0 {
 		return Report{}, nil

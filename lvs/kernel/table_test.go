@@ -18,11 +18,11 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A looking is a fake kernel whose text is as good as its read, or as bad as told.
+// A looking is a fake kernel. Its text has the same rows as its read, or lacks some.
 type looking struct {
 	*IPVS
 	omit  int  // rows that the look leaves out at its end
-	blind bool // the look shows what the kernel's text does, and no more
+	blind bool // the look shows only what the kernel's text shows
 	looks int
 }
 
@@ -162,7 +162,7 @@ func TestReconcileRepairsAndSaysSo(t *testing.T) {
 	b.drifted(t, true)
 	b.pass(t, want, 3, 3)
 
-	// A change of mind and somebody's hand in one pass are told apart.
+	// A pass distinguishes a change of the wanted table from a change by another program.
 	b.fake.services[0].servers[0].Weight = 7
 	want[0].Servers[1].Weight = 0
 	b.pass(t, want, 2, 1)
@@ -183,13 +183,13 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	b := newBench(t)
 	fill(t, b.kernel.IPVS, []lvs.Entry{entry(www, "rr"), entry(dns, "rr"), entry("tcp 192.0.2.200:80", "rr")})
 
-	// Somebody's services that are wanted as they are become ours; the third does not.
+	// Services of another program that are wanted as they are become ours. The third one does not.
 	b.pass(t, []lvs.Entry{entry(www, "rr"), entry(dns, "rr")}, 0, 0)
 	if got, want := b.own.Set(), ids(www, dns); !maps.Equal(got, want) {
 		t.Errorf("own %v, want %v", got, want)
 	}
 
-	// What leaves the configuration while no daemon runs is deleted by the next one, which then forgets it.
+	// A service is removed from the configuration while no daemon runs. The next daemon deletes it, and then forgets it.
 	b.own = mustOpen(t, b.store)
 	b.Table = NewTable(b.kernel, b.own, hclog.NewNullLogger())
 	b.drifted(t, true)
@@ -213,7 +213,7 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	}
 }
 
-// A dying kernel ends the process in the middle of a pass, as seen by the next process.
+// A dying kernel ends the process in the middle of a pass. The next process sees the result.
 type dying struct{ *looking }
 
 var errDied = errors.New("died")
@@ -229,7 +229,7 @@ func TestReconcileRemembersBeforeItAdds(t *testing.T) {
 	if got, want := mustOpen(t, b.store).Set(), ids(www); !maps.Equal(got, want) {
 		t.Errorf("remembered %v, want %v", got, want)
 	}
-	// A service is forgotten only when it is gone.
+	// A service is forgotten only after it has been deleted.
 	if _, err := table.Reconcile(t.Context(), nil); !errors.Is(err, errDied) {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestReconcileAfterFailures(t *testing.T) {
 	}
 	clear(b.fake.fail)
 	b.fake.fail["new-server"] = unix.ENOMEM
-	for pass, logged := range []int{2, 0, 0} { // what is tried again is not news
+	for pass, logged := range []int{2, 0, 0} { // a change that is tried again is not logged again
 		b.log.Reset()
 		report, err := b.Reconcile(t.Context(), want)
 		if !errors.Is(err, unix.ENOMEM) || report.Drift != 0 {
@@ -275,7 +275,7 @@ func TestReconcileAfterFailures(t *testing.T) {
 	}
 }
 
-// A losing kernel makes the changes and loses its answers, as often as told.
+// A losing kernel makes the changes and loses its answers, a given number of times.
 type losing struct {
 	*looking
 	times int
@@ -289,7 +289,7 @@ func (l *losing) Apply(ctx context.Context, changes []lvs.Change) (int, error) {
 	return done, err
 }
 
-// TestReconcileReadsAgainWhenAnswersAreLost: nothing is repeated blindly, and what did fail is seen.
+// TestReconcileReadsAgainWhenAnswersAreLost: nothing is repeated blindly, and failures are seen.
 func TestReconcileReadsAgainWhenAnswersAreLost(t *testing.T) {
 	b := newBench(t)
 	table := NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
@@ -323,7 +323,7 @@ func TestReconcileManagesAll(t *testing.T) {
 	}
 }
 
-// TestReconcileSeesThroughALie: success that had no effect shows in the next pass.
+// TestReconcileSeesThroughALie: the kernel reports success without an effect. The next pass finds this.
 func TestReconcileSeesThroughALie(t *testing.T) {
 	b := newBench(t)
 	b.fake.lie = true
@@ -335,7 +335,8 @@ func TestReconcileSeesThroughALie(t *testing.T) {
 	b.drifted(t, false)
 }
 
-// The kernel refuses one service. All others go on, what it refuses is said once, and what was deleted is disowned.
+// The kernel refuses one service. All others are written, the refusal is logged once, and deleted services are no longer
+// ours.
 func TestARefusedServiceStopsNoOther(t *testing.T) {
 	b := newBench(t)
 	good := entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))
@@ -376,7 +377,7 @@ func TestARefusedServiceStopsNoOther(t *testing.T) {
 	}
 }
 
-// A refused change of a service leaves it as it was, which is no drift and is what the report shows.
+// If a change of a service is refused, the service stays as it was. This is no drift, and the report shows the service.
 func TestARefusedChangeLeavesTheService(t *testing.T) {
 	b := newBench(t)
 	b.pass(t, []lvs.Entry{entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))}, 2, 0)

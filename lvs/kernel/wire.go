@@ -32,10 +32,10 @@ const (
 	genlHeader    = 4 // struct genlmsghdr
 	messageHeader = unix.SizeofNlMsghdr + genlHeader
 
-	// batchSize is how many commands go in one system call. More gain nothing.
+	// batchSize is how many commands go in one system call. Larger batches are not faster.
 	batchSize = 1000
-	// serviceBatchSize is batchSize for services. To change a scheduler takes the kernel about 15 ms, and to find that it
-	// has no such scheduler 100 ms. Other commands wait meanwhile.
+	// serviceBatchSize is batchSize for services. The kernel takes about 15 ms to change a scheduler, and 100 ms to find that
+	// it does not have a scheduler. Other commands wait meanwhile.
 	serviceBatchSize = 25
 	// sendBuffer holds a batch: a command takes up to 200 bytes.
 	sendBuffer = 1 << 20
@@ -47,7 +47,8 @@ const (
 
 var errMalformed = errors.New("malformed netlink message")
 
-// A wire is a netlink connection to IPVS for what moby/ipvs lacks (see mobyCan). It serves one caller at a time.
+// A wire is a netlink connection to IPVS for the changes that moby/ipvs cannot make (see mobyCan). It serves one caller at a
+// time.
 type wire struct {
 	socket io.ReadWriteCloser // a Write is one system call, a Read one datagram
 	family uint16
@@ -76,7 +77,7 @@ func dialWire(family uint16) (*wire, error) {
 	return newWire(socket, family), nil
 }
 
-// setBuffer sets the size of a buffer. In a container with a user namespace the system's limit stays.
+// setBuffer sets the size of a buffer. In a container with a user namespace the system's limit applies.
 func setBuffer(fd, force, ordinary, size int) error {
 	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size)
 	if errors.Is(err, unix.EPERM) {
@@ -107,14 +108,14 @@ func (w *wire) begin(b []byte, command uint8, flags uint16) []byte {
 func end(b []byte, start int) { binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start)) }
 
 // exec sends n commands in one system call. encode appends the attributes of the i-th command and returns its number. The
-// kernel carries them out in order, also after one has failed, before the system call returns. It answers those that
+// kernel runs them in order before the system call returns, and continues after a failure. It answers the commands that
 // failed. The map holds their errors.
 //
-// An empty message behind the last command asks for an acknowledgement, because the kernel does not answer a command that
-// fails with EINTR. A stop right behind the start of a sync daemon does so. Such a command counts as made.
+// An empty message after the last command asks for an acknowledgement, because the kernel does not answer a command that
+// fails with EINTR. This happens if a sync daemon is stopped right after its start. Such a command counts as successful.
 //
-// The other error is the connection's. The connection must not be used again then, and the outcome of the commands is
-// unknown. ENOBUFS: they were carried out, and some of their errors are lost.
+// The other error is the connection's. After it the connection must not be used again, and the result of the commands is
+// unknown. With ENOBUFS, the commands were run, but some of their errors are lost.
 func (w *wire) exec(n int, encode func(b []byte, i int) (command uint8, attributes []byte)) (map[int]error, error) {
 	first := w.seq + 1
 	w.out = w.out[:0]

@@ -26,26 +26,57 @@ const (
 // A Mode is how packets reach the real server.
 type Mode uint8
 
-// The modes, by their names in files: dr, tunnel.
+// The modes, by their names in files: dr, tunnel, nat.
 const (
 	// DirectRouting: in an Ethernet frame, from a director on the same segment. The VIPs are on lo.
 	DirectRouting Mode = iota + 1 // dr
 	// Tunnel: inside another IP packet. The VIPs are on the kernel's tunl0 and ip6tnl0.
 	Tunnel // tunnel
+	// NAT: with the machine's own address as destination. The directors translate the addresses of the answers back, so the
+	// default route leads to the VIP that they have in the machine's network.
+	NAT // nat
 )
 
-// A Config is what a real server should be. The zero Config is a machine that is no real server.
-type Config struct {
-	VIPs   []netip.Addr // unicast, without zones, each once
-	Mode   Mode
-	Method Method
-	// Interfaces are those that hide the VIPs. Empty: every Ethernet interface that has an IPv4 address.
-	Interfaces []string
-	// DropIn is a file of sysctl.d(5) that makes the same settings when the machine starts. Empty: no file.
-	DropIn string
+// MarshalText implements encoding.TextMarshaler.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Mode) UnmarshalText(text []byte) (err error) {
+	*m, err = named(text, DirectRouting, Tunnel, NAT)
+	return err
 }
 
-// Validate reports what is wrong with c.
+// MarshalText implements encoding.TextMarshaler.
+func (m Method) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Method) UnmarshalText(text []byte) (err error) {
+	*m, err = named(text, Sysctl, ARPFilter)
+	return err
+}
+
+// named returns the value that has a name.
+func named[T fmt.Stringer](name []byte, values ...T) (none T, err error) {
+	for _, v := range values {
+		if v.String() == string(name) {
+			return v, nil
+		}
+	}
+	return none, fmt.Errorf("unknown value %q: write one of %v", name, values)
+}
+
+// A Config is the wanted state of a real server. The zero Config is a machine that is no real server.
+type Config struct {
+	VIPs   []netip.Addr `json:"vips,omitempty"` // unicast, without zones, each once
+	Mode   Mode         `json:"mode,omitzero"`
+	Method Method       `json:"method,omitzero"`
+	// Interfaces are those that hide the VIPs. Empty: every Ethernet interface that has an IPv4 address.
+	Interfaces []string `json:"interfaces,omitempty"`
+	// DropIn is a file of sysctl.d(5) that makes the same settings when the machine starts. Empty: no file.
+	DropIn string `json:"drop_in,omitempty"`
+}
+
+// Validate returns what is wrong with c.
 func (c Config) Validate() error {
 	if len(c.VIPs) == 0 {
 		return errors.New("no VIP is given")
@@ -58,7 +89,15 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is given twice", vip)
 		}
 	}
-	if c.Mode != DirectRouting && c.Mode != Tunnel {
+	switch c.Mode {
+	case DirectRouting, Tunnel:
+	case NAT:
+		for i, vip := range c.VIPs {
+			if slices.ContainsFunc(c.VIPs[:i], func(o netip.Addr) bool { return o.Is4() == vip.Is4() }) {
+				return fmt.Errorf("%s: mode nat has one default route for IPv4 and one for IPv6: give one VIP of each", vip)
+			}
+		}
+	default:
 		return fmt.Errorf("mode %d is unknown", c.Mode)
 	}
 	if c.Method != Sysctl && c.Method != ARPFilter {
@@ -78,10 +117,26 @@ func (c Config) device(vip netip.Addr) string {
 	return tunnel6
 }
 
+// carried returns the VIPs that are on the machine itself: all of them, except with NAT.
+func (c Config) carried() []netip.Addr {
+	if c.Mode == NAT {
+		return nil
+	}
+	return c.VIPs
+}
+
+// vips4 returns the IPv4 VIPs that are on the machine itself.
+func (c Config) vips4() []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(c.carried()), netip.Addr.Is6)
+}
+
+// carries tells whether a VIP is on the machine itself.
+func (c Config) carries(vip netip.Addr) bool { return slices.Contains(c.carried(), vip) }
+
 // Devices returns the interfaces that carry the VIPs, each once.
 func (c Config) Devices() []string {
 	var names []string
-	for _, vip := range c.VIPs {
+	for _, vip := range c.carried() {
 		if name := c.device(vip); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
@@ -95,9 +150,9 @@ const (
 	tunnel6  = "ip6tnl0"
 )
 
-// whole is the prefix that holds one address.
+// whole returns the prefix that contains one address.
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// has4 tells whether there is an IPv4 VIP. IPv6 needs nothing: its neighbour discovery answers only for addresses of the
-// interface that was asked, and asks only from them.
-func (c Config) has4() bool { return slices.ContainsFunc(c.VIPs, netip.Addr.Is4) }
+// has4 tells whether an IPv4 VIP is on the machine itself. IPv6 needs no settings: neighbour discovery answers only for
+// addresses of the interface that was asked, and asks only from them.
+func (c Config) has4() bool { return slices.ContainsFunc(c.carried(), netip.Addr.Is4) }

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -53,7 +54,7 @@ func again[T any](read func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// read returns the state of what the configuration and the record name.
+// read returns the state of what the configuration and the record name, without the files.
 func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	s := State{Sysctls: make(map[string]string), Operator: operator}
 	links, err := again(k.handle.LinkList)
@@ -75,7 +76,10 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 		}
 		s.Links = append(s.Links, l)
 	}
-	if s.Local, err = k.localRoutes(names); err != nil {
+	if err := k.readRoutes(&s, names, append(r.vips(), c.VIPs...)); err != nil {
+		return s, err
+	}
+	if s.Directed, err = directed(); err != nil {
 		return s, err
 	}
 	if s.Operator.Gateway, err = k.gateway(operator.Remote); err != nil {
@@ -84,22 +88,18 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	if s.Filter, err = readFilter(); err != nil {
 		return s, err
 	}
-	if err := readModules(&s, r); err != nil {
-		return s, err
-	}
-	return s, readFiles(&s, c, r)
+	return s, readModules(&s, r)
 }
 
 // readFiles reads the settings, and the file that makes them at the next start.
-func readFiles(s *State, c Config, r Record) error {
-	paths := []string{sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter")}
+func readFiles(s *State, c Config, r Record, more []string) error {
+	paths := append(more, sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter"))
 	for _, l := range s.Links {
 		paths = append(paths, sysctl(l.Name, "promote_secondaries"))
 	}
 	paths = append(paths, wantedSysctls(c, *s)...)
-	for path := range maps.Keys(r.Sysctls) {
-		paths = append(paths, path)
-	}
+	paths = slices.AppendSeq(paths, maps.Keys(r.Sysctls))
+	paths = slices.AppendSeq(paths, maps.Keys(r.Kept))
 	for _, path := range paths {
 		text, err := os.ReadFile(filepath.Join(procSys, path))
 		switch {
@@ -131,50 +131,9 @@ func address(iface string, a netlink.Addr) Address {
 	return Address{
 		Interface: iface, Prefix: netip.PrefixFrom(ip.Unmap(), ones), Label: label, Scope: a.Scope,
 		Broadcast: broadcast.Unmap(), Secondary: ip.Is4() && a.Flags&unix.IFA_F_SECONDARY != 0,
+		Preferred: ip.Is6() && a.Flags&unix.IFA_F_DEPRECATED == 0, Dynamic: a.Flags&unix.IFA_F_PERMANENT == 0,
+		Routeless: a.Flags&unix.IFA_F_NOPREFIXROUTE != 0,
 	}
-}
-
-// localRoutes reads the routing table of the machine's own addresses.
-func (k *kernel) localRoutes(names map[int]string) ([]Route, error) {
-	var all []Route
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL}
-		list, err := again(func() ([]netlink.Route, error) {
-			return k.handle.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("failed to list local routes: %w", err)
-		}
-		for _, r := range list {
-			if r.Dst == nil {
-				continue
-			}
-			if dst, ok := netip.AddrFromSlice(r.Dst.IP); ok {
-				all = append(all, Route{names[r.LinkIndex], dst.Unmap()})
-			}
-		}
-	}
-	return all, nil
-}
-
-// gateway returns the next hop to an address, or the zero Addr if the address is a neighbour or has no route.
-func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
-	if !to.IsValid() {
-		return netip.Addr{}, nil
-	}
-	routes, err := k.handle.RouteGet(net.IP(to.WithZone("").AsSlice()))
-	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
-		return netip.Addr{}, nil
-	}
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("failed to find the route to %s: %w", to, err)
-	}
-	for _, r := range routes {
-		if gw, ok := netip.AddrFromSlice(r.Gw); ok {
-			return gw.Unmap(), nil
-		}
-	}
-	return netip.Addr{}, nil
 }
 
 func (k *kernel) setLink(name string, up bool) error {
@@ -199,9 +158,12 @@ func (k *kernel) addAddress(a Address) error {
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()
 	}
+	if a.Routeless {
+		addr.Flags = unix.IFA_F_NOPREFIXROUTE
+	}
 	if a.Prefix.Addr().Is6() {
-		addr.Flags = unix.IFA_F_NODAD
-		if a.Prefix.IsSingleIP() {
+		addr.Flags |= unix.IFA_F_NODAD
+		if a.Prefix.IsSingleIP() && !a.Preferred {
 			// A deprecated address is the source of answers only.
 			addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
 		}
@@ -209,7 +171,27 @@ func (k *kernel) addAddress(a Address) error {
 	if err := k.handle.AddrAdd(dev, addr); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("failed to add %s to %s: %w", a.Prefix, a.Interface, err)
 	}
-	return nil
+	return k.awaitLocalRoute(a.Prefix.Addr())
+}
+
+// awaitLocalRoute waits for the local route that the kernel makes for an IPv6 address in the background. Apply would
+// otherwise add one, which stays when the address goes.
+func (k *kernel) awaitLocalRoute(addr netip.Addr) error {
+	const attempts, pause = 100, 2 * time.Millisecond
+	for range attempts {
+		var s State
+		if addr.Is4() || addr.IsLinkLocalUnicast() {
+			return nil
+		}
+		if err := k.readRoutes(&s, nil, nil); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.Local, func(r Route) bool { return r.Addr == addr }) {
+			return nil
+		}
+		time.Sleep(pause)
+	}
+	return nil // somebody has deleted it: Apply adds it
 }
 
 func (k *kernel) deleteAddress(a Address) error {
@@ -219,20 +201,6 @@ func (k *kernel) deleteAddress(a Address) error {
 	}
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("failed to delete %s from %s: %w", a.Prefix, a.Interface, err)
-	}
-	return nil
-}
-
-func (k *kernel) addLocalRoute(a Address) error {
-	dev, err := k.handle.LinkByName(a.Interface)
-	if err == nil {
-		err = k.handle.RouteReplace(&netlink.Route{
-			LinkIndex: dev.Attrs().Index, Dst: network(a.Prefix), Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL,
-			Scope: netlink.SCOPE_HOST, Src: a.Prefix.Addr().AsSlice(),
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("failed to add local route %s on %s: %w", a.Prefix, a.Interface, err)
 	}
 	return nil
 }

@@ -50,11 +50,15 @@ func (s *fakeStore) Store(saved Saved) error {
 	return nil
 }
 
+func newMachine(dir string, record Store) *Machine {
+	return New(Options{Log: hclog.NewNullLogger(), StateDir: dir, Record: record, WriteFile: os.WriteFile})
+}
+
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{t: t, server: nstest.New(t), neighbour: nstest.New(t), dir: t.TempDir()}
 	nstest.Veth(t, p.server, "eth0", p.neighbour, "peer0")
-	p.machine = New(Options{Log: hclog.NewNullLogger(), StateDir: p.dir, Record: &p.record, WriteFile: os.WriteFile})
+	p.machine = newMachine(p.dir, &p.record)
 	p.in(p.server, func() error { return addAddr("eth0", "192.0.2.11/24") })
 	p.in(p.neighbour, func() error {
 		ifi, err := net.InterfaceByName("peer0")
@@ -132,7 +136,7 @@ func (p *pair) ask(addr string) {
 	}
 }
 
-// next returns the next ARP packet of the operation that the server sends.
+// next returns the next ARP packet of the operation that the server sends, except answers to itself.
 func (p *pair) next(op arp.Operation) arp.Packet {
 	p.t.Helper()
 	b := make([]byte, 2048)
@@ -146,7 +150,7 @@ func (p *pair) next(op arp.Operation) arp.Packet {
 		}
 		var f ethernet.Frame
 		var q arp.Packet
-		if f.UnmarshalBinary(b[:n]) == nil && q.UnmarshalBinary(f.Payload) == nil && q.Operation == op {
+		if f.UnmarshalBinary(b[:n]) == nil && q.UnmarshalBinary(f.Payload) == nil && q.Operation == op && !slices.Equal(f.Destination, asker) {
 			return q
 		}
 	}

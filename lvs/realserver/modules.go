@@ -45,52 +45,65 @@ func readModules(s *State, r Record) error {
 	return nil
 }
 
-// onlyOurs tells whether an interface of this namespace has no addresses but ours, and is down unless we brought it up.
+// onlyOurs tells whether an interface of this namespace has no addresses but VIPs, and is down unless we brought it up.
 func (s State) onlyOurs(name string, r Record) bool {
 	l, _ := s.link(name)
 	foreign := slices.ContainsFunc(l.Addrs, func(a Address) bool {
-		ours := slices.ContainsFunc(r.Added, func(b Address) bool { return b.Interface == a.Interface && b.Prefix == a.Prefix })
-		return !ours && !a.Prefix.Addr().IsLinkLocalUnicast() // which the kernel adds to an interface that is up
+		return !r.knows(a.Prefix.Addr()) && !a.Prefix.Addr().IsLinkLocalUnicast() // which the kernel adds to an interface that is up
 	})
 	return !foreign && (!l.Up || slices.Contains(r.Up, name))
 }
 
-// usedElsewhere tells whether there is another interface of the kind here, or one that is up in another network namespace
-// that has a process.
+// namespaces are the files of network namespaces: that of each process, and those that have a name.
+var namespaces = []string{"/proc/[0-9]*/ns/net", "/run/netns/*"}
+
+// usedElsewhere tells whether there is another interface of the kind here, or one that is up in another network namespace.
 func usedElsewhere(name, kind string) (bool, error) {
-	here, err := os.Readlink("/proc/thread-self/ns/net")
+	here, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {
 		return false, err
 	}
-	seen := make(map[string]bool)
-	files, err := filepath.Glob("/proc/[0-9]*/ns/net")
-	for _, file := range append([]string{"/proc/thread-self/ns/net"}, files...) {
-		id, err := os.Readlink(file)
-		if err != nil || seen[id] {
+	files := []string{"/proc/thread-self/ns/net"}
+	for _, pattern := range namespaces {
+		some, err := filepath.Glob(pattern)
+		if err != nil {
+			return false, err
+		}
+		files = append(files, some...)
+	}
+	var seen []os.FileInfo
+	for _, file := range files {
+		ns, err := os.Stat(file)
+		if err != nil || slices.ContainsFunc(seen, func(o os.FileInfo) bool { return os.SameFile(o, ns) }) {
 			continue // the process has ended, or its namespace is known
 		}
-		seen[id] = true
+		seen = append(seen, ns)
 		links, err := linksIn(file)
 		if err != nil {
 			return false, err
 		}
 		if slices.ContainsFunc(links, func(l netlink.Link) bool {
 			other := l.Attrs().Name != name
-			return l.Type() == kind && (other || id != here && l.Attrs().RawFlags&unix.IFF_UP != 0)
+			return l.Type() == kind && (other || !os.SameFile(ns, here) && l.Attrs().RawFlags&unix.IFF_UP != 0)
 		}) {
 			return true, nil
 		}
 	}
-	return false, err
+	return false, nil
 }
 
-// linksIn lists the interfaces of the namespace of a process's file. There are none if the process has ended.
+// linksIn lists the interfaces of the namespace that a file leads to. There are none if the process has ended, or if nothing
+// is mounted on the name.
 func linksIn(file string) ([]netlink.Link, error) {
 	ns, err := netns.GetFromPath(file)
 	if err != nil {
 		return nil, nil
 	}
 	defer ns.Close()
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(ns), &fs); err != nil || fs.Type != unix.NSFS_MAGIC {
+		return nil, nil
+	}
 	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open netlink socket in %s: %w", file, err)

@@ -29,11 +29,12 @@ func _() {
 	var x [1]struct{}
 	_ = x[DirectRouting-1]
 	_ = x[Tunnel-2]
+	_ = x[NAT-3]
 }
 
-const _Mode_name = "drtunnel"
+const _Mode_name = "drtunnelnat"
 
-var _Mode_index = [...]uint8{0, 2, 8}
+var _Mode_index = [...]uint8{0, 2, 8, 11}
 
 func (i Mode) String() string {
 	idx := int(i) - 1
@@ -58,11 +59,13 @@ func _() {
 	_ = x[DeleteAddress-10]
 	_ = x[AddLocalRoute-11]
 	_ = x[UnloadModule-12]
+	_ = x[SetRoute-13]
+	_ = x[DeleteRoute-14]
 }
 
-const _Action_name = "load moduleset sysctlinstall ARP filterremove ARP filterwrite sysctl fileremove sysctl filebring link uptake link downadd addressdelete addressadd local routeunload module"
+const _Action_name = "load moduleset sysctlinstall ARP filterremove ARP filterwrite sysctl fileremove sysctl filebring link uptake link downadd addressdelete addressadd local routeunload moduleset routedelete route"
 
-var _Action_index = [...]uint8{0, 11, 21, 39, 56, 73, 91, 104, 118, 129, 143, 158, 171}
+var _Action_index = [...]uint8{0, 11, 21, 39, 56, 73, 91, 104, 118, 129, 143, 158, 171, 180, 192}
 
 func (i Action) String() string {
 	idx := int(i) - 1

@@ -130,7 +130,7 @@ func TestPlan(t *testing.T) {
 				"sysctl -w net.ipv4.conf.eth0.arp_ignore=0", "sysctl -w net.ipv4.conf.eth0.arp_announce=1",
 				"sysctl -w net.ipv4.conf.all.arp_ignore=0", "sysctl -w net.ipv4.conf.all.arp_announce=0"}},
 		{"remove: what others set up stays", Config{}, machine(silenced, with(at("lo", vip4+"/32"))), Record{}, nil},
-		{"remove: what was displaced comes back", Config{}, machine(), Record{Displaced: []Address{at("eth0", vip4+"/24")}},
+		{"remove: what was displaced comes back", Config{}, machine(), Record{Former: []Address{at("eth0", vip4+"/24")}},
 			[]string{"ip address add 192.0.2.100/24 dev eth0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,11 +22,11 @@ type Rule struct {
 
 // wantedRules returns the rules that c asks for.
 func wantedRules(c Config, s State) []Rule {
-	if c.Method != ARPFilter {
+	if c.Method != ARPFilter || s.Quiet {
 		return nil
 	}
 	var rules []Rule
-	for _, vip := range c.VIPs {
+	for _, vip := range c.carried() {
 		if vip.Is4() {
 			rules = append(rules, Rule{VIP: vip})
 		}

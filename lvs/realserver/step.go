@@ -26,6 +26,8 @@ const (
 	DeleteAddress                   // delete address
 	AddLocalRoute                   // add local route
 	UnloadModule                    // unload module
+	SetRoute                        // set route
+	DeleteRoute                     // delete route
 )
 
 // A Step is one change to the machine.
@@ -35,6 +37,7 @@ type Step struct {
 	Value   string  // of the sysctl or file, byte for byte
 	Address Address // to add, to delete, or to give its local route
 	Rules   []Rule  // of the filter
+	Path    Path    // to set or to delete
 }
 
 // String returns a shell command that does the same.
@@ -64,6 +67,10 @@ func (s Step) String() string {
 		return fmt.Sprintf("ip address del %s dev %s", s.Address.Prefix, s.Address.Interface)
 	case AddLocalRoute:
 		return fmt.Sprintf("ip route add local %s dev %s table local", s.Address.Prefix.Addr(), s.Address.Interface)
+	case SetRoute:
+		return s.Path.command("replace")
+	case DeleteRoute:
+		return s.Path.command("del")
 	}
 	return "unknown"
 }

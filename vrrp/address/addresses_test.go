@@ -39,7 +39,7 @@ func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 			placed = append(placed, time.Now())
 		}})
 		k.Set(Resources{}, manyVIPs(many, ipv6))
-		start := time.Now()
+		stalled, start := nstest.WatchStalls(t), time.Now()
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +52,14 @@ func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatal(err)
 		}
-		off := time.Since(start)
+		off, stall := time.Since(start), stalled()
 		t.Logf("IPv6 %v: %d addresses on in %v, the first to be announced after %v; off in %v",
 			ipv6, many, took, first, off)
 		if got := onDevice(t, ns, "eth0"); len(got) != 0 {
 			t.Errorf("left %d addresses", len(got))
 		}
-		if took > 2*time.Second || off > 2*time.Second {
-			t.Errorf("%d addresses took %v on and %v off", many, took, off)
+		if most := 2*time.Second + stall; took > most || off > most {
+			t.Errorf("%d addresses took %v on and %v off; the machine itself stalled for %v", many, took, off, stall)
 		}
 	}
 }

@@ -114,8 +114,8 @@ func (rc *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []net
 	return failures.err()
 }
 
-// compare returns the wanted addresses that were found for the first time, and those to be added or changed. It warns of
-// addresses of somebody else in their place.
+// compare returns the wanted addresses that were found for the first time, and those that must be added or changed. It warns
+// if another program's address is in the place of one.
 func (rc *Reconciler) compare(present []netlink.Addr, want []Address) (found []netip.Prefix, missing []Address) {
 	is := byPrefix(present)
 	others := make(map[netip.Addr]netip.Prefix, len(is))
@@ -155,7 +155,7 @@ func (rc *Reconciler) compare(present []netlink.Addr, want []Address) (found []n
 	return found, missing
 }
 
-// warnOnce logs once that something of somebody else is in the place of a resource.
+// warnOnce logs once that another program's resource is in the place of ours.
 func (rc *Reconciler) warnOnce(key any, message string, args ...any) {
 	if _, warned := rc.foreign[key]; !warned {
 		rc.foreign[key] = struct{}{}
@@ -190,7 +190,7 @@ func (rc *Reconciler) addRoutes(kern *kernel, dev netlink.Link, want Resources) 
 	return failures.err()
 }
 
-// logAdded logs an added route or rule, or that somebody else's is in its place, which is not an error.
+// logAdded logs an added route or rule. If another program's is in its place, it logs this; it is not an error.
 func (rc *Reconciler) logAdded(key any, what, name string, added bool, err error) error {
 	switch {
 	case errors.Is(err, unix.EEXIST):
@@ -210,7 +210,7 @@ func (rc *Reconciler) logAdded(key any, what, name string, added bool, err error
 	return nil
 }
 
-// RemoveResources removes, once, what virtual routers that no longer run have left behind, and their virtual MAC
+// RemoveResources removes, once, what virtual routers that no longer run have left: their resources and virtual MAC
 // interfaces. A missing interface or resource is not an error. It works in the network namespace of the calling thread.
 func RemoveResources(routers []vrrp.Config) error {
 	kern, err := openKernel(new(atomic.Uint64))

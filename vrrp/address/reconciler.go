@@ -22,8 +22,9 @@ const (
 	checkInterval = time.Second
 	// watchedInterval is that interval for what a link.Watcher reports. The check finds what an event has missed.
 	watchedInterval = 30 * time.Second
-	// settleInterval is the pause before the first check after a change. If somebody undoes the change at once, a
-	// link.Watcher may see no difference. Further checks follow, each as long after the former as that was after the change.
+	// settleInterval is the pause before the first check after a change. If another program undoes the change at once, a
+	// link.Watcher may see no difference. More checks follow. Each comes as long after the one before as that one came after
+	// the change.
 	settleInterval = 20 * time.Millisecond
 	// retryInterval is the interval of checks after a failure.
 	retryInterval = 100 * time.Millisecond
@@ -42,13 +43,13 @@ type Options struct {
 	MAC vrrp.VirtualMAC
 }
 
-// A Reconciler keeps resources on one interface: it adds them, removes them, and puts back what somebody deleted.
-// Addresses are added first and removed last.
+// A Reconciler maintains resources on one interface: it adds them, removes them, and adds them again if another program
+// deletes them. Addresses are added first and removed last.
 //
-// An address is ours if the caller says so, whoever added it: same address, same prefix length. The same address with
-// another prefix length belongs to somebody else and stays, also when the VIP is removed. In IPv4 the VIP is added beside
-// it. IPv6 does not allow both, so the VIP counts as held. If a VIP has a prefix route and should have none, or the other
-// way round, it is changed; in IPv4 it is deleted and added.
+// An address is ours if the caller says so, even if another program added it: same address, same prefix length. The same
+// address with another prefix length belongs to another program. It stays, also when the VIP is removed. In IPv4 the VIP is
+// added beside it. IPv6 does not allow both, so the VIP counts as held. If a VIP has a prefix route but should have none, or
+// lacks one, it is changed. In IPv4 it is deleted and added again.
 //
 // The VIP of an owner (priority 255) stays if it is the last IPv4 address of the interface: it is the machine's own
 // address then. Without it the machine cannot be reached, and cannot take part again.
@@ -56,7 +57,7 @@ type Options struct {
 // VIPs of IPv6 skip duplicate address detection, during which they would not work for a second. They are deprecated from
 // the start, so that the machine does not choose them as source of its own connections (RFC 6724, section 5, rule 3).
 //
-// A route or rule is ours if it has protocol number 112. A route of somebody else in its place stays, and ours counts as
+// A route or rule is ours if it has protocol number 112. A route of another program in its place stays, and ours counts as
 // held.
 type Reconciler struct {
 	iface  string
@@ -72,14 +73,14 @@ type Reconciler struct {
 	mu      sync.Mutex
 	managed Resources
 	want    Resources
-	leaving Resources // were managed and are to be removed
+	leaving Resources // were managed and must be removed
 	trouble string    // the last error that was logged
 
 	// The fields below belong to Run.
 	changed bool             // the last check changed something
 	index   int              // of the interface at the last check
-	held    map[any]struct{} // keys of resources that were there after the last check
-	foreign map[any]struct{} // keys of resources in whose place somebody else's are; a warning was logged
+	held    map[any]struct{} // keys of resources that were present after the last check
+	foreign map[any]struct{} // keys of resources whose place another program's resource has; a warning was logged
 }
 
 // New returns the Reconciler of an interface.
@@ -94,8 +95,8 @@ func New(iface string, o Options) *Reconciler {
 	return rc
 }
 
-// Set says which resources are ours (managed and wanted ones), and which of them are wanted. All others of ours are
-// removed, also those of the former call. The latest call wins. It never blocks.
+// Set says which resources are ours (managed and wanted), and which of them are wanted. Our other resources are removed, also
+// those of earlier calls. The latest call wins. It never blocks.
 func (rc *Reconciler) Set(managed, want Resources) {
 	want = want.without(Resources{})
 	managed = managed.Append(want).without(Resources{})
@@ -106,8 +107,8 @@ func (rc *Reconciler) Set(managed, want Resources) {
 	rc.kick()
 }
 
-// Link passes on what a link.Watcher saw of the interface, or of the parent of a virtual MAC interface. A difference is
-// repaired at once. It never blocks.
+// Link passes on a report of a link.Watcher about the interface, or about the parent of a virtual MAC interface. A difference
+// is repaired at once. It never blocks.
 func (rc *Reconciler) Link(l vrrp.Link) {
 	if l.Name == rc.iface {
 		rc.watched.Store(true)
@@ -157,10 +158,10 @@ func (rc *Reconciler) desired() (want, off Resources) {
 	return rc.want, rc.managed.Append(rc.leaving).without(rc.want)
 }
 
-// Abandon makes Run leave everything in place when its ctx ends: another process takes it over.
+// Abandon makes Run leave everything in place when its ctx ends: another process continues with it.
 func (rc *Reconciler) Abandon() { rc.abandoned.Store(true) }
 
-// Run keeps the resources until ctx ends. Then it removes all of ours, and returns an error only if that fails. It waits
+// Run maintains the resources until ctx ends. Then it removes all of ours, and returns an error only if this fails. It waits
 // for a missing interface. A failure is logged once and tried again.
 //
 // Run's own goroutine opens the netlink sockets and sets sysctls. If threads have different network namespaces, lock the
@@ -305,7 +306,7 @@ func (rc *Reconciler) isNeeded() bool {
 	return !rc.managed.empty()
 }
 
-// putAway brings a virtual MAC interface down that holds nothing, and deletes it if there is nothing to manage.
+// putAway brings a virtual MAC interface down if it holds nothing. It deletes the interface if there is nothing to manage.
 func (rc *Reconciler) putAway(kern *kernel, dev netlink.Link, want Resources) error {
 	if rc.mac == (vrrp.VirtualMAC{}) || !want.empty() {
 		return nil

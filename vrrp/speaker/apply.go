@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// apply brings the loop to what its owner asked for. The error is that the socket is not allowed.
+// apply carries out what the loop's owner asked for. The error is that the socket is not allowed.
 func (l *Loop) apply(now time.Time) error {
 	w := l.desired.Load()
 	retry := !l.reopen.IsZero() && !now.Before(l.reopen)
@@ -40,7 +40,7 @@ func (l *Loop) apply(now time.Time) error {
 	return l.tune(now)
 }
 
-// tune opens and filters the sockets as the routers need them.
+// tune opens the sockets that the routers need, and sets their filters.
 func (l *Loop) tune(now time.Time) error {
 	if l.conn == nil {
 		return nil
@@ -98,8 +98,8 @@ func (l *Loop) disconnect() error {
 	return err
 }
 
-// reconcile lets removed routers leave, changes those with another configuration, and adds new ones as soon as their name
-// and VRID are free.
+// reconcile makes removed routers leave, changes those with another configuration, and adds new ones when their name and VRID
+// are free.
 func (l *Loop) reconcile(now time.Time) {
 	for _, r := range l.routers {
 		i := slices.IndexFunc(l.applied.routers, func(c vrrp.Config) bool { return r.Config.SameRouter(&c) })
@@ -132,8 +132,8 @@ func (l *Loop) reconcile(now time.Time) {
 	}
 }
 
-// renamed returns the index of the configuration that is r's but for the name, and that no other router has; -1 if there
-// is none.
+// renamed returns the index of the configuration that differs from r's only in the name, and that no other router has. It is
+// -1 if there is none.
 func (l *Loop) renamed(r *router) int {
 	return slices.IndexFunc(l.applied.routers, func(c vrrp.Config) bool {
 		taken := slices.ContainsFunc(l.routers, func(other *router) bool { return other.Config.Name == c.Name })
@@ -141,7 +141,7 @@ func (l *Loop) renamed(r *router) int {
 	})
 }
 
-// slotOf returns where the router of a family and VRID is kept.
+// slotOf returns the place of the router with this family and VRID.
 func (l *Loop) slotOf(c *vrrp.Config) **router {
 	return &l.byVRID[familyIndex(c.Family() == 6)][c.VRID]
 }
@@ -180,7 +180,7 @@ func (l *Loop) add(c vrrp.Config) {
 	l.publish()
 }
 
-// sweep removes the routers that have gone. Routers that wait for their names and VRIDs start at the next apply.
+// sweep removes the routers that have left. Routers that wait for their names and VRIDs start at the next apply.
 func (l *Loop) sweep() {
 	if !l.ended {
 		return
@@ -202,7 +202,7 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess passes tracking and commands to a router, and whether it can take part; from are our addresses.
+// assess passes tracking and commands to a router. It also says whether the router can take part. from are our addresses.
 func (l *Loop) assess(r *router, now time.Time, from sources) {
 	l.pass(r, now)
 	if l.applied.link == nil {
@@ -232,7 +232,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	r.resume = false
 }
 
-// pass gives a router's machine the tracking result and the commands that are new.
+// pass passes the new tracking result and the new commands to a router's machine.
 func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {

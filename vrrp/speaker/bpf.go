@@ -21,14 +21,14 @@ type vridSet [8]uint32
 func (s *vridSet) add(vrid uint8) { s[vrid>>5] |= 1 << (vrid & 31) }
 
 // A packetFilter says which packets a socket receives. Refused packets do not wake the loop and are not counted: packets of
-// other virtual routers and protocols, and garbage. An advertisement of a known version with one of our VRIDs passes even
-// if something else is wrong with it: the operator should know.
+// other virtual routers and protocols, and damaged packets. An advertisement of a known version with one of our VRIDs passes
+// even if something else is wrong with it: the operator should know.
 type packetFilter struct {
 	vrids vridSet
 	// ipHeader says that packets begin with the IPv4 header, not with the VRRP message.
 	ipHeader bool
-	// own are our IPv4 addresses. Packets from them are refused; with onlyOwn, all others are. Without ipHeader, own has no
-	// effect.
+	// own are our IPv4 addresses. Packets from them are refused. With onlyOwn, all other packets are refused. Without
+	// ipHeader, own has no effect.
 	own     [maxOwn]netip.Addr
 	onlyOwn bool
 }

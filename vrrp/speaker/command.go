@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A desired is all that the owner of a Loop has asked for. It does not change once it is stored, so the loop's thread
+// A desired is everything that the owner of a Loop has asked for. It does not change once it is stored, so the loop's thread
 // reads it without a lock.
 type desired struct {
 	routers  []vrrp.Config
@@ -37,8 +37,8 @@ type join struct {
 }
 
 // Configure sets the virtual routers of the interface; the latest call wins. Unchanged routers are not disturbed. Changed
-// ones keep their role, also with a new name. New ones start, and missing ones hand over and go. Another VRID makes another
-// router, which starts when the former one has gone.
+// ones keep their role, also with a new name. New ones start, and missing ones hand over and leave. A router with another
+// VRID is a new one: it starts when the former one has left.
 func (l *Loop) Configure(routers []vrrp.Config) {
 	copied := slices.Clone(routers)
 	for i := range copied {
@@ -54,7 +54,7 @@ func (l *Loop) SetLink(link vrrp.Link) {
 	l.setDesired(func(w *desired) { w.link = &link })
 }
 
-// SetTracking sets the tracking result of the named router; the latest call wins. It may precede the router's
+// SetTracking sets the tracking result of the named router; the latest call wins. The call may come before the router's
 // configuration, and stays in force across Configure.
 func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
 	l.setDesired(func(w *desired) {
@@ -66,10 +66,10 @@ func (l *Loop) SetTracking(name string, t vrrp.Tracking) {
 	})
 }
 
-// SetStandby puts the named router into standby, or ends that; it may precede the router's configuration. A master offers
-// its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it hears its successor. Then
-// it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about four
-// advertisement intervals, it is an ordinary master again, with Standby false in its Status; to try again, turn standby
+// SetStandby puts the named router into standby, or ends its standby. The call may come before the router's configuration. A
+// master offers its place: it advertises priority 0 and stays master, with HandingOver in its Status, until it hears its
+// successor. Then it is backup at priority 1, and still takes over if the successor dies. If nobody takes over within about
+// four advertisement intervals, it is an ordinary master again, with Standby false in its Status. To try again, turn standby
 // off and on. Repeating the last call has no effect.
 func (l *Loop) SetStandby(name string, on bool) {
 	l.setDesired(func(w *desired) {
@@ -90,7 +90,7 @@ func (l *Loop) Resume(names []string) {
 }
 
 // Join passes the decision of a sync group to the named router. Master makes a router master that is Ready. Backup makes a
-// master offer its place as in SetStandby, and become backup even if nobody takes over. Otherwise it has no effect.
+// master offer its place as in SetStandby; the master becomes backup even if nobody takes over. Otherwise Join has no effect.
 func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
 	l.setDesired(func(w *desired) {
 		w.sequence++

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	told := time.Now()
 	a.loop.SetStandby("router 51", true)
@@ -56,6 +57,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestFailoverWithoutAPeer(t *testing.T) {
+	t.Parallel()
 	a := newBridge(t).plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
 	since := a.loop.Status()[0].Since
@@ -76,6 +78,7 @@ func TestFailoverWithoutAPeer(t *testing.T) {
 }
 
 func TestStandbyMayPrecedeTheRouter(t *testing.T) {
+	t.Parallel()
 	a := newBridge(t).plugLoop("192.0.2.1", Options{}, func(l *Loop) {
 		l.SetStandby("router 51", true)
 		l.Configure([]vrrp.Config{fastConfig(51, 150)})
@@ -87,6 +90,7 @@ func TestStandbyMayPrecedeTheRouter(t *testing.T) {
 
 // TestResume: the process of a master is killed, and started again in time.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	slow := fastConfig(51, 150)
 	slow.AdvertInterval, slow.StartupDelay = time.Second, time.Hour
@@ -133,6 +137,7 @@ func TestResume(t *testing.T) {
 }
 
 func TestGentleFaultOnTheWire(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	a.loop.SetTracking("router 51", vrrp.Tracking{Fault: "script /x: exit code 1"})
 	b.awaitState(51, vrrp.Master)
@@ -149,6 +154,7 @@ func TestGentleFaultOnTheWire(t *testing.T) {
 }
 
 func TestGroupOnTheWire(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	var configs []vrrp.Config
 	for _, vrid := range []uint8{51, 52} {
@@ -187,6 +193,7 @@ func TestGroupOnTheWire(t *testing.T) {
 
 // TestStalledMasterReadsBeforeItSpeaks: the loop of a master is held for longer than its peer waits.
 func TestStalledMasterReadsBeforeItSpeaks(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	stalled, goOn, once := make(chan struct{}), make(chan struct{}), sync.Once{}
 	a := s.plugWith("192.0.2.1", func(st vrrp.Status) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestConfigureKeepsRoles(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51, 52)
 	kept, changed := fastConfig(51, 150), fastConfig(52, 160)
 	changed.AdvertInterval = 50 * time.Millisecond
@@ -37,6 +38,7 @@ func TestConfigureKeepsRoles(t *testing.T) {
 }
 
 func TestConfigureRemovesAndAdds(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51, 52)
 	a.loop.Configure([]vrrp.Config{fastConfig(52, 150), fastConfig(53, 150)})
 	gone := a.await(51, "gone", func(s vrrp.Status) bool { return s.Reason == "192.0.2.2 took over" })
@@ -50,6 +52,7 @@ func TestConfigureRemovesAndAdds(t *testing.T) {
 }
 
 func TestAnotherVRIDIsAnotherRouter(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	moved := fastConfig(61, 150)
 	moved.Name = "router 51"
@@ -64,6 +67,7 @@ func TestAnotherVRIDIsAnotherRouter(t *testing.T) {
 }
 
 func TestAnotherNameIsTheSameRouter(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	a.loop.SetTracking("site", vrrp.Tracking{Delta: -10})
 	renamed := fastConfig(51, 150)
@@ -94,6 +98,7 @@ func TestAnotherNameIsTheSameRouter(t *testing.T) {
 }
 
 func TestSwappedVRIDs(t *testing.T) {
+	t.Parallel()
 	_, a, _ := pair(t, 51, 52)
 	x, y := fastConfig(52, 150), fastConfig(51, 150)
 	x.Name, y.Name = y.Name, x.Name
@@ -104,6 +109,7 @@ func TestSwappedVRIDs(t *testing.T) {
 }
 
 func TestRemovedAndWantedAgainStaysMaster(t *testing.T) {
+	t.Parallel()
 	a := newBridge(t).plug("192.0.2.1", fastConfig(51, 150))
 	a.awaitState(51, vrrp.Master)
 	a.loop.Configure(nil)
@@ -118,6 +124,7 @@ func TestRemovedAndWantedAgainStaysMaster(t *testing.T) {
 }
 
 func TestTakenVRID(t *testing.T) {
+	t.Parallel()
 	first, second := fastConfig(51, 150), fastConfig(51, 150)
 	second.Name = "another"
 	a := newBridge(t).plug("192.0.2.1", first, second)
@@ -128,6 +135,7 @@ func TestTakenVRID(t *testing.T) {
 }
 
 func TestTrackingMovesTheMaster(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	a.loop.SetTracking("router 51", vrrp.Tracking{Delta: -100})
 	a.loop.SetTracking("nobody", vrrp.Tracking{Delta: -1})
@@ -144,6 +152,7 @@ func TestTrackingMovesTheMaster(t *testing.T) {
 }
 
 func TestTrackingMayPrecedeTheRouter(t *testing.T) {
+	t.Parallel()
 	a := newBridge(t).plug("192.0.2.1")
 	a.loop.SetTracking("router 51", vrrp.Tracking{Delta: -108})
 	a.loop.Configure([]vrrp.Config{fastConfig(51, 150)})
@@ -153,6 +162,7 @@ func TestTrackingMayPrecedeTheRouter(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	c := fastConfig(51, 150)
 	c.ExcludedVIPs = prefixes("192.0.2.52/24")
@@ -200,6 +210,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestPrimaryAddressChanges(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	nstest.Command(t, a.ns, nstest.AddTo("eth0", "192.0.2.9/24"))
 	// Otherwise the kernel deletes the secondary addresses with a primary one.
@@ -211,6 +222,7 @@ func TestPrimaryAddressChanges(t *testing.T) {
 }
 
 func TestUnservableConfigurations(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		want   string
 		change func(*vrrp.Config)

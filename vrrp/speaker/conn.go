@@ -48,7 +48,7 @@ type conn struct {
 type socket struct {
 	fd     int
 	err    error // why it could not be opened
-	ready  bool  // there may be something to read
+	ready  bool  // there may be packets to read
 	filter packetFilter
 }
 
@@ -63,9 +63,9 @@ func newConn(iface string, index int) *conn {
 	return c
 }
 
-// meet opens the sockets for which there are VRIDs, in the network namespace of the calling thread, and closes the others.
-// Each receives the packets of its VRIDs only. own are the IPv4 addresses that we send from. Without privilege the error
-// is unix.EPERM.
+// meet opens the sockets that the VRIDs need, in the network namespace of the calling thread, and closes the others. Each
+// socket receives only the packets of its VRIDs. own are the IPv4 addresses that we send from. Without privilege the error is
+// unix.EPERM.
 func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 	rival := packetFilter{vrids: vrids4, ipHeader: true, onlyOwn: true}
 	for _, a := range own {
@@ -74,7 +74,7 @@ func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 	err := c.serve(socketRival, rival)
 	four := packetFilter{vrids: vrids4, ipHeader: true}
 	if c.all[socketRival].fd >= 0 {
-		four.own = rival.own // else packets from them count twice where the kernel lets them pass
+		four.own = rival.own // otherwise packets from them count twice if the kernel lets them pass
 	}
 	return errors.Join(err, c.serve(socket4, four), c.serve(socket6, packetFilter{vrids: vrids6}))
 }
@@ -109,7 +109,7 @@ func (c *conn) serve(which int, f packetFilter) error {
 	return nil
 }
 
-// open makes a socket that receives nothing yet.
+// open makes a socket. It receives nothing yet.
 func (c *conn) open(which int) (int, error) {
 	domain, kind, proto, set := unix.AF_INET, unix.SOCK_RAW, vrrp.Protocol, c.setUp4
 	switch which {
@@ -122,7 +122,7 @@ func (c *conn) open(which int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	// Until the socket is bound it would receive from all interfaces. So the filter comes first, then what is queued goes.
+	// Until the socket is bound it receives from all interfaces. So the filter is set first, and then the queue is emptied.
 	nothing, err := (&packetFilter{}).program()
 	if err == nil {
 		err = errors.Join(attach(fd, nothing), set(fd))
@@ -174,7 +174,7 @@ func (c *conn) Close() error {
 	return err
 }
 
-// fault says why the socket of a family does not work, "" if it works.
+// fault says why the socket of a family does not work. It is "" if it works.
 func (c *conn) fault(v6 bool) string {
 	s := &c.all[socket4]
 	if v6 {
@@ -203,8 +203,8 @@ func (c *conn) receive(which, limit int) (int, error) {
 	return n, err
 }
 
-// packet returns one of the packets that were received last from a socket: an IPv4 packet, or the message of an
-// IPv6 packet, whose header is h then. It is valid until the next receive.
+// packet returns one of the packets that were received last from a socket. It is an IPv4 packet, or the message of an IPv6
+// packet with its header in h. It is valid until the next receive.
 func (c *conn) packet(which, i int) (b []byte, h vrrp.Header) {
 	if which == socket6 {
 		h = c.in.origin(i)
@@ -212,7 +212,7 @@ func (c *conn) packet(which, i int) (b []byte, h vrrp.Header) {
 	return c.in.packet(i), h
 }
 
-// send sends a message, to which the IP header is added in b, from src to dst.
+// send sends a message from src to dst. It adds the IP header in b.
 func (c *conn) send(b []byte, p *vrrp.Packet, src, dst netip.Addr) error {
 	if dst.Is4() {
 		b = p.AppendTo(appendIPv4Header(b[:0], src, dst, p.Len()), src, dst)

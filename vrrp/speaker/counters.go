@@ -9,9 +9,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// counters are Counters that one thread advances and any may read.
+// counters are Counters that one thread changes and any thread may read.
 type counters struct {
-	sent, received, zeroSent, zeroReceived, sendErrors, becameMaster atomic.Uint64
+	sent, received, zeroSent, zeroReceived, sendErrors, becameMaster, withheld atomic.Uint64
 
 	lateness   [len(vrrp.LatenessBounds) + 1]atomic.Uint64
 	late       atomic.Int64
@@ -24,7 +24,7 @@ func (c *counters) snapshot() vrrp.Counters {
 	s := vrrp.Counters{
 		AdvertsSent: c.sent.Load(), AdvertsReceived: c.received.Load(),
 		PriorityZeroSent: c.zeroSent.Load(), PriorityZeroReceived: c.zeroReceived.Load(),
-		SendErrors: c.sendErrors.Load(), BecameMaster: c.becameMaster.Load(),
+		SendErrors: c.sendErrors.Load(), BecameMaster: c.becameMaster.Load(), AnswersWithheld: c.withheld.Load(),
 		Lateness:   vrrp.Lateness{Sum: time.Duration(c.late.Load())},
 		LongestGap: time.Duration(c.longestGap.Load()),
 		Drops:      c.drops.snapshot(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package speaker runs the virtual routers of one interface: it has the sockets and timers, in a loop that nothing delays.
+// Package speaker runs the virtual routers of one interface. Its loop has the sockets and timers, and nothing delays it.
 //
-// Run's thread does nothing but receive, decide and send. Its owner sets what it wants (Configure, SetLink, SetTracking,
-// …) without a lock that the thread takes, log lines go through a queue, and Options.Notify must not block.
+// Run's thread only receives, decides and sends. The owner's calls (Configure, SetLink, SetTracking, …) take no lock that the
+// thread takes. Log lines go through a queue, and Options.Notify must not block.
 package speaker

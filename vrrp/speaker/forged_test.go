@@ -47,6 +47,7 @@ func sendRaw(fd int, packets ...[]byte) error {
 }
 
 func TestForgedPacketsChangeNothing(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	good := testAdvert(addrC, 51, 250, 100*time.Millisecond)
 	with := func(i int, v byte) []byte { f := slices.Clone(good); f[i] = v; return f }
@@ -101,6 +102,7 @@ func (p *peer) dropped(vrid uint8, d vrrp.Drop) uint64 {
 }
 
 func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	nstest.Command(t, a.ns, nstest.SetSysctl("ipv4/conf/eth0/accept_local", "1"))
 	nstest.Command(t, a.ns, nstest.SetSysctl("ipv4/conf/eth0/rp_filter", "0"))
@@ -115,6 +117,7 @@ func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
 
 // TestOurOwnIPv6Address: the kernel passes on packets from our own IPv6 address.
 func TestOurOwnIPv6Address(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	c := fastConfig(51, 150)
 	c.VIPs = prefixes("fe80::100/64")
@@ -136,6 +139,7 @@ func TestOurOwnIPv6Address(t *testing.T) {
 
 // TestAdvertOnTheWire reads what a router sends from a plain raw socket.
 func TestAdvertOnTheWire(t *testing.T) {
+	t.Parallel()
 	_, a, b := pair(t, 51)
 	var got []byte
 	nstest.Command(t, b.ns, func() error {

@@ -28,14 +28,15 @@ func (r *router) measureGap(now time.Time, priority uint8) {
 
 // advertises reports whether the deadline of r is that of a regular advertisement.
 func (r *router) advertises() bool {
-	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 }
 
 // maxEarly limits how early an advertisement may be sent, and how long the loop waits for the rest of a burst. A hundredth
 // of the interval is the other limit.
 const maxEarly = time.Millisecond
 
-// early returns how early the deadline of r may be met. Only a regular advertisement may be early: it does not end a silence.
+// early returns how early the deadline of r may be met. Only a regular advertisement may be early: no other deadline is met
+// early.
 func (r *router) early() time.Duration {
 	if !r.advertises() {
 		return 0
@@ -69,13 +70,32 @@ func (l *Loop) explainLateness(r *router, now time.Time) {
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
+// expect stores when the thread must run again, or that it runs now. The zero time: it waits for others.
+func (l *Loop) expect(when time.Time) {
+	if when.IsZero() {
+		l.due.Store(0)
+		return
+	}
+	l.due.Store(sinceStart(when.Add(-l.suspended)))
+}
+
+// Hung returns how long ago the thread should have run. If it runs in time or waits for others, Hung returns 0. Any goroutine
+// may call it.
+func (l *Loop) Hung() time.Duration {
+	due := l.due.Load()
+	if due == 0 {
+		return 0
+	}
+	return max(0, time.Duration(sinceStart(time.Now())-due))
+}
+
 // fallAsleep stores that the thread is about to wait.
 func (l *Loop) fallAsleep(now time.Time) time.Time {
 	l.asleep = now
 	return now
 }
 
-// awaken stores that the thread runs again.
+// awaken records that the thread runs again.
 func (l *Loop) awaken(now time.Time) {
 	l.awake = now
 	// If a master slept too long, the packets that are read next may end its role, and then nothing would be logged.
@@ -87,8 +107,8 @@ func (l *Loop) awaken(now time.Time) {
 	}
 }
 
-// whyLate says where the time since the deadline went: the thread did not run, or it was busy. queued is how long it has
-// recently waited for a processor, if that is known.
+// whyLate says why time has passed since the deadline: the thread did not run, or it was busy. queued is how long it has
+// recently waited for a processor, if this is known.
 func (l *Loop) whyLate(due, now time.Time, queued time.Duration, known bool) string {
 	ran := latest(due, l.awake)
 	asleep, busy := ran.Sub(due), now.Sub(ran)

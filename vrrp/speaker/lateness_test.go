@@ -5,12 +5,14 @@ package speaker
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
 )
 
 func TestLatenessIsCounted(t *testing.T) {
@@ -96,5 +98,30 @@ func TestProcessorAccount(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { absent.sample(epoch) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A thread that hangs is found by others. Here it waits for the function that it notifies.
+func TestHungLoop(t *testing.T) {
+	stalled, goOn, once := make(chan struct{}), make(chan struct{}), sync.Once{}
+	a := newBridge(t).plugWith("192.0.2.1", func(st vrrp.Status) {
+		if st.Tracking.Delta == 1 {
+			once.Do(func() {
+				close(stalled)
+				<-goOn
+			})
+		}
+	}, fastConfig(51, 150))
+	a.awaitState(51, vrrp.Master)
+	nstest.Eventually(t, "it comes round", func() bool { return a.loop.Hung() < 50*time.Millisecond })
+	a.loop.SetTracking("router 51", vrrp.Tracking{Delta: 1})
+	<-stalled
+	nstest.Eventually(t, "it is found to hang", func() bool { return a.loop.Hung() > 500*time.Millisecond })
+	close(goOn)
+	nstest.Eventually(t, "it comes round again", func() bool { return a.loop.Hung() < 50*time.Millisecond })
+	a.loop.Shutdown()
+	<-a.over
+	if late := a.loop.Hung(); late != 0 {
+		t.Errorf("it has ended, and hangs for %s", late)
 	}
 }

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	drainBatch   = 64   // packets read from a socket before the timers get their turn
-	drainBacklog = 8192 // packets read before a timer that they may make void
+	drainBatch   = 64   // packets that are read from a socket before the timers are handled
+	drainBacklog = 8192 // packets that are read before a timer that they may make void
 	reopenPause  = time.Second
 	timerSlack   = 50 * time.Microsecond // the kernel's usual one, whatever the process was started with
 )
@@ -35,7 +35,7 @@ type Options struct {
 	// waits for locks of the Go runtime that other threads hold. GOMAXPROCS should exceed the number of processors, else
 	// the thread waits for the Go scheduler instead of the kernel's.
 	Realtime bool
-	// Log gets transitions, and drops once per sender, reason and minute. Default: none.
+	// Log gets transitions. It also gets drops, once per sender, reason and minute. Default: none.
 	Log hclog.Logger
 	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
 	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
@@ -43,8 +43,8 @@ type Options struct {
 }
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
-// advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock, and allocates
-// nothing while nothing changes.
+// advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock. While nothing changes,
+// it allocates no memory.
 type Loop struct {
 	iface  string
 	log    *ratelog
@@ -52,6 +52,7 @@ type Loop struct {
 
 	desired   atomic.Pointer[desired]   // what the owner asked for
 	published atomic.Pointer[[]*router] // for Status
+	due       atomic.Int64              // when the thread must run again at the latest, see sinceStart; 0: it waits for others
 	stray     dropCounters              // packets that belong to no router
 
 	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends
@@ -64,11 +65,11 @@ type Loop struct {
 	timers       routerHeap
 	conn         *conn
 	reopen       time.Time // when to retry a socket that could not be opened
-	diagnosisDue time.Time // when a warning may end or another master is to be told of, the zero time if never
+	diagnosisDue time.Time // when a warning may end or another master must be reported; the zero time: never
 	usable       bool      // the link carries packets
 	started      bool      // a link was known before
-	ended        bool      // a router has gone; its name and VRID are free
-	heard        bool      // the last turn read packets and left none unread
+	ended        bool      // a router has left; its name and VRID are free
+	heard        bool      // the last turn read packets and left none in the socket
 	packet       vrrp.Packet
 	out          []byte
 	own          []netip.Addr // the IPv4 addresses that we send from
@@ -77,9 +78,9 @@ type Loop struct {
 
 	suspension func() time.Duration // the function of that name; a test replaces it
 	suspended  time.Duration        // how long the machine has been suspended since the start of the process
-	realtime   *realtime            // nil: not asked for
+	realtime   *realtime            // nil: not requested
 	asleep     time.Time            // when the thread began to wait
-	awake      time.Time            // when it last ended to
+	awake      time.Time            // when it last ended its wait
 	processor  processor
 }
 
@@ -103,12 +104,13 @@ func New(iface string, o Options) *Loop {
 	return l
 }
 
-// Run runs the election until Shutdown has finished. When ctx ends, it ends at once: peers get no message, and the VIPs
-// stay. It keeps its thread for itself; the interface is in that thread's network namespace. The error is that the raw
+// Run runs the election until Shutdown has finished. When ctx ends, Run ends at once: peers get no message, and the VIPs
+// stay. Run does not share its thread, and the interface is in that thread's network namespace. The error is that the raw
 // socket is not allowed (unix.EPERM) or that the thread cannot be woken. A loop runs once.
 func (l *Loop) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer stickyTimeouts()()
 	if err := probe(); err != nil {
 		return err
 	}
@@ -131,7 +133,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	var logging sync.WaitGroup
 	logging.Go(l.log.run)
 
+	l.expect(l.now())
 	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
+	l.expect(time.Time{})
 
 	if !stop() {
 		<-woken
@@ -172,9 +176,11 @@ func (l *Loop) run(ctx context.Context) error {
 			return nil
 		}
 		l.processor.sample(l.fallAsleep(l.now()))
+		l.expect(l.next())
 		if err := l.wait(); err != nil {
 			return err
 		}
+		l.expect(l.now())
 		l.noteSuspension()
 		l.awaken(l.now())
 		l.heard = l.drain(drainBatch)
@@ -182,7 +188,7 @@ func (l *Loop) run(ctx context.Context) error {
 }
 
 // wait blocks until a packet, a wake-up or the next deadline. Right after packets it waits a little for the rest of their
-// burst: the advertisements of two hundred routers shall not cause two hundred wake-ups.
+// burst: the advertisements of two hundred routers must not cause two hundred wake-ups.
 func (l *Loop) wait() error {
 	next := l.next()
 	if l.heard {
@@ -268,8 +274,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// fire acts on the deadlines that have passed, and on deadlines of advertisements that are too near for a wake-up of their
-// own. The machine sees the latter at their due time, so that the phases of the routers stay apart.
+// fire handles the deadlines that have passed. It also handles deadlines of advertisements that are too near for a wake-up of
+// their own. For these the machine sees their due time, so that the phases of the routers stay apart.
 func (l *Loop) fire() {
 	for len(l.timers) > 0 {
 		r, now := l.timers[0], l.now()
@@ -288,13 +294,14 @@ func (l *Loop) fire() {
 	}
 }
 
-// overtaken reports whether an unread packet may make the deadline of r void. It may do so always if the deadline means
-// that a peer is silent; for a master that does not hand over, if it is so late that a backup may have taken over.
+// overtaken reports whether an unread packet may make the deadline of r void. This is always possible if the deadline means
+// that a peer is silent. For a master that does not hand over, it is possible if the deadline is so late that a backup may
+// have taken over.
 func overtaken(r *router, now time.Time) bool {
 	return !r.advertises() || now.Sub(r.due) > r.Config.AdvertInterval
 }
 
-// step passes an event to one router and does what its machine returns.
+// step passes an event to one router and carries out the actions of its machine.
 func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 	at := now
 	if ev.Kind == vrrp.EventTimer {
@@ -332,8 +339,8 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 	}
 }
 
-// Status returns the status of every router by name, with the counters as they are now. It may be called from any
-// goroutine at any time and does not touch the loop's thread.
+// Status returns the status of every router by name, with the present counters. Any goroutine may call it at any time. It
+// does not touch the loop's thread.
 func (l *Loop) Status() []vrrp.Status {
 	routers := *l.published.Load()
 	all := make([]vrrp.Status, 0, len(routers))
@@ -347,5 +354,5 @@ func (l *Loop) Status() []vrrp.Status {
 }
 
 // Stray counts the packets that were discarded on this interface and belong to none of its routers. The socket filters
-// discard nearly all such packets before that, uncounted.
+// discard nearly all such packets earlier, and these are not counted.
 func (l *Loop) Stray() vrrp.Drops { return l.stray.snapshot() }

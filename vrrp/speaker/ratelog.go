@@ -33,7 +33,7 @@ type line struct {
 	args    []any
 }
 
-// A key names what gets one line a minute.
+// A key identifies log lines of which one is written per minute.
 type key struct {
 	peer netip.Addr
 	vrid uint8
@@ -44,7 +44,7 @@ func newRatelog(out hclog.Logger) *ratelog {
 	return &ratelog{out: out, queue: make(chan line, maxQueuedLines), lastUse: make(map[key]time.Time)}
 }
 
-// write queues a line, or counts it as lost when the queue is full. It does not block.
+// write queues a line. If the queue is full, it counts the line as lost. It does not block.
 func (r *ratelog) write(level hclog.Level, message string, args ...any) {
 	select {
 	case r.queue <- line{level, message, args}:
@@ -53,8 +53,8 @@ func (r *ratelog) write(level hclog.Level, message string, args ...any) {
 	}
 }
 
-// allows reports whether k was not used within the last minute, and uses it. It refuses new keys beyond maxKeys in a
-// minute: then somebody forges packets.
+// allows reports whether k was not used within the last minute, and uses it. It refuses new keys beyond maxKeys in a minute:
+// so many come only from forged packets.
 func (r *ratelog) allows(now time.Time, k key) bool {
 	if last, ok := r.lastUse[k]; ok && now.Sub(last) < keyPause {
 		return false

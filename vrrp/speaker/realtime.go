@@ -21,10 +21,11 @@ import (
 const RealtimePriority = 10
 
 const (
-	// realtimeLimit is how much processor time a realtime thread may use without a rest. Then it loses realtime priority.
-	// One turn of a loop with 200 routers takes a few milliseconds.
+	// realtimeLimit is how much processor time a realtime thread may use without a rest. After that it loses realtime
+	// priority. One turn of a loop with 200 routers takes a few milliseconds.
 	realtimeLimit = 200 * time.Millisecond
-	// realtimeEnd is how much it may use before the kernel ends the process, in case even that fails.
+	// realtimeEnd is how much it may use before the kernel ends the process. It applies if losing realtime priority has
+	// failed.
 	realtimeEnd = 2 * time.Second
 	// guardPause is the interval between two checks of the thread.
 	guardPause = 100 * time.Millisecond
@@ -47,12 +48,12 @@ type realtime struct {
 // start is when the process began.
 var start = time.Now()
 
-// sinceStart is a moment in nanoseconds since the start of the process. The wall clock does not count: set back, it would
-// keep a thread from realtime priority for as long.
+// sinceStart returns a moment in nanoseconds since the start of the process. It does not use the wall clock: if somebody set
+// that back, a thread would wait longer for realtime priority.
 func sinceStart(t time.Time) int64 { return int64(t.Sub(start)) }
 
 // enterRealtime gives the calling thread, which must be locked, realtime priority if the options ask for it. It returns a
-// function that undoes this. What is refused becomes a warning.
+// function that undoes this. If something is refused, there is a warning.
 func (l *Loop) enterRealtime() (ordinary func() error) {
 	rt := l.realtime
 	if rt == nil {

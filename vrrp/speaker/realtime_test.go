@@ -192,7 +192,7 @@ func holds(t *testing.T, capability int) bool {
 	return data[capability/32].Effective&(1<<(capability%32)) != 0
 }
 
-// dropCapabilities takes privileges from the calling thread, for good.
+// dropCapabilities removes capabilities from the calling thread. It cannot get them back.
 func dropCapabilities(drop ...int) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

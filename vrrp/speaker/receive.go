@@ -53,7 +53,7 @@ func (l *Loop) drainAll() {
 	l.drain(drainBacklog)
 }
 
-// broken closes a socket that failed. The next turn opens it again; the roles stay.
+// broken closes a socket that failed. The next turn opens it again. The routers keep their roles.
 func (l *Loop) broken(now time.Time, which int, err error) {
 	l.log.write(hclog.Warn, "VRRP socket failed, opening it again", "interface", l.iface, "error", err)
 	if err := l.conn.shut(which); err != nil {
@@ -68,8 +68,8 @@ func (l *Loop) receive(now time.Time, b []byte) {
 	l.accept(now, h, msg, d)
 }
 
-// accept passes a message to the router of its VRID, or counts why it is dropped. d is the reason to
-// drop it if that is already known, else 0.
+// accept passes a message to the router of its VRID, or counts why it is dropped. If the reason to drop it is already known,
+// d is that reason; otherwise it is 0.
 func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	var r *router
 	if len(msg) >= 2 {
@@ -100,13 +100,14 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	}
 	was := r.Machine.State()
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
+	r.counters.withheld.Store(r.Machine.Withheld())
 	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
 	if changed, s := r.DiagnoseAdvert(now, h, &l.packet, bothMaster); changed {
 		l.reportWarnings(r, now, h, s)
 	}
 }
 
-// reportWarnings tells the owner that the diagnosis of a packet has changed the warnings, and logs a new symptom.
+// reportWarnings notifies the owner if the diagnosis of a packet has changed the warnings, and logs a new symptom.
 func (l *Loop) reportWarnings(r *router, now time.Time, h vrrp.Header, s vrrp.Symptoms) {
 	l.diagnosisDue = sooner(l.diagnosisDue, r.DiagnosisDue())
 	l.tell(r)
@@ -120,14 +121,15 @@ func (l *Loop) reportWarnings(r *router, now time.Time, h vrrp.Header, s vrrp.Sy
 	}
 }
 
-// tell tells the owner a router's status if anything has changed.
+// tell notifies the owner of a router's status if anything has changed.
 func (l *Loop) tell(r *router) {
 	if s := r.refresh(); s != nil {
 		l.notify(*s)
 	}
 }
 
-// advanceDiagnosis ends the warnings whose cause has not been seen for long enough, and tells of other masters that were heard.
+// advanceDiagnosis ends the warnings whose cause has not been seen for long enough, and reports other masters that were
+// heard.
 func (l *Loop) advanceDiagnosis(now time.Time) {
 	if l.diagnosisDue.IsZero() || now.Before(l.diagnosisDue) {
 		return

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,9 +26,16 @@ import (
 // electionEnv makes a process of this test binary an election at priority 150.
 const electionEnv = "VRRP_TEST_ELECTION"
 
+// atOnce is how many tests run at the same time. They wait for most of their time, each in namespaces of its own.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(electionEnv) != "" {
 		runElection()
+	}
+	// The command line is read later, and takes precedence.
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
@@ -50,6 +58,7 @@ func runElection() {
 
 // TestSIGSTOP stops the process of a master for longer than its peer waits, and continues it.
 func TestSIGSTOP(t *testing.T) {
+	t.Parallel()
 	s := newBridge(t)
 	host := s.plug("192.0.2.1") // a machine whose own loop has nothing to do
 	statuses, stderr, process := startElection(t, host)

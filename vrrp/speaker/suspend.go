@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// now is the present moment, by a clock that goes on while the machine is suspended: a master that wakes up must see that
-// it was silent, and listen before it speaks. Go's own clock stands still meanwhile.
+// now is the present moment, by a clock that counts the time in which the machine is suspended. A master that wakes up must
+// see that it was silent, and listen before it advertises. Go's own clock does not count this time.
 func (l *Loop) now() time.Time { return time.Now().Add(l.suspended) }
 
-// shortestSuspension is how long a suspension lasts at least. The two clocks are read one after the other: a thread that is
-// kept waiting between the two sees a difference that is none.
+// shortestSuspension is the shortest difference that counts as a suspension. The two clocks are read one after the other. If
+// the thread must wait between the two readings, there is a small difference without a suspension.
 const shortestSuspension = 100 * time.Millisecond
 
 // noteSuspension finds out for how long the machine has been suspended.
@@ -35,4 +35,18 @@ func suspension() time.Duration {
 		return 0
 	}
 	return time.Duration(boot.Nano() - monotonic.Nano())
+}
+
+// stickyTimeouts makes the calling thread, which must be locked, wake up at once when the process continues after a stop, or
+// its machine after a suspension. Otherwise the kernel continues an interrupted ppoll with the time that was left before (see
+// poll_select_finish in fs/select.c): a master that stood still would hold its addresses for that time. It returns a function
+// that undoes this. If this is forbidden, the thread wakes up later, or with the next packet.
+func stickyTimeouts() (undo func()) {
+	const ask, sticky = 0xffffffff, 0x4000000 // personality(2)
+	former, _, errno := unix.Syscall(unix.SYS_PERSONALITY, ask, 0, 0)
+	if errno != 0 {
+		return func() {}
+	}
+	_, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former|sticky, 0, 0)
+	return func() { _, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former, 0, 0) }
 }

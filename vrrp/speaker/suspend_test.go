@@ -13,6 +13,7 @@ import (
 
 // A loop whose machine was suspended sees that time has passed, although its own clock stood still.
 func TestSuspensionCounts(t *testing.T) {
+	t.Parallel()
 	var asleep atomic.Int64
 	s := newBridge(t)
 	a := s.plugLoop("192.0.2.1", Options{}, func(l *Loop) {

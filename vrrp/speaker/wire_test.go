@@ -62,7 +62,7 @@ var manners = []manner{
 	}},
 }
 
-// plugBoth makes the machines of a pair, which advertise in the manner m. Each has addresses of both families.
+// plugBoth makes the two machines of a pair. They advertise as m says. Each has addresses of both families.
 func (s *segment) plugBoth(m manner) (a, b *peer) {
 	s.t.Helper()
 	var both [2]*peer
@@ -87,6 +87,7 @@ func (s *segment) plugBoth(m manner) (a, b *peer) {
 }
 
 func TestManners(t *testing.T) {
+	t.Parallel()
 	for _, m := range manners {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -118,6 +119,7 @@ func TestManners(t *testing.T) {
 
 // TestFamiliesShareAVRID: a VRID of IPv4 and the same of IPv6 are two virtual routers.
 func TestFamiliesShareAVRID(t *testing.T) {
+	t.Parallel()
 	four, six := fastConfig(51, 150), fastConfig(51, 150)
 	six.Name, six.VIPs = "router 51-ipv6", prefixes("fe80::100/64")
 	a := newBridge(t).plug("192.0.2.1", four, six)

@@ -2,6 +2,6 @@
 
 // Package toml reads a TOML file by a schema. It gives typed values, and reports every mistake with its line.
 //
-// A schema is made of tables, whose fields have a SchemaType each: how a value is read, written and described. A Node is
-// one spot in a file. Nothing is clamped, rounded or ignored.
+// A schema is made of tables. Each field of a table has a SchemaType, which says how a value is read, written and described.
+// A Node is one place in a file. Nothing is clamped, rounded or ignored.
 package toml

@@ -32,7 +32,7 @@ func (s Span) String() string {
 	return words + " in whole steps of " + ShowDuration(s.Step)
 }
 
-// Check says why d, which is written as text, is not in the span. It returns nil if it is.
+// Check says why d, written as text, is not in the span. It returns nil if d is in the span.
 func (s Span) Check(text string, d time.Duration) *Refusal {
 	switch below := d.Truncate(s.Step); {
 	case slices.Contains(s.Also, d):
@@ -77,10 +77,10 @@ func DurationIn(values string, check func(text string, d time.Duration) *Refusal
 	return k
 }
 
-// longestDuration limits the work of exact arithmetic. Nobody needs that many digits.
+// longestDuration limits the work of exact arithmetic. No duration needs that many digits.
 const longestDuration = 64
 
-// parseDuration reads what time.ParseDuration reads, but refuses what time.ParseDuration would round.
+// parseDuration reads the same as time.ParseDuration, but refuses values that time.ParseDuration would round.
 func parseDuration(s string) (time.Duration, *Refusal) {
 	d, err := time.ParseDuration(s)
 	if err != nil || len(s) > longestDuration {

@@ -10,7 +10,7 @@ import (
 )
 
 // A locator finds the line of every key, table and array element of a TOML text. The parser's metadata does not have the
-// lines. The locator expects a text that the parser has accepted; in any other text it finds what it can.
+// lines. The text must be one that the parser has accepted. In another text the locator finds only a part.
 type locator struct {
 	text   string
 	pos    int
@@ -138,14 +138,14 @@ func (l *locator) inside(end byte) bool {
 	return true
 }
 
-// advance guarantees progress since start, whatever the text.
+// advance guarantees progress since start, in any text.
 func (l *locator) advance(start int) {
 	if l.pos == start {
 		l.pos++
 	}
 }
 
-// key reads a key with its dots, up to what follows it.
+// key reads a key with its dots, and the white space after it.
 func (l *locator) key() []string {
 	var parts []string
 	for {
@@ -174,7 +174,7 @@ func (l *locator) record(p string) {
 	}
 }
 
-// skip moves past s if the text goes on with it.
+// skip moves past s if the text continues with it.
 func (l *locator) skip(s string) bool {
 	if !strings.HasPrefix(l.text[l.pos:], s) {
 		return false

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A Mistake is one thing wrong with a configuration file.
+// A Mistake is one mistake in a configuration file.
 type Mistake struct {
 	File    string
 	Line    int    // from 1; for a missing key, the line of the table that should have it
@@ -32,7 +32,7 @@ func (m Mistake) Error() string {
 	return b.String()
 }
 
-// Mistakes is everything that is wrong with one file, ordered by line.
+// Mistakes are all mistakes of one file, ordered by line.
 type Mistakes []Mistake
 
 // Error writes one mistake per line.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A report collects what is found in one file.
+// A report collects the mistakes and warnings of one file.
 type report struct {
 	file     string
 	text     string
@@ -20,7 +20,7 @@ type report struct {
 	lines    map[string]int  // made on first use: a file without mistakes does not need it
 }
 
-// line returns the line of what is at p, or of the nearest parent that the file has.
+// line returns the line of the value at p, or of the nearest parent that the file has.
 func (r *report) line(p *path) int {
 	if r.lines == nil {
 		r.lines = Locate(r.text)
@@ -61,7 +61,7 @@ func (p *path) schema() string {
 	return joinKey(p.up.schema(), p.key)
 }
 
-// A Node is one spot in a file, and the value there.
+// A Node is one place in a file, and the value there.
 type Node struct {
 	Value any // as the TOML parser gives it; nil if the file has no value here
 
@@ -103,8 +103,8 @@ func (at Node) Has(name string) bool {
 	return at.Key(name).Value != nil
 }
 
-// Sound reports whether this node is a table and none of the keys has a mistake. Rules about several keys call it first,
-// so that one mistake is reported once.
+// Sound reports whether this node is a table and none of the keys has a mistake. Rules about several keys call it first, so
+// that a mistake is not reported twice.
 func (at Node) Sound(names ...string) bool {
 	bad := at.report.bad
 	if len(bad) == 0 {
@@ -145,7 +145,7 @@ func (at Node) Refuse(no *Refusal) {
 	}
 }
 
-// Warn reports what is valid but probably not intended.
+// Warn reports a value that is valid, but probably not intended.
 func (at Node) Warn(hint, problem string, args ...any) {
 	at.report.warnings = append(at.report.warnings, at.finding(hint, problem, args...))
 }

@@ -67,7 +67,7 @@ func (r *report) decode() (tree map[string]any, ok bool) {
 	return nil, false
 }
 
-// decode is the TOML parser. It panics where its own assertions fail: that is a syntax error that it does not know.
+// decode calls the TOML parser. The parser panics if one of its own assertions fails. This counts as an unknown syntax error.
 func decode(text string) (tree map[string]any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -78,7 +78,7 @@ func decode(text string) (tree map[string]any, err error) {
 	return tree, err
 }
 
-// oneLine makes the parser's words printable: keys may contain any character.
+// oneLine makes the parser's text printable: keys may have control characters.
 func oneLine(s string) string {
 	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s

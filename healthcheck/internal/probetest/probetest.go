@@ -4,6 +4,7 @@
 package probetest
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -34,7 +35,8 @@ func HTTPTarget(addr netip.AddrPort, timeout time.Duration) healthcheck.Target {
 	return Target(healthcheck.HTTP, addr, timeout, func(*healthcheck.Config) {})
 }
 
-// ExecTarget is a target that a program checks as nobody. The program may take a long time: the machine may stall.
+// ExecTarget is a target of type exec. The program runs as the user nobody. Its timeout is long, because a busy machine may be
+// slow.
 func ExecTarget(command ...string) healthcheck.Target {
 	c := healthcheck.DefaultConfig(healthcheck.Exec)
 	c.Interval, c.Timeout, c.Command = 30*time.Second, 30*time.Second, command
@@ -136,4 +138,28 @@ func Fail(reason string) healthcheck.Result {
 func Words(r healthcheck.Result) healthcheck.Result {
 	r.Cause = healthcheck.Cause{}
 	return r
+}
+
+// FullServer is a server whose kernel does not answer, because no program accepts connections.
+func FullServer(t *testing.T) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(name.(*unix.SockaddrInet4).Port))
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return addr
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package epoll carries plain probes on one thread, with non-blocking sockets.
+// Package epoll runs plain probes on one thread, with non-blocking sockets.
 package epoll
 
 import (
@@ -19,9 +19,9 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// An Engine connects, writes and reads without blocking, on the goroutine that calls it. It carries TCP checks that only
-// connect, and HTTP checks of version 1 without TLS that do not look at the body. A goroutine and a net.Conn for each of
-// these probes would cost twice the CPU time. Any goroutine may call Wake and the functions that cancel a probe; all
+// An Engine connects, writes and reads without blocking, on the goroutine that calls it. It runs TCP checks that only
+// connect, and HTTP checks of version 1 without TLS that do not examine the body. A goroutine and a net.Conn for each of
+// these probes would cost twice the CPU time. Any goroutine may call Wake and the functions that cancel a probe. Everything
 // else belongs to the one goroutine.
 type Engine struct {
 	epoll  int
@@ -68,14 +68,14 @@ func carries(c *healthcheck.Config) bool {
 	return !c.Via.IsValid() && (c.OnlyConnects() || plainHTTP)
 }
 
-// Launch begins a probe if the engine carries its kind. The probe ends by its deadline, or when any goroutine calls
-// cancel. Wait then returns it with owner. t must not change meanwhile.
+// Launch begins a probe if the engine can run it. The probe ends by its deadline, or when any goroutine calls cancel. Wait
+// then returns it with owner. t must not change meanwhile.
 func (g *Engine) Launch(owner any, t *healthcheck.Target, now time.Time) (cancel func(), ok bool) {
 	if !carries(&t.Config) {
 		return nil, false
 	}
 	p := &epollProbe{
-		owner: owner, target: t, fd: -1, started: now, deadline: now.Add(t.Config.Timeout), phase: connecting, index: ended,
+		owner: owner, target: t, fd: -1, started: now, begun: time.Now(), deadline: now.Add(t.Config.Timeout), phase: connecting, index: ended,
 	}
 	heap.Push(&g.queue, p)
 	if err := g.connect(p); err != nil {
@@ -89,7 +89,7 @@ func (g *Engine) connect(p *epollProbe) error {
 	if err := p.connect(); err != nil {
 		return err
 	}
-	// Only now: epoll would report a socket that is not connecting yet.
+	// The socket is added only now: epoll would report a socket that is not connecting yet.
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET, Fd: int32(p.fd)}
 	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, p.fd, &event); err != nil {
 		return os.NewSyscallError("epoll_ctl", err)
@@ -134,8 +134,12 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	return all, late
 }
 
-// expire ends a probe whose deadline has passed. An answer that has arrived since the last look is an answer. A probe that
-// got on only now had less than its time, because this process had no processor: it says nothing about the server.
+// lateStart is how late a probe may begin so that it still ends at its deadline.
+const lateStart = 10 * time.Millisecond
+
+// expire ends a probe whose deadline has passed. An answer that has arrived since the last look counts. A probe that could
+// continue only now had less than its time, because this process had no processor: it says nothing about the server. A server
+// that has not answered yet has the whole timeout from the first packet, however late it was sent.
 func (g *Engine) expire(p *epollProbe) {
 	poll := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN | unix.POLLOUT}}
 	if n, err := unix.Poll(poll, 0); err == nil && n > 0 && (p.phase == connecting || poll[0].Revents&^unix.POLLOUT != 0) {
@@ -145,6 +149,9 @@ func (g *Engine) expire(p *epollProbe) {
 	case p.index == ended:
 	case p.moved.After(p.deadline):
 		g.end(p, healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate})
+	case p.phase == connecting && p.begun.Sub(p.started) > lateStart && time.Since(p.begun) < p.target.Config.Timeout:
+		p.deadline = p.begun.Add(p.target.Config.Timeout)
+		heap.Fix(&g.queue, p.index)
 	default:
 		g.end(p, p.explain(os.ErrDeadlineExceeded))
 	}
@@ -214,7 +221,7 @@ func (g *Engine) Close() {
 	g.waker = -1
 }
 
-// end takes a probe out, with its result.
+// end removes a probe, with its result.
 func (g *Engine) end(p *epollProbe, r healthcheck.Result) {
 	heap.Remove(&g.queue, p.index)
 	if p.fd >= 0 {
@@ -226,7 +233,7 @@ func (g *Engine) end(p *epollProbe, r healthcheck.Result) {
 	g.ended = append(g.ended, Ended{Owner: p.owner, Result: r, Started: p.started, At: time.Now()})
 }
 
-// advance takes a probe as far as possible without waiting, and makes a failure of a panic.
+// advance continues a probe as far as possible without waiting. A panic becomes a failure.
 func (g *Engine) advance(p *epollProbe, over bool) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -50,3 +50,16 @@ func TestDirectorThatLooksTooLate(t *testing.T) {
 		})
 	}
 }
+
+// A server that has not answered has the whole timeout from the first packet, however late this process sends it.
+func TestLateStart(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	g := startEngine(t)
+	defer g.Close()
+	begun := time.Now()
+	launch(g, probetest.HTTPTarget(probetest.FullServer(t), timeout), begun.Add(-time.Minute))
+	ended := g.collect(1)
+	if got := ended[0].Result; got.Outcome != healthcheck.Failed || !got.Silent || ended[0].At.Sub(begun) < timeout {
+		t.Errorf("after %s: %+v", ended[0].At.Sub(begun), got)
+	}
+}

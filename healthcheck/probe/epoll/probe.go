@@ -26,7 +26,8 @@ type epollProbe struct {
 	owner    any
 	target   *healthcheck.Target
 	fd       int
-	started  time.Time
+	started  time.Time // when the probe was to start
+	begun    time.Time // when the kernel was told to connect
 	deadline time.Time
 	index    int // in deadlines, or ended
 	phase    phase

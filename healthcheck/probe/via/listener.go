@@ -27,8 +27,8 @@ const (
 // errNoPort says that more SYNs are under way on an interface than there are source ports.
 var errNoPort = errors.New("every port for probes through the VIP is taken")
 
-// synListeners stay open as long as their prober. Opening or closing a packet socket makes the kernel wait for all its
-// CPUs, which takes milliseconds.
+// synListeners stay open as long as their prober. Opening or closing a packet socket makes the kernel wait for all CPUs,
+// which takes milliseconds.
 type synListeners struct {
 	mu   sync.Mutex
 	open map[listenerKey]*synListener
@@ -39,8 +39,8 @@ type listenerKey struct {
 	six  bool
 }
 
-// A synListener reads the answers to the SYNs that leave by one interface. It has no goroutine: one of the waiting probes
-// reads for all of them.
+// A synListener reads the answers to the SYNs that leave by one interface. It has no goroutine of its own: one of the waiting
+// probes reads for all of them.
 type synListener struct {
 	listenerKey
 	conn *packet.Conn
@@ -56,7 +56,7 @@ type synProbe struct {
 	heard chan answer // has room for the first answer, the only one that counts
 }
 
-// on returns the listener on an interface, and opens it first where necessary.
+// on returns the listener on an interface. If there is none, it opens one.
 func (all *synListeners) on(link *net.Interface, six bool) (*synListener, error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -119,7 +119,7 @@ func listen(link *net.Interface, six bool) (*packet.Conn, error) {
 	return packet.Listen(link, packet.Datagram, protocol, &packet.Config{Filter: filter})
 }
 
-// expect prepares a SYN with a free port and a sequence number, whose answers are read until drop.
+// expect prepares a SYN with a free port and a sequence number. Its answers are read until drop.
 func (l *synListener) expect(from netip.Addr, to netip.AddrPort) (*synProbe, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,7 +180,7 @@ func (l *synListener) await(ctx context.Context, p *synProbe) (answer, error) {
 	}
 }
 
-// receive hands a packet to the probe that it answers, if there is one.
+// receive passes a packet to the probe that it answers, if there is one.
 func (l *synListener) receive(b []byte) {
 	_, _, tcp, ok := splitIP(b)
 	if !ok || len(tcp) < tcpHeader {

@@ -2,10 +2,10 @@
 
 // Package via probes real servers through the VIP: to the address that clients use, but at one server.
 //
-// Such a probe fails if the server does not have the VIP, listens on its own address only, or answers from that. TCP
-// checks that only connect send a SYN to the server's hardware address and read the answer from the wire. All others
-// connect with a firewall mark that IPVS leads to the server: for those, this package knows the routes, the director's
-// own address as source, and the interfaces by which the answers return.
+// Such a probe fails if the server does not have the VIP, listens on its own address only, or answers from its own address.
+// TCP checks that only connect send a SYN to the server's hardware address and read the answer from the wire. All others
+// connect with a firewall mark, which IPVS sends to the server. For these, this package finds the routes, the director's own
+// address as source, and the interfaces where the answers arrive.
 package via
 
 import (
@@ -41,18 +41,19 @@ func New() *Prober { return &Prober{listeners: synListeners{open: make(map[liste
 // Close closes the sockets. No probe may be under way. A later probe opens them again.
 func (p *Prober) Close() { p.listeners.close() }
 
-// Probe finds out whether a real server accepts connections to the VIP. A SYN for the VIP goes to the server's hardware
-// address, past the director's own routing and IPVS, which on a master would keep it. The answer is read from the wire
-// too: a master's kernel drops packets from its own VIP. The connection is reset as soon as it would be established.
+// Probe finds out whether a real server accepts connections to the VIP. It sends a SYN for the VIP to the server's hardware
+// address. So the SYN does not pass the director's own routing and IPVS, which on a master would keep it. Probe reads the
+// answer from the wire too: a master's kernel drops packets from its own VIP. It resets the connection before it is
+// established.
 //
-// A server without the VIP drops the SYN. A server that listens on other addresses only refuses it. Clients see the same.
+// A server without the VIP drops the SYN. A server that listens on other addresses only refuses it. Clients get the same.
 func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	path, err := p.listeners.newPath(t)
 	if err != nil {
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: err.Error()}
 	}
 	if path == nil {
-		return healthcheck.FailSilently(healthcheck.Unreachable, NotNear) // the director is in the wrong place, not the server
+		return healthcheck.FailSilently(healthcheck.Unreachable, NotNear) // the director lacks a direct link; this is not the server's failure
 	}
 	defer path.listener.drop(path.synProbe)
 	if err := path.resolve(ctx, t.Addr.Addr()); err != nil {
@@ -79,15 +80,15 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	return healthcheck.Fail(healthcheck.Unexpected, "the server answers from an address that is not the VIP")
 }
 
-// An l2Path leads to a neighbour by its hardware address.
+// An l2Path sends packets to a neighbour by its hardware address.
 type l2Path struct {
 	*synProbe
 	listener *synListener
 	hardware net.HardwareAddr
 }
 
-// newPath finds the interface that leads to a target and the director's address there, and listens. It is nil if every
-// interface that leads there has a router between.
+// newPath finds the interface towards a target and the director's address there, and opens a listener. If every interface
+// towards the target has a router in between, newPath returns nil.
 func (all *synListeners) newPath(t *healthcheck.Target) (*l2Path, error) {
 	to, err := findRoute(t)
 	if err != nil || to == nil || !to.near {
@@ -111,7 +112,7 @@ func (all *synListeners) newPath(t *healthcheck.Target) (*l2Path, error) {
 // resolvePause is the time between two looks at the kernel's table of neighbours.
 const resolvePause = 2 * time.Millisecond
 
-// resolve finds out the server's hardware address. It tells the kernel that the address is used, so that the kernel
+// resolve finds out the server's hardware address. It also tells the kernel that the address is used, so that the kernel
 // confirms it.
 func (path *l2Path) resolve(ctx context.Context, server netip.Addr) error {
 	family := socket.Family(server)

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// A route is how this machine reaches a real server.
+// A route is the way from this machine to a real server.
 type route struct {
 	link int        // index of the interface
 	next netip.Addr // the server, or the router on the way to it
@@ -45,8 +45,8 @@ func findRoute(t *healthcheck.Target) (*route, error) {
 	return r, err
 }
 
-// Unresolved says whether this machine has no route to the server, or the first machine on the route does not answer
-// address resolution. It says no where it cannot find out.
+// Unresolved says whether this machine has no route to the server, or the next hop on the route does not answer address
+// resolution. If this cannot be found out, it returns false.
 func Unresolved(t *healthcheck.Target) bool {
 	to, err := findRoute(t)
 	if err != nil || to == nil {
@@ -78,9 +78,9 @@ func resolved(is *netlink.Neigh) bool {
 	return is != nil && is.State&known != 0
 }
 
-// WithSource returns the target with one of the director's own addresses as source, unless it has a source. Without one,
-// a master's kernel would choose the VIP, and the answer would never leave the server. It returns a result if the target
-// cannot be probed.
+// WithSource returns the target with one of the director's own addresses as source, unless it has a source. Otherwise a
+// master's kernel would choose the VIP as source, and the answer would never leave the server. If the target cannot be
+// probed, WithSource returns a result.
 func WithSource(t *healthcheck.Target) (*healthcheck.Target, healthcheck.Result) {
 	if t.Config.Source.IsValid() {
 		return t, healthcheck.Result{}
@@ -97,8 +97,8 @@ func WithSource(t *healthcheck.Target) (*healthcheck.Target, healthcheck.Result)
 	return &sourced, healthcheck.Result{}
 }
 
-// ownAddress is the director's address towards a server: the kernel's choice, unless that is the VIP, which a master
-// has too.
+// ownAddress returns the director's address towards a server. It is the kernel's choice, unless that is the VIP, which a
+// master has too.
 func ownAddress(to netlink.Route, server, vip netip.Addr) (netip.Addr, error) {
 	first, ok := netip.AddrFromSlice(to.Src)
 	if first = first.Unmap(); ok && first != vip {
@@ -121,8 +121,8 @@ func ownAddress(to netlink.Route, server, vip netip.Addr) (netip.Addr, error) {
 	return netip.Addr{}, fmt.Errorf("%s has no address of this director's own in the network of %s", link.Attrs().Name, server)
 }
 
-// ReturnInterfaces names the interfaces by which answers to the probes of a target may arrive, except loopback: the one
-// that leads to the target, and the one that has the probes' source address. It names none if there is no route now.
+// ReturnInterfaces names the interfaces where answers to the probes of a target may arrive, except loopback: the one towards
+// the target, and the one that has the probes' source address. If there is no route now, it names none.
 func ReturnInterfaces(t *healthcheck.Target) ([]string, error) {
 	to, err := findRoute(t)
 	if err != nil || to == nil {

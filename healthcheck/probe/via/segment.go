@@ -74,7 +74,7 @@ func (s segment) bytes(flags byte, sequence uint32) []byte {
 	return append(ip, tcp...)
 }
 
-// answerIn says what an IP packet answers to the SYN. The packet may be anything that was on the wire.
+// answerIn says how an IP packet answers the SYN. The packet may be any packet on the wire.
 func (s segment) answerIn(b []byte) answer {
 	source, destination, tcp, ok := splitIP(b)
 	if !ok || len(tcp) < tcpHeader || destination != s.from.Addr() {

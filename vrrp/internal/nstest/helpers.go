@@ -5,6 +5,7 @@ package nstest
 import (
 	"context"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,39 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("not within 5 s: %s", what)
 		}
 	}
+}
+
+// WatchStalls measures until the returned function is called, which tells for how long in all this machine kept a goroutine
+// waiting that could have run.
+func WatchStalls(t testing.TB) (stop func() time.Duration) {
+	t.Helper()
+	const every, ordinary = 2 * time.Millisecond, 5 * time.Millisecond // what a machine that does not stall keeps to
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan time.Duration, 1)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		var stalled time.Duration
+		for last := time.Now(); ; {
+			running := true
+			select {
+			case <-ctx.Done():
+				running = false
+			case <-tick.C:
+			}
+			now := time.Now()
+			if late := now.Sub(last) - every; late > ordinary {
+				stalled += late
+			}
+			if last = now; !running {
+				ended <- stalled
+				return
+			}
+		}
+	}()
+	stop = sync.OnceValue(func() time.Duration { cancel(); return <-ended })
+	t.Cleanup(func() { stop() })
+	return stop
 }
 
 // RunIn runs run inside the namespace until the test ends or stop is called; stop waits and returns run's error.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package control carries questions and commands to a running director: JSON over HTTP over a unix socket.
+// Package control sends requests and commands to a running director: JSON over HTTP over a unix socket.
 package control
 
 import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 
-// What travels. Package api has it, for those that must not know of sockets.
+// The messages. Package api defines them, for packages that must not import sockets.
 type (
 	Status        = api.Status
 	Config        = api.Config

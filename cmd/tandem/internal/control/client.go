@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// askTimeout bounds a question (GET), commandTimeout a command: a hand-over at the longest advertisement interval
-	// takes 170 s.
+	// askTimeout is for requests (GET), commandTimeout for commands: a hand-over at the longest advertisement interval takes
+	// 170 s.
 	askTimeout     = 10 * time.Second
 	commandTimeout = 180 * time.Second
 )
 
-// maxAnswer bounds an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
+// maxAnswer is the maximum size of an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
 const maxAnswer = 256 << 20
 
-// A Client sends questions and commands to the director that listens at one control socket.
+// A Client sends requests and commands to the director that listens at one control socket.
 type Client struct {
 	path string
 	http http.Client
@@ -72,13 +72,14 @@ func (c *Client) Reload(ctx context.Context) error {
 	return err
 }
 
-// Failover makes the director hand the named virtual routers over; without names, all of which it is master. It returns
-// those that the peer took, also together with an error about the others.
+// Failover makes the director hand the named virtual routers over. Without names, it hands over all of which it is master. It
+// returns those that the peer took over, even if there is an error about others.
 func (c *Client) Failover(ctx context.Context, routers []string) (RoutersDone, error) {
 	return c.commandRouters(ctx, failoverPath, routers)
 }
 
-// Release ends standby of the named virtual routers; without names, of all. It returns those that were standby.
+// Release ends the standby of the named virtual routers. Without names, it ends the standby of all. It returns those that
+// were in standby.
 func (c *Client) Release(ctx context.Context, routers []string) (RoutersDone, error) {
 	return c.commandRouters(ctx, releasePath, routers)
 }
@@ -157,7 +158,7 @@ type refusal struct{ Failure }
 
 func (r *refusal) Error() string { return strings.Join(r.Problems, "\n") }
 
-// explain returns an error that says what to do about a director that cannot be reached.
+// explain returns an error that says how to reach the director.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):

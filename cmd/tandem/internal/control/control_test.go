@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// diskFull is why the fake director cannot remember its commands.
+// diskFull is why the fake director cannot store its commands.
 const diskFull = "no space left on device"
 
 type fakeDirector struct {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/bounded"
 )
 
 // The paths of the control socket's HTTP interface.
@@ -25,6 +27,9 @@ const (
 	serversPath  = "/v1/servers"
 )
 
+// limits are the limits for clients. A hand-over takes three advertisement intervals and more; an interval can be 41 s.
+var limits = bounded.Limits{Connections: 128, Patience: 5 * time.Second, Answer: 5 * time.Minute}
+
 // shutdownGrace is the time that answers in progress get when the server ends.
 const shutdownGrace = time.Second
 
@@ -33,10 +38,11 @@ type Director interface {
 	Status() Status
 	// Reload reads the configuration again. An error has a line for each mistake; the old configuration stays in force.
 	Reload() error
-	// Failover hands the named virtual routers over; without names, all of which this director is master. It returns
-	// those that it handed over. The error names those that nobody took; this director stays their master.
+	// Failover hands the named virtual routers over. Without names, it hands over all of which this director is master. It
+	// returns those that it handed over. The error names those that nobody took over; this director stays their master.
 	Failover(routers []string) (RoutersDone, error)
-	// Release ends standby of the named virtual routers; without names, of all. It returns those that were standby.
+	// Release ends the standby of the named virtual routers. Without names, it ends the standby of all. It returns those that
+	// were in standby.
 	Release(routers []string) (RoutersDone, error)
 	// CommandServer carries out a command about a real server, and returns the server's state afterwards.
 	CommandServer(ServerCommand) (ServerState, error)
@@ -81,8 +87,8 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// removeSocket removes a socket on which nobody listens. Connecting to a regular file fails with the same error, so it
-// checks that the path is a socket.
+// removeSocket removes a socket where nobody listens. Connecting to a regular file fails with the same error, so it checks
+// that the path is a socket.
 func removeSocket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -124,7 +130,7 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		state, err := d.CommandServer(c)
 		answerResult(w, state, err)
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+	server, l := limits.Server(mux, l)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {

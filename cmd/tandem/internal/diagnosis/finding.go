@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diagnosis describes faults that more than one command can see, so that tandem status, tandem doctor and tandem
-// check name a fault in the same words. Its functions are pure: the caller brings the facts.
+// Package diagnosis only puts known faults into words; package doctor examines a machine to find them. tandem status,
+// tandem doctor and tandem check use this package, so that they have the same words for the same fault. Its functions are pure.
 package diagnosis
 
 // A Severity is how bad a finding is.
@@ -10,7 +10,7 @@ type Severity uint8
 // The severities, by their names in JSON: note, warning, error.
 const (
 	Note    Severity = iota + 1 // everything works
-	Warning                     // works now, and will fail in a case that is to be expected
+	Warning                     // works now, but will fail in a case that must be expected
 	Error                       // does not work
 )
 
@@ -35,9 +35,9 @@ type Finding struct {
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
 	What     string   `json:"what"`
-	Why      string   `json:"why"`  // what the fault does to clients or operators
-	Mend     string   `json:"mend"` // the command that repairs it, or what to do where no command can
+	Why      string   `json:"why"`  // the effect of the fault on clients or operators
+	Mend     string   `json:"mend"` // the command that repairs it, or advice if there is no command
 }
 
-// Advice is the finding in one sentence: what is wrong, and what to do.
+// Advice returns the finding in one sentence: the fault, and what to do.
 func (f Finding) Advice() string { return f.What + "; " + f.Mend }

@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// MissingSchedulers describes the services whose scheduler is not among those that the kernel has. An empty list means
-// that the kernel's schedulers are not known: there are no findings.
+// MissingSchedulers describes the services whose scheduler the kernel does not have. If have is empty, the kernel's
+// schedulers are not known, and there are no findings.
 func MissingSchedulers(services []configs.Service, have []string) (all []Finding) {
 	if len(have) == 0 {
 		return nil

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package director is the process that reads the configuration, checks the real servers, keeps the IPVS table and
+// Package director is the process that reads the configuration, checks the real servers, maintains the IPVS table and
 // supervises the election.
 //
-// One goroutine, the loop, owns all state: a core.State. Events come in through one inbox, effects go out to workers. The
-// loop waits for nobody: not for a disk, the kernel, a reader of the log, a scrape or an operator. A worker that hangs
-// keeps only its own work waiting, and the status says so.
+// One goroutine, the loop, owns all state: a core.State. Events come in through one inbox. Effects go out to workers. The
+// loop waits for nobody: not for a disk, the kernel, a reader of the log, a scrape or an operator. If a worker hangs, only
+// its own work waits, and the status says so.
 //
-// From the result of a probe to the weight in the kernel these functions pass it on, each at once:
+// The result of a probe reaches the weight in the kernel through these functions, each at once:
 //
-//  1. the runner of the checks ends the probe and notifies (healthcheck)
-//  2. Director.seeVerdict posts the status to the inbox
-//  3. Director.loop takes it from the inbox, with all that waits beside it
-//  4. core.State.Step takes it in
-//  5. core.Verdict.on puts it to its server
-//  6. core.State.plan works out the weights of that one service
-//  7. Director.carryOut puts the changed service into the mailbox of the table's worker
-//  8. workers.Table.write takes it
-//  9. kernel.Table.Apply writes what differs to the kernel
+// 1. the runner of the checks ends the probe and notifies (healthcheck)
+// 2. Director.seeVerdict posts the status to the inbox
+// 3. Director.loop takes it from the inbox, with all other waiting events
+// 4. core.State.Step gets it
+// 5. core.Verdict.on stores it in its server
+// 6. core.State.plan computes the weights of this one service
+// 7. Director.carryOut puts the changed service into the mailbox of the table's worker
+// 8. workers.Table.write takes it
+// 9. kernel.Table.Apply writes the difference to the kernel
 package director
 
 import (
@@ -42,7 +42,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// Options are what a director is made of.
+// Options are the parts of a director.
 type Options struct {
 	Config  *configs.Config
 	Version string
@@ -55,26 +55,26 @@ type Options struct {
 type Director struct {
 	log     hclog.Logger
 	version string
-	first   *configs.Config // the one that Run starts with
+	first   *configs.Config // the configuration that Run starts with
 
 	inbox  chan any      // events, and questions for the loop
 	begun  chan struct{} // closed when the inbox is read
-	ended  chan struct{} // closed by end when it is read no more
+	ended  chan struct{} // closed by end when nobody reads the inbox any more
 	end    func()
 	filled chan struct{} // closed when the IPVS table has been written for the first time
-	reload chan struct{} // has room for the one reload that is under way
+	reload chan struct{} // has room for one reload at a time
 
 	elections *supervise.Supervisor
 	checks    *runner.Runner
 	metrics   *metricsServer
-	reads     singleflight.Group // of what the kernel has counted
+	reads     singleflight.Group // of the kernel's counters
 
-	table  kernelTable  // the worker's
-	reader *kernel.IPVS // for statuses, beside the table's
+	table  kernelTable  // of the table's worker
+	reader *kernel.IPVS // for statuses only
 	mail   mailboxes
 }
 
-// mailboxes are those of the workers. The loop alone puts something in.
+// mailboxes are the mailboxes of the workers. Only the loop sends to them.
 type mailboxes struct {
 	table    workers.Mailbox[core.Table]
 	checks   workers.Mailbox[core.Checks]
@@ -86,7 +86,7 @@ type mailboxes struct {
 	question workers.Mailbox[core.Question]
 }
 
-// New returns a director that does nothing yet.
+// New returns a director that has not started.
 func New(o Options) *Director {
 	d := &Director{
 		log: o.Log, version: o.Version, first: o.Config,
@@ -108,8 +108,8 @@ func New(o Options) *Director {
 	return d
 }
 
-// Run directs until ctx ends, then leaves cleanly: the election hands over, the addresses are let go, and IPVS stays
-// or goes as the configuration says.
+// Run directs until ctx ends, and then leaves cleanly: the election hands over and removes its addresses. The configuration
+// says whether the IPVS table stays.
 func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
 	defer d.end()
@@ -134,14 +134,14 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 
-	// Leaving takes time, in which the table is kept and questions are answered: the work ends after ctx.
+	// Leaving takes time. Meanwhile the table is maintained and requests are answered, so the work ends after ctx.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	state := core.New()
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Orders: saved.orders.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
 		Problems: saved.problems,
 	})
 	g.Go(func() error { return d.loop(work, state) })
@@ -160,10 +160,10 @@ func (d *Director) Run(ctx context.Context) error {
 	return errors.Join(err, d.leave(state, saved))
 }
 
-// startWorkers starts what does the loop's work.
+// startWorkers starts the workers of the loop.
 func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *savedState) {
 	prepared := make(chan struct{})
-	table := &workers.Table{Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: prepared}
+	table := &workers.Table{Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: prepared, Beats: d.elections.Beats()}
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	settings := &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
@@ -186,8 +186,8 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	}
 }
 
-// elect runs the election until ctx ends or something else failed. The table is filled before the first address
-// is claimed, so that a new master has somewhere to send its clients.
+// elect runs the election until ctx ends or something else fails. It fills the table before the first address is added, so
+// that a new master has servers for its clients.
 func (d *Director) elect(ctx, work context.Context) error {
 	select {
 	case <-d.filled:
@@ -204,15 +204,15 @@ func (d *Director) elect(ctx, work context.Context) error {
 	return err
 }
 
-// seeReport takes a report of the election.
+// seeReport posts a report of the election.
 func (d *Director) seeReport(r message.Report) { d.post(core.Report{Report: r}) }
 
-// seeVerdict takes a verdict of the checks.
+// seeVerdict posts a verdict of the checks.
 func (d *Director) seeVerdict(v healthcheck.Verdict) {
 	d.post(core.Verdict{ID: v.ID, Status: v.TargetStatus})
 }
 
-// notify tells systemd, where there is one.
+// notify notifies systemd, if it runs this process.
 func (d *Director) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		d.log.Warn("failed to tell systemd", "state", state, "error", err)

@@ -10,16 +10,24 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A kernelTable is the kernel's IPVS table as its worker sees it.
+// A kernelTable is the workers.KernelTable of the running kernel.
 type kernelTable struct {
 	*kernel.Table
-	ipvs *kernel.IPVS
-	own  *kernel.Ownership
+	ipvs       *kernel.IPVS
+	own        *kernel.Ownership
+	processors *processors
 }
 
 var _ workers.KernelTable = kernelTable{}
 
 func (t kernelTable) Read(ctx context.Context) ([]lvs.Entry, error) { return t.ipvs.Read(ctx) }
+
+// Look looks at the table. At each look, the number of processors for this process is decided too: a timer for that would be
+// one more wake-up.
+func (t kernelTable) Look(ctx context.Context) (drifted bool, err error) {
+	t.processors.adjust()
+	return t.Table.Look(ctx)
+}
 
 func (t kernelTable) Owned() map[lvs.ServiceID]bool { return t.own.Set() }
 

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// inboxSize is how many events wait while one step is worked out, before their senders wait.
+	// inboxSize is how many events can wait during one step. After that their senders wait.
 	inboxSize = 1024
-	// maxBatch bounds how many events one step takes in.
+	// maxBatch is the maximum number of events in one step.
 	maxBatch = 4 * inboxSize
 )
 
@@ -32,7 +32,7 @@ type request struct {
 // A checksSet says that the runner of the checks has the targets of that sequence.
 type checksSet uint64
 
-// post puts a message into the inbox; false when nobody reads it any more.
+// post puts a message into the inbox. It returns false if nobody reads the inbox any more.
 func (d *Director) post(message any) bool {
 	select {
 	case d.inbox <- message:
@@ -45,13 +45,13 @@ func (d *Director) post(message any) bool {
 // postEvent is post for workers.
 func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
-// A batch is what the loop takes from the inbox for one step.
+// A batch is the events that the loop takes from the inbox for one step.
 type batch struct {
 	events    []core.Event
 	questions []question
 }
 
-// loop takes events and carries out their effects until ctx ends. It never waits for anything but its inbox.
+// loop takes events and carries out their effects until ctx ends. It waits for nothing but its inbox.
 func (d *Director) loop(ctx context.Context, state *core.State) error {
 	defer d.end()
 	close(d.begun)
@@ -107,14 +107,14 @@ func (d *Director) take(b *batch, waiting *requests, message any) {
 	case request:
 		b.events = append(b.events, m.event(waiting.number(m.answer)))
 	case checksSet:
-		// Verdicts that were posted before are in events already. Those that come later are newer than these.
+		// Verdicts that were posted before these statuses are in events already. Verdicts that come later are newer.
 		b.events = append(b.events, core.Statuses{Sequence: uint64(m), All: d.checks.Status()})
 	case core.Event:
 		b.events = append(b.events, m)
 	}
 }
 
-// requests are those that wait for an answer.
+// requests are the requests that wait for an answer.
 type requests struct {
 	last    core.Request
 	answers map[core.Request]chan core.Reply
@@ -166,5 +166,5 @@ func (d *Director) carryOut(out core.Effects) {
 	}
 }
 
-// levels are the logger's for those of the core.
+// levels are the log levels of the core's levels.
 var levels = map[core.Level]hclog.Level{core.Info: hclog.Info, core.Warn: hclog.Warn, core.Error: hclog.Error}

@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// checkPrivileges says in one sentence what this process lacks for a configuration and how to get it.
+// checkPrivileges says in one sentence which privileges this process lacks for a configuration and how to get them.
 func checkPrivileges(cfg *configs.Config) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // capabilities above 31 have the second element
@@ -22,7 +22,7 @@ func checkPrivileges(cfg *configs.Config) error {
 	return missing(cfg, uint64(data[1].Effective)<<32|uint64(data[0].Effective))
 }
 
-// missing compares a configuration's needs with a set of effective capabilities.
+// missing returns the needs of a configuration that a set of effective capabilities lacks.
 func missing(cfg *configs.Config, effective uint64) error {
 	var lacks, purposes []string
 	if (len(cfg.Routers) > 0 || needsIPVS(cfg)) && effective&(1<<unix.CAP_NET_ADMIN) == 0 {

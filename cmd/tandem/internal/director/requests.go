@@ -22,7 +22,7 @@ var (
 	_ prometheus.Collector = (*Director)(nil)
 )
 
-// readTimeout bounds how long a status waits for what the kernel has counted, and readLimit how long one reading may take.
+// readTimeout is how long a status waits for the kernel's counters. readLimit is the maximum time of one reading.
 const (
 	readTimeout = 5 * time.Second
 	readLimit   = 10 * time.Second
@@ -30,7 +30,7 @@ const (
 
 var errEnded = errors.New("this director is leaving")
 
-// ask has an event answered by the loop.
+// ask posts an event and waits for the loop's answer.
 func (d *Director) ask(event func(core.Request) core.Event) core.Reply {
 	select {
 	case <-d.begun:
@@ -48,7 +48,7 @@ func (d *Director) ask(event func(core.Request) core.Event) core.Reply {
 	}
 }
 
-// snapshot asks the loop what it knows; nil when it has ended.
+// snapshot asks the loop for a snapshot. It is nil if the loop has ended.
 func (d *Director) snapshot() *core.Snapshot {
 	q := make(question, 1)
 	if !d.post(q) {
@@ -62,10 +62,10 @@ func (d *Director) snapshot() *core.Snapshot {
 	}
 }
 
-// Reload reads the configuration file again. Where it is wrong, or asks for what a running director cannot change,
-// nothing has changed and the error says why. The file is read here: a slow disk delays nobody else.
+// Reload reads the configuration file again. If the file has mistakes, or changes something that a running director cannot
+// change, nothing changes and the error says why. The file is read here, so that a slow disk delays nobody else.
 func (d *Director) Reload() error {
-	d.reload <- struct{}{} // what is read later is put in force later
+	d.reload <- struct{}{} // the file that is read later is put in force later
 	defer func() { <-d.reload }()
 	cfg, err := load.File(d.first.File)
 	if err == nil {
@@ -79,21 +79,22 @@ func (d *Director) Reload() error {
 	return d.ask(func(r core.Request) core.Event { return core.Reload{Request: r, Config: cfg, Numbers: numbers} }).Err
 }
 
-// Failover hands virtual routers over to the peer, those of which this director is master if none is named, and makes
-// them stand by until Release. The error names those that nobody took: of these it is master still.
+// Failover hands the named virtual routers over to the peer, and puts them into standby until Release. Without names, it
+// hands over those of which this director is master. The error names those that nobody took over: this director is still
+// their master.
 func (d *Director) Failover(names []string) (control.RoutersDone, error) {
 	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, Routers: names} })
 	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
-// Release lets virtual routers that stand by, the named ones or all, take part again.
+// Release ends the standby of the named virtual routers. Without names, it ends the standby of all.
 func (d *Director) Release(names []string) (control.RoutersDone, error) {
 	reply := d.ask(func(r core.Request) core.Event { return core.Release{Request: r, Routers: names} })
 	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
-// CommandServer does what an operator wants of a real server, and returns how that stands once the kernel's table says
-// so and the order is remembered. Where it cannot be remembered, the answer says why.
+// CommandServer runs an operator's command about a real server. It returns the server's state when the kernel's table agrees
+// and the order is stored. If the order cannot be stored, the answer says why.
 func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
 		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight}
@@ -106,7 +107,7 @@ func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, 
 	return s, err
 }
 
-// Server tells how a real server stands, by the cheap look at the kernel's table.
+// Server returns the state of a real server. It reads the kernel's table in the cheap way.
 func (d *Director) Server(name string) (control.ServerState, error) {
 	shot := d.snapshot()
 	if shot == nil {
@@ -133,7 +134,7 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 	return s, err
 }
 
-// Status is what the director is and does now.
+// Status returns the present status of the director.
 func (d *Director) Status() control.Status {
 	s, _ := d.status()
 	return s
@@ -155,7 +156,7 @@ func (d *Director) status() (control.Status, *core.Snapshot) {
 	return report.Status(in), shot
 }
 
-// counted is what the kernel has counted. Those who ask at the same time share one reading. One that hangs is not waited for.
+// counted returns the kernel's counters. Callers at the same time share one reading. A reading that hangs is not waited for.
 func (d *Director) counted() ([]lvs.ServiceStatus, error) {
 	read := d.reads.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), readLimit)
@@ -171,8 +172,7 @@ func (d *Director) counted() ([]lvs.ServiceStatus, error) {
 	}
 }
 
-// Describe implements prometheus.Collector. The director is an unchecked collector: what it has depends on its
-// configuration.
+// Describe implements prometheus.Collector. The director is an unchecked collector: its metrics depend on its configuration.
 func (d *Director) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// permitted says why a configuration cannot run here: it needs privileges or a kernel that are not there.
+// permitted says why this machine cannot run a configuration: it lacks privileges or a kernel with IPVS.
 func (d *Director) permitted(cfg *configs.Config) error {
 	if err := checkPrivileges(cfg); err != nil {
 		return err
@@ -31,25 +31,25 @@ func (d *Director) permitted(cfg *configs.Config) error {
 	return nil
 }
 
-// needsIPVS tells whether a configuration asks for anything that is the kernel's IPVS's.
+// needsIPVS tells whether a configuration needs the kernel's IPVS.
 func needsIPVS(cfg *configs.Config) bool {
 	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Manage == configs.ManageAll
 }
 
-// A savedState is the state directory, and those who keep something in it.
+// A savedState is the state directory, and the parts that store something in it.
 type savedState struct {
-	orders   *state.File[map[string]core.Order]
-	standby  *state.File[[]string]
-	drains   *state.File[core.Drains]
-	table    kernelTable
-	syncs    *kernel.SyncDaemons
-	sysctls  *kernel.SysctlKeeper
-	settings *kernel.Settings
-	problems []string // what could not be read
+	overrides *state.File[map[string]core.Override]
+	standby   *state.File[[]string]
+	drains    *state.File[core.Drains]
+	table     kernelTable
+	syncs     *kernel.SyncDaemons
+	sysctls   *kernel.SysctlKeeper
+	settings  *kernel.Settings
+	problems  []string // about files that could not be read
 }
 
-// openState reads what earlier runs left in the state directory. What cannot be read is a problem, and no reason to stand
-// still: the director starts without it.
+// openState reads the state directory of earlier runs. A file that cannot be read is a problem, but the director starts
+// without it.
 func (d *Director) openState(dir string) *savedState {
 	s := &savedState{}
 	unreadable := false
@@ -74,8 +74,8 @@ func (d *Director) openState(dir string) *savedState {
 	own, err := kernel.OpenOwnership(state.New[kernel.Owned](filepath.Join(dir, "ipvs-owned.json"), flat))
 	check(err)
 	ipvs := kernel.New(log)
-	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own}
-	s.orders, err = loaded[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
+	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own, processors: newProcessors()}
+	s.overrides, err = loaded[map[string]core.Override](filepath.Join(dir, core.OverridesFile.String()))
 	check(err)
 	s.standby, err = loaded[[]string](filepath.Join(dir, core.StandbyFile.String()))
 	check(err)
@@ -90,7 +90,7 @@ func (d *Director) openState(dir string) *savedState {
 	return s
 }
 
-// loaded returns a file, with the zero value where it cannot be read.
+// loaded returns a file. If it cannot be read, its value is the zero value.
 func loaded[T any](path string) (*state.File[T], error) {
 	f := state.New[T](path, state.Options{})
 	_, err := f.Load()
@@ -100,8 +100,8 @@ func loaded[T any](path string) (*state.File[T], error) {
 // store writes the value of a file.
 func (s *savedState) store(f core.FileValue) error {
 	switch value := f.Value.(type) {
-	case map[string]core.Order:
-		return s.orders.Store(value)
+	case map[string]core.Override:
+		return s.overrides.Store(value)
 	case []string:
 		return s.standby.Store(value)
 	case core.Drains:
@@ -113,8 +113,8 @@ func (s *savedState) store(f core.FileValue) error {
 // directorLock is the name of a director's lock.
 const directorLock = "director.lock"
 
-// lockInstance makes the control socket and the state directory this director's alone until unlock. The state directory
-// may be on a disk that is full or read-only: then it is not locked, and the problem says why.
+// lockInstance reserves the control socket and the state directory for this director until unlock. If the disk of the state
+// directory is full or read-only, the state directory is not locked, and the problem says why.
 func lockInstance(cfg *configs.Config) (unlock func(), problem string, err error) {
 	dir := lock.Dir(cfg.Control.Socket)
 	if err := lock.MakeDir(dir); err != nil {
@@ -138,7 +138,7 @@ func lockInstance(cfg *configs.Config) (unlock func(), problem string, err error
 	return func() { _ = errors.Join(shared.Close(), own.Close()) }, problem, nil
 }
 
-// lockStateDir makes and locks the state directory. The file is nil where that fails.
+// lockStateDir makes and locks the state directory. If this fails, the file is nil.
 func lockStateDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func lockStateDir(dir string) (*os.File, error) {
 	return lockFile(dir)
 }
 
-// lockFile locks a folder until the file is closed.
+// lockFile locks a directory until the file is closed.
 func lockFile(dir string) (*os.File, error) {
 	for {
 		f, err := lock.Open(filepath.Join(dir, directorLock))
@@ -164,10 +164,10 @@ func lockFile(dir string) (*os.File, error) {
 	}
 }
 
-// leaveTimeout bounds what is done to the IPVS table at a stop.
+// leaveTimeout is the maximum time for changes to the IPVS table at a stop.
 const leaveTimeout = 30 * time.Second
 
-// leave does with the kernel what the configuration wants done at a clean stop. Nobody uses the state any more.
+// leave changes the kernel as the configuration says for a clean stop. Nobody uses the state any more.
 func (d *Director) leave(state *core.State, saved *savedState) error {
 	cfg := state.Config()
 	if cfg == nil {
@@ -192,7 +192,7 @@ func (d *Director) leave(state *core.State, saved *savedState) error {
 	}
 	bounded(workers.EndTimeout, "the settings of interfaces", saved.settings.Restore)
 	bounded(workers.EndTimeout, "the kernel's IPVS settings", func() error {
-		keep := cfg.LVS.Sysctl // what only the services needed goes back
+		keep := cfg.LVS.Sysctl // settings that only services need are restored
 		if cfg.LVS.SysctlRestore {
 			keep = nil
 		}

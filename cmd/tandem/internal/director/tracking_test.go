@@ -23,7 +23,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A listener is an election that does nothing but write down its orders.
+// A listener is an election that only records its orders.
 type listener struct {
 	net.Conn
 	end   net.Conn
@@ -127,7 +127,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// The election hears of what the director tracks, from its first order on.
+// The orders to the election have the director's tracking, from the first order on.
 func TestTheElectionIsToldOfTracks(t *testing.T) {
 	dir := t.TempDir()
 	load, down := filepath.Join(dir, "load"), filepath.Join(dir, "down")

@@ -9,9 +9,9 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// feedWatchdog tells systemd that the director works, for as long as the loop answers. A loop that hangs lets systemd kill
-// this process and start it anew; the election then does what it does when a director dies. Without WatchdogSec= in the
-// unit there is nothing to feed.
+// feedWatchdog tells systemd that the director works, as long as the loop answers. If the loop hangs, systemd kills this
+// process and starts it again. The election then acts as after any death of a director. Without WatchdogSec= in the unit,
+// feedWatchdog does nothing.
 func (d *Director) feedWatchdog(ctx context.Context) error {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

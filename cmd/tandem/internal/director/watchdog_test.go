@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// systemd's watchdog is fed while the loop answers, and no longer.
+// systemd's watchdog is notified while the loop answers, and not after that.
 func TestWatchdogIsFedByTheLoop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify.sock")
 	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
@@ -21,101 +20,6 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
-
-const pairFile = `
-name = "lb1"
-[[vrrp]]
-name = "web"
-interface = "eth0"
-vrid = 51
-vips = ["192.0.2.100/24"]
-EXTRA
-[[service]]
-name = "www"
-virtual = "192.0.2.100:80"
-scheduler = "wrr"
-method = "METHOD"
-  [service.check]
-  [[service.server]]
-  address = "192.0.2.11"
-`
-
-// A scene is a configuration and what was seen, for a row of a table to change.
-type scene struct {
-	method, extra string
-	snapshot      Snapshot
-}
-
-// master is a director at which all is well.
-func master() *scene {
-	return &scene{method: "dr", snapshot: Snapshot{
-		IPVS: true, Schedulers: []string{"rr", "wrr"},
-		Sysctls: map[string]string{"net/ipv4/ip_forward": "0", "net/ipv4/conf/all/rp_filter": "1",
-			"net/ipv4/conf/all/send_redirects": "1", "net/ipv4/conf/eth0/send_redirects": "1"},
-		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
-			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
-		Owners:   map[string][]garp.Owner{},
-		Routes:   map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
-		Programs: []string{"tandem", "sshd"},
-		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
-	}}
-}
-
-func (s *scene) link(change func(*vrrp.Link)) {
-	l := s.snapshot.Links["eth0"]
-	change(&l)
-	s.snapshot.Links["eth0"] = l
-}
-
-// backup makes it one that hears its master.
-func (s *scene) backup() {
-	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
-	s.snapshot.Status.VRRP[0].State = "backup"
-	s.owner("02:00:00:00:00:02", "192.0.2.3")
-	s.advert("eth0", "192.0.2.3", 51)
-}
-
-func (s *scene) owner(hardware string, neighbours ...string) {
-	o := garp.Owner{Address: netip.MustParseAddr("192.0.2.100"), Hardware: hardware}
-	for _, n := range neighbours {
-		o.Neighbours = append(o.Neighbours, netip.MustParseAddr(n))
-	}
-	s.snapshot.Owners["eth0"] = append(s.snapshot.Owners["eth0"], o)
-}
-
-func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Packet)) {
-	vip := "192.0.2.100"
-	dst := vrrp.Group4
-	src := netip.MustParseAddr(source)
-	if src.Is6() {
-		vip, dst = "2001:db8::100", vrrp.Group6
-	}
-	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: 100, Interval: time.Second, VIPs: []netip.Addr{netip.MustParseAddr(vip)}}
-	for _, c := range change {
-		c(&p)
-	}
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
-		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
-}
-
-func (s *scene) filter(f Flow, out bool) {
-	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{f, out})
-}
-
-func (s *scene) nat() {
-	s.method = "nat"
-	s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1"
-	for _, name := range []string{"all", "eth0"} {
-		s.snapshot.Sysctls["net/ipv4/conf/"+name+"/send_redirects"] = "0"
-	}
-}
-
-func ids(findings []Finding) (all []string) {
-	for _, f := range findings {
-		all = append(all, f.ID)
-	}
-	return all
-}
 
 // TestDirector: each finding where it is raised; every other row is one where it is not.
 func TestDirector(t *testing.T) {
@@ -145,6 +49,10 @@ func TestDirector(t *testing.T) {
 			[]string{"ipvs-setting"}, "sysctl -w net.ipv4.vs.expire_nodest_conn=1"},
 		{"and on", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "1" }, nil, ""},
 		{"a setting for persistence is off, without persistence", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0" }, nil, ""},
+		{"and with it", func(s *scene) {
+			s.method = "dr\"\npersistence = {} # \""
+			s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0"
+		}, []string{"ipvs-setting"}, "persistent clients stay with a server that is drained"},
 		{"the file turns it off", func(s *scene) {
 			s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0"
 			s.extra = "[lvs.sysctl]\nexpire_nodest_conn = 0\n"
@@ -256,7 +164,7 @@ func TestDirector(t *testing.T) {
 	}
 }
 
-// TestPeerDiffersOnce: what the running director warns of is not found a second time.
+// TestPeerDiffersOnce: a warning of the running director is not reported a second time.
 func TestPeerDiffersOnce(t *testing.T) {
 	s := master()
 	s.backup()
@@ -276,7 +184,7 @@ func TestPeerDiffersOnce(t *testing.T) {
 	}
 }
 
-// TestJudgingDoesNoIO: only the files that gather facts and those that fix may reach the machine.
+// TestJudgingDoesNoIO: only the files that gather facts and the file that repairs may do I/O.
 func TestJudgingDoesNoIO(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
@@ -334,6 +242,13 @@ func TestRealServer(t *testing.T) {
 		{"the VIP on the network's interface", step(realserver.DeleteAddress, func(s *realserver.Step) { s.Address = at("eth0", "192.0.2.100/24") }),
 			[]string{"vip-misplaced"}, "eth0", true},
 		{"the tunnel's interface is down", step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" }), []string{"no-tunnel"}, "tunl0", true},
+		{"the default route of NAT is missing", step(realserver.SetRoute, func(s *realserver.Step) {
+			s.Path = realserver.Path{To: netip.MustParsePrefix("0.0.0.0/0"), Gateway: vip, Interface: "eth1", Table: 254}
+		}), []string{"no-route"}, "ip route replace default via 192.0.2.100 dev eth1", true},
+		{"the command of this machine", func(s *Snapshot) {
+			step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" })(s)
+			s.Apply = "tandem realserver apply --vip 192.0.2.100 --mode tunnel"
+		}, []string{"no-tunnel"}, "fix: tandem realserver apply --vip 192.0.2.100 --mode tunnel", true},
 		{"a sysctl file that is not written is no fault of today", step(realserver.WriteDropIn, func(*realserver.Step) {}), nil, "", false},
 		{"refused", func(s *Snapshot) { s.Refused = "refused: 192.0.2.100 is the gateway" }, []string{"refused"}, "gateway", false},
 		{"default route by the director", func(s *Snapshot) { s.Gateways[0].Hardware = "02:00:00:00:00:02" }, []string{"default-route"}, "192.0.2.1", false},

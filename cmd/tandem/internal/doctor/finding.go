@@ -3,7 +3,7 @@
 // Package doctor finds the usual faults of a director or a real server that no error message names.
 //
 // It works in three steps: gather.go and gather_*.go collect a Snapshot of the machine and its network. Director and
-// RealServer judge the Snapshot and do no I/O. Fix (fix.go) runs the repairs that are safe.
+// RealServer (examine_*.go) judge the Snapshot and do no I/O. Fix (fix.go) runs the repairs that are safe.
 package doctor
 
 import (
@@ -17,10 +17,10 @@ import (
 // A Finding is one fault.
 type Finding struct {
 	diagnosis.Finding
-	fix *fix // nil: Fix leaves it alone
+	fix *fix // nil: Fix does not repair it
 }
 
-// Fixable reports whether Fix repairs it, without danger to anything else on the machine.
+// Fixable tells whether Fix repairs it. Such a repair is no danger to anything else on the machine.
 func (f Finding) Fixable() bool { return f.fix != nil }
 
 // MarshalJSON implements json.Marshaler.
@@ -31,7 +31,7 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	}{f.Finding, f.Fixable()})
 }
 
-// String is the finding in one line.
+// String writes the finding in one line.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s %s: %s; %s; fix: %s", f.Severity, f.ID, f.What, f.Why, f.Mend)
 }
@@ -45,7 +45,7 @@ func Worst(findings []Finding) diagnosis.Severity {
 	return worst
 }
 
-// sorted returns the findings with the worst first, those of one severity in the order in which they were found.
+// sorted returns the findings, the worst first. Findings of the same severity keep their order.
 func sorted(findings []Finding) []Finding {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
 	return findings

@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	ownersWait = 600 * time.Millisecond // for answers to the question who has the VIPs
+	ownersWait = 600 * time.Millisecond // how long to wait for the machines that have the VIPs
 	statusWait = 3 * time.Second        // for the director's status
 )
 
@@ -213,7 +213,7 @@ func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) 
 	return nil
 }
 
-// gateways returns the next hops of the default routes, as far as the neighbour table has their hardware addresses.
+// gateways returns the next hops of the default routes whose hardware addresses are in the neighbour table.
 func gateways() ([]Gateway, error) {
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A Snapshot is what was seen of a machine and its network.
+// A Snapshot is the facts that were gathered about a machine and its network.
 type Snapshot struct {
 	IPVS       bool              // the kernel has IPVS
 	Schedulers []string          // that the kernel has or can load; empty: not known
@@ -34,9 +34,11 @@ type Snapshot struct {
 	Programs []string // names of the processes in this network namespace
 	Director Process  // the running director; the zero value if none runs
 	Status   *control.Status
-	// Steps are those that `tandem realserver apply` would take. Refused is the reason why it would take none.
+	// Steps are those that `tandem realserver apply` would run. Refused is the reason why it would run none.
+	// Apply is that command, as it works on this machine.
 	Steps    []realserver.Step
 	Refused  string
+	Apply    string
 	Gateways []Gateway // next hops of the default routes whose hardware addresses are known
 	// Listening are the sockets that wait for clients; an unspecified address stands for all addresses.
 	Listening []Socket
@@ -50,8 +52,8 @@ type Process struct {
 
 // A Clock is the state of the time of day.
 type Clock struct {
-	// Stepped is by how much the clock was set during the examination, SteppedBefore by how much between the start of
-	// the director and the examination; 0: not at all.
+	// Stepped is the change of the clock during the examination. SteppedBefore is its change between the start of the
+	// director and the examination. 0: the clock was not set.
 	Stepped, SteppedBefore time.Duration
 	Unsynchronised         bool
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
-// An addressKey says where a virtual router has its addresses. Routers with the same key share the interface.
+// An addressKey is the place of a virtual router's addresses. Routers with the same key share the interface.
 type addressKey struct {
 	iface string
 	mac   vrrp.VirtualMAC
@@ -36,17 +36,17 @@ func (k addressKey) link() string {
 	return k.iface
 }
 
-// A desired is what an addressUnit should put on its interface.
+// A desired is the state that an addressUnit should make on its interface.
 type desired struct {
 	managed, want address.Resources
-	// announce has the addresses to announce and how. An address that is being handed over is still on the interface and
-	// no longer announced. It is still watched: its new master may have to be announced.
+	// announce has the addresses to announce, with their settings. An address that is being handed over is still on the
+	// interface, but no longer announced. It is still watched: its new master may have to be announced.
 	announce map[netip.Addr]garp.Config
 	watch    []netip.Addr
 }
 
-// An addressUnit puts what a master has on an interface, announces it, and watches for other machines that claim it. It
-// works beside the loops, which must not wait.
+// An addressUnit puts a master's addresses on an interface, announces them, and watches for other machines that claim them.
+// It works beside the loops, which must not wait.
 type addressUnit struct {
 	reconciler *address.Reconciler
 	announcer  *wire.Announcer
@@ -77,7 +77,7 @@ func (u *addressUnit) start(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return u.watcher.Run(ctx) })
 }
 
-// apply makes the interface what d says.
+// apply makes the interface as d says.
 func (u *addressUnit) apply(d desired) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -87,7 +87,8 @@ func (u *addressUnit) apply(d desired) {
 			lost = append(lost, addr)
 		}
 	}
-	// The reconciler does not report an address as placed that was offered to a peer in vain: it never left the interface.
+	// The reconciler does not report an address as placed if it was offered to a peer and nobody took it: it never left the
+	// interface.
 	for _, a := range u.want.Addresses {
 		_, before := u.announce[a.Addr()]
 		if announce, now := d.announce[a.Addr()]; now && !before {
@@ -104,8 +105,8 @@ func (u *addressUnit) apply(d desired) {
 	u.watcher.Set(slices.Compact(d.watch))
 }
 
-// linkChanged announces all addresses again after the link works again or has another MAC address: neighbours missed the
-// announcements meanwhile, or know the former MAC address.
+// linkChanged announces all addresses again if the link works again or has another MAC address. Otherwise the neighbours miss
+// the announcements, or keep the former MAC address.
 func (u *addressUnit) linkChanged(before, now vrrp.Link) {
 	if now.Fault() == "" && (before.Fault() != "" || before.Index != now.Index || !bytes.Equal(before.Hardware, now.Hardware)) {
 		u.announcer.Reannounce()
@@ -123,22 +124,86 @@ func (u *addressUnit) placed(added []netip.Prefix) {
 	}
 }
 
-// announceAgain announces the addresses of a master again after another master was heard: the network was split, and one half
-// of it knows the addresses at the other master.
+// announceAgain announces the addresses of a master again after another master was heard. The network was split, and one half
+// of it still sends to the other master.
 func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	if r, known := p.known[id]; known && s.State == vrrp.Master && !s.HandingOver {
 		p.addressUnits[addressKeyOf(r.Config)].announcer.Contest(addressesOf(r.Config))
 	}
 }
 
-// refer announces the addresses of a router that was master for its new master, unless that is heard to do so itself. A virtual
-// MAC address is the same at both.
+// A referral is a router for whose new master this machine sends announcements.
+type referral struct {
+	vrrp.Config
+	began time.Time
+}
+
+// refer announces the addresses of a router that was master for its new master, unless the new master was heard to announce
+// them. If a router was cut off, it gave up its addresses without a successor: then refer does this when the router hears a
+// master. A virtual MAC address is the same at both.
 func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
-	if !known || before.State != vrrp.Master || s.State == vrrp.Master || !s.Cause.Peer.IsValid() || r.VirtualMAC {
+	if !known || r.VirtualMAC {
 		return
 	}
-	p.addressUnits[addressKeyOf(r.Config)].watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+	watcher := p.addressUnits[addressKeyOf(r.Config)].watcher
+	switch {
+	case s.State == vrrp.Master && s.Holding:
+		delete(p.givenUp, id)
+	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
+		p.referred[id] = referral{r.Config, time.Now()}
+		watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+	case s.State == vrrp.Backup && s.Master.IsValid() && s.Master != before.Master:
+		if _, gaveUp := p.givenUp[id]; gaveUp {
+			p.referred[id] = referral{r.Config, time.Now()}
+		}
+		delete(p.givenUp, id)
+		watcher.Refer(time.Now(), addressesOf(r.Config), s.Master)
+	case before.Holding && !s.Holding && !s.Master.IsValid() && !s.Cause.Peer.IsValid():
+		if p.givenUp[id] = r.Config; s.State != vrrp.Initialize { // otherwise the next election does it
+			p.newlyGivenUp = append(p.newlyGivenUp, r.Config)
+		}
+	}
+}
+
+// untold returns the routers for which neighbours may still have this machine's address: those without a known successor, and
+// those whose new masters are still being announced. The next election continues with them.
+func (p *Process) untold() (all []vrrp.Config) {
+	for id, r := range p.referred {
+		if time.Since(r.began) < garp.ReferralTime {
+			p.givenUp[id] = r.Config
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(p.givenUp), message.RouterID.Compare) {
+		all = append(all, p.givenUp[id])
+	}
+	return all
+}
+
+// giveUp records routers whose addresses a former election may have had, or has given up without a successor.
+func (p *Process) giveUp(routers []vrrp.Config) {
+	for _, c := range routers {
+		p.givenUp[message.IDOf(c)] = c
+	}
+	p.newlyGivenUp = append(p.newlyGivenUp, routers...)
+}
+
+// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
+// master that is heard.
+func (p *Process) awaitMasters() {
+	if !p.obeyed {
+		return
+	}
+	for _, c := range p.newlyGivenUp {
+		id := message.IDOf(c)
+		switch r, known := p.known[id]; {
+		case !known || r.VirtualMAC || !sameResources(r.Config, c):
+			delete(p.givenUp, id)
+		case !p.resumed[id] && !p.states[id].Holding:
+			p.addressUnits[addressKeyOf(c)].watcher.GiveUp(addressesOf(c))
+		}
+	}
+	p.newlyGivenUp = nil
 }
 
 func addressesOf(c vrrp.Config) (addrs []netip.Addr) {
@@ -148,7 +213,7 @@ func addressesOf(c vrrp.Config) (addrs []netip.Addr) {
 	return addrs
 }
 
-// setAddresses tells each addressUnit what is to be on its interface.
+// setAddresses gives each addressUnit its desired state.
 func (p *Process) setAddresses() {
 	all := make(map[addressKey]*desired)
 	for key := range p.addressUnits {
@@ -176,16 +241,16 @@ func (p *Process) setAddresses() {
 	}
 }
 
-// announcement says how a router's addresses are announced. Switches send a virtual MAC address to the port where they last saw it.
-// While the former master lingers, its answers move the address back to its own port. When it has let go, what is sent to that
-// port is lost, so the new master announces once more at that moment.
+// announcement returns how a router's addresses are announced. Switches send a virtual MAC address to the port where they saw
+// it last. Until the former master has removed the addresses, its answers move the MAC address back to its own port. After
+// that, packets to this port are lost. So the new master announces once more at that moment.
 func announcement(r message.Router) garp.Config {
 	c := r.Announce
 	if !r.VirtualMAC {
 		return c
 	}
 	c.Repeat = slices.Clone(c.Repeat)
-	for _, later := range []time.Duration{0, 2, 4, 7, 12, 20, 50} { // it lets go within milliseconds, tens on a busy machine
+	for _, later := range []time.Duration{0, 2, 4, 7, 12, 20, 50} { // it removes them within milliseconds, or tens of milliseconds on a busy machine
 		c.Repeat = append(c.Repeat, vrrp.Linger+later*time.Millisecond)
 	}
 	slices.Sort(c.Repeat)

@@ -82,7 +82,7 @@ func (l *listener) note(b []byte) {
 	l.list = append(l.list, a)
 }
 
-// await returns the first announcement of an address after some moment that ok accepts.
+// await returns the first announcement of an address after a moment that ok accepts.
 func (l *listener) await(t *testing.T, addr string, after time.Time, ok func(announced) bool) announced {
 	t.Helper()
 	var found announced
@@ -117,7 +117,7 @@ func eth0(t *testing.T) netlink.Link {
 	return link
 }
 
-// watchStalls returns a function that says for how long the machine has not run this process since.
+// watchStalls returns a function. It says for how long in total the machine has not run this process since.
 func watchStalls(t *testing.T) func() time.Duration {
 	t.Helper()
 	const pause = time.Millisecond
@@ -245,7 +245,7 @@ func TestElectionHoldsAllThatFollowsTheMaster(t *testing.T) {
 	}
 }
 
-// A virtual MAC address is announced once more when the former master has let go of it.
+// A virtual MAC address is announced once more when the former master has removed its addresses.
 func TestVirtualMACIsAnnouncedAfterTheFormerMaster(t *testing.T) {
 	plain := message.Router{Announce: garp.DefaultConfig()}
 	virtual := plain

@@ -12,9 +12,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// directorless goes on without a director. It offers the routers that it is master of to the peer and lets go of those that
-// the peer took. It stays master of the others until a successor asks for them or the grace period is over. It returns true
-// when a successor has all of them.
+// directorless runs the election without a director. It offers the routers of which it is master to the peer. It removes the
+// addresses that the peer has taken over. It stays master of the other routers until a successor asks for them or the grace
+// period is over. It returns true when a successor has all of them.
 func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bool {
 	if p.order.OrphanGrace <= 0 {
 		return false
@@ -42,7 +42,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 				if p.handOff(successor) {
 					return true
 				}
-				// It went away while it waited. The next one may not.
+				// This successor has gone away. Another one may come.
 				successor = nil
 				requests = lock.listen(waiting)
 			}
@@ -56,7 +56,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 			if r.err != nil {
 				p.log.Error("no restarted director can take over from here", "error", r.err)
 			}
-		case <-overdue: // a hand-over that failed may have been too quick to be seen
+		case <-overdue: // a hand-over that failed may have been too short to be seen
 			for _, r := range p.order.Routers {
 				begun[r.Name] = true
 			}
@@ -72,7 +72,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 	}
 }
 
-// offering reports whether a hand-over is still under way, or has yet to begin. It adds those that are under way to begun.
+// offering tells whether a hand-over is under way or has not begun yet. It adds those under way to begun.
 func (p *Process) offering(begun map[string]bool) bool {
 	under := false
 	for _, r := range p.order.Routers {
@@ -85,11 +85,13 @@ func (p *Process) offering(begun map[string]bool) bool {
 	return under
 }
 
-// dropBackups ends the routers that are no longer master: without a director they do not become master again.
+// dropBackups ends the routers that are no longer master: without a director they do not become master again. This includes a
+// master that stood still and listens.
 func (p *Process) dropBackups() {
 	perLink := make(map[string][]vrrp.Config)
 	p.order.Routers = slices.DeleteFunc(p.order.Routers, func(r message.Router) bool {
-		return !p.states[message.IDOf(r.Config)].Holding
+		s := p.states[message.IDOf(r.Config)]
+		return !s.Holding && s.State != vrrp.Master
 	})
 	for _, r := range p.order.Routers {
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
@@ -99,7 +101,7 @@ func (p *Process) dropBackups() {
 	}
 }
 
-// handOff leaves all addresses as they are to the successor.
+// handOff hands off all routers to the successor. The addresses stay as they are.
 func (p *Process) handOff(successor net.Conn) bool {
 	if err := sendState(successor, handoffState{Masters: p.order.Routers}); err != nil {
 		p.log.Warn("failed to hand off to the restarted director", "error", err)

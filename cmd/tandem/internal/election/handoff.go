@@ -16,28 +16,30 @@ import (
 )
 
 const (
-	// handOffTimeout bounds how long a predecessor waits for its successor to read what it asked for.
+	// handOffTimeout is how long a predecessor waits for its successor to read the answer.
 	handOffTimeout = time.Second
-	// settleTimeout bounds how long a successor waits for its predecessor to settle who is master, before it asks again. It is a
-	// little more than three of the longest advertisement interval.
+	// settleTimeout is how long a successor waits until its predecessor knows who is master. After that it asks again. It is
+	// a little more than three of the longest advertisement intervals.
 	settleTimeout = 130 * time.Second
 )
 
-// A handoffState is what an election without a director hands off to its successor. The addresses stay on the interfaces.
+// A handoffState is the state that an election without a director hands off to its successor. The addresses stay on the
+// interfaces.
 type handoffState struct {
 	Masters []message.Router `json:"masters"` // the routers that it was master of
 }
 
-// A request is the connection of a successor that asks for the hand-off, or the reason why none can ask.
+// A request is the connection of a successor that asks for the hand-off, or the reason why no successor can ask.
 type request struct {
 	conn net.Conn
 	err  error
 }
 
-// socketPath is where a successor asks. The name is short because the kernel limits the length of the path.
+// socketPath is the path where a successor asks. The name is short because the kernel limits the length of the path.
 func socketPath(dir string) string { return filepath.Join(dir, "next") }
 
-// askPredecessor asks the election that listens at path for the hand-off. It answers when it has settled who is master.
+// askPredecessor asks the election that listens at path for the hand-off. The predecessor answers when it knows who is
+// master.
 func askPredecessor(ctx context.Context, path string) (handoffState, error) {
 	var state handoffState
 	var d net.Dialer
@@ -51,8 +53,8 @@ func askPredecessor(ctx context.Context, path string) (handoffState, error) {
 	return state, json.NewDecoder(conn).Decode(&state)
 }
 
-// listen waits for a successor until ctx ends. The first that asks is on the channel, which is then closed. The socket is a
-// file: making and removing it can hang with the disk, so both happen beside the caller.
+// listen waits for a successor until ctx ends. It sends the first one on the channel, and closes the channel. The socket is a
+// file: making and removing it can hang with the disk, so both happen in a goroutine.
 func (l *instanceLock) listen(ctx context.Context) <-chan request {
 	requests := make(chan request, 1)
 	go func() {
@@ -69,7 +71,7 @@ func (l *instanceLock) listen(ctx context.Context) <-chan request {
 // accept makes the socket and returns the first connection to it.
 func (l *instanceLock) accept(ctx context.Context) (net.Conn, error) {
 	path := socketPath(l.dir)
-	// A file that is there was left behind by a process that was killed, because we have the lock.
+	// We have the lock, so a file that is there was left by a killed process.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("failed to remove a socket that was left behind: %w", err)
 	}
@@ -86,7 +88,7 @@ func (l *instanceLock) accept(ctx context.Context) (net.Conn, error) {
 	return listener.Accept()
 }
 
-// sendState hands the state off to the successor.
+// sendState sends the state to the successor.
 func sendState(successor net.Conn, state handoffState) error {
 	_ = successor.SetDeadline(time.Now().Add(handOffTimeout))
 	return errors.Join(json.NewEncoder(successor).Encode(state), successor.Close())

@@ -40,7 +40,7 @@ func TestHandOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A process that was killed left its socket behind.
+	// A killed process left its socket.
 	if err := os.WriteFile(socketPath(dir), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -97,45 +97,8 @@ func socketGone(t *testing.T, dir string) {
 	}
 }
 
-func TestTrackedInterfaces(t *testing.T) {
-	up := vrrp.Link{Name: "eth1", Index: 2, Up: true, Carrier: true}
-	down := vrrp.Link{Name: "eth1", Index: 2, Up: true}
-	other := vrrp.Link{Name: "eth2"}
-	fault := vrrp.Tracking{Fault: "tracked interface eth1 has no carrier"}
-	for _, c := range []struct {
-		why    string
-		weight int
-		link   *vrrp.Link
-		want   vrrp.Tracking
-	}{
-		{"not seen yet", 0, nil, vrrp.Tracking{}},
-		{"well", 0, &up, vrrp.Tracking{}},
-		{"a fault without a weight is ours", 0, &down, fault},
-		{"a negative weight counts at a fault", -50, &down, vrrp.Tracking{Delta: -50}},
-		{"and not otherwise", -50, &up, vrrp.Tracking{}},
-		{"a positive weight counts while all is well", 50, &up, vrrp.Tracking{Delta: 50}},
-		{"and not at a fault", 50, &down, vrrp.Tracking{}},
-	} {
-		r := message.Router{Config: vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: c.weight}}}}
-		links := map[string]vrrp.Link{"eth2": other}
-		if c.link != nil {
-			links["eth1"] = *c.link
-		}
-		if got := track(r, links); got != c.want {
-			t.Errorf("%s: got %+v, want %+v", c.why, got, c.want)
-		}
-	}
-	// What the director tracks is added, and its fault comes first.
-	r := message.Router{
-		Tracking: vrrp.Tracking{Delta: -10, Fault: "script /x: exit code 1"},
-		Config:   vrrp.Config{TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth1"}}},
-	}
-	if got, want := track(r, map[string]vrrp.Link{"eth1": down}), (vrrp.Tracking{Delta: -60, Fault: "script /x: exit code 1"}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-// What several members of a sync group track counts once. A fault is everybody's.
+// If several members of a sync group track the same interface with the same weight, it counts once. A track with weight 0 stays
+// with its own member: if one member fails, the group fails.
 func TestAGroupCountsEachInterfaceOnce(t *testing.T) {
 	router := func(name, group string, tracks ...vrrp.TrackInterface) message.Router {
 		return message.Router{Config: vrrp.Config{Name: name, SyncGroup: group, TrackInterfaces: tracks}}
@@ -146,7 +109,7 @@ func TestAGroupCountsEachInterfaceOnce(t *testing.T) {
 	for _, r := range onceInGroups([]message.Router{
 		router("front", "web", less), router("back", "web", less, more, fault), router("alone", "", less), router("third", "other", less),
 	}) {
-		is := track(r, links)
+		is := r.Tracking.AddInterfaces(r.TrackInterfaces, links)
 		got = append(got, is.Delta)
 		if (is.Fault != "") != (r.Name == "back") {
 			t.Errorf("%s: fault %q", r.Name, is.Fault)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -79,7 +80,7 @@ func TestElectionWhoseLogNobodyReads(t *testing.T) {
 	r.ended()
 }
 
-// hangs makes path a file that hangs whoever opens it, as a disk can, until write writes to it.
+// hangs makes path a file on which each opening hangs, as on a broken disk, until write is called.
 func hangs(t *testing.T, path string) (write func(text []byte)) {
 	t.Helper()
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -97,7 +98,7 @@ func hangs(t *testing.T, path string) (write func(text []byte)) {
 	}
 }
 
-// Where the record of the addresses cannot be read because the disk hangs, the election works all the same.
+// If the disk hangs, the record of the addresses cannot be read. The election works without it.
 func TestElectionWhoseRecordHangs(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
@@ -109,7 +110,7 @@ func TestElectionWhoseRecordHangs(t *testing.T) {
 	write(nil)
 }
 
-// An election that cannot open its lock because the disk hangs says so, gives signs of life, and leaves when it is told to.
+// If the disk hangs, an election cannot open its lock. It reports this, gives signs of life, and leaves when ordered.
 func TestElectionWhoseLockHangs(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()
@@ -123,7 +124,7 @@ func TestElectionWhoseLockHangs(t *testing.T) {
 	write(nil)
 }
 
-// A late reading of the record still removes what it names.
+// If the record is read late, its addresses are still removed.
 func TestElectionWhoseRecordIsLate(t *testing.T) {
 	cable(t)
 	put(t, "192.0.2.111/24")
@@ -139,4 +140,75 @@ func TestElectionWhoseRecordIsLate(t *testing.T) {
 	r.holds("192.0.2.100/24")
 	r.order(message.Order{Leave: true})
 	r.ended()
+}
+
+// A hanging is a log. A goroutine that changes its level hangs until it is released; the serving goroutine does this.
+type hanging struct {
+	hclog.Logger
+	let <-chan struct{}
+}
+
+func (h hanging) SetLevel(hclog.Level) { <-h.let }
+
+// The serving goroutine of an election hangs. The election sends nothing more, though its reporter works and is asked: to the
+// director every message is a sign of life.
+func TestElectionThatHangsIsSilent(t *testing.T) {
+	cable(t)
+	let := make(chan struct{})
+	near, far := net.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
+	dir := t.TempDir()
+	go func() {
+		r.done <- NewProcess(far, Options{Log: hanging{hclog.NewNullLogger(), let}, LockDir: dir, StateDir: dir}).Run(ctx)
+	}()
+	heard := make(chan time.Time, 1)
+	go func() {
+		for buf := make([]byte, 1<<16); ; {
+			if _, err := near.Read(buf); err != nil {
+				return
+			}
+			select {
+			case <-heard:
+			default:
+			}
+			heard <- time.Now()
+		}
+	}()
+	silent := func() bool { // for ten beats
+		select {
+		case <-heard:
+			return false
+		case <-time.After(10 * message.MinBeatInterval):
+			return true
+		}
+	}
+	r.order(message.Order{Routers: routers("192.0.2.100/24")})
+	r.holds("192.0.2.100/24")
+	if silent() {
+		t.Error("it works, and gives no sign of life")
+	}
+	r.order(message.Order{Routers: routers("192.0.2.100/24"), LogLevel: "info"})
+	asking := time.NewTicker(message.MinBeatInterval)
+	defer asking.Stop()
+	asked := make(chan struct{})
+	go func() {
+		for range asking.C {
+			if json.NewEncoder(near).Encode(message.Order{Report: true}) != nil {
+				close(asked)
+				return
+			}
+		}
+	}()
+	if !eventually(silent) {
+		t.Error("it hangs, and gives signs of life")
+	}
+	close(let)
+	if silent() {
+		t.Error("it works again, and gives no sign of life")
+	}
+	cancel()
+	r.ended()
+	_ = near.Close()
+	<-asked
 }

@@ -17,8 +17,8 @@ import (
 // retryPause is the pause between two tries to get the lock.
 const retryPause = 10 * time.Millisecond
 
-// An instanceLock is the right to run the election of a director. One process at a time has it: the kernel takes the lock
-// away when the process ends.
+// An instanceLock is the right to run the election of a director. Only one process at a time has it. The kernel releases the
+// lock when the process ends.
 type instanceLock struct {
 	file *os.File
 	dir  string
@@ -26,15 +26,15 @@ type instanceLock struct {
 
 func lockPath(dir string) string { return filepath.Join(dir, "election.lock") }
 
-// acquire waits until no other election of this director runs. It returns what a predecessor without a director has handed
-// off. It calls waiting when there is a predecessor. It ends with ctx.
+// acquire waits until no other election of this director runs, or until ctx ends. If a predecessor without a director handed
+// off its state, acquire returns it. It calls waiting if there is a predecessor.
 func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, handoffState, error) {
 	var state handoffState
 	f, err := openLock(ctx, dir)
 	if err != nil {
 		return nil, state, err
 	}
-	// A lock file that was removed locks out nobody.
+	// A lock on a removed file does not keep others out: the file is opened again.
 	reopen := func() (err error) {
 		_ = f.Close()
 		f, err = openLock(ctx, dir)
@@ -66,7 +66,7 @@ func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, ha
 	}
 }
 
-// openLock opens the lock file. A disk that hangs keeps a goroutine waiting that is left behind when ctx ends.
+// openLock opens the lock file. If the disk hangs until ctx ends, one goroutine stays behind.
 func openLock(ctx context.Context, dir string) (*os.File, error) {
 	type result struct {
 		file *os.File
@@ -99,5 +99,5 @@ func makeAndOpen(dir string) (*os.File, error) {
 	return lock.Open(lockPath(dir))
 }
 
-// release lets the next election begin.
+// release allows the next election to begin.
 func (l *instanceLock) release() { _ = l.file.Close() }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package election is the VRRP side of a director, in a process of its own: it elects, keeps the addresses, and announces them.
+// Package election is the VRRP side of a director, in its own process: it elects the master, manages the addresses and
+// announces them.
 //
-// The director starts the process and gives it orders over a socket (package message). The process survives the death of its
-// director: it offers its addresses to the peer, lets go of what the peer took, and stays master of the others for a while
-// (directorless.go). The election of a restarted director then takes over as its successor (handoff.go).
+// The director starts the process and sends it orders over a socket (package message). The process survives the death of its
+// director: it offers its addresses to the peer, and removes those that the peer has taken over. It stays master of the
+// others for a while (directorless.go). The election of a restarted director then takes over as its successor (handoff.go).
 //
 // The process touches the disk in three places: its lock, the socket for its successor, and the record of its addresses. Each is
 // used by a goroutine of its own, because a disk may hang.
@@ -30,16 +31,16 @@ import (
 type Options struct {
 	// Log must not block: standard error may be a pipe that nobody reads.
 	Log hclog.Logger
-	// LockDir is where the elections of a director find each other: see package lock.
+	// LockDir is the directory of the locks: see package lock.
 	LockDir string
-	// StateDir is where an election keeps the record of its addresses.
+	// StateDir is the directory where an election stores the record of its addresses.
 	StateDir string
 	// Realtime asks for real-time scheduling of the loops.
 	Realtime bool
 }
 
-// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface, and
-// does what the director orders. It belongs to one network namespace, that of the thread it runs on.
+// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface,
+// and carries out the director's orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
@@ -49,11 +50,14 @@ type Process struct {
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // a loop or a link has news
 	tell   chan struct{}      // there is something to report
+	lives  chan struct{}      // the serving goroutine gives a sign of life
 
 	// The serving goroutine's own.
+	life        *time.Ticker                        // when to give a sign of life
+	hung        int                                 // how many times in a row a loop was found to hang
 	order       message.Order                       // as last carried out
 	obeyed      bool                                // an order was carried out
-	known       map[message.RouterID]message.Router // those of the order, and those that still let go of their addresses
+	known       map[message.RouterID]message.Router // those of the order, and those that still have addresses to remove
 	states      map[message.RouterID]vrrp.Status    // the loops' latest reports
 	lastSent    map[message.RouterID]lastSent
 	groups      *vrrp.Groups              // of the order
@@ -62,6 +66,13 @@ type Process struct {
 	record      *addressRecord
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
+
+	// Routers for whose addresses neighbours may still have this machine's hardware address: no master was heard since they
+	// were given up.
+	givenUp       map[message.RouterID]vrrp.Config
+	referred      map[message.RouterID]referral // the latest of each router
+	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
+	givenUpRecord *addressRecord
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
@@ -85,11 +96,15 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		orders:       make(chan message.Order, 1),
 		wake:         make(chan struct{}, 1),
 		tell:         make(chan struct{}, 1),
+		lives:        make(chan struct{}, 1),
+		life:         time.NewTicker(message.MinBeatInterval),
 		known:        make(map[message.RouterID]message.Router),
 		states:       make(map[message.RouterID]vrrp.Status),
 		lastSent:     make(map[message.RouterID]lastSent),
 		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
+		givenUp:      make(map[message.RouterID]vrrp.Config),
+		referred:     make(map[message.RouterID]referral),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
@@ -101,12 +116,13 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 }
 
 // Run serves the director until the director orders the election to leave or is gone, or until ctx ends. Before Run returns,
-// every router has handed over and let go of its addresses, or a successor has them. The error says why the election could
-// not run.
+// every router has handed over and removed its addresses, or a successor has them. The error says why the election could not
+// run.
 func (p *Process) Run(ctx context.Context) error {
-	// Leaving takes time, in which everything goes on: the work ends after ctx.
+	// Leaving takes time, and the routers continue meanwhile: the work ends after ctx.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer p.life.Stop()
 	g, work := errgroup.WithContext(work)
 	gone := make(chan struct{})
 	var reader sync.WaitGroup
@@ -127,7 +143,7 @@ func (p *Process) Run(ctx context.Context) error {
 	return err
 }
 
-// What keeps an election from starting.
+// The reasons why an election does not start.
 const (
 	problemLock        = "the disk with the lock of the election hangs"
 	problemPredecessor = "waiting for the election of the former director to end or to hand off"
@@ -136,7 +152,7 @@ const (
 // lockTimeout is how long opening the lock may take before that is reported.
 const lockTimeout = time.Second
 
-// lockAndServe waits until no other election of this director runs, and then serves.
+// lockAndServe waits until no other election of this director runs. After that it serves.
 func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -149,14 +165,19 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}()
 	p.setProblem(problemLock)
 	slow := time.AfterFunc(lockTimeout, func() { nudge(p.tell) })
-	lock, handed, err := acquire(waiting, p.options.LockDir, sync.OnceFunc(func() {
-		p.log.Info(problemPredecessor)
-		p.setProblem(problemPredecessor)
-		nudge(p.tell)
-	}))
+	var lock *instanceLock
+	var handed handoffState
+	var err error
+	p.aliveDuring(func() {
+		lock, handed, err = acquire(waiting, p.options.LockDir, sync.OnceFunc(func() {
+			p.log.Info(problemPredecessor)
+			p.setProblem(problemPredecessor)
+			nudge(p.tell)
+		}))
+	})
 	slow.Stop()
 	p.handed = handed
-	defer func() { // if no order came that takes them
+	defer func() { // only if no order took them
 		for _, m := range p.handed.Masters {
 			p.removeAddresses(m.Config)
 		}
@@ -169,8 +190,10 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}
 	defer lock.release()
 	p.setProblem("")
-	p.record = openRecord(p.options.StateDir, p.log)
+	p.record = openRecord(p.options.StateDir, "election.json", p.log)
 	defer p.record.close()
+	p.givenUpRecord = openRecord(p.options.StateDir, "given-up.json", p.log)
+	defer p.givenUpRecord.close()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
@@ -183,7 +206,7 @@ func (p *Process) setProblem(text string) {
 	p.problem = text
 }
 
-// read takes orders off the socket until it ends or carries something other than orders.
+// read reads orders from the socket until it ends or carries something other than orders.
 func (p *Process) read(ctx context.Context) {
 	in := json.NewDecoder(p.conn)
 	var first *message.Order
@@ -204,7 +227,7 @@ func (p *Process) read(ctx context.Context) {
 	}
 }
 
-// serve carries out orders until it is time to leave, and leaves.
+// serve carries out orders until it must leave, and then leaves.
 func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, lock *instanceLock) {
 	former := p.record.former
 	if p.formerKnown {
@@ -216,6 +239,9 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			return
 		case <-p.wake:
 			p.settle()
+			continue
+		case <-p.life.C:
+			p.giveSignOfLife()
 			continue
 		case late := <-former:
 			former = nil
@@ -237,11 +263,12 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		}
 		p.leave(work)
 		p.recordAddresses(nil) // all of them are removed
+		p.givenUpRecord.set(p.untold())
 		return
 	}
 }
 
-// leave shuts all loops down and keeps the addresses in line with them while they hand over.
+// leave shuts all loops down. While they hand over, it updates the addresses.
 func (p *Process) leave(ctx context.Context) {
 	for _, u := range p.units {
 		u.loop.Shutdown()
@@ -254,6 +281,8 @@ func (p *Process) leave(ctx context.Context) {
 			case <-u.ended:
 				ended = true
 			case <-p.wake:
+			case <-p.life.C:
+				p.giveSignOfLife()
 			}
 			p.settle()
 		}
@@ -268,7 +297,7 @@ func (p *Process) seeState(s vrrp.Status) {
 	nudge(p.wake)
 }
 
-// seeLink passes a report of the watcher on. It runs on the watcher's goroutine.
+// seeLink passes on a report of the watcher. It runs on the watcher's goroutine.
 func (p *Process) seeLink(l vrrp.Link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -278,7 +307,7 @@ func (p *Process) seeLink(l vrrp.Link) {
 		u.loop.SetLink(l)
 	}
 	for key, u := range p.addressUnits {
-		u.reconciler.Link(l) // it knows whether the link concerns it
+		u.reconciler.Link(l) // the reconciler knows whether the link concerns it
 		if key.iface == l.Name {
 			u.watcher.LinkChanged()
 		}
@@ -289,7 +318,8 @@ func (p *Process) seeLink(l vrrp.Link) {
 	nudge(p.wake)
 }
 
-// replace puts v into a channel of capacity 1, in the place of a value that nobody has taken yet. Only one goroutine may send.
+// replace sends v on a channel of capacity 1. If the channel holds a value that nobody has taken yet, v replaces it. Only one
+// goroutine may send.
 func replace[T any](ctx context.Context, c chan T, v T) {
 	for {
 		select {
@@ -306,7 +336,7 @@ func replace[T any](ctx context.Context, c chan T, v T) {
 	}
 }
 
-// nudge wakes the reader of a channel of capacity 1. Several nudges before it looks wake it once.
+// nudge wakes the reader of a channel of capacity 1. Several nudges before the reader wakes count as one.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

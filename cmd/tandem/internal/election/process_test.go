@@ -151,7 +151,7 @@ func (r *rig) order(o message.Order) {
 	}
 }
 
-// ended waits for Run to return and checks that it let go of every address.
+// ended waits for Run to return and checks that no address is left.
 func (r *rig) ended() {
 	r.t.Helper()
 	select {
@@ -305,7 +305,7 @@ func TestElectionRemovesLeftOvers(t *testing.T) {
 	r := newRig(t)
 	r.order(message.Order{Routers: slow})
 	r.reported(vrrp.Backup)
-	r.holds("192.0.2.9/24") // an address of somebody else stays
+	r.holds("192.0.2.9/24") // an address of another program stays
 	r.order(message.Order{Leave: true})
 	if err := <-r.done; err != nil {
 		t.Error(err)

@@ -24,20 +24,24 @@ const (
 	recordWriteTimeout = time.Second
 )
 
-// An addressRecord is a file of the addresses that this election may have on the interfaces. The next election needs it where
-// everything was killed at once and the configuration was changed: nobody else knows then which addresses to remove.
+// An addressRecord is a file of routers and their addresses, for the next election. There are two:
+//
+//   - election.json has the addresses that this election may have on the interfaces. The next one needs it if everything was
+//     killed at once and the configuration was changed: then only the file knows which addresses to remove.
+//   - given-up.json has the addresses that it gave up without a successor: neighbours may still have this machine's address
+//     for them, see refer.
 //
 // The file is read and written by a goroutine of its own, which may hang with the disk.
 type addressRecord struct {
-	former chan []vrrp.Config // what the file held at the start; closed then
-	latest chan []vrrp.Config // what it is to hold; replaced while it waits
+	former chan []vrrp.Config // the content of the file at the start; then closed
+	latest chan []vrrp.Config // the content to write; replaced while it waits
 	idle   chan struct{}      // closed when latest is closed and all is written
 }
 
-// openRecord starts to read the file in dir.
-func openRecord(dir string, log hclog.Logger) *addressRecord {
+// openRecord starts to read the file of that name in dir.
+func openRecord(dir, name string, log hclog.Logger) *addressRecord {
 	r := &addressRecord{former: make(chan []vrrp.Config, 1), latest: make(chan []vrrp.Config, 1), idle: make(chan struct{})}
-	go r.run(filepath.Join(dir, "election.json"), log)
+	go r.run(filepath.Join(dir, name), log)
 	return r
 }
 
@@ -64,7 +68,7 @@ func (r *addressRecord) run(path string, log hclog.Logger) {
 	}
 }
 
-// set has the file hold these routers. It does not block.
+// set requests that the file contains these routers. It does not block.
 func (r *addressRecord) set(routers []vrrp.Config) { replace(context.Background(), r.latest, routers) }
 
 // close waits until all is written, for recordWriteTimeout at most. It is the last call.
@@ -76,18 +80,26 @@ func (r *addressRecord) close() {
 	}
 }
 
-// awaitFormer waits a little for what former elections had on the interfaces.
+// awaitFormer waits a little for the addresses of former elections.
 func (p *Process) awaitFormer(ctx context.Context) {
 	select {
 	case former := <-p.record.former:
 		p.setFormer(former)
 	case <-time.After(recordReadTimeout):
 		p.log.Error("the disk of the state directory hangs: the addresses of former elections are not known yet")
+		return
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case former := <-p.givenUpRecord.former:
+		p.giveUp(former)
+	case <-time.After(recordReadTimeout):
 	case <-ctx.Done():
 	}
 }
 
-// setFormer takes what former elections had on the interfaces.
+// setFormer stores the addresses of former elections.
 func (p *Process) setFormer(former []vrrp.Config) {
 	p.former, p.formerKnown = former, true
 	if p.obeyed {
@@ -95,8 +107,8 @@ func (p *Process) setFormer(former []vrrp.Config) {
 	}
 }
 
-// recordAddresses has the record say what may be on the interfaces from now on. First it removes what former elections had
-// there and this one has not. As long as the disk hangs, both wait.
+// recordAddresses updates the record: these routers may have addresses from now on. First it removes the addresses of former
+// elections that these routers do not have. While the disk hangs, both wait.
 func (p *Process) recordAddresses(now []vrrp.Config) {
 	if !p.formerKnown {
 		return
@@ -106,12 +118,13 @@ func (p *Process) recordAddresses(now []vrrp.Config) {
 			p.removeAddresses(c)
 		}
 	}
+	p.giveUp(p.former)
 	p.former = nil
 	p.record.set(now)
 }
 
-// present are the routers that may have addresses on the interfaces once an order is carried out: those of the order, and
-// those of the former order that still let go of theirs.
+// present returns the routers that may have addresses on the interfaces after an order has been carried out. These are the
+// routers of the order, and the routers of the former order that have not removed their addresses yet.
 func (p *Process) present(o message.Order) []vrrp.Config {
 	var now []vrrp.Config
 	for _, r := range o.Routers {
@@ -126,14 +139,14 @@ func (p *Process) present(o message.Order) []vrrp.Config {
 	return now
 }
 
-// removeAddresses removes what a former election had on the interfaces.
+// removeAddresses removes the addresses of a former election.
 func (p *Process) removeAddresses(routers ...vrrp.Config) {
 	if err := address.RemoveResources(routers); err != nil {
 		p.log.Error("failed to remove the addresses of a former election", "error", err)
 	}
 }
 
-// sameResources reports whether two routers put the same in the same place.
+// sameResources tells whether two routers have the same resources on the same interface.
 func sameResources(a, b vrrp.Config) bool {
 	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
 }

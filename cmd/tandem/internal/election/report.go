@@ -16,29 +16,81 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks, and a sign of life each beat interval. A
-// director that does not read holds up only this goroutine.
+// report sends the present state after every change and when the director asks. It passes on each sign of life of the serving
+// goroutine. To the director every message is a sign of life: so while the serving goroutine is silent, nothing is sent. If
+// the director does not read, only this goroutine waits.
 func (p *Process) report(ctx context.Context) {
 	out := json.NewEncoder(p.conn)
-	pause := p.beatInterval()
-	beat := time.NewTicker(pause)
-	defer beat.Stop()
+	alive, untold := time.Now(), false
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-beat.C:
-			_, err = io.WriteString(p.conn, message.SignOfLife)
-		case <-p.tell:
-			err = out.Encode(p.snapshot())
-			if now := p.beatInterval(); now != pause {
-				pause = now
-				beat.Reset(pause)
+		case <-p.lives:
+			alive = time.Now()
+			if !untold {
+				_, err = io.WriteString(p.conn, message.SignOfLife)
 			}
+		case <-p.tell:
+			untold = true
+		}
+		if untold && time.Since(alive) < maxBeats*p.beatInterval() {
+			untold = false
+			err = out.Encode(p.snapshot())
 		}
 		if err != nil {
-			return // the reader sees that the director is gone, and acts
+			return // the reader notices that the director is gone, and acts
+		}
+	}
+}
+
+// maxBeats is how many beat intervals the serving goroutine may be silent before reports wait for its next sign of life.
+const maxBeats = 3
+
+// giveSignOfLife asks the reporter to send a sign of life, unless a loop hangs: its router is silent, so the election must be
+// replaced. After a stop of the whole process a loop is late once, until it has run.
+func (p *Process) giveSignOfLife() {
+	name, late := p.latestLoop()
+	if late <= hungLoop {
+		p.hung = 0
+		nudge(p.lives)
+		return
+	}
+	switch p.hung++; p.hung {
+	case 1:
+		nudge(p.lives)
+	case 2:
+		p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", late.Round(time.Millisecond))
+	}
+}
+
+// latestLoop returns the interface of the loop that is latest.
+func (p *Process) latestLoop() (iface string, late time.Duration) {
+	for name, u := range p.units {
+		if l := u.loop.Hung(); l > late {
+			iface, late = name, l
+		}
+	}
+	return iface, late
+}
+
+// hungLoop is how late the thread of a loop may be.
+const hungLoop = 2 * time.Second
+
+// aliveDuring runs f, which may take long, and gives signs of life meanwhile.
+func (p *Process) aliveDuring(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case <-p.life.C:
+			p.giveSignOfLife()
 		}
 	}
 }

@@ -36,13 +36,13 @@ func (u *unit) start(ctx context.Context, g *errgroup.Group) {
 	})
 }
 
-// A lastSent is what a loop last got about a router, beside its configuration.
+// A lastSent is what a loop was sent last about a router, beside its configuration.
 type lastSent struct {
 	tracking vrrp.Tracking
 	standby  bool
 }
 
-// obey makes the running routers those of the order.
+// obey replaces the running routers by those of the order.
 func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) {
 	if level := hclog.LevelFromString(o.LogLevel); level != hclog.NoLevel {
 		p.log.SetLevel(level)
@@ -73,11 +73,12 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	}
 	p.updateLoops()
 	p.settle()
-	// Last: routers start when their link is known, and by now they know everything else.
+	// This comes last: a router starts when its link is known, and everything else must be known before that.
 	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
 	p.mu.Lock()
 	p.sequence, p.beat = o.Sequence, o.BeatInterval()
 	p.mu.Unlock()
+	p.life.Reset(o.BeatInterval())
 	nudge(p.tell)
 }
 
@@ -98,7 +99,7 @@ func (p *Process) provideUnits(ctx context.Context, g *errgroup.Group, c vrrp.Co
 	}
 }
 
-// setResumed decides which routers start as master: those that a dead election was master of, and those that a predecessor
+// setResumed decides which routers start as master: those whose master was a dead election, and those that a predecessor
 // without a director has handed off.
 func (p *Process) setResumed(o message.Order) {
 	now := monotonicNow()
@@ -120,7 +121,7 @@ func (p *Process) setResumed(o message.Order) {
 	p.handed = handoffState{}
 }
 
-// resumedOn are the names of the routers of an interface that start as master.
+// resumedOn returns the names of the routers of an interface that start as master.
 func (p *Process) resumedOn(iface string) []string {
 	var names []string
 	for id := range p.resumed {
@@ -131,7 +132,7 @@ func (p *Process) resumedOn(iface string) []string {
 	return names
 }
 
-// updateLoops tells the loops what follows from tracking, sync groups and standby, where that has changed.
+// updateLoops sends the loops what has changed in tracking, sync groups and standby.
 func (p *Process) updateLoops() {
 	p.mu.Lock()
 	links := maps.Clone(p.links)
@@ -139,7 +140,7 @@ func (p *Process) updateLoops() {
 	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
 	for _, r := range onceInGroups(p.order.Routers) {
-		own[r.Name] = track(r, links)
+		own[r.Name] = r.Tracking.AddInterfaces(r.TrackInterfaces, links)
 		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
 		}
@@ -161,14 +162,14 @@ func (p *Process) updateLoops() {
 	}
 }
 
-// settle brings tracking and addresses in line with what the loops and links reported.
+// settle updates tracking and addresses after reports of the loops and links.
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news
 	p.news = make(map[message.RouterID]vrrp.Status)
 	p.newsMu.Unlock()
 	for id, s := range news {
-		// While it stood still, another master may have come and gone.
+		// While the machine stood still, another master may have come and gone.
 		if s.RivalHeard.After(p.states[id].RivalHeard) || s.Cause.Kind == vrrp.CauseStoodStill {
 			p.announceAgain(id, s)
 		}
@@ -180,12 +181,13 @@ func (p *Process) settle() {
 	}
 	p.updateLoops()
 	p.setAddresses()
+	p.awaitMasters()
 	p.dropEnded()
 	nudge(p.tell)
 }
 
-// dropEnded forgets the routers that are no longer ordered and have let go of their addresses. A router of the same name that
-// comes later starts with nothing of theirs.
+// dropEnded forgets the routers that are no longer ordered and have removed their addresses. A later router of the same name
+// starts without their state.
 func (p *Process) dropEnded() {
 	ordered := make(map[message.RouterID]bool, len(p.order.Routers))
 	for _, r := range p.order.Routers {
@@ -203,8 +205,8 @@ func (p *Process) dropEnded() {
 	}
 }
 
-// onceInGroups leaves each weight of an interface to one member of a sync group: the weights of a group are added up, and
-// each thing counts once.
+// onceInGroups leaves the track of an interface with the same weight to one member of a sync group: the weights of a group
+// are added up, and each track counts once.
 func onceInGroups(routers []message.Router) []message.Router {
 	type shared struct {
 		group string
@@ -224,23 +226,4 @@ func onceInGroups(routers []message.Router) []message.Router {
 		})
 	}
 	return routers
-}
-
-// track adds the effect of the interfaces that a router tracks to what the director tracks.
-func track(r message.Router, links map[string]vrrp.Link) vrrp.Tracking {
-	t := r.Tracking
-	for _, ti := range r.TrackInterfaces {
-		link, seen := links[ti.Interface]
-		if !seen {
-			continue // the watcher reports it soon
-		}
-		fault := link.Fault()
-		switch {
-		case ti.Weight == 0 && fault != "" && t.Fault == "":
-			t.Fault = "tracked " + fault
-		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
-			t.Delta += ti.Weight
-		}
-	}
-	return t
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lock keeps two processes from doing the same work.
+// Package lock ensures that only one process does a job.
 //
-// The locks of a director are in a folder beside its control socket. Only the folder's owner can enter it: whoever can open
-// a lock file can hold the lock, and keep a director from starting. The folder is not in the state directory, because a
-// full or read-only disk must not keep a director from starting either.
+// The locks of a director are in a directory beside its control socket. Only the owner of the directory can enter it: a user
+// who can open a lock file could hold the lock and keep a director from starting. The directory is not in the state
+// directory, because a full or read-only disk must not keep a director from starting either.
 package lock
 
 import (
@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrHeld is in the error about a lock that another process holds.
+// ErrHeld is wrapped by the error about a lock that another process holds.
 var ErrHeld = errors.New("another process holds the lock")
 
 // Dir is the folder for the locks of the director with that control socket.
@@ -59,8 +59,8 @@ func Open(path string) (*os.File, error) {
 	return f, err
 }
 
-// Take locks a file that Open has opened, and does not wait. The error wraps ErrHeld if another process holds the lock, and
-// fs.ErrNotExist if the file is no longer the one at its path: another process would then lock another file.
+// Take locks a file that Open has opened, and does not wait. If another process holds the lock, the error wraps ErrHeld. If
+// the file is no longer the one at its path, another process would lock another file: then the error wraps fs.ErrNotExist.
 func Take(f *os.File) error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {

@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	_, _ = os.Stdout.WriteString("locked")
 }
 
-// A local user cannot hold the lock, so cannot keep a director from starting. The folder may be left by an older version
-// that let everybody in.
+// A local user cannot hold the lock, and so cannot keep a director from starting. The directory may be from an older version
+// that allowed everybody to enter it.
 func TestNobodyCanHoldTheLock(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: only root can run a program as another user")

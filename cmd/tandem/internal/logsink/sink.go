@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package logsink writes log lines without ever making the one who logs wait.
+// Package logsink writes log lines without delaying their sender.
 package logsink
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// maxQueued is how much is kept for a reader that does not read, in bytes.
+// maxQueued is the maximum size of the queue in bytes.
 const maxQueued = 1 << 20
 
-// A Sink takes log lines and writes them from a goroutine of its own. Standard error may be a full pipe that nobody
-// reads: what does not fit into the queue then is dropped and counted.
+// A Sink queues log lines and writes them in a goroutine of its own. Standard error may be a full pipe that nobody reads. If
+// the queue is full, lines are dropped and counted.
 type Sink struct {
 	out   io.Writer
 	limit int
@@ -32,12 +32,12 @@ type Sink struct {
 
 var _ io.Writer = (*Sink)(nil)
 
-// New returns a sink for out. Until Run is called it only collects.
+// New returns a sink for out. It only queues until Run is called.
 func New(out io.Writer) *Sink {
 	return &Sink{out: out, limit: maxQueued, wake: make(chan struct{}, 1)}
 }
 
-// Write queues p, which is one or several whole lines, and returns at once. It never fails.
+// Write queues p, which is one or more whole lines, and returns at once. It never fails.
 func (s *Sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +53,8 @@ func (s *Sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Run writes what is queued, for as long as the process lives: a write to a pipe that nobody reads cannot be cancelled.
-// Dropped lines are logged to log, whose output is the sink, as soon as there is room again.
+// Run writes the queue for as long as the process lives: a write to a pipe that nobody reads cannot be cancelled. When there
+// is room again, it logs the number of dropped lines to log, whose output is the sink.
 func (s *Sink) Run(log hclog.Logger) {
 	for range s.wake {
 		for {
@@ -70,7 +70,7 @@ func (s *Sink) Run(log hclog.Logger) {
 	}
 }
 
-// take returns what is queued, and how many lines were dropped before now.
+// take returns the queue, and the number of lines that were dropped.
 func (s *Sink) take() (batch []byte, dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *Sink) take() (batch []byte, dropped int) {
 	return batch, dropped
 }
 
-// Flush waits until everything that was logged is written, for at most timeout, and tells whether it is.
+// Flush waits until everything that was logged is written, for at most timeout. It returns whether everything is written.
 func (s *Sink) Flush(timeout time.Duration) bool {
 	s.mu.Lock()
 	if len(s.queue)+s.dropped == 0 && !s.writing {

@@ -42,7 +42,7 @@ func TestLinesComeInOrder(t *testing.T) {
 	}
 }
 
-// A pipe that nobody reads must not stop the one who logs. When somebody reads again, the log says what is missing.
+// A pipe that nobody reads must not delay the sender. When it is read again, the log says how many lines are missing.
 func TestFullPipe(t *testing.T) {
 	s, log, in := newSink(t)
 	long := strings.Repeat("x", 1000)

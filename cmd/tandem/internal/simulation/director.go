@@ -11,12 +11,12 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// A director is the process that has the state. It models the director's loop: what waits is taken in by one step.
+// A director is the process that has the state. It models the director's loop: one step handles all waiting events.
 type director struct {
 	process
 	host  *host
 	state *core.State
-	base  time.Duration // of the wall clock, as it was at the start
+	base  time.Duration // the wall clock at the start
 
 	begun    bool // it listens
 	inbox    []core.Event
@@ -25,7 +25,7 @@ type director struct {
 	question int  // how many were put to the neighbours
 	ready    bool // the table was written for the first time
 	leaving  bool
-	cfg      *configs.Config // the one in force
+	cfg      *configs.Config // the configuration in force
 
 	request core.Request
 	asked   map[core.Request]question
@@ -33,7 +33,7 @@ type director struct {
 	table   tableWorker
 	files   filesWorker
 	checks  map[string]*check
-	watched bool // the connections of draining servers are looked at
+	watched bool // the connections of draining servers are counted
 
 	supervisor
 }
@@ -61,12 +61,13 @@ func (h *host) start() {
 		process: process{world: h.world, alive: true, since: h.now}, host: h, state: core.New(), base: h.clock,
 		asked: make(map[core.Request]question), checks: make(map[string]*check),
 	}
+	d.woken = d.stall
 	h.director = d
 	h.say(h.name, "director starts")
 	d.table.want = nil
 	d.later(h.between(20*time.Millisecond, 200*time.Millisecond), func() {
 		d.begun = true
-		d.post(core.Start{Config: h.cfg, Orders: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
+		d.post(core.Start{Config: h.cfg, Overrides: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
 		d.later(h.between(time.Millisecond, 20*time.Millisecond), d.readTable)
 		d.lookAgain()
 	})
@@ -75,7 +76,7 @@ func (h *host) start() {
 // time is the wall clock as the process sees it.
 func (d *director) time() time.Time { return d.now.Add(d.base) }
 
-// post hands an event to the loop.
+// post passes an event to the loop.
 func (d *director) post(ev core.Event) {
 	d.inbox = append(d.inbox, ev)
 	if !d.due {
@@ -84,7 +85,7 @@ func (d *director) post(ev core.Event) {
 	}
 }
 
-// turn takes in what waits.
+// turn handles all waiting events.
 func (d *director) turn() {
 	d.due = false
 	events := d.inbox
@@ -140,7 +141,7 @@ func pairs(all []any) string {
 	return strings.Join(words, " ")
 }
 
-// ask has an operator's request answered.
+// ask posts an operator's request and waits for the answer.
 func (d *director) ask(what string, event func(core.Request) core.Event, then func(core.Reply)) {
 	d.say("operator", "%s: %s", d.host.name, what)
 	if !d.begun {

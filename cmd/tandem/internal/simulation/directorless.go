@@ -9,14 +9,14 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
-// An orphan is an election without a director, as election/directorless.go has it.
+// An orphan is an election without a director. It models election/directorless.go.
 type orphan struct {
 	begun     map[string]bool // the routers whose hand-over was seen
 	until     time.Time
 	successor *election
 }
 
-// losesDirector is what happens when the director's end of the socket is closed.
+// losesDirector runs when the director's end of the socket is closed.
 func (e *election) losesDirector() {
 	e.director = nil
 	switch {
@@ -46,7 +46,7 @@ func (e *election) losesDirector() {
 	}
 }
 
-// goOnWithoutDirector lets go of what the peer took, and hands the rest to a successor.
+// goOnWithoutDirector ends the routers that the peer has taken over, and hands the other routers to a successor.
 func (e *election) goOnWithoutDirector() {
 	if e.orphan == nil {
 		return

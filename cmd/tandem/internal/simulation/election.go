@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An election is the election process of a director, as packages election and speaker have it.
+// An election is the election process of a director. It models the packages election and speaker.
 type election struct {
 	process
 	host     *host
@@ -32,6 +32,10 @@ type election struct {
 	ending   bool
 	orphan   *orphan
 
+	givenUp      map[string]bool // routers whose addresses neighbours may still know here
+	newlyGivenUp []string
+	referred     map[string]time.Time
+
 	announced map[netip.Addr]bool
 	schedule  *garp.Schedule
 	rivals    [segments]*garp.RivalTracker
@@ -40,7 +44,7 @@ type election struct {
 	rivalsDue [segments]time.Time
 }
 
-// A router is one virtual router and what its loop keeps about it.
+// A router is one virtual router with the state of its loop.
 type router struct {
 	*vrrp.Router
 	segment   int
@@ -78,7 +82,8 @@ func segmentOf(iface string) int {
 func (h *host) spawn(d *director) *election {
 	e := &election{
 		process: process{world: h.world, alive: true, since: h.now}, host: h, director: d,
-		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
+		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), givenUp: make(map[string]bool), referred: make(map[string]time.Time),
+		announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
 		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()
@@ -105,7 +110,7 @@ func (e *election) dies() {
 		next.later(h.between(0, 10*time.Millisecond), next.getsLock)
 	}
 	if d := e.director; d != nil {
-		// Both ends of the socket must have been at work for a sign of life.
+		// A sign of life counts only if both ends of the socket were running.
 		sure := e.now
 		for _, p := range []*process{&e.process, &d.process} {
 			if p.stopped && p.halted.Before(sure) {
@@ -117,7 +122,8 @@ func (e *election) dies() {
 	}
 }
 
-// receive takes an order. Before the process has the lock, the latest waits, with what the first one resumes.
+// receive handles an order. Before the process has the lock, the latest order waits, with the routers that the first one
+// resumes.
 func (e *election) receive(o message.Order) {
 	if e.director == nil || e.ending {
 		return
@@ -139,12 +145,22 @@ func (e *election) getsLock() {
 	}
 }
 
-// obey makes the running routers those of the order.
+// obey replaces the running routers by those of the order.
 func (e *election) obey(o message.Order) {
 	if !e.obeyed {
 		e.setResumed(o)
 	}
 	first := !e.obeyed
+	if first { // the records have all that a killed election may have had, and what one that left gave up
+		for _, name := range e.host.record {
+			e.givenUp[name] = true
+		}
+		e.newlyGivenUp = e.host.record
+	}
+	e.host.record = nil
+	for _, r := range o.Routers {
+		e.host.record = append(e.host.record, r.Name)
+	}
 	e.order, e.obeyed = o, true
 	e.configure()
 	e.settle()
@@ -210,7 +226,7 @@ func (e *election) leaveRouter(r *router, why vrrp.CauseKind) {
 	}
 }
 
-// leave has all routers hand over. Then the process ends.
+// leave makes all routers hand over. Then the process ends.
 func (e *election) leave() {
 	if e.ending {
 		return
@@ -222,7 +238,7 @@ func (e *election) leave() {
 	e.settle()
 }
 
-// seeLink passes on what the watcher of links sees.
+// seeLink passes on a change that the watcher of links sees.
 func (e *election) seeLink(segment int) {
 	up := e.host.carrier[segment]
 	l := vrrp.Link{Name: [...]string{"eth0", "eth1"}[segment], Index: 2 + segment, Up: true, Carrier: up}
@@ -267,7 +283,7 @@ func (e *election) assess(r *router) {
 	r.resume = false
 }
 
-// step passes an event to a machine and does what it returns.
+// step passes an event to a machine and carries out its actions.
 func (e *election) step(r *router, ev vrrp.Event) {
 	for _, a := range r.Machine.Step(e.now, ev) {
 		name := r.Config.Name
@@ -311,7 +327,7 @@ func (h *host) sendDatagram(d datagram) {
 	h.send(d.segment, h.node, other.node, func() { other.hear(d) })
 }
 
-// hear takes an advertisement into the socket of the election.
+// hear puts an advertisement into the socket of the election.
 func (h *host) hear(d datagram) {
 	e := h.election()
 	if o := h.peer; o != nil && h.kernelRuns() && h.carrier[d.segment] {
@@ -329,15 +345,15 @@ func (h *host) hear(d datagram) {
 	}
 }
 
-// turn is one of the loop: the timers that are due, then what has arrived. After a stall, what has arrived comes first where
-// it may make a deadline void.
+// turn is one turn of the loop: the timers that are due, then the packets that have arrived. After a stall, the packets come
+// first if they may make a deadline void.
 func (e *election) turn() {
 	for _, r := range e.routers {
 		late := e.now.Sub(r.due)
 		if r.due.IsZero() || late < 0 {
 			continue
 		}
-		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver()
+		advertises := r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()
 		if !advertises || late > r.Config.AdvertInterval {
 			e.drain()
 		}
@@ -372,7 +388,7 @@ func (e *election) drain() {
 	}
 }
 
-// advanceDiagnosis has a router tell of another master whose last advertisement it has not told of yet.
+// advanceDiagnosis reports another master whose last advertisement the router has not reported yet.
 func (e *election) advanceDiagnosis(r *router) {
 	if due := r.DiagnosisDue(); !due.IsZero() && !due.Equal(r.diagnosis) {
 		r.diagnosis = due

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -14,7 +15,7 @@ import (
 // A Kind is a kind of fault.
 type Kind uint8
 
-// The kinds. Those of the network are about the ways of one director on one segment.
+// The kinds. Faults of the network are about the wires of one director on one segment.
 const (
 	Loss Kind = iota + 1
 	OneWay
@@ -34,8 +35,10 @@ const (
 	ServerDown
 	ServerOff
 	AllServersOff
+	ServerFlaps
 	DiskSlow
 	DiskFull
+	DiskCorrupt // its files cannot be read any more
 	ClockStep
 	KernelRefuses
 	DumpsLie
@@ -49,13 +52,13 @@ const (
 
 var kindNames = [...]string{"?", "loss", "one-way loss", "delay", "duplicates", "partition", "cable", "kill of the director", "kill of the election",
 	"kill of both", "director stopped", "election stopped", "both stopped", "machine paused", "power off", "restart", "server down", "server off",
-	"all servers off", "slow disk", "full disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
+	"all servers off", "flapping server", "slow disk", "full disk", "corrupt disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
 	"address deleted", "drain", "failover", "reload"}
 
 // String names the kind.
 func (k Kind) String() string { return kindNames[k] }
 
-// A Fault is something that goes wrong, or that an operator does, at a time after the warm-up.
+// A Fault is a failure, or an operator's action, at a time after the warm-up.
 type Fault struct {
 	Kind   Kind
 	At     time.Duration
@@ -105,7 +108,7 @@ func (w *world) inject(f Fault) {
 		w.network(h, f)
 	case f.Kind <= Restart:
 		w.processes(h, f)
-	case f.Kind <= AllServersOff:
+	case f.Kind <= ServerFlaps:
 		w.breakServers(f)
 	case f.Kind <= AddressDeleted:
 		w.surroundings(h, f)
@@ -114,7 +117,7 @@ func (w *world) inject(f Fault) {
 	}
 }
 
-// network makes the ways of a director bad.
+// network damages the wires of a director.
 func (w *world) network(h *host, f Fault) {
 	segment := outside
 	if h.serverSide == inside && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
@@ -147,9 +150,11 @@ func (w *world) network(h *host, f Fault) {
 		both(func(r *wire) { r.cut = true })
 		h.setCarrier(segment, false)
 	}
+	w.rewired()
 	w.after(f.For, func() {
 		w.say("fault", "%s of %s is over", f.Kind, h.name)
 		both(func(r *wire) { *r = wire{} })
+		w.rewired()
 		h.setCarrier(segment, true)
 	})
 }
@@ -164,7 +169,7 @@ func (h *host) setCarrier(segment int, on bool) {
 	}
 }
 
-// processes kills and stops.
+// processes kills and stops processes.
 func (w *world) processes(h *host, f Fault) {
 	d, e := h.director, h.election()
 	if o := h.peer; o != nil {
@@ -219,7 +224,7 @@ func (w *world) processes(h *host, f Fault) {
 	}
 }
 
-// resume lets a stopped process go on, unless its machine is paused.
+// resume continues a stopped process, unless its machine is paused.
 func (h *host) resume(p *process) {
 	if !h.paused {
 		p.goOn()
@@ -260,7 +265,7 @@ func (h *host) powerOn() {
 	}
 }
 
-// breakServers changes what real servers do.
+// breakServers changes the behaviour of real servers.
 func (w *world) breakServers(f Fault) {
 	set := func(s *server, is condition) {
 		if s.is != is {
@@ -272,18 +277,36 @@ func (w *world) breakServers(f Fault) {
 		if i != f.Target && f.Kind != AllServersOff {
 			continue
 		}
+		over := w.now.Add(f.For)
+		if f.Kind == ServerFlaps {
+			pause := time.Duration((0.1 + f.Amount) * float64(2*time.Second))
+			var flap func()
+			flap = func() {
+				if w.healed || !w.now.Before(over) {
+					return
+				}
+				set(s, [...]condition{serving: refusing, refusing: serving, silent: serving}[s.is])
+				w.after(w.between(pause/2, pause), flap)
+			}
+			flap()
+			w.at(over, func() { set(s, serving) })
+			continue
+		}
 		is := silent
 		if f.Kind == ServerDown {
 			is = refusing
 		}
 		set(s, is)
-		w.after(f.For, func() { set(s, serving) })
+		w.at(over, func() { set(s, serving) })
 	}
 }
 
-// surroundings makes disk, clock and kernel bad.
+// surroundings causes faults of disk, clock and kernel.
 func (w *world) surroundings(h *host, f Fault) {
 	over := func(do func()) { w.after(f.For, do) }
+	if !h.kernelRuns() && (f.Kind == TableFlushed || f.Kind == AddressDeleted) {
+		return // no operator can do that
+	}
 	switch f.Kind {
 	case DiskSlow:
 		h.disk.slow = time.Duration(f.Amount * float64(8*time.Second))
@@ -291,6 +314,9 @@ func (w *world) surroundings(h *host, f Fault) {
 	case DiskFull:
 		h.disk.trouble = [...]string{"no space left on device", "read-only file system"}[int(f.Amount*2)]
 		over(func() { h.disk.trouble = "" })
+	case DiskCorrupt:
+		h.disk.orders, h.disk.standby, h.disk.drains, h.disk.owned, h.record = nil, nil, core.Drains{}, nil, nil
+		clear(w.watch.remembered[h.node])
 	case ClockStep:
 		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
 	case KernelRefuses:
@@ -304,7 +330,7 @@ func (w *world) surroundings(h *host, f Fault) {
 		h.kernel.wiped = w.now
 	case AddressDeleted:
 		h.setAddress(vip, false)
-		if e := h.election(); e != nil { // the kernel tells it
+		if e := h.election(); e != nil { // the kernel reports it
 			e.later(h.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(nil) })
 		} else if o := h.peer; o != nil {
 			o.later(5*time.Millisecond, func() { h.setAddress(vip, o.master) })
@@ -312,10 +338,12 @@ func (w *world) surroundings(h *host, f Fault) {
 	}
 }
 
-// healAll ends every fault, and gives back what operators have taken.
+// healAll ends every fault, and undoes what operators have ordered.
 func (w *world) healAll() {
 	w.say("fault", "all faults are over")
+	w.healed = true
 	w.wires = [segments][nodes][nodes]wire{}
+	w.rewired()
 	for _, h := range w.hosts {
 		h.powerOn()
 		h.unpause()

@@ -29,11 +29,13 @@ type host struct {
 	carrier [segments]bool
 	kernel  kernel
 	disk    disk
-	clock   time.Duration // what somebody has set the wall clock ahead; a process sees it when it starts
+	clock   time.Duration // how far ahead the wall clock was set; a process sees it when it starts
+
+	record []string // the routers whose addresses a former election may have had, or has given up without a successor
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
-	other     bool        // it runs a director of another make
+	other     bool        // it runs another VRRP program
 	peer      *otherMake  // nil: none
 }
 
@@ -56,7 +58,7 @@ func (h *host) processes() (all []*process) {
 	return all
 }
 
-// election is the process that takes part in the election; nil: none.
+// election returns the process that takes part in the election. nil: there is none.
 func (h *host) election() *election {
 	if len(h.elections) == 0 {
 		return nil
@@ -64,16 +66,24 @@ func (h *host) election() *election {
 	return h.elections[0]
 }
 
-// A kernel is what matters of one: the virtual addresses and the IPVS table.
+// A kernel is the parts of a kernel that matter here: the virtual addresses and the IPVS table.
 type kernel struct {
-	addrs   map[netip.Addr]bool
+	addrs   [segments]bool // the virtual addresses that it has, see slot
 	table   map[lvs.ServiceID]lvs.Entry
 	refuses bool      // it does not take the service www
 	lies    int       // so many of the next dumps are wrong
 	wiped   time.Time // when it last lost its table
 }
 
-// foreign is somebody else's service.
+// slot is the place of a virtual address among those of a kernel.
+func slot(a netip.Addr) int {
+	if a == insideVIP {
+		return inside
+	}
+	return outside
+}
+
+// foreign is a service of another program.
 var foreign = lvs.Entry{
 	Service: lvs.Service{ServiceID: lvs.ServiceID{Protocol: lvs.UDP, Addr: netip.MustParseAddr("192.0.2.200"), Port: 53}, Scheduler: "rr"},
 	Servers: []lvs.Server{{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.201"), Port: 53}, Method: lvs.DR, Weight: 1}},
@@ -82,7 +92,6 @@ var foreign = lvs.Entry{
 func newKernel(now time.Time) kernel {
 	return kernel{
 		wiped: now,
-		addrs: make(map[netip.Addr]bool),
 		table: map[lvs.ServiceID]lvs.Entry{foreign.ServiceID: foreign},
 	}
 }
@@ -106,7 +115,7 @@ func (k *kernel) schedule(w *world, id lvs.ServiceID) (lvs.Server, bool) {
 	return lvs.Server{}, false
 }
 
-// dump lists the table. A dump that lies lacks a service.
+// dump lists the table. A wrong dump has rows twice, or lacks a service or its servers.
 func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 	var all []lvs.Entry
 	for _, id := range slices.SortedFunc(maps.Keys(k.table), lvs.ServiceID.Compare) {
@@ -116,11 +125,14 @@ func (k *kernel) dump(w *world) ([]lvs.Entry, error) {
 		return all, nil
 	}
 	k.lies--
-	switch w.rand.IntN(3) {
+	switch w.rand.IntN(4) {
 	case 0:
 		return nil, errors.New("the kernel does not answer")
 	case 1:
 		return append(all, all...), nil
+	case 2:
+		all[0].Servers = nil
+		return all, nil
 	}
 	return all[:len(all)-1], nil
 }
@@ -166,7 +178,8 @@ type disk struct {
 	trouble string        // why nothing can be written
 	slow    time.Duration // how long a write takes
 
-	orders  map[string]core.Order
+	orders  map[string]core.Override
+	ordered map[string]core.Override // the latest written orders, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool
@@ -180,8 +193,8 @@ func (d *disk) store(f core.FileValue) error {
 	}
 	d.writes++
 	switch value := f.Value.(type) {
-	case map[string]core.Order:
-		d.orders = value
+	case map[string]core.Override:
+		d.orders, d.ordered = value, value
 	case []string:
 		d.standby = value
 	case core.Drains:

@@ -5,7 +5,6 @@ package simulation
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -26,47 +25,44 @@ func (b *Broken) String() string {
 	return fmt.Sprintf("%s at %.3f s: %s", b.Kind, b.At.Seconds(), b.What)
 }
 
-// A since is the time since which something is so; the zero value: it is not so.
+// A since is the time since which a condition holds. The zero value: it does not hold.
 type since struct{ time.Time }
 
-// is notes whether it is so now, and returns for how long.
+// is records whether the condition holds now, and returns for how long.
 func (s *since) is(so bool, now time.Time) time.Duration {
 	switch {
 	case !so:
 		s.Time = time.Time{}
+		return 0
 	case s.IsZero():
 		s.Time = now
-	}
-	if s.IsZero() {
 		return 0
 	}
 	return now.Sub(s.Time)
 }
 
-// A monitor looks at the invariants. The bounds are those of RFC 9568 and of the configuration, plus slack for what takes
+// A monitor checks the invariants. The bounds are those of RFC 9568 and of the configuration, plus slack for delays of
 // milliseconds.
 type monitor struct {
 	scenario *Scenario
 	broken   *Broken
-	known    []string // findings that are known
 	faults   [kinds]int
 
 	both     [segments]since // both directors have the VIP
-	none     [segments]since // nobody has it
-	hear     [segments]since // the directors are at work, and hear each other
-	capable  [2]since        // a director is at work, and can serve
+	none     [segments]since // no director has it
+	hear     [segments]since // the directors run, and hear each other
+	capable  [2]since        // a director runs, and can serve
 	reached  [2]since        // … and clients, servers and the peer reach it
-	listened [2]since        // a director's loop is at work
-	serves   [2]since        // a director that is reached has a healthy server in its table
+	listened [2]since        // a director's loop runs
+	serves   [2]since        // a director that clients and servers reach has a healthy server in its table
 
-	split       bool     // both directors had the VIP while they did not hear each other, and they have not heard each other since
-	holds       [2]since // a director has the VIP
-	refusal     bool     // the director that is asked has no healthy server, and its peer has
-	unclaimed   bool     // a director has given up addresses while it did not hear the other one
-	undisturbed [2]since // a kernel runs, and its ways are clean
+	lossy       time.Time // when a wire to a client last lost a packet
+	split       bool      // both directors had the VIP while they did not hear each other, and they have not heard each other since
+	holds       [2]since  // a director has the VIP
+	undisturbed [2]since  // a kernel runs, and its wires are clean
 
 	orders     int
-	remembered [2]map[string]remembered // of drains, by server, and of standing by, under no name
+	remembered [2]map[string]remembered // orders of drains, by server, and of standby, with an empty name
 
 	mustBeQuiet bool
 }
@@ -84,7 +80,7 @@ func (m *monitor) down() time.Duration {
 	if m.scenario.Group {
 		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
 	}
-	return 3*i + vrrp.Skew(1, i)
+	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -93,33 +89,29 @@ const (
 	recovery  = checkRise*checkInterval + checkTimeout + checkInterval + slack
 )
 
-// broke notes the first invariant that does not hold.
+// broke records the first invariant that does not hold.
 func (m *monitor) broke(w *world, kind, format string, args ...any) {
-	if why := knownFinding(w, kind); why != "" {
-		if !slices.Contains(m.known, why) {
-			m.known = append(m.known, why)
-		}
-		return
-	}
 	if m.broken == nil {
 		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
 		w.say("BROKEN", "%s: %s", kind, m.broken.What)
 	}
 }
 
-// look looks at what must hold at any time.
+// look checks the invariants that must hold at any time.
 func (m *monitor) look(w *world) {
-	vips := []netip.Addr{vip}
-	if m.scenario.Group {
-		vips = append(vips, insideVIP)
-	}
 	for i, h := range w.hosts {
 		m.lookAt(w, i, h)
+		if !w.clear[i] {
+			m.lossy = w.now
+		}
 	}
-	for segment, v := range vips {
+	for segment, v := range [...]netip.Addr{vip, insideVIP} {
+		if segment == inside && !m.scenario.Group {
+			break
+		}
 		holders := 0
 		for _, h := range w.hosts {
-			if h.kernelRuns() && h.kernel.addrs[v] {
+			if h.kernelRuns() && h.kernel.addrs[slot(v)] {
 				holders++
 			}
 		}
@@ -131,16 +123,20 @@ func (m *monitor) look(w *world) {
 		}
 		if segment == outside {
 			for i, h := range w.hosts {
-				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[vip], w.now)
+				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[slot(vip)], w.now)
 			}
 		}
 		both := min(hearing, m.both[segment].is(holders == 2, w.now))
-		// The loser hears the winner within an interval, and lingers. A router that stood still listens for an interval and its
-		// skew time before it speaks.
-		if bound := m.scenario.Interval + vrrp.Skew(100, m.scenario.Interval) + vrrp.Linger + slack; both > bound {
+		// The losing master hears the winner within an interval, and lingers.
+		if bound := m.scenario.Interval + vrrp.Linger + slack; both > bound {
 			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
 		}
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
+		for i, h := range w.hosts { // the members of a group change together
+			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
+				able = min(able, m.capable[i].since(w.now))
+			}
+		}
 		none := min(able, m.none[segment].is(holders == 0, w.now))
 		if bound := m.down() + slack; none > bound {
 			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
@@ -155,7 +151,7 @@ func (s since) since(now time.Time) time.Duration {
 	return now.Sub(s.Time)
 }
 
-// takesPart tells whether a director's election is at work under a director.
+// takesPart tells whether a director's election runs together with its director.
 func (h *host) takesPart() bool {
 	if h.other {
 		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
@@ -164,7 +160,7 @@ func (h *host) takesPart() bool {
 	return h.kernelRuns() && d != nil && d.runs() && !d.leaving && e != nil && e.runs() && e.obeyed && e.director == d && !e.ending
 }
 
-// lookAt looks at one director.
+// lookAt checks one director.
 func (m *monitor) lookAt(w *world, i int, h *host) {
 	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses
 	m.capable[i].is(able, w.now)
@@ -199,7 +195,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 func (m *monitor) peerIsClear(w *world, h *host) bool {
 	other := h.opposite()
 	if !other.kernelRuns() {
-		return !m.split // else clients may have learned the other one, and nobody can know
+		return !m.split // otherwise clients may have the other director's address, and nobody can know it
 	}
 	segments := 1
 	if m.scenario.Group {
@@ -213,22 +209,12 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	if other.takesPart() {
 		return m.waysAreClean(w, other) && !other.kernel.refuses
 	}
-	return other.election() == nil && other.peer == nil && !other.kernel.addrs[vip]
+	return !m.split && other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
 // waysAreClean tells whether clients and real servers are reached from a director without loss.
 func (m *monitor) waysAreClean(w *world, h *host) bool {
-	for _, c := range w.clients {
-		if !w.cleanBothWays(outside, h.node, c.node) {
-			return false
-		}
-	}
-	for _, s := range w.servers {
-		if !w.cleanBothWays(h.serverSide, h.node, s.node) {
-			return false
-		}
-	}
-	return h.carrier[outside] && h.carrier[h.serverSide]
+	return w.clear[h.node] && h.carrier[outside] && h.carrier[h.serverSide]
 }
 
 // hasServer tells whether a kernel has a weight for a real server that answers.
@@ -243,18 +229,18 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
-// hasDrained tells whether an operator has taken a server out of service at a director.
+// hasDrained tells whether an operator has drained or disabled a server at a director.
 func (m *monitor) hasDrained(h *host) bool {
-	return len(h.disk.orders) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
+	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
 
-// lookAtTables looks at what the kernels' tables must and must not have.
+// lookAtTables checks the kernels' tables.
 func (m *monitor) lookAtTables(w *world) {
 	for i, h := range w.hosts {
-		if h.kernelRuns() && !reflect.DeepEqual(h.kernel.table[foreign.ServiceID], foreign) {
+		if h.kernelRuns() && !isForeign(h.kernel.table[foreign.ServiceID]) {
 			m.broke(w, "foreign", "somebody else's service was changed on %s", h.name)
 		}
-		if m.listened[i].since(w.now) < 2*time.Second || h.kernel.refuses || h.kernel.lies > 0 {
+		if len(m.remembered[i]) == 0 || m.listened[i].since(w.now) < 2*time.Second || h.kernel.refuses || h.kernel.lies > 0 {
 			continue
 		}
 		for _, is := range h.kernel.table[www].Servers {
@@ -272,22 +258,27 @@ func (m *monitor) lookAtTables(w *world) {
 	}
 }
 
-// A remembered is an order that was acknowledged without reserve.
+// isForeign tells whether an entry is as the other program made it.
+func isForeign(e lvs.Entry) bool {
+	return e.Service == foreign.Service && slices.Equal(e.Servers, foreign.Servers)
+}
+
+// A remembered is an order that was acknowledged, without a warning that a restart would forget it.
 type remembered struct {
 	order int
 	is    bool
 	since time.Time
 }
 
-// activity notes that something happened that does not happen in a quiet pair.
+// activity records an event that does not happen in a quiet pair.
 func (m *monitor) activity(w *world, what string) {
 	if m.mustBeQuiet {
 		m.broke(w, "quiet", "%s, long after the last fault", what)
 	}
 }
 
-// asks notes that an operator orders something, about a server or, if it has no name, about standing by. It returns what to do
-// with the answer. Only the latest order about a thing counts, and only if the answer has no reserve.
+// asks records an order of an operator about a server, or, without a name, about standby. It returns the handler of the
+// answer. Only the latest order about a thing counts, and only if the answer has no warning.
 func (m *monitor) asks(h *host, server string) func(core.Reply) {
 	m.orders++
 	order := m.orders
@@ -300,7 +291,7 @@ func (m *monitor) asks(h *host, server string) func(core.Reply) {
 	}
 }
 
-// expectWanted looks at what must be so after all faults.
+// expectWanted checks the state after all faults.
 func (m *monitor) expectWanted(w *world) {
 	if m.broken != nil {
 		return
@@ -312,7 +303,7 @@ func (m *monitor) expectWanted(w *world) {
 	for _, v := range vips {
 		var holders []string
 		for _, h := range w.hosts {
-			if h.kernel.addrs[v] {
+			if h.kernel.addrs[slot(v)] {
 				holders = append(holders, h.name)
 			}
 		}
@@ -328,7 +319,7 @@ func (m *monitor) expectWanted(w *world) {
 			m.broke(w, "wanted", "%s does not run at last", h.name)
 			return
 		}
-		holder := h.kernel.addrs[vip]
+		holder := h.kernel.addrs[slot(vip)]
 		is := h.kernel.table[www]
 		if got := serversOf(is); (holder || !m.scenario.Master) && got != m.wantedServers() {
 			m.broke(w, "wanted", "the table of %s has %s at last, wanted %s", h.name, got, m.wantedServers())

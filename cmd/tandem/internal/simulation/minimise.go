@@ -4,8 +4,8 @@ package simulation
 
 import "slices"
 
-// Minimise drops faults one by one for as long as the scenario breaks the same invariant without them. Fewer packets are lost
-// then, so that later random numbers fall differently: what is left still breaks it, but perhaps in another way.
+// Minimise removes faults one by one while the scenario still breaks the same invariant. Without a fault fewer packets are
+// lost, so the later random numbers have other effects: the result breaks the invariant, but perhaps in another way.
 func Minimise(s *Scenario, kind string) (*Scenario, Result) { return minimise(s, kind, Run) }
 
 func minimise(s *Scenario, kind string, run func(*Scenario) Result) (*Scenario, Result) {

@@ -24,7 +24,7 @@ const (
 	nodes       = 8
 )
 
-// A wire is the way from one node to another. The zero wire carries everything at once.
+// A wire is the connection from one node to another. The zero wire delivers everything at once.
 type wire struct {
 	cut    bool
 	loss   float64
@@ -33,7 +33,7 @@ type wire struct {
 	jitter time.Duration
 }
 
-// clean tells whether the way loses nothing and delays next to nothing.
+// clean tells whether the wire loses nothing and delays almost nothing.
 func (r wire) clean() bool { return !r.cut && r.loss == 0 && r.delay+r.jitter < 5*time.Millisecond }
 
 // cleanBothWays tells whether two nodes hear each other.
@@ -41,13 +41,26 @@ func (w *world) cleanBothWays(segment, a, b int) bool {
 	return w.wires[segment][a][b].clean() && w.wires[segment][b][a].clean()
 }
 
-// passes tells whether one packet gets through.
+// rewired updates the wires after a change.
+func (w *world) rewired() {
+	for i, h := range w.hosts {
+		w.clear[i] = true
+		for _, c := range w.clients {
+			w.clear[i] = w.clear[i] && w.cleanBothWays(outside, h.node, c.node)
+		}
+		for _, s := range w.servers {
+			w.clear[i] = w.clear[i] && w.cleanBothWays(h.serverSide, h.node, s.node)
+		}
+	}
+}
+
+// passes tells whether one packet arrives.
 func (w *world) passes(segment, from, to int) bool {
 	r := &w.wires[segment][from][to]
 	return !r.cut && !w.chance(r.loss)
 }
 
-// send has a frame arrive, or not.
+// send delivers a frame, or loses it.
 func (w *world) send(segment, from, to int, arrive func()) {
 	if !w.passes(segment, from, to) {
 		return
@@ -82,7 +95,7 @@ type server struct {
 	since time.Time
 }
 
-// A condition is what a real server does with a request.
+// A condition is how a real server treats a request.
 type condition uint8
 
 const (
@@ -93,8 +106,8 @@ const (
 
 func (c condition) String() string { return [...]string{"?", "serves", "refuses", "is off"}[c] }
 
-// A client asks the VIP again and again. It has a neighbour entry for it, like a Linux machine; one that is strict refuses an
-// update within a second after another, also a gratuitous one.
+// A client sends requests to the VIP again and again. It has a neighbour entry for the VIP, like a Linux machine. A strict
+// client refuses an update within a second after another one, even a gratuitous one.
 type client struct {
 	*world
 	node   int
@@ -114,7 +127,7 @@ const (
 	probing   = 8 * time.Second       // delay_first_probe_time, and three unicast probes a second apart
 )
 
-// learn takes in an announcement. It makes no new entry.
+// learn handles an announcement. It makes no new entry.
 func (c *client) learn(from *host) {
 	if c.entry == nil || c.strict && c.now.Sub(c.updated) < lockTime {
 		return
@@ -132,7 +145,7 @@ func (c *client) name() string {
 	return "client1"
 }
 
-// resolve asks who has the VIP, unless the entry is good.
+// resolve asks who has the VIP, unless the entry is valid.
 func (c *client) resolve() {
 	if c.entry != nil && c.now.Sub(c.confirmed) < reachable {
 		return
@@ -156,10 +169,10 @@ func (c *client) resolve() {
 }
 
 func (c *client) answersARP(h *host) bool {
-	return h.kernelRuns() && h.kernel.addrs[vip] && c.passes(outside, c.node, h.node) && c.passes(outside, h.node, c.node)
+	return h.kernelRuns() && h.kernel.addrs[slot(vip)] && c.passes(outside, c.node, h.node) && c.passes(outside, h.node, c.node)
 }
 
-// A result is what became of a request.
+// A result is the result of a request.
 type result struct {
 	ok     bool
 	kind   failure
@@ -167,7 +180,7 @@ type result struct {
 	server *server // that did not answer
 }
 
-// A failure is why a request failed.
+// A failure is the reason why a request failed.
 type failure string
 
 const (
@@ -201,7 +214,7 @@ func (c *client) request() result {
 		return result{kind: wayCut, why: "the way to " + h.name + " is cut"}
 	case !h.kernelRuns():
 		return result{kind: frozen, why: h.name + " stands still"}
-	case !h.kernel.addrs[vip]:
+	case !h.kernel.addrs[slot(vip)]:
 		return result{kind: stale, why: h.name + " does not have the VIP any more"}
 	}
 	to, ok := h.kernel.schedule(c.world, www)

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 )
 
-// operate is what operators do.
+// operate runs an operator's action.
 func (w *world) operate(h *host, f Fault) {
 	d := h.director
 	if d == nil {
@@ -52,7 +52,7 @@ func (h *host) order(action api.Action, server netip.Addr) {
 	}, noted)
 }
 
-// release lets all virtual routers take part again.
+// release ends the standby of all virtual routers.
 func (h *host) release() {
 	if d := h.director; d != nil {
 		h.watch.asks(h, "")
@@ -67,7 +67,7 @@ func (w *world) reload(h *host) {
 	}
 }
 
-// giveBack undoes what operators have ordered, as soon as there is a director that listens.
+// giveBack undoes the orders of operators as soon as a director listens.
 func (h *host) giveBack() {
 	d := h.director
 	if h.other {

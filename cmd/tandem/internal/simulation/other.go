@@ -11,9 +11,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// An otherMake is a peer that is not a tandem. It follows RFC 9568 and keepalived's habits: a bunch of announcements at once and
-// after five seconds, more of them when a lower master is heard; killed, it leaves its addresses behind until it is started
-// again; told to stop, it says priority 0 and drops the addresses at once. It tracks nothing.
+// An otherMake is a peer that does not run tandem. It follows RFC 9568 and behaves as keepalived does: it sends several
+// announcements at once and again after five seconds, and more when it hears a lower master. If it is killed, its addresses
+// stay until it is started again. If it is stopped, it sends priority 0 and removes the addresses at once. It tracks nothing.
 type otherMake struct {
 	process
 	host     *host
@@ -51,7 +51,9 @@ func (h *host) startOther() {
 	})
 }
 
-func (o *otherMake) down() time.Duration { return 3*o.config.AdvertInterval + o.skew() }
+func (o *otherMake) down() time.Duration {
+	return vrrp.DownIntervals*o.config.AdvertInterval + o.skew()
+}
 
 func (o *otherMake) skew() time.Duration { return vrrp.Skew(o.priority, o.config.AdvertInterval) }
 
@@ -111,7 +113,7 @@ func (o *otherMake) advertise(priority uint8) {
 	o.host.sendDatagram(datagram{h, p.AppendTo(nil, h.Source, h.Destination), outside})
 }
 
-// hear takes an advertisement.
+// hear handles an advertisement.
 func (o *otherMake) hear(d datagram) {
 	var p vrrp.Packet
 	if p.Parse(d.message, d.header.Source, d.header.Destination) != 0 {
@@ -131,11 +133,11 @@ func (o *otherMake) hear(d datagram) {
 	case p.Priority == 0:
 		o.wait(o.skew())
 	case higher || !o.config.Preempt:
-		o.wait(3*p.Interval + o.skew())
+		o.wait(vrrp.DownIntervals*p.Interval + o.skew())
 	}
 }
 
-// fillTable has the real servers in the table that answer.
+// fillTable puts the real servers that answer into the table.
 func (o *otherMake) fillTable() {
 	h := o.host
 	e := lvs.Entry{Service: h.cfg.Services[0].Virtuals[0]}

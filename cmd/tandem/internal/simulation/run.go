@@ -35,10 +35,9 @@ func (s *Scenario) String() string {
 		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
-// A Result is what came of a run.
+// A Result is the result of a run.
 type Result struct {
 	Broken *Broken  // nil: every invariant held
-	Known  []string // findings that are known, and not mended yet
 	Lines  []string // the transcript
 	Time   time.Duration
 	Events uint64
@@ -46,7 +45,7 @@ type Result struct {
 }
 
 const (
-	// warmUp is how long a pair is left alone after its start, and healing how long after the last fault.
+	// warmUp is how long a pair runs without faults after its start. healing is the same after the last fault.
 	warmUp  = 15 * time.Second
 	healing = 40 * time.Second
 	quiet   = 20 * time.Second
@@ -55,14 +54,14 @@ const (
 // Run runs a scenario.
 func Run(s *Scenario) Result { return run(s, nil) }
 
-// run also does something to the world before it begins.
+// run also calls also before the run begins.
 func run(s *Scenario, also func(*world)) (r Result) {
 	w := &world{now: epoch, rand: rand.New(rand.NewPCG(s.Seed, 2))}
 	defer func() {
 		if p := recover(); p != nil {
 			w.watch.broke(w, "panic", "%v", p)
 		}
-		r = Result{w.watch.broken, w.watch.known, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
+		r = Result{w.watch.broken, w.lines, w.now.Sub(epoch), w.next, w.watch.faults}
 	}()
 	w.build(s)
 	if also != nil {
@@ -115,6 +114,7 @@ func (w *world) build(s *Scenario) {
 		w.clients = append(w.clients, c)
 		w.after(w.between(0, pause), c.ask)
 	}
+	w.rewired()
 	for _, h := range w.hosts {
 		w.after(w.between(0, 3*time.Second), h.start)
 	}

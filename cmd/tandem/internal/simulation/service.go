@@ -6,13 +6,15 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/garp"
 )
 
-// sawRequest looks at what a client got.
+// sawRequest checks the result of a client's request.
 func (m *monitor) sawRequest(c *client, r result) {
 	w := c.world
-	m.lookAtTables(w)
+	if c.strict { // one of the two is enough
+		m.lookAtTables(w)
+	}
 	if r.ok || m.broken != nil {
 		return
 	}
@@ -32,12 +34,18 @@ func (m *monitor) sawRequest(c *client, r result) {
 	case deadEnd: // other requests of this client may have been answered meanwhile
 		bound += detection
 		able = min(able, w.now.Sub(r.server.since))
+		if both := m.both[outside].since(w.now); both > 0 { // a client may have learned the address of the master that is about to give way
+			able = min(able, both)
+		}
 		if m.scenario.Master { // it begins to check when it becomes master
 			able = min(able, m.holds[c.entry.node].since(w.now))
 		}
 	case stale, frozen:
 		if m.scenario.Other > 0 {
 			return // the other make gives way without a word, and announces only when it becomes master
+		}
+		if w.now.Sub(m.lossy) < garp.ReferralTime+bound {
+			bound += garp.ReferralTime / 2 // a lost announcement is repeated after that time at most
 		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:
@@ -53,9 +61,11 @@ func (m *monitor) sawRequest(c *client, r result) {
 		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
 			bound += lookPause // nobody tells who flushes a table
 			able = min(able, w.now.Sub(c.failing))
-		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound {
-			m.refusal = c.entry.director != nil && c.entry.director.findsNobody()
-			able = min(serves, w.now.Sub(c.failing)) // the peer could
+		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && m.scenario.Preempt {
+			// The peer may be able to. A master steps back when its peer has had the time to find the servers unhealthy as
+			// well.
+			bound += detection + time.Second
+			able = min(serves, w.now.Sub(c.failing))
 		} else {
 			bound += max(detection, recovery)
 			able = min(able, w.now.Sub(c.failing))
@@ -73,7 +83,7 @@ func (m *monitor) anyServer(w *world) bool {
 	for _, s := range w.servers {
 		drained := false
 		for _, h := range w.hosts {
-			if o, ok := h.disk.orders["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
+			if o, ok := h.disk.ordered["www/"+netip.AddrPortFrom(s.addr, 80).String()]; ok && o.Drained {
 				drained = true
 			}
 		}
@@ -82,14 +92,4 @@ func (m *monitor) anyServer(w *world) bool {
 		}
 	}
 	return false
-}
-
-// findsNobody tells whether the checks have found each real server unhealthy.
-func (d *director) findsNobody() bool {
-	for _, c := range d.checks {
-		if c.state.Status.Health != healthcheck.Unhealthy {
-			return false
-		}
-	}
-	return true
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// tell takes a router's status, and has the rest follow if it has changed.
+// tell handles a router's status. If it has changed, the rest follows.
 func (e *election) tell(r *router) {
 	m := r.Machine
 	s := vrrp.Status{
@@ -33,7 +33,7 @@ func (e *election) tell(r *router) {
 	e.settleSoon()
 }
 
-// settleSoon has the serving goroutine look at what the loops say.
+// settleSoon makes the serving goroutine handle the reports of the loops.
 func (e *election) settleSoon() {
 	if !e.settling {
 		e.settling = true
@@ -41,7 +41,7 @@ func (e *election) settleSoon() {
 	}
 }
 
-// settle brings tracking, groups and addresses in line with what the loops say.
+// settle updates tracking, groups and addresses after reports of the loops.
 func (e *election) settle() {
 	e.settling = false
 	states, own := make(map[string]vrrp.Status), make(map[string]vrrp.Tracking)
@@ -54,9 +54,7 @@ func (e *election) settle() {
 			r.rival = r.status.RivalHeard
 			e.announceAgain(r)
 		}
-		if was, is := &r.settled, &r.status; was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid() {
-			e.referrals[r.segment].Refer(is.Since, addressesOf(r), is.Cause.Peer)
-		}
+		e.refer(r)
 		r.settled, r.heard = r.status, r.changes
 	}
 	for _, o := range e.order.Routers {
@@ -85,16 +83,58 @@ func (e *election) settle() {
 		}
 	}
 	e.setAddresses()
+	e.awaitMasters()
 	e.routers = slices.DeleteFunc(e.routers, func(r *router) bool {
 		return r.leaving && r.Machine.State() == vrrp.Initialize && !r.Machine.Holding()
 	})
 	e.report()
 	switch {
 	case e.ending && len(e.routers) == 0:
-		e.later(e.between(time.Millisecond, 10*time.Millisecond), e.dies) // the addresses are removed first
+		e.later(e.between(time.Millisecond, 10*time.Millisecond), func() { // the addresses are removed first
+			for name, began := range e.referred {
+				if e.now.Sub(began) < garp.ReferralTime {
+					e.givenUp[name] = true
+				}
+			}
+			e.host.record = slices.Sorted(maps.Keys(e.givenUp))
+			e.dies()
+		})
 	case e.orphan != nil:
 		e.goOnWithoutDirector()
 	}
+}
+
+// refer announces the addresses of a router that was master for its new master.
+func (e *election) refer(r *router) {
+	name, refs := r.Config.Name, e.referrals[r.segment]
+	switch was, is := &r.settled, &r.status; {
+	case is.State == vrrp.Master && is.Holding:
+		delete(e.givenUp, name)
+	case was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid():
+		e.referred[name] = e.now
+		refs.Refer(is.Since, addressesOf(r), is.Cause.Peer)
+	case is.State == vrrp.Backup && is.Master.IsValid() && is.Master != was.Master:
+		if e.givenUp[name] {
+			e.referred[name] = e.now
+		}
+		delete(e.givenUp, name)
+		refs.Refer(e.now, addressesOf(r), is.Master)
+	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():
+		if e.givenUp[name] = true; is.State != vrrp.Initialize { // otherwise the next election does it
+			e.newlyGivenUp = append(e.newlyGivenUp, name)
+		}
+	}
+}
+
+// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
+// master that is heard.
+func (e *election) awaitMasters() {
+	for _, name := range e.newlyGivenUp {
+		if r := e.named(name); r != nil && !e.resumed[name] && !r.status.Holding {
+			e.referrals[r.segment].GiveUp(addressesOf(r))
+		}
+	}
+	e.newlyGivenUp = nil
 }
 
 func (e *election) named(name string) *router {
@@ -106,7 +146,7 @@ func (e *election) named(name string) *router {
 	return nil
 }
 
-// report tells the director how things are.
+// report sends the present state to the director.
 func (e *election) report() {
 	d := e.director
 	if d == nil || !e.obeyed {
@@ -119,7 +159,8 @@ func (e *election) report() {
 	e.world.after(e.between(50*time.Microsecond, 500*time.Microsecond), func() { d.do(func() { d.hears(e, rep) }) })
 }
 
-// setAddresses puts on the interfaces what the routers hold, and announces what they keep. The interfaces follow a moment later.
+// setAddresses puts the routers' addresses on the interfaces, and announces those that they keep. The interfaces follow a
+// moment later.
 func (e *election) setAddresses() {
 	want, announce := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, r := range e.routers {
@@ -128,7 +169,7 @@ func (e *election) setAddresses() {
 			want[v.Addr()] = holds
 			if holds && !r.status.HandingOver {
 				announce[v.Addr()] = true
-				if !e.announced[v.Addr()] && e.host.kernel.addrs[v.Addr()] {
+				if !e.announced[v.Addr()] && e.host.kernel.addrs[slot(v.Addr())] {
 					e.schedule.Announce(e.now, r.announce, []netip.Addr{v.Addr()})
 				}
 			}
@@ -157,13 +198,13 @@ func (e *election) setAddresses() {
 	e.watchRivals()
 }
 
-// place is the reconciler of the addresses. It takes the latest that is wanted.
+// place is the reconciler of the addresses. It uses the latest wanted set.
 func (e *election) place(want map[netip.Addr]bool) {
 	for _, r := range e.routers {
 		for _, v := range r.Config.VIPs {
 			a := v.Addr()
 			holds := r.status.Holding || e.resumed[r.Config.Name]
-			if e.host.kernel.addrs[a] == holds {
+			if e.host.kernel.addrs[slot(a)] == holds {
 				continue
 			}
 			e.host.setAddress(a, holds)
@@ -175,7 +216,7 @@ func (e *election) place(want map[netip.Addr]bool) {
 		}
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(want), netip.Addr.Compare) {
-		if !want[a] && e.host.kernel.addrs[a] && !e.holds(a) {
+		if !want[a] && e.host.kernel.addrs[slot(a)] && !e.holds(a) {
 			e.host.setAddress(a, false)
 		}
 	}
@@ -187,15 +228,14 @@ func (e *election) holds(a netip.Addr) bool {
 	})
 }
 
-// setAddress puts an address on the machine, or takes it away.
+// setAddress adds an address to the machine, or removes it.
 func (h *host) setAddress(a netip.Addr, on bool) {
-	if h.kernel.addrs[a] == on {
+	if h.kernel.addrs[slot(a)] == on {
 		return
 	}
 	h.say(h.name, "address %s: %t", a, on)
 	h.watch.activity(h.world, "an address")
-	h.watch.unclaimed = h.watch.unclaimed || !on && h.watch.hear[outside].IsZero()
-	h.kernel.addrs[a] = on
+	h.kernel.addrs[slot(a)] = on
 }
 
 // announce sends the announcements that are due.
@@ -224,7 +264,7 @@ func (e *election) announce() {
 	}
 }
 
-// announcement is what others see of one.
+// announcement returns how others see an announcement.
 func announcement(a netip.Addr, how garp.Form, at garp.Hardware) garp.Observation {
 	return garp.Observation{Claimed: a, Asked: a, How: how, From: at, Announced: true}
 }
@@ -245,7 +285,7 @@ func addressesOf(r *router) (all []netip.Addr) {
 	return all
 }
 
-// hearARP takes in what another director says about an address.
+// hearARP handles what another director announces about an address.
 func (h *host) hearARP(segment int, o garp.Observation) {
 	if e := h.election(); e != nil && h.kernelRuns() && o.From != hardware(h) {
 		e.do(func() {
@@ -297,7 +337,7 @@ func (e *election) watchRivals() {
 func (e *election) askWhoHas(segment int, a netip.Addr) {
 	other := e.host.opposite()
 	e.send(segment, e.host.node, other.node, func() {
-		if !other.kernelRuns() || !other.kernel.addrs[a] || !other.carrier[segment] {
+		if !other.kernelRuns() || !other.kernel.addrs[slot(a)] || !other.carrier[segment] {
 			return
 		}
 		o := garp.Observation{Claimed: a, How: garp.Reply, From: hardware(other)}

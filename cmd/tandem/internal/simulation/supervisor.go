@@ -91,8 +91,8 @@ func (d *director) hears(c *election, r message.Report) {
 	d.post(core.Report{Report: r})
 }
 
-// losesElection is what happens when the socket ends. sure is the last sign of life that was no later than a beat after the
-// one before.
+// losesElection runs when the socket ends. sure is the last sign of life that came no later than one beat after the one
+// before.
 func (d *director) losesElection(c *election, sure time.Time) {
 	if c != d.child {
 		return
@@ -137,7 +137,7 @@ func (d *director) resumable(sure time.Time) (all []message.Resume) {
 	return all
 }
 
-// cleanUp removes what a dead election may have left, but for what is to be resumed.
+// cleanUp removes what a dead election may have left, except for the routers to be resumed.
 func (d *director) cleanUp() {
 	for _, r := range d.order.Routers {
 		if slices.ContainsFunc(d.resume, func(kept message.Resume) bool { return kept.Name == r.Name }) {

@@ -3,38 +3,70 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
 )
 
-// A Tally is what came of many runs.
+// A Tally is the result of many runs.
 type Tally struct {
 	Seeds    int
 	Events   uint64
 	Time     time.Duration // that was simulated
 	Faults   [kinds]int
 	Findings map[string][]uint64 // the seeds that broke an invariant, by kind
-	Known    map[string]int      // runs with a known finding
 }
 
-// Search runs the scenarios of seeds, from first on, until a time is over or count have been run; 0: no limit. It writes the
-// transcript of the first finding of each kind, with as few faults as possible.
-func Search(out io.Writer, first uint64, count int, limit time.Duration, clock func() time.Time) *Tally {
-	t := &Tally{Findings: make(map[string][]uint64), Known: make(map[string]int)}
-	end := clock().Add(limit)
-	for seed := first; (count == 0 || t.Seeds < count) && clock().Before(end); seed++ {
-		s := NewScenario(seed)
-		r := Run(s)
+// A Search runs the scenarios of many seeds, one after the other.
+type Search struct {
+	First  uint64
+	Stride uint64        // from one seed to the next; 0: 1
+	Count  int           // of seeds; 0: no limit
+	Limit  time.Duration // 0: no limit
+	// Out gets the transcript of the first finding of each kind, with as few faults as possible, in one piece.
+	Out   io.Writer
+	Clock func() time.Time
+}
+
+// Run runs seeds until there are enough, or the time is over.
+func (s Search) Run() *Tally {
+	t := NewTally()
+	end := s.Clock().Add(s.Limit)
+	parsed := make(map[string]*configs.Config)
+	for seed := s.First; (s.Count == 0 || t.Seeds < s.Count) && (s.Limit == 0 || s.Clock().Before(end)); seed += max(s.Stride, 1) {
+		scenario := NewScenario(seed)
+		scenario.parsed = parsed
+		r := Run(scenario)
 		t.add(seed, r)
-		if b := r.Broken; b != nil && len(t.Findings[b.Kind]) == 1 {
-			Write(out, s, b.Kind)
+		if r.Broken != nil && len(t.Findings[r.Broken.Kind]) == 1 {
+			var b bytes.Buffer
+			Write(&b, scenario, r.Broken.Kind)
+			_, _ = s.Out.Write(b.Bytes())
 		}
 	}
 	return t
+}
+
+// NewTally returns an empty tally.
+func NewTally() *Tally { return &Tally{Findings: make(map[string][]uint64)} }
+
+// Add adds the results of other runs.
+func (t *Tally) Add(more *Tally) {
+	t.Seeds += more.Seeds
+	t.Events += more.Events
+	t.Time += more.Time
+	for k, n := range more.Faults {
+		t.Faults[k] += n
+	}
+	for kind, seeds := range more.Findings {
+		t.Findings[kind] = slices.Sorted(slices.Values(append(t.Findings[kind], seeds...)))
+	}
 }
 
 func (t *Tally) add(seed uint64, r Result) {
@@ -43,9 +75,6 @@ func (t *Tally) add(seed uint64, r Result) {
 	t.Time += r.Time
 	for k, n := range r.Faults {
 		t.Faults[k] += n
-	}
-	for _, why := range r.Known {
-		t.Known[why]++
 	}
 	if r.Broken != nil {
 		t.Findings[r.Broken.Kind] = append(t.Findings[r.Broken.Kind], seed)
@@ -69,7 +98,7 @@ func Write(out io.Writer, s *Scenario, kind string) {
 	}
 }
 
-// String is the tally in lines.
+// String returns the tally in lines.
 func (t *Tally) String() string {
 	var b strings.Builder
 	sum := 0
@@ -82,9 +111,6 @@ func (t *Tally) String() string {
 		if n > 0 {
 			fmt.Fprintf(&b, "  %-26s %7d\n", Kind(k), n)
 		}
-	}
-	for _, why := range slices.Sorted(maps.Keys(t.Known)) {
-		fmt.Fprintf(&b, "known: %s: %d seeds\n", why, t.Known[why])
 	}
 	for _, kind := range slices.Sorted(maps.Keys(t.Findings)) {
 		seeds := t.Findings[kind]

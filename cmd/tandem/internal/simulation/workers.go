@@ -20,7 +20,7 @@ const (
 	lookPause  = 2 * time.Second // between two looks at the kernel's table
 )
 
-// A tableWorker brings the kernel's table in line.
+// A tableWorker updates the kernel's table.
 type tableWorker struct {
 	want    map[lvs.ServiceID]lvs.Entry
 	waiting *core.Table
@@ -29,7 +29,7 @@ type tableWorker struct {
 	newest  uint64
 }
 
-// put replaces what waits, or is merged into it.
+// put replaces the waiting change, or merges the two.
 func (t *tableWorker) put(next core.Table) {
 	if t.waiting != nil {
 		next = workers.MergeTables(*t.waiting, next)
@@ -52,7 +52,7 @@ func (d *director) readTable() {
 	d.post(core.TableRead{Entries: entries, Owned: maps.Clone(d.host.disk.owned)})
 }
 
-// writeTable takes what waits, unless it is at work.
+// writeTable writes the waiting change, unless it is writing already.
 func (d *director) writeTable() {
 	t := &d.table
 	if t.busy || t.waiting == nil {
@@ -277,6 +277,15 @@ func (d *director) probe(c *check) {
 		}
 	}
 	d.later(took, func() { d.conclude(c, r, started) })
+}
+
+// stall expires the verdicts that are too old after a standstill.
+func (d *director) stall(lasted time.Duration) {
+	for _, id := range slices.Sorted(maps.Keys(d.checks)) {
+		if c := d.checks[id]; c.state.Stall(&c.target.Config, lasted, d.time()).Verdict {
+			d.post(core.Verdict{ID: id, Status: c.state.Status})
+		}
+	}
 }
 
 // conclude takes in a result. One of a time in which the director stood still is repeated once.

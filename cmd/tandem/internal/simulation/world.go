@@ -3,7 +3,6 @@
 package simulation
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -22,6 +21,8 @@ type world struct {
 
 	hosts   [2]*host
 	wires   [segments][nodes][nodes]wire
+	healed  bool    // all faults are over
+	clear   [2]bool // the wires from a director to clients and real servers are clean
 	servers []*server
 	clients []*client
 	watch   monitor
@@ -40,7 +41,7 @@ func (w *world) at(t time.Time, do func()) {
 		t = w.now
 	}
 	w.next++
-	heap.Push(&w.queue, event{t, w.next, do})
+	w.queue.push(event{t, w.next, do})
 }
 
 func (w *world) after(d time.Duration, do func()) { w.at(w.now.Add(d), do) }
@@ -48,7 +49,7 @@ func (w *world) after(d time.Duration, do func()) { w.at(w.now.Add(d), do) }
 // run lets the world go on until a time, or until an invariant is broken.
 func (w *world) run(until time.Time) {
 	for len(w.queue) > 0 && !w.queue[0].at.After(until) && w.watch.broken == nil {
-		e := heap.Pop(&w.queue).(event)
+		e := w.queue.pop()
 		w.now = e.at
 		e.do()
 		w.watch.look(w)
@@ -79,6 +80,7 @@ type process struct {
 	since   time.Time // when it was started, or last went on
 	halted  time.Time // when it was last stopped
 	backlog []func()
+	woken   func(stood time.Duration) // nil: nothing is to be done
 }
 
 // later has the process do something after a time.
@@ -107,6 +109,9 @@ func (p *process) goOn() {
 	p.stopped, p.since = false, p.now
 	all := p.backlog
 	p.backlog = nil
+	if p.woken != nil {
+		p.woken(p.now.Sub(p.halted))
+	}
 	for _, do := range all {
 		p.do(do)
 	}
@@ -115,23 +120,47 @@ func (p *process) goOn() {
 // runs tells whether the process lives and is not stopped.
 func (p *process) runs() bool { return p.alive && !p.stopped }
 
-// A queue holds the events to come, the next one first.
+// A queue is a heap of the future events, the next one first.
 type queue []event
 
-func (q queue) Len() int      { return len(q) }
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q queue) Less(i, j int) bool {
-	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].number < q[j].number
+func (e *event) before(o *event) bool {
+	return e.at.Before(o.at) || e.number < o.number && e.at.Equal(o.at)
 }
 
-// Push implements heap.Interface.
-func (q *queue) Push(x any) { *q = append(*q, x.(event)) }
+func (q *queue) push(e event) {
+	*q = append(*q, e)
+	all := *q
+	i := len(all) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !e.before(&all[parent]) {
+			break
+		}
+		all[i] = all[parent]
+		i = parent
+	}
+	all[i] = e
+}
 
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	(*q)[last] = event{}
-	*q = (*q)[:last]
-	return e
+func (q *queue) pop() event {
+	all := *q
+	first, last := all[0], all[len(all)-1]
+	all[len(all)-1] = event{}
+	all = all[:len(all)-1]
+	*q = all
+	i := 0
+	for child := 1; child < len(all); child = 2*i + 1 {
+		if child+1 < len(all) && all[child+1].before(&all[child]) {
+			child++
+		}
+		if !all[child].before(&last) {
+			break
+		}
+		all[i] = all[child]
+		i = child
+	}
+	if len(all) > 0 {
+		all[i] = last
+	}
+	return first
 }

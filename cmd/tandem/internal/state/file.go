@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package state keeps small values in the state directory across restarts.
+// Package state stores small values in the state directory, so that they survive a restart.
 package state
 
 import (
@@ -15,39 +15,39 @@ import (
 	"time"
 )
 
-// ErrDamaged is in the error about a file that cannot be understood.
+// ErrDamaged is wrapped by the error about a file that cannot be understood.
 var ErrDamaged = errors.New("the file is damaged")
 
-// A File holds one value as JSON: {"version": 1, "value": …}. A reader, and a machine that loses power, finds the old
-// value or the new. It has one user at a time, and holds no lock while it writes.
+// A File holds one value as JSON: {"version": 1, "value": …}. A reader, and a machine that loses power, finds the old value
+// or the new one. It has one user at a time, and holds no lock while it writes.
 //
-// A value that has a method Validate() error is asked whether what was read makes sense.
+// If the value has a method Validate() error, Load calls it and refuses a value that makes no sense.
 type File[T any] struct {
 	path    string
 	options Options
-	// Value is what was last loaded or stored, also where the disk refused it. Only Load and Store change it.
+	// Value is the value that was last loaded or stored, even if the disk refused it. Only Load and Store change it.
 	Value T
 }
 
-// Options are how a File differs from others.
+// Options are the differences between Files.
 type Options struct {
 	// Flat puts the fields of the value, a struct, beside the version: {"version": 1, "services": …}.
 	Flat bool
-	// KeepDamaged leaves a file that cannot be understood where it is.
+	// KeepDamaged leaves a damaged file where it is.
 	KeepDamaged bool
 	// NoZero removes the file when a zero value is stored.
 	NoZero bool
-	// Mode is the file's; 0: 0600.
+	// Mode is the mode of the file; 0: 0600.
 	Mode fs.FileMode
 }
 
 const version = 1
 
-// New returns the file at path, and does not open it.
+// New returns the file at path. It does not open the file.
 func New[T any](path string, options Options) *File[T] { return &File[T]{path: path, options: options} }
 
-// Open returns the file at path and loads it. With an error that wraps ErrDamaged, which is only a warning, comes the File
-// with a zero value. With any other error the File is nil.
+// Open returns the file at path and loads it. If the error wraps ErrDamaged, it is only a warning: the File has a zero value.
+// With any other error the File is nil.
 func Open[T any](path string) (*File[T], error) {
 	f := New[T](path, Options{})
 	_, err := f.Load()
@@ -57,8 +57,8 @@ func Open[T any](path string) (*File[T], error) {
 	return f, err
 }
 
-// Load reads the value; that of a missing file is zero. A file that cannot be understood is renamed to PATH.damaged-TIME,
-// unless KeepDamaged is set. The error wraps ErrDamaged then, and the value is zero.
+// Load reads the value. If the file is missing, the value is zero. If the file cannot be understood, the value is zero and
+// the error wraps ErrDamaged; the file is renamed to PATH.damaged-TIME unless KeepDamaged is set.
 func (f *File[T]) Load() (T, error) {
 	var zero T
 	f.Value = zero
@@ -148,8 +148,26 @@ func (f *File[T]) format(value T) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600.
+// Replace writes a new file beside the old one and renames it, both flushed to the disk. Mode 0 stands for 0600. The error
+// does not name the new file: its name differs each time, but the same failure must have the same text.
 func Replace(path string, text []byte, mode fs.FileMode) error {
+	return unnamed(replace(path, text, mode))
+}
+
+// unnamed returns an error without the name of the file.
+func unnamed(err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		return fmt.Errorf("%s: %w", file.Op, file.Err)
+	case errors.As(err, &link):
+		return fmt.Errorf("%s: %w", link.Op, link.Err)
+	}
+	return err
+}
+
+func replace(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -59,7 +60,23 @@ func TestStoreSaysWhatFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Store(1); !errors.Is(err, os.ErrNotExist) {
+	err = f.Store(1)
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	// The same failure has the same text, so that repeated attempts are logged once.
+	if again := f.Store(2); again == nil || again.Error() != err.Error() {
+		t.Errorf("first %v, then %v", err, again)
+	}
+}
+
+// An error of any step names the file, not the temporary one, whose name differs each time.
+func TestFailureOfTheLastStep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.json")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, nil, 0); err == nil || strings.Contains(err.Error(), ".new-") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 var flat = state.Options{Flat: true}
 
-// roundTrip loads a file that an earlier version has written, compares its value, and stores it again without a change.
+// roundTrip loads a file of an earlier version, compares its value, and stores it again without a change.
 func roundTrip[T any](t *testing.T, o state.Options, text, value string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file.json")
@@ -42,7 +42,7 @@ func roundTrip[T any](t *testing.T, o state.Options, text, value string) {
 	}
 }
 
-// TestFilesOfEarlierVersions: each file of the state directory reads and writes as it always did.
+// TestFilesOfEarlierVersions: the format of each file in the state directory has not changed.
 func TestFilesOfEarlierVersions(t *testing.T) {
 	t.Run("ipvs-owned.json", func(t *testing.T) {
 		roundTrip[kernel.Owned](t, flat, `{
@@ -109,7 +109,7 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 	})
 }
 
-// TestValuesThatMakeNoSense: a file that parses and names what does not exist is damaged.
+// TestValuesThatMakeNoSense: a file is damaged if it parses but names something that does not exist.
 func TestValuesThatMakeNoSense(t *testing.T) {
 	for text, load := range map[string]func(path string) error{
 		`{"version":1,"services":["192.0.2.100:80"]}`: loading[kernel.Owned](flat),
@@ -169,7 +169,7 @@ func TestRealServersRecord(t *testing.T) {
 	}
 }
 
-// FuzzLoad: whatever a file holds, it is loaded or damaged.
+// FuzzLoad: any file is either loaded or damaged.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"version":1,"services":["tcp 192.0.2.100:80","fwmark 1 (ipv4)"]}`))
 	f.Add([]byte(`{"version":1}`))

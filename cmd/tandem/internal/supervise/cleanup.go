@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// cleanUpAfter decides what the next election, started after a pause, can resume, and removes all other addresses: a peer
-// that takes over must not share them with us.
+// cleanUpAfter decides which routers the next election, started after a pause, can resume. It removes all other addresses: a
+// peer that takes over must not share them with us.
 func (s *Supervisor) cleanUpAfter(cause error, pause time.Duration) {
 	s.mu.Lock()
 	s.restarts++
@@ -30,7 +30,7 @@ func (s *Supervisor) cleanUpAfter(cause error, pause time.Duration) {
 	}
 }
 
-// resumable are the routers that the dead election was master of, by its last report. The caller holds mu, and has not
+// resumable returns the routers whose master was the dead election, by its last report. The caller holds mu, and has not
 // posted another report since.
 func (s *Supervisor) resumable() []message.Resume {
 	if s.last.Sequence != s.order.Sequence {
@@ -74,8 +74,8 @@ func (s *Supervisor) giveUpResuming() {
 	}
 }
 
-// cleanUp removes everything that a dead election may have left, except what belongs to the kept routers. What cannot be
-// removed is tried again at the next clean-up.
+// cleanUp removes everything that a dead election may have left, except the resources of the kept routers. If a removal
+// fails, the next clean-up tries it again.
 func (s *Supervisor) cleanUp(kept []message.Resume) error {
 	s.mu.Lock()
 	off := s.ledger.without(kept)

@@ -28,9 +28,9 @@ type fakeChild struct {
 	born     time.Time
 	dead     chan error
 	killed   atomic.Bool
-	lingers  bool // killed, it does not end
+	lingers  bool // it does not end when it is killed
 	orders   chan message.Order
-	stopped  chan struct{} // closed: no sign of life any more
+	stopped  chan struct{} // closed: no more signs of life
 	stop     func()
 }
 
@@ -139,7 +139,7 @@ func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func
 // skip lets time pass in which no process runs.
 func (b *bench) skip(d time.Duration) { b.skipped.Add(int64(d)) }
 
-// removed are the addresses that were taken off, sorted.
+// removed returns the removed addresses, sorted.
 func (b *bench) removed() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,7 +163,7 @@ func oneRouter(iface, vip string) message.Order {
 	}}}}
 }
 
-// master is a report that the only router is master.
+// master returns a report in which the only router is master.
 func master(sequence uint64, interval time.Duration) message.Report {
 	return message.Report{Sequence: sequence, Routers: []vrrp.Status{{
 		Name: "web", Interface: "eth0", State: vrrp.Master, Holding: true, AdvertInterval: interval,
@@ -188,7 +188,7 @@ func (c *fakeChild) beat(t *testing.T) {
 	synctest.Wait()
 }
 
-// nothingToResume checks that an election was started with nothing to resume, and that the addresses are off.
+// nothingToResume checks that an election was started with nothing to resume, and that the addresses were removed.
 func (b *bench) nothingToResume(t *testing.T, c *fakeChild) {
 	t.Helper()
 	if o := <-c.orders; len(o.Resume) != 0 || len(b.removed()) != 1 {

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
-// unread is a log whose reader never reads, like that of a director whose standard error is a full pipe.
+// unread returns a log whose reader never reads. It is like that of a director whose standard error is a full pipe.
 func unread(t *testing.T) hclog.Logger {
 	t.Helper()
 	in, out, err := os.Pipe()
@@ -33,7 +33,7 @@ func unread(t *testing.T) hclog.Logger {
 	return log
 }
 
-// Whatever the consumer of the reports and the reader of the log do, an election that lives is not killed.
+// An election that lives is not killed, even if the consumer of the reports and the reader of the log hang.
 func TestSupervisorSparesAnElectionWhileItsConsumerHangs(t *testing.T) {
 	log := unread(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +65,8 @@ func TestSupervisorSparesAnElectionWhileItsConsumerHangs(t *testing.T) {
 	})
 }
 
-// The addresses of an election that hangs or dies come off, and the next one starts, whatever else hangs.
+// If an election hangs or dies, its addresses are removed and the next election starts, even if the consumer of the reports
+// hangs.
 func TestSupervisorRemovesAddressesWhileItsConsumerHangs(t *testing.T) {
 	log := unread(t)
 	for _, dies := range []bool{false, true} {
@@ -108,7 +109,7 @@ func TestSupervisorRemovesTheAddressesOfAProcessThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// An election process whose start hangs, perhaps on a disk, does not keep the addresses of the former one.
+// If the start of an election hangs, perhaps on a disk, the addresses of the former election are removed.
 func TestSupervisorRemovesAddressesWhileAStartHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -131,7 +132,7 @@ func TestSupervisorRemovesAddressesWhileAStartHangs(t *testing.T) {
 	})
 }
 
-// A director that was stopped for 10 s finds the signs of life in the socket when it goes on.
+// A director that was stopped for 10 s finds the signs of life in the socket when it continues.
 func TestSupervisorThatWasStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -148,7 +149,7 @@ func TestSupervisorThatWasStopped(t *testing.T) {
 	})
 }
 
-// A director that was stopped while it wrote an order finds its own deadline passed. That is not the election's fault.
+// A director was stopped while it wrote an order. Its own deadline has passed, but this is not the election's fault.
 func TestSupervisorThatWasStoppedWhileItWrote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -170,4 +171,84 @@ func TestSupervisorThatWasStoppedWhileItWrote(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestSupervisorDoesNotLetResumeAtShortIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		b.child(t, 0).report(t, master(1, 10*time.Millisecond))
+		b.child(t, 0).die(errors.New("signal: killed"))
+		c := b.child(t, 1)
+		b.nothingToResume(t, c)
+		b.end(c)
+	})
+}
+
+func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+		c := b.child(t, 0)
+		c.report(t, master(1, time.Second))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if c.killed.Load() {
+			t.Fatal("it was killed while it lived")
+		}
+		c.stop()
+		hung := time.Now()
+		time.Sleep(hungTimeout + 2*maxLate)
+		next := b.child(t, 1)
+		if took := next.born.Sub(hung); !c.killed.Load() || took < hungTimeout {
+			t.Errorf("killed %v, the next was started after %v", c.killed.Load(), took)
+		}
+		// The peer is master by now: there is nothing to resume, and the address is removed.
+		b.nothingToResume(t, next)
+		b.end(next)
+	})
+}
+
+// An election that was stopped may send signs of life before it reports who is master now.
+func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
+	for _, wakes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+			c := b.child(t, 0)
+			c.report(t, master(1, time.Second))
+			c.stop()
+			time.Sleep(2500 * time.Millisecond)
+			if wakes {
+				c.beat(t)
+			}
+			c.die(errors.New("signal: killed"))
+			c = b.child(t, 1)
+			b.nothingToResume(t, c)
+			b.end(c)
+		})
+	}
+}
+
+// The machine was stopped, or all of its processes: the silence is not the fault of the election.
+func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
+	// It is stopped before the election is suspected to hang, and after.
+	for _, before := range []time.Duration{0, suspectTimeout + maxLate} {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t, oneRouter("eth0", "192.0.2.100/24"))
+			c := b.child(t, 0)
+			c.report(t, master(1, time.Second))
+			c.stop()
+			time.Sleep(before)
+			b.skip(hungTimeout) // neither process ran for a while
+			time.Sleep(suspectTimeout)
+			synctest.Wait()
+			if c.killed.Load() {
+				t.Errorf("stopped after a silence of %v: the election was killed", before)
+			}
+			time.Sleep(hungTimeout + maxLate)
+			synctest.Wait()
+			if !c.killed.Load() {
+				t.Errorf("stopped after a silence of %v: it gave no sign of life afterwards, and was not killed", before)
+			}
+			b.end(b.child(t, 1))
+		})
+	}
 }

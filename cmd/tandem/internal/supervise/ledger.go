@@ -12,8 +12,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
-// An addressLedger lists what elections may have put on the interfaces: every configuration that was sent to one, until
-// its addresses are known to be gone. The key is the same for configurations that put the same in the same place.
+// An addressLedger lists the resources that elections may have put on the interfaces: it has every configuration that was
+// sent to an election, until its addresses are known to be gone. Configurations with the same resources on the same interface
+// have the same key.
 type addressLedger map[string]vrrp.Config
 
 // ledgerOf lists what an order may put on the interfaces.
@@ -26,10 +27,10 @@ func ledgerOf(o message.Order) addressLedger {
 	return l
 }
 
-// add adds all that is in more.
+// add adds all entries of more.
 func (l addressLedger) add(more addressLedger) { maps.Copy(l, more) }
 
-// prune drops what the present order has no more and the report of that order no longer shows as held.
+// prune removes the entries that the present order does not have and that the report of that order no longer shows as held.
 func (l addressLedger) prune(ordered addressLedger, r message.Report) {
 	if len(l) <= len(ordered) {
 		return
@@ -41,7 +42,7 @@ func (l addressLedger) prune(ordered addressLedger, r message.Report) {
 	})
 }
 
-// without is the ledger without the entries of the kept routers.
+// without returns the ledger without the kept routers.
 func (l addressLedger) without(kept []message.Resume) addressLedger {
 	rest := maps.Clone(l)
 	maps.DeleteFunc(rest, func(_ string, c vrrp.Config) bool {

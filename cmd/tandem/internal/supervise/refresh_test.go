@@ -56,7 +56,7 @@ func TestSupervisorDoesNotWaitLongForAReport(t *testing.T) {
 	})
 }
 
-// Nobody waits for the report of an election that died.
+// A request does not wait for the report of an election that died.
 func TestSupervisorDoesNotWaitForTheDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -74,7 +74,7 @@ func TestSupervisorDoesNotWaitForTheDead(t *testing.T) {
 	})
 }
 
-// After a silence a sign of life does not confirm the roles: the supervisor asks for a report.
+// After a silence, a sign of life does not confirm the roles: the supervisor asks for a report.
 func TestSupervisorAsksWhatBecameOfAnElectionThatStoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))

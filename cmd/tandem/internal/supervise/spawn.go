@@ -44,7 +44,7 @@ func withRealtime(f func() error) error {
 	}
 	realtime := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: speaker.RealtimePriority}
 	if unix.SchedSetAttr(0, &realtime, 0) == nil {
-		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // going back is always allowed
+		defer func() { _ = unix.SchedSetAttr(0, former, 0) }() // the former policy is always allowed
 	}
 	return f()
 }
@@ -93,7 +93,8 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
 
-// monotonicNow is the present moment. The time in which the machine is suspended counts: the peer goes on meanwhile.
+// monotonicNow is the present moment. It counts the time in which the machine is suspended, because the peer continues in
+// that time.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

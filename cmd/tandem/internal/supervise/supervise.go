@@ -5,10 +5,10 @@
 //
 // Four goroutines share the work, so that a slow one does not delay the others:
 //
-//   - The reader reads what the election sends and stamps a sign of life at each read. It waits for nothing but the socket.
-//   - The writer sends orders. An election that does not read delays only the writer.
-//   - The judge (Run) looks at the stamps, kills an election that hangs, and removes the addresses of one that died.
-//   - The courier passes the latest report to the consumer. A consumer that blocks delays only the courier.
+//   - The reader reads the election's messages and records a sign of life at each read. It waits for nothing but the socket.
+//   - The writer sends orders. If an election does not read, only the writer waits.
+//   - The judge (Run) checks the signs of life, kills an election that hangs, and removes the addresses of a dead one.
+//   - The courier passes the latest report to the consumer. If the consumer blocks, only the courier waits.
 package supervise
 
 import (
@@ -30,12 +30,12 @@ const (
 	// The first restart after a death is immediate. The next one waits for firstPause, and the pause then doubles up to maxPause.
 	firstPause = 20 * time.Millisecond
 	maxPause   = 10 * time.Second
-	// settled is how long an election must have lived for its death to count as the first again.
+	// settled is how long an election must have lived so that its death counts as the first again.
 	settled = 30 * time.Second
 	// startTime is the time that an election may need from its start to its first advertisement. A router whose peer takes
 	// over sooner than that is not resumed: its addresses are removed at once.
 	startTime = 100 * time.Millisecond
-	// refreshTimeout is the maximum wait for a report that was asked for.
+	// refreshTimeout is the maximum wait for a requested report.
 	refreshTimeout = 300 * time.Millisecond
 	// joinTimeout is the maximum wait, at the end of Run, for a consumer that blocks or a killed process that does not end.
 	joinTimeout = time.Second
@@ -48,9 +48,10 @@ type Supervisor struct {
 	notify func(message.Report)
 	remove func([]vrrp.Config) error
 	clock  func() message.Monotonic
+	beats  chan struct{} // has room for one
 
 	changed chan struct{}  // there is a new order
-	asked   chan struct{}  // somebody wants a report
+	asked   chan struct{}  // a caller wants a report
 	posted  chan struct{}  // there is a report for the courier
 	beside  sync.WaitGroup // goroutines that may hang: the courier, and those that wait for the end of a process
 
@@ -74,13 +75,13 @@ type Supervisor struct {
 	running   bool            // an election runs
 }
 
-// New returns a supervisor that starts elections with spawn. It passes their reports to notify, one at a time. A report that
-// arrives while notify runs replaces the one that waits.
+// New returns a supervisor that starts elections with spawn. It passes their reports to notify, one at a time. If reports
+// arrive while notify runs, only the latest one waits.
 func New(log hclog.Logger, spawn func() (Child, error), notify func(message.Report)) *Supervisor {
 	return &Supervisor{
 		log: log, spawn: spawn, notify: notify, remove: address.RemoveResources, clock: monotonicNow,
 		changed: make(chan struct{}, 1), asked: make(chan struct{}, 1), posted: make(chan struct{}, 1),
-		ledger: make(addressLedger), delivery: make(chan struct{}),
+		ledger: make(addressLedger), delivery: make(chan struct{}), beats: make(chan struct{}, 1),
 	}
 }
 
@@ -94,6 +95,10 @@ func (s *Supervisor) Configure(o message.Order) {
 	nudge(s.changed)
 }
 
+// Beats gets a message after a sign of life, unless one waits there. A reader that has work from time to time can do it then,
+// when this process is awake anyway.
+func (s *Supervisor) Beats() <-chan struct{} { return s.beats }
+
 // Sequence is the number of the latest order.
 func (s *Supervisor) Sequence() uint64 {
 	s.mu.Lock()
@@ -101,7 +106,7 @@ func (s *Supervisor) Sequence() uint64 {
 	return s.order.Sequence
 }
 
-// Restarts counts the elections that died without being told to leave.
+// Restarts counts the elections that died without an order to leave.
 func (s *Supervisor) Restarts() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +139,7 @@ func (s *Supervisor) Refresh() {
 	}
 }
 
-// Run supervises until ctx ends. Then the election hands over and leaves, and Run returns when it has.
+// Run supervises until ctx ends. Then the election hands over and leaves, and Run returns.
 func (s *Supervisor) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	s.beside.Go(func() { s.deliver(ended) })
@@ -209,14 +214,14 @@ func (s *Supervisor) deliver(ended <-chan struct{}) {
 	}
 }
 
-// post leaves a report for the courier. The caller holds mu.
+// post stores a report for the courier. The caller holds mu.
 func (s *Supervisor) post(r message.Report) {
 	s.last, s.pending = r, &r
 	s.received++
 	nudge(s.posted)
 }
 
-// wakeRefreshers has those who wait in Refresh look again. The caller holds mu.
+// wakeRefreshers wakes the callers that wait in Refresh. The caller holds mu.
 func (s *Supervisor) wakeRefreshers() {
 	close(s.delivery)
 	s.delivery = make(chan struct{})
@@ -230,15 +235,15 @@ func (s *Supervisor) setRunning(running bool) {
 	s.wakeRefreshers()
 }
 
-// idle reports whether there is nothing to run.
+// idle tells whether there is nothing to run.
 func (s *Supervisor) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.order.Routers) == 0
 }
 
-// next is the order to send. From now on its addresses may be on the interfaces. The first order to an election says what
-// to resume.
+// next returns the order to send. From now on its addresses may be on the interfaces. The first order to an election lists
+// the routers to resume.
 func (s *Supervisor) next(first bool) message.Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +260,7 @@ func (s *Supervisor) next(first bool) message.Order {
 	return o
 }
 
-// setStarted notes the start of an election.
+// setStarted records the start of an election.
 func (s *Supervisor) setStarted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +271,7 @@ func (s *Supervisor) setStarted() {
 	s.gone = time.Duration(now - s.began)
 }
 
-// nudge wakes the reader of a channel of capacity 1. Several nudges before it looks wake it once.
+// nudge wakes the reader of a channel of capacity 1. Several nudges before the reader wakes count as one.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -29,7 +29,7 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 			t.Fatalf("the first order is %+v", o)
 		}
 
-		// The last router is removed: the election is told to leave, and no other is started.
+		// The last router is removed: the election is ordered to leave, and no other election is started.
 		b.Configure(message.Order{})
 		if o := <-c.orders; !o.Leave {
 			t.Fatalf("the order is %+v, want leave", o)
@@ -179,7 +179,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 			t.Errorf("removed %v", b.removed())
 		}
 
-		// It dies before it has carried out an order: the time that is left does not start again.
+		// It dies before it has carried out an order: the deadline for resuming stays the same.
 		before := o.Resume[0].Before
 		c.die(errors.New("signal: killed"))
 		time.Sleep(firstPause)

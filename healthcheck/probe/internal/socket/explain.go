@@ -23,6 +23,9 @@ const BeforeResponse = "before a response"
 // TooLate is the reason of a probe that this process had no time to complete.
 const TooLate = "the director had too little processor time for the check"
 
+// ErrTooLate is the error of such a probe.
+var ErrTooLate = errors.New(TooLate)
+
 // Explain makes a result of an error that happened while doing something.
 func Explain(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	var errno syscall.Errno
@@ -30,6 +33,8 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}
+	case errors.Is(err, ErrTooLate):
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: TooLate}
 	case errors.As(err, &errno) && OwnFault(errno):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 	case errors.As(err, &icmp):

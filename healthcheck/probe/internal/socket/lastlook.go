@@ -38,9 +38,6 @@ func (c LastLook) Read(b []byte) (int, error) {
 
 // Answered says whether connecting has ended, one way or the other.
 func Answered(sock syscall.RawConn) (ended bool) {
-	if sock == nil {
-		return false
-	}
 	err := sock.Control(func(fd uintptr) {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		n, err := unix.Poll(poll, 0)

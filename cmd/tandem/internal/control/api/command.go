@@ -30,15 +30,15 @@ type ServerCommand struct {
 // A ServerState is the state of a real server.
 type ServerState struct {
 	Name string `json:"name"` // SERVICE/ADDRESS:PORT
-	// Connections are those for which a drain waits: with TCP and SCTP the established ones, otherwise all that the
+	// Connections are those that a drain waits for. With TCP and SCTP these are the established ones, otherwise all that the
 	// kernel knows.
 	Connections int `json:"connections"`
-	// PersistentClients are those whose next connection would come to the server although it is drained. A drain waits for
-	// them too. It is 0 while expire_quiescent_template is 1, as it is unless the configuration says otherwise.
+	// PersistentClients are the clients whose next connection would go to the server although it is drained. A drain waits
+	// for them too. It is 0 while expire_quiescent_template is 1, which is the default.
 	PersistentClients int    `json:"persistent_clients,omitempty"`
 	EffectiveWeight   int    `json:"effective_weight"`
 	Note              string `json:"note"` // as in Server
-	// NotRemembered is set where the command is in force and its file could not be written: a restart would forget the
-	// command. It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
+	// NotRemembered is set if the command is in force but its file could not be written: a restart would forget the command.
+	// It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
 	NotRemembered string `json:"not_remembered,omitempty"`
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api holds what a director and its operators tell each other. It does no input or output.
+// Package api defines the messages between a director and its operators. It does no input or output.
 package api
 
 import (
@@ -16,7 +16,7 @@ type Status struct {
 	VRRP     []Router  `json:"vrrp"`
 	Services []Service `json:"services"`
 	Sync     []Sync    `json:"sync"` // the kernel's connection sync; empty: none runs
-	// Warnings are sentences about what needs an operator's attention; empty if there is nothing.
+	// Warnings are sentences about faults that need an operator. It is empty if there are none.
 	Warnings []string `json:"warnings"`
 }
 
@@ -43,7 +43,7 @@ type Router struct {
 	Family            uint8          `json:"family"`               // 4 or 6
 	SyncGroup         string         `json:"sync_group,omitempty"` // whose members change state together
 	Standby           bool           `json:"standby"`              // by command, until tandem release
-	HandingOver       bool           `json:"handing_over"`         // it offers its place, and keeps the VIPs until it hears its successor
+	HandingOver       bool           `json:"handing_over"`         // it hands over, and keeps the VIPs until it hears its successor
 	AdvertInterval    string         `json:"advert_interval"`      // "1s"
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
@@ -59,6 +59,7 @@ type Counters struct {
 	AdvertsReceived   uint64            `json:"adverts_received"` // those that were accepted
 	AdvertsDropped    map[string]uint64 `json:"adverts_dropped"`  // by reason: "wrong_password"; empty: none
 	SendErrors        uint64            `json:"send_errors"`
+	AnswersWithheld   uint64            `json:"answers_withheld"`    // advertisements that a master did not answer, because it had just answered many
 	BecameMaster      uint64            `json:"became_master"`       // transitions to master
 	LongestGapSeconds float64           `json:"longest_gap_seconds"` // the longest time between two advertisements of a master
 }

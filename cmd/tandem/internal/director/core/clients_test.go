@@ -16,18 +16,18 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A modelKernel does with clients what Linux does (net/netfilter/ipvs), as far as the rule in package lvs is about it.
+// A modelKernel treats clients as Linux does (net/netfilter/ipvs), as far as the rule in the package comment of lvs needs it.
 type modelKernel struct {
 	entry     lvs.Entry
 	settings  map[string]string
-	conns     map[string]lvs.ServerID // by client: the conversation that goes on
+	conns     map[string]lvs.ServerID // by client: the server of its present conversation
 	templates map[string]lvs.ServerID // by client
 	turn      int
 }
 
-// A fate is what a client gets.
+// A fate is the result of one packet of a client.
 type fate struct {
-	server  lvs.ServerID // that gets the packet
+	server  lvs.ServerID // the server that gets the packet
 	refused bool         // no server was chosen
 	reset   bool         // the director answers with a reset
 	dropped bool         // the director drops the packet
@@ -89,7 +89,7 @@ func (k *modelKernel) begin(client int) fate {
 	return fate{server: id}
 }
 
-// goOn is a further packet of a client's conversation.
+// goOn sends a further packet of a client's conversation.
 func (k *modelKernel) goOn(client int) fate {
 	id := k.conns[fmt.Sprint(client)]
 	_, present := k.weight(id)
@@ -138,7 +138,7 @@ func (c clientCase) config(t *testing.T, without string) *configs.Config {
 
 const lostAddr = "192.0.2.12"
 
-// play brings the state to where the loss has happened, and returns what clients get before and after.
+// play brings the state to the moment after the loss, and returns the fates of the clients before and after it.
 func (c clientCase) play(t *testing.T, check func(k *modelKernel, lost lvs.ServerID, clients int)) {
 	t.Helper()
 	p := newPlayer(hclog.NewNullLogger())
@@ -182,7 +182,7 @@ func (c clientCase) play(t *testing.T, check func(k *modelKernel, lost lvs.Serve
 	}
 }
 
-// TestClientsOfALostServer holds every combination to the rule in the package comment of lvs.
+// TestClientsOfALostServer checks the rule in the package comment of lvs, in every combination.
 func TestClientsOfALostServer(t *testing.T) {
 	for _, scheduler := range lvs.Schedulers() {
 		for _, protocol := range []string{"tcp", "udp", "sctp"} {
@@ -220,7 +220,7 @@ func (c clientCase) hold(t *testing.T, k *modelKernel, lost lvs.ServerID, client
 	for i := range 2 * clients { // half of them are new
 		f := k.begin(i)
 		switch {
-		case f.refused && drains && c.scheduler == "dh": // the kernel offers no way
+		case f.refused && drains && c.scheduler == "dh": // the kernel has no way to avoid it
 		case f.refused:
 			t.Fatalf("%s: client %d is refused", c, i)
 		case dead(f.server):

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// combine is what the checks of a real server say together: the status of one that decides, with the advice of all of
-// them. The server is silent only if all of its checks are.
+// combine returns the status that the checks of a real server give together: the status of the check that decides, with the
+// advice of all of them. The server is silent only if all of its checks are.
 func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.TargetStatus) healthcheck.TargetStatus {
 	switch len(all) {
 	case 0:
@@ -20,7 +20,7 @@ func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.T
 	case 1:
 		return all[0]
 	}
-	var each []healthcheck.TargetStatus // of what the file has as one check
+	var each []healthcheck.TargetStatus // of checks that are one check in the file
 	for i, check := range checks {
 		is := all[i]
 		is.Reason = checkName(check) + ": " + is.Reason
@@ -37,16 +37,18 @@ func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.T
 	return is
 }
 
-// sameButVIP tells whether two checks are one in the file, of a service with several VIPs. Each of them must pass.
+// sameButVIP tells whether two checks come from one check of the file: a service with several VIPs has one for each VIP. Each
+// of them must pass.
 func sameButVIP(a, b healthcheck.Config) bool {
 	several := a.Via.IsValid() && b.Via.IsValid()
 	a.Via = b.Via
 	return several && reflect.DeepEqual(a, b)
 }
 
-// decide returns the status that decides among several.
+// decide returns the status of the check that decides.
 func decide(all []healthcheck.TargetStatus, pass configs.Pass) healthcheck.TargetStatus {
-	// With all, one unhealthy check decides, and health takes the last of them; with any it is the other way round.
+	// With PassAll one unhealthy check makes the server unhealthy, and all must pass to make it healthy. With PassAny it is
+	// the other way round.
 	alone, jointly := healthcheck.Unhealthy, healthcheck.Healthy
 	if pass == configs.PassAny {
 		alone, jointly = jointly, alone
@@ -64,7 +66,7 @@ func decide(all []healthcheck.TargetStatus, pass configs.Pass) healthcheck.Targe
 	return slices.MaxFunc(having(jointly), bySince)
 }
 
-// checkName tells a check of a server from its others.
+// checkName returns the name that distinguishes a check from the server's other checks.
 func checkName(c healthcheck.Config) string {
 	if c.Via.IsValid() {
 		return c.Type.String() + " through " + c.Via.String()
@@ -72,7 +74,7 @@ func checkName(c healthcheck.Config) string {
 	return c.Type.String()
 }
 
-// advice is the least that any of the checks leaves of a server's weight. A check that fails gives no advice.
+// advice returns the lowest weight that any of the checks advises. A check that fails gives no advice.
 func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	sum := healthcheck.Advice{}
 	for _, s := range all {
@@ -87,7 +89,7 @@ func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	return sum
 }
 
-// advise puts what the server says of itself into what decides its weight.
+// advise puts the advice of the server into the input of its weight.
 func advise(in *lvs.WeightInput, a healthcheck.Advice) {
 	if !a.Given {
 		return

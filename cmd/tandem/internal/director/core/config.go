@@ -14,10 +14,10 @@ import (
 )
 
 func (ev Start) on(s *State) {
-	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
+	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.startProblems = ev.Numbers, ev.Problems
 	s.adopt(ev.Config)
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(nil)
 }
 
@@ -37,7 +37,7 @@ func (ev Reload) on(s *State) {
 		s.pruneTable()
 		s.refill = true
 	}
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(before)
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
@@ -48,7 +48,7 @@ func (ev Reload) on(s *State) {
 
 func (ReloadRefused) on(s *State) { s.reloads.Refused++ }
 
-// fixed says what differs that a running director cannot change.
+// fixed returns an error if the new configuration changes something that a running director cannot change.
 func fixed(old, cfg *configs.Config) error {
 	var errs []error
 	for _, f := range []struct{ key, was, is string }{
@@ -65,7 +65,7 @@ func fixed(old, cfg *configs.Config) error {
 	return errors.Join(errs...)
 }
 
-// adopt makes cfg the configuration. What is known of services and servers that stay is kept.
+// adopt makes cfg the configuration. Services and servers that stay keep their state.
 func (s *State) adopt(cfg *configs.Config) {
 	former := s.formerServers()
 	pools := make(map[string]*service, len(s.services))
@@ -101,7 +101,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	}
 	s.adoptTracks()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
-	s.led = maps.Clone(s.led) // what leaves the table now does not lead any more, even if it comes back
+	s.led = maps.Clone(s.led) // a service that leaves the table now leads nowhere, even if it returns
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })
 	s.marked = s.generation + 1
 	for _, e := range s.marks.entries() {
@@ -111,9 +111,9 @@ func (s *State) adopt(cfg *configs.Config) {
 	s.touchAll()
 }
 
-// A formerServers is what is known of the servers of the configuration before.
+// A formerServers is the state of the servers in the former configuration.
 type formerServers struct {
-	status    map[string]healthcheck.TargetStatus // by ID of the check, of those that are probed
+	status    map[string]healthcheck.TargetStatus // by ID of the check; of the checks that are probed
 	servers   map[string]*server                  // by ID
 	inherited map[member]int
 }
@@ -142,7 +142,7 @@ func (s *State) formerServers() formerServers {
 	return f
 }
 
-// succeed gives a server what is known of it from before.
+// succeed gives a server the state that it had in the former configuration.
 func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	if svc.probed() {
 		for i, id := range srv.checkIDs {
@@ -178,7 +178,7 @@ func (s *State) configured() map[lvs.ServiceID]*service {
 	return here
 }
 
-// pruneTable takes out of the wanted table what nobody wants any more.
+// pruneTable removes the services from the wanted table that are no longer wanted.
 func (s *State) pruneTable() {
 	here := s.configured()
 	keep := make(map[lvs.ServiceID]bool)

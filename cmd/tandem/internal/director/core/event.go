@@ -12,35 +12,35 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// An Event is something that a director must know of. Events are values: nobody changes them afterwards.
+// An Event is something that changes a director's state. Events are values: nobody changes them later.
 type Event interface{ on(*State) }
 
-// A Start is the first event: the configuration, and what earlier processes have left.
+// A Start is the first event: the configuration, and the files of earlier processes.
 type Start struct {
 	Config  *configs.Config
 	Numbers map[string]Number // of the tracked files, by path
 	// From the state directory:
-	Orders  map[string]Order
-	Standby []string
-	Drains  Drains
-	// Problems are sentences about what of it could not be read, or cannot be written.
+	Overrides map[string]Override
+	Standby   []string
+	Drains    Drains
+	// Problems are sentences about files in the state directory that could not be read, or cannot be written.
 	Problems []string
 }
 
 // A TableRead is the kernel's table when the director starts.
 type TableRead struct {
 	Entries []lvs.Entry
-	Owned   map[lvs.ServiceID]bool // the services that an earlier process made ours
+	Owned   map[lvs.ServiceID]bool // services that an earlier process added
 }
 
-// A Reload is a new configuration, correct in itself. The answer says whether it replaces the present one.
+// A Reload is a new configuration without mistakes. The answer says whether it replaces the present one.
 type Reload struct {
 	Request Request
 	Config  *configs.Config
 	Numbers map[string]Number
 }
 
-// A ReloadRefused is a new configuration that was wrong. It is counted.
+// A ReloadRefused is a new configuration with mistakes. It is only counted.
 type ReloadRefused struct{}
 
 // A Verdict is the status of a check that has changed.
@@ -49,13 +49,13 @@ type Verdict struct {
 	Status healthcheck.TargetStatus
 }
 
-// Statuses are the statuses of all checks after the runner of the checks has taken on the targets of that sequence.
+// Statuses are the statuses of all checks, after the runner has adopted the targets of that sequence.
 type Statuses struct {
 	Sequence uint64
 	All      map[string]healthcheck.TargetStatus
 }
 
-// A Report is what the election says of itself.
+// A Report is the election's own state.
 type Report struct{ message.Report }
 
 // A ServerOrder is an operator's command about a real server.
@@ -66,8 +66,8 @@ type ServerOrder struct {
 	Weight  int
 }
 
-// A Failover hands the named virtual routers over to the peer, all that are master here if none is named. They stay
-// backup until a Release.
+// A Failover hands the named virtual routers over to the peer. Without names, it hands over all virtual routers whose master
+// is this director. They stay in standby until a Release.
 type Failover struct {
 	Request Request
 	Routers []string
@@ -79,48 +79,49 @@ type Release struct {
 	Routers []string
 }
 
-// A TableDone says how the kernel's table stands. An empty problem means that it is as of that generation.
+// A TableDone is the result of writing the kernel's table. If the problem is empty, the kernel has the table of that
+// generation.
 type TableDone struct {
 	Generation uint64
 	Problem    string
-	// Refused are services that the kernel does not have as they should be. All others are as of that generation, even if
-	// there is a problem. If there is a problem and no service is named, nothing is known of any.
+	// Refused are the services that the kernel refuses. If there is a problem and Refused is not empty, all other services
+	// are as in that generation. If there is a problem and Refused is empty, the state of the table is not known.
 	Refused map[lvs.ServiceID]Refusal
-	// NotRemembered is why the disk does not say which services are ours; empty: it does.
+	// NotRemembered is why the file of our own services could not be written. Empty: it was written.
 	NotRemembered string
 }
 
-// Connections are the kernel's services with the numbers of their connections.
+// Connections are the services in the kernel with the numbers of their connections.
 type Connections struct{ Rows []lvs.Row }
 
-// Numbers are what the tracked files hold now, by path.
+// Numbers are the present contents of the tracked files, by path.
 type Numbers map[string]Number
 
-// A Stored says how the writing of a file went. An empty problem means that the value of that generation is on the disk.
+// A Stored is the result of writing a file. If the problem is empty, the value of that generation is on the disk.
 type Stored struct {
 	File       File
 	Generation uint64
 	Problem    string
 }
 
-// A SyncState is the kernel's connection sync as last seen.
+// A SyncState is the latest state of the kernel's connection sync.
 type SyncState struct {
 	Running []lvs.SyncDaemon
 	Problem string
 }
 
-// A SettingsState says how the kernel's settings of IPVS stand. An empty problem means that they are as they should be.
+// A SettingsState is the state of the kernel's settings of IPVS. If the problem is empty, they are as they should be.
 type SettingsState struct{ Problem string }
 
-// A Tick says that the moment of Effects.Next has come.
+// A Tick says that the time of Effects.Next has come.
 type Tick struct{}
 
 func (Tick) on(*State) {}
 
-// A Request tells the requests of operators apart.
+// A Request identifies an operator's request.
 type Request uint64
 
-// Effects are what follows from events. The zero value of each member means that nothing is new.
+// Effects are the results of events. The zero value of a member means that nothing is new.
 type Effects struct {
 	Lines    []Line
 	Config   *configs.Config // is in force from now on
@@ -130,9 +131,9 @@ type Effects struct {
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
-	// Draining says whether the connections of draining servers must be watched. It is always set.
+	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
-	// Next is when a Tick is due, whatever happens before. The zero value: never.
+	// Next is when the next Tick is due. The zero value: never.
 	Next time.Time
 }
 
@@ -143,7 +144,7 @@ type Line struct {
 	Pairs   []any // of keys and values
 }
 
-// A Level is how grave a log line is.
+// A Level is the level of a log line.
 type Level uint8
 
 // The levels.
@@ -153,23 +154,23 @@ const (
 	Error
 )
 
-// A Table is what changes in the table that the kernel should have.
+// A Table is a change of the table that the kernel should have.
 type Table struct {
 	Generation uint64
-	// Full says that Set is the whole table, and that the kernel's is to be read and compared.
+	// Full says that Set is the whole table: the kernel's table must be read and compared with it.
 	Full   bool
-	All    bool // every service of the kernel is ours
+	All    bool // every service in the kernel is ours, also those of other programs
 	Set    []lvs.Entry
 	Remove []lvs.ServiceID
 }
 
-// Checks are all the targets that should be probed.
+// Checks are all targets that should be probed.
 type Checks struct {
 	Sequence uint64
 	Targets  []healthcheck.Target
 }
 
-// A FileValue is what a file should hold.
+// A FileValue is the new content of a file.
 type FileValue struct {
 	File       File
 	Generation uint64
@@ -182,6 +183,6 @@ type Reply struct {
 	Routers []string // of Failover and Release
 	Server  string   // of ServerOrder: SERVICE/ADDRESS:PORT
 	Err     error
-	// NotRemembered is why what is in force would be forgotten by a restart; empty: it would not.
+	// NotRemembered is why a restart would forget the command. Empty: it would not.
 	NotRemembered string
 }

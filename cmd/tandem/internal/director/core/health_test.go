@@ -19,7 +19,8 @@ import (
 
 func TestSeveralChecksOfAServer(t *testing.T) {
 	const all, anyOf = configs.PassAll, configs.PassAny
-	// + healthy, - unhealthy, s unhealthy and silent, ? unknown; a letter for each check, each a second after the one before.
+	// + healthy, - unhealthy, s unhealthy and silent, ? unknown. There is a letter for each check. The statuses are one
+	// second apart.
 	for _, c := range []struct {
 		pass   configs.Pass
 		checks string
@@ -62,7 +63,7 @@ func TestSeveralChecksOfAServer(t *testing.T) {
 	}
 }
 
-// A check through several VIPs is one for the operator, and each VIP must be there.
+// A check through several VIPs is one check in the status. It passes only if each VIP answers.
 func TestOneCheckThroughSeveralVIPs(t *testing.T) {
 	one, two, plain := healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.HTTP), healthcheck.DefaultConfig(healthcheck.TCP)
 	one.Via, two.Via = netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")
@@ -129,11 +130,11 @@ func TestWeightsFollowAdvice(t *testing.T) {
 	double, leave := healthcheck.Advice{Given: true, Percent: 200}, healthcheck.Advice{Given: true, Drain: true}
 	s := started(with(svc))
 	s.Step(noon, advised(first, up, double), advised(second, up, leave))
-	if got := weights(s); got != "11=204 12=0" { // 3 times 34, so that a percent counts
+	if got := weights(s); got != "11=204 12=0" { // all weights times 34, so that each percent has its own weight
 		t.Errorf("weights %s", got)
 	}
 
-	// An agent that has gone advises nothing any more, where another check is enough.
+	// The agent's check fails, and another check is enough. Then the advice of the agent no longer counts.
 	svc.Servers[1].Checks = append(svc.Servers[1].Checks, svc.Servers[1].Checks[0])
 	svc.Servers[1].Pass = configs.PassAny
 	s = started(with(svc))
@@ -200,7 +201,7 @@ func TestWhoChecksWhen(t *testing.T) {
 	}
 }
 
-// A director that starts does not know yet whether it is to check, and leaves the servers as the kernel has them.
+// A director that starts does not know yet whether it has to check. It leaves the servers as they are in the kernel.
 func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.CheckWhen = configs.CheckMaster
@@ -215,7 +216,7 @@ func TestServersStayAsTheyWereUntilTheRoleIsKnown(t *testing.T) {
 	}
 }
 
-// A backup that does not check has its servers in, and when it becomes master they stay in until they are found to fail.
+// A backup that does not check has all servers in the table. When it becomes master, they stay in until a check fails.
 func TestServersStayInWhenChecksBegin(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.CheckWhen = configs.CheckMaster
@@ -232,7 +233,7 @@ func TestServersStayInWhenChecksBegin(t *testing.T) {
 	}
 }
 
-// What several checks say together is logged once each time that it changes.
+// The combined result of several checks is logged once each time that it changes.
 func TestServersWithSeveralChecksAreLogged(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.Servers[0].Checks = append(svc.Servers[0].Checks, svc.Servers[0].Checks[0])
@@ -260,7 +261,7 @@ func TestServersWithSeveralChecksAreLogged(t *testing.T) {
 	}
 }
 
-// A check that needs a mark has to wait for the service behind it, and no other check has.
+// A check that needs a mark waits for the service of this mark. Other checks do not wait.
 func TestTargetsWaitForTheirMarks(t *testing.T) {
 	svc := www(false, lvs.WeightZero)
 	vip := svc.Virtuals[0].Addr
@@ -291,7 +292,7 @@ func TestTargetsWaitForTheirMarks(t *testing.T) {
 	}
 }
 
-// What is known of a check goes neither to another one that takes its place nor away with its place.
+// A check that takes the place of another one does not get its status. A check that moves to another place keeps its status.
 func TestChecksKeepTheirOwnStatus(t *testing.T) {
 	tcp, http := healthcheck.DefaultConfig(healthcheck.TCP), healthcheck.DefaultConfig(healthcheck.HTTP)
 	slower := tcp

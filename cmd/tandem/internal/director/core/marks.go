@@ -19,8 +19,8 @@ type probeRoute = configs.ProbeRoute
 // is made.
 type probeMarks map[probeRoute]uint32
 
-// follow gives each route a mark of its own, counted from first. A route that has had a mark keeps it: probes must not go to
-// another server because a third has come or gone.
+// follow gives each route a mark of its own, counted from first. A route that has a mark keeps it. Otherwise probes would go
+// to another server when a third one is added or removed.
 func (before probeMarks) follow(routes []probeRoute, first uint32) probeMarks {
 	now := make(probeMarks, len(routes))
 	taken := make(map[uint32]bool, len(routes))
@@ -42,9 +42,9 @@ func (before probeMarks) follow(routes []probeRoute, first uint32) probeMarks {
 	return now
 }
 
-// entries are the services of IPVS that lead probes through the VIP: for each mark one, with one real server, to
-// which every port leads. Datagrams are scheduled one by one, so that they leave no entries among the connections and
-// nothing for the peer. Those of TCP probes go within seconds, because such a connection ends in a reset.
+// entries returns the IPVS services of the marks. Each has one real server and all ports. Datagrams are scheduled one by one,
+// so that they leave no connection entries and nothing for sync. The entries of TCP probes end within seconds, because these
+// connections end with a reset.
 func (marks probeMarks) entries() []lvs.Entry {
 	all := make([]lvs.Entry, 0, len(marks))
 	for r, m := range marks {
@@ -57,7 +57,7 @@ func (marks probeMarks) entries() []lvs.Entry {
 	return all
 }
 
-// services are those of entries.
+// services returns the ids of entries.
 func (marks probeMarks) services() []lvs.ServiceID {
 	all := make([]lvs.ServiceID, 0, len(marks))
 	for r, m := range marks {
@@ -67,7 +67,7 @@ func (marks probeMarks) services() []lvs.ServiceID {
 	return all
 }
 
-// without are the marks whose services the kernel does not refuse.
+// without returns the marks whose services the kernel has not refused.
 func (marks probeMarks) without(refused map[lvs.ServiceID]Refusal) probeMarks {
 	if len(refused) == 0 {
 		return marks
@@ -80,8 +80,8 @@ func (marks probeMarks) without(refused map[lvs.ServiceID]Refusal) probeMarks {
 	return led
 }
 
-// marked puts its mark into a check that needs one. A check whose mark does not lead anywhere yet is not ok: the master
-// would balance its probe, which would pass for a server that it never reached.
+// marked puts the mark of a check into it, if it needs one. It is not ok while the mark has no service in the kernel: a
+// master would then balance the probe to any server, and the result would count for the wrong server.
 func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ healthcheck.Config, ok bool) {
 	if r, needs := srv.ProbeRoute(check); needs {
 		check.Mark, ok = marks[r]
@@ -90,5 +90,6 @@ func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ 
 	return check, true
 }
 
-// ProbeServices are the services that lead probes through the VIP. They go at a stop that leaves the others.
+// ProbeServices are the services of the probes' marks. When the director stops they are always removed, even if the other
+// services stay.
 func (s *State) ProbeServices() []lvs.ServiceID { return s.marks.services() }

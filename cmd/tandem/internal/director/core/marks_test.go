@@ -55,7 +55,7 @@ func TestMarksStay(t *testing.T) {
 	}
 }
 
-// Each service has one server, of weight 1 whatever becomes of it elsewhere, and the kernel's table would take it.
+// Each service of a mark has one server. Its weight is always 1. The kernel's table accepts the service.
 func TestProbeServices(t *testing.T) {
 	far := probeRoute{
 		Family: lvs.IPv4, Addr: netip.MustParseAddr("198.51.100.11"), Method: lvs.Tunnel, Tunnel: lvs.Encapsulation{Type: lvs.GUE, Port: 6080},
@@ -95,7 +95,7 @@ func TestMarksFollowTheConfiguration(t *testing.T) {
 	if got := s.marks.show(); got != "12=101" || len(s.ProbeServices()) != 1 {
 		t.Errorf("after a reload: %s, %v", got, s.ProbeServices())
 	}
-	// A probe with a new mark waits until the kernel has its service. The mark of another is not touched.
+	// A probe with a new mark waits until the kernel has the service of the mark. Another server's mark does not change.
 	out = s.Step(noon, Reload{Config: with(svc)})
 	if got := len(out.Checks.Targets); got != 1 {
 		t.Errorf("%d targets before the table is written", got)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -89,13 +90,13 @@ func TestInheritForgetsWhatIsKnownOrGone(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	s := started(with(svc), tableOf(svc, "11=3 12=5")...)
 
-	// A verdict ends the inheritance for good: when a reload makes the server unknown again, the table decides.
+	// A verdict ends the inheritance for good. If a reload makes the server unknown again, the wanted table decides.
 	s.Step(noon, is(first, down))
 	s.Step(noon, is(first, unknownHealth))
 	if got := weights(s); got != "11=0 12=5" {
 		t.Errorf("after a verdict on the first: %s", got)
 	}
-	// A check that a reload puts on a server which serves leaves it serving until the check has spoken.
+	// A reload adds a check to a server that serves. The server continues to serve until the check has a result.
 	s = started(with(www(false, lvs.WeightZero)))
 	s.Step(noon, Reload{Config: with(svc)})
 	if got := weights(s); got != "11=3 12=5" {
@@ -110,17 +111,17 @@ func TestWeightsFollowOrders(t *testing.T) {
 	five := 5
 	for _, c := range []struct {
 		why    string
-		orders map[string]Order
+		orders map[string]Override
 		want   string
 	}{
 		{"none", nil, "11=3 12=5"},
-		{"drained", map[string]Order{first: {Drained: true}}, "11=0 12=5"},
-		{"disabled", map[string]Order{first: {Disabled: true}}, "12=5"},
-		{"another weight", map[string]Order{first: {Weight: &five}}, "11=5 12=5"},
-		{"a drain is above a weight", map[string]Order{second: {Drained: true, Weight: &five}}, "11=3 12=0"},
+		{"drained", map[string]Override{first: {Drained: true}}, "11=0 12=5"},
+		{"disabled", map[string]Override{first: {Disabled: true}}, "12=5"},
+		{"another weight", map[string]Override{first: {Weight: &five}}, "11=5 12=5"},
+		{"a drain is above a weight", map[string]Override{second: {Drained: true, Weight: &five}}, "11=3 12=0"},
 	} {
 		s := New()
-		s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Orders: c.orders})
+		s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Overrides: c.orders})
 		s.Step(noon, append(both(up, up), TableRead{})...)
 		if got := weights(s); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
@@ -128,9 +129,9 @@ func TestWeightsFollowOrders(t *testing.T) {
 	}
 }
 
-func TestOrdersLeaveADrainThatIsNotTheirs(t *testing.T) {
+func TestOverridesLeaveADrainThatIsNotTheirs(t *testing.T) {
 	in := lvs.WeightInput{Configured: 3, Health: lvs.HealthUp, Draining: true}
-	Order{}.apply(&in)
+	Override{}.apply(&in)
 	if weight, _ := lvs.Weight(in); weight != 0 {
 		t.Errorf("a server that asks to be drained has weight %d", weight)
 	}
@@ -168,7 +169,7 @@ func TestSeveralVirtualsWithASorryServer(t *testing.T) {
 	}
 }
 
-// The hysteresis needs what the plan before has found.
+// The hysteresis depends on the state of the plan before.
 func TestTheQuorumIsRemembered(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.Quorum, svc.Hysteresis = 4, 1
@@ -197,7 +198,7 @@ func TestSlowStarts(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.Servers[0].Weight, svc.Servers[1].Weight, svc.SlowStart = 20, 20, 20*time.Second
 
-	// The first served before the director started, the second comes up for the first time.
+	// The first served before the director started. The second becomes healthy for the first time.
 	s := started(with(svc), tableOf(svc, "11=20 12=0")...)
 	s.Step(noon, upSince(first, noon), upSince(second, noon))
 	for _, c := range []struct {
@@ -217,7 +218,7 @@ func TestSlowStarts(t *testing.T) {
 			t.Errorf("after %s: the next change is at %s, want %s", c.after, next, c.next)
 		}
 	}
-	// A reload that makes its health unknown is no reason to start again, a failure is.
+	// A reload that makes the health unknown does not start the slow start again. A failure does.
 	s.Step(noon, is(second, unknownHealth))
 	s.Step(noon.Add(time.Minute), upSince(second, noon.Add(time.Minute)))
 	if got := weights(s); got != "11=20 12=20" {
@@ -230,7 +231,35 @@ func TestSlowStarts(t *testing.T) {
 	}
 }
 
-// A director whose cable is plugged in again must not let its whole pool start slowly.
+// A server whose drain or disable ends starts slowly, as one that has become healthy does.
+func TestServersThatAreGivenBackStartSlowly(t *testing.T) {
+	for _, c := range []struct {
+		away, back api.Action
+		meanwhile  string
+	}{
+		{api.Drain, api.Undrain, "11=0 12=20"},
+		{api.Disable, api.Enable, "12=20"},
+	} {
+		svc := www(true, lvs.WeightZero)
+		svc.Servers[0].Weight, svc.Servers[1].Weight, svc.SlowStart = 20, 20, 20*time.Second
+		s := started(with(svc), tableOf(svc, "11=20 12=20")...)
+		s.Step(noon, is(first, up), is(second, up))
+		s.Step(noon.Add(time.Minute), ServerOrder{Server: first, Action: c.away})
+		if got := weights(s); got != c.meanwhile {
+			t.Errorf("%s: %s", c.away, got)
+		}
+		for after, want := range map[time.Duration]string{0: "11=1 12=20", 10 * time.Second: "11=10 12=20", 20 * time.Second: "11=20 12=20"} {
+			s.Step(noon.Add(2*time.Minute), ServerOrder{Server: first, Action: c.away})
+			s.Step(noon.Add(2*time.Minute), ServerOrder{Server: first, Action: c.back})
+			s.Step(noon.Add(2*time.Minute+after), Tick{})
+			if got := weights(s); got != want {
+				t.Errorf("%s, %s later: %s, want %s", c.back, after, got, want)
+			}
+		}
+	}
+}
+
+// When the cable of a director is plugged in again, its servers must not all start slowly.
 func TestWeightsAfterACutOff(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.SlowStart = time.Minute
@@ -259,7 +288,7 @@ func TestServersDrainForTheirConnections(t *testing.T) {
 	if got := weights(s); got != "11=3 12=0" || !out.Draining {
 		t.Errorf("got %s", got)
 	}
-	// A second reload gives it no more time, and one that has it again ends its draining.
+	// A second reload gives the server no more time. A reload that configures it again ends its draining.
 	draining := s.draining
 	s.Step(noon.Add(time.Second), Reload{Config: with(after)})
 	if !sameDrains(s.draining, draining) {
@@ -271,7 +300,7 @@ func TestServersDrainForTheirConnections(t *testing.T) {
 	}
 }
 
-// A service that is gone stays for its servers' connections, at weight 0, as one of its servers would.
+// A service that was removed stays at weight 0 for the connections of its servers, as a single removed server does.
 func TestServersOfAServiceThatIsGoneDrain(t *testing.T) {
 	svc := www(false, lvs.WeightZero)
 	s := started(with(svc))
@@ -284,7 +313,7 @@ func TestServersOfAServiceThatIsGoneDrain(t *testing.T) {
 	if got := s.Wanted(); len(got) != 1 || got[0].Service != svc.Virtuals[0] || weights(s) != "11=0 12=0" {
 		t.Fatalf("got %+v", got)
 	}
-	// The configuration that follows knows nothing of it any more.
+	// The next configuration does not contain the service either.
 	draining := s.draining
 	if s.Step(noon.Add(time.Second), Reload{Config: with()}); !sameDrains(s.draining, draining) {
 		t.Errorf("%v became %v", draining, s.draining)
@@ -321,7 +350,7 @@ func TestDrainsOutliveTheProcess(t *testing.T) {
 	if err != nil || !maps.Equal(given, former) {
 		t.Errorf("got %v, %v, want %v", given, err, former)
 	}
-	// Half a minute later, in the next process, 11 has what is left of its time, and 12 the whole.
+	// Half a minute later, in the next process: server 11 has the rest of its time, server 12 has all of it.
 	s = New()
 	s.Step(seconds(30), Start{Config: with(), Drains: saved})
 	s.Step(seconds(30), TableRead{Entries: tableOf(svc, "11=0 12=5"), Owned: map[lvs.ServiceID]bool{svc.Virtuals[0].ServiceID: true}})

@@ -23,7 +23,7 @@ type player struct {
 	log   hclog.Logger
 	is    outcome
 	files map[File]any
-	// refused are the services that the kernel refuses, whatever else it takes.
+	// refused are the services that the kernel refuses. It accepts all others.
 	refused map[string]bool
 }
 
@@ -31,7 +31,7 @@ func newPlayer(log hclog.Logger) *player {
 	return &player{s: New(), log: log, files: make(map[File]any)}
 }
 
-// step takes events in, and the workers' answers, until nothing more follows. It returns the first effects and the last reply.
+// step passes on events and the workers' answers until no more answers come. It returns the first effects and the last reply.
 func (p *player) step(now time.Time, events ...Event) (first Effects, reply Reply) {
 	for i := 0; len(events) > 0 || i == 0; i++ {
 		out := p.s.Step(now, events...)
@@ -66,7 +66,7 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 	return first, reply
 }
 
-// tableDone says what the kernel made of a table.
+// tableDone returns the kernel's result for a table.
 func (p *player) tableDone(generation uint64) TableDone {
 	done := TableDone{Generation: generation}
 	for _, e := range p.is.Table {
@@ -78,7 +78,7 @@ func (p *player) tableDone(generation uint64) TableDone {
 	return done
 }
 
-// apply does what a table's worker does.
+// apply applies a table as its worker would.
 func (p *player) apply(t *Table) {
 	if t.Full {
 		p.is.Table = t.Set
@@ -95,7 +95,7 @@ func (p *player) apply(t *Table) {
 }
 
 func (p *player) start(now time.Time, cfg *configs.Config, table []lvs.Entry) {
-	p.is.Files = map[string]any{"leaving.json": Drains{}, "orders.json": map[string]Order{}}
+	p.is.Files = map[string]any{"leaving.json": Drains{}, "orders.json": map[string]Override{}}
 	p.restart(now, cfg, table)
 }
 
@@ -106,7 +106,7 @@ func (p *player) restart(now time.Time, cfg *configs.Config, table []lvs.Entry) 
 		owned[e.ServiceID] = true
 	}
 	start := Start{Config: cfg}
-	start.Orders, _ = p.files[OrdersFile].(map[string]Order)
+	start.Overrides, _ = p.files[OverridesFile].(map[string]Override)
 	start.Standby, _ = p.files[StandbyFile].([]string)
 	start.Drains, _ = p.files[DrainsFile].(Drains)
 	p.step(now, start)

@@ -13,20 +13,20 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A checkRole says whether a service is checked here.
+// A checkRole says whether this director checks a service.
 type checkRole uint8
 
 const (
-	unclear checkRole = iota + 1 // only a master checks it, and who is master is not known yet
-	checking
-	resting // only a master checks it, and this director is backup
+	unclear  checkRole = iota + 1 // only the master checks it, and the master is not known yet
+	checking                      // this director checks it
+	resting                       // only the master checks it, and this director is backup
 )
 
-// probed tells whether the runner of the checks has the targets of the service.
+// probed tells whether the runner has the service's targets.
 func (svc *service) probed() bool { return svc.role == checking }
 
-// deciding are the names of the routers whose roles decide whether a service is checked: those that hold its address or,
-// where none does, all.
+// deciding returns the names of the routers whose roles decide whether a service is checked. These are the routers that hold
+// its address. If there are none, all routers decide.
 func deciding(svc configs.Service, routers []configs.Router) []string {
 	if svc.CheckWhen != configs.CheckMaster {
 		return nil
@@ -49,8 +49,8 @@ func holds(r configs.Router, svc configs.Service) bool {
 	})
 }
 
-// roleOf is the role of a service. While the roles of its routers are not known, because the election is starting, it stays
-// as it was.
+// roleOf returns the role of a service. While the election starts, the roles of its routers are not known. Then the role does
+// not change.
 func (s *State) roleOf(svc *service) checkRole {
 	starting := false
 	for _, name := range svc.routers {
@@ -64,9 +64,9 @@ func (s *State) roleOf(svc *service) checkRole {
 	switch {
 	case len(svc.routers) == 0:
 		return checking
-	case !starting && s.silence.on && svc.role == checking:
-		// It stepped back because no server answers it. Only the checks can tell when that ends: without them it would become
-		// master again at once, find the servers silent and step back, again and again.
+	case !starting && (s.silence.on || s.stepsBackForServers) && svc.role == checking:
+		// The director stepped back because no server serves it. Only the checks can see the end of that. Without them it
+		// would become master again at once, find the servers down and step back, again and again.
 		return checking
 	case !starting:
 		return resting
@@ -76,7 +76,7 @@ func (s *State) roleOf(svc *service) checkRole {
 	return svc.role
 }
 
-// followRoles has the checks begin and end where the roles have changed.
+// followRoles starts and stops checks when the roles have changed.
 func (s *State) followRoles() {
 	for _, svc := range s.services {
 		is := s.roleOf(svc)
@@ -115,7 +115,7 @@ func (ev Report) on(s *State) {
 	}
 }
 
-// emitChecks has the targets probed that should be, if they have changed.
+// emitChecks puts the targets into the effects, if they have changed.
 func (s *State) emitChecks() {
 	if !s.recheck {
 		return
@@ -125,7 +125,8 @@ func (s *State) emitChecks() {
 	s.out.Checks = &Checks{Sequence: s.checkSeq, Targets: append(s.serverTargets(), s.probes...)}
 }
 
-// serverTargets are the targets of all services that are checked here, but those whose mark does not lead anywhere yet.
+// serverTargets returns the targets of all services that are checked here. A target whose mark has no service yet is left
+// out.
 func (s *State) serverTargets() []healthcheck.Target {
 	var all []healthcheck.Target
 	for _, svc := range s.services {

@@ -50,7 +50,7 @@ func with(services ...configs.Service) *configs.Config {
 	return &configs.Config{LVS: configs.LVS{ProbeMark: 100}, Services: services}
 }
 
-// started is a state at noon, whose kernel had a table.
+// started returns a state at noon. The kernel has this table.
 func started(cfg *configs.Config, table ...lvs.Entry) *State {
 	s := New()
 	s.Step(noon, Start{Config: cfg})
@@ -59,12 +59,12 @@ func started(cfg *configs.Config, table ...lvs.Entry) *State {
 	return s
 }
 
-// is is a verdict.
+// is returns a verdict.
 func is(id string, health healthcheck.Health) Verdict {
 	return Verdict{ID: id, Status: healthcheck.TargetStatus{Health: health, Reason: "as it is"}}
 }
 
-// both are verdicts on the two servers of www.
+// both returns verdicts about the two servers of www.
 func both(a, b healthcheck.Health) []Event {
 	var all []Event
 	for id, h := range map[string]healthcheck.Health{first: a, second: b} {

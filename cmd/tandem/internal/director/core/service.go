@@ -14,50 +14,50 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A service is a configured service and what is known of it.
+// A service is a configured service and its state.
 type service struct {
 	configs.Service
 	servers []*server
 	role    checkRole
-	routers []string // whose roles decide about role; nil: none do
-	tracks  []int    // those that look at the service
+	routers []string // the routers whose roles decide role; nil: none do
+	tracks  []int    // the tracks of this service
 
-	pool    lvs.PoolOutput // of the first virtual; the others differ in what they inherited at most
-	next    time.Time      // when the plan changes by itself; zero: never
-	changed bool           // has to be planned
-	shown   *Service       // the same for snapshots; nil: has to be made
+	pool    lvs.PoolOutput // of the first virtual; the others may differ in their inherited weights only
+	next    time.Time      // when the plan changes without an event; zero: never
+	changed bool           // must be planned
+	shown   *Service       // its form in snapshots; nil: must be made
 }
 
-// A server is a configured real server and what is known of it.
+// A server is a configured real server and its state.
 type server struct {
 	configs.Server
-	id       string                     // names the server, and its first check
+	id       string                     // the name of the server, and of its first check
 	checkIDs []string                   // one for each of Checks
-	status   []healthcheck.TargetStatus // likewise
-	verdict  healthcheck.TargetStatus   // what they say together
-	told     healthcheck.Health         // of several checks, as last logged
+	status   []healthcheck.TargetStatus // one for each of Checks
+	verdict  healthcheck.TargetStatus   // the combined status of the checks
+	told     healthcheck.Health         // the combined health of several checks, as logged last
 
-	// inherited are the weights that the kernel had, by virtual, or missing, as long as nothing is known of the server's
-	// health. nil: none.
+	// inherited are the kernel's weights at the start, or missing, by virtual. They are kept until the first result. nil:
+	// none.
 	inherited []int
-	// up tells that the server serves, since upSince. A zero upSince is that of a server that served before this director
-	// knew of it, and so does not start slowly.
+	// up says that the server serves, and upSince says since when. A server that served before this director started has a
+	// zero upSince: it has no slow start.
 	up      bool
 	upSince time.Time
-	// released is when an operator's order that kept clients away was taken back. The server starts slowly from then on.
+	// released is when an operator ended a drain or a disable. The slow start begins then.
 	released time.Time
 
-	counted, silent, open, down bool // in the census
+	counted, silent, open, down bool // its part of the census
 }
 
-// missing is the inherited weight of a server that the kernel does not have.
+// missing is the inherited weight of a server that the kernel did not have.
 const missing = -1
 
 // Unchecked is the status of a check that has not run.
 var Unchecked = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
 
-// ServerID names a real server of a service: SERVICE/ADDRESS:PORT. A server that has the ports of the service is named by
-// the lowest of them: what is known and ordered of it must not depend on the order of the service's virtuals.
+// ServerID names a real server of a service: SERVICE/ADDRESS:PORT. A server without a port of its own has the lowest port of
+// the service in its name. So the name does not depend on the order of the service's virtuals.
 func ServerID(svc configs.Service, srv configs.Server) string {
 	port := srv.Port
 	if !srv.Mapped && len(svc.Virtuals) > 0 && port == svc.Virtuals[0].Port {
@@ -68,7 +68,7 @@ func ServerID(svc configs.Service, srv configs.Server) string {
 	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, port).String()
 }
 
-// checkID names the check with that index of a real server. The first check has the name of the server.
+// checkID names a check of a real server by its index. The first check has the name of the server.
 func checkID(id string, check int) string {
 	if check == 0 {
 		return id
@@ -76,7 +76,7 @@ func checkID(id string, check int) string {
 	return id + " #" + strconv.Itoa(check+1)
 }
 
-// newServer knows nothing yet. was is the same server before; nil: there was none.
+// newServer returns a server without results. was is the same server in the former configuration. nil: there was none.
 func newServer(svc configs.Service, srv configs.Server, was *server) *server {
 	s := &server{Server: srv, id: ServerID(svc, srv), verdict: Unchecked}
 	s.checkIDs = s.nameChecks(was)
@@ -86,9 +86,8 @@ func newServer(svc configs.Service, srv configs.Server, was *server) *server {
 	return s
 }
 
-// nameChecks gives each check its ID. What is known of a check goes by that. So one that was there before keeps its ID, also
-// at another place in the file, as does one of the same type that has only changed. No other check gets the ID of one that
-// has gone.
+// nameChecks gives each check its ID. The state of a check belongs to its ID. So a check keeps its ID if it moves in the
+// file, or if its settings change but not its type. No check gets the ID of a removed check.
 func (srv *server) nameChecks(was *server) []string {
 	ids := make([]string, len(srv.Checks))
 	taken := make(map[string]bool)
@@ -123,8 +122,8 @@ func (srv *server) nameChecks(was *server) []string {
 // checks tells whether the director checks a real server now.
 func (svc *service) checks(srv *server) bool { return len(srv.Checks) > 0 && svc.role != resting }
 
-// inherit keeps the weights of a server of unknown health as they are in the table that was wanted last: after a restart
-// or a reload a server stays as it was until its checks have spoken.
+// inherit keeps the present weights of a server of unknown health: after a restart or a reload a server stays as it was until
+// its checks have results.
 func (s *State) inherit(svc *service, srv *server) {
 	if !svc.checks(srv) || srv.verdict.Health != healthcheck.Unknown {
 		srv.inherited = nil
@@ -145,8 +144,8 @@ func (s *State) inherit(svc *service, srv *server) {
 	}
 }
 
-// inheritSorry keeps a sorry server that serves in the table that was wanted last: after a restart or a reload it serves until
-// the checks have found enough servers healthy.
+// inheritSorry keeps a sorry server in the table if it was there before. After a restart or a reload it serves until the
+// checks have found enough healthy servers.
 func (s *State) inheritSorry(svc *service) {
 	if svc.Sorry == nil {
 		return
@@ -160,7 +159,7 @@ func (s *State) inheritSorry(svc *service) {
 	}
 }
 
-// setStatus takes in the status of a check.
+// setStatus stores the status of a check.
 func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	svc, srv := at.service, at.server
 	srv.status[at.check] = is
@@ -169,6 +168,11 @@ func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	if same(was, srv.verdict) {
 		return
 	}
+	if was.Health == healthcheck.Healthy && srv.verdict.Health == healthcheck.Unknown && !srv.verdict.Expired {
+		// The director stood still. A server that it counts as healthy may have died meanwhile, and the peer knows this.
+		s.readiness = readiness{filled: s.readiness.filled}
+		s.retrackAll()
+	}
 	if known := srv.verdict.Health != healthcheck.Unknown; known || was.Health != healthcheck.Unknown {
 		s.inherit(svc, srv)
 	}
@@ -176,7 +180,7 @@ func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	s.touch(svc)
 }
 
-// same tells whether two statuses say the same, whatever was counted meanwhile.
+// same tells whether two statuses are equal except for their counts.
 func same(a, b healthcheck.TargetStatus) bool {
 	return a.Health == b.Health && a.Since.Equal(b.Since) && a.Reason == b.Reason && a.Silent == b.Silent &&
 		a.Advice == b.Advice && a.Flapping == b.Flapping
@@ -192,7 +196,7 @@ func (ev Verdict) on(s *State) {
 
 func (ev Statuses) on(s *State) {
 	if ev.Sequence != s.checkSeq {
-		return // those of the latest targets will come
+		return // the statuses of the latest targets will come
 	}
 	for id, at := range s.targets {
 		if is, ok := ev.All[id]; ok && at.service.probed() {
@@ -206,7 +210,7 @@ func (ev Statuses) on(s *State) {
 	}
 }
 
-// plan works out a service's part of the table.
+// plan computes a service's part of the table.
 func (s *State) plan(svc *service) {
 	was := svc.pool
 	for _, srv := range svc.servers {
@@ -232,7 +236,7 @@ func (s *State) plan(svc *service) {
 	s.logServers(svc)
 }
 
-// comeUp notes since when a server is up.
+// comeUp stores when a server came up.
 func (s *State) comeUp(svc *service, srv *server) {
 	health := s.health(svc, srv)
 	switch {
@@ -251,12 +255,12 @@ func (s *State) comeUp(svc *service, srv *server) {
 	}
 }
 
-// health is the health that counts: that of a director that is cut off from all its servers says nothing.
+// health returns the health that counts. If the director is cut off from all its servers, their health is unknown.
 func (s *State) health(svc *service, srv *server) lvs.Health {
 	switch {
 	case !svc.checks(srv):
 		return lvs.HealthUnchecked
-	case s.silence.cutOff || srv.verdict.Health == healthcheck.Healthy:
+	case s.silence.cutOff && (s.silence.on || srv.silent) || srv.verdict.Health == healthcheck.Healthy:
 		return lvs.HealthUp
 	case srv.verdict.Health == healthcheck.Unhealthy:
 		return lvs.HealthDown
@@ -264,7 +268,7 @@ func (s *State) health(svc *service, srv *server) lvs.Health {
 	return lvs.HealthUnknown
 }
 
-// poolInput is what decides the weights in one of a service's virtuals.
+// poolInput returns the input that decides the weights in one of a service's virtuals.
 func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInput {
 	virtual := svc.Virtuals[i]
 	in := lvs.PoolInput{
@@ -285,7 +289,7 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		if svc.checks(srv) {
 			advise(&m.Input, srv.verdict.Advice)
 		}
-		s.orders[srv.id].apply(&m.Input)
+		s.overrides[srv.id].apply(&m.Input)
 		in.Members = append(in.Members, m)
 	}
 	for _, d := range s.draining[virtual.ServiceID] {
@@ -301,7 +305,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// logPool logs what has changed for a service as a whole.
+// logPool logs the changes of a service as a whole.
 func (s *State) logPool(svc *service, was lvs.PoolOutput) {
 	is := svc.pool
 	switch {
@@ -318,8 +322,8 @@ func (s *State) logPool(svc *service, was lvs.PoolOutput) {
 	}
 }
 
-// logServers logs what the checks of a server that has several say together, where that has changed. The runner of the
-// checks logs the verdict of a check that is alone.
+// logServers logs the combined result of a server's checks, if there are several and the result has changed. The runner logs
+// the verdicts of a single check.
 func (s *State) logServers(svc *service) {
 	for _, srv := range svc.servers {
 		if len(srv.Checks) < 2 {

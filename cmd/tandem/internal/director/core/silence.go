@@ -8,42 +8,42 @@ import (
 	"time"
 )
 
-// A silence is the time in which no real server answers in any way: each of them, on two machines or more. A refusal would
-// be an answer, and so would be a wrong status.
+// A silence is the time in which no real server answers in any way. It needs real servers on at least two machines. A refusal
+// or a wrong status would be an answer.
 //
-// In the election the director steps back meanwhile: its peer may reach the servers. What becomes of the weights depends on
-// why the servers are silent:
+// Meanwhile the director steps back: its peer may reach the servers. The weights depend on the cause of the silence:
 //
-//   - Somebody else answers on the interfaces towards the servers, or it is not known yet whether anybody does: the servers
-//     are down. Their weights are 0, and a sorry server serves.
-//   - An interface has no carrier, or nobody answers: this director is cut off. It serves nobody, whatever its weights. But
-//     when its cable is plugged in again and it is master, it must not refuse its clients until it has checked all servers
-//     anew. So the servers keep their weights until a check passes, or until the checks had the time for that.
+//   - Another machine answers on the interfaces towards the servers, or this is not known yet: the servers are down. Their
+//     weights are 0, and a sorry server serves.
+//   - An interface has no carrier, or no machine answers: this director is cut off. It serves nobody, whatever its weights
+//     are. But when its cable is plugged in again and it is master, it must not refuse clients until all servers have been
+//     checked again. So the servers keep their weights until a check passes, or until the checks had enough time. A server
+//     that refuses meanwhile has been checked again; a silent one has not.
 type silence struct {
 	on       bool
-	sequence uint64 // of silences
+	sequence uint64 // the number of this silence
 
-	asked     bool      // whether a neighbour answers is known
-	answer    bool      // one does
-	connected time.Time // since when that is so
+	asked     bool      // it is known whether a neighbour answers
+	answer    bool      // a neighbour answers
+	connected time.Time // since when one answers
 
-	cut    bool // it was cut off in this silence
-	cutOff bool // it is, or the servers could not be checked anew since
+	cut    bool // it has been cut off in this silence
+	cutOff bool // it is cut off, or the servers could not be checked again since
 }
 
-// Question asks whether neighbours answer on the interfaces towards the real servers, again and again.
+// A Question asks whether neighbours answer on the interfaces towards the real servers. It is asked again and again.
 type Question struct {
-	Silence uint64 // the answers name it; 0: none is asked for
+	Silence uint64 // the number that answers carry; 0: stop asking
 	Servers []netip.Addr
-	Others  []netip.Addr // that may answer as well: sorry servers, peers
+	Others  []netip.Addr // other machines that may answer: sorry servers, peers
 }
 
-// Neighbours say whether anybody answers on the interfaces towards the real servers.
+// Neighbours is the answer: whether any machine answers on the interfaces towards the real servers.
 type Neighbours struct {
 	Silence uint64
 	Answer  bool
-	// Problem is why that cannot be known. A director that cannot know it takes itself for connected: the weights of one that
-	// is cut off matter to nobody.
+	// Problem is why this cannot be found out. The director then assumes that it is connected: if it is cut off, its weights
+	// do not matter.
 	Problem string
 }
 
@@ -67,9 +67,16 @@ func (s *State) seeSilence() {
 	q := &s.silence
 	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
 	if is != q.on {
+		was := *q
 		*q = silence{on: is, sequence: q.sequence, cutOff: q.cutOff}
-		if is {
+		switch {
+		case is:
 			q.sequence++
+		case was.cutOff:
+			q.cut, q.connected = true, s.now
+			if was.asked && was.answer && !s.linkFault() {
+				q.connected = was.connected
+			}
 		}
 		s.retrackAll()
 		s.ask = true
@@ -95,7 +102,7 @@ func (s *State) isCutOff() bool {
 	q := &s.silence
 	switch {
 	case !q.on:
-		return false
+		return q.cut && s.census.down == s.census.checked && s.now.Before(q.connected.Add(s.detection()))
 	case s.linkFault() || q.asked && !q.answer:
 		q.cut, q.connected = true, s.now
 		return true
@@ -115,7 +122,7 @@ func (s *State) linkFault() bool {
 	return false
 }
 
-// detection is the time in which a server that is well again passes its checks.
+// detection is how long a server that works again needs to pass its checks.
 func (s *State) detection() time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range s.services {
@@ -128,7 +135,7 @@ func (s *State) detection() time.Duration {
 	return longest
 }
 
-// machines are the addresses of the real servers that are checked, in order.
+// machines returns the addresses of the real servers that are checked, in order.
 func (s *State) machines() []netip.Addr {
 	all := make([]netip.Addr, 0, len(s.census.machines))
 	for addr := range s.census.machines {
@@ -138,7 +145,7 @@ func (s *State) machines() []netip.Addr {
 	return all
 }
 
-// others are the sorry servers and the peers that are known by their addresses.
+// others returns the addresses of the sorry servers and of the unicast peers.
 func (s *State) others() (all []netip.Addr) {
 	for _, svc := range s.services {
 		if svc.Sorry != nil {
@@ -152,10 +159,10 @@ func (s *State) others() (all []netip.Addr) {
 	return slices.Compact(all)
 }
 
-// silenceEnds is when a silence changes its meaning by itself; zero: never.
+// silenceEnds is when the meaning of a silence changes without an event. Zero: never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
-	if q.on && q.cutOff && q.asked && q.answer && !s.linkFault() {
+	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {
 		return q.connected.Add(s.detection())
 	}
 	return time.Time{}

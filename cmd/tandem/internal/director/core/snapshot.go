@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Snapshot is what a state is at one moment. Nobody changes it. To take one costs a pointer for each service.
+// A Snapshot is the state at one moment. Nobody changes it. Taking one costs a pointer for each service.
 type Snapshot struct {
 	Now       time.Time
 	Config    *configs.Config
@@ -20,20 +20,21 @@ type Snapshot struct {
 	Reloads   Reloads
 	Report    message.Report
 	Services  []*Service // in the order of the file
-	Orders    map[string]Order
+	Overrides map[string]Override
 	Tracks    []Track
 	Silent    bool // no real server answers
-	CutOff    bool // nor does anybody else
-	Unready   bool // the first verdicts are not there yet
+	CutOff    bool // no other machine answers either
+	Unready   bool // the first results have not come yet
+	AllDown   bool // each server that is checked has been unhealthy for so long that even a master steps back
 	Refused   map[lvs.ServiceID]Refusal
-	Trouble   string // what keeps the kernel's table from being in line
+	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
 	Settings  SettingsState
-	Forgotten []string // sentences about what a restart has forgotten or would forget
-	Departed  []string // sentences about services that have left and drain
+	Forgotten []string // sentences about state that a restart has forgotten or would forget
+	Departed  []string // sentences about services that were removed and drain
 }
 
-// A Service is what a state knows of a configured service.
+// A Service is the state of a configured service.
 type Service struct {
 	Pool     lvs.PoolOutput
 	Servers  []Server // those of the configuration
@@ -41,7 +42,7 @@ type Service struct {
 	Draining []Draining // in its first virtual
 }
 
-// A Server is what a state knows of a configured real server.
+// A Server is the state of a configured real server.
 type Server struct {
 	ID       string
 	CheckIDs []string
@@ -49,23 +50,24 @@ type Server struct {
 	Verdict  healthcheck.TargetStatus
 }
 
-// A Draining is a server that has left the configuration and drains.
+// A Draining is a server that was removed from the configuration and drains.
 type Draining struct {
 	Server lvs.Server
 	Until  time.Time
 }
 
-// A Track is how something stands that a virtual router tracks.
+// A Track is the state of something that a virtual router tracks.
 type Track struct {
 	Router, Name, Reason string
 	OK                   bool
 }
 
-// Snapshot returns what the state is now.
+// Snapshot returns the present state.
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
-		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
-		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
+		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
+		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
+		Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
@@ -102,7 +104,7 @@ func (s *State) show(svc *service) *Service {
 	return shown
 }
 
-// Combine is what the checks of a real server say together.
+// Combine returns the combined status of a real server's checks.
 func Combine(srv configs.Server, all []healthcheck.TargetStatus) healthcheck.TargetStatus {
 	return combine(srv.Checks, srv.Pass, slices.Clone(all))
 }

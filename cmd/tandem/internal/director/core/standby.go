@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// failoverGrace is what a hand-over may take beyond the time that it lasts on the wire at most.
+// failoverGrace is added to the maximum time that a hand-over takes on the wire.
 const failoverGrace = 2 * time.Second
 
 // A handOver is a failover that is under way.
@@ -22,13 +22,13 @@ type handOver struct {
 	routers  []configs.Router
 	names    []string
 	offered  bool   // the routers were told to hand over
-	sequence uint64 // the order of the election that must be carried out before they are
+	sequence uint64 // the order that the election must carry out before the routers hand over
 	begun    map[string]bool
 	deadline time.Time // of the present phase
 }
 
-// emitElection orders what the election should run, if that has changed. The supervisor numbers the orders from 1 on, as
-// orderSeq does here; reports name the latest that was carried out.
+// emitElection puts the order to the election into the effects, if it has changed. The supervisor numbers the orders from 1
+// on, and orderSeq counts them in the same way. Reports name the latest order that was carried out.
 func (s *State) emitElection() {
 	if !s.reorder {
 		return
@@ -45,7 +45,7 @@ func (s *State) emitElection() {
 	s.out.Election = &order
 }
 
-// nextOrder is the sequence of the order that has all that is wanted now.
+// nextOrder returns the sequence of the order that will contain all present changes.
 func (s *State) nextOrder() uint64 {
 	if s.reorder {
 		return s.orderSeq + 1
@@ -53,7 +53,7 @@ func (s *State) nextOrder() uint64 {
 	return s.orderSeq
 }
 
-// standBy makes routers stand by, or no more.
+// standBy puts routers into standby, or ends their standby.
 func (s *State) standBy(names []string, on bool) {
 	now := slices.DeleteFunc(slices.Clone(s.standby), func(n string) bool { return slices.Contains(names, n) })
 	if on {
@@ -80,7 +80,7 @@ func (ev Failover) on(s *State) {
 	for _, r := range h.routers {
 		h.names = append(h.names, r.Name)
 	}
-	// One that stood by already, and is master because its peer died, is to offer its place again.
+	// A router that was in standby already may be master because its peer died. It hands over again.
 	s.standBy(h.names, false)
 	h.sequence = s.nextOrder()
 	s.handOver = h
@@ -107,7 +107,7 @@ func (ev Release) on(s *State) {
 	s.out.Replies = append(s.out.Replies, answer)
 }
 
-// continueHandOver goes on with a failover as far as the election has come.
+// continueHandOver takes the next step of a failover, when the election is ready for it.
 func (s *State) continueHandOver() {
 	h := s.handOver
 	if h == nil {
@@ -155,7 +155,7 @@ func (h *handOver) timeout() time.Duration {
 	return timeout
 }
 
-// handedOver tells what has become of the routers: the peer has them, or nobody took them, or that is not settled.
+// handedOver sorts the routers: the peer has taken over, nobody has taken over, or this is not known yet.
 func (s *State) handedOver(h *handOver, over bool) (handed, refused, unsettled []string) {
 	for _, name := range h.names {
 		is := s.stateOf(name)
@@ -172,7 +172,7 @@ func (s *State) handedOver(h *handOver, over bool) (handed, refused, unsettled [
 	return handed, refused, unsettled
 }
 
-// named are the configured routers of these names, all if there are none.
+// named returns the configured routers of these names. Without names, it returns all.
 func (s *State) named(names []string) ([]configs.Router, error) {
 	if len(names) == 0 {
 		return s.cfg.Routers, nil
@@ -192,8 +192,8 @@ func (s *State) named(names []string) ([]configs.Router, error) {
 	return all, nil
 }
 
-// mastered are those of the named routers of which this director is master. A named one of which it is not is an error,
-// and so is not to have any.
+// mastered returns the named routers of which this director is master. It is an error if this director is not master of a
+// named router, or of none at all.
 func (s *State) mastered(names []string) ([]configs.Router, error) {
 	routers, err := s.named(names)
 	if err != nil {
@@ -224,7 +224,7 @@ func (s *State) withGroups(routers []configs.Router) []configs.Router {
 	return slices.DeleteFunc(slices.Clone(s.cfg.Routers), func(r configs.Router) bool { return !in(r) })
 }
 
-// stateOf is what the election last said about a router.
+// stateOf returns the latest state of a router from the election.
 func (s *State) stateOf(name string) vrrp.Status {
 	for _, is := range s.report.Routers {
 		if is.Name == name {

@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A State is all that a director knows and wants. It has one owner.
+// A State is the complete state of a director. It has one owner.
 type State struct {
 	now time.Time
 	out Effects
@@ -23,62 +23,64 @@ type State struct {
 	loadedAt time.Time
 	reloads  Reloads
 	services []*service // in the order of the file
-	changed  []*service // have to be planned
+	changed  []*service // must be planned
 	ramping  map[*service]bool
 
-	targets  map[string]target // checks of real servers, by ID
-	probes   []healthcheck.Target
-	checkSeq uint64
-	recheck  bool // the targets have changed
-	census   census
-	allDown  bool // each server that is checked is unhealthy
-	silence  silence
-	ask      bool // the question about the neighbours has changed
+	targets             map[string]target // checks of real servers, by ID
+	probes              []healthcheck.Target
+	checkSeq            uint64
+	recheck             bool // the targets have changed
+	census              census
+	allDown             bool // all checked servers are unhealthy
+	allDownSince        time.Time
+	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
+	silence             silence
+	ask                 bool // the question about the neighbours has changed
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
 	refill        bool // the next table is a full one
 	generation    uint64
-	confirmed     uint64 // the kernel is known to have this generation
-	trouble       string // what keeps the kernel's table from being in line
+	confirmed     uint64 // the kernel has this generation
+	trouble       string // why the kernel's table is not as it should be
 	refused       map[lvs.ServiceID]Refusal
 	startProblems []string // what could not be read when the director started
-	unowned       string   // why the disk does not know which services are ours
+	unowned       string   // why the file of our own services could not be written
 
-	marks    probeMarks
-	marked   uint64 // the generation with the services for marks
-	led      probeMarks
-	draining map[lvs.ServiceID][]drainingServer
-	departed []lvs.ServiceID
-	drains   Drains
-	orders   map[string]Order // by server
-	waiting  []waitingReply
-	files    [endOfFiles]fileState
-	sync     SyncState
-	settings SettingsState
-	report   message.Report
-	roles    map[string]vrrp.State
-	standby  []string // names of routers, in order
-	handOver *handOver
-	queued   []Event // commands that wait for the end of a hand-over
-	reorder  bool    // the election's order has changed
-	orderSeq uint64
-	tracks   []track
-	scripts  map[string]healthcheck.TargetStatus
-	numbers  map[string]Number
-	retrack  map[string]bool // routers whose tracks have changed
-	tracking map[string]vrrp.Tracking
-	tracked  bool // tracking has been worked out once
+	marks     probeMarks
+	marked    uint64 // the generation of the table with the services of the marks
+	led       probeMarks
+	draining  map[lvs.ServiceID][]drainingServer
+	departed  []lvs.ServiceID
+	drains    Drains
+	overrides map[string]Override // by server
+	waiting   []waitingReply
+	files     [endOfFiles]fileState
+	sync      SyncState
+	settings  SettingsState
+	report    message.Report
+	roles     map[string]vrrp.State
+	standby   []string // names of routers, in order
+	handOver  *handOver
+	queued    []Event // commands that wait for the end of a hand-over
+	reorder   bool    // the order to the election has changed
+	orderSeq  uint64
+	tracks    []track
+	scripts   map[string]healthcheck.TargetStatus
+	numbers   map[string]Number
+	retrack   map[string]bool // routers whose tracks have changed
+	tracking  map[string]vrrp.Tracking
+	tracked   bool // tracking has been computed once
 
 	readiness         readiness
-	troubleSince      time.Time // since when there is trouble, or none
+	troubleSince      time.Time // when trouble began or ended
 	stepsBackForTable bool
 }
 
-// Reloads count the reloads that were asked for.
+// Reloads counts the requested reloads.
 type Reloads struct{ Done, Refused uint64 }
 
-// A target is where a check belongs.
+// A target is the place of a check: its server and its index.
 type target struct {
 	service *service
 	server  *server
@@ -93,7 +95,7 @@ func New() *State {
 	}
 }
 
-// Step takes in events and returns what follows from all of them together.
+// Step applies events and returns the effects of all of them together.
 func (s *State) Step(now time.Time, events ...Event) Effects {
 	s.now, s.out = now, Effects{}
 	for _, ev := range events {
@@ -105,7 +107,7 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 	return s.out
 }
 
-// settle works out what has changed.
+// settle computes everything that depends on the changes.
 func (s *State) settle() {
 	s.endDrains(nil)
 	s.seeSilence()
@@ -128,7 +130,7 @@ func (s *State) settle() {
 	s.out.Next = s.next()
 }
 
-// touch has a service planned again, and what tracks it.
+// touch marks a service to be planned again, and its tracks to be assessed again.
 func (s *State) touch(svc *service) {
 	if !svc.changed {
 		svc.changed = true
@@ -147,7 +149,7 @@ func (s *State) touchAll() {
 
 func (s *State) planChanged() {
 	if !s.filled {
-		return // without the kernel's weights nothing can be planned
+		return // nothing can be planned without the kernel's weights
 	}
 	for _, svc := range s.changed {
 		svc.changed = false
@@ -156,7 +158,7 @@ func (s *State) planChanged() {
 	s.changed = nil
 }
 
-// want notes an entry of the table that should be, and that it is new if it is.
+// want puts a service into the wanted table.
 func (s *State) want(e lvs.Entry) {
 	was, ok := s.wanted[e.ServiceID]
 	if ok && was.Service == e.Service && slices.Equal(was.Servers, e.Servers) {
@@ -166,7 +168,7 @@ func (s *State) want(e lvs.Entry) {
 	s.table().Set = append(s.table().Set, e)
 }
 
-// unwant notes that a service should not be in the table.
+// unwant removes a service from the wanted table.
 func (s *State) unwant(id lvs.ServiceID) {
 	if _, ok := s.wanted[id]; ok {
 		delete(s.wanted, id)
@@ -174,7 +176,7 @@ func (s *State) unwant(id lvs.ServiceID) {
 	}
 }
 
-// table is the change of the table that is being made.
+// table returns the change of the table in this step.
 func (s *State) table() *Table {
 	if s.out.Table == nil {
 		s.out.Table = &Table{Generation: s.generation + 1, All: s.cfg.LVS.Manage == configs.ManageAll}
@@ -198,7 +200,8 @@ func (s *State) emitTable() {
 	}
 }
 
-// Wanted is the whole table that should be: the services in the order of the file, those that drain, those of probes.
+// Wanted is the desired IPVS table: the services in the order of the file, then the services that drain, then the services of
+// probes.
 func (s *State) Wanted() []lvs.Entry {
 	all := make([]lvs.Entry, 0, len(s.wanted))
 	for _, svc := range s.services {
@@ -217,16 +220,19 @@ func (s *State) Wanted() []lvs.Entry {
 	return all
 }
 
-// on takes over what the kernel has: weights, and servers that have left the configuration meanwhile.
+// on adopts the kernel's state: the weights, and the servers that were removed from the configuration meanwhile.
 func (ev TableRead) on(s *State) {
 	if s.filled {
 		return
 	}
 	s.filled, s.refill = true, true
+	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
+		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+	}
 	here := s.configured()
 	for _, e := range ev.Entries {
 		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
-			s.wanted[e.ServiceID] = e // what is planned from now on is compared with it
+			s.wanted[e.ServiceID] = e // the plans from now on are compared with it
 		}
 	}
 	for _, e := range s.marks.entries() {
@@ -260,7 +266,7 @@ func (s *State) log(level Level, message string, pairs ...any) {
 	s.out.Lines = append(s.out.Lines, Line{level, message, pairs})
 }
 
-// next is when something changes by itself.
+// next is when the state changes without an event.
 func (s *State) next() time.Time {
 	var next time.Time
 	sooner := func(at time.Time) {
@@ -285,6 +291,9 @@ func (s *State) next() time.Time {
 	sooner(s.silenceEnds())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
+	}
+	if s.allDown && !s.stepsBackForServers {
+		sooner(s.downEnds())
 	}
 	if s.trouble != "" && !s.stepsBackForTable {
 		sooner(s.troubleSince.Add(troubleGrace))
@@ -320,7 +329,7 @@ func (c *census) count(srv *server, by int) {
 	}
 }
 
-// recount brings the census up to date with a server.
+// recount updates the census for one server.
 func (s *State) recount(svc *service, srv *server) {
 	s.census.count(srv, -1)
 	srv.counted = svc.checks(srv)

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// show writes what matters of effects in one line.
+// show writes the important parts of effects in one line.
 func show(out Effects) string {
 	var all []string
 	if t := out.Table; t != nil {
@@ -69,7 +69,7 @@ func report(sequence uint64, is vrrp.Status) Report {
 	return Report{message.Report{Sequence: sequence, Routers: []vrrp.Status{is}}}
 }
 
-// Each row is a step; the state goes from row to row.
+// Each row is one step. The state continues from row to row.
 func TestStep(t *testing.T) {
 	fewer, idle := web(true), web(true)
 	fewer.Services[0].Servers = fewer.Services[0].Servers[:1]
@@ -86,7 +86,7 @@ func TestStep(t *testing.T) {
 			{TableDone{Generation: 1}, ""},
 		},
 		"restart": {
-			{Start{Config: web(true), Orders: map[string]Order{second: {Drained: true}}}, "checks 2, election web"},
+			{Start{Config: web(true), Overrides: map[string]Override{second: {Drained: true}}}, "checks 2, election web"},
 			{TableRead{Entries: tableOf(www(true, 0), "11=3 12=0")}, "table 1 full, 11=3 12=0"},
 			{is(first, up), ""},
 			{is(second, up), ""},
@@ -111,7 +111,7 @@ func TestStep(t *testing.T) {
 			{Start{Config: web(false)}, "checks 0, election web"},
 			{TableRead{}, "table 1 full, 11=3 12=5"},
 			{ServerOrder{Server: first, Action: api.Drain}, "table 2 delta, 11=0 12=5, orders.json"},
-			{Stored{File: OrdersFile, Generation: 1}, ""},
+			{Stored{File: OverridesFile, Generation: 1}, ""},
 			{TableDone{Generation: 1}, "election web"}, // it is ready
 			{TableDone{Generation: 2}, "reply"},
 			{ServerOrder{Server: first, Action: api.Undrain}, "table 3 delta, 11=3 12=5, orders.json"},
@@ -153,12 +153,12 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// A failover that the election does not settle ends when its time is over.
+// A failover ends when its time is over, even if the election reports no result.
 func TestFailoverEnds(t *testing.T) {
 	s := New()
 	s.Step(noon, Start{Config: web(false)})
 	s.Step(noon, report(1, vrrp.Status{State: vrrp.Master}))
-	end := seconds(2).Add(vrrp.OfferTime(0)) // the configuration of the test has no interval
+	end := seconds(2).Add(vrrp.OfferTime(0)) // the test's configuration has no interval
 	if out := s.Step(noon, Failover{}); out.Next != end {
 		t.Errorf("it waits until %s", out.Next)
 	}

@@ -11,44 +11,45 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A director that cannot serve must not be master while another can. It steps back: its virtual routers run at priority 1,
-// so that a peer of any higher priority takes over, and where the peer steps back too, whoever is master stays it. The
-// causes are these:
+// A director that cannot serve must not be master while its peer can. It steps back: its virtual routers run at priority 1,
+// so that a peer of any higher priority takes over. If the peer steps back too, the present master stays master. The causes
+// are:
 //
-//   - the checks have not given their first verdicts yet (only a director that is not master steps back for that)
-//   - no real server answers: see silence
-//   - no real server is healthy, though some answer (only a director that is not master steps back for that: a master's peer
-//     finds the same servers down in most cases)
-//   - the kernel's IPVS table is not as it should be
+//   - The checks have not given their first results yet, after a start or after a time in which the director stood still. A
+//     master does not step back for this cause.
+//   - No real server answers: see silence.
+//   - No real server is healthy, but at least one answers. In most cases a master's peer finds the same servers unhealthy.
+//     So a master steps back for this cause only after its peer had the time to find them unhealthy. Then the clients go to a
+//     peer that has found one healthy, and stay where they are if it has found none.
+//   - The kernel's IPVS table is not as it should be.
 
 const (
-	// stepBackDelta brings any priority down to 1, except that of an owner of the addresses.
+	// stepBackDelta lowers any priority to 1. Only the owner of the addresses keeps its priority, 255.
 	stepBackDelta = -254
-	// troubleGrace is how long the kernel's table may be out of line before a master steps back: what a second attempt
-	// mends is no reason to move all clients.
+	// troubleGrace is how long the kernel's table may be wrong before a master steps back. A fault that the second attempt
+	// repairs must not move all clients.
 	troubleGrace = 2 * time.Second
-	// firstProbeWithin bounds the time until the first probe of a check begins.
+	// firstProbeWithin is the maximum time until the first probe of a check begins.
 	firstProbeWithin = time.Second
-	// verdictSlack is added to the time in which the first verdicts must come.
+	// verdictSlack is added to the time in which the first results must come.
 	verdictSlack = time.Second
 )
 
-// A Refusal says that the kernel does not take a service as it should be.
+// A Refusal says why the kernel refuses a service.
 type Refusal struct {
 	Why string
 	Has []lvs.Server // the real servers that the kernel has in it
 }
 
-// A readiness tells whether a director that starts knows enough to be master.
+// A readiness tells whether a director that starts, or continues after it stood still, knows enough to be master.
 type readiness struct {
 	begun  bool
-	ready  bool // from now on, for good
-	filled bool // the kernel's table has been written, or that has failed
+	ready  bool // stays true
+	filled bool // the kernel's table has been written, or this has failed
 	until  time.Time
 }
 
-// seeReady finds out whether all servers that are checked have had their first verdict. Checks that say nothing in time
-// are not waited for.
+// seeReady finds out whether all checked servers have had their first result. Checks that take too long do not count.
 func (s *State) seeReady() {
 	r := &s.readiness
 	if r.ready {
@@ -66,7 +67,7 @@ func (s *State) seeReady() {
 	s.retrackAll()
 }
 
-// firstVerdicts is the time in which each check has been run once.
+// firstVerdicts is the time in which each check runs once.
 func firstVerdicts(services []configs.Service) time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range services {
@@ -79,7 +80,7 @@ func firstVerdicts(services []configs.Service) time.Duration {
 	return longest
 }
 
-// on takes the kernel's table for what was wanted, but for the services that the kernel refuses.
+// on records which services the kernel has. The kernel has all wanted services except the refused ones.
 func (ev TableDone) on(s *State) {
 	s.readiness.filled = true
 	s.unowned = ev.NotRemembered
@@ -89,7 +90,7 @@ func (ev TableDone) on(s *State) {
 	}
 	s.trouble = ev.Problem
 	if ev.Problem != "" && len(ev.Refused) == 0 {
-		return // it is not known what the kernel has
+		return // the state of the kernel's table is not known
 	}
 	s.showRefused(ev.Refused)
 	s.confirmed = max(s.confirmed, ev.Generation)
@@ -100,7 +101,7 @@ func (ev TableDone) on(s *State) {
 	}
 }
 
-// showRefused takes in what the kernel refuses, and has the services shown anew for which that is news.
+// showRefused stores the refused services. A service whose refusal has begun or ended is shown anew.
 func (s *State) showRefused(refused map[lvs.ServiceID]Refusal) {
 	before := s.refused
 	s.refused = refused
@@ -126,23 +127,23 @@ func (s *State) refuses(svc *service) bool {
 	return false
 }
 
-// stepBack adds to what a virtual router tracks what keeps this director from serving.
+// stepBack adds the step-back of this director to the tracking of a virtual router.
 func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	if !s.readiness.ready || s.trouble != "" || s.allDown && !s.silence.on {
 		t.Unclear = true
 	}
-	if s.silence.on || s.troubled() {
+	if s.silence.on || s.troubled() || s.stepsBackForServers {
 		t.Delta += stepBackDelta
 	}
 	return t
 }
 
-// troubled tells that the kernel's table has been out of line for so long that even a master steps back.
+// troubled tells whether the kernel's table has been wrong for so long that even a master steps back.
 func (s *State) troubled() bool {
 	return s.trouble != "" && !s.now.Before(s.troubleSince.Add(troubleGrace))
 }
 
-// seeTrouble has a master step back when the trouble has lasted.
+// seeTrouble makes a master step back when the trouble has lasted long enough.
 func (s *State) seeTrouble() {
 	if is := s.troubled(); is != s.stepsBackForTable {
 		s.stepsBackForTable = is
@@ -150,15 +151,35 @@ func (s *State) seeTrouble() {
 	}
 }
 
-// seeAllDown finds out whether each server that is checked is unhealthy.
+// seeAllDown finds out whether all checked servers are unhealthy, and since when.
 func (s *State) seeAllDown() {
 	if is := s.census.checked > 0 && s.census.down == s.census.checked; is != s.allDown {
-		s.allDown = is
+		s.allDown, s.allDownSince = is, s.now
 		s.retrackAll()
+	}
+	if is := s.allDown && !s.now.Before(s.downEnds()); is != s.stepsBackForServers {
+		s.stepsBackForServers = is
+		s.retrackAll()
+		if !is {
+			s.followRoles()
+		}
 	}
 }
 
-// retrackAll has all virtual routers' tracking worked out again.
+// downEnds is when a master steps back if all its servers stay unhealthy.
+func (s *State) downEnds() time.Time {
+	longest := time.Duration(0)
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			for _, check := range srv.Checks {
+				longest = max(longest, time.Duration(check.Fall+1)*check.Interval+check.Timeout)
+			}
+		}
+	}
+	return s.allDownSince.Add(longest + verdictSlack)
+}
+
+// retrackAll marks all virtual routers: their tracking must be computed again.
 func (s *State) retrackAll() {
 	for _, r := range s.cfg.Routers {
 		s.retrack[r.Name] = true

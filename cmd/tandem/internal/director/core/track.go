@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A trackStatus is how what a virtual router tracks is doing.
+// A trackStatus is the status of one track of a virtual router.
 type trackStatus uint8
 
 const (
@@ -23,32 +23,33 @@ const (
 	failing
 )
 
-// A trackState is how one track stands.
+// A trackState is the status of one track, with its reason.
 type trackState struct {
 	trackStatus
 	reason string // in words
-	value  int    // what a file holds
+	value  int    // the number in a file
 }
 
-// A track is something that a virtual router tracks, and how that stands.
+// A track is something that a virtual router tracks, and its state.
 type track struct {
 	configs.Track
 	script string // the ID of its target
-	// repeated says that another member of the sync group has the same track. The weights of a group are added up, and each
-	// thing counts once.
+	// repeated says that another member of the sync group has the same track with the same weight. The weights of a group are
+	// added up, and each track counts once.
 	repeated bool
 	state    trackState
 }
 
-// A Number is what a tracked file holds. A file that holds no number counts as 0: one that is damaged or half written
-// must not take a director out of service.
+// A Number is the number in a tracked file. A file without a valid number counts as 0: a damaged file must not take a
+// director out of service.
 type Number struct {
 	Value   int    // within 32 bits
 	Problem string // in words; empty: none
 }
 
-// scriptTargets are the probes that the tracks ask for, and the ID of each track's own. The same script under the same
-// settings is run once, whoever tracks it. A track's name has a space, so its ID is that of no real server.
+// scriptTargets returns the probes of the tracked scripts, and for each track the ID of its probe. If several tracks have the
+// same script with the same settings, it runs once. The name of a track has a space, so its ID differs from the IDs of real
+// servers.
 func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []string) {
 	ids = make([]string, len(tracks))
 	named := make(map[string][]healthcheck.Target)
@@ -72,7 +73,7 @@ func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []
 	return targets, ids
 }
 
-// adoptTracks takes over the tracks of the configuration.
+// adoptTracks adopts the tracks of the configuration.
 func (s *State) adoptTracks() {
 	targets, ids := scriptTargets(s.cfg.Tracks)
 	before := s.scripts
@@ -97,7 +98,7 @@ func (s *State) adoptTracks() {
 		group, name, script string
 		weight              int
 	}
-	members := make(map[shared]string) // the first member of the group that has the track
+	members := make(map[shared]string) // the first member of the group with the track
 	for i, t := range s.cfg.Tracks {
 		s.tracks = append(s.tracks, track{Track: t, script: ids[i]})
 		if group := groups[t.Router]; group != "" {
@@ -131,7 +132,7 @@ func (s *State) setScript(id string, is healthcheck.TargetStatus) {
 func (ev Numbers) on(s *State) {
 	for _, t := range s.tracks {
 		if _, ok := ev[t.File]; !ok && t.Kind == configs.TrackFile {
-			return // they were read for an earlier configuration
+			return // the numbers belong to an earlier configuration
 		}
 	}
 	before := s.numbers
@@ -153,8 +154,8 @@ func (s *State) logNumbers(before map[string]Number) {
 	}
 }
 
-// followTracks works out what scripts, files and services make of the virtual routers whose tracks have changed, and what
-// keeps this director from serving: that counts whatever it tracks.
+// followTracks computes the tracking of the virtual routers whose tracks have changed. It adds the step-back of this
+// director, which does not depend on tracks.
 func (s *State) followTracks() {
 	if len(s.retrack) == 0 {
 		return
@@ -189,7 +190,7 @@ func (s *State) followTracks() {
 	s.tracking, s.reorder = now, true
 }
 
-// assess tells how a track stands.
+// assess returns the state of a track.
 func (s *State) assess(t track) trackState {
 	switch t.Kind {
 	case configs.TrackScript:
@@ -214,12 +215,12 @@ func scriptState(status healthcheck.TargetStatus) trackState {
 		state.trackStatus = failing
 	}
 	if status.Expired {
-		state.trackStatus = failing // a program that cannot be run cannot say that all is well
+		state.trackStatus = failing // a program that could not run does not say that all is well
 	}
 	return state
 }
 
-// fileTrackState fails where the number lowers the priority or, without a weight, is not 0.
+// fileTrackState fails if the number lowers the priority. Without a weight, it fails if the number is not 0.
 func fileTrackState(n Number, weight int) trackState {
 	state := trackState{trackStatus: fine, reason: strconv.Itoa(n.Value), value: n.Value}
 	if n.Problem != "" {
@@ -231,8 +232,8 @@ func fileTrackState(n Number, weight int) trackState {
 	return state
 }
 
-// serviceState counts the healthy servers, the unchecked ones among them. It is unknown only while those whose
-// health is unknown could decide.
+// serviceState counts the healthy servers. Unchecked servers count as healthy. The result is unknown only while servers of
+// unknown health could change it.
 func (s *State) serviceState(svc *service) trackState {
 	up, open := 0, 0
 	for _, srv := range svc.servers {
@@ -254,11 +255,11 @@ func (s *State) serviceState(svc *service) trackState {
 	return state
 }
 
-// effect is what a track makes of its virtual router.
+// effect returns the tracking that results from one track.
 func (t track) effect() vrrp.Tracking {
 	switch is := t.state; {
 	case is.trackStatus == unknown:
-		// Only a master goes by the rest meanwhile, and keeps what it had.
+		// Unclear makes a router that is not master run at priority 1. A master keeps the priority that it had.
 		return vrrp.Tracking{Unclear: true, Delta: max(0, t.Weight)}
 	case t.Kind == configs.TrackFile && t.Weight != 0:
 		return vrrp.Tracking{Delta: is.value * t.Weight}
@@ -270,7 +271,7 @@ func (t track) effect() vrrp.Tracking {
 	return vrrp.Tracking{}
 }
 
-// combineTracking adds what a track makes of its virtual router to what others make of it.
+// combineTracking adds the effect of one track to the sum of the others.
 func combineTracking(sum vrrp.Tracking, t track) vrrp.Tracking {
 	is := t.effect()
 	if t.repeated {

@@ -27,7 +27,7 @@ func serviceTrack(router string, weight int) configs.Track {
 	return configs.Track{Router: router, Kind: configs.TrackService, Name: "service www", Service: "www", Weight: weight}
 }
 
-// A situation is what a track of each kind looks at, in the words of a table.
+// A situation is what the tracks see, in the words of a table.
 type situation struct {
 	script  string // "" unknown, "ok", or why it fails
 	file    int
@@ -61,8 +61,8 @@ func (at situation) state(tracks ...configs.Track) *State {
 		cfg.Routers = append(cfg.Routers, configs.Router{Config: vrrp.Config{Name: t.Router}})
 	}
 	s := started(cfg)
-	s.Step(noon, append(events, Numbers{"/run/load": {Value: at.file}})...)
-	s.Step(noon.Add(time.Hour), Tick{}) // the time for first verdicts is over
+	// The time for the first results is over. The unhealthy servers have become so just now.
+	s.Step(noon.Add(time.Hour), append(events, Numbers{"/run/load": {Value: at.file}})...)
 	return s
 }
 
@@ -158,7 +158,7 @@ func TestTracksAddUp(t *testing.T) {
 	}
 }
 
-// Both halves of a virtual router of two families track the same script: it runs once.
+// The IPv4 and IPv6 halves of a virtual router track the same script: it runs once.
 func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	hasty := scriptTrack("mail", 0)
 	hasty.Check.Interval /= 2
@@ -173,7 +173,8 @@ func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	}
 }
 
-// The members of a sync group share their weights: what several of them track counts once, other weights of it as well.
+// The members of a sync group share their weights. If several members have the same track with the same weight, it counts
+// once. The same track with another weight counts too.
 func TestAGroupCountsEachTrackOnce(t *testing.T) {
 	cfg := with(www(false, lvs.WeightZero))
 	for _, name := range []string{"front", "front-ipv6", "back"} {

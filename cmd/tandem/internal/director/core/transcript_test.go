@@ -28,7 +28,7 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts' answers anew")
 
-// An outcome is all that a director wants of the world at one moment.
+// An outcome is everything that a director wants at one moment.
 type outcome struct {
 	Table    []lvs.Entry
 	Checks   []healthcheck.Target
@@ -36,7 +36,8 @@ type outcome struct {
 	Files    map[string]any // by name
 }
 
-// A conversation is a file of testdata. An event is a line, indented ones belong to it, and the answers begin with ">".
+// A conversation is a file of testdata. Each event is a line. Indented lines belong to the event above. Answers begin with
+// ">".
 type conversation struct {
 	t    *testing.T
 	p    *player
@@ -107,7 +108,7 @@ func (c *conversation) run(text string) string {
 	return out.String()
 }
 
-// play gives the director one event and returns its answers.
+// play passes one event to the director and returns its answers.
 func (c *conversation) play(event, body string) []string {
 	verb, rest, _ := strings.Cut(event, " ")
 	args := strings.Fields(rest)
@@ -140,6 +141,9 @@ func (c *conversation) play(event, body string) []string {
 			status.Health, status.Silent = healthcheck.Unhealthy, verb == "silent"
 		}
 		c.p.verdict(c.now, id, status)
+	case "unknown": // since the director stood still
+		id, reason, _ := strings.Cut(rest, ": ")
+		c.p.verdict(c.now, id, healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: reason, Since: c.now})
 	case "advice":
 		status := healthcheck.TargetStatus{Health: healthcheck.Healthy, Reason: "agent", Since: noon, Advice: healthcheck.Advice{Given: true, Percent: c.number(args[1])}}
 		c.p.verdict(c.now, args[0], status)
@@ -211,7 +215,7 @@ func (c *conversation) parse(text string) *configs.Config {
 	return cfg
 }
 
-// answers tells what has become otherwise.
+// answers returns the changes since the last answers.
 func (c *conversation) answers() []string {
 	var all []string
 	is, was := c.p.outcome(), c.last

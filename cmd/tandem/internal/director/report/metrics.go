@@ -29,16 +29,17 @@ var (
 
 	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
 	routerStateDesc      = desc("vrrp_state", "1 for the state that the virtual router is in, 0 for the others.", "router", "state")
-	routerPriorityDesc   = desc("vrrp_priority", "The priority that the virtual router stands for election with.", "router")
-	trackOKDesc          = desc("vrrp_track_ok", "0 for what a virtual router tracks and what is known to fail, 1 for the rest.", "router", "track")
+	routerPriorityDesc   = desc("vrrp_priority", "The present priority of the virtual router in the election.", "router")
+	trackOKDesc          = desc("vrrp_track_ok", "0 for a track of a virtual router that fails, 1 for one that works or whose result is not known yet.", "router", "track")
 	advertsSentDesc      = desc("vrrp_adverts_sent_total", "VRRP advertisements sent.", "router")
 	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
 	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
-	straysDroppedDesc    = desc("vrrp_strays_dropped_total", "VRRP packets discarded that are of no virtual router here, by reason.", "interface", "reason")
+	straysDroppedDesc    = desc("vrrp_strays_dropped_total", "VRRP packets discarded because they belong to no virtual router of this director, by reason.", "interface", "reason")
 	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
+	answersWithheldDesc  = desc("vrrp_answers_withheld_total", "VRRP advertisements that a master did not answer, because it had just answered many.", "router")
 	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
 	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
-	standbyDesc          = desc("vrrp_standby", "1 while the virtual router steps back on command.", "router")
+	standbyDesc          = desc("vrrp_standby", "1 while the virtual router is in standby (after tandem failover).", "router")
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
@@ -46,11 +47,11 @@ var (
 	rivalClaimsDesc      = desc("rival_claims_total", "Frames by which other machines claimed a virtual address of ours.", "interface")
 	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
 
-	serverWeightDesc      = desc("server_weight", "The weight that the real server is meant to have in the kernel.", "service", "server")
+	serverWeightDesc      = desc("server_weight", "The weight that the real server should have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
 	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
-	serverSinceDesc       = desc("server_since_timestamp_seconds", "Since when the real server has been as healthy as it is.", "service", "server")
-	checkHealthyDesc      = desc("check_healthy", "1 for a check that finds its real server healthy, 0 for one that does not; absent while that is not known.", "service", "server", "check")
+	serverSinceDesc       = desc("server_since_timestamp_seconds", "When the real server's health changed last.", "service", "server")
+	checkHealthyDesc      = desc("check_healthy", "1 for a check whose real server is healthy, 0 for one whose server is not; absent while this is not known.", "service", "server", "check")
 	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
 	checkResultsDesc      = desc("check_results_total", "Probes of a check that ended, by their result.", "service", "server", "check", "result")
 	checkFlappingDesc     = desc("check_flapping", "1 for a check whose result changes too often, 0 for the others.", "service", "server", "check")
@@ -62,21 +63,21 @@ var (
 	serverNewDesc          = desc("server_connections_total", "Connections that the kernel has scheduled to the real server.", "service", "server")
 	serverPacketsDesc      = desc("server_packets_total", "Packets to and from the real server that passed the kernel's table.", "service", "server", "direction")
 	serverBytesDesc        = desc("server_bytes_total", "Bytes to and from the real server that passed the kernel's table.", "service", "server", "direction")
-	syncRunningDesc        = desc("connection_sync_running", "1 for a role in which the kernel's connection sync runs, 0 for the other.", "role")
+	syncRunningDesc        = desc("connection_sync_running", "1 for each role (master, backup) in which the kernel's connection sync runs, 0 for the other role.", "role")
 
 	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
 	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
-	ipvsDriftDesc  = desc("ipvs_drift_repaired_total", "Differences that somebody else made in the IPVS table and that were repaired.")
+	ipvsDriftDesc  = desc("ipvs_drift_repaired_total", "Changes of the IPVS table that another program made and that were repaired.")
 	ipvsErrorsDesc = desc("ipvs_errors_total", "Passes over the IPVS table that failed.")
 
 	probesDesc       = desc("check_probes_total", "Health check probes started.")
 	probesFailedDesc = desc("check_probes_failed_total", "Health check probes that ended as the real server's failure.")
-	probesLateDesc   = desc("check_probes_late_total", "Health check probes started late, for want of the director's own time.")
-	probesNotRunDesc = desc("check_probes_not_run_total", "Health check probes not run, for want of the director's own resources.")
+	probesLateDesc   = desc("check_probes_late_total", "Health check probes that started late because the director was busy.")
+	probesNotRunDesc = desc("check_probes_not_run_total", "Health check probes that could not run because the director lacked files, memory, ports or time.")
 	probesPanicsDesc = desc("check_probes_panics_total", "Health check probes that ended in a panic.")
 )
 
-// A sink takes metrics for one collection.
+// A sink receives the metrics of one collection.
 type sink chan<- prometheus.Metric
 
 func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
@@ -87,7 +88,7 @@ func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-// lateness puts a router's histogram out, whose classes Prometheus wants as sums.
+// lateness sends a router's histogram. Prometheus wants the classes as cumulative sums.
 func (s sink) lateness(r vrrp.Status) {
 	buckets, sum := make(map[float64]uint64), uint64(0)
 	late := r.Counters.Lateness
@@ -107,7 +108,7 @@ func (s sink) traffic(packets, bytes *prometheus.Desc, of api.Stats, labels ...s
 	s.count(bytes, of.OutBytes, append(slices.Clone(labels), "out")...)
 }
 
-// Metrics is what is counted beside a status.
+// Metrics is the input of the metrics beside a status.
 type Metrics struct {
 	Status           api.Status
 	State            *core.Snapshot
@@ -151,7 +152,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 }
 
 func collectVRRP(out sink, routers []api.Router, report message.Report) {
-	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	type id struct{ iface, name string } // a router that moves to another interface is on both for a while
 	shown := make(map[id]bool)
 	for _, r := range routers {
 		shown[id{r.Interface, r.Name}] = true
@@ -183,6 +184,7 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 		out.count(advertsSentDesc, r.Counters.AdvertsSent, r.Name)
 		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
 		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)
+		out.count(answersWithheldDesc, r.Counters.AnswersWithheld, r.Name)
 		out.lateness(r)
 		out.gauge(longestGapDesc, r.Counters.LongestGap.Seconds(), r.Name)
 		out.count(becameMasterDesc, r.Counters.BecameMaster, r.Name)
@@ -239,7 +241,7 @@ func collectServices(out sink, services []api.Service) {
 	}
 }
 
-// collectCheck tells of one check of a real server; the labels are those that all its metrics have.
+// collectCheck sends the metrics of one check of a real server. labels are on all of them.
 func collectCheck(out sink, c api.Check, labels ...string) {
 	flapping := 0.0
 	if c.Flapping {

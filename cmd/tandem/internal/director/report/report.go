@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report puts what a director knows into a status, warnings and metrics. It asks nobody anything.
+// Package report makes the status, the warnings and the metrics out of a director's state. It does no input or output.
 package report
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// An Input is all that a status is made of.
+// An Input is everything that a status needs.
 type Input struct {
 	Version string
 	State   *core.Snapshot
 	Checks  map[string]healthcheck.TargetStatus // by ID
-	Metrics string                              // why no metrics are served; empty: they are, or are not asked for
-	Kernel  []lvs.ServiceStatus                 // what the kernel has counted
+	Metrics string                              // why no metrics are served; empty: they are, or are not configured
+	Kernel  []lvs.ServiceStatus                 // the kernel's counters
 	Problem string                              // why Kernel is missing
 }
 
-// Status says what a director is and does.
+// Status returns the status of a director.
 func Status(in Input) api.Status {
 	shot := in.State
 	cfg := shot.Config
@@ -50,58 +46,6 @@ func Status(in Input) api.Status {
 	}
 	s.Warnings = append(s.Warnings, warnings(in)...)
 	return s
-}
-
-// warnings are sentences about what is not as it should be.
-func warnings(in Input) (all []string) {
-	shot := in.State
-	for _, w := range shot.Config.Warnings {
-		all = append(all, w.Error())
-	}
-	all = append(all, stepBackWarnings(shot)...)
-	if in.Metrics != "" {
-		all = append(all, in.Metrics)
-	}
-	all = append(all, electionWarnings(shot.Report)...)
-	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
-	if shot.Sync.Problem != "" {
-		all = append(all, shot.Sync.Problem)
-	}
-	if shot.Settings.Problem != "" {
-		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
-	}
-	if in.Problem != "" {
-		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
-	}
-	all = append(all, checkWarnings(in.Checks)...)
-	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
-	for _, is := range shot.Services {
-		pools = append(pools, is.Pool)
-	}
-	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
-	all = append(all, shot.Departed...)
-	return append(all, shot.Forgotten...)
-}
-
-// checkWarnings are sentences about checks that the director cannot run: one for each reason.
-func checkWarnings(checks map[string]healthcheck.TargetStatus) (all []string) {
-	ids := make(map[string][]string) // by reason
-	for id, is := range checks {
-		if is.Trouble != "" {
-			ids[is.Trouble] = append(ids[is.Trouble], id)
-		}
-	}
-	for _, why := range slices.Sorted(maps.Keys(ids)) {
-		these := ids[why]
-		slices.Sort(these)
-		name := "the check of " + these[0]
-		if n := len(these); n > 1 {
-			name = fmt.Sprintf("%d checks, the first of them of %s,", n, these[0])
-		}
-		all = append(all, name+" cannot be run: "+why+": this is the director's trouble, so it does not count against the servers; "+
-			"they keep their weights, and their health is unknown after 3 × fall × interval without a result; tandem check looks for the cause")
-	}
-	return all
 }
 
 func syncs(running []lvs.SyncDaemon) []api.Sync {

@@ -8,7 +8,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// rivalWarnings describes the other machines that claim our addresses.
+// rivalWarnings returns sentences about other machines that claim our addresses.
 func rivalWarnings(report message.Report, services []configs.Service) []string {
 	var all []string
 	for _, i := range report.Interfaces {

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// electionWarnings are what the election finds amiss on the wire and on its interfaces.
+// electionWarnings returns sentences about faults that the election finds on the wire and on its interfaces.
 func electionWarnings(report message.Report) []string {
 	var all []string
 	if report.Problem != "" {
@@ -32,10 +32,10 @@ func electionWarnings(report message.Report) []string {
 	return all
 }
 
-// routerStatus is one row for each configured router, in the order of the file; one that the election has not
-// reported yet is in initialize.
+// routerStatus returns one row for each configured router, in the order of the file. A router that the election has not
+// reported yet has the state initialize.
 func routerStatus(routers []configs.Router, report message.Report) []api.Router {
-	type id struct{ iface, name string } // a router that moves is on both interfaces for a while
+	type id struct{ iface, name string } // a router that moves to another interface is on both for a while
 	said := make(map[id]vrrp.Status, len(report.Routers))
 	for _, r := range report.Routers {
 		said[id{r.Interface, r.Name}] = r
@@ -65,7 +65,8 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 	return rows
 }
 
-// linkRows is the status of the interfaces that a virtual router tracks; those that nothing is known of yet are well.
+// linkRows returns the status of the interfaces that a virtual router tracks. An interface without a report yet counts as
+// good.
 func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []api.Track {
 	rows := make([]api.Track, 0, len(tracks))
 	for _, t := range tracks {
@@ -81,7 +82,7 @@ func linkRows(tracks []vrrp.TrackInterface, faults map[string]string) []api.Trac
 func counters(c vrrp.Counters) api.Counters {
 	row := api.Counters{
 		AdvertsSent: c.AdvertsSent, AdvertsReceived: c.AdvertsReceived, AdvertsDropped: make(map[string]uint64),
-		SendErrors: c.SendErrors, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
+		SendErrors: c.SendErrors, AnswersWithheld: c.AnswersWithheld, BecameMaster: c.BecameMaster, LongestGapSeconds: c.LongestGap.Seconds(),
 	}
 	for reason, n := range c.Drops.All() {
 		if n > 0 {
@@ -91,7 +92,7 @@ func counters(c vrrp.Counters) api.Counters {
 	return row
 }
 
-// family is that of a virtual router's addresses, which are all of one.
+// family returns the family of a virtual router's addresses. All of them have the same.
 func family(vips []netip.Prefix) uint8 {
 	if len(vips) > 0 && vips[0].Addr().Is6() {
 		return 6

@@ -23,7 +23,7 @@ func TestStatusOfRouters(t *testing.T) {
 		AdvertsSent: 7, AdvertsReceived: 3, SendErrors: 2, BecameMaster: 1, LongestGap: 1_500_000_000,
 		Drops: vrrp.Drops{vrrp.DropWrongTTL: 4},
 	}}
-	// One of the same name on another interface: the router has moved, and this was it before.
+	// A router of the same name on another interface: this is the router before it moved.
 	moved := vrrp.Status{Name: "mail", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{AdvertsSent: 9}}
 	links := map[string]string{"eth1": "interface eth1 has no carrier", "eth2": ""}
 	rows := routerStatus([]configs.Router{web, mail}, message.Report{Routers: []vrrp.Status{said, moved}, Links: links})

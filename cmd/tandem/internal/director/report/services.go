@@ -21,7 +21,7 @@ type member struct {
 	server  lvs.ServerID
 }
 
-// A counts is what the kernel has counted.
+// A counts is the kernel's counters.
 type counts struct {
 	services map[lvs.ServiceID]lvs.Stats
 	servers  map[member]lvs.ServerStatus
@@ -50,7 +50,7 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 	}
 	for i, srv := range svc.Servers {
 		known := is.Servers[i]
-		o := in.State.Orders[known.ID]
+		o := in.State.Overrides[known.ID]
 		s := serverStatus(svc, srv, is, c)
 		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.Note(srv.Weight)
 		s.Health, s.Reason = "unchecked", "no check is configured"
@@ -79,7 +79,7 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 	return row
 }
 
-// serverStatus is what the kernel says of a real server.
+// serverStatus returns the row of a real server.
 func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, c counts) api.Server {
 	s := api.Server{Checks: []api.Check{}, Address: srv.Addr, Port: srv.Port, Weight: srv.Weight, Method: srv.Method.String(),
 		EffectiveWeight: known.Weights[srv.ServerID]}
@@ -92,8 +92,8 @@ func serverStatus(svc configs.Service, srv configs.Server, known *core.Service, 
 	return s
 }
 
-// verdict is what the checks of a real server say together. It is the one that decided about the weight, in the words of the
-// latest result.
+// verdict returns the combined status of a real server's checks. It is the status that decided about the weight, with the
+// latest reason.
 func verdict(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) healthcheck.TargetStatus {
 	latest := make([]healthcheck.TargetStatus, len(known.CheckIDs))
 	for i, id := range known.CheckIDs {
@@ -109,7 +109,7 @@ func verdict(srv configs.Server, known core.Server, statuses map[string]healthch
 	return known.Verdict
 }
 
-// checkRows is the status of the checks of a real server.
+// checkRows returns the rows of a real server's checks.
 func checkRows(srv configs.Server, known core.Server, statuses map[string]healthcheck.TargetStatus) []api.Check {
 	rows := make([]api.Check, 0, len(srv.Checks))
 	for i, check := range srv.Checks {
@@ -136,7 +136,7 @@ func add(a api.Stats, b lvs.Stats) api.Stats {
 	}
 }
 
-// virtuals writes a service's addresses as in the configuration, ports in a row as a range.
+// virtuals writes a service's addresses as in the configuration. Consecutive ports are written as a range.
 func virtuals(all []lvs.Service) string {
 	if all[0].FWMark != 0 {
 		return fmt.Sprintf("fwmark %d", all[0].FWMark)
@@ -157,7 +157,7 @@ func virtuals(all []lvs.Service) string {
 	return strings.Join(words, ", ")
 }
 
-// Server says how a real server stands, by what the kernel shows of its table.
+// Server returns the state of a real server, with the connections in the kernel's table.
 func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, error) {
 	i, j, err := core.FindServer(shot.Config.Services, name)
 	if err != nil {
@@ -167,7 +167,7 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 	srv := svc.Servers[j]
 	members := membersOf(svc, srv)
 	id := is.Servers[j].ID
-	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
+	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Overrides[id].Note(srv.Weight)}
 	for _, row := range rows {
 		for _, is := range row.Servers {
 			if members[member{row.ServiceID, is.ServerID}] {
@@ -181,7 +181,7 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 	return s, nil
 }
 
-// membersOf are a server's places in the kernel's table.
+// membersOf returns a server's rows in the kernel's table.
 func membersOf(svc configs.Service, srv configs.Server) map[member]bool {
 	members := make(map[member]bool)
 	for _, virtual := range svc.Virtuals {
@@ -190,7 +190,7 @@ func membersOf(svc configs.Service, srv configs.Server) map[member]bool {
 	return members
 }
 
-// TemplatesBind tells whether the kernel's templates bring new connections of persistent clients to a server of weight 0.
+// TemplatesBind tells whether the kernel's persistence templates still send new connections to a server of weight 0.
 func TemplatesBind(cfg *configs.Config, svc configs.Service) bool {
 	return svc.Virtuals[0].Flags&lvs.Persistent != 0 && cfg.Sysctls()["expire_quiescent_template"] != "1"
 }

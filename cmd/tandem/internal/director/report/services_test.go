@@ -33,7 +33,7 @@ func TestPoolWarnings(t *testing.T) {
 	}
 }
 
-// Many services with the same trouble are one sentence.
+// If many services have the same fault, there is one warning for all of them.
 func TestManyPoolWarningsAreOne(t *testing.T) {
 	services, pools := make([]configs.Service, 200), make([]lvs.PoolOutput, 200)
 	for i := range services {
@@ -67,7 +67,8 @@ func TestVirtualsAreWrittenAsInTheFile(t *testing.T) {
 	}
 }
 
-// TestPersistentClientsOfADrainedServer: they count where the file has templates lead to a server of weight 0.
+// TestPersistentClientsOfADrainedServer: persistent clients count if the configuration lets templates send them to a server
+// of weight 0.
 func TestPersistentClientsOfADrainedServer(t *testing.T) {
 	const service = "name = \"lb1\"\n[[service]]\nname = \"www\"\nvirtual = [\"192.0.2.100:80\", \"192.0.2.100:81\"]\n" +
 		"server = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\" }]\n"
@@ -96,7 +97,7 @@ func TestPersistentClientsOfADrainedServer(t *testing.T) {
 	}
 }
 
-// Many checks with one trouble of the director are one warning.
+// If many checks cannot run for the same reason, there is one warning.
 func TestCheckWarnings(t *testing.T) {
 	checks := map[string]healthcheck.TargetStatus{
 		"www/192.0.2.11:80": {Trouble: "too many open files"}, "www/192.0.2.12:80": {Trouble: "too many open files"},

@@ -9,14 +9,14 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// Checks hands targets to the runner of the checks.
+// Checks passes targets to the runner of the checks.
 type Checks struct {
 	Set  func([]healthcheck.Target)
 	Done func(sequence uint64) // the runner has the targets
 	In   Mailbox[core.Checks]
 }
 
-// Run hands targets on until ctx ends.
+// Run passes targets on until ctx ends.
 func (w *Checks) Run(ctx context.Context) error {
 	for {
 		select {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package workers does a director's work in the world: the IPVS table, kernel settings, connection sync, state files.
+// Package workers does a director's input and output: the IPVS table, kernel settings, connection sync, state files.
 //
-// Each worker has one goroutine and a mailbox. A later message replaces one that waits, or is merged into it, so that
-// whoever sends never waits for a slow kernel or disk. What came of it goes back as an event.
+// Each worker has one goroutine and a mailbox. A new message replaces the waiting one, or is merged into it. So a sender
+// never waits for a slow kernel or disk. The result goes back as an event.
 package workers
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 )
 
-// A Post hands an event to the director's loop.
+// A Post posts an event to the director's loop.
 type Post func(core.Event)
 
 // A Mailbox holds at most one message. It has one sender and one receiver.
@@ -24,10 +24,10 @@ type Mailbox[T any] chan T
 // NewMailbox returns an empty mailbox.
 func NewMailbox[T any]() Mailbox[T] { return make(Mailbox[T], 1) }
 
-// Put replaces the message that waits. It never blocks.
+// Put replaces the waiting message. It never blocks.
 func (m Mailbox[T]) Put(message T) { m.Merge(message, func(_, message T) T { return message }) }
 
-// Merge is Put, with merge to make one message of the one that waits and the new one.
+// Merge is Put, but merge makes one message of the waiting one and the new one.
 func (m Mailbox[T]) Merge(message T, merge func(waiting, message T) T) {
 	select {
 	case waiting := <-m:
@@ -37,7 +37,7 @@ func (m Mailbox[T]) Merge(message T, merge func(waiting, message T) T) {
 	m <- message // there is room: nobody else sends
 }
 
-// EndTimeout bounds how long the end of a worker waits for a disk or a kernel that does not answer.
+// EndTimeout is how long the end of a worker waits for a disk or a kernel that does not answer.
 const EndTimeout = 5 * time.Second
 
 // Bounded runs a worker. When ctx has ended, and the worker does not return within timeout, it is left behind: a write to

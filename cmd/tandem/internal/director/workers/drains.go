@@ -12,10 +12,10 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// drainInterval is the pause between two looks at the connections of servers that drain.
+// drainInterval is the pause between two readings of the connections of draining servers.
 const drainInterval = time.Second
 
-// Drains watches the connections of servers that have left the configuration, while there are any.
+// Drains reads the connections of draining servers, while there are any.
 type Drains struct {
 	Look func(context.Context) ([]lvs.Row, error)
 	Log  hclog.Logger
@@ -23,7 +23,7 @@ type Drains struct {
 	In   Mailbox[bool]
 }
 
-// Run watches until ctx ends.
+// Run asks for the connections of draining servers at an interval, until ctx ends.
 func (w *Drains) Run(ctx context.Context) error {
 	draining := false
 	for {

@@ -20,14 +20,14 @@ func MergeValues(waiting, next Values) Values {
 	return all
 }
 
-// Files keeps what a restart must know.
+// Files writes the files that a restart needs.
 type Files struct {
 	Store func(core.FileValue) error
 	Post  Post
 	In    Mailbox[Values]
 }
 
-// Run writes until ctx ends and everything that came before is written. A file that cannot be written is tried again.
+// Run writes until ctx ends and all earlier values are written. If a file cannot be written, it tries again.
 func (w *Files) Run(ctx context.Context) error {
 	failed := make(Values)
 	var retry <-chan time.Time

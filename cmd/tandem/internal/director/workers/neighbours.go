@@ -23,21 +23,21 @@ const (
 	askPause = time.Second
 	// askWait is how long one question waits for answers.
 	askWait = 300 * time.Millisecond
-	// maxAsked bounds how many neighbours of an interface one question names.
+	// maxAsked is the maximum number of neighbours on an interface that one question names.
 	maxAsked = 16
-	// maxRouted bounds for how many real servers the way is looked up, every routesPause.
+	// maxRouted is the maximum number of real servers whose routes are looked up, every routesPause.
 	maxRouted   = 256
 	routesPause = 30 * time.Second
 )
 
-// Neighbours asks, while all real servers are silent, whether anybody answers on the interfaces towards them. Machines
-// answer ARP and neighbour solicitations whatever else they do, and whatever their firewalls say.
+// Neighbours asks, while all real servers are silent, whether any machine answers on the interfaces towards them. A machine
+// answers ARP and neighbour solicitations even if its services are down or its firewall drops packets.
 type Neighbours struct {
 	Post Post
 	In   Mailbox[core.Question]
 
-	// Routes and Ask are those of the kernel, unless a test has its own. Routes returns the neighbours to ask, by
-	// interface. Ask tells whether one of them answers.
+	// Routes and Ask use the kernel, except in tests. Routes returns the neighbours to ask, by interface. Ask tells whether
+	// one of them answers.
 	Routes func(servers, others []netip.Addr) (map[string][]netip.Addr, error)
 	Ask    func(ctx context.Context, iface string, who []netip.Addr) (bool, error)
 
@@ -65,8 +65,8 @@ func (w *Neighbours) Run(ctx context.Context) error {
 		case w.question = <-w.In:
 		case <-tick:
 		}
-		// A way that leads over another interface because the first one is down is no way to the servers: while they are
-		// silent, the ways stay as they were.
+		// While the servers are silent, the routes are not looked up again. If the first interface is down, a route over
+		// another interface does not lead to the servers.
 		if w.question.Silence == 0 || len(w.routes) == 0 {
 			if routes, err := w.Routes(w.question.Servers[:min(len(w.question.Servers), maxRouted)], w.question.Others); err == nil {
 				w.routes = routes
@@ -82,7 +82,7 @@ func (w *Neighbours) Run(ctx context.Context) error {
 	}
 }
 
-// ask asks once on every interface, until somebody answers.
+// ask asks once on every interface, until a machine answers.
 func (w *Neighbours) ask(ctx context.Context) core.Neighbours {
 	is := core.Neighbours{Silence: w.question.Silence}
 	for _, iface := range slices.Sorted(maps.Keys(w.routes)) {
@@ -95,13 +95,13 @@ func (w *Neighbours) ask(ctx context.Context) core.Neighbours {
 		}
 	}
 	if len(w.routes) == 0 {
-		is.Problem = "" // no way leads to the servers: that is as good as no cable
+		is.Problem = "" // without a route to the servers, the director is as cut off as without a cable
 	}
 	return is
 }
 
-// routesTo finds the interfaces towards real servers, and the neighbours that lead there. A server on the segment itself
-// is asked like a neighbour: a machine whose service is down still answers. Others count where they are on the same
+// routesTo finds the interfaces towards real servers, and the neighbours on the route. A server on the segment itself is
+// asked like a neighbour: a machine whose service is down still answers. The other addresses count if they are on the same
 // interfaces.
 func routesTo(servers, others []netip.Addr) (map[string][]netip.Addr, error) {
 	routes := make(map[string][]netip.Addr)
@@ -132,8 +132,8 @@ func routesTo(servers, others []netip.Addr) (map[string][]netip.Addr, error) {
 	return routes, nil
 }
 
-// askNeighbours asks the next hops and whoever else the kernel knows on the interface. Nobody answers on an interface
-// without carrier.
+// askNeighbours asks the next hops, and other neighbours that the kernel knows on the interface. On an interface without
+// carrier nobody answers.
 func askNeighbours(ctx context.Context, iface string, next []netip.Addr) (bool, error) {
 	link, err := net.InterfaceByName(iface)
 	if err != nil || link.Flags&net.FlagUp == 0 || link.Flags&net.FlagRunning == 0 {
@@ -143,7 +143,7 @@ func askNeighbours(ctx context.Context, iface string, next []netip.Addr) (bool, 
 	if err != nil {
 		return false, fmt.Errorf("failed to list the neighbours on %s: %w", iface, err)
 	}
-	// Those that answered last come first: a server that is switched off has failed in the table long since.
+	// Neighbours that answered last come first: the kernel has marked a server that is switched off as failed long before.
 	slices.SortStableFunc(list, func(a, b netlink.Neigh) int { return rank(a) - rank(b) })
 	var who []netip.Addr
 	for _, n := range list {

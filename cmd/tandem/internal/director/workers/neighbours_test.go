@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 )
 
-// The neighbours are asked only while all servers are silent, on the interfaces that led to the servers before, and news is
-// told once.
+// The neighbours are asked only while all servers are silent, on the interfaces that led to the servers before. Each change
+// is posted once.
 func TestNeighboursAreAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := netip.MustParseAddr("192.0.2.11")
@@ -65,7 +65,7 @@ func TestNeighboursAreAsked(t *testing.T) {
 			defer mu.Unlock()
 			change()
 		}
-		set(func() { way = "eth0" }) // the interface is down, and the default route leads to the servers now
+		set(func() { way = "eth0" }) // the interface is down, and now the default route is the route to the servers
 		w.In.Put(core.Question{Silence: 1, Servers: []netip.Addr{server}})
 		expect("they are silent", 1, core.Neighbours{Silence: 1, Answer: true})
 		time.Sleep(3 * askPause)

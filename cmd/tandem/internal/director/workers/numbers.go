@@ -21,22 +21,22 @@ import (
 )
 
 const (
-	// numberInterval is the pause between two looks at the tracked files.
+	// numberInterval is the pause between two readings of the tracked files.
 	numberInterval = time.Second
-	// maxTrackFile is more than any number takes with the white space around it, in bytes.
+	// maxTrackFile is more bytes than any number with white space around it has.
 	maxTrackFile = 64
-	// readTimeout bounds how long the first reading of the tracked files may keep a configuration waiting.
+	// readTimeout is how long a new configuration waits for the first reading of the tracked files.
 	readTimeout = time.Second
 )
 
-// Numbers reads the tracked files, where there are any.
+// Numbers reads the tracked files, if there are any.
 type Numbers struct {
 	Post Post
 	In   Mailbox[[]configs.Track]
 }
 
-// Run reads until ctx ends. A file of some bytes is read faster than its time of change is trusted: two changes may share
-// one.
+// Run reads until ctx ends. It reads each file every time: the file is small, and two changes may have the same modification
+// time.
 func (w *Numbers) Run(ctx context.Context) error {
 	var tracks []configs.Track
 	var last core.Numbers
@@ -68,7 +68,7 @@ func tracksFiles(tracks []configs.Track) bool {
 	return false
 }
 
-// ReadNumbers reads the tracked files once. What a disk does not return in time counts as 0.
+// ReadNumbers reads the tracked files once. A file that the disk does not return in time counts as 0.
 func ReadNumbers(tracks []configs.Track) core.Numbers {
 	if !tracksFiles(tracks) {
 		return core.Numbers{}
@@ -104,7 +104,7 @@ func readNumbers(tracks []configs.Track) core.Numbers {
 }
 
 func readNumber(path string) core.Number {
-	// A pipe without a writer would block.
+	// Opening a pipe without a writer would block.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return core.Number{}
@@ -135,7 +135,7 @@ func unreadable(err error) core.Number {
 	return core.Number{Problem: "cannot be read: " + err.Error() + ": taken as 0"}
 }
 
-// parseNumber reads an integer with white space around it; nothing at all is 0.
+// parseNumber reads an integer with white space around it. Empty text is 0.
 func parseNumber(text []byte) core.Number {
 	if len(text) > maxTrackFile {
 		return core.Number{Problem: fmt.Sprintf("is longer than %d bytes: taken as 0", maxTrackFile)}

@@ -15,20 +15,20 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A master that checks a real server through the VIP gets the answers from an address that it has itself. Over IPv4 the
-// kernel drops such packets unless the interface that they arrive at has accept_local. With strict rp_filter it drops them
-// also where the VIP is on another interface. A backup has the settings too, so that a failover finds them.
+// A master that checks a real server through the VIP gets answers from an address that it has itself. Over IPv4 the kernel
+// drops such packets if the interface where they arrive does not have accept_local. With strict rp_filter it also drops them
+// if the VIP is on another interface. A backup has the same settings, so that they are there after a failover.
 
-// A returnInterface is an interface that answers arrive at.
+// A returnInterface is an interface where answers arrive.
 type returnInterface struct {
 	link      string
 	elsewhere bool // for a VIP that is on another interface
 }
 
-// A ReturnPath keeps the settings of the interfaces that answers to probes through the VIP arrive at.
+// A ReturnPath maintains the settings of the interfaces where answers to probes through the VIP arrive.
 type ReturnPath struct{ Settings *kernel.Settings }
 
-// Apply makes the settings what a configuration needs. It is not complete while there is no route to some server.
+// Apply makes the settings that a configuration needs. complete is false while there is no route to some server.
 func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
 	interfaces, complete, err := returnInterfaces(cfg)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
 	return complete && err == nil, err
 }
 
-// wantedSettings are the settings that interfaces need, by their paths. former tells a setting as it is without us.
+// wantedSettings returns the settings that interfaces need, by their paths. former returns a setting without tandem's change.
 func wantedSettings(interfaces []returnInterface, former func(path string) (string, error)) (map[string]string, error) {
 	filter := func(link string) (int, error) {
 		path := conf(link, "rp_filter")
@@ -78,11 +78,11 @@ func wantedSettings(interfaces []returnInterface, former func(path string) (stri
 
 func conf(link, name string) string { return "net/ipv4/conf/" + link + "/" + name }
 
-// A probed is what the way of the answers depends on.
+// A probed decides the route of the answers.
 type probed struct{ server, source, vip netip.Addr }
 
-// returnInterfaces finds the interfaces that answers to the marked IPv4 probes of a configuration arrive at. It is not
-// complete while there is no route to some server.
+// returnInterfaces finds the interfaces where answers to the marked IPv4 probes of a configuration arrive. complete is false
+// while there is no route to some server.
 func returnInterfaces(cfg *configs.Config) (all []returnInterface, complete bool, err error) {
 	seen := make(map[probed]bool)
 	complete = true
@@ -111,7 +111,7 @@ func returnInterfaces(cfg *configs.Config) (all []returnInterface, complete bool
 	return all, complete, nil
 }
 
-// interfaceOf is the interface that a virtual router puts a VIP on; empty: none does.
+// interfaceOf returns the interface that has a VIP. It is empty if no virtual router has the VIP.
 func interfaceOf(routers []configs.Router, vip netip.Addr) string {
 	for _, r := range routers {
 		if slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(p netip.Prefix) bool { return p.Addr() == vip }) {

@@ -58,7 +58,7 @@ func (m machine) show(paths ...string) string {
 	return strings.Join(all, " ")
 }
 
-// start is a director that starts there.
+// start returns the settings of a director that starts there.
 func (m machine) start() *kernel.Settings {
 	m.t.Helper()
 	settings, err := kernel.OpenSettingsBelow(m.root, state.New[map[string]lvs.ChangedSetting](m.state, state.Options{}), hclog.NewNullLogger())
@@ -68,7 +68,7 @@ func (m machine) start() *kernel.Settings {
 	return settings
 }
 
-// bring brings the settings about that interfaces need.
+// bring makes the settings that interfaces need.
 func (m machine) bring(settings *kernel.Settings, interfaces ...returnInterface) {
 	m.t.Helper()
 	want, err := wantedSettings(interfaces, settings.Former)
@@ -80,7 +80,7 @@ func (m machine) bring(settings *kernel.Settings, interfaces ...returnInterface)
 	}
 }
 
-// usual are the settings of a machine that nobody has touched but for the filter of all interfaces.
+// usual returns the settings of an unchanged machine, with the given rp_filter for all interfaces.
 func usual(all string) map[string]string {
 	return map[string]string{
 		"all/rp_filter": all, "eth0/rp_filter": "0", "eth0/accept_local": "0", "eth1/rp_filter": "1", "eth1/accept_local": "1",
@@ -104,7 +104,7 @@ func TestReturnPathSettings(t *testing.T) {
 		m := newMachine(t, usual(c.all))
 		before := m.show(slices.Sorted(maps.Keys(usual(c.all)))...)
 		g := m.start()
-		for range 2 { // the second time it finds its own work
+		for range 2 { // the second time the settings are there already
 			m.bring(g, c.interfaces...)
 			if got := m.show("eth0/accept_local", "eth0/rp_filter"); got != c.want {
 				t.Errorf("%s: got %s, want %s", c.why, got, c.want)
@@ -119,7 +119,8 @@ func TestReturnPathSettings(t *testing.T) {
 	}
 }
 
-// What a director that was killed left behind is put right by the next one, whether that one needs it or not.
+// A director was killed, and its settings stayed in the kernel. The next director restores them, even if it needs the same
+// settings itself.
 func TestReturnPathSurvivesACrash(t *testing.T) {
 	m := newMachine(t, usual("1"))
 	m.bring(m.start(), returnInterface{"eth0", true})
@@ -138,7 +139,7 @@ func TestReturnPathSurvivesACrash(t *testing.T) {
 	}
 }
 
-// What was so before stays so, and so does what somebody else has set meanwhile.
+// A setting that was right before stays, and so does a setting that another program has changed meanwhile.
 func TestReturnPathLeavesOthersAlone(t *testing.T) {
 	m := newMachine(t, usual("0"))
 	g := m.start()
@@ -150,7 +151,7 @@ func TestReturnPathLeavesOthersAlone(t *testing.T) {
 	if got := m.show("eth1/accept_local", "eth1/rp_filter"); got != "eth1/accept_local=1 eth1/rp_filter=0" {
 		t.Errorf("got %s", got)
 	}
-	// An interface that has gone is forgotten.
+	// A removed interface is forgotten.
 	m.bring(g, returnInterface{"eth0", false})
 	if err := os.RemoveAll(filepath.Join(m.root, "net/ipv4/conf/eth0")); err != nil {
 		t.Fatal(err)

@@ -15,11 +15,11 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// settingsInterval is the pause between two looks at the kernel's settings, where a configuration has any.
+// settingsInterval is the pause between two readings of the kernel's settings, if a configuration has any.
 const settingsInterval = 30 * time.Second
 
-// Settings keeps the kernel's settings as a configuration needs them: those of IPVS, and those of the interfaces that answers
-// to probes through the VIP arrive at.
+// Settings maintains the kernel's settings that a configuration needs: those of IPVS, and those of the interfaces where
+// answers to probes through the VIP arrive.
 type Settings struct {
 	Sysctls    func(map[string]string) error
 	ReturnPath func(*configs.Config) (complete bool, err error)
@@ -28,10 +28,10 @@ type Settings struct {
 	In         Mailbox[*configs.Config]
 	Prepared   chan struct{} // closed after the first pass
 
-	problems [2]string // that were logged
+	problems [2]string // as logged last
 }
 
-// Run keeps them until ctx ends.
+// Run maintains them until ctx ends.
 func (w *Settings) Run(ctx context.Context) error {
 	prepared := sync.OnceFunc(func() { close(w.Prepared) })
 	var cfg *configs.Config
@@ -51,7 +51,7 @@ func (w *Settings) Run(ctx context.Context) error {
 		case cfg = <-w.In:
 		case <-tick:
 		}
-		// What services needed once stays until the daemon ends: by it the connections of services that have left end.
+		// A setting that services needed once stays until the daemon ends: the connections of removed services still need it.
 		maps.Copy(needed, cfg.NeededSysctls())
 		want := maps.Clone(needed)
 		maps.Copy(want, cfg.LVS.Sysctl)

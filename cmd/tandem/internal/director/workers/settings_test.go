@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// TestSettingsThatServicesNeed: they are set, the file's own win, they stay when the last service has left, and what fails
-// is told once, and when it is over.
+// TestSettingsThatServicesNeed: the settings are set. Values in the file take precedence. The settings stay after the last
+// service was removed. A failure is logged once, and so is its end.
 func TestSettingsThatServicesNeed(t *testing.T) {
 	config := func(text string) *configs.Config {
 		c, err := configs.Parse("t.toml", []byte("name = \"lb1\"\n"+text))
@@ -30,7 +30,7 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 	const service = "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n"
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var mu sync.Mutex // of what follows
+		var mu sync.Mutex // of the following variables
 		var got map[string]string
 		var told []string
 		var refusal error

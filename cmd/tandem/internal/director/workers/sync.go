@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// syncInterval is the pause between two looks at the kernel's connection sync.
+// syncInterval is the pause between two readings of the kernel's connection sync.
 const syncInterval = 5 * time.Second
 
 // A SyncKeeper is the kernel's connection sync.
@@ -22,16 +22,16 @@ type SyncKeeper interface {
 	Reconcile(context.Context, lvs.Sync) (kernel.SyncReport, error)
 }
 
-// Sync keeps the kernel's connection sync.
+// Sync maintains the kernel's connection sync.
 type Sync struct {
 	Kernel SyncKeeper
 	Log    hclog.Logger
 	Post   Post
 	In     Mailbox[lvs.Sync]
-	Filled <-chan struct{} // closed when the services are there: the kernel takes up no connection without its service
+	Filled <-chan struct{} // closed when the services are in the table: without its service, the kernel ignores a connection of sync
 }
 
-// Run keeps it until ctx ends. What fails is logged once.
+// Run maintains it until ctx ends. Each failure is logged once.
 func (w *Sync) Run(ctx context.Context) error {
 	select {
 	case <-w.Filled:
@@ -65,7 +65,7 @@ func (w *Sync) Run(ctx context.Context) error {
 
 func (w *Sync) keep(ctx context.Context, want lvs.Sync) core.SyncState {
 	report, err := w.Kernel.Reconcile(ctx, want)
-	if report.Started|report.Stopped != 0 { // what runs is what was found before
+	if report.Started|report.Stopped != 0 { // it ran as wanted before the pass
 		report, err = w.Kernel.Reconcile(ctx, want)
 	}
 	now := core.SyncState{Running: report.Running}

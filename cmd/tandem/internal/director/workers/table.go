@@ -18,58 +18,65 @@ import (
 )
 
 const (
-	// retryPause is the pause before what failed is tried again. What the kernel goes on to refuse is tried less and less
-	// often, up to maxRetryPause: to look for a module costs a tenth of a second.
+	// retryPause is the pause before a failed write is tried again. If the kernel refuses again and again, the pause grows up
+	// to maxRetryPause: looking for a module takes a tenth of a second.
 	retryPause    = time.Second
 	maxRetryPause = 30 * time.Second
-	// rememberPause is the pause before the disk is asked again to remember what is ours.
+	// rememberPause is the pause before the list of our own services is stored again, if that failed.
 	rememberPause = 5 * time.Second
+	// beatEarly is how much earlier than planned a look may happen, if there is a beat. beatLate is how long a look waits for
+	// a beat: beats are as frequent as most looks.
+	beatEarly = 200 * time.Millisecond
+	beatLate  = 30 * time.Millisecond
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
 	preparedTimeout = 2 * time.Second
 )
 
 // A KernelTable is the kernel's IPVS table and the wanted one.
 type KernelTable interface {
-	// Read returns what the kernel has.
+	// Read returns the kernel's table.
 	Read(context.Context) ([]lvs.Entry, error)
-	// Owned are the services that are ours.
+	// Owned returns the services that tandem added.
 	Owned() map[lvs.ServiceID]bool
-	// Remember stores what is ours, if that is not stored yet.
+	// Remember stores the list of our own services, if it is not stored yet.
 	Remember() error
 	ManageAll(bool)
-	// Reconcile reads everything and makes it as want says.
+	// Reconcile reads the whole table and makes it equal to want.
 	Reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report, error)
-	// Apply writes what differs from what the kernel is known to have. With an empty delta it tries again what failed.
+	// Apply writes the difference to the known state of the kernel. With an empty delta it tries failed writes again.
 	Apply(context.Context, lvs.Delta) (kernel.Report, error)
-	// Look takes a slice of a look for changes by others; NextLook is the pause until the next.
+	// Look reads the next slice of the table and looks for changes by others. NextLook is the pause until the next slice.
 	Look(context.Context) (drifted bool, err error)
 	NextLook() time.Duration
 }
 
-// A Table keeps the kernel's IPVS table.
+// A Table maintains the kernel's IPVS table.
 type Table struct {
 	Kernel   KernelTable
 	Log      hclog.Logger
 	Post     Post
 	In       Mailbox[core.Table]
 	Prepared <-chan struct{} // closed when the kernel's settings are as they should be
+	// Beats gets a message whenever this process is awake anyway, about once a second. A look that is almost due happens
+	// then: a wake-up of its own would cost more than the look.
+	Beats <-chan struct{}
 
 	want   map[lvs.ServiceID]lvs.Entry
 	all    bool
 	newest uint64 // generation
 	failed bool
-	// When what failed is tried again, and the pause after that. refused says that it is single services, which the kernel
-	// refuses, and that all others are in line.
+	// retry is when failed writes are tried again, and pause is the pause after that. refused says that the kernel refuses
+	// single services, and that all others are as they should be.
 	retry   time.Time
 	pause   time.Duration
 	refused bool
-	// What is ours is not remembered, why, and when that is tried again.
+	// forgotten is why the list of our own services is not stored. It is stored again at that time.
 	forgotten string
 	remember  time.Time
 	logged    string // the last error that was logged
 }
 
-// MergeTables makes one change of the table of two.
+// MergeTables makes one change out of two.
 func MergeTables(waiting, next core.Table) core.Table {
 	if next.Full {
 		return next
@@ -102,7 +109,7 @@ func MergeTables(waiting, next core.Table) core.Table {
 	return merged
 }
 
-// Run keeps the table until ctx ends. read says whether what the kernel has matters at the start.
+// Run maintains the table until ctx ends. read says whether the kernel's table is needed at the start.
 func (w *Table) Run(ctx context.Context, read bool) error {
 	w.want = make(map[lvs.ServiceID]lvs.Entry)
 	if !w.read(ctx, read) {
@@ -117,28 +124,39 @@ func (w *Table) Run(ctx context.Context, read bool) error {
 	}
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
+	early := time.Now().Add(time.Hour) // from then on, a beat is a reason to look
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case t := <-w.In:
 			w.write(ctx, t)
+		case <-w.Beats:
+			if time.Now().Before(early) {
+				continue
+			}
+			w.tryRemember(ctx)
+			w.look(ctx)
 		case <-look.C:
 			w.tryRemember(ctx)
 			w.look(ctx)
 		}
-		pause := w.Kernel.NextLook()
-		if w.failed {
+		pause, late := w.Kernel.NextLook(), time.Duration(0)
+		switch {
+		case w.failed:
 			pause = max(0, min(pause, time.Until(w.retry)))
-		} else if w.forgotten != "" {
+		case w.forgotten != "":
 			pause = min(pause, rememberPause)
+		case w.Beats != nil:
+			late = beatLate
 		}
-		look.Reset(pause)
+		early = time.Now().Add(pause - beatEarly)
+		look.Reset(pause + late)
 	}
 }
 
-// read tells what the kernel has at the start. It goes on until it knows: a director that took the table for empty would set
-// the weights of all servers to 0. It is false if ctx has ended.
+// read posts the kernel's table at the start. It tries until it succeeds: if a director took the table for empty, it would
+// set all weights to 0. The result is false if ctx has ended.
 func (w *Table) read(ctx context.Context, wanted bool) bool {
 	found := core.TableRead{Owned: w.Kernel.Owned()}
 	for wanted {
@@ -157,7 +175,7 @@ func (w *Table) read(ctx context.Context, wanted bool) bool {
 	return true
 }
 
-// write brings a change into the kernel's table.
+// write writes a change to the kernel's table.
 func (w *Table) write(ctx context.Context, t core.Table) {
 	w.newest, w.all = t.Generation, t.All
 	if t.Full {
@@ -179,8 +197,7 @@ func (w *Table) write(ctx context.Context, t core.Table) {
 	w.done(ctx, report, err)
 }
 
-// reconcile does nothing for a director that neither has services nor left any in the kernel: that one must run on a
-// kernel without IPVS.
+// reconcile does nothing if the director has no services and left none in the kernel: it must run on a kernel without IPVS.
 func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report, error) {
 	if len(want) == 0 && !w.all && len(w.Kernel.Owned()) == 0 {
 		return kernel.Report{}, nil
@@ -189,31 +206,28 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 	return w.Kernel.Reconcile(ctx, want)
 }
 
-// look repairs what somebody else has changed, and tries again what failed.
+// look repairs changes by others, and tries failed writes again.
 func (w *Table) look(ctx context.Context) {
-	due := w.failed && !time.Now().Before(w.retry)
-	if due && w.refused {
+	if w.failed && !time.Now().Before(w.retry) {
+		// This reads only the services that are in doubt. If the whole table is in doubt, it reads all of it.
 		report, err := w.Kernel.Apply(ctx, lvs.Delta{})
 		w.done(ctx, report, err)
 		return
 	}
-	switch {
-	case due:
-	case w.failed && !w.refused:
+	if w.failed && !w.refused {
 		return
-	default:
-		drifted, err := w.Kernel.Look(ctx)
-		if !drifted && err == nil {
-			return
-		}
-		// An error comes again, and is logged, when the table is read as a whole.
 	}
+	drifted, err := w.Kernel.Look(ctx)
+	if !drifted && err == nil {
+		return
+	}
+	// An error is not logged here: it returns when the whole table is read, and is logged then.
 	want := slices.SortedFunc(maps.Values(w.want), func(a, b lvs.Entry) int { return a.ServiceID.Compare(b.ServiceID) })
 	report, err := w.reconcile(ctx, want)
 	w.done(ctx, report, err)
 }
 
-// done tells how the table stands. That the disk does not remember what is ours keeps nobody from serving.
+// done posts the state of the table. A list of own services that is not stored does not keep the director from serving.
 func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
@@ -225,7 +239,7 @@ func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 		err = nil
 	}
 	if len(report.Refused) > 0 {
-		err = allRefused(report) // those of earlier changes, too
+		err = allRefused(report) // also the refusals of earlier changes
 	}
 	if err != nil {
 		result.Problem = err.Error()
@@ -234,7 +248,7 @@ func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	switch {
 	case !w.failed:
 		w.pause = retryPause
-	case time.Now().Before(w.retry) && w.refused: // something else was written meanwhile
+	case time.Now().Before(w.retry) && w.refused: // another change was written meanwhile
 	default:
 		w.pause = max(w.pause, retryPause)
 		w.retry = time.Now().Add(w.pause)
@@ -253,7 +267,7 @@ func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	w.Post(result)
 }
 
-// refusals are those of a report, for the core.
+// refusals returns the refusals of a report in the form of the core.
 func refusals(report kernel.Report) map[lvs.ServiceID]core.Refusal {
 	if len(report.Refused) == 0 {
 		return nil
@@ -265,10 +279,10 @@ func refusals(report kernel.Report) map[lvs.ServiceID]core.Refusal {
 	return all
 }
 
-// maxNamed bounds how many refused services an error names.
+// maxNamed is the maximum number of refused services that an error names.
 const maxNamed = 5
 
-// allRefused is the error of the services that the kernel refuses.
+// allRefused returns the error about the services that the kernel refuses.
 func allRefused(report kernel.Report) error {
 	var errs []error
 	for _, id := range slices.SortedFunc(maps.Keys(report.Refused), lvs.ServiceID.Compare) {
@@ -281,14 +295,14 @@ func allRefused(report kernel.Report) error {
 	return errors.Join(errs...)
 }
 
-// tryRemember stores what is ours, if that failed a while ago.
+// tryRemember stores the list of our own services, if that failed before and the pause is over.
 func (w *Table) tryRemember(ctx context.Context) {
 	if w.forgotten != "" && !w.failed && !time.Now().Before(w.remember) {
 		w.done(ctx, kernel.Report{}, w.Kernel.Remember())
 	}
 }
 
-// onlyForgotten tells an error of the disk's memory alone from one of the kernel.
+// onlyForgotten tells whether an error is only about storing the list of our own services.
 func onlyForgotten(err error) bool {
 	switch e := err.(type) {
 	case interface{ Unwrap() []error }:

@@ -44,7 +44,7 @@ func show(t core.Table) string {
 	return strings.Join(all, " ")
 }
 
-// Changes that wait while one is written are written as one.
+// Changes that wait during a write are merged.
 func TestTablesMerge(t *testing.T) {
 	full := core.Table{Full: true, Set: []lvs.Entry{entry(80, 1), entry(81, 1)}}
 	set := func(e ...lvs.Entry) core.Table { return core.Table{Generation: 7, Set: e} }
@@ -73,7 +73,7 @@ func TestTablesMerge(t *testing.T) {
 	}
 }
 
-// A fakeTable writes down what it is told.
+// A fakeTable records its calls.
 type fakeTable struct {
 	mu      sync.Mutex
 	errs    []error // of the next calls
@@ -161,9 +161,9 @@ func TestTableWorker(t *testing.T) {
 		w.In.Put(core.Table{Generation: 3, Remove: []lvs.ServiceID{entry(81, 0).ServiceID}})
 		expect("an error", "apply -81", true, false)
 		time.Sleep(retryPause)
-		expect("a second later", "reconcile 80=3", true, false)
+		expect("a second later", "apply ", true, false)
 		time.Sleep(retryPause)
-		expect("another second later", "reconcile 80=3", false, false)
+		expect("another second later", "apply ", false, false)
 		time.Sleep(time.Minute)
 		expect("a minute later", "look", false, false)
 		f.set(true)
@@ -188,7 +188,7 @@ func TestTableWorker(t *testing.T) {
 	})
 }
 
-// A disk that refuses is asked again. One that hangs keeps neither the sender waiting nor the director from leaving.
+// If a write to the disk fails, it is tried again. If a write hangs, neither the sender nor the director's end waits for it.
 func TestFilesWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stored []core.Stored
@@ -213,22 +213,22 @@ func TestFilesWorker(t *testing.T) {
 		go func() {
 			ended <- Bounded(ctx, EndTimeout, hclog.NewNullLogger(), "a frozen disk", w.Run)
 		}()
-		w.In.Put(value(core.OrdersFile, 1))
+		w.In.Put(value(core.OverridesFile, 1))
 		synctest.Wait()
-		w.In.Merge(value(core.OrdersFile, 2), MergeValues)
+		w.In.Merge(value(core.OverridesFile, 2), MergeValues)
 		synctest.Wait()
 		refuse.Store(false)
 		time.Sleep(retryPause)
 		synctest.Wait()
-		want := []core.Stored{{File: core.OrdersFile, Generation: 1, Problem: "read-only file system"},
-			{File: core.OrdersFile, Generation: 2, Problem: "read-only file system"}, {File: core.OrdersFile, Generation: 2}}
+		want := []core.Stored{{File: core.OverridesFile, Generation: 1, Problem: "read-only file system"},
+			{File: core.OverridesFile, Generation: 2, Problem: "read-only file system"}, {File: core.OverridesFile, Generation: 2}}
 		if !slices.Equal(stored, want) {
 			t.Errorf("got %+v, want %+v", stored, want)
 		}
 		w.In.Merge(value(core.StandbyFile, 1), MergeValues)
 		synctest.Wait()
 		for i := range 10 {
-			w.In.Merge(value(core.OrdersFile, uint64(i)), MergeValues)
+			w.In.Merge(value(core.OverridesFile, uint64(i)), MergeValues)
 		}
 		cancel()
 		begin := time.Now()
@@ -239,7 +239,7 @@ func TestFilesWorker(t *testing.T) {
 	})
 }
 
-// A table that cannot be read is not empty: weights of 0 would follow. The director's election goes on meanwhile.
+// A table that cannot be read is not empty: otherwise all weights would become 0. Meanwhile the election continues.
 func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
@@ -262,7 +262,7 @@ func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	})
 }
 
-// What the kernel refuses is tried less and less often, and logged once. All else goes on.
+// A refused service is tried less and less often, and logged once. All other services are written.
 func TestTableWorkerAfterARefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := entry(81, 1).ServiceID
@@ -308,5 +308,51 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 		}
 		cancel()
 		<-ended
+	})
+}
+
+// A look that is almost due happens at a beat, so that it needs no wake-up of its own. Without beats it happens only a little
+// later.
+func TestLooksTakePlaceAtBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeTable{}
+		prepared, beats := make(chan struct{}), make(chan struct{})
+		close(prepared)
+		w := &Table{
+			Kernel: f, Log: hclog.NewNullLogger(), In: NewMailbox[core.Table](), Prepared: prepared, Post: func(core.Event) {}, Beats: beats,
+		}
+		go func() { _ = w.Run(t.Context(), false) }()
+		w.In.Put(core.Table{Generation: 1, Full: true, Set: []lvs.Entry{entry(80, 1)}})
+		synctest.Wait()
+		looks := func(after time.Duration, beat bool) (n int) {
+			time.Sleep(after)
+			if beat {
+				beats <- struct{}{}
+			}
+			synctest.Wait()
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			n, f.calls = len(f.calls), nil
+			return n
+		}
+		pause := f.NextLook()
+		looks(0, false)
+		for _, step := range []struct {
+			what  string
+			after time.Duration
+			beat  bool
+			want  int
+		}{
+			{"a beat at once", 0, true, 0},
+			{"a beat that is early", pause - 2*beatEarly, true, 0},
+			{"a beat when the look is nearly due", beatEarly, true, 1},
+			{"a beat a pause later", pause, true, 1},
+			{"no beat a pause later", pause, false, 0},
+			{"but not for long", beatLate, false, 1},
+		} {
+			if got := looks(step.after, step.beat); got != step.want {
+				t.Errorf("%s: %d looks, want %d", step.what, got, step.want)
+			}
+		}
 	})
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package message holds what a director and its election process tell each other.
+// Package message defines the messages between a director and its election process.
 //
-// One stream socket connects the two processes. Each message is one line: an Order (JSON) goes down, a Report (JSON) or a sign of
-// life (SignOfLife) comes up. Both are levels, not edges: an order says what should be, a report says what is. Only the latest
-// of each counts. The package does no input or output.
+// One stream socket connects the two processes. Each message is one line. The director sends an Order (JSON). The election
+// sends a Report (JSON) or a sign of life (SignOfLife). An order says what the state should be, and a report says what it is:
+// so only the latest of each counts. The package does no input or output.
 package message
 
 import (
@@ -28,15 +28,17 @@ type Order struct {
 	Routers []Router `json:"routers"`
 	// Resume lists routers that were master when the former election died. Only the first order to an election has it.
 	Resume []Resume `json:"resume,omitempty"`
-	// OrphanGrace is how long the election stays master without a director where no peer takes over.
+	// OrphanGrace is how long the election stays master without a director if no peer takes over.
 	OrphanGrace time.Duration `json:"orphan_grace"`
-	// Report asks for a report and orders nothing: all other fields are absent then.
+	// Report asks for a report. It orders nothing: all other fields are absent.
 	Report bool `json:"report,omitempty"`
-	// Leave tells the election to hand over what it holds, let go of it and end. It overrides the rest and is final.
+	// Leave orders the election to hand over its routers, remove their addresses and end. It overrides the other fields and
+	// is final.
 	Leave bool `json:"leave,omitempty"`
 }
 
-// SignOfLife is the empty line that an election sends each BeatInterval of its order.
+// SignOfLife is the empty line that an election sends each BeatInterval of its order, while the goroutine that carries out orders
+// and the threads of the virtual routers work.
 const SignOfLife = "\n"
 
 // The bounds of the pause between two signs of life of an election.
@@ -45,14 +47,14 @@ const (
 	MaxBeatInterval = time.Second
 )
 
-// resumeTime is the time that an election needs at most to replace one that died, restarts after several deaths included.
+// resumeTime is the maximum time that a new election needs to replace a dead one, also if it must be started several times.
 const resumeTime = time.Second
 
 // BeatInterval is the pause between two signs of life of an election that carries out the order.
 //
-// A dead election can be resumed until two of the shortest advertisement interval after its last sign of life. The pause leaves
-// resumeTime of that, and at short intervals five thirds of an interval. Each sign of life wakes two processes, so there are no
-// more than that takes.
+// A dead election can be resumed until two of its shortest advertisement intervals have passed since its last sign of life.
+// The pause leaves resumeTime of that, and at short intervals five thirds of an interval. The pause is as long as this
+// allows, because each sign of life wakes two processes.
 func (o Order) BeatInterval() time.Duration {
 	shortest := MaxBeatInterval
 	for _, r := range o.Routers {
@@ -61,8 +63,8 @@ func (o Order) BeatInterval() time.Duration {
 	return max(MinBeatInterval, shortest/3, 2*shortest-resumeTime)
 }
 
-// HandOverTime is the longest time that a hand-over of these routers takes: until the one with the longest interval knows that
-// nobody takes over.
+// HandOverTime is the maximum time that a hand-over of these routers takes: until the router with the longest interval knows
+// that nobody takes over.
 func (o Order) HandOverTime() time.Duration {
 	var longest time.Duration
 	for _, r := range o.Routers {
@@ -75,9 +77,10 @@ func (o Order) HandOverTime() time.Duration {
 type Router struct {
 	vrrp.Config
 	Announce garp.Config `json:"announce"`
-	// Tracking is the result of what the director tracks for this router. The election adds the interfaces that it tracks itself.
+	// Tracking is the result of the director's tracking for this router. The election adds the interfaces that it tracks
+	// itself.
 	Tracking vrrp.Tracking `json:"tracking,omitzero"`
-	// Standby makes the router hand over if it is master, and stay backup until Standby is taken away.
+	// Standby makes the router hand over if it is master, and stay backup until Standby is false again.
 	Standby bool `json:"standby,omitempty"`
 }
 
@@ -89,11 +92,11 @@ type Resume struct {
 	Before Monotonic `json:"before"`
 }
 
-// A Report is what the election is doing. The election sends one after every change, counters excepted, and when it is asked.
+// A Report is the state of the election. The election sends one after every change, except of counters, and when it is asked.
 type Report struct {
-	// Sequence is that of the latest order that was carried out, and 0 before the first.
+	// Sequence is the sequence of the latest order that was carried out. It is 0 before the first.
 	Sequence uint64 `json:"sequence"`
-	// Problem says in words why no virtual router runs; empty when they do.
+	// Problem says why no virtual router runs; empty: they run.
 	Problem    string        `json:"problem,omitempty"`
 	Routers    []vrrp.Status `json:"routers"`
 	Interfaces []Interface   `json:"interfaces"`
@@ -101,7 +104,7 @@ type Report struct {
 	Links map[string]string `json:"links,omitempty"`
 }
 
-// An Interface is what the election did on one link.
+// An Interface is the election's report about one link.
 type Interface struct {
 	Name     string     `json:"name"`
 	Announce garp.Stats `json:"announce"`
@@ -109,14 +112,15 @@ type Interface struct {
 	Stray vrrp.Drops `json:"stray,omitzero"`
 	// AddressWrites counts the netlink messages that added or removed an address, a route or a rule.
 	AddressWrites uint64 `json:"address_writes"`
-	// Trouble says in words what is wrong with the addresses of the interface; empty when nothing is.
+	// Trouble says what is wrong with the addresses of the interface; empty: nothing is.
 	Trouble string `json:"trouble,omitempty"`
 	// Rivals are other machines that claim our addresses on this interface. Claims counts their claims.
 	Rivals []garp.Rival `json:"rivals,omitempty"`
 	Claims uint64       `json:"claims,omitempty"`
 }
 
-// A RouterID tells routers apart. A router that moves to another interface is a new one: the old one may still be handing over.
+// A RouterID identifies a router. A router that moves to another interface is a new one: the old one may still be handing
+// over.
 type RouterID struct{ Interface, Name string }
 
 // Compare orders by name, then by interface.
@@ -124,14 +128,14 @@ func (id RouterID) Compare(other RouterID) int {
 	return cmp.Or(cmp.Compare(id.Name, other.Name), cmp.Compare(id.Interface, other.Interface))
 }
 
-// IDOf is the identity of a configured router.
+// IDOf returns the ID of a configured router.
 func IDOf(c vrrp.Config) RouterID { return RouterID{c.Interface, c.Name} }
 
-// IDOfStatus is the identity of a router that reported a status.
+// IDOfStatus returns the ID of a router that reported a status.
 func IDOfStatus(s vrrp.Status) RouterID { return RouterID{s.Interface, s.Name} }
 
-// A Monotonic is a moment in nanoseconds of CLOCK_BOOTTIME, which all processes of a machine share. A time.Time cannot
-// be sent: its text is wall-clock time, and somebody may set the clock meanwhile.
+// A Monotonic is a moment in nanoseconds of CLOCK_BOOTTIME, which all processes of a machine share. A time.Time cannot be
+// sent: its text is wall-clock time, and the clock may be set meanwhile.
 type Monotonic int64
 
 // Add returns the moment d later.

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// commandTimeout is how long a command waits until the kernel's table agrees.
+const commandTimeout = 15 * time.Second
+
+// An Override is what operators have commanded for a real server. It takes precedence over the configuration. The zero value:
+// nothing.
+type Override struct {
+	Drained  bool `json:"drained,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
+	Weight   *int `json:"weight,omitempty"`
+}
+
+// keepsAway tells whether new clients are kept away from the server.
+func (o Override) keepsAway() bool { return o.Drained || o.Disabled }
+
+// apply puts the override into the input of a weight.
+func (o Override) apply(in *lvs.WeightInput) {
+	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
+	if o.Weight != nil {
+		in.Overridden, in.Override = true, *o.Weight
+	}
+}
+
+// with returns the override after one more command.
+func (o Override) with(action api.Action, weight int) (Override, error) {
+	switch action {
+	case api.Drain:
+		o.Drained = true
+	case api.Undrain:
+		o.Drained = false
+	case api.Disable:
+		o.Disabled = true
+	case api.Enable:
+		o.Disabled = false
+	case api.Reset:
+		o.Weight = nil
+	case api.SetWeight:
+		if weight < 0 || weight > lvs.MaxWeight {
+			return o, fmt.Errorf("weight %d is out of range: want 0 to %d", weight, lvs.MaxWeight)
+		}
+		o.Weight = &weight
+	default:
+		return o, fmt.Errorf("unknown action %q: want one of %s", action, strings.Join(api.Actions(), ", "))
+	}
+	return o, nil
+}
+
+// Note returns the override in words. configured is the server's weight in the configuration.
+func (o Override) Note(configured int) string {
+	var words []string
+	if o.Disabled {
+		words = append(words, "disabled by command")
+	}
+	if o.Drained {
+		words = append(words, "drained by command")
+	}
+	if o.Weight != nil {
+		words = append(words, fmt.Sprintf("weight %d by command instead of %d", *o.Weight, configured))
+	}
+	return strings.Join(words, "; ")
+}
+
+// A waitingReply is the answer to a command that is in force here, and waits for the kernel's table or the disk.
+type waitingReply struct {
+	Reply
+	table   bool   // it waits for the kernel's table
+	inTable uint64 // the generation of the table that has the command; 0: the one of this step
+	file    File
+	inFile  uint64 // the generation of the file
+	since   time.Time
+}
+
+// on changes the weight at once. The file is written after that: if it cannot be written, the answer says so.
+func (ev ServerOrder) on(s *State) {
+	i, j, err := FindServer(s.cfg.Services, ev.Server)
+	var now Override
+	var srv *server
+	if err == nil {
+		srv = s.services[i].servers[j]
+		now, err = s.overrides[srv.id].with(ev.Action, ev.Weight)
+	}
+	if err != nil {
+		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
+		return
+	}
+	all := maps.Clone(s.overrides)
+	if all == nil {
+		all = make(map[string]Override)
+	}
+	all[srv.id] = now
+	if now == (Override{}) {
+		delete(all, srv.id)
+	}
+	if s.overrides[srv.id].keepsAway() && !now.keepsAway() {
+		srv.released = s.now
+	}
+	s.overrides = all
+	s.store(OverridesFile, all)
+	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
+	s.touch(s.services[i])
+	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
+}
+
+// answerLater answers a command when the file is on the disk and, if table is set, the kernel's table agrees.
+func (s *State) answerLater(r Reply, f File, table bool) {
+	s.waiting = append(s.waiting, waitingReply{Reply: r, table: table, file: f, inFile: s.files[f].wanted, since: s.now})
+}
+
+// answerCommands answers the commands that need not wait longer.
+func (s *State) answerCommands() {
+	kept := s.waiting[:0]
+	for _, w := range s.waiting {
+		if w.table && w.inTable == 0 {
+			w.inTable = max(1, s.generation) // the first table has it if there is none yet
+		}
+		if s.settled(&w) {
+			s.out.Replies = append(s.out.Replies, w.Reply)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	s.waiting = kept
+}
+
+// settled completes an answer if it need not wait longer.
+func (s *State) settled(w *waitingReply) bool {
+	if !s.inTable(w) {
+		if s.now.Sub(w.since) < commandTimeout {
+			return false
+		}
+		w.Err = errors.New("the order is accepted, but the kernel's table could not be brought in line with it yet: see the director's log")
+		return true
+	}
+	var done bool
+	w.NotRemembered, done = s.files[w.file].lacks(w.inFile, s.now)
+	return done
+}
+
+// inTable tells whether the kernel's table has the result of a command.
+func (s *State) inTable(w *waitingReply) bool {
+	if s.confirmed < w.inTable {
+		return false
+	}
+	if !w.table || len(s.refused) == 0 {
+		return true
+	}
+	name, _, _ := strings.Cut(w.Server, "/")
+	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
+}
+
+// deadline is when the answer is sent at the latest.
+func (w waitingReply) deadline(s *State) time.Time {
+	if !s.inTable(&w) {
+		return w.since.Add(commandTimeout)
+	}
+	return s.files[w.file].since.Add(storeTimeout)
+}
+
+// forgetOverrides drops the overrides of servers that the configuration does not have.
+func (s *State) forgetOverrides() {
+	known := make(map[string]bool)
+	for _, svc := range s.services {
+		for _, srv := range svc.servers {
+			known[srv.id] = true
+		}
+	}
+	s.overrides = s.renamed(s.overrides, known)
+	kept := maps.Clone(s.overrides)
+	maps.DeleteFunc(kept, func(id string, _ Override) bool { return !known[id] })
+	if len(kept) == len(s.overrides) {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.overrides)) {
+		if !known[id] {
+			s.log(Warn, "an order about a server that is not configured is forgotten", "server", id)
+		}
+	}
+	s.overrides = kept
+	s.store(OverridesFile, kept)
+}
+
+// renamed returns the overrides under the present names of their servers. Earlier versions named a server by the port of the
+// first virtual.
+func (s *State) renamed(orders map[string]Override, known map[string]bool) map[string]Override {
+	now := make(map[string]Override, len(orders))
+	for id, o := range orders {
+		if !known[id] {
+			if i, j, err := FindServer(s.cfg.Services, id); err == nil {
+				id = s.services[i].servers[j].id
+			}
+		}
+		now[id] = o
+	}
+	return now
+}
+
+// FindServer finds the server of a command. The name is SERVICE/SERVER, where SERVER is an address with or without its port.
+// FindServer returns the indexes of the service and of its server.
+func FindServer(services []configs.Service, name string) (service, server int, err error) {
+	before, after, ok := strings.Cut(name, "/")
+	if !ok {
+		return 0, 0, fmt.Errorf("%q is not SERVICE/SERVER: write for example www/192.0.2.11 or www/192.0.2.11:80", name)
+	}
+	i := slices.IndexFunc(services, func(s configs.Service) bool { return s.Name == before })
+	if i < 0 {
+		names := make([]string, len(services))
+		for i, s := range services {
+			names[i] = s.Name
+		}
+		return 0, 0, fmt.Errorf("there is no service %q: this director has %s", before, listed(names))
+	}
+	svc := services[i]
+	var found []int
+	var have, several []string
+	for j, srv := range svc.Servers {
+		_, address, _ := strings.Cut(ServerID(svc, srv), "/")
+		have = append(have, address)
+		if address == after || srv.Addr.String() == strings.Trim(after, "[]") {
+			found, several = append(found, j), append(several, address)
+		}
+	}
+	if len(found) == 0 {
+		for j, srv := range svc.Servers {
+			if hasAddress(svc, srv, after) {
+				found, several = append(found, j), append(several, have[j])
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return i, 0, fmt.Errorf("service %s has no server %q: it has %s", svc.Name, after, listed(have))
+	case 1:
+		return i, found[0], nil
+	}
+	return i, 0, fmt.Errorf("service %s has several servers %q: name one of %s", svc.Name, after, listed(several))
+}
+
+// hasAddress tells whether the server has that address and port in one of the service's virtuals.
+func hasAddress(svc configs.Service, srv configs.Server, address string) bool {
+	return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool {
+		is := srv.In(v)
+		return netip.AddrPortFrom(is.Addr, is.Port).String() == address
+	})
+}
+
+// listed joins names. Of many names it returns the first few and the number of the others.
+func listed(names []string) string {
+	const most = 20
+	if len(names) == 0 {
+		return "none"
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

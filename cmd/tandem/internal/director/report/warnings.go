@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// warnings returns sentences about everything that is not as it should be.
+func warnings(in Input) (all []string) {
+	shot := in.State
+	for _, w := range shot.Config.Warnings {
+		all = append(all, w.Error())
+	}
+	all = append(all, stepBackWarnings(shot)...)
+	if in.Metrics != "" {
+		all = append(all, in.Metrics)
+	}
+	all = append(all, electionWarnings(shot.Report)...)
+	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
+	if shot.Sync.Problem != "" {
+		all = append(all, shot.Sync.Problem)
+	}
+	if shot.Settings.Problem != "" {
+		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
+	}
+	if in.Problem != "" {
+		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
+	}
+	all = append(all, checkWarnings(in.Checks)...)
+	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
+	for _, is := range shot.Services {
+		pools = append(pools, is.Pool)
+	}
+	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
+	all = append(all, shot.Departed...)
+	return append(all, shot.Forgotten...)
+}
+
+// stepBackWarnings returns sentences about why a director cannot serve or be master.
+func stepBackWarnings(shot *core.Snapshot) (all []string) {
+	switch {
+	case shot.CutOff:
+		all = append(all, "no real server answers this director, and no neighbour on the way to them: it seems to be cut off, so it leaves the servers at their weights and steps back at priority 1; look at its own cable, interface and addresses")
+	case shot.Silent:
+		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it steps back at priority 1, so that the peer serves if it reaches them")
+	}
+	if shot.AllDown && len(shot.Config.Routers) > 0 {
+		all = append(all, "every real server that is checked fails its checks: this director steps back at priority 1, "+
+			"so that the peer serves if a server is healthy there")
+	}
+	if shot.Unready && len(shot.Config.Routers) > 0 {
+		all = append(all, "the first results of the checks since it started, or since it last stood still, are not there yet: until then this director does not preempt, and runs at priority 1")
+	}
+	if shot.Trouble != "" {
+		all = append(all, tableWarning(shot))
+	}
+	return all
+}
+
+// tableWarning says why the kernel's table is not as it should be.
+func tableWarning(shot *core.Snapshot) string {
+	consequence := ""
+	if len(shot.Config.Routers) > 0 {
+		consequence = "; meanwhile this director steps back at priority 1"
+	}
+	var names []string
+	for _, svc := range shot.Config.Services {
+		for _, virtual := range svc.Virtuals {
+			if _, refused := shot.Refused[virtual.ServiceID]; refused {
+				names = append(names, svc.Name)
+				break
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "the kernel's IPVS table is not in line: " + oneLine(shot.Trouble) + consequence
+	}
+	return fmt.Sprintf("the kernel refuses %s: %s%s", few(names), oneLine(shot.Trouble), consequence)
+}
+
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
+
+// checkWarnings returns sentences about checks that the director cannot run: one for each reason.
+func checkWarnings(checks map[string]healthcheck.TargetStatus) (all []string) {
+	ids := make(map[string][]string) // by reason
+	for id, is := range checks {
+		if is.Trouble != "" {
+			ids[is.Trouble] = append(ids[is.Trouble], id)
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(ids)) {
+		these := ids[why]
+		slices.Sort(these)
+		name := "the check of " + these[0]
+		if n := len(these); n > 1 {
+			name = fmt.Sprintf("%d checks, the first of them of %s,", n, these[0])
+		}
+		all = append(all, name+" cannot be run: "+why+": this is the director's trouble, so it does not count against the servers; "+
+			"they keep their weights, and their health is unknown after 3 × fall × interval without a result; tandem check looks for the cause")
+	}
+	return all
+}
+
+// allPoolWarnings returns sentences about services as a whole. If many have lost their quorum, there is one sentence for all.
+func allPoolWarnings(services []configs.Service, pools []lvs.PoolOutput) (all []string) {
+	var lost, panicked []string
+	sorry := 0
+	for i, svc := range services {
+		if pools[i].State.QuorumLost {
+			lost = append(lost, svc.Name)
+			if pools[i].Sorry {
+				sorry++
+			}
+		}
+		if pools[i].Panic {
+			panicked = append(panicked, svc.Name)
+		}
+	}
+	for i, svc := range services {
+		if pools[i].State.QuorumLost && len(lost) <= maxAlike {
+			all = append(all, quorumWarning(svc, pools[i]))
+		}
+		if pools[i].Panic && len(panicked) <= maxAlike {
+			all = append(all, panicWarning(svc, pools[i]))
+		}
+	}
+	if len(lost) > maxAlike {
+		all = append(all, fmt.Sprintf("%d services have lost their quorum: %s; sorry servers serve the clients of %d of them", len(lost), few(lost), sorry))
+	}
+	if len(panicked) > maxAlike {
+		all = append(all, fmt.Sprintf("%d services have so few servers up that all are treated as healthy: %s", len(panicked), few(panicked)))
+	}
+	return all
+}
+
+func quorumWarning(svc configs.Service, pool lvs.PoolOutput) string {
+	what := "it has no sorry server"
+	if pool.Sorry {
+		what = fmt.Sprintf("the sorry server, %s, serves its clients", svc.Sorry.Addr)
+	}
+	return fmt.Sprintf("%s has lost its quorum, with %d of %d servers up: %s", svc.Name, pool.Up, len(svc.Servers), what)
+}
+
+func panicWarning(svc configs.Service, pool lvs.PoolOutput) string {
+	return fmt.Sprintf("%s has only %d of %d servers up: all are treated as healthy", svc.Name, pool.Up, len(svc.Servers))
+}
+
+// maxAlike is the maximum number of services with the same fault that get a warning each.
+const maxAlike = 3
+
+// few writes the first names, and the number of the others.
+func few(names []string) string {
+	if len(names) <= maxAlike {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxAlike], ", "), len(names)-maxAlike)
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// A director that must not be master says why. If the kernel refuses a service, the sentence has the kernel's words.
+func TestStepBackWarnings(t *testing.T) {
+	web := lvs.ServiceID{Protocol: lvs.TCP, Port: 80}
+	cfg := &configs.Config{Routers: make([]configs.Router, 1), Services: []configs.Service{
+		{Name: "www", Virtuals: []lvs.Service{{ServiceID: web}}}, {Name: "mail"},
+	}}
+	refused := map[lvs.ServiceID]core.Refusal{web: {}}
+	for _, c := range []struct {
+		shot core.Snapshot
+		want string // in the only warning; empty: no warning
+	}{
+		{core.Snapshot{}, ""},
+		{core.Snapshot{Silent: true}, "although neighbours do"},
+		{core.Snapshot{Silent: true, CutOff: true}, "seems to be cut off"},
+		{core.Snapshot{Unready: true}, "does not preempt"},
+		{core.Snapshot{AllDown: true}, "every real server that is checked fails its checks"},
+		{core.Snapshot{Trouble: "it hangs"}, "the kernel's IPVS table is not in line: it hangs; meanwhile this director steps back at priority 1"},
+		{core.Snapshot{Trouble: "no scheduler mh\nno memory", Refused: refused}, "the kernel refuses www: no scheduler mh; no memory; meanwhile"},
+	} {
+		c.shot.Config = cfg
+		got := stepBackWarnings(&c.shot)
+		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
+			t.Errorf("got %q, want one with %q", got, c.want)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+const pairFile = `
+name = "lb1"
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+vips = ["192.0.2.100/24"]
+EXTRA
+[[service]]
+name = "www"
+virtual = "192.0.2.100:80"
+scheduler = "wrr"
+method = "METHOD"
+  [service.check]
+  [[service.server]]
+  address = "192.0.2.11"
+`
+
+// A scene is a configuration and a snapshot. Each row of a table changes it.
+type scene struct {
+	method, extra string
+	snapshot      Snapshot
+}
+
+// master is a director without faults.
+func master() *scene {
+	return &scene{method: "dr", snapshot: Snapshot{
+		IPVS: true, Schedulers: []string{"rr", "wrr"},
+		Sysctls: map[string]string{"net/ipv4/ip_forward": "0", "net/ipv4/conf/all/rp_filter": "1",
+			"net/ipv4/conf/all/send_redirects": "1", "net/ipv4/conf/eth0/send_redirects": "1"},
+		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
+			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
+		Owners:   map[string][]garp.Owner{},
+		Routes:   map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
+		Programs: []string{"tandem", "sshd"},
+		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+	}}
+}
+
+func (s *scene) link(change func(*vrrp.Link)) {
+	l := s.snapshot.Links["eth0"]
+	change(&l)
+	s.snapshot.Links["eth0"] = l
+}
+
+// backup makes it a backup that hears its master.
+func (s *scene) backup() {
+	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
+	s.snapshot.Status.VRRP[0].State = "backup"
+	s.owner("02:00:00:00:00:02", "192.0.2.3")
+	s.advert("eth0", "192.0.2.3", 51)
+}
+
+func (s *scene) owner(hardware string, neighbours ...string) {
+	o := garp.Owner{Address: netip.MustParseAddr("192.0.2.100"), Hardware: hardware}
+	for _, n := range neighbours {
+		o.Neighbours = append(o.Neighbours, netip.MustParseAddr(n))
+	}
+	s.snapshot.Owners["eth0"] = append(s.snapshot.Owners["eth0"], o)
+}
+
+func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Packet)) {
+	vip := "192.0.2.100"
+	dst := vrrp.Group4
+	src := netip.MustParseAddr(source)
+	if src.Is6() {
+		vip, dst = "2001:db8::100", vrrp.Group6
+	}
+	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: 100, Interval: time.Second, VIPs: []netip.Addr{netip.MustParseAddr(vip)}}
+	for _, c := range change {
+		c(&p)
+	}
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
+}
+
+func (s *scene) filter(f Flow, out bool) {
+	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{f, out})
+}
+
+func (s *scene) nat() {
+	s.method = "nat"
+	s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1"
+	for _, name := range []string{"all", "eth0"} {
+		s.snapshot.Sysctls["net/ipv4/conf/"+name+"/send_redirects"] = "0"
+	}
+}
+
+func ids(findings []Finding) (all []string) {
+	for _, f := range findings {
+		all = append(all, f.ID)
+	}
+	return all
+}

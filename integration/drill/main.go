@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command drill lets everything happen to a pair of directors that happens to such pairs in the field, and prints what the
+// clients of the VIP saw: with tandem, and with keepalived in the same network with the same settings.
+//
+// Each fault is a row of a table: its bound, the figure of each subject, and pass or fail, which is tandem's figure against
+// the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
+// anew. Both subjects have sites of their own in one lab, and run a row at the same time unless the row takes the processors.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// kindVar tells the inner run which networks it is for. The lab passes it on.
+const kindVar = "TANDEM_LAB_DRILL"
+
+// The kinds of networks. Those that need no IPVS run on this machine's own kernel.
+const (
+	kindNative = "native"
+	kindIPVS   = "ipvs"
+)
+
+type options struct {
+	only     *regexp.Regexp // nil: all
+	seed     uint64
+	soak     int
+	json     string
+	markdown string
+	verbose  bool
+	list     bool
+}
+
+func main() {
+	var o options
+	flag.Func("only", "drill only rows whose group and name match `REGEXP`, as \"kill: .*SIGKILL\"", func(text string) (err error) {
+		o.only, err = regexp.Compile(text)
+		return err
+	})
+	flag.StringVar(&o.json, "json", "", "write the result to a `FILE` as JSON")
+	flag.StringVar(&o.markdown, "markdown", "", "write the table to a `FILE` in Markdown")
+	flag.DurationVar(&advert, "advert", advert, "interval of advertisements; bounds that are made of it change with it")
+	flag.Uint64Var(&o.seed, "seed", 1, "`SEED` of the soak, which draws faults at random")
+	flag.IntVar(&o.soak, "soak", 12, "`NUMBER` of faults that the soak draws")
+	flag.BoolVar(&o.verbose, "v", false, "print what the programs wrote in each row that they failed")
+	flag.BoolVar(&o.list, "list", false, "print the rows and their bounds, and do nothing")
+	flag.Parse()
+	rows := choose(allRows(o.seed, o.soak), o.only)
+	switch {
+	case len(rows) == 0:
+		fmt.Fprintln(os.Stderr, "drill: no row matches -only; -list prints them")
+		os.Exit(2)
+	case o.list:
+		list(os.Stdout, rows)
+	case os.Getenv(kindVar) != "" || !lab.Outside():
+		lab.Enter("github.com/tandem-lvs/tandem/integration/drill", 0, lab.Tandem)
+		newDrill(o, os.Getenv(kindVar)).run(rows)
+	default:
+		if err := outer(o, rows); err != nil {
+			fmt.Fprintln(os.Stderr, "drill:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// allRows are the rows of all groups.
+func allRows(seed uint64, soakLength int) []row {
+	var all []row
+	for _, g := range []struct {
+		name string
+		rows []row
+	}{
+		{"kill", killRows()}, {"network", networkRows()}, {"kernel", kernelRows()}, {"strangers", strangerRows()},
+		{"machine", machineRows()}, {"configuration", configurationRows()}, {"real servers", serverRows()},
+		{"pools", poolRows()},
+	} {
+		for _, r := range g.rows {
+			r.group = g.name
+			if r.on == 0 {
+				r.on = duo
+			}
+			all = append(all, r)
+		}
+	}
+	return append(all, soakRow(all, seed, soakLength))
+}
+
+// choose returns the rows that match.
+func choose(rows []row, only *regexp.Regexp) (chosen []row) {
+	for _, r := range rows {
+		if only == nil || only.MatchString(r.String()) {
+			chosen = append(chosen, r)
+		}
+	}
+	return chosen
+}
+
+// outer runs the program inside, gathers what it measures there, and writes the result.
+func outer(o options, rows []row) error {
+	began := time.Now()
+	r := result{Revision: revision(), Seed: o.seed, Advert: advert.String()}
+	for _, kind := range []string{kindNative, kindIPVS} {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.on.ipvs() == (kind == kindIPVS) }) {
+			continue
+		}
+		if err := gather(&r, kind); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(r.Rows, func(a, b outcome) int { return cmp.Compare(a.Order, b.Order) })
+	r.Took = time.Since(began).Round(time.Second).String()
+	r.print(os.Stdout)
+	if err := errors.Join(write(o.json, r.writeJSON), write(o.markdown, r.markdown)); err != nil {
+		return err
+	}
+	if failed, undecided := r.count(fail), r.count(undecided); failed+undecided > 0 {
+		return fmt.Errorf("%d of %d rows failed, %d are undecided", failed, len(r.Rows), undecided)
+	}
+	return nil
+}
+
+// write writes a file, unless it has no name.
+func write(file string, to func(io.Writer) error) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(to(f), f.Close())
+}
+
+// gather runs the inner drill of one kind and adds what it says to the result.
+func gather(r *result, kind string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Env = append(os.Environ(), kindVar+"="+kind)
+	if kind == kindNative && os.Geteuid() == 0 && os.Getenv("TANDEM_LAB") == "" {
+		cmd.Env = append(cmd.Env, "TANDEM_LAB=direct")
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if !r.take(lines.Bytes()) {
+			fmt.Fprintln(os.Stderr, lines.Text())
+		}
+	}
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		return fmt.Errorf("inner run: %w", err)
+	}
+	return nil
+}
+
+// revision names the source that is drilled.
+func revision() string {
+	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
+	if err != nil {
+		return "a source without a revision"
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// emit tells the outer run.
+func emit(m message) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("%s%s\n", mark, text)
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// The bounds of what happens to directors. Each allows the machine 50 or 100 ms for what it does.
+func unnoticed() bound {
+	return within(50*time.Millisecond, "nobody need notice it: make before break, or nothing to do")
+}
+
+func takeover() bound {
+	return within(masterDown()+100*time.Millisecond, "master-down interval of the backup + 100 ms")
+}
+
+func givesWay() bound { return within(advert+100*time.Millisecond, "advertisement interval + 100 ms") }
+
+func repaired() bound { return within(200*time.Millisecond, "told by netlink, put back at once") }
+
+func looked() bound { return within(2*time.Second, "the table is looked at every second") }
+
+func fromZero() bound {
+	return within(masterDown()+3*time.Second, "start, first checks, master-down interval")
+}
+
+// What keepalived cannot be asked.
+const (
+	noCommand = "it has no such command"
+	noState   = "it keeps no state"
+)
+
+func killRows() []row {
+	return []row{
+		{name: "master stopped (SIGTERM)", bound: unnoticed(), fault: signal(syscall.SIGTERM, first(master)), restore: restart(master)},
+		{name: "master restarted (SIGTERM, start)", bound: givesWay(),
+			fault: inTurn(signal(syscall.SIGTERM, first(master)), start(master)), over: returned},
+		{name: "planned failover by command", bound: unnoticed(), fault: tandemRuns(master, "failover"),
+			restore: tandemRuns(master, "release"), peer: noCommand},
+		{name: "first process of the master killed (SIGKILL)", bound: unnoticed(),
+			fault: signal(syscall.SIGKILL, first(master)), restore: restart(master)},
+		{name: "VRRP process of the master killed (SIGKILL)", bound: unnoticed(),
+			fault: signal(syscall.SIGKILL, election(master)), over: returned},
+		{name: "checking process of the master killed (SIGKILL)", bound: unnoticed(), on: pair,
+			fault: signal(syscall.SIGKILL, checker(master)), restore: restart(master)},
+		{name: "all processes of the master killed (SIGKILL)", bound: takeover(),
+			fault: signal(syscall.SIGKILL, all(master)), restore: restart(master)},
+		{name: "all killed, started again at once", bound: takeover(),
+			fault: inTurn(signal(syscall.SIGKILL, all(master)), start(master)), over: returned},
+		{name: "backup stopped (SIGTERM)", bound: unnoticed(), fault: signal(syscall.SIGTERM, first(backup)), restore: restart(backup)},
+		{name: "backup killed (SIGKILL of all)", bound: unnoticed(), fault: signal(syscall.SIGKILL, all(backup)), restore: restart(backup)},
+		{name: "master stands still for 2 s (SIGSTOP, SIGCONT)", bound: takeover(), fault: stopped(2*time.Second, all(master)), over: returned},
+		{name: "first process stands still for 2 s", bound: unnoticed(), fault: stopped(2*time.Second, first(master)), over: returned},
+		{name: "VRRP process stands still for 2 s", bound: takeover(), fault: stopped(2*time.Second, election(master)), over: returned},
+		{name: "backup stands still for 2 s", bound: unnoticed(), fault: stopped(2*time.Second, all(backup)), over: returned},
+		{name: "machine of the master frozen for 2 s", bound: takeover(), fault: frozen, over: returned},
+		{name: "both started at the same time, with checks", bound: fromZero(), on: pair, before: noDirector, fault: bothAtOnce,
+			measure: fromNothing},
+		{name: "cable of the master cut, with services", bound: takeover(), on: pair,
+			fault: on(master, (*lab.Host).Cut), restore: on(master, (*lab.Host).Plug)},
+		{name: "both started at the same time", bound: fromZero(), before: noDirector, fault: bothAtOnce, measure: fromNothing},
+	}
+}
+
+// frozen takes the machine off the network while it stands still: its kernel answers nobody either.
+func frozen(s *site) {
+	s.a.Isolate()
+	stopped(2*time.Second, all(master))(s)
+	s.a.Rejoin()
+}
+
+func networkRows() []row {
+	gone := func(lose func(*lab.Host)) step { return inTurn(on(master, lose), takenOver) }
+	impaired := func(netem ...string) step {
+		return func(s *site) {
+			s.b.Impair(netem...)
+			s.pause(6 * time.Second)
+			s.b.Impair()
+		}
+	}
+	return []row{
+		{name: "cable of the master cut", bound: takeover(), fault: on(master, (*lab.Host).Cut), restore: on(master, (*lab.Host).Plug)},
+		{name: "cable plugged in again", bound: givesWay(), before: gone((*lab.Host).Cut), fault: on(master, (*lab.Host).Plug), over: returned},
+		{name: "cable of the master silent, carrier kept", bound: takeover(),
+			fault: on(master, (*lab.Host).Isolate), restore: on(master, (*lab.Host).Rejoin)},
+		{name: "partition heals, client in the loser's half", bound: givesWay(),
+			before: inTurn(on(master, (*lab.Host).Isolate), takenOver, forgotten), fault: on(master, (*lab.Host).Rejoin), over: returned},
+		{name: "partition heals, client in the winner's half", bound: givesWay(),
+			before: inTurn(on(backup, (*lab.Host).Isolate), takenOver), fault: on(backup, (*lab.Host).Rejoin), over: returned},
+		{name: "cut for 200 ms", bound: within(300*time.Millisecond, "the cut + 100 ms"),
+			fault: inTurn(on(master, (*lab.Host).Isolate), wait(200*time.Millisecond), on(master, (*lab.Host).Rejoin)), over: returned},
+		{name: "backup hears no multicast for 2 s", bound: givesWay(),
+			fault: inTurn(on(backup, (*lab.Host).HoldMulticast), wait(2*time.Second), on(backup, (*lab.Host).PassMulticast)), over: returned},
+		{name: "power of the master lost", bound: takeover(), fault: powerOff(master),
+			restore: inTurn(on(master, (*lab.Host).Plug), start(master))},
+		{name: "power of the master is back", bound: givesWay(), before: inTurn(powerOff(master), takenOver),
+			fault: inTurn(on(master, (*lab.Host).Plug), start(master)), over: returned},
+		{name: "power of the backup lost", bound: unnoticed(), fault: powerOff(backup),
+			restore: inTurn(on(backup, (*lab.Host).Plug), start(backup))},
+		{name: "10 % loss to the backup, 20 ms ± 20 ms late", bound: givesWay(), on: pair, fault: impaired("loss", "10%", "delay", "20ms", "20ms"), over: returned},
+		{name: "20 % loss to the backup, 20 ms ± 20 ms late", bound: givesWay(), on: pair, fault: impaired("loss", "20%", "delay", "20ms", "20ms"), over: returned},
+		{name: "30 % loss to the backup, 20 ms ± 20 ms late", bound: givesWay(), on: pair, fault: impaired("loss", "30%", "delay", "20ms", "20ms"), over: returned},
+		{name: "packets to the backup doubled and out of order", bound: unnoticed(), on: pair,
+			fault: impaired("delay", "30ms", "20ms", "duplicate", "50%", "reorder", "25%"), over: returned},
+	}
+}
+
+func kernelRows() []row {
+	renamed := inTurn(run(master, "ip", "link", "set", "eth0", "down"),
+		run(master, "ip", "link", "set", "eth0", "name", "lan0"), run(master, "ip", "link", "set", "lan0", "up"))
+	back := inTurn(run(master, "ip", "link", "set", "lan0", "down"),
+		run(master, "ip", "link", "set", "lan0", "name", "eth0"), run(master, "ip", "link", "set", "eth0", "up"))
+	const own, vip, echo = "192.0.2.2/24", lab.VIP + "/24", lab.VIP + ":7"
+	noServers := func(s *site) {
+		for i := range webCount {
+			s.a.Run("ipvsadm", "-d", "-u", echo, "-r", webAddress(i))
+		}
+	}
+	return []row{
+		{name: "VIP deleted", bound: repaired(), fault: run(master, "ip", "address", "del", vip, "dev", "eth0"), restore: mended(master)},
+		{name: "director's own address deleted", bound: takeover(), fault: run(master, "ip", "address", "del", own, "dev", "eth0"),
+			restore: inTurn(run(master, "ip", "address", "add", own, "dev", "eth0"), mended(master))},
+		{name: "IPVS table flushed (ipvsadm -C)", bound: looked(), on: pair, fault: run(master, "ipvsadm", "-C"), restore: mended(master)},
+		{name: "service deleted by ipvsadm", bound: looked(), on: pair, fault: run(master, "ipvsadm", "-D", "-u", echo), restore: mended(master)},
+		{name: "all servers of a service deleted by ipvsadm", bound: looked(), on: pair, fault: noServers, restore: mended(master)},
+		{name: "link down", bound: takeover(), fault: run(master, "ip", "link", "set", "eth0", "down"),
+			restore: run(master, "ip", "link", "set", "eth0", "up")},
+		{name: "link up again", bound: givesWay(), before: inTurn(run(master, "ip", "link", "set", "eth0", "down"), takenOver),
+			fault: run(master, "ip", "link", "set", "eth0", "up"), over: returned},
+		{name: "link renamed", bound: takeover(), fault: renamed, restore: inTurn(back, mended(master))},
+		{name: "link has its name again", bound: givesWay(), before: inTurn(renamed, takenOver), fault: back, over: returned},
+	}
+}
+
+func strangerRows() []row {
+	return []row{
+		{name: "foreign pair with the same VRID, lower priority", bound: unnoticed(), fault: foreignPair(50), restore: undone},
+		{name: "foreign pair with the same VRID, priority between", bound: unnoticed(), fault: foreignPair(120), restore: undone},
+		{name: "foreign pair with the same VRID, higher priority", bound: unnoticed(), fault: foreignPair(200), restore: undone},
+		{name: "forged advertisements at the master, 20,000/s", bound: unnoticed(), fault: forged(master)},
+		{name: "forged advertisements at the backup, 20,000/s", bound: unnoticed(), fault: forged(backup)},
+		{name: "ARP reply of a stranger for the VIP", bound: within(1500*time.Millisecond, "heard for 300 ms, asked, announced"), fault: spoofed,
+			restore: forgotten},
+	}
+}
+
+func machineRows() []row {
+	frozenDisk := func(s *site) { s.disk.Freeze() }
+	thawed := func(s *site) { s.disk.Thaw() }
+	ahead := once(func() error { return setClock(time.Hour) })
+	behind := once(func() error { return setClock(-time.Hour) })
+	unread := func(s *site) { s.running[s.a].LeaveUnread() }
+	stop := signal(syscall.SIGTERM, first(master))
+	return []row{
+		{name: "wall clock one hour ahead", bound: unnoticed(), fault: ahead, shared: true, on: pair, vm: true},
+		{name: "wall clock one hour back", bound: unnoticed(), fault: behind, shared: true, on: pair, vm: true},
+		{name: "disk of the state frozen, master stopped", bound: unnoticed(), fault: inTurn(frozenDisk, wait(time.Second), stop),
+			restore: inTurn(thawed, restart(master)), peer: noState, on: pair, vm: true},
+		{name: "disk of the state frozen, cable cut", bound: takeover(), fault: inTurn(frozenDisk, on(master, (*lab.Host).Cut)),
+			restore: inTurn(thawed, on(master, (*lab.Host).Plug)), peer: noState, on: pair, vm: true},
+		{name: "disk of the state full, master restarted", bound: givesWay(), fault: inTurn(fullDisk, stop, start(master)), over: returned,
+			restore: emptiedDisk, peer: noState, on: pair, vm: true},
+		{name: "disk of the state read-only, master restarted", bound: givesWay(),
+			fault: inTurn(func(s *site) { s.disk.ReadOnly() }, stop, start(master)), over: returned,
+			restore: func(s *site) { s.disk.Writable() }, peer: noState, on: pair, vm: true},
+		{name: "state is nonsense, all killed and started", bound: takeover(),
+			fault: inTurn(signal(syscall.SIGKILL, all(master)), badState, start(master)), over: returned, peer: noState, on: pair, vm: true},
+		{name: "no descriptor left for the checks, 4 s", bound: throughout, on: pair, fault: fewDescriptors(4 * time.Second), restore: undone,
+			measure: servedThroughout("web")},
+		{name: "check's program eats the memory, is killed", bound: unnoticed(),
+			fault:   inTurn(smallMemory, reloads(master, func(c *settings) { c.hungry = true }), wait(5*time.Second)),
+			restore: inTurn(undone, reloads(master, unchanged)), on: pair, vm: true},
+		{name: "nobody reads the log, master stopped", bound: unnoticed(), fault: inTurn(unread, wait(2*time.Second), stop), restore: restart(master)},
+		{name: "nobody reads the log, cable cut", bound: takeover(), fault: inTurn(unread, wait(2*time.Second), on(master, (*lab.Host).Cut)),
+			restore: inTurn(func(s *site) { s.running[s.a].ReadAgain() }, on(master, (*lab.Host).Plug))},
+	}
+}
+
+func configurationRows() []row {
+	missing := func(c *settings) { c.scheduler = "twos" }
+	return []row{
+		{name: "reload without a change", bound: unnoticed(), fault: reloads(master, unchanged), over: returned},
+		{name: "reload with one service more", bound: unnoticed(), on: pair, fault: reloads(master, func(c *settings) { c.more = true }),
+			restore: reloads(master, unchanged)},
+		{name: "reload that swaps the priorities", bound: givesWay(), fault: reloads(master, func(c *settings) { c.priority = priorityB - 50 }),
+			restore: reloads(master, unchanged)},
+		{name: "broken reload of the backup in a failover", bound: takeover(),
+			fault:   inTurn(on(master, (*lab.Host).Cut), reloads(backup, func(c *settings) { c.broken = true })),
+			restore: inTurn(on(master, (*lab.Host).Plug), reloads(backup, unchanged), mended(backup))},
+		{name: "scheduler's module missing, started beside a healthy peer", bound: everyone("the healthy peer keeps the VIP"), on: pair, before: inTurn(signal(syscall.SIGTERM, first(master)), takenOver),
+			fault: func(s *site) {
+				awaitEnd(s, s.a)
+				c := s.settings(s.a)
+				missing(&c)
+				s.launchWith(s.a, c)
+				s.pause(5 * time.Second)
+			}, restore: restart(master), measure: servedAfter(0, "web")},
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+func (p *transcript) send(a *party, priority uint8) {
+	a.Packet.Priority = priority
+	if a.lost > 0 {
+		a.lost--
+		return
+	}
+	message := a.Packet.AppendTo(nil, a.addr, Group4)
+	_, channel, dotted := strings.Cut(a.name, ".")
+	for _, b := range p.parties {
+		_, other, _ := strings.Cut(b.name, ".")
+		if b != a && !a.deaf && b.deafTo != a && (!dotted || channel == other) {
+			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond), a, b, message})
+		}
+	}
+}
+
+// deliver passes an advertisement to a party, as a Loop does.
+func (p *transcript) deliver(l delivery) {
+	a, h := l.to, Header{l.from.addr, Group4, TTL}
+	was, warnings := a.Machine.State(), len(a.Warnings())
+	heard := a.RivalHeard()
+	defer func() {
+		if a.RivalHeard() != heard {
+			p.line(a, "announces its addresses again: another master was heard")
+		}
+	}()
+	if d := a.Examine(h, l.message, &a.heard); d != 0 {
+		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
+		if len(a.Warnings()) != warnings {
+			p.line(a, "drops an advertisement from %s: %s", h.Source, d)
+		}
+		return
+	}
+	p.step(a, Event{Kind: EventAdvert, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
+	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
+}
+
+func (p *transcript) thaw(a *party) {
+	a.asleep = false
+	onTheWay := p.onTheWay
+	p.onTheWay = nil
+	for _, l := range onTheWay {
+		if l.to == a && !l.at.After(p.now) {
+			p.deliver(l)
+		} else {
+			p.onTheWay = append(p.onTheWay, l)
+		}
+	}
+}
+
+// run lets time pass.
+func (p *transcript) run(until time.Time) {
+	for {
+		at, do := until, func() {}
+		for _, a := range p.parties {
+			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
+				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
+			}
+		}
+		for i, l := range p.onTheWay {
+			if l.to.asleep || l.at.After(at) {
+				continue
+			}
+			at, do = l.at, func() {
+				p.onTheWay = slices.Delete(p.onTheWay, i, i+1)
+				if !l.to.deaf && !l.from.deaf {
+					p.deliver(l)
+				}
+			}
+			break
+		}
+		if !at.Before(until) {
+			p.now = until
+			return
+		}
+		p.now = later(p.now, at)
+		do()
+	}
+}
