@@ -19,14 +19,13 @@ func _() {
 	_ = x[SaysDown-9]
 	_ = x[Exited-10]
 	_ = x[Killed-11]
-	_ = x[OutputFlood-12]
-	_ = x[StillRuns-13]
-	_ = x[Panicking-14]
+	_ = x[StillRuns-12]
+	_ = x[Panicking-13]
 }
 
-const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownExitedKilledOutputFloodStillRunsPanicking"
+const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownExitedKilledStillRunsPanicking"
 
-var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 86, 92, 103, 112, 121}
+var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 86, 92, 101, 110}
 
 func (i CauseKind) String() string {
 	idx := int(i) - 1

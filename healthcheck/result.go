@@ -14,7 +14,8 @@ const (
 )
 
 // A Result is the result of one probe. Its Reason never contains details that differ between two probes with the same cause,
-// such as a local port or bytes from the server. The output of a program that fails is the exception.
+// such as a local port or bytes from the server. There are three exceptions: the output of a program that fails, the line of
+// an agent, and the message of a gRPC status.
 type Result struct {
 	Outcome  Outcome
 	Reason   string
