@@ -46,7 +46,8 @@ func serverRows() []row {
 		{name: "real server answers 3 s late", bound: served, fault: slow, restore: fast, measure: page},
 		{name: "health page is gone (404)", bound: served, fault: func(s *site) { s.webs[web].RemoveHealthPage() },
 			restore: func(s *site) { s.webs[web].WriteFile("www/health", "web") }, measure: page},
-		{name: "real server is back", bound: throughout, before: inTurn(off, wait(noticed)), fault: plug, measure: servedThroughout("web")},
+		{name: "real server is back", bound: throughout, before: inTurn(off, wait(noticed)),
+			fault: plug, measure: servedThroughout("web")},
 		{name: "all real servers without power: sorry server", bound: served, fault: allOff, restore: allOn, measure: sorry},
 		{name: "restart under the sorry server", bound: throughout, before: inTurn(allOff, wait(noticed)),
 			fault: inTurn(signal(syscall.SIGTERM, first(master)), start(master)), restore: allOn, measure: servedThroughout("sorry")},
@@ -67,8 +68,10 @@ func poolRows() []row {
 			restore: inTurn((*site).hangUp, func(s *site) { s.webs[web].Plug() }), measure: newCalls(v)}
 	}
 	drained := func(v service) row {
-		return row{name: fmt.Sprintf("%s, a server drained: its connections go on", v.name), bound: everyone("established connections, 5 s later"),
-			on: pools, beside: true, before: func(s *site) { s.converse(v) }, fault: drain(v), restore: inTurn((*site).hangUp, undone), measure: oldCalls}
+		return row{name: fmt.Sprintf("%s, a server drained: its connections go on", v.name),
+			bound: everyone("established connections, 5 s later"),
+			on:    pools, beside: true, before: func(s *site) { s.converse(v) },
+			fault: drain(v), restore: inTurn((*site).hangUp, undone), measure: oldCalls}
 	}
 	var rows []row
 	for _, v := range poolServices {
