@@ -2,15 +2,14 @@
 
 package healthcheck
 
-//go:generate go tool stringer -type Type,HTTPVersion,Health -linecomment -output name_string.go
-//go:generate go tool stringer -type CauseKind,Outcome -output enum_string.go
-
 // A Cause says which kind of failure a result is. Decisions use causes; reasons are only for people. Two failures with the
 // same cause are reported once, even if their reasons differ in a detail.
 type Cause struct {
 	Kind CauseKind
 	Code int // by Kind: an error number, a status, an exit code or a signal; 0: none
 }
+
+//go:generate go tool stringer -type CauseKind -output causekind_string.go
 
 // A CauseKind is a kind of failure.
 type CauseKind uint8

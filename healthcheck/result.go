@@ -2,6 +2,8 @@
 
 package healthcheck
 
+//go:generate go tool stringer -type Outcome -output outcome_string.go
+
 // An Outcome says how a probe ended.
 type Outcome uint8
 
