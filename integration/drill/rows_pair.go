@@ -179,7 +179,7 @@ func machineRows() []row {
 		{name: "disk of the state frozen, master stopped", bound: unnoticed(), fault: inTurn(frozenDisk, wait(time.Second), stop),
 			restore: inTurn(thawed, restart(master)), peer: noState, on: pair, vm: true},
 		{name: "disk of the state frozen, cable cut", cuts: true, bound: takeover(),
-			fault: inTurn(frozenDisk, on(master, (*lab.Host).Cut)),
+			fault:   inTurn(frozenDisk, on(master, (*lab.Host).Cut)),
 			restore: inTurn(thawed, on(master, (*lab.Host).Plug)), peer: noState, on: pair, vm: true},
 		{name: "disk of the state full, master restarted", bound: givesWay(),
 			fault: inTurn(fullDisk, stop, start(master)), over: returned,
