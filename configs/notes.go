@@ -43,6 +43,20 @@ func (c *Config) vips() map[netip.Addr]string {
 	return all
 }
 
+// Entries returns the IPVS table that the file describes, with the weights of healthy servers.
+func (c *Config) Entries() (all []lvs.Entry) {
+	for _, s := range c.Services {
+		for _, v := range s.Virtuals {
+			e := lvs.Entry{Service: v}
+			for _, server := range s.Servers {
+				e.Servers = append(e.Servers, server.In(v))
+			}
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
 // Notes returns what is right and could be better, in sentences.
 func (c *Config) Notes() (notes []string) {
 	add := func(format string, args ...any) {

@@ -18,7 +18,8 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var live bool
+	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
 		Long: `Check configuration files without running anything. Each mistake is one line on standard error. The line
@@ -28,7 +29,7 @@ A scheduler that this machine's kernel does not have is a mistake. If the kernel
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine.
 
-A note is about what works and could be better.
+A note is about something that works but could be better.
 
 The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
@@ -55,11 +56,23 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 				for _, note := range cfg.Notes() {
 					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)
 				}
+				if live {
+					changes, err := replaced(cmd.Context(), cfg)
+					if err != nil {
+						failed = append(failed, err)
+						continue
+					}
+					for _, c := range changes {
+						fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: replaces what another program has set up: %s\n", file, c)
+					}
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
 			}
 			return errors.Join(failed...)
 		},
 	}
+	cmd.Flags().BoolVar(&live, "live", false, "also list what a director with the file would replace of other programs' services in this kernel")
+	return cmd
 }
 
 // contents says what a file describes.

@@ -23,21 +23,22 @@ import (
 )
 
 const (
-	// answerWait is how long an answer may take that the kernel sends before the question's system call returns.
+	// answerWait is how long an answer may take. The kernel sends it before the question's system call returns.
 	answerWait = 200 * time.Millisecond
 	// minFrame is the length of the shortest Ethernet frame, without its checksum.
 	minFrame = 60
-	// liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES (linux/bpf.h): the frame goes on as one that the interface has received.
+	// liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES (linux/bpf.h): the kernel handles the frame as one that the interface has
+	// received.
 	liveFrames = 1 << 1
 	xdpPass    = 2
 )
 
-// asker is the hardware address in the questions. No interface has it: its first bits say that it was made up.
+// asker is the hardware address in the questions. No interface has it: its first bits mark it as locally administered.
 var asker = net.HardwareAddr{0x02, 't', 'a', 'n', 'd', 'm'}
 
-// hides asks whether an interface hides addresses: whether it leaves ARP requests for them without an answer, and answers
-// for its own address. The requests come in by the interface as if a neighbour had sent them, and so pass every rule and
-// setting. It is false where the kernel cannot do that.
+// hides asks whether an interface hides addresses: it does not answer ARP requests for them, but answers for its own address.
+// The requests arrive at the interface as if a neighbour had sent them, and so pass all rules and settings. If the kernel
+// cannot do this, hides is false.
 func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	ifi, err := net.InterfaceByName(iface)
 	if err != nil {
@@ -52,7 +53,7 @@ func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("failed to ask for addresses on %s: %w", iface, err)
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: onlyARP}) // also what is sent
+	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: onlyARP}) // also frames that this machine sends
 	if err != nil {
 		return false, fmt.Errorf("failed to listen on %s: %w", iface, err)
 	}
@@ -74,7 +75,7 @@ func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	return heard(conn, ifi.HardwareAddr, own)
 }
 
-// heard tells whether the first answer to the asker is about the interface's own address, which was asked for last.
+// heard tells whether the first answer to the asker is about the interface's own address, which was the last question.
 func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(answerWait)); err != nil {
 		return false, fmt.Errorf("failed to listen for answers: %w", err)
@@ -83,7 +84,7 @@ func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error
 	for {
 		n, _, err := conn.ReadFrom(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false, nil // not even for its own address: the question went wrong
+			return false, nil // no answer even for its own address: the question failed
 		}
 		if err != nil {
 			return false, fmt.Errorf("failed to listen for answers: %w", err)
@@ -99,8 +100,8 @@ func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error
 	}
 }
 
-// question is an ARP request for an address from a machine that has none itself, so that nobody learns anything from it (RFC
-// 5227, section 2.1.1).
+// question is an ARP request from a machine without an address, so that no other machine learns an address from it (RFC 5227,
+// section 2.1.1).
 func question(addr netip.Addr) ([]byte, error) {
 	p, err := arp.NewPacket(arp.OperationRequest, asker, netip.IPv4Unspecified(), make(net.HardwareAddr, 6), addr)
 	if err != nil {
@@ -137,7 +138,7 @@ func loadPass() (fd int, err error) {
 	return fd, err
 }
 
-// receive has an interface receive a frame.
+// receive makes an interface receive a frame.
 func receive(program, index int, frame []byte) error {
 	context := [6]uint32{1: uint32(len(frame)), 3: uint32(index)} // struct xdp_md: data_end, ingress_ifindex
 	attr := struct {
@@ -163,8 +164,8 @@ func callBPF(command int, attr unsafe.Pointer, size uintptr) (int, error) {
 	return int(r), nil
 }
 
-// changesRequests tells whether somebody has rules about ARP packets that this machine sends: of nftables, whose "arptables"
-// makes such too, or of the older arptables.
+// changesRequests tells whether other programs have rules about ARP packets that this machine sends: rules of nftables, which
+// "arptables" may use too, or of the older arptables.
 func changesRequests() (bool, error) {
 	if names, err := os.ReadFile("/proc/thread-self/net/arp_tables_names"); err == nil && len(names) > 0 {
 		return true, nil

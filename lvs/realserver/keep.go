@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// MakeKeepPlan returns the steps that give settings their values, by path, and that write file, from which they get them when
-// the machine starts. The zero Config undoes them, as it undoes all that is in r.
+// MakeKeepPlan returns the steps that give settings their values, by path, and that write file, so that the settings have the
+// same values at the start of the machine. The zero Config undoes this and everything else in r.
 func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan {
 	p := planner{config: r.Config, state: s, record: r.clone()}
 	for _, path := range slices.Sorted(maps.Keys(values)) {
@@ -48,7 +48,7 @@ func keptText(kept map[string]lvs.ChangedSetting) string {
 	return b.String()
 }
 
-// unkeep undoes what MakeKeepPlan did, when all is undone. A setting that somebody else has changed since stays.
+// unkeep undoes MakeKeepPlan, when everything is undone. A setting that another program has changed since stays.
 func (p *planner) unkeep() {
 	if len(p.config.VIPs) > 0 {
 		return
@@ -62,8 +62,8 @@ func (p *planner) unkeep() {
 	p.record.Kept, p.record.KeptFile = nil, ""
 }
 
-// Keep gives settings their values, by path below /proc/sys, also when the machine starts: it writes them to file, in
-// the form of sysctl.d(5). Remove undoes that.
+// Keep gives settings their values, by path below /proc/sys. It also writes them to file, in the form of sysctl.d(5), so that
+// they have the same values at the start of the machine. Remove undoes this.
 func (m *Machine) Keep(values map[string]string, file string) error {
 	unlock, err := m.lock()
 	if err != nil {

@@ -54,7 +54,7 @@ type Process struct {
 
 	// The serving goroutine's own.
 	life        *time.Ticker                        // when to give a sign of life
-	hung        int                                 // so many times in a row a loop was found to hang
+	hung        int                                 // how many times in a row a loop was found to hang
 	order       message.Order                       // as last carried out
 	obeyed      bool                                // an order was carried out
 	known       map[message.RouterID]message.Router // those of the order, and those that still have addresses to remove
@@ -67,7 +67,8 @@ type Process struct {
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
 
-	// Routers whose addresses neighbours may still know here, as no master was heard since they were given up.
+	// Routers for whose addresses neighbours may still have this machine's hardware address: no master was heard since they
+	// were given up.
 	givenUp       map[message.RouterID]vrrp.Config
 	referred      map[message.RouterID]referral // the latest of each router
 	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such

@@ -65,7 +65,7 @@ func (p *Process) giveSignOfLife() {
 	}
 }
 
-// latestLoop returns the interface whose loop is late by most.
+// latestLoop returns the interface of the loop that is latest.
 func (p *Process) latestLoop() (iface string, late time.Duration) {
 	for name, u := range p.units {
 		if l := u.loop.Hung(); l > late {
@@ -78,7 +78,7 @@ func (p *Process) latestLoop() (iface string, late time.Duration) {
 // hungLoop is how late the thread of a loop may be.
 const hungLoop = 2 * time.Second
 
-// aliveDuring waits for f, which may wait for long, and gives signs of life meanwhile.
+// aliveDuring runs f, which may take long, and gives signs of life meanwhile.
 func (p *Process) aliveDuring(f func()) {
 	done := make(chan struct{})
 	go func() {

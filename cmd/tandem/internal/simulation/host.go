@@ -31,7 +31,7 @@ type host struct {
 	disk    disk
 	clock   time.Duration // how far ahead the wall clock was set; a process sees it when it starts
 
-	record []string // the routers whose addresses a former election may have had, or has given up to nobody
+	record []string // the routers whose addresses a former election may have had, or has given up without a successor
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first

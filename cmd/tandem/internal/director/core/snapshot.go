@@ -25,6 +25,7 @@ type Snapshot struct {
 	Silent    bool // no real server answers
 	CutOff    bool // no other machine answers either
 	Unready   bool // the first results have not come yet
+	AllDown   bool // each server that is checked has been unhealthy for so long that even a master steps back
 	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
@@ -65,7 +66,8 @@ type Track struct {
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
-		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
+		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
+		Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}

@@ -31,9 +31,9 @@ type State struct {
 	checkSeq            uint64
 	recheck             bool // the targets have changed
 	census              census
-	allDown             bool // each server that is checked is unhealthy
+	allDown             bool // all checked servers are unhealthy
 	allDownSince        time.Time
-	stepsBackForServers bool // though it may be master, because they have been so for long
+	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
 
@@ -226,6 +226,9 @@ func (ev TableRead) on(s *State) {
 		return
 	}
 	s.filled, s.refill = true, true
+	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
+		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+	}
 	here := s.configured()
 	for _, e := range ev.Entries {
 		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
