@@ -211,5 +211,5 @@ func keepalivedConfig(s settings) string {
 	return b.String()
 }
 
-// hungryCommand keeps all that it reads in memory, and reads without end.
-var hungryCommand = []string{"/usr/bin/busybox", "tail", "-c", "4000000000", "/dev/zero"}
+// hungryCommand fills 200 MB of memory.
+var hungryCommand = []string{"/usr/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=200000000", "count=1"}
