@@ -14,6 +14,8 @@ const noticed = detection + time.Second
 var (
 	served     = everyone("from detection + 1 s after the fault on")
 	throughout = everyone("asked one after the other, through it all")
+	// A connection that is open when the VIP moves is unknown to the new master: too young for the connection sync.
+	inFlight = bound{served: clients - 2, why: "all but the requests in flight when the VIP goes and comes back"}
 )
 
 // web is the server that fails. The scheduler dh sends all clients there.
@@ -49,7 +51,7 @@ func serverRows() []row {
 		{name: "real server is back", bound: throughout, before: inTurn(off, wait(noticed)),
 			fault: plug, measure: servedThroughout("web")},
 		{name: "all real servers without power: sorry server", bound: served, fault: allOff, restore: allOn, measure: sorry},
-		{name: "restart under the sorry server", bound: throughout, before: inTurn(allOff, wait(noticed)),
+		{name: "restart under the sorry server", bound: inFlight, before: inTurn(allOff, wait(noticed)),
 			fault: inTurn(signal(syscall.SIGTERM, first(master)), start(master)), restore: allOn, measure: servedThroughout("sorry")},
 		{name: "weight of a server changed by a reload", bound: throughout,
 			fault: reloads(master, func(c *settings) { c.weights = []int{1, 5, 1} }), restore: reloads(master, unchanged),
