@@ -100,6 +100,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		s.services = append(s.services, svc)
 	}
 	s.adoptTracks()
+	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
 	s.led = maps.Clone(s.led) // a service that leaves the table now leads nowhere, even if it returns
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })

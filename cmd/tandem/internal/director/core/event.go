@@ -131,6 +131,7 @@ type Effects struct {
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
+	Segments Segments // nil: unchanged
 	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
 	// Next is when the next Tick is due. The zero value: never.

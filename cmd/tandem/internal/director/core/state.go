@@ -36,6 +36,9 @@ type State struct {
 	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
+	segments            map[string]*segment
+	asked               Segments
+	askSegments         bool // the segments to ask about are new
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
@@ -111,6 +114,7 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 func (s *State) settle() {
 	s.endDrains(nil)
 	s.seeSilence()
+	s.seeSegments()
 	s.seeReady()
 	s.seeAllDown()
 	s.seeTrouble()
@@ -289,6 +293,7 @@ func (s *State) next() time.Time {
 		sooner(s.handOver.deadline)
 	}
 	sooner(s.silenceEnds())
+	sooner(s.segmentEnds())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
 	}
