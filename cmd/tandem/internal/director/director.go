@@ -82,6 +82,7 @@ type mailboxes struct {
 	settings workers.Mailbox[*configs.Config]
 	sync     workers.Mailbox[lvs.Sync]
 	drains   workers.Mailbox[bool]
+	traffic  workers.Mailbox[bool]
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
 }
@@ -97,7 +98,7 @@ func New(o Options) *Director {
 		mail: mailboxes{
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
-			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](),
+			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 		},
 	}
@@ -178,6 +179,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
+		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,
