@@ -142,6 +142,40 @@ sync_group = "both"
 	})
 }
 
+// TestScriptFailsOnBoth: a script without weight fails on both directors. The one that fails last stays master, or becomes master
+// again, and says so. When the script works again on the other one, this one takes over.
+func TestScriptFailsOnBoth(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
+		x.WriteFile("uplink", "")
+		x.Configure(lab.DuoSettings{Keys: fmt.Sprintf(
+			`track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "500ms", timeout = "500ms" }]`, x.Dir())}.Config(x.Name, priority))
+	}
+	openToAll(t, d.A.Dir(), d.B.Dir())
+	d.Launch()
+	probe := d.Steady()
+	for _, x := range []*lab.Director{d.A, d.B} {
+		remove(t, filepath.Join(x.Dir(), "uplink"))
+	}
+	d.Eventually(10*time.Second, "a director is master in spite of its script", func() error {
+		for _, x := range []*lab.Director{d.A, d.B} {
+			s, err := x.Status()
+			if err != nil || s.VRRP[0].State == "master" && strings.Contains(strings.Join(s.Warnings, "\n"), "all directors fail") {
+				return err
+			}
+		}
+		return errNotYet
+	})
+	d.Answers(probe)
+	d.Logf("the script fails on both: %s", probe.Stop())
+	if missed := probe.Missed(); missed > 10 {
+		t.Errorf("the client missed %d answers in a row", missed)
+	}
+	d.A.WriteFile("uplink", "")
+	d.AwaitMaster(d.A)
+}
+
 func remove(t *testing.T, file string) {
 	t.Helper()
 	if err := os.Remove(file); err != nil {

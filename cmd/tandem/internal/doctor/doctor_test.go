@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -42,6 +43,10 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Status.Warnings = []string{diagnosis.Unanswered(is).Advice()}
 		}, []string{"server-unanswered"}, "www/192.0.2.11:80 does not answer clients: 0 of 37 new connections, others 100 %; its own check passes"},
 		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
+		{"a tracked script fails", func(s *scene) {
+			s.snapshot.Scripts = []diagnosis.TriedScript{{Reason: "exit code 2", Track: configs.Track{
+				Router: "web", Name: "script /bin/uplink", Check: &healthcheck.Config{User: "nobody"}}}}
+		}, []string{"script-fails"}, "virtual router web: script /bin/uplink fails as user nobody: exit code 2"},
 		{"few files", func(s *scene) { s.snapshot.Director.Files = 100 }, []string{"file-limit"}, "100 files"},
 		{"no interface", func(s *scene) {
 			delete(s.snapshot.Links, "eth0")

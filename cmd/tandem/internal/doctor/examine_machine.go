@@ -30,6 +30,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	e.firewall()
 	e.clock()
 	e.programs()
+	e.scripts()
 	return sorted(e.findings)
 }
 

@@ -74,6 +74,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.tryFirewall(ctx, c); err != nil {
 		return s, err
 	}
+	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
 	if s.Adverts, err = listenForAdverts(ctx, s.Listened); err != nil {
 		return s, err
