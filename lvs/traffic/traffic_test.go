@@ -225,6 +225,9 @@ func TestSampler(t *testing.T) {
 		{[]string{"3 1 1", "6 1 2", "4 2 2"}, false, []string{"1 1 1", "1 2 3"}},          // 3 has waited for 3 s
 		{[]string{"3 1 2", "7 2 2", "6 1 2", "8 2 2"}, false, []string{"1 2 1", "2 2 5"}}, // 3 at last; 8 may be old
 		{[]string{"7 2 2", "9 1 2", "8 2 2", "6 1 2"}, true, []string{"1 2 6"}},
+		{[]string{"9 1 2", "8 2 2", "6 1 2"}, true, nil}, // misses 7
+		{[]string{"9 1 2", "8 2 2", "6 1 2"}, true, nil},
+		{[]string{"7 2 2", "7 2 2", "9 1 2", "6 1 2"}, true, nil},
 	} {
 		now := noon.Add(time.Duration(second) * time.Second)
 		var got []string

@@ -4,6 +4,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
@@ -59,6 +61,9 @@ func (w *Traffic) Run(ctx context.Context) error {
 // look looks once, and returns the pause until the next look.
 func (w *Traffic) look() time.Duration {
 	look, whole, cost, err := w.Look()
+	if errors.Is(err, kernel.ErrAbsent) {
+		return emptyInterval // it is loaded with the first service
+	}
 	if err != nil {
 		if !w.failed {
 			w.Log.Warn("failed to look at clients' connections: a real server that does not answer clients is not found", "error", err)
