@@ -133,6 +133,7 @@ func checkFile(at toml.Node, f *file) {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
 	warnStrangers(at.Key("service"), &f.Config)
+	refuseOwnServers(at.Key("service"), &f.Config)
 }
 
 // warnStrangers warns of services on addresses that are no VIP, if there are VIPs of the same family.

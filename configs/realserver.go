@@ -14,7 +14,7 @@ const DefaultDropIn = "/etc/sysctl.d/60-tandem-realserver.conf"
 // A RealServer is this machine as a real server. Mode and Method are as `tandem realserver` takes them.
 type RealServer struct {
 	VIPs       []netip.Addr
-	Mode       string   // dr or tunnel
+	Mode       string   // dr, tunnel or nat
 	Method     string   // sysctl or arpfilter
 	Interfaces []string // nil: every Ethernet interface with an IPv4 address
 	Persist    bool     // also write the settings to DefaultDropIn
@@ -23,9 +23,11 @@ type RealServer struct {
 func realServerTable() toml.SchemaType[RealServer] {
 	return toml.Table(nil,
 		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
-			"The virtual addresses that this machine serves, and does not answer ARP for.",
+			"The virtual addresses that this machine serves, and does not answer ARP for. With mode nat: the virtual address that the "+
+				"directors have in this machine's network.",
 			func(c *RealServer, v []netip.Addr) { c.VIPs = v }),
-		toml.Optional("mode", toml.OneOf("dr", "tunnel"), "dr", "How packets reach this machine: the method of the services.",
+		toml.Optional("mode", toml.OneOf("dr", "tunnel", "nat"), "dr", "How packets reach this machine: the method of the services. "+
+			"nat: only the default route is set, through the VIP.",
 			func(c *RealServer, v string) { c.Mode = v }),
 		toml.Optional("method", toml.OneOf("sysctl", "arpfilter"), "sysctl",
 			"How ARP for the VIPs is suppressed. sysctl: by arp_ignore and arp_announce. arpfilter: by rules of nftables.",

@@ -27,6 +27,14 @@ func serverTable() toml.SchemaType[Server] {
 // sorryTable has no weight: while a sorry server serves, it serves alone.
 func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
+// method is how packets reach a server. ipvsadm and keepalived have other words for it.
+func method() toml.SchemaType[lvs.Method] {
+	return toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel).Synonyms(map[string]lvs.Method{
+		"gate": lvs.DR, "gatewaying": lvs.DR, "route": lvs.DR, "direct": lvs.DR, "masq": lvs.NAT, "masquerading": lvs.NAT,
+		"tun": lvs.Tunnel, "ipip": lvs.Tunnel,
+	})
+}
+
 // reachFields are the keys that say where a server is, and how it is reached.
 func reachFields() []toml.Field[Server] {
 	return []toml.Field[Server]{
@@ -36,7 +44,7 @@ func reachFields() []toml.Field[Server] {
 			"The real server's port. Only with method nat it may differ from the service's port. With 0, packets keep their port: this "+
 				"is for services by firewall mark only.",
 			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
-		toml.Derived("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), "How packets reach this server.",
+		toml.Derived("method", method(), "How packets reach this server.",
 			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),
 		toml.Derived("tunnel", tunnelTable(), "How packets to this server are encapsulated. Without this table: as in the service's tunnel.",
 			func(s *Server, v lvs.Encapsulation) { s.Tunnel = v }),

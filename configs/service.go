@@ -61,7 +61,7 @@ func balancingFields() []toml.Field[virtualService] {
 					s.common.Flags |= lvs.OnePacket
 				}
 			}).OnlyFor("UDP services"),
-		toml.Optional("method", toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel), lvs.DR,
+		toml.Optional("method", method(), lvs.DR,
 			"How packets reach the real servers. dr: direct routing, in one network. tunnel: IP in IP, across networks. "+
 				"With dr and tunnel the real servers have the VIP too, and answer the clients themselves. "+
 				"nat: the director rewrites the addresses, and the answers must pass through the director.",

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"reflect"
 	"testing"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 func parseTopology(t *testing.T, file string) *Config {
@@ -46,11 +48,16 @@ func TestTopologies(t *testing.T) {
 			if !reflect.DeepEqual(a, b) {
 				t.Errorf("the directors differ in more than name and priority:\n%+v\n%+v", a, b)
 			}
-			if dir.Name() == "nat" {
-				return
-			}
 			c := parseTopology(t, at+"/realserver.toml")
 			for _, svc := range a.Services {
+				if svc.Method == lvs.NAT {
+					// The servers' gateway is the virtual address of the router that does not have the service's.
+					inside := a.Routers[1].VIPs[0]
+					if c.RealServer.VIPs[0] != inside.Addr() || c.RealServer.Mode != "nat" || !inside.Contains(svc.Servers[0].Addr) {
+						t.Errorf("real servers have %s by %s, the virtual address inside is %s", c.RealServer.VIPs, c.RealServer.Mode, inside)
+					}
+					continue
+				}
 				if c.RealServer.VIPs[0] != svc.Virtuals[0].Addr || c.RealServer.Mode != svc.Method.String() {
 					t.Errorf("real servers have %s by %s, the service is %s by %s", c.RealServer.VIPs, c.RealServer.Mode, svc.Virtuals[0].Addr, svc.Method)
 				}

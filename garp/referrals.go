@@ -76,8 +76,9 @@ func (r *Referrals) concerns(addr netip.Addr) bool {
 	return r.ours[addr] || r.pending[addr] != nil || r.unclaimed[addr]
 }
 
-// GiveUp tells that this machine may have had addresses, and gave them up without hearing of a successor. Call it after
-// SetAddresses without them. Neighbours that know them here are told when a master is heard, unless it tells them first.
+// GiveUp records that this machine may have had addresses, and gave them up without a successor. Call it after SetAddresses
+// without them. Some neighbours may have this machine's hardware address for them. When a master is heard, the addresses are
+// announced for it, unless the master announces them first.
 func (r *Referrals) GiveUp(addrs []netip.Addr) {
 	for _, addr := range addrs {
 		if !r.ours[addr] && r.pending[addr] == nil {

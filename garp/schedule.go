@@ -14,8 +14,8 @@ const (
 	// pause also keeps a rival from making this machine flood the link.
 	RestartPause = time.Second
 
-	// A repeat, or a restart, that is overdue by more than stalled means that the process was stopped: by a signal, or with its virtual
-	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find out and to
+	// If a repeat or a restart is overdue by more than stalled, the process was stopped: by a signal, or with its virtual
+	// machine. Another machine may hold the addresses by now. stallPause gives the election time to find this out and to
 	// withdraw them.
 	stalled    = 100 * time.Millisecond
 	stallPause = 100 * time.Millisecond

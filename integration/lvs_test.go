@@ -19,8 +19,8 @@ var lvsRun = flag.String("lvs.run", "RealKernel", "pattern of the tests of packa
 
 var result = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+)`)
 
-// TestLVSOnRealKernel runs lvsTests and reports each of them as a test of its own. It has the kernel for itself: a change of
-// the services of another network namespace makes the kernel leave out services when it shows those of this one.
+// TestLVSOnRealKernel runs lvsTests and reports each of them as a test of its own. No other test runs at the same time: when
+// the services of another network namespace change, the kernel leaves out services when it shows those of this one.
 func TestLVSOnRealKernel(t *testing.T) {
 	l := lab.New(t)
 	host := l.Host("lvs")

@@ -317,7 +317,8 @@ func TestTopologyNAT(t *testing.T) {
 		d.Join("inside", fmt.Sprintf("10.0.0.%d/24", 2+i))
 	}
 	for i, name := range []string{"web1", "web2"} {
-		h := outsider(t, n.Lab, name, "inside", fmt.Sprintf("10.0.0.%d/24", 11+i), "10.0.0.1")
+		h := outsider(t, n.Lab, name, "inside", fmt.Sprintf("10.0.0.%d/24", 11+i), "10.0.0.254") // which nobody has
+		realServer(t, h, "apply", "-c", h.WriteFile("tandem.toml", n.file(t, "realserver.toml")))
 		h.WriteFile("www/index.html", name)
 		h.WriteFile("www/health", name)
 		h.Start("busybox", "httpd", "-f", "-p", "8080", "-h", filepath.Join(h.Dir(), "www"))
@@ -342,5 +343,11 @@ func TestTopologyNAT(t *testing.T) {
 	n.wantFailover(t)
 	if !n.b.Has("10.0.0.1") {
 		t.Error("the servers' gateway did not follow the master")
+	}
+	for _, w := range n.webs {
+		realServer(t, w, "remove")
+		if route := w.Run("ip", "route", "show", "default"); !strings.Contains(route, "via 10.0.0.254 ") {
+			t.Errorf("%s has the default route %q after the removal", w.Name, route)
+		}
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,8 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var live bool
+	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
 		Long: `Check configuration files without running anything. Each mistake is one line on standard error. The line
@@ -27,7 +29,9 @@ A scheduler that this machine's kernel does not have is a mistake. If the kernel
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine.
 
-The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings do not change it.`,
+A note is about something that works but could be better.
+
+The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
   tandem check lb1.toml lb2.toml && echo both are good`,
 		Args: arguments(1, -1),
@@ -49,11 +53,42 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings do not ch
 				for _, w := range examineChecks(cfg) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (virtual routers: %d, services: %d)\n", file, len(cfg.Routers), len(cfg.Services))
+				for _, note := range cfg.Notes() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)
+				}
+				if live {
+					changes, err := replaced(cmd.Context(), cfg)
+					if err != nil {
+						failed = append(failed, err)
+						continue
+					}
+					for _, c := range changes {
+						fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: replaces what another program has set up: %s\n", file, c)
+					}
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
 			}
 			return errors.Join(failed...)
 		},
 	}
+	cmd.Flags().BoolVar(&live, "live", false, "also list what a director with the file would replace of other programs' services in this kernel")
+	return cmd
+}
+
+// contents says what a file describes.
+func contents(cfg *configs.Config) string {
+	var parts []string
+	if cfg.RealServer == nil || len(cfg.Routers)+len(cfg.Services) > 0 {
+		parts = append(parts, fmt.Sprintf("virtual routers: %d, services: %d", len(cfg.Routers), len(cfg.Services)))
+	}
+	if r := cfg.RealServer; r != nil {
+		vips := "VIPs"
+		if len(r.VIPs) == 1 {
+			vips = "VIP"
+		}
+		parts = append(parts, fmt.Sprintf("real server: %d %s, mode %s", len(r.VIPs), vips, r.Mode))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // checkSchedulers refuses schedulers that this machine's kernel does not have. If the kernel has no IPVS, or its modules

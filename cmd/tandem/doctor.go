@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +34,8 @@ func newDoctor() *cobra.Command {
 matters, and the command that fixes it. The configuration says whether the machine is a director, a real
 server, or both.
 
-Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again.
+Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With --persist, it also writes the
+sysctls to a file, so that they last over reboots; "tandem realserver remove" removes that file.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
 examination failed.`,
@@ -47,12 +50,16 @@ examination failed.`,
 				return err
 			}
 			if fix {
-				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine())
+				file := ""
+				if f.persist {
+					file = filepath.Join(f.sysctlDir, doctorFile)
+				}
+				fixed, err := doctor.Fix(cmd.Context(), findings, f.machine(), file)
+				for _, m := range fixed {
+					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s%s\n", m.ID, m.What, f.untilWhen(m, file))
+				}
 				if err != nil {
 					return err
-				}
-				for _, m := range fixed {
-					fmt.Fprintf(cmd.ErrOrStderr(), "fixed %s: %s\n", m.ID, m.What)
 				}
 				if findings, err = examine(cmd.Context(), &f); err != nil {
 					return err
@@ -73,29 +80,49 @@ examination failed.`,
 	return cmd
 }
 
+// doctorFile is the name of the file of sysctls that --fix --persist writes.
+const doctorFile = "60-tandem-doctor.conf"
+
+// untilWhen says how long a repair lasts.
+func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
+	switch {
+	case m.RealServer() != nil:
+		return "; " + lasting(*m.RealServer())
+	case !m.Sysctl():
+		return ""
+	case file != "":
+		return "; " + file + " keeps it over reboots"
+	}
+	return "; this lasts until the next boot: --persist keeps it in " + filepath.Join(f.sysctlDir, doctorFile)
+}
+
 // examine returns the findings about each role that the machine has.
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
-		var err error
-		if cfg, err = load.File(f.config); err != nil {
+		loaded, err := load.File(f.config)
+		switch {
+		case err == nil:
+			cfg = loaded
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
 	}
 	findings := []doctor.Finding{}
-	if len(f.vips) > 0 || cfg.RealServer != nil {
-		c, err := f.load()
-		if err != nil {
-			return nil, err
-		}
-		found, err := examineRealServer(ctx, c, cfg.Services, f.machine())
+	c, err := f.loadOrRecorded()
+	isDirector := len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil
+	if err != nil && !(isDirector && errors.Is(err, errNoRealServer)) {
+		return nil, err
+	}
+	if err == nil {
+		found, err := examineRealServer(ctx, f, c, cfg.Services)
 		if err != nil {
 			return nil, err
 		}
 		findings = append(findings, found...)
 	}
-	// The services in a real server's file do not make it a director: they only say which ports must be open.
-	if len(cfg.Routers) > 0 || len(cfg.Services) > 0 && cfg.RealServer == nil {
+	// Services in a real server's file do not make it a director: they say on which ports something must listen.
+	if isDirector {
 		s, err := doctor.GatherDirector(ctx, cfg)
 		if err != nil {
 			return nil, err
@@ -105,14 +132,15 @@ func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) 
 	return findings, nil
 }
 
-func examineRealServer(ctx context.Context, c realserver.Config, services []configs.Service, m *realserver.Machine) ([]doctor.Finding, error) {
+func examineRealServer(ctx context.Context, f *realServerFlags, c realserver.Config, services []configs.Service) ([]doctor.Finding, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s, err := doctor.GatherRealServer(ctx, c, m)
+	s, err := doctor.GatherRealServer(ctx, c, f.machine())
 	if err != nil {
 		return nil, err
 	}
+	s.Apply = f.command(c)
 	return doctor.RealServer(c, services, s), nil
 }
 
@@ -124,6 +152,9 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	}
 	for _, f := range findings {
 		fmt.Fprintln(cmd.OutOrStdout(), f)
+	}
+	if len(findings) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "ok: no fault was found")
 	}
 	return nil
 }

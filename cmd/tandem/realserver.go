@@ -6,23 +6,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 )
 
-// errNotPrepared is the error of a check that printed missing steps.
-var errNotPrepared = errors.New("this machine is not prepared as a real server: `tandem realserver apply` runs the commands above")
+const defaultStateDir = "/var/lib/tandem"
 
 // realServerFlags are the flags for the desired state of a real server. With --vip it is in the flags, otherwise in the file.
 type realServerFlags struct {
@@ -31,17 +37,22 @@ type realServerFlags struct {
 	mode, method     string
 	interfaces       []string
 	persist          bool
+	sysctlDir        string
 }
+
+// errNoRealServer is in the error about a missing description of the real server.
+var errNoRealServer = errors.New("has no [realserver]: add the section, or use --vip ADDRESS")
 
 func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with the table [realserver]; not read with --vip")
 	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
-	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` of the director's packets: dr or tunnel (realserver.mode of the file)")
+	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` of the director's packets: dr, tunnel or nat (realserver.mode of the file)")
 	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables (realserver.method of the file)")
 	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` where ARP is turned off; may be repeated (default: all with an IPv4 address)")
-	flags.BoolVar(&f.persist, "persist", false, "with --vip: also write the sysctls to "+configs.DefaultDropIn)
-	flags.StringVar(&f.stateDir, "state-dir", "/var/lib/tandem", "`DIRECTORY` with the record of the former state, which remove restores")
+	flags.BoolVar(&f.persist, "persist", false, "also write the sysctls to a file, so that they last over reboots ("+configs.DefaultDropIn+")")
+	flags.StringVar(&f.sysctlDir, "sysctl-dir", filepath.Dir(configs.DefaultDropIn), "`DIRECTORY` of the sysctl files")
+	flags.StringVar(&f.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` with the record of the former state, which remove restores")
 }
 
 // load returns the desired state.
@@ -60,40 +71,126 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 			return realserver.Config{}, err
 		}
 		if cfg.RealServer == nil {
-			return realserver.Config{}, fmt.Errorf("%s has no [realserver]: add the section, or use --vip ADDRESS", f.config)
+			return realserver.Config{}, fmt.Errorf("%s %w", f.config, errNoRealServer)
 		}
 		want = *cfg.RealServer
+		want.Persist = want.Persist || f.persist
 	}
 	c := realserver.Config{VIPs: want.VIPs, Interfaces: want.Interfaces}
-	for _, mode := range []realserver.Mode{realserver.DirectRouting, realserver.Tunnel} {
-		if mode.String() == want.Mode {
-			c.Mode = mode
-		}
-	}
-	for _, method := range []realserver.Method{realserver.Sysctl, realserver.ARPFilter} {
-		if method.String() == want.Method {
-			c.Method = method
-		}
-	}
 	if want.Persist {
-		c.DropIn = configs.DefaultDropIn
+		c.DropIn = f.dropIn()
 	}
-	switch {
-	case c.Mode == 0:
-		return c, fmt.Errorf("--mode: unknown value %q: write dr or tunnel", want.Mode)
-	case c.Method == 0:
+	if c.Mode.UnmarshalText([]byte(want.Mode)) != nil {
+		return c, fmt.Errorf("--mode: unknown value %q: write dr, tunnel or nat", want.Mode)
+	}
+	if c.Method.UnmarshalText([]byte(want.Method)) != nil {
 		return c, fmt.Errorf("--method: unknown value %q: write sysctl or arpfilter", want.Method)
 	}
 	return c, nil
 }
 
+// loadOrRecorded returns the desired state, or, where neither a flag nor a file says it, what was last applied.
+func (f *realServerFlags) loadOrRecorded() (realserver.Config, error) {
+	c, err := f.load()
+	if !errors.Is(err, errNoRealServer) && !errors.Is(err, fs.ErrNotExist) {
+		return c, err
+	}
+	recorded, e := f.machine().Recorded()
+	if e != nil {
+		return c, e
+	}
+	if len(recorded.VIPs) == 0 {
+		return c, fmt.Errorf("%w; nothing was applied on this machine either", err)
+	}
+	if f.persist {
+		recorded.DropIn = f.dropIn()
+	}
+	return recorded, nil
+}
+
+// dropIn is the file that keeps the sysctls over reboots.
+func (f *realServerFlags) dropIn() string {
+	return filepath.Join(f.sysctlDir, filepath.Base(configs.DefaultDropIn))
+}
+
+// command returns the command that applies c as it prints here: with the file that says c, or with flags.
+func (f *realServerFlags) command(c realserver.Config) string {
+	words := []string{"tandem", "realserver", "apply"}
+	if fromFile, err := f.load(); len(f.vips) == 0 && err == nil && reflect.DeepEqual(fromFile, c) {
+		if f.config != defaultConfig {
+			words = append(words, "-c", f.config)
+		}
+	} else {
+		for _, vip := range c.VIPs {
+			words = append(words, "--vip", vip.String())
+		}
+		if c.Mode != realserver.DirectRouting {
+			words = append(words, "--mode", c.Mode.String())
+		}
+		if c.Method != realserver.Sysctl {
+			words = append(words, "--method", c.Method.String())
+		}
+		for _, name := range c.Interfaces {
+			words = append(words, "--interface", name)
+		}
+	}
+	if c.DropIn != "" {
+		words = append(words, "--persist")
+	}
+	if f.sysctlDir != filepath.Dir(configs.DefaultDropIn) && c.DropIn != "" {
+		words = append(words, "--sysctl-dir", f.sysctlDir)
+	}
+	if f.stateDir != defaultStateDir {
+		words = append(words, "--state-dir", f.stateDir)
+	}
+	return strings.Join(words, " ")
+}
+
 func (f *realServerFlags) machine() *realserver.Machine {
 	return realserver.New(realserver.Options{
 		Log: newLogger("info", configs.LogText, os.Stderr).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
-		Record: statefile.New[realserver.Saved](filepath.Join(f.stateDir, "realserver.json"),
-			statefile.Options{Flat: true, KeepDamaged: true, NoZero: true, Mode: 0o644}),
-		WriteFile: statefile.Replace,
+		Record: realServerRecord(f.stateDir), WriteFile: statefile.Replace, Directed: f.directed(),
 	})
+}
+
+// realServerRecord is the file with the record of the former state.
+func realServerRecord(stateDir string) *statefile.File[realserver.Saved] {
+	return statefile.New[realserver.Saved](filepath.Join(stateDir, "realserver.json"),
+		statefile.Options{Flat: true, KeepDamaged: true, NoZero: true, Mode: 0o644})
+}
+
+// directed returns a function that asks the director on this machine for its virtual addresses. It remembers the answer for a
+// while, because a real server that is kept looks every second.
+func (f *realServerFlags) directed() func() []netip.Addr {
+	const fresh, patience = 30 * time.Second, time.Second
+	var asked time.Time
+	var vips []netip.Addr
+	return func() []netip.Addr {
+		if !asked.IsZero() && time.Since(asked) < fresh {
+			return vips
+		}
+		asked, vips = time.Now(), nil
+		if !doctor.DirectorRuns() {
+			return nil // who answers on the socket is not in this network namespace
+		}
+		socket := socketFlags{config: f.config}
+		path, err := socket.path(false)
+		if err != nil {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		status, err := control.NewClient(path).Status(ctx)
+		if err != nil {
+			return nil // no director runs
+		}
+		for _, r := range status.VRRP {
+			for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
+				vips = append(vips, vip.Addr())
+			}
+		}
+		return vips
+	}
 }
 
 func newRealServer() *cobra.Command {
@@ -102,9 +199,10 @@ func newRealServer() *cobra.Command {
 		Use:   "realserver",
 		Short: "Prepare this machine as a real server for direct routing or tunnels",
 		Long: `Prepare this machine as a real server. tandem first turns ARP off for the virtual addresses. Then it adds
-the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). It records the former state, which
-"remove" restores. Without --vip, the settings are those of the table [realserver] in the configuration
-file.`,
+the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). In mode nat it only sets the default
+route, through the virtual address that the directors have in this machine's network. It records the state
+before the first "apply", which "remove" restores. Without --vip, the settings are those of the table
+[realserver] in the configuration file.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
@@ -139,7 +237,11 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 			if dry {
 				do = f.machine().Check
 			}
-			return listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
+			n, err := listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
+			if n > 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note:", lasting(c))
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
@@ -150,26 +252,47 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Print the commands that apply would run; the exit code is 1 if there are any",
+		Long: `Print the commands that "apply" would run, and change nothing. The exit code is 1 if there are any. Without
+--vip and without a file, the settings are those of the last "apply".`,
 		Example: `  tandem realserver check
   tandem realserver check --vip 192.0.2.100`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load()
+			c, err := f.loadOrRecorded()
 			if err != nil {
 				return err
 			}
-			missing := 0
-			err = listSteps(cmd, func() ([]realserver.Step, error) {
-				steps, err := f.machine().Check(c)
-				missing = len(steps)
-				return steps, err
-			})
-			if err == nil && missing > 0 {
-				return errNotPrepared
+			missing, err := listSteps(cmd, func() ([]realserver.Step, error) { return f.machine().Check(c) })
+			switch {
+			case err != nil:
+				return err
+			case missing > 0:
+				return fmt.Errorf("this machine is not prepared as a real server: `%s` runs the commands above", f.command(c))
 			}
-			return err
+			fmt.Fprintf(cmd.OutOrStdout(), "ok: this machine is prepared as a real server (mode %s) for %s\n", c.Mode, addresses(c.VIPs))
+			return nil
 		},
 	}
+}
+
+// lasting says how long what apply does lasts.
+func lasting(c realserver.Config) string {
+	const unit = "; to have all of it at each boot, describe this real server in " + defaultConfig + " and enable tandem-realserver.service"
+	switch {
+	case c.DropIn != "":
+		return "the sysctls are in " + c.DropIn + " and last; the rest lasts until the next boot" + unit
+	case c.Mode == realserver.NAT || c.Method == realserver.ARPFilter:
+		return "this lasts until the next boot" + unit
+	}
+	return "this lasts until the next boot: --persist makes the sysctls last" + unit
+}
+
+func addresses(list []netip.Addr) string {
+	var words []string
+	for _, a := range list {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
 }
 
 func newRealServerRemove(f *realServerFlags) *cobra.Command {
@@ -185,7 +308,11 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 			if dry {
 				do = f.machine().CheckRemove
 			}
-			return listSteps(cmd, do)
+			n, err := listSteps(cmd, do)
+			if err == nil && n == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "nothing to remove: this machine is as it was before apply")
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
@@ -217,11 +344,11 @@ func keepRealServer(ctx context.Context, m *realserver.Machine, c realserver.Con
 	})
 }
 
-// listSteps prints the command of each step. If there is an error, it prints the steps before it.
-func listSteps(cmd *cobra.Command, do func() ([]realserver.Step, error)) error {
+// listSteps prints each step as the command that does the same, also the steps before an error, and counts them.
+func listSteps(cmd *cobra.Command, do func() ([]realserver.Step, error)) (int, error) {
 	steps, err := do()
 	for _, s := range steps {
 		fmt.Fprintln(cmd.OutOrStdout(), s)
 	}
-	return err
+	return len(steps), err
 }

@@ -39,7 +39,10 @@ func TestRealServerFlags(t *testing.T) {
 		{"all flags", []string{"--vip", "192.0.2.100", "--mode", "tunnel", "--method", "arpfilter", "--interface", "eth1", "--persist"},
 			realserver.Config{VIPs: vip, Mode: realserver.Tunnel, Method: realserver.ARPFilter, Interfaces: []string{"eth1"}, DropIn: configs.DefaultDropIn}, ""},
 		{"no address", []string{"--vip", "www"}, realserver.Config{}, "--vip"},
-		{"unknown mode", []string{"--vip", "192.0.2.100", "--mode", "nat"}, realserver.Config{}, `--mode: unknown value "nat"`},
+		{"unknown mode", []string{"--vip", "192.0.2.100", "--mode", "route"}, realserver.Config{}, `--mode: unknown value "route"`},
+		{"NAT", []string{"--vip", "192.0.2.100", "--mode", "nat"}, realserver.Config{VIPs: vip, Mode: realserver.NAT, Method: realserver.Sysctl}, ""},
+		{"the file, and the sysctls last", []string{"-c", with, "--persist", "--sysctl-dir", "/x"},
+			realserver.Config{VIPs: vip, Mode: realserver.DirectRouting, Method: realserver.Sysctl, DropIn: "/x/60-tandem-realserver.conf"}, ""},
 		{"unknown method", []string{"--vip", "192.0.2.100", "--method", "x"}, realserver.Config{}, `--method: unknown value "x"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,6 +63,57 @@ func TestRealServerFlags(t *testing.T) {
 				t.Errorf("%+v, %v, want %+v", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestWithoutAFileTheRecordSaysIt: check and doctor know what was applied, and the command that they name applies it again.
+func TestWithoutAFileTheRecordSaysIt(t *testing.T) {
+	dir := t.TempDir()
+	file, unnamed := filepath.Join(dir, "tandem.toml"), filepath.Join(dir, "none.toml")
+	if err := os.WriteFile(file, []byte(`realserver.vips = ["192.0.2.100"]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	vips := []netip.Addr{netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")}
+	parse := func(args ...string) *realServerFlags {
+		t.Helper()
+		var f realServerFlags
+		cmd := &cobra.Command{}
+		f.register(cmd)
+		if err := cmd.ParseFlags(args); err != nil {
+			t.Fatal(err)
+		}
+		return &f
+	}
+	if _, err := parse("-c", unnamed, "--state-dir", dir).loadOrRecorded(); err == nil || !strings.Contains(err.Error(), "nothing was applied on this machine either") {
+		t.Errorf("neither a file nor a record: %v", err)
+	}
+	for _, c := range []realserver.Config{
+		{VIPs: vips, Mode: realserver.DirectRouting, Method: realserver.Sysctl},
+		{VIPs: vips[:1], Mode: realserver.Tunnel, Method: realserver.ARPFilter, Interfaces: []string{"eth0", "eth1"}},
+		{VIPs: vips[:1], Mode: realserver.NAT, Method: realserver.Sysctl},
+		{VIPs: vips[:1], Mode: realserver.DirectRouting, Method: realserver.Sysctl, DropIn: "/x/60-tandem-realserver.conf"},
+	} {
+		args := []string{"-c", unnamed, "--state-dir", dir, "--sysctl-dir", "/x"}
+		if err := realServerRecord(dir).Store(realserver.Saved{Record: realserver.Record{Config: c}}); err != nil {
+			t.Fatal(err)
+		}
+		f := parse(args...)
+		got, err := f.loadOrRecorded()
+		if err != nil || !reflect.DeepEqual(got, c) {
+			t.Errorf("%+v, %v, want %+v", got, err, c)
+		}
+		words := strings.Fields(f.command(c))
+		if again, err := parse(words[3:]...).load(); err != nil || !reflect.DeepEqual(again, c) {
+			t.Errorf("%s applies %+v, %v, want %+v", strings.Join(words, " "), again, err, c)
+		}
+	}
+	f := parse("-c", file, "--state-dir", dir)
+	c, err := f.loadOrRecorded()
+	if err != nil || len(c.VIPs) != 1 || c.Mode != realserver.DirectRouting {
+		t.Errorf("the file wins: %+v, %v", c, err)
+	}
+	if got, want := f.command(c), "tandem realserver apply -c "+file+" --state-dir "+dir; got != want {
+		t.Errorf("command %q, want %q", got, want)
 	}
 }
 

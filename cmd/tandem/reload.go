@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -12,8 +14,7 @@ func newReload() *cobra.Command {
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
 		Long: `Make the running director read its configuration file again, as SIGHUP does. If the file has mistakes,
-the director lists them and keeps the old configuration as a whole, and the exit code is 1. Prints
-nothing on success.`,
+the director lists them and keeps the old configuration as a whole, and the exit code is 1.`,
 		Example: `  tandem reload`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -21,7 +22,11 @@ nothing on success.`,
 			if err != nil {
 				return err
 			}
-			return client.Reload(cmd.Context())
+			if err := client.Reload(cmd.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director works by its file as it is now")
+			return nil
 		},
 	}
 	s.register(cmd)

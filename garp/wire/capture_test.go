@@ -73,7 +73,7 @@ type sighting struct {
 	router   bool
 }
 
-// A capture is what arrives at an interface.
+// A capture records the announcements that arrive at an interface.
 type capture struct {
 	mu   sync.Mutex
 	list []sighting

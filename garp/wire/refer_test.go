@@ -51,8 +51,8 @@ func TestReferAnnouncesTheNewMaster(t *testing.T) {
 	}
 }
 
-// TestReferAfterGivingUpToNobody: the addresses were given up, or a dead process may have had them, before a master was heard. The
-// watcher, which has no address, listens for one.
+// TestReferAfterGivingUpToNobody: the addresses were given up, or a dead process may have had them, before a master was
+// heard. The watcher has no address, and listens for a master.
 func TestReferAfterGivingUpToNobody(t *testing.T) {
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
@@ -60,7 +60,7 @@ func TestReferAfterGivingUpToNobody(t *testing.T) {
 	claims := observe(t, peer, "peer0")
 	w.GiveUp([]netip.Addr{vip})
 	for begun := time.Now(); ; {
-		// The first advertisement may come before the watcher listens, as in a network that is being mended.
+		// The first advertisement may come before the watcher listens, as in a network that is being repaired.
 		sendAdvert(t, peer, successor)
 		w.Refer(time.Now(), []netip.Addr{vip}, successor)
 		select {

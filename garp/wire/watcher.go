@@ -76,8 +76,9 @@ func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Add
 	nudge(w.wake)
 }
 
-// GiveUp tells that this machine may have had addresses, and gave them up without hearing of a successor. The Watcher listens then
-// until Refer names one, or another machine announces them. Call GiveUp after Set without the addresses. It never blocks.
+// GiveUp records that this machine may have had addresses, and gave them up without a successor. The Watcher then listens
+// until Refer names a successor, or another machine announces them. Call GiveUp after Set without the addresses. It never
+// blocks.
 func (w *Watcher) GiveUp(addrs []netip.Addr) {
 	w.mu.Lock()
 	w.givenUp = append(w.givenUp, addrs...)
@@ -96,7 +97,7 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// takeReferred passes on what Refer, Set and GiveUp were called with since the last call, and returns the addresses that are ours.
+// takeReferred passes on the calls of Refer, Set and GiveUp since the last time, and returns the addresses that are ours.
 func (w *Watcher) takeReferred(refs *garp.Referrals) []netip.Addr {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,30 +11,41 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
 // dial connects to a target with the source and the mark of its check. The server has the whole timeout of the check from the
-// moment when the kernel sends the first packet: a process without processor time begins late, which is not the server's silence.
+// moment when the kernel sends the first packet. If this process had no processor time and began late, that does not count
+// against the server.
 func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error) {
 	c := &t.Config
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
 	if c.Source.IsValid() {
 		from := netip.AddrPortFrom(c.Source, 0)
-		d.LocalAddr = net.TCPAddrFromAddrPort(from)
-		if network == "udp" {
+		switch {
+		case network == "tcp":
+			d.LocalAddr = net.TCPAddrFromAddrPort(from)
+		case network == "udp":
 			d.LocalAddr = net.UDPAddrFromAddrPort(from)
+		default:
+			d.LocalAddr = &net.IPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
 		}
 	}
+	double := -1 // the kernel keeps the ICMP messages about a socket until its last descriptor is closed
 	a := attempt{begun: make(chan struct{})}
 	d.Control = func(_, _ string, raw syscall.RawConn) error {
 		a.begin(raw)
-		if !c.Source.IsValid() && c.Mark == 0 {
-			return nil
-		}
 		var unprepared error
-		err := raw.Control(func(fd uintptr) { unprepared = socket.Prepare(int(fd), c) })
+		err := raw.Control(func(fd uintptr) {
+			socket.KeepICMP(int(fd), true)
+			if network == "tcp" {
+				double, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) // without it the reason says less
+			}
+			unprepared = socket.Prepare(int(fd), c)
+		})
 		if err != nil {
 			return err
 		}
@@ -48,9 +59,26 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		cancel()
 	})()
-	conn, err := d.DialContext(dialling, network, t.Peer().String())
+	peer := t.Peer().String()
+	if network != "tcp" && network != "udp" {
+		peer = t.Peer().Addr().String()
+	}
+	conn, err := d.DialContext(dialling, network, peer)
+	if double >= 0 {
+		defer func() { _ = unix.Close(double) }()
+		if err == nil {
+			socket.KeepICMP(double, false)
+		}
+	}
 	switch {
-	case err == nil || dialling.Err() == nil || ctx.Err() == nil:
+	case err == nil:
+		if c, ok := conn.(socket.Datagrams); ok {
+			return socket.HearingICMP{Datagrams: c}, nil
+		}
+	case dialling.Err() == nil || ctx.Err() == nil:
+		if double >= 0 {
+			err = socket.WithICMP(double, err)
+		}
 	case a.unseen.Load():
 		err = socket.ErrTooLate
 	default:
@@ -68,7 +96,7 @@ type attempt struct {
 	unseen atomic.Bool     // this process had no time to begin, or to see the answer
 }
 
-// begin notes that the kernel is about to connect.
+// begin records that the kernel is about to connect.
 func (a *attempt) begin(sock syscall.RawConn) {
 	if a.once.CompareAndSwap(false, true) {
 		a.since, a.sock = time.Now(), sock
@@ -76,8 +104,8 @@ func (a *attempt) begin(sock syscall.RawConn) {
 	}
 }
 
-// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then the
-// kernel knows whether it has answered, whether this process had the time to see that or not.
+// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then
+// the kernel knows whether the server has answered, even if this process had no time to see it.
 func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
 	select {
 	case <-a.begun:

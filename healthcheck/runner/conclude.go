@@ -62,7 +62,7 @@ func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
 	return late && !again && !p.Result.Decisive && p.Result.Panic == nil
 }
 
-// stall has the verdicts expire that a standstill has made too old. Their probes are overdue, and so are made at once.
+// stall expires the verdicts that are too old after a standstill. Their probes are overdue, and so run at once.
 func (r *Runner) stall(lasted time.Duration) {
 	r.mu.Lock()
 	n, now := 0, r.stoodStill
@@ -82,7 +82,7 @@ func (r *Runner) stall(lasted time.Duration) {
 	}
 }
 
-// asleep is how long the machine has been suspended since the last call. Go's clock stands still meanwhile.
+// asleep returns how long the machine has been suspended since the last call. Go's clock does not count this time.
 func (r *Runner) asleep() time.Duration {
 	var boot, monotonic unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil {

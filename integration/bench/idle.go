@@ -43,7 +43,7 @@ func measureIdle(b *bench) {
 	}
 }
 
-// wakeUps counts how often the threads of a host's processes have waited for something. A thread that has ended is left out.
+// wakeUps counts how often the threads of a host's processes have waited. A thread that has ended does not count.
 func wakeUps(t *attempt, h *lab.Host) (sum int) {
 	for _, pid := range h.Pids() {
 		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))

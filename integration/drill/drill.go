@@ -102,8 +102,10 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	if reason != "" {
 		return figure{Error: "the site was not ready: " + reason}
 	}
-	began := time.Now()
+	began, whole := time.Now(), s.WatchStalls()
 	if reason := s.attempt.Do(func() {
+		// On a busy machine the roles may have changed since the last row, and the fault would hit the backup.
+		s.await(putBackLimit, "all is well before the fault", s.ready)
 		if r.before != nil {
 			r.before(s)
 		}
@@ -117,9 +119,13 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 			r.fault(s)
 		})
 		f.Stall = max(f.Stall, stalls.Stop())
+		if r.cuts && f.Outage == 0 {
+			s.attempt.Fatalf("clients missed nothing: the fault has met the backup")
+		}
 	}); reason != "" {
-		f.Error = reason
+		f.Error, f.Stall = reason, whole.Stop()
 	}
+	whole.Stop()
 	reason = s.attempt.Do(func() {
 		if r.restore != nil {
 			r.restore(s)
@@ -141,10 +147,10 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	return f
 }
 
-// explain prints what was written in a row of tandem's that failed.
+// explain prints what was written in a row that a subject failed.
 func (d *drill) explain(r row, s *site, f figure, since time.Time) {
-	if d.options.verbose && s.subject.name == tandem.name && r.bound.judge(f) != pass {
-		fmt.Fprintf(os.Stderr, "%s: %s %+v\n%s", r, f, f, s.Written(since.Add(-time.Second)))
+	if d.options.verbose && r.bound.judge(f) != pass {
+		fmt.Fprintf(os.Stderr, "%s, %s: %s %+v\n%s", r, s.subject.name, f, f, s.Written(since.Add(-time.Second)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -257,6 +258,10 @@ func smallMemory(s *site) {
 		s.attempt.Fatalf("failed to limit the memory: %v", err)
 	}
 	s.undo = func() {
+		killed, err := os.ReadFile(filepath.Join(group, "memory.events"))
+		if err != nil || !strings.Contains(string(killed), "oom_kill ") || strings.Contains(string(killed), "oom_kill 0\n") {
+			s.attempt.Errorf("the kernel has killed nothing for its memory: %q, %v", killed, err)
+		}
 		_ = os.WriteFile(filepath.Join(group, "memory.max"), []byte("max"), 0)
 		for _, pid := range s.a.Pids() {
 			_ = os.WriteFile(filepath.Join(root, "cgroup.procs"), fmt.Append(nil, pid), 0)

@@ -56,7 +56,7 @@ func main() {
 	flag.DurationVar(&advert, "advert", advert, "interval of advertisements; bounds that are made of it change with it")
 	flag.Uint64Var(&o.seed, "seed", 1, "`SEED` of the soak, which draws faults at random")
 	flag.IntVar(&o.soak, "soak", 12, "`NUMBER` of faults that the soak draws")
-	flag.BoolVar(&o.verbose, "v", false, "print what the programs wrote in each row that failed")
+	flag.BoolVar(&o.verbose, "v", false, "print what the programs wrote in each row that they failed")
 	flag.BoolVar(&o.list, "list", false, "print the rows and their bounds, and do nothing")
 	flag.Parse()
 	rows := choose(allRows(o.seed, o.soak), o.only)

@@ -19,6 +19,7 @@ type row struct {
 	before  func(*site)                     // brings about what the fault needs; nil for nothing
 	on      network                         // the network that it needs; 0 for duo
 	beside  bool                            // no matter of milliseconds: all subjects at once
+	cuts    bool                            // the director that is hit answers nobody: an outage of 0 means that it was the backup
 	shared  bool                            // the fault hits the whole kernel, and so all subjects at once
 	note    string                          // what the table says below
 	vm      bool                            // it needs a kernel of its own: disks, clocks
@@ -101,13 +102,18 @@ const (
 // maxStall is what a stall of the machine may add to an outage. Beyond it the figure is not tandem's.
 const maxStall = 60 * time.Millisecond
 
+// mayCost is how many times its length a stall may cost clients: it may make a director give up the VIP, and take it again.
+const mayCost = 3
+
 // judge compares a figure with the bound.
 func (b bound) judge(f figure) verdict {
 	switch {
 	case f.Error == "" && f.NotBack == "" && b.keeps(f):
 		return pass
-	case f.Stall > maxStall && b.served == 0 || f.Stall > checkTimeout/2:
-		return undecided // half the time of a check is enough to fail it
+	case (b.served > 0 || f.Error != "") && f.Stall > checkTimeout/2: // enough to fail a check
+		return undecided
+	case b.served == 0 && f.Stall > maxStall && f.Outage <= b.most+mayCost*f.Stall:
+		return undecided
 	}
 	return fail
 }

@@ -137,7 +137,8 @@ func tandemConfig(s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name = %q\n", s.name)
 	if s.priority > 0 {
-		fmt.Fprintf(&b, "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\nadvert_interval = %q\nvips = [\"%s/24\"]\n",
+		fmt.Fprintf(&b, "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\n"+
+			"advert_interval = %q\nvips = [\"%s/24\"]\n",
 			s.priority, advert, lab.VIP)
 	}
 	for _, v := range s.services() {

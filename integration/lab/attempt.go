@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// An Attempt is what a lab gets as its [T] where there is no test. A failure ends the attempt, not the program.
+// An Attempt is the [T] of a lab outside a test. A failure ends the attempt, not the program.
 type Attempt struct {
 	name string
 
@@ -21,7 +21,7 @@ type Attempt struct {
 
 var _ T = (*Attempt)(nil)
 
-// NewAttempt makes an attempt. What the lab makes for it lives until Close.
+// NewAttempt makes an attempt. Everything that the lab makes for it lives until Close.
 func NewAttempt(name string) *Attempt { return &Attempt{name: name} }
 
 // A stopped ends an attempt from within.
@@ -40,7 +40,7 @@ func (a *Attempt) Do(f func()) (reason string) {
 	return a.reason
 }
 
-// Keep is Do without the cleanups: what f makes stays until Close.
+// Keep is Do without the cleanups: everything that f makes stays until Close.
 func (a *Attempt) Keep(f func()) (reason string) {
 	guarded(f)
 	a.mu.Lock()
@@ -51,7 +51,7 @@ func (a *Attempt) Keep(f func()) (reason string) {
 // Close runs all cleanups that are left.
 func (a *Attempt) Close() { a.cleanUp(0) }
 
-// guarded runs f, which may end early by Fatalf.
+// guarded runs f, which may end early because of Fatalf.
 func guarded(f func()) {
 	defer func() {
 		switch r := recover().(type) {
@@ -99,21 +99,21 @@ func (a *Attempt) Failed() bool {
 	return a.reason != ""
 }
 
-// Cleanup adds what Do or Close will run.
+// Cleanup adds a function that Do or Close will run.
 func (a *Attempt) Cleanup(f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cleanups = append(a.cleanups, f)
 }
 
-// Logf keeps a line.
+// Logf stores a line.
 func (a *Attempt) Logf(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.logs = append(a.logs, fmt.Sprintf(format, args...))
 }
 
-// Errorf keeps a line, and the first of them as the reason.
+// Errorf stores a line. The first one is the reason of the failure.
 func (a *Attempt) Errorf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	a.mu.Lock()
@@ -124,13 +124,13 @@ func (a *Attempt) Errorf(format string, args ...any) {
 	}
 }
 
-// Fatalf is Errorf, and ends what Do runs.
+// Fatalf is Errorf, and also ends the function of Do.
 func (a *Attempt) Fatalf(format string, args ...any) {
 	a.Errorf(format, args...)
 	panic(stopped{})
 }
 
-// TempDir makes a directory that goes with the attempt.
+// TempDir makes a directory that is removed with the attempt.
 func (a *Attempt) TempDir() string {
 	dir, err := os.MkdirTemp("", "attempt-")
 	if err != nil {

@@ -52,8 +52,8 @@ func (h *Host) cableAt(sw, what string, do func(netlink.Link) error) {
 	h.lab.Logf("%s %s at %s", h.Name, what, sw)
 }
 
-// Impair makes the switch treat what it sends to eth0 of the host as netem's arguments say ("loss", "10%"). Without
-// arguments it ends that.
+// Impair makes the switch impair the packets that it sends to eth0 of the host, as netem's arguments say ("loss", "10%").
+// Without arguments it ends the impairment.
 func (h *Host) Impair(netem ...string) {
 	h.lab.t.Helper()
 	h.cable(strings.Join(append([]string{"impaired:"}, netem...), " "), func(port netlink.Link) error {

@@ -116,7 +116,7 @@ func (h *Host) Probe(address string) *Prober {
 	return h.ProbeEvery(address, probeEvery)
 }
 
-// ProbeEvery is Probe at another interval, for a machine that has little time to spare.
+// ProbeEvery is Probe at another interval, for a slow machine.
 func (h *Host) ProbeEvery(address string, every time.Duration) *Prober {
 	h.lab.t.Helper()
 	fd, err := h.udpSocket(func(fd int, to *unix.SockaddrInet4) error { return unix.Connect(fd, to) }, address)

@@ -246,6 +246,17 @@ func aRealServer(t *testing.T) {
 	}
 	p.want("all is well")
 
+	// Without a file, the doctor knows what was applied, and the command that it prints works as it is.
+	recorded := patient{d.Lab, web, []string{"-c", web.Dir() + "/none.toml"}, nil}
+	web.Run("ip", "addr", "del", vip+"/32", "dev", "lo")
+	web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_announce": "0"})
+	mend := recorded.want("somebody has changed it, and there is no file", "vip-missing", "not-silent")[0].Mend
+	words := strings.Fields(mend)
+	if out, err := web.TryRun(lab.Tandem.Path(), words[1:]...); err != nil || words[0] != "tandem" {
+		t.Errorf("%s: %v\n%s", mend, err, out)
+	}
+	recorded.want("after " + mend)
+
 	web.Run("ip", "route", "add", "default", "via", "192.0.2.2")
 	web.Run("ip", "neigh", "replace", "192.0.2.2", "lladdr", d.A.MAC(), "dev", "eth0", "nud", "reachable")
 	p.want("answers go by the director", "default-route")

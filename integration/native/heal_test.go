@@ -117,3 +117,36 @@ func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) ti
 	}
 	return out.Longest
 }
+
+// TestPartitionHealsAfterARestart: the network is split, and the client is in director-b's half. There director-b is restarted, so
+// that it gives up the address to nobody. When the halves are joined again, director-a has been master all the time, and has heard
+// nobody. Director-b announces the address for it: else the client would ask director-b until its neighbour entry ends, for half a
+// minute.
+func TestPartitionHealsAfterARestart(t *testing.T) {
+	t.Parallel()
+	const advert = 250 * time.Millisecond
+	d := lab.NewDuo(t, lab.DuoSettings{Advert: advert, Keys: silent})
+	for _, x := range []*lab.Director{d.A, d.B} {
+		x.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"})
+	}
+	d.Launch()
+	d.A.Isolate()
+	d.B.AwaitState(10*time.Second, "master")
+	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, true)
+	d.Client.Run("ip", "neigh", "flush", "dev", "eth0")
+	probe := d.Client.Probe(vip + ":7")
+	d.Answers(probe)
+	probe.Stop()
+	d.B.Process().Stop()
+	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, false)
+	d.A.Rejoin()
+	probe = d.Client.Probe(vip + ":7")
+	began := time.Now()
+	d.B.Launch()
+	d.B.AwaitState(10*time.Second, "backup")
+	d.Answers(probe)
+	d.Logf("served %s after director-b was started again: %s", time.Since(began).Round(time.Millisecond), probe.Stop())
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the client was not served for %s", took)
+	}
+}

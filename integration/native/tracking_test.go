@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestTracking(t *testing.T) {
 }
 
 // TestSyncGroup: two virtual routers on two interfaces belong together. One loses its cable, and both move. When the cable is
-// back, both return.
+// back, both return. The same happens when a cable is silent although its carrier stays.
 func TestSyncGroup(t *testing.T) {
 	t.Parallel()
 	const inner = "198.51.100.100"
@@ -119,6 +120,26 @@ sync_group = "both"
 		d.A.PlugAt(cut.sw)
 		awaitBoth(d.A, d.B)
 	}
+	probe := d.Steady()
+	d.A.Isolate()
+	d.Eventually(15*time.Second, "director-b takes over from a director with a silent cable", func() error {
+		if !d.B.Has(vip) || !d.B.Has(inner) || d.A.Has(inner) {
+			return errNotYet
+		}
+		return nil
+	})
+	if s, err := d.A.Status(); err != nil || !strings.Contains(strings.Join(s.Warnings, "\n"), "eth0: no other machine answers there") {
+		t.Errorf("director-a does not warn of its silent cable: %q, %v", s.Warnings, err)
+	}
+	d.Answers(probe)
+	d.Logf("director-a has a silent cable: %s", probe.Stop())
+	d.A.Rejoin()
+	d.Eventually(15*time.Second, "director-a is master again", func() error {
+		if !d.A.Has(vip) || !d.A.Has(inner) || d.B.Has(vip) {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 func remove(t *testing.T, file string) {

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// untimed are packages whose tests know of durations and do not wait, and those that run on an emulated machine.
-var untimed = []string{"configs", "configs/internal/toml", "integration", "integration/machine"}
+// untimed are packages whose tests use durations but do not wait, and packages that run on an emulated machine.
+var untimed = []string{"configs", "configs/internal/toml", "integration", "integration/drill", "integration/machine"}
 
-// TestEveryTimedPackageIsStressed: a package whose tests use package time is run again and again, or is named as one
+// TestEveryTimedPackageIsStressed: a package whose tests use package time is run many times, or it is in the list of packages
 // whose tests do not wait.
 func TestEveryTimedPackageIsStressed(t *testing.T) {
 	const format = "{{range .TestImports}}{{if eq . \"time\"}}{{$.ImportPath}} {{end}}{{end}}" +

@@ -173,8 +173,8 @@ func TestSmallTablesComeRound(t *testing.T) {
 	}
 }
 
-// TestSlowKernelDoesNotStretchTheRoundOfASmallTable: on an overloaded machine, too, what the text does not show is repaired
-// within 30 s.
+// TestSlowKernelDoesNotStretchTheRoundOfASmallTable: even on an overloaded machine, changes that the text does not show are
+// repaired within 30 s.
 func TestSlowKernelDoesNotStretchTheRoundOfASmallTable(t *testing.T) {
 	b := newBench(t)
 	now := time.Now()

@@ -65,7 +65,7 @@ func named[T fmt.Stringer](name []byte, values ...T) (none T, err error) {
 	return none, fmt.Errorf("unknown value %q: write one of %v", name, values)
 }
 
-// A Config is what a real server should be. The zero Config is a machine that is no real server.
+// A Config is the wanted state of a real server. The zero Config is a machine that is no real server.
 type Config struct {
 	VIPs   []netip.Addr `json:"vips,omitempty"` // unicast, without zones, each once
 	Mode   Mode         `json:"mode,omitzero"`
@@ -76,7 +76,7 @@ type Config struct {
 	DropIn string `json:"drop_in,omitempty"`
 }
 
-// Validate reports what is wrong with c.
+// Validate returns what is wrong with c.
 func (c Config) Validate() error {
 	if len(c.VIPs) == 0 {
 		return errors.New("no VIP is given")
@@ -117,7 +117,7 @@ func (c Config) device(vip netip.Addr) string {
 	return tunnel6
 }
 
-// carried returns the VIPs that the machine has itself: all of them, except with NAT.
+// carried returns the VIPs that are on the machine itself: all of them, except with NAT.
 func (c Config) carried() []netip.Addr {
 	if c.Mode == NAT {
 		return nil
@@ -125,7 +125,12 @@ func (c Config) carried() []netip.Addr {
 	return c.VIPs
 }
 
-// carries tells whether the machine has a VIP itself.
+// vips4 returns the IPv4 VIPs that are on the machine itself.
+func (c Config) vips4() []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(c.carried()), netip.Addr.Is6)
+}
+
+// carries tells whether a VIP is on the machine itself.
 func (c Config) carries(vip netip.Addr) bool { return slices.Contains(c.carried(), vip) }
 
 // Devices returns the interfaces that carry the VIPs, each once.
@@ -145,9 +150,9 @@ const (
 	tunnel6  = "ip6tnl0"
 )
 
-// whole is the prefix that holds one address.
+// whole returns the prefix that contains one address.
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// has4 tells whether the machine has an IPv4 VIP. IPv6 needs nothing: its neighbour discovery answers only for addresses of the
-// interface that was asked, and asks only from them.
+// has4 tells whether an IPv4 VIP is on the machine itself. IPv6 needs no settings: neighbour discovery answers only for
+// addresses of the interface that was asked, and asks only from them.
 func (c Config) has4() bool { return slices.ContainsFunc(c.carried(), netip.Addr.Is4) }

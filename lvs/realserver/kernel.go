@@ -54,7 +54,7 @@ func again[T any](read func() ([]T, error)) (list []T, err error) {
 	return list, err
 }
 
-// read returns the state of what the configuration and the record name.
+// read returns the state of what the configuration and the record name, without the files.
 func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	s := State{Sysctls: make(map[string]string), Operator: operator}
 	links, err := again(k.handle.LinkList)
@@ -88,22 +88,18 @@ func (k *kernel) read(c Config, r Record, operator Operator) (State, error) {
 	if s.Filter, err = readFilter(); err != nil {
 		return s, err
 	}
-	if err := readModules(&s, r); err != nil {
-		return s, err
-	}
-	return s, readFiles(&s, c, r)
+	return s, readModules(&s, r)
 }
 
 // readFiles reads the settings, and the file that makes them at the next start.
-func readFiles(s *State, c Config, r Record) error {
-	paths := []string{sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter")}
+func readFiles(s *State, c Config, r Record, more []string) error {
+	paths := append(more, sysctl("all", "promote_secondaries"), sysctl("all", "rp_filter"))
 	for _, l := range s.Links {
 		paths = append(paths, sysctl(l.Name, "promote_secondaries"))
 	}
 	paths = append(paths, wantedSysctls(c, *s)...)
-	for path := range maps.Keys(r.Sysctls) {
-		paths = append(paths, path)
-	}
+	paths = slices.AppendSeq(paths, maps.Keys(r.Sysctls))
+	paths = slices.AppendSeq(paths, maps.Keys(r.Kept))
 	for _, path := range paths {
 		text, err := os.ReadFile(filepath.Join(procSys, path))
 		switch {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,16 +18,18 @@ import (
 )
 
 const (
-	// rounds is how often Apply makes a new plan. A loaded module makes an interface with settings, and a deleted address
-	// may take a route with it.
+	// rounds is how often Apply makes a new plan. When a module is loaded, it may make an interface with settings. When an
+	// address is deleted, the kernel may delete a route with it.
 	rounds = 5
-	// lookInterval is how often Run looks.
+	// lookInterval is the interval at which Run checks the machine.
 	lookInterval = time.Second
+	// askInterval is how long an answer about hidden VIPs is valid.
+	askInterval = time.Minute
 	// bootFile holds the boot id of the kernel.
 	bootFile = "/proc/sys/kernel/random/boot_id"
 )
 
-// ErrUnstable is in the error of an Apply that finds something to do after each attempt.
+// ErrUnstable is wrapped by the error of an Apply that finds something to do after each attempt.
 var ErrUnstable = errors.New("another program on this machine undoes it")
 
 // Options are what a Machine needs.
@@ -34,8 +37,7 @@ type Options struct {
 	Log hclog.Logger
 	// StateDir is where the lock is; made if it is missing.
 	StateDir string
-	// Record stores what there was before. If it cannot be read, nothing is changed, because the former state would be
-	// lost.
+	// Record stores the former state. If it cannot be read, nothing is changed, because the former state would be lost.
 	Record Store
 	// WriteFile replaces a file as a whole.
 	WriteFile func(path string, text []byte, mode fs.FileMode) error
@@ -46,12 +48,19 @@ type Options struct {
 }
 
 // A Machine is this machine, in the network namespace of the calling thread.
-type Machine struct{ options Options }
+type Machine struct {
+	options Options
+	asked   struct { // the last answer of quiet
+		at     time.Time
+		config Config
+		quiet  bool
+	}
+}
 
-// New returns the Machine.
-func New(o Options) *Machine { return &Machine{o} }
+// New returns the Machine. It has one user at a time.
+func New(o Options) *Machine { return &Machine{options: o} }
 
-// Check returns the steps that Apply would take, and changes nothing; none means that the machine is as it should be.
+// Check returns the steps that Apply would take, and changes nothing. Without steps, the machine is as it should be.
 func (m *Machine) Check(c Config) ([]Step, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -67,8 +76,8 @@ func (m *Machine) check(c Config) ([]Step, error) {
 	return p.Steps, err
 }
 
-// Recorded returns what the last Apply was asked for; the zero Config if the machine is no real server. It is also the zero
-// Config where an older version has prepared the machine.
+// Recorded returns the Config of the last Apply. It is the zero Config if the machine is no real server, or if an older
+// version has prepared the machine.
 func (m *Machine) Recorded() (Config, error) {
 	saved, err := m.options.Record.Load()
 	if err != nil {
@@ -77,8 +86,8 @@ func (m *Machine) Recorded() (Config, error) {
 	return saved.Record.Config, nil
 }
 
-// Apply makes the machine what c says and returns the steps that it took. The error is a *Refusal,
-// ErrUnstable, or that of the Store or the kernel.
+// Apply makes the machine as c says and returns the steps that it took. The error is a *Refusal, ErrUnstable, or an error of
+// the Store or the kernel.
 func (m *Machine) Apply(c Config) ([]Step, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -86,8 +95,7 @@ func (m *Machine) Apply(c Config) ([]Step, error) {
 	return m.make(c)
 }
 
-// Remove undoes what Apply did, and returns the steps that it took. A module that Apply loaded stays loaded if anything
-// else uses it.
+// Remove undoes Apply, and returns the steps that it took. A module that Apply loaded stays loaded if anything else uses it.
 func (m *Machine) Remove() ([]Step, error) { return m.make(Config{}) }
 
 func (m *Machine) make(c Config) (done []Step, err error) {
@@ -148,28 +156,66 @@ func (m *Machine) lock() (unlock func(), err error) {
 }
 
 func (m *Machine) plan(c Config) (Plan, error) {
+	s, r, err := m.read(c, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	return MakePlan(c, s, r)
+}
+
+// read returns the state of everything in the configuration, the record and settings. It also returns the record that applies
+// to this boot.
+func (m *Machine) read(c Config, settings []string) (State, Record, error) {
 	saved, err := m.options.Record.Load()
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the record of the former state: %w", err)
+		return State{}, Record{}, fmt.Errorf("failed to read the record of the former state: %w", err)
 	}
 	record := saved.Record
 	k, err := openKernel()
 	if err != nil {
-		return Plan{}, err
+		return State{}, record, err
 	}
 	defer k.close()
 	s, err := k.read(c, record, m.options.Operator)
+	if err == nil {
+		err = readFiles(&s, c, record, settings)
+	}
 	if err != nil {
-		return Plan{}, err
+		return s, record, err
 	}
 	if m.options.Directed != nil {
 		s.Directed = append(s.Directed, m.options.Directed()...)
 	}
 	boot, err := os.ReadFile(bootFile)
 	if err != nil {
-		return Plan{}, fmt.Errorf("failed to read the boot id: %w", err)
+		return s, record, fmt.Errorf("failed to read the boot id: %w", err)
 	}
-	return MakePlan(c, s, record.since(string(boot), s))
+	record = record.since(string(boot), s)
+	s.Quiet, err = m.quiet(c, s, record)
+	return s, record, err
+}
+
+// quiet asks whether rules of other programs hide the VIPs, once a minute at most.
+func (m *Machine) quiet(c Config, s State, r Record) (bool, error) {
+	if !s.mayBeQuiet(c, r) {
+		return false, nil
+	}
+	if time.Since(m.asked.at) < askInterval && reflect.DeepEqual(m.asked.config, c) {
+		return m.asked.quiet, nil
+	}
+	quiet, err := changesRequests()
+	for _, name := range s.silent(c) {
+		if !quiet || err != nil {
+			break
+		}
+		l, _ := s.link(name)
+		quiet = l.Up && l.own(c).IsValid()
+		if quiet {
+			quiet, err = hides(name, c.vips4(), l.own(c))
+		}
+	}
+	m.asked.at, m.asked.config, m.asked.quiet = time.Now(), c, quiet
+	return quiet, err
 }
 
 // save stores the record.
@@ -180,7 +226,7 @@ func (m *Machine) save(r Record) error {
 	return nil
 }
 
-// take does one step.
+// take carries out one step.
 func (m *Machine) take(s Step) error {
 	k, err := openKernel()
 	if err != nil {
@@ -228,8 +274,8 @@ func (m *Machine) take(s Step) error {
 	return nil
 }
 
-// Run applies c and calls ready. Then it looks every second, and repairs what has changed, until ctx ends. The machine
-// stays prepared: a restart must not cost a real server its connections. Run fails only if the first Apply does.
+// Run applies c and calls ready. After that it checks the machine every second, and repairs changes, until ctx ends. The
+// machine stays prepared: a restart must not end a real server's connections. Run fails only if the first Apply does.
 func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
 	if _, err := m.Apply(c); err != nil {
 		return err

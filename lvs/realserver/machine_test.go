@@ -136,7 +136,7 @@ func (p *pair) ask(addr string) {
 	}
 }
 
-// next returns the next ARP packet of the operation that the server sends.
+// next returns the next ARP packet of the operation that the server sends, except answers to itself.
 func (p *pair) next(op arp.Operation) arp.Packet {
 	p.t.Helper()
 	b := make([]byte, 2048)
@@ -150,7 +150,7 @@ func (p *pair) next(op arp.Operation) arp.Packet {
 		}
 		var f ethernet.Frame
 		var q arp.Packet
-		if f.UnmarshalBinary(b[:n]) == nil && q.UnmarshalBinary(f.Payload) == nil && q.Operation == op {
+		if f.UnmarshalBinary(b[:n]) == nil && q.UnmarshalBinary(f.Payload) == nil && q.Operation == op && !slices.Equal(f.Destination, asker) {
 			return q
 		}
 	}

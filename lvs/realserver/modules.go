@@ -92,13 +92,18 @@ func usedElsewhere(name, kind string) (bool, error) {
 	return false, nil
 }
 
-// linksIn lists the interfaces of the namespace of a process's file. There are none if the process has ended.
+// linksIn lists the interfaces of the namespace that a file leads to. There are none if the process has ended, or if nothing
+// is mounted on the name.
 func linksIn(file string) ([]netlink.Link, error) {
 	ns, err := netns.GetFromPath(file)
 	if err != nil {
 		return nil, nil
 	}
 	defer ns.Close()
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(ns), &fs); err != nil || fs.Type != unix.NSFS_MAGIC {
+		return nil, nil
+	}
 	handle, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open netlink socket in %s: %w", file, err)

@@ -11,15 +11,15 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Plan is the steps from the present state to the wanted one: first stop ARP for the VIPs, then add the VIPs, then remove
-// in reverse order what is no longer wanted.
+// A Plan is the steps from the present state to the wanted one: first turn ARP for the VIPs off, then add the VIPs, then
+// remove in reverse order what is no longer wanted.
 type Plan struct {
 	Steps []Step
 	// before is the record to store before the first step. after is the record to store after the last one.
 	before, after Record
 }
 
-// MakePlan returns the steps that make the machine what c says. The zero Config undoes all that is in r. The error is a
+// MakePlan returns the steps that make the machine as c says. The zero Config undoes everything in r. The error is a
 // *Refusal.
 func MakePlan(c Config, s State, r Record) (Plan, error) {
 	if err := refuse(c, s, r); err != nil {
@@ -64,22 +64,31 @@ func (p *planner) loadModules() {
 	}
 }
 
+// silenceSysctls returns the paths of the settings that hide the VIPs.
+func silenceSysctls(c Config, s State) (paths []string) {
+	if !c.has4() || c.Method != Sysctl {
+		return nil
+	}
+	for _, iface := range append([]string{"all"}, s.silent(c)...) {
+		paths = append(paths, sysctl(iface, "arp_ignore"), sysctl(iface, "arp_announce"))
+	}
+	return paths
+}
+
 // wantedSysctls returns the paths of the settings, in the order in which they are to be made.
 func wantedSysctls(c Config, s State) []string {
 	var paths []string
-	if c.has4() && c.Method == Sysctl {
-		for _, iface := range append([]string{"all"}, s.silent(c)...) {
-			paths = append(paths, sysctl(iface, "arp_ignore"), sysctl(iface, "arp_announce"))
-		}
+	if !s.Quiet {
+		paths = silenceSysctls(c, s)
 	}
 	if c.has4() && c.Mode == Tunnel {
-		// A client's packet arrives through the tunnel, and the route back to the client does not lead there.
+		// A client's packet arrives through the tunnel, but the route back to the client does not use the tunnel.
 		paths = append(paths, sysctl(tunnel4, "rp_filter"))
 	}
 	return paths
 }
 
-// wantedValue is the value of a setting that is not settled.
+// wantedValue returns the value that a setting needs.
 func wantedValue(file string) string {
 	switch path.Base(file) {
 	case "arp_announce", "rp_filter":
@@ -99,7 +108,7 @@ func settled(file string, s State) bool {
 func enough(name string, v int) bool {
 	switch name {
 	case "arp_ignore":
-		// 2 is stricter than 1, and 8 answers nothing. 3 answers for addresses of other interfaces.
+		// 2 is stricter than 1, and 8 means no answers at all. 3 means answers for addresses of other interfaces.
 		return v == 1 || v == 2 || v == 8
 	case "arp_announce":
 		return v == 2
@@ -145,7 +154,7 @@ func (p *planner) persist() {
 		}
 		p.record.FormerDropIn = p.state.DropIn
 		if strings.HasPrefix(p.state.DropIn, dropInHeader) {
-			p.record.FormerDropIn = "" // an earlier apply has written it, whose record is lost
+			p.record.FormerDropIn = "" // an earlier apply wrote it, and its record is lost
 		}
 	}
 	p.record.DropIn = file
@@ -156,8 +165,8 @@ func (p *planner) persist() {
 
 const dropInHeader = "# Written by tandem: a real server is silent about the virtual addresses.\n"
 
-// dropIn is the text of that file, in the form of sysctl.d(5). The leading "-" ignores interfaces that do not exist yet. A
-// setting that is stricter than needed stays so.
+// dropIn returns the text of that file, in the form of sysctl.d(5). The leading "-" ignores interfaces that do not exist yet.
+// A setting that is stricter than needed stays.
 func dropIn(c Config, s State) string {
 	var b strings.Builder
 	b.WriteString(dropInHeader)
@@ -171,7 +180,7 @@ func dropIn(c Config, s State) string {
 	return b.String()
 }
 
-// withdraw undoes what is in the record and no longer wanted.
+// withdraw undoes everything in the record that is no longer wanted.
 func (p *planner) withdraw() {
 	p.unroute()
 	p.unclaim()
@@ -190,10 +199,11 @@ func (p *planner) withdraw() {
 		p.add(p.formerFile())
 		p.record.DropIn, p.record.FormerDropIn = "", ""
 	}
+	p.unkeep()
 	p.unloadModules()
 }
 
-// formerFile makes the file in the record what it was before.
+// formerFile restores the file in the record.
 func (p *planner) formerFile() Step {
 	if former := p.record.FormerDropIn; former != "" {
 		return Step{Action: WriteDropIn, Name: p.record.DropIn, Value: former}
@@ -201,7 +211,7 @@ func (p *planner) formerFile() Step {
 	return Step{Action: RemoveDropIn, Name: p.record.DropIn}
 }
 
-// unloadModules unloads the modules that we loaded, except those that somebody else uses by now.
+// unloadModules unloads the modules that tandem has loaded, except those that another program uses by now.
 func (p *planner) unloadModules() {
 	p.record.Modules = slices.DeleteFunc(p.record.Modules, func(module string) bool {
 		if slices.ContainsFunc(p.config.Devices(), func(name string) bool { return tunnels[name].module == module }) {

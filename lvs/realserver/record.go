@@ -10,33 +10,35 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Record is what we manage, and what there was of it before the first apply. Nothing that happens since changes what is
-// recorded as former.
+// A Record is what tandem manages, and its state before the first apply. The recorded former state never changes after that.
 type Record struct {
-	// Boot is the boot id of the kernel that this is true of.
+	// Boot is the boot id of the kernel that the record belongs to.
 	Boot string `json:"boot"`
-	// Config is what was last asked for.
+	// Config is the Config of the last Apply.
 	Config Config `json:"config,omitzero"`
-	// Sysctls are the former values, to the byte.
+	// Sysctls are the former values, byte for byte.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
-	// Added are the addresses that we added. Former are the addresses that were VIPs before, wherever they were.
+	// Added are the addresses that tandem added. Former are the addresses that were VIPs before, on any interface.
 	Added  []Address `json:"added,omitempty"`
 	Former []Address `json:"displaced,omitempty"`
 	// Up are the interfaces that were down before, WasUp those that were up.
 	Up    []string `json:"up,omitempty"`
 	WasUp []string `json:"was_up,omitempty"`
-	// Routed are the default routes that we set. FormerRoutes are those of the same family before.
+	// Routed are the default routes that tandem made. FormerRoutes are the former ones of the same family.
 	Routed       []Path `json:"routed,omitempty"`
 	FormerRoutes []Path `json:"former_routes,omitempty"`
-	// Modules are those that we loaded.
+	// Modules are the modules that tandem loaded.
 	Modules []string `json:"modules,omitempty"`
-	// Filter: the ARP filter is ours. DropIn is the path of the file that is ours, FormerDropIn the text that it had before.
+	// Filter says that the ARP filter is ours. DropIn is the path of our file, FormerDropIn the text that it had before.
 	Filter       bool   `json:"filter,omitempty"`
 	DropIn       string `json:"drop_in,omitempty"`
 	FormerDropIn string `json:"former_drop_in,omitempty"`
+	// Kept are the settings that Keep has made, KeptFile is the file that has them.
+	Kept     map[string]lvs.ChangedSetting `json:"kept,omitempty"`
+	KeptFile string                        `json:"kept_file,omitempty"`
 }
 
-// Saved is what a Store holds of a Machine. It is zero where nothing is to be undone.
+// Saved is the value of a Machine in a Store. It is zero if there is nothing to undo.
 type Saved struct {
 	Record Record `json:"record"`
 }
@@ -57,7 +59,8 @@ func (r Record) saved() Saved {
 
 func (r Record) empty() bool {
 	return len(r.Config.VIPs) == 0 && len(r.Sysctls) == 0 && len(r.Added) == 0 && len(r.Former) == 0 && len(r.Up) == 0 &&
-		len(r.WasUp) == 0 && len(r.Routed) == 0 && len(r.FormerRoutes) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == ""
+		len(r.WasUp) == 0 && len(r.Routed) == 0 && len(r.FormerRoutes) == 0 && len(r.Modules) == 0 && !r.Filter && r.DropIn == "" &&
+		len(r.Kept) == 0 && r.KeptFile == ""
 }
 
 // knows tells whether the record has where a VIP was before.
@@ -97,14 +100,18 @@ func (r Record) clone() Record {
 	if r.Sysctls == nil {
 		r.Sysctls = make(map[string]string)
 	}
+	r.Kept = maps.Clone(r.Kept)
+	if r.Kept == nil {
+		r.Kept = make(map[string]lvs.ChangedSetting)
+	}
 	r.Added, r.Former = slices.Clone(r.Added), slices.Clone(r.Former)
 	r.Up, r.WasUp, r.Modules = slices.Clone(r.Up), slices.Clone(r.WasUp), slices.Clone(r.Modules)
 	r.Routed, r.FormerRoutes = slices.Clone(r.Routed), slices.Clone(r.FormerRoutes)
 	return r
 }
 
-// since returns the record as it is true for the kernel with this boot id. After a reboot the machine has what it starts
-// with, and that is what there was before, except settings that our own file has made.
+// since returns the record that applies to the kernel with this boot id. After a reboot the machine has its state at start,
+// and this is the former state, except for settings that our own file has made.
 func (r Record) since(boot string, s State) Record {
 	if r.Boot == boot || r.empty() {
 		r.Boot = boot
@@ -129,16 +136,16 @@ func (s State) holds(a Address) bool {
 	return l.has(a.Prefix)
 }
 
-// changed returns the settings that we have changed.
+// changed returns the settings that tandem has changed.
 func (r Record) changed() map[string]lvs.ChangedSetting {
 	changed := make(map[string]lvs.ChangedSetting, len(r.Sysctls))
 	for path, former := range r.Sysctls {
-		changed[path] = lvs.ChangedSetting{Former: former} // restored also where somebody else has changed it since
+		changed[path] = lvs.ChangedSetting{Former: former} // restored even if another program has changed it since
 	}
 	return changed
 }
 
-// formers are the former values of settings.
+// formers returns the former values of settings.
 func formers(changed map[string]lvs.ChangedSetting) map[string]string {
 	values := make(map[string]string, len(changed))
 	for path, c := range changed {

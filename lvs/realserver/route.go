@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// mainTable is the kernel's number of the routing table that has the default routes.
+// mainTable is the kernel's number of the routing table with the default routes.
 const mainTable = 254
 
 // A Path is a route to other machines.
@@ -20,7 +20,7 @@ type Path struct {
 	Source    netip.Addr   `json:"source,omitzero"` // the zero Addr: the kernel chooses
 	Metric    int          `json:"metric,omitempty"`
 	Table     int          `json:"table"`
-	Protocol  int          `json:"protocol,omitempty"` // who set it, as the kernel numbers them
+	Protocol  int          `json:"protocol,omitempty"` // the program that made it, as the kernel numbers them
 	Several   bool         `json:"-"`                  // it has several next hops
 }
 
@@ -53,7 +53,7 @@ func (p Path) command(verb string) string {
 	return b.String()
 }
 
-// sameSlot tells whether the kernel replaces one route by the other.
+// sameSlot tells whether one route replaces the other in the kernel.
 func (p Path) sameSlot(q Path) bool {
 	return p.To == q.To && p.Table == q.Table && p.Metric == q.Metric
 }
@@ -72,7 +72,7 @@ func (s State) defaults(is4 bool) []Path {
 	return list
 }
 
-// routeTo returns the default route of a real server of NAT. The kernel prefers it to every other.
+// routeTo returns the default route of a real server with NAT. The kernel prefers it to every other one.
 func (s State) routeTo(vip netip.Addr) (Path, bool) {
 	metric := 0
 	if vip.Is6() {
@@ -88,7 +88,7 @@ func (s State) routeTo(vip netip.Addr) (Path, bool) {
 	return Path{}, false
 }
 
-// route leads the default routes to the VIPs, for NAT.
+// route makes the default routes lead to the VIPs, for NAT.
 func (p *planner) route() {
 	if p.config.Mode != NAT {
 		return
@@ -114,8 +114,8 @@ func (p Path) reaches(q Path) bool {
 	return p.sameSlot(q) && p.Gateway == q.Gateway && p.Interface == q.Interface
 }
 
-// unroute gives back the default routes of the families that are no longer wanted. It leaves a default route that others
-// have set where there was none.
+// unroute restores the default routes of the families that are no longer wanted. If there was none before and another program
+// has made one since, it stays.
 func (p *planner) unroute() {
 	wanted := func(q Path) bool {
 		return p.config.Mode == NAT && slices.ContainsFunc(p.config.VIPs, func(vip netip.Addr) bool { return vip.Is4() == q.To.Addr().Is4() })
@@ -141,8 +141,7 @@ func (r Record) hasRouted(is4 bool) bool {
 	return slices.ContainsFunc(r.Routed, of) || slices.ContainsFunc(r.FormerRoutes, of)
 }
 
-// freeRoutes takes the VIP out of the routes that have it as their source: the kernel deletes such a route with the
-// address.
+// freeRoutes removes the VIP from the routes that have it as their source: the kernel deletes such a route with the address.
 func (p *planner) freeRoutes(vip netip.Addr) {
 	for _, path := range p.state.Paths {
 		if path.Source == vip && vip.Is4() {

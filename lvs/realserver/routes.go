@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readRoutes reads the routing table of the machine's own addresses, the default routes with the addresses that they send
-// from, and the routes that have a VIP as their source.
+// readRoutes reads the local routing table, the default routes with their source addresses, and the routes that have a VIP as
+// their source.
 func (k *kernel) readRoutes(s *State, names map[int]string, vips []netip.Addr) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
@@ -109,8 +109,8 @@ func (k *kernel) gateway(to netip.Addr) (netip.Addr, error) {
 	return netip.Addr{}, nil
 }
 
-// setRoute replaces the route of the same destination, table and metric. What the kernel knows besides, as a route's MTU,
-// stays if only the source changes.
+// setRoute replaces the route of the same destination, table and metric. Other attributes, such as a route's MTU, stay if
+// only the source changes.
 func (k *kernel) setRoute(p Path) error {
 	dev, err := k.handle.LinkByName(p.Interface)
 	if err != nil {
@@ -200,8 +200,8 @@ func directed() ([]netip.Addr, error) {
 	return all, lines.Err()
 }
 
-// parseService returns the address of a service in a line of /proc/net/ip_vs: "TCP  C0000264:0050 wrr", or
-// "TCP  [2001:0db8:…:0100]:0050 wrr". The servers' lines begin with "  ->", those of marks with "FWM".
+// parseService returns the address of a service in a line of /proc/net/ip_vs: "TCP  C0000264:0050 wrr", or "TCP
+// [2001:0db8:…:0100]:0050 wrr". Lines of servers begin with "  ->", lines of marks with "FWM".
 func parseService(line string) (netip.Addr, bool) {
 	fields := strings.Fields(line)
 	if len(fields) < 2 || !slices.Contains([]string{"TCP", "UDP", "SCTP"}, fields[0]) {

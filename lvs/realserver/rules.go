@@ -22,7 +22,7 @@ type Rule struct {
 
 // wantedRules returns the rules that c asks for.
 func wantedRules(c Config, s State) []Rule {
-	if c.Method != ARPFilter {
+	if c.Method != ARPFilter || s.Quiet {
 		return nil
 	}
 	var rules []Rule

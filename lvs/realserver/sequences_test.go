@@ -72,6 +72,11 @@ func TestEndsWhereItBegan(t *testing.T) {
 		"tunl0 up · tunnel, tunl0 down",
 		"· filter, filter gone",
 		"· persist, no file",
+		// The doctor's settings.
+		"· keep",
+		"· dr, keep",
+		"· keep, keep, persist",
+		"· persist, keep, dr",
 		// Routes.
 		"default · dr",
 		"default · dr, default from the vip",
@@ -209,7 +214,10 @@ func (m *shifting) acts() map[string]func() error {
 		"eth0 loud":  set("eth0/arp_announce", "1"), "eth0 stricter": set("eth0/arp_ignore", "8"),
 		"tunl0 up": link(tunnel4, netlink.LinkSetUp), "tunl0 down": link(tunnel4, netlink.LinkSetDown),
 		"tunl0 filtered": set("tunl0/rp_filter", "1"), "tunl0 unfiltered": set("tunl0/rp_filter", "0"),
-		"filter gone":          removeFilter,
+		"filter gone": removeFilter,
+		"keep": func() error {
+			return m.machine.Keep(map[string]string{"net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "0"}, m.file+".doctor")
+		},
 		"file":                 func() error { return os.WriteFile(m.file, []byte("kernel.panic = 1\n"), 0o644) },
 		"no file":              func() error { return os.Remove(m.file) },
 		"default":              func() error { return setDefault("192.0.2.1", "", 0) },
@@ -333,7 +341,11 @@ func world(file string) (all []string, err error) {
 	}
 	modules, e2 := filepath.Glob("/sys/module/*tun*")
 	say("modules %v", modules)
-	text, e3 := os.ReadFile(file)
-	say("file %q %t", text, errors.Is(e3, os.ErrNotExist))
-	return all, errors.Join(err, e, e2)
+	files, e3 := filepath.Glob(file + "*")
+	for _, f := range files {
+		text, e4 := os.ReadFile(f)
+		say("file %s %q", f, text)
+		e3 = errors.Join(e3, e4)
+	}
+	return all, errors.Join(err, e, e2, e3)
 }

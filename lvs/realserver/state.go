@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// A State is what there is.
+// A State is the present state of the machine.
 type State struct {
 	// Sysctls are the contents of files below /proc/sys, byte for byte, by their paths from there. A file that is not in
-	// it does not exist.
+	// Sysctls does not exist.
 	Sysctls map[string]string
 	Links   []Link
 	// Local is the kernel's local routing table.
@@ -21,14 +21,16 @@ type State struct {
 	Filter []Rule
 	// DropIn is the text of the file Config.DropIn; empty if there is none.
 	DropIn string
-	// Loaded are the loaded modules of tunnels. Unused are those in the record that nobody else uses.
+	// Loaded are the loaded modules of tunnels. Unused are those in the record that no other program uses.
 	Loaded, Unused []string
 	// Paths are the default routes, and the routes whose source is a VIP of the configuration or the record.
 	Paths []Path
 	// Sources are the addresses that the default routes send from.
 	Sources []netip.Addr
-	// Directed are the addresses that this machine balances, or holds for its virtual routers, as a director.
+	// Directed are the addresses that this machine, as a director, balances or has for its virtual routers.
 	Directed []netip.Addr
+	// Quiet says that rules of other programs hide the VIPs.
+	Quiet bool
 	// Operator must not lose the connection to the machine.
 	Operator Operator
 }
@@ -37,7 +39,7 @@ type State struct {
 type Link struct {
 	Name     string
 	Up       bool
-	Ethernet bool // it speaks ARP
+	Ethernet bool // it uses ARP
 	Addrs    []Address
 }
 
@@ -49,11 +51,11 @@ type Address struct {
 	Scope     int          `json:"scope,omitempty"`
 	Broadcast netip.Addr   `json:"broadcast,omitzero"`
 	Secondary bool         `json:"secondary,omitempty"`
-	// Preferred: the kernel may choose it as the source of new connections. It is so for every IPv4 address.
+	// Preferred says that the kernel may choose it as the source of new connections. This is true for every IPv4 address.
 	Preferred bool `json:"preferred,omitempty"`
-	// Dynamic: a lease or a router's advertisement gave it, and it expires.
+	// Dynamic says that a lease or a router's advertisement gave it, and that it expires.
 	Dynamic bool `json:"dynamic,omitempty"`
-	// Routeless: the kernel makes no route to its network.
+	// Routeless says that the kernel makes no route to its network.
 	Routeless bool `json:"routeless,omitempty"`
 }
 
@@ -89,6 +91,27 @@ func (l Link) has(p netip.Prefix) bool {
 	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
 }
 
+// mayBeQuiet tells whether rules of other programs may hide the VIPs: there are such rules, and neither our settings nor our
+// filter hide the VIPs.
+func (s State) mayBeQuiet(c Config, r Record) bool {
+	if !c.has4() || r.Filter || len(s.silent(c)) == 0 {
+		return false
+	}
+	for _, vip := range c.carried() {
+		if vip.Is4() && !s.holds(Address{Interface: c.device(vip), Prefix: whole(vip)}) {
+			return false
+		}
+	}
+	needed := len(wantedRules(c, s)) > 0 && !slices.Equal(wantedRules(c, s), s.Filter)
+	for _, file := range silenceSysctls(c, s) {
+		if _, ours := r.Sysctls[file]; ours {
+			return false
+		}
+		needed = needed || !settled(file, s)
+	}
+	return needed
+}
+
 // silent returns the interfaces that must hide the VIPs.
 func (s State) silent(c Config) []string {
 	var names []string
@@ -117,10 +140,10 @@ func (l Link) own(c Config) netip.Addr {
 // sysctl returns the path of a setting of IPv4 for an interface, or for "all".
 func sysctl(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
 
-// value returns a setting without the line's end.
+// value returns a setting without the line end.
 func (s State) value(path string) string { return strings.TrimSpace(s.Sysctls[path]) }
 
-// number returns a setting as a number. It is 0, the kernel's default of all these settings, where it does not exist.
+// number returns a setting as a number. If the setting does not exist, it is 0, the kernel's default of all these settings.
 func (s State) number(path string) int {
 	n, err := strconv.Atoi(s.value(path))
 	if err != nil {

@@ -37,10 +37,10 @@ func suspension() time.Duration {
 	return time.Duration(boot.Nano() - monotonic.Nano())
 }
 
-// stickyTimeouts has the calling thread, which must be locked, wake up at once when the process goes on after a stop or its
-// machine after a suspension. Without it the kernel continues an interrupted ppoll with the time that was left before (see
+// stickyTimeouts makes the calling thread, which must be locked, wake up at once when the process continues after a stop, or
+// its machine after a suspension. Otherwise the kernel continues an interrupted ppoll with the time that was left before (see
 // poll_select_finish in fs/select.c): a master that stood still would hold its addresses for that time. It returns a function
-// that undoes this. Where that is forbidden, the thread wakes up later, or with the next packet.
+// that undoes this. If this is forbidden, the thread wakes up later, or with the next packet.
 func stickyTimeouts() (undo func()) {
 	const ask, sticky = 0xffffffff, 0x4000000 // personality(2)
 	former, _, errno := unix.Syscall(unix.SYS_PERSONALITY, ask, 0, 0)

@@ -94,6 +94,21 @@ func Choice[T any](name func(T) string, values []T) SchemaType[T] {
 	}, name)
 }
 
+// Synonyms refuses words that other programs have for a value, and suggests the value.
+func (t SchemaType[T]) Synonyms(words map[string]T) SchemaType[T] {
+	read := t.Read
+	t.Read = func(at Node) T {
+		word, _ := at.Value.(string)
+		if v, ok := words[word]; ok {
+			at.Mistake("did you mean `"+strings.Trim(t.Show(v), `"`)+"`?", "unknown value %q", word)
+			var none T
+			return none
+		}
+		return read(at)
+	}
+	return t
+}
+
 // Boolean is true or false.
 func Boolean() SchemaType[bool] {
 	return SchemaType[bool]{

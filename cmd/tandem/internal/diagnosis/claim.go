@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // A Claim says that another machine claims one of this director's virtual addresses.
@@ -33,7 +34,7 @@ func Claimed(c Claim, services []configs.Service) Finding {
 		if served := ServicesOf(addr, services); len(served) > 0 {
 			name += ", real server of " + strings.Join(served, ", ")
 			f.ID, f.Why = "server-answers", "clients that believe it reach this real server only, and bypass the director"
-			f.Mend = "run `tandem realserver apply --vip " + c.Address.String() + "` on it"
+			f.Mend = "run `tandem realserver apply --vip " + c.Address.String() + modeOf(addr, services) + "` on it"
 		}
 		names = append(names, name)
 	}
@@ -45,6 +46,16 @@ func Claimed(c Claim, services []configs.Service) Finding {
 		f.What += ", by " + c.How
 	}
 	return f
+}
+
+// modeOf returns the flag of `tandem realserver` that a real server with this address needs.
+func modeOf(addr netip.Addr, services []configs.Service) string {
+	for _, svc := range services {
+		if slices.ContainsFunc(svc.Servers, func(s configs.Server) bool { return s.Addr == addr && s.Method == lvs.Tunnel }) {
+			return " --mode tunnel"
+		}
+	}
+	return ""
 }
 
 // ServicesOf returns the names of the services that have a real server with this address.

@@ -14,7 +14,9 @@ import (
 
 func TestClaimed(t *testing.T) {
 	server := configs.Server{Server: lvs.Server{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.11"), Port: 80}}}
-	services := []configs.Service{{Name: "www", Servers: []configs.Server{server}}, {Name: "mail"}, {Name: "api", Servers: []configs.Server{server}}}
+	far := configs.Server{Server: lvs.Server{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.12"), Port: 80}, Method: lvs.Tunnel}}
+	services := []configs.Service{{Name: "www", Servers: []configs.Server{server}}, {Name: "mail"}, {Name: "api", Servers: []configs.Server{server}},
+		{Name: "far", Servers: []configs.Server{far}}}
 	for _, c := range []struct {
 		neighbours []string
 		how        string
@@ -27,6 +29,9 @@ func TestClaimed(t *testing.T) {
 		{[]string{"192.0.2.11"}, "ARP request", "server-answers",
 			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.11, real server of www, api), by ARP request; " +
 				"run `tandem realserver apply --vip 192.0.2.100` on it"},
+		{[]string{"192.0.2.12"}, "ARP request", "server-answers",
+			"eth0: another machine claims 192.0.2.100: 02:00:00:00:00:11 (192.0.2.12, real server of far), by ARP request; " +
+				"run `tandem realserver apply --vip 192.0.2.100 --mode tunnel` on it"},
 	} {
 		claim := Claim{Interface: "eth0", Address: netip.MustParseAddr("192.0.2.100"), Hardware: "02:00:00:00:00:11", How: c.how}
 		for _, n := range c.neighbours {

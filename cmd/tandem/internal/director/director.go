@@ -85,6 +85,7 @@ type mailboxes struct {
 	traffic  workers.Mailbox[bool]
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
+	segments workers.Mailbox[core.Segments]
 }
 
 // New returns a director that has not started.
@@ -100,6 +101,7 @@ func New(o Options) *Director {
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
+			segments: workers.NewMailbox[core.Segments](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -142,7 +144,7 @@ func (d *Director) Run(ctx context.Context) error {
 	state := core.New()
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Orders: saved.orders.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
 		Problems: saved.problems,
 	})
 	g.Go(func() error { return d.loop(work, state) })
@@ -178,6 +180,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
+		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"the checks": (&workers.Checks{

@@ -158,6 +158,9 @@ func (d *Director) carryOut(out core.Effects) {
 	if out.Question != nil {
 		d.mail.question.Put(*out.Question)
 	}
+	if out.Segments != nil {
+		d.mail.segments.Put(out.Segments)
+	}
 	if out.Election != nil {
 		d.elections.Configure(*out.Election)
 	}

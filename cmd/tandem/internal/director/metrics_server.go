@@ -29,10 +29,10 @@ type metricsServer struct {
 	err     atomic.Pointer[error] // why it does not listen; nil: it listens, or no address is configured
 }
 
-// maxScrapes is how many scrapes are answered at the same time. Each takes the processor from the director; more get status 503.
+// maxScrapes is the maximum number of scrapes at the same time. Each uses the director's processor time. More get status 503.
 const maxScrapes = 3
 
-// scrapeLimits bound what those who scrape may hold. Whoever reaches the port may be one.
+// scrapeLimits are the limits for scrapers. Anybody who reaches the port may be one.
 var scrapeLimits = bounded.Limits{Connections: 32, Patience: 5 * time.Second, Answer: 30 * time.Second}
 
 // relistenPause is the pause between two tries to listen.

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A hangingCollector does not answer until it is let go.
+// A hangingCollector does not answer until it is released.
 type hangingCollector struct {
 	asked chan struct{}
 	let   chan struct{}
@@ -25,7 +25,7 @@ func (c hangingCollector) Collect(chan<- prometheus.Metric) {
 	<-c.let
 }
 
-// Scrapes that hang do not add up: more than a few are refused at once.
+// The number of scrapes that hang is limited: more are refused at once.
 func TestScrapesThatHangAreFew(t *testing.T) {
 	c := hangingCollector{make(chan struct{}), make(chan struct{})}
 	m := newMetricsServer(hclog.NewNullLogger(), c)

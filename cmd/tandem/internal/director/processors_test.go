@@ -20,7 +20,7 @@ func TestOneProcessorForLittleWork(t *testing.T) {
 		what  string
 		part  float64 // of one processor
 		looks int
-		want  []int // what is set meanwhile
+		want  []int // the numbers that are set
 	}{
 		{"little to do, but not for long", 0.02, quietLooks - 1, nil},
 		{"some work", 0.15, 1, nil},

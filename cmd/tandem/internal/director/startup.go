@@ -38,14 +38,14 @@ func needsIPVS(cfg *configs.Config) bool {
 
 // A savedState is the state directory, and the parts that store something in it.
 type savedState struct {
-	orders   *state.File[map[string]core.Order]
-	standby  *state.File[[]string]
-	drains   *state.File[core.Drains]
-	table    kernelTable
-	syncs    *kernel.SyncDaemons
-	sysctls  *kernel.SysctlKeeper
-	settings *kernel.Settings
-	problems []string // about files that could not be read
+	overrides *state.File[map[string]core.Override]
+	standby   *state.File[[]string]
+	drains    *state.File[core.Drains]
+	table     kernelTable
+	syncs     *kernel.SyncDaemons
+	sysctls   *kernel.SysctlKeeper
+	settings  *kernel.Settings
+	problems  []string // about files that could not be read
 }
 
 // openState reads the state directory of earlier runs. A file that cannot be read is a problem, but the director starts
@@ -75,7 +75,7 @@ func (d *Director) openState(dir string) *savedState {
 	check(err)
 	ipvs := kernel.New(log)
 	s.table = kernelTable{Table: kernel.NewTable(ipvs, own, log), ipvs: ipvs, own: own, processors: newProcessors()}
-	s.orders, err = loaded[map[string]core.Order](filepath.Join(dir, core.OrdersFile.String()))
+	s.overrides, err = loaded[map[string]core.Override](filepath.Join(dir, core.OverridesFile.String()))
 	check(err)
 	s.standby, err = loaded[[]string](filepath.Join(dir, core.StandbyFile.String()))
 	check(err)
@@ -100,8 +100,8 @@ func loaded[T any](path string) (*state.File[T], error) {
 // store writes the value of a file.
 func (s *savedState) store(f core.FileValue) error {
 	switch value := f.Value.(type) {
-	case map[string]core.Order:
-		return s.orders.Store(value)
+	case map[string]core.Override:
+		return s.overrides.Store(value)
 	case []string:
 		return s.standby.Store(value)
 	case core.Drains:

@@ -23,8 +23,8 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	var log lockedBuffer
 	d := New(Options{Config: &configs.Config{}, Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
 	saved := d.openState(dir)
-	if len(saved.orders.Value) != 0 || strings.Count(log.String(), "damaged") < 2 {
-		t.Errorf("got %+v, log %s", saved.orders.Value, log.String())
+	if len(saved.overrides.Value) != 0 || strings.Count(log.String(), "damaged") < 2 {
+		t.Errorf("got %+v, log %s", saved.overrides.Value, log.String())
 	}
 	if kept, _ := filepath.Glob(filepath.Join(dir, "orders.json.damaged-*")); len(kept) != 1 {
 		t.Errorf("set aside as %v", kept)

@@ -248,6 +248,13 @@ func TestRealServer(t *testing.T) {
 		{"the VIP on the network's interface", step(realserver.DeleteAddress, func(s *realserver.Step) { s.Address = at("eth0", "192.0.2.100/24") }),
 			[]string{"vip-misplaced"}, "eth0", true},
 		{"the tunnel's interface is down", step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" }), []string{"no-tunnel"}, "tunl0", true},
+		{"the default route of NAT is missing", step(realserver.SetRoute, func(s *realserver.Step) {
+			s.Path = realserver.Path{To: netip.MustParsePrefix("0.0.0.0/0"), Gateway: vip, Interface: "eth1", Table: 254}
+		}), []string{"no-route"}, "ip route replace default via 192.0.2.100 dev eth1", true},
+		{"the command of this machine", func(s *Snapshot) {
+			step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" })(s)
+			s.Apply = "tandem realserver apply --vip 192.0.2.100 --mode tunnel"
+		}, []string{"no-tunnel"}, "fix: tandem realserver apply --vip 192.0.2.100 --mode tunnel", true},
 		{"a sysctl file that is not written is no fault of today", step(realserver.WriteDropIn, func(*realserver.Step) {}), nil, "", false},
 		{"refused", func(s *Snapshot) { s.Refused = "refused: 192.0.2.100 is the gateway" }, []string{"refused"}, "gateway", false},
 		{"default route by the director", func(s *Snapshot) { s.Gateways[0].Hardware = "02:00:00:00:00:02" }, []string{"default-route"}, "192.0.2.1", false},

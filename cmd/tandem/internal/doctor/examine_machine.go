@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
@@ -50,7 +49,7 @@ func (e *examination) addFixable(f diagnosis.Finding, by fix) {
 
 // addSysctl adds a finding that a sysctl repairs.
 func (e *examination) addSysctl(f diagnosis.Finding, path, value string) {
-	f.Mend = fmt.Sprintf("sysctl -w %s=%s", strings.ReplaceAll(path, "/", "."), value)
+	f.Mend = fmt.Sprintf("sysctl -w %s=%s", lvs.SettingName(path), value)
 	e.addFixable(f, fix{sysctl: path, value: value})
 }
 

@@ -27,6 +27,7 @@ const (
 	answersWhy   = "the machine answers ARP for the VIP, or uses it as the source of ARP requests, so that clients bypass the director"
 	noTunnelWhy  = "the kernel does not unwrap the packets that the director sends through the tunnel"
 	noAddressWhy = "the machine drops the packets that the director sends to the VIP"
+	noRouteWhy   = "the answers to clients do not pass through the director, which has to translate their addresses"
 )
 
 // lacking has the finding for each missing step of `tandem realserver apply`.
@@ -37,6 +38,7 @@ var lacking = map[realserver.Action]diagnosis.Finding{
 	realserver.LinkUp:        {ID: "no-tunnel", Why: noTunnelWhy},
 	realserver.AddAddress:    {ID: "vip-missing", Why: noAddressWhy},
 	realserver.AddLocalRoute: {ID: "vip-missing", Why: noAddressWhy},
+	realserver.SetRoute:      {ID: "no-route", Why: noRouteWhy},
 	realserver.DeleteAddress: {ID: "vip-misplaced", Why: "on a network interface the machine answers ARP for the VIP, and a prefix length makes neighbours of the VIP seem local"},
 }
 
@@ -44,7 +46,7 @@ var lacking = map[realserver.Action]diagnosis.Finding{
 func (e *examination) prepared(c realserver.Config) {
 	if e.snapshot.Refused != "" {
 		e.add(diagnosis.Finding{ID: "refused", Severity: diagnosis.Error, What: e.snapshot.Refused,
-			Why: "tandem realserver apply does not change this machine in its present state", Mend: "remove the cause"})
+			Why: "tandem realserver apply does not change this machine in its present state", Mend: "remove the cause, then run " + e.apply()})
 	}
 	steps := make(map[string][]string)
 	var found []diagnosis.Finding
@@ -59,14 +61,25 @@ func (e *examination) prepared(c realserver.Config) {
 		steps[f.ID] = append(steps[f.ID], step.String())
 	}
 	for _, f := range found {
-		f.Severity, f.What, f.Mend = diagnosis.Error, "these commands were not run: "+strings.Join(steps[f.ID], ", "), "tandem realserver apply"
+		f.Severity, f.What, f.Mend = diagnosis.Error, "these commands were not run: "+strings.Join(steps[f.ID], ", "), e.apply()
 		e.addFixable(f, fix{realServer: &c})
 	}
+}
+
+// apply is the command that prepares the machine.
+func (e *examination) apply() string {
+	if e.snapshot.Apply == "" {
+		return "tandem realserver apply"
+	}
+	return e.snapshot.Apply
 }
 
 // defaultRoute judges whether a director is the default gateway. A director for direct routing drops the servers'
 // answers, because their source is its own address.
 func (e *examination) defaultRoute(c realserver.Config) {
+	if c.Mode == realserver.NAT {
+		return // whose answers go through the director
+	}
 	for _, g := range e.snapshot.Gateways {
 		for _, owners := range e.snapshot.Owners {
 			for _, o := range owners {

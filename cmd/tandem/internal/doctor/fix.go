@@ -20,13 +20,25 @@ type fix struct {
 	realServer    *realserver.Config
 }
 
+// Sysctl reports whether a sysctl repairs it, which lasts until the next boot unless Fix writes it to a file.
+func (f Finding) Sysctl() bool { return f.fix != nil && f.fix.sysctl != "" }
+
+// RealServer is what the real server becomes that Fix prepares; nil if it repairs something else.
+func (f Finding) RealServer() *realserver.Config {
+	if f.fix == nil {
+		return nil
+	}
+	return f.fix.realServer
+}
+
 // Fix repairs the findings that are Fixable, and returns those that it repaired. After an error it continues with the others.
-func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (fixed []Finding, err error) {
+// It writes sysctls to file too, so that they last; empty: to none.
+func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine, file string) (fixed []Finding, err error) {
 	for _, f := range findings {
 		if f.fix == nil {
 			continue
 		}
-		if e := f.fix.do(ctx, machine); e != nil {
+		if e := f.fix.do(ctx, machine, file); e != nil {
 			err = errors.Join(err, fmt.Errorf("failed to fix %s: %w", f.ID, e))
 			continue
 		}
@@ -35,8 +47,10 @@ func Fix(ctx context.Context, findings []Finding, machine *realserver.Machine) (
 	return fixed, err
 }
 
-func (f fix) do(ctx context.Context, machine *realserver.Machine) error {
+func (f fix) do(ctx context.Context, machine *realserver.Machine, file string) error {
 	switch {
+	case f.sysctl != "" && file != "":
+		return machine.Keep(map[string]string{f.sysctl: f.value}, file)
 	case f.sysctl != "":
 		return os.WriteFile(filepath.Join("/proc/sys", f.sysctl), []byte(f.value), 0)
 	case f.module != "":

@@ -18,6 +18,12 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
+// DirectorRuns reports whether a director runs in this network namespace.
+func DirectorRuns() bool {
+	_, director := programs()
+	return director != Process{}
+}
+
 // programs returns the names of the processes in this network namespace, each once, and the director if it is one of
 // them. Processes that end meanwhile are skipped.
 func programs() (names []string, director Process) {

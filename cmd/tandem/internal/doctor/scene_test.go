@@ -29,13 +29,13 @@ method = "METHOD"
   address = "192.0.2.11"
 `
 
-// A scene is a configuration and what was seen, for a row of a table to change.
+// A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {
 	method, extra string
 	snapshot      Snapshot
 }
 
-// master is a director at which all is well.
+// master is a director without faults.
 func master() *scene {
 	return &scene{method: "dr", snapshot: Snapshot{
 		IPVS: true, Schedulers: []string{"rr", "wrr"},
@@ -56,7 +56,7 @@ func (s *scene) link(change func(*vrrp.Link)) {
 	s.snapshot.Links["eth0"] = l
 }
 
-// backup makes it one that hears its master.
+// backup makes it a backup that hears its master.
 func (s *scene) backup() {
 	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
 	s.snapshot.Status.VRRP[0].State = "backup"

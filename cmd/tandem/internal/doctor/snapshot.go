@@ -35,8 +35,10 @@ type Snapshot struct {
 	Director Process  // the running director; the zero value if none runs
 	Status   *control.Status
 	// Steps are those that `tandem realserver apply` would run. Refused is the reason why it would run none.
+	// Apply is that command, as it works on this machine.
 	Steps    []realserver.Step
 	Refused  string
+	Apply    string
 	Gateways []Gateway // next hops of the default routes whose hardware addresses are known
 	// Listening are the sockets that wait for clients; an unspecified address stands for all addresses.
 	Listening []Socket

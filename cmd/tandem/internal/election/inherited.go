@@ -27,14 +27,16 @@ func dupHigh(fd uintptr) (uintptr, error) {
 	return uintptr(high), err
 }
 
-// A directorSocket is the socket to the director. It blocks. Were it watched by the Go runtime's poller, each sign of life would
-// wake two threads as soon as the director has read it: the kernel tells the poller that there is room to write.
+// A directorSocket is the socket to the director. It blocks. If the Go runtime's poller watched it, each sign of life would
+// wake two threads when the director has read it, because the kernel tells the poller that there is room to write.
 type directorSocket struct {
-	fd     int // stays open as long as this process lives: the director learns of its end by that
+	fd     int // stays open as long as this process lives: its closing tells the director that the process has ended
 	closed atomic.Bool
 }
 
-// closeTimeout bounds how long a write goes on, after Close, to a director that does not read.
+var _ nonblocking = (*directorSocket)(nil)
+
+// closeTimeout is how long a write to a director that does not read may last after Close.
 const closeTimeout = time.Second
 
 // Inherited returns the socket to the director that started this process.
@@ -73,14 +75,14 @@ func (s *directorSocket) Read(b []byte) (int, error) {
 	}
 }
 
-// Write waits for a director that does not read, until Close.
+// Write waits if the director does not read, until Close.
 func (s *directorSocket) Write(b []byte) (int, error) {
 	for n := 0; ; {
 		if s.closed.Load() {
 			return n, net.ErrClosed
 		}
 		m, err := unix.SendmsgN(s.fd, b[n:], nil, nil, unix.MSG_NOSIGNAL)
-		if err != nil && err != unix.EINTR && err != unix.EAGAIN { // the latter: closeTimeout is over
+		if err != nil && err != unix.EINTR && err != unix.EAGAIN { // closeTimeout is over
 			return n, fmt.Errorf("failed to write to the director: %w", err)
 		}
 		if n += max(0, m); n == len(b) {
@@ -89,7 +91,12 @@ func (s *directorSocket) Write(b []byte) (int, error) {
 	}
 }
 
-// Close ends a Read that waits, and within closeTimeout a Write. The director does not notice it.
+// TrySend sends without waiting. If there is no room, it sends nothing.
+func (s *directorSocket) TrySend(b []byte) error {
+	return unix.Send(s.fd, b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+// Close ends a waiting Read at once, and a waiting Write within closeTimeout. The director does not notice it.
 func (s *directorSocket) Close() error {
 	s.closed.Store(true)
 	return unix.Shutdown(s.fd, unix.SHUT_RD)

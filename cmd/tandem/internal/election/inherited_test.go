@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The end of the work frees the reader and the writer, and the director does not notice it.
+// When the work ends, the reader and the writer end, and the director does not notice it.
 func TestDirectorSocketCloses(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

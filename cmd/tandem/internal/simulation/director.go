@@ -23,6 +23,7 @@ type director struct {
 	due      bool // a turn is planned
 	tick     time.Time
 	question int  // how many were put to the neighbours
+	segments int  // how many times the segments to ask about have changed
 	ready    bool // the table was written for the first time
 	leaving  bool
 	cfg      *configs.Config // the configuration in force
@@ -67,7 +68,7 @@ func (h *host) start() {
 	d.table.want = nil
 	d.later(h.between(20*time.Millisecond, 200*time.Millisecond), func() {
 		d.begun = true
-		d.post(core.Start{Config: h.cfg, Orders: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
+		d.post(core.Start{Config: h.cfg, Overrides: h.disk.orders, Standby: h.disk.standby, Drains: h.disk.drains})
 		d.later(h.between(time.Millisecond, 20*time.Millisecond), d.readTable)
 		d.lookAgain()
 	})
@@ -111,6 +112,10 @@ func (d *director) turn() {
 	if out.Question != nil {
 		d.question++
 		d.askNeighbours(*out.Question, d.question)
+	}
+	if out.Segments != nil {
+		d.segments++
+		d.askSegments(out.Segments, d.segments, nil)
 	}
 	d.store(out.Files)
 	if out.Draining != d.watched {

@@ -82,7 +82,8 @@ func segmentOf(iface string) int {
 func (h *host) spawn(d *director) *election {
 	e := &election{
 		process: process{world: h.world, alive: true, since: h.now}, host: h, director: d,
-		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), givenUp: make(map[string]bool), referred: make(map[string]time.Time), announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
+		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), givenUp: make(map[string]bool), referred: make(map[string]time.Time),
+		announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
 		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()

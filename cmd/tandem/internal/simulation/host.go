@@ -31,7 +31,7 @@ type host struct {
 	disk    disk
 	clock   time.Duration // how far ahead the wall clock was set; a process sees it when it starts
 
-	record []string // the routers whose addresses a former election may have had, or has given up to nobody
+	record []string // the routers whose addresses a former election may have had, or has given up without a successor
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
@@ -178,8 +178,8 @@ type disk struct {
 	trouble string        // why nothing can be written
 	slow    time.Duration // how long a write takes
 
-	orders  map[string]core.Order
-	ordered map[string]core.Order // the latest written orders, though the disk may have lost them
+	orders  map[string]core.Override
+	ordered map[string]core.Override // the latest written orders, though the disk may have lost them
 	standby []string
 	drains  core.Drains
 	owned   map[lvs.ServiceID]bool
@@ -193,7 +193,7 @@ func (d *disk) store(f core.FileValue) error {
 	}
 	d.writes++
 	switch value := f.Value.(type) {
-	case map[string]core.Order:
+	case map[string]core.Override:
 		d.orders, d.ordered = value, value
 	case []string:
 		d.standby = value

@@ -53,10 +53,10 @@ func (s Search) Run() *Tally {
 	return t
 }
 
-// NewTally returns a tally of nothing.
+// NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{Findings: make(map[string][]uint64)} }
 
-// Add adds what came of other runs.
+// Add adds the results of other runs.
 func (t *Tally) Add(more *Tally) {
 	t.Seeds += more.Seeds
 	t.Events += more.Events

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestBothInTrouble: both directors have a cause to step back, at the same moment or one after the other. The one that is master
-// when the second begins stays master: the VIPs move at most once, and somebody always has them.
+// TestBothInTrouble: both directors have a cause to step back, at the same moment or one after the other. The one that is
+// master when the second cause begins stays master: the VIPs move at most once, and one director always has them.
 func TestBothInTrouble(t *testing.T) {
 	const begin, lasts = 30 * time.Second, 60 * time.Second
 	for _, kind := range []Kind{KernelRefuses, AllServersOff, Cable} {
@@ -18,7 +18,7 @@ func TestBothInTrouble(t *testing.T) {
 			for _, onlyMaster := range []bool{false, true} {
 				for _, group := range []bool{false, true} {
 					if kind == AllServersOff && later != 0 || kind == Cable && !group {
-						continue // servers are the same for both; and a cable is that of the servers only where there are two
+						continue // both directors have the same servers; and only with two segments is a cable the servers' own
 					}
 					t.Run(fmt.Sprintf("%s, %s later, check as master only %t, group %t", kind, later, onlyMaster, group), func(t *testing.T) {
 						s := NewScenario(4)
@@ -74,13 +74,13 @@ func TestBothInTrouble(t *testing.T) {
 	}
 }
 
-// bothFault gives a host its part of the trouble.
+// bothFault gives a host its part of the fault.
 func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
 	if kind != Cable {
 		w.inject(Fault{Kind: kind, For: lasts, Target: h.node})
 		return
 	}
-	// The switch of the real servers is broken: the carrier stays, and the directors still hear each other there.
+	// The switch of the real servers fails: the carrier stays, and the directors still hear each other there.
 	for i := range w.servers {
 		for _, way := range [][2]int{{h.node, firstServer + i}, {firstServer + i, h.node}} {
 			wire := &w.wires[h.serverSide][way[0]][way[1]]

@@ -22,7 +22,7 @@ type world struct {
 	hosts   [2]*host
 	wires   [segments][nodes][nodes]wire
 	healed  bool    // all faults are over
-	clear   [2]bool // the ways from a director to clients and real servers are clean
+	clear   [2]bool // the wires from a director to clients and real servers are clean
 	servers []*server
 	clients []*client
 	watch   monitor

@@ -95,8 +95,8 @@ func (s *Supervisor) Configure(o message.Order) {
 	nudge(s.changed)
 }
 
-// Beats gets a message after a sign of life, unless one waits there. Whoever has work once in a while can do it then, when this
-// process is awake already.
+// Beats gets a message after a sign of life, unless one waits there. A reader that has work from time to time can do it then,
+// when this process is awake anyway.
 func (s *Supervisor) Beats() <-chan struct{} { return s.beats }
 
 // Sequence is the number of the latest order.

@@ -14,10 +14,10 @@ import (
 )
 
 func (ev Start) on(s *State) {
-	s.orders, s.standby, s.drains = ev.Orders, ev.Standby, ev.Drains
+	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.startProblems = ev.Numbers, ev.Problems
 	s.adopt(ev.Config)
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(nil)
 }
 
@@ -37,7 +37,7 @@ func (ev Reload) on(s *State) {
 		s.pruneTable()
 		s.refill = true
 	}
-	s.forgetOrders()
+	s.forgetOverrides()
 	s.logNumbers(before)
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
@@ -101,6 +101,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	}
 	s.watchable()
 	s.adoptTracks()
+	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
 	s.led = maps.Clone(s.led) // a service that leaves the table now leads nowhere, even if it returns
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })

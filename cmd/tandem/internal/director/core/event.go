@@ -20,9 +20,9 @@ type Start struct {
 	Config  *configs.Config
 	Numbers map[string]Number // of the tracked files, by path
 	// From the state directory:
-	Orders  map[string]Order
-	Standby []string
-	Drains  Drains
+	Overrides map[string]Override
+	Standby   []string
+	Drains    Drains
 	// Problems are sentences about files in the state directory that could not be read, or cannot be written.
 	Problems []string
 }
@@ -131,6 +131,7 @@ type Effects struct {
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
+	Segments Segments // nil: unchanged
 	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
 	// Watch says whether clients' connections must be looked at. It is always set.

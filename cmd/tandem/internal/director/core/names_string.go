@@ -8,7 +8,7 @@ func _() {
 	// An "invalid array index" compiler error signifies that the constant values have changed.
 	// Re-run the stringer command to generate them again.
 	var x [1]struct{}
-	_ = x[OrdersFile-1]
+	_ = x[OverridesFile-1]
 	_ = x[StandbyFile-2]
 	_ = x[DrainsFile-3]
 	_ = x[endOfFiles-4]

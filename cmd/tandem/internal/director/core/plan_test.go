@@ -111,17 +111,17 @@ func TestWeightsFollowOrders(t *testing.T) {
 	five := 5
 	for _, c := range []struct {
 		why    string
-		orders map[string]Order
+		orders map[string]Override
 		want   string
 	}{
 		{"none", nil, "11=3 12=5"},
-		{"drained", map[string]Order{first: {Drained: true}}, "11=0 12=5"},
-		{"disabled", map[string]Order{first: {Disabled: true}}, "12=5"},
-		{"another weight", map[string]Order{first: {Weight: &five}}, "11=5 12=5"},
-		{"a drain is above a weight", map[string]Order{second: {Drained: true, Weight: &five}}, "11=3 12=0"},
+		{"drained", map[string]Override{first: {Drained: true}}, "11=0 12=5"},
+		{"disabled", map[string]Override{first: {Disabled: true}}, "12=5"},
+		{"another weight", map[string]Override{first: {Weight: &five}}, "11=5 12=5"},
+		{"a drain is above a weight", map[string]Override{second: {Drained: true, Weight: &five}}, "11=3 12=0"},
 	} {
 		s := New()
-		s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Orders: c.orders})
+		s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Overrides: c.orders})
 		s.Step(noon, append(both(up, up), TableRead{})...)
 		if got := weights(s); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.why, got, c.want)
@@ -129,9 +129,9 @@ func TestWeightsFollowOrders(t *testing.T) {
 	}
 }
 
-func TestOrdersLeaveADrainThatIsNotTheirs(t *testing.T) {
+func TestOverridesLeaveADrainThatIsNotTheirs(t *testing.T) {
 	in := lvs.WeightInput{Configured: 3, Health: lvs.HealthUp, Draining: true}
-	Order{}.apply(&in)
+	Override{}.apply(&in)
 	if weight, _ := lvs.Weight(in); weight != 0 {
 		t.Errorf("a server that asks to be drained has weight %d", weight)
 	}

@@ -95,7 +95,7 @@ func (p *player) apply(t *Table) {
 }
 
 func (p *player) start(now time.Time, cfg *configs.Config, table []lvs.Entry) {
-	p.is.Files = map[string]any{"leaving.json": Drains{}, "orders.json": map[string]Order{}}
+	p.is.Files = map[string]any{"leaving.json": Drains{}, "orders.json": map[string]Override{}}
 	p.restart(now, cfg, table)
 }
 
@@ -106,7 +106,7 @@ func (p *player) restart(now time.Time, cfg *configs.Config, table []lvs.Entry) 
 		owned[e.ServiceID] = true
 	}
 	start := Start{Config: cfg}
-	start.Orders, _ = p.files[OrdersFile].(map[string]Order)
+	start.Overrides, _ = p.files[OverridesFile].(map[string]Override)
 	start.Standby, _ = p.files[StandbyFile].([]string)
 	start.Drains, _ = p.files[DrainsFile].(Drains)
 	p.step(now, start)

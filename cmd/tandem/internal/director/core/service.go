@@ -298,7 +298,7 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		if n := srv.outlier.named; n != nil && n.Out {
 			m.Input.Draining = true
 		}
-		s.orders[srv.id].apply(&m.Input)
+		s.overrides[srv.id].apply(&m.Input)
 		in.Members = append(in.Members, m)
 	}
 	for _, d := range s.draining[virtual.ServiceID] {

@@ -20,11 +20,13 @@ type Snapshot struct {
 	Reloads   Reloads
 	Report    message.Report
 	Services  []*Service // in the order of the file
-	Orders    map[string]Order
+	Overrides map[string]Override
 	Tracks    []Track
-	Silent    bool // no real server answers
-	CutOff    bool // no other machine answers either
-	Unready   bool // the first results have not come yet
+	Silent    bool     // no real server answers
+	CutOff    bool     // no other machine answers either
+	Isolated  []string // interfaces on which no other machine answers, although a sync group needs them
+	Unready   bool     // the first results have not come yet
+	AllDown   bool     // each server that is checked has been unhealthy for so long that even a master steps back
 	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
@@ -66,8 +68,9 @@ type Track struct {
 // Snapshot returns the present state.
 func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
-		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Orders: s.orders,
-		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, Trouble: s.trouble, Refused: s.refused,
+		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
+		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
+		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}

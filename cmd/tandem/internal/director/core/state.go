@@ -31,11 +31,14 @@ type State struct {
 	checkSeq            uint64
 	recheck             bool // the targets have changed
 	census              census
-	allDown             bool // each server that is checked is unhealthy
+	allDown             bool // all checked servers are unhealthy
 	allDownSince        time.Time
-	stepsBackForServers bool // though it may be master, because they have been so for long
+	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
+	segments            map[string]*segment
+	asked               Segments
+	askSegments         bool // the segments to ask about are new
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
@@ -47,30 +50,30 @@ type State struct {
 	startProblems []string // what could not be read when the director started
 	unowned       string   // why the file of our own services could not be written
 
-	marks    probeMarks
-	marked   uint64 // the generation of the table with the services of the marks
-	led      probeMarks
-	draining map[lvs.ServiceID][]drainingServer
-	departed []lvs.ServiceID
-	drains   Drains
-	orders   map[string]Order // by server
-	waiting  []waitingReply
-	files    [endOfFiles]fileState
-	sync     SyncState
-	settings SettingsState
-	report   message.Report
-	roles    map[string]vrrp.State
-	standby  []string // names of routers, in order
-	handOver *handOver
-	queued   []Event // commands that wait for the end of a hand-over
-	reorder  bool    // the order to the election has changed
-	orderSeq uint64
-	tracks   []track
-	scripts  map[string]healthcheck.TargetStatus
-	numbers  map[string]Number
-	retrack  map[string]bool // routers whose tracks have changed
-	tracking map[string]vrrp.Tracking
-	tracked  bool // tracking has been computed once
+	marks     probeMarks
+	marked    uint64 // the generation of the table with the services of the marks
+	led       probeMarks
+	draining  map[lvs.ServiceID][]drainingServer
+	departed  []lvs.ServiceID
+	drains    Drains
+	overrides map[string]Override // by server
+	waiting   []waitingReply
+	files     [endOfFiles]fileState
+	sync      SyncState
+	settings  SettingsState
+	report    message.Report
+	roles     map[string]vrrp.State
+	standby   []string // names of routers, in order
+	handOver  *handOver
+	queued    []Event // commands that wait for the end of a hand-over
+	reorder   bool    // the order to the election has changed
+	orderSeq  uint64
+	tracks    []track
+	scripts   map[string]healthcheck.TargetStatus
+	numbers   map[string]Number
+	retrack   map[string]bool // routers whose tracks have changed
+	tracking  map[string]vrrp.Tracking
+	tracked   bool // tracking has been computed once
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -117,6 +120,7 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 func (s *State) settle() {
 	s.endDrains(nil)
 	s.seeSilence()
+	s.seeSegments()
 	s.seeReady()
 	s.seeAllDown()
 	s.seeTrouble()
@@ -233,6 +237,9 @@ func (ev TableRead) on(s *State) {
 		return
 	}
 	s.filled, s.refill = true, true
+	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
+		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+	}
 	here := s.configured()
 	for _, e := range ev.Entries {
 		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
@@ -294,6 +301,7 @@ func (s *State) next() time.Time {
 	}
 	sooner(s.silenceEnds())
 	sooner(s.outliersEnd())
+	sooner(s.segmentEnds())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
 	}

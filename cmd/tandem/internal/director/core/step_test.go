@@ -86,7 +86,7 @@ func TestStep(t *testing.T) {
 			{TableDone{Generation: 1}, ""},
 		},
 		"restart": {
-			{Start{Config: web(true), Orders: map[string]Order{second: {Drained: true}}}, "checks 2, election web"},
+			{Start{Config: web(true), Overrides: map[string]Override{second: {Drained: true}}}, "checks 2, election web"},
 			{TableRead{Entries: tableOf(www(true, 0), "11=3 12=0")}, "table 1 full, 11=3 12=0"},
 			{is(first, up), ""},
 			{is(second, up), ""},
@@ -111,7 +111,7 @@ func TestStep(t *testing.T) {
 			{Start{Config: web(false)}, "checks 0, election web"},
 			{TableRead{}, "table 1 full, 11=3 12=5"},
 			{ServerOrder{Server: first, Action: api.Drain}, "table 2 delta, 11=0 12=5, orders.json"},
-			{Stored{File: OrdersFile, Generation: 1}, ""},
+			{Stored{File: OverridesFile, Generation: 1}, ""},
 			{TableDone{Generation: 1}, "election web"}, // it is ready
 			{TableDone{Generation: 2}, "reply"},
 			{ServerOrder{Server: first, Action: api.Undrain}, "table 3 delta, 11=3 12=5, orders.json"},

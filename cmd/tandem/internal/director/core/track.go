@@ -174,7 +174,7 @@ func (s *State) followTracks() {
 		}
 	}
 	for name := range s.retrack {
-		now[name] = s.stepBack(now[name])
+		now[name] = s.addIsolation(name, s.stepBack(now[name]))
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked

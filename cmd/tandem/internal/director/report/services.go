@@ -51,7 +51,7 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 	}
 	for i, srv := range svc.Servers {
 		known := is.Servers[i]
-		o := in.State.Orders[known.ID]
+		o := in.State.Overrides[known.ID]
 		s := serverStatus(svc, srv, is, c)
 		s.Drained, s.Disabled, s.Override, s.Note = o.Drained, o.Disabled, o.Weight, o.Note(srv.Weight)
 		s.Health, s.Reason = "unchecked", "no check is configured"
@@ -179,7 +179,7 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 	srv := svc.Servers[j]
 	members := membersOf(svc, srv)
 	id := is.Servers[j].ID
-	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Orders[id].Note(srv.Weight)}
+	s := api.ServerState{Name: id, EffectiveWeight: is.Weights[srv.ServerID], Note: shot.Overrides[id].Note(srv.Weight)}
 	for _, row := range rows {
 		for _, is := range row.Servers {
 			if members[member{row.ServiceID, is.ServerID}] {

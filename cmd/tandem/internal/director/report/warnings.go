@@ -56,6 +56,14 @@ func stepBackWarnings(shot *core.Snapshot) (all []string) {
 	case shot.Silent:
 		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it steps back at priority 1, so that the peer serves if it reaches them")
 	}
+	for _, iface := range shot.Isolated {
+		all = append(all, iface+": no other machine answers there, although the interface is up: this director steps back at priority 1, "+
+			"so that the peer serves if it reaches somebody; look at the cable, the switch and the VLAN of "+iface)
+	}
+	if shot.AllDown && len(shot.Config.Routers) > 0 {
+		all = append(all, "every real server that is checked fails its checks: this director steps back at priority 1, "+
+			"so that the peer serves if a server is healthy there")
+	}
 	if shot.Unready && len(shot.Config.Routers) > 0 {
 		all = append(all, "the first results of the checks since it started, or since it last stood still, are not there yet: until then this director does not preempt, and runs at priority 1")
 	}

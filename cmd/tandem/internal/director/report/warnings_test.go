@@ -26,6 +26,7 @@ func TestStepBackWarnings(t *testing.T) {
 		{core.Snapshot{Silent: true}, "although neighbours do"},
 		{core.Snapshot{Silent: true, CutOff: true}, "seems to be cut off"},
 		{core.Snapshot{Unready: true}, "does not preempt"},
+		{core.Snapshot{AllDown: true}, "every real server that is checked fails its checks"},
 		{core.Snapshot{Trouble: "it hangs"}, "the kernel's IPVS table is not in line: it hangs; meanwhile this director steps back at priority 1"},
 		{core.Snapshot{Trouble: "no scheduler mh\nno memory", Refused: refused}, "the kernel refuses www: no scheduler mh; no memory; meanwhile"},
 	} {

@@ -24,8 +24,8 @@ const (
 	maxRetryPause = 30 * time.Second
 	// rememberPause is the pause before the list of our own services is stored again, if that failed.
 	rememberPause = 5 * time.Second
-	// beatEarly is how much earlier than planned a look takes place at a beat. beatLate is how long it waits for one: beats come
-	// as often as most looks.
+	// beatEarly is how much earlier than planned a look may happen, if there is a beat. beatLate is how long a look waits for
+	// a beat: beats are as frequent as most looks.
 	beatEarly = 200 * time.Millisecond
 	beatLate  = 30 * time.Millisecond
 	// preparedTimeout bounds how long the first filling of the table waits for the kernel's settings.
@@ -57,7 +57,7 @@ type Table struct {
 	Post     Post
 	In       Mailbox[core.Table]
 	Prepared <-chan struct{} // closed when the kernel's settings are as they should be
-	// Beats gets a message whenever this process is awake anyway, about once a second. A look that is nearly due takes place
+	// Beats gets a message whenever this process is awake anyway, about once a second. A look that is almost due happens
 	// then: a wake-up of its own would cost more than the look.
 	Beats <-chan struct{}
 

@@ -34,7 +34,7 @@ func TestTrafficLooks(t *testing.T) {
 		}{
 			{err: fmt.Errorf("open: %w", kernel.ErrAbsent)},
 			{look: nil, at: emptyInterval},
-			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered), of("127.0.0.1:2", traffic.Answered)}, at: 2*emptyInterval},
+			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered), of("127.0.0.1:2", traffic.Answered)}, at: 2 * emptyInterval},
 			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 50 * time.Millisecond, at: 2*emptyInterval + trafficInterval},
 			{err: errors.New("no"), at: 2*emptyInterval + trafficInterval + trafficPause*50*time.Millisecond},
 			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*50*time.Millisecond + ownInterval},

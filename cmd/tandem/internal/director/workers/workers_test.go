@@ -213,22 +213,22 @@ func TestFilesWorker(t *testing.T) {
 		go func() {
 			ended <- Bounded(ctx, EndTimeout, hclog.NewNullLogger(), "a frozen disk", w.Run)
 		}()
-		w.In.Put(value(core.OrdersFile, 1))
+		w.In.Put(value(core.OverridesFile, 1))
 		synctest.Wait()
-		w.In.Merge(value(core.OrdersFile, 2), MergeValues)
+		w.In.Merge(value(core.OverridesFile, 2), MergeValues)
 		synctest.Wait()
 		refuse.Store(false)
 		time.Sleep(retryPause)
 		synctest.Wait()
-		want := []core.Stored{{File: core.OrdersFile, Generation: 1, Problem: "read-only file system"},
-			{File: core.OrdersFile, Generation: 2, Problem: "read-only file system"}, {File: core.OrdersFile, Generation: 2}}
+		want := []core.Stored{{File: core.OverridesFile, Generation: 1, Problem: "read-only file system"},
+			{File: core.OverridesFile, Generation: 2, Problem: "read-only file system"}, {File: core.OverridesFile, Generation: 2}}
 		if !slices.Equal(stored, want) {
 			t.Errorf("got %+v, want %+v", stored, want)
 		}
 		w.In.Merge(value(core.StandbyFile, 1), MergeValues)
 		synctest.Wait()
 		for i := range 10 {
-			w.In.Merge(value(core.OrdersFile, uint64(i)), MergeValues)
+			w.In.Merge(value(core.OverridesFile, uint64(i)), MergeValues)
 		}
 		cancel()
 		begin := time.Now()

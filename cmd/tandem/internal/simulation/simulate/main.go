@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// search shares the seeds out among workers.
+// search distributes the seeds among workers.
 func search(workers int, all simulation.Search) *simulation.Tally {
 	tallies := make(chan *simulation.Tally)
 	begun := 0

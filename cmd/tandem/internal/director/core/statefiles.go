@@ -12,16 +12,16 @@ type File uint8
 
 // The files, by their names in the state directory.
 const (
-	OrdersFile  File = iota + 1 // orders.json
-	StandbyFile                 // standby.json
-	DrainsFile                  // leaving.json
-	endOfFiles                  // none
+	OverridesFile File = iota + 1 // orders.json
+	StandbyFile                   // standby.json
+	DrainsFile                    // leaving.json
+	endOfFiles                    // none
 )
 
 // holds returns in words what the file is for.
 func (f File) holds() string {
 	switch f {
-	case OrdersFile:
+	case OverridesFile:
 		return "what operators ordered about real servers"
 	case StandbyFile:
 		return "which virtual routers stand by on command"
@@ -81,7 +81,7 @@ func (f fileState) lacks(generation uint64, now time.Time) (why string, done boo
 // forgotten returns sentences about the state that a restart would forget.
 func (s *State) forgotten(now time.Time) (all []string) {
 	all = append(all, s.startProblems...)
-	for f := OrdersFile; f < endOfFiles; f++ {
+	for f := OverridesFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {
 			all = append(all, fmt.Sprintf("%s is not remembered: %s: a restart would forget it", f.holds(), why))

@@ -16,30 +16,30 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// orderTimeout is how long a command waits until the kernel's table agrees.
-const orderTimeout = 15 * time.Second
+// commandTimeout is how long a command waits until the kernel's table agrees.
+const commandTimeout = 15 * time.Second
 
-// An Order is what operators have commanded for a real server. It takes precedence over the configuration. The zero value:
+// An Override is what operators have commanded for a real server. It takes precedence over the configuration. The zero value:
 // nothing.
-type Order struct {
+type Override struct {
 	Drained  bool `json:"drained,omitempty"`
 	Disabled bool `json:"disabled,omitempty"`
 	Weight   *int `json:"weight,omitempty"`
 }
 
 // keepsAway tells whether new clients are kept away from the server.
-func (o Order) keepsAway() bool { return o.Drained || o.Disabled }
+func (o Override) keepsAway() bool { return o.Drained || o.Disabled }
 
-// apply puts the order into the input of a weight.
-func (o Order) apply(in *lvs.WeightInput) {
+// apply puts the override into the input of a weight.
+func (o Override) apply(in *lvs.WeightInput) {
 	in.Draining, in.Disabled = in.Draining || o.Drained, o.Disabled
 	if o.Weight != nil {
 		in.Overridden, in.Override = true, *o.Weight
 	}
 }
 
-// with returns the order after one more command.
-func (o Order) with(action api.Action, weight int) (Order, error) {
+// with returns the override after one more command.
+func (o Override) with(action api.Action, weight int) (Override, error) {
 	switch action {
 	case api.Drain:
 		o.Drained = true
@@ -62,8 +62,8 @@ func (o Order) with(action api.Action, weight int) (Order, error) {
 	return o, nil
 }
 
-// Note returns the order in words. configured is the server's weight in the configuration.
-func (o Order) Note(configured int) string {
+// Note returns the override in words. configured is the server's weight in the configuration.
+func (o Override) Note(configured int) string {
 	var words []string
 	if o.Disabled {
 		words = append(words, "disabled by command")
@@ -90,32 +90,32 @@ type waitingReply struct {
 // on changes the weight at once. The file is written after that: if it cannot be written, the answer says so.
 func (ev ServerOrder) on(s *State) {
 	i, j, err := FindServer(s.cfg.Services, ev.Server)
-	var now Order
+	var now Override
 	var srv *server
 	if err == nil {
 		srv = s.services[i].servers[j]
-		now, err = s.orders[srv.id].with(ev.Action, ev.Weight)
+		now, err = s.overrides[srv.id].with(ev.Action, ev.Weight)
 	}
 	if err != nil {
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
-	all := maps.Clone(s.orders)
+	all := maps.Clone(s.overrides)
 	if all == nil {
-		all = make(map[string]Order)
+		all = make(map[string]Override)
 	}
 	all[srv.id] = now
-	if now == (Order{}) {
+	if now == (Override{}) {
 		delete(all, srv.id)
 	}
-	if s.orders[srv.id].keepsAway() && !now.keepsAway() {
+	if s.overrides[srv.id].keepsAway() && !now.keepsAway() {
 		srv.released = s.now
 	}
-	s.orders = all
-	s.store(OrdersFile, all)
+	s.overrides = all
+	s.store(OverridesFile, all)
 	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
 	s.touch(s.services[i])
-	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OrdersFile, true)
+	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 }
 
 // answerLater answers a command when the file is on the disk and, if table is set, the kernel's table agrees.
@@ -142,7 +142,7 @@ func (s *State) answerCommands() {
 // settled completes an answer if it need not wait longer.
 func (s *State) settled(w *waitingReply) bool {
 	if !s.inTable(w) {
-		if s.now.Sub(w.since) < orderTimeout {
+		if s.now.Sub(w.since) < commandTimeout {
 			return false
 		}
 		w.Err = errors.New("the order is accepted, but the kernel's table could not be brought in line with it yet: see the director's log")
@@ -168,38 +168,38 @@ func (s *State) inTable(w *waitingReply) bool {
 // deadline is when the answer is sent at the latest.
 func (w waitingReply) deadline(s *State) time.Time {
 	if !s.inTable(&w) {
-		return w.since.Add(orderTimeout)
+		return w.since.Add(commandTimeout)
 	}
 	return s.files[w.file].since.Add(storeTimeout)
 }
 
-// forgetOrders drops the orders about servers that the configuration does not have.
-func (s *State) forgetOrders() {
+// forgetOverrides drops the overrides of servers that the configuration does not have.
+func (s *State) forgetOverrides() {
 	known := make(map[string]bool)
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
 			known[srv.id] = true
 		}
 	}
-	s.orders = s.renamed(s.orders, known)
-	kept := maps.Clone(s.orders)
-	maps.DeleteFunc(kept, func(id string, _ Order) bool { return !known[id] })
-	if len(kept) == len(s.orders) {
+	s.overrides = s.renamed(s.overrides, known)
+	kept := maps.Clone(s.overrides)
+	maps.DeleteFunc(kept, func(id string, _ Override) bool { return !known[id] })
+	if len(kept) == len(s.overrides) {
 		return
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.orders)) {
+	for _, id := range slices.Sorted(maps.Keys(s.overrides)) {
 		if !known[id] {
 			s.log(Warn, "an order about a server that is not configured is forgotten", "server", id)
 		}
 	}
-	s.orders = kept
-	s.store(OrdersFile, kept)
+	s.overrides = kept
+	s.store(OverridesFile, kept)
 }
 
-// renamed returns the orders under the present names of their servers. Earlier versions named a server by the port of the
+// renamed returns the overrides under the present names of their servers. Earlier versions named a server by the port of the
 // first virtual.
-func (s *State) renamed(orders map[string]Order, known map[string]bool) map[string]Order {
-	now := make(map[string]Order, len(orders))
+func (s *State) renamed(orders map[string]Override, known map[string]bool) map[string]Override {
+	now := make(map[string]Override, len(orders))
 	for id, o := range orders {
 		if !known[id] {
 			if i, j, err := FindServer(s.cfg.Services, id); err == nil {

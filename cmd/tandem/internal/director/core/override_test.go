@@ -48,14 +48,14 @@ func TestFindServer(t *testing.T) {
 	}
 }
 
-func TestOrdersSurviveARestart(t *testing.T) {
+func TestOverridesSurviveARestart(t *testing.T) {
 	s := started(with(www(true, lvs.WeightZero)))
-	var stored map[string]Order
+	var stored map[string]Override
 	for _, o := range []ServerOrder{
 		{Server: first, Action: api.Drain}, {Server: first, Action: api.SetWeight, Weight: 7},
 		{Server: second, Action: api.Disable}, {Server: second, Action: api.Enable},
 	} {
-		stored = s.Step(noon, o).Files[0].Value.(map[string]Order)
+		stored = s.Step(noon, o).Files[0].Value.(map[string]Override)
 	}
 	for _, o := range []ServerOrder{{Action: api.SetWeight, Weight: 65536}, {Action: api.SetWeight, Weight: -1}, {Action: "stop"}} {
 		o.Server = first
@@ -64,25 +64,25 @@ func TestOrdersSurviveARestart(t *testing.T) {
 		}
 	}
 	s = New()
-	s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Orders: stored})
-	if len(s.orders) != 1 {
-		t.Errorf("got %+v, want the first server's alone", s.orders)
+	s.Step(noon, Start{Config: with(www(true, lvs.WeightZero)), Overrides: stored})
+	if len(s.overrides) != 1 {
+		t.Errorf("got %+v, want the first server's alone", s.overrides)
 	}
-	if note, want := s.orders[first].Note(3), "drained by command; weight 7 by command instead of 3"; note != want {
+	if note, want := s.overrides[first].Note(3), "drained by command; weight 7 by command instead of 3"; note != want {
 		t.Errorf("got %q, want %q", note, want)
 	}
 	// If the server is not configured, nothing is remembered.
 	lone := www(true, lvs.WeightZero)
 	lone.Servers = lone.Servers[1:]
 	s = New()
-	out := s.Step(noon, Start{Config: with(lone), Orders: stored})
-	if len(s.orders) != 0 || len(out.Lines) != 1 || out.Lines[0].Pairs[1] != first {
-		t.Errorf("got %+v, log %v", s.orders, out.Lines)
+	out := s.Step(noon, Start{Config: with(lone), Overrides: stored})
+	if len(s.overrides) != 0 || len(out.Lines) != 1 || out.Lines[0].Pairs[1] != first {
+		t.Errorf("got %+v, log %v", s.overrides, out.Lines)
 	}
 }
 
 // A command acts first and is remembered next. If the disk hangs or fails, the answer and the status say so.
-func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
+func TestOverridesActBeforeTheyAreRemembered(t *testing.T) {
 	for _, c := range []struct {
 		why    string
 		then   []Event // a second later
@@ -90,8 +90,8 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		note   string
 		warned bool
 	}{
-		{"the disk is fine", []Event{Stored{OrdersFile, 1, ""}}, time.Second, "", false},
-		{"it is read-only", []Event{Stored{OrdersFile, 1, "read-only file system"}}, time.Second, "read-only file system", true},
+		{"the disk is fine", []Event{Stored{OverridesFile, 1, ""}}, time.Second, "", false},
+		{"it is read-only", []Event{Stored{OverridesFile, 1, "read-only file system"}}, time.Second, "read-only file system", true},
 		{"it hangs", nil, 2 * time.Second, "the disk does not answer", true},
 	} {
 		s := started(with(www(false, lvs.WeightZero)))
@@ -109,7 +109,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 		if got := s.Snapshot(noon.Add(c.after)).Forgotten; (len(got) == 1) != c.warned {
 			t.Errorf("%s: warnings %q", c.why, got)
 		}
-		s.Step(seconds(60), Stored{OrdersFile, 1, ""})
+		s.Step(seconds(60), Stored{OverridesFile, 1, ""})
 		if got := s.Snapshot(seconds(60)).Forgotten; len(got) != 0 {
 			t.Errorf("%s: in the end %q", c.why, got)
 		}
@@ -122,7 +122,7 @@ func TestOrdersActBeforeTheyAreRemembered(t *testing.T) {
 }
 
 // A server without a port of its own keeps its orders when the virtuals of its service change their order.
-func TestOrdersOutliveAReorderOfVirtuals(t *testing.T) {
+func TestOverridesOutliveAReorderOfVirtuals(t *testing.T) {
 	config := func(virtual string) *configs.Config {
 		cfg, err := configs.Parse("t.toml", []byte(`name = "lb1"
 [[service]]
@@ -146,7 +146,7 @@ method = "nat"
 	one, two := config(`["192.0.2.100:443", "192.0.2.100:80"]`), config(`["192.0.2.100:80", "192.0.2.100:443"]`)
 	s := New()
 	// As an earlier version named it.
-	s.Step(noon, Start{Config: one, Orders: map[string]Order{"www/192.0.2.11:443": {Drained: true}}})
+	s.Step(noon, Start{Config: one, Overrides: map[string]Override{"www/192.0.2.11:443": {Drained: true}}})
 	s.Step(noon, TableRead{})
 	for i, cfg := range []*configs.Config{two, one} {
 		s.Step(noon, Reload{Config: cfg})
