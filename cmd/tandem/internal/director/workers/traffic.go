@@ -20,8 +20,10 @@ const (
 	// trafficInterval is the pause between two looks at clients' connections. emptyInterval is the pause while there are none.
 	trafficInterval = time.Second
 	emptyInterval   = 2 * time.Second
-	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core.
-	trafficPause = 120
+	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core. A
+	// look is bounded too: one that seems to take longer ran on a virtual machine that lacked a processor.
+	trafficPause    = 120
+	maxTrafficPause = 3 * time.Second
 	// ownInterval is how long the machine's own addresses are valid.
 	ownInterval = 30 * time.Second
 )
@@ -79,7 +81,7 @@ func (w *Traffic) look() time.Duration {
 	if len(look) == 0 {
 		return emptyInterval
 	}
-	return max(trafficInterval, trafficPause*cost)
+	return min(max(trafficInterval, trafficPause*cost), maxTrafficPause)
 }
 
 // clients leaves out the connections of this machine: they are probes through the VIP.
