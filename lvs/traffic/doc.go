@@ -14,7 +14,6 @@
 //   - It has answered no new connection, and at least MinUnanswered credible ones are unanswered.
 //   - Meanwhile the other servers of the service have answered so many that the server's own share would be at least
 //     MinExpected.
-//   - The other servers have answered at least half of their credible connections.
 //
 // A connection is credible if its client has got an answer from another server of the service meanwhile. The source addresses of a
 // flood never get one. Where clients stay with one server (persistence, sh), this cannot be so. Then at least minClients

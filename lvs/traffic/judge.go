@@ -16,11 +16,10 @@ const (
 	// Memory is how long outcomes count.
 	Memory = 10 * time.Minute
 
-	minClients   = 3
-	minShare     = 0.5 // of the others' credible connections
-	minFullShare = 0.9 // of all connections of the others, where no connection is credible
-	kept         = 24  // outcomes of a server
-	maxClients   = 2048
+	minClients = 3
+	minShare   = 0.9 // of all connections of the others, where no connection is credible
+	kept       = 24  // outcomes of a server
+	maxClients = 2048
 )
 
 // A Judge compares the real servers of one service. The zero value knows nothing.
@@ -161,9 +160,9 @@ func (j *Judge) Suspect(now time.Time, server Peer, others []Peer) (f Finding, s
 	}
 	f.OthersPercent = 100 * sum.answered / (sum.answered + sum.credible)
 	if credible >= MinUnanswered {
-		return f, share(sum.answered, sum.credible) >= minShare
+		return f, true
 	}
-	return f, len(clients) >= minClients && share(sum.answered, sum.unanswered) >= minFullShare
+	return f, len(clients) >= minClients && float64(sum.answered) >= minShare*float64(sum.answered+sum.unanswered)
 }
 
 // credible tells whether the client of an unanswered connection has got an answer since.
@@ -204,5 +203,3 @@ func (r *record) tally(sum *tally, now, since time.Time, j *Judge) {
 	}
 	sum.expected += expected
 }
-
-func share(part, rest int) float64 { return float64(part) / float64(max(1, part+rest)) }

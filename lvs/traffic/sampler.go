@@ -36,16 +36,20 @@ type Outcome struct {
 // Patience is how long a connection may wait for its client's ACK. A client's second SYN comes after 1 s.
 const Patience = 3 * time.Second
 
+// maxMissed is how many looks may miss a connection. While the table changes, the kernel's text of it repeats and leaves out
+// single rows.
+const maxMissed = 3
+
 // maxOutcomes is the maximum number of outcomes of one server and state that one look returns. More prove nothing more.
 const maxOutcomes = 32
 
 // A Sampler finds the new connections among those that a look at the table shows. A look may show only the beginning of the
 // table. The kernel keeps connections by a hash of the client's address and port, so the beginning is a fair sample.
 type Sampler struct {
-	known, next map[flow]progress
-	begun       bool
-	whole       bool // the last look showed the whole table
-	count       map[quota]int
+	known map[flow]progress
+	looks int
+	whole bool // the last look showed the whole table
+	count map[quota]int
 }
 
 // A flow identifies a connection.
@@ -54,6 +58,7 @@ type flow struct{ client, virtual netip.AddrPort }
 // A progress is what is known of a connection.
 type progress struct {
 	start time.Time // zero: it is older than the first look
+	seen  int       // the last look that had it
 	told  bool      // that it was not answered in time
 	done  bool
 }
@@ -66,10 +71,9 @@ type quota struct {
 // See compares a look at the table with the one before. The look has the first connections of the table, in its order; whole
 // says that it has all of them.
 func (s *Sampler) See(now time.Time, look []Connection, whole bool) (all []Outcome) {
-	if s.next == nil {
-		s.known, s.next, s.count = make(map[flow]progress), make(map[flow]progress), make(map[quota]int)
+	if s.known == nil {
+		s.known, s.count = make(map[flow]progress), make(map[quota]int)
 	}
-	clear(s.next)
 	clear(s.count)
 	for i, end := 0, s.newEnd(look); i < len(look); i++ {
 		c := look[i]
@@ -81,10 +85,16 @@ func (s *Sampler) See(now time.Time, look []Connection, whole bool) (all []Outco
 		if outcome, ok := p.outcome(now, c); ok && s.grant(outcome) {
 			all = append(all, outcome)
 		}
-		s.next[key] = p
+		p.seen = s.looks
+		s.known[key] = p
 	}
-	s.known, s.next = s.next, s.known
-	s.begun, s.whole = true, whole
+	for key, p := range s.known {
+		if s.looks-p.seen >= maxMissed {
+			delete(s.known, key)
+		}
+	}
+	s.whole = whole
+	s.looks++
 	return all
 }
 
@@ -92,7 +102,7 @@ func (s *Sampler) See(now time.Time, look []Connection, whole bool) (all []Outco
 // old one that the last look did not reach.
 func (s *Sampler) newEnd(look []Connection) int {
 	switch {
-	case !s.begun:
+	case s.looks == 0:
 		return 0
 	case s.whole:
 		return len(look)

@@ -152,6 +152,10 @@ func TestNoFalseName(t *testing.T) {
 			flood(100, 1, 1, func(s int) []visit { return []visit{{client: client(2), server: 0}, {client: client(4), server: 0}} }), everyone},
 		{"flood from many sources; no client is bound to one of the servers", 2, halfHour,
 			flood(100, 1<<18, -1, func(s int) []visit { return []visit{{client: client(2), server: 0}, {client: client(4), server: 0}} }), everyone},
+		{"a small flood; no client is bound to one of the servers", 2, halfHour,
+			flood(6, 1<<18, -1, func(s int) []visit {
+				return []visit{{client: client(2), server: 0}, {client: client(4), server: 0}, {client: client(6), server: 0}}
+			}), everyone},
 		{"half of all is lost", 4, halfHour, steady(20, 20), func(int, int) bool { return r.IntN(2) == 0 }},
 		{"half-open clients", 3, halfHour, flood(20, 5, -1, steady(20, 20)), everyone},
 		{"one client hears no answers", 2, halfHour, flood(10, 1, -1, steady(10, 10)), everyone},
@@ -225,6 +229,9 @@ func TestSampler(t *testing.T) {
 		{[]string{"3 1 1", "6 1 2", "4 2 2"}, false, []string{"1 1 1", "1 2 3"}},          // 3 has waited for 3 s
 		{[]string{"3 1 2", "7 2 2", "6 1 2", "8 2 2"}, false, []string{"1 2 1", "2 2 5"}}, // 3 at last; 8 may be old
 		{[]string{"7 2 2", "9 1 2", "8 2 2", "6 1 2"}, true, []string{"1 2 6"}},
+		{[]string{"9 1 2", "8 2 2", "6 1 2"}, true, nil}, // misses 7
+		{[]string{"9 1 2", "8 2 2", "6 1 2"}, true, nil},
+		{[]string{"7 2 2", "7 2 2", "9 1 2", "6 1 2"}, true, nil},
 	} {
 		now := noon.Add(time.Duration(second) * time.Second)
 		var got []string

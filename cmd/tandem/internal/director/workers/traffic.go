@@ -4,6 +4,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
@@ -18,8 +20,10 @@ const (
 	// trafficInterval is the pause between two looks at clients' connections. emptyInterval is the pause while there are none.
 	trafficInterval = time.Second
 	emptyInterval   = 2 * time.Second
-	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core.
-	trafficPause = 120
+	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core. A
+	// look is bounded too: one that seems to take longer ran on a virtual machine that lacked a processor.
+	trafficPause    = 120
+	maxTrafficPause = 3 * time.Second
 	// ownInterval is how long the machine's own addresses are valid.
 	ownInterval = 30 * time.Second
 )
@@ -59,6 +63,9 @@ func (w *Traffic) Run(ctx context.Context) error {
 // look looks once, and returns the pause until the next look.
 func (w *Traffic) look() time.Duration {
 	look, whole, cost, err := w.Look()
+	if errors.Is(err, kernel.ErrAbsent) {
+		return emptyInterval // it is loaded with the first service
+	}
 	if err != nil {
 		if !w.failed {
 			w.Log.Warn("failed to look at clients' connections: a real server that does not answer clients is not found", "error", err)
@@ -74,7 +81,7 @@ func (w *Traffic) look() time.Duration {
 	if len(look) == 0 {
 		return emptyInterval
 	}
-	return max(trafficInterval, trafficPause*cost)
+	return min(max(trafficInterval, trafficPause*cost), maxTrafficPause)
 }
 
 // clients leaves out the connections of this machine: they are probes through the VIP.

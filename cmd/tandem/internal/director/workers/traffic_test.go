@@ -5,6 +5,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
 	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
@@ -30,11 +32,13 @@ func TestTrafficLooks(t *testing.T) {
 			err  error
 			at   time.Duration // of this look, since the first
 		}{
-			{look: nil},
-			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered), of("127.0.0.1:2", traffic.Answered)}, at: emptyInterval},
-			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 50 * time.Millisecond, at: emptyInterval + trafficInterval},
-			{err: errors.New("no"), at: emptyInterval + trafficInterval + trafficPause*50*time.Millisecond},
-			{look: nil, at: emptyInterval + trafficInterval + trafficPause*50*time.Millisecond + ownInterval},
+			{err: fmt.Errorf("open: %w", kernel.ErrAbsent)},
+			{look: nil, at: emptyInterval},
+			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered), of("127.0.0.1:2", traffic.Answered)}, at: 2 * emptyInterval},
+			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 20 * time.Millisecond, at: 2*emptyInterval + trafficInterval},
+			{err: errors.New("no"), at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond},
+			{look: make([]traffic.Connection, 1), cost: time.Second, at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond + ownInterval},
+			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond + ownInterval + maxTrafficPause},
 		}
 		var posted []core.Traffic
 		looks, done := 0, make(chan struct{})
