@@ -214,7 +214,10 @@ func (p *transcript) configure(c *Config, args string) {
 		case "password":
 			c.Password = value
 		case "vip":
-			c.VIPs = []netip.Prefix{netip.MustParsePrefix(value)}
+			c.VIPs = nil
+			for vip := range strings.SplitSeq(value, ",") {
+				c.VIPs = append(c.VIPs, netip.MustParsePrefix(vip))
+			}
 		case "group":
 			c.SyncGroup = value
 		default:

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
@@ -36,6 +37,11 @@ func TestDirector(t *testing.T) {
 		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
 		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
+		{"a real server does not answer clients", func(s *scene) {
+			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}
+			s.snapshot.Status.Services = []api.Service{{Servers: []api.Server{{}, {Unanswered: &is}}}}
+			s.snapshot.Status.Warnings = []string{diagnosis.Unanswered(is).Advice()}
+		}, []string{"server-unanswered"}, "www/192.0.2.11:80 does not answer clients: 0 of 37 new connections, others 100 %; its own check passes"},
 		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
 		{"a tracked script fails", func(s *scene) {
 			s.snapshot.Scripts = []diagnosis.TriedScript{{Reason: "exit code 2", Track: configs.Track{

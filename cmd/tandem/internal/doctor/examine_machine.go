@@ -100,7 +100,11 @@ func (e *examination) process() {
 			Why: "this machine cannot take over", Mend: "systemctl start tandem"})
 		return
 	}
+	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
+		if said[w] {
+			continue
+		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
 			Why: "the running director reports it", Mend: "tandem status"})
 	}
@@ -116,6 +120,21 @@ func (e *examination) process() {
 			What: fmt.Sprintf("the director may open %d files, and has %d checks", e.snapshot.Director.Files, checks),
 			Why:  "checks fail when too many of them run at the same time", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
+}
+
+// unanswered adds the real servers that do not answer clients, and returns the director's warnings about them.
+func (e *examination) unanswered() map[string]bool {
+	said := make(map[string]bool)
+	for _, svc := range e.snapshot.Status.Services {
+		for _, srv := range svc.Servers {
+			if srv.Unanswered != nil {
+				f := diagnosis.Unanswered(*srv.Unanswered)
+				e.add(f)
+				said[f.Advice()] = true
+			}
+		}
+	}
+	return said
 }
 
 func (e *examination) links() {

@@ -119,8 +119,8 @@ func (s *State) seeSegments() {
 		if heard {
 			evidence = Reached
 		}
-		known := seg.known
-		if known = seg.weigh(s.now, evidence); faulty {
+		known := seg.weigh(s.now, evidence)
+		if faulty {
 			// The fault itself takes the group out of service. What was known is old when the fault is over.
 			known, seg.contrary = ReachUnknown, time.Time{}
 		}

@@ -49,6 +49,8 @@ type Server struct {
 	CheckIDs []string
 	Checked  bool // now
 	Verdict  healthcheck.TargetStatus
+	// Unanswered says that it does not answer clients. nil: it does, or this is not known.
+	Unanswered *Unanswered
 }
 
 // A Draining is a server that was removed from the configuration and drains.
@@ -96,7 +98,7 @@ func (s *State) show(svc *service) *Service {
 	}
 	for _, srv := range svc.servers {
 		shown.Servers = append(shown.Servers, Server{
-			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict,
+			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict, Unanswered: srv.outlier.named,
 		})
 	}
 	for _, d := range s.draining[first] {

@@ -75,6 +75,12 @@ type State struct {
 	tracking  map[string]vrrp.Tracking
 	tracked   bool // tracking has been computed once
 
+	// Clients' connections:
+	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
+	markClients map[netip.Addr]*service     // by real server, for firewall marks; nil: of several services
+	watched     bool                        // the connections are looked at
+	outliers    map[*server]*service        // servers without new clients for a while
+
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
 	stepsBackForTable bool
@@ -118,6 +124,7 @@ func (s *State) settle() {
 	s.seeReady()
 	s.seeAllDown()
 	s.seeTrouble()
+	s.seeTraffic()
 	for svc := range s.ramping {
 		if !svc.next.After(s.now) {
 			s.touch(svc)
@@ -294,6 +301,7 @@ func (s *State) next() time.Time {
 	}
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())
+	sooner(s.outliersEnd())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
 	}
