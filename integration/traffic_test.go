@@ -285,7 +285,9 @@ const perSecond20 = time.Second / 20
 
 // late tells whether something took longer than wanted, by the clock and by the connections that were opened meanwhile: an
 // emulated machine that lacks processors opens fewer.
-func late(took, most time.Duration, opened int64) bool { return took > most && opened > int64(most/perSecond20) }
+func late(took, most time.Duration, opened int64) bool {
+	return took > most && opened > int64(most/perSecond20)
+}
 
 // names expects the director to name the servers that do not answer clients, and only these, until they are repaired.
 func (s *trafficScene) names(t *testing.T, broken []breakage) {
