@@ -46,89 +46,22 @@ func (b *bench) report(what, subject string, value float64, unit, note string) {
 }
 
 // measure runs f, which makes its own lab. If f fails, the result has the reason instead of a number.
-func (b *bench) measure(what, subject string, f func(*attempt)) {
+func (b *bench) measure(what, subject string, f func(*lab.Attempt)) {
 	if only := b.options.only; only != nil && !only.MatchString(what+", "+subject) {
 		return
 	}
-	a := &attempt{name: what}
-	a.do(f)
-	if a.reason == "" {
+	a := lab.NewAttempt(what)
+	reason := a.Do(func() { f(a) })
+	if reason == "" {
 		return
 	}
-	b.progress("%s, %s: not measured: %s", what, subject, a.reason)
-	for _, text := range a.logs {
+	b.progress("%s, %s: not measured: %s", what, subject, reason)
+	for _, text := range a.Logs() {
 		fmt.Fprintln(os.Stderr, text)
 	}
 	b.emit(message{Row: &row{
-		Section: b.section.name, Place: b.place.Kind, Case: what, Subject: subject, Note: a.reason,
+		Section: b.section.name, Place: b.place.Kind, Case: what, Subject: subject, Note: reason,
 	}})
-}
-
-// An attempt is one measurement. The lab uses it as it uses a *testing.T in a test.
-type attempt struct {
-	name     string
-	cleanups []func()
-	logs     []string
-	reason   string // the first, if it failed
-}
-
-var _ lab.T = (*attempt)(nil)
-
-// A stopped ends an attempt from within.
-type stopped struct{}
-
-// do runs f and its cleanups.
-func (a *attempt) do(f func(*attempt)) {
-	guarded := func(f func()) {
-		defer func() {
-			switch r := recover().(type) {
-			case nil, stopped:
-			default:
-				panic(r)
-			}
-		}()
-		f()
-	}
-	guarded(func() { f(a) })
-	for len(a.cleanups) > 0 {
-		last := a.cleanups[len(a.cleanups)-1]
-		a.cleanups = a.cleanups[:len(a.cleanups)-1]
-		guarded(last)
-	}
-}
-
-// The methods of lab.T.
-func (a *attempt) Helper()          {}
-func (a *attempt) Name() string     { return a.name }
-func (a *attempt) Failed() bool     { return a.reason != "" }
-func (a *attempt) Cleanup(f func()) { a.cleanups = append(a.cleanups, f) }
-func (a *attempt) Logf(format string, args ...any) {
-	a.logs = append(a.logs, fmt.Sprintf(format, args...))
-}
-
-// Errorf stores the first reason of a failure.
-func (a *attempt) Errorf(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	a.logs = append(a.logs, text)
-	if a.reason == "" {
-		a.reason = text
-	}
-}
-
-// Fatalf ends the attempt.
-func (a *attempt) Fatalf(format string, args ...any) {
-	a.Errorf(format, args...)
-	panic(stopped{})
-}
-
-// TempDir makes a directory that is removed after the attempt.
-func (a *attempt) TempDir() string {
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		a.Fatalf("make a directory: %v", err)
-	}
-	a.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // describe returns the place of this run.

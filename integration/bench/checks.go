@@ -30,12 +30,12 @@ func measureChecks(b *bench) {
 	for _, typ := range []string{"tcp", "http"} {
 		what := fmt.Sprintf("%d servers every %s, %s", checkedServers, checkInterval, typ)
 		for _, s := range b.subjects(tandem, keepalived) {
-			b.measure(what, s.name, func(t *attempt) { checkCost(b, t, s, typ, what, span) })
+			b.measure(what, s.name, func(t *lab.Attempt) { checkCost(b, t, s, typ, what, span) })
 		}
 	}
 }
 
-func checkCost(b *bench, t *attempt, s subject, typ, what string, span time.Duration) {
+func checkCost(b *bench, t *lab.Attempt, s subject, typ, what string, span time.Duration) {
 	l := lab.New(t)
 	web := l.Host("web", "192.0.2.11/24")
 	web.Run("ip", "route", "add", "local", "198.18.0.0/16", "dev", "lo")
@@ -83,7 +83,7 @@ func passed(d time.Duration) func() error {
 }
 
 // processorTime is what all processes of a host have used.
-func processorTime(t *attempt, h *lab.Host) (sum time.Duration) {
+func processorTime(t *lab.Attempt, h *lab.Host) (sum time.Duration) {
 	for _, pid := range h.Pids() {
 		used, err := lab.CPUTime(pid)
 		if err != nil {
@@ -95,7 +95,7 @@ func processorTime(t *attempt, h *lab.Host) (sum time.Duration) {
 }
 
 // countConnections starts a web server at port 80 of all the host's addresses and returns it with its count of connections.
-func countConnections(t *attempt, h *lab.Host) (listener net.Listener, count *atomic.Int64) {
+func countConnections(t *lab.Attempt, h *lab.Host) (listener net.Listener, count *atomic.Int64) {
 	err := h.Do(func() error {
 		var err error
 		listener, err = net.Listen("tcp4", ":80")

@@ -21,7 +21,7 @@ func measureCosts(b *bench) {
 		for _, routers := range []int{20, 200, 1000} {
 			what := fmt.Sprintf("%d routers, adverts every %s", routers, advert)
 			for _, s := range b.subjects(tandem, keepalived) {
-				b.measure(what, s.name, func(t *attempt) {
+				b.measure(what, s.name, func(t *lab.Attempt) {
 					p := newPair(t, s, network{advert: advert, routers: routers})
 					cost(b, p, s, what, span)
 				})

@@ -20,7 +20,7 @@ func measureGaps(b *bench) {
 	for _, advert := range []time.Duration{100 * time.Millisecond, 10 * time.Millisecond} {
 		what := fmt.Sprintf("adverts every %s, %d busy loops, %s", advert, 2*runtime.NumCPU(), span)
 		for _, s := range b.subjects(tandem, keepalived, realtime, rtPriority) {
-			b.measure(what, s.name, func(t *attempt) {
+			b.measure(what, s.name, func(t *lab.Attempt) {
 				gap(b, newPair(t, s, network{advert: advert, routers: 1}), s, what, span)
 			})
 		}

@@ -24,7 +24,7 @@ func measureIdle(b *bench) {
 	for _, n := range idleSizes {
 		what := fmt.Sprintf("%d services × 2 servers", n)
 		for _, s := range b.subjects(tandem, keepalived) {
-			b.measure(what, s.name, func(t *attempt) {
+			b.measure(what, s.name, func(t *lab.Attempt) {
 				p := &pair{Lab: lab.New(t), attempt: t}
 				p.a = p.Director("director", "192.0.2.2/24", "")
 				s.serve(p.a, services{count: n, servers: 2, router: true})
@@ -44,7 +44,7 @@ func measureIdle(b *bench) {
 }
 
 // wakeUps counts how often the threads of a host's processes have waited. A thread that has ended does not count.
-func wakeUps(t *attempt, h *lab.Host) (sum int) {
+func wakeUps(t *lab.Attempt, h *lab.Host) (sum int) {
 	for _, pid := range h.Pids() {
 		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 		if err != nil || len(files) == 0 {

@@ -30,18 +30,18 @@ func measureTables(b *bench) {
 		what := fmt.Sprintf("%d services × %d servers", services, poolSize)
 		entries := manyServices(services)
 		if services <= 1000 { // for more it takes minutes
-			b.measure(what, "ipvsadm", func(t *attempt) {
+			b.measure(what, "ipvsadm", func(t *lab.Attempt) {
 				onHost(t, func() error { return ipvsadm(b, what, entries) })
 			})
 		}
-		b.measure(what, tandem.name, func(t *attempt) {
+		b.measure(what, tandem.name, func(t *lab.Attempt) {
 			onHost(t, func() error { return tables(b, what, entries) })
 		})
 	}
 }
 
 // onHost runs f on a host of its own, whose IPVS table is empty.
-func onHost(t *attempt, f func() error) {
+func onHost(t *lab.Attempt, f func() error) {
 	if err := lab.New(t).Host("director").Do(f); err != nil {
 		t.Fatalf("%v", err)
 	}

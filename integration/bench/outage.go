@@ -62,7 +62,7 @@ func measureOutages(b *bench) {
 					continue
 				}
 				what := fmt.Sprintf("adverts every %s: %s", advert, f.name)
-				b.measure(what, s.name, func(t *attempt) {
+				b.measure(what, s.name, func(t *lab.Attempt) {
 					o := outage(newPair(t, s, network{advert: advert, routers: 1}), f)
 					note := fmt.Sprintf("the client's own longest pause %.1f ms, %d of %d questions unanswered",
 						o.Gap.Seconds()*1000, o.Lost, o.Sent)

@@ -103,14 +103,14 @@ func launchKeepalived(globals string) func(*lab.Director, network, int) {
 // A pair is two directors that run the same subject, and a client. Each director answers at the VIP itself, by UDP echo.
 type pair struct {
 	*lab.Lab
-	attempt *attempt
+	attempt *lab.Attempt
 	client  *lab.Host
 	a, b    *lab.Director // a has the higher priority
 	net     network
 }
 
 // newPair starts a subject on both and waits until a is master of all and b of nothing.
-func newPair(t *attempt, s subject, n network) *pair {
+func newPair(t *lab.Attempt, s subject, n network) *pair {
 	p := &pair{Lab: lab.New(t), attempt: t, net: n}
 	p.client = p.Host("client", "192.0.2.1/24")
 	p.a = p.Director("director-a", "192.0.2.2/24", "")

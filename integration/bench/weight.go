@@ -26,12 +26,12 @@ func measureWeights(b *bench) {
 	for _, n := range []int{1000, 10_000} {
 		what := fmt.Sprintf("%d services × %d servers", n, poolSize)
 		for _, s := range b.subjects(tandem) {
-			b.measure(what, s.name, func(t *attempt) { changeWeights(b, t, s, what, n) })
+			b.measure(what, s.name, func(t *lab.Attempt) { changeWeights(b, t, s, what, n) })
 		}
 	}
 }
 
-func changeWeights(b *bench, t *attempt, s subject, what string, n int) {
+func changeWeights(b *bench, t *lab.Attempt, s subject, what string, n int) {
 	p := &pair{Lab: lab.New(t), attempt: t}
 	p.a = p.Director("director", "192.0.2.2/24", "")
 	all := services{count: n, servers: poolSize, check: fastCheck}
