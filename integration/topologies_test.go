@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
@@ -67,6 +70,34 @@ func (n *topology) launch() {
 			return nil
 		})
 	}
+}
+
+// wantClean checks that the doctor finds nothing on any machine.
+func (n *topology) wantClean(t *testing.T) {
+	t.Helper()
+	for _, d := range []*lab.Director{n.a, n.b} {
+		n.wantFindings(d.Host, []string{"-c", d.File})
+	}
+	for _, w := range n.webs {
+		n.wantFindings(w, []string{"-c", filepath.Join(w.Dir(), "tandem.toml")})
+	}
+}
+
+// wantFindings checks that the doctor finds these and nothing else. It tries again, because a stall of the machine may disturb the
+// election for a while.
+func (n *topology) wantFindings(h *lab.Host, args []string, want ...string) (all []lab.Finding) {
+	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on %s", want, h.Name), func() error {
+		all, _ = h.Doctor(args...)
+		var ids []string
+		for _, f := range all {
+			ids = append(ids, f.ID)
+		}
+		if !slices.Equal(ids, want) {
+			return fmt.Errorf("it finds %+v", all)
+		}
+		return nil
+	})
+	return all
 }
 
 func values(m map[string]int) (all []int) {
@@ -221,6 +252,7 @@ func TestTopologyOneSegment(t *testing.T) {
 			t.Parallel()
 			n := oneSegment(t, name)
 			n.launch()
+			n.wantClean(t)
 			seen := n.a.Capture("eth0", isWeb)
 			n.wantTurns(t)
 			n.wantDirectRouting(t, seen.Frames())
@@ -249,6 +281,7 @@ func TestTopologyOnePublicAddress(t *testing.T) {
 		d.Run("ip", "route", "add", "default", "via", "192.168.60.1")
 	}
 	n.launch()
+	n.wantClean(t)
 	seen := n.a.Capture("eth0", isWeb)
 	n.wantTurns(t)
 	n.wantDirectRouting(t, seen.Frames())
@@ -283,6 +316,8 @@ func TestTopologyTunnel(t *testing.T) {
 		n.web(t, outsider(t, n.Lab, name, "farm", fmt.Sprintf("198.51.100.%d/24", 11+i), "198.51.100.254"))
 	}
 	n.launch()
+	n.wantClean(t)
+	n.wantTunnelFaults(t, router)
 	seen := n.a.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
 	n.wantTurns(t)
 	wrapped := 0
@@ -306,6 +341,69 @@ func TestTopologyTunnel(t *testing.T) {
 			t.Errorf("%s has the VIP after the removal", w.Name)
 		}
 	}
+}
+
+// wantTunnelFaults breaks and mends the tunnels. Both directors name each fault, and say what to do.
+func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
+	t.Helper()
+	first, both := "real server 198.51.100.11 of www: ", "real servers 198.51.100.11, 198.51.100.12 of www: "
+	filter := func(value string) {
+		router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": value, "net.ipv4.conf.eth1.rp_filter": value})
+	}
+	apply := func() { realServer(t, n.webs[0], "apply", "--vip", n.vip, "--mode", "tunnel") }
+	var undo func()
+	for _, f := range []struct {
+		name       string
+		fail, mend func()
+		id, says   string
+		advice     string
+	}{
+		{"VIP missing", func() { n.webs[0].Run("ip", "addr", "del", n.vip+"/32", "dev", "tunl0") }, apply,
+			"server-lacks-vip", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
+		{"tunnel down", func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") }, apply,
+			"server-lacks-tunnel", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
+		{"router's rp_filter", func() { filter("1") }, func() { filter("2") }, "server-lacks-vip", both, "sysctl -w net.ipv4.conf.all.rp_filter=2 there"},
+		{"IPIP dropped", func() { undo = dropTunnels(t, router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
+	} {
+		f.fail()
+		for _, d := range []*lab.Director{n.a, n.b} {
+			got := n.wantFindings(d.Host, []string{"-c", d.File}, f.id)[0]
+			if !strings.HasPrefix(got.What, f.says) || !strings.Contains(got.Mend, f.advice) {
+				t.Errorf("%s: %s finds %+v, want %q and the advice %q", f.name, d.Name, got, f.says, f.advice)
+			}
+		}
+		f.mend()
+		n.wantClean(t)
+	}
+}
+
+// dropTunnels has a router drop IP in IP, until undo is called.
+func dropTunnels(t *testing.T, router *lab.Host) (undo func()) {
+	t.Helper()
+	const ipip = 4
+	table := &nftables.Table{Name: "site", Family: nftables.TableFamilyIPv4}
+	change := func(f func(*nftables.Conn)) {
+		t.Helper()
+		err := router.Do(func() error {
+			conn, err := nftables.New()
+			if err != nil {
+				return err
+			}
+			f(conn)
+			return conn.Flush()
+		})
+		if err != nil {
+			t.Fatalf("firewall of %s: %v", router.Name, err)
+		}
+	}
+	change(func(c *nftables.Conn) {
+		chain := c.AddChain(&nftables.Chain{Name: "forward", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{ipip}},
+			&expr.Verdict{Kind: expr.VerdictDrop}}})
+	})
+	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
 }
 
 func TestTopologyNAT(t *testing.T) {
@@ -340,6 +438,7 @@ func TestTopologyNAT(t *testing.T) {
 		return err
 	})
 	n.wantTurns(t)
+	n.wantClean(t)
 	n.wantFailover(t)
 	if !n.b.Has("10.0.0.1") {
 		t.Error("the servers' gateway did not follow the master")
