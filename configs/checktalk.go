@@ -19,14 +19,14 @@ func talkFields() []toml.Field[healthcheck.Config] {
 		only(types(healthcheck.TCP, healthcheck.UDP),
 			toml.Derived("expect", toml.String("any text", nonEmpty),
 				"A text that the first 64 KiB of the answer must contain. If it is not set, the check needs no answer: "+
-					"type tcp passes if the connection is made, type udp passes if the datagram is not refused.",
+					"type tcp passes if the connection is made, type udp passes if no refusal or unreachable message comes back.",
 				func(c *healthcheck.Config, v string) { c.Expect = v }).Unset("none").Example(`"PONG"`)),
 		only(types(healthcheck.GRPC),
 			toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service whose health is asked for.",
 				func(c *healthcheck.Config, v string) { c.Service = v }).Unset("the server as a whole").Example(`"shop.Orders"`)),
 		only(types(healthcheck.DNS),
 			toml.Optional("query", toml.String("a domain name", validDomain), usual.Name,
-				"The name that the name server is asked for.",
+				"The name that the name server is asked for. Only records of this name count, or of the name to which its aliases lead.",
 				func(c *healthcheck.Config, v string) { c.Query.Name = v })),
 		only(types(healthcheck.DNS),
 			toml.Optional("query_type", toml.OneOf("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"), usual.Type,
@@ -41,11 +41,12 @@ func talkFields() []toml.Field[healthcheck.Config] {
 			toml.Optional("over_tcp", toml.Boolean(), false, "If true, the name server is asked over TCP.",
 				func(c *healthcheck.Config, v bool) { c.Query.TCP = v })),
 		only(types(healthcheck.SMTP),
-			toml.Derived("hello", toml.String("a host name", validHello), "The name that the mail server is greeted with.",
+			toml.Derived("hello", toml.String("a host name", validHello), "The name in EHLO. If the server does not know EHLO, the check sends HELO.",
 				func(c *healthcheck.Config, v string) { c.Hello = v }).Unset("localhost").Example(`"lb1.example.org"`)),
 		only(types(healthcheck.Exec),
 			toml.Derived("command", toml.StringOr(program(), commandLine()),
-				"The program that is run. Exit code 0 is success. "+
+				"The program that is run. Exit code 0 is success. At the timeout the program is killed with everything that it has started. "+
+					"What it prints beyond 1 MiB is dropped. "+
 					"The real server is in the environment variables TANDEM_ADDRESS and TANDEM_PORT.",
 				func(c *healthcheck.Config, v []string) { c.Command = v }).Unset("none").Example(`"/usr/local/bin/check-queue"`)),
 		only(types(healthcheck.Exec),

@@ -102,7 +102,7 @@ func (c *Config) NeededSysctls() map[string]string {
 	return lvs.NeededSysctls(all)
 }
 
-//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,TrackKind -linecomment -output enum_string.go
+//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,OutlierAction,TrackKind -linecomment -output enum_string.go
 
 // An OnStop says what to do with our IPVS services when the daemon is stopped.
 type OnStop uint8
@@ -144,6 +144,16 @@ const (
 	CheckMaster // master
 )
 
+// An OutlierAction is what happens to a real server that does not answer clients, although its checks pass.
+type OutlierAction uint8
+
+const (
+	// OutlierWarn means that the status and the log name it.
+	OutlierWarn OutlierAction = iota + 1 // warn
+	// OutlierWeightZero means that it also gets no new clients for a while.
+	OutlierWeightZero // weight-zero
+)
+
 // A Service is one or several IPVS services that share a pool.
 type Service struct {
 	Name      string        // unique; without white space and slashes
@@ -161,6 +171,7 @@ type Service struct {
 	PanicBelow   float64   // share of the servers; 0: never
 	Pass         Pass      // how the results of several checks are combined
 	CheckWhen    CheckWhen // when they run
+	Outlier      OutlierAction
 
 	uses []checkUse // its servers' checks, until they are resolved
 }

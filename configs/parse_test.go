@@ -71,7 +71,7 @@ func TestDefaults(t *testing.T) {
 				Pass: PassAll,
 			}},
 			Pass:      PassAll,
-			CheckWhen: CheckAlways,
+			CheckWhen: CheckAlways, Outlier: OutlierWarn,
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -119,9 +119,22 @@ func poolFields() []toml.Field[virtualService] {
 				"master: it checks them only while it is master of the service's address. If it has become backup because no server "+
 				"answered it, it continues to check. Servers that are not checked count as healthy.",
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
+		toml.Section("outlier", outlierTable(),
+			"A master finds servers that answer their checks, but not the clients, from the kernel's table of TCP connections. "+
+				"It compares the servers of the service with each other, so that a SYN flood or slow clients cause no false finding.",
+			func(s *virtualService, v OutlierAction) { s.Outlier = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),
 	}
+}
+
+func outlierTable() toml.SchemaType[OutlierAction] {
+	return toml.Table(nil,
+		toml.Optional("action", toml.Enum(OutlierWarn, OutlierWeightZero), OutlierWarn,
+			"warn: the status, the log and the doctor name the server. weight-zero: it also gets no new clients for 30 s. Then it is "+
+				"tried again. If it still does not answer, the time doubles, up to 1 h. At most a third of the servers are taken out, "+
+				"so this needs at least three. The last server, and one without which quorum is lost, are never taken out.",
+			func(s *OutlierAction, v OutlierAction) { *s = v }))
 }
 
 // maxQuorum is more than the total weight of all servers that a file may have.

@@ -60,7 +60,10 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long.",
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as user, "+
+				"without capabilities: the user nobody cannot `ping`, read files that are only for root, or signal other users' processes. "+
+				"tandem check and tandem doctor, as root, run it once as that user. A script without weight that fails on "+
+				"all directors does not take all of them out: one is master in spite of it, at priority 1, and warns.",
 			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
 			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
@@ -70,7 +73,7 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Optional("weight", toml.Integer(-most, most), 0,
 			"A number that is added to the priority. A negative weight is added while the track fails. A positive weight is added "+
 				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
-				"virtual router is in state FAULT while the track fails.",
+				"virtual router is in state FAULT while the track fails (see script for the exception).",
 			func(t *tracked, v int) { t.weight = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
 			"The time from the start of one run to the start of the next.",

@@ -10,6 +10,6 @@
 //     reports the server's own state and weight.
 //   - probe/epoll runs plain probes on one thread.
 //   - probe/script runs programs: in their own process group, as another user, without the director's capabilities. When the
-//     time of a program is over, it is killed with its children.
+//     time of a program is over, it is killed with all its children.
 //   - probe/via probes through the VIP: to the address that clients use, but at one server.
 package healthcheck

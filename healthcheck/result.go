@@ -2,6 +2,8 @@
 
 package healthcheck
 
+//go:generate go tool stringer -type Outcome -output outcome_string.go
+
 // An Outcome says how a probe ended.
 type Outcome uint8
 
@@ -14,7 +16,8 @@ const (
 )
 
 // A Result is the result of one probe. Its Reason never contains details that differ between two probes with the same cause,
-// such as a local port or bytes from the server. The output of a program that fails is the exception.
+// such as a local port or bytes from the server. There are three exceptions: the output of a program that fails, the line of
+// an agent, and the message of a gRPC status.
 type Result struct {
 	Outcome  Outcome
 	Reason   string

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+//go:generate go tool stringer -type Type,HTTPVersion,Health -linecomment -output type_string.go
+
 // A Type is the protocol of a check.
 type Type uint8
 

@@ -166,13 +166,13 @@ func TestChecksOfNginx(t *testing.T) {
 	process := run("in service")
 	d.Launch()
 	const good = "healthy: status 200 with the expected body"
-	await(good, good, "unhealthy: connection closed before a response, or not HTTP/2", good, good, never)
+	await(good, good, "unhealthy: malformed response: not HTTP/2: the server speaks HTTP/1.1", good, good, never)
 	process.Stop()
 	refused := "unhealthy: connection refused"
 	await(refused, refused, refused, refused, refused, refused)
 	run("out of order")
 	lies := `unhealthy: status 200, but its body does not contain "in service"`
-	await(lies, `unhealthy: status 200, but its body does not match "^in s.rvice"`, "unhealthy: connection closed before a response, or not HTTP/2", lies, lies, never)
+	await(lies, `unhealthy: status 200, but its body does not match "^in s.rvice"`, "unhealthy: malformed response: not HTTP/2: the server speaks HTTP/1.1", lies, lies, never)
 }
 
 // certificate makes a self-signed certificate for www.example.org.

@@ -61,6 +61,26 @@ func TestDirectRouting(t *testing.T) {
 	if forwarded < 6 {
 		t.Errorf("%d frames were forwarded to a web server's hardware address, want one a request at least", forwarded)
 	}
+	foreignTable(t, director)
+}
+
+// foreignTable: on a machine that another program has made a director, check --live lists what tandem would replace, and
+// tandem does not make the machine a real server of the same address.
+func foreignTable(t *testing.T, h *lab.Host) {
+	t.Helper()
+	file := h.WriteFile("tandem.toml", "name = \"x\"\nstate.dir = \""+h.Dir()+"\"\n[[service]]\nvirtual = \""+vip+":80\"\n"+
+		"scheduler = \"wrr\"\nserver = [{ address = \"192.0.2.11\" }]\n")
+	out, err := h.TryRun(lab.Tandem.Path(), "check", "--live", file)
+	for _, want := range []string{"set scheduler of tcp " + vip + ":80: rr → wrr", "delete 192.0.2.12:80 from tcp " + vip + ":80"} {
+		if err != nil || !strings.Contains(out, "replaces what another program has set up: "+want+"\n") {
+			t.Errorf("check --live: %v, %q, want %q", err, out, want)
+		}
+	}
+	h.Run("ip", "addr", "del", vip+"/32", "dev", "eth0")
+	out, err = tandemOn(h, "realserver", "apply", "--vip", vip, "--state-dir", h.Dir()+"/realserver")
+	if err == nil || !strings.Contains(out, "refused: "+vip+" is a virtual address of the director on this machine") || h.Has(vip) {
+		t.Errorf("realserver apply: %v, %q", err, out)
+	}
 }
 
 // isWeb reports whether a frame is of a web server's connection: TCP over IPv4 without options, from or to port 80.

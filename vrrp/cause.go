@@ -27,6 +27,7 @@ const (
 	CauseStalled                  // another router took over while this one stood still: Peer
 	CauseStoodStill               // it stood still, and has heard of no successor since
 	CauseListens                  // it stood still for Wait, and waits for the advertisement of a successor
+	CauseLastResort               // no master was heard, and the router is master in spite of the fault Text
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
 	CauseStandby                  // by command
@@ -48,7 +49,7 @@ const (
 // A Cause is why a virtual router changed its state, or did not. Decisions compare it; people read its String.
 type Cause struct {
 	Kind     CauseKind
-	Fault    CauseKind // of CauseFaultOver: the former fault
+	Fault    CauseKind // of CauseFaultOver and CauseLastResort: that fault
 	Priority uint8     // of the peer
 	Own      uint8     // our own priority
 	Peer     netip.Addr
@@ -79,6 +80,8 @@ func (c Cause) String() string {
 		return "it stood still, and no other master is heard"
 	case CauseListens:
 		return fmt.Sprintf("it stood still for %s: listening for another master before it has the addresses again", c.Wait)
+	case CauseLastResort:
+		return "no other master is heard, so this router is master at priority 1 in spite of its fault: " + c.Text
 	case CauseStandby:
 		return "standby"
 	case CauseShutdown:

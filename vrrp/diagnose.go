@@ -93,6 +93,7 @@ var dropKinds = [drops]warningKind{
 	DropWrongPassword:    warnAuth,
 	DropWrongInterval:    warnInterval,
 	DropAuthTrailer:      warnTrailer,
+	DropForeignVIPs:      warnForeign,
 }
 
 // DiagnoseDrop learns from a dropped message. It parses the message into p; it ignores a message that is damaged. It reports
@@ -142,6 +143,9 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 	case DropAuthTrailer:
 		return fmt.Sprintf("%s signs its advertisements of VRID %d with a key (auth_hmac in keepalived), which tandem does not "+
 			"support, so each ignores the other: remove auth_hmac there", peer, vrid)
+	case DropForeignVIPs:
+		return fmt.Sprintf("%s sends VRID %d with none of our VIPs, so each ignores the other: if it belongs to another pair, give one "+
+			"of the pairs another vrid; if it is our peer, set the same vips on both", peer, vrid)
 	default: // DropWrongAuthType, DropAuthHeader
 		return fmt.Sprintf("%s sends %s for VRID %d, we send %s, so each ignores the other: set the same password on both, or none",
 			peer, p.Auth.Type, vrid, r.Packet.Auth.Type)
@@ -217,8 +221,8 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 // listSeed makes the hash of a list of addresses hard to guess.
 var listSeed = maphash.MakeSeed()
 
-// diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, allows a receiver to do this, but the advertisement
-// must be accepted.
+// diagnoseVIPs compares the lists of addresses. RFC 9568, section 7.1, allows a receiver to do this. The advertisement is
+// accepted: see foreign.
 func (r *Router) diagnoseVIPs(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	dg := &r.diagnosis
 	ours, theirs := r.Packet.VIPs, p.VIPs

@@ -33,14 +33,15 @@ const (
 	DropWrongPassword                    // version 2: another password
 	DropWrongInterval                    // version 2: another advertisement interval (RFC 3768, section 7.1)
 	DropAuthTrailer                      // a trailer with a keyed hash, as of keepalived's auth_hmac; not supported
+	DropForeignVIPs                      // multicast, and none of its addresses is a VIP here: another pair uses the same VRID
 
-	drops = int(DropAuthTrailer) + 1
+	drops = int(DropForeignVIPs) + 1
 )
 
 var dropNames = [drops]string{
 	"none", "truncated", "wrong_family", "wrong_destination", "wrong_ttl", "wrong_version", "wrong_type", "bad_length",
 	"bad_checksum", "no_addresses", "zero_interval", "unknown_vrid", "own_packet", "address_owner", "unknown_peer", "low_ttl",
-	"wrong_auth_type", "auth_header", "wrong_password", "wrong_interval", "auth_trailer",
+	"wrong_auth_type", "auth_header", "wrong_password", "wrong_interval", "auth_trailer", "foreign_vips",
 }
 
 // String returns the reason in snake case, fit to label a counter.

@@ -51,7 +51,7 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 	}
 	for _, name := range g.names {
 		members := g.members[name]
-		if share(name, members, states, own, tracking) {
+		if faulty, lastResort := share(name, members, states, own, tracking); faulty && !lastResort {
 			continue
 		}
 		joins = append(joins, move(name, members, states)...)
@@ -59,8 +59,9 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 	return tracking, joins
 }
 
-// share gives each member the tracking results and faults of the others. It reports whether there is a fault.
-func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty bool) {
+// share gives each member the tracking results and faults of the others. It reports whether there is a fault, and whether each
+// fault is one in spite of which a router is master as the last resort.
+func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty, lastResort bool) {
 	delta, unclear := 0, false
 	for _, c := range members {
 		delta += own[c.Name].Delta
@@ -71,8 +72,12 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		words[i] = ownFault(states[c.Name], own[c.Name])
 		faulty = faulty || words[i] != ""
 	}
+	lastResort = faulty
 	for i, c := range members {
-		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault}
+		lastResort = lastResort && (words[i] == "" || own[c.Name].LastResort && !hard(states[c.Name]))
+	}
+	for i, c := range members {
+		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
 				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true
@@ -80,7 +85,12 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		}
 		tracking[c.Name] = t
 	}
-	return faulty
+	return faulty, lastResort
+}
+
+// hard tells whether a member is in Fault for another reason than what it tracks.
+func hard(s Status) bool {
+	return s.State == Fault && s.Cause.Kind != FaultTracked && s.Cause.Kind != FaultGroup
 }
 
 // ownFault returns a member's own fault in words, "" if it has none.
@@ -91,7 +101,8 @@ func ownFault(s Status, own Tracking) string {
 	return cmp.Or(s.Cause.String(), "fault")
 }
 
-// move returns the decisions that bring the members of a group to the same state. The group has no fault.
+// move returns the decisions that bring the members of a group to the same state. The group has no fault, or one in spite of
+// which it is master as the last resort.
 func move(group string, members []Config, states map[string]Status) (joins []Join) {
 	all, down := true, ""
 	for _, c := range members {
@@ -99,7 +110,7 @@ func move(group string, members []Config, states map[string]Status) (joins []Joi
 		// A member that offers its place will be backup soon: the others wait for it.
 		all = all && (s.Ready || s.State == Master && !s.HandingOver)
 		// A member that has never been master did not give way: it is new in a group whose members are master.
-		if s.State == Backup && !s.Ready && s.Counters.BecameMaster > 0 {
+		if (s.State == Backup || s.State == Fault && s.Master.IsValid()) && !s.Ready && s.Counters.BecameMaster > 0 {
 			down = c.Name
 		}
 	}

@@ -48,10 +48,14 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	case m.listens && then == Backup:
 		m.armDownTimer(now.Add(-2*interval), interval)
 		m.transition(now, then, cause)
+		m.failAgain(now)
 		return
 	case m.listens:
 		m.idle()
 		m.transition(now, then, cause)
+		if then == Fault {
+			m.watch(now)
+		}
 		return
 	}
 	m.advertise(PriorityLeaving)
@@ -87,6 +91,9 @@ func (m *Machine) offerAgain(now time.Time) {
 		// group waited for the whole timer again, the others could not become master in that time.
 		m.armDownTimer(now.Add(-DownIntervals*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
+		m.failAgain(now)
+	case o.then == Fault && m.isUnfit():
+		m.lead(now, m.lastResort())
 	case o.then == m.state:
 		m.idle()
 		m.release(nobody)
@@ -105,8 +112,12 @@ func (m *Machine) succeeded(now time.Time, ev *Event) {
 		m.armDownTimer(now, ev.Interval)
 		m.master = ev.Source
 		m.transition(now, Backup, cause)
+		m.failAgain(now)
 	case m.state:
 		m.idle()
+		if m.isUnfit() && then == Fault {
+			m.advertToUnfit(now, ev)
+		}
 	default:
 		m.idle()
 		m.transition(now, then, cause)
@@ -136,10 +147,21 @@ func (m *Machine) fault(now time.Time, ev *Event) {
 	if !ev.Gentle {
 		m.endHandOver(now, *ev.Cause)
 	}
+	before := m.isUnfit()
+	if m.unfit = (Cause{}); ev.Gentle && ev.LastResort {
+		m.unfit = *ev.Cause
+	}
+	if ev.Source.IsValid() {
+		m.source = ev.Source
+	}
 	switch {
 	case m.stopped:
+	case m.alone && m.isUnfit(): // it has offered its place, and nobody took over
 	case m.state == Fault:
 		m.setCause(*ev.Cause)
+		if !m.offering() && m.isUnfit() != before {
+			m.watch(now)
+		}
 	case m.offering():
 		m.offer.then, m.offer.retake = Fault, false
 		m.transition(now, Fault, *ev.Cause)
@@ -152,6 +174,7 @@ func (m *Machine) fault(now time.Time, ev *Event) {
 		}
 		m.idle()
 		m.transition(now, Fault, *ev.Cause)
+		m.watch(now)
 	}
 }
 

@@ -30,11 +30,11 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 		Delta:    int(int8(arg)),
 		Interval: time.Duration(1+int(arg)*16) * centisecond,
 		Source:   sources[int(arg)%len(sources)],
-		Gentle:   arg&1 == 0,
-		On:       arg&1 == 0,
-		To:       State(2 + arg&1),
-		Cause:    &Cause{Kind: FaultTracked, Text: "for a reason"},
-		Config:   &c,
+		Gentle:   arg&1 == 0, LastResort: arg&8 == 0,
+		On:     arg&1 == 0,
+		To:     State(2 + arg&1),
+		Cause:  &Cause{Kind: FaultTracked, Text: "for a reason"},
+		Config: &c,
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
@@ -88,12 +88,12 @@ type witness struct {
 	faulty bool
 }
 
-// checkFault checks that no router is master with a fault, unless it is leaving.
+// checkFault checks that no router is master with a fault, unless it is leaving, or unfit.
 func (w *witness) checkFault(t *testing.T, m *Machine, ev Event) {
 	t.Helper()
 	switch ev.Kind {
 	case EventFault:
-		w.faulty = true
+		w.faulty = !ev.Gentle || !ev.LastResort
 	case EventUp, EventResume:
 		w.faulty = false
 	}
@@ -134,7 +134,8 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 			if !held && !m.Holding() {
 				t.Fatalf("%s: a router that holds nothing advertised %d in %s", ev.Kind, a.Priority, m.State())
 			}
-			if leaving := m.offering() || m.State() == Fault; leaving != (a.Priority == 0) {
+			gaveWay := ev.Kind == EventAdvert && from == Master && m.isUnfit()
+			if leaving := m.offering() || m.State() == Fault && !gaveWay; leaving != (a.Priority == 0) {
 				t.Fatalf("%s in %s: advertised priority %d, then %s", ev.Kind, from, a.Priority, m.State())
 			}
 		case ActionRemark:
@@ -153,7 +154,7 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 	checkHolding(t, m, ev, actions)
 	checkRole(t, m, from, offered, due, now, ev)
 	checkDeadline(t, m, now, ev)
-	if (ev.Kind == EventAdvert || ev.Kind == EventTimer) && from == Fault && !held && len(actions) > 0 {
+	if (ev.Kind == EventAdvert || ev.Kind == EventTimer) && from == Fault && !held && !m.isUnfit() && len(actions) > 0 {
 		t.Fatalf("%s moved a faulty machine: %s", ev.Kind, spell(actions))
 	}
 }
@@ -169,7 +170,7 @@ func checkHolding(t *testing.T, m *Machine, ev Event, actions []Action) {
 		t.Fatalf("%s: offers what it has given up", ev.Kind)
 	case m.offering() && m.State() != Master && m.State() != Fault, m.lingering() && m.State() == Master:
 		t.Fatalf("%s: hands over in %s, offering %t", ev.Kind, m.State(), m.offering())
-	case ev.Kind == EventFault && m.State() == Master && !m.Leaving():
+	case ev.Kind == EventFault && m.State() == Master && !m.Leaving() && !m.LastResort():
 		t.Fatal("master with a fault")
 	case ev.Kind == EventFault && !ev.Gentle && m.Holding():
 		t.Fatalf("%s: holds the VIPs of an interface that is gone", m.State())
@@ -179,11 +180,14 @@ func checkHolding(t *testing.T, m *Machine, ev Event, actions []Action) {
 // checkRole checks which router may become master, and when.
 func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time.Time, ev Event) {
 	t.Helper()
-	if m.Ready() && (m.State() != Backup || m.cfg.SyncGroup == "") {
+	if waits := m.State() == Backup || m.State() == Fault && m.isUnfit(); m.Ready() && (!waits || m.cfg.SyncGroup == "") {
 		t.Fatalf("%s: ready in %s of group %q", ev.Kind, m.State(), m.cfg.SyncGroup)
 	}
 	if m.Standby() && m.Priority() != priorityStandby {
 		t.Fatalf("%s: priority %d in standby", ev.Kind, m.Priority())
+	}
+	if m.LastResort() && (m.State() != Master || m.Priority() != priorityStandby) {
+		t.Fatalf("%s: the last resort is %s at priority %d", ev.Kind, m.State(), m.Priority())
 	}
 	if m.State() != Master || from == Master {
 		return
@@ -192,7 +196,7 @@ func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time
 	switch {
 	case offered: // told to stay
 	case ev.Kind == EventResume, ev.Kind == EventUp && owner, ev.Kind == EventJoin && ev.To == Master:
-	case ev.Kind == EventTimer && from == Backup && m.cfg.SyncGroup == "" && !due.IsZero() && !now.Before(due):
+	case ev.Kind == EventTimer && (from == Backup || from == Fault && m.LastResort()) && m.cfg.SyncGroup == "" && !due.IsZero() && !now.Before(due):
 		if now.Before(m.earliest) {
 			t.Fatalf("master %s before the startup delay has passed", m.earliest.Sub(now))
 		}
@@ -203,7 +207,7 @@ func checkRole(t *testing.T, m *Machine, from State, offered bool, due, now time
 
 func checkDeadline(t *testing.T, m *Machine, now time.Time, ev Event) {
 	t.Helper()
-	waits := m.State() == Backup && !m.Ready() || m.State() == Master || m.HandingOver()
+	waits := (m.State() == Backup || m.State() == Fault && m.isUnfit()) && !m.Ready() || m.State() == Master || m.HandingOver()
 	switch due := m.Deadline(); {
 	case due.IsZero() == waits:
 		t.Fatalf("%s: deadline %s in %s", ev.Kind, due, m.State())

@@ -18,7 +18,8 @@ const (
 	EventUp EventKind = iota + 1 // up
 	// EventResume: the interface works, and this router was master a moment ago. Source is as for EventUp.
 	EventResume // resume
-	// EventFault: the router cannot take part. Cause and Gentle describe the fault. Cause is never nil, also below.
+	// EventFault: the router cannot take part. Cause, Gentle and LastResort describe the fault. Cause is never nil, also
+	// below. Source is as for EventUp, where it is known.
 	EventFault // fault
 	// EventStop: leave for the reason Cause. A master hands over.
 	EventStop // stop
@@ -42,14 +43,16 @@ type Event struct {
 	Priority uint8
 	Unclear  bool
 	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
-	Gentle   bool
-	On       bool
-	To       State
-	Delta    int
-	Interval time.Duration
-	Source   netip.Addr
-	Cause    *Cause
-	Config   *Config
+	Gentle bool
+	// LastResort says that the router is to be master in spite of a gentle fault if no other master is heard.
+	LastResort bool
+	On         bool
+	To         State
+	Delta      int
+	Interval   time.Duration
+	Source     netip.Addr
+	Cause      *Cause
+	Config     *Config
 }
 
 // An ActionKind says what to do.
@@ -85,8 +88,10 @@ type Machine struct {
 	delta   int // added to the configured priority
 	unclear bool
 	standby bool
-	stopped bool // after EventStop: faults and advertisements have no effect
-	started bool // StartupDelay has begun; it counts once
+	stopped bool  // after EventStop: faults and advertisements have no effect
+	unfit   Cause // the fault in spite of which the router becomes master if no other master is heard
+	alone   bool  // it is master in spite of unfit
+	started bool  // StartupDelay has begun; it counts once
 
 	state   State
 	holding bool
@@ -181,7 +186,7 @@ func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
 // priorityAs is the effective priority in a state.
 func (m *Machine) priorityAs(s State) uint8 {
 	switch {
-	case m.standby:
+	case m.standby, m.isUnfit():
 		return priorityStandby
 	case m.cfg.Priority == PriorityOwner:
 		return PriorityOwner
@@ -227,6 +232,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 func (m *Machine) up(now time.Time, source netip.Addr) {
 	stopped := m.stopped
 	m.source, m.stopped = source, false
+	m.fit()
 	switch {
 	case m.offering() && stopped:
 		m.stay(now, CauseStayed)
@@ -268,7 +274,7 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 		m.up(now, source)
 		return
 	}
-	m.source, m.stopped, m.started = source, false, true
+	m.source, m.stopped, m.started, m.unfit = source, false, true, Cause{}
 	m.lead(now, Cause{Kind: CauseResumed})
 }
 
@@ -277,7 +283,7 @@ func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
 	m.offer, m.linger, m.ready, m.listens = offer{}, time.Time{}, false, false
-	m.master, m.holding = m.source, true
+	m.master, m.holding, m.alone = m.source, true, m.isUnfit()
 	if m.state == Master {
 		m.remark(cause)
 	} else {
@@ -303,6 +309,8 @@ func (m *Machine) configure(now time.Time, c Config) {
 			m.learned = c.AdvertInterval
 		}
 		m.rearm(now)
+	case m.state == Fault:
+		m.ready = m.ready && c.SyncGroup != ""
 	case m.state == Master && !m.offering():
 		if next := now.Add(c.AdvertInterval); next.Before(m.deadline) {
 			m.deadline = next
@@ -323,6 +331,7 @@ func (m *Machine) advertise(priority uint8) {
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
 	m.state, m.since, m.listens = to, now, false
+	m.alone = m.alone && to == Master
 	m.setCause(cause)
 }
 

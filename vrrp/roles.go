@@ -26,6 +26,10 @@ func (m *Machine) timer(now time.Time) {
 	case m.listen(now):
 	case m.state == Backup && m.cfg.SyncGroup != "":
 		m.ready = true
+	case m.state == Fault && m.cfg.SyncGroup != "":
+		m.ready = true
+	case m.state == Fault:
+		m.lead(now, m.lastResort())
 	case m.state == Backup:
 		m.lead(now, m.whyLead(now))
 	case m.state == Master && m.listens:
@@ -57,7 +61,7 @@ func (m *Machine) listen(now time.Time) bool {
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
 		m.master, m.holding, m.linger = netip.Addr{}, false, time.Time{}
 		m.remark(Cause{Kind: CauseListens, Wait: late.Round(time.Millisecond)})
-	case m.state == Backup:
+	case m.state == Backup, m.state == Fault:
 		interval, master := m.learned, m.master
 		if m.lower.source.IsValid() {
 			interval = m.lower.interval
@@ -79,6 +83,8 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 		}
 	case m.state == Backup:
 		m.advertToBackup(now, ev)
+	case m.state == Fault && m.isUnfit() && !m.stopped:
+		m.advertToUnfit(now, ev)
 	case m.state == Master:
 		m.advertToMaster(now, ev)
 	}
@@ -159,6 +165,7 @@ func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
 	m.armDownTimer(now, ev.Interval)
 	m.master = ev.Source
 	m.transition(now, Backup, cause)
+	m.failAgain(now)
 }
 
 // rearm computes the Active_Down_Timer again after a change of its operands.
@@ -218,6 +225,9 @@ func Skew(priority uint8, interval time.Duration) time.Duration {
 func (m *Machine) skew(interval time.Duration) time.Duration {
 	if m.cfg.Version == Version2 {
 		interval = time.Second
+	}
+	if m.isUnfit() {
+		return Skew(m.cfg.Priority, interval) // so that of several unfit routers one is the first
 	}
 	return Skew(m.Priority(), interval)
 }

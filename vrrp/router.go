@@ -16,6 +16,7 @@ type Router struct {
 	// Packet is the router's own advertisement, complete except for the priority.
 	Packet Packet
 
+	vips      map[netip.Addr]bool // those of Packet
 	diagnosis diagnosis
 }
 
@@ -32,8 +33,10 @@ func (r *Router) SetConfig(c Config) {
 	r.Config = c
 	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
 	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
+	r.vips = make(map[netip.Addr]bool, len(c.VIPs))
 	for _, vip := range c.VIPs {
 		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())
+		r.vips[vip.Addr()] = true
 	}
 }
 
@@ -122,8 +125,22 @@ func (r *Router) checkPacket(p *Packet) Drop {
 		return DropAddressOwner
 	case p.Version == Version2 && p.Interval != r.Config.AdvertInterval:
 		return DropWrongInterval
+	case r.foreign(p):
+		return DropForeignVIPs
 	}
 	return 0
+}
+
+// foreign reports whether an advertisement is from another pair that uses the same VRID: it has none of our VIPs. Yielding to
+// its master would leave our VIPs to nobody. RFC 3768, section 7.1, drops every list that differs, RFC 9568 allows a receiver to
+// compare. Here one VIP in common is enough, so that a VIP can be added to one router after the other; and a configured unicast
+// peer is never a stranger.
+func (r *Router) foreign(p *Packet) bool {
+	ours, theirs := r.Packet.VIPs, p.VIPs
+	if len(r.Config.UnicastPeers) > 0 || len(ours) == 0 || len(theirs) == 0 || slices.Equal(ours, theirs) {
+		return false
+	}
+	return !slices.ContainsFunc(theirs, func(a netip.Addr) bool { return r.vips[a] })
 }
 
 // owns reports whether no advertisement may overrule the router (RFC 9568, section 7.1). A router that hands over

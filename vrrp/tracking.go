@@ -12,6 +12,9 @@ type Tracking struct {
 	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: no fault.
 	Fault string `json:"fault,omitempty"`
+	// LastResort says that only scripts have found the Fault. If no other master is heard, the virtual router is master in
+	// spite of it, at priority 1.
+	LastResort bool `json:"last_resort,omitempty"`
 	// OfGroup says that Fault is the fault of another member of the sync group.
 	OfGroup bool `json:"-"`
 }
@@ -36,8 +39,11 @@ func (t Tracking) AddInterfaces(tracked []TrackInterface, links map[string]Link)
 		}
 		fault := link.Fault()
 		switch {
-		case ti.Weight == 0 && fault != "" && t.Fault == "":
-			t.Fault = "tracked " + fault
+		case ti.Weight == 0 && fault != "":
+			if t.Fault == "" {
+				t.Fault = "tracked " + fault
+			}
+			t.LastResort = false
 		case ti.Weight < 0 && fault != "", ti.Weight > 0 && fault == "":
 			t.Delta += ti.Weight
 		}

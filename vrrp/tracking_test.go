@@ -33,7 +33,8 @@ func TestTrackedInterfaces(t *testing.T) {
 		}
 	}
 	// The director's own tracking is added, and its fault comes first.
-	own := Tracking{Delta: -10, Fault: "script /x: exit code 1"}
+	// An interface without carrier leaves no last resort.
+	own := Tracking{Delta: -10, Fault: "script /x: exit code 1", LastResort: true}
 	tracked := []TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth1"}}
 	if got, want := own.AddInterfaces(tracked, map[string]Link{"eth1": down}), (Tracking{Delta: -60, Fault: "script /x: exit code 1"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -214,7 +214,10 @@ func (p *transcript) configure(c *Config, args string) {
 		case "password":
 			c.Password = value
 		case "vip":
-			c.VIPs = []netip.Prefix{netip.MustParsePrefix(value)}
+			c.VIPs = nil
+			for vip := range strings.SplitSeq(value, ",") {
+				c.VIPs = append(c.VIPs, netip.MustParsePrefix(vip))
+			}
 		case "group":
 			c.SyncGroup = value
 		default:
@@ -246,6 +249,8 @@ func (p *transcript) track(a *party, args string) {
 	switch what {
 	case "fault":
 		t.Fault = words
+	case "script":
+		t.Fault, t.LastResort = words, true
 	case "unclear":
 		t.Unclear = true
 	default:
@@ -276,8 +281,8 @@ func (p *transcript) assess(a *party) {
 	}
 	switch isFault := why.Kind != 0; {
 	case isFault && (m.State() != Fault || m.Cause() != why):
-		p.step(a, Event{Kind: EventFault, Cause: &why, Gentle: !a.hard})
-	case !isFault && m.State() == Fault:
+		p.step(a, Event{Kind: EventFault, Cause: &why, Gentle: !a.hard, LastResort: !a.hard && a.told.LastResort, Source: a.addr})
+	case !isFault && (m.State() == Fault || m.LastResort()):
 		p.step(a, Event{Kind: EventUp, Source: a.addr})
 	}
 }
@@ -294,7 +299,7 @@ func (p *transcript) decide(a *party) {
 		own[b.Config.Name] = p.own[b.name]
 		m := b.Machine
 		states[b.Config.Name] = Status{
-			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(),
+			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(), Master: m.Master(),
 			Counters: Counters{BecameMaster: b.mastered},
 		}
 	}

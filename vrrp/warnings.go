@@ -28,6 +28,7 @@ const (
 	warnAuth
 	warnInterval
 	warnTrailer
+	warnForeign
 	warnVIPs // the kinds above are about dropped packets; a good packet ends them
 	warnLearntInterval
 	warnTwoMasters

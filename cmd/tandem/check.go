@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -22,12 +23,14 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
-		Long: `Check configuration files without running anything. Each mistake is one line on standard error. The line
+		Long: `Check configuration files without running a director. Each mistake is one line on standard error. The line
 has the file, the line number, the key and the mistake. If a valid key is similar, it has this key too.
 
 A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine.
+
+As root, it runs each tracked script once, as its user. A script that fails is a warning.
 
 A note is about something that works but could be better.
 
@@ -52,6 +55,9 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 				}
 				for _, w := range examineChecks(cfg) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+				}
+				for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
 				}
 				for _, note := range cfg.Notes() {
 					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)

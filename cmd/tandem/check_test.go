@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -76,5 +77,34 @@ address = "192.0.2.12"
 		if strings.Count(warnings, want) != 1 || !strings.Contains(warnings, "service www: this machine cannot run the check of type") {
 			t.Errorf("%q is not once in %q", want, warnings)
 		}
+	}
+}
+
+// Root runs each tracked script once, as its user, who has no capabilities. A failure is a warning. Other users cannot do this.
+func TestCheckTriesScripts(t *testing.T) {
+	failing := 0
+	if os.Geteuid() == 0 {
+		failing = 1
+	}
+	file := writeConfig(t, `
+name = "lb1"
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+vips = ["192.0.2.100/24"]
+track = [
+  { script = ["/bin/cat", "/etc/shadow"] },
+  { script = ["/bin/cat", "-u", "/etc/shadow"], user = "root", weight = -10 },
+  { script = "/bin/true" },
+]
+`)
+	out, warnings, err := execute(t, "check", file)
+	if err != nil || !strings.Contains(out, "ok") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const want = "virtual router web: script /bin/cat /etc/shadow fails as user nobody: exit code 1: "
+	if strings.Count(warnings, "warning:") != failing || strings.Count(warnings, want) != failing {
+		t.Errorf("got %q, want %d warnings with %q", warnings, failing, want)
 	}
 }

@@ -50,6 +50,7 @@
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
 //	                             "note", "stats": {},
+//	                             "unanswered": {"server", "since", "connections", "others_percent", "checked", "tried_again"},
 //	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
 //	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
@@ -59,6 +60,9 @@
 // The state of a virtual router is one of initialize, backup, master and fault. The health is one of unknown, healthy,
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
 // or backup.
+//
+// A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
+// Its tried_again is only there while the server gets no new clients for that reason.
 //
 // Every stats has the kernel's counts: connections, in_packets, out_packets, in_bytes and out_bytes. It also has the rates
 // per second: connection_rate, in_packet_rate, out_packet_rate, in_byte_rate and out_byte_rate.

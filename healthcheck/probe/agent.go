@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
 const (
@@ -25,7 +26,8 @@ const (
 
 // askAgent reads the line in which a server reports its state.
 func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	if res := say(ctx, conn, t); res.Outcome != 0 {
+	res, unsent := say(ctx, conn, t)
+	if res.Outcome != 0 {
 		return res
 	}
 	line := make([]byte, 0, maxAgentLine)
@@ -38,7 +40,7 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		case err != nil && errors.Is(err, os.ErrDeadlineExceeded) && len(line) > 0:
 			return socket.Explain(ctx, err, t.Config.Timeout, "reading the agent's line")
 		case err != nil:
-			return socket.HungUp(ctx, err, t, socket.HungUpEarly, "waiting for the agent")
+			return socket.HungUp(ctx, socket.First(unsent, err), t, socket.BeforeResponse, "waiting for the agent")
 		case len(line) == cap(line):
 			return healthcheck.Fail(healthcheck.Malformed, "the agent's line is longer than 1 KiB")
 		}
@@ -53,14 +55,14 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 //   - 75% gives it that part of its weight.
 //
 // A property that the line does not mention stays as without an agent. The text after # is a comment. Unknown words, such as
-// maxconn:100, are ignored if the line has a known one.
+// maxconn:100, are ignored if the line has a known one. The reason of a server out of service holds the whole line.
 func parseAgent(text string) healthcheck.Result {
-	line, _, _ := strings.Cut(text, "\n")
-	line, _, _ = strings.Cut(line, "#")
-	words := strings.FieldsFunc(strings.ToLower(line), func(r rune) bool { return strings.ContainsRune(" \t,\r", r) })
+	text, _, _ = strings.Cut(text, "\n")
+	line, _, _ := strings.Cut(text, "#")
+	all := strings.FieldsFunc(strings.ToLower(line), func(r rune) bool { return strings.ContainsRune(" \t,\r", r) })
 	advice := healthcheck.Advice{Percent: 100}
 	known, down := false, ""
-	for _, word := range words {
+	for _, word := range all {
 		switch {
 		case word == "up" || word == "ready":
 			known = true
@@ -81,9 +83,18 @@ func parseAgent(text string) healthcheck.Result {
 	}
 	switch {
 	case !known:
-		return healthcheck.Fail(healthcheck.Malformed, "the agent's line is not understood")
+		reason := "the agent's line is not understood"
+		if p := words.Instead([]byte(text)); p != "" {
+			reason += p
+		} else if own := words.Line([]byte(text)); own != "" {
+			reason += ": " + strconv.Quote(own)
+		}
+		return healthcheck.Fail(healthcheck.Malformed, reason)
 	case down != "":
 		res := healthcheck.Fail(healthcheck.SaysDown, "the agent says "+down)
+		if own := words.Line([]byte(text)); !strings.EqualFold(own, down) {
+			res.Reason = "the agent says " + strconv.Quote(own)
+		}
 		res.Decisive = true
 		return res
 	}

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
-	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
 func TestAgentLines(t *testing.T) {
@@ -25,6 +25,9 @@ func TestAgentLines(t *testing.T) {
 		r.Decisive = true
 		return r
 	}
+	lostIn := func(line string) healthcheck.Result {
+		return probetest.Fail(fmt.Sprintf("the agent's line is not understood: %q", line))
+	}
 	lost := probetest.Fail("the agent's line is not understood")
 	for line, want := range map[string]healthcheck.Result{
 		"up":                       says("up", healthcheck.Advice{}),
@@ -36,18 +39,21 @@ func TestAgentLines(t *testing.T) {
 		"UP,50%\tmaxconn:30":       says("50%", healthcheck.Advice{Given: true, Percent: 50}),
 		"drain":                    says("drain", healthcheck.Advice{Given: true, Percent: 100, Drain: true}),
 		"drain 10%":                says("drain", healthcheck.Advice{Given: true, Percent: 10, Drain: true}),
-		"down # disk is full: 99%": down("down"),
-		"50% down":                 down("down"),
+		"down # disk is full: 99%": down(`"down # disk is full: 99%"`),
+		"50% down":                 down(`"50% down"`),
+		"DOWN":                     down("down"),
+		"fail \x1b[2J disk\n":      down(`"fail [2J disk"`),
 		"maint":                    down("maint"),
 		"stopped\nup":              down("stopped"),
 		"failed":                   down("failed"),
 		"fail":                     down("fail"),
 		"":                         lost,
 		"\n":                       lost,
-		"#up":                      lost,
-		"hello":                    lost,
-		"maxconn:30":               lost,
-		"upward":                   lost,
+		"#up":                      lostIn("#up"),
+		"hello":                    lostIn("hello"),
+		"maxconn:30":               lostIn("maxconn:30"),
+		"upward":                   lostIn("upward"),
+		"SSH-2.0-x":                probetest.Fail("the agent's line is not understood: the server speaks SSH"),
 		"1001%":                    probetest.Fail("the agent's weight is not 0% to 1000%"),
 		"-1%":                      probetest.Fail("the agent's weight is not 0% to 1000%"),
 		"%":                        probetest.Fail("the agent's weight is not 0% to 1000%"),
@@ -70,7 +76,7 @@ func TestAgents(t *testing.T) {
 		{"answers what is sent", probetest.Hear("up\n"), "the agent says up"},
 		{"says nothing", probetest.UntilGone[*net.TCPConn], "timeout after 300ms while waiting for the agent"},
 		{"stops half-way", func(c *net.TCPConn) { _, _ = io.WriteString(c, "7"); probetest.UntilGone(c) }, "timeout after 300ms while reading the agent's line"},
-		{"hangs up", func(*net.TCPConn) {}, socket.HungUpEarly},
+		{"hangs up", func(*net.TCPConn) {}, "connection closed before a response"},
 		{"never stops", func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, strings.Repeat("up ", 1000))
 			probetest.UntilGone(c)
@@ -79,7 +85,7 @@ func TestAgents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
 			target := probetest.Target(healthcheck.Agent, probetest.Serve(t, tt.serve), 300*time.Millisecond, func(c *healthcheck.Config) { c.Send = "state\n" })
-			if got, _ := probeOnce(target); got.Reason != tt.want {
+			if got, _ := probeOnce(target); ended(got.Reason) != tt.want {
 				t.Errorf("%+v, want %q", got, tt.want)
 			}
 		})

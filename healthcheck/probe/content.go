@@ -10,13 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"regexp"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http2"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
@@ -25,37 +24,24 @@ const maxBody = 1 << 20
 
 var errLongBody = errors.New("body longer than 1 MiB")
 
-// examine reads a response of version 1 with its body and judges both, in constant memory.
-func examine(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	in := &limited{from: conn, left: http1.MaxHead, over: http1.ErrTooLong}
-	buffered := bufio.NewReaderSize(in, 4096)
-	for {
-		resp, err := http.ReadResponse(buffered, &http.Request{Method: t.Config.Method})
-		if err != nil {
-			return in.broken(ctx, err, t)
-		}
-		if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
-			continue
-		}
-		in.left, in.over = 2*maxBody, errLongBody // a chunk of one byte takes six bytes
-		return judgeResponse(ctx, resp, t)
-	}
-}
-
 // judgeResponse judges a response's status, then its body.
-func judgeResponse(ctx context.Context, resp *http.Response, t *healthcheck.Target) healthcheck.Result {
-	res := http1.Judge(resp.StatusCode, t.Config.Status)
+func judgeResponse(ctx context.Context, status int, body io.Reader, t *healthcheck.Target) healthcheck.Result {
+	res := http1.Judge(status, t.Config.Status)
 	if res.Outcome != healthcheck.Passed || t.Config.Content == (healthcheck.Content{}) {
 		return res
 	}
-	refusal, err := judgeBody(&t.Config.Content, resp.Body)
+	refusal, err := judgeBody(&t.Config.Content, body)
+	var malformed *http2.Malformed
+	var refused *http2.Refused
 	switch {
 	case errors.Is(err, errLongBody):
 		return healthcheck.Fail(healthcheck.Malformed, errLongBody.Error())
+	case errors.As(err, &malformed), errors.As(err, &refused):
+		return explain2(ctx, err, t)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return socket.Explain(ctx, err, t.Config.Timeout, "reading the response body")
 	case errors.Is(err, io.ErrUnexpectedEOF), socket.Closed(err):
-		return healthcheck.Fail(healthcheck.HungUp, "connection closed in the middle of the response body")
+		return healthcheck.Fail(healthcheck.HungUp, socket.Ending(err)+" in the middle of the response body")
 	case err != nil:
 		return healthcheck.Fail(healthcheck.Malformed, "malformed response body")
 	case refusal != "":
@@ -102,7 +88,6 @@ type limited struct {
 	left int
 	over error        // the error beyond the limit
 	tap  func([]byte) // sees everything that is read; nil: nobody does
-	size int          // bytes read
 	err  error
 }
 
@@ -121,23 +106,9 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.from.Read(p[:min(len(p), l.left)])
 	l.left -= n
-	l.size += n
 	l.err = err
 	if l.tap != nil {
 		l.tap(p[:n])
 	}
 	return n, err
-}
-
-// broken makes a result of a response that ended within its header. The parser's own words hold what the server sent.
-func (l *limited) broken(ctx context.Context, err error, t *healthcheck.Target) healthcheck.Result {
-	switch {
-	case errors.Is(l.err, http1.ErrTooLong):
-		return http1.Malformed(http1.ErrTooLong)
-	case l.err != nil:
-		return http1.Broken(ctx, l.err, t, l.size)
-	case err != nil && errors.Is(err, io.ErrUnexpectedEOF):
-		return http1.Broken(ctx, err, t, l.size)
-	}
-	return http1.Malformed(http1.ErrNotHTTP)
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
@@ -23,19 +25,27 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
 	if c.Source.IsValid() {
 		from := netip.AddrPortFrom(c.Source, 0)
-		d.LocalAddr = net.TCPAddrFromAddrPort(from)
-		if network == "udp" {
+		switch {
+		case network == "tcp":
+			d.LocalAddr = net.TCPAddrFromAddrPort(from)
+		case network == "udp":
 			d.LocalAddr = net.UDPAddrFromAddrPort(from)
+		default:
+			d.LocalAddr = &net.IPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
 		}
 	}
+	double := -1 // the kernel keeps the ICMP messages about a socket until its last descriptor is closed
 	a := attempt{begun: make(chan struct{})}
 	d.Control = func(_, _ string, raw syscall.RawConn) error {
 		a.begin(raw)
-		if !c.Source.IsValid() && c.Mark == 0 {
-			return nil
-		}
 		var unprepared error
-		err := raw.Control(func(fd uintptr) { unprepared = socket.Prepare(int(fd), c) })
+		err := raw.Control(func(fd uintptr) {
+			socket.KeepICMP(int(fd), true)
+			if network == "tcp" {
+				double, _ = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) // without it the reason says less
+			}
+			unprepared = socket.Prepare(int(fd), c)
+		})
 		if err != nil {
 			return err
 		}
@@ -49,9 +59,26 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		}
 		cancel()
 	})()
-	conn, err := d.DialContext(dialling, network, t.Peer().String())
+	peer := t.Peer().String()
+	if network != "tcp" && network != "udp" {
+		peer = t.Peer().Addr().String()
+	}
+	conn, err := d.DialContext(dialling, network, peer)
+	if double >= 0 {
+		defer func() { _ = unix.Close(double) }()
+		if err == nil {
+			socket.KeepICMP(double, false)
+		}
+	}
 	switch {
-	case err == nil || dialling.Err() == nil || ctx.Err() == nil:
+	case err == nil:
+		if c, ok := conn.(socket.Datagrams); ok {
+			return socket.HearingICMP{Datagrams: c}, nil
+		}
+	case dialling.Err() == nil || ctx.Err() == nil:
+		if double >= 0 {
+			err = socket.WithICMP(double, err)
+		}
 	case a.unseen.Load():
 		err = socket.ErrTooLate
 	default:

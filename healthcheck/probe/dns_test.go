@@ -13,7 +13,6 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
-	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
 func TestNameServers(t *testing.T) {
@@ -158,7 +157,7 @@ func TestNameServersThatLie(t *testing.T) {
 	}
 	short := probetest.Serve(t, probetest.Hear("\xff\xffonly a little"))
 	over := probetest.Target(healthcheck.DNS, short, time.Second, func(c *healthcheck.Config) { c.Query = healthcheck.Query{Name: "example.org", Type: "A", TCP: true} })
-	if got, _ := probeOnce(over); got != probetest.Fail(socket.HungUpEarly) {
+	if got, _ := probeOnce(over); got != probetest.Fail("connection closed before a response") {
 		t.Errorf("cut short over TCP: %+v", got)
 	}
 }

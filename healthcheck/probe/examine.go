@@ -3,6 +3,8 @@
 package probe
 
 import (
+	"context"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
 )
@@ -18,4 +20,11 @@ func Examine(c *healthcheck.Config) error {
 		return err
 	}
 	return nil
+}
+
+// TryScript runs the program of a valid check of type exec once, as its user.
+func TryScript(ctx context.Context, c *healthcheck.Config) healthcheck.Result {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return script.New().Run(ctx, &healthcheck.Target{ID: "try", Config: *c})
 }

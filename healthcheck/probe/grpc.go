@@ -4,62 +4,176 @@ package probe
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net"
-	"sync/atomic"
+	"net/url"
+	"strconv"
+	"strings"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
-	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http2"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
-// maxGRPC is how large a header list or message of a gRPC server may be, in bytes.
+// maxGRPC is how large the answer of a gRPC server may be, in bytes.
 const maxGRPC = 64 << 10
 
-var errOneConnection = errors.New("a probe has one connection")
+// grpcCodes are the statuses of gRPC by their numbers (grpc/grpc, doc/statuscodes.md).
+var grpcCodes = []string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
+	"DATA_LOSS", "UNAUTHENTICATED",
+}
 
-// askHealth asks the standard health service (grpc.health.v1). Where the check uses TLS, the connection is already secured.
+const (
+	grpcNotFound      = 5
+	grpcUnimplemented = 12
+)
+
+// servingStatuses are those of grpc.health.v1.HealthCheckResponse by their numbers.
+var servingStatuses = []string{"UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"}
+
+const serving = 1
+
+// askHealth asks the standard health service (grpc.health.v1) over HTTP/2 (grpc/grpc, doc/PROTOCOL-HTTP2.md). Where the
+// check uses TLS, the connection is already secured.
 func askHealth(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	var taken atomic.Bool
-	client, err := grpc.NewClient("passthrough:///"+http1.Host(t),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
-			if taken.Swap(true) {
-				return nil, errOneConnection
-			}
-			return conn, nil
-		}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxGRPC)),
-		grpc.WithMaxHeaderListSize(maxGRPC),
-		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithUserAgent("tandem"),
-	)
-	if err != nil {
-		return healthcheck.Fail(healthcheck.Malformed, "gRPC: "+err.Error())
+	fields := append(pseudo(t, "POST", "/grpc.health.v1.Health/Check"),
+		hpack.HeaderField{Name: "te", Value: "trailers"},
+		hpack.HeaderField{Name: "grpc-timeout", Value: grpcTimeout(t)},
+		hpack.HeaderField{Name: "content-type", Value: "application/grpc"},
+		hpack.HeaderField{Name: "user-agent", Value: "tandem"})
+	var asked []byte
+	if t.Config.Service != "" {
+		asked = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), t.Config.Service)
 	}
-	defer func() { _ = client.Close() }()
-	resp, err := grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: t.Config.Service})
-	switch code := status.Code(err); {
-	case err == nil && resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING:
-		return healthcheck.Pass("SERVING")
-	case err == nil:
-		return healthcheck.FailCode(healthcheck.Unexpected, int(resp.GetStatus()), resp.GetStatus().String()+", want SERVING")
-	case ctx.Err() != nil:
-		return socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
-	case code == codes.DeadlineExceeded: // the library noticed the deadline before ctx did
-		return healthcheck.Fail(healthcheck.TimedOut, socket.TimedOut(t.Config.Timeout, "waiting for the response"))
-	case code == codes.Unimplemented:
+	stream, res := ask2(ctx, conn, http2.Request{Fields: fields, Body: string(envelope(asked))}, t)
+	if stream == nil {
+		return res
+	}
+	if res := judgeGRPCHeader(stream); res.Outcome != 0 {
+		return res
+	}
+	body, err := io.ReadAll(io.LimitReader(stream, maxGRPC+1))
+	switch {
+	case err == nil && len(body) > maxGRPC:
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response: longer than 64 KiB")
+	case errors.Is(err, io.ErrUnexpectedEOF), socket.Closed(err):
+		return healthcheck.Fail(healthcheck.HungUp, socket.Ending(err)+" in the middle of the response")
+	case err != nil:
+		return explain2(ctx, err, t)
+	}
+	return judgeGRPC(stream, body, t)
+}
+
+// grpcTimeout is the time of the whole probe, in milliseconds. The header takes eight digits.
+func grpcTimeout(t *healthcheck.Target) string {
+	return strconv.FormatInt(min(max(t.Config.Timeout.Milliseconds(), 1), 99999999), 10) + "m"
+}
+
+// envelope makes a message of its bytes: not compressed, with their length.
+func envelope(message []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+}
+
+// judgeGRPCHeader says whether the answer comes from a gRPC server at all.
+func judgeGRPCHeader(s *http2.Stream) healthcheck.Result {
+	kind, times := http2.Value(s.Fields, "content-type")
+	const usual = "application/grpc"
+	rest, ok := strings.CutPrefix(strings.ToLower(kind), usual)
+	switch {
+	case s.Status != 200:
+		return healthcheck.FailCode(healthcheck.Unexpected, s.Status, fmt.Sprintf("not gRPC: HTTP status %d", s.Status))
+	case times != 1 || !ok || rest != "" && rest[0] != '+' && rest[0] != ';':
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response: not gRPC: the content type is not application/grpc")
+	}
+	return healthcheck.Result{}
+}
+
+// judgeGRPC judges a complete answer. A status counts only where the server has sent it.
+func judgeGRPC(s *http2.Stream, body []byte, t *healthcheck.Target) healthcheck.Result {
+	trailers := s.Trailers
+	if len(trailers) == 0 && len(body) == 0 {
+		trailers = s.Fields // Trailers-Only
+	}
+	text, times := http2.Value(trailers, "grpc-status")
+	code, err := strconv.ParseUint(text, 10, 31)
+	switch {
+	case times == 0:
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response: no gRPC status")
+	case times > 1 || err != nil || text[0] == '+':
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response: bad gRPC status")
+	case code == grpcUnimplemented:
 		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "the server has no health service")
-	case code == codes.NotFound:
-		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "the health service does not know the service asked about")
-	case code == codes.Unavailable:
-		return healthcheck.Fail(healthcheck.HungUp, "connection closed before a response, or not gRPC")
-	default:
-		return healthcheck.FailCode(healthcheck.Unexpected, int(code), "gRPC status "+code.String())
+	case code == grpcNotFound:
+		reason := fmt.Sprintf("the health service does not know %q", t.Config.Service)
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), reason)
+	case code != 0:
+		reason := "gRPC status " + nameOf(grpcCodes, code)
+		said, _ := http2.Value(trailers, "grpc-message")
+		if plain, err := url.PathUnescape(said); err == nil {
+			said = plain
+		}
+		if line := words.Line([]byte(said)); line != "" {
+			reason += ": " + line
+		}
+		return healthcheck.FailCode(healthcheck.Unexpected, int(code), reason)
 	}
+	status, err := parseHealth(body)
+	switch {
+	case err != nil:
+		return healthcheck.Fail(healthcheck.Malformed, "malformed response: "+err.Error())
+	case status == serving:
+		return healthcheck.Pass("SERVING")
+	}
+	return healthcheck.FailCode(healthcheck.Unexpected, int(status&0xffff), nameOf(servingStatuses, status)+", want SERVING")
+}
+
+// nameOf is the name of a number, or the number.
+func nameOf(names []string, n uint64) string {
+	if n < uint64(len(names)) {
+		return names[n]
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// The errors of a health service's answer.
+var (
+	errNoMessage  = errors.New("not one message")
+	errCompressed = errors.New("compressed, which was not offered")
+	errNoHealth   = errors.New("not a HealthCheckResponse")
+)
+
+// parseHealth reads the one message of an answer: a HealthCheckResponse.
+func parseHealth(body []byte) (status uint64, err error) {
+	if len(body) < 5 || int64(binary.BigEndian.Uint32(body[1:])) != int64(len(body)-5) {
+		return 0, errNoMessage
+	}
+	if body[0] != 0 {
+		return 0, errCompressed
+	}
+	for m := body[5:]; len(m) > 0; {
+		number, typ, n := protowire.ConsumeTag(m)
+		if n < 0 || number == 1 && typ != protowire.VarintType {
+			return 0, errNoHealth
+		}
+		m = m[n:]
+		if number == 1 {
+			status, n = protowire.ConsumeVarint(m)
+		} else {
+			n = protowire.ConsumeFieldValue(number, typ, m)
+		}
+		if n < 0 {
+			return 0, errNoHealth
+		}
+		m = m[n:]
+	}
+	return status, nil
 }

@@ -39,7 +39,7 @@ func TestGRPC(t *testing.T) {
 	}{
 		{l, "", healthcheck.Pass("SERVING")},
 		{l, "shop.Orders", probetest.Fail("NOT_SERVING, want SERVING")},
-		{l, "shop.Refunds", probetest.Fail("the health service does not know the service asked about")},
+		{l, "shop.Refunds", probetest.Fail(`the health service does not know "shop.Refunds"`)},
 		{bare, "", probetest.Fail("the server has no health service")},
 	} {
 		addr := tt.listener.Addr().(*net.TCPAddr).AddrPort()

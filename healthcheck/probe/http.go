@@ -3,8 +3,10 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 
@@ -13,29 +15,28 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// exchange sends the request of an HTTP check by version 1 and judges the response. It reads the body only if the check
-// examines it. With method HEAD the server does not send a body.
+// exchange sends the request of an HTTP check by version 1 and judges the response. It judges the header always in the same
+// way, and reads the body only if the check examines it.
 func exchange(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	_, err := conn.Write(http1.Request(t))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return socket.Explain(ctx, err, t.Config.Timeout, "sending the request")
+	_, unsent := conn.Write(http1.Request(t))
+	if errors.Is(unsent, os.ErrDeadlineExceeded) {
+		return socket.Explain(ctx, unsent, t.Config.Timeout, "sending the request")
 	}
 	// After any other error the server has hung up, perhaps after an answer: reading shows which.
-	if t.Config.Content != (healthcheck.Content{}) {
-		return examine(ctx, conn, t)
-	}
 	var h http1.Head
 	buf := make([]byte, 1024)
 	for {
 		n, err := conn.Read(buf)
-		done, malformed := h.Feed(buf[:n])
+		rest, done, malformed := h.Feed(buf[:n])
 		switch {
 		case malformed != nil:
-			return http1.Malformed(malformed)
+			return h.Malformed(malformed)
 		case done:
-			return http1.Judge(h.Status, t.Config.Status)
+			// A chunk of one byte takes six bytes.
+			in := &limited{from: io.MultiReader(bytes.NewReader(rest), conn), left: 2 * maxBody, over: errLongBody}
+			return judgeResponse(ctx, h.Status, h.Body(t.Config.Method, in), t)
 		case err != nil:
-			return h.Broken(ctx, err, t)
+			return h.Broken(ctx, socket.First(unsent, err), t)
 		}
 	}
 }

@@ -6,68 +6,72 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
+	"strconv"
 	"strings"
 
-	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http2"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// http2Window is how much of a body the server may send ahead, in bytes.
-const http2Window = 64 << 10
-
-// exchange2 sends the request of an HTTP check by version 2 and judges the response.
+// exchange2 sends the request of an HTTP check by version 2 and judges the response. Where the check uses TLS, the
+// connection is already secured.
 func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	c := &t.Config
+	fields := pseudo(t, c.Method, c.Path)
+	for _, h := range http1.Headers(c) {
+		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(h.Name), Value: h.Value})
+	}
+	if http1.AnnouncesLength(c) {
+		fields = append(fields, hpack.HeaderField{Name: "content-length", Value: strconv.Itoa(len(c.Body))})
+	}
+	stream, res := ask2(ctx, conn, http2.Request{Fields: fields, Body: c.Body}, t)
+	if stream == nil {
+		return res
+	}
+	return judgeResponse(ctx, stream.Status, stream, t)
+}
+
+// pseudo are the pseudo-header fields of a request (RFC 9113, section 8.3.1).
+func pseudo(t *healthcheck.Target, method, path string) []hpack.HeaderField {
 	scheme := "http"
 	if t.Config.TLS.On {
 		scheme = "https"
 	}
-	url := scheme + "://" + http1.Host(t) + t.Config.Path
-	req, err := http.NewRequestWithContext(ctx, t.Config.Method, url, strings.NewReader(t.Config.Body))
-	if err != nil {
-		return healthcheck.Fail(healthcheck.Unexpected, "cannot be asked for: "+t.Config.Path)
-	}
-	for _, h := range http1.Headers(&t.Config) {
-		req.Header.Add(h.Name, h.Value)
-	}
-	client, err := transport2(conn).NewClientConn(ctx, scheme, t.Peer().String())
-	if err != nil {
-		return explain2(ctx, err, t)
-	}
-	defer func() { _ = client.Close() }()
-	resp, err := client.RoundTrip(req)
-	if err != nil {
-		return explain2(ctx, err, t)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return judgeResponse(ctx, resp, t)
-}
-
-// transport2 uses version 2 on one connection. If the check uses TLS, the connection is already secured.
-func transport2(conn net.Conn) *http.Transport {
-	here := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	only2 := new(http.Protocols)
-	only2.SetHTTP2(true)
-	only2.SetUnencryptedHTTP2(true)
-	return &http.Transport{
-		DialContext: here, DialTLSContext: here, Protocols: only2,
-		DisableCompression: true, MaxResponseHeaderBytes: http1.MaxHead,
-		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerConnection: http2Window, MaxReceiveBufferPerStream: http2Window},
+	return []hpack.HeaderField{
+		{Name: ":method", Value: method}, {Name: ":scheme", Value: scheme},
+		{Name: ":authority", Value: http1.Host(t)}, {Name: ":path", Value: path},
 	}
 }
 
-// explain2 makes a result of the library's errors, without text that the server sent.
-func explain2(ctx context.Context, err error, t *healthcheck.Target) healthcheck.Result {
-	var stream http2.StreamError
+// ask2 sends a request and reads the header of its response. Without one the stream is nil and the result says why.
+func ask2(ctx context.Context, conn net.Conn, r http2.Request, t *healthcheck.Target) (*http2.Stream, healthcheck.Result) {
+	stream, unsent := http2.Send(conn, r)
 	switch {
-	case errors.As(err, &stream):
-		return healthcheck.FailCode(healthcheck.HungUp, int(stream.Code), "the server ended the request: "+stream.Code.String())
-	case ctx.Err() != nil:
-		return socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "waiting for the response")
+	case stream == nil:
+		return nil, healthcheck.Fail(healthcheck.Unexpected, "cannot be asked for: "+t.Config.Path)
+	case unsent != nil && !socket.Closed(unsent):
+		return nil, socket.Explain(ctx, unsent, t.Config.Timeout, "sending the request")
 	}
-	// Which of the two happened depends on what the library saw first.
-	return healthcheck.Fail(healthcheck.HungUp, "connection closed before a response, or not HTTP/2")
+	// A server that has hung up may have answered before: reading shows which.
+	if err := stream.Response(); err != nil {
+		return nil, explain2(ctx, socket.First(unsent, err), t)
+	}
+	return stream, healthcheck.Result{}
+}
+
+// explain2 makes a result of an error of a request by version 2.
+func explain2(ctx context.Context, err error, t *healthcheck.Target) healthcheck.Result {
+	var malformed *http2.Malformed
+	var refused *http2.Refused
+	switch {
+	case errors.As(err, &malformed):
+		return healthcheck.Fail(healthcheck.Malformed, malformed.Error())
+	case errors.As(err, &refused):
+		return healthcheck.FailCode(healthcheck.HungUp, int(refused.Code), refused.Error())
+	}
+	return socket.HungUp(ctx, err, t, socket.BeforeResponse, "waiting for the response")
 }

@@ -63,7 +63,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		if t.Config.OnlyConnects() {
 			return connected(t)
 		}
-		return healthcheck.Fail(healthcheck.HungUp, socket.HungUpEarly)
+		return healthcheck.Fail(healthcheck.HungUp, socket.Ending(err)+" "+socket.BeforeResponse)
 	case err != nil:
 		res := socket.ExplainSilence(ctx, err, t.Config.Timeout, connecting(t))
 		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Unresolved(t))

@@ -45,7 +45,7 @@ func TestMailServers(t *testing.T) {
 		{"does not like us", script("220 mx\r\n", "550 go away\r\n"), probetest.Fail("reply to EHLO 550, want 250")},
 		{"hangs up", func(*net.TCPConn) {}, probetest.Fail("connection closed before the greeting")},
 		{"hangs up when greeted", script("220 mx\r\n"), probetest.Fail("connection closed before the reply to EHLO")},
-		{"is something else", script("SSH-2.0-x\r\n"), probetest.Fail("malformed greeting")},
+		{"is something else", script("SSH-2.0-x\r\n"), probetest.Fail("malformed greeting: the server speaks SSH")},
 		{"says nothing", probetest.UntilGone[*net.TCPConn], probetest.Fail("timeout after 300ms while waiting for the greeting")},
 		{"never comes to the point", func(c *net.TCPConn) {
 			for {

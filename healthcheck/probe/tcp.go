@@ -20,9 +20,19 @@ const maxAnswer = 64 << 10
 // asExpected is the reason of a server that sent the expected text.
 const asExpected = "answered as expected"
 
+// waitingForExpected is what a probe does that expects a text.
+const waitingForExpected = "waiting for the expected answer"
+
+// otherwise is the result of a server that has answered, but not as expected, when the probe's time is over.
+func otherwise(t *healthcheck.Target) healthcheck.Result {
+	reason := fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout)
+	return healthcheck.Fail(healthcheck.Unexpected, reason)
+}
+
 // converse sends the text of a TCP check and waits for the expected answer.
 func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	if res := say(ctx, conn, t); res.Outcome != 0 {
+	res, unsent := say(ctx, conn, t)
+	if res.Outcome != 0 {
 		return res
 	}
 	if t.Config.Expect == "" {
@@ -36,28 +46,30 @@ func converse(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		if want.find(buf[:n]) {
 			return healthcheck.Pass(asExpected)
 		}
-		if err != nil {
-			words := "connection closed before the expected answer"
-			if total == 0 {
-				words = socket.HungUpEarly
-			}
-			return socket.HungUp(ctx, err, t, words, "waiting for the expected answer")
+		switch {
+		case err == nil:
+		case total == 0:
+			return socket.HungUp(ctx, socket.First(unsent, err), t, socket.BeforeResponse, waitingForExpected)
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != context.Canceled:
+			return otherwise(t)
+		default:
+			return socket.HungUp(ctx, err, t, "before the expected answer", waitingForExpected)
 		}
 	}
 	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("no %q in the first 64 KiB of the answer", t.Config.Expect))
 }
 
 // say sends the text of a check. It returns a result only if the server does not read the text in time. If the server hangs
-// up meanwhile, it may have answered before: reading the connection shows this.
-func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+// up meanwhile, it may have answered before: reading the connection shows this, and unsent is how it hung up.
+func say(ctx context.Context, conn net.Conn, t *healthcheck.Target) (res healthcheck.Result, unsent error) {
 	if t.Config.Send == "" {
-		return healthcheck.Result{}
+		return res, nil
 	}
 	_, err := conn.Write([]byte(t.Config.Send))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return socket.Explain(ctx, err, t.Config.Timeout, "sending")
+		return socket.Explain(ctx, err, t.Config.Timeout, "sending"), err
 	}
-	return healthcheck.Result{}
+	return res, err
 }
 
 // A finder looks for bytes in a stream that arrives in pieces.

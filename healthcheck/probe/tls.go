@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
 // secure does the TLS handshake on a connection. If the handshake fails, the connection is nil and the result says why.
@@ -34,9 +36,10 @@ func (p *Prober) secure(ctx context.Context, conn net.Conn, t *healthcheck.Targe
 	case c.Type == healthcheck.HTTPS:
 		config.NextProtos = []string{"http/1.1"}
 	}
-	secured := tls.Client(conn, config)
+	heard := &hearing{Conn: conn}
+	secured := tls.Client(heard, config)
 	if err := secured.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
-		return nil, explainTLS(ctx, err, t, config.ServerName)
+		return nil, explainTLS(ctx, err, t, config.ServerName, &heard.first)
 	}
 	if h2 && secured.ConnectionState().NegotiatedProtocol != "h2" {
 		return nil, healthcheck.Fail(healthcheck.TLSFailed, "the server does not offer HTTP/2")
@@ -68,32 +71,77 @@ func trimBrackets(s string) string {
 	return s
 }
 
-// explainTLS makes a result of a failed handshake, with a reason that is the same at every probe.
-func explainTLS(ctx context.Context, err error, t *healthcheck.Target, name string) healthcheck.Result {
+// explainTLS makes a result of a failed handshake, with a reason that is the same at every probe. heard is what the server
+// has sent first.
+func explainTLS(ctx context.Context, err error, t *healthcheck.Target, name string, heard *words.Beginning) healthcheck.Result {
 	var (
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 		other   x509.HostnameError
 		record  tls.RecordHeaderError
 	)
-	const bad = "TLS: the certificate "
+	fail := func(reason string) healthcheck.Result { return healthcheck.Fail(healthcheck.TLSFailed, "TLS: "+reason) }
 	switch {
 	case errors.As(err, &unknown):
-		return healthcheck.Fail(healthcheck.TLSFailed, bad+"is signed by nobody trusted")
+		return fail("the certificate is signed by nobody trusted")
+	case errors.As(err, &other) && nameless(other.Certificate):
+		return fail("the certificate has no subject alternative names")
 	case errors.As(err, &other):
-		return healthcheck.Fail(healthcheck.TLSFailed, bad+"is not for "+name)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return healthcheck.Fail(healthcheck.TLSFailed, bad+"has expired or is not valid yet")
+		return fail("the certificate is not for " + name)
 	case errors.As(err, &invalid):
-		return healthcheck.Fail(healthcheck.TLSFailed, bad+"cannot be accepted")
+		return fail(invalidWords(invalid, time.Now()))
 	case errors.As(err, &record):
-		return healthcheck.Fail(healthcheck.TLSFailed, "TLS: the server speaks something else")
+		if p := heard.Protocol(); p != "" {
+			return fail("the server speaks " + p + ", not TLS")
+		}
+		return fail("the server does not speak TLS")
 	case socket.AlertTLS(err) != "":
 		return healthcheck.Fail(healthcheck.TLSFailed, socket.AlertTLS(err))
-	case socket.Closed(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), ctx.Err() != nil:
-		return socket.HungUp(ctx, err, t, "connection closed during the TLS handshake", "waiting for the TLS handshake")
+	case socket.Closed(err), errors.Is(err, io.ErrUnexpectedEOF), ctx.Err() != nil,
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return socket.HungUp(ctx, err, t, "during the TLS handshake", "waiting for the TLS handshake")
 	}
-	return healthcheck.Fail(healthcheck.TLSFailed, "TLS: the handshake failed")
+	return fail("the handshake failed")
+}
+
+// nameless says whether a certificate has no name that clients look at: they ignore its common name (RFC 9525, section 2).
+func nameless(c *x509.Certificate) bool {
+	return c != nil && len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses)+len(c.URIs) == 0
+}
+
+// invalidWords says what is wrong with a certificate of the chain.
+func invalidWords(err x509.CertificateInvalidError, now time.Time) string {
+	what := "the certificate"
+	if err.Cert != nil && err.Cert.IsCA {
+		what = "the certificate of an authority"
+	}
+	switch day := time.DateOnly; {
+	case err.Reason == x509.Expired && now.Before(err.Cert.NotBefore):
+		return what + " is not valid before " + err.Cert.NotBefore.UTC().Format(day)
+	case err.Reason == x509.Expired:
+		return what + " expired on " + err.Cert.NotAfter.UTC().Format(day)
+	case err.Reason == x509.IncompatibleUsage:
+		return what + " is not for servers"
+	case err.Reason == x509.NotAuthorizedToSign:
+		return what + " is signed by one that may not sign"
+	case err.Reason == x509.CANotAuthorizedForThisName:
+		return what + " has a name for which its authority may not sign"
+	case err.Reason == x509.TooManyIntermediates:
+		return what + " has more authorities above it than they allow"
+	}
+	return what + " cannot be accepted"
+}
+
+// A hearing connection keeps the first bytes that the server sends.
+type hearing struct {
+	net.Conn
+	first words.Beginning
+}
+
+func (c *hearing) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.first.Add(b[:n])
+	return n, err
 }
 
 // A keyring holds the certificates and keys that TLS checks read from files. If a file has changed, it is read again:

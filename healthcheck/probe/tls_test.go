@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -117,8 +118,8 @@ func httpsTarget(addr netip.AddrPort, change func(*healthcheck.Config)) healthch
 }
 
 func TestCertificates(t *testing.T) {
-	ca := newAuthority(t)
-	good, old := ca.issue(t, "good", time.Now().Add(time.Hour)), ca.issue(t, "old", time.Now().Add(-time.Minute))
+	ca, oldUntil := newAuthority(t), time.Now().Add(-time.Minute)
+	good, old := ca.issue(t, "good", time.Now().Add(time.Hour)), ca.issue(t, "old", oldUntil)
 	stranger := newAuthority(t)
 	stranger.issue(t, "stranger", time.Now().Add(time.Hour))
 	trust := func(c *healthcheck.Config) { c.TLS.CAFile = ca.file("ca.pem") }
@@ -146,7 +147,7 @@ func TestCertificates(t *testing.T) {
 		{"not verified, since it is not wanted", plain, func(c *healthcheck.Config) { c.TLS.Insecure = true }, healthcheck.Pass("status 200")},
 		{"for another name", plain, and(func(c *healthcheck.Config) { c.TLS.Name = "mail.example.org" }),
 			probetest.Fail("TLS: the certificate is not for mail.example.org")},
-		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, probetest.Fail("TLS: the certificate has expired or is not valid yet")},
+		{"expired", &tls.Config{Certificates: []tls.Certificate{old}}, trust, probetest.Fail("TLS: the certificate expired on " + oldUntil.UTC().Format(time.DateOnly))},
 		{"too old a protocol", &tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12},
 			and(func(c *healthcheck.Config) { c.TLS.Minimum = tls.VersionTLS13 }), probetest.Fail("TLS: the server refused: protocol version not supported")},
 		{"asks for a certificate and gets it", asks,
@@ -240,6 +241,29 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
+// A body that is larger than the server's windows goes out as the server lets it.
+func TestLargeRequestByHTTP2(t *testing.T) {
+	const size = 3 << 20
+	got := make(chan int64, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		n, _ := io.Copy(io.Discard, req.Body)
+		got <- n
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	defer s.Close()
+	target := probetest.Target(healthcheck.HTTP, s.Listener.Addr().(*net.TCPAddr).AddrPort(), 20*time.Second, func(c *healthcheck.Config) {
+		c.Version, c.Method, c.Body = healthcheck.HTTP2, "POST", strings.Repeat("x", size)
+	})
+	if res, _ := probeOnce(target); res != healthcheck.Pass("status 200") {
+		t.Errorf("%+v", res)
+	}
+	if n := <-got; n != size {
+		t.Errorf("the server got %d bytes", n)
+	}
+}
+
 // Servers that break the rules of TLS, or of HTTP/2 over it.
 func TestSecuredServersThatLie(t *testing.T) {
 	const timeout = 300 * time.Millisecond
@@ -252,15 +276,15 @@ func TestSecuredServersThatLie(t *testing.T) {
 		stays  bool
 		want   string
 	}{
-		{"speaks HTTP without TLS", https, "HTTP/1.1 400 Bad Request\r\n\r\n", false, "TLS: the server speaks something else"},
+		{"speaks HTTP without TLS", https, "HTTP/1.1 400 Bad Request\r\n\r\n", false, "TLS: the server speaks HTTP/1.1, not TLS"},
 		{"says nothing during the handshake", https, "", true, "timeout after 300ms while waiting for the TLS handshake"},
-		{"hangs up during the handshake", https, "", false, "connection closed during the TLS handshake"},
+		{"hangs up during the handshake", https, "", false, "connection reset during the TLS handshake"},
 		{"sends a broken handshake", https, "\x16\x03\x03\x00\x04\x02\x00\x00\x00", true, "TLS: the handshake failed"},
-		{"sends garbage for HTTP/2", h2, strings.Repeat("garbage", 100), true, "connection closed before a response, or not HTTP/2"},
-		{"speaks HTTP/1.1 for HTTP/2", h2, "HTTP/1.1 400 Bad Request\r\n\r\n", false, "connection closed before a response, or not HTTP/2"},
+		{"sends garbage for HTTP/2", h2, strings.Repeat("garbage", 100), true, "malformed response: not HTTP/2"},
+		{"speaks HTTP/1.1 for HTTP/2", h2, "HTTP/1.1 400 Bad Request\r\n\r\n", false, "malformed response: not HTTP/2: the server speaks HTTP/1.1"},
 		{"says nothing in HTTP/2", h2, "", true, "timeout after 300ms while waiting for the response"},
-		{"hangs up in HTTP/2", h2, "", false, "connection closed before a response, or not HTTP/2"},
-		{"garbage for gRPC", func(c *healthcheck.Config) { c.Type = healthcheck.GRPC }, "garbage garbage garbage", false, "connection closed before a response, or not gRPC"},
+		{"hangs up in HTTP/2", h2, "", false, "connection closed before a response"},
+		{"garbage for gRPC", func(c *healthcheck.Config) { c.Type = healthcheck.GRPC }, "garbage garbage garbage", false, "malformed response: not HTTP/2"},
 		{"silence for gRPC", func(c *healthcheck.Config) { c.Type = healthcheck.GRPC }, "", true, "timeout after 300ms while waiting for the response"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,9 +17,8 @@ import (
 // sendDatagram sends a UDP check's datagram. If the check expects an answer, it must come. Otherwise the check fails only if
 // the server refuses the datagram within the timeout: many protocols do not answer strangers.
 func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	const doing = "waiting for the expected answer"
 	if _, err := conn.Write([]byte(t.Config.Send)); err != nil {
-		return socket.ExplainSilence(ctx, err, t.Config.Timeout, doing)
+		return socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
 	}
 	buf := make([]byte, maxAnswer)
 	heard := false
@@ -32,8 +31,10 @@ func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) hea
 				return healthcheck.FailSilently(healthcheck.Unreachable, via.NoNeighbour)
 			}
 			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())
+		case errors.Is(err, os.ErrDeadlineExceeded) && heard && ctx.Err() != context.Canceled:
+			return otherwise(t)
 		case err != nil: // most of these errors come from ICMP
-			res := socket.ExplainSilence(ctx, err, t.Config.Timeout, doing)
+			res := socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
 			res.Silent = res.Silent && !heard
 			return res
 		case bytes.Contains(buf[:n], []byte(t.Config.Expect)):

@@ -104,6 +104,8 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 	}
 	began, whole := time.Now(), s.WatchStalls()
 	if reason := s.attempt.Do(func() {
+		// On a busy machine the roles may have changed since the last row, and the fault would hit the backup.
+		s.await(putBackLimit, "all is well before the fault", s.ready)
 		if r.before != nil {
 			r.before(s)
 		}
@@ -117,6 +119,9 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 			r.fault(s)
 		})
 		f.Stall = max(f.Stall, stalls.Stop())
+		if r.cuts && f.Outage == 0 {
+			s.attempt.Fatalf("clients missed nothing: the fault has met the backup")
+		}
 	}); reason != "" {
 		f.Error, f.Stall = reason, whole.Stop()
 	}

@@ -236,30 +236,3 @@ func fullDisk(s *site) {
 }
 
 func emptiedDisk(s *site) { _ = os.Remove(s.disk.Dir() + "/filler") }
-
-// smallMemory puts a's processes into a control group with little memory more than they have. What takes more is killed
-// by the kernel.
-func smallMemory(s *site) {
-	const root = "/tmp/cgroup"
-	group := filepath.Join(root, "small-"+s.subject.name)
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err != nil {
-		if err := errors.Join(os.MkdirAll(root, 0o755), unix.Mount("cgroup2", root, "cgroup2", 0, "")); err != nil {
-			s.attempt.Fatalf("failed to mount the control groups: %v", err)
-		}
-	}
-	err := errors.Join(os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+memory"), 0), os.MkdirAll(group, 0o755))
-	for _, pid := range s.a.Pids() {
-		err = errors.Join(err, os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, pid), 0))
-	}
-	// What the processes have already stays counted elsewhere.
-	err = errors.Join(err, os.WriteFile(filepath.Join(group, "memory.max"), []byte("50M"), 0))
-	if err != nil {
-		s.attempt.Fatalf("failed to limit the memory: %v", err)
-	}
-	s.undo = func() {
-		_ = os.WriteFile(filepath.Join(group, "memory.max"), []byte("max"), 0)
-		for _, pid := range s.a.Pids() {
-			_ = os.WriteFile(filepath.Join(root, "cgroup.procs"), fmt.Append(nil, pid), 0)
-		}
-	}
-}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,18 +88,13 @@ func servedThroughout(body string) func(*site, func(*site)) figure {
 	return func(s *site, fault func(*site)) figure {
 		var done sync.WaitGroup
 		done.Go(func() { s.attempt.Keep(func() { fault(s) }) })
-		var served atomic.Int32
-		for range clients {
-			done.Go(func() {
-				if s.page(body) == nil {
-					served.Add(1)
-				}
-			})
+		errs := make([]error, clients)
+		for i := range clients {
+			done.Go(func() { errs[i] = s.page(body) })
 			s.pause(100 * time.Millisecond)
 		}
 		done.Wait()
-		n := int(served.Load())
-		return figure{Served: &n}
+		return tally(errs)
 	}
 }
 
@@ -112,6 +106,11 @@ func (s *site) count(ask func(client int) error) figure {
 		done.Go(func() { errs[i] = ask(i) })
 	}
 	done.Wait()
+	return tally(errs)
+}
+
+// tally counts the clients without an error.
+func tally(errs []error) figure {
 	n, note := 0, ""
 	for _, err := range errs {
 		if err == nil {

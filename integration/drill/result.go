@@ -44,7 +44,8 @@ func (m machine) String() string {
 	if m.Place == "vm" {
 		where = "a virtual machine under emulation"
 	}
-	return fmt.Sprintf("%s: %s: Linux %s, %d × %s; tandem %s, %s", m.Place, where, m.Kernel, m.CPUs, m.Processor, m.Tandem, m.Keepalived)
+	return fmt.Sprintf("%s: %s: Linux %s, %d × %s; tandem %s, %s",
+		m.Place, where, m.Kernel, m.CPUs, m.Processor, m.Tandem, m.Keepalived)
 }
 
 // An outcome is what a row gave.
@@ -280,5 +281,6 @@ func version(program string, args ...string) string {
 	if err != nil {
 		return "unknown (" + err.Error() + ")"
 	}
-	return cmp.Or(firstLine(strings.TrimSpace(string(text))), "unknown")
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return line
 }

@@ -53,16 +53,19 @@ func example(t *testing.T) result {
 	n := func(served int) *int { return &served }
 	r := result{Revision: "v1.0.0", Seed: 1, Advert: "100ms", Took: "19m12s"}
 	for _, m := range []message{
-		{Machine: &machine{Place: "vm", Processor: "Example CPU", CPUs: 2, Kernel: "6.1.0", Tandem: "v1.0.0", Keepalived: "Keepalived v2.2.7"}},
+		{Machine: &machine{Place: "vm", Processor: "Example CPU", CPUs: 2, Kernel: "6.1.0",
+			Tandem: "v1.0.0", Keepalived: "Keepalived v2.2.7"}},
 		{Row: &outcome{Place: "direct", Group: "kill", Name: "master stopped", Bound: "50 ms", Verdict: pass,
 			Tandem: &figure{}, Keepalived: &figure{Outage: 63 * time.Millisecond}}},
 		{Row: &outcome{Place: "direct", Group: "kill", Name: "planned failover", Bound: "50 ms", Verdict: fail, NoPeer: noCommand,
 			Tandem: &figure{Outage: 71 * time.Millisecond}}},
 		{Row: &outcome{Place: "vm", Group: "kernel", Name: "VIP deleted", Bound: "200 ms", Verdict: fail,
-			Tandem: &figure{Outage: 4 * time.Millisecond, NotBack: "director-a has no VIP\nand more"}, Keepalived: &figure{Outage: 10 * time.Second, Open: true}}},
+			Tandem:     &figure{Outage: 4 * time.Millisecond, NotBack: "director-a has no VIP\nand more"},
+			Keepalived: &figure{Outage: 10 * time.Second, Open: true}}},
 		{Row: &outcome{Place: "vm", Group: "kernel", Name: "link renamed", Bound: "461 ms", Verdict: undecided,
 			Tandem: &figure{Outage: 900 * time.Millisecond, Stall: 800 * time.Millisecond}, Keepalived: &figure{Error: "no link"}}},
-		{Row: &outcome{Place: "vm", Group: "machine", Name: "clock", Bound: "50 ms", Skipped: "it needs a kernel of its own: TANDEM_LAB=vm"}},
+		{Row: &outcome{Place: "vm", Group: "machine", Name: "clock", Bound: "50 ms",
+			Skipped: "it needs a kernel of its own: TANDEM_LAB=vm"}},
 		{Row: &outcome{Place: "vm", Group: "pools", Name: "sh", Bound: "40 of 40", Verdict: pass,
 			Tandem: &figure{Served: n(40)}, Keepalived: &figure{Served: n(27), Note: "connection refused"}}},
 		{Row: &outcome{Place: "vm", Group: "soak", Name: "2 faults", Bound: "3361 ms", Verdict: pass, Note: "one; two",

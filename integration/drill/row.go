@@ -19,6 +19,7 @@ type row struct {
 	before  func(*site)                     // brings about what the fault needs; nil for nothing
 	on      network                         // the network that it needs; 0 for duo
 	beside  bool                            // no matter of milliseconds: all subjects at once
+	cuts    bool                            // the director that is hit answers nobody: an outage of 0 means that it was the backup
 	shared  bool                            // the fault hits the whole kernel, and so all subjects at once
 	note    string                          // what the table says below
 	vm      bool                            // it needs a kernel of its own: disks, clocks

@@ -14,6 +14,8 @@ const noticed = detection + time.Second
 var (
 	served     = everyone("from detection + 1 s after the fault on")
 	throughout = everyone("asked one after the other, through it all")
+	// A connection that is open when the VIP moves is unknown to the new master: too young for the connection sync.
+	inFlight = bound{served: clients - 2, why: "all but the requests in flight when the VIP goes and comes back"}
 )
 
 // web is the server that fails. The scheduler dh sends all clients there.
@@ -46,9 +48,10 @@ func serverRows() []row {
 		{name: "real server answers 3 s late", bound: served, fault: slow, restore: fast, measure: page},
 		{name: "health page is gone (404)", bound: served, fault: func(s *site) { s.webs[web].RemoveHealthPage() },
 			restore: func(s *site) { s.webs[web].WriteFile("www/health", "web") }, measure: page},
-		{name: "real server is back", bound: throughout, before: inTurn(off, wait(noticed)), fault: plug, measure: servedThroughout("web")},
+		{name: "real server is back", bound: throughout, before: inTurn(off, wait(noticed)),
+			fault: plug, measure: servedThroughout("web")},
 		{name: "all real servers without power: sorry server", bound: served, fault: allOff, restore: allOn, measure: sorry},
-		{name: "restart under the sorry server", bound: throughout, before: inTurn(allOff, wait(noticed)),
+		{name: "restart under the sorry server", bound: inFlight, before: inTurn(allOff, wait(noticed)),
 			fault: inTurn(signal(syscall.SIGTERM, first(master)), start(master)), restore: allOn, measure: servedThroughout("sorry")},
 		{name: "weight of a server changed by a reload", bound: throughout,
 			fault: reloads(master, func(c *settings) { c.weights = []int{1, 5, 1} }), restore: reloads(master, unchanged),
@@ -67,8 +70,10 @@ func poolRows() []row {
 			restore: inTurn((*site).hangUp, func(s *site) { s.webs[web].Plug() }), measure: newCalls(v)}
 	}
 	drained := func(v service) row {
-		return row{name: fmt.Sprintf("%s, a server drained: its connections go on", v.name), bound: everyone("established connections, 5 s later"),
-			on: pools, beside: true, before: func(s *site) { s.converse(v) }, fault: drain(v), restore: inTurn((*site).hangUp, undone), measure: oldCalls}
+		return row{name: fmt.Sprintf("%s, a server drained: its connections go on", v.name),
+			bound: everyone("established connections, 5 s later"),
+			on:    pools, beside: true, before: func(s *site) { s.converse(v) },
+			fault: drain(v), restore: inTurn((*site).hangUp, undone), measure: oldCalls}
 	}
 	var rows []row
 	for _, v := range poolServices {

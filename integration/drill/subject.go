@@ -87,7 +87,6 @@ type settings struct {
 	more      bool  // one service more
 	network   network
 	broken    bool // the configuration ends in a mistake
-	hungry    bool // one service more, whose check takes all the memory that it gets
 }
 
 // A service as both subjects know it.
@@ -137,7 +136,8 @@ func tandemConfig(s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name = %q\n", s.name)
 	if s.priority > 0 {
-		fmt.Fprintf(&b, "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\nadvert_interval = %q\nvips = [\"%s/24\"]\n",
+		fmt.Fprintf(&b, "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\n"+
+			"advert_interval = %q\nvips = [\"%s/24\"]\n",
 			s.priority, advert, lab.VIP)
 	}
 	for _, v := range s.services() {
@@ -160,11 +160,6 @@ func tandemConfig(s settings) string {
 			fmt.Fprintf(&b, "[[service.server]]\naddress = %q\nweight = %d\n", webAddress(i), weight)
 		}
 	}
-	if s.hungry {
-		fmt.Fprintf(&b, "[[service]]\nname = \"hungry\"\nvirtual = \"%s:82\"\nserver = [{ address = %q }]\n"+
-			"check = { type = \"exec\", command = [%s], interval = \"1s\", timeout = \"1s\", fall = 2 }\n",
-			lab.VIP, webAddress(0), `"`+strings.Join(hungryCommand, `", "`)+`"`)
-	}
 	if s.broken {
 		b.WriteString("[[service]]\nvirtual = 17\nno_such_key = true\n")
 	}
@@ -173,7 +168,7 @@ func tandemConfig(s settings) string {
 
 func keepalivedConfig(s settings) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "global_defs {\n router_id %s\n script_user nobody\n}\n", s.name)
+	fmt.Fprintf(&b, "global_defs {\n router_id %s\n}\n", s.name)
 	if s.priority > 0 {
 		fmt.Fprintf(&b, "vrrp_instance web {\n state BACKUP\n interface eth0\n virtual_router_id 51\n version 3\n priority %d\n"+
 			" advert_int %s\n virtual_ipaddress {\n  %s/24\n }\n}\n", s.priority, secondsOf(advert), lab.VIP)
@@ -200,15 +195,8 @@ func keepalivedConfig(s settings) string {
 		}
 		b.WriteString("}\n")
 	}
-	if s.hungry {
-		fmt.Fprintf(&b, "virtual_server %s 82 {\n delay_loop 1\n lb_algo rr\n lb_kind DR\n protocol TCP\n real_server %s 82 {\n"+
-			"  MISC_CHECK {\n misc_path \"%s\"\n misc_timeout 1\n }\n }\n}\n", lab.VIP, webAddress(0), strings.Join(hungryCommand, " "))
-	}
 	if s.broken {
 		b.WriteString("virtual_server nonsense {\n no_such_key\n")
 	}
 	return b.String()
 }
-
-// hungryCommand keeps all that it reads in memory, and reads without end.
-var hungryCommand = []string{"/usr/bin/busybox", "tail", "-c", "4000000000", "/dev/zero"}

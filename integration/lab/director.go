@@ -155,6 +155,11 @@ type ServerStatus struct {
 	Checks                  []struct {
 		LastAt time.Time `json:"last_at"`
 	}
+	Unanswered *struct {
+		Server        string
+		Connections   int
+		OthersPercent int `json:"others_percent"`
+	}
 }
 
 // Server finds a real server by its address in the first service.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestTracking(t *testing.T) {
 }
 
 // TestSyncGroup: two virtual routers on two interfaces belong together. One loses its cable, and both move. When the cable is
-// back, both return.
+// back, both return. The same happens when a cable is silent although its carrier stays.
 func TestSyncGroup(t *testing.T) {
 	t.Parallel()
 	const inner = "198.51.100.100"
@@ -119,6 +120,60 @@ sync_group = "both"
 		d.A.PlugAt(cut.sw)
 		awaitBoth(d.A, d.B)
 	}
+	probe := d.Steady()
+	d.A.Isolate()
+	d.Eventually(15*time.Second, "director-b takes over from a director with a silent cable", func() error {
+		if !d.B.Has(vip) || !d.B.Has(inner) || d.A.Has(inner) {
+			return errNotYet
+		}
+		return nil
+	})
+	if s, err := d.A.Status(); err != nil || !strings.Contains(strings.Join(s.Warnings, "\n"), "eth0: no other machine answers there") {
+		t.Errorf("director-a does not warn of its silent cable: %q, %v", s.Warnings, err)
+	}
+	d.Answers(probe)
+	d.Logf("director-a has a silent cable: %s", probe.Stop())
+	d.A.Rejoin()
+	d.Eventually(15*time.Second, "director-a is master again", func() error {
+		if !d.A.Has(vip) || !d.A.Has(inner) || d.B.Has(vip) {
+			return errNotYet
+		}
+		return nil
+	})
+}
+
+// TestScriptFailsOnBoth: a script without weight fails on both directors. The one that fails last stays master, or becomes master
+// again, and says so. When the script works again on the other one, this one takes over.
+func TestScriptFailsOnBoth(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
+		x.WriteFile("uplink", "")
+		x.Configure(lab.DuoSettings{Keys: fmt.Sprintf(
+			`track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "500ms", timeout = "500ms" }]`, x.Dir())}.Config(x.Name, priority))
+	}
+	openToAll(t, d.A.Dir(), d.B.Dir())
+	d.Launch()
+	probe := d.Steady()
+	for _, x := range []*lab.Director{d.A, d.B} {
+		remove(t, filepath.Join(x.Dir(), "uplink"))
+	}
+	d.Eventually(10*time.Second, "a director is master in spite of its script", func() error {
+		for _, x := range []*lab.Director{d.A, d.B} {
+			s, err := x.Status()
+			if err != nil || s.VRRP[0].State == "master" && strings.Contains(strings.Join(s.Warnings, "\n"), "all directors fail") {
+				return err
+			}
+		}
+		return errNotYet
+	})
+	d.Answers(probe)
+	d.Logf("the script fails on both: %s", probe.Stop())
+	if missed := probe.Missed(); missed > 10 {
+		t.Errorf("the client missed %d answers in a row", missed)
+	}
+	d.A.WriteFile("uplink", "")
+	d.AwaitMaster(d.A)
 }
 
 func remove(t *testing.T, file string) {

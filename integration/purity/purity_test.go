@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"vrrp":                                 pure,
 	"garp":                                 pure,
 	"lvs":                                  pure,
+	"lvs/traffic":                          pure,
 	"healthcheck":                          pure,
 }
 

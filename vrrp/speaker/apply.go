@@ -221,12 +221,14 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 		isHard := hard.Kind != 0
 		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
 			fault := why
-			l.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: &fault, Gentle: !isHard})
+			l.step(r, now, vrrp.Event{
+				Kind: vrrp.EventFault, Cause: &fault, Gentle: !isHard, LastResort: !isHard && r.tracking.LastResort, Source: src,
+			})
 		}
 	case r.leaving:
 	case r.resume:
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventResume, Source: src})
-	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.Leaving() || m.Source() != src:
+	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.LastResort() || m.Leaving() || m.Source() != src:
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventUp, Source: src})
 	}
 	r.resume = false

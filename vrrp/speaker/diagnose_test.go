@@ -62,14 +62,19 @@ func TestWarnings(t *testing.T) {
 			"192.0.2.1 advertises other VIPs for VRID 51: it lacks 192.0.2.101; set the same vips on both",
 		},
 		{
-			"other VIPs", nil, func(p *vrrp.Packet) {
+			"another VIP in common and others", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") }, func(p *vrrp.Packet) {
+				p.VIPs[0] = netip.AddrFrom4([4]byte{10, 0, 0, 1})
 				for i := range 5 {
-					p.VIPs[0] = netip.AddrFrom4([4]byte{10, 0, 0, 1})
 					p.VIPs = append(p.VIPs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
 				}
 			}, 0,
 			"192.0.2.1 advertises other VIPs for VRID 51: it lacks 192.0.2.100 and it has 10.0.0.1, 10.0.0.0, 10.0.0.2 and 2 more besides; " +
 				"set the same vips on both",
+		},
+		{
+			"none of our VIPs", nil, func(p *vrrp.Packet) { p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, 1})} }, vrrp.DropForeignVIPs,
+			"192.0.2.1 sends VRID 51 with none of our VIPs, so each ignores the other: if it belongs to another pair, give one of the " +
+				"pairs another vrid; if it is our peer, set the same vips on both",
 		},
 		{
 			"VIPs in another order", func(c *vrrp.Config) { c.VIPs = prefixes("192.0.2.100/24", "192.0.2.101/24") },

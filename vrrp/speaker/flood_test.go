@@ -123,7 +123,7 @@ func TestFloodOfWarnings(t *testing.T) {
 	var forged [][]byte
 	for i := range 200 {
 		p := vrrp.Packet{Version: 3, VRID: 51, Priority: 1, Interval: 100 * time.Millisecond}
-		p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
+		p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 51}), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
 		src := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
 		forged = append(forged, p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4))
 	}

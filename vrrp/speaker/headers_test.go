@@ -15,7 +15,7 @@ import (
 
 // testAdvert returns an advertisement from src, IP header included.
 func testAdvert(src netip.Addr, vrid, priority uint8, interval time.Duration) []byte {
-	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: priority, Interval: interval, VIPs: []netip.Addr{vip}}
+	p := vrrp.Packet{Version: 3, VRID: vrid, Priority: priority, Interval: interval, VIPs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, vrid})}}
 	return p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4)
 }
 

@@ -40,6 +40,9 @@ type Options struct {
 	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
 	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
 	Notify func(vrrp.Status)
+	// Pulse is called when the loop's thread has done what was due, and at the latest after the pause that it returned. It
+	// must not block. Default: none.
+	Pulse func() time.Duration
 }
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
@@ -49,6 +52,7 @@ type Loop struct {
 	iface  string
 	log    *ratelog
 	notify func(vrrp.Status)
+	pulse  func() time.Duration // nil: none
 
 	desired   atomic.Pointer[desired]   // what the owner asked for
 	published atomic.Pointer[[]*router] // for Status
@@ -66,6 +70,7 @@ type Loop struct {
 	conn         *conn
 	reopen       time.Time // when to retry a socket that could not be opened
 	diagnosisDue time.Time // when a warning may end or another master must be reported; the zero time: never
+	pulseDue     time.Time // when to call pulse at the latest; the zero time: never
 	usable       bool      // the link carries packets
 	started      bool      // a link was known before
 	ended        bool      // a router has left; its name and VRID are free
@@ -86,7 +91,7 @@ type Loop struct {
 
 // New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), suspension: suspension}
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), suspension: suspension, pulse: o.Pulse}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -175,6 +180,9 @@ func (l *Loop) run(ctx context.Context) error {
 		if l.applied.shutdown && len(l.routers) == 0 {
 			return nil
 		}
+		if l.pulse != nil {
+			l.pulseDue = l.now().Add(l.pulse())
+		}
 		l.processor.sample(l.fallAsleep(l.now()))
 		l.expect(l.next())
 		if err := l.wait(); err != nil {
@@ -251,7 +259,7 @@ func (l *Loop) clearWakeUp() error {
 
 // next returns the next time at which the loop has something to do, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := sooner(l.reopen, l.diagnosisDue)
+	next := sooner(sooner(l.reopen, l.diagnosisDue), l.pulseDue)
 	if len(l.timers) > 0 {
 		next = sooner(next, l.timers[0].due)
 	}

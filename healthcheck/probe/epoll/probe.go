@@ -32,6 +32,7 @@ type epollProbe struct {
 	index    int // in deadlines, or ended
 	phase    phase
 	unsent   []byte
+	failed   error // of sending
 	head     http1.Head
 	moved    time.Time // when the probe last got on: connected, sent or received something
 }
@@ -56,6 +57,7 @@ func (p *epollProbe) connect() (err error) {
 		p.fd = -1
 		return os.NewSyscallError("socket", err)
 	}
+	socket.KeepICMP(p.fd, true)
 	if err := socket.Prepare(p.fd, c); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
@@ -99,12 +101,13 @@ func (p *epollProbe) connected(over bool) healthcheck.Result {
 	case err == nil && over:
 		return healthcheck.Result{}
 	case socket.Closed(err) && !t.Config.OnlyConnects():
-		return healthcheck.Fail(healthcheck.HungUp, socket.HungUpEarly)
+		return healthcheck.Fail(healthcheck.HungUp, socket.Ending(err)+" "+socket.BeforeResponse)
 	case err != nil && !socket.Closed(err):
-		return p.explain(os.NewSyscallError("connect", err))
+		return p.explain(socket.WithICMP(p.fd, os.NewSyscallError("connect", err)))
 	case t.Config.OnlyConnects(): // the server may have reset the connection since; that must not change the result
 		return healthcheck.Pass("connected")
 	}
+	socket.KeepICMP(p.fd, false)
 	p.phase, p.unsent = sending, http1.Request(t)
 	return healthcheck.Result{}
 }
@@ -117,8 +120,11 @@ func (p *epollProbe) send() bool {
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
+		case errors.Is(err, unix.EAGAIN):
+			return false
 		case err != nil:
-			return !errors.Is(err, unix.EAGAIN)
+			p.failed = err
+			return true
 		}
 		p.unsent = p.unsent[n:]
 	}
@@ -139,10 +145,10 @@ func (p *epollProbe) receive(buf []byte) healthcheck.Result {
 		case n == 0:
 			return p.explain(io.EOF)
 		}
-		done, malformed := p.head.Feed(buf[:n])
+		_, done, malformed := p.head.Feed(buf[:n])
 		switch {
 		case malformed != nil:
-			return http1.Malformed(malformed)
+			return p.head.Malformed(malformed)
 		case done:
 			return http1.Judge(p.head.Status, p.target.Config.Status)
 		}
@@ -158,7 +164,7 @@ func (p *epollProbe) explain(err error) healthcheck.Result {
 	case sending:
 		return socket.Explain(ctx, err, timeout, "sending the request")
 	}
-	return p.head.Broken(ctx, err, p.target)
+	return p.head.Broken(ctx, socket.First(p.failed, err), p.target)
 }
 
 // sockaddr is an address in the form of system calls.

@@ -25,8 +25,12 @@ func Examine(c *healthcheck.Config) error {
 		return fmt.Errorf("no such file: %s", c.Command[0])
 	case err != nil:
 		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory", c.Command[0])
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a program", c.Command[0])
+	case info.Mode().Perm()&0o111 == 0:
+		return fmt.Errorf("%s is not executable (chmod +x %s)", c.Command[0], c.Command[0])
 	case !mayRun(info, who):
 		return fmt.Errorf("user %s is not permitted to run %s", c.User, c.Command[0])
 	}

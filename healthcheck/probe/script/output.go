@@ -3,73 +3,68 @@
 package script
 
 import (
-	"bytes"
 	"os"
-	"strings"
-	"unicode"
+	"sync"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
+
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
 const (
-	// maxOutput is how many bytes a program may print. Reading more than that could occupy a whole core.
+	// maxOutput is how many bytes of a program's output are read as fast as they come.
 	maxOutput = 1 << 20
-	// maxLine is how many characters of the first line the reason holds.
-	maxLine = 100
+	// pause is the time between two reads of what comes behind that: a program that prints without end would otherwise
+	// occupy a core of the director.
+	pause = time.Millisecond
 )
 
-// An output keeps the beginning of what a program prints.
+// An output keeps the beginning of what a program prints, and drops the rest.
 type output struct {
-	from   *os.File
-	flood  chan struct{} // closed when the program has printed too much
-	closed chan struct{} // closed when reading has ended; head may be used from then on
-	head   []byte
+	from    *os.File
+	flooded atomic.Bool   // the program has printed more than maxOutput
+	ending  chan struct{} // closed by stop
+	once    sync.Once
+	closed  chan struct{} // closed when reading has ended; head may be used from then on
+	head    []byte
 }
 
 func newOutput(from *os.File) *output {
-	return &output{from: from, flood: make(chan struct{}), closed: make(chan struct{})}
+	return &output{from: from, ending: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // stop ends reading. It may be called again.
 func (o *output) stop() {
+	o.once.Do(func() { close(o.ending) })
 	_ = o.from.Close()
 	<-o.closed
 }
 
-// read reads until every writer has closed the other end, stop is called, or the program has printed too much.
+// read reads until every writer has closed the other end, or stop is called.
 func (o *output) read() {
 	defer close(o.closed)
-	const kept = maxLine * utf8.UTFMax
+	const kept = words.MaxLine * utf8.UTFMax
 	buf := make([]byte, 4096)
-	for total := 0; total <= maxOutput; {
+	for total := 0; ; {
 		n, err := o.from.Read(buf)
 		total += n
 		o.head = append(o.head, buf[:min(n, kept-len(o.head))]...)
-		if err != nil {
+		switch {
+		case err != nil:
 			return
+		case total <= maxOutput:
+			continue
+		case !o.flooded.Swap(true):
+			buf = make([]byte, 64<<10)
+		}
+		select {
+		case <-o.ending:
+			return
+		case <-time.After(pause):
 		}
 	}
-	close(o.flood)
 }
 
 // firstLine is the first line that is not empty, made fit for a log.
-func (o *output) firstLine() string {
-	for line := range bytes.Lines(o.head) {
-		clean := strings.Map(printable, string(line))
-		if clean = strings.Join(strings.Fields(clean), " "); clean == "" {
-			continue
-		}
-		if r := []rune(clean); len(r) > maxLine {
-			clean = string(r[:maxLine]) + "…"
-		}
-		return clean
-	}
-	return ""
-}
-
-// printable replaces characters that would disturb a terminal or a log by a space.
-func printable(r rune) rune {
-	if r == utf8.RuneError || !unicode.IsPrint(r) {
-		return ' '
-	}
-	return r
-}
+func (o *output) firstLine() string { return words.Line(o.head) }

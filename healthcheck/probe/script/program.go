@@ -5,7 +5,6 @@ package script
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/user"
 	"runtime"
@@ -18,16 +17,14 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// markKey is the environment variable that identifies the descendants of a program.
-const markKey = "TANDEM_CHECK="
-
 // programPath is the PATH of programs.
 const programPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // A program is one run of the program of a check.
 type program struct {
 	target *healthcheck.Target
-	mark   string      // unique, in its environment
+	tag    tag         // its descendants inherit it
+	since  uint64      // before its start, in ticks
 	ended  chan ending // receives one
 	gone   bool        // guarded by Programs.mu
 
@@ -43,8 +40,7 @@ type ending struct {
 }
 
 func newProgram(t *healthcheck.Target) *program {
-	mark := fmt.Sprintf("%s%016x%016x", markKey, rand.Uint64(), rand.Uint64())
-	return &program{target: t, mark: mark, ended: make(chan ending, 1)}
+	return &program{target: t, tag: newTag(), since: ticksNow(), ended: make(chan ending, 1)}
 }
 
 // run runs the program to its end, with out, which it closes, as its output. It returns only when the program is dead: a
@@ -122,16 +118,18 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("failed to forbid new privileges: %w", err)
 	}
-	return os.StartProcess(c.Command[0], c.Command, &os.ProcAttr{
-		Dir:   "/",
-		Env:   p.environment(),
-		Files: []*os.File{in, out, out},
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: who},
+	return withTag(p.tag, func() (*os.Process, error) {
+		return os.StartProcess(c.Command[0], c.Command, &os.ProcAttr{
+			Dir:   "/",
+			Env:   p.environment(),
+			Files: []*os.File{in, out, out},
+			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: who},
+		})
 	})
 }
 
 func (p *program) environment() []string {
-	env := []string{p.mark, programPath, "TANDEM_TARGET=" + p.target.ID}
+	env := []string{programPath, "TANDEM_TARGET=" + p.target.ID}
 	if p.target.Addr.IsValid() {
 		to := p.target.Endpoint()
 		env = append(env, "TANDEM_ADDRESS="+to.Addr().String(), "TANDEM_PORT="+strconv.Itoa(int(to.Port())))
@@ -185,11 +183,23 @@ func (p *program) why(err error) string {
 		}
 		return "no such file"
 	case errors.Is(err, unix.EACCES):
-		return "user " + c.User + " is not permitted to"
+		return refusedWords(c)
 	case errors.Is(err, unix.ENOEXEC):
 		return "it is neither a program for this machine nor does it begin with #!"
 	case errors.Is(err, unix.EPERM):
 		return "the director is not permitted to run programs as user " + c.User + ": run it as root, or name its own user"
 	}
 	return path.Err.Error()
+}
+
+// refusedWords says why the kernel does not let a user run a program.
+func refusedWords(c *healthcheck.Config) string {
+	info, err := os.Stat(c.Command[0])
+	switch {
+	case err == nil && info.IsDir():
+		return "it is a directory"
+	case err == nil && info.Mode().Perm()&0o111 == 0:
+		return "it is not executable (chmod +x)"
+	}
+	return "user " + c.User + " is not permitted to"
 }

@@ -23,26 +23,25 @@ const (
 	holdingTime = 50 * time.Millisecond
 )
 
-// The reasons of programs that misbehave.
-const (
-	tooMuchOutput = "more than 1 MiB of output"
-	stillThere    = "the program of an earlier check cannot be killed and still runs"
-)
+// stillThere is the reason of a program that misbehaves.
+const stillThere = "the program of an earlier check cannot be killed and still runs"
 
 // Programs runs the programs of Exec checks.
 //
 // A program leads its own session, and so its own process group. When the program ends, or its time is over, the whole
-// group is killed at once. A child that has left the group is found by a mark in its environment, which children inherit.
-// It is killed too if the check was cut short or the child still holds the output open. A process that a program detaches
-// carefully, such as a service that it starts, survives a program that ends in time.
+// group is killed at once. A child that has left the group is found by its tag. It is killed too if the check was cut short
+// or the child still holds the output open. A process that a program detaches carefully, such as a service that it starts,
+// survives a program that ends in time.
 //
-// Children that change their environment survive; so do, without CAP_SYS_PTRACE, children of another user. A director
-// that is a subreaper would find those too, but would then have to wait for every orphan beside its own processes. When
-// the director itself is killed, the kernel kills the program, but not the program's children.
+// When the director itself is killed, the kernel kills the program. The next director on the machine kills those of the
+// program's children that still hold its output, before its first check by a program.
 type Programs struct {
 	mu    sync.Mutex
 	stuck map[string]*program // by target: killed, but still alive
 }
+
+// killStale kills what a director before this process has left behind.
+var killStale = sync.OnceFunc(sweepStale)
 
 // New makes a Programs.
 func New() *Programs { return &Programs{stuck: make(map[string]*program)} }
@@ -52,6 +51,7 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	if ps.isStuck(t.ID) {
 		return healthcheck.Fail(healthcheck.StillRuns, stillThere)
 	}
+	killStale()
 	r, w, err := os.Pipe()
 	if err != nil {
 		return socket.Explain(ctx, err, t.Config.Timeout, "")
@@ -62,17 +62,18 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	go out.read()
 	defer out.stop()
 
-	var cutShort healthcheck.Result
 	select {
 	case end := <-p.ended:
 		return p.result(end, out)
-	case <-out.flood:
-		cutShort = healthcheck.Fail(healthcheck.OutputFlood, tooMuchOutput)
 	case <-ctx.Done():
-		cutShort = socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "the program ran")
 	}
+	doing := "the program ran"
+	if out.flooded.Load() {
+		doing = "the program printed more than 1 MiB"
+	}
+	cutShort := socket.Explain(ctx, ctx.Err(), t.Config.Timeout, doing)
 	p.kill()
-	sweep(p.mark)
+	sweep(p.tag, p.since)
 	select {
 	case <-p.ended:
 	case <-time.After(dyingTime):
@@ -94,7 +95,7 @@ func (p *program) result(end ending, out *output) healthcheck.Result {
 	select {
 	case <-out.closed:
 	case <-time.After(holdingTime):
-		sweep(p.mark)
+		sweep(p.tag, p.since)
 		out.stop()
 	}
 	status := end.state.Sys().(syscall.WaitStatus)

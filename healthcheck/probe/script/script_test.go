@@ -45,6 +45,10 @@ func TestPrograms(t *testing.T) {
 		target.Config.User = user
 		return target
 	}
+	within := func(timeout time.Duration, target healthcheck.Target) healthcheck.Target {
+		target.Config.Timeout = timeout
+		return target
+	}
 	plain, orphan, bytes := file("plain", "hello\n", 0o644), file("orphan", "#!/no/such/sh\n", 0o755), file("bytes", "hello\n", 0o755)
 	tests := []struct {
 		name   string
@@ -61,14 +65,19 @@ func TestPrograms(t *testing.T) {
 		{"fails with colours and garbage", probetest.Shell(`printf '\033[31mred\033[0m\a \303\050\n'; exit 1`), probetest.Fail("exit code 1: [31mred [0m (")},
 		{"fails with a long line", probetest.Shell("printf '%0150d' 0; exit 1"), probetest.Fail("exit code 1: " + strings.Repeat("0", 100) + "…")},
 		{"is killed by somebody", probetest.Shell("kill -TERM $$"), probetest.Fail("ended by a signal: terminated")},
-		{"prints without end", probetest.ExecTarget("/usr/bin/yes"), probetest.Fail("more than 1 MiB of output")},
+		{"prints without end", within(300*time.Millisecond, probetest.ExecTarget("/usr/bin/yes")),
+			probetest.Fail("timeout after 300ms while the program printed more than 1 MiB")},
+		{"prints 3 MB and succeeds", probetest.Shell("head -c 3000000 /dev/zero"), healthcheck.Pass("exit code 0")},
+		{"prints 3 MB and fails", probetest.Shell("echo no route; head -c 3000000 /dev/zero; exit 1"), probetest.Fail("exit code 1: no route")},
 		{"gets its arguments as they are", probetest.ExecTarget("/bin/sh", "-c", `echo "$#,$1,$2"; exit 1`, "sh", "a b", "$HOME"),
 			probetest.Fail("exit code 1: 2,a b,$HOME")},
 		{"is missing", probetest.ExecTarget("/no/such/program"), notRun("failed to run /no/such/program: no such file")},
 		{"has no interpreter", as("root", probetest.ExecTarget(orphan)),
 			notRun("failed to run " + orphan + ": it exists, but the interpreter that its first line names does not")},
-		{"is not executable", as("root", probetest.ExecTarget(plain)), notRun("failed to run " + plain + ": user root is not permitted to")},
-		{"is a folder", probetest.ExecTarget("/etc"), notRun("failed to run /etc: user nobody is not permitted to")},
+		{"is not executable", as("root", probetest.ExecTarget(plain)), notRun("failed to run " + plain + ": it is not executable (chmod +x)")},
+		{"is a folder", probetest.ExecTarget("/etc"), notRun("failed to run /etc: it is a directory")},
+		{"is somebody else's", probetest.ExecTarget(file("private", "#!/bin/sh\n", 0o700)),
+			notRun("failed to run " + dir + "/private: user nobody is not permitted to")},
 		{"is no program", as("root", probetest.ExecTarget(bytes)),
 			notRun("failed to run " + bytes + ": it is neither a program for this machine nor does it begin with #!")},
 		{"has an unknown user", as("no-such-user", probetest.ExecTarget("/bin/true")), notRun("failed to run /bin/true: no such user: no-such-user")},
@@ -99,7 +108,7 @@ func TestWhatAProgramIsGiven(t *testing.T) {
 		{"a session of its own", "nobody", `test "$(cut -d" " -f6 /proc/$$/stat)" = $$ && echo yes`, "yes"},
 		{"the root directory", "nobody", "pwd", "/"},
 		{"empty input", "nobody", "wc -c", "0"},
-		{"a short environment", "nobody", `tr '\0' '\n' </proc/$$/environ | grep -v CHECK= | sort | cut -c1-30 | tr '\n' ' '`,
+		{"a short environment", "nobody", `tr '\0' '\n' </proc/$$/environ | sort | cut -c1-30 | tr '\n' ' '`,
 			"PATH=/usr/local/sbin:/usr/loca TANDEM_ADDRESS=192.0.2.1 TANDEM_PORT=80 TANDEM_TARGET=script"},
 	}
 	for _, tt := range tests {
@@ -214,6 +223,9 @@ func TestChildrenDieWithTheirProgram(t *testing.T) {
 		{"one in a process group of its own", `set -m; %s & wait`},
 		{"one in a session of its own", `setsid %s & wait`},
 		{"one that was detached like a daemon", `(setsid %s >/dev/null 2>&1 </dev/null &); sleep 100`},
+		{"one in a session of its own with an empty environment", `setsid env -i %s & wait`},
+		{"one that was detached with an empty environment", `(setsid env -i %s >/dev/null 2>&1 </dev/null &); sleep 100`},
+		{"an orphan with an empty environment whose parents are gone", `(setsid env -i /bin/sh -c 'exec setsid "$@" &' sh %s &); sleep 100`},
 	}
 	for _, tt := range tests {
 		for _, how := range []string{"timeout", "removal"} {
@@ -271,6 +283,7 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 		{"a child in the background", `%s &`, true},
 		{"a child in the background that is silent", `%s >/dev/null 2>&1 &`, true},
 		{"a session that holds the output", `setsid %s &`, true},
+		{"a session with an empty environment that holds the output", `setsid env -i %s &`, true},
 		{"a daemon stays", `setsid %s >/dev/null 2>&1 </dev/null &`, false},
 	}
 	for _, tt := range tests {
@@ -290,6 +303,64 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 			}
 			_ = unix.Kill(-child, unix.SIGKILL) // setsid made it the leader of a group, its sleep included
 		})
+	}
+}
+
+// A director that is killed itself leaves its program to the kernel, and the program's children to the next director. What
+// has been detached from the output stays.
+func TestNextDirectorKillsWhatIsLeft(t *testing.T) {
+	for _, tt := range []struct {
+		name, start string
+		dies        bool
+	}{
+		{"a child in a session of its own with an empty environment", `setsid env -i %s & wait`, true},
+		{"a daemon", `setsid %s >/dev/null 2>&1 </dev/null & wait`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			script, file := family(t, tt.start)
+			director := exec.Command("/proc/self/exe")
+			director.Env = []string{probeEnv + "=nobody\n" + script}
+			if err := director.Start(); err != nil {
+				t.Fatal(err)
+			}
+			child := pidIn(t, file)
+			sweepStale() // its director lives
+			if !alive(child) {
+				t.Error("a program of another director was killed")
+			}
+			_ = director.Process.Kill()
+			_ = director.Wait()
+			sweepStale()
+			if tt.dies {
+				diesSoon(t, child)
+				return
+			}
+			if !alive(child) {
+				t.Error("the daemon was killed")
+			}
+			_ = unix.Kill(-child, unix.SIGKILL)
+		})
+	}
+}
+
+// A sweep kills nothing in the director's own session, such as an election that started while a program did.
+func TestSweepSparesTheDirectorsSession(t *testing.T) {
+	other := exec.Command("/bin/sleep", "100")
+	mark := newTag()
+	if _, err := withTag(mark, func() (*os.Process, error) { return other.Process, other.Start() }); err != nil {
+		t.Fatal(err)
+	}
+	if got := tagOf(other.Process.Pid); got != mark {
+		t.Fatalf("the process has tag %x, want %x", got, mark)
+	}
+	sweep(mark, 0)
+	if !alive(other.Process.Pid) {
+		t.Error("it was killed")
+	}
+	_ = other.Process.Kill()
+	_ = other.Wait()
+	if got := tagOf(os.Getpid()); got != 0 {
+		t.Errorf("this process keeps tag %x", got)
 	}
 }
 

@@ -3,34 +3,68 @@
 package script
 
 import (
-	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// maxSweeps bounds the race with processes that start others as fast as they are killed.
-	maxSweeps = 10
-	// maxEnviron is how much of an environment is searched, in bytes.
-	maxEnviron = 256 << 10
-)
+// maxSweeps bounds the race with processes that start others as fast as they are killed.
+const maxSweeps = 10
 
-// sweep kills every process that has the mark in its environment, until none is left.
-func sweep(mark string) {
+// sweep kills every process that has the tag of a program that started at since, until none is left.
+func sweep(t tag, since uint64) {
+	if t == 0 {
+		return
+	}
+	own, err := statOf(os.Getpid())
+	if err != nil {
+		return
+	}
+	doomed := func(pid int) bool {
+		if tagOf(pid) != t {
+			return false
+		}
+		is, err := statOf(pid)
+		// After 16,384 programs a tag comes again.
+		return err == nil && !is.zombie && is.session != own.session && is.start >= since
+	}
 	for range maxSweeps {
-		if !sweepOnce([]byte(mark)) {
+		if !sweepOnce(doomed) {
 			return
 		}
 	}
 }
 
+// sweepStale kills what the programs of a director have left behind that was killed itself: every process with the tag of
+// a director that is no more, if it still holds the output of its program. Others have been detached on purpose.
+func sweepStale() {
+	space, err := pidSpace()
+	if err != nil {
+		return
+	}
+	sweepOnce(func(pid int) bool {
+		t := tagOf(pid)
+		if t == 0 || t.director() != directorTag(space, t.pid(), uint64(t)>>numberBits) {
+			return false // none, or of another PID namespace
+		}
+		director, err := statOf(t.pid())
+		gone := errors.Is(err, os.ErrNotExist) || err == nil && directorTag(space, t.pid(), director.start) != t.director()
+		return gone && (isPipe(pid, 1) || isPipe(pid, 2))
+	})
+}
+
+// isPipe says whether a file of a process is a pipe.
+func isPipe(pid, fd int) bool {
+	to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+	return err == nil && strings.HasPrefix(to, "pipe:")
+}
+
 // sweepOnce says whether it killed any process.
-func sweepOnce(mark []byte) bool {
+func sweepOnce(doomed func(pid int) bool) bool {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return false
@@ -40,32 +74,15 @@ func sweepOnce(mark []byte) bool {
 	killed := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err == nil && marked(pid, mark) && killMarked(pid, mark) {
+		if err == nil && doomed(pid) && kill(pid, doomed) {
 			killed = true
 		}
 	}
 	return killed
 }
 
-// marked says whether a process has the mark in its environment, as far as the director may know. A zombie has no
-// environment.
-func marked(pid int, mark []byte) bool {
-	f, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }()
-	env, _ := io.ReadAll(io.LimitReader(f, maxEnviron)) // after an error, the part so far
-	for variable := range bytes.SplitSeq(env, []byte{0}) {
-		if bytes.Equal(variable, mark) {
-			return true
-		}
-	}
-	return false
-}
-
-// killMarked kills a process that was marked a moment ago, and never another process that has got its number since.
-func killMarked(pid int, mark []byte) bool {
+// kill kills a process that was doomed a moment ago, and never another process that has got its number since.
+func kill(pid int, doomed func(pid int) bool) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ENOSYS) { // before Linux 5.3
 		return unix.Kill(pid, unix.SIGKILL) == nil
@@ -74,5 +91,5 @@ func killMarked(pid int, mark []byte) bool {
 		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	return marked(pid, mark) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	return doomed(pid) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
 }

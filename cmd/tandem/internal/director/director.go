@@ -82,8 +82,10 @@ type mailboxes struct {
 	settings workers.Mailbox[*configs.Config]
 	sync     workers.Mailbox[lvs.Sync]
 	drains   workers.Mailbox[bool]
+	traffic  workers.Mailbox[bool]
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
+	segments workers.Mailbox[core.Segments]
 }
 
 // New returns a director that has not started.
@@ -97,8 +99,9 @@ func New(o Options) *Director {
 		mail: mailboxes{
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
-			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](),
+			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
+			segments: workers.NewMailbox[core.Segments](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -177,7 +180,9 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
+		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
+		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,

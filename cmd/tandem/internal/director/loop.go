@@ -58,7 +58,7 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
 	waiting := &requests{answers: make(map[core.Request]chan core.Reply)}
-	draining, filled := false, false
+	draining, watch, filled := false, false, false
 	for {
 		var b batch
 		select {
@@ -84,6 +84,10 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 			if out.Draining != draining {
 				draining = out.Draining
 				d.mail.drains.Put(draining)
+			}
+			if out.Watch != watch {
+				watch = out.Watch
+				d.mail.traffic.Put(watch)
 			}
 			if tick.Stop(); !out.Next.IsZero() {
 				tick.Reset(time.Until(out.Next))
@@ -153,6 +157,9 @@ func (d *Director) carryOut(out core.Effects) {
 	}
 	if out.Question != nil {
 		d.mail.question.Put(*out.Question)
+	}
+	if out.Segments != nil {
+		d.mail.segments.Put(out.Segments)
 	}
 	if out.Election != nil {
 		d.elections.Configure(*out.Election)

@@ -146,7 +146,7 @@ func TestTheElectionIsToldOfTracks(t *testing.T) {
 	write(t, load, "four\n")
 	d.await(t, vrrp.Tracking{})
 	write(t, down, "")
-	d.await(t, vrrp.Tracking{Fault: "script /bin/uplink: exit code 1: uplink is down"})
+	d.await(t, vrrp.Tracking{Fault: "script /bin/uplink: exit code 1: uplink is down", LastResort: true})
 
 	status := d.Status().VRRP[0].Track
 	if len(status) != 2 || status[0].OK || status[0].Reason != "exit code 1: uplink is down" ||

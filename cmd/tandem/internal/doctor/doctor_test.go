@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -36,7 +37,16 @@ func TestDirector(t *testing.T) {
 		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
 		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
+		{"a real server does not answer clients", func(s *scene) {
+			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}
+			s.snapshot.Status.Services = []api.Service{{Servers: []api.Server{{}, {Unanswered: &is}}}}
+			s.snapshot.Status.Warnings = []string{diagnosis.Unanswered(is).Advice()}
+		}, []string{"server-unanswered"}, "www/192.0.2.11:80 does not answer clients: 0 of 37 new connections, others 100 %; its own check passes"},
 		{"the daemon warns", func(s *scene) { s.snapshot.Status.Warnings = []string{"two masters"} }, []string{"director-warns"}, "two masters"},
+		{"a tracked script fails", func(s *scene) {
+			s.snapshot.Scripts = []diagnosis.TriedScript{{Reason: "exit code 2", Track: configs.Track{
+				Router: "web", Name: "script /bin/uplink", Check: &healthcheck.Config{User: "nobody"}}}}
+		}, []string{"script-fails"}, "virtual router web: script /bin/uplink fails as user nobody: exit code 2"},
 		{"few files", func(s *scene) { s.snapshot.Director.Files = 100 }, []string{"file-limit"}, "100 files"},
 		{"no interface", func(s *scene) {
 			delete(s.snapshot.Links, "eth0")
@@ -163,6 +173,11 @@ func TestDirector(t *testing.T) {
 		{"the server lacks the VIP", func(s *scene) { s.answers(Accepts, Silent, NotAsked) }, []string{"server-lacks-vip"}, "`tandem realserver apply --vip 192.0.2.100`"},
 		{"the server listens at its own address only", func(s *scene) { s.answers(Accepts, Refuses, NotAsked) }, []string{"server-refuses-vip"}, "192.0.2.100:80"},
 		{"the server listens at the VIP only", func(s *scene) { s.answers(Refuses, Accepts, NotAsked) }, nil, ""},
+		{"and clients get no answer from it", func(s *scene) {
+			s.answers(Accepts, Silent, NotAsked)
+			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}
+			s.snapshot.Status.Services = []api.Service{{Servers: []api.Server{{Unanswered: &is}}}}
+		}, []string{"server-lacks-vip"}, "apply"},
 		{"two servers with one fault", func(s *scene) {
 			s.answers(Accepts, Silent, NotAsked)
 			other := s.snapshot.Servers[0]
@@ -176,7 +191,7 @@ func TestDirector(t *testing.T) {
 			[]string{"answers-elsewhere"}, "`tandem realserver apply --vip 192.0.2.100 --mode nat`"},
 		{"a drained server that refuses", func(s *scene) {
 			s.answers(Refuses, Refuses, NotAsked)
-			s.snapshot.Status.Services = []control.Service{{Name: "www", Servers: []control.Server{{Address: netip.MustParseAddr("192.0.2.11"), Drained: true}}}}
+			s.snapshot.Status.Services = []api.Service{{Name: "www", Servers: []api.Server{{Address: netip.MustParseAddr("192.0.2.11"), Drained: true}}}}
 		}, nil, ""},
 		{"clients' packets are dropped", func(s *scene) {
 			s.snapshot.Dropped = []DroppedPacket{{Service: "www", Chain: Chain{"inet", "site", "in"}, From: "eth0", Port: 80}}

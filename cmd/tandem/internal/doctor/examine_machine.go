@@ -32,6 +32,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	e.servers()
 	e.clock()
 	e.programs()
+	e.scripts()
 	return sorted(e.findings)
 }
 
@@ -106,9 +107,10 @@ func (e *examination) process() {
 			Why: "this machine cannot take over", Mend: "systemctl start tandem"})
 		return
 	}
+	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
-		if slices.Contains(e.snapshot.Status.WireWarnings, w) {
-			continue // the doctor itself looks at the wire, as it is now
+		if said[w] || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
 			Why: "the running director reports it", Mend: "tandem status"})
@@ -125,6 +127,23 @@ func (e *examination) process() {
 			What: fmt.Sprintf("the director may open %d files, and has %d checks", e.snapshot.Director.Files, checks),
 			Why:  "checks fail when too many of them run at the same time", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
+}
+
+// unanswered adds the real servers that do not answer clients, and returns the director's warnings about them.
+func (e *examination) unanswered() map[string]bool {
+	said := make(map[string]bool)
+	for _, svc := range e.snapshot.Status.Services {
+		for _, srv := range svc.Servers {
+			if srv.Unanswered != nil {
+				f := diagnosis.Unanswered(*srv.Unanswered)
+				said[f.Advice()] = true
+				if !e.asked(*srv.Unanswered) {
+					e.add(f)
+				}
+			}
+		}
+	}
+	return said
 }
 
 func (e *examination) links() {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -92,6 +93,13 @@ func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 		return diagnosis.Finding{}
 	}
 	return f
+}
+
+// asked reports whether the doctor itself knows why a server does not answer clients.
+func (e *examination) asked(u api.Unanswered) bool {
+	return slices.ContainsFunc(e.snapshot.Servers, func(s ServerAnswers) bool {
+		return s.Service+"/"+s.Server.String() == u.Server && e.faultOf(s).ID != ""
+	})
 }
 
 // tunnelProtocol is the number of IP in IP of a family.

@@ -78,6 +78,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 		return s, err
 	}
 	s.readFirewall(c)
+	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
 	if s.Adverts, err = listenForAdverts(ctx, s.Listened); err != nil {
 		return s, err

@@ -140,7 +140,7 @@ func (rs *ruleset) match(table string, r *nftables.Rule, p ipPacket) (matches, s
 			is := registers[e.SourceRegister]
 			known = ok && is != nil && !e.IsDestRegSet
 			if known {
-				fits = contains(members, is) != e.Invert
+				fits = isMember(members, is) != e.Invert
 			}
 		case *expr.Verdict:
 			verdict = e
@@ -187,7 +187,7 @@ func compare(is []byte, e *expr.Cmp) bool {
 	}
 }
 
-func contains(members [][]byte, b []byte) bool {
+func isMember(members [][]byte, b []byte) bool {
 	for _, m := range members {
 		if bytes.Equal(m[:min(len(m), len(b))], b) {
 			return true

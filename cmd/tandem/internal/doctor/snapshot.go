@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -38,6 +39,7 @@ type Snapshot struct {
 	Programs []string // names of the processes in this network namespace
 	Director Process  // the running director; the zero value if none runs
 	Status   *control.Status
+	Scripts  []diagnosis.TriedScript // those that failed
 	// Steps are those that `tandem realserver apply` would run. Refused is the reason why it would run none.
 	// Apply is that command, as it works on this machine.
 	Steps    []realserver.Step

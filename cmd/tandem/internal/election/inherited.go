@@ -34,6 +34,8 @@ type directorSocket struct {
 	closed atomic.Bool
 }
 
+var _ nonblocking = (*directorSocket)(nil)
+
 // closeTimeout is how long a write to a director that does not read may last after Close.
 const closeTimeout = time.Second
 
@@ -87,6 +89,11 @@ func (s *directorSocket) Write(b []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// TrySend sends without waiting. If there is no room, it sends nothing.
+func (s *directorSocket) TrySend(b []byte) error {
+	return unix.Send(s.fd, b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // Close ends a waiting Read at once, and a waiting Write within closeTimeout. The director does not notice it.

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,6 +26,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 	"github.com/tandem-lvs/tandem/vrrp/link"
+	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
 // Options are the surroundings of a Process.
@@ -46,6 +48,8 @@ type Process struct {
 	log     hclog.Logger
 	options Options
 	watcher *link.Watcher
+	pulse   *pulse
+	loops   atomic.Pointer[map[string]*speaker.Loop] // of units, by interface
 
 	orders chan message.Order // the latest that was not carried out
 	wake   chan struct{}      // a loop or a link has news
@@ -53,8 +57,7 @@ type Process struct {
 	lives  chan struct{}      // the serving goroutine gives a sign of life
 
 	// The serving goroutine's own.
-	life        *time.Ticker                        // when to give a sign of life
-	hung        int                                 // how many times in a row a loop was found to hang
+	life        *time.Ticker                        // when a sign of life is due
 	order       message.Order                       // as last carried out
 	obeyed      bool                                // an order was carried out
 	known       map[message.RouterID]message.Router // those of the order, and those that still have addresses to remove
@@ -83,7 +86,6 @@ type Process struct {
 	addressUnits map[addressKey]*addressUnit
 	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest report
 	sequence     uint64               // of order
-	beat         time.Duration        // the beat interval of order
 	problem      string               // why no virtual router runs
 }
 
@@ -109,8 +111,10 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		units:        make(map[string]*unit),
 		addressUnits: make(map[addressKey]*addressUnit),
 		links:        make(map[string]vrrp.Link),
-		beat:         message.MinBeatInterval,
+		pulse:        newPulse(conn, o.Log),
 	}
+	p.loops.Store(&map[string]*speaker.Loop{})
+	p.pulse.late, p.pulse.report = p.latestLoop, func() { nudge(p.tell) }
 	p.watcher = link.NewWatcher(o.Log, p.seeLink)
 	return p
 }
@@ -238,18 +242,18 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		case <-work.Done():
 			return
 		case <-p.wake:
-			p.settle()
+			p.pulse.during(p.settle)
 			continue
 		case <-p.life.C:
-			p.giveSignOfLife()
+			p.seeSignsOfLife()
 			continue
 		case late := <-former:
 			former = nil
-			p.setFormer(late)
+			p.pulse.during(func() { p.setFormer(late) })
 			continue
 		case o := <-p.orders:
 			if !o.Leave {
-				p.obey(work, g, o)
+				p.pulse.during(func() { p.obey(work, g, o) })
 				continue
 			}
 			p.log.Debug("leaving", "reason", "the director says so")
@@ -282,9 +286,9 @@ func (p *Process) leave(ctx context.Context) {
 				ended = true
 			case <-p.wake:
 			case <-p.life.C:
-				p.giveSignOfLife()
+				p.seeSignsOfLife()
 			}
-			p.settle()
+			p.pulse.during(p.settle)
 		}
 	}
 }

@@ -16,27 +16,25 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// report sends the present state after every change and when the director asks. It passes on each sign of life of the serving
-// goroutine. To the director every message is a sign of life: so while the serving goroutine is silent, nothing is sent. If
-// the director does not read, only this goroutine waits.
+// report sends the present state after every change and when the director asks, and the signs of life that the serving
+// goroutine gives. To the director every message is a sign of life: so a report waits while there is none. If the director does
+// not read, only this goroutine waits.
 func (p *Process) report(ctx context.Context) {
-	out := json.NewEncoder(p.conn)
-	alive, untold := time.Now(), false
+	out := json.NewEncoder(p.pulse)
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.lives:
-			alive = time.Now()
-			if !untold {
-				_, err = io.WriteString(p.conn, message.SignOfLife)
+			if !p.pulse.withheld.Load() {
+				_, err = io.WriteString(p.pulse, message.SignOfLife)
 			}
 		case <-p.tell:
-			untold = true
+			p.pulse.withheld.Store(true)
 		}
-		if untold && time.Since(alive) < maxBeats*p.beatInterval() {
-			untold = false
+		if p.pulse.withheld.Load() && p.pulse.fresh() {
+			p.pulse.withheld.Store(false)
 			err = out.Encode(p.snapshot())
 		}
 		if err != nil {
@@ -45,38 +43,36 @@ func (p *Process) report(ctx context.Context) {
 	}
 }
 
-// maxBeats is how many beat intervals the serving goroutine may be silent before reports wait for its next sign of life.
-const maxBeats = 3
-
-// giveSignOfLife asks the reporter to send a sign of life, unless a loop hangs: its router is silent, so the election must be
-// replaced. After a stop of the whole process a loop is late once, until it has run.
+// giveSignOfLife has the serving goroutine give a sign of life, unless a loop hangs: its router is silent, so the election must
+// be replaced.
 func (p *Process) giveSignOfLife() {
-	name, late := p.latestLoop()
-	if late <= hungLoop {
-		p.hung = 0
+	if p.pulse.healthy() {
+		p.pulse.sign.Store(int64(p.pulse.now()))
 		nudge(p.lives)
+	}
+}
+
+// seeSignsOfLife is called when a sign of life is due: the serving goroutine gives it, unless the loops do.
+func (p *Process) seeSignsOfLife() {
+	if !p.pulse.beating() {
+		p.giveSignOfLife()
 		return
 	}
-	switch p.hung++; p.hung {
-	case 1:
-		nudge(p.lives)
-	case 2:
-		p.log.Error("the VRRP loop hangs: no more signs of life", "interface", name, "since", late.Round(time.Millisecond))
+	p.life.Reset(time.Hour)
+	if !p.pulse.beating() { // the last loop has ended meanwhile
+		p.life.Reset(p.pulse.pause())
 	}
 }
 
 // latestLoop returns the interface of the loop that is latest.
 func (p *Process) latestLoop() (iface string, late time.Duration) {
-	for name, u := range p.units {
-		if l := u.loop.Hung(); l > late {
+	for name, u := range *p.loops.Load() {
+		if l := u.Hung(); l > late {
 			iface, late = name, l
 		}
 	}
 	return iface, late
 }
-
-// hungLoop is how late the thread of a loop may be.
-const hungLoop = 2 * time.Second
 
 // aliveDuring runs f, which may take long, and gives signs of life meanwhile.
 func (p *Process) aliveDuring(f func()) {
@@ -93,13 +89,6 @@ func (p *Process) aliveDuring(f func()) {
 			p.giveSignOfLife()
 		}
 	}
-}
-
-// beatInterval is that of the order that was carried out last.
-func (p *Process) beatInterval() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.beat
 }
 
 // snapshot is the present state.

@@ -21,17 +21,22 @@ type unit struct {
 	ended chan struct{} // closed when the loop has ended
 }
 
-func newUnit(iface string, o Options, notify func(vrrp.Status)) *unit {
-	return &unit{
-		loop:  speaker.New(iface, speaker.Options{Log: o.Log, Notify: notify, Realtime: o.Realtime}),
-		ended: make(chan struct{}),
+func (p *Process) newUnit(iface string) *unit {
+	o := speaker.Options{Log: p.log, Notify: p.seeState, Realtime: p.options.Realtime}
+	if p.pulse.send != nil {
+		o.Pulse = p.pulse.inPassing
 	}
+	return &unit{loop: speaker.New(iface, o), ended: make(chan struct{})}
 }
 
-// start runs the unit in g until ctx ends or the loop is shut down.
-func (u *unit) start(ctx context.Context, g *errgroup.Group) {
+// startUnit runs the unit in g until ctx ends or the loop is shut down.
+func (p *Process) startUnit(ctx context.Context, g *errgroup.Group, u *unit) {
 	g.Go(func() error {
-		defer close(u.ended)
+		defer func() {
+			p.pulse.passing.Store(never)
+			p.life.Reset(p.pulse.pause())
+			close(u.ended)
+		}()
 		return u.loop.Run(ctx)
 	})
 }
@@ -76,8 +81,9 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	// This comes last: a router starts when its link is known, and everything else must be known before that.
 	p.watcher.Watch(slices.Sorted(maps.Keys(watched)))
 	p.mu.Lock()
-	p.sequence, p.beat = o.Sequence, o.BeatInterval()
+	p.sequence = o.Sequence
 	p.mu.Unlock()
+	p.pulse.interval.Store(int64(o.BeatInterval()))
 	p.life.Reset(o.BeatInterval())
 	nudge(p.tell)
 }
@@ -87,10 +93,13 @@ func (p *Process) provideUnits(ctx context.Context, g *errgroup.Group, c vrrp.Co
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.units[c.Interface] == nil {
-		u := newUnit(c.Interface, p.options, p.seeState)
+		u := p.newUnit(c.Interface)
 		u.loop.Resume(p.resumedOn(c.Interface))
 		p.units[c.Interface] = u
-		u.start(ctx, g)
+		loops := maps.Clone(*p.loops.Load())
+		loops[c.Interface] = u.loop
+		p.loops.Store(&loops)
+		p.startUnit(ctx, g, u)
 	}
 	if key := addressKeyOf(c); p.addressUnits[key] == nil {
 		u := newAddressUnit(key, p.options, func() { nudge(p.tell) })

@@ -23,6 +23,7 @@ type director struct {
 	due      bool // a turn is planned
 	tick     time.Time
 	question int  // how many were put to the neighbours
+	segments int  // how many times the segments to ask about have changed
 	ready    bool // the table was written for the first time
 	leaving  bool
 	cfg      *configs.Config // the configuration in force
@@ -111,6 +112,10 @@ func (d *director) turn() {
 	if out.Question != nil {
 		d.question++
 		d.askNeighbours(*out.Question, d.question)
+	}
+	if out.Segments != nil {
+		d.segments++
+		d.askSegments(out.Segments, d.segments, nil)
 	}
 	d.store(out.Files)
 	if out.Draining != d.watched {

@@ -3,6 +3,7 @@
 package simulation
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -48,4 +49,53 @@ func (d *director) neighbourAnswers() bool {
 	return slices.ContainsFunc(nodes, func(n int) bool {
 		return d.passes(h.serverSide, h.node, n) && d.passes(h.serverSide, n, h.node)
 	})
+}
+
+// askSegments asks whether other machines answer on the interfaces, until there are others to ask about. before has the results
+// that the director knows.
+func (d *director) askSegments(q core.Segments, number int, before map[string]core.Reach) {
+	if len(q) == 0 || number != d.segments {
+		return
+	}
+	d.later(askWait, func() {
+		if number != d.segments {
+			return
+		}
+		now := make(map[string]core.Reach)
+		for _, iface := range slices.Sorted(maps.Keys(q)) {
+			now[iface] = d.reach(segmentOf(iface))
+			if was, known := before[iface]; !known || was != now[iface] {
+				d.post(core.SegmentAnswer{Interface: iface, Reach: now[iface]})
+			}
+		}
+		d.later(askPause, func() { d.askSegments(q, number, now) })
+	})
+}
+
+// reach tells whether any other machine of a segment answers.
+func (d *director) reach(segment int) core.Reach {
+	h := d.host
+	if !h.carrier[segment] {
+		return core.ReachUnknown
+	}
+	var there []int
+	if other := h.opposite(); other.powered && other.carrier[segment] {
+		there = append(there, other.node)
+	}
+	for _, c := range d.clients {
+		if segment == outside {
+			there = append(there, c.node)
+		}
+	}
+	for _, s := range d.servers {
+		if segment == h.serverSide && s.is != silent {
+			there = append(there, s.node)
+		}
+	}
+	for range 3 { // it asks three times
+		if slices.ContainsFunc(there, func(n int) bool { return d.passes(segment, h.node, n) && d.passes(segment, n, h.node) }) {
+			return core.Reached
+		}
+	}
+	return core.Isolated
 }

@@ -20,8 +20,7 @@ func Request(t *healthcheck.Target) []byte {
 		version = "1.0"
 	}
 	b := fmt.Appendf(make([]byte, 0, 256+len(c.Body)), "%s %s HTTP/%s\r\nHost: %s\r\n", c.Method, c.Path, version, Host(t))
-	if c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method) {
-		// RFC 9110, section 8.6: a method that normally has content announces the length even of empty content.
+	if AnnouncesLength(c) {
 		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(c.Body))
 	}
 	for _, h := range Headers(c) {
@@ -29,6 +28,12 @@ func Request(t *healthcheck.Target) []byte {
 	}
 	b = append(b, "Connection: close\r\n\r\n"...)
 	return append(b, c.Body...)
+}
+
+// AnnouncesLength says whether a request has Content-Length. RFC 9110, section 8.6: a method that normally has content
+// announces the length even of empty content.
+func AnnouncesLength(c *healthcheck.Config) bool {
+	return c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method)
 }
 
 // Headers are the header fields that do not follow from the rest of the request: two usual ones, which the configuration
@@ -76,9 +81,4 @@ func Judge(status int, want []healthcheck.StatusRange) healthcheck.Result {
 		words[i] = r.String()
 	}
 	return healthcheck.FailCode(healthcheck.Unexpected, status, fmt.Sprintf("status %d, want %s", status, strings.Join(words, ", ")))
-}
-
-// Malformed is the result of a response that is not HTTP/1.
-func Malformed(err error) healthcheck.Result {
-	return healthcheck.Fail(healthcheck.Malformed, "malformed response: "+err.Error())
 }

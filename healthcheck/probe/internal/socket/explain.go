@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// HungUpEarly is the reason of a server that closes the connection without a response.
-const HungUpEarly = "connection closed before a response"
+// BeforeResponse says at which point a server that sends nothing ends the connection.
+const BeforeResponse = "before a response"
 
 // TooLate is the reason of a probe that this process had no time to complete.
 const TooLate = "the director had too little processor time for the check"
@@ -29,6 +29,7 @@ var ErrTooLate = errors.New(TooLate)
 // Explain makes a result of an error that happened while doing something.
 func Explain(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	var errno syscall.Errno
+	var icmp *ICMPError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}
@@ -36,6 +37,8 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: TooLate}
 	case errors.As(err, &errno) && OwnFault(errno):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
+	case errors.As(err, &icmp):
+		return healthcheck.FailCode(kindOf(errno), int(errno), icmp.Error())
 	case errno != 0:
 		return healthcheck.FailCode(kindOf(errno), int(errno), errno.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
@@ -74,12 +77,29 @@ func TimedOut(timeout time.Duration, doing string) string {
 	return fmt.Sprintf("timeout after %s while %s", timeout, doing)
 }
 
-// HungUp makes a result of an answer that ended too soon. closedWords is the reason if the peer closed the connection.
-func HungUp(ctx context.Context, err error, t *healthcheck.Target, closedWords, doing string) healthcheck.Result {
+// HungUp makes a result of an answer that ended too soon. when says at which point the peer ended the connection.
+func HungUp(ctx context.Context, err error, t *healthcheck.Target, when, doing string) healthcheck.Result {
 	if Closed(err) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return healthcheck.Fail(healthcheck.HungUp, closedWords)
+		return healthcheck.Fail(healthcheck.HungUp, Ending(err)+" "+when)
 	}
 	return Explain(ctx, err, t.Config.Timeout, doing)
+}
+
+// Ending says how the peer ended the connection.
+func Ending(err error) string {
+	if errors.Is(err, syscall.ECONNRESET) {
+		return "connection reset"
+	}
+	return "connection closed"
+}
+
+// First is the error of a connection that was seen first. The kernel reports a reset only once: after a write that met it,
+// a read finds the end of the connection.
+func First(write, read error) error {
+	if errors.Is(write, syscall.ECONNRESET) && errors.Is(read, io.EOF) {
+		return write
+	}
+	return read
 }
 
 // OwnFault says whether an error is about the director and not about the server.
@@ -103,7 +123,7 @@ func Silence(err error) bool {
 }
 
 // Closed says whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
-// these errors appears, so they all lead to the same result.
+// these errors appears, so they all have the same cause.
 func Closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

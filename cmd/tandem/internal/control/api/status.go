@@ -109,6 +109,19 @@ type Server struct {
 	Leaving         bool       `json:"leaving"`  // no longer in the configuration, and draining
 	Note            string     `json:"note"`     // which of these are true, in words; empty: none
 	Stats           Stats      `json:"stats"`
+	// Unanswered says that it does not answer clients; null: it does, or this is not known.
+	Unanswered *Unanswered `json:"unanswered"`
+}
+
+// An Unanswered says that a real server does not answer clients, by the kernel's table of connections.
+type Unanswered struct {
+	Server        string    `json:"server"`         // its name in commands
+	Since         time.Time `json:"since"`          // start of the first of the unanswered connections
+	Connections   int       `json:"connections"`    // that it has not answered since
+	OthersPercent int       `json:"others_percent"` // the share of connections that the other servers have answered since
+	Checked       bool      `json:"checked"`        // its own checks pass
+	// TriedAgain is when it gets new clients again. It is absent if it gets them now.
+	TriedAgain time.Time `json:"tried_again,omitzero"`
 }
 
 // A Check is one check of a real server. Health is one of unknown, healthy, unhealthy.

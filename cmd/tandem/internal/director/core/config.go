@@ -75,12 +75,12 @@ func (s *State) adopt(cfg *configs.Config) {
 	s.cfg, s.loadedAt, s.out.Config = cfg, s.now, cfg
 	s.services = make([]*service, 0, len(cfg.Services))
 	s.targets = make(map[string]target)
-	s.changed, s.ramping = nil, make(map[*service]bool)
+	s.changed, s.ramping, s.outliers = nil, make(map[*service]bool), make(map[*server]*service)
 	s.census = census{machines: make(map[netip.Addr]int)}
 	for _, c := range cfg.Services {
 		svc := &service{Service: c, routers: deciding(c, cfg.Routers)}
 		if was := pools[c.Name]; was != nil {
-			svc.pool = was.pool
+			svc.pool, svc.judge = was.pool, was.judge
 			if was.CheckWhen == c.CheckWhen {
 				svc.role = was.role
 			}
@@ -99,7 +99,9 @@ func (s *State) adopt(cfg *configs.Config) {
 		}
 		s.services = append(s.services, svc)
 	}
+	s.watchable()
 	s.adoptTracks()
+	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
 	s.led = maps.Clone(s.led) // a service that leaves the table now leads nowhere, even if it returns
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })
@@ -153,7 +155,10 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	}
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
 	if was := former.servers[srv.id]; was != nil {
-		srv.up, srv.upSince, srv.released, srv.told = was.up, was.upSince, was.released, was.told
+		srv.up, srv.upSince, srv.released, srv.told, srv.outlier = was.up, was.upSince, was.released, was.told, was.outlier
+		if n := srv.outlier.named; n != nil && n.Out {
+			s.outliers[srv] = svc
+		}
 	}
 	if svc.checks(srv) && srv.verdict.Health == healthcheck.Unknown {
 		for _, virtual := range svc.Virtuals {

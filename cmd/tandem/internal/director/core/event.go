@@ -131,8 +131,11 @@ type Effects struct {
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
+	Segments Segments // nil: unchanged
 	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
+	// Watch says whether clients' connections must be looked at. It is always set.
+	Watch bool
 	// Next is when the next Tick is due. The zero value: never.
 	Next time.Time
 }

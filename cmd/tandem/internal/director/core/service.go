@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
 // A service is a configured service and its state.
@@ -26,6 +27,8 @@ type service struct {
 	next    time.Time      // when the plan changes without an event; zero: never
 	changed bool           // must be planned
 	shown   *Service       // its form in snapshots; nil: must be made
+
+	judge *traffic.Judge // compares its servers by clients' connections; nil: there were none
 }
 
 // A server is a configured real server and its state.
@@ -48,6 +51,8 @@ type server struct {
 	released time.Time
 
 	counted, silent, open, down bool // its part of the census
+
+	outlier outlier
 }
 
 // missing is the inherited weight of a server that the kernel did not have.
@@ -232,6 +237,7 @@ func (s *State) plan(svc *service) {
 	} else {
 		s.ramping[svc] = true
 	}
+	s.followOutliers(svc)
 	s.logPool(svc, was)
 	s.logServers(svc)
 }
@@ -288,6 +294,9 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		}
 		if svc.checks(srv) {
 			advise(&m.Input, srv.verdict.Advice)
+		}
+		if n := srv.outlier.named; n != nil && n.Out {
+			m.Input.Draining = true
 		}
 		s.overrides[srv.id].apply(&m.Input)
 		in.Members = append(in.Members, m)

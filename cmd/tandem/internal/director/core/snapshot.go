@@ -22,10 +22,11 @@ type Snapshot struct {
 	Services  []*Service // in the order of the file
 	Overrides map[string]Override
 	Tracks    []Track
-	Silent    bool // no real server answers
-	CutOff    bool // no other machine answers either
-	Unready   bool // the first results have not come yet
-	AllDown   bool // each server that is checked has been unhealthy for so long that even a master steps back
+	Silent    bool     // no real server answers
+	CutOff    bool     // no other machine answers either
+	Isolated  []string // interfaces on which no other machine answers, although a sync group needs them
+	Unready   bool     // the first results have not come yet
+	AllDown   bool     // each server that is checked has been unhealthy for so long that even a master steps back
 	Refused   map[lvs.ServiceID]Refusal
 	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
@@ -48,6 +49,8 @@ type Server struct {
 	CheckIDs []string
 	Checked  bool // now
 	Verdict  healthcheck.TargetStatus
+	// Unanswered says that it does not answer clients. nil: it does, or this is not known.
+	Unanswered *Unanswered
 }
 
 // A Draining is a server that was removed from the configuration and drains.
@@ -67,7 +70,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
-		Trouble: s.trouble, Refused: s.refused,
+		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
@@ -95,7 +98,7 @@ func (s *State) show(svc *service) *Service {
 	}
 	for _, srv := range svc.servers {
 		shown.Servers = append(shown.Servers, Server{
-			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict,
+			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict, Unanswered: srv.outlier.named,
 		})
 	}
 	for _, d := range s.draining[first] {

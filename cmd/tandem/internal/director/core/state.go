@@ -36,6 +36,9 @@ type State struct {
 	stepsBackForServers bool // even as master, because the servers have been unhealthy for long
 	silence             silence
 	ask                 bool // the question about the neighbours has changed
+	segments            map[string]*segment
+	asked               Segments
+	askSegments         bool // the segments to ask about are new
 
 	filled        bool // the kernel's table has been read
 	wanted        map[lvs.ServiceID]lvs.Entry
@@ -71,6 +74,12 @@ type State struct {
 	retrack   map[string]bool // routers whose tracks have changed
 	tracking  map[string]vrrp.Tracking
 	tracked   bool // tracking has been computed once
+
+	// Clients' connections:
+	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
+	markClients map[netip.Addr]*service     // by real server, for firewall marks; nil: of several services
+	watched     bool                        // the connections are looked at
+	outliers    map[*server]*service        // servers without new clients for a while
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -111,9 +120,11 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 func (s *State) settle() {
 	s.endDrains(nil)
 	s.seeSilence()
+	s.seeSegments()
 	s.seeReady()
 	s.seeAllDown()
 	s.seeTrouble()
+	s.seeTraffic()
 	for svc := range s.ramping {
 		if !svc.next.After(s.now) {
 			s.touch(svc)
@@ -289,6 +300,8 @@ func (s *State) next() time.Time {
 		sooner(s.handOver.deadline)
 	}
 	sooner(s.silenceEnds())
+	sooner(s.segmentEnds())
+	sooner(s.outliersEnd())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {
 		sooner(s.readiness.until)
 	}

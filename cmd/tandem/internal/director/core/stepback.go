@@ -22,6 +22,7 @@ import (
 //     So a master steps back for this cause only after its peer had the time to find them unhealthy. Then the clients go to a
 //     peer that has found one healthy, and stay where they are if it has found none.
 //   - The kernel's IPVS table is not as it should be.
+//   - It reaches no other machine on an interface of a sync group that has several: see isolation.go.
 
 const (
 	// stepBackDelta lowers any priority to 1. Only the owner of the addresses keeps its priority, 255.

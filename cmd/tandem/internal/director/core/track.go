@@ -174,7 +174,7 @@ func (s *State) followTracks() {
 		}
 	}
 	for name := range s.retrack {
-		now[name] = s.stepBack(now[name])
+		now[name] = s.addIsolation(name, s.stepBack(now[name]))
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked
@@ -264,7 +264,7 @@ func (t track) effect() vrrp.Tracking {
 	case t.Kind == configs.TrackFile && t.Weight != 0:
 		return vrrp.Tracking{Delta: is.value * t.Weight}
 	case is.trackStatus == failing && t.Weight == 0:
-		return vrrp.Tracking{Fault: t.Name + ": " + is.reason}
+		return vrrp.Tracking{Fault: t.Name + ": " + is.reason, LastResort: t.Kind == configs.TrackScript}
 	case is.trackStatus == failing && t.Weight < 0, is.trackStatus == fine && t.Weight > 0:
 		return vrrp.Tracking{Delta: t.Weight}
 	}
@@ -280,9 +280,10 @@ func combineTracking(sum vrrp.Tracking, t track) vrrp.Tracking {
 	sum.Delta, sum.Unclear = sum.Delta+is.Delta, sum.Unclear || is.Unclear
 	switch {
 	case sum.Fault == "":
-		sum.Fault = is.Fault
+		sum.Fault, sum.LastResort = is.Fault, is.LastResort
 	case is.Fault != "":
 		sum.Fault += "; " + is.Fault
+		sum.LastResort = sum.LastResort && is.LastResort
 	}
 	return sum
 }

@@ -85,7 +85,7 @@ func TestWhatATrackMakesOfItsRouter(t *testing.T) {
 		{"nor with a weight", script(-50), situation{}, open, true},
 		{"with one for success a master keeps it", script(50), situation{}, vrrp.Tracking{Unclear: true, Delta: 50}, true},
 		{"a script works", script(0), situation{script: "ok"}, none, true},
-		{"a script fails", script(0), situation{script: "exit code 1"}, fault("script /bin/uplink: exit code 1"), false},
+		{"a script fails", script(0), situation{script: "exit code 1"}, vrrp.Tracking{Fault: "script /bin/uplink: exit code 1", LastResort: true}, false},
 		{"a failing script lowers the priority", script(-50), situation{script: "exit code 1"}, add(-50), false},
 		{"and leaves it while it works", script(-50), situation{script: "ok"}, none, true},
 		{"a working script raises the priority", script(50), situation{script: "ok"}, add(50), true},
@@ -188,5 +188,36 @@ func TestAGroupCountsEachTrackOnce(t *testing.T) {
 	want := map[string]vrrp.Tracking{"front": {Delta: -60}, "front-ipv6": {}, "back": {Delta: -5}, "alone": {Delta: -60}}
 	if !reflect.DeepEqual(s.tracking, want) {
 		t.Errorf("got %+v, want %+v", s.tracking, want)
+	}
+}
+
+// Only a fault that scripts alone have found leaves a director as the last resort.
+func TestLastResort(t *testing.T) {
+	script, file, other := scriptTrack("web", 0), fileTrack("web", "/run/load", 0), scriptTrack("web", 0)
+	other.Name, other.Check = "script /bin/other", &healthcheck.Config{Type: healthcheck.Exec, Command: []string{"/bin/other"}, Interval: time.Second}
+	for _, tt := range []struct {
+		name   string
+		tracks []configs.Track
+		load   int
+		want   bool
+	}{
+		{"a script", []configs.Track{script}, 0, true},
+		{"two scripts", []configs.Track{script, other}, 0, true},
+		{"a file", []configs.Track{file}, 1, false},
+		{"a script, then a file", []configs.Track{script, file}, 1, false},
+		{"a file, then a script", []configs.Track{file, script}, 1, false},
+		{"a script, and a file that is well", []configs.Track{file, script}, 0, true},
+	} {
+		cfg := with()
+		cfg.Routers, cfg.Tracks = []configs.Router{{Config: vrrp.Config{Name: "web"}}}, tt.tracks
+		s := started(cfg)
+		events := []Event{Numbers{"/run/load": {Value: tt.load}}}
+		for _, target := range s.probes {
+			events = append(events, is(target.ID, down))
+		}
+		s.Step(noon, events...)
+		if got := s.tracking["web"]; got.Fault == "" || got.LastResort != tt.want {
+			t.Errorf("%s: %+v, want last resort %t", tt.name, got, tt.want)
+		}
 	}
 }

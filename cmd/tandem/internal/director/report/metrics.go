@@ -50,6 +50,7 @@ var (
 	serverWeightDesc      = desc("server_weight", "The weight that the real server should have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
 	serverConnectionsDesc = desc("server_connections", "Connections in the kernel's table.", "service", "server", "state")
+	serverUnansweredDesc  = desc("server_unanswered", "1 for a real server that does not answer clients although others of its service do, 0 for any other.", "service", "server")
 	serverSinceDesc       = desc("server_since_timestamp_seconds", "When the real server's health changed last.", "service", "server")
 	checkHealthyDesc      = desc("check_healthy", "1 for a check whose real server is healthy, 0 for one whose server is not; absent while this is not known.", "service", "server", "check")
 	checkLatencyDesc      = desc("check_latency_seconds", "How long the last probe of a check took.", "service", "server", "check")
@@ -226,6 +227,11 @@ func collectServices(out sink, services []api.Service) {
 				healthy = 1
 			}
 			out.gauge(serverHealthyDesc, healthy, svc.Name, server)
+			unanswered := 0.0
+			if srv.Unanswered != nil {
+				unanswered = 1
+			}
+			out.gauge(serverUnansweredDesc, unanswered, svc.Name, server)
 			if !srv.Since.IsZero() {
 				out.gauge(serverSinceDesc, float64(srv.Since.UnixMilli())/1000, svc.Name, server)
 			}

@@ -50,6 +50,7 @@ func TestMetricsOfServices(t *testing.T) {
 		Since: time.Unix(1_800_000_000, 0), Active: 2, Inactive: 1, Stats: stats,
 		Checks: []api.Check{{Type: "http", Health: "healthy"}, {Type: "tcp", Health: "unhealthy"}, {Type: "tcp", Health: "unknown"}}}
 	sorry := server
+	server.Unanswered = &api.Unanswered{Connections: 37}
 	sorry.Address, sorry.Sorry = netip.MustParseAddr("192.0.2.20"), true
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collecting(func(out sink) {
@@ -76,6 +77,7 @@ func TestMetricsOfServices(t *testing.T) {
 		"tandem_server_packets_total":           {70, 70, 71, 71},
 		"tandem_server_bytes_total":             {700, 700, 701, 701},
 		"tandem_server_weight":                  {3, 3},
+		"tandem_server_unanswered":              {1, 0},
 		"tandem_server_since_timestamp_seconds": {1_800_000_000, 1_800_000_000},
 		"tandem_check_healthy":                  {1, 1, 0, 0}, // the first of each server, then the second
 	} {

@@ -20,6 +20,10 @@ func electionWarnings(report message.Report) []string {
 		all = append(all, "no virtual router runs: "+report.Problem)
 	}
 	for _, r := range report.Routers {
+		if r.State == vrrp.Master && r.Tracking.Fault != "" {
+			all = append(all, r.Name+": all directors fail: no other master is heard, so this one is master at priority 1, although "+
+				r.Tracking.Fault+"; run the script by hand, as its user, on each director")
+		}
 		for _, w := range r.Warnings {
 			all = append(all, r.Name+": "+w)
 		}

@@ -5,6 +5,7 @@ package report
 import (
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
@@ -47,5 +48,23 @@ func TestStatusOfRouters(t *testing.T) {
 	none := api.Counters{AdvertsDropped: map[string]uint64{}}
 	if got := rows[1]; got.State != "initialize" || !reflect.DeepEqual(got.Counters, none) {
 		t.Errorf("mail: %+v", got)
+	}
+}
+
+// A master with a fault is the last resort, and says so.
+func TestLastResortIsAWarning(t *testing.T) {
+	failing := vrrp.Tracking{Fault: "script /bin/uplink: exit code 2", LastResort: true}
+	for _, tt := range []struct {
+		is   vrrp.Status
+		want int
+	}{
+		{vrrp.Status{Name: "web", State: vrrp.Master, Tracking: failing}, 1},
+		{vrrp.Status{Name: "web", State: vrrp.Fault, Tracking: failing}, 0},
+		{vrrp.Status{Name: "web", State: vrrp.Master}, 0},
+	} {
+		got := electionWarnings(message.Report{Routers: []vrrp.Status{tt.is}})
+		if len(got) != tt.want || tt.want > 0 && !strings.Contains(got[0], "all directors fail") {
+			t.Errorf("%+v: warnings %q, want %d", tt.is, got, tt.want)
+		}
 	}
 }

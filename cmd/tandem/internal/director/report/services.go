@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,6 +63,13 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 		case len(srv.Checks) > 0:
 			s.Reason = "checked by the master only"
 		}
+		if n := known.Unanswered; n != nil {
+			s.Unanswered = &api.Unanswered{Server: known.ID, Since: n.Since, Connections: n.Unanswered, OthersPercent: n.OthersPercent,
+				Checked: n.Checked, TriedAgain: n.Until}
+			if n.Out {
+				s.Note = joined(s.Note, "no new clients until "+n.Until.Format(time.TimeOnly)+", because it does not answer them")
+			}
+		}
 		row.Servers = append(row.Servers, s)
 	}
 	if svc.Sorry != nil {
@@ -77,6 +85,10 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 		row.Servers = append(row.Servers, s)
 	}
 	return row
+}
+
+func joined(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(s string) bool { return s == "" }), "; ")
 }
 
 // serverStatus returns the row of a real server.

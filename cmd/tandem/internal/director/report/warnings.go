@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -41,6 +43,7 @@ func warnings(in Input) (all []string) {
 		pools = append(pools, is.Pool)
 	}
 	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
+	all = append(all, trafficWarnings(shot.Services)...)
 	all = append(all, shot.Departed...)
 	return append(all, shot.Forgotten...)
 }
@@ -52,6 +55,10 @@ func stepBackWarnings(shot *core.Snapshot) (all []string) {
 		all = append(all, "no real server answers this director, and no neighbour on the way to them: it seems to be cut off, so it leaves the servers at their weights and steps back at priority 1; look at its own cable, interface and addresses")
 	case shot.Silent:
 		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it steps back at priority 1, so that the peer serves if it reaches them")
+	}
+	for _, iface := range shot.Isolated {
+		all = append(all, iface+": no other machine answers there, although the interface is up: this director steps back at priority 1, "+
+			"so that the peer serves if it reaches somebody; look at the cable, the switch and the VLAN of "+iface)
 	}
 	if shot.AllDown && len(shot.Config.Routers) > 0 {
 		all = append(all, "every real server that is checked fails its checks: this director steps back at priority 1, "+
@@ -85,6 +92,28 @@ func tableWarning(shot *core.Snapshot) string {
 		return "the kernel's IPVS table is not in line: " + oneLine(shot.Trouble) + consequence
 	}
 	return fmt.Sprintf("the kernel refuses %s: %s%s", few(names), oneLine(shot.Trouble), consequence)
+}
+
+// maxUnanswered is the maximum number of servers that have a warning of their own because they do not answer clients.
+const maxUnanswered = 5
+
+// trafficWarnings returns sentences about servers that do not answer clients.
+func trafficWarnings(services []*core.Service) (all []string) {
+	var ids []string
+	for _, svc := range services {
+		for _, srv := range svc.Servers {
+			if n := srv.Unanswered; n != nil {
+				ids = append(ids, srv.ID)
+				is := api.Unanswered{Server: srv.ID, Connections: n.Unanswered, OthersPercent: n.OthersPercent, Checked: n.Checked, TriedAgain: n.Until}
+				all = append(all, diagnosis.Unanswered(is).Advice())
+			}
+		}
+	}
+	if len(all) > maxUnanswered {
+		return []string{fmt.Sprintf("%d servers do not answer clients, others of the same services do: %s; "+
+			"look on them for the VIP, the listener, the default route and the firewall", len(ids), few(ids))}
+	}
+	return all
 }
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -135,13 +135,24 @@ func routesTo(servers, others []netip.Addr) (map[string][]netip.Addr, error) {
 // askNeighbours asks the next hops, and other neighbours that the kernel knows on the interface. On an interface without
 // carrier nobody answers.
 func askNeighbours(ctx context.Context, iface string, next []netip.Addr) (bool, error) {
+	who, err := neighboursOn(iface, next)
+	if err != nil || len(who) == 0 {
+		return false, err
+	}
+	owners, err := wire.Owners(ctx, iface, who, askWait)
+	return len(owners) > 0, err
+}
+
+// neighboursOn returns the addresses to ask on an interface: the given ones, and those that the kernel knows. On an interface
+// without carrier there is nobody to ask.
+func neighboursOn(iface string, next []netip.Addr) ([]netip.Addr, error) {
 	link, err := net.InterfaceByName(iface)
 	if err != nil || link.Flags&net.FlagUp == 0 || link.Flags&net.FlagRunning == 0 {
-		return false, nil
+		return nil, nil
 	}
 	list, err := netlink.NeighList(link.Index, netlink.FAMILY_ALL)
 	if err != nil {
-		return false, fmt.Errorf("failed to list the neighbours on %s: %w", iface, err)
+		return nil, fmt.Errorf("failed to list the neighbours on %s: %w", iface, err)
 	}
 	// Neighbours that answered last come first: the kernel has marked a server that is switched off as failed long before.
 	slices.SortStableFunc(list, func(a, b netlink.Neigh) int { return rank(a) - rank(b) })
@@ -158,11 +169,7 @@ func askNeighbours(ctx context.Context, iface string, next []netip.Addr) (bool, 
 			who = append(who, addr)
 		}
 	}
-	owners, err := wire.Owners(ctx, iface, who, askWait)
-	if err != nil {
-		return false, err
-	}
-	return len(owners) > 0, nil
+	return who, nil
 }
 
 func rank(n netlink.Neigh) int {

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// A server may pass its checks and still not answer clients: it lacks the VIP, or its web server listens on its own address
+// only. The kernel's connection table shows this, so a master compares the servers of each TCP service by it (lvs/traffic).
+//
+// A server that does not answer is named in the status. With [service.outlier] action = "weight-zero" it also gets no new
+// clients for a while. Then it is tried again: clients' connections are the only proof that it answers.
+
+const (
+	// firstPenalty is how long a server gets no new clients at the first time. Each time that follows within traffic.Memory
+	// lasts twice as long, up to maxPenalty.
+	firstPenalty = 30 * time.Second
+	maxPenalty   = time.Hour
+	// maxOutliers is the share of a service's servers that may be without new clients for this reason: one of maxOutliers.
+	maxOutliers = 3
+)
+
+// Traffic is what became of clients' new connections.
+type Traffic struct{ Outcomes []traffic.Outcome }
+
+// An Unanswered says that a real server does not answer clients.
+type Unanswered struct {
+	traffic.Finding
+	Checked bool // its checks pass
+	// Out says that it gets no new clients until then.
+	Out   bool
+	Until time.Time
+}
+
+// An outlier is what clients' connections say about a server.
+type outlier struct {
+	named   *Unanswered // nil: nothing is wrong. What it points to is not changed.
+	serves  time.Time   // since when it gets new clients; zero: it gets none
+	penalty time.Duration
+	ended   time.Time // the end of the last penalty
+}
+
+// watchable finds the services whose servers can be compared.
+func (s *State) watchable() {
+	s.clients, s.markClients = make(map[netip.AddrPort]*service), make(map[netip.Addr]*service)
+	for _, svc := range s.services {
+		if len(svc.servers) < 2 {
+			continue
+		}
+		for _, v := range svc.Virtuals {
+			switch {
+			case v.FWMark != 0:
+				for _, srv := range svc.servers {
+					if other, ok := s.markClients[srv.Addr]; ok && other != svc {
+						s.markClients[srv.Addr] = nil // it is not known which mark a connection had
+					} else {
+						s.markClients[srv.Addr] = svc
+					}
+				}
+			case v.Protocol == lvs.TCP:
+				s.clients[netip.AddrPortFrom(v.Addr, v.Port)] = svc
+			}
+		}
+	}
+}
+
+// watching tells whether clients' connections are looked at. A backup has none of its own.
+func (s *State) watching() bool {
+	if len(s.clients)+len(s.markClients) == 0 {
+		return false
+	}
+	if len(s.cfg.Routers) == 0 {
+		return true
+	}
+	for _, state := range s.roles {
+		if state == vrrp.Master {
+			return true
+		}
+	}
+	return false
+}
+
+// seeTraffic starts and ends the looks at clients' connections.
+func (s *State) seeTraffic() {
+	is := s.watching()
+	if s.watched && !is {
+		for _, svc := range s.services {
+			for _, srv := range svc.servers {
+				s.clearOutlier(svc, srv)
+			}
+			svc.judge = nil
+		}
+	}
+	s.watched, s.out.Watch = is, is
+	if end := s.outliersEnd(); end.IsZero() || s.now.Before(end) {
+		return
+	}
+	for _, srv := range slices.SortedFunc(maps.Keys(s.outliers), func(a, b *server) int { return strings.Compare(a.id, b.id) }) {
+		if !s.now.Before(srv.outlier.named.Until) {
+			s.tryAgain(s.outliers[srv], srv)
+		}
+	}
+}
+
+func (ev Traffic) on(s *State) {
+	if !s.watched {
+		return
+	}
+	var seen []*service
+	for _, o := range ev.Outcomes {
+		svc, srv := s.serverOf(o)
+		if srv == nil {
+			continue
+		}
+		if svc.judge == nil {
+			svc.judge = new(traffic.Judge)
+		}
+		if !slices.Contains(seen, svc) {
+			seen = append(seen, svc)
+		}
+		// A director sees no packet of a server with the methods dr and tunnel: the reset was the client's, after an answer.
+		reset := o.State == traffic.Closed && srv.Method != lvs.NAT
+		svc.judge.Add(srv.id, o, o.State == traffic.Answered || reset)
+	}
+	for _, svc := range seen {
+		s.judgeTraffic(svc)
+	}
+}
+
+// serverOf returns the real server of a connection. nil: it is not one that is compared with others.
+func (s *State) serverOf(o traffic.Outcome) (*service, *server) {
+	svc := s.clients[o.Virtual]
+	if svc == nil {
+		svc = s.clients[netip.AddrPortFrom(o.Virtual.Addr(), 0)]
+	}
+	if svc == nil {
+		svc = s.markClients[o.Server.Addr()]
+	}
+	if svc == nil {
+		return nil, nil
+	}
+	for _, srv := range svc.servers {
+		if srv.Addr == o.Server.Addr() && (!srv.Mapped || srv.Port == o.Server.Port() || srv.Port == 0) {
+			return svc, srv
+		}
+	}
+	return nil, nil
+}
+
+// judgeTraffic compares the servers of a service.
+func (s *State) judgeTraffic(svc *service) {
+	var peers []traffic.Peer
+	for _, srv := range svc.servers {
+		if !srv.outlier.serves.IsZero() {
+			peers = append(peers, traffic.Peer{Name: srv.id, Weight: svc.weight(srv)})
+		}
+	}
+	for _, srv := range svc.servers {
+		o := &srv.outlier
+		switch {
+		case o.serves.IsZero():
+			continue
+		case o.named != nil && svc.judge.Answers(srv.id, later(o.named.Since, o.serves)):
+			s.log(Info, "server answers clients again", "server", srv.id)
+			s.clearOutlier(svc, srv)
+			continue
+		}
+		i := slices.IndexFunc(peers, func(p traffic.Peer) bool { return p.Name == srv.id })
+		others := slices.Delete(slices.Clone(peers), i, i+1)
+		f, suspect := svc.judge.Suspect(s.now, peers[i], others)
+		if suspect && !s.now.Before(f.Since.Add(srv.failsWithin())) {
+			s.nameOutlier(svc, srv, f)
+		}
+	}
+}
+
+// nameOutlier says that a server does not answer clients.
+func (s *State) nameOutlier(svc *service, srv *server, f traffic.Finding) {
+	o := &srv.outlier
+	first := o.named == nil
+	again := !first && o.named.Since.Before(o.serves) // it has been tried again
+	if !first && !again {
+		f.Since = o.named.Since
+	}
+	o.named, svc.shown = &Unanswered{Finding: f, Checked: svc.checks(srv)}, nil
+	if first {
+		s.log(Warn, "server does not answer clients", "server", srv.id, "unanswered-connections", f.Unanswered,
+			"others-answered-percent", f.OthersPercent, "checked", svc.checks(srv))
+	}
+	if (first || again) && svc.Outlier == configs.OutlierWeightZero && s.expendable(svc, srv) {
+		o.penalty = min(max(firstPenalty, 2*o.penalty), maxPenalty)
+		if !o.ended.IsZero() && s.now.Sub(o.ended) > traffic.Memory {
+			o.penalty = firstPenalty
+		}
+		o.named.Out, o.named.Until = true, s.now.Add(o.penalty)
+		s.outliers[srv] = svc
+		s.log(Warn, "server gets no new clients for a while", "server", srv.id, "for", o.penalty)
+		s.touch(svc)
+	}
+}
+
+// expendable tells whether a service can do without the new clients of one more server.
+func (s *State) expendable(svc *service, srv *server) bool {
+	out, serving := 1, 0
+	for _, other := range svc.servers {
+		switch o := other.outlier; {
+		case o.named != nil && o.named.Out:
+			out++
+		case other != srv && !o.serves.IsZero():
+			serving++
+		}
+	}
+	if serving == 0 || out*maxOutliers > len(svc.servers) {
+		return false
+	}
+	in := s.poolInput(svc, 0, svc.pool.State)
+	for i, m := range svc.servers {
+		if m == srv {
+			in.Members[i].Input.Draining = true
+		}
+	}
+	return lvs.Pool(in).State.QuorumLost == svc.pool.State.QuorumLost
+}
+
+// tryAgain gives new clients to a server that had none for a while.
+func (s *State) tryAgain(svc *service, srv *server) {
+	o := &srv.outlier
+	tried := *o.named
+	tried.Out, tried.Until = false, time.Time{}
+	o.named, o.ended, srv.released = &tried, s.now, s.now
+	delete(s.outliers, srv)
+	s.log(Info, "server gets new clients again, to see whether it answers them", "server", srv.id)
+	s.touch(svc)
+}
+
+// clearOutlier forgets that a server does not answer clients.
+func (s *State) clearOutlier(svc *service, srv *server) {
+	if srv.outlier.named == nil {
+		return
+	}
+	if srv.outlier.named.Out {
+		s.touch(svc)
+	}
+	srv.outlier.named, svc.shown = nil, nil
+	delete(s.outliers, srv)
+}
+
+// followOutliers stores, after a plan, which servers get new clients. A server that is taken out for any other reason than its
+// traffic is no outlier any more.
+func (s *State) followOutliers(svc *service) {
+	if len(svc.servers) < 2 {
+		return
+	}
+	for _, srv := range svc.servers {
+		o := &srv.outlier
+		switch serves := svc.weight(srv) > 0; {
+		case serves && o.serves.IsZero():
+			o.serves = s.now
+			if svc.judge != nil {
+				svc.judge.Forget(srv.id)
+			}
+		case !serves:
+			o.serves = time.Time{}
+			if o.named != nil && !o.named.Out {
+				s.clearOutlier(svc, srv)
+			}
+		}
+	}
+}
+
+// weight is the weight of a server in the first virtual of its service.
+func (svc *service) weight(srv *server) int {
+	for _, is := range svc.pool.Servers {
+		if is.ServerID == srv.ServerID {
+			return is.Weight
+		}
+	}
+	return 0
+}
+
+// failsWithin is the time in which the checks of a server find that it has failed. Until then it is not said that they pass.
+func (srv *server) failsWithin() time.Duration {
+	longest := time.Duration(0)
+	for _, check := range srv.Checks {
+		longest = max(longest, time.Duration(max(1, check.Fall))*check.Interval+check.Timeout)
+	}
+	return longest
+}
+
+// outliersEnd is when the next server is tried again.
+func (s *State) outliersEnd() (next time.Time) {
+	for srv := range s.outliers {
+		if until := srv.outlier.named.Until; next.IsZero() || until.Before(next) {
+			next = until
+		}
+	}
+	return next
+}

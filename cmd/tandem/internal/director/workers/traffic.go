@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workers
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
+)
+
+const (
+	// trafficInterval is the pause between two looks at clients' connections. emptyInterval is the pause while there are none.
+	trafficInterval = time.Second
+	emptyInterval   = 2 * time.Second
+	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core. A
+	// look is bounded too: one that seems to take longer ran on a virtual machine that lacked a processor.
+	trafficPause    = 120
+	maxTrafficPause = 3 * time.Second
+	// ownInterval is how long the machine's own addresses are valid.
+	ownInterval = 30 * time.Second
+)
+
+// Traffic looks at clients' connections in the kernel's table, and posts what became of the new ones.
+type Traffic struct {
+	// Look returns connections, whether these are all, and the processor time of the look. The next Look overwrites them.
+	Look func() (look []traffic.Connection, whole bool, cost time.Duration, err error)
+	Log  hclog.Logger
+	Post Post
+	In   Mailbox[bool]
+
+	sampler traffic.Sampler
+	own     map[netip.Addr]bool
+	ownAt   time.Time
+	failed  bool
+}
+
+// Run looks at an interval, while it is asked to, until ctx ends.
+func (w *Traffic) Run(ctx context.Context) error {
+	var tick <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case watch := <-w.In:
+			tick = nil
+			if w.sampler = (traffic.Sampler{}); watch {
+				tick = time.After(0)
+			}
+		case <-tick:
+			tick = time.After(w.look())
+		}
+	}
+}
+
+// look looks once, and returns the pause until the next look.
+func (w *Traffic) look() time.Duration {
+	look, whole, cost, err := w.Look()
+	if errors.Is(err, kernel.ErrAbsent) {
+		return emptyInterval // it is loaded with the first service
+	}
+	if err != nil {
+		if !w.failed {
+			w.Log.Warn("failed to look at clients' connections: a real server that does not answer clients is not found", "error", err)
+		}
+		w.failed = true
+		return ownInterval
+	}
+	w.failed = false
+	all := w.sampler.See(time.Now(), w.clients(look), whole)
+	if len(all) > 0 {
+		w.Post(core.Traffic{Outcomes: all})
+	}
+	if len(look) == 0 {
+		return emptyInterval
+	}
+	return min(max(trafficInterval, trafficPause*cost), maxTrafficPause)
+}
+
+// clients leaves out the connections of this machine: they are probes through the VIP.
+func (w *Traffic) clients(look []traffic.Connection) []traffic.Connection {
+	if now := time.Now(); len(look) > 0 && now.Sub(w.ownAt) > ownInterval {
+		w.ownAt = now
+		if addrs, err := net.InterfaceAddrs(); err == nil {
+			w.own = make(map[netip.Addr]bool, len(addrs))
+			for _, a := range addrs {
+				if p, err := netip.ParsePrefix(a.String()); err == nil {
+					w.own[p.Addr()] = true
+				}
+			}
+		}
+	}
+	kept := look[:0]
+	for _, c := range look {
+		if !w.own[c.Client.Addr()] {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}

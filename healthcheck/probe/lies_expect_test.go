@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
+)
+
+// almost are texts that do not hold a text: each misses it by little.
+func almost(text string) (all []string) {
+	for at := range len(text) {
+		for bit := range 8 {
+			b := []byte(text)
+			b[at] ^= 1 << bit
+			all = append(all, string(b))
+		}
+		all = append(all, text[:at]+text[at+1:], text[:at], text[:at+1]+"\x00"+text[at+1:]+"!", text[:at]+strings.ToLower(text[at:]), strings.Repeat(text[:at], 3))
+	}
+	return all
+}
+
+// A datagram is whole or not at all: what is expected must be in one of them (RFC 768). In a stream it may come in pieces
+// (RFC 9293, section 3.4), and yet nothing that only resembles it passes.
+func TestLiesOfExpectedAnswers(t *testing.T) {
+	const text = "+PONG 1234567890 abc"
+	texts := almost(text)
+	for _, typ := range []healthcheck.Type{healthcheck.UDP, healthcheck.TCP} {
+		synctest.Test(t, func(t *testing.T) {
+			target := probetest.Target(typ, probetest.Addr, time.Second, func(c *healthcheck.Config) { c.Send, c.Expect = "PING\r\n", text })
+			ask := func(answers ...string) healthcheck.Result {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				return pipe(func(c net.Conn) {
+					_, _ = c.Read(make([]byte, 100))
+					for _, a := range answers {
+						if _, err := c.Write([]byte(a)); err != nil {
+							return
+						}
+					}
+					probetest.UntilGone(c)
+				}).Probe(ctx, &target)
+			}
+			without := fmt.Sprintf("answered, but without %q within 1s", text)
+			lies := 0
+			for i, answer := range texts {
+				if strings.Contains(answer, text) || answer == "" {
+					continue
+				}
+				lies++
+				if err := judged(lie{typ.String(), fmt.Sprintf("%d: %q", i, answer), "", without}, ask(answer)); err != nil {
+					t.Error(err)
+				}
+			}
+			if lies < minimumOfLies {
+				t.Errorf("%d lies", lies)
+			}
+			for at := 1; at < len(text); at++ {
+				pieces := map[healthcheck.Type]string{healthcheck.UDP: without}[typ]
+				if err := judged(lie{typ.String(), fmt.Sprintf("in pieces of %d", at), "", pieces}, ask(text[:at], text[at:])); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := judged(lie{typ.String(), "the answer among others", "", ""}, ask("-ERR", "x"+text+"y")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

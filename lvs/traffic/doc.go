@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package traffic finds real servers that do not answer clients, from the kernel's connection table.
+//
+// With the methods dr and tunnel a director sees only the clients' packets. So a connection whose client has never sent an ACK
+// stays in SYN_RECV: the server's answer did not reach the client. With nat a refused connection is in CLOSE at once.
+//
+// A Sampler compares two looks at the table, and says of each new connection whether it was answered. A Judge collects this for
+// the real servers of one service, and compares them. The package is pure: it does no I/O and reads no clock.
+//
+// A connection without an answer proves little. In a SYN flood nobody's ACK comes, a client may be half open or behind a
+// broken path. So a server is suspect only if all of this holds, from the first unanswered connection on:
+//
+//   - It has answered no new connection, and at least MinUnanswered credible ones are unanswered.
+//   - Meanwhile the other servers of the service have answered so many that the server's own share would be at least
+//     MinExpected.
+//
+// A connection is credible if its client has got an answer from another server of the service meanwhile. The source addresses of a
+// flood never get one. Where clients stay with one server (persistence, sh), this cannot be so. Then at least minClients
+// different clients must be unanswered, and the other servers must answer nearly all connections. They do not during a flood.
+package traffic
