@@ -24,7 +24,8 @@ demo:
 	go run ./integration/demo
 
 # Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
-# processors. What only computes has the lowest priority beside the scenes on an emulated kernel, which are exact.
+# processors. The scenes on an emulated kernel are exact: what runs beside them has a lower priority, what only computes the
+# lowest.
 # What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
@@ -44,7 +45,7 @@ test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
 
 test-units:
-	go test -race -p 1 -timeout 15m $(UNITS)
+	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
 
 test-native:
 	CGO_ENABLED=0 go test -timeout 15m $(NATIVE)

@@ -17,6 +17,7 @@ func warnClients(at toml.Node, c *Config) {
 		here := at.Key("service").Index(i)
 		if here.Sound("virtual", "scheduler", "on_failure", "protocol", "server") && len(s.Virtuals) > 0 {
 			warnLostServer(here, s)
+			warnOutlier(here, s)
 		}
 	}
 	sysctl := at.Key("lvs").Key("sysctl")
@@ -25,6 +26,22 @@ func warnClients(at toml.Node, c *Config) {
 		if given, ok := c.LVS.Sysctl[name]; ok && given != needed[name] {
 			sysctl.Key(name).Warn("remove it, or set it to "+needed[name], "is %s: %s", given, lvs.WithoutSysctl(name))
 		}
+	}
+}
+
+// warnOutlier warns if a service cannot take out servers that do not answer clients, or is not helped by it.
+func warnOutlier(at toml.Node, s Service) {
+	if s.Outlier != OutlierWeightZero || !at.Sound("outlier") {
+		return
+	}
+	action := at.Key("outlier").Key("action")
+	switch v := s.Virtuals[0]; {
+	case len(s.Servers) < MinOutlierServers:
+		action.Warn("", "has no effect with fewer than %d servers: at most a third of them is taken out", MinOutlierServers)
+	case v.FWMark == 0 && v.Protocol != lvs.TCP:
+		action.Warn("remove it", "has no effect: only the connections of TCP show who does not answer")
+	case lvs.RefusesForWeightless(v.Scheduler):
+		action.Warn("use mh", "with %s, weight-zero refuses the new clients of the server", v.Scheduler)
 	}
 }
 

@@ -154,6 +154,9 @@ const (
 	OutlierWeightZero // weight-zero
 )
 
+// MinOutlierServers is the number of servers from which a service may take one out. At most a third of them is taken out.
+const MinOutlierServers = 3
+
 // A Service is one or several IPVS services that share a pool.
 type Service struct {
 	Name      string        // unique; without white space and slashes

@@ -76,7 +76,8 @@ func electionFields() []toml.Field[virtualRouter] {
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
 		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. "+
 			"The group shares all tracks of its members, and the weights are added up. If several members have the same track with the "+
-			"same weight, it counts once.",
+			"same weight, it counts once. If the group has several interfaces, a director that no other machine answers on one of them "+
+			"steps back.",
 			func(r *virtualRouter, v string) { r.SyncGroup = v }).Unset("no group").Example(`"web"`),
 	}
 }

@@ -48,6 +48,9 @@ func TestTopologies(t *testing.T) {
 			if !reflect.DeepEqual(a, b) {
 				t.Errorf("the directors differ in more than name and priority:\n%+v\n%+v", a, b)
 			}
+			if notes := a.Notes(); len(notes) > 0 {
+				t.Errorf("notes %q", notes)
+			}
 			c := parseTopology(t, at+"/realserver.toml")
 			for _, svc := range a.Services {
 				if svc.Method == lvs.NAT {

@@ -14,6 +14,12 @@ func member(link, vip, more string) string {
 	return fmt.Sprintf("[[vrrp]]\ninterface = %q\nvrid = 51\nvips = [%q]\nsync_group = \"web\"\n%s\n", link, vip, more)
 }
 
+// three is service with three servers.
+func three(more string) string {
+	one := `{ address = "192.0.2.11" }`
+	return strings.Replace(service(more), one, one+`, { address = "192.0.2.12" }, { address = "192.0.2.13" }`, 1)
+}
+
 func TestWarnings(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
@@ -62,6 +68,17 @@ func TestWarnings(t *testing.T) {
 			`4: service[0].scheduler: dh refuses the new clients of a server that is drained or has weight 0; mh does not; or use "tandem disable", which ends the connections`,
 			`5: service[0].on_failure: with dh, weight-zero refuses the new clients of a failed server; use remove`,
 		}},
+		{"too few servers to take one out", service("outlier = { action = \"weight-zero\" }"), []string{
+			"4: service[0].outlier.action: has no effect with fewer than 3 servers: at most a third of them is taken out",
+		}},
+		{"silent servers of datagrams", three("protocol = \"udp\"\noutlier = { action = \"weight-zero\" }"), []string{
+			"5: service[0].outlier.action: has no effect: only the connections of TCP show who does not answer; remove it",
+		}},
+		{"no clients for a silent server of a scheduler that refuses them",
+			three("outlier = { action = \"weight-zero\" }\nscheduler = \"dh\""), []string{
+				"4: service[0].outlier.action: with dh, weight-zero refuses the new clients of the server; use mh",
+				`5: service[0].scheduler: dh refuses the new clients of a server that is drained or has weight 0; mh does not; or use "tandem disable", which ends the connections`,
+			}},
 		{"datagrams to a dead server", service("protocol = \"udp\"\non_failure = \"weight-zero\"\ncheck = { type = \"tcp\" }"), []string{
 			`5: service[0].on_failure: with weight-zero, a UDP client that keeps its port stays with a dead server, which is silent; use remove`,
 		}},

@@ -42,6 +42,51 @@ func TestMismatchIsNamed(t *testing.T) {
 	}
 }
 
+// TestDifferentIntervals: two directors have different intervals. In version 3 the backup learns the master's interval, and takes
+// over from it. In version 2 each ignores the other, and both are master. The status names the difference.
+func TestDifferentIntervals(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, keys string
+		a, b       time.Duration
+		states     [2]string
+		warns      []int // the directors that hear the other one
+		want       string
+	}{
+		{"version 3", "", 100 * time.Millisecond, 300 * time.Millisecond, [2]string{"master", "backup"}, []int{1},
+			"192.0.2.2 advertises VRID 51 every 100ms, we every 300ms, so the time of a failover depends on which is master"},
+		{"version 2", "version = 2", time.Second, 2 * time.Second, [2]string{"master", "master"}, []int{0, 1},
+			"so each ignores the other in version 2: set the same advert_interval on both"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := lab.NewDuo(t, lab.DuoSettings{})
+			both := []*lab.Director{d.A, d.B}
+			for i, advert := range []time.Duration{tt.a, tt.b} {
+				both[i].Configure(lab.DuoSettings{Advert: advert, Keys: tt.keys}.Config(both[i].Name, []int{lab.PriorityA, lab.PriorityB}[i]))
+			}
+			for i, x := range both {
+				x.Launch()
+				x.AwaitState(15*time.Second, tt.states[i])
+			}
+			for _, i := range tt.warns {
+				d.Eventually(10*time.Second, both[i].Name+" names the intervals", func() error {
+					s, err := both[i].Status()
+					if err == nil && !strings.Contains(strings.Join(s.Warnings, "\n"), tt.want) {
+						err = fmt.Errorf("warnings %q", s.Warnings)
+					}
+					return err
+				})
+				both[i].AwaitState(time.Second, tt.states[i])
+			}
+			if tt.states[1] == "backup" {
+				d.A.Isolate()
+				d.B.AwaitState(10*time.Second, "master")
+			}
+		})
+	}
+}
+
 // TestSourceAddressStays: addresses that are added to the interface do not become the source of advertisements, and no role
 // changes.
 func TestSourceAddressStays(t *testing.T) {

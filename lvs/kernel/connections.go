@@ -18,7 +18,7 @@ import (
 // A look at the connections reads the beginning of the kernel's table, up to maxConnections of them. It stops earlier when it
 // has used connectionBudget of processor time, but not before it has read minConnections. The kernel finds the place of each page
 // by counting from the table's beginning, so that reading all of a large table takes a time that grows with the square of its
-// size.
+// size: 10 s for 40,000 connections on an emulated processor, and 30 s for 70,000.
 const (
 	maxConnections   = 4096
 	minConnections   = 512

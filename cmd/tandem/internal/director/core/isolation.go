@@ -125,8 +125,11 @@ func (s *State) seeSegments() {
 			known, seg.contrary = ReachUnknown, time.Time{}
 		}
 		if known != seg.known {
-			if known == Isolated || seg.known == Isolated {
-				s.log(Warn, "another machine answers on the interface", "interface", name, "answers", known == Reached)
+			switch {
+			case known == Isolated:
+				s.log(Warn, "no other machine answers on an interface of a sync group", "interface", name)
+			case known == Reached && seg.known == Isolated:
+				s.log(Info, "another machine answers again", "interface", name)
 			}
 			seg.known = known
 			s.retrackAll()

@@ -26,8 +26,6 @@ const (
 	// lasts twice as long, up to maxPenalty.
 	firstPenalty = 30 * time.Second
 	maxPenalty   = time.Hour
-	// maxOutliers is the share of a service's servers that may be without new clients for this reason: one of maxOutliers.
-	maxOutliers = 3
 )
 
 // Traffic is what became of clients' new connections.
@@ -220,7 +218,7 @@ func (s *State) expendable(svc *service, srv *server) bool {
 			serving++
 		}
 	}
-	if serving == 0 || out*maxOutliers > len(svc.servers) {
+	if serving == 0 || out*configs.MinOutlierServers > len(svc.servers) {
 		return false
 	}
 	in := s.poolInput(svc, 0, svc.pool.State)

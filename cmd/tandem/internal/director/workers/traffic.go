@@ -20,9 +20,9 @@ const (
 	// trafficInterval is the pause between two looks at clients' connections. emptyInterval is the pause while there are none.
 	trafficInterval = time.Second
 	emptyInterval   = 2 * time.Second
-	// trafficPause is the pause after a look as a multiple of its processor time. So the looks take at most 1 % of a core. A
-	// look is bounded too: one that seems to take longer ran on a virtual machine that lacked a processor.
-	trafficPause    = 120
+	// trafficPause is the pause after a look as a multiple of its processor time. So the looks, and what is done with them, take
+	// at most 1 % of a core. A look is bounded too: if one seems to take longer, the virtual machine lacked a processor.
+	trafficPause    = 150
 	maxTrafficPause = 3 * time.Second
 	// ownInterval is how long the machine's own addresses are valid.
 	ownInterval = 30 * time.Second

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
+)
+
+// A trafficScene is a director with services of two servers each: a good one, and one that does not answer clients although
+// its check passes.
+type trafficScene struct {
+	*lab.Lab
+	router, client, good, second *lab.Host
+	director                     *lab.Director
+	web80                        *lab.Process // of second
+	breakages                    []breakage
+}
+
+// A breakage is what is wrong with the second server of a service.
+type breakage struct {
+	name, what string
+	port       int
+	server     string // SERVICE/ADDRESS:PORT
+	mend       func() // repairs it
+}
+
+const clientsGateway = "192.0.2.254"
+
+// newTrafficScene makes the scene. The clients are behind a router.
+func newTrafficScene(t *testing.T) *trafficScene {
+	l := lab.New(t)
+	s := &trafficScene{Lab: l}
+	s.router = l.Host("router", clientsGateway+"/24")
+	s.router.Join("outside", "198.51.100.254/24")
+	s.router.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	s.router.Run("ip", "route", "add", "blackhole", "100.64.0.0/10") // the sources of a flood
+	s.client = outsider(t, l, "client", "outside", "198.51.100.7/24", "198.51.100.254")
+	s.good = s.web("web1", "192.0.2.11", lab.VIP)
+	s.listen(s.good, "80")
+	s.stage()
+
+	config := fmt.Sprintf("[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nadvert_interval = \"300ms\"\nvips = [\"%s/24\"]\n", lab.VIP)
+	for _, b := range s.breakages {
+		method, servers := "dr", []string{`address = "192.0.2.11"`, fmt.Sprintf("address = %q", serverAddr(b.server))}
+		switch b.name {
+		case "tunnel":
+			servers[1] += `, method = "tunnel"`
+		case "nat", "refused":
+			method = "nat"
+			_, port, _ := net.SplitHostPort(b.server)
+			servers = []string{`address = "10.0.0.11", port = 80`, fmt.Sprintf("address = %q, port = %s", serverAddr(b.server), port)}
+		}
+		config += fmt.Sprintf("[[service]]\nname = %q\nvirtual = \"%s:%d\"\nscheduler = \"rr\"\nmethod = %q\nserver = [{ %s }]\n"+
+			"check = { type = \"tcp\", port = 80, interval = \"1s\", timeout = \"1s\", fall = 3, rise = 1 }\n",
+			b.name, lab.VIP, b.port, method, strings.Join(servers, " }, { "))
+	}
+	s.director = l.Director("director", "192.0.2.2/24", config)
+	s.director.Join("inner", "10.0.0.1/24")
+	s.director.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
+	s.director.Run("ip", "route", "add", "default", "via", clientsGateway)
+	return s
+}
+
+func serverAddr(name string) string {
+	_, at, _ := strings.Cut(name, "/")
+	return netip.MustParseAddrPort(at).Addr().String()
+}
+
+// web makes a web server on the segment of the director. Its check asks port 80.
+func (s *trafficScene) web(name, addr string, vips ...string) *lab.Host {
+	h := s.Host(name, addr+"/24")
+	h.RealServer(vips...)
+	h.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": "0"})
+	h.Run("ip", "route", "add", "default", "via", clientsGateway)
+	s.listen(h, "81", "82", "83")
+	return h
+}
+
+func (s *trafficScene) listen(h *lab.Host, at ...string) (last *lab.Process) {
+	for _, port := range at {
+		last = h.Start("busybox", "httpd", "-f", "-p", port, "-h", h.Dir())
+	}
+	return last
+}
+
+// inner makes a web server behind the director.
+func (s *trafficScene) inner(name, addr string) *lab.Host {
+	h := s.Host(name)
+	h.Join("inner", addr+"/24")
+	s.listen(h, "80")
+	return h
+}
+
+// stage makes the servers that do not answer clients.
+func (s *trafficScene) stage() {
+	add := func(name, what string, port int, server string, mend func()) {
+		s.breakages = append(s.breakages, breakage{name, what, port, name + "/" + server, mend})
+	}
+	s.second = s.web("web2", "192.0.2.12")
+	s.web80 = s.listen(s.second, "80")
+	add("vip", "VIP missing", 80, "192.0.2.12:80", func() { s.second.RealServer(lab.VIP) })
+
+	own := s.Host("web3", "192.0.2.13/24")
+	own.RealServer(lab.VIP)
+	own.Run("ip", "route", "add", "default", "via", clientsGateway)
+	s.listen(own, "80")
+	wrong := s.listen(own, "192.0.2.13:81")
+	add("listener", "listener on the own address", 81, "192.0.2.13:81", func() { wrong.Stop(); s.listen(own, "81") })
+
+	lost := s.web("web4", "192.0.2.14", lab.VIP)
+	lost.Run("ip", "route", "delete", "default")
+	s.listen(lost, "80")
+	add("route", "no default route", 82, "192.0.2.14:82", func() { lost.Run("ip", "route", "add", "default", "via", clientsGateway) })
+
+	far := s.web("web5", "192.0.2.15", lab.VIP)
+	s.listen(far, "80")
+	far.Run("modprobe", "ipip")
+	far.Run("ip", "link", "set", "tunl0", "up")
+	far.Sysctl(map[string]string{"net.ipv4.conf.tunl0.rp_filter": "0"})
+	do(s.Lab, far, dropIPIP)
+	add("tunnel", "IPIP dropped", 83, "192.0.2.15:83", func() { do(s.Lab, far, passIPIP) })
+
+	s.inner("in1", "10.0.0.11").Run("ip", "route", "add", "default", "via", "10.0.0.1")
+	stray := s.inner("in2", "10.0.0.12")
+	add("nat", "NAT, no default route", 84, "10.0.0.12:80", func() { stray.Run("ip", "route", "add", "default", "via", "10.0.0.1") })
+	closed := s.inner("in3", "10.0.0.13")
+	closed.Run("ip", "route", "add", "default", "via", "10.0.0.1")
+	add("refused", "NAT, port closed", 85, "10.0.0.13:8080", func() { s.listen(closed, "8080") })
+}
+
+func do(l *lab.Lab, h *lab.Host, f func() error) {
+	if err := h.Do(f); err != nil {
+		l.Logf("%s: %v", h.Name, err)
+		panic(err)
+	}
+}
+
+func dropIPIP() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
+	chain := conn.AddChain(&nftables.Chain{
+		Name: "drop", Table: table, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityFilter,
+	})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Register: 1, Op: expr.CmpOpEq, Data: []byte{unix.IPPROTO_IPIP}},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	return conn.Flush()
+}
+
+func passIPIP() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
+	return conn.Flush()
+}
+
+// A crowd opens connections at an interval, and counts them.
+type crowd struct {
+	first            time.Time
+	answered, failed atomic.Int64
+	stop             func()
+}
+
+// visit opens a connection to a port of the VIP at an interval, until stopped. It waits for none before it opens the next.
+func (s *trafficScene) visit(port int, every time.Duration) *crowd {
+	c, end := &crowd{first: time.Now()}, make(chan struct{})
+	var open sync.WaitGroup
+	open.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-ticker.C:
+			}
+			open.Go(func() {
+				err := s.client.Do(func() error {
+					conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", lab.VIP, port), 3*time.Second)
+					if err == nil {
+						err = conn.Close()
+					}
+					return err
+				})
+				if err != nil {
+					c.failed.Add(1)
+				} else {
+					c.answered.Add(1)
+				}
+			})
+		}
+	})
+	c.stop = sync.OnceFunc(func() { close(end); open.Wait() })
+	return c
+}
+
+// unanswered are the servers that the status names, with what it says of them.
+func (s *trafficScene) unanswered() (map[string]string, error) {
+	status, err := s.director.Status()
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[string]string)
+	for _, svc := range status.Services {
+		for _, srv := range svc.Servers {
+			if u := srv.Unanswered; u != nil {
+				named[u.Server] = fmt.Sprintf("0 of %d, others %d %%", u.Connections, u.OthersPercent)
+			}
+		}
+	}
+	return named, nil
+}
+
+// nobody watches for a time that no server is named.
+func (s *trafficScene) nobody(t *testing.T, span time.Duration, while string) {
+	t.Helper()
+	const pause = 300 * time.Millisecond // each question costs the director as much as a hundred looks
+	answers := 0
+	var last error
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(pause) {
+		named, err := s.unanswered()
+		switch {
+		case err != nil: // the emulated machine is overloaded
+			last = err
+		case len(named) > 0:
+			t.Errorf("while %s: named %v", while, named)
+			return
+		default:
+			answers++
+		}
+	}
+	if answers == 0 {
+		t.Errorf("while %s: no status: %v", while, last)
+	}
+}
+
+// TestTrafficNamesServers: a server that passes its check and does not answer clients is named within 10 s at 20 connections a
+// second, whatever the cause and the method. It is no longer named within 2 s of the repair. Then nobody is named during SYN
+// floods, with slow clients, and while a server flaps.
+func TestTrafficNamesServers(t *testing.T) {
+	s := newTrafficScene(t)
+	s.director.Launch()
+	s.director.AwaitState(60*time.Second, "master")
+	s.Eventually(30*time.Second, "all checks pass", func() error {
+		if weights := s.director.Servers(); weights != 2*len(s.breakages) {
+			return fmt.Errorf("%d servers in the table", weights)
+		}
+		return nil
+	})
+	// The emulated machine does not carry the clients of all services at once.
+	s.names(t, s.breakages[:3])
+	s.names(t, s.breakages[3:])
+	c := s.visit(s.breakages[0].port, perSecond20)
+	defer c.stop()
+	s.falseNames(t)
+}
+
+// perSecond20 is the interval of 20 connections a second.
+const perSecond20 = time.Second / 20
+
+// names expects the director to name the servers that do not answer clients, and only these, until they are repaired.
+func (s *trafficScene) names(t *testing.T, broken []breakage) {
+	const within, mended = 10 * time.Second, 2 * time.Second
+	crowds, took := make(map[string]*crowd), make(map[string]time.Duration)
+	for _, b := range broken {
+		crowds[b.server] = s.visit(b.port, perSecond20)
+		defer crowds[b.server].stop()
+	}
+	var named map[string]string
+	s.Eventually(60*time.Second, "all are named", func() (err error) {
+		time.Sleep(100 * time.Millisecond)
+		named, err = s.unanswered()
+		for _, b := range broken {
+			if says, ok := named[b.server]; ok && took[b.server] == 0 {
+				took[b.server] = time.Since(crowds[b.server].first)
+				s.Logf("%s: %s named after %.1f s: %s", b.what, b.server, took[b.server].Seconds(), says)
+			}
+		}
+		if err == nil && len(took) < len(broken) {
+			err = fmt.Errorf("named: %v", named)
+		}
+		return err
+	})
+	if len(named) != len(broken) {
+		t.Errorf("named %v; want one server of each service", named)
+	}
+	for _, b := range broken {
+		if c := crowds[b.server]; took[b.server] > within {
+			t.Errorf("%s: named after %s (%d connections answered, %d not), want within %s", b.what, took[b.server], c.answered.Load(), c.failed.Load(), within)
+		}
+	}
+	s.advised(t, len(broken))
+	for _, b := range broken {
+		b.mend()
+		at := time.Now()
+		s.Eventually(20*time.Second, b.what+": repaired", func() error {
+			named, err := s.unanswered()
+			if _, still := named[b.server]; still {
+				return errors.New("still named")
+			}
+			return err
+		})
+		if took := time.Since(at); took > mended+500*time.Millisecond { // of asking for the status
+			t.Errorf("%s: named for %s after the repair, want %s", b.what, took, mended)
+		}
+	}
+}
+
+// advised expects the doctor to name the servers with advice.
+func (s *trafficScene) advised(t *testing.T, want int) {
+	found, _ := s.director.Doctor("-c", s.director.File)
+	n := 0
+	for _, f := range found {
+		if f.ID == "server-unanswered" {
+			n++
+			if !strings.Contains(f.What, "its own check passes") || !strings.Contains(f.Mend, "VIP") {
+				t.Errorf("the doctor says %+v", f)
+			}
+		}
+	}
+	if n != want {
+		t.Errorf("the doctor found %d servers, want %d: %+v", n, want, found)
+	}
+}
+
+// falseNames looks for false names, while clients open connections to the first service.
+func (s *trafficScene) falseNames(t *testing.T) {
+	to, from, target := s.director.MAC(), s.router.MAC(), netip.MustParseAddrPort(lab.VIP+":80")
+	var frames [][]byte
+	for i := range 1 << 16 {
+		source := netip.AddrFrom4([4]byte{100, 64 + byte(i>>13), byte(i >> 5), byte(i)})
+		frames = append(frames, lab.SYN{To: to, From: from, Source: netip.AddrPortFrom(source, uint16(1024+i%60000)), Target: target}.Frame())
+	}
+	s.cost(t)
+	for _, cookies := range []string{"1", "0"} {
+		for _, h := range []*lab.Host{s.good, s.second} {
+			h.Sysctl(map[string]string{"net.ipv4.tcp_syncookies": cookies})
+		}
+		const rate, span = 5000, 4 * time.Second // more than the emulated machine carries
+		sent := make(chan int)
+		go func() { sent <- s.router.Flood(rate, span, frames) }()
+		s.nobody(t, span, "a SYN flood runs, tcp_syncookies = "+cookies)
+		s.Logf("tcp_syncookies = %s: a flood of %d SYNs a second", cookies, <-sent/int(span.Seconds()))
+	}
+	s.cost(t)
+	s.router.Impair("delay", "200ms", "150ms", "loss", "10%")
+	s.router.Flood(1000, 400*time.Millisecond, frames[:400])
+	for range 2 {
+		s.web80.Stop()
+		s.nobody(t, 2500*time.Millisecond, "a server flaps, and clients are slow, lose packets or are half open")
+		s.web80 = s.listen(s.second, "80")
+		s.nobody(t, 2*time.Second, "a server flaps, and clients are slow, lose packets or are half open")
+	}
+}
+
+// cost prints what a look at the connections costs, with the table as it is now. There is at most one a second.
+func (s *trafficScene) cost(t *testing.T) {
+	t.Helper()
+	const looks = 5
+	rows, seen, sum := 0, 0, time.Duration(0)
+	do(s.Lab, s.director.Host, func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/ip_vs_conn")
+		rows = strings.Count(string(text), "\n") - 1
+		var reader kernel.Connections
+		for range looks {
+			look, _, cost, lookErr := reader.Look()
+			seen, sum, err = len(look), sum+cost, errors.Join(err, lookErr)
+		}
+		return err
+	})
+	s.Logf("%d connections in the table: a look shows %d TCP connections of clients and takes %.1f ms of an emulated processor",
+		rows, seen, float64(sum.Microseconds())/1000/looks)
+}
