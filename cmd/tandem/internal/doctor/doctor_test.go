@@ -178,6 +178,15 @@ func TestDirector(t *testing.T) {
 			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}
 			s.snapshot.Status.Services = []api.Service{{Servers: []api.Server{{Unanswered: &is}}}}
 		}, []string{"server-lacks-vip"}, "apply"},
+		{"and its service has lost its quorum", func(s *scene) {
+			s.answers(Accepts, Silent, NotAsked)
+			s.snapshot.Status.Warnings = []string{"www has lost its quorum"}
+			s.snapshot.Status.ServerWarnings = s.snapshot.Status.Warnings
+		}, []string{"server-lacks-vip"}, "apply"},
+		{"the quorum is lost, and no server says why", func(s *scene) {
+			s.snapshot.Status.Warnings = []string{"www has lost its quorum"}
+			s.snapshot.Status.ServerWarnings = s.snapshot.Status.Warnings
+		}, []string{"director-warns"}, "quorum"},
 		{"two servers with one fault", func(s *scene) {
 			s.answers(Accepts, Silent, NotAsked)
 			other := s.snapshot.Servers[0]

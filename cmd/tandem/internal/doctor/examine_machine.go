@@ -109,7 +109,8 @@ func (e *examination) process() {
 	}
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
-		if said[w] || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
+		if said[w] || explained || slices.Contains(e.snapshot.Status.WireWarnings, w) {
 			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,

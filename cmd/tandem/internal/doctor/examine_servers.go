@@ -95,6 +95,13 @@ func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 	return f
 }
 
+// serversFail reports whether the doctor itself finds a fault of a real server.
+func (e *examination) serversFail() bool {
+	return slices.ContainsFunc(e.snapshot.Servers, func(s ServerAnswers) bool {
+		return e.faultOf(s).ID != "" && !e.isOut(s) && !e.isElsewhere(s)
+	})
+}
+
 // asked reports whether the doctor itself knows why a server does not answer clients.
 func (e *examination) asked(u api.Unanswered) bool {
 	return slices.ContainsFunc(e.snapshot.Servers, func(s ServerAnswers) bool {

@@ -46,6 +46,7 @@ func Status(in Input) api.Status {
 	}
 	s.Warnings = append(s.Warnings, warnings(in)...)
 	s.WireWarnings = append(wireWarnings(shot.Report), rivalWarnings(shot.Report, cfg.Services)...)
+	s.ServerWarnings = serverWarnings(shot)
 	return s
 }
 
