@@ -23,7 +23,7 @@ const (
 	// trafficPause is the pause after a look as a multiple of its processor time. So the looks, and what is done with them, take
 	// at most 1 % of a core. A look is bounded too: if one seems to take longer, the virtual machine lacked a processor.
 	trafficPause    = 150
-	maxTrafficPause = 3 * time.Second
+	maxTrafficPause = 2 * time.Second
 	// ownInterval is how long the machine's own addresses are valid.
 	ownInterval = 30 * time.Second
 )

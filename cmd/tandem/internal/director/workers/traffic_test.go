@@ -35,10 +35,10 @@ func TestTrafficLooks(t *testing.T) {
 			{err: fmt.Errorf("open: %w", kernel.ErrAbsent)},
 			{look: nil, at: emptyInterval},
 			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered), of("127.0.0.1:2", traffic.Answered)}, at: 2 * emptyInterval},
-			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 20 * time.Millisecond, at: 2*emptyInterval + trafficInterval},
-			{err: errors.New("no"), at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond},
-			{look: make([]traffic.Connection, 1), cost: time.Second, at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond + ownInterval},
-			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*20*time.Millisecond + ownInterval + maxTrafficPause},
+			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 10 * time.Millisecond, at: 2*emptyInterval + trafficInterval},
+			{err: errors.New("no"), at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond},
+			{look: make([]traffic.Connection, 1), cost: time.Second, at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond + ownInterval},
+			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond + ownInterval + maxTrafficPause},
 		}
 		var posted []core.Traffic
 		looks, done := 0, make(chan struct{})
