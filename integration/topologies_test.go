@@ -92,6 +92,34 @@ func (n *topology) launch() {
 	}
 }
 
+// wantClean checks that the doctor finds nothing on any machine.
+func (n *topology) wantClean(t *testing.T) {
+	t.Helper()
+	for _, d := range []*lab.Director{n.a, n.b} {
+		n.wantFindings(d.Host, []string{"-c", d.File})
+	}
+	for _, w := range n.webs {
+		n.wantFindings(w, []string{"-c", filepath.Join(w.Dir(), "tandem.toml")})
+	}
+}
+
+// wantFindings checks that the doctor finds these and nothing else. It tries again, because a stall of the machine may disturb the
+// election for a while.
+func (n *topology) wantFindings(h *lab.Host, args []string, want ...string) (all []lab.Finding) {
+	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on %s", want, h.Name), func() error {
+		all, _ = h.Doctor(args...)
+		var ids []string
+		for _, f := range all {
+			ids = append(ids, f.ID)
+		}
+		if !slices.Equal(ids, want) {
+			return fmt.Errorf("it finds %+v", all)
+		}
+		return nil
+	})
+	return all
+}
+
 func values(m map[string]int) (all []int) {
 	for _, v := range m {
 		all = append(all, v)
@@ -244,6 +272,7 @@ func TestTopologyOneSegment(t *testing.T) {
 			t.Parallel()
 			n := oneSegment(t, name)
 			n.launch()
+			n.wantClean(t)
 			seen := n.a.Capture("eth0", isWeb)
 			n.wantTurns(t)
 			n.wantDirectRouting(t, seen.Frames())
@@ -272,6 +301,7 @@ func TestTopologyOnePublicAddress(t *testing.T) {
 		d.Run("ip", "route", "add", "default", "via", "192.168.60.1")
 	}
 	n.launch()
+	n.wantClean(t)
 	seen := n.a.Capture("eth0", isWeb)
 	n.wantTurns(t)
 	n.wantDirectRouting(t, seen.Frames())
@@ -307,6 +337,8 @@ func TestTopologyTunnel(t *testing.T) {
 		n.web(t, outsider(t, n.Lab, name, "farm", fmt.Sprintf("198.51.100.%d/24", 11+i), "198.51.100.254"))
 	}
 	n.launch()
+	n.wantClean(t)
+	n.wantTunnelFaults(t, router)
 	seen := n.a.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
 	n.wantTurns(t)
 	wrapped := 0
@@ -392,6 +424,7 @@ func TestTopologyNAT(t *testing.T) {
 		return err
 	})
 	n.wantTurns(t)
+	n.wantClean(t)
 	n.sysctls(t, n.a.Host, "director-sysctl.conf")
 	n.wantSilentCable(t)
 	n.wantFailover(t)

@@ -80,5 +80,7 @@ type Status struct {
 	RivalHeard time.Time `json:"rival_heard,omitzero"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
-	Counters Counters `json:"counters"`
+	// WireWarnings are those of Warnings that others' packets have shown.
+	WireWarnings []string `json:"wire_warnings,omitempty"`
+	Counters     Counters `json:"counters"`
 }

@@ -80,6 +80,9 @@ address = "192.0.2.11"
 // TestDoctorOfTheKernel: a kernel without IPVS gets it by --fix; one without a scheduler does not.
 func TestDoctorOfTheKernel(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{Tables: strings.Replace(service, "SCHEDULER", "rr", 1)})
+	web := d.Host("web1", "192.0.2.11/24")
+	web.RealServer(lab.VIP)
+	web.HTTPServer(web.Name)
 	unload(t, d.Lab, "ip_vs")
 	// The kernel would load the module when somebody asks for it. This machine forbids that, as some real ones do.
 	const loader = "/proc/sys/kernel/modprobe"

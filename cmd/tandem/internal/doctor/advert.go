@@ -19,6 +19,7 @@ const (
 // An Advert is an advertisement of another machine as it arrived at an interface, before any firewall.
 type Advert struct {
 	Interface string
+	Hardware  string // address of the sender
 	vrrp.Header
 	Message []byte // the VRRP packet
 

@@ -18,16 +18,18 @@ import (
 func Director(c *configs.Config, s Snapshot) []Finding {
 	e := examination{config: c, snapshot: s}
 	e.ipvs()
+	e.links()
+	e.firewall()
+	e.vips()
 	e.settings()
 	e.process()
-	e.links()
 	e.forwarding()
 	e.pathFilter()
 	e.networks()
 	e.tunnels()
-	e.owners()
 	e.adverts()
-	e.firewall()
+	e.owners()
+	e.servers()
 	e.clock()
 	e.programs()
 	e.scripts()
@@ -39,6 +41,11 @@ type examination struct {
 	config   *configs.Config
 	snapshot Snapshot
 	findings []Finding
+	// split are the routers that more than one director is master of, or may be: the cause is found. What follows from it is no
+	// finding.
+	split []string
+	// differ are the routers whose peer has another configuration.
+	differ []string
 }
 
 func (e *examination) add(f diagnosis.Finding) { e.findings = append(e.findings, Finding{Finding: f}) }
@@ -102,8 +109,9 @@ func (e *examination) process() {
 	}
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
-		if said[w] {
-			continue
+		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
+		if said[w] || explained || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
 			Why: "the running director reports it", Mend: "tandem status"})
@@ -129,8 +137,10 @@ func (e *examination) unanswered() map[string]bool {
 		for _, srv := range svc.Servers {
 			if srv.Unanswered != nil {
 				f := diagnosis.Unanswered(*srv.Unanswered)
-				e.add(f)
 				said[f.Advice()] = true
+				if !e.asked(*srv.Unanswered) {
+					e.add(f)
+				}
 			}
 		}
 	}
@@ -235,12 +245,12 @@ func (e *examination) networks() {
 	}
 }
 
-// tunnels judges the MTU of the interfaces that lead to the servers of method tunnel, if these are known.
+// tunnels judges the MTU of the routes to the servers of method tunnel, if these are known.
 func (e *examination) tunnels() {
 	const ethernet = 1500
 	type path struct {
-		iface string
-		need  int
+		Route
+		need int
 	}
 	var judged []path
 	for _, svc := range e.config.Services {
@@ -249,16 +259,28 @@ func (e *examination) tunnels() {
 			if srv.Addr.Is6() {
 				p.need = ethernet + ipv6HeaderLen
 			}
-			l := e.snapshot.Links[p.iface]
-			if srv.Method != lvs.Tunnel || l.MTU == 0 || l.MTU >= p.need || slices.Contains(judged, p) {
+			// On Ethernet as it usually is, the director asks clients for smaller packets, and that works.
+			usual := p.MTU >= ethernet && e.snapshot.Sysctls[pmtuDiscovery] != "0"
+			if srv.Method != lvs.Tunnel || p.MTU == 0 || p.MTU >= p.need || usual || slices.Contains(judged, p) {
 				continue
 			}
 			judged = append(judged, p)
-			e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Warning, What: fmt.Sprintf("the MTU of %s is %d", p.iface, l.MTU),
-				Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; where ICMP is filtered, connections of such clients hang", p.need),
-				Mend: fmt.Sprintf("ip link set %s mtu %d, and the same on the whole path; or clamp the TCP segment size on the clients' router", p.iface, p.need)})
+			e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Note,
+				What: fmt.Sprintf("the MTU of the route to %s by %s is %d", srv.Addr, p.Interface, p.MTU),
+				Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; %s", p.need, e.shrinks()),
+				Mend: fmt.Sprintf("`ip link set %s mtu %d`, and the same on the whole path; or clamp the TCP segment size on the clients' router", p.Interface, p.need)})
 		}
 	}
+}
+
+const pmtuDiscovery = "net/ipv4/vs/pmtu_disc"
+
+// shrinks says what happens to packets that do not fit.
+func (e *examination) shrinks() string {
+	if e.snapshot.Sysctls[pmtuDiscovery] == "0" {
+		return "net.ipv4.vs.pmtu_disc is 0, so that the director sends it in fragments, which a firewall on the way may drop"
+	}
+	return "the director asks clients by ICMP to send smaller ones, and large requests of clients that do not get this ICMP hang"
 }
 
 // clock judges the time of day. Neither the election nor the checks use it: they use the time since boot.

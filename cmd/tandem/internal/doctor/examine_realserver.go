@@ -80,6 +80,7 @@ func (e *examination) defaultRoute(c realserver.Config) {
 	if c.Mode == realserver.NAT {
 		return // whose answers go through the director
 	}
+	e.unrouted(c.VIPs)
 	for _, g := range e.snapshot.Gateways {
 		for _, owners := range e.snapshot.Owners {
 			for _, o := range owners {
@@ -101,7 +102,11 @@ func (e *examination) listening(c realserver.Config, services []configs.Service)
 			if !slices.Contains(c.VIPs, virtual.Addr) || virtual.Port == 0 || virtual.Protocol == lvs.SCTP || e.snapshot.listensOn(want) {
 				continue
 			}
-			e.add(diagnosis.Finding{ID: "not-listening", Severity: diagnosis.Error, What: fmt.Sprintf("no program listens on %s/%s", want.At, want.Protocol),
+			what := fmt.Sprintf("no program listens on %s/%s", want.At, want.Protocol)
+			if others := e.snapshot.listenersAt(want); len(others) > 0 {
+				what += ", but on " + strings.Join(others, " and ") + " only"
+			}
+			e.add(diagnosis.Finding{ID: "not-listening", Severity: diagnosis.Error, What: what,
 				Why:  "clients of " + svc.Name + " are refused, even if a check of the machine's own address passes",
 				Mend: "configure the server program to listen on the VIP or on all addresses"})
 		}

@@ -20,13 +20,14 @@ import (
 func (e *examination) owners() {
 	for _, r := range e.config.Routers {
 		for _, vip := range r.VIPs {
-			e.ownersOf(r.AddressInterface(), vip.Addr())
+			e.ownersOf(r, vip.Addr())
 		}
 	}
 }
 
-func (e *examination) ownersOf(iface string, vip netip.Addr) {
-	held := e.snapshot.holds(vip)
+func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
+	iface := r.AddressInterface()
+	held := e.snapshot.has(iface, vip)
 	var directors []garp.Owner // or strangers
 	for _, o := range e.snapshot.Owners[iface] {
 		if o.Address != vip {
@@ -36,26 +37,37 @@ func (e *examination) ownersOf(iface string, vip netip.Addr) {
 		if !server {
 			directors = append(directors, o)
 		}
-		if server || held {
+		if server || held && !e.isSplit(r) {
 			e.add(diagnosis.Claimed(diagnosis.Claim{Interface: iface, Address: vip, Hardware: o.Hardware, Neighbours: o.Neighbours}, e.config.Services))
 		}
 	}
 	switch {
-	case held:
+	case held || e.isSplit(r):
 	case len(directors) > 1:
 		e.add(diagnosis.Finding{ID: "two-owners", Severity: diagnosis.Error,
 			What: fmt.Sprintf("%s is on %d machines: %s", vip, len(directors), describe(directors)), Why: "clients reach one of them by chance",
 			Mend: "check that VRRP passes between the directors (IP protocol 112), and remove the address from machines that are not directors"})
-	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface):
+	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface) && !slices.Contains(e.differ, r.Name):
 		e.add(diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, What: fmt.Sprintf("no machine answers for %s on %s", vip, iface),
 			Why: "clients cannot reach the VIP", Mend: "tandem status on both directors"})
 	}
+}
+
+// isSplit reports whether the cause is found why several directors are master of a router, or may become so.
+func (e *examination) isSplit(r configs.Router) bool { return slices.Contains(e.split, r.Name) }
+
+// addSplit adds a cause of that.
+func (e *examination) addSplit(r configs.Router, f diagnosis.Finding) {
+	e.add(f)
+	e.split = append(e.split, r.Name)
 }
 
 // adverts judges the advertisements of other machines for each virtual router. There must be one master: if two masters hear
 // each other, the one with the lower priority gives up.
 func (e *examination) adverts() {
 	for _, r := range e.config.Routers {
+		e.otherIDs(r)
+		e.ownAddress(r)
 		var masters []Advert
 		heard := e.advertsFor(r)
 		for _, a := range heard {
@@ -65,20 +77,21 @@ func (e *examination) adverts() {
 				masters = append(masters, a)
 				e.mismatch(r, a)
 			default:
-				e.add(diagnosis.Finding{ID: "duplicate-vrid", Severity: diagnosis.Error,
+				e.addSplit(r, diagnosis.Finding{ID: "duplicate-vrid", Severity: diagnosis.Error,
 					What: fmt.Sprintf("%s also advertises virtual router %d on %s, for %s", a.Source, a.VRID, a.Interface, joinAddrs(a.VIPs)),
 					Why:  "two pairs with the same vrid take each other for their peer, so that one of the pairs serves nobody",
-					Mend: "choose another vrid on both directors of one pair; if that machine is the peer, make the vips of both directors the same"})
+					Mend: "choose another vrid on both directors of one pair; if that machine is the peer, make the vips of both directors the same; then run `tandem reload`"})
 			}
 		}
 		switch {
+		case e.isSplit(r):
 		case e.isMaster(r) && len(masters) > 0:
-			e.add(diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
+			e.addSplit(r, diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
 				What: fmt.Sprintf("%s advertises virtual router %d on %s, of which this machine is master", joinSources(masters), r.VRID, r.Interface),
 				Why:  "both hold the VIPs: a firewall on one of the two drops VRRP, or multicast passes in one direction only",
-				Mend: "let IP protocol 112 pass on both (nft insert rule inet filter input meta l4proto vrrp accept)"})
+				Mend: "run tandem doctor on both, and let IP protocol 112 pass on both and between them"})
 		case len(masters) > 1:
-			e.add(diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
+			e.addSplit(r, diagnosis.Finding{ID: "two-masters", Severity: diagnosis.Error,
 				What: fmt.Sprintf("%s advertise virtual router %d on %s", joinSources(masters), r.VRID, r.Interface),
 				Why:  "one of them does not hear the other, and clients reach one of them by chance",
 				Mend: "run tandem doctor on both"})
@@ -88,12 +101,40 @@ func (e *examination) adverts() {
 	}
 }
 
-// mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself. A warning that
-// the running director gives already is not repeated.
+// otherIDs looks for a peer that advertises a VIP of the router with another virtual router id.
+func (e *examination) otherIDs(r configs.Router) {
+	for _, a := range e.snapshot.Adverts {
+		ours := slices.ContainsFunc(e.config.Routers, func(o configs.Router) bool { return o.Interface == a.Interface && o.VRID == a.VRID })
+		if a.Interface != r.Interface || a.Leaving || ours || !shares(r, a) || e.snapshot.holds(a.Source) {
+			continue
+		}
+		e.addSplit(r, diagnosis.Finding{ID: "vrid-differs", Severity: diagnosis.Error,
+			What: fmt.Sprintf("%s advertises %s with vrid %d on %s, and the vrid of %s is %d here", a.Source, joinAddrs(a.VIPs), a.VRID, a.Interface, r.Name, r.VRID),
+			Why:  "directors with different vrids do not hear each other, so that both become master",
+			Mend: "write the same vrid in the files of both, and run `tandem reload`"})
+	}
+}
+
+// ownAddress looks for another machine that advertises from an address of this one.
+func (e *examination) ownAddress(r configs.Router) {
+	const virtual = "00:00:5e:00:" // RFC 9568, section 7.3: from which this machine may send too
+	for _, a := range e.snapshot.Adverts {
+		foreign := a.Hardware != "" && !strings.HasPrefix(a.Hardware, virtual) && !e.snapshot.isHardware(a.Hardware)
+		if a.Interface != r.Interface || a.VRID != r.VRID || !foreign || !e.snapshot.holds(a.Source) {
+			continue
+		}
+		e.addSplit(r, diagnosis.Finding{ID: "duplicate-address", Severity: diagnosis.Error,
+			What: fmt.Sprintf("the machine %s on %s advertises from %s, which is an address of this machine", a.Hardware, a.Interface, a.Source),
+			Why:  "each director takes the other's advertisements for its own, so that both become master",
+			Mend: "give each machine an address of its own"})
+	}
+}
+
+// mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself.
 func (e *examination) mismatch(r configs.Router, a Advert) {
 	own := vrrp.NewRouter(r.Config)
 	f := diagnosis.Finding{ID: "peer-differs", Severity: diagnosis.Warning, Why: "the election works, and the two directors serve different addresses",
-		Mend: "make the two configurations agree, and run tandem reload"}
+		Mend: "make the two configurations agree, and run `tandem reload`"}
 	now := time.Unix(0, 0) // any time: each advertisement has a Router of its own
 	var p vrrp.Packet
 	if drop := own.Examine(a.Header, a.Message, &p); drop != 0 {
@@ -104,9 +145,13 @@ func (e *examination) mismatch(r configs.Router, a Advert) {
 	}
 	for _, warning := range own.Warnings() {
 		f.What = r.Name + ": " + warning
-		known := e.snapshot.Status != nil && slices.Contains(e.snapshot.Status.Warnings, f.What)
-		if !known && !slices.ContainsFunc(e.findings, func(g Finding) bool { return g.What == f.What }) {
-			e.add(f)
+		if slices.ContainsFunc(e.findings, func(g Finding) bool { return g.What == f.What }) {
+			continue
+		}
+		e.add(f)
+		e.differ = append(e.differ, r.Name)
+		if f.Severity == diagnosis.Error {
+			e.split = append(e.split, r.Name)
 		}
 	}
 }
@@ -140,29 +185,8 @@ func (e *examination) silentMaster(r configs.Router) {
 			f.ID, f.Mend = "unicast-lost", "check that each director has the other's address in unicast_peers, and that IP protocol 112 passes between them"
 		}
 		f.Mend += "; if that machine is not a director, remove the address from it"
-		e.add(f)
+		e.addSplit(r, f)
 		return
-	}
-}
-
-// firewall judges which of the directors' messages this machine's firewall drops.
-func (e *examination) firewall() {
-	for _, flow := range e.snapshot.Filtered {
-		f := diagnosis.Finding{ID: "vrrp-filtered", Severity: diagnosis.Warning, Why: "a backup that does not hear the master becomes a second master"}
-		rule := "meta l4proto vrrp accept"
-		if flow.Port != 0 {
-			f.ID, f.Why = "sync-filtered", "the backup does not learn the connections, and a failover breaks them"
-			rule = fmt.Sprintf("udp dport %d accept", flow.Port)
-		}
-		if flow.Out {
-			f.Severity = diagnosis.Error
-			f.What = fmt.Sprintf("this machine's firewall drops outgoing %s", flow.Flow)
-			f.Mend = "nft insert rule inet filter output " + rule
-		} else {
-			f.What = fmt.Sprintf("this machine's firewall drops incoming %s, at least from this machine itself", flow.Flow)
-			f.Mend = "nft insert rule inet filter input " + rule + "; no fault if a rule accepts it from the other director's address"
-		}
-		e.add(f)
 	}
 }
 

@@ -45,7 +45,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	_, err = netlink.GenlFamilyGet("IPVS") // loads the module if the machine has it
 	s.IPVS = err == nil
 	s.Schedulers, _ = kernel.AvailableSchedulers() // empty: not known
-	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter")}
+	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter"), pmtuDiscovery, ipvsConntrack}
 	for name := range c.NeededSysctls() {
 		paths = append(paths, ipvsSetting(name))
 	}
@@ -71,9 +71,13 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.findRoutes(c); err != nil {
 		return s, err
 	}
+	if err := s.askServers(ctx, c); err != nil {
+		return s, err
+	}
 	if err := s.tryFirewall(ctx, c); err != nil {
 		return s, err
 	}
+	s.readFirewall(c)
 	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
 	if s.Adverts, err = listenForAdverts(ctx, s.Listened); err != nil {
@@ -94,12 +98,12 @@ func (s *Snapshot) listenTimes(c *configs.Config) map[string]time.Duration {
 	return times
 }
 
-// findRoutes asks the kernel for the routes to the servers of method tunnel.
+// findRoutes asks the kernel for the routes to the servers of methods tunnel and nat.
 func (s *Snapshot) findRoutes(c *configs.Config) error {
-	s.Routes = make(map[netip.Addr]string)
+	s.Routes = make(map[netip.Addr]Route)
 	for _, svc := range c.Services {
 		for _, srv := range svc.Servers {
-			if srv.Method != lvs.Tunnel {
+			if srv.Method == lvs.DR {
 				continue
 			}
 			routes, err := netlink.RouteGet(srv.Addr.AsSlice())
@@ -110,7 +114,11 @@ func (s *Snapshot) findRoutes(c *configs.Config) error {
 			if err != nil {
 				return fmt.Errorf("failed to find the route to %s: %w", srv.Addr, err)
 			}
-			s.Routes[srv.Addr] = dev.Attrs().Name
+			r := Route{dev.Attrs().Name, dev.Attrs().MTU}
+			if routes[0].MTU != 0 {
+				r.MTU = routes[0].MTU // of the route itself, or learnt from ICMP
+			}
+			s.Routes[srv.Addr] = r
 		}
 	}
 	return nil
@@ -146,6 +154,9 @@ func GatherRealServer(ctx context.Context, c realserver.Config, machine *realser
 		return s, err
 	}
 	if s.Gateways, err = gateways(); err != nil {
+		return s, err
+	}
+	if err := s.findDefaultRoute(); err != nil {
 		return s, err
 	}
 	if s.Listening, err = listening(); err != nil {
@@ -206,6 +217,9 @@ func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) 
 			continue
 		}
 		owners, err := wire.Owners(ctx, iface, addrs, ownersWait)
+		if errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) {
+			continue // a role has just changed, and a virtual MAC's interface with it
+		}
 		if err != nil {
 			return fmt.Errorf("failed to ask which machines have the VIPs: %w", err)
 		}

@@ -107,11 +107,15 @@ func (l *listener) read(ctx context.Context, span time.Duration) (all []Advert, 
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 		}
-		if hw, ok := from.(*packet.Addr); ok && slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
+		hw, ok := from.(*packet.Addr)
+		if ok && slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
 			continue // packet sockets also receive what this machine sends
 		}
 		if a, ok := parseAdvert(b[:n]); ok && !a.in(all) {
 			a.Interface = l.iface.Name
+			if hw != nil {
+				a.Hardware = hw.HardwareAddr.String()
+			}
 			all = append(all, a)
 		}
 	}

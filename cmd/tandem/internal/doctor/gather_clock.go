@@ -14,8 +14,9 @@ import (
 const (
 	// minStep is the smallest difference between two readings that counts as a step.
 	minStep = 50 * time.Millisecond
-	// minStepBefore is larger: it includes the time that the director needs to start.
-	minStepBefore = 10 * time.Second
+	// minStepBefore is larger: files have coarse times. minStepBack includes the time that a director needs to start, on a machine that
+	// is busy: if its socket is made late, the clock seems to have been set back.
+	minStepBefore, minStepBack = 10 * time.Second, time.Minute
 )
 
 // wallOffset returns the difference between the time of day and the time since boot. Slewing changes both alike; only
@@ -61,7 +62,7 @@ func readClock(began, started time.Duration, socket string) (c Clock, err error)
 	}
 	if info, err := os.Stat(socket); err == nil && started > 0 {
 		then := time.Duration(info.ModTime().UnixNano()) - started
-		if step := began - then; step.Abs() >= minStepBefore {
+		if step := began - then; step >= minStepBefore || -step >= minStepBack {
 			c.SteppedBefore = step
 		}
 	}

@@ -40,7 +40,7 @@ func tryFirewall(ctx context.Context, f Flow) (*FilteredFlow, error) {
 	in := make([]byte, 2048)
 	for range firewallTries {
 		if _, err := conn.WriteTo(message, to); errors.Is(err, unix.EPERM) {
-			return &FilteredFlow{f, true}, nil
+			return &FilteredFlow{Flow: f, Out: true}, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("failed to test the firewall for %s: %w", f, err)
 		}
@@ -57,7 +57,7 @@ func tryFirewall(ctx context.Context, f Flow) (*FilteredFlow, error) {
 			}
 		}
 	}
-	return &FilteredFlow{f, false}, nil
+	return &FilteredFlow{Flow: f}, nil
 }
 
 // open returns a socket that receives what it sends to the flow's group, and the group's address.

@@ -44,7 +44,7 @@ func master() *scene {
 		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
-		Routes:   map[netip.Addr]string{netip.MustParseAddr("192.0.2.11"): "eth0"},
+		Routes:   map[netip.Addr]Route{netip.MustParseAddr("192.0.2.11"): {"eth0", 1520}},
 		Programs: []string{"tandem", "sshd"},
 		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
 	}}
@@ -87,8 +87,36 @@ func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Pa
 		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
 }
 
-func (s *scene) filter(f Flow, out bool) {
-	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{f, out})
+func (s *scene) filter(f Flow, out bool, chains ...Chain) {
+	s.snapshot.Filtered = append(s.snapshot.Filtered, FilteredFlow{Flow: f, Out: out, Chains: chains})
+}
+
+// address gives an interface an address.
+func (s *scene) address(iface, prefix string) {
+	l := s.snapshot.Links[iface]
+	l.Name, l.Addrs = iface, append(l.Addrs, netip.MustParsePrefix(prefix))
+	s.snapshot.Links[iface] = l
+}
+
+// virtualMAC moves the VIP to an interface of its own.
+func (s *scene) virtualMAC(filter string) {
+	s.extra = "virtual_mac = true"
+	s.snapshot.Sysctls["net/ipv4/conf/vrrp.51/rp_filter"] = filter
+	s.link(func(l *vrrp.Link) { l.Addrs = l.Addrs[:1] })
+	s.address("vrrp.51", "192.0.2.100/24")
+}
+
+// answers are those of the real server.
+func (s *scene) answers(own, through, back Answer) {
+	s.snapshot.Servers = []ServerAnswers{{Service: "www", Server: netip.MustParseAddrPort("192.0.2.11:80"),
+		VIP: netip.MustParseAddrPort("192.0.2.100:80"), Own: own, Through: through, Back: back}}
+}
+
+// tunnel has the answers of a real server of method tunnel.
+func (s *scene) tunnel(through, wrapped Answer) {
+	s.method = "tunnel"
+	s.answers(Accepts, through, NotAsked)
+	s.snapshot.Servers[0].Wrapped = wrapped
 }
 
 func (s *scene) nat() {

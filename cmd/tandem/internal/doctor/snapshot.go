@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
@@ -23,14 +24,17 @@ type Snapshot struct {
 	Schedulers []string          // that the kernel has or can load; empty: not known
 	Sysctls    map[string]string // values by their paths below /proc/sys, without the newline
 	Links      map[string]vrrp.Link
-	// Routes are the interfaces that lead to the servers of method tunnel; servers without a route are absent.
-	Routes map[netip.Addr]string
+	// Routes are those to the servers of methods tunnel and nat; servers without a route are absent.
+	Routes map[netip.Addr]Route
 	// Owners are the other machines that answered for a VIP, by the interface on which it was asked for.
 	Owners map[string][]garp.Owner
 	// Adverts are those of other machines. Listened is the time for which each interface was listened on.
 	Adverts  []Advert
 	Listened map[string]time.Duration
 	Filtered []FilteredFlow
+	// Dropped are the packets of clients that this machine's firewall drops.
+	Dropped  []DroppedPacket
+	Servers  []ServerAnswers
 	Clock    Clock
 	Programs []string // names of the processes in this network namespace
 	Director Process  // the running director; the zero value if none runs
@@ -42,8 +46,57 @@ type Snapshot struct {
 	Refused  string
 	Apply    string
 	Gateways []Gateway // next hops of the default routes whose hardware addresses are known
+	// Routeless says that there is no default route, of IPv4. Unroutable is the number of packets since boot that went, or would
+	// have gone, to addresses without a route.
+	Routeless  bool
+	Unroutable uint64
 	// Listening are the sockets that wait for clients; an unspecified address stands for all addresses.
 	Listening []Socket
+}
+
+// A Route leads to a real server.
+type Route struct {
+	Interface string
+	MTU       int // of the route; 0: not known
+}
+
+// An Answer is what a real server does with a connection.
+type Answer uint8
+
+// The answers.
+const (
+	NotAsked Answer = iota
+	Accepts
+	Refuses
+	Silent
+	Unreachable // there is no route to it, or it does not answer address resolution
+	NoTunnel    // it does not unwrap packets
+)
+
+// ServerAnswers are the answers of one real server of a TCP service.
+type ServerAnswers struct {
+	Service string
+	Server  netip.AddrPort
+	VIP     netip.AddrPort
+	Own     Answer // at its own address
+	Through Answer // at the VIP, with methods dr and tunnel
+	Wrapped Answer // at its own address, through the tunnel
+	Back    Answer // at its own address, to a connection from the VIP, with method nat, if this director has the VIP
+}
+
+// A Chain is a chain of nftables.
+type Chain struct{ Family, Table, Name string }
+
+// String is the chain as nft writes it.
+func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+
+// A DroppedPacket is a packet of a service that a chain drops.
+type DroppedPacket struct {
+	Service string
+	Chain   Chain
+	Forward bool   // an answer of a real server of method nat; false: a packet of a client
+	From    string // the interface by which it comes
+	Port    uint16 // of the service
 }
 
 // A Process is a running program.
@@ -90,7 +143,8 @@ func (f Flow) String() string {
 // A FilteredFlow is a Flow that this machine's firewall drops.
 type FilteredFlow struct {
 	Flow
-	Out bool // in the outgoing direction; false: in the incoming one
+	Out    bool    // in the outgoing direction; false: in the incoming one
+	Chains []Chain // that drop it, if nftables has them
 }
 
 // flows returns the multicast flows that a configuration needs.
@@ -125,6 +179,11 @@ func (s Snapshot) holds(addr netip.Addr) bool {
 	return false
 }
 
+// has reports whether an interface has an address.
+func (s Snapshot) has(iface string, addr netip.Addr) bool {
+	return slices.ContainsFunc(s.Links[iface].Addrs, func(p netip.Prefix) bool { return p.Addr() == addr })
+}
+
 // onLink reports whether an address is in a network of this machine. A prefix of a single address is not a network.
 func (s Snapshot) onLink(addr netip.Addr) bool {
 	for _, l := range s.Links {
@@ -147,4 +206,24 @@ func (s Snapshot) listensOn(want Socket) bool {
 		all := addr.IsUnspecified() && (addr.Is6() || want.At.Addr().Is4())
 		return (addr == want.At.Addr() || all) && l.Protocol == want.Protocol && l.At.Port() == want.At.Port()
 	})
+}
+
+// listenersAt returns the addresses and ports at which programs listen on a socket's port, without loopback addresses.
+func (s Snapshot) listenersAt(want Socket) (all []string) {
+	for _, l := range s.Listening {
+		if l.Protocol == want.Protocol && l.At.Port() == want.At.Port() && !l.At.Addr().IsLoopback() && !slices.Contains(all, l.At.String()) {
+			all = append(all, l.At.String())
+		}
+	}
+	return all
+}
+
+// isHardware reports whether an interface of this machine has a hardware address.
+func (s Snapshot) isHardware(addr string) bool {
+	for _, l := range s.Links {
+		if fmt.Sprintf("% x", l.Hardware) == strings.ReplaceAll(addr, ":", " ") {
+			return true
+		}
+	}
+	return false
 }

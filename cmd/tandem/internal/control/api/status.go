@@ -18,6 +18,10 @@ type Status struct {
 	Sync     []Sync    `json:"sync"` // the kernel's connection sync; empty: none runs
 	// Warnings are sentences about faults that need an operator. It is empty if there are none.
 	Warnings []string `json:"warnings"`
+	// WireWarnings are those of Warnings that are about what other machines send. They last for a while after their cause.
+	WireWarnings []string `json:"wire_warnings,omitempty"`
+	// ServerWarnings are those of Warnings that follow from failures of real servers.
+	ServerWarnings []string `json:"server_warnings,omitempty"`
 }
 
 // A Config says which configuration is in force.

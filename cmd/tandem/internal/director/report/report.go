@@ -45,6 +45,8 @@ func Status(in Input) api.Status {
 		s.Services = append(s.Services, serviceStatus(svc, shot.Services[i], in, counts))
 	}
 	s.Warnings = append(s.Warnings, warnings(in)...)
+	s.WireWarnings = append(wireWarnings(shot.Report), rivalWarnings(shot.Report, cfg.Services)...)
+	s.ServerWarnings = serverWarnings(shot)
 	return s
 }
 

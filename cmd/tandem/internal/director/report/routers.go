@@ -36,6 +36,16 @@ func electionWarnings(report message.Report) []string {
 	return all
 }
 
+// wireWarnings returns those of them that are about what other routers send.
+func wireWarnings(report message.Report) (all []string) {
+	for _, r := range report.Routers {
+		for _, w := range r.WireWarnings {
+			all = append(all, r.Name+": "+w)
+		}
+	}
+	return all
+}
+
 // routerStatus returns one row for each configured router, in the order of the file. A router that the election has not
 // reported yet has the state initialize.
 func routerStatus(routers []configs.Router, report message.Report) []api.Router {

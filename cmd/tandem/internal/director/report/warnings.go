@@ -38,14 +38,30 @@ func warnings(in Input) (all []string) {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
 	all = append(all, checkWarnings(in.Checks)...)
+	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
+	all = append(all, trafficWarnings(shot.Services)...)
+	all = append(all, shot.Departed...)
+	return append(all, shot.Forgotten...)
+}
+
+const allDown = "every real server that is checked fails its checks: this director steps back at priority 1, " +
+	"so that the peer serves if a server is healthy there"
+
+// serverWarnings returns those of the warnings that follow from failures of real servers.
+func serverWarnings(shot *core.Snapshot) []string {
+	all := allPoolWarnings(shot.Config.Services, poolsOf(shot))
+	if shot.AllDown {
+		all = append(all, allDown)
+	}
+	return all
+}
+
+func poolsOf(shot *core.Snapshot) []lvs.PoolOutput {
 	pools := make([]lvs.PoolOutput, 0, len(shot.Services))
 	for _, is := range shot.Services {
 		pools = append(pools, is.Pool)
 	}
-	all = append(all, allPoolWarnings(shot.Config.Services, pools)...)
-	all = append(all, trafficWarnings(shot.Services)...)
-	all = append(all, shot.Departed...)
-	return append(all, shot.Forgotten...)
+	return pools
 }
 
 // stepBackWarnings returns sentences about why a director cannot serve or be master.
@@ -61,8 +77,7 @@ func stepBackWarnings(shot *core.Snapshot) (all []string) {
 			"so that the peer serves if it reaches somebody; look at the cable, the switch and the VLAN of "+iface)
 	}
 	if shot.AllDown && len(shot.Config.Routers) > 0 {
-		all = append(all, "every real server that is checked fails its checks: this director steps back at priority 1, "+
-			"so that the peer serves if a server is healthy there")
+		all = append(all, allDown)
 	}
 	if shot.Unready && len(shot.Config.Routers) > 0 {
 		all = append(all, "the first results of the checks since it started, or since it last stood still, are not there yet: until then this director does not preempt, and runs at priority 1")

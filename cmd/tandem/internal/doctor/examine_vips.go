@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+// vips judges whether the VIPs fit the interfaces and networks of this machine.
+func (e *examination) vips() {
+	for _, r := range e.config.Routers {
+		for _, vip := range r.VIPs {
+			e.misplaced(r, vip.Addr())
+			e.network(r, vip)
+		}
+	}
+}
+
+// misplaced judges whether this machine has a VIP on an interface where the election does not put it.
+func (e *examination) misplaced(r configs.Router, vip netip.Addr) {
+	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
+		for _, p := range e.snapshot.Links[name].Addrs {
+			if p.Addr() != vip || name == r.AddressInterface() {
+				continue
+			}
+			e.add(diagnosis.Finding{ID: "vip-misplaced", Severity: diagnosis.Error,
+				What: fmt.Sprintf("%s is on %s of this machine, where tandem does not put it", p, name),
+				Why:  "this machine answers for the VIP beside the master, and keeps the packets that it sends to the VIP to itself",
+				Mend: fmt.Sprintf("ip address del %s dev %s", p, name)})
+		}
+	}
+}
+
+// network judges the prefix length of a VIP, and whether another interface is in its network. A VIP whose network this machine has
+// no address in is no fault.
+func (e *examination) network(r configs.Router, vip netip.Prefix) {
+	own, elsewhere := e.networkOf(r.Interface, vip.Addr()), ""
+	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
+		if name != r.AddressInterface() && e.networkOf(name, vip.Addr()).IsValid() {
+			elsewhere = name
+		}
+	}
+	switch {
+	case !own.IsValid() && elsewhere != "" && !vip.Addr().IsLinkLocalUnicast():
+		e.addSplit(r, diagnosis.Finding{ID: "wrong-interface", Severity: diagnosis.Error,
+			What: fmt.Sprintf("%s: %s is for %s, and its network %s is on %s", r.Name, vip.Addr(), r.Interface, e.networkOf(elsewhere, vip.Addr()).Masked(), elsewhere),
+			Why:  "clients and the other director look for the VIP in another network",
+			Mend: fmt.Sprintf("write interface = %q in the file, and run `tandem reload`", elsewhere)})
+	case own.IsValid() && !vip.IsSingleIP() && vip.Bits() != own.Bits():
+		f := diagnosis.Finding{ID: "prefix-length", Severity: diagnosis.Warning,
+			What: fmt.Sprintf("%s: the prefix length of %s is not that of the network, %s on %s", r.Name, vip, own.Masked(), r.Interface),
+			Why:  "the master has a route for a part of the network that the other machines do not have",
+			Mend: fmt.Sprintf("write \"%s/%d\" in the files of both directors, and run `tandem reload`", vip.Addr(), own.Bits())}
+		if vip.Bits() < own.Bits() {
+			f.Severity, f.Why = diagnosis.Error, "the master takes machines of other networks for neighbours, and does not reach them"
+		}
+		e.add(f)
+	}
+}
+
+// networkOf returns the prefix of an interface's own address whose network an address is in. A VIP is no own address.
+func (e *examination) networkOf(iface string, addr netip.Addr) (own netip.Prefix) {
+	for _, p := range e.snapshot.Links[iface].Addrs {
+		if !p.IsSingleIP() && p.Contains(addr) && !e.isVIP(p.Addr()) && p.Bits() > own.Bits() {
+			own = p
+		}
+	}
+	return own
+}
+
+func (e *examination) isVIP(addr netip.Addr) bool {
+	return slices.ContainsFunc(e.config.Routers, func(r configs.Router) bool {
+		return slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == addr })
+	})
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+const (
+	serverWait   = time.Second // for each answer of a real server
+	serversAsked = 200         // at most
+	askedAtOnce  = 50
+)
+
+// askServers asks the real servers of TCP services whether they accept connections.
+func (s *Snapshot) askServers(ctx context.Context, c *configs.Config) error {
+	for _, svc := range c.Services {
+		v := svc.Virtuals[0]
+		for _, srv := range svc.Servers {
+			local := s.holds(srv.Addr) || srv.Addr.IsLoopback()
+			if v.Protocol != lvs.TCP || !v.Addr.IsValid() || v.Port == 0 || local || len(s.Servers) == serversAsked {
+				continue
+			}
+			in := srv.In(v)
+			s.Servers = append(s.Servers, ServerAnswers{Service: svc.Name, Server: netip.AddrPortFrom(in.Addr, in.Port),
+				VIP: netip.AddrPortFrom(v.Addr, v.Port)})
+		}
+	}
+	prober := via.New()
+	defer prober.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askedAtOnce)
+	i := 0
+	for _, svc := range c.Services {
+		for _, srv := range svc.Servers {
+			if i == len(s.Servers) || s.Servers[i].Service != svc.Name || s.Servers[i].Server.Addr() != srv.Addr {
+				continue
+			}
+			is, method := &s.Servers[i], srv.Method
+			i++
+			g.Go(func() error {
+				is.Own = dial(ctx, is.Server)
+				switch {
+				case method == lvs.DR && is.Server.Port() == is.VIP.Port() && is.Own != Unreachable:
+					is.Through = askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{})
+				case method == lvs.Tunnel && is.Own == Accepts:
+					is.Through = askTunnel(ctx, prober, is.Server, is.VIP.Addr())
+					if is.Through == Silent {
+						is.Wrapped = askTunnel(ctx, prober, is.Server, is.Server.Addr())
+					}
+				case method == lvs.NAT && is.Own == Accepts && s.holds(is.VIP.Addr()) && !s.sharesNetwork(is.Server.Addr(), is.VIP.Addr()):
+					is.Back = askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr())
+				}
+				return nil
+			})
+		}
+	}
+	return g.Wait()
+}
+
+// sharesNetwork reports whether two addresses are in one network of this machine.
+func (s *Snapshot) sharesNetwork(a, b netip.Addr) bool {
+	for _, l := range s.Links {
+		for _, p := range l.Addrs {
+			if !p.IsSingleIP() && p.Contains(a) && p.Contains(b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dial asks a server at its own address.
+func dial(ctx context.Context, to netip.AddrPort) Answer {
+	ctx, cancel := context.WithTimeout(ctx, serverWait)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.String())
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		return Accepts
+	case errors.Is(err, unix.ECONNREFUSED):
+		return Refuses
+	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH), unresolved(to.Addr()):
+		return Unreachable
+	}
+	return Silent
+}
+
+// unresolved reports whether the kernel has asked in vain for the hardware address of the server, or of the router that leads there.
+func unresolved(server netip.Addr) bool {
+	return via.Unresolved(&healthcheck.Target{Addr: netip.AddrPortFrom(server, 1)})
+}
+
+// askVia sends a server a connection to an address that it should have, by Ethernet as a director does, and from an address of this
+// machine; none: its own address in the server's network.
+func askVia(ctx context.Context, prober *via.Prober, server netip.AddrPort, to, from netip.Addr) Answer {
+	t := healthcheck.Target{ID: "doctor", Addr: server, Config: healthcheck.DefaultConfig(healthcheck.TCP)}
+	t.Config.Via, t.Config.Source, t.Config.Timeout = to, from, serverWait
+	ctx, cancel := context.WithTimeout(ctx, serverWait)
+	defer cancel()
+	return answerOf(prober.Probe(ctx, &t))
+}
+
+func answerOf(res healthcheck.Result) Answer {
+	switch {
+	case res.Outcome == healthcheck.Passed:
+		return Accepts
+	case res.Outcome == healthcheck.Failed && res.Cause.Kind == healthcheck.Refused:
+		return Refuses
+	case res.Outcome == healthcheck.Failed && res.Cause.Kind != healthcheck.Unreachable && res.Cause.Kind != healthcheck.Unexpected:
+		return Silent
+	}
+	return NotAsked
+}
+
+// askTunnel sends a server a connection in a tunnel.
+func askTunnel(ctx context.Context, prober *via.Prober, server netip.AddrPort, to netip.Addr) Answer {
+	t := healthcheck.Target{ID: "doctor", Addr: server, Config: healthcheck.DefaultConfig(healthcheck.TCP)}
+	t.Config.Via, t.Config.Timeout = to, serverWait
+	ctx, cancel := context.WithTimeout(ctx, serverWait)
+	defer cancel()
+	res := prober.ProbeTunnel(ctx, &t)
+	if res.Reason == via.NoTunnel {
+		return NoTunnel
+	}
+	return answerOf(res)
+}
+
+// findDefaultRoute finds out whether packets to other networks have a route, and how many had none.
+func (s *Snapshot) findDefaultRoute() error {
+	elsewhere := netip.MustParseAddr("198.18.0.1") // RFC 2544: of no network that is in use
+	_, err := netlink.RouteGet(elsewhere.AsSlice())
+	s.Routeless = errors.Is(err, unix.ENETUNREACH)
+	if err != nil && !s.Routeless && !errors.Is(err, unix.EHOSTUNREACH) {
+		return fmt.Errorf("failed to look for a default route: %w", err)
+	}
+	for _, c := range []struct{ file, group, name string }{{"snmp", "Ip:", "OutNoRoutes"}, {"netstat", "TcpExt:", "IPReversePathFilter"}} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + c.file)
+		if err != nil {
+			return fmt.Errorf("failed to read counters: %w", err)
+		}
+		s.Unroutable += parseCounter(string(text), c.group, c.name)
+	}
+	return nil
+}
+
+// parseCounter returns a counter of /proc/net/snmp or netstat, which has a line of names and a line of values for each group.
+func parseCounter(text, group, name string) uint64 {
+	var names []string
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != group {
+			continue
+		}
+		if names == nil {
+			names = fields
+			continue
+		}
+		for i, n := range names {
+			if n == name && i < len(fields) {
+				value, _ := strconv.ParseUint(fields[i], 10, 64) // 0 if the kernel writes something else
+				return value
+			}
+		}
+	}
+	return 0
+}

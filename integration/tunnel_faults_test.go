@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// wantTunnelFaults breaks and mends the tunnels. Both directors name each fault, and say what to do.
+func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
+	t.Helper()
+	first, both := "real server 198.51.100.11 of www: ", "real servers 198.51.100.11, 198.51.100.12 of www: "
+	filter := func(value string) {
+		router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": value, "net.ipv4.conf.eth1.rp_filter": value})
+	}
+	apply := func() { realServer(t, n.webs[0], "apply", "--vip", n.vip, "--mode", "tunnel") }
+	var undo func()
+	for _, f := range []struct {
+		name       string
+		fail, mend func()
+		id, says   string
+		advice     string
+	}{
+		{"VIP missing", func() { n.webs[0].Run("ip", "addr", "del", n.vip+"/32", "dev", "tunl0") }, apply,
+			"server-lacks-vip", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
+		{"tunnel down", func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") }, apply,
+			"server-lacks-tunnel", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
+		{"router's rp_filter", func() { filter("1") }, func() { filter("2") }, "server-lacks-vip", both, "sysctl -w net.ipv4.conf.all.rp_filter=2 there"},
+		{"IPIP dropped", func() { undo = dropTunnels(t, router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
+	} {
+		f.fail()
+		for _, d := range []*lab.Director{n.a, n.b} {
+			got := n.wantFindings(d.Host, []string{"-c", d.File}, f.id)[0]
+			if !strings.HasPrefix(got.What, f.says) || !strings.Contains(got.Mend, f.advice) {
+				t.Errorf("%s: %s finds %+v, want %q and the advice %q", f.name, d.Name, got, f.says, f.advice)
+			}
+		}
+		f.mend()
+		n.wantClean(t)
+	}
+}
+
+// dropTunnels has a router drop IP in IP, until undo is called.
+func dropTunnels(t *testing.T, router *lab.Host) (undo func()) {
+	t.Helper()
+	const ipip = 4
+	table := &nftables.Table{Name: "site", Family: nftables.TableFamilyIPv4}
+	change := func(f func(*nftables.Conn)) {
+		t.Helper()
+		err := router.Do(func() error {
+			conn, err := nftables.New()
+			if err != nil {
+				return err
+			}
+			f(conn)
+			return conn.Flush()
+		})
+		if err != nil {
+			t.Fatalf("firewall of %s: %v", router.Name, err)
+		}
+	}
+	change(func(c *nftables.Conn) {
+		chain := c.AddChain(&nftables.Chain{Name: "forward", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{ipip}},
+			&expr.Verdict{Kind: expr.VerdictDrop}}})
+	})
+	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
+}
