@@ -60,8 +60,8 @@ func changeWeights(b *bench, t *lab.Attempt, s subject, what string, n int) {
 	await("the checked server is healthy", 0, 1)
 	refused := time.Now()
 	_ = web.Close()
-	await("the server that refuses has weight 0", 0, 0)
-	b.report(what+": weight 0 of a server that refuses", s.name, time.Since(refused).Seconds(), "s", "of it up to 0.1 s until the next check")
+	await("the server that refuses gets no new connections", 0, 0)
+	b.report(what+": no new connections for a server that refuses", s.name, time.Since(refused).Seconds(), "s", "of it up to 0.1 s until the next check")
 
 	change := func(subject string, note string, first int, command func(i, weight int) *exec.Cmd) {
 		var took []time.Duration
@@ -116,6 +116,7 @@ func newWeightReader(h *lab.Host) (w weightReader, err error) {
 	return w, err
 }
 
+// read returns the weight of a server; 0 if the service does not have it, because such a server gets no new connections either.
 func (w weightReader) read(service, server string) (int, error) {
 	servers, err := w.handle.GetDestinations(&ipvs.Service{
 		Address: net.ParseIP(service).To4(), Port: 80, Protocol: syscall.IPPROTO_TCP, AddressFamily: syscall.AF_INET,
@@ -125,5 +126,5 @@ func (w weightReader) read(service, server string) (int, error) {
 			return s.Weight, err
 		}
 	}
-	return 0, fmt.Errorf("%s has no server %s: %w", service, server, err)
+	return 0, err
 }
