@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		benchServer()
 		return
 	}
+	if os.Getenv(servingVar) != "" {
+		servingChild()
+		return
+	}
 	if port := os.Getenv(starvedVar); port != "" {
 		starvedChild(port)
 		return

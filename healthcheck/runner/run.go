@@ -25,12 +25,14 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.begin(p)
 	r.asleep()
 	defer context.AfterFunc(ctx, p.Wake)()
-	for ctx.Err() == nil {
+	for woke := time.Now(); ctx.Err() == nil; {
 		pause, slack := r.startDue(ctx, &probes)
 		r.notifyAll()
 		r.complain()
+		busy := time.Since(woke) // a stop of the process may be in this time as well as in the wait
 		ended, late := p.Wait(pause, slack)
-		if late = max(late, r.asleep()); late > standstill {
+		woke = time.Now()
+		if late = max(late, busy, r.asleep()); late > standstill {
 			r.stoodStill = time.Now()
 			r.stall(late)
 		}
