@@ -338,7 +338,8 @@ func (s *trafficScene) names(t *testing.T, broken []breakage) {
 	}
 }
 
-// advised expects the doctor to name the servers with advice: by the cause where it finds one itself, and else by what clients see.
+// advised expects the doctor to name a number of servers, or more, with advice: by the cause where it finds one itself, and else
+// by what clients see. It finds causes before clients come.
 func (s *trafficScene) advised(t *testing.T, want int) {
 	found, _ := s.director.Doctor("-c", s.director.File)
 	n := 0
@@ -356,8 +357,8 @@ func (s *trafficScene) advised(t *testing.T, want int) {
 			}
 		}
 	}
-	if n != want {
-		t.Errorf("the doctor found %d servers, want %d: %+v", n, want, found)
+	if n < want {
+		t.Errorf("the doctor found %d servers, want %d or more: %+v", n, want, found)
 	}
 }
 
