@@ -362,3 +362,27 @@ func TestGroupHandsOver(t *testing.T) {
 		a.want("master/master")
 	})
 }
+
+// TestReadyMemberHearsItsRivalLeave: the other director leaves because it has heard another member of the group. A member that
+// was ready before takes over all the same when the group's decision arrives.
+func TestReadyMemberHearsItsRivalLeave(t *testing.T) {
+	c := testConfig(150)
+	c.SyncGroup = "pair"
+	m := NewMachine(c)
+	m.Step(epoch, Event{Kind: EventUp, Source: addrB})
+	for now := epoch.Add(time.Second); !m.Ready(); now = now.Add(time.Second) {
+		if now.After(epoch.Add(10 * time.Second)) {
+			t.Fatal("it is not ready to preempt")
+		}
+		m.Step(now, hear(addrA, 100))
+		if due := m.Deadline(); !due.After(now.Add(time.Second)) {
+			m.Step(due, Event{Kind: EventTimer})
+		}
+	}
+	at := epoch.Add(11 * time.Second)
+	m.Step(at, hear(addrA, PriorityLeaving))
+	m.Step(at, Event{Kind: EventJoin, To: Master, Cause: &Cause{Kind: CauseGroupReady, Group: "pair"}})
+	if m.State() != Master {
+		t.Errorf("it is %s, want master", m.State())
+	}
+}

@@ -94,8 +94,14 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	switch {
 	case ev.Priority == PriorityLeaving:
+		ready, due := m.ready, m.deadline
 		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
 		m.rearm(now)
+		if ready {
+			// A member of a sync group that could be master already does not wait again. Its group may have been told to take
+			// over at this moment: the other director leaves because it has heard another member of ours.
+			m.ready, m.deadline = true, due
+		}
 	case !m.outranks(ev.Priority):
 		m.armDownTimer(now, ev.Interval)
 		m.master = ev.Source
