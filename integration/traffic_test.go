@@ -14,10 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
-
 	"github.com/tandem-lvs/tandem/integration/lab"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
@@ -133,8 +129,7 @@ func (s *trafficScene) stage() {
 	far.Run("modprobe", "ipip")
 	far.Run("ip", "link", "set", "tunl0", "up")
 	far.Sysctl(map[string]string{"net.ipv4.conf.tunl0.rp_filter": "0"})
-	do(s.Lab, far, dropIPIP)
-	add("tunnel", "IPIP dropped", 83, "192.0.2.15:83", func() { do(s.Lab, far, passIPIP) })
+	add("tunnel", "IPIP dropped", 83, "192.0.2.15:83", dropTunnels(far))
 
 	s.inner("in1", "10.0.0.11").Run("ip", "route", "add", "default", "via", "10.0.0.1")
 	stray := s.inner("in2", "10.0.0.12")
@@ -149,33 +144,6 @@ func do(l *lab.Lab, h *lab.Host, f func() error) {
 		l.Logf("%s: %v", h.Name, err)
 		panic(err)
 	}
-}
-
-func dropIPIP() error {
-	conn, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
-	chain := conn.AddChain(&nftables.Chain{
-		Name: "drop", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityFilter,
-	})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Register: 1, Op: expr.CmpOpEq, Data: []byte{unix.IPPROTO_IPIP}},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
-	return conn.Flush()
-}
-
-func passIPIP() error {
-	conn, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "lab"})
-	return conn.Flush()
 }
 
 // A crowd opens connections at an interval, and counts them.

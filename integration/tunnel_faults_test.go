@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
@@ -32,7 +33,7 @@ func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
 		{"tunnel down", func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") }, apply,
 			"server-lacks-tunnel", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
 		{"router's rp_filter", func() { filter("1") }, func() { filter("2") }, "server-lacks-vip", both, "sysctl -w net.ipv4.conf.all.rp_filter=2 there"},
-		{"IPIP dropped", func() { undo = dropTunnels(t, router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
+		{"IPIP dropped", func() { undo = dropTunnels(router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
 	} {
 		f.fail()
 		for _, d := range []*lab.Director{n.a, n.b} {
@@ -46,31 +47,13 @@ func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
 	}
 }
 
-// dropTunnels has a router drop IP in IP, until undo is called.
-func dropTunnels(t *testing.T, router *lab.Host) (undo func()) {
-	t.Helper()
-	const ipip = 4
-	table := &nftables.Table{Name: "site", Family: nftables.TableFamilyIPv4}
-	change := func(f func(*nftables.Conn)) {
-		t.Helper()
-		err := router.Do(func() error {
-			conn, err := nftables.New()
-			if err != nil {
-				return err
-			}
-			f(conn)
-			return conn.Flush()
-		})
-		if err != nil {
-			t.Fatalf("firewall of %s: %v", router.Name, err)
-		}
-	}
-	change(func(c *nftables.Conn) {
-		chain := c.AddChain(&nftables.Chain{Name: "forward", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
-			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter})
+// dropTunnels has a host drop the IP in IP that arrives, until undo is called.
+func dropTunnels(h *lab.Host) (undo func()) {
+	return h.FirewallTable(nftables.Table{Name: "lab", Family: nftables.TableFamilyIPv4}, func(c *nftables.Conn, table *nftables.Table) {
+		chain := c.AddChain(&nftables.Chain{Name: "drop", Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityFilter})
 		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{ipip}},
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_IPIP}},
 			&expr.Verdict{Kind: expr.VerdictDrop}}})
 	})
-	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
 }

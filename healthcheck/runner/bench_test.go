@@ -22,17 +22,12 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe"
 )
 
-// serverEnv makes the test binary the server of the benchmarks instead, so that the CPU time of this process is the
-// checks' alone.
+// serverEnv makes the test binary the server instead, so that the CPU time of this process is the checks' alone.
 const serverEnv = "HEALTHCHECK_BENCH_SERVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(serverEnv) != "" {
 		benchServer()
-		return
-	}
-	if os.Getenv(servingVar) != "" {
-		servingChild()
 		return
 	}
 	if port := os.Getenv(starvedVar); port != "" {
@@ -62,37 +57,39 @@ func benchServer() {
 		go func() {
 			defer func() { _ = conn.Close() }()
 			if n, _ := conn.Read(make([]byte, 1024)); n > 0 {
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nall is fine")
 			}
 		}()
 	}
 }
 
-func startBenchServer(b *testing.B) netip.AddrPort {
-	b.Helper()
+// startServer starts that server, and returns its address, which is one of many, and its process.
+func startServer(t testing.TB) (netip.AddrPort, *os.Process) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), serverEnv+"=1")
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Wait()
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	return netip.AddrPortFrom(loopback(0), netip.MustParseAddrPort(strings.TrimSpace(line)).Port())
+	return netip.AddrPortFrom(loopback(0), netip.MustParseAddrPort(strings.TrimSpace(line)).Port()), cmd.Process
 }
 
 // loopback is the address of a target, one of many that lead to the same server.
@@ -110,7 +107,8 @@ func BenchmarkProbe(b *testing.B) {
 	for _, typ := range []healthcheck.Type{healthcheck.TCP, healthcheck.HTTP} {
 		b.Run(typ.String(), func(b *testing.B) {
 			p := probe.New()
-			t := probetest.HTTPTarget(startBenchServer(b), 5*time.Second)
+			addr, _ := startServer(b)
+			t := probetest.HTTPTarget(addr, 5*time.Second)
 			t.Config.Type = typ
 			b.ReportAllocs()
 			before := cpu()
@@ -144,7 +142,7 @@ func resident(b *testing.B) float64 {
 func BenchmarkRunner(b *testing.B) {
 	for _, typ := range []healthcheck.Type{healthcheck.TCP, healthcheck.HTTP} {
 		b.Run(typ.String(), func(b *testing.B) {
-			addr := startBenchServer(b)
+			addr, _ := startServer(b)
 			targets := make([]healthcheck.Target, 10_000)
 			for i := range targets {
 				targets[i] = probetest.HTTPTarget(netip.AddrPortFrom(loopback(i), addr.Port()), time.Second)

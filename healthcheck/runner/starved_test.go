@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -23,55 +21,7 @@ import (
 // starvedVar makes the test binary a director that checks the servers at this port.
 const starvedVar = "TANDEM_TEST_STARVED"
 
-// servingVar makes the test binary the web server that they all are.
-const servingVar = "TANDEM_TEST_SERVING"
-
 const starvedTargets = 100
-
-// servingChild prints its port, and serves until its standard input ends.
-func servingChild() {
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("all is fine")) })}
-	go func() { _ = server.Serve(l) }()
-	fmt.Println(l.Addr().(*net.TCPAddr).Port)
-	_, _ = os.Stdin.Read(make([]byte, 1))
-	_ = server.Close()
-}
-
-// startServers runs the servers in a process of their own, before all others on the machine: the director's time is what is
-// scarce here, and a server that is late would be rightly found late.
-func startServers(t *testing.T) (port string) {
-	t.Helper()
-	servers := exec.Command("/proc/self/exe")
-	servers.Env = append(os.Environ(), servingVar+"=1")
-	servers.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	in, err := servers.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := servers.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := servers.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = servers.Wait()
-	})
-	if _, err := fmt.Fscanln(out, &port); err != nil {
-		t.Fatalf("the servers do not start: %v", err)
-	}
-	if err := syscall.Setpriority(syscall.PRIO_PGRP, servers.Process.Pid, -10); err != nil {
-		t.Logf("the servers may be late: %v", err)
-	}
-	return port
-}
 
 // starvedChild checks many servers, each with its own address, until its standard input ends. It prints each verdict.
 func starvedChild(port string) {
@@ -113,8 +63,13 @@ func TestStoppedDirectorKeepsItsServers(t *testing.T) {
 }
 
 func stopDirector(t *testing.T, stopped, runs time.Duration, times int) {
+	addr, server := startServer(t)
+	// Before all others on the machine: the director's time is what is scarce here, and a late server would be found late rightly.
+	if err := syscall.Setpriority(syscall.PRIO_PGRP, server.Pid, -10); err != nil {
+		t.Logf("the server may be late: %v", err)
+	}
 	director := exec.Command("/proc/self/exe")
-	director.Env = append(os.Environ(), starvedVar+"="+startServers(t))
+	director.Env = append(os.Environ(), starvedVar+"="+strconv.Itoa(int(addr.Port())))
 	in, err := director.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

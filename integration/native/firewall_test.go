@@ -14,27 +14,12 @@ import (
 // drop has a host's firewall drop VRRP and connection sync, either what arrives or what leaves, until undo is called.
 func drop(t *testing.T, h *lab.Host, out bool) (undo func()) {
 	t.Helper()
-	table := &nftables.Table{Name: "firewall", Family: nftables.TableFamilyIPv4}
-	change := func(f func(*nftables.Conn)) {
-		t.Helper()
-		err := h.Do(func() error {
-			conn, err := nftables.New()
-			if err != nil {
-				return err
-			}
-			f(conn)
-			return conn.Flush()
-		})
-		if err != nil {
-			t.Fatalf("firewall of %s: %v", h.Name, err)
-		}
-	}
-	change(func(c *nftables.Conn) {
+	return h.FirewallTable(nftables.Table{Name: "firewall", Family: nftables.TableFamilyIPv4}, func(c *nftables.Conn, table *nftables.Table) {
 		hook := nftables.ChainHookInput
 		if out {
 			hook = nftables.ChainHookOutput
 		}
-		chain := c.AddChain(&nftables.Chain{Name: "filter", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
+		chain := c.AddChain(&nftables.Chain{Name: "filter", Table: table, Type: nftables.ChainTypeFilter,
 			Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 		protocol := func(number byte, more ...expr.Any) {
 			exprs := []expr.Any{
@@ -48,5 +33,4 @@ func drop(t *testing.T, h *lab.Host, out bool) (undo func()) {
 		protocol(17, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{8848 >> 8, 8848 & 0xff}})
 	})
-	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
 }

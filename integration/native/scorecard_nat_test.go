@@ -41,38 +41,18 @@ func nft(h *lab.Host, words []string) error {
 	default:
 		return fmt.Errorf("not understood: %s", match)
 	}
-	return h.Do(func() error {
-		conn, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		conn.InsertRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: words[4], Table: table},
+	return h.Firewall(func(c *nftables.Conn) {
+		c.InsertRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: words[4], Table: table},
 			Exprs: append(exprs, &expr.Verdict{Kind: expr.VerdictAccept})})
-		return conn.Flush()
 	})
 }
 
 // firewall makes a chain of a hook with a policy of drop, and rules that accept everything by TCP but a port; 0: that accept nothing.
 func firewall(t *testing.T, h *lab.Host, hook *nftables.ChainHook, except uint16) (undo func()) {
 	t.Helper()
-	table := &nftables.Table{Name: "site", Family: nftables.TableFamilyINet}
-	change := func(f func(*nftables.Conn)) {
-		t.Helper()
-		err := h.Do(func() error {
-			conn, err := nftables.New()
-			if err != nil {
-				return err
-			}
-			f(conn)
-			return conn.Flush()
-		})
-		if err != nil {
-			t.Fatalf("firewall of %s: %v", h.Name, err)
-		}
-	}
-	change(func(c *nftables.Conn) {
+	return h.FirewallTable(nftables.Table{Name: "site", Family: nftables.TableFamilyINet}, func(c *nftables.Conn, table *nftables.Table) {
 		policy := nftables.ChainPolicyDrop
-		chain := c.AddChain(&nftables.Chain{Name: "chain", Table: c.AddTable(table), Type: nftables.ChainTypeFilter,
+		chain := c.AddChain(&nftables.Chain{Name: "chain", Table: table, Type: nftables.ChainTypeFilter,
 			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy})
 		if except == 0 {
 			return
@@ -86,7 +66,6 @@ func firewall(t *testing.T, h *lab.Host, hook *nftables.ChainHook, except uint16
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: port}, &expr.Verdict{Kind: expr.VerdictAccept}}})
 	})
-	return func() { t.Helper(); change(func(c *nftables.Conn) { c.DelTable(table) }) }
 }
 
 const natPair = `
