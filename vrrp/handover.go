@@ -46,7 +46,7 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	switch {
 	case m.listens && then == Backup:
-		m.armDownTimer(now.Add(-2*interval), interval)
+		m.armDownTimerAfter(stallIntervals, now, interval)
 		m.transition(now, then, cause)
 		m.failAgain(now)
 		return
@@ -89,7 +89,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.holding = false
 		// Nobody has answered for four intervals. Only the skew time of the Active_Down_Timer is left. If a member of a sync
 		// group waited for the whole timer again, the others could not become master in that time.
-		m.armDownTimer(now.Add(-DownIntervals*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
+		m.armDownTimerAfter(DownIntervals, now, m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 		m.failAgain(now)
 	case o.then == Fault && m.isUnfit():

@@ -291,13 +291,6 @@ func (m *Machine) lead(now time.Time, cause Cause) {
 	}
 }
 
-// armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
-func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
-	m.learned, m.base, m.ready = interval, now, false
-	m.zero, m.lower = netip.Addr{}, rival{}
-	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
-}
-
 func (m *Machine) configure(now time.Time, c Config) {
 	if now.Before(m.earliest) {
 		m.earliest = m.earliest.Add(c.StartupDelay - m.cfg.StartupDelay)

@@ -117,7 +117,7 @@ func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
 	defer d.end()
 	defer d.reader.Close()
-	if err := d.permitted(cfg); err != nil {
+	if err := d.checkMachine(cfg); err != nil {
 		return err
 	}
 	unlock, problem, err := lockInstance(cfg)

@@ -20,8 +20,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// permitted says why this machine cannot run a configuration: it lacks privileges or a kernel with IPVS.
-func (d *Director) permitted(cfg *configs.Config) error {
+// checkMachine says why this machine cannot run a configuration: it lacks privileges or a kernel with IPVS.
+func (d *Director) checkMachine(cfg *configs.Config) error {
 	if err := checkPrivileges(cfg); err != nil {
 		return err
 	}

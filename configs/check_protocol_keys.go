@@ -9,8 +9,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// talkFields are the keys of checks other than those of HTTP and TLS.
-func talkFields() []toml.Field[healthcheck.Config] {
+// protocolFields returns the keys of the protocols other than HTTP and TLS, and those of programs.
+func protocolFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
 		only(types(healthcheck.TCP, healthcheck.UDP, healthcheck.Agent),
