@@ -120,15 +120,14 @@ func (d *Director) Run(ctx context.Context) error {
 	if err := d.checkMachine(cfg); err != nil {
 		return err
 	}
-	unlock, problem, err := lockInstance(cfg)
+	unlock, unusable, err := lockInstance(cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	saved := d.openState(cfg.State.Dir)
-	if problem != "" {
-		d.log.Warn("the state directory cannot be used", "problem", problem)
-		saved.problems = append(saved.problems, problem)
+	if unusable != "" {
+		d.log.Warn("the state directory cannot be written: a restart forgets what operators ordered", "dir", cfg.State.Dir, "error", unusable)
 	}
 	d.table = saved.table
 	defer d.table.ipvs.Close()
@@ -145,7 +144,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
 		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
-		Problems: saved.problems,
+		Unread: saved.unread, Unusable: unusable,
 	})
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
