@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make build   the binary, in bin/
-# make demo    the pair at work, in a lab, on a timeline
-# make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
-# make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
-# make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
+# make build      the binary, in bin/
+# make demo       the pair at work, in a lab, on a timeline
+# make test       everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make simulate   pairs on simulated time, with random faults (make simulate SECONDS=60 SEED=1)
+# make stress     the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
-# make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
-# make bench   tandem beside keepalived and ipvsadm, measured in one run
-# make lint    gofmt, go vet, staticcheck
+# make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
+#                 (make drill DRILL='-only kill')
+# make bench      tandem beside keepalived and ipvsadm, measured in one run
+# make lint       gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, scorecard, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where
+# this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
