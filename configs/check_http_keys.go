@@ -30,9 +30,9 @@ func httpFields() []toml.Field[healthcheck.Config] {
 				func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`)),
 		only(httpTypes,
 			toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-				"The version of HTTP. Without TLS, version 2 is h2c with prior knowledge: there is no upgrade. A response that breaks "+
-					"the rules of its version fails the check, even if browsers tolerate it (a header line without a colon, a bad "+
-					"Content-Length): proxies and libraries among the clients refuse it.",
+				"The version of HTTP. Without TLS, version 2 is h2c with prior knowledge: there is no upgrade. A response "+
+					"that breaks the rules of its version fails the check. Examples are a header line without a colon and a "+
+					"bad Content-Length. Browsers may accept such a response, but some proxies and libraries refuse it.",
 				func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v })),
 		only(httpTypes,
 			toml.Derived("headers", headerTable(), "More header lines.",
