@@ -70,9 +70,14 @@ func fixedSettings(old, cfg *configs.Config) (all []FixedSetting) {
 func fixed(old, cfg *configs.Config) error {
 	var errs []error
 	for _, f := range fixedSettings(old, cfg) {
-		errs = append(errs, fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that", cfg.File, f.Key, f.Was, f.Is))
+		errs = append(errs, f.In(cfg.File))
 	}
 	return errors.Join(errs...)
+}
+
+// In returns the setting as a mistake of a file.
+func (f FixedSetting) In(file string) error {
+	return fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that", file, f.Key, f.Was, f.Is)
 }
 
 // adopt makes cfg the configuration. Services and servers that stay keep their state.
