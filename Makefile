@@ -73,9 +73,13 @@ N ?= 20
 stress:
 	go run ./integration/stress -n $(N)
 
+SCORED := ./integration/native ./integration
 .PHONY: scorecard
 scorecard:
-	CGO_ENABLED=0 go test ./integration/native -run 'TestScorecard$$' -v | sed -n '/breakage | found by/,$$p'
+	@echo "breakage | found by | advice, carried out | gone after"; out=$$(mktemp) || exit 1; failed=0; for package in $(SCORED); do \
+		CGO_ENABLED=0 go test $$package -run 'TestScorecard' -v >$$out 2>&1 || failed=1; \
+		sed -n -e 's/^.* scorecard: //p' -e '/FAIL/p' $$out; \
+	done; rm -f $$out; exit $$failed
 
 .PHONY: drill
 drill:

@@ -160,10 +160,13 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 1 for every other failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
+	var c planned
 	switch {
+	case errors.As(err, &c):
+		return 2
 	case !errors.As(err, &v):
 		return 1
 	case diagnosis.Severity(v) == diagnosis.Error:

@@ -105,6 +105,8 @@ func TestWhatAProgramIsGiven(t *testing.T) {
 		{"none to be had", "nobody", status("CapPrm"), "0000000000000000"},
 		{"no privileges by set-user-ID programs", "nobody", status("NoNewPrivs"), "1"},
 		{"nor for root", "root", status("NoNewPrivs"), "1"},
+		{"the kernel kills it before the director where memory is short", "nobody",
+			`until [ "$(cat /proc/self/oom_score_adj)" = 1000 ]; do sleep 0.01; done; echo yes`, "yes"},
 		{"a session of its own", "nobody", `test "$(cut -d" " -f6 /proc/$$/stat)" = $$ && echo yes`, "yes"},
 		{"the root directory", "nobody", "pwd", "/"},
 		{"empty input", "nobody", "wc -c", "0"},

@@ -138,7 +138,9 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Adverts = nil
 			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.VIPs = append(p.VIPs, netip.MustParseAddr("192.0.2.101")) })
 		}, []string{"peer-differs"}, "192.0.2.101"},
-		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group4, 0}, false, Chain{"inet", "site", "in"}) },
+		{"VRRP cannot come in", func(s *scene) {
+			s.filter(Flow{"eth0", vrrp.Group4, 0}, false, Chain{Family: "inet", Table: "site", Name: "in"})
+		},
 			[]string{"vrrp-filtered"}, "fix: nft insert rule inet site in meta l4proto 112 accept"},
 		{"and the peer is master too: the cause comes alone", func(s *scene) {
 			s.filter(Flow{"eth0", vrrp.Group4, 0}, false)
@@ -200,10 +202,10 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Status.Services = []api.Service{{Name: "www", Servers: []api.Server{{Address: netip.MustParseAddr("192.0.2.11"), Drained: true}}}}
 		}, nil, ""},
 		{"clients' packets are dropped", func(s *scene) {
-			s.snapshot.Dropped = []DroppedPacket{{Service: "www", Chain: Chain{"inet", "site", "in"}, From: "eth0", Port: 80}}
+			s.snapshot.Dropped = []DroppedPacket{{Service: "www", Chain: Chain{Family: "inet", Table: "site", Name: "in"}, From: "eth0", Port: 80}}
 		}, []string{"service-filtered"}, "nft insert rule inet site in tcp dport 80 accept"},
 		{"servers' answers are dropped", func(s *scene) {
-			s.snapshot.Dropped = []DroppedPacket{{"www", Chain{"inet", "site", "forward"}, true, "eth1", 80}, {"dns", Chain{"inet", "site", "forward"}, true, "eth1", 53}}
+			s.snapshot.Dropped = []DroppedPacket{{"www", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 80}, {"dns", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 53}}
 		}, []string{"forward-filtered"}, "nft insert rule inet site forward iifname eth1 accept"},
 		{"what the director has heard is looked at anew", func(s *scene) {
 			s.snapshot.Status.Warnings = []string{"web: 192.0.2.9 is master as well"}
