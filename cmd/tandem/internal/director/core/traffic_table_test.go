@@ -112,7 +112,7 @@ func (w *tableWorld) second(n int, events []Event, guests []guest) string {
 		events = append(events, Traffic{Outcomes: all})
 	}
 	w.s.Step(now, append(events, Tick{})...)
-	return named(w.s)
+	return unansweredServers(w.s)
 }
 
 func person(r *rand.Rand, of int) guest {
@@ -149,7 +149,7 @@ func TestSilentServerIsNamedFromTheTable(t *testing.T) {
 			}
 		}
 		if got != c.wants {
-			t.Errorf("%s: named %q after %d s, want %d servers", c.what, named(w.s), within, c.wants)
+			t.Errorf("%s: named %q after %d s, want %d servers", c.what, unansweredServers(w.s), within, c.wants)
 		}
 	}
 }
