@@ -26,7 +26,7 @@ type Link struct {
 	Addrs []netip.Prefix `json:"addrs"`
 }
 
-// Fault says in words why the link cannot carry a virtual router; empty when it can.
+// Fault returns in words why the link cannot carry a virtual router. If it can, Fault returns an empty text.
 func (l Link) Fault() string { return l.FaultCause().String() }
 
 // FaultCause returns why the link cannot carry a virtual router. If it can, it returns the zero Cause.

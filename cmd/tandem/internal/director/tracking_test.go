@@ -104,7 +104,7 @@ func direct(t *testing.T, tracks ...configs.Track) *directed {
 	return d
 }
 
-// await waits for an order with a tracking.
+// await waits until the director orders an election whose first router has this tracking.
 func (d *directed) await(t *testing.T, want vrrp.Tracking) {
 	t.Helper()
 	var last vrrp.Tracking
