@@ -42,7 +42,7 @@ func (l Link) FaultCause() Cause {
 	return Cause{}
 }
 
-// Equal reports whether nothing has changed.
+// Equal reports whether two descriptions of a link are the same.
 func (l Link) Equal(m Link) bool {
 	return l.Name == m.Name && l.Index == m.Index && l.Up == m.Up && l.Carrier == m.Carrier && l.MTU == m.MTU &&
 		slices.Equal(l.Hardware, m.Hardware) && slices.Equal(l.Addrs, m.Addrs)

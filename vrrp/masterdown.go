@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// DownIntervals is how many of its advertisement intervals a master must be silent, beside the backup's skew time, before the
-// backup takes over (RFC 9568, section 6.1: Active_Down_Interval).
+// DownIntervals is the number of advertisement intervals after which a silent master counts as gone. The backup's skew time is
+// added to them (RFC 9568, section 6.1: Active_Down_Interval).
 const DownIntervals = 3
 
 // armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
@@ -23,7 +23,7 @@ func (m *Machine) armDownTimerAfter(intervals int, now time.Time, interval time.
 	m.armDownTimer(now.Add(-time.Duration(intervals)*interval), interval)
 }
 
-// rearm computes the Active_Down_Timer again after a change of its operands.
+// rearm computes the Active_Down_Timer again after one of the values that it depends on has changed.
 //
 // A master of lower priority is preempted when the timer that was set before its first advertisement ends, as in the RFC, but
 // not before PreemptDelay has passed. If it falls silent before that, it is replaced like any master.
@@ -66,13 +66,13 @@ func (m *Machine) whyLead(now time.Time) Cause {
 	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
 }
 
-// Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
+// Skew returns the Skew_Time of a priority (RFC 9568, section 6.1). The higher the priority, the shorter it is.
 func Skew(priority uint8, interval time.Duration) time.Duration {
 	return interval * time.Duration(256-int(priority)) / 256
 }
 
-// skew is our Skew_Time behind a master that advertises at the interval. In version 2 it does not depend on the interval
-// (RFC 3768, section 6.1).
+// skew returns this router's Skew_Time after a master that advertises at the interval. In version 2 it does not depend on the
+// interval (RFC 3768, section 6.1).
 func (m *Machine) skew(interval time.Duration) time.Duration {
 	if m.cfg.Version == Version2 {
 		interval = time.Second
@@ -83,7 +83,7 @@ func (m *Machine) skew(interval time.Duration) time.Duration {
 	return Skew(m.Priority(), interval)
 }
 
-// downInterval is RFC 9568, section 6.1, Active_Down_Interval.
+// downInterval returns the Active_Down_Interval after a master that advertises at the interval (RFC 9568, section 6.1).
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
 	return DownIntervals*interval + m.skew(interval)
 }

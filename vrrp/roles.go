@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. It has then
-// been silent for three intervals: these and the one before the missing advertisement.
+// stallIntervals is the lateness, in advertisement intervals, from which a master's peers may have replaced it. The master has
+// then been silent for three intervals: these two, and the one before the missing advertisement.
 const stallIntervals = DownIntervals - 1
 
 // answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
@@ -90,7 +90,7 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 	}
 }
 
-// advertToBackup is RFC 9568, section 6.4.2.
+// advertToBackup handles an advertisement that a backup has received (RFC 9568, section 6.4.2).
 func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	switch {
 	case ev.Priority == PriorityLeaving:
@@ -118,16 +118,17 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	}
 }
 
-// outranks reports whether a master of the priority is to be preempted.
+// outranks reports whether this router preempts a master of the priority.
 func (m *Machine) outranks(priority uint8) bool {
 	own := m.Priority()
 	// RFC 9568, section 6.1: the owner of the addresses preempts whatever Preempt_Mode says.
 	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
 }
 
-// advertToMaster is RFC 9568, section 6.4.3, with two exceptions. After a stall the sender has taken over: this router
-// becomes backup and preempts like any other backup. And a router that gives way advertises once more before: then the other
-// master learns that neighbours may have this router's MAC address for the VIPs, and announces them.
+// advertToMaster handles an advertisement that a master has received (RFC 9568, section 6.4.3), with two exceptions. After a
+// stall the sender has taken over: this router becomes backup, and preempts like any other backup. A router that gives way
+// advertises once more before that. So the other master learns that neighbours may have this router's MAC address for the VIPs,
+// and announces the VIPs again.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
@@ -152,7 +153,8 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	}
 }
 
-// answer advertises at once, a few times in each interval. It reports whether it did.
+// answer sends an advertisement at once as the answer to another master, but only a few in each interval. It reports whether it
+// sent one.
 func (m *Machine) answer(now time.Time) bool {
 	if m.answersSince.IsZero() || now.Sub(m.answersSince) >= m.cfg.AdvertInterval {
 		m.answersSince, m.answers = now, 0

@@ -23,7 +23,7 @@ func (m *Machine) lastResort() Cause {
 	return Cause{Kind: CauseLastResort, Fault: m.unfit.Kind, Text: m.unfit.String()}
 }
 
-// watch starts the timer of a router in Fault if it is unfit, and stops it otherwise.
+// watch starts the master-down timer of a router in Fault if the router is unfit, and stops the timer otherwise.
 func (m *Machine) watch(now time.Time) {
 	if !m.isUnfit() {
 		m.master, m.deadline, m.ready = netip.Addr{}, time.Time{}, false
@@ -35,7 +35,8 @@ func (m *Machine) watch(now time.Time) {
 	m.armDownTimer(now, max(m.learned, m.cfg.AdvertInterval))
 }
 
-// advertToUnfit restarts the timer. A master that offers its place may be unfit too, and stays master if nobody takes over.
+// advertToUnfit restarts the timer of an unfit router that has heard a master. A master that offers its place may be unfit too,
+// and stays master if nobody takes over.
 func (m *Machine) advertToUnfit(now time.Time, ev *Event) {
 	if ev.Priority == PriorityLeaving {
 		m.watch(now)
