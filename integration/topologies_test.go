@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -94,29 +95,47 @@ func (n *topology) launch() {
 // wantClean checks that the doctor finds nothing on any machine.
 func (n *topology) wantClean(t *testing.T) {
 	t.Helper()
-	for _, d := range []*lab.Director{n.a, n.b} {
-		n.wantFindings(d.Host, []string{"-c", d.File})
-	}
+	hosts := n.directorsToExamine()
 	for _, w := range n.webs {
-		n.wantFindings(w, []string{"-c", filepath.Join(w.Dir(), "tandem.toml")})
+		hosts = append(hosts, examined{w, filepath.Join(w.Dir(), "tandem.toml")})
 	}
+	n.wantFindings(hosts)
 }
 
-// wantFindings checks that the doctor finds these and nothing else. It tries again, because a stall of the machine may disturb the
-// election for a while.
-func (n *topology) wantFindings(h *lab.Host, args []string, want ...string) (all []lab.Finding) {
-	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on %s", want, h.Name), func() error {
-		all, _ = h.Doctor(args...)
-		var ids []string
-		for _, f := range all {
-			ids = append(ids, f.ID)
+// An examined host is a machine that the doctor examines, with its configuration.
+type examined struct {
+	*lab.Host
+	file string
+}
+
+func (n *topology) directorsToExamine() []examined {
+	return []examined{{n.a.Host, n.a.File}, {n.b.Host, n.b.File}}
+}
+
+// wantFindings checks that the doctor finds these and nothing else on each machine. All machines are examined at the same time. It
+// tries again, because a stall of the machine may disturb the election for a while.
+func (n *topology) wantFindings(hosts []examined, want ...string) (found map[string][]lab.Finding) {
+	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on each machine", want), func() error {
+		found = make(map[string][]lab.Finding)
+		doctors := make([]lab.Doctor, len(hosts))
+		for i, p := range hosts {
+			doctors[i] = p.StartDoctor("-c", p.file)
 		}
-		if !slices.Equal(ids, want) {
-			return fmt.Errorf("it finds %+v", all)
+		var wrong []error
+		for i, p := range hosts {
+			all, _ := doctors[i].Findings()
+			var ids []string
+			for _, f := range all {
+				ids = append(ids, f.ID)
+			}
+			if !slices.Equal(ids, want) {
+				wrong = append(wrong, fmt.Errorf("on %s it finds %+v", p.Name, all))
+			}
+			found[p.Name] = all
 		}
-		return nil
+		return errors.Join(wrong...)
 	})
-	return all
+	return found
 }
 
 func values(m map[string]int) (all []int) {
