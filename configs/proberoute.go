@@ -64,7 +64,7 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 	return all
 }
 
-// probeMark is the first mark of the range.
+// probeMark returns the schema type of the first mark of the range.
 func probeMark() toml.SchemaType[uint32] {
 	k := toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1)
 	k.Show = func(v uint32) string { return fmt.Sprintf("%#x", v) }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DefaultConfig is the default check of a type: every 2 s or up to 5 % sooner, with a timeout of 1 s, healthy after 2
+// DefaultConfig returns the default check of a type: every 2 s or up to 5 % sooner, with a timeout of 1 s, healthy after 2
 // successes, unhealthy after 3 failures, flapping after 6 changes in 5 minutes. By type:
 //
 //   - HTTP and HTTPS: GET / by version 1.1, any status from 200 to 299. Redirects are not followed.
@@ -37,7 +37,7 @@ func DefaultConfig(t Type) Config {
 	return c
 }
 
-// Peer is the address that probes connect to: the VIP, or the target's own address.
+// Peer returns the address that probes connect to: the VIP, or the target's own address.
 func (t Target) Peer() netip.AddrPort {
 	to := t.Endpoint()
 	if t.Config.Via.IsValid() {
@@ -46,7 +46,7 @@ func (t Target) Peer() netip.AddrPort {
 	return to
 }
 
-// Endpoint is the target's own address and port under this check.
+// Endpoint returns the target's own address and port under this check.
 func (t Target) Endpoint() netip.AddrPort {
 	to := t.Addr
 	if t.Config.Address.IsValid() {

@@ -161,7 +161,7 @@ func isHost(s string) bool {
 	})
 }
 
-// Expected is the record that the answer must hold; nil: any record of the type. Its data may be written in every form
+// Expected returns the record that the answer must hold; nil: any record of the type. Its data may be written in every form
 // that zone files allow (RFC 1035, section 5.1). Names are relative to the root.
 func (q Query) Expected() (dns.RR, error) {
 	if q.Answer == "" {

@@ -140,7 +140,7 @@ type span struct{ from, to time.Time }
 // inFlight is how long before and after a span a request still counts as in it. A stall of the machine is added to it.
 const inFlight = 100 * time.Millisecond
 
-// stallOf is the longest stall of the machine that the requests show: they begin at even intervals.
+// stallOf returns the longest stall of the machine that the requests show: they begin at even intervals.
 func stallOf(requests []lab.Request) time.Duration {
 	var starts []time.Time
 	for _, r := range requests {

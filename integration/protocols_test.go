@@ -38,7 +38,7 @@ func open(protocol string, family int, patience unix.Timeval) (fd int, err error
 	return fd, nil
 }
 
-// sockaddr is an address as the kernel wants it.
+// sockaddr returns an address as the kernel wants it.
 func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}, unix.AF_INET

@@ -236,7 +236,7 @@ func (m *hammering) finish(fd int, err error) {
 	m.poll.close(fd)
 }
 
-// rate is how many requests were answered a second so far.
+// rate returns how many requests were answered a second so far.
 func (m *hammering) rate() float64 { return float64(m.answered.Load()) / time.Since(m.begun).Seconds() }
 
 // end waits for the requests under way.

@@ -62,7 +62,7 @@ func (c Change) String() string {
 	return c.Op.String()
 }
 
-// Detail is the part of String that says what a set changes: "weight 0 → 1, method dr → nat". It is empty for the other
+// Detail returns the part of String that says what a set changes: "weight 0 → 1, method dr → nat". It is empty for the other
 // operations.
 func (c Change) Detail() string {
 	var d differences

@@ -73,7 +73,7 @@ func askHealth(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	return judgeGRPC(stream, body, t)
 }
 
-// grpcTimeout is the time of the whole probe, in milliseconds. The header takes eight digits.
+// grpcTimeout returns the time of the whole probe, in milliseconds. The header takes eight digits.
 func grpcTimeout(t *healthcheck.Target) string {
 	return strconv.FormatInt(min(max(t.Config.Timeout.Milliseconds(), 1), 99999999), 10) + "m"
 }
@@ -136,7 +136,7 @@ func judgeGRPC(s *http2.Stream, body []byte, t *healthcheck.Target) healthcheck.
 	return healthcheck.FailCode(healthcheck.Unexpected, int(status&0xffff), nameOf(servingStatuses, status)+", want SERVING")
 }
 
-// nameOf is the name of a number, or the number.
+// nameOf returns the name of a number, or the number.
 func nameOf(names []string, n uint64) string {
 	if n < uint64(len(names)) {
 		return names[n]

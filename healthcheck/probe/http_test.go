@@ -135,7 +135,7 @@ func isKnown(reason string) bool {
 	}, func(err error) bool { return what == err.Error() })
 }
 
-// httpTarget is a target whose address does not matter.
+// httpTarget returns a target whose address does not matter.
 func httpTarget(timeout time.Duration) *healthcheck.Target {
 	t := probetest.HTTPTarget(probetest.Addr, timeout)
 	return &t

@@ -18,14 +18,14 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// rawFrame is a frame of HTTP/2 (RFC 9113, section 4.1).
+// rawFrame returns a frame of HTTP/2 (RFC 9113, section 4.1).
 func rawFrame(typ http2.FrameType, flags http2.Flags, stream uint32, payload string) string {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))[1:]
 	b = append(b, byte(typ), byte(flags))
 	return string(binary.BigEndian.AppendUint32(b, stream)) + payload
 }
 
-// rawBlock is a header block of names and values.
+// rawBlock returns a header block of names and values.
 func rawBlock(fields ...string) string {
 	var b bytes.Buffer
 	encoder := hpack.NewEncoder(&b)
@@ -35,7 +35,7 @@ func rawBlock(fields ...string) string {
 	return b.String()
 }
 
-// rawHeaders is a HEADERS frame of stream 1.
+// rawHeaders returns a HEADERS frame of stream 1.
 func rawHeaders(end bool, fields ...string) string {
 	flags := http2.FlagHeadersEndHeaders
 	if end {

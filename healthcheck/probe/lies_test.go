@@ -66,7 +66,7 @@ func answering(says string, stays bool) func(net.Conn) {
 	}
 }
 
-// told is what a check makes of a server in memory that says something and hangs up.
+// told returns what a check makes of a server in memory that says something and hangs up.
 func told(t *testing.T, target healthcheck.Target, says string) healthcheck.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -74,7 +74,7 @@ func told(t *testing.T, target healthcheck.Target, says string) healthcheck.Resu
 	return pipe(answering(says, false)).Probe(ctx, &target)
 }
 
-// controls are the control characters but those that end a line, and the tab.
+// controls returns the control characters but those that end a line, and the tab.
 func controls() (all []byte) {
 	for c := byte(0); c < ' '; c++ {
 		if c != '\t' && c != '\r' && c != '\n' {

@@ -70,12 +70,12 @@ func (f *forger) chain(all ...*x509.Certificate) tls.Certificate {
 	return pair
 }
 
-// leaf is a chain of one certificate that the authority signs.
+// leaf returns a chain of one certificate that the authority signs.
 func leaf(change func(*x509.Certificate)) func(*forger) tls.Certificate {
 	return func(f *forger) tls.Certificate { return f.chain(f.sign(f.cert, change)) }
 }
 
-// below is a chain of a certificate and the authority between it and the one that is trusted.
+// below returns a chain of a certificate and the authority between it and the one that is trusted.
 func below(change func(between, leaf *x509.Certificate)) func(*forger) tls.Certificate {
 	return func(f *forger) tls.Certificate {
 		var plan x509.Certificate

@@ -115,7 +115,7 @@ func talk(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck
 	return converse(ctx, conn, t)
 }
 
-// connected is the result of a check that only connects.
+// connected returns the result of a check that only connects.
 func connected(t *healthcheck.Target) healthcheck.Result {
 	if t.Config.Via.IsValid() {
 		return healthcheck.Pass(via.Connected)

@@ -23,7 +23,7 @@ const asExpected = "answered as expected"
 // waitingForExpected is what a probe does that expects a text.
 const waitingForExpected = "waiting for the expected answer"
 
-// otherwise is the result of a server that has answered, but not as expected, when the probe's time is over.
+// otherwise returns the result of a server that has answered, but not as expected, when the probe's time is over.
 func otherwise(t *healthcheck.Target) healthcheck.Result {
 	reason := fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout)
 	return healthcheck.Fail(healthcheck.Unexpected, reason)

@@ -54,7 +54,7 @@ func TestProbesLeaveNoTimeWait(t *testing.T) {
 	}
 }
 
-// timeWaits are the kernel's lines about connections of a port in state TIME_WAIT.
+// timeWaits returns the kernel's lines about connections of a port in state TIME_WAIT.
 func timeWaits(t *testing.T, port uint16) (found []string) {
 	t.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")

@@ -47,7 +47,7 @@ func (p *Prober) secure(ctx context.Context, conn net.Conn, t *healthcheck.Targe
 	return secured, healthcheck.Result{}
 }
 
-// serverName is what the server's certificate must be for.
+// serverName returns what the server's certificate must be for.
 func serverName(t *healthcheck.Target) string {
 	switch {
 	case t.Config.TLS.Name != "":

@@ -97,7 +97,7 @@ func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certif
 	return pair
 }
 
-// serveTLS is a web server that answers with the version of HTTP and the requested name.
+// serveTLS returns a web server that answers with the version of HTTP and the requested name.
 func serveTLS(t *testing.T, config *tls.Config, h2 bool) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -37,7 +37,7 @@ type member struct {
 	part bool // as in Target
 }
 
-// name is the entry's name for the log.
+// name returns the entry's name for the log.
 func (e *entry) name() string {
 	if len(e.members) == 0 {
 		return e.target.ID

@@ -140,7 +140,7 @@ func manyServices(n int) []lvs.Entry {
 	return entries
 }
 
-// nth is the address n after the one given.
+// nth returns the address n after the one given.
 func nth(first string, n int) netip.Addr {
 	a := netip.MustParseAddr(first).As4()
 	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n))

@@ -40,7 +40,7 @@ func (a *Attempt) Do(f func()) (reason string) {
 	return a.reason
 }
 
-// Keep is Do without the cleanups: everything that f makes stays until Close.
+// Keep does what Do does, without the cleanups: everything that f makes stays until Close.
 func (a *Attempt) Keep(f func()) (reason string) {
 	guarded(f)
 	a.mu.Lock()
@@ -89,7 +89,7 @@ func (a *Attempt) Logs() []string {
 // Helper does nothing: no line of a test is named.
 func (a *Attempt) Helper() {}
 
-// Name is the name that the attempt was given.
+// Name returns the name that the attempt was given.
 func (a *Attempt) Name() string { return a.name }
 
 // Failed reports whether there was an error since the last Do began.

@@ -93,7 +93,7 @@ func passedEnv() []string {
 	return env
 }
 
-// buildTags are the tags that this binary was built with.
+// buildTags returns the tags that this binary was built with.
 func buildTags() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -45,7 +45,7 @@ type Cargo struct {
 // Tandem is the daemon as cargo.
 var Tandem = Cargo{Name: "tandem", Package: modulePath + "/cmd/tandem"}
 
-// Path is where a binary of the cargo is found inside.
+// Path returns where a binary of the cargo is found inside.
 func (c Cargo) Path() string { return inside + "/" + c.Name }
 
 // Main is the body of a TestMain whose tests need the lab. It does not return.
@@ -229,7 +229,7 @@ func guestFlags(args []string) []string {
 	return kept
 }
 
-// testTimeout is the value of -test.timeout, 0 for none.
+// testTimeout returns the value of -test.timeout, 0 for none.
 func testTimeout() time.Duration {
 	f := flag.Lookup("test.timeout")
 	if f == nil {

@@ -91,7 +91,7 @@ func prepare(role string) error {
 	return sinkSyslog()
 }
 
-// deviceFS is the file system for /dev: the kernel's own in a virtual machine. Elsewhere that one belongs to the machine.
+// deviceFS returns the file system for /dev: the kernel's own in a virtual machine. Elsewhere that one belongs to the machine.
 func deviceFS(role string) string {
 	if role == roleVM {
 		return "devtmpfs"

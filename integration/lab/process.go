@@ -92,7 +92,7 @@ func (p *Process) watch(r *pipe, w *os.File) {
 	close(p.done)
 }
 
-// Pid is the process's number.
+// Pid returns the process's number.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Signal sends a signal to the process alone.
@@ -124,7 +124,7 @@ func (p *Process) Wait(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Output is what the process and its children have written so far.
+// Output returns what the process and its children have written so far.
 func (p *Process) Output() string {
 	var b strings.Builder
 	for _, l := range p.lines() {

@@ -139,7 +139,7 @@ func newPairWithDisk(t *testing.T) (*lab.Pair, *lab.Disk) {
 	return p, disk
 }
 
-// diskConfig is a director's configuration with metrics.
+// diskConfig returns a director's configuration with metrics.
 func diskConfig(name string, priority int, weights ...int) string {
 	return worksOn.Config(name, priority, weights...) + "\n[metrics]\nlisten = \":9000\"\n"
 }

@@ -46,7 +46,7 @@ func (p patient) want(when string, want ...string) (all []lab.Finding) {
 	return all
 }
 
-// second is a file for the doctor: the director's own with more in it.
+// second returns a file for the doctor: the director's own with more in it.
 func second(d *lab.Director, name, more string) []string {
 	text, err := os.ReadFile(d.File)
 	if err != nil {

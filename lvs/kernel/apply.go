@@ -261,7 +261,7 @@ func validate(c *lvs.Change) error {
 	return fmt.Errorf("%s: %w", c.Op, errors.ErrUnsupported)
 }
 
-// commandOf is the kernel's number of the command that makes the change.
+// commandOf returns the kernel's number of the command that makes the change.
 func commandOf(c *lvs.Change) uint8 {
 	return [...]uint8{
 		lvs.AddService:    cmdNewService,

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// weighing is the delta that gives a service's servers weights.
+// weighing returns the delta that gives a service's servers weights.
 func weighing(name string, weights ...int) lvs.Delta {
 	e := entry(name, "rr")
 	for i, w := range weights {
@@ -40,7 +40,7 @@ func (b *bench) apply(t *testing.T, d lvs.Delta, commands ...string) {
 
 const other = "tcp 192.0.2.101:80"
 
-// settled is a bench whose kernel has two services of two servers.
+// settled returns a bench whose kernel has two services of two servers.
 func settled(t *testing.T) *bench {
 	b := newBench(t)
 	b.pass(t, []lvs.Entry{weighing(www, 1, 1).Set[0], weighing(other, 1, 1).Set[0]}, 6, 0)

@@ -312,7 +312,7 @@ func shown(e lvs.Entry) lvs.Entry {
 	return out
 }
 
-// shownFlags are the flags that the text shows.
+// shownFlags returns the flags that the text shows.
 func shownFlags(id lvs.ServiceID) lvs.Flags {
 	if id.FWMark == 0 && id.Addr.Is6() {
 		return lvs.Persistent
@@ -320,7 +320,7 @@ func shownFlags(id lvs.ServiceID) lvs.Flags {
 	return lvs.Persistent | lvs.OnePacket
 }
 
-// threadTime is the processor time that the calling thread has used.
+// threadTime returns the processor time that the calling thread has used.
 func threadTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {

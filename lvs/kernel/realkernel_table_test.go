@@ -275,7 +275,7 @@ func ipvsadm(t *testing.T, args string) string {
 	return string(out)
 }
 
-// kernelState is the table as the kernel prints it, its rows in order, and the attributes that it does not print.
+// kernelState returns the table as the kernel prints it, its rows in order, and the attributes that it does not print.
 func kernelState(t *testing.T, h *ipvs.Handle) string {
 	text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
 	if err != nil {

@@ -100,8 +100,8 @@ func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error
 	}
 }
 
-// question is an ARP request from a machine without an address, so that no other machine learns an address from it (RFC 5227,
-// section 2.1.1).
+// question returns an ARP request from a machine without an address, so that no other machine learns an address from it (RFC
+// 5227, section 2.1.1).
 func question(addr netip.Addr) ([]byte, error) {
 	p, err := arp.NewPacket(arp.OperationRequest, asker, netip.IPv4Unspecified(), make(net.HardwareAddr, 6), addr)
 	if err != nil {

@@ -38,7 +38,7 @@ func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan
 	return Plan{Steps: p.steps, before: p.record, after: p.record}
 }
 
-// keptText is the text of that file, in the form of sysctl.d(5).
+// keptText returns the text of the file of kept settings, in the form of sysctl.d(5).
 func keptText(kept map[string]lvs.ChangedSetting) string {
 	var b strings.Builder
 	b.WriteString("# Written by tandem doctor --fix --persist. `tandem realserver remove` removes it.\n")

@@ -24,7 +24,7 @@ type Path struct {
 	Several   bool         `json:"-"`                  // it has several next hops
 }
 
-// command is a shell command about the route.
+// command returns a shell command about the route.
 func (p Path) command(verb string) string {
 	var b strings.Builder
 	b.WriteString("ip ")

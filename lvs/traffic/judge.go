@@ -184,7 +184,7 @@ type tally struct {
 	expected                       float64
 }
 
-// surprise is how much a credible connection without an answer says against a server, if the others answer as they do: the
+// surprise returns how much a credible connection without an answer says against a server, compared with the other servers: the
 // natural logarithm of how seldom one has no answer. To be careful, one more of theirs is taken to have none.
 func (t tally) surprise() float64 {
 	without := float64(t.credible + 1)

@@ -167,7 +167,7 @@ func (p *epollProbe) explain(err error) healthcheck.Result {
 	return p.head.Broken(ctx, socket.First(p.failed, err), p.target)
 }
 
-// sockaddr is an address in the form of system calls.
+// sockaddr returns an address in the form of system calls.
 func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 	if a = a.Unmap(); a.Is4() {
 		return &unix.SockaddrInet4{Port: int(port), Addr: a.As4()}
@@ -175,7 +175,7 @@ func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(port), Addr: a.As16(), ZoneId: zoneID(a.Zone())}
 }
 
-// zoneID is the number of the interface that a zone names, or 0.
+// zoneID returns the number of the interface that a zone names, or 0.
 func zoneID(zone string) uint32 {
 	if zone == "" {
 		return 0

@@ -66,7 +66,7 @@ func (e *examination) prepared(c realserver.Config) {
 	}
 }
 
-// apply is the command that prepares the machine.
+// apply returns the command that prepares the machine.
 func (e *examination) apply() string {
 	if e.snapshot.Apply == "" {
 		return "tandem realserver apply"

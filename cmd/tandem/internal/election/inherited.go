@@ -102,7 +102,7 @@ func (s *directorSocket) Close() error {
 	return unix.Shutdown(s.fd, unix.SHUT_RD)
 }
 
-// monotonicNow is the present moment. It counts the time in which the machine is suspended, because the peer continues in
+// monotonicNow returns the present moment. It counts the time in which the machine is suspended, because the peer continues in
 // that time.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec

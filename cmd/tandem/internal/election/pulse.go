@@ -108,7 +108,7 @@ func (p *pulse) during(f func()) {
 	p.busy.Store(0)
 }
 
-// pause is the interval between two signs of life.
+// pause returns the interval between two signs of life.
 func (p *pulse) pause() time.Duration { return time.Duration(p.interval.Load()) }
 
 // beating reports whether the loops give signs of life.

@@ -91,7 +91,7 @@ func (p *Process) aliveDuring(f func()) {
 	}
 }
 
-// snapshot is the present state.
+// snapshot returns the present state.
 func (p *Process) snapshot() message.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()

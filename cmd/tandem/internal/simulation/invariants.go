@@ -73,8 +73,8 @@ func newMonitor(s *Scenario) monitor {
 
 const slack = 250 * time.Millisecond
 
-// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group wait
-// for one that offers its place.
+// down returns the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group
+// wait for one that offers its place.
 func (m *monitor) down() time.Duration {
 	i := m.scenario.Interval
 	if m.scenario.Group {

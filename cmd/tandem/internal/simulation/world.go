@@ -59,7 +59,7 @@ func (w *world) run(until time.Time) {
 	}
 }
 
-// between is a random duration.
+// between returns a random duration.
 func (w *world) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rand.Int64N(int64(most-least)+1))
 }

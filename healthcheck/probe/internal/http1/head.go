@@ -210,7 +210,7 @@ func (h *Head) frame() {
 	}
 }
 
-// Malformed is the result of a response that is not HTTP/1, or breaks its rules.
+// Malformed returns the result of a response that is not HTTP/1, or breaks its rules.
 func (h *Head) Malformed(err error) healthcheck.Result {
 	reason := "malformed response: " + err.Error()
 	if errors.Is(err, ErrNotHTTP) {

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
 )
 
-// malformed is an error about a rule.
+// malformed returns an error about a rule.
 func malformed(format string, args ...any) error { return &Malformed{fmt.Sprintf(format, args...)} }
 
 // next takes the next frame.
@@ -69,7 +69,7 @@ func (s *Stream) ours(id uint32) error {
 	return nil
 }
 
-// notHTTP2 is the error of a server that does not begin as one of HTTP/2 does.
+// notHTTP2 returns the error of a server that does not begin as one of HTTP/2 does.
 func (s *Stream) notHTTP2() error { return malformed("not HTTP/2%s", s.begin.Instead()) }
 
 // explain makes an error of the frame reader's.

@@ -54,7 +54,7 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 	return healthcheck.Fail(healthcheck.NetworkError, err.Error())
 }
 
-// kindOf is the kind of failure for an error number.
+// kindOf returns the kind of failure for an error number.
 func kindOf(errno syscall.Errno) healthcheck.CauseKind {
 	switch {
 	case errno == syscall.ECONNREFUSED:
@@ -65,14 +65,15 @@ func kindOf(errno syscall.Errno) healthcheck.CauseKind {
 	return healthcheck.NetworkError
 }
 
-// ExplainSilence is Explain for an error before the first byte from the server: no answer at all makes the result silent.
+// ExplainSilence does what Explain does, for an error before the first byte from the server: no answer at all makes the result
+// silent.
 func ExplainSilence(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	res := Explain(ctx, err, timeout, doing)
 	res.Silent = res.Outcome == healthcheck.Failed && Silence(err)
 	return res
 }
 
-// TimedOut is the reason of a probe that took too long.
+// TimedOut returns the reason of a probe that took too long.
 func TimedOut(timeout time.Duration, doing string) string {
 	return fmt.Sprintf("timeout after %s while %s", timeout, doing)
 }
@@ -93,7 +94,7 @@ func Ending(err error) string {
 	return "connection closed"
 }
 
-// First is the error of a connection that was seen first. The kernel reports a reset only once: after a write that met it,
+// First returns the error of a connection that was seen first. The kernel reports a reset only once: after a write that met it,
 // a read finds the end of the connection.
 func First(write, read error) error {
 	if errors.Is(write, syscall.ECONNRESET) && errors.Is(read, io.EOF) {
@@ -128,7 +129,7 @@ func Closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// AlertTLS is the reason for an alert that the server sent; empty: the error is something else. A server that requires a
+// AlertTLS returns the reason for an alert that the server sent; empty: the error is something else. A server that requires a
 // certificate says so only after the client has finished the handshake (RFC 8446, section 4.4.2.4).
 func AlertTLS(err error) string {
 	var op *net.OpError

@@ -98,7 +98,7 @@ func parseICMP(oob []byte) *ICMPError {
 	return nil
 }
 
-// icmpWords is what a message of ICMP says (RFC 792 and RFC 1122, section 3.2.2.1).
+// icmpWords returns what a message of ICMP says (RFC 792 and RFC 1122, section 3.2.2.1).
 func icmpWords(typ, code byte, errno syscall.Errno) string {
 	switch {
 	case typ == 3 && (code == 0 || code == 6 || code == 11):
@@ -115,7 +115,7 @@ func icmpWords(typ, code byte, errno syscall.Errno) string {
 	return errno.Error()
 }
 
-// icmp6Words is what a message of ICMPv6 says (RFC 4443, section 3).
+// icmp6Words returns what a message of ICMPv6 says (RFC 4443, section 3).
 func icmp6Words(typ, code byte, errno syscall.Errno) string {
 	switch {
 	case typ == 1 && (code == 0 || code == 2 || code == 6):

@@ -13,7 +13,7 @@ import (
 // MaxLine is how many characters of a line a reason holds.
 const MaxLine = 100
 
-// Line is the first line that is not empty, without control characters, cut to MaxLine characters.
+// Line returns the first line that is not empty, without control characters, cut to MaxLine characters.
 func Line(said []byte) string {
 	for line := range bytes.Lines(said) {
 		clean := strings.Map(printable, string(line))
@@ -101,10 +101,10 @@ type Beginning struct {
 // Add takes the next bytes.
 func (b *Beginning) Add(more []byte) { b.n += copy(b.bytes[b.n:], more) }
 
-// Instead is Instead of these bytes.
+// Instead does what Instead does, of these bytes.
 func (b *Beginning) Instead() string { return Instead(b.bytes[:b.n]) }
 
-// Protocol is Protocol of these bytes.
+// Protocol does what Protocol does, of these bytes.
 func (b *Beginning) Protocol() string { return Protocol(b.bytes[:b.n]) }
 
 // Empty says whether the server has sent nothing.

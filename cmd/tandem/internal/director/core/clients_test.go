@@ -70,7 +70,7 @@ func (k *modelKernel) schedule(client int) (lvs.ServerID, bool) {
 	return lvs.ServerID{}, false
 }
 
-// begin is a client's first packet.
+// begin schedules a client's first packet, and returns what becomes of it.
 func (k *modelKernel) begin(client int) fate {
 	name := fmt.Sprint(client)
 	if id, ok := k.templates[name]; ok {

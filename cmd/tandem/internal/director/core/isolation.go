@@ -204,7 +204,7 @@ func (s *State) isolated() (names []string) {
 	return names
 }
 
-// segmentEnds is when what is known about an interface changes without an event. Zero: never.
+// segmentEnds returns the time at which the state of an interface changes without an event. The zero time means never.
 func (s *State) segmentEnds() (next time.Time) {
 	for _, seg := range s.segments {
 		if seg.contrary.IsZero() {

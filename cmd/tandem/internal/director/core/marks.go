@@ -90,6 +90,6 @@ func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ 
 	return check, true
 }
 
-// ProbeServices are the services of the probes' marks. When the director stops they are always removed, even if the other
+// ProbeServices returns the services of the probes' marks. When the director stops they are always removed, even if the other
 // services stay.
 func (s *State) ProbeServices() []lvs.ServiceID { return s.marks.services() }

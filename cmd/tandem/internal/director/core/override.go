@@ -165,7 +165,7 @@ func (s *State) inTable(w *waitingReply) bool {
 	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
 }
 
-// deadline is when the answer is sent at the latest.
+// deadline returns the latest time at which the answer is sent.
 func (w waitingReply) deadline(s *State) time.Time {
 	if !s.inTable(&w) {
 		return w.since.Add(commandTimeout)

@@ -90,7 +90,7 @@ func (s *State) prospect() Prospect {
 	return p
 }
 
-// Before is what the director wants now.
+// Before returns what the director wants now.
 func (r *Rehearsal) Before() Prospect { return r.before }
 
 // Reload returns what the director would want after a reload. It may be called once. Settings that cannot change while the

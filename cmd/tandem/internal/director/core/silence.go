@@ -122,7 +122,7 @@ func (s *State) linkFault() bool {
 	return false
 }
 
-// detection is how long a server that works again needs to pass its checks.
+// detection returns the time that a server that works again needs to pass its checks.
 func (s *State) detection() time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range s.services {
@@ -159,7 +159,7 @@ func (s *State) others() (all []netip.Addr) {
 	return slices.Compact(all)
 }
 
-// silenceEnds is when the meaning of a silence changes without an event. Zero: never.
+// silenceEnds returns the time at which the meaning of a silence changes without an event. The zero time means never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
 	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {

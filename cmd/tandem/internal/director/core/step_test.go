@@ -57,7 +57,7 @@ func show(out Effects) string {
 	return strings.Join(all, ", ")
 }
 
-// web is a configuration with the virtual router "web" and the service www.
+// web returns a configuration with the virtual router "web" and the service www.
 func web(checked bool) *configs.Config {
 	cfg := with(www(checked, lvs.WeightZero))
 	cfg.Routers = []configs.Router{{Config: vrrp.Config{Name: "web"}}}

@@ -68,7 +68,7 @@ func (s *State) seeReady() {
 	s.retrackAll()
 }
 
-// firstVerdicts is the time in which each check runs once.
+// firstVerdicts returns the time in which each check has run once.
 func firstVerdicts(services []configs.Service) time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range services {
@@ -167,7 +167,7 @@ func (s *State) seeAllDown() {
 	}
 }
 
-// downEnds is when a master steps back if all its servers stay unhealthy.
+// downEnds returns when a master steps back if all its servers stay unhealthy.
 func (s *State) downEnds() time.Time {
 	longest := time.Duration(0)
 	for _, svc := range s.services {

@@ -16,7 +16,7 @@ import (
 // A field is a setting that differs.
 type field struct{ key, was, is string }
 
-// String is "priority 150 → 90". The values of secrets are not shown.
+// String returns "priority 150 → 90". The values of secrets are not shown.
 func (f field) String() string {
 	if secret(f.key) {
 		return f.key + " changed"
