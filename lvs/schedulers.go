@@ -13,7 +13,7 @@ var schedulers = []string{
 // order of the servers, until no bucket is left. For the others a weight is a number of connections.
 var countingSchedulers = []string{"sh", "ovf", "lblc", "lblcr"}
 
-// sharesOnly tells whether a scheduler only compares weights.
+// sharesOnly reports whether a scheduler only compares weights.
 func sharesOnly(scheduler string) bool { return !slices.Contains(countingSchedulers, scheduler) }
 
 // SourceHashBuckets is the number of buckets of the scheduler sh. If the total weight is higher, the last servers get no

@@ -76,7 +76,7 @@ func PlanSettings(have, want map[string]string, changed map[string]ChangedSettin
 	return p
 }
 
-// SameSetting tells whether two values are the same to the kernel, which separates fields by tabs.
+// SameSetting reports whether two values are the same to the kernel, which separates fields by tabs.
 func SameSetting(a, b string) bool { return spaced(a) == spaced(b) }
 
 // spaced separates the fields of a value by one space.

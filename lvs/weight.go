@@ -134,7 +134,7 @@ func (in WeightInput) times(factor int) int {
 	return in.Configured * factor
 }
 
-// ramping tells whether a slow start is under way.
+// ramping reports whether a slow start is under way.
 func (in WeightInput) ramping() bool {
 	return !in.UpSince.IsZero() && in.Now.Sub(in.UpSince) < in.SlowStart
 }

@@ -72,10 +72,10 @@ func batch(changes []lvs.Change) int {
 	return n
 }
 
-// programs tells whether the change sets a service's scheduler and engine.
+// programs reports whether the change sets a service's scheduler and engine.
 func programs(c *lvs.Change) bool { return c.Op == lvs.AddService || c.Op == lvs.SetService }
 
-// concernsAll tells whether all other changes would fail with this error too.
+// concernsAll reports whether all other changes would fail with this error too.
 func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
 
 // A progress counts the changes of an Apply. The goroutine that makes the changes shares it, and may continue for a moment

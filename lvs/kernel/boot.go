@@ -16,7 +16,7 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// anotherBoot tells whether a value was stored in another boot than the present one. If one of the two is not known, they
+// anotherBoot reports whether a value was stored in another boot than the present one. If one of the two is not known, they
 // count as the same.
 func anotherBoot(stored, present string) bool {
 	return stored != "" && present != "" && stored != present

@@ -74,7 +74,7 @@ func (o *Ownership) Set() map[lvs.ServiceID]bool {
 	return maps.Clone(o.set)
 }
 
-// Has tells whether a service is ours.
+// Has reports whether a service is ours.
 func (o *Ownership) Has(id lvs.ServiceID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

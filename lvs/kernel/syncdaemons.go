@@ -139,7 +139,7 @@ func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Rol
 	return stop, start
 }
 
-// serves tells whether the daemon has the settings of want.
+// serves reports whether the daemon has the settings of want.
 func serves(d lvs.SyncDaemon, want lvs.Sync) bool {
 	full := complete(want)
 	full.Roles = d.Roles

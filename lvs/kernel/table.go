@@ -153,7 +153,7 @@ func (t *Table) finish(o outcome) (Report, error) {
 	return o.report, errors.Join(o.forgotten, o.failed)
 }
 
-// settled tells whether the kernel has the whole wanted table, as far as we know.
+// settled reports whether the kernel has the whole wanted table, as far as we know.
 func (t *Table) settled() bool { return t.known && len(t.unsure) == 0 }
 
 // set puts a service into the wanted table. It keeps none of the caller's memory.

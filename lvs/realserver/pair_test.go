@@ -153,7 +153,7 @@ func (p *pair) next(op arp.Operation) arp.Packet {
 	}
 }
 
-// answersFor tells whether the server answers for an address. It answers in turn, so that the answer for its own
+// answersFor reports whether the server answers for an address. It answers in turn, so that the answer for its own
 // address, which is asked for second, ends the wait.
 func (p *pair) answersFor(addr string) bool {
 	p.t.Helper()

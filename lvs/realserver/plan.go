@@ -97,14 +97,14 @@ func wantedValue(file string) string {
 	return "1"
 }
 
-// settled tells whether a setting has the wanted effect already. The kernel uses the larger one of the value for an
+// settled reports whether a setting has the wanted effect already. The kernel uses the larger one of the value for an
 // interface and that for all.
 func settled(file string, s State) bool {
 	name := path.Base(file)
 	return enough(name, max(s.number(file), s.number(sysctl("all", name))))
 }
 
-// enough tells whether a value of a setting has the wanted effect.
+// enough reports whether a value of a setting has the wanted effect.
 func enough(name string, v int) bool {
 	switch name {
 	case "arp_ignore":

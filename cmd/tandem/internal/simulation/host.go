@@ -41,7 +41,7 @@ type host struct {
 
 func (h *host) opposite() *host { return h.hosts[1-h.node] }
 
-// kernelRuns tells whether the machine answers and forwards.
+// kernelRuns reports whether the machine answers and forwards.
 func (h *host) kernelRuns() bool { return h.powered && !h.paused }
 
 // processes returns the processes that run.

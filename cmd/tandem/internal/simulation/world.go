@@ -117,7 +117,7 @@ func (p *process) goOn() {
 	}
 }
 
-// runs tells whether the process lives and is not stopped.
+// runs reports whether the process lives and is not stopped.
 func (p *process) runs() bool { return p.alive && !p.stopped }
 
 // A queue is a heap of the future events, the next one first.

@@ -101,10 +101,10 @@ type Beginning struct {
 // Add takes the next bytes.
 func (b *Beginning) Add(more []byte) { b.n += copy(b.bytes[b.n:], more) }
 
-// Instead does what Instead does, of these bytes.
+// Instead returns what the function Instead returns for these bytes.
 func (b *Beginning) Instead() string { return Instead(b.bytes[:b.n]) }
 
-// Protocol does what Protocol does, of these bytes.
+// Protocol returns what the function Protocol returns for these bytes.
 func (b *Beginning) Protocol() string { return Protocol(b.bytes[:b.n]) }
 
 // Empty says whether the server has sent nothing.

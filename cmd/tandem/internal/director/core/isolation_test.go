@@ -40,8 +40,8 @@ func group(state vrrp.State, ready bool, links map[string]string) Report {
 	return Report{r}
 }
 
-// A director that reaches nobody on an interface of its sync group steps back with the whole group. One lost answer proves
-// nothing, and neither does an interface on which nobody is known. A backup that knows nothing yet does not preempt.
+// A director that reaches no other machine on one interface of a sync group steps back with the whole group. It does not step
+// back for one lost answer, or for an interface on which it knows no machine. A backup without results yet does not preempt.
 func TestIsolation(t *testing.T) {
 	const back = stepBackDelta
 	fault := map[string]string{"eth0": "interface eth0 has no carrier"}

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// ErrStarting says that the director has not read the kernel's table yet.
+// ErrStarting is the error of a director that has not read the kernel's table yet.
 var ErrStarting = errors.New("this director is starting and has not read the kernel's table yet: ask again in a few seconds")
 
 // A Rehearsal is a copy of a State. It shows what a reload of that State would change, because the reload is done on the

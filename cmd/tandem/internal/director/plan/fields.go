@@ -24,7 +24,7 @@ func (f field) String() string {
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
-// secret tells whether a key's value must not be shown.
+// secret reports whether a key's value must not be shown.
 func secret(key string) bool {
 	return slices.ContainsFunc([]string{"auth", "password", "secret", "hmac", "headers", "body"}, func(s string) bool { return strings.Contains(key, s) })
 }
@@ -71,7 +71,7 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 	return all
 }
 
-// isValue tells whether a struct is a value that is written as a whole.
+// isValue reports whether a struct is a value that is written as a whole.
 func isValue(t reflect.Type) bool {
 	return t == reflect.TypeFor[netip.Addr]() || t == reflect.TypeFor[netip.Prefix]() || t == reflect.TypeFor[time.Time]()
 }

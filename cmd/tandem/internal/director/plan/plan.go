@@ -89,7 +89,7 @@ func (p *planner) add(l api.PlanLine) {
 	p.lines = append(p.lines, l)
 }
 
-// serves tells whether the clients of a service come to this director. Without virtual routers they always do.
+// serves reports whether the clients of a service come to this director. Without virtual routers they always do.
 func (p *planner) serves(id lvs.ServiceID) bool {
 	routers := p.Before.Config.Routers
 	of := slices.DeleteFunc(slices.Clone(routers), func(r configs.Router) bool { return !hasAddress(r, id.Addr) })
