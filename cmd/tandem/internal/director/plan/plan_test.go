@@ -212,7 +212,7 @@ none: add server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later
 		{"a new server that refuses", situation{role: vrrp.Master, probes: map[CheckID]Probe{
 			{"www/192.0.2.13:80", 0}: {Result: healthcheck.Fail(healthcheck.Refused, "connection refused")},
 		}}, []string{web2, web2 + web3}, `
-none: add server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later) — not healthy: connection refused: it gets no clients until its check passes
+none: add server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later) — not healthy: connection refused; no clients until its check passes
 `},
 		{"a new server whose check could not be run", situation{role: vrrp.Master, probes: map[CheckID]Probe{
 			{"www/192.0.2.13:80", 0}: {NotRun: "too late"},
