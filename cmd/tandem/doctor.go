@@ -34,8 +34,9 @@ func newDoctor() *cobra.Command {
 matters, and the command that fixes it. The configuration says whether the machine is a director, a real
 server, or both.
 
-Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With --persist, it also writes the
-sysctls to a file, so that they last over reboots; "tandem realserver remove" removes that file.
+Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With
+--persist, it also writes the sysctls to a file, so that they last over reboots. "tandem realserver remove"
+removes that file.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
 examination failed.`,

@@ -6,8 +6,9 @@
 // # Processes
 //
 // "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the
-// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer and
-// removes its addresses. If the election dies, the director removes the addresses and starts another election.
+// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer;
+// without a peer it stays master for [election] orphan_grace. If the election dies, the director starts another one. The new one
+// continues as master if the master-down interval has not passed; otherwise the director removes the addresses first.
 //
 // # Signals
 //
@@ -33,9 +34,9 @@
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// The answer to a command comes when the kernel's table agrees. The director runs a command first, and then stores it in a file.
-// If it cannot write the file, the answer has "not_remembered" with the cause. This is so for failover and release too. A restart
-// would forget such a command.
+// The director answers a command when the kernel's table has the change. It runs a command first, and then stores it in a file.
+// If it cannot write the file, the answer has "not_remembered" with the cause: a restart would forget the command. The same holds
+// for failover and release.
 //
 // The status is
 //

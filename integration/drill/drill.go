@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A drill is the inner run.
 type drill struct {
 	options options
-	kind    string
+	kind    report.Kind
 	making  sync.Mutex
 
 	mu    sync.Mutex
@@ -26,7 +27,7 @@ type siteKey struct {
 	network network
 }
 
-func newDrill(o options, kind string) *drill {
+func newDrill(o options, kind report.Kind) *drill {
 	return &drill{options: o, kind: kind, sites: map[siteKey]*site{}}
 }
 
@@ -35,17 +36,17 @@ const attempts = 3
 
 // run runs the rows, a network after the other, and emits what they give.
 func (d *drill) run(rows []row) {
-	m := describe()
-	emit(message{Machine: &m})
+	m := report.ThisMachine()
+	report.Emit(message{Machine: &m})
 	for _, n := range []network{duo, pair, pools} {
 		for i, r := range rows {
-			if r.on != n || n.ipvs() != (d.kind == kindIPVS) {
+			if r.on != n || n.kind() != d.kind {
 				continue
 			}
 			began := time.Now()
 			o := d.outcome(r)
 			o.Order, o.Place, o.Seconds = i, m.Place, time.Since(began).Seconds()
-			emit(message{Row: &o})
+			report.Emit(message{Row: &o})
 			fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", o.Seconds, o)
 		}
 		// The other networks do not need its processor time.

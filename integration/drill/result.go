@@ -3,49 +3,23 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
-	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A result is what a drill measured.
 type result struct {
-	Revision string    `json:"revision"` // of tandem's source
-	Seed     uint64    `json:"seed"`     // of the soak
-	Advert   string    `json:"advert_interval"`
-	Took     string    `json:"took"`
-	Machines []machine `json:"machines"`
-	Rows     []outcome `json:"rows"`
-}
-
-// A machine is where it was measured.
-type machine struct {
-	Place      string `json:"place"` // vm or direct
-	Processor  string `json:"processor"`
-	CPUs       int    `json:"cpus"`
-	Kernel     string `json:"kernel"`
-	Tandem     string `json:"tandem"`
-	Keepalived string `json:"keepalived"`
-}
-
-func (m machine) String() string {
-	where := "namespaces of the machine's own kernel"
-	if m.Place == "vm" {
-		where = "a virtual machine under emulation"
-	}
-	return fmt.Sprintf("%s: %s: Linux %s, %d × %s; tandem %s, %s",
-		m.Place, where, m.Kernel, m.CPUs, m.Processor, m.Tandem, m.Keepalived)
+	Revision string           `json:"revision"` // of tandem's source
+	Seed     uint64           `json:"seed"`     // of the soak
+	Advert   string           `json:"advert_interval"`
+	Took     string           `json:"took"`
+	Machines []report.Machine `json:"machines"`
+	Rows     []outcome        `json:"rows"`
 }
 
 // An outcome is what a row gave.
@@ -133,19 +107,15 @@ func (r *result) count(v verdict) (n int) {
 
 // A message is what the inner run tells the outer one.
 type message struct {
-	Machine *machine `json:"machine,omitempty"`
-	Row     *outcome `json:"row,omitempty"`
+	Machine *report.Machine `json:"machine,omitempty"`
+	Row     *outcome        `json:"row,omitempty"`
 }
 
-// mark begins the line of a message, among what else is written.
-const mark = "drill: "
-
-// take adds a message to the result. It returns false if the line is not a message.
-func (r *result) take(line []byte) bool {
-	text, ok := bytes.CutPrefix(line, []byte(mark))
+// take adds a message to the result.
+func (r *result) take(text []byte) error {
 	var m message
-	if !ok || json.Unmarshal(text, &m) != nil {
-		return false
+	if err := json.Unmarshal(text, &m); err != nil {
+		return err
 	}
 	if m.Machine != nil {
 		r.Machines = append(r.Machines, *m.Machine)
@@ -153,7 +123,7 @@ func (r *result) take(line []byte) bool {
 	if m.Row != nil {
 		r.Rows = append(r.Rows, *m.Row)
 	}
-	return true
+	return nil
 }
 
 func (r *result) writeJSON(w io.Writer) error {
@@ -184,7 +154,7 @@ func (r *result) print(w io.Writer) {
 		table = append(table, line)
 	}
 	fmt.Fprintln(w)
-	align(w, table)
+	report.Table(w, "lrrrll", table)
 	fmt.Fprintln(w)
 	for _, o := range r.Rows {
 		for _, remark := range o.remarks() {
@@ -231,56 +201,5 @@ func list(w io.Writer, rows []row) {
 	for _, r := range rows {
 		table = append(table, []string{r.String(), r.bound.String(), r.bound.why})
 	}
-	align(w, table)
-}
-
-// align writes lines of cells, each column to its width.
-func align(w io.Writer, table [][]string) {
-	var widths []int
-	for _, line := range table {
-		for i, cell := range line {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range table {
-		var b strings.Builder
-		for i, cell := range line {
-			b.WriteString(cell)
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
-		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
-}
-
-// describe says where this is.
-func describe() machine {
-	m := machine{Place: lab.Place(), CPUs: runtime.NumCPU(), Processor: "unknown processor"}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		m.Kernel = unix.ByteSliceToString(u.Release[:])
-	}
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				m.Processor = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	m.Tandem = strings.TrimPrefix(version(lab.Tandem.Path(), "version"), "tandem ")
-	m.Keepalived = version("keepalived", "--version")
-	return m
-}
-
-// version is the first line of what a program says of itself.
-func version(program string, args ...string) string {
-	text, err := exec.Command(program, args...).CombinedOutput()
-	if err != nil {
-		return "unknown (" + err.Error() + ")"
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return line
+	report.Table(w, "lrl", table)
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A row of the drill is one fault and what clients see of it.
@@ -38,6 +40,14 @@ const (
 
 // ipvs reports whether the network needs a kernel with IPVS.
 func (n network) ipvs() bool { return n != duo }
+
+// kind is the kind of kernel that the network needs.
+func (n network) kind() report.Kind {
+	if n.ipvs() {
+		return report.IPVS
+	}
+	return report.Native
+}
 
 // A bound is what clients may see at most, or how many of them must be served. One of most and served is not 0.
 type bound struct {

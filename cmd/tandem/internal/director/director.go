@@ -121,18 +121,17 @@ func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
 	defer d.end()
 	defer d.reader.Close()
-	if err := d.permitted(cfg); err != nil {
+	if err := d.checkMachine(cfg); err != nil {
 		return err
 	}
-	unlock, problem, err := lockInstance(cfg)
+	unlock, unusable, err := lockInstance(cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	saved := d.openState(cfg.State.Dir)
-	if problem != "" {
-		d.log.Warn("the state directory cannot be used", "problem", problem)
-		saved.problems = append(saved.problems, problem)
+	if unusable != "" {
+		d.log.Warn("the state directory cannot be written: a restart forgets what operators ordered", "dir", cfg.State.Dir, "error", unusable)
 	}
 	d.table, d.saved = saved.table, saved
 	defer d.table.ipvs.Close()
@@ -153,7 +152,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
 		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
-		Problems: saved.problems,
+		Unread: saved.unread, Unusable: unusable,
 	})
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })

@@ -87,7 +87,7 @@ func (d *Director) planned(r control.PlanRequest, own bool) (cfg *configs.Config
 	if err != nil {
 		return nil, err
 	}
-	return cfg, d.permitted(cfg)
+	return cfg, d.checkMachine(cfg)
 }
 
 // rehearse asks the loop for a rehearsal.

@@ -110,7 +110,7 @@ func directConfig(t *testing.T, cfg *configs.Config) *directed {
 	return d
 }
 
-// await waits for an order with a tracking.
+// await waits until the director orders an election whose first router has this tracking.
 func (d *directed) await(t *testing.T, want vrrp.Tracking) {
 	t.Helper()
 	var last vrrp.Tracking

@@ -15,7 +15,7 @@ import (
 
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
-	s.numbers, s.startProblems = ev.Numbers, ev.Problems
+	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
 	s.adopt(ev.Config)
 	s.forgetOverrides()
 	s.logNumbers(nil)

@@ -41,7 +41,7 @@ func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
 	return complete && err == nil, err
 }
 
-// Plan returns what Apply would write. It writes nothing.
+// Plan returns the changes that Apply would make, and makes none.
 func (p ReturnPath) Plan(cfg *configs.Config) (plan lvs.SettingsPlan, err error) {
 	interfaces, _, err := returnInterfaces(cfg)
 	if err != nil {
