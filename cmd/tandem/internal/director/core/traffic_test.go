@@ -257,7 +257,7 @@ func TestOutlierIsNeverTheLast(t *testing.T) {
 	if got := weights(s); !strings.Contains(got, "12=1") {
 		t.Errorf("the last fails: weights %s", got)
 	}
-	if named(s) == "" {
+	if unansweredServers(s) == "" {
 		t.Error("it is still the one that does not answer")
 	}
 }
