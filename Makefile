@@ -8,11 +8,13 @@
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
+# make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
+#                 persistence
 # make bench      tandem beside keepalived and ipvsadm, measured in one run
 # make lint       gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where
-# this one has none.
+# demo, test, stress, scorecard, drill, matrix and bench need root: they make network namespaces, and boot a kernel that has IPVS
+# where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -95,6 +97,10 @@ scorecard:
 .PHONY: drill
 drill:
 	go run ./integration/drill $(DRILL)
+
+.PHONY: matrix
+matrix:
+	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
 
 .PHONY: bench
 bench:

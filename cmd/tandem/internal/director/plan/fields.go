@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // A field is a setting that differs.
@@ -33,11 +35,14 @@ func secret(key string) bool {
 var keys = map[string]string{
 	"password": "auth_pass", "no_prefix_route": "noprefixroute",
 	"tls.on": "tls", "tls.name": "tls_name", "tls.ca_file": "tls_ca", "tls.cert_file": "tls_cert", "tls.key_file": "tls_key",
-	"tls.minimum": "tls_version", "tls.insecure": "tls_insecure", "flap.changes": "flap_changes", "flap.window": "flap_window",
+	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
-	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis", "outlier": "outlier.action",
+	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis", "outlier": "outlier.action", "probe_mark": "probe_fwmark",
 }
+
+// negated are the keys whose value in the file is the opposite of the field.
+var negated = map[string]bool{"tls_verify": true}
 
 // differing returns the exported fields of two values of the same struct type that differ, except those that are skipped by
 // their names in Go.
@@ -66,7 +71,15 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 		if name, ok := keys[key]; ok {
 			key = name
 		}
-		all = append(all, field{key, text(was.Field(i).Interface()), text(is.Field(i).Interface())})
+		show := text
+		if key == "tls_version" {
+			show = tlsVersion
+		}
+		d := field{key, show(was.Field(i).Interface()), show(is.Field(i).Interface())}
+		if negated[key] {
+			d.was, d.is = d.is, d.was
+		}
+		all = append(all, d)
 	}
 	return all
 }
@@ -95,6 +108,14 @@ func snake(name string) string {
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
+}
+
+// tlsVersion writes the number of a version in the protocol as the file has it.
+func tlsVersion(v any) string {
+	if n, ok := v.(uint16); ok && n >= healthcheck.TLS10 {
+		return fmt.Sprintf("1.%d", n-healthcheck.TLS10)
+	}
+	return "none"
 }
 
 // text writes a value as people read it.

@@ -112,7 +112,7 @@ func (p *planner) probed(svc configs.Service, srv configs.Server, l *api.PlanLin
 	case status.Health == healthcheck.Healthy:
 		l.Cost = sentence(l.Cost, "healthy: "+status.Reason)
 	case status.Health == healthcheck.Unhealthy:
-		l.Cost = sentence(l.Cost, "not healthy: "+status.Reason+": it gets no clients until its check passes")
+		l.Cost = sentence(l.Cost, "not healthy: "+status.Reason, "no clients until its check passes")
 	default:
 		l.Cost = sentence(l.Cost, "not checked before the reload: "+status.Reason)
 	}

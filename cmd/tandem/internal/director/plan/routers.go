@@ -161,7 +161,10 @@ func (p *planner) continues(was, is *configs.Router) {
 func (p *planner) priority(was, is *configs.Router) {
 	state := p.stateOf(*was)
 	before, after := p.Before.Tracking[was.Name], p.After.Tracking[is.Name]
-	others := state.Tracking.Delta - before.Delta // that of interfaces, which the election tracks
+	others := 0 // what the interfaces add, which the election tracks
+	if state.Name != "" {
+		others = state.Tracking.Delta - before.Delta
+	}
 	now := effective(was, before, others, state)
 	then := effective(is, after, others, state)
 	if was.Priority == is.Priority && now == then && before.Fault == after.Fault {
