@@ -118,7 +118,7 @@ func keep[T any](values []T, wanted func(T) bool) (kept []T) {
 	return kept
 }
 
-// number is 4 or 6.
+// number returns 4 or 6.
 func number(f lvs.Family) uint8 {
 	if f == lvs.IPv6 {
 		return 6

@@ -17,7 +17,8 @@ import (
 // ProbeMarks is the number of firewall marks, starting at LVS.ProbeMark, for probes through the VIP.
 const ProbeMarks = 1 << 16
 
-// defaultProbeMark is far from small numbers, which people use, and from the masks that other programs use.
+// defaultProbeMark is the first mark unless the file names another. It is far from small numbers, which people use, and from
+// the masks that other programs use.
 const defaultProbeMark uint32 = 0x7400_0000
 
 // A ProbeRoute is how IPVS sends probes for a VIP to one real server. It is comparable.

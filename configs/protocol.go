@@ -50,7 +50,7 @@ func advertInterval() toml.SchemaType[time.Duration] {
 	return toml.DurationIn(three.String()+"; in version 2, "+two.String(), three.Check)
 }
 
-// validPassword accepts what the configuration of any peer can contain. Its mistakes do not show the password.
+// validPassword refuses a password that the configuration of some peer cannot contain. Its mistakes do not show the password.
 func validPassword(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {

@@ -24,7 +24,7 @@ func serverTable() toml.SchemaType[Server] {
 	)...)
 }
 
-// sorryTable has no weight: while a sorry server serves, it serves alone.
+// sorryTable returns the schema type of a sorry server. It has no weight: while a sorry server serves, it serves alone.
 func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
 // method returns the schema type of how packets reach a server. ipvsadm and keepalived have other words for it.

@@ -139,7 +139,7 @@ func outlierTable() toml.SchemaType[OutlierAction] {
 			func(s *OutlierAction, v OutlierAction) { *s = v }))
 }
 
-// maxQuorum is more than the total weight of all servers that a file may have.
+// maxQuorum is the highest quorum. It is more than the total weight of all servers that a file may have.
 const maxQuorum = 1 << 30
 
 // checkService completes a service: its name, its virtuals and its servers. It applies the rules about several keys.

@@ -157,7 +157,7 @@ func commandLine() toml.SchemaType[[]string] {
 	return words
 }
 
-// validUser accepts what useradd accepts. Only the director knows whether the user exists.
+// validUser refuses what is not a user's name or number, as useradd does. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {

@@ -126,7 +126,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 }
 
-// A persistence says how long a client is remembered, and by what it is identified.
+// A persistence has the time for which a client stays with its server, and the prefix by which clients are identified.
 type persistence struct {
 	timeout time.Duration
 	prefix  uint8

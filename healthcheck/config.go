@@ -58,8 +58,8 @@ func (t Target) Endpoint() netip.AddrPort {
 	return to
 }
 
-// SameProbe says whether two checks are equal except for Address and Port. At one endpoint, one probe is then enough for
-// both.
+// SameProbe reports whether two checks are equal except for Address and Port. If both also have the same endpoint, one probe is
+// enough for both.
 func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
@@ -70,5 +70,5 @@ func (c *Config) SameProbe(o *Config) bool {
 		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
 }
 
-// OnlyConnects says whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
+// OnlyConnects reports whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
 func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }

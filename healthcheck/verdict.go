@@ -31,7 +31,7 @@ func (s *State) essence() essence {
 	return e
 }
 
-// Differs says whether a verdict must report the change from one state to another.
+// Differs reports whether a verdict must report the change from one state to another.
 func (s *State) Differs(other *State) bool { return s.essence() != other.essence() }
 
 // A FlapTurn says whether a target has just begun or ceased to flap.

@@ -52,7 +52,7 @@ func resolve(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 // data returns the data of a record in the form of zone files.
 func data(record dns.RR) string { return strings.TrimPrefix(record.String(), record.Header().String()) }
 
-// isShort says whether an error is the library's own: the message is too short for a header.
+// isShort reports whether an error is the library's own: the message is too short for a header.
 func isShort(err error) bool {
 	var own *dns.Error
 	return errors.As(err, &own)

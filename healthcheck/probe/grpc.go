@@ -22,7 +22,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
-// maxGRPC is how large the answer of a gRPC server may be, in bytes.
+// maxGRPC is the maximum size of a gRPC server's answer, in bytes.
 const maxGRPC = 64 << 10
 
 // grpcCodes are the statuses of gRPC by their numbers (grpc/grpc, doc/statuscodes.md).
@@ -83,7 +83,7 @@ func envelope(message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 }
 
-// judgeGRPCHeader says whether the answer comes from a gRPC server at all.
+// judgeGRPCHeader returns a failure if the answer does not come from a gRPC server.
 func judgeGRPCHeader(s *http2.Stream) healthcheck.Result {
 	kind, times := http2.Value(s.Fields, "content-type")
 	const usual = "application/grpc"

@@ -87,7 +87,7 @@ func below(change func(between, leaf *x509.Certificate)) func(*forger) tls.Certi
 	}
 }
 
-// certLies are of RFC 5280 and RFC 9525.
+// certLies returns chains that break a rule of RFC 5280 or RFC 9525.
 func certLies() (all []certLie) {
 	add := func(rule, name, want string, chain func(*forger) tls.Certificate) {
 		if want != "" {
@@ -138,7 +138,7 @@ func certLies() (all []certLie) {
 	return all
 }
 
-// recordLies are first bytes that no server of TLS sends (RFC 8446, sections 5.1 and 6).
+// recordLies returns first bytes that no TLS server sends (RFC 8446, sections 5.1 and 6).
 func recordLies() (all []lie) {
 	const none, broken, closed = "TLS: the server does not speak TLS", "TLS: the handshake failed", "connection closed during the TLS handshake"
 	for first := range 256 {

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// pingData is how much data an echo request carries, in bytes, as much as that of ping(8).
+// pingData is the number of data bytes in an echo request, the same as that of ping(8).
 const pingData = 56
 
 // ping sends one ICMP echo request and waits for its reply. The socket is connected: the kernel hands over only what comes
@@ -75,7 +75,7 @@ func echoRequest(e *icmp.Echo, six bool) []byte {
 	return b
 }
 
-// An echoVerdict is what a packet is to an echo request.
+// An echoVerdict says whether a packet answers an echo request.
 type echoVerdict uint8
 
 const (

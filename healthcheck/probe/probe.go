@@ -123,7 +123,7 @@ func connected(t *healthcheck.Target) healthcheck.Result {
 	return healthcheck.Pass("connected")
 }
 
-// connecting says, for the reason of a timeout, what a probe does until it is connected.
+// connecting returns what a probe does until it is connected, in the words of the reason for a timeout.
 func connecting(t *healthcheck.Target) string {
 	if t.Config.Via.IsValid() {
 		return via.Connecting

@@ -31,7 +31,7 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	return probetest.Words(res), time.Since(start)
 }
 
-// carry probes as the runner does with an engine.
+// carry probes once with an engine, as the runner does.
 func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	g, err := epoll.New()
 	if err != nil {

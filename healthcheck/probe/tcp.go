@@ -14,13 +14,13 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// maxAnswer is how much of an answer is searched for the expected text, in bytes.
+// maxAnswer is the part of an answer that is searched for the expected text, in bytes.
 const maxAnswer = 64 << 10
 
 // asExpected is the reason of a server that sent the expected text.
 const asExpected = "answered as expected"
 
-// waitingForExpected is what a probe does that expects a text.
+// waitingForExpected is what a probe that expects a text waits for, in the words of a reason.
 const waitingForExpected = "waiting for the expected answer"
 
 // otherwise returns the result of a server that has answered, but not as expected, when the probe's time is over.

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// Thousands of checks a second must not use up the ports of either side.
+// Probes leave no connection in TIME_WAIT: thousands of checks a second must not use up the ports of either side.
 func TestProbesLeaveNoTimeWait(t *testing.T) {
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
 	web.Config.Protocols = new(http.Protocols)

@@ -22,7 +22,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe"
 )
 
-// serverEnv makes the test binary the server instead, so that the CPU time of this process is the checks' alone.
+// serverEnv is the environment variable that makes the test binary the server. So the CPU time of this process is that of the
+// checks alone.
 const serverEnv = "HEALTHCHECK_BENCH_SERVER"
 
 func TestMain(m *testing.M) {

@@ -45,7 +45,7 @@ func (e *entry) name() string {
 	return e.members[0].id
 }
 
-// part says whether every member is one of several checks of its server.
+// part reports whether every member is one of several checks of its server.
 func (e *entry) part() bool {
 	return !slices.ContainsFunc(e.members, func(m member) bool { return !m.part })
 }

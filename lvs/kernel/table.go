@@ -99,7 +99,7 @@ func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	}
 }
 
-// ManageAll says whether every service of the namespace is ours. Then services of other programs are deleted, from the next
+// ManageAll reports whether every service of the namespace is ours. Then services of other programs are deleted, from the next
 // pass on. Before the first call it is false.
 func (t *Table) ManageAll(all bool) { t.all.Store(all) }
 

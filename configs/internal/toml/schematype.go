@@ -109,7 +109,7 @@ func (t SchemaType[T]) Synonyms(words map[string]T) SchemaType[T] {
 	return t
 }
 
-// Boolean is true or false.
+// Boolean returns the schema type of true or false.
 func Boolean() SchemaType[bool] {
 	return SchemaType[bool]{
 		Name:   "boolean",

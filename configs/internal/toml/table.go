@@ -64,20 +64,20 @@ func (f Field[S]) Example(value string) Field[S] {
 	return f
 }
 
-// Unset says what applies without the key, in words.
+// Unset returns the field with the documentation of what applies without the key.
 func (f Field[S]) Unset(words string) Field[S] {
 	f.key.Unset = words
 	return f
 }
 
-// OnlyFor says what the key is limited to, in words.
+// OnlyFor returns the field with the documentation of what the key is limited to.
 func (f Field[S]) OnlyFor(words string) Field[S] {
 	f.key.OnlyFor = words
 	return f
 }
 
-// When limits a field to tables for which applies is true, which sees the fields before. Elsewhere the field has no default,
-// and refuse reports a value. The words are for the documentation.
+// When returns the field limited to tables for which applies returns true. applies sees the fields before this one. In other
+// tables the field has no default, and refuse reports a mistake if it is given. The words are for the documentation.
 func (f Field[S]) When(words string, applies func(*S) bool, refuse func(at Node, s *S)) Field[S] {
 	read := f.read
 	f.read = func(at Node, s *S) {

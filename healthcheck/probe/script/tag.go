@@ -43,7 +43,7 @@ func directorTag(space uint64, pid int, start uint64) tag {
 	return tag(((tagMagic<<spaceBits|low(space, spaceBits))<<pidBits|low(uint64(pid), pidBits))<<startBits | low(start, startBits))
 }
 
-// ownTag is the part of this process.
+// ownTag returns the part of a tag that stands for this process.
 var ownTag = sync.OnceValues(func() (tag, error) {
 	space, err := pidSpace()
 	if err != nil {
@@ -74,7 +74,7 @@ func pidSpace() (n uint64, err error) {
 	return n, err
 }
 
-// tagging is held while this process has a tag: only one program starts at a time, as everywhere in Go.
+// tagging is locked while this process has a tag. So only one program starts at a time, as always in Go.
 var tagging sync.Mutex
 
 // withTag runs start, which starts a program, so that the program inherits a tag from its first moment. Another process

@@ -275,7 +275,7 @@ func (e *examination) tunnels() {
 
 const pmtuDiscovery = "net/ipv4/vs/pmtu_disc"
 
-// shrinks says what happens to packets that do not fit.
+// shrinks returns in words what happens to packets that do not fit into a tunnel.
 func (e *examination) shrinks() string {
 	if e.snapshot.Sysctls[pmtuDiscovery] == "0" {
 		return "net.ipv4.vs.pmtu_disc is 0, so that the director sends it in fragments, which a firewall on the way may drop"

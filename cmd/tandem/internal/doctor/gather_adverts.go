@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// minListen and maxListen bound how long the doctor listens for advertisements.
+// minListen and maxListen are the limits of the time for which the doctor listens for advertisements.
 const minListen, maxListen = time.Second, 5 * time.Second
 
 // listenForAdverts listens on each interface for the given time, and returns each sender and virtual router id once.

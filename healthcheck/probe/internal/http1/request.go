@@ -30,7 +30,7 @@ func Request(t *healthcheck.Target) []byte {
 	return append(b, c.Body...)
 }
 
-// AnnouncesLength says whether a request has Content-Length. RFC 9110, section 8.6: a method that normally has content
+// AnnouncesLength reports whether a request has Content-Length. RFC 9110, section 8.6: a method that normally has content
 // announces the length even of empty content.
 func AnnouncesLength(c *healthcheck.Config) bool {
 	return c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method)

@@ -195,5 +195,5 @@ func Value(fields []hpack.HeaderField, name string) (value string, times int) {
 	return value, times
 }
 
-// Silent says whether the server has sent nothing.
+// Silent reports whether the server has sent nothing.
 func (s *Stream) Silent() bool { return s.begin.Empty() }

@@ -17,13 +17,13 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// BeforeResponse says at which point a server that sends nothing ends the connection.
+// BeforeResponse is the end of the reason when a server has ended the connection without a response.
 const BeforeResponse = "before a response"
 
 // TooLate is the reason of a probe that this process had no time to complete.
 const TooLate = "the director had too little processor time for the check"
 
-// ErrTooLate is the error of such a probe.
+// ErrTooLate is the error of a probe that this process had no time to complete.
 var ErrTooLate = errors.New(TooLate)
 
 // Explain makes a result of an error that happened while doing something.
@@ -86,7 +86,7 @@ func HungUp(ctx context.Context, err error, t *healthcheck.Target, when, doing s
 	return Explain(ctx, err, t.Config.Timeout, doing)
 }
 
-// Ending says how the peer ended the connection.
+// Ending returns in words how the peer ended the connection.
 func Ending(err error) string {
 	if errors.Is(err, syscall.ECONNRESET) {
 		return "connection reset"
@@ -103,7 +103,7 @@ func First(write, read error) error {
 	return read
 }
 
-// OwnFault says whether an error is about the director and not about the server.
+// OwnFault reports whether an error is about the director and not about the server.
 func OwnFault(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAGAIN:
@@ -112,7 +112,7 @@ func OwnFault(errno syscall.Errno) bool {
 	return false
 }
 
-// Silence says whether an error of connecting means that no machine answered. A refusal is an answer.
+// Silence reports whether an error of connecting means that no machine answered. A refusal is an answer.
 func Silence(err error) bool {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -123,7 +123,7 @@ func Silence(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// Closed says whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
+// Closed reports whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
 // these errors appears, so they all have the same cause.
 func Closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
