@@ -26,7 +26,7 @@ func NeededSysctls(services []Service) map[string]string {
 	return need
 }
 
-// WithoutSysctl says how clients suffer without a setting of NeededSysctls.
+// WithoutSysctl returns in words what happens to clients without a setting of NeededSysctls.
 func WithoutSysctl(name string) string {
 	switch name {
 	case "expire_nodest_conn":

@@ -158,7 +158,7 @@ func parseFWMark(s, rest string) (ServiceID, error) {
 	return ServiceID{FWMark: uint32(mark), Family: f}, nil
 }
 
-// Compare orders services: by address, port and protocol, firewall marks behind them.
+// Compare orders services by address, port and protocol. Firewall marks come after them.
 func (id ServiceID) Compare(other ServiceID) int {
 	return cmp.Or(
 		cmp.Compare(id.FWMark, other.FWMark),

@@ -9,8 +9,9 @@ var schedulers = []string{
 	"rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "twos",
 }
 
-// countingSchedulers do not only compare weights. sh gives a server as many of its 256 buckets as its weight says, in the
-// order of the servers, until no bucket is left. For the others a weight is a number of connections.
+// countingSchedulers are the schedulers that do more with weights than compare them. sh gives a server as many of its 256
+// buckets as its weight says, in the order of the servers, until no bucket is left. For the others a weight is a number of
+// connections.
 var countingSchedulers = []string{"sh", "ovf", "lblc", "lblcr"}
 
 // sharesOnly reports whether a scheduler only compares weights.

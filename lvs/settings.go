@@ -79,5 +79,5 @@ func PlanSettings(have, want map[string]string, changed map[string]ChangedSettin
 // SameSetting reports whether two values are the same to the kernel, which separates fields by tabs.
 func SameSetting(a, b string) bool { return spaced(a) == spaced(b) }
 
-// spaced separates the fields of a value by one space.
+// spaced returns a value with one space between its fields.
 func spaced(value string) string { return strings.Join(strings.Fields(value), " ") }

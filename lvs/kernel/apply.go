@@ -294,8 +294,8 @@ func encode(b []byte, c *lvs.Change) []byte {
 	return b
 }
 
-// explain says what the errno of a change means. Deleting an object that does not exist is a success: the kernel answers
-// ESRCH for services and ENOENT for servers.
+// explain returns an error that says what the errno of a change means. Deleting an object that does not exist is a success: the
+// kernel answers ESRCH for services and ENOENT for servers.
 func explain(c *lvs.Change, err error) error {
 	absent := errors.Is(err, unix.ENOENT)
 	switch c.Op {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// align rounds up to the alignment of netlink messages and attributes.
+// align returns n rounded up to the alignment of netlink messages and attributes.
 func align(n int) int { return (n + unix.NLA_ALIGNTO - 1) &^ (unix.NLA_ALIGNTO - 1) }
 
 // appendHead appends the head of an attribute whose value has n bytes.

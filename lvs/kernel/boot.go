@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// bootID identifies the present boot of the machine; empty: it is not known.
+// bootID returns an id of the present boot of the machine. If it is not known, the id is empty.
 func bootID() string {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

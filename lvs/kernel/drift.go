@@ -129,7 +129,7 @@ func (t *Table) NextLook() time.Duration {
 	return max(minPause, textPause*t.looks.cost)
 }
 
-// idle tells that there is nothing to look at: no service is wanted, and no service is ours.
+// idle reports whether there is nothing to look at: no service is wanted, and no service is ours.
 func (t *Table) idle() bool { return len(t.want) == 0 && t.own.Len() == 0 && !t.all.Load() }
 
 // lookAtText looks at the next pages of the text.

@@ -28,8 +28,8 @@ type handle interface {
 
 var _ handle = (*ipvs.Handle)(nil)
 
-// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. Its netlink family then
-// has another number, but moby/ipvs uses the first number as long as the process lives.
+// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. The netlink family of ip_vs
+// then has another number, but moby/ipvs uses the first number as long as the process lives.
 var ErrReloaded = errors.New("the module ip_vs was reloaded: restart this process to use it")
 
 // mobyFamily is the family number that moby/ipvs uses, 0 before it has one.

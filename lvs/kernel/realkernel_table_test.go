@@ -193,7 +193,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 	})
 }
 
-// TestRealKernelFullReadSeesMore: the read sees what the look cannot see.
+// TestRealKernelFullReadSeesMore: a full read sees changes that a look cannot see.
 func TestRealKernelFullReadSeesMore(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		own, err := OpenOwnership(new(fakeStore[Owned]))

@@ -175,7 +175,7 @@ func (d *SyncDaemons) Stop(ctx context.Context) error {
 	return err
 }
 
-// explainSync says what the errno of a start means.
+// explainSync returns an error that says what the errno of a start means.
 func explainSync(want lvs.Sync, role lvs.Roles, err error) error {
 	why := ""
 	switch {

@@ -66,7 +66,7 @@ type wantedService struct {
 	seen uint64 // the last round of looks that has seen it
 }
 
-// Counters count since the Table was made.
+// Counters count what a Table has done since it was made.
 type Counters struct {
 	Reconciles uint64 // passes that compared the whole table, with and without changes
 	Changes    uint64 // changes that were made

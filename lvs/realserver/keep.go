@@ -48,7 +48,8 @@ func keptText(kept map[string]lvs.ChangedSetting) string {
 	return b.String()
 }
 
-// unkeep undoes MakeKeepPlan, when everything is undone. A setting that another program has changed since stays.
+// unkeep adds the steps that undo MakeKeepPlan, if everything is undone. A setting that another program has changed since
+// stays.
 func (p *planner) unkeep() {
 	if len(p.config.VIPs) > 0 {
 		return

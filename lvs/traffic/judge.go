@@ -88,7 +88,7 @@ func (j *Judge) Add(server string, o Outcome, answered bool) {
 	}
 }
 
-// proven remembers that a client gets answers.
+// proven records that a client gets answers.
 func (j *Judge) proven(o Outcome) {
 	if was, ok := j.clients[o.Client]; ok && was.After(o.Start) {
 		return
@@ -122,7 +122,7 @@ func (r *record) recount() {
 	}
 }
 
-// Forget drops what is known of a server. It is for a server that gets new connections again.
+// Forget drops the records of a server. It is for a server that gets new connections again.
 func (j *Judge) Forget(server string) { delete(j.servers, server) }
 
 // Answers reports whether a server has answered a connection that started after a moment.
