@@ -98,7 +98,7 @@ type line struct {
 	server string // its name
 }
 
-// lineLimit is how long an answer may take. TCP itself waits longer.
+// lineLimit is the maximum time of an answer. TCP itself waits longer.
 const lineLimit = 30 * time.Second
 
 func dialLine(h *lab.Host) (*line, error) { return dialLineAt(h, vip+":"+linesPort) }

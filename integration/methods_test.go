@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A way is a service that traffic passes, with its row in the table.
+// A way is one combination of method, family, protocol and scheduler: a service, and its row in the table.
 type way struct {
 	name    string
 	address string   // that the client connects to

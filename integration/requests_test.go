@@ -40,7 +40,7 @@ func newPoller() (*poller, error) {
 	return &poller{fd: fd}, err
 }
 
-// watch has wait return fd when one of the events is there.
+// watch makes wait return fd when one of the events has come.
 func (p *poller) watch(how, fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, how, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }

@@ -120,7 +120,7 @@ func tables(b *bench, what string, entries []lvs.Entry) error {
 	return err
 }
 
-// A noStore forgets which services are ours.
+// A noStore is a store that keeps nothing.
 type noStore struct{}
 
 func (noStore) Load() (kernel.Owned, error) { return kernel.Owned{}, nil }

@@ -24,7 +24,7 @@ var _ T = (*Attempt)(nil)
 // NewAttempt makes an attempt. Everything that the lab makes for it lives until Close.
 func NewAttempt(name string) *Attempt { return &Attempt{name: name} }
 
-// A stopped ends an attempt from within.
+// A stopped is the panic that ends an attempt.
 type stopped struct{}
 
 // Do runs f, and then the cleanups that were added meanwhile. It returns the reason if f has failed, and "" if not.
@@ -124,7 +124,7 @@ func (a *Attempt) Errorf(format string, args ...any) {
 	}
 }
 
-// Fatalf is Errorf, and also ends the function of Do.
+// Fatalf records a failure as Errorf does, and ends the function of Do.
 func (a *Attempt) Fatalf(format string, args ...any) {
 	a.Errorf(format, args...)
 	panic(stopped{})

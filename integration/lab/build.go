@@ -23,7 +23,7 @@ type runFile struct {
 	data []byte
 }
 
-// An order tells init what to run.
+// An order is what init runs.
 type order struct {
 	Args []string
 	Env  []string

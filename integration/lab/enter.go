@@ -161,7 +161,8 @@ func (p place) String() string {
 	return "place(" + strconv.Itoa(int(p)) + ")"
 }
 
-// choosePlace follows TANDEM_LAB. Without it, this machine's kernel is used where it has IPVS.
+// choosePlace returns the place that TANDEM_LAB names. Without TANDEM_LAB the lab runs on this machine's kernel if that has
+// IPVS, and otherwise in a virtual machine.
 func choosePlace() (place, error) {
 	switch v := os.Getenv("TANDEM_LAB"); v {
 	case "vm":
@@ -199,7 +200,7 @@ func Terminal() bool { return os.Getenv(terminalVar) != "" }
 // Outside reports whether the program is still where it was started.
 func Outside() bool { return os.Getenv(roleVar) == "" }
 
-// Place names where the lab runs: "vm" or "direct"; it is empty outside.
+// Place returns where the lab runs: "vm" or "direct". Outside the lab it returns "".
 func Place() string { return os.Getenv(placeVar) }
 
 func isTerminal(f *os.File) bool {
@@ -207,7 +208,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// outsideFlags name files of the outside, which the inner run does not see.
+// outsideFlags are the flags that name files of the outside, which the inner run does not see.
 var outsideFlags = []string{
 	"testlogfile", "coverprofile", "gocoverdir", "outputdir", "fuzzcachedir",
 	"cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace",

@@ -60,7 +60,8 @@ func initMain(role string) int {
 	select {}
 }
 
-// prepare mounts what programs expect, names the machine, brings the loopback interface up and opens the system log.
+// prepare makes the inside ready for programs: it mounts file systems, names the machine, brings the loopback interface up and
+// opens the system log.
 func prepare(role string) error {
 	for _, m := range []struct{ kind, dir, options string }{
 		{"proc", "/proc", ""},

@@ -56,8 +56,8 @@ func (h *Host) Start(name string, args ...string) *Process {
 // outputEnd ends the line that watch writes behind the output of a process that has ended.
 const outputEnd = "\x00"
 
-// watch keeps the output, and waits for the end of the process. When done is closed, all that the process wrote is kept.
-// Children that outlive the process may still write.
+// watch stores the output, and waits for the end of the process. When done is closed, everything that the process wrote is
+// stored. Children that outlive the process may still write.
 func (p *Process) watch(r *pipe, w *os.File) {
 	kept := make(chan struct{})
 	go func() {
@@ -163,7 +163,7 @@ func (h *Host) Run(name string, args ...string) string {
 	return out
 }
 
-// runLimit is how long Run waits for a program.
+// runLimit is the maximum time for which Run waits for a program.
 const runLimit = 2 * time.Minute
 
 // TryRun runs a program on the host and returns its output, and an error with it if it fails.
