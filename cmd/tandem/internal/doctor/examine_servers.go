@@ -34,18 +34,23 @@ func (e *examination) servers() {
 		names[key] = append(names[key], s.Server.Addr().String())
 	}
 	for _, f := range faults {
-		const most = 5
-		all, server := names[f], "server"
-		if len(all) > 1 {
-			server = "servers"
-		}
-		list := strings.Join(all[:min(len(all), most)], ", ")
-		if more := len(all) - most; more > 0 {
-			list += fmt.Sprintf(" and %d more", more)
-		}
-		f.What = fmt.Sprintf("real %s %s of %s: %s", server, list, f.service, f.What)
+		f.What = fmt.Sprintf("%s of %s: %s", listServers(names[f]), f.service, f.What)
 		e.add(f.Finding)
 	}
+}
+
+// listServers names real servers.
+func listServers(names []string) string {
+	const most = 5
+	server := "server"
+	if len(names) > 1 {
+		server = "servers"
+	}
+	list := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return "real " + server + " " + list
 }
 
 // faultOf returns the finding about the answers of one server. If they are as they should be, the finding has no ID.
