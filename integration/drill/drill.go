@@ -18,8 +18,9 @@ type drill struct {
 	kind    report.Kind
 	making  sync.Mutex
 
-	mu    sync.Mutex
-	sites map[siteKey]*site
+	mu     sync.Mutex
+	sites  map[siteKey]*site
+	broken map[siteKey]int // how often a site could not be made
 }
 
 type siteKey struct {
@@ -28,7 +29,7 @@ type siteKey struct {
 }
 
 func newDrill(o options, kind report.Kind) *drill {
-	return &drill{options: o, kind: kind, sites: map[siteKey]*site{}}
+	return &drill{options: o, kind: kind, sites: map[siteKey]*site{}, broken: map[siteKey]int{}}
 }
 
 // attempts is how often a row is tried while the machine itself stands still in it.
@@ -151,7 +152,8 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 // explain prints what was written in a row that a subject failed.
 func (d *drill) explain(r row, s *site, f figure, since time.Time) {
 	if d.options.verbose && r.bound.judge(f) != pass {
-		fmt.Fprintf(os.Stderr, "%s, %s: %s %+v\n%s", r, s.subject.name, f, f, s.Written(since.Add(-time.Second)))
+		fmt.Fprintf(os.Stderr, "%s, %s: %s %s %s %s\n%s", r, s.subject.name, f, f.Note, f.Error, f.NotBack,
+			s.Written(since.Add(-time.Second)))
 	}
 }
 
@@ -159,9 +161,13 @@ func (d *drill) explain(r row, s *site, f figure, since time.Time) {
 func (d *drill) site(key siteKey, subject subject) (*site, string) {
 	d.mu.Lock()
 	s, ok := d.sites[key]
+	broken := d.broken[key]
 	d.mu.Unlock()
-	if ok {
+	switch {
+	case ok:
 		return s, ""
+	case broken == attempts:
+		return nil, "it could not be made three times"
 	}
 	// Loop devices are for the whole kernel: two sites cannot look for a free one at the same time.
 	d.making.Lock()
@@ -172,6 +178,9 @@ func (d *drill) site(key siteKey, subject subject) (*site, string) {
 			fmt.Fprintln(os.Stderr, s.Written(time.Time{}))
 		}
 		s.attempt.Close()
+		d.mu.Lock()
+		d.broken[key]++
+		d.mu.Unlock()
 		return nil, reason
 	}
 	d.mu.Lock()

@@ -50,7 +50,8 @@ func (o outcome) cells() []string {
 		}
 		return f.String()
 	}
-	return []string{o.Name, o.Bound, cell(o.Tandem), cell(o.Keepalived), cmp.Or(string(o.Verdict), "–"), o.Place}
+	return []string{o.Name, o.Bound, cell(o.Tandem), cell(o.Keepalived), cmp.Or(string(o.Verdict), "–"), o.Place,
+		fmt.Sprintf("%.0f s", o.Seconds)}
 }
 
 // remarks say what the cells do not: why there is no figure, and what went wrong.
@@ -138,7 +139,7 @@ func (r *result) summary() string {
 		len(r.Rows), r.count(pass), r.count(fail), r.count(undecided), r.Revision, r.Took)
 }
 
-var heading = []string{"bound", tandem.name, keepalived.name, "verdict", "where"}
+var heading = []string{"bound", tandem.name, keepalived.name, "verdict", "where", "took"}
 
 // print writes the table: a heading for each group, its rows, and the remarks below.
 func (r *result) print(w io.Writer) {
@@ -147,20 +148,21 @@ func (r *result) print(w io.Writer) {
 	for _, o := range r.Rows {
 		if o.Group != group {
 			group = o.Group
-			table = append(table, []string{group, "", "", "", "", ""})
+			table = append(table, []string{group, "", "", "", "", "", ""})
 		}
 		line := o.cells()
 		line[0] = "  " + line[0]
 		table = append(table, line)
 	}
 	fmt.Fprintln(w)
-	report.Table(w, "lrrrll", table)
+	report.Table(w, "lrrrllr", table)
 	fmt.Fprintln(w)
 	for _, o := range r.Rows {
 		for _, remark := range o.remarks() {
 			fmt.Fprintln(w, remark)
 		}
 	}
+	r.printMatrix(w)
 	fmt.Fprintf(w, "\nmeasured with advertisements every %s\n", r.Advert)
 	for _, m := range r.Machines {
 		fmt.Fprintf(w, "%s\n", m)
@@ -171,12 +173,12 @@ func (r *result) print(w io.Writer) {
 // markdown writes the same as print.
 func (r *result) markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| what clients of the VIP saw | %s |\n|---|---:|---:|---:|---|---|\n", strings.Join(heading, " | "))
+	fmt.Fprintf(&b, "| what clients of the VIP saw | %s |\n|---|---:|---:|---:|---|---|---:|\n", strings.Join(heading, " | "))
 	group := ""
 	for _, o := range r.Rows {
 		if o.Group != group {
 			group = o.Group
-			fmt.Fprintf(&b, "| **%s** | | | | | |\n", group)
+			fmt.Fprintf(&b, "| **%s** | | | | | | |\n", group)
 		}
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(o.cells(), " | "))
 	}
@@ -186,6 +188,7 @@ func (r *result) markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "- %s\n", remark)
 		}
 	}
+	b.WriteString(r.matrixMarkdown())
 	fmt.Fprintf(&b, "\nMeasured with advertisements every %s:\n\n", r.Advert)
 	for _, m := range r.Machines {
 		fmt.Fprintf(&b, "- %s\n", m)

@@ -68,8 +68,10 @@ func example(t *testing.T) result {
 			Tandem: &figure{Outage: 900 * time.Millisecond, Stall: 800 * time.Millisecond}, Keepalived: &figure{Error: "no link"}}},
 		{Row: &outcome{Place: "vm", Group: "machine", Name: "clock", Bound: "50 ms",
 			Skipped: "it needs a kernel of its own: TANDEM_LAB=vm"}},
-		{Row: &outcome{Place: "vm", Group: "pools", Name: "sh", Bound: "40 of 40", Verdict: pass,
-			Tandem: &figure{Served: n(40)}, Keepalived: &figure{Served: n(27), Note: "connection refused"}}},
+		{Row: &outcome{Place: "vm", Group: "pools", Name: "sh, a server without power", Bound: "40 of 40", Verdict: pass, Seconds: 12.4,
+			Tandem: &figure{Served: n(40), Cells: []cell{{"tcp", 40, 2.8}, {"udp", 40, 3}, {"udp, same port", 40, 0}}},
+			Keepalived: &figure{Served: n(27), Note: "connection refused",
+				Cells: []cell{{"tcp", 27, 4.2}, {"udp", 40, 3}, {"udp, same port", 26, 0}}}}},
 		{Row: &outcome{Place: "vm", Group: "soak", Name: "2 faults", Bound: "3361 ms", Verdict: pass, Note: "one; two",
 			Tandem: &figure{Outage: 400 * time.Millisecond}, Keepalived: &figure{Outage: time.Second, NotBack: "x"}}},
 	} {

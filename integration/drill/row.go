@@ -79,6 +79,7 @@ const clients = 40
 type figure struct {
 	Outage  time.Duration `json:"outage_ns,omitempty"`
 	Served  *int          `json:"served,omitempty"`   // of 40; nil where the outage is measured
+	Cells   []cell        `json:"cells,omitempty"`    // of the matrix
 	Open    bool          `json:"open,omitempty"`     // the outage was not over when the drill stopped waiting
 	Stall   time.Duration `json:"stall_ns,omitempty"` // for how long the machine itself stood still meanwhile
 	Note    string        `json:"note,omitempty"`

@@ -65,6 +65,7 @@ func TestPrograms(t *testing.T) {
 		{"fails with colours and garbage", probetest.Shell(`printf '\033[31mred\033[0m\a \303\050\n'; exit 1`), probetest.Fail("exit code 1: [31mred [0m (")},
 		{"fails with a long line", probetest.Shell("printf '%0150d' 0; exit 1"), probetest.Fail("exit code 1: " + strings.Repeat("0", 100) + "…")},
 		{"is killed by somebody", probetest.Shell("kill -TERM $$"), probetest.Fail("ended by a signal: terminated")},
+		{"is killed, as where memory is short", probetest.Shell("kill -KILL $$"), notRun(killedReason)},
 		{"prints without end", within(300*time.Millisecond, probetest.ExecTarget("/usr/bin/yes")),
 			probetest.Fail("timeout after 300ms while the program printed more than 1 MiB")},
 		{"prints 3 MB and succeeds", probetest.Shell("head -c 3000000 /dev/zero"), healthcheck.Pass("exit code 0")},
@@ -341,7 +342,7 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 }
 
-// notRun is the result of a program that cannot be started: it says nothing about the server.
+// notRun is the result of a program that could not be started, or was killed: it says nothing about the server.
 func notRun(reason string) healthcheck.Result {
 	return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: reason}
 }

@@ -240,3 +240,24 @@ func TestTrafficByMark(t *testing.T) {
 		t.Errorf("named %q", unansweredServers(s))
 	}
 }
+
+// A server that was taken out gets clients again at once when it is the last one.
+func TestOutlierIsNeverTheLast(t *testing.T) {
+	s := pool(3, configs.OutlierWeightZero, lvs.DR)
+	play(s, 0, 20, second12)
+	if got := weights(s); got != "11=1 12=0 13=1" {
+		t.Fatalf("weights %s", got)
+	}
+	all := s.services[0].servers
+	s.Step(seconds(21), is(all[0].id, down))
+	if got := weights(s); got != "11=0 12=0 13=1" && got != "12=0 13=1" {
+		t.Errorf("one fails: weights %s", got)
+	}
+	s.Step(seconds(22), is(all[2].id, down))
+	if got := weights(s); !strings.Contains(got, "12=1") {
+		t.Errorf("the last fails: weights %s", got)
+	}
+	if unansweredServers(s) == "" {
+		t.Error("it is still the one that does not answer")
+	}
+}
