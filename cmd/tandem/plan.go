@@ -68,6 +68,9 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 				return err
 			}
 			p, err := client.Plan(cmd.Context(), request)
+			if errors.Is(err, control.ErrNoDirector) {
+				return fmt.Errorf("%w; without a director, tandem check --live compares a file with the kernel", err)
+			}
 			if err != nil {
 				return err
 			}

@@ -73,6 +73,7 @@ type situation struct {
 	role        vrrp.State
 	connections map[string]int // established ones, by real server
 	sick        string         // the real server whose check fails
+	drained     string         // the real server that an operator has drained
 	kernel      func([]lvs.ServiceStatus) []lvs.ServiceStatus
 	probes      map[CheckID]Probe
 }
@@ -99,6 +100,9 @@ func (s situation) input(t *testing.T, before, after string) Input {
 		})
 	}
 	state.Step(noon, core.Report{Report: message.Report{Routers: routers}})
+	if s.drained != "" {
+		state.Step(noon, core.ServerOrder{Server: s.drained, Action: api.Drain})
+	}
 	state.Step(noon, core.TableDone{Generation: 100})
 	rehearsal, err := state.Rehearse(noon)
 	if err != nil {
@@ -196,6 +200,10 @@ none: remove server 192.0.2.12:80 of www: from the configuration — the kernel'
 interrupts: remove server 192.0.2.21 of dns — 14 connections of 192.0.2.21 end
 none: add server 192.0.2.22 of dns: dr, weight 1 — gets clients at once, because it has no check
 `},
+		{"a removed server that an operator has drained", situation{role: vrrp.Master, drained: "www/192.0.2.12"}, []string{web2, ""}, `
+none: remove server 192.0.2.12:80 of www — no connection ends
+none: remove order about server 192.0.2.12:80 of www: drained by command — the order is forgotten, because the server is no longer configured
+`},
 		{"weight 0", master, []string{web2, web2 + "  weight = 0\n"}, `
 drains: change server 192.0.2.12:80 of www: weight 1 → 0 — no new clients; its 2 connections stay
 `},
@@ -235,6 +243,18 @@ none: add server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later
 		// Services.
 		{"a removed service", master, []string{inForce[strings.Index(inForce, "[[service]]\nname = \"dns\""):], ""}, `
 interrupts: remove service dns (udp 192.0.2.101:53, udp 192.0.2.101:5353) — clients of it get no service; 14 connections of dns end
+`},
+		{"another port: the servers leave with the service, and others wait for their checks", master, []string{`"192.0.2.100:80"`, `"192.0.2.100:81"`}, `
+interrupts: remove service www (tcp 192.0.2.100:80) — clients of it get no service; 3 connections of www end
+none: add service www (tcp 192.0.2.100:81): scheduler wrr
+none: add server 192.0.2.11:81 of www: dr, weight 1 when its check passes (later)
+none: add server 192.0.2.12:81 of www: dr, weight 1 when its check passes (later)
+`},
+		{"a removed server that an operator has drained, and drain_timeout", situation{role: vrrp.Master, drained: "www/192.0.2.12"},
+			[]string{web2, "", `scheduler = "wrr"`, "scheduler = \"wrr\"\ndrain_timeout = \"5m\""}, `
+none: remove server 192.0.2.12:80 of www: from the configuration (later) — it has weight 0 already, and leaves with its last connection, or after 5m
+none: remove order about server 192.0.2.12:80 of www: drained by command — the order is forgotten, because the server is no longer configured
+none: change service www: drain_timeout 0s → 5m
 `},
 		{"a new service", master, []string{"name = \"dns\"\nvirtual = [", "name = \"dns\"\nvirtual = [\"192.0.2.101:54\", "}, `
 none: add service dns (udp 192.0.2.101:54): scheduler rr
@@ -338,6 +358,12 @@ interrupts: change virtual router web: version 3 → 2, checksum pseudo-header �
 `},
 		{"another interval", master, []string{"vrid = 51", "vrid = 51\nadvert_interval = \"100ms\""}, `
 none: change virtual router web: advert_interval 1s → 100ms — the peer follows the master's interval; give it the same
+`},
+		{"an address moves to another virtual router", master, []string{`, "192.0.2.101/24"]`, "]", "[lvs.sync]",
+			"[[vrrp]]\nname = \"second\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n[lvs.sync]"}, `
+interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no answer
+none: add virtual router second: vrid 52 on eth0, priority 100 — starts as backup, and becomes master if it hears no master of a higher priority
+none: add 192.0.2.101/24: to eth0 (later) — as soon as this director is master of second
 `},
 		{"a virtual MAC address", master, []string{"vrid = 51", "vrid = 51\nvirtual_mac = true"}, `
 moves: change virtual router web: virtual_mac false → true, virtual_mac_interface "" → "vrrp.51" — moves VIP on this machine: from eth0 to vrrp.51

@@ -53,6 +53,14 @@ func (p *planner) pairings() (all []pairing) {
 // routers adds the lines about virtual routers, their addresses and their tracks.
 func (p *planner) routers() {
 	pairs := p.pairings()
+	p.next = make(map[netip.Addr][]pairing)
+	for _, pair := range pairs {
+		if pair.is != nil {
+			for _, vip := range slices.Concat(pair.is.VIPs, pair.is.ExcludedVIPs) {
+				p.next[vip.Addr()] = append(p.next[vip.Addr()], pair)
+			}
+		}
+	}
 	for _, pair := range pairs {
 		switch {
 		case pair.is == nil:
@@ -62,7 +70,7 @@ func (p *planner) routers() {
 		default:
 			p.continues(pair.was, pair.is)
 		}
-		p.addresses(pair, pairs)
+		p.addresses(pair)
 	}
 	p.tracks()
 }
@@ -204,7 +212,7 @@ func effective(r *configs.Router, t vrrp.Tracking, others int, state vrrp.Status
 }
 
 // addresses adds the addresses, routes and rules that a router gets or loses.
-func (p *planner) addresses(pair pairing, all []pairing) {
+func (p *planner) addresses(pair pairing) {
 	var had, has map[string]vipOn
 	holds := false
 	if pair.was != nil {
@@ -225,7 +233,7 @@ func (p *planner) addresses(pair pairing, all []pairing) {
 		}
 		v := had[key]
 		l := api.PlanLine{Area: areaAddress, Op: opRemove, Object: v.prefix.String(), Interface: v.link, Address: v.prefix.String(), Later: !holds}
-		switch to := holder(all, v, pair); {
+		switch to := p.holder(v, pair); {
 		case !holds:
 			l.Change, l.Cost = "from "+v.link, "this director is not master of "+pair.was.Name+": it does not have the address now"
 		case to != "":
@@ -277,11 +285,8 @@ func foreign(was, is []netip.Prefix) bool {
 }
 
 // holder says where else on this machine the address is afterwards; empty: nowhere.
-func holder(all []pairing, v vipOn, not pairing) string {
-	for _, pair := range all {
-		if pair.is == nil {
-			continue
-		}
+func (p *planner) holder(v vipOn, not pairing) string {
+	for _, pair := range p.next[v.prefix.Addr()] {
 		for _, other := range vips(pair.is) {
 			switch {
 			case other.prefix.Addr() != v.prefix.Addr() || pair == not && other == v:
@@ -289,17 +294,12 @@ func holder(all []pairing, v vipOn, not pairing) string {
 				return fmt.Sprintf("it is added again as %s", other.prefix)
 			case pair == not:
 				return "it moves to " + other.link
-			case pair.was != nil:
+			case pair.was != nil && p.stateOf(*pair.was).Holding:
 				return "it belongs to " + routerName(pair.is)
 			}
 		}
 	}
 	return ""
-}
-
-// hasAddress tells whether a virtual router has an address.
-func hasAddress(r configs.Router, addr netip.Addr) bool {
-	return slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(v netip.Prefix) bool { return v.Addr() == addr })
 }
 
 // followers adds the routes and rules that a router gets or loses.
