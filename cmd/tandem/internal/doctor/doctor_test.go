@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
