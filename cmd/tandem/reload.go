@@ -19,7 +19,7 @@ the director lists them and keeps the old configuration as a whole, and the exit
 tandem plan shows what a reload would change.`,
 		Example: `  tandem reload
   tandem check /etc/tandem/tandem.toml && tandem reload`,
-		Args:    arguments(0, 0),
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := s.client(cmd)
 			if err != nil {
