@@ -130,7 +130,7 @@ type toldServer struct {
 // mark adds the line of a service for probes through the VIP. No client uses it.
 func (p *planner) mark(c lvs.Change) {
 	id := c.Service.ServiceID
-	l := api.PlanLine{Area: areaCheck, Op: opChange, Object: "service " + id.String() + " of the checks through the VIP", Change: c.Detail()}
+	l := api.PlanLine{Area: areaCheck, Op: opChange, Change: c.Detail(), Object: fmt.Sprintf("service %s of the checks through the VIP", id)}
 	switch c.Op {
 	case lvs.AddService, lvs.AddServer:
 		l.Op = opAdd
@@ -158,11 +158,7 @@ func (p *planner) tell(g *group, have kernelTable) {
 	for _, c := range g.changes {
 		l.Rows = append(l.Rows, rowOf(c))
 		switch c.Op {
-		case lvs.DeleteService:
-			for _, srv := range have.services[c.Service.ServiceID].Servers {
-				l.Connections += have.connections(member{c.Service.ServiceID, srv.ServerID})
-			}
-		case lvs.SetService:
+		case lvs.SetService, lvs.DeleteService:
 			for _, srv := range have.services[c.Service.ServiceID].Servers {
 				l.Connections += have.connections(member{c.Service.ServiceID, srv.ServerID})
 			}
