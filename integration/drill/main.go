@@ -6,6 +6,9 @@
 // Each fault is a row of a table: its bound, the figure of each subject, and pass or fail, which is tandem's figure against
 // the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
 // anew. Both subjects have sites of their own in one lab, and run a row at the same time unless the row takes the processors.
+//
+// The rows of pools kill a server behind one scheduler after the other. What they find for TCP and UDP, with and without
+// persistence, is printed as a matrix below the table.
 package main
 
 import (
