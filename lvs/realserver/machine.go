@@ -135,7 +135,7 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 	return done, fmt.Errorf("failed to prepare the real server in %d attempts: %w", rounds, ErrUnstable)
 }
 
-// lock keeps two tandem processes from changing the machine at the same time.
+// lock takes the lock without which no tandem process changes the machine. So two of them do not do this at the same time.
 func (m *Machine) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(m.options.StateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("failed to make the state directory: %w", err)
@@ -226,7 +226,7 @@ func (m *Machine) save(r Record) error {
 	return nil
 }
 
-// take carries out one step.
+// take makes the change of one step.
 func (m *Machine) take(s Step) error {
 	k, err := openKernel()
 	if err != nil {

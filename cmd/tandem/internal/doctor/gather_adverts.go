@@ -21,7 +21,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// minListen and maxListen bound how long the doctor listens for advertisements.
+// minListen and maxListen are the limits of the time for which the doctor listens for advertisements.
 const minListen, maxListen = time.Second, 5 * time.Second
 
 // listen listens on each interface for the given time for advertisements, each sender and virtual router id once, and on the
