@@ -107,14 +107,19 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 			filled = true
 			close(d.filled)
 		}
-		for _, q := range b.questions {
-			q <- state.Snapshot(time.Now()) // has room for it
-		}
-		for _, r := range b.rehearsals {
-			var is rehearsed
-			is.Rehearsal, is.err = state.Rehearse(time.Now())
-			r <- is // has room for it
-		}
+		b.answer(state)
+	}
+}
+
+// answer answers the questions after the step. Each channel has room for its answer.
+func (b *batch) answer(state *core.State) {
+	for _, q := range b.questions {
+		q <- state.Snapshot(time.Now())
+	}
+	for _, r := range b.rehearsals {
+		var is rehearsed
+		is.Rehearsal, is.err = state.Rehearse(time.Now())
+		r <- is
 	}
 }
 

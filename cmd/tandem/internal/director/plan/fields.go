@@ -28,7 +28,8 @@ func (f field) String() string {
 
 // secret reports whether a key's value must not be shown.
 func secret(key string) bool {
-	return slices.ContainsFunc([]string{"auth", "password", "secret", "hmac", "headers", "body"}, func(s string) bool { return strings.Contains(key, s) })
+	parts := []string{"auth", "password", "secret", "hmac", "headers", "body"}
+	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 
 // keys are the keys of fields whose name in Go differs from that in the file.
@@ -38,7 +39,8 @@ var keys = map[string]string{
 	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
-	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis", "outlier": "outlier.action", "probe_mark": "probe_fwmark",
+	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
+	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
