@@ -43,38 +43,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
-				cfg, err := load.File(file)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				if err := checkSchedulers(cfg); err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				for _, w := range cfg.Warnings {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-				}
-				for _, w := range examineChecks(cfg) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-				}
-				for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
-				}
-				for _, note := range cfg.Notes() {
-					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)
-				}
-				if live {
-					changes, err := replaced(cmd.Context(), cfg)
-					if err != nil {
-						failed = append(failed, err)
-						continue
-					}
-					for _, c := range changes {
-						fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: replaces what another program has set up: %s\n", file, c)
-					}
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
+				failed = append(failed, checkFile(cmd, file, live))
 			}
 			return errors.Join(failed...)
 		},
@@ -83,7 +52,42 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 	return cmd
 }
 
-// contents says what a file describes.
+// checkFile checks one file, and prints its warnings and notes, or that it has no mistake. Its mistakes are the error.
+func checkFile(cmd *cobra.Command, file string, live bool) error {
+	cfg, err := load.File(file)
+	if err != nil {
+		return err
+	}
+	if err := checkSchedulers(cfg); err != nil {
+		return err
+	}
+	out := cmd.ErrOrStderr()
+	for _, w := range cfg.Warnings {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, w := range examineChecks(cfg) {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
+		fmt.Fprintf(out, "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
+	}
+	for _, note := range cfg.Notes() {
+		fmt.Fprintf(out, "note: %s: %s\n", file, note)
+	}
+	if live {
+		changes, err := replaced(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			fmt.Fprintf(out, "warning: %s: replaces what another program has set up: %s\n", file, c)
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
+	return nil
+}
+
+// contents returns in words what a file describes.
 func contents(cfg *configs.Config) string {
 	var parts []string
 	if cfg.RealServer == nil || len(cfg.Routers)+len(cfg.Services) > 0 {
