@@ -32,7 +32,7 @@ func TestAuthTrailer(t *testing.T) {
 			t.Errorf("%s, damaged: %s", g.name, d)
 		}
 		for name, b := range map[string][]byte{
-			"shorter": signed[:len(signed)-1], "longer": append(slices.Clone(signed), 0), "zeroes": append(unhex(t, g.wire), make([]byte, trailerLen)...),
+			"shorter": signed[:len(signed)-1], "longer": append(slices.Clone(signed), 0), "zeroes": append(unhex(t, g.wire), make([]byte, TrailerLen)...),
 		} {
 			if d := p.Parse(b, g.src, g.dst); d != DropBadLength {
 				t.Errorf("%s, %s: %s", g.name, name, d)

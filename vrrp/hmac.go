@@ -124,6 +124,12 @@ func (c *HMAC) IDs() []uint8 {
 	return ids
 }
 
+// SameAs reports whether c and o differ at most in the secrets.
+func (c *HMAC) SameAs(o *HMAC) bool {
+	return c.Mode == o.Mode && c.AntiReplay == o.AntiReplay && c.Window == o.Window && c.ActiveKey == o.ActiveKey &&
+		slices.EqualFunc(c.Keys, o.Keys, func(a, b Key) bool { return a.ID == b.ID })
+}
+
 // Public returns c without the secrets.
 func (c HMAC) Public() HMAC {
 	c.Keys = slices.Clone(c.Keys)

@@ -109,7 +109,7 @@ func TestSignedEverywhere(t *testing.T) {
 		if len(good) != p.from.Packet.Len() {
 			t.Errorf("%s: %d octets, want %d", name, len(good), p.from.Packet.Len())
 		}
-		pdu := len(good) - trailerLen
+		pdu := len(good) - TrailerLen
 		for i := range good {
 			bad := slices.Clone(good)
 			bad[i] ^= 0x10
@@ -150,7 +150,7 @@ func TestRefusals(t *testing.T) {
 	unknown := newSignedPair(func(c *Config) { c.HMAC = testHMAC(HMACEnforce, 2, 2) })
 	plain := newSignedPair(func(*Config) {})
 	scheme := p.sign(epoch)
-	scheme[len(scheme)-trailerLen] = 2
+	scheme[len(scheme)-TrailerLen] = 2
 	if d := p.hear(epoch, p.sign(epoch)); d != 0 {
 		t.Fatal(d)
 	}
@@ -442,7 +442,7 @@ func FuzzSigned(f *testing.F) {
 	p := newSignedPair(func(c *Config) { c.HMAC = testHMAC(HMACEnforce, 1, 1) })
 	good := p.sign(epoch)
 	f.Add(good)
-	f.Add(good[:len(good)-trailerLen])
+	f.Add(good[:len(good)-TrailerLen])
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		to := newSignedPair(func(c *Config) { c.HMAC = testHMAC(HMACEnforce, 1, 1) })
 		d := to.hear(epoch, msg)
@@ -486,7 +486,7 @@ func BenchmarkHMAC(b *testing.B) {
 		msg  []byte
 		wall time.Time
 		want Drop
-	}{{"forged", forged, epoch, DropWrongHMAC}, {"stale", forged, epoch.Add(time.Hour), DropStaleTime}, {"replayed", good, epoch, DropReplayed}, {"unsigned", good[:len(good)-trailerLen], epoch, DropUnsigned}} {
+	}{{"forged", forged, epoch, DropWrongHMAC}, {"stale", forged, epoch.Add(time.Hour), DropStaleTime}, {"replayed", good, epoch, DropReplayed}, {"unsigned", good[:len(good)-TrailerLen], epoch, DropUnsigned}} {
 		p.to.guard.heard = p.to.guard.heard[:0]
 		if tt.want == DropReplayed {
 			p.hear(epoch, good)

@@ -14,7 +14,7 @@ const (
 	TypeAdvertisement = 1   // RFC 9568, section 5.2.2: the only type there is
 	headerLen         = 8
 	checksumAt        = 6
-	maxMessage        = headerLen + 255*16 + trailerLen
+	maxMessage        = headerLen + 255*16 + TrailerLen
 
 	Version2 = 2 // RFC 3768
 	Version3 = 3 // RFC 9568
@@ -74,7 +74,7 @@ func (p *Packet) Len() int {
 		n += authLen
 	}
 	if p.signer != nil {
-		n += trailerLen
+		n += TrailerLen
 	}
 	return n
 }

@@ -134,7 +134,7 @@ func FuzzParse(f *testing.F) {
 		if p.Parse(b, src, dst) != 0 {
 			return
 		}
-		if p.Interval < MinAdvertInterval || len(p.VIPs) == 0 || len(p.VIPs) > 255 || p.Len() != len(b) && (p.Trailer == (Trailer{}) || p.Len()+trailerLen != len(b)) ||
+		if p.Interval < MinAdvertInterval || len(p.VIPs) == 0 || len(p.VIPs) > 255 || p.Len() != len(b) && (p.Trailer == (Trailer{}) || p.Len()+TrailerLen != len(b)) ||
 			p.Version == 3 && p.Interval > MaxAdvertInterval || p.Version == 2 && (v6 || p.Interval > MaxAdvertInterval2) {
 			t.Fatalf("accepted %+v", p)
 		}

@@ -10,10 +10,12 @@ import (
 	"net/netip"
 )
 
+// TrailerLen is how many octets a signed advertisement has after the unsigned one.
+const TrailerLen = 28
+
 // The trailer of a signed advertisement (draft-cassen-vrrp-auth-hmac-00; keepalived's auth_hmac): the scheme, the number of
 // the key, two octets of zero, the sequence and the hash.
 const (
-	trailerLen       = 28
 	sequenceAt       = 4
 	hashAt           = 12
 	schemeHMACSHA256 = 1 // truncated to 16 octets
@@ -21,7 +23,7 @@ const (
 
 // isTrailer reports whether b, which follows a packet, can be a trailer.
 func isTrailer(b []byte) bool {
-	return len(b) == trailerLen && b[0] != 0 && b[2] == 0 && b[3] == 0
+	return len(b) == TrailerLen && b[0] != 0 && b[2] == 0 && b[3] == 0
 }
 
 // A Trailer is what a signed advertisement says about its signature. The zero Trailer is none.
@@ -46,7 +48,7 @@ type signer struct {
 	sum  [sha256.Size]byte
 }
 
-var zeros [trailerLen - hashAt]byte
+var zeros [TrailerLen - hashAt]byte
 
 func newSigner(k Key) *signer {
 	return &signer{id: k.ID, mac: hmac.New(sha256.New, k.Secret.Octets())}
@@ -83,6 +85,6 @@ func (s *signer) appendTrailer(b []byte, start int, src netip.Addr, sequence uin
 
 // verify reports whether the message, which ends with a trailer, was signed with the key by src.
 func (s *signer) verify(src netip.Addr, msg []byte) bool {
-	pdu, trailer := msg[:len(msg)-trailerLen], msg[len(msg)-trailerLen:]
+	pdu, trailer := msg[:len(msg)-TrailerLen], msg[len(msg)-TrailerLen:]
 	return hmac.Equal(s.hash(src, pdu, trailer), trailer[hashAt:])
 }

@@ -68,7 +68,7 @@ type party struct {
 	hard     bool // its link is at fault
 	told     Tracking
 	mastered uint64
-	heard    Packet // the last advertisement
+	heard    Packet   // the last advertisement
 	sent     [][]byte // on the segment
 	dropped  Drops
 }

@@ -15,13 +15,22 @@ import (
 
 // File reads and validates a file. A configuration without a name gets the host name. The error is configs.Mistakes, or says
 // why the file could not be read.
-func File(path string) (*configs.Config, error) {
+func File(path string) (*configs.Config, error) { return load(path, false) }
+
+// ForReview reads and validates a file that may be for another machine: a key file that is missing, or that this user may not
+// read, is only a warning.
+func ForReview(path string) (*configs.Config, error) { return load(path, true) }
+
+func load(path string, elsewhere bool) (*configs.Config, error) {
 	text, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("failed to read the configuration: %w", err)
 	}
 	c, err := configs.Parse(path, text)
 	if err != nil {
+		return nil, err
+	}
+	if err := keys(c, elsewhere); err != nil {
 		return nil, err
 	}
 	if c.Name == "" {

@@ -112,7 +112,7 @@ func (l *listener) read(ctx context.Context, span time.Duration) (all []Advert, 
 			continue // packet sockets also receive what this machine sends
 		}
 		if a, ok := parseAdvert(b[:n]); ok && !a.in(all) {
-			a.Interface = l.iface.Name
+			a.Interface, a.At = l.iface.Name, time.Now()
 			if hw != nil {
 				a.Hardware = hw.HardwareAddr.String()
 			}
