@@ -27,7 +27,7 @@ func TestStatusTable(t *testing.T) {
 			},
 			Counters: control.Counters{AdvertsSent: 86400, AdvertsReceived: 12, BecameMaster: 2, LongestGapSeconds: 1.0004,
 				AdvertsDropped: map[string]uint64{"wrong_ttl": 1, "wrong_password": 30}},
-			HMAC: &control.HMAC{Mode: "enforce", Keys: []uint8{1, 2}, ActiveKey: 2, AntiReplay: "time", TimeWindow: "5s", Refused: []control.Refusal{
+			HMAC: &control.HMAC{Mode: "enforce", Keys: []int{1, 2}, ActiveKey: 2, AntiReplay: "time", TimeWindow: "5s", Refused: []control.Refusal{
 				{Reason: "replayed", Count: 7, Last: now.Add(-90 * time.Second), From: netip.MustParseAddr("192.0.2.3")},
 				{Reason: "wrong_hmac", Count: 1, Last: now.Add(-time.Hour), From: netip.MustParseAddr("192.0.2.66")},
 			}},
@@ -35,7 +35,7 @@ func TestStatusTable(t *testing.T) {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
 			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
 			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
-			HMAC:  &control.HMAC{Mode: "receive-only", Keys: []uint8{1}, AntiReplay: "monotonic"},
+			HMAC:  &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
 		}, {
 			Name: "dns", Interface: "eth0", VRID: 53, State: "fault", Priority: 100, EffectivePriority: 50,
 			Reason: "tracked interface eth1 has no carrier", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.103/24")},

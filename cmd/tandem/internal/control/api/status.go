@@ -61,7 +61,7 @@ type Router struct {
 // An HMAC is how a virtual router signs its advertisements, and which ones it has refused.
 type HMAC struct {
 	Mode       string    `json:"mode"`                  // receive-only, permissive or enforce
-	Keys       []uint8   `json:"keys"`                  // the ids of the keys whose signatures are accepted
+	Keys       []int     `json:"keys"`                  // the ids of the keys whose signatures are accepted
 	ActiveKey  uint8     `json:"active_key,omitempty"`  // the id of the key that signs; absent with receive-only
 	AntiReplay string    `json:"anti_replay"`           // time or monotonic
 	TimeWindow string    `json:"time_window,omitempty"` // "5s"; absent with monotonic

@@ -86,7 +86,10 @@ func signing(c vrrp.HMAC, refused []vrrp.Refusal) *api.HMAC {
 	if !c.On() {
 		return nil
 	}
-	row := &api.HMAC{Mode: c.Mode.String(), Keys: c.IDs(), AntiReplay: c.AntiReplay.String(), Refused: []api.Refusal{}}
+	row := &api.HMAC{Mode: c.Mode.String(), AntiReplay: c.AntiReplay.String(), Refused: []api.Refusal{}}
+	for _, id := range c.IDs() {
+		row.Keys = append(row.Keys, int(id)) // as []uint8, JSON would have them in base64
+	}
 	if c.Mode != vrrp.HMACReceiveOnly {
 		row.ActiveKey = c.ActiveKey
 	}

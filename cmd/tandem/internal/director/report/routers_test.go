@@ -51,12 +51,12 @@ func TestStatusOfRouters(t *testing.T) {
 	if !reflect.DeepEqual(rows[0].Track, tracks) || rows[1].Track == nil {
 		t.Errorf("tracks %+v and %+v", rows[0].Track, rows[1].Track)
 	}
-	signing := &api.HMAC{Mode: "enforce", Keys: []uint8{3}, ActiveKey: 3, AntiReplay: "time", TimeWindow: "5s",
+	signing := &api.HMAC{Mode: "enforce", Keys: []int{3}, ActiveKey: 3, AntiReplay: "time", TimeWindow: "5s",
 		Refused: []api.Refusal{{Reason: "replayed", Count: 4, Last: at, From: excluded[0].Addr()}}}
 	if !reflect.DeepEqual(rows[0].HMAC, signing) {
 		t.Errorf("web signs %+v, want %+v", rows[0].HMAC, signing)
 	}
-	signing = &api.HMAC{Mode: "receive-only", Keys: []uint8{3}, AntiReplay: "monotonic", Refused: []api.Refusal{}}
+	signing = &api.HMAC{Mode: "receive-only", Keys: []int{3}, AntiReplay: "monotonic", Refused: []api.Refusal{}}
 	if !reflect.DeepEqual(rows[1].HMAC, signing) {
 		t.Errorf("mail signs %+v, want %+v", rows[1].HMAC, signing)
 	}
