@@ -41,8 +41,8 @@ func reachFields() []toml.Field[Server] {
 		toml.Required("address", hostAddress(), `"192.0.2.11"`, "The real server's own address.",
 			func(s *Server, v netip.Addr) { s.Addr = v }),
 		toml.Derived("port", toml.Integer[uint16](0, math.MaxUint16),
-			"The real server's port. Only with method nat it may differ from the service's port. With 0, packets keep their port: this "+
-				"is for services by firewall mark only.",
+			"The real server's port. It may differ from the service's port only with method nat. With 0, packets keep their "+
+				"port: this is for services by firewall mark only.",
 			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
 		toml.Derived("method", method(), "How packets reach this server.",
 			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),

@@ -60,15 +60,17 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as user, "+
-				"without capabilities: the user nobody cannot `ping`, read files that are only for root, or signal other users' processes. "+
-				"tandem check and tandem doctor, as root, run it once as that user. A script without weight that fails on "+
-				"all directors does not take all of them out: one is master in spite of it, at priority 1, and warns.",
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as "+
+				"the user of the key `user`, without capabilities: the user nobody cannot `ping`, read files that are only "+
+				"for root, or signal other users' processes. If root runs `tandem check` or `tandem doctor`, these run the "+
+				"script once as that user. If a script with weight 0 fails on all directors, one of them is still master, at "+
+				"priority 1, and warns.",
 			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
 			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
 			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
-		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+		toml.Derived("service", identifier(), "The name of a service. The track fails when the service has fewer healthy "+
+			"servers than its min_up.",
 			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
 			"A number that is added to the priority. A negative weight is added while the track fails. A positive weight is added "+

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestDrift: changes of our services by another program are repaired: within 2 s if the cheap look shows them, and otherwise
-// within 30 s. The other program's own service does not change.
+// TestDrift: tandem repairs what another program changes in our services. It does so within 2 s if the cheap look shows the
+// change, and otherwise within 30 s. It does not change the other program's own service.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	p := newLinedPair(t, "scheduler = \"wrr\"\npersistence = { timeout = \"5m\" }")

@@ -135,9 +135,10 @@ func TestARPProblem(t *testing.T) {
 		t.Errorf("the second time it did\n%s", again)
 	}
 	realServer(t, web, "remove")
-	for file, text := range arpSettings(t, web) {
-		if before[file] != text {
-			t.Errorf("%s is %q, was %q", file, text, before[file])
+	after := arpSettings(t, web)
+	for file, text := range before { // another scene may load a module that gives each host a new interface
+		if after[file] != text {
+			t.Errorf("%s is %q, was %q", file, after[file], text)
 		}
 	}
 }

@@ -36,10 +36,9 @@ func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
 		{"IPIP dropped", func() { undo = dropTunnels(router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
 	} {
 		f.fail()
-		for _, d := range []*lab.Director{n.a, n.b} {
-			got := n.wantFindings(d.Host, []string{"-c", d.File}, f.id)[0]
-			if !strings.HasPrefix(got.What, f.says) || !strings.Contains(got.Mend, f.advice) {
-				t.Errorf("%s: %s finds %+v, want %q and the advice %q", f.name, d.Name, got, f.says, f.advice)
+		for name, found := range n.wantFindings(n.directorsToExamine(), f.id) {
+			if got := found[0]; !strings.HasPrefix(got.What, f.says) || !strings.Contains(got.Mend, f.advice) {
+				t.Errorf("%s: %s finds %+v, want %q and the advice %q", f.name, name, got, f.says, f.advice)
 			}
 		}
 		f.mend()

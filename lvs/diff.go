@@ -62,6 +62,23 @@ func (c Change) String() string {
 	return c.Op.String()
 }
 
+// Detail is the part of String that says what a set changes: "weight 0 → 1, method dr → nat". It is empty for the other
+// operations.
+func (c Change) Detail() string {
+	var d differences
+	switch c.Op {
+	case SetService:
+		d = c.OldService.compare(c.Service)
+	case SetServer:
+		d = c.OldServer.compare(c.Server)
+	}
+	parts := make([]string, len(d.names))
+	for i, name := range d.names {
+		parts[i] = name + " " + d.steps[i]
+	}
+	return strings.Join(parts, ", ")
+}
+
 // differences are the attributes that a set changes.
 type differences struct{ names, steps []string }
 

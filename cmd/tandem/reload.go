@@ -25,7 +25,7 @@ the director lists them and keeps the old configuration as a whole, and the exit
 			if err := client.Reload(cmd.Context()); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director works by its file as it is now")
+			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director has loaded its file")
 			return nil
 		},
 	}

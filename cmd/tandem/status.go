@@ -31,7 +31,7 @@ first.
 STATE is MASTER, BACKUP, FAULT (an interface or a track fails) or INITIALIZE. After tandem failover it is
 followed by (standby). If the present priority differs from the configured one, PRIORITY shows both:
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
-INACTIVE are the kernel's numbers of connections.`,
+INACTIVE are the numbers of active and inactive connections in the kernel.`,
 		Example: `  tandem status
   tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,

@@ -9,30 +9,18 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
-)
-
-// kindVar tells the inner run which networks it is for. The lab passes it on.
-const kindVar = "TANDEM_LAB_DRILL"
-
-// The kinds of networks. Those that need no IPVS run on this machine's own kernel.
-const (
-	kindNative = "native"
-	kindIPVS   = "ipvs"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 type options struct {
@@ -66,9 +54,9 @@ func main() {
 		os.Exit(2)
 	case o.list:
 		list(os.Stdout, rows)
-	case os.Getenv(kindVar) != "" || !lab.Outside():
+	case report.Inside() != "" || !lab.Outside():
 		lab.Enter("github.com/tandem-lvs/tandem/integration/drill", 0, lab.Tandem)
-		newDrill(o, os.Getenv(kindVar)).run(rows)
+		newDrill(o, report.Inside()).run(rows)
 	default:
 		if err := outer(o, rows); err != nil {
 			fmt.Fprintln(os.Stderr, "drill:", err)
@@ -112,12 +100,12 @@ func choose(rows []row, only *regexp.Regexp) (chosen []row) {
 // outer runs the program inside, gathers what it measures there, and writes the result.
 func outer(o options, rows []row) error {
 	began := time.Now()
-	r := result{Revision: revision(), Seed: o.seed, Advert: advert.String()}
-	for _, kind := range []string{kindNative, kindIPVS} {
-		if !slices.ContainsFunc(rows, func(r row) bool { return r.on.ipvs() == (kind == kindIPVS) }) {
+	r := result{Revision: report.Revision(), Seed: o.seed, Advert: advert.String()}
+	for _, kind := range []report.Kind{report.Native, report.IPVS} {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.on.kind() == kind }) {
 			continue
 		}
-		if err := gather(&r, kind); err != nil {
+		if err := report.Gather(kind, r.take); err != nil {
 			return err
 		}
 	}
@@ -143,54 +131,4 @@ func write(file string, to func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(to(f), f.Close())
-}
-
-// gather runs the inner drill of one kind and adds what it says to the result.
-func gather(r *result, kind string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), kindVar+"="+kind)
-	if kind == kindNative && os.Geteuid() == 0 && os.Getenv("TANDEM_LAB") == "" {
-		cmd.Env = append(cmd.Env, "TANDEM_LAB=direct")
-	}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if !r.take(lines.Bytes()) {
-			fmt.Fprintln(os.Stderr, lines.Text())
-		}
-	}
-	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
-		return fmt.Errorf("inner run: %w", err)
-	}
-	return nil
-}
-
-// revision names the source that is drilled.
-func revision() string {
-	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
-	if err != nil {
-		return "a source without a revision"
-	}
-	return strings.TrimSpace(string(text))
-}
-
-// emit tells the outer run.
-func emit(m message) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("%s%s\n", mark, text)
 }

@@ -20,7 +20,7 @@ const (
 	// textBudget is the processor time that one look may take for the table as text.
 	textBudget = 5 * time.Millisecond
 	// textPause is the pause after such a look, as a multiple of its processor time.
-	textPause = 300
+	textPause = 450
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
 	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
@@ -32,7 +32,7 @@ const (
 	// detailBatch is how many services are read between two readings of the clock.
 	detailBatch = 4
 	// detailPause is the pause until the next details, as a multiple of the time that the last ones took.
-	detailPause = 800
+	detailPause = 1200
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// MakeKeepPlan returns the steps that give settings their values, by path, and that write file, so that the settings have the
-// same values at the start of the machine. The zero Config undoes this and everything else in r.
+// MakeKeepPlan returns the steps that give sysctls their values, and that write the values to file, which the machine reads when it
+// starts. values has the paths as keys. Settings that r keeps already stay kept.
 func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan {
 	p := planner{config: r.Config, state: s, record: r.clone()}
 	for _, path := range slices.Sorted(maps.Keys(values)) {

@@ -3,6 +3,7 @@
 package traffic
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -11,7 +12,7 @@ const (
 	// MinUnanswered is the minimum number of credible connections without an answer.
 	MinUnanswered = 8
 	// MinExpected is how many connections the server would have answered meanwhile, had it answered like the others. By chance
-	// none of 16 is answered once in nine million times.
+	// none of 16 is answered once in nine million times (e^16).
 	MinExpected = 16
 	// Memory is how long outcomes count.
 	Memory = 10 * time.Minute
@@ -155,10 +156,16 @@ func (j *Judge) Suspect(now time.Time, server Peer, others []Peer) (f Finding, s
 			is.tally(&sum, now, r.since, j)
 		}
 	}
-	if weight == 0 || sum.expected*float64(server.Weight) < float64(MinExpected*weight) {
+	if sum.answered == 0 {
 		return f, false
 	}
 	f.OthersPercent = 100 * sum.answered / (sum.answered + sum.credible)
+	if credible >= MinUnanswered && float64(credible)*sum.surprise() >= MinExpected {
+		return f, true
+	}
+	if sum.expected*float64(server.Weight) < float64(MinExpected*weight) {
+		return f, false
+	}
 	if credible >= MinUnanswered {
 		return f, true
 	}
@@ -175,6 +182,13 @@ func (j *Judge) credible(x result, since time.Time) bool {
 type tally struct {
 	answered, unanswered, credible int // credible ones are among the unanswered
 	expected                       float64
+}
+
+// surprise is how much a credible connection without an answer says against a server, if the others answer as they do: the
+// natural logarithm of how seldom one has no answer. To be careful, one more of theirs is taken to have none.
+func (t tally) surprise() float64 {
+	without := float64(t.credible + 1)
+	return math.Log((float64(t.answered) + without) / without)
 }
 
 // tally adds the connections of a server that have started since. Where only the latest of many are known, expected is their

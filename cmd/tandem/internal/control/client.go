@@ -72,6 +72,11 @@ func (c *Client) Reload(ctx context.Context) error {
 	return err
 }
 
+// Plan returns what a reload would change. The error has a line for each mistake in the configuration.
+func (c *Client) Plan(ctx context.Context, r PlanRequest) (Plan, error) {
+	return ask[Plan](ctx, c, http.MethodPost, planPath, r)
+}
+
 // Failover makes the director hand the named virtual routers over. Without names, it hands over all of which it is master. It
 // returns those that the peer took over, even if there is an error about others.
 func (c *Client) Failover(ctx context.Context, routers []string) (RoutersDone, error) {

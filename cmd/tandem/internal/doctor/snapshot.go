@@ -84,11 +84,30 @@ type ServerAnswers struct {
 	Back    Answer // at its own address, to a connection from the VIP, with method nat, if this director has the VIP
 }
 
-// A Chain is a chain of nftables.
-type Chain struct{ Family, Table, Name string }
+// A Chain is a chain of nftables, or a built-in chain of iptables.
+type Chain struct {
+	Program             string // of iptables that changes it; empty: nftables
+	Family, Table, Name string // Family: of nftables
+}
 
-// String is the chain as nft writes it.
-func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+// String is the chain as nft writes it, or begins with the program of iptables.
+func (c Chain) String() string {
+	if c.Program != "" {
+		return c.Program + " " + c.Table + " " + c.Name
+	}
+	return c.Family + " " + c.Table + " " + c.Name
+}
+
+// accept is the command that accepts packets in the chain: those that nft and iptables match with these words.
+func (c Chain) accept(nft, iptables string) string {
+	switch {
+	case c.Program == "":
+		return fmt.Sprintf("nft insert rule %s %s accept", c, nft)
+	case c.Table == "filter":
+		return fmt.Sprintf("%s -I %s %s -j ACCEPT", c.Program, c.Name, iptables)
+	}
+	return fmt.Sprintf("%s -t %s -I %s %s -j ACCEPT", c.Program, c.Table, c.Name, iptables)
+}
 
 // A DroppedPacket is a packet of a service that a chain drops.
 type DroppedPacket struct {
@@ -144,7 +163,7 @@ func (f Flow) String() string {
 type FilteredFlow struct {
 	Flow
 	Out    bool    // in the outgoing direction; false: in the incoming one
-	Chains []Chain // that drop it, if nftables has them
+	Chains []Chain // that drop it, as far as they are known
 }
 
 // flows returns the multicast flows that a configuration needs.

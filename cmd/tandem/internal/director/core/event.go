@@ -23,8 +23,10 @@ type Start struct {
 	Overrides map[string]Override
 	Standby   []string
 	Drains    Drains
-	// Problems are sentences about files in the state directory that could not be read, or cannot be written.
-	Problems []string
+	// Unread are the errors of files in the state directory that could not be read.
+	Unread []string
+	// Unusable is why the state directory cannot be used at all. Empty: it can.
+	Unusable string
 }
 
 // A TableRead is the kernel's table when the director starts.

@@ -221,6 +221,7 @@ func (s *State) plan(svc *service) {
 	for _, srv := range svc.servers {
 		s.comeUp(svc, srv)
 	}
+	s.keepLast(svc)
 	svc.next, svc.shown = time.Time{}, nil
 	for i, virtual := range svc.Virtuals {
 		pool := lvs.Pool(s.poolInput(svc, i, was.State))

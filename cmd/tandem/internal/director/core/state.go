@@ -40,15 +40,16 @@ type State struct {
 	asked               Segments
 	askSegments         bool // the segments to ask about are new
 
-	filled        bool // the kernel's table has been read
-	wanted        map[lvs.ServiceID]lvs.Entry
-	refill        bool // the next table is a full one
-	generation    uint64
-	confirmed     uint64 // the kernel has this generation
-	trouble       string // why the kernel's table is not as it should be
-	refused       map[lvs.ServiceID]Refusal
-	startProblems []string // what could not be read when the director started
-	unowned       string   // why the file of our own services could not be written
+	filled     bool // the kernel's table has been read
+	wanted     map[lvs.ServiceID]lvs.Entry
+	refill     bool // the next table is a full one
+	generation uint64
+	confirmed  uint64 // the kernel has this generation
+	trouble    string // why the kernel's table is not as it should be
+	refused    map[lvs.ServiceID]Refusal
+	unread     []string // errors of the files that could not be read when the director started
+	unusable   string   // why the state directory cannot be used
+	unowned    string   // why the file of our own services could not be written
 
 	marks     probeMarks
 	marked    uint64 // the generation of the table with the services of the marks

@@ -17,12 +17,12 @@ import (
 //
 //   - The checks have not given their first results yet, after a start or after a time in which the director stood still. A
 //     master does not step back for this cause.
-//   - No real server answers: see silence.
-//   - No real server is healthy, but at least one answers. In most cases a master's peer finds the same servers unhealthy.
-//     So a master steps back for this cause only after its peer had the time to find them unhealthy. Then the clients go to a
-//     peer that has found one healthy, and stay where they are if it has found none.
+//   - No real server answers this director: see silence.go.
+//   - No real server is healthy, but at least one answers. For this cause a master waits until its peer has had time to check
+//     the servers too. If the peer finds a healthy server, it takes over. In most cases the peer finds them unhealthy too: then
+//     the clients stay where they are.
 //   - The kernel's IPVS table is not as it should be.
-//   - It reaches no other machine on an interface of a sync group that has several: see isolation.go.
+//   - No other machine answers on one interface of a sync group that has several interfaces: see isolation.go.
 
 const (
 	// stepBackDelta lowers any priority to 1. Only the owner of the addresses keeps its priority, 255.
