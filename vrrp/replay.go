@@ -37,10 +37,13 @@ type guard struct {
 	skew    time.Duration // of the clock of the last sender whose time was looked at, against ours
 }
 
-// configure sets the keys. The sequences stay.
+// configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing.
 func (g *guard) configure(c HMAC) {
 	g.signers, g.active = nil, nil
 	for _, k := range c.Keys {
+		if k.Secret.Len() < MinSecret {
+			continue
+		}
 		s := newSigner(k)
 		g.signers = append(g.signers, s)
 		if c.signs() && k.ID == c.ActiveKey {
