@@ -66,7 +66,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 		want.VIPs = append(want.VIPs, vip)
 	}
 	if len(f.vips) == 0 {
-		cfg, err := load.File(f.config)
+		cfg, err := load.ForReview(f.config)
 		if err != nil {
 			return realserver.Config{}, err
 		}

@@ -95,7 +95,7 @@ func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Pa
 	for _, c := range change {
 		c(&p)
 	}
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, At: time.Unix(0, 0), Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
 		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
 }
 
