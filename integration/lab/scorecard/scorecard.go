@@ -23,9 +23,13 @@ const GoesWithin = 2 * time.Second
 type Breakage struct {
 	Name string
 	On   *lab.Host
+	Also []*lab.Host // whose doctors name the same
 	Fail func()
 	Want string // the only finding
 	Says string // in what it says
+	// Advises is in its advice. Hurts: the service does not work until the mend.
+	Advises string
+	Hurts   bool
 	// Heal does what the finding advises to do in a file or with another program. The command in its advice, if it has one, runs
 	// afterwards on these hosts; none: on the host of the doctor. If there is neither, the test undoes the fault.
 	Heal    func()
@@ -100,13 +104,24 @@ func (c *Card) run(t *testing.T, row Breakage) {
 	args := c.Args[row.On]
 	var found lab.Finding
 	c.Eventually(settles, row.Name+": the doctor names it", func() error {
-		all := c.relevant(row.On.StartDoctor(args...))
-		if len(all) != 1 || all[0].ID != row.Want || !strings.Contains(all[0].What, row.Says) {
-			return fmt.Errorf("%s finds %+v, want %s with %q", row.On.Name, all, row.Want, row.Says)
+		doctors := []lab.Doctor{row.On.StartDoctor(args...)}
+		for _, h := range row.Also {
+			doctors = append(doctors, h.StartDoctor(c.Args[h]...))
 		}
-		found = all[0]
+		for _, d := range doctors {
+			all := c.relevant(d)
+			if len(all) != 1 || all[0].ID != row.Want || !strings.Contains(all[0].What, row.Says) || !strings.Contains(all[0].Mend, row.Advises) {
+				return fmt.Errorf("beside %s it finds %+v, want %s with %q and the advice %q", row.On.Name, all, row.Want, row.Says, row.Advises)
+			}
+			if found.ID == "" {
+				found = all[0]
+			}
+		}
 		return nil
 	})
+	if row.Hurts && row.Works() == nil {
+		t.Error("the service works before the mend")
+	}
 	if row.Heal != nil {
 		row.Heal()
 	}

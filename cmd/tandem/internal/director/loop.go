@@ -51,7 +51,7 @@ func (d *Director) post(message any) bool {
 	}
 }
 
-// postEvent is post for workers.
+// postEvent posts an event of a worker.
 func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
 // A batch is the events that the loop takes from the inbox for one step.

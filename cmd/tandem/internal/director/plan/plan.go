@@ -120,7 +120,7 @@ func (p *planner) add(l api.PlanLine) {
 	p.lines = append(p.lines, l)
 }
 
-// serves tells whether the clients of a service come to this director. Without virtual routers they always do.
+// serves reports whether the clients of a service come to this director. Without virtual routers they always do.
 func (p *planner) serves(id lvs.ServiceID) bool {
 	if id.FWMark != 0 {
 		return p.anyVIP || len(p.Before.Config.Routers) == 0

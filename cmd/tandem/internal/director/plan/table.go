@@ -239,7 +239,7 @@ func (p *planner) addsService(g *group, l *api.PlanLine) {
 	}
 }
 
-// lacks tells whether the kernel is known to lack a scheduler.
+// lacks reports whether the kernel is known to lack a scheduler.
 func (p *planner) lacks(scheduler string) bool {
 	return p.Schedulers != nil && !slices.Contains(p.Schedulers, scheduler)
 }
