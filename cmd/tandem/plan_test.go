@@ -99,7 +99,8 @@ servers with a new check: 2 healthy, 1 not healthy
 	if out, _, err := execute(t, "plan", "--json", "--socket", path); exitCode(err) != 2 || json.Unmarshal([]byte(out), &is) != nil || len(is.Lines) != 3 {
 		t.Errorf("JSON: %q, %v", out, err)
 	}
-	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") {
+	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") ||
+		!strings.Contains(err.Error(), "tandem check --live") {
 		t.Errorf("without a director: %v", err)
 	}
 }

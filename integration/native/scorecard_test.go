@@ -72,7 +72,7 @@ func newDuoCard(t *testing.T) duoCard {
 	return c
 }
 
-// differs is a row in which the file of one director is wrong.
+// differs returns a row in which the file of one director is wrong.
 func (c duoCard) differs(name string, on, changed *lab.Director, old, new, want, says string) breakage {
 	write := func(text string) {
 		changed.Configure(text)

@@ -29,7 +29,7 @@ type segment struct {
 	sequence uint32
 }
 
-// An answer is what a packet answers to a SYN.
+// An answer is the kind of answer that a packet gives to a SYN.
 type answer uint8
 
 const (
@@ -39,10 +39,10 @@ const (
 	strayed                    // an answer to the SYN, but from another address
 )
 
-// bytes is an IP packet with a segment that has no data.
+// bytes returns an IP packet with the segment, without data.
 func (s segment) bytes(flags byte, sequence uint32) []byte { return s.padded(flags, sequence, 0) }
 
-// padded is an IP packet with a segment that has so many bytes of zero as data.
+// padded returns an IP packet with the segment, with as many bytes of zero as data.
 func (s segment) padded(flags byte, sequence uint32, data int) []byte {
 	tcp := make([]byte, tcpHeader+data)
 	length := uint16(len(tcp))
@@ -79,7 +79,7 @@ func (s segment) padded(flags byte, sequence uint32, data int) []byte {
 	return append(ip, tcp...)
 }
 
-// answerIn says how an IP packet answers the SYN. The packet may be any packet on the wire.
+// answerIn returns how an IP packet answers the SYN. The packet may be any packet on the wire.
 func (s segment) answerIn(b []byte) answer {
 	source, destination, tcp, ok := splitIP(b)
 	if !ok || len(tcp) < tcpHeader || destination != s.from.Addr() {

@@ -53,7 +53,7 @@ func listServers(names []string) string {
 	return "real " + server + " " + list
 }
 
-// faultOf judges the answers of one server; without an ID: they are as they should be.
+// faultOf returns the finding about the answers of one server. If they are as they should be, the finding has no ID.
 func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 	const passes = "a check of the server's own address passes, and clients that are sent to it get no answer"
 	const right = "if that is wrong in the file, correct it on both directors, and run `tandem reload`"
@@ -123,7 +123,7 @@ func tunnelProtocol(server netip.Addr) int {
 	return ipip
 }
 
-// natRoute says how a real server of method nat gets its default route.
+// natRoute returns the command that gives a real server of method nat its default route.
 func (e *examination) natRoute(server netip.Addr) string {
 	for _, r := range e.config.Routers {
 		for _, vip := range r.VIPs {

@@ -151,7 +151,7 @@ func (e *examination) smallMTU(server netip.Addr) {
 		Mend: fmt.Sprintf("`ip link set %s mtu %d`, and the same on the whole path; or clamp the TCP segment size on the clients' router", r.Interface, need)})
 }
 
-// shrinks says what happens to packets that do not fit.
+// shrinks returns in words what happens to packets that do not fit into a tunnel.
 func (e *examination) shrinks() string {
 	if e.snapshot.Sysctls[pmtuDiscovery] == "0" {
 		return "net.ipv4.vs.pmtu_disc is 0, so that the director sends it in fragments, which a firewall on the way may drop"

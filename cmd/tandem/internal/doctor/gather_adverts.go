@@ -21,7 +21,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// minListen and maxListen bound how long the doctor listens for advertisements.
+// minListen and maxListen are the limits of the time for which the doctor listens for advertisements.
 const minListen, maxListen = time.Second, 5 * time.Second
 
 // listen listens on each interface for the given time for advertisements, each sender and virtual router id once, and on the
@@ -44,7 +44,7 @@ func (s *Snapshot) listen(ctx context.Context, of lvs.Sync) error {
 	for iface := range s.Listened {
 		if err := open(iface, vrrp.Protocol, 0, func(frame []byte, hardware string) {
 			if a, ok := parseAdvert(frame); ok && !a.in(s.Adverts) {
-				a.Interface, a.Hardware = iface, hardware
+				a.Interface, a.Hardware, a.At = iface, hardware, time.Now()
 				s.Adverts = append(s.Adverts, a)
 			}
 		}); err != nil {
