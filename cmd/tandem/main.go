@@ -5,16 +5,16 @@
 //
 // # Processes
 //
-// "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the
-// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer;
-// without a peer it stays master for [election] orphan_grace. If the election dies, the director starts another one. The new one
+// "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the VRRP
+// sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer; without a
+// peer it stays master for the time election.orphan_grace. If the election dies, the director starts another one. The new one
 // continues as master if the master-down interval has not passed; otherwise the director removes the addresses first.
 //
 // # Signals
 //
-// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. [lvs] on_stop says whether
-// the IPVS table stays. SIGHUP reloads the configuration. If the file has mistakes, the director refuses all of it and keeps
-// the old configuration.
+// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. The key lvs.on_stop says
+// whether the IPVS table stays. SIGHUP reloads the configuration. If the file has mistakes, the director refuses all of it and
+// keeps the old configuration.
 //
 // # Control socket
 //
@@ -46,6 +46,8 @@
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
+//	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
 //	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
@@ -62,6 +64,9 @@
 // The state of a virtual router is one of initialize, backup, master and fault. The health is one of unknown, healthy,
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
 // or backup.
+//
+// The hmac of a virtual router is only there if it has keys. Its time_window is only there with anti_replay time, and its
+// active_key is not there with mode receive-only.
 //
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
 // Its tried_again is only there while the server gets no new clients for that reason.

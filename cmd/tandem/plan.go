@@ -108,13 +108,13 @@ func askPlan(cmd *cobra.Command, s *socketFlags) (p control.Plan, named bool, er
 	return p, named, err
 }
 
-// planRequest reads a file. Its mistakes are found here, where the user may read it.
+// planRequest reads a file. Its mistakes are found here, where the user may read it. The director reads the key files.
 func planRequest(file string) (control.PlanRequest, error) {
 	text, err := load.Read(file)
 	if err != nil {
 		return control.PlanRequest{}, err
 	}
-	if _, err := load.Text(file, text); err != nil {
+	if _, err := load.TextForReview(file, text); err != nil {
 		return control.PlanRequest{}, err
 	}
 	name, err := filepath.Abs(file)

@@ -137,12 +137,25 @@ type Status struct {
 		EffectivePriority                      int `json:"effective_priority"`
 		Since                                  time.Time
 		VIPs                                   []string
+		HMAC                                   *HMACStatus
+		Counters                               struct {
+			AdvertsReceived   int            `json:"adverts_received"`
+			AdvertsDropped    map[string]int `json:"adverts_dropped"`
+			LongestGapSeconds float64        `json:"longest_gap_seconds"`
+		}
 	}
 	Services []struct {
 		Name, Virtual, Protocol, Scheduler, Method string
 		Servers                                    []ServerStatus
 	}
 	Warnings []string
+}
+
+// An HMACStatus is how a virtual router in a Status signs.
+type HMACStatus struct {
+	Mode      string
+	Keys      []int
+	ActiveKey int `json:"active_key"`
 }
 
 // A ServerStatus is a real server in a Status.

@@ -34,6 +34,7 @@ func (l *Loop) apply(now time.Time) error {
 		from = sourcesOf(*w.link, l.isVIP)
 	}
 	for _, r := range l.routers {
+		l.restore(r)
 		l.assess(r, now, from)
 	}
 	l.started = l.started || w.link != nil
@@ -173,6 +174,11 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 func (l *Loop) add(c vrrp.Config) {
 	r := newRouter(c)
 	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
+	for _, s := range *l.gone.Load() {
+		if s.of(&c) {
+			r.Restore(s.Sequences)
+		}
+	}
 	*l.slotOf(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
@@ -191,6 +197,7 @@ func (l *Loop) sweep() {
 			return false
 		}
 		heap.Remove(&l.timers, r.slot)
+		l.keepGone(r, l.now())
 		*l.slotOf(&r.Config) = nil
 		return true
 	})

@@ -52,6 +52,11 @@ func TestDirector(t *testing.T) {
 			s.owner("02:00:00:00:00:02", "192.0.2.3")
 		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
+		{"another name of the interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.address("eth7", "192.0.2.2/24")
+			s.snapshot.Listened = nil
+		}, []string{"wrong-interface"}, "is for eth0, and its network 192.0.2.0/24 is on eth7"},
 		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
 		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },
@@ -259,6 +264,12 @@ func TestDirector(t *testing.T) {
 		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
 		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"nobody has it yet", func(s *scene) { s.started(2 * time.Second) }, []string{"election-open"}, "it becomes master after 3.609s"},
+		{"it became master after the owners were asked", func(s *scene) { s.started(-time.Second); s.snapshot.Status.VRRP[0].State = "master" },
+			[]string{"election-open"}, "192.0.2.100"},
+		{"nobody has it in time", func(s *scene) { s.started(5 * time.Second) }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"a router that cannot take part", func(s *scene) { s.started(time.Second); s.snapshot.Status.VRRP[0].State = "fault" },
+			[]string{"nobody-owns"}, "192.0.2.100"},
 		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
 		{"others' virtual routers", func(s *scene) {
 			s.advert("eth0", "192.0.2.7", 52, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })

@@ -226,6 +226,7 @@ func (s *Snapshot) readSysctls(paths []string) error {
 
 // askOwners asks on each working interface which machines have the VIPs.
 func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) error {
+	s.Asked = time.Now()
 	for iface, addrs := range vips {
 		if !s.working(iface) {
 			continue

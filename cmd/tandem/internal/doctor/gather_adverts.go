@@ -44,7 +44,7 @@ func (s *Snapshot) listen(ctx context.Context, of lvs.Sync) error {
 	for iface := range s.Listened {
 		if err := open(iface, vrrp.Protocol, 0, func(frame []byte, hardware string) {
 			if a, ok := parseAdvert(frame); ok && !a.in(s.Adverts) {
-				a.Interface, a.Hardware = iface, hardware
+				a.Interface, a.Hardware, a.At = iface, hardware, time.Now()
 				s.Adverts = append(s.Adverts, a)
 			}
 		}); err != nil {

@@ -36,6 +36,9 @@ type scene struct {
 	snapshot      Snapshot
 }
 
+// asked is when a scene's doctor asked who has the VIPs.
+var asked = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+
 // master is a director without faults.
 func master() *scene {
 	return &scene{method: "dr", snapshot: Snapshot{
@@ -47,7 +50,8 @@ func master() *scene {
 		Owners:   map[string][]garp.Owner{},
 		Routes:   map[netip.Addr]Route{netip.MustParseAddr("192.0.2.11"): {Interface: "eth0", MTU: 1520}},
 		Programs: []string{"tandem", "sshd"},
-		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master", Since: asked.Add(-time.Minute)}}},
+		Asked: asked,
 	}}
 }
 
@@ -63,6 +67,13 @@ func (s *scene) backup() {
 	s.snapshot.Status.VRRP[0].State = "backup"
 	s.owner("02:00:00:00:00:02", "192.0.2.3")
 	s.advert("eth0", "192.0.2.3", 51)
+}
+
+// started makes it a backup without a master, which started some time before the owners were asked.
+func (s *scene) started(before time.Duration) {
+	s.backup()
+	s.snapshot.Owners, s.snapshot.Adverts = nil, nil
+	s.snapshot.Status.VRRP[0].Since = asked.Add(-before)
 }
 
 func (s *scene) owner(hardware string, neighbours ...string) {
@@ -84,7 +95,7 @@ func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Pa
 	for _, c := range change {
 		c(&p)
 	}
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, At: time.Unix(0, 0), Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
 		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
 }
 

@@ -28,6 +28,7 @@ type Snapshot struct {
 	Routes map[netip.Addr]Route
 	// Owners are the other machines that answered for a VIP, by the interface on which it was asked for.
 	Owners map[string][]garp.Owner
+	Asked  time.Time // when the owners were asked
 	// Adverts are those of other machines. Listened is the time for which each interface was listened on.
 	Adverts  []Advert
 	Listened map[string]time.Duration

@@ -77,6 +77,8 @@ type Process struct {
 	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
 	givenUpRecord *addressRecord
 
+	sequences sequences
+
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
 	news   map[message.RouterID]vrrp.Status // what the loops reported since the last settle, the latest of each router
@@ -194,10 +196,12 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}
 	defer lock.release()
 	p.setProblem("")
-	p.record = openRecord(p.options.StateDir, "election.json", p.log)
+	p.record = openRecord[vrrp.Config](p.options.StateDir, "election.json", ownAddresses, p.log)
 	defer p.record.close()
-	p.givenUpRecord = openRecord(p.options.StateDir, "given-up.json", p.log)
+	p.givenUpRecord = openRecord[vrrp.Config](p.options.StateDir, "given-up.json", ownAddresses, p.log)
 	defer p.givenUpRecord.close()
+	p.sequences.open(p.options.StateDir, p.log)
+	defer p.closeSequences()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
@@ -226,6 +230,9 @@ func (p *Process) read(ctx context.Context) {
 		if first == nil {
 			first = &o
 		}
+		for i := range o.Routers {
+			o.Routers[i].TakeSecrets()
+		}
 		o.Resume = first.Resume // an order that replaces the first one must not lose it
 		replace(ctx, p.orders, o)
 	}
@@ -241,6 +248,12 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		select {
 		case <-work.Done():
 			return
+		case late, ok := <-p.sequences.late:
+			p.restoreSequences(late, ok)
+			continue
+		case <-p.sequences.tick.C:
+			p.sequences.record.set(p.sequenceRows())
+			continue
 		case <-p.wake:
 			p.pulse.during(p.settle)
 			continue

@@ -39,7 +39,7 @@ func (s *State) emitElection() {
 	for _, r := range s.cfg.Routers {
 		order.Routers = append(order.Routers, message.Router{
 			Config: r.Config, Announce: r.Announce,
-			Tracking: s.tracking[r.Name], Standby: slices.Contains(s.standby, r.Name),
+			Secrets: r.HMAC.Secrets(), Tracking: s.tracking[r.Name], Standby: slices.Contains(s.standby, r.Name),
 		})
 	}
 	s.out.Election = &order

@@ -123,7 +123,7 @@ func (p *planner) followers(pair pairing, holds bool) {
 			half.all["route "+routeText(route)] = true
 		}
 		for _, rule := range half.r.Rules {
-			half.all["rule "+rule.String()] = true
+			half.all[fmt.Sprintf("rule %s (IPv%d)", rule, rule.Family)] = true
 		}
 	}
 	for _, key := range sortedKeys(had) {

@@ -28,7 +28,7 @@ func (f field) String() string {
 
 // secret reports whether a key's value must not be shown.
 func secret(key string) bool {
-	parts := []string{"auth", "password", "secret", "hmac", "headers", "body"}
+	parts := []string{"auth", "password", "secret", "headers", "body"}
 	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 

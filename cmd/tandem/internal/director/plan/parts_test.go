@@ -5,12 +5,15 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -127,4 +130,114 @@ func allKeys(prefix string, of reflect.Type) (all []string) {
 		}
 	}
 	return all
+}
+
+// TestEachSettingIsTold: whatever single value of the reference configuration differs, the plan has a line for it.
+func TestEachSettingIsTold(t *testing.T) {
+	text, err := os.ReadFile("../../../../../configs/reference.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := parse(t, string(text))
+	prospect := func(cfg *configs.Config) core.Prospect { return core.Prospect{Config: cfg, Table: cfg.Entries()} }
+	kernel, owned := []lvs.ServiceStatus{}, make(map[lvs.ServiceID]bool)
+	for _, e := range before.Entries() {
+		row := lvs.ServiceStatus{Service: e.Service}
+		for _, srv := range e.Servers {
+			row.Servers = append(row.Servers, lvs.ServerStatus{Server: srv})
+		}
+		kernel, owned[e.ServiceID] = append(kernel, row), true
+	}
+	after := parse(t, string(text))
+	linesOf := func() []api.PlanLine {
+		return Of(Input{Before: prospect(before), After: prospect(after), Kernel: kernel, Owned: owned})
+	}
+	if l := linesOf(); len(l) > 0 {
+		t.Fatalf("the same configuration: %s", lines(l))
+	}
+	// These are not told: what is not a setting of the director, and what core.Rehearsal tells (Input.Fixed).
+	untold := []string{"File", "SHA256", "RealServer", "Warnings", "Control", "State", "Tracks.Router"}
+	// These are told if the kernel's table differs: a server of method dr has no tunnel.
+	ofTable := []string{"Services.Virtuals", "Services.Servers.Server.Tunnel", "Services.Servers.Mapped", "Services.Method"}
+	within := func(name string, all []string) bool {
+		return slices.ContainsFunc(all, func(s string) bool { return name == s || strings.HasPrefix(name, s+".") })
+	}
+	told := 0
+	for i := 0; ; i++ {
+		n := i
+		name, undo := mutate("", reflect.ValueOf(after).Elem(), &n)
+		if undo == nil {
+			break
+		}
+		same := within(name, ofTable) && len(lvs.Diff(before.Entries(), after.Entries(), owned)) == 0
+		switch {
+		case within(name, untold) || same:
+		case len(linesOf()) == 0:
+			t.Errorf("another %s is not told", name)
+		default:
+			told++
+		}
+		undo()
+	}
+	if l := linesOf(); len(l) > 0 || told < 300 {
+		t.Errorf("told %d values: too few to be all; left behind: %s", told, lines(l))
+	}
+}
+
+// mutate changes the value number n within v, and returns its name. undo is nil if there are fewer values.
+func mutate(name string, v reflect.Value, n *int) (is string, undo func()) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return "", nil
+		}
+		return mutate(name, v.Elem(), n)
+	case reflect.Slice:
+		for i := range v.Len() {
+			if is, undo = mutate(name, v.Index(i), n); undo != nil {
+				break
+			}
+		}
+		return is, undo
+	case reflect.Struct:
+		if !isValue(v.Type()) {
+			for i := 0; i < v.NumField() && undo == nil; i++ {
+				if f := v.Type().Field(i); f.IsExported() {
+					is, undo = mutate(strings.TrimPrefix(name+"."+f.Name, "."), v.Field(i), n)
+				}
+			}
+			return is, undo
+		}
+	}
+	if *n--; *n >= 0 {
+		return "", nil
+	}
+	was := reflect.New(v.Type()).Elem()
+	was.Set(v)
+	switch is := v.Interface().(type) {
+	case netip.Addr:
+		if v.Set(reflect.ValueOf(netip.MustParseAddr("192.0.2.77"))); is.Is6() {
+			v.Set(reflect.ValueOf(netip.MustParseAddr("2001:db8::77")))
+		}
+	case netip.Prefix:
+		if v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.77/25"))); is.Addr().Is6() {
+			v.Set(reflect.ValueOf(netip.MustParsePrefix("2001:db8::77/65")))
+		}
+	case map[string]string:
+		v.Set(reflect.ValueOf(map[string]string{"sloppy_tcp": "9"}))
+	default:
+		switch {
+		case v.CanInt():
+			v.SetInt(v.Int() + 1)
+		case v.CanUint():
+			v.SetUint(v.Uint() ^ 1)
+		case v.CanFloat():
+			v.SetFloat(v.Float() + 0.125)
+		case v.Kind() == reflect.Bool:
+			v.SetBool(!v.Bool())
+		case v.Kind() == reflect.String:
+			v.SetString(v.String() + "x")
+		}
+	}
+	return name, func() { v.Set(was) }
 }

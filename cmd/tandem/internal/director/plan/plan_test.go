@@ -388,6 +388,9 @@ none: remove connection sync: eth0, id 51 — the peer gets no more copies: esta
 		{"a password", situation{role: vrrp.Master}, []string{"vrid = 51", "vrid = 51\nversion = 2\nauth_pass = \"secret\""}, `
 interrupts: change virtual router web: version 3 → 2, auth_pass changed, checksum pseudo-header → none — until the peer has the same, it drops our advertisements, and both directors are master
 `},
+		{"a signature", situation{role: vrrp.Backup}, []string{"vrid = 51", "vrid = 51\nhmac.key = [{ id = 1, file = \"/k\" }]"}, `
+interrupts: change virtual router web: hmac none → enforce — until the peer has the same keys, it drops our advertisements, and both directors are master: set mode = "receive-only" on both first
+`},
 		{"another sync id", master, []string{"\nid = 51", "\nid = 52"}, `
 none: change connection sync: id 51 → 52 — stops and starts: until the peer has the same, new connections do not survive a failover
 `},

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -90,7 +91,7 @@ func (p *planner) leaves(was *configs.Router) {
 	l := api.PlanLine{Area: areaVRRP, Op: opRemove, Object: routerName(was), Interface: was.Interface}
 	is := replacement(p.After.Config.Routers, was.Name)
 	if is != nil {
-		l.Op, l.Change = opChange, written(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs"))
+		l.Op, l.Change = opChange, written(append(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs", "HMAC"), signing(was.HMAC, is.HMAC)...))
 	}
 	switch holds := p.stateOf(*was).Holding; {
 	case is != nil && is.Interface == was.Interface && is.VRID != was.VRID:
@@ -138,8 +139,8 @@ func splits(f field, is *configs.Router) bool {
 // continues adds the lines of a router that keeps its role: one for its priority, and one for all other settings.
 func (p *planner) continues(was, is *configs.Router) {
 	p.priority(was, is)
-	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "Routes", "Rules"}
-	fields := append(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce)...)
+	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "Routes", "Rules", "HMAC"}
+	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), signing(was.HMAC, is.HMAC))
 	if len(fields) == 0 {
 		return
 	}
@@ -161,6 +162,9 @@ func (p *planner) continues(was, is *configs.Router) {
 		case f.key == "preempt" && is.Preempt && !master && l.Harm == "":
 			l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if %d is above the master's priority: this director takes over", is.Priority)
 		}
+	}
+	if harm, cost := signingCost(was.HMAC, is.HMAC); l.Harm != api.Interrupts && cost != "" {
+		l.Harm, l.Cost = cmp.Or(harm, l.Harm), sentence(l.Cost, cost)
 	}
 	p.add(l)
 }
