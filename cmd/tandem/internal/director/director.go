@@ -9,15 +9,15 @@
 //
 // The result of a probe reaches the weight in the kernel through these functions, each at once:
 //
-// 1. the runner of the checks ends the probe and notifies (healthcheck)
-// 2. Director.seeVerdict posts the status to the inbox
-// 3. Director.loop takes it from the inbox, with all other waiting events
-// 4. core.State.Step gets it
-// 5. core.Verdict.on stores it in its server
-// 6. core.State.plan computes the weights of this one service
-// 7. Director.carryOut puts the changed service into the mailbox of the table's worker
-// 8. workers.Table.write takes it
-// 9. kernel.Table.Apply writes the difference to the kernel
+//  1. the runner of the checks ends the probe and notifies (healthcheck)
+//  2. Director.seeVerdict posts the status to the inbox
+//  3. Director.loop takes it from the inbox, with all other waiting events
+//  4. core.State.Step gets it
+//  5. core.Verdict.on stores it in its server
+//  6. core.State.plan computes the weights of this one service
+//  7. Director.carryOut puts the changed service into the mailbox of the table's worker
+//  8. workers.Table.write takes it
+//  9. kernel.Table.Apply writes the difference to the kernel
 package director
 
 import (
