@@ -88,7 +88,7 @@ const doctorFile = "60-tandem-doctor.conf"
 func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 	switch {
 	case m.RealServer() != nil:
-		return "; " + lasting(*m.RealServer())
+		return "; " + f.lasting(*m.RealServer())
 	case !m.Sysctl():
 		return ""
 	case file != "":

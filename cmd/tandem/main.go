@@ -83,7 +83,7 @@
 //	  "probed": {"healthy", "failed", "not_probed"}
 //	}
 //
-// Without a body, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //

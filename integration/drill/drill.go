@@ -48,7 +48,7 @@ func (d *drill) run(rows []row) {
 			o := d.outcome(r)
 			o.Order, o.Place, o.Seconds = i, m.Place, time.Since(began).Seconds()
 			report.Emit(message{Row: &o})
-			fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", o.Seconds, o)
+			fmt.Fprintln(os.Stderr, o)
 		}
 		// The other networks do not need its processor time.
 		d.closeAll()

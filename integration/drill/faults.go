@@ -256,18 +256,19 @@ func fullDisk(s *site) {
 
 func emptiedDisk(s *site) { _ = os.Remove(s.disk.Dir() + "/filler") }
 
-// littleMemory lets a's processes take no more than a limit, and has the kernel kill what wants more. undone fails unless the
-// kernel has killed something.
-func littleMemory(bytes int) step {
+// littleMemory lets a's processes take no more than a limit, does something, and waits until the kernel has killed one of them.
+func littleMemory(bytes int, then step) step {
 	return func(s *site) {
 		s.a.LimitMemory(bytes)
+		s.undo = func() { s.a.LimitMemory(0) }
 		before := s.a.KilledForMemory()
-		s.undo = func() {
-			s.a.LimitMemory(0)
+		then(s)
+		s.await(20*time.Second, "the kernel has killed a process for its memory", func() error {
 			if s.a.KilledForMemory() == before {
-				s.attempt.Errorf("the kernel has killed nothing for its memory")
+				return errors.New("it has not")
 			}
-		}
+			return nil
+		})
 	}
 }
 
@@ -279,11 +280,10 @@ func killedForMemory(pids func(*site) []int) step {
 				s.attempt.Fatalf("%v", err)
 			}
 		}
-		eater := s.a.Start("busybox", "sh", "-c", "sleep 1; exec "+strings.Join(hungryCommand, " "))
-		littleMemory(hungryBytes / 4)(s)
-		undo := s.undo
-		s.undo = func() { undo(); eater.Stop() }
-		s.pause(3 * time.Second)
+		eater := s.a.Start("busybox", "sh", "-c", "until test -e limited; do sleep 0.1; done; exec "+strings.Join(hungryCommand, " "))
+		littleMemory(hungryBytes/4, func(s *site) { s.a.WriteFile("limited", "") })(s)
+		eater.Stop()
+		_ = os.Remove(filepath.Join(s.a.Dir(), "limited"))
 	}
 }
 

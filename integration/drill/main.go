@@ -6,6 +6,9 @@
 // Each fault is a row of a table: its bound, the figure of each subject, and pass or fail, which is tandem's figure against
 // the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
 // anew. Both subjects have sites of their own in one lab, and run a row at the same time unless the row takes the processors.
+//
+// The rows of pools kill a server behind one scheduler after the other. What they find for TCP and UDP, with and without
+// persistence, is printed as a matrix below the table.
 package main
 
 import (
@@ -31,6 +34,7 @@ type options struct {
 	markdown string
 	verbose  bool
 	list     bool
+	native   bool // only what needs no IPVS
 }
 
 func main() {
@@ -46,11 +50,12 @@ func main() {
 	flag.IntVar(&o.soak, "soak", 12, "`NUMBER` of faults that the soak draws")
 	flag.BoolVar(&o.verbose, "v", false, "print what the programs wrote in each row that they failed")
 	flag.BoolVar(&o.list, "list", false, "print the rows and their bounds, and do nothing")
+	flag.BoolVar(&o.native, "native", false, "drill only the rows that need no IPVS, and so no virtual machine")
 	flag.Parse()
-	rows := choose(allRows(o.seed, o.soak), o.only)
+	rows := choose(allRows(o.seed, o.soak), o)
 	switch {
 	case len(rows) == 0:
-		fmt.Fprintln(os.Stderr, "drill: no row matches -only; -list prints them")
+		fmt.Fprintln(os.Stderr, "drill: no row is chosen; -list prints all")
 		os.Exit(2)
 	case o.list:
 		list(os.Stdout, rows)
@@ -65,7 +70,7 @@ func main() {
 	}
 }
 
-// allRows are the rows of all groups.
+// allRows returns the rows of all groups.
 func allRows(seed uint64, soakLength int) []row {
 	var all []row
 	for _, g := range []struct {
@@ -88,9 +93,9 @@ func allRows(seed uint64, soakLength int) []row {
 }
 
 // choose returns the rows that match.
-func choose(rows []row, only *regexp.Regexp) (chosen []row) {
+func choose(rows []row, o options) (chosen []row) {
 	for _, r := range rows {
-		if only == nil || only.MatchString(r.String()) {
+		if (o.only == nil || o.only.MatchString(r.String())) && !(o.native && r.on.ipvs()) {
 			chosen = append(chosen, r)
 		}
 	}

@@ -214,7 +214,7 @@ func machineRows() []row {
 		{name: "check's program is gone", bound: throughout, before: checkedByProgram, fault: programGone,
 			restore: reloads(master, unchanged), measure: servedThroughout("web"), on: pair},
 		{name: "check's program takes 64 MB where 16 are free", bound: unnoticed(),
-			fault:   inTurn(littleMemory(hungryBytes/4), hungry, wait(5*time.Second)),
+			fault:   inTurn(littleMemory(hungryBytes/4, hungry), wait(time.Second)),
 			restore: inTurn(undone, reloads(master, unchanged)), on: pair, vm: true},
 		{name: "checking process killed by the kernel for its memory", bound: unnoticed(), fault: killedForMemory(checker(master)),
 			restore: inTurn(undone, restart(master)), on: pair, vm: true},
