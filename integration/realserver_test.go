@@ -5,7 +5,6 @@ package integration
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,25 +31,7 @@ func realServer(t *testing.T, h *lab.Host, args ...string) string {
 }
 
 // arpSettings returns the host's settings of ARP and of path filtering, to the byte.
-func arpSettings(t *testing.T, h *lab.Host) map[string]string {
-	t.Helper()
-	all := make(map[string]string)
-	err := h.Do(func() error {
-		files, err := filepath.Glob("/proc/sys/net/ipv4/conf/*/*")
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				return err
-			}
-			all[file] = string(text)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
+func arpSettings(h *lab.Host) map[string]string { return h.ReadFiles("/proc/sys/net/ipv4/conf/*/*") }
 
 // flushNeighbours makes the client forget who has the VIP.
 func flushNeighbours(h *lab.Host) { h.Run("ip", "neigh", "flush", "dev", "eth0") }
@@ -86,7 +67,7 @@ func TestARPProblem(t *testing.T) {
 	p.Launch()
 	web := p.Webs[0]
 	web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.all.arp_announce": "0"})
-	before := arpSettings(t, web)
+	before := arpSettings(web)
 
 	flushNeighbours(p.Client)
 	watch := p.WatchStalls()
@@ -135,7 +116,7 @@ func TestARPProblem(t *testing.T) {
 		t.Errorf("the second time it did\n%s", again)
 	}
 	realServer(t, web, "remove")
-	after := arpSettings(t, web)
+	after := arpSettings(web)
 	for file, text := range before { // another scene may load a module that gives each host a new interface
 		if after[file] != text {
 			t.Errorf("%s is %q, was %q", file, after[file], text)

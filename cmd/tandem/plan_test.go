@@ -3,10 +3,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,21 +29,8 @@ func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {
 
 // TestPlanCommand: the exit code and the two outputs.
 func TestPlanCommand(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	l, err := control.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &plannable{}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, l, d) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
+	path := serveControl(t, d)
 	const text = "name = \"lb1\"\n"
 	other, broken := writeConfig(t, text), writeConfig(t, "nam = \"lb1\"\n")
 	lines := []control.PlanLine{

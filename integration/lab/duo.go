@@ -28,21 +28,7 @@ func (s DuoSettings) withDefaults() DuoSettings {
 // Config returns a director's configuration.
 func (s DuoSettings) Config(name string, priority int) string {
 	s = s.withDefaults()
-	return fmt.Sprintf(`
-name = %q
-[log]
-level = "debug"
-
-[[vrrp]]
-name = "web"
-interface = "eth0"
-vrid = 51
-priority = %d
-advert_interval = %q
-vips = ["%s/24"]
-%s
-%s
-`, name, priority, s.Advert, VIP, s.Keys, s.Tables)
+	return webRouter(name, priority, s.Advert) + s.Keys + "\n" + s.Tables + "\n"
 }
 
 // NewDuo makes the network; tandem is not running yet.

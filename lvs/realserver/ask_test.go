@@ -16,18 +16,7 @@ func ownRules(name string, rules ...Rule) error {
 		return err
 	}
 	table := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyARP})
-	both := chains(table)
-	for _, c := range both {
-		conn.AddChain(c)
-	}
-	for _, r := range rules {
-		c := both[0]
-		if r.Interface != "" {
-			c = both[1]
-		}
-		// A counter more: these are not our expressions.
-		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: append([]expr.Any{&expr.Counter{}}, r.expressions()...)})
-	}
+	addRules(conn, table, rules, &expr.Counter{}) // with a counter, these are not our expressions
 	return conn.Flush()
 }
 

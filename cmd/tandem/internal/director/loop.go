@@ -172,7 +172,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.tracks.Put(cfg.Tracks)
 	}
 	if out.Table != nil {
-		d.mail.table.Merge(*out.Table, workers.MergeTables)
+		d.mail.table.Merge(*out.Table, core.MergeTables)
 	}
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)

@@ -52,6 +52,11 @@ func TestDirector(t *testing.T) {
 			s.owner("02:00:00:00:00:02", "192.0.2.3")
 		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
+		{"another name of the interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.address("eth7", "192.0.2.2/24")
+			s.snapshot.Listened = nil
+		}, []string{"wrong-interface"}, "is for eth0, and its network 192.0.2.0/24 is on eth7"},
 		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
 		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },

@@ -152,6 +152,9 @@ func (e *examination) links() {
 	for _, name := range e.interfaces() {
 		link, ok := e.snapshot.Links[name]
 		if !ok {
+			if e.isMisnamed(name) {
+				continue // a finding of its own, which says the right name
+			}
 			link = vrrp.Link{Name: name}
 		}
 		if f, faulty := diagnosis.FaultyLink(link); faulty {
@@ -202,7 +205,7 @@ func (e *examination) forwarding() {
 		if len(e.config.Services) > 0 && e.snapshot.Sysctls[forward4] == "1" {
 			e.add(diagnosis.Finding{ID: "forwarding-on", Severity: diagnosis.Note, What: "the kernel forwards packets",
 				Why:  "methods dr and tunnel do not need it, and it hides real servers whose default route is wrong",
-				Mend: "sysctl -w net.ipv4.ip_forward=0, unless this machine is a router or runs containers"})
+				Mend: "`sysctl -w net.ipv4.ip_forward=0`, unless this machine is a router or runs containers"})
 		}
 		return
 	}

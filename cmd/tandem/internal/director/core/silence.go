@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // A silence is the time in which no real server answers in any way. It needs real servers on at least two machines. A refusal
@@ -124,11 +126,15 @@ func (s *State) linkFault() bool {
 
 // detection returns the time that a server that works again needs to pass its checks.
 func (s *State) detection() time.Duration {
-	longest := time.Duration(0)
+	return s.longestCheck(func(c healthcheck.Config) int { return c.Rise })
+}
+
+// longestCheck returns the longest time that a check of any server needs for a number of results in a row.
+func (s *State) longestCheck(results func(healthcheck.Config) int) (longest time.Duration) {
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
 			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(check.Rise+1)*check.Interval+check.Timeout)
+				longest = max(longest, time.Duration(results(check)+1)*check.Interval+check.Timeout)
 			}
 		}
 	}

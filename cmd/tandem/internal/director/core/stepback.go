@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -169,15 +170,8 @@ func (s *State) seeAllDown() {
 
 // downEnds returns when a master steps back if all its servers stay unhealthy.
 func (s *State) downEnds() time.Time {
-	longest := time.Duration(0)
-	for _, svc := range s.services {
-		for _, srv := range svc.servers {
-			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(check.Fall+1)*check.Interval+check.Timeout)
-			}
-		}
-	}
-	return s.allDownSince.Add(longest + verdictSlack)
+	fails := s.longestCheck(func(c healthcheck.Config) int { return c.Fall })
+	return s.allDownSince.Add(fails + verdictSlack)
 }
 
 // retrackAll marks all virtual routers: their tracking must be computed again.

@@ -76,39 +76,6 @@ type Table struct {
 	logged    string // the last error that was logged
 }
 
-// MergeTables makes one change out of two.
-func MergeTables(waiting, next core.Table) core.Table {
-	if next.Full {
-		return next
-	}
-	set := make(map[lvs.ServiceID]int, len(waiting.Set))
-	merged := core.Table{Generation: next.Generation, Full: waiting.Full, All: next.All, Set: slices.Clone(waiting.Set)}
-	for i, e := range merged.Set {
-		set[e.ServiceID] = i
-	}
-	gone := make(map[lvs.ServiceID]bool)
-	for _, id := range waiting.Remove {
-		gone[id] = true
-	}
-	for _, e := range next.Set {
-		delete(gone, e.ServiceID)
-		if i, ok := set[e.ServiceID]; ok {
-			merged.Set[i] = e
-			continue
-		}
-		set[e.ServiceID] = len(merged.Set)
-		merged.Set = append(merged.Set, e)
-	}
-	for _, id := range next.Remove {
-		gone[id] = true
-	}
-	merged.Set = slices.DeleteFunc(merged.Set, func(e lvs.Entry) bool { return gone[e.ServiceID] })
-	if !merged.Full {
-		merged.Remove = slices.SortedFunc(maps.Keys(gone), lvs.ServiceID.Compare)
-	}
-	return merged
-}
-
 // Run maintains the table until ctx ends. read says whether the kernel's table is needed at the start.
 func (w *Table) Run(ctx context.Context, read bool) error {
 	w.want = make(map[lvs.ServiceID]lvs.Entry)
