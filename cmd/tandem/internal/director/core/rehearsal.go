@@ -98,11 +98,7 @@ func (r *Rehearsal) Before() Prospect { return r.before }
 func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number) (after Prospect, fixed []FixedSetting) {
 	fixed = fixedSettings(r.before.Config, cfg)
 	if len(fixed) > 0 {
-		now := r.before.Config
-		possible := *cfg
-		possible.Control.Socket, possible.State.Dir, possible.Log.Format = now.Control.Socket, now.State.Dir, now.Log.Format
-		possible.Election.Realtime = now.Election.Realtime
-		cfg = &possible
+		cfg = keepFixed(r.before.Config, cfg)
 	}
 	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers})
 	return r.copied.prospect(), fixed
