@@ -25,7 +25,8 @@ var (
 
 func types(all ...healthcheck.Type) []healthcheck.Type { return all }
 
-// only limits a key to types of checks. While the type itself is a mistake, it is zero.
+// only returns a key that is limited to some types of checks. If the type itself is a mistake, c.Type is zero, and the key is
+// allowed.
 func only(types []healthcheck.Type, f toml.Field[healthcheck.Config]) toml.Field[healthcheck.Config] {
 	names := make([]string, len(types))
 	for i, t := range types {

@@ -78,7 +78,7 @@ func checkPath(at toml.Node, c healthcheck.Config) {
 	}
 }
 
-// headerTable is a table of header names and values.
+// headerTable returns the schema type of a table of header names and values.
 func headerTable() toml.SchemaType[[]healthcheck.Header] {
 	value := toml.String("", validHeaderValue)
 	k := toml.SchemaType[[]healthcheck.Header]{Name: toml.TableName, Values: `names and values ({ X-Probe = "lb1" })`}

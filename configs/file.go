@@ -126,6 +126,10 @@ func checkFile(at toml.Node, f *file) {
 		for _, half := range r.split() {
 			f.Routers = append(f.Routers, half)
 			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
+			for _, k := range r.keys {
+				k.Router = half.Name
+				f.KeyFiles = append(f.KeyFiles, k)
+			}
 		}
 	}
 	checkRealServer(at.Key("realserver"), &f.Config)

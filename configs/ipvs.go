@@ -75,7 +75,7 @@ func sysctlTable() toml.SchemaType[map[string]string] {
 	return toml.Table(nil, fields...)
 }
 
-// sysctlExample is the recommended value of a setting, or else what the kernel usually has.
+// sysctlExample returns the recommended value of a setting, or else what the kernel usually has.
 func sysctlExample(s lvs.Sysctl) string {
 	usual := map[string]string{
 		"am_droprate": "10", "amemthresh": "1024", "snat_reroute": "1", "sync_qlen_max": "8192", "sync_threshold": "[3, 50]",
@@ -83,7 +83,7 @@ func sysctlExample(s lvs.Sysctl) string {
 	return cmp.Or(s.Recommended, usual[s.Name], strconv.FormatInt(s.Min, 10))
 }
 
-// sysctl is a whole number, or an array of them for a setting with several numbers.
+// sysctl returns the schema type of a whole number, or an array of them for a setting with several numbers.
 func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	number := toml.Integer(0, math.MaxUint32)
 	number.Values = fmt.Sprintf("%d to %d", s.Min, s.Max)

@@ -20,6 +20,7 @@ type virtualRouter struct {
 	Router // what both families have, with the addresses of both
 	named  bool
 	tracks []tracked
+	keys   []KeyFile // without the router's name
 }
 
 func routerTable() toml.SchemaType[virtualRouter] {
@@ -44,6 +45,15 @@ func identityFields() []toml.Field[virtualRouter] {
 		toml.Optional("checksum", toml.Enum(vrrp.ChecksumPseudoHeader, vrrp.ChecksumPacket), vrrp.ChecksumPseudoHeader,
 			"The form of the checksum that version 3 sends over IPv4. Both forms are accepted. keepalived and FRR send pseudo-header.",
 			func(r *virtualRouter, v vrrp.Checksum) { r.Checksum = v }),
+		toml.Derived("hmac", hmacTable(),
+			"Signed advertisements, as with auth_hmac of keepalived 2.4 (draft-cassen-vrrp-auth-hmac): a keyed hash, and a number that "+
+				"makes a repeated advertisement useless. Without it, any machine that can send to this one can end or take over the role "+
+				"of master by a forged advertisement. It does not protect against other attacks, such as forged ARP.\n"+
+				"To give a running pair a key without an outage, set mode receive-only on one director after the other and reload each. Then "+
+				"do the same with permissive, and then with enforce.\n"+
+				"To replace a key without an outage, add the new one on both directors. Then change active_key on both. Then remove the old one. "+
+				"Reload both after each step. `tandem status -v` shows the mode, the keys and the latest refusals.",
+			func(r *virtualRouter, v signing) { r.HMAC, r.keys = v.HMAC, v.keys }).Unset("unsigned"),
 		toml.Derived("auth_pass", toml.String("1 to 8 printable ASCII characters", validPassword),
 			"The password. It is sent unencrypted: it protects against mistakes, not against attackers.",
 			func(r *virtualRouter, v string) { r.Password = v }).
@@ -151,6 +161,7 @@ func followerFields() []toml.Field[virtualRouter] {
 // checkRouter applies the rules about several keys of a virtual router.
 func checkRouter(at toml.Node, r *virtualRouter) {
 	checkVersion(at, r)
+	checkHMAC(at, r)
 	checkElection(at, r)
 	checkCount(at, r)
 	checkUnicast(at, r)

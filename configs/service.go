@@ -33,7 +33,7 @@ const schedulerDoc = "" +
 	"sh, ovf, lblc and lblcr: in a slow start the weight is always a whole number, at most the server's weight. So a server " +
 	"of weight 1 gets its full weight at once."
 
-// balancingFields are what clients connect to, and how connections reach the real servers.
+// balancingFields returns the keys for what clients connect to, and for how connections reach the real servers.
 func balancingFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("name", identifier(), "The service's name in logs, status and commands.",
@@ -71,7 +71,7 @@ func balancingFields() []toml.Field[virtualService] {
 	}
 }
 
-// failureFields are what happens when servers fail.
+// failureFields returns the keys for what happens when servers fail.
 func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.Remove,
@@ -107,7 +107,7 @@ func failureFields() []toml.Field[virtualService] {
 	}
 }
 
-// poolFields are the real servers and their checks.
+// poolFields returns the keys for the real servers and their checks.
 func poolFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("check", checkUses(), "How the real servers are checked. Servers without a check count as healthy.",
@@ -139,7 +139,7 @@ func outlierTable() toml.SchemaType[OutlierAction] {
 			func(s *OutlierAction, v OutlierAction) { *s = v }))
 }
 
-// maxQuorum is more than the total weight of all servers that a file may have.
+// maxQuorum is the highest quorum. It is more than the total weight of all servers that a file may have.
 const maxQuorum = 1 << 30
 
 // checkService completes a service: its name, its virtuals and its servers. It applies the rules about several keys.

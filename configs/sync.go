@@ -36,7 +36,7 @@ func syncTable() toml.SchemaType[lvs.Sync] {
 	)
 }
 
-// multicast is the address of a group.
+// multicast returns the schema type of the address of a group.
 func multicast() toml.SchemaType[netip.Addr] {
 	return toml.Text("a multicast address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, err := netip.ParseAddr(s)

@@ -119,7 +119,7 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 }
 
-// program is a command without arguments, given as a string.
+// program returns the schema type of a command without arguments, given as a string.
 func program() toml.SchemaType[[]string] {
 	const want = `an absolute path, or an array of it and arguments (["/usr/local/bin/check-uplink", "--fast"])`
 	return toml.Text(want, func(s string) ([]string, *toml.Refusal) {
@@ -135,7 +135,7 @@ func program() toml.SchemaType[[]string] {
 	}, func(command []string) string { return strings.Join(command, " ") })
 }
 
-// commandLine is a command with its arguments.
+// commandLine returns the schema type of a command with its arguments.
 func commandLine() toml.SchemaType[[]string] {
 	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
@@ -157,7 +157,7 @@ func commandLine() toml.SchemaType[[]string] {
 	return words
 }
 
-// validUser accepts what useradd accepts. Only the director knows whether the user exists.
+// validUser refuses what is not a user's name or number, as useradd does. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {

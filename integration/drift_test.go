@@ -52,7 +52,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// ours is a table without the foreign service.
+// ours returns a table without the foreign service.
 func ours(table string) string {
 	return strings.Replace(table, "TCP 192.0.2.200:80 rr\n  -> 192.0.2.11:80 Route 1\n", "", 1)
 }

@@ -18,14 +18,14 @@ import (
 )
 
 // A plan is the part of tandem's plan that the scene compares with the kernel.
-type plan struct {
-	Lines []struct {
-		Harm, Area, Op, Object, Change, Cost string
-		Rows                                 []struct{ Service, Server string }
-		Address, Interface                   string
-		Setting, Old, New                    string
-		Later                                bool
-	}
+type plan struct{ Lines []planLine }
+
+type planLine struct {
+	Object, Cost       string
+	Rows               []struct{ Service, Server string }
+	Address, Interface string
+	Setting, Old, New  string
+	Later              bool
 }
 
 // planOf runs tandem plan on director-a.
@@ -108,6 +108,18 @@ func planned(t *testing.T, p *lab.Pair) {
 		}
 	}
 	planOf(t, p, 0)
+}
+
+// plannedMove: the plan of a lower priority says that the VIP may move. It does.
+func plannedMove(t *testing.T, p *lab.Pair) {
+	p.A.Configure(patient.Config(p.A.Name, lab.PriorityB-10))
+	is, out := planOf(t, p, 2)
+	i := slices.IndexFunc(is.Lines, func(l planLine) bool { return l.Object == "virtual router web" })
+	if want := fmt.Sprintf("moves VIP if the peer's priority is above %d: hand-over", lab.PriorityB-10); i < 0 || is.Lines[i].Cost != want {
+		t.Errorf("the plan does not say %q:\n%s", want, out)
+	}
+	reload(t, p)
+	p.AwaitMaster(p.B)
 }
 
 // vsSettings is the folder of the settings of IPVS, below /proc/sys.

@@ -91,6 +91,7 @@ func TestReload(t *testing.T) {
 	if !p.A.Process().Running() || !p.A.Has(vip) {
 		t.Error("director-a did not live through it as master")
 	}
+	t.Run("planned move", func(t *testing.T) { plannedMove(t, p) })
 }
 
 // reloadBroken gives director-a, which has web1 at weight 3, a file with a mistake.

@@ -88,7 +88,7 @@ func TestStarvedDirector(t *testing.T) {
 	})
 }
 
-// lost are the log lines about servers that were found unhealthy.
+// lost returns the log lines about servers that were found unhealthy.
 func lost(d *lab.Director) (lines []string) {
 	for line := range strings.Lines(d.Process().Output()) {
 		if strings.Contains(line, "server is unhealthy") {

@@ -356,7 +356,7 @@ func TestTopologyTunnel(t *testing.T) {
 	}
 	n.launch()
 	n.wantClean(t)
-	n.wantTunnelFaults(t, router)
+	n.scoreOfTunnels(t, router)
 	seen := n.a.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
 	n.wantTurns(t)
 	wrapped := 0

@@ -72,7 +72,8 @@ var sysctls = []Sysctl{
 // Sysctls returns the kernel's settings of IPVS, by name.
 func Sysctls() []Sysctl { return slices.Clone(sysctls) }
 
-// CheckSysctl says what is wrong with the value of a setting, its numbers separated by spaces. The error is ErrInvalid.
+// CheckSysctl returns an error if a setting cannot have a value, which is a list of numbers separated by spaces. The error is
+// ErrInvalid.
 func CheckSysctl(name, value string) error {
 	i := slices.IndexFunc(sysctls, func(s Sysctl) bool { return s.Name == name })
 	if i < 0 {

@@ -74,6 +74,10 @@ type Status struct {
 	Cause          Cause          `json:"-"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
+	// HMAC is how advertisements are signed, without the secrets.
+	HMAC HMAC `json:"hmac,omitzero"`
+	// Refusals are the latest packets that were refused for their signature, one for each reason.
+	Refusals []Refusal `json:"refusals,omitempty"`
 	// RivalHeard is when this master last heard another master that must give way to it, or gave way. It is exact to within
 	// 100 ms at first, and to within a second if there are more. Some neighbours may have the other master's MAC address for
 	// the VIPs.

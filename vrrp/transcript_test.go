@@ -68,7 +68,9 @@ type party struct {
 	hard     bool // its link is at fault
 	told     Tracking
 	mastered uint64
-	heard    Packet // the last advertisement
+	heard    Packet   // the last advertisement
+	sent     [][]byte // on the segment
+	dropped  Drops
 }
 
 // A delivery is an advertisement on its way.
@@ -144,6 +146,12 @@ func (p *transcript) command(line string) {
 		p.thaw(a)
 	case "track":
 		p.track(a, args)
+	case "replay", "forge":
+		p.attack(word, a, args)
+	case "drops":
+		p.countDrops(a)
+	case "restart":
+		p.restart(a)
 	case "config":
 		c := a.Config
 		p.configure(&c, args)
@@ -220,6 +228,8 @@ func (p *transcript) configure(c *Config, args string) {
 			}
 		case "group":
 			c.SyncGroup = value
+		case "hmac":
+			c.HMAC = p.hmac(value)
 		default:
 			p.t.Fatalf("unknown key %q", key)
 		}

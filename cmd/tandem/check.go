@@ -29,7 +29,8 @@ key.
 
 A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
-certificate, this is only a warning: the file may be for another machine.
+certificate, this is only a warning: the file may be for another machine. The same is true for a key
+file that is missing or cannot be read. A key file that other users can read is a mistake.
 
 If root runs the command, it runs each tracked script once, as the script's user. A script that fails is
 a warning.
@@ -43,7 +44,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
-				cfg, err := load.File(file)
+				cfg, err := load.ForReview(file)
 				if err != nil {
 					failed = append(failed, err)
 					continue

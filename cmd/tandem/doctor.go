@@ -88,7 +88,7 @@ const doctorFile = "60-tandem-doctor.conf"
 func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 	switch {
 	case m.RealServer() != nil:
-		return "; " + lasting(*m.RealServer())
+		return "; " + f.lasting(*m.RealServer())
 	case !m.Sysctl():
 		return ""
 	case file != "":
@@ -101,7 +101,7 @@ func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
-		loaded, err := load.File(f.config)
+		loaded, err := load.ForReview(f.config)
 		switch {
 		case err == nil:
 			cfg = loaded

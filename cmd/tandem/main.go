@@ -46,6 +46,8 @@
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
+//	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
 //	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
@@ -63,6 +65,9 @@
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
 // or backup.
 //
+// The hmac of a virtual router is only there if it has keys. Its time_window is only there with anti_replay time, and its
+// active_key is not there with mode receive-only.
+//
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
 // Its tried_again is only there while the server gets no new clients for that reason.
 //
@@ -78,7 +83,7 @@
 //	  "probed": {"healthy", "failed", "not_probed"}
 //	}
 //
-// Without a body, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //

@@ -55,19 +55,7 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
   servers with a new check: 1 healthy`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var request control.PlanRequest
-			named := cmd.Flags().Changed("config")
-			if named {
-				var err error
-				if request, err = planRequest(s.config); err != nil {
-					return err
-				}
-			}
-			client, err := s.client(cmd)
-			if err != nil {
-				return err
-			}
-			p, err := client.Plan(cmd.Context(), request)
+			p, named, err := askPlan(cmd, &s)
 			if err != nil {
 				return err
 			}
@@ -95,19 +83,38 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET; if it is not set, the path in the configuration)")
-	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` to plan (without -c: the file that the director runs with)")
+	s.register(cmd)
+	cmd.Flag("config").Usage = "configuration `FILE` to plan (without -c: the file that the director runs with)"
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
 	return cmd
 }
 
-// planRequest reads a file. Its mistakes are found here, where the user may read it.
+// askPlan asks the director. named says that the user has named a file.
+func askPlan(cmd *cobra.Command, s *socketFlags) (p control.Plan, named bool, err error) {
+	var request control.PlanRequest
+	if named = cmd.Flags().Changed("config"); named {
+		if request, err = planRequest(s.config); err != nil {
+			return p, named, err
+		}
+	}
+	client, err := s.client(cmd)
+	if err != nil {
+		return p, named, err
+	}
+	p, err = client.Plan(cmd.Context(), request)
+	if errors.Is(err, control.ErrNoDirector) {
+		err = fmt.Errorf("%w; without a director, tandem check --live compares a file with the kernel", err)
+	}
+	return p, named, err
+}
+
+// planRequest reads a file. Its mistakes are found here, where the user may read it. The director reads the key files.
 func planRequest(file string) (control.PlanRequest, error) {
 	text, err := load.Read(file)
 	if err != nil {
 		return control.PlanRequest{}, err
 	}
-	if _, err := load.Text(file, text); err != nil {
+	if _, err := load.TextForReview(file, text); err != nil {
 		return control.PlanRequest{}, err
 	}
 	name, err := filepath.Abs(file)

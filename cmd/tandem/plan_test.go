@@ -3,10 +3,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,21 +29,8 @@ func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {
 
 // TestPlanCommand: the exit code and the two outputs.
 func TestPlanCommand(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	l, err := control.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := &plannable{}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, l, d) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
+	path := serveControl(t, d)
 	const text = "name = \"lb1\"\n"
 	other, broken := writeConfig(t, text), writeConfig(t, "nam = \"lb1\"\n")
 	lines := []control.PlanLine{
@@ -99,7 +84,8 @@ servers with a new check: 2 healthy, 1 not healthy
 	if out, _, err := execute(t, "plan", "--json", "--socket", path); exitCode(err) != 2 || json.Unmarshal([]byte(out), &is) != nil || len(is.Lines) != 3 {
 		t.Errorf("JSON: %q, %v", out, err)
 	}
-	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") {
+	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") ||
+		!strings.Contains(err.Error(), "tandem check --live") {
 		t.Errorf("without a director: %v", err)
 	}
 }

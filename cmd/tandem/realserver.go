@@ -66,7 +66,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 		want.VIPs = append(want.VIPs, vip)
 	}
 	if len(f.vips) == 0 {
-		cfg, err := load.File(f.config)
+		cfg, err := load.ForReview(f.config)
 		if err != nil {
 			return realserver.Config{}, err
 		}
@@ -239,7 +239,7 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 			}
 			n, err := listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
 			if n > 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "note:", lasting(c))
+				fmt.Fprintln(cmd.ErrOrStderr(), "note:", f.lasting(c))
 			}
 			return err
 		},
@@ -276,8 +276,11 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 }
 
 // lasting returns in words how long the changes of apply last.
-func lasting(c realserver.Config) string {
-	const unit = "; to apply all settings at each boot, add [realserver] to " + defaultConfig + " and enable tandem-realserver.service"
+func (f *realServerFlags) lasting(c realserver.Config) string {
+	unit := "; to apply all settings at each boot, enable tandem-realserver.service"
+	if len(f.vips) > 0 || f.config != defaultConfig { // not what the service reads
+		unit = "; to apply all settings at each boot, add [realserver] to " + defaultConfig + " and enable tandem-realserver.service"
+	}
 	switch {
 	case c.DropIn != "":
 		return "the sysctls are in " + c.DropIn + " and survive reboots; the other settings last only until the next boot" + unit
@@ -300,6 +303,9 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Restore the state before apply, and print the commands that did it",
+		Long: `Restore the state before the first "apply", and print the commands that did it. While "tandem realserver run" is
+running, for example as tandem-realserver.service, "remove" changes nothing and fails: the settings would come back
+within a second.`,
 		Example: `  tandem realserver remove --dry-run
   tandem realserver remove`,
 		Args: arguments(0, 0),

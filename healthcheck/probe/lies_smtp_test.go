@@ -97,7 +97,7 @@ func greetingLies() (all []lie) {
 	return all
 }
 
-// speaksSMTP is what the reason says of bytes that begin as a reply of some protocol does.
+// speaksSMTP returns what the reason says of bytes that begin as a reply of some protocol does.
 func speaksSMTP(begin string) string {
 	if begin[0] >= '1' && begin[0] <= '5' {
 		return ": the server speaks SMTP or FTP"

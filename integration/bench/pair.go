@@ -91,7 +91,7 @@ func (p *pair) signal(d *lab.Director, sig syscall.Signal) {
 	}
 }
 
-// masterDown is how long b waits after an advertisement of a (RFC 9568, section 6.1).
+// masterDown returns how long b waits after an advertisement of a (RFC 9568, section 6.1).
 func (p *pair) masterDown() time.Duration {
 	return 3*p.net.advert + time.Duration(256-lab.PriorityB)*p.net.advert/256
 }

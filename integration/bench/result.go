@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/tandem-lvs/tandem/integration/lab/report"
@@ -36,26 +35,11 @@ func (r row) String() string {
 	return fmt.Sprintf("%.4g %s", *r.Value, r.Unit)
 }
 
-// A message is a line from the inner run to the outer one.
-type message struct {
-	Machine *report.Machine `json:"machine,omitempty"`
-	Row     *row            `json:"row,omitempty"`
-}
+// A message is what the inner run tells the outer one.
+type message = report.Message[row]
 
 // take adds a message to the result.
-func (r *result) take(text []byte) error {
-	var m message
-	if err := json.Unmarshal(text, &m); err != nil {
-		return err
-	}
-	if m.Machine != nil {
-		r.Machines = append(r.Machines, *m.Machine)
-	}
-	if m.Row != nil {
-		r.Rows = append(r.Rows, *m.Row)
-	}
-	return nil
-}
+func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
 func (r *result) failed() int {
 	n := 0

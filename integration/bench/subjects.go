@@ -41,7 +41,7 @@ func (b *bench) subjects(wanted ...subject) (all []subject) {
 // isTandem reports whether the subject is tandem, of whatever revision.
 func (s subject) isTandem() bool { return s.name == tandem.name || s.name == before.name }
 
-// program is the binary of a subject that is tandem.
+// program returns the binary of a subject that is tandem.
 func (s subject) program() lab.Cargo {
 	if s.name == before.name {
 		return tandemBefore

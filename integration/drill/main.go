@@ -70,7 +70,7 @@ func main() {
 	}
 }
 
-// allRows are the rows of all groups.
+// allRows returns the rows of all groups.
 func allRows(seed uint64, soakLength int) []row {
 	var all []row
 	for _, g := range []struct {

@@ -107,25 +107,10 @@ func (r *result) count(v verdict) (n int) {
 }
 
 // A message is what the inner run tells the outer one.
-type message struct {
-	Machine *report.Machine `json:"machine,omitempty"`
-	Row     *outcome        `json:"row,omitempty"`
-}
+type message = report.Message[outcome]
 
 // take adds a message to the result.
-func (r *result) take(text []byte) error {
-	var m message
-	if err := json.Unmarshal(text, &m); err != nil {
-		return err
-	}
-	if m.Machine != nil {
-		r.Machines = append(r.Machines, *m.Machine)
-	}
-	if m.Row != nil {
-		r.Rows = append(r.Rows, *m.Row)
-	}
-	return nil
-}
+func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
 func (r *result) writeJSON(w io.Writer) error {
 	e := json.NewEncoder(w)

@@ -107,7 +107,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	return code, nil
 }
 
-// machine is the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
+// machine returns the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
 func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.Cmd {
 	accel := os.Getenv("TANDEM_LAB_ACCEL")
 	if accel == "" {

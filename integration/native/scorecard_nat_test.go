@@ -104,7 +104,7 @@ func nftDrops(hook, rules string) string {
 	return commands
 }
 
-// siteOf are the usual rules of a site, by a program of iptables: they let everything pass but new connections to port 80.
+// siteOf returns the usual rules of a site, by a program of iptables: they let everything pass but new connections to port 80.
 func siteOf(program string) string {
 	return strings.ReplaceAll(`PROGRAM -P INPUT DROP
 PROGRAM -N site

@@ -3,10 +3,14 @@
 package native
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
 	"github.com/tandem-lvs/tandem/integration/lab/scorecard"
@@ -68,7 +72,7 @@ func newDuoCard(t *testing.T) duoCard {
 	return c
 }
 
-// differs is a row in which the file of one director is wrong.
+// differs returns a row in which the file of one director is wrong.
 func (c duoCard) differs(name string, on, changed *lab.Director, old, new, want, says string) breakage {
 	write := func(text string) {
 		changed.Configure(text)
@@ -84,12 +88,67 @@ func (c duoCard) differs(name string, on, changed *lab.Director, old, new, want,
 		}}
 }
 
+// unicastLost is a row in which the master sends its advertisements to a stranger.
+func (c duoCard) unicastLost() breakage {
+	write := func(keys map[*lab.Director]string) {
+		for _, d := range c.Dirs {
+			d.Configure(strings.Replace(c.right[d], ownVRID, ownVRID+"\n"+keys[d], 1))
+			c.Args[d.Host] = second(d, "card.toml", "")
+		}
+	}
+	return breakage{Name: "unicast to the wrong address", On: c.B.Host, Want: "unicast-lost", Says: "none of its advertisements arrives",
+		Fail: func() {
+			write(map[*lab.Director]string{c.A: "unicast_peers = [\"192.0.2.77\"]", c.B: "unicast_peers = [\"192.0.2.2\"]"})
+			c.reload(c.A)
+			c.reload(c.B)
+		},
+		Heal: func() {
+			write(nil)
+			c.reload(c.A)
+			c.reload(c.B)
+		}, Works: c.oneHolder}
+}
+
+const syncTable = "[lvs]\nsync = { interface = \"eth0\", id = 7 }\n"
+
 const ownVRID, ownVIPs = "vrid = 51", "vips = [\"" + vip + "/24\"]"
+
+// datagramPasses checks that a datagram reaches a host at an address.
+func datagramPasses(from, to *lab.Host, at string) error {
+	var in net.PacketConn
+	if err := to.Do(func() (err error) {
+		in, err = net.ListenPacket("udp4", at)
+		return err
+	}); err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := from.Do(func() error {
+		out, err := net.Dial("udp4", at)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write([]byte("passes"))
+		return errors.Join(err, out.Close())
+	}); err != nil {
+		return err
+	}
+	if err := in.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, _, err := in.ReadFrom(make([]byte, 16))
+	return err
+}
 
 // scoreOfDirectors: faults between the two directors of a pair.
 func scoreOfDirectors(t *testing.T) {
 	t.Parallel()
 	c := newDuoCard(t)
+	withSync := func(tables string, then func()) func() {
+		return func() { c.Args[c.B.Host] = second(c.B, "card.toml", tables); then() }
+	}
+	syncDo, syncUndo := firewall(c.B.Host, "iptables-legacy -A INPUT -p udp --dport 8848 -j DROP", "iptables-legacy -F")
+	syncPasses := func() error { return datagramPasses(c.A.Host, c.B.Host, "192.0.2.3:8848") }
 	var undo func()
 	legacyDo, legacyUndo := firewall(c.B.Host, "iptables-legacy -A INPUT -m comment --comment site -p 112 -j DROP", "iptables-legacy -F")
 	legacyOutDo, legacyOutUndo := firewall(c.A.Host, "iptables-legacy -t mangle -A OUTPUT -d 224.0.0.0/8 -p 112 -j DROP", "iptables-legacy -t mangle -F")
@@ -102,6 +161,11 @@ func scoreOfDirectors(t *testing.T) {
 			Says: "drops incoming VRRP", Works: c.oneHolder, Restore: func() { undo() }},
 		{Name: "VRRP dropped on the way out", On: c.A.Host, Fail: func() { undo = drop(t, c.A.Host, true) }, Want: "vrrp-filtered",
 			Says: "drops outgoing VRRP", Works: c.oneHolder, Restore: func() { undo() }},
+		{Name: "VRRP dropped at the other director", On: c.A.Host, Fail: func() { undo = drop(t, c.B.Host, false) }, Want: "two-masters",
+			Says: "192.0.2.3 advertises virtual router 51", Heal: func() { undo() }, Works: c.oneHolder},
+		{Name: "connection sync dropped, iptables-legacy", On: c.B.Host, Fail: withSync(syncTable, syncDo), Want: "sync-filtered", Says: "drops incoming connection sync",
+			Works: syncPasses, Hurts: true, Restore: withSync("", syncUndo)},
+		c.unicastLost(),
 		c.differs("another vrid, from the peer", c.A, c.B, ownVRID, "vrid = 52", "vrid-differs", "192.0.2.3 advertises 192.0.2.100 with vrid 52"),
 		c.differs("another vrid, from itself", c.B, c.B, ownVRID, "vrid = 52", "vrid-differs", "192.0.2.2 advertises 192.0.2.100 with vrid 51"),
 		c.differs("another version", c.A, c.B, "advert_interval = \"300ms\"", "advert_interval = \"1s\"\nversion = 2", "peer-differs", "version 2"),
@@ -111,6 +175,18 @@ func scoreOfDirectors(t *testing.T) {
 		{Name: "no multicast passes", On: c.B.Host, Fail: c.B.HoldMulticast, Want: "multicast-lost",
 			Says: "none of its advertisements arrives", Heal: c.B.PassMulticast, Works: c.oneHolder},
 	})
+}
+
+// beside is a row in which a program runs that does not go together with tandem.
+func (c duoCard) beside(program, want string) breakage {
+	var p *lab.Process
+	return breakage{Name: program + " runs too", On: c.B.Host, Want: want, Says: program, Works: c.oneHolder,
+		Fail: func() {
+			if err := unix.Mkfifo(c.B.Dir()+"/never", 0o600); err != nil && !errors.Is(err, unix.EEXIST) {
+				c.T.Fatal(err)
+			}
+			p = idle(c.B.Host, program)
+		}, Heal: func() { p.Stop() }}
 }
 
 // scoreOfAddresses: faults of one director's addresses and interfaces.
@@ -126,6 +202,9 @@ func scoreOfAddresses(t *testing.T) {
 			Want: "two-owners", Says: "is on 2 machines", Heal: func() { c.Client.Run("ip", "addr", "del", vip+"/24", "dev", "eth0") }, Works: c.oneHolder},
 		{Name: "no carrier", On: c.B.Host, Fail: c.B.Cut, Want: "no-carrier", Heal: c.B.Plug, Works: c.oneHolder},
 		{Name: "the interface is down", On: c.B.Host, Fail: func() { c.B.Run("ip", "link", "set", "eth0", "down") }, Want: "link-down", Works: c.oneHolder},
+		c.differs("no such interface", c.B, c.B, "interface = \"eth0\"", "interface = \"eth9\"", "wrong-interface", "is for eth9, and its network 192.0.2.0/24 is on eth0"),
+		c.beside("keepalived", "keepalived-runs"),
+		c.beside("NetworkManager", "address-manager"),
 		{Name: "few files", On: c.A.Host, Fail: func() { maxFiles(t, c.A, 100) }, Want: "file-limit", Heal: func() { maxFiles(t, c.A, 1000) }, Works: c.oneHolder},
 	})
 }
@@ -158,11 +237,6 @@ func scoreOfServers(t *testing.T) {
 		files(x, "192.0.2.11")()
 	}
 	c.Args[web] = []string{"-c", web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11"))}
-	port := func(n int) func() {
-		return func() {
-			c.Args[d.A.Host] = second(d.A, "card.toml", strings.Replace(pool("www", "dr", "192.0.2.11"), ":80", fmt.Sprintf(":%d", n), 1))
-		}
-	}
 	works := func() error {
 		for _, h := range []*lab.Host{d.Client, far} {
 			if _, err := h.Get("http://" + vip + "/"); err != nil {
@@ -196,7 +270,12 @@ func scoreOfServers(t *testing.T) {
 				web.Sysctl(map[string]string{"net.ipv4.conf." + name + ".arp_ignore": "0", "net.ipv4.conf." + name + ".arp_announce": "0"})
 			}
 		}, Want: "server-answers", Says: "192.0.2.11, real server of www", Runs: []*lab.Host{web}, Works: works},
-		{Name: "another server", On: d.A.Host, Fail: files(d.A, "192.0.2.12"), Want: "server-unreachable", Says: "192.0.2.12", Heal: files(d.A, "192.0.2.11")},
-		{Name: "another port", On: d.A.Host, Fail: port(8080), Want: "server-refuses", Says: "8080", Heal: files(d.A, "192.0.2.11")},
+		{Name: "server answers ARP, from itself", On: web, Fail: func() {
+			web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.all.arp_announce": "0"})
+		}, Want: "not-silent", Says: "arp_ignore", Works: works},
+		{Name: "server in another network", On: d.A.Host, Fail: files(d.A, "198.51.100.11"), Want: "server-elsewhere", Says: "198.51.100.11",
+			Heal: files(d.A, "192.0.2.11"), Works: works},
+		{Name: "a director forwards packets", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"}) },
+			Want: "forwarding-on", Works: works},
 	})
 }

@@ -34,7 +34,7 @@ func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) 
 	return OpenSettingsBelow("/proc/sys", store, log)
 }
 
-// OpenSettingsBelow is OpenSettings for settings below another folder than /proc/sys.
+// OpenSettingsBelow does what OpenSettings does, for settings below another folder than /proc/sys.
 func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	changed, err := store.Load()
 	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err

@@ -38,7 +38,7 @@ func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan
 	return Plan{Steps: p.steps, before: p.record, after: p.record}
 }
 
-// keptText is the text of that file, in the form of sysctl.d(5).
+// keptText returns the text of the file of kept settings, in the form of sysctl.d(5).
 func keptText(kept map[string]lvs.ChangedSetting) string {
 	var b strings.Builder
 	b.WriteString("# Written by tandem doctor --fix --persist. `tandem realserver remove` removes it.\n")
@@ -48,7 +48,8 @@ func keptText(kept map[string]lvs.ChangedSetting) string {
 	return b.String()
 }
 
-// unkeep undoes MakeKeepPlan, when everything is undone. A setting that another program has changed since stays.
+// unkeep adds the steps that undo MakeKeepPlan, if everything is undone. A setting that another program has changed since
+// stays.
 func (p *planner) unkeep() {
 	if len(p.config.VIPs) > 0 {
 		return

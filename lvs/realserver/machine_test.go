@@ -191,9 +191,22 @@ func TestRunMendsWhatSomebodyChanges(t *testing.T) {
 		}
 	}
 	t.Logf("mended after %v", time.Since(changed))
+	remove := func() (err error) {
+		p.in(p.server, func() error {
+			_, err = p.machine.Remove()
+			return nil
+		})
+		return err
+	}
+	if err := remove(); !errors.Is(err, ErrKept) || !slices.Contains(p.addresses(), vip4+"/32 lo") {
+		t.Errorf("remove, which would be repaired: %v, addresses %v", err, p.addresses())
+	}
 	cancel()
 	<-ended
 	if !slices.Contains(p.addresses(), vip4+"/32 lo") {
 		t.Error("the VIP went with the process")
+	}
+	if err := remove(); err != nil || slices.Contains(p.addresses(), vip4+"/32 lo") {
+		t.Errorf("remove after the end: %v, addresses %v", err, p.addresses())
 	}
 }

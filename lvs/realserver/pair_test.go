@@ -153,7 +153,7 @@ func (p *pair) next(op arp.Operation) arp.Packet {
 	}
 }
 
-// answersFor tells whether the server answers for an address. It answers in turn, so that the answer for its own
+// answersFor reports whether the server answers for an address. It answers in turn, so that the answer for its own
 // address, which is asked for second, ends the wait.
 func (p *pair) answersFor(addr string) bool {
 	p.t.Helper()
@@ -166,7 +166,7 @@ func (p *pair) answersFor(addr string) bool {
 	return true
 }
 
-// senderOfRequests is the address that the server asks with when it sends from a VIP to a neighbour that it does not know.
+// senderOfRequests returns the address that the server asks with when it sends from a VIP to a neighbour that it does not know.
 func (p *pair) senderOfRequests(from string) string {
 	p.t.Helper()
 	p.in(p.server, func() error {

@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// Only a program that exits with 0 passes, whatever it prints; and what it prints disturbs no log.
+// Only a program that exits with 0 passes, whatever it prints. What it prints does not disturb the log.
 func TestProgramsThatLie(t *testing.T) {
 	tests := make(map[string]string) // reasons by scripts; empty: passes
 	for code := 1; code < 256; code += 2 {
@@ -61,7 +61,7 @@ func TestProgramsThatLie(t *testing.T) {
 	wg.Wait()
 }
 
-// A tag names its director, and nothing else is taken for one.
+// A tag identifies its director. Other values of the limit do not count as tags.
 func TestTags(t *testing.T) {
 	for _, tt := range []struct {
 		space, start uint64

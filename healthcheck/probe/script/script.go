@@ -43,7 +43,7 @@ type Programs struct {
 	stuck map[string]*program // by target: killed, but still alive
 }
 
-// killStale kills what a director before this process has left behind.
+// killStale kills, once, the programs that former directors have left behind.
 var killStale = sync.OnceFunc(sweepStale)
 
 // New makes a Programs.
@@ -135,7 +135,7 @@ func (ps *Programs) markStuck(id string, p *program) {
 	}
 }
 
-// died is called after the death of each program.
+// died records the death of a program.
 func (ps *Programs) died(id string, p *program) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

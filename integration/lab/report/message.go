@@ -80,3 +80,24 @@ func Gather(kind Kind, take func(text []byte) error, environment ...string) erro
 	}
 	return nil
 }
+
+// A Message is what the inner run tells the outer one: the machine that it runs on, or a row of its results.
+type Message[R any] struct {
+	Machine *Machine `json:"machine,omitempty"`
+	Row     *R       `json:"row,omitempty"`
+}
+
+// Take decodes a Message, and appends what it holds to the machines and rows that have arrived so far.
+func Take[R any](text []byte, machines *[]Machine, rows *[]R) error {
+	var m Message[R]
+	if err := json.Unmarshal(text, &m); err != nil {
+		return err
+	}
+	if m.Machine != nil {
+		*machines = append(*machines, *m.Machine)
+	}
+	if m.Row != nil {
+		*rows = append(*rows, *m.Row)
+	}
+	return nil
+}

@@ -7,6 +7,7 @@
 package scorecard
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,9 +24,13 @@ const GoesWithin = 2 * time.Second
 type Breakage struct {
 	Name string
 	On   *lab.Host
+	Also []*lab.Host // whose doctors name the same
 	Fail func()
 	Want string // the only finding
 	Says string // in what it says
+	// Advises is in its advice. Hurts: the service does not work until the mend.
+	Advises string
+	Hurts   bool
 	// Heal does what the finding advises to do in a file or with another program. The command in its advice, if it has one, runs
 	// afterwards on these hosts; none: on the host of the doctor. If there is neither, the test undoes the fault.
 	Heal    func()
@@ -63,16 +68,21 @@ func Row(t *testing.T, name, finding, on, advice string, gone time.Duration) {
 // settles is how long the network may take until the doctor finds what it should.
 const settles = 30 * time.Second
 
-// Clean checks that no machine has a finding.
+// Clean checks that no machine has a finding. All are examined at the same time.
 func (c *Card) Clean(when string) {
 	c.T.Helper()
 	c.Eventually(settles, "no findings "+when, func() error {
+		doctors := make(map[string]lab.Doctor)
 		for h, args := range c.Args {
-			if all := c.relevant(h.StartDoctor(args...)); len(all) > 0 {
-				return fmt.Errorf("on %s: %+v", h.Name, all)
+			doctors[h.Name] = h.StartDoctor(args...)
+		}
+		var wrong []error
+		for name, d := range doctors {
+			if all := c.relevant(d); len(all) > 0 {
+				wrong = append(wrong, fmt.Errorf("on %s: %+v", name, all))
 			}
 		}
-		return nil
+		return errors.Join(wrong...)
 	})
 }
 
@@ -100,13 +110,24 @@ func (c *Card) run(t *testing.T, row Breakage) {
 	args := c.Args[row.On]
 	var found lab.Finding
 	c.Eventually(settles, row.Name+": the doctor names it", func() error {
-		all := c.relevant(row.On.StartDoctor(args...))
-		if len(all) != 1 || all[0].ID != row.Want || !strings.Contains(all[0].What, row.Says) {
-			return fmt.Errorf("%s finds %+v, want %s with %q", row.On.Name, all, row.Want, row.Says)
+		doctors := []lab.Doctor{row.On.StartDoctor(args...)}
+		for _, h := range row.Also {
+			doctors = append(doctors, h.StartDoctor(c.Args[h]...))
 		}
-		found = all[0]
+		for _, d := range doctors {
+			all := c.relevant(d)
+			if len(all) != 1 || all[0].ID != row.Want || !strings.Contains(all[0].What, row.Says) || !strings.Contains(all[0].Mend, row.Advises) {
+				return fmt.Errorf("beside %s it finds %+v, want %s with %q and the advice %q", row.On.Name, all, row.Want, row.Says, row.Advises)
+			}
+			if found.ID == "" {
+				found = all[0]
+			}
+		}
 		return nil
 	})
+	if row.Hurts && row.Works() == nil {
+		t.Error("the service works before the mend")
+	}
 	if row.Heal != nil {
 		row.Heal()
 	}
@@ -116,7 +137,7 @@ func (c *Card) run(t *testing.T, row Breakage) {
 			on = []*lab.Host{row.On}
 		}
 		for _, h := range on {
-			c.do(t, h, command)
+			Do(t, h, command, c.Dirs...)
 		}
 	}
 	took := c.goes(t, row.On, args)
@@ -184,18 +205,22 @@ func CommandIn(mend string) string {
 	return ""
 }
 
-// do runs commands as the doctor prints them. A command of tandem's also gets the paths of the lab.
-func (c *Card) do(t *testing.T, h *lab.Host, commands string) {
+// Do runs commands on a host as the doctor prints them. A command of tandem's also gets the paths of the lab.
+func Do(t *testing.T, h *lab.Host, commands string, dirs ...*lab.Director) {
 	t.Helper()
 	for command := range strings.SplitSeq(commands, " && ") {
-		words := strings.Fields(command)
 		var err error
-		switch {
+		switch words := strings.Fields(command); {
+		case len(words) < 2:
+			t.Errorf("on %s: no command: %q", h.Name, commands)
 		case words[0] == "sysctl": // the lab's is busybox's
 			_, err = h.TryRun("busybox", words...)
 		case words[0] == "tandem" && words[1] == "reload":
-			i := slices.IndexFunc(c.Dirs, func(d *lab.Director) bool { return d.Host == h })
-			_, err = h.TryRun(lab.Tandem.Path(), "reload", "--socket", c.Dirs[i].Socket)
+			for _, d := range dirs {
+				if d.Host == h {
+					_, err = h.TryRun(lab.Tandem.Path(), "reload", "--socket", d.Socket)
+				}
+			}
 		case words[0] == "tandem":
 			_, err = h.TryRun(lab.Tandem.Path(), append(words[1:], "--state-dir", h.Dir()+"/realserver")...)
 		default:

@@ -11,6 +11,8 @@ type (
 	Config        = api.Config
 	Router        = api.Router
 	Counters      = api.Counters
+	HMAC          = api.HMAC
+	Refusal       = api.Refusal
 	Track         = api.Track
 	Service       = api.Service
 	Server        = api.Server

@@ -29,6 +29,9 @@ const (
 // maxAnswer is the maximum size of an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
 const maxAnswer = 256 << 20
 
+// ErrNoDirector says that nobody listens at a control socket.
+var ErrNoDirector = errors.New("no director listens")
+
 // A Client sends requests and commands to the director that listens at one control socket.
 type Client struct {
 	path string
@@ -167,7 +170,7 @@ func (r *refusal) Error() string { return strings.Join(r.Problems, "\n") }
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or give the path of its control socket with --socket", c.path)
+		return fmt.Errorf("%w at %s: start one with `tandem run`, or give the path of its control socket with --socket", ErrNoDirector, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to use the control socket %s: run this command as root or as a member of the socket's group", c.path)
 	}

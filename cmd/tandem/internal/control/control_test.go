@@ -92,11 +92,11 @@ func TestReloadReturnsEveryMistake(t *testing.T) {
 	}
 }
 
-// TestPlanTravels: a configuration of the maximum size reaches the director, and each mistake in it comes back.
+// TestPlanTravels: a configuration that is larger than other requests reaches the director, and each mistake in it comes back.
 func TestPlanTravels(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
-	text := strings.Repeat("\n", 16<<20)
+	text := strings.Repeat("\n", maxRequest+1)
 	p, err := c.Plan(t.Context(), PlanRequest{File: "a.toml", Text: text})
 	if err != nil || p.File != "a.toml" || len(p.Lines) != 1 || len(d.asked) != 2 || d.asked[1] != text {
 		t.Errorf("got %+v, %v", p, err)

@@ -42,7 +42,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// Options are the parts of a director.
+// Options are what a Director needs from its process.
 type Options struct {
 	Config  *configs.Config
 	Version string
@@ -51,7 +51,7 @@ type Options struct {
 	Spawn func() (supervise.Child, error)
 }
 
-// A Director is one running configuration.
+// A Director runs one configuration at a time: it owns the loop and the workers.
 type Director struct {
 	log     hclog.Logger
 	version string
@@ -115,8 +115,8 @@ func New(o Options) *Director {
 	return d
 }
 
-// Run directs until ctx ends, and then leaves cleanly: the election hands over and removes its addresses. The configuration
-// says whether the IPVS table stays.
+// Run runs the director until ctx ends, and then leaves cleanly: the election hands over and removes its addresses. The
+// configuration says whether the IPVS table stays.
 func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
 	defer d.end()

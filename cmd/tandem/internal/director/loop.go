@@ -51,7 +51,7 @@ func (d *Director) post(message any) bool {
 	}
 }
 
-// postEvent is post for workers.
+// postEvent posts an event of a worker.
 func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
 // A batch is the events that the loop takes from the inbox for one step.
@@ -107,14 +107,19 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 			filled = true
 			close(d.filled)
 		}
-		for _, q := range b.questions {
-			q <- state.Snapshot(time.Now()) // has room for it
-		}
-		for _, r := range b.rehearsals {
-			var is rehearsed
-			is.Rehearsal, is.err = state.Rehearse(time.Now())
-			r <- is // has room for it
-		}
+		b.answer(state)
+	}
+}
+
+// answer answers the questions after the step. Each channel has room for its answer.
+func (b *batch) answer(state *core.State) {
+	for _, q := range b.questions {
+		q <- state.Snapshot(time.Now())
+	}
+	for _, r := range b.rehearsals {
+		var is rehearsed
+		is.Rehearsal, is.err = state.Rehearse(time.Now())
+		r <- is
 	}
 }
 
@@ -167,7 +172,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.tracks.Put(cfg.Tracks)
 	}
 	if out.Table != nil {
-		d.mail.table.Merge(*out.Table, workers.MergeTables)
+		d.mail.table.Merge(*out.Table, core.MergeTables)
 	}
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)

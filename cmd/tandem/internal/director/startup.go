@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// checkMachine says why this machine cannot run a configuration: it lacks privileges or a kernel with IPVS.
+// checkMachine returns an error if this machine cannot run a configuration, because it lacks privileges or a kernel with IPVS.
 func (d *Director) checkMachine(cfg *configs.Config) error {
 	if err := checkPrivileges(cfg); err != nil {
 		return err
@@ -36,7 +36,7 @@ func needsIPVS(cfg *configs.Config) bool {
 	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Manage == configs.ManageAll
 }
 
-// A savedState is the state directory, and the parts that store something in it.
+// A savedState has the files of the state directory, and the parts of the director that store something in it.
 type savedState struct {
 	overrides *state.File[map[string]core.Override]
 	standby   *state.File[[]string]
@@ -167,7 +167,7 @@ func lockFile(dir string) (*os.File, error) {
 // leaveTimeout is the maximum time for changes to the IPVS table at a stop.
 const leaveTimeout = 30 * time.Second
 
-// leave changes the kernel as the configuration says for a clean stop. Nobody uses the state any more.
+// leave cleans up the kernel at a clean stop, as the configuration says. Nobody else uses the state any more.
 func (d *Director) leave(state *core.State, saved *savedState) error {
 	cfg := state.Config()
 	if cfg == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -51,6 +52,11 @@ func TestDirector(t *testing.T) {
 			s.owner("02:00:00:00:00:02", "192.0.2.3")
 		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
+		{"another name of the interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.address("eth7", "192.0.2.2/24")
+			s.snapshot.Listened = nil
+		}, []string{"wrong-interface"}, "is for eth0, and its network 192.0.2.0/24 is on eth7"},
 		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
 		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },
@@ -83,17 +89,32 @@ func TestDirector(t *testing.T) {
 		}, nil, ""},
 		{"tunnel without room", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1400}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1400}
 		}, []string{"tunnel-mtu"}, "note tunnel-mtu: the MTU of the route to 192.0.2.11 by eth0 is 1400"},
 		{"tunnel over Ethernet as it usually is", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1500}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500}
 		}, nil, ""},
 		{"and the director does not ask clients for smaller packets", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1500}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500}
 			s.snapshot.Sysctls[pmtuDiscovery] = "0"
 		}, []string{"tunnel-mtu"}, "net.ipv4.vs.pmtu_disc is 0"},
+		{"tunnel without room, whose largest packets arrive", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1400}
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1400, Arrives: 1400}
+		}, nil, ""},
+		{"tunnel in which large packets are lost", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500, Gateway: netip.MustParseAddr("192.0.2.254")}
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1500, Arrives: 1380}
+		}, []string{"tunnel-mtu"}, "`ip route replace 192.0.2.11/32 via 192.0.2.254 dev eth0 mtu 1380` on both directors"},
+		{"tunnel in which fragments are lost", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Sysctls[pmtuDiscovery] = "0"
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1520, Arrives: 1000, Split: true}
+		}, []string{"tunnel-mtu"}, "error tunnel-mtu: real server 192.0.2.11 of www: packets of 1520 bytes in a tunnel, sent in fragments, are lost"},
 		{"a tunnel's server that answers", func(s *scene) { s.tunnel(Accepts, NotAsked) }, nil, ""},
 		{"a tunnel's server without a tunnel", func(s *scene) { s.tunnel(NoTunnel, NotAsked) }, []string{"server-lacks-tunnel"}, "apply --vip 192.0.2.100 --mode tunnel`"},
 		{"the tunnel is dropped on the way", func(s *scene) { s.tunnel(Silent, Silent) }, []string{"tunnel-dropped"}, "IP protocol 4"},
@@ -101,7 +122,7 @@ func TestDirector(t *testing.T) {
 		{"tunnel by another interface, which has room", func(s *scene) {
 			s.method = "tunnel"
 			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth1", 9000}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth1", MTU: 9000}
 		}, nil, ""},
 		{"tunnel without a way", func(s *scene) {
 			s.method = "tunnel"
@@ -207,6 +228,33 @@ func TestDirector(t *testing.T) {
 		{"servers' answers are dropped", func(s *scene) {
 			s.snapshot.Dropped = []DroppedPacket{{"www", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 80}, {"dns", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 53}}
 		}, []string{"forward-filtered"}, "nft insert rule inet site forward iifname eth1 accept"},
+		{"the peer serves as this director would", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.DR) }, nil, ""},
+		{"the peer has another server", func(s *scene) {
+			s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.DR)
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+		}, []string{"services-differ"}, "192.0.2.3 sends clients of www to 192.0.2.12:80, which is no server of it here"},
+		{"the peer has the server at another port", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:8080", lvs.DR) },
+			[]string{"services-differ"}, "to 192.0.2.11:8080, which"},
+		{"the peer has another method", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.NAT) },
+			[]string{"services-differ"}, "by method nat, and here it has method dr"},
+		{"the peer has another service", func(s *scene) { s.synced(7, "192.0.2.100:443", "192.0.2.11:443", lvs.DR) },
+			[]string{"services-differ"}, "192.0.2.3 serves tcp at 192.0.2.100:443, and this director has no such service"},
+		{"the peer serves an address of another pair", func(s *scene) { s.synced(7, "192.0.2.200:443", "192.0.2.11:443", lvs.DR) }, nil, ""},
+		{"the peer has another sync id", func(s *scene) { s.synced(8, "192.0.2.100:80", "192.0.2.11:80", lvs.DR) },
+			[]string{"sync-id-differs"}, "with the sync id 8, and this director has 7"},
+		{"another pair has another sync id", func(s *scene) { s.synced(8, "192.0.2.200:80", "192.0.2.11:80", lvs.DR) }, nil, ""},
+		{"a server that was removed serves the connections that it has", func(s *scene) {
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+			s.snapshot.Status.Services = []api.Service{{Name: "www", Servers: []api.Server{{Address: netip.MustParseAddr("192.0.2.12"), Leaving: true}}}}
+		}, nil, ""},
+		{"what is not certain of a connection", func(s *scene) {
+			s.synced(7, "192.0.2.100:443", "192.0.2.11:443", lvs.DR)
+			c := s.snapshot.Synced[0].Connections
+			template, marked, other := c[0], c[0], c[0]
+			template.template, marked.Mark, other.Protocol = true, 3, 0
+			s.snapshot.Synced[0].Connections = []SyncedConnection{template, marked, other}
+		}, nil, ""},
 		{"what the director has heard is looked at anew", func(s *scene) {
 			s.snapshot.Status.Warnings = []string{"web: 192.0.2.9 is master as well"}
 			s.snapshot.Status.WireWarnings = s.snapshot.Status.Warnings
@@ -216,6 +264,12 @@ func TestDirector(t *testing.T) {
 		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
 		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"nobody has it yet", func(s *scene) { s.started(2 * time.Second) }, []string{"election-open"}, "it becomes master after 3.609s"},
+		{"it became master after the owners were asked", func(s *scene) { s.started(-time.Second); s.snapshot.Status.VRRP[0].State = "master" },
+			[]string{"election-open"}, "192.0.2.100"},
+		{"nobody has it in time", func(s *scene) { s.started(5 * time.Second) }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"a router that cannot take part", func(s *scene) { s.started(time.Second); s.snapshot.Status.VRRP[0].State = "fault" },
+			[]string{"nobody-owns"}, "192.0.2.100"},
 		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
 		{"others' virtual routers", func(s *scene) {
 			s.advert("eth0", "192.0.2.7", 52, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })

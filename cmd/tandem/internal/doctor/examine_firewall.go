@@ -80,7 +80,7 @@ func (e *examination) affected(flow FilteredFlow) (names []string) {
 	return names
 }
 
-// insert is the command that accepts packets in chains.
+// insert returns the command that accepts packets in chains.
 func insert(chains []Chain, nft, iptables string) string {
 	var commands []string
 	for _, c := range chains {

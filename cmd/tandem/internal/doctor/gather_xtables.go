@@ -51,7 +51,8 @@ func readXtables() (all []xtable) {
 	return all
 }
 
-// legacyName is the name of the program that changes these tables. Machines that have both variants have it under this name.
+// legacyName returns the name of the program that changes these tables. Machines that have both variants have it under this
+// name.
 func legacyName(program string) string {
 	if _, err := exec.LookPath(program + "-legacy"); err == nil {
 		return program + "-legacy"

@@ -230,7 +230,7 @@ func isMember(members [][]byte, b []byte) bool {
 	return false
 }
 
-// meta is the value of a key; nil: not known.
+// meta returns the value of a key; nil: not known.
 func (p ipPacket) meta(key expr.MetaKey) []byte {
 	switch key {
 	case expr.MetaKeyL4PROTO:
@@ -248,7 +248,7 @@ func (p ipPacket) meta(key expr.MetaKey) []byte {
 	return nil
 }
 
-// payload is a field of a header; nil: not known.
+// payload returns a field of a header; nil: not known.
 func (p ipPacket) payload(e *expr.Payload) []byte {
 	port := func(n uint16) []byte {
 		if n == 0 {

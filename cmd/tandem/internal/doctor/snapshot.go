@@ -28,9 +28,11 @@ type Snapshot struct {
 	Routes map[netip.Addr]Route
 	// Owners are the other machines that answered for a VIP, by the interface on which it was asked for.
 	Owners map[string][]garp.Owner
+	Asked  time.Time // when the owners were asked
 	// Adverts are those of other machines. Listened is the time for which each interface was listened on.
 	Adverts  []Advert
 	Listened map[string]time.Duration
+	Synced   []SyncMessage // of other machines
 	Filtered []FilteredFlow
 	// Dropped are the packets of clients that this machine's firewall drops.
 	Dropped  []DroppedPacket
@@ -57,7 +59,8 @@ type Snapshot struct {
 // A Route leads to a real server.
 type Route struct {
 	Interface string
-	MTU       int // of the route; 0: not known
+	MTU       int        // of the route; 0: not known
+	Gateway   netip.Addr // the router; not valid: the server is in a network of this machine
 }
 
 // An Answer is what a real server does with a connection.
@@ -71,6 +74,7 @@ const (
 	Silent
 	Unreachable // there is no route to it, or it does not answer address resolution
 	NoTunnel    // it does not unwrap packets
+	TooLarge    // this machine or a router says that the packet is too large
 )
 
 // ServerAnswers are the answers of one real server of a TCP service.
@@ -81,6 +85,7 @@ type ServerAnswers struct {
 	Own     Answer // at its own address
 	Through Answer // at the VIP, with methods dr and tunnel
 	Wrapped Answer // at its own address, through the tunnel
+	Large   TunnelFit
 	Back    Answer // at its own address, to a connection from the VIP, with method nat, if this director has the VIP
 }
 

@@ -264,7 +264,7 @@ func (e xentry) matches(p ipPacket) (matches, sure bool) {
 
 func isZero(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) }
 
-// ifName is the name of an interface as the kernel keeps it; nil: it is not known.
+// ifName returns the name of an interface as the kernel keeps it; nil: it is not known.
 func ifName(name string) []byte {
 	if name == "" || len(name) >= ifNameSize {
 		return nil

@@ -16,7 +16,7 @@ type datagram struct {
 	segment int
 }
 
-// segmentOf is the segment of an interface.
+// segmentOf returns the segment of an interface.
 func segmentOf(iface string) int {
 	if iface == "eth1" {
 		return inside

@@ -301,6 +301,7 @@ func (e *election) advertise(r *router, priority uint8) {
 		return
 	}
 	r.Packet.Priority = priority
+	r.Sign(e.now)
 	h := vrrp.Header{Source: r.Machine.Source(), Destination: vrrp.Group4, TTL: vrrp.TTL}
 	d := datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), r.segment}
 	e.host.sendDatagram(d)
@@ -334,7 +335,7 @@ func (e *election) drain() {
 			if r.segment != d.segment || r.Config.VRID != d.message[1] {
 				continue
 			}
-			if drop := r.Examine(d.header, d.message, &p); drop != 0 {
+			if drop := r.Examine(e.now, d.header, d.message, &p); drop != 0 {
 				e.say(e.host.name, "drops an advertisement: %s", drop)
 				continue
 			}

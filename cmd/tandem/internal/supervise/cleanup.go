@@ -55,7 +55,7 @@ func (s *Supervisor) resumable() []message.Resume {
 	return routers
 }
 
-// tooLate fires when nothing is left to resume.
+// tooLate returns a channel that gets a message when it is too late to resume any router.
 func (s *Supervisor) tooLate() <-chan time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

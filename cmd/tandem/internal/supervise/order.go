@@ -19,7 +19,7 @@ func (s *Supervisor) Configure(o message.Order) {
 	nudge(s.changed)
 }
 
-// Sequence is the number of the latest order.
+// Sequence returns the number of the latest order.
 func (s *Supervisor) Sequence() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -37,7 +37,7 @@ func (s *Supervisor) Refresh() {
 	}
 }
 
-// deliver is the courier. It passes the latest report to notify until ended is closed.
+// deliver is the body of the courier: it passes the latest report to notify until ended is closed.
 func (s *Supervisor) deliver(ended <-chan struct{}) {
 	for more := true; more; {
 		select {
@@ -73,7 +73,7 @@ func (s *Supervisor) wakeRefreshers() {
 	s.delivery = make(chan struct{})
 }
 
-// setRunning says whether an election runs.
+// setRunning records whether an election runs, and wakes the callers that wait in Refresh.
 func (s *Supervisor) setRunning(running bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,7 +18,7 @@ const (
 	joinTimeout = time.Second
 )
 
-// Run supervises until ctx ends. Then the election hands over and leaves, and Run returns.
+// Run keeps an election running until ctx ends. Then the election hands over and leaves, and Run returns.
 func (s *Supervisor) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	s.beside.Go(func() { s.deliver(ended) })
@@ -57,7 +57,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 }
 
-// idle tells whether there is nothing to run.
+// idle reports whether there is nothing to run.
 func (s *Supervisor) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -58,8 +58,8 @@ func New(log hclog.Logger, spawn func() (Child, error), notify func(message.Repo
 	}
 }
 
-// Beats gets a message after a sign of life, unless one waits there. A reader that has work from time to time can do it then,
-// when this process is awake anyway.
+// Beats returns a channel that gets a message after each sign of life, unless a message waits there already. A reader with work
+// to do from time to time can do it then, because the process is awake anyway.
 func (s *Supervisor) Beats() <-chan struct{} { return s.beats }
 
 // nudge wakes the reader of a channel of capacity 1. Several nudges before the reader wakes count as one.

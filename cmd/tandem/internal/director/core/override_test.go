@@ -81,7 +81,8 @@ func TestOverridesSurviveARestart(t *testing.T) {
 	}
 }
 
-// A command acts first and is remembered next. If the disk hangs or fails, the answer and the status say so.
+// A command changes the kernel's table first, and is written to the disk next. If the disk hangs or fails, the answer and the
+// status say so.
 func TestOverridesActBeforeTheyAreRemembered(t *testing.T) {
 	for _, c := range []struct {
 		why    string

@@ -167,7 +167,7 @@ func TestSeveralVirtualsWithASorryServer(t *testing.T) {
 	}
 }
 
-// The hysteresis depends on the state of the plan before.
+// Whether the quorum is lost depends on whether it was lost in the plan before.
 func TestTheQuorumIsRemembered(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	svc.Quorum, svc.Hysteresis = 4, 1

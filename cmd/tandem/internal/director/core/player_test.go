@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A player is a state whose workers do everything at once.
+// A player is a State with workers that do everything at once and without errors.
 type player struct {
 	s     *State
 	log   hclog.Logger

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// ErrStarting says that the director has not read the kernel's table yet.
+// ErrStarting is the error of a director that has not read the kernel's table yet.
 var ErrStarting = errors.New("this director is starting and has not read the kernel's table yet: ask again in a few seconds")
 
 // A Rehearsal is a copy of a State. It shows what a reload of that State would change, because the reload is done on the
@@ -90,7 +90,7 @@ func (s *State) prospect() Prospect {
 	return p
 }
 
-// Before is what the director wants now.
+// Before returns what the director wants now.
 func (r *Rehearsal) Before() Prospect { return r.before }
 
 // Reload returns what the director would want after a reload. It may be called once. Settings that cannot change while the

@@ -64,7 +64,7 @@ func liven() *State {
 	return s
 }
 
-// other is what the state is reloaded with: a server less, another check, another track.
+// other returns what the state is reloaded with: a server less, another check, another track.
 func other() *configs.Config {
 	cfg := lively()
 	cfg.Services[0].Servers = cfg.Services[0].Servers[1:]

@@ -226,7 +226,7 @@ func (saved Drains) read() (given map[lvs.ServiceID]grace, draining map[lvs.Serv
 	return given, draining, nil
 }
 
-// Empty tells whether nothing drains and no service has a drain_timeout.
+// Empty reports whether nothing drains and no service has a drain_timeout.
 func (saved Drains) Empty() bool { return len(saved.Graces)+len(saved.Leaving) == 0 }
 
 // storeDrains stores what a restart must know.

@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Snapshot is the state at one moment. Nobody changes it. Taking one costs a pointer for each service.
+// A Snapshot is a director's state at one moment. It never changes. To take one costs one pointer for each service.
 type Snapshot struct {
 	Now       time.Time
 	Config    *configs.Config

@@ -196,7 +196,7 @@ func (s *State) table() *Table {
 	return s.out.Table
 }
 
-// emitTable completes the change of the table.
+// emitTable adds the change of the kernel's table to the effects.
 func (s *State) emitTable() {
 	if !s.filled {
 		s.out.Table = nil // the first one has it
@@ -232,7 +232,8 @@ func (s *State) Wanted() []lvs.Entry {
 	return all
 }
 
-// on adopts the kernel's state: the weights, and the servers that were removed from the configuration meanwhile.
+// on adopts the table that the kernel has when the director starts: its weights, and the servers that are not in the
+// configuration any more.
 func (ev TableRead) on(s *State) {
 	if s.filled {
 		return

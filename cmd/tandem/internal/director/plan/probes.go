@@ -164,7 +164,7 @@ func tally(healthy, failed, open int) string {
 
 // Probed counts the servers with a new check by what it said.
 func Probed(in Input) (sum api.Probed) {
-	p := &planner{Input: in}
+	p := newPlanner(in)
 	for _, svc := range in.After.Config.Services {
 		for _, srv := range svc.Servers {
 			switch status, asked := p.health(svc, srv); {

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -53,6 +54,14 @@ func (p *planner) pairings() (all []pairing) {
 // routers adds the lines about virtual routers, their addresses and their tracks.
 func (p *planner) routers() {
 	pairs := p.pairings()
+	p.next = make(map[netip.Addr][]pairing)
+	for _, pair := range pairs {
+		if pair.is != nil {
+			for _, vip := range slices.Concat(pair.is.VIPs, pair.is.ExcludedVIPs) {
+				p.next[vip.Addr()] = append(p.next[vip.Addr()], pair)
+			}
+		}
+	}
 	for _, pair := range pairs {
 		switch {
 		case pair.is == nil:
@@ -62,7 +71,7 @@ func (p *planner) routers() {
 		default:
 			p.continues(pair.was, pair.is)
 		}
-		p.addresses(pair, pairs)
+		p.addresses(pair)
 	}
 	p.tracks()
 }
@@ -82,7 +91,7 @@ func (p *planner) leaves(was *configs.Router) {
 	l := api.PlanLine{Area: areaVRRP, Op: opRemove, Object: routerName(was), Interface: was.Interface}
 	is := replacement(p.After.Config.Routers, was.Name)
 	if is != nil {
-		l.Op, l.Change = opChange, written(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs"))
+		l.Op, l.Change = opChange, written(append(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs", "HMAC"), signing(was.HMAC, is.HMAC)...))
 	}
 	switch holds := p.stateOf(*was).Holding; {
 	case is != nil && is.Interface == was.Interface && is.VRID != was.VRID:
@@ -130,8 +139,8 @@ func splits(f field, is *configs.Router) bool {
 // continues adds the lines of a router that keeps its role: one for its priority, and one for all other settings.
 func (p *planner) continues(was, is *configs.Router) {
 	p.priority(was, is)
-	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "Routes", "Rules"}
-	fields := append(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce)...)
+	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "Routes", "Rules", "HMAC"}
+	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), signing(was.HMAC, is.HMAC))
 	if len(fields) == 0 {
 		return
 	}
@@ -153,6 +162,9 @@ func (p *planner) continues(was, is *configs.Router) {
 		case f.key == "preempt" && is.Preempt && !master && l.Harm == "":
 			l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if %d is above the master's priority: this director takes over", is.Priority)
 		}
+	}
+	if harm, cost := signingCost(was.HMAC, is.HMAC); l.Harm != api.Interrupts && cost != "" {
+		l.Harm, l.Cost = cmp.Or(harm, l.Harm), sentence(l.Cost, cost)
 	}
 	p.add(l)
 }
@@ -201,158 +213,6 @@ func effective(r *configs.Router, t vrrp.Tracking, others int, state vrrp.Status
 		return 1
 	}
 	return uint8(min(max(int(r.Priority)+t.Delta+others, 1), vrrp.PriorityOwner-1))
-}
-
-// addresses adds the addresses, routes and rules that a router gets or loses.
-func (p *planner) addresses(pair pairing, all []pairing) {
-	var had, has map[string]vipOn
-	holds := false
-	if pair.was != nil {
-		had, holds = vips(pair.was), p.stateOf(*pair.was).Holding
-	}
-	if pair.is != nil {
-		has = vips(pair.is)
-	}
-	if pair.was != nil && pair.is != nil && holds && len(pair.is.UnicastPeers) == 0 && foreign(pair.was.VIPs, pair.is.VIPs) {
-		p.add(api.PlanLine{
-			Harm: api.Interrupts, Area: areaVRRP, Op: opChange, Object: routerName(pair.was), Change: "none of its VIPs stays",
-			Cost: "until the peer has one of the new VIPs, it takes us for another pair, and both directors are master",
-		})
-	}
-	for _, key := range sortedKeys(had) {
-		if _, stays := has[key]; stays {
-			continue
-		}
-		v := had[key]
-		l := api.PlanLine{Area: areaAddress, Op: opRemove, Object: v.prefix.String(), Interface: v.link, Address: v.prefix.String(), Later: !holds}
-		switch to := holder(all, v, pair); {
-		case !holds:
-			l.Change, l.Cost = "from "+v.link, "this director is not master of "+pair.was.Name+": it does not have the address now"
-		case to != "":
-			l.Change, l.Cost = "from "+v.link, "stays on this machine: "+to
-		case pair.is == nil:
-			l.Harm, l.Change, l.Cost = api.Moves, "from "+v.link, "leaves with "+routerName(pair.was)
-		default:
-			l.Harm, l.Change, l.Cost = api.Interrupts, "from "+v.link, fmt.Sprintf("clients of %s get no answer", v.prefix.Addr())
-		}
-		p.add(l)
-	}
-	for _, key := range sortedKeys(has) {
-		if _, stayed := had[key]; stayed {
-			continue
-		}
-		v := has[key]
-		l := api.PlanLine{
-			Area: areaAddress, Op: opAdd, Object: v.prefix.String(), Change: "to " + v.link, Interface: v.link, Address: v.prefix.String(),
-			Later: !holds || pair.was == nil,
-		}
-		if l.Later {
-			l.Cost = "as soon as this director is master of " + pair.is.Name
-		}
-		p.add(l)
-	}
-	p.followers(pair, holds)
-}
-
-// A vipOn is an address and its interface.
-type vipOn struct {
-	prefix netip.Prefix
-	link   string
-}
-
-func vips(r *configs.Router) map[string]vipOn {
-	all := make(map[string]vipOn)
-	for _, prefix := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
-		v := vipOn{prefix, r.AddressInterface()}
-		all[v.link+" "+prefix.String()] = v
-	}
-	return all
-}
-
-// foreign tells whether no VIP stays. The peer then takes our advertisements for another pair's.
-func foreign(was, is []netip.Prefix) bool {
-	return !slices.ContainsFunc(is, func(v netip.Prefix) bool {
-		return slices.ContainsFunc(was, func(w netip.Prefix) bool { return w.Addr() == v.Addr() })
-	})
-}
-
-// holder says where else on this machine the address is afterwards; empty: nowhere.
-func holder(all []pairing, v vipOn, not pairing) string {
-	for _, pair := range all {
-		if pair.is == nil {
-			continue
-		}
-		for _, other := range vips(pair.is) {
-			switch {
-			case other.prefix.Addr() != v.prefix.Addr() || pair == not && other == v:
-			case other.link == v.link && pair == not:
-				return fmt.Sprintf("it is added again as %s", other.prefix)
-			case pair == not:
-				return "it moves to " + other.link
-			case pair.was != nil:
-				return "it belongs to " + routerName(pair.is)
-			}
-		}
-	}
-	return ""
-}
-
-// hasAddress tells whether a virtual router has an address.
-func hasAddress(r configs.Router, addr netip.Addr) bool {
-	return slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(v netip.Prefix) bool { return v.Addr() == addr })
-}
-
-// followers adds the routes and rules that a router gets or loses.
-func (p *planner) followers(pair pairing, holds bool) {
-	had, has := make(map[string]bool), make(map[string]bool)
-	for _, half := range []struct {
-		r   *configs.Router
-		all map[string]bool
-	}{{pair.was, had}, {pair.is, has}} {
-		if half.r == nil {
-			continue
-		}
-		for _, route := range half.r.Routes {
-			half.all["route "+routeText(route)] = true
-		}
-		for _, rule := range half.r.Rules {
-			half.all["rule "+rule.String()] = true
-		}
-	}
-	for _, key := range sortedKeys(had) {
-		if !has[key] {
-			p.add(api.PlanLine{Area: areaAddress, Op: opRemove, Object: key, Later: !holds})
-		}
-	}
-	for _, key := range sortedKeys(has) {
-		if !had[key] {
-			p.add(api.PlanLine{Area: areaAddress, Op: opAdd, Object: key, Later: !holds || pair.was == nil})
-		}
-	}
-}
-
-// routeText writes a route in the words of ip-route(8).
-func routeText(r vrrp.Route) string {
-	s := r.To.String()
-	if r.Via.IsValid() {
-		s += " via " + r.Via.String()
-	}
-	if r.Device != "" {
-		s += " dev " + r.Device
-	}
-	if r.Source.IsValid() {
-		s += " src " + r.Source.String()
-	}
-	if r.Table != 0 {
-		s += fmt.Sprintf(" table %d", r.Table)
-	}
-	if r.Metric != 0 {
-		s += fmt.Sprintf(" metric %d", r.Metric)
-	}
-	if r.OnLink {
-		s += " onlink"
-	}
-	return s
 }
 
 // tracks adds the tracks that are new, changed or removed. What they do to a priority is in its own line.

@@ -7,11 +7,13 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // serversOf returns the real servers of a configuration's services, by ServerID.
@@ -35,12 +37,19 @@ func (p *planner) waiting(told map[toldServer]bool) {
 	for _, svc := range p.Before.Config.Services {
 		for _, srv := range svc.Servers {
 			id := core.ServerID(svc, srv)
-			if _, stays := has[id]; !stays && !told[toldServer{svc.Name, srv.Addr}] && named(p.After.Config, svc.Name) {
-				p.add(api.PlanLine{
-					Area: areaServer, Op: opRemove, Object: serverOf(id), Change: "from the configuration",
-					Cost: "the kernel's table does not have it",
-				})
+			if _, stays := has[id]; stays || told[toldServer{svc.Name, srv.Addr}] || !named(p.After.Config, svc.Name) || p.leavesWith(svc) {
+				continue
 			}
+			l := api.PlanLine{
+				Area: areaServer, Op: opRemove, Object: serverOf(id), Change: "from the configuration",
+				Cost: "the kernel's table does not have it",
+			}
+			first := svc.Virtuals[0]
+			if until, drains := p.After.Draining[first.ServiceID][srv.In(first).ServerID]; drains {
+				l.Later, l.Rows = true, rowsOf(svc, srv)
+				l.Cost = "it has weight 0 already, and leaves with its last connection, or after " + short(until.Sub(p.Now).Round(time.Second))
+			}
+			p.add(l)
 		}
 	}
 	for _, svc := range p.After.Config.Services {
@@ -73,6 +82,11 @@ func (p *planner) waiting(told map[toldServer]bool) {
 			})
 		}
 	}
+}
+
+// leavesWith tells whether all virtuals of a service leave the kernel's table: its servers leave with them.
+func (p *planner) leavesWith(svc configs.Service) bool {
+	return !slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool { return p.is[v.ServiceID] != nil })
 }
 
 // serverOf writes the name SERVICE/ADDRESS of a server as in the other lines.

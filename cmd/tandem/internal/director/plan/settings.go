@@ -73,7 +73,7 @@ func (p *planner) settings() {
 	for _, name := range slices.Sorted(maps.Keys(p.After.Config.LVS.Sysctl)) {
 		value := p.After.Config.LVS.Sysctl[name]
 		old, had := p.Before.Config.LVS.Sysctl[name]
-		set := slices.ContainsFunc(p.SettingsAfter.Set, func(c lvs.SettingChange) bool { return lvs.SettingName(c.Path) == "net.ipv4.vs."+name })
+		set := slices.ContainsFunc(p.SettingsAfter.Set, func(c lvs.SettingChange) bool { return c.Name() == "net.ipv4.vs."+name })
 		if !set && (!had || old != value) {
 			p.add(api.PlanLine{
 				Area: areaSysctl, Op: opAdd, Object: "net.ipv4.vs." + name, Change: "kept at " + value, Cost: "the kernel has this value already",

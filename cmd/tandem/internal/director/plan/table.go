@@ -130,7 +130,7 @@ type toldServer struct {
 // mark adds the line of a service for probes through the VIP. No client uses it.
 func (p *planner) mark(c lvs.Change) {
 	id := c.Service.ServiceID
-	l := api.PlanLine{Area: areaCheck, Op: opChange, Object: "service " + id.String() + " of the checks through the VIP", Change: c.Detail()}
+	l := api.PlanLine{Area: areaCheck, Op: opChange, Change: c.Detail(), Object: fmt.Sprintf("service %s of the checks through the VIP", id)}
 	switch c.Op {
 	case lvs.AddService, lvs.AddServer:
 		l.Op = opAdd
@@ -158,11 +158,7 @@ func (p *planner) tell(g *group, have kernelTable) {
 	for _, c := range g.changes {
 		l.Rows = append(l.Rows, rowOf(c))
 		switch c.Op {
-		case lvs.DeleteService:
-			for _, srv := range have.services[c.Service.ServiceID].Servers {
-				l.Connections += have.connections(member{c.Service.ServiceID, srv.ServerID})
-			}
-		case lvs.SetService:
+		case lvs.SetService, lvs.DeleteService:
 			for _, srv := range have.services[c.Service.ServiceID].Servers {
 				l.Connections += have.connections(member{c.Service.ServiceID, srv.ServerID})
 			}
@@ -243,7 +239,7 @@ func (p *planner) addsService(g *group, l *api.PlanLine) {
 	}
 }
 
-// lacks tells whether the kernel is known to lack a scheduler.
+// lacks reports whether the kernel is known to lack a scheduler.
 func (p *planner) lacks(scheduler string) bool {
 	return p.Schedulers != nil && !slices.Contains(p.Schedulers, scheduler)
 }
@@ -275,7 +271,7 @@ func (p *planner) deletesService(g *group, l *api.PlanLine) {
 // addsServer says when a new server gets clients.
 func (p *planner) addsServer(g *group, l *api.PlanLine) {
 	c := g.changes[0]
-	svc, srv := configured(p.After.Config, c.Service, c.Server.ServerID)
+	svc, srv := p.configured(c.Service, c.Server.ServerID)
 	switch {
 	case srv == nil && svc != nil && svc.Sorry != nil && svc.Sorry.In(c.Service).ServerID == c.Server.ServerID:
 		l.Object, l.Change = "sorry "+l.Object, fmt.Sprintf("weight %d", c.Server.Weight)
@@ -314,20 +310,18 @@ func (p *planner) setsServer(g *group, l *api.PlanLine, have kernelTable) {
 	}
 }
 
-// configured returns the configured service and real server of a row of the kernel's table; nil: none.
-func configured(cfg *configs.Config, virtual lvs.Service, id lvs.ServerID) (*configs.Service, *configs.Server) {
-	for i, svc := range cfg.Services {
-		if !slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool { return v.ServiceID == virtual.ServiceID }) {
-			continue
-		}
-		for j, srv := range svc.Servers {
-			if srv.In(virtual).ServerID == id {
-				return &cfg.Services[i], &svc.Servers[j]
-			}
-		}
-		return &cfg.Services[i], nil
+// configured returns the service and the real server of a row of the kernel's table in the new configuration; nil: none.
+func (p *planner) configured(virtual lvs.Service, id lvs.ServerID) (*configs.Service, *configs.Server) {
+	svc := p.is[virtual.ServiceID]
+	if svc == nil {
+		return nil, nil
 	}
-	return nil, nil
+	for i, srv := range svc.Servers {
+		if srv.In(virtual).ServerID == id {
+			return svc, &svc.Servers[i]
+		}
+	}
+	return svc, nil
 }
 
 // empty adds a line for each service that loses all servers for new clients.

@@ -91,7 +91,7 @@ func wantedSettings(interfaces []returnInterface, former func(path string) (stri
 
 func conf(link, name string) string { return "net/ipv4/conf/" + link + "/" + name }
 
-// A probed decides the route of the answers.
+// A probed is what the route of the answers to a probe depends on.
 type probed struct{ server, source, vip netip.Addr }
 
 // returnInterfaces finds the interfaces where answers to the marked IPv4 probes of a configuration arrive. complete is false

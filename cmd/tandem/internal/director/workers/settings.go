@@ -45,7 +45,7 @@ func (w *Settings) Want(cfg *configs.Config) map[string]string {
 	return want
 }
 
-// adopt adds the settings that a configuration needs to those that stay, and tells whether there are any.
+// adopt adds the settings that a configuration needs to those that stay, and reports whether there are any.
 func (w *Settings) adopt(cfg *configs.Config) (some bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +56,7 @@ func (w *Settings) adopt(cfg *configs.Config) (some bool) {
 	return len(w.needed)+len(cfg.LVS.Sysctl) > 0
 }
 
-// Run maintains them until ctx ends.
+// Run maintains the settings until ctx ends.
 func (w *Settings) Run(ctx context.Context) error {
 	prepared := sync.OnceFunc(func() { close(w.Prepared) })
 	var cfg *configs.Config

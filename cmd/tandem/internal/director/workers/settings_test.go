@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// TestSettingsThatServicesNeed: the settings are set. Values in the file take precedence. The settings stay after the last
-// service was removed. A failure is logged once, and so is its end.
+// TestSettingsThatServicesNeed: the worker sets the settings that services need. Values in the file take precedence. The
+// settings stay after the last service was removed. A failure is logged once, and so is its end.
 func TestSettingsThatServicesNeed(t *testing.T) {
 	config := func(text string) *configs.Config {
 		c, err := configs.Parse("t.toml", []byte("name = \"lb1\"\n"+text))
