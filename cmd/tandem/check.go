@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
@@ -29,6 +30,9 @@ has the file, the line number, the key and the mistake. If a valid key is simila
 A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine.
+
+Likewise, it is a warning if this machine cannot run a hook: it lacks the program, the user or the secret, the
+program is not executable, or somebody else could change a program that runs as root. It runs no hook.
 
 As root, it runs each tracked script once, as its user. A script that fails is a warning.
 
@@ -54,6 +58,9 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
 				for _, w := range examineChecks(cfg) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+				}
+				for _, w := range examineHooks(cfg) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
 				}
 				for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
@@ -140,6 +147,16 @@ func examineChecks(cfg *configs.Config) (all []error) {
 	for _, t := range cfg.Tracks {
 		if t.Check != nil {
 			examine("virtual router "+t.Router, t.Check)
+		}
+	}
+	return all
+}
+
+// examineHooks returns why this machine cannot run hooks of the configuration.
+func examineHooks(cfg *configs.Config) (all []error) {
+	for i := range cfg.Hooks {
+		if err := workers.ExamineHook(&cfg.Hooks[i]); err != nil {
+			all = append(all, fmt.Errorf("%s: hook %s: this machine cannot run it: %w", cfg.File, cfg.Hooks[i].Name, err))
 		}
 	}
 	return all

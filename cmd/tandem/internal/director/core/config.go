@@ -16,7 +16,9 @@ import (
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.startProblems = ev.Numbers, ev.Problems
+	s.startHooks(ev.Hooks)
 	s.adopt(ev.Config)
+	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.forgetOverrides()
 	s.logNumbers(nil)
 }
@@ -100,6 +102,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		s.services = append(s.services, svc)
 	}
 	s.watchable()
+	s.adoptHooks()
 	s.adoptTracks()
 	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -32,6 +33,7 @@ type Snapshot struct {
 	Sync      SyncState
 	Settings  SettingsState
 	Forgotten []string // sentences about state that a restart has forgotten or would forget
+	Hooks     []hooks.Stat
 	Departed  []string // sentences about services that were removed and drain
 }
 
@@ -72,6 +74,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
+		Hooks:    s.hooks.queue.Stats(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

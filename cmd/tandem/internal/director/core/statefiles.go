@@ -15,6 +15,7 @@ const (
 	OverridesFile File = iota + 1 // orders.json
 	StandbyFile                   // standby.json
 	DrainsFile                    // leaving.json
+	HooksFile                     // hooks.json
 	endOfFiles                    // none
 )
 
@@ -25,6 +26,8 @@ func (f File) holds() string {
 		return "what operators ordered about real servers"
 	case StandbyFile:
 		return "which virtual routers stand by on command"
+	case HooksFile:
+		return "what hooks were told last"
 	}
 	return "which removed servers are draining"
 }
