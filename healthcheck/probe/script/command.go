@@ -19,6 +19,9 @@ const (
 	// maxLines is how many lines of a command's output are kept, and maxKept how many bytes.
 	maxLines = 20
 	maxKept  = 8 << 10
+	// commandDyingTime is how long the kernel may take to end a killed command and its descendants. On a busy machine, a
+	// command may even have to start first.
+	commandDyingTime = 10 * time.Second
 )
 
 // Run runs the command until ctx ends. It returns the first lines of the output. The error says why it failed: it could not be
@@ -53,7 +56,7 @@ func (p *program) failure(end ending, out *output) error {
 	select {
 	case <-out.closed:
 	case <-time.After(holdingTime):
-		sweep(p.tag, p.since)
+		sweepDead(p.tag, p.since, commandDyingTime)
 	}
 	status := end.state.Sys().(syscall.WaitStatus)
 	switch {
@@ -77,8 +80,9 @@ func (p *program) cutShort(why error, out *output) error {
 	sweep(p.tag, p.since)
 	select {
 	case <-p.ended:
+		sweepDead(p.tag, p.since, commandDyingTime) // it may have started after the first sweep
 		return why
-	case <-time.After(dyingTime):
+	case <-time.After(commandDyingTime):
 		return fmt.Errorf("%w; it cannot be killed and still runs", why)
 	}
 }
