@@ -28,8 +28,11 @@ import (
 // well. It takes a lock, which its descendants hold too.
 const soakScript = `#!/bin/sh
 cd "$1" || exit 9
+read before < "pid-$TANDEM_NAME" && grep -qs '^State:.[^ZX]' "/proc/$before/status" &&
+	echo "overlap $TANDEM_HOOK $TANDEM_REASON: the hook before runs" >> log
+echo $$ > "pid-$TANDEM_NAME"
 exec 9>"lock-$TANDEM_NAME"
-flock -n 9 || echo "overlap $TANDEM_HOOK $TANDEM_REASON" >> log
+flock -n 9 || flock -w 1 9 || echo "overlap $TANDEM_HOOK $TANDEM_REASON: a descendant runs" >> log
 n=${TANDEM_REASON#n=}
 echo "$TANDEM_DIRECTOR $TANDEM_HOOK $TANDEM_NAME $n $TANDEM_EVENT $TANDEM_ATTEMPT" >> log
 case "$TANDEM_DIRECTOR$n" in
