@@ -22,7 +22,7 @@ func (q *Queue) Start(now time.Time) (runs []Run) {
 			l := q.ready[c][0]
 			q.ready[c] = q.ready[c][1:]
 			l.queued = false
-			if l.run != nil || len(l.pending) == 0 {
+			if len(l.pending) == 0 {
 				continue
 			}
 			i := l.next(now)
