@@ -135,9 +135,11 @@ func (r *Router) checkPacket(p *Packet) Drop {
 }
 
 // foreign reports whether an advertisement is from another pair that uses the same VRID: it has none of our VIPs. Yielding to
-// its master would leave our VIPs to nobody. RFC 3768, section 7.1, drops every list that differs, RFC 9568 allows a receiver to
-// compare. Here one VIP in common is enough, so that a VIP can be added to one router after the other; and a configured unicast
-// peer is never a stranger.
+// its master would leave our VIPs to nobody.
+//
+// RFC 3768, section 7.1, lets a receiver compare the lists of addresses. If they differ, the receiver drops the packet, unless its
+// sender owns the addresses (priority 255). RFC 9568, section 7.1, also allows the comparison. Here one VIP in common is enough, so
+// that a VIP can be added to one router after the other. A configured unicast peer is never foreign.
 func (r *Router) foreign(p *Packet) bool {
 	ours, theirs := r.Packet.VIPs, p.VIPs
 	if len(r.Config.UnicastPeers) > 0 || len(ours) == 0 || len(theirs) == 0 || slices.Equal(ours, theirs) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A State is a state of RFC 9568, section 6.3, which calls the master Active, or Fault.
+// A State is the state of a virtual router: Fault, or one of RFC 9568, section 6.3. The RFC calls the master Active.
 type State uint8
 
 // The states of a virtual router. A router in Fault cannot take part, for a reason that may pass.

@@ -264,7 +264,7 @@ func (p *transcript) track(a *party, args string) {
 	p.tell(a, t)
 }
 
-// tell and assess pass on what a party is told, as a Loop does.
+// tell passes tracking results to a party, as a Loop does.
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
@@ -274,6 +274,7 @@ func (p *transcript) tell(a *party, t Tracking) {
 	p.assess(a)
 }
 
+// assess tells a party of a new fault or of the end of its fault, as a Loop does.
 func (p *transcript) assess(a *party) {
 	m, why := a.Machine, a.told.Cause()
 	if a.hard {
@@ -287,7 +288,7 @@ func (p *transcript) assess(a *party) {
 	}
 }
 
-// decide runs the sync groups of a director.
+// decide lets the sync groups of a director decide.
 func (p *transcript) decide(a *party) {
 	name, _, _ := strings.Cut(a.name, ".")
 	g := p.groups[name]

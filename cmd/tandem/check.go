@@ -25,7 +25,8 @@ func newCheck() *cobra.Command {
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
 		Long: `Check configuration files without running a director. Each mistake is one line on standard error. The line
-has the file, the line number, the key and the mistake. If a valid key is similar, it has this key too.
+has the file, the line number, the key and the mistake. If a valid key is similar, the line suggests that
+key.
 
 A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
@@ -34,7 +35,8 @@ certificate, this is only a warning: the file may be for another machine.
 Likewise, it is a warning if this machine cannot run a hook: it lacks the program, the user or the secret, the
 program is not executable, or somebody else could change a program that runs as root. It runs no hook.
 
-As root, it runs each tracked script once, as its user. A script that fails is a warning.
+If root runs the command, it runs each tracked script once, as the script's user. A script that fails is
+a warning.
 
 A note is about something that works but could be better.
 
@@ -84,7 +86,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 			return errors.Join(failed...)
 		},
 	}
-	cmd.Flags().BoolVar(&live, "live", false, "also list what a director with the file would replace of other programs' services in this kernel")
+	cmd.Flags().BoolVar(&live, "live", false, "also list the services of other programs in this kernel that a director with this file would replace")
 	return cmd
 }
 

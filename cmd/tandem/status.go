@@ -32,7 +32,7 @@ first.
 STATE is MASTER, BACKUP, FAULT (an interface or a track fails) or INITIALIZE. After tandem failover it is
 followed by (standby). If the present priority differs from the configured one, PRIORITY shows both:
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
-INACTIVE are the kernel's numbers of connections.
+INACTIVE are the numbers of active and inactive connections in the kernel.
 
 A hook is shown while it runs, waits or fails. TOLD and FAILED count its runs. REPLACED counts the events
 that it was not told because a newer one came first.`,

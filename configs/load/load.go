@@ -16,10 +16,15 @@ import (
 // File reads and validates a file. A configuration without a name gets the host name. The error is configs.Mistakes, or says
 // why the file could not be read.
 func File(path string) (*configs.Config, error) {
-	text, err := read(path)
+	text, err := Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+		return nil, err
 	}
+	return Text(path, text)
+}
+
+// Text is File for the text of a file that somebody else has read. The path is only its name.
+func Text(path string, text []byte) (*configs.Config, error) {
 	c, err := configs.Parse(path, text)
 	if err != nil {
 		return nil, err
@@ -31,6 +36,15 @@ func File(path string) (*configs.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// Read returns the text of a file for Text.
+func Read(path string) ([]byte, error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+	}
+	return text, nil
 }
 
 // read returns the text of a file. Of a file that is too large it returns enough to tell.

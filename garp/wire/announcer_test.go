@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -274,5 +275,19 @@ func TestAnnouncerLeavesNothingOpen(t *testing.T) {
 	stop()
 	eventually(t, "descriptors closed and goroutines ended", func() bool {
 		return open() <= descriptors && runtime.NumGoroutine() <= goroutines
+	})
+}
+
+// A process that has no descriptor left must still announce what it takes over.
+func TestAnnouncerOpensItsSocketsBeforeItNeedsThem(t *testing.T) {
+	t.Parallel()
+	ns, _ := newPair(t)
+	run(t, ns, NewAnnouncer("eth0", hclog.NewNullLogger()))
+	eventually(t, "a packet socket", func() (there bool) {
+		ns.do(func() {
+			text, err := os.ReadFile("/proc/thread-self/net/packet")
+			there = err == nil && bytes.Count(text, []byte("\n")) == 2 // one is the heading
+		})
+		return there
 	})
 }

@@ -25,7 +25,7 @@ func (s DuoSettings) withDefaults() DuoSettings {
 	return s
 }
 
-// Config is a director's configuration.
+// Config returns a director's configuration.
 func (s DuoSettings) Config(name string, priority int) string {
 	s = s.withDefaults()
 	return fmt.Sprintf(`
@@ -91,7 +91,7 @@ func (p *Pair) Answers(probe *Prober) {
 	})
 }
 
-// Missed is the largest number of questions in a row without an answer. That is the outage in milliseconds without the
+// Missed returns the largest number of questions in a row without an answer. That is the outage in milliseconds without the
 // prober's own pauses, which Outage.Longest includes. Call it after Stop.
 func (p *Prober) Missed() int {
 	p.mu.Lock()

@@ -66,7 +66,7 @@ const (
 	PriorityB = 100
 )
 
-// Config is a director's configuration. The web servers have the weights given; those without one have weight 1.
+// Config returns a director's configuration. The web servers have the weights given; those without one have weight 1.
 func (s PairSettings) Config(name string, priority int, weights ...int) string {
 	s = s.withDefaults()
 	servers := func() string {
@@ -183,12 +183,12 @@ func (p *Pair) AwaitWeights(limit time.Duration, d *Director, weight int) {
 	})
 }
 
-// ChecksFail is the longest time after which the checks of a lost server have failed.
+// ChecksFail returns the longest time after which the checks of a lost server have failed.
 func (p *Pair) ChecksFail() time.Duration {
 	return time.Duration(p.settings.Fall)*p.settings.Interval + p.settings.Timeout
 }
 
-// MasterDown is how long a backup of the priority waits after an advertisement of its master (RFC 9568, section 6.1):
+// MasterDown returns how long a backup of the priority waits after an advertisement of its master (RFC 9568, section 6.1):
 // three intervals and the skew.
 func (p *Pair) MasterDown(priority int) time.Duration {
 	i := p.settings.Advert

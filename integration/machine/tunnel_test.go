@@ -110,7 +110,7 @@ method = "tunnel"
   address = "2001:db8:f::12"
 `
 
-// TestTunnelOverIPv6: web servers in another network behind a router, reached by IPv6 in IPv6.
+// TestTunnelOverIPv6: web servers in another network, behind a router, serve clients through tunnels of IPv6 in IPv6.
 func TestTunnelOverIPv6(t *testing.T) {
 	const vip = "2001:db8:1::100"
 	l := lab.New(t)

@@ -202,7 +202,7 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess passes tracking and commands to a router. It also says whether the router can take part. from are our addresses.
+// assess passes tracking and commands to a router, and tells it whether it can take part. from are our addresses.
 func (l *Loop) assess(r *router, now time.Time, from sources) {
 	l.pass(r, now)
 	if l.applied.link == nil {
@@ -234,7 +234,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	r.resume = false
 }
 
-// pass passes the new tracking result and the new commands to a router's machine.
+// pass gives the new tracking result and the new commands to a router's machine.
 func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {

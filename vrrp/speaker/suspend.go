@@ -25,7 +25,7 @@ func (l *Loop) noteSuspension() {
 	}
 }
 
-// atStart is how long the machine had been suspended when the process began.
+// atStart is the time for which the machine had been suspended when the process began.
 var atStart = suspension()
 
 // suspension is how long the machine has been suspended since it was booted: the difference of two of the kernel's clocks.

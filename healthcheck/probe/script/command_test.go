@@ -83,16 +83,20 @@ func TestCommandsThatFork(t *testing.T) {
 	}
 }
 
-// Only a command that may gains privileges, by sudo and set-user-ID programs.
-func TestPrivilegesOfCommands(t *testing.T) {
-	for _, sudo := range []bool{false, true} {
-		c := shell("grep NoNewPrivs /proc/self/status")
-		c.Sudo = sudo
-		want := "NoNewPrivs: 1"
-		if sudo {
-			want = "NoNewPrivs: 0"
+// Only a command that may start services gains privileges by set-user-ID programs, and is no better to kill than the director.
+func TestCommandsThatStartServices(t *testing.T) {
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []bool{false, true} {
+		c := shell("sleep 0.1; grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj")
+		c.Service = service
+		want := []string{"NoNewPrivs: 1", "1000"}
+		if service {
+			want = []string{"NoNewPrivs: 0", strings.TrimSpace(string(own))}
 		}
-		if lines, err := c.Run(t.Context()); err != nil || !slices.Equal(lines, []string{want}) {
+		if lines, err := c.Run(t.Context()); err != nil || !slices.Equal(lines, want) {
 			t.Errorf("%q, %v, want %q", lines, err, want)
 		}
 	}

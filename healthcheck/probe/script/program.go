@@ -25,8 +25,9 @@ type Command struct {
 	Args []string // the absolute path of the program, and its arguments
 	User string   // a name or a number
 	Env  []string // its variables, beside PATH
-	// Sudo lets the program gain privileges: by sudo, by set-user-ID programs, and by file capabilities.
-	Sudo bool
+	// Service lets the program start services and send mail: it may gain privileges, by sudo, set-user-ID programs and file
+	// capabilities, and the kernel does not prefer to kill it when memory runs out, because its children inherit that.
+	Service bool
 }
 
 // A program is one run of a command.
@@ -123,12 +124,12 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 		return nil, fmt.Errorf("failed to drop the ambient capabilities: %w", err)
 	}
 	// Neither set-user-ID programs, such as sudo, nor file capabilities may give the program more than it starts with.
-	if !p.Sudo {
+	if !p.Service {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("failed to forbid new privileges: %w", err)
 		}
 	}
-	return withTag(p.tag, func() (*os.Process, error) {
+	proc, err := withTag(p.tag, func() (*os.Process, error) {
 		return os.StartProcess(p.Args[0], p.Args, &os.ProcAttr{
 			Dir:   "/",
 			Env:   append([]string{programPath}, p.Env...),
@@ -136,6 +137,17 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: who},
 		})
 	})
+	if err == nil && !p.Service {
+		dispensable(proc.Pid)
+	}
+	return proc, err
+}
+
+// dispensable has the kernel, when it runs out of memory, kill a program before all others: else a program that takes too much
+// may survive the director, which is often larger.
+func dispensable(pid int) {
+	// The file belongs to the program's user. A director that may not write there runs the program all the same.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0) // proc_pid_oom_score_adj(5): the highest
 }
 
 // commandOf returns the command of a check.

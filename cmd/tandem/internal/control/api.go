@@ -23,6 +23,11 @@ type (
 	Action        = api.Action
 	ServerCommand = api.ServerCommand
 	ServerState   = api.ServerState
+	PlanRequest   = api.PlanRequest
+	Plan          = api.Plan
+	PlanLine      = api.PlanLine
+	PlanRow       = api.PlanRow
+	Probed        = api.Probed
 )
 
 // The actions of operators on a real server.

@@ -48,9 +48,29 @@ func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
 			What: fmt.Sprintf("%s is on %d machines: %s", vip, len(directors), describe(directors)), Why: "clients reach one of them by chance",
 			Mend: "check that VRRP passes between the directors (IP protocol 112), and remove the address from machines that are not directors"})
 	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface) && !slices.Contains(e.differ, r.Name):
+		if e.isElecting(r) {
+			e.add(diagnosis.Finding{ID: "election-open", Severity: diagnosis.Note, What: fmt.Sprintf("no machine answers for %s on %s yet", vip, iface),
+				Why:  fmt.Sprintf("%s has just started: without another master, it becomes master after %s", r.Name, masterDown(r)),
+				Mend: "run tandem doctor again then"})
+			return
+		}
 		e.add(diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, What: fmt.Sprintf("no machine answers for %s on %s", vip, iface),
 			Why: "clients cannot reach the VIP", Mend: "tandem status on both directors"})
 	}
+}
+
+// masterDown is how long a backup waits for a master's advertisement (RFC 9568, section 6.1): three intervals and its skew time.
+func masterDown(r configs.Router) time.Duration {
+	return (3*r.AdvertInterval + time.Duration(256-int(r.Priority))*r.AdvertInterval/256).Round(time.Millisecond)
+}
+
+// isElecting reports whether the router has its state for so short a time that the master may not have been there when the owners
+// were asked for.
+func (e *examination) isElecting(r configs.Router) bool {
+	const announcing = time.Second // from the end of the election until the VIP answers
+	return slices.ContainsFunc(e.snapshot.Status.VRRP, func(s control.Router) bool {
+		return s.Name == r.Name && (s.State == "backup" || s.State == "master") && e.snapshot.Asked.Sub(s.Since) < masterDown(r)+announcing
+	})
 }
 
 // isSplit reports whether the cause is found why several directors are master of a router, or may become so.

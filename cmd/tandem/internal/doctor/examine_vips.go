@@ -37,8 +37,8 @@ func (e *examination) misplaced(r configs.Router, vip netip.Addr) {
 	}
 }
 
-// network judges the prefix length of a VIP, and whether another interface is in its network. A VIP whose network this machine has
-// no address in is no fault.
+// network finds a wrong prefix length of a VIP, and a VIP whose network is on another interface. A VIP is no fault if this
+// machine has no address in its network.
 func (e *examination) network(r configs.Router, vip netip.Prefix) {
 	own, elsewhere := e.networkOf(r.Interface, vip.Addr()), ""
 	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
@@ -64,7 +64,8 @@ func (e *examination) network(r configs.Router, vip netip.Prefix) {
 	}
 }
 
-// networkOf returns the prefix of an interface's own address whose network an address is in. A VIP is no own address.
+// networkOf returns the network of an interface that contains an address, as the prefix of the interface's own address. VIPs do
+// not count as own addresses. If there is no such network, the prefix is not valid.
 func (e *examination) networkOf(iface string, addr netip.Addr) (own netip.Prefix) {
 	for _, p := range e.snapshot.Links[iface].Addrs {
 		if !p.IsSingleIP() && p.Contains(addr) && !e.isVIP(p.Addr()) && p.Bits() > own.Bits() {

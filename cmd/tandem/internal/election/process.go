@@ -29,7 +29,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
-// Options are the surroundings of a Process.
+// Options are what a Process needs from its surroundings.
 type Options struct {
 	// Log must not block: standard error may be a pipe that nobody reads.
 	Log hclog.Logger
@@ -41,8 +41,8 @@ type Options struct {
 	Realtime bool
 }
 
-// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface,
-// and carries out the director's orders. It belongs to one network namespace, that of the thread it runs on.
+// A Process is the election. It runs a loop, an address reconciler and an announcer for each interface, and carries out the
+// director's orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
@@ -153,7 +153,7 @@ const (
 	problemPredecessor = "waiting for the election of the former director to end or to hand off"
 )
 
-// lockTimeout is how long opening the lock may take before that is reported.
+// lockTimeout is the time after which an attempt to open the lock that still hangs is reported.
 const lockTimeout = time.Second
 
 // lockAndServe waits until no other election of this director runs. After that it serves.
@@ -272,7 +272,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 	}
 }
 
-// leave shuts all loops down. While they hand over, it updates the addresses.
+// leave tells all loops to shut down, and updates the addresses while they hand over.
 func (p *Process) leave(ctx context.Context) {
 	for _, u := range p.units {
 		u.loop.Shutdown()

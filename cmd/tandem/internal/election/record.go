@@ -107,8 +107,8 @@ func (p *Process) setFormer(former []vrrp.Config) {
 	}
 }
 
-// recordAddresses updates the record: these routers may have addresses from now on. First it removes the addresses of former
-// elections that these routers do not have. While the disk hangs, both wait.
+// recordAddresses writes to the record that these routers may have addresses from now on. First it removes the addresses of
+// former elections that these routers do not have. While the disk hangs, both wait.
 func (p *Process) recordAddresses(now []vrrp.Config) {
 	if !p.formerKnown {
 		return

@@ -171,7 +171,8 @@ func (p *Process) updateLoops() {
 	}
 }
 
-// settle updates tracking and addresses after reports of the loops and links.
+// settle passes on the effects of new reports from the loops and links: tracking results, the decisions of sync groups, and
+// addresses.
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news

@@ -142,7 +142,7 @@ func (d *director) lookAgain() {
 	})
 }
 
-// inLine tells whether the kernel has what is wanted.
+// inLine reports whether the kernel has what is wanted.
 func (d *director) inLine() bool {
 	for id, e := range d.table.want {
 		is, ok := d.host.kernel.table[id]

@@ -63,18 +63,6 @@ func newHookState(records hooks.Records) hookState {
 	return hookState{queue: hooks.New(records), routers: make(map[string]seenRouter), groups: make(map[string]bool)}
 }
 
-// startHooks takes the records of an earlier process.
-func (s *State) startHooks(records hooks.Records) {
-	s.hooks = newHookState(records)
-	s.hooks.queue.Log = func(failed bool, message string, pairs ...any) {
-		level := Info
-		if failed {
-			level = Warn
-		}
-		s.log(level, message, pairs...)
-	}
-}
-
 // adoptHooks takes the hooks of a new configuration.
 func (s *State) adoptHooks() {
 	exists := make(map[hooks.Subject]bool)
@@ -130,6 +118,13 @@ func (s *State) followHooks() {
 	h.follow = false
 	s.endContests()
 	s.out.Hooks = h.queue.Start(s.now)
+	for _, n := range h.queue.Notices() {
+		level := Info
+		if n.Failed {
+			level = Warn
+		}
+		s.log(level, n.Message, n.Pairs...)
+	}
 	routers, services := h.queue.Changed()
 	if routers || services && (h.leaving != nil || !s.now.Before(h.stored.Add(recordPause))) {
 		h.stored = s.now

@@ -31,7 +31,7 @@ type silence struct {
 	cutOff bool // it is cut off, or the servers could not be checked again since
 }
 
-// A Question asks whether neighbours answer on the interfaces towards the real servers. It is asked again and again.
+// A Question is the order to ask, again and again, whether neighbours answer on the interfaces towards the real servers.
 type Question struct {
 	Silence uint64 // the number that answers carry; 0: stop asking
 	Servers []netip.Addr
@@ -112,7 +112,7 @@ func (s *State) isCutOff() bool {
 	return q.cut && s.now.Before(q.connected.Add(s.detection()))
 }
 
-// linkFault tells whether an interface of a virtual router does not work.
+// linkFault reports whether an interface of a virtual router does not work.
 func (s *State) linkFault() bool {
 	for _, r := range s.cfg.Routers {
 		if s.report.Links[r.Interface] != "" {
@@ -122,7 +122,7 @@ func (s *State) linkFault() bool {
 	return false
 }
 
-// detection is how long a server that works again needs to pass its checks.
+// detection returns the time that a server that works again needs to pass its checks.
 func (s *State) detection() time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range s.services {
@@ -159,7 +159,7 @@ func (s *State) others() (all []netip.Addr) {
 	return slices.Compact(all)
 }
 
-// silenceEnds is when the meaning of a silence changes without an event. Zero: never.
+// silenceEnds returns the time at which the meaning of a silence changes without an event. The zero time means never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
 	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {

@@ -56,11 +56,15 @@ type Result struct {
 	Took    time.Duration
 }
 
+// A Notice is a line for the log: a run that has ended, or an event that is not told.
+type Notice struct {
+	Failed  bool
+	Message string
+	Pairs   []any // of keys and values
+}
+
 // A Queue has the state of all subjects and hooks. It has one owner.
 type Queue struct {
-	// Log gets a line for the log of each run that ends, and of each event that is not told.
-	Log func(failed bool, message string, pairs ...any)
-
 	hooks    []*configs.Hook
 	lines    map[Subject]*line
 	running  map[uint64]*line
@@ -71,6 +75,7 @@ type Queue struct {
 	lastID   uint64
 	lastSeq  uint64
 	stats    map[string]*Stat
+	notices  []Notice
 	records  Records // of an earlier process, about subjects that were not seen yet
 	dirty    [classes]bool
 }
@@ -122,7 +127,6 @@ type entry struct {
 // New returns an empty queue. The records are of an earlier process.
 func New(records Records) *Queue {
 	q := &Queue{
-		Log:   func(bool, string, ...any) {},
 		lines: make(map[Subject]*line), running: make(map[uint64]*line), retrying: make(map[*line]bool),
 		stats: make(map[string]*Stat), records: make(Records, len(records)),
 	}
@@ -349,6 +353,17 @@ func (q *Queue) Happen(now time.Time, ev Event) {
 	q.tidy(l)
 }
 
+func (q *Queue) notice(failed bool, message string, pairs ...any) {
+	q.notices = append(q.notices, Notice{failed, message, pairs})
+}
+
+// Notices returns the notices since the last call.
+func (q *Queue) Notices() []Notice {
+	all := q.notices
+	q.notices = nil
+	return all
+}
+
 // Forget forgets a subject when its queue is empty.
 func (q *Queue) Forget(s Subject) {
 	delete(q.records, s.String())
@@ -384,7 +399,7 @@ func (q *Queue) drop(l *line, why string, needless func(*entry) bool) {
 		} else {
 			is.Superseded++
 		}
-		q.Log(false, message+why, "hook", e.hook.Name, "subject", l.subject.String(), "event", e.ev.What.String())
+		q.notice(false, message+why, "hook", e.hook.Name, "subject", l.subject.String(), "event", e.ev.What.String())
 	}
 	clear(l.pending[len(kept):])
 	l.pending = kept

@@ -97,7 +97,7 @@ func (q *Queue) Ended(now time.Time, id uint64, r Result) {
 	pairs := []any{"hook", name, "subject", l.subject.String(), "event", e.ev.What.String(), "attempt", e.attempt, "took", r.Took.Round(time.Millisecond)}
 	if r.Problem == "" {
 		is.Succeeded++
-		q.Log(false, "hook told", pairs...)
+		q.notice(false, "hook told", pairs...)
 		q.setFailed(l, name, false)
 		if isState(e.ev.What) {
 			q.told(l, &e)
@@ -106,7 +106,7 @@ func (q *Queue) Ended(now time.Time, id uint64, r Result) {
 		is.Failed++
 		is.LastFailure = is.Last
 		again := q.retry(now, l, e)
-		q.Log(true, "hook failed", append(pairs, "error", r.Problem, "again", again)...)
+		q.notice(true, "hook failed", append(pairs, "error", r.Problem, "again", again)...)
 		if !again && !l.tellsState(e.hook) {
 			is.GivenUp = is.Last
 			q.setFailed(l, name, true)

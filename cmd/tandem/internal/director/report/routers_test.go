@@ -51,7 +51,7 @@ func TestStatusOfRouters(t *testing.T) {
 	}
 }
 
-// A master with a fault is the last resort, and says so.
+// The status has a warning about a router that is master in spite of a fault, and only about such a router.
 func TestLastResortIsAWarning(t *testing.T) {
 	failing := vrrp.Tracking{Fault: "script /bin/uplink: exit code 2", LastResort: true}
 	for _, tt := range []struct {

@@ -77,7 +77,7 @@ func attempt(ctx context.Context, r hooks.Run) (lines []string, err error) {
 
 // CommandOf returns the command of a hook, without the arguments and variables of an event.
 func CommandOf(h *configs.Hook) script.Command {
-	return script.Command{Args: h.Command, User: h.User, Sudo: true}
+	return script.Command{Args: h.Command, User: h.User, Service: true}
 }
 
 // poster posts events. It follows no redirection, so that a secret goes to nobody else, and keeps no connection.

@@ -206,7 +206,7 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 	return w.Kernel.Reconcile(ctx, want)
 }
 
-// look repairs changes by others, and tries failed writes again.
+// look finds and repairs changes that others have made in the table, and tries failed writes again.
 func (w *Table) look(ctx context.Context) {
 	if w.failed && !time.Now().Before(w.retry) {
 		// This reads only the services that are in doubt. If the whole table is in doubt, it reads all of it.
@@ -227,7 +227,8 @@ func (w *Table) look(ctx context.Context) {
 	w.done(ctx, report, err)
 }
 
-// done posts the state of the table. A list of own services that is not stored does not keep the director from serving.
+// done posts the state of the table after a write. The table counts as good even if the list of our own services could not be
+// stored.
 func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
@@ -302,7 +303,7 @@ func (w *Table) tryRemember(ctx context.Context) {
 	}
 }
 
-// onlyForgotten tells whether an error is only about storing the list of our own services.
+// onlyForgotten reports whether an error is only about storing the list of our own services.
 func onlyForgotten(err error) bool {
 	switch e := err.(type) {
 	case interface{ Unwrap() []error }:

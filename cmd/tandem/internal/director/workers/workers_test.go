@@ -239,7 +239,8 @@ func TestFilesWorker(t *testing.T) {
 	})
 }
 
-// A table that cannot be read is not empty: otherwise all weights would become 0. Meanwhile the election continues.
+// The worker tries to read the table until it succeeds. It must not report an unreadable table as empty: then all weights would
+// become 0.
 func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}
