@@ -7,10 +7,11 @@
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
 # make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
+# make topologies  each shipped network, set up as its page says: what clients saw when the master broke (make topologies ONLY=nat)
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, scorecard, drill, topologies and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -78,6 +79,11 @@ scorecard:
 .PHONY: drill
 drill:
 	go run ./integration/drill $(DRILL)
+
+ONLY ?=
+.PHONY: topologies
+topologies:
+	go run ./integration/topologies -only "$(ONLY)"
 
 .PHONY: bench
 bench:
