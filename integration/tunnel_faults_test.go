@@ -47,6 +47,7 @@ func (n *followed) wantTunnelFaults(t *testing.T) {
 		f.mend()
 		n.wantClean()
 	}
+	n.Webs[0].Must("systemctl enable --now tandem-realserver")
 }
 
 // dropTunnels has a host drop the IP in IP that arrives, until undo is called.
