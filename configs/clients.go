@@ -29,7 +29,7 @@ func warnClients(at toml.Node, c *Config) {
 	}
 }
 
-// warnOutlier warns if a service cannot take out servers that do not answer clients, or is not helped by it.
+// warnOutlier warns if a service has an outlier action that cannot work, or that does not help.
 func warnOutlier(at toml.Node, s Service) {
 	if s.Outlier != OutlierWeightZero || !at.Sound("outlier") {
 		return
@@ -45,7 +45,7 @@ func warnOutlier(at toml.Node, s Service) {
 	}
 }
 
-// warnLostServer warns of one service.
+// warnLostServer warns if clients of a failed server of one service will be refused or get no answer.
 func warnLostServer(at toml.Node, s Service) {
 	v := s.Virtuals[0]
 	if lvs.RefusesForWeightless(v.Scheduler) {

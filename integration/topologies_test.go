@@ -3,105 +3,165 @@
 package integration
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"io/fs"
+	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/integration/lab"
-	"github.com/tandem-lvs/tandem/integration/topology"
 )
 
-// A followed is a topology that was set up by the commands that its page prints.
-type followed struct{ *topology.Network }
-
-// follow does what the page of a topology says: the set-up, the look at it, and the failover by hand, with a connection that stays
-// open.
-func follow(t *testing.T, name string, before func(*topology.Network)) *followed {
-	t.Helper()
-	n := &followed{topology.Build(t, name)}
-	if before != nil {
-		before(n.Network)
-	}
-	n.SetUp()
-	n.Look()
-	open := n.openRequest(t)
-	n.FailOver()
-	open()
-	return n
-}
-
-// openRequest connects to the service and sends half a request. The function sends the rest and wants the answer.
-func (n *followed) openRequest(t *testing.T) (finish func()) {
-	t.Helper()
-	var conn net.Conn
-	err := n.Client.Do(func() (err error) {
-		conn, err = net.DialTimeout("tcp", n.VIP.String(), 5*time.Second)
-		return err
-	})
-	if err == nil {
-		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\n")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return func() {
-		t.Helper()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		_, err := io.WriteString(conn, "Host: www\r\nConnection: close\r\n\r\n")
-		if err != nil {
-			t.Errorf("a connection that was open during the failover: %v", err)
-			return
-		}
-		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusOK {
-			t.Errorf("a connection that was open during the failover: %+v, %v", resp, err)
-		}
-	}
+// A topology is a network that is set up by its shipped files.
+type topology struct {
+	*lab.Lab
+	name   string
+	vip    string
+	client *lab.Host
+	a, b   *lab.Director
+	own    []netip.Addr // of the directors
+	webs   []*lab.Host
 }
 
 // isDirector tells whether an address is a director's own. Answers to a director's checks through the VIP go there.
-func (n *followed) isDirector(a netip.Addr) bool { return slices.Contains(n.Own, a) }
+func (n *topology) isDirector(a netip.Addr) bool { return slices.Contains(n.own, a) }
 
-func (n *followed) vip() string { return n.VIP.Addr().String() }
+func newTopology(t *testing.T, name, vip string) *topology {
+	return &topology{Lab: lab.New(t), name: name, vip: vip}
+}
 
-// wantClean checks that the doctor finds nothing on any machine.
-func (n *followed) wantClean() {
-	for _, m := range append([]*topology.Machine{n.A, n.B}, n.Webs...) {
-		n.wantFindings(m)
+func (n *topology) file(t *testing.T, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(configs.Shipped, "topologies/"+n.name+"/"+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// directors makes the pair with its shipped files.
+func (n *topology) directors(t *testing.T, addrA, addrB string) {
+	t.Helper()
+	for _, addr := range []string{addrA, addrB} {
+		n.own = append(n.own, netip.MustParsePrefix(addr).Addr())
+	}
+	n.a = n.Director("director-a", addrA, n.file(t, "director-a.toml"))
+	n.b = n.Director("director-b", addrB, n.file(t, "director-b.toml"))
+}
+
+// sysctls makes the settings of a shipped file of sysctl.d on a host.
+func (n *topology) sysctls(t *testing.T, h *lab.Host, name string) {
+	t.Helper()
+	values := make(map[string]string)
+	for line := range strings.Lines(n.file(t, name)) {
+		if key, value, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
+			values[strings.TrimSpace(key)] = strings.TrimSpace(value)
+		}
+	}
+	h.Sysctl(values)
+}
+
+// web makes a web server, and prepares it with the shipped file.
+func (n *topology) web(t *testing.T, h *lab.Host) {
+	t.Helper()
+	realServer(t, h, "apply", "-c", h.WriteFile("tandem.toml", n.file(t, "realserver.toml")))
+	h.HTTPServer(h.Name)
+	n.webs = append(n.webs, h)
+}
+
+// launch starts the pair and waits until A is master alone and both have all servers in use.
+func (n *topology) launch() {
+	n.a.Launch()
+	n.b.Launch()
+	n.awaitMaster(n.a, n.b)
+	for _, d := range []*lab.Director{n.a, n.b} {
+		n.Eventually(20*time.Second, "all servers of "+d.Name+" are in use", func() error {
+			weights := d.Weights()
+			maps.DeleteFunc(weights, func(server string, _ int) bool { return !strings.HasPrefix(server, "tcp ") }) // those of probes
+			if len(weights) != 2 || slices.Contains(values(weights), 0) {
+				return fmt.Errorf("weights %v", weights)
+			}
+			return nil
+		})
 	}
 }
 
-// wantFindings checks that the doctor finds these and nothing else. It tries again, because a stall of the machine may disturb the
-// election for a while.
-func (n *followed) wantFindings(m *topology.Machine, want ...string) (all []lab.Finding) {
-	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on %s", want, m.Name), func() error {
-		all = m.Doctor()
-		var ids []string
-		for _, f := range all {
-			ids = append(ids, f.ID)
+// wantClean checks that the doctor finds nothing on any machine.
+func (n *topology) wantClean(t *testing.T) {
+	t.Helper()
+	hosts := n.directorsToExamine()
+	for _, w := range n.webs {
+		hosts = append(hosts, examined{w, filepath.Join(w.Dir(), "tandem.toml")})
+	}
+	n.wantFindings(hosts)
+}
+
+// An examined host is a machine that the doctor examines, with its configuration.
+type examined struct {
+	*lab.Host
+	file string
+}
+
+func (n *topology) directorsToExamine() []examined {
+	return []examined{{n.a.Host, n.a.File}, {n.b.Host, n.b.File}}
+}
+
+// wantFindings checks that the doctor finds these and nothing else on each machine. All machines are examined at the same time. It
+// tries again, because a stall of the machine may disturb the election for a while.
+func (n *topology) wantFindings(hosts []examined, want ...string) (found map[string][]lab.Finding) {
+	n.Eventually(20*time.Second, fmt.Sprintf("the doctor finds %v on each machine", want), func() error {
+		found = make(map[string][]lab.Finding)
+		doctors := make([]lab.Doctor, len(hosts))
+		for i, p := range hosts {
+			doctors[i] = p.StartDoctor("-c", p.file)
 		}
-		if !slices.Equal(ids, want) {
-			return fmt.Errorf("it finds %+v", all)
+		var wrong []error
+		for i, p := range hosts {
+			all, _ := doctors[i].Findings()
+			var ids []string
+			for _, f := range all {
+				ids = append(ids, f.ID)
+			}
+			if !slices.Equal(ids, want) {
+				wrong = append(wrong, fmt.Errorf("on %s it finds %+v", p.Name, all))
+			}
+			found[p.Name] = all
 		}
-		return nil
+		return errors.Join(wrong...)
 	})
+	return found
+}
+
+func values(m map[string]int) (all []int) {
+	for _, v := range m {
+		all = append(all, v)
+	}
 	return all
 }
 
+func (n *topology) awaitMaster(d, other *lab.Director) {
+	n.Eventually(30*time.Second, d.Name+" is master", func() error {
+		if !d.Has(n.vip) || d.State() != "master" {
+			return fmt.Errorf("it is %q, has the VIP: %t, the other has it: %t", d.State(), d.Has(n.vip), other.Has(n.vip))
+		}
+		return nil
+	})
+}
+
+func (n *topology) url() string { return "http://" + n.vip + "/" }
+
 // wantTurns checks that requests are answered by the web servers in turn.
-func (n *followed) wantTurns(t *testing.T) {
+func (n *topology) wantTurns(t *testing.T) {
 	t.Helper()
 	var got []string
 	for range 6 {
-		body, err := n.Client.Get(n.URL())
+		body, err := n.client.Get(n.url())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,23 +174,23 @@ func (n *followed) wantTurns(t *testing.T) {
 
 // wantFailover cuts the master off and checks on the wire that the other director takes over within VRRP's bound: three
 // advertisement intervals of 1 s and the skew of priority 100. The client may miss the VIP for this time and one request.
-func (n *followed) wantFailover(t *testing.T) {
+func (n *topology) wantFailover(t *testing.T) {
 	t.Helper()
 	const every, request = 50 * time.Millisecond, 500 * time.Millisecond // which an emulated machine needs
-	bound := n.TakeOver()
-	heard := n.B.Capture("eth0", lab.Frame.IsVRRP)
-	load := n.Client.Load(n.URL(), every)
+	bound := 3*time.Second + (256-lab.PriorityB)*time.Second/256
+	heard := n.b.Capture("eth0", lab.Frame.IsVRRP)
+	load := n.client.Load(n.url(), every)
 	awaitServed(n.Lab, load, time.Now())
-	n.A.Cut()
+	n.a.Cut()
 	cut := time.Now()
-	n.AwaitMaster(n.B)
+	n.awaitMaster(n.b, n.a)
 	awaitServed(n.Lab, load, time.Now())
 	requests := load.Stop()
 	stall := longestPause(requests) - every
-	last, next := turnOver(heard.Frames(), n.B.MAC())
+	last, next := turnOver(heard.Frames(), n.b.MAC())
 	took, outage := next.Sub(last), longestSilence(requests, cut)
 	n.Logf("%s: taken over %s after the last advertisement, the bound is %s; the client went without an answer for %s, and itself stalled for %s",
-		n.Name, took.Round(time.Millisecond), bound.Round(time.Millisecond), outage.Round(time.Millisecond), stall.Round(time.Millisecond))
+		n.name, took.Round(time.Millisecond), bound.Round(time.Millisecond), outage.Round(time.Millisecond), stall.Round(time.Millisecond))
 	// Stalls of the machine are not tandem's fault.
 	if took > bound+50*time.Millisecond+stall {
 		t.Errorf("the other director took over after %s, want at most %s", took, bound)
@@ -189,10 +249,10 @@ func (f ipFrame) target() netip.Addr { return netip.AddrFrom4([4]byte(f.Data[30:
 
 // wantDirectRouting checks by a capture at the master that requests leave it with changed MAC addresses and no other change,
 // and that no answer passes the master.
-func (n *followed) wantDirectRouting(t *testing.T, frames []lab.Frame) {
+func (n *topology) wantDirectRouting(t *testing.T, frames []lab.Frame) {
 	t.Helper()
 	servers := make(map[string]bool)
-	for _, w := range n.Webs {
+	for _, w := range n.webs {
 		servers[w.MAC()] = true
 	}
 	forwarded := 0
@@ -200,11 +260,11 @@ func (n *followed) wantDirectRouting(t *testing.T, frames []lab.Frame) {
 	for _, raw := range frames {
 		f := ipFrame{raw}
 		switch {
-		case f.target().String() == n.vip() && f.Destination().String() == n.A.MAC():
+		case f.target().String() == n.vip && f.Destination().String() == n.a.MAC():
 			clients[f.source()] = true
-		case f.source().String() == n.vip() && !n.isDirector(f.target()):
+		case f.source().String() == n.vip && !n.isDirector(f.target()):
 			t.Errorf("an answer crossed the director: % x", f.Data[:34])
-		case f.target().String() == n.vip() && f.Source().String() == n.A.MAC() && servers[f.Destination().String()] && clients[f.source()]:
+		case f.target().String() == n.vip && f.Source().String() == n.a.MAC() && servers[f.Destination().String()] && clients[f.source()]:
 			forwarded++
 		}
 	}
@@ -213,21 +273,29 @@ func (n *followed) wantDirectRouting(t *testing.T, frames []lab.Frame) {
 	}
 }
 
+// oneSegment makes the network that two of the topologies are.
+func oneSegment(t *testing.T, name string) *topology {
+	n := newTopology(t, name, "192.168.73.100")
+	n.client = n.Host("client", "192.168.73.200/24")
+	n.directors(t, "192.168.73.88/24", "192.168.73.89/24")
+	n.web(t, n.Host("web1", "192.168.73.188/24"))
+	n.web(t, n.Host("web2", "192.168.73.166/24"))
+	return n
+}
+
 func TestTopologyOneSegment(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"one-segment", "arp-filter", "behind-a-router"} {
+	for _, name := range []string{"one-segment", "arp-filter"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n := follow(t, name, nil)
-			seen := n.A.Capture("eth0", isWeb)
+			n := oneSegment(t, name)
+			n.launch()
+			n.wantClean(t)
+			seen := n.a.Capture("eth0", isWeb)
 			n.wantTurns(t)
 			n.wantDirectRouting(t, seen.Frames())
-			asker := n.Client
-			if n.Router != nil {
-				asker = n.Router
-			}
-			if who := asker.WhoHas(n.vip()); len(who) != 1 || who[0] != n.A.MAC() {
-				t.Errorf("%v answer for the VIP, want lb1 alone, %s", who, n.A.MAC())
+			if who := n.client.WhoHas(n.vip); len(who) != 1 || who[0] != n.a.MAC() {
+				t.Errorf("%v answer for the VIP, want director-a alone, %s", who, n.a.MAC())
 			}
 			n.wantFailover(t)
 		})
@@ -236,12 +304,27 @@ func TestTopologyOneSegment(t *testing.T) {
 
 func TestTopologyOnePublicAddress(t *testing.T) {
 	t.Parallel()
-	n := follow(t, "one-public-address", nil)
-	seen := n.A.Capture("eth0", isWeb)
+	n := newTopology(t, "one-public-address", "172.10.0.9")
+	router := n.Host("router", "172.10.0.1/24", "192.168.60.1/24")
+	router.Join("outside", "10.10.0.1/16")
+	n.sysctls(t, router, "router-sysctl.conf")
+	n.client = outsider(t, n.Lab, "client", "outside", "10.10.0.2/16", "10.10.0.1")
+	n.directors(t, "192.168.60.4/24", "192.168.60.5/24")
+	for i, name := range []string{"web1", "web2"} {
+		h := n.Host(name, fmt.Sprintf("192.168.60.%d/24", 8+i))
+		h.Run("ip", "route", "add", "default", "via", "192.168.60.1")
+		n.web(t, h)
+	}
+	for _, d := range []*lab.Director{n.a, n.b} {
+		d.Run("ip", "route", "add", "default", "via", "192.168.60.1")
+	}
+	n.launch()
+	n.wantClean(t)
+	seen := n.a.Capture("eth0", isWeb)
 	n.wantTurns(t)
 	n.wantDirectRouting(t, seen.Frames())
-	if got := neighbourOf(n.Router.Host, n.vip()); got != n.A.MAC() {
-		t.Errorf("the router knows the VIP at %s, want lb1's, %s", got, n.A.MAC())
+	if got := neighbourOf(router, n.vip); got != n.a.MAC() {
+		t.Errorf("the router knows the VIP at %s, want director-a's, %s", got, n.a.MAC())
 	}
 	n.wantFailover(t)
 }
@@ -258,20 +341,32 @@ func outsider(t *testing.T, l *lab.Lab, name, sw, addr, gateway string) *lab.Hos
 
 func TestTopologyTunnel(t *testing.T) {
 	t.Parallel()
-	n := follow(t, "tunnel", func(n *topology.Network) {
-		n.Router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": "1"}) // as distributions set it
-	})
-	n.wantTunnelFaults(t)
-	seen := n.A.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
+	n := newTopology(t, "tunnel", "192.0.2.100")
+	router := n.Host("router", "192.0.2.254/24")
+	router.Join("farm", "198.51.100.254/24")
+	router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": "1"}) // as distributions set it
+	n.sysctls(t, router, "router-sysctl.conf")
+	n.client = n.Host("client", "192.0.2.1/24")
+	n.directors(t, "192.0.2.2/24", "192.0.2.3/24")
+	for _, d := range []*lab.Director{n.a, n.b} {
+		d.Run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.254")
+	}
+	for i, name := range []string{"web1", "web2"} {
+		n.web(t, outsider(t, n.Lab, name, "farm", fmt.Sprintf("198.51.100.%d/24", 11+i), "198.51.100.254"))
+	}
+	n.launch()
+	n.wantClean(t)
+	n.scoreOfTunnels(t, router)
+	seen := n.a.Capture("eth0", func(f lab.Frame) bool { return f.EtherType() == 0x0800 && len(f.Data) >= 34 })
 	n.wantTurns(t)
 	wrapped := 0
 	const ipip = 4
 	for _, raw := range seen.Frames() {
 		f := ipFrame{raw}
 		switch {
-		case f.source().String() == n.vip() && f.Data[23] == 6 && !n.isDirector(f.target()):
+		case f.source().String() == n.vip && f.Data[23] == 6 && !n.isDirector(f.target()):
 			t.Errorf("an answer crossed the director: % x", f.Data[:34])
-		case f.Data[23] == ipip && f.Source().String() == n.A.MAC() && strings.HasPrefix(f.target().String(), "198.51.100."):
+		case f.Data[23] == ipip && f.Source().String() == n.a.MAC() && strings.HasPrefix(f.target().String(), "198.51.100."):
 			wrapped++
 		}
 	}
@@ -279,74 +374,10 @@ func TestTopologyTunnel(t *testing.T) {
 		t.Errorf("%d packets went to a web server in a tunnel, want one a request at least", wrapped)
 	}
 	n.wantFailover(t)
-	n.Undo()
-	for _, m := range append(n.Webs, n.A, n.B) {
-		if m.Has(n.vip()) {
-			t.Errorf("%s has the VIP after the removal", m.Name)
-		}
-	}
-}
-
-// wantSilentCable makes the master's outside cable silent: its carrier stays, and the peer still hears the master on the inside.
-// The peer takes over both addresses.
-func (n *followed) wantSilentCable(t *testing.T) {
-	t.Helper()
-	began := time.Now()
-	n.A.Isolate()
-	n.Eventually(30*time.Second, "the other director serves instead of the one with a silent cable", func() error {
-		_, err := n.Client.Get(n.URL())
-		return err
-	})
-	n.Logf("the master's outside cable is silent: served again after %s", time.Since(began).Round(time.Millisecond))
-	if n.A.Has("10.0.0.1") || !n.B.Has("10.0.0.1") {
-		t.Error("the servers' gateway stayed at the director with a silent cable")
-	}
-	if s, err := n.A.Director().Status(); err != nil || !strings.Contains(strings.Join(s.Warnings, "\n"), "eth0: no other machine answers there") {
-		t.Errorf("the director does not warn of its silent cable: %q, %v", s.Warnings, err)
-	}
-	n.Eventually(15*time.Second, "the director with a silent cable gives up the address that nobody there can reach", func() error {
-		if n.A.Has(n.vip()) {
-			return errors.New("it has not")
-		}
-		return nil
-	})
-	n.A.Rejoin()
-	n.AwaitPair()
-	n.wantTurns(t)
-}
-
-// wantForwarding checks that the doctor sets what a director of NAT needs, where the page was not followed, and is content then.
-func (n *followed) wantForwarding(t *testing.T) {
-	t.Helper()
-	for _, m := range []*topology.Machine{n.A, n.B} {
-		m.Must("sysctl -w net.ipv4.ip_forward=0")
-		out, err := m.Shell("tandem doctor --fix")
-		if !strings.Contains(out, "fixed forwarding-off") {
-			t.Errorf("%s, which did not forward: %v\n%s", m.Name, err, out)
-		}
-	}
-	n.AwaitPair()
-	n.wantClean()
-}
-
-func TestTopologyNAT(t *testing.T) {
-	t.Parallel()
-	n := follow(t, "nat", func(n *topology.Network) {
-		for _, w := range n.Webs {
-			w.Must("ip route add default via 10.0.0.254") // which nobody has
-		}
-	})
-	n.wantForwarding(t)
-	n.wantTurns(t)
-	n.wantSilentCable(t)
-	n.wantFailover(t)
-	if !n.B.Has("10.0.0.1") {
-		t.Error("the servers' gateway did not follow the master")
-	}
-	n.Undo()
-	for _, w := range n.Webs {
-		if route := w.Run("ip", "route", "show", "default"); !strings.Contains(route, "via 10.0.0.254 ") {
-			t.Errorf("%s has the default route %q after the removal", w.Name, route)
+	for _, w := range n.webs {
+		realServer(t, w, "remove")
+		if w.Has(n.vip) {
+			t.Errorf("%s has the VIP after the removal", w.Name)
 		}
 	}
 }

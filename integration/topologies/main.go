@@ -67,6 +67,8 @@ func measure(name string, faults *regexp.Regexp, verbose bool) bool {
 	reason := attempt.Do(func() {
 		n := topology.Build(attempt, name)
 		n.SetUp()
+		n.Look()
+		n.FailOver()
 		for _, f := range n.Faults() {
 			if !faults.MatchString(f.Name) {
 				continue
@@ -83,6 +85,7 @@ func measure(name string, faults *regexp.Regexp, verbose bool) bool {
 		if verbose || !ok {
 			n.LogPrograms()
 		}
+		n.Undo()
 	})
 	if reason != "" {
 		fmt.Printf("| %s | failed: %s | | | |\n", name, strings.ReplaceAll(reason, "\n", " "))

@@ -4,7 +4,6 @@ package topology
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -161,15 +159,3 @@ var install = sync.OnceValue(func() error {
 	}
 	return err
 })
-
-// Doctor returns what tandem doctor finds on the machine, without the finding whether its clock is synchronised: that depends on
-// where the lab runs.
-func (m *Machine) Doctor() []lab.Finding {
-	m.t.Helper()
-	text := m.Must("tandem doctor --json 2>/dev/null || [ $? != 1 ]")
-	var found []lab.Finding
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
-		m.t.Fatalf("tandem doctor on %s: %v\n%s", m.Name, err, text)
-	}
-	return slices.DeleteFunc(found, func(f lab.Finding) bool { return f.ID == "clock-unsynchronised" })
-}

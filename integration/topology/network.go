@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs"
@@ -27,7 +26,6 @@ type Network struct {
 	Router *Machine // nil if there is none
 	A, B   *Machine // the directors: lb1, which has the higher priority, and lb2
 	Webs   []*Machine
-	Own    []netip.Addr // the directors' own addresses
 
 	t        lab.T
 	page     page
@@ -124,9 +122,6 @@ func (n *Network) add(row machine, switches map[netip.Prefix]string) {
 	n.machines = append(n.machines, m)
 	for _, cable := range row.cables {
 		m.switches = append(m.switches, switches[cable[0].Masked()])
-		if strings.HasPrefix(row.name, "lb") {
-			n.Own = append(n.Own, cable[0].Addr())
-		}
 	}
 	if row.gateway != "" {
 		m.Must("ip route add default via " + row.gateway)

@@ -156,7 +156,7 @@ const (
 	runLock    = "realserver.run"  // all that run Run share it
 )
 
-// lock keeps two tandem processes from changing the machine at the same time.
+// lock takes the lock without which no tandem process changes the machine. So two of them do not do this at the same time.
 func (m *Machine) lock() (unlock func(), err error) { return m.lockFile(changeLock, unix.LOCK_EX) }
 
 // lockFile locks a file as flock(2) says.
@@ -250,7 +250,7 @@ func (m *Machine) save(r Record) error {
 	return nil
 }
 
-// take carries out one step.
+// take makes the change of one step.
 func (m *Machine) take(s Step) error {
 	k, err := openKernel()
 	if err != nil {

@@ -13,7 +13,7 @@
 //
 //   - It has answered no new connection, and at least MinUnanswered credible ones are unanswered.
 //   - Meanwhile the other servers of the service have answered so many that the server's own share would be at least
-//     MinExpected.
+//     MinExpected. Or they have left so few credible ones unanswered that its own are as improbable as that.
 //
 // A connection is credible if its client has got an answer from another server of the service meanwhile. The source addresses of a
 // flood never get one. Where clients stay with one server (persistence, sh), this cannot be so. Then at least minClients

@@ -152,16 +152,18 @@ func (e *examination) ownAddress(r configs.Router) {
 
 // mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself.
 func (e *examination) mismatch(r configs.Router, a Advert) {
+	if r.HMAC.On() && r.Problem() != "" {
+		return // a key could not be read
+	}
 	own := vrrp.NewRouter(r.Config)
 	f := diagnosis.Finding{ID: "peer-differs", Severity: diagnosis.Warning, Why: "the election works, and the two directors serve different addresses",
 		Mend: "make the two configurations agree, and run `tandem reload`"}
-	now := time.Unix(0, 0) // any time: each advertisement has a Router of its own
 	var p vrrp.Packet
-	if drop := own.Examine(a.Header, a.Message, &p); drop != 0 {
-		own.DiagnoseDrop(now, a.Header, a.Message, &p, drop)
+	if drop := own.Examine(a.At, a.Header, a.Message, &p); drop != 0 {
+		own.DiagnoseDrop(a.At, a.Header, a.Message, &p, drop)
 		f.Severity, f.Why = diagnosis.Error, "this director drops the peer's advertisements, so that both become master"
 	} else {
-		own.DiagnoseAdvert(now, a.Header, &p, false)
+		own.DiagnoseAdvert(a.At, a.Header, &p, false)
 	}
 	for _, warning := range own.Warnings() {
 		f.What = r.Name + ": " + warning

@@ -232,13 +232,40 @@ func (s *State) expendable(svc *service, srv *server) bool {
 
 // tryAgain gives new clients to a server that had none for a while.
 func (s *State) tryAgain(svc *service, srv *server) {
+	s.endPenalty(srv)
+	s.log(Info, "server gets new clients again, to see whether it answers them", "server", srv.id)
+	s.touch(svc)
+}
+
+func (s *State) endPenalty(srv *server) {
 	o := &srv.outlier
 	tried := *o.named
 	tried.Out, tried.Until = false, time.Time{}
 	o.named, o.ended, srv.released = &tried, s.now, s.now
 	delete(s.outliers, srv)
-	s.log(Info, "server gets new clients again, to see whether it answers them", "server", srv.id)
-	s.touch(svc)
+}
+
+// keepLast gives new clients to the servers that had none for a while, if no other server is left. The checks of the others have
+// failed meanwhile, or somebody has taken them out.
+func (s *State) keepLast(svc *service) {
+	var out []*server
+	for _, srv := range svc.servers {
+		if n := srv.outlier.named; n != nil && n.Out {
+			out = append(out, srv)
+		}
+	}
+	if len(out) == 0 {
+		return
+	}
+	for _, is := range lvs.Pool(s.poolInput(svc, 0, svc.pool.State)).Servers {
+		if is.Weight > 0 {
+			return
+		}
+	}
+	for _, srv := range out {
+		s.endPenalty(srv)
+		s.log(Warn, "server gets new clients again: no other server of the service is left", "server", srv.id)
+	}
 }
 
 // clearOutlier forgets that a server does not answer clients.
