@@ -6,11 +6,12 @@
 # make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
 # make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
+# make soak    half an hour of SYN floods, flapping, slow and half-open clients: no real server is wrongly named (make soak SPAN=30m)
 # make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
 # make bench   tandem beside keepalived and ipvsadm, measured in one run
 # make lint    gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -74,6 +75,11 @@ stress:
 .PHONY: scorecard
 scorecard:
 	CGO_ENABLED=0 go test ./integration/native -run 'TestScorecard$$' -v | sed -n '/breakage | found by/,$$p'
+
+SPAN ?= 30m
+.PHONY: soak
+soak:
+	CGO_ENABLED=0 go test -timeout 3h ./integration -run 'TestTrafficNamesServers$$' -v -soak $(SPAN)
 
 .PHONY: drill
 drill:

@@ -7,20 +7,24 @@ import (
 	"net/netip"
 )
 
-// A SYN is the first packet of a TCP connection over IPv4.
-type SYN struct {
+// A Segment is a TCP segment over IPv4 without data: a SYN, or an ACK.
+type Segment struct {
 	To, From       string // hardware addresses
 	Source, Target netip.AddrPort
+	ACK            bool
 }
 
 // Frame is the packet from its Ethernet header on.
-func (s SYN) Frame() []byte {
-	const tcpHeader, protocol = 20, 6
+func (s Segment) Frame() []byte {
+	const tcpHeader, protocol, syn, ack = 20, 6, 0x02, 0x10
 	src, dst := s.Source.Addr().As4(), s.Target.Addr().As4()
 	tcp := make([]byte, tcpHeader)
 	binary.BigEndian.PutUint16(tcp, s.Source.Port())
 	binary.BigEndian.PutUint16(tcp[2:], s.Target.Port())
-	tcp[12], tcp[13] = tcpHeader/4<<4, 0x02
+	tcp[12], tcp[13] = tcpHeader/4<<4, syn
+	if s.ACK {
+		tcp[13] = ack
+	}
 	binary.BigEndian.PutUint16(tcp[14:], 0xffff) // window
 	pseudo := append(append(src[:], dst[:]...), 0, protocol, 0, tcpHeader)
 	binary.BigEndian.PutUint16(tcp[16:], checksum(append(pseudo, tcp...)))
