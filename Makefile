@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make build   the binary, in bin/
-# make demo    the pair at work, in a lab, on a timeline
-# make test    everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
-# make simulate  pairs on simulated time, in which everything goes wrong that a seed can think of (make simulate SECONDS=60 SEED=1)
-# make stress  the tests that touch real time, N times (make stress N=50), and how often each of them failed
+# make build      the binary, in bin/
+# make demo       the pair at work, in a lab, on a timeline
+# make test       everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
+# make simulate   pairs on simulated time, with random faults (make simulate SECONDS=60 SEED=1)
+# make stress     the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
-# make soak    half an hour of SYN floods, flapping, slow and half-open clients: no real server is wrongly named (make soak SPAN=30m)
-# make drill   what goes wrong in the field, row by row: what clients saw with tandem and with keepalived (make drill DRILL='-only kill')
-# make bench   tandem beside keepalived and ipvsadm, measured in one run
-# make lint    gofmt, go vet, staticcheck
+# make soak       half an hour of SYN floods, flapping, slow and half-open clients: no real server is wrongly named
+#                 (make soak SPAN=30m)
+# make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
+#                 (make drill DRILL='-only kill')
+# make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
+#                 persistence
+# make bench      tandem beside keepalived and ipvsadm, measured in one run
+# make lint       gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, soak, drill and bench need root: they make network namespaces, and boot a kernel that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix and bench need root: they make network namespaces, and boot a kernel that has
+# IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -24,9 +29,9 @@ build:
 demo:
 	go run ./integration/demo
 
-# Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
-# processors. The scenes on an emulated kernel are exact: what runs beside them has a lower priority, what only computes the
-# lowest.
+# First what mostly waits, in namespaces and on an emulated kernel. Outages are measured there: no other test changes interfaces
+# on this machine's kernel meanwhile, because the kernel changes one at a time, in all namespaces together. Then the tests of
+# single packages. Then the scenes on emulated kernels, and what only computes has the processor time that they leave.
 # What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
@@ -35,18 +40,21 @@ TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/elect
 PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
            ./integration/purity ./integration/stress
 UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
+# These scenes run one after another. The others share a kernel of their own meanwhile, some at a time.
+ALONE   := TestClientsOfALostServer TestConnectionsSurvive TestDirectRouting TestHandOverServes TestKeepalivedPair \
+           TestLVSOnRealKernel TestMasterLost TestProcessKilled TestRefusalToWeightZero TestReload TestRepair TestRestartUnderLoad \
+           TestServerFails TestTerminated TestTrafficNamesServers
+empty   :=
+ALONE_RE = ^($(subst $(empty) $(empty),|,$(strip $(ALONE))))$$
 
-.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
+.PHONY: test test-machine test-native test-timed test-units test-alone test-shared test-pure
 test:
-	$(MAKE) -j 2 --output-sync=target test-machine test-units
-	$(MAKE) -j 2 --output-sync=target test-native test-timed
-	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
+	$(MAKE) -j 2 --output-sync=target test-machine test-native
+	$(MAKE) -j 2 --output-sync=target test-timed test-units
+	$(MAKE) -j 3 --output-sync=target test-alone test-shared test-pure
 
 test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
-
-test-units:
-	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
 
 test-native:
 	CGO_ENABLED=0 go test -timeout 15m $(NATIVE)
@@ -54,8 +62,14 @@ test-native:
 test-timed:
 	go test -race -p 1 -timeout 15m $(TIMED)
 
-test-kernel:
-	CGO_ENABLED=0 go test -timeout 15m $(KERNEL)
+test-units:
+	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
+
+test-alone:
+	CGO_ENABLED=0 go test -timeout 15m $(KERNEL) -run '$(ALONE_RE)'
+
+test-shared:
+	CGO_ENABLED=0 go test -timeout 15m $(KERNEL) -skip '$(ALONE_RE)'
 
 test-pure:
 	nice -n 19 go test -race -p 1 -timeout 15m $(PURE)
@@ -72,9 +86,13 @@ N ?= 20
 stress:
 	go run ./integration/stress -n $(N)
 
+SCORED := ./integration/native ./integration
 .PHONY: scorecard
 scorecard:
-	CGO_ENABLED=0 go test ./integration/native -run 'TestScorecard$$' -v | sed -n '/breakage | found by/,$$p'
+	@echo "breakage | found by | advice, carried out | gone after"; out=$$(mktemp) || exit 1; failed=0; for package in $(SCORED); do \
+		CGO_ENABLED=0 go test $$package -run 'TestScorecard' -v >$$out 2>&1 || failed=1; \
+		sed -n -e 's/^.* scorecard: //p' -e '/FAIL/p' $$out; \
+	done; rm -f $$out; exit $$failed
 
 SPAN ?= 30m
 .PHONY: soak
@@ -84,6 +102,10 @@ soak:
 .PHONY: drill
 drill:
 	go run ./integration/drill $(DRILL)
+
+.PHONY: matrix
+matrix:
+	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
 
 .PHONY: bench
 bench:

@@ -36,7 +36,7 @@ func unicast(a netip.Addr) *toml.Refusal {
 	return nil
 }
 
-// hostAddress is the address of a machine, without a port.
+// hostAddress returns the schema type of the address of a machine, without a port.
 func hostAddress() toml.SchemaType[netip.Addr] {
 	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
@@ -56,7 +56,7 @@ func parseHost(s string) (netip.Addr, *toml.Refusal) {
 	return a, unicast(a)
 }
 
-// neighbour is the address of a machine on the network, or of this one.
+// neighbour returns the schema type of the address of a machine on the network, or of this one.
 func neighbour() toml.SchemaType[netip.Addr] {
 	return toml.Text("an IPv4 or IPv6 address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, no := parseHost(s)
@@ -75,12 +75,12 @@ func needlessZone(a netip.Addr) *toml.Refusal {
 	return toml.Refuse("write "+a.WithZone("").String(), "%s has a zone, which follows from the interface", a)
 }
 
-// network is a prefix, or an address, which means the prefix with that address only.
+// network returns the schema type of a prefix, or an address, which means the prefix with that address only.
 func network() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`a prefix or an address ("198.51.100.0/24")`, parseNetwork, netip.Prefix.String)
 }
 
-// destination is the destination of a route. The zero Prefix is the default route, of any family.
+// destination returns the schema type of the destination of a route. The zero Prefix is the default route, of any family.
 func destination() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`"default", a prefix or an address ("198.51.100.0/24")`, func(s string) (netip.Prefix, *toml.Refusal) {
 		if s == "default" {
@@ -103,7 +103,7 @@ func parseNetwork(s string) (netip.Prefix, *toml.Refusal) {
 	return p, nil
 }
 
-// virtualAddress is a VIP with or without its prefix length.
+// virtualAddress returns the schema type of a VIP with or without its prefix length.
 func virtualAddress() toml.SchemaType[netip.Prefix] {
 	return toml.Text(`each with or without its prefix length ("192.0.2.100/24")`,
 		func(s string) (netip.Prefix, *toml.Refusal) {

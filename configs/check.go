@@ -17,15 +17,16 @@ import (
 var (
 	checkTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
 		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec)
-	webTypes     = types(healthcheck.HTTP, healthcheck.HTTPS)
-	securedTypes = types(healthcheck.HTTPS, healthcheck.GRPC)
-	throughTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
+	httpTypes = types(healthcheck.HTTP, healthcheck.HTTPS)
+	tlsTypes  = types(healthcheck.HTTPS, healthcheck.GRPC)
+	viaTypes  = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
 		healthcheck.SMTP, healthcheck.UDP)
 )
 
 func types(all ...healthcheck.Type) []healthcheck.Type { return all }
 
-// only limits a key to types of checks. While the type itself is a mistake, it is zero.
+// only returns a key that is limited to some types of checks. If the type itself is a mistake, c.Type is zero, and the key is
+// allowed.
 func only(types []healthcheck.Type, f toml.Field[healthcheck.Config]) toml.Field[healthcheck.Config] {
 	names := make([]string, len(types))
 	for i, t := range types {
@@ -77,16 +78,17 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 				"0 turns this off.",
 			func(c *healthcheck.Config, v int) { c.Flap.Changes = v }),
 		toml.Optional("flap_window", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond), usual.Flap.Window,
-			"The time in which the changes of flap_changes are counted.",
+			"The period over which flap_changes counts the changes.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Window = v }),
 		toml.Optional("flap_hold", toml.Duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
 			"How long a flapping server is held unhealthy. With 0s, it is not held.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
 		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The port that is probed.",
-			func(c *healthcheck.Config, v uint16) { c.Port = v }).Unset("the real server's port, or the first of them").Example("80"),
+			func(c *healthcheck.Config, v uint16) { c.Port = v }).
+			Unset("the real server's port; if it has several, the first one").Example("80"),
 		toml.Derived("address", hostAddress(), "The address that is probed.",
 			func(c *healthcheck.Config, v netip.Addr) { c.Address = v }).Unset("the real server's own address").Example(`"192.0.2.11"`),
-		only(throughTypes,
+		only(viaTypes,
 			toml.Optional("via", toml.OneOf("server", "vip"), "server",
 				"Where the probe goes. \"server\": to the real server's own address. \"vip\": to each VIP of the service at that real "+
 					"server, as the packets of clients do. Only \"vip\" notices that a server lacks a VIP. \"vip\" is for methods dr and "+
@@ -101,7 +103,7 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets.",
 			func(c *healthcheck.Config, v uint32) { c.Mark = v }).Unset("none").Example("7"),
 	}
-	return toml.Table(checkCheck, slices.Concat(fields, talkFields(), webFields(), tlsFields())...)
+	return toml.Table(checkCheck, slices.Concat(fields, protocolFields(), httpFields(), tlsFields())...)
 }
 
 func flapChanges() toml.SchemaType[int] {
@@ -150,4 +152,13 @@ func checkTimeout(at toml.Node, c healthcheck.Config) {
 		at.Key("timeout").Mistake("set both so that a probe ends before the next begins",
 			"%s is longer than the interval, %s", toml.ShowDuration(c.Timeout), toml.ShowDuration(c.Interval))
 	}
+}
+
+func anything(string) *toml.Refusal { return nil }
+
+func nonEmpty(s string) *toml.Refusal {
+	if s == "" {
+		return toml.Refuse("", "is empty")
+	}
+	return nil
 }

@@ -44,7 +44,7 @@ func (s Service) CountsReplies() bool {
 	return !slices.ContainsFunc(s.Servers, func(srv Server) bool { return srv.Method != lvs.NAT })
 }
 
-// warnOutlier warns if a service cannot take out servers that do not answer clients, or is not helped by it.
+// warnOutlier warns if a service has an outlier action that cannot work, or that does not help.
 func warnOutlier(at toml.Node, s Service) {
 	if s.Outlier != OutlierWeightZero || !at.Sound("outlier") {
 		return
@@ -60,7 +60,7 @@ func warnOutlier(at toml.Node, s Service) {
 	}
 }
 
-// warnLostServer warns of one service.
+// warnLostServer warns if clients of a failed server of one service will be refused or get no answer.
 func warnLostServer(at toml.Node, s Service) {
 	v := s.Virtuals[0]
 	if lvs.RefusesForWeightless(v.Scheduler) {

@@ -28,6 +28,7 @@ type Config struct {
 	Services []Service
 	// RealServer has the settings of this machine as a real server; nil if it is none.
 	RealServer *RealServer
+	KeyFiles   []KeyFile
 	Warnings   Mistakes // valid, but probably not intended
 }
 
@@ -73,6 +74,14 @@ type Election struct {
 type Router struct {
 	vrrp.Config
 	Announce garp.Config
+}
+
+// A KeyFile is a file with the secret of a key of a virtual router. Package load reads it.
+type KeyFile struct {
+	Router string // the virtual router's name
+	ID     uint8  // of the key
+	Path   string
+	Place  Mistake // where the configuration names the file
 }
 
 // LVS configures the IPVS table as a whole.

@@ -65,7 +65,7 @@ func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 	return r
 }
 
-// nameOf is the name of the virtual router of one family.
+// nameOf returns the name of the virtual router of one family.
 func (v *virtualRouter) nameOf(f lvs.Family, only bool) string {
 	name := v.Name
 	if !v.named {
@@ -93,7 +93,7 @@ func (v *virtualRouter) names() (names []string) {
 // macvlanSuffix is added to the name of the IPv6 interface if the file gives one name for both families.
 const macvlanSuffix = "-6"
 
-// macvlanOf is the name of the interface with the virtual MAC address, if there is one.
+// macvlanOf returns the name of the interface with the virtual MAC address, if there is one.
 func (v *virtualRouter) macvlanOf(f lvs.Family, only bool) string {
 	switch name := v.VirtualMACInterface; {
 	case !v.VirtualMAC:
@@ -118,7 +118,7 @@ func keep[T any](values []T, wanted func(T) bool) (kept []T) {
 	return kept
 }
 
-// number is 4 or 6.
+// number returns 4 or 6.
 func number(f lvs.Family) uint8 {
 	if f == lvs.IPv6 {
 		return 6
@@ -126,7 +126,7 @@ func number(f lvs.Family) uint8 {
 	return 4
 }
 
-// everything is the prefix of all addresses of the family.
+// everything returns the prefix of all addresses of the family.
 func everything(f lvs.Family) netip.Prefix {
 	if f == lvs.IPv6 {
 		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
@@ -134,7 +134,7 @@ func everything(f lvs.Family) netip.Prefix {
 	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
 
-// familyName is the family in words.
+// familyName returns the family in words.
 func familyName(f lvs.Family) string {
 	if f == lvs.IPv6 {
 		return "IPv6"

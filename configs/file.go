@@ -50,16 +50,16 @@ func fileTable() toml.SchemaType[file] {
 		toml.Derived("service", toml.List(serviceTable(), 0, toml.Unlimited),
 			"A virtual service: the addresses that clients connect to, and the real servers behind them.\n"+
 				"Services are optional: a VIP in front of HAProxy or nginx needs only [[vrrp]].\n"+
-				"If a server fails, is drained, is disabled or is removed from the file, these rules apply. Some schedulers have limits: "+
-				"see scheduler.\n"+
-				"New clients are served while another server or sorry_server can serve. They are not refused, and they get an answer.\n"+
+				"If a server fails, is drained, is disabled or is removed from the file, these rules apply. Some schedulers "+
+				"have limits: see scheduler.\n"+
+				"New clients are served while another server or sorry_server can serve.\n"+
 				"Connections of a drained server continue.\n"+
-				"Connections of a failed or disabled server end. The client's next packet is answered by a reset. A datagram goes to "+
-				"another server. With on_failure = \"weight-zero\", connections of a failed server stay.",
+				"Connections of a failed or disabled server end. The client's next packet is answered by a reset. A datagram "+
+				"goes to another server. With on_failure = \"weight-zero\", connections of a failed server stay.",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
 		toml.Derived("realserver", realServerTable(),
-			"The settings of this machine as a real server, for `tandem realserver`. Directors do not need this table. "+
-				"One machine may be a director and a real server, if it has different addresses for the two.",
+			"The settings of this machine as a real server, for `tandem realserver`. Directors do not need this table. One "+
+				"machine may be a director and a real server, but not for the same VIP.",
 			func(f *file, v RealServer) { f.RealServer = &v }),
 	)
 }
@@ -126,6 +126,10 @@ func checkFile(at toml.Node, f *file) {
 		for _, half := range r.split() {
 			f.Routers = append(f.Routers, half)
 			f.Tracks = append(f.Tracks, r.tracksOf(half.Name)...)
+			for _, k := range r.keys {
+				k.Router = half.Name
+				f.KeyFiles = append(f.KeyFiles, k)
+			}
 		}
 	}
 	checkRealServer(at.Key("realserver"), &f.Config)

@@ -16,8 +16,8 @@ import (
 func lvsTable() toml.SchemaType[LVS] {
 	return toml.Table(nil,
 		toml.Optional("on_stop", toml.Enum(OnStopKeep, OnStopRemove), OnStopKeep,
-			"keep: when the daemon is stopped, its services stay in the kernel. remove: it removes them first. After a crash they stay "+
-				"with both values.",
+			"keep: when the daemon is stopped, its services stay in the kernel. remove: the daemon removes its services "+
+				"before it stops. After a crash the services stay, with either value.",
 			func(l *LVS, v OnStop) { l.OnStop = v }),
 		toml.Optional("manage", toml.Enum(ManageOwn, ManageAll), ManageOwn,
 			"own: the daemon manages only the services that it added to the kernel. "+
@@ -47,14 +47,14 @@ func lvsTable() toml.SchemaType[LVS] {
 const probeMarkDoc = "" +
 	"The first of 65,536 firewall marks for checks with via = \"vip\". No other packets may have these marks.\n" +
 	"A tcp check that only connects to a server of method dr needs no mark: it sends one SYN to the server's MAC address.\n" +
-	"For every other check through the VIP, each real server gets its own mark. tandem adds an IPVS service for this mark. That " +
-	"service has only this server. `ipvsadm -Ln` shows these services as FWM.\n" +
+	"For every other check through the VIP, each real server gets its own mark. tandem adds an IPVS service for this mark. " +
+	"That service has only this server. `ipvsadm -Ln` shows these services as FWM.\n" +
 	"Over IPv4, tandem sets accept_local = 1 on the interface that receives the answers. If strict filtering would drop the " +
-	"answers, it also sets rp_filter = 2 there. It restores both when it stops. If it was killed, it restores both at its next " +
-	"start.\n" +
-	"These checks end their connections with a reset. The connection entry stays in the kernel for 10 s. If the server refused or " +
-	"did not answer, it stays for 60 s. Connection sync copies the entries of established connections to the peer. This cannot be " +
-	"turned off. Datagrams leave no entries, and are not copied."
+	"answers, it also sets rp_filter = 2 there. It restores both when it stops. If it was killed, it restores both at its " +
+	"next start.\n" +
+	"Checks with a mark end their connections with a reset. The connection entry stays in the kernel for 10 s. If the server " +
+	"refused or did not answer, it stays for 60 s. Connection sync copies the entries of established connections to the peer. " +
+	"This cannot be turned off. Datagrams leave no entries, and are not copied."
 
 // sysctlTable has a key for each setting of the kernel. The values are text, as the kernel expects them.
 func sysctlTable() toml.SchemaType[map[string]string] {
@@ -75,7 +75,7 @@ func sysctlTable() toml.SchemaType[map[string]string] {
 	return toml.Table(nil, fields...)
 }
 
-// sysctlExample is the recommended value of a setting, or else what the kernel usually has.
+// sysctlExample returns the recommended value of a setting, or else what the kernel usually has.
 func sysctlExample(s lvs.Sysctl) string {
 	usual := map[string]string{
 		"am_droprate": "10", "amemthresh": "1024", "snat_reroute": "1", "sync_qlen_max": "8192", "sync_threshold": "[3, 50]",
@@ -83,7 +83,7 @@ func sysctlExample(s lvs.Sysctl) string {
 	return cmp.Or(s.Recommended, usual[s.Name], strconv.FormatInt(s.Min, 10))
 }
 
-// sysctl is a whole number, or an array of them for a setting with several numbers.
+// sysctl returns the schema type of a whole number, or an array of them for a setting with several numbers.
 func sysctl(s lvs.Sysctl) toml.SchemaType[string] {
 	number := toml.Integer(0, math.MaxUint32)
 	number.Values = fmt.Sprintf("%d to %d", s.Min, s.Max)

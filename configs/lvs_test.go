@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// pool is a service in two lines, and more of it from line 3 on.
+// pool returns a service in two lines, and more of it from line 3 on.
 func pool(virtual, more string) string {
 	return "[[service]]\nvirtual = " + virtual + "\n" + more
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // refuseOwnServers refuses a VIP as the address of a real server: the director would send the packets to itself.
@@ -64,6 +65,7 @@ func (c *Config) Notes() (notes []string) {
 			notes = append(notes, note)
 		}
 	}
+	notes = c.signatureNotes()
 	for _, s := range c.Services {
 		if s.onlyOwnAddress() {
 			add("service %s: no check asks through the VIP: a real server without the VIP looks healthy; "+
@@ -89,6 +91,26 @@ func (c *Config) Notes() (notes []string) {
 				}
 			}
 		}
+	}
+	return notes
+}
+
+// signatureNotes says which virtual routers anybody could disturb. Version 2 has no note: its password has a warning already.
+func (c *Config) signatureNotes() (notes []string) {
+	var unsigned []Router
+	for _, r := range c.Routers {
+		switch {
+		case r.HMAC.Mode == vrrp.HMACReceiveOnly || r.HMAC.Mode == vrrp.HMACPermissive:
+			notes = append(notes, fmt.Sprintf("virtual router %s: mode %s accepts unsigned advertisements from any machine: "+
+				`when both directors sign, set mode = "enforce"`, r.Name, r.HMAC.Mode))
+		case !r.HMAC.On() && r.Version == vrrp.Version3:
+			unsigned = append(unsigned, r)
+		}
+	}
+	if len(unsigned) > 0 {
+		notes = append(notes, fmt.Sprintf("advertisements are not signed (%s): any machine that can send to this one can forge them, and take "+
+			"the role of master from it, or make the backup master beside it; to prevent this, add [vrrp.hmac] with a key on both directors",
+			names(unsigned)))
 	}
 	return notes
 }

@@ -380,7 +380,7 @@ func BenchmarkLocate(b *testing.B) {
 	}
 }
 
-// large is a file of n services with ten servers each.
+// large returns a file of n services with ten servers each.
 func large(n int) string {
 	var b strings.Builder
 	b.WriteString("[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"198.51.100.1/24\"]\n")

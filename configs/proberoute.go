@@ -17,7 +17,8 @@ import (
 // ProbeMarks is the number of firewall marks, starting at LVS.ProbeMark, for probes through the VIP.
 const ProbeMarks = 1 << 16
 
-// defaultProbeMark is far from small numbers, which people use, and from the masks that other programs use.
+// defaultProbeMark is the first mark unless the file names another. It is far from small numbers, which people use, and from
+// the masks that other programs use.
 const defaultProbeMark uint32 = 0x7400_0000
 
 // A ProbeRoute is how IPVS sends probes for a VIP to one real server. It is comparable.
@@ -64,7 +65,7 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 	return all
 }
 
-// probeMark is the first mark of the range.
+// probeMark returns the schema type of the first mark of the range.
 func probeMark() toml.SchemaType[uint32] {
 	k := toml.Integer[uint32](1, math.MaxUint32-ProbeMarks+1)
 	k.Show = func(v uint32) string { return fmt.Sprintf("%#x", v) }

@@ -18,7 +18,7 @@ const (
 	maxPassword = 8
 )
 
-// protocolVersion is a supported version of VRRP.
+// protocolVersion returns the schema type of a supported version of VRRP.
 func protocolVersion() toml.SchemaType[uint8] {
 	k := toml.Integer[uint8](2, 3)
 	number := k.Read
@@ -33,8 +33,8 @@ func protocolVersion() toml.SchemaType[uint8] {
 	return k
 }
 
-// advertSpan is the range of the interval field. In version 3 it has 12 bits for centiseconds (RFC 9568, section 5.2.7). In
-// version 2 it has 8 bits for seconds (RFC 3768, section 5.3.7), of which tandem allows as much as in version 3: a handover
+// advertSpan returns the range of the interval field. In version 3 it has 12 bits for centiseconds (RFC 9568, section 5.2.7).
+// In version 2 it has 8 bits for seconds (RFC 3768, section 5.3.7), of which tandem allows as much as in version 3: a handover
 // takes four intervals, and a command, systemd or a successor does not wait longer.
 func advertSpan(version uint8) toml.Span {
 	if version == 2 {
@@ -43,13 +43,14 @@ func advertSpan(version uint8) toml.Span {
 	return toml.Span{Least: 10 * time.Millisecond, Most: 40950 * time.Millisecond, Step: 10 * time.Millisecond}
 }
 
-// advertInterval is an interval of version 3, which includes those of version 2. checkVersion checks the version.
+// advertInterval returns the schema type of an interval of version 3, which includes those of version 2. checkVersion checks
+// the version.
 func advertInterval() toml.SchemaType[time.Duration] {
 	two, three := advertSpan(2), advertSpan(3)
 	return toml.DurationIn(three.String()+"; in version 2, "+two.String(), three.Check)
 }
 
-// validPassword accepts what the configuration of any peer can contain. Its mistakes do not show the password.
+// validPassword refuses a password that the configuration of some peer cannot contain. Its mistakes do not show the password.
 func validPassword(s string) *toml.Refusal {
 	odd := func(r rune) bool { return r < ' ' || r > '~' }
 	switch {

@@ -23,11 +23,11 @@ type RealServer struct {
 func realServerTable() toml.SchemaType[RealServer] {
 	return toml.Table(nil,
 		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
-			"The virtual addresses that this machine serves, and does not answer ARP for. With mode nat: the virtual address that the "+
-				"directors have in this machine's network.",
+			"The virtual addresses that this machine serves, and does not answer ARP for. With mode nat, give the virtual "+
+				"address that the directors have in this machine's network.",
 			func(c *RealServer, v []netip.Addr) { c.VIPs = v }),
-		toml.Optional("mode", toml.OneOf("dr", "tunnel", "nat"), "dr", "How packets reach this machine: the method of the services. "+
-			"nat: only the default route is set, through the VIP.",
+		toml.Optional("mode", toml.OneOf("dr", "tunnel", "nat"), "dr", "How packets reach this machine. Use the same value as "+
+			"method in [[service]]. nat only sets the default route to go through the VIP.",
 			func(c *RealServer, v string) { c.Mode = v }),
 		toml.Optional("method", toml.OneOf("sysctl", "arpfilter"), "sysctl",
 			"How ARP for the VIPs is suppressed. sysctl: by arp_ignore and arp_announce. arpfilter: by rules of nftables.",
@@ -36,7 +36,7 @@ func realServerTable() toml.SchemaType[RealServer] {
 			func(c *RealServer, v []string) { c.Interfaces = v }).
 			Unset("every Ethernet interface with an IPv4 address").Example(`["eth0"]`),
 		toml.Optional("persist", toml.Boolean(), false,
-			"Also writes the settings to "+DefaultDropIn+", so that they apply from the start of the machine.",
+			"If true, tandem also writes the settings to "+DefaultDropIn+", so that they apply from the start of the machine.",
 			func(c *RealServer, v bool) { c.Persist = v }),
 	)
 }

@@ -54,7 +54,8 @@ func checkRoute(at toml.Node, r *vrrp.Route) {
 	}
 }
 
-// routeFamily is the family of a route. It is unless for a route without an address: a default route by an interface alone.
+// routeFamily returns the family of a route. It is unless for a route without an address: a default route by an interface
+// alone.
 func routeFamily(r vrrp.Route, unless lvs.Family) lvs.Family {
 	for _, a := range []netip.Addr{r.To.Addr(), r.Via, r.Source} {
 		if a.IsValid() {
@@ -86,7 +87,7 @@ func checkRule(at toml.Node, r *vrrp.Rule) {
 	}
 }
 
-// ruleFamily is the family of a rule. It is unless for a rule without an address.
+// ruleFamily returns the family of a rule. It is unless for a rule without an address.
 func ruleFamily(r vrrp.Rule, unless lvs.Family) lvs.Family {
 	for _, p := range []netip.Prefix{r.From, r.To} {
 		if p.IsValid() {

@@ -20,6 +20,7 @@ type virtualRouter struct {
 	Router // what both families have, with the addresses of both
 	named  bool
 	tracks []tracked
+	keys   []KeyFile // without the router's name
 }
 
 func routerTable() toml.SchemaType[virtualRouter] {
@@ -44,6 +45,15 @@ func identityFields() []toml.Field[virtualRouter] {
 		toml.Optional("checksum", toml.Enum(vrrp.ChecksumPseudoHeader, vrrp.ChecksumPacket), vrrp.ChecksumPseudoHeader,
 			"The form of the checksum that version 3 sends over IPv4. Both forms are accepted. keepalived and FRR send pseudo-header.",
 			func(r *virtualRouter, v vrrp.Checksum) { r.Checksum = v }),
+		toml.Derived("hmac", hmacTable(),
+			"Signed advertisements, as with auth_hmac of keepalived 2.4 (draft-cassen-vrrp-auth-hmac): a keyed hash, and a number that "+
+				"makes a repeated advertisement useless. Without it, any machine that can send to this one can end or take over the role "+
+				"of master by a forged advertisement. It does not protect against other attacks, such as forged ARP.\n"+
+				"To give a running pair a key without an outage, set mode receive-only on one director after the other and reload each. Then "+
+				"do the same with permissive, and then with enforce.\n"+
+				"To replace a key without an outage, add the new one on both directors. Then change active_key on both. Then remove the old one. "+
+				"Reload both after each step. `tandem status -v` shows the mode, the keys and the latest refusals.",
+			func(r *virtualRouter, v signing) { r.HMAC, r.keys = v.HMAC, v.keys }).Unset("unsigned"),
 		toml.Derived("auth_pass", toml.String("1 to 8 printable ASCII characters", validPassword),
 			"The password. It is sent unencrypted: it protects against mistakes, not against attackers.",
 			func(r *virtualRouter, v string) { r.Password = v }).
@@ -74,10 +84,10 @@ func electionFields() []toml.Field[virtualRouter] {
 		toml.Optional("startup_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director only listens after its start. It cannot become master in this time.",
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),
-		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. "+
-			"The group shares all tracks of its members, and the weights are added up. If several members have the same track with the "+
-			"same weight, it counts once. If the group has several interfaces, a director that no other machine answers on one of them "+
-			"steps back.",
+		toml.Derived("sync_group", identifier(), "The name of a group of virtual routers that change state together. The "+
+			"group shares all tracks of its members, and the weights are added up. If several members have the same track "+
+			"with the same weight, it counts once. If the group has several interfaces, and no other machine answers on one "+
+			"of them, the director steps back.",
 			func(r *virtualRouter, v string) { r.SyncGroup = v }).Unset("no group").Example(`"web"`),
 	}
 }
@@ -85,13 +95,15 @@ func electionFields() []toml.Field[virtualRouter] {
 // addressFields are the virtual addresses, and where they are put.
 func addressFields() []toml.Field[virtualRouter] {
 	vips := toml.List(virtualAddress(), 1, toml.Unlimited)
-	vips = vips.Valued("1 to %d addresses of a family, %s", maxVIPs, vips.Values)
+	vips = vips.Valued("1 to %d addresses of each family, %s", maxVIPs, vips.Values)
 	excluded := toml.List(virtualAddress(), 0, toml.Unlimited)
 	excluded = excluded.Valued("any number of addresses, %s", excluded.Values)
 	return []toml.Field[virtualRouter]{
 		toml.Required("vips", vips, `["192.0.2.100/24"]`,
-			"The virtual addresses, with the prefix length that they get on the interface. An address without one gets /32 or /128.\n"+
-				"Addresses of both families make two virtual routers: NAME for IPv4, and NAME-ipv6.",
+			"The virtual addresses, with the prefix length that they get on the interface. An address without one gets /32 or "+
+				"/128.\n"+
+				"If there are addresses of both families, tandem makes two virtual routers: NAME for IPv4, and NAME-ipv6 for "+
+				"IPv6.",
 			func(r *virtualRouter, v []netip.Prefix) { r.VIPs = v }),
 		toml.Optional("excluded_vips", excluded, nil,
 			"More virtual addresses. They are added and removed with the others, but are not in the advertisements.",
@@ -99,9 +111,10 @@ func addressFields() []toml.Field[virtualRouter] {
 		toml.Optional("noprefixroute", toml.Boolean(), false, "If true, the kernel adds no route for the prefix of each VIP.",
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		toml.Optional("virtual_mac", toml.Boolean(), false,
-			"If true, the VIPs are on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the virtual "+
-				"router. The key interface names the lower interface, which must not answer for the VIPs. So tandem sets arp_ignore = 1 "+
-				"and arp_announce = 2 on the lower interface, and does not restore them.",
+			"If true, the VIPs are on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the "+
+				"virtual router. The macvlan is on top of the interface that the key `interface` names. That lower interface "+
+				"must not answer ARP for the VIPs. So tandem sets arp_ignore = 1 and arp_announce = 2 on the lower interface, "+
+				"and does not restore them.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		toml.Derived("virtual_mac_interface", interfaceName(),
 			"The name of the macvlan interface. If the VIPs are of both families, the one for IPv6 is this name with -6.",
@@ -114,8 +127,8 @@ func addressFields() []toml.Field[virtualRouter] {
 func unicastFields() []toml.Field[virtualRouter] {
 	return []toml.Field[virtualRouter]{
 		toml.Optional("unicast_peers", toml.List(neighbour(), 0, maxPeers).Valued("0 to %d addresses", maxPeers), nil,
-			"The addresses of the other directors, to send advertisements to each of them instead of the multicast group. "+
-				"Then only their advertisements are accepted.",
+			"The addresses of the other directors. tandem sends advertisements to each of these addresses, not to the "+
+				"multicast group. Then only their advertisements are accepted.",
 			func(r *virtualRouter, v []netip.Addr) { r.UnicastPeers = v }),
 		toml.Derived("unicast_source", neighbour(), "The address that unicast advertisements are sent from.",
 			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }).
@@ -148,6 +161,7 @@ func followerFields() []toml.Field[virtualRouter] {
 // checkRouter applies the rules about several keys of a virtual router.
 func checkRouter(at toml.Node, r *virtualRouter) {
 	checkVersion(at, r)
+	checkHMAC(at, r)
 	checkElection(at, r)
 	checkCount(at, r)
 	checkUnicast(at, r)
@@ -174,7 +188,7 @@ func announceTable() toml.SchemaType[garp.Config] {
 	repeat := toml.List(toml.Duration(0, time.Hour, time.Nanosecond), 1, most)
 	return toml.Table(checkAnnounce,
 		toml.Optional("repeat", repeat.Valued("1 to %d times, ascending, each %s", most, repeat.Values), usual.Repeat,
-			"When the addresses are announced, counted from the takeover.",
+			"The times of the announcements, counted from the takeover.",
 			func(c *garp.Config, v []time.Duration) { c.Repeat = v }),
 		toml.Optional("refresh", toml.Duration(time.Second, 24*time.Hour, time.Nanosecond, 0), usual.Refresh,
 			"The interval of further announcements after those of repeat, while this director is master. 0s turns them off.",

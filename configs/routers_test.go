@@ -177,7 +177,7 @@ func TestMistakesOfAddresses(t *testing.T) {
 	})
 }
 
-// many are n addresses, each followed by a comma.
+// many returns n addresses, each followed by a comma.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -10,20 +10,21 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A routerID is what must be unique on a segment.
+// A routerID has what identifies a virtual router on a segment, where it must be unique.
 type routerID struct {
 	link   string
 	vrid   uint8
 	family lvs.Family
 }
 
-// A vipID is what must be unique on this machine. A link-local address is unique per interface only.
+// A vipID has what identifies a VIP on this machine, where it must be unique. A link-local address is unique per interface
+// only.
 type vipID struct {
 	addr netip.Addr
 	link string // of a link-local address; else empty
 }
 
-// A segment holds what virtual routers have taken and must not share.
+// A segment records the ids and VIPs that virtual routers have taken, which no other virtual router may have.
 type segment struct {
 	names     firstUse[string]
 	ids       firstUse[routerID]

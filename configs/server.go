@@ -24,10 +24,10 @@ func serverTable() toml.SchemaType[Server] {
 	)...)
 }
 
-// sorryTable has no weight: while a sorry server serves, it serves alone.
+// sorryTable returns the schema type of a sorry server. It has no weight: while a sorry server serves, it serves alone.
 func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
 
-// method is how packets reach a server. ipvsadm and keepalived have other words for it.
+// method returns the schema type of how packets reach a server. ipvsadm and keepalived have other words for it.
 func method() toml.SchemaType[lvs.Method] {
 	return toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel).Synonyms(map[string]lvs.Method{
 		"gate": lvs.DR, "gatewaying": lvs.DR, "route": lvs.DR, "direct": lvs.DR, "masq": lvs.NAT, "masquerading": lvs.NAT,
@@ -35,14 +35,14 @@ func method() toml.SchemaType[lvs.Method] {
 	})
 }
 
-// reachFields are the keys that say where a server is, and how it is reached.
+// reachFields returns the keys that say where a server is, and how it is reached.
 func reachFields() []toml.Field[Server] {
 	return []toml.Field[Server]{
 		toml.Required("address", hostAddress(), `"192.0.2.11"`, "The real server's own address.",
 			func(s *Server, v netip.Addr) { s.Addr = v }),
 		toml.Derived("port", toml.Integer[uint16](0, math.MaxUint16),
-			"The real server's port. Only with method nat it may differ from the service's port. With 0, packets keep their port: this "+
-				"is for services by firewall mark only.",
+			"The real server's port. It may differ from the service's port only with method nat. With 0, packets keep their "+
+				"port: this is for services by firewall mark only.",
 			func(s *Server, v uint16) { s.Port = v }).Unset("the service's port").Example("80"),
 		toml.Derived("method", method(), "How packets reach this server.",
 			func(s *Server, v lvs.Method) { s.Method = v }).Unset("the service's method").Example(`"nat"`),
@@ -179,7 +179,7 @@ func (s *virtualService) clash(a, b Server) bool {
 	return false
 }
 
-// refusedByTable is an error of package lvs without the prefix of ErrInvalid.
+// refusedByTable returns an error of package lvs without the prefix of ErrInvalid.
 func refusedByTable(err error) string {
 	return strings.TrimPrefix(err.Error(), lvs.ErrInvalid.Error()+": ")
 }

@@ -30,18 +30,18 @@ const schedulerDoc = "" +
 	"How the kernel chooses a real server for a new connection. Some schedulers have limits in the kernel:\n" +
 	"dh: if a server is drained or has weight 0, its new clients are refused.\n" +
 	"sh: it has 256 buckets. If the total weight is higher, the last servers get no clients.\n" +
-	"sh, ovf, lblc and lblcr: slow_start uses only whole weights up to the server's own. So a server of weight 1 gets its full " +
-	"weight at once."
+	"sh, ovf, lblc and lblcr: in a slow start the weight is always a whole number, at most the server's weight. So a server " +
+	"of weight 1 gets its full weight at once."
 
-// balancingFields are what clients connect to, and how connections reach the real servers.
+// balancingFields returns the keys for what clients connect to, and for how connections reach the real servers.
 func balancingFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("name", identifier(), "The service's name in logs, status and commands.",
 			func(s *virtualService, v string) { s.Name = v }).
 			Unset("the first address and port, such as 192.0.2.100:80").Example(`"www"`),
 		toml.Required("virtual", virtuals(), `"192.0.2.100:80"`,
-			"The addresses that clients connect to, all of one family, with their ports. Or the firewall mark that a firewall rule puts "+
-				"on the packets of clients. Port 0 means all ports, and needs persistence.",
+			"Either the addresses and ports that clients connect to, all of one family, or the firewall mark that a firewall "+
+				"rule puts on the packets of clients. Port 0 means all ports, and needs persistence.",
 			func(s *virtualService, v []lvs.ServiceID) { s.ids = v }),
 		toml.Optional("protocol", toml.Enum(lvs.TCP, lvs.UDP, lvs.SCTP), lvs.TCP, "The transport protocol. A firewall mark has none.",
 			func(s *virtualService, v lvs.Protocol) { s.protocol = v }),
@@ -71,7 +71,7 @@ func balancingFields() []toml.Field[virtualService] {
 	}
 }
 
-// failureFields are what happens when servers fail.
+// failureFields returns the keys for what happens when servers fail.
 func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.Remove,
@@ -101,13 +101,13 @@ func failureFields() []toml.Field[virtualService] {
 				"so that the few healthy servers are not overloaded. 0 turns this off.",
 			func(s *virtualService, v float64) { s.PanicBelow = v }),
 		toml.Optional("min_up", toml.Integer(1, math.MaxUint16), 1,
-			"If fewer servers than this are healthy, the track of each [[vrrp]] that tracks the service fails. It must not be more than "+
-				"the number of servers.",
+			"If fewer servers than this are healthy, the track of this service fails in every [[vrrp]] that tracks it. It "+
+				"must not be more than the number of servers.",
 			func(s *virtualService, v int) { s.MinUp = v }),
 	}
 }
 
-// poolFields are the real servers and their checks.
+// poolFields returns the keys for the real servers and their checks.
 func poolFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("check", checkUses(), "How the real servers are checked. Servers without a check count as healthy.",
@@ -120,9 +120,10 @@ func poolFields() []toml.Field[virtualService] {
 				"answered it, it continues to check. Servers that are not checked count as healthy.",
 			func(s *virtualService, v CheckWhen) { s.CheckWhen = v }),
 		toml.Section("outlier", outlierTable(),
-			"A master finds servers that answer their checks, but not the clients, from the kernel's table of TCP connections. "+
-				"It compares the servers of the service with each other, so that a SYN flood or slow clients cause no false finding. "+
-				"Over UDP it finds them with method nat alone, where every question has one packet as answer (DNS, RADIUS): with the "+
+			"A master reads the kernel's table of TCP connections. There it finds servers that answer their checks but not "+
+				"their clients. It compares the servers of the service with each other, so that a SYN flood or slow clients "+
+				"cause no false finding. "+
+				"Over UDP it finds them with method nat alone, where every question has one packet as its answer (DNS, RADIUS): with the "+
 				"other methods, a director sees no answers.",
 			func(s *virtualService, v OutlierAction) { s.Outlier = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
@@ -133,13 +134,14 @@ func poolFields() []toml.Field[virtualService] {
 func outlierTable() toml.SchemaType[OutlierAction] {
 	return toml.Table(nil,
 		toml.Optional("action", toml.Enum(OutlierWarn, OutlierWeightZero), OutlierWarn,
-			"warn: the status, the log and the doctor name the server. weight-zero: it also gets no new clients for 30 s. Then it is "+
-				"tried again. If it still does not answer, the time doubles, up to 1 h. At most a third of the servers are taken out, "+
-				"so this needs at least three. The last server, and one without which quorum is lost, are never taken out.",
+			"warn: the status, the log and the doctor name the server. weight-zero: it also gets no new clients for 30 s. "+
+				"Then it is tried again. If it still does not answer, the time doubles, up to 1 h. At most a third of the "+
+				"servers are taken out, so this needs at least three. A server is never taken out if it is the last one, or "+
+				"if quorum would be lost without it.",
 			func(s *OutlierAction, v OutlierAction) { *s = v }))
 }
 
-// maxQuorum is more than the total weight of all servers that a file may have.
+// maxQuorum is the highest quorum. It is more than the total weight of all servers that a file may have.
 const maxQuorum = 1 << 30
 
 // checkService completes a service: its name, its virtuals and its servers. It applies the rules about several keys.

@@ -110,7 +110,7 @@ func readReference(t *testing.T) reference {
 	return r
 }
 
-// comment is the block of comment lines above a line, as one line of prose.
+// comment returns the block of comment lines above a line, as one line of prose.
 func (r reference) comment(line int) string {
 	first := line - 1
 	for first > 0 && strings.HasPrefix(strings.TrimSpace(r.lines[first-1]), "#") {

@@ -26,8 +26,8 @@ func syncTable() toml.SchemaType[lvs.Sync] {
 		toml.Optional("group", multicast(), netip.AddrFrom4([4]byte{224, 0, 0, 81}), "The multicast group.",
 			func(s *lvs.Sync, v netip.Addr) { s.Group = v }),
 		toml.Optional("port", toml.Integer[uint16](1, math.MaxUint16), 8848,
-			"The UDP port. If sync_ports in [lvs.sysctl] is above 1, sync also uses the ports that follow: sync_ports ports in all. "+
-				"A firewall between the directors must pass all of them.",
+			"The UDP port. If sync_ports in [lvs.sysctl] is above 1, sync also uses the ports that follow. With sync_ports = "+
+				"4 these are 8848 to 8851. A firewall between the directors must pass all of them.",
 			func(s *lvs.Sync, v uint16) { s.Port = v }),
 		toml.Optional("ttl", toml.Integer[uint8](1, math.MaxUint8), 1, "The TTL or hop limit.",
 			func(s *lvs.Sync, v uint8) { s.TTL = v }),
@@ -36,7 +36,7 @@ func syncTable() toml.SchemaType[lvs.Sync] {
 	)
 }
 
-// multicast is the address of a group.
+// multicast returns the schema type of the address of a group.
 func multicast() toml.SchemaType[netip.Addr] {
 	return toml.Text("a multicast address", func(s string) (netip.Addr, *toml.Refusal) {
 		a, err := netip.ParseAddr(s)

@@ -60,15 +60,17 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(), commandLine()),
-			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as user, "+
-				"without capabilities: the user nobody cannot `ping`, read files that are only for root, or signal other users' processes. "+
-				"tandem check and tandem doctor, as root, run it once as that user. A script without weight that fails on "+
-				"all directors does not take all of them out: one is master in spite of it, at priority 1, and warns.",
+			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as "+
+				"the user of the key `user`, without capabilities: the user nobody cannot `ping`, read files that are only "+
+				"for root, or signal other users' processes. If root runs `tandem check` or `tandem doctor`, these run the "+
+				"script once as that user. If a script with weight 0 fails on all directors, one of them is still master, at "+
+				"priority 1, and warns.",
 			func(t *tracked, v []string) { t.command = v }).Unset("none").Example(`"/usr/local/bin/check-uplink"`),
 		toml.Derived("file", toml.String("an absolute path", absolutePath),
 			"A file that holds a number. It fails when the number is not 0. A missing or empty file counts as 0.",
 			func(t *tracked, v string) { t.file = v }).Unset("none").Example(`"/run/tandem/step-back"`),
-		toml.Derived("service", identifier(), "The name of a service. It fails when fewer of its servers are healthy than its min_up.",
+		toml.Derived("service", identifier(), "The name of a service. The track fails when the service has fewer healthy "+
+			"servers than its min_up.",
 			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
 			"A number that is added to the priority. A negative weight is added while the track fails. A positive weight is added "+
@@ -117,7 +119,7 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 }
 
-// program is a command without arguments, given as a string.
+// program returns the schema type of a command without arguments, given as a string.
 func program() toml.SchemaType[[]string] {
 	const want = `an absolute path, or an array of it and arguments (["/usr/local/bin/check-uplink", "--fast"])`
 	return toml.Text(want, func(s string) ([]string, *toml.Refusal) {
@@ -133,7 +135,7 @@ func program() toml.SchemaType[[]string] {
 	}, func(command []string) string { return strings.Join(command, " ") })
 }
 
-// commandLine is a command with its arguments.
+// commandLine returns the schema type of a command with its arguments.
 func commandLine() toml.SchemaType[[]string] {
 	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
 		if strings.Contains(s, "\x00") {
@@ -155,7 +157,7 @@ func commandLine() toml.SchemaType[[]string] {
 	return words
 }
 
-// validUser accepts what useradd accepts. Only the director knows whether the user exists.
+// validUser refuses what is not a user's name or number, as useradd does. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
 	if s == "" || len(s) > 32 || strings.HasPrefix(s, "-") || strings.ContainsFunc(s, odd) {

@@ -9,7 +9,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// maxPeers is far above the size of a group of directors. It limits the advertisements of an interval.
+// maxPeers is the maximum number of unicast peers. It is far above the size of a group of directors, and limits the
+// advertisements of an interval.
 const maxPeers = 64
 
 // checkUnicast refuses peers of other families than the VIPs, and peers that are this director.

@@ -21,7 +21,7 @@ const maxVirtuals = 1024
 
 const useMark = "mark their packets with a firewall rule, and write { fwmark = 1 }"
 
-// virtuals are what clients connect to: a string, an array of strings, or a table.
+// virtuals returns the schema type of what clients connect to: a string, an array of strings, or a table.
 func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	one := endpoints()
 	many, mark := toml.List(one, 1, maxVirtuals), markTable()
@@ -45,7 +45,7 @@ func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	}
 }
 
-// endpoints are an address with a port, with port 0 for all ports, or with a range of ports.
+// endpoints returns the schema type of an address with a port, with port 0 for all ports, or with a range of ports.
 func endpoints() toml.SchemaType[[]lvs.ServiceID] {
 	const want = `"192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
 	return toml.Text(want, func(s string) (ids []lvs.ServiceID, _ *toml.Refusal) {
@@ -126,7 +126,7 @@ func checkVirtuals(at toml.Node, s *virtualService) {
 	}
 }
 
-// A persistence says how long a client is remembered, and by what it is identified.
+// A persistence has the time for which a client stays with its server, and the prefix by which clients are identified.
 type persistence struct {
 	timeout time.Duration
 	prefix  uint8
@@ -202,7 +202,7 @@ func checkPersistence(at toml.Node, s *virtualService) {
 	}
 }
 
-// defaultName is a name that differs for different virtuals: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
+// defaultName returns a name that differs for different virtuals: 192.0.2.100:53, 192.0.2.100:53-udp, fwmark-1.
 func defaultName(id lvs.ServiceID) string {
 	if id.FWMark != 0 {
 		name := fmt.Sprintf("fwmark-%d", id.FWMark)

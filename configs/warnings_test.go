@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// member is a virtual router of the group web in five lines, and more of it from line 6 on.
+// member returns a table [[vrrp]] of the sync group web: five lines, and more lines from line 6 on.
 func member(link, vip, more string) string {
 	return fmt.Sprintf("[[vrrp]]\ninterface = %q\nvrid = 51\nvips = [%q]\nsync_group = \"web\"\n%s\n", link, vip, more)
 }
 
-// three is service with three servers.
+// three returns the text of service, with three real servers.
 func three(more string) string {
 	one := `{ address = "192.0.2.11" }`
 	return strings.Replace(service(more), one, one+`, { address = "192.0.2.12" }, { address = "192.0.2.13" }`, 1)

@@ -57,7 +57,7 @@ func TestContest(t *testing.T) {
 	}
 }
 
-// TestContestBeforeTheTakeover: the other master is heard before our address is on the interface.
+// TestContestBeforeTheTakeover: a contest also works if the other master is heard before our address is on the interface.
 func TestContestBeforeTheTakeover(t *testing.T) {
 	s := NewSchedule()
 	s.Contest(epoch, addrs("2001:db8::1", "2001:db8::2"))

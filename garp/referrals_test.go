@@ -86,7 +86,8 @@ func TestReferrals(t *testing.T) {
 	}
 }
 
-// TestReferralsOfAddressesGivenUpToNobody: the master is heard later.
+// TestReferralsOfAddressesGivenUpToNobody: addresses that were given up without a successor are announced for the master that
+// is heard later.
 func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
 	vips := addrs("192.0.2.100", "192.0.2.101")
 	successor, hardware := netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}

@@ -31,5 +31,5 @@ var referralRepeat = []time.Duration{
 	55 * time.Millisecond, 155 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond, ReferralTime,
 }
 
-// ReferralTime is how long a former master announces its successor.
+// ReferralTime is the time for which a former master announces its successor.
 const ReferralTime = 4400 * time.Millisecond

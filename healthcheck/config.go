@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DefaultConfig is the default check of a type: every 2 s or up to 5 % sooner, with a timeout of 1 s, healthy after 2
+// DefaultConfig returns the default check of a type: every 2 s or up to 5 % sooner, with a timeout of 1 s, healthy after 2
 // successes, unhealthy after 3 failures, flapping after 6 changes in 5 minutes. By type:
 //
 //   - HTTP and HTTPS: GET / by version 1.1, any status from 200 to 299. Redirects are not followed.
@@ -37,7 +37,7 @@ func DefaultConfig(t Type) Config {
 	return c
 }
 
-// Peer is the address that probes connect to: the VIP, or the target's own address.
+// Peer returns the address that probes connect to: the VIP, or the target's own address.
 func (t Target) Peer() netip.AddrPort {
 	to := t.Endpoint()
 	if t.Config.Via.IsValid() {
@@ -46,7 +46,7 @@ func (t Target) Peer() netip.AddrPort {
 	return to
 }
 
-// Endpoint is the target's own address and port under this check.
+// Endpoint returns the target's own address and port under this check.
 func (t Target) Endpoint() netip.AddrPort {
 	to := t.Addr
 	if t.Config.Address.IsValid() {
@@ -58,8 +58,8 @@ func (t Target) Endpoint() netip.AddrPort {
 	return to
 }
 
-// SameProbe says whether two checks are equal except for Address and Port. At one endpoint, one probe is then enough for
-// both.
+// SameProbe reports whether two checks are equal except for Address and Port. If both also have the same endpoint, one probe is
+// enough for both.
 func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
@@ -70,5 +70,5 @@ func (c *Config) SameProbe(o *Config) bool {
 		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
 }
 
-// OnlyConnects says whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
+// OnlyConnects reports whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
 func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }

@@ -4,7 +4,7 @@ package healthcheck
 
 import "time"
 
-// A flapping is the recent changes of a target's health. It is a value.
+// A flapping records the recent changes of a target's health. It is a value.
 type flapping struct {
 	changes   []time.Time // the latest ones, at most as many as make the target flap
 	is        bool
@@ -37,7 +37,7 @@ func (f flapping) step(now time.Time, changed bool, c Flap) (next flapping, turn
 	return next, f.turn(next.is)
 }
 
-// turn says whether the target begins or ceases to flap with next.
+// turn returns whether the target begins or ends flapping when next is recorded.
 func (f flapping) turn(next bool) FlapTurn {
 	switch {
 	case next && !f.is:
@@ -48,5 +48,5 @@ func (f flapping) turn(next bool) FlapTurn {
 	return 0
 }
 
-// held says whether the target must not become healthy yet.
+// held reports whether the target must not become healthy yet.
 func (f flapping) held(now time.Time) bool { return now.Before(f.heldUntil) }

@@ -34,25 +34,25 @@ type Panic struct {
 	Stack []byte
 }
 
-// Pass is a success.
+// Pass returns a success.
 func Pass(reason string) Result { return Result{Outcome: Passed, Reason: reason} }
 
-// Fail is a failure of the server.
+// Fail returns a failure of the server.
 func Fail(kind CauseKind, reason string) Result { return FailCode(kind, 0, reason) }
 
-// FailCode is a failure of the server with a code.
+// FailCode returns a failure of the server with a code.
 func FailCode(kind CauseKind, code int, reason string) Result {
 	return Result{Outcome: Failed, Reason: reason, Cause: Cause{kind, code}}
 }
 
-// FailSilently is the failure of a server that sent nothing back.
+// FailSilently returns the failure of a server that sent nothing back.
 func FailSilently(kind CauseKind, reason string) Result {
 	r := Fail(kind, reason)
 	r.Silent = true
 	return r
 }
 
-// Panicked is the failure of a probe that panicked.
+// Panicked returns the failure of a probe that panicked.
 func Panicked(value any, stack []byte) Result {
 	r := Fail(Panicking, "the check panicked")
 	r.Panic = &Panic{Value: value, Stack: stack}

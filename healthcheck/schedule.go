@@ -37,7 +37,7 @@ func (s *Schedule) Next(started, now time.Time, pause time.Duration, c *Config, 
 	}
 }
 
-// upTo is a random duration from 0 to just below d.
+// upTo returns a random duration from 0 to just below d.
 func upTo(r *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration(r.Int64N(max(int64(d), 1)))
 }
@@ -50,7 +50,7 @@ const (
 	MaxSlack   = 50 * time.Millisecond // the slack if there is no check
 )
 
-// Slack is how late probes of this check may start.
+// Slack returns how late probes of this check may start.
 func (c *Config) Slack() time.Duration {
 	slack := MaxSlack
 	for _, pause := range []time.Duration{c.Interval, c.IntervalDown, c.FastInterval} {

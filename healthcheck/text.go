@@ -25,7 +25,7 @@ func (h Health) MarshalText() ([]byte, error) {
 	return []byte(h.String()), nil
 }
 
-// short is a duration without zero units: 5m, not 5m0s.
+// short returns a duration without zero units: 5m, not 5m0s.
 func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -37,7 +37,7 @@ func short(d time.Duration) string {
 	return s
 }
 
-// String is the range as configuration has it: "200-299", or "304" for a single code.
+// String returns the range as configuration has it: "200-299", or "304" for a single code.
 func (s StatusRange) String() string {
 	if s.First == s.Last {
 		return strconv.Itoa(s.First)

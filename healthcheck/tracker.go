@@ -12,7 +12,7 @@ type tracker struct {
 	streak int // results in a row like the last: successes count up from 1, failures down from -1
 }
 
-// undecided says whether the latest results contradict the health, but are too few to change it.
+// undecided reports whether the latest results contradict the health, but are too few to change it.
 func (t tracker) undecided(rise int) bool {
 	return t.health != Unhealthy && t.streak < 0 || t.health == Unhealthy && 0 < t.streak && t.streak < rise
 }

@@ -15,6 +15,9 @@ type Type uint8
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
 // own state, as in HAProxy's agent check.
+//
+// A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
+// probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
 const (
 	TCP   Type = iota + 1 // tcp
 	HTTP                  // http

@@ -132,7 +132,7 @@ func (t Target) Validate() error {
 	return errors.Join(append(p, t.Config.Validate())...)
 }
 
-// isToken says whether s is a token (RFC 9110, section 5.6.2).
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
@@ -140,28 +140,28 @@ func isToken(s string) bool {
 	})
 }
 
-// isFieldValue says whether s is valid in a header line (RFC 9110, section 5.5). Above all, it cannot end that line.
+// isFieldValue reports whether s is valid in a header line (RFC 9110, section 5.5). Above all, it cannot end that line.
 func isFieldValue(s string) bool {
 	return s == strings.TrimSpace(s) && !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c < ' ' && c != '\t' || c == 0x7f
 	})
 }
 
-// isPath says whether s is valid in a request line (RFC 9112, section 3.2.1). Above all, it cannot end that line.
+// isPath reports whether s is valid in a request line (RFC 9112, section 3.2.1). Above all, it cannot end that line.
 func isPath(s string) bool {
 	return strings.HasPrefix(s, "/") && !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || c == '#'
 	})
 }
 
-// isHost says whether s is valid in a Host header (RFC 9110, section 7.2). An empty s means the default.
+// isHost reports whether s is valid in a Host header (RFC 9110, section 7.2). An empty s means the default.
 func isHost(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(c byte) bool {
 		return c <= ' ' || c >= 0x7f || strings.IndexByte(`/\?#@"<>`, c) >= 0
 	})
 }
 
-// Expected is the record that the answer must hold; nil: any record of the type. Its data may be written in every form
+// Expected returns the record that the answer must hold; nil: any record of the type. Its data may be written in every form
 // that zone files allow (RFC 1035, section 5.1). Names are relative to the root.
 func (q Query) Expected() (dns.RR, error) {
 	if q.Answer == "" {

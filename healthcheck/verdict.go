@@ -31,7 +31,7 @@ func (s *State) essence() essence {
 	return e
 }
 
-// Differs says whether a verdict must report the change from one state to another.
+// Differs reports whether a verdict must report the change from one state to another.
 func (s *State) Differs(other *State) bool { return s.essence() != other.essence() }
 
 // A FlapTurn says whether a target has just begun or ceased to flap.
@@ -52,7 +52,7 @@ type Change struct {
 	Quiet   bool // the target still flaps, and the log has already said so
 }
 
-// NewState is the state of a target without results.
+// NewState returns the state of a target without results.
 func NewState(now time.Time) State {
 	return State{Status: TargetStatus{Health: Unknown, Since: now, Reason: "not checked yet"}}
 }
@@ -64,7 +64,7 @@ func (s State) UnderNewCheck() State {
 	return s
 }
 
-// Pause is the time from the start of one probe to the start of the next, before jitter.
+// Pause returns the time from the start of one probe to the start of the next, before jitter.
 func (s *State) Pause(c *Config) time.Duration {
 	switch t := (tracker{s.Status.Health, s.Status.Streak}); {
 	case c.FastInterval > 0 && t.undecided(c.Rise):
@@ -75,7 +75,7 @@ func (s *State) Pause(c *Config) time.Duration {
 	return c.Interval
 }
 
-// Expiry is how long the last health is valid while the director cannot run the probes. It is three times the time that a
+// Expiry returns how long the last health is valid while the director cannot run the probes. It is three times the time that a
 // check needs to find that a server has failed.
 func (c *Config) Expiry() time.Duration { return 3 * time.Duration(max(c.Fall, 1)) * c.Interval }
 

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -48,7 +47,7 @@ type callService struct {
 	persistent bool
 	port       int
 
-	callers []*caller // the conversations that began before the failure
+	callers []*lab.Caller // the conversations that began before the failure
 }
 
 func (s *callService) name() string {
@@ -78,190 +77,24 @@ func callServices() (all []*callService, config string) {
 	return all, text.String()
 }
 
-// A caller is one client's socket.
-type caller struct {
-	fd     int
-	server string // that answered last
-	err    error
-	asked  bool
-	done   bool
-}
-
-// call opens a socket of a client and begins to connect it. The calling thread is in the client's namespace.
-func call(protocol string, client, port int) *caller {
-	kind := unix.SOCK_STREAM
-	if protocol == "udp" {
-		kind = unix.SOCK_DGRAM
-	}
-	c := &caller{fd: -1}
-	if c.fd, c.err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); c.err != nil {
-		return c
-	}
-	local, _ := sockaddr(netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:0", 151+client)))
-	remote, _ := sockaddr(netip.MustParseAddrPort(fmt.Sprintf("%s:%d", vip, port)))
-	if c.err = unix.Bind(c.fd, local); c.err == nil {
-		if c.err = unix.Connect(c.fd, remote); errors.Is(c.err, unix.EINPROGRESS) {
-			c.err = nil
-		}
-	}
-	return c
-}
-
-// askAll asks each of the sockets for the server's name, all at the same time.
-func askAll(callers []*caller) {
-	deadline := time.Now().Add(callLimit)
-	for _, c := range callers {
-		c.server, c.asked, c.done = "", false, c.err != nil
-	}
-	for {
-		var polled []unix.PollFd
-		var waiting []*caller
-		for _, c := range callers {
-			if c.done {
-				continue
-			}
-			events := int16(unix.POLLIN)
-			if !c.asked {
-				events = unix.POLLOUT
-			}
-			polled, waiting = append(polled, unix.PollFd{Fd: int32(c.fd), Events: events}), append(waiting, c)
-		}
-		left := time.Until(deadline)
-		if len(waiting) == 0 || left <= 0 {
-			break
-		}
-		if _, err := unix.Poll(polled, int(left.Milliseconds())+1); err != nil {
-			continue // EINTR
-		}
-		for i, c := range waiting {
-			if polled[i].Revents != 0 {
-				c.goOn()
-			}
-		}
-	}
-	for _, c := range callers {
-		if !c.done {
-			c.err = unix.ETIMEDOUT
-		}
-	}
-}
-
-// goOn asks, or reads the answer.
-func (c *caller) goOn() {
-	if !c.asked {
-		_, err := unix.Write(c.fd, []byte("?"))
-		if c.asked = err == nil; err != nil && !errors.Is(err, unix.EAGAIN) {
-			c.err, c.done = err, true
-		}
-		return
-	}
-	var buf [32]byte
-	n, err := unix.Read(c.fd, buf[:])
-	if errors.Is(err, unix.EAGAIN) {
-		return
-	}
-	if c.err, c.done = err, true; err == nil {
-		c.server = string(buf[:n])
-	}
-	if err == nil && n == 0 {
-		c.err = unix.ECONNRESET
-	}
-}
-
-func (c *caller) close() {
-	if c.fd >= 0 {
-		_ = unix.Close(c.fd)
-	}
-}
-
 // callAll makes every client call a service once.
-func callAll(t *testing.T, client *lab.Host, s *callService) []*caller {
-	t.Helper()
-	all := make([]*caller, callerCount)
-	if err := client.Do(func() error {
-		for i := range all {
-			all[i] = call(s.protocol, i, s.port)
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
+func callAll(client *lab.Host, s *callService) []*lab.Caller {
+	from := make([]netip.Addr, callerCount)
+	for i := range from {
+		from[i] = netip.AddrFrom4([4]byte{192, 0, 2, byte(151 + i)})
 	}
-	askAll(all)
-	return all
+	return client.Call(s.protocol, s.address(), callLimit, from...)
 }
 
-// answerCalls answers each question with the host's name, by TCP and UDP at the VIP, until the test ends.
-func answerCalls(t *testing.T, h *lab.Host, services []*callService) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	var open []interface{ Close() error }
-	serve := func(conn net.Conn) {
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-		var buf [32]byte
-		for {
-			if _, err := conn.Read(buf[:]); err != nil {
-				return
-			}
-			if _, err := conn.Write([]byte(h.Name)); err != nil {
-				return
-			}
-		}
+func (s *callService) address() string { return fmt.Sprintf("%s:%d", vip, s.port) }
+
+// answerCalls makes a real server of a host: it has its checked port, and answers at all services.
+func answerCalls(h *lab.Host, services []*callService) {
+	addresses := map[string][]string{"tcp": {"0.0.0.0:80"}}
+	for _, s := range services {
+		addresses[s.protocol] = append(addresses[s.protocol], s.address())
 	}
-	listen := func(address string) error {
-		l, err := net.Listen("tcp4", address)
-		if err != nil {
-			return err
-		}
-		open = append(open, l)
-		running.Go(func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				running.Go(func() { serve(conn) })
-			}
-		})
-		return nil
-	}
-	err := h.Do(func() error {
-		errs := []error{listen("0.0.0.0:80")}
-		for _, s := range services {
-			address := fmt.Sprintf("%s:%d", vip, s.port)
-			if s.protocol == "tcp" {
-				errs = append(errs, listen(address))
-				continue
-			}
-			l, err := net.ListenPacket("udp4", address)
-			if errs = append(errs, err); err != nil {
-				continue
-			}
-			open = append(open, l)
-			running.Go(func() {
-				var buf [32]byte
-				for {
-					_, from, err := l.ReadFrom(buf[:])
-					if err != nil {
-						return
-					}
-					_, _ = l.WriteTo([]byte(h.Name), from)
-				}
-			})
-		}
-		return errors.Join(errs...)
-	})
-	t.Cleanup(func() {
-		cancel()
-		for _, l := range open {
-			_ = l.Close()
-		}
-		running.Wait()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.AnswerCalls(addresses["tcp"], addresses["udp"])
 }
 
 // commandServer sends a command as the command line does. Starting a program fifty times would take an emulated machine too
@@ -298,47 +131,46 @@ type callCount struct {
 }
 
 // count asks over the sockets that are open, and over new ones.
-func (s *callService) count(t *testing.T, client *lab.Host, lost string) callCount {
-	t.Helper()
+func (s *callService) count(client *lab.Host, lost string) callCount {
 	var n callCount
-	fresh := callAll(t, client, s)
+	fresh := callAll(client, s)
 	for _, c := range fresh {
 		switch {
-		case c.err != nil:
-			n.example = c.err
-		case c.server == lost:
+		case c.Err != nil:
+			n.example = c.Err
+		case c.Server == lost:
 			n.astray++
 			fallthrough
 		default:
 			n.served++
 		}
-		c.close()
+		c.Close()
 	}
 	was := make([]string, len(s.callers))
 	for i, c := range s.callers {
-		was[i] = c.server
+		was[i] = c.Server
 	}
-	askAll(s.callers)
-	var live []*caller
+	lab.AskAgain(s.callers, callLimit)
+	var live []*lab.Caller
 	for i, c := range s.callers {
 		switch {
 		case was[i] != lost:
-			if n.others++; c.err != nil {
+			if n.others++; c.Err != nil {
 				n.broken++
-				n.example = c.err
+				n.example = c.Err
 			}
-		case c.err == nil:
+		case c.Err == nil:
 			n.kept++
-		case errors.Is(c.err, unix.ETIMEDOUT):
+		case errors.Is(c.Err, unix.ETIMEDOUT):
 			n.silent++
 		default:
 			n.ended++
 		}
-		if c.err == nil {
+		if c.Err == nil {
 			live = append(live, c)
 			continue
 		}
-		c.close()
+		c.Close()
 	}
 	s.callers = live
 	return n

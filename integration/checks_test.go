@@ -23,8 +23,8 @@ import (
 
 const server = "192.0.2.11"
 
-// TestRefusalToWeightZero: a server refuses connections, and its weight in the kernel becomes 0 within 1.3 s. The interval is
-// 1 s; it takes two failures, and the second check comes after 100 ms. keepalived checks the same server.
+// TestRefusalToWeightZero: the weight of a server that begins to refuse connections becomes 0 in the kernel within 1.3 s. The
+// interval is 1 s, two failures are needed, and the second check comes after 100 ms. keepalived checks the same server.
 func TestRefusalToWeightZero(t *testing.T) {
 	const rounds, most = 5, 1300 * time.Millisecond
 	l := lab.New(t)

@@ -66,7 +66,7 @@ func TestClientsOfALostServer(t *testing.T) {
 	for i := range 3 {
 		h := l.Host(fmt.Sprintf("web%d", i+1), fmt.Sprintf("192.0.2.%d/24", 11+i))
 		h.RealServer(vip)
-		answerCalls(t, h, services)
+		answerCalls(h, services)
 		hosts[h.Name] = h
 	}
 	d.Launch()
@@ -78,15 +78,15 @@ func TestClientsOfALostServer(t *testing.T) {
 		return nil
 	})
 	for _, s := range services {
-		s.callers = callAll(t, client, s)
+		s.callers = callAll(client, s)
 		for i, c := range s.callers {
-			if c.err != nil {
-				t.Fatalf("%s: client %d is not served while all servers live: %v", s.name(), i, c.err)
+			if c.Err != nil {
+				t.Fatalf("%s: client %d is not served while all servers live: %v", s.name(), i, c.Err)
 			}
 		}
 		t.Cleanup(func() {
 			for _, c := range s.callers {
-				c.close()
+				c.Close()
 			}
 		})
 	}
@@ -196,7 +196,7 @@ func matrix(t *testing.T, l *lab.Lab, client *lab.Host, services []*callService,
 		if i%4 == 0 {
 			fmt.Fprintf(&text, "\n%-8s", s.scheduler)
 		}
-		n := s.count(t, client, server)
+		n := s.count(client, server)
 		fmt.Fprintf(&text, "%-16s", fmt.Sprintf("%d  %d/%d/%d", n.served, n.kept, n.ended, n.silent))
 		if problem := wrong(s, n); problem != "" {
 			t.Errorf("%s: %s: %s", what, s.name(), problem)

@@ -3,19 +3,28 @@
 package integration
 
 import (
+	"bufio"
 	"fmt"
+	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/scorecard"
 )
 
-// TestDoctorFindsTheServerThatAnswers: healthy machines have no findings. A real server that answers ARP for the VIP is named
-// on both directors and on itself, and repaired there.
-func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
+const syncID = "[lvs]\nsync = { interface = \"eth0\", id = 51 }\n"
+
+// TestScorecardOfServices: healthy machines have no findings. A real server that answers ARP for the VIP is named on both directors
+// and on itself, and repaired there. Then the files of the directors have faults in their services.
+func TestScorecardOfServices(t *testing.T) {
 	t.Parallel()
 	p := lab.NewPair(t, patient)
+	p.A.Configure(patient.Config(p.A.Name, lab.PriorityA) + syncID)
+	p.B.Configure(patient.Config(p.B.Name, lab.PriorityB) + syncID)
 	p.Launch()
 	web := p.Webs[0]
 	all := map[*lab.Host][]string{p.A.Host: {"-c", p.A.File}, p.B.Host: {"-c", p.B.File}, web: {"--vip", vip}}
@@ -47,4 +56,91 @@ func TestDoctorFindsTheServerThatAnswers(t *testing.T) {
 		t.Errorf("on web1 after the mending: %+v, exit code %d", found, code)
 	}
 	p.Eventually(20*time.Second, "all is well again", healthy)
+	c := scorecard.New(t, p.Lab, p.A, p.B)
+	c.Starts = []time.Duration{0, 1500 * time.Millisecond} // an emulated machine carries no more
+	c.Args = all
+	load := p.Client.Load("http://"+vip+"/", 200*time.Millisecond)
+	defer load.Stop()
+	c.Run(scoreOfServices(p, c))
+}
+
+// scoreOfServices: faults of services in the files of the directors.
+func scoreOfServices(p *lab.Pair, c *scorecard.Card) []scorecard.Breakage {
+	differs := func(name string, changed *lab.Director, old, new, want, says string, works func() error) scorecard.Breakage {
+		file, err := os.ReadFile(changed.File)
+		if err != nil {
+			c.T.Fatal(err)
+		}
+		write := func(text string) {
+			changed.WriteFile("tandem.toml", text)
+		}
+		return scorecard.Breakage{Name: name, On: changed.Host, Want: want, Says: says, Works: works,
+			Fail: func() {
+				write(strings.Replace(string(file), old, new, 1))
+				tandem(c.T, changed, "reload")
+			},
+			Heal: func() { write(string(file)) }}
+	}
+	served := func() error {
+		var names []string
+		for range 4 {
+			name, err := p.Client.Get("http://" + vip + "/")
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if len(names) != len(p.Webs) {
+			return fmt.Errorf("%v serve", names)
+		}
+		return nil
+	}
+	learns := func() error { return learnt(p.Client, p.B) }
+	const first = "[[service]]\nname = \"www\"\nvirtual = \"" + vip
+	config := patient.Config(p.B.Name, lab.PriorityB)
+	www := config[strings.Index(config, first):strings.Index(config, "[[service]]\nname = \"echo\"")]
+	const second = "  [[service.server]]\n  address = \"192.0.2.12\"\n  weight = 1\n"
+	rows := []scorecard.Breakage{
+		differs("another server", p.A, "192.0.2.12", "192.0.2.19", "server-unreachable", "192.0.2.19", served),
+		differs("another port", p.A, first+":80", first+":8080", "server-refuses", "8080", served),
+		differs("a server that only the peer has", p.B, second, "", "services-differ", "192.0.2.2 sends clients of www to 192.0.2.12:80", learns),
+		differs("a service that only the peer has", p.B, www, "", "services-differ", "no such service", learns),
+		differs("another sync id", p.B, "\"eth0\", id = 51", "\"eth0\", id = 52", "sync-id-differs", "the sync id 51, and this director has 52", learns),
+	}
+	rows[1].Hurts = true
+	return rows
+}
+
+// learnt opens a connection to the VIP, and checks that a director learns of it by connection sync, with its server.
+func learnt(client *lab.Host, d *lab.Director) error {
+	var conn net.Conn
+	if err := client.Do(func() (err error) {
+		conn, err = net.DialTimeout("tcp", vip+":80", time.Second)
+		return err
+	}); err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
+	fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
+	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+		return err
+	}
+	row := fmt.Sprintf("TCP C0000201 %04X C0000264 0050 ", conn.LocalAddr().(*net.TCPAddr).Port)
+	var last string
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if err := d.Do(func() error {
+			text, err := os.ReadFile("/proc/thread-self/net/ip_vs_conn")
+			last = string(text)
+			return err
+		}); err != nil {
+			return err
+		}
+		if strings.Contains(last, row) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not know %q of %d connections", d.Name, row, strings.Count(last, "\n")-1)
 }

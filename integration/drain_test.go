@@ -83,7 +83,8 @@ func wantNoneTo(t *testing.T, p *lab.Pair, server, when string) {
 	}
 }
 
-// wantLeaving removes web2 from the configuration: it stays for its connections, and is removed with the last one.
+// wantLeaving checks that a server that is removed from the configuration drains: it stays in the table until its last
+// connection has ended.
 func wantLeaving(t *testing.T, p *lab.Pair, open []*line) {
 	t.Helper()
 	p.A.Configure(lined(p.A.Name, lab.PriorityA, draining, 1))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestDrift: changes of our services by another program are repaired: within 2 s if the cheap look shows them, and otherwise
-// within 30 s. The other program's own service does not change.
+// TestDrift: tandem repairs what another program changes in our services. It does so within 2 s if the cheap look shows the
+// change, and otherwise within 30 s. It does not change the other program's own service.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	p := newLinedPair(t, "scheduler = \"wrr\"\npersistence = { timeout = \"5m\" }")
@@ -52,7 +52,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// ours is a table without the foreign service.
+// ours returns a table without the foreign service.
 func ours(table string) string {
 	return strings.Replace(table, "TCP 192.0.2.200:80 rr\n  -> 192.0.2.11:80 Route 1\n", "", 1)
 }

@@ -137,10 +137,10 @@ func wantOneOwner(t *testing.T, p *lab.Pair, answers []lab.ARPAnswer) {
 // A span is a time in which requests may fail: a change of master, or an outage.
 type span struct{ from, to time.Time }
 
-// inFlight is how long before and after a span a request still counts as in it. A stall of the machine is added to it.
+// inFlight is the time before and after a span in which a request still counts as part of it. A stall of the machine is added.
 const inFlight = 100 * time.Millisecond
 
-// stallOf is the longest stall of the machine that the requests show: they begin at even intervals.
+// stallOf returns the longest stall of the machine that the requests show: they begin at even intervals.
 func stallOf(requests []lab.Request) time.Duration {
 	var starts []time.Time
 	for _, r := range requests {

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestProcessKilled: a process of the master is killed by SIGKILL. Two machines never answer for the VIP for longer than 200
-// ms, no VIP is left, and clients are still served.
+// TestProcessKilled kills a process of the master by SIGKILL. Two machines never answer for the VIP for longer than 200 ms, no
+// VIP is left behind, and clients are still served.
 func TestProcessKilled(t *testing.T) {
 	p := lab.NewPair(t, lab.PairSettings{})
 	p.Launch()

@@ -64,8 +64,8 @@ func TestDirectRouting(t *testing.T) {
 	foreignTable(t, director)
 }
 
-// foreignTable: on a machine that another program has made a director, check --live lists what tandem would replace, and
-// tandem does not make the machine a real server of the same address.
+// foreignTable checks tandem on a machine that another program has made a director. check --live lists what tandem would
+// replace, and tandem does not make the machine a real server of the same address.
 func foreignTable(t *testing.T, h *lab.Host) {
 	t.Helper()
 	file := h.WriteFile("tandem.toml", "name = \"x\"\nstate.dir = \""+h.Dir()+"\"\n[[service]]\nvirtual = \""+vip+":80\"\n"+

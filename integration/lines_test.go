@@ -26,7 +26,7 @@ const bySourceAndPort = "scheduler = \"sh\"\nscheduler_flags = [\"sh-port\"]"
 // patient are settings of a pair that does not fail over when an emulated machine stalls.
 var patient = lab.PairSettings{Advert: 300 * time.Millisecond}
 
-// lined is a director's configuration with connection sync and a service for lines. Its servers have the weights given;
+// lined returns a director's configuration with connection sync and a service for lines. Its servers have the weights given;
 // more are further keys of the service.
 func lined(name string, priority int, more string, weights ...int) string {
 	var b strings.Builder
@@ -98,7 +98,7 @@ type line struct {
 	server string // its name
 }
 
-// lineLimit is how long an answer may take. TCP itself waits longer.
+// lineLimit is the maximum time of an answer. TCP itself waits longer.
 const lineLimit = 30 * time.Second
 
 func dialLine(h *lab.Host) (*line, error) { return dialLineAt(h, vip+":"+linesPort) }

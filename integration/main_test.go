@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// atOnce is how many of the scenes that allow it run at the same time. They wait for most of their time.
+// atOnce is the number of scenes that run at the same time, of those that allow it. They wait for most of their time.
 const atOnce = "3"
 
 func TestMain(m *testing.M) {

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// A way is a service that traffic passes, with its row in the table.
+// A way is one combination of method, family, protocol and scheduler: a service, and its row in the table.
 type way struct {
 	name    string
 	address string   // that the client connects to
@@ -42,7 +42,7 @@ func (w way) in(protocol string) way {
 // The servers of the usual service.
 var bothWebs = []string{`address = "192.0.2.11"`, `address = "192.0.2.12"`}
 
-// ways are the methods, families and marks, and DR by every scheduler that the kernel has.
+// ways returns the methods, families and marks, and DR by every scheduler that the kernel has.
 func ways(t *testing.T) []way {
 	t.Helper()
 	schedulers, err := kernel.AvailableSchedulers()
@@ -146,7 +146,7 @@ func TestEveryWay(t *testing.T) {
 	l.Logf("%d ways; ipvsadm -Ln:\n%s", len(all), director.Table())
 }
 
-// configured is the configuration of a director with services for all ways.
+// configured returns the configuration of a director with services for all ways.
 func configured(all []way) string {
 	var config strings.Builder
 	fmt.Fprintf(&config, "name = \"director\"\n")

@@ -139,7 +139,7 @@ func TestServerFails(t *testing.T) {
 	}
 }
 
-// observing is how long the lab needs to see a change in two tables.
+// observing is the time that the lab needs to see a change in two tables.
 const observing = 150 * time.Millisecond
 
 // awaitWeb1 waits until both directors' kernels have web1 at a weight, or not at all, and returns when.

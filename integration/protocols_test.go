@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// turn is how long a server waits before it looks whether the test has ended.
+// turn is the time for which a server waits before it looks whether the test has ended.
 var turn = unix.Timeval{Usec: 100_000}
 
 // open makes a blocking socket of UDP, or of SCTP in the one-to-one style of RFC 6458, which reads and writes as TCP does.
@@ -38,7 +38,7 @@ func open(protocol string, family int, patience unix.Timeval) (fd int, err error
 	return fd, nil
 }
 
-// sockaddr is an address as the kernel wants it.
+// sockaddr returns an address as the kernel wants it.
 func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}, unix.AF_INET

@@ -87,9 +87,11 @@ func TestReload(t *testing.T) {
 		wantWrites(p, tap, before, "IPVS command 6", "IPVS command 6")
 	})
 	t.Run("broken", func(t *testing.T) { reloadBroken(t, p, tap) })
+	t.Run("planned", func(t *testing.T) { planned(t, p) })
 	if !p.A.Process().Running() || !p.A.Has(vip) {
 		t.Error("director-a did not live through it as master")
 	}
+	t.Run("planned move", func(t *testing.T) { plannedMove(t, p) })
 }
 
 // reloadBroken gives director-a, which has web1 at weight 3, a file with a mistake.

@@ -40,7 +40,7 @@ func newPoller() (*poller, error) {
 	return &poller{fd: fd}, err
 }
 
-// watch has wait return fd when one of the events is there.
+// watch makes wait return fd when one of the events has come.
 func (p *poller) watch(how, fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, how, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
@@ -236,7 +236,7 @@ func (m *hammering) finish(fd int, err error) {
 	m.poll.close(fd)
 }
 
-// rate is how many requests were answered a second so far.
+// rate returns how many requests were answered a second so far.
 func (m *hammering) rate() float64 { return float64(m.answered.Load()) / time.Since(m.begun).Seconds() }
 
 // end waits for the requests under way.

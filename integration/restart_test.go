@@ -69,7 +69,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	}
 }
 
-// loaded is a director's configuration with a service for lines and one for requests, of which web1 has the weight.
+// loaded returns a director's configuration with a service for lines and one for requests, of which web1 has the weight.
 func loaded(name string, priority, weight int) string {
 	return lined(name, priority, bySourceAndPort, 1, 1) + fmt.Sprintf(`
 [[service]]
@@ -80,7 +80,7 @@ server = [{ address = "192.0.2.11", weight = %d }, { address = "192.0.2.12" }]
 `, vip, requestsPort, bySourceAndPort, weight)
 }
 
-// tableWrites are the writes to the kernel's IPVS so far.
+// tableWrites returns the writes to the kernel's IPVS so far.
 func tableWrites(tap *lab.Tap) []string {
 	return slices.DeleteFunc(tap.Writes(), func(w string) bool { return !strings.HasPrefix(w, "IPVS") })
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestStarvedDirector: a director with 200 fast servers gets 25, 10 and 5 % of a processor, and is then stopped four times
-// for 2 s. It removes no healthy server. A server that ends meanwhile is removed afterwards.
+// TestStarvedDirector: a director that gets too little of the processor removes no healthy server. It checks 200 fast servers
+// with 25, 10 and 5 % of a processor, and is then stopped four times for 2 s. A server that dies meanwhile is removed afterwards.
 func TestStarvedDirector(t *testing.T) {
 	t.Parallel()
 	const servers = 200
@@ -88,7 +88,7 @@ func TestStarvedDirector(t *testing.T) {
 	})
 }
 
-// lost are the log lines about servers that were found unhealthy.
+// lost returns the log lines about servers that were found unhealthy.
 func lost(d *lab.Director) (lines []string) {
 	for line := range strings.Lines(d.Process().Output()) {
 		if strings.Contains(line, "server is unhealthy") {

@@ -226,7 +226,7 @@ func TestThroughTheVIPByOtherWays(t *testing.T) {
 	}
 }
 
-// filters are the settings of eth0 that checks through the VIP change.
+// filters returns the settings of eth0 that checks through the VIP change.
 func filters(t *testing.T, h *lab.Host) string {
 	t.Helper()
 	return fmt.Sprintf("rp_filter %s, accept_local %s", setting(t, h, "net/ipv4/conf/eth0/rp_filter"), setting(t, h, acceptLocal))

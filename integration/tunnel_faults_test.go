@@ -3,48 +3,93 @@
 package integration
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/scorecard"
 )
 
-// wantTunnelFaults breaks and mends the tunnels. Both directors name each fault, and say what to do.
-func (n *topology) wantTunnelFaults(t *testing.T, router *lab.Host) {
+// card is the scorecard of the machines, which have no findings now.
+func (n *topology) card(t *testing.T) *scorecard.Card {
+	c := scorecard.New(t, n.Lab, n.a, n.b)
+	c.Starts = []time.Duration{0, 1500 * time.Millisecond} // an emulated machine carries no more
+	for _, d := range c.Dirs {
+		c.Args[d.Host] = []string{"-c", d.File}
+	}
+	for _, w := range n.webs {
+		c.Args[w] = []string{"-c", filepath.Join(w.Dir(), "tandem.toml")}
+	}
+	return c
+}
+
+// scoreOfTunnels: faults of tunnels, which both directors name.
+func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
 	t.Helper()
 	first, both := "real server 198.51.100.11 of www: ", "real servers 198.51.100.11, 198.51.100.12 of www: "
 	filter := func(value string) {
 		router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": value, "net.ipv4.conf.eth1.rp_filter": value})
 	}
-	apply := func() { realServer(t, n.webs[0], "apply", "--vip", n.vip, "--mode", "tunnel") }
-	var undo func()
-	for _, f := range []struct {
-		name       string
-		fail, mend func()
-		id, says   string
-		advice     string
-	}{
-		{"VIP missing", func() { n.webs[0].Run("ip", "addr", "del", n.vip+"/32", "dev", "tunl0") }, apply,
-			"server-lacks-vip", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
-		{"tunnel down", func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") }, apply,
-			"server-lacks-tunnel", first, "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"},
-		{"router's rp_filter", func() { filter("1") }, func() { filter("2") }, "server-lacks-vip", both, "sysctl -w net.ipv4.conf.all.rp_filter=2 there"},
-		{"IPIP dropped", func() { undo = dropTunnels(router) }, func() { undo() }, "tunnel-dropped", both, "let IP protocol 4 pass on the way"},
-	} {
-		f.fail()
-		for _, d := range []*lab.Director{n.a, n.b} {
-			got := n.wantFindings(d.Host, []string{"-c", d.File}, f.id)[0]
-			if !strings.HasPrefix(got.What, f.says) || !strings.Contains(got.Mend, f.advice) {
-				t.Errorf("%s: %s finds %+v, want %q and the advice %q", f.name, d.Name, got, f.says, f.advice)
+	get := func(url string) func() error {
+		return func() error {
+			for range 2 * len(n.webs) {
+				if _, err := n.client.Get(url); err != nil {
+					return err
+				}
 			}
+			return nil
 		}
-		f.mend()
-		n.wantClean(t)
 	}
+	works := get(n.url())
+	large := get(n.url() + "?" + strings.Repeat("large", 600))
+	apply := "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"
+	directors := []*lab.Host{n.a.Host, n.b.Host}
+	narrow := func(mtu string) { router.Run("ip", "link", "set", "eth1", "mtu", mtu) }
+	var undo func()
+	c := n.card(t)
+	rows := []scorecard.Breakage{
+		{Name: "VIP missing behind a tunnel", Fail: func() { n.webs[0].Run("ip", "addr", "del", n.vip+"/32", "dev", "tunl0") },
+			Want: "server-lacks-vip", Says: first, Advises: apply, Runs: n.webs[:1], Works: works},
+		{Name: "tunnel down", Fail: func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") },
+			Want: "server-lacks-tunnel", Says: first, Advises: apply, Runs: n.webs[:1], Works: works},
+		{Name: "router's rp_filter", Fail: func() { filter("1") }, Want: "server-lacks-vip", Says: both,
+			Advises: "sysctl -w net.ipv4.conf.all.rp_filter=2 there", Heal: func() { filter("2") }, Runs: n.webs, Works: works, Hurts: true},
+		{Name: "IP in IP dropped on the way", Fail: func() { undo = dropTunnels(router) }, Want: "tunnel-dropped", Says: both,
+			Advises: "let IP protocol 4 pass on the way", Heal: func() { undo() }, Runs: n.webs, Works: works, Hurts: true},
+		{Name: "large packets lost in a tunnel", Fail: func() { narrow("1400"); undo = mute(router) }, Want: "tunnel-mtu",
+			Says: both + "packets of 1500 bytes in a tunnel are lost on the way, and packets of 1400 arrive", Runs: directors, Works: large, Hurts: true,
+			Restore: func() {
+				undo()
+				for _, d := range directors {
+					d.Run("ip", "route", "del", "198.51.100.11/32")
+					d.Run("ip", "route", "del", "198.51.100.12/32")
+				}
+				c.Clean("while a router says which packets are too large")
+				c.Eventually(20*time.Second, "large requests work while a router says which packets are too large", large)
+				narrow("1500")
+				for _, h := range append(directors, n.client) {
+					h.Run("ip", "route", "flush", "cache")
+				}
+			}},
+	}
+	for i := range rows {
+		rows[i].On, rows[i].Also = n.a.Host, []*lab.Host{n.b.Host}
+	}
+	c.Run(rows)
+}
+
+// mute drops a router's messages that a packet is too large, until undo is called.
+func mute(router *lab.Host) (undo func()) {
+	router.Run("nft", "add", "table", "ip", "mute")
+	router.Run("nft", "add", "chain", "ip", "mute", "out", "{ type filter hook output priority 0 ; }")
+	router.Run("nft", "add", "rule", "ip", "mute", "out", "icmp", "type", "destination-unreachable", "drop")
+	return func() { router.Run("nft", "delete", "table", "ip", "mute") }
 }
 
 // dropTunnels has a host drop the IP in IP that arrives, until undo is called.

@@ -2,7 +2,7 @@
 
 package lvs
 
-// RefusesForWeightless tells whether a scheduler refuses clients while another server could serve them: it refuses the
+// RefusesForWeightless reports whether a scheduler refuses clients while another server could serve them: it refuses the
 // clients whose bucket belongs to a server of weight 0. The schedulers sh and mh do so only without the flag Fallback.
 func RefusesForWeightless(scheduler string) bool { return scheduler == "dh" }
 
@@ -26,7 +26,7 @@ func NeededSysctls(services []Service) map[string]string {
 	return need
 }
 
-// WithoutSysctl says how clients suffer without a setting of NeededSysctls.
+// WithoutSysctl returns in words what happens to clients without a setting of NeededSysctls.
 func WithoutSysctl(name string) string {
 	switch name {
 	case "expire_nodest_conn":

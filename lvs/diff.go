@@ -62,6 +62,23 @@ func (c Change) String() string {
 	return c.Op.String()
 }
 
+// Detail returns the part of String that says what a set changes: "weight 0 → 1, method dr → nat". It is empty for the other
+// operations.
+func (c Change) Detail() string {
+	var d differences
+	switch c.Op {
+	case SetService:
+		d = c.OldService.compare(c.Service)
+	case SetServer:
+		d = c.OldServer.compare(c.Server)
+	}
+	parts := make([]string, len(d.names))
+	for i, name := range d.names {
+		parts[i] = name + " " + d.steps[i]
+	}
+	return strings.Join(parts, ", ")
+}
+
 // differences are the attributes that a set changes.
 type differences struct{ names, steps []string }
 
@@ -94,8 +111,8 @@ func (s Server) compare(now Server) (d differences) {
 	return d
 }
 
-// rank orders changes so that capacity is added before it is taken away: services, then servers that are added and
-// weights that are raised, then weights that are lowered, then deletions.
+// rank returns the place of a change in the order in which changes are made. Capacity is added before it is taken away:
+// services, then servers that are added and weights that are raised, then weights that are lowered, then deletions.
 func (c *Change) rank() int {
 	r := 2 * int(c.Op)
 	if c.Op == SetServer && c.Server.Weight <= c.OldServer.Weight {
@@ -163,7 +180,7 @@ func eachChange(have, want []Entry, owned map[ServiceID]bool, emit func(*Change)
 	skip(len(have))
 }
 
-// eachServerChange is eachChange for one service's real servers.
+// eachServerChange does for the real servers of one service what eachChange does for services.
 func eachServerChange(in Service, have, want []Server, emit func(*Change)) {
 	have, want = distinct(SortServers(have)), SortServers(want)
 	for len(have) > 0 || len(want) > 0 {

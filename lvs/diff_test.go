@@ -178,7 +178,7 @@ func TestDiffLeadsToWant(t *testing.T) {
 	}
 }
 
-// randomTable uses few names, so that two tables have much in common.
+// randomTable returns a random table of few names, so that two tables have much in common.
 func randomTable(r *rand.Rand) []Entry {
 	var entries []Entry
 	for _, name := range []string{www, dns, six, "fwmark 1 (ipv4)", "fwmark 1 (ipv6)"} {
@@ -268,7 +268,7 @@ func (s simulation) entries() []Entry {
 	return sorted(entries)
 }
 
-// BenchmarkDiffUnchanged is a pass over 1,000 services of 10 servers.
+// BenchmarkDiffUnchanged measures a pass over 1,000 services of 10 servers.
 func BenchmarkDiffUnchanged(b *testing.B) {
 	have := bigTable(1000, 10)
 	want := bigTable(1000, 10)

@@ -35,7 +35,7 @@ func parseEnum[E ~uint8](kind string, names []string, s string) (E, error) {
 	return 0, fmt.Errorf("unknown %s %q: want one of %s", kind, s, strings.Join(names[1:], ", "))
 }
 
-// marshalEnum is enumName for text formats, where a value without a name is an error.
+// marshalEnum does what enumName does, for text formats, where a value without a name is an error.
 func marshalEnum[E ~uint8](kind string, names []string, e E) ([]byte, error) {
 	if int(e) < len(names) && names[e] != "" {
 		return []byte(names[e]), nil
@@ -114,7 +114,7 @@ func (c *Checksum) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// String is "tcp 192.0.2.100:80", "udp [2001:db8::100]:53" or "fwmark 1 (ipv4)".
+// String returns "tcp 192.0.2.100:80", "udp [2001:db8::100]:53" or "fwmark 1 (ipv4)".
 func (id ServiceID) String() string {
 	if id.FWMark != 0 {
 		return fmt.Sprintf("fwmark %d (%s)", id.FWMark, id.Family)
@@ -158,7 +158,7 @@ func parseFWMark(s, rest string) (ServiceID, error) {
 	return ServiceID{FWMark: uint32(mark), Family: f}, nil
 }
 
-// Compare orders services: by address, port and protocol, firewall marks behind them.
+// Compare orders services by address, port and protocol. Firewall marks come after them.
 func (id ServiceID) Compare(other ServiceID) int {
 	return cmp.Or(
 		cmp.Compare(id.FWMark, other.FWMark),
@@ -169,7 +169,7 @@ func (id ServiceID) Compare(other ServiceID) int {
 	)
 }
 
-// String is "192.0.2.11:80" or "[2001:db8::11]:80".
+// String returns "192.0.2.11:80" or "[2001:db8::11]:80".
 func (id ServerID) String() string { return netip.AddrPortFrom(id.Addr, id.Port).String() }
 
 // Compare orders real servers by address and port.
@@ -177,13 +177,13 @@ func (id ServerID) Compare(other ServerID) int {
 	return cmp.Or(id.Addr.Compare(other.Addr), cmp.Compare(id.Port, other.Port))
 }
 
-// String is "tcp 192.0.2.100:80 (wrr)".
+// String returns "tcp 192.0.2.100:80 (wrr)".
 func (s Service) String() string { return fmt.Sprintf("%s (%s)", s.ServiceID, s.Scheduler) }
 
-// String is "192.0.2.11:80 (dr, weight 1)".
+// String returns "192.0.2.11:80 (dr, weight 1)".
 func (s Server) String() string { return fmt.Sprintf("%s (%s)", s.ServerID, s.attributes()) }
 
-// attributes is "dr, weight 1" and "tunnel gue port 6080, weight 1, at most 100 connections".
+// attributes returns "dr, weight 1" and "tunnel gue port 6080, weight 1, at most 100 connections".
 func (s Server) attributes() string {
 	var b strings.Builder
 	b.WriteString(s.Method.String())
@@ -197,7 +197,7 @@ func (s Server) attributes() string {
 	return b.String()
 }
 
-// String is "ipip", "gue port 6080" or "gre csum".
+// String returns "ipip", "gue port 6080" or "gre csum".
 func (e Encapsulation) String() string {
 	s := max(e.Type, IPIP).String()
 	if e.Port != 0 {
@@ -209,7 +209,7 @@ func (e Encapsulation) String() string {
 	return s
 }
 
-// prefixName is "24" or, without a prefix, "whole address".
+// prefixName returns "24" or, without a prefix, "whole address".
 func (s Service) prefixName() string {
 	switch s.Prefix {
 	case 0:
@@ -220,5 +220,5 @@ func (s Service) prefixName() string {
 	return strconv.Itoa(int(s.Prefix))
 }
 
-// String is the service and, in brackets, its servers.
+// String returns the service and, in brackets, its servers.
 func (e Entry) String() string { return fmt.Sprintf("%s %v", e.Service, e.Servers) }

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// id, serverID, service, server and entry keep the tables of the tests readable.
+// id parses the name of a service. serverID, service, server and entry do the same for the other types, so that the tables of
+// the tests are readable.
 func id(s string) ServiceID {
 	id, err := ParseServiceID(s)
 	if err != nil {

@@ -173,7 +173,7 @@ func TestPoolWeights(t *testing.T) {
 	}
 }
 
-// TestPoolQuorumHasHysteresis walks through a day: servers of weight 1 come and go.
+// TestPoolQuorumHasHysteresis lets servers of weight 1 fail and return one after another.
 func TestPoolQuorumHasHysteresis(t *testing.T) {
 	in := PoolInput{Now: noon, OnFailure: WeightZero, Quorum: 3, Hysteresis: 1}
 	for i := range 5 {
@@ -212,7 +212,7 @@ func TestPoolQuorumHasHysteresis(t *testing.T) {
 	}
 }
 
-// A percentage applies to a server of weight 1 too, in any pool.
+// The percentage that a server advises applies in any pool, also to a server of weight 1.
 func TestPoolFollowsAdvice(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -244,7 +244,7 @@ func TestPoolFollowsAdvice(t *testing.T) {
 	}
 }
 
-// TestPoolSlowStartStepByStep follows Next from one step to the next, and nothing changes between them.
+// TestPoolSlowStartStepByStep: the weights change at the times that Next gives, and not between them.
 func TestPoolSlowStartStepByStep(t *testing.T) {
 	in := PoolInput{OnFailure: WeightZero, SlowStart: 30 * time.Second, Now: noon}
 	in.Members = []Member{member(t, 0, "1 up 0s"), member(t, 1, "2 up")}

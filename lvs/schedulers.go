@@ -9,11 +9,12 @@ var schedulers = []string{
 	"rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "twos",
 }
 
-// countingSchedulers do not only compare weights. sh gives a server as many of its 256 buckets as its weight says, in the
-// order of the servers, until no bucket is left. For the others a weight is a number of connections.
+// countingSchedulers are the schedulers that do more with weights than compare them. sh gives a server as many of its 256
+// buckets as its weight says, in the order of the servers, until no bucket is left. For the others a weight is a number of
+// connections.
 var countingSchedulers = []string{"sh", "ovf", "lblc", "lblcr"}
 
-// sharesOnly tells whether a scheduler only compares weights.
+// sharesOnly reports whether a scheduler only compares weights.
 func sharesOnly(scheduler string) bool { return !slices.Contains(countingSchedulers, scheduler) }
 
 // SourceHashBuckets is the number of buckets of the scheduler sh. If the total weight is higher, the last servers get no

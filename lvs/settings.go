@@ -18,10 +18,10 @@ type ChangedSetting struct {
 // A SettingChange is one write. Path is the file's, below /proc/sys.
 type SettingChange struct{ Path, Old, New string }
 
-// Name is the setting as sysctl(8) names it.
+// Name returns the setting as sysctl(8) names it.
 func (c SettingChange) Name() string { return SettingName(c.Path) }
 
-// String is "net.ipv4.vs.expire_nodest_conn: 0 → 1".
+// String returns "net.ipv4.vs.expire_nodest_conn: 0 → 1".
 func (c SettingChange) String() string {
 	return fmt.Sprintf("%s: %s → %s", c.Name(), spaced(c.Old), spaced(c.New))
 }
@@ -76,8 +76,8 @@ func PlanSettings(have, want map[string]string, changed map[string]ChangedSettin
 	return p
 }
 
-// SameSetting tells whether two values are the same to the kernel, which separates fields by tabs.
+// SameSetting reports whether two values are the same to the kernel, which separates fields by tabs.
 func SameSetting(a, b string) bool { return spaced(a) == spaced(b) }
 
-// spaced separates the fields of a value by one space.
+// spaced returns a value with one space between its fields.
 func spaced(value string) string { return strings.Join(strings.Fields(value), " ") }

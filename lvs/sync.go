@@ -30,7 +30,7 @@ type Sync struct {
 	Roles     Roles
 }
 
-// String is "master", "backup" or "master and backup".
+// String returns "master", "backup" or "master and backup".
 func (r Roles) String() string {
 	switch r {
 	case 0:

@@ -24,14 +24,14 @@ const maxInt = 1<<31 - 1
 
 // sysctls are those of Linux 6.1 that belong to IPVS itself, not to a scheduler.
 var sysctls = []Sysctl{
-	{"am_droprate", 1, maxInt, 1, "", "Only for drop_packet = 3: the kernel drops one of this many packets."},
+	{"am_droprate", 1, maxInt, 1, "", "Only for drop_packet = 3: the kernel drops one packet in this many."},
 	{"amemthresh", 0, maxInt, 1, "", "If fewer pages of memory than this are free, memory is short: see " +
 		"drop_entry, drop_packet and secure_tcp."},
 	{"backup_only", 0, 1, 1, "0", "1 turns balancing off while the director receives connection sync. " +
 		"With tandem both directors send and receive, so leave it at 0."},
 	{"cache_bypass", 0, 1, 1, "", "For transparent caches. 1 forwards packets to their destination when no cache is available."},
-	{"conn_reuse_mode", 0, 3, 1, "1", "For a new connection from a client's port that is still in TIME_WAIT: " +
-		"1 schedules the connection anew, so that it reaches a server that is available."},
+	{"conn_reuse_mode", 0, 3, 1, "1", "A client may reuse a port whose old connection is still in TIME_WAIT. 1 schedules the " +
+		"new connection anew, so that it reaches a server that is available."},
 	{"conntrack", 0, 1, 1, "", "1 keeps netfilter's connection tracking for balanced connections. Some firewall rules need " +
 		"it. It makes balancing slower."},
 	{"drop_entry", 0, 3, 1, "", "Defence against floods. The kernel drops half-open connections. 1: when memory is short. 3: always."},
@@ -51,8 +51,8 @@ var sysctls = []Sysctl{
 	{"sloppy_sctp", 0, 1, 1, "", "1 accepts SCTP connections whose start was not seen."},
 	{"sloppy_tcp", 0, 1, 1, "", "1 accepts TCP connections whose start was not seen. " +
 		"It is for services that have several active directors."},
-	{"snat_reroute", 0, 1, 1, "", "The director replaces the source address of answers of method nat. 1 routes them again, by the new " +
-		"source address."},
+	{"snat_reroute", 0, 1, 1, "", "The director replaces the source address of answers of method nat. 1 routes these answers " +
+		"again, by the new source address."},
 	{"sync_persist_mode", 0, 1, 1, "", "1 copies only which server each persistent client has. " +
 		"Connections are not copied, and do not survive a failover."},
 	{"sync_ports", 1, 64, 1, "", "The number of threads of connection sync. Each has its own UDP port: the first uses the port of " +
@@ -61,8 +61,8 @@ var sysctls = []Sysctl{
 	{"sync_qlen_max", 1, maxInt, 1, "", "The maximum number of messages that wait to be sent."},
 	{"sync_refresh_period", 0, maxInt, 1, "", "A connection that is in use is copied again after this many seconds. " +
 		"With 0, it is copied again after a number of packets: see sync_threshold."},
-	{"sync_retries", 0, 3, 1, "", "Extra copies of a connection, in case a message is lost: how many there are. One follows the other " +
-		"after an eighth of sync_refresh_period."},
+	{"sync_retries", 0, 3, 1, "", "The number of extra copies of a connection, in case a message is lost. The time between " +
+		"two copies is an eighth of sync_refresh_period."},
 	{"sync_sock_size", 0, maxInt, 1, "", "The size of the buffers of the sync sockets in bytes. 0 is the kernel's default."},
 	{"sync_threshold", 0, maxInt, 2, "", "[N, M]: a connection is copied at its packet N, and then after every M more packets. " +
 		"The kernel's default is 3 and 50: a connection with fewer than 3 packets is not copied."},
@@ -72,7 +72,8 @@ var sysctls = []Sysctl{
 // Sysctls returns the kernel's settings of IPVS, by name.
 func Sysctls() []Sysctl { return slices.Clone(sysctls) }
 
-// CheckSysctl says what is wrong with the value of a setting, its numbers separated by spaces. The error is ErrInvalid.
+// CheckSysctl returns an error if a setting cannot have a value, which is a list of numbers separated by spaces. The error is
+// ErrInvalid.
 func CheckSysctl(name, value string) error {
 	i := slices.IndexFunc(sysctls, func(s Sysctl) bool { return s.Name == name })
 	if i < 0 {

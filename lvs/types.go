@@ -182,7 +182,7 @@ func (s Service) Canonical() Service {
 	return s
 }
 
-// Bits is the length of an address.
+// Bits returns the length of an address.
 func (f Family) Bits() uint8 {
 	if f == IPv6 {
 		return 128
@@ -190,7 +190,7 @@ func (f Family) Bits() uint8 {
 	return 32
 }
 
-// AddrFamily is the address family of the service's clients, or 0 if it has none.
+// AddrFamily returns the address family of the service's clients, or 0 if it has none.
 func (id ServiceID) AddrFamily() Family {
 	if id.FWMark != 0 {
 		return id.Family
@@ -198,7 +198,7 @@ func (id ServiceID) AddrFamily() Family {
 	return FamilyOf(id.Addr)
 }
 
-// FamilyOf is the family of an address, 0 for none.
+// FamilyOf returns the family of an address, 0 for none.
 func FamilyOf(a netip.Addr) Family {
 	switch {
 	case a.Is4():

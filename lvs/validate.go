@@ -121,7 +121,7 @@ func (e Encapsulation) validate(m Method) error {
 	return nil
 }
 
-// plain tells whether IPVS and moby/ipvs agree on the address: it has no zone and is not an IPv4-mapped IPv6 address.
+// plain reports whether IPVS and moby/ipvs agree on the address: it has no zone and is not an IPv4-mapped IPv6 address.
 func plain(a netip.Addr) bool {
 	return a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified()
 }

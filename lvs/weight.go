@@ -120,7 +120,7 @@ func (in WeightInput) weight(factor int) (weight int, present bool) {
 
 func (in WeightInput) up() bool { return in.Health == HealthUp || in.Health == HealthUnchecked }
 
-// full is the weight of the server when it is up and its slow start is over.
+// full returns the weight of the server when it is up and its slow start is over.
 func (in WeightInput) full() int { return in.times(1) }
 
 // times is full multiplied by factor, rounded last.
@@ -134,15 +134,15 @@ func (in WeightInput) times(factor int) int {
 	return in.Configured * factor
 }
 
-// ramping tells whether a slow start is under way.
+// ramping reports whether a slow start is under way.
 func (in WeightInput) ramping() bool {
 	return !in.UpSince.IsZero() && in.Now.Sub(in.UpSince) < in.SlowStart
 }
 
-// stepTime is how long one step takes.
+// stepTime returns how long one step takes.
 func (in WeightInput) stepTime() time.Duration { return max(1, in.SlowStart/slowStartSteps) }
 
-// step is the progress of the slow start, 1 to slowStartSteps. The first step is due at once.
+// step returns the progress of the slow start, 1 to slowStartSteps. The first step is due at once.
 func (in WeightInput) step() int {
 	if !in.ramping() {
 		return slowStartSteps
@@ -150,7 +150,7 @@ func (in WeightInput) step() int {
 	return min(max(1, int(in.Now.Sub(in.UpSince)/in.stepTime())), slowStartSteps-1)
 }
 
-// nextStep is the time of the next step of a slow start.
+// nextStep returns the time of the next step of a slow start.
 func (in WeightInput) nextStep() time.Time {
 	if step := in.step(); step < slowStartSteps-1 {
 		return in.UpSince.Add(in.stepTime() * time.Duration(step+1))

@@ -4,16 +4,7 @@ package vrrp
 
 import "fmt"
 
-const (
-	authLen    = 8  // octets, in every packet of version 2 (RFC 3768, section 5.3.10)
-	trailerLen = 28 // octets, after the packet, from keepalived 2.4 with auth_hmac
-)
-
-// isTrailer reports whether b, which follows a packet, is such a trailer: the scheme, the number of a key, two octets of
-// zero, then a time and the keyed hash.
-func isTrailer(b []byte) bool {
-	return len(b) == trailerLen && b[0] != 0 && b[2] == 0 && b[3] == 0
-}
+const authLen = 8 // octets, in every packet of version 2 (RFC 3768, section 5.3.10)
 
 // An AuthType is how a version 2 advertisement is authenticated; its values are those on the wire.
 type AuthType uint8

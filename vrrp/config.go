@@ -42,6 +42,8 @@ type Config struct {
 
 	// Password is the simple-text authentication of version 2, 1 to 8 octets; empty: none. It is sent in clear.
 	Password string `json:"password,omitempty"`
+	// HMAC is how advertisements are signed; the zero HMAC: they are not.
+	HMAC HMAC `json:"hmac,omitzero"`
 	// Checksum is the checksum form sent for version 3 over IPv4. Both forms are accepted.
 	Checksum Checksum `json:"checksum,omitempty"`
 	// UnicastPeers are the other routers; empty: multicast. Unicast packets from other senders are dropped.

@@ -2,7 +2,10 @@
 
 package vrrp
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Counters are the events of one virtual router since it was configured.
 type Counters struct {
@@ -22,6 +25,15 @@ type Counters struct {
 	LongestGap time.Duration `json:"longest_gap"`
 	// Drops counts the packets of this VRID that were discarded.
 	Drops Drops `json:"drops"`
+}
+
+// A Refusal is the latest packet that was refused for a reason.
+type Refusal struct {
+	Reason string `json:"reason"` // as in Drops
+	Count  uint64 `json:"count"`
+	// Last is exact to within a second. From is the sender that the packet named, which may be forged.
+	Last time.Time  `json:"last"`
+	From netip.Addr `json:"from"`
 }
 
 // LatenessBounds are the upper bounds of the classes of a Lateness, ascending. One more class has no bound.

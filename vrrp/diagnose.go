@@ -92,8 +92,14 @@ var dropKinds = [drops]warningKind{
 	DropAuthHeader:       warnAuth,
 	DropWrongPassword:    warnAuth,
 	DropWrongInterval:    warnInterval,
-	DropAuthTrailer:      warnTrailer,
 	DropForeignVIPs:      warnForeign,
+	DropAuthTrailer:      warnSignature,
+	DropUnsigned:         warnSignature,
+	DropUnknownScheme:    warnSignature,
+	DropUnknownKey:       warnSignature,
+	DropStaleTime:        warnSignature,
+	DropReplayed:         warnSignature,
+	DropWrongHMAC:        warnSignature,
 }
 
 // DiagnoseDrop learns from a dropped message. It parses the message into p; it ignores a message that is damaged. It reports
@@ -103,7 +109,7 @@ func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d 
 	if kind == 0 {
 		return false, 0
 	}
-	if unsound := p.Parse(msg, h.Source, h.Destination); unsound != 0 && unsound != DropAuthTrailer {
+	if p.Parse(msg, h.Source, h.Destination) != 0 {
 		return false, 0
 	}
 	if d == DropAddressOwner {
@@ -111,6 +117,9 @@ func (r *Router) DiagnoseDrop(now time.Time, h Header, msg []byte, p *Packet, d 
 	}
 	// All values that the text depends on, besides the sender and our configuration.
 	detail := uint64(p.Interval)<<24 ^ uint64(d)<<16 ^ uint64(h.TTL)<<8 ^ uint64(p.Priority)
+	if d.IsHMAC() {
+		detail = uint64(d)<<16 ^ uint64(p.Trailer.Scheme)<<8 ^ uint64(p.Trailer.KeyID)
+	}
 	return r.warn(now, p, kind, h.Source, detail, func() string { return r.explainDrop(h, p, d) }), 0
 }
 
@@ -140,9 +149,8 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 	case DropWrongInterval:
 		return fmt.Sprintf("%s advertises VRID %d every %s, we every %s, so each ignores the other in version 2: "+
 			"set the same advert_interval on both", peer, vrid, p.Interval, c.AdvertInterval)
-	case DropAuthTrailer:
-		return fmt.Sprintf("%s signs its advertisements of VRID %d with a key (auth_hmac in keepalived), which tandem does not "+
-			"support, so each ignores the other: remove auth_hmac there", peer, vrid)
+	case DropAuthTrailer, DropUnsigned, DropUnknownScheme, DropUnknownKey, DropStaleTime, DropReplayed, DropWrongHMAC:
+		return r.explainSignature(h, p, d)
 	case DropForeignVIPs:
 		return fmt.Sprintf("%s sends VRID %d with none of our VIPs, so each ignores the other: if it belongs to another pair, give one "+
 			"of the pairs another vrid; if it is our peer, set the same vips on both", peer, vrid)
@@ -165,6 +173,7 @@ func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster b
 		r.diagnosis.rival.first = time.Time{}
 	}
 	changed = r.diagnoseInterval(now, h, p) || changed
+	changed = r.diagnoseSignature(now, h, p) || changed
 	lists, symptom := r.diagnoseVIPs(now, h, p)
 	return changed || lists, s | symptom
 }
@@ -209,7 +218,7 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 			to = "it"
 		}
 		return fmt.Sprintf("%s is master of VRID %d as well, at priority %d (ours is %d): it does not receive, or does not accept, "+
-			"our advertisements; let protocol 112 to %s pass, and set the same version, password and unicast_peers on both",
+			"our advertisements; let protocol 112 to %s pass, and set the same version, password, hmac keys and unicast_peers on both",
 			h.Source, r.Config.VRID, p.Priority, r.Machine.Priority(), to)
 	})
 	if fresh {

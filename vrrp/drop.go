@@ -32,16 +32,23 @@ const (
 	DropAuthHeader                       // version 2: the IP authentication header, which is not supported
 	DropWrongPassword                    // version 2: another password
 	DropWrongInterval                    // version 2: another advertisement interval (RFC 3768, section 7.1)
-	DropAuthTrailer                      // a trailer with a keyed hash, as of keepalived's auth_hmac; not supported
+	DropAuthTrailer                      // signed, as with keepalived's auth_hmac, and there is no key here
 	DropForeignVIPs                      // multicast, and none of its addresses is a VIP here: another pair uses the same VRID
+	DropUnsigned                         // not signed, and the mode is enforce
+	DropUnknownScheme                    // signed in another way than by HMAC-SHA256
+	DropUnknownKey                       // signed with a key that is not here
+	DropStaleTime                        // signed at a time that is too far from our clock
+	DropReplayed                         // signed, and not newer than the last one of its sender
+	DropWrongHMAC                        // the signature does not fit: another key, or forged
 
-	drops = int(DropForeignVIPs) + 1
+	drops = int(DropWrongHMAC) + 1
 )
 
 var dropNames = [drops]string{
 	"none", "truncated", "wrong_family", "wrong_destination", "wrong_ttl", "wrong_version", "wrong_type", "bad_length",
 	"bad_checksum", "no_addresses", "zero_interval", "unknown_vrid", "own_packet", "address_owner", "unknown_peer", "low_ttl",
 	"wrong_auth_type", "auth_header", "wrong_password", "wrong_interval", "auth_trailer", "foreign_vips",
+	"unsigned", "unknown_scheme", "unknown_key", "stale_time", "replayed", "wrong_hmac",
 }
 
 // String returns the reason in snake case, fit to label a counter.
@@ -50,6 +57,11 @@ func (d Drop) String() string {
 		return dropNames[d]
 	}
 	return fmt.Sprintf("drop(%d)", uint8(d))
+}
+
+// IsHMAC reports whether the reason is about the signature.
+func (d Drop) IsHMAC() bool {
+	return d == DropAuthTrailer || d >= DropUnsigned && d <= DropWrongHMAC
 }
 
 // Drops counts discarded packets by reason. It travels as a JSON object of the reasons that occurred.

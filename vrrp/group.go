@@ -59,8 +59,8 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 	return tracking, joins
 }
 
-// share gives each member the tracking results and faults of the others. It reports whether there is a fault, and whether each
-// fault is one in spite of which a router is master as the last resort.
+// share gives each member the tracking results and faults of the other members. It reports whether there is a fault, and
+// whether every fault allows a router to be master as the last resort.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty, lastResort bool) {
 	delta, unclear := 0, false
 	for _, c := range members {
@@ -88,12 +88,12 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 	return faulty, lastResort
 }
 
-// hard tells whether a member is in Fault for another reason than what it tracks.
+// hard reports whether a member is in Fault for a reason other than its tracks.
 func hard(s Status) bool {
 	return s.State == Fault && s.Cause.Kind != FaultTracked && s.Cause.Kind != FaultGroup
 }
 
-// ownFault returns a member's own fault in words, "" if it has none.
+// ownFault returns a member's own fault in words. If it has none, it returns "".
 func ownFault(s Status, own Tracking) string {
 	if own.Fault != "" || s.State != Fault || s.Cause.Kind == FaultGroup {
 		return own.Fault
@@ -101,8 +101,8 @@ func ownFault(s Status, own Tracking) string {
 	return cmp.Or(s.Cause.String(), "fault")
 }
 
-// move returns the decisions that bring the members of a group to the same state. The group has no fault, or one in spite of
-// which it is master as the last resort.
+// move returns the decisions that bring the members of a group to the same state. The group has no fault, or only faults that
+// allow it to be master as the last resort.
 func move(group string, members []Config, states map[string]Status) (joins []Join) {
 	all, down := true, ""
 	for _, c := range members {

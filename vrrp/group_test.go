@@ -125,7 +125,7 @@ func (w *wire) site(name string, c ...Config) *site {
 	return s
 }
 
-// changed lets the groups decide a little later, as another goroutine would.
+// changed makes the groups decide a little later, as another goroutine would.
 func (s *site) changed() {
 	if s.deciding {
 		return
@@ -153,7 +153,7 @@ func (s *site) decide() {
 	}
 }
 
-// tell does what Loop.assess does.
+// tell passes a link's state and the tracking results to a node, as Loop.assess does.
 func (s *site) tell(name string, n *node, t Tracking) {
 	if t.Delta != s.told[name].Delta {
 		s.w.step(n, Event{Kind: EventTracking, Delta: t.Delta})
@@ -205,7 +205,7 @@ func (s *site) want(state string) {
 	}
 }
 
-// twoSites are directors at the priorities 150 and 100 that have settled.
+// twoSites returns two directors with the priorities 150 and 100, of which the first is master.
 func twoSites(w *wire) (a, b *site) {
 	in, out, _ := grouped(150)
 	a = w.site("a", in, out)
@@ -318,8 +318,8 @@ func TestGroupComesBackAlone(t *testing.T) {
 	})
 }
 
-// TestGroupGivesWayOnce: one member hears a better master only once. The group gives way, returns, and does not change again
-// after that.
+// TestGroupGivesWayOnce: one member hears a better master once and never again. The group gives way, becomes master again, and
+// then stays master.
 func TestGroupGivesWayOnce(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := twoSites(w)

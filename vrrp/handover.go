@@ -20,8 +20,9 @@ const (
 	offerMargin = 50 * time.Millisecond
 )
 
-// OfferTime returns how long a master with this advertisement interval offers its place until it knows that no backup takes
-// over. A backup that misses both offers waits for its Active_Down_Interval, which began with the last advertisement.
+// OfferTime returns how long a master with this advertisement interval offers its place. If no successor is heard in this time,
+// there is no backup that takes over. A backup that misses both offers waits for its Active_Down_Interval, which began with the
+// last advertisement.
 func OfferTime(interval time.Duration) time.Duration {
 	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
 	return DownIntervals*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
@@ -40,13 +41,13 @@ func (m *Machine) offering() bool { return m.offer.then != 0 }
 
 func (m *Machine) lingering() bool { return !m.linger.IsZero() }
 
-// hand makes the offer. A backup of the lowest priority acts on it within one skew time. A master that stood still has nothing
-// to offer: it does not hold the VIPs.
+// hand offers the place of the master to the backups. After that the router is in the state then. A backup of the lowest
+// priority acts on it within one skew time. A master that stood still has nothing to offer: it does not hold the VIPs.
 func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	switch {
 	case m.listens && then == Backup:
-		m.armDownTimer(now.Add(-2*interval), interval)
+		m.armDownTimerAfter(stallIntervals, now, interval)
 		m.transition(now, then, cause)
 		m.failAgain(now)
 		return
@@ -89,7 +90,7 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.holding = false
 		// Nobody has answered for four intervals. Only the skew time of the Active_Down_Timer is left. If a member of a sync
 		// group waited for the whole timer again, the others could not become master in that time.
-		m.armDownTimer(now.Add(-DownIntervals*m.cfg.AdvertInterval), m.cfg.AdvertInterval)
+		m.armDownTimerAfter(DownIntervals, now, m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 		m.failAgain(now)
 	case o.then == Fault && m.isUnfit():
@@ -103,7 +104,7 @@ func (m *Machine) offerAgain(now time.Time) {
 	}
 }
 
-// succeeded ends the offer: a successor was heard.
+// succeeded ends the offer when a successor was heard.
 func (m *Machine) succeeded(now time.Time, ev *Event) {
 	then, cause := m.offer.then, Cause{Kind: CauseTookOver, Peer: ev.Source}
 	m.offer, m.linger = offer{}, now.Add(Linger)
@@ -124,8 +125,8 @@ func (m *Machine) succeeded(now time.Time, ev *Event) {
 	}
 }
 
-// stay cancels the offer before a peer has accepted it, so no peer has to be preempted. An offer for standby is not
-// cancelled.
+// stay cancels an offer that no peer has accepted yet, and the router stays master. No peer has to be preempted. An offer for
+// standby is not cancelled.
 func (m *Machine) stay(now time.Time, why CauseKind) {
 	if m.standby {
 		m.offer.then, m.offer.retake = Backup, true
@@ -142,7 +143,8 @@ func (m *Machine) release(cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionRelease, Cause: cause})
 }
 
-// fault ends the role of master. After a gentle fault the router hands over. After any other fault it cannot.
+// fault puts the router into Fault, or changes the cause of a present fault. If the fault is gentle, a master hands over first.
+// After any other fault it cannot.
 func (m *Machine) fault(now time.Time, ev *Event) {
 	if !ev.Gentle {
 		m.endHandOver(now, *ev.Cause)
@@ -194,7 +196,8 @@ func (m *Machine) endHandOver(now time.Time, cause Cause) {
 	}
 }
 
-// stop is the Shutdown event of RFC 9568, sections 6.4.2 and 6.4.3, except that a master keeps the VIPs for now.
+// stop handles the Shutdown event of RFC 9568, sections 6.4.2 and 6.4.3. Unlike there, a master keeps the VIPs until a
+// successor has them.
 func (m *Machine) stop(now time.Time, cause Cause) {
 	if m.stopped {
 		return
@@ -226,8 +229,9 @@ func (m *Machine) standBy(now time.Time, on bool) {
 	}
 }
 
-// join obeys the sync group. If a member becomes backup with its group and nobody takes over, it does not become master
-// again: its group would follow it, against the master to which the group has just given way.
+// join moves the router to the state that its sync group has decided. A member that becomes backup with its group does not
+// become master again if nobody takes over. Otherwise its group would follow it, and compete with the master that the group has
+// just given way to.
 func (m *Machine) join(now time.Time, to State, cause Cause) {
 	switch {
 	case m.stopped:

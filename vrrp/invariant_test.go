@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// fuzzEvent makes an event, and the time since the one before, out of two octets.
-// events is how many kinds of events there are.
+// events is the number of kinds of events.
 const events = int(EventConfig)
 
+// fuzzEvent makes an event from two octets, and the time since the event before it.
 func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 	sources := [...]netip.Addr{addrA, addrB, addrC}
 	c := testConfig(max(1, arg))
@@ -81,7 +81,7 @@ func play(t *testing.T, priority byte, script []byte) {
 	}
 }
 
-// A witness has the last advertisement that a backup heard, and whether there is a fault.
+// A witness stores the last advertisement that a backup heard, and whether there is a fault.
 type witness struct {
 	heard  Event
 	at     time.Time

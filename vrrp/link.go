@@ -26,7 +26,7 @@ type Link struct {
 	Addrs []netip.Prefix `json:"addrs"`
 }
 
-// Fault says in words why the link cannot carry a virtual router; empty when it can.
+// Fault returns in words why the link cannot carry a virtual router. If it can, Fault returns an empty text.
 func (l Link) Fault() string { return l.FaultCause().String() }
 
 // FaultCause returns why the link cannot carry a virtual router. If it can, it returns the zero Cause.
@@ -42,7 +42,7 @@ func (l Link) FaultCause() Cause {
 	return Cause{}
 }
 
-// Equal reports whether nothing has changed.
+// Equal reports whether two descriptions of a link are the same.
 func (l Link) Equal(m Link) bool {
 	return l.Name == m.Name && l.Index == m.Index && l.Up == m.Up && l.Carrier == m.Carrier && l.MTU == m.MTU &&
 		slices.Equal(l.Hardware, m.Hardware) && slices.Equal(l.Addrs, m.Addrs)

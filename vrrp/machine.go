@@ -55,7 +55,7 @@ type Event struct {
 	Config     *Config
 }
 
-// An ActionKind says what to do.
+// An ActionKind is what the caller of Step must do.
 type ActionKind uint8
 
 // The actions.
@@ -135,13 +135,14 @@ func NewMachine(c Config) *Machine {
 // State returns the state.
 func (m *Machine) State() State { return m.state }
 
-// Holding reports whether the VIPs must be on the interface: as master that is not Listening, and while HandingOver.
+// Holding reports whether the VIPs must be on the interface. They must while the router is master and not Listening, and while
+// it is HandingOver.
 func (m *Machine) Holding() bool { return m.holding }
 
 // Listening reports whether the router is a master that stood still, and waits for the advertisement of a possible successor.
 func (m *Machine) Listening() bool { return m.listens }
 
-// HandingOver reports whether the router offers its place, or has a successor that may not have the VIPs yet.
+// HandingOver reports whether the router offers its place, or has heard a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
 
 // Standby reports whether the router is in standby.
@@ -177,13 +178,13 @@ func (m *Machine) Since() time.Time { return m.since }
 // Cause returns the cause of the last transition or remark, or the present fault.
 func (m *Machine) Cause() Cause { return m.cause }
 
-// Changes counts how often Cause was set: comparing it is cheaper than comparing causes.
+// Changes returns how often Cause was set. To compare this number is cheaper than to compare causes.
 func (m *Machine) Changes() uint64 { return m.changes }
 
 // Priority returns the effective priority.
 func (m *Machine) Priority() uint8 { return m.priorityAs(m.state) }
 
-// priorityAs is the effective priority in a state.
+// priorityAs returns the effective priority in a state.
 func (m *Machine) priorityAs(s State) uint8 {
 	switch {
 	case m.standby, m.isUnfit():
@@ -196,7 +197,8 @@ func (m *Machine) priorityAs(s State) uint8 {
 	return uint8(min(max(int(m.cfg.Priority)+m.delta, 1), PriorityOwner-1))
 }
 
-// Withheld counts the advertisements of others that a master did not answer, because it had just answered many.
+// Withheld returns the number of other masters' advertisements that the router did not answer, because it had just answered
+// many.
 func (m *Machine) Withheld() uint64 { return m.withheld }
 
 // Step tells the machine that ev happened at now, and returns what to do. The slice is valid until the next Step. Only
@@ -249,7 +251,7 @@ func (m *Machine) up(now time.Time, source netip.Addr) {
 	}
 }
 
-// start is RFC 9568, section 6.4.1.
+// start handles the Startup event (RFC 9568, section 6.4.1).
 func (m *Machine) start(now time.Time, cause Cause) {
 	if !m.started {
 		m.started, m.earliest = true, now.Add(m.cfg.StartupDelay)
@@ -278,7 +280,8 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 	m.lead(now, Cause{Kind: CauseResumed})
 }
 
-// lead makes this router master. The advertisement comes first: until other routers hear it, they may become master as well.
+// lead makes this router master. It advertises before anything else: until other routers hear the advertisement, they may
+// become master as well.
 func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
@@ -289,13 +292,6 @@ func (m *Machine) lead(now time.Time, cause Cause) {
 	} else {
 		m.transition(now, Master, cause)
 	}
-}
-
-// armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
-func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
-	m.learned, m.base, m.ready = interval, now, false
-	m.zero, m.lower = netip.Addr{}, rival{}
-	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
 }
 
 func (m *Machine) configure(now time.Time, c Config) {
@@ -318,7 +314,7 @@ func (m *Machine) configure(now time.Time, c Config) {
 	}
 }
 
-// idle stops all timers except the one of linger.
+// idle stops all timers except the linger timer.
 func (m *Machine) idle() {
 	m.master, m.deadline, m.ready = netip.Addr{}, time.Time{}, false
 	m.holding = m.lingering()

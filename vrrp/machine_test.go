@@ -43,7 +43,7 @@ func spell(actions []Action) string {
 	return strings.Join(out, ", ")
 }
 
-// backup and master are machines at 192.0.2.2, in that state since the epoch.
+// backup returns a machine at 192.0.2.2 that has been backup since the epoch. master returns the same as master.
 func backup(c Config) *Machine {
 	m := NewMachine(c)
 	m.Step(epoch, Event{Kind: EventUp, Source: addrB})
@@ -64,7 +64,7 @@ func faulty(c Config) *Machine {
 	return m
 }
 
-// resumed is a master that started by EventResume.
+// resumed returns a master that started by EventResume.
 func resumed(c Config) *Machine {
 	m := NewMachine(c)
 	m.Step(epoch, Event{Kind: EventResume, Source: addrB})
@@ -80,7 +80,6 @@ func handingOver(c Config) *Machine {
 // skewOf100 is the skew time at priority 100 and interval 1 s: 156/256 s.
 const skewOf100 = 609375 * time.Microsecond
 
-// TestStep goes through RFC 9568, section 6.4, row by row, and through what this machine adds to it.
 // TestFloodIsAnsweredAtABoundedRate: each advertisement of a lower priority, and each of priority 0, asks for an answer at once.
 func TestFloodIsAnsweredAtABoundedRate(t *testing.T) {
 	for _, priority := range []uint8{0, 1} {
@@ -106,6 +105,7 @@ func TestFloodIsAnsweredAtABoundedRate(t *testing.T) {
 	}
 }
 
+// TestStep goes through RFC 9568, section 6.4, row by row, and through what this machine adds to it.
 func TestStep(t *testing.T) {
 	noPreempt, owner := testConfig(100), testConfig(255)
 	noPreempt.Preempt = false

@@ -13,7 +13,8 @@ const (
 	TTL               = 255 // RFC 9568, section 5.1.1.3
 	TypeAdvertisement = 1   // RFC 9568, section 5.2.2: the only type there is
 	headerLen         = 8
-	maxMessage        = headerLen + 255*16
+	checksumAt        = 6
+	maxMessage        = headerLen + 255*16 + TrailerLen
 
 	Version2 = 2 // RFC 3768
 	Version3 = 3 // RFC 9568
@@ -56,6 +57,11 @@ type Packet struct {
 	Checksum Checksum
 	// VIPs are 1 to 255 addresses, of the IP version that carries the packet.
 	VIPs []netip.Addr
+	// Trailer is what Parse found behind the packet. AppendTo ignores it.
+	Trailer Trailer
+
+	signer   *signer // adds a trailer; nil: none
+	sequence uint64  // for it
 }
 
 // Len returns how many octets AppendTo appends.
@@ -67,10 +73,14 @@ func (p *Packet) Len() int {
 	if p.Version == Version2 {
 		n += authLen
 	}
+	if p.signer != nil {
+		n += TrailerLen
+	}
 	return n
 }
 
-// AppendTo appends the packet as it goes on the wire from src to dst.
+// AppendTo appends the packet as it goes on the wire from src to dst. Over IPv4 the checksum does not cover the trailer. Over
+// IPv6 it does: the kernel fills it in, or checks it, over the whole payload.
 func (p *Packet) AppendTo(b []byte, src, dst netip.Addr) []byte {
 	start := len(b)
 	b = append(b, p.Version<<4|TypeAdvertisement, p.VRID, p.Priority, uint8(len(p.VIPs)))
@@ -92,19 +102,26 @@ func (p *Packet) AppendTo(b []byte, src, dst netip.Addr) []byte {
 	if p.Version == Version2 {
 		b = append(b, p.Auth.Data[:]...)
 	}
-	msg := b[start:]
+	end := len(b)
+	if p.signer != nil {
+		b = p.signer.appendTrailer(b, start, src, p.sequence)
+		if src.Is6() {
+			end = len(b)
+		}
+	}
+	msg := b[start:end]
 	acc := sum(0, msg)
 	if p.Version != Version2 && (p.Checksum != ChecksumPacket || !src.Is4()) {
 		acc += pseudoSum(src, dst, len(msg))
 	}
-	binary.BigEndian.PutUint16(msg[6:], ^fold(acc))
+	binary.BigEndian.PutUint16(msg[checksumAt:], ^fold(acc))
 	return b
 }
 
 // Parse reads the VRRP part of an IP packet from src to dst, overwriting p but keeping the capacity of its VIPs. It makes
 // the checks of RFC 9568, section 7.1, and RFC 3768, section 7.1, that need no knowledge of the receiver; p is valid
-// only when it returns 0 or DropAuthTrailer. Over IPv4 both forms of the version 3 checksum are good: with the pseudo-header (RFC 5798)
-// and without (RFC 9568).
+// only when it returns 0. Over IPv4 both forms of the version 3 checksum are good: with the pseudo-header (RFC 5798)
+// and without (RFC 9568). A trailer is read, but not verified.
 func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	if len(b) < 1 {
 		return DropTruncated
@@ -133,9 +150,10 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	case len(b) > want && !isTrailer(b[want:]):
 		return DropBadLength
 	}
-	covered, found := b, Drop(0)
+	covered := b
+	p.Trailer = Trailer{}
 	if len(b) > want {
-		found = DropAuthTrailer
+		p.Trailer = parseTrailer(b[want:])
 		b = b[:want]
 		if src.Is4() {
 			covered = b // over IPv6 the kernel's checksum covers the trailer too
@@ -153,7 +171,7 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 		vip, _ := netip.AddrFromSlice(a[:size])
 		p.VIPs = append(p.VIPs, vip)
 	}
-	return found
+	return 0
 }
 
 // verify checks the checksum and stores its form.

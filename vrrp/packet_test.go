@@ -123,6 +123,8 @@ func FuzzParse(f *testing.F) {
 	}
 	full := Packet{Version: 3, VRID: 255, Interval: MaxAdvertInterval, VIPs: slices.Repeat([]netip.Addr{vip}, 255)}
 	f.Add(full.AppendTo(nil, addrB, Group4), false)
+	full.signer = newSigner(testKey(1))
+	f.Add(full.AppendTo(nil, addrB, Group4), false)
 	f.Fuzz(func(t *testing.T, b []byte, v6 bool) {
 		src, dst := addrA, Group4
 		if v6 {
@@ -132,10 +134,11 @@ func FuzzParse(f *testing.F) {
 		if p.Parse(b, src, dst) != 0 {
 			return
 		}
-		if p.Interval < MinAdvertInterval || len(p.VIPs) == 0 || len(p.VIPs) > 255 || p.Len() != len(b) ||
+		if p.Interval < MinAdvertInterval || len(p.VIPs) == 0 || len(p.VIPs) > 255 || p.Len() != len(b) && (p.Trailer == (Trailer{}) || p.Len()+TrailerLen != len(b)) ||
 			p.Version == 3 && p.Interval > MaxAdvertInterval || p.Version == 2 && (v6 || p.Interval > MaxAdvertInterval2) {
 			t.Fatalf("accepted %+v", p)
 		}
+		p.Trailer = Trailer{}
 		if d := q.Parse(p.AppendTo(nil, src, dst), src, dst); d != 0 {
 			t.Fatalf("own packet refused: %s", d)
 		}

@@ -33,8 +33,10 @@ func (c *Config) Problem() string {
 		return fmt.Sprintf("a password of %d octets is not valid: at most %d", len(c.Password), authLen)
 	case slices.ContainsFunc(c.UnicastPeers, otherFamily) || otherFamily(c.UnicastSource):
 		return "unicast addresses of another family than the VIPs are not valid"
+	case c.HMAC.On() && c.Password != "":
+		return "a password beside hmac is not valid"
 	}
-	return ""
+	return c.HMAC.problem()
 }
 
 // intervalFits reports whether the packet can hold the interval.

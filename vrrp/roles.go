@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// stallIntervals is how many advertisement intervals late a master must be before its peers may have replaced it. It has then
-// been silent for three intervals: these and the one before the missing advertisement.
+// stallIntervals is the lateness, in advertisement intervals, from which a master's peers may have replaced it. The master has
+// then been silent for three intervals: these two, and the one before the missing advertisement.
 const stallIntervals = DownIntervals - 1
 
 // answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
@@ -69,7 +69,7 @@ func (m *Machine) listen(now time.Time) bool {
 		if late < stallIntervals*interval {
 			return false
 		}
-		m.armDownTimer(now.Add(-2*interval), interval)
+		m.armDownTimerAfter(stallIntervals, now, interval)
 		m.master = master
 	}
 	return true
@@ -90,7 +90,7 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 	}
 }
 
-// advertToBackup is RFC 9568, section 6.4.2.
+// advertToBackup handles an advertisement that a backup has received (RFC 9568, section 6.4.2).
 func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	switch {
 	case ev.Priority == PriorityLeaving:
@@ -118,16 +118,17 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	}
 }
 
-// outranks reports whether a master of the priority is to be preempted.
+// outranks reports whether this router preempts a master of the priority.
 func (m *Machine) outranks(priority uint8) bool {
 	own := m.Priority()
 	// RFC 9568, section 6.1: the owner of the addresses preempts whatever Preempt_Mode says.
 	return priority < own && (m.cfg.Preempt || own == PriorityOwner)
 }
 
-// advertToMaster is RFC 9568, section 6.4.3, with two exceptions. After a stall the sender has taken over: this router
-// becomes backup and preempts like any other backup. And a router that gives way advertises once more before: then the other
-// master learns that neighbours may have this router's MAC address for the VIPs, and announces them.
+// advertToMaster handles an advertisement that a master has received (RFC 9568, section 6.4.3), with two exceptions. After a
+// stall the sender has taken over: this router becomes backup, and preempts like any other backup. A router that gives way
+// advertises once more before that. So the other master learns that neighbours may have this router's MAC address for the VIPs,
+// and announces the VIPs again.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
 	switch {
@@ -152,7 +153,8 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	}
 }
 
-// answer advertises at once, a few times in each interval. It reports whether it did.
+// answer sends an advertisement at once as the answer to another master, but only a few in each interval. It reports whether it
+// sent one.
 func (m *Machine) answer(now time.Time) bool {
 	if m.answersSince.IsZero() || now.Sub(m.answersSince) >= m.cfg.AdvertInterval {
 		m.answersSince, m.answers = now, 0
@@ -172,73 +174,4 @@ func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
 	m.master = ev.Source
 	m.transition(now, Backup, cause)
 	m.failAgain(now)
-}
-
-// rearm computes the Active_Down_Timer again after a change of its operands.
-//
-// A master of lower priority is preempted when the timer that was set before its first advertisement ends, as in the RFC, but
-// not before PreemptDelay has passed. If it falls silent before that, it is replaced like any master.
-func (m *Machine) rearm(now time.Time) {
-	if m.state != Backup {
-		return
-	}
-	if r := m.lower; r.source.IsValid() && !m.outranks(r.priority) {
-		m.armDownTimer(r.last, r.interval)
-		m.master = r.source
-	}
-	wait := m.downInterval(m.learned)
-	if m.zero.IsValid() {
-		wait = m.skew(m.learned)
-	}
-	due := m.base.Add(wait)
-	if r := m.lower; r.source.IsValid() {
-		due = later(due, r.first.Add(m.cfg.PreemptDelay))
-		if dead := r.last.Add(m.downInterval(r.interval)); dead.Before(due) {
-			due = dead
-		}
-	}
-	m.deadline = later(due, m.earliest)
-	m.ready = m.ready && m.cfg.SyncGroup != "" && !m.deadline.After(now)
-}
-
-// whyLead returns why the Active_Down_Timer ended.
-func (m *Machine) whyLead(now time.Time) Cause {
-	r, heard := m.lower, m.base
-	if r.source.IsValid() {
-		heard = r.last
-	}
-	silence := now.Sub(heard).Round(time.Millisecond)
-	switch {
-	case m.zero.IsValid() && !r.source.IsValid():
-		return Cause{Kind: CauseMasterLeft, Peer: m.zero}
-	case r.source.IsValid() && now.Before(r.last.Add(m.downInterval(r.interval))):
-		return Cause{Kind: CausePreempts, Own: m.Priority(), Priority: r.priority, Peer: r.source}
-	}
-	return Cause{Kind: CauseSilence, Wait: silence, Peer: m.master}
-}
-
-// DownIntervals is how many of its advertisement intervals a master must be silent, beside the backup's skew time, before the
-// backup takes over (RFC 9568, section 6.1: Active_Down_Interval).
-const DownIntervals = 3
-
-// Skew returns the Skew_Time of a priority (RFC 9568, section 6.1): the higher the priority, the shorter.
-func Skew(priority uint8, interval time.Duration) time.Duration {
-	return interval * time.Duration(256-int(priority)) / 256
-}
-
-// skew is our Skew_Time behind a master that advertises at the interval. In version 2 it does not depend on the interval
-// (RFC 3768, section 6.1).
-func (m *Machine) skew(interval time.Duration) time.Duration {
-	if m.cfg.Version == Version2 {
-		interval = time.Second
-	}
-	if m.isUnfit() {
-		return Skew(m.cfg.Priority, interval) // so that of several unfit routers one is the first
-	}
-	return Skew(m.Priority(), interval)
-}
-
-// downInterval is RFC 9568, section 6.1, Active_Down_Interval.
-func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return DownIntervals*interval + m.skew(interval)
 }

@@ -17,6 +17,7 @@ type Router struct {
 	Packet Packet
 
 	vips      map[netip.Addr]bool // those of Packet
+	guard     guard
 	diagnosis diagnosis
 }
 
@@ -33,12 +34,27 @@ func (r *Router) SetConfig(c Config) {
 	r.Config = c
 	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
 	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
+	r.guard.configure(c.HMAC)
 	r.vips = make(map[netip.Addr]bool, len(c.VIPs))
 	for _, vip := range c.VIPs {
 		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())
 		r.vips[vip.Addr()] = true
 	}
 }
+
+// Sign prepares Packet for the next advertisement at the time of the wall clock. Without keys, or in mode receive-only, it has
+// no effect.
+func (r *Router) Sign(wall time.Time) {
+	if r.Packet.signer = r.guard.active; r.Packet.signer != nil {
+		r.Packet.sequence = r.guard.next(&r.Config.HMAC, wall)
+	}
+}
+
+// Sequences returns the present sequence numbers.
+func (r *Router) Sequences() Sequences { return Sequences{r.guard.own, slices.Clone(r.guard.heard)} }
+
+// Restore adds the sequence numbers of an earlier run. Of each sender the newer one counts.
+func (r *Router) Restore(s Sequences) { r.guard.restore(&r.Config.HMAC, s) }
 
 // Destinations returns the addresses that the router sends its advertisements to. The slice must not be changed.
 func (r *Router) Destinations() []netip.Addr {
@@ -78,8 +94,9 @@ func (r *Router) AdvanceDiagnosis(now time.Time) bool {
 }
 
 // Examine reads a message into p and makes the checks of RFC 9568 and RFC 3768, section 7.1 of each. It checks first how the
-// message arrived, then the message itself, then whether it fits the configuration.
-func (r *Router) Examine(h Header, msg []byte, p *Packet) Drop {
+// message arrived, then the message itself, then its signature at the time of the wall clock, then whether it fits the
+// configuration.
+func (r *Router) Examine(wall time.Time, h Header, msg []byte, p *Packet) Drop {
 	if d := r.checkHeader(h); d != 0 {
 		return d
 	}
@@ -90,6 +107,9 @@ func (r *Router) Examine(h Header, msg []byte, p *Packet) Drop {
 		return DropWrongVersion
 	}
 	if d := p.Parse(msg, h.Source, h.Destination); d != 0 {
+		return d
+	}
+	if d := r.checkSignature(wall, h, msg, p); d != 0 {
 		return d
 	}
 	return r.checkPacket(p)
@@ -113,6 +133,17 @@ func (r *Router) checkHeader(h Header) Drop {
 	return 0
 }
 
+// checkSignature checks the trailer, or its absence.
+func (r *Router) checkSignature(wall time.Time, h Header, msg []byte, p *Packet) Drop {
+	switch {
+	case r.Config.HMAC.On():
+		return r.guard.check(&r.Config.HMAC, wall, h.Source, msg, p.Trailer)
+	case p.Trailer != (Trailer{}):
+		return DropAuthTrailer
+	}
+	return 0
+}
+
 // checkPacket checks a sound advertisement of the right version.
 func (r *Router) checkPacket(p *Packet) Drop {
 	if p.Version == Version2 {
@@ -132,9 +163,11 @@ func (r *Router) checkPacket(p *Packet) Drop {
 }
 
 // foreign reports whether an advertisement is from another pair that uses the same VRID: it has none of our VIPs. Yielding to
-// its master would leave our VIPs to nobody. RFC 3768, section 7.1, drops every list that differs, RFC 9568 allows a receiver to
-// compare. Here one VIP in common is enough, so that a VIP can be added to one router after the other; and a configured unicast
-// peer is never a stranger.
+// its master would leave our VIPs to nobody.
+//
+// RFC 3768, section 7.1, lets a receiver compare the lists of addresses. If they differ, the receiver drops the packet, unless its
+// sender owns the addresses (priority 255). RFC 9568, section 7.1, also allows the comparison. Here one VIP in common is enough, so
+// that a VIP can be added to one router after the other. A configured unicast peer is never foreign.
 func (r *Router) foreign(p *Packet) bool {
 	ours, theirs := r.Packet.VIPs, p.VIPs
 	if len(r.Config.UnicastPeers) > 0 || len(ours) == 0 || len(theirs) == 0 || slices.Equal(ours, theirs) {

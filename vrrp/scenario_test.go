@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A wire joins machines by simulated time, delay, loss and partition, all from one seed.
+// A wire connects machines in simulated time. Its delays, losses and partitions come from one seed.
 type wire struct {
 	t       *testing.T
 	rand    *rand.Rand
@@ -101,7 +101,7 @@ func (w *wire) step(n *node, ev Event) {
 	}
 }
 
-// at schedules a call.
+// at schedules a call at a simulated time.
 func (w *wire) at(t time.Time, do func()) {
 	w.agenda = append(w.agenda, appointment{t, do})
 	slices.SortStableFunc(w.agenda, func(a, b appointment) int { return a.at.Compare(b.at) })

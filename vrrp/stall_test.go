@@ -58,8 +58,9 @@ func TestStalledMaster(t *testing.T) {
 	}
 }
 
-// TestPausedMaster: the packets for it are lost, as with a paused machine. It lets go of the VIPs at once and listens before it
-// speaks, and becomes backup of the router that took over. Where nobody has, it goes on after an interval and its skew time.
+// TestPausedMaster: a master stands still, and the packets for it are lost, as when its machine is paused. It gives up the VIPs
+// at once, and listens before it advertises. If a router has taken over, it becomes backup of this router. If none has, it is
+// master again after an interval and its skew time.
 func TestPausedMaster(t *testing.T) {
 	for _, preempt := range []bool{true, false} {
 		t.Run(fmt.Sprintf("preempt %t", preempt), func(t *testing.T) {
@@ -108,7 +109,7 @@ func TestPausedMaster(t *testing.T) {
 	}
 }
 
-// TestPausedBackup: it heard nothing while its machine was paused, and does not take over from a living master.
+// TestPausedBackup: a backup that heard nothing while its machine was paused does not take over from a living master.
 func TestPausedBackup(t *testing.T) {
 	for _, priority := range []uint8{100, 200} {
 		seeds(t, 300, func(t *testing.T, w *wire) {
@@ -146,7 +147,8 @@ func TestStalledBackup(t *testing.T) {
 	})
 }
 
-// TestPreemptionLeavesNoGap: the VIPs are held at every moment. Both routers hold them only as long as the successor needs.
+// TestPreemptionLeavesNoGap: during a preemption, the VIPs are held at every moment. Both routers hold them only as long as the
+// successor needs to add them.
 func TestPreemptionLeavesNoGap(t *testing.T) {
 	seeds(t, 300, func(t *testing.T, w *wire) {
 		b := w.add("b", testConfig(100))
@@ -218,7 +220,7 @@ func TestStandbyWithoutAPeer(t *testing.T) {
 	})
 }
 
-// TestBothInStandby: one of them is master, and stays master.
+// TestBothInStandby: when both routers are in standby, the one that is master stays master.
 func TestBothInStandby(t *testing.T) {
 	seeds(t, 100, func(t *testing.T, w *wire) {
 		a, b := w.settled(func(*Config) {})
@@ -268,8 +270,8 @@ func TestSoftFaultHandsOver(t *testing.T) {
 	})
 }
 
-// TestPausedMasterIsCalledAway: while it listens, it is ordered to leave, to go into standby, or to follow its group. It has
-// no place to offer.
+// TestPausedMasterIsCalledAway: a master that listens after a pause is told to leave, to go into standby, or to follow its
+// group. It has no place to offer.
 func TestPausedMasterIsCalledAway(t *testing.T) {
 	fault := &Cause{Kind: FaultTracked, Text: "service www: 0 of 3 servers healthy, 1 needed"}
 	for _, tt := range []struct {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A State is a state of RFC 9568, section 6.3, which calls the master Active, or Fault.
+// A State is the state of a virtual router: Fault, or one of RFC 9568, section 6.3. The RFC calls the master Active.
 type State uint8
 
 // The states of a virtual router. A router in Fault cannot take part, for a reason that may pass.
@@ -74,6 +74,10 @@ type Status struct {
 	Cause          Cause          `json:"-"`
 	AdvertInterval time.Duration  `json:"advert_interval"`
 	VIPs           []netip.Prefix `json:"vips"`
+	// HMAC is how advertisements are signed, without the secrets.
+	HMAC HMAC `json:"hmac,omitzero"`
+	// Refusals are the latest packets that were refused for their signature, one for each reason.
+	Refusals []Refusal `json:"refusals,omitempty"`
 	// RivalHeard is when this master last heard another master that must give way to it, or gave way. It is exact to within
 	// 100 ms at first, and to within a second if there are more. Some neighbours may have the other master's MAC address for
 	// the VIPs.

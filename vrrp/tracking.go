@@ -2,7 +2,7 @@
 
 package vrrp
 
-// Tracking is the result of all that a virtual router tracks.
+// Tracking is the combined result of everything that a virtual router tracks.
 type Tracking struct {
 	// Delta is added to the priority. The result stays within 1 and 254. An owner of the addresses stays at 255.
 	Delta int `json:"delta,omitempty"`
@@ -19,7 +19,7 @@ type Tracking struct {
 	OfGroup bool `json:"-"`
 }
 
-// Cause returns the fault, the zero Cause if there is none.
+// Cause returns the fault as a Cause. Without a fault it returns the zero Cause.
 func (t Tracking) Cause() Cause {
 	switch {
 	case t.Fault == "":

@@ -68,7 +68,9 @@ type party struct {
 	hard     bool // its link is at fault
 	told     Tracking
 	mastered uint64
-	heard    Packet // the last advertisement
+	heard    Packet   // the last advertisement
+	sent     [][]byte // on the segment
+	dropped  Drops
 }
 
 // A delivery is an advertisement on its way.
@@ -144,6 +146,12 @@ func (p *transcript) command(line string) {
 		p.thaw(a)
 	case "track":
 		p.track(a, args)
+	case "replay", "forge":
+		p.attack(word, a, args)
+	case "drops":
+		p.countDrops(a)
+	case "restart":
+		p.restart(a)
 	case "config":
 		c := a.Config
 		p.configure(&c, args)
@@ -220,6 +228,8 @@ func (p *transcript) configure(c *Config, args string) {
 			}
 		case "group":
 			c.SyncGroup = value
+		case "hmac":
+			c.HMAC = p.hmac(value)
 		default:
 			p.t.Fatalf("unknown key %q", key)
 		}
@@ -264,7 +274,7 @@ func (p *transcript) track(a *party, args string) {
 	p.tell(a, t)
 }
 
-// tell and assess pass on what a party is told, as a Loop does.
+// tell passes tracking results to a party, as a Loop does.
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
@@ -274,6 +284,7 @@ func (p *transcript) tell(a *party, t Tracking) {
 	p.assess(a)
 }
 
+// assess tells a party of a new fault or of the end of its fault, as a Loop does.
 func (p *transcript) assess(a *party) {
 	m, why := a.Machine, a.told.Cause()
 	if a.hard {
@@ -287,7 +298,7 @@ func (p *transcript) assess(a *party) {
 	}
 }
 
-// decide runs the sync groups of a director.
+// decide lets the sync groups of a director decide.
 func (p *transcript) decide(a *party) {
 	name, _, _ := strings.Cut(a.name, ".")
 	g := p.groups[name]

@@ -14,7 +14,11 @@ func (p *transcript) send(a *party, priority uint8) {
 		a.lost--
 		return
 	}
+	a.Sign(p.now)
 	message := a.Packet.AppendTo(nil, a.addr, Group4)
+	if !a.deaf {
+		a.sent = append(a.sent, message)
+	}
 	_, channel, dotted := strings.Cut(a.name, ".")
 	for _, b := range p.parties {
 		_, other, _ := strings.Cut(b.name, ".")
@@ -34,7 +38,8 @@ func (p *transcript) deliver(l delivery) {
 			p.line(a, "announces its addresses again: another master was heard")
 		}
 	}()
-	if d := a.Examine(h, l.message, &a.heard); d != 0 {
+	if d := a.Examine(p.now, h, l.message, &a.heard); d != 0 {
+		a.dropped[d]++
 		a.DiagnoseDrop(p.now, h, l.message, &a.heard, d)
 		if len(a.Warnings()) != warnings {
 			p.line(a, "drops an advertisement from %s: %s", h.Source, d)

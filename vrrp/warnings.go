@@ -27,11 +27,13 @@ const (
 	warnVersion
 	warnAuth
 	warnInterval
-	warnTrailer
 	warnForeign
 	warnVIPs // the kinds above are about dropped packets; a good packet ends them
 	warnLearntInterval
 	warnTwoMasters
+	warnSignature // a good packet does not end it: who forges and replays does it beside the good packets
+	warnUnsigned
+	warnClock
 )
 
 // A warning stands for one cause: a kind and a sender.

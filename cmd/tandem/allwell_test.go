@@ -4,8 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,21 +50,7 @@ func (reloadable) Reload() error { return nil }
 func (reloadable) Status() control.Status { return control.Status{} }
 
 func TestReloadSaysThatItWorked(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	l, err := control.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, l, reloadable{}) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	if out, errs, err := execute(t, "reload", "--socket", path); err != nil || errs != "" || !strings.HasPrefix(out, "ok: ") {
+	if out, errs, err := execute(t, "reload", "--socket", serveControl(t, reloadable{})); err != nil || errs != "" || !strings.HasPrefix(out, "ok: ") {
 		t.Errorf("output %q, standard error %q, error %v", out, errs, err)
 	}
 }

@@ -24,13 +24,16 @@ func newCheck() *cobra.Command {
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
 		Long: `Check configuration files without running a director. Each mistake is one line on standard error. The line
-has the file, the line number, the key and the mistake. If a valid key is similar, it has this key too.
+has the file, the line number, the key and the mistake. If a valid key is similar, the line suggests that
+key.
 
 A scheduler that this machine's kernel does not have is a mistake. If the kernel has no IPVS, schedulers
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
-certificate, this is only a warning: the file may be for another machine.
+certificate, this is only a warning: the file may be for another machine. The same is true for a key
+file that is missing or cannot be read. A key file that other users can read is a mistake.
 
-As root, it runs each tracked script once, as its user. A script that fails is a warning.
+If root runs the command, it runs each tracked script once, as the script's user. A script that fails is
+a warning.
 
 A note is about something that works but could be better.
 
@@ -41,7 +44,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
-				cfg, err := load.File(file)
+				cfg, err := load.ForReview(file)
 				if err != nil {
 					failed = append(failed, err)
 					continue
@@ -77,7 +80,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 			return errors.Join(failed...)
 		},
 	}
-	cmd.Flags().BoolVar(&live, "live", false, "also list what a director with the file would replace of other programs' services in this kernel")
+	cmd.Flags().BoolVar(&live, "live", false, "also list the services of other programs in this kernel that a director with this file would replace")
 	return cmd
 }
 

@@ -23,7 +23,7 @@ func newEnable() *cobra.Command {
 	return serverCommand(&cobra.Command{
 		Use:   "enable SERVICE/SERVER",
 		Short: "Put a disabled real server back into the IPVS table",
-		Long: `Undo tandem disable: the server is in the kernel's IPVS table again, with its weight while it is healthy.
+		Long: `Undo tandem disable. The server returns to the kernel's IPVS table, and has its weight while it is healthy.
 SERVICE/SERVER is written as for tandem drain.`,
 		Example: `  tandem enable www/192.0.2.11`,
 	}, control.Enable, "enabled")

@@ -34,8 +34,9 @@ func newDoctor() *cobra.Command {
 matters, and the command that fixes it. The configuration says whether the machine is a director, a real
 server, or both.
 
-Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With --persist, it also writes the
-sysctls to a file, so that they last over reboots; "tandem realserver remove" removes that file.
+Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With
+--persist, it also writes the sysctls to a file, so that they last over reboots. "tandem realserver remove"
+removes that file.
 
 The exit code is 0 without findings or with notes only, 2 with warnings, 3 with errors, and 1 if the
 examination failed.`,
@@ -87,7 +88,7 @@ const doctorFile = "60-tandem-doctor.conf"
 func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 	switch {
 	case m.RealServer() != nil:
-		return "; " + lasting(*m.RealServer())
+		return "; " + f.lasting(*m.RealServer())
 	case !m.Sysctl():
 		return ""
 	case file != "":
@@ -100,7 +101,7 @@ func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
-		loaded, err := load.File(f.config)
+		loaded, err := load.ForReview(f.config)
 		switch {
 		case err == nil:
 			cfg = loaded
@@ -159,10 +160,13 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 1 for every other failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
+	var c planned
 	switch {
+	case errors.As(err, &c):
+		return 2
 	case !errors.As(err, &v):
 		return 1
 	case diagnosis.Severity(v) == diagnosis.Error:

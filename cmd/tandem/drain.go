@@ -27,8 +27,8 @@ write ADDRESS:PORT.
 
 With --wait, the command shows the number of connections, and returns when no connection is left. If
 --timeout passes first, the exit code is 1 and the server stays drained. The next connection of a
-persistent client goes to another server. If the configuration sets expire_quiescent_template = 0, it
-goes to the drained server, and --wait waits for such clients too.`,
+persistent client goes to another server. If the configuration sets expire_quiescent_template = 0, that
+connection goes to the drained server, and --wait waits for such clients too.`,
 		Example: `  tandem drain www/192.0.2.11
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: arguments(1, 1),

@@ -6,8 +6,9 @@
 // # Processes
 //
 // "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the
-// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer and
-// removes its addresses. If the election dies, the director removes the addresses and starts another election.
+// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer;
+// without a peer it stays master for [election] orphan_grace. If the election dies, the director starts another one. The new one
+// continues as master if the master-down interval has not passed; otherwise the director removes the addresses first.
 //
 // # Signals
 //
@@ -21,6 +22,7 @@
 //
 //	GET  /v1/status                               the status, see below
 //	POST /v1/reload                               reads the configuration again
+//	POST /v1/plan      {}                         what a reload would change, see below
 //	POST /v1/failover  {"routers": ["NAME"]}      hands the virtual routers over to the peer
 //	POST /v1/release   {"routers": ["NAME"]}      ends their standby
 //	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
@@ -32,9 +34,9 @@
 //
 //	{"name": "SERVICE/ADDRESS:PORT", "connections": 0, "effective_weight": 0, "note": "drained by command"}
 //
-// The answer to a command comes when the kernel's table agrees. The director runs a command first, and then stores it in a file.
-// If it cannot write the file, the answer has "not_remembered" with the cause. This is so for failover and release too. A restart
-// would forget such a command.
+// The director answers a command when the kernel's table has the change. It runs a command first, and then stores it in a file.
+// If it cannot write the file, the answer has "not_remembered" with the cause: a restart would forget the command. The same holds
+// for failover and release.
 //
 // The status is
 //
@@ -44,6 +46,8 @@
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
+//	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
 //	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
@@ -61,18 +65,35 @@
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
 // or backup.
 //
+// The hmac of a virtual router is only there if it has keys. Its time_window is only there with anti_replay time, and its
+// active_key is not there with mode receive-only.
+//
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
 // Its tried_again is only there while the server gets no new clients for that reason.
 //
 // Every stats has the kernel's counts: connections, in_packets, out_packets, in_bytes and out_bytes. It also has the rates
 // per second: connection_rate, in_packet_rate, out_packet_rate, in_byte_rate and out_byte_rate.
 //
+// A plan is
+//
+//	{
+//	  "file", "sha256", "in_force": "SHA-256 of the configuration in force", "refused": ["…"], "warnings": ["…"],
+//	  "lines": [{"harm", "area", "op", "object", "change", "cost", "connections", "rows": [{"service", "server"}],
+//	             "address", "interface", "setting", "old", "new", "later"}],
+//	  "probed": {"healthy", "failed", "not_probed"}
+//	}
+//
+// With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
+// happens when a check passes, or when this director becomes master.
+//
 // Later versions may add members, but never rename or remove one.
 //
 // # Exit codes
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
-// without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors.
+// without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
+// adds 2 if something would change.
 package main
 
 import (
@@ -110,7 +131,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newRun(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
 		{"A machine that is a real server:", []*cobra.Command{newRealServer()}},

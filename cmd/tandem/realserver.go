@@ -47,9 +47,9 @@ func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with the table [realserver]; not read with --vip")
 	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
-	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "with --vip: `MODE` of the director's packets: dr, tunnel or nat (realserver.mode of the file)")
-	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "with --vip: `METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables (realserver.method of the file)")
-	flags.StringSliceVar(&f.interfaces, "interface", nil, "with --vip: `INTERFACE` where ARP is turned off; may be repeated (default: all with an IPv4 address)")
+	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "`MODE` in which the director's packets arrive: dr, tunnel or nat; only with --vip (in the file: realserver.mode)")
+	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "`METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables; only with --vip (in the file: realserver.method)")
+	flags.StringSliceVar(&f.interfaces, "interface", nil, "`INTERFACE` where ARP is turned off; may be repeated; only with --vip (default: all with an IPv4 address)")
 	flags.BoolVar(&f.persist, "persist", false, "also write the sysctls to a file, so that they last over reboots ("+configs.DefaultDropIn+")")
 	flags.StringVar(&f.sysctlDir, "sysctl-dir", filepath.Dir(configs.DefaultDropIn), "`DIRECTORY` of the sysctl files")
 	flags.StringVar(&f.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` with the record of the former state, which remove restores")
@@ -66,7 +66,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 		want.VIPs = append(want.VIPs, vip)
 	}
 	if len(f.vips) == 0 {
-		cfg, err := load.File(f.config)
+		cfg, err := load.ForReview(f.config)
 		if err != nil {
 			return realserver.Config{}, err
 		}
@@ -89,7 +89,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 	return c, nil
 }
 
-// loadOrRecorded returns the desired state, or, where neither a flag nor a file says it, what was last applied.
+// loadOrRecorded returns the desired state. If neither a flag nor a file gives it, the desired state is what was last applied.
 func (f *realServerFlags) loadOrRecorded() (realserver.Config, error) {
 	c, err := f.load()
 	if !errors.Is(err, errNoRealServer) && !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +100,7 @@ func (f *realServerFlags) loadOrRecorded() (realserver.Config, error) {
 		return c, e
 	}
 	if len(recorded.VIPs) == 0 {
-		return c, fmt.Errorf("%w; nothing was applied on this machine either", err)
+		return c, fmt.Errorf("%w; and there is no record of an earlier apply on this machine", err)
 	}
 	if f.persist {
 		recorded.DropIn = f.dropIn()
@@ -200,9 +200,9 @@ func newRealServer() *cobra.Command {
 		Short: "Prepare this machine as a real server for direct routing or tunnels",
 		Long: `Prepare this machine as a real server. tandem first turns ARP off for the virtual addresses. Then it adds
 the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). In mode nat it only sets the default
-route, through the virtual address that the directors have in this machine's network. It records the state
-before the first "apply", which "remove" restores. Without --vip, the settings are those of the table
-[realserver] in the configuration file.`,
+route, through the virtual address that the directors have in this machine's network. The first "apply"
+records the state before it. "remove" restores that state. Without --vip, the settings are those of the
+table [realserver] in the configuration file.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
@@ -239,7 +239,7 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 			}
 			n, err := listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
 			if n > 0 {
-				fmt.Fprintln(cmd.ErrOrStderr(), "note:", lasting(c))
+				fmt.Fprintln(cmd.ErrOrStderr(), "note:", f.lasting(c))
 			}
 			return err
 		},
@@ -275,12 +275,15 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 	}
 }
 
-// lasting says how long what apply does lasts.
-func lasting(c realserver.Config) string {
-	const unit = "; to have all of it at each boot, describe this real server in " + defaultConfig + " and enable tandem-realserver.service"
+// lasting returns in words how long the changes of apply last.
+func (f *realServerFlags) lasting(c realserver.Config) string {
+	unit := "; to apply all settings at each boot, enable tandem-realserver.service"
+	if len(f.vips) > 0 || f.config != defaultConfig { // not what the service reads
+		unit = "; to apply all settings at each boot, add [realserver] to " + defaultConfig + " and enable tandem-realserver.service"
+	}
 	switch {
 	case c.DropIn != "":
-		return "the sysctls are in " + c.DropIn + " and last; the rest lasts until the next boot" + unit
+		return "the sysctls are in " + c.DropIn + " and survive reboots; the other settings last only until the next boot" + unit
 	case c.Mode == realserver.NAT || c.Method == realserver.ARPFilter:
 		return "this lasts until the next boot" + unit
 	}
@@ -300,6 +303,9 @@ func newRealServerRemove(f *realServerFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Restore the state before apply, and print the commands that did it",
+		Long: `Restore the state before the first "apply", and print the commands that did it. While "tandem realserver run" is
+running, for example as tandem-realserver.service, "remove" changes nothing and fails: the settings would come back
+within a second.`,
 		Example: `  tandem realserver remove --dry-run
   tandem realserver remove`,
 		Args: arguments(0, 0),

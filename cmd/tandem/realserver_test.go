@@ -84,7 +84,7 @@ func TestWithoutAFileTheRecordSaysIt(t *testing.T) {
 		}
 		return &f
 	}
-	if _, err := parse("-c", unnamed, "--state-dir", dir).loadOrRecorded(); err == nil || !strings.Contains(err.Error(), "nothing was applied on this machine either") {
+	if _, err := parse("-c", unnamed, "--state-dir", dir).loadOrRecorded(); err == nil || !strings.Contains(err.Error(), "there is no record of an earlier apply on this machine") {
 		t.Errorf("neither a file nor a record: %v", err)
 	}
 	for _, c := range []realserver.Config{

@@ -14,9 +14,12 @@ func newReload() *cobra.Command {
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
 		Long: `Make the running director read its configuration file again, as SIGHUP does. If the file has mistakes,
-the director lists them and keeps the old configuration as a whole, and the exit code is 1.`,
-		Example: `  tandem reload`,
-		Args:    arguments(0, 0),
+the director lists them and keeps the old configuration as a whole, and the exit code is 1.
+
+tandem plan shows what a reload would change.`,
+		Example: `  tandem reload
+  tandem check /etc/tandem/tandem.toml && tandem reload`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := s.client(cmd)
 			if err != nil {
@@ -25,7 +28,7 @@ the director lists them and keeps the old configuration as a whole, and the exit
 			if err := client.Reload(cmd.Context()); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director works by its file as it is now")
+			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director has loaded its file")
 			return nil
 		},
 	}

@@ -25,8 +25,9 @@ func (forgetful) CommandServer(c control.ServerCommand) (control.ServerState, er
 	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
 }
 
-// TestCommandThatIsNotRemembered: the command succeeds, and a warning on standard error says that a restart would forget it.
-func TestCommandThatIsNotRemembered(t *testing.T) {
+// serveControl serves a director's control socket until the test ends, and returns its path.
+func serveControl(t *testing.T, d control.Director) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := control.Listen(path)
 	if err != nil {
@@ -34,14 +35,19 @@ func TestCommandThatIsNotRemembered(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, l, forgetful{}) }()
+	go func() { served <- control.Serve(ctx, l, d) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
 	})
-	t.Setenv("TANDEM_SOCKET", path)
+	return path
+}
+
+// TestCommandThatIsNotRemembered: the command succeeds, and a warning on standard error says that a restart would forget it.
+func TestCommandThatIsNotRemembered(t *testing.T) {
+	t.Setenv("TANDEM_SOCKET", serveControl(t, forgetful{}))
 	for _, c := range []struct {
 		args []string
 		want string // on standard output

@@ -31,7 +31,7 @@ first.
 STATE is MASTER, BACKUP, FAULT (an interface or a track fails) or INITIALIZE. After tandem failover it is
 followed by (standby). If the present priority differs from the configured one, PRIORITY shows both:
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
-INACTIVE are the kernel's numbers of connections.`,
+INACTIVE are the numbers of active and inactive connections in the kernel.`,
 		Example: `  tandem status
   tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,
@@ -62,7 +62,7 @@ INACTIVE are the kernel's numbers of connections.`,
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters of each virtual router and the last result of each check")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, and the last result of each check")
 	return cmd
 }
 
@@ -85,6 +85,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		writeFailingTracks(&b, s.VRRP)
 		if verbose {
 			writeCounters(&b, s.VRRP)
+			writeSigning(&b, s.VRRP, now)
 		}
 	}
 	for _, svc := range s.Services {
@@ -145,6 +146,36 @@ func writeCounters(b *bytes.Buffer, routers []control.Router) {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Name, c.AdvertsSent, c.AdvertsReceived, c.SendErrors,
 			c.BecameMaster, gap, dash(strings.Join(dropped, ", ")))
+	}
+	t.Flush()
+}
+
+// writeSigning prints how the routers sign their advertisements, and the latest refusal for each reason.
+func writeSigning(b *bytes.Buffer, routers []control.Router, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tHMAC\tKEYS\tSIGNS WITH\tANTI-REPLAY\tLATEST REFUSALS"
+	for _, r := range routers {
+		c := r.HMAC
+		if c == nil {
+			continue
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		var refused, keys []string
+		for _, f := range c.Refused {
+			refused = append(refused, fmt.Sprintf("%s %d (%s ago from %s)", f.Reason, f.Count, ago(now, f.Last), f.From))
+		}
+		for _, id := range c.Keys {
+			keys = append(keys, fmt.Sprint(id))
+		}
+		with := "-"
+		if c.ActiveKey != 0 {
+			with = fmt.Sprint(c.ActiveKey)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, c.Mode, strings.Join(keys, ","), with,
+			strings.TrimSpace(c.AntiReplay+" "+c.TimeWindow), dash(strings.Join(refused, ", ")))
 	}
 	t.Flush()
 }

@@ -27,10 +27,15 @@ func TestStatusTable(t *testing.T) {
 			},
 			Counters: control.Counters{AdvertsSent: 86400, AdvertsReceived: 12, BecameMaster: 2, LongestGapSeconds: 1.0004,
 				AdvertsDropped: map[string]uint64{"wrong_ttl": 1, "wrong_password": 30}},
+			HMAC: &control.HMAC{Mode: "enforce", Keys: []int{1, 2}, ActiveKey: 2, AntiReplay: "time", TimeWindow: "5s", Refused: []control.Refusal{
+				{Reason: "replayed", Count: 7, Last: now.Add(-90 * time.Second), From: netip.MustParseAddr("192.0.2.3")},
+				{Reason: "wrong_hmac", Count: 1, Last: now.Add(-time.Hour), From: netip.MustParseAddr("192.0.2.66")},
+			}},
 		}, {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
 			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
 			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
+			HMAC:  &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
 		}, {
 			Name: "dns", Interface: "eth0", VRID: 53, State: "fault", Priority: 100, EffectivePriority: 50,
 			Reason: "tracked interface eth1 has no carrier", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.103/24")},
@@ -70,6 +75,10 @@ ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
 web     86400  12        0       2              1000.4ms  wrong_password 30, wrong_ttl 1
 mail    0      0         0       0              -         -
 dns     0      0         0       0              -         -
+
+ROUTER  HMAC          KEYS  SIGNS WITH  ANTI-REPLAY  LATEST REFUSALS
+web     enforce       1,2   2           time 5s      replayed 7 (1m30s ago from 192.0.2.3), wrong_hmac 1 (1h0m ago from 192.0.2.66)
+mail    receive-only  1     -           monotonic    -
 `
 	const servers = `
 www  tcp 192.0.2.100:80  wrr  dr

@@ -15,13 +15,32 @@ import (
 
 // File reads and validates a file. A configuration without a name gets the host name. The error is configs.Mistakes, or says
 // why the file could not be read.
-func File(path string) (*configs.Config, error) {
-	text, err := read(path)
+func File(path string) (*configs.Config, error) { return file(path, false) }
+
+// ForReview reads and validates a file that may be for another machine: a key file that is missing, or that this user may not
+// read, is only a warning.
+func ForReview(path string) (*configs.Config, error) { return file(path, true) }
+
+func file(path string, elsewhere bool) (*configs.Config, error) {
+	text, err := Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+		return nil, err
 	}
+	return parse(path, text, elsewhere)
+}
+
+// Text is File for the text of a file that somebody else has read. The path is only its name.
+func Text(path string, text []byte) (*configs.Config, error) { return parse(path, text, false) }
+
+// TextForReview is ForReview for the text of a file that somebody else has read.
+func TextForReview(path string, text []byte) (*configs.Config, error) { return parse(path, text, true) }
+
+func parse(path string, text []byte, elsewhere bool) (*configs.Config, error) {
 	c, err := configs.Parse(path, text)
 	if err != nil {
+		return nil, err
+	}
+	if err := keys(c, elsewhere); err != nil {
 		return nil, err
 	}
 	if c.Name == "" {
@@ -31,6 +50,15 @@ func File(path string) (*configs.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// Read returns the text of a file for Text.
+func Read(path string) ([]byte, error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+	}
+	return text, nil
 }
 
 // read returns the text of a file. Of a file that is too large it returns enough to tell.

@@ -102,7 +102,7 @@ func (a *Announcer) Stats() garp.Stats {
 // Run sends until ctx ends, which is success. It waits while the interface is missing, down or without carrier. After that
 // every schedule starts again, because the neighbours may have missed all announcements.
 //
-// Run's own goroutine opens the sockets when it needs them. If threads have different network namespaces, the goroutine must
+// Run's own goroutine opens the sockets, if it can before it needs them. If threads have different network namespaces, the goroutine must
 // be locked to one thread.
 func (a *Announcer) Run(ctx context.Context) error {
 	pacer, err := newPacer()
@@ -112,6 +112,9 @@ func (a *Announcer) Run(ctx context.Context) error {
 	defer pacer.close()
 	s := &sender{iface: a.iface}
 	defer s.close()
+	// The process may have no descriptor left when it takes over. What is wrong with the interface is found again, and logged,
+	// when a frame is due.
+	_ = s.ready(time.Now())
 	trouble := ""
 	for a.await(ctx) {
 		pause, err := a.step(s, trouble != "")

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -105,10 +106,7 @@ func TestAnnouncerSendsTheSchedule(t *testing.T) {
 
 func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
 	const spacing = 300 * time.Microsecond
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	_, seen, a := newAnnouncing(t)
 	large := make([]netip.Addr, 200)
 	for i := range large {
 		large[i] = netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})
@@ -141,10 +139,7 @@ func TestAnnouncerSpacesFramesAndServesTheSmallRouter(t *testing.T) {
 }
 
 func TestWithdrawEndsAnnouncements(t *testing.T) {
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	_, seen, a := newAnnouncing(t)
 	busy := garp.Config{Repeat: []time.Duration{0}, Refresh: time.Nanosecond}
 	once := garp.Config{Repeat: []time.Duration{0}}
 	gone := addrs("192.0.2.100", "192.0.2.101", "192.0.2.102")
@@ -244,10 +239,7 @@ func TestAnnouncerWaitsForItsInterface(t *testing.T) {
 }
 
 func TestAnnouncerStartsAgainWhenTheInterfaceIsBack(t *testing.T) {
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	ns, seen, a := newAnnouncing(t)
 	v4 := netip.MustParseAddr("192.0.2.100")
 	a.Announce(garp.Config{Repeat: []time.Duration{0, 200 * time.Millisecond}}, []netip.Addr{v4})
 	eventually(t, "the first", func() bool { return seen.count(garp.Reply, v4) == 1 })
@@ -274,5 +266,19 @@ func TestAnnouncerLeavesNothingOpen(t *testing.T) {
 	stop()
 	eventually(t, "descriptors closed and goroutines ended", func() bool {
 		return open() <= descriptors && runtime.NumGoroutine() <= goroutines
+	})
+}
+
+// A process that has no descriptor left must still announce what it takes over.
+func TestAnnouncerOpensItsSocketsBeforeItNeedsThem(t *testing.T) {
+	t.Parallel()
+	ns, _ := newPair(t)
+	run(t, ns, NewAnnouncer("eth0", hclog.NewNullLogger()))
+	eventually(t, "a packet socket", func() (there bool) {
+		ns.do(func() {
+			text, err := os.ReadFile("/proc/thread-self/net/packet")
+			there = err == nil && bytes.Count(text, []byte("\n")) == 2 // one is the heading
+		})
+		return there
 	})
 }

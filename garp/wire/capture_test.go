@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -157,4 +158,14 @@ func hardwareOf(t *testing.T, ns *namespace, name string) (hw net.HardwareAddr) 
 		return nil
 	})
 	return hw
+}
+
+// newAnnouncing runs an Announcer on eth0 of a namespace, and returns a capture of what its neighbour receives.
+func newAnnouncing(t *testing.T) (*namespace, *capture, *Announcer) {
+	t.Helper()
+	ns, peer := newPair(t)
+	seen := newCapture(t, peer, "peer0")
+	a := NewAnnouncer("eth0", hclog.NewNullLogger())
+	run(t, ns, a)
+	return ns, seen, a
 }

@@ -134,7 +134,7 @@ const (
 	ipv6ProtocolOffset = ethernetHeaderLen + 6
 )
 
-// protocolFilter is a socket filter that accepts VRRP only, and of it the headers.
+// protocolFilter returns a socket filter that accepts VRRP only, and of it the headers.
 func protocolFilter(offset uint32) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: offset, Size: 1},

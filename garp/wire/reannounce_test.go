@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -18,10 +17,7 @@ import (
 
 func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 	t.Parallel()
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	ns, seen, a := newAnnouncing(t)
 	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
 	a.Announce(garp.Config{Repeat: []time.Duration{0}}, []netip.Addr{v4, v6})
 	eventually(t, "announced", func() bool { return a.Stats() == garp.Stats{Requests: 1, Replies: 1, Advertisements: 1} })
@@ -59,10 +55,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 
 func TestReannounceLooksAtTheInterfaceAnew(t *testing.T) {
 	t.Parallel()
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	ns, seen, a := newAnnouncing(t)
 	busy := netip.MustParseAddr("2001:db8::1") // keeps the last look young
 	a.Announce(garp.Config{Repeat: []time.Duration{0}, Refresh: time.Millisecond}, []netip.Addr{busy})
 	for i := range 5 {
@@ -84,10 +77,7 @@ func TestReannounceLooksAtTheInterfaceAnew(t *testing.T) {
 
 func TestAdvertisementsSayWhetherWeForward(t *testing.T) {
 	t.Parallel()
-	ns, peer := newPair(t)
-	seen := newCapture(t, peer, "peer0")
-	a := NewAnnouncer("eth0", hclog.NewNullLogger())
-	run(t, ns, a)
+	ns, seen, a := newAnnouncing(t)
 	for i, forwarding := range []string{"0", "1"} {
 		var err error
 		ns.do(func() { err = os.WriteFile("/proc/sys/net/ipv6/conf/eth0/forwarding", []byte(forwarding), 0) })

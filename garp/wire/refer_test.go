@@ -51,8 +51,8 @@ func TestReferAnnouncesTheNewMaster(t *testing.T) {
 	}
 }
 
-// TestReferAfterGivingUpToNobody: the addresses were given up, or a dead process may have had them, before a master was
-// heard. The watcher has no address, and listens for a master.
+// TestReferAfterGivingUpToNobody: a watcher without addresses listens for a master of addresses that were given up, or that a
+// dead process may have had, before a master was heard.
 func TestReferAfterGivingUpToNobody(t *testing.T) {
 	ns, peer := newPair(t)
 	w, _ := watch(t, ns, "eth0")
@@ -76,7 +76,7 @@ func TestReferAfterGivingUpToNobody(t *testing.T) {
 	}
 }
 
-// TestReferLeavesItToTheNewMaster: the successor announces an address itself.
+// TestReferLeavesItToTheNewMaster: a former master announces nothing if the successor announces the address itself.
 func TestReferLeavesItToTheNewMaster(t *testing.T) {
 	t.Parallel()
 	ns, peer := newPair(t)

@@ -169,7 +169,7 @@ func (w *Watcher) session(ctx context.Context, refs *garp.Referrals) error {
 	})
 }
 
-// track asks, receives, and reports rivals.
+// track asks for the addresses, receives frames, and reports rivals.
 func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation, refs *garp.Referrals) error {
 	t := garp.NewRivalTracker()
 	defer func() {
@@ -257,7 +257,7 @@ func (w *Watcher) act(p *probe, t *garp.RivalTracker, refs *garp.Referrals) (nex
 	return next, nil
 }
 
-// publish updates what Rivals and Claims return.
+// publish stores the results that Rivals and Claims return.
 func (w *Watcher) publish(t *garp.RivalTracker) {
 	rivals, claims := t.Rivals(), t.TakeClaims()
 	w.mu.Lock()

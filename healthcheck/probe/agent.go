@@ -103,7 +103,7 @@ func parseAgent(text string) healthcheck.Result {
 	return res
 }
 
-// agentWords is the reason of a server in service.
+// agentWords returns the reason of a server in service.
 func agentWords(a healthcheck.Advice) string {
 	switch {
 	case a.Drain:

@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// maxBody is how much of a body is examined, in bytes.
+// maxBody is the part of a body that is examined, in bytes.
 const maxBody = 1 << 20
 
 var errLongBody = errors.New("body longer than 1 MiB")

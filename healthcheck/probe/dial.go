@@ -87,7 +87,7 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 	return conn, err
 }
 
-// An attempt is the making of a connection.
+// An attempt is one attempt to connect.
 type attempt struct {
 	begun  chan struct{} // closed when the socket is made
 	once   atomic.Bool
@@ -104,8 +104,8 @@ func (a *attempt) begin(sock syscall.RawConn) {
 	}
 }
 
-// endure waits, after the deadline of the probe, until the server has had the timeout from the beginning of the attempt. Then
-// the kernel knows whether the server has answered, even if this process had no time to see it.
+// endure waits after the deadline of the probe until the server has had its whole timeout, counted from the beginning of the
+// attempt. Then the kernel knows whether the server has answered, even if this process had no time to see it.
 func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
 	select {
 	case <-a.begun:
@@ -131,5 +131,5 @@ func (a *attempt) endure(timeout time.Duration, done <-chan struct{}) {
 	}
 }
 
-// lastLook is how long the Go runtime may take to notice a connection that the kernel has made.
+// lastLook is the maximum time that the Go runtime may take to notice a connection that the kernel has made.
 const lastLook = time.Second

@@ -34,8 +34,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// A director starts to connect when the time of the probe is over: this says nothing about a server that answers. A server
-// that does not answer within the timeout, counted from the first packet, has failed.
+// If a director starts to connect only when the time of the probe is over, this says nothing about a server that answers. A
+// server that does not answer within the timeout, counted from the first packet, has failed.
 func TestLateDial(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	answers := probetest.Serve(t, probetest.UntilGone[*net.TCPConn])

@@ -49,10 +49,10 @@ func resolve(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthch
 	}
 }
 
-// data is the data of a record in the form of zone files.
+// data returns the data of a record in the form of zone files.
 func data(record dns.RR) string { return strings.TrimPrefix(record.String(), record.Header().String()) }
 
-// isShort says whether an error is the library's own: the message is too short for a header.
+// isShort reports whether an error is the library's own: the message is too short for a header.
 func isShort(err error) bool {
 	var own *dns.Error
 	return errors.As(err, &own)
@@ -109,7 +109,7 @@ func sameQuestion(a, b dns.Question) bool {
 	return strings.EqualFold(a.Name, b.Name) && a.Qtype == b.Qtype && a.Qclass == b.Qclass
 }
 
-// owners are the names whose records answer a question, in lower case: the name itself, and those to which its aliases
+// owners returns the names whose records answer a question, in lower case: the name itself, and those to which its aliases
 // lead, in whatever order they come (RFC 1034, section 3.6.2).
 func owners(records []dns.RR, want dns.Question) map[string]bool {
 	names := map[string]bool{strings.ToLower(want.Name): true}
@@ -129,7 +129,7 @@ func owners(records []dns.RR, want dns.Question) map[string]bool {
 	return names
 }
 
-// named is the name of a number, or the number behind a prefix.
+// named returns the name of a number, or the number behind a prefix.
 func named(names map[int]string, n int, prefix string) string {
 	if name, ok := names[n]; ok {
 		return name

@@ -9,8 +9,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
 )
 
-// Examine says why this machine could not run a valid check now: its program or its user is missing, or its certificates
-// cannot be read or do not match. It contacts no server, and starts nothing.
+// Examine returns an error if this machine cannot run a valid check now: the program or its user is missing, or the
+// certificates cannot be read or do not match. It contacts no server, and starts nothing.
 func Examine(c *healthcheck.Config) error {
 	switch {
 	case c.Type == healthcheck.Exec:

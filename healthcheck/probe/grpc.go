@@ -22,7 +22,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
-// maxGRPC is how large the answer of a gRPC server may be, in bytes.
+// maxGRPC is the maximum size of a gRPC server's answer, in bytes.
 const maxGRPC = 64 << 10
 
 // grpcCodes are the statuses of gRPC by their numbers (grpc/grpc, doc/statuscodes.md).
@@ -73,7 +73,7 @@ func askHealth(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	return judgeGRPC(stream, body, t)
 }
 
-// grpcTimeout is the time of the whole probe, in milliseconds. The header takes eight digits.
+// grpcTimeout returns the time of the whole probe, in milliseconds. The header takes eight digits.
 func grpcTimeout(t *healthcheck.Target) string {
 	return strconv.FormatInt(min(max(t.Config.Timeout.Milliseconds(), 1), 99999999), 10) + "m"
 }
@@ -83,7 +83,7 @@ func envelope(message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 }
 
-// judgeGRPCHeader says whether the answer comes from a gRPC server at all.
+// judgeGRPCHeader returns a failure if the answer does not come from a gRPC server.
 func judgeGRPCHeader(s *http2.Stream) healthcheck.Result {
 	kind, times := http2.Value(s.Fields, "content-type")
 	const usual = "application/grpc"
@@ -136,7 +136,7 @@ func judgeGRPC(s *http2.Stream, body []byte, t *healthcheck.Target) healthcheck.
 	return healthcheck.FailCode(healthcheck.Unexpected, int(status&0xffff), nameOf(servingStatuses, status)+", want SERVING")
 }
 
-// nameOf is the name of a number, or the number.
+// nameOf returns the name of a number, or the number.
 func nameOf(names []string, n uint64) string {
 	if n < uint64(len(names)) {
 		return names[n]

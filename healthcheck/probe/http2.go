@@ -35,7 +35,7 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	return judgeResponse(ctx, stream.Status, stream, t)
 }
 
-// pseudo are the pseudo-header fields of a request (RFC 9113, section 8.3.1).
+// pseudo returns the pseudo-header fields of a request (RFC 9113, section 8.3.1).
 func pseudo(t *healthcheck.Target, method, path string) []hpack.HeaderField {
 	scheme := "http"
 	if t.Config.TLS.On {

@@ -120,7 +120,7 @@ func FuzzExchange(f *testing.F) {
 	})
 }
 
-// isKnown says whether a reason of a response of version 1 is one of those that hold nothing of the server's.
+// isKnown reports whether a reason of a response of version 1 is one of those that hold nothing of the server's.
 func isKnown(reason string) bool {
 	if reason == "connection closed before a response" || reason == "connection closed in the middle of the response header" {
 		return true
@@ -135,7 +135,7 @@ func isKnown(reason string) bool {
 	}, func(err error) bool { return what == err.Error() })
 }
 
-// httpTarget is a target whose address does not matter.
+// httpTarget returns a target whose address does not matter.
 func httpTarget(timeout time.Duration) *healthcheck.Target {
 	t := probetest.HTTPTarget(probetest.Addr, timeout)
 	return &t

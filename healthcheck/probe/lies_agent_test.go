@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// agentLies are lines that are not of HAProxy's agent check (HAProxy configuration manual, agent-check), or that take the
-// server out of service.
+// agentLies returns lines that HAProxy's agent check does not have (HAProxy configuration manual, agent-check), or that take
+// the server out of service.
 func agentLies() (all []lie) {
 	const weight, long = "the agent's weight is not 0% to 1000%", "the agent's line is longer than 1 KiB"
 	add := func(rule, says, want string) {

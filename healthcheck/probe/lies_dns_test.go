@@ -59,7 +59,7 @@ func records(texts ...string) func([]byte) []byte {
 	})
 }
 
-// question is where the question begins, behind the header (RFC 1035, section 4.1.1).
+// question is the offset of the question, which follows the header (RFC 1035, section 4.1.1).
 const question = 12
 
 // nameLies are lies of RFC 1035, over TCP. The answer to www.example.org A is 12 + 17 + 4 + 12 + 4 bytes long.

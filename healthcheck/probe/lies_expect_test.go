@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// almost are texts that do not hold a text: each misses it by little.
+// almost returns texts that nearly contain a text, but do not.
 func almost(text string) (all []string) {
 	for at := range len(text) {
 		for bit := range 8 {
@@ -28,8 +28,8 @@ func almost(text string) (all []string) {
 	return all
 }
 
-// A datagram is whole or not at all: what is expected must be in one of them (RFC 768). In a stream it may come in pieces
-// (RFC 9293, section 3.4), and yet nothing that only resembles it passes.
+// Only an answer that contains the expected text passes, and none that nearly does. Over UDP the text must be in one datagram
+// (RFC 768). Over TCP it may arrive in pieces (RFC 9293, section 3.4).
 func TestLiesOfExpectedAnswers(t *testing.T) {
 	const text = "+PONG 1234567890 abc"
 	texts := almost(text)

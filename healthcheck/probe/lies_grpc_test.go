@@ -21,12 +21,12 @@ const (
 	otherTypeGRPC  = "malformed response: not gRPC: the content type is not application/grpc"
 )
 
-// answerGRPC is an answer with a body and trailers.
+// answerGRPC returns an answer with a body and trailers.
 func answerGRPC(body string, trailers ...string) string {
 	return rawHeaders(false, ":status", "200", "content-type", "application/grpc") + rawData(false, body) + rawHeaders(true, trailers...)
 }
 
-// healthOf is an answer whose one message is of these bytes.
+// healthOf returns an answer whose one message is of these bytes.
 func healthOf(message string) string {
 	return answerGRPC(string(envelope([]byte(message))), "grpc-status", "0")
 }

@@ -23,7 +23,7 @@ const (
 	badCoded = "malformed response: bad Transfer-Encoding"
 )
 
-// headLies are lies of the header, each in front of the body "ok".
+// headLies returns headers that break a rule. The body "ok" follows each of them.
 func headLies() (all []lie) {
 	add := func(rule, name, says, want string) { all = append(all, lie{rule, name, says, want}) }
 	start := func(line, want string) {
@@ -157,7 +157,7 @@ func headLies() (all []lie) {
 	return all
 }
 
-// One server gets one verdict, whether the check looks at its body or not, in whatever pieces its bytes arrive.
+// A server gets the same verdict whether the check looks at the body or not, and in whatever pieces the bytes arrive.
 func TestLiesOfHTTP1(t *testing.T) {
 	lies := headLies()
 	enough(t, lies)
@@ -216,7 +216,7 @@ func TestLiesOfHTTP1Bodies(t *testing.T) {
 	}
 }
 
-// A response without a body stays without, whatever its header says (RFC 9110, section 6.4.1).
+// A response that cannot have a body has none, whatever its header says (RFC 9110, section 6.4.1).
 func TestResponsesWithoutBody(t *testing.T) {
 	for _, tt := range []struct{ method, says string }{
 		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"}, {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},

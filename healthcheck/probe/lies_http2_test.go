@@ -18,14 +18,14 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// rawFrame is a frame of HTTP/2 (RFC 9113, section 4.1).
+// rawFrame returns a frame of HTTP/2 (RFC 9113, section 4.1).
 func rawFrame(typ http2.FrameType, flags http2.Flags, stream uint32, payload string) string {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))[1:]
 	b = append(b, byte(typ), byte(flags))
 	return string(binary.BigEndian.AppendUint32(b, stream)) + payload
 }
 
-// rawBlock is a header block of names and values.
+// rawBlock returns a header block of names and values.
 func rawBlock(fields ...string) string {
 	var b bytes.Buffer
 	encoder := hpack.NewEncoder(&b)
@@ -35,7 +35,7 @@ func rawBlock(fields ...string) string {
 	return b.String()
 }
 
-// rawHeaders is a HEADERS frame of stream 1.
+// rawHeaders returns a HEADERS frame of stream 1.
 func rawHeaders(end bool, fields ...string) string {
 	flags := http2.FlagHeadersEndHeaders
 	if end {
@@ -54,7 +54,7 @@ func rawData(end bool, text string) string {
 
 func number(n uint32) string { return string(binary.BigEndian.AppendUint32(nil, n)) }
 
-// settings2 is how a server begins.
+// settings2 is the first frame of a server.
 var settings2 = rawFrame(http2.FrameSettings, 0, 0, "")
 
 const (
@@ -70,7 +70,7 @@ const (
 	notHTTP2    = "malformed response: not HTTP/2"
 )
 
-// fieldLies are lies of the fields of a response.
+// fieldLies returns responses whose header fields break a rule.
 func fieldLies() (all []lie) {
 	add := func(rule, name, says, want string) { all = append(all, lie{rule, name, settings2 + says, want}) }
 	// RFC 9113, section 8.3.2: one :status, of three digits.
@@ -131,7 +131,7 @@ func fieldLies() (all []lie) {
 	return all
 }
 
-// frameLies are lies of the frames around a response. Each is told before the response, which would pass.
+// frameLies returns frames that break a rule. Each is sent before a response that would pass alone.
 func frameLies() (all []lie) {
 	fine := rawHeaders(true, ":status", "200")
 	add := func(rule, name, says, want string) { all = append(all, lie{rule, name, settings2 + says + fine, want}) }
@@ -257,7 +257,7 @@ func frameLies() (all []lie) {
 	return all
 }
 
-// bodyLies are lies behind the header of a response.
+// bodyLies returns what breaks a rule after the header of a response.
 func bodyLies() (all []lie) {
 	add := func(rule, name, says, want string) {
 		all = append(all, lie{rule, name, settings2 + rawHeaders(false, ":status", "200") + says, want})

@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// An echoLie is a packet, and what it is to an echo request.
+// An echoLie is a packet, and the verdict on it as an answer to an echo request.
 type echoLie struct {
 	name   string
 	packet []byte
@@ -108,8 +108,7 @@ func TestLiesOfPing(t *testing.T) {
 	}
 }
 
-// A router between the director and a server that is not there says so; what it says fails every check, and the reason
-// names the router.
+// If a router on the way reports that a server is not there, every check of it fails, and the reason names the router.
 func TestWhatRoutersSay(t *testing.T) {
 	director, router := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, director, "d0", router, "r0")
@@ -155,7 +154,7 @@ func TestWhatRoutersSay(t *testing.T) {
 	})
 }
 
-// A ping that is answered from another address is not answered.
+// An answer to a ping from another address does not count.
 func TestPingAnsweredFromElsewhere(t *testing.T) {
 	director, other := probetest.NewNS(t), probetest.NewNS(t)
 	probetest.Veth(t, director, "d0", other, "o0")

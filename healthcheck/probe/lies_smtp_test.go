@@ -21,7 +21,7 @@ const (
 	badReply    = "malformed reply to EHLO"
 )
 
-// greetingLies are greetings of mail servers that are none (RFC 5321, sections 2.3.8, 4.2 and 4.2.1).
+// greetingLies returns greetings that no mail server may send (RFC 5321, sections 2.3.8, 4.2 and 4.2.1).
 func greetingLies() (all []lie) {
 	add := func(rule, says, want string) {
 		all = append(all, lie{rule, fmt.Sprintf("%.30q, %d bytes", says, len(says)), says, want})
@@ -97,7 +97,7 @@ func greetingLies() (all []lie) {
 	return all
 }
 
-// speaksSMTP is what the reason says of bytes that begin as a reply of some protocol does.
+// speaksSMTP returns what the reason says of bytes that begin as a reply of some protocol does.
 func speaksSMTP(begin string) string {
 	if begin[0] >= '1' && begin[0] <= '5' {
 		return ": the server speaks SMTP or FTP"

@@ -14,8 +14,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// A lie is what a server says that breaks a rule of its protocol, and the reason for which its check fails. With no reason
-// it is a truth: the check passes.
+// A lie is an answer of a server that breaks a rule of its protocol, and the reason with which the check must fail. If the
+// reason is empty, the answer breaks no rule, and the check must pass.
 type lie struct {
 	rule string // the section of the specification
 	name string
@@ -23,7 +23,7 @@ type lie struct {
 	want string
 }
 
-// minimumOfLies is how many lies each family of protocols is tried with, at least.
+// minimumOfLies is the minimum number of lies for each family of protocols.
 const minimumOfLies = 200
 
 // enough fails the test if there are too few lies, or two of them are the same.
@@ -46,7 +46,7 @@ func enough(t *testing.T, lies []lie) {
 	t.Logf("%d lies, %d truths", count, len(lies)-count)
 }
 
-// judged says what is wrong with a result of a lie.
+// judged returns an error if the result of a lie is not the expected one.
 func judged(l lie, got healthcheck.Result) error {
 	if l.want == "" && got.Outcome != healthcheck.Passed || l.want != "" && (got.Outcome != healthcheck.Failed || got.Reason != l.want) {
 		return fmt.Errorf("%s, %s: %s, %q; want %q", l.rule, l.name, got.Outcome, got.Reason, l.want)
@@ -66,7 +66,7 @@ func answering(says string, stays bool) func(net.Conn) {
 	}
 }
 
-// told is what a check makes of a server in memory that says something and hangs up.
+// told returns what a check makes of a server in memory that says something and hangs up.
 func told(t *testing.T, target healthcheck.Target, says string) healthcheck.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -74,7 +74,7 @@ func told(t *testing.T, target healthcheck.Target, says string) healthcheck.Resu
 	return pipe(answering(says, false)).Probe(ctx, &target)
 }
 
-// controls are the control characters but those that end a line, and the tab.
+// controls returns the control characters but those that end a line, and the tab.
 func controls() (all []byte) {
 	for c := byte(0); c < ' '; c++ {
 		if c != '\t' && c != '\r' && c != '\n' {

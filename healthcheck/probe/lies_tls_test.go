@@ -70,12 +70,12 @@ func (f *forger) chain(all ...*x509.Certificate) tls.Certificate {
 	return pair
 }
 
-// leaf is a chain of one certificate that the authority signs.
+// leaf returns a chain of one certificate that the authority signs.
 func leaf(change func(*x509.Certificate)) func(*forger) tls.Certificate {
 	return func(f *forger) tls.Certificate { return f.chain(f.sign(f.cert, change)) }
 }
 
-// below is a chain of a certificate and the authority between it and the one that is trusted.
+// below returns a chain of a certificate and the authority between it and the one that is trusted.
 func below(change func(between, leaf *x509.Certificate)) func(*forger) tls.Certificate {
 	return func(f *forger) tls.Certificate {
 		var plan x509.Certificate
@@ -87,7 +87,7 @@ func below(change func(between, leaf *x509.Certificate)) func(*forger) tls.Certi
 	}
 }
 
-// certLies are of RFC 5280 and RFC 9525.
+// certLies returns chains that break a rule of RFC 5280 or RFC 9525.
 func certLies() (all []certLie) {
 	add := func(rule, name, want string, chain func(*forger) tls.Certificate) {
 		if want != "" {
@@ -138,7 +138,7 @@ func certLies() (all []certLie) {
 	return all
 }
 
-// recordLies are first bytes that no server of TLS sends (RFC 8446, sections 5.1 and 6).
+// recordLies returns first bytes that no TLS server sends (RFC 8446, sections 5.1 and 6).
 func recordLies() (all []lie) {
 	const none, broken, closed = "TLS: the server does not speak TLS", "TLS: the handshake failed", "connection closed during the TLS handshake"
 	for first := range 256 {

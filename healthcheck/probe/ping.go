@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// pingData is how much data an echo request carries, in bytes, as much as that of ping(8).
+// pingData is the number of data bytes in an echo request, the same as that of ping(8).
 const pingData = 56
 
 // ping sends one ICMP echo request and waits for its reply. The socket is connected: the kernel hands over only what comes
@@ -62,7 +62,7 @@ func ping(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	}
 }
 
-// echoRequest is an echo request in bytes. The kernel computes the checksum of ICMPv6, which covers the addresses.
+// echoRequest returns an echo request in bytes. The kernel computes the checksum of ICMPv6, which covers the addresses.
 func echoRequest(e *icmp.Echo, six bool) []byte {
 	m := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: e}
 	if six {
@@ -75,7 +75,7 @@ func echoRequest(e *icmp.Echo, six bool) []byte {
 	return b
 }
 
-// An echoVerdict is what a packet is to an echo request.
+// An echoVerdict says whether a packet answers an echo request.
 type echoVerdict uint8
 
 const (
@@ -111,7 +111,7 @@ func judgeEcho(asked *icmp.Echo, packet []byte, six bool) echoVerdict {
 	return echoed
 }
 
-// ipv4HeaderLength is the length of the IP header of a packet that has at least an ICMP header behind it.
+// ipv4HeaderLength returns the length of the IP header of a packet that has at least an ICMP header behind it.
 func ipv4HeaderLength(packet []byte) (n int, ok bool) {
 	if len(packet) < 20 || packet[0]>>4 != 4 {
 		return 0, false
@@ -120,8 +120,8 @@ func ipv4HeaderLength(packet []byte) (n int, ok bool) {
 	return n, n >= 20 && len(packet) >= n+8
 }
 
-// checksum is the checksum of the Internet (RFC 1071), which is 0 over a message that is intact. A raw socket gets messages
-// before the kernel looks at it.
+// checksum returns the checksum of the Internet (RFC 1071), which is 0 over a message that is intact. A raw socket gets
+// messages before the kernel looks at it.
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i+1 < len(b); i += 2 {

@@ -115,7 +115,7 @@ func talk(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck
 	return converse(ctx, conn, t)
 }
 
-// connected is the result of a check that only connects.
+// connected returns the result of a check that only connects.
 func connected(t *healthcheck.Target) healthcheck.Result {
 	if t.Config.Via.IsValid() {
 		return healthcheck.Pass(via.Connected)
@@ -123,7 +123,7 @@ func connected(t *healthcheck.Target) healthcheck.Result {
 	return healthcheck.Pass("connected")
 }
 
-// connecting says, for the reason of a timeout, what a probe does until it is connected.
+// connecting returns what a probe does until it is connected, in the words of the reason for a timeout.
 func connecting(t *healthcheck.Target) string {
 	if t.Config.Via.IsValid() {
 		return via.Connecting

@@ -31,7 +31,7 @@ func probeOnce(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	return probetest.Words(res), time.Since(start)
 }
 
-// carry probes as the runner does with an engine.
+// carry probes once with an engine, as the runner does.
 func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 	g, err := epoll.New()
 	if err != nil {
@@ -52,8 +52,8 @@ func carry(t healthcheck.Target) (healthcheck.Result, time.Duration) {
 // ways are the two ways in which a plain probe is made. Their results must be equal.
 var ways = map[string]func(healthcheck.Target) (healthcheck.Result, time.Duration){"goroutine": probeOnce, "engine": carry}
 
-// ended is a reason without how the connection ended: a server that hangs up without reading what was sent closes or resets
-// the connection, depending on what has arrived.
+// ended returns a reason without how the connection ended: a server that hangs up without reading what was sent closes or
+// resets the connection, depending on what has arrived.
 func ended(reason string) string {
 	return strings.Replace(reason, "connection reset", "connection closed", 1)
 }

@@ -109,7 +109,7 @@ func readReply(in *bufio.Reader) (code int, err error) {
 	}
 }
 
-// startsReply says whether bytes are the beginning of a code (RFC 5321, section 4.2: %x32-35 %x30-35 %x30-39).
+// startsReply reports whether bytes are the beginning of a code (RFC 5321, section 4.2: %x32-35 %x30-35 %x30-39).
 func startsReply(b []byte) bool {
 	for i, high := range []byte("559")[:len(b)] {
 		if b[i] < '0' || b[i] > high || i == 0 && b[i] < '2' {

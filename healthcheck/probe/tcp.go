@@ -14,16 +14,16 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
 )
 
-// maxAnswer is how much of an answer is searched for the expected text, in bytes.
+// maxAnswer is the part of an answer that is searched for the expected text, in bytes.
 const maxAnswer = 64 << 10
 
 // asExpected is the reason of a server that sent the expected text.
 const asExpected = "answered as expected"
 
-// waitingForExpected is what a probe does that expects a text.
+// waitingForExpected is what a probe that expects a text waits for, in the words of a reason.
 const waitingForExpected = "waiting for the expected answer"
 
-// otherwise is the result of a server that has answered, but not as expected, when the probe's time is over.
+// otherwise returns the result of a server that has answered, but not as expected, when the probe's time is over.
 func otherwise(t *healthcheck.Target) healthcheck.Result {
 	reason := fmt.Sprintf("answered, but without %q within %s", t.Config.Expect, t.Config.Timeout)
 	return healthcheck.Fail(healthcheck.Unexpected, reason)

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// Thousands of checks a second must not use up the ports of either side.
+// Probes leave no connection in TIME_WAIT: thousands of checks a second must not use up the ports of either side.
 func TestProbesLeaveNoTimeWait(t *testing.T) {
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
 	web.Config.Protocols = new(http.Protocols)
@@ -54,7 +54,7 @@ func TestProbesLeaveNoTimeWait(t *testing.T) {
 	}
 }
 
-// timeWaits are the kernel's lines about connections of a port in state TIME_WAIT.
+// timeWaits returns the kernel's lines about connections of a port in state TIME_WAIT.
 func timeWaits(t *testing.T, port uint16) (found []string) {
 	t.Helper()
 	table, err := os.ReadFile("/proc/net/tcp")

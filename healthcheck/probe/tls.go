@@ -47,7 +47,7 @@ func (p *Prober) secure(ctx context.Context, conn net.Conn, t *healthcheck.Targe
 	return secured, healthcheck.Result{}
 }
 
-// serverName is what the server's certificate must be for.
+// serverName returns what the server's certificate must be for.
 func serverName(t *healthcheck.Target) string {
 	switch {
 	case t.Config.TLS.Name != "":
@@ -104,12 +104,12 @@ func explainTLS(ctx context.Context, err error, t *healthcheck.Target, name stri
 	return fail("the handshake failed")
 }
 
-// nameless says whether a certificate has no name that clients look at: they ignore its common name (RFC 9525, section 2).
+// nameless reports whether a certificate has no name that clients look at: they ignore its common name (RFC 9525, section 2).
 func nameless(c *x509.Certificate) bool {
 	return c != nil && len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses)+len(c.URIs) == 0
 }
 
-// invalidWords says what is wrong with a certificate of the chain.
+// invalidWords returns words about what is wrong with a certificate of the chain.
 func invalidWords(err x509.CertificateInvalidError, now time.Time) string {
 	what := "the certificate"
 	if err.Cert != nil && err.Cert.IsCA {
@@ -132,7 +132,7 @@ func invalidWords(err x509.CertificateInvalidError, now time.Time) string {
 	return what + " cannot be accepted"
 }
 
-// A hearing connection keeps the first bytes that the server sends.
+// A hearing is a connection that keeps the first bytes that the server sends.
 type hearing struct {
 	net.Conn
 	first words.Beginning

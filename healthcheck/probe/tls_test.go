@@ -97,7 +97,7 @@ func (a *authority) issue(t *testing.T, name string, until time.Time) tls.Certif
 	return pair
 }
 
-// serveTLS is a web server that answers with the version of HTTP and the requested name.
+// serveTLS returns a web server that answers with the version of HTTP and the requested name.
 func serveTLS(t *testing.T, config *tls.Config, h2 bool) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -241,7 +241,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// A body that is larger than the server's windows goes out as the server lets it.
+// A body that is larger than the server's windows is sent in the parts that the server allows.
 func TestLargeRequestByHTTP2(t *testing.T) {
 	const size = 3 << 20
 	got := make(chan int64, 1)
@@ -264,7 +264,7 @@ func TestLargeRequestByHTTP2(t *testing.T) {
 	}
 }
 
-// Servers that break the rules of TLS, or of HTTP/2 over it.
+// Checks of servers that break the rules of TLS, or of HTTP/2 over TLS, fail with a reason.
 func TestSecuredServersThatLie(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	https := func(c *healthcheck.Config) { c.Type, c.TLS = healthcheck.HTTPS, healthcheck.TLS{On: true} }

@@ -22,7 +22,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe"
 )
 
-// serverEnv makes the test binary the server instead, so that the CPU time of this process is the checks' alone.
+// serverEnv is the environment variable that makes the test binary the server. So the CPU time of this process is that of the
+// checks alone.
 const serverEnv = "HEALTHCHECK_BENCH_SERVER"
 
 func TestMain(m *testing.M) {
@@ -92,10 +93,10 @@ func startServer(t testing.TB) (netip.AddrPort, *os.Process) {
 	return netip.AddrPortFrom(loopback(0), netip.MustParseAddrPort(strings.TrimSpace(line)).Port()), cmd.Process
 }
 
-// loopback is the address of a target, one of many that lead to the same server.
+// loopback returns the address of a target, one of many that lead to the same server.
 func loopback(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}) }
 
-// cpu is the CPU time of this process so far, the kernel's work for it included.
+// cpu returns the CPU time of this process so far, the kernel's work for it included.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -124,7 +125,7 @@ func BenchmarkProbe(b *testing.B) {
 	}
 }
 
-// resident is the memory of this process, in bytes.
+// resident returns the memory of this process, in bytes.
 func resident(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/statm")

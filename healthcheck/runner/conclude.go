@@ -12,11 +12,11 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/epoll"
 )
 
-// standstill is how late Run may wake up. If it is later, the director stood still: it was stopped by a signal, suspended
+// standstill is the lateness of Run from which the director counts as having stood still: it was stopped by a signal, suspended
 // with its machine, or without a processor.
 const standstill = 50 * time.Millisecond
 
-// A news is the input of the log lines about one result.
+// A news has everything that the log lines about one result need.
 type news struct {
 	healthcheck.Change
 	name   string // of the target
@@ -52,7 +52,7 @@ func (r *Runner) notifyAll() {
 	}
 }
 
-// uncounted says whether a failure does not count. If the director stood still during the probe, the server may have answered
+// uncounted reports whether a failure does not count. If the director stood still during the probe, the server may have answered
 // in time. One failure in a row is not counted for this reason: a director that is always late still finds failed servers.
 // Timeouts of a server that has sent something are never counted: a director that is late also asks late.
 func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
@@ -62,7 +62,7 @@ func (r *Runner) uncounted(e *entry, p epoll.Ended) bool {
 	return late && !again && !p.Result.Decisive && p.Result.Panic == nil
 }
 
-// stall expires the verdicts that are too old after a standstill. Their probes are overdue, and so run at once.
+// stall ends the validity of verdicts that are too old after a standstill. Their probes are overdue, and so run at once.
 func (r *Runner) stall(lasted time.Duration) {
 	r.mu.Lock()
 	n, now := 0, r.stoodStill

@@ -37,7 +37,7 @@ type member struct {
 	part bool // as in Target
 }
 
-// name is the entry's name for the log.
+// name returns the entry's name for the log.
 func (e *entry) name() string {
 	if len(e.members) == 0 {
 		return e.target.ID
@@ -45,7 +45,7 @@ func (e *entry) name() string {
 	return e.members[0].id
 }
 
-// part says whether every member is one of several checks of its server.
+// part reports whether every member is one of several checks of its server.
 func (e *entry) part() bool {
 	return !slices.ContainsFunc(e.members, func(m member) bool { return !m.part })
 }

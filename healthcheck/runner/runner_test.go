@@ -89,7 +89,7 @@ func scripted(script string) func(context.Context, *healthcheck.Target) healthch
 	}
 }
 
-// timedOut is the result of a probe whose ctx is done.
+// timedOut returns the result of a probe whose ctx is done.
 func timedOut(ctx context.Context) healthcheck.Result {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}

@@ -45,7 +45,7 @@ func (s *starts) note(probe func(context.Context, *healthcheck.Target) healthche
 	}
 }
 
-// count is how many probes started from a to b.
+// count returns how many probes started from a to b.
 func (s *starts) count(a, b time.Time) int {
 	n := 0
 	for _, of := range s.of {

@@ -81,7 +81,7 @@ func (r *Runner) replace(targets []healthcheck.Target, now time.Time) map[string
 	return refused
 }
 
-// keeps says whether an entry is the probe that one of its targets still wants.
+// keeps reports whether an entry is the probe that one of its targets still wants.
 func (e *entry) keeps(t *healthcheck.Target) bool {
 	i := slices.IndexFunc(e.members, func(m member) bool { return m.id == t.ID && m.addr == t.Addr })
 	if i < 0 || e.key() != keyOf(t) || !e.target.Config.SameProbe(&t.Config) {

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// settled is a running bench whose target a is healthy, 30 s after the start.
+// settled returns a running bench whose target a is healthy, 30 s after the start.
 func settled(t *testing.T, s *starts) *bench {
 	b := newBench(Options{}, s.note(scripted("+")))
 	b.Set([]healthcheck.Target{target("a")})

@@ -71,7 +71,7 @@ func checkCost(b *bench, t *lab.Attempt, s subject, typ, what string, span time.
 	b.report(what+": memory", s.name, float64(memory)/1e6, "MB", "resident, of all its processes")
 }
 
-// passed is a condition that holds once the time has passed.
+// passed returns a condition that holds once the time has passed.
 func passed(d time.Duration) func() error {
 	begin := time.Now()
 	return func() error {
@@ -82,7 +82,7 @@ func passed(d time.Duration) func() error {
 	}
 }
 
-// processorTime is what all processes of a host have used.
+// processorTime returns what all processes of a host have used.
 func processorTime(t *lab.Attempt, h *lab.Host) (sum time.Duration) {
 	for _, pid := range h.Pids() {
 		used, err := lab.CPUTime(pid)

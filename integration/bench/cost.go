@@ -30,7 +30,7 @@ func measureCosts(b *bench) {
 	}
 }
 
-// A usage is what a director's processes use: the one that was started first, and the one that elects.
+// A usage is the processor time and memory of a director's two processes: the director, and its election.
 type usage struct {
 	cpu    []time.Duration
 	memory []int64 // bytes

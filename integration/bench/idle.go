@@ -15,7 +15,7 @@ import (
 // idleSizes are the numbers of services that an idle director holds, each with two servers.
 var idleSizes = []int{10, 100, 1000, 10_000}
 
-// idleSpan is how long an idle director is watched.
+// idleSpan is the time for which an idle director is watched.
 const idleSpan = 30 * time.Second
 
 // measureIdle measures the processor time of a master that only sends its advertisements. It has no checks, no peer and no

@@ -120,7 +120,7 @@ func tables(b *bench, what string, entries []lvs.Entry) error {
 	return err
 }
 
-// A noStore forgets which services are ours.
+// A noStore is a store that keeps nothing.
 type noStore struct{}
 
 func (noStore) Load() (kernel.Owned, error) { return kernel.Owned{}, nil }
@@ -140,7 +140,7 @@ func manyServices(n int) []lvs.Entry {
 	return entries
 }
 
-// nth is the address n after the one given.
+// nth returns the address n after the one given.
 func nth(first string, n int) netip.Addr {
 	a := netip.MustParseAddr(first).As4()
 	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n))

@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A section measures one thing.
@@ -42,20 +42,11 @@ var sections = []section{
 	{name: "idle", about: "what a director costs that has nothing to do", ipvs: true, run: measureIdle},
 }
 
-// kindVar tells the inner run which kind of sections it is for. The lab passes it on.
-const kindVar = "TANDEM_LAB_BENCH"
-
-// The kinds of sections.
-const (
-	kindNative = "native"
-	kindIPVS   = "ipvs"
-)
-
-func (s section) kind() string {
+func (s section) kind() report.Kind {
 	if s.ipvs {
-		return kindIPVS
+		return report.IPVS
 	}
-	return kindNative
+	return report.Native
 }
 
 // beforeVar tells the inner run where the source of the older revision is.
@@ -89,13 +80,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	if kind := os.Getenv(kindVar); kind != "" || !lab.Outside() {
+	if report.Inside() != "" || !lab.Outside() {
 		cargo := []lab.Cargo{lab.Tandem}
 		if tandemBefore.Dir = os.Getenv(beforeVar); tandemBefore.Dir != "" {
 			cargo = append(cargo, tandemBefore)
 		}
 		lab.Enter("github.com/tandem-lvs/tandem/integration/bench", 0, cargo...)
-		inner(kind, chosen, o)
+		inner(report.Inside(), chosen, o)
 		return
 	}
 	if err := outer(chosen, o); err != nil {
@@ -122,10 +113,6 @@ func choose(names string) ([]section, error) {
 
 // outer runs the program again in each place that the sections need, and gathers what it measures there.
 func outer(chosen []section, o options) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	if o.before != "" {
 		dir, err := source(o.before)
 		if err != nil {
@@ -137,12 +124,12 @@ func outer(chosen []section, o options) error {
 		}
 	}
 	began := time.Now()
-	r := result{Revision: revision(), Before: o.before}
-	for _, kind := range []string{kindNative, kindIPVS} {
+	r := result{Revision: report.Revision(), Before: o.before}
+	for _, kind := range []report.Kind{report.Native, report.IPVS} {
 		if !slices.ContainsFunc(chosen, func(s section) bool { return s.kind() == kind }) {
 			continue
 		}
-		if err := gather(&r, self, kind); err != nil {
+		if err := report.Gather(kind, r.take); err != nil {
 			return err
 		}
 	}
@@ -161,15 +148,6 @@ func outer(chosen []section, o options) error {
 		return fmt.Errorf("%d of %d could not be measured", n, len(r.Rows))
 	}
 	return nil
-}
-
-// revision names the source that is measured.
-func revision() string {
-	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
-	if err != nil {
-		return "a source without a revision"
-	}
-	return strings.TrimSpace(string(text))
 }
 
 // source writes the source of a revision to a new directory.
@@ -191,38 +169,10 @@ func source(revision string) (dir string, err error) {
 	return dir, nil
 }
 
-// gather runs the sections of one kind and adds what they say to the result.
-func gather(r *result, self, kind string) error {
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), kindVar+"="+kind)
-	if kind == kindNative {
-		cmd.Env = append(cmd.Env, "TANDEM_LAB=direct")
-	}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if !r.take(lines.Bytes()) {
-			fmt.Fprintln(os.Stderr, lines.Text())
-		}
-	}
-	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
-		return fmt.Errorf("inner run: %w", err)
-	}
-	return nil
-}
-
 // inner runs sections and writes what they measure, one line of JSON each.
-func inner(kind string, chosen []section, o options) {
-	b := &bench{options: o, place: describe()}
-	b.emit(message{Place: &b.place})
+func inner(kind report.Kind, chosen []section, o options) {
+	b := &bench{options: o, machine: report.ThisMachine()}
+	report.Emit(message{Machine: &b.machine})
 	for _, s := range chosen {
 		if s.kind() == kind {
 			b.section = s

@@ -11,46 +11,6 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// A subject is a program that is measured.
-type subject struct {
-	name   string
-	launch func(d *lab.Director, n network, priority int)
-	serve  func(d *lab.Director, s services)
-}
-
-var (
-	tandem     = subject{"tandem", launchTandem("", lab.Tandem), serveTandem(lab.Tandem)}
-	before     = subject{"tandem before", launchTandem("", tandemBefore), serveTandem(tandemBefore)}
-	realtime   = subject{"tandem, realtime", launchTandem("[election]\nrealtime = true\n", lab.Tandem), nil}
-	keepalived = subject{"keepalived", launchKeepalived(""), serveKeepalived}
-	rtPriority = subject{"keepalived, vrrp_rt_priority", launchKeepalived("vrrp_rt_priority 50"), nil}
-)
-
-// tandemBefore is the daemon of an older revision as cargo. Its source is added where it is built.
-var tandemBefore = lab.Cargo{Name: "tandem-before", Package: lab.Tandem.Package}
-
-// subjects returns the subjects to measure: those given, and beside tandem its older revision, if one is named.
-func (b *bench) subjects(wanted ...subject) (all []subject) {
-	for _, s := range wanted {
-		all = append(all, s)
-		if s.name == tandem.name && b.options.before != "" {
-			all = append(all, before)
-		}
-	}
-	return all
-}
-
-// isTandem reports whether the subject is tandem, of whatever revision.
-func (s subject) isTandem() bool { return s.name == tandem.name || s.name == before.name }
-
-// program is the binary of a subject that is tandem.
-func (s subject) program() lab.Cargo {
-	if s.name == before.name {
-		return tandemBefore
-	}
-	return lab.Tandem
-}
-
 // A network is the settings that are the same for all subjects.
 type network struct {
 	advert  time.Duration
@@ -71,32 +31,6 @@ func (n network) each(f func(ifi string, vrid int, vip string)) {
 	for i := range n.routers {
 		ifi, vrid := i/perInterface, 1+i%perInterface
 		f(fmt.Sprintf("eth%d", ifi), vrid, fmt.Sprintf("10.%d.%d.1/32", ifi, vrid))
-	}
-}
-
-func launchTandem(tables string, program lab.Cargo) func(*lab.Director, network, int) {
-	return func(d *lab.Director, n network, priority int) {
-		d.Use(program)
-		var b strings.Builder
-		b.WriteString(tables)
-		n.each(func(ifi string, vrid int, vip string) {
-			fmt.Fprintf(&b, "[[vrrp]]\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\nvips = [%q]\n",
-				ifi, vrid, priority, n.advert, vip)
-		})
-		d.Configure(b.String())
-		d.Launch()
-	}
-}
-
-func launchKeepalived(globals string) func(*lab.Director, network, int) {
-	return func(d *lab.Director, n network, priority int) {
-		var routers []lab.KeepalivedRouter
-		n.each(func(ifi string, vrid int, vip string) {
-			routers = append(routers, lab.KeepalivedRouter{
-				Interface: ifi, VRID: vrid, Priority: priority, Advert: n.advert, VIPs: []string{vip},
-			})
-		})
-		d.Keepalived(globals, routers...)
 	}
 }
 
@@ -157,7 +91,7 @@ func (p *pair) signal(d *lab.Director, sig syscall.Signal) {
 	}
 }
 
-// masterDown is how long b waits after an advertisement of a (RFC 9568, section 6.1).
+// masterDown returns how long b waits after an advertisement of a (RFC 9568, section 6.1).
 func (p *pair) masterDown() time.Duration {
 	return 3*p.net.advert + time.Duration(256-lab.PriorityB)*p.net.advert/256
 }

@@ -8,7 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // print writes a table for each section: cases down, subjects across.
@@ -39,38 +40,17 @@ func (r *result) print(w io.Writer) {
 			table = append(table, line)
 		}
 		fmt.Fprintln(w)
-		align(w, table)
+		report.Table(w, "l"+strings.Repeat("r", len(subjects)), table)
 		for _, row := range rows {
 			if row.Value == nil {
 				fmt.Fprintf(w, "  not measured: %s, %s: %s\n", row.Case, row.Subject, row.Note)
 			}
 		}
-		i := slices.IndexFunc(r.Places, func(p place) bool { return p.Kind == rows[0].Place })
-		fmt.Fprintf(w, "  measured on %s\n", r.Places[i])
+		i := slices.IndexFunc(r.Machines, func(m report.Machine) bool { return m.Place == rows[0].Place })
+		fmt.Fprintf(w, "  measured on %s\n", r.Machines[i])
 	}
 	fmt.Fprintf(w, "\nTandem was built from %s. The run took %s.\n", r.Revision, r.Took)
 	if r.Before != "" {
 		fmt.Fprintf(w, "%q was built from %s.\n", before.name, r.Before)
-	}
-}
-
-// align writes lines of cells, the first column to the left and the others to the right.
-func align(w io.Writer, table [][]string) {
-	widths := make([]int, len(table[0]))
-	for _, line := range table {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range table {
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				fmt.Fprint(w, cell, pad)
-				continue
-			}
-			fmt.Fprint(w, "  ", pad, cell)
-		}
-		fmt.Fprintln(w)
 	}
 }

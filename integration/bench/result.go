@@ -3,38 +3,18 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A result is the measurements of a run.
 type result struct {
-	Revision string  `json:"revision"`         // of tandem's source
-	Before   string  `json:"before,omitempty"` // of the older one beside it
-	Took     string  `json:"took"`
-	Places   []place `json:"places"`
-	Rows     []row   `json:"rows"`
-}
-
-// A place is the machine and kernel where sections ran.
-type place struct {
-	Kind       string  `json:"kind"` // vm or direct
-	Machine    string  `json:"machine"`
-	CPUs       int     `json:"cpus"`
-	Kernel     string  `json:"kernel"`
-	Load       float64 `json:"load"` // load average of the last minute, at the start
-	Tandem     string  `json:"tandem"`
-	Keepalived string  `json:"keepalived"`
-}
-
-func (p place) String() string {
-	kind := "this machine's own kernel, in namespaces"
-	if p.Kind == "vm" {
-		kind = "a virtual machine, under emulation"
-	}
-	return fmt.Sprintf("%s: Linux %s, %d × %s, load %.2f at the start; tandem %s, %s",
-		kind, p.Kernel, p.CPUs, p.Machine, p.Load, p.Tandem, p.Keepalived)
+	Revision string           `json:"revision"`         // of tandem's source
+	Before   string           `json:"before,omitempty"` // of the older one beside it
+	Took     string           `json:"took"`
+	Machines []report.Machine `json:"machines"`
+	Rows     []row            `json:"rows"`
 }
 
 // A row is one measurement.
@@ -55,30 +35,11 @@ func (r row) String() string {
 	return fmt.Sprintf("%.4g %s", *r.Value, r.Unit)
 }
 
-// A message is a line from the inner run to the outer one.
-type message struct {
-	Place *place `json:"place,omitempty"`
-	Row   *row   `json:"row,omitempty"`
-}
+// A message is what the inner run tells the outer one.
+type message = report.Message[row]
 
-// mark begins the line of a message, to distinguish it from other output.
-const mark = "bench: "
-
-// take adds a message to the result. It returns false if the line is not a message.
-func (r *result) take(line []byte) bool {
-	text, ok := bytes.CutPrefix(line, []byte(mark))
-	var m message
-	if !ok || json.Unmarshal(text, &m) != nil {
-		return false
-	}
-	if m.Place != nil {
-		r.Places = append(r.Places, *m.Place)
-	}
-	if m.Row != nil {
-		r.Rows = append(r.Rows, *m.Row)
-	}
-	return true
-}
+// take adds a message to the result.
+func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
 func (r *result) failed() int {
 	n := 0

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// weightChanges is how many weights are changed, one after the other.
+// weightChanges is the number of weights that are changed, one after another.
 const weightChanges = 5
 
 // measureWeights measures how soon one changed weight is in the kernel. It measures from the start of the command, tandem
@@ -102,7 +102,7 @@ func changeWeights(b *bench, t *lab.Attempt, s subject, what string, n int) {
 	})
 }
 
-// fastCheck fails at the first refusal.
+// fastCheck is a check that fails at the first refusal.
 const fastCheck = `check = { type = "tcp", interval = "100ms", timeout = "100ms", rise = 1, fall = 1 }` + "\n"
 
 // A weightReader reads single weights of a host's IPVS table, without reading the whole of it.

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// limit is how long the demo may take once its files are built.
+// limit is the maximum time of the demonstration once its files are built.
 const limit = 110 * time.Second
 
 func main() {
@@ -40,7 +40,7 @@ const picture = `
       web server, and that answers the client itself.
 `
 
-// show is the play.
+// show shows the pair at work, scene by scene.
 func show(s *stage) {
 	fmt.Print(picture)
 	if lab.Place() == "vm" {

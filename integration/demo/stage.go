@@ -74,13 +74,13 @@ func (s *stage) Errorf(format string, args ...any) {
 	}
 }
 
-// Fatalf ends the play.
+// Fatalf prints a failure and stops the demonstration.
 func (s *stage) Fatalf(format string, args ...any) {
 	s.Errorf(format, args...)
 	panic(stopped{})
 }
 
-// TempDir makes a directory that goes with the play.
+// TempDir makes a directory that is removed at the end of the demonstration.
 func (s *stage) TempDir() string {
 	dir, err := os.MkdirTemp("", "demo-")
 	if err != nil {

@@ -9,16 +9,18 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A drill is the inner run.
 type drill struct {
 	options options
-	kind    string
+	kind    report.Kind
 	making  sync.Mutex
 
-	mu    sync.Mutex
-	sites map[siteKey]*site
+	mu     sync.Mutex
+	sites  map[siteKey]*site
+	broken map[siteKey]int // how often a site could not be made
 }
 
 type siteKey struct {
@@ -26,8 +28,8 @@ type siteKey struct {
 	network network
 }
 
-func newDrill(o options, kind string) *drill {
-	return &drill{options: o, kind: kind, sites: map[siteKey]*site{}}
+func newDrill(o options, kind report.Kind) *drill {
+	return &drill{options: o, kind: kind, sites: map[siteKey]*site{}, broken: map[siteKey]int{}}
 }
 
 // attempts is how often a row is tried while the machine itself stands still in it.
@@ -35,18 +37,18 @@ const attempts = 3
 
 // run runs the rows, a network after the other, and emits what they give.
 func (d *drill) run(rows []row) {
-	m := describe()
-	emit(message{Machine: &m})
+	m := report.ThisMachine()
+	report.Emit(message{Machine: &m})
 	for _, n := range []network{duo, pair, pools} {
 		for i, r := range rows {
-			if r.on != n || n.ipvs() != (d.kind == kindIPVS) {
+			if r.on != n || n.kind() != d.kind {
 				continue
 			}
 			began := time.Now()
 			o := d.outcome(r)
 			o.Order, o.Place, o.Seconds = i, m.Place, time.Since(began).Seconds()
-			emit(message{Row: &o})
-			fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", o.Seconds, o)
+			report.Emit(message{Row: &o})
+			fmt.Fprintln(os.Stderr, o)
 		}
 		// The other networks do not need its processor time.
 		d.closeAll()
@@ -150,7 +152,8 @@ func (d *drill) attempt(r row, subject subject) (f figure) {
 // explain prints what was written in a row that a subject failed.
 func (d *drill) explain(r row, s *site, f figure, since time.Time) {
 	if d.options.verbose && r.bound.judge(f) != pass {
-		fmt.Fprintf(os.Stderr, "%s, %s: %s %+v\n%s", r, s.subject.name, f, f, s.Written(since.Add(-time.Second)))
+		fmt.Fprintf(os.Stderr, "%s, %s: %s %s %s %s\n%s", r, s.subject.name, f, f.Note, f.Error, f.NotBack,
+			s.Written(since.Add(-time.Second)))
 	}
 }
 
@@ -158,9 +161,13 @@ func (d *drill) explain(r row, s *site, f figure, since time.Time) {
 func (d *drill) site(key siteKey, subject subject) (*site, string) {
 	d.mu.Lock()
 	s, ok := d.sites[key]
+	broken := d.broken[key]
 	d.mu.Unlock()
-	if ok {
+	switch {
+	case ok:
 		return s, ""
+	case broken == attempts:
+		return nil, "it could not be made three times"
 	}
 	// Loop devices are for the whole kernel: two sites cannot look for a free one at the same time.
 	d.making.Lock()
@@ -171,6 +178,9 @@ func (d *drill) site(key siteKey, subject subject) (*site, string) {
 			fmt.Fprintln(os.Stderr, s.Written(time.Time{}))
 		}
 		s.attempt.Close()
+		d.mu.Lock()
+		d.broken[key]++
+		d.mu.Unlock()
 		return nil, reason
 	}
 	d.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -193,17 +194,35 @@ func once(do func() error) step {
 	}
 }
 
-// fewDescriptors leaves the checker no descriptor for a new socket, for a time.
-func fewDescriptors(span time.Duration) step {
+// noDescriptors leaves processes no descriptor for a new file or socket.
+func noDescriptors(pids func(*site) []int) step {
 	return func(s *site) {
-		pid := s.checker(s.a)
-		var was unix.Rlimit
-		few := unix.Rlimit{Cur: 3, Max: 1 << 16} // what is open stays open
-		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &few, &was); err != nil {
-			s.attempt.Fatalf("failed to limit the descriptors of process %d: %v", pid, err)
+		var back []func()
+		s.undo = func() {
+			for _, do := range back {
+				do()
+			}
 		}
-		s.undo = func() { _ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil) }
-		s.pause(span)
+		for _, pid := range pids(s) {
+			var was unix.Rlimit
+			err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was)
+			if err == nil {
+				err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: nextDescriptor(pid), Max: was.Max}, nil)
+			}
+			if err != nil {
+				s.attempt.Fatalf("failed to limit the descriptors of process %d: %v", pid, err)
+			}
+			back = append(back, func() { _ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &was, nil) })
+		}
+	}
+}
+
+// nextDescriptor is the number of the descriptor that a process would get next.
+func nextDescriptor(pid int) (n uint64) {
+	for ; ; n++ {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", pid, n)); err != nil {
+			return n
+		}
 	}
 }
 
@@ -236,3 +255,67 @@ func fullDisk(s *site) {
 }
 
 func emptiedDisk(s *site) { _ = os.Remove(s.disk.Dir() + "/filler") }
+
+// littleMemory lets a's processes take no more than a limit, does something, and waits until the kernel has killed one of them.
+func littleMemory(bytes int, then step) step {
+	return func(s *site) {
+		s.a.LimitMemory(bytes)
+		s.undo = func() { s.a.LimitMemory(0) }
+		before := s.a.KilledForMemory()
+		then(s)
+		s.await(20*time.Second, "the kernel has killed a process for its memory", func() error {
+			if s.a.KilledForMemory() == before {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+	}
+}
+
+// killedForMemory has a program on a's machine take all the memory that there is. Of all processes, the kernel prefers these.
+func killedForMemory(pids func(*site) []int) step {
+	return func(s *site) {
+		for _, pid := range pids(s) {
+			if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0); err != nil {
+				s.attempt.Fatalf("%v", err)
+			}
+		}
+		eater := s.a.Start("busybox", "sh", "-c", "until test -e limited; do sleep 0.1; done; exec "+strings.Join(hungryCommand, " "))
+		littleMemory(hungryBytes/4, func(s *site) { s.a.WriteFile("limited", "") })(s)
+		eater.Stop()
+		_ = os.Remove(filepath.Join(s.a.Dir(), "limited"))
+	}
+}
+
+// checkProgram is where the subject finds the program of checkedByProgram. It is not in the director's own directory, which only
+// root may enter.
+func (s *site) checkProgram() string { return "/tmp/check-" + s.subject.name }
+
+// checkedByProgram has a check the web servers by a program, which finds them healthy.
+func checkedByProgram(s *site) {
+	if err := os.WriteFile(s.checkProgram(), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		s.attempt.Fatalf("%v", err)
+	}
+	reloads(master, func(c *settings) { c.program = s.checkProgram() })(s)
+	s.pause(noticed)
+	s.await(putBackLimit, "the program finds the servers healthy", s.ready)
+}
+
+func programGone(s *site) {
+	if err := os.Remove(s.checkProgram()); err != nil {
+		s.attempt.Fatalf("%v", err)
+	}
+}
+
+// unreachable gives a wrong hardware addresses for the web servers.
+func unreachable(s *site) {
+	for i := range s.webs {
+		s.a.Run("ip", "neigh", "replace", webAddress(i), "lladdr", "02:00:00:00:00:07", "dev", "eth0", "nud", "permanent")
+	}
+}
+
+func reachable(s *site) {
+	for i := range s.webs {
+		s.a.Run("ip", "neigh", "del", webAddress(i), "dev", "eth0")
+	}
+}

@@ -6,33 +6,24 @@
 // Each fault is a row of a table: its bound, the figure of each subject, and pass or fail, which is tandem's figure against
 // the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
 // anew. Both subjects have sites of their own in one lab, and run a row at the same time unless the row takes the processors.
+//
+// The rows of pools kill a server behind one scheduler after the other. What they find for TCP and UDP, with and without
+// persistence, is printed as a matrix below the table.
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
-)
-
-// kindVar tells the inner run which networks it is for. The lab passes it on.
-const kindVar = "TANDEM_LAB_DRILL"
-
-// The kinds of networks. Those that need no IPVS run on this machine's own kernel.
-const (
-	kindNative = "native"
-	kindIPVS   = "ipvs"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 type options struct {
@@ -43,6 +34,7 @@ type options struct {
 	markdown string
 	verbose  bool
 	list     bool
+	native   bool // only what needs no IPVS
 }
 
 func main() {
@@ -58,17 +50,18 @@ func main() {
 	flag.IntVar(&o.soak, "soak", 12, "`NUMBER` of faults that the soak draws")
 	flag.BoolVar(&o.verbose, "v", false, "print what the programs wrote in each row that they failed")
 	flag.BoolVar(&o.list, "list", false, "print the rows and their bounds, and do nothing")
+	flag.BoolVar(&o.native, "native", false, "drill only the rows that need no IPVS, and so no virtual machine")
 	flag.Parse()
-	rows := choose(allRows(o.seed, o.soak), o.only)
+	rows := choose(allRows(o.seed, o.soak), o)
 	switch {
 	case len(rows) == 0:
-		fmt.Fprintln(os.Stderr, "drill: no row matches -only; -list prints them")
+		fmt.Fprintln(os.Stderr, "drill: no row is chosen; -list prints all")
 		os.Exit(2)
 	case o.list:
 		list(os.Stdout, rows)
-	case os.Getenv(kindVar) != "" || !lab.Outside():
+	case report.Inside() != "" || !lab.Outside():
 		lab.Enter("github.com/tandem-lvs/tandem/integration/drill", 0, lab.Tandem)
-		newDrill(o, os.Getenv(kindVar)).run(rows)
+		newDrill(o, report.Inside()).run(rows)
 	default:
 		if err := outer(o, rows); err != nil {
 			fmt.Fprintln(os.Stderr, "drill:", err)
@@ -77,7 +70,7 @@ func main() {
 	}
 }
 
-// allRows are the rows of all groups.
+// allRows returns the rows of all groups.
 func allRows(seed uint64, soakLength int) []row {
 	var all []row
 	for _, g := range []struct {
@@ -100,9 +93,9 @@ func allRows(seed uint64, soakLength int) []row {
 }
 
 // choose returns the rows that match.
-func choose(rows []row, only *regexp.Regexp) (chosen []row) {
+func choose(rows []row, o options) (chosen []row) {
 	for _, r := range rows {
-		if only == nil || only.MatchString(r.String()) {
+		if (o.only == nil || o.only.MatchString(r.String())) && !(o.native && r.on.ipvs()) {
 			chosen = append(chosen, r)
 		}
 	}
@@ -112,12 +105,12 @@ func choose(rows []row, only *regexp.Regexp) (chosen []row) {
 // outer runs the program inside, gathers what it measures there, and writes the result.
 func outer(o options, rows []row) error {
 	began := time.Now()
-	r := result{Revision: revision(), Seed: o.seed, Advert: advert.String()}
-	for _, kind := range []string{kindNative, kindIPVS} {
-		if !slices.ContainsFunc(rows, func(r row) bool { return r.on.ipvs() == (kind == kindIPVS) }) {
+	r := result{Revision: report.Revision(), Seed: o.seed, Advert: advert.String()}
+	for _, kind := range []report.Kind{report.Native, report.IPVS} {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.on.kind() == kind }) {
 			continue
 		}
-		if err := gather(&r, kind); err != nil {
+		if err := report.Gather(kind, r.take); err != nil {
 			return err
 		}
 	}
@@ -143,54 +136,4 @@ func write(file string, to func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(to(f), f.Close())
-}
-
-// gather runs the inner drill of one kind and adds what it says to the result.
-func gather(r *result, kind string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), kindVar+"="+kind)
-	if kind == kindNative && os.Geteuid() == 0 && os.Getenv("TANDEM_LAB") == "" {
-		cmd.Env = append(cmd.Env, "TANDEM_LAB=direct")
-	}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if !r.take(lines.Bytes()) {
-			fmt.Fprintln(os.Stderr, lines.Text())
-		}
-	}
-	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
-		return fmt.Errorf("inner run: %w", err)
-	}
-	return nil
-}
-
-// revision names the source that is drilled.
-func revision() string {
-	text, err := exec.Command("git", "describe", "--always", "--dirty", "--tags").Output()
-	if err != nil {
-		return "a source without a revision"
-	}
-	return strings.TrimSpace(string(text))
-}
-
-// emit tells the outer run.
-func emit(m message) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Printf("%s%s\n", mark, text)
 }

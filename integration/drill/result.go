@@ -3,49 +3,23 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
-	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A result is what a drill measured.
 type result struct {
-	Revision string    `json:"revision"` // of tandem's source
-	Seed     uint64    `json:"seed"`     // of the soak
-	Advert   string    `json:"advert_interval"`
-	Took     string    `json:"took"`
-	Machines []machine `json:"machines"`
-	Rows     []outcome `json:"rows"`
-}
-
-// A machine is where it was measured.
-type machine struct {
-	Place      string `json:"place"` // vm or direct
-	Processor  string `json:"processor"`
-	CPUs       int    `json:"cpus"`
-	Kernel     string `json:"kernel"`
-	Tandem     string `json:"tandem"`
-	Keepalived string `json:"keepalived"`
-}
-
-func (m machine) String() string {
-	where := "namespaces of the machine's own kernel"
-	if m.Place == "vm" {
-		where = "a virtual machine under emulation"
-	}
-	return fmt.Sprintf("%s: %s: Linux %s, %d × %s; tandem %s, %s",
-		m.Place, where, m.Kernel, m.CPUs, m.Processor, m.Tandem, m.Keepalived)
+	Revision string           `json:"revision"` // of tandem's source
+	Seed     uint64           `json:"seed"`     // of the soak
+	Advert   string           `json:"advert_interval"`
+	Took     string           `json:"took"`
+	Machines []report.Machine `json:"machines"`
+	Rows     []outcome        `json:"rows"`
 }
 
 // An outcome is what a row gave.
@@ -76,7 +50,8 @@ func (o outcome) cells() []string {
 		}
 		return f.String()
 	}
-	return []string{o.Name, o.Bound, cell(o.Tandem), cell(o.Keepalived), cmp.Or(string(o.Verdict), "–"), o.Place}
+	return []string{o.Name, o.Bound, cell(o.Tandem), cell(o.Keepalived), cmp.Or(string(o.Verdict), "–"), o.Place,
+		fmt.Sprintf("%.0f s", o.Seconds)}
 }
 
 // remarks say what the cells do not: why there is no figure, and what went wrong.
@@ -132,29 +107,10 @@ func (r *result) count(v verdict) (n int) {
 }
 
 // A message is what the inner run tells the outer one.
-type message struct {
-	Machine *machine `json:"machine,omitempty"`
-	Row     *outcome `json:"row,omitempty"`
-}
+type message = report.Message[outcome]
 
-// mark begins the line of a message, among what else is written.
-const mark = "drill: "
-
-// take adds a message to the result. It returns false if the line is not a message.
-func (r *result) take(line []byte) bool {
-	text, ok := bytes.CutPrefix(line, []byte(mark))
-	var m message
-	if !ok || json.Unmarshal(text, &m) != nil {
-		return false
-	}
-	if m.Machine != nil {
-		r.Machines = append(r.Machines, *m.Machine)
-	}
-	if m.Row != nil {
-		r.Rows = append(r.Rows, *m.Row)
-	}
-	return true
-}
+// take adds a message to the result.
+func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
 func (r *result) writeJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -168,7 +124,7 @@ func (r *result) summary() string {
 		len(r.Rows), r.count(pass), r.count(fail), r.count(undecided), r.Revision, r.Took)
 }
 
-var heading = []string{"bound", tandem.name, keepalived.name, "verdict", "where"}
+var heading = []string{"bound", tandem.name, keepalived.name, "verdict", "where", "took"}
 
 // print writes the table: a heading for each group, its rows, and the remarks below.
 func (r *result) print(w io.Writer) {
@@ -177,20 +133,21 @@ func (r *result) print(w io.Writer) {
 	for _, o := range r.Rows {
 		if o.Group != group {
 			group = o.Group
-			table = append(table, []string{group, "", "", "", "", ""})
+			table = append(table, []string{group, "", "", "", "", "", ""})
 		}
 		line := o.cells()
 		line[0] = "  " + line[0]
 		table = append(table, line)
 	}
 	fmt.Fprintln(w)
-	align(w, table)
+	report.Table(w, "lrrrllr", table)
 	fmt.Fprintln(w)
 	for _, o := range r.Rows {
 		for _, remark := range o.remarks() {
 			fmt.Fprintln(w, remark)
 		}
 	}
+	r.printMatrix(w)
 	fmt.Fprintf(w, "\nmeasured with advertisements every %s\n", r.Advert)
 	for _, m := range r.Machines {
 		fmt.Fprintf(w, "%s\n", m)
@@ -201,12 +158,12 @@ func (r *result) print(w io.Writer) {
 // markdown writes the same as print.
 func (r *result) markdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| what clients of the VIP saw | %s |\n|---|---:|---:|---:|---|---|\n", strings.Join(heading, " | "))
+	fmt.Fprintf(&b, "| what clients of the VIP saw | %s |\n|---|---:|---:|---:|---|---|---:|\n", strings.Join(heading, " | "))
 	group := ""
 	for _, o := range r.Rows {
 		if o.Group != group {
 			group = o.Group
-			fmt.Fprintf(&b, "| **%s** | | | | | |\n", group)
+			fmt.Fprintf(&b, "| **%s** | | | | | | |\n", group)
 		}
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(o.cells(), " | "))
 	}
@@ -216,6 +173,7 @@ func (r *result) markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "- %s\n", remark)
 		}
 	}
+	b.WriteString(r.matrixMarkdown())
 	fmt.Fprintf(&b, "\nMeasured with advertisements every %s:\n\n", r.Advert)
 	for _, m := range r.Machines {
 		fmt.Fprintf(&b, "- %s\n", m)
@@ -231,56 +189,5 @@ func list(w io.Writer, rows []row) {
 	for _, r := range rows {
 		table = append(table, []string{r.String(), r.bound.String(), r.bound.why})
 	}
-	align(w, table)
-}
-
-// align writes lines of cells, each column to its width.
-func align(w io.Writer, table [][]string) {
-	var widths []int
-	for _, line := range table {
-		for i, cell := range line {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range table {
-		var b strings.Builder
-		for i, cell := range line {
-			b.WriteString(cell)
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
-		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
-	}
-}
-
-// describe says where this is.
-func describe() machine {
-	m := machine{Place: lab.Place(), CPUs: runtime.NumCPU(), Processor: "unknown processor"}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		m.Kernel = unix.ByteSliceToString(u.Release[:])
-	}
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				m.Processor = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	m.Tandem = strings.TrimPrefix(version(lab.Tandem.Path(), "version"), "tandem ")
-	m.Keepalived = version("keepalived", "--version")
-	return m
-}
-
-// version is the first line of what a program says of itself.
-func version(program string, args ...string) string {
-	text, err := exec.Command(program, args...).CombinedOutput()
-	if err != nil {
-		return "unknown (" + err.Error() + ")"
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return line
+	report.Table(w, "lrl", table)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -53,7 +55,7 @@ func example(t *testing.T) result {
 	n := func(served int) *int { return &served }
 	r := result{Revision: "v1.0.0", Seed: 1, Advert: "100ms", Took: "19m12s"}
 	for _, m := range []message{
-		{Machine: &machine{Place: "vm", Processor: "Example CPU", CPUs: 2, Kernel: "6.1.0",
+		{Machine: &report.Machine{Place: "vm", Processor: "Example CPU", CPUs: 2, Kernel: "6.1.0",
 			Tandem: "v1.0.0", Keepalived: "Keepalived v2.2.7"}},
 		{Row: &outcome{Place: "direct", Group: "kill", Name: "master stopped", Bound: "50 ms", Verdict: pass,
 			Tandem: &figure{}, Keepalived: &figure{Outage: 63 * time.Millisecond}}},
@@ -66,8 +68,10 @@ func example(t *testing.T) result {
 			Tandem: &figure{Outage: 900 * time.Millisecond, Stall: 800 * time.Millisecond}, Keepalived: &figure{Error: "no link"}}},
 		{Row: &outcome{Place: "vm", Group: "machine", Name: "clock", Bound: "50 ms",
 			Skipped: "it needs a kernel of its own: TANDEM_LAB=vm"}},
-		{Row: &outcome{Place: "vm", Group: "pools", Name: "sh", Bound: "40 of 40", Verdict: pass,
-			Tandem: &figure{Served: n(40)}, Keepalived: &figure{Served: n(27), Note: "connection refused"}}},
+		{Row: &outcome{Place: "vm", Group: "pools", Name: "sh, a server without power", Bound: "40 of 40", Verdict: pass, Seconds: 12.4,
+			Tandem: &figure{Served: n(40), Cells: []cell{{"tcp", 40, 2.8}, {"udp", 40, 3}, {"udp, same port", 40, 0}}},
+			Keepalived: &figure{Served: n(27), Note: "connection refused",
+				Cells: []cell{{"tcp", 27, 4.2}, {"udp", 40, 3}, {"udp, same port", 26, 0}}}}},
 		{Row: &outcome{Place: "vm", Group: "soak", Name: "2 faults", Bound: "3361 ms", Verdict: pass, Note: "one; two",
 			Tandem: &figure{Outage: 400 * time.Millisecond}, Keepalived: &figure{Outage: time.Second, NotBack: "x"}}},
 	} {
@@ -75,12 +79,12 @@ func example(t *testing.T) result {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.take(append([]byte(mark), text...)) {
-			t.Errorf("not taken: %s", text)
+		if err := r.take(text); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if r.take([]byte("some other line")) {
-		t.Error("a line that is no message was taken")
+	if r.take([]byte("no result")) == nil {
+		t.Error("a text that is no result was taken")
 	}
 	return r
 }

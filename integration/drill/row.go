@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A row of the drill is one fault and what clients see of it.
@@ -39,6 +41,14 @@ const (
 // ipvs reports whether the network needs a kernel with IPVS.
 func (n network) ipvs() bool { return n != duo }
 
+// kind is the kind of kernel that the network needs.
+func (n network) kind() report.Kind {
+	if n.ipvs() {
+		return report.IPVS
+	}
+	return report.Native
+}
+
 // A bound is what clients may see at most, or how many of them must be served. One of most and served is not 0.
 type bound struct {
 	most   time.Duration
@@ -69,6 +79,7 @@ const clients = 40
 type figure struct {
 	Outage  time.Duration `json:"outage_ns,omitempty"`
 	Served  *int          `json:"served,omitempty"`   // of 40; nil where the outage is measured
+	Cells   []cell        `json:"cells,omitempty"`    // of the matrix
 	Open    bool          `json:"open,omitempty"`     // the outage was not over when the drill stopped waiting
 	Stall   time.Duration `json:"stall_ns,omitempty"` // for how long the machine itself stood still meanwhile
 	Note    string        `json:"note,omitempty"`

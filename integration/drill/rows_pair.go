@@ -88,12 +88,14 @@ func networkRows() []row {
 			s.b.Impair()
 		}
 	}
+	lossy := func(s *site) { s.b.Impair("loss", "30%") }
+	clean := func(s *site) { s.b.Impair() }
 	return []row{
 		{name: "cable of the master cut", cuts: true, bound: takeover(),
 			fault: on(master, (*lab.Host).Cut), restore: on(master, (*lab.Host).Plug)},
 		{name: "cable plugged in again", bound: givesWay(), before: gone((*lab.Host).Cut),
 			fault: on(master, (*lab.Host).Plug), over: returned},
-		{name: "cable of the master silent, carrier kept", cuts: true, bound: takeover(),
+		{name: "cable of the master carries no packets, carrier stays up", cuts: true, bound: takeover(),
 			fault: on(master, (*lab.Host).Isolate), restore: on(master, (*lab.Host).Rejoin)},
 		{name: "partition heals, client in the loser's half", bound: givesWay(),
 			before: inTurn(on(master, (*lab.Host).Isolate), takenOver, forgotten),
@@ -110,6 +112,8 @@ func networkRows() []row {
 			restore: inTurn(on(master, (*lab.Host).Plug), start(master))},
 		{name: "power of the master is back", bound: givesWay(), before: inTurn(powerOff(master), takenOver),
 			fault: inTurn(on(master, (*lab.Host).Plug), start(master)), over: returned},
+		{name: "power of the master is back, with services", bound: givesWay(), before: inTurn(powerOff(master), takenOver),
+			fault: inTurn(on(master, (*lab.Host).Plug), start(master)), over: returned, on: pair},
 		{name: "power of the backup lost", bound: unnoticed(), fault: powerOff(backup),
 			restore: inTurn(on(backup, (*lab.Host).Plug), start(backup))},
 		{name: "10 % loss to the backup, 20 ms ± 20 ms late", bound: givesWay(), on: pair,
@@ -118,6 +122,9 @@ func networkRows() []row {
 			fault: impaired("loss", "20%", "delay", "20ms", "20ms"), over: returned},
 		{name: "30 % loss to the backup, 20 ms ± 20 ms late", bound: givesWay(), on: pair,
 			fault: impaired("loss", "30%", "delay", "20ms", "20ms"), over: returned},
+		{name: "planned failover while the backup loses 30 % of its packets", bound: givesWay(), on: pair,
+			fault: inTurn(lossy, tandemRuns(master, "failover"), wait(time.Second), clean), restore: tandemRuns(master, "release"),
+			peer: noCommand},
 		{name: "packets to the backup doubled and out of order", bound: unnoticed(), on: pair,
 			fault: impaired("delay", "30ms", "20ms", "duplicate", "50%", "reorder", "25%"), over: returned},
 	}
@@ -128,6 +135,7 @@ func kernelRows() []row {
 		run(master, "ip", "link", "set", "eth0", "name", "lan0"), run(master, "ip", "link", "set", "lan0", "up"))
 	back := inTurn(run(master, "ip", "link", "set", "lan0", "down"),
 		run(master, "ip", "link", "set", "lan0", "name", "eth0"), run(master, "ip", "link", "set", "eth0", "up"))
+	const linkScope = "169.254.7.7/16"
 	const own, vip, echo = "192.0.2.2/24", lab.VIP + "/24", lab.VIP + ":7"
 	noServers := func(s *site) {
 		for i := range webCount {
@@ -139,6 +147,9 @@ func kernelRows() []row {
 			fault: run(master, "ip", "address", "del", vip, "dev", "eth0"), restore: mended(master)},
 		{name: "director's own address deleted", bound: takeover(), fault: run(master, "ip", "address", "del", own, "dev", "eth0"),
 			restore: inTurn(run(master, "ip", "address", "add", own, "dev", "eth0"), mended(master))},
+		{name: "link-scope address added to the interface", bound: unnoticed(),
+			fault:   run(master, "ip", "address", "add", linkScope, "scope", "link", "dev", "eth0"),
+			restore: run(master, "ip", "address", "del", linkScope, "dev", "eth0")},
 		{name: "IPVS table flushed (ipvsadm -C)", bound: looked(), on: pair,
 			fault: run(master, "ipvsadm", "-C"), restore: mended(master)},
 		{name: "service deleted by ipvsadm", bound: looked(), on: pair,
@@ -158,7 +169,7 @@ func strangerRows() []row {
 		{name: "foreign pair with the same VRID, lower priority", bound: unnoticed(), fault: foreignPair(50), restore: undone},
 		{name: "foreign pair with the same VRID, priority between", bound: unnoticed(), fault: foreignPair(120), restore: undone},
 		{name: "foreign pair with the same VRID, higher priority", bound: unnoticed(), fault: foreignPair(200), restore: undone},
-		{name: "forged advertisements at the master, 20,000/s", bound: unnoticed(), fault: forged(master)},
+		{name: "forged advertisements sent to the master, 20,000/s", bound: unnoticed(), fault: forged(master)},
 		{name: "forged advertisements at the backup, 20,000/s", bound: unnoticed(), fault: forged(backup)},
 		{name: "ARP reply of a stranger for the VIP", bound: within(1500*time.Millisecond, "heard for 300 ms, asked, announced"),
 			fault:   spoofed,
@@ -173,6 +184,7 @@ func machineRows() []row {
 	behind := once(func() error { return setClock(-time.Hour) })
 	unread := func(s *site) { s.running[s.a].LeaveUnread() }
 	stop := signal(syscall.SIGTERM, first(master))
+	hungry := reloads(master, func(c *settings) { c.hungry = true })
 	return []row{
 		{name: "wall clock one hour ahead", bound: unnoticed(), fault: ahead, shared: true, on: pair, vm: true},
 		{name: "wall clock one hour back", bound: unnoticed(), fault: behind, shared: true, on: pair, vm: true},
@@ -191,8 +203,23 @@ func machineRows() []row {
 			fault: inTurn(signal(syscall.SIGKILL, all(master)), badState, start(master)),
 			over:  returned, peer: noState, on: pair, vm: true},
 		{name: "no descriptor left for the checks, 4 s", bound: throughout, on: pair,
-			fault: fewDescriptors(4 * time.Second), restore: undone,
+			fault: inTurn(noDescriptors(checker(master)), wait(4*time.Second)), restore: undone,
 			measure: servedThroughout("web")},
+		{name: "no descriptor left on the backup, cable of the master cut", cuts: true, bound: takeover(),
+			fault:   inTurn(noDescriptors(all(backup)), on(master, (*lab.Host).Cut)),
+			restore: inTurn(undone, on(master, (*lab.Host).Plug))},
+		{name: "master has 10 % of a processor, 4 s", bound: throughout, on: pair, vm: true,
+			fault:   inTurn(func(s *site) { s.a.LimitCPU(10) }, wait(4*time.Second)),
+			restore: func(s *site) { s.a.LimitCPU(0) }, measure: servedThroughout("web")},
+		{name: "check's program is gone", bound: throughout, before: checkedByProgram, fault: programGone,
+			restore: reloads(master, unchanged), measure: servedThroughout("web"), on: pair},
+		{name: "check's program takes 64 MB where 16 are free", bound: unnoticed(),
+			fault:   inTurn(littleMemory(hungryBytes/4, hungry), wait(time.Second)),
+			restore: inTurn(undone, reloads(master, unchanged)), on: pair, vm: true},
+		{name: "checking process killed by the kernel for its memory", bound: unnoticed(), fault: killedForMemory(checker(master)),
+			restore: inTurn(undone, restart(master)), on: pair, vm: true},
+		{name: "VRRP process killed by the kernel for its memory", bound: unnoticed(), fault: killedForMemory(election(master)),
+			restore: inTurn(undone, restart(master)), on: pair, vm: true},
 		{name: "nobody reads the log, master stopped", bound: unnoticed(),
 			fault: inTurn(unread, wait(2*time.Second), stop), restore: restart(master)},
 		{name: "nobody reads the log, cable cut", cuts: true, bound: takeover(),
@@ -211,6 +238,9 @@ func configurationRows() []row {
 		{name: "reload that swaps the priorities", bound: givesWay(),
 			fault:   reloads(master, func(c *settings) { c.priority = priorityB - 50 }),
 			restore: reloads(master, unchanged)},
+		{name: "reload of the backup with an interval ten times as long", bound: unnoticed(),
+			fault: reloads(backup, func(c *settings) { c.advert = 10 * advert }), over: func(s *site) { s.pause(12 * advert) },
+			restore: reloads(backup, unchanged)},
 		{name: "broken reload of the backup in a failover", cuts: true, bound: takeover(),
 			fault:   inTurn(on(master, (*lab.Host).Cut), reloads(backup, func(c *settings) { c.broken = true })),
 			restore: inTurn(on(master, (*lab.Host).Plug), reloads(backup, unchanged), mended(backup))},

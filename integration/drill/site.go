@@ -29,9 +29,11 @@ type site struct {
 	stranger *lab.Host
 	disk     *lab.Disk // of a's state; nil where there is none
 
+	scheduler string // of pools
+
 	running map[*lab.Director]*lab.Process
 	start   map[*lab.Director]string // tables and addresses as they were when all was well
-	callers []*caller
+	callers map[service][]*lab.Caller
 	undo    func() // what a fault leaves for the row's restore
 }
 
@@ -40,7 +42,8 @@ const webCount = 3
 
 // newSite makes the network and starts the subject. It returns the reason too if that was not possible.
 func newSite(s subject, n network) (*site, string) {
-	t := &site{attempt: lab.NewAttempt(s.name), subject: s, network: n, running: map[*lab.Director]*lab.Process{}}
+	t := &site{attempt: lab.NewAttempt(s.name), subject: s, network: n, scheduler: usualScheduler,
+		running: map[*lab.Director]*lab.Process{}}
 	reason := t.attempt.Keep(func() {
 		t.Lab = lab.New(t.attempt)
 		t.client = t.Host("client", clientAddresses(n)...)
@@ -82,7 +85,11 @@ func (s *site) addServers() {
 		s.webs = append(s.webs, web)
 		s.httpd = append(s.httpd, web.HTTPServer(web.Name))
 		if s.network == pools {
-			answerCalls(s, web)
+			addresses := map[string][]string{}
+			for _, v := range poolServices("") {
+				addresses[v.protocol] = append(addresses[v.protocol], v.address())
+			}
+			web.AnswerCalls(addresses["tcp"], addresses["udp"])
 		} else {
 			web.EchoServer("0.0.0.0:7")
 		}
@@ -105,6 +112,7 @@ func (s *site) settings(d *lab.Director) settings {
 	c := settings{name: d.Name, scheduler: "wrr", weights: []int{1, 1, 1}, network: s.network}
 	switch {
 	case s.network == pools:
+		c.scheduler, c.weights = s.scheduler, poolWeights(s.scheduler)
 	case d == s.a:
 		c.priority = priorityA
 	default:

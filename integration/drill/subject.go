@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -86,7 +87,10 @@ type settings struct {
 	weights   []int // of the web servers
 	more      bool  // one service more
 	network   network
-	broken    bool // the configuration ends in a mistake
+	broken    bool          // the configuration ends in a mistake
+	advert    time.Duration // 0: as usual
+	program   string        // checks the web servers instead of a request; "" for none
+	hungry    bool          // one service more, whose check's program takes hungryBytes of memory
 }
 
 // A service as both subjects know it.
@@ -99,21 +103,14 @@ type service struct {
 	sorry                     bool
 }
 
-// poolServices are the services of pools.
-var poolServices = []service{
-	{name: "sh", protocol: "tcp", scheduler: "sh", port: 8001},
-	{name: "mh", protocol: "tcp", scheduler: "mh", port: 8002},
-	{name: "dh", protocol: "tcp", scheduler: "dh", port: 8003},
-	{name: "persistent", protocol: "tcp", scheduler: "rr", port: 8004, persistent: true},
-	{name: "udp", protocol: "udp", scheduler: "rr", port: 8005},
-}
+func (s settings) advertInterval() time.Duration { return cmp.Or(s.advert, advert) }
 
 func (s settings) services() []service {
 	switch s.network {
 	case duo:
 		return nil
 	case pools:
-		return poolServices
+		return poolServices(s.scheduler)
 	}
 	all := []service{
 		{name: "www", protocol: "tcp", scheduler: s.scheduler, port: 80, page: true, sorry: true},
@@ -138,7 +135,7 @@ func tandemConfig(s settings) string {
 	if s.priority > 0 {
 		fmt.Fprintf(&b, "[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\npriority = %d\n"+
 			"advert_interval = %q\nvips = [\"%s/24\"]\n",
-			s.priority, advert, lab.VIP)
+			s.priority, s.advertInterval(), lab.VIP)
 	}
 	for _, v := range s.services() {
 		fmt.Fprintf(&b, "[[service]]\nname = %q\nvirtual = \"%s:%d\"\nprotocol = %q\nscheduler = %q\n",
@@ -151,6 +148,8 @@ func tandemConfig(s settings) string {
 		}
 		timing := fmt.Sprintf("interval = %q, timeout = %q, rise = 1, fall = %d", checkInterval, checkTimeout, checkFall)
 		switch {
+		case v.page && s.program != "":
+			fmt.Fprintf(&b, "check = { type = \"exec\", command = [%q], %s }\n", s.program, timing)
 		case v.page:
 			fmt.Fprintf(&b, "check = { type = \"http\", path = \"/health\", %s }\n", timing)
 		case !v.unchecked:
@@ -160,6 +159,11 @@ func tandemConfig(s settings) string {
 			fmt.Fprintf(&b, "[[service.server]]\naddress = %q\nweight = %d\n", webAddress(i), weight)
 		}
 	}
+	if s.hungry {
+		fmt.Fprintf(&b, "[[service]]\nname = \"hungry\"\nvirtual = \"%s:82\"\nserver = [{ address = %q }]\n"+
+			"check = { type = \"exec\", command = [%s], interval = \"2s\", timeout = \"2s\" }\n",
+			lab.VIP, webAddress(0), `"`+strings.Join(hungryCommand, `", "`)+`"`)
+	}
 	if s.broken {
 		b.WriteString("[[service]]\nvirtual = 17\nno_such_key = true\n")
 	}
@@ -168,10 +172,10 @@ func tandemConfig(s settings) string {
 
 func keepalivedConfig(s settings) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "global_defs {\n router_id %s\n}\n", s.name)
+	fmt.Fprintf(&b, "global_defs {\n router_id %s\n script_user nobody\n}\n", s.name)
 	if s.priority > 0 {
 		fmt.Fprintf(&b, "vrrp_instance web {\n state BACKUP\n interface eth0\n virtual_router_id 51\n version 3\n priority %d\n"+
-			" advert_int %s\n virtual_ipaddress {\n  %s/24\n }\n}\n", s.priority, secondsOf(advert), lab.VIP)
+			" advert_int %s\n virtual_ipaddress {\n  %s/24\n }\n}\n", s.priority, secondsOf(s.advertInterval()), lab.VIP)
 	}
 	for _, v := range s.services() {
 		fmt.Fprintf(&b, "virtual_server %s %d {\n delay_loop %s\n lb_algo %s\n lb_kind DR\n protocol %s\n",
@@ -185,6 +189,8 @@ func keepalivedConfig(s settings) string {
 		timing := fmt.Sprintf("connect_timeout %s\n retry %d\n delay_before_retry 0\n", secondsOf(checkTimeout), checkFall-1)
 		check := ""
 		switch {
+		case v.page && s.program != "":
+			check = fmt.Sprintf("  MISC_CHECK {\n misc_path %q\n misc_timeout %s\n }\n", s.program, secondsOf(checkTimeout))
 		case v.page:
 			check = "  HTTP_GET {\n url {\n path /health\n status_code 200\n }\n " + timing + " }\n"
 		case !v.unchecked:
@@ -195,8 +201,19 @@ func keepalivedConfig(s settings) string {
 		}
 		b.WriteString("}\n")
 	}
+	if s.hungry {
+		fmt.Fprintf(&b, "virtual_server %s 82 {\n delay_loop 1\n lb_algo rr\n lb_kind DR\n protocol TCP\n real_server %s 82 {\n"+
+			"  MISC_CHECK {\n misc_path \"%s\"\n misc_timeout 2\n }\n }\n}\n", lab.VIP, webAddress(0), strings.Join(hungryCommand, " "))
+	}
 	if s.broken {
 		b.WriteString("virtual_server nonsense {\n no_such_key\n")
 	}
 	return b.String()
+}
+
+// hungryBytes is what hungryCommand takes.
+const hungryBytes = 64 << 20
+
+var hungryCommand = []string{
+	"/usr/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", fmt.Sprintf("bs=%d", hungryBytes), "count=1",
 }

@@ -86,18 +86,18 @@ func (w *ARPWatch) Answers() []ARPAnswer {
 	return slices.Clone(w.answers)
 }
 
-// LongestOverlap is the longest time in which two or more answered each question. It is counted from the first such
+// LongestOverlap returns the longest time in which two or more answered each question. It is counted from the first such
 // question to the next one that fewer answered.
 func LongestOverlap(answers []ARPAnswer) time.Duration {
 	return longest(answers, func(a ARPAnswer) bool { return len(a.MACs) > 1 })
 }
 
-// LongestSilence is the longest time in which nobody answered, counted in the same way.
+// LongestSilence returns the longest time in which nobody answered, counted in the same way.
 func LongestSilence(answers []ARPAnswer) time.Duration {
 	return longest(answers, func(a ARPAnswer) bool { return len(a.MACs) == 0 })
 }
 
-// LongestPause is the longest time between two questions, which is the error of the other figures.
+// LongestPause returns the longest time between two questions, which is the error of the other figures.
 func LongestPause(answers []ARPAnswer) time.Duration {
 	var most time.Duration
 	for i := 1; i < len(answers); i++ {

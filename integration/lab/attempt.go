@@ -24,7 +24,7 @@ var _ T = (*Attempt)(nil)
 // NewAttempt makes an attempt. Everything that the lab makes for it lives until Close.
 func NewAttempt(name string) *Attempt { return &Attempt{name: name} }
 
-// A stopped ends an attempt from within.
+// A stopped is the panic that ends an attempt.
 type stopped struct{}
 
 // Do runs f, and then the cleanups that were added meanwhile. It returns the reason if f has failed, and "" if not.
@@ -40,7 +40,7 @@ func (a *Attempt) Do(f func()) (reason string) {
 	return a.reason
 }
 
-// Keep is Do without the cleanups: everything that f makes stays until Close.
+// Keep does what Do does, without the cleanups: everything that f makes stays until Close.
 func (a *Attempt) Keep(f func()) (reason string) {
 	guarded(f)
 	a.mu.Lock()
@@ -89,7 +89,7 @@ func (a *Attempt) Logs() []string {
 // Helper does nothing: no line of a test is named.
 func (a *Attempt) Helper() {}
 
-// Name is the name that the attempt was given.
+// Name returns the name that the attempt was given.
 func (a *Attempt) Name() string { return a.name }
 
 // Failed reports whether there was an error since the last Do began.
@@ -124,7 +124,7 @@ func (a *Attempt) Errorf(format string, args ...any) {
 	}
 }
 
-// Fatalf is Errorf, and also ends the function of Do.
+// Fatalf records a failure as Errorf does, and ends the function of Do.
 func (a *Attempt) Fatalf(format string, args ...any) {
 	a.Errorf(format, args...)
 	panic(stopped{})

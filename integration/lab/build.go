@@ -23,7 +23,7 @@ type runFile struct {
 	data []byte
 }
 
-// An order tells init what to run.
+// An order is what init runs.
 type order struct {
 	Args []string
 	Env  []string
@@ -93,7 +93,7 @@ func passedEnv() []string {
 	return env
 }
 
-// buildTags are the tags that this binary was built with.
+// buildTags returns the tags that this binary was built with.
 func buildTags() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -19,8 +19,9 @@ const (
 	cpioChar = 0o020000
 )
 
-// A cpioWriter makes an initramfs in the newc format (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
-// The archive is not compressed: under emulation the kernel unpacks plain bytes far faster.
+// A cpioWriter writes an initramfs in the newc format (the kernel's
+// Documentation/driver-api/early-userspace/buffer-format.rst). The archive is not compressed: under emulation the kernel
+// unpacks plain bytes far faster.
 type cpioWriter struct {
 	buf   bytes.Buffer
 	inode int

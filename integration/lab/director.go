@@ -48,7 +48,7 @@ func (d *Director) Configure(config string) {
 // Use makes the director run another build of tandem.
 func (d *Director) Use(program Cargo) { d.program = program }
 
-// Program is the path of the director's tandem.
+// Program returns the path of the director's tandem.
 func (d *Director) Program() string { return d.program.Path() }
 
 // Launch starts tandem.
@@ -59,10 +59,10 @@ func (d *Director) Launch() *Process {
 	return d.proc
 }
 
-// Process is the director process that was started last.
+// Process returns the director process that was started last.
 func (d *Director) Process() *Process { return d.proc }
 
-// ElectionPid is the election process, the director's child.
+// ElectionPid returns the election process, the director's child.
 func (d *Director) ElectionPid() (int, error) {
 	for _, pid := range d.Pids() {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -137,12 +137,25 @@ type Status struct {
 		EffectivePriority                      int `json:"effective_priority"`
 		Since                                  time.Time
 		VIPs                                   []string
+		HMAC                                   *HMACStatus
+		Counters                               struct {
+			AdvertsReceived   int            `json:"adverts_received"`
+			AdvertsDropped    map[string]int `json:"adverts_dropped"`
+			LongestGapSeconds float64        `json:"longest_gap_seconds"`
+		}
 	}
 	Services []struct {
 		Name, Virtual, Protocol, Scheduler, Method string
 		Servers                                    []ServerStatus
 	}
 	Warnings []string
+}
+
+// An HMACStatus is how a virtual router in a Status signs.
+type HMACStatus struct {
+	Mode      string
+	Keys      []int
+	ActiveKey int `json:"active_key"`
 }
 
 // A ServerStatus is a real server in a Status.
@@ -198,7 +211,7 @@ func (d *Director) Status() (Status, error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
-// State is the state of the first virtual router, "" while tandem does not answer.
+// State returns the state of the first virtual router, "" while tandem does not answer.
 func (d *Director) State() string {
 	s, err := d.Status()
 	if err != nil || len(s.VRRP) == 0 {

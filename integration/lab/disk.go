@@ -91,7 +91,7 @@ func loopDevice(file string) (*os.File, error) {
 	return device, nil
 }
 
-// Dir is where the disk is mounted.
+// Dir returns where the disk is mounted.
 func (d *Disk) Dir() string { return d.dir }
 
 // The requests of fsfreeze(8), from linux/fs.h: _IOWR('X', 119, int) and _IOWR('X', 120, int).

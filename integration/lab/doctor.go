@@ -43,7 +43,7 @@ func (d Doctor) Findings() (found []Finding, code int) {
 	code = d.Wait(30 * time.Second)
 	d.AwaitOutput(5*time.Second, "]\n")
 	text := d.Output()
-	text = text[strings.Index(text, "["):] // --fix writes text before it
+	text = text[max(strings.Index(text, "[\n"), strings.Index(text, "[]\n")):] // --fix writes text before it
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(&found); err != nil {
 		t.Fatalf("doctor on %s, exit code %d: %v\n%s", d.host.Name, code, err, text)
 	}

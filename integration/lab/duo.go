@@ -25,24 +25,10 @@ func (s DuoSettings) withDefaults() DuoSettings {
 	return s
 }
 
-// Config is a director's configuration.
+// Config returns a director's configuration.
 func (s DuoSettings) Config(name string, priority int) string {
 	s = s.withDefaults()
-	return fmt.Sprintf(`
-name = %q
-[log]
-level = "debug"
-
-[[vrrp]]
-name = "web"
-interface = "eth0"
-vrid = 51
-priority = %d
-advert_interval = %q
-vips = ["%s/24"]
-%s
-%s
-`, name, priority, s.Advert, VIP, s.Keys, s.Tables)
+	return webRouter(name, priority, s.Advert) + s.Keys + "\n" + s.Tables + "\n"
 }
 
 // NewDuo makes the network; tandem is not running yet.
@@ -91,7 +77,7 @@ func (p *Pair) Answers(probe *Prober) {
 	})
 }
 
-// Missed is the largest number of questions in a row without an answer. That is the outage in milliseconds without the
+// Missed returns the largest number of questions in a row without an answer. That is the outage in milliseconds without the
 // prober's own pauses, which Outage.Longest includes. Call it after Stop.
 func (p *Prober) Missed() int {
 	p.mu.Lock()

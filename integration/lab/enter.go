@@ -45,7 +45,7 @@ type Cargo struct {
 // Tandem is the daemon as cargo.
 var Tandem = Cargo{Name: "tandem", Package: modulePath + "/cmd/tandem"}
 
-// Path is where a binary of the cargo is found inside.
+// Path returns where a binary of the cargo is found inside.
 func (c Cargo) Path() string { return inside + "/" + c.Name }
 
 // Main is the body of a TestMain whose tests need the lab. It does not return.
@@ -161,7 +161,8 @@ func (p place) String() string {
 	return "place(" + strconv.Itoa(int(p)) + ")"
 }
 
-// choosePlace follows TANDEM_LAB. Without it, this machine's kernel is used where it has IPVS.
+// choosePlace returns the place that TANDEM_LAB names. Without TANDEM_LAB the lab runs on this machine's kernel if that has
+// IPVS, and otherwise in a virtual machine.
 func choosePlace() (place, error) {
 	switch v := os.Getenv("TANDEM_LAB"); v {
 	case "vm":
@@ -199,7 +200,7 @@ func Terminal() bool { return os.Getenv(terminalVar) != "" }
 // Outside reports whether the program is still where it was started.
 func Outside() bool { return os.Getenv(roleVar) == "" }
 
-// Place names where the lab runs: "vm" or "direct"; it is empty outside.
+// Place returns where the lab runs: "vm" or "direct". Outside the lab it returns "".
 func Place() string { return os.Getenv(placeVar) }
 
 func isTerminal(f *os.File) bool {
@@ -207,7 +208,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// outsideFlags name files of the outside, which the inner run does not see.
+// outsideFlags are the flags that name files of the outside, which the inner run does not see.
 var outsideFlags = []string{
 	"testlogfile", "coverprofile", "gocoverdir", "outputdir", "fuzzcachedir",
 	"cpuprofile", "memprofile", "blockprofile", "mutexprofile", "trace",
@@ -229,7 +230,7 @@ func guestFlags(args []string) []string {
 	return kept
 }
 
-// testTimeout is the value of -test.timeout, 0 for none.
+// testTimeout returns the value of -test.timeout, 0 for none.
 func testTimeout() time.Duration {
 	f := flag.Lookup("test.timeout")
 	if f == nil {

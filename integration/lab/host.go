@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -198,6 +199,31 @@ func (h *Host) Sysctl(values map[string]string) {
 	if err != nil {
 		h.lab.t.Fatalf("sysctl on %s: %v", h.Name, err)
 	}
+}
+
+// ReadFiles returns the texts of the files that match a pattern, as programs on the host see them. It leaves out the files whose
+// names are listed.
+func (h *Host) ReadFiles(pattern string, without ...string) map[string]string {
+	h.lab.t.Helper()
+	all := make(map[string]string)
+	err := h.Do(func() error {
+		files, err := filepath.Glob(pattern)
+		for _, file := range files {
+			if slices.Contains(without, filepath.Base(file)) {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			all[file] = string(text)
+		}
+		return err
+	})
+	if err != nil {
+		h.lab.t.Fatalf("read %s on %s: %v", pattern, h.Name, err)
+	}
+	return all
 }
 
 // RealServer prepares a host for direct routing: it has the addresses on lo and does not answer ARP for them.

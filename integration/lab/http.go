@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// RequestLimit is how long a request may take.
+// RequestLimit is the maximum time of a request.
 const RequestLimit = 3 * time.Second
 
 // HTTPServer runs a web server on port 80 of all the host's addresses. It serves the body at "/" and "/health".

@@ -60,7 +60,8 @@ func initMain(role string) int {
 	select {}
 }
 
-// prepare mounts what programs expect, names the machine, brings the loopback interface up and opens the system log.
+// prepare makes the inside ready for programs: it mounts file systems, names the machine, brings the loopback interface up and
+// opens the system log.
 func prepare(role string) error {
 	for _, m := range []struct{ kind, dir, options string }{
 		{"proc", "/proc", ""},
@@ -91,7 +92,7 @@ func prepare(role string) error {
 	return sinkSyslog()
 }
 
-// deviceFS is the file system for /dev: the kernel's own in a virtual machine. Elsewhere that one belongs to the machine.
+// deviceFS returns the file system for /dev: the kernel's own in a virtual machine. Elsewhere that one belongs to the machine.
 func deviceFS(role string) string {
 	if role == roleVM {
 		return "devtmpfs"

@@ -52,10 +52,10 @@ func New(t T) *Lab {
 	return l
 }
 
-// Elapsed is the time since the lab was made: the clock of its logs.
+// Elapsed returns the time since the lab was made: the clock of its logs.
 func (l *Lab) Elapsed() time.Duration { return time.Since(l.start) }
 
-// At is a moment on the lab's clock.
+// At returns a moment on the lab's clock.
 func (l *Lab) At(when time.Time) time.Duration { return when.Sub(l.start) }
 
 // Logf records a step of the test, in one sequence with the output of the programs.
@@ -68,7 +68,7 @@ func (l *Lab) Logf(format string, args ...any) {
 	l.t.Logf("%8.3f %s", l.Elapsed().Seconds(), text)
 }
 
-// pollPause is the pause between two looks. On an emulated machine a look takes the processor from what it looks at.
+// pollPause returns the pause between two looks. On an emulated machine a look takes the processor from what it looks at.
 func pollPause() time.Duration {
 	if Place() == placeVM.String() {
 		return 40 * time.Millisecond

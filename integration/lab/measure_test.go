@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAccount: a probe a millisecond, "." answered and "x" not.
+// TestAccount computes outages from texts: one character for each probe, every millisecond, "." if it was answered and "x" if
+// not.
 func TestAccount(t *testing.T) {
 	const ms = time.Millisecond
 	type outage struct { // with Began counted from the first probe
@@ -59,7 +60,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestLongestOverlap: a question each 10 ms, answered by as many as the digit says.
+// TestLongestOverlap computes overlaps from texts: one digit for each question, every 10 ms, with the number of answers.
 func TestLongestOverlap(t *testing.T) {
 	const each = 10 * time.Millisecond
 	for _, tt := range []struct {

@@ -20,7 +20,7 @@ import (
 var wanted = []string{
 	"linux-image-cloud-amd64", "kmod",
 	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "dnsmasq-base", "exim4-daemon-light", "tcpdump",
-	"e2fsprogs",
+	"e2fsprogs", "iptables", "nftables",
 }
 
 // assumed are packages that the wanted ones need for their installation only. Apt is told that they are installed.

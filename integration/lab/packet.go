@@ -21,7 +21,7 @@ type Frame struct {
 	Data []byte
 }
 
-// EtherType is the frame's EtherType, 0 if the frame is too short.
+// EtherType returns the frame's EtherType, 0 if the frame is too short.
 func (f Frame) EtherType() uint16 {
 	if len(f.Data) < 14 {
 		return 0
@@ -38,7 +38,7 @@ func (f Frame) IsVRRP() bool {
 	return f.EtherType() == unix.ETH_P_IP && len(f.Data) >= 42 && f.Data[14+9] == 112
 }
 
-// VRRPPriority is the priority of an advertisement, for which IsVRRP is true.
+// VRRPPriority returns the priority of an advertisement, for which IsVRRP is true.
 func (f Frame) VRRPPriority() int {
 	header := 14 + int(f.Data[14]&0x0f)*4
 	return int(f.Data[header+2])

@@ -66,7 +66,7 @@ const (
 	PriorityB = 100
 )
 
-// Config is a director's configuration. The web servers have the weights given; those without one have weight 1.
+// Config returns a director's configuration. The web servers have the weights given; those without one have weight 1.
 func (s PairSettings) Config(name string, priority int, weights ...int) string {
 	s = s.withDefaults()
 	servers := func() string {
@@ -80,6 +80,32 @@ func (s PairSettings) Config(name string, priority int, weights ...int) string {
 		}
 		return b.String()
 	}()
+	return webRouter(name, priority, s.Advert) + fmt.Sprintf(`
+[[service]]
+name = "www"
+virtual = "%[1]s:80"
+scheduler = "wrr"
+method = "dr"
+on_failure = %[2]q
+  [service.check]
+  type = "http"
+  path = %[3]q
+  interval = %[4]q
+  timeout = %[5]q
+  rise = %[6]d
+  fall = %[7]d
+%[8]s
+[[service]]
+name = "echo"
+virtual = "%[1]s:7"
+protocol = "udp"
+scheduler = "rr"
+method = "dr"
+%[8]s`, VIP, s.OnFailure, s.Path, s.Interval, s.Timeout, s.Rise, s.Fall, servers)
+}
+
+// webRouter returns the beginning of a director's configuration: a virtual router with VIP. It ends within the table [[vrrp]].
+func webRouter(name string, priority int, advert time.Duration) string {
 	return fmt.Sprintf(`
 name = %q
 [log]
@@ -92,28 +118,7 @@ vrid = 51
 priority = %d
 advert_interval = %q
 vips = ["%s/24"]
-
-[[service]]
-name = "www"
-virtual = "%[4]s:80"
-scheduler = "wrr"
-method = "dr"
-on_failure = %[5]q
-  [service.check]
-  type = "http"
-  path = %[6]q
-  interval = %[7]q
-  timeout = %[8]q
-  rise = %[9]d
-  fall = %[10]d
-%[11]s
-[[service]]
-name = "echo"
-virtual = "%[4]s:7"
-protocol = "udp"
-scheduler = "rr"
-method = "dr"
-%[11]s`, name, priority, s.Advert, VIP, s.OnFailure, s.Path, s.Interval, s.Timeout, s.Rise, s.Fall, servers)
+`, name, priority, advert, VIP)
 }
 
 func webAddr(i int) string { return fmt.Sprintf("192.0.2.%d", 11+i) }
@@ -183,12 +188,12 @@ func (p *Pair) AwaitWeights(limit time.Duration, d *Director, weight int) {
 	})
 }
 
-// ChecksFail is the longest time after which the checks of a lost server have failed.
+// ChecksFail returns the longest time after which the checks of a lost server have failed.
 func (p *Pair) ChecksFail() time.Duration {
 	return time.Duration(p.settings.Fall)*p.settings.Interval + p.settings.Timeout
 }
 
-// MasterDown is how long a backup of the priority waits after an advertisement of its master (RFC 9568, section 6.1):
+// MasterDown returns how long a backup of the priority waits after an advertisement of its master (RFC 9568, section 6.1):
 // three intervals and the skew.
 func (p *Pair) MasterDown(priority int) time.Duration {
 	i := p.settings.Advert

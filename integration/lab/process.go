@@ -56,8 +56,8 @@ func (h *Host) Start(name string, args ...string) *Process {
 // outputEnd ends the line that watch writes behind the output of a process that has ended.
 const outputEnd = "\x00"
 
-// watch keeps the output, and waits for the end of the process. When done is closed, all that the process wrote is kept.
-// Children that outlive the process may still write.
+// watch stores the output, and waits for the end of the process. When done is closed, everything that the process wrote is
+// stored. Children that outlive the process may still write.
 func (p *Process) watch(r *pipe, w *os.File) {
 	kept := make(chan struct{})
 	go func() {
@@ -92,7 +92,7 @@ func (p *Process) watch(r *pipe, w *os.File) {
 	close(p.done)
 }
 
-// Pid is the process's number.
+// Pid returns the process's number.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Signal sends a signal to the process alone.
@@ -124,7 +124,7 @@ func (p *Process) Wait(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Output is what the process and its children have written so far.
+// Output returns what the process and its children have written so far.
 func (p *Process) Output() string {
 	var b strings.Builder
 	for _, l := range p.lines() {
@@ -163,7 +163,7 @@ func (h *Host) Run(name string, args ...string) string {
 	return out
 }
 
-// runLimit is how long Run waits for a program.
+// runLimit is the maximum time for which Run waits for a program.
 const runLimit = 2 * time.Minute
 
 // TryRun runs a program on the host and returns its output, and an error with it if it fails.

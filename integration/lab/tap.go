@@ -104,14 +104,15 @@ func (tap *Tap) run(stop <-chan struct{}) {
 	}
 }
 
-// Writes names the requests so far that change something.
+// Writes returns the names of the requests so far that change something.
 func (tap *Tap) Writes() []string {
 	tap.mu.Lock()
 	defer tap.mu.Unlock()
 	return slices.Clone(tap.writes)
 }
 
-// changes names the requests in a netlink datagram that change something, in the table of IPVS or in the network's.
+// changes returns the names of the requests in a netlink datagram that change something, in the table of IPVS or in the
+// network.
 func changes(data []byte, protocol, ipvs uint16) []string {
 	var names []string
 	for len(data) >= unix.SizeofNlMsghdr {

@@ -22,14 +22,21 @@ import (
 var programs = []string{
 	"/usr/sbin/keepalived", "/usr/sbin/ipvsadm", "/usr/bin/ip", "/usr/sbin/tc", "/usr/bin/ss", "/usr/sbin/bridge",
 	"/usr/bin/busybox", "/usr/sbin/nginx", "/usr/sbin/dnsmasq", "/usr/sbin/exim4", "/usr/bin/tcpdump", "/usr/bin/kmod",
-	"/usr/sbin/mke2fs",
+	"/usr/sbin/mke2fs", "/usr/sbin/nft", "/usr/sbin/xtables-legacy-multi", "/usr/sbin/xtables-nft-multi",
+	// Of the extensions of iptables, which it loads by name:
+	xtables + "libxt_standard.so", xtables + "libxt_tcp.so", xtables + "libxt_udp.so", xtables + "libxt_multiport.so",
+	xtables + "libxt_conntrack.so", xtables + "libxt_comment.so", xtables + "libipt_REJECT.so", xtables + "libip6t_REJECT.so",
 }
+
+const xtables = "/usr/lib/x86_64-linux-gnu/xtables/"
 
 // links are symbolic links of the inside, from → to.
 var links = map[string]string{
 	"/bin": "usr/bin", "/sbin": "usr/sbin", "/lib": "usr/lib", "/lib64": "usr/lib64", "/var/run": "/run",
 	"/usr/sbin/modprobe": "../bin/kmod", "/usr/bin/lsmod": "kmod", "/usr/sbin/ip": "../bin/ip",
 	"/usr/bin/sh": "busybox", "/usr/bin/nc": "busybox", "/usr/bin/ping": "busybox", "/usr/bin/arping": "busybox",
+	"/usr/sbin/iptables-legacy": "xtables-legacy-multi", "/usr/sbin/ip6tables-legacy": "xtables-legacy-multi",
+	"/usr/sbin/iptables-nft": "xtables-nft-multi", "/usr/sbin/ip6tables-nft": "xtables-nft-multi",
 	"/usr/bin/ps": "busybox", "/usr/bin/wget": "busybox", "/usr/bin/cat": "busybox", "/usr/bin/ls": "busybox",
 }
 

@@ -107,7 +107,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	return code, nil
 }
 
-// machine is the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
+// machine returns the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
 func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.Cmd {
 	accel := os.Getenv("TANDEM_LAB_ACCEL")
 	if accel == "" {
@@ -120,7 +120,8 @@ func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.C
 		// The extra files below, as they are numbered in the child.
 		"-kernel", "/proc/self/fd/3", "-initrd", "/proc/self/fd/4",
 		// Any clock other than the TSC costs eight times as much, because reading it leaves the emulated processor.
-		"-append", "console=ttyS0 panic=-1 quiet tsc=reliable "+roleVar+"="+roleVM,
+		// Guards against what a real processor guesses only make an emulated one slower.
+		"-append", "console=ttyS0 panic=-1 quiet tsc=reliable mitigations=off "+roleVar+"="+roleVM,
 		"-chardev", "file,id=console,path=/proc/self/fd/5", "-serial", "chardev:console",
 		"-chardev", "file,id=out,path=/proc/self/fd/6",
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=out,name=out",

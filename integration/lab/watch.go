@@ -61,7 +61,7 @@ func (w *AddressWatch) Changes() []AddressChange {
 	return append([]AddressChange(nil), w.changes...)
 }
 
-// Uptime is the time since the machine's start, on the clock of StartTime.
+// Uptime returns the time since the machine's start, on the clock of StartTime.
 func Uptime() time.Duration {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
@@ -71,7 +71,7 @@ func Uptime() time.Duration {
 // tick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 on every architecture that the lab runs on.
 const tick = 10 * time.Millisecond
 
-// StartTime is when a process was started, in whole ticks of 10 ms since the machine's start.
+// StartTime returns when a process was started, in whole ticks of 10 ms since the machine's start.
 func StartTime(pid int) (time.Duration, error) {
 	fields, err := procStat(pid)
 	if err != nil {
@@ -81,7 +81,7 @@ func StartTime(pid int) (time.Duration, error) {
 	return time.Duration(n) * tick, err
 }
 
-// CPUTime is the processor time that a process and its ended threads have used.
+// CPUTime returns the processor time that a process and its ended threads have used.
 func CPUTime(pid int) (time.Duration, error) {
 	// The clock of another process, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED is 2.
 	var ts unix.Timespec
@@ -91,7 +91,7 @@ func CPUTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// ResidentMemory is the memory of a process that is in RAM, in bytes; what it shares with others counts in full.
+// ResidentMemory returns the memory of a process that is in RAM, in bytes; what it shares with others counts in full.
 func ResidentMemory(pid int) (int64, error) {
 	fields, err := procStat(pid)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// loaded returns the loaded modules of a family: the one of that name, and those of that name and more.
+// loaded returns the loaded kernel modules whose name is name, or begins with name and "_".
 func loaded(t *testing.T, name string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/modules")
@@ -32,7 +32,7 @@ func loaded(t *testing.T, name string) (all []string) {
 	return all
 }
 
-// unload takes a family of modules out of the kernel, as soon as the namespaces of the test before have gone.
+// unload removes these kernel modules. It waits until the namespaces of the test before, which use them, have gone.
 func unload(t *testing.T, l *lab.Lab, name string) {
 	t.Helper()
 	l.Eventually(20*time.Second, name+" is not in the kernel", func() error {

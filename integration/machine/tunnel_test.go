@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,33 +14,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// settings reads all kernel settings of the host's interfaces.
-func settings(t *testing.T, h *lab.Host) map[string]string {
-	t.Helper()
-	all := make(map[string]string)
-	err := h.Do(func() error {
-		for _, family := range []string{"ipv4", "ipv6"} {
-			files, err := filepath.Glob("/proc/sys/net/" + family + "/conf/*/*")
-			if err != nil {
-				return err
-			}
-			for _, file := range files {
-				if filepath.Base(file) == "stable_secret" {
-					continue // which cannot be read before it is set
-				}
-				text, err := os.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				all[file] = string(text)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
+// settings returns the host's settings of its interfaces, to the byte.
+func settings(h *lab.Host) map[string]string {
+	return h.ReadFiles("/proc/sys/net/ipv[46]/conf/*/*", "stable_secret") // which cannot be read before it is set
 }
 
 func realServer(t *testing.T, h *lab.Host, args ...string) string {
@@ -61,7 +35,7 @@ func TestTunnelModules(t *testing.T) {
 	web := l.Host("web1", "192.0.2.11/24", "2001:db8::11/64")
 	unload(t, l, "ipip")
 	unload(t, l, "ip6_tunnel")
-	before := settings(t, web)
+	before := settings(web)
 	args := []string{"--vip", "192.0.2.100", "--vip", "2001:db8::100", "--mode", "tunnel"}
 	wantFindings(l, "at first", web, args, "no-tunnel", "not-silent", "vip-missing")
 	if code := wantFindings(l, "after --fix", web, append(args, "--fix")); code != 0 {
@@ -76,7 +50,7 @@ func TestTunnelModules(t *testing.T) {
 			t.Errorf("%v stayed in the kernel", rest)
 		}
 	}
-	if after := settings(t, web); !maps.Equal(before, after) {
+	if after := settings(web); !maps.Equal(before, after) {
 		t.Errorf("the settings were\n%v\nand are\n%v", before, after)
 	}
 
@@ -110,7 +84,7 @@ method = "tunnel"
   address = "2001:db8:f::12"
 `
 
-// TestTunnelOverIPv6: web servers in another network behind a router, reached by IPv6 in IPv6.
+// TestTunnelOverIPv6: web servers in another network, behind a router, serve clients through tunnels of IPv6 in IPv6.
 func TestTunnelOverIPv6(t *testing.T) {
 	const vip = "2001:db8:1::100"
 	l := lab.New(t)

@@ -18,9 +18,9 @@ const (
 	scrapeURL = "http://192.0.2.2:9000/metrics"
 )
 
-// TestMasterWorksOn: something that the master writes to hangs, or fails, while an operator drains a server and reloads a
-// changed weight, and while metrics and status are read. The orders are in force at once. The master keeps the VIP, its
-// peer does not get it, and no client notices. What could not be remembered is remembered in the end.
+// TestMasterWorksOn: the master keeps working if something that it writes to hangs or fails. Meanwhile an operator drains a
+// server and reloads a changed weight, and metrics and status are read. The orders are in force at once. The master keeps the
+// VIP, its peer does not get it, and no client notices. What could not be remembered is remembered in the end.
 func TestMasterWorksOn(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
@@ -126,7 +126,7 @@ func TestElectionDiesBesideAFrozenDisk(t *testing.T) {
 	}
 }
 
-// worksOn has intervals at which a stall of the machine is no failover.
+// worksOn are the settings of a pair with an interval so long that a stall of the machine causes no failover.
 var worksOn = lab.PairSettings{Advert: time.Second}
 
 // newPairWithDisk starts a pair of which director-a has its state on a disk of its own.
@@ -139,7 +139,7 @@ func newPairWithDisk(t *testing.T) (*lab.Pair, *lab.Disk) {
 	return p, disk
 }
 
-// diskConfig is a director's configuration with metrics.
+// diskConfig returns a director's configuration with metrics.
 func diskConfig(name string, priority int, weights ...int) string {
 	return worksOn.Config(name, priority, weights...) + "\n[metrics]\nlisten = \":9000\"\n"
 }
@@ -207,7 +207,8 @@ func wantWarning(t *testing.T, p *lab.Pair, want bool) {
 	})
 }
 
-// wantRemembered restarts director-a without giving it time to write anything, and checks that it knows its orders.
+// wantRemembered kills and starts director-a, and checks that it still knows its orders. It gets no time to write anything at
+// its end.
 func wantRemembered(t *testing.T, p *lab.Pair) {
 	t.Helper()
 	p.A.PowerOff()
@@ -247,7 +248,7 @@ func awaitServed(p *lab.Pair, load *lab.Load, n int) {
 	})
 }
 
-// wantServed allows no request to fail.
+// wantServed checks that no request has failed.
 func wantServed(t *testing.T, requests []lab.Request) {
 	t.Helper()
 	var errs []error

@@ -25,7 +25,7 @@ const (
 // someRivals is the metric's line. The other director counts too if a stall has made it master for a moment.
 var someRivals = regexp.MustCompile(`(?m)^tandem_rivals_count\{interface="eth0"\} [1-9]`)
 
-// isAdvertised tells whether a frame is an unsolicited neighbour advertisement for vip6: to all nodes.
+// isAdvertised reports whether a frame is an unsolicited neighbour advertisement for vip6: to all nodes.
 func isAdvertised(f lab.Frame) bool {
 	const advertisement = 136
 	target := netip.MustParseAddr(vip6).As16()

@@ -24,7 +24,7 @@ type patient struct {
 	ignored []string
 }
 
-// hasNoIPVS are the findings on a kernel that lacks it, as this one may.
+// hasNoIPVS are the findings on a kernel without IPVS. This kernel may be one.
 var hasNoIPVS = []string{"ipvs-missing", "scheduler-missing"}
 
 // want checks that the doctor finds these faults and no others, within a time in which the network settles.
@@ -46,7 +46,7 @@ func (p patient) want(when string, want ...string) (all []lab.Finding) {
 	return all
 }
 
-// second is a file for the doctor: the director's own with more in it.
+// second returns a file for the doctor: the director's own with more in it.
 func second(d *lab.Director, name, more string) []string {
 	text, err := os.ReadFile(d.File)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("a real server", aRealServer)
 }
 
-// beforeTheStart: the machine is not prepared for its configuration, and other programs use its ports and interfaces.
+// beforeTheStart examines a machine that is not prepared for its configuration. Other programs use its ports and interfaces.
 func beforeTheStart(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -168,7 +168,7 @@ func maxFiles(t *testing.T, d *lab.Director, n uint64) {
 	}
 }
 
-// anotherPair: a stranger advertises our virtual router id for an address of its own. So our master gives way to a machine
+// anotherPair lets a stranger advertise our virtual router id for an address of its own. So our master gives way to a machine
 // that does not have our address.
 func anotherPair(t *testing.T) {
 	t.Parallel()
@@ -183,7 +183,7 @@ func anotherPair(t *testing.T) {
 	p.want("the stranger is gone")
 }
 
-// mendsADirector: faults that --fix repairs are not found again.
+// mendsADirector checks that faults that --fix repairs are not found again.
 func mendsADirector(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})
@@ -208,8 +208,8 @@ func mendsADirector(t *testing.T) {
 	p.want("after --fix")
 }
 
-// aRealServer: the VIP is on the wrong interface and nothing serves it; --fix and a server repair this. The route back leads
-// through the director. A VIP must not be taken from another machine.
+// aRealServer examines a real server with three faults. The VIP is on the wrong interface and nothing listens on it, which
+// --fix and a server repair. The route back leads through the director. The VIP of another machine is not taken from it.
 func aRealServer(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{})

@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// drop has a host's firewall drop VRRP and connection sync, either what arrives or what leaves, until undo is called.
+// drop makes a host's firewall drop VRRP and connection sync until undo is called: either what arrives or what leaves.
 func drop(t *testing.T, h *lab.Host, out bool) (undo func()) {
 	t.Helper()
 	return h.FirewallTable(nftables.Table{Name: "firewall", Family: nftables.TableFamilyIPv4}, func(c *nftables.Conn, table *nftables.Table) {

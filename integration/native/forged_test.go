@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// flood is how many forged packets the director gets a second.
+// flood is the number of forged packets that the director gets in a second.
 const flood = 100_000
 
 // TestForgedPackets: packets that no honest router sends, 100,000 of them a second, change no state and delay no
@@ -63,7 +63,7 @@ func TestForgedPackets(t *testing.T) {
 	}
 }
 
-// states describes the virtual router of both directors.
+// states returns the state of the virtual router on both directors in words.
 func states(t *testing.T, d lab.Duo) []string {
 	t.Helper()
 	var all []string
@@ -106,8 +106,8 @@ func wantOnTime(t *testing.T, d lab.Duo, heard []lab.Frame, began, ended time.Ti
 	}
 }
 
-// forgeries are frames to a director's own hardware address, each wrong in its own way. A valid advertisement is not among
-// them: VRRP has no defence against a neighbour that sends those.
+// forgeries returns frames to a director's own hardware address, each wrong in another way. A valid advertisement is not among
+// them: VRRP has no defence against a neighbour that sends valid ones.
 func forgeries(to string, from *lab.Host) [][]byte {
 	mac := from.MAC()
 	packet := func(change func(*lab.Advert)) []byte {

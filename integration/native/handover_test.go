@@ -10,8 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestHandOver: a master that hands over on command, or stops, is not missed by any client. The advertisement interval is 1
-// s. After a command it stays in standby, over reload and restart, until it is released.
+// TestHandOver: no client notices that a master hands over on command, or stops. The advertisement interval is 1 s. After a
+// command it stays in standby, over reload and restart, until it is released.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, lab.DuoSettings{Advert: time.Second})

@@ -74,15 +74,21 @@ func TestPartitionHeals(t *testing.T) {
 	}
 }
 
-// heal splits the network, joins it again, and returns for how long the client was not served.
-func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) time.Duration {
-	t.Helper()
+// split cuts director-a off from the others, and returns a prober of the VIP that director-b serves then.
+func split(d lab.Duo, vip string) *lab.Prober {
 	d.A.Isolate()
 	d.B.AwaitState(10*time.Second, "master")
 	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, true)
 	d.Client.Run("ip", "neigh", "flush", "dev", "eth0")
 	probe := d.Client.Probe(vip + ":7")
 	d.Answers(probe)
+	return probe
+}
+
+// heal splits the network, joins it again, and returns for how long the client was not served.
+func heal(t *testing.T, d lab.Duo, vip string, advert time.Duration, run int) time.Duration {
+	t.Helper()
+	probe := split(d, vip)
 	// The times between the two masters' advertisements differ from run to run.
 	pause := 200*time.Millisecond + advert*time.Duration(run)/10
 	d.Throughout(pause, "director-b serves", func() error {
@@ -130,12 +136,7 @@ func TestPartitionHealsAfterARestart(t *testing.T) {
 		x.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"})
 	}
 	d.Launch()
-	d.A.Isolate()
-	d.B.AwaitState(10*time.Second, "master")
-	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, true)
-	d.Client.Run("ip", "neigh", "flush", "dev", "eth0")
-	probe := d.Client.Probe(vip + ":7")
-	d.Answers(probe)
+	probe := split(d, vip)
 	probe.Stop()
 	d.B.Process().Stop()
 	awaitHas(d.Lab, 5*time.Second, d.B.Host, vip, false)

@@ -106,7 +106,7 @@ func (s *shared) withoutStalls(log string) string {
 	return kept.String()
 }
 
-// end kills all processes: an orderly stop would only take time.
+// end kills all processes, because an orderly stop would only take time.
 func (s *shared) end() {
 	for _, h := range []*lab.Host{s.tandem.Host, s.peer} {
 		for _, pid := range h.Pids() {

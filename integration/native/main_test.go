@@ -17,7 +17,7 @@ const (
 	echoVIP = lab.VIP + ":7"
 )
 
-// atOnce is how many scenes run at the same time. They wait for most of their time.
+// atOnce is the number of scenes that run at the same time. They wait for most of their time.
 const atOnce = "8"
 
 func TestMain(m *testing.M) {

@@ -23,7 +23,7 @@ func TestMismatchIsNamed(t *testing.T) {
 		advert lab.Advert
 		want   string
 	}{
-		{"auth_hmac", lab.Advert{Centiseconds: 10, Trailer: hmac}, "192.0.2.66 signs its advertisements of VRID 51 with a key (auth_hmac"},
+		{"auth_hmac", lab.Advert{Centiseconds: 10, Trailer: hmac}, "192.0.2.66 signs its advertisements of VRID 51 with key 0 (auth_hmac"},
 		{"advert_interval", lab.Advert{Centiseconds: 30}, "192.0.2.66 advertises VRID 51 every 300ms, we every 100ms"},
 	} {
 		a := tt.advert

@@ -5,67 +5,24 @@ package native
 import (
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// nft does what `nft insert rule FAMILY TABLE CHAIN MATCH VALUE accept` does. The machine that runs the lab may not have nft.
-func nft(h *lab.Host, words []string) error {
-	if len(words) < 8 || words[0] != "insert" || words[1] != "rule" || words[len(words)-1] != "accept" {
-		return fmt.Errorf("not understood: nft %s", strings.Join(words, " "))
-	}
-	families := map[string]nftables.TableFamily{"ip": nftables.TableFamilyIPv4, "ip6": nftables.TableFamilyIPv6, "inet": nftables.TableFamilyINet}
-	table := &nftables.Table{Family: families[words[2]], Name: words[3]}
-	var exprs []expr.Any
-	match := strings.Join(words[5:len(words)-2], " ")
-	value := words[len(words)-2]
-	number, _ := strconv.Atoi(value)
-	switch match {
-	case "meta l4proto":
-		exprs = append(exprs, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(number)}})
-	case "iifname":
-		name := make([]byte, 16)
-		copy(name, value)
-		exprs = append(exprs, &expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: name})
-	case "tcp dport":
-		exprs = append(exprs, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{6}},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(number >> 8), byte(number)}})
-	default:
-		return fmt.Errorf("not understood: %s", match)
-	}
-	return h.Firewall(func(c *nftables.Conn) {
-		c.InsertRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: words[4], Table: table},
-			Exprs: append(exprs, &expr.Verdict{Kind: expr.VerdictAccept})})
-	})
-}
-
-// firewall makes a chain of a hook with a policy of drop, and rules that accept everything by TCP but a port; 0: that accept nothing.
-func firewall(t *testing.T, h *lab.Host, hook *nftables.ChainHook, except uint16) (undo func()) {
-	t.Helper()
-	return h.FirewallTable(nftables.Table{Name: "site", Family: nftables.TableFamilyINet}, func(c *nftables.Conn, table *nftables.Table) {
-		policy := nftables.ChainPolicyDrop
-		chain := c.AddChain(&nftables.Chain{Name: "chain", Table: table, Type: nftables.ChainTypeFilter,
-			Hooknum: hook, Priority: nftables.ChainPriorityFilter, Policy: &policy})
-		if except == 0 {
-			return
+// firewall gives a host rules by a program's commands, one a line, until undo is called.
+func firewall(h *lab.Host, commands, undoing string) (do, undo func()) {
+	each := func(lines string) func() {
+		return func() {
+			for line := range strings.Lines(strings.TrimSpace(lines)) {
+				words := strings.Fields(line)
+				h.Run(words[0], words[1:]...)
+			}
 		}
-		port := []byte{byte(except >> 8), byte(except)}
-		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{6}},
-			&expr.Verdict{Kind: expr.VerdictAccept}}})
-		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{6}},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: port}, &expr.Verdict{Kind: expr.VerdictAccept}}})
-	})
+	}
+	return each(commands), each(undoing)
 }
 
 const natPair = `
@@ -85,13 +42,13 @@ func scoreOfNAT(t *testing.T) {
 	t.Parallel()
 	d := lab.NewDuo(t, cardPair)
 	c := newCard(t, d)
-	for i, x := range c.dirs {
+	for i, x := range c.Dirs {
 		priority := []int{lab.PriorityA, lab.PriorityB}[i]
 		x.Join("inside", fmt.Sprintf("10.0.0.%d/24", 2+i))
 		x.Configure(lab.DuoSettings{Advert: cardPair.Advert, Keys: `sync_group = "nat"`, Tables: fmt.Sprintf(natPair, priority)}.Config(x.Name, priority))
 		x.Sysctl(map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.send_redirects": "0",
 			"net.ipv4.conf.eth0.send_redirects": "0", "net.ipv4.conf.eth1.send_redirects": "0"})
-		c.args[x.Host] = second(x, "card.toml", pool("www", "nat", "10.0.0.11")+"port = 8080\n")
+		c.Args[x.Host] = second(x, "card.toml", pool("www", "nat", "10.0.0.11")+"port = 8080\n")
 	}
 	d.Launch()
 	web := d.Host("web1")
@@ -100,25 +57,65 @@ func scoreOfNAT(t *testing.T) {
 	web.Run(lab.Tandem.Path(), "realserver", "apply", "--vip", "10.0.0.1", "--mode", "nat", "--state-dir", web.Dir()+"/realserver")
 	web.WriteFile("www/index.html", web.Name)
 	web.Start("busybox", "httpd", "-f", "-p", "8080", "-h", filepath.Join(web.Dir(), "www"))
-	c.args[web] = []string{"--vip", "10.0.0.1", "--mode", "nat"}
+	c.Args[web] = []string{"--vip", "10.0.0.1", "--mode", "nat"}
 	d.Client.Run("ip", "route", "add", "10.0.0.0/24", "via", vip)
 	works := func() error {
 		_, err := d.Client.Get("http://10.0.0.11:8080/")
 		return err
 	}
 	awaitHas(d.Lab, 10*time.Second, d.A.Host, "10.0.0.1", true)
-	var undo func()
-	c.run([]breakage{
-		{name: "NAT server without route, from the master", on: d.A.Host, fail: func() { web.Run("ip", "route", "del", "default") },
-			want: "answers-elsewhere", says: "10.0.0.11", runs: web, works: works},
-		{name: "NAT server's route through the backup", on: d.A.Host, fail: func() { web.Run("ip", "route", "replace", "default", "via", "10.0.0.3") },
-			want: "answers-elsewhere", says: "10.0.0.11", runs: web, works: works},
-		{name: "NAT server without route, from itself", on: web, fail: func() { web.Run("ip", "route", "del", "default") }, want: "no-route", works: works},
-		{name: "forward policy drop", on: d.A.Host, fail: func() { undo = firewall(t, d.A.Host, nftables.ChainHookForward, 0) },
-			want: "forward-filtered", says: "inet site chain", works: nil, restore: func() { undo() }},
-		{name: "service port dropped", on: d.A.Host, fail: func() { undo = firewall(t, d.A.Host, nftables.ChainHookInput, 80) },
-			want: "service-filtered", says: "port 80", restore: func() { undo() }},
-		{name: "no forwarding", on: d.A.Host, fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"}) }, want: "forwarding-off", works: works},
-		{name: "redirects", on: d.A.Host, fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.conf.eth1.send_redirects": "1"}) }, want: "sends-redirects", works: works},
+	// At the VIP the director itself answers: IPVS takes packets at the same place.
+	d.A.WriteFile("www/index.html", d.A.Name)
+	d.A.Start("busybox", "httpd", "-f", "-p", "80", "-h", filepath.Join(d.A.Dir(), "www"))
+	worksAtVIP := func() error {
+		_, err := d.Client.Get("http://" + vip + "/")
+		return err
+	}
+	filtered := func(name, commands, undoing, want, says string, works func() error) breakage {
+		do, undo := firewall(d.A.Host, commands, undoing)
+		return breakage{Name: name, On: d.A.Host, Fail: do, Want: want, Says: says, Works: works, Restore: undo}
+	}
+	c.Run([]breakage{
+		{Name: "NAT server without route, from the master", On: d.A.Host, Fail: func() { web.Run("ip", "route", "del", "default") },
+			Want: "answers-elsewhere", Says: "10.0.0.11", Runs: []*lab.Host{web}, Works: works},
+		{Name: "NAT server's route through the backup", On: d.A.Host, Fail: func() { web.Run("ip", "route", "replace", "default", "via", "10.0.0.3") },
+			Want: "answers-elsewhere", Says: "10.0.0.11", Runs: []*lab.Host{web}, Works: works},
+		{Name: "NAT server without route, from itself", On: web, Fail: func() { web.Run("ip", "route", "del", "default") }, Want: "no-route", Works: works},
+		filtered("forward policy drop", nftDrops("forward", "iifname eth0 accept"), "nft delete table inet site",
+			"forward-filtered", "inet site drops", works),
+		filtered("forward policy drop, iptables-legacy", "iptables-legacy -P FORWARD DROP\niptables-legacy -A FORWARD -i eth0 -j ACCEPT",
+			"iptables-legacy -P FORWARD ACCEPT\niptables-legacy -F", "forward-filtered", "iptables-legacy filter FORWARD", works),
+		filtered("service port dropped", nftDrops("input", "meta l4proto != tcp accept\ntcp dport != 80 accept"), "nft delete table inet site",
+			"service-filtered", "port 80", worksAtVIP),
+		filtered("service port dropped, iptables-nft", siteOf("iptables-nft"), noSiteOf("iptables-nft"), "service-filtered", "ip filter INPUT", worksAtVIP),
+		filtered("service port dropped, iptables-legacy", siteOf("iptables-legacy"), noSiteOf("iptables-legacy"),
+			"service-filtered", "iptables-legacy filter INPUT", worksAtVIP),
+		{Name: "no forwarding", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"}) }, Want: "forwarding-off", Works: works},
+		{Name: "redirects", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.conf.eth1.send_redirects": "1"}) }, Want: "sends-redirects", Works: works},
 	})
+}
+
+// nftDrops makes a chain of a hook that drops what its rules, one a line, do not accept.
+func nftDrops(hook, rules string) string {
+	commands := "nft add table inet site\nnft add chain inet site drops { type filter hook " + hook + " priority 0 ; policy drop ; }"
+	for rule := range strings.Lines(rules) {
+		commands += "\nnft add rule inet site drops " + strings.TrimSpace(rule)
+	}
+	return commands
+}
+
+// siteOf returns the usual rules of a site, by a program of iptables: they let everything pass but new connections to port 80.
+func siteOf(program string) string {
+	return strings.ReplaceAll(`PROGRAM -P INPUT DROP
+PROGRAM -N site
+PROGRAM -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+PROGRAM -A INPUT -i lo -j ACCEPT
+PROGRAM -A INPUT -j site
+PROGRAM -A site ! -p tcp -m comment --comment site -j ACCEPT
+PROGRAM -A site -p tcp -m multiport --dports 22,8000:9000 -j ACCEPT
+PROGRAM -A site -p tcp --dport 443 -j ACCEPT`, "PROGRAM", program)
+}
+
+func noSiteOf(program string) string {
+	return strings.ReplaceAll("PROGRAM -P INPUT ACCEPT\nPROGRAM -F\nPROGRAM -X", "PROGRAM", program)
 }

@@ -3,224 +3,59 @@
 package native
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/tandem-lvs/tandem/integration/lab"
-)
+	"golang.org/x/sys/unix"
 
-// goesWithin is the time from the mend of a fault to the beginning of the examinations that no longer find it.
-const goesWithin = 2 * time.Second
+	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/scorecard"
+)
 
 // cardPair are the settings of the pairs. Their interval bridges short stalls of a busy machine.
 var cardPair = lab.DuoSettings{Advert: 300 * time.Millisecond}
 
-// A breakage is a row of the scorecard: a fault, the machine whose doctor names it, and what it names.
-type breakage struct {
-	name string
-	on   *lab.Host
-	fail func()
-	want string // the only finding
-	says string // in what it says
-	// heal does what the finding advises to do in a file or with another program. The command in its advice, if it has one, runs
-	// afterwards on this host; nil: on the host of the doctor. If there is neither, the test undoes the fault.
-	heal    func()
-	runs    *lab.Host
-	works   func() error
-	restore func() // what the mend leaves behind
-}
-
-// A card is the scorecard of machines whose faults are caused one after another.
-type card struct {
-	*lab.Lab
-	t    *testing.T
-	args map[*lab.Host][]string // of the doctor
-	dirs []*lab.Director
-}
-
-// score is the table of all cards.
-var score struct {
-	sync.Mutex
-	rows []string
-}
+type breakage = scorecard.Breakage
 
 // TestScorecard causes each fault by itself, has the doctor name it and nothing else, does what the doctor advises, sees the
-// service work, and sees the finding gone. On machines without faults the doctor finds nothing. It prints a table.
+// service work, and sees the finding gone. On machines without faults the doctor finds nothing.
 func TestScorecard(t *testing.T) {
-	t.Run("rows", func(t *testing.T) {
-		t.Run("between directors", scoreOfDirectors)
-		t.Run("addresses of directors", scoreOfAddresses)
-		t.Run("real servers", scoreOfServers)
-		t.Run("NAT", scoreOfNAT)
-	})
-	score.Lock()
-	defer score.Unlock()
-	t.Logf("breakage | found by | advice, carried out | gone after\n%s", strings.Join(score.rows, "\n"))
+	t.Run("between directors", scoreOfDirectors)
+	t.Run("addresses of directors", scoreOfAddresses)
+	t.Run("real servers", scoreOfServers)
+	t.Run("NAT", scoreOfNAT)
 }
 
-// clean checks that no machine has a finding.
-func (c *card) clean(when string) {
-	c.t.Helper()
-	c.Eventually(20*time.Second, when, func() error {
-		for h, args := range c.args {
-			if all := c.relevant(h.StartDoctor(args...)); len(all) > 0 {
-				return fmt.Errorf("on %s: %+v", h.Name, all)
-			}
-		}
-		return nil
-	})
+// A card is the scorecard of a pair on a kernel that may have no IPVS.
+type card struct{ *scorecard.Card }
+
+func newCard(t *testing.T, d lab.Duo) card {
+	c := scorecard.New(t, d.Lab, d.A, d.B)
+	c.Ignore = hasNoIPVS
+	return card{c}
 }
 
-// relevant returns the findings that are not about a kernel without IPVS.
-func (c *card) relevant(d lab.Doctor) []lab.Finding {
-	all, _ := d.Findings()
-	return slices.DeleteFunc(all, func(f lab.Finding) bool { return slices.Contains(hasNoIPVS, f.ID) })
-}
-
-// run causes one breakage after another.
-func (c *card) run(rows []breakage) {
-	c.clean("at first")
-	for _, row := range rows {
-		c.t.Run(row.name, func(t *testing.T) {
-			row.fail()
-			args := c.args[row.on]
-			var found lab.Finding
-			c.Eventually(20*time.Second, "the doctor names it", func() error {
-				all := c.relevant(row.on.StartDoctor(args...))
-				if len(all) != 1 || all[0].ID != row.want || !strings.Contains(all[0].What, row.says) {
-					return fmt.Errorf("%s finds %+v, want %s with %q", row.on.Name, all, row.want, row.says)
-				}
-				found = all[0]
-				return nil
-			})
-			if row.heal != nil {
-				row.heal()
-			}
-			if command := commandIn(found.Mend); command != "" {
-				on := row.runs
-				if on == nil {
-					on = row.on
-				}
-				c.do(t, on, command)
-			}
-			took := c.goes(t, row.on, args)
-			if row.works != nil {
-				c.Eventually(10*time.Second, "the service works", row.works)
-			}
-			if row.restore != nil {
-				row.restore()
-			}
-			score.Lock()
-			defer score.Unlock()
-			score.rows = append(score.rows, fmt.Sprintf("%-44s | %-32s | %s | %.1f s", row.name, row.want+" on "+row.on.Name, found.Mend, took.Seconds()))
-		})
-	}
-	c.clean("at last")
-}
-
-// goes returns how long after now an examination begins that has no findings. Examinations begin every half a second.
-// A stall of the machine may make a director lose its role for a moment: then it looks again.
-func (c *card) goes(t *testing.T, h *lab.Host, args []string) time.Duration {
-	t.Helper()
-	const stalled, tries = 200 * time.Millisecond, 3
-	for try := 1; ; try++ {
-		watch := c.WatchStalls()
-		gone, last := c.look(h, args)
-		stall := watch.Stop()
-		switch {
-		case gone >= 0:
-			return gone
-		case stall < stalled || try == tries:
-			t.Errorf("%s after the mend the doctor finds %+v; the machine stalled for %s", goesWithin, last, stall)
-			return gone
-		}
-	}
-}
-
-// look returns how long after now an examination begins that has no findings; negative: none does until goesWithin, and the last
-// found these.
-func (c *card) look(h *lab.Host, args []string) (gone time.Duration, last []lab.Finding) {
-	mended := time.Now()
-	var all []lab.Doctor
-	for range 5 {
-		all = append(all, h.StartDoctor(args...))
-		time.Sleep(goesWithin / 4)
-		for len(all) > 0 && !all[0].Running() {
-			if last = c.relevant(all[0]); len(last) == 0 {
-				return all[0].Began.Sub(mended), nil
-			}
-			all = all[1:]
-		}
-	}
-	for _, d := range all {
-		if last = c.relevant(d); len(last) == 0 {
-			return d.Began.Sub(mended), nil
-		}
-	}
-	return -1, last
-}
-
-// commandIn returns the command in an advice: what is in backquotes, or all of it if it begins with the name of a program.
-func commandIn(mend string) string {
-	if _, rest, ok := strings.Cut(mend, "`"); ok {
-		command, _, _ := strings.Cut(rest, "`")
-		return command
-	}
-	if first, _, _ := strings.Cut(mend, " "); slices.Contains([]string{"ip", "sysctl", "nft", "tandem"}, first) {
-		return mend
-	}
-	return ""
-}
-
-// do runs a command as the doctor prints it. A command of tandem's also gets the paths of the lab.
-func (c *card) do(t *testing.T, h *lab.Host, command string) {
-	t.Helper()
-	words := strings.Fields(command)
-	var err error
-	switch {
-	case words[0] == "nft":
-		err = nft(h, words[1:])
-	case words[0] == "sysctl" && words[1] == "-w": // the lab has no such program either
-		name, value, _ := strings.Cut(words[2], "=")
-		h.Sysctl(map[string]string{name: value})
-	case words[0] == "tandem" && words[1] == "reload":
-		i := slices.IndexFunc(c.dirs, func(d *lab.Director) bool { return d.Host == h })
-		_, err = tandem(c.dirs[i], "reload")
-	case words[0] == "tandem":
-		_, err = h.TryRun(lab.Tandem.Path(), append(words[1:], "--state-dir", h.Dir()+"/realserver")...)
-	default:
-		_, err = h.TryRun(words[0], words[1:]...)
-	}
-	if err != nil {
-		t.Errorf("%s on %s: %v", command, h.Name, err)
-	}
-}
-
-func (c *card) reload(d *lab.Director) {
+func (c card) reload(d *lab.Director) {
 	if _, err := tandem(d, "reload"); err != nil {
-		c.t.Errorf("reload of %s: %v", d.Name, err)
+		c.T.Errorf("reload of %s: %v", d.Name, err)
 	}
 }
 
 // oneHolder checks that one director alone has the VIP.
-func (c *card) oneHolder() error {
-	if a, b := c.dirs[0].Has(vip), c.dirs[1].Has(vip); a == b {
-		return fmt.Errorf("VIP on %s: %t, on %s: %t", c.dirs[0].Name, a, c.dirs[1].Name, b)
+func (c card) oneHolder() error {
+	if a, b := c.Dirs[0].Has(vip), c.Dirs[1].Has(vip); a == b {
+		return fmt.Errorf("VIP on %s: %t, on %s: %t", c.Dirs[0].Name, a, c.Dirs[1].Name, b)
 	}
 	return nil
 }
 
-func newCard(t *testing.T, d lab.Duo) *card {
-	return &card{d.Lab, t, make(map[*lab.Host][]string), []*lab.Director{d.A, d.B}}
-}
-
 // A duoCard is the card of two directors without real servers.
 type duoCard struct {
-	*card
+	card
 	lab.Duo
 	right map[*lab.Director]string // files
 }
@@ -232,20 +67,20 @@ func newDuoCard(t *testing.T) duoCard {
 	c := duoCard{newCard(t, d), d, make(map[*lab.Director]string)}
 	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
 		c.right[x] = cardPair.Config(x.Name, priority)
-		c.args[x.Host] = second(x, "card.toml", "")
+		c.Args[x.Host] = second(x, "card.toml", "")
 	}
 	return c
 }
 
-// differs is a row in which the file of one director is wrong.
+// differs returns a row in which the file of one director is wrong.
 func (c duoCard) differs(name string, on, changed *lab.Director, old, new, want, says string) breakage {
 	write := func(text string) {
 		changed.Configure(text)
-		c.args[changed.Host] = second(changed, "card.toml", "")
+		c.Args[changed.Host] = second(changed, "card.toml", "")
 	}
-	return breakage{name: name, on: on.Host, want: want, says: says, works: c.oneHolder,
-		fail: func() { write(strings.Replace(c.right[changed], old, new, 1)); c.reload(changed) },
-		heal: func() {
+	return breakage{Name: name, On: on.Host, Want: want, Says: says, Works: c.oneHolder,
+		Fail: func() { write(strings.Replace(c.right[changed], old, new, 1)); c.reload(changed) },
+		Heal: func() {
 			write(c.right[changed])
 			if on != changed {
 				c.reload(changed) // the doctor's advice is for both
@@ -253,43 +88,124 @@ func (c duoCard) differs(name string, on, changed *lab.Director, old, new, want,
 		}}
 }
 
+// unicastLost is a row in which the master sends its advertisements to a stranger.
+func (c duoCard) unicastLost() breakage {
+	write := func(keys map[*lab.Director]string) {
+		for _, d := range c.Dirs {
+			d.Configure(strings.Replace(c.right[d], ownVRID, ownVRID+"\n"+keys[d], 1))
+			c.Args[d.Host] = second(d, "card.toml", "")
+		}
+	}
+	return breakage{Name: "unicast to the wrong address", On: c.B.Host, Want: "unicast-lost", Says: "none of its advertisements arrives",
+		Fail: func() {
+			write(map[*lab.Director]string{c.A: "unicast_peers = [\"192.0.2.77\"]", c.B: "unicast_peers = [\"192.0.2.2\"]"})
+			c.reload(c.A)
+			c.reload(c.B)
+		},
+		Heal: func() {
+			write(nil)
+			c.reload(c.A)
+			c.reload(c.B)
+		}, Works: c.oneHolder}
+}
+
+const syncTable = "[lvs]\nsync = { interface = \"eth0\", id = 7 }\n"
+
 const ownVRID, ownVIPs = "vrid = 51", "vips = [\"" + vip + "/24\"]"
+
+// datagramPasses checks that a datagram reaches a host at an address.
+func datagramPasses(from, to *lab.Host, at string) error {
+	var in net.PacketConn
+	if err := to.Do(func() (err error) {
+		in, err = net.ListenPacket("udp4", at)
+		return err
+	}); err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := from.Do(func() error {
+		out, err := net.Dial("udp4", at)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write([]byte("passes"))
+		return errors.Join(err, out.Close())
+	}); err != nil {
+		return err
+	}
+	if err := in.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, _, err := in.ReadFrom(make([]byte, 16))
+	return err
+}
 
 // scoreOfDirectors: faults between the two directors of a pair.
 func scoreOfDirectors(t *testing.T) {
 	t.Parallel()
 	c := newDuoCard(t)
+	withSync := func(tables string, then func()) func() {
+		return func() { c.Args[c.B.Host] = second(c.B, "card.toml", tables); then() }
+	}
+	syncDo, syncUndo := firewall(c.B.Host, "iptables-legacy -A INPUT -p udp --dport 8848 -j DROP", "iptables-legacy -F")
+	syncPasses := func() error { return datagramPasses(c.A.Host, c.B.Host, "192.0.2.3:8848") }
 	var undo func()
-	c.run([]breakage{
-		{name: "VRRP dropped on the way in", on: c.B.Host, fail: func() { undo = drop(t, c.B.Host, false) }, want: "vrrp-filtered",
-			says: "drops incoming VRRP", works: c.oneHolder, restore: func() { undo() }},
-		{name: "VRRP dropped on the way out", on: c.A.Host, fail: func() { undo = drop(t, c.A.Host, true) }, want: "vrrp-filtered",
-			says: "drops outgoing VRRP", works: c.oneHolder, restore: func() { undo() }},
+	legacyDo, legacyUndo := firewall(c.B.Host, "iptables-legacy -A INPUT -m comment --comment site -p 112 -j DROP", "iptables-legacy -F")
+	legacyOutDo, legacyOutUndo := firewall(c.A.Host, "iptables-legacy -t mangle -A OUTPUT -d 224.0.0.0/8 -p 112 -j DROP", "iptables-legacy -t mangle -F")
+	c.Run([]breakage{
+		{Name: "VRRP dropped on the way in, iptables-legacy", On: c.B.Host, Fail: legacyDo, Want: "vrrp-filtered",
+			Says: "drops incoming VRRP", Works: c.oneHolder, Restore: legacyUndo},
+		{Name: "VRRP dropped on the way out, iptables-legacy", On: c.A.Host, Fail: legacyOutDo, Want: "vrrp-filtered",
+			Says: "drops outgoing VRRP", Works: c.oneHolder, Restore: legacyOutUndo},
+		{Name: "VRRP dropped on the way in", On: c.B.Host, Fail: func() { undo = drop(t, c.B.Host, false) }, Want: "vrrp-filtered",
+			Says: "drops incoming VRRP", Works: c.oneHolder, Restore: func() { undo() }},
+		{Name: "VRRP dropped on the way out", On: c.A.Host, Fail: func() { undo = drop(t, c.A.Host, true) }, Want: "vrrp-filtered",
+			Says: "drops outgoing VRRP", Works: c.oneHolder, Restore: func() { undo() }},
+		{Name: "VRRP dropped at the other director", On: c.A.Host, Fail: func() { undo = drop(t, c.B.Host, false) }, Want: "two-masters",
+			Says: "192.0.2.3 advertises virtual router 51", Heal: func() { undo() }, Works: c.oneHolder},
+		{Name: "connection sync dropped, iptables-legacy", On: c.B.Host, Fail: withSync(syncTable, syncDo), Want: "sync-filtered", Says: "drops incoming connection sync",
+			Works: syncPasses, Hurts: true, Restore: withSync("", syncUndo)},
+		c.unicastLost(),
 		c.differs("another vrid, from the peer", c.A, c.B, ownVRID, "vrid = 52", "vrid-differs", "192.0.2.3 advertises 192.0.2.100 with vrid 52"),
 		c.differs("another vrid, from itself", c.B, c.B, ownVRID, "vrid = 52", "vrid-differs", "192.0.2.2 advertises 192.0.2.100 with vrid 51"),
 		c.differs("another version", c.A, c.B, "advert_interval = \"300ms\"", "advert_interval = \"1s\"\nversion = 2", "peer-differs", "version 2"),
 		c.differs("unicast beside multicast", c.A, c.B, ownVRID, ownVRID+"\nunicast_peers = [\"192.0.2.2\"]", "peer-differs", "unicast_peers"),
 		c.differs("more VIPs", c.B, c.B, ownVIPs, "vips = [\""+vip+"/24\", \"192.0.2.101/24\"]", "peer-differs", "it lacks 192.0.2.101"),
 		c.differs("other VIPs", c.B, c.B, ownVIPs, "vips = [\"192.0.2.101/24\"]", "duplicate-vrid", "192.0.2.2 also advertises virtual router 51"),
-		{name: "no multicast passes", on: c.B.Host, fail: c.B.HoldMulticast, want: "multicast-lost",
-			says: "none of its advertisements arrives", heal: c.B.PassMulticast, works: c.oneHolder},
+		{Name: "no multicast passes", On: c.B.Host, Fail: c.B.HoldMulticast, Want: "multicast-lost",
+			Says: "none of its advertisements arrives", Heal: c.B.PassMulticast, Works: c.oneHolder},
 	})
+}
+
+// beside is a row in which a program runs that does not go together with tandem.
+func (c duoCard) beside(program, want string) breakage {
+	var p *lab.Process
+	return breakage{Name: program + " runs too", On: c.B.Host, Want: want, Says: program, Works: c.oneHolder,
+		Fail: func() {
+			if err := unix.Mkfifo(c.B.Dir()+"/never", 0o600); err != nil && !errors.Is(err, unix.EEXIST) {
+				c.T.Fatal(err)
+			}
+			p = idle(c.B.Host, program)
+		}, Heal: func() { p.Stop() }}
 }
 
 // scoreOfAddresses: faults of one director's addresses and interfaces.
 func scoreOfAddresses(t *testing.T) {
 	t.Parallel()
 	c := newDuoCard(t)
-	c.run([]breakage{
+	c.Run([]breakage{
 		c.differs("VIP on the wrong interface", c.A, c.A, "interface = \"eth0\"", "interface = \"eth1\"", "wrong-interface", "192.0.2.0/24 is on eth0"),
 		c.differs("wrong prefix length", c.A, c.A, ownVIPs, "vips = [\""+vip+"/16\"]", "prefix-length", "192.0.2.100/16"),
-		{name: "VIP left on the backup's lo", on: c.B.Host, fail: func() { c.B.Run("ip", "addr", "add", vip+"/32", "dev", "lo") },
-			want: "vip-misplaced", says: "192.0.2.100/32 is on lo of this machine", works: c.oneHolder},
-		{name: "a stranger has the VIP", on: c.B.Host, fail: func() { c.Client.Run("ip", "addr", "add", vip+"/24", "dev", "eth0") },
-			want: "two-owners", says: "is on 2 machines", heal: func() { c.Client.Run("ip", "addr", "del", vip+"/24", "dev", "eth0") }, works: c.oneHolder},
-		{name: "no carrier", on: c.B.Host, fail: c.B.Cut, want: "no-carrier", heal: c.B.Plug, works: c.oneHolder},
-		{name: "the interface is down", on: c.B.Host, fail: func() { c.B.Run("ip", "link", "set", "eth0", "down") }, want: "link-down", works: c.oneHolder},
-		{name: "few files", on: c.A.Host, fail: func() { maxFiles(t, c.A, 100) }, want: "file-limit", heal: func() { maxFiles(t, c.A, 1000) }},
+		{Name: "VIP left on the backup's lo", On: c.B.Host, Fail: func() { c.B.Run("ip", "addr", "add", vip+"/32", "dev", "lo") },
+			Want: "vip-misplaced", Says: "192.0.2.100/32 is on lo of this machine", Works: c.oneHolder},
+		{Name: "a stranger has the VIP", On: c.B.Host, Fail: func() { c.Client.Run("ip", "addr", "add", vip+"/24", "dev", "eth0") },
+			Want: "two-owners", Says: "is on 2 machines", Heal: func() { c.Client.Run("ip", "addr", "del", vip+"/24", "dev", "eth0") }, Works: c.oneHolder},
+		{Name: "no carrier", On: c.B.Host, Fail: c.B.Cut, Want: "no-carrier", Heal: c.B.Plug, Works: c.oneHolder},
+		{Name: "the interface is down", On: c.B.Host, Fail: func() { c.B.Run("ip", "link", "set", "eth0", "down") }, Want: "link-down", Works: c.oneHolder},
+		c.differs("no such interface", c.B, c.B, "interface = \"eth0\"", "interface = \"eth9\"", "wrong-interface", "is for eth9, and its network 192.0.2.0/24 is on eth0"),
+		c.beside("keepalived", "keepalived-runs"),
+		c.beside("NetworkManager", "address-manager"),
+		{Name: "few files", On: c.A.Host, Fail: func() { maxFiles(t, c.A, 100) }, Want: "file-limit", Heal: func() { maxFiles(t, c.A, 1000) }, Works: c.oneHolder},
 	})
 }
 
@@ -315,17 +231,12 @@ func scoreOfServers(t *testing.T) {
 	program := web.HTTPServer(web.Name)
 	c := newCard(t, d)
 	files := func(x *lab.Director, server string) func() {
-		return func() { c.args[x.Host] = second(x, "card.toml", pool("www", "dr", server)) }
+		return func() { c.Args[x.Host] = second(x, "card.toml", pool("www", "dr", server)) }
 	}
-	for _, x := range c.dirs {
+	for _, x := range c.Dirs {
 		files(x, "192.0.2.11")()
 	}
-	c.args[web] = []string{"-c", web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11"))}
-	port := func(n int) func() {
-		return func() {
-			c.args[d.A.Host] = second(d.A, "card.toml", strings.Replace(pool("www", "dr", "192.0.2.11"), ":80", fmt.Sprintf(":%d", n), 1))
-		}
-	}
+	c.Args[web] = []string{"-c", web.WriteFile("tandem.toml", "[realserver]\nvips = [\""+vip+"\"]\n"+pool("www", "dr", "192.0.2.11"))}
 	works := func() error {
 		for _, h := range []*lab.Host{d.Client, far} {
 			if _, err := h.Get("http://" + vip + "/"); err != nil {
@@ -342,24 +253,29 @@ func scoreOfServers(t *testing.T) {
 		program.Stop()
 		program = web.HTTPServer(web.Name)
 	}
-	c.run([]breakage{
-		{name: "VIP missing on a server, from the master", on: d.A.Host, fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") },
-			want: "server-lacks-vip", says: "192.0.2.11", runs: web, works: works},
-		{name: "VIP missing on a server, from the backup", on: d.B.Host, fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") },
-			want: "server-lacks-vip", says: "192.0.2.11", runs: web, works: works},
-		{name: "VIP missing, from the server", on: web, fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") }, want: "vip-missing", works: works},
-		{name: "web server on its own address, from outside", on: d.A.Host, fail: ownOnly, want: "server-refuses-vip", says: "192.0.2.11", heal: onAll, works: works},
-		{name: "web server on its own address, from itself", on: web, fail: ownOnly, want: "not-listening", says: "192.0.2.11:80", heal: onAll, works: works},
-		{name: "server without default route", on: web, fail: func() {
+	c.Run([]breakage{
+		{Name: "VIP missing on a server, from the master", On: d.A.Host, Fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") },
+			Want: "server-lacks-vip", Says: "192.0.2.11", Runs: []*lab.Host{web}, Works: works},
+		{Name: "VIP missing on a server, from the backup", On: d.B.Host, Fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") },
+			Want: "server-lacks-vip", Says: "192.0.2.11", Runs: []*lab.Host{web}, Works: works},
+		{Name: "VIP missing, from the server", On: web, Fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") }, Want: "vip-missing", Works: works},
+		{Name: "web server on its own address, from outside", On: d.A.Host, Fail: ownOnly, Want: "server-refuses-vip", Says: "192.0.2.11", Heal: onAll, Works: works},
+		{Name: "web server on its own address, from itself", On: web, Fail: ownOnly, Want: "not-listening", Says: "192.0.2.11:80", Heal: onAll, Works: works},
+		{Name: "server without default route", On: web, Fail: func() {
 			web.Run("ip", "route", "del", "default")
 			_, _ = far.Get("http://" + vip + "/") // it tries to answer
-		}, want: "no-default-route", says: "no default route", heal: func() { web.Run("ip", "route", "add", "default", "via", "192.0.2.254") }, works: works},
-		{name: "server answers ARP", on: d.A.Host, fail: func() {
+		}, Want: "no-default-route", Says: "no default route", Heal: func() { web.Run("ip", "route", "add", "default", "via", "192.0.2.254") }, Works: works},
+		{Name: "server answers ARP", On: d.A.Host, Fail: func() {
 			for _, name := range []string{"all", "eth0"} {
 				web.Sysctl(map[string]string{"net.ipv4.conf." + name + ".arp_ignore": "0", "net.ipv4.conf." + name + ".arp_announce": "0"})
 			}
-		}, want: "server-answers", says: "192.0.2.11, real server of www", runs: web, works: works},
-		{name: "another server", on: d.A.Host, fail: files(d.A, "192.0.2.12"), want: "server-unreachable", says: "192.0.2.12", heal: files(d.A, "192.0.2.11")},
-		{name: "another port", on: d.A.Host, fail: port(8080), want: "server-refuses", says: "8080", heal: files(d.A, "192.0.2.11")},
+		}, Want: "server-answers", Says: "192.0.2.11, real server of www", Runs: []*lab.Host{web}, Works: works},
+		{Name: "server answers ARP, from itself", On: web, Fail: func() {
+			web.Sysctl(map[string]string{"net.ipv4.conf.all.arp_ignore": "0", "net.ipv4.conf.all.arp_announce": "0"})
+		}, Want: "not-silent", Says: "arp_ignore", Works: works},
+		{Name: "server in another network", On: d.A.Host, Fail: files(d.A, "198.51.100.11"), Want: "server-elsewhere", Says: "198.51.100.11",
+			Heal: files(d.A, "192.0.2.11"), Works: works},
+		{Name: "a director forwards packets", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"}) },
+			Want: "forwarding-on", Works: works},
 	})
 }

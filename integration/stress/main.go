@@ -34,7 +34,7 @@ var timed = []string{
 	"./integration/native",
 }
 
-// runLimit ends a run that hangs.
+// runLimit is the maximum time of a run. It ends a run that hangs.
 const runLimit = 10 * time.Minute
 
 type options struct {
@@ -154,5 +154,5 @@ func (b binary) run(ctx context.Context, pattern string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// verdict is the line by which a test tells its result. Subtests are indented.
+// verdict matches the line with the result of a test. The lines of subtests are indented.
 var verdict = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)`)

@@ -12,8 +12,8 @@ import (
 // untimed are packages whose tests use durations but do not wait, and packages that run on an emulated machine.
 var untimed = []string{"configs", "configs/internal/toml", "integration", "integration/drill", "integration/machine"}
 
-// TestEveryTimedPackageIsStressed: a package whose tests use package time is run many times, or it is in the list of packages
-// whose tests do not wait.
+// TestEveryTimedPackageIsStressed: a package whose tests use package time is among those that make stress runs many times, or
+// in the list of packages whose tests do not wait.
 func TestEveryTimedPackageIsStressed(t *testing.T) {
 	const format = "{{range .TestImports}}{{if eq . \"time\"}}{{$.ImportPath}} {{end}}{{end}}" +
 		"{{range .XTestImports}}{{if eq . \"time\"}}{{$.ImportPath}} {{end}}{{end}}"

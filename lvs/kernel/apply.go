@@ -72,10 +72,10 @@ func batch(changes []lvs.Change) int {
 	return n
 }
 
-// programs tells whether the change sets a service's scheduler and engine.
+// programs reports whether the change sets a service's scheduler and engine.
 func programs(c *lvs.Change) bool { return c.Op == lvs.AddService || c.Op == lvs.SetService }
 
-// concernsAll tells whether all other changes would fail with this error too.
+// concernsAll reports whether all other changes would fail with this error too.
 func concernsAll(err error) bool { return errors.Is(err, unix.EPERM) }
 
 // A progress counts the changes of an Apply. The goroutine that makes the changes shares it, and may continue for a moment
@@ -261,7 +261,7 @@ func validate(c *lvs.Change) error {
 	return fmt.Errorf("%s: %w", c.Op, errors.ErrUnsupported)
 }
 
-// commandOf is the kernel's number of the command that makes the change.
+// commandOf returns the kernel's number of the command that makes the change.
 func commandOf(c *lvs.Change) uint8 {
 	return [...]uint8{
 		lvs.AddService:    cmdNewService,
@@ -294,8 +294,8 @@ func encode(b []byte, c *lvs.Change) []byte {
 	return b
 }
 
-// explain says what the errno of a change means. Deleting an object that does not exist is a success: the kernel answers
-// ESRCH for services and ENOENT for servers.
+// explain returns an error that says what the errno of a change means. Deleting an object that does not exist is a success: the
+// kernel answers ESRCH for services and ENOENT for servers.
 func explain(c *lvs.Change, err error) error {
 	absent := errors.Is(err, unix.ENOENT)
 	switch c.Op {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// align rounds up to the alignment of netlink messages and attributes.
+// align returns n rounded up to the alignment of netlink messages and attributes.
 func align(n int) int { return (n + unix.NLA_ALIGNTO - 1) &^ (unix.NLA_ALIGNTO - 1) }
 
 // appendHead appends the head of an attribute whose value has n bytes.
@@ -84,7 +84,7 @@ func (a attribute) uint16() uint16 {
 	return binary.NativeEndian.Uint16(a.value)
 }
 
-// port is a number in network byte order.
+// port returns a number in network byte order.
 func (a attribute) port() uint16 {
 	if len(a.value) < 2 {
 		return 0
@@ -106,7 +106,7 @@ func (a attribute) uint64() uint64 {
 	return binary.NativeEndian.Uint64(a.value)
 }
 
-// text is the value without its terminating zero. It does not keep the message alive.
+// text returns the value without its terminating zero. It does not keep the message alive.
 func (a attribute) text() string {
 	for i, c := range a.value {
 		if c == 0 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// bootID identifies the present boot of the machine; empty: it is not known.
+// bootID returns an id of the present boot of the machine. If it is not known, the id is empty.
 func bootID() string {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -16,7 +16,7 @@ func bootID() string {
 	return strings.TrimSpace(string(text))
 }
 
-// anotherBoot tells whether a value was stored in another boot than the present one. If one of the two is not known, they
+// anotherBoot reports whether a value was stored in another boot than the present one. If one of the two is not known, they
 // count as the same.
 func anotherBoot(stored, present string) bool {
 	return stored != "" && present != "" && stored != present

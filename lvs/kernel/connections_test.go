@@ -25,7 +25,7 @@ func connectionsOf(t *testing.T, text string) *Connections {
 	return &Connections{path: path}
 }
 
-// Only connections of TCP that this director has scheduled are seen, and no templates.
+// The look returns only TCP connections that this director has scheduled, and no templates.
 func TestConnections(t *testing.T) {
 	c := connectionsOf(t, connectionsHead+
 		"TCP C6336407 CE14 C0000264 0051 C000020C 0051 SYN_RECV    LOCAL       59\n"+
@@ -54,7 +54,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// A look at a large table reads its beginning.
+// A look at a large table reads only its beginning.
 func TestConnectionsAreBounded(t *testing.T) {
 	var text strings.Builder
 	text.WriteString(connectionsHead)

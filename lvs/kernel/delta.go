@@ -125,7 +125,7 @@ func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, r
 	return o
 }
 
-// allTried tells whether the error, if there is one, is only about single changes. Then all other changes were made.
+// allTried reports whether the error, if there is one, is only about single changes. Then all other changes were made.
 func allTried(err error) bool {
 	var failed *applyError
 	return err == nil || errors.As(err, &failed) && failed.all

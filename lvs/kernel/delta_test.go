@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// weighing is the delta that gives a service's servers weights.
+// weighing returns the delta that gives a service's servers weights.
 func weighing(name string, weights ...int) lvs.Delta {
 	e := entry(name, "rr")
 	for i, w := range weights {
@@ -40,7 +40,7 @@ func (b *bench) apply(t *testing.T, d lvs.Delta, commands ...string) {
 
 const other = "tcp 192.0.2.101:80"
 
-// settled is a bench whose kernel has two services of two servers.
+// settled returns a bench whose kernel has two services of two servers.
 func settled(t *testing.T) *bench {
 	b := newBench(t)
 	b.pass(t, []lvs.Entry{weighing(www, 1, 1).Set[0], weighing(other, 1, 1).Set[0]}, 6, 0)
@@ -64,7 +64,7 @@ func TestApplyWritesWhatChangedAndReadsNothing(t *testing.T) {
 	}
 }
 
-// TestApplyKeepsNothingOfTheCallers: a caller may change its slices afterwards.
+// TestApplyKeepsNothingOfTheCallers: a caller may change its slices after Apply.
 func TestApplyKeepsNothingOfTheCallers(t *testing.T) {
 	b := settled(t)
 	d := weighing(www, 1, 7)
@@ -130,7 +130,7 @@ func TestApplyAfterAnError(t *testing.T) {
 	b.apply(t, lvs.Delta{}, "list services", "list "+www, "list "+other)
 }
 
-// TestApplyWhenAnswersAreLost: nothing is repeated blindly.
+// TestApplyWhenAnswersAreLost: a change whose answer was lost is not repeated blindly.
 func TestApplyWhenAnswersAreLost(t *testing.T) {
 	b := settled(t)
 	b.Table.kernel = &losing{b.kernel, 1}
@@ -180,7 +180,7 @@ func TestApplyWhileTheDiskHangs(t *testing.T) {
 	}
 }
 
-// A silentKernel takes every change.
+// A silentKernel accepts every change and records none.
 type silentKernel struct{ backend }
 
 func (silentKernel) Read(context.Context) ([]lvs.Entry, error) { return nil, nil }
@@ -189,7 +189,7 @@ func (silentKernel) Apply(_ context.Context, changes []lvs.Change) (int, error) 
 	return len(changes), nil
 }
 
-// BenchmarkApply is one verdict with ten services and with ten thousand, without the kernel's time.
+// BenchmarkApply measures one verdict with ten services and with ten thousand, without the kernel's time.
 func BenchmarkApply(b *testing.B) {
 	for _, services := range []int{10, 10000} {
 		b.Run(strconv.Itoa(services), func(b *testing.B) {

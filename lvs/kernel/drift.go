@@ -20,7 +20,7 @@ const (
 	// textBudget is the processor time that one look may take for the table as text.
 	textBudget = 5 * time.Millisecond
 	// textPause is the pause after such a look, as a multiple of its processor time.
-	textPause = 300
+	textPause = 450
 	// minPause is the shortest pause between two looks.
 	minPause = time.Second
 	// A table of up to smallTable lines of text, for services and servers, is looked at every minPause, lookLines at a
@@ -32,7 +32,7 @@ const (
 	// detailBatch is how many services are read between two readings of the clock.
 	detailBatch = 4
 	// detailPause is the pause until the next details, as a multiple of the time that the last ones took.
-	detailPause = 800
+	detailPause = 1200
 	// idlePause is the pause while there is nothing to look at.
 	idlePause = 30 * time.Second
 	// detailInterval is the shortest time from the start of one round of details to that of the next.
@@ -85,7 +85,7 @@ func (l *looks) afterPass(clean bool) {
 	l.restart()
 }
 
-// Look takes the next slice of a look at the kernel's table, and tells whether Reconcile would find something to do. It reads
+// Look takes the next slice of a look at the kernel's table, and reports whether Reconcile would find something to do. It reads
 // the table as text: presence, scheduler, method, weight. Details that the text does not show (see lvs.Row) are read from the
 // kernel service by service, more slowly. The text may lack rows (see textSweep): a difference that the last pass did not
 // find does not count until it changes.
@@ -129,7 +129,7 @@ func (t *Table) NextLook() time.Duration {
 	return max(minPause, textPause*t.looks.cost)
 }
 
-// idle tells that there is nothing to look at: no service is wanted, and no service is ours.
+// idle reports whether there is nothing to look at: no service is wanted, and no service is ours.
 func (t *Table) idle() bool { return len(t.want) == 0 && t.own.Len() == 0 && !t.all.Load() }
 
 // lookAtText looks at the next pages of the text.
@@ -238,7 +238,7 @@ func (t *Table) endRound() (drifted bool) {
 	return drifted
 }
 
-// disproved tells whether the differences of the round are exactly those that the last pass did not find.
+// disproved reports whether the differences of the round are exactly those that the last pass did not find.
 func (l *looks) disproved() bool {
 	return len(l.found) == len(l.falseDrift) &&
 		!slices.ContainsFunc(l.found, func(c lvs.Change) bool { return !l.falseDrift[c] })
@@ -286,7 +286,7 @@ func (t *Table) lookAtDetails(ctx context.Context) (drifted bool, err error) {
 	return false, nil
 }
 
-// shownAs tells whether the text shows the service as r does.
+// shownAs reports whether the text shows the service as r does.
 func (w *wantedService) shownAs(r *lvs.Row) bool {
 	if w.Scheduler != r.Scheduler || w.Flags&shownFlags(w.ServiceID) != r.Flags || len(w.Servers) != len(r.Servers) {
 		return false
@@ -312,7 +312,7 @@ func shown(e lvs.Entry) lvs.Entry {
 	return out
 }
 
-// shownFlags are the flags that the text shows.
+// shownFlags returns the flags that the text shows.
 func shownFlags(id lvs.ServiceID) lvs.Flags {
 	if id.FWMark == 0 && id.Addr.Is6() {
 		return lvs.Persistent
@@ -320,7 +320,7 @@ func shownFlags(id lvs.ServiceID) lvs.Flags {
 	return lvs.Persistent | lvs.OnePacket
 }
 
-// threadTime is the processor time that the calling thread has used.
+// threadTime returns the processor time that the calling thread has used.
 func threadTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {

@@ -41,7 +41,7 @@ func TestReconcileSeesMoreThanTheLook(t *testing.T) {
 	}
 }
 
-// TestReconcileReadsAnIPv6OnePacketServiceAsItIs: the text shows the flag of every other service.
+// TestReconcileReadsAnIPv6OnePacketServiceAsItIs: a pass sees the flag of an IPv6 service, which the text does not show.
 func TestReconcileReadsAnIPv6OnePacketServiceAsItIs(t *testing.T) {
 	b := newBench(t)
 	b.kernel.blind = true

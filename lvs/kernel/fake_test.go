@@ -83,7 +83,7 @@ func (f *fakeKernel) do(command, object string, do func() error) (answered bool,
 	return true, do()
 }
 
-// call is a system call. It is an error if another one is under way.
+// call marks the beginning of a system call. It returns an error if another call is under way.
 func (f *fakeKernel) call() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -223,7 +223,7 @@ func (s *fakeSocket) one(message []byte) {
 	s.answer(message, unix.NLMSG_ERROR, binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
 }
 
-// elements are the attributes of what a dump lists.
+// elements returns the attributes of what a dump lists.
 func (f *fakeKernel) elements(command uint8, of lvs.ServiceID) (all [][]byte) {
 	switch command {
 	case cmdGetService:

@@ -28,8 +28,8 @@ type handle interface {
 
 var _ handle = (*ipvs.Handle)(nil)
 
-// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. Its netlink family then
-// has another number, but moby/ipvs uses the first number as long as the process lives.
+// ErrReloaded is the error of every operation after the module ip_vs was unloaded and loaded again. The netlink family of ip_vs
+// then has another number, but moby/ipvs uses the first number as long as the process lives.
 var ErrReloaded = errors.New("the module ip_vs was reloaded: restart this process to use it")
 
 // mobyFamily is the family number that moby/ipvs uses, 0 before it has one.
@@ -69,9 +69,9 @@ func dial(log hclog.Logger) (*session, error) {
 	return &session{h, w}, nil
 }
 
-// mobyCan is the rule that chooses between the two: moby/ipvs makes a single change if its types can express all of it. Our
-// wire makes the other changes: several changes in one system call, a server whose address family is not the service's, and a
-// server with a tunnel that is not plain IPIP. moby/ipvs sends neither that family nor the tunnel.
+// mobyCan reports whether moby/ipvs makes a change, instead of our wire. moby/ipvs makes a single change if its types can
+// express all of it. Our wire makes the other changes: several changes in one system call, a server whose address family is not
+// the service's, and a server with a tunnel that is not plain IPIP. moby/ipvs sends neither that family nor the tunnel.
 //
 // All reads use the wire. moby/ipvs reads no persistence engine, no tunnel and no 64-bit counters, so its results cannot be
 // compared with the wanted table. It has no connection sync.
@@ -86,7 +86,7 @@ func mobyCan(changes []lvs.Change) bool {
 	return lvs.FamilyOf(c.Server.Addr) == c.Service.AddrFamily() && c.Server.Canonical().Tunnel == lvs.Encapsulation{}
 }
 
-// toService is a service in the form of moby/ipvs.
+// toService returns a service in the form of moby/ipvs.
 func toService(s lvs.Service) *ipvs.Service {
 	out := &ipvs.Service{
 		SchedName:     s.Scheduler,

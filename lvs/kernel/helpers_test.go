@@ -11,7 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// id, serverID, service, server and entry keep the tables of the tests readable.
+// id parses the name of a service. serverID, service, server and entry do the same for the other types, so that the tables of
+// the tests are readable.
 func id(s string) lvs.ServiceID {
 	id, err := lvs.ParseServiceID(s)
 	if err != nil {

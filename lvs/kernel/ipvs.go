@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// answerTime is how long the kernel may take for one command. The slowest command loads a scheduler's module: this takes a
-// tenth of a second in an emulated machine.
+// answerTime is the maximum time that the kernel may take for one command. The slowest command loads a scheduler's module: this
+// takes a tenth of a second in an emulated machine.
 const answerTime = 5 * time.Second
 
 // ErrTimeout is wrapped by the error of a command that the kernel did not answer in time. It is not known whether the command

@@ -18,7 +18,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// wanted has every method, protocol and family.
+// wanted returns a table with every method, protocol and family.
 func wanted() []lvs.Entry {
 	return sorted([]lvs.Entry{
 		entry(www, "wrr", server("192.0.2.11:80", lvs.DR, 1), server("192.0.2.12:80", lvs.Tunnel, 65535)),
@@ -172,7 +172,8 @@ func TestApplyNamesTheFirstFailures(t *testing.T) {
 	}
 }
 
-// TestApplyAsksForASchedulerOnce: the kernel takes a tenth of a second to look for a module, each time that it is asked.
+// TestApplyAsksForASchedulerOnce: a missing scheduler is asked for once in an Apply, because the kernel takes a tenth of a
+// second for each search for a module.
 func TestApplyAsksForASchedulerOnce(t *testing.T) {
 	k, f := newFake(t)
 	f.fail["new-service"] = unix.ENOENT

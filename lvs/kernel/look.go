@@ -18,8 +18,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// readSize is more than one system call returns of the table. The kernel returns a page (4 KiB) or one large service, for
-// which the buffer grows.
+// readSize is the size of the buffer for the table's text. It is more than one system call returns. The kernel returns a page
+// (4 KiB) or one large service, for which the buffer grows.
 const readSize = 8 << 10
 
 // rowProtocols are the protocols as the kernel prints them.
@@ -263,7 +263,7 @@ func parseHexAddr(s string) (addr netip.Addr, port uint16, err error) {
 	return addr, uint16(p), nil
 }
 
-// field cuts the first of the blank-separated fields of s off.
+// field splits s into its first field and the rest. Blanks separate fields.
 func field(s string) (first, rest string) {
 	s = strings.TrimLeft(s, " ")
 	if i := strings.IndexByte(s, ' '); i >= 0 {

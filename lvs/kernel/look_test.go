@@ -20,7 +20,7 @@ const heads = "IP Virtual Server version 1.2.1 (size=4096)\n" +
 	"Prot LocalAddress:Port Scheduler Flags\n" +
 	"  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
 
-// sample was printed by Linux 6.1, but for the numbers of connections.
+// sample is a table as Linux 6.1 prints it. The numbers of connections are made up.
 const sample = heads +
 	"TCP  [2001:0db8:0000:0000:0000:0000:0000:0100]:0052 lc \n" +
 	"  -> [2001:0db8:0000:0000:0000:0000:0000:0011]:0052      Tunnel  1      0          0         \n" +
@@ -174,7 +174,7 @@ func TestLookReadsTheFile(t *testing.T) {
 	}
 }
 
-// BenchmarkLook is the look of every second at 1,000 services of 10 servers, without the kernel's share.
+// BenchmarkLook measures the look of every second at 1,000 services of 10 servers, without the kernel's share.
 func BenchmarkLook(b *testing.B) {
 	var rows []lvs.Row
 	for _, e := range bigTable(1000, 10) {

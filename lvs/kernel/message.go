@@ -65,7 +65,7 @@ var (
 // methodMask is IP_VS_CONN_F_FWD_MASK.
 const methodMask = 0x7
 
-// enumOf is our value for the kernel's number v, or 0 if we have none.
+// enumOf returns our value for the kernel's number v, or 0 if we have none.
 func enumOf[E ~uint8, V comparable](numbers []V, v V) E {
 	for i := 1; i < len(numbers); i++ {
 		if numbers[i] == v {
@@ -101,7 +101,7 @@ func appendService(b []byte, s lvs.Service, full bool) []byte {
 	return b
 }
 
-// netmask is the prefix in the kernel's form: for IPv4 a mask in network byte order, for IPv6 a length.
+// netmask returns the prefix in the kernel's form: for IPv4 a mask in network byte order, for IPv6 a length.
 func netmask(s lvs.Service) uint32 {
 	prefix := s.Prefix
 	if prefix == 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// everyService has each attribute of a service at work.
+// everyService returns services that together use every attribute of a service.
 func everyService() []lvs.Service {
 	with := func(name, scheduler string, f func(*lvs.Service)) lvs.Service {
 		s := service(name, scheduler)
@@ -36,7 +36,7 @@ func everyService() []lvs.Service {
 	}
 }
 
-// everyServer has each attribute of a real server at work.
+// everyServer returns real servers that together use every attribute of a real server.
 func everyServer() []lvs.Server {
 	return []lvs.Server{
 		server("192.0.2.11:80", lvs.DR, 0),
@@ -212,7 +212,7 @@ func TestWireIgnoresOldAnswers(t *testing.T) {
 	}
 }
 
-// TestWireDoesNotWaitForAnInterruptedCommand: the kernel does not answer one.
+// TestWireDoesNotWaitForAnInterruptedCommand: the kernel does not answer an interrupted command.
 func TestWireDoesNotWaitForAnInterruptedCommand(t *testing.T) {
 	k, f := newFake(t)
 	for _, command := range []string{"new-daemon", "del-daemon"} {

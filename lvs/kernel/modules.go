@@ -43,8 +43,8 @@ func availableSchedulers(loaded, dir string) ([]string, error) {
 	}), nil
 }
 
-// explainAbsent says which module is missing if the kernel does not know a service's scheduler or engine. have are the
-// kernel's schedulers, or nil if they are not known.
+// explainAbsent returns an error that names the missing module, if the kernel does not know a service's scheduler or engine.
+// have are the kernel's schedulers, or nil if they are not known.
 func explainAbsent(s lvs.Service, have []string, err error) error {
 	switch {
 	case s.Engine != "" && len(have) == 0:

@@ -44,8 +44,8 @@ type Ownership struct {
 	set map[lvs.ServiceID]bool
 }
 
-// OpenOwnership loads the set. An error is the store's. The Ownership is usable then too: it starts with the value that the
-// store could read.
+// OpenOwnership loads the set of our services from a store. If the store fails, the Ownership is usable all the same: it starts
+// with the value that the store could read.
 func OpenOwnership(store Store[Owned]) (*Ownership, error) {
 	return openOwnership(store, bootID())
 }
@@ -74,7 +74,7 @@ func (o *Ownership) Set() map[lvs.ServiceID]bool {
 	return maps.Clone(o.set)
 }
 
-// Has tells whether a service is ours.
+// Has reports whether a service is ours.
 func (o *Ownership) Has(id lvs.ServiceID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

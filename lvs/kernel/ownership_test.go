@@ -91,7 +91,8 @@ func TestOwnershipTellsWhatTheStoreSays(t *testing.T) {
 	}
 }
 
-// After a reboot the kernel's table is empty: a service with the name of one of ours belongs to another program.
+// After a reboot no service is ours: the kernel's table was empty, so a service with the name of one of ours belongs to another
+// program.
 func TestOwnershipEndsWithTheBoot(t *testing.T) {
 	store := new(fakeStore[Owned])
 	open := func(boot string) *Ownership {

@@ -15,7 +15,7 @@ import (
 var ErrAbsent = errors.New(`the kernel has no IPVS: load it with "modprobe ip_vs", ` +
 	`or install the package with the running kernel's modules`)
 
-// Probe tells whether the table of the calling thread's network namespace can be read and written. The error wraps
+// Probe reports whether the table of the calling thread's network namespace can be read and written. The error wraps
 // ErrAbsent if the kernel has no IPVS, or unix.EPERM if the process lacks the capability CAP_NET_ADMIN. The kernel loads the
 // module if it can.
 func Probe() error {

@@ -122,7 +122,7 @@ func (w *wire) entryServers(begin func() error, of lvs.Service, servers []lvs.Se
 	return lvs.SortServers(servers), err
 }
 
-// readStatus is readTable with the counters.
+// readStatus reads the table with its counters.
 func readStatus(s *session, begin func() error) ([]lvs.ServiceStatus, error) {
 	var all []lvs.ServiceStatus
 	err := s.services(begin, func(b []byte) {

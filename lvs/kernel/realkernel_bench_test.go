@@ -172,7 +172,7 @@ func benchLooks(t *testing.T, k *IPVS, services, servers int) {
 	}
 }
 
-// processTime is the processor time of the whole process.
+// processTime returns the processor time of the whole process.
 func processTime() time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

@@ -117,7 +117,7 @@ func TestRealKernelAvailableSchedulers(t *testing.T) {
 	})
 }
 
-// TestRealKernelCounts: connections, packets and bytes through a service and its server.
+// TestRealKernelCounts: the kernel's counters count connections, packets and bytes through a service and its server.
 func TestRealKernelCounts(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		mustApply(t, k, []lvs.Entry{entry(www, "rr", server("192.0.2.11:8080", lvs.NAT, 1)), entry(dns, "rr")}, nil)

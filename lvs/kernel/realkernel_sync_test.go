@@ -45,7 +45,7 @@ func addVeth(t *testing.T, name string, up bool) {
 	}
 }
 
-// TestRealKernelSync: each new wish causes the necessary commands, and after that none.
+// TestRealKernelSync: each new setting causes the necessary commands once.
 func TestRealKernelSync(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)
@@ -212,8 +212,7 @@ func TestRealKernelSyncInterfaceReplaced(t *testing.T) {
 	})
 }
 
-// TestRealKernelBackupOnly is the reason why 0 is recommended: with both roles the setting stops the balancing of a master
-// too.
+// TestRealKernelBackupOnly shows why 0 is recommended for backup_only: with both roles, 1 stops the balancing of a master too.
 func TestRealKernelBackupOnly(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		addVeth(t, "sync0", true)

@@ -193,7 +193,7 @@ func TestRealKernelOtherNamespaces(t *testing.T) {
 	})
 }
 
-// TestRealKernelFullReadSeesMore: the read sees what the look cannot see.
+// TestRealKernelFullReadSeesMore: a full read sees changes that a look cannot see.
 func TestRealKernelFullReadSeesMore(t *testing.T) {
 	inNamespace(t, func(k *IPVS) {
 		own, err := OpenOwnership(new(fakeStore[Owned]))
@@ -275,7 +275,7 @@ func ipvsadm(t *testing.T, args string) string {
 	return string(out)
 }
 
-// kernelState is the table as the kernel prints it, its rows in order, and the attributes that it does not print.
+// kernelState returns the table as the kernel prints it, its rows in order, and the attributes that it does not print.
 func kernelState(t *testing.T, h *ipvs.Handle) string {
 	text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
 	if err != nil {

@@ -56,7 +56,7 @@ func inNamespace(t *testing.T, f func(k *IPVS)) {
 	})
 }
 
-// fullTable has every method, protocol and family, and every setting of a service or server.
+// fullTable returns a table with every method, protocol and family, and every setting of a service or server.
 func fullTable() []lvs.Entry {
 	table := []lvs.Entry{
 		entry("fwmark 7 (ipv4)", "rr", server("192.0.2.11:0", lvs.DR, 1), server("192.0.2.12:0", lvs.NAT, 2)),

@@ -34,7 +34,7 @@ func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) 
 	return OpenSettingsBelow("/proc/sys", store, log)
 }
 
-// OpenSettingsBelow is OpenSettings for settings below another folder than /proc/sys.
+// OpenSettingsBelow does what OpenSettings does, for settings below another folder than /proc/sys.
 func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	changed, err := store.Load()
 	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err
@@ -47,29 +47,7 @@ func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], 
 func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	have := make(map[string]string)
-	var errs []error
-	for path := range want {
-		value, err := s.Read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("failed to set %s: there is no such setting: %w", lvs.SettingName(path), err)
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		have[path] = value
-	}
-	unread := make(map[string]lvs.ChangedSetting)
-	for path, c := range s.changed {
-		value, err := s.Read(path)
-		if err == nil {
-			have[path] = value
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-			unread[path] = c
-		}
-	}
+	have, unread, errs := s.readFor(want)
 	plan := lvs.PlanSettings(have, want, s.changed)
 	_ = s.store(plan.Before) // tried again below
 	after := plan.After
@@ -84,6 +62,41 @@ func (s *Settings) Keep(want map[string]string) (done []lvs.SettingChange, _ err
 		done = append(done, c)
 	}
 	return done, errors.Join(append(errs, s.store(after))...)
+}
+
+// Plan returns what Keep would write. It writes nothing. The error joins the settings that could not be read.
+func (s *Settings) Plan(want map[string]string) (lvs.SettingsPlan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, _, errs := s.readFor(want)
+	return lvs.PlanSettings(have, want, s.changed), errors.Join(errs...)
+}
+
+// readFor reads the settings that are wanted, and those that were changed. unread are those of the latter that could not be
+// read.
+func (s *Settings) readFor(want map[string]string) (have map[string]string, unread map[string]lvs.ChangedSetting, errs []error) {
+	have, unread = make(map[string]string), make(map[string]lvs.ChangedSetting)
+	for path := range want {
+		value, err := s.Read(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("failed to set %s: there is no such setting: %w", lvs.SettingName(path), err)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		have[path] = value
+	}
+	for path, c := range s.changed {
+		value, err := s.Read(path)
+		if err == nil {
+			have[path] = value
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+			unread[path] = c
+		}
+	}
+	return have, unread, errs
 }
 
 // Restore gives every setting that tandem has changed its former value back, unless another program has changed it since.

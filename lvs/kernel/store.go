@@ -25,11 +25,11 @@ var ErrNotRemembered = errors.New("in force, not yet remembered")
 // errSlow is the error of a write that has not ended yet.
 var errSlow = errors.New("the disk has not answered yet")
 
-// rememberTime is how long a caller waits for a Store.
+// rememberTime is the maximum time for which a caller waits for a Store.
 const rememberTime = time.Second
 
-// A memory passes the latest value to a Store. A Store that hangs delays its callers by wait, once. After that nobody waits
-// until it has answered.
+// A memory passes the latest value to a Store. If the Store hangs, the first caller waits for wait, and later callers do not
+// wait until the Store has answered.
 type memory[T any] struct {
 	store Store[T]
 	wait  time.Duration

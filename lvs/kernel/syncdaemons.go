@@ -139,7 +139,7 @@ func planSync(have []lvs.SyncDaemon, want lvs.Sync, index int, bound map[lvs.Rol
 	return stop, start
 }
 
-// serves tells whether the daemon has the settings of want.
+// serves reports whether the daemon has the settings of want.
 func serves(d lvs.SyncDaemon, want lvs.Sync) bool {
 	full := complete(want)
 	full.Roles = d.Roles
@@ -175,7 +175,7 @@ func (d *SyncDaemons) Stop(ctx context.Context) error {
 	return err
 }
 
-// explainSync says what the errno of a start means.
+// explainSync returns an error that says what the errno of a start means.
 func explainSync(want lvs.Sync, role lvs.Roles, err error) error {
 	why := ""
 	switch {

@@ -139,7 +139,7 @@ func parseDaemon(b []byte) (d lvs.SyncDaemon, err error) {
 	return d, nil
 }
 
-// complete fills in the kernel's defaults, except that of MaxLen.
+// complete returns s with the kernel's defaults filled in, except that of MaxLen.
 func complete(s lvs.Sync) lvs.Sync {
 	if !s.Group.IsValid() {
 		s.Group = defaultSyncGroup

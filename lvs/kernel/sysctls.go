@@ -88,6 +88,25 @@ func (k *SysctlKeeper) Read() (map[string]string, error) {
 // Apply makes the settings what want says, by name without net.ipv4.vs. See Settings.Keep. The errors are lvs.ErrInvalid,
 // ErrAbsent, or those of Keep.
 func (k *SysctlKeeper) Apply(want map[string]string) ([]lvs.SettingChange, error) {
+	paths, err := k.paths(want)
+	if err != nil {
+		return nil, err
+	}
+	return k.settings.Keep(paths)
+}
+
+// Plan returns what Apply would write. It writes nothing. The errors are lvs.ErrInvalid, ErrAbsent, or those of
+// Settings.Plan.
+func (k *SysctlKeeper) Plan(want map[string]string) (lvs.SettingsPlan, error) {
+	paths, err := k.paths(want)
+	if err != nil {
+		return lvs.SettingsPlan{}, err
+	}
+	return k.settings.Plan(paths)
+}
+
+// paths returns settings by their paths. The errors are lvs.ErrInvalid and ErrAbsent.
+func (k *SysctlKeeper) paths(want map[string]string) (map[string]string, error) {
 	var errs []error
 	paths := make(map[string]string, len(want))
 	for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -102,7 +121,7 @@ func (k *SysctlKeeper) Apply(want map[string]string) ([]lvs.SettingChange, error
 			return nil, fmt.Errorf("failed to set IPVS settings: %w", ErrAbsent)
 		}
 	}
-	return k.settings.Keep(paths)
+	return paths, nil
 }
 
 // Restore gives every setting that tandem has changed its former value back. See Settings.Restore.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,7 +69,11 @@ func TestSysctlsOverALife(t *testing.T) {
 			}
 		}
 		k = reopen(t, k.settings.root, store) // the former values survive the process
+		plan, planErr := k.Plan(want)
 		changes, err := k.Apply(want)
+		if planned := append(plan.Set, plan.Restore...); planErr != nil || !slices.Equal(planned, changes) {
+			t.Errorf("step %d: planned %v, %v, and done %v", step, planned, planErr, changes)
+		}
 		if got := strings.ReplaceAll(fmt.Sprint(changes), "net.ipv4.vs.", ""); err != nil || got != c.changes {
 			t.Errorf("step %d: %s, %v, want %s", step, got, err, c.changes)
 		}

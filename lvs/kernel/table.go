@@ -66,7 +66,7 @@ type wantedService struct {
 	seen uint64 // the last round of looks that has seen it
 }
 
-// Counters count since the Table was made.
+// Counters count what a Table has done since it was made.
 type Counters struct {
 	Reconciles uint64 // passes that compared the whole table, with and without changes
 	Changes    uint64 // changes that were made
@@ -99,7 +99,7 @@ func NewTable(kernel backend, own *Ownership, log hclog.Logger) *Table {
 	}
 }
 
-// ManageAll says whether every service of the namespace is ours. Then services of other programs are deleted, from the next
+// ManageAll reports whether every service of the namespace is ours. Then services of other programs are deleted, from the next
 // pass on. Before the first call it is false.
 func (t *Table) ManageAll(all bool) { t.all.Store(all) }
 
@@ -153,7 +153,7 @@ func (t *Table) finish(o outcome) (Report, error) {
 	return o.report, errors.Join(o.forgotten, o.failed)
 }
 
-// settled tells whether the kernel has the whole wanted table, as far as we know.
+// settled reports whether the kernel has the whole wanted table, as far as we know.
 func (t *Table) settled() bool { return t.known && len(t.unsure) == 0 }
 
 // set puts a service into the wanted table. It keeps none of the caller's memory.

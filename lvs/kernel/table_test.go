@@ -104,7 +104,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// pass reconciles and wants so many changes and repairs.
+// pass reconciles once, and checks the number of changes and repairs.
 func (b *bench) pass(t *testing.T, want []lvs.Entry, changes, drift int) {
 	t.Helper()
 	b.log.Reset()
@@ -118,7 +118,7 @@ func (b *bench) pass(t *testing.T, want []lvs.Entry, changes, drift int) {
 	}
 }
 
-// drifted looks at the text, which it wants to show drift or not.
+// drifted looks at the text once, and checks whether the look finds drift.
 func (b *bench) drifted(t *testing.T, expected bool) {
 	t.Helper()
 	if got, err := glance(b.Table); got != expected || err != nil {
@@ -213,7 +213,7 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	}
 }
 
-// A dying kernel ends the process in the middle of a pass. The next process sees the result.
+// A dying is a kernel that ends the process in the middle of a pass. The next process sees the result.
 type dying struct{ *looking }
 
 var errDied = errors.New("died")
@@ -275,7 +275,7 @@ func TestReconcileAfterFailures(t *testing.T) {
 	}
 }
 
-// A losing kernel makes the changes and loses its answers, a given number of times.
+// A losing is a kernel that makes the changes, but loses a given number of its answers.
 type losing struct {
 	*looking
 	times int
@@ -289,7 +289,8 @@ func (l *losing) Apply(ctx context.Context, changes []lvs.Change) (int, error) {
 	return done, err
 }
 
-// TestReconcileReadsAgainWhenAnswersAreLost: nothing is repeated blindly, and failures are seen.
+// TestReconcileReadsAgainWhenAnswersAreLost: after lost answers a pass reads the table again. It repeats nothing blindly, and
+// notices failures.
 func TestReconcileReadsAgainWhenAnswersAreLost(t *testing.T) {
 	b := newBench(t)
 	table := NewTable(&losing{b.kernel, 1}, b.own, hclog.NewNullLogger())
@@ -323,7 +324,7 @@ func TestReconcileManagesAll(t *testing.T) {
 	}
 }
 
-// TestReconcileSeesThroughALie: the kernel reports success without an effect. The next pass finds this.
+// TestReconcileSeesThroughALie: if the kernel reports success without an effect, the next pass finds this.
 func TestReconcileSeesThroughALie(t *testing.T) {
 	b := newBench(t)
 	b.fake.lie = true
@@ -335,7 +336,7 @@ func TestReconcileSeesThroughALie(t *testing.T) {
 	b.drifted(t, false)
 }
 
-// The kernel refuses one service. All others are written, the refusal is logged once, and deleted services are no longer
+// If the kernel refuses one service, all others are written, the refusal is logged once, and deleted services are no longer
 // ours.
 func TestARefusedServiceStopsNoOther(t *testing.T) {
 	b := newBench(t)

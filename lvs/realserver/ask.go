@@ -75,7 +75,7 @@ func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	return heard(conn, ifi.HardwareAddr, own)
 }
 
-// heard tells whether the first answer to the asker is about the interface's own address, which was the last question.
+// heard reports whether the first answer to the asker is about the interface's own address, which was the last question.
 func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(answerWait)); err != nil {
 		return false, fmt.Errorf("failed to listen for answers: %w", err)
@@ -100,8 +100,8 @@ func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error
 	}
 }
 
-// question is an ARP request from a machine without an address, so that no other machine learns an address from it (RFC 5227,
-// section 2.1.1).
+// question returns an ARP request from a machine without an address, so that no other machine learns an address from it (RFC
+// 5227, section 2.1.1).
 func question(addr netip.Addr) ([]byte, error) {
 	p, err := arp.NewPacket(arp.OperationRequest, asker, netip.IPv4Unspecified(), make(net.HardwareAddr, 6), addr)
 	if err != nil {
@@ -164,7 +164,7 @@ func callBPF(command int, attr unsafe.Pointer, size uintptr) (int, error) {
 	return int(r), nil
 }
 
-// changesRequests tells whether other programs have rules about ARP packets that this machine sends: rules of nftables, which
+// changesRequests reports whether other programs have rules about ARP packets that this machine sends: rules of nftables, which
 // "arptables" may use too, or of the older arptables.
 func changesRequests() (bool, error) {
 	if names, err := os.ReadFile("/proc/thread-self/net/arp_tables_names"); err == nil && len(names) > 0 {

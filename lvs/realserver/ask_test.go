@@ -9,30 +9,19 @@ import (
 	"github.com/google/nftables/expr"
 )
 
-// ownRules installs the rules of an operator, in a table of his own.
+// ownRules installs rules as an operator does, in a table of another name.
 func ownRules(name string, rules ...Rule) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return err
 	}
 	table := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyARP})
-	both := chains(table)
-	for _, c := range both {
-		conn.AddChain(c)
-	}
-	for _, r := range rules {
-		c := both[0]
-		if r.Interface != "" {
-			c = both[1]
-		}
-		// A counter more: these are not our expressions.
-		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: append([]expr.Any{&expr.Counter{}}, r.expressions()...)})
-	}
+	addRules(conn, table, rules, &expr.Counter{}) // with a counter, these are not our expressions
 	return conn.Flush()
 }
 
-// TestRulesOfOnesOwnAreRecognised: whether the VIP is hidden is asked on the wire. Neither settings nor a filter of ours are
-// wanted where another's rules do the job, and they are where these do not.
+// TestRulesOfOnesOwnAreRecognised: a question on the wire decides whether the VIP is hidden. If another program's rules hide
+// it, we need neither settings nor a filter of our own. If they do not, we do.
 func TestRulesOfOnesOwnAreRecognised(t *testing.T) {
 	vip, own := vips(vip4)[0], vips("192.0.2.11")[0]
 	drop, rewrite := Rule{VIP: vip}, Rule{vip, "eth0", own}
@@ -71,7 +60,7 @@ func TestRulesOfOnesOwnAreRecognised(t *testing.T) {
 	}
 }
 
-// TestTheQuestionIsRight: what the machine is asked from within is what a neighbour sees.
+// TestTheQuestionIsRight: the machine answers our question as it answers a neighbour.
 func TestTheQuestionIsRight(t *testing.T) {
 	p := newPair(t)
 	vip, own := vips(vip4), vips("192.0.2.11")[0]

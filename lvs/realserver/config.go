@@ -130,7 +130,7 @@ func (c Config) vips4() []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(c.carried()), netip.Addr.Is6)
 }
 
-// carries tells whether a VIP is on the machine itself.
+// carries reports whether a VIP is on the machine itself.
 func (c Config) carries(vip netip.Addr) bool { return slices.Contains(c.carried(), vip) }
 
 // Devices returns the interfaces that carry the VIPs, each once.
@@ -153,6 +153,6 @@ const (
 // whole returns the prefix that contains one address.
 func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// has4 tells whether an IPv4 VIP is on the machine itself. IPv6 needs no settings: neighbour discovery answers only for
+// has4 reports whether an IPv4 VIP is on the machine itself. IPv6 needs no settings: neighbour discovery answers only for
 // addresses of the interface that was asked, and asks only from them.
 func (c Config) has4() bool { return slices.ContainsFunc(c.carried(), netip.Addr.Is4) }

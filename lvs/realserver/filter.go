@@ -137,7 +137,15 @@ func installFilter(rules []Rule) error {
 	}
 	conn.AddTable(arpTable()) // so that there is one to delete
 	conn.DelTable(arpTable())
-	table := conn.AddTable(arpTable())
+	addRules(conn, conn.AddTable(arpTable()), rules)
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("failed to install the ARP filter: %w", err)
+	}
+	return nil
+}
+
+// addRules adds our chains to a table, and the rules to the chains. The expressions in first come first in each rule.
+func addRules(conn *nftables.Conn, table *nftables.Table, rules []Rule, first ...expr.Any) {
 	both := chains(table)
 	for _, c := range both {
 		conn.AddChain(c)
@@ -147,12 +155,8 @@ func installFilter(rules []Rule) error {
 		if r.Interface != "" {
 			c = both[1]
 		}
-		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: r.expressions()})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: c, Exprs: slices.Concat(first, r.expressions())})
 	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("failed to install the ARP filter: %w", err)
-	}
-	return nil
 }
 
 func removeFilter() error {

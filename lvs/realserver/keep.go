@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// MakeKeepPlan returns the steps that give settings their values, by path, and that write file, so that the settings have the
-// same values at the start of the machine. The zero Config undoes this and everything else in r.
+// MakeKeepPlan returns the steps that give sysctls their values, and that write the values to file, which the machine reads when it
+// starts. values has the paths as keys. Settings that r keeps already stay kept.
 func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan {
 	p := planner{config: r.Config, state: s, record: r.clone()}
 	for _, path := range slices.Sorted(maps.Keys(values)) {
@@ -38,7 +38,7 @@ func MakeKeepPlan(values map[string]string, file string, s State, r Record) Plan
 	return Plan{Steps: p.steps, before: p.record, after: p.record}
 }
 
-// keptText is the text of that file, in the form of sysctl.d(5).
+// keptText returns the text of the file of kept settings, in the form of sysctl.d(5).
 func keptText(kept map[string]lvs.ChangedSetting) string {
 	var b strings.Builder
 	b.WriteString("# Written by tandem doctor --fix --persist. `tandem realserver remove` removes it.\n")
@@ -48,7 +48,8 @@ func keptText(kept map[string]lvs.ChangedSetting) string {
 	return b.String()
 }
 
-// unkeep undoes MakeKeepPlan, when everything is undone. A setting that another program has changed since stays.
+// unkeep adds the steps that undo MakeKeepPlan, if everything is undone. A setting that another program has changed since
+// stays.
 func (p *planner) unkeep() {
 	if len(p.config.VIPs) > 0 {
 		return

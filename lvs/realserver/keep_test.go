@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestKeep: a kept setting is in force and in its file, until Remove. What somebody else has set since stays.
+// TestKeep: a kept setting is in force and in its file until Remove. A setting that somebody else has changed since stays.
 func TestKeep(t *testing.T) {
 	m := newShifting(t)
 	value := func(name string) (text string) {

@@ -95,8 +95,23 @@ func (m *Machine) Apply(c Config) ([]Step, error) {
 	return m.make(c)
 }
 
-// Remove undoes Apply, and returns the steps that it took. A module that Apply loaded stays loaded if anything else uses it.
-func (m *Machine) Remove() ([]Step, error) { return m.make(Config{}) }
+// ErrKept: Remove does nothing while Run would repair it.
+var ErrKept = errors.New("a running `tandem realserver run` would make all settings again within a second: stop it first, " +
+	"for example with `systemctl disable --now tandem-realserver`")
+
+// Remove undoes Apply, and returns the steps that it took. A module that Apply loaded stays loaded if anything else uses it. The
+// error is ErrKept while Run keeps the settings.
+func (m *Machine) Remove() ([]Step, error) {
+	unlock, err := m.lockFile(runLock, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrKept
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return m.make(Config{})
+}
 
 func (m *Machine) make(c Config) (done []Step, err error) {
 	unlock, err := m.lock()
@@ -135,12 +150,21 @@ func (m *Machine) make(c Config) (done []Step, err error) {
 	return done, fmt.Errorf("failed to prepare the real server in %d attempts: %w", rounds, ErrUnstable)
 }
 
-// lock keeps two tandem processes from changing the machine at the same time.
-func (m *Machine) lock() (unlock func(), err error) {
+// The locks are files in the state directory.
+const (
+	changeLock = "realserver.lock" // whoever changes the machine holds it meanwhile
+	runLock    = "realserver.run"  // all that run Run share it
+)
+
+// lock takes the lock without which no tandem process changes the machine. So two of them do not do this at the same time.
+func (m *Machine) lock() (unlock func(), err error) { return m.lockFile(changeLock, unix.LOCK_EX) }
+
+// lockFile locks a file as flock(2) says.
+func (m *Machine) lockFile(name string, how int) (unlock func(), err error) {
 	if err := os.MkdirAll(m.options.StateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("failed to make the state directory: %w", err)
 	}
-	path := filepath.Join(m.options.StateDir, "realserver.lock")
+	path := filepath.Join(m.options.StateDir, name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open the lock: %w", err)
@@ -149,7 +173,7 @@ func (m *Machine) lock() (unlock func(), err error) {
 	if err := f.Chmod(0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("failed to set the mode of the lock: %w", err), f.Close())
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
 		return nil, errors.Join(fmt.Errorf("failed to lock %s: %w", path, err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
@@ -226,7 +250,7 @@ func (m *Machine) save(r Record) error {
 	return nil
 }
 
-// take carries out one step.
+// take makes the change of one step.
 func (m *Machine) take(s Step) error {
 	k, err := openKernel()
 	if err != nil {
@@ -277,6 +301,11 @@ func (m *Machine) take(s Step) error {
 // Run applies c and calls ready. After that it checks the machine every second, and repairs changes, until ctx ends. The
 // machine stays prepared: a restart must not end a real server's connections. Run fails only if the first Apply does.
 func (m *Machine) Run(ctx context.Context, c Config, ready func()) error {
+	unlock, err := m.lockFile(runLock, unix.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if _, err := m.Apply(c); err != nil {
 		return err
 	}

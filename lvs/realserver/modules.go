@@ -45,7 +45,7 @@ func readModules(s *State, r Record) error {
 	return nil
 }
 
-// onlyOurs tells whether an interface of this namespace has no addresses but VIPs, and is down unless we brought it up.
+// onlyOurs reports whether an interface of this namespace has no addresses but VIPs, and is down unless we brought it up.
 func (s State) onlyOurs(name string, r Record) bool {
 	l, _ := s.link(name)
 	foreign := slices.ContainsFunc(l.Addrs, func(a Address) bool {
@@ -57,7 +57,7 @@ func (s State) onlyOurs(name string, r Record) bool {
 // namespaces are the files of network namespaces: that of each process, and those that have a name.
 var namespaces = []string{"/proc/[0-9]*/ns/net", "/run/netns/*"}
 
-// usedElsewhere tells whether there is another interface of the kind here, or one that is up in another network namespace.
+// usedElsewhere reports whether there is another interface of the kind here, or one that is up in another network namespace.
 func usedElsewhere(name, kind string) (bool, error) {
 	here, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {

@@ -97,14 +97,14 @@ func wantedValue(file string) string {
 	return "1"
 }
 
-// settled tells whether a setting has the wanted effect already. The kernel uses the larger one of the value for an
+// settled reports whether a setting has the wanted effect already. The kernel uses the larger one of the value for an
 // interface and that for all.
 func settled(file string, s State) bool {
 	name := path.Base(file)
 	return enough(name, max(s.number(file), s.number(sysctl("all", name))))
 }
 
-// enough tells whether a value of a setting has the wanted effect.
+// enough reports whether a value of a setting has the wanted effect.
 func enough(name string, v int) bool {
 	switch name {
 	case "arp_ignore":
@@ -118,7 +118,7 @@ func enough(name string, v int) bool {
 	return false
 }
 
-// silence hides the VIPs.
+// silence adds the steps that turn ARP off for the VIPs.
 func (p *planner) silence() {
 	want := make(map[string]string)
 	for _, file := range wantedSysctls(p.config, p.state) {
@@ -180,7 +180,7 @@ func dropIn(c Config, s State) string {
 	return b.String()
 }
 
-// withdraw undoes everything in the record that is no longer wanted.
+// withdraw adds the steps that undo everything in the record that is no longer wanted.
 func (p *planner) withdraw() {
 	p.unroute()
 	p.unclaim()
@@ -211,7 +211,7 @@ func (p *planner) formerFile() Step {
 	return Step{Action: RemoveDropIn, Name: p.record.DropIn}
 }
 
-// unloadModules unloads the modules that tandem has loaded, except those that another program uses by now.
+// unloadModules adds the steps that unload the modules that tandem has loaded, except those that another program uses by now.
 func (p *planner) unloadModules() {
 	p.record.Modules = slices.DeleteFunc(p.record.Modules, func(module string) bool {
 		if slices.ContainsFunc(p.config.Devices(), func(name string) bool { return tunnels[name].module == module }) {

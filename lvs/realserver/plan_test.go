@@ -26,7 +26,7 @@ func at(iface, prefix string) Address {
 	return Address{Interface: iface, Prefix: netip.MustParsePrefix(prefix)}
 }
 
-// machine is a State with eth0 at 192.0.2.11, and lo, as they are after the start.
+// machine returns the State of a machine that has just started, with lo, and with eth0 at 192.0.2.11.
 func machine(change ...func(*State)) State {
 	s := State{
 		Sysctls: map[string]string{

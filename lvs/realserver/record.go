@@ -63,7 +63,7 @@ func (r Record) empty() bool {
 		len(r.Kept) == 0 && r.KeptFile == ""
 }
 
-// knows tells whether the record has where a VIP was before.
+// knows reports whether the record has where a VIP was before.
 func (r Record) knows(vip netip.Addr) bool {
 	is := func(a Address) bool { return a.Prefix.Addr() == vip }
 	return slices.ContainsFunc(r.Added, is) || slices.ContainsFunc(r.Former, is)
@@ -130,7 +130,7 @@ func (r Record) since(boot string, s State) Record {
 	return r
 }
 
-// holds tells whether an address is on its interface.
+// holds reports whether an address is on its interface.
 func (s State) holds(a Address) bool {
 	l, _ := s.link(a.Interface)
 	return l.has(a.Prefix)

@@ -117,17 +117,17 @@ func (s State) needs(a Address, c Config) string {
 	return ""
 }
 
-// leads tells whether a default route leads to an interface.
+// leads reports whether a default route leads to an interface.
 func (s State) leads(iface string, is4 bool) bool {
 	return slices.ContainsFunc(s.Paths, func(p Path) bool { return p.Interface == iface && p.To == everywhere(is4) })
 }
 
-// sendsFrom tells whether a default route sends from an address on its interface.
+// sendsFrom reports whether a default route sends from an address on its interface.
 func (s State) sendsFrom(a Address) bool {
 	return slices.Contains(s.Sources, a.Prefix.Addr()) && s.leads(a.Interface, a.Prefix.Addr().Is4())
 }
 
-// last tells whether an interface has no other address of the family than VIPs.
+// last reports whether an interface has no other address of the family than VIPs.
 func (s State) last(a Address, c Config) bool {
 	l, _ := s.link(a.Interface)
 	return !slices.ContainsFunc(l.Addrs, func(o Address) bool {

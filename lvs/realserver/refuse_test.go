@@ -19,7 +19,7 @@ func route4(p Path, source string) func(*State) {
 	}
 }
 
-// TestRefusesWhatTheMachineUses: an address that the machine needs for itself is no VIP.
+// TestRefusesWhatTheMachineUses: an address that the machine needs for itself is refused as a VIP.
 func TestRefusesWhatTheMachineUses(t *testing.T) {
 	gateway, own := netip.MustParseAddr("192.0.2.254"), netip.MustParseAddr("192.0.2.11")
 	toGateway := Path{Gateway: gateway}

@@ -24,7 +24,7 @@ type Path struct {
 	Several   bool         `json:"-"`                  // it has several next hops
 }
 
-// command is a shell command about the route.
+// command returns a shell command about the route.
 func (p Path) command(verb string) string {
 	var b strings.Builder
 	b.WriteString("ip ")
@@ -53,7 +53,7 @@ func (p Path) command(verb string) string {
 	return b.String()
 }
 
-// sameSlot tells whether one route replaces the other in the kernel.
+// sameSlot reports whether one route replaces the other in the kernel.
 func (p Path) sameSlot(q Path) bool {
 	return p.To == q.To && p.Table == q.Table && p.Metric == q.Metric
 }
@@ -109,7 +109,7 @@ func (p *planner) route() {
 	}
 }
 
-// reaches tells whether two default routes have the same next hop and rank.
+// reaches reports whether two default routes have the same next hop and rank.
 func (p Path) reaches(q Path) bool {
 	return p.sameSlot(q) && p.Gateway == q.Gateway && p.Interface == q.Interface
 }
@@ -135,7 +135,7 @@ func (p *planner) unroute() {
 	p.record.FormerRoutes = slices.DeleteFunc(p.record.FormerRoutes, func(q Path) bool { return !wanted(q) })
 }
 
-// hasRouted tells whether the record has the default routes of a family.
+// hasRouted reports whether the record has the default routes of a family.
 func (r Record) hasRouted(is4 bool) bool {
 	of := func(p Path) bool { return p.To.Addr().Is4() == is4 }
 	return slices.ContainsFunc(r.Routed, of) || slices.ContainsFunc(r.FormerRoutes, of)

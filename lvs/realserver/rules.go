@@ -43,7 +43,7 @@ func wantedRules(c Config, s State) []Rule {
 	return rules
 }
 
-// installCommand is a shell command that installs the rules.
+// installCommand returns a shell command that installs the rules.
 func installCommand(rules []Rule) string {
 	var in, out strings.Builder
 	for _, r := range rules {

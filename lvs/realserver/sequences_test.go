@@ -21,8 +21,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/internal/nstest"
 )
 
-// TestEndsWhereItBegan: whatever happens between the first apply and remove, the machine is afterwards as it was before
-// the first apply. What stands before "·" is done before.
+// TestEndsWhereItBegan: after remove, the machine is as it was before the first apply, whatever happened in between. Steps
+// before "·" are done before the first apply.
 func TestEndsWhereItBegan(t *testing.T) {
 	for _, sequence := range []string{
 		// Nothing happens in between.
@@ -121,7 +121,7 @@ func TestEndsWhereItBegan(t *testing.T) {
 	}
 }
 
-// A shifting machine is a real server, 192.0.2.11 on eth0, which many hands change.
+// A shifting is a real server, 192.0.2.11 on eth0, that several programs and people change.
 type shifting struct {
 	t       *testing.T
 	ns      *nstest.NS

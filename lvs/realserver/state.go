@@ -59,10 +59,10 @@ type Address struct {
 	Routeless bool `json:"routeless,omitempty"`
 }
 
-// same tells whether two addresses are the same on the same interface.
+// same reports whether two addresses are the same on the same interface.
 func (a Address) same(b Address) bool { return a.Interface == b.Interface && a.Prefix == b.Prefix }
 
-// among tells whether a list has the address.
+// among reports whether a list has the address.
 func (a Address) among(list []Address) bool { return slices.ContainsFunc(list, a.same) }
 
 // A Route is an address whose packets the machine accepts, with its interface.
@@ -86,12 +86,12 @@ func (s State) link(name string) (Link, bool) {
 	return s.Links[i], true
 }
 
-// has tells whether an interface has an address with its prefix length.
+// has reports whether an interface has an address with its prefix length.
 func (l Link) has(p netip.Prefix) bool {
 	return slices.ContainsFunc(l.Addrs, func(a Address) bool { return a.Prefix == p })
 }
 
-// mayBeQuiet tells whether rules of other programs may hide the VIPs: there are such rules, and neither our settings nor our
+// mayBeQuiet reports whether rules of other programs may hide the VIPs: there are such rules, and neither our settings nor our
 // filter hide the VIPs.
 func (s State) mayBeQuiet(c Config, r Record) bool {
 	if !c.has4() || r.Filter || len(s.silent(c)) == 0 {

@@ -88,7 +88,7 @@ func (j *Judge) Add(server string, o Outcome, answered bool) {
 	}
 }
 
-// proven remembers that a client gets answers.
+// proven records that a client gets answers.
 func (j *Judge) proven(o Outcome) {
 	if was, ok := j.clients[o.Client]; ok && was.After(o.Start) {
 		return
@@ -122,16 +122,16 @@ func (r *record) recount() {
 	}
 }
 
-// Forget drops what is known of a server. It is for a server that gets new connections again.
+// Forget drops the records of a server. It is for a server that gets new connections again.
 func (j *Judge) Forget(server string) { delete(j.servers, server) }
 
-// Answers tells whether a server has answered a connection that started after a moment.
+// Answers reports whether a server has answered a connection that started after a moment.
 func (j *Judge) Answers(server string, since time.Time) bool {
 	r := j.servers[server]
 	return r != nil && r.answered.After(since)
 }
 
-// Suspect tells whether a server does not answer clients. The others are the servers of the service that get new connections.
+// Suspect reports whether a server does not answer clients. The others are the servers of the service that get new connections.
 func (j *Judge) Suspect(now time.Time, server Peer, others []Peer) (f Finding, suspect bool) {
 	r := j.servers[server.Name]
 	if r == nil || r.unanswered < MinUnanswered || server.Weight <= 0 || now.Sub(r.since) > Memory {
@@ -172,7 +172,7 @@ func (j *Judge) Suspect(now time.Time, server Peer, others []Peer) (f Finding, s
 	return f, len(clients) >= minClients && float64(sum.answered) >= minShare*float64(sum.answered+sum.unanswered)
 }
 
-// credible tells whether the client of an unanswered connection has got an answer since.
+// credible reports whether the client of an unanswered connection has got an answer since.
 func (j *Judge) credible(x result, since time.Time) bool {
 	at, ok := j.clients[x.client]
 	return ok && !at.Before(since)
@@ -184,7 +184,7 @@ type tally struct {
 	expected                       float64
 }
 
-// surprise is how much a credible connection without an answer says against a server, if the others answer as they do: the
+// surprise returns how much a credible connection without an answer says against a server, compared with the other servers: the
 // natural logarithm of how seldom one has no answer. To be careful, one more of theirs is taken to have none.
 func (t tally) surprise() float64 {
 	without := float64(t.credible + 1)

@@ -146,7 +146,7 @@ func (p *progress) outcome(now time.Time, c *Connection) (o Outcome, ok bool) {
 	return o, false
 }
 
-// grant tells whether an outcome is within the maximum of its server.
+// grant reports whether an outcome is within the maximum of its server.
 func (s *Sampler) grant(o Outcome) bool {
 	q := quota{o.Server, o.Virtual, o.State}
 	s.count[q]++

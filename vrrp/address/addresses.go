@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/rtnl"
 )
 
-// portion is how many addresses one request adds or deletes: enough that the system call costs little, and few enough that
-// the announcement of the first does not wait long.
+// portion is the number of addresses that one request adds or deletes. It is large enough that the system calls cost little,
+// and small enough that the announcement of the first address does not wait long.
 const portion = 16
 
 // addresses returns the addresses of the interface; an interface that has gone has none.

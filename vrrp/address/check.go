@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// dropRoutes deletes the rules and routes of off.
+// dropRoutes deletes the routes and rules in off.
 func dropRoutes(kern *kernel, off Resources) error {
 	var failures failures
 	if len(off.Rules) > 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/internal/rtnl"
 )
 
-// listAttempts is how often a list is read that changes while it is read.
+// listAttempts is the maximum number of times that a list is read, if it changes while it is read.
 const listAttempts = 10
 
 // A kernel reads and writes the interfaces, addresses, routes and rules of the kernel; it belongs to one goroutine.
@@ -134,7 +134,7 @@ func describe(dev netlink.Link) string {
 	return fmt.Sprintf("number %d", dev.Attrs().Index)
 }
 
-// A failures is the first of several errors, and their number.
+// A failures has the first of several errors, and their number.
 type failures struct {
 	first error
 	count int

@@ -19,7 +19,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// mismatch says why an interface is not the macvlan of v on its parent, "" if it is.
+// mismatch returns in words why an interface is not the macvlan of v on its parent. If it is, mismatch returns "".
 func mismatch(v vrrp.VirtualMAC, dev, parent netlink.Link) string {
 	attrs := dev.Attrs()
 	switch {

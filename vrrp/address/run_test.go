@@ -109,14 +109,21 @@ func TestReconcilerTakesLeaversOffAlsoWhenItWasNotLooking(t *testing.T) {
 	}
 }
 
-func TestReconcilerPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
-	ns := newSegment(t, "192.0.2.1/24")
-	var places placements
+// runWatched runs a Reconciler of eth0 of a namespace, and a Watcher that tells it of changes. It records what is placed.
+func runWatched(t *testing.T, ns *nstest.NS) (*Reconciler, *placements) {
+	t.Helper()
+	places := new(placements)
 	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: places.placed})
 	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
 	w.Watch([]string{"eth0"})
 	nstest.RunIn(t, ns, w.Run)
 	nstest.RunIn(t, ns, k.Run)
+	return k, places
+}
+
+func TestReconcilerPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
+	ns := newSegment(t, "192.0.2.1/24")
+	k, places := runWatched(t, ns)
 	k.Set(Resources{}, vips("192.0.2.100/24", "2001:db8::100/64"))
 	whole := []string{"192.0.2.1/24", "192.0.2.100/24", "2001:db8::100/64"}
 	awaitAddrs(t, ns, "eth0", whole...)
@@ -298,12 +305,7 @@ func TestReconcilerChecksLessAndLess(t *testing.T) {
 // Not only the first deletion is an event: neither the pauses that grow nor a former deletion hide the next.
 func TestReconcilerPutsBackWhatSomebodyDeletesAgainAndAgain(t *testing.T) {
 	ns := newSegment(t, "192.0.2.1/24")
-	var places placements
-	k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: places.placed})
-	w := link.NewWatcher(hclog.NewNullLogger(), k.Link)
-	w.Watch([]string{"eth0"})
-	nstest.RunIn(t, ns, w.Run)
-	nstest.RunIn(t, ns, k.Run)
+	k, places := runWatched(t, ns)
 	k.Set(Resources{}, vips("192.0.2.100/24"))
 	awaitAddrs(t, ns, "eth0", "192.0.2.1/24", "192.0.2.100/24")
 	for round := range 200 {

@@ -34,6 +34,7 @@ func (l *Loop) apply(now time.Time) error {
 		from = sourcesOf(*w.link, l.isVIP)
 	}
 	for _, r := range l.routers {
+		l.restore(r)
 		l.assess(r, now, from)
 	}
 	l.started = l.started || w.link != nil
@@ -173,6 +174,11 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 func (l *Loop) add(c vrrp.Config) {
 	r := newRouter(c)
 	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
+	for _, s := range *l.gone.Load() {
+		if s.of(&c) {
+			r.Restore(s.Sequences)
+		}
+	}
 	*l.slotOf(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
@@ -191,6 +197,7 @@ func (l *Loop) sweep() {
 			return false
 		}
 		heap.Remove(&l.timers, r.slot)
+		l.keepGone(r, l.now())
 		*l.slotOf(&r.Config) = nil
 		return true
 	})
@@ -202,7 +209,7 @@ func (l *Loop) publish() {
 	l.published.Store(&routers)
 }
 
-// assess passes tracking and commands to a router. It also says whether the router can take part. from are our addresses.
+// assess passes tracking and commands to a router, and tells it whether it can take part. from are our addresses.
 func (l *Loop) assess(r *router, now time.Time, from sources) {
 	l.pass(r, now)
 	if l.applied.link == nil {
@@ -234,7 +241,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 	r.resume = false
 }
 
-// pass passes the new tracking result and the new commands to a router's machine.
+// pass gives the new tracking result and the new commands to a router's machine.
 func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {

@@ -20,9 +20,11 @@ type desired struct {
 	joins    map[string]command[join]
 	resume   []string
 	link     *vrrp.Link // nil: not known yet
-	shutdown bool
-	abandon  bool
-	sequence uint64 // of the last command
+	// sequences are those of an earlier run; nil: none are known
+	sequences *[]RouterSequences
+	shutdown  bool
+	abandon   bool
+	sequence  uint64 // of the last command
 }
 
 // A command is executed once. Its sequence number is higher than those before it.

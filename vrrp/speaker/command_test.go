@@ -88,7 +88,7 @@ func TestStandbyMayPrecedeTheRouter(t *testing.T) {
 	}
 }
 
-// TestResume: the process of a master is killed, and started again in time.
+// TestResume: a master whose process is killed and started again in time stays master.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	s := newBridge(t)
@@ -191,7 +191,8 @@ func TestGroupOnTheWire(t *testing.T) {
 	}
 }
 
-// TestStalledMasterReadsBeforeItSpeaks: the loop of a master is held for longer than its peer waits.
+// TestStalledMasterReadsBeforeItSpeaks: a master whose loop is held for longer than its peer waits reads the packets before it
+// advertises.
 func TestStalledMasterReadsBeforeItSpeaks(t *testing.T) {
 	t.Parallel()
 	s := newBridge(t)

@@ -31,6 +31,12 @@ func testConfig(priority uint8) vrrp.Config {
 	}
 }
 
+// testHMAC is signatures with one key.
+func testHMAC(m vrrp.HMACMode) vrrp.HMAC {
+	key := vrrp.Key{ID: 1, Secret: vrrp.NewSecret([]byte("a key that only these tests know!"))}
+	return vrrp.HMAC{Mode: m, AntiReplay: vrrp.AntiReplayTime, Window: 5 * time.Second, ActiveKey: 1, Keys: []vrrp.Key{key}}
+}
+
 var (
 	addrA = netip.MustParseAddr("192.0.2.1")
 	addrB = netip.MustParseAddr("192.0.2.2")

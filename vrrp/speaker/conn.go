@@ -63,9 +63,9 @@ func newConn(iface string, index int) *conn {
 	return c
 }
 
-// meet opens the sockets that the VRIDs need, in the network namespace of the calling thread, and closes the others. Each
-// socket receives only the packets of its VRIDs. own are the IPv4 addresses that we send from. Without privilege the error is
-// unix.EPERM.
+// meet opens the sockets that the VRIDs need, and closes the others. It works in the network namespace of the calling thread.
+// Each socket receives only the packets of its VRIDs. own are the IPv4 addresses that we send from. Without privilege the error
+// is unix.EPERM.
 func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
 	rival := packetFilter{vrids: vrids4, ipHeader: true, onlyOwn: true}
 	for _, a := range own {
@@ -147,7 +147,7 @@ func openSocket(domain, kind, proto int) (int, error) {
 	return fd, nil
 }
 
-// shut closes one socket, if it is open.
+// shut closes one socket if it is open.
 func (c *conn) shut(which int) error {
 	s := &c.all[which]
 	if s.fd < 0 {

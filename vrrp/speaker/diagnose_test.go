@@ -163,7 +163,7 @@ func TestOwnAddressWarning(t *testing.T) {
 
 func TestTwoMastersWarning(t *testing.T) {
 	const want = "192.0.2.1 is master of VRID 51 as well, at priority 90 (ours is 100): it does not receive, or does not accept, our advertisements; " +
-		"let protocol 112 to the VRRP group pass, and set the same version, password and unicast_peers on both"
+		"let protocol 112 to the VRRP group pass, and set the same version, password, hmac keys and unicast_peers on both"
 	s := newStage(t, nil)
 	p := s.packet()
 	s.hear(p, addrA, 255)

@@ -62,17 +62,22 @@ func gaps(count func() uint64, until <-chan struct{}) (g gap) {
 func TestFloodDelaysNoAdvert(t *testing.T) {
 	good := testAdvert(addrC, 51, 250, 100*time.Millisecond)
 	with := func(i int, v byte) []byte { f := slices.Clone(good); f[i] = v; return f }
+	patient := testHMAC(vrrp.HMACEnforce)
+	patient.Window = vrrp.MaxTimeWindow // so that each forged signature must be computed
 	for _, tt := range []struct {
 		name    string
 		packets [][]byte
 		seen    bool // by the loop
+		signing vrrp.HMAC
 	}{
-		{"other virtual routers", [][]byte{testAdvert(addrC, 99, 250, time.Second), testAdvert(addrC, 98, 0, time.Second)}, false},
-		{"other versions and types", [][]byte{with(20, 0x41), with(20, 0x3f)}, false},
-		{"our VRID, forged", [][]byte{with(26, good[26]^1), with(8, 64), with(20, 0x21), with(23, 0)}, true},
+		{"other virtual routers", [][]byte{testAdvert(addrC, 99, 250, time.Second), testAdvert(addrC, 98, 0, time.Second)}, false, vrrp.HMAC{}},
+		{"other versions and types", [][]byte{with(20, 0x41), with(20, 0x3f)}, false, vrrp.HMAC{}},
+		{"our VRID, forged", [][]byte{with(26, good[26]^1), with(8, 64), with(20, 0x21), with(23, 0)}, true, vrrp.HMAC{}},
+		{"our VRID, unsigned and signed with another key", [][]byte{good, forgedSignature(addrC, time.Now(), 250), forgedSignature(addrA, time.Now(), 0)},
+			true, patient},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, a, b := pair(t, 51)
+			s, a, b := pairWith(t, tt.signing, 51)
 			attacker := s.plug("192.0.2.3")
 			done, said, heard := make(chan struct{}), make(chan gap, 1), make(chan gap, 1)
 			go func() { said <- gaps(func() uint64 { return a.counters(51).AdvertsSent }, done) }()
@@ -101,6 +106,9 @@ func TestFloodDelaysNoAdvert(t *testing.T) {
 				if strays := p.loop.Stray(); strays != (vrrp.Drops{}) {
 					t.Errorf("%s: %v", p.port, strays)
 				}
+			}
+			if n := b.counters(51).Drops[vrrp.DropWrongHMAC]; (n > 0) != tt.signing.On() {
+				t.Errorf("%d signatures computed", n)
 			}
 			// With room for a slow machine. Not all packets arrive: the kernel's queues are short.
 			if master.longest > 300*time.Millisecond+master.stall {
@@ -148,13 +156,43 @@ func TestFloodOfWarnings(t *testing.T) {
 	t.Log(fmt.Sprint(a.loop.Status()[0].Warnings[:2]))
 }
 
+// forgedSignature returns an advertisement for VRID 51 that was signed with a key that nobody has.
+func forgedSignature(src netip.Addr, wall time.Time, priority uint8) []byte {
+	c := fastConfig(51, 100)
+	c.HMAC = testHMAC(vrrp.HMACEnforce)
+	c.HMAC.Keys[0].Secret = vrrp.NewSecret(make([]byte, vrrp.MinSecret))
+	r := vrrp.NewRouter(c)
+	r.Packet.Priority = priority
+	r.Sign(wall)
+	return r.Packet.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, r.Packet.Len()), src, vrrp.Group4)
+}
+
 // BenchmarkForgedAdvert measures the cost of a forged packet that passes the filter.
 func BenchmarkForgedAdvert(b *testing.B) {
-	l, _, _ := socketless(nil)
-	forged := testAdvert(addrA, 51, 200, time.Second)
-	forged[26] ^= 1
-	b.ReportAllocs()
-	for b.Loop() {
-		l.receive(epoch, forged)
+	damaged := testAdvert(addrA, 51, 200, time.Second)
+	damaged[26] ^= 1
+	for _, tt := range []struct {
+		name    string
+		signing vrrp.HMAC
+		packet  []byte
+	}{
+		{"checksum", vrrp.HMAC{}, damaged},
+		{"unsigned", testHMAC(vrrp.HMACEnforce), testAdvert(addrA, 51, 200, time.Second)},
+		{"another key", testHMAC(vrrp.HMACEnforce), forgedSignature(addrA, epoch, 250)},
+		{"stale", testHMAC(vrrp.HMACEnforce), forgedSignature(addrA, epoch.Add(time.Minute), 250)},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			l, r, _ := socketless(nil)
+			c := r.Config
+			c.HMAC = tt.signing
+			r.setConfig(c)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.receive(epoch, tt.packet)
+			}
+			if r.counters.received.Load() != 0 {
+				b.Error("accepted")
+			}
+		})
 	}
 }

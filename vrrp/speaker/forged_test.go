@@ -115,7 +115,7 @@ func TestOurOwnAddressIsCountedOnceWhereTheKernelLetsItPass(t *testing.T) {
 	}
 }
 
-// TestOurOwnIPv6Address: the kernel passes on packets from our own IPv6 address.
+// TestOurOwnIPv6Address: packets from our own IPv6 address, which the kernel delivers, are dropped.
 func TestOurOwnIPv6Address(t *testing.T) {
 	t.Parallel()
 	s := newBridge(t)

@@ -35,8 +35,8 @@ func (r *router) advertises() bool {
 // of the interval is the other limit.
 const maxEarly = time.Millisecond
 
-// early returns how early the deadline of r may be met. Only a regular advertisement may be early: no other deadline is met
-// early.
+// early returns the time by which the deadline of r may be met too early. Only a regular advertisement may be early: no other
+// deadline is met early.
 func (r *router) early() time.Duration {
 	if !r.advertises() {
 		return 0
@@ -70,7 +70,7 @@ func (l *Loop) explainLateness(r *router, now time.Time) {
 		"late", late.Round(time.Microsecond), "cause", l.whyLate(r.due, now, queued, known))
 }
 
-// expect stores when the thread must run again, or that it runs now. The zero time: it waits for others.
+// expect stores the time at which the thread must run again, or that it runs now. The zero time means that it waits for others.
 func (l *Loop) expect(when time.Time) {
 	if when.IsZero() {
 		l.due.Store(0)
@@ -95,7 +95,7 @@ func (l *Loop) fallAsleep(now time.Time) time.Time {
 	return now
 }
 
-// awaken records that the thread runs again.
+// awaken stores that the thread runs again.
 func (l *Loop) awaken(now time.Time) {
 	l.awake = now
 	// If a master slept too long, the packets that are read next may end its role, and then nothing would be logged.

@@ -54,10 +54,11 @@ type Loop struct {
 	notify func(vrrp.Status)
 	pulse  func() time.Duration // nil: none
 
-	desired   atomic.Pointer[desired]   // what the owner asked for
-	published atomic.Pointer[[]*router] // for Status
-	due       atomic.Int64              // when the thread must run again at the latest, see sinceStart; 0: it waits for others
-	stray     dropCounters              // packets that belong to no router
+	desired   atomic.Pointer[desired]           // what the owner asked for
+	published atomic.Pointer[[]*router]         // for Status
+	gone      atomic.Pointer[[]RouterSequences] // of routers that have left
+	due       atomic.Int64                      // when the thread must run again at the latest, see sinceStart; 0: it waits for others
+	stray     dropCounters                      // packets that belong to no router
 
 	mu    sync.Mutex // of the owner's side; the loop's thread takes it only when it begins and ends
 	event int        // eventfd that wakes the thread, -1 outside Run
@@ -106,6 +107,7 @@ func New(iface string, o Options) *Loop {
 	}
 	l.desired.Store(&desired{})
 	l.published.Store(&[]*router{})
+	l.gone.Store(&[]RouterSequences{})
 	return l
 }
 
@@ -141,6 +143,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.expect(l.now())
 	err = errors.Join(l.run(ctx), ordinary(), l.processor.close())
 	l.expect(time.Time{})
+	for _, r := range l.routers {
+		if r.Config.HMAC.On() {
+			r.storeSequences(l.now())
+		}
+	}
 
 	if !stop() {
 		<-woken
@@ -355,6 +362,7 @@ func (l *Loop) Status() []vrrp.Status {
 	for _, r := range routers {
 		s := l.complete(*r.status.Load())
 		s.Counters = r.counters.snapshot()
+		s.Refusals = r.refusals.snapshot(s.Counters.Drops)
 		all = append(all, s)
 	}
 	slices.SortStableFunc(all, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })

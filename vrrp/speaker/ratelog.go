@@ -33,7 +33,7 @@ type line struct {
 	args    []any
 }
 
-// A key identifies log lines of which one is written per minute.
+// A key identifies log lines of which at most one is written per minute.
 type key struct {
 	peer netip.Addr
 	vrid uint8

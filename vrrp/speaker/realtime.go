@@ -103,7 +103,7 @@ func (rt *realtime) promote() error {
 	return nil
 }
 
-// demote takes realtime priority from the thread.
+// demote takes away the thread's realtime priority.
 func (rt *realtime) demote() error {
 	if rt.former == nil {
 		return nil

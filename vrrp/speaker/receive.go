@@ -79,7 +79,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	switch {
 	case d != 0:
 	case r != nil:
-		d = r.Examine(h, msg, &l.packet)
+		d = r.Examine(l.wall(now), h, msg, &l.packet)
 	default:
 		if d = l.packet.Parse(msg, h.Source, h.Destination); d == 0 {
 			d = vrrp.DropUnknownVRID
@@ -98,6 +98,7 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	if l.packet.Priority == vrrp.PriorityLeaving {
 		r.counters.zeroReceived.Add(1)
 	}
+	r.keepSequences(now)
 	was := r.Machine.State()
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
 	r.counters.withheld.Store(r.Machine.Withheld())
@@ -151,6 +152,7 @@ func (l *Loop) countDrop(now time.Time, r *router, h vrrp.Header, d vrrp.Drop) {
 		l.stray[d].Add(1)
 	} else {
 		r.counters.drops[d].Add(1)
+		r.refusals.note(now, h, d)
 		level, vrid = hclog.Warn, r.Config.VRID
 	}
 	if l.log.allows(now, key{peer: h.Source, vrid: vrid, why: d.String()}) {

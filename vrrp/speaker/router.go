@@ -27,9 +27,13 @@ type router struct {
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
 
-	status   atomic.Pointer[vrrp.Status]
-	changes  uint64 // of the machine, as in status
-	counters counters
+	status    atomic.Pointer[vrrp.Status]
+	refusals  refusals
+	sequences atomic.Pointer[vrrp.Sequences] // as they were at keptAt
+	keptAt    time.Time
+	restored  *[]RouterSequences // as last passed to the router
+	changes   uint64             // of the machine, as in status
+	counters  counters
 }
 
 func newRouter(c vrrp.Config) *router {
@@ -48,7 +52,7 @@ func (r *router) refresh() *vrrp.Status {
 		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
-		slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
+		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
 		return nil
 	}
 	s := &vrrp.Status{
@@ -56,7 +60,7 @@ func (r *router) refresh() *vrrp.Status {
 		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
-		Cause: m.Cause(), Reason: m.Cause().String(),
+		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(), WireWarnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}

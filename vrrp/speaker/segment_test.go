@@ -169,9 +169,18 @@ func (s *segment) setPort(p *peer, set func(netlink.Link) error) {
 // pair returns a master at priority 150 and then its backup at 100, for each of the VRIDs.
 func pair(t *testing.T, vrids ...uint8) (s *segment, a, b *peer) {
 	t.Helper()
+	return pairWith(t, vrrp.HMAC{}, vrids...)
+}
+
+// pairWith is pair with signatures.
+func pairWith(t *testing.T, signing vrrp.HMAC, vrids ...uint8) (s *segment, a, b *peer) {
+	t.Helper()
 	var strong, weak []vrrp.Config
 	for _, vrid := range vrids {
 		strong, weak = append(strong, fastConfig(vrid, 150)), append(weak, fastConfig(vrid, 100))
+	}
+	for i := range vrids {
+		strong[i].HMAC, weak[i].HMAC = signing, signing
 	}
 	s = newBridge(t)
 	a = s.plug("192.0.2.1", strong...)

@@ -19,6 +19,7 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 	}
 	src, sent := r.Machine.Source(), false
 	r.Packet.Priority = priority
+	r.Sign(l.wall(now))
 	for _, to := range r.Destinations() {
 		// An unreachable peer must not keep us from sending to the others.
 		sent = l.sendTo(r, now, src, to) || sent
@@ -27,6 +28,7 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 		return
 	}
 	r.counters.sent.Add(1)
+	r.keepSequences(now)
 	if priority == vrrp.PriorityLeaving {
 		r.counters.zeroSent.Add(1)
 	}

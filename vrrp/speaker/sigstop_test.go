@@ -26,7 +26,7 @@ import (
 // electionEnv makes a process of this test binary an election at priority 150.
 const electionEnv = "VRRP_TEST_ELECTION"
 
-// atOnce is how many tests run at the same time. They wait for most of their time, each in namespaces of its own.
+// atOnce is the number of tests that run at the same time. They wait for most of their time, each in namespaces of its own.
 const atOnce = "6"
 
 func TestMain(m *testing.M) {

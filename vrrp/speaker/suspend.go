@@ -13,6 +13,9 @@ import (
 // see that it was silent, and listen before it advertises. Go's own clock does not count this time.
 func (l *Loop) now() time.Time { return time.Now().Add(l.suspended) }
 
+// wall is the wall clock at a moment of now: the kernel's wall clock counts the time in which the machine is suspended.
+func (l *Loop) wall(now time.Time) time.Time { return now.Add(-l.suspended) }
+
 // shortestSuspension is the shortest difference that counts as a suspension. The two clocks are read one after the other. If
 // the thread must wait between the two readings, there is a small difference without a suspension.
 const shortestSuspension = 100 * time.Millisecond
@@ -25,7 +28,7 @@ func (l *Loop) noteSuspension() {
 	}
 }
 
-// atStart is how long the machine had been suspended when the process began.
+// atStart is the time for which the machine had been suspended when the process began.
 var atStart = suspension()
 
 // suspension is how long the machine has been suspended since it was booted: the difference of two of the kernel's clocks.

@@ -33,18 +33,38 @@ func globalOf(i int) netip.Addr {
 
 func unknown(int) netip.Addr { return netip.Addr{} }
 
+// signed makes a manner sign its advertisements.
+func signed(config func(c *vrrp.Config, own, other int)) func(c *vrrp.Config, own, other int) {
+	return func(c *vrrp.Config, own, other int) {
+		config(c, own, other)
+		c.HMAC = testHMAC(vrrp.HMACEnforce)
+	}
+}
+
+func plain(*vrrp.Config, int, int) {}
+
+func ofIPv6(n int) func(c *vrrp.Config, _, _ int) {
+	return func(c *vrrp.Config, _, _ int) {
+		c.VIPs = nil
+		for i := range n {
+			c.VIPs = append(c.VIPs, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 1, 15: byte(i)}), 64))
+		}
+	}
+}
+
 var manners = []manner{
+	{"signed", signed(plain), 100 * time.Millisecond, ipv4Of},
+	{"signed, version 2", signed(func(c *vrrp.Config, _, _ int) { c.Version = 2 }), time.Second, ipv4Of},
+	{"signed, 255 IPv6 addresses, in three frames", signed(ofIPv6(255)), 100 * time.Millisecond, unknown},
+	{"signed, unicast, IPv6", signed(func(c *vrrp.Config, own, other int) {
+		c.VIPs, c.UnicastPeers, c.UnicastTTLMin = prefixes("2001:db8::100/64"), []netip.Addr{globalOf(other)}, 255
+	}), 100 * time.Millisecond, globalOf},
 	{"version 2", func(c *vrrp.Config, _, _ int) { c.Version = 2 }, time.Second, ipv4Of},
 	{"version 2 with a password", func(c *vrrp.Config, _, _ int) { c.Version, c.Password = 2, "secret" }, time.Second, ipv4Of},
 	{"version 3", func(*vrrp.Config, int, int) {}, 100 * time.Millisecond, ipv4Of},
 	{"version 3, the other checksum", func(c *vrrp.Config, own, _ int) { c.Checksum = vrrp.Checksum(1 + own) }, 100 * time.Millisecond, ipv4Of},
 	{"version 3, IPv6", func(c *vrrp.Config, _, _ int) { c.VIPs = prefixes("fe80::100/64", "2001:db8::100/64") }, 100 * time.Millisecond, unknown},
-	{"version 3, 255 IPv6 addresses, in three frames", func(c *vrrp.Config, _, _ int) {
-		c.VIPs = nil
-		for i := range 255 {
-			c.VIPs = append(c.VIPs, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 1, 15: byte(i)}), 64))
-		}
-	}, 100 * time.Millisecond, unknown},
+	{"version 3, 255 IPv6 addresses, in three frames", ofIPv6(255), 100 * time.Millisecond, unknown},
 	{"unicast", func(c *vrrp.Config, _, other int) {
 		c.UnicastPeers, c.UnicastTTLMin = []netip.Addr{ipv4Of(other), netip.MustParseAddr("192.0.2.77")}, 255
 	}, 100 * time.Millisecond, ipv4Of},

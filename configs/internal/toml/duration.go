@@ -46,13 +46,14 @@ func (s Span) Check(text string, d time.Duration) *Refusal {
 	return nil
 }
 
-// Duration is a time from least to most that is a multiple of step, or one of those in also.
+// Duration returns the schema type of a time from least to most that is a multiple of step, or one of those in also.
 func Duration(least, most, step time.Duration, also ...time.Duration) SchemaType[time.Duration] {
 	s := Span{least, most, step, also}
 	return DurationIn(s.String(), s.Check)
 }
 
-// DurationIn is a time that check does not refuse. The function check also sees how the time is written.
+// DurationIn returns the schema type of a time that check does not refuse. The function check also sees how the time is
+// written.
 func DurationIn(values string, check func(text string, d time.Duration) *Refusal) SchemaType[time.Duration] {
 	k := Text(values, func(s string) (time.Duration, *Refusal) {
 		d, no := parseDuration(s)

@@ -138,7 +138,7 @@ func (l *locator) inside(end byte) bool {
 	return true
 }
 
-// advance guarantees progress since start, in any text.
+// advance moves on by one byte if the position is still start. So the locator ends in any text.
 func (l *locator) advance(start int) {
 	if l.pos == start {
 		l.pos++

@@ -44,6 +44,9 @@ func (ms Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Sort orders the mistakes by line. Mistakes of one line keep the order in which they were found.
+func (ms Mistakes) Sort() { ms.sort() }
+
 // sort orders the mistakes by line. Mistakes of one line keep the order in which they were found.
 func (ms Mistakes) sort() {
 	slices.SortStableFunc(ms, func(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) })

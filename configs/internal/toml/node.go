@@ -138,6 +138,9 @@ func (at Node) Mistake(hint, problem string, args ...any) {
 	}
 }
 
+// Place returns a mistake here without a problem, for a problem that only a reader of other files can find.
+func (at Node) Place() Mistake { return at.finding("", "") }
+
 // Refuse reports a refusal as a mistake here, if there is one.
 func (at Node) Refuse(no *Refusal) {
 	if no != nil {

@@ -34,7 +34,7 @@ func Refuse(hint, problem string, args ...any) *Refusal {
 	return &Refusal{fmt.Sprintf(problem, args...), hint}
 }
 
-// Text is a type that files give as a string.
+// Text returns the schema type of a type that files give as a string.
 func Text[T any](values string, parse func(string) (T, *Refusal), show func(T) string) SchemaType[T] {
 	return SchemaType[T]{
 		Name:   "string",
@@ -61,22 +61,22 @@ func Text[T any](values string, parse func(string) (T, *Refusal), show func(T) s
 	}
 }
 
-// String is a text that is used as it is, if valid does not refuse it.
+// String returns the schema type of a text that is used as it is, if valid does not refuse it.
 func String(values string, valid func(string) *Refusal) SchemaType[string] {
 	return Text(values, func(s string) (string, *Refusal) { return s, valid(s) }, func(s string) string { return s })
 }
 
-// Enum is a text that names one of the values.
+// Enum returns the schema type of a text that names one of the values.
 func Enum[T fmt.Stringer](values ...T) SchemaType[T] {
 	return Choice(T.String, values)
 }
 
-// OneOf is a text that is one of the words.
+// OneOf returns the schema type of a text that is one of the words.
 func OneOf(words ...string) SchemaType[string] {
 	return Choice(func(s string) string { return s }, words)
 }
 
-// Choice is a text that names one of the values. The function gives the name of a value.
+// Choice returns the schema type of a text that names one of the values. The function gives the name of a value.
 func Choice[T any](name func(T) string, values []T) SchemaType[T] {
 	names := make([]string, len(values))
 	for i, v := range values {
@@ -109,7 +109,7 @@ func (t SchemaType[T]) Synonyms(words map[string]T) SchemaType[T] {
 	return t
 }
 
-// Boolean is true or false.
+// Boolean returns the schema type of true or false.
 func Boolean() SchemaType[bool] {
 	return SchemaType[bool]{
 		Name:   "boolean",
@@ -125,7 +125,7 @@ func Boolean() SchemaType[bool] {
 	}
 }
 
-// Integer is a whole number from least to most.
+// Integer returns the schema type of a whole number from least to most.
 func Integer[T ~int | ~uint8 | ~uint16 | ~uint32](least, most T) SchemaType[T] {
 	values := fmt.Sprintf("%d to %d", least, most)
 	return SchemaType[T]{
@@ -153,7 +153,7 @@ func Integer[T ~int | ~uint8 | ~uint16 | ~uint32](least, most T) SchemaType[T] {
 	}
 }
 
-// Number is a number from least to most, with or without a fraction.
+// Number returns the schema type of a number from least to most, with or without a fraction.
 func Number(least, most float64) SchemaType[float64] {
 	values := fmt.Sprintf("%v to %v", least, most)
 	return SchemaType[float64]{
@@ -181,7 +181,7 @@ func Number(least, most float64) SchemaType[float64] {
 // Unlimited is the maximum length of a list that may have any length.
 const Unlimited = math.MaxInt
 
-// List is an array of least to most elements.
+// List returns the schema type of an array of least to most elements.
 func List[T any](element SchemaType[T], least, most int) SchemaType[[]T] {
 	tables := element.Name == TableName
 	k := SchemaType[[]T]{Name: "array of " + element.Name + "s", Keys: element.Keys, Values: element.Values}
@@ -236,7 +236,8 @@ func lengths(least, most int) string {
 	return fmt.Sprintf("%d to %d", least, most)
 }
 
-// StringOr is a value that is given either as a string, by form, or as the other type, which is a table or an array.
+// StringOr returns the schema type of a value that is given either as a string, by form, or as the other type, which is a table
+// or an array.
 func StringOr[T any](form, other SchemaType[T]) SchemaType[T] {
 	name := form.Name + " or " + other.Name
 	return SchemaType[T]{

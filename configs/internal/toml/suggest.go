@@ -48,7 +48,7 @@ func distance(a, b string) int {
 	return last[len(b)]
 }
 
-// Suggest is the hint for a word that is none of the candidates: the nearest one, or "".
+// Suggest returns the hint for a word that is none of the candidates: the nearest one, or "".
 func Suggest(word string, candidates []string) string {
 	if c := nearest(word, candidates); c != "" {
 		return "did you mean `" + c + "`?"
@@ -56,7 +56,7 @@ func Suggest(word string, candidates []string) string {
 	return ""
 }
 
-// unknownKey is the hint for a key that a table with the keys here does not have. It names the table that has such a key,
+// unknownKey returns the hint for a key that a table with the keys here does not have. It names the table that has such a key,
 // because in TOML a key is easily put below the wrong header. Otherwise it names the nearest key here.
 func unknownKey(name string, here []string, keys []Key) string {
 	var homes []string

@@ -64,20 +64,20 @@ func (f Field[S]) Example(value string) Field[S] {
 	return f
 }
 
-// Unset says what applies without the key, in words.
+// Unset returns the field with the documentation of what applies without the key.
 func (f Field[S]) Unset(words string) Field[S] {
 	f.key.Unset = words
 	return f
 }
 
-// OnlyFor says what the key is limited to, in words.
+// OnlyFor returns the field with the documentation of what the key is limited to.
 func (f Field[S]) OnlyFor(words string) Field[S] {
 	f.key.OnlyFor = words
 	return f
 }
 
-// When limits a field to tables for which applies is true, which sees the fields before. Elsewhere the field has no default,
-// and refuse reports a value. The words are for the documentation.
+// When returns the field limited to tables for which applies returns true. applies sees the fields before this one. In other
+// tables the field has no default, and refuse reports a mistake if it is given. The words are for the documentation.
 func (f Field[S]) When(words string, applies func(*S) bool, refuse func(at Node, s *S)) Field[S] {
 	read := f.read
 	f.read = func(at Node, s *S) {
@@ -93,7 +93,7 @@ func (f Field[S]) When(words string, applies func(*S) bool, refuse func(at Node,
 	return f.OnlyFor(words)
 }
 
-// Required is a key that its table must have. The example is for its documentation, and for the mistake if it is missing.
+// Required returns a key that its table must have. The example is for its documentation, and for the mistake if it is missing.
 func Required[S, T any](name string, k SchemaType[T], example, doc string, set func(*S, T)) Field[S] {
 	f := Derived(name, k, doc, set)
 	f.key.Required, f.key.Example = true, example
@@ -112,7 +112,7 @@ func Required[S, T any](name string, k SchemaType[T], example, doc string, set f
 	return f
 }
 
-// Optional is a key with a default.
+// Optional returns a key with a default.
 func Optional[S, T any](name string, k SchemaType[T], fallback T, doc string, set func(*S, T)) Field[S] {
 	f := Derived(name, k, doc, set)
 	f.key.Default = k.Show(fallback)
@@ -127,8 +127,8 @@ func Optional[S, T any](name string, k SchemaType[T], fallback T, doc string, se
 	return f
 }
 
-// Derived is a key whose default depends on other keys. Without the key set is not called: the table's check works out
-// the default, or leaves it empty.
+// Derived returns a key whose default depends on other keys. Without the key set is not called: the table's check works out the
+// default, or leaves it empty.
 func Derived[S, T any](name string, k SchemaType[T], doc string, set func(*S, T)) Field[S] {
 	return Field[S]{
 		key:  Key{Path: name, Type: k.Name, Values: k.Values, Doc: doc},
@@ -141,15 +141,15 @@ func Derived[S, T any](name string, k SchemaType[T], doc string, set func(*S, T)
 	}
 }
 
-// Section is a table that is read even if the file does not have it, for its defaults.
+// Section returns a table that is read even if the file does not have it, for its defaults.
 func Section[S, T any](name string, k SchemaType[T], doc string, set func(*S, T)) Field[S] {
 	f := Derived(name, k, doc, set)
 	f.read = func(at Node, s *S) { set(s, k.Read(at)) }
 	return f
 }
 
-// Table is a table whose fields make up an S. The fields are read in their order. Then check, which may be nil, applies
-// the rules about several of them.
+// Table returns the schema type of a table whose fields make up an S. The fields are read in their order. Then check, which may
+// be nil, applies the rules about several of them.
 func Table[S any](check func(at Node, s *S), fields ...Field[S]) SchemaType[S] {
 	k := SchemaType[S]{Name: TableName}
 	order := make([]string, len(fields))
@@ -184,7 +184,7 @@ func Table[S any](check func(at Node, s *S), fields ...Field[S]) SchemaType[S] {
 	return k
 }
 
-// NamedTables is a table of tables with names of the user's choice. The names must be valid.
+// NamedTables returns the schema type of a table of tables with names of the user's choice. The names must be valid.
 func NamedTables[T any](element SchemaType[T], doc string, valid func(string) *Refusal) SchemaType[map[string]T] {
 	k := SchemaType[map[string]T]{Name: TableName}
 	k.Keys = append([]Key{{Path: AnyName, Type: TableName, Doc: doc}}, below(AnyName, element.Keys)...)

@@ -22,7 +22,7 @@ import (
 // Addr is the address of a server that is never asked.
 var Addr = netip.MustParseAddrPort("192.0.2.1:80")
 
-// Target is a target of some type.
+// Target returns a target of some type.
 func Target(typ healthcheck.Type, addr netip.AddrPort, timeout time.Duration, change func(*healthcheck.Config)) healthcheck.Target {
 	c := healthcheck.DefaultConfig(typ)
 	c.Interval, c.Timeout = max(c.Interval, timeout), timeout
@@ -30,20 +30,20 @@ func Target(typ healthcheck.Type, addr netip.AddrPort, timeout time.Duration, ch
 	return healthcheck.Target{ID: "s", Addr: addr, Config: c}
 }
 
-// HTTPTarget is a target of type http.
+// HTTPTarget returns a target of type http.
 func HTTPTarget(addr netip.AddrPort, timeout time.Duration) healthcheck.Target {
 	return Target(healthcheck.HTTP, addr, timeout, func(*healthcheck.Config) {})
 }
 
-// ExecTarget is a target of type exec. The program runs as the user nobody. Its timeout is long, because a busy machine may be
-// slow.
+// ExecTarget returns a target of type exec. The program runs as the user nobody. Its timeout is long, because a busy machine
+// may be slow.
 func ExecTarget(command ...string) healthcheck.Target {
 	c := healthcheck.DefaultConfig(healthcheck.Exec)
 	c.Interval, c.Timeout, c.Command = 30*time.Second, 30*time.Second, command
 	return healthcheck.Target{ID: "script", Config: c}
 }
 
-// Shell is a target that a shell script of one line checks.
+// Shell returns a target that a shell script of one line checks.
 func Shell(script string) healthcheck.Target { return ExecTarget("/bin/sh", "-c", script) }
 
 // Eventually waits until done, and says whether that happened within limit.
@@ -109,7 +109,7 @@ func Serve(t *testing.T, f func(*net.TCPConn)) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// Hear is a server that reads the request and sends an answer.
+// Hear returns a server that reads the request and sends an answer.
 func Hear(answer string) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
 		_, _ = c.Read(make([]byte, 1024))
@@ -129,18 +129,18 @@ func NoChildren(t *testing.T) {
 	}
 }
 
-// Fail is a failure as Words leaves it.
+// Fail returns a failure as Words leaves it.
 func Fail(reason string) healthcheck.Result {
 	return healthcheck.Result{Outcome: healthcheck.Failed, Reason: reason}
 }
 
-// Words is a result without its cause, which has tests of its own.
+// Words returns a result without its cause, which has tests of its own.
 func Words(r healthcheck.Result) healthcheck.Result {
 	r.Cause = healthcheck.Cause{}
 	return r
 }
 
-// FullServer is a server whose kernel does not answer, because no program accepts connections.
+// FullServer returns a server whose kernel does not answer, because no program accepts connections.
 func FullServer(t *testing.T) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -62,7 +62,7 @@ func New() (*Engine, error) {
 	return &Engine{epoll: epoll, waker: waker, probes: make(map[int32]*epollProbe), buf: make([]byte, 4096)}, nil
 }
 
-// carries says whether an engine can run a check.
+// carries reports whether an engine can run a check.
 func carries(c *healthcheck.Config) bool {
 	plainHTTP := c.Type == healthcheck.HTTP && c.Version != healthcheck.HTTP2 && c.Content == healthcheck.Content{}
 	return !c.Via.IsValid() && (c.OnlyConnects() || plainHTTP)
@@ -84,7 +84,7 @@ func (g *Engine) Launch(owner any, t *healthcheck.Target, now time.Time) (cancel
 	return func() { g.cancel(p) }, true
 }
 
-// connect begins a connection.
+// connect begins to connect a probe's socket.
 func (g *Engine) connect(p *epollProbe) error {
 	if err := p.connect(); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (g *Engine) Wait(d, slack time.Duration) (all []Ended, late time.Duration) 
 	return all, late
 }
 
-// lateStart is how late a probe may begin so that it still ends at its deadline.
+// lateStart is the maximum lateness with which a probe still ends at its deadline.
 const lateStart = 10 * time.Millisecond
 
 // expire ends a probe whose deadline has passed. An answer that has arrived since the last look counts. A probe that could

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// An answer that is in the socket when the deadline is looked at is an answer. Where the director comes so late that it has
-// not even asked, the probe says nothing about the server.
+// An answer that is in the socket when the engine looks at the deadline counts. If the director was so late that it has not
+// even sent the request, the probe says nothing about the server.
 func TestDirectorThatLooksTooLate(t *testing.T) {
 	answers := probetest.Serve(t, probetest.Hear("HTTP/1.1 200 OK\r\n\r\n"))
 	// An answer that comes at once, to a question that was asked late, passes. Here there is none.

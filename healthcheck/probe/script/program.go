@@ -118,7 +118,7 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("failed to forbid new privileges: %w", err)
 	}
-	return withTag(p.tag, func() (*os.Process, error) {
+	proc, err := withTag(p.tag, func() (*os.Process, error) {
 		return os.StartProcess(c.Command[0], c.Command, &os.ProcAttr{
 			Dir:   "/",
 			Env:   p.environment(),
@@ -126,6 +126,17 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: who},
 		})
 	})
+	if err == nil {
+		dispensable(proc.Pid)
+	}
+	return proc, err
+}
+
+// dispensable has the kernel, when it runs out of memory, kill a program before all others: else a program that takes too much
+// may survive the director, which is often larger.
+func dispensable(pid int) {
+	// The file belongs to the program's user. A director that may not write there runs the program all the same.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0) // proc_pid_oom_score_adj(5): the highest
 }
 
 func (p *program) environment() []string {

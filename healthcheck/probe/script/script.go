@@ -26,6 +26,9 @@ const (
 // stillThere is the reason of a program that misbehaves.
 const stillThere = "the program of an earlier check cannot be killed and still runs"
 
+// killedReason is the reason of a program that somebody else killed.
+const killedReason = "the program was killed (SIGKILL): the machine or the control group may have too little memory"
+
 // Programs runs the programs of Exec checks.
 //
 // A program leads its own session, and so its own process group. When the program ends, or its time is over, the whole
@@ -40,7 +43,7 @@ type Programs struct {
 	stuck map[string]*program // by target: killed, but still alive
 }
 
-// killStale kills what a director before this process has left behind.
+// killStale kills, once, the programs that former directors have left behind.
 var killStale = sync.OnceFunc(sweepStale)
 
 // New makes a Programs.
@@ -99,6 +102,10 @@ func (p *program) result(end ending, out *output) healthcheck.Result {
 		out.stop()
 	}
 	status := end.state.Sys().(syscall.WaitStatus)
+	if status.Signaled() && status.Signal() == syscall.SIGKILL {
+		// This check has not killed it. The kernel kills programs where memory is short, which is no fault of the server.
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: killedReason}
+	}
 	if status.Signaled() {
 		return healthcheck.FailCode(healthcheck.Killed, int(status.Signal()), "ended by a signal: "+status.Signal().String())
 	}
@@ -128,7 +135,7 @@ func (ps *Programs) markStuck(id string, p *program) {
 	}
 }
 
-// died is called after the death of each program.
+// died records the death of a program.
 func (ps *Programs) died(id string, p *program) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

@@ -65,6 +65,7 @@ func TestPrograms(t *testing.T) {
 		{"fails with colours and garbage", probetest.Shell(`printf '\033[31mred\033[0m\a \303\050\n'; exit 1`), probetest.Fail("exit code 1: [31mred [0m (")},
 		{"fails with a long line", probetest.Shell("printf '%0150d' 0; exit 1"), probetest.Fail("exit code 1: " + strings.Repeat("0", 100) + "…")},
 		{"is killed by somebody", probetest.Shell("kill -TERM $$"), probetest.Fail("ended by a signal: terminated")},
+		{"is killed, as where memory is short", probetest.Shell("kill -KILL $$"), notRun(killedReason)},
 		{"prints without end", within(300*time.Millisecond, probetest.ExecTarget("/usr/bin/yes")),
 			probetest.Fail("timeout after 300ms while the program printed more than 1 MiB")},
 		{"prints 3 MB and succeeds", probetest.Shell("head -c 3000000 /dev/zero"), healthcheck.Pass("exit code 0")},
@@ -105,6 +106,8 @@ func TestWhatAProgramIsGiven(t *testing.T) {
 		{"none to be had", "nobody", status("CapPrm"), "0000000000000000"},
 		{"no privileges by set-user-ID programs", "nobody", status("NoNewPrivs"), "1"},
 		{"nor for root", "root", status("NoNewPrivs"), "1"},
+		{"the kernel kills it before the director where memory is short", "nobody",
+			`until [ "$(cat /proc/self/oom_score_adj)" = 1000 ]; do sleep 0.01; done; echo yes`, "yes"},
 		{"a session of its own", "nobody", `test "$(cut -d" " -f6 /proc/$$/stat)" = $$ && echo yes`, "yes"},
 		{"the root directory", "nobody", "pwd", "/"},
 		{"empty input", "nobody", "wc -c", "0"},
@@ -306,65 +309,6 @@ func TestWhatEndsWithAProgramThatEndsInTime(t *testing.T) {
 	}
 }
 
-// A director that is killed itself leaves its program to the kernel, and the program's children to the next director. What
-// has been detached from the output stays.
-func TestNextDirectorKillsWhatIsLeft(t *testing.T) {
-	for _, tt := range []struct {
-		name, start string
-		dies        bool
-	}{
-		{"a child in a session of its own with an empty environment", `setsid env -i %s & wait`, true},
-		{"a daemon", `setsid %s >/dev/null 2>&1 </dev/null & wait`, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			script, file := family(t, tt.start)
-			director := exec.Command("/proc/self/exe")
-			director.Env = []string{probeEnv + "=nobody\n" + script}
-			if err := director.Start(); err != nil {
-				t.Fatal(err)
-			}
-			child := pidIn(t, file)
-			sweepStale() // its director lives
-			if !alive(child) {
-				t.Error("a program of another director was killed")
-			}
-			_ = director.Process.Kill()
-			_ = director.Wait()
-			sweepStale()
-			if tt.dies {
-				diesSoon(t, child)
-				return
-			}
-			if !alive(child) {
-				t.Error("the daemon was killed")
-			}
-			_ = unix.Kill(-child, unix.SIGKILL)
-		})
-	}
-}
-
-// A sweep kills nothing in the director's own session, such as an election that started while a program did.
-func TestSweepSparesTheDirectorsSession(t *testing.T) {
-	other := exec.Command("/bin/sleep", "100")
-	mark := newTag()
-	if _, err := withTag(mark, func() (*os.Process, error) { return other.Process, other.Start() }); err != nil {
-		t.Fatal(err)
-	}
-	if got := tagOf(other.Process.Pid); got != mark {
-		t.Fatalf("the process has tag %x, want %x", got, mark)
-	}
-	sweep(mark, 0)
-	if !alive(other.Process.Pid) {
-		t.Error("it was killed")
-	}
-	_ = other.Process.Kill()
-	_ = other.Wait()
-	if got := tagOf(os.Getpid()); got != 0 {
-		t.Errorf("this process keeps tag %x", got)
-	}
-}
-
-// A program that cannot be killed makes its check fail, and no second program starts beside it.
 func TestProgramsNeverPileUp(t *testing.T) {
 	probetest.NoLeftovers(t)
 	ps := New()
@@ -398,7 +342,7 @@ func TestOutputIsBounded(t *testing.T) {
 	}
 }
 
-// notRun is the result of a program that cannot be started: it says nothing about the server.
+// notRun is the result of a program that could not be started, or was killed: it says nothing about the server.
 func notRun(reason string) healthcheck.Result {
 	return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: reason}
 }

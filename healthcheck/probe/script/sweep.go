@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSweeps bounds the race with processes that start others as fast as they are killed.
+// maxSweeps is the maximum number of rounds of a sweep, because processes may start others as fast as they are killed.
 const maxSweeps = 10
 
 // sweep kills every process that has the tag of a program that started at since, until none is left.
@@ -39,8 +39,8 @@ func sweep(t tag, since uint64) {
 	}
 }
 
-// sweepStale kills what the programs of a director have left behind that was killed itself: every process with the tag of
-// a director that is no more, if it still holds the output of its program. Others have been detached on purpose.
+// sweepStale kills the processes that the programs of killed directors have left behind. These are the processes with the tag
+// of a director that is gone, if they still hold the output of their program. Other processes have been detached on purpose.
 func sweepStale() {
 	space, err := pidSpace()
 	if err != nil {
@@ -57,13 +57,13 @@ func sweepStale() {
 	})
 }
 
-// isPipe says whether a file of a process is a pipe.
+// isPipe reports whether a file of a process is a pipe.
 func isPipe(pid, fd int) bool {
 	to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
 	return err == nil && strings.HasPrefix(to, "pipe:")
 }
 
-// sweepOnce says whether it killed any process.
+// sweepOnce kills the doomed processes, and reports whether there were any.
 func sweepOnce(doomed func(pid int) bool) bool {
 	dir, err := os.Open("/proc")
 	if err != nil {

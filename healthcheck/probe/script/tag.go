@@ -32,18 +32,18 @@ const (
 
 func low(n uint64, bits int) uint64 { return n & (1<<bits - 1) }
 
-// director is the part of a tag that all programs of a director share.
+// director returns the part of a tag that all programs of a director share.
 func (t tag) director() tag { return t >> numberBits }
 
-// pid is the director's process.
+// pid returns the director's process.
 func (t tag) pid() int { return int(low(uint64(t)>>(numberBits+startBits), pidBits)) }
 
-// directorTag is the director's part of the tags of a process.
+// directorTag returns the director's part of the tags of a process.
 func directorTag(space uint64, pid int, start uint64) tag {
 	return tag(((tagMagic<<spaceBits|low(space, spaceBits))<<pidBits|low(uint64(pid), pidBits))<<startBits | low(start, startBits))
 }
 
-// ownTag is the part of this process.
+// ownTag returns the part of a tag that stands for this process.
 var ownTag = sync.OnceValues(func() (tag, error) {
 	space, err := pidSpace()
 	if err != nil {
@@ -65,7 +65,7 @@ func newTag() tag {
 	return own<<numberBits | tag(low(lastNumber.Add(1), numberBits))
 }
 
-// pidSpace is the number of this process's PID namespace.
+// pidSpace returns the number of this process's PID namespace.
 func pidSpace() (n uint64, err error) {
 	text, err := os.Readlink("/proc/self/ns/pid")
 	if err == nil {
@@ -74,7 +74,7 @@ func pidSpace() (n uint64, err error) {
 	return n, err
 }
 
-// tagging is held while this process has a tag: only one program starts at a time, as everywhere in Go.
+// tagging is locked while this process has a tag. So only one program starts at a time, as always in Go.
 var tagging sync.Mutex
 
 // withTag runs start, which starts a program, so that the program inherits a tag from its first moment. Another process
@@ -93,7 +93,7 @@ func withTag(t tag, start func() (*os.Process, error)) (*os.Process, error) {
 	return start()
 }
 
-// tagOf is the tag of a process; 0: it has none.
+// tagOf returns the tag of a process; 0: it has none.
 func tagOf(pid int) tag {
 	text, err := readProc(pid, "limits")
 	if err != nil {
@@ -132,7 +132,7 @@ type processStat struct {
 // tick is the unit of times in /proc (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// ticksNow is the present moment, as a processStat has it.
+// ticksNow returns the present moment, as a processStat has it.
 func ticksNow() uint64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {

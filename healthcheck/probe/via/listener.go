@@ -24,7 +24,7 @@ const (
 	probePorts     = 1<<16 - firstProbePort
 )
 
-// errNoPort says that more SYNs are under way on an interface than there are source ports.
+// errNoPort is the error when all source ports of an interface are in use by SYNs.
 var errNoPort = errors.New("every port for probes through the VIP is taken")
 
 // synListeners stay open as long as their prober. Opening or closing a packet socket makes the kernel wait for all CPUs,
@@ -119,7 +119,7 @@ func listen(link *net.Interface, six bool) (*packet.Conn, error) {
 	return packet.Listen(link, packet.Datagram, protocol, &packet.Config{Filter: filter})
 }
 
-// expect prepares a SYN with a free port and a sequence number. Its answers are read until drop.
+// expect chooses a free port and a sequence number for a SYN. The answers to it are read until drop.
 func (l *synListener) expect(from netip.Addr, to netip.AddrPort) (*synProbe, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

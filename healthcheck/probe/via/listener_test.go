@@ -98,7 +98,7 @@ func TestSynProbesShareASocket(t *testing.T) {
 	}
 }
 
-// An interface that is deleted and made again is another one for the kernel.
+// A probe works after its interface was deleted and made again, which is another interface for the kernel.
 func TestSynProbesAfterTheInterfaceWasReplaced(t *testing.T) {
 	probetest.NoLeftovers(t)
 	director := probetest.NewNS(t)

@@ -45,7 +45,7 @@ func findRoute(t *healthcheck.Target) (*route, error) {
 	return r, err
 }
 
-// Unresolved says whether this machine has no route to the server, or the next hop on the route does not answer address
+// Unresolved reports whether this machine has no route to the server, or the next hop on the route does not answer address
 // resolution. If this cannot be found out, it returns false.
 func Unresolved(t *healthcheck.Target) bool {
 	to, err := findRoute(t)
@@ -71,7 +71,7 @@ func neighbour(link int, addr netip.Addr) (*netlink.Neigh, error) {
 	return netlink.NeighDeserialize(messages[0])
 }
 
-// resolved says whether a neighbour's hardware address is known.
+// resolved reports whether a neighbour's hardware address is known.
 func resolved(is *netlink.Neigh) bool {
 	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE |
 		netlink.NUD_PERMANENT | netlink.NUD_NOARP

@@ -29,7 +29,7 @@ type segment struct {
 	sequence uint32
 }
 
-// An answer is what a packet answers to a SYN.
+// An answer is the kind of answer that a packet gives to a SYN.
 type answer uint8
 
 const (
@@ -39,9 +39,13 @@ const (
 	strayed                    // an answer to the SYN, but from another address
 )
 
-// bytes is an IP packet with a segment that has no data.
-func (s segment) bytes(flags byte, sequence uint32) []byte {
-	tcp := make([]byte, tcpHeader)
+// bytes returns an IP packet with the segment, without data.
+func (s segment) bytes(flags byte, sequence uint32) []byte { return s.padded(flags, sequence, 0) }
+
+// padded returns an IP packet with the segment, with as many bytes of zero as data.
+func (s segment) padded(flags byte, sequence uint32, data int) []byte {
+	tcp := make([]byte, tcpHeader+data)
+	length := uint16(len(tcp))
 	binary.BigEndian.PutUint16(tcp, s.from.Port())
 	binary.BigEndian.PutUint16(tcp[2:], s.to.Port())
 	binary.BigEndian.PutUint32(tcp[4:], sequence)
@@ -50,14 +54,15 @@ func (s segment) bytes(flags byte, sequence uint32) []byte {
 	binary.BigEndian.PutUint16(tcp[14:], 64240) // window
 	source, destination := s.from.Addr().AsSlice(), s.to.Addr().AsSlice()
 	// RFC 9293, section 3.1: the checksum covers a pseudo-header too.
-	pseudo := append(append(append([]byte{}, source...), destination...), 0, unix.IPPROTO_TCP, 0, tcpHeader)
+	pseudo := append(append(append([]byte{}, source...), destination...), 0, unix.IPPROTO_TCP)
+	pseudo = binary.BigEndian.AppendUint16(pseudo, length)
 	binary.BigEndian.PutUint16(tcp[16:], checksum(append(pseudo, tcp...)))
 
 	var ip []byte
 	if s.to.Addr().Is4() {
 		ip = make([]byte, ipv4Header) // RFC 791, section 3.1
 		ip[0] = 4<<4 | ipv4Header/4
-		binary.BigEndian.PutUint16(ip[2:], ipv4Header+tcpHeader)
+		binary.BigEndian.PutUint16(ip[2:], ipv4Header+length)
 		ip[6] = 0x40 // do not fragment
 		ip[8], ip[9] = 64, unix.IPPROTO_TCP
 		copy(ip[12:], source)
@@ -66,7 +71,7 @@ func (s segment) bytes(flags byte, sequence uint32) []byte {
 	} else {
 		ip = make([]byte, ipv6Header) // RFC 8200, section 3
 		ip[0] = 6 << 4
-		binary.BigEndian.PutUint16(ip[4:], tcpHeader)
+		binary.BigEndian.PutUint16(ip[4:], length)
 		ip[6], ip[7] = unix.IPPROTO_TCP, 64
 		copy(ip[8:], source)
 		copy(ip[24:], destination)
@@ -74,7 +79,7 @@ func (s segment) bytes(flags byte, sequence uint32) []byte {
 	return append(ip, tcp...)
 }
 
-// answerIn says how an IP packet answers the SYN. The packet may be any packet on the wire.
+// answerIn returns how an IP packet answers the SYN. The packet may be any packet on the wire.
 func (s segment) answerIn(b []byte) answer {
 	source, destination, tcp, ok := splitIP(b)
 	if !ok || len(tcp) < tcpHeader || destination != s.from.Addr() {

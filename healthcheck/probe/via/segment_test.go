@@ -41,14 +41,29 @@ func TestSegments(t *testing.T) {
 				t.Errorf("%s to %s: %v, want %v", name, s.to, got, tt.want)
 			}
 		}
-		b := s.bytes(flagSYN, 7)
-		if s.to.Addr().Is4() && checksum(b[:ipv4Header]) != 0 {
-			t.Errorf("checksum of the IP header: % x", b)
+		for _, data := range []int{0, 1, 1400} {
+			wantWhole(t, s, data)
 		}
-		pseudo := append(append(s.from.Addr().AsSlice(), s.to.Addr().AsSlice()...), 0, 6, 0, tcpHeader)
-		if checksum(append(pseudo, b[len(b)-tcpHeader:]...)) != 0 {
-			t.Errorf("checksum of the TCP header: % x", b)
-		}
+	}
+}
+
+// wantWhole checks the lengths and checksums of a packet with data.
+func wantWhole(t *testing.T, s segment, data int) {
+	t.Helper()
+	b, segmentLen := s.padded(flagSYN, 7, data), tcpHeader+data
+	header, length := ipv4Header, int(binary.BigEndian.Uint16(b[2:]))-ipv4Header
+	if s.to.Addr().Is6() {
+		header, length = ipv6Header, int(binary.BigEndian.Uint16(b[4:]))
+	}
+	if len(b) != header+segmentLen || length != segmentLen {
+		t.Errorf("%d bytes of data: a packet of %d bytes says that it has %d", data, len(b), header+length)
+	}
+	if s.to.Addr().Is4() && checksum(b[:ipv4Header]) != 0 {
+		t.Errorf("checksum of the IP header: % x", b)
+	}
+	pseudo := append(append(s.from.Addr().AsSlice(), s.to.Addr().AsSlice()...), 0, 6, byte(segmentLen>>8), byte(segmentLen))
+	if checksum(append(pseudo, b[header:]...)) != 0 {
+		t.Errorf("checksum of the TCP header: % x", b)
 	}
 }
 

@@ -104,19 +104,7 @@ func TestThroughTheVIP(t *testing.T) {
 					plain.Config.Timeout = 5 * time.Second
 					director.Do(func() { awaitNeighbour(t, plain) })
 				}
-				for _, role := range []string{"backup", "master"} {
-					director.Do(func() {
-						if role == "master" {
-							probetest.Give(t, "d0", tt.vip+"/"+tt.bits)
-						}
-						if got, _ := probeOnce(target); got != c.want {
-							t.Errorf("%s: %+v, want %+v", role, got, c.want)
-						}
-						if got, _ := probeOnce(plain); got.Outcome != healthcheck.Passed && listener != nil {
-							t.Errorf("%s, a plain check: %+v", role, got)
-						}
-					})
-				}
+				inBothRoles(t, director, tt.vip+"/"+tt.bits, target, c.want, plain, listener != nil)
 			})
 		}
 	}

@@ -11,6 +11,8 @@ type (
 	Config        = api.Config
 	Router        = api.Router
 	Counters      = api.Counters
+	HMAC          = api.HMAC
+	Refusal       = api.Refusal
 	Track         = api.Track
 	Service       = api.Service
 	Server        = api.Server
@@ -21,6 +23,11 @@ type (
 	Action        = api.Action
 	ServerCommand = api.ServerCommand
 	ServerState   = api.ServerState
+	PlanRequest   = api.PlanRequest
+	Plan          = api.Plan
+	PlanLine      = api.PlanLine
+	PlanRow       = api.PlanRow
+	Probed        = api.Probed
 )
 
 // The actions of operators on a real server.

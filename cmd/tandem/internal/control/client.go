@@ -29,6 +29,9 @@ const (
 // maxAnswer is the maximum size of an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
 const maxAnswer = 256 << 20
 
+// ErrNoDirector says that nobody listens at a control socket.
+var ErrNoDirector = errors.New("no director listens")
+
 // A Client sends requests and commands to the director that listens at one control socket.
 type Client struct {
 	path string
@@ -70,6 +73,11 @@ func (c *Client) RawStatus(ctx context.Context) ([]byte, error) {
 func (c *Client) Reload(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodPost, reloadPath, nil)
 	return err
+}
+
+// Plan returns what a reload would change. The error has a line for each mistake in the configuration.
+func (c *Client) Plan(ctx context.Context, r PlanRequest) (Plan, error) {
+	return ask[Plan](ctx, c, http.MethodPost, planPath, r)
 }
 
 // Failover makes the director hand the named virtual routers over. Without names, it hands over all of which it is master. It
@@ -162,7 +170,7 @@ func (r *refusal) Error() string { return strings.Join(r.Problems, "\n") }
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("no director listens at %s: start one with `tandem run`, or give the path of its control socket with --socket", c.path)
+		return fmt.Errorf("%w at %s: start one with `tandem run`, or give the path of its control socket with --socket", ErrNoDirector, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to use the control socket %s: run this command as root or as a member of the socket's group", c.path)
 	}

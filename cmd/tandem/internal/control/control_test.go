@@ -26,6 +26,11 @@ type fakeDirector struct {
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
 func (f *fakeDirector) Reload() error  { return f.reload }
 
+func (f *fakeDirector) Plan(r PlanRequest) (Plan, error) {
+	f.asked = []string{r.File, r.Text}
+	return Plan{File: r.File, Lines: []PlanLine{{Object: "virtual router web"}}}, f.reload
+}
+
 func (f *fakeDirector) Failover(routers []string) (RoutersDone, error) {
 	f.asked = routers
 	return RoutersDone{[]string{"web"}, diskFull}, f.failover
@@ -84,6 +89,21 @@ func TestReloadReturnsEveryMistake(t *testing.T) {
 	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
 	if err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
 		t.Errorf("a bad reload returned %v", err)
+	}
+}
+
+// TestPlanTravels: a configuration that is larger than other requests reaches the director, and each mistake in it comes back.
+func TestPlanTravels(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	text := strings.Repeat("\n", maxRequest+1)
+	p, err := c.Plan(t.Context(), PlanRequest{File: "a.toml", Text: text})
+	if err != nil || p.File != "a.toml" || len(p.Lines) != 1 || len(d.asked) != 2 || d.asked[1] != text {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
+	if _, err := c.Plan(t.Context(), PlanRequest{}); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
+		t.Errorf("a configuration with mistakes: %v", err)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 const (
 	statusPath   = "/v1/status"
 	reloadPath   = "/v1/reload"
+	planPath     = "/v1/plan"
 	failoverPath = "/v1/failover"
 	releasePath  = "/v1/release"
 	serversPath  = "/v1/servers"
@@ -38,6 +39,8 @@ type Director interface {
 	Status() Status
 	// Reload reads the configuration again. An error has a line for each mistake; the old configuration stays in force.
 	Reload() error
+	// Plan says what a reload would change. An error has a line for each mistake.
+	Plan(PlanRequest) (Plan, error)
 	// Failover hands the named virtual routers over. Without names, it hands over all of which this director is master. It
 	// returns those that it handed over. The error names those that nobody took over; this director stays their master.
 	Failover(routers []string) (RoutersDone, error)
@@ -116,6 +119,14 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		}
 		answer(w, http.StatusOK, d.Status().Config)
 	})
+	mux.HandleFunc("POST "+planPath, func(w http.ResponseWriter, r *http.Request) {
+		var request PlanRequest
+		if !decodeAtMost(w, r, &request, maxPlanRequest) {
+			return
+		}
+		plan, err := d.Plan(request)
+		answerResult(w, plan, err)
+	})
 	mux.HandleFunc("POST "+failoverPath, routersHandler(d.Failover))
 	mux.HandleFunc("POST "+releasePath, routersHandler(d.Release))
 	mux.HandleFunc("GET "+serversPath, func(w http.ResponseWriter, r *http.Request) {
@@ -147,8 +158,12 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 	return nil
 }
 
-// maxRequest bounds the body of a request.
-const maxRequest = 1 << 20
+// maxRequest bounds the body of a request, and maxPlanRequest that of a request with a configuration: 16 MiB, of which JSON
+// writes each byte in six at most.
+const (
+	maxRequest     = 1 << 20
+	maxPlanRequest = 97 << 20
+)
 
 // routersHandler handles a command about virtual routers. A client that disconnects does not interrupt the command.
 func routersHandler(command func([]string) (RoutersDone, error)) http.HandlerFunc {
@@ -168,7 +183,12 @@ func routersHandler(command func([]string) (RoutersDone, error)) http.HandlerFun
 
 // decode reads a request's body into v. If that fails it answers with the error and returns false.
 func decode(w http.ResponseWriter, r *http.Request, v any) bool {
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	return decodeAtMost(w, r, v, maxRequest)
+}
+
+// decodeAtMost is decode for a body of at most that size.
+func decodeAtMost(w http.ResponseWriter, r *http.Request, v any, size int64) bool {
+	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, size))
 	in.DisallowUnknownFields()
 	if err := in.Decode(v); err != nil {
 		answer(w, http.StatusBadRequest, Failure{Problems: []string{"failed to decode the request: " + err.Error()}})

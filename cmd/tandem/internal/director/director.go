@@ -42,7 +42,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// Options are the parts of a director.
+// Options are what a Director needs from its process.
 type Options struct {
 	Config  *configs.Config
 	Version string
@@ -51,7 +51,7 @@ type Options struct {
 	Spawn func() (supervise.Child, error)
 }
 
-// A Director is one running configuration.
+// A Director runs one configuration at a time: it owns the loop and the workers.
 type Director struct {
 	log     hclog.Logger
 	version string
@@ -63,6 +63,7 @@ type Director struct {
 	end    func()
 	filled chan struct{} // closed when the IPVS table has been written for the first time
 	reload chan struct{} // has room for one reload at a time
+	plans  chan struct{} // has room for one plan at a time
 
 	elections *supervise.Supervisor
 	checks    *runner.Runner
@@ -71,7 +72,10 @@ type Director struct {
 
 	table  kernelTable  // of the table's worker
 	reader *kernel.IPVS // for statuses only
+	saved  *savedState
 	mail   mailboxes
+
+	settings *workers.Settings
 }
 
 // mailboxes are the mailboxes of the workers. Only the loop sends to them.
@@ -95,7 +99,7 @@ func New(o Options) *Director {
 		log: o.Log, version: o.Version, first: o.Config,
 		inbox: make(chan any, inboxSize),
 		begun: make(chan struct{}), ended: make(chan struct{}), filled: make(chan struct{}),
-		reload: make(chan struct{}, 1),
+		reload: make(chan struct{}, 1), plans: make(chan struct{}, 1),
 		reader: kernel.New(o.Log.Named("lvs")),
 		mail: mailboxes{
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
@@ -113,27 +117,30 @@ func New(o Options) *Director {
 	return d
 }
 
-// Run directs until ctx ends, and then leaves cleanly: the election hands over and removes its addresses. The configuration
-// says whether the IPVS table stays.
+// Run runs the director until ctx ends, and then leaves cleanly: the election hands over and removes its addresses. The
+// configuration says whether the IPVS table stays.
 func (d *Director) Run(ctx context.Context) error {
 	cfg := d.first
 	defer d.end()
 	defer d.reader.Close()
-	if err := d.permitted(cfg); err != nil {
+	if err := d.checkMachine(cfg); err != nil {
 		return err
 	}
-	unlock, problem, err := lockInstance(cfg)
+	unlock, unusable, err := lockInstance(cfg)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	saved := d.openState(cfg.State.Dir)
-	if problem != "" {
-		d.log.Warn("the state directory cannot be used", "problem", problem)
-		saved.problems = append(saved.problems, problem)
+	if unusable != "" {
+		d.log.Warn("the state directory cannot be written: a restart forgets what operators ordered", "dir", cfg.State.Dir, "error", unusable)
 	}
-	d.table = saved.table
+	d.table, d.saved = saved.table, saved
 	defer d.table.ipvs.Close()
+	d.settings = &workers.Settings{
+		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
+		ReturnPath: d.returnPath().Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
+	}
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
 		return err
@@ -147,7 +154,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
 		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
-		Problems: saved.problems,
+		Unread: saved.unread, Unusable: unusable,
 	})
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
@@ -167,17 +174,14 @@ func (d *Director) Run(ctx context.Context) error {
 
 // startWorkers starts the workers of the loop.
 func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *savedState) {
-	prepared := make(chan struct{})
-	table := &workers.Table{Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: prepared, Beats: d.elections.Beats()}
-	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
-	settings := &workers.Settings{
-		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
-		ReturnPath: (workers.ReturnPath{Settings: saved.settings}).Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: prepared,
+	table := &workers.Table{
+		Kernel: d.table, Log: d.log, Post: d.postEvent, In: d.mail.table, Prepared: d.settings.Prepared, Beats: d.elections.Beats(),
 	}
+	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{
 		"the IPVS table":        func(ctx context.Context) error { return table.Run(ctx, read) },
-		"the kernel's settings": settings.Run,
+		"the kernel's settings": d.settings.Run,
 		"connection sync":       syncs.Run,
 		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
@@ -192,6 +196,11 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	} {
 		g.Go(func() error { return workers.Bounded(work, workers.EndTimeout, d.log, name, run) })
 	}
+}
+
+// returnPath maintains the settings of interfaces.
+func (d *Director) returnPath() workers.ReturnPath {
+	return workers.ReturnPath{Settings: d.saved.settings}
 }
 
 // elect runs the election until ctx ends or something else fails. It fills the table before the first address is added, so

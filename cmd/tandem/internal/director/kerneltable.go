@@ -22,8 +22,8 @@ var _ workers.KernelTable = kernelTable{}
 
 func (t kernelTable) Read(ctx context.Context) ([]lvs.Entry, error) { return t.ipvs.Read(ctx) }
 
-// Look looks at the table. At each look, the number of processors for this process is decided too: a timer for that would be
-// one more wake-up.
+// Look compares the kernel's table with the wanted one. At the same time it decides on the number of processors for this
+// process: a timer for that would be one more wake-up.
 func (t kernelTable) Look(ctx context.Context) (drifted bool, err error) {
 	t.processors.adjust()
 	return t.Table.Look(ctx)

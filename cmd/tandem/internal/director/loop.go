@@ -24,6 +24,15 @@ const (
 // A question asks the loop for a snapshot.
 type question chan *core.Snapshot
 
+// A rehearsing asks the loop for a rehearsal of a reload.
+type rehearsing chan rehearsed
+
+// A rehearsed is the answer to a rehearsing.
+type rehearsed struct {
+	*core.Rehearsal
+	err error
+}
+
 // A request is an event that is answered. The loop numbers it.
 type request struct {
 	event  func(core.Request) core.Event
@@ -43,13 +52,14 @@ func (d *Director) post(message any) bool {
 	}
 }
 
-// postEvent is post for workers.
+// postEvent posts an event of a worker.
 func (d *Director) postEvent(ev core.Event) { d.post(ev) }
 
 // A batch is the events that the loop takes from the inbox for one step.
 type batch struct {
-	events    []core.Event
-	questions []question
+	events     []core.Event
+	questions  []question
+	rehearsals []rehearsing
 }
 
 // loop takes events and carries out their effects until ctx ends. It waits for nothing but its inbox.
@@ -103,9 +113,19 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 			filled = true
 			close(d.filled)
 		}
-		for _, q := range b.questions {
-			q <- state.Snapshot(time.Now()) // has room for it
-		}
+		b.answer(state)
+	}
+}
+
+// answer answers the questions after the step. Each channel has room for its answer.
+func (b *batch) answer(state *core.State) {
+	for _, q := range b.questions {
+		q <- state.Snapshot(time.Now())
+	}
+	for _, r := range b.rehearsals {
+		var is rehearsed
+		is.Rehearsal, is.err = state.Rehearse(time.Now())
+		r <- is
 	}
 }
 
@@ -114,6 +134,8 @@ func (d *Director) take(b *batch, waiting *requests, message any) {
 	switch m := message.(type) {
 	case question:
 		b.questions = append(b.questions, m)
+	case rehearsing:
+		b.rehearsals = append(b.rehearsals, m)
 	case request:
 		b.events = append(b.events, m.event(waiting.number(m.answer)))
 	case checksSet:
@@ -156,7 +178,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.tracks.Put(cfg.Tracks)
 	}
 	if out.Table != nil {
-		d.mail.table.Merge(*out.Table, workers.MergeTables)
+		d.mail.table.Merge(*out.Table, core.MergeTables)
 	}
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)

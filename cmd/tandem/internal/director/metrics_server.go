@@ -20,8 +20,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 )
 
-// A metricsServer answers Prometheus. A reload may change its address. If the port is taken, balancing continues: the error
-// is logged, the status shows it as a warning, and the server tries again.
+// A metricsServer serves the metrics to Prometheus. A reload may change its address. If the port is taken, balancing continues:
+// the error is logged, the status shows it as a warning, and the server tries again.
 type metricsServer struct {
 	log     hclog.Logger
 	handler http.Handler

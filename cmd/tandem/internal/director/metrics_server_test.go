@@ -25,7 +25,7 @@ func (c hangingCollector) Collect(chan<- prometheus.Metric) {
 	<-c.let
 }
 
-// The number of scrapes that hang is limited: more are refused at once.
+// If as many scrapes as allowed hang, further scrapes are refused at once.
 func TestScrapesThatHangAreFew(t *testing.T) {
 	c := hangingCollector{make(chan struct{}), make(chan struct{})}
 	m := newMetricsServer(hclog.NewNullLogger(), c)

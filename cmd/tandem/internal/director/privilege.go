@@ -40,7 +40,7 @@ func missing(cfg *configs.Config, effective uint64) error {
 		strings.Join(lacks, " and "), strings.Join(purposes, ", "))
 }
 
-// knocks tells whether a check needs a raw socket.
+// knocks reports whether a check needs a raw socket.
 func knocks(services []configs.Service) bool {
 	for _, svc := range services {
 		for _, srv := range svc.Servers {

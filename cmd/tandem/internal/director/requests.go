@@ -69,7 +69,7 @@ func (d *Director) Reload() error {
 	defer func() { <-d.reload }()
 	cfg, err := load.File(d.first.File)
 	if err == nil {
-		err = d.permitted(cfg)
+		err = d.checkMachine(cfg)
 	}
 	if err != nil {
 		d.post(core.ReloadRefused{})

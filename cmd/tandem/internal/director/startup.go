@@ -20,8 +20,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
-// permitted says why this machine cannot run a configuration: it lacks privileges or a kernel with IPVS.
-func (d *Director) permitted(cfg *configs.Config) error {
+// checkMachine returns an error if this machine cannot run a configuration, because it lacks privileges or a kernel with IPVS.
+func (d *Director) checkMachine(cfg *configs.Config) error {
 	if err := checkPrivileges(cfg); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func needsIPVS(cfg *configs.Config) bool {
 	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Manage == configs.ManageAll
 }
 
-// A savedState is the state directory, and the parts that store something in it.
+// A savedState has the files of the state directory, and the parts of the director that store something in it.
 type savedState struct {
 	overrides *state.File[map[string]core.Override]
 	standby   *state.File[[]string]
@@ -45,7 +45,7 @@ type savedState struct {
 	syncs     *kernel.SyncDaemons
 	sysctls   *kernel.SysctlKeeper
 	settings  *kernel.Settings
-	problems  []string // about files that could not be read
+	unread    []string // errors of files that could not be read
 }
 
 // openState reads the state directory of earlier runs. A file that cannot be read is a problem, but the director starts
@@ -66,7 +66,7 @@ func (d *Director) openState(dir string) *savedState {
 			d.log.Error("failed to read the state directory", "error", err)
 			unreadable = true
 		}
-		s.problems = append(s.problems, fmt.Sprintf("what an earlier run kept is not known: %v", err))
+		s.unread = append(s.unread, err.Error())
 	}
 	var err error
 	log := d.log.Named("lvs")
@@ -114,8 +114,8 @@ func (s *savedState) store(f core.FileValue) error {
 const directorLock = "director.lock"
 
 // lockInstance reserves the control socket and the state directory for this director until unlock. If the disk of the state
-// directory is full or read-only, the state directory is not locked, and the problem says why.
-func lockInstance(cfg *configs.Config) (unlock func(), problem string, err error) {
+// directory is full or read-only, the state directory is not locked, and unusable says why.
+func lockInstance(cfg *configs.Config) (unlock func(), unusable string, err error) {
 	dir := lock.Dir(cfg.Control.Socket)
 	if err := lock.MakeDir(dir); err != nil {
 		return nil, "", err
@@ -133,9 +133,9 @@ func lockInstance(cfg *configs.Config) (unlock func(), problem string, err error
 		return nil, "", fmt.Errorf("another tandem uses the state directory %s: stop it, or give this one a [state] dir of its own", cfg.State.Dir)
 	}
 	if err != nil {
-		problem = fmt.Sprintf("the state directory cannot be written: %v: a restart forgets what operators ordered; make %s writable and restart tandem", err, cfg.State.Dir)
+		unusable = err.Error()
 	}
-	return func() { _ = errors.Join(shared.Close(), own.Close()) }, problem, nil
+	return func() { _ = errors.Join(shared.Close(), own.Close()) }, unusable, nil
 }
 
 // lockStateDir makes and locks the state directory. If this fails, the file is nil.
@@ -167,7 +167,7 @@ func lockFile(dir string) (*os.File, error) {
 // leaveTimeout is the maximum time for changes to the IPVS table at a stop.
 const leaveTimeout = 30 * time.Second
 
-// leave changes the kernel as the configuration says for a clean stop. Nobody uses the state any more.
+// leave cleans up the kernel at a clean stop, as the configuration says. Nobody else uses the state any more.
 func (d *Director) leave(state *core.State, saved *savedState) error {
 	cfg := state.Config()
 	if cfg == nil {

@@ -42,23 +42,23 @@ func TestStartsWithoutAStateDirectory(t *testing.T) {
 		Control: configs.Control{Socket: filepath.Join(base, "control.sock")},
 		State:   configs.State{Dir: filepath.Join(base, "file", "state")}, // no folder can be there, not even for root
 	}
-	unlock, problem, err := lockInstance(cfg)
+	unlock, unusable, err := lockInstance(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if !strings.Contains(problem, "cannot be written") || !strings.Contains(problem, "not a directory") {
-		t.Errorf("problem %q", problem)
+	if !strings.Contains(unusable, "not a directory") {
+		t.Errorf("unusable because of %q", unusable)
 	}
 	d := New(Options{Config: cfg, Log: hclog.NewNullLogger()})
 	saved := d.openState(cfg.State.Dir)
-	if len(saved.problems) == 0 || saved.table.own == nil {
+	if len(saved.unread) == 0 || saved.table.own == nil {
 		t.Fatalf("got %+v", saved)
 	}
 	state := core.New()
-	state.Step(time.Now(), core.Start{Config: cfg, Problems: append(saved.problems, problem)})
+	state.Step(time.Now(), core.Start{Config: cfg, Unread: saved.unread, Unusable: unusable})
 	shown := report.Status(report.Input{State: state.Snapshot(time.Now())}).Warnings
-	if all := strings.Join(shown, "\n"); !strings.Contains(all, problem) || !strings.Contains(all, "what an earlier run kept is not known") {
+	if all := strings.Join(shown, "\n"); !strings.Contains(all, "the state directory cannot be written: "+unusable) || !strings.Contains(all, "what an earlier run kept is not known") {
 		t.Errorf("warnings %q", shown)
 	}
 	if _, _, err := lockInstance(cfg); err == nil || !strings.Contains(err.Error(), "another tandem uses the control socket") {

@@ -87,6 +87,12 @@ func direct(t *testing.T, tracks ...configs.Track) *directed {
 			VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
 		}}},
 	}
+	return directConfig(t, cfg)
+}
+
+// directConfig runs a director with a configuration until the test ends.
+func directConfig(t *testing.T, cfg *configs.Config) *directed {
+	t.Helper()
 	d := &directed{orders: make(chan message.Order, 100), log: &lockedBuffer{}}
 	d.Director = New(Options{
 		Config: cfg, Log: hclog.New(&hclog.LoggerOptions{Output: d.log}),
@@ -104,7 +110,7 @@ func direct(t *testing.T, tracks ...configs.Track) *directed {
 	return d
 }
 
-// await waits for an order with a tracking.
+// await waits until the director orders an election whose first router has this tracking.
 func (d *directed) await(t *testing.T, want vrrp.Tracking) {
 	t.Helper()
 	var last vrrp.Tracking

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -20,6 +21,7 @@ const (
 type Advert struct {
 	Interface string
 	Hardware  string // address of the sender
+	At        time.Time
 	vrrp.Header
 	Message []byte // the VRRP packet
 
@@ -27,11 +29,22 @@ type Advert struct {
 	VRID    uint8
 	VIPs    []netip.Addr
 	Leaving bool
+	Trailer vrrp.Trailer
 }
 
 // in reports whether the list has the same message of the same sender.
 func (a Advert) in(all []Advert) bool {
-	return slices.ContainsFunc(all, func(b Advert) bool { return a.Source == b.Source && bytes.Equal(a.Message, b.Message) })
+	return slices.ContainsFunc(all, func(b Advert) bool { return a.Source == b.Source && bytes.Equal(a.lasting(), b.lasting()) })
+}
+
+// lasting returns the octets of the message that are the same each time. A signed message has another sequence and another hash
+// each time, and so over IPv6 another checksum.
+func (a Advert) lasting() []byte {
+	n := len(a.Message) - vrrp.TrailerLen
+	if a.Trailer == (vrrp.Trailer{}) || n < 8 {
+		return a.Message
+	}
+	return slices.Concat(a.Message[:6], a.Message[8:n+4])
 }
 
 // parseAdvert decodes an Ethernet frame with a VRRP packet.
@@ -67,5 +80,6 @@ func parseAdvert(b []byte) (a Advert, ok bool) {
 	}
 	a.Message = bytes.Clone(b)
 	a.VRID, a.VIPs, a.Leaving = p.VRID, slices.Clone(p.VIPs), p.Priority == vrrp.PriorityLeaving
+	a.Trailer = p.Trailer
 	return a, true
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// advertFrame is an Ethernet frame with an advertisement.
+// advertFrame returns an Ethernet frame with an advertisement.
 func advertFrame(src, dst string, vrid uint8) []byte {
 	from, to := netip.MustParseAddr(src), netip.MustParseAddr(dst)
 	vip := netip.MustParseAddr("192.0.2.100")

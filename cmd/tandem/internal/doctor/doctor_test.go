@@ -16,10 +16,8 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -54,6 +52,11 @@ func TestDirector(t *testing.T) {
 			s.owner("02:00:00:00:00:02", "192.0.2.3")
 		},
 			[]string{"link-missing", "server-elsewhere"}, "eth0"},
+		{"another name of the interface", func(s *scene) {
+			delete(s.snapshot.Links, "eth0")
+			s.address("eth7", "192.0.2.2/24")
+			s.snapshot.Listened = nil
+		}, []string{"wrong-interface"}, "is for eth0, and its network 192.0.2.0/24 is on eth7"},
 		{"interface down", func(s *scene) { s.link(func(l *vrrp.Link) { l.Up = false }) }, []string{"link-down"}, "ip link set eth0 up"},
 		{"no carrier", func(s *scene) { s.link(func(l *vrrp.Link) { l.Carrier = false }) }, []string{"no-carrier"}, "eth0"},
 		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },
@@ -86,17 +89,32 @@ func TestDirector(t *testing.T) {
 		}, nil, ""},
 		{"tunnel without room", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1400}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1400}
 		}, []string{"tunnel-mtu"}, "note tunnel-mtu: the MTU of the route to 192.0.2.11 by eth0 is 1400"},
 		{"tunnel over Ethernet as it usually is", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1500}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500}
 		}, nil, ""},
 		{"and the director does not ask clients for smaller packets", func(s *scene) {
 			s.method = "tunnel"
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth0", 1500}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500}
 			s.snapshot.Sysctls[pmtuDiscovery] = "0"
 		}, []string{"tunnel-mtu"}, "net.ipv4.vs.pmtu_disc is 0"},
+		{"tunnel without room, whose largest packets arrive", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1400}
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1400, Arrives: 1400}
+		}, nil, ""},
+		{"tunnel in which large packets are lost", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth0", MTU: 1500, Gateway: netip.MustParseAddr("192.0.2.254")}
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1500, Arrives: 1380}
+		}, []string{"tunnel-mtu"}, "`ip route replace 192.0.2.11/32 via 192.0.2.254 dev eth0 mtu 1380` on both directors"},
+		{"tunnel in which fragments are lost", func(s *scene) {
+			s.tunnel(Accepts, NotAsked)
+			s.snapshot.Sysctls[pmtuDiscovery] = "0"
+			s.snapshot.Servers[0].Large = TunnelFit{Size: 1520, Arrives: 1000, Split: true}
+		}, []string{"tunnel-mtu"}, "error tunnel-mtu: real server 192.0.2.11 of www: packets of 1520 bytes in a tunnel, sent in fragments, are lost"},
 		{"a tunnel's server that answers", func(s *scene) { s.tunnel(Accepts, NotAsked) }, nil, ""},
 		{"a tunnel's server without a tunnel", func(s *scene) { s.tunnel(NoTunnel, NotAsked) }, []string{"server-lacks-tunnel"}, "apply --vip 192.0.2.100 --mode tunnel`"},
 		{"the tunnel is dropped on the way", func(s *scene) { s.tunnel(Silent, Silent) }, []string{"tunnel-dropped"}, "IP protocol 4"},
@@ -104,7 +122,7 @@ func TestDirector(t *testing.T) {
 		{"tunnel by another interface, which has room", func(s *scene) {
 			s.method = "tunnel"
 			s.link(func(l *vrrp.Link) { l.MTU = 1500 })
-			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{"eth1", 9000}
+			s.snapshot.Routes[netip.MustParseAddr("192.0.2.11")] = Route{Interface: "eth1", MTU: 9000}
 		}, nil, ""},
 		{"tunnel without a way", func(s *scene) {
 			s.method = "tunnel"
@@ -141,7 +159,9 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Adverts = nil
 			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.VIPs = append(p.VIPs, netip.MustParseAddr("192.0.2.101")) })
 		}, []string{"peer-differs"}, "192.0.2.101"},
-		{"VRRP cannot come in", func(s *scene) { s.filter(Flow{"eth0", vrrp.Group4, 0}, false, Chain{"inet", "site", "in"}) },
+		{"VRRP cannot come in", func(s *scene) {
+			s.filter(Flow{"eth0", vrrp.Group4, 0}, false, Chain{Family: "inet", Table: "site", Name: "in"})
+		},
 			[]string{"vrrp-filtered"}, "fix: nft insert rule inet site in meta l4proto 112 accept"},
 		{"and the peer is master too: the cause comes alone", func(s *scene) {
 			s.filter(Flow{"eth0", vrrp.Group4, 0}, false)
@@ -203,11 +223,38 @@ func TestDirector(t *testing.T) {
 			s.snapshot.Status.Services = []api.Service{{Name: "www", Servers: []api.Server{{Address: netip.MustParseAddr("192.0.2.11"), Drained: true}}}}
 		}, nil, ""},
 		{"clients' packets are dropped", func(s *scene) {
-			s.snapshot.Dropped = []DroppedPacket{{Service: "www", Chain: Chain{"inet", "site", "in"}, From: "eth0", Port: 80}}
+			s.snapshot.Dropped = []DroppedPacket{{Service: "www", Chain: Chain{Family: "inet", Table: "site", Name: "in"}, From: "eth0", Port: 80}}
 		}, []string{"service-filtered"}, "nft insert rule inet site in tcp dport 80 accept"},
 		{"servers' answers are dropped", func(s *scene) {
-			s.snapshot.Dropped = []DroppedPacket{{"www", Chain{"inet", "site", "forward"}, true, "eth1", 80}, {"dns", Chain{"inet", "site", "forward"}, true, "eth1", 53}}
+			s.snapshot.Dropped = []DroppedPacket{{"www", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 80}, {"dns", Chain{Family: "inet", Table: "site", Name: "forward"}, true, "eth1", 53}}
 		}, []string{"forward-filtered"}, "nft insert rule inet site forward iifname eth1 accept"},
+		{"the peer serves as this director would", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.DR) }, nil, ""},
+		{"the peer has another server", func(s *scene) {
+			s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.DR)
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+		}, []string{"services-differ"}, "192.0.2.3 sends clients of www to 192.0.2.12:80, which is no server of it here"},
+		{"the peer has the server at another port", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:8080", lvs.DR) },
+			[]string{"services-differ"}, "to 192.0.2.11:8080, which"},
+		{"the peer has another method", func(s *scene) { s.synced(7, "192.0.2.100:80", "192.0.2.11:80", lvs.NAT) },
+			[]string{"services-differ"}, "by method nat, and here it has method dr"},
+		{"the peer has another service", func(s *scene) { s.synced(7, "192.0.2.100:443", "192.0.2.11:443", lvs.DR) },
+			[]string{"services-differ"}, "192.0.2.3 serves tcp at 192.0.2.100:443, and this director has no such service"},
+		{"the peer serves an address of another pair", func(s *scene) { s.synced(7, "192.0.2.200:443", "192.0.2.11:443", lvs.DR) }, nil, ""},
+		{"the peer has another sync id", func(s *scene) { s.synced(8, "192.0.2.100:80", "192.0.2.11:80", lvs.DR) },
+			[]string{"sync-id-differs"}, "with the sync id 8, and this director has 7"},
+		{"another pair has another sync id", func(s *scene) { s.synced(8, "192.0.2.200:80", "192.0.2.11:80", lvs.DR) }, nil, ""},
+		{"a server that was removed serves the connections that it has", func(s *scene) {
+			s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
+			s.snapshot.Status.Services = []api.Service{{Name: "www", Servers: []api.Server{{Address: netip.MustParseAddr("192.0.2.12"), Leaving: true}}}}
+		}, nil, ""},
+		{"what is not certain of a connection", func(s *scene) {
+			s.synced(7, "192.0.2.100:443", "192.0.2.11:443", lvs.DR)
+			c := s.snapshot.Synced[0].Connections
+			template, marked, other := c[0], c[0], c[0]
+			template.template, marked.Mark, other.Protocol = true, 3, 0
+			s.snapshot.Synced[0].Connections = []SyncedConnection{template, marked, other}
+		}, nil, ""},
 		{"what the director has heard is looked at anew", func(s *scene) {
 			s.snapshot.Status.Warnings = []string{"web: 192.0.2.9 is master as well"}
 			s.snapshot.Status.WireWarnings = s.snapshot.Status.Warnings
@@ -217,6 +264,12 @@ func TestDirector(t *testing.T) {
 		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
 		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"nobody has it yet", func(s *scene) { s.started(2 * time.Second) }, []string{"election-open"}, "it becomes master after 3.609s"},
+		{"it became master after the owners were asked", func(s *scene) { s.started(-time.Second); s.snapshot.Status.VRRP[0].State = "master" },
+			[]string{"election-open"}, "192.0.2.100"},
+		{"nobody has it in time", func(s *scene) { s.started(5 * time.Second) }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"a router that cannot take part", func(s *scene) { s.started(time.Second); s.snapshot.Status.VRRP[0].State = "fault" },
+			[]string{"nobody-owns"}, "192.0.2.100"},
 		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
 		{"others' virtual routers", func(s *scene) {
 			s.advert("eth0", "192.0.2.7", 52, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })
@@ -296,129 +349,10 @@ func TestJudgingDoesNoIO(t *testing.T) {
 	}
 }
 
-func listensAt(s string) Socket { return Socket{lvs.TCP, netip.MustParseAddrPort(s)} }
-
-func TestRealServer(t *testing.T) {
-	vip := netip.MustParseAddr("192.0.2.100")
-	c := realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.DirectRouting, Method: realserver.Sysctl}
-	cfg, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := func(iface, prefix string) realserver.Address {
-		return realserver.Address{Interface: iface, Prefix: netip.MustParsePrefix(prefix)}
-	}
-	step := func(a realserver.Action, change func(*realserver.Step)) func(*Snapshot) {
-		return func(s *Snapshot) {
-			one := realserver.Step{Action: a}
-			change(&one)
-			s.Steps = append(s.Steps, one)
-		}
-	}
-	near := vrrp.Link{Name: "eth0", Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")}}
-	for _, tt := range []struct {
-		name    string
-		change  func(*Snapshot)
-		want    []string
-		says    string
-		fixable bool
-	}{
-		{"all is well", func(*Snapshot) {}, nil, "", false},
-		{"it answers", step(realserver.SetSysctl, func(s *realserver.Step) { s.Name, s.Value = "net/ipv4/conf/all/arp_ignore", "1\n" }),
-			[]string{"not-silent"}, "net.ipv4.conf.all.arp_ignore=1", true},
-		{"the filter is missing", step(realserver.InstallFilter, func(*realserver.Step) {}), []string{"not-silent"}, "nft", true},
-		{"the VIP is missing", step(realserver.AddAddress, func(s *realserver.Step) { s.Address = at("lo", "192.0.2.100/32") }),
-			[]string{"vip-missing"}, "192.0.2.100/32", true},
-		{"the VIP on the network's interface", step(realserver.DeleteAddress, func(s *realserver.Step) { s.Address = at("eth0", "192.0.2.100/24") }),
-			[]string{"vip-misplaced"}, "eth0", true},
-		{"the tunnel's interface is down", step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" }), []string{"no-tunnel"}, "tunl0", true},
-		{"the default route of NAT is missing", step(realserver.SetRoute, func(s *realserver.Step) {
-			s.Path = realserver.Path{To: netip.MustParsePrefix("0.0.0.0/0"), Gateway: vip, Interface: "eth1", Table: 254}
-		}), []string{"no-route"}, "ip route replace default via 192.0.2.100 dev eth1", true},
-		{"the command of this machine", func(s *Snapshot) {
-			step(realserver.LinkUp, func(s *realserver.Step) { s.Name = "tunl0" })(s)
-			s.Apply = "tandem realserver apply --vip 192.0.2.100 --mode tunnel"
-		}, []string{"no-tunnel"}, "fix: tandem realserver apply --vip 192.0.2.100 --mode tunnel", true},
-		{"a sysctl file that is not written is no fault of today", step(realserver.WriteDropIn, func(*realserver.Step) {}), nil, "", false},
-		{"refused", func(s *Snapshot) { s.Refused = "refused: 192.0.2.100 is the gateway" }, []string{"refused"}, "gateway", false},
-		{"default route by the director", func(s *Snapshot) { s.Gateways[0].Hardware = "02:00:00:00:00:02" }, []string{"default-route"}, "192.0.2.1", false},
-		{"no default route, and the VIP is in its network", func(s *Snapshot) { s.Routeless = true; s.Links["eth0"] = near }, nil, "", false},
-		{"and packets had no route", func(s *Snapshot) { s.Routeless, s.Unroutable = true, 7; s.Links["eth0"] = near },
-			[]string{"no-default-route"}, "warning no-default-route: this machine has no default route, and 7 packets had no route", false},
-		{"no default route, and the VIP is in another network", func(s *Snapshot) { s.Routeless = true }, []string{"no-default-route"}, "error", false},
-		{"nothing listens", func(s *Snapshot) { s.Listening = nil }, []string{"not-listening"}, "192.0.2.100:80", false},
-		{"listens on its own address only", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.11:80")} },
-			[]string{"not-listening"}, "no program listens on 192.0.2.100:80/tcp, but on 192.0.2.11:80 only", false},
-		{"listens on the VIP", func(s *Snapshot) { s.Listening = []Socket{listensAt("192.0.2.100:80")} }, nil, "", false},
-		{"listens for datagrams", func(s *Snapshot) { s.Listening[0].Protocol = lvs.UDP }, []string{"not-listening"}, "192.0.2.100:80/tcp", false},
-		{"listens on all of IPv6, and so on all", func(s *Snapshot) { s.Listening = []Socket{listensAt("[::]:80")} }, nil, "", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := Snapshot{
-				Owners:    map[string][]garp.Owner{"eth0": {{Address: vip, Hardware: "02:00:00:00:00:02"}}},
-				Gateways:  []Gateway{{netip.MustParseAddr("192.0.2.1"), "02:00:00:00:00:01"}},
-				Listening: []Socket{listensAt("0.0.0.0:80")}, Links: map[string]vrrp.Link{},
-			}
-			tt.change(&s)
-			got := RealServer(c, cfg.Services, s)
-			if !slices.Equal(ids(got), tt.want) {
-				t.Errorf("findings %v, want %v", ids(got), tt.want)
-			}
-			for _, f := range got {
-				severity := diagnosis.Error
-				if strings.HasPrefix(tt.says, "warning") {
-					severity = diagnosis.Warning
-				}
-				if !strings.Contains(f.String(), tt.says) || f.Fixable() != tt.fixable || f.Severity != severity {
-					t.Errorf("%q, fixable %t, want %q and %t", f, f.Fixable(), tt.says, tt.fixable)
-				}
-			}
-		})
-	}
-}
-
 func TestFindingsAsJSON(t *testing.T) {
 	text, err := json.Marshal([]Finding{{diagnosis.Finding{ID: "x", Severity: diagnosis.Warning, What: "a", Why: "b", Mend: "c"}, &fix{module: "m"}}})
 	const want = `[{"id":"x","severity":"warning","what":"a","why":"b","mend":"c","fixable":true}]`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v, want %s", text, err, want)
-	}
-}
-
-func TestParseSockets(t *testing.T) {
-	const text = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
-   1: 640200C0:01BB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
-   2: 0B0200C0:0016 010200C0:C000 01 00000000:00000000 00:00000000 00000000     0        0 1 1
-   3: B80D0120000000000000000000010000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000
-   4: zz:0050 00000000:0000 0A
-`
-	want := []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:80"), netip.MustParseAddrPort("192.0.2.100:443"), netip.MustParseAddrPort("[2001:db8::100]:80")}
-	if got := parseSockets(text, "0A"); !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-}
-
-func TestParseStart(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 4096 1 18446744073709551615": 123450 * time.Millisecond,
-		"7 (tandem) S 1 7": 0,
-		"":                 0,
-	} {
-		if got := parseStart(text); got != want {
-			t.Errorf("%q: %s, want %s", text, got, want)
-		}
-	}
-}
-
-func TestParseFileLimit(t *testing.T) {
-	for text, want := range map[string]uint64{
-		"Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 524288               files\n": 1024,
-		"Max open files            unlimited            unlimited            files\n":                                                                            0,
-		"": 0,
-	} {
-		if got := parseFileLimit(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
 	}
 }

@@ -20,9 +20,10 @@ func (e *examination) firewall() {
 	for _, p := range e.snapshot.Dropped {
 		f := diagnosis.Finding{ID: "service-filtered", Severity: diagnosis.Error,
 			What: fmt.Sprintf("this machine's firewall (chain %s) drops the packets of clients to port %d of %s", p.Chain, p.Port, p.Service),
-			Why:  "clients of the service get no answer from this director", Mend: fmt.Sprintf("nft insert rule %s tcp dport %d accept", p.Chain, p.Port)}
+			Why:  "clients of the service get no answer from this director",
+			Mend: p.Chain.accept(fmt.Sprintf("tcp dport %d", p.Port), fmt.Sprintf("-p tcp --dport %d", p.Port))}
 		if p.Forward {
-			f.ID, f.Mend = "forward-filtered", fmt.Sprintf("nft insert rule %s iifname %s accept", p.Chain, p.From)
+			f.ID, f.Mend = "forward-filtered", p.Chain.accept("iifname "+p.From, "-i "+p.From)
 			f.What = fmt.Sprintf("this machine's firewall (chain %s) does not forward the answers of the real servers, which come by %s", p.Chain, p.From)
 			f.Why = "with method nat, clients get no answer from this director"
 		}
@@ -49,7 +50,7 @@ func (e *examination) filtered(flow FilteredFlow) {
 	f.What = fmt.Sprintf("this machine's firewall drops %s %s", way, flow.Flow)
 	f.Mend = "`" + iptables(flow.Group.Is6()) + " -I " + chain + " " + packets + " -j ACCEPT`, or accept them in the program that makes the rules"
 	if len(flow.Chains) > 0 {
-		f.Mend = insert(flow.Chains, match)
+		f.Mend = insert(flow.Chains, match, packets)
 	}
 	switch {
 	case flow.Out, flow.Port == 0 && len(split) > 0:
@@ -79,11 +80,11 @@ func (e *examination) affected(flow FilteredFlow) (names []string) {
 	return names
 }
 
-// insert is the command that accepts packets in chains.
-func insert(chains []Chain, match string) string {
+// insert returns the command that accepts packets in chains.
+func insert(chains []Chain, nft, iptables string) string {
 	var commands []string
 	for _, c := range chains {
-		commands = append(commands, fmt.Sprintf("nft insert rule %s %s accept", c, match))
+		commands = append(commands, c.accept(nft, iptables))
 	}
 	return strings.Join(commands, " && ")
 }

@@ -29,6 +29,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	e.tunnels()
 	e.adverts()
 	e.owners()
+	e.peerServices()
 	e.servers()
 	e.clock()
 	e.programs()
@@ -151,6 +152,9 @@ func (e *examination) links() {
 	for _, name := range e.interfaces() {
 		link, ok := e.snapshot.Links[name]
 		if !ok {
+			if e.isMisnamed(name) {
+				continue // a finding of its own, which says the right name
+			}
 			link = vrrp.Link{Name: name}
 		}
 		if f, faulty := diagnosis.FaultyLink(link); faulty {
@@ -201,7 +205,7 @@ func (e *examination) forwarding() {
 		if len(e.config.Services) > 0 && e.snapshot.Sysctls[forward4] == "1" {
 			e.add(diagnosis.Finding{ID: "forwarding-on", Severity: diagnosis.Note, What: "the kernel forwards packets",
 				Why:  "methods dr and tunnel do not need it, and it hides real servers whose default route is wrong",
-				Mend: "sysctl -w net.ipv4.ip_forward=0, unless this machine is a router or runs containers"})
+				Mend: "`sysctl -w net.ipv4.ip_forward=0`, unless this machine is a router or runs containers"})
 		}
 		return
 	}
@@ -243,44 +247,6 @@ func (e *examination) networks() {
 			}
 		}
 	}
-}
-
-// tunnels judges the MTU of the routes to the servers of method tunnel, if these are known.
-func (e *examination) tunnels() {
-	const ethernet = 1500
-	type path struct {
-		Route
-		need int
-	}
-	var judged []path
-	for _, svc := range e.config.Services {
-		for _, srv := range svc.Servers {
-			p := path{e.snapshot.Routes[srv.Addr], ethernet + ipv4HeaderLen}
-			if srv.Addr.Is6() {
-				p.need = ethernet + ipv6HeaderLen
-			}
-			// On Ethernet as it usually is, the director asks clients for smaller packets, and that works.
-			usual := p.MTU >= ethernet && e.snapshot.Sysctls[pmtuDiscovery] != "0"
-			if srv.Method != lvs.Tunnel || p.MTU == 0 || p.MTU >= p.need || usual || slices.Contains(judged, p) {
-				continue
-			}
-			judged = append(judged, p)
-			e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Note,
-				What: fmt.Sprintf("the MTU of the route to %s by %s is %d", srv.Addr, p.Interface, p.MTU),
-				Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; %s", p.need, e.shrinks()),
-				Mend: fmt.Sprintf("`ip link set %s mtu %d`, and the same on the whole path; or clamp the TCP segment size on the clients' router", p.Interface, p.need)})
-		}
-	}
-}
-
-const pmtuDiscovery = "net/ipv4/vs/pmtu_disc"
-
-// shrinks says what happens to packets that do not fit.
-func (e *examination) shrinks() string {
-	if e.snapshot.Sysctls[pmtuDiscovery] == "0" {
-		return "net.ipv4.vs.pmtu_disc is 0, so that the director sends it in fragments, which a firewall on the way may drop"
-	}
-	return "the director asks clients by ICMP to send smaller ones, and large requests of clients that do not get this ICMP hang"
 }
 
 // clock judges the time of day. Neither the election nor the checks use it: they use the time since boot.

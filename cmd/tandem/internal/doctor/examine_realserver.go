@@ -30,7 +30,7 @@ const (
 	noRouteWhy   = "the answers to clients do not pass through the director, which has to translate their addresses"
 )
 
-// lacking has the finding for each missing step of `tandem realserver apply`.
+// lacking maps each missing step of `tandem realserver apply` to its finding.
 var lacking = map[realserver.Action]diagnosis.Finding{
 	realserver.SetSysctl:     {ID: "not-silent", Why: answersWhy},
 	realserver.InstallFilter: {ID: "not-silent", Why: answersWhy},
@@ -66,7 +66,7 @@ func (e *examination) prepared(c realserver.Config) {
 	}
 }
 
-// apply is the command that prepares the machine.
+// apply returns the command that prepares the machine.
 func (e *examination) apply() string {
 	if e.snapshot.Apply == "" {
 		return "tandem realserver apply"

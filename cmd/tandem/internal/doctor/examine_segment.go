@@ -48,9 +48,29 @@ func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
 			What: fmt.Sprintf("%s is on %d machines: %s", vip, len(directors), describe(directors)), Why: "clients reach one of them by chance",
 			Mend: "check that VRRP passes between the directors (IP protocol 112), and remove the address from machines that are not directors"})
 	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface) && !slices.Contains(e.differ, r.Name):
+		if e.isElecting(r) {
+			e.add(diagnosis.Finding{ID: "election-open", Severity: diagnosis.Note, What: fmt.Sprintf("no machine answers for %s on %s yet", vip, iface),
+				Why:  fmt.Sprintf("%s has just started: without another master, it becomes master after %s", r.Name, masterDown(r)),
+				Mend: "run tandem doctor again then"})
+			return
+		}
 		e.add(diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, What: fmt.Sprintf("no machine answers for %s on %s", vip, iface),
 			Why: "clients cannot reach the VIP", Mend: "tandem status on both directors"})
 	}
+}
+
+// masterDown is how long a backup waits for a master's advertisement (RFC 9568, section 6.1): three intervals and its skew time.
+func masterDown(r configs.Router) time.Duration {
+	return (3*r.AdvertInterval + time.Duration(256-int(r.Priority))*r.AdvertInterval/256).Round(time.Millisecond)
+}
+
+// isElecting reports whether the router has its state for so short a time that the master may not have been there when the owners
+// were asked for.
+func (e *examination) isElecting(r configs.Router) bool {
+	const announcing = time.Second // from the end of the election until the VIP answers
+	return slices.ContainsFunc(e.snapshot.Status.VRRP, func(s control.Router) bool {
+		return s.Name == r.Name && (s.State == "backup" || s.State == "master") && e.snapshot.Asked.Sub(s.Since) < masterDown(r)+announcing
+	})
 }
 
 // isSplit reports whether the cause is found why several directors are master of a router, or may become so.
@@ -132,16 +152,18 @@ func (e *examination) ownAddress(r configs.Router) {
 
 // mismatch judges whether a peer's configuration fits this director's, by the rules of the election itself.
 func (e *examination) mismatch(r configs.Router, a Advert) {
+	if r.HMAC.On() && r.Problem() != "" {
+		return // a key could not be read
+	}
 	own := vrrp.NewRouter(r.Config)
 	f := diagnosis.Finding{ID: "peer-differs", Severity: diagnosis.Warning, Why: "the election works, and the two directors serve different addresses",
 		Mend: "make the two configurations agree, and run `tandem reload`"}
-	now := time.Unix(0, 0) // any time: each advertisement has a Router of its own
 	var p vrrp.Packet
-	if drop := own.Examine(a.Header, a.Message, &p); drop != 0 {
-		own.DiagnoseDrop(now, a.Header, a.Message, &p, drop)
+	if drop := own.Examine(a.At, a.Header, a.Message, &p); drop != 0 {
+		own.DiagnoseDrop(a.At, a.Header, a.Message, &p, drop)
 		f.Severity, f.Why = diagnosis.Error, "this director drops the peer's advertisements, so that both become master"
 	} else {
-		own.DiagnoseAdvert(now, a.Header, &p, false)
+		own.DiagnoseAdvert(a.At, a.Header, &p, false)
 	}
 	for _, warning := range own.Warnings() {
 		f.What = r.Name + ": " + warning

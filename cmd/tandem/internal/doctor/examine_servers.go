@@ -34,21 +34,26 @@ func (e *examination) servers() {
 		names[key] = append(names[key], s.Server.Addr().String())
 	}
 	for _, f := range faults {
-		const most = 5
-		all, server := names[f], "server"
-		if len(all) > 1 {
-			server = "servers"
-		}
-		list := strings.Join(all[:min(len(all), most)], ", ")
-		if more := len(all) - most; more > 0 {
-			list += fmt.Sprintf(" and %d more", more)
-		}
-		f.What = fmt.Sprintf("real %s %s of %s: %s", server, list, f.service, f.What)
+		f.What = fmt.Sprintf("%s of %s: %s", listServers(names[f]), f.service, f.What)
 		e.add(f.Finding)
 	}
 }
 
-// faultOf judges the answers of one server; without an ID: they are as they should be.
+// listServers names real servers.
+func listServers(names []string) string {
+	const most = 5
+	server := "server"
+	if len(names) > 1 {
+		server = "servers"
+	}
+	list := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return "real " + server + " " + list
+}
+
+// faultOf returns the finding about the answers of one server. If they are as they should be, the finding has no ID.
 func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 	const passes = "a check of the server's own address passes, and clients that are sent to it get no answer"
 	const right = "if that is wrong in the file, correct it on both directors, and run `tandem reload`"
@@ -118,7 +123,7 @@ func tunnelProtocol(server netip.Addr) int {
 	return ipip
 }
 
-// natRoute says how a real server of method nat gets its default route.
+// natRoute returns the command that gives a real server of method nat its default route.
 func (e *examination) natRoute(server netip.Addr) string {
 	for _, r := range e.config.Routers {
 		for _, vip := range r.VIPs {

@@ -37,17 +37,12 @@ func (e *examination) misplaced(r configs.Router, vip netip.Addr) {
 	}
 }
 
-// network judges the prefix length of a VIP, and whether another interface is in its network. A VIP whose network this machine has
-// no address in is no fault.
+// network finds a wrong prefix length of a VIP, and a VIP whose network is on another interface. A VIP is no fault if this
+// machine has no address in its network.
 func (e *examination) network(r configs.Router, vip netip.Prefix) {
-	own, elsewhere := e.networkOf(r.Interface, vip.Addr()), ""
-	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
-		if name != r.AddressInterface() && e.networkOf(name, vip.Addr()).IsValid() {
-			elsewhere = name
-		}
-	}
+	own, elsewhere := e.networkOf(r.Interface, vip.Addr()), e.otherNetwork(r, vip.Addr())
 	switch {
-	case !own.IsValid() && elsewhere != "" && !vip.Addr().IsLinkLocalUnicast():
+	case !own.IsValid() && elsewhere != "":
 		e.addSplit(r, diagnosis.Finding{ID: "wrong-interface", Severity: diagnosis.Error,
 			What: fmt.Sprintf("%s: %s is for %s, and its network %s is on %s", r.Name, vip.Addr(), r.Interface, e.networkOf(elsewhere, vip.Addr()).Masked(), elsewhere),
 			Why:  "clients and the other director look for the VIP in another network",
@@ -64,7 +59,25 @@ func (e *examination) network(r configs.Router, vip netip.Prefix) {
 	}
 }
 
-// networkOf returns the prefix of an interface's own address whose network an address is in. A VIP is no own address.
+// otherNetwork returns another interface than the router's, in whose network a VIP is; empty: there is none.
+func (e *examination) otherNetwork(r configs.Router, vip netip.Addr) (iface string) {
+	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
+		if name != r.AddressInterface() && e.networkOf(name, vip).IsValid() && !vip.IsLinkLocalUnicast() {
+			iface = name
+		}
+	}
+	return iface
+}
+
+// isMisnamed reports whether an interface that does not exist stands for another one, which has the VIPs' network.
+func (e *examination) isMisnamed(iface string) bool {
+	return slices.ContainsFunc(e.config.Routers, func(r configs.Router) bool {
+		return r.Interface == iface && slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return e.otherNetwork(r, p.Addr()) != "" })
+	})
+}
+
+// networkOf returns the network of an interface that contains an address, as the prefix of the interface's own address. VIPs do
+// not count as own addresses. If there is no such network, the prefix is not valid.
 func (e *examination) networkOf(iface string, addr netip.Addr) (own netip.Prefix) {
 	for _, p := range e.snapshot.Links[iface].Addrs {
 		if !p.IsSingleIP() && p.Contains(addr) && !e.isVIP(p.Addr()) && p.Bits() > own.Bits() {

@@ -21,7 +21,7 @@ type Finding struct {
 	fix *fix // nil: Fix does not repair it
 }
 
-// Fixable tells whether Fix repairs it. Such a repair is no danger to anything else on the machine.
+// Fixable reports whether Fix repairs it. Such a repair is no danger to anything else on the machine.
 func (f Finding) Fixable() bool { return f.fix != nil }
 
 // MarshalJSON implements json.Marshaler.

@@ -23,7 +23,8 @@ type fix struct {
 // Sysctl reports whether a sysctl repairs it, which lasts until the next boot unless Fix writes it to a file.
 func (f Finding) Sysctl() bool { return f.fix != nil && f.fix.sysctl != "" }
 
-// RealServer is what the real server becomes that Fix prepares; nil if it repairs something else.
+// RealServer returns the settings with which Fix prepares this machine as a real server. If Fix repairs something else, it
+// returns nil.
 func (f Finding) RealServer() *realserver.Config {
 	if f.fix == nil {
 		return nil

@@ -80,7 +80,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	s.readFirewall(c)
 	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
-	if s.Adverts, err = listenForAdverts(ctx, s.Listened); err != nil {
+	if err := s.listen(ctx, c.LVS.Sync); err != nil {
 		return s, err
 	}
 	s.Clock, err = readClock(began, s.Director.Started, c.Control.Socket)
@@ -106,22 +106,36 @@ func (s *Snapshot) findRoutes(c *configs.Config) error {
 			if srv.Method == lvs.DR {
 				continue
 			}
-			routes, err := netlink.RouteGet(srv.Addr.AsSlice())
-			if err != nil || len(routes) == 0 {
-				continue // there is no route
-			}
-			dev, err := netlink.LinkByIndex(routes[0].LinkIndex)
+			r, err := findRoute(srv.Addr)
 			if err != nil {
-				return fmt.Errorf("failed to find the route to %s: %w", srv.Addr, err)
+				return err
 			}
-			r := Route{dev.Attrs().Name, dev.Attrs().MTU}
-			if routes[0].MTU != 0 {
-				r.MTU = routes[0].MTU // of the route itself, or learnt from ICMP
+			if r.Interface != "" {
+				s.Routes[srv.Addr] = r
 			}
-			s.Routes[srv.Addr] = r
 		}
 	}
 	return nil
+}
+
+// findRoute asks the kernel for the route to an address; the zero value: there is none.
+func findRoute(addr netip.Addr) (r Route, err error) {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return r, nil // there is no route
+	}
+	dev, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return r, fmt.Errorf("failed to find the route to %s: %w", addr, err)
+	}
+	r = Route{Interface: dev.Attrs().Name, MTU: dev.Attrs().MTU}
+	if gateway, ok := netip.AddrFromSlice(routes[0].Gw); ok {
+		r.Gateway = gateway.Unmap()
+	}
+	if routes[0].MTU != 0 {
+		r.MTU = routes[0].MTU // of the route itself, or learnt from ICMP
+	}
+	return r, nil
 }
 
 // tryFirewall tests the firewall with each flow that the directors need.
@@ -212,6 +226,7 @@ func (s *Snapshot) readSysctls(paths []string) error {
 
 // askOwners asks on each working interface which machines have the VIPs.
 func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) error {
+	s.Asked = time.Now()
 	for iface, addrs := range vips {
 		if !s.working(iface) {
 			continue

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mdlayher/packet"
@@ -16,72 +17,102 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// minListen and maxListen bound how long the doctor listens for advertisements.
+// minListen and maxListen are the limits of the time for which the doctor listens for advertisements.
 const minListen, maxListen = time.Second, 5 * time.Second
 
-// listenForAdverts listens on each interface for the given time, and returns each sender and virtual router id once.
-func listenForAdverts(ctx context.Context, spans map[string]time.Duration) ([]Advert, error) {
-	listeners := make(map[string]*listener)
+// listen listens on each interface for the given time for advertisements, each sender and virtual router id once, and on the
+// interface of connection sync for its messages.
+func (s *Snapshot) listen(ctx context.Context, of lvs.Sync) error {
+	listeners := make(map[*listener]func([]byte, string))
 	defer func() {
-		for _, l := range listeners {
+		for l := range listeners {
 			_ = l.conn.Close()
 		}
 	}()
-	for iface := range spans {
-		l, err := newListener(iface)
-		if err != nil {
-			return nil, fmt.Errorf("failed to listen for advertisements: %w", err)
+	open := func(iface string, protocol byte, port uint16, hear func(frame []byte, hardware string)) error {
+		l, err := newListener(iface, protocol, port)
+		if err == nil {
+			listeners[l] = hear
 		}
-		listeners[iface] = l
+		return err
+	}
+	var mu sync.Mutex
+	for iface := range s.Listened {
+		if err := open(iface, vrrp.Protocol, 0, func(frame []byte, hardware string) {
+			if a, ok := parseAdvert(frame); ok && !a.in(s.Adverts) {
+				a.Interface, a.Hardware, a.At = iface, hardware, time.Now()
+				s.Adverts = append(s.Adverts, a)
+			}
+		}); err != nil {
+			return fmt.Errorf("failed to listen for advertisements: %w", err)
+		}
+	}
+	if s.working(of.Interface) {
+		if err := open(of.Interface, protocolUDP, of.Port, func(frame []byte, _ string) {
+			if m, ok := parseSync(frame, of.Port); ok && m.Group == of.Group && len(s.Synced) < mostSynced {
+				m.Interface = of.Interface
+				s.Synced = append(s.Synced, m)
+			}
+		}); err != nil {
+			return fmt.Errorf("failed to listen for connection sync: %w", err)
+		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	heard := make(chan []Advert, len(listeners))
-	for iface, l := range listeners {
+	for l, hear := range listeners {
 		g.Go(func() error {
-			all, err := l.read(ctx, spans[iface])
-			heard <- all
-			return err
+			return l.read(ctx, max(s.Listened[l.iface.Name], minListen), func(frame []byte, hardware string) {
+				mu.Lock()
+				defer mu.Unlock()
+				hear(frame, hardware)
+			})
 		})
 	}
-	err := g.Wait()
-	close(heard)
-	var all []Advert
-	for some := range heard {
-		all = append(all, some...)
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("failed to listen for the other director: %w", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("failed to listen for advertisements: %w", err)
-	}
-	return all, nil
+	return nil
 }
 
-// A listener receives the VRRP packets that arrive at an interface, before any firewall.
+// mostSynced is how many messages of connection sync are looked at.
+const mostSynced = 1000
+
+// A listener receives the packets of a protocol that arrive at an interface, before any firewall.
 type listener struct {
 	iface *net.Interface
 	conn  *packet.Conn
 }
 
+// filterOf lets Ethernet frames of a protocol of IP pass, to a port if there is one.
+func filterOf(protocol byte, port uint16) []bpf.Instruction {
+	accept, refuse := bpf.Instruction(bpf.RetConstant{Val: 0xffff}), bpf.Instruction(bpf.RetConstant{Val: 0})
+	family := func(next uint32, toPort ...bpf.Instruction) (all []bpf.Instruction) {
+		all = append(all, bpf.LoadAbsolute{Off: ethernetLen + next, Size: 1},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(protocol), SkipTrue: 1}, refuse)
+		if port != 0 {
+			all = append(append(all, toPort...), bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(port), SkipTrue: 1}, refuse)
+		}
+		return append(all, accept)
+	}
+	six := family(6, bpf.LoadAbsolute{Off: ethernetLen + ipv6HeaderLen + 2, Size: 2})
+	four := family(9, bpf.LoadMemShift{Off: ethernetLen}, bpf.LoadIndirect{Off: ethernetLen + 2, Size: 2})
+	return append(append([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: ethernetLen, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 6, SkipTrue: uint8(len(six))},
+	}, six...), four...)
+}
+
 // newListener opens a packet socket in the network namespace of the calling thread.
-func newListener(iface string) (*listener, error) {
+func newListener(iface string, protocol byte, port uint16) (*listener, error) {
 	ifi, err := net.InterfaceByName(iface)
 	if err != nil {
 		return nil, fmt.Errorf("read interface %s: %w", iface, err)
 	}
-	filter, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: ethernetLen, Size: 1},
-		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 6, SkipTrue: 3},
-		bpf.LoadAbsolute{Off: ethernetLen + 9, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: vrrp.Protocol, SkipTrue: 3},
-		bpf.RetConstant{Val: 0},
-		bpf.LoadAbsolute{Off: ethernetLen + 6, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: vrrp.Protocol, SkipTrue: 1},
-		bpf.RetConstant{Val: 0xffff},
-		bpf.RetConstant{Val: 0},
-	})
+	filter, err := bpf.Assemble(filterOf(protocol, port))
 	if err != nil {
 		return nil, fmt.Errorf("assemble the filter: %w", err)
 	}
@@ -92,31 +123,28 @@ func newListener(iface string) (*listener, error) {
 	return &listener{ifi, conn}, nil
 }
 
-// read returns the advertisements that arrive within the time.
-func (l *listener) read(ctx context.Context, span time.Duration) (all []Advert, err error) {
+// read passes on the packets that other machines send within the time.
+func (l *listener) read(ctx context.Context, span time.Duration, hear func(frame []byte, hardware string)) error {
 	if err := l.conn.SetReadDeadline(time.Now().Add(span)); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
+		return fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Now()) })
 	defer stop()
-	for b := make([]byte, 2048); ; {
+	for b := make([]byte, 1<<16); ; {
 		n, from, err := l.conn.ReadFrom(b)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return all, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", l.iface.Name, err)
+			return fmt.Errorf("listen on %s: %w", l.iface.Name, err)
 		}
-		hw, ok := from.(*packet.Addr)
-		if ok && slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
-			continue // packet sockets also receive what this machine sends
-		}
-		if a, ok := parseAdvert(b[:n]); ok && !a.in(all) {
-			a.Interface = l.iface.Name
-			if hw != nil {
-				a.Hardware = hw.HardwareAddr.String()
+		hardware := ""
+		if hw, ok := from.(*packet.Addr); ok {
+			if slices.Equal(hw.HardwareAddr, l.iface.HardwareAddr) {
+				continue // packet sockets also receive what this machine sends
 			}
-			all = append(all, a)
+			hardware = hw.HardwareAddr.String()
 		}
+		hear(b[:n], hardware)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// firewallTries is the number of packets that are sent, firewallWait the time in which each must come back.
+// firewallTries is the number of packets that are sent. firewallWait is the time in which each of them must come back.
 const firewallTries, firewallWait = 3, 100 * time.Millisecond
 
 // tryFirewall sends a packet of a flow to this machine itself, and reports whether the firewall drops it; nil if it does

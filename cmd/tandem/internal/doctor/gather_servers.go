@@ -27,6 +27,9 @@ const (
 	serverWait   = time.Second // for each answer of a real server
 	serversAsked = 200         // at most
 	askedAtOnce  = 50
+
+	// Of the packets by which the sizes that pass are found. The server has answered such packets, but small ones, before.
+	sizeWait, sizeTries = 300 * time.Millisecond, 3
 )
 
 // askServers asks the real servers of TCP services whether they accept connections.
@@ -61,9 +64,12 @@ func (s *Snapshot) askServers(ctx context.Context, c *configs.Config) error {
 				case method == lvs.DR && is.Server.Port() == is.VIP.Port() && is.Own != Unreachable:
 					is.Through = askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{})
 				case method == lvs.Tunnel && is.Own == Accepts:
-					is.Through = askTunnel(ctx, prober, is.Server, is.VIP.Addr())
+					is.Through = askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{})
 					if is.Through == Silent {
-						is.Wrapped = askTunnel(ctx, prober, is.Server, is.Server.Addr())
+						is.Wrapped = askTunnel(ctx, prober, is.Server, is.Server.Addr(), via.TunnelSize{})
+					}
+					if is.Through == Accepts {
+						is.Large = s.askLarge(ctx, prober, *is)
 					}
 				case method == lvs.NAT && is.Own == Accepts && s.holds(is.VIP.Addr()) && !s.sharesNetwork(is.Server.Addr(), is.VIP.Addr()):
 					is.Back = askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr())
@@ -132,16 +138,45 @@ func answerOf(res healthcheck.Result) Answer {
 }
 
 // askTunnel sends a server a connection in a tunnel.
-func askTunnel(ctx context.Context, prober *via.Prober, server netip.AddrPort, to netip.Addr) Answer {
+func askTunnel(ctx context.Context, prober *via.Prober, server netip.AddrPort, to netip.Addr, size via.TunnelSize) Answer {
+	wait := serverWait
+	if size.Bytes != 0 {
+		wait = sizeWait
+	}
 	t := healthcheck.Target{ID: "doctor", Addr: server, Config: healthcheck.DefaultConfig(healthcheck.TCP)}
-	t.Config.Via, t.Config.Timeout = to, serverWait
-	ctx, cancel := context.WithTimeout(ctx, serverWait)
+	t.Config.Via, t.Config.Timeout = to, wait
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	res := prober.ProbeTunnel(ctx, &t)
-	if res.Reason == via.NoTunnel {
+	res := prober.ProbeTunnel(ctx, &t, size)
+	switch res.Reason {
+	case via.NoTunnel:
 		return NoTunnel
+	case via.TooLarge:
+		return TooLarge
 	}
 	return answerOf(res)
+}
+
+// askLarge finds out which sizes of packets in a tunnel arrive at a server that small ones reach.
+func (s *Snapshot) askLarge(ctx context.Context, prober *via.Prober, is ServerAnswers) TunnelFit {
+	need := tunnelNeed(is.Server.Addr())
+	split := is.Server.Addr().Is4() && s.Sysctls[pmtuDiscovery] == "0"
+	mtu := func() int {
+		r, err := findRoute(is.Server.Addr())
+		if err != nil || r.MTU == 0 {
+			return need
+		}
+		return r.MTU
+	}
+	ask := func(size int) (a Answer) {
+		for range sizeTries {
+			if a = askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{Bytes: size, Split: split}); a != Silent {
+				return a
+			}
+		}
+		return a
+	}
+	return fitTunnel(need, split, mtu, ask)
 }
 
 // findDefaultRoute finds out whether packets to other networks have a route, and how many had none.

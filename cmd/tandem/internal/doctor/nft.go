@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/xt"
 )
 
 // A ruleset is the rules of nftables.
@@ -39,14 +41,25 @@ const (
 	accepted
 	dropped
 	undecided // a rule looks at something that is not known here
+	returns   // a rule of iptables ends the chain
+)
+
+// A hook is a place at which the kernel asks the rules (NF_INET_LOCAL_IN and so on).
+type hook uint32
+
+// The hooks.
+const (
+	hookInput = iota + hook(1)
+	hookForward
+	hookOutput
 )
 
 // droppedBy returns the chains of a hook that drop a packet for certain.
-func (rs *ruleset) droppedBy(hook *nftables.ChainHook, p ipPacket) (all []Chain) {
+func (rs *ruleset) droppedBy(at hook, p ipPacket) (all []Chain) {
 	for _, c := range rs.chains {
 		ours := c.Table.Family == nftables.TableFamilyINet || c.Table.Family == nftables.TableFamilyIPv4 && !p.six ||
 			c.Table.Family == nftables.TableFamilyIPv6 && p.six
-		if c.Hooknum == nil || *c.Hooknum != *hook || c.Type != nftables.ChainTypeFilter || !ours {
+		if c.Hooknum == nil || hook(*c.Hooknum) != at || c.Type != nftables.ChainTypeFilter || !ours {
 			continue
 		}
 		is := rs.walk(nameOf(c), p, 0)
@@ -62,7 +75,7 @@ func (rs *ruleset) droppedBy(hook *nftables.ChainHook, p ipPacket) (all []Chain)
 
 func nameOf(c *nftables.Chain) Chain {
 	families := map[nftables.TableFamily]string{nftables.TableFamilyINet: "inet", nftables.TableFamilyIPv4: "ip", nftables.TableFamilyIPv6: "ip6"}
-	return Chain{families[c.Table.Family], c.Table.Name, c.Name}
+	return Chain{Family: families[c.Table.Family], Table: c.Table.Name, Name: c.Name}
 }
 
 // walk runs a packet through a chain.
@@ -86,7 +99,7 @@ func (rs *ruleset) walk(c Chain, p ipPacket, depth int) fate {
 		case expr.VerdictDrop:
 			is = dropped
 		case expr.VerdictJump, expr.VerdictGoto:
-			is = rs.walk(Chain{c.Family, c.Table, verdict.Chain}, p, depth+1)
+			is = rs.walk(Chain{Family: c.Family, Table: c.Table, Name: verdict.Chain}, p, depth+1)
 		case expr.VerdictContinue:
 			continue
 		case expr.VerdictReturn:
@@ -104,14 +117,29 @@ func (rs *ruleset) walk(c Chain, p ipPacket, depth int) fate {
 	return passes
 }
 
-// foreign reports whether a rule has an expression of iptables, which may hold a verdict.
+// foreign reports whether a rule has a target of iptables that may decide.
 func foreign(r *nftables.Rule) bool {
-	for _, e := range r.Exprs {
-		if _, ok := e.(*expr.Target); ok {
-			return true
-		}
+	return slices.ContainsFunc(r.Exprs, func(e expr.Any) bool {
+		t, ok := e.(*expr.Target)
+		return ok && !slices.Contains(goesOn, t.Name)
+	})
+}
+
+// fitsMatch is fits, for a match of iptables in a rule of nftables.
+func (p ipPacket) fitsMatch(e *expr.Match) (known, fits bool) {
+	family := xt.TableFamily(nftables.TableFamilyIPv4)
+	if p.six {
+		family = xt.TableFamily(nftables.TableFamilyIPv6)
 	}
-	return false
+	if e.Info == nil {
+		return false, true
+	}
+	data, err := xt.Marshal(family, e.Rev, e.Info)
+	if err != nil {
+		return false, true
+	}
+	known, fits = p.fits(xmatch{e.Name, byte(e.Rev), data})
+	return known, fits || !known
 }
 
 // match reports whether a packet matches a rule, whether that is sure, and the rule's verdict.
@@ -146,6 +174,12 @@ func (rs *ruleset) match(table string, r *nftables.Rule, p ipPacket) (matches, s
 			verdict = e
 		case *expr.Reject:
 			verdict = &expr.Verdict{Kind: expr.VerdictDrop}
+		case *expr.Match:
+			known, fits = p.fitsMatch(e)
+		case *expr.Target:
+			if known = e.Name == "REJECT" || slices.Contains(goesOn, e.Name); e.Name == "REJECT" {
+				verdict = &expr.Verdict{Kind: expr.VerdictDrop}
+			}
 		case *expr.Counter, *expr.Log, *expr.Notrack:
 		default:
 			known = false
@@ -196,15 +230,8 @@ func isMember(members [][]byte, b []byte) bool {
 	return false
 }
 
-// meta is the value of a key; nil: not known.
+// meta returns the value of a key; nil: not known.
 func (p ipPacket) meta(key expr.MetaKey) []byte {
-	name := func(s string) []byte {
-		if s == "" {
-			return nil
-		}
-		const size = 16 // IFNAMSIZ
-		return append([]byte(s), make([]byte, size-len(s))...)
-	}
 	switch key {
 	case expr.MetaKeyL4PROTO:
 		return []byte{p.protocol}
@@ -214,14 +241,14 @@ func (p ipPacket) meta(key expr.MetaKey) []byte {
 		}
 		return []byte{byte(nftables.TableFamilyIPv4)}
 	case expr.MetaKeyIIFNAME:
-		return name(p.in)
+		return ifName(p.in)
 	case expr.MetaKeyOIFNAME:
-		return name(p.out)
+		return ifName(p.out)
 	}
 	return nil
 }
 
-// payload is a field of a header; nil: not known.
+// payload returns a field of a header; nil: not known.
 func (p ipPacket) payload(e *expr.Payload) []byte {
 	port := func(n uint16) []byte {
 		if n == 0 {

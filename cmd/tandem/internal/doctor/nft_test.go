@@ -79,9 +79,9 @@ func TestDroppedBy(t *testing.T) {
 			}
 			var want []Chain
 			if tt.want {
-				want = []Chain{{"inet", "site", "in"}}
+				want = []Chain{{Family: "inet", Table: "site", Name: "in"}}
 			}
-			got := rs.droppedBy(nftables.ChainHookInput, ipPacket{protocol: unix.IPPROTO_TCP, dport: 80, in: "eth0", state: ctNew})
+			got := rs.droppedBy(hookInput, ipPacket{protocol: unix.IPPROTO_TCP, dport: 80, in: "eth0", state: ctNew})
 			if !slices.Equal(got, want) {
 				t.Errorf("%v, want %v", got, want)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/garp"
+	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -35,6 +36,9 @@ type scene struct {
 	snapshot      Snapshot
 }
 
+// asked is when a scene's doctor asked who has the VIPs.
+var asked = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+
 // master is a director without faults.
 func master() *scene {
 	return &scene{method: "dr", snapshot: Snapshot{
@@ -44,9 +48,10 @@ func master() *scene {
 		Links: map[string]vrrp.Link{"eth0": {Name: "eth0", Index: 2, Up: true, Carrier: true, MTU: 1520,
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.100/24")}}},
 		Owners:   map[string][]garp.Owner{},
-		Routes:   map[netip.Addr]Route{netip.MustParseAddr("192.0.2.11"): {"eth0", 1520}},
+		Routes:   map[netip.Addr]Route{netip.MustParseAddr("192.0.2.11"): {Interface: "eth0", MTU: 1520}},
 		Programs: []string{"tandem", "sshd"},
-		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master"}}},
+		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master", Since: asked.Add(-time.Minute)}}},
+		Asked: asked,
 	}}
 }
 
@@ -62,6 +67,13 @@ func (s *scene) backup() {
 	s.snapshot.Status.VRRP[0].State = "backup"
 	s.owner("02:00:00:00:00:02", "192.0.2.3")
 	s.advert("eth0", "192.0.2.3", 51)
+}
+
+// started makes it a backup without a master, which started some time before the owners were asked.
+func (s *scene) started(before time.Duration) {
+	s.backup()
+	s.snapshot.Owners, s.snapshot.Adverts = nil, nil
+	s.snapshot.Status.VRRP[0].Since = asked.Add(-before)
 }
 
 func (s *scene) owner(hardware string, neighbours ...string) {
@@ -83,7 +95,7 @@ func (s *scene) advert(iface, source string, vrid uint8, change ...func(*vrrp.Pa
 	for _, c := range change {
 		c(&p)
 	}
-	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
+	s.snapshot.Adverts = append(s.snapshot.Adverts, Advert{Interface: iface, At: time.Unix(0, 0), Header: vrrp.Header{Source: src, Destination: dst, TTL: vrrp.TTL},
 		Message: p.AppendTo(nil, src, dst), VRID: vrid, VIPs: p.VIPs, Leaving: p.Priority == vrrp.PriorityLeaving})
 }
 
@@ -110,6 +122,14 @@ func (s *scene) virtualMAC(filter string) {
 func (s *scene) answers(own, through, back Answer) {
 	s.snapshot.Servers = []ServerAnswers{{Service: "www", Server: netip.MustParseAddrPort("192.0.2.11:80"),
 		VIP: netip.MustParseAddrPort("192.0.2.100:80"), Own: own, Through: through, Back: back}}
+}
+
+// synced has the peer tell of a connection.
+func (s *scene) synced(id uint8, virtual, server string, method lvs.Method) {
+	s.extra = "[lvs]\nsync = { interface = \"eth0\", id = 7 }\n"
+	s.snapshot.Synced = append(s.snapshot.Synced, SyncMessage{Interface: "eth0", Source: netip.MustParseAddr("192.0.2.3"), ID: id,
+		Connections: []SyncedConnection{{Protocol: lvs.TCP, Client: netip.MustParseAddrPort("198.51.100.1:40000"),
+			Virtual: netip.MustParseAddrPort(virtual), Server: netip.MustParseAddrPort(server), Method: method}}})
 }
 
 // tunnel has the answers of a real server of method tunnel.

@@ -28,9 +28,11 @@ type Snapshot struct {
 	Routes map[netip.Addr]Route
 	// Owners are the other machines that answered for a VIP, by the interface on which it was asked for.
 	Owners map[string][]garp.Owner
+	Asked  time.Time // when the owners were asked
 	// Adverts are those of other machines. Listened is the time for which each interface was listened on.
 	Adverts  []Advert
 	Listened map[string]time.Duration
+	Synced   []SyncMessage // of other machines
 	Filtered []FilteredFlow
 	// Dropped are the packets of clients that this machine's firewall drops.
 	Dropped  []DroppedPacket
@@ -57,7 +59,8 @@ type Snapshot struct {
 // A Route leads to a real server.
 type Route struct {
 	Interface string
-	MTU       int // of the route; 0: not known
+	MTU       int        // of the route; 0: not known
+	Gateway   netip.Addr // the router; not valid: the server is in a network of this machine
 }
 
 // An Answer is what a real server does with a connection.
@@ -71,6 +74,7 @@ const (
 	Silent
 	Unreachable // there is no route to it, or it does not answer address resolution
 	NoTunnel    // it does not unwrap packets
+	TooLarge    // this machine or a router says that the packet is too large
 )
 
 // ServerAnswers are the answers of one real server of a TCP service.
@@ -81,14 +85,34 @@ type ServerAnswers struct {
 	Own     Answer // at its own address
 	Through Answer // at the VIP, with methods dr and tunnel
 	Wrapped Answer // at its own address, through the tunnel
+	Large   TunnelFit
 	Back    Answer // at its own address, to a connection from the VIP, with method nat, if this director has the VIP
 }
 
-// A Chain is a chain of nftables.
-type Chain struct{ Family, Table, Name string }
+// A Chain is a chain of nftables, or a built-in chain of iptables.
+type Chain struct {
+	Program             string // of iptables that changes it; empty: nftables
+	Family, Table, Name string // Family: of nftables
+}
 
-// String is the chain as nft writes it.
-func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+// String is the chain as nft writes it, or begins with the program of iptables.
+func (c Chain) String() string {
+	if c.Program != "" {
+		return c.Program + " " + c.Table + " " + c.Name
+	}
+	return c.Family + " " + c.Table + " " + c.Name
+}
+
+// accept is the command that accepts packets in the chain: those that nft and iptables match with these words.
+func (c Chain) accept(nft, iptables string) string {
+	switch {
+	case c.Program == "":
+		return fmt.Sprintf("nft insert rule %s %s accept", c, nft)
+	case c.Table == "filter":
+		return fmt.Sprintf("%s -I %s %s -j ACCEPT", c.Program, c.Name, iptables)
+	}
+	return fmt.Sprintf("%s -t %s -I %s %s -j ACCEPT", c.Program, c.Table, c.Name, iptables)
+}
 
 // A DroppedPacket is a packet of a service that a chain drops.
 type DroppedPacket struct {
@@ -144,7 +168,7 @@ func (f Flow) String() string {
 type FilteredFlow struct {
 	Flow
 	Out    bool    // in the outgoing direction; false: in the incoming one
-	Chains []Chain // that drop it, if nftables has them
+	Chains []Chain // that drop it, as far as they are known
 }
 
 // flows returns the multicast flows that a configuration needs.

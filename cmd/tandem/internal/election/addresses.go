@@ -36,7 +36,7 @@ func (k addressKey) link() string {
 	return k.iface
 }
 
-// A desired is the state that an addressUnit should make on its interface.
+// A desired is the state that an addressUnit must bring about on its interface.
 type desired struct {
 	managed, want address.Resources
 	// announce has the addresses to announce, with their settings. An address that is being handed over is still on the
@@ -132,15 +132,15 @@ func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	}
 }
 
-// A referral is a router for whose new master this machine sends announcements.
+// A referral is a virtual router that this machine announces for its new master.
 type referral struct {
 	vrrp.Config
 	began time.Time
 }
 
-// refer announces the addresses of a router that was master for its new master, unless the new master was heard to announce
-// them. If a router was cut off, it gave up its addresses without a successor: then refer does this when the router hears a
-// master. A virtual MAC address is the same at both.
+// refer announces the addresses of a router that this machine was master of. It does so for the new master, unless the new
+// master was heard to announce them. If a router was cut off, it gave up its addresses without a successor: then refer does
+// this when the router hears a master. A virtual MAC address is the same at both.
 func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
 	if !known || r.VirtualMAC {
@@ -188,8 +188,8 @@ func (p *Process) giveUp(routers []vrrp.Config) {
 	p.newlyGivenUp = append(p.newlyGivenUp, routers...)
 }
 
-// awaitMasters watches for a master of the addresses that were given up without a successor. They are announced for the first
-// master that is heard.
+// awaitMasters waits for a master of the addresses that were given up without a successor, and announces the addresses for the
+// first master that is heard.
 func (p *Process) awaitMasters() {
 	if !p.obeyed {
 		return

@@ -72,7 +72,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 	}
 }
 
-// offering tells whether a hand-over is under way or has not begun yet. It adds those under way to begun.
+// offering reports whether a hand-over is under way or has not begun yet. It adds those under way to begun.
 func (p *Process) offering(begun map[string]bool) bool {
 	under := false
 	for _, r := range p.order.Routers {

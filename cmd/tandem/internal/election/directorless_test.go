@@ -82,7 +82,8 @@ func watchLoss(t *testing.T) func() []string {
 	}
 }
 
-// Everything was killed at once, and the configuration was changed before the next start.
+// An election removes the addresses that its configuration no longer has, if everything was killed at once and the
+// configuration was changed before the next start.
 func TestElectionRemovesWhatItsOrderNoLongerHas(t *testing.T) {
 	cable(t)
 	dir := t.TempDir()

@@ -35,7 +35,7 @@ type request struct {
 	err  error
 }
 
-// socketPath is the path where a successor asks. The name is short because the kernel limits the length of the path.
+// socketPath returns the path where a successor asks. The name is short because the kernel limits the length of the path.
 func socketPath(dir string) string { return filepath.Join(dir, "next") }
 
 // askPredecessor asks the election that listens at path for the hand-off. The predecessor answers when it knows who is

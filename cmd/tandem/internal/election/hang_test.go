@@ -23,7 +23,7 @@ import (
 // childVar makes the test binary an election process, as tandem election is one.
 const childVar = "TANDEM_TEST_ELECTION_IN"
 
-// child is that process.
+// child runs an election process in the test binary.
 func child(dir string) int {
 	conn, err := Inherited()
 	if err != nil {
@@ -41,7 +41,7 @@ func child(dir string) int {
 	return 0
 }
 
-// An election whose standard error is a pipe that nobody reads becomes master, adds its address, and leaves.
+// If nobody reads its standard error, an election still becomes master, adds its address, and leaves.
 func TestElectionWhoseLogNobodyReads(t *testing.T) {
 	cable(t)
 	in, out, err := os.Pipe()

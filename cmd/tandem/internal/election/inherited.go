@@ -20,8 +20,8 @@ import (
 // the packet sockets. Measured here, the director learned of the death after 0.3 ms instead of 13 to 40 ms.
 const highFD = 1000
 
-// dupHigh duplicates a descriptor to highFD or above. It fails if the limit on descriptors is lower. Then only this advantage
-// is lost.
+// dupHigh duplicates a descriptor to highFD or above. It fails if the limit on descriptors is lower. The caller can then use
+// the descriptor as it is.
 func dupHigh(fd uintptr) (uintptr, error) {
 	high, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, highFD)
 	return uintptr(high), err
@@ -36,7 +36,7 @@ type directorSocket struct {
 
 var _ nonblocking = (*directorSocket)(nil)
 
-// closeTimeout is how long a write to a director that does not read may last after Close.
+// closeTimeout is the maximum time of a write after Close, to a director that does not read.
 const closeTimeout = time.Second
 
 // Inherited returns the socket to the director that started this process.
@@ -102,7 +102,7 @@ func (s *directorSocket) Close() error {
 	return unix.Shutdown(s.fd, unix.SHUT_RD)
 }
 
-// monotonicNow is the present moment. It counts the time in which the machine is suspended, because the peer continues in
+// monotonicNow returns the present moment. It counts the time in which the machine is suspended, because the peer continues in
 // that time.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec

@@ -17,8 +17,8 @@ import (
 // retryPause is the pause between two tries to get the lock.
 const retryPause = 10 * time.Millisecond
 
-// An instanceLock is the right to run the election of a director. Only one process at a time has it. The kernel releases the
-// lock when the process ends.
+// An instanceLock is the lock of a director's election, which only one process at a time holds. The kernel releases it when the
+// process ends.
 type instanceLock struct {
 	file *os.File
 	dir  string
@@ -99,5 +99,5 @@ func makeAndOpen(dir string) (*os.File, error) {
 	return lock.Open(lockPath(dir))
 }
 
-// release allows the next election to begin.
+// release releases the lock, so that the next election can begin.
 func (l *instanceLock) release() { _ = l.file.Close() }

@@ -29,7 +29,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
-// Options are the surroundings of a Process.
+// Options are what a Process needs from its surroundings.
 type Options struct {
 	// Log must not block: standard error may be a pipe that nobody reads.
 	Log hclog.Logger
@@ -41,8 +41,8 @@ type Options struct {
 	Realtime bool
 }
 
-// A Process is the election's side of the socket. It runs a loop, an address reconciler and an announcer for each interface,
-// and carries out the director's orders. It belongs to one network namespace, that of the thread it runs on.
+// A Process is the election. It runs a loop, an address reconciler and an announcer for each interface, and carries out the
+// director's orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
@@ -76,6 +76,8 @@ type Process struct {
 	referred      map[message.RouterID]referral // the latest of each router
 	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
 	givenUpRecord *addressRecord
+
+	sequences sequences
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
@@ -153,7 +155,7 @@ const (
 	problemPredecessor = "waiting for the election of the former director to end or to hand off"
 )
 
-// lockTimeout is how long opening the lock may take before that is reported.
+// lockTimeout is the time after which an attempt to open the lock that still hangs is reported.
 const lockTimeout = time.Second
 
 // lockAndServe waits until no other election of this director runs. After that it serves.
@@ -194,10 +196,12 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	}
 	defer lock.release()
 	p.setProblem("")
-	p.record = openRecord(p.options.StateDir, "election.json", p.log)
+	p.record = openRecord[vrrp.Config](p.options.StateDir, "election.json", ownAddresses, p.log)
 	defer p.record.close()
-	p.givenUpRecord = openRecord(p.options.StateDir, "given-up.json", p.log)
+	p.givenUpRecord = openRecord[vrrp.Config](p.options.StateDir, "given-up.json", ownAddresses, p.log)
 	defer p.givenUpRecord.close()
+	p.sequences.open(p.options.StateDir, p.log)
+	defer p.closeSequences()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
 	p.serve(ctx, work, g, gone, lock)
@@ -226,6 +230,9 @@ func (p *Process) read(ctx context.Context) {
 		if first == nil {
 			first = &o
 		}
+		for i := range o.Routers {
+			o.Routers[i].TakeSecrets()
+		}
 		o.Resume = first.Resume // an order that replaces the first one must not lose it
 		replace(ctx, p.orders, o)
 	}
@@ -241,6 +248,12 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		select {
 		case <-work.Done():
 			return
+		case late, ok := <-p.sequences.late:
+			p.restoreSequences(late, ok)
+			continue
+		case <-p.sequences.tick.C:
+			p.sequences.record.set(p.sequenceRows())
+			continue
 		case <-p.wake:
 			p.pulse.during(p.settle)
 			continue
@@ -272,7 +285,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 	}
 }
 
-// leave shuts all loops down. While they hand over, it updates the addresses.
+// leave tells all loops to shut down, and updates the addresses while they hand over.
 func (p *Process) leave(ctx context.Context) {
 	for _, u := range p.units {
 		u.loop.Shutdown()

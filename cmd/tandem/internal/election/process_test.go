@@ -122,7 +122,7 @@ func newRig(t *testing.T, vips ...string) *rig {
 	return newRigIn(t, t.TempDir(), vips...)
 }
 
-// newRigIn is newRig in a given state directory.
+// newRigIn does what newRig does, in a given state directory.
 func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	t.Helper()
 	near, far := net.Pipe()

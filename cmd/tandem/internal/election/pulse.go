@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
-// A pulse gives the signs of life.
+// A pulse sends the election's signs of life to the director.
 //
 // The threads of the VRRP loops give them in passing, after their advertisements: this wakes nobody. A timer of the Go runtime
 // would wake three threads each time. The serving goroutine gives them while no loop does.
@@ -41,10 +41,10 @@ type nonblocking interface{ TrySend([]byte) error }
 // never is a moment before the start of the process.
 const never = -int64(time.Hour)
 
-// hungLoop is how late the thread of a loop may be.
+// hungLoop is the lateness from which the thread of a loop counts as hung.
 const hungLoop = 2 * time.Second
 
-// maxBeats is how many beat intervals may pass without a sign of life before reports are withheld.
+// maxBeats is the number of beat intervals without a sign of life after which reports are withheld.
 const maxBeats = 3
 
 func newPulse(conn io.Writer, log hclog.Logger) *pulse {
@@ -108,7 +108,7 @@ func (p *pulse) during(f func()) {
 	p.busy.Store(0)
 }
 
-// pause is the interval between two signs of life.
+// pause returns the interval between two signs of life.
 func (p *pulse) pause() time.Duration { return time.Duration(p.interval.Load()) }
 
 // beating reports whether the loops give signs of life.

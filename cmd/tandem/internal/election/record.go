@@ -24,35 +24,40 @@ const (
 	recordWriteTimeout = time.Second
 )
 
+// ownAddresses is what both files have, in the log.
+const ownAddresses = "this director's addresses"
+
 // An addressRecord is a file of routers and their addresses, for the next election. There are two:
 //
 //   - election.json has the addresses that this election may have on the interfaces. The next one needs it if everything was
 //     killed at once and the configuration was changed: then only the file knows which addresses to remove.
 //   - given-up.json has the addresses that it gave up without a successor: neighbours may still have this machine's address
 //     for them, see refer.
-//
-// The file is read and written by a goroutine of its own, which may hang with the disk.
-type addressRecord struct {
-	former chan []vrrp.Config // the content of the file at the start; then closed
-	latest chan []vrrp.Config // the content to write; replaced while it waits
-	idle   chan struct{}      // closed when latest is closed and all is written
+type addressRecord = record[vrrp.Config]
+
+// A record is a file with a list of what the next election should know. It is read and written by a goroutine of its own, which
+// may hang with the disk.
+type record[T any] struct {
+	former chan []T      // the content of the file at the start; then closed
+	latest chan []T      // the content to write; replaced while it waits
+	idle   chan struct{} // closed when latest is closed and all is written
 }
 
-// openRecord starts to read the file of that name in dir.
-func openRecord(dir, name string, log hclog.Logger) *addressRecord {
-	r := &addressRecord{former: make(chan []vrrp.Config, 1), latest: make(chan []vrrp.Config, 1), idle: make(chan struct{})}
-	go r.run(filepath.Join(dir, name), log)
+// openRecord starts to read the file of that name in dir. what says in the log what the file has.
+func openRecord[T any](dir, name, what string, log hclog.Logger) *record[T] {
+	r := &record[T]{former: make(chan []T, 1), latest: make(chan []T, 1), idle: make(chan struct{})}
+	go r.run(filepath.Join(dir, name), what, log)
 	return r
 }
 
-func (r *addressRecord) run(path string, log hclog.Logger) {
+func (r *record[T]) run(path, what string, log hclog.Logger) {
 	defer close(r.idle)
-	file, err := state.Open[[]vrrp.Config](path)
+	file, err := state.Open[[]T](path)
 	switch {
 	case errors.Is(err, state.ErrDamaged):
-		log.Warn("the record of this director's addresses is damaged", "error", err)
+		log.Warn("the record of "+what+" is damaged", "error", err)
 	case err != nil:
-		log.Error("failed to read the record of this director's addresses", "error", err)
+		log.Error("failed to read the record of "+what, "error", err)
 	}
 	if file != nil {
 		r.former <- file.Value
@@ -63,16 +68,16 @@ func (r *addressRecord) run(path string, log hclog.Logger) {
 			continue
 		}
 		if err := file.Store(now); err != nil {
-			log.Error("failed to write the record of this director's addresses", "error", err)
+			log.Error("failed to write the record of "+what, "error", err)
 		}
 	}
 }
 
-// set requests that the file contains these routers. It does not block.
-func (r *addressRecord) set(routers []vrrp.Config) { replace(context.Background(), r.latest, routers) }
+// set requests that the file contains these values. It does not block.
+func (r *record[T]) set(now []T) { replace(context.Background(), r.latest, now) }
 
 // close waits until all is written, for recordWriteTimeout at most. It is the last call.
-func (r *addressRecord) close() {
+func (r *record[T]) close() {
 	close(r.latest)
 	select {
 	case <-r.idle:
@@ -91,6 +96,7 @@ func (p *Process) awaitFormer(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	p.awaitSequences(ctx)
 	select {
 	case former := <-p.givenUpRecord.former:
 		p.giveUp(former)
@@ -107,8 +113,8 @@ func (p *Process) setFormer(former []vrrp.Config) {
 	}
 }
 
-// recordAddresses updates the record: these routers may have addresses from now on. First it removes the addresses of former
-// elections that these routers do not have. While the disk hangs, both wait.
+// recordAddresses writes to the record that these routers may have addresses from now on. First it removes the addresses of
+// former elections that these routers do not have. While the disk hangs, both wait.
 func (p *Process) recordAddresses(now []vrrp.Config) {
 	if !p.formerKnown {
 		return

@@ -43,8 +43,8 @@ func (p *Process) report(ctx context.Context) {
 	}
 }
 
-// giveSignOfLife has the serving goroutine give a sign of life, unless a loop hangs: its router is silent, so the election must
-// be replaced.
+// giveSignOfLife sends a sign of life from the serving goroutine. It sends none while a loop hangs: the router of this loop is
+// silent, so the election must be replaced.
 func (p *Process) giveSignOfLife() {
 	if p.pulse.healthy() {
 		p.pulse.sign.Store(int64(p.pulse.now()))
@@ -52,7 +52,7 @@ func (p *Process) giveSignOfLife() {
 	}
 }
 
-// seeSignsOfLife is called when a sign of life is due: the serving goroutine gives it, unless the loops do.
+// seeSignsOfLife sends a sign of life from the serving goroutine when one is due and the loops have not sent it.
 func (p *Process) seeSignsOfLife() {
 	if !p.pulse.beating() {
 		p.giveSignOfLife()
@@ -91,7 +91,7 @@ func (p *Process) aliveDuring(f func()) {
 	}
 }
 
-// snapshot is the present state.
+// snapshot returns the present state.
 func (p *Process) snapshot() message.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()

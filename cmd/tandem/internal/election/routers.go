@@ -26,7 +26,9 @@ func (p *Process) newUnit(iface string) *unit {
 	if p.pulse.send != nil {
 		o.Pulse = p.pulse.inPassing
 	}
-	return &unit{loop: speaker.New(iface, o), ended: make(chan struct{})}
+	u := &unit{loop: speaker.New(iface, o), ended: make(chan struct{})}
+	u.loop.Restore(p.sequences.on(iface))
+	return u
 }
 
 // startUnit runs the unit in g until ctx ends or the loop is shut down.
@@ -70,6 +72,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 		}
 		p.provideUnits(ctx, g, r.Config)
 	}
+	p.sequences.schedule(configs)
 	p.groups = vrrp.NewGroups(configs)
 	// A unit without routers stays: its routers hand over in their own time, and an idle loop costs nothing.
 	for name, u := range p.units {
@@ -171,7 +174,8 @@ func (p *Process) updateLoops() {
 	}
 }
 
-// settle updates tracking and addresses after reports of the loops and links.
+// settle passes on the effects of new reports from the loops and links: tracking results, the decisions of sync groups, and
+// addresses.
 func (p *Process) settle() {
 	p.newsMu.Lock()
 	news := p.news

@@ -21,7 +21,7 @@ import (
 // ErrHeld is wrapped by the error about a lock that another process holds.
 var ErrHeld = errors.New("another process holds the lock")
 
-// Dir is the folder for the locks of the director with that control socket.
+// Dir returns the folder for the locks of the director with that control socket.
 func Dir(socket string) string { return strings.TrimSuffix(socket, ".sock") + ".locks" }
 
 // MakeDir makes the folder for locks if it is missing. It refuses a folder that belongs to another user.

@@ -74,7 +74,7 @@ func (h *host) start() {
 	})
 }
 
-// time is the wall clock as the process sees it.
+// time returns the wall clock as the process sees it.
 func (d *director) time() time.Time { return d.now.Add(d.base) }
 
 // post passes an event to the loop.

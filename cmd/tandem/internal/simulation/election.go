@@ -63,21 +63,6 @@ type router struct {
 	diagnosis time.Time // when to advance the diagnosis
 }
 
-// A datagram is a received advertisement.
-type datagram struct {
-	header  vrrp.Header
-	message []byte
-	segment int
-}
-
-// segmentOf is the segment of an interface.
-func segmentOf(iface string) int {
-	if iface == "eth1" {
-		return inside
-	}
-	return outside
-}
-
 // spawn starts an election process. One at a time has the lock.
 func (h *host) spawn(d *director) *election {
 	e := &election{
@@ -316,33 +301,10 @@ func (e *election) advertise(r *router, priority uint8) {
 		return
 	}
 	r.Packet.Priority = priority
+	r.Sign(e.now)
 	h := vrrp.Header{Source: r.Machine.Source(), Destination: vrrp.Group4, TTL: vrrp.TTL}
 	d := datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), r.segment}
 	e.host.sendDatagram(d)
-}
-
-// sendDatagram sends an advertisement to the other director.
-func (h *host) sendDatagram(d datagram) {
-	other := h.opposite()
-	h.send(d.segment, h.node, other.node, func() { other.hear(d) })
-}
-
-// hear puts an advertisement into the socket of the election.
-func (h *host) hear(d datagram) {
-	e := h.election()
-	if o := h.peer; o != nil && h.kernelRuns() && h.carrier[d.segment] {
-		o.later(h.between(10*time.Microsecond, 300*time.Microsecond), func() { o.hear(d) })
-	}
-	if !h.kernelRuns() || !h.carrier[d.segment] || e == nil || e.links[d.segment] == nil {
-		return
-	}
-	e.inbox = append(e.inbox, d)
-	e.do(func() {
-		e.referrals[d.segment].ObserveRouter(garp.Observation{Router: d.header.Source, From: hardware(h.opposite())})
-	})
-	if !e.stopped {
-		e.later(h.between(10*time.Microsecond, 300*time.Microsecond), e.turn)
-	}
 }
 
 // turn is one turn of the loop: the timers that are due, then the packets that have arrived. After a stall, the packets come
@@ -373,7 +335,7 @@ func (e *election) drain() {
 			if r.segment != d.segment || r.Config.VRID != d.message[1] {
 				continue
 			}
-			if drop := r.Examine(d.header, d.message, &p); drop != 0 {
+			if drop := r.Examine(e.now, d.header, d.message, &p); drop != 0 {
 				e.say(e.host.name, "drops an advertisement: %s", drop)
 				continue
 			}

@@ -41,10 +41,10 @@ type host struct {
 
 func (h *host) opposite() *host { return h.hosts[1-h.node] }
 
-// kernelRuns tells whether the machine answers and forwards.
+// kernelRuns reports whether the machine answers and forwards.
 func (h *host) kernelRuns() bool { return h.powered && !h.paused }
 
-// processes are those that run.
+// processes returns the processes that run.
 func (h *host) processes() (all []*process) {
 	if h.director != nil {
 		all = append(all, &h.director.process)
@@ -75,7 +75,7 @@ type kernel struct {
 	wiped   time.Time // when it last lost its table
 }
 
-// slot is the place of a virtual address among those of a kernel.
+// slot returns the place of a virtual address among those of a kernel.
 func slot(a netip.Addr) int {
 	if a == insideVIP {
 		return inside

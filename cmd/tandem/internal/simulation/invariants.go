@@ -73,8 +73,8 @@ func newMonitor(s *Scenario) monitor {
 
 const slack = 250 * time.Millisecond
 
-// down is the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group wait
-// for one that offers its place.
+// down returns the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group
+// wait for one that offers its place.
 func (m *monitor) down() time.Duration {
 	i := m.scenario.Interval
 	if m.scenario.Group {
@@ -151,7 +151,7 @@ func (s since) since(now time.Time) time.Duration {
 	return now.Sub(s.Time)
 }
 
-// takesPart tells whether a director's election runs together with its director.
+// takesPart reports whether a director's election runs together with its director.
 func (h *host) takesPart() bool {
 	if h.other {
 		return h.kernelRuns() && h.peer != nil && h.peer.runs() && !h.peer.due.IsZero()
@@ -191,7 +191,7 @@ func sortedRequests(m map[core.Request]question) []core.Request {
 	return all
 }
 
-// peerIsClear tells whether the other director cannot be master beside this one: it is off, or the two hear each other.
+// peerIsClear reports whether the other director cannot be master beside this one: it is off, or the two hear each other.
 func (m *monitor) peerIsClear(w *world, h *host) bool {
 	other := h.opposite()
 	if !other.kernelRuns() {
@@ -212,12 +212,12 @@ func (m *monitor) peerIsClear(w *world, h *host) bool {
 	return !m.split && other.election() == nil && other.peer == nil && !other.kernel.addrs[slot(vip)]
 }
 
-// waysAreClean tells whether clients and real servers are reached from a director without loss.
+// waysAreClean reports whether clients and real servers are reached from a director without loss.
 func (m *monitor) waysAreClean(w *world, h *host) bool {
 	return w.clear[h.node] && h.carrier[outside] && h.carrier[h.serverSide]
 }
 
-// hasServer tells whether a kernel has a weight for a real server that answers.
+// hasServer reports whether a kernel has a weight for a real server that answers.
 func (m *monitor) hasServer(w *world, h *host) bool {
 	for _, is := range h.kernel.table[www].Servers {
 		for _, s := range w.servers {
@@ -229,7 +229,7 @@ func (m *monitor) hasServer(w *world, h *host) bool {
 	return false
 }
 
-// hasDrained tells whether an operator has drained or disabled a server at a director.
+// hasDrained reports whether an operator has drained or disabled a server at a director.
 func (m *monitor) hasDrained(h *host) bool {
 	return len(h.disk.ordered) > 0 || len(h.cfg.Services[0].Servers) < m.scenario.Servers
 }
@@ -258,7 +258,7 @@ func (m *monitor) lookAtTables(w *world) {
 	}
 }
 
-// isForeign tells whether an entry is as the other program made it.
+// isForeign reports whether an entry is as the other program made it.
 func isForeign(e lvs.Entry) bool {
 	return e.Service == foreign.Service && slices.Equal(e.Servers, foreign.Servers)
 }

@@ -28,7 +28,7 @@ func (d *director) askNeighbours(q core.Question, number int) {
 	})
 }
 
-// neighbourAnswers tells whether the peer, a client or a machine of a real server answers on the real servers' side.
+// neighbourAnswers reports whether the peer, a client or a machine of a real server answers on the real servers' side.
 func (d *director) neighbourAnswers() bool {
 	h := d.host
 	if !h.carrier[h.serverSide] {
@@ -72,7 +72,7 @@ func (d *director) askSegments(q core.Segments, number int, before map[string]co
 	})
 }
 
-// reach tells whether any other machine of a segment answers.
+// reach reports whether any other machine of a segment answers.
 func (d *director) reach(segment int) core.Reach {
 	h := d.host
 	if !h.carrier[segment] {

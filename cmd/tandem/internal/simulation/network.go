@@ -33,10 +33,10 @@ type wire struct {
 	jitter time.Duration
 }
 
-// clean tells whether the wire loses nothing and delays almost nothing.
+// clean reports whether the wire loses nothing and delays almost nothing.
 func (r wire) clean() bool { return !r.cut && r.loss == 0 && r.delay+r.jitter < 5*time.Millisecond }
 
-// cleanBothWays tells whether two nodes hear each other.
+// cleanBothWays reports whether two nodes hear each other.
 func (w *world) cleanBothWays(segment, a, b int) bool {
 	return w.wires[segment][a][b].clean() && w.wires[segment][b][a].clean()
 }
@@ -54,7 +54,7 @@ func (w *world) rewired() {
 	}
 }
 
-// passes tells whether one packet arrives.
+// passes reports whether one packet arrives.
 func (w *world) passes(segment, from, to int) bool {
 	r := &w.wires[segment][from][to]
 	return !r.cut && !w.chance(r.loss)

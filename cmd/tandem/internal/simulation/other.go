@@ -173,5 +173,5 @@ func (o *otherMake) leaves() {
 	o.dies()
 }
 
-// hardware is the Ethernet address of a host.
+// hardware returns the Ethernet address of a host.
 func hardware(h *host) garp.Hardware { return garp.Hardware{5: byte(1 + h.node)} }

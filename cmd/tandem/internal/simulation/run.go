@@ -83,7 +83,7 @@ func run(s *Scenario, also func(*world)) (r Result) {
 	return
 }
 
-// end is when the last fault is over.
+// end returns when the last fault is over.
 func (s *Scenario) end() time.Duration {
 	end := s.Length
 	for _, f := range s.Faults {
@@ -142,7 +142,7 @@ const (
 	checkFall     = 2
 )
 
-// config is the configuration of a director, by way of its text.
+// config returns the configuration of a director, by way of its text.
 func (s *Scenario) config(node int, c change) *configs.Config {
 	priority := [2]int{150, 100}[node]
 	if c.raised {

@@ -78,7 +78,7 @@ func (m *monitor) sawRequest(c *client, r result) {
 	}
 }
 
-// anyServer tells whether a real server answers that no operator has drained.
+// anyServer reports whether a real server answers that no operator has drained.
 func (m *monitor) anyServer(w *world) bool {
 	for _, s := range w.servers {
 		drained := false

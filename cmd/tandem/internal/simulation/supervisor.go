@@ -32,7 +32,7 @@ type supervisor struct {
 	began    time.Time     // when the child was started
 }
 
-// monotonic is the machine's CLOCK_MONOTONIC.
+// monotonic returns the machine's CLOCK_MONOTONIC.
 func (w *world) monotonic(t time.Time) message.Monotonic {
 	return message.Monotonic(t.Sub(epoch) + time.Hour)
 }
@@ -122,7 +122,7 @@ func (d *director) losesElection(c *election, sure time.Time) {
 	})
 }
 
-// resumable are the routers that the dead election was master of.
+// resumable returns the routers that the dead election was master of.
 func (d *director) resumable(sure time.Time) (all []message.Resume) {
 	if d.last.Sequence != d.order.Sequence {
 		return nil

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -32,7 +31,7 @@ type tableWorker struct {
 // put replaces the waiting change, or merges the two.
 func (t *tableWorker) put(next core.Table) {
 	if t.waiting != nil {
-		next = workers.MergeTables(*t.waiting, next)
+		next = core.MergeTables(*t.waiting, next)
 	}
 	t.waiting = &next
 }
@@ -142,7 +141,7 @@ func (d *director) lookAgain() {
 	})
 }
 
-// inLine tells whether the kernel has what is wanted.
+// inLine reports whether the kernel has what is wanted.
 func (d *director) inLine() bool {
 	for id, e := range d.table.want {
 		is, ok := d.host.kernel.table[id]
@@ -173,13 +172,13 @@ func (d *director) lookAtConnections() {
 
 // A filesWorker writes files, the latest value of each.
 type filesWorker struct {
-	waiting workers.Values
+	waiting map[core.File]core.FileValue
 	busy    bool
 }
 
 func (d *director) store(values []core.FileValue) {
 	if d.files.waiting == nil {
-		d.files.waiting = make(workers.Values)
+		d.files.waiting = make(map[core.File]core.FileValue)
 	}
 	for _, f := range values {
 		d.files.waiting[f.File] = f
@@ -198,7 +197,7 @@ func (d *director) store(values []core.FileValue) {
 			if err := d.host.disk.store(batch[f]); err != nil {
 				done.Problem, failed = err.Error(), true
 				if d.files.waiting == nil {
-					d.files.waiting = make(workers.Values)
+					d.files.waiting = make(map[core.File]core.FileValue)
 				}
 				if _, newer := d.files.waiting[f]; !newer {
 					d.files.waiting[f] = batch[f]

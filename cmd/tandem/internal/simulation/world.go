@@ -59,7 +59,7 @@ func (w *world) run(until time.Time) {
 	}
 }
 
-// between is a random duration.
+// between returns a random duration.
 func (w *world) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rand.Int64N(int64(most-least)+1))
 }
@@ -117,7 +117,7 @@ func (p *process) goOn() {
 	}
 }
 
-// runs tells whether the process lives and is not stopped.
+// runs reports whether the process lives and is not stopped.
 func (p *process) runs() bool { return p.alive && !p.stopped }
 
 // A queue is a heap of the future events, the next one first.

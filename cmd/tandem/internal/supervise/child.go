@@ -37,7 +37,7 @@ type Child interface {
 	Kill() error
 }
 
-// A watch is the supervision of one election.
+// A watch supervises one election process.
 type watch struct {
 	*Supervisor
 	child   Child

@@ -12,6 +12,10 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
+// startTime is the time that an election may need from its start to its first advertisement. A router whose peer takes
+// over sooner than that is not resumed: its addresses are removed at once.
+const startTime = 100 * time.Millisecond
+
 // cleanUpAfter decides which routers the next election, started after a pause, can resume. It removes all other addresses: a
 // peer that takes over must not share them with us.
 func (s *Supervisor) cleanUpAfter(cause error, pause time.Duration) {
@@ -51,7 +55,7 @@ func (s *Supervisor) resumable() []message.Resume {
 	return routers
 }
 
-// tooLate fires when nothing is left to resume.
+// tooLate returns a channel that gets a message when it is too late to resume any router.
 func (s *Supervisor) tooLate() <-chan time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ func (w *watch) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read is the reader: it posts reports until the socket ends.
+// read is the body of the reader: it posts reports until the socket ends.
 func (w *watch) read() {
 	defer close(w.eof)
 	in := bufio.NewReader(w)
@@ -90,7 +90,7 @@ func (w *watch) sendOrder() {
 	nudge(w.send)
 }
 
-// write is the writer: it sends the latest order whenever there is a new one, and requests for a report.
+// write is the body of the writer: it sends each new order, and requests for a report.
 func (w *watch) write() {
 	var asked <-chan struct{} // the order must be sent first
 	for {

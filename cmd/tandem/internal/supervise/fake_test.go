@@ -102,7 +102,7 @@ func start(t *testing.T, order message.Order) *bench {
 	return startWith(t, order, hclog.NewNullLogger(), func() {})
 }
 
-// startWith is start with a log, and a consumer of the reports that runs consume for each.
+// startWith does what start does, with a log, and with a consumer of the reports that calls consume for each.
 func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func()) *bench {
 	t.Helper()
 	b := &bench{done: make(chan error, 1)}

@@ -102,7 +102,7 @@ func (w *watch) afterEOF() error {
 	return errors.New("its socket was closed")
 }
 
-// A look is a repeated look at the signs of life. Each sign of life postpones it, so that a healthy election costs no looks.
+// A look checks the signs of life repeatedly. Each sign of life postpones it, so that a healthy election costs no looks.
 type look struct {
 	*Supervisor
 	timer     *time.Timer

@@ -94,7 +94,8 @@ func TestSupervisorRemovesAddressesWhileItsConsumerHangs(t *testing.T) {
 	}
 }
 
-// An election that was killed may have a thread that waits for a frozen disk. It does not end then, nor close its socket.
+// If a killed election does not end, because one of its threads waits for a frozen disk, its addresses are removed all the
+// same.
 func TestSupervisorRemovesTheAddressesOfAProcessThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, oneRouter("eth0", "192.0.2.100/24"))
@@ -149,7 +150,7 @@ func TestSupervisorThatWasStopped(t *testing.T) {
 	})
 }
 
-// A director was stopped while it wrote an order. Its own deadline has passed, but this is not the election's fault.
+// If a director was stopped while it wrote an order, it does not kill the election when the deadline of the write has passed.
 func TestSupervisorThatWasStoppedWhileItWrote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -207,7 +208,8 @@ func TestSupervisorEndsAnElectionWithoutASignOfLife(t *testing.T) {
 	})
 }
 
-// An election that was stopped may send signs of life before it reports who is master now.
+// An election that was stopped is not resumed from an old report: it may send signs of life before it reports who is master
+// now.
 func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 	for _, wakes := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -227,7 +229,7 @@ func TestSupervisorDoesNotLetResumeWhatHadBeenStopped(t *testing.T) {
 	}
 }
 
-// The machine was stopped, or all of its processes: the silence is not the fault of the election.
+// If the machine was stopped, or all of its processes, the supervisor does not kill the election for its silence.
 func TestSupervisorSparesAnElectionThatStoodStillWithIt(t *testing.T) {
 	// It is stopped before the election is suspected to hang, and after.
 	for _, before := range []time.Duration{0, suspectTimeout + maxLate} {

@@ -93,7 +93,7 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
 
-// monotonicNow is the present moment. It counts the time in which the machine is suspended, because the peer continues in
+// monotonicNow returns the present moment. It counts the time in which the machine is suspended, because the peer continues in
 // that time.
 func monotonicNow() message.Monotonic {
 	var ts unix.Timespec

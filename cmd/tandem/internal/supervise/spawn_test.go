@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// idle is that child. It does nothing until its director is gone.
+// idle is what the child of TestSpawn runs. It does nothing until its director is gone.
 func idle() {
 	conn, err := election.Inherited()
 	if err == nil {

@@ -28,7 +28,7 @@ type field struct {
 	coded    bool
 }
 
-// A meaning is what a field says about the body.
+// A meaning is the kind of statement that a field makes about the body.
 type meaning uint8
 
 const (
@@ -52,7 +52,7 @@ func (f *field) takeName(c byte) error {
 	return nil
 }
 
-// startValue begins the value behind a complete name.
+// startValue is called after the complete name of a field, and prepares for its value.
 func (f *field) startValue() error {
 	switch string(f.name[:f.named]) {
 	case "":
@@ -76,7 +76,7 @@ func (f *field) takeValue(c byte) {
 	}
 }
 
-// end judges the field, and makes room for the next.
+// end judges the field that has ended, and makes room for the next one.
 func (f *field) end() error {
 	value, which, overlong := string(f.value[:f.valued]), f.which, f.overlong
 	f.named, f.valued, f.which, f.overlong = 0, 0, nothing, false
@@ -123,7 +123,7 @@ func parseDigits(s string) (n int64, ok bool) {
 	return n, true
 }
 
-// isChunked says whether the value of Transfer-Encoding is chunked, and nothing else but empty elements of its list.
+// isChunked reports whether the value of Transfer-Encoding is chunked, and nothing else but empty elements of its list.
 func isChunked(value string) (is bool) {
 	for part := range strings.SplitSeq(value, ",") {
 		switch part = strings.Trim(part, " \t"); {
@@ -137,10 +137,10 @@ func isChunked(value string) (is bool) {
 	return is
 }
 
-// isControl says whether a byte may not be in a line of a header (RFC 9110, section 5.5).
+// isControl reports whether a byte may not be in a line of a header (RFC 9110, section 5.5).
 func isControl(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// isTokenByte says whether a byte may be in a name (RFC 9110, section 5.6.2).
+// isTokenByte reports whether a byte may be in a name (RFC 9110, section 5.6.2).
 func isTokenByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

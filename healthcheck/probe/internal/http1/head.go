@@ -28,7 +28,7 @@ var (
 	ErrCoding     = errors.New("bad Transfer-Encoding")
 )
 
-// versionPattern is how a response begins (RFC 9112, section 4); # is a digit.
+// versionPattern is the beginning of every response (RFC 9112, section 4). # stands for a digit.
 const versionPattern = "HTTP/1.# "
 
 // A Head reads the head of an HTTP/1 response as its bytes arrive, in any pieces, in constant memory. It judges every rule
@@ -54,7 +54,7 @@ type Head struct {
 	field field
 }
 
-// A headState is what the next byte belongs to.
+// A headState says to which part of the head the next byte belongs.
 type headState uint8
 
 const (
@@ -199,7 +199,7 @@ func (h *Head) endField() error {
 	return h.field.end()
 }
 
-// frame says how the body is delimited (RFC 9112, section 6.3).
+// frame determines how the body is delimited (RFC 9112, section 6.3).
 func (h *Head) frame() {
 	h.Length = -1
 	switch {
@@ -210,7 +210,7 @@ func (h *Head) frame() {
 	}
 }
 
-// Malformed is the result of a response that is not HTTP/1, or breaks its rules.
+// Malformed returns the result of a response that is not HTTP/1, or breaks its rules.
 func (h *Head) Malformed(err error) healthcheck.Result {
 	reason := "malformed response: " + err.Error()
 	if errors.Is(err, ErrNotHTTP) {

@@ -103,7 +103,7 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-// netHTTP is the status of the first final response as net/http reads it.
+// netHTTP returns the status of the first final response as net/http reads it.
 func netHTTP(b []byte) (status int, ok bool) {
 	r := bufio.NewReader(bytes.NewReader(b))
 	for {

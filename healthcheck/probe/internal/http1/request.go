@@ -30,13 +30,13 @@ func Request(t *healthcheck.Target) []byte {
 	return append(b, c.Body...)
 }
 
-// AnnouncesLength says whether a request has Content-Length. RFC 9110, section 8.6: a method that normally has content
+// AnnouncesLength reports whether a request has Content-Length. RFC 9110, section 8.6: a method that normally has content
 // announces the length even of empty content.
 func AnnouncesLength(c *healthcheck.Config) bool {
 	return c.Body != "" || slices.Contains([]string{"POST", "PUT", "PATCH"}, c.Method)
 }
 
-// Headers are the header fields that do not follow from the rest of the request: two usual ones, which the configuration
+// Headers returns the header fields that do not follow from the rest of the request: two usual ones, which the configuration
 // can replace, and the configured ones.
 func Headers(c *healthcheck.Config) []healthcheck.Header {
 	all := make([]healthcheck.Header, 0, len(c.Headers)+2)
@@ -49,8 +49,8 @@ func Headers(c *healthcheck.Config) []healthcheck.Header {
 	return append(all, c.Headers...)
 }
 
-// Host is the Host header (RFC 9110, section 7.2). It omits the scheme's default port, and the zone of an address,
-// which means nothing to the server.
+// Host returns the Host header (RFC 9110, section 7.2). It omits the scheme's default port, and the zone of an address, which
+// means nothing to the server.
 func Host(t *healthcheck.Target) string {
 	if t.Config.Host != "" {
 		return t.Config.Host

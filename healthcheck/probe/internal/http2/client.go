@@ -184,7 +184,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Value is the value of a header or trailer field that must not come twice.
+// Value returns the value of a header or trailer field that must not come twice.
 func Value(fields []hpack.HeaderField, name string) (value string, times int) {
 	for _, f := range fields {
 		if strings.EqualFold(f.Name, name) {
@@ -195,5 +195,5 @@ func Value(fields []hpack.HeaderField, name string) (value string, times int) {
 	return value, times
 }
 
-// Silent says whether the server has sent nothing.
+// Silent reports whether the server has sent nothing.
 func (s *Stream) Silent() bool { return s.begin.Empty() }

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
 )
 
-// malformed is an error about a rule.
+// malformed returns an error about a rule.
 func malformed(format string, args ...any) error { return &Malformed{fmt.Sprintf(format, args...)} }
 
 // next takes the next frame.
@@ -60,8 +60,8 @@ func (s *Stream) next() error {
 	return nil
 }
 
-// ours says that a frame is not for the one stream that is open. RFC 9113, section 5.1: in an idle stream, nothing else
-// but HEADERS and PRIORITY may come, and a server opens no stream that it has not promised.
+// ours returns an error if a frame is not for the one stream that is open. RFC 9113, section 5.1: in an idle stream, nothing
+// else but HEADERS and PRIORITY may come, and a server opens no stream that it has not promised.
 func (s *Stream) ours(id uint32) error {
 	if id != 1 {
 		return malformed("a frame of a stream that nobody opened")
@@ -69,7 +69,7 @@ func (s *Stream) ours(id uint32) error {
 	return nil
 }
 
-// notHTTP2 is the error of a server that does not begin as one of HTTP/2 does.
+// notHTTP2 returns the error of a server that does not begin as one of HTTP/2 does.
 func (s *Stream) notHTTP2() error { return malformed("not HTTP/2%s", s.begin.Instead()) }
 
 // explain makes an error of the frame reader's.
@@ -102,7 +102,7 @@ var ruleOf = map[http2.ErrCode]string{
 	http2.ErrCodeCompression: "a header that cannot be decompressed",
 }
 
-// takeSettings follows RFC 9113, section 6.5.
+// takeSettings handles a SETTINGS frame (RFC 9113, section 6.5).
 func (s *Stream) takeSettings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
@@ -130,7 +130,7 @@ func (s *Stream) takeSettings(f *http2.SettingsFrame) error {
 	return nil
 }
 
-// takeWindow follows RFC 9113, section 6.9.
+// takeWindow handles a WINDOW_UPDATE frame (RFC 9113, section 6.9).
 func (s *Stream) takeWindow(f *http2.WindowUpdateFrame) error {
 	room := &s.shared
 	if f.StreamID != 0 {
@@ -182,8 +182,8 @@ func (s *Stream) takeHeaders(f *http2.MetaHeadersFrame) error {
 	return nil
 }
 
-// plausible looks for the fields of a connection. RFC 9113, section 8.2.2: a message with one of them is malformed. curl
-// and Safari refuse it.
+// plausible returns an error if a header has a field that belongs to a connection. RFC 9113, section 8.2.2: such a message is
+// malformed. curl and Safari refuse it.
 func plausible(f *http2.MetaHeadersFrame) error {
 	for _, field := range f.RegularFields() {
 		if slices.Contains([]string{"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"}, field.Name) {
@@ -207,7 +207,7 @@ func statusOf(text string) (status int, ok bool) {
 	return status, status >= 100
 }
 
-// measure notes the length that the header announces.
+// measure stores the length of the body that the header announces.
 func (s *Stream) measure() error {
 	for _, field := range s.Fields {
 		if field.Name != "content-length" {

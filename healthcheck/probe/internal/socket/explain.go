@@ -17,13 +17,13 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// BeforeResponse says at which point a server that sends nothing ends the connection.
+// BeforeResponse is the end of the reason when a server has ended the connection without a response.
 const BeforeResponse = "before a response"
 
 // TooLate is the reason of a probe that this process had no time to complete.
 const TooLate = "the director had too little processor time for the check"
 
-// ErrTooLate is the error of such a probe.
+// ErrTooLate is the error of a probe that this process had no time to complete.
 var ErrTooLate = errors.New(TooLate)
 
 // Explain makes a result of an error that happened while doing something.
@@ -54,7 +54,7 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 	return healthcheck.Fail(healthcheck.NetworkError, err.Error())
 }
 
-// kindOf is the kind of failure for an error number.
+// kindOf returns the kind of failure for an error number.
 func kindOf(errno syscall.Errno) healthcheck.CauseKind {
 	switch {
 	case errno == syscall.ECONNREFUSED:
@@ -65,14 +65,15 @@ func kindOf(errno syscall.Errno) healthcheck.CauseKind {
 	return healthcheck.NetworkError
 }
 
-// ExplainSilence is Explain for an error before the first byte from the server: no answer at all makes the result silent.
+// ExplainSilence does what Explain does, for an error before the first byte from the server: no answer at all makes the result
+// silent.
 func ExplainSilence(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	res := Explain(ctx, err, timeout, doing)
 	res.Silent = res.Outcome == healthcheck.Failed && Silence(err)
 	return res
 }
 
-// TimedOut is the reason of a probe that took too long.
+// TimedOut returns the reason of a probe that took too long.
 func TimedOut(timeout time.Duration, doing string) string {
 	return fmt.Sprintf("timeout after %s while %s", timeout, doing)
 }
@@ -85,7 +86,7 @@ func HungUp(ctx context.Context, err error, t *healthcheck.Target, when, doing s
 	return Explain(ctx, err, t.Config.Timeout, doing)
 }
 
-// Ending says how the peer ended the connection.
+// Ending returns in words how the peer ended the connection.
 func Ending(err error) string {
 	if errors.Is(err, syscall.ECONNRESET) {
 		return "connection reset"
@@ -93,7 +94,7 @@ func Ending(err error) string {
 	return "connection closed"
 }
 
-// First is the error of a connection that was seen first. The kernel reports a reset only once: after a write that met it,
+// First returns the error of a connection that was seen first. The kernel reports a reset only once: after a write that met it,
 // a read finds the end of the connection.
 func First(write, read error) error {
 	if errors.Is(write, syscall.ECONNRESET) && errors.Is(read, io.EOF) {
@@ -102,7 +103,7 @@ func First(write, read error) error {
 	return read
 }
 
-// OwnFault says whether an error is about the director and not about the server.
+// OwnFault reports whether an error is about the director and not about the server.
 func OwnFault(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EAGAIN:
@@ -111,7 +112,7 @@ func OwnFault(errno syscall.Errno) bool {
 	return false
 }
 
-// Silence says whether an error of connecting means that no machine answered. A refusal is an answer.
+// Silence reports whether an error of connecting means that no machine answered. A refusal is an answer.
 func Silence(err error) bool {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -122,13 +123,13 @@ func Silence(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// Closed says whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
+// Closed reports whether the peer ended the connection. The order in which its FIN and its RST arrive decides which of
 // these errors appears, so they all have the same cause.
 func Closed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// AlertTLS is the reason for an alert that the server sent; empty: the error is something else. A server that requires a
+// AlertTLS returns the reason for an alert that the server sent; empty: the error is something else. A server that requires a
 // certificate says so only after the client has finished the handshake (RFC 8446, section 4.4.2.4).
 func AlertTLS(err error) string {
 	var op *net.OpError

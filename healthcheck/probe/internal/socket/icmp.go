@@ -55,8 +55,8 @@ func WithICMP(fd int, err error) error {
 	return err
 }
 
-// plain says whether who sent the message goes without saying: this machine itself, whose address resolution has failed,
-// or the server, which refuses.
+// plain reports whether the reason need not name the sender of the message. This is so if the sender is this machine, whose
+// address resolution has failed, or the server, which refuses.
 func (e *ICMPError) plain(fd int, peer unix.Sockaddr) bool {
 	local, err := unix.Getsockname(fd)
 	return err == nil && addrOf(local) == e.From || e.Errno == syscall.ECONNREFUSED && addrOf(peer) == e.From
@@ -98,7 +98,7 @@ func parseICMP(oob []byte) *ICMPError {
 	return nil
 }
 
-// icmpWords is what a message of ICMP says (RFC 792 and RFC 1122, section 3.2.2.1).
+// icmpWords returns what a message of ICMP says (RFC 792 and RFC 1122, section 3.2.2.1).
 func icmpWords(typ, code byte, errno syscall.Errno) string {
 	switch {
 	case typ == 3 && (code == 0 || code == 6 || code == 11):
@@ -115,7 +115,7 @@ func icmpWords(typ, code byte, errno syscall.Errno) string {
 	return errno.Error()
 }
 
-// icmp6Words is what a message of ICMPv6 says (RFC 4443, section 3).
+// icmp6Words returns what a message of ICMPv6 says (RFC 4443, section 3).
 func icmp6Words(typ, code byte, errno syscall.Errno) string {
 	switch {
 	case typ == 1 && (code == 0 || code == 2 || code == 6):
@@ -130,14 +130,14 @@ func icmp6Words(typ, code byte, errno syscall.Errno) string {
 	return errno.Error()
 }
 
-// Datagrams is a connected socket of datagrams: a *net.UDPConn or *net.IPConn.
+// Datagrams is a connected datagram socket: a *net.UDPConn or *net.IPConn.
 type Datagrams interface {
 	net.Conn
 	net.PacketConn // a library asks in this way whether a connection carries datagrams
 	syscall.Conn
 }
 
-// A HearingICMP is a socket of datagrams whose errors name the ICMP messages that caused them.
+// A HearingICMP is a datagram socket whose errors name the ICMP messages that caused them.
 type HearingICMP struct{ Datagrams }
 
 func (c HearingICMP) Read(b []byte) (int, error) {

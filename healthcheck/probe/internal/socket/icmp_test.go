@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queued is a control message of an error queue (ip(7), ipv6(7)).
+// queued returns a control message of an error queue (ip(7), ipv6(7)).
 func queued(six bool, errno syscall.Errno, typ, code byte, from netip.Addr) []byte {
 	level, kind, origin, family, at := unix.IPPROTO_IP, unix.IP_RECVERR, byte(unix.SO_EE_ORIGIN_ICMP), unix.AF_INET, 4
 	if six {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A LastLook is a connection that, once its deadline has passed, still reads what has arrived: an answer that lies in the
-// socket when the deadline is looked at is an answer.
+// A LastLook is a connection that can still be read after its deadline, but only what has arrived before. An answer that is in
+// the socket at the deadline counts.
 type LastLook struct{ net.Conn }
 
 func (c LastLook) Read(b []byte) (int, error) {
@@ -36,7 +36,7 @@ func (c LastLook) Read(b []byte) (int, error) {
 	return n, errors.Join(err, e)
 }
 
-// Answered says whether connecting has ended, one way or the other.
+// Answered reports whether connecting has ended, with or without success.
 func Answered(sock syscall.RawConn) (ended bool) {
 	err := sock.Control(func(fd uintptr) {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}

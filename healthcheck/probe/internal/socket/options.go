@@ -32,7 +32,7 @@ func Abrupt(conn net.Conn) {
 	}
 }
 
-// Family is the address family for sockets and netlink, which use the same numbers.
+// Family returns the address family for sockets and netlink, which use the same numbers.
 func Family(a netip.Addr) int {
 	if a.Is4() {
 		return unix.AF_INET

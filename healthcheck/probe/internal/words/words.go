@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is how many characters of a line a reason holds.
+// MaxLine is the maximum number of characters of a line in a reason.
 const MaxLine = 100
 
-// Line is the first line that is not empty, without control characters, cut to MaxLine characters.
+// Line returns the first line that is not empty, without control characters, cut to MaxLine characters.
 func Line(said []byte) string {
 	for line := range bytes.Lines(said) {
 		clean := strings.Map(printable, string(line))
@@ -36,10 +36,10 @@ func printable(r rune) rune {
 	return r
 }
 
-// ProtocolBytes is how many of a server's first bytes Protocol looks at.
+// ProtocolBytes is the number of a server's first bytes that Protocol examines.
 const ProtocolBytes = 16
 
-// greetings are how servers begin that speak first, or that answer in their own protocol what they do not understand.
+// greetings are the first bytes of servers that speak first, or that answer in their own protocol what they do not understand.
 var greetings = []struct{ begin, protocol string }{
 	{"SSH-", "SSH"},
 	{"HTTP/1.0", "HTTP/1.0"},
@@ -59,7 +59,7 @@ var greetings = []struct{ begin, protocol string }{
 	{"<", "HTML or XML, without a header"},
 }
 
-// Protocol names the protocol of a server by its first bytes; empty: they do not show it.
+// Protocol returns the name of a server's protocol by its first bytes. If they do not show it, the name is empty.
 func Protocol(first []byte) string {
 	for _, g := range greetings {
 		if bytes.HasPrefix(first, []byte(g.begin)) {
@@ -79,12 +79,13 @@ func Protocol(first []byte) string {
 	return ""
 }
 
-// isCode says whether three bytes are the code of a reply.
+// isCode reports whether three bytes are the code of a reply.
 func isCode(b []byte) bool {
 	return '1' <= b[0] && b[0] <= '5' && '0' <= b[1] && b[1] <= '9' && '0' <= b[2] && b[2] <= '9'
 }
 
-// Instead says what a server speaks instead of something; empty: its first bytes do not show it.
+// Instead returns words about what a server speaks instead of the expected protocol. If its first bytes do not show it, there
+// are none.
 func Instead(first []byte) string {
 	if p := Protocol(first); p != "" {
 		return ": the server speaks " + p
@@ -101,11 +102,11 @@ type Beginning struct {
 // Add takes the next bytes.
 func (b *Beginning) Add(more []byte) { b.n += copy(b.bytes[b.n:], more) }
 
-// Instead is Instead of these bytes.
+// Instead returns what the function Instead returns for these bytes.
 func (b *Beginning) Instead() string { return Instead(b.bytes[:b.n]) }
 
-// Protocol is Protocol of these bytes.
+// Protocol returns what the function Protocol returns for these bytes.
 func (b *Beginning) Protocol() string { return Protocol(b.bytes[:b.n]) }
 
-// Empty says whether the server has sent nothing.
+// Empty reports whether the server has sent nothing.
 func (b *Beginning) Empty() bool { return b.n == 0 }

@@ -53,8 +53,27 @@ type Router struct {
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
 	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
 	Preempt           bool           `json:"preempt"`
-	Track             []Track        `json:"track"` // empty: nothing
+	HMAC              *HMAC          `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
+	Track             []Track        `json:"track"`          // empty: nothing
 	Counters          Counters       `json:"counters"`
+}
+
+// An HMAC is how a virtual router signs its advertisements, and which ones it has refused.
+type HMAC struct {
+	Mode       string    `json:"mode"`                  // receive-only, permissive or enforce
+	Keys       []int     `json:"keys"`                  // the ids of the keys whose signatures are accepted
+	ActiveKey  uint8     `json:"active_key,omitempty"`  // the id of the key that signs; absent with receive-only
+	AntiReplay string    `json:"anti_replay"`           // time or monotonic
+	TimeWindow string    `json:"time_window,omitempty"` // "5s"; absent with monotonic
+	Refused    []Refusal `json:"refused"`               // the latest for each reason; empty: none
+}
+
+// A Refusal is the latest packet that was refused for a reason. From is the sender that it named, which may be forged.
+type Refusal struct {
+	Reason string     `json:"reason"` // "wrong_hmac", as in adverts_dropped
+	Count  uint64     `json:"count"`
+	Last   time.Time  `json:"last"`
+	From   netip.Addr `json:"from"`
 }
 
 // Counters count since the virtual router was configured.

@@ -16,7 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A modelKernel treats clients as Linux does (net/netfilter/ipvs), as far as the rule in the package comment of lvs needs it.
+// A modelKernel is a model of IPVS in Linux (net/netfilter/ipvs). It covers what the rule in the package comment of lvs needs.
 type modelKernel struct {
 	entry     lvs.Entry
 	settings  map[string]string
@@ -70,7 +70,7 @@ func (k *modelKernel) schedule(client int) (lvs.ServerID, bool) {
 	return lvs.ServerID{}, false
 }
 
-// begin is a client's first packet.
+// begin schedules a client's first packet, and returns what becomes of it.
 func (k *modelKernel) begin(client int) fate {
 	name := fmt.Sprint(client)
 	if id, ok := k.templates[name]; ok {
@@ -104,7 +104,7 @@ func (k *modelKernel) goOn(client int) fate {
 	return fate{reset: true}
 }
 
-// A clientCase is one combination.
+// A clientCase is one combination of scheduler, persistence, protocol and loss.
 type clientCase struct {
 	scheduler, protocol, loss string
 	persistent                bool
@@ -138,7 +138,7 @@ func (c clientCase) config(t *testing.T, without string) *configs.Config {
 
 const lostAddr = "192.0.2.12"
 
-// play brings the state to the moment after the loss, and returns the fates of the clients before and after it.
+// play lets clients come before and after a loss, and returns the fates of both.
 func (c clientCase) play(t *testing.T, check func(k *modelKernel, lost lvs.ServerID, clients int)) {
 	t.Helper()
 	p := newPlayer(hclog.NewNullLogger())

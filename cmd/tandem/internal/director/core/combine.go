@@ -37,7 +37,7 @@ func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.T
 	return is
 }
 
-// sameButVIP tells whether two checks come from one check of the file: a service with several VIPs has one for each VIP. Each
+// sameButVIP reports whether two checks come from one check of the file: a service with several VIPs has one for each VIP. Each
 // of them must pass.
 func sameButVIP(a, b healthcheck.Config) bool {
 	several := a.Via.IsValid() && b.Via.IsValid()

@@ -15,7 +15,7 @@ import (
 
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
-	s.numbers, s.startProblems = ev.Numbers, ev.Problems
+	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
 	s.adopt(ev.Config)
 	s.forgetOverrides()
 	s.logNumbers(nil)
@@ -48,21 +48,36 @@ func (ev Reload) on(s *State) {
 
 func (ReloadRefused) on(s *State) { s.reloads.Refused++ }
 
-// fixed returns an error if the new configuration changes something that a running director cannot change.
-func fixed(old, cfg *configs.Config) error {
-	var errs []error
-	for _, f := range []struct{ key, was, is string }{
+// A FixedSetting is a setting that cannot change while the director runs.
+type FixedSetting struct{ Key, Was, Is string }
+
+// fixedSettings returns the settings that differ and cannot change while the director runs.
+func fixedSettings(old, cfg *configs.Config) (all []FixedSetting) {
+	for _, f := range []FixedSetting{
 		{"control.socket", old.Control.Socket, cfg.Control.Socket},
 		{"state.dir", old.State.Dir, cfg.State.Dir},
 		{"log.format", old.Log.Format, cfg.Log.Format},
 		{"election.realtime", fmt.Sprint(old.Election.Realtime), fmt.Sprint(cfg.Election.Realtime)},
 	} {
-		if f.was != f.is {
-			errs = append(errs, fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that",
-				cfg.File, f.key, f.was, f.is))
+		if f.Was != f.Is {
+			all = append(all, f)
 		}
 	}
+	return all
+}
+
+// fixed returns an error if the new configuration changes something that a running director cannot change.
+func fixed(old, cfg *configs.Config) error {
+	var errs []error
+	for _, f := range fixedSettings(old, cfg) {
+		errs = append(errs, f.In(cfg.File))
+	}
 	return errors.Join(errs...)
+}
+
+// In returns the setting as a mistake of a file.
+func (f FixedSetting) In(file string) error {
+	return fmt.Errorf("%s: %s cannot change from %q to %q while running: restart tandem for that", file, f.Key, f.Was, f.Is)
 }
 
 // adopt makes cfg the configuration. Services and servers that stay keep their state.

@@ -55,15 +55,15 @@ func TestServerThatDoesNotAnswerOverUDP(t *testing.T) {
 	for i := range 5 {
 		s.Step(seconds(3*i), counted(s, 20*i, id))
 	}
-	if got, want := named(s), id+" 0/80 others 100%"; got != want {
+	if got, want := unansweredServers(s), id+" 0/80 others 100%"; got != want {
 		t.Fatalf("named %q, want %q", got, want)
 	}
 	s.Step(seconds(20), Reload{Config: s.cfg})
-	if named(s) == "" {
+	if unansweredServers(s) == "" {
 		t.Error("a reload has forgotten it")
 	}
-	if s.Step(seconds(21), counted(s, 100, "")); named(s) != "" {
-		t.Errorf("it answers, and is still named: %s", named(s))
+	if s.Step(seconds(21), counted(s, 100, "")); unansweredServers(s) != "" {
+		t.Errorf("it answers, and is still named: %s", unansweredServers(s))
 	}
 }
 
@@ -90,7 +90,7 @@ func TestServicesWhoseCountersAreNotCompared(t *testing.T) {
 		for i := range 20 {
 			s.Step(seconds(3*i), counted(s, 20*i, id))
 		}
-		if got := named(s); got != "" {
+		if got := unansweredServers(s); got != "" {
 			t.Errorf("%s: named %s", name, got)
 		}
 	}

@@ -23,8 +23,10 @@ type Start struct {
 	Overrides map[string]Override
 	Standby   []string
 	Drains    Drains
-	// Problems are sentences about files in the state directory that could not be read, or cannot be written.
-	Problems []string
+	// Unread are the errors of files in the state directory that could not be read.
+	Unread []string
+	// Unusable is why the state directory cannot be used at all. Empty: it can.
+	Unusable string
 }
 
 // A TableRead is the kernel's table when the director starts.
@@ -55,7 +57,7 @@ type Statuses struct {
 	All      map[string]healthcheck.TargetStatus
 }
 
-// A Report is the election's own state.
+// A Report is the latest state of the election.
 type Report struct{ message.Report }
 
 // A ServerOrder is an operator's command about a real server.
@@ -113,7 +115,7 @@ type SyncState struct {
 // A SettingsState is the state of the kernel's settings of IPVS. If the problem is empty, they are as they should be.
 type SettingsState struct{ Problem string }
 
-// A Tick says that the time of Effects.Next has come.
+// A Tick is the event that the time of Effects.Next has come.
 type Tick struct{}
 
 func (Tick) on(*State) {}
@@ -121,7 +123,7 @@ func (Tick) on(*State) {}
 // A Request identifies an operator's request.
 type Request uint64
 
-// Effects are the results of events. The zero value of a member means that nothing is new.
+// Effects are what a step wants the workers to do. The zero value of a member means that nothing is new.
 type Effects struct {
 	Lines    []Line
 	Config   *configs.Config // is in force from now on

@@ -328,7 +328,7 @@ func TestChecksKeepTheirOwnStatus(t *testing.T) {
 	}
 }
 
-// A server whose verdict has expired keeps its weight: it is the director that has trouble.
+// A server whose verdict has expired keeps its weight, because the trouble is the director's own.
 func TestExpiredVerdictKeepsTheWeight(t *testing.T) {
 	svc := www(true, lvs.WeightZero)
 	for was, want := range map[healthcheck.Health]int{up: 3, down: 0} {

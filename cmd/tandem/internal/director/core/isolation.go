@@ -20,7 +20,8 @@ import (
 // machine answers ARP or neighbour solicitations. If nobody does, the director steps back. If the peer reaches nobody either,
 // both run at priority 1, and the present master stays master.
 
-// isolationHold is how long the evidence must contradict what is known about an interface, beside one advertisement interval.
+// isolationHold is the time, added to one advertisement interval, for which new evidence must contradict the state of an
+// interface before this state changes.
 const isolationHold = 2 * time.Second
 
 // A Reach says whether a director reaches other machines on an interface.
@@ -45,7 +46,7 @@ type SegmentAnswer struct {
 	Reach     Reach
 }
 
-// A segment is what is known about an interface.
+// A segment is the state of an interface of a sync group.
 type segment struct {
 	answer   Reach
 	known    Reach
@@ -87,7 +88,7 @@ func (s *State) adoptSegments() {
 	s.askSegments = len(before)+len(s.segments) > 0
 }
 
-// spansInterfaces tells whether the members of a sync group are on several interfaces.
+// spansInterfaces reports whether the members of a sync group are on several interfaces.
 func (s *State) spansInterfaces(group string) bool {
 	first := ""
 	return group != "" && slices.ContainsFunc(s.cfg.Routers, func(r configs.Router) bool {
@@ -160,7 +161,7 @@ func (seg *segment) weigh(now time.Time, evidence Reach) Reach {
 	return evidence
 }
 
-// hearsMaster tells whether a virtual router on an interface is backup and hears its master.
+// hearsMaster reports whether a virtual router on an interface is backup and hears its master.
 func (s *State) hearsMaster(iface string, seg *segment) (heard bool) {
 	for _, r := range s.report.Routers {
 		if r.Interface == iface && r.State == vrrp.Backup && r.Master.IsValid() {
@@ -204,7 +205,7 @@ func (s *State) isolated() (names []string) {
 	return names
 }
 
-// segmentEnds is when what is known about an interface changes without an event. Zero: never.
+// segmentEnds returns the time at which the state of an interface changes without an event. The zero time means never.
 func (s *State) segmentEnds() (next time.Time) {
 	for _, seg := range s.segments {
 		if seg.contrary.IsZero() {

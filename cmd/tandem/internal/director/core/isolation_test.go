@@ -16,7 +16,7 @@ import (
 
 var peer = netip.MustParseAddr("192.0.2.3")
 
-// pairOf is a configuration with a sync group of two virtual routers on these interfaces, and one that is alone.
+// pairOf returns a configuration with a sync group of two virtual routers on these interfaces, and one that is alone.
 func pairOf(outside, inside string) *configs.Config {
 	cfg := with()
 	for _, r := range []vrrp.Config{
@@ -29,7 +29,7 @@ func pairOf(outside, inside string) *configs.Config {
 	return cfg
 }
 
-// group is a report about the two virtual routers. Of a master it hears nothing where it is ready.
+// group returns a report about the two virtual routers. A router that is ready hears no master.
 func group(state vrrp.State, ready bool, links map[string]string) Report {
 	r := message.Report{Links: links}
 	for i, name := range []string{"outside", "inside"} {
@@ -40,8 +40,8 @@ func group(state vrrp.State, ready bool, links map[string]string) Report {
 	return Report{r}
 }
 
-// A director that reaches nobody on an interface of its sync group steps back with the whole group. One lost answer proves
-// nothing, and neither does an interface on which nobody is known. A backup that knows nothing yet does not preempt.
+// A director that reaches no other machine on one interface of a sync group steps back with the whole group. It does not step
+// back for one lost answer, or for an interface on which it knows no machine. A backup without results yet does not preempt.
 func TestIsolation(t *testing.T) {
 	const back = stepBackDelta
 	fault := map[string]string{"eth0": "interface eth0 has no carrier"}

@@ -15,8 +15,8 @@ import (
 // A probeRoute is the way of a probe through the VIP to one real server.
 type probeRoute = configs.ProbeRoute
 
-// A probeMarks says by which firewall mark IPVS leads probes through the VIP to a real server. It is not changed once it
-// is made.
+// A probeMarks has the firewall mark with which IPVS sends probes through the VIP to each real server. It does not change once
+// it is made.
 type probeMarks map[probeRoute]uint32
 
 // follow gives each route a mark of its own, counted from first. A route that has a mark keeps it. Otherwise probes would go
@@ -90,6 +90,6 @@ func (marks probeMarks) marked(srv configs.Server, check healthcheck.Config) (_ 
 	return check, true
 }
 
-// ProbeServices are the services of the probes' marks. When the director stops they are always removed, even if the other
+// ProbeServices returns the services of the probes' marks. When the director stops they are always removed, even if the other
 // services stay.
 func (s *State) ProbeServices() []lvs.ServiceID { return s.marks.services() }

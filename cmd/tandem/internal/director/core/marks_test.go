@@ -27,7 +27,7 @@ func (marks probeMarks) show() string {
 	return strings.Join(all, " ")
 }
 
-// A reload must not send the probes of a server to another one.
+// The mark of a real server stays the same over a reload, so that no probe reaches another server.
 func TestMarksStay(t *testing.T) {
 	var before probeMarks
 	for _, c := range []struct {

@@ -16,18 +16,18 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// commandTimeout is how long a command waits until the kernel's table agrees.
+// commandTimeout is the maximum time for which a command waits until the kernel's table has the change.
 const commandTimeout = 15 * time.Second
 
-// An Override is what operators have commanded for a real server. It takes precedence over the configuration. The zero value:
-// nothing.
+// An Override is what operators have commanded for a real server. It takes precedence over the configuration. The zero value
+// means no command.
 type Override struct {
 	Drained  bool `json:"drained,omitempty"`
 	Disabled bool `json:"disabled,omitempty"`
 	Weight   *int `json:"weight,omitempty"`
 }
 
-// keepsAway tells whether new clients are kept away from the server.
+// keepsAway reports whether new clients are kept away from the server.
 func (o Override) keepsAway() bool { return o.Drained || o.Disabled }
 
 // apply puts the override into the input of a weight.
@@ -139,7 +139,7 @@ func (s *State) answerCommands() {
 	s.waiting = kept
 }
 
-// settled completes an answer if it need not wait longer.
+// settled reports whether an answer need not wait longer, and completes it.
 func (s *State) settled(w *waitingReply) bool {
 	if !s.inTable(w) {
 		if s.now.Sub(w.since) < commandTimeout {
@@ -153,7 +153,7 @@ func (s *State) settled(w *waitingReply) bool {
 	return done
 }
 
-// inTable tells whether the kernel's table has the result of a command.
+// inTable reports whether the kernel's table has the result of a command.
 func (s *State) inTable(w *waitingReply) bool {
 	if s.confirmed < w.inTable {
 		return false
@@ -165,7 +165,7 @@ func (s *State) inTable(w *waitingReply) bool {
 	return !slices.ContainsFunc(s.services, func(svc *service) bool { return svc.Name == name && s.refuses(svc) })
 }
 
-// deadline is when the answer is sent at the latest.
+// deadline returns the latest time at which the answer is sent.
 func (w waitingReply) deadline(s *State) time.Time {
 	if !s.inTable(&w) {
 		return w.since.Add(commandTimeout)
@@ -252,7 +252,7 @@ func FindServer(services []configs.Service, name string) (service, server int, e
 	return i, 0, fmt.Errorf("service %s has several servers %q: name one of %s", svc.Name, after, listed(several))
 }
 
-// hasAddress tells whether the server has that address and port in one of the service's virtuals.
+// hasAddress reports whether the server has that address and port in one of the service's virtuals.
 func hasAddress(svc configs.Service, srv configs.Server, address string) bool {
 	return slices.ContainsFunc(svc.Virtuals, func(v lvs.Service) bool {
 		is := srv.In(v)

@@ -81,7 +81,8 @@ func TestOverridesSurviveARestart(t *testing.T) {
 	}
 }
 
-// A command acts first and is remembered next. If the disk hangs or fails, the answer and the status say so.
+// A command changes the kernel's table first, and is written to the disk next. If the disk hangs or fails, the answer and the
+// status say so.
 func TestOverridesActBeforeTheyAreRemembered(t *testing.T) {
 	for _, c := range []struct {
 		why    string
@@ -106,12 +107,12 @@ func TestOverridesActBeforeTheyAreRemembered(t *testing.T) {
 		if len(out.Replies) != 1 || out.Replies[0].NotRemembered != c.note || out.Replies[0].Err != nil || out.Replies[0].Server != first {
 			t.Errorf("%s: %+v", c.why, out.Replies)
 		}
-		if got := s.Snapshot(noon.Add(c.after)).Forgotten; (len(got) == 1) != c.warned {
-			t.Errorf("%s: warnings %q", c.why, got)
+		if got := s.Snapshot(noon.Add(c.after)).StateDir.Unwritten; (len(got) == 1) != c.warned {
+			t.Errorf("%s: unwritten %v", c.why, got)
 		}
 		s.Step(seconds(60), Stored{OverridesFile, 1, ""})
-		if got := s.Snapshot(seconds(60)).Forgotten; len(got) != 0 {
-			t.Errorf("%s: in the end %q", c.why, got)
+		if got := s.Snapshot(seconds(60)).StateDir.Unwritten; len(got) != 0 {
+			t.Errorf("%s: in the end %v", c.why, got)
 		}
 	}
 	s := started(with(www(false, lvs.WeightZero)))

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A player is a state whose workers do everything at once.
+// A player is a State with workers that do everything at once and without errors.
 type player struct {
 	s     *State
 	log   hclog.Logger
@@ -31,7 +31,8 @@ func newPlayer(log hclog.Logger) *player {
 	return &player{s: New(), log: log, files: make(map[File]any)}
 }
 
-// step passes on events and the workers' answers until no more answers come. It returns the first effects and the last reply.
+// step makes the state take events, and then what the workers answer to its effects, until there are no more answers. It returns
+// the effects of the first step and the last reply.
 func (p *player) step(now time.Time, events ...Event) (first Effects, reply Reply) {
 	for i := 0; len(events) > 0 || i == 0; i++ {
 		out := p.s.Step(now, events...)

@@ -157,12 +157,11 @@ func (s *State) endDrains(rows []lvs.Row) {
 
 func (ev Connections) on(s *State) { s.endDrains(ev.Rows) }
 
-// departedWarnings returns sentences about the services that were removed and still drain.
-func (s *State) departedWarnings() (all []string) {
+// departedServices returns the services that were removed and still drain.
+func (s *State) departedServices() (all []Departed) {
 	for _, id := range s.departed {
 		last := slices.MaxFunc(s.draining[id], func(a, b drainingServer) int { return a.until.Compare(b.until) })
-		all = append(all, fmt.Sprintf("%s (%s) is not in the configuration and stays for the connections that it has, until %s at most",
-			last.service, id, last.until.UTC().Format(time.RFC3339)))
+		all = append(all, Departed{Name: last.service, ID: id, Until: last.until})
 	}
 	return all
 }
@@ -227,7 +226,7 @@ func (saved Drains) read() (given map[lvs.ServiceID]grace, draining map[lvs.Serv
 	return given, draining, nil
 }
 
-// Empty tells whether nothing drains and no service has a drain_timeout.
+// Empty reports whether nothing drains and no service has a drain_timeout.
 func (saved Drains) Empty() bool { return len(saved.Graces)+len(saved.Leaving) == 0 }
 
 // storeDrains stores what a restart must know.

@@ -11,8 +11,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// TestWhatIsReplacedIsLogged: a service under a configured address that another program has set up is taken over with a
-// warning for each change; one that is ours, or is not configured, says nothing.
+// TestWhatIsReplacedIsLogged: if another program has set up a service at a configured address, the director takes it over, and
+// logs a warning for each change. It logs nothing about services that are its own or not configured.
 func TestWhatIsReplacedIsLogged(t *testing.T) {
 	const replaced = "replacing what another program has set up in the IPVS table"
 	id := lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80}

@@ -24,7 +24,7 @@ const (
 	second = "www/192.0.2.12:80"
 )
 
-// www is a service with two servers of weights 3 and 5.
+// www returns a service with two servers of weights 3 and 5.
 func www(checked bool, onFailure lvs.OnFailure) configs.Service {
 	svc := configs.Service{Name: "www", OnFailure: onFailure, Quorum: 1, Virtuals: []lvs.Service{{
 		ServiceID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.100"), Port: 80},
@@ -45,7 +45,7 @@ func www(checked bool, onFailure lvs.OnFailure) configs.Service {
 	return svc
 }
 
-// with is a configuration with these services.
+// with returns a configuration with these services.
 func with(services ...configs.Service) *configs.Config {
 	return &configs.Config{LVS: configs.LVS{ProbeMark: 100}, Services: services}
 }
@@ -75,7 +75,7 @@ func both(a, b healthcheck.Health) []Event {
 	return all
 }
 
-// roles is a report of the election.
+// roles returns a report of the election.
 func roles(states map[string]vrrp.State) Report {
 	var r message.Report
 	for name, state := range states {
@@ -110,7 +110,7 @@ func tableOf(svc configs.Service, text string) []lvs.Entry {
 	return []lvs.Entry{entry}
 }
 
-// lines are the messages of a step's log.
+// lines returns the messages of a step's log.
 func lines(out Effects) (all []string) {
 	for _, l := range out.Lines {
 		all = append(all, l.Message)

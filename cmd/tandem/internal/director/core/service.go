@@ -56,14 +56,14 @@ type server struct {
 	outlier outlier
 }
 
-// missing is the inherited weight of a server that the kernel did not have.
+// missing stands for the inherited weight of a server that was not in the kernel's table.
 const missing = -1
 
 // Unchecked is the status of a check that has not run.
 var Unchecked = healthcheck.TargetStatus{Health: healthcheck.Unknown, Reason: "not checked yet"}
 
-// ServerID names a real server of a service: SERVICE/ADDRESS:PORT. A server without a port of its own has the lowest port of
-// the service in its name. So the name does not depend on the order of the service's virtuals.
+// ServerID returns the name of a real server of a service: SERVICE/ADDRESS:PORT. A server without a port of its own has the
+// lowest port of the service in its name. So the name does not depend on the order of the service's virtuals.
 func ServerID(svc configs.Service, srv configs.Server) string {
 	port := srv.Port
 	if !srv.Mapped && len(svc.Virtuals) > 0 && port == svc.Virtuals[0].Port {
@@ -74,7 +74,7 @@ func ServerID(svc configs.Service, srv configs.Server) string {
 	return svc.Name + "/" + netip.AddrPortFrom(srv.Addr, port).String()
 }
 
-// checkID names a check of a real server by its index. The first check has the name of the server.
+// checkID returns the name of a check of a real server by its index. The first check has the name of the server.
 func checkID(id string, check int) string {
 	if check == 0 {
 		return id

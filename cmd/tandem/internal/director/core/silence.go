@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 // A silence is the time in which no real server answers in any way. It needs real servers on at least two machines. A refusal
@@ -31,7 +33,7 @@ type silence struct {
 	cutOff bool // it is cut off, or the servers could not be checked again since
 }
 
-// A Question asks whether neighbours answer on the interfaces towards the real servers. It is asked again and again.
+// A Question is the order to ask, again and again, whether neighbours answer on the interfaces towards the real servers.
 type Question struct {
 	Silence uint64 // the number that answers carry; 0: stop asking
 	Servers []netip.Addr
@@ -112,7 +114,7 @@ func (s *State) isCutOff() bool {
 	return q.cut && s.now.Before(q.connected.Add(s.detection()))
 }
 
-// linkFault tells whether an interface of a virtual router does not work.
+// linkFault reports whether an interface of a virtual router does not work.
 func (s *State) linkFault() bool {
 	for _, r := range s.cfg.Routers {
 		if s.report.Links[r.Interface] != "" {
@@ -122,13 +124,17 @@ func (s *State) linkFault() bool {
 	return false
 }
 
-// detection is how long a server that works again needs to pass its checks.
+// detection returns the time that a server that works again needs to pass its checks.
 func (s *State) detection() time.Duration {
-	longest := time.Duration(0)
+	return s.longestCheck(func(c healthcheck.Config) int { return c.Rise })
+}
+
+// longestCheck returns the longest time that a check of any server needs for a number of results in a row.
+func (s *State) longestCheck(results func(healthcheck.Config) int) (longest time.Duration) {
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
 			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(check.Rise+1)*check.Interval+check.Timeout)
+				longest = max(longest, time.Duration(results(check)+1)*check.Interval+check.Timeout)
 			}
 		}
 	}
@@ -159,7 +165,7 @@ func (s *State) others() (all []netip.Addr) {
 	return slices.Compact(all)
 }
 
-// silenceEnds is when the meaning of a silence changes without an event. Zero: never.
+// silenceEnds returns the time at which the meaning of a silence changes without an event. The zero time means never.
 func (s *State) silenceEnds() time.Time {
 	q := &s.silence
 	if q.cutOff && (!q.on || q.asked && q.answer && !s.linkFault()) {

@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A Snapshot is the state at one moment. Nobody changes it. Taking one costs a pointer for each service.
+// A Snapshot is a director's state at one moment. It never changes. To take one costs one pointer for each service.
 type Snapshot struct {
 	Now       time.Time
 	Config    *configs.Config
@@ -31,8 +31,8 @@ type Snapshot struct {
 	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
 	Settings  SettingsState
-	Forgotten []string // sentences about state that a restart has forgotten or would forget
-	Departed  []string // sentences about services that were removed and drain
+	StateDir  StateDir
+	Departed  []Departed // services that were removed and drain
 }
 
 // A Service is the state of a configured service.
@@ -59,6 +59,13 @@ type Draining struct {
 	Until  time.Time
 }
 
+// A Departed is a service that was removed from the configuration and drains.
+type Departed struct {
+	Name  string
+	ID    lvs.ServiceID
+	Until time.Time
+}
+
 // A Track is the state of something that a virtual router tracks.
 type Track struct {
 	Router, Name, Reason string
@@ -71,7 +78,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
-		Sync: s.sync, Settings: s.settings, Forgotten: s.forgotten(now), Departed: s.departedWarnings(),
+		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

@@ -13,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// failoverGrace is added to the maximum time that a hand-over takes on the wire.
+// failoverGrace is the time that a failover may take in addition to the maximum time of a hand-over on the wire.
 const failoverGrace = 2 * time.Second
 
 // A handOver is a failover that is under way.
@@ -39,7 +39,7 @@ func (s *State) emitElection() {
 	for _, r := range s.cfg.Routers {
 		order.Routers = append(order.Routers, message.Router{
 			Config: r.Config, Announce: r.Announce,
-			Tracking: s.tracking[r.Name], Standby: slices.Contains(s.standby, r.Name),
+			Secrets: r.HMAC.Secrets(), Tracking: s.tracking[r.Name], Standby: slices.Contains(s.standby, r.Name),
 		})
 	}
 	s.out.Election = &order
@@ -155,7 +155,8 @@ func (h *handOver) timeout() time.Duration {
 	return timeout
 }
 
-// handedOver sorts the routers: the peer has taken over, nobody has taken over, or this is not known yet.
+// handedOver sorts the routers of a failover by its result so far: the peer has taken over, nobody has, or this is not known
+// yet.
 func (s *State) handedOver(h *handOver, over bool) (handed, refused, unsettled []string) {
 	for _, name := range h.names {
 		is := s.stateOf(name)

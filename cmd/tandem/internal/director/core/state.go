@@ -40,15 +40,16 @@ type State struct {
 	asked               Segments
 	askSegments         bool // the segments to ask about are new
 
-	filled        bool // the kernel's table has been read
-	wanted        map[lvs.ServiceID]lvs.Entry
-	refill        bool // the next table is a full one
-	generation    uint64
-	confirmed     uint64 // the kernel has this generation
-	trouble       string // why the kernel's table is not as it should be
-	refused       map[lvs.ServiceID]Refusal
-	startProblems []string // what could not be read when the director started
-	unowned       string   // why the file of our own services could not be written
+	filled     bool // the kernel's table has been read
+	wanted     map[lvs.ServiceID]lvs.Entry
+	refill     bool // the next table is a full one
+	generation uint64
+	confirmed  uint64 // the kernel has this generation
+	trouble    string // why the kernel's table is not as it should be
+	refused    map[lvs.ServiceID]Refusal
+	unread     []string // errors of the files that could not be read when the director started
+	unusable   string   // why the state directory cannot be used
+	unowned    string   // why the file of our own services could not be written
 
 	marks     probeMarks
 	marked    uint64 // the generation of the table with the services of the marks
@@ -196,7 +197,7 @@ func (s *State) table() *Table {
 	return s.out.Table
 }
 
-// emitTable completes the change of the table.
+// emitTable adds the change of the kernel's table to the effects.
 func (s *State) emitTable() {
 	if !s.filled {
 		s.out.Table = nil // the first one has it
@@ -232,7 +233,8 @@ func (s *State) Wanted() []lvs.Entry {
 	return all
 }
 
-// on adopts the kernel's state: the weights, and the servers that were removed from the configuration meanwhile.
+// on adopts the table that the kernel has when the director starts: its weights, and the servers that are not in the
+// configuration any more.
 func (ev TableRead) on(s *State) {
 	if s.filled {
 		return

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"fmt"
 	"time"
 )
 
@@ -17,17 +16,6 @@ const (
 	DrainsFile                    // leaving.json
 	endOfFiles                    // none
 )
-
-// holds returns in words what the file is for.
-func (f File) holds() string {
-	switch f {
-	case OverridesFile:
-		return "what operators ordered about real servers"
-	case StandbyFile:
-		return "which virtual routers stand by on command"
-	}
-	return "which removed servers are draining"
-}
 
 // storeTimeout is how long a write may take. After it, the status warns and a command is answered without waiting for the
 // file.
@@ -64,8 +52,8 @@ func (ev Stored) on(s *State) {
 	state.problem = ev.Problem
 }
 
-// lacks returns why the generation of a file is not on the disk. If it is there, or may still be written in time, the answer
-// is empty: done distinguishes the two.
+// lacks returns why a generation of a file is not on the disk. If the file is written, why is empty and done is true. If it may
+// still be written in time, why is empty and done is false.
 func (f fileState) lacks(generation uint64, now time.Time) (why string, done bool) {
 	switch {
 	case f.stored >= generation:
@@ -78,17 +66,28 @@ func (f fileState) lacks(generation uint64, now time.Time) (why string, done boo
 	return "", false
 }
 
-// forgotten returns sentences about the state that a restart would forget.
-func (s *State) forgotten(now time.Time) (all []string) {
-	all = append(all, s.startProblems...)
+// A StateDir is what a restart has forgotten or would forget, because the state directory does not work.
+type StateDir struct {
+	Unread    []string // errors of the files that could not be read when the director started
+	Unusable  string   // why nothing can be written
+	Unwritten []UnwrittenFile
+	Unowned   string // why the list of our own IPVS services could not be written
+}
+
+// An UnwrittenFile is a file whose latest value is not on the disk.
+type UnwrittenFile struct {
+	File    File
+	Problem string
+}
+
+// stateDir returns what does not work in the state directory.
+func (s *State) stateDir(now time.Time) StateDir {
+	dir := StateDir{Unread: s.unread, Unusable: s.unusable, Unowned: s.unowned}
 	for f := OverridesFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {
-			all = append(all, fmt.Sprintf("%s is not remembered: %s: a restart would forget it", f.holds(), why))
+			dir.Unwritten = append(dir.Unwritten, UnwrittenFile{f, why})
 		}
 	}
-	if s.unowned != "" {
-		all = append(all, fmt.Sprintf("which IPVS services are ours is not remembered: %s", s.unowned))
-	}
-	return all
+	return dir
 }

@@ -57,7 +57,7 @@ func show(out Effects) string {
 	return strings.Join(all, ", ")
 }
 
-// web is a configuration with the virtual router "web" and the service www.
+// web returns a configuration with the virtual router "web" and the service www.
 func web(checked bool) *configs.Config {
 	cfg := with(www(checked, lvs.WeightZero))
 	cfg.Routers = []configs.Router{{Config: vrrp.Config{Name: "web"}}}
@@ -69,7 +69,7 @@ func report(sequence uint64, is vrrp.Status) Report {
 	return Report{message.Report{Sequence: sequence, Routers: []vrrp.Status{is}}}
 }
 
-// Each row is one step. The state continues from row to row.
+// TestStep makes one step for each row, with the state that the row before has left.
 func TestStep(t *testing.T) {
 	fewer, idle := web(true), web(true)
 	fewer.Services[0].Servers = fewer.Services[0].Servers[:1]
@@ -167,7 +167,7 @@ func TestFailoverEnds(t *testing.T) {
 	}
 }
 
-// A verdict must cost the same whatever the size of the configuration.
+// BenchmarkVerdict measures one verdict. It must cost the same whatever the size of the configuration.
 func BenchmarkVerdict(b *testing.B) {
 	for _, n := range []int{10, 1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

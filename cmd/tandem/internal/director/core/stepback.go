@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -17,12 +18,12 @@ import (
 //
 //   - The checks have not given their first results yet, after a start or after a time in which the director stood still. A
 //     master does not step back for this cause.
-//   - No real server answers: see silence.
-//   - No real server is healthy, but at least one answers. In most cases a master's peer finds the same servers unhealthy.
-//     So a master steps back for this cause only after its peer had the time to find them unhealthy. Then the clients go to a
-//     peer that has found one healthy, and stay where they are if it has found none.
+//   - No real server answers this director: see silence.go.
+//   - No real server is healthy, but at least one answers. For this cause a master waits until its peer has had time to check
+//     the servers too. If the peer finds a healthy server, it takes over. In most cases the peer finds them unhealthy too: then
+//     the clients stay where they are.
 //   - The kernel's IPVS table is not as it should be.
-//   - It reaches no other machine on an interface of a sync group that has several: see isolation.go.
+//   - No other machine answers on one interface of a sync group that has several interfaces: see isolation.go.
 
 const (
 	// stepBackDelta lowers any priority to 1. Only the owner of the addresses keeps its priority, 255.
@@ -42,7 +43,7 @@ type Refusal struct {
 	Has []lvs.Server // the real servers that the kernel has in it
 }
 
-// A readiness tells whether a director that starts, or continues after it stood still, knows enough to be master.
+// A readiness records whether a director that starts, or continues after it stood still, has enough results to be master.
 type readiness struct {
 	begun  bool
 	ready  bool // stays true
@@ -68,7 +69,7 @@ func (s *State) seeReady() {
 	s.retrackAll()
 }
 
-// firstVerdicts is the time in which each check runs once.
+// firstVerdicts returns the time in which each check has run once.
 func firstVerdicts(services []configs.Service) time.Duration {
 	longest := time.Duration(0)
 	for _, svc := range services {
@@ -118,7 +119,7 @@ func (s *State) showRefused(refused map[lvs.ServiceID]Refusal) {
 	}
 }
 
-// refuses tells whether the kernel refuses a service in any of its virtuals.
+// refuses reports whether the kernel refuses a service in any of its virtuals.
 func (s *State) refuses(svc *service) bool {
 	for _, virtual := range svc.Virtuals {
 		if _, refused := s.refused[virtual.ServiceID]; refused {
@@ -139,7 +140,7 @@ func (s *State) stepBack(t vrrp.Tracking) vrrp.Tracking {
 	return t
 }
 
-// troubled tells whether the kernel's table has been wrong for so long that even a master steps back.
+// troubled reports whether the kernel's table has been wrong for so long that even a master steps back.
 func (s *State) troubled() bool {
 	return s.trouble != "" && !s.now.Before(s.troubleSince.Add(troubleGrace))
 }
@@ -167,17 +168,10 @@ func (s *State) seeAllDown() {
 	}
 }
 
-// downEnds is when a master steps back if all its servers stay unhealthy.
+// downEnds returns when a master steps back if all its servers stay unhealthy.
 func (s *State) downEnds() time.Time {
-	longest := time.Duration(0)
-	for _, svc := range s.services {
-		for _, srv := range svc.servers {
-			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(check.Fall+1)*check.Interval+check.Timeout)
-			}
-		}
-	}
-	return s.allDownSince.Add(longest + verdictSlack)
+	fails := s.longestCheck(func(c healthcheck.Config) int { return c.Fall })
+	return s.allDownSince.Add(fails + verdictSlack)
 }
 
 // retrackAll marks all virtual routers: their tracking must be computed again.

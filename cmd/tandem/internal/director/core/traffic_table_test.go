@@ -77,7 +77,7 @@ func (w *tableWorld) open(at time.Time, g guest) {
 	w.buckets[hash] = append(w.buckets[hash], row)
 }
 
-// look is what the director sees: the beginning of the table.
+// look returns what the director sees: the beginning of the table.
 func (w *tableWorld) look(now time.Time) (all []traffic.Connection, whole bool) {
 	for i, bucket := range w.buckets {
 		left := bucket[:0]
@@ -112,7 +112,7 @@ func (w *tableWorld) second(n int, events []Event, guests []guest) string {
 		events = append(events, Traffic{Outcomes: all})
 	}
 	w.s.Step(now, append(events, Tick{})...)
-	return named(w.s)
+	return unansweredServers(w.s)
 }
 
 func person(r *rand.Rand, of int) guest {
@@ -149,7 +149,7 @@ func TestSilentServerIsNamedFromTheTable(t *testing.T) {
 			}
 		}
 		if got != c.wants {
-			t.Errorf("%s: named %q after %d s, want %d servers", c.what, named(w.s), within, c.wants)
+			t.Errorf("%s: named %q after %d s, want %d servers", c.what, unansweredServers(w.s), within, c.wants)
 		}
 	}
 }

@@ -56,8 +56,8 @@ func visited(s *State, second int, state traffic.State, silent ...string) Traffi
 	return ev
 }
 
-// named are the servers that do not answer clients.
-func named(s *State) string {
+// unansweredServers lists the servers that do not answer clients.
+func unansweredServers(s *State) string {
 	var all []string
 	for _, srv := range s.Snapshot(s.now).Services[0].Servers {
 		if n := srv.Unanswered; n != nil {
@@ -82,18 +82,18 @@ func TestServerThatDoesNotAnswerClients(t *testing.T) {
 			}
 		}
 	}
-	if got, want := named(s), fmt.Sprintf("%s 0/%d others 100%%", second12, 12*(within+1)); got != want || said != 1 {
+	if got, want := unansweredServers(s), fmt.Sprintf("%s 0/%d others 100%%", second12, 12*(within+1)); got != want || said != 1 {
 		t.Errorf("named %q, want %q; %d log lines", got, want, said)
 	}
 	if got := weights(s); got != "11=1 12=1" {
 		t.Errorf("weights %s: only a warning is wanted", got)
 	}
 	s.Step(seconds(20), Reload{Config: s.cfg})
-	if named(s) == "" {
+	if unansweredServers(s) == "" {
 		t.Error("a reload has forgotten it")
 	}
-	if s.Step(seconds(21), visited(s, 21, traffic.Waiting)); named(s) != "" {
-		t.Errorf("it answers, and is still named: %s", named(s))
+	if s.Step(seconds(21), visited(s, 21, traffic.Waiting)); unansweredServers(s) != "" {
+		t.Errorf("it answers, and is still named: %s", unansweredServers(s))
 	}
 }
 
@@ -111,7 +111,7 @@ func TestFailedCheckIsNoOutlier(t *testing.T) {
 			events = append(events, is(second12, down))
 		}
 		s.Step(seconds(second), append(events, visited(s, second, traffic.Waiting, second12))...)
-		if got := named(s); got != "" {
+		if got := unansweredServers(s); got != "" {
 			t.Fatalf("second %d: %s", second, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestResetByMethod(t *testing.T) {
 		for second := range 20 {
 			s.Step(seconds(second), visited(s, second, traffic.Closed, second12))
 		}
-		if got := named(s) != ""; got != want {
+		if got := unansweredServers(s) != ""; got != want {
 			t.Errorf("%s: named %t, want %t", method, got, want)
 		}
 	}
@@ -163,8 +163,8 @@ func TestOutlierIsTakenOutAndTriedAgain(t *testing.T) {
 	// Now it answers.
 	end := 2*within + 94
 	got = play(s, end, end+200)
-	if len(got) != 1 || got[0] != fmt.Sprintf("%d server answers clients again", end) || named(s) != "" {
-		t.Errorf("got:\n%s\nnamed %s", strings.Join(got, "\n"), named(s))
+	if len(got) != 1 || got[0] != fmt.Sprintf("%d server answers clients again", end) || unansweredServers(s) != "" {
+		t.Errorf("got:\n%s\nnamed %s", strings.Join(got, "\n"), unansweredServers(s))
 	}
 	if got := weights(s); got != "11=1 12=1 13=1 14=1" {
 		t.Errorf("weights %s", got)
@@ -189,8 +189,8 @@ func TestLimitsOfOutliers(t *testing.T) {
 		if got := weights(s); got != c.want {
 			t.Errorf("%d servers, quorum %d, %v silent: weights %s, want %s", c.servers, c.quorum, c.silent, got, c.want)
 		}
-		if strings.Count(named(s), "others") != len(c.silent) {
-			t.Errorf("%d servers, %v silent: named %s", c.servers, c.silent, named(s))
+		if strings.Count(unansweredServers(s), "others") != len(c.silent) {
+			t.Errorf("%d servers, %v silent: named %s", c.servers, c.silent, unansweredServers(s))
 		}
 	}
 }
@@ -211,10 +211,10 @@ func TestWatching(t *testing.T) {
 	for i := range 20 {
 		s.Step(seconds(i), visited(s, i, traffic.Waiting, second12))
 	}
-	if named(s) == "" {
+	if unansweredServers(s) == "" {
 		t.Error("nobody is named")
 	}
-	if watch(roles(map[string]vrrp.State{"a": vrrp.Backup})) || named(s) != "" {
+	if watch(roles(map[string]vrrp.State{"a": vrrp.Backup})) || unansweredServers(s) != "" {
 		t.Error("a backup still has what it saw as master")
 	}
 	one := www(true, lvs.Remove)
@@ -236,8 +236,8 @@ func TestTrafficByMark(t *testing.T) {
 	for i := range 5 {
 		s.Step(seconds(i), visited(s, i, traffic.Waiting, s.services[0].servers[1].id))
 	}
-	if !strings.Contains(named(s), "192.0.2.12") || s.services[0].servers[0].verdict.Health != healthcheck.Unknown {
-		t.Errorf("named %q", named(s))
+	if !strings.Contains(unansweredServers(s), "192.0.2.12") || s.services[0].servers[0].verdict.Health != healthcheck.Unknown {
+		t.Errorf("named %q", unansweredServers(s))
 	}
 }
 
@@ -257,7 +257,7 @@ func TestOutlierIsNeverTheLast(t *testing.T) {
 	if got := weights(s); !strings.Contains(got, "12=1") {
 		t.Errorf("the last fails: weights %s", got)
 	}
-	if named(s) == "" {
+	if unansweredServers(s) == "" {
 		t.Error("it is still the one that does not answer")
 	}
 }

@@ -40,6 +40,8 @@ var (
 	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
 	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
 	standbyDesc          = desc("vrrp_standby", "1 while the virtual router is in standby (after tandem failover).", "router")
+	hmacEnforcedDesc     = desc("vrrp_hmac_enforced", "1 for a virtual router that accepts only signed advertisements, 0 for any other.", "router")
+	hmacActiveKeyDesc    = desc("vrrp_hmac_active_key", "The id of the key that signs the virtual router's advertisements, 0 if they are not signed.", "router")
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
@@ -152,6 +154,19 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.count(probesPanicsDesc, m.Probes.Panics)
 }
 
+// hmac writes how a virtual router signs.
+func (s sink) hmac(r api.Router) {
+	enforced, active := 0.0, 0.0
+	if r.HMAC != nil {
+		active = float64(r.HMAC.ActiveKey)
+		if r.HMAC.Mode == vrrp.HMACEnforce.String() {
+			enforced = 1
+		}
+	}
+	s.gauge(hmacEnforcedDesc, enforced, r.Name)
+	s.gauge(hmacActiveKeyDesc, active, r.Name)
+}
+
 func collectVRRP(out sink, routers []api.Router, report message.Report) {
 	type id struct{ iface, name string } // a router that moves to another interface is on both for a while
 	shown := make(map[id]bool)
@@ -170,6 +185,7 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 		}
 		out.gauge(standbyDesc, standby, r.Name)
 		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
+		out.hmac(r)
 		for _, t := range r.Track {
 			ok := 0.0
 			if t.OK {

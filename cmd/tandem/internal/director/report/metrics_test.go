@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A collecting collects what a function sends.
+// A collecting is a prometheus.Collector that collects what a function sends.
 type collecting func(sink)
 
 func (c collecting) Describe(chan<- *prometheus.Desc)    {}
@@ -43,7 +43,7 @@ func TestMetricsOfStrays(t *testing.T) {
 	t.Error("there is no such metric")
 }
 
-// The registry refuses duplicate metrics.
+// TestMetricsOfServices collects the metrics through a registry, which refuses duplicates.
 func TestMetricsOfServices(t *testing.T) {
 	stats := api.Stats{Connections: 7, InPackets: 70, OutPackets: 71, InBytes: 700, OutBytes: 701}
 	server := api.Server{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", EffectiveWeight: 3,

@@ -10,7 +10,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// An Input is everything that a status needs.
+// An Input has everything from which a status is made.
 type Input struct {
 	Version string
 	State   *core.Snapshot

@@ -63,6 +63,7 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
 			Track:        linkRows(r.TrackInterfaces, report.Links),
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
+			HMAC:     signing(r.HMAC, nil),
 			Counters: api.Counters{AdvertsDropped: map[string]uint64{}},
 		}
 		if is, ok := said[id{r.Interface, r.Name}]; ok {
@@ -70,6 +71,7 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 			row.EffectivePriority = is.EffectivePriority
 			row.Standby, row.HandingOver = is.Standby, is.HandingOver
 			row.Counters = counters(is.Counters)
+			row.HMAC = signing(is.HMAC, is.Refusals)
 			if is.Master.IsValid() {
 				row.Master = is.Master.String()
 			}
@@ -77,6 +79,27 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// signing returns how advertisements are signed; nil: they are not.
+func signing(c vrrp.HMAC, refused []vrrp.Refusal) *api.HMAC {
+	if !c.On() {
+		return nil
+	}
+	row := &api.HMAC{Mode: c.Mode.String(), AntiReplay: c.AntiReplay.String(), Refused: []api.Refusal{}}
+	for _, id := range c.IDs() {
+		row.Keys = append(row.Keys, int(id)) // as []uint8, JSON would have them in base64
+	}
+	if c.Mode != vrrp.HMACReceiveOnly {
+		row.ActiveKey = c.ActiveKey
+	}
+	if c.AntiReplay == vrrp.AntiReplayTime {
+		row.TimeWindow = c.Window.String()
+	}
+	for _, r := range refused {
+		row.Refused = append(row.Refused, api.Refusal(r))
+	}
+	return row
 }
 
 // linkRows returns the status of the interfaces that a virtual router tracks. An interface without a report yet counts as

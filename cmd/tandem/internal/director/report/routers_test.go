@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
@@ -24,6 +25,11 @@ func TestStatusOfRouters(t *testing.T) {
 		AdvertsSent: 7, AdvertsReceived: 3, SendErrors: 2, BecameMaster: 1, LongestGap: 1_500_000_000,
 		Drops: vrrp.Drops{vrrp.DropWrongTTL: 4},
 	}}
+	at := time.Unix(1e9, 0)
+	key := vrrp.Key{ID: 3, Secret: vrrp.NewSecret(make([]byte, 32))}
+	web.HMAC = vrrp.HMAC{Mode: vrrp.HMACEnforce, AntiReplay: vrrp.AntiReplayTime, Window: 5 * time.Second, ActiveKey: 3, Keys: []vrrp.Key{key}}
+	mail.HMAC = vrrp.HMAC{Mode: vrrp.HMACReceiveOnly, AntiReplay: vrrp.AntiReplayMonotonic, ActiveKey: 3, Keys: []vrrp.Key{key}}
+	said.HMAC, said.Refusals = web.HMAC.Public(), []vrrp.Refusal{{Reason: "replayed", Count: 4, Last: at, From: excluded[0].Addr()}}
 	// A router of the same name on another interface: this is the router before it moved.
 	moved := vrrp.Status{Name: "mail", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{AdvertsSent: 9}}
 	links := map[string]string{"eth1": "interface eth1 has no carrier", "eth2": ""}
@@ -45,13 +51,22 @@ func TestStatusOfRouters(t *testing.T) {
 	if !reflect.DeepEqual(rows[0].Track, tracks) || rows[1].Track == nil {
 		t.Errorf("tracks %+v and %+v", rows[0].Track, rows[1].Track)
 	}
+	signing := &api.HMAC{Mode: "enforce", Keys: []int{3}, ActiveKey: 3, AntiReplay: "time", TimeWindow: "5s",
+		Refused: []api.Refusal{{Reason: "replayed", Count: 4, Last: at, From: excluded[0].Addr()}}}
+	if !reflect.DeepEqual(rows[0].HMAC, signing) {
+		t.Errorf("web signs %+v, want %+v", rows[0].HMAC, signing)
+	}
+	signing = &api.HMAC{Mode: "receive-only", Keys: []int{3}, AntiReplay: "monotonic", Refused: []api.Refusal{}}
+	if !reflect.DeepEqual(rows[1].HMAC, signing) {
+		t.Errorf("mail signs %+v, want %+v", rows[1].HMAC, signing)
+	}
 	none := api.Counters{AdvertsDropped: map[string]uint64{}}
 	if got := rows[1]; got.State != "initialize" || !reflect.DeepEqual(got.Counters, none) {
 		t.Errorf("mail: %+v", got)
 	}
 }
 
-// A master with a fault is the last resort, and says so.
+// The status has a warning about a router that is master in spite of a fault, and only about such a router.
 func TestLastResortIsAWarning(t *testing.T) {
 	failing := vrrp.Tracking{Fault: "script /bin/uplink: exit code 2", LastResort: true}
 	for _, tt := range []struct {

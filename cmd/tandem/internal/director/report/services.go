@@ -202,7 +202,7 @@ func membersOf(svc configs.Service, srv configs.Server) map[member]bool {
 	return members
 }
 
-// TemplatesBind tells whether the kernel's persistence templates still send new connections to a server of weight 0.
+// TemplatesBind reports whether the kernel's persistence templates still send new connections to a server of weight 0.
 func TemplatesBind(cfg *configs.Config, svc configs.Service) bool {
 	return svc.Virtuals[0].Flags&lvs.Persistent != 0 && cfg.Sysctls()["expire_quiescent_template"] != "1"
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
@@ -40,8 +41,8 @@ func warnings(in Input) (all []string) {
 	all = append(all, checkWarnings(in.Checks)...)
 	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
 	all = append(all, trafficWarnings(shot.Services)...)
-	all = append(all, shot.Departed...)
-	return append(all, shot.Forgotten...)
+	all = append(all, departedWarnings(shot.Departed)...)
+	return append(all, stateDirWarnings(shot)...)
 }
 
 const allDown = "every real server that is checked fails its checks: this director steps back at priority 1, " +
@@ -196,6 +197,15 @@ func quorumWarning(svc configs.Service, pool lvs.PoolOutput) string {
 
 func panicWarning(svc configs.Service, pool lvs.PoolOutput) string {
 	return fmt.Sprintf("%s has only %d of %d servers up: all are treated as healthy", svc.Name, pool.Up, len(svc.Servers))
+}
+
+// departedWarnings returns sentences about services that were removed from the configuration and still drain.
+func departedWarnings(services []core.Departed) (all []string) {
+	for _, is := range services {
+		all = append(all, fmt.Sprintf("%s (%s) is not in the configuration and stays for the connections that it has, until %s at most",
+			is.Name, is.ID, is.Until.UTC().Format(time.RFC3339)))
+	}
+	return all
 }
 
 // maxAlike is the maximum number of services with the same fault that get a warning each.

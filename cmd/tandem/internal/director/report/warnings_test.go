@@ -11,7 +11,7 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// A director that must not be master says why. If the kernel refuses a service, the sentence has the kernel's words.
+// A director that steps back warns with the cause. If the kernel refuses a service, the sentence has the kernel's words.
 func TestStepBackWarnings(t *testing.T) {
 	web := lvs.ServiceID{Protocol: lvs.TCP, Port: 80}
 	cfg := &configs.Config{Routers: make([]configs.Router, 1), Services: []configs.Service{

@@ -27,7 +27,7 @@ func NewMailbox[T any]() Mailbox[T] { return make(Mailbox[T], 1) }
 // Put replaces the waiting message. It never blocks.
 func (m Mailbox[T]) Put(message T) { m.Merge(message, func(_, message T) T { return message }) }
 
-// Merge is Put, but merge makes one message of the waiting one and the new one.
+// Merge puts a message into the mailbox. If one waits there already, the function merge makes one message of the two.
 func (m Mailbox[T]) Merge(message T, merge func(waiting, message T) T) {
 	select {
 	case waiting := <-m:
@@ -37,7 +37,7 @@ func (m Mailbox[T]) Merge(message T, merge func(waiting, message T) T) {
 	m <- message // there is room: nobody else sends
 }
 
-// EndTimeout is how long the end of a worker waits for a disk or a kernel that does not answer.
+// EndTimeout is the maximum time for which a worker that ends waits for a disk or a kernel that does not answer.
 const EndTimeout = 5 * time.Second
 
 // Bounded runs a worker. When ctx has ended, and the worker does not return within timeout, it is left behind: a write to

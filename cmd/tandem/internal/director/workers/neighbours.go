@@ -36,7 +36,7 @@ type Neighbours struct {
 	Post Post
 	In   Mailbox[core.Question]
 
-	// Routes and Ask use the kernel, except in tests. Routes returns the neighbours to ask, by interface. Ask tells whether
+	// Routes and Ask use the kernel, except in tests. Routes returns the neighbours to ask, by interface. Ask reports whether
 	// one of them answers.
 	Routes func(servers, others []netip.Addr) (map[string][]netip.Addr, error)
 	Ask    func(ctx context.Context, iface string, who []netip.Addr) (bool, error)

@@ -41,6 +41,19 @@ func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
 	return complete && err == nil, err
 }
 
+// Plan returns the changes that Apply would make, and makes none.
+func (p ReturnPath) Plan(cfg *configs.Config) (plan lvs.SettingsPlan, err error) {
+	interfaces, _, err := returnInterfaces(cfg)
+	if err != nil {
+		return lvs.SettingsPlan{}, err
+	}
+	want, err := wantedSettings(interfaces, p.Settings.Former)
+	if err != nil {
+		return lvs.SettingsPlan{}, err
+	}
+	return p.Settings.Plan(want)
+}
+
 // wantedSettings returns the settings that interfaces need, by their paths. former returns a setting without tandem's change.
 func wantedSettings(interfaces []returnInterface, former func(path string) (string, error)) (map[string]string, error) {
 	filter := func(link string) (int, error) {
@@ -78,7 +91,7 @@ func wantedSettings(interfaces []returnInterface, former func(path string) (stri
 
 func conf(link, name string) string { return "net/ipv4/conf/" + link + "/" + name }
 
-// A probed decides the route of the answers.
+// A probed is what the route of the answers to a probe depends on.
 type probed struct{ server, source, vip netip.Addr }
 
 // returnInterfaces finds the interfaces where answers to the marked IPv4 probes of a configuration arrive. complete is false

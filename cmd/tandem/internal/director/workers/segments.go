@@ -47,7 +47,7 @@ type Segments struct {
 	last     map[string]core.Reach
 }
 
-// A sign is what was last noticed of the machines on an interface.
+// A sign is what was noticed last about other machines on an interface.
 type sign struct {
 	answered []netip.Addr // those that answered last; the kernel may have forgotten them
 	received uint64
@@ -114,7 +114,7 @@ func (w *Segments) askAll(ctx context.Context) {
 	}
 }
 
-// look looks once at one interface.
+// look asks once whether there are other machines on one interface.
 func (w *Segments) look(ctx context.Context, iface string, peers []netip.Addr, is sign) (sign, core.Reach) {
 	who, err := w.Known(iface, slices.Concat(peers, is.answered))
 	if err != nil {

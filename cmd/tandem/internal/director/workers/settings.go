@@ -29,20 +29,44 @@ type Settings struct {
 	Prepared   chan struct{} // closed after the first pass
 
 	problems [2]string // as logged last
+
+	mu     sync.Mutex
+	needed map[string]string // the settings that services have needed since the start
 }
 
-// Run maintains them until ctx ends.
+// Want returns the settings of IPVS that the kernel should have under a configuration, by name. A setting that services needed
+// once stays until the daemon ends: the connections of removed services still need it.
+func (w *Settings) Want(cfg *configs.Config) map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	want := make(map[string]string)
+	maps.Copy(want, w.needed)
+	maps.Copy(want, cfg.Sysctls())
+	return want
+}
+
+// adopt adds the settings that a configuration needs to those that stay, and reports whether there are any.
+func (w *Settings) adopt(cfg *configs.Config) (some bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.needed == nil {
+		w.needed = make(map[string]string)
+	}
+	maps.Copy(w.needed, cfg.NeededSysctls())
+	return len(w.needed)+len(cfg.LVS.Sysctl) > 0
+}
+
+// Run maintains the settings until ctx ends.
 func (w *Settings) Run(ctx context.Context) error {
 	prepared := sync.OnceFunc(func() { close(w.Prepared) })
 	var cfg *configs.Config
-	complete := true
-	needed := make(map[string]string)
+	complete, some := true, false
 	for {
 		var tick <-chan time.Time
 		switch {
 		case !complete:
 			tick = time.After(retryPause)
-		case cfg != nil && (len(needed)+len(cfg.LVS.Sysctl) > 0 || probesThroughVIP(cfg.Services)):
+		case cfg != nil && (some || probesThroughVIP(cfg.Services)):
 			tick = time.After(settingsInterval)
 		}
 		select {
@@ -51,12 +75,9 @@ func (w *Settings) Run(ctx context.Context) error {
 		case cfg = <-w.In:
 		case <-tick:
 		}
-		// A setting that services needed once stays until the daemon ends: the connections of removed services still need it.
-		maps.Copy(needed, cfg.NeededSysctls())
-		want := maps.Clone(needed)
-		maps.Copy(want, cfg.LVS.Sysctl)
+		some = w.adopt(cfg)
 		was := w.problems[0]
-		err := w.Sysctls(want)
+		err := w.Sysctls(w.Want(cfg))
 		if w.problem(0, "failed to set the kernel's IPVS settings", err); w.problems[0] != was {
 			w.Post(core.SettingsState{Problem: w.problems[0]})
 		}

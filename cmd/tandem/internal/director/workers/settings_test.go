@@ -17,8 +17,8 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// TestSettingsThatServicesNeed: the settings are set. Values in the file take precedence. The settings stay after the last
-// service was removed. A failure is logged once, and so is its end.
+// TestSettingsThatServicesNeed: the worker sets the settings that services need. Values in the file take precedence. The
+// settings stay after the last service was removed. A failure is logged once, and so is its end.
 func TestSettingsThatServicesNeed(t *testing.T) {
 	config := func(text string) *configs.Config {
 		c, err := configs.Parse("t.toml", []byte("name = \"lb1\"\n"+text))
@@ -58,8 +58,12 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 			{"", "map[expire_nodest_conn:1 expire_quiescent_template:1]"},
 			{"[lvs.sysctl]\nexpire_nodest_conn = 0\nsloppy_tcp = 1", "map[expire_nodest_conn:0 expire_quiescent_template:1 sloppy_tcp:1]"},
 		} {
+			planned := fmt.Sprint(w.Want(config(c.text)))
 			w.In.Put(config(c.text))
 			synctest.Wait()
+			if planned != c.want {
+				t.Errorf("%q: planned %s, want %s", c.text, planned, c.want)
+			}
 			mu.Lock()
 			if got := fmt.Sprint(got); got != c.want {
 				t.Errorf("%q: %s, want %s", c.text, got, c.want)

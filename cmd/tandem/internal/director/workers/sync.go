@@ -31,7 +31,7 @@ type Sync struct {
 	Filled <-chan struct{} // closed when the services are in the table: without its service, the kernel ignores a connection of sync
 }
 
-// Run maintains it until ctx ends. Each failure is logged once.
+// Run maintains the connection sync until ctx ends. It logs each failure once.
 func (w *Sync) Run(ctx context.Context) error {
 	select {
 	case <-w.Filled:

@@ -76,39 +76,6 @@ type Table struct {
 	logged    string // the last error that was logged
 }
 
-// MergeTables makes one change out of two.
-func MergeTables(waiting, next core.Table) core.Table {
-	if next.Full {
-		return next
-	}
-	set := make(map[lvs.ServiceID]int, len(waiting.Set))
-	merged := core.Table{Generation: next.Generation, Full: waiting.Full, All: next.All, Set: slices.Clone(waiting.Set)}
-	for i, e := range merged.Set {
-		set[e.ServiceID] = i
-	}
-	gone := make(map[lvs.ServiceID]bool)
-	for _, id := range waiting.Remove {
-		gone[id] = true
-	}
-	for _, e := range next.Set {
-		delete(gone, e.ServiceID)
-		if i, ok := set[e.ServiceID]; ok {
-			merged.Set[i] = e
-			continue
-		}
-		set[e.ServiceID] = len(merged.Set)
-		merged.Set = append(merged.Set, e)
-	}
-	for _, id := range next.Remove {
-		gone[id] = true
-	}
-	merged.Set = slices.DeleteFunc(merged.Set, func(e lvs.Entry) bool { return gone[e.ServiceID] })
-	if !merged.Full {
-		merged.Remove = slices.SortedFunc(maps.Keys(gone), lvs.ServiceID.Compare)
-	}
-	return merged
-}
-
 // Run maintains the table until ctx ends. read says whether the kernel's table is needed at the start.
 func (w *Table) Run(ctx context.Context, read bool) error {
 	w.want = make(map[lvs.ServiceID]lvs.Entry)
@@ -206,7 +173,7 @@ func (w *Table) reconcile(ctx context.Context, want []lvs.Entry) (kernel.Report,
 	return w.Kernel.Reconcile(ctx, want)
 }
 
-// look repairs changes by others, and tries failed writes again.
+// look finds and repairs changes that others have made in the table, and tries failed writes again.
 func (w *Table) look(ctx context.Context) {
 	if w.failed && !time.Now().Before(w.retry) {
 		// This reads only the services that are in doubt. If the whole table is in doubt, it reads all of it.
@@ -227,7 +194,8 @@ func (w *Table) look(ctx context.Context) {
 	w.done(ctx, report, err)
 }
 
-// done posts the state of the table. A list of own services that is not stored does not keep the director from serving.
+// done posts the state of the table after a write. The table counts as good even if the list of our own services could not be
+// stored.
 func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
@@ -302,7 +270,7 @@ func (w *Table) tryRemember(ctx context.Context) {
 	}
 }
 
-// onlyForgotten tells whether an error is only about storing the list of our own services.
+// onlyForgotten reports whether an error is only about storing the list of our own services.
 func onlyForgotten(err error) bool {
 	switch e := err.(type) {
 	case interface{ Unwrap() []error }:

@@ -28,7 +28,7 @@ const (
 	ownInterval = 30 * time.Second
 )
 
-// Traffic looks at clients' connections in the kernel's table, and posts what became of the new ones.
+// Traffic reads the clients' connections in the kernel's table, and posts which of the new ones the servers answer.
 type Traffic struct {
 	// Look returns connections, whether these are all, and the processor time of the look. The next Look overwrites them.
 	Look func() (look []traffic.Connection, whole bool, cost time.Duration, err error)
@@ -42,7 +42,7 @@ type Traffic struct {
 	failed  bool
 }
 
-// Run looks at an interval, while it is asked to, until ctx ends.
+// Run reads the connections at an interval until ctx ends, while the director asks for it.
 func (w *Traffic) Run(ctx context.Context) error {
 	var tick <-chan time.Time
 	for {
@@ -60,7 +60,7 @@ func (w *Traffic) Run(ctx context.Context) error {
 	}
 }
 
-// look looks once, and returns the pause until the next look.
+// look reads the connections once, and returns the pause until the next look.
 func (w *Traffic) look() time.Duration {
 	look, whole, cost, err := w.Look()
 	if errors.Is(err, kernel.ErrAbsent) {
@@ -84,7 +84,7 @@ func (w *Traffic) look() time.Duration {
 	return min(max(trafficInterval, trafficPause*cost), maxTrafficPause)
 }
 
-// clients leaves out the connections of this machine: they are probes through the VIP.
+// clients returns the connections without those of this machine, which are probes through the VIP.
 func (w *Traffic) clients(look []traffic.Connection) []traffic.Connection {
 	if now := time.Now(); len(look) > 0 && now.Sub(w.ownAt) > ownInterval {
 		w.ownAt = now

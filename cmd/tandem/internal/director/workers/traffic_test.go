@@ -18,8 +18,8 @@ import (
 	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
-// The worker looks while it is asked to. It leaves out this machine's own connections, and looks less often if a look costs
-// much, if there is nothing to see, and if it fails.
+// The worker reads the connections only while the director asks for it. It leaves out this machine's own connections. It looks
+// less often if a look costs much, if there is nothing to see, and if it fails.
 func TestTrafficLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -67,7 +67,7 @@ func TestTablesMerge(t *testing.T) {
 		{full, remove(80), "full 81=1"},
 		{set(entry(82, 1)), full, "full 80=1 81=1"},
 	} {
-		if got := MergeTables(c.waiting, c.next); show(got) != c.want || got.Generation != c.next.Generation {
+		if got := core.MergeTables(c.waiting, c.next); show(got) != c.want || got.Generation != c.next.Generation {
 			t.Errorf("%s, then %s: %s, want %s", show(c.waiting), show(c.next), show(got), c.want)
 		}
 	}
@@ -239,7 +239,8 @@ func TestFilesWorker(t *testing.T) {
 	})
 }
 
-// A table that cannot be read is not empty: otherwise all weights would become 0. Meanwhile the election continues.
+// The worker tries to read the table until it succeeds. It must not report an unreadable table as empty: then all weights would
+// become 0.
 func TestTableWorkerReadsUntilItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTable{}

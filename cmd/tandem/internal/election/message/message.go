@@ -80,8 +80,17 @@ type Router struct {
 	// Tracking is the result of the director's tracking for this router. The election adds the interfaces that it tracks
 	// itself.
 	Tracking vrrp.Tracking `json:"tracking,omitzero"`
+	// Secrets are those of the keys of HMAC, in their order: the JSON of a Config has none.
+	Secrets [][]byte `json:"secrets,omitempty"`
 	// Standby makes the router hand over if it is master, and stay backup until Standby is false again.
 	Standby bool `json:"standby,omitempty"`
+}
+
+// TakeSecrets moves the Secrets to the keys.
+func (r *Router) TakeSecrets() {
+	if len(r.Secrets) > 0 {
+		r.HMAC, r.Secrets = r.HMAC.WithSecrets(r.Secrets), nil
+	}
 }
 
 // A Resume lets a router start as master, because its peer has not noticed its absence.

@@ -48,8 +48,8 @@ type Number struct {
 }
 
 // scriptTargets returns the probes of the tracked scripts, and for each track the ID of its probe. If several tracks have the
-// same script with the same settings, it runs once. The name of a track has a space, so its ID differs from the IDs of real
-// servers.
+// same script with the same settings, the script runs once. The name of a track has a space, so its ID differs from the IDs of
+// real servers.
 func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []string) {
 	ids = make([]string, len(tracks))
 	named := make(map[string][]healthcheck.Target)
@@ -73,7 +73,7 @@ func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []
 	return targets, ids
 }
 
-// adoptTracks adopts the tracks of the configuration.
+// adoptTracks takes over the tracks of a new configuration, and keeps the results of scripts that were tracked before.
 func (s *State) adoptTracks() {
 	targets, ids := scriptTargets(s.cfg.Tracks)
 	before := s.scripts
@@ -220,7 +220,8 @@ func scriptState(status healthcheck.TargetStatus) trackState {
 	return state
 }
 
-// fileTrackState fails if the number lowers the priority. Without a weight, it fails if the number is not 0.
+// fileTrackState returns the state of a track of a file. The track fails if the number lowers the priority. Without a weight,
+// it fails if the number is not 0.
 func fileTrackState(n Number, weight int) trackState {
 	state := trackState{trackStatus: fine, reason: strconv.Itoa(n.Value), value: n.Value}
 	if n.Problem != "" {

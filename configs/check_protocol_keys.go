@@ -9,8 +9,8 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// talkFields are the keys of checks other than those of HTTP and TLS.
-func talkFields() []toml.Field[healthcheck.Config] {
+// protocolFields returns the keys of the protocols other than HTTP and TLS, and those of programs.
+func protocolFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
 		only(types(healthcheck.TCP, healthcheck.UDP, healthcheck.Agent),
@@ -26,7 +26,8 @@ func talkFields() []toml.Field[healthcheck.Config] {
 				func(c *healthcheck.Config, v string) { c.Service = v }).Unset("the server as a whole").Example(`"shop.Orders"`)),
 		only(types(healthcheck.DNS),
 			toml.Optional("query", toml.String("a domain name", validDomain), usual.Name,
-				"The name that the name server is asked for. Only records of this name count, or of the name to which its aliases lead.",
+				"The name that the name server is asked for. Only records of this name count. If the name is an alias, the "+
+					"records of its target count too.",
 				func(c *healthcheck.Config, v string) { c.Query.Name = v })),
 		only(types(healthcheck.DNS),
 			toml.Optional("query_type", toml.OneOf("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"), usual.Type,

@@ -21,7 +21,7 @@ type checkUse struct {
 	check healthcheck.Config
 }
 
-// checkUses are the checks of a service or server.
+// checkUses returns the schema type of the checks of a service or server.
 func checkUses() toml.SchemaType[[]checkUse] {
 	const want = "the name of a [check.NAME], a table with the keys of one, or an array of such"
 	named, own := toml.String("the name of a [check.NAME]", validName), checkTable()
@@ -58,7 +58,7 @@ func checkUses() toml.SchemaType[[]checkUse] {
 	return k
 }
 
-// namedChecks are the checks that services and servers use by name.
+// namedChecks returns the schema type of the checks that services and servers use by name.
 func namedChecks() toml.SchemaType[map[string]healthcheck.Config] {
 	return toml.NamedTables(checkTable(), "NAME is the check's name, of your choice.", validName)
 }

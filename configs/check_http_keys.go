@@ -3,7 +3,6 @@
 package configs
 
 import (
-	"crypto/tls"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -15,113 +14,48 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
-// webFields are the keys of checks over HTTP.
-func webFields() []toml.Field[healthcheck.Config] {
+// httpFields returns the keys of checks over HTTP.
+func httpFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.HTTP)
 	return []toml.Field[healthcheck.Config]{
-		only(webTypes,
+		only(httpTypes,
 			toml.Optional("method", toml.OneOf("GET", "HEAD", "OPTIONS", "POST", "PUT"), usual.Method, "The HTTP method.",
 				func(c *healthcheck.Config, v string) { c.Method = v })),
-		only(webTypes,
+		only(httpTypes,
 			toml.Optional("path", toml.String("a path that begins with a slash, with its query", validPath), usual.Path,
 				"The page that is asked for. Redirects are not followed.",
 				func(c *healthcheck.Config, v string) { c.Path = v })),
 		only(types(healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC),
 			toml.Derived("host", toml.String("a host name or address, with or without a port", validHost), "The Host header.",
 				func(c *healthcheck.Config, v string) { c.Host = v }).Unset("the address that is probed").Example(`"www.example.org"`)),
-		only(webTypes,
+		only(httpTypes,
 			toml.Optional("version", toml.Enum(healthcheck.HTTP10, healthcheck.HTTP11, healthcheck.HTTP2), usual.Version,
-				"The version of HTTP. Without TLS, version 2 is h2c with prior knowledge: there is no upgrade. A response that breaks "+
-					"the rules of its version fails the check, even if browsers tolerate it (a header line without a colon, a bad "+
-					"Content-Length): proxies and libraries among the clients refuse it.",
+				"The version of HTTP. Without TLS, version 2 is h2c with prior knowledge: there is no upgrade. A response "+
+					"that breaks the rules of its version fails the check. Examples are a header line without a colon and a "+
+					"bad Content-Length. Browsers may accept such a response, but some proxies and libraries refuse it.",
 				func(c *healthcheck.Config, v healthcheck.HTTPVersion) { c.Version = v })),
-		only(webTypes,
+		only(httpTypes,
 			toml.Derived("headers", headerTable(), "More header lines.",
 				func(c *healthcheck.Config, v []healthcheck.Header) { c.Headers = v }).Unset("none").Example(`{ X-Probe = "lb1" }`)),
-		only(webTypes,
+		only(httpTypes,
 			toml.Derived("body", toml.String("any text", anything), "The body of the request.",
 				func(c *healthcheck.Config, v string) { c.Body = v }).Unset("none").Example(`"ping"`)),
-		only(webTypes,
+		only(httpTypes,
 			toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
 				func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) })),
-		only(webTypes,
+		only(httpTypes,
 			toml.Derived("contains", toml.String("any text", nonEmpty),
 				"A text that the first 1 MiB of the response's body must contain.",
 				func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`)),
-		only(webTypes,
+		only(httpTypes,
 			toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
 				"A regular expression that a part of the first 1 MiB of the body must match.",
 				func(c *healthcheck.Config, v string) { c.Content.Matches = v }).Unset("none").Example(`"nodes: [3-9]"`)),
-		only(webTypes,
+		only(httpTypes,
 			toml.Derived("sha256", toml.String("64 hexadecimal digits in lower case", validSHA256),
 				"The SHA-256 sum of the body, which may have at most 1 MiB.",
 				func(c *healthcheck.Config, v string) { c.Content.SHA256 = v }).
 				Unset("any sum").Example(`"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`)),
-	}
-}
-
-// tlsFields are the keys of checks that can use TLS.
-func tlsFields() []toml.Field[healthcheck.Config] {
-	return []toml.Field[healthcheck.Config]{
-		only(types(healthcheck.GRPC),
-			toml.Optional("tls", toml.Boolean(), false,
-				"If true, the server is asked over TLS. The other keys of TLS are the same as for https.",
-				func(c *healthcheck.Config, v bool) { c.TLS.On = v })),
-		only(securedTypes,
-			toml.Optional("tls_verify", toml.Boolean(), true, "If true, the server's certificate must be valid.",
-				func(c *healthcheck.Config, v bool) { c.TLS.Insecure = !v })),
-		only(securedTypes,
-			toml.Derived("tls_name", toml.String("a host name or address", validName1123),
-				"The name that the certificate must be for. It is also sent as SNI.",
-				func(c *healthcheck.Config, v string) { c.TLS.Name = v }).
-				Unset("host, or the address that is probed").Example(`"www.example.org"`)),
-		only(securedTypes,
-			toml.Derived("tls_ca", toml.String("an absolute path", absolutePath),
-				"A PEM file with the certificates that are trusted.",
-				func(c *healthcheck.Config, v string) { c.TLS.CAFile = v }).Unset("those of the system").Example(`"/etc/tandem/ca.pem"`)),
-		only(securedTypes,
-			toml.Derived("tls_cert", toml.String("an absolute path", absolutePath),
-				"A PEM file with the director's own certificate, for servers that ask for one.",
-				func(c *healthcheck.Config, v string) { c.TLS.CertFile = v }).Unset("none").Example(`"/etc/tandem/lb1.pem"`)),
-		only(securedTypes,
-			toml.Derived("tls_key", toml.String("an absolute path", absolutePath), "A PEM file with the key of tls_cert.",
-				func(c *healthcheck.Config, v string) { c.TLS.KeyFile = v }).Unset("none").Example(`"/etc/tandem/lb1.key"`)),
-		only(securedTypes,
-			toml.Optional("tls_version", tlsVersion(), tls.VersionTLS12, "The lowest version of TLS that is used.",
-				func(c *healthcheck.Config, v uint16) { c.TLS.Minimum = v })),
-	}
-}
-
-func tlsVersion() toml.SchemaType[uint16] {
-	name := func(v uint16) string { return strings.TrimPrefix(tls.VersionName(v), "TLS ") }
-	return toml.Choice(name, []uint16{tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13})
-}
-
-// checkTLS refuses keys of TLS in checks that do not use TLS.
-func checkTLS(at toml.Node, c *healthcheck.Config) {
-	switch c.Type {
-	case healthcheck.HTTPS:
-		c.TLS.On = true
-	case healthcheck.GRPC:
-		if c.TLS.On || !at.Sound("tls") {
-			break
-		}
-		for _, name := range []string{"tls_verify", "tls_name", "tls_ca", "tls_cert", "tls_key", "tls_version"} {
-			if at.Has(name) {
-				at.Key(name).Mistake("write tls = true, or remove it", "has no meaning without tls")
-			}
-		}
-		c.TLS = healthcheck.TLS{}
-	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") && at.Sound("tls_cert", "tls_key") {
-		given, other := "tls_cert", "tls_key"
-		if c.TLS.CertFile == "" {
-			given, other = other, given
-		}
-		at.Key(given).Mistake("", "is given without %s", other)
-	}
-	if c.TLS.Insecure && at.Sound("tls_verify") {
-		at.Key("tls_verify").Warn("", "the certificate is not checked: a machine on the path can answer for the server")
 	}
 }
 
@@ -144,7 +78,7 @@ func checkPath(at toml.Node, c healthcheck.Config) {
 	}
 }
 
-// headerTable is a table of header names and values.
+// headerTable returns the schema type of a table of header names and values.
 func headerTable() toml.SchemaType[[]healthcheck.Header] {
 	value := toml.String("", validHeaderValue)
 	k := toml.SchemaType[[]healthcheck.Header]{Name: toml.TableName, Values: `names and values ({ X-Probe = "lb1" })`}
@@ -190,22 +124,6 @@ func validPattern(s string) *toml.Refusal {
 func validSHA256(s string) *toml.Refusal {
 	if len(s) != 64 || strings.Trim(s, "0123456789abcdef") != "" {
 		return toml.Refuse("use the output of sha256sum", "%q is not 64 hexadecimal digits in lower case", toml.Abbreviate(s))
-	}
-	return nil
-}
-
-func validName1123(s string) *toml.Refusal {
-	if _, err := netip.ParseAddr(s); err != nil && !validHostName(s) {
-		return toml.Refuse("", "%q is neither a host name nor an address", toml.Abbreviate(s))
-	}
-	return nil
-}
-
-func anything(string) *toml.Refusal { return nil }
-
-func nonEmpty(s string) *toml.Refusal {
-	if s == "" {
-		return toml.Refuse("", "is empty")
 	}
 	return nil
 }

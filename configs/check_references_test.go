@@ -110,7 +110,7 @@ func TestChecksOfEachType(t *testing.T) {
 	}
 }
 
-// A real server may lack any one of the VIPs.
+// A check through the VIP becomes one check for each VIP of the service, because a real server may lack any of them.
 func TestCheckThroughEachVIP(t *testing.T) {
 	text := `[[service]]
 virtual = ["192.0.2.100:80", "192.0.2.101:80", "192.0.2.100:443"]

@@ -27,7 +27,7 @@ func serviceTrack(router string, weight int) configs.Track {
 	return configs.Track{Router: router, Kind: configs.TrackService, Name: "service www", Service: "www", Weight: weight}
 }
 
-// A situation is what the tracks see, in the words of a table.
+// A situation is a set of results of tracks, in the words of a test table.
 type situation struct {
 	script  string // "" unknown, "ok", or why it fails
 	file    int
@@ -158,7 +158,7 @@ func TestTracksAddUp(t *testing.T) {
 	}
 }
 
-// The IPv4 and IPv6 halves of a virtual router track the same script: it runs once.
+// If the IPv4 and IPv6 halves of a virtual router track the same script, it runs once.
 func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	hasty := scriptTrack("mail", 0)
 	hasty.Check.Interval /= 2
@@ -191,7 +191,7 @@ func TestAGroupCountsEachTrackOnce(t *testing.T) {
 	}
 }
 
-// Only a fault that scripts alone have found leaves a director as the last resort.
+// A director is master as the last resort only if its fault comes from scripts alone.
 func TestLastResort(t *testing.T) {
 	script, file, other := scriptTrack("web", 0), fileTrack("web", "/run/load", 0), scriptTrack("web", 0)
 	other.Name, other.Check = "script /bin/other", &healthcheck.Config{Type: healthcheck.Exec, Command: []string{"/bin/other"}, Interval: time.Second}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
+)
+
+// ErrStarting is the error of a director that has not read the kernel's table yet.
+var ErrStarting = errors.New("this director is starting and has not read the kernel's table yet: ask again in a few seconds")
+
+// A Rehearsal is a copy of a State. It shows what a reload of that State would change, because the reload is done on the
+// copy.
+type Rehearsal struct {
+	now    time.Time
+	copied *State
+	before Prospect
+}
+
+// A Prospect is what a director wants of the kernel and of the election.
+type Prospect struct {
+	Config *configs.Config
+	Table  []lvs.Entry // see State.Wanted
+	// Draining has the servers that were removed from the configuration, and when they leave at the latest.
+	Draining map[lvs.ServiceID]map[lvs.ServerID]time.Time
+	// Marks are the services of the probes' marks. Each has one real server.
+	Marks     map[lvs.ServiceID]bool
+	Tracking  map[string]vrrp.Tracking // by virtual router
+	Standby   []string                 // names of virtual routers
+	Overrides map[string]Override      // by ServerID
+}
+
+// Rehearse copies the state. This costs a copy of each server. Afterwards the copy and the state share nothing that changes,
+// so they can be used by different goroutines.
+func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
+	if !s.filled {
+		return nil, ErrStarting
+	}
+	c := *s
+	c.out, c.waiting, c.queued, c.handOver = Effects{}, nil, nil, nil
+	c.wanted, c.led, c.scripts, c.retrack = maps.Clone(s.wanted), maps.Clone(s.led), maps.Clone(s.scripts), maps.Clone(s.retrack)
+	// A reload makes these anew.
+	c.changed, c.ramping, c.targets, c.clients, c.markClients, c.outliers, c.census = nil, nil, nil, nil, nil, nil, census{}
+	c.services = make([]*service, 0, len(s.services))
+	for _, svc := range s.services {
+		c.services = append(c.services, svc.clone())
+	}
+	c.segments = make(map[string]*segment, len(s.segments))
+	for name, seg := range s.segments {
+		copied := *seg
+		c.segments[name] = &copied
+	}
+	return &Rehearsal{now: now, copied: &c, before: s.prospect()}, nil
+}
+
+// clone returns a copy without the results of clients' connections.
+func (svc *service) clone() *service {
+	c := *svc
+	c.judge, c.shown, c.servers = nil, nil, make([]*server, 0, len(svc.servers))
+	for _, srv := range svc.servers {
+		copied := *srv
+		copied.status, copied.inherited = slices.Clone(srv.status), slices.Clone(srv.inherited)
+		c.servers = append(c.servers, &copied)
+	}
+	return &c
+}
+
+// prospect returns what the state wants now. What it returns does not change with the state.
+func (s *State) prospect() Prospect {
+	p := Prospect{
+		Config: s.cfg, Table: s.Wanted(), Draining: make(map[lvs.ServiceID]map[lvs.ServerID]time.Time),
+		Marks: make(map[lvs.ServiceID]bool), Tracking: s.tracking, Standby: s.standby, Overrides: s.overrides,
+	}
+	for id, all := range s.draining {
+		p.Draining[id] = make(map[lvs.ServerID]time.Time, len(all))
+		for _, d := range all {
+			p.Draining[id][d.server.ServerID] = d.until
+		}
+	}
+	for _, id := range s.marks.services() {
+		p.Marks[id] = true
+	}
+	return p
+}
+
+// Before returns what the director wants now.
+func (r *Rehearsal) Before() Prospect { return r.before }
+
+// Reload returns what the director would want after a reload. It may be called once. Settings that cannot change while the
+// director runs are returned in fixed, and taken as they are now: a real reload would refuse the configuration.
+func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number) (after Prospect, fixed []FixedSetting) {
+	fixed = fixedSettings(r.before.Config, cfg)
+	if len(fixed) > 0 {
+		now := r.before.Config
+		possible := *cfg
+		possible.Control.Socket, possible.State.Dir, possible.Log.Format = now.Control.Socket, now.State.Dir, now.Log.Format
+		possible.Election.Realtime = now.Election.Realtime
+		cfg = &possible
+	}
+	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers})
+	return r.copied.prospect(), fixed
+}

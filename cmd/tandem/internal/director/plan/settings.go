@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/lvs"
+)
+
+// director adds the lines about the director as a whole.
+func (p *planner) director() {
+	for _, f := range p.Fixed {
+		p.add(api.PlanLine{
+			Harm: api.Refuses, Area: areaDirector, Op: opChange, Object: f.Key, Change: fmt.Sprintf("%q → %q", f.Was, f.Is),
+			Cost: "cannot change while running: restart needed",
+		})
+	}
+	was, is := p.Before.Config, p.After.Config
+	var fields []field
+	for _, part := range []struct {
+		prefix  string
+		was, is any
+	}{
+		{"log.", was.Log, is.Log}, {"metrics.", was.Metrics, is.Metrics}, {"election.", was.Election, is.Election},
+	} {
+		for _, f := range differing(part.was, part.is) {
+			fields = append(fields, field{part.prefix + f.key, f.was, f.is})
+		}
+	}
+	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl") {
+		fields = append(fields, field{"lvs." + f.key, f.was, f.is})
+	}
+	if was.Name != is.Name {
+		fields = append(fields, field{"name", text(was.Name), text(is.Name)})
+	}
+	for _, f := range fields {
+		l := api.PlanLine{Area: areaDirector, Op: opChange, Object: f.key, Change: f.was + " → " + f.is}
+		if f.key == "metrics.listen" {
+			l.Cost = "Prometheus must ask at the new address"
+		}
+		p.add(l)
+	}
+}
+
+// settings adds the lines about connection sync and about kernel settings.
+func (p *planner) settings() {
+	p.sync()
+	due := make(map[lvs.SettingChange]bool)
+	for _, c := range slices.Concat(p.SettingsBefore.Set, p.SettingsBefore.Restore) {
+		due[c] = true
+	}
+	line := func(c lvs.SettingChange, cost string) {
+		if due[c] {
+			return
+		}
+		p.add(api.PlanLine{
+			Area: areaSysctl, Op: opChange, Object: c.Name(), Change: c.Old + " → " + c.New, Cost: cost,
+			Setting: c.Path, Old: c.Old, New: c.New,
+		})
+	}
+	for _, c := range p.SettingsAfter.Set {
+		cost := fmt.Sprintf("before tandem it was %s", p.SettingsAfter.Before[c.Path].Former)
+		line(c, cost)
+	}
+	for _, c := range p.SettingsAfter.Restore {
+		line(c, "its value before tandem")
+	}
+	// A setting that the file names, and that has the value already, is not written.
+	for _, name := range slices.Sorted(maps.Keys(p.After.Config.LVS.Sysctl)) {
+		value := p.After.Config.LVS.Sysctl[name]
+		old, had := p.Before.Config.LVS.Sysctl[name]
+		set := slices.ContainsFunc(p.SettingsAfter.Set, func(c lvs.SettingChange) bool { return c.Name() == "net.ipv4.vs."+name })
+		if !set && (!had || old != value) {
+			p.add(api.PlanLine{
+				Area: areaSysctl, Op: opAdd, Object: "net.ipv4.vs." + name, Change: "kept at " + value, Cost: "the kernel has this value already",
+			})
+		}
+	}
+}
+
+// sync adds the line about connection sync.
+func (p *planner) sync() {
+	was, is := p.Before.Config.LVS.Sync, p.After.Config.LVS.Sync
+	l := api.PlanLine{Area: areaSync, Object: "connection sync"}
+	switch {
+	case was == is:
+		return
+	case is == lvs.Sync{}:
+		l.Op, l.Change = opRemove, fmt.Sprintf("%s, id %d", was.Interface, was.ID)
+		l.Cost = "the peer gets no more copies: established connections do not survive a failover"
+	case was == lvs.Sync{}:
+		l.Op, l.Change = opAdd, fmt.Sprintf("%s, id %d, %s", is.Interface, is.ID, is.Roles)
+		l.Cost = "the peer needs the same"
+	default:
+		l.Op, l.Change = opChange, written(differing(was, is))
+		l.Cost = "stops and starts: until the peer has the same, new connections do not survive a failover"
+	}
+	p.add(l)
+}

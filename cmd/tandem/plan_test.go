@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+)
+
+// A plannable answers with the plan, or refuses, and records the request.
+type plannable struct {
+	forgetful
+	plan    control.Plan
+	refusal error
+	asked   control.PlanRequest
+}
+
+func (*plannable) Reload() error          { return nil }
+func (*plannable) Status() control.Status { return control.Status{} }
+
+func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {
+	p.asked = r
+	return p.plan, p.refusal
+}
+
+// TestPlanCommand: the exit code and the two outputs.
+func TestPlanCommand(t *testing.T) {
+	d := &plannable{}
+	path := serveControl(t, d)
+	const text = "name = \"lb1\"\n"
+	other, broken := writeConfig(t, text), writeConfig(t, "nam = \"lb1\"\n")
+	lines := []control.PlanLine{
+		{Op: "remove", Object: "server 192.0.2.12:80 of www", Cost: "2 connections of 192.0.2.12 end"},
+		{Op: "add", Object: "192.0.2.101/24", Change: "to eth0", Later: true},
+		{Op: "change", Object: "log.level", Change: `"info" → "debug"`},
+	}
+	const printed = `/etc/t.toml: 3 changes
+
+- server 192.0.2.12:80 of www
+    2 connections of 192.0.2.12 end
++ 192.0.2.101/24: to eth0 (later)
+~ log.level: "info" → "debug"
+
+servers with a new check: 2 healthy, 1 not healthy
+`
+	full := control.Plan{File: "/etc/t.toml", Lines: lines, Probed: control.Probed{Healthy: 2, Failed: 1}}
+	for _, c := range []struct {
+		why      string
+		plan     control.Plan
+		refusal  error
+		args     []string
+		code     int
+		out, err string
+		asked    control.PlanRequest
+	}{
+		{"nothing changes", control.Plan{File: "/etc/t.toml"}, nil, nil, 0, "/etc/t.toml: a reload changes nothing\n", "", control.PlanRequest{}},
+		{"changes", full, nil, nil, 2, printed, "to apply it: tandem reload", control.PlanRequest{}},
+		{"another file", full, nil, []string{"-c", other}, 2, printed, "to apply it: replace the director's file, and run tandem reload",
+			control.PlanRequest{File: other, Text: text}},
+		{"one change", control.Plan{File: "/etc/t.toml", Lines: lines[2:]}, nil, nil, 2,
+			"/etc/t.toml: 1 change\n\n~ log.level: \"info\" → \"debug\"\n", "to apply it: tandem reload", control.PlanRequest{}},
+		{"a restart is needed", control.Plan{File: "/etc/t.toml", Lines: lines[2:], Refused: []string{"cannot change while running"}}, nil, nil, 1,
+			"/etc/t.toml: 1 change\n\n~ log.level: \"info\" → \"debug\"\n", "cannot change while running", control.PlanRequest{}},
+		{"the director's file has mistakes", control.Plan{}, errors.New("t.toml:1: no"), nil, 1, "", "t.toml:1: no", control.PlanRequest{}},
+		{"another file has mistakes, and the director is not asked", full, nil, []string{"-c", broken}, 1, "",
+			broken + ":1: nam: unknown key; did you mean `name`?", control.PlanRequest{}},
+	} {
+		d.plan, d.refusal, d.asked = c.plan, c.refusal, control.PlanRequest{}
+		out, _, err := execute(t, append([]string{"plan", "--socket", path}, c.args...)...)
+		code, said := 0, ""
+		if err != nil {
+			code, said = exitCode(err), err.Error()
+		}
+		if code != c.code || out != c.out || said != c.err || d.asked != c.asked {
+			t.Errorf("%s: code %d, %q, %q, asked for %+v", c.why, code, out, said, d.asked)
+		}
+	}
+	d.plan, d.refusal = full, nil
+	var is control.Plan
+	if out, _, err := execute(t, "plan", "--json", "--socket", path); exitCode(err) != 2 || json.Unmarshal([]byte(out), &is) != nil || len(is.Lines) != 3 {
+		t.Errorf("JSON: %q, %v", out, err)
+	}
+	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") ||
+		!strings.Contains(err.Error(), "tandem check --live") {
+		t.Errorf("without a director: %v", err)
+	}
+}
