@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
@@ -32,6 +33,9 @@ are not checked. If this machine cannot run a check, because it lacks the progra
 certificate, this is only a warning: the file may be for another machine. The same is true for a key
 file that is missing or cannot be read. A key file that other users can read is a mistake.
 
+Likewise, it is a warning if this machine cannot run a hook: it lacks the program, the user or the secret, the
+program is not executable, or somebody else could change a program that runs as root. It runs no hook.
+
 If root runs the command, it runs each tracked script once, as the script's user. A script that fails is
 a warning.
 
@@ -44,38 +48,7 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed []error
 			for _, file := range files {
-				cfg, err := load.ForReview(file)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				if err := checkSchedulers(cfg); err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				for _, w := range cfg.Warnings {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-				}
-				for _, w := range examineChecks(cfg) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-				}
-				for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
-				}
-				for _, note := range cfg.Notes() {
-					fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: %s\n", file, note)
-				}
-				if live {
-					changes, err := replaced(cmd.Context(), cfg)
-					if err != nil {
-						failed = append(failed, err)
-						continue
-					}
-					for _, c := range changes {
-						fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: replaces what another program has set up: %s\n", file, c)
-					}
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
+				failed = append(failed, checkFile(cmd, file, live))
 			}
 			return errors.Join(failed...)
 		},
@@ -84,7 +57,45 @@ The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes
 	return cmd
 }
 
-// contents says what a file describes.
+// checkFile checks one file, and prints its warnings and notes, or that it has no mistake. Its mistakes are the error.
+func checkFile(cmd *cobra.Command, file string, live bool) error {
+	cfg, err := load.ForReview(file)
+	if err != nil {
+		return err
+	}
+	if err := checkSchedulers(cfg); err != nil {
+		return err
+	}
+	out := cmd.ErrOrStderr()
+	for _, w := range cfg.Warnings {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, w := range examineChecks(cfg) {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, w := range examineHooks(cfg) {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
+		fmt.Fprintf(out, "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
+	}
+	for _, note := range cfg.Notes() {
+		fmt.Fprintf(out, "note: %s: %s\n", file, note)
+	}
+	if live {
+		changes, err := replaced(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			fmt.Fprintf(out, "warning: %s: replaces what another program has set up: %s\n", file, c)
+		}
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
+	return nil
+}
+
+// contents returns in words what a file describes.
 func contents(cfg *configs.Config) string {
 	var parts []string
 	if cfg.RealServer == nil || len(cfg.Routers)+len(cfg.Services) > 0 {
@@ -143,6 +154,16 @@ func examineChecks(cfg *configs.Config) (all []error) {
 	for _, t := range cfg.Tracks {
 		if t.Check != nil {
 			examine("virtual router "+t.Router, t.Check)
+		}
+	}
+	return all
+}
+
+// examineHooks returns why this machine cannot run hooks of the configuration.
+func examineHooks(cfg *configs.Config) (all []error) {
+	for i := range cfg.Hooks {
+		if err := workers.ExamineHook(&cfg.Hooks[i]); err != nil {
+			all = append(all, fmt.Errorf("%s: hook %s: this machine cannot run it: %w", cfg.File, cfg.Hooks[i].Name, err))
 		}
 	}
 	return all

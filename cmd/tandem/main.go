@@ -5,16 +5,16 @@
 //
 // # Processes
 //
-// "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the
-// VRRP sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer;
-// without a peer it stays master for [election] orphan_grace. If the election dies, the director starts another one. The new one
+// "tandem run" is the director. While it has virtual routers, it runs "tandem election" as a child. The election owns the VRRP
+// sockets, the virtual addresses and their announcements. If the director dies, the election hands over to the peer; without a
+// peer it stays master for the time election.orphan_grace. If the election dies, the director starts another one. The new one
 // continues as master if the master-down interval has not passed; otherwise the director removes the addresses first.
 //
 // # Signals
 //
-// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. [lvs] on_stop says whether
-// the IPVS table stays. SIGHUP reloads the configuration. If the file has mistakes, the director refuses all of it and keeps
-// the old configuration.
+// SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. The key lvs.on_stop says
+// whether the IPVS table stays. SIGHUP reloads the configuration. If the file has mistakes, the director refuses all of it and
+// keeps the old configuration.
 //
 // # Control socket
 //

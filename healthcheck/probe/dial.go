@@ -24,15 +24,7 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 	c := &t.Config
 	d := net.Dialer{KeepAlive: -1} // a probe ends before a keep-alive would be sent
 	if c.Source.IsValid() {
-		from := netip.AddrPortFrom(c.Source, 0)
-		switch {
-		case network == "tcp":
-			d.LocalAddr = net.TCPAddrFromAddrPort(from)
-		case network == "udp":
-			d.LocalAddr = net.UDPAddrFromAddrPort(from)
-		default:
-			d.LocalAddr = &net.IPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
-		}
+		d.LocalAddr = sourceAddr(network, c.Source)
 	}
 	double := -1 // the kernel keeps the ICMP messages about a socket until its last descriptor is closed
 	a := attempt{begun: make(chan struct{})}
@@ -85,6 +77,18 @@ func dial(ctx context.Context, network string, t *healthcheck.Target) (net.Conn,
 		err = ctx.Err()
 	}
 	return conn, err
+}
+
+// sourceAddr returns a source address, without a port, in the form that a net.Dialer takes for a network.
+func sourceAddr(network string, source netip.Addr) net.Addr {
+	from := netip.AddrPortFrom(source, 0)
+	switch network {
+	case "tcp":
+		return net.TCPAddrFromAddrPort(from)
+	case "udp":
+		return net.UDPAddrFromAddrPort(from)
+	}
+	return &net.IPAddr{IP: source.AsSlice(), Zone: source.Zone()}
 }
 
 // An attempt is one attempt to connect.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command drill lets everything happen to a pair of directors that happens to such pairs in the field, and prints what the
-// clients of the VIP saw: with tandem, and with keepalived in the same network with the same settings.
+// Command drill causes the faults that pairs of directors meet in the field, and prints what the clients of the VIP saw: with
+// tandem, and with keepalived in the same network with the same settings.
 //
-// Each fault is a row of a table: its bound, the figure of each subject, and pass or fail, which is tandem's figure against
-// the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
+// Each fault is a row of a table: its bound, the figure of each subject, and pass or fail. Tandem passes if its figure is
+// within the bound. Rows share a site; each row puts back what it has changed, and a site that is not as it was before is made
 // anew. Both subjects have sites of their own in one lab, and run a row at the same time unless the row takes the processors.
 //
 // The rows of pools kill a server behind one scheduler after the other. What they find for TCP and UDP, with and without

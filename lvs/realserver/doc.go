@@ -8,7 +8,7 @@
 //
 // A real server of NAT sends its answers through the director: its default route leads to the directors' VIP on its side.
 //
-// MakePlan is pure: it returns the steps from what there is to what is wanted. A Machine reads, plans and takes the steps.
-// It records what there was before the first of them, so that Remove leaves the machine as it was found, whatever others
-// have changed since. It refuses an address that the machine, or a director on it, uses.
+// MakePlan is pure: it returns the steps from what there is to what is wanted. A Machine reads the state, plans the steps and
+// takes them. It records the state before the first step. So Remove leaves the machine as it was, whatever others have changed
+// since. It refuses an address that the machine, or a director on it, uses.
 package realserver

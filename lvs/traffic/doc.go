@@ -22,9 +22,10 @@
 //
 //   - It has answered no new connection, and at least MinUnanswered credible ones are unanswered.
 //   - Meanwhile the other servers of the service have answered so many that the server's own share would be at least
-//     MinExpected. Or they have left so few credible ones unanswered that its own are as improbable as that.
+//     MinExpected. Or the other servers have left so few credible ones unanswered that those of this server are as improbable.
 //
 // A connection is credible if its client has got an answer from another server of the service meanwhile. The source addresses of a
-// flood never get one. Where clients stay with one server (persistence, sh), this cannot be so. Then at least minClients
-// different clients must be unanswered, and the other servers must answer nearly all connections. They do not during a flood.
+// flood never get one. With persistence or the scheduler sh a client stays with one server, so that
+// no connection is credible. Then at least minClients different clients must be unanswered, and the other servers must answer
+// nearly all connections. During a flood they do not.
 package traffic

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report brings home what a program measures inside the lab, and prints it.
+// Package report collects what a program measures inside the lab, and prints it.
 //
 // The outer run of such a program calls [Gather] for each [Kind] of kernel that it needs. The inner run calls [Emit] for each
 // result.

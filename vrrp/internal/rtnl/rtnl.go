@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rtnl has what the packages below vrrp share of netlink.
+// Package rtnl has the netlink code that the packages below vrrp share.
 package rtnl
 
 import (

@@ -9,15 +9,15 @@
 //
 // The result of a probe reaches the weight in the kernel through these functions, each at once:
 //
-// 1. the runner of the checks ends the probe and notifies (healthcheck)
-// 2. Director.seeVerdict posts the status to the inbox
-// 3. Director.loop takes it from the inbox, with all other waiting events
-// 4. core.State.Step gets it
-// 5. core.Verdict.on stores it in its server
-// 6. core.State.plan computes the weights of this one service
-// 7. Director.carryOut puts the changed service into the mailbox of the table's worker
-// 8. workers.Table.write takes it
-// 9. kernel.Table.Apply writes the difference to the kernel
+//  1. the runner of the checks ends the probe and notifies (healthcheck)
+//  2. Director.seeVerdict posts the status to the inbox
+//  3. Director.loop takes it from the inbox, with all other waiting events
+//  4. core.State.Step gets it
+//  5. core.Verdict.on stores it in its server
+//  6. core.State.plan computes the weights of this one service
+//  7. Director.carryOut puts the changed service into the mailbox of the table's worker
+//  8. workers.Table.write takes it
+//  9. kernel.Table.Apply writes the difference to the kernel
 package director
 
 import (
@@ -32,6 +32,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
@@ -91,6 +92,7 @@ type mailboxes struct {
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
 	segments workers.Mailbox[core.Segments]
+	hooks    workers.Mailbox[[]hooks.Run]
 }
 
 // New returns a director that has not started.
@@ -107,7 +109,7 @@ func New(o Options) *Director {
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			counters: workers.NewMailbox[[]lvs.ServiceID](),
 			tracks:   workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
-			segments: workers.NewMailbox[core.Segments](),
+			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -153,7 +155,7 @@ func (d *Director) Run(ctx context.Context) error {
 	state := core.New()
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
 		Unread: saved.unread, Unusable: unusable,
 	})
 	g.Go(func() error { return d.loop(work, state) })
@@ -164,7 +166,11 @@ func (d *Director) Run(ctx context.Context) error {
 	d.startWorkers(g, work, saved)
 	g.Go(func() error {
 		defer stop()
-		return d.elect(ctx, work)
+		err := d.elect(ctx, work)
+		if ctx.Err() != nil {
+			d.ask(func(r core.Request) core.Event { return core.Leave{Request: r} })
+		}
+		return err
 	})
 	d.log.Info("started", "name", cfg.Name, "version", d.version, "config", cfg.File,
 		"routers", len(cfg.Routers), "services", len(cfg.Services))
@@ -187,6 +193,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
 		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
+		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"servers' counters":     (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,

@@ -2,9 +2,9 @@
 
 // Package doctor finds the usual faults of a director or a real server that no error message names.
 //
-// It works in three steps: gather.go and gather_*.go collect a Snapshot of the machine and its network. Director and
-// RealServer (examine_*.go) judge the Snapshot and do no I/O. Fix (fix.go) runs the repairs that are safe. A cause comes alone: what
-// follows from it, such as two masters, is no finding beside it.
+// It works in three steps: gather.go and gather_*.go collect a Snapshot of the machine and its network. Director and RealServer
+// (examine_*.go) judge the Snapshot and do no I/O. Fix (fix.go) runs the repairs that are safe. If one fault causes another,
+// such as two masters, only the cause is a finding.
 package doctor
 
 import (

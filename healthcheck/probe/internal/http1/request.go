@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package http1 writes the requests and judges the responses of HTTP checks by version 1.
+// Package http1 writes the requests of checks over HTTP version 1, and judges the responses.
 package http1
 
 import (

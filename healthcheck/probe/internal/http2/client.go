@@ -2,8 +2,8 @@
 
 // Package http2 sends one request by HTTP/2 on a connection, and holds the server to the rules (RFC 9113).
 //
-// The library reads and writes the frames. What they mean is decided here, in constant memory: so a result says what the
-// server did, and never what a library made of it, and nothing but the director writes into the director's log.
+// The library reads and writes the frames. This package decides what they mean, in constant memory. So a result says what the
+// server did, not what the library made of it, and the library writes nothing into the director's log.
 package http2
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package socket holds what all probes do alike with sockets: options, and results made of errors.
+// Package socket has what all probes need from sockets: the options to set, and the results that follow from errors.
 package socket
 
 import (

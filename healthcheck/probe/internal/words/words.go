@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package words makes reasons of what servers and programs say: short, on one line, and harmless in a log or terminal.
+// Package words turns what servers and programs say into reasons that are short, on one line, and harmless in a log or
+// terminal.
 package words
 
 import (

@@ -16,7 +16,9 @@ import (
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
+	s.hooks = newHookState(ev.Hooks)
 	s.adopt(ev.Config)
+	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.forgetOverrides()
 	s.logNumbers(nil)
 }
@@ -51,19 +53,38 @@ func (ReloadRefused) on(s *State) { s.reloads.Refused++ }
 // A FixedSetting is a setting that cannot change while the director runs.
 type FixedSetting struct{ Key, Was, Is string }
 
+// fixedKeys are the settings that cannot change while the director runs: how each is written, and how it is kept.
+var fixedKeys = []struct {
+	key   string
+	value func(*configs.Config) string
+	keep  func(in, of *configs.Config)
+}{
+	{"control.socket", func(c *configs.Config) string { return c.Control.Socket }, func(in, of *configs.Config) { in.Control = of.Control }},
+	{"state.dir", func(c *configs.Config) string { return c.State.Dir }, func(in, of *configs.Config) { in.State = of.State }},
+	{"log.format", func(c *configs.Config) string { return c.Log.Format }, func(in, of *configs.Config) { in.Log.Format = of.Log.Format }},
+	{
+		"election.realtime", func(c *configs.Config) string { return fmt.Sprint(c.Election.Realtime) },
+		func(in, of *configs.Config) { in.Election.Realtime = of.Election.Realtime },
+	},
+}
+
 // fixedSettings returns the settings that differ and cannot change while the director runs.
 func fixedSettings(old, cfg *configs.Config) (all []FixedSetting) {
-	for _, f := range []FixedSetting{
-		{"control.socket", old.Control.Socket, cfg.Control.Socket},
-		{"state.dir", old.State.Dir, cfg.State.Dir},
-		{"log.format", old.Log.Format, cfg.Log.Format},
-		{"election.realtime", fmt.Sprint(old.Election.Realtime), fmt.Sprint(cfg.Election.Realtime)},
-	} {
-		if f.Was != f.Is {
-			all = append(all, f)
+	for _, f := range fixedKeys {
+		if was, is := f.value(old), f.value(cfg); was != is {
+			all = append(all, FixedSetting{f.key, was, is})
 		}
 	}
 	return all
+}
+
+// keepFixed returns the configuration with the settings of old that cannot change while the director runs.
+func keepFixed(old, cfg *configs.Config) *configs.Config {
+	kept := *cfg
+	for _, f := range fixedKeys {
+		f.keep(&kept, old)
+	}
+	return &kept
 }
 
 // fixed returns an error if the new configuration changes something that a running director cannot change.
@@ -115,6 +136,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		s.services = append(s.services, svc)
 	}
 	s.watchable()
+	s.adoptHooks()
 	s.adoptTracks()
 	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)

@@ -46,6 +46,7 @@ func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
 	c := *s
 	c.out, c.waiting, c.queued, c.handOver = Effects{}, nil, nil, nil
 	c.wanted, c.led, c.scripts, c.retrack = maps.Clone(s.wanted), maps.Clone(s.led), maps.Clone(s.scripts), maps.Clone(s.retrack)
+	c.hooks = newHookState(nil) // a rehearsal tells nobody
 	// A reload makes these anew.
 	c.changed, c.ramping, c.targets, c.clients, c.markClients, c.outliers, c.census = nil, nil, nil, nil, nil, nil, census{}
 	c.services = make([]*service, 0, len(s.services))
@@ -98,11 +99,7 @@ func (r *Rehearsal) Before() Prospect { return r.before }
 func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number) (after Prospect, fixed []FixedSetting) {
 	fixed = fixedSettings(r.before.Config, cfg)
 	if len(fixed) > 0 {
-		now := r.before.Config
-		possible := *cfg
-		possible.Control.Socket, possible.State.Dir, possible.Log.Format = now.Control.Socket, now.State.Dir, now.Log.Format
-		possible.Election.Realtime = now.Election.Realtime
-		cfg = &possible
+		cfg = keepFixed(r.before.Config, cfg)
 	}
 	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers})
 	return r.copied.prospect(), fixed

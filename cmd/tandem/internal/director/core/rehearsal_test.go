@@ -129,9 +129,12 @@ func TestARehearsalNamesWhatCannotChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := other()
-	cfg.Control.Socket = "/run/elsewhere.sock"
+	cfg.Control.Socket, cfg.State.Dir, cfg.Log.Format, cfg.Election.Realtime = "/run/elsewhere.sock", "/elsewhere", "json", true
 	after, fixed := r.Reload(cfg, nil)
-	if want := []FixedSetting{{"control.socket", "", "/run/elsewhere.sock"}}; !slices.Equal(fixed, want) {
+	want := []FixedSetting{
+		{"control.socket", "", "/run/elsewhere.sock"}, {"state.dir", "", "/elsewhere"}, {"log.format", "", "json"}, {"election.realtime", "false", "true"},
+	}
+	if !slices.Equal(fixed, want) {
 		t.Errorf("fixed %v, want %v", fixed, want)
 	}
 	if after.Config.Control.Socket != "" || cfg.Control.Socket == "" || len(after.Draining) == 0 {
