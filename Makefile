@@ -6,6 +6,8 @@
 # make simulate   pairs on simulated time, with random faults (make simulate SECONDS=60 SEED=1)
 # make stress     the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
+# make soak       half an hour of SYN floods, flapping, slow and half-open clients: no real server is wrongly named
+#                 (make soak SPAN=30m)
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
@@ -15,8 +17,8 @@
 # make bench      tandem beside keepalived and ipvsadm, measured in one run
 # make lint       gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel that
-# has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
+# that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -94,6 +96,11 @@ scorecard:
 		CGO_ENABLED=0 go test $$package -run '$(SCORED)' -timeout 30m -v >$$out 2>&1 || failed=1; \
 		sed -n -e 's/^.* scorecard: //p' -e '/FAIL/p' $$out; \
 	done; rm -f $$out; exit $$failed
+
+SPAN ?= 30m
+.PHONY: soak
+soak:
+	CGO_ENABLED=0 go test -timeout 3h ./integration -run 'TestTrafficNamesServers$$' -v -soak $(SPAN)
 
 .PHONY: drill
 drill:

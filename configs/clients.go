@@ -29,6 +29,21 @@ func warnClients(at toml.Node, c *Config) {
 	}
 }
 
+// binding are the schedulers that choose a server by the client or by the destination. So one server may get all the noise, and
+// another all the questions.
+var binding = []string{"sh", "dh", "mh", "lblc", "lblcr"}
+
+// CountsReplies tells whether the kernel's counters can show which servers of a service for UDP do not answer. With dr and
+// tunnel, a director sees no packet of a server. With one-packet scheduling, the kernel counts none.
+func (s Service) CountsReplies() bool {
+	for _, v := range s.Virtuals {
+		if v.FWMark != 0 || v.Protocol != lvs.UDP || v.Flags&(lvs.OnePacket|lvs.Persistent) != 0 || slices.Contains(binding, v.Scheduler) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(s.Servers, func(srv Server) bool { return srv.Method != lvs.NAT })
+}
+
 // warnOutlier warns if a service has an outlier action that cannot work, or that does not help.
 func warnOutlier(at toml.Node, s Service) {
 	if s.Outlier != OutlierWeightZero || !at.Sound("outlier") {
@@ -38,8 +53,8 @@ func warnOutlier(at toml.Node, s Service) {
 	switch v := s.Virtuals[0]; {
 	case len(s.Servers) < MinOutlierServers:
 		action.Warn("", "has no effect with fewer than %d servers: at most a third of them is taken out", MinOutlierServers)
-	case v.FWMark == 0 && v.Protocol != lvs.TCP:
-		action.Warn("remove it", "has no effect: only the connections of TCP show who does not answer")
+	case v.FWMark == 0 && v.Protocol != lvs.TCP && !s.CountsReplies():
+		action.Warn("remove it", "has no effect: only connections of TCP, and of UDP with method nat, show who does not answer")
 	case lvs.RefusesForWeightless(v.Scheduler):
 		action.Warn("use mh", "with %s, weight-zero refuses the new clients of the server", v.Scheduler)
 	}

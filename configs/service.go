@@ -122,7 +122,9 @@ func poolFields() []toml.Field[virtualService] {
 		toml.Section("outlier", outlierTable(),
 			"A master reads the kernel's table of TCP connections. There it finds servers that answer their checks but not "+
 				"their clients. It compares the servers of the service with each other, so that a SYN flood or slow clients "+
-				"cause no false finding.",
+				"cause no false finding. "+
+				"Over UDP it finds them with method nat alone, where every question has one packet as its answer (DNS, RADIUS): with the "+
+				"other methods, a director sees no answers.",
 			func(s *virtualService, v OutlierAction) { s.Outlier = v }),
 		toml.Required("server", toml.List(serverTable(), 1, toml.Unlimited), "", "A real server.",
 			func(s *virtualService, v []Server) { s.Servers = v }),

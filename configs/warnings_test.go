@@ -72,8 +72,9 @@ func TestWarnings(t *testing.T) {
 			"4: service[0].outlier.action: has no effect with fewer than 3 servers: at most a third of them is taken out",
 		}},
 		{"silent servers of datagrams", three("protocol = \"udp\"\noutlier = { action = \"weight-zero\" }"), []string{
-			"5: service[0].outlier.action: has no effect: only the connections of TCP show who does not answer; remove it",
+			"5: service[0].outlier.action: has no effect: only connections of TCP, and of UDP with method nat, show who does not answer; remove it",
 		}},
+		{"silent servers of datagrams whose answers pass", three("protocol = \"udp\"\nmethod = \"nat\"\noutlier = { action = \"weight-zero\" }"), nil},
 		{"no clients for a silent server of a scheduler that refuses them",
 			three("outlier = { action = \"weight-zero\" }\nscheduler = \"dh\""), []string{
 				"4: service[0].outlier.action: with dh, weight-zero refuses the new clients of the server; use mh",

@@ -238,11 +238,13 @@ func (k *talk) goesOn(t *testing.T, l *lab.Lab, what string, rounds int) time.Du
 }
 
 // established counts the connections of the service that a director's kernel knows, its own and its peer's.
-func established(d *lab.Director) (n int, err error) {
+func established(d *lab.Director) (n int, err error) { return inState(d, "ESTABLISHED") }
+
+func inState(d *lab.Director, state string) (n int, err error) {
 	err = d.Do(func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/ip_vs_conn")
 		for row := range strings.Lines(string(text)) {
-			if strings.Contains(row, " C0000264 07D0 ") && strings.Contains(row, "ESTABLISHED") {
+			if strings.Contains(row, " C0000264 07D0 ") && strings.Contains(row, state) {
 				n++
 			}
 		}

@@ -38,6 +38,7 @@ var sections = []section{
 	{name: "gap", about: "how late advertisements are on a busy machine", run: measureGaps},
 	{name: "table", about: "what a large IPVS table costs", ipvs: true, run: measureTables},
 	{name: "weight", about: "how soon one changed weight is in the kernel", ipvs: true, run: measureWeights},
+	{name: "traffic", about: "what the looks at clients' connections cost", ipvs: true, run: measureTraffic},
 	{name: "idle", about: "what a director costs that has nothing to do", ipvs: true, run: measureIdle},
 }
 

@@ -100,17 +100,18 @@ func (h *Host) Flood(rate int, span time.Duration, frames [][]byte) int {
 	h.lab.t.Helper()
 	sent := 0
 	err := h.Do(func() error {
-		fd, err := packetSocket("eth0", unix.ETH_P_IP)
+		fd, err := packetSocket("eth0", 0) // it receives nothing
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		const burst = time.Millisecond
+		const burst, bursts = time.Millisecond, 1000 // bursts a second
 		start := time.Now()
-		for next := start; time.Since(start) < span; {
-			for range rate / int(time.Second/burst) {
+		next := start
+		for i := 0; time.Since(start) < span; i++ {
+			for range (i+1)*rate/bursts - i*rate/bursts {
 				if unix.Send(fd, frames[sent%len(frames)], 0) == nil {
 					sent++
 				}

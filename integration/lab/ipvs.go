@@ -72,6 +72,29 @@ func (h *Host) Servers() (n int) {
 	return n
 }
 
+// Connections counts the connections of the kernel's services, by the counters of their servers. This costs little, whatever
+// their number.
+func (h *Host) Connections() (n int) {
+	h.lab.t.Helper()
+	err := h.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+		for line := range strings.Lines(string(text)) {
+			// "  -> C000020B:0050      Route   1      0          0": weight, active and inactive connections
+			if f := strings.Fields(line); len(f) == 6 && f[0] == "->" && f[1] != "RemoteAddress:Port" {
+				active, errActive := strconv.Atoi(f[4])
+				inactive, errInactive := strconv.Atoi(f[5])
+				n += active + inactive
+				err = errors.Join(err, errActive, errInactive)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		h.lab.t.Fatalf("read the IPVS table of %s: %v", h.Name, err)
+	}
+	return n
+}
+
 // parseWeights reads the lines of services and of IPv4 servers:
 //
 //	TCP  C0000264:0050 wrr

@@ -13,16 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A SYN is the first packet of a TCP connection over IPv4.
-type SYN struct {
+// A Segment is a TCP segment over IPv4 without data: a SYN, or an ACK.
+type Segment struct {
 	To, From       string // hardware addresses
 	Source, Target netip.AddrPort
+	ACK            bool
 }
 
 // Frame is the packet from its Ethernet header on.
-func (s SYN) Frame() []byte {
+func (s Segment) Frame() []byte {
 	src, dst := s.Source.Addr().As4(), s.Target.Addr().As4()
-	tcp := s.segment()
+	tcp := s.bytes()
 	ip := []byte{0x45, 0, 0, 20 + tcpHeader, 0, 0, 0, 0, 64, unix.IPPROTO_TCP, 0, 0}
 	ip = append(append(ip, src[:]...), dst[:]...)
 	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
@@ -39,13 +40,16 @@ const (
 	tcpACK = 0x10
 )
 
-// segment is the packet from its TCP header on.
-func (s SYN) segment() []byte {
+// bytes is the packet from its TCP header on.
+func (s Segment) bytes() []byte {
 	src, dst := s.Source.Addr().As4(), s.Target.Addr().As4()
 	tcp := make([]byte, tcpHeader)
 	binary.BigEndian.PutUint16(tcp, s.Source.Port())
 	binary.BigEndian.PutUint16(tcp[2:], s.Target.Port())
 	tcp[12], tcp[13] = tcpHeader/4<<4, tcpSYN
+	if s.ACK {
+		tcp[13] = tcpACK
+	}
 	binary.BigEndian.PutUint16(tcp[14:], 0xffff) // window
 	pseudo := append(append(src[:], dst[:]...), 0, unix.IPPROTO_TCP, 0, tcpHeader)
 	binary.BigEndian.PutUint16(tcp[16:], checksum(append(pseudo, tcp...)))
@@ -83,7 +87,7 @@ func (h *Host) ProbeTCP(source netip.Addr, service netip.AddrPort, every time.Du
 	return h.startProber(&Prober{fd: fd, every: every,
 		ask: func(n uint64) []byte {
 			latest.Store(first + n)
-			return SYN{Source: netip.AddrPortFrom(source, uint16(firstPort+(first+n)%portCount)), Target: service}.segment()
+			return Segment{Source: netip.AddrPortFrom(source, uint16(firstPort+(first+n)%portCount)), Target: service}.bytes()
 		},
 		which: func(packet []byte) (uint64, bool) {
 			n, ok := answeredSYN(packet, service.Port(), latest.Load())

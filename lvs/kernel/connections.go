@@ -20,9 +20,9 @@ import (
 // by counting from the table's beginning, so that reading all of a large table takes a time that grows with the square of its
 // size: 10 s for 40,000 connections on an emulated processor, and 30 s for 70,000.
 const (
-	maxConnections   = 4096
+	maxConnections   = 8192
 	minConnections   = 512
-	connectionBudget = 5 * time.Millisecond
+	connectionBudget = 10 * time.Millisecond
 )
 
 // Connections reads the kernel's connection table. It has one caller at a time.
@@ -101,6 +101,9 @@ var connectionStates = map[string]traffic.State{
 // parseConnection parses a line of /proc/net/ip_vs_conn_sync. It is not ok for connections of other protocols or of other
 // origin, and for the templates of persistence, which have no state.
 func parseConnection(line string) (c traffic.Connection, ok bool) {
+	if c, ok, fixed := parseFixed(line); fixed {
+		return c, ok
+	}
 	var f [9]string
 	for i := range f {
 		line, f[i] = cutField(line)
@@ -114,6 +117,59 @@ func parseConnection(line string) (c traffic.Connection, ok bool) {
 	server, ok3 := parseEndpoint(f[5], f[6])
 	return traffic.Connection{Client: client, Virtual: virtual, Server: server, State: state}, ok1 && ok2 && ok3
 }
+
+// parseFixed parses a line of IPv4, whose columns are fixed: "TCP C6336407 CE14 C0000264 0051 C000020C 0051 SYN_RECV    LOCAL ".
+// This takes a third of the time.
+func parseFixed(line string) (c traffic.Connection, ok, fixed bool) {
+	const client, virtual, server, state, origin, end = 4, 18, 32, 46, 58, 64
+	if len(line) < end {
+		return c, false, false
+	}
+	for _, column := range []int{client, virtual, server, state, origin} {
+		if line[column-1] != ' ' {
+			return c, false, false
+		}
+	}
+	if line[:client] != "TCP " || line[origin:end] != "LOCAL " {
+		return c, false, true
+	}
+	c.State = connectionStates[strings.TrimRight(line[state:origin], " ")]
+	from := parseFixedEndpoint(line[client:], &c.Client)
+	if at := parseFixedEndpoint(line[virtual:], &c.Virtual); !from || !at || !parseFixedEndpoint(line[server:], &c.Server) {
+		return c, false, false
+	}
+	return c, c.State != 0, true
+}
+
+// parseFixedEndpoint parses "C6336407 CE14".
+func parseFixedEndpoint(s string, to *netip.AddrPort) (ok bool) {
+	addr, bad := hex4(s[0:4])
+	low, bad2 := hex4(s[4:8])
+	port, bad3 := hex4(s[9:13])
+	*to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(addr >> 8), byte(addr), byte(low >> 8), byte(low)}), port)
+	return s[8] == ' ' && !bad && !bad2 && !bad3
+}
+
+// hex4 parses four hexadecimal digits.
+func hex4(s string) (n uint16, bad bool) {
+	for i := range 4 {
+		d := hexDigits[s[i]]
+		bad = bad || d == 0
+		n = n<<4 | uint16(d-1)
+	}
+	return n, bad
+}
+
+// hexDigits are the values of hexadecimal digits plus 1.
+var hexDigits = func() (digits [256]uint8) {
+	for i := range 10 {
+		digits['0'+i] = uint8(i + 1)
+	}
+	for i := range 6 {
+		digits['A'+i] = uint8(i + 11)
+	}
+	return digits
+}()
 
 // cutField returns the first word of a line, and the rest.
 func cutField(line string) (rest, field string) {

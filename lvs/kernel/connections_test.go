@@ -70,9 +70,16 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func FuzzConnection(f *testing.F) {
 	f.Add("TCP C6336407 CE14 C0000264 0051 C000020C 0051 SYN_RECV    LOCAL       59")
+	f.Add("TCP C6336407 0A1F C0000264 0051 C00FF20C FFFF CLOSE_WAIT  LOCAL       59")
 	f.Fuzz(func(t *testing.T, line string) {
 		if c, ok := parseConnection(line); ok && (!c.Client.IsValid() || !c.Virtual.IsValid() || !c.Server.IsValid() || c.State == 0) {
 			t.Errorf("%q: %+v", line, c)
+		}
+		// A leading space makes the columns others than the fixed ones.
+		if quick, ok, fixed := parseFixed(line); fixed && ok {
+			if slow, ok := parseConnection(" " + line); !ok || slow != quick {
+				t.Errorf("%q: by its columns %+v, by its words %+v", line, quick, slow)
+			}
 		}
 	})
 }

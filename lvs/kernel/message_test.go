@@ -252,3 +252,20 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// StatusOf reads the given services alone. One that the kernel does not have is left out.
+func TestStatusOf(t *testing.T) {
+	k, f := newFake(t)
+	fill(t, k, wanted())
+	i := slices.IndexFunc(f.services, func(s *fakeService) bool { return s.ServiceID == id(www) })
+	f.services[i].servers[1].Stats = lvs.Stats{Connections: 8, OutPackets: 9}
+	missing := f.services[i].ServiceID
+	missing.Port++
+	all, err := k.StatusOf(t.Context(), []lvs.ServiceID{missing, id(www)})
+	if err != nil || len(all) != 1 || all[0].ServiceID != id(www) || len(all[0].Servers) != len(f.services[i].servers) {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if all[0].Servers[1].Stats != f.services[i].servers[1].Stats {
+		t.Errorf("%+v", all[0].Servers[1])
+	}
+}

@@ -54,6 +54,24 @@ func (k *IPVS) Status(ctx context.Context) ([]lvs.ServiceStatus, error) {
 	return ask(ctx, k, "failed to read IPVS statistics", readStatus)
 }
 
+// StatusOf returns the real servers of the given services with their counters, without the services' own, as far as the kernel has them. The errors are
+// those of Read.
+func (k *IPVS) StatusOf(ctx context.Context, ids []lvs.ServiceID) ([]lvs.ServiceStatus, error) {
+	return ask(ctx, k, "failed to read IPVS statistics", func(s *session, begin func() error) ([]lvs.ServiceStatus, error) {
+		all := make([]lvs.ServiceStatus, 0, len(ids))
+		for _, id := range ids {
+			status := lvs.ServiceStatus{Service: lvs.Service{ServiceID: id}}
+			if err := s.serverStatus(begin, &status); err != nil {
+				return nil, err
+			}
+			if len(status.Servers) > 0 {
+				all = append(all, status)
+			}
+		}
+		return all, nil
+	})
+}
+
 // ask runs f, which reads something, in the caller's turn. An error begins with what.
 func ask[T any](ctx context.Context, k *IPVS, what string, f func(s *session, begin func() error) (T, error)) (T, error) {
 	var none T
@@ -118,18 +136,22 @@ func readStatus(s *session, begin func() error) ([]lvs.ServiceStatus, error) {
 	}
 	slices.SortFunc(all, func(a, b lvs.ServiceStatus) int { return a.ServiceID.Compare(b.ServiceID) })
 	for i := range all {
-		status := &all[i]
-		err := s.servers(begin, status.Service, func(b []byte) error {
-			server, err := parseServer(b, status.AddrFamily(), true)
-			status.Servers = append(status.Servers, server)
-			return err
-		})
-		if err != nil {
+		if err := s.serverStatus(begin, &all[i]); err != nil {
 			return nil, err
 		}
-		slices.SortFunc(status.Servers, func(a, b lvs.ServerStatus) int { return a.ServerID.Compare(b.ServerID) })
 	}
 	return all, nil
+}
+
+// serverStatus adds the real servers of a service with their counters.
+func (w *wire) serverStatus(begin func() error, of *lvs.ServiceStatus) error {
+	err := w.servers(begin, of.Service, func(b []byte) error {
+		server, err := parseServer(b, of.AddrFamily(), true)
+		of.Servers = append(of.Servers, server)
+		return err
+	})
+	slices.SortFunc(of.Servers, func(a, b lvs.ServerStatus) int { return a.ServerID.Compare(b.ServerID) })
+	return err
 }
 
 // services calls each with the attributes of every service.

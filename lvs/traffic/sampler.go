@@ -46,14 +46,21 @@ const maxOutcomes = 32
 // A Sampler finds the new connections among those that a look at the table shows. A look may show only the beginning of the
 // table. The kernel keeps connections by a hash of the client's address and port, so the beginning is a fair sample.
 type Sampler struct {
-	known map[flow]progress
+	known map[flow]*progress
 	looks int
 	whole bool // the last look showed the whole table
 	count map[quota]int
 }
 
-// A flow identifies a connection.
-type flow struct{ client, virtual netip.AddrPort }
+// A flow identifies a connection. It has no pointers, which makes a large map of them cheap.
+type flow struct {
+	client, virtual         [16]byte
+	clientPort, virtualPort uint16
+}
+
+func flowOf(c *Connection) flow {
+	return flow{c.Client.Addr().As16(), c.Virtual.Addr().As16(), c.Client.Port(), c.Virtual.Port()}
+}
 
 // A progress is what is known of a connection.
 type progress struct {
@@ -72,21 +79,23 @@ type quota struct {
 // says that it has all of them.
 func (s *Sampler) See(now time.Time, look []Connection, whole bool) (all []Outcome) {
 	if s.known == nil {
-		s.known, s.count = make(map[flow]progress), make(map[quota]int)
+		s.known, s.count = make(map[flow]*progress), make(map[quota]int)
 	}
 	clear(s.count)
 	for i, end := 0, s.newEnd(look); i < len(look); i++ {
-		c := look[i]
-		key := flow{c.Client, c.Virtual}
-		p, known := s.known[key]
-		if !known && i < end {
-			p = progress{start: now}
+		c := &look[i]
+		key := flowOf(c)
+		p := s.known[key]
+		if p == nil {
+			p = new(progress)
+			if s.known[key] = p; i < end {
+				p.start = now
+			}
 		}
 		if outcome, ok := p.outcome(now, c); ok && s.grant(outcome) {
 			all = append(all, outcome)
 		}
 		p.seen = s.looks
-		s.known[key] = p
 	}
 	for key, p := range s.known {
 		if s.looks-p.seen >= maxMissed {
@@ -108,7 +117,7 @@ func (s *Sampler) newEnd(look []Connection) int {
 		return len(look)
 	}
 	for i := len(look) - 1; i >= 0; i-- {
-		if _, known := s.known[flow{look[i].Client, look[i].Virtual}]; known {
+		if _, known := s.known[flowOf(&look[i])]; known {
 			return i
 		}
 	}
@@ -116,7 +125,7 @@ func (s *Sampler) newEnd(look []Connection) int {
 }
 
 // outcome returns the outcome of a connection, if it is new since the last look that had the connection.
-func (p *progress) outcome(now time.Time, c Connection) (o Outcome, ok bool) {
+func (p *progress) outcome(now time.Time, c *Connection) (o Outcome, ok bool) {
 	if p.start.IsZero() || p.done {
 		return o, false
 	}

@@ -88,6 +88,7 @@ type mailboxes struct {
 	sync     workers.Mailbox[lvs.Sync]
 	drains   workers.Mailbox[bool]
 	traffic  workers.Mailbox[bool]
+	counters workers.Mailbox[[]lvs.ServiceID]
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
 	segments workers.Mailbox[core.Segments]
@@ -106,7 +107,8 @@ func New(o Options) *Director {
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
-			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
+			counters: workers.NewMailbox[[]lvs.ServiceID](),
+			tracks:   workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 		},
 	}
@@ -194,6 +196,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
+		"servers' counters":     (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 const (
@@ -69,6 +70,7 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 	defer tick.Stop()
 	waiting := &requests{answers: make(map[core.Request]chan core.Reply)}
 	draining, watch, filled := false, false, false
+	var count []lvs.ServiceID
 	for {
 		var b batch
 		select {
@@ -98,6 +100,10 @@ func (d *Director) loop(ctx context.Context, state *core.State) error {
 			if out.Watch != watch {
 				watch = out.Watch
 				d.mail.traffic.Put(watch)
+			}
+			if !slices.Equal(out.Count, count) {
+				count = out.Count
+				d.mail.counters.Put(count)
 			}
 			if tick.Stop(); !out.Next.IsZero() {
 				tick.Reset(time.Until(out.Next))

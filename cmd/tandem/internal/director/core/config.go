@@ -116,7 +116,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	for _, c := range cfg.Services {
 		svc := &service{Service: c, routers: deciding(c, cfg.Routers)}
 		if was := pools[c.Name]; was != nil {
-			svc.pool, svc.judge = was.pool, was.judge
+			svc.pool, svc.judge, svc.replies = was.pool, was.judge, was.replies
 			if was.CheckWhen == c.CheckWhen {
 				svc.role = was.role
 			}

@@ -141,6 +141,8 @@ type Effects struct {
 	Draining bool
 	// Watch says whether clients' connections must be looked at. It is always set.
 	Watch bool
+	// Count are the services whose servers' counters must be read. It is always set.
+	Count []lvs.ServiceID
 	// Next is when the next Tick is due. The zero value: never.
 	Next time.Time
 }

@@ -28,7 +28,8 @@ type service struct {
 	changed bool           // must be planned
 	shown   *Service       // its form in snapshots; nil: must be made
 
-	judge *traffic.Judge // compares its servers by clients' connections; nil: there were none
+	judge   *traffic.Judge   // compares its servers by clients' connections; nil: there were none
+	replies *traffic.Replies // the same for UDP, by counters; nil: there were none
 }
 
 // A server is a configured real server and its state.

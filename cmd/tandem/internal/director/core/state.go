@@ -80,6 +80,7 @@ type State struct {
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
 	markClients map[netip.Addr]*service     // by real server, for firewall marks; nil: of several services
 	watched     bool                        // the connections are looked at
+	counted     []lvs.ServiceID             // services whose counters show whether their servers answer
 	outliers    map[*server]*service        // servers without new clients for a while
 
 	hooks hookState

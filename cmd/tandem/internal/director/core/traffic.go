@@ -16,7 +16,8 @@ import (
 )
 
 // A server may pass its checks and still not answer clients: it lacks the VIP, or its web server listens on its own address
-// only. The kernel's connection table shows this, so a master compares the servers of each TCP service by it (lvs/traffic).
+// only. The kernel's connection table shows this, so a master compares the servers of each TCP service by it (lvs/traffic). With
+// UDP it compares the counters of servers with method nat: see counters.go.
 //
 // A server that does not answer is named in the status. With [service.outlier] action = "weight-zero" it also gets no new
 // clients for a while. Then it is tried again: clients' connections are the only proof that it answers.
@@ -51,10 +52,12 @@ type outlier struct {
 // watchable finds the services whose servers can be compared.
 func (s *State) watchable() {
 	s.clients, s.markClients = make(map[netip.AddrPort]*service), make(map[netip.Addr]*service)
+	s.counted = nil
 	for _, svc := range s.services {
 		if len(svc.servers) < 2 {
 			continue
 		}
+		s.askCounters(svc)
 		for _, v := range svc.Virtuals {
 			switch {
 			case v.FWMark != 0:
@@ -74,7 +77,7 @@ func (s *State) watchable() {
 
 // watching tells whether clients' connections are looked at. A backup has none of its own.
 func (s *State) watching() bool {
-	if len(s.clients)+len(s.markClients) == 0 {
+	if len(s.clients)+len(s.markClients)+len(s.counted) == 0 {
 		return false
 	}
 	if len(s.cfg.Routers) == 0 {
@@ -96,10 +99,13 @@ func (s *State) seeTraffic() {
 			for _, srv := range svc.servers {
 				s.clearOutlier(svc, srv)
 			}
-			svc.judge = nil
+			svc.judge, svc.replies = nil, nil
 		}
 	}
-	s.watched, s.out.Watch = is, is
+	s.watched, s.out.Watch, s.out.Count = is, is && len(s.clients)+len(s.markClients) > 0, nil
+	if is {
+		s.out.Count = s.counted
+	}
 	if end := s.outliersEnd(); end.IsZero() || s.now.Before(end) {
 		return
 	}
@@ -131,7 +137,7 @@ func (ev Traffic) on(s *State) {
 		svc.judge.Add(srv.id, o, o.State == traffic.Answered || reset)
 	}
 	for _, svc := range seen {
-		s.judgeTraffic(svc)
+		s.judgeTraffic(svc, svc.judge)
 	}
 }
 
@@ -155,8 +161,14 @@ func (s *State) serverOf(o traffic.Outcome) (*service, *server) {
 	return nil, nil
 }
 
+// A comparison is what is known of the servers of a service from clients' connections.
+type comparison interface {
+	Answers(server string, since time.Time) bool
+	Suspect(now time.Time, server traffic.Peer, others []traffic.Peer) (traffic.Finding, bool)
+}
+
 // judgeTraffic compares the servers of a service.
-func (s *State) judgeTraffic(svc *service) {
+func (s *State) judgeTraffic(svc *service, by comparison) {
 	var peers []traffic.Peer
 	for _, srv := range svc.servers {
 		if !srv.outlier.serves.IsZero() {
@@ -168,14 +180,14 @@ func (s *State) judgeTraffic(svc *service) {
 		switch {
 		case o.serves.IsZero():
 			continue
-		case o.named != nil && svc.judge.Answers(srv.id, later(o.named.Since, o.serves)):
+		case o.named != nil && by.Answers(srv.id, later(o.named.Since, o.serves)):
 			s.log(Info, "server answers clients again", "server", srv.id)
 			s.clearOutlier(svc, srv)
 			continue
 		}
 		i := slices.IndexFunc(peers, func(p traffic.Peer) bool { return p.Name == srv.id })
 		others := slices.Delete(slices.Clone(peers), i, i+1)
-		f, suspect := svc.judge.Suspect(s.now, peers[i], others)
+		f, suspect := by.Suspect(s.now, peers[i], others)
 		if suspect && !s.now.Before(f.Since.Add(srv.failsWithin())) {
 			s.nameOutlier(svc, srv, f)
 		}
@@ -293,6 +305,9 @@ func (s *State) followOutliers(svc *service) {
 			o.serves = s.now
 			if svc.judge != nil {
 				svc.judge.Forget(srv.id)
+			}
+			if svc.replies != nil {
+				svc.replies.Forget(srv.id)
 			}
 		case !serves:
 			o.serves = time.Time{}

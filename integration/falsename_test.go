@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"errors"
+	"flag"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/lvs/kernel"
+)
+
+// nobody watches for a time that no server is named.
+func (s *trafficScene) nobody(t *testing.T, span time.Duration, while string) {
+	t.Helper()
+	const pause = 300 * time.Millisecond // each question costs the director as much as a hundred looks
+	answers := 0
+	var last error
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(pause) {
+		named, err := s.unanswered()
+		switch {
+		case err != nil: // the emulated machine is overloaded
+			last = err
+		case len(named) > 0:
+			t.Errorf("while %s: named %v", while, named)
+			return
+		default:
+			answers++
+		}
+	}
+	if answers == 0 {
+		t.Errorf("while %s: no status: %v", while, last)
+	}
+}
+
+// falseNames looks for false names, while clients open connections to the first service.
+func (s *trafficScene) falseNames(t *testing.T) {
+	to, from, target := s.director.MAC(), s.router.MAC(), netip.MustParseAddrPort(lab.VIP+":80")
+	var frames [][]byte
+	for i := range 1 << 16 {
+		source := netip.AddrFrom4([4]byte{100, 64 + byte(i>>13), byte(i >> 5), byte(i)})
+		client := netip.AddrPortFrom(source, uint16(1024+i%60000))
+		frames = append(frames, lab.Segment{To: to, From: from, Source: client, Target: target}.Frame())
+	}
+	for _, h := range []*lab.Host{s.good, s.second} {
+		// Answers to the flood end here: they would use half of what the emulated machine carries.
+		h.Run("ip", "link", "add", "void0", "type", "dummy")
+		h.Run("ip", "link", "set", "void0", "up")
+		h.Run("ip", "route", "add", floodSources, "dev", "void0")
+	}
+	s.cost(t)
+	for end, round := time.Now().Add(*soak), 1; round == 1 || time.Now().Before(end) && !t.Failed(); round++ {
+		s.disturb(t, frames)
+		s.Logf("round %d of floods and disturbances is over", round)
+	}
+}
+
+// soak is how long the search for false names lasts. Without it, there is one round of floods and disturbances.
+var soak = flag.Duration("soak", 0, "search for false names for this `TIME`")
+
+// disturb expects that nobody is named during floods, with slow and half-open clients and while a server flaps.
+func (s *trafficScene) disturb(t *testing.T, frames [][]byte) {
+	for _, cookies := range []string{"1", "0"} {
+		for _, h := range []*lab.Host{s.good, s.second} {
+			h.Sysctl(map[string]string{"net.ipv4.tcp_syncookies": cookies})
+		}
+		const rate, span = 10_000, 4 * time.Second
+		before, began, sent := s.director.ReceivedIP(), time.Now(), make(chan int)
+		go func() { sent <- s.router.Flood(rate, span, frames) }()
+		s.nobody(t, span, "a SYN flood runs, tcp_syncookies = "+cookies)
+		n, took := <-sent, time.Since(began).Seconds()
+		s.Logf("tcp_syncookies = %s: a flood of %.0f SYNs a second; %.0f packets a second reached the director",
+			cookies, float64(n)/took, float64(s.director.ReceivedIP()-before)/took)
+	}
+	s.cost(t)
+	s.router.Impair("delay", "200ms", "150ms", "loss", "10%")
+	defer s.router.Impair()
+	s.router.Flood(1000, 400*time.Millisecond, frames[:400])
+	for range 2 {
+		s.web80.Stop()
+		s.nobody(t, 2500*time.Millisecond, "a server flaps, and clients are slow, lose packets or are half open")
+		s.web80 = s.listen(s.second, "80")
+		s.nobody(t, 2*time.Second, "a server flaps, and clients are slow, lose packets or are half open")
+	}
+}
+
+// cost prints what a look at the connections costs, with the table as it is now. There is at most one a second.
+func (s *trafficScene) cost(t *testing.T) {
+	t.Helper()
+	const looks = 5
+	rows, seen, sum := s.director.Connections(), 0, time.Duration(0)
+	do(s.Lab, s.director.Host, func() (err error) {
+		var reader kernel.Connections
+		for range looks {
+			look, _, cost, lookErr := reader.Look()
+			seen, sum, err = len(look), sum+cost, errors.Join(err, lookErr)
+		}
+		return err
+	})
+	s.Logf("%d connections in the table: a look shows %d TCP connections of clients and takes %.1f ms of an emulated processor",
+		rows, seen, float64(sum.Microseconds())/1000/looks)
+}
