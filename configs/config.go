@@ -24,6 +24,7 @@ type Config struct {
 	Election Election
 	Routers  []Router
 	Tracks   []Track // of the routers, beside the interfaces that they track
+	Hooks    []Hook  // those of the routers first, then those of the file, each in its order
 	LVS      LVS
 	Services []Service
 	// RealServer has the settings of this machine as a real server; nil if it is none.
@@ -111,7 +112,7 @@ func (c *Config) NeededSysctls() map[string]string {
 	return lvs.NeededSysctls(all)
 }
 
-//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,OutlierAction,TrackKind -linecomment -output enum_string.go
+//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,OutlierAction,TrackKind,HookEvent,HookStyle -linecomment -output enum_string.go
 
 // An OnStop says what to do with our IPVS services when the daemon is stopped.
 type OnStop uint8

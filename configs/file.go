@@ -23,6 +23,7 @@ type file struct {
 	Config
 	routers []virtualRouter
 	checks  map[string]healthcheck.Config // by name
+	hooks   []Hook                        // those that belong to no virtual router
 }
 
 // fileTable is the schema of the file as a whole.
@@ -57,6 +58,10 @@ func fileTable() toml.SchemaType[file] {
 				"Connections of a failed or disabled server end. The client's next packet is answered by a reset. A datagram "+
 				"goes to another server. With on_failure = \"weight-zero\", connections of a failed server stay.",
 			func(f *file, v []virtualService) { f.Services = services(v) }),
+		toml.Derived("hook", toml.List(hookTable(), 0, toml.Unlimited),
+			"Something that the director does when anything has happened: to any virtual router, sync group, service or real server, or "+
+				"to itself. The rules are those of [[vrrp.hook]].",
+			func(f *file, v []Hook) { f.hooks = v }),
 		toml.Derived("realserver", realServerTable(),
 			"The settings of this machine as a real server, for `tandem realserver`. Directors do not need this table. One "+
 				"machine may be a director and a real server, but not for the same VIP.",
@@ -132,6 +137,7 @@ func checkFile(at toml.Node, f *file) {
 			}
 		}
 	}
+	checkHooks(at, f)
 	checkRealServer(at.Key("realserver"), &f.Config)
 	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")

@@ -65,7 +65,9 @@ func (c *Config) Notes() (notes []string) {
 			notes = append(notes, note)
 		}
 	}
-	notes = c.signatureNotes()
+	for _, note := range slices.Concat(c.signatureNotes(), c.hookNotes()) {
+		add("%s", note)
+	}
 	for _, s := range c.Services {
 		if s.onlyOwnAddress() {
 			add("service %s: no check asks through the VIP: a real server without the VIP looks healthy; "+

@@ -21,6 +21,7 @@ type virtualRouter struct {
 	named  bool
 	tracks []tracked
 	keys   []KeyFile // without the router's name
+	hooks  []Hook
 }
 
 func routerTable() toml.SchemaType[virtualRouter] {
@@ -150,6 +151,9 @@ func followerFields() []toml.Field[virtualRouter] {
 			"Something that the virtual router depends on. Each table has one of interface, script, file and service.\n"+
 				"Tables may be in one line: track = [{ interface = \"eth1\" }, { service = \"www\", weight = -50 }].",
 			func(r *virtualRouter, v []tracked) { r.tracks = v }),
+		toml.Derived("hook", toml.List(routerHookTable(), 0, toml.Unlimited),
+			"Something that the director does when the state of the virtual router has changed: it runs a program, or posts to a URL.\n"+hookDoc,
+			func(r *virtualRouter, v []Hook) { r.hooks = v }),
 		toml.Derived("route", toml.List(routeTable(), 0, toml.Unlimited), "A route that only the master has.",
 			func(r *virtualRouter, v []vrrp.Route) { r.Routes = v }),
 		toml.Derived("rule", toml.List(ruleTable(), 0, toml.Unlimited),

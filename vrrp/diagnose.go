@@ -50,6 +50,8 @@ type contest struct {
 	pause  time.Duration
 	last   time.Time // when another master was last heard
 	untold bool      // it was heard during the pause
+	// began is Status.Contested. rival is when another master was last heard that was not giving way as our predecessor.
+	began, rival time.Time
 }
 
 // hear counts an advertisement of another master. It reports whether told or due has changed.
@@ -65,6 +67,14 @@ func (c *contest) hear(now time.Time) bool {
 	first := !c.untold
 	c.untold = true
 	return first
+}
+
+// dispute counts an advertisement of another master that claims our place. The first one begins a contest.
+func (c *contest) dispute(now time.Time) {
+	if now.Sub(c.rival) >= rivalForgotten {
+		c.began = now
+	}
+	c.rival = now
 }
 
 // due returns when to call tell. It is the zero time if there is nothing to report.
@@ -194,11 +204,20 @@ func (r *Router) diagnoseInterval(now time.Time, h Header, p *Packet) (changed b
 	})
 }
 
+// givesWay tells whether an advertisement is the last one of the master that this router has just replaced: a router that
+// gives way advertises once more.
+func (r *Router) givesWay(now time.Time, from netip.Addr) bool {
+	return r.Machine.Predecessor() == from && now.Sub(r.Machine.Since()) < r.Config.AdvertInterval
+}
+
 // diagnoseRival records another master. Two masters need one exchange of advertisements to decide who stays. If both continue
 // after that, this is a fault. Priority 0 is the end of another master.
 func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool, s Symptoms) {
 	if !r.Machine.HandingOver() {
 		changed = r.diagnosis.contest.hear(now)
+		if !r.givesWay(now, h.Source) {
+			r.diagnosis.contest.dispute(now)
+		}
 	}
 	heard := &r.diagnosis.rival
 	if p.Priority == PriorityLeaving {

@@ -100,9 +100,11 @@ type Machine struct {
 	source  netip.Addr
 	master  netip.Addr
 	since   time.Time
-	cause   Cause
-	changes uint64 // of cause
-	actions []Action
+	// predecessor is the master before this router; the zero Addr: none was known.
+	predecessor netip.Addr
+	cause       Cause
+	changes     uint64 // of cause
+	actions     []Action
 
 	deadline time.Time     // of the Active_Down_Timer, the Adver_Timer or the offer
 	earliest time.Time     // a backup does not become master before
@@ -174,6 +176,9 @@ func (m *Machine) Master() netip.Addr { return m.master }
 
 // Since returns the time of the last transition. Before the first it is the zero time.
 func (m *Machine) Since() time.Time { return m.since }
+
+// Predecessor is the master that this router, as master, has replaced. It is the zero Addr if none was known.
+func (m *Machine) Predecessor() netip.Addr { return m.predecessor }
 
 // Cause returns the cause of the last transition or remark, or the present fault.
 func (m *Machine) Cause() Cause { return m.cause }
@@ -286,10 +291,12 @@ func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
 	m.offer, m.linger, m.ready, m.listens = offer{}, time.Time{}, false, false
+	former := m.master
 	m.master, m.holding, m.alone = m.source, true, m.isUnfit()
 	if m.state == Master {
 		m.remark(cause)
 	} else {
+		m.predecessor = former
 		m.transition(now, Master, cause)
 	}
 }

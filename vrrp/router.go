@@ -73,6 +73,9 @@ func (r *Router) Warnings() []string { return r.diagnosis.warnings.words }
 // RivalHeard is Status.RivalHeard.
 func (r *Router) RivalHeard() time.Time { return r.diagnosis.contest.told }
 
+// Contested is Status.Contested.
+func (r *Router) Contested() time.Time { return r.diagnosis.contest.began }
+
 // DiagnosisDue returns when to call AdvanceDiagnosis, the zero time if there is no need.
 func (r *Router) DiagnosisDue() time.Time {
 	due, end := r.diagnosis.contest.due(), r.diagnosis.warnings.firstEnd()

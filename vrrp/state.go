@@ -82,6 +82,9 @@ type Status struct {
 	// 100 ms at first, and to within a second if there are more. Some neighbours may have the other master's MAC address for
 	// the VIPs.
 	RivalHeard time.Time `json:"rival_heard,omitzero"`
+	// Contested is when the latest contest began: this master heard another master, and stays. The last advertisement of the
+	// master that it has replaced does not count. A contest is over when no other master was heard for 5 s.
+	Contested time.Time `json:"contested,omitzero"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
 	// WireWarnings are those of Warnings that others' packets have shown.

@@ -32,8 +32,11 @@ func (p *transcript) send(a *party, priority uint8) {
 func (p *transcript) deliver(l delivery) {
 	a, h := l.to, Header{l.from.addr, Group4, TTL}
 	was, warnings := a.Machine.State(), len(a.Warnings())
-	heard := a.RivalHeard()
+	heard, contested := a.RivalHeard(), a.Contested()
 	defer func() {
+		if a.Contested() != contested {
+			p.line(a, "is contested")
+		}
 		if a.RivalHeard() != heard {
 			p.line(a, "announces its addresses again: another master was heard")
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
@@ -31,6 +32,9 @@ A scheduler that this machine's kernel does not have is a mistake. If the kernel
 are not checked. If this machine cannot run a check, because it lacks the program, the user or the
 certificate, this is only a warning: the file may be for another machine. The same is true for a key
 file that is missing or cannot be read. A key file that other users can read is a mistake.
+
+Likewise, it is a warning if this machine cannot run a hook: it lacks the program, the user or the secret, the
+program is not executable, or somebody else could change a program that runs as root. It runs no hook.
 
 If root runs the command, it runs each tracked script once, as the script's user. A script that fails is
 a warning.
@@ -67,6 +71,9 @@ func checkFile(cmd *cobra.Command, file string, live bool) error {
 		fmt.Fprintf(out, "warning: %v\n", w)
 	}
 	for _, w := range examineChecks(cfg) {
+		fmt.Fprintf(out, "warning: %v\n", w)
+	}
+	for _, w := range examineHooks(cfg) {
 		fmt.Fprintf(out, "warning: %v\n", w)
 	}
 	for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
@@ -147,6 +154,16 @@ func examineChecks(cfg *configs.Config) (all []error) {
 	for _, t := range cfg.Tracks {
 		if t.Check != nil {
 			examine("virtual router "+t.Router, t.Check)
+		}
+	}
+	return all
+}
+
+// examineHooks returns why this machine cannot run hooks of the configuration.
+func examineHooks(cfg *configs.Config) (all []error) {
+	for i := range cfg.Hooks {
+		if err := workers.ExamineHook(&cfg.Hooks[i]); err != nil {
+			all = append(all, fmt.Errorf("%s: hook %s: this machine cannot run it: %w", cfg.File, cfg.Hooks[i].Name, err))
 		}
 	}
 	return all

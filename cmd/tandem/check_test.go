@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,5 +108,53 @@ track = [
 	const want = "virtual router web: script /bin/cat /etc/shadow fails as user nobody: exit code 1: "
 	if strings.Count(warnings, "warning:") != failing || strings.Count(warnings, want) != failing {
 		t.Errorf("got %q, want %d warnings with %q", warnings, failing, want)
+	}
+}
+
+// A hook that this machine cannot run is a warning, which names the cause. No hook is run.
+func TestCheckExaminesHooks(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\ntouch "+dir+"/ran\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	plain, program, open := file("plain", 0o644), file("program", 0o755), file("open", 0o644)
+	var text strings.Builder
+	text.WriteString("name = \"lb1\"\n[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\"]\n")
+	for _, does := range []string{
+		`command = "/no/such/program"`,
+		`command = "` + plain + `"`,
+		`command = "` + program + `"` + "\nuser = \"no-such-user\"",
+		`command = "/etc"`,
+		`url = "https://192.0.2.1/"` + "\nsecret_file = \"" + open + `"`,
+		`url = "https://192.0.2.1/"` + "\nsecret_file = \"/no/such/secret\"",
+		`command = "/bin/true"`,
+	} {
+		fmt.Fprintf(&text, "[[vrrp.hook]]\non = [\"master\"]\n%s\n", does)
+	}
+	_, warnings, err := execute(t, "check", writeConfig(t, text.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"hook web/program: this machine cannot run it: no such file: /no/such/program",
+		"hook web/plain: this machine cannot run it: " + plain + " is not executable (chmod +x " + plain + ")",
+		"hook web/program #2: this machine cannot run it: no such user: no-such-user",
+		"hook web/etc: this machine cannot run it: /etc is a directory",
+		"hook web/192.0.2.1: this machine cannot run it: " + open + " is open to others than its owner (mode 0644): chmod 600 " + open,
+		"hook web/192.0.2.1 #2: this machine cannot run it: failed to read the secret: open /no/such/secret: no such file or directory",
+	} {
+		if strings.Count(warnings, want) != 1 {
+			t.Errorf("%q is not once in\n%s", want, warnings)
+		}
+	}
+	if n := strings.Count(warnings, "warning: "); n != 6 {
+		t.Errorf("%d warnings, want 6:\n%s", n, warnings)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("a hook was run")
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,7 +32,10 @@ first.
 STATE is MASTER, BACKUP, FAULT (an interface or a track fails) or INITIALIZE. After tandem failover it is
 followed by (standby). If the present priority differs from the configured one, PRIORITY shows both:
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
-INACTIVE are the numbers of active and inactive connections in the kernel.`,
+INACTIVE are the numbers of active and inactive connections in the kernel.
+
+A hook is shown while it runs, waits or fails. TOLD and FAILED count its runs. REPLACED counts the events
+that it was not told because a newer one came first.`,
 		Example: `  tandem status
   tandem status --verbose
   tandem status --json | jq -r '.vrrp[].state'`,
@@ -62,7 +66,7 @@ INACTIVE are the numbers of active and inactive connections in the kernel.`,
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, and the last result of each check")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, the last result of each check, and all hooks")
 	return cmd
 }
 
@@ -107,8 +111,32 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		}
 		fmt.Fprintf(&b, "connection sync  %s on %s  id %d\n", sync.Role, sync.Interface, sync.ID)
 	}
+	writeHooks(&b, s.Hooks, verbose, now)
 	_, err := b.WriteTo(w)
 	return err
+}
+
+// writeHooks prints the hooks. Without verbose, it prints those that run, wait or fail.
+func writeHooks(b *bytes.Buffer, hooks []control.Hook, verbose bool, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nHOOK\tRUNNING\tWAITING\tFAILING\tTOLD\tFAILED\tREPLACED\tLAST\tTOOK\tEVENT\tRESULT"
+	for _, h := range hooks {
+		if !verbose && h.Running+h.Waiting+h.Failing == 0 {
+			continue
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		last, took, event, result := "-", "-", "-", "-"
+		if h.Last != nil {
+			last, took = ago(now, h.Last.EndedAt), fmt.Sprintf("%.1fms", 1000*h.Last.TookSeconds)
+			event, result = h.Last.Event+" of "+h.Last.Subject, cmp.Or(h.Last.Error, "ok")
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", h.Name, h.Running, h.Waiting, h.Failing,
+			h.Succeeded, h.Failed, h.Superseded, last, took, event, result)
+	}
+	t.Flush()
 }
 
 // writeFailingTracks prints the failing tracks of the routers.

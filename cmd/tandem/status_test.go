@@ -54,6 +54,11 @@ func TestStatusTable(t *testing.T) {
 					Drained: true, Note: "drained by command"},
 			},
 		}},
+		Hooks: []control.Hook{
+			{Name: "web/notify", Succeeded: 3, Last: &control.HookRun{Subject: "router web", Event: "backup", EndedAt: now.Add(-90 * time.Second), TookSeconds: 0.0512}},
+			{Name: "alerts", Failing: 1, Waiting: 2, Failed: 3, Superseded: 4, Last: &control.HookRun{Subject: "server www/192.0.2.11:80",
+				Event: "server_down", EndedAt: now.Add(-time.Second), TookSeconds: 30, Error: "it took too long"}},
+		},
 		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
 	const routers = `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
@@ -95,7 +100,16 @@ www  tcp 192.0.2.100:80  wrr  dr
 connection sync  master on eth1  id 51
 connection sync  backup on eth1  id 51
 `
-	plain, full := routers+servers+tail, routers+counters+servers+checks+tail
+	const failing = `
+HOOK    RUNNING  WAITING  FAILING  TOLD  FAILED  REPLACED  LAST  TOOK       EVENT                                    RESULT
+alerts  0        2        1        0     3       4         1s    30000.0ms  server_down of server www/192.0.2.11:80  it took too long
+`
+	const hooks = `
+HOOK        RUNNING  WAITING  FAILING  TOLD  FAILED  REPLACED  LAST   TOOK       EVENT                                    RESULT
+web/notify  0        0        0        3     0       0         1m30s  51.2ms     backup of router web                     ok
+alerts      0        2        1        0     3       4         1s     30000.0ms  server_down of server www/192.0.2.11:80  it took too long
+`
+	plain, full := routers+servers+tail+failing, routers+counters+servers+checks+tail+hooks
 	for verbose, want := range map[bool]string{false: plain, true: full} {
 		var got bytes.Buffer
 		if err := writeStatus(&got, s, verbose, now); err != nil {

@@ -20,8 +20,7 @@ var schedulers = []string{"rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "mh", "dh
 // usualScheduler is the scheduler of pools while no row has chosen another.
 const usualScheduler = "rr"
 
-// poolWeights are the weights of the servers. A scheduler that sends all clients to the server with the largest weight sends
-// them to the one that fails.
+// poolWeights are the weights of the servers.
 func poolWeights(scheduler string) []int {
 	switch scheduler {
 	case "lblc", "lblcr":
@@ -32,15 +31,17 @@ func poolWeights(scheduler string) []int {
 	return []int{1, 1, 1}
 }
 
-// poolServices are the services of pools: TCP and UDP, without persistence and with it.
+// poolServices are the services of pools with that scheduler: TCP and UDP, without persistence and with it. Each scheduler has
+// ports of its own: at the same ports, what the kernel remembers of clients would outlive a change of the scheduler.
 func poolServices(scheduler string) (all []service) {
+	port := 8001 + slices.Index(schedulers, scheduler)*4
 	for _, protocol := range []string{"tcp", "udp"} {
 		for _, persistent := range []bool{false, true} {
 			name := protocol
 			if persistent {
 				name += "-persistent"
 			}
-			all = append(all, service{name: name, protocol: protocol, scheduler: scheduler, port: 8001 + len(all), persistent: persistent})
+			all = append(all, service{name: name, protocol: protocol, scheduler: scheduler, port: port + len(all), persistent: persistent})
 		}
 	}
 	return all
@@ -51,8 +52,8 @@ func (v service) address() string { return fmt.Sprintf("%s:%d", lab.VIP, v.port)
 func poolRows() (rows []row) {
 	for _, scheduler := range schedulers {
 		rows = append(rows, row{name: scheduler + ", a server without power", bound: served,
-			before: inTurn(scheduled(scheduler), (*site).converse), fault: func(s *site) { s.webs[web].Cut() },
-			restore: inTurn((*site).hangUp, func(s *site) { s.webs[web].Plug() }, unscheduled), measure: everyCombination})
+			before: inTurn(scheduled(scheduler), (*site).converse), fault: func(s *site) { s.webs[s.busiest].Cut() },
+			restore: inTurn((*site).hangUp, func(s *site) { s.webs[s.busiest].Plug() }, unscheduled), measure: everyCombination})
 	}
 	for _, c := range []struct {
 		scheduler  string
@@ -79,8 +80,9 @@ func scheduled(scheduler string) step {
 		s.reload(s.a, s.settings(s.a))
 		s.await(10*time.Second, "all servers are in use with the scheduler "+scheduler, func() error {
 			table := s.a.Table()
-			if strings.Count(table, " "+scheduler) < len(poolServices("")) || strings.Contains(table, " Route 0\n") ||
-				strings.Count(table, "->") < webCount*len(poolServices("")) {
+			services := len(poolServices(scheduler))
+			if strings.Count(table, " "+scheduler) != services || strings.Contains(table, " Route 0\n") ||
+				strings.Count(table, "->") != webCount*services {
 				return errors.New(table)
 			}
 			return nil
@@ -116,7 +118,7 @@ func (s *site) callAll(v service) []*lab.Caller {
 	return s.client.Call(v.protocol, v.address(), callLimit, from...)
 }
 
-// answered counts the callers that have an answer.
+// answeredCalls counts the callers that have an answer.
 func answeredCalls(callers []*lab.Caller) figure {
 	errs := make([]error, len(callers))
 	for i, c := range callers {
@@ -125,15 +127,21 @@ func answeredCalls(callers []*lab.Caller) figure {
 	return tally(errs)
 }
 
-// converse has every client open a conversation with each service.
+// converse has every client open a conversation with each service, and finds the server that has the most of them: schedulers
+// such as dh and lblc send all clients to one.
 func (s *site) converse() {
 	s.callers = map[service][]*lab.Caller{}
+	conversations := make([]int, webCount)
 	for _, v := range s.settings(s.a).services() {
 		s.callers[v] = s.callAll(v)
 		if f := answeredCalls(s.callers[v]); *f.Served != clients {
 			s.attempt.Fatalf("%s: %s clients are served while all servers live: %s", v.name, f, f.Note)
 		}
+		for _, c := range s.callers[v] {
+			conversations[slices.IndexFunc(s.webs, func(w *lab.Host) bool { return w.Name == c.Server })]++
+		}
 	}
+	s.busiest = slices.Index(conversations, slices.Max(conversations))
 }
 
 // hangUp ends the conversations.
@@ -158,13 +166,19 @@ type cell struct {
 func everyCombination(s *site, fault func(*site)) figure {
 	services := s.settings(s.a).services()
 	again := make([]time.Duration, len(services))
-	var done sync.WaitGroup
+	fresh := make([][]*lab.Caller, len(services))
+	var calling, counting sync.WaitGroup
 	fault(s)
 	began := time.Now()
 	for i, v := range services {
-		done.Go(func() { again[i] = s.servedAgain(v, began) })
+		calling.Go(func() { again[i] = s.servedAgain(v, began) })
 	}
-	done.Wait()
+	s.pause(time.Until(began.Add(noticed)))
+	for i, v := range services {
+		counting.Go(func() { fresh[i] = s.callAll(v) })
+	}
+	counting.Wait()
+	calling.Wait()
 	worst := figure{Served: new(int)}
 	*worst.Served = clients
 	var cells []cell
@@ -176,9 +190,8 @@ func everyCombination(s *site, fault func(*site)) figure {
 		}
 	}
 	for i, v := range services {
-		fresh := s.callAll(v)
-		add(v.name, fresh, again[i])
-		for _, c := range fresh {
+		add(v.name, fresh[i], again[i])
+		for _, c := range fresh[i] {
 			c.Close()
 		}
 		if v.protocol == "udp" {

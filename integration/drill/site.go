@@ -34,6 +34,7 @@ type site struct {
 	running map[*lab.Director]*lab.Process
 	start   map[*lab.Director]string // tables and addresses as they were when all was well
 	callers map[service][]*lab.Caller
+	busiest int    // the server with the most of them
 	undo    func() // what a fault leaves for the row's restore
 }
 
@@ -86,8 +87,10 @@ func (s *site) addServers() {
 		s.httpd = append(s.httpd, web.HTTPServer(web.Name))
 		if s.network == pools {
 			addresses := map[string][]string{}
-			for _, v := range poolServices("") {
-				addresses[v.protocol] = append(addresses[v.protocol], v.address())
+			for _, scheduler := range schedulers {
+				for _, v := range poolServices(scheduler) {
+					addresses[v.protocol] = append(addresses[v.protocol], v.address())
+				}
 			}
 			web.AnswerCalls(addresses["tcp"], addresses["udp"])
 		} else {

@@ -61,7 +61,8 @@ func (r *router) refresh() *vrrp.Status {
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
-		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Warnings: r.Warnings(), WireWarnings: r.Warnings(),
+		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(),
+		Warnings: r.Warnings(), WireWarnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}
 	r.changes = m.Changes()

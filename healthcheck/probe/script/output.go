@@ -3,11 +3,11 @@
 package script
 
 import (
+	"bytes"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
@@ -23,6 +23,7 @@ const (
 // An output keeps the beginning of what a program prints, and drops the rest.
 type output struct {
 	from    *os.File
+	kept    int           // bytes of head
 	flooded atomic.Bool   // the program has printed more than maxOutput
 	ending  chan struct{} // closed by stop
 	once    sync.Once
@@ -30,8 +31,8 @@ type output struct {
 	head    []byte
 }
 
-func newOutput(from *os.File) *output {
-	return &output{from: from, ending: make(chan struct{}), closed: make(chan struct{})}
+func newOutput(from *os.File, kept int) *output {
+	return &output{from: from, kept: kept, ending: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // stop ends reading. It may be called again.
@@ -44,12 +45,11 @@ func (o *output) stop() {
 // read reads until every writer has closed the other end, or stop is called.
 func (o *output) read() {
 	defer close(o.closed)
-	const kept = words.MaxLine * utf8.UTFMax
 	buf := make([]byte, 4096)
 	for total := 0; ; {
 		n, err := o.from.Read(buf)
 		total += n
-		o.head = append(o.head, buf[:min(n, kept-len(o.head))]...)
+		o.head = append(o.head, buf[:min(n, o.kept-len(o.head))]...)
 		switch {
 		case err != nil:
 			return
@@ -64,6 +64,19 @@ func (o *output) read() {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// lines are the first lines that are not empty, each made fit for a log.
+func (o *output) lines(most int) (all []string) {
+	for line := range bytes.Lines(o.head) {
+		if line := words.Line(line); line != "" {
+			all = append(all, line)
+		}
+		if len(all) == most {
+			break
+		}
+	}
+	return all
 }
 
 // firstLine is the first line that is not empty, made fit for a log.

@@ -20,13 +20,23 @@ import (
 // programPath is the PATH of programs.
 const programPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// A program is one run of the program of a check.
+// A Command is a program and how it is run.
+type Command struct {
+	Args []string // the absolute path of the program, and its arguments
+	User string   // a name or a number
+	Env  []string // its variables, beside PATH
+	// Service lets the program start services and send mail: it may gain privileges, by sudo, set-user-ID programs and file
+	// capabilities, and the kernel does not prefer to kill it when memory runs out, because its children inherit that.
+	Service bool
+}
+
+// A program is one run of a command.
 type program struct {
-	target *healthcheck.Target
-	tag    tag         // its descendants inherit it
-	since  uint64      // before its start, in ticks
-	ended  chan ending // receives one
-	gone   bool        // guarded by Programs.mu
+	Command
+	tag   tag         // its descendants inherit it
+	since uint64      // before its start, in ticks
+	ended chan ending // receives one
+	gone  bool        // guarded by Programs.mu
 
 	mu     sync.Mutex
 	pid    int // and its process group; 0 before the start, and after the wait for its end
@@ -39,8 +49,8 @@ type ending struct {
 	err   error
 }
 
-func newProgram(t *healthcheck.Target) *program {
-	return &program{target: t, tag: newTag(), since: ticksNow(), ended: make(chan ending, 1)}
+func newProgram(c Command) *program {
+	return &program{Command: c, tag: newTag(), since: ticksNow(), ended: make(chan ending, 1)}
 }
 
 // run runs the program to its end, with out, which it closes, as its output. It returns only when the program is dead: a
@@ -100,8 +110,7 @@ func awaitExit(pid int) {
 
 // start starts the program from a thread that does nothing else.
 func (p *program) start(out *os.File) (*os.Process, error) {
-	c := &p.target.Config
-	who, err := credential(c.User)
+	who, err := credential(p.User)
 	if err != nil {
 		return nil, err
 	}
@@ -115,18 +124,20 @@ func (p *program) start(out *os.File) (*os.Process, error) {
 		return nil, fmt.Errorf("failed to drop the ambient capabilities: %w", err)
 	}
 	// Neither set-user-ID programs, such as sudo, nor file capabilities may give the program more than it starts with.
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return nil, fmt.Errorf("failed to forbid new privileges: %w", err)
+	if !p.Service {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("failed to forbid new privileges: %w", err)
+		}
 	}
 	proc, err := withTag(p.tag, func() (*os.Process, error) {
-		return os.StartProcess(c.Command[0], c.Command, &os.ProcAttr{
+		return os.StartProcess(p.Args[0], p.Args, &os.ProcAttr{
 			Dir:   "/",
-			Env:   p.environment(),
+			Env:   append([]string{programPath}, p.Env...),
 			Files: []*os.File{in, out, out},
 			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Credential: who},
 		})
 	})
-	if err == nil {
+	if err == nil && !p.Service {
 		dispensable(proc.Pid)
 	}
 	return proc, err
@@ -139,13 +150,14 @@ func dispensable(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("1000"), 0) // proc_pid_oom_score_adj(5): the highest
 }
 
-func (p *program) environment() []string {
-	env := []string{programPath, "TANDEM_TARGET=" + p.target.ID}
-	if p.target.Addr.IsValid() {
-		to := p.target.Endpoint()
-		env = append(env, "TANDEM_ADDRESS="+to.Addr().String(), "TANDEM_PORT="+strconv.Itoa(int(to.Port())))
+// commandOf returns the command of a check.
+func commandOf(t *healthcheck.Target) Command {
+	c := Command{Args: t.Config.Command, User: t.Config.User, Env: []string{"TANDEM_TARGET=" + t.ID}}
+	if t.Addr.IsValid() {
+		to := t.Endpoint()
+		c.Env = append(c.Env, "TANDEM_ADDRESS="+to.Addr().String(), "TANDEM_PORT="+strconv.Itoa(int(to.Port())))
 	}
-	return env
+	return c
 }
 
 // credential says how to become a user, with only the user's own group. It is nil if the director is that user and not
@@ -182,30 +194,29 @@ func credential(name string) (*syscall.Credential, error) {
 
 // why explains an error of start. One error number of the kernel can have two causes.
 func (p *program) why(err error) string {
-	c := &p.target.Config
 	var path *os.PathError
 	if !errors.As(err, &path) {
 		return err.Error()
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		if _, err := os.Stat(c.Command[0]); err == nil {
+		if _, err := os.Stat(p.Args[0]); err == nil {
 			return "it exists, but the interpreter that its first line names does not"
 		}
 		return "no such file"
 	case errors.Is(err, unix.EACCES):
-		return refusedWords(c)
+		return p.refusedWords()
 	case errors.Is(err, unix.ENOEXEC):
 		return "it is neither a program for this machine nor does it begin with #!"
 	case errors.Is(err, unix.EPERM):
-		return "the director is not permitted to run programs as user " + c.User + ": run it as root, or name its own user"
+		return "the director is not permitted to run programs as user " + p.User + ": run it as root, or name its own user"
 	}
 	return path.Err.Error()
 }
 
 // refusedWords says why the kernel does not let a user run a program.
-func refusedWords(c *healthcheck.Config) string {
-	info, err := os.Stat(c.Command[0])
+func (c Command) refusedWords() string {
+	info, err := os.Stat(c.Args[0])
 	switch {
 	case err == nil && info.IsDir():
 		return "it is a directory"

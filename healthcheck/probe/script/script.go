@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package script runs the programs of checks of type exec.
+// Package script runs the programs of checks of type exec, and other commands in the same way.
 package script
 
 import (
@@ -11,9 +11,11 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
 const (
@@ -59,9 +61,9 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 	if err != nil {
 		return socket.Explain(ctx, err, t.Config.Timeout, "")
 	}
-	p := newProgram(t)
+	p := newProgram(commandOf(t))
 	go p.run(w, func() { ps.died(t.ID, p) })
-	out := newOutput(r)
+	out := newOutput(r, words.MaxLine*utf8.UTFMax)
 	go out.read()
 	defer out.stop()
 
@@ -93,7 +95,7 @@ func (p *program) result(end ending, out *output) healthcheck.Result {
 			return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 		}
 		// Nothing has looked at the server.
-		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "failed to run " + p.target.Config.Command[0] + ": " + p.why(end.err)}
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: "failed to run " + p.Args[0] + ": " + p.why(end.err)}
 	}
 	select {
 	case <-out.closed:

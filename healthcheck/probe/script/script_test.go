@@ -313,7 +313,7 @@ func TestProgramsNeverPileUp(t *testing.T) {
 	probetest.NoLeftovers(t)
 	ps := New()
 	target := probetest.ExecTarget("/bin/true")
-	stuck := newProgram(&target)
+	stuck := newProgram(commandOf(&target))
 	ps.markStuck(target.ID, stuck)
 	if got := probetest.Words(ps.Run(t.Context(), &target)); got != probetest.Fail(stillThere) {
 		t.Errorf("beside one that lingers: %+v", got)

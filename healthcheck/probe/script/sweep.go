@@ -8,34 +8,47 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxSweeps is the maximum number of rounds of a sweep, because processes may start others as fast as they are killed.
-const maxSweeps = 10
+const (
+	// maxSweeps is the maximum number of rounds of a sweep, because processes may start others as fast as they are killed.
+	maxSweeps = 10
+	// sweepPause is the time that killed processes get to die.
+	sweepPause = 2 * time.Millisecond
+)
 
 // sweep kills every process that has the tag of a program that started at since, until none is left.
 func sweep(t tag, since uint64) {
-	if t == 0 {
-		return
+	for range maxSweeps {
+		if !sweepOnce(tagged(t, since)) {
+			return
+		}
 	}
+}
+
+// sweepDead is sweep, and waits until all of them are dead, but not longer than patience.
+func sweepDead(t tag, since uint64, patience time.Duration) {
+	for limit := time.Now().Add(patience); sweepOnce(tagged(t, since)) && time.Now().Before(limit); {
+		time.Sleep(sweepPause)
+	}
+}
+
+// tagged returns whether a process has the tag of a program that started at since.
+func tagged(t tag, since uint64) func(pid int) bool {
 	own, err := statOf(os.Getpid())
-	if err != nil {
-		return
+	if err != nil || t == 0 {
+		return func(int) bool { return false }
 	}
-	doomed := func(pid int) bool {
+	return func(pid int) bool {
 		if tagOf(pid) != t {
 			return false
 		}
 		is, err := statOf(pid)
 		// After 16,384 programs a tag comes again.
 		return err == nil && !is.zombie && is.session != own.session && is.start >= since
-	}
-	for range maxSweeps {
-		if !sweepOnce(doomed) {
-			return
-		}
 	}
 }
 

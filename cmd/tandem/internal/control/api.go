@@ -19,6 +19,8 @@ type (
 	Check         = api.Check
 	Stats         = api.Stats
 	Sync          = api.Sync
+	Hook          = api.Hook
+	HookRun       = api.HookRun
 	Failure       = api.Failure
 	Action        = api.Action
 	ServerCommand = api.ServerCommand

@@ -32,6 +32,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
@@ -90,6 +91,7 @@ type mailboxes struct {
 	tracks   workers.Mailbox[[]configs.Track]
 	question workers.Mailbox[core.Question]
 	segments workers.Mailbox[core.Segments]
+	hooks    workers.Mailbox[[]hooks.Run]
 }
 
 // New returns a director that has not started.
@@ -105,7 +107,7 @@ func New(o Options) *Director {
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			tracks: workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
-			segments: workers.NewMailbox[core.Segments](),
+			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -151,7 +153,7 @@ func (d *Director) Run(ctx context.Context) error {
 	state := core.New()
 	d.post(core.Start{
 		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value,
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
 		Unread: saved.unread, Unusable: unusable,
 	})
 	g.Go(func() error { return d.loop(work, state) })
@@ -162,7 +164,11 @@ func (d *Director) Run(ctx context.Context) error {
 	d.startWorkers(g, work, saved)
 	g.Go(func() error {
 		defer stop()
-		return d.elect(ctx, work)
+		err := d.elect(ctx, work)
+		if ctx.Err() != nil {
+			d.ask(func(r core.Request) core.Event { return core.Leave{Request: r} })
+		}
+		return err
 	})
 	d.log.Info("started", "name", cfg.Name, "version", d.version, "config", cfg.File,
 		"routers", len(cfg.Routers), "services", len(cfg.Services))
@@ -185,6 +191,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
 		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
+		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"the checks": (&workers.Checks{

@@ -183,6 +183,9 @@ func (d *Director) carryOut(out core.Effects) {
 	if out.Segments != nil {
 		d.mail.segments.Put(out.Segments)
 	}
+	if len(out.Hooks) > 0 {
+		d.mail.hooks.Merge(out.Hooks, workers.MergeRuns)
+	}
 	if out.Election != nil {
 		d.elections.Configure(*out.Election)
 	}

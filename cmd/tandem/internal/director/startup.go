@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
@@ -41,6 +42,7 @@ type savedState struct {
 	overrides *state.File[map[string]core.Override]
 	standby   *state.File[[]string]
 	drains    *state.File[core.Drains]
+	hooks     *state.File[hooks.Records]
 	table     kernelTable
 	syncs     *kernel.SyncDaemons
 	sysctls   *kernel.SysctlKeeper
@@ -81,6 +83,8 @@ func (d *Director) openState(dir string) *savedState {
 	check(err)
 	s.drains, err = loaded[core.Drains](filepath.Join(dir, core.DrainsFile.String()))
 	check(err)
+	s.hooks, err = loaded[hooks.Records](filepath.Join(dir, core.HooksFile.String()))
+	check(err)
 	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
 	s.syncs, err = kernel.OpenSyncDaemons(d.reader, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), flat), log)
@@ -106,6 +110,8 @@ func (s *savedState) store(f core.FileValue) error {
 		return s.standby.Store(value)
 	case core.Drains:
 		return s.drains.Store(value)
+	case hooks.Records:
+		return s.hooks.Store(value)
 	}
 	return fmt.Errorf("%s has no place for a %T", f.File, f.Value)
 }

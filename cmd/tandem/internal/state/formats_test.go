@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
@@ -104,6 +105,20 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 }
 `, `{"record":{"boot":"0d9d\n","sysctls":{"net/ipv4/conf/all/arp_ignore":"0\n"},"added":[{"interface":"lo","prefix":"192.0.2.100/32"}]}}`)
 	})
+	t.Run("hooks.json", func(t *testing.T) {
+		roundTrip[hooks.Records](t, state.Options{}, `{
+  "version": 1,
+  "value": {
+    "router web": {
+      "state": "master",
+      "told": {
+        "web/notify": ""
+      }
+    }
+  }
+}
+`, `{"router web":{"state":"master","told":{"web/notify":""}}}`)
+	})
 	t.Run("standby.json", func(t *testing.T) {
 		roundTrip[[]string](t, state.Options{}, "{\n  \"version\": 1,\n  \"value\": [\n    \"web\"\n  ]\n}\n", `["web"]`)
 	})
@@ -112,10 +127,12 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 // TestValuesThatMakeNoSense: a file is damaged if it parses but names something that does not exist.
 func TestValuesThatMakeNoSense(t *testing.T) {
 	for text, load := range map[string]func(path string) error{
-		`{"version":1,"services":["192.0.2.100:80"]}`: loading[kernel.Owned](flat),
-		`{"version":2,"services":[]}`:                 loading[kernel.Owned](flat),
-		`{"version":1,"former":{"../x":"1"}}`:         loading[kernel.FormerSysctls](flat),
-		`{"version":1,"former":{"pmtu_disc":"9"}}`:    loading[kernel.FormerSysctls](flat),
+		`{"version":1,"services":["192.0.2.100:80"]}`:           loading[kernel.Owned](flat),
+		`{"version":2,"services":[]}`:                           loading[kernel.Owned](flat),
+		`{"version":1,"former":{"../x":"1"}}`:                   loading[kernel.FormerSysctls](flat),
+		`{"version":1,"former":{"pmtu_disc":"9"}}`:              loading[kernel.FormerSysctls](flat),
+		`{"version":1,"value":{"router web":{"state":"boss"}}}`: loading[hooks.Records](state.Options{}),
+		`{"version":1,"value":{"web":{"state":"master"}}}`:      loading[hooks.Records](state.Options{}),
 	} {
 		path := filepath.Join(t.TempDir(), "file.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -15,7 +15,8 @@ type Status struct {
 	Config   Config    `json:"config"`
 	VRRP     []Router  `json:"vrrp"`
 	Services []Service `json:"services"`
-	Sync     []Sync    `json:"sync"` // the kernel's connection sync; empty: none runs
+	Sync     []Sync    `json:"sync"`            // the kernel's connection sync; empty: none runs
+	Hooks    []Hook    `json:"hooks,omitempty"` // in the order of the file, those of the virtual routers first
 	// Warnings are sentences about faults that need an operator. It is empty if there are none.
 	Warnings []string `json:"warnings"`
 	// WireWarnings are those of Warnings that are about what other machines send. They last for a while after their cause.
@@ -182,6 +183,33 @@ type Sync struct {
 	Port      uint16     `json:"port"`
 	TTL       uint8      `json:"ttl"`
 	MaxLen    int        `json:"max_len"`
+}
+
+// A Hook is a command or a URL that is told events.
+type Hook struct {
+	Name    string   `json:"name"`
+	On      []string `json:"on"`                // events
+	Command []string `json:"command,omitempty"` // either this
+	URL     string   `json:"url,omitempty"`     // or this
+	Running int      `json:"running"`           // runs at this moment, each of another router, service or server
+	Waiting int      `json:"waiting"`           // events that wait for their turn or for a retry
+	// Failing counts the routers, services and servers whose latest event the hook was not told, although all attempts were made.
+	Failing     int      `json:"failing"`
+	Succeeded   uint64   `json:"succeeded"`  // runs
+	Failed      uint64   `json:"failed"`     // runs; a retry is one
+	Superseded  uint64   `json:"superseded"` // events that were not told, because a newer one came before their turn
+	Last        *HookRun `json:"last"`       // null: none has ended
+	LastFailure *HookRun `json:"last_failure"`
+}
+
+// A HookRun is a run of a hook that has ended.
+type HookRun struct {
+	Subject     string    `json:"subject"` // "router web"
+	Event       string    `json:"event"`   // "master"
+	Attempt     int       `json:"attempt"` // from 1
+	EndedAt     time.Time `json:"ended_at"`
+	TookSeconds float64   `json:"took_seconds"`
+	Error       string    `json:"error"` // empty: it succeeded
 }
 
 // A Failure is the body of every answer that is not a success.

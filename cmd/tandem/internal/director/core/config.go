@@ -16,7 +16,9 @@ import (
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
+	s.hooks = newHookState(ev.Hooks)
 	s.adopt(ev.Config)
+	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.forgetOverrides()
 	s.logNumbers(nil)
 }
@@ -134,6 +136,7 @@ func (s *State) adopt(cfg *configs.Config) {
 		s.services = append(s.services, svc)
 	}
 	s.watchable()
+	s.adoptHooks()
 	s.adoptTracks()
 	s.adoptSegments()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -23,6 +24,7 @@ type Start struct {
 	Overrides map[string]Override
 	Standby   []string
 	Drains    Drains
+	Hooks     hooks.Records
 	// Unread are the errors of files in the state directory that could not be read.
 	Unread []string
 	// Unusable is why the state directory cannot be used at all. Empty: it can.
@@ -133,7 +135,8 @@ type Effects struct {
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
-	Segments Segments // nil: unchanged
+	Segments Segments    // nil: unchanged
+	Hooks    []hooks.Run // to be started
 	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
 	// Watch says whether clients' connections must be looked at. It is always set.

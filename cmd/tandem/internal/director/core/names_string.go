@@ -11,12 +11,13 @@ func _() {
 	_ = x[OverridesFile-1]
 	_ = x[StandbyFile-2]
 	_ = x[DrainsFile-3]
-	_ = x[endOfFiles-4]
+	_ = x[HooksFile-4]
+	_ = x[endOfFiles-5]
 }
 
-const _File_name = "orders.jsonstandby.jsonleaving.jsonnone"
+const _File_name = "orders.jsonstandby.jsonleaving.jsonhooks.jsonnone"
 
-var _File_index = [...]uint8{0, 11, 23, 35, 39}
+var _File_index = [...]uint8{0, 11, 23, 35, 45, 49}
 
 func (i File) String() string {
 	idx := int(i) - 1
@@ -34,9 +35,9 @@ func _() {
 	_ = x[resting-3]
 }
 
-const _checkRole_name = "only a master checks it, and who is master is not known yetcheckingonly a master checks it, and this director is backup"
+const _checkRole_name = "only the master checks it, and the master is not known yetthis director checks itonly the master checks it, and this director is backup"
 
-var _checkRole_index = [...]uint8{0, 59, 67, 119}
+var _checkRole_index = [...]uint8{0, 58, 81, 135}
 
 func (i checkRole) String() string {
 	idx := int(i) - 1

@@ -104,7 +104,7 @@ func (s *State) forgetStatus(srv *server) {
 }
 
 func (ev Report) on(s *State) {
-	s.report = ev.Report
+	s.report, s.hooks.follow = ev.Report, true
 	roles := make(map[string]vrrp.State, len(ev.Routers))
 	for _, r := range ev.Routers {
 		roles[r.Name] = r.State

@@ -241,6 +241,7 @@ func (s *State) plan(svc *service) {
 	s.followOutliers(svc)
 	s.logPool(svc, was)
 	s.logServers(svc)
+	s.tellService(svc)
 }
 
 // comeUp stores when a server came up.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -31,6 +32,7 @@ type Snapshot struct {
 	Trouble   string // why the kernel's table is not as it should be
 	Sync      SyncState
 	Settings  SettingsState
+	Hooks     []hooks.Stat
 	StateDir  StateDir
 	Departed  []Departed // services that were removed and drain
 }
@@ -79,6 +81,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(),
+		Hooks:    s.hooks.queue.Stats(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

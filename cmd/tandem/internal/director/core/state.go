@@ -82,6 +82,8 @@ type State struct {
 	watched     bool                        // the connections are looked at
 	outliers    map[*server]*service        // servers without new clients for a while
 
+	hooks hookState
+
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
 	stepsBackForTable bool
@@ -102,6 +104,7 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		scripts: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
+		hooks: newHookState(nil),
 	}
 }
 
@@ -134,6 +137,7 @@ func (s *State) settle() {
 	s.planChanged()
 	s.followTracks()
 	s.continueHandOver()
+	s.followHooks()
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
@@ -301,6 +305,7 @@ func (s *State) next() time.Time {
 	if s.handOver != nil {
 		sooner(s.handOver.deadline)
 	}
+	s.hooksNext(sooner)
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())
 	sooner(s.outliersEnd())

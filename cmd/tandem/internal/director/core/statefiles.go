@@ -14,6 +14,7 @@ const (
 	OverridesFile File = iota + 1 // orders.json
 	StandbyFile                   // standby.json
 	DrainsFile                    // leaving.json
+	HooksFile                     // hooks.json
 	endOfFiles                    // none
 )
 

@@ -26,9 +26,9 @@ func (f field) String() string {
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
-// secret reports whether a key's value must not be shown.
+// secret reports whether a key's value must not be shown. The path of a URL is often a secret itself.
 func secret(key string) bool {
-	parts := []string{"auth", "password", "secret", "headers", "body"}
+	parts := []string{"auth", "password", "secret", "headers", "body", "url"}
 	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 

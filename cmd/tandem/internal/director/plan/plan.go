@@ -48,6 +48,7 @@ const (
 	areaCheck    = "check"
 	areaSync     = "sync"
 	areaSysctl   = "sysctl"
+	areaHooks    = "hooks"
 )
 
 // The operations of a line.
@@ -74,6 +75,7 @@ type planner struct {
 func Of(in Input) []api.PlanLine {
 	p := newPlanner(in)
 	p.director()
+	p.hooks()
 	p.routers()
 	p.table()
 	p.services()

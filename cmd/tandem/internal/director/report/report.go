@@ -30,6 +30,7 @@ func Status(in Input) api.Status {
 		Config:   api.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: shot.LoadedAt},
 		VRRP:     routerStatus(cfg.Routers, shot.Report),
 		Sync:     syncs(shot.Sync.Running),
+		Hooks:    hookStatus(shot.Hooks),
 		Services: make([]api.Service, 0, len(cfg.Services)),
 		Warnings: []string{},
 	}

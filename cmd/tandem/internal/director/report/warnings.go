@@ -41,6 +41,7 @@ func warnings(in Input) (all []string) {
 	all = append(all, checkWarnings(in.Checks)...)
 	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
 	all = append(all, trafficWarnings(shot.Services)...)
+	all = append(all, hookWarnings(shot.Hooks)...)
 	all = append(all, departedWarnings(shot.Departed)...)
 	return append(all, stateDirWarnings(shot)...)
 }
