@@ -12,11 +12,13 @@
 #                 (make drill DRILL='-only kill')
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
 #                 persistence
+# make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
+#                 (make topologies ONLY=nat)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run
 # make lint       gofmt, go vet, staticcheck
 #
-# demo, test, stress, scorecard, soak, drill, matrix and bench need root: they make network namespaces, and boot a kernel that has
-# IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a
+# kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -103,6 +105,11 @@ soak:
 .PHONY: drill
 drill:
 	go run ./integration/drill $(DRILL)
+
+ONLY ?=
+.PHONY: topologies
+topologies:
+	go run ./integration/topologies -only "$(ONLY)"
 
 .PHONY: matrix
 matrix:

@@ -4,8 +4,9 @@ package configs
 
 import "embed"
 
-// Topologies holds complete examples. Each has a directory with director-a.toml and director-b.toml, and realserver.toml.
-// Where a router or the directors need sysctls, a file has them.
+// Shipped holds the units for systemd, and complete examples: below topologies, each has a directory with a README, which says
+// how to set it up, director-a.toml and director-b.toml, and realserver.toml. Where a router or the directors need sysctls, a file
+// has them.
 //
-//go:embed topologies
-var Topologies embed.FS
+//go:embed topologies *.service
+var Shipped embed.FS

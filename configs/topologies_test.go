@@ -13,7 +13,7 @@ import (
 
 func parseTopology(t *testing.T, file string) *Config {
 	t.Helper()
-	text, err := fs.ReadFile(Topologies, file)
+	text, err := fs.ReadFile(Shipped, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,11 +28,14 @@ func parseTopology(t *testing.T, file string) *Config {
 }
 
 func TestTopologies(t *testing.T) {
-	dirs, err := fs.ReadDir(Topologies, "topologies")
+	dirs, err := fs.ReadDir(Shipped, "topologies")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range dirs {
+		if !dir.IsDir() {
+			continue
+		}
 		t.Run(dir.Name(), func(t *testing.T) {
 			at := "topologies/" + dir.Name()
 			a, b := parseTopology(t, at+"/director-a.toml"), parseTopology(t, at+"/director-b.toml")

@@ -38,7 +38,7 @@ func newTopology(t *testing.T, name, vip string) *topology {
 
 func (n *topology) file(t *testing.T, name string) string {
 	t.Helper()
-	text, err := fs.ReadFile(configs.Topologies, "topologies/"+n.name+"/"+name)
+	text, err := fs.ReadFile(configs.Shipped, "topologies/"+n.name+"/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}

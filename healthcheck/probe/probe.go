@@ -66,7 +66,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		return healthcheck.Fail(healthcheck.HungUp, socket.Ending(err)+" "+socket.BeforeResponse)
 	case err != nil:
 		res := socket.ExplainSilence(ctx, err, t.Config.Timeout, connecting(t))
-		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Unresolved(t))
+		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Lost(t))
 		return res
 	}
 	socket.Abrupt(conn)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/internal/probetest"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
@@ -93,6 +95,37 @@ func TestDatagramToNobody(t *testing.T) {
 		there := at("192.0.2.11")
 		if via.Unresolved(&there) {
 			t.Error("a machine that refuses is there")
+		}
+	})
+}
+
+// A machine that has just gone is believed to be there for up to a minute: its hardware address is known. Lost makes the kernel ask.
+func TestLostMachineIsAskedFor(t *testing.T) {
+	ns, other := probetest.NewNS(t), probetest.NewNS(t)
+	probetest.Veth(t, ns, "d0", other, "o0")
+	other.Do(func() { probetest.Give(t, "o0", "192.0.2.11/24") })
+	ns.Do(func() {
+		probetest.Give(t, "d0", "192.0.2.2/24")
+		// The kernel asks three times, a second apart unless told otherwise.
+		probetest.Write(t, "/proc/sys/net/ipv4/neigh/d0/retrans_time_ms", "20")
+		there := probetest.Target(healthcheck.TCP, netip.MustParseAddrPort("192.0.2.11:53"), time.Second, func(*healthcheck.Config) {})
+		if got, _ := probeOnce(there); got != probetest.Fail("connection refused") {
+			t.Fatalf("a machine that refuses: %+v", got)
+		}
+		if via.Lost(&there) {
+			t.Error("a machine that refuses is there")
+		}
+		other.Do(func() {
+			dev, err := netlink.LinkByName("o0")
+			if err == nil {
+				err = netlink.AddrDel(dev, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 11), Mask: net.CIDRMask(24, 32)}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		if !probetest.Eventually(3*time.Second, func() bool { return via.Lost(&there) }) {
+			t.Error("a machine that has gone is believed to be there")
 		}
 	})
 }

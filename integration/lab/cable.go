@@ -17,6 +17,15 @@ func (h *Host) CutAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "cut", netlink
 // PlugAt puts it back.
 func (h *Host) PlugAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "plugged in", netlink.LinkSetUp) }
 
+// IsolateAt makes the switch drop all frames from and to the host. The carrier stays.
+func (h *Host) IsolateAt(sw string) {
+	h.lab.t.Helper()
+	h.cableAt(sw, "isolated", netlink.LinkSetNoMaster)
+}
+
+// RejoinAt ends what IsolateAt began.
+func (h *Host) RejoinAt(sw string) { h.lab.t.Helper(); h.cableAt(sw, "rejoined", joinBridge) }
+
 // HoldMulticast makes the switch forward no multicast to eth0 of the host, like a snooping switch without a querier. What
 // the host sends, and broadcast, still pass. PassMulticast ends it.
 func (h *Host) HoldMulticast() { h.lab.t.Helper(); h.cable("gets no multicast", multicast("off")) }

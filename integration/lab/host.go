@@ -44,6 +44,12 @@ type cable struct {
 // The name is at most 12 characters long.
 func (l *Lab) Host(name string, addrs ...string) *Host {
 	l.t.Helper()
+	return l.HostAt(MainSwitch, name, addrs...)
+}
+
+// HostAt is Host for another switch.
+func (l *Lab) HostAt(sw, name string, addrs ...string) *Host {
+	l.t.Helper()
 	ns, err := newNamespace()
 	if err != nil {
 		l.t.Fatalf("host %s: %v", name, err)
@@ -53,7 +59,7 @@ func (l *Lab) Host(name string, addrs ...string) *Host {
 	if err := os.Mkdir(h.dir, 0o755); err != nil {
 		l.t.Fatalf("host %s: %v", name, err)
 	}
-	h.Join(MainSwitch, addrs...)
+	h.Join(sw, addrs...)
 	return h
 }
 
@@ -136,15 +142,14 @@ func (h *Host) Plug() { h.lab.t.Helper(); h.cable("plugged in", netlink.LinkSetU
 func (h *Host) Isolate() { h.lab.t.Helper(); h.cable("isolated", netlink.LinkSetNoMaster) }
 
 // Rejoin ends what Isolate began.
-func (h *Host) Rejoin() {
-	h.lab.t.Helper()
-	h.cable("rejoined", func(port netlink.Link) error {
-		br, err := netlink.LinkByName(bridgeName)
-		if err != nil {
-			return err
-		}
-		return netlink.LinkSetMaster(port, br)
-	})
+func (h *Host) Rejoin() { h.lab.t.Helper(); h.cable("rejoined", joinBridge) }
+
+func joinBridge(port netlink.Link) error {
+	br, err := netlink.LinkByName(bridgeName)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetMaster(port, br)
 }
 
 // cable does something to the switch's end of the cable of eth0.

@@ -76,10 +76,12 @@ func (h *Host) udpSocket(use func(int, *unix.SockaddrInet4) error, address strin
 	return fd, err
 }
 
-// A Prober asks a UDP echo service every millisecond, or at another interval.
+// A Prober asks a service again and again: a UDP echo service every millisecond, or at another interval, or any TCP service.
 type Prober struct {
 	fd    int
 	every time.Duration
+	ask   func(n uint64) []byte                   // the n-th question
+	which func(answer []byte) (n uint64, ok bool) // of the questions this answers
 	stop  chan struct{}
 	group sync.WaitGroup
 
@@ -123,7 +125,18 @@ func (h *Host) ProbeEvery(address string, every time.Duration) *Prober {
 	if err != nil {
 		h.lab.t.Fatalf("probe %s from %s: %v", address, h.Name, err)
 	}
-	p := &Prober{fd: fd, every: every, stop: make(chan struct{})}
+	return h.startProber(&Prober{fd: fd, every: every,
+		ask: func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) },
+		which: func(answer []byte) (uint64, bool) {
+			if len(answer) != 8 {
+				return 0, false
+			}
+			return binary.BigEndian.Uint64(answer), true
+		}})
+}
+
+func (h *Host) startProber(p *Prober) *Prober {
+	p.stop = make(chan struct{})
 	p.group.Go(p.send)
 	p.group.Go(p.receive)
 	h.lab.t.Cleanup(func() { p.Stop() })
@@ -142,15 +155,14 @@ func (p *Prober) stopped() bool {
 func (p *Prober) send() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var buf [8]byte
 	next := time.Now()
 	for n := uint64(0); !p.stopped(); n++ {
-		binary.BigEndian.PutUint64(buf[:], n)
+		question := p.ask(n)
 		p.mu.Lock()
 		p.sent = append(p.sent, time.Now())
 		p.answered = append(p.answered, time.Time{})
 		p.mu.Unlock()
-		_ = unix.Send(p.fd, buf[:], 0)
+		_ = unix.Send(p.fd, question, 0)
 		// After a stall of the machine, the questions that it missed are not sent in a burst.
 		next = next.Add(p.every)
 		if now := time.Now(); next.Before(now) {
@@ -163,18 +175,21 @@ func (p *Prober) send() {
 }
 
 func (p *Prober) receive() {
-	buf := make([]byte, 64)
+	buf := make([]byte, 128)
 	for !p.stopped() {
-		n, err := unix.Read(p.fd, buf)
-		if err != nil || n != 8 {
-			continue
+		if n, err := unix.Read(p.fd, buf); err == nil {
+			p.take(buf[:n])
 		}
-		i := binary.BigEndian.Uint64(buf)
-		p.mu.Lock()
-		if i < uint64(len(p.answered)) && p.answered[i].IsZero() {
-			p.answered[i] = time.Now()
-		}
-		p.mu.Unlock()
+	}
+}
+
+// take notes an answer.
+func (p *Prober) take(answer []byte) {
+	i, ok := p.which(answer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok && i < uint64(len(p.answered)) && p.answered[i].IsZero() {
+		p.answered[i] = time.Now()
 	}
 }
 
@@ -191,14 +206,14 @@ func (p *Prober) Stop() Outage {
 
 // drain reads the answers that are on their way.
 func (p *Prober) drain() {
-	buf := make([]byte, 64)
+	buf := make([]byte, 128)
 	for {
 		n, err := unix.Read(p.fd, buf)
 		if errors.Is(err, unix.EAGAIN) {
 			return
 		}
-		if i := binary.BigEndian.Uint64(buf); err == nil && n == 8 && i < uint64(len(p.answered)) && p.answered[i].IsZero() {
-			p.answered[i] = time.Now()
+		if err == nil {
+			p.take(buf[:n])
 		}
 	}
 }

@@ -70,6 +70,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	said, err := path.listener.await(ctx, path.synProbe)
 	switch {
 	case err != nil:
+		Lost(t) // the next probe resolves the address
 		return socket.Explain(ctx, err, t.Config.Timeout, Connecting)
 	case said == accepted:
 		_ = path.send(flagRST, path.sequence+1) // otherwise the server would repeat its answer, and keep half a connection

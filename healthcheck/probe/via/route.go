@@ -48,12 +48,37 @@ func findRoute(t *healthcheck.Target) (*route, error) {
 // Unresolved reports whether this machine has no route to the server, or the next hop on the route does not answer address
 // resolution. If this cannot be found out, it returns false.
 func Unresolved(t *healthcheck.Target) bool {
+	_, gone := nextHop(t)
+	return gone
+}
+
+// Lost is Unresolved for a server that has just not answered. The kernel believes in a hardware address for up to a minute after the
+// last answer. Lost has it ask at once (RFC 4861, section 7.3.3: probe), so that the checks that follow can tell a server that
+// drops packets to the VIP from one that is not there. Without this, a director whose cable is silent blames all servers, and refuses
+// clients when it is connected again.
+func Lost(t *healthcheck.Target) bool {
+	is, gone := nextHop(t)
+	const believed = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY
+	if is != nil && is.State&believed != 0 {
+		// The error is ignored: the kernel asks by itself, only later.
+		_ = netlink.NeighSet(&netlink.Neigh{LinkIndex: is.LinkIndex, Family: is.Family, IP: is.IP, HardwareAddr: is.HardwareAddr,
+			State: netlink.NUD_PROBE})
+	}
+	return gone
+}
+
+// nextHop returns the next hop on the route to the server, nil if the kernel does not know it. gone says that there is no route,
+// or that the next hop does not answer address resolution.
+func nextHop(t *healthcheck.Target) (is *netlink.Neigh, gone bool) {
 	to, err := findRoute(t)
 	if err != nil || to == nil {
-		return err == nil
+		return nil, err == nil
 	}
-	is, err := neighbour(to.link, to.next)
-	return err == nil && is != nil && !resolved(is)
+	is, err = neighbour(to.link, to.next)
+	if err != nil {
+		return nil, false
+	}
+	return is, is != nil && !resolved(is)
 }
 
 // neighbour looks up one address in the kernel's table of neighbours; nil: it is not there.

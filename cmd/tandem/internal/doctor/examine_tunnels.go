@@ -24,7 +24,8 @@ type TunnelFit struct {
 func (f TunnelFit) lost() bool { return f.Arrives < f.Size }
 
 // Sizes that are tried if the full one is lost: the smallest that every way must carry, and those that are usual.
-var tunnelSizes = []int{576, 1000, 1200, 1280, 1300, 1340, 1360, 1380, 1400, 1412, 1420, 1430, 1440, 1450, 1460, 1472, 1476, 1480, 1492, 1500}
+var tunnelSizes = []int{576, 1000, 1200, 1280, 1300, 1340, 1360, 1380, 1400, 1412, 1420, 1430, 1440, 1450, 1460, 1472, 1476, 1480,
+	1492, 1500}
 
 // fitTunnel finds out whether the largest packets arrive that the director sends, and if not, which do. mtu is what the kernel knows
 // about the way. It becomes smaller when a router says that a packet is too large; ask then returns TooLarge.
@@ -116,9 +117,11 @@ func (e *examination) lostInTunnel(service string, servers []lvs.Server) {
 		Mend: fmt.Sprintf("run `%s` on both directors, so that they ask clients for smaller packets; better, let ICMP type 3 code 4 "+
 			"(IPv6: type 2) pass on the way back to the directors, or raise the MTU there to %d", strings.Join(commands, " && "), tunnelNeed(servers[0].Addr))}
 	if fit.Split {
-		f.What = fmt.Sprintf("%s of %s: packets of %d bytes in a tunnel, sent in fragments, are lost on the way", listServers(names), service, fit.Size)
+		f.What = fmt.Sprintf("%s of %s: packets of %d bytes in a tunnel, sent in fragments, are lost on the way",
+			listServers(names), service, fit.Size)
 		f.Why = "small requests work, and large ones hang: net.ipv4.vs.pmtu_disc is 0, and something on the way drops fragments"
-		f.Mend = "run `sysctl -w net.ipv4.vs.pmtu_disc=1` on both directors, so that they ask clients for smaller packets; keep pmtu_disc out of [lvs.sysctl]"
+		f.Mend = "run `sysctl -w net.ipv4.vs.pmtu_disc=1` on both directors, so that they ask clients for smaller packets; " +
+			"keep pmtu_disc out of [lvs.sysctl]"
 	}
 	e.add(f)
 }
@@ -142,7 +145,8 @@ func (e *examination) smallMTU(server netip.Addr) {
 	// On Ethernet as it usually is, the director asks clients for smaller packets, and that works.
 	usual := r.MTU >= ethernet && e.snapshot.Sysctls[pmtuDiscovery] != "0"
 	what := fmt.Sprintf("by %s is %d", r.Interface, r.MTU)
-	if r.MTU == 0 || r.MTU >= need || usual || slices.ContainsFunc(e.findings, func(f Finding) bool { return strings.HasSuffix(f.What, what) }) {
+	said := slices.ContainsFunc(e.findings, func(f Finding) bool { return strings.HasSuffix(f.What, what) })
+	if r.MTU == 0 || r.MTU >= need || usual || said {
 		return
 	}
 	e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Note,

@@ -22,7 +22,6 @@ type played struct {
 	hooks   []configs.Hook
 	now     time.Time
 	running map[string]uint64 // by hook
-	lines   []string
 }
 
 // hooked reads hooks as "a:master,backup b:fault". They retry once, after a second.
