@@ -59,21 +59,22 @@ type directed struct {
 	log    *lockedBuffer
 }
 
+// A lockedBuffer is written and read by goroutines. It has no other methods of a bytes.Buffer, which would not lock.
 type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
 
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
+	return b.buf.Write(p)
 }
 
 func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.String()
+	return b.buf.String()
 }
 
 func direct(t *testing.T, tracks ...configs.Track) *directed {

@@ -39,6 +39,7 @@ func TestCountersAreRead(t *testing.T) {
 		defer cancel()
 		go func() { _ = w.Run(ctx) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(at) > 0 {
 			t.Errorf("read at %v without being asked to", at)
 		}
@@ -47,6 +48,7 @@ func TestCountersAreRead(t *testing.T) {
 		time.Sleep(4 * time.Minute)
 		w.In.Put(nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		slow := 3*countersInterval + time.Second + trafficPause*time.Second
 		want := []time.Duration{countersInterval, 2 * countersInterval, 3 * countersInterval, slow, slow + countersInterval}
 		if len(at) < len(want) || !slices.Equal(at[:len(want)], want) || at[len(at)-1] > 4*time.Minute || posted != 2*(len(at)-1) {
