@@ -33,7 +33,7 @@ demo:
 
 # First what mostly waits, in namespaces and on an emulated kernel. Outages are measured there: no other test changes interfaces
 # on this machine's kernel meanwhile, because the kernel changes one at a time, in all namespaces together. Then the tests of
-# single packages. Then the scenes on emulated kernels, and what only computes has the processor time that they leave.
+# single packages. Then the other scenes on an emulated kernel; what only computes has the processor time that they leave.
 # What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
@@ -42,18 +42,12 @@ TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/elect
 PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
            ./integration/purity ./integration/stress
 UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
-# These scenes run one after another. The others share a kernel of their own meanwhile, some at a time.
-ALONE   := TestClientsOfALostServer TestConnectionsSurvive TestDirectRouting TestHandOverServes TestKeepalivedPair \
-           TestLVSOnRealKernel TestMasterLost TestProcessKilled TestRefusalToWeightZero TestReload TestRepair TestRestartUnderLoad \
-           TestServerFails TestTerminated TestTrafficNamesServers
-empty   :=
-ALONE_RE = ^($(subst $(empty) $(empty),|,$(strip $(ALONE))))$$
 
-.PHONY: test test-machine test-native test-timed test-units test-alone test-shared test-pure
+.PHONY: test test-machine test-native test-timed test-units test-kernel test-pure
 test:
 	$(MAKE) -j 2 --output-sync=target test-machine test-native
 	$(MAKE) -j 2 --output-sync=target test-timed test-units
-	$(MAKE) -j 3 --output-sync=target test-alone test-shared test-pure
+	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
 
 test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
@@ -67,11 +61,8 @@ test-timed:
 test-units:
 	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
 
-test-alone:
-	CGO_ENABLED=0 go test -timeout 15m $(KERNEL) -run '$(ALONE_RE)'
-
-test-shared:
-	CGO_ENABLED=0 go test -timeout 15m $(KERNEL) -skip '$(ALONE_RE)'
+test-kernel:
+	CGO_ENABLED=0 go test -timeout 20m $(KERNEL)
 
 test-pure:
 	nice -n 19 go test -race -p 1 -timeout 15m $(PURE)

@@ -59,26 +59,34 @@ func (s *Snapshot) askServers(ctx context.Context, c *configs.Config) error {
 			is, method := &s.Servers[i], srv.Method
 			i++
 			g.Go(func() error {
-				is.Own = dial(ctx, is.Server)
+				is.Own = again(func() Answer { return dial(ctx, is.Server) })
 				switch {
 				case method == lvs.DR && is.Server.Port() == is.VIP.Port() && is.Own != Unreachable:
-					is.Through = askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{})
+					is.Through = again(func() Answer { return askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{}) })
 				case method == lvs.Tunnel && is.Own == Accepts:
-					is.Through = askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{})
+					is.Through = again(func() Answer { return askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{}) })
 					if is.Through == Silent {
-						is.Wrapped = askTunnel(ctx, prober, is.Server, is.Server.Addr(), via.TunnelSize{})
+						is.Wrapped = again(func() Answer { return askTunnel(ctx, prober, is.Server, is.Server.Addr(), via.TunnelSize{}) })
 					}
 					if is.Through == Accepts {
 						is.Large = s.askLarge(ctx, prober, *is)
 					}
 				case method == lvs.NAT && is.Own == Accepts && s.holds(is.VIP.Addr()) && !s.sharesNetwork(is.Server.Addr(), is.VIP.Addr()):
-					is.Back = askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr())
+					is.Back = again(func() Answer { return askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr()) })
 				}
 				return nil
 			})
 		}
 	}
 	return g.Wait()
+}
+
+// again asks a second time if there was no answer: one lost packet, or a machine that is busy, is no fault of a server.
+func again(ask func() Answer) Answer {
+	if a := ask(); a != Silent {
+		return a
+	}
+	return ask()
 }
 
 // sharesNetwork reports whether two addresses are in one network of this machine.
