@@ -31,9 +31,9 @@ build:
 demo:
 	go run ./integration/demo
 
-# First what mostly waits, in namespaces and on an emulated kernel. Outages are measured there: no other test changes interfaces
-# on this machine's kernel meanwhile, because the kernel changes one at a time, in all namespaces together. Then the tests of
-# single packages. Then the other scenes on an emulated kernel; what only computes has the processor time that they leave.
+# Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
+# processors. The scenes on an emulated kernel are exact: what runs beside them has a lower priority, what only computes the
+# lowest. Two emulated kernels at once, or one beside the native scenes, are too much for two cores.
 # What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
@@ -43,23 +43,23 @@ PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem
            ./integration/purity ./integration/stress
 UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
-.PHONY: test test-machine test-native test-timed test-units test-kernel test-pure
+.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
 test:
-	$(MAKE) -j 2 --output-sync=target test-machine test-native
-	$(MAKE) -j 2 --output-sync=target test-timed test-units
+	$(MAKE) -j 2 --output-sync=target test-machine test-units
+	$(MAKE) -j 2 --output-sync=target test-native test-timed
 	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
 
 test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
+
+test-units:
+	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
 
 test-native:
 	CGO_ENABLED=0 go test -timeout 15m $(NATIVE)
 
 test-timed:
 	go test -race -p 1 -timeout 15m $(TIMED)
-
-test-units:
-	nice -n 10 go test -race -p 1 -timeout 15m $(UNITS)
 
 test-kernel:
 	CGO_ENABLED=0 go test -timeout 20m $(KERNEL)
