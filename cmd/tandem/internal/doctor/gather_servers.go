@@ -25,6 +25,7 @@ import (
 
 const (
 	serverWait   = time.Second // for each answer of a real server
+	serverTries  = 2           // for each answer
 	serversAsked = 200         // at most
 	askedAtOnce  = 50
 
@@ -59,20 +60,20 @@ func (s *Snapshot) askServers(ctx context.Context, c *configs.Config) error {
 			is, method := &s.Servers[i], srv.Method
 			i++
 			g.Go(func() error {
-				is.Own = again(func() Answer { return dial(ctx, is.Server) })
+				is.Own = dial(ctx, is.Server)
 				switch {
 				case method == lvs.DR && is.Server.Port() == is.VIP.Port() && is.Own != Unreachable:
-					is.Through = again(func() Answer { return askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{}) })
+					is.Through = askVia(ctx, prober, is.Server, is.VIP.Addr(), netip.Addr{})
 				case method == lvs.Tunnel && is.Own == Accepts:
-					is.Through = again(func() Answer { return askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{}) })
+					is.Through = askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{})
 					if is.Through == Silent {
-						is.Wrapped = again(func() Answer { return askTunnel(ctx, prober, is.Server, is.Server.Addr(), via.TunnelSize{}) })
+						is.Wrapped = askTunnel(ctx, prober, is.Server, is.Server.Addr(), via.TunnelSize{})
 					}
 					if is.Through == Accepts {
 						is.Large = s.askLarge(ctx, prober, *is)
 					}
 				case method == lvs.NAT && is.Own == Accepts && s.holds(is.VIP.Addr()) && !s.sharesNetwork(is.Server.Addr(), is.VIP.Addr()):
-					is.Back = again(func() Answer { return askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr()) })
+					is.Back = askVia(ctx, prober, is.Server, is.Server.Addr(), is.VIP.Addr())
 				}
 				return nil
 			})
@@ -81,12 +82,17 @@ func (s *Snapshot) askServers(ctx context.Context, c *configs.Config) error {
 	return g.Wait()
 }
 
-// again asks a second time if there was no answer: one lost packet, or a machine that is busy, is no fault of a server.
-func again(ask func() Answer) Answer {
-	if a := ask(); a != Silent {
-		return a
+// persist asks until there is an answer, at most a number of times, and waits this long for each: one lost packet, or a busy
+// machine, is no fault of a server.
+func persist(ctx context.Context, tries int, wait time.Duration, ask func(context.Context) Answer) (a Answer) {
+	for range tries {
+		one, cancel := context.WithTimeout(ctx, wait)
+		a = ask(one)
+		if cancel(); a != Silent {
+			break
+		}
 	}
-	return ask()
+	return a
 }
 
 // sharesNetwork reports whether two addresses are in one network of this machine.
@@ -103,8 +109,10 @@ func (s *Snapshot) sharesNetwork(a, b netip.Addr) bool {
 
 // dial asks a server at its own address.
 func dial(ctx context.Context, to netip.AddrPort) Answer {
-	ctx, cancel := context.WithTimeout(ctx, serverWait)
-	defer cancel()
+	return persist(ctx, serverTries, serverWait, func(ctx context.Context) Answer { return dialOnce(ctx, to) })
+}
+
+func dialOnce(ctx context.Context, to netip.AddrPort) Answer {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", to.String())
 	switch {
 	case err == nil:
@@ -128,9 +136,7 @@ func unresolved(server netip.Addr) bool {
 func askVia(ctx context.Context, prober *via.Prober, server netip.AddrPort, to, from netip.Addr) Answer {
 	t := healthcheck.Target{ID: "doctor", Addr: server, Config: healthcheck.DefaultConfig(healthcheck.TCP)}
 	t.Config.Via, t.Config.Source, t.Config.Timeout = to, from, serverWait
-	ctx, cancel := context.WithTimeout(ctx, serverWait)
-	defer cancel()
-	return answerOf(prober.Probe(ctx, &t))
+	return persist(ctx, serverTries, serverWait, func(ctx context.Context) Answer { return answerOf(prober.Probe(ctx, &t)) })
 }
 
 func answerOf(res healthcheck.Result) Answer {
@@ -147,22 +153,22 @@ func answerOf(res healthcheck.Result) Answer {
 
 // askTunnel sends a server a connection in a tunnel.
 func askTunnel(ctx context.Context, prober *via.Prober, server netip.AddrPort, to netip.Addr, size via.TunnelSize) Answer {
-	wait := serverWait
+	wait, tries := serverWait, serverTries
 	if size.Bytes != 0 {
-		wait = sizeWait
+		wait, tries = sizeWait, sizeTries
 	}
 	t := healthcheck.Target{ID: "doctor", Addr: server, Config: healthcheck.DefaultConfig(healthcheck.TCP)}
 	t.Config.Via, t.Config.Timeout = to, wait
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	res := prober.ProbeTunnel(ctx, &t, size)
-	switch res.Reason {
-	case via.NoTunnel:
-		return NoTunnel
-	case via.TooLarge:
-		return TooLarge
-	}
-	return answerOf(res)
+	return persist(ctx, tries, wait, func(ctx context.Context) Answer {
+		res := prober.ProbeTunnel(ctx, &t, size)
+		switch res.Reason {
+		case via.NoTunnel:
+			return NoTunnel
+		case via.TooLarge:
+			return TooLarge
+		}
+		return answerOf(res)
+	})
 }
 
 // askLarge finds out which sizes of packets in a tunnel arrive at a server that small ones reach.
@@ -176,13 +182,8 @@ func (s *Snapshot) askLarge(ctx context.Context, prober *via.Prober, is ServerAn
 		}
 		return r.MTU
 	}
-	ask := func(size int) (a Answer) {
-		for range sizeTries {
-			if a = askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{Bytes: size, Split: split}); a != Silent {
-				return a
-			}
-		}
-		return a
+	ask := func(size int) Answer {
+		return askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{Bytes: size, Split: split})
 	}
 	return fitTunnel(need, split, mtu, ask)
 }
