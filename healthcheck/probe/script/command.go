@@ -53,6 +53,9 @@ func (p *program) failure(end ending, out *output) error {
 	if end.err != nil {
 		return fmt.Errorf("failed to run %s: %s", p.Args[0], p.why(end.err))
 	}
+	if end.group != 0 {
+		sweepGroup(p.tag, p.since, end.group, commandDyingTime)
+	}
 	select {
 	case <-out.closed:
 	case <-time.After(holdingTime):

@@ -46,6 +46,7 @@ type program struct {
 // An ending is how a program ended, or why it could not be started.
 type ending struct {
 	state *os.ProcessState
+	group int // its process group, killed, but perhaps not dead yet; 0 if nobody else was in it
 	err   error
 }
 
@@ -74,8 +75,12 @@ func (p *program) run(out *os.File, gone func()) {
 	state, err := proc.Wait()
 	p.pid = 0
 	p.mu.Unlock()
+	end := ending{state: state, err: err}
+	if unix.Kill(-proc.Pid, 0) == nil {
+		end.group = proc.Pid
+	}
 	gone()
-	p.ended <- ending{state: state, err: err}
+	p.ended <- end
 }
 
 // setPID makes the program killable, and kills it if kill was called before.

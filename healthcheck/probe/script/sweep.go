@@ -31,7 +31,21 @@ func sweep(t tag, since uint64) {
 
 // sweepDead is sweep, and waits until all of them are dead, but not longer than patience.
 func sweepDead(t tag, since uint64, patience time.Duration) {
-	for limit := time.Now().Add(patience); sweepOnce(tagged(t, since)) && time.Now().Before(limit); {
+	untilDead(tagged(t, since), patience)
+}
+
+// sweepGroup is sweepDead for the members of one process group only. Zombies that nobody waits for do not count.
+func sweepGroup(t tag, since uint64, group int, patience time.Duration) {
+	ours := tagged(t, since)
+	untilDead(func(pid int) bool {
+		is, err := statOf(pid)
+		return err == nil && is.group == group && ours(pid)
+	}, patience)
+}
+
+// untilDead kills the doomed processes, and waits until all of them are dead, but not longer than patience.
+func untilDead(doomed func(pid int) bool, patience time.Duration) {
+	for limit := time.Now().Add(patience); sweepOnce(doomed) && time.Now().Before(limit); {
 		time.Sleep(sweepPause)
 	}
 }

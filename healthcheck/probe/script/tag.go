@@ -125,6 +125,7 @@ func readProc(pid int, name string) (string, error) {
 // A processStat is a part of /proc/PID/stat.
 type processStat struct {
 	zombie  bool
+	group   int
 	session int
 	start   uint64 // in ticks since the machine has booted
 }
@@ -152,8 +153,6 @@ func statOf(pid int) (s processStat, err error) {
 		return s, fmt.Errorf("failed to read the state of process %d", pid)
 	}
 	s.zombie = fields[0] == "Z"
-	if _, err = fmt.Sscan(fields[3], &s.session); err == nil {
-		_, err = fmt.Sscan(fields[19], &s.start)
-	}
+	_, err = fmt.Sscan(strings.Join([]string{fields[2], fields[3], fields[19]}, " "), &s.group, &s.session, &s.start)
 	return s, err
 }
