@@ -39,6 +39,19 @@ func (ev HistoryStored) on(s *State) {
 	s.history.stored = ev
 }
 
+// A HistoryLoaded says that the history of earlier processes was read.
+type HistoryLoaded struct {
+	// Killed is the time of the latest event of a director that did not stop. Zero: there was none, or it stopped.
+	Killed time.Time
+}
+
+func (ev HistoryLoaded) on(s *State) {
+	if s.cfg != nil && !ev.Killed.IsZero() {
+		s.recordDirector(api.EventDirector, "follows a director that did not stop",
+			"it was killed, or the machine was; its latest event is of "+ev.Killed.Format(time.RFC3339))
+	}
+}
+
 // A HistoryFile is how the file of the history is.
 type HistoryFile struct {
 	Problem string // why the latest events are not in the file; empty: they are
@@ -89,11 +102,14 @@ func newHistoryState() historyState {
 
 // A routerHistory is what the history last said of a virtual router.
 type routerHistory struct {
+	reason               string
+	master               netip.Addr
 	configured, priority uint8
 	lowered              string // why the priority is lower than configured; empty: it is not
 	offers               bool   // it offers its place
 	offered              string // why it has offered its place; empty: it has not
 	raised               string // why its priority has risen since the last transition; empty: it has not
+	left                 string // how it has left; empty: it has not
 }
 
 // record adds an event to the history. The director, and the time if it is missing, are filled in.
@@ -122,11 +138,14 @@ func (s *State) recordRouters(names []string, what string) {
 func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookEvent, again bool) {
 	seen, known := s.history.routers[r.Name]
 	now := routerHistory{
-		configured: is.Priority, priority: is.EffectivePriority, offers: is.State == vrrp.Master && is.HandingOver,
+		reason: is.Reason, master: is.Master, configured: is.Priority, priority: is.EffectivePriority, offers: is.State == vrrp.Master && is.HandingOver,
 		offered: seen.offered, raised: seen.raised,
 	}
 	if now.priority < now.configured {
 		now.lowered = s.lowering(r)
+	}
+	if now.lowered == "" && known && now.priority == seen.priority {
+		now.lowered = seen.lowered // the cause is over, and the election has not acted yet
 	}
 	ev := api.Event{Kind: api.EventTransition, On: api.OnRouter, Name: r.Name, Time: s.timeOf(is)}
 	if known {
@@ -146,13 +165,16 @@ func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookE
 		stays.Time, stays.What, stays.Cause = s.now, "stays master", is.Reason
 		s.record(stays)
 		now.offered = ""
+	case known && !again && hookStates[is.State] == was && now.reason != seen.reason && !now.offers:
+		ev.What, ev.Cause, ev.Old, ev.New = "is still "+is.State.String(), is.Reason, is.State.String(), is.State.String()
+		s.record(ev)
 	}
 	if what := hookStates[is.State]; what != was || again {
 		ev.Old, ev.New = vrrp.Initialize.String(), is.State.String()
 		if was != 0 {
 			ev.Old = was.String()
 		}
-		ev.What, ev.Cause = "became "+is.State.String(), s.transitionCause(is, was, now)
+		ev.What, ev.Cause = "became "+is.State.String(), s.transitionCause(is, was, seen.master, now)
 		s.record(ev)
 		now.offered, now.raised = "", ""
 	}
@@ -196,13 +218,14 @@ func (s *State) recordPriority(r configs.Router, seen routerHistory, now *router
 }
 
 // transitionCause returns the cause of a transition: what the election says, and what is behind it.
-func (s *State) transitionCause(is vrrp.Status, was configs.HookEvent, now routerHistory) string {
+// master is the one before.
+func (s *State) transitionCause(is vrrp.Status, was configs.HookEvent, master netip.Addr, now routerHistory) string {
 	switch {
 	case was == configs.HookMaster && is.State != vrrp.Master && now.offered != "":
 		return fmt.Sprintf("%s; %s had offered its place%s", is.Reason, s.cfg.Name, now.offered)
 	case was == configs.HookMaster && is.State == vrrp.Backup && now.lowered != "":
 		return fmt.Sprintf("%s; %s had priority %d instead of %d, because %s", is.Reason, s.cfg.Name, now.priority, now.configured, now.lowered)
-	case is.State == vrrp.Master && now.raised != "":
+	case is.State == vrrp.Master && now.raised != "" && master.IsValid(): // without a master, any priority would do
 		return is.Reason + "; " + now.raised
 	}
 	return is.Reason
@@ -225,7 +248,11 @@ func (s *State) lowering(r configs.Router) string {
 			continue
 		}
 		for _, t := range s.tracks {
-			if t.Router == member.Name && t.Weight != 0 && t.state.trackStatus == failing {
+			switch {
+			case t.Router != member.Name:
+			case t.state.trackStatus == unknown:
+				add("the result of " + t.Name + " is not there yet")
+			case t.state.trackStatus == failing && t.Weight != 0:
 				add(s.failure(t))
 			}
 		}
@@ -320,10 +347,18 @@ var contests = map[configs.HookEvent]string{
 	configs.HookContested: "hears another master", configs.HookContestOver: "hears no other master any more",
 }
 
+// noteLeft keeps how a virtual router has left: soon it is not in the reports any more.
+func (s *State) noteLeft(is vrrp.Status) {
+	if seen, ok := s.history.routers[is.Name]; ok {
+		seen.left = is.Reason
+		s.history.routers[is.Name] = seen
+	}
+}
+
 // recordStop records the end of a virtual router.
-func (s *State) recordStop(name string, was configs.HookEvent, why, reason string) {
-	if reason != "" {
-		why += "; " + reason
+func (s *State) recordStop(name string, was configs.HookEvent, why string) {
+	if left := s.history.routers[name].left; left != "" {
+		why += "; " + left
 	}
 	s.record(api.Event{
 		Kind: api.EventTransition, On: api.OnRouter, Name: name, What: "stopped", Cause: why, Old: was.String(), New: vrrp.Initialize.String(),

@@ -125,7 +125,9 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			"transition router web became backup: higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead of 150, because " + failed},
 		{"both in one report", func(c *chronicle) {
 			c.note(script(down, "exit code 1", -2))
-			c.report(func(r *vrrp.Status) { r.State, r.EffectivePriority, r.Reason = vrrp.Backup, 90, "higher priority 100 heard from 192.0.2.3" })
+			c.report(func(r *vrrp.Status) {
+				r.State, r.EffectivePriority, r.Reason = vrrp.Backup, 90, "higher priority 100 heard from 192.0.2.3"
+			})
 		}, "priority router web has priority 90 instead of 150: " + failed + "\n" +
 			"transition router web became backup: higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead of 150, because " + failed},
 		{"the script works again", func(c *chronicle) {
@@ -134,6 +136,7 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			c.elect(vrrp.Backup, "higher priority 100 heard from 192.0.2.3")
 			c.said()
 			c.note(script(up, "exit code 0", 2))
+			c.report(func(r *vrrp.Status) { r.Master = netip.MustParseAddr("192.0.2.3") })
 			c.report(priority(150))
 			c.elect(vrrp.Master, "own priority 150 is higher than 100 of 192.0.2.3")
 		}, "priority router web has priority 150: over: " + failed + "\n" +
@@ -161,7 +164,9 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			c.report(func(*vrrp.Status) {})
 			c.is.Sequence = c.s.orderSeq
 			c.report(func(r *vrrp.Status) {})
-			c.report(func(r *vrrp.Status) { r.HandingOver, r.Standby, r.EffectivePriority, r.Reason = true, true, 1, "standby" })
+			c.report(func(r *vrrp.Status) {
+				r.HandingOver, r.Standby, r.EffectivePriority, r.Reason = true, true, 1, "standby"
+			})
 			c.report(func(r *vrrp.Status) { r.HandingOver, r.State, r.Reason = false, vrrp.Backup, "192.0.2.3 took over" })
 		}, "order router web must hand over: an operator ordered it\n" +
 			"priority router web has priority 1 instead of 150: an operator ordered a failover\n" +
@@ -202,11 +207,15 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			})
 		}, "warning interface eth0 another machine, 02:00:00:00:00:01, claims 192.0.2.100: ARP reply"},
 		{"somebody removes the VIP", func(c *chronicle) {
-			c.election(func(r *message.Report) { r.Interfaces = []message.Interface{{Name: "eth0", Repairs: 1, Repaired: "192.0.2.100/24"}} })
+			c.election(func(r *message.Report) {
+				r.Interfaces = []message.Interface{{Name: "eth0", Repairs: 1, Repaired: "192.0.2.100/24"}}
+			})
 			c.election(func(*message.Report) {})
 		}, "repair router web has 192.0.2.100/24 again: somebody removed or changed it"},
 		{"somebody removes routes", func(c *chronicle) {
-			c.election(func(r *message.Report) { r.Interfaces = []message.Interface{{Name: "eth0", Repairs: 2, Repaired: "route 10.0.0.0/8"}} })
+			c.election(func(r *message.Report) {
+				r.Interfaces = []message.Interface{{Name: "eth0", Repairs: 2, Repaired: "route 10.0.0.0/8"}}
+			})
 		}, "repair interface eth0 has 2 addresses, routes or rules again, route 10.0.0.0/8 the last of them: somebody removed or changed it"},
 		{"somebody flushes the IPVS table", func(c *chronicle) {
 			c.note(TableDone{Generation: c.s.generation, Repairs: 3, Repaired: []string{"add service tcp 192.0.2.100:80"}})
@@ -263,9 +272,10 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			without := chronicleConfig()
 			without.Routers, without.Tracks = nil, nil
 			c.note(Reload{Request: 1, Config: without})
+			c.elect(vrrp.Initialize, "192.0.2.3 took over")
 			c.election(func(r *message.Report) { r.Routers = nil })
 		}, "reload director lb1 loaded the configuration of /etc/tandem/tandem.toml\n" +
-			"transition router web stopped: it was removed from the configuration"},
+			"transition router web stopped: it was removed from the configuration; 192.0.2.3 took over"},
 		{"a hook fails and then works", func(c *chronicle) {
 			hooked := chronicleConfig()
 			hooked.Hooks = []configs.Hook{{Name: "mail", Routers: []string{"web"}, On: []configs.HookEvent{configs.HookMaster}, Retries: 1}}
@@ -289,6 +299,17 @@ func TestWhatTheHistoryTells(t *testing.T) {
 		{"it was backup between two reports", func(c *chronicle) {
 			c.report(func(r *vrrp.Status) { r.Counters.BecameMaster++ })
 		}, "transition router web became master: no advertisement for 3.414s"},
+		{"its election is killed, and another resumes", func(c *chronicle) {
+			c.elect(vrrp.Master, "resumed")
+		}, "transition router web is still master: resumed"},
+		{"one fault replaces another", func(c *chronicle) {
+			c.elect(vrrp.Fault, "interface eth0 has no carrier")
+			c.said()
+			c.elect(vrrp.Fault, "interface eth0 is missing")
+		}, "transition router web is still fault: interface eth0 is missing"},
+		{"the director before it was killed", func(c *chronicle) {
+			c.note(HistoryLoaded{}, HistoryLoaded{Killed: noon})
+		}, "director director lb1 follows a director that did not stop: it was killed, or the machine was; its latest event is of 2026-11-20T12:00:00Z"},
 		{"nothing new", func(c *chronicle) { c.report(func(*vrrp.Status) {}) }, ""},
 	} {
 		t.Run(row.provoked, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -95,14 +96,14 @@ func (ev Leave) on(s *State) {
 		if seen := s.hooks.routers[r.Name]; seen.state != 0 {
 			is := s.stateOf(r.Name)
 			s.tellRouter(r, is, configs.HookStop, why, false)
-			s.recordStop(r.Name, seen.state, why, is.Reason)
+			s.recordStop(r.Name, seen.state, why)
 		}
 	}
 	for name := range s.hooks.groups {
 		s.tellGroup(name, configs.HookStop, why, false)
 	}
 	s.tellDirector(configs.HookDirectorStop, why)
-	s.recordDirector(api.EventDirector, "stopped", why)
+	s.recordDirector(api.EventDirector, history.Stopped, why)
 	s.hooks.leaving = &leavingHooks{ev.Request, s.now.Add(leaveHooksTime)}
 }
 
@@ -169,6 +170,9 @@ func (s *State) seeRouters() {
 	present := make(map[string]bool)
 	for _, is := range s.report.Routers {
 		present[is.Name] = true
+		if is.State == vrrp.Initialize {
+			s.noteLeft(is)
+		}
 	}
 	for _, r := range s.cfg.Routers {
 		delete(present, r.Name)
@@ -196,7 +200,7 @@ func (s *State) seeRouters() {
 			continue // it is in the configuration, or still hands over
 		}
 		const why = "it was removed from the configuration"
-		s.recordStop(name, h.routers[name].state, why, "")
+		s.recordStop(name, h.routers[name].state, why)
 		delete(s.history.routers, name)
 		subject := hooks.Subject{Kind: hooks.Router, Name: name}
 		s.hooks.queue.Become(s.now, hooks.Event{

@@ -48,6 +48,27 @@ func TestEncodeAndDecode(t *testing.T) {
 	}
 }
 
+func TestKilled(t *testing.T) {
+	at := func(s int, kind api.EventKind, what string) api.Event {
+		return api.Event{Time: noon.Add(time.Duration(s) * time.Second), On: api.OnDirector, Kind: kind, What: what}
+	}
+	started, stopped, order := at(0, api.EventDirector, "started"), at(1, api.EventDirector, Stopped), at(2, api.EventOrder, "x")
+	for _, c := range []struct {
+		events []api.Event
+		want   time.Time
+	}{
+		{nil, time.Time{}},
+		{[]api.Event{started, stopped}, time.Time{}},
+		{[]api.Event{started, stopped, order}, time.Time{}},
+		{[]api.Event{stopped, started, order}, order.Time},
+		{[]api.Event{order}, time.Time{}},
+	} {
+		if got := Killed(c.events); got != c.want {
+			t.Errorf("%v: got %s", c.events, got)
+		}
+	}
+}
+
 // past is a director that has given its place to its peer, and whose servers are not all well.
 func past() Past {
 	events := []api.Event{

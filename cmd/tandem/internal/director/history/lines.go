@@ -4,6 +4,7 @@ package history
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 )
@@ -25,6 +26,21 @@ func Encode(events []api.Event) (lines []byte) {
 		lines = append(append(lines, line...), '\n')
 	}
 	return lines
+}
+
+// Stopped is what a director's last event says, unless it was killed.
+const Stopped = "stopped"
+
+// Killed returns the time of the latest event, if the director of that event did not stop.
+func Killed(events []api.Event) time.Time {
+	for i := len(events) - 1; i >= 0; i-- {
+		if ev := events[i]; ev.On == api.OnDirector && ev.Kind == api.EventDirector && ev.What == Stopped {
+			return time.Time{}
+		} else if ev.Kind == api.EventDirector {
+			return events[len(events)-1].Time
+		}
+	}
+	return time.Time{}
 }
 
 // Decode returns the events of lines. damaged counts the lines that are no events: a crash can cut off a line.

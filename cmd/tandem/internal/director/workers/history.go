@@ -46,6 +46,7 @@ func (w *History) Run(ctx context.Context) error {
 	lines, err := w.File.Lines()
 	earlier, _ := history.Decode(lines)
 	w.Loaded(earlier)
+	w.Post(core.HistoryLoaded{Killed: history.Killed(earlier)})
 	if err != nil {
 		w.problem = err.Error()
 	}

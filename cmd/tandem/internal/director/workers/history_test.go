@@ -65,7 +65,11 @@ func recorded(from, upto int) core.Recorded {
 func writing(t *testing.T, d HistoryFile) (in Mailbox[core.Recorded], last func() core.HistoryStored) {
 	in = NewMailbox[core.Recorded]()
 	var latest core.HistoryStored
-	w := &History{File: d, In: in, Loaded: func([]api.Event) {}, Post: func(ev core.Event) { latest = ev.(core.HistoryStored) }}
+	w := &History{File: d, In: in, Loaded: func([]api.Event) {}, Post: func(ev core.Event) {
+		if is, ok := ev.(core.HistoryStored); ok {
+			latest = is
+		}
+	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
