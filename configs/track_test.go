@@ -47,6 +47,9 @@ func TestTracks(t *testing.T) {
 		},
 		{`file = "/run/x", weight = 253`, Track{Kind: TrackFile, Name: "file /run/x", File: "/run/x", Weight: 253}},
 		{`service = "192.0.2.100:80"`, Track{Kind: TrackService, Name: "service 192.0.2.100:80", Service: "192.0.2.100:80"}},
+		{`unit = "haproxy@web.service"`, Track{Kind: TrackUnit, Name: "unit haproxy@web.service", Check: &healthcheck.Config{
+			Type: healthcheck.Unit, Unit: "haproxy@web.service", Interval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 1, Fall: 1,
+		}}},
 		{`process = "haproxy"`, Track{Kind: TrackProcess, Name: "process haproxy", Check: proxy(200*time.Millisecond, 1)}},
 		{
 			`process = "haproxy", interval = "1s", fall = 3, weight = -20`,
@@ -97,7 +100,7 @@ func TestMistakesOfTracks(t *testing.T) {
 	script := func(more string) string { return track("script = \"/bin/check\"\n" + more) }
 	run(t, []mistaken{
 		{"nothing", track("weight = -5"), []string{
-			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file, service, check or process",
+			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file, service, check, process or unit",
 		}},
 		{"two at once", track("file = \"/run/x\"\ninterface = \"eth1\""), []string{
 			"6: vrrp[0].track[0].file: cannot be combined with interface; use a table for each",
@@ -141,8 +144,8 @@ func TestMistakesOfTracks(t *testing.T) {
 		}},
 		{"user", script("user = \"no body\""), []string{`7: vrrp[0].track[0].user: "no body" is not a valid user`}},
 		{"script's keys without a script", track("interface = \"eth1\"\nuser = \"root\"\nrise = 2"), []string{
-			"7: vrrp[0].track[0].user: has no meaning without script or process; remove it",
-			"8: vrrp[0].track[0].rise: has no meaning without script or process; remove it",
+			"7: vrrp[0].track[0].user: has no meaning without script, process or unit; remove it",
+			"8: vrrp[0].track[0].rise: has no meaning without script, process or unit; remove it",
 		}},
 		{"program with its directory", track("process = \"/usr/sbin/haproxy\""), []string{
 			`6: vrrp[0].track[0].process: "/usr/sbin/haproxy" has a directory; write "haproxy"`,
@@ -154,6 +157,13 @@ func TestMistakesOfTracks(t *testing.T) {
 		{"process with keys of scripts", track("process = \"x\"\ntimeout = \"1s\"\nuser = \"root\""), []string{
 			"7: vrrp[0].track[0].timeout: has no meaning without script; remove it",
 			"8: vrrp[0].track[0].user: has no meaning without script; remove it",
+		}},
+		{"unit without its type", track("unit = \"haproxy\""), []string{
+			`6: vrrp[0].track[0].unit: "haproxy" has no type; write "haproxy.service"`,
+		}},
+		{"unit that is none", track("unit = \"a b.service\""), []string{`6: vrrp[0].track[0].unit: "a b.service" is not the name of a unit`}},
+		{"unit with a timeout", track("unit = \"a.service\"\ntimeout = \"1s\""), []string{
+			"7: vrrp[0].track[0].timeout: has no meaning without script; remove it",
 		}},
 		{"check without a port", track("check = { type = \"http\" }"), []string{
 			"6: vrrp[0].track[0].check.port: is missing: there is no real server whose port could be used",
@@ -177,7 +187,7 @@ func TestMistakesOfTracks(t *testing.T) {
 			"6: vrrp[0].track[0].check: there is no [check.wev]; did you mean `web`?",
 		}},
 		{"interval beside a check", track("check = { port = 80 }\ninterval = \"1s\""), []string{
-			"7: vrrp[0].track[0].interval: has no meaning without script or process; the check has a table of its own; remove it",
+			"7: vrrp[0].track[0].interval: has no meaning without script, process or unit; the check has a table of its own; remove it",
 		}},
 		{"no such service", track("service = \"ww\"\n[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
 			"6: vrrp[0].track[0].service: there is no [[service]] with the name \"ww\"; did you mean `www`?",

@@ -14,7 +14,8 @@ type Type uint8
 
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
-// own state, as in HAProxy's agent check. Process looks for a running process of this machine: virtual routers track it.
+// own state, as in HAProxy's agent check. Process looks for a running process of this machine,
+// and Unit asks systemd about a unit: virtual routers track them.
 //
 // A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
 // probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
@@ -30,6 +31,7 @@ const (
 	Ping                    // ping
 	Agent                   // agent
 	Process                 // process
+	Unit                    // unit
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
@@ -70,6 +72,7 @@ type Config struct {
 	User string
 
 	Process string // Process: the file name of the program; the kernel knows its first 15 bytes
+	Unit    string // Unit: the name of the systemd unit: "haproxy.service"
 
 	Send   string // TCP, UDP, Agent: sent after connecting; empty: nothing
 	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
@@ -144,10 +147,10 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server under one check; for Exec and Process checks, anything on this machine.
+// A Target is one real server under one check; for Exec, Process and Unit checks, anything on this machine.
 type Target struct {
 	ID     string         // chosen by the caller, unique among targets
-	Addr   netip.AddrPort // optional for Exec and Process checks
+	Addr   netip.AddrPort // optional for Exec, Process and Unit checks
 	Config Config
 	// Part says that the server has other checks too. Changes of the target are then only logged at a lower level: its owner
 	// combines the checks.
