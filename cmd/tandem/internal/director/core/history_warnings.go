@@ -56,7 +56,7 @@ func (s *State) followWarnings() {
 	}
 	for _, w := range before {
 		if !slices.ContainsFunc(now, w.same) {
-			s.record(api.Event{Kind: api.EventWarning, On: w.on, Name: w.name, What: "no longer: " + w.what, Cause: "", Old: "begun", New: "ended"})
+			s.record(api.Event{Kind: api.EventWarning, On: w.on, Name: w.name, What: "no longer: " + w.what, Old: "begun", New: "ended"})
 		}
 	}
 	s.history.warnings = now
