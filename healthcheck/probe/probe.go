@@ -83,6 +83,11 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams
 		conn = socket.LastLook{Conn: conn}
 	}
+	if t.Config.Proxy != 0 {
+		if res := announce(ctx, conn, t); res.Outcome != 0 {
+			return res
+		}
+	}
 	if t.Config.TLS.On {
 		secured, res := p.secure(ctx, conn, t)
 		if secured == nil {
