@@ -80,14 +80,18 @@ func stepTable() toml.SchemaType[healthcheck.Step] {
 // hexBytes returns the schema type of bytes in hexadecimal digits.
 func hexBytes() toml.SchemaType[string] {
 	return toml.Text("hexadecimal digits, two for each byte, with or without spaces", func(s string) (string, *toml.Refusal) {
-		b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-		switch {
-		case err != nil:
-			return "", toml.Refuse(`write two digits for each byte, for example "00 0a ff"`, "%q is not hexadecimal", toml.Abbreviate(s))
-		case len(b) == 0:
+		var all []byte
+		for part := range strings.FieldsSeq(s) {
+			b, err := hex.DecodeString(part)
+			if err != nil {
+				return "", toml.Refuse(`write two digits for each byte, for example "00 0a ff"`, "%q is not hexadecimal", toml.Abbreviate(s))
+			}
+			all = append(all, b...)
+		}
+		if len(all) == 0 {
 			return "", toml.Refuse("", "is empty")
 		}
-		return string(b), nil
+		return string(all), nil
 	}, func(s string) string { return hex.EncodeToString([]byte(s)) })
 }
 
@@ -98,8 +102,9 @@ func checkStep(at toml.Node, s *healthcheck.Step) {
 	if !at.Sound("send", "send_hex", "expect", "expect_hex", "matches", "expect_not") {
 		return
 	}
+	keys, _ := at.Value.(map[string]any)
 	switch {
-	case *s == healthcheck.Step{}:
+	case len(keys) == 0:
 		at.Mistake("write send or expect, or remove the step", "does nothing")
 	case s.Forbid != "" && !s.Reads():
 		at.Key("expect_not").Mistake("write expect too", "needs expect, expect_hex or matches, which says where the answer ends")

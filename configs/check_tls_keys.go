@@ -14,7 +14,7 @@ import (
 // tlsFields returns the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		only(types(healthcheck.GRPC, healthcheck.TCP),
+		only(types(healthcheck.TCP, healthcheck.GRPC),
 			toml.Optional("tls", toml.Boolean(), false,
 				"If true, the server is asked over TLS. The other keys of TLS are the same as for https.",
 				func(c *healthcheck.Config, v bool) { c.TLS.On = v })),
