@@ -254,3 +254,57 @@ func TestStepsOverTLS(t *testing.T) {
 		})
 	}
 }
+
+// A server reads the end of a conversation, with and without TLS, and not a reset: databases log that they have lost a client.
+func TestConversationsEndPolitely(t *testing.T) {
+	a := newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "server", time.Now().Add(time.Hour))}}
+	for name, secure := range map[string]func(net.Conn) net.Conn{
+		"plain": func(c net.Conn) net.Conn { return c },
+		"TLS":   func(c net.Conn) net.Conn { return tls.Server(c, config) },
+	} {
+		for _, last := range [][]healthcheck.Step{{{Expect: "hello"}}, {{Expect: "hell"}, {Send: "bye"}}} {
+			over, ended := make(chan struct{}), make(chan error, 1)
+			addr := probetest.Serve(t, func(c *net.TCPConn) {
+				conn := secure(c)
+				_, _ = io.WriteString(conn, "hello")
+				<-over // a busy server reads late
+				_, err := io.ReadAll(conn)
+				ended <- err
+			})
+			target := probetest.Target(healthcheck.TCP, addr, 10*time.Second, func(c *healthcheck.Config) { c.Steps = last })
+			if name == "TLS" {
+				target.Config.TLS = healthcheck.TLS{On: true, CAFile: a.file("ca.pem")}
+			}
+			if got, _ := probeOnce(target); got != healthcheck.Pass(asExpected) {
+				t.Errorf("%s: %+v", name, got)
+			}
+			close(over)
+			if err := <-ended; err != nil {
+				t.Errorf("%s, %d steps: the server reads %v", name, len(last), err)
+			}
+			if left := timeWaits(t, addr.Port()); len(left) > 0 {
+				t.Errorf("%s, %d steps: TIME_WAIT: %s", name, len(last), left)
+			}
+		}
+	}
+}
+
+// A server that ends the connection first is not left in TIME_WAIT either.
+func TestServersThatHangUpFirst(t *testing.T) {
+	over := make(chan struct{})
+	addr := probetest.Serve(t, func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, "hello")
+		_ = c.CloseWrite()
+		<-over
+		probetest.UntilGone(c)
+	})
+	target := probetest.Target(healthcheck.TCP, addr, 10*time.Second, func(c *healthcheck.Config) { c.Steps = []healthcheck.Step{{Expect: "bye"}} })
+	if got, _ := probeOnce(target); got != probetest.Fail("connection closed before the expected answer") {
+		t.Errorf("%+v", got)
+	}
+	close(over)
+	if left := timeWaits(t, addr.Port()); len(left) > 0 {
+		t.Errorf("TIME_WAIT: %s", left)
+	}
+}
