@@ -106,8 +106,12 @@ func TestConnectingWithProxyProtocol(t *testing.T) {
 	if line := <-heard; !strings.HasPrefix(line, "PROXY TCP4 127.0.0.1 127.0.0.1 ") {
 		t.Errorf("heard %q", line)
 	}
-	if got, _ := carry(target); got.Reason != "not carried" {
-		t.Errorf("the engine, which sends no header, carries the check: %+v", got)
+	web := probetest.HTTPTarget(addr, 10*time.Second)
+	web.Config.Proxy = 1
+	for _, target := range []healthcheck.Target{target, web} {
+		if got, _ := carry(target); got.Reason != "not carried" {
+			t.Errorf("the engine, which sends no header, carries the check of type %s: %+v", target.Config.Type, got)
+		}
 	}
 }
 

@@ -3,8 +3,10 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -287,6 +289,45 @@ func TestConversationsEndPolitely(t *testing.T) {
 				t.Errorf("%s, %d steps: TIME_WAIT: %s", name, len(last), left)
 			}
 		}
+	}
+}
+
+// A teeConn is a connection that writes down what it reads.
+type teeConn struct {
+	net.Conn
+	to io.Writer
+}
+
+// Read implements io.Reader.
+func (c *teeConn) Read(b []byte) (int, error) { return io.TeeReader(c.Conn, c.to).Read(b) }
+
+// TLS too is ended before the connection: OpenSSL takes a connection that ends without an alert for an attack, and logs it.
+func TestTLSEndsPolitely(t *testing.T) {
+	a := newAuthority(t)
+	// The types of records are not encrypted up to version 1.2.
+	config := &tls.Config{Certificates: []tls.Certificate{a.issue(t, "server", time.Now().Add(time.Hour))}, MaxVersion: tls.VersionTLS12}
+	heard := make(chan []byte, 1)
+	addr := probetest.Serve(t, func(c *net.TCPConn) {
+		var raw bytes.Buffer
+		secured := tls.Server(&teeConn{Conn: c, to: &raw}, config)
+		_, _ = io.WriteString(secured, "hello")
+		_, _ = io.ReadAll(secured)
+		heard <- raw.Bytes()
+	})
+	target := probetest.Target(healthcheck.TCP, addr, 10*time.Second, func(c *healthcheck.Config) {
+		c.Steps, c.TLS = []healthcheck.Step{{Expect: "hello"}}, healthcheck.TLS{On: true, CAFile: a.file("ca.pem")}
+	})
+	if got, _ := probeOnce(target); got != healthcheck.Pass(asExpected) {
+		t.Errorf("%+v", got)
+	}
+	const alert = 21 // RFC 5246, section 6.2.1
+	last := byte(0)
+	for records := <-heard; len(records) >= 5; {
+		last = records[0]
+		records = records[min(len(records), 5+int(binary.BigEndian.Uint16(records[3:5]))):]
+	}
+	if last != alert {
+		t.Errorf("the last record has type %d, want an alert", last)
 	}
 }
 
