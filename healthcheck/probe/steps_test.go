@@ -105,11 +105,12 @@ func TestSteps(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				got := probetest.Words(pipe(scripted(t, tt.stays, tt.turns...)).Probe(ctx, &target))
-				if got != tt.want {
-					t.Errorf("%+v, want %+v", got, tt.want)
-				}
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("took %s", took)
+				}
+				synctest.Wait() // for the server
+				if got != tt.want {
+					t.Errorf("%+v, want %+v", got, tt.want)
 				}
 			})
 		})
