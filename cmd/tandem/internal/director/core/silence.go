@@ -134,7 +134,7 @@ func (s *State) longestCheck(results func(healthcheck.Config) int) (longest time
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
 			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(results(check)+1)*check.Interval+check.Timeout)
+				longest = max(longest, time.Duration(results(check)+1)*check.Longest()+check.Timeout)
 			}
 		}
 	}
