@@ -56,7 +56,7 @@ type Router struct {
 	Family            uint8          `json:"family"`               // 4 or 6
 	SyncGroup         string         `json:"sync_group,omitempty"` // whose members change state together
 	Standby           bool           `json:"standby"`              // by command, until tandem release
-	HandingOver       bool           `json:"handing_over"`         // it hands over, and keeps the VIPs until it hears its successor
+	HandingOver       bool           `json:"handing_over"`         // it hands over, and keeps the VIPs until its successor announces them
 	AdvertInterval    string         `json:"advert_interval"`      // "1s"
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
