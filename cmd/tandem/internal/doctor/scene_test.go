@@ -33,6 +33,7 @@ method = "METHOD"
 // A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {
 	method, extra string
+	replaced      []string // of the configuration, in pairs
 	snapshot      Snapshot
 }
 
