@@ -224,7 +224,7 @@ func TestWarningsOfChecks(t *testing.T) {
 	c := parse(t, "[check.web]\n[check.mail]\ntype = \"https\"\ntls_verify = false\n"+service(`check = "mail"`))
 	got := c.Warnings.Error()
 	for _, want := range []string{
-		"check.web: has no effect: no [[service]] uses it",
+		"check.web: has no effect: no [[service]] and no track uses it",
 		"check.mail.tls_verify: the certificate is not checked: a machine on the path can answer for the server",
 	} {
 		if !strings.Contains(got, want) {

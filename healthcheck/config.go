@@ -64,7 +64,7 @@ func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
 		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark &&
-		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Send == o.Send && c.Expect == o.Expect &&
+		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Process == o.Process && c.Unit == o.Unit && c.Send == o.Send && c.Expect == o.Expect &&
 		c.Method == o.Method && c.Path == o.Path && c.Host == o.Host && c.Version == o.Version && c.Body == o.Body &&
 		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) && c.Content == o.Content &&
 		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello

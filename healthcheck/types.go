@@ -14,21 +14,24 @@ type Type uint8
 
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
-// own state, as in HAProxy's agent check.
+// own state, as in HAProxy's agent check. Process looks for a running process of this machine,
+// and Unit asks systemd about a unit: virtual routers track them.
 //
 // A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
 // probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
 const (
-	TCP   Type = iota + 1 // tcp
-	HTTP                  // http
-	Exec                  // exec
-	HTTPS                 // https
-	GRPC                  // grpc
-	DNS                   // dns
-	SMTP                  // smtp
-	UDP                   // udp
-	Ping                  // ping
-	Agent                 // agent
+	TCP     Type = iota + 1 // tcp
+	HTTP                    // http
+	Exec                    // exec
+	HTTPS                   // https
+	GRPC                    // grpc
+	DNS                     // dns
+	SMTP                    // smtp
+	UDP                     // udp
+	Ping                    // ping
+	Agent                   // agent
+	Process                 // process
+	Unit                    // unit
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
@@ -67,6 +70,9 @@ type Config struct {
 	Command []string
 	// User is the user of the program, by name or number. Only root can run programs as another user.
 	User string
+
+	Process string // Process: the file name of the program; the kernel knows its first 15 bytes
+	Unit    string // Unit: the name of the systemd unit: "haproxy.service"
 
 	Send   string // TCP, UDP, Agent: sent after connecting; empty: nothing
 	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
@@ -141,10 +147,10 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server under one check; for Exec checks, anything that a program can check.
+// A Target is one real server under one check; for Exec, Process and Unit checks, anything on this machine.
 type Target struct {
 	ID     string         // chosen by the caller, unique among targets
-	Addr   netip.AddrPort // optional for an Exec check
+	Addr   netip.AddrPort // optional for Exec, Process and Unit checks
 	Config Config
 	// Part says that the server has other checks too. Changes of the target are then only logged at a lower level: its owner
 	// combines the checks.

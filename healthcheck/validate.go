@@ -31,7 +31,7 @@ func (p *problems) wrong(is bool, format string, args ...any) {
 // of any length.
 func (c Config) Validate() error {
 	var p problems
-	p.wrong(c.Type < TCP || c.Type > Agent, "check type %s: does not exist", c.Type)
+	p.wrong(c.Type < TCP || c.Type > Unit, "check type %s: does not exist", c.Type)
 	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
@@ -60,10 +60,14 @@ func (c Config) Validate() error {
 		if _, err := c.Query.Expected(); known && err != nil {
 			p = append(p, fmt.Errorf("answer %q: not the data of a %s record", c.Query.Answer, c.Query.Type))
 		}
+	case Process:
+		p.wrong(c.Process == "" || strings.ContainsAny(c.Process, "/\x00"), "process %q: want the file name of a program", c.Process)
+	case Unit:
+		p.wrong(c.Unit == "", "unit: must be given")
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
 	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
 	c.TLS.validate(&p)
 	return errors.Join(p...)
@@ -117,7 +121,7 @@ func (s StatusRange) validate() error {
 func (t Target) Validate() error {
 	var p problems
 	to := t.Endpoint()
-	if t.Config.Type != Exec {
+	if !slices.Contains([]Type{Exec, Process, Unit}, t.Config.Type) {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
 		from := t.Config.Source

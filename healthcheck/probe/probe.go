@@ -15,25 +15,33 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/process"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/unit"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
 // A Prober probes servers and runs programs. Any number of probes can use one Prober at the same time.
 type Prober struct {
-	dial     func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
-	programs *script.Programs
-	keys     *keyring
-	vips     *via.Prober
+	dial      func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
+	programs  *script.Programs
+	processes *process.Finder
+	units     *unit.Prober
+	keys      *keyring
+	vips      *via.Prober
 }
 
 // New makes a Prober.
 func New() *Prober {
-	return &Prober{dial: dial, programs: script.New(), keys: newKeyring(), vips: via.New()}
+	return &Prober{dial: dial, programs: script.New(), processes: process.NewFinder(), units: unit.New(), keys: newKeyring(), vips: via.New()}
 }
 
-// Close closes the sockets that stay open between probes. No probe may be under way. A later probe opens them again.
-func (p *Prober) Close() { p.vips.Close() }
+// Close closes the files that stay open between probes. No probe may be under way. A later probe opens them again.
+func (p *Prober) Close() {
+	p.vips.Close()
+	p.processes.Close()
+	p.units.Close()
+}
 
 // Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
 // as the program of the check is dead. A connection that was begun late has its whole timeout.
@@ -42,6 +50,10 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	switch c := &t.Config; {
 	case c.Type == healthcheck.Exec:
 		return p.programs.Run(ctx, t)
+	case c.Type == healthcheck.Process:
+		return p.processes.Probe(t)
+	case c.Type == healthcheck.Unit:
+		return p.units.Probe(ctx, t)
 	case c.Via.IsValid() && c.Mark == 0:
 		return p.vips.Probe(ctx, t)
 	case c.Type == healthcheck.Ping:

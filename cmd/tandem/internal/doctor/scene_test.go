@@ -34,6 +34,7 @@ method = "METHOD"
 type scene struct {
 	method, extra string
 	replaced      []string // of the configuration, in pairs
+	warns         bool     // the director warns of what is wrong in the file
 	snapshot      Snapshot
 }
 

@@ -193,8 +193,8 @@ func same(a, b healthcheck.TargetStatus) bool {
 }
 
 func (ev Verdict) on(s *State) {
-	if _, ok := s.scripts[ev.ID]; ok {
-		s.setScript(ev.ID, ev.Status)
+	if _, ok := s.probed[ev.ID]; ok {
+		s.setProbed(ev.ID, ev.Status)
 	} else if at, ok := s.targets[ev.ID]; ok && at.service.probed() {
 		s.setStatus(at, ev.Status)
 	}
@@ -209,9 +209,9 @@ func (ev Statuses) on(s *State) {
 			s.setStatus(at, is)
 		}
 	}
-	for id := range s.scripts {
+	for id := range s.probed {
 		if is, ok := ev.All[id]; ok {
-			s.setScript(id, is)
+			s.setProbed(id, is)
 		}
 	}
 }

@@ -70,7 +70,7 @@ type State struct {
 	reorder   bool    // the order to the election has changed
 	orderSeq  uint64
 	tracks    []track
-	scripts   map[string]healthcheck.TargetStatus
+	probed    map[string]healthcheck.TargetStatus // of the tracks, by the ID of the target
 	numbers   map[string]Number
 	retrack   map[string]bool // routers whose tracks have changed
 	tracking  map[string]vrrp.Tracking
@@ -104,7 +104,7 @@ type target struct {
 func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
-		scripts: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
+		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
 		hooks: newHookState(nil),
 	}
 }
