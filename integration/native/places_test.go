@@ -186,7 +186,8 @@ func TestNoVIPs(t *testing.T) {
 	}
 }
 
-// TestNoVIPsWithKeepalived: keepalived has virtual routers without VIPs in version 2. Both hear each other.
+// TestNoVIPsWithKeepalived: keepalived has virtual routers without VIPs in version 2. Both hear each other. In version 3 it
+// refuses them.
 func TestNoVIPsWithKeepalived(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -220,4 +221,21 @@ hook = [{ on = ["master"], command = ["/usr/bin/busybox", "true"] }]
 	if out := other.Output()[began:]; !strings.Contains(out, "Entering MASTER STATE") {
 		t.Errorf("keepalived:\n%s", out)
 	}
+	if out, err := tandem(d, "release"); err != nil {
+		t.Fatalf("tandem release: %q, %v", out, err)
+	}
+	d.AwaitState(10*time.Second, "master")
+	l.Eventually(5*time.Second, "keepalived gives way", func() error {
+		if !strings.Contains(other.Output()[began:], "Entering BACKUP STATE") {
+			return errNotYet
+		}
+		return nil
+	})
+	refused := l.Host("third", "192.0.2.4/24").Keepalived("", lab.KeepalivedRouter{Version: 3, VIPs: []string{}})
+	l.Eventually(5*time.Second, "keepalived refuses it in version 3", func() error {
+		if !strings.Contains(refused.Output(), "No VIP specified; at least one is required") {
+			return errNotYet
+		}
+		return nil
+	})
 }

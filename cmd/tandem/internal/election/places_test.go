@@ -87,6 +87,9 @@ func TestFaultOfAVIPsInterface(t *testing.T) {
 	if is := r.latest(); is.Routers[0].EffectivePriority != 150 || is.Routers[1].State != vrrp.Master {
 		t.Errorf("%+v", is.Routers)
 	}
+	all[0].TrackInterfaces = nil
+	r.order(message.Order{Routers: append(all, second)})
+	r.holds() // the group is at fault
 	r.order(message.Order{Leave: true})
 	r.ended()
 }
