@@ -4,6 +4,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -78,12 +79,23 @@ func Socket(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	socket, err := toml.Lookup(text, "control", "socket")
+	return lookup(path, text, configs.DefaultSocket, "control", "socket")
+}
+
+// StateDir returns the state directory that a file names, as Socket does.
+func StateDir(path string) (string, error) {
+	text, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	return lookup(path, text, configs.DefaultStateDir, "state", "dir")
+}
+
+// lookup returns a value of a file, or its default.
+func lookup(path string, text []byte, otherwise string, keys ...string) (string, error) {
+	value, err := toml.Lookup(text, keys...)
 	if err != nil {
 		return "", fmt.Errorf("failed to read configuration %s: %w", path, err)
 	}
-	if socket == "" {
-		return configs.DefaultSocket, nil
-	}
-	return socket, nil
+	return cmp.Or(value, otherwise), nil
 }

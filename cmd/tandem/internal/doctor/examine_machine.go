@@ -117,7 +117,7 @@ func (e *examination) process() {
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
 		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
-		if said[w] || explained || e.isSetting(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+		if said[w] || explained || e.isSetting(w) || e.isRefusal(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
 			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
@@ -143,6 +143,20 @@ func (e *examination) isSetting(warning string) bool {
 	return slices.ContainsFunc(e.config.Warnings, func(m configs.Mistake) bool {
 		name, ok := strings.CutPrefix(m.Key, "lvs.sysctl.")
 		return ok && e.config.NeededSysctls()[name] != "" && m.Error() == warning
+	})
+}
+
+// isRefusal reports whether a warning of the director is about the kernel's table, and IPVS or the schedulers of the services that
+// the kernel refuses are missing, which are findings of their own.
+func (e *examination) isRefusal(warning string) bool {
+	table := e.snapshot.Status.Table
+	if table == nil || table.Warning != warning {
+		return false
+	}
+	return !e.snapshot.IPVS || len(table.Refused) > 0 && !slices.ContainsFunc(table.Refused, func(name string) bool {
+		return !slices.ContainsFunc(e.config.Services, func(svc configs.Service) bool {
+			return svc.Name == name && len(diagnosis.MissingSchedulers([]configs.Service{svc}, e.snapshot.Schedulers)) > 0
+		})
 	})
 }
 

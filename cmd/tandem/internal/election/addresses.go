@@ -59,7 +59,7 @@ type addressUnit struct {
 	want     address.Resources          // as last desired
 }
 
-// newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears.
+// newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears or something was repaired.
 func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 	u := &addressUnit{announcer: wire.NewAnnouncer(k.iface, o.Log)}
 	u.watcher = wire.NewWatcher(k.iface, o.Log, func(r garp.Rival) {
@@ -68,7 +68,7 @@ func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 		u.announcer.Reannounce(r.Address)
 		changed()
 	})
-	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, MAC: k.mac})
+	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, Repaired: changed, MAC: k.mac})
 	return u
 }
 

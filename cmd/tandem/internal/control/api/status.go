@@ -23,6 +23,8 @@ type Status struct {
 	WireWarnings []string `json:"wire_warnings,omitempty"`
 	// ServerWarnings are those of Warnings that follow from failures of real servers.
 	ServerWarnings []string `json:"server_warnings,omitempty"`
+	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
+	Table *TableFault `json:"table,omitempty"`
 }
 
 // A Config says which configuration is in force.
@@ -30,6 +32,12 @@ type Config struct {
 	File     string    `json:"file"`
 	SHA256   string    `json:"sha256"`
 	LoadedAt time.Time `json:"loaded_at"`
+}
+
+// A TableFault says why the kernel's IPVS table is not as it should be.
+type TableFault struct {
+	Warning string   `json:"warning"`           // one of the status's Warnings
+	Refused []string `json:"refused,omitempty"` // the services that the kernel refuses; absent: the state of the table is not known
 }
 
 // A Router is the state of a virtual router. State is one of initialize, backup, master, fault.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -83,7 +84,8 @@ type State struct {
 	counted     []lvs.ServiceID             // services whose counters show whether their servers answer
 	outliers    map[*server]*service        // servers without new clients for a while
 
-	hooks hookState
+	hooks   hookState
+	history historyState
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -105,7 +107,7 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		hooks: newHookState(nil),
+		hooks: newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -118,6 +120,7 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 	if s.cfg != nil {
 		s.settle()
 	}
+	s.emitHistory()
 	return s.out
 }
 
@@ -139,6 +142,7 @@ func (s *State) settle() {
 	s.followTracks()
 	s.continueHandOver()
 	s.followHooks()
+	s.followWarnings()
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
@@ -246,6 +250,7 @@ func (ev TableRead) on(s *State) {
 	s.filled, s.refill = true, true
 	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
 		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+		s.recordDirector(api.EventRepair, "replaces what another program has set up in the IPVS table", c.String())
 	}
 	here := s.configured()
 	for _, e := range ev.Entries {
