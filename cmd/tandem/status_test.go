@@ -34,13 +34,13 @@ func TestStatusTable(t *testing.T) {
 		}, {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
 			Reason: "service www: 1 of 2 servers healthy, 2 needed",
-			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
-			HMAC:  &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
+			Track:  []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
+			HMAC:   &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
 		}, {
 			Name: "dns", Interface: "eth0", VRID: 53, State: "fault", Priority: 100, EffectivePriority: 50,
 			Reason: "tracked interface eth1 has no carrier", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.103/24")},
 			VIPInterfaces: map[netip.Addr]string{netip.MustParseAddr("192.0.2.103"): "eth1"},
-			Track: []control.Track{{Name: "interface eth1", Reason: "has no carrier"}, {Name: "interface eth2", Reason: "is down"}},
+			Track:         []control.Track{{Name: "interface eth1", Reason: "has no carrier"}, {Name: "interface eth2", Reason: "is down"}},
 		}},
 		Services: []control.Service{{
 			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",

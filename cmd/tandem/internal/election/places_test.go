@@ -29,7 +29,9 @@ func (r *rig) hasBoth(want bool) {
 	if want {
 		here, there = []string{"192.0.2.100/24"}, []string{elsewhere.String()}
 	}
-	if !eventually(func() bool { return slices.Equal(addresses(r.t), here) && slices.Equal(addressesOn(r.t, "eth1"), there) }) {
+	if !eventually(func() bool {
+		return slices.Equal(addresses(r.t), here) && slices.Equal(addressesOn(r.t, "eth1"), there)
+	}) {
 		r.t.Fatalf("eth0 has %v, eth1 has %v, want %v and %v", addresses(r.t), addressesOn(r.t, "eth1"), here, there)
 	}
 }
