@@ -83,7 +83,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 			at.Key(name).Mistake("remove one of them", `has no meaning with via = "vip"`)
 		}
 	}
-	if c.Type == healthcheck.UDP && !at.Has("expect") {
+	if c.Type == healthcheck.UDP && !at.Has("expect") && !at.Has("expect_hex") {
 		at.Key("expect").Mistake("",
 			"is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}

@@ -48,7 +48,7 @@ const (
 type Config struct {
 	Type     Type
 	Interval time.Duration // longest time from the start of one probe to the start of the next
-	Timeout  time.Duration // for one probe as a whole, at most Interval
+	Timeout  time.Duration // for one probe as a whole; if it is above Interval, the next probe waits for the end of this one
 	Rise     int           // successes in a row that make an unhealthy server healthy, at least 1
 	Fall     int           // failures in a row that make a server unhealthy, at least 1
 	Port     uint16        // 0: the real server's own
@@ -74,8 +74,13 @@ type Config struct {
 	Process string // Process: the file name of the program; the kernel knows its first 15 bytes
 	Unit    string // Unit: the name of the systemd unit: "haproxy.service"
 
-	Send   string // TCP, UDP, Agent: sent after connecting; empty: nothing
-	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
+	Send   string // TCP, UDP, Agent: bytes sent after connecting; empty: nothing
+	Expect string // TCP, UDP: bytes that must be in the first 64 KiB of the answer; empty: no answer is needed
+	// Forbid is for TCP and UDP: bytes that must not be in the answer. Over TCP the answer ends with the expected bytes, so
+	// Expect is needed.
+	Forbid string
+	Steps  []Step // TCP: replaces Send, Expect and Forbid
+	Proxy  uint8  // TCP, HTTP, HTTPS, SMTP: version of the PROXY protocol header that is sent first, 1 or 2; 0: none
 
 	// For HTTP and HTTPS.
 	Method  string // GET, HEAD, …; never CONNECT
@@ -85,9 +90,10 @@ type Config struct {
 	Headers []Header
 	Body    string // sent with the request
 	Status  []StatusRange
+	Fields  []FieldRule // about the header of the response
 	Content Content
 
-	TLS TLS // HTTPS, and GRPC if TLS.On
+	TLS TLS // HTTPS; GRPC and TCP if TLS.On
 
 	Service string // GRPC: the name of the service; empty: the server as a whole
 	Query   Query  // DNS
@@ -99,10 +105,30 @@ type Header struct {
 	Name, Value string
 }
 
+// A FieldRule demands a field in the header of an HTTP response. If the response has several fields of this name, one of them
+// must match.
+type FieldRule struct {
+	Name    string
+	Matches string // a regular expression (RE2) that matches a part of the value; empty: any value
+}
+
+// A Step is one part of the conversation of a TCP check. It sends first, and then reads until it has found what it looks for.
+// It has either Expect or Matches, or neither: then it reads nothing. The next step reads on behind what this one has found.
+type Step struct {
+	Send    string // empty: nothing
+	Expect  string // bytes that must come among the next 64 KiB
+	Matches string // a regular expression (RE2) that a part of the next 64 KiB must match
+	Forbid  string // bytes that must not come before the end of what is expected or matches
+}
+
+// Reads reports whether the step waits for something from the server.
+func (s *Step) Reads() bool { return s.Expect != "" || s.Matches != "" }
+
 // A Content says what the body of an HTTP response must contain. At most 1 MiB of a body is read. With the zero value, any
 // body passes and none is read.
 type Content struct {
 	Contains string // a text in the body
+	Lacks    string // a text that must not be in the first 1 MiB of the body
 	Matches  string // a regular expression (RE2) that matches a part of the body
 	SHA256   string // of the whole body, 64 hexadecimal digits in lower case
 }

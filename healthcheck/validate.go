@@ -37,7 +37,6 @@ func (c Config) Validate() error {
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
 	p.wrong(c.Jitter < 0 || c.Jitter > 50, "jitter %d%%: must be 0 to 50", c.Jitter)
 	p.wrong(c.Timeout <= 0, "timeout %s: must be above 0", c.Timeout)
-	p.wrong(c.Timeout > c.Interval, "timeout %s: longer than the interval, %s", c.Timeout, c.Interval)
 	p.wrong(c.Rise < 1, "rise %d: must be at least 1", c.Rise)
 	p.wrong(c.Fall < 1, "fall %d: must be at least 1", c.Fall)
 	f := c.Flap
@@ -52,6 +51,8 @@ func (c Config) Validate() error {
 		p.wrong(c.User == "", "user: must be given")
 	case HTTP, HTTPS:
 		c.validateHTTP(&p)
+	case TCP:
+		c.validateSteps(&p)
 	case DNS:
 		_, known := dns.StringToType[c.Query.Type]
 		p.wrong(!known, "query type %q: no record has this type", c.Query.Type)
@@ -69,8 +70,23 @@ func (c Config) Validate() error {
 	}
 	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
 	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
+	p.wrong(c.Proxy > 2, "PROXY protocol version %d: does not exist", c.Proxy)
+	p.wrong(c.Proxy != 0 && !slices.Contains([]Type{TCP, HTTP, HTTPS, SMTP}, c.Type), "%s checks cannot use the PROXY protocol", c.Type)
 	c.TLS.validate(&p)
 	return errors.Join(p...)
+}
+
+// validateSteps accepts only steps that do something, and that say where the answer ends if it must not contain something.
+func (c *Config) validateSteps(p *problems) {
+	p.wrong(len(c.Steps) > 0 && c.Send+c.Expect+c.Forbid != "", "steps: replace send, expect and forbid, so both must not be given")
+	for i, s := range c.Conversation() {
+		p.wrong(len(c.Steps) > 0 && s == Step{}, "step %d: does nothing", i+1)
+		p.wrong(s.Expect != "" && s.Matches != "", "step %d: must not have both a text and a regular expression", i+1)
+		p.wrong(s.Forbid != "" && !s.Reads(), "step %d: forbids a text, but expects nothing that ends the answer", i+1)
+		if _, err := regexp.Compile(s.Matches); err != nil {
+			*p = append(*p, fmt.Errorf("step %d: regular expression %q: %w", i+1, s.Matches, err))
+		}
+	}
 }
 
 // validateHTTP accepts only values that cannot end their line of a request.
@@ -100,6 +116,12 @@ func (c Config) validateHTTP(p *problems) {
 		"SHA-256 %q: not 64 lower-case hexadecimal digits", sum)
 	if _, err := regexp.Compile(c.Content.Matches); err != nil {
 		*p = append(*p, fmt.Errorf("regular expression %q: %w", c.Content.Matches, err))
+	}
+	for _, f := range c.Fields {
+		p.wrong(!isToken(f.Name), "header %q: not a valid name", f.Name)
+		if _, err := regexp.Compile(f.Matches); err != nil {
+			*p = append(*p, fmt.Errorf("header %s: regular expression %q: %w", f.Name, f.Matches, err))
+		}
 	}
 	p.wrong(c.Content != Content{} && c.Method == "HEAD", "method HEAD: its response has no body to examine")
 }

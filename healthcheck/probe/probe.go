@@ -9,6 +9,7 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"time"
@@ -81,6 +82,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Lost(t))
 		return res
 	}
+	plain := conn
 	socket.Abrupt(conn)
 	defer func() { _ = conn.Close() }()
 	if t.Config.OnlyConnects() {
@@ -95,14 +97,32 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams
 		conn = socket.LastLook{Conn: conn}
 	}
+	if t.Config.Proxy != 0 {
+		if res := announce(ctx, conn, t); res.Outcome != 0 {
+			return res
+		}
+	}
 	if t.Config.TLS.On {
 		secured, res := p.secure(ctx, conn, t)
 		if secured == nil {
 			return res
 		}
-		return talk(ctx, secured, t)
+		conn = secured
 	}
+	defer takeLeave(plain, conn, t)
 	return talk(ctx, conn, t)
+}
+
+// takeLeave tells a server, before the connection is reset, that a conversation has ended. Databases log clients that they lose
+// without that.
+func takeLeave(plain, conn net.Conn, t *healthcheck.Target) {
+	if len(t.Config.Steps) == 0 {
+		return
+	}
+	if secured, ok := conn.(*tls.Conn); ok {
+		_ = secured.CloseWrite()
+	}
+	socket.EndSending(plain)
 }
 
 // talk runs the protocol of a check on a connection and judges the answer. The connection's deadline follows ctx.

@@ -34,6 +34,16 @@ func TestDirector(t *testing.T) {
 		{"NAT at which all is well", (*scene).nat, nil, ""},
 		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
 		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
+		{"the kernel refuses what has no scheduler", func(s *scene) {
+			s.snapshot.Schedulers = []string{"rr"}
+			s.tableFault("www")
+		}, []string{"scheduler-missing"}, "wrr"},
+		{"the kernel refuses what has a scheduler, too", func(s *scene) {
+			s.snapshot.Schedulers = []string{"rr"}
+			s.tableFault("www", "mail")
+		}, []string{"scheduler-missing", "director-warns"}, "wrr"},
+		{"the table is not known", func(s *scene) { s.tableFault() }, []string{"director-warns"}, "not in line"},
+		{"the table is not known, without IPVS", func(s *scene) { s.snapshot.IPVS = false; s.tableFault() }, []string{"ipvs-missing"}, "modprobe"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
 		{"a real server does not answer clients", func(s *scene) {
 			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}

@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // Director returns the findings about a director.
@@ -116,7 +117,7 @@ func (e *examination) process() {
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
 		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
-		if said[w] || explained || e.isSetting(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+		if said[w] || explained || e.isSetting(w) || e.isRefusal(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
 			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
@@ -142,6 +143,20 @@ func (e *examination) isSetting(warning string) bool {
 	return slices.ContainsFunc(e.config.Warnings, func(m configs.Mistake) bool {
 		name, ok := strings.CutPrefix(m.Key, "lvs.sysctl.")
 		return ok && e.config.NeededSysctls()[name] != "" && m.Error() == warning
+	})
+}
+
+// isRefusal reports whether a warning of the director is about the kernel's table, and IPVS or the schedulers of the services that
+// the kernel refuses are missing, which are findings of their own.
+func (e *examination) isRefusal(warning string) bool {
+	table := e.snapshot.Status.Table
+	if table == nil || table.Warning != warning {
+		return false
+	}
+	return !e.snapshot.IPVS || len(table.Refused) > 0 && !slices.ContainsFunc(table.Refused, func(name string) bool {
+		return !slices.ContainsFunc(e.config.Services, func(svc configs.Service) bool {
+			return svc.Name == name && len(diagnosis.MissingSchedulers([]configs.Service{svc}, e.snapshot.Schedulers)) > 0
+		})
 	})
 }
 
@@ -171,21 +186,31 @@ func (e *examination) links() {
 			}
 			link = vrrp.Link{Name: name}
 		}
-		if f, faulty := diagnosis.FaultyLink(link); faulty {
+		if f, faulty := diagnosis.FaultyLink(link); faulty && e.isNeeded(link) {
 			e.add(f)
 		}
 	}
 }
 
-// interfaces returns those of the virtual routers, each once.
+// isNeeded reports whether the fault of a link is a fault of a virtual router.
+func (e *examination) isNeeded(l vrrp.Link) bool {
+	return slices.ContainsFunc(e.config.Routers, func(r configs.Router) bool {
+		return r.Interface == l.Name && r.LinkFault(l).Kind != 0 ||
+			slices.Contains(r.AllTrackInterfaces(), vrrp.TrackInterface{Interface: l.Name})
+	})
+}
+
+// interfaces returns those of the virtual routers and their VIPs, each once.
 func (e *examination) interfaces() []string {
 	var names []string
 	for _, r := range e.config.Routers {
-		if !slices.Contains(names, r.Interface) {
-			names = append(names, r.Interface)
+		names = append(names, r.Interface)
+		for _, at := range address.PlacementsOf(r.Config)[1:] {
+			names = append(names, at.Interface)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // The sysctls of both families that turn forwarding on.
@@ -237,7 +262,7 @@ func (e *examination) forwarding() {
 func (e *examination) pathFilter() {
 	for _, r := range e.config.Routers {
 		iface := r.AddressInterface()
-		if !r.VirtualMAC || !r.VIPs[0].Addr().Is4() {
+		if !r.VirtualMAC || r.Family() != 4 {
 			continue
 		}
 		own, all := e.snapshot.Sysctls[conf4(iface, "rp_filter")], e.snapshot.Sysctls[conf4("all", "rp_filter")]

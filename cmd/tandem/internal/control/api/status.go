@@ -23,6 +23,8 @@ type Status struct {
 	WireWarnings []string `json:"wire_warnings,omitempty"`
 	// ServerWarnings are those of Warnings that follow from failures of real servers.
 	ServerWarnings []string `json:"server_warnings,omitempty"`
+	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
+	Table *TableFault `json:"table,omitempty"`
 }
 
 // A Config says which configuration is in force.
@@ -30,6 +32,12 @@ type Config struct {
 	File     string    `json:"file"`
 	SHA256   string    `json:"sha256"`
 	LoadedAt time.Time `json:"loaded_at"`
+}
+
+// A TableFault says why the kernel's IPVS table is not as it should be.
+type TableFault struct {
+	Warning string   `json:"warning"`           // one of the status's Warnings
+	Refused []string `json:"refused,omitempty"` // the services that the kernel refuses; absent: the state of the table is not known
 }
 
 // A Router is the state of a virtual router. State is one of initialize, backup, master, fault.
@@ -53,10 +61,14 @@ type Router struct {
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
 	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
-	Preempt           bool           `json:"preempt"`
-	HMAC              *HMAC          `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
-	Track             []Track        `json:"track"`          // empty: nothing
-	Counters          Counters       `json:"counters"`
+	// VIPInterfaces has the interfaces of the VIPs and excluded VIPs that are not on the AddressInterface.
+	VIPInterfaces map[netip.Addr]string `json:"vip_interfaces,omitempty"`
+	DownAdverts   uint8                 `json:"down_adverts"` // intervals after which a silent master counts as gone
+	Carrier       string                `json:"carrier"`      // "track", or "ignore": a missing carrier of the interface is no fault
+	Preempt       bool                  `json:"preempt"`
+	HMAC          *HMAC                 `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
+	Track         []Track               `json:"track"`          // empty: nothing
+	Counters      Counters              `json:"counters"`
 }
 
 // An HMAC is how a virtual router signs its advertisements, and which ones it has refused.
