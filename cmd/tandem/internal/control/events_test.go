@@ -84,10 +84,10 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// TestStreamOutlastsTheLimits: a stream lasts longer than a request and its answer may take.
+// TestStreamOutlastsTheLimits: a stream lasts longer than an answer may take.
 func TestStreamOutlastsTheLimits(t *testing.T) {
 	former := limits
-	limits.Patience, limits.Answer = 50*time.Millisecond, 100*time.Millisecond
+	limits.Answer = 100 * time.Millisecond
 	t.Cleanup(func() { limits = former })
 	d := &fakeDirector{}
 	c := serve(t, d)
