@@ -138,6 +138,7 @@ func checkFile(at toml.Node, f *file) {
 		}
 	}
 	checkHooks(at, f)
+	checkUseful(at.Key("vrrp"), f)
 	checkRealServer(at.Key("realserver"), &f.Config)
 	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")

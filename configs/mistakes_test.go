@@ -130,7 +130,6 @@ func TestMistakesOfForm(t *testing.T) {
 			"3: service[0].server: is missing: want an array of tables; add [[service.server]]",
 			"4: service[0].name: \"a/b\" has the character '/'; use letters, digits and any of . - _ :",
 			"5: vrrp[0].interface: is missing: want a string; for example: interface = \"eth0\"",
-			"5: vrrp[0].vips: is missing: want an array of strings; for example: vips = [\"192.0.2.100/24\"]",
 			"6: vrrp[0].vrid: 0 is out of range: want 1 to 255",
 		}},
 	})

@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 			Config: vrrp.Config{
 				Name: "eth0-51", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, AdvertInterval: time.Second, Preempt: true,
 				VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Checksum: vrrp.ChecksumPseudoHeader,
+				DownAdverts: 3, Carrier: vrrp.CarrierTrack,
 			},
 			Announce: garp.DefaultConfig(),
 		}},
@@ -267,17 +268,28 @@ func FuzzParse(f *testing.F) {
 func consistent(t *testing.T, c *Config) {
 	names := make(map[string]bool)
 	for _, r := range c.Routers {
-		if names[r.Name] || len(r.VIPs) == 0 || len(r.VIPs) > maxVIPs {
+		if names[r.Name] || len(r.VIPs) > maxVIPs {
 			t.Errorf("%s: not unique, or with %d VIPs", r.Name, len(r.VIPs))
 		}
+		if why := r.Problem(); why != "" && !r.HMAC.On() { // its keys are not read yet
+			t.Errorf("package vrrp refuses what was accepted: %s", why)
+		}
 		names[r.Name] = true
-		family := lvs.FamilyOf(r.VIPs[0].Addr())
+		family := lvs.IPv4
+		if r.Family() == 6 {
+			family = lvs.IPv6
+		}
+		for vip, link := range r.VIPInterfaces {
+			if r.VirtualMAC || link == r.Interface || validInterface(link) != nil || r.InterfaceOf(vip) != link {
+				t.Errorf("%s has %s on %q", r.Name, vip, link)
+			}
+		}
 		for _, vip := range r.VIPs {
 			if lvs.FamilyOf(vip.Addr()) != family {
 				t.Errorf("%s has VIPs of both families", r.Name)
 			}
 		}
-		for _, a := range append(r.UnicastPeers, r.UnicastSource) {
+		for _, a := range append(r.UnicastPeers, r.Source) {
 			if a.IsValid() && lvs.FamilyOf(a) != family {
 				t.Errorf("%s has the peer or source %s", r.Name, a)
 			}

@@ -44,6 +44,9 @@ func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookE
 	if now.lowered == "" && known && now.priority == seen.priority {
 		now.lowered = seen.lowered // the cause is over, and the election has not acted yet
 	}
+	if now.lowered == "" && now.priority < now.configured && is.Tracking.Unclear {
+		now.lowered = "the first results were not there yet"
+	}
 	ev := api.Event{Kind: api.EventTransition, On: api.OnRouter, Name: r.Name, Time: s.timeOf(is)}
 	if known {
 		s.recordPriority(r, seen, &now)
