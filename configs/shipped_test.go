@@ -87,7 +87,7 @@ type reference struct {
 
 var (
 	indices = regexp.MustCompile(`\[\d+\]`)
-	named   = regexp.MustCompile(`^check\.[^.]+`)
+	named   = regexp.MustCompile(`^(check|director)\.[^.]+`)
 )
 
 func readReference(t *testing.T) reference {
@@ -101,7 +101,7 @@ func readReference(t *testing.T) reference {
 		t.Fatal(err)
 	}
 	for path, line := range toml.Locate(r.text) {
-		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "check."+toml.AnyName)
+		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "$1."+toml.AnyName)
 		r.at[key] = append(r.at[key], line)
 	}
 	for _, lines := range r.at {

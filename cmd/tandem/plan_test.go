@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ servers with a new check: 2 healthy, 1 not healthy
 		if err != nil {
 			code, said = exitCode(err), err.Error()
 		}
-		if code != c.code || out != c.out || said != c.err || d.asked != c.asked {
+		if code != c.code || out != c.out || said != c.err || !reflect.DeepEqual(d.asked, c.asked) {
 			t.Errorf("%s: code %d, %q, %q, asked for %+v", c.why, code, out, said, d.asked)
 		}
 	}

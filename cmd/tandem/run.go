@@ -30,6 +30,7 @@ const flushTimeout = time.Second
 
 func newRun() *cobra.Command {
 	var file string
+	var name directorName
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
@@ -39,15 +40,16 @@ CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to st
 		Example: `  tandem run -c /etc/tandem/tandem.toml`,
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), file)
+			return run(cmd.Context(), file, name.is())
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `FILE`")
+	name.register(cmd.Flags())
 	return cmd
 }
 
-func run(ctx context.Context, file string) error {
-	cfg, err := load.File(file)
+func run(ctx context.Context, file, name string) error {
+	cfg, err := load.As(name).File(file)
 	if err != nil {
 		return err
 	}
