@@ -110,7 +110,7 @@ func (c *comparison) router(x, y *configs.Router) {
 	c.fields(c.wrong, object, lists("vips", x.VIPs, y.VIPs))
 	c.fields(c.wrong, object, lists("excluded_vips", x.ExcludedVIPs, y.ExcludedVIPs))
 	c.fields(c.odd, object, differing(x.Config, y.Config, slices.DeleteFunc(fieldNames(x.Config), func(name string) bool {
-		return name == "Checksum" || name == "NoPrefixRoute" || name == "Preempt"
+		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt"
 	})...))
 	switch {
 	case x.Priority == 255 && y.Priority == 255:
@@ -234,10 +234,15 @@ func (c *comparison) service(x, y configs.Service) {
 	}
 	virtual := lists("virtual", ids(x), ids(y))
 	if c.fields(c.wrong, object, virtual); len(virtual) == 0 {
-		c.fields(c.odd, object, differing(x.Virtuals[0], y.Virtuals[0], "ServiceID"))
+		c.virtuals(object, x.Virtuals, y.Virtuals)
 	}
 	c.fields(c.odd, object, differing(x, y, "Name", "Virtuals", "Servers", "Sorry", "Method"))
-	c.fields(c.odd, object, lists("sorry_server", []string{sorryText(x.Sorry)}, []string{sorryText(y.Sorry)}))
+	switch sorry := lists("sorry_server", []string{sorryText(x.Sorry)}, []string{sorryText(y.Sorry)}); {
+	case len(sorry) > 0:
+		c.fields(c.odd, object, sorry)
+	case x.Sorry != nil:
+		c.server(object+": sorry_server", *x.Sorry, *y.Sorry)
+	}
 	servers := make(map[lvs.ServerID]configs.Server)
 	for _, srv := range y.Servers {
 		servers[srv.ServerID] = srv
@@ -257,11 +262,26 @@ func (c *comparison) service(x, y configs.Service) {
 	}
 }
 
+// virtuals compares the settings of a service's virtuals, which are all the same within a service.
+func (c *comparison) virtuals(object string, x, y []lvs.Service) {
+	for _, v := range x {
+		i := slices.IndexFunc(y, func(o lvs.Service) bool { return o.ServiceID == v.ServiceID })
+		if d := differing(v, y[i], "ServiceID"); len(d) > 0 {
+			c.fields(c.odd, object, d)
+			return
+		}
+	}
+}
+
 func (c *comparison) server(object string, x, y configs.Server) {
 	if x.Method != y.Method {
 		c.fields(c.wrong, object, []field{{"method", text(x.Method), text(y.Method)}})
 	}
 	c.fields(c.odd, object, differing(x.Server.Canonical(), y.Server.Canonical(), "Method"))
+	if x.Mapped != y.Mapped {
+		mapped := map[bool]string{true: "one port for all ports of the service", false: "each port of the service"}
+		c.fields(c.odd, object, []field{{"port", mapped[x.Mapped], mapped[y.Mapped]}})
+	}
 	if !reflect.DeepEqual(common(x.Checks), common(y.Checks)) || x.Pass != y.Pass {
 		c.odd("%s: its checks differ between %s and %s", object, c.inA, c.inB)
 	}
