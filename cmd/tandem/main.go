@@ -84,6 +84,8 @@
 //	}
 //
 // With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// If that includes files, "matches" has the names of each pattern, and "included" the text of each name: {"matches": {"PATTERN":
+// ["NAME"]}, "included": {"NAME": "…"}}. "name" is the director's name, if it is not that of the running director.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //

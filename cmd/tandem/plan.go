@@ -31,7 +31,8 @@ func newPlan() *cobra.Command {
 sync, and the kernel settings that tandem sets. The running director compares the file with the configuration
 in force and with the kernel. It changes nothing.
 
-Without -c, the file is the one that the director runs with. With -c, any other file can be planned.
+Without -c, the file is the one that the director runs with. With -c, any other file can be planned, with
+the files that it includes. Variables have the values of the director's environment.
 
 Each line begins with + (added), - (removed) or ~ (changed). The line below it is the cost. What hurts most comes first. New
 real servers are checked once, with the check that the file gives them. A line "later" does not happen at the reload, but
