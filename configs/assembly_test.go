@@ -226,6 +226,9 @@ weight = 7
 			[]string{"t.toml:17: director.lb1.vrrp.web.announce.spacing: \"9s\" is out of range"}},
 		{"no names", pairFile + lb1 + "vrrp.web.track.eth1.weight = 3\n", Surroundings{Name: "lb1"}, "",
 			[]string{"t.toml:16: director.lb1.vrrp.web.track: its tables have no names; write an array"}},
+		{"a key of what is no table", strings.Replace(pairFile, "[metrics]", "[check.a]\ntype = \"tcp\"\n[metrics]", 1) + lb1 +
+			"[director.lb1.service.www.virtual]\nfwmark = 3\n", Surroundings{Name: "lb1"}, "",
+			[]string{"t.toml:18: director.lb1.service.www.virtual: service[0].virtual (line 9) is no table; write the whole value"}},
 		{"what cannot differ", pairFile + lb1 + "name = \"x\"\ninclude = []\n", Surroundings{Name: "lb1"}, "",
 			[]string{
 				"t.toml:16: director.lb1.name: cannot differ between directors; ",

@@ -56,8 +56,12 @@ func (o *overriding) table(from Node, path string, to Node, into map[string]any)
 		switch {
 		case isTable && k.Type == ArrayOfTables:
 			o.elements(here, below, there)
-		case isTable && k.IsTable() && len(o.children(below)) > 0:
-			inside, _ := there.Value.(map[string]any)
+		case isTable && len(o.children(below)) > 0:
+			inside, is := there.Value.(map[string]any)
+			if there.Value != nil && !is {
+				here.Mistake("write the whole value, in the same form", "%s is no table", there.Describe())
+				continue
+			}
 			if inside == nil && o.apply {
 				inside = make(map[string]any)
 				into[name] = inside
