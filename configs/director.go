@@ -67,7 +67,7 @@ func choose(s Surroundings, d *toml.Document) (name string, choice Choice) {
 			return "", choice
 		}
 	case given.Value != nil:
-		if name, choice = given.ExpandString(s.Variable), ChosenByFile; len(tables) == 0 {
+		if name, choice = given.ExpandString(s.Variable), ChosenByFile; len(tables) == 0 || name == "" {
 			return "", choice // read by the schema, with its mistakes
 		}
 	case s.Host != nil:
@@ -87,7 +87,7 @@ func choose(s Surroundings, d *toml.Document) (name string, choice Choice) {
 	names := slices.Sorted(maps.Keys(tables))
 	hint := toml.Suggest(name, names)
 	if hint == "" {
-		hint = "choose one of them with --name or TANDEM_NAME: " + toml.Alternatives(names)
+		hint = "choose one of them with --name or TANDEM_NAME: " + toml.SomeOf(names)
 	}
 	at.Mistake(hint, "no [director.NAME] is for %q, which is %s", toml.Abbreviate(name), choice)
 	return "", choice

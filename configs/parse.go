@@ -49,7 +49,7 @@ func ParseIn(s Surroundings, name string, text []byte) (*Config, error) {
 	director, choice := choose(s, d)
 	override(d, director)
 	d.Expand(s.Variable)
-	if director != "" {
+	if director != "" && choice != ChosenByHost {
 		d.Set(nameKey, director)
 	}
 	f, warnings, err := toml.Read(d, fileTable(), s.Secrets)
@@ -58,6 +58,9 @@ func ParseIn(s Surroundings, name string, text []byte) (*Config, error) {
 	}
 	c := &f.Config
 	c.File, c.SHA256, c.Warnings, c.Choice = name, digest(d.Sources()), warnings, choice
+	if choice == ChosenByHost {
+		c.Name = director
+	}
 	return c, nil
 }
 

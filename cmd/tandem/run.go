@@ -42,7 +42,7 @@ If the file has [director.NAME], the director uses the table with its name. Vari
 of the environment at the start: a reload reads no new ones.`,
 		Example: `  tandem run -c /etc/tandem/tandem.toml
   tandem run --name lb1                  # with the values of [director.lb1]`,
-		Args:    arguments(0, 0),
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), file, name.is())
 		},

@@ -27,7 +27,9 @@ func expand(at Node, variable func(string) (string, bool)) any {
 	switch v := at.Value.(type) {
 	case string:
 		text, no := expandText(v, variable)
-		at.Refuse(no)
+		if !at.report.bad[at.path.String()] {
+			at.Refuse(no)
+		}
 		return text
 	case map[string]any:
 		table := make(map[string]any, len(v))

@@ -113,7 +113,7 @@ func (o *overriding) elements(from Node, path string, array Node) {
 		case !ok:
 			hint := Suggest(name, names)
 			if hint == "" {
-				hint = "the names are " + abbreviateList(names)
+				hint = "the names are " + SomeOf(names)
 			}
 			here.Mistake(hint, "no [[%s]] has the %s %q", path, id, Abbreviate(name))
 		case !isTable:
@@ -134,11 +134,15 @@ func (r *report) children(path string) (names []string) {
 	return names
 }
 
-// abbreviateList joins the first names.
-func abbreviateList(names []string) string {
+// SomeOf joins the first names of the user's choice, each abbreviated.
+func SomeOf(names []string) string {
 	const most = 8
-	if len(names) > most {
-		return Alternatives(append(slices.Clone(names[:most]), "others"))
+	var shown []string
+	for _, name := range names[:min(most, len(names))] {
+		shown = append(shown, oneLine(Abbreviate(name)))
 	}
-	return Alternatives(names)
+	if len(names) > most {
+		shown = append(shown, "others")
+	}
+	return Alternatives(shown)
 }
