@@ -16,7 +16,9 @@ import (
 // A folder are files in memory, by name.
 type folder map[string]string
 
+// Match returns the names in no useful order.
 func (f folder) Match(pattern string) (names []string, err error) {
+	defer func() { slices.Reverse(names) }()
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		if ok, err := path.Match(pattern, name); err != nil || ok {
 			names = append(names, name)
