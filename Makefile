@@ -83,7 +83,7 @@ SCORED := TestScorecard|TestTopologyTunnel$$|TestTrafficNamesServers$$
 .PHONY: scorecard
 scorecard:
 	@echo "breakage | found by | advice, carried out | gone after"; out=$$(mktemp) || exit 1; failed=0; \
-	for package in $(NATIVE) $(KERNEL); do \
+	for package in $(NATIVE) $(KERNEL) $(MACHINE); do \
 		CGO_ENABLED=0 go test $$package -run '$(SCORED)' -timeout 30m -v >$$out 2>&1 || failed=1; \
 		sed -n -e 's/^.* scorecard: //p' -e '/FAIL/p' $$out; \
 	done; rm -f $$out; exit $$failed

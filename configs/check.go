@@ -17,9 +17,10 @@ import (
 var (
 	checkTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
 		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec)
-	httpTypes = types(healthcheck.HTTP, healthcheck.HTTPS)
-	tlsTypes  = types(healthcheck.HTTPS, healthcheck.GRPC)
-	viaTypes  = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
+	httpTypes  = types(healthcheck.HTTP, healthcheck.HTTPS)
+	tlsTypes   = types(healthcheck.HTTPS, healthcheck.GRPC, healthcheck.TCP)
+	proxyTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.SMTP)
+	viaTypes   = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
 		healthcheck.SMTP, healthcheck.UDP)
 )
 
@@ -47,7 +48,7 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.TCP)
 	fields := []toml.Field[healthcheck.Config]{
 		toml.Optional("type", toml.Enum(checkTypes...), healthcheck.TCP,
-			"The type of check. tcp connects. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
+			"The type of check. tcp connects, and may then send and expect. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
 				"smtp greets a mail server. udp sends a datagram. ping sends an ICMP echo request. exec runs a program. "+
 				"agent reads one line in which the server reports its own state, as HAProxy's agent-check does: up, down, drain (no new "+
 				"connections) or 75% (that part of its weight).",
@@ -103,7 +104,7 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets.",
 			func(c *healthcheck.Config, v uint32) { c.Mark = v }).Unset("none").Example("7"),
 	}
-	return toml.Table(checkCheck, slices.Concat(fields, protocolFields(), httpFields(), tlsFields())...)
+	return toml.Table(checkCheck, slices.Concat(fields, dialogueFields(), protocolFields(), httpFields(), tlsFields())...)
 }
 
 func flapChanges() toml.SchemaType[int] {
@@ -128,6 +129,7 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 		c.Flap = healthcheck.Flap{}
 	}
 	checkVia(at, *c)
+	checkDialogue(at, *c)
 	switch c.Type {
 	case healthcheck.Exec:
 		if len(c.Command) == 0 && at.Sound("command") {

@@ -44,9 +44,18 @@ func httpFields() []toml.Field[healthcheck.Config] {
 			toml.Optional("status", statuses(), usual.Status, "The status codes that count as success.",
 				func(c *healthcheck.Config, v []healthcheck.StatusRange) { c.Status = slices.Clone(v) })),
 		only(httpTypes,
+			toml.Derived("expect_headers", fieldRules(),
+				"Headers that the response must have. Each value is a regular expression (RE2) that a part of the header's value must "+
+					"match: \"\" matches any value, \"^primary$\" only this one.",
+				func(c *healthcheck.Config, v []healthcheck.FieldRule) { c.Fields = v }).Unset("none").Example(`{ X-Role = "^primary$" }`)),
+		only(httpTypes,
 			toml.Derived("contains", toml.String("any text", nonEmpty),
 				"A text that the first 1 MiB of the response's body must contain.",
 				func(c *healthcheck.Config, v string) { c.Content.Contains = v }).Unset("none").Example(`"in service"`)),
+		only(httpTypes,
+			toml.Derived("not_contains", toml.String("any text", nonEmpty),
+				"A text that the first 1 MiB of the body must not contain.",
+				func(c *healthcheck.Config, v string) { c.Content.Lacks = v }).Unset("none").Example(`"out of service"`)),
 		only(httpTypes,
 			toml.Derived("matches", toml.String("a regular expression (RE2)", validPattern),
 				"A regular expression that a part of the first 1 MiB of the body must match.",
@@ -61,7 +70,7 @@ func httpFields() []toml.Field[healthcheck.Config] {
 
 // checkContent refuses rules about the body of a response to HEAD, which has none.
 func checkContent(at toml.Node, c healthcheck.Config) {
-	for _, name := range []string{"contains", "matches", "sha256"} {
+	for _, name := range []string{"contains", "not_contains", "matches", "sha256"} {
 		if c.Method == "HEAD" && at.Has(name) {
 			at.Key(name).Mistake(`write method = "GET", or remove it`, "has no meaning for HEAD, whose response has no body")
 		}
@@ -97,6 +106,34 @@ func headerTable() toml.SchemaType[[]healthcheck.Header] {
 				at.Key(name).Mistake("", "%q is not a header that a check can add", toml.Abbreviate(name))
 			}
 			all = append(all, h)
+		}
+		return all
+	}
+	return k
+}
+
+// fieldRules returns the schema type of a table of header names and regular expressions.
+func fieldRules() toml.SchemaType[[]healthcheck.FieldRule] {
+	pattern := toml.String("", func(s string) *toml.Refusal {
+		if s == "" {
+			return nil
+		}
+		return validPattern(s)
+	})
+	k := toml.SchemaType[[]healthcheck.FieldRule]{Name: toml.TableName, Values: `names and regular expressions ({ X-Role = "^primary$" })`}
+	k.Read = func(at toml.Node) (all []healthcheck.FieldRule) {
+		m, ok := at.Value.(map[string]any)
+		if !ok {
+			at.WrongType(toml.TableName, "")
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			probe := healthcheck.DefaultConfig(healthcheck.HTTP)
+			probe.Fields = []healthcheck.FieldRule{{Name: name}}
+			if probe.Validate() != nil {
+				at.Key(name).Mistake("", "%q is not the name of a header", toml.Abbreviate(name))
+			}
+			all = append(all, healthcheck.FieldRule{Name: name, Matches: pattern.Read(at.Key(name))})
 		}
 		return all
 	}

@@ -13,14 +13,6 @@ import (
 func protocolFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.DNS).Query
 	return []toml.Field[healthcheck.Config]{
-		only(types(healthcheck.TCP, healthcheck.UDP, healthcheck.Agent),
-			toml.Derived("send", toml.String("any text", anything), "The text that is sent after connecting, or in the datagram.",
-				func(c *healthcheck.Config, v string) { c.Send = v }).Unset("nothing").Example(`"PING\r\n"`)),
-		only(types(healthcheck.TCP, healthcheck.UDP),
-			toml.Derived("expect", toml.String("any text", nonEmpty),
-				"A text that the first 64 KiB of the answer must contain. If it is not set, the check needs no answer: "+
-					"type tcp passes if the connection is made, type udp passes if no refusal or unreachable message comes back.",
-				func(c *healthcheck.Config, v string) { c.Expect = v }).Unset("none").Example(`"PONG"`)),
 		only(types(healthcheck.GRPC),
 			toml.Derived("grpc_service", toml.String("any text", nonEmpty), "The gRPC service whose health is asked for.",
 				func(c *healthcheck.Config, v string) { c.Service = v }).Unset("the server as a whole").Example(`"shop.Orders"`)),

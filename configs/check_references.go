@@ -21,20 +21,27 @@ type checkUse struct {
 	check healthcheck.Config
 }
 
-// checkUses returns the schema type of the checks of a service or server.
-func checkUses() toml.SchemaType[[]checkUse] {
-	const want = "the name of a [check.NAME], a table with the keys of one, or an array of such"
+// oneCheck returns the schema type of a check that is named or written out. The values are for people.
+func oneCheck(values string) toml.SchemaType[checkUse] {
 	named, own := toml.String("the name of a [check.NAME]", validName), checkTable()
-	one := func(at toml.Node) checkUse {
+	k := toml.SchemaType[checkUse]{Name: "string or table", Values: values}
+	k.Read = func(at toml.Node) checkUse {
 		if _, isString := at.Value.(string); isString {
 			return checkUse{name: named.Read(at)}
 		}
 		if _, isTable := at.Value.(map[string]any); !isTable {
-			at.WrongType("string or table", "write "+want)
+			at.WrongType(k.Name, "write "+k.Values)
 			return checkUse{}
 		}
 		return checkUse{check: own.Read(at)}
 	}
+	return k
+}
+
+// checkUses returns the schema type of the checks of a service or server.
+func checkUses() toml.SchemaType[[]checkUse] {
+	const want = "the name of a [check.NAME], a table with the keys of one, or an array of such"
+	one := oneCheck(want).Read
 	k := toml.SchemaType[[]checkUse]{Name: "string, table or array of them", Values: want}
 	k.Read = func(at toml.Node) (uses []checkUse) {
 		switch at.Value.(type) {
@@ -76,7 +83,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 			at.Key(name).Mistake("remove one of them", `has no meaning with via = "vip"`)
 		}
 	}
-	if c.Type == healthcheck.UDP && !at.Has("expect") {
+	if c.Type == healthcheck.UDP && !at.Has("expect") && !at.Has("expect_hex") {
 		at.Key("expect").Mistake("",
 			"is missing: a server without the VIP drops the datagram, and a missing answer must not count as success")
 	}
@@ -126,7 +133,7 @@ func mayGoThrough(check toml.Node, s Service, server Server, c healthcheck.Confi
 	return false
 }
 
-// resolveChecks gives each server its checks, and warns of named checks that no service uses.
+// resolveChecks gives each server and track its checks, and warns of named checks that nothing uses.
 func resolveChecks(at toml.Node, f *file) {
 	used := make(map[string]bool)
 	for i := range f.Services {
@@ -151,9 +158,14 @@ func resolveChecks(at toml.Node, f *file) {
 		}
 		s.uses = nil
 	}
+	for i := range f.routers {
+		for j := range f.routers[i].tracks {
+			f.resolveTrack(at.Key("vrrp").Index(i).Key("track").Index(j), &f.routers[i].tracks[j], used)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.checks)) {
-		if !used[name] && at.Key("service").Sound() {
-			at.Key("check").Key(name).Warn("", "has no effect: no [[service]] uses it")
+		if !used[name] && at.Sound("service", "vrrp") {
+			at.Key("check").Key(name).Warn("", "has no effect: no [[service]] and no track uses it")
 		}
 	}
 }

@@ -84,6 +84,22 @@ func TestChecksOfEachType(t *testing.T) {
 			})},
 		{`type = "smtp", hello = "lb1"`, change(healthcheck.SMTP, func(c *healthcheck.Config) { c.Hello = "lb1" })},
 		{`type = "udp", send = "a\u0000", expect = "b"`, change(healthcheck.UDP, func(c *healthcheck.Config) { c.Send, c.Expect = "a\x00", "b" })},
+		{`send_hex = "00 FF\n0a", expect_hex = "ff00", expect_not = "x"`, change(healthcheck.TCP, func(c *healthcheck.Config) {
+			c.Send, c.Expect, c.Forbid = "\x00\xff\n", "\xff\x00", "x"
+		})},
+		{`type = "udp", send_hex = "00", expect_not = "x", via = "vip", expect_hex = "61"`, change(healthcheck.UDP, func(c *healthcheck.Config) {
+			c.Send, c.Expect, c.Forbid, c.Via = "\x00", "a", "x", netip.MustParseAddr("192.0.2.100")
+		})},
+		{`tls = true, tls_ca = "/ca", steps = [{ send = "a", expect = "b", expect_not = "c" }, { send_hex = "64", expect_hex = "65" }, { matches = "f+" }]`,
+			change(healthcheck.TCP, func(c *healthcheck.Config) {
+				c.TLS = healthcheck.TLS{On: true, CAFile: "/ca", Minimum: tls.VersionTLS12}
+				c.Steps = []healthcheck.Step{{Send: "a", Expect: "b", Forbid: "c"}, {Send: "d", Expect: "e"}, {Matches: "f+"}}
+			})},
+		{`type = "smtp", proxy_protocol = 1`, change(healthcheck.SMTP, func(c *healthcheck.Config) { c.Proxy = 1 })},
+		{`proxy_protocol = 2`, change(healthcheck.TCP, func(c *healthcheck.Config) { c.Proxy = 2 })},
+		{`type = "http", expect_headers = { X-Role = "^primary$", A = "" }, not_contains = "error"`, change(healthcheck.HTTP, func(c *healthcheck.Config) {
+			c.Fields, c.Content.Lacks = []healthcheck.FieldRule{{Name: "A"}, {Name: "X-Role", Matches: "^primary$"}}, "error"
+		})},
 		{`type = "ping", source = "192.0.2.2", fwmark = 7`, change(healthcheck.Ping, func(c *healthcheck.Config) {
 			c.Source, c.Mark = netip.MustParseAddr("192.0.2.2"), 7
 		})},
@@ -171,6 +187,60 @@ func TestMistakesOfNamedChecks(t *testing.T) {
 		{"expression that is none", service(`check = { type = "http", matches = "(" }`), []string{
 			"4: service[0].check.matches: \"(\" is not a regular expression: missing closing ): `(`",
 		}},
+		{"two ways to send", service(`check = { send = "a", send_hex = "61" }`), []string{
+			"4: service[0].check.send_hex: cannot be combined with send; remove one of them",
+		}},
+		{"two ways to expect", service(`check = { type = "udp", expect = "a", expect_hex = "61" }`), []string{
+			"4: service[0].check.expect_hex: cannot be combined with expect; remove one of them",
+		}},
+		{"digits apart", service(`check = { send_hex = "0 0" }`), []string{
+			`4: service[0].check.send_hex: "0 0" is not hexadecimal; write two digits for each byte, for example "00 0a ff"`,
+		}},
+		{"half a byte", service(`check = { type = "udp", send_hex = "00 0", expect_hex = "0x61" }`), []string{
+			`4: service[0].check.send_hex: "00 0" is not hexadecimal; write two digits for each byte, for example "00 0a ff"`,
+			`4: service[0].check.expect_hex: "0x61" is not hexadecimal; write two digits for each byte, for example "00 0a ff"`,
+		}},
+		{"no bytes", service(`check = { type = "udp", send_hex = " " }`), []string{"4: service[0].check.send_hex: is empty"}},
+		{"answer without an end", service(`check = { expect_not = "a" }`), []string{
+			"4: service[0].check.expect_not: needs expect or expect_hex, which says where the answer ends; write expect too",
+		}},
+		{"steps beside a text", service(`check = { send = "a", expect_not = "b", steps = [{ send = "a" }] }`), []string{
+			"4: service[0].check.send: has no meaning with steps; make it a step",
+			"4: service[0].check.expect_not: has no meaning with steps; make it a step",
+		}},
+		{"steps that are wrong", service(`check = { steps = [{}, { send = "a", send_hex = "61" }, { expect = "a", matches = "(" }, { expect_not = "a" }, { sned = "a" }] }`), []string{
+			"4: service[0].check.steps[0]: does nothing; write send or expect, or remove the step",
+			"4: service[0].check.steps[1].send_hex: cannot be combined with send; remove one of them",
+			"4: service[0].check.steps[2].matches: \"(\" is not a regular expression: missing closing ): `(`",
+			"4: service[0].check.steps[2].matches: cannot be combined with expect; remove one of them",
+			"4: service[0].check.steps[3].expect_not: needs expect, expect_hex or matches, which says where the answer ends; write expect too",
+			"4: service[0].check.steps[4].sned: unknown key; did you mean `send`?",
+		}},
+		{"no steps", service(`check = { steps = [] }`), []string{"4: service[0].check.steps: has 0 elements: want 1 to 32"}},
+		{"steps without a table", service(`check = { steps = ["a"] }`), []string{`4: service[0].check.steps[0]: want a table, not the string "a"`}},
+		{"steps over UDP", service(`check = { type = "udp", steps = [{ send = "a" }] }`), []string{
+			`4: service[0].check.steps: has no meaning for a check of type "udp"; write type = "tcp", or remove it`,
+		}},
+		{"TLS over TCP without tls", service(`check = { tls_ca = "/ca" }`), []string{
+			"4: service[0].check.tls_ca: has no meaning without tls; write tls = true, or remove it",
+		}},
+		{"TLS over UDP", service(`check = { type = "udp", tls = true }`), []string{
+			`4: service[0].check.tls: has no meaning for a check of type "udp"; write type = "tcp", or remove it`,
+		}},
+		{"PROXY protocol of the future", service(`check = { proxy_protocol = 3 }`), []string{
+			"4: service[0].check.proxy_protocol: 3 is out of range: want 1 to 2",
+		}},
+		{"PROXY protocol over UDP", service(`check = { type = "udp", proxy_protocol = 2 }`), []string{
+			`4: service[0].check.proxy_protocol: has no meaning for a check of type "udp"; write type = "tcp", or remove it`,
+		}},
+		{"expected headers that are none", service(`check = { type = "http", expect_headers = { "a b" = "x", A = "(", B = 1 } }`), []string{
+			"4: service[0].check.expect_headers.A: \"(\" is not a regular expression: missing closing ): `(`",
+			"4: service[0].check.expect_headers.B: want a string, not 1; put it in quotes",
+			`4: service[0].check.expect_headers."a b": "a b" is not the name of a header`,
+		}},
+		{"not in the body of a HEAD", service(`check = { type = "http", method = "HEAD", not_contains = "x" }`), []string{
+			"4: service[0].check.not_contains: has no meaning for HEAD, whose response has no body; write method = \"GET\", or remove it",
+		}},
 		{"source of another family", service(`check = { source = "2001:db8::2" }`), []string{
 			"4: service[0].check: the probes cannot come from 2001:db8::2 and go to 192.0.2.11, which is of another family",
 		}},
@@ -224,7 +294,7 @@ func TestWarningsOfChecks(t *testing.T) {
 	c := parse(t, "[check.web]\n[check.mail]\ntype = \"https\"\ntls_verify = false\n"+service(`check = "mail"`))
 	got := c.Warnings.Error()
 	for _, want := range []string{
-		"check.web: has no effect: no [[service]] uses it",
+		"check.web: has no effect: no [[service]] and no track uses it",
 		"check.mail.tls_verify: the certificate is not checked: a machine on the path can answer for the server",
 	} {
 		if !strings.Contains(got, want) {

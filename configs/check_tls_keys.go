@@ -14,7 +14,7 @@ import (
 // tlsFields returns the keys of checks that can use TLS.
 func tlsFields() []toml.Field[healthcheck.Config] {
 	return []toml.Field[healthcheck.Config]{
-		only(types(healthcheck.GRPC),
+		only(types(healthcheck.TCP, healthcheck.GRPC),
 			toml.Optional("tls", toml.Boolean(), false,
 				"If true, the server is asked over TLS. The other keys of TLS are the same as for https.",
 				func(c *healthcheck.Config, v bool) { c.TLS.On = v })),
@@ -53,7 +53,7 @@ func checkTLS(at toml.Node, c *healthcheck.Config) {
 	switch c.Type {
 	case healthcheck.HTTPS:
 		c.TLS.On = true
-	case healthcheck.GRPC:
+	case healthcheck.GRPC, healthcheck.TCP:
 		if c.TLS.On || !at.Sound("tls") {
 			break
 		}

@@ -49,6 +49,9 @@ const (
 // DefaultSocket is the control socket unless the file names another.
 const DefaultSocket = "/run/tandem/control.sock"
 
+// DefaultStateDir is the state directory unless the file names another.
+const DefaultStateDir = "/var/lib/tandem"
+
 // A Control has the settings of the control socket.
 type Control struct {
 	Socket string // absolute path of a unix socket

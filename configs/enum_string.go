@@ -106,11 +106,14 @@ func _() {
 	_ = x[TrackScript-1]
 	_ = x[TrackFile-2]
 	_ = x[TrackService-3]
+	_ = x[TrackCheck-4]
+	_ = x[TrackProcess-5]
+	_ = x[TrackUnit-6]
 }
 
-const _TrackKind_name = "scriptfileservice"
+const _TrackKind_name = "scriptfileservicecheckprocessunit"
 
-var _TrackKind_index = [...]uint8{0, 6, 10, 17}
+var _TrackKind_index = [...]uint8{0, 6, 10, 17, 22, 29, 33}
 
 func (i TrackKind) String() string {
 	idx := int(i) - 1

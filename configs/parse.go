@@ -64,9 +64,9 @@ func ParseIn(s Surroundings, name string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// Socket returns the control socket that a file names, whatever mistakes there are in the rest of the file; "" if it names
-// none. The error says that the file is not TOML.
-func Socket(s Surroundings, name string, text []byte) (string, error) {
+// Lookup returns the string that a file has at a path, whatever mistakes there are in the rest of the file; "" if it has none. The
+// error says that the file is not TOML.
+func Lookup(s Surroundings, name string, text []byte, keys ...string) (string, error) {
 	d, ok := open(s, name, text)
 	if !ok {
 		return "", d.Mistakes()
@@ -74,7 +74,7 @@ func Socket(s Surroundings, name string, text []byte) (string, error) {
 	director, _ := choose(s, d)
 	override(d, director)
 	d.Expand(s.Variable)
-	return d.Lookup("control", "socket"), nil
+	return d.Lookup(keys...), nil
 }
 
 // open reads a file and what it includes.

@@ -321,7 +321,7 @@ func consistent(t *testing.T, c *Config) {
 		}
 	}
 	for _, track := range c.Tracks {
-		if !names[track.Router] || track.Kind == TrackScript != (track.Check != nil) {
+		if !names[track.Router] || slices.Contains([]TrackKind{TrackScript, TrackCheck, TrackProcess, TrackUnit}, track.Kind) != track.Probed() {
 			t.Errorf("track %+v", track)
 		}
 		if track.Check != nil && track.Check.Validate() != nil {

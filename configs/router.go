@@ -148,7 +148,7 @@ func followerFields() []toml.Field[virtualRouter] {
 			"How a new master announces that the VIPs have moved: by gratuitous ARP and unsolicited neighbour advertisements.",
 			func(r *virtualRouter, v garp.Config) { r.Announce = v }),
 		toml.Derived("track", toml.List(trackTable(), 0, toml.Unlimited),
-			"Something that the virtual router depends on. Each table has one of interface, script, file and service.\n"+
+			"Something that the virtual router depends on. Each table has one of interface, script, file, service, check, process and unit.\n"+
 				"Tables may be in one line: track = [{ interface = \"eth1\" }, { service = \"www\", weight = -50 }].",
 			func(r *virtualRouter, v []tracked) { r.tracks = v }),
 		toml.Derived("hook", toml.List(routerHookTable(), 0, toml.Unlimited),

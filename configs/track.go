@@ -4,6 +4,7 @@ package configs
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ type Track struct {
 	Router  string // the virtual router's name
 	Kind    TrackKind
 	Name    string              // unique in the virtual router: "script /usr/local/bin/check-uplink", "service www"
-	Check   *healthcheck.Config // of a script: how it is run
+	Check   *healthcheck.Config // of a script, check, process or unit: how it is probed
 	File    string              // of a file: its absolute path
 	Service string              // of a service: its name
 	// Weight is added to the priority: -253 to -1 while the track fails, 1 to 253 while it does not fail. With 0 the virtual
@@ -38,20 +39,42 @@ const (
 	TrackFile // file
 	// TrackService is a service. It fails when too few of its servers are healthy.
 	TrackService // service
+	// TrackCheck is a check of any type that this director makes. It fails while the check is unhealthy.
+	TrackCheck // check
+	// TrackProcess is a process of this machine. It fails when no such process runs.
+	TrackProcess // process
+	// TrackUnit is a unit of systemd. It fails when it is not active.
+	TrackUnit // unit
 )
 
-// A tracked is one element of track as it is written. It has one of link, file, service and command.
+// Probed reports whether the track is probed at an interval. Its state is then not known before the first result.
+func (t Track) Probed() bool { return t.Check != nil }
+
+// A tracked is one element of track as it is written. It has one of link, file, service, process, unit, command and use.
 type tracked struct {
-	link, file, service string
-	command             []string
-	weight              int
-	check               healthcheck.Config
+	link, file, service, process, unit string
+	command                            []string
+	use                                checkUse
+	weight                             int
+	check                              healthcheck.Config // how a script, process or unit is probed
 }
 
-// trackedKeys are the keys that say what is tracked. scriptKeys are the keys that only a script has.
+// trackedKeys are the keys that say what is tracked. The others are the keys that only a script has, and those that processes
+// and units have too.
 var (
-	trackedKeys = []string{"interface", "script", "file", "service"}
-	scriptKeys  = []string{"interval", "timeout", "rise", "fall", "user"}
+	trackedKeys = []string{"interface", "script", "file", "service", "check", "process", "unit"}
+	probeKeys   = []string{"interval", "timeout", "rise", "fall"}
+	scriptKeys  = append([]string{"user"}, probeKeys...)
+)
+
+// The usual intervals of probes, and the usual timeout of a script. To ask whether a process still runs costs next to nothing.
+// Looking for it among all processes does not: while it is missing, that is done more rarely.
+const (
+	scriptInterval  = 2 * time.Second
+	scriptTimeout   = time.Second
+	processInterval = 200 * time.Millisecond
+	unitInterval    = 500 * time.Millisecond
+	missingInterval = time.Second
 )
 
 func trackTable() toml.SchemaType[tracked] {
@@ -72,22 +95,41 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("service", identifier(), "The name of a service. The track fails when the service has fewer healthy "+
 			"servers than its min_up.",
 			func(t *tracked, v string) { t.service = v }).Unset("none").Example(`"www"`),
+		toml.Derived("check", oneCheck("the name of a [check.NAME], or a table with the keys of one"), "A check that this director makes, for example of a proxy on this machine. The track "+
+			"fails while the check is unhealthy. It has the keys of a [check.NAME], and needs a port (a ping: an address). "+
+			"Without an address, it asks 127.0.0.1. Its type is neither exec nor agent. If a check with weight 0 fails on "+
+			"all directors, one of them is still master, as with script.",
+			func(t *tracked, v checkUse) { t.use = v }).Unset("none").Example(`{ type = "http", port = 8080, path = "/healthz" }`),
+		toml.Derived("process", toml.String("the file name of a program, without its directory", programName),
+			"A process on this machine. The track fails when no process runs this program. When the process ends, tandem "+
+				"notices it within interval. When it runs again, tandem notices it within 1s, or within a longer interval. If a process with weight 0 is missing on all "+
+				"directors, one of them is still master, as with script.",
+			func(t *tracked, v string) { t.process = v }).Unset("none").Example(`"haproxy"`),
+		toml.Derived("unit", toml.String("the full name of a unit of systemd", unitName),
+			"A unit of systemd on this machine. The track fails when the unit is not active. tandem asks over D-Bus. If a unit with "+
+				"weight 0 fails on all directors, one of them is still master, as with script.",
+			func(t *tracked, v string) { t.unit = v }).Unset("none").Example(`"haproxy.service"`),
 		toml.Optional("weight", toml.Integer(-most, most), 0,
 			"A number that is added to the priority. A negative weight is added while the track fails. A positive weight is added "+
 				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
 				"virtual router is in state FAULT while the track fails (see script for the exception).",
 			func(t *tracked, v int) { t.weight = v }),
-		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), 2*time.Second,
-			"The time from the start of one run to the start of the next.",
-			func(t *tracked, v time.Duration) { t.check.Interval = v }).OnlyFor("scripts"),
-		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), time.Second,
+		toml.Derived("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond),
+			"The time from the start of one run to the start of the next, or between two looks at a process or unit.",
+			func(t *tracked, v time.Duration) { t.check.Interval = v }).
+			Unset(toml.ShowDuration(scriptInterval)+" for a script, "+toml.ShowDuration(processInterval)+" for a process, "+
+				toml.ShowDuration(unitInterval)+" for a unit").
+			Example(`"2s"`).OnlyFor("scripts, processes and units"),
+		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), scriptTimeout,
 			"The maximum time of a run. It is at most the interval. If a run takes longer, tandem kills the script and its children, "+
 				"and the run has failed.",
 			func(t *tracked, v time.Duration) { t.check.Timeout = v }).OnlyFor("scripts"),
-		toml.Optional("rise", toml.Integer(1, 100), 1, "The failure of the track ends after this many successful runs in a row.",
-			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts"),
-		toml.Optional("fall", toml.Integer(1, 100), 1, "The track fails after this many failed runs in a row.",
-			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts"),
+		toml.Optional("rise", toml.Integer(1, 100), 1, "The failure of the track ends after this many successes in a row.",
+			func(t *tracked, v int) { t.check.Rise = v }).OnlyFor("scripts, processes and units"),
+		toml.Optional("fall", toml.Integer(1, 100), 1,
+			"The track fails after this many failures in a row. For a process or unit, give the time that a restart "+
+				"takes, divided by the interval, if a restart is not to move the VIPs.",
+			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts, processes and units"),
 		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
 			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
 	)
@@ -107,16 +149,61 @@ func checkTrack(at toml.Node, t *tracked) {
 	for _, name := range given[1:] {
 		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
 	}
-	if given[0] == "script" {
+	needless, missing := scriptKeys, "script, process or unit"
+	switch given[0] {
+	case "script":
+		if !at.Has("interval") {
+			t.check.Interval = scriptInterval
+		}
 		checkTimeout(at, t.check)
 		t.check.Type, t.check.Command = healthcheck.Exec, t.command
 		return
+	case "process":
+		if !at.Has("interval") {
+			t.check.Interval = processInterval
+		}
+		t.check.Type, t.check.Process, t.check.User, t.check.Timeout = healthcheck.Process, t.process, "", t.check.Interval
+		t.check.IntervalDown = max(t.check.Interval, missingInterval)
+		needless, missing = []string{"timeout", "user"}, "script"
+	case "unit":
+		if !at.Has("interval") {
+			t.check.Interval = unitInterval
+		}
+		t.check.Type, t.check.Unit, t.check.User, t.check.Timeout = healthcheck.Unit, t.unit, "", t.check.Interval
+		needless, missing = []string{"timeout", "user"}, "script"
+	case "check":
+		missing = "script, process or unit; the check has a table of its own"
 	}
-	for _, name := range scriptKeys {
+	for _, name := range needless {
 		if at.Has(name) {
-			at.Key(name).Mistake("remove it", "has no meaning without script")
+			at.Key(name).Mistake("remove it", "has no meaning without %s", missing)
 		}
 	}
+}
+
+// unitName refuses what is not the name of a unit with its type (systemd.unit(5)).
+func unitName(s string) *toml.Refusal {
+	odd := func(r rune) bool { return toml.NotBare(r) && !strings.ContainsRune(`:.@\\`, r) }
+	switch dot := strings.LastIndexByte(s, '.'); {
+	case s == "" || len(s) > 255 || strings.ContainsFunc(s, odd):
+		return toml.Refuse("", "%q is not the name of a unit", toml.Abbreviate(s))
+	case dot < 0:
+		return toml.Refuse(fmt.Sprintf("write %q", s+".service"), "%q has no type", toml.Abbreviate(s))
+	}
+	return nil
+}
+
+// programName refuses what cannot be the file name of a program.
+func programName(s string) *toml.Refusal {
+	switch {
+	case s == "" || len(s) > 255 || strings.ContainsRune(s, 0):
+		return toml.Refuse("", "%q is not a file name", toml.Abbreviate(s))
+	case strings.Contains(s, "/"):
+		return toml.Refuse(fmt.Sprintf("write %q", path.Base(s)), "%q has a directory", toml.Abbreviate(s))
+	case strings.ContainsFunc(s, unicode.IsSpace):
+		return toml.Refuse("only the program is named, without arguments", "%q has white space", toml.Abbreviate(s))
+	}
+	return nil
 }
 
 // program returns the schema type of a command without arguments, given as a string.
@@ -199,6 +286,12 @@ func (t tracked) String() string {
 		return TrackFile.String() + " " + t.file
 	case t.service != "":
 		return TrackService.String() + " " + t.service
+	case t.process != "":
+		return TrackProcess.String() + " " + t.process
+	case t.unit != "":
+		return TrackUnit.String() + " " + t.unit
+	case t.use.given():
+		return TrackCheck.String() + " " + t.use.String()
 	}
 	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == '"' }
 	words := slices.Clone(t.command)
@@ -223,6 +316,18 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 			track.Kind = TrackScript
 			check := t.check
 			check.Command = slices.Clone(t.command)
+			track.Check = &check
+		case t.process != "":
+			track.Kind = TrackProcess
+			check := t.check
+			track.Check = &check
+		case t.unit != "":
+			track.Kind = TrackUnit
+			check := t.check
+			track.Check = &check
+		case t.use.given():
+			track.Kind = TrackCheck
+			check := t.use.check
 			track.Check = &check
 		default:
 			continue

@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -19,6 +20,21 @@ func TestTracks(t *testing.T) {
 	}
 	every := check("/bin/check", "--fast", "two words")
 	every.User, every.Interval, every.Timeout, every.Rise, every.Fall = "1000", 5*time.Second, 2*time.Second, 2, 3
+	proxy := func(interval time.Duration, fall int) *healthcheck.Config {
+		return &healthcheck.Config{
+			Type: healthcheck.Process, Process: "haproxy", Interval: interval, IntervalDown: time.Second, Timeout: interval, Rise: 1, Fall: fall,
+		}
+	}
+	page := func(addr string) *healthcheck.Config {
+		c := healthcheck.DefaultConfig(healthcheck.HTTP)
+		c.Address, c.Port, c.Path = netip.MustParseAddr(addr), 8080, "/healthz"
+		return &c
+	}
+	uplink := func() *healthcheck.Config {
+		c := healthcheck.DefaultConfig(healthcheck.Ping)
+		c.Address = netip.MustParseAddr("192.0.2.254")
+		return &c
+	}
 	for _, tt := range []struct {
 		track string
 		want  Track
@@ -31,8 +47,29 @@ func TestTracks(t *testing.T) {
 		},
 		{`file = "/run/x", weight = 253`, Track{Kind: TrackFile, Name: "file /run/x", File: "/run/x", Weight: 253}},
 		{`service = "192.0.2.100:80"`, Track{Kind: TrackService, Name: "service 192.0.2.100:80", Service: "192.0.2.100:80"}},
+		{`unit = "haproxy@web.service"`, Track{Kind: TrackUnit, Name: "unit haproxy@web.service", Check: &healthcheck.Config{
+			Type: healthcheck.Unit, Unit: "haproxy@web.service", Interval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond, Rise: 1, Fall: 1,
+		}}},
+		{`process = "haproxy"`, Track{Kind: TrackProcess, Name: "process haproxy", Check: proxy(200*time.Millisecond, 1)}},
+		{
+			`process = "haproxy", interval = "1s", fall = 3, weight = -20`,
+			Track{Kind: TrackProcess, Name: "process haproxy", Check: proxy(time.Second, 3), Weight: -20},
+		},
+		{
+			`check = { type = "http", port = 8080, path = "/healthz" }`,
+			Track{Kind: TrackCheck, Name: "check http 127.0.0.1:8080/healthz", Check: page("127.0.0.1")},
+		},
+		{
+			`check = { type = "http", address = "192.0.2.7", port = 8080, path = "/healthz" }`,
+			Track{Kind: TrackCheck, Name: "check http 192.0.2.7:8080/healthz", Check: page("192.0.2.7")},
+		},
+		{`check = "proxy", weight = 5`, Track{Kind: TrackCheck, Name: "check proxy", Check: page("127.0.0.1"), Weight: 5}},
+		{
+			`check = { type = "ping", address = "192.0.2.254" }`,
+			Track{Kind: TrackCheck, Name: "check ping 192.0.2.254", Check: uplink()},
+		},
 	} {
-		c := parse(t, router("track = [{ "+tt.track+" }]\n"+service("")))
+		c := parse(t, router("track = [{ "+tt.track+" }]\n"+service("")+"\n[check.proxy]\ntype = \"http\"\nport = 8080\npath = \"/healthz\"\n"))
 		tt.want.Router = "eth0-51"
 		if len(c.Tracks) != 1 || !reflect.DeepEqual(c.Tracks[0], tt.want) {
 			t.Errorf("%s\ngot  %+v\nwant %+v", tt.track, c.Tracks, tt.want)
@@ -63,7 +100,7 @@ func TestMistakesOfTracks(t *testing.T) {
 	script := func(more string) string { return track("script = \"/bin/check\"\n" + more) }
 	run(t, []mistaken{
 		{"nothing", track("weight = -5"), []string{
-			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file or service",
+			"5: vrrp[0].track[0]: does not say what is tracked; add interface, script, file, service, check, process or unit",
 		}},
 		{"two at once", track("file = \"/run/x\"\ninterface = \"eth1\""), []string{
 			"6: vrrp[0].track[0].file: cannot be combined with interface; use a table for each",
@@ -107,8 +144,50 @@ func TestMistakesOfTracks(t *testing.T) {
 		}},
 		{"user", script("user = \"no body\""), []string{`7: vrrp[0].track[0].user: "no body" is not a valid user`}},
 		{"script's keys without a script", track("interface = \"eth1\"\nuser = \"root\"\nrise = 2"), []string{
-			"7: vrrp[0].track[0].user: has no meaning without script; remove it",
-			"8: vrrp[0].track[0].rise: has no meaning without script; remove it",
+			"7: vrrp[0].track[0].user: has no meaning without script, process or unit; remove it",
+			"8: vrrp[0].track[0].rise: has no meaning without script, process or unit; remove it",
+		}},
+		{"program with its directory", track("process = \"/usr/sbin/haproxy\""), []string{
+			`6: vrrp[0].track[0].process: "/usr/sbin/haproxy" has a directory; write "haproxy"`,
+		}},
+		{"program with an argument", track("process = \"haproxy -W\""), []string{
+			`6: vrrp[0].track[0].process: "haproxy -W" has white space; only the program is named, without arguments`,
+		}},
+		{"program without a name", track("process = \"\""), []string{`6: vrrp[0].track[0].process: "" is not a file name`}},
+		{"process with keys of scripts", track("process = \"x\"\ntimeout = \"1s\"\nuser = \"root\""), []string{
+			"7: vrrp[0].track[0].timeout: has no meaning without script; remove it",
+			"8: vrrp[0].track[0].user: has no meaning without script; remove it",
+		}},
+		{"unit without its type", track("unit = \"haproxy\""), []string{
+			`6: vrrp[0].track[0].unit: "haproxy" has no type; write "haproxy.service"`,
+		}},
+		{"unit that is none", track("unit = \"a b.service\""), []string{`6: vrrp[0].track[0].unit: "a b.service" is not the name of a unit`}},
+		{"unit with a timeout", track("unit = \"a.service\"\ntimeout = \"1s\""), []string{
+			"7: vrrp[0].track[0].timeout: has no meaning without script; remove it",
+		}},
+		{"check without a port", track("check = { type = \"http\" }"), []string{
+			"6: vrrp[0].track[0].check.port: is missing: there is no real server whose port could be used",
+		}},
+		{"check that pings nobody", track("check = { type = \"ping\" }"), []string{
+			"6: vrrp[0].track[0].check.address: is missing: a tracked ping needs the address of another machine",
+		}},
+		{"check that runs a program", track("check = { type = \"exec\", command = [\"/bin/true\"] }"), []string{
+			"6: vrrp[0].track[0].check: a check of type exec cannot be tracked; write script = [...] instead of check",
+		}},
+		{"check of an agent", track("check = { type = \"agent\", port = 9 }"), []string{
+			"6: vrrp[0].track[0].check: a check of type agent cannot be tracked: it reports the weight of a real server; use another type",
+		}},
+		{"check through a VIP", track("check = { via = \"vip\", port = 80 }"), []string{
+			`6: vrrp[0].track[0].check: a tracked check has no real server that it could ask through the VIP; remove via = "vip"`,
+		}},
+		{"check from another family", track("check = { source = \"2001:db8::1\", port = 80 }"), []string{
+			"6: vrrp[0].track[0].check: the probes cannot come from 2001:db8::1 and go to 127.0.0.1, which is of another family",
+		}},
+		{"no such check", track("check = \"wev\"\n[check.web]\ntype = \"tcp\""), []string{
+			"6: vrrp[0].track[0].check: there is no [check.wev]; did you mean `web`?",
+		}},
+		{"interval beside a check", track("check = { port = 80 }\ninterval = \"1s\""), []string{
+			"7: vrrp[0].track[0].interval: has no meaning without script, process or unit; the check has a table of its own; remove it",
 		}},
 		{"no such service", track("service = \"ww\"\n[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]"), []string{
 			"6: vrrp[0].track[0].service: there is no [[service]] with the name \"ww\"; did you mean `www`?",

@@ -22,13 +22,14 @@ func TestContest(t *testing.T) {
 	}{
 		{"nobody", once, nil, []time.Duration{0}},
 		{"long after the takeover", once, []time.Duration{time.Minute},
-			[]time.Duration{0, 60000 * ms, 60060 * ms, 60160 * ms, 61100 * ms}},
-		{"right after the takeover", once, []time.Duration{ms}, []time.Duration{0, ms, 61 * ms, 161 * ms, 1101 * ms}},
+			[]time.Duration{0, 60000 * ms, 60060 * ms, 60160 * ms, 61100 * ms, 62200 * ms, 64400 * ms}},
+		{"right after the takeover", once, []time.Duration{ms}, []time.Duration{0, ms, 61 * ms, 161 * ms, 1101 * ms, 2201 * ms, 4401 * ms}},
 		{"as part of the schedule", Config{Repeat: []time.Duration{0, 100 * ms}, Refresh: 10 * time.Second}, []time.Duration{50 * ms},
-			[]time.Duration{0, 50 * ms, 100 * ms, 110 * ms, 210 * ms, 1150 * ms, 11150 * ms, 21150 * ms, 31150 * ms, 41150 * ms, 51150 * ms}},
+			[]time.Duration{0, 50 * ms, 100 * ms, 110 * ms, 210 * ms, 1150 * ms, 2250 * ms, 4450 * ms,
+				14450 * ms, 24450 * ms, 34450 * ms, 44450 * ms, 54450 * ms}},
 		{"a second time", once, []time.Duration{10 * time.Second, 10100 * ms},
-			[]time.Duration{0, 10000 * ms, 10060 * ms, 10100 * ms, 10160 * ms, 10260 * ms, 11200 * ms}},
-		{"before the first announcement", once, []time.Duration{0}, []time.Duration{0, 60 * ms, 160 * ms, 1100 * ms}},
+			[]time.Duration{0, 10000 * ms, 10060 * ms, 10100 * ms, 10160 * ms, 10260 * ms, 11200 * ms, 12300 * ms, 14500 * ms}},
+		{"before the first announcement", once, []time.Duration{0}, []time.Duration{0, 60 * ms, 160 * ms, 1100 * ms, 2200 * ms, 4400 * ms}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := NewSchedule()
@@ -65,6 +66,7 @@ func TestContestBeforeTheTakeover(t *testing.T) {
 	want := []string{
 		"5ms 2001:db8::1 neighbour advertisement", "60ms 2001:db8::1 neighbour advertisement",
 		"160ms 2001:db8::1 neighbour advertisement", "1.1s 2001:db8::1 neighbour advertisement",
+		"2.2s 2001:db8::1 neighbour advertisement", "4.4s 2001:db8::1 neighbour advertisement",
 	}
 	if got := drive(s, 0, time.Minute); !slices.Equal(got, want) {
 		t.Errorf("sent %q, want %q", got, want)

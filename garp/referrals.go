@@ -11,7 +11,7 @@ import (
 const (
 	// lockTime is how long neighbours refuse a change after another.
 	lockTime = time.Second
-	// announcedBefore is how long before the former master gave way the successor may have announced an address.
+	// announcedBefore is how long before the former master heard its successor that one may have announced an address.
 	announcedBefore = 100 * time.Millisecond
 	// maxRouters limits the memory that an attacker with many addresses can fill.
 	maxRouters = 64
@@ -42,8 +42,9 @@ type Referrals struct {
 // A referred is an address that went to a successor.
 type referred struct {
 	successor netip.Addr
-	since     time.Time
-	sent      int // how many of referralRepeat have passed
+	heard     time.Time // when the former master heard the successor
+	since     time.Time // referralRepeat counts from here
+	sent      int       // how many of referralRepeat have passed
 }
 
 // NewReferrals returns a Referrals without addresses.
@@ -87,15 +88,22 @@ func (r *Referrals) GiveUp(addrs []netip.Addr) {
 	}
 }
 
-// Refer records that addresses went to a successor at a moment. They are ours, or we gave them up. If they are ours, call
-// Refer before SetAddresses without them.
-func (r *Referrals) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+// Refer records that this machine removes addresses, which go to a successor. It heard the successor at heard. since is the same
+// time, or, if it has kept the addresses for the successor until now, 50 ms ago. The addresses are ours, or we gave them up. If
+// they are ours, call Refer before SetAddresses without them.
+func (r *Referrals) Refer(heard, since time.Time, addrs []netip.Addr, successor netip.Addr) {
 	for _, addr := range addrs {
 		if r.ours[addr] || r.unclaimed[addr] {
-			r.pending[addr] = &referred{successor: successor, since: since}
+			r.pending[addr] = &referred{successor: successor, heard: heard, since: since}
 			delete(r.unclaimed, addr)
 		}
 	}
+}
+
+// announcedSince reports whether another machine has announced an address since this machine heard its successor.
+func (r *Referrals) announcedSince(heard time.Time, addr netip.Addr) bool {
+	at, ok := r.announced[addr]
+	return ok && !at.Before(heard.Add(-announcedBefore))
 }
 
 // Waiting reports whether there is an address to refer, or a master to wait for.
@@ -123,8 +131,8 @@ func (r *Referrals) Observe(now time.Time, o Observation) {
 // leaves out a successor whose hardware address is not known.
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
-		if at, ok := r.announced[addr]; ok && !at.Before(p.since.Add(-announcedBefore)) {
-			if !at.Before(p.since.Add(lockTime)) {
+		if r.announcedSince(p.heard, addr) {
+			if at := r.announced[addr]; !at.Before(p.since.Add(lockTime)) {
 				delete(r.pending, addr)
 				continue
 			}

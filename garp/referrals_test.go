@@ -58,7 +58,7 @@ func TestReferrals(t *testing.T) {
 			for at := -5 * time.Second; at < 5*time.Second; at += 5 * ms {
 				now := epoch.Add(at)
 				if at == 0 {
-					r.Refer(now, vips, successor)
+					r.Refer(now, now, vips, successor)
 					r.SetAddresses(nil)
 				}
 				if at == tt.back && at > 0 {
@@ -114,7 +114,7 @@ func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
 			t.Errorf("%s: announced %v before a master was heard, next %v", tt.name, out, next)
 		}
 		r.ObserveRouter(Observation{Router: successor, From: hardware})
-		r.Refer(later, vips, successor)
+		r.Refer(later, later, vips, successor)
 		out, _ := r.Step(later.Add(55 * time.Millisecond))
 		got := []netip.Addr{}
 		for _, o := range out {
@@ -140,7 +140,7 @@ func TestReferralsAreBounded(t *testing.T) {
 	if len(r.routers) != maxRouters || len(r.announced) != 0 {
 		t.Errorf("remembers %d routers and %d announcements", len(r.routers), len(r.announced))
 	}
-	r.Refer(epoch, addrs("192.0.2.100"), netip.Addr{})
+	r.Refer(epoch, epoch, addrs("192.0.2.100"), netip.Addr{})
 	if r.Waiting() {
 		t.Error("refers an address that was never ours")
 	}

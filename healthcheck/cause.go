@@ -29,4 +29,5 @@ const (
 	Killed     // a signal ends the program of the check; Code is the signal
 	StillRuns  // the program of an earlier check cannot be killed
 	Panicking  // the check panics
+	NotRunning // no such process runs
 )

@@ -21,11 +21,12 @@ func _() {
 	_ = x[Killed-11]
 	_ = x[StillRuns-12]
 	_ = x[Panicking-13]
+	_ = x[NotRunning-14]
 }
 
-const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownExitedKilledStillRunsPanicking"
+const _CauseKind_name = "RefusedUnreachableNetworkErrorTimedOutHungUpTLSFailedMalformedUnexpectedSaysDownExitedKilledStillRunsPanickingNotRunning"
 
-var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 86, 92, 101, 110}
+var _CauseKind_index = [...]uint8{0, 7, 18, 30, 38, 44, 53, 62, 72, 80, 86, 92, 101, 110, 120}
 
 func (i CauseKind) String() string {
 	idx := int(i) - 1

@@ -64,11 +64,23 @@ func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
 		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark &&
-		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Send == o.Send && c.Expect == o.Expect &&
+		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Process == o.Process && c.Unit == o.Unit &&
+		c.Send == o.Send && c.Expect == o.Expect && c.Forbid == o.Forbid && slices.Equal(c.Steps, o.Steps) && c.Proxy == o.Proxy &&
 		c.Method == o.Method && c.Path == o.Path && c.Host == o.Host && c.Version == o.Version && c.Body == o.Body &&
-		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) && c.Content == o.Content &&
+		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) &&
+		slices.Equal(c.Fields, o.Fields) && c.Content == o.Content &&
 		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
 }
 
+// Conversation returns the steps of a TCP check.
+func (c *Config) Conversation() []Step {
+	if len(c.Steps) > 0 {
+		return c.Steps
+	}
+	return []Step{{Send: c.Send, Expect: c.Expect, Forbid: c.Forbid}}
+}
+
 // OnlyConnects reports whether the check sends and expects nothing. Through the VIP such a check needs no IPVS service.
-func (c Config) OnlyConnects() bool { return c.Type == TCP && c.Send == "" && c.Expect == "" }
+func (c *Config) OnlyConnects() bool {
+	return c.Type == TCP && c.Send == "" && c.Expect == "" && len(c.Steps) == 0 && c.Proxy == 0 && !c.TLS.On
+}

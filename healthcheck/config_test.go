@@ -115,6 +115,17 @@ func TestValidate(t *testing.T) {
 		{"too much jitter", func(c *Config) { c.Jitter = 51 }, "jitter 51%"},
 		{"one change is no flapping", func(c *Config) { c.Flap.Changes = 1 }, "flap changes 1"},
 		{"flapping without a window", func(c *Config) { c.Flap.Window = 0 }, "flap window"},
+		{"steps", talks(Step{Send: "a"}, Step{Expect: "b", Forbid: "c"}, Step{Send: "d", Matches: "e"}), ""},
+		{"step that does nothing", talks(Step{Send: "a"}, Step{}), "step 2: does nothing"},
+		{"step with a text and an expression", talks(Step{Expect: "b", Matches: "c"}), "step 1: must not have both"},
+		{"step with an expression that is none", talks(Step{Matches: "("}), `step 1: regular expression "("`},
+		{"answer without an end", talks(Step{Forbid: "c"}), "step 1: forbids a text, but expects nothing"},
+		{"answer without an end, in one step", func(c *Config) { c.Type, c.Forbid = TCP, "c" }, "step 1: forbids a text, but expects nothing"},
+		{"steps beside a text", func(c *Config) { talks(Step{Send: "a"})(c); c.Send = "b" }, "steps: replace send"},
+		{"PROXY protocol of the future", func(c *Config) { c.Proxy = 3 }, "PROXY protocol version 3: does not exist"},
+		{"PROXY protocol over UDP", func(c *Config) { c.Type, c.Proxy = UDP, 2 }, "udp checks cannot use the PROXY protocol"},
+		{"header with a bad name", func(c *Config) { c.Fields = []FieldRule{{Name: "a b"}} }, `header "a b": not a valid name`},
+		{"header with an expression that is none", func(c *Config) { c.Fields = []FieldRule{{"A", "("}} }, `header A: regular expression "("`},
 		{"program with arguments", runs("nobody", "/bin/check", "-a", "1"), ""},
 		{"no program", runs("nobody"), "command []: must begin with the absolute path"},
 		{"program that would be looked for", runs("nobody", "check"), `command ["check"]: must begin with the absolute path`},
@@ -133,6 +144,28 @@ func TestValidate(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// talks changes a check into a TCP check with steps.
+func talks(steps ...Step) func(*Config) {
+	return func(c *Config) { *c = DefaultConfig(TCP); c.Steps = steps }
+}
+
+// Only a check that does nothing but connect may go through the VIP by a single SYN, and be carried by an engine.
+func TestOnlyConnects(t *testing.T) {
+	plain := DefaultConfig(TCP)
+	if !plain.OnlyConnects() {
+		t.Error("a tcp check without more does not only connect")
+	}
+	for name, change := range map[string]func(*Config){
+		"send": func(c *Config) { c.Send = "a" }, "expect": func(c *Config) { c.Expect = "a" }, "steps": talks(Step{Send: "a"}),
+		"TLS": func(c *Config) { c.TLS.On = true }, "PROXY protocol": func(c *Config) { c.Proxy = 2 }, "http": func(c *Config) { c.Type = HTTP },
+	} {
+		c := DefaultConfig(TCP)
+		if change(&c); c.OnlyConnects() {
+			t.Errorf("%s: only connects", name)
+		}
 	}
 }
 

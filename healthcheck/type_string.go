@@ -18,11 +18,13 @@ func _() {
 	_ = x[UDP-8]
 	_ = x[Ping-9]
 	_ = x[Agent-10]
+	_ = x[Process-11]
+	_ = x[Unit-12]
 }
 
-const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagent"
+const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagentprocessunit"
 
-var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39}
+var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39, 46, 50}
 
 func (i Type) String() string {
 	idx := int(i) - 1

@@ -14,21 +14,24 @@ type Type uint8
 
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
-// own state, as in HAProxy's agent check.
+// own state, as in HAProxy's agent check. Process looks for a running process of this machine,
+// and Unit asks systemd about a unit: virtual routers track them.
 //
 // A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
 // probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
 const (
-	TCP   Type = iota + 1 // tcp
-	HTTP                  // http
-	Exec                  // exec
-	HTTPS                 // https
-	GRPC                  // grpc
-	DNS                   // dns
-	SMTP                  // smtp
-	UDP                   // udp
-	Ping                  // ping
-	Agent                 // agent
+	TCP     Type = iota + 1 // tcp
+	HTTP                    // http
+	Exec                    // exec
+	HTTPS                   // https
+	GRPC                    // grpc
+	DNS                     // dns
+	SMTP                    // smtp
+	UDP                     // udp
+	Ping                    // ping
+	Agent                   // agent
+	Process                 // process
+	Unit                    // unit
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
@@ -68,8 +71,16 @@ type Config struct {
 	// User is the user of the program, by name or number. Only root can run programs as another user.
 	User string
 
-	Send   string // TCP, UDP, Agent: sent after connecting; empty: nothing
-	Expect string // TCP, UDP: text that must be in the first 64 KiB of the answer; empty: no answer is needed
+	Process string // Process: the file name of the program; the kernel knows its first 15 bytes
+	Unit    string // Unit: the name of the systemd unit: "haproxy.service"
+
+	Send   string // TCP, UDP, Agent: bytes sent after connecting; empty: nothing
+	Expect string // TCP, UDP: bytes that must be in the first 64 KiB of the answer; empty: no answer is needed
+	// Forbid is for TCP and UDP: bytes that must not be in the answer. Over TCP the answer ends with the expected bytes, so
+	// Expect is needed.
+	Forbid string
+	Steps  []Step // TCP: replaces Send, Expect and Forbid
+	Proxy  uint8  // TCP, HTTP, HTTPS, SMTP: version of the PROXY protocol header that is sent first, 1 or 2; 0: none
 
 	// For HTTP and HTTPS.
 	Method  string // GET, HEAD, …; never CONNECT
@@ -79,9 +90,10 @@ type Config struct {
 	Headers []Header
 	Body    string // sent with the request
 	Status  []StatusRange
+	Fields  []FieldRule // about the header of the response
 	Content Content
 
-	TLS TLS // HTTPS, and GRPC if TLS.On
+	TLS TLS // HTTPS; GRPC and TCP if TLS.On
 
 	Service string // GRPC: the name of the service; empty: the server as a whole
 	Query   Query  // DNS
@@ -93,10 +105,30 @@ type Header struct {
 	Name, Value string
 }
 
+// A FieldRule demands a field in the header of an HTTP response. If the response has several fields of this name, one of them
+// must match.
+type FieldRule struct {
+	Name    string
+	Matches string // a regular expression (RE2) that matches a part of the value; empty: any value
+}
+
+// A Step is one part of the conversation of a TCP check. It sends first, and then reads until it has found what it looks for.
+// It has either Expect or Matches, or neither: then it reads nothing. The next step reads on behind what this one has found.
+type Step struct {
+	Send    string // empty: nothing
+	Expect  string // bytes that must come among the next 64 KiB
+	Matches string // a regular expression (RE2) that a part of the next 64 KiB must match
+	Forbid  string // bytes that must not come before the end of what is expected or matches
+}
+
+// Reads reports whether the step waits for something from the server.
+func (s *Step) Reads() bool { return s.Expect != "" || s.Matches != "" }
+
 // A Content says what the body of an HTTP response must contain. At most 1 MiB of a body is read. With the zero value, any
 // body passes and none is read.
 type Content struct {
 	Contains string // a text in the body
+	Lacks    string // a text that must not be in the first 1 MiB of the body
 	Matches  string // a regular expression (RE2) that matches a part of the body
 	SHA256   string // of the whole body, 64 hexadecimal digits in lower case
 }
@@ -141,10 +173,10 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server under one check; for Exec checks, anything that a program can check.
+// A Target is one real server under one check; for Exec, Process and Unit checks, anything on this machine.
 type Target struct {
 	ID     string         // chosen by the caller, unique among targets
-	Addr   netip.AddrPort // optional for an Exec check
+	Addr   netip.AddrPort // optional for Exec, Process and Unit checks
 	Config Config
 	// Part says that the server has other checks too. Changes of the target are then only logged at a lower level: its owner
 	// combines the checks.

@@ -31,7 +31,7 @@ func (p *problems) wrong(is bool, format string, args ...any) {
 // of any length.
 func (c Config) Validate() error {
 	var p problems
-	p.wrong(c.Type < TCP || c.Type > Agent, "check type %s: does not exist", c.Type)
+	p.wrong(c.Type < TCP || c.Type > Unit, "check type %s: does not exist", c.Type)
 	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
@@ -52,6 +52,8 @@ func (c Config) Validate() error {
 		p.wrong(c.User == "", "user: must be given")
 	case HTTP, HTTPS:
 		c.validateHTTP(&p)
+	case TCP:
+		c.validateSteps(&p)
 	case DNS:
 		_, known := dns.StringToType[c.Query.Type]
 		p.wrong(!known, "query type %q: no record has this type", c.Query.Type)
@@ -60,13 +62,32 @@ func (c Config) Validate() error {
 		if _, err := c.Query.Expected(); known && err != nil {
 			p = append(p, fmt.Errorf("answer %q: not the data of a %s record", c.Query.Answer, c.Query.Type))
 		}
+	case Process:
+		p.wrong(c.Process == "" || strings.ContainsAny(c.Process, "/\x00"), "process %q: want the file name of a program", c.Process)
+	case Unit:
+		p.wrong(c.Unit == "", "unit: must be given")
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
 	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
+	p.wrong(c.Proxy > 2, "PROXY protocol version %d: does not exist", c.Proxy)
+	p.wrong(c.Proxy != 0 && !slices.Contains([]Type{TCP, HTTP, HTTPS, SMTP}, c.Type), "%s checks cannot use the PROXY protocol", c.Type)
 	c.TLS.validate(&p)
 	return errors.Join(p...)
+}
+
+// validateSteps accepts only steps that do something, and that say where the answer ends if it must not contain something.
+func (c *Config) validateSteps(p *problems) {
+	p.wrong(len(c.Steps) > 0 && c.Send+c.Expect+c.Forbid != "", "steps: replace send, expect and forbid, so both must not be given")
+	for i, s := range c.Conversation() {
+		p.wrong(len(c.Steps) > 0 && s == Step{}, "step %d: does nothing", i+1)
+		p.wrong(s.Expect != "" && s.Matches != "", "step %d: must not have both a text and a regular expression", i+1)
+		p.wrong(s.Forbid != "" && !s.Reads(), "step %d: forbids a text, but expects nothing that ends the answer", i+1)
+		if _, err := regexp.Compile(s.Matches); err != nil {
+			*p = append(*p, fmt.Errorf("step %d: regular expression %q: %w", i+1, s.Matches, err))
+		}
+	}
 }
 
 // validateHTTP accepts only values that cannot end their line of a request.
@@ -97,6 +118,12 @@ func (c Config) validateHTTP(p *problems) {
 	if _, err := regexp.Compile(c.Content.Matches); err != nil {
 		*p = append(*p, fmt.Errorf("regular expression %q: %w", c.Content.Matches, err))
 	}
+	for _, f := range c.Fields {
+		p.wrong(!isToken(f.Name), "header %q: not a valid name", f.Name)
+		if _, err := regexp.Compile(f.Matches); err != nil {
+			*p = append(*p, fmt.Errorf("header %s: regular expression %q: %w", f.Name, f.Matches, err))
+		}
+	}
 	p.wrong(c.Content != Content{} && c.Method == "HEAD", "method HEAD: its response has no body to examine")
 }
 
@@ -117,7 +144,7 @@ func (s StatusRange) validate() error {
 func (t Target) Validate() error {
 	var p problems
 	to := t.Endpoint()
-	if t.Config.Type != Exec {
+	if !slices.Contains([]Type{Exec, Process, Unit}, t.Config.Type) {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
 		from := t.Config.Source

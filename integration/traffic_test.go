@@ -33,6 +33,7 @@ type breakage struct {
 	server     string    // SERVICE/ADDRESS:PORT
 	mend       func()    // repairs it
 	on         *lab.Host // instead, the command that the doctor advises repairs it here
+	finding    string    // what the doctor finds; empty: it depends on the cause
 }
 
 const (
@@ -157,7 +158,7 @@ func (s *trafficScene) inner(name, addr string) *lab.Host {
 // stage makes the servers that do not answer clients.
 func (s *trafficScene) stage() {
 	add := func(name, what string, port int, server string, mend func()) {
-		s.breakages = append(s.breakages, breakage{name, what, port, name + "/" + server, mend, nil})
+		s.breakages = append(s.breakages, breakage{name, what, port, name + "/" + server, mend, nil, ""})
 	}
 	s.second = s.web("web2", "192.0.2.12")
 	s.web80 = s.listen(s.second, "80")
@@ -175,6 +176,7 @@ func (s *trafficScene) stage() {
 	lost.Run("ip", "route", "delete", "default")
 	s.listen(lost, "80")
 	add("route", "no default route", 82, "192.0.2.14:82", func() { lost.Run("ip", "route", "add", "default", "via", clientsGateway) })
+	s.breakages[len(s.breakages)-1].finding = "server-unanswered" // only clients of other networks get no answer
 
 	far := s.web("web5", "192.0.2.15", lab.VIP)
 	s.listen(far, "80")
@@ -346,6 +348,9 @@ func (s *trafficScene) advised(t *testing.T, broken []breakage) map[string]lab.F
 		}
 		f := all[i]
 		about[b.server] = f
+		if b.finding != "" && f.ID != b.finding {
+			t.Errorf("%s: the doctor says %+v, want %s", b.what, f, b.finding)
+		}
 		switch f.ID {
 		case "server-unanswered":
 			if !strings.Contains(f.What, "its own check passes") || !strings.Contains(f.Mend, "VIP") {

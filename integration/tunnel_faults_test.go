@@ -81,6 +81,8 @@ func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
 	for i := range rows {
 		rows[i].On, rows[i].Also = n.a.Host, []*lab.Host{n.b.Host}
 	}
+	rows = append(rows, scorecard.Breakage{Name: "tunnel down, from the server", On: n.webs[0], Want: "no-tunnel", Says: "tunl0", Works: works,
+		Fail: func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") }})
 	c.Run(rows)
 }
 

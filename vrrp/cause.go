@@ -19,6 +19,7 @@ const (
 	CauseStayed                   // ordered to stay before a peer took over
 	CauseFaultPassed              // the fault ended before a peer took over
 	CauseSuccessor                // the successor has the VIPs
+	CauseUnannounced              // the successor was not heard to announce the VIPs: Peer
 	CauseSilence                  // no advertisement: Wait, Peer (invalid: no master was known)
 	CauseMasterLeft               // priority 0: Peer
 	CausePreempts                 // the master has a lower priority: Own, Priority, Peer
@@ -124,6 +125,8 @@ func (c Cause) peerString() string {
 		return fmt.Sprintf("equal priority %d and higher address heard from %s", c.Priority, c.Peer)
 	case CauseStalled:
 		return fmt.Sprintf("%s took over while this router stood still", c.Peer)
+	case CauseUnannounced:
+		return fmt.Sprintf("%s took over, and was not heard to announce them", c.Peer)
 	case CauseTookOver:
 		return fmt.Sprintf("%s took over", c.Peer)
 	}

@@ -11,10 +11,12 @@ const (
 	// priorityStandby is the priority of a router in standby. It is the lowest one: it preempts no master, but still takes
 	// over if the master is gone.
 	priorityStandby = 1
-	// Linger is how long a router keeps the VIPs after it heard its successor. The successor advertises first, then adds its
-	// addresses and announces them. This takes about 100 µs, or 10 ms on a busy machine. Two machines may answer for an
-	// address for 200 ms without harm, as long as only one of them announces it.
+	// Linger is how long a router keeps the VIPs after it heard its successor announce them. Its neighbours have heard that
+	// too, but a gateway acts on it only after some milliseconds. Two machines may answer for an address for 200 ms without
+	// harm, as long as only one of them announces it.
 	Linger = 50 * time.Millisecond
+	// maxSilence is how long a router waits at most for that announcement, whatever the advertisement interval.
+	maxSilence = time.Second
 	// offerMargin is added to the time that a backup needs to answer an offer. The backup's timer, its advertisement and our
 	// own wake-up may all be late.
 	offerMargin = 50 * time.Millisecond
@@ -26,6 +28,20 @@ const (
 func OfferTime(interval time.Duration) time.Duration {
 	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
 	return DownIntervals*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
+}
+
+// MaxLinger returns how long a router with this configuration keeps the VIPs at most after it heard a successor's
+// advertisement. The successor advertises first, then adds its addresses and announces them. This usually takes about 100 µs,
+// but some hundred milliseconds if other programs keep the kernel from changing addresses. The router ends it earlier when the
+// successor announces them (EventAnnounced).
+//
+// If both routers have the same virtual MAC address, there is nothing to wait for: an announcement of the successor looks like
+// one of ours. Each answer of this router makes the switches send the packets for the VIPs to the wrong port.
+func MaxLinger(c *Config) time.Duration {
+	if c.VirtualMAC {
+		return Linger
+	}
+	return min(c.AdvertInterval, maxSilence) + Linger
 }
 
 // An offer is a master's offer of its place. The zero offer is none. Backups are silent, so a master does not know whether
@@ -107,7 +123,8 @@ func (m *Machine) offerAgain(now time.Time) {
 // succeeded ends the offer when a successor was heard.
 func (m *Machine) succeeded(now time.Time, ev *Event) {
 	then, cause := m.offer.then, Cause{Kind: CauseTookOver, Peer: ev.Source}
-	m.offer, m.linger = offer{}, now.Add(Linger)
+	m.offer = offer{}
+	m.lingerUntil(now.Add(MaxLinger(&m.cfg)), ev.Source)
 	switch then {
 	case Backup:
 		m.armDownTimer(now, ev.Interval)
@@ -125,6 +142,33 @@ func (m *Machine) succeeded(now time.Time, ev *Event) {
 	}
 }
 
+// lingerUntil makes the router keep the VIPs until a time at the latest, for a successor.
+func (m *Machine) lingerUntil(t time.Time, successor netip.Addr) {
+	m.linger, m.successor, m.announcedTo = t, successor, false
+}
+
+// endLinger forgets the successor: the router has removed the VIPs, or is master again.
+func (m *Machine) endLinger() { m.lingerUntil(time.Time{}, netip.Addr{}) }
+
+// heardAnnouncement handles the announcement of all VIPs by the successor.
+func (m *Machine) heardAnnouncement(now time.Time) {
+	if !m.lingering() || m.announcedTo {
+		return
+	}
+	m.announcedTo = true
+	if end := now.Add(Linger); end.Before(m.linger) {
+		m.linger = end
+	}
+}
+
+// lingered returns why the VIPs are removed when the router has kept them for long enough.
+func (m *Machine) lingered() Cause {
+	if m.announcedTo || m.cfg.VirtualMAC {
+		return Cause{Kind: CauseSuccessor}
+	}
+	return Cause{Kind: CauseUnannounced, Peer: m.successor}
+}
+
 // stay cancels an offer that no peer has accepted yet, and the router stays master. No peer has to be preempted. An offer for
 // standby is not cancelled.
 func (m *Machine) stay(now time.Time, why CauseKind) {
@@ -139,7 +183,8 @@ func (m *Machine) stay(now time.Time, why CauseKind) {
 }
 
 func (m *Machine) release(cause Cause) {
-	m.holding, m.linger = false, time.Time{}
+	m.holding = false
+	m.endLinger()
 	m.actions = append(m.actions, Action{Kind: ActionRelease, Cause: cause})
 }
 
@@ -158,6 +203,7 @@ func (m *Machine) fault(now time.Time, ev *Event) {
 	}
 	switch {
 	case m.stopped:
+		m.alone = m.alone && m.isUnfit()
 	case m.alone && m.isUnfit(): // it has offered its place, and nobody took over
 	case m.state == Fault:
 		m.setCause(*ev.Cause)

@@ -33,6 +33,8 @@ const (
 	EventStandby // standby
 	// EventJoin: the sync group decides that the router is to be To, for the reason Cause.
 	EventJoin // join
+	// EventAnnounced: another machine was heard to announce every VIP, since this router heard its Successor.
+	EventAnnounced // announced
 	// EventConfig: the configuration has changed to Config, with the same VRID.
 	EventConfig // config
 )
@@ -113,7 +115,10 @@ type Machine struct {
 	zero     netip.Addr    // the master that sent priority 0 at base, if there was one
 	lower    rival         // the master that this router is about to preempt
 	offer    offer
-	linger   time.Time // when to remove the VIPs, after a successor was heard; zero: no successor was heard
+
+	linger      time.Time  // when to remove the VIPs at the latest, after a successor was heard; zero: no successor was heard
+	successor   netip.Addr // that successor
+	announcedTo bool       // it was heard to announce the VIPs
 
 	answersSince time.Time // when a master began to count its answers to advertisements
 	answers      int       // since then
@@ -146,6 +151,10 @@ func (m *Machine) Listening() bool { return m.listens }
 
 // HandingOver reports whether the router offers its place, or has heard a successor that may not have the VIPs yet.
 func (m *Machine) HandingOver() bool { return m.offering() || m.lingering() }
+
+// Successor returns the master that has taken over, while this router keeps the VIPs until that one was heard to announce them.
+// Otherwise it is the zero Addr.
+func (m *Machine) Successor() netip.Addr { return m.successor }
 
 // Standby reports whether the router is in standby.
 func (m *Machine) Standby() bool { return m.standby }
@@ -230,6 +239,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.standBy(now, ev.On)
 	case EventJoin:
 		m.join(now, ev.To, *ev.Cause)
+	case EventAnnounced:
+		m.heardAnnouncement(now)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
@@ -290,7 +301,8 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 func (m *Machine) lead(now time.Time, cause Cause) {
 	m.advertise(m.priorityAs(Master))
 	m.deadline = now.Add(m.cfg.AdvertInterval)
-	m.offer, m.linger, m.ready, m.listens = offer{}, time.Time{}, false, false
+	m.endLinger()
+	m.offer, m.ready, m.listens = offer{}, false, false
 	former := m.master
 	m.master, m.holding, m.alone = m.source, true, m.isUnfit()
 	if m.state == Master {

@@ -38,12 +38,13 @@ func _() {
 	_ = x[EventTracking-7]
 	_ = x[EventStandby-8]
 	_ = x[EventJoin-9]
-	_ = x[EventConfig-10]
+	_ = x[EventAnnounced-10]
+	_ = x[EventConfig-11]
 }
 
-const _EventKind_name = "upresumefaultstoptimeradverttrackingstandbyjoinconfig"
+const _EventKind_name = "upresumefaultstoptimeradverttrackingstandbyjoinannouncedconfig"
 
-var _EventKind_index = [...]uint8{0, 2, 8, 13, 17, 22, 28, 36, 43, 47, 53}
+var _EventKind_index = [...]uint8{0, 2, 8, 13, 17, 22, 28, 36, 43, 47, 56, 62}
 
 func (i EventKind) String() string {
 	idx := int(i) - 1

@@ -17,7 +17,7 @@ const answersPerInterval = 10
 
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
-		m.release(Cause{Kind: CauseSuccessor})
+		m.release(m.lingered())
 	}
 	switch {
 	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
@@ -59,7 +59,8 @@ func (m *Machine) listen(now time.Time) bool {
 			return false
 		}
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
-		m.master, m.holding, m.linger = netip.Addr{}, false, time.Time{}
+		m.master, m.holding = netip.Addr{}, false
+		m.endLinger()
 		m.remark(Cause{Kind: CauseListens, Wait: late.Round(time.Millisecond)})
 	case m.state == Backup, m.state == Fault:
 		interval, master := m.learned, m.master
@@ -140,7 +141,8 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 		}
 	case stalled:
 		m.yield(now, ev, Cause{Kind: CauseStalled, Peer: ev.Source})
-		m.holding, m.linger = false, time.Time{}
+		m.holding = false
+		m.endLinger()
 	case ev.Priority > own:
 		m.advertise(own)
 		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
@@ -168,8 +170,20 @@ func (m *Machine) answer(now time.Time) bool {
 	return true
 }
 
+// yield makes a master the backup of another master. The other one may have just preempted it: then it has no addresses yet, and
+// this router keeps the VIPs until the other one announces them, as after an offer. Or two masters have not heard each other
+// for a while, and both have the addresses. Then the other one announces them again at once, because it hears this router's
+// last advertisement, and this router removes its own 50 ms after that. The clients of both are served meanwhile.
+//
+// If no announcement is heard, this router removes the VIPs 50 ms after its next advertisement would have been due. The other
+// one would have answered the last advertisement if it had been a master that heard it. So if two masters hear each other, both
+// have the VIPs for no longer than an interval and 50 ms.
 func (m *Machine) yield(now time.Time, ev *Event, cause Cause) {
-	m.linger = now.Add(Linger)
+	until := later(m.deadline, now).Add(Linger)
+	if latest := now.Add(MaxLinger(&m.cfg)); latest.Before(until) {
+		until = latest
+	}
+	m.lingerUntil(until, ev.Source)
 	m.armDownTimer(now, ev.Interval)
 	m.master = ev.Source
 	m.transition(now, Backup, cause)

@@ -23,6 +23,7 @@ type wire struct {
 	loss    float64
 	delay   time.Duration // the longest
 	jitter  time.Duration // how late a node may act on its timer, at most
+	adds    time.Duration // how long a node takes to add its addresses, at most; it announces them after that
 }
 
 type node struct {
@@ -35,6 +36,7 @@ type node struct {
 	changed func() // called after each step that changed more than a deadline, if there is one
 
 	becameMaster int
+	added        time.Time // when it has its addresses, if it holds them
 
 	asleep bool // it does nothing, neither for timers nor for packets
 	inbox  []Event
@@ -82,6 +84,8 @@ func (w *wire) step(n *node, ev Event) {
 			n.log = append(n.log, fmt.Sprintf("%s: %s", a.To, a.Cause.String()))
 			if a.To == Master {
 				n.becameMaster++
+				n.added = w.now.Add(w.upTo(w.adds))
+				w.announce(n)
 			}
 		}
 		if a.Kind != ActionAdvertise {
@@ -95,9 +99,21 @@ func (w *wire) step(n *node, ev Event) {
 			w.flights = append(w.flights, flight{w.now.Add(w.upTo(w.delay)), to, n, heard})
 		}
 	}
+	if ev.Kind == EventAdvert && n.machine.State() == Master && len(actions) > 0 {
+		w.announce(n) // it has heard another master
+	}
 	n.late = w.upTo(w.jitter)
 	if n.changed != nil && changed {
 		n.changed()
+	}
+}
+
+// announce lets the others hear that a master announces its addresses, after it has added them.
+func (w *wire) announce(n *node) {
+	for _, to := range w.nodes {
+		if to != n && to.side == n.side {
+			w.flights = append(w.flights, flight{later(w.now, n.added).Add(w.upTo(w.delay)), to, n, Event{Kind: EventAnnounced}})
+		}
 	}
 }
 
@@ -143,6 +159,7 @@ func (w *wire) run(d time.Duration, check func()) {
 			w.now = f.at
 			switch {
 			case f.from.side != f.to.side:
+			case f.ev.Kind == EventAnnounced && (f.from.machine.State() != Master || !f.to.machine.Successor().IsValid()):
 			case f.to.asleep:
 				f.to.inbox = append(f.to.inbox, f.ev)
 			default:
@@ -175,6 +192,11 @@ func (w *wire) holders() (n int) {
 		}
 	}
 	return n
+}
+
+// served reports whether a node has the addresses by now.
+func (w *wire) served() bool {
+	return slices.ContainsFunc(w.nodes, func(n *node) bool { return n.machine.Holding() && !w.now.Before(n.added) })
 }
 
 func (w *wire) want(masters ...string) {

@@ -159,7 +159,7 @@ func TestPreemptionLeavesNoGap(t *testing.T) {
 			switch since := w.now.Sub(a.machine.Since()); {
 			case w.holders() == 0:
 				t.Fatal("nobody holds the VIPs")
-			case w.holders() == 2 && since > Linger+w.delay:
+			case w.holders() == 2 && since > Linger+2*w.delay:
 				t.Fatalf("two hold the VIPs for %s", since)
 			}
 		})
@@ -167,6 +167,34 @@ func TestPreemptionLeavesNoGap(t *testing.T) {
 		if len(b.log) != 3 {
 			t.Errorf("b: %q", b.log)
 		}
+	})
+}
+
+// TestLateSuccessor: the successor takes up to 900 ms to add its addresses. Somebody has them at every moment. When the successor
+// has announced them, the former master removes its own within 50 ms. If it is quiet, the former master does so within an
+// interval and 50 ms.
+func TestLateSuccessor(t *testing.T) {
+	seeds(t, 300, func(t *testing.T, w *wire) {
+		w.adds = 900 * time.Millisecond
+		a, b := w.settled(func(*Config) {})
+		quiet := w.rand.IntN(4) == 0
+		w.step(a, Event{Kind: EventStandby, On: true})
+		w.run(10*time.Second, func() {
+			if quiet {
+				w.flights = slices.DeleteFunc(w.flights, func(f flight) bool { return f.ev.Kind == EventAnnounced })
+			}
+			end := b.added.Add(Linger)
+			if quiet {
+				end = b.machine.Since().Add(time.Second + Linger)
+			}
+			switch {
+			case !w.served():
+				t.Fatal("nobody has the VIPs")
+			case w.holders() == 2 && w.now.After(end.Add(w.delay)):
+				t.Fatalf("two hold the VIPs %s after the successor announced them", w.now.Sub(b.added))
+			}
+		})
+		w.want("b")
 	})
 }
 

@@ -55,10 +55,14 @@ func TestHandOver(t *testing.T) {
 	giveWay := Event{Kind: EventJoin, To: Backup, Cause: &Cause{Kind: FaultTracked, Text: "group"}}
 	takeOver := Event{Kind: EventJoin, To: Master, Cause: &Cause{Kind: FaultTracked, Text: "group"}}
 	hard, gentle := Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "no carrier"}}, Event{Kind: EventFault, Cause: &Cause{Kind: FaultTracked, Text: "script"}, Gentle: true}
-	lingered := time.Second + Linger
+	announced := Event{Kind: EventAnnounced}
+	lingered, quiet := time.Second+Linger, 2*time.Second+Linger
 	taken := row{time.Second, hear(addrA, 100), "backup: 192.0.2.1 took over", Backup, true}
+	told := row{time.Second, announced, "", Backup, true}
 	grouped := testConfig(100)
 	grouped.SyncGroup = "pair"
+	slow, fast, virtual := testConfig(100), testConfig(100), testConfig(100)
+	slow.AdvertInterval, fast.AdvertInterval, virtual.VirtualMAC = 10*time.Second, 10*time.Millisecond, true
 	for _, tt := range []struct {
 		name    string
 		machine *Machine
@@ -74,6 +78,41 @@ func TestHandOver(t *testing.T) {
 		}},
 		{"stop, the successor gets time for its addresses", master(testConfig(100)), []row{
 			{0, stop, "advert 0, stays: shutdown", Master, true},
+			{0, announced, "", Master, true},
+			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{1460 * time.Millisecond, timer, "", Initialize, true},
+			{1460 * time.Millisecond, announced, "", Initialize, true},
+			{1500 * time.Millisecond, announced, "", Initialize, true},
+			{1460*time.Millisecond + Linger - 1, timer, "", Initialize, true},
+			{1460*time.Millisecond + Linger, timer, "release: the successor has them", Initialize, false},
+			{1600 * time.Millisecond, announced, "", Initialize, false},
+		}},
+		{"stop, the successor announces its addresses at the last moment", master(testConfig(100)), []row{
+			{0, stop, "advert 0, stays: shutdown", Master, true},
+			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{quiet - 1, announced, "", Initialize, true},
+			{quiet, timer, "release: the successor has them", Initialize, false},
+		}},
+		{"stop, the successor is not heard to announce its addresses", master(testConfig(100)), []row{
+			{0, stop, "advert 0, stays: shutdown", Master, true},
+			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{quiet - 1, timer, "", Initialize, true},
+			{quiet, timer, "release: 192.0.2.1 took over, and was not heard to announce them", Initialize, false},
+		}},
+		{"stop, at a long interval", master(slow), []row{
+			{0, stop, "advert 0, stays: shutdown", Master, true},
+			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{quiet - 1, timer, "", Initialize, true},
+			{quiet, timer, "release: 192.0.2.1 took over, and was not heard to announce them", Initialize, false},
+		}},
+		{"stop, at a short interval", master(fast), []row{
+			{0, stop, "advert 0, stays: shutdown", Master, true},
+			{time.Millisecond, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{11*time.Millisecond + Linger - 1, timer, "", Initialize, true},
+			{11*time.Millisecond + Linger, timer, "release: 192.0.2.1 took over, and was not heard to announce them", Initialize, false},
+		}},
+		{"stop, with a virtual MAC address", master(virtual), []row{
+			{0, stop, "advert 0, stays: shutdown", Master, true},
 			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
 			{lingered - 1, timer, "", Initialize, true},
 			{lingered, timer, "release: the successor has them", Initialize, false},
@@ -81,6 +120,7 @@ func TestHandOver(t *testing.T) {
 		{"stop, and start while lingering", master(testConfig(100)), []row{
 			{0, stop, "advert 0, stays: shutdown", Master, true},
 			{time.Second, hear(addrA, 100), "initialize: 192.0.2.1 took over", Initialize, true},
+			{time.Second, announced, "", Initialize, true},
 			{time.Second, up, "backup: startup", Backup, true},
 			{lingered, timer, "release: the successor has them", Backup, false},
 			{time.Second + down, timer, "advert 100, master: no advertisement for 3.609s", Master, true},
@@ -88,6 +128,7 @@ func TestHandOver(t *testing.T) {
 		{"standby", master(testConfig(100)), []row{
 			{0, on, "advert 0, stays: standby", Master, true},
 			taken,
+			told,
 			{lingered, timer, "release: the successor has them", Backup, false},
 			{2 * time.Second, hear(addrA, 1), "", Backup, false},
 			{5 * time.Second, off, "", Backup, false},
@@ -97,6 +138,7 @@ func TestHandOver(t *testing.T) {
 		{"standby outlives the other", master(testConfig(100)), []row{
 			{0, on, "advert 0, stays: standby", Master, true},
 			taken,
+			told,
 			{5 * time.Second, timer, "release: the successor has them, advert 1, master: no advertisement for 4s from 192.0.2.1", Master, true},
 			{6 * time.Second, timer, "advert 1", Master, true},
 			{6 * time.Second, off, "", Master, true},
@@ -115,6 +157,7 @@ func TestHandOver(t *testing.T) {
 		{"standby, taken back too late", master(testConfig(100)), []row{
 			{0, on, "advert 0, stays: standby", Master, true},
 			taken,
+			told,
 			{time.Second, off, "", Backup, true},
 			{time.Second + down, timer, "release: the successor has them, advert 100, master: no advertisement for 3.609s from 192.0.2.1", Master, true},
 		}},
@@ -144,6 +187,7 @@ func TestHandOver(t *testing.T) {
 		{"standby of the owner", resumed(testConfig(255)), []row{
 			{0, on, "advert 0, stays: standby", Master, true},
 			taken,
+			told,
 			{lingered, timer, "release: the successor has them", Backup, false},
 			{2 * time.Second, off, "", Backup, false},
 			{4 * time.Second, hear(addrA, 200), "", Backup, false},
@@ -152,6 +196,7 @@ func TestHandOver(t *testing.T) {
 		{"a gentle fault", master(testConfig(100)), []row{
 			{0, gentle, "advert 0, fault: script", Fault, true},
 			{time.Second, hear(addrA, 100), "", Fault, true},
+			{time.Second, announced, "", Fault, true},
 			{lingered, timer, "release: the successor has them", Fault, false},
 			{5 * time.Second, up, "backup: fault is over: script", Backup, false},
 		}},
@@ -180,7 +225,23 @@ func TestHandOver(t *testing.T) {
 		{"lingering, then a gentle fault", master(testConfig(100)), []row{
 			{time.Second, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
 			{time.Second, gentle, "fault: script", Fault, true},
+			{time.Second, announced, "", Fault, true},
 			{lingered, timer, "release: the successor has them", Fault, false},
+		}},
+		{"another router preempts, and gets time for its addresses", master(testConfig(100)), []row{
+			{200 * time.Millisecond, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
+			{660 * time.Millisecond, announced, "", Backup, true},
+			{660*time.Millisecond + Linger - 1, timer, "", Backup, true},
+			{660*time.Millisecond + Linger, timer, "release: the successor has them", Backup, false},
+		}},
+		{"another router preempts, and is not heard to announce its addresses", master(testConfig(100)), []row{
+			{200 * time.Millisecond, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
+			{lingered - 1, timer, "", Backup, true},
+			{lingered, timer, "release: 192.0.2.1 took over, and was not heard to announce them", Backup, false},
+		}},
+		{"another router preempts, with a virtual MAC address", master(virtual), []row{
+			{200 * time.Millisecond, hear(addrA, 101), "advert 100, backup: higher priority 101 heard from 192.0.2.1", Backup, true},
+			{200*time.Millisecond + Linger, timer, "release: the successor has them", Backup, false},
 		}},
 		{"resume", NewMachine(testConfig(100)), []row{
 			{0, resume, "advert 100, master: resumed", Master, true},
@@ -242,6 +303,7 @@ func TestStandbyShows(t *testing.T) {
 		{5 * time.Second, Event{Kind: EventTimer}, false, false}, // nobody took over
 		{5 * time.Second, Event{Kind: EventStandby, On: true}, true, true},
 		{6 * time.Second, hear(addrA, 7), true, true},
+		{6 * time.Second, Event{Kind: EventAnnounced}, true, true},
 		{7 * time.Second, Event{Kind: EventTimer}, true, false},
 		{7 * time.Second, Event{Kind: EventStandby}, false, false},
 	} {

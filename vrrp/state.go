@@ -54,6 +54,8 @@ type Status struct {
 	// HandingOver says that the router has offered its place, or has a successor, and keeps the VIPs only until its
 	// successor has them. It must not announce them any more.
 	HandingOver bool `json:"handing_over,omitempty"`
+	// Successor is the router that has taken over, while this one keeps the VIPs until that one was heard to announce them.
+	Successor netip.Addr `json:"-"`
 	// Standby says that the router is at priority 1 by command. If a master enters standby and nobody takes over, it becomes
 	// false.
 	Standby bool `json:"standby,omitempty"`

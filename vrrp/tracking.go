@@ -12,7 +12,7 @@ type Tracking struct {
 	Unclear bool `json:"unclear,omitempty"`
 	// Fault says in words why the virtual router must not take part; empty: no fault.
 	Fault string `json:"fault,omitempty"`
-	// LastResort says that only scripts have found the Fault. If no other master is heard, the virtual router is master in
+	// LastResort says that only scripts, checks and looks for processes have found the Fault. If no other master is heard, the virtual router is master in
 	// spite of it, at priority 1.
 	LastResort bool `json:"last_resort,omitempty"`
 	// OfGroup says that Fault is the fault of another member of the sync group.

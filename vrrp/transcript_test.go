@@ -65,7 +65,8 @@ type party struct {
 	lost     int  // how many of its next advertisements get lost
 	deafTo   *party
 	asleep   bool
-	hard     bool // its link is at fault
+	slow     time.Duration // how long it takes to add its addresses
+	hard     bool          // its link is at fault
 	told     Tracking
 	mastered uint64
 	heard    Packet   // the last advertisement
@@ -73,11 +74,11 @@ type party struct {
 	dropped  Drops
 }
 
-// A delivery is an advertisement on its way.
+// A delivery is an advertisement or an announcement on its way.
 type delivery struct {
 	at       time.Time
 	from, to *party
-	message  []byte
+	message  []byte // nil: it is an announcement of the VIPs
 }
 
 func (p *transcript) perform(script string) string {
@@ -140,6 +141,8 @@ func (p *transcript) command(line string) {
 		a.lost = p.number(args)
 	case "deaf":
 		a.deafTo = p.party(args)
+	case "slow":
+		a.slow = p.duration(args)
 	case "freeze":
 		a.asleep = true
 	case "thaw":
@@ -336,6 +339,7 @@ func (p *transcript) step(a *party, ev Event) {
 			p.send(a, act.Priority)
 		case act.Kind == ActionTransition && act.To == Master:
 			a.mastered++
+			p.announce(a)
 		}
 	}
 	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause()) != before

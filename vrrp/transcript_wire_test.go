@@ -28,8 +28,24 @@ func (p *transcript) send(a *party, priority uint8) {
 	}
 }
 
+// announce sends the announcement of the VIPs of a party that has just become master, or announces them again.
+func (p *transcript) announce(a *party) {
+	_, name, _ := strings.Cut(a.name, ".")
+	for _, b := range p.parties {
+		if _, theirs, _ := strings.Cut(b.name, "."); b != a && !a.deaf && b.deafTo != a && theirs == name {
+			p.onTheWay = append(p.onTheWay, delivery{at: p.now.Add(a.slow + time.Millisecond), from: a, to: b})
+		}
+	}
+}
+
 // deliver passes an advertisement to a party, as a Loop does.
 func (p *transcript) deliver(l delivery) {
+	if l.message == nil {
+		if l.to.Machine.Successor().IsValid() && l.from.Machine.State() == Master {
+			p.step(l.to, Event{Kind: EventAnnounced})
+		}
+		return
+	}
 	a, h := l.to, Header{l.from.addr, Group4, TTL}
 	was, warnings := a.Machine.State(), len(a.Warnings())
 	heard, contested := a.RivalHeard(), a.Contested()
@@ -39,6 +55,7 @@ func (p *transcript) deliver(l delivery) {
 		}
 		if a.RivalHeard() != heard {
 			p.line(a, "announces its addresses again: another master was heard")
+			p.announce(a)
 		}
 	}()
 	if d := a.Examine(p.now, h, l.message, &a.heard); d != 0 {
@@ -75,17 +92,18 @@ func (p *transcript) run(until time.Time) {
 				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
 			}
 		}
+		found := false
 		for i, l := range p.onTheWay {
-			if l.to.asleep || l.at.After(at) {
+			if l.to.asleep || l.at.After(at) || found && !l.at.Before(at) {
 				continue
 			}
+			found = true
 			at, do = l.at, func() {
 				p.onTheWay = slices.Delete(p.onTheWay, i, i+1)
 				if !l.to.deaf && !l.from.deaf {
 					p.deliver(l)
 				}
 			}
-			break
 		}
 		if !at.Before(until) {
 			p.now = until

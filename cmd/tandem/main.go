@@ -28,6 +28,10 @@
 //	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
 //	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0}
 //	                                              changes a real server, and answers with its state
+//	GET  /v1/history?since=TIME&router=NAME&service=NAME
+//	                                              what has happened: a list of events, see below
+//	GET  /v1/events?since=TIME&router=NAME&service=NAME
+//	                                              server-sent events: those since then, and those that happen from now on
 //
 // The action is one of drain, undrain, disable, enable, weight and reset. Only weight needs the number. The state of a real
 // server is
@@ -89,6 +93,16 @@
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //
+// An event is
+//
+//	{"time": "2006-01-02T15:04:05.123Z", "director": "lb1", "kind": "transition", "on": "router", "name": "web",
+//	 "what": "became backup", "cause": "higher priority 100 heard from 192.0.2.3", "old": "master", "new": "backup"}
+//
+// The kind is one of transition, priority, verdict, repair, order, reload, hook, warning and director. On is one of router,
+// sync_group, service, server, interface and director. The words of what and cause may change; cause, old and new can be absent.
+// A parameter that is absent selects all; the time is in the form of RFC 3339. In a stream, the type of each event is its kind. A
+// reader that is too slow gets an event of type "dropped", and the stream ends. At most 16 readers can follow at the same time.
+//
 // Later versions may add members, but never rename or remove one.
 //
 // # Exit codes
@@ -134,6 +148,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		commands []*cobra.Command
 	}{
 		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
 		{"A machine that is a real server:", []*cobra.Command{newRealServer()}},

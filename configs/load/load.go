@@ -4,6 +4,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,18 +78,25 @@ func Directors(path string) ([]string, error) {
 // Socket returns the control socket that a file names, whatever mistakes there are in the rest of the file, or
 // configs.DefaultSocket if it names none. The error says that the file cannot be read, or is not TOML.
 func (l Loader) Socket(path string) (string, error) {
+	return l.lookup(path, configs.DefaultSocket, "control", "socket")
+}
+
+// StateDir returns the state directory that a file names, as Socket does.
+func (l Loader) StateDir(path string) (string, error) {
+	return l.lookup(path, configs.DefaultStateDir, "state", "dir")
+}
+
+// lookup returns a value of a file, or its default.
+func (l Loader) lookup(path, otherwise string, keys ...string) (string, error) {
 	text, err := read(path)
 	if err != nil {
 		return "", err
 	}
-	socket, err := configs.Socket(l.surroundings(), path, text)
+	value, err := configs.Lookup(l.surroundings(), path, text, keys...)
 	if err != nil {
 		return "", fmt.Errorf("failed to read configuration %s: %w", path, err)
 	}
-	if socket == "" {
-		return configs.DefaultSocket, nil
-	}
-	return socket, nil
+	return cmp.Or(value, otherwise), nil
 }
 
 // File, ForReview and Text are those of the loader without a name.
@@ -99,9 +107,6 @@ func ForReview(path string) (*configs.Config, error) { return As("").ForReview()
 
 // Text is File for the text of a file that somebody else has read.
 func Text(path string, text []byte) (*configs.Config, error) { return As("").Text(path, text) }
-
-// Socket is that of the loader without a name.
-func Socket(path string) (string, error) { return As("").Socket(path) }
 
 func (l Loader) surroundings() configs.Surroundings {
 	s := configs.Surroundings{

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
@@ -27,6 +28,8 @@ type probe struct {
 	hardware  net.HardwareAddr
 	linkLocal netip.Addr // the zero Addr if there is none
 	own       map[garp.Hardware]bool
+	foreign   garp.Hardware // the last one that was not our own
+	lookAgain time.Time     // when to look again whether it has become our own
 	arp, ndp  *packet.Conn
 	down      chan struct{} // a socket told that the interface went down
 	// adverts receive the VRRP advertisements of other masters, one socket a family. Nobody waits for them.
@@ -134,13 +137,18 @@ func (p *probe) look() (same, up bool) {
 }
 
 // isOwn reports whether a hardware address is this machine's own. It looks again for an unknown one, because an interface
-// may have been added since.
+// may have been added since. A peer that announces a thousand addresses must not cause a thousand looks, and each one waits
+// while other programs change interfaces.
 func (p *probe) isOwn(from garp.Hardware) bool {
-	if p.own[from] {
+	now := time.Now()
+	switch {
+	case p.own[from]:
 		return true
+	case from == p.foreign && now.Before(p.lookAgain):
+		return false
 	}
-	if now, err := ownHardware(); err == nil {
-		p.own = now
+	if own, err := ownHardware(); err == nil {
+		p.own, p.foreign, p.lookAgain = own, from, now.Add(time.Second)
 	}
 	return p.own[from]
 }

@@ -31,7 +31,7 @@ func TestReferAnnouncesTheNewMaster(t *testing.T) {
 		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
 	})
 	sendAdvert(t, peer, successor)
-	w.Refer(time.Now(), vips, successor)
+	w.Refer(time.Now(), time.Now(), vips, successor)
 	w.Set(nil)
 	ours := hardwareOf(t, ns, "eth0").String()
 	for len(vips) > 0 {
@@ -62,7 +62,7 @@ func TestReferAfterGivingUpToNobody(t *testing.T) {
 	for begun := time.Now(); ; {
 		// The first advertisement may come before the watcher listens, as in a network that is being repaired.
 		sendAdvert(t, peer, successor)
-		w.Refer(time.Now(), []netip.Addr{vip}, successor)
+		w.Refer(time.Now(), time.Now(), []netip.Addr{vip}, successor)
 		select {
 		case o := <-claims:
 			if o.Announced && o.Claimed == vip && o.From == server {
@@ -88,7 +88,7 @@ func TestReferLeavesItToTheNewMaster(t *testing.T) {
 		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
 	})
 	sendAdvert(t, peer, successor)
-	w.Refer(time.Now(), []netip.Addr{vip, quiet}, successor)
+	w.Refer(time.Now(), time.Now(), []netip.Addr{vip, quiet}, successor)
 	w.Set(nil)
 	b, err := frame(garp.Reply, vip, net.HardwareAddr(server[:]), false)
 	if err != nil {

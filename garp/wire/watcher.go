@@ -35,6 +35,7 @@ type Watcher struct {
 
 	mu       sync.Mutex
 	addrs    []netip.Addr
+	leaving  []garp.HandOver
 	referred []referred // not yet begun
 	givenUp  []netip.Addr
 	rivals   []garp.Rival
@@ -43,6 +44,7 @@ type Watcher struct {
 
 // A referred are addresses that went to a successor.
 type referred struct {
+	heard     time.Time
 	since     time.Time
 	addrs     []netip.Addr
 	successor netip.Addr
@@ -55,11 +57,12 @@ func NewWatcher(iface string, log hclog.Logger, notify func(garp.Rival)) *Watche
 	}
 }
 
-// Set sets the watched addresses: those that are ours now. It never blocks.
-func (w *Watcher) Set(addrs []netip.Addr) {
+// Set sets the watched addresses: those that are ours now, and of them, those that this machine only keeps for a successor. The
+// successor is no rival. Set never blocks.
+func (w *Watcher) Set(addrs []netip.Addr, leaving ...garp.HandOver) {
 	w.mu.Lock()
-	same := slices.Equal(w.addrs, addrs)
-	w.addrs = slices.Clone(addrs)
+	same := slices.Equal(w.addrs, addrs) && slices.EqualFunc(w.leaving, leaving, garp.HandOver.Is)
+	w.addrs, w.leaving = slices.Clone(addrs), slices.Clone(leaving)
 	w.mu.Unlock()
 	if !same {
 		nudge(w.wake)
@@ -67,11 +70,11 @@ func (w *Watcher) Set(addrs []netip.Addr) {
 }
 
 // Refer announces addresses at the hardware address of their new master, unless the new master is heard to announce them itself.
-// They went to it at a moment; successor is the address that it advertises from. Call Refer before Set without the addresses. It
-// never blocks.
-func (w *Watcher) Refer(since time.Time, addrs []netip.Addr, successor netip.Addr) {
+// heard and since are those of garp.Referrals.Refer. successor is the address that the new master advertises from. Call Refer
+// before Set without the addresses. It never blocks.
+func (w *Watcher) Refer(heard, since time.Time, addrs []netip.Addr, successor netip.Addr) {
 	w.mu.Lock()
-	w.referred = append(w.referred, referred{since, slices.Clone(addrs), successor})
+	w.referred = append(w.referred, referred{heard, since, slices.Clone(addrs), successor})
 	w.mu.Unlock()
 	nudge(w.wake)
 }
@@ -97,15 +100,16 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// takeReferred passes on the calls of Refer, Set and GiveUp since the last time, and returns the addresses that are ours.
-func (w *Watcher) takeReferred(refs *garp.Referrals) []netip.Addr {
+// take passes on the calls of Refer, Set and GiveUp since the last time, and returns the addresses that are ours.
+func (w *Watcher) take(refs *garp.Referrals, leaving *garp.HandOvers) []netip.Addr {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.referred {
-		refs.Refer(r.since, r.addrs, r.successor)
+		refs.Refer(r.heard, r.since, r.addrs, r.successor)
 	}
 	refs.SetAddresses(w.addrs)
 	refs.GiveUp(w.givenUp)
+	leaving.Set(w.leaving)
 	w.referred, w.givenUp = nil, nil
 	return slices.Clone(w.addrs)
 }
@@ -130,16 +134,16 @@ func (w *Watcher) Claims() uint64 {
 // Run's own goroutine opens the sockets. Where threads differ in their network namespace, it must be locked to one.
 func (w *Watcher) Run(ctx context.Context) error {
 	trouble := ""
-	refs := garp.NewReferrals()
+	refs, leaving := garp.NewReferrals(), &garp.HandOvers{}
 	for ctx.Err() == nil {
-		if len(w.takeReferred(refs)) == 0 && !refs.Waiting() {
+		if len(w.take(refs, leaving)) == 0 && !refs.Waiting() {
 			select {
 			case <-ctx.Done():
 			case <-w.wake:
 			}
 			continue
 		}
-		err := w.session(ctx, refs)
+		err := w.session(ctx, refs, leaving)
 		if err == nil {
 			trouble = ""
 			continue
@@ -159,18 +163,20 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // session watches on the interface as it is now. It returns when the interface is replaced, when there is nothing to
 // watch, or when ctx ends.
-func (w *Watcher) session(ctx context.Context, refs *garp.Referrals) error {
+func (w *Watcher) session(ctx context.Context, refs *garp.Referrals, leaving *garp.HandOvers) error {
 	p, err := newProbe(w.iface)
 	if err != nil {
 		return err
 	}
 	return p.observe(ctx, func(ctx context.Context, observed <-chan garp.Observation) error {
-		return w.track(ctx, p, observed, refs)
+		return w.track(ctx, p, observed, refs, leaving)
 	})
 }
 
 // track asks for the addresses, receives frames, and reports rivals.
-func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Observation, refs *garp.Referrals) error {
+func (w *Watcher) track(
+	ctx context.Context, p *probe, observed <-chan garp.Observation, refs *garp.Referrals, leaving *garp.HandOvers,
+) error {
 	t := garp.NewRivalTracker()
 	defer func() {
 		t.SetAddresses(time.Now(), nil) // without a session there are no known rivals
@@ -178,8 +184,8 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 	}()
 	check := time.NewTimer(sessionCheck)
 	defer check.Stop()
-	addrs := w.takeReferred(refs)
-	t.SetAddresses(time.Now(), addrs)
+	addrs := w.take(refs, leaving)
+	t.SetAddresses(time.Now(), leaving.Others(addrs))
 	// checked drains the socket of advertisements, else old ones fill its buffer. It ends the session if the interface is
 	// another one.
 	checked := func() (ended bool) {
@@ -194,6 +200,7 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 		if refs.Waiting() {
 			p.drainAdverts(refs.ObserveRouter)
 		}
+		leaving.Step(refs)
 		next, err := w.act(p, t, refs)
 		if err != nil {
 			return err
@@ -206,8 +213,8 @@ func (w *Watcher) track(ctx context.Context, p *probe, observed <-chan garp.Obse
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
-			addrs = w.takeReferred(refs)
-			t.SetAddresses(time.Now(), addrs)
+			addrs = w.take(refs, leaving)
+			t.SetAddresses(time.Now(), leaving.Others(addrs))
 		case o := <-observed:
 			if (t.Concerns(o) || refs.Concerns(o)) && !p.isOwn(o.From) {
 				now := time.Now()

@@ -26,7 +26,7 @@ const (
 
 // askAgent reads the line in which a server reports its state.
 func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
-	res, unsent := say(ctx, conn, t)
+	res, unsent := say(ctx, conn, t, t.Config.Send)
 	if res.Outcome != 0 {
 		return res
 	}

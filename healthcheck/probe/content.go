@@ -4,6 +4,7 @@ package probe
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/http1"
@@ -24,13 +26,32 @@ const maxBody = 1 << 20
 
 var errLongBody = errors.New("body longer than 1 MiB")
 
-// judgeResponse judges a response's status, then its body.
-func judgeResponse(ctx context.Context, status int, body io.Reader, t *healthcheck.Target) healthcheck.Result {
-	res := http1.Judge(status, t.Config.Status)
-	if res.Outcome != healthcheck.Passed || t.Config.Content == (healthcheck.Content{}) {
+// A response is what a server has answered over HTTP.
+type response struct {
+	status int
+	fields []healthcheck.Header // at least those that the check has rules for
+	body   io.Reader
+}
+
+// judgeResponse judges a response's status, then the fields of its header, then its body.
+func judgeResponse(ctx context.Context, got response, t *healthcheck.Target) healthcheck.Result {
+	res := http1.Judge(got.status, t.Config.Status)
+	if res.Outcome != healthcheck.Passed {
 		return res
 	}
-	refusal, err := judgeBody(&t.Config.Content, body)
+	for i := range t.Config.Fields {
+		refusal, err := judgeField(&t.Config.Fields[i], got.fields)
+		switch {
+		case err != nil:
+			return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: err.Error()}
+		case refusal != "":
+			return healthcheck.Fail(healthcheck.Unexpected, res.Reason+", but "+refusal)
+		}
+	}
+	if t.Config.Content == (healthcheck.Content{}) {
+		return res
+	}
+	refusal, err := judgeBody(&t.Config.Content, got.body)
 	var malformed *http2.Malformed
 	var refused *http2.Refused
 	switch {
@@ -50,28 +71,55 @@ func judgeResponse(ctx context.Context, status int, body io.Reader, t *healthche
 	return healthcheck.Pass(res.Reason + " with the expected body")
 }
 
+// judgeField says how a header breaks a rule; empty: not at all.
+func judgeField(rule *healthcheck.FieldRule, fields []healthcheck.Header) (refusal string, err error) {
+	matches, err := regexp.Compile(rule.Matches)
+	if err != nil {
+		return "", err
+	}
+	refusal = "it has no header " + rule.Name
+	for _, f := range fields {
+		switch {
+		case !strings.EqualFold(f.Name, rule.Name):
+		case matches.MatchString(f.Value):
+			return "", nil
+		default:
+			refusal = fmt.Sprintf("its header %s does not match %q", rule.Name, rule.Matches)
+		}
+	}
+	return refusal, nil
+}
+
 // judgeBody reads a body as far as necessary and says what is wrong with it; empty: nothing.
 func judgeBody(c *healthcheck.Content, body io.Reader) (refusal string, err error) {
-	sum, part := sha256.New(), finder{want: []byte(c.Contains)}
-	found := c.Contains == ""
+	sum, part, bad := sha256.New(), finder{want: []byte(c.Contains)}, finder{want: []byte(c.Lacks)}
+	found, spoilt := c.Contains == "", false
 	in := &limited{from: body, left: maxBody, over: errLongBody, tap: func(b []byte) {
 		sum.Write(b)
 		found = found || part.find(b)
+		spoilt = spoilt || c.Lacks != "" && bad.find(b)
 	}}
-	if c.Matches != "" {
+	matched := c.Matches == ""
+	if !matched {
 		matches, err := regexp.Compile(c.Matches)
 		if err != nil {
 			return "", err
 		}
-		if !matches.MatchReader(bufio.NewReader(in)) && in.err == io.EOF {
+		if matched = matches.MatchReader(bufio.NewReader(in)); !matched && in.err == io.EOF {
 			return fmt.Sprintf("its body does not match %q", c.Matches), nil
 		}
 	}
 	buf := make([]byte, 4096)
-	for in.err == nil && (!found || c.SHA256 != "") {
+	for in.err == nil && !spoilt && (!found || c.SHA256 != "" || c.Lacks != "") {
 		_, _ = in.Read(buf)
 	}
+	// The other rules are kept, and what follows the first 1 MiB does not matter for the text that the body must lack.
+	enough := in.err == errLongBody && found && matched && c.SHA256 == ""
 	switch {
+	case spoilt:
+		return fmt.Sprintf("its body contains %q", c.Lacks), nil
+	case enough:
+		return "", nil
 	case in.err != nil && in.err != io.EOF:
 		return "", in.err
 	case !found:
@@ -111,4 +159,24 @@ func (l *limited) Read(p []byte) (int, error) {
 		l.tap(p[:n])
 	}
 	return n, err
+}
+
+// A finder looks for bytes in a stream that arrives in pieces.
+type finder struct {
+	want []byte
+	tail []byte // the end of the stream so far, shorter than want
+}
+
+// find takes the next piece and says whether the wanted bytes end in it.
+func (f *finder) find(piece []byte) bool {
+	keep := len(f.want) - 1
+	joint := append(f.tail, piece[:min(len(piece), keep)]...)
+	if bytes.Contains(joint, f.want) || bytes.Contains(piece, f.want) {
+		return true
+	}
+	if len(piece) >= keep {
+		joint = append(joint[:0], piece[len(piece)-keep:]...)
+	}
+	f.tail = joint[max(0, len(joint)-keep):]
+	return false
 }

@@ -46,6 +46,16 @@ func TestContent(t *testing.T) {
 		{"all of it", healthcheck.Content{Contains: "a", Matches: "b", SHA256: sumOf("ab")}, "ab", "", nil},
 		{"all but the first", healthcheck.Content{Contains: "c", Matches: "b", SHA256: sumOf("ab")}, "ab", `its body does not contain "c"`, nil},
 		{"all but the last", healthcheck.Content{Contains: "a", Matches: "b", SHA256: sumOf("a")}, "ab", "its body has another SHA-256", nil},
+		{"lacks", healthcheck.Content{Lacks: "error"}, "no err or", "", nil},
+		{"lacks, of an empty body", healthcheck.Content{Lacks: "error"}, "", "", nil},
+		{"does not lack", healthcheck.Content{Lacks: "error"}, "an error\n", `its body contains "error"`, nil},
+		{"does not lack, behind what it contains", healthcheck.Content{Contains: "a", Matches: "n", Lacks: "error"}, "an error", `its body contains "error"`, nil},
+		{"lacks, but does not contain", healthcheck.Content{Contains: "x", Lacks: "error"}, "an", `its body does not contain "x"`, nil},
+		{"lacks in the first 1 MiB", healthcheck.Content{Contains: "x", Lacks: "error"}, full + "error", "", nil},
+		{"does not lack at the end of the first 1 MiB", healthcheck.Content{Lacks: "error"}, full[5:] + "error", `its body contains "error"`, nil},
+		{"lacks, but is too long for its sum", healthcheck.Content{Lacks: "error", SHA256: sumOf(full)}, full + "x", "", errLongBody},
+		{"lacks, but is too long to match", healthcheck.Content{Lacks: "error", Matches: "y"}, full + "x", "", errLongBody},
+		{"lacks, but is too long to contain", healthcheck.Content{Lacks: "error", Contains: "y"}, full + "x", "", errLongBody},
 		{"as long as may be", healthcheck.Content{SHA256: sumOf(full)}, full, "", nil},
 		{"one longer", healthcheck.Content{SHA256: sumOf(full + "x")}, full + "x", "", errLongBody},
 		{"too long, but known before", healthcheck.Content{Contains: "x"}, full + "x", "", nil},
@@ -69,6 +79,9 @@ func TestExpectedBodies(t *testing.T) {
 	wants := func(s string) func(*healthcheck.Config) {
 		return func(c *healthcheck.Config) { c.Content.Contains = s }
 	}
+	lacks := func(s string) func(*healthcheck.Config) {
+		return func(c *healthcheck.Config) { c.Content.Lacks = s }
+	}
 	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, tt := range []struct {
 		name   string
@@ -82,6 +95,9 @@ func TestExpectedBodies(t *testing.T) {
 		{"after interim responses", wants("ok"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 			healthcheck.Pass("status 200 with the expected body")},
 		{"another", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", probetest.Fail(`status 200, but its body does not contain "ok"`)},
+		{"that lacks a text", lacks("no"), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", healthcheck.Pass("status 200 with the expected body")},
+		{"that does not lack it", lacks("ok"), chunked + "1\r\no\r\n1\r\nk\r\n0\r\n\r\n", probetest.Fail(`status 200, but its body contains "ok"`)},
+		{"that may not lack it, cut short", lacks("no"), "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\no", probetest.Fail("connection closed in the middle of the response body")},
 		{"of another status", wants("ok"), "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nok", probetest.Fail("status 500, want 200-299")},
 		{"cut short", wants("ok"), "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\no", probetest.Fail("connection closed in the middle of the response body")},
 		{"in broken chunks", wants("ok"), chunked + "zz\r\n", probetest.Fail("malformed response body")},

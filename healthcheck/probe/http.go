@@ -23,7 +23,7 @@ func exchange(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		return socket.Explain(ctx, unsent, t.Config.Timeout, "sending the request")
 	}
 	// After any other error the server has hung up, perhaps after an answer: reading shows which.
-	var h http1.Head
+	h := http1.Head{Wanted: t.Config.Fields}
 	buf := make([]byte, 1024)
 	for {
 		n, err := conn.Read(buf)
@@ -34,7 +34,7 @@ func exchange(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		case done:
 			// A chunk of one byte takes six bytes.
 			in := &limited{from: io.MultiReader(bytes.NewReader(rest), conn), left: 2 * maxBody, over: errLongBody}
-			return judgeResponse(ctx, h.Status, h.Body(t.Config.Method, in), t)
+			return judgeResponse(ctx, response{h.Status, h.Fields, h.Body(t.Config.Method, in)}, t)
 		case err != nil:
 			return h.Broken(ctx, socket.First(unsent, err), t)
 		}

@@ -32,7 +32,11 @@ func exchange2(ctx context.Context, conn net.Conn, t *healthcheck.Target) health
 	if stream == nil {
 		return res
 	}
-	return judgeResponse(ctx, stream.Status, stream, t)
+	got := response{status: stream.Status, body: stream}
+	for _, f := range stream.Fields {
+		got.fields = append(got.fields, healthcheck.Header{Name: f.Name, Value: f.Value})
+	}
+	return judgeResponse(ctx, got, t)
 }
 
 // pseudo returns the pseudo-header fields of a request (RFC 9113, section 8.3.1).

@@ -5,7 +5,10 @@ package probe
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -139,4 +142,52 @@ func isKnown(reason string) bool {
 func httpTarget(timeout time.Duration) *healthcheck.Target {
 	t := probetest.HTTPTarget(probetest.Addr, timeout)
 	return &t
+}
+
+// The header of a response must have the fields that the check demands, in version 1 and in version 2.
+func TestExpectedHeaders(t *testing.T) {
+	role := []healthcheck.FieldRule{{Name: "X-Role", Matches: "^primary$"}}
+	for _, tt := range []struct {
+		name   string
+		rules  []healthcheck.FieldRule
+		header http.Header
+		want   string // empty: passes
+	}{
+		{"there", role, http.Header{"X-Role": {"primary"}}, ""},
+		{"another", role, http.Header{"X-Role": {"primary2"}}, `status 200, but its header X-Role does not match "^primary$"`},
+		{"empty", role, http.Header{"X-Role": {""}}, `status 200, but its header X-Role does not match "^primary$"`},
+		{"missing", role, http.Header{"X-Roles": {"primary"}, "X-Rol": {"primary"}, "Y": {"X-Role: primary"}}, "status 200, but it has no header X-Role"},
+		{"one of several", role, http.Header{"X-Role": {"backup", "primary", "x"}}, ""},
+		{"none of several", role, http.Header{"X-Role": {"backup", "x"}}, `status 200, but its header X-Role does not match "^primary$"`},
+		{"any value", []healthcheck.FieldRule{{Name: "X-Role"}}, http.Header{"X-Role": {""}}, ""},
+		{"in another case", []healthcheck.FieldRule{{Name: "x-ROLE", Matches: "prim"}}, http.Header{"X-Role": {"primary"}}, ""},
+		{"both", append([]healthcheck.FieldRule{{Name: "A", Matches: "b"}}, role...), http.Header{"X-Role": {"primary"}, "A": {"abc"}}, ""},
+		{"the second missing", append([]healthcheck.FieldRule{{Name: "A", Matches: "b"}}, role...), http.Header{"A": {"abc"}}, "status 200, but it has no header X-Role"},
+		{"a field that also delimits the body", []healthcheck.FieldRule{{Name: "Content-Length", Matches: "^2$"}}, http.Header{}, ""},
+		{"long", []healthcheck.FieldRule{{Name: "A", Matches: "^x{1000}end$"}}, http.Header{"A": {strings.Repeat("x", 1000) + "end"}}, ""},
+	} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			maps.Copy(w.Header(), tt.header)
+			_, _ = io.WriteString(w, "ok")
+		}))
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(true)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+		for _, version := range []healthcheck.HTTPVersion{healthcheck.HTTP11, healthcheck.HTTP2} {
+			target := probetest.HTTPTarget(s.Listener.Addr().(*net.TCPAddr).AddrPort(), 10*time.Second)
+			target.Config.Version, target.Config.Fields = version, tt.rules
+			want := healthcheck.Pass("status 200")
+			if tt.want != "" {
+				want = probetest.Fail(tt.want)
+			}
+			if got, _ := probeOnce(target); got != want {
+				t.Errorf("%s, version %s: %+v, want %+v", tt.name, version, got, want)
+			}
+			if got, _ := carry(target); got.Reason != "not carried" {
+				t.Errorf("%s: the engine, which does not look at fields, carries the check: %+v", tt.name, got)
+			}
+		}
+		s.Close()
+	}
 }

@@ -9,31 +9,40 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/process"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/unit"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 )
 
 // A Prober probes servers and runs programs. Any number of probes can use one Prober at the same time.
 type Prober struct {
-	dial     func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
-	programs *script.Programs
-	keys     *keyring
-	vips     *via.Prober
+	dial      func(ctx context.Context, network string, t *healthcheck.Target) (net.Conn, error)
+	programs  *script.Programs
+	processes *process.Finder
+	units     *unit.Prober
+	keys      *keyring
+	vips      *via.Prober
 }
 
 // New makes a Prober.
 func New() *Prober {
-	return &Prober{dial: dial, programs: script.New(), keys: newKeyring(), vips: via.New()}
+	return &Prober{dial: dial, programs: script.New(), processes: process.NewFinder(), units: unit.New(), keys: newKeyring(), vips: via.New()}
 }
 
-// Close closes the sockets that stay open between probes. No probe may be under way. A later probe opens them again.
-func (p *Prober) Close() { p.vips.Close() }
+// Close closes the files that stay open between probes. No probe may be under way. A later probe opens them again.
+func (p *Prober) Close() {
+	p.vips.Close()
+	p.processes.Close()
+	p.units.Close()
+}
 
 // Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
 // as the program of the check is dead. A connection that was begun late has its whole timeout.
@@ -42,6 +51,10 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	switch c := &t.Config; {
 	case c.Type == healthcheck.Exec:
 		return p.programs.Run(ctx, t)
+	case c.Type == healthcheck.Process:
+		return p.processes.Probe(t)
+	case c.Type == healthcheck.Unit:
+		return p.units.Probe(ctx, t)
 	case c.Via.IsValid() && c.Mark == 0:
 		return p.vips.Probe(ctx, t)
 	case c.Type == healthcheck.Ping:
@@ -69,6 +82,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Lost(t))
 		return res
 	}
+	plain := conn
 	socket.Abrupt(conn)
 	defer func() { _ = conn.Close() }()
 	if t.Config.OnlyConnects() {
@@ -83,14 +97,32 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams
 		conn = socket.LastLook{Conn: conn}
 	}
+	if t.Config.Proxy != 0 {
+		if res := announce(ctx, conn, t); res.Outcome != 0 {
+			return res
+		}
+	}
 	if t.Config.TLS.On {
 		secured, res := p.secure(ctx, conn, t)
 		if secured == nil {
 			return res
 		}
-		return talk(ctx, secured, t)
+		conn = secured
 	}
+	defer takeLeave(plain, conn, t)
 	return talk(ctx, conn, t)
+}
+
+// takeLeave tells a server, before the connection is reset, that a conversation has ended. Databases log clients that they lose
+// without that.
+func takeLeave(plain, conn net.Conn, t *healthcheck.Target) {
+	if len(t.Config.Steps) == 0 {
+		return
+	}
+	if secured, ok := conn.(*tls.Conn); ok {
+		_ = secured.CloseWrite()
+	}
+	socket.EndSending(plain)
 }
 
 // talk runs the protocol of a check on a connection and judges the answer. The connection's deadline follows ctx.

@@ -34,6 +34,7 @@ func TestFinder(t *testing.T) {
 func TestSendAndExpect(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	redis := func(c *healthcheck.Config) { c.Send, c.Expect = "PING\r\n", "+PONG" }
+	stats := func(c *healthcheck.Config) { c.Send, c.Expect, c.Forbid = "stats\r\n", "END\r\n", "ERROR" }
 	for _, tt := range []struct {
 		name   string
 		change func(*healthcheck.Config)
@@ -47,6 +48,8 @@ func TestSendAndExpect(t *testing.T) {
 				_, _ = c.Write([]byte{b})
 			}
 		}, healthcheck.Pass(asExpected)},
+		{"answers with what it must not", stats, probetest.Hear("STAT pid 1\r\nERROR\r\nEND\r\n"), probetest.Fail(`the answer contains "ERROR"`)},
+		{"answers without what it must not", stats, probetest.Hear("STAT pid 1\r\nEND\r\nERROR\r\n"), healthcheck.Pass(asExpected)},
 		{"greets by itself", func(c *healthcheck.Config) { c.Expect = "SSH-2.0" }, func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") }, healthcheck.Pass(asExpected)},
 		{"takes what is sent", func(c *healthcheck.Config) { c.Send = "hello" }, probetest.UntilGone[*net.TCPConn], healthcheck.Pass("connected")},
 		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), probetest.Fail("connection closed before the expected answer")},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strconv"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
@@ -15,7 +16,8 @@ import (
 )
 
 // sendDatagram sends a UDP check's datagram. If the check expects an answer, it must come. Otherwise the check fails only if
-// the server refuses the datagram within the timeout: many protocols do not answer strangers.
+// the server refuses the datagram within the timeout: many protocols do not answer strangers. A datagram with the forbidden
+// bytes fails the check, even if it has the expected ones too.
 func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
 	if _, err := conn.Write([]byte(t.Config.Send)); err != nil {
 		return socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
@@ -32,11 +34,13 @@ func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) hea
 			}
 			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())
 		case errors.Is(err, os.ErrDeadlineExceeded) && heard && ctx.Err() != context.Canceled:
-			return otherwise(t)
+			return otherwise(strconv.Quote(t.Config.Expect), t.Config.Timeout)
 		case err != nil: // most of these errors come from ICMP
 			res := socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
 			res.Silent = res.Silent && !heard
 			return res
+		case t.Config.Forbid != "" && bytes.Contains(buf[:n], []byte(t.Config.Forbid)):
+			return forbidden(t.Config.Forbid)
 		case bytes.Contains(buf[:n], []byte(t.Config.Expect)):
 			return healthcheck.Pass(asExpected)
 		}

@@ -55,19 +55,26 @@ func TestDatagrams(t *testing.T) {
 		name         string
 		addr         netip.AddrPort
 		send, expect string
+		forbid       string
 		want         healthcheck.Result
 	}{
-		{"answers as expected", echo, "hello", "ell", healthcheck.Pass(asExpected)},
-		{"answers, whatever it is", echo, "hello", "", healthcheck.Pass(asExpected)},
-		{"says nothing and need not", mute, "hello", "", healthcheck.Pass("no refusal within 100ms")},
-		{"says nothing", mute, "hello", "ell", silent},
-		{"answers otherwise", echo, "hello", "HELLO", probetest.Fail(`answered, but without "HELLO" within 100ms`)},
-		{"refuses", gone, "hello", "", probetest.Fail("connection refused")},
-		{"refuses an empty one", gone, "", "x", probetest.Fail("connection refused")},
+		{"answers as expected", echo, "hello", "ell", "", healthcheck.Pass(asExpected)},
+		{"answers, whatever it is", echo, "hello", "", "", healthcheck.Pass(asExpected)},
+		{"says nothing and need not", mute, "hello", "", "", healthcheck.Pass("no refusal within 100ms")},
+		{"says nothing", mute, "hello", "ell", "", silent},
+		{"answers otherwise", echo, "hello", "HELLO", "", probetest.Fail(`answered, but without "HELLO" within 100ms`)},
+		{"refuses", gone, "hello", "", "", probetest.Fail("connection refused")},
+		{"refuses an empty one", gone, "", "x", "", probetest.Fail("connection refused")},
+		{"answers with what it must not", echo, "hello", "hell", "lo", probetest.Fail(`the answer contains "lo"`)},
+		{"answers without what it must not", echo, "hello", "hell", "low", healthcheck.Pass(asExpected)},
+		{"answers anything but that", echo, "hello", "", "lo", probetest.Fail(`the answer contains "lo"`)},
+		{"bytes", echo, "\x00\xff\x0a", "\xff", "\xff\xff", healthcheck.Pass(asExpected)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
-			target := probetest.Target(healthcheck.UDP, tt.addr, 100*time.Millisecond, func(c *healthcheck.Config) { c.Send, c.Expect = tt.send, tt.expect })
+			target := probetest.Target(healthcheck.UDP, tt.addr, 100*time.Millisecond, func(c *healthcheck.Config) {
+				c.Send, c.Expect, c.Forbid = tt.send, tt.expect, tt.forbid
+			})
 			if got, _ := probeOnce(target); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}

@@ -26,6 +26,9 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
+// limit is the maximum time of the rows of one place. A virtual machine whose kernel hangs ends then.
+const limit = 30 * time.Minute
+
 type options struct {
 	only     *regexp.Regexp // nil: all
 	seed     uint64
@@ -60,7 +63,7 @@ func main() {
 	case o.list:
 		list(os.Stdout, rows)
 	case report.Inside() != "" || !lab.Outside():
-		lab.Enter("github.com/tandem-lvs/tandem/integration/drill", 0, lab.Tandem)
+		lab.Enter("github.com/tandem-lvs/tandem/integration/drill", limit, lab.Tandem)
 		newDrill(o, report.Inside()).run(rows)
 	default:
 		if err := outer(o, rows); err != nil {

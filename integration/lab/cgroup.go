@@ -79,7 +79,10 @@ func (h *Host) join(controller string) error {
 		os.MkdirAll(h.group(), 0o755),
 	)
 	for _, pid := range h.Pids() {
-		err = errors.Join(err, os.WriteFile(h.group()+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
+		moved := os.WriteFile(h.group()+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0)
+		if !errors.Is(moved, unix.ESRCH) { // it has ended since
+			err = errors.Join(err, moved)
+		}
 	}
 	return err
 }

@@ -26,6 +26,7 @@ type breakage = scorecard.Breakage
 func TestScorecard(t *testing.T) {
 	t.Run("between directors", scoreOfDirectors)
 	t.Run("addresses of directors", scoreOfAddresses)
+	t.Run("states of directors", scoreOfStates)
 	t.Run("real servers", scoreOfServers)
 	t.Run("NAT", scoreOfNAT)
 }
@@ -253,6 +254,11 @@ func scoreOfServers(t *testing.T) {
 		program.Stop()
 		program = web.HTTPServer(web.Name)
 	}
+	silent := func() breakage {
+		do, undo := firewall(web, nftDrops("input", "meta l4proto != tcp accept\ntcp dport != 80 accept"), "nft delete table inet site")
+		return breakage{Name: "server's firewall drops the service", On: d.A.Host, Fail: do, Heal: undo, Want: "server-silent",
+			Says: "real server 192.0.2.11 of www: no answer at port 80", Advises: "let TCP port 80 pass in its firewall", Works: works}
+	}
 	c.Run([]breakage{
 		{Name: "VIP missing on a server, from the master", On: d.A.Host, Fail: func() { web.Run("ip", "addr", "del", vip+"/32", "dev", "lo") },
 			Want: "server-lacks-vip", Says: "192.0.2.11", Runs: []*lab.Host{web}, Works: works},
@@ -264,7 +270,18 @@ func scoreOfServers(t *testing.T) {
 		{Name: "server without default route", On: web, Fail: func() {
 			web.Run("ip", "route", "del", "default")
 			_, _ = far.Get("http://" + vip + "/") // it tries to answer
-		}, Want: "no-default-route", Says: "no default route", Heal: func() { web.Run("ip", "route", "add", "default", "via", "192.0.2.254") }, Works: works},
+		}, Want: "no-default-route", Says: "no default route", Router: "192.0.2.254", Works: works},
+		{Name: "server's default route leads to the master", On: web, Fail: func() {
+			web.Run("ip", "route", "replace", "default", "via", "192.0.2.2")
+			web.Run("ip", "neigh", "replace", "192.0.2.2", "lladdr", d.A.MAC(), "dev", "eth0", "nud", "reachable")
+		}, Want: "default-route", Says: "192.0.2.2, the director that holds " + vip, Hurts: true, Router: "192.0.2.254", Works: works},
+		{Name: "the VIP is the source of the server's default route", On: web, Fail: func() {
+			web.Run(lab.Tandem.Path(), "realserver", "remove", "--state-dir", web.Dir()+"/realserver")
+			web.Run("ip", "addr", "add", vip+"/32", "dev", "lo")
+			web.Run("ip", "route", "replace", "default", "via", "192.0.2.254", "src", vip)
+		}, Want: "refused", Says: "is the source of this machine's default route",
+			Heal: func() { web.Run("ip", "route", "replace", "default", "via", "192.0.2.254") }, Works: works},
+		silent(),
 		{Name: "server answers ARP", On: d.A.Host, Fail: func() {
 			for _, name := range []string{"all", "eth0"} {
 				web.Sysctl(map[string]string{"net.ipv4.conf." + name + ".arp_ignore": "0", "net.ipv4.conf." + name + ".arp_announce": "0"})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,11 +18,22 @@ import (
 // master again. The hand-over has no gap, except where director-a loses the VIP's own cable.
 func TestTracking(t *testing.T) {
 	t.Parallel()
+	web, proxies := make(map[*lab.Director]*lab.Process), make(map[*lab.Director]*lab.Process)
 	for _, tt := range []struct {
 		name       string
-		track      string // with the host's directory for %s
+		track      string // with the host's directory for DIR and its name for NAME
 		fail, mend func(t *testing.T, d lab.Duo)
 	}{
+		{
+			"check", `track = [{ check = { type = "http", port = 8080, interval = "500ms", timeout = "500ms", fall = 2, rise = 1, fast_interval = "50ms" } }]`,
+			func(_ *testing.T, d lab.Duo) { web[d.A].Stop() },
+			func(_ *testing.T, d lab.Duo) { web[d.A] = serve(d.A) },
+		},
+		{
+			"process", `track = [{ process = "busybox-NAME" }]`,
+			func(_ *testing.T, d lab.Duo) { proxies[d.A].Signal(syscall.SIGKILL) },
+			func(t *testing.T, d lab.Duo) { proxies[d.A] = proxy(t, d.A) },
+		},
 		{
 			"interface", `track = [{ interface = "eth1", weight = -60 }]`,
 			func(_ *testing.T, d lab.Duo) { d.A.CutAt("wan") },
@@ -33,12 +45,12 @@ func TestTracking(t *testing.T) {
 			func(_ *testing.T, d lab.Duo) { d.A.PlugAt("wan") },
 		},
 		{
-			"script", `track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "500ms", timeout = "500ms", weight = -60 }]`,
+			"script", `track = [{ script = ["/usr/bin/busybox", "test", "-e", "DIR/uplink"], interval = "500ms", timeout = "500ms", weight = -60 }]`,
 			func(t *testing.T, d lab.Duo) { remove(t, filepath.Join(d.A.Dir(), "uplink")) },
 			func(_ *testing.T, d lab.Duo) { d.A.WriteFile("uplink", "") },
 		},
 		{
-			"file", `track = [{ file = "%s/step-back", weight = -1 }]`,
+			"file", `track = [{ file = "DIR/step-back", weight = -1 }]`,
 			func(_ *testing.T, d lab.Duo) { d.A.WriteFile("step-back", "60\n") },
 			func(t *testing.T, d lab.Duo) { remove(t, filepath.Join(d.A.Dir(), "step-back")) },
 		},
@@ -49,10 +61,13 @@ func TestTracking(t *testing.T) {
 			for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
 				x.Join("wan")
 				x.WriteFile("uplink", "")
-				keys := tt.track
-				if tt.name == "script" || tt.name == "file" {
-					keys = fmt.Sprintf(keys, x.Dir())
+				switch tt.name {
+				case "check":
+					web[x] = serve(x)
+				case "process":
+					proxies[x] = proxy(t, x)
 				}
+				keys := strings.NewReplacer("DIR", x.Dir(), "NAME", x.Name).Replace(tt.track)
 				x.Configure(lab.DuoSettings{Keys: keys}.Config(x.Name, priority))
 			}
 			openToAll(t, d.A.Dir(), d.B.Dir())
@@ -71,6 +86,25 @@ func TestTracking(t *testing.T) {
 			d.AwaitMaster(d.A)
 		})
 	}
+}
+
+// serve starts a web server that only its own machine reaches.
+func serve(d *lab.Director) *lab.Process {
+	return d.Start("busybox", "httpd", "-f", "-p", "127.0.0.1:8080", "-h", filepath.Dir(d.WriteFile("web/index.html", "")))
+}
+
+// proxy starts a program that is named after its machine: all machines of a lab see the same processes.
+func proxy(t *testing.T, d *lab.Director) *lab.Process {
+	t.Helper()
+	text, err := os.ReadFile("/usr/bin/busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := d.WriteFile("busybox-"+d.Name, string(text))
+	if err := os.Chmod(file, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return d.Start(file, "sleep", "1000")
 }
 
 // TestSyncGroup: two virtual routers on two interfaces belong together. One loses its cable, and both move. When the cable is

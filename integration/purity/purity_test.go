@@ -37,6 +37,7 @@ const (
 // rules are the packages, and single files, that have rules.
 var rules = map[string]rule{
 	"cmd/tandem/internal/director/core":    pure | noMutex,
+	"cmd/tandem/internal/director/history": pure | noMutex,
 	"cmd/tandem/internal/director/hooks":   pure | noMutex,
 	"cmd/tandem/internal/director/plan":    pure | noMutex,
 	"cmd/tandem/internal/director/report":  pure,

@@ -79,6 +79,7 @@ type Report struct {
 	Changes []lvs.Change // that were needed
 	Done    int          // how many of them were made
 	Drift   int          // how many of them undo changes by other programs since the last good pass
+	Repairs []lvs.Change // the first of those
 	// Refused are all services that the kernel does not have as wanted, also because of earlier changes. If there is no
 	// error, or at least one service here, all other services are as wanted.
 	Refused map[lvs.ServiceID]Refusal
@@ -208,7 +209,7 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 	if settled {
 		drift = driftAmong(o.report.Changes, lvs.Diff(have, last, owned))
 	}
-	o.report.Drift = len(drift)
+	o.report.Drift, o.report.Repairs = len(drift), firstOf(o.report.Changes, drift)
 	t.logChanges(o.report.Changes, drift)
 
 	ids := make([]lvs.ServiceID, len(want))
@@ -271,6 +272,16 @@ func driftAmong(changes, needed []lvs.Change) map[lvs.Change]bool {
 		}
 	}
 	return drift
+}
+
+// firstOf returns the first of the changes that are drift.
+func firstOf(changes []lvs.Change, drift map[lvs.Change]bool) (first []lvs.Change) {
+	for _, c := range changes {
+		if drift[c] && len(first) < maxLogged {
+			first = append(first, c)
+		}
+	}
+	return first
 }
 
 // logChanges logs the changes that the pass is about to make. The caller logs failures. A change that is tried again is not

@@ -113,8 +113,8 @@ func (b *bench) pass(t *testing.T, want []lvs.Entry, changes, drift int) {
 		t.Errorf("%d changes, %d done, %d drift, %v; want %d, of them %d drift",
 			len(report.Changes), report.Done, report.Drift, err, changes, drift)
 	}
-	if got := strings.Count(b.log.String(), "[WARN]"); got != min(drift, maxLogged) {
-		t.Errorf("%d warnings, want %d:\n%s", got, drift, b.log)
+	if got := strings.Count(b.log.String(), "[WARN]"); got != min(drift, maxLogged) || len(report.Repairs) != got {
+		t.Errorf("%d warnings and %d repairs are named, want %d:\n%s", got, len(report.Repairs), drift, b.log)
 	}
 }
 

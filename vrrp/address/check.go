@@ -104,6 +104,7 @@ func (rc *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []net
 		for _, p := range prefixes {
 			if _, ok := rc.held[p]; ok {
 				rc.log.Warn("virtual address was gone and is put back", "address", p)
+				rc.repaired(p.String())
 			}
 			rc.held[p] = struct{}{}
 		}
@@ -203,6 +204,7 @@ func (rc *Reconciler) logAdded(key any, what, name string, added bool, err error
 	rc.changed = rc.changed || added
 	if _, ok := rc.held[key]; ok && added {
 		rc.log.Warn(what+" was gone or changed and is put back", what, name)
+		rc.repaired(what + " " + name)
 	} else if added {
 		rc.log.Info(what+" added", what, name)
 	}

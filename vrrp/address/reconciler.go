@@ -37,6 +37,8 @@ type Options struct {
 	// there before, then those that Run has just added, a few at a time, in the order in which they are wanted. Run's
 	// goroutine calls it. It must not block. It may be nil.
 	Placed func(added []netip.Prefix)
+	// Repaired is called after Repairs has changed. Run's goroutine calls it. It must not block. It may be nil.
+	Repaired func()
 	// MAC makes the interface a macvlan with a virtual MAC address, which the Reconciler makes and deletes. The interface
 	// exists while there are resources to manage, and is up while some are wanted. An interface that a killed instance left
 	// behind is used.
@@ -64,6 +66,7 @@ type Reconciler struct {
 	mac    vrrp.VirtualMAC
 	log    hclog.Logger
 	placed func([]netip.Prefix)
+	mended func()
 	wake   chan struct{}
 	writes atomic.Uint64
 
@@ -75,6 +78,8 @@ type Reconciler struct {
 	want    Resources
 	leaving Resources // were managed and must be removed
 	trouble string    // the last error that was logged
+	repairs uint64
+	last    string // that was repaired
 
 	// The fields below belong to Run.
 	changed bool             // the last check changed something
@@ -86,11 +91,14 @@ type Reconciler struct {
 // New returns the Reconciler of an interface.
 func New(iface string, o Options) *Reconciler {
 	rc := &Reconciler{
-		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, wake: make(chan struct{}, 1),
+		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, mended: o.Repaired, wake: make(chan struct{}, 1),
 		held: map[any]struct{}{}, foreign: map[any]struct{}{},
 	}
 	if rc.placed == nil {
 		rc.placed = func([]netip.Prefix) {}
+	}
+	if rc.mended == nil {
+		rc.mended = func() {}
 	}
 	return rc
 }
@@ -142,6 +150,21 @@ func (rc *Reconciler) Trouble() string {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
 	return rc.trouble
+}
+
+// Repairs counts the resources that another program had removed or changed and that were put back. last is the last of them.
+func (rc *Reconciler) Repairs() (n uint64, last string) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return rc.repairs, rc.last
+}
+
+// repaired counts a resource that was put back.
+func (rc *Reconciler) repaired(what string) {
+	rc.mu.Lock()
+	rc.repairs, rc.last = rc.repairs+1, what
+	rc.mu.Unlock()
+	rc.mended()
 }
 
 func (rc *Reconciler) kick() {

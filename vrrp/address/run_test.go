@@ -130,6 +130,7 @@ func TestReconcilerPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 	nstest.Eventually(t, "both are announced", func() bool { return places.count() == 2 })
 	for _, gone := range []string{"192.0.2.100/24", "2001:db8::100/64"} {
 		before := places.count()
+		repaired, _ := k.Repairs()
 		start := time.Now()
 		nstest.Command(t, ns, nstest.DeleteFrom("eth0", gone))
 		nstest.Eventually(t, gone+" announced again", func() bool { return places.count() == before+1 })
@@ -138,6 +139,10 @@ func TestReconcilerPutsBackAtOnceWhatSomebodyDeleted(t *testing.T) {
 		if took >= checkInterval/2 {
 			t.Errorf("%s back after %v: not by the event", gone, took)
 		}
+		nstest.Eventually(t, gone+" is counted", func() bool {
+			n, last := k.Repairs()
+			return n == repaired+1 && last == gone
+		})
 		awaitAddrs(t, ns, "eth0", whole...)
 	}
 	nstest.Command(t, ns, nstest.Device("eth0", netlink.LinkSetDown))

@@ -257,6 +257,10 @@ func (l *Loop) pass(r *router, now time.Time) {
 		cause := c.value.cause
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventJoin, To: c.value.to, Cause: &cause})
 	}
+	if c := w.heard[r.Config.Name]; c != r.heard {
+		r.heard = c
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventAnnounced})
+	}
 }
 
 // obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source

@@ -18,6 +18,7 @@ type desired struct {
 	tracking map[string]vrrp.Tracking
 	standby  map[string]command[bool]
 	joins    map[string]command[join]
+	heard    map[string]uint64 // the sequence number of the last call of Announced, by router
 	resume   []string
 	link     *vrrp.Link // nil: not known yet
 	// sequences are those of an earlier run; nil: none are known
@@ -98,6 +99,16 @@ func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
 		w.sequence++
 		w.joins = maps.Clone(w.joins)
 		put(&w.joins, name, command[join]{w.sequence, join{to, cause}})
+	})
+}
+
+// Announced tells the named router that another machine was heard to announce all its VIPs. If the router keeps them for a
+// Successor, it removes them 50 ms later. Otherwise this has no effect.
+func (l *Loop) Announced(name string) {
+	l.setDesired(func(w *desired) {
+		w.sequence++
+		w.heard = maps.Clone(w.heard)
+		put(&w.heard, name, w.sequence)
 	})
 }
 

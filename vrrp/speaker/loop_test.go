@@ -66,11 +66,14 @@ func TestShutdownHandsOver(t *testing.T) {
 	t.Parallel()
 	_, a, b := pair(t, 51, 52)
 	a.loop.Shutdown()
+	// One of them is heard to be announced by its successor, the other one is not.
+	a.await(51, "it has a successor", func(s vrrp.Status) bool { return s.Successor == addrB })
+	a.loop.Announced("router 51")
 	<-a.over
 	if a.err != nil {
 		t.Errorf("Run: %v", a.err)
 	}
-	for _, vrid := range []uint8{51, 52} {
+	for vrid, want := range map[uint8]time.Duration{51: vrrp.Linger, 52: vrrp.Linger + 100*time.Millisecond} {
 		took := b.awaitState(vrid, vrrp.Master)
 		if took.Reason != "priority 0 heard from 192.0.2.1" {
 			t.Errorf("b: %q", took.Reason)
@@ -80,18 +83,22 @@ func TestShutdownHandsOver(t *testing.T) {
 		if offered.State != vrrp.Master || !offered.Holding || !offered.HandingOver || offered.Reason != "shutdown" {
 			t.Errorf("offering: %+v", offered.Status)
 		}
-		if left.State != vrrp.Initialize || !left.Holding || !left.HandingOver || left.Reason != "192.0.2.2 took over" {
+		if left.State != vrrp.Initialize || !left.Holding || !left.HandingOver || left.Successor != addrB || left.Reason != "192.0.2.2 took over" {
 			t.Errorf("leaving: %+v", left.Status)
 		}
-		if gone.State != vrrp.Initialize || gone.Holding || gone.HandingOver || gone.Reason != "192.0.2.2 took over" {
+		if gone.State != vrrp.Initialize || gone.Holding || gone.HandingOver || gone.Successor.IsValid() || gone.Reason != "192.0.2.2 took over" {
 			t.Errorf("gone: %+v", gone.Status)
 		}
 		if limit := 100*time.Millisecond + 200*time.Millisecond; left.at.Sub(offered.at) > limit {
 			t.Errorf("the hand-over took %s, more than a skew time", left.at.Sub(offered.at))
 		}
-		if lingered := gone.at.Sub(took.at); lingered < vrrp.Linger/2 || lingered > vrrp.Linger+200*time.Millisecond {
-			t.Errorf("let go %s after the successor was master, want about %s", lingered, vrrp.Linger)
+		if lingered := gone.at.Sub(took.at); lingered < want*3/4 || lingered > want+200*time.Millisecond {
+			t.Errorf("VRID %d: let go %s after the successor was master, want about %s", vrid, lingered, want)
 		}
+	}
+	heard, quiet := a.notified(51), a.notified(52)
+	if between := quiet[len(quiet)-1].at.Sub(heard[len(heard)-1].at); between < 50*time.Millisecond {
+		t.Errorf("let go of the addresses whose successor is quiet %s after the others, want about 100 ms", between)
 	}
 	if left := a.loop.Status(); len(left) != 0 {
 		t.Errorf("still there: %+v", left)

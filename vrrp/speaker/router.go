@@ -20,6 +20,7 @@ type router struct {
 	tracking vrrp.Tracking // as last told to the machine
 	standby  uint64        // the sequence number of the last command that was told to the machine
 	join     uint64        // likewise
+	heard    uint64        // likewise
 	resume   bool          // it starts as master
 
 	lastAdvert time.Time // its last advertisement as master; the zero time: none since it became that
@@ -49,7 +50,7 @@ func (r *router) setConfig(c vrrp.Config) {
 func (r *router) refresh() *vrrp.Status {
 	m, old := r.Machine, r.status.Load()
 	if old != nil && old.Name == r.Config.Name && old.State == m.State() && old.Holding == m.Holding() &&
-		old.HandingOver == m.HandingOver() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
+		old.HandingOver == m.HandingOver() && old.Successor == m.Successor() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
 		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
@@ -58,7 +59,7 @@ func (r *router) refresh() *vrrp.Status {
 	s := &vrrp.Status{
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Version: r.Config.Version,
 		Family: r.Config.Family(), Group: r.Config.SyncGroup, Tracking: r.tracking,
-		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(),

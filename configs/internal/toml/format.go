@@ -53,16 +53,16 @@ const (
 
 // An item is a blank line, a comment, a header, or a key with its value.
 type item struct {
-	form         form
-	raw          []string // the lines as they are
-	head         []string // of a header: its parts
-	array        bool     // a [[header]]
-	key, value   string   // value: also a comment or a header; it may have several lines
-	comment      string   // behind it
-	indent       string
-	width        int // of the key, with the spaces behind it
-	column       int // of the comment as it is; -1: it cannot be kept
-	commentAt    int // the column of the comment
+	form       form
+	raw        []string // the lines as they are
+	head       []string // of a header: its parts
+	array      bool     // a [[header]]
+	key, value string   // value: also a comment or a header; it may have several lines
+	comment    string   // behind it
+	indent     string
+	width      int // of the key, with the spaces behind it
+	column     int // of the comment as it is; -1: it cannot be kept
+	commentAt  int // the column of the comment
 }
 
 // scan splits a text that the parser has accepted.

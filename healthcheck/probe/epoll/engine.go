@@ -20,9 +20,9 @@ import (
 )
 
 // An Engine connects, writes and reads without blocking, on the goroutine that calls it. It runs TCP checks that only
-// connect, and HTTP checks of version 1 without TLS that do not examine the body. A goroutine and a net.Conn for each of
-// these probes would cost twice the CPU time. Any goroutine may call Wake and the functions that cancel a probe. Everything
-// else belongs to the one goroutine.
+// connect, and HTTP checks of version 1 without TLS and PROXY protocol that examine neither the header's fields nor the body. A
+// goroutine and a net.Conn for each of these probes would cost twice the CPU time. Any goroutine may call Wake and the functions
+// that cancel a probe. Everything else belongs to the one goroutine.
 type Engine struct {
 	epoll  int
 	events [256]unix.EpollEvent
@@ -64,7 +64,8 @@ func New() (*Engine, error) {
 
 // carries reports whether an engine can run a check.
 func carries(c *healthcheck.Config) bool {
-	plainHTTP := c.Type == healthcheck.HTTP && c.Version != healthcheck.HTTP2 && c.Content == healthcheck.Content{}
+	plainHTTP := c.Type == healthcheck.HTTP && c.Version != healthcheck.HTTP2 && c.Proxy == 0 &&
+		len(c.Fields) == 0 && c.Content == healthcheck.Content{}
 	return !c.Via.IsValid() && (c.OnlyConnects() || plainHTTP)
 }
 

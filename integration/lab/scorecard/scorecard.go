@@ -33,8 +33,10 @@ type Breakage struct {
 	Hurts   bool
 	// Heal does what the finding advises to do in a file or with another program. The command in its advice, if it has one, runs
 	// afterwards on these hosts; none: on the host of the doctor. If there is neither, the test undoes the fault.
-	Heal    func()
-	Runs    []*lab.Host
+	Heal func()
+	Runs []*lab.Host
+	// Router is the address that stands for ROUTER in the command.
+	Router  string
 	Works   func() error // reports whether the service works
 	Restore func()       // undoes what the mend leaves behind
 }
@@ -131,7 +133,7 @@ func (c *Card) run(t *testing.T, row Breakage) {
 	if row.Heal != nil {
 		row.Heal()
 	}
-	if command := CommandIn(found.Mend); command != "" {
+	if command := strings.ReplaceAll(CommandIn(found.Mend), "ROUTER", row.Router); command != "" {
 		on := row.Runs
 		if on == nil {
 			on = []*lab.Host{row.On}
@@ -191,7 +193,7 @@ func (c *Card) look(h *lab.Host, args []string) (gone time.Duration, last []lab.
 }
 
 // programs are those that an advice may begin with.
-var programs = []string{"ip", "sysctl", "nft", "tandem", "iptables-legacy", "ip6tables-legacy"}
+var programs = []string{"ip", "sysctl", "nft", "tandem", "iptables-legacy", "ip6tables-legacy", "modprobe"}
 
 // CommandIn returns the command in an advice: what is in backquotes, or all of it if it begins with the name of a program.
 func CommandIn(mend string) string {

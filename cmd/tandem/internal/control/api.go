@@ -30,6 +30,9 @@ type (
 	PlanLine      = api.PlanLine
 	PlanRow       = api.PlanRow
 	Probed        = api.Probed
+	Event         = api.Event
+	HistoryQuery  = api.HistoryQuery
+	EventStream   = api.EventStream
 )
 
 // The actions of operators on a real server.

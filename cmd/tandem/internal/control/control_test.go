@@ -21,6 +21,7 @@ const diskFull = "no space left on device"
 type fakeDirector struct {
 	reload, failover error
 	asked            []string
+	stream           EventStream
 }
 
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
@@ -40,6 +41,13 @@ func (f *fakeDirector) Release(routers []string) (RoutersDone, error) {
 	f.asked = routers
 	return RoutersDone{Routers: routers}, nil
 }
+
+func (f *fakeDirector) History(q HistoryQuery) ([]Event, error) {
+	f.asked = []string{parameters(q)}
+	return []Event{{Time: q.Since, What: "became master"}}, f.failover
+}
+
+func (f *fakeDirector) Events(HistoryQuery) (EventStream, error) { return f.stream, f.failover }
 
 func (f *fakeDirector) CommandServer(c ServerCommand) (ServerState, error) {
 	f.asked = []string{c.Server, string(c.Action), fmt.Sprint(c.Weight)}

@@ -26,6 +26,8 @@ const (
 	failoverPath = "/v1/failover"
 	releasePath  = "/v1/release"
 	serversPath  = "/v1/servers"
+	historyPath  = "/v1/history"
+	eventsPath   = "/v1/events"
 )
 
 // limits are the limits for clients. A hand-over takes three advertisement intervals and more; an interval can be 41 s.
@@ -49,6 +51,10 @@ type Director interface {
 	Release(routers []string) (RoutersDone, error)
 	// CommandServer carries out a command about a real server, and returns the server's state afterwards.
 	CommandServer(ServerCommand) (ServerState, error)
+	// History returns the selected events, the oldest first.
+	History(HistoryQuery) ([]Event, error)
+	// Events returns the selected events so far, and those that happen from then on.
+	Events(HistoryQuery) (EventStream, error)
 	// Server returns the state of a real server, which is named SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
 	Server(name string) (ServerState, error)
 }
@@ -141,6 +147,7 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		state, err := d.CommandServer(c)
 		answerResult(w, state, err)
 	})
+	handleHistory(mux, d)
 	server, l := limits.Server(mux, l)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()

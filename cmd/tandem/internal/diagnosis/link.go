@@ -11,7 +11,7 @@ func FaultyLink(l vrrp.Link) (Finding, bool) {
 	case f.What == "":
 		return f, false
 	case l.Index == 0:
-		f.ID, f.Mend = "link-missing", "correct the interface in the configuration, or create it"
+		f.ID, f.Mend = "link-missing", "create it, or correct the interface in the file and run `tandem reload`"
 	case !l.Up:
 		f.ID, f.Mend = "link-down", "ip link set "+l.Name+" up"
 	default:

@@ -77,6 +77,7 @@ type Director struct {
 	mail   mailboxes
 
 	settings *workers.Settings
+	events   *workers.Events
 }
 
 // mailboxes are the mailboxes of the workers. Only the loop sends to them.
@@ -93,6 +94,8 @@ type mailboxes struct {
 	question workers.Mailbox[core.Question]
 	segments workers.Mailbox[core.Segments]
 	hooks    workers.Mailbox[[]hooks.Run]
+	history  workers.Mailbox[core.Recorded]
+	events   workers.Mailbox[core.Recorded]
 }
 
 // New returns a director that has not started.
@@ -110,12 +113,14 @@ func New(o Options) *Director {
 			counters: workers.NewMailbox[[]lvs.ServiceID](),
 			tracks:   workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
+			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d)
+	d.events = workers.NewEvents(d.mail.events)
 	return d
 }
 
@@ -193,6 +198,8 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
 		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
 		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
+		"the history":           (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
+		"the events":            d.events.Run,
 		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
 		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,

@@ -177,6 +177,10 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
 	}
+	if h := out.History; h != nil {
+		d.mail.history.Merge(*h, core.MergeRecorded)
+		d.mail.events.Merge(*h, core.MergeRecorded)
+	}
 	if out.Table != nil {
 		d.mail.table.Merge(*out.Table, core.MergeTables)
 	}

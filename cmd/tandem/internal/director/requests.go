@@ -5,6 +5,7 @@ package director
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +73,7 @@ func (d *Director) Reload() error {
 		err = d.checkMachine(cfg)
 	}
 	if err != nil {
-		d.post(core.ReloadRefused{})
+		d.post(core.ReloadRefused{Problem: strings.ReplaceAll(err.Error(), "\n", "; ")})
 		return err
 	}
 	numbers := workers.ReadNumbers(cfg.Tracks)
@@ -132,6 +133,17 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 		s.PersistentClients = report.PersistentClients(shot, name, counted)
 	}
 	return s, err
+}
+
+// History returns the selected events, the oldest first.
+func (d *Director) History(q control.HistoryQuery) ([]control.Event, error) {
+	s, err := d.events.Subscribe(q, false)
+	return s.Before, err
+}
+
+// Events returns the selected events, and then those that happen.
+func (d *Director) Events(q control.HistoryQuery) (control.EventStream, error) {
+	return d.events.Subscribe(q, true)
 }
 
 // Status returns the present status of the director.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
@@ -47,6 +48,7 @@ type savedState struct {
 	syncs     *kernel.SyncDaemons
 	sysctls   *kernel.SysctlKeeper
 	settings  *kernel.Settings
+	history   *state.Journal
 	unread    []string // errors of files that could not be read
 }
 
@@ -70,6 +72,7 @@ func (d *Director) openState(dir string) *savedState {
 		}
 		s.unread = append(s.unread, err.Error())
 	}
+	s.history = state.NewJournal(filepath.Join(dir, history.File), history.MaxSize)
 	var err error
 	log := d.log.Named("lvs")
 	flat := state.Options{Flat: true}

@@ -34,6 +34,16 @@ func TestDirector(t *testing.T) {
 		{"NAT at which all is well", (*scene).nat, nil, ""},
 		{"no IPVS", func(s *scene) { s.snapshot.IPVS = false }, []string{"ipvs-missing"}, "modprobe ip_vs"},
 		{"no such scheduler", func(s *scene) { s.snapshot.Schedulers = []string{"rr"} }, []string{"scheduler-missing"}, "wrr"},
+		{"the kernel refuses what has no scheduler", func(s *scene) {
+			s.snapshot.Schedulers = []string{"rr"}
+			s.tableFault("www")
+		}, []string{"scheduler-missing"}, "wrr"},
+		{"the kernel refuses what has a scheduler, too", func(s *scene) {
+			s.snapshot.Schedulers = []string{"rr"}
+			s.tableFault("www", "mail")
+		}, []string{"scheduler-missing", "director-warns"}, "wrr"},
+		{"the table is not known", func(s *scene) { s.tableFault() }, []string{"director-warns"}, "not in line"},
+		{"the table is not known, without IPVS", func(s *scene) { s.snapshot.IPVS = false; s.tableFault() }, []string{"ipvs-missing"}, "modprobe"},
 		{"the daemon does not run", func(s *scene) { s.snapshot.Status = nil }, []string{"not-running"}, "/run/tandem/control.sock"},
 		{"a real server does not answer clients", func(s *scene) {
 			is := api.Unanswered{Server: "www/192.0.2.11:80", Connections: 37, OthersPercent: 100, Checked: true}
@@ -70,7 +80,11 @@ func TestDirector(t *testing.T) {
 		{"the file turns it off", func(s *scene) {
 			s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0"
 			s.extra = "[lvs.sysctl]\nexpire_nodest_conn = 0\n"
-		}, []string{"ipvs-setting"}, "remove expire_nodest_conn from [lvs.sysctl], or set it to 1 there"},
+			s.warns = true
+		}, []string{"ipvs-setting"}, "remove expire_nodest_conn from [lvs.sysctl], or set it to 1 there, and run `tandem reload`"},
+		{"the file has another fault, too", func(s *scene) {
+			s.extra, s.warns = "sync_group = \"alone\"\n", true
+		}, []string{"director-warns"}, "alone has no other member"},
 		{"NAT without forwarding", func(s *scene) { s.nat(); s.snapshot.Sysctls["net/ipv4/ip_forward"] = "0" },
 			[]string{"forwarding-off"}, "sysctl -w net.ipv4.ip_forward=1"},
 		{"DR with forwarding", func(s *scene) { s.snapshot.Sysctls["net/ipv4/ip_forward"] = "1" }, []string{"forwarding-on"}, "ip_forward=0"},
@@ -263,13 +277,23 @@ func TestDirector(t *testing.T) {
 		{"the clock was set before", func(s *scene) { s.snapshot.Clock.SteppedBefore = time.Minute }, []string{"clock-step-before"}, "by 1m0s since the director started"},
 		{"nobody keeps the clock", func(s *scene) { s.snapshot.Clock.Unsynchronised = true }, []string{"clock-unsynchronised"}, "chrony"},
 		{"two others have it", func(s *scene) { s.backup(); s.owner("02:00:00:00:00:77") }, []string{"two-owners"}, "02:00:00:00:00:77"},
-		{"nobody has it", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"}, "192.0.2.100"},
+		{"nobody has it", func(s *scene) { s.started(time.Hour) }, []string{"nobody-owns"}, "no director advertises it; here, web is in state backup"},
+		{"the master's answers are lost", func(s *scene) { s.backup(); s.snapshot.Owners = nil }, []string{"nobody-owns"},
+			"192.0.2.3 advertises 192.0.2.100 on eth0, and does not answer address resolution for it"},
+		{"a master that leaves", func(s *scene) {
+			s.started(time.Hour)
+			s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Priority = vrrp.PriorityLeaving })
+		}, []string{"nobody-owns"}, "no director advertises it"},
 		{"nobody has it yet", func(s *scene) { s.started(2 * time.Second) }, []string{"election-open"}, "it becomes master after 3.609s"},
 		{"it became master after the owners were asked", func(s *scene) { s.started(-time.Second); s.snapshot.Status.VRRP[0].State = "master" },
 			[]string{"election-open"}, "192.0.2.100"},
 		{"nobody has it in time", func(s *scene) { s.started(5 * time.Second) }, []string{"nobody-owns"}, "192.0.2.100"},
-		{"a router that cannot take part", func(s *scene) { s.started(time.Second); s.snapshot.Status.VRRP[0].State = "fault" },
-			[]string{"nobody-owns"}, "192.0.2.100"},
+		{"a router that cannot take part", func(s *scene) {
+			s.started(time.Second)
+			s.snapshot.Status.VRRP[0].State = "fault"
+			s.snapshot.Status.VRRP[0].Reason = "tracked eth1"
+		},
+			[]string{"nobody-owns"}, "web is in state fault (tracked eth1)"},
 		{"the peer's advertisements are dropped", func(s *scene) { s.advert("eth0", "192.0.2.3", 51) }, []string{"two-masters"}, "192.0.2.3 advertises virtual router 51"},
 		{"others' virtual routers", func(s *scene) {
 			s.advert("eth0", "192.0.2.7", 52, func(p *vrrp.Packet) { p.VIPs[0] = netip.MustParseAddr("192.0.2.200") })
@@ -288,6 +312,11 @@ func TestDirector(t *testing.T) {
 			c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)))
 			if err != nil {
 				t.Fatal(err)
+			}
+			for _, w := range c.Warnings {
+				if s.warns {
+					s.snapshot.Status.Warnings = append(s.snapshot.Status.Warnings, w.Error())
+				}
 			}
 			got := Director(c, s.snapshot)
 			if !slices.Equal(ids(got), tt.want) {

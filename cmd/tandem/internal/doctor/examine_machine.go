@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
@@ -62,6 +63,9 @@ func (e *examination) addSysctl(f diagnosis.Finding, path, value string) {
 	e.addFixable(f, fix{sysctl: path, value: value})
 }
 
+// afterwards ends an advice to change the file.
+const afterwards = "; after a change of the file, run `tandem reload`"
+
 func conf4(iface, name string) string { return "net/ipv4/conf/" + iface + "/" + name }
 
 func (e *examination) ipvs() {
@@ -74,6 +78,7 @@ func (e *examination) ipvs() {
 		return
 	}
 	for _, f := range diagnosis.MissingSchedulers(e.config.Services, e.snapshot.Schedulers) {
+		f.Mend += afterwards
 		e.add(f)
 	}
 }
@@ -91,7 +96,7 @@ func (e *examination) settings() {
 		f := diagnosis.Finding{ID: "ipvs-setting", Severity: diagnosis.Warning, What: lvs.SettingName(path) + " is " + is,
 			Why: lvs.WithoutSysctl(name)}
 		if given, ok := e.config.LVS.Sysctl[name]; ok && given != needed[name] {
-			f.Mend = "remove " + name + " from [lvs.sysctl], or set it to " + needed[name] + " there"
+			f.Mend = "remove " + name + " from [lvs.sysctl], or set it to " + needed[name] + " there, and run `tandem reload`"
 			e.add(f)
 			continue
 		}
@@ -111,11 +116,12 @@ func (e *examination) process() {
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
 		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
-		if said[w] || explained || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+		if said[w] || explained || e.isSetting(w) || e.isRefusal(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
 			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
-			Why: "the running director reports it", Mend: "tandem status"})
+			Why:  "the running director reports it",
+			Mend: "remove its cause" + afterwards + "; `tandem status` shows the warning until then"})
 	}
 	checks := 0
 	for _, svc := range e.config.Services {
@@ -129,6 +135,28 @@ func (e *examination) process() {
 			What: fmt.Sprintf("the director may open %d files, and has %d checks", e.snapshot.Director.Files, checks),
 			Why:  "checks fail when too many of them run at the same time", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
+}
+
+// isSetting reports whether a warning of the director is about a setting in the file, which is a finding of its own.
+func (e *examination) isSetting(warning string) bool {
+	return slices.ContainsFunc(e.config.Warnings, func(m configs.Mistake) bool {
+		name, ok := strings.CutPrefix(m.Key, "lvs.sysctl.")
+		return ok && e.config.NeededSysctls()[name] != "" && m.Error() == warning
+	})
+}
+
+// isRefusal reports whether a warning of the director is about the kernel's table, and IPVS or the schedulers of the services that
+// the kernel refuses are missing, which are findings of their own.
+func (e *examination) isRefusal(warning string) bool {
+	table := e.snapshot.Status.Table
+	if table == nil || table.Warning != warning {
+		return false
+	}
+	return !e.snapshot.IPVS || len(table.Refused) > 0 && !slices.ContainsFunc(table.Refused, func(name string) bool {
+		return !slices.ContainsFunc(e.config.Services, func(svc configs.Service) bool {
+			return svc.Name == name && len(diagnosis.MissingSchedulers([]configs.Service{svc}, e.snapshot.Schedulers)) > 0
+		})
+	})
 }
 
 // unanswered adds the real servers that do not answer clients, and returns the director's warnings about them.

@@ -46,7 +46,7 @@ var lacking = map[realserver.Action]diagnosis.Finding{
 func (e *examination) prepared(c realserver.Config) {
 	if e.snapshot.Refused != "" {
 		e.add(diagnosis.Finding{ID: "refused", Severity: diagnosis.Error, What: e.snapshot.Refused,
-			Why: "tandem realserver apply does not change this machine in its present state", Mend: "remove the cause, then run " + e.apply()})
+			Why: "tandem realserver apply does not change this machine in its present state", Mend: "remove the cause, then run `" + e.apply() + "`"})
 	}
 	steps := make(map[string][]string)
 	var found []diagnosis.Finding
@@ -88,7 +88,7 @@ func (e *examination) defaultRoute(c realserver.Config) {
 					e.add(diagnosis.Finding{ID: "default-route", Severity: diagnosis.Error,
 						What: fmt.Sprintf("the default route goes to %s, the director that holds %s", g.Addr, o.Address),
 						Why:  "the director drops the answers to clients, because their source is its own address",
-						Mend: "ip route replace default via ROUTER, where ROUTER is the clients' router"})
+						Mend: "set the default route to the clients' router, never to a director: `ip route replace default via ROUTER`"})
 				}
 			}
 		}

@@ -54,9 +54,39 @@ func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
 				Mend: "run tandem doctor again then"})
 			return
 		}
-		e.add(diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, What: fmt.Sprintf("no machine answers for %s on %s", vip, iface),
-			Why: "clients cannot reach the VIP", Mend: "tandem status on both directors"})
+		e.unowned(r, iface, vip)
 	}
+}
+
+// unowned reports a VIP that no machine answers for: there is no master, or nobody hears its answers.
+func (e *examination) unowned(r configs.Router, iface string, vip netip.Addr) {
+	f := diagnosis.Finding{ID: "nobody-owns", Severity: diagnosis.Error, Why: "clients cannot reach the VIP"}
+	masters := slices.DeleteFunc(e.advertsFor(r), func(a Advert) bool { return a.Leaving || !slices.Contains(a.VIPs, vip) })
+	switch is := e.stateOf(r); {
+	case len(masters) > 0:
+		f.What = fmt.Sprintf("%s advertises %s on %s, and does not answer address resolution for it", joinSources(masters), vip, iface)
+		f.Mend = "look there for a rule that drops ARP (nft list tables arp; arptables -L) and for net.ipv4.conf.all.arp_ignore, and let ARP pass"
+		if vip.Is6() {
+			f.Mend = "let ICMPv6 types 135 and 136 pass in its firewall"
+		}
+	default:
+		f.What = fmt.Sprintf("no machine answers for %s on %s, and no director advertises it; here, %s is in state %s", vip, iface, r.Name, is.State)
+		if is.Reason != "" {
+			f.What += " (" + is.Reason + ")"
+		}
+		f.Mend = "remove the cause of this state here or on the other director: tandem status on both says why neither is master"
+	}
+	e.add(f)
+}
+
+// stateOf returns the state of a virtual router of the running director.
+func (e *examination) stateOf(r configs.Router) control.Router {
+	for _, s := range e.snapshot.Status.VRRP {
+		if s.Name == r.Name {
+			return s
+		}
+	}
+	return control.Router{State: vrrp.Initialize.String()}
 }
 
 // masterDown is how long a backup waits for a master's advertisement (RFC 9568, section 6.1): three intervals and its skew time.

@@ -171,7 +171,7 @@ func (e *examination) unrouted(vips []netip.Addr) {
 	}
 	f := diagnosis.Finding{ID: "no-default-route", Severity: diagnosis.Error, What: "this machine has no default route",
 		Why:  "its answers to clients of other networks have nowhere to go",
-		Mend: "set the default route to the clients' router, never to a director: ip route add default via ROUTER"}
+		Mend: "set the default route to the clients' router, never to a director: `ip route add default via ROUTER`"}
 	if e.snapshot.onLink(vips[i]) {
 		if e.snapshot.Unroutable == 0 {
 			return

@@ -143,7 +143,7 @@ func (e *examination) smallMTU(server netip.Addr) {
 	const ethernet = 1500
 	r, need := e.snapshot.Routes[server], tunnelNeed(server)
 	// On Ethernet as it usually is, the director asks clients for smaller packets, and that works.
-	usual := r.MTU >= ethernet && e.snapshot.Sysctls[pmtuDiscovery] != "0"
+	usual := r.MTU >= ethernet && !e.snapshot.splits(server)
 	what := fmt.Sprintf("by %s is %d", r.Interface, r.MTU)
 	said := slices.ContainsFunc(e.findings, func(f Finding) bool { return strings.HasSuffix(f.What, what) })
 	if r.MTU == 0 || r.MTU >= need || usual || said {
@@ -151,13 +151,19 @@ func (e *examination) smallMTU(server netip.Addr) {
 	}
 	e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Note,
 		What: fmt.Sprintf("the MTU of the route to %s %s", server, what),
-		Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; %s", need, e.shrinks()),
+		Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; %s", need, e.shrinks(server)),
 		Mend: fmt.Sprintf("`ip link set %s mtu %d`, and the same on the whole path; or clamp the TCP segment size on the clients' router", r.Interface, need)})
 }
 
-// shrinks returns in words what happens to packets that do not fit into a tunnel.
-func (e *examination) shrinks() string {
-	if e.snapshot.Sysctls[pmtuDiscovery] == "0" {
+// splits reports whether the director sends packets that do not fit into the tunnel to a server in fragments. It never does so with
+// IPv6, whatever pmtu_disc is.
+func (s *Snapshot) splits(server netip.Addr) bool {
+	return server.Is4() && s.Sysctls[pmtuDiscovery] == "0"
+}
+
+// shrinks returns in words what happens to packets that do not fit into the tunnel to a server.
+func (e *examination) shrinks(server netip.Addr) string {
+	if e.snapshot.splits(server) {
 		return "net.ipv4.vs.pmtu_disc is 0, so that the director sends it in fragments, which a firewall on the way may drop"
 	}
 	return "the director asks clients by ICMP to send smaller ones, and large requests of clients that do not get this ICMP hang"

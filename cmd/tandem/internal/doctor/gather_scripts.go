@@ -44,6 +44,8 @@ func contains(all []*healthcheck.Config, c *healthcheck.Config) bool {
 // scripts reports the tracked scripts that fail.
 func (e *examination) scripts() {
 	for _, s := range e.snapshot.Scripts {
-		e.add(diagnosis.FailingScript(s))
+		f := diagnosis.FailingScript(s)
+		f.Mend += afterwards
+		e.add(f)
 	}
 }

@@ -174,7 +174,7 @@ func askTunnel(ctx context.Context, prober *via.Prober, server netip.AddrPort, t
 // askLarge finds out which sizes of packets in a tunnel arrive at a server that small ones reach.
 func (s *Snapshot) askLarge(ctx context.Context, prober *via.Prober, is ServerAnswers) TunnelFit {
 	need := tunnelNeed(is.Server.Addr())
-	split := is.Server.Addr().Is4() && s.Sysctls[pmtuDiscovery] == "0"
+	split := s.splits(is.Server.Addr())
 	mtu := func() int {
 		r, err := findRoute(is.Server.Addr())
 		if err != nil || r.MTU == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -33,6 +34,7 @@ method = "METHOD"
 // A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {
 	method, extra string
+	warns         bool // the director warns of what is wrong in the file
 	snapshot      Snapshot
 }
 
@@ -53,6 +55,13 @@ func master() *scene {
 		Director: Process{Files: 1024}, Listened: map[string]time.Duration{"eth0": 3 * time.Second}, Status: &control.Status{VRRP: []control.Router{{Name: "web", State: "master", Since: asked.Add(-time.Minute)}}},
 		Asked: asked,
 	}}
+}
+
+// tableFault has the director say that the kernel's table is not as it should be.
+func (s *scene) tableFault(refused ...string) {
+	const warning = "the kernel's IPVS table is not in line"
+	s.snapshot.Status.Warnings = []string{warning}
+	s.snapshot.Status.Table = &api.TableFault{Warning: warning, Refused: refused}
 }
 
 func (s *scene) link(change func(*vrrp.Link)) {

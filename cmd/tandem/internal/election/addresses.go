@@ -43,6 +43,7 @@ type desired struct {
 	// interface, but no longer announced. It is still watched: its new master may have to be announced.
 	announce map[netip.Addr]garp.Config
 	watch    []netip.Addr
+	leaving  []garp.HandOver // of watch, those that are kept only until their new master was heard to announce them
 }
 
 // An addressUnit puts a master's addresses on an interface, announces them, and watches for other machines that claim them.
@@ -57,7 +58,7 @@ type addressUnit struct {
 	want     address.Resources          // as last desired
 }
 
-// newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears.
+// newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears or something was repaired.
 func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 	u := &addressUnit{announcer: wire.NewAnnouncer(k.iface, o.Log)}
 	u.watcher = wire.NewWatcher(k.iface, o.Log, func(r garp.Rival) {
@@ -66,7 +67,7 @@ func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 		u.announcer.Reannounce(r.Address)
 		changed()
 	})
-	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, MAC: k.mac})
+	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, Repaired: changed, MAC: k.mac})
 	return u
 }
 
@@ -102,7 +103,7 @@ func (u *addressUnit) apply(d desired) {
 	}
 	u.reconciler.Set(d.managed, d.want)
 	slices.SortFunc(d.watch, netip.Addr.Compare)
-	u.watcher.Set(slices.Compact(d.watch))
+	u.watcher.Set(slices.Compact(d.watch), d.leaving...)
 }
 
 // linkChanged announces all addresses again if the link works again or has another MAC address. Otherwise the neighbours miss
@@ -138,31 +139,76 @@ type referral struct {
 	began time.Time
 }
 
+// A succession is a hand-over of a router's addresses to a new master, while this machine still has them.
+type succession struct {
+	successor netip.Addr
+	heard     time.Time
+}
+
 // refer announces the addresses of a router that this machine was master of. It does so for the new master, unless the new
-// master was heard to announce them. If a router was cut off, it gave up its addresses without a successor: then refer does
-// this when the router hears a master. A virtual MAC address is the same at both.
+// master was heard to announce them. It begins when this machine removes them: until then the new master may not have them. If a
+// router was cut off, it gave up its addresses without a successor: then refer does this when the router hears a master. A
+// virtual MAC address is the same at both.
 func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	r, known := p.known[id]
 	if !known || r.VirtualMAC {
 		return
 	}
-	watcher := p.addressUnits[addressKeyOf(r.Config)].watcher
+	watcher, now := p.addressUnits[addressKeyOf(r.Config)].watcher, time.Now()
+	to, handsOver := p.succeed(id, before, s)
 	switch {
 	case s.State == vrrp.Master && s.Holding:
 		delete(p.givenUp, id)
-	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
-		p.referred[id] = referral{r.Config, time.Now()}
-		watcher.Refer(s.Since, addressesOf(r.Config), s.Cause.Peer)
+		delete(p.succeeded, id)
+	case handsOver && s.Holding:
+	case handsOver:
+		delete(p.succeeded, id)
+		p.referred[id] = referral{r.Config, now}
+		watcher.Refer(to.heard, latest(to.heard, now.Add(-vrrp.Linger)), addressesOf(r.Config), to.successor)
+		p.giveUpAlone(id, before, s)
 	case s.State == vrrp.Backup && s.Master.IsValid() && s.Master != before.Master:
 		if _, gaveUp := p.givenUp[id]; gaveUp {
-			p.referred[id] = referral{r.Config, time.Now()}
+			p.referred[id] = referral{r.Config, now}
 		}
 		delete(p.givenUp, id)
-		watcher.Refer(time.Now(), addressesOf(r.Config), s.Master)
-	case before.Holding && !s.Holding && !s.Master.IsValid() && !s.Cause.Peer.IsValid():
-		if p.givenUp[id] = r.Config; s.State != vrrp.Initialize { // otherwise the next election does it
-			p.newlyGivenUp = append(p.newlyGivenUp, r.Config)
-		}
+		watcher.Refer(now, now, addressesOf(r.Config), s.Master)
+	default:
+		p.giveUpAlone(id, before, s)
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// succeed records the router that takes over from one of ours, and returns it if there is one.
+func (p *Process) succeed(id message.RouterID, before, s vrrp.Status) (to succession, handsOver bool) {
+	to, handsOver = p.succeeded[id]
+	switch {
+	case s.State == vrrp.Backup && handsOver && s.Master.IsValid():
+		to.successor = s.Master
+	case !handsOver && s.Successor.IsValid():
+		to = succession{s.Successor, s.Since}
+	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
+		to = succession{s.Cause.Peer, s.Since}
+	default:
+		return to, handsOver
+	}
+	p.succeeded[id] = to
+	return to, true
+}
+
+// giveUpAlone records that a router gave up its addresses, if it knows no master.
+func (p *Process) giveUpAlone(id message.RouterID, before, s vrrp.Status) {
+	if !before.Holding || s.Holding || s.Master.IsValid() || s.Cause.Peer.IsValid() {
+		return
+	}
+	p.givenUp[id] = p.known[id].Config
+	if s.State != vrrp.Initialize { // otherwise the next election does it
+		p.newlyGivenUp = append(p.newlyGivenUp, p.givenUp[id])
 	}
 }
 
@@ -173,6 +219,9 @@ func (p *Process) untold() (all []vrrp.Config) {
 		if time.Since(r.began) < garp.ReferralTime {
 			p.givenUp[id] = r.Config
 		}
+	}
+	for id := range p.succeeded {
+		p.givenUp[id] = p.known[id].Config
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(p.givenUp), message.RouterID.Compare) {
 		all = append(all, p.givenUp[id])
@@ -229,6 +278,12 @@ func (p *Process) setAddresses() {
 		}
 		add(&d.want, resources)
 		d.watch = append(d.watch, addressesOf(r.Config)...)
+		if to, handsOver := p.succeeded[id]; handsOver && s.Successor.IsValid() {
+			loop := p.units[r.Interface].loop
+			d.leaving = append(d.leaving, garp.HandOver{
+				Router: r.Interface + " " + r.Name, Heard: to.heard, Addrs: addressesOf(r.Config), Announced: func() { loop.Announced(r.Name) },
+			})
+		}
 		if s.HandingOver {
 			continue
 		}

@@ -24,6 +24,7 @@ import (
 type announced struct {
 	at             time.Time
 	addr, hardware string
+	claims         string // the hardware address that it announces over IPv4
 }
 
 // A listener collects the announcements that the far end of the cable receives.
@@ -71,7 +72,7 @@ func (l *listener) note(b []byte) {
 	a := announced{at: time.Now(), hardware: net.HardwareAddr(b[6:12]).String()}
 	switch {
 	case b[12] == 0x08 && b[13] == 0x06 && b[21] == 2:
-		a.addr = net.IP(b[28:32]).String()
+		a.addr, a.claims = net.IP(b[28:32]).String(), net.HardwareAddr(b[22:28]).String()
 	case b[12] == 0x86 && b[13] == 0xdd && b[20] == 58 && b[54] == 136:
 		a.addr = net.IP(b[62:78]).String()
 	default:

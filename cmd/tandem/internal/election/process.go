@@ -73,8 +73,9 @@ type Process struct {
 	// Routers for whose addresses neighbours may still have this machine's hardware address: no master was heard since they
 	// were given up.
 	givenUp       map[message.RouterID]vrrp.Config
-	referred      map[message.RouterID]referral // the latest of each router
-	newlyGivenUp  []vrrp.Config                 // of them, those whose addresses are not yet known as such
+	succeeded     map[message.RouterID]succession // routers whose addresses this machine keeps until their new master has them
+	referred      map[message.RouterID]referral   // the latest of each router
+	newlyGivenUp  []vrrp.Config                   // of them, those whose addresses are not yet known as such
 	givenUpRecord *addressRecord
 
 	sequences sequences
@@ -108,6 +109,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		groups:       vrrp.NewGroups(nil),
 		resumed:      make(map[message.RouterID]bool),
 		givenUp:      make(map[message.RouterID]vrrp.Config),
+		succeeded:    make(map[message.RouterID]succession),
 		referred:     make(map[message.RouterID]referral),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),

@@ -115,6 +115,27 @@ type rig struct {
 
 	mu      sync.Mutex
 	reports []message.Report // all of them, the signs of life excepted
+	logged  strings.Builder
+}
+
+// Write collects the log.
+func (r *rig) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.logged.Write(line)
+}
+
+// says waits until the log has a text.
+func (r *rig) says(text string) {
+	r.t.Helper()
+	log := func() string {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.logged.String()
+	}
+	if !eventually(func() bool { return strings.Contains(log(), text) }) {
+		r.t.Errorf("the log lacks %q:\n%s", text, log())
+	}
 }
 
 func newRig(t *testing.T, vips ...string) *rig {
@@ -130,7 +151,7 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
 	goroutines := runtime.NumGoroutine()
 	go func() {
-		r.done <- NewProcess(far, Options{Log: hclog.NewNullLogger(), LockDir: dir, StateDir: dir}).Run(ctx)
+		r.done <- NewProcess(far, Options{Log: hclog.New(&hclog.LoggerOptions{Output: r}), LockDir: dir, StateDir: dir}).Run(ctx)
 	}()
 	r.listen()
 	t.Cleanup(func() {

@@ -110,10 +110,12 @@ func (p *Process) snapshot() message.Report {
 	interfaces := make(map[string]message.Interface)
 	for key, u := range p.addressUnits {
 		i := interfaces[key.iface]
+		n, last := u.reconciler.Repairs()
 		interfaces[key.iface] = message.Interface{
 			Name: key.iface, Announce: i.Announce.Add(u.announcer.Stats()), AddressWrites: i.AddressWrites + u.reconciler.Writes(),
 			Trouble: cmp.Or(i.Trouble, u.reconciler.Trouble()),
 			Rivals:  append(i.Rivals, u.watcher.Rivals()...), Claims: i.Claims + u.watcher.Claims(),
+			Repairs: i.Repairs + n, Repaired: cmp.Or(last, i.Repaired),
 		}
 	}
 	for name, u := range p.units {

@@ -215,6 +215,7 @@ func (p *Process) dropEnded() {
 		delete(p.known, id)
 		delete(p.states, id)
 		delete(p.lastSent, id)
+		delete(p.succeeded, id)
 	}
 }
 

@@ -40,6 +40,7 @@ type election struct {
 	schedule  *garp.Schedule
 	rivals    [segments]*garp.RivalTracker
 	referrals [segments]*garp.Referrals
+	leaving   [segments]garp.HandOvers
 	wake      time.Time
 	rivalsDue [segments]time.Time
 }
@@ -61,6 +62,13 @@ type router struct {
 	rival     time.Time
 	due       time.Time
 	diagnosis time.Time // when to advance the diagnosis
+	heir      heir
+}
+
+// An heir is the master to which a router hands over its addresses, while it still has them.
+type heir struct {
+	successor netip.Addr // the zero Addr: there is none
+	heard     time.Time
 }
 
 // spawn starts an election process. One at a time has the lock.

@@ -18,13 +18,13 @@ func (e *election) tell(r *router) {
 	m := r.Machine
 	s := vrrp.Status{
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Group: r.Config.SyncGroup, Tracking: r.tracking,
-		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Standby: m.Standby(), Ready: m.Ready(),
+		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(),
 		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(),
 		Counters: vrrp.Counters{BecameMaster: r.masters},
 	}
 	was := &r.status
-	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Standby == was.Standby &&
+	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Successor == was.Successor && s.Standby == was.Standby &&
 		s.Ready == was.Ready && s.EffectivePriority == was.EffectivePriority && s.Tracking == was.Tracking && s.Master == was.Master &&
 		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && r.changes == m.Changes() {
 		return
@@ -104,25 +104,52 @@ func (e *election) settle() {
 	}
 }
 
-// refer announces the addresses of a router that was master for its new master.
+// refer announces the addresses of a router that was master for its new master, when it removes them.
 func (e *election) refer(r *router) {
 	name, refs := r.Config.Name, e.referrals[r.segment]
-	switch was, is := &r.settled, &r.status; {
+	was, is := &r.settled, &r.status
+	switch {
+	case is.State == vrrp.Backup && r.heir.successor.IsValid() && is.Master.IsValid():
+		r.heir.successor = is.Master
+	case !r.heir.successor.IsValid() && is.Successor.IsValid():
+		r.heir = heir{is.Successor, is.Since}
+	case was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid():
+		r.heir = heir{is.Cause.Peer, is.Since}
+	}
+	handsOver := r.heir.successor.IsValid()
+	switch {
 	case is.State == vrrp.Master && is.Holding:
 		delete(e.givenUp, name)
-	case was.State == vrrp.Master && is.State != vrrp.Master && is.Cause.Peer.IsValid():
+		r.heir = heir{}
+	case handsOver && is.Holding:
+	case handsOver:
 		e.referred[name] = e.now
-		refs.Refer(is.Since, addressesOf(r), is.Cause.Peer)
+		since := r.heir.heard
+		if kept := e.now.Add(-vrrp.Linger); kept.After(since) {
+			since = kept
+		}
+		refs.Refer(r.heir.heard, since, addressesOf(r), r.heir.successor)
+		r.heir = heir{}
+		e.giveUpAlone(r)
 	case is.State == vrrp.Backup && is.Master.IsValid() && is.Master != was.Master:
 		if e.givenUp[name] {
 			e.referred[name] = e.now
 		}
 		delete(e.givenUp, name)
-		refs.Refer(e.now, addressesOf(r), is.Master)
-	case was.Holding && !is.Holding && !is.Master.IsValid() && !is.Cause.Peer.IsValid():
-		if e.givenUp[name] = true; is.State != vrrp.Initialize { // otherwise the next election does it
-			e.newlyGivenUp = append(e.newlyGivenUp, name)
-		}
+		refs.Refer(e.now, e.now, addressesOf(r), is.Master)
+	default:
+		e.giveUpAlone(r)
+	}
+}
+
+// giveUpAlone records that a router gave up its addresses, if it knows no master.
+func (e *election) giveUpAlone(r *router) {
+	name, was, is := r.Config.Name, &r.settled, &r.status
+	if !was.Holding || is.Holding || is.Master.IsValid() || is.Cause.Peer.IsValid() {
+		return
+	}
+	if e.givenUp[name] = true; is.State != vrrp.Initialize { // otherwise the next election does it
+		e.newlyGivenUp = append(e.newlyGivenUp, name)
 	}
 }
 
@@ -183,19 +210,32 @@ func (e *election) setAddresses() {
 	e.announced = announce
 	for segment := range e.rivals {
 		var ours []netip.Addr
+		var leaving []garp.HandOver
 		for _, r := range e.routers {
+			if r.segment == segment && r.heir.successor.IsValid() && r.status.Successor.IsValid() {
+				leaving = append(leaving, garp.HandOver{
+					Router: r.Config.Name, Heard: r.heir.heard, Addrs: addressesOf(r), Announced: func() { e.announcedBy(r) },
+				})
+			}
 			for _, v := range r.Config.VIPs {
 				if r.segment == segment && want[v.Addr()] {
 					ours = append(ours, v.Addr())
 				}
 			}
 		}
-		e.rivals[segment].SetAddresses(e.now, ours)
+		e.leaving[segment].Set(leaving)
+		e.rivals[segment].SetAddresses(e.now, e.leaving[segment].Others(ours))
 		e.referrals[segment].SetAddresses(ours)
+		e.leaving[segment].Step(e.referrals[segment])
 	}
 	e.later(e.between(50*time.Microsecond, 5*time.Millisecond), func() { e.place(want) })
 	e.announce()
 	e.watchRivals()
+}
+
+// announcedBy tells a router that its successor was heard to announce all its addresses.
+func (e *election) announcedBy(r *router) {
+	e.later(e.between(10*time.Microsecond, time.Millisecond), func() { e.step(r, vrrp.Event{Kind: vrrp.EventAnnounced}) })
 }
 
 // place is the reconciler of the addresses. It uses the latest wanted set.
@@ -294,6 +334,7 @@ func (h *host) hearARP(segment int, o garp.Observation) {
 				e.watchRivals()
 			}
 			e.referrals[segment].Observe(e.now, o)
+			e.leaving[segment].Step(e.referrals[segment])
 		})
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// leaveGrace is the time that an election has for leaving, beside the time of its hand-over.
+	// leaveGrace is the time that an election has for leaving, beside the time in which it offers its addresses. It keeps them for
+	// at most 1.05 s of this (vrrp.MaxLinger).
 	leaveGrace = 3 * time.Second
 	// deathTimeout is the maximum wait for the end of a killed process. A thread that waits for a frozen disk does not end at
 	// SIGKILL.

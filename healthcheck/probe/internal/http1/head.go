@@ -5,6 +5,8 @@ package http1
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
@@ -32,7 +34,8 @@ var (
 const versionPattern = "HTTP/1.# "
 
 // A Head reads the head of an HTTP/1 response as its bytes arrive, in any pieces, in constant memory. It judges every rule
-// that tells where the header and the body end, and keeps only what a check needs. The zero value is ready. It skips
+// that tells where the header and the body end, and keeps only what a check needs. A Head without Wanted takes constant memory.
+// The zero value is ready. It skips
 // interim responses (RFC 9110, section 15.2) except 101, which is final.
 //
 // It tolerates what RFC 9112 allows recipients to tolerate and what every common client does: a bare LF as the end of a
@@ -44,6 +47,9 @@ type Head struct {
 	Length  int64 // of the body, by Content-Length; -1: not given, or Chunked
 	Chunked bool  // the body comes in chunks
 
+	Wanted []healthcheck.FieldRule // the fields to keep are those that these rules name
+	Fields []healthcheck.Header    // the kept fields of the final response, in their order
+
 	size  int // bytes taken
 	begin words.Beginning
 	state headState
@@ -52,6 +58,9 @@ type Head struct {
 	old   bool // version 1.0
 	any   bool // a field has been read
 	field field
+
+	keeping bool   // the field that is being read is wanted
+	kept    []byte // its name, then its value
 }
 
 // A headState says to which part of the head the next byte belongs.
@@ -125,26 +134,53 @@ func (h *Head) take(c byte) error {
 				return err
 			}
 			h.state, h.any = inName, true
-			return h.field.takeName(c)
+			return h.takeName(c)
 		}
 		if !h.any { // RFC 9112, section 2.2
 			return ErrFold
 		}
 		h.state = inValue // RFC 9112, section 5.2: a folded line goes on, after a space
-		h.field.takeValue(' ')
+		h.takeValue(' ')
 	case inName:
 		if c == ':' {
 			h.state = inValue
+			h.startKeeping()
 			return h.field.startValue()
 		}
-		return h.field.takeName(c)
+		return h.takeName(c)
 	case inValue:
 		if isControl(c) { // RFC 9110, section 5.5
 			return ErrFieldValue
 		}
-		h.field.takeValue(c)
+		h.takeValue(c)
 	}
 	return nil
+}
+
+// takeName takes a byte of a field's name.
+func (h *Head) takeName(c byte) error {
+	if len(h.Wanted) > 0 {
+		h.kept = append(h.kept, c)
+	}
+	return h.field.takeName(c)
+}
+
+// takeValue takes a byte of a field's value.
+func (h *Head) takeValue(c byte) {
+	if h.keeping {
+		h.kept = append(h.kept, c)
+	}
+	h.field.takeValue(c)
+}
+
+// startKeeping is called after the complete name of a field, and makes room for the value if the field is wanted.
+func (h *Head) startKeeping() {
+	name := string(h.kept)
+	h.kept = h.kept[:0]
+	h.keeping = slices.ContainsFunc(h.Wanted, func(r healthcheck.FieldRule) bool { return strings.EqualFold(r.Name, name) })
+	if h.keeping {
+		h.Fields = append(h.Fields, healthcheck.Header{Name: name})
+	}
 }
 
 // takeVersion takes a byte of the version, or the space behind it.
@@ -182,7 +218,7 @@ func (h *Head) endLine() (done bool, err error) {
 			return false, err
 		}
 		if h.Status < 200 && h.Status != 101 {
-			*h = Head{size: h.size, begin: h.begin}
+			*h = Head{size: h.size, begin: h.begin, Wanted: h.Wanted}
 			return false, nil
 		}
 		h.frame()
@@ -196,6 +232,11 @@ func (h *Head) endField() error {
 	if !h.any {
 		return nil
 	}
+	if h.keeping {
+		h.Fields[len(h.Fields)-1].Value = strings.Trim(string(h.kept), " \t")
+		h.keeping = false
+	}
+	h.kept = h.kept[:0]
 	return h.field.end()
 }
 

@@ -7,8 +7,11 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
 )
 
 func TestHead(t *testing.T) {
@@ -113,6 +116,28 @@ func netHTTP(b []byte) (status int, ok bool) {
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp.StatusCode, true
+		}
+	}
+}
+
+// A head keeps the fields that are wanted, of the final response only, in any pieces.
+func TestWantedFields(t *testing.T) {
+	const text = "HTTP/1.1 103 Hints\r\nX-Role: interim\r\n\r\nHTTP/1.1 200 OK\r\nX-Role-Of: nobody\r\nx-role:\t a b \r\nB: c\r\n" +
+		"Content-Length:  2\r\nX-Role:\r\nX-ROLE: first\r\n  second\r\n\r\nX-Role: body"
+	want := []healthcheck.Header{{Name: "x-role", Value: "a b"}, {Name: "Content-Length", Value: "2"}, {Name: "X-Role", Value: ""}, {Name: "X-ROLE", Value: "first  second"}}
+	for piece := 1; piece <= len(text); piece++ {
+		h := Head{Wanted: []healthcheck.FieldRule{{Name: "X-Role"}, {Name: "content-length"}}}
+		done := false
+		for rest := text; !done && rest != ""; {
+			n := min(piece, len(rest))
+			var err error
+			if _, done, err = h.Feed([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if !done || !slices.Equal(h.Fields, want) || h.Length != 2 {
+			t.Fatalf("in pieces of %d: done %t, %q, length %d; want %q", piece, done, h.Fields, h.Length, want)
 		}
 	}
 }

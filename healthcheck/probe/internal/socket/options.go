@@ -32,6 +32,26 @@ func Abrupt(conn net.Conn) {
 	}
 }
 
+// EndSending ends this side's direction of a connection, so that the peer reads the end before the reset that Abrupt sends. A
+// connection that the peer has ended stays as it is: both sides' ends would leave the peer in TIME_WAIT.
+func EndSending(conn net.Conn) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		const established = 1 // TCP_ESTABLISHED in the kernel's include/net/tcp_states.h
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && info.State == established {
+			_ = unix.Shutdown(int(fd), unix.SHUT_WR)
+		}
+	})
+}
+
 // Family returns the address family for sockets and netlink, which use the same numbers.
 func Family(a netip.Addr) int {
 	if a.Is4() {

@@ -23,6 +23,8 @@ type Status struct {
 	WireWarnings []string `json:"wire_warnings,omitempty"`
 	// ServerWarnings are those of Warnings that follow from failures of real servers.
 	ServerWarnings []string `json:"server_warnings,omitempty"`
+	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
+	Table *TableFault `json:"table,omitempty"`
 }
 
 // A Config says which configuration is in force.
@@ -30,6 +32,12 @@ type Config struct {
 	File     string    `json:"file"`
 	SHA256   string    `json:"sha256"`
 	LoadedAt time.Time `json:"loaded_at"`
+}
+
+// A TableFault says why the kernel's IPVS table is not as it should be.
+type TableFault struct {
+	Warning string   `json:"warning"`           // one of the status's Warnings
+	Refused []string `json:"refused,omitempty"` // the services that the kernel refuses; absent: the state of the table is not known
 }
 
 // A Router is the state of a virtual router. State is one of initialize, backup, master, fault.
@@ -48,7 +56,7 @@ type Router struct {
 	Family            uint8          `json:"family"`               // 4 or 6
 	SyncGroup         string         `json:"sync_group,omitempty"` // whose members change state together
 	Standby           bool           `json:"standby"`              // by command, until tandem release
-	HandingOver       bool           `json:"handing_over"`         // it hands over, and keeps the VIPs until it hears its successor
+	HandingOver       bool           `json:"handing_over"`         // it hands over, and keeps the VIPs until its successor announces them
 	AdvertInterval    string         `json:"advert_interval"`      // "1s"
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC

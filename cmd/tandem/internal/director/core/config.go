@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -19,6 +20,7 @@ func (ev Start) on(s *State) {
 	s.hooks = newHookState(ev.Hooks)
 	s.adopt(ev.Config)
 	s.tellDirector(configs.HookDirectorStart, "the director has started")
+	s.recordDirector(api.EventDirector, "started", "")
 	s.forgetOverrides()
 	s.logNumbers(nil)
 }
@@ -26,11 +28,12 @@ func (ev Start) on(s *State) {
 func (ev Reload) on(s *State) {
 	if err := fixed(s.cfg, ev.Config); err != nil {
 		s.reloads.Refused++
+		s.recordDirector(api.EventReload, "refused the configuration of "+ev.Config.File, err.Error())
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
 	s.reloads.Done++
-	former := graces(s.cfg.Services)
+	former, was := graces(s.cfg.Services), s.cfg.SHA256
 	before := s.numbers
 	s.numbers = ev.Numbers
 	s.adopt(ev.Config)
@@ -45,10 +48,19 @@ func (ev Reload) on(s *State) {
 		s.log(Warn, "configuration", "warning", w.Error())
 	}
 	s.log(Info, "configuration reloaded", "config", ev.Config.File, "sha256", ev.Config.SHA256)
+	s.record(api.Event{
+		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "loaded the configuration of " + ev.Config.File,
+		Old: was, New: ev.Config.SHA256,
+	})
 	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request})
 }
 
-func (ReloadRefused) on(s *State) { s.reloads.Refused++ }
+func (ev ReloadRefused) on(s *State) {
+	s.reloads.Refused++
+	if s.cfg != nil {
+		s.recordDirector(api.EventReload, "refused the configuration of "+s.cfg.File, ev.Problem)
+	}
+}
 
 // A FixedSetting is a setting that cannot change while the director runs.
 type FixedSetting struct{ Key, Was, Is string }
@@ -193,6 +205,7 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
 	if was := former.servers[srv.id]; was != nil {
 		srv.up, srv.upSince, srv.released, srv.told, srv.outlier = was.up, was.upSince, was.released, was.told, was.outlier
+		srv.recorded = was.recorded
 		if n := srv.outlier.named; n != nil && n.Out {
 			s.outliers[srv] = svc
 		}

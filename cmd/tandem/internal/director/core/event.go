@@ -44,8 +44,8 @@ type Reload struct {
 	Numbers map[string]Number
 }
 
-// A ReloadRefused is a new configuration with mistakes. It is only counted.
-type ReloadRefused struct{}
+// A ReloadRefused is a new configuration with mistakes. It is only counted, and recorded in the history.
+type ReloadRefused struct{ Problem string }
 
 // A Verdict is the status of a check that has changed.
 type Verdict struct {
@@ -93,6 +93,9 @@ type TableDone struct {
 	Refused map[lvs.ServiceID]Refusal
 	// NotRemembered is why the file of our own services could not be written. Empty: it was written.
 	NotRemembered string
+	// Repairs counts the changes of other programs that were undone. Repaired are the first of them, in words.
+	Repairs  int
+	Repaired []string
 }
 
 // Connections are the services in the kernel with the numbers of their connections.
@@ -128,6 +131,7 @@ type Request uint64
 // Effects are what a step wants the workers to do. The zero value of a member means that nothing is new.
 type Effects struct {
 	Lines    []Line
+	History  *Recorded       // what has happened, with causes
 	Config   *configs.Config // is in force from now on
 	Table    *Table
 	Checks   *Checks
@@ -145,6 +149,13 @@ type Effects struct {
 	Count []lvs.ServiceID
 	// Next is when the next Tick is due. The zero value: never.
 	Next time.Time
+}
+
+// Recorded are new events for the history.
+type Recorded struct {
+	Events []api.Event
+	Upto   uint64 // the number of the last event, counted from 1 at the start
+	Lost   uint64 // events before these that are not recorded anywhere, because the disk was too slow
 }
 
 // A Line is a line of the log.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -34,7 +36,7 @@ type HookEnded struct {
 // have had their time.
 type Leave struct{ Request Request }
 
-// A hookState is what hooks are told about.
+// A hookState is what hooks and the history are told about.
 type hookState struct {
 	queue   *hooks.Queue
 	routers map[string]seenRouter
@@ -44,7 +46,7 @@ type hookState struct {
 	leaving *leavingHooks
 }
 
-// A seenRouter is what hooks were told about a virtual router.
+// A seenRouter is what hooks and the history were told about a virtual router.
 type seenRouter struct {
 	state     configs.HookEvent
 	became    uint64
@@ -91,14 +93,17 @@ func (ev HookEnded) on(s *State) {
 func (ev Leave) on(s *State) {
 	const why = "the director was stopped"
 	for _, r := range s.cfg.Routers {
-		if s.hooks.routers[r.Name].state != 0 {
-			s.tellRouter(r, s.stateOf(r.Name), configs.HookStop, why, false)
+		if seen := s.hooks.routers[r.Name]; seen.state != 0 {
+			is := s.stateOf(r.Name)
+			s.tellRouter(r, is, configs.HookStop, why, false)
+			s.recordStop(r.Name, seen.state, why)
 		}
 	}
 	for name := range s.hooks.groups {
 		s.tellGroup(name, configs.HookStop, why, false)
 	}
 	s.tellDirector(configs.HookDirectorStop, why)
+	s.recordDirector(api.EventDirector, history.Stopped, why)
 	s.hooks.leaving = &leavingHooks{ev.Request, s.now.Add(leaveHooksTime)}
 }
 
@@ -124,6 +129,7 @@ func (s *State) followHooks() {
 			level = Warn
 		}
 		s.log(level, n.Message, n.Pairs...)
+		s.recordNotice(n)
 	}
 	routers, services := h.queue.Changed()
 	if routers || services && (h.leaving != nil || !s.now.Before(h.stored.Add(recordPause))) {
@@ -158,15 +164,15 @@ var hookStates = map[vrrp.State]configs.HookEvent{
 	vrrp.Master: configs.HookMaster, vrrp.Backup: configs.HookBackup, vrrp.Fault: configs.HookFault,
 }
 
-// seeRouters tells the states of the virtual routers.
+// seeRouters tells the states of the virtual routers to hooks and to the history.
 func (s *State) seeRouters() {
 	h := &s.hooks
-	if len(s.cfg.Hooks) == 0 && len(h.routers) == 0 {
-		return
-	}
 	present := make(map[string]bool)
 	for _, is := range s.report.Routers {
 		present[is.Name] = true
+		if is.State == vrrp.Initialize {
+			s.noteLeft(is)
+		}
 	}
 	for _, r := range s.cfg.Routers {
 		delete(present, r.Name)
@@ -179,6 +185,7 @@ func (s *State) seeRouters() {
 		now := seenRouter{state: what, became: is.Counters.BecameMaster, contested: is.Contested, over: true}
 		now.again = seen.state == what && now.became > seen.became
 		s.tellRouter(r, is, what, is.Reason, now.again)
+		s.recordRouter(r, is, seen.state, now.again)
 		if what == configs.HookMaster && known {
 			now.over = seen.over
 			if is.Contested.After(seen.contested) {
@@ -192,9 +199,12 @@ func (s *State) seeRouters() {
 		if present[name] || slices.ContainsFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }) {
 			continue // it is in the configuration, or still hands over
 		}
+		const why = "it was removed from the configuration"
+		s.recordStop(name, h.routers[name].state, why)
+		delete(s.history.routers, name)
 		subject := hooks.Subject{Kind: hooks.Router, Name: name}
 		s.hooks.queue.Become(s.now, hooks.Event{
-			Subject: subject, What: configs.HookStop, At: s.now, Reason: "it was removed from the configuration", Director: s.cfg.Name,
+			Subject: subject, What: configs.HookStop, At: s.now, Reason: why, Director: s.cfg.Name,
 		}, false)
 		s.hooks.queue.Forget(subject)
 		delete(h.routers, name)
@@ -247,6 +257,7 @@ func (s *State) contest(r configs.Router, is vrrp.Status, what configs.HookEvent
 		why = "no other master is heard any more"
 	}
 	s.hooks.queue.Happen(s.now, s.routerEvent(r, is, what, why))
+	s.record(api.Event{Kind: api.EventWarning, On: api.OnRouter, Name: r.Name, What: contests[what], Cause: why})
 }
 
 // seeGroups tells the states of the sync groups: master if all members are, fault if any is, and backup otherwise.
@@ -300,9 +311,10 @@ func (s *State) tellGroup(name string, what configs.HookEvent, why string, again
 	}, again)
 }
 
-// tellService tells the state of a service, and of its servers. A server of unknown health has the state that was told last.
+// tellService tells the state of a service, and of its servers, to hooks and to the history. A server of unknown health has the
+// state that was told last.
 func (s *State) tellService(svc *service) {
-	if len(s.cfg.Hooks) == 0 || svc.role == resting || s.hooks.leaving != nil {
+	if svc.role == resting || s.hooks.leaving != nil {
 		return
 	}
 	tell := func(kind hooks.Kind, name string, what configs.HookEvent, why string, at netip.AddrPort) {
@@ -323,9 +335,16 @@ func (s *State) tellService(svc *service) {
 			what = configs.HookServerDown
 		}
 		// While the director is cut off, no server counts as down, but none has come up either.
-		if servers && (what == configs.HookServerDown || !svc.checks(srv) || srv.verdict.Health == healthcheck.Healthy) {
+		if what != configs.HookServerDown && svc.checks(srv) && srv.verdict.Health != healthcheck.Healthy {
+			continue
+		}
+		s.recordHealth(srv, what)
+		if servers {
 			tell(hooks.Server, srv.id, what, srv.verdict.Reason, netip.AddrPortFrom(srv.Addr, srv.Port))
 		}
+	}
+	if len(s.cfg.Hooks) == 0 {
+		return
 	}
 	why := fmt.Sprintf("%d of %d servers are up", svc.pool.Up, len(svc.servers))
 	switch {

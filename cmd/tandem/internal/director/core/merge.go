@@ -41,3 +41,16 @@ func MergeTables(waiting, next Table) Table {
 	}
 	return merged
 }
+
+// maxRecorded is the maximum number of events that wait for the disk.
+const maxRecorded = 4096
+
+// MergeRecorded makes one message of two. If there are too many events, the oldest are lost.
+func MergeRecorded(waiting, next Recorded) Recorded {
+	all := Recorded{Events: append(waiting.Events, next.Events...), Upto: next.Upto, Lost: waiting.Lost + next.Lost}
+	if over := len(all.Events) - maxRecorded; over > 0 {
+		all.Events = all.Events[over:]
+		all.Lost += uint64(over)
+	}
+	return all
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -114,6 +115,11 @@ func (ev ServerOrder) on(s *State) {
 	s.overrides = all
 	s.store(OverridesFile, all)
 	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
+	what := history.Orders[ev.Action]
+	if ev.Action == api.SetWeight {
+		what += fmt.Sprintf(" %d", ev.Weight)
+	}
+	s.recordServer(api.EventOrder, srv.id, what, byOperator)
 	s.touch(s.services[i])
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 }
@@ -190,6 +196,7 @@ func (s *State) forgetOverrides() {
 	for _, id := range slices.Sorted(maps.Keys(s.overrides)) {
 		if !known[id] {
 			s.log(Warn, "an order about a server that is not configured is forgotten", "server", id)
+			s.recordServer(api.EventOrder, id, "is no longer "+s.overrides[id].Note(0), "it is not in the configuration any more")
 		}
 	}
 	s.overrides = kept

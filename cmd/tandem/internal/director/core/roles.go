@@ -105,6 +105,8 @@ func (s *State) forgetStatus(srv *server) {
 
 func (ev Report) on(s *State) {
 	s.report, s.hooks.follow = ev.Report, true
+	s.recordRepairs()
+	s.seeReportedWarnings()
 	roles := make(map[string]vrrp.State, len(ev.Routers))
 	for _, r := range ev.Routers {
 		roles[r.Name] = r.State

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -40,6 +41,7 @@ type server struct {
 	status   []healthcheck.TargetStatus // one for each of Checks
 	verdict  healthcheck.TargetStatus   // the combined status of the checks
 	told     healthcheck.Health         // the combined health of several checks, as logged last
+	recorded configs.HookEvent          // server_up or server_down, as the history has it; 0: it has none
 
 	// inherited are the kernel's weights at the start, or missing, by virtual. They are kept until the first result. nil:
 	// none.
@@ -193,8 +195,8 @@ func same(a, b healthcheck.TargetStatus) bool {
 }
 
 func (ev Verdict) on(s *State) {
-	if _, ok := s.scripts[ev.ID]; ok {
-		s.setScript(ev.ID, ev.Status)
+	if _, ok := s.probed[ev.ID]; ok {
+		s.setProbed(ev.ID, ev.Status)
 	} else if at, ok := s.targets[ev.ID]; ok && at.service.probed() {
 		s.setStatus(at, ev.Status)
 	}
@@ -209,9 +211,9 @@ func (ev Statuses) on(s *State) {
 			s.setStatus(at, is)
 		}
 	}
-	for id := range s.scripts {
+	for id := range s.probed {
 		if is, ok := ev.All[id]; ok {
-			s.setScript(id, is)
+			s.setProbed(id, is)
 		}
 	}
 }
@@ -323,14 +325,22 @@ func (s *State) logPool(svc *service, was lvs.PoolOutput) {
 	switch {
 	case is.State.QuorumLost && !was.State.QuorumLost:
 		s.log(Warn, "quorum lost", "service", svc.Name, "servers-up", is.Up, "quorum", svc.Quorum, "sorry-server", is.Sorry)
+		what := "lost its quorum"
+		if is.Sorry {
+			what += ", the sorry server serves"
+		}
+		s.recordService(svc, what, fmt.Sprintf("%d of %d servers are up, %d needed", is.Up, len(svc.servers), svc.Quorum))
 	case was.State.QuorumLost && !is.State.QuorumLost:
 		s.log(Info, "quorum regained", "service", svc.Name, "servers-up", is.Up)
+		s.recordService(svc, "regained its quorum", fmt.Sprintf("%d of %d servers are up", is.Up, len(svc.servers)))
 	}
 	switch {
 	case is.Panic && !was.Panic:
 		s.log(Warn, "too few servers are healthy: treating all as healthy", "service", svc.Name, "servers-up", is.Up)
+		s.recordService(svc, "treats all servers as healthy", fmt.Sprintf("only %d of %d servers are up", is.Up, len(svc.servers)))
 	case was.Panic && !is.Panic:
 		s.log(Info, "enough servers are healthy again", "service", svc.Name, "servers-up", is.Up)
+		s.recordService(svc, "no longer treats all servers as healthy", fmt.Sprintf("%d of %d servers are up", is.Up, len(svc.servers)))
 	}
 }
 

@@ -3,11 +3,13 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -80,6 +82,7 @@ func (ev Failover) on(s *State) {
 	for _, r := range h.routers {
 		h.names = append(h.names, r.Name)
 	}
+	s.recordRouters(h.names, "must hand over")
 	// A router that was in standby already may be master because its peer died. It hands over again.
 	s.standBy(h.names, false)
 	h.sequence = s.nextOrder()
@@ -100,6 +103,7 @@ func (ev Release) on(s *State) {
 		if len(answer.Routers) > 0 {
 			s.standBy(answer.Routers, false)
 			s.log(Info, "released on command", "routers", answer.Routers)
+			s.recordRouters(answer.Routers, "takes part in the election again")
 		}
 		s.answerLater(answer, StandbyFile, false)
 		return
@@ -128,6 +132,11 @@ func (s *State) continueHandOver() {
 	s.handOver = nil
 	if len(handed) > 0 {
 		s.log(Info, "handed over on command", "routers", handed)
+	}
+	for _, name := range slices.Concat(refused, unsettled) {
+		s.record(api.Event{
+			Kind: api.EventOrder, On: api.OnRouter, Name: name, What: "was not handed over", Cause: cmp.Or(s.stateOf(name).Reason, "it took too long"),
+		})
 	}
 	var errs []error
 	if len(refused) > 0 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -70,7 +71,7 @@ type State struct {
 	reorder   bool    // the order to the election has changed
 	orderSeq  uint64
 	tracks    []track
-	scripts   map[string]healthcheck.TargetStatus
+	probed    map[string]healthcheck.TargetStatus // of the tracks, by the ID of the target
 	numbers   map[string]Number
 	retrack   map[string]bool // routers whose tracks have changed
 	tracking  map[string]vrrp.Tracking
@@ -83,7 +84,8 @@ type State struct {
 	counted     []lvs.ServiceID             // services whose counters show whether their servers answer
 	outliers    map[*server]*service        // servers without new clients for a while
 
-	hooks hookState
+	hooks   hookState
+	history historyState
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -104,8 +106,8 @@ type target struct {
 func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
-		scripts: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		hooks: newHookState(nil),
+		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
+		hooks: newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -118,6 +120,7 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 	if s.cfg != nil {
 		s.settle()
 	}
+	s.emitHistory()
 	return s.out
 }
 
@@ -139,6 +142,7 @@ func (s *State) settle() {
 	s.followTracks()
 	s.continueHandOver()
 	s.followHooks()
+	s.followWarnings()
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
@@ -246,6 +250,7 @@ func (ev TableRead) on(s *State) {
 	s.filled, s.refill = true, true
 	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
 		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+		s.recordDirector(api.EventRepair, "replaces what another program has set up in the IPVS table", c.String())
 	}
 	here := s.configured()
 	for _, e := range ev.Entries {

@@ -4,6 +4,8 @@ package core
 
 import (
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 )
 
 // A File is a file of the state directory that a restart needs.
@@ -46,9 +48,11 @@ func (ev Stored) on(s *State) {
 	}
 	if ev.Problem != "" && ev.Problem != state.problem {
 		s.log(Error, "failed to write to the state directory", "file", ev.File.String(), "error", ev.Problem)
+		s.recordDirector(api.EventWarning, "failed to write "+ev.File.String()+" of the state directory", ev.Problem)
 	}
 	if ev.Problem == "" && state.problem != "" && state.stored == state.wanted {
 		s.log(Info, "wrote to the state directory again", "file", ev.File.String())
+		s.recordDirector(api.EventWarning, "wrote "+ev.File.String()+" of the state directory again", "")
 	}
 	state.problem = ev.Problem
 }
@@ -73,6 +77,7 @@ type StateDir struct {
 	Unusable  string   // why nothing can be written
 	Unwritten []UnwrittenFile
 	Unowned   string // why the list of our own IPVS services could not be written
+	History   HistoryFile
 }
 
 // An UnwrittenFile is a file whose latest value is not on the disk.
@@ -83,7 +88,7 @@ type UnwrittenFile struct {
 
 // stateDir returns what does not work in the state directory.
 func (s *State) stateDir(now time.Time) StateDir {
-	dir := StateDir{Unread: s.unread, Unusable: s.unusable, Unowned: s.unowned}
+	dir := StateDir{Unread: s.unread, Unusable: s.unusable, Unowned: s.unowned, History: s.historyFile(now)}
 	for f := OverridesFile; f < endOfFiles; f++ {
 		state := s.files[f]
 		if why, _ := state.lacks(state.wanted, now); why != "" {

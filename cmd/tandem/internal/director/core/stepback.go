@@ -91,6 +91,7 @@ func (ev TableDone) on(s *State) {
 		s.retrackAll()
 	}
 	s.trouble = ev.Problem
+	s.recordTableRepairs(ev)
 	if ev.Problem != "" && len(ev.Refused) == 0 {
 		return // the state of the kernel's table is not known
 	}

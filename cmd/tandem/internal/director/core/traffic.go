@@ -3,12 +3,14 @@
 package core
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/traffic"
@@ -182,6 +184,7 @@ func (s *State) judgeTraffic(svc *service, by comparison) {
 			continue
 		case o.named != nil && by.Answers(srv.id, later(o.named.Since, o.serves)):
 			s.log(Info, "server answers clients again", "server", srv.id)
+			s.recordServer(api.EventVerdict, srv.id, "answers clients again", "")
 			s.clearOutlier(svc, srv)
 			continue
 		}
@@ -206,6 +209,8 @@ func (s *State) nameOutlier(svc *service, srv *server, f traffic.Finding) {
 	if first {
 		s.log(Warn, "server does not answer clients", "server", srv.id, "unanswered-connections", f.Unanswered,
 			"others-answered-percent", f.OthersPercent, "checked", svc.checks(srv))
+		s.recordServer(api.EventVerdict, srv.id, "does not answer clients", fmt.Sprintf(
+			"%d connections without an answer, while the other servers answered %d %%", f.Unanswered, f.OthersPercent))
 	}
 	if (first || again) && svc.Outlier == configs.OutlierWeightZero && s.expendable(svc, srv) {
 		o.penalty = min(max(firstPenalty, 2*o.penalty), maxPenalty)
@@ -215,6 +220,7 @@ func (s *State) nameOutlier(svc *service, srv *server, f traffic.Finding) {
 		o.named.Out, o.named.Until = true, s.now.Add(o.penalty)
 		s.outliers[srv] = svc
 		s.log(Warn, "server gets no new clients for a while", "server", srv.id, "for", o.penalty)
+		s.recordServer(api.EventVerdict, srv.id, "gets no new clients for "+o.penalty.String(), "it does not answer clients")
 		s.touch(svc)
 	}
 }
@@ -246,6 +252,7 @@ func (s *State) expendable(svc *service, srv *server) bool {
 func (s *State) tryAgain(svc *service, srv *server) {
 	s.endPenalty(srv)
 	s.log(Info, "server gets new clients again, to see whether it answers them", "server", srv.id)
+	s.recordServer(api.EventVerdict, srv.id, "gets new clients again", "to see whether it answers them")
 	s.touch(svc)
 }
 
@@ -277,6 +284,7 @@ func (s *State) keepLast(svc *service) {
 	for _, srv := range out {
 		s.endPenalty(srv)
 		s.log(Warn, "server gets new clients again: no other server of the service is left", "server", srv.id)
+		s.recordServer(api.EventVerdict, srv.id, "gets new clients again", "no other server of the service is left")
 	}
 }
 

@@ -17,6 +17,7 @@
 package hooks
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -54,11 +55,16 @@ type Result struct {
 	Took    time.Duration
 }
 
-// A Notice is a line for the log: a run that has ended, or an event that is not told.
+// A Notice is about a run that has ended, or an event that is not told. It is a line for the log, and a sentence about the
+// subject for the history.
 type Notice struct {
 	Failed  bool
 	Message string
 	Pairs   []any // of keys and values
+
+	Subject Subject
+	What    string // "told hook mail the event master"
+	Cause   string // why it failed, or is not told
 }
 
 // A Queue has the state of all subjects and hooks. It has one owner.
@@ -227,9 +233,7 @@ func (q *Queue) Happen(now time.Time, ev Event) {
 	q.tidy(l)
 }
 
-func (q *Queue) notice(failed bool, message string, pairs ...any) {
-	q.notices = append(q.notices, Notice{failed, message, pairs})
-}
+func (q *Queue) notice(n Notice) { q.notices = append(q.notices, n) }
 
 // Notices returns the notices since the last call.
 func (q *Queue) Notices() []Notice {
@@ -273,7 +277,10 @@ func (q *Queue) drop(l *line, why string, needless func(*entry) bool) {
 		} else {
 			is.Superseded++
 		}
-		q.notice(false, message+why, "hook", e.hook.Name, "subject", l.subject.String(), "event", e.ev.What.String())
+		q.notice(Notice{
+			Message: message + why, Pairs: []any{"hook", e.hook.Name, "subject", l.subject.String(), "event", e.ev.What.String()},
+			Subject: l.subject, What: fmt.Sprintf("does not tell hook %s the event %s", e.hook.Name, e.ev.What), Cause: why,
+		})
 	}
 	clear(l.pending[len(kept):])
 	l.pending = kept

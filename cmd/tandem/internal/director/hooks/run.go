@@ -3,6 +3,7 @@
 package hooks
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -97,7 +98,7 @@ func (q *Queue) Ended(now time.Time, id uint64, r Result) {
 	pairs := []any{"hook", name, "subject", l.subject.String(), "event", e.ev.What.String(), "attempt", e.attempt, "took", r.Took.Round(time.Millisecond)}
 	if r.Problem == "" {
 		is.Succeeded++
-		q.notice(false, "hook told", pairs...)
+		q.notice(Notice{Message: "hook told", Pairs: pairs, Subject: l.subject, What: fmt.Sprintf("told hook %s the event %s", name, e.ev.What)})
 		q.setFailed(l, name, false)
 		if isState(e.ev.What) {
 			q.told(l, &e)
@@ -106,7 +107,10 @@ func (q *Queue) Ended(now time.Time, id uint64, r Result) {
 		is.Failed++
 		is.LastFailure = is.Last
 		again := q.retry(now, l, e)
-		q.notice(true, "hook failed", append(pairs, "error", r.Problem, "again", again)...)
+		q.notice(Notice{
+			Failed: true, Message: "hook failed", Pairs: append(pairs, "error", r.Problem, "again", again),
+			Subject: l.subject, What: fmt.Sprintf("failed to tell hook %s the event %s, attempt %d", name, e.ev.What, e.attempt), Cause: r.Problem,
+		})
 		if !again && !l.tellsState(e.hook) {
 			is.GivenUp = is.Last
 			q.setFailed(l, name, true)

@@ -231,7 +231,7 @@ none: add virtual router more: vrid 60 on eth9, priority 100 — there is no int
 none: add 198.51.100.1/24: to eth9 (later) — as soon as this director is master of more
 `},
 		{"a track without a result", master, []string{"vrid = 51", "vrid = 51\ntrack = [{ script = \"/bin/true\", weight = -20 }]"}, `
-none: add track script /bin/true of web: weight -20 — a backup runs at priority 1 until the script has run once
+none: add track script /bin/true of web: weight -20 — a backup runs at priority 1 until the first result
 `},
 
 		// The director.

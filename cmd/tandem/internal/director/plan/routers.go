@@ -230,8 +230,8 @@ func (p *planner) tracks() {
 		l := api.PlanLine{Area: areaVRRP, Object: "track " + t.Name + " of " + t.Router}
 		if !stays {
 			l.Op, l.Change = opAdd, fmt.Sprintf("weight %d", t.Weight)
-			if t.Kind == configs.TrackScript {
-				l.Cost = "a backup runs at priority 1 until the script has run once"
+			if t.Probed() {
+				l.Cost = "a backup runs at priority 1 until the first result"
 			}
 			p.add(l)
 			continue

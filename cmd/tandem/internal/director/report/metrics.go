@@ -25,6 +25,7 @@ var (
 	infoDesc     = desc("info", "The director and its version; always 1.", "name", "version")
 	loadedDesc   = desc("config_loaded_timestamp_seconds", "When the configuration in force was loaded.")
 	reloadsDesc  = desc("config_reloads_total", "Reloads that were asked for, by their result.", "result")
+	historyDesc  = desc("history_lost_events_total", "Events that are missing in the file of the history, because it could not be written.")
 	warningsDesc = desc("warnings_count", "Warnings in the status.")
 
 	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
@@ -130,6 +131,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.gauge(loadedDesc, float64(status.Config.LoadedAt.UnixMilli())/1000)
 	out.count(reloadsDesc, m.State.Reloads.Done, "done")
 	out.count(reloadsDesc, m.State.Reloads.Refused, "refused")
+	out.count(historyDesc, m.State.StateDir.History.Lost)
 	out.gauge(warningsDesc, float64(len(status.Warnings)))
 	out.count(electionRestartsDesc, m.ElectionRestarts)
 	collectVRRP(out, status.VRRP, m.State.Report)

@@ -48,6 +48,7 @@ func Status(in Input) api.Status {
 	s.Warnings = append(s.Warnings, warnings(in)...)
 	s.WireWarnings = append(wireWarnings(shot.Report), rivalWarnings(shot.Report, cfg.Services)...)
 	s.ServerWarnings = serverWarnings(shot)
+	s.Table = tableFault(shot)
 	return s
 }
 

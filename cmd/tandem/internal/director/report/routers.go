@@ -22,7 +22,7 @@ func electionWarnings(report message.Report) []string {
 	for _, r := range report.Routers {
 		if r.State == vrrp.Master && r.Tracking.Fault != "" {
 			all = append(all, r.Name+": all directors fail: no other master is heard, so this one is master at priority 1, although "+
-				r.Tracking.Fault+"; run the script by hand, as its user, on each director")
+				r.Tracking.Fault+"; look for the cause on each director (a script: run it by hand, as its user)")
 		}
 		for _, w := range r.Warnings {
 			all = append(all, r.Name+": "+w)

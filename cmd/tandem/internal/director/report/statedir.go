@@ -24,7 +24,22 @@ func stateDirWarnings(shot *core.Snapshot) (all []string) {
 	if dir.Unowned != "" {
 		all = append(all, "which IPVS services are ours is not remembered: "+dir.Unowned)
 	}
-	return all
+	return append(all, historyWarnings(dir.History)...)
+}
+
+// historyWarnings returns a sentence if the history is not complete.
+func historyWarnings(file core.HistoryFile) []string {
+	lost := ""
+	if file.Lost > 0 {
+		lost = fmt.Sprintf("%d events are missing in the history", file.Lost)
+	}
+	switch {
+	case file.Problem != "" && lost != "":
+		return []string{lost + ", and the latest are in memory only: " + file.Problem}
+	case file.Problem != "":
+		return []string{"the latest events of the history are in memory only, a restart would lose them: " + file.Problem}
+	}
+	return nil // the file itself names what it lost
 }
 
 // contents returns in words what a file of the state directory holds.

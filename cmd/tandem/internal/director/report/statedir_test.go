@@ -4,6 +4,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
@@ -31,5 +32,15 @@ func TestStateDirWarnings(t *testing.T) {
 	}
 	if got := stateDirWarnings(shot); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	for file, want := range map[core.HistoryFile]string{
+		{Problem: "no space left"}:          "the latest events of the history are in memory only, a restart would lose them: no space left",
+		{Problem: "no space left", Lost: 3}: "3 events are missing in the history, and the latest are in memory only: no space left",
+		{Lost: 3}:                           "",
+	} {
+		shot.StateDir = core.StateDir{History: file}
+		if got := strings.Join(stateDirWarnings(shot), "; "); got != want {
+			t.Errorf("%+v: got %q, want %q", file, got, want)
+		}
 	}
 }

@@ -85,13 +85,16 @@ func stepBackWarnings(shot *core.Snapshot) (all []string) {
 		all = append(all, "the first results of the checks since it started, or since it last stood still, are not there yet: until then this director does not preempt, and runs at priority 1")
 	}
 	if shot.Trouble != "" {
-		all = append(all, tableWarning(shot))
+		all = append(all, tableFault(shot).Warning)
 	}
 	return all
 }
 
-// tableWarning says why the kernel's table is not as it should be.
-func tableWarning(shot *core.Snapshot) string {
+// tableFault says why the kernel's table is not as it should be. It returns nil if it is.
+func tableFault(shot *core.Snapshot) *api.TableFault {
+	if shot.Trouble == "" {
+		return nil
+	}
 	consequence := ""
 	if len(shot.Config.Routers) > 0 {
 		consequence = "; meanwhile this director steps back at priority 1"
@@ -106,9 +109,9 @@ func tableWarning(shot *core.Snapshot) string {
 		}
 	}
 	if len(names) == 0 {
-		return "the kernel's IPVS table is not in line: " + oneLine(shot.Trouble) + consequence
+		return &api.TableFault{Warning: "the kernel's IPVS table is not in line: " + oneLine(shot.Trouble) + consequence}
 	}
-	return fmt.Sprintf("the kernel refuses %s: %s%s", few(names), oneLine(shot.Trouble), consequence)
+	return &api.TableFault{Warning: fmt.Sprintf("the kernel refuses %s: %s%s", few(names), oneLine(shot.Trouble), consequence), Refused: names}
 }
 
 // maxUnanswered is the maximum number of servers that have a warning of their own because they do not answer clients.

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,13 @@ func TestStepBackWarnings(t *testing.T) {
 		got := stepBackWarnings(&c.shot)
 		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0], c.want)) {
 			t.Errorf("got %q, want one with %q", got, c.want)
+		}
+		table, named := tableFault(&c.shot), []string(nil)
+		if c.shot.Refused != nil {
+			named = []string{"www"}
+		}
+		if (table != nil) != (c.shot.Trouble != "") || table != nil && (table.Warning != got[0] || !slices.Equal(table.Refused, named)) {
+			t.Errorf("the fault of the table is %+v beside %q, want it with %v refused", table, got, named)
 		}
 	}
 }

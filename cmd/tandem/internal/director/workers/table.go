@@ -200,7 +200,10 @@ func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
 	}
-	result := core.TableDone{Generation: w.newest, Refused: refusals(report)}
+	result := core.TableDone{Generation: w.newest, Refused: refusals(report), Repairs: report.Drift}
+	for _, c := range report.Repairs {
+		result.Repaired = append(result.Repaired, c.String())
+	}
 	if err != nil && onlyForgotten(err) {
 		w.remember = time.Now().Add(rememberPause)
 		result.NotRemembered = err.Error()

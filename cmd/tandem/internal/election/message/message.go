@@ -121,6 +121,10 @@ type Interface struct {
 	Stray vrrp.Drops `json:"stray,omitzero"`
 	// AddressWrites counts the netlink messages that added or removed an address, a route or a rule.
 	AddressWrites uint64 `json:"address_writes"`
+	// Repairs counts the addresses, routes and rules that somebody removed or changed and that were put back. Repaired is the
+	// last of them.
+	Repairs  uint64 `json:"repairs,omitempty"`
+	Repaired string `json:"repaired,omitempty"`
 	// Trouble says what is wrong with the addresses of the interface; empty: nothing is.
 	Trouble string `json:"trouble,omitempty"`
 	// Rivals are other machines that claim our addresses on this interface. Claims counts their claims.

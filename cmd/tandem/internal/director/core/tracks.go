@@ -33,7 +33,7 @@ type trackState struct {
 // A track is something that a virtual router tracks, and its state.
 type track struct {
 	configs.Track
-	script string // the ID of its target
+	target string // the ID of its target; empty: it is not probed
 	// repeated says that another member of the sync group has the same track with the same weight. The weights of a group are
 	// added up, and each track counts once.
 	repeated bool
@@ -47,14 +47,14 @@ type Number struct {
 	Problem string // in words; empty: none
 }
 
-// scriptTargets returns the probes of the tracked scripts, and for each track the ID of its probe. If several tracks have the
-// same script with the same settings, the script runs once. The name of a track has a space, so its ID differs from the IDs of
-// real servers.
-func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []string) {
+// trackTargets returns the targets of the tracks that are probed, and for each track the ID of its target. If several tracks
+// have the same probe with the same settings, it is made once. The name of a track has a space, so its ID differs from the IDs
+// of real servers.
+func trackTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []string) {
 	ids = make([]string, len(tracks))
 	named := make(map[string][]healthcheck.Target)
 	for i, t := range tracks {
-		if t.Kind != configs.TrackScript {
+		if !t.Probed() {
 			continue
 		}
 		for _, earlier := range named[t.Name] {
@@ -73,15 +73,15 @@ func scriptTargets(tracks []configs.Track) (targets []healthcheck.Target, ids []
 	return targets, ids
 }
 
-// adoptTracks takes over the tracks of a new configuration, and keeps the results of scripts that were tracked before.
+// adoptTracks takes over the tracks of a new configuration, and keeps the results of probes that were made before.
 func (s *State) adoptTracks() {
-	targets, ids := scriptTargets(s.cfg.Tracks)
-	before := s.scripts
-	s.probes, s.scripts = targets, make(map[string]healthcheck.TargetStatus)
+	targets, ids := trackTargets(s.cfg.Tracks)
+	before := s.probed
+	s.probes, s.probed = targets, make(map[string]healthcheck.TargetStatus)
 	for _, t := range targets {
-		s.scripts[t.ID] = Unchecked
+		s.probed[t.ID] = Unchecked
 		if is, ok := before[t.ID]; ok {
-			s.scripts[t.ID] = is
+			s.probed[t.ID] = is
 		}
 	}
 	s.tracks = nil
@@ -95,12 +95,12 @@ func (s *State) adoptTracks() {
 		groups[r.Name] = r.SyncGroup
 	}
 	type shared struct {
-		group, name, script string
+		group, name, target string
 		weight              int
 	}
 	members := make(map[shared]string) // the first member of the group with the track
 	for i, t := range s.cfg.Tracks {
-		s.tracks = append(s.tracks, track{Track: t, script: ids[i]})
+		s.tracks = append(s.tracks, track{Track: t, target: ids[i]})
 		if group := groups[t.Router]; group != "" {
 			key := shared{group, t.Name, ids[i], t.Weight}
 			if members[key] == "" {
@@ -117,13 +117,13 @@ func (s *State) adoptTracks() {
 	}
 }
 
-func (s *State) setScript(id string, is healthcheck.TargetStatus) {
-	if same(s.scripts[id], is) {
+func (s *State) setProbed(id string, is healthcheck.TargetStatus) {
+	if same(s.probed[id], is) {
 		return
 	}
-	s.scripts[id] = is
+	s.probed[id] = is
 	for _, t := range s.tracks {
-		if t.script == id {
+		if t.target == id {
 			s.retrack[t.Router] = true
 		}
 	}
@@ -192,10 +192,10 @@ func (s *State) followTracks() {
 
 // assess returns the state of a track.
 func (s *State) assess(t track) trackState {
-	switch t.Kind {
-	case configs.TrackScript:
-		return scriptState(s.scripts[t.script])
-	case configs.TrackFile:
+	switch {
+	case t.Probed():
+		return probedState(s.probed[t.target])
+	case t.Kind == configs.TrackFile:
 		return fileTrackState(s.numbers[t.File], t.Weight)
 	}
 	for _, svc := range s.services {
@@ -206,7 +206,7 @@ func (s *State) assess(t track) trackState {
 	return trackState{trackStatus: unknown, reason: "no such service"}
 }
 
-func scriptState(status healthcheck.TargetStatus) trackState {
+func probedState(status healthcheck.TargetStatus) trackState {
 	state := trackState{trackStatus: unknown, reason: status.Reason}
 	switch status.Health {
 	case healthcheck.Healthy:
@@ -265,7 +265,7 @@ func (t track) effect() vrrp.Tracking {
 	case t.Kind == configs.TrackFile && t.Weight != 0:
 		return vrrp.Tracking{Delta: is.value * t.Weight}
 	case is.trackStatus == failing && t.Weight == 0:
-		return vrrp.Tracking{Fault: t.Name + ": " + is.reason, LastResort: t.Kind == configs.TrackScript}
+		return vrrp.Tracking{Fault: t.Name + ": " + is.reason, LastResort: t.Probed()}
 	case is.trackStatus == failing && t.Weight < 0, is.trackStatus == fine && t.Weight > 0:
 		return vrrp.Tracking{Delta: t.Weight}
 	}

@@ -163,7 +163,7 @@ func TestAScriptRunsOnceForAllThatTrackIt(t *testing.T) {
 	hasty := scriptTrack("mail", 0)
 	hasty.Check.Interval /= 2
 	tracks := []configs.Track{scriptTrack("web", 0), serviceTrack("web", 0), scriptTrack("web-ipv6", -5), hasty, scriptTrack("db", 0)}
-	targets, ids := scriptTargets(tracks)
+	targets, ids := trackTargets(tracks)
 	want := []string{"script /bin/uplink", "", "script /bin/uplink", "script /bin/uplink #2", "script /bin/uplink"}
 	if !reflect.DeepEqual(ids, want) {
 		t.Errorf("IDs %q, want %q", ids, want)

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func TestParseSince(t *testing.T) {
+	for text, want := range map[string]string{
+		"yesterday": "2026-11-21T00:00:00Z", "today": "2026-11-22T00:00:00Z",
+		"2h": "2026-11-22T10:00:00Z", "90s": "2026-11-22T11:58:30Z", "3d": "2026-11-19T12:00:00Z",
+		"03:12": "2026-11-22T03:12:00Z", "03:12:07": "2026-11-22T03:12:07Z", "13:00": "2026-11-21T13:00:00Z",
+		"2026-11-20": "2026-11-20T00:00:00Z", "2026-11-20 03:12": "2026-11-20T03:12:00Z", "2026-11-20T03:12:07+02:00": "2026-11-20T01:12:07Z",
+	} {
+		if got, err := ParseSince(noon, text); err != nil || got.UTC().Format(time.RFC3339) != want {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-2h", "2 days", "3dd", "25:00", "2026-13-01", "tomorrow"} {
+		if got, err := ParseSince(noon, text); err == nil {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
+// TestLine: what a script has said does not disturb the terminal.
+func TestLine(t *testing.T) {
+	ev := api.Event{Time: noon, Kind: api.EventTransition, On: api.OnRouter, Name: "web", What: "became fault", Cause: "script x: \x1b[2J\nroot"}
+	if got := Line(ev); got != "2026-11-22 12:00:00.000  transition  router web became fault: script x:  [2J root" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEncodeAndDecode(t *testing.T) {
+	in := []api.Event{{Time: noon, Director: "lb1", Kind: api.EventOrder, On: api.OnServer, Name: "www/x", What: "was drained", Cause: "c", Old: "o", New: "n"}}
+	lines := strings.Split(string(Encode(in)), "\n")
+	out, damaged := Decode([][]byte{[]byte(lines[0]), []byte(`{"time":"20`), []byte(`{}`)})
+	if len(out) != 1 || out[0] != in[0] || damaged != 2 {
+		t.Errorf("%+v, %d damaged", out, damaged)
+	}
+}
+
+func TestKilled(t *testing.T) {
+	at := func(s int, kind api.EventKind, what string) api.Event {
+		return api.Event{Time: noon.Add(time.Duration(s) * time.Second), On: api.OnDirector, Kind: kind, What: what}
+	}
+	started, stopped, order := at(0, api.EventDirector, "started"), at(1, api.EventDirector, Stopped), at(2, api.EventOrder, "x")
+	for _, c := range []struct {
+		events []api.Event
+		want   time.Time
+	}{
+		{nil, time.Time{}},
+		{[]api.Event{started, stopped}, time.Time{}},
+		{[]api.Event{started, stopped, order}, time.Time{}},
+		{[]api.Event{stopped, started, order}, order.Time},
+		{[]api.Event{order}, time.Time{}},
+	} {
+		if got := Killed(c.events); got != c.want {
+			t.Errorf("%v: got %s", c.events, got)
+		}
+	}
+}
+
+// past is a director that has given its place to its peer, and whose servers are not all well.
+func past() Past {
+	events := []api.Event{
+		{On: api.OnRouter, Kind: api.EventTransition, Name: "web", What: "became master", Cause: "startup", Old: "backup", New: "master"},
+		{On: api.OnRouter, Kind: api.EventPriority, Name: "web", What: "has priority 90 instead of 150", Cause: "script x failed twice: exit code 1", Old: "150", New: "90"},
+		{
+			On: api.OnRouter, Kind: api.EventTransition, Name: "web", What: "became backup", Old: "master", New: "backup",
+			Cause: "higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead of 150, because script x failed twice: exit code 1",
+		},
+		{On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.11:80", What: Orders[api.Drain], Cause: "an operator ordered it"},
+		{On: api.OnServer, Kind: api.EventVerdict, Name: "www/192.0.2.12:80", What: "is down", Cause: "status 503", Old: "up", New: "down"},
+		{On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.13:80", What: Orders[api.SetWeight] + " 5", Cause: "an operator ordered it"},
+		{On: api.OnRouter, Kind: api.EventOrder, Name: "db", What: "must hand over", Cause: "an operator ordered it"},
+	}
+	for i := range events {
+		events[i].Time = noon.Add(time.Duration(i) * time.Second)
+	}
+	five := 5
+	addr := netip.MustParseAddr
+	return Past{Now: noon.Add(time.Hour), Events: events, Status: &api.Status{
+		Name: "lb1",
+		VRRP: []api.Router{
+			{Name: "web", State: "backup", Reason: "higher priority 100 heard from 192.0.2.3", Priority: 150, EffectivePriority: 90, Since: noon},
+			{Name: "db", State: "backup", Reason: "startup", Priority: 150, EffectivePriority: 1, Since: noon.AddDate(0, 0, -1), Standby: true},
+		},
+		Services: []api.Service{{Name: "www", Up: 2, Servers: []api.Server{
+			{Address: addr("192.0.2.11"), Port: 80, Weight: 1, Health: "healthy", Reason: "status 200", Drained: true},
+			{Address: addr("192.0.2.12"), Port: 80, Weight: 1, Health: "unhealthy", Reason: "timeout"},
+			{Address: addr("192.0.2.13"), Port: 80, Weight: 1, EffectiveWeight: 5, Health: "healthy", Override: &five},
+			{Address: addr("192.0.2.14"), Port: 80, Weight: 1, EffectiveWeight: 1, Health: "healthy", Reason: "status 200"},
+		}}},
+	}}
+}
+
+func TestWhy(t *testing.T) {
+	const (
+		web = "web: lb1 became backup at 12:00:02: higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead of 150, " +
+			"because script x failed twice: exit code 1. Its priority is 90 instead of 150 since 12:00:01: script x failed twice: exit code 1."
+		db      = "db: lb1 is backup since 2026-11-21 12:00:00: startup. Its priority is 1 instead of 150. It is in standby since 12:00:06, until tandem release."
+		www     = "www: it has its quorum, with 2 of 4 servers up."
+		drained = "www/192.0.2.11:80: it has weight 0 instead of 1: drained by an operator at 12:00:03."
+		failed  = "www/192.0.2.12:80: it has weight 0 instead of 1: its checks failed at 12:00:04: status 503."
+		heavy   = "www/192.0.2.13:80: it has weight 5 instead of 1: an operator set weight 5 at 12:00:05."
+		well    = "www/192.0.2.14:80: it has weight 1. It is healthy: status 200."
+	)
+	for name, want := range map[string][]string{
+		"":    {web, db, drained, failed, heavy},
+		"web": {web}, "db": {db}, "www": {www, drained, failed, heavy},
+		"www/192.0.2.11:80": {drained}, "www/192.0.2.12": {failed}, "192.0.2.14:80": {well}, "192.0.2.13": {heavy},
+	} {
+		got, err := past().Why(name)
+		if err != nil || strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%q: %v, got\n%s\nwant\n%s", name, err, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	if _, err := past().Why("wbe"); err == nil || err.Error() != `there is no virtual router, service or server "wbe": this director has web, db, www` {
+		t.Errorf("error %v", err)
+	}
+	stopped := past()
+	stopped.Status = nil
+	got, err := stopped.Why("web")
+	if err != nil || len(got) != 2 || !strings.Contains(got[1], "router web became backup: higher priority") {
+		t.Errorf("stopped: %q, %v", got, err)
+	}
+	if _, err := stopped.Why("nobody"); err == nil {
+		t.Error("nobody has a history")
+	}
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package history records what happens to a director, with causes, and tells it in words. It does no input or output.
+package history
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+)
+
+// The limits of what is recorded. A thousand servers that come and go must not push what happened to the virtual routers out
+// of the file.
+const (
+	burst         = 1000 // events of each class at once
+	serverPause   = 10 * time.Second
+	directorPause = time.Second
+)
+
+// A class of subjects has a limit of its own.
+const (
+	directorClass = iota // virtual routers, and the director itself
+	serverClass          // services and real servers
+	classes
+)
+
+var pauses = [classes]time.Duration{directorClass: directorPause, serverClass: serverPause}
+
+// A Recorder collects the events of a step. It leaves events out when there are too many, and says so afterwards.
+type Recorder struct {
+	events []api.Event
+	left   [classes]int       // events that may be recorded now
+	filled [classes]time.Time // when left was last raised
+	missed [classes]int
+}
+
+// Add records an event.
+func (r *Recorder) Add(ev api.Event) {
+	c := directorClass
+	if ev.On == api.OnServer || ev.On == api.OnService {
+		c = serverClass
+	}
+	r.fill(c, ev.Time)
+	if r.left[c] == 0 {
+		r.missed[c]++
+		return
+	}
+	if n := r.missed[c]; n > 0 {
+		r.missed[c] = 0
+		what := "of virtual routers and of the director"
+		if c == serverClass {
+			what = "of services and real servers"
+		}
+		r.events = append(r.events, api.Event{
+			Time: ev.Time, Director: ev.Director, Kind: api.EventWarning, On: api.OnDirector, Name: ev.Director,
+			What: fmt.Sprintf("left out %d events %s", n, what), Cause: "there were too many",
+		})
+	}
+	r.left[c]--
+	r.events = append(r.events, ev)
+}
+
+// fill raises the number of events of a class that may be recorded.
+func (r *Recorder) fill(c int, now time.Time) {
+	if r.filled[c].IsZero() {
+		r.left[c], r.filled[c] = burst, now
+		return
+	}
+	n := int(min(now.Sub(r.filled[c])/pauses[c], burst))
+	if n > 0 {
+		r.left[c] = min(r.left[c]+n, burst)
+		r.filled[c] = now
+	}
+	if now.Before(r.filled[c]) { // the clock was set back
+		r.filled[c] = now
+	}
+}
+
+// Take returns the events since the last call.
+func (r *Recorder) Take() []api.Event {
+	all := r.events
+	r.events = nil
+	return all
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package native
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tandem-lvs/tandem/integration/lab"
+)
+
+// TestWhy: after each failover, tandem why names the true cause on both directors. The history survives restarts.
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	d := lab.NewDuo(t, lab.DuoSettings{})
+	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
+		x.WriteFile("uplink", "")
+		x.Configure(lab.DuoSettings{Keys: fmt.Sprintf(
+			`track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "200ms", timeout = "200ms", fall = 2, weight = -60 }]`,
+			x.Dir())}.Config(x.Name, priority))
+	}
+	openToAll(t, d.A.Dir(), d.B.Dir())
+	d.Launch()
+	if out := wantWhy(t, d.B, "became backup", "startup"); strings.Contains(out, "priority") {
+		t.Errorf("director-b: %s", out)
+	}
+	script := "script /usr/bin/busybox test -e " + d.A.Dir() + "/uplink"
+	for _, c := range []struct {
+		provoked   string
+		fail, mend func()
+		a, b       []string // what why says on each
+	}{
+		{
+			"a script fails", func() { remove(t, filepath.Join(d.A.Dir(), "uplink")) }, func() { d.A.WriteFile("uplink", "") },
+			[]string{"director-a became backup", "heard from 192.0.2.3", "director-a had priority 90 instead of 150, because " + script + " failed ", "exit code 1"},
+			[]string{"director-b became master", "own priority 100 is higher than 90 of 192.0.2.2"},
+		},
+		{
+			"a cable is cut", d.A.Cut, d.A.Plug,
+			[]string{"director-a became fault", "interface eth0 has no carrier"},
+			[]string{"director-b became master", "no advertisement for ", " from 192.0.2.2"},
+		},
+		{
+			"an operator orders a failover",
+			func() { wantRun(t, d.A, "failover") }, func() { wantRun(t, d.A, "release") },
+			[]string{"director-a became backup", "192.0.2.3 took over; director-a had offered its place, because an operator ordered a failover", "standby since "},
+			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
+		},
+		{
+			"the director is stopped", func() { terminate(t, d.A) }, func() { d.A.Launch() },
+			[]string{"No director runs", "web stopped: the director was stopped; "},
+			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
+		},
+		{
+			"the director is killed", func() { d.A.Process().Signal(syscall.SIGKILL) }, func() { d.A.Launch() },
+			[]string{"No director runs", "web became master"},
+			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
+		},
+	} {
+		c.fail()
+		d.AwaitMaster(d.B)
+		wantWhy(t, d.A, c.a...)
+		wantWhy(t, d.B, c.b...)
+		c.mend()
+		d.AwaitMaster(d.A)
+		wantWhy(t, d.A, "director-a became master", "own priority 150 is higher than 100 of 192.0.2.3")
+		wantWhy(t, d.B, "director-b became backup", "higher priority 150 heard from 192.0.2.2")
+		d.Logf("%s: told on both", c.provoked)
+	}
+
+	d.A.Run("ip", "addr", "del", vip+"/24", "dev", "eth0")
+	d.Eventually(5*time.Second, "the history has the removed VIP", func() error {
+		if out, err := tandem(d.A, "history", "--since", "1m", "--router", "web"); err != nil || !strings.Contains(out, "has "+vip+"/24 again: somebody removed") {
+			return fmt.Errorf("%s, %w", out, err)
+		}
+		return nil
+	})
+	// What the first process of director-a has recorded, and what the last one has.
+	out, err := tandem(d.A, "history", "--since", "1h")
+	if err != nil {
+		t.Error(err)
+	}
+	at := 0
+	for _, want := range []string{
+		"director-a started", "web became backup: startup", "web became master: no advertisement", "has priority 90 instead of 150: script ",
+		"web has priority 150: over: script", "became fault: interface eth0 has no carrier", "web must hand over: an operator ordered it",
+		"web offers its place", "takes part in the election again", "director-a stopped", "director-a started",
+		"follows a director that did not stop", "became master",
+	} {
+		i := strings.Index(out[at:], want)
+		if i < 0 {
+			t.Errorf("the history lacks %q, or has it earlier:\n%s", want, out)
+			break
+		}
+		at += i
+	}
+}
+
+// wantWhy waits until tandem why has all of these words.
+func wantWhy(t *testing.T, d *lab.Director, want ...string) (out string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var err error
+		out, err = d.TryRun(lab.Tandem.Path(), "why", "web", "--socket", d.Socket, "-c", d.File)
+		lacks := err != nil
+		for _, w := range want {
+			lacks = lacks || !strings.Contains(out, w)
+		}
+		if !lacks {
+			return out
+		}
+		if time.Now().After(end) {
+			t.Errorf("%s: %s, %v; want %q", d.Name, out, err, want)
+			return out
+		}
+	}
+}
+
+func wantRun(t *testing.T, d *lab.Director, command string) {
+	t.Helper()
+	if out, err := tandem(d, command); err != nil {
+		t.Errorf("tandem %s: %s, %v", command, out, err)
+	}
+}
