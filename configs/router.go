@@ -61,7 +61,7 @@ func identityFields() []toml.Field[virtualRouter] {
 				"To replace a key without an outage, add the new one on both directors. Then change active_key on both. Then remove the old one. "+
 				"Reload both after each step. `tandem status -v` shows the mode, the keys and the latest refusals.",
 			func(r *virtualRouter, v signing) { r.HMAC, r.keys = v.HMAC, v.keys }).Unset("unsigned"),
-		toml.Derived("auth_pass", toml.String("1 to 8 printable ASCII characters", validPassword),
+		toml.Derived("auth_pass", toml.Secret(toml.String("1 to 8 printable ASCII characters", validPassword), "********"),
 			"The password. It is sent unencrypted: it protects against mistakes, not against attackers.",
 			func(r *virtualRouter, v string) { r.Password = v }).
 			OnlyFor("version 2").Unset("no authentication").Example(`"not-safe"`),

@@ -88,6 +88,8 @@
 //	}
 //
 // With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// If that includes files, "matches" has the names of each pattern, and "included" the text of each name: {"matches": {"PATTERN":
+// ["NAME"]}, "included": {"NAME": "…"}}. "name" is the director's name, if it is not that of the running director.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //
@@ -145,7 +147,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
