@@ -68,7 +68,8 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			"Each interval is shortened by a random part of up to this much, so that checks do not run all at the same time.",
 			func(c *healthcheck.Config, v int) { c.Jitter = v }),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), usual.Timeout,
-			"The maximum time of a whole probe. At most the interval.",
+			"The maximum time of a whole probe. If it is longer than the interval, the next probe of a server that does not answer waits "+
+				"for the end of this one: probes of a server never overlap.",
 			func(c *healthcheck.Config, v time.Duration) { c.Timeout = v }),
 		toml.Optional("rise", toml.Integer(1, 100), usual.Rise, "An unhealthy server becomes healthy after this many successes in a row.",
 			func(c *healthcheck.Config, v int) { c.Rise = v }),
@@ -121,7 +122,7 @@ func flapChanges() toml.SchemaType[int] {
 }
 
 func checkCheck(at toml.Node, c *healthcheck.Config) {
-	checkTimeout(at, *c)
+	checkPace(at, *c)
 	if !at.Sound("type") {
 		return
 	}
@@ -144,12 +145,20 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 	checkTLS(at, c)
 }
 
-// checkTimeout refuses a probe that may last longer than the interval, and a fast interval that is not faster.
-func checkTimeout(at toml.Node, c healthcheck.Config) {
+// checkPace refuses a default timeout that is longer than the interval, and a fast interval that is not faster.
+func checkPace(at toml.Node, c healthcheck.Config) {
 	if c.FastInterval > c.Interval && at.Sound("fast_interval", "interval") {
 		at.Key("fast_interval").Mistake("", "%s is longer than the interval, %s",
 			toml.ShowDuration(c.FastInterval), toml.ShowDuration(c.Interval))
 	}
+	if c.Timeout > c.Interval && !at.Has("timeout") && at.Sound("interval") {
+		at.Key("timeout").Mistake("write a timeout: if it is longer than the interval, the next probe waits for the end of this one",
+			"its default, %s, is longer than the interval, %s", toml.ShowDuration(c.Timeout), toml.ShowDuration(c.Interval))
+	}
+}
+
+// checkTimeout refuses a run of a script that may last longer than the interval.
+func checkTimeout(at toml.Node, c healthcheck.Config) {
 	if c.Timeout > c.Interval && at.Sound("timeout", "interval") {
 		at.Key("timeout").Mistake("set both so that a probe ends before the next begins",
 			"%s is longer than the interval, %s", toml.ShowDuration(c.Timeout), toml.ShowDuration(c.Interval))

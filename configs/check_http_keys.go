@@ -89,8 +89,9 @@ func checkPath(at toml.Node, c healthcheck.Config) {
 
 // headerTable returns the schema type of a table of header names and values.
 func headerTable() toml.SchemaType[[]healthcheck.Header] {
-	value := toml.String("", validHeaderValue)
-	k := toml.SchemaType[[]healthcheck.Header]{Name: toml.TableName, Values: `names and values ({ X-Probe = "lb1" })`}
+	value := toml.Secret(toml.String("", validHeaderValue), "*")
+	k := toml.SchemaType[[]healthcheck.Header]{Name: toml.TableName, Values: `names and values ({ X-Probe = "lb1" }); a value may be ` +
+		`in a file ({ Authorization = { file = "/PATH" } }), or in a credential of systemd ({ credential = "NAME" })`}
 	k.Read = func(at toml.Node) (all []healthcheck.Header) {
 		m, ok := at.Value.(map[string]any)
 		if !ok {

@@ -112,6 +112,7 @@ func TestChecksOfEachType(t *testing.T) {
 		{`interval_down = "10s", fast_interval = "100ms", jitter = 0, flap_changes = 0`, change(healthcheck.TCP, func(c *healthcheck.Config) {
 			c.IntervalDown, c.FastInterval, c.Jitter, c.Flap = 10*time.Second, 100*time.Millisecond, 0, healthcheck.Flap{}
 		})},
+		{`interval = "1s", timeout = "5s"`, change(healthcheck.TCP, func(c *healthcheck.Config) { c.Interval, c.Timeout = time.Second, 5*time.Second })},
 		{`flap_changes = 2, flap_window = "1m", flap_hold = "1h"`, change(healthcheck.TCP, func(c *healthcheck.Config) {
 			c.Flap = healthcheck.Flap{Changes: 2, Window: time.Minute, Hold: time.Hour}
 		})},

@@ -15,8 +15,9 @@ import (
 // A Config is the configuration of a director, complete with its defaults and consistent in itself.
 type Config struct {
 	File     string // the name that Parse was given
-	SHA256   string // of the file's bytes, in hexadecimal
-	Name     string // of the director; empty if it is not given: package load then sets the host name
+	SHA256   string // of the file's bytes, in hexadecimal; with included files, of all of them
+	Name     string // of the director; empty if it is not given and the host name is not known
+	Choice   Choice // where Name comes from
 	Log      Log
 	Control  Control
 	State    State
@@ -115,7 +116,7 @@ func (c *Config) NeededSysctls() map[string]string {
 	return lvs.NeededSysctls(all)
 }
 
-//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,OutlierAction,TrackKind,HookEvent,HookStyle -linecomment -output enum_string.go
+//go:generate go tool stringer -type OnStop,Manage,Pass,CheckWhen,OutlierAction,TrackKind,HookEvent,HookStyle,Choice -linecomment -output enum_string.go
 
 // An OnStop says what to do with our IPVS services when the daemon is stopped.
 type OnStop uint8

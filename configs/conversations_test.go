@@ -118,21 +118,20 @@ func TestCutConversations(t *testing.T) {
 		for !c.lines[last].server {
 			last--
 		}
-		c.lines = c.lines[:last+1]
 		said := c.lines[last].text
+		cut := func(n int) string {
+			lines := append(slices.Clone(c.lines[:last]), line{true, said[:n]})
+			return ask(t, checks[name], replay(t, conversation{lines: lines}, false))
+		}
 		needed := len(said)
-		for ; needed > 0; needed-- {
-			c.lines[last].text = said[:needed-1]
-			if strings.HasPrefix(ask(t, checks[name], replay(t, c, false)), "Failed") {
-				break
-			}
+		for needed > 0 && !strings.HasPrefix(cut(needed-1), "Failed") {
+			needed--
 		}
 		if needed == 0 {
 			t.Errorf("%s: passes without the last answer", name)
 		}
 		for n := range needed {
-			c.lines[last].text = said[:n]
-			if got := ask(t, checks[name], replay(t, c, false)); !strings.HasPrefix(got, "Failed") {
+			if got := cut(n); !strings.HasPrefix(got, "Failed") {
 				t.Errorf("%s, %d of %d bytes: %s", name, n, len(said), got)
 			}
 		}

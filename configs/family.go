@@ -11,15 +11,29 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// families returns the families of the VIPs. A virtual router has one family (RFC 9568, section 5.2.1).
+// families returns the families of the VIPs. A virtual router has one family (RFC 9568, section 5.2.1). Without VIPs the unicast
+// peers decide, without these the source, and without that it is IPv4.
 func (v *virtualRouter) families() []lvs.Family {
-	return slices.DeleteFunc([]lvs.Family{lvs.IPv4, lvs.IPv6}, func(f lvs.Family) bool { return !v.has(f) })
+	var addrs []netip.Addr
+	for _, p := range v.VIPs {
+		addrs = append(addrs, p.Addr())
+	}
+	switch {
+	case len(v.VIPs) > 0:
+	case len(v.UnicastPeers) > 0:
+		addrs = v.UnicastPeers
+	case v.Source.IsValid():
+		addrs = []netip.Addr{v.Source}
+	default:
+		return []lvs.Family{lvs.IPv4}
+	}
+	return slices.DeleteFunc([]lvs.Family{lvs.IPv4, lvs.IPv6}, func(f lvs.Family) bool {
+		return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return lvs.FamilyOf(a) == f })
+	})
 }
 
-// has reports whether a VIP is of the family.
-func (v *virtualRouter) has(f lvs.Family) bool {
-	return slices.ContainsFunc(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
-}
+// has reports whether a virtual router of v is of the family.
+func (v *virtualRouter) has(f lvs.Family) bool { return slices.Contains(v.families(), f) }
 
 // split returns the virtual routers of v: one for each family of its VIPs. A single one also gets the excluded VIPs, routes
 // and rules of the other family.
@@ -39,12 +53,21 @@ func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 	if f == lvs.IPv6 && r.Checksum != 0 {
 		r.Checksum = vrrp.ChecksumPseudoHeader
 	}
-	if lvs.FamilyOf(r.UnicastSource) != f {
-		r.UnicastSource = netip.Addr{}
+	if lvs.FamilyOf(r.Source) != f {
+		r.Source = netip.Addr{}
 	}
 	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
 	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return lvs.FamilyOf(a) == f })
 	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || lvs.FamilyOf(p.Addr()) == f })
+	r.VIPInterfaces = nil
+	for _, p := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
+		if link, elsewhere := v.VIPInterfaces[p.Addr()]; elsewhere {
+			if r.VIPInterfaces == nil {
+				r.VIPInterfaces = make(map[netip.Addr]string)
+			}
+			r.VIPInterfaces[p.Addr()] = link
+		}
+	}
 	r.TrackInterfaces = slices.Clone(v.TrackInterfaces)
 	r.Announce.Repeat = slices.Clone(v.Announce.Repeat)
 	r.Routes, r.Rules = nil, nil

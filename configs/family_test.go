@@ -42,9 +42,10 @@ func TestBothFamiliesMakeTwoVirtualRouters(t *testing.T) {
 	addr := netip.MustParseAddr
 	ipv4 := vrrp.Config{
 		Name: "web", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, AdvertInterval: time.Second, Preempt: true, SyncGroup: "web",
+		DownAdverts: 3, Carrier: vrrp.CarrierTrack,
 		VIPs: prefixes("192.0.2.100/24"), ExcludedVIPs: prefixes("192.0.2.101/32"),
 		Checksum: vrrp.ChecksumPacket, VirtualMAC: true, VirtualMACInterface: "vrrp.51",
-		UnicastPeers: []netip.Addr{addr("192.0.2.3")}, UnicastSource: addr("192.0.2.2"), UnicastTTLMin: 254,
+		UnicastPeers: []netip.Addr{addr("192.0.2.3")}, Source: addr("192.0.2.2"), UnicastTTLMin: 254,
 		TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1"}},
 		Routes: []vrrp.Route{
 			{To: netip.MustParsePrefix("0.0.0.0/0"), Table: 254},
@@ -59,7 +60,7 @@ func TestBothFamiliesMakeTwoVirtualRouters(t *testing.T) {
 	ipv6 := ipv4
 	ipv6.Name, ipv6.VirtualMACInterface, ipv6.Checksum = "web-ipv6", "vrrp6.51", vrrp.ChecksumPseudoHeader
 	ipv6.VIPs, ipv6.ExcludedVIPs = prefixes("2001:db8::100/64"), prefixes("2001:db8::101/128")
-	ipv6.UnicastPeers, ipv6.UnicastSource = []netip.Addr{addr("fe80::3")}, netip.Addr{}
+	ipv6.UnicastPeers, ipv6.Source = []netip.Addr{addr("fe80::3")}, netip.Addr{}
 	ipv6.Routes = []vrrp.Route{
 		{To: netip.MustParsePrefix("::/0"), Table: 254},
 		{To: netip.MustParsePrefix("2001:db8:1::/48"), Via: addr("fe80::1"), Table: 254},

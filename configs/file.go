@@ -28,9 +28,15 @@ type file struct {
 
 // fileTable is the schema of the file as a whole.
 func fileTable() toml.SchemaType[file] {
-	return toml.Table(checkFile,
+	return toml.Table(checkFile, slices.Concat([]toml.Field[file]{
 		toml.Derived("name", identifier(), "The director's name in logs and status.",
 			func(f *file, v string) { f.Name = v }).Unset("the host name").Example(`"lb1"`),
+	}, assemblyFields(), partFields())...)
+}
+
+// partFields are the tables of the file.
+func partFields() []toml.Field[file] {
+	return []toml.Field[file]{
 		toml.Section("log", logTable(), "What is logged, and how.",
 			func(f *file, v Log) { f.Log = v }),
 		toml.Section("control", controlTable(), "Where the daemon takes commands.",
@@ -66,7 +72,7 @@ func fileTable() toml.SchemaType[file] {
 			"The settings of this machine as a real server, for `tandem realserver`. Directors do not need this table. One "+
 				"machine may be a director and a real server, but not for the same VIP.",
 			func(f *file, v RealServer) { f.RealServer = &v }),
-	)
+	}
 }
 
 func logTable() toml.SchemaType[Log] {
@@ -138,6 +144,7 @@ func checkFile(at toml.Node, f *file) {
 		}
 	}
 	checkHooks(at, f)
+	checkUseful(at.Key("vrrp"), f)
 	checkRealServer(at.Key("realserver"), &f.Config)
 	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")

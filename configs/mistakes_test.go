@@ -66,7 +66,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: control.colour: unknown key; the keys here are socket",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; the keys here are name, log, control, state, metrics, election, vrrp, lvs, check, service, hook, realserver`,
+			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, election, vrrp, lvs, check, service, hook, realserver`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",
@@ -130,7 +130,6 @@ func TestMistakesOfForm(t *testing.T) {
 			"3: service[0].server: is missing: want an array of tables; add [[service.server]]",
 			"4: service[0].name: \"a/b\" has the character '/'; use letters, digits and any of . - _ :",
 			"5: vrrp[0].interface: is missing: want a string; for example: interface = \"eth0\"",
-			"5: vrrp[0].vips: is missing: want an array of strings; for example: vips = [\"192.0.2.100/24\"]",
 			"6: vrrp[0].vrid: 0 is out of range: want 1 to 255",
 		}},
 	})

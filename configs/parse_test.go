@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 			Config: vrrp.Config{
 				Name: "eth0-51", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, AdvertInterval: time.Second, Preempt: true,
 				VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Checksum: vrrp.ChecksumPseudoHeader,
+				DownAdverts: 3, Carrier: vrrp.CarrierTrack,
 			},
 			Announce: garp.DefaultConfig(),
 		}},
@@ -263,21 +264,66 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzAssemble: whatever a file and an included file say, there is a consistent configuration, or mistakes of one line each.
+func FuzzAssemble(f *testing.F) {
+	for _, s := range []string{
+		"include = ['*']\n[director.lb1]\nvrrp.web.priority = 3\n[[vrrp]]\nname = 'web'\ninterface = '${A}'\nvrid = 1\nvips = ['192.0.2.1']",
+		"include = ['./x.toml', '[', '../x.toml', '\\']\nvrrp = [{name = 'web'}]\n[director.lb2]\nname = 3\n[[hook]]\n",
+		"[director.\"a\\nb\"]\n[director.lb3.check.a]\n[check.a]\n", "director = [{lb1 = 3}]\nname = '${lb1}'", "vrrp = [3]\n[director.lb1.vrrp.web]",
+		"name = '${'\n[director.x]\nservice.\"a\\u0001b\".server.'${a}' = {}", "[[service]]\nname='a'\nvirtual='1.2.3.4:1'\n[director.lb1.service.a.virtual]\nfwmark=1",
+	} {
+		f.Add(s, s)
+		f.Add(s, "[[vrrp]]\nname = 'web'\n[check.b]\n[log]\n")
+	}
+	f.Fuzz(func(t *testing.T, text, included string) {
+		files := folder{"t.toml": text, "x.toml": included}
+		echo := func(name string) (string, bool) { return name, name != "NO" }
+		c, err := ParseIn(Surroundings{Name: "lb1", Files: files, Variable: echo}, "t.toml", []byte(text))
+		var ms Mistakes
+		switch {
+		case err == nil:
+			ms = c.Warnings
+			consistent(t, c)
+		case c != nil || !errors.As(err, &ms) || len(ms) == 0:
+			t.Fatalf("got %v and %v: want mistakes alone", c, err)
+		}
+		for _, m := range ms {
+			if last := 1 + strings.Count(files[m.File], "\n"); m.Line < 1 || m.Line > last || m.Problem == "" {
+				t.Errorf("%+v: the file has %d lines", m, last)
+			}
+			if strings.ContainsFunc(m.Error(), unicode.IsControl) {
+				t.Errorf("%q has control characters", m.Error())
+			}
+		}
+	})
+}
+
 // consistent checks what the other packages rely on.
 func consistent(t *testing.T, c *Config) {
 	names := make(map[string]bool)
 	for _, r := range c.Routers {
-		if names[r.Name] || len(r.VIPs) == 0 || len(r.VIPs) > maxVIPs {
+		if names[r.Name] || len(r.VIPs) > maxVIPs {
 			t.Errorf("%s: not unique, or with %d VIPs", r.Name, len(r.VIPs))
 		}
+		if why := r.Problem(); why != "" && !r.HMAC.On() { // its keys are not read yet
+			t.Errorf("package vrrp refuses what was accepted: %s", why)
+		}
 		names[r.Name] = true
-		family := lvs.FamilyOf(r.VIPs[0].Addr())
+		family := lvs.IPv4
+		if r.Family() == 6 {
+			family = lvs.IPv6
+		}
+		for vip, link := range r.VIPInterfaces {
+			if r.VirtualMAC || link == r.Interface || validInterface(link) != nil || r.InterfaceOf(vip) != link {
+				t.Errorf("%s has %s on %q", r.Name, vip, link)
+			}
+		}
 		for _, vip := range r.VIPs {
 			if lvs.FamilyOf(vip.Addr()) != family {
 				t.Errorf("%s has VIPs of both families", r.Name)
 			}
 		}
-		for _, a := range append(r.UnicastPeers, r.UnicastSource) {
+		for _, a := range append(r.UnicastPeers, r.Source) {
 			if a.IsValid() && lvs.FamilyOf(a) != family {
 				t.Errorf("%s has the peer or source %s", r.Name, a)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 const (
@@ -87,6 +88,12 @@ func checkVersion(at toml.Node, r *virtualRouter) {
 }
 
 func checkVersion2(at toml.Node, r *virtualRouter) {
+	for _, key := range []string{"unicast_peers", "source"} {
+		if len(r.VIPs) == 0 && at.Has(key) && at.Sound(key, "vips") && r.has(lvs.IPv6) {
+			at.Key(key).Mistake("write version = 3", "has an IPv6 address: version 2 speaks IPv4 only")
+			break
+		}
+	}
 	for i, vip := range r.VIPs {
 		if vip.IsValid() && lvs.FamilyOf(vip.Addr()) != lvs.IPv4 {
 			at.Key("vips").Index(i).Mistake("write version = 3", "%s is an IPv6 address: version 2 speaks IPv4 only", vip.Addr())
@@ -104,10 +111,17 @@ func checkVersion2(at toml.Node, r *virtualRouter) {
 // owner is the priority of a machine that owns the addresses (RFC 9568, section 5.2.4).
 const owner = 255
 
+// maxDownTime is three of the longest intervals. A command, systemd or a successor does not wait longer for a hand-over.
+const maxDownTime = vrrp.DownIntervals * vrrp.MaxAdvertInterval
+
 // checkElection finds settings of the election that another setting makes useless.
 func checkElection(at toml.Node, r *virtualRouter) {
 	if r.Priority == owner && !r.Preempt && at.Sound("preempt") {
 		at.Key("preempt").Warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")
+	}
+	if wait := time.Duration(r.DownAdverts) * r.AdvertInterval; wait > maxDownTime && at.Sound("down_adverts", "advert_interval") {
+		at.Key("down_adverts").Mistake("lower it, or advert_interval", "%d intervals of %s are longer than %s, and a hand-over cannot wait so long",
+			r.DownAdverts, toml.ShowDuration(r.AdvertInterval), toml.ShowDuration(maxDownTime))
 	}
 	if r.PreemptDelay > 0 && !r.Preempt && at.Sound("preempt") {
 		at.Key("preempt_delay").Mistake("remove one of them", "has no meaning with preempt = false")

@@ -38,6 +38,12 @@ func identityFields() []toml.Field[virtualRouter] {
 		toml.Required("interface", interfaceName(), `"eth0"`,
 			"The interface that carries the advertisements and gets the VIPs. It may be missing when the daemon starts.",
 			func(r *virtualRouter, v string) { r.Interface = v }),
+		toml.Optional("carrier", toml.Enum(vrrp.CarrierTrack, vrrp.CarrierIgnore), vrrp.CarrierTrack,
+			"What it means that the interface has no carrier. track: it is a fault of the virtual router. ignore: it is none. That is for "+
+				"a cable that leads to the other director only: when the other director is off, this cable has no carrier, and this "+
+				"director must still become or stay master. If the cable itself breaks, both directors are masters. The VIPs are "+
+				"usually on another interface then: see vips.",
+			func(r *virtualRouter, v vrrp.Carrier) { r.Carrier = v }),
 		toml.Required("vrid", toml.Integer[uint8](1, 255), "51",
 			"The virtual router id. It must be the same on both directors. No other pair on the network may use it.",
 			func(r *virtualRouter, v uint8) { r.VRID = v }),
@@ -55,7 +61,7 @@ func identityFields() []toml.Field[virtualRouter] {
 				"To replace a key without an outage, add the new one on both directors. Then change active_key on both. Then remove the old one. "+
 				"Reload both after each step. `tandem status -v` shows the mode, the keys and the latest refusals.",
 			func(r *virtualRouter, v signing) { r.HMAC, r.keys = v.HMAC, v.keys }).Unset("unsigned"),
-		toml.Derived("auth_pass", toml.String("1 to 8 printable ASCII characters", validPassword),
+		toml.Derived("auth_pass", toml.Secret(toml.String("1 to 8 printable ASCII characters", validPassword), "********"),
 			"The password. It is sent unencrypted: it protects against mistakes, not against attackers.",
 			func(r *virtualRouter, v string) { r.Password = v }).
 			OnlyFor("version 2").Unset("no authentication").Example(`"not-safe"`),
@@ -73,9 +79,14 @@ func electionFields() []toml.Field[virtualRouter] {
 				"In standby and in step-back it still takes over if its peer dies.",
 			func(r *virtualRouter, v uint8) { r.Priority = v }),
 		toml.Optional("advert_interval", advertInterval(), time.Second,
-			"The interval of the master's advertisements. The backup takes over when it has heard none for a little more than three "+
-				"intervals.",
+			"The interval of the master's advertisements. The backup takes over when it has heard none for a little more than "+
+				"down_adverts intervals.",
 			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
+		toml.Optional("down_adverts", toml.Integer[uint8](vrrp.DownIntervals, vrrp.MaxDownIntervals), vrrp.DownIntervals,
+			"The number of intervals without an advertisement after which the master counts as gone. RFC 9568 says 3. A greater number "+
+				"is for a network that loses packets: a failover after the master's death takes longer, and a few lost advertisements "+
+				"do not make a second master. With fewer than 3, one lost advertisement could. Set the same number on both directors.",
+			func(r *virtualRouter, v uint8) { r.DownAdverts = v }),
 		toml.Optional("preempt", toml.Boolean(), true,
 			"If true, this director takes over from a master of lower priority, for example when it returns after a failure.",
 			func(r *virtualRouter, v bool) { r.Preempt = v }),
@@ -95,20 +106,22 @@ func electionFields() []toml.Field[virtualRouter] {
 
 // addressFields are the virtual addresses, and where they are put.
 func addressFields() []toml.Field[virtualRouter] {
-	vips := toml.List(virtualAddress(), 1, toml.Unlimited)
-	vips = vips.Valued("1 to %d addresses of each family, %s", maxVIPs, vips.Values)
-	excluded := toml.List(virtualAddress(), 0, toml.Unlimited)
-	excluded = excluded.Valued("any number of addresses, %s", excluded.Values)
+	vips := placedAddresses()
+	excluded := vips
+	excluded.Keys = nil // they are those of vips
 	return []toml.Field[virtualRouter]{
-		toml.Required("vips", vips, `["192.0.2.100/24"]`,
+		toml.Derived("vips", vips.Valued("0 to %d addresses of each family, %s", maxVIPs, vips.Values),
 			"The virtual addresses, with the prefix length that they get on the interface. An address without one gets /32 or "+
-				"/128.\n"+
+				"/128. An address may be a table with the keys address and interface. With another interface than the one for the "+
+				"advertisements, a fault of that interface is a fault of the virtual router, unless it is tracked with a weight.\n"+
 				"If there are addresses of both families, tandem makes two virtual routers: NAME for IPv4, and NAME-ipv6 for "+
-				"IPv6.",
-			func(r *virtualRouter, v []netip.Prefix) { r.VIPs = v }),
-		toml.Optional("excluded_vips", excluded, nil,
+				"IPv6.\n"+
+				"Without VIPs, the virtual router only elects a master, for its hooks. Its family is that of unicast_peers or source, "+
+				"otherwise IPv4. keepalived allows this in version 2 only.",
+			func(r *virtualRouter, v []placedVIP) { r.VIPs = r.place(v) }).Unset("none").Example(`["192.0.2.100/24"]`),
+		toml.Optional("excluded_vips", excluded.Valued("any number of addresses, %s", vips.Values), nil,
 			"More virtual addresses. They are added and removed with the others, but are not in the advertisements.",
-			func(r *virtualRouter, v []netip.Prefix) { r.ExcludedVIPs = v }),
+			func(r *virtualRouter, v []placedVIP) { r.ExcludedVIPs = r.place(v) }),
 		toml.Optional("noprefixroute", toml.Boolean(), false, "If true, the kernel adds no route for the prefix of each VIP.",
 			func(r *virtualRouter, v bool) { r.NoPrefixRoute = v }),
 		toml.Optional("virtual_mac", toml.Boolean(), false,
@@ -131,9 +144,12 @@ func unicastFields() []toml.Field[virtualRouter] {
 			"The addresses of the other directors. tandem sends advertisements to each of these addresses, not to the "+
 				"multicast group. Then only their advertisements are accepted.",
 			func(r *virtualRouter, v []netip.Addr) { r.UnicastPeers = v }),
-		toml.Derived("unicast_source", neighbour(), "The address that unicast advertisements are sent from.",
-			func(r *virtualRouter, v netip.Addr) { r.UnicastSource = v }).
-			Unset("the primary address of the interface; over IPv6 its link-local address").Example(`"198.51.100.2"`),
+		toml.Derived("source", neighbour(), "The address that advertisements are sent from. The interface must have it. At equal "+
+			"priorities, the director with the higher address becomes master. Multicast over IPv6 needs a link-local address.",
+			func(r *virtualRouter, v netip.Addr) { r.Source = v }).
+			Unset("the primary address of the interface; over IPv6 its link-local address").Example(`"192.0.2.9"`),
+		toml.Derived("unicast_source", neighbour(), "The same as source, for unicast advertisements only.",
+			func(r *virtualRouter, v netip.Addr) { r.Source = v }).Unset("that of source").Example(`"198.51.100.2"`),
 		toml.Optional("unicast_ttl_min", toml.Integer[uint8](1, 255), 255,
 			"The lowest TTL or hop limit that is accepted from a unicast peer: 255 minus the number of routers in between. "+
 				"keepalived sends with 64 over IPv6.",
@@ -167,7 +183,9 @@ func checkRouter(at toml.Node, r *virtualRouter) {
 	checkVersion(at, r)
 	checkHMAC(at, r)
 	checkElection(at, r)
+	checkPlaces(at, r)
 	checkCount(at, r)
+	checkSource(at, r)
 	checkUnicast(at, r)
 	checkVirtualMAC(at, r)
 	checkTracks(at, r)

@@ -56,9 +56,6 @@ func TestMistakesOfVirtualRouters(t *testing.T) {
 			"15: vrrp[0].vips[10]: want a string, not 80; put it in quotes",
 			"16: vrrp[0].vips[11]: ::ffff:192.0.2.1 is an IPv4 address in IPv6 notation; write 192.0.2.1",
 		}},
-		{"no VIP", "[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = []", []string{
-			"4: vrrp[0].vips: has 0 elements: want 1 or more",
-		}},
 		{"the same id twice on an interface", router(router("")), []string{
 			"7: vrrp[1].vrid: 51 on eth0 is already used by vrrp[0] (line 1); each virtual router of an interface needs its own",
 			"8: vrrp[1].vips[0]: 192.0.2.100 is already vrrp[0].vips[0] (line 4)",

@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
@@ -77,7 +78,7 @@ func (s *segment) check(at toml.Node, r *virtualRouter) {
 			}
 			id, here := vipID{addr: vip.Addr()}, at.Key(key).Index(i)
 			if id.addr.IsLinkLocalUnicast() {
-				id.link = r.Interface
+				id.link = cmp.Or(r.VIPInterfaces[id.addr], r.Interface)
 			}
 			if earlier, ok := s.vips.add(id, here); !ok {
 				here.Mistake("", "%s is already %s", vip.Addr(), earlier.Describe())

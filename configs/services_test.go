@@ -100,11 +100,8 @@ func TestMistakesOfChecks(t *testing.T) {
 		{"interval", check("interval = \"99ms\"\ntimeout = \"50ms\""), []string{
 			`5: service[0].check.interval: "99ms" is out of range: want 100ms to 1h`,
 		}},
-		{"timeout above the interval", check("interval = \"1s\"\ntimeout = \"1.5s\""), []string{
-			"6: service[0].check.timeout: 1.5s is longer than the interval, 1s; set both so that a probe ends before the next begins",
-		}},
 		{"default timeout above the interval", check("interval = \"500ms\""), []string{
-			"4: service[0].check.timeout: 1s is longer than the interval, 500ms; set both so that a probe ends before the next begins",
+			"4: service[0].check.timeout: its default, 1s, is longer than the interval, 500ms; write a timeout: if it is longer than the interval, the next probe waits for the end of this one",
 		}},
 		{"counts", check("rise = 0\nfall = 101"), []string{
 			"5: service[0].check.rise: 0 is out of range: want 1 to 100",

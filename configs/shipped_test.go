@@ -24,11 +24,17 @@ var warned = map[string][]string{
 // load parses a shipped file, which must have neither mistakes nor other warnings.
 func load(t *testing.T, file string) *Config {
 	t.Helper()
+	return loadFor(t, "", file)
+}
+
+// loadFor is load for the director with this name.
+func loadFor(t *testing.T, director, file string) *Config {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Parse(file, text)
+	c, err := ParseIn(Surroundings{Name: director}, file, text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +63,33 @@ func TestEveryShippedFileParses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range shipped {
-		if strings.HasSuffix(f.Name(), ".toml") {
-			load(t, f.Name())
+		if !strings.HasSuffix(f.Name(), ".toml") {
+			continue
 		}
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		directors := Directors(Surroundings{}, f.Name(), text)
+		if f.Name() == "reference.toml" || len(directors) == 0 {
+			directors = []string{""}
+		}
+		for _, director := range directors {
+			loadFor(t, director, f.Name())
+		}
+	}
+}
+
+func TestOneFileForBothDirectors(t *testing.T) {
+	a, b := loadFor(t, "lb1", "pair.toml"), loadFor(t, "lb2", "pair.toml")
+	x, y := &a.Routers[0], &b.Routers[0]
+	if x.Priority != 150 || y.Priority != 100 || x.UnicastPeers[0] != y.UnicastSource || y.UnicastPeers[0] != x.UnicastSource || y.Interface != "ens3" {
+		t.Errorf("%+v\n%+v", x, y)
+	}
+	y.Priority, y.UnicastPeers, y.UnicastSource, y.Interface = x.Priority, x.UnicastPeers, x.UnicastSource, x.Interface
+	b.LVS.Sync.Interface, b.Metrics, b.Name = a.LVS.Sync.Interface, a.Metrics, a.Name
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("they differ in more than that:\n%+v\n%+v", a, b)
 	}
 }
 
@@ -87,7 +117,7 @@ type reference struct {
 
 var (
 	indices = regexp.MustCompile(`\[\d+\]`)
-	named   = regexp.MustCompile(`^check\.[^.]+`)
+	named   = regexp.MustCompile(`^(check|director)\.[^.]+`)
 )
 
 func readReference(t *testing.T) reference {
@@ -101,7 +131,7 @@ func readReference(t *testing.T) reference {
 		t.Fatal(err)
 	}
 	for path, line := range toml.Locate(r.text) {
-		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "check."+toml.AnyName)
+		key := named.ReplaceAllString(indices.ReplaceAllString(path, ""), "$1."+toml.AnyName)
 		r.at[key] = append(r.at[key], line)
 	}
 	for _, lines := range r.at {

@@ -28,7 +28,7 @@ func checkUnicast(at toml.Node, r *virtualRouter) {
 	if !at.Sound("vips") {
 		return
 	}
-	if a := r.UnicastSource; a.IsValid() && !r.has(lvs.FamilyOf(a)) {
+	if a := r.Source; at.Has("unicast_source") && a.IsValid() && !r.has(lvs.FamilyOf(a)) {
 		at.Key("unicast_source").Mistake("", "%s is an %s address, but no VIP is", a, familyName(lvs.FamilyOf(a)))
 	}
 	if !at.Sound("unicast_peers") {
@@ -58,7 +58,10 @@ func checkPeers(at toml.Node, r *virtualRouter) {
 	for _, vip := range r.ExcludedVIPs {
 		own[vip.Addr()] = "a VIP"
 	}
-	own[r.UnicastSource] = "unicast_source, an address of this director"
+	own[r.Source] = "source, an address of this director"
+	if at.Has("unicast_source") {
+		own[r.Source] = "unicast_source, an address of this director"
+	}
 	for i, a := range r.UnicastPeers {
 		here := at.Key("unicast_peers").Index(i)
 		if !a.IsValid() {

@@ -72,6 +72,9 @@ func (c *Config) SameProbe(o *Config) bool {
 		c.TLS == o.TLS && c.Service == o.Service && c.Query == o.Query && c.Hello == o.Hello
 }
 
+// Longest returns the longest time from the start of one probe to the start of the next. Probes of a target do not overlap.
+func (c *Config) Longest() time.Duration { return max(c.Interval, c.Timeout) }
+
 // Conversation returns the steps of a TCP check.
 func (c *Config) Conversation() []Step {
 	if len(c.Steps) > 0 {

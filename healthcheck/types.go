@@ -48,7 +48,7 @@ const (
 type Config struct {
 	Type     Type
 	Interval time.Duration // longest time from the start of one probe to the start of the next
-	Timeout  time.Duration // for one probe as a whole, at most Interval
+	Timeout  time.Duration // for one probe as a whole; if it is above Interval, the next probe waits for the end of this one
 	Rise     int           // successes in a row that make an unhealthy server healthy, at least 1
 	Fall     int           // failures in a row that make a server unhealthy, at least 1
 	Port     uint16        // 0: the real server's own

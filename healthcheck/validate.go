@@ -37,7 +37,6 @@ func (c Config) Validate() error {
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
 	p.wrong(c.Jitter < 0 || c.Jitter > 50, "jitter %d%%: must be 0 to 50", c.Jitter)
 	p.wrong(c.Timeout <= 0, "timeout %s: must be above 0", c.Timeout)
-	p.wrong(c.Timeout > c.Interval, "timeout %s: longer than the interval, %s", c.Timeout, c.Interval)
 	p.wrong(c.Rise < 1, "rise %d: must be at least 1", c.Rise)
 	p.wrong(c.Fall < 1, "fall %d: must be at least 1", c.Fall)
 	f := c.Flap

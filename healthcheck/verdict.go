@@ -77,7 +77,7 @@ func (s *State) Pause(c *Config) time.Duration {
 
 // Expiry returns how long the last health is valid while the director cannot run the probes. It is three times the time that a
 // check needs to find that a server has failed.
-func (c *Config) Expiry() time.Duration { return 3 * time.Duration(max(c.Fall, 1)) * c.Interval }
+func (c *Config) Expiry() time.Duration { return 3 * time.Duration(max(c.Fall, 1)) * c.Longest() }
 
 // Lack records that the director could not run a probe, and returns what has changed. This is the director's own fault, not a
 // failure of the server. The health stays for the check's Expiry. After that it is unknown, and the next results count as

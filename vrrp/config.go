@@ -4,8 +4,10 @@ package vrrp
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -24,15 +26,24 @@ type Config struct {
 	// AdvertInterval is a whole number of centiseconds, 10 ms to 40.95 s (RFC 9568, section 5.2.7), and in version 2
 	// of seconds, 1 s to 255 s.
 	AdvertInterval time.Duration `json:"advert_interval"`
-	// VIPs are the virtual addresses with the prefix length they get on the interface, all of one family.
+	// VIPs are the virtual addresses with the prefix length they get on the interface, all of one family. Without any, the
+	// router only runs the election.
 	VIPs []netip.Prefix `json:"vips"`
 	// ExcludedVIPs are added and removed with the VIPs, but are not in the advertisements. They may be of either family.
 	ExcludedVIPs []netip.Prefix `json:"excluded_vips,omitempty"`
+	// VIPInterfaces has the interface of each VIP and excluded VIP that is not on the AddressInterface. There are none with
+	// VirtualMAC.
+	VIPInterfaces map[netip.Addr]string `json:"vip_interfaces,omitempty"`
 	// NoPrefixRoute keeps the kernel from adding a route for a VIP's prefix.
 	NoPrefixRoute bool `json:"no_prefix_route,omitempty"`
 
 	// Preempt lets this router take over from a master of lower priority (RFC 9568, section 6.1: Preempt_Mode).
 	Preempt bool `json:"preempt"`
+	// DownAdverts is the number of advertisement intervals after which a silent master counts as gone, 3 to 20. 0 is
+	// DownIntervals.
+	DownAdverts uint8 `json:"down_adverts,omitempty"`
+	// Carrier says whether a missing carrier of the Interface is a fault. 0 is CarrierTrack.
+	Carrier Carrier `json:"carrier,omitempty"`
 	// PreemptDelay is the delay before preempting.
 	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
 	// StartupDelay is how long the router listens after its start before it may become master.
@@ -48,8 +59,8 @@ type Config struct {
 	Checksum Checksum `json:"checksum,omitempty"`
 	// UnicastPeers are the other routers; empty: multicast. Unicast packets from other senders are dropped.
 	UnicastPeers []netip.Addr `json:"unicast_peers,omitempty"`
-	// UnicastSource is the address that unicast advertisements are sent from; the zero Addr: the primary one.
-	UnicastSource netip.Addr `json:"unicast_source,omitzero"`
+	// Source is the address that advertisements are sent from; the zero Addr: the primary one.
+	Source netip.Addr `json:"source,omitzero"`
 	// UnicastTTLMin is the lowest accepted TTL or hop limit of an advertisement from a unicast peer, 1 to 255: 255 minus
 	// the greatest number of routers in between.
 	UnicastTTLMin uint8 `json:"unicast_ttl_min,omitempty"`
@@ -66,12 +77,66 @@ type Config struct {
 	Rules  []Rule  `json:"rules,omitempty"`
 }
 
-// Family returns the address family of the virtual router, 4 or 6.
+// Family returns the address family of the virtual router, 4 or 6: that of its VIPs. Without VIPs it is that of its unicast
+// peers, without these that of its Source, and without that 4.
 func (c *Config) Family() uint8 {
-	if len(c.VIPs) > 0 && c.VIPs[0].Addr().Is6() {
+	a := c.Source
+	switch {
+	case len(c.VIPs) > 0:
+		a = c.VIPs[0].Addr()
+	case len(c.UnicastPeers) > 0:
+		a = c.UnicastPeers[0]
+	}
+	if a.Is6() {
 		return 6
 	}
 	return 4
+}
+
+// InterfaceOf returns the interface that a VIP or excluded VIP is put on.
+func (c *Config) InterfaceOf(vip netip.Addr) string {
+	if name, elsewhere := c.VIPInterfaces[vip]; elsewhere {
+		return name
+	}
+	return c.AddressInterface()
+}
+
+// AllTrackInterfaces returns the TrackInterfaces, and those of VIPInterfaces: unless such an interface is tracked with a weight,
+// its fault is a fault of the virtual router. A VIP on it reaches nobody.
+func (c *Config) AllTrackInterfaces() []TrackInterface {
+	if len(c.VIPInterfaces) == 0 {
+		return c.TrackInterfaces
+	}
+	all := slices.Clone(c.TrackInterfaces)
+	for _, name := range slices.Sorted(maps.Values(c.VIPInterfaces)) {
+		if !slices.ContainsFunc(all, func(t TrackInterface) bool { return t.Interface == name }) {
+			all = append(all, TrackInterface{Interface: name})
+		}
+	}
+	return all
+}
+
+// DownCount returns the number of advertisement intervals after which a silent master counts as gone.
+func (c *Config) DownCount() int {
+	if c.DownAdverts == 0 {
+		return DownIntervals
+	}
+	return int(c.DownAdverts)
+}
+
+// DownTime returns the Active_Down_Interval of the router at a priority, if the master has the same advertisement interval
+// (RFC 9568, section 6.1).
+func (c *Config) DownTime(priority uint8) time.Duration {
+	return time.Duration(c.DownCount())*c.AdvertInterval + Skew(priority, c.AdvertInterval)
+}
+
+// LinkFault returns why the router cannot take part on its Interface. If it can, LinkFault returns the zero Cause.
+func (c *Config) LinkFault(l Link) Cause {
+	why := l.FaultCause()
+	if why.Kind == FaultLinkCarrier && c.Carrier == CarrierIgnore {
+		return Cause{}
+	}
+	return why
 }
 
 // Equal reports whether two configurations are the same.
@@ -103,6 +168,26 @@ func (c *Config) MAC() VirtualMAC {
 		return VirtualMAC{}
 	}
 	return VirtualMAC{Parent: c.Interface, VRID: c.VRID, IPv6: c.Family() == 6}
+}
+
+// A Carrier says what a missing carrier of its interface means to a virtual router.
+type Carrier uint8
+
+// The values, by their names in configuration: track, ignore.
+const (
+	CarrierTrack  Carrier = iota + 1 // it is a fault
+	CarrierIgnore                    // nothing: on a crossover cable, the carrier is gone when the peer is
+)
+
+// String returns the value as files name it.
+func (c Carrier) String() string {
+	switch c {
+	case CarrierTrack:
+		return "track"
+	case CarrierIgnore:
+		return "ignore"
+	}
+	return "unknown"
 }
 
 // A Checksum says what the checksum of a version 3 advertisement over IPv4 covers. RFC 5798 was understood in two ways. Over

@@ -103,6 +103,7 @@ var dropKinds = [drops]warningKind{
 	DropWrongPassword:    warnAuth,
 	DropWrongInterval:    warnInterval,
 	DropForeignVIPs:      warnForeign,
+	DropNoAddresses:      warnForeign,
 	DropAuthTrailer:      warnSignature,
 	DropUnsigned:         warnSignature,
 	DropUnknownScheme:    warnSignature,
@@ -161,7 +162,14 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 			"set the same advert_interval on both", peer, vrid, p.Interval, c.AdvertInterval)
 	case DropAuthTrailer, DropUnsigned, DropUnknownScheme, DropUnknownKey, DropStaleTime, DropReplayed, DropWrongHMAC:
 		return r.explainSignature(h, p, d)
+	case DropNoAddresses:
+		return fmt.Sprintf("%s sends VRID %d without VIPs, and we have some, so each ignores the other: if it belongs to another pair, "+
+			"give one of the pairs another vrid; if it is our peer, set the same vips on both", peer, vrid)
 	case DropForeignVIPs:
+		if len(r.Packet.VIPs) == 0 {
+			return fmt.Sprintf("%s sends VRID %d with VIPs (%s), and we have none, so each ignores the other: if it belongs to another "+
+				"pair, give one of the pairs another vrid; if it is our peer, set the same vips on both", peer, vrid, listed(p.VIPs))
+		}
 		return fmt.Sprintf("%s sends VRID %d with none of our VIPs, so each ignores the other: if it belongs to another pair, give one "+
 			"of the pairs another vrid; if it is our peer, set the same vips on both", peer, vrid)
 	default: // DropWrongAuthType, DropAuthHeader

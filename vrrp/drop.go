@@ -21,7 +21,7 @@ const (
 	DropWrongType                        // not an advertisement
 	DropBadLength                        // longer than its addresses need
 	DropBadChecksum                      // matches no checksum form of the version
-	DropNoAddresses                      // an address count of 0 (RFC 9568, section 5.2.5)
+	DropNoAddresses                      // an address count of 0 (RFC 9568, section 5.2.5), and we have VIPs
 	DropZeroInterval                     // an advertisement interval of 0
 	DropUnknownVRID                      // no virtual router here has its VRID
 	DropOwnPacket                        // its source is our own primary address

@@ -22,12 +22,11 @@ const (
 	offerMargin = 50 * time.Millisecond
 )
 
-// OfferTime returns how long a master with this advertisement interval offers its place. If no successor is heard in this time,
-// there is no backup that takes over. A backup that misses both offers waits for its Active_Down_Interval, which began with the
-// last advertisement.
-func OfferTime(interval time.Duration) time.Duration {
+// OfferTime returns how long a master offers its place. If no successor is heard in this time, there is no backup that takes
+// over. A backup that misses both offers waits for its Active_Down_Interval, which began with the last advertisement.
+func (c *Config) OfferTime() time.Duration {
 	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
-	return DownIntervals*interval + Skew(priorityStandby, interval) + max(offerMargin, interval/10)
+	return c.DownTime(priorityStandby) + max(offerMargin, c.AdvertInterval/10)
 }
 
 // MaxLinger returns how long a router with this configuration keeps the VIPs at most after it heard a successor's
@@ -36,13 +35,17 @@ func OfferTime(interval time.Duration) time.Duration {
 // successor announces them (EventAnnounced).
 //
 // If both routers have the same virtual MAC address, there is nothing to wait for: an announcement of the successor looks like
-// one of ours. Each answer of this router makes the switches send the packets for the VIPs to the wrong port.
+// one of ours. Each answer of this router makes the switches send the packets for the VIPs to the wrong port. Without VIPs there
+// is nothing to announce.
 func MaxLinger(c *Config) time.Duration {
-	if c.VirtualMAC {
+	if c.unannounced() {
 		return Linger
 	}
 	return min(c.AdvertInterval, maxSilence) + Linger
 }
+
+// unannounced reports whether a successor is not heard to announce the VIPs.
+func (c *Config) unannounced() bool { return c.VirtualMAC || len(c.VIPs)+len(c.ExcludedVIPs) == 0 }
 
 // An offer is a master's offer of its place. The zero offer is none. Backups are silent, so a master does not know whether
 // there is one. It sends priority 0 and waits for a successor's advertisement.
@@ -63,7 +66,7 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	interval := m.cfg.AdvertInterval
 	switch {
 	case m.listens && then == Backup:
-		m.armDownTimerAfter(stallIntervals, now, interval)
+		m.armDownTimerAfter(m.stallIntervals(), now, interval)
 		m.transition(now, then, cause)
 		m.failAgain(now)
 		return
@@ -80,7 +83,7 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)
-	m.offer = offer{then: then, until: now.Add(OfferTime(interval))}
+	m.offer = offer{then: then, until: now.Add(m.cfg.OfferTime())}
 	if then == Fault {
 		m.transition(now, Fault, cause)
 	} else {
@@ -104,9 +107,9 @@ func (m *Machine) offerAgain(now time.Time) {
 		m.lead(now, nobody)
 	case o.then == Backup:
 		m.holding = false
-		// Nobody has answered for four intervals. Only the skew time of the Active_Down_Timer is left. If a member of a sync
+		// Nobody has answered for the whole offer. Only the skew time of the Active_Down_Timer is left. If a member of a sync
 		// group waited for the whole timer again, the others could not become master in that time.
-		m.armDownTimerAfter(DownIntervals, now, m.cfg.AdvertInterval)
+		m.armDownTimerAfter(m.cfg.DownCount(), now, m.cfg.AdvertInterval)
 		m.transition(now, Backup, nobody)
 		m.failAgain(now)
 	case o.then == Fault && m.isUnfit():
@@ -163,7 +166,7 @@ func (m *Machine) heardAnnouncement(now time.Time) {
 
 // lingered returns why the VIPs are removed when the router has kept them for long enough.
 func (m *Machine) lingered() Cause {
-	if m.announcedTo || m.cfg.VirtualMAC {
+	if m.announcedTo || m.cfg.unannounced() {
 		return Cause{Kind: CauseSuccessor}
 	}
 	return Cause{Kind: CauseUnannounced, Peer: m.successor}

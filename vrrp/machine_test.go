@@ -168,7 +168,7 @@ func TestStep(t *testing.T) {
 			"initialize: 192.0.2.1 took over", Initialize, 2*time.Second + Linger},
 		{"handing over, another leaves too", handingOver(testConfig(100)), time.Second, hear(addrA, 0), "", Master, 1500 * time.Millisecond},
 		{"handing over, second offer", handingOver(testConfig(100)), 1500 * time.Millisecond, timer, "advert 0", Master,
-			OfferTime(time.Second)},
+			(&Config{AdvertInterval: time.Second}).OfferTime()},
 		{"handing over, woken too late", handingOver(testConfig(100)), time.Minute, timer, "initialize: nobody took over", Initialize, never},
 		{"handing over and fault", handingOver(testConfig(100)), time.Second, fault,
 			"release: interface eth0 is down, initialize: interface eth0 is down", Initialize, never},

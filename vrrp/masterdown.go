@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// DownIntervals is the number of advertisement intervals after which a silent master counts as gone. The backup's skew time is
-// added to them (RFC 9568, section 6.1: Active_Down_Interval).
+// DownIntervals is the usual number of advertisement intervals after which a silent master counts as gone. The backup's skew
+// time is added to them (RFC 9568, section 6.1: Active_Down_Interval).
 const DownIntervals = 3
+
+// MaxDownIntervals is the greatest number that can be configured.
+const MaxDownIntervals = 20
 
 // armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
 func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
@@ -85,5 +88,5 @@ func (m *Machine) skew(interval time.Duration) time.Duration {
 
 // downInterval returns the Active_Down_Interval after a master that advertises at the interval (RFC 9568, section 6.1).
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return DownIntervals*interval + m.skew(interval)
+	return time.Duration(m.cfg.DownCount())*interval + m.skew(interval)
 }

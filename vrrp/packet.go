@@ -55,7 +55,7 @@ type Packet struct {
 	Auth Auth
 	// Checksum is the form of the checksum of version 3 over IPv4.
 	Checksum Checksum
-	// VIPs are 1 to 255 addresses, of the IP version that carries the packet.
+	// VIPs are at most 255 addresses, of the IP version that carries the packet.
 	VIPs []netip.Addr
 	// Trailer is what Parse found behind the packet. AppendTo ignores it.
 	Trailer Trailer
@@ -142,12 +142,13 @@ func (p *Packet) Parse(b []byte, src, dst netip.Addr) Drop {
 	if p.Version == Version2 {
 		want += authLen
 	}
+	fits := len(b) == want || len(b) > want && isTrailer(b[want:])
 	switch {
-	case b[3] == 0:
+	case b[3] == 0 && !fits:
 		return DropNoAddresses
 	case len(b) < want:
 		return DropTruncated
-	case len(b) > want && !isTrailer(b[want:]):
+	case !fits:
 		return DropBadLength
 	}
 	covered := b

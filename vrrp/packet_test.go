@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 		{"shorter than its addresses", good()[:11], DropTruncated},
 		{"count larger than its addresses", with(3, 2), DropTruncated},
 		{"longer than its addresses", append(good(), 0), DropBadLength},
-		{"no addresses", with(3, 0), DropNoAddresses},
+		{"fewer addresses than it has room for", with(3, 0), DropNoAddresses},
 		{"version 2 without its authentication data", with(0, 0x21), DropTruncated},
 		{"version 1", with(0, 0x11), DropWrongVersion},
 		{"version 4", with(0, 0x41), DropWrongVersion},

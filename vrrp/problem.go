@@ -21,8 +21,12 @@ func (c *Config) Problem() string {
 		return "priority 0 is not valid"
 	case !c.intervalFits():
 		return fmt.Sprintf("advertisement interval %s is not valid in version %d", c.AdvertInterval, c.Version)
-	case len(c.VIPs) == 0 || len(c.VIPs) > 255:
-		return fmt.Sprintf("%d VIPs are not valid: 1 to 255", len(c.VIPs))
+	case len(c.VIPs) > 255:
+		return fmt.Sprintf("%d VIPs are not valid: at most 255", len(c.VIPs))
+	case len(c.VIPInterfaces) > 0 && c.VirtualMAC:
+		return "VIPs with a virtual MAC address on another interface are not valid"
+	case c.DownAdverts != 0 && (c.DownAdverts < DownIntervals || c.DownAdverts > MaxDownIntervals):
+		return fmt.Sprintf("%d down_adverts are not valid: %d to %d", c.DownAdverts, DownIntervals, MaxDownIntervals)
 	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return otherFamily(p.Addr()) }):
 		return "VIPs of both families are not valid"
 	case c.Version == Version2 && c.Family() == 6:
@@ -31,8 +35,10 @@ func (c *Config) Problem() string {
 		return fmt.Sprintf("VRRP version %d has no password", c.Version)
 	case len(c.Password) > authLen:
 		return fmt.Sprintf("a password of %d octets is not valid: at most %d", len(c.Password), authLen)
-	case slices.ContainsFunc(c.UnicastPeers, otherFamily) || otherFamily(c.UnicastSource):
+	case slices.ContainsFunc(c.UnicastPeers, otherFamily):
 		return "unicast addresses of another family than the VIPs are not valid"
+	case otherFamily(c.Source):
+		return "a source of another family than the VIPs is not valid"
 	case c.HMAC.On() && c.Password != "":
 		return "a password beside hmac is not valid"
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // stallIntervals is the lateness, in advertisement intervals, from which a master's peers may have replaced it. The master has
-// then been silent for three intervals: these two, and the one before the missing advertisement.
-const stallIntervals = DownIntervals - 1
+// then been silent for one interval more: the one before the missing advertisement.
+func (m *Machine) stallIntervals() int { return m.cfg.DownCount() - 1 }
 
 // answersPerInterval is the maximum number of answers to other masters' advertisements that a master sends in an interval. A
 // few routers that advertise by mistake are answered at once. A flood of forged packets must not cause a flood of answers.
@@ -53,9 +53,9 @@ func (m *Machine) listen(now time.Time) bool {
 	case m.Priority() == PriorityOwner:
 		return false
 	case m.state == Master:
-		// Four intervals after the last advertisement, every backup has taken over.
+		// One interval more than DownCount after the last advertisement, every backup has taken over.
 		interval := m.cfg.AdvertInterval
-		if m.listens || late < DownIntervals*interval {
+		if m.listens || late < time.Duration(m.cfg.DownCount())*interval {
 			return false
 		}
 		m.listens, m.deadline = true, now.Add(interval+m.skew(interval))
@@ -67,10 +67,10 @@ func (m *Machine) listen(now time.Time) bool {
 		if m.lower.source.IsValid() {
 			interval = m.lower.interval
 		}
-		if late < stallIntervals*interval {
+		if late < time.Duration(m.stallIntervals())*interval {
 			return false
 		}
-		m.armDownTimerAfter(stallIntervals, now, interval)
+		m.armDownTimerAfter(m.stallIntervals(), now, interval)
 		m.master = master
 	}
 	return true
@@ -131,7 +131,7 @@ func (m *Machine) outranks(priority uint8) bool {
 // advertises once more before that. So the other master learns that neighbours may have this router's MAC address for the VIPs,
 // and announces the VIPs again.
 func (m *Machine) advertToMaster(now time.Time, ev *Event) {
-	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= stallIntervals*m.cfg.AdvertInterval
+	own, stalled := m.Priority(), m.listens || now.Sub(m.deadline) >= time.Duration(m.stallIntervals())*m.cfg.AdvertInterval
 	switch {
 	case ev.Priority == PriorityLeaving && m.listens:
 		m.lead(now, Cause{Kind: CauseMasterLeft, Peer: ev.Source})

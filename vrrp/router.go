@@ -112,6 +112,11 @@ func (r *Router) Examine(wall time.Time, h Header, msg []byte, p *Packet) Drop {
 	if d := p.Parse(msg, h.Source, h.Destination); d != 0 {
 		return d
 	}
+	// RFC 9568, section 5.2.5: an advertisement without addresses must be ignored. Only the peer of a router without VIPs has
+	// a reason to send one.
+	if len(p.VIPs) == 0 && len(r.Packet.VIPs) > 0 {
+		return DropNoAddresses
+	}
 	if d := r.checkSignature(wall, h, msg, p); d != 0 {
 		return d
 	}
@@ -170,10 +175,11 @@ func (r *Router) checkPacket(p *Packet) Drop {
 //
 // RFC 3768, section 7.1, lets a receiver compare the lists of addresses. If they differ, the receiver drops the packet, unless its
 // sender owns the addresses (priority 255). RFC 9568, section 7.1, also allows the comparison. Here one VIP in common is enough, so
-// that a VIP can be added to one router after the other. A configured unicast peer is never foreign.
+// that a VIP can be added to one router after the other. A configured unicast peer is never foreign. Neither is a router without
+// VIPs if this one has none either.
 func (r *Router) foreign(p *Packet) bool {
 	ours, theirs := r.Packet.VIPs, p.VIPs
-	if len(r.Config.UnicastPeers) > 0 || len(ours) == 0 || len(theirs) == 0 || slices.Equal(ours, theirs) {
+	if len(r.Config.UnicastPeers) > 0 || slices.Equal(ours, theirs) {
 		return false
 	}
 	return !slices.ContainsFunc(theirs, func(a netip.Addr) bool { return r.vips[a] })

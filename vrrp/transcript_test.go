@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -204,55 +203,6 @@ func (p *transcript) director(name string) (all []*party) {
 		}
 	}
 	return all
-}
-
-func (p *transcript) configure(c *Config, args string) {
-	for arg := range strings.FieldsSeq(args) {
-		key, value, _ := strings.Cut(arg, "=")
-		switch key {
-		case "priority":
-			c.Priority = uint8(p.number(value))
-		case "version":
-			c.Version = uint8(p.number(value))
-		case "interval":
-			c.AdvertInterval = p.duration(value)
-		case "preempt":
-			c.Preempt = value == "true"
-		case "preempt_delay":
-			c.PreemptDelay = p.duration(value)
-		case "startup_delay":
-			c.StartupDelay = p.duration(value)
-		case "password":
-			c.Password = value
-		case "vip":
-			c.VIPs = nil
-			for vip := range strings.SplitSeq(value, ",") {
-				c.VIPs = append(c.VIPs, netip.MustParsePrefix(vip))
-			}
-		case "group":
-			c.SyncGroup = value
-		case "hmac":
-			c.HMAC = p.hmac(value)
-		default:
-			p.t.Fatalf("unknown key %q", key)
-		}
-	}
-}
-
-func (p *transcript) number(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return n
-}
-
-func (p *transcript) duration(s string) time.Duration {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return d
 }
 
 // track tells a party, or its group, what it tracks.

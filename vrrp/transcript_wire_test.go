@@ -31,6 +31,9 @@ func (p *transcript) send(a *party, priority uint8) {
 // announce sends the announcement of the VIPs of a party that has just become master, or announces them again.
 func (p *transcript) announce(a *party) {
 	_, name, _ := strings.Cut(a.name, ".")
+	if len(a.Config.VIPs) == 0 {
+		return
+	}
 	for _, b := range p.parties {
 		if _, theirs, _ := strings.Cut(b.name, "."); b != a && !a.deaf && b.deafTo != a && theirs == name {
 			p.onTheWay = append(p.onTheWay, delivery{at: p.now.Add(a.slow + time.Millisecond), from: a, to: b})

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/plan"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
 	"github.com/tandem-lvs/tandem/configs"
@@ -21,6 +22,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var live bool
+	var name string
 	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check configuration files and list every mistake",
@@ -41,58 +43,140 @@ a warning.
 
 A note is about something that works but could be better.
 
-The exit code is 0 if no file has a mistake, and 1 otherwise. Warnings and notes do not change it.`,
+Files that a file includes are checked with it. A file with [director.NAME] is checked for each director, or
+for that of --name.
+
+Two directors, in two files or in one, are compared. It is a mistake if something differs that must be
+equal, such as the VRID, the VIPs, the services and their servers. It is also a mistake if the addresses for
+unicast do not fit. Equal priorities, and differences that do no harm, are warnings.
+
+The exit code is 0 if there is no mistake, and 1 otherwise. Warnings and notes do not change it.`,
 		Example: `  tandem check /etc/tandem/tandem.toml
-  tandem check lb1.toml lb2.toml && echo both are good`,
+  tandem check lb1.toml lb2.toml && echo both are good, and fit together
+  tandem check --name lb2 /etc/tandem/tandem.toml`,
 		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			var failed []error
-			for _, file := range files {
-				failed = append(failed, checkFile(cmd, file, live))
-			}
-			return errors.Join(failed...)
+			return check(cmd, files, name, live)
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "also list the services of other programs in this kernel that a director with this file would replace")
+	cmd.Flags().StringVar(&name, "name", "", "check only for the director with this `NAME` (default: for each [director.NAME] of the file)")
 	return cmd
 }
 
-// checkFile checks one file, and prints its warnings and notes, or that it has no mistake. Its mistakes are the error.
-func checkFile(cmd *cobra.Command, file string, live bool) error {
-	cfg, err := load.ForReview(file)
+// check checks files. If they are for two directors, it compares them.
+func check(cmd *cobra.Command, files []string, name string, live bool) error {
+	var failed []error
+	var good []*configs.Config
+	said := make(map[string]bool)
+	for _, file := range files {
+		for _, director := range directorsOf(file, name) {
+			cfg, err := checkFile(cmd, file, director, live, said)
+			if err != nil {
+				failed = append(failed, unsaid(err, said))
+				continue
+			}
+			good = append(good, cfg)
+		}
+	}
+	if len(failed) == 0 && len(good) == 2 && isDirector(good[0]) && isDirector(good[1]) {
+		failed = append(failed, comparePair(cmd, good[0], good[1]))
+	}
+	return errors.Join(failed...)
+}
+
+// directorsOf returns the names of the directors of a file that are checked. "" is the one that this machine would be.
+func directorsOf(file, name string) []string {
+	if name != "" {
+		return []string{name}
+	}
+	names, err := load.Directors(file)
+	if err != nil || len(names) == 0 { // an error is told when the file is read
+		return []string{""}
+	}
+	return names
+}
+
+// unsaid returns an error without the lines that an earlier director of the same file had too.
+func unsaid(err error, said map[string]bool) error {
+	var left []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !said[line] {
+			said[line] = true
+			left = append(left, line)
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(left, "\n"))
+}
+
+func isDirector(cfg *configs.Config) bool { return len(cfg.Routers)+len(cfg.Services) > 0 }
+
+// comparePair prints what two directors should have in common and have not, and what should differ and does not. The error is
+// what does not work.
+func comparePair(cmd *cobra.Command, a, b *configs.Config) error {
+	var wrong []error
+	for _, d := range plan.Pair(a, b) {
+		if d.Wrong {
+			wrong = append(wrong, fmt.Errorf("pair: %s", d.Text))
+		} else {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: pair: %s\n", d.Text)
+		}
+	}
+	if len(wrong) == 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "pair: ok (%s and %s)\n", a.Name, b.Name)
+	}
+	return errors.Join(wrong...)
+}
+
+// checkFile checks one file for one director, and prints its warnings and notes that were not said before, or that it has no
+// mistake. Its mistakes are the error.
+func checkFile(cmd *cobra.Command, file, director string, live bool, said map[string]bool) (*configs.Config, error) {
+	cfg, err := load.As(director).ForReview().File(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkSchedulers(cfg); err != nil {
-		return err
+		return nil, err
 	}
-	out := cmd.ErrOrStderr()
+	say := func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); !said[line] {
+			said[line] = true
+			fmt.Fprintln(cmd.ErrOrStderr(), line)
+		}
+	}
 	for _, w := range cfg.Warnings {
-		fmt.Fprintf(out, "warning: %v\n", w)
+		say("warning: %v", w)
 	}
 	for _, w := range examineChecks(cfg) {
-		fmt.Fprintf(out, "warning: %v\n", w)
+		say("warning: %v", w)
 	}
 	for _, w := range examineHooks(cfg) {
-		fmt.Fprintf(out, "warning: %v\n", w)
+		say("warning: %v", w)
 	}
 	for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
-		fmt.Fprintf(out, "warning: %s: %s\n", file, diagnosis.FailingScript(s).Advice())
+		say("warning: %s: %s", file, diagnosis.FailingScript(s).Advice())
 	}
 	for _, note := range cfg.Notes() {
-		fmt.Fprintf(out, "note: %s: %s\n", file, note)
+		say("note: %s: %s", file, note)
 	}
 	if live {
 		changes, err := replaced(cmd.Context(), cfg)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, c := range changes {
-			fmt.Fprintf(out, "warning: %s: replaces what another program has set up: %s\n", file, c)
+			say("warning: %s: replaces what another program has set up: %s", file, c)
 		}
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", file, contents(cfg))
-	return nil
+	who := ""
+	if director != "" {
+		who = cfg.Name + ": "
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s%s)\n", file, who, contents(cfg))
+	return cfg, nil
 }
 
 // contents returns in words what a file describes.

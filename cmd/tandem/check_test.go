@@ -158,3 +158,51 @@ func TestCheckExaminesHooks(t *testing.T) {
 		t.Error("a hook was run")
 	}
 }
+
+// TestCheckComparesThePair: what a pair must have in common is a mistake if it differs, in two files as in one.
+func TestCheckComparesThePair(t *testing.T) {
+	const text = `name = "NAME"
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = VRID
+priority = PRIORITY
+vips = ["192.0.2.100/24"]
+`
+	file := func(name, vrid, priority string) string {
+		return writeConfig(t, strings.NewReplacer("NAME", name, "VRID", vrid, "PRIORITY", priority).Replace(text))
+	}
+	shared := strings.NewReplacer("name = \"NAME\"\n", "", "VRID", "51", "PRIORITY", "100").Replace(text)
+	lb1 := file("lb1", "51", "150")
+	for _, c := range []struct {
+		why       string
+		args      []string
+		out, said string
+		err       string
+	}{
+		{"a pair", []string{lb1, file("lb2", "51", "100")}, "pair: ok (lb1 and lb2)", "", ""},
+		{"one file alone", []string{lb1}, ": ok (virtual routers: 1", "", ""},
+		{"another vrid", []string{lb1, file("lb2", "52", "100")}, "", "", "pair: virtual router web: vrid is 51 in lb1 and 52 in lb2"},
+		{"the same priority", []string{lb1, file("lb2", "51", "150")}, "pair: ok", "warning: pair: virtual router web: both directors have priority 150", ""},
+		{"a mistake comes first", []string{lb1, file("lb2", "52", "1000")}, "", "", ":6: vrrp[0].priority: 1000 is out of range: want 1 to 255"},
+		{"one file for both", []string{writeConfig(t, shared+"[director.lb1]\nvrrp.web.priority = 150\n[director.lb2]\n")},
+			"(lb2: virtual routers: 1, services: 0)\npair: ok (lb1 and lb2)", "", ""},
+		{"one file for both, another vrid", []string{writeConfig(t, shared+"[director.lb1]\nvrrp.web.priority = 150\n[director.lb2]\nvrrp.web.vrid = 52\n")},
+			"", "", "pair: virtual router web: vrid is 51 in lb1 and 52 in lb2"},
+		{"for one of them", []string{"--name", "lb2", writeConfig(t, shared+"[director.lb1]\n[director.lb2]\nvrrp.web.vrid = 52\n")}, ": ok (lb2: ", "", ""},
+		{"for none of them", []string{"--name", "lb", writeConfig(t, shared+"[director.lb1]\n")}, "", "",
+			":7: director: no [director.NAME] is for \"lb\", which is the name of --name or TANDEM_NAME; did you mean `lb1`?"},
+		{"the shipped one", []string{"../../configs/pair.toml"}, "pair: ok (lb1 and lb2)", "", ""},
+	} {
+		out, said, err := execute(t, append([]string{"check"}, c.args...)...)
+		if !strings.Contains(out, c.out) || !strings.Contains(said, c.said) || c.said == "" && strings.Contains(said, "pair:") ||
+			(c.err == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.err) || strings.Contains(out, "pair: ok")) {
+			t.Errorf("%s: %q, %q, %v", c.why, out, said, err)
+		}
+	}
+	// A mistake of both directors is told once.
+	_, _, err := execute(t, "check", writeConfig(t, shared+"wrong = 1\n[director.lb1]\n[director.lb2]\n"))
+	if err == nil || strings.Count(err.Error(), "wrong: unknown key") != 1 {
+		t.Errorf("got %v", err)
+	}
+}

@@ -101,7 +101,7 @@ func (f *realServerFlags) untilWhen(m doctor.Finding, file string) string {
 func examine(ctx context.Context, f *realServerFlags) ([]doctor.Finding, error) {
 	cfg := &configs.Config{}
 	if len(f.vips) == 0 {
-		loaded, err := load.ForReview(f.config)
+		loaded, err := load.As(f.name.is()).ForReview().File(f.config)
 		switch {
 		case err == nil:
 			cfg = loaded

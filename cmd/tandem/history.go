@@ -160,7 +160,7 @@ func readHistory(cmd *cobra.Command, s *socketFlags, q control.HistoryQuery) ([]
 	if !errors.Is(err, control.ErrNoDirector) {
 		return inOrder(events), err
 	}
-	stored, path, storedErr := storedHistory(s.config, cmd.Flags().Changed("config"), q)
+	stored, path, storedErr := storedHistory(s, cmd.Flags().Changed("config"), q)
 	if storedErr != nil {
 		return nil, errors.Join(err, storedErr)
 	}
@@ -170,8 +170,8 @@ func readHistory(cmd *cobra.Command, s *socketFlags, q control.HistoryQuery) ([]
 
 // storedHistory reads the files of the history. A configuration that cannot be read is an error only if the user named the file
 // (asked).
-func storedHistory(config string, asked bool, q control.HistoryQuery) (events []control.Event, path string, err error) {
-	dir, err := load.StateDir(config)
+func storedHistory(s *socketFlags, asked bool, q control.HistoryQuery) (events []control.Event, path string, err error) {
+	dir, err := load.As(s.name.is()).StateDir(s.config)
 	if err != nil && !asked {
 		dir, err = configs.DefaultStateDir, nil
 	}

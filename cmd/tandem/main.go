@@ -49,7 +49,7 @@
 //	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
-//	            "address_interface", "excluded_vips", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "track": [{"name", "ok", "reason"}],
 //	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
 //	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
@@ -88,6 +88,8 @@
 //	}
 //
 // With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
+// If that includes files, "matches" has the names of each pattern, and "included" the text of each name: {"matches": {"PATTERN":
+// ["NAME"]}, "included": {"NAME": "…"}}. "name" is the director's name, if it is not that of the running director.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
 //
@@ -145,7 +147,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},

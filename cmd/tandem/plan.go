@@ -31,7 +31,8 @@ func newPlan() *cobra.Command {
 sync, and the kernel settings that tandem sets. The running director compares the file with the configuration
 in force and with the kernel. It changes nothing.
 
-Without -c, the file is the one that the director runs with. With -c, any other file can be planned.
+Without -c, the file is the one that the director runs with. With -c, any other file can be planned, with
+the files that it includes. Variables have the values of the director's environment.
 
 Each line begins with + (added), - (removed) or ~ (changed). The line below it is the cost. What hurts most comes first. New
 real servers are checked once, with the check that the file gives them. A line "later" does not happen at the reload, but
@@ -93,7 +94,7 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 func askPlan(cmd *cobra.Command, s *socketFlags) (p control.Plan, named bool, err error) {
 	var request control.PlanRequest
 	if named = cmd.Flags().Changed("config"); named {
-		if request, err = planRequest(s.config); err != nil {
+		if request, err = planRequest(s.config, s.name.is()); err != nil {
 			return p, named, err
 		}
 	}
@@ -108,20 +109,30 @@ func askPlan(cmd *cobra.Command, s *socketFlags) (p control.Plan, named bool, er
 	return p, named, err
 }
 
-// planRequest reads a file. Its mistakes are found here, where the user may read it. The director reads the key files.
-func planRequest(file string) (control.PlanRequest, error) {
+// planRequest reads a file and those that it includes. Its mistakes are found here, where the user may read it. The director
+// reads the key files and the environment: if the file uses variables, only the director can tell whether it has mistakes.
+func planRequest(file, director string) (control.PlanRequest, error) {
 	text, err := load.Read(file)
 	if err != nil {
-		return control.PlanRequest{}, err
-	}
-	if _, err := load.TextForReview(file, text); err != nil {
 		return control.PlanRequest{}, err
 	}
 	name, err := filepath.Abs(file)
 	if err != nil {
 		return control.PlanRequest{}, fmt.Errorf("failed to find the folder of %s: %w", file, err)
 	}
-	return control.PlanRequest{File: name, Text: string(text)}, nil
+	included := load.Gather(name, text)
+	variables := strings.Contains(string(text), "${")
+	for _, t := range included.Texts {
+		variables = variables || strings.Contains(t, "${")
+	}
+	if !variables {
+		if _, err := load.As(director).ForReview().Text(file, text); err != nil {
+			return control.PlanRequest{}, err
+		}
+	}
+	return control.PlanRequest{
+		File: name, Text: string(text), Matches: included.Matches, Included: included.Texts, Name: director,
+	}, nil
 }
 
 // signs are the first characters of the lines, by operation.

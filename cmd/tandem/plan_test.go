@@ -5,6 +5,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -75,7 +78,7 @@ servers with a new check: 2 healthy, 1 not healthy
 		if err != nil {
 			code, said = exitCode(err), err.Error()
 		}
-		if code != c.code || out != c.out || said != c.err || d.asked != c.asked {
+		if code != c.code || out != c.out || said != c.err || !reflect.DeepEqual(d.asked, c.asked) {
 			t.Errorf("%s: code %d, %q, %q, asked for %+v", c.why, code, out, said, d.asked)
 		}
 	}
@@ -87,5 +90,47 @@ servers with a new check: 2 healthy, 1 not healthy
 	if _, _, err := execute(t, "plan", "--socket", path+"x"); exitCode(err) != 1 || !strings.Contains(err.Error(), "no director listens") ||
 		!strings.Contains(err.Error(), "tandem check --live") {
 		t.Errorf("without a director: %v", err)
+	}
+}
+
+// TestPlanCarriesWhatAFileIncludes: the director gets the text of each file, and finds mistakes that only it can find.
+func TestPlanCarriesWhatAFileIncludes(t *testing.T) {
+	d := &plannable{plan: control.Plan{File: "/etc/t.toml"}}
+	socket := serveControl(t, d)
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const text = "include = [\"*.inc\"]\n[director.lb2]\n"
+	file, part := write("t.toml", text), write("a.inc", "log.level = \"debug\"\n")
+	if _, _, err := execute(t, "plan", "--socket", socket, "-c", file, "--name", "lb2"); err != nil {
+		t.Fatal(err)
+	}
+	want := control.PlanRequest{
+		File: file, Text: text, Name: "lb2", Matches: map[string][]string{filepath.Join(dir, "*.inc"): {part}},
+		Included: map[string]string{part: "log.level = \"debug\"\n"},
+	}
+	if !reflect.DeepEqual(d.asked, want) {
+		t.Errorf("asked for %+v, want %+v", d.asked, want)
+	}
+	d.asked = control.PlanRequest{}
+	write("a.inc", "log.level = \"loud\"\n")
+	if _, _, err := execute(t, "plan", "--socket", socket, "-c", file, "--name", "lb2"); err == nil ||
+		!strings.HasPrefix(err.Error(), part+":1: log.level: unknown value \"loud\"") || d.asked.File != "" {
+		t.Errorf("a mistake: %v, asked for %+v", err, d.asked)
+	}
+	write("a.inc", "log.level = \"${TANDEM_NO_SUCH_VARIABLE}\"\n")
+	if _, _, err := execute(t, "plan", "--socket", socket, "-c", file, "--name", "lb2"); err != nil || len(d.asked.Included) != 1 {
+		t.Errorf("a variable of the director's environment: %v, asked for %+v", err, d.asked)
+	}
+	// The environment chooses the director as --name does.
+	t.Setenv("TANDEM_NAME", "lb3")
+	write("a.inc", "log.level = \"debug\"\n")
+	if _, _, err := execute(t, "plan", "--socket", socket, "-c", file); err == nil || !strings.Contains(err.Error(), "is for \"lb3\"") {
+		t.Errorf("another name in the environment: %v", err)
 	}
 }

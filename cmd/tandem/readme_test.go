@@ -21,8 +21,14 @@ func TestReadme(t *testing.T) {
 	}
 	files := regexp.MustCompile("(?ms)^```toml\n(.*?)^```").FindAllSubmatch(text, -1)
 	for i, file := range files {
-		if _, err := configs.Parse("README.md", file[1]); err != nil {
-			t.Errorf("file %d: %v", i+1, err)
+		directors := configs.Directors(configs.Surroundings{}, "README.md", file[1])
+		if len(directors) == 0 {
+			directors = []string{""}
+		}
+		for _, director := range directors {
+			if _, err := configs.ParseIn(readmeSurroundings(director), "README.md", file[1]); err != nil {
+				t.Errorf("file %d: %v", i+1, err)
+			}
 		}
 	}
 	commands := regexp.MustCompile("(?m)(?:^    |`)tandem ([a-z]+)((?: [a-z]+)?)([^#`\n]*)").FindAllSubmatch(text, -1)
@@ -48,3 +54,17 @@ func TestReadme(t *testing.T) {
 		t.Errorf("found %d files, %d commands, %d links: too few to be all", len(files), len(commands), len(links))
 	}
 }
+
+// readmeSurroundings are those of a machine whose variables are set, and that has nothing to include.
+func readmeSurroundings(director string) configs.Surroundings {
+	return configs.Surroundings{
+		Name: director, Files: noFiles{},
+		Variable: func(name string) (string, bool) { return "192.0.2.9", true },
+	}
+}
+
+// noFiles is an empty directory.
+type noFiles struct{}
+
+func (noFiles) Match(string) ([]string, error) { return nil, nil }
+func (noFiles) Read(string) ([]byte, error)    { return nil, os.ErrNotExist }

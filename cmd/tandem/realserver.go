@@ -33,6 +33,7 @@ const defaultStateDir = "/var/lib/tandem"
 // realServerFlags are the flags for the desired state of a real server. With --vip it is in the flags, otherwise in the file.
 type realServerFlags struct {
 	config, stateDir string
+	name             directorName
 	vips             []string
 	mode, method     string
 	interfaces       []string
@@ -46,6 +47,7 @@ var errNoRealServer = errors.New("has no [realserver]: add the section, or use -
 func (f *realServerFlags) register(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&f.config, "config", "c", defaultConfig, "configuration `FILE` with the table [realserver]; not read with --vip")
+	f.name.register(flags)
 	flags.StringSliceVar(&f.vips, "vip", nil, "virtual `ADDRESS`, instead of those in the file; may be repeated")
 	flags.StringVar(&f.mode, "mode", realserver.DirectRouting.String(), "`MODE` in which the director's packets arrive: dr, tunnel or nat; only with --vip (in the file: realserver.mode)")
 	flags.StringVar(&f.method, "method", realserver.Sysctl.String(), "`METHOD` that turns ARP off for the addresses: sysctl, or arpfilter for nftables; only with --vip (in the file: realserver.method)")
@@ -66,7 +68,7 @@ func (f *realServerFlags) load() (realserver.Config, error) {
 		want.VIPs = append(want.VIPs, vip)
 	}
 	if len(f.vips) == 0 {
-		cfg, err := load.ForReview(f.config)
+		cfg, err := load.As(f.name.is()).ForReview().File(f.config)
 		if err != nil {
 			return realserver.Config{}, err
 		}
@@ -119,6 +121,9 @@ func (f *realServerFlags) command(c realserver.Config) string {
 	if fromFile, err := f.load(); len(f.vips) == 0 && err == nil && reflect.DeepEqual(fromFile, c) {
 		if f.config != defaultConfig {
 			words = append(words, "-c", f.config)
+		}
+		if f.name != "" {
+			words = append(words, "--name", string(f.name))
 		}
 	} else {
 		for _, vip := range c.VIPs {
@@ -173,7 +178,7 @@ func (f *realServerFlags) directed() func() []netip.Addr {
 		if !doctor.DirectorRuns() {
 			return nil // who answers on the socket is not in this network namespace
 		}
-		socket := socketFlags{config: f.config}
+		socket := socketFlags{config: f.config, name: f.name}
 		path, err := socket.path(false)
 		if err != nil {
 			return nil

@@ -30,24 +30,30 @@ const flushTimeout = time.Second
 
 func newRun() *cobra.Command {
 	var file string
+	var name directorName
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
 		Long: `Run the director in the foreground. On SIGTERM or SIGINT the director hands over to the peer and exits. On
 SIGHUP it reloads the configuration. It needs the capability CAP_NET_ADMIN. For VRRP it also needs
-CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.`,
-		Example: `  tandem run -c /etc/tandem/tandem.toml`,
-		Args:    arguments(0, 0),
+CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.
+
+If the file has [director.NAME], the director uses the table with its name. Variables in the file are those
+of the environment at the start: a reload reads no new ones.`,
+		Example: `  tandem run -c /etc/tandem/tandem.toml
+  tandem run --name lb1                  # with the values of [director.lb1]`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), file)
+			return run(cmd.Context(), file, name.is())
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `FILE`")
+	name.register(cmd.Flags())
 	return cmd
 }
 
-func run(ctx context.Context, file string) error {
-	cfg, err := load.File(file)
+func run(ctx context.Context, file, name string) error {
+	cfg, err := load.As(name).File(file)
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,15 @@ import (
 )
 
 // socketFlags choose the control socket. The order is: --socket, TANDEM_SOCKET, the configuration, the default.
-type socketFlags struct{ socket, config string }
+type socketFlags struct {
+	socket, config string
+	name           directorName
+}
 
 func (s *socketFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.socket, "socket", "", "control socket `PATH` of the director (default: $TANDEM_SOCKET; if it is not set, the path in the configuration)")
 	cmd.Flags().StringVarP(&s.config, "config", "c", defaultConfig, "configuration `FILE` that names the control socket")
+	s.name.register(cmd.Flags())
 }
 
 // client returns a client of the chosen control socket.
@@ -37,7 +41,7 @@ func (s *socketFlags) path(asked bool) (string, error) {
 	if env := os.Getenv("TANDEM_SOCKET"); env != "" {
 		return env, nil
 	}
-	path, err := load.Socket(s.config)
+	path, err := load.As(s.name.is()).Socket(s.config)
 	if err != nil && asked {
 		return "", err
 	}

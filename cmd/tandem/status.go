@@ -288,12 +288,17 @@ func remark(s control.Server) string {
 	return s.Note + "; " + s.Reason
 }
 
+// vips writes VIPs as 192.0.2.100/24, and with @eth1 if they are not on the router's interface.
 func vips(r control.Router) string {
 	all := make([]string, 0, len(r.VIPs))
 	for _, vip := range r.VIPs {
-		all = append(all, vip.String())
+		text := vip.String()
+		if link, elsewhere := r.VIPInterfaces[vip.Addr()]; elsewhere {
+			text += "@" + link
+		}
+		all = append(all, text)
 	}
-	return strings.Join(all, ",")
+	return dash(strings.Join(all, ","))
 }
 
 func hostPort(s control.Server) string {

@@ -33,13 +33,14 @@ func TestStatusTable(t *testing.T) {
 			}},
 		}, {
 			Name: "mail", Interface: "eth0", VRID: 52, State: "fault", Priority: 100, EffectivePriority: 100,
-			Reason: "service www: 1 of 2 servers healthy, 2 needed", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.102/24")},
-			Track: []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
-			HMAC:  &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
+			Reason: "service www: 1 of 2 servers healthy, 2 needed",
+			Track:  []control.Track{{Name: "service www", Reason: "1 of 2 servers healthy, 2 needed"}},
+			HMAC:   &control.HMAC{Mode: "receive-only", Keys: []int{1}, AntiReplay: "monotonic"},
 		}, {
 			Name: "dns", Interface: "eth0", VRID: 53, State: "fault", Priority: 100, EffectivePriority: 50,
 			Reason: "tracked interface eth1 has no carrier", VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.103/24")},
-			Track: []control.Track{{Name: "interface eth1", Reason: "has no carrier"}, {Name: "interface eth2", Reason: "is down"}},
+			VIPInterfaces: map[netip.Addr]string{netip.MustParseAddr("192.0.2.103"): "eth1"},
+			Track:         []control.Track{{Name: "interface eth1", Reason: "has no carrier"}, {Name: "interface eth2", Reason: "is down"}},
 		}},
 		Services: []control.Service{{
 			Name: "www", Virtual: "192.0.2.100:80", Protocol: "tcp", Scheduler: "wrr", Method: "dr",
@@ -66,8 +67,8 @@ warning: no metrics are served: port 9105 is taken
 
 ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
 web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
-mail    eth0       52    FAULT             -      100           -          192.0.2.102/24                 service www: 1 of 2 servers healthy, 2 needed
-dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24                 tracked interface eth1 has no carrier
+mail    eth0       52    FAULT             -      100           -          -                              service www: 1 of 2 servers healthy, 2 needed
+dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24@eth1            tracked interface eth1 has no carrier
 
 ROUTER  FAILING TRACK   REASON
 web     service www     1 of 2 servers healthy, 2 needed

@@ -70,7 +70,8 @@ type refusal struct {
 
 // keyFile reads one key.
 func keyFile(path string) (vrrp.Secret, *refusal) {
-	text, no := readKey(path)
+	// Enough for all digits and the prefix, and to tell that there is more.
+	text, no := readPrivate(path, 4*vrrp.MaxSecret, makeKey)
 	if no != nil {
 		return vrrp.Secret{}, no
 	}
@@ -90,12 +91,13 @@ func keyFile(path string) (vrrp.Secret, *refusal) {
 	return vrrp.NewSecret(octets), nil
 }
 
-// readKey reads a file that only its owner may read: root, or the user that runs this process.
-func readKey(path string) ([]byte, *refusal) {
+// readPrivate reads the first bytes of a file that only its owner may read: root, or the user that runs this process. The hint
+// is for a file that is missing.
+func readPrivate(path string, most int64, missing string) ([]byte, *refusal) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &refusal{"does not exist", makeKey, true}
+		return nil, &refusal{"does not exist", missing, true}
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &refusal{"cannot be read by this user", "run this command as root", true}
 	case err != nil:
@@ -109,8 +111,7 @@ func readKey(path string) ([]byte, *refusal) {
 	if no := exposed(path, info.Mode(), info.Sys().(*syscall.Stat_t).Uid, uint32(os.Geteuid())); no != nil {
 		return nil, no
 	}
-	// Enough for all digits and the prefix, and to tell that there is more.
-	text, err := io.ReadAll(io.LimitReader(f, 4*vrrp.MaxSecret))
+	text, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return nil, unreadable(err)
 	}

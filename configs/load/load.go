@@ -9,48 +9,141 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/configs/internal/toml"
 )
 
-// File reads and validates a file. A configuration without a name gets the host name. The error is configs.Mistakes, or says
-// why the file could not be read.
-func File(path string) (*configs.Config, error) { return file(path, false) }
+// A Loader reads configurations for a director.
+type Loader struct {
+	name   string // of the director; empty: that of the file, or the host name
+	review bool   // the file may be for another machine
+	files  *Sources
+}
 
-// ForReview reads and validates a file that may be for another machine: a key file that is missing, or that this user may not
-// read, is only a warning.
-func ForReview(path string) (*configs.Config, error) { return file(path, true) }
+// As returns a loader for the director with this name. Without a name, it is that of the file, or the host name.
+func As(name string) Loader { return Loader{name: name} }
 
-func file(path string, elsewhere bool) (*configs.Config, error) {
+// Like returns a loader that chooses the director as c was loaded, to read the same file again.
+func Like(c *configs.Config) Loader {
+	if c.Choice == configs.ChosenByName {
+		return As(c.Name)
+	}
+	return As("")
+}
+
+// ForReview returns the loader for a file that may be for another machine: a key file or a secret that is missing, or that
+// this user may not read, is only a warning.
+func (l Loader) ForReview() Loader {
+	l.review = true
+	return l
+}
+
+// From returns the loader that includes files only from sources that somebody else has read.
+func (l Loader) From(s Sources) Loader {
+	l.files = &s
+	return l
+}
+
+// File reads and validates a file. The error is configs.Mistakes, or says why the file could not be read.
+func (l Loader) File(path string) (*configs.Config, error) {
 	text, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, text, elsewhere)
+	return l.Text(path, text)
 }
 
-// Text is File for the text of a file that somebody else has read. The path is only its name.
-func Text(path string, text []byte) (*configs.Config, error) { return parse(path, text, false) }
-
-// TextForReview is ForReview for the text of a file that somebody else has read.
-func TextForReview(path string, text []byte) (*configs.Config, error) { return parse(path, text, true) }
-
-func parse(path string, text []byte, elsewhere bool) (*configs.Config, error) {
-	c, err := configs.Parse(path, text)
+// Text is File for the text of a file that somebody else has read. The path is its name, and says where included files are.
+func (l Loader) Text(path string, text []byte) (*configs.Config, error) {
+	c, err := configs.ParseIn(l.surroundings(), path, text)
 	if err != nil {
 		return nil, err
 	}
-	if err := keys(c, elsewhere); err != nil {
+	if err := keys(c, l.review); err != nil {
 		return nil, err
 	}
-	if c.Name == "" {
-		if c.Name, err = os.Hostname(); err != nil {
-			problem := fmt.Sprintf("is missing, and the host name cannot be read: %s", err)
-			return nil, configs.Mistakes{{File: path, Line: 1, Key: "name", Problem: problem}}
-		}
-	}
 	return c, nil
+}
+
+// Directors returns the names that a file has a [director.NAME] for. It reports no mistakes in the file.
+func Directors(path string) ([]string, error) {
+	text, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return configs.Directors(As("").surroundings(), path, text), nil
+}
+
+// Socket returns the control socket that a file names, whatever mistakes there are in the rest of the file, or
+// configs.DefaultSocket if it names none. The error says that the file cannot be read, or is not TOML.
+func (l Loader) Socket(path string) (string, error) {
+	return l.lookup(path, configs.DefaultSocket, "control", "socket")
+}
+
+// StateDir returns the state directory that a file names, as Socket does.
+func (l Loader) StateDir(path string) (string, error) {
+	return l.lookup(path, configs.DefaultStateDir, "state", "dir")
+}
+
+// lookup returns a value of a file, or its default.
+func (l Loader) lookup(path, otherwise string, keys ...string) (string, error) {
+	text, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	value, err := configs.Lookup(l.surroundings(), path, text, keys...)
+	if err != nil {
+		return "", fmt.Errorf("failed to read configuration %s: %w", path, err)
+	}
+	return cmp.Or(value, otherwise), nil
+}
+
+// File, ForReview and Text are those of the loader without a name.
+func File(path string) (*configs.Config, error) { return As("").File(path) }
+
+// ForReview reads and validates a file that may be for another machine, see Loader.ForReview.
+func ForReview(path string) (*configs.Config, error) { return As("").ForReview().File(path) }
+
+// Text is File for the text of a file that somebody else has read.
+func Text(path string, text []byte) (*configs.Config, error) { return As("").Text(path, text) }
+
+func (l Loader) surroundings() configs.Surroundings {
+	s := configs.Surroundings{
+		Name: l.name, Host: os.Hostname, Files: disk{}, Variable: l.variable, Secrets: secrets{l},
+	}
+	if l.files != nil {
+		s.Files = l.files
+	}
+	return s
+}
+
+// systemdCredentials is where systemd puts the credentials of the shipped unit while it runs.
+const systemdCredentials = "/run/credentials/tandem.service"
+
+// variable returns the value of a variable of the environment. A command that reviews a file has no credentials of its own: it
+// looks where those of the daemon are.
+func (l Loader) variable(name string) (value string, set bool) {
+	value, set = os.LookupEnv(name)
+	if !set && name == "CREDENTIALS_DIRECTORY" && l.review {
+		return systemdCredentials, true
+	}
+	return value, set
+}
+
+// disk are the files of this machine.
+type disk struct{}
+
+// Match implements toml.Files.
+func (disk) Match(pattern string) ([]string, error) { return filepath.Glob(pattern) }
+
+// Read implements toml.Files. The error does not repeat the name.
+func (disk) Read(name string) ([]byte, error) {
+	text, err := read(name)
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return nil, fmt.Errorf("%s: %w", name, e.Err)
+	}
+	return text, err
 }
 
 // Read returns the text of a file for Text.
@@ -68,34 +161,6 @@ func read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, toml.MaxSize+1))
+	text, err := io.ReadAll(io.LimitReader(f, configs.MaxSize+1))
 	return text, errors.Join(err, f.Close())
-}
-
-// Socket returns the control socket that a file names, whatever mistakes there are in the rest of the file, or
-// configs.DefaultSocket if it names none. The error says that the file cannot be read, or is not TOML.
-func Socket(path string) (string, error) {
-	text, err := read(path)
-	if err != nil {
-		return "", err
-	}
-	return lookup(path, text, configs.DefaultSocket, "control", "socket")
-}
-
-// StateDir returns the state directory that a file names, as Socket does.
-func StateDir(path string) (string, error) {
-	text, err := read(path)
-	if err != nil {
-		return "", err
-	}
-	return lookup(path, text, configs.DefaultStateDir, "state", "dir")
-}
-
-// lookup returns a value of a file, or its default.
-func lookup(path string, text []byte, otherwise string, keys ...string) (string, error) {
-	value, err := toml.Lookup(text, keys...)
-	if err != nil {
-		return "", fmt.Errorf("failed to read configuration %s: %w", path, err)
-	}
-	return cmp.Or(value, otherwise), nil
 }

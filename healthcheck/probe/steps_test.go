@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -349,4 +350,29 @@ func TestServersThatHangUpFirst(t *testing.T) {
 	if left := timeWaits(t, addr.Port()); len(left) > 0 {
 		t.Errorf("TIME_WAIT: %s", left)
 	}
+}
+
+// FuzzSteps: how an answer is cut into pieces does not change the result.
+func FuzzSteps(f *testing.F) {
+	for _, seed := range []string{"", "+OK\r\nrole:a\r\nend", "+OK\r\nrole:a\r\nENDend", "-ERR\r\n+OK\r\n", "+OK\r\nrole:\r\nrole:bb\r\nxEND", "\xff\x00+OK\r\n"} {
+		f.Add([]byte(seed), uint8(3))
+	}
+	target := probetest.Target(healthcheck.TCP, probetest.Addr, 10*time.Second, func(c *healthcheck.Config) {
+		c.Steps = []healthcheck.Step{{Expect: "+OK\r\n", Forbid: "-ERR"}, {Matches: `role:[a-z]{1,9}\r\n`}, {Expect: "end", Forbid: "END"}}
+	})
+	f.Fuzz(func(t *testing.T, answer []byte, size uint8) {
+		ask := func(piece int) healthcheck.Result {
+			return pipe(func(c net.Conn) {
+				for rest := range slices.Chunk(answer, piece) {
+					if _, err := c.Write(rest); err != nil {
+						return
+					}
+				}
+			}).Probe(t.Context(), &target)
+		}
+		whole, cut := ask(1<<20), ask(max(1, int(size)))
+		if whole != cut {
+			t.Errorf("whole: %+v; in pieces of %d: %+v", whole, size, cut)
+		}
+	})
 }

@@ -222,3 +222,46 @@ func TestCrowdIsSpreadAgain(t *testing.T) {
 		}
 	})
 }
+
+// A timeout may be longer than the interval. Probes of a target never overlap: a server that answers is asked at each interval, and
+// one that does not is asked again when the probe before has ended.
+func TestTimeoutBeyondTheInterval(t *testing.T) {
+	const interval, timeout = time.Second, 5 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		s := newStarts()
+		b := newBench(Options{}, s.note(func(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
+			if t.ID == "quick" {
+				return healthcheck.Pass("connected")
+			}
+			<-ctx.Done()
+			return healthcheck.FailSilently(healthcheck.TimedOut, "timeout")
+		}))
+		quick, mute := target("quick"), target("mute")
+		for _, c := range []*healthcheck.Config{&quick.Config, &mute.Config} {
+			c.Interval, c.Timeout, c.Jitter, c.Fall = interval, timeout, 0, 3
+		}
+		b.Set([]healthcheck.Target{quick, mute})
+		b.run(t)
+		time.Sleep(mute.Config.Longest()*3 + interval)
+		down := b.Status()["mute"]
+		time.Sleep(15 * time.Second)
+		b.stop()
+		if s.overlap != 0 || b.Stats().StartedLate != 0 {
+			t.Errorf("%d overlaps, stats %+v", s.overlap, b.Stats())
+		}
+		for id, want := range map[string]time.Duration{"quick": interval, "mute": timeout} {
+			of := s.of[id]
+			if len(of) < 5 {
+				t.Fatalf("%s: %d probes", id, len(of))
+			}
+			for i := 2; i < len(of); i++ {
+				if gap := of[i].Sub(of[i-1]); gap < want || gap > want+100*time.Millisecond {
+					t.Errorf("%s: probe %d comes %s after the one before, want %s", id, i, gap, want)
+				}
+			}
+		}
+		if down.Health != healthcheck.Unhealthy {
+			t.Errorf("after 3 timeouts: %s", down.Health)
+		}
+	})
+}

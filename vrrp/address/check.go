@@ -223,15 +223,15 @@ func RemoveResources(routers []vrrp.Config) error {
 	var failures failures
 	addresses := make(map[string][]Address)
 	for i := range routers {
-		c := &routers[i]
-		resources := ResourcesOf(*c)
-		if len(resources.Routes)+len(resources.Rules) > 0 {
-			failures.add(dropRoutes(kern, resources))
-		}
-		if c.VirtualMAC {
-			failures.add(kern.removeMacvlan(c.AddressInterface(), c.MAC()))
-		} else {
-			addresses[c.Interface] = append(addresses[c.Interface], resources.Addresses...)
+		for _, at := range PlacementsOf(routers[i]) {
+			if len(at.Routes)+len(at.Rules) > 0 {
+				failures.add(dropRoutes(kern, at.Resources))
+			}
+			if at.MAC != (vrrp.VirtualMAC{}) {
+				failures.add(kern.removeMacvlan(at.Interface, at.MAC))
+			} else {
+				addresses[at.Interface] = append(addresses[at.Interface], at.Addresses...)
+			}
 		}
 	}
 	for iface, off := range addresses {

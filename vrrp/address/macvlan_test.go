@@ -315,7 +315,7 @@ func TestRemoveResources(t *testing.T) {
 			Rules:        []vrrp.Rule{{Family: 4, Table: 70, Priority: 100}},
 		}
 		k := New(c.AddressInterface(), Options{Log: hclog.NewNullLogger(), MAC: c.MAC()})
-		k.Set(Resources{}, ResourcesOf(c))
+		k.Set(Resources{}, PlacementsOf(c)[0].Resources)
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatal(err)
 		}

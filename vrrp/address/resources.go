@@ -3,6 +3,7 @@
 package address
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -26,16 +27,30 @@ type Resources struct {
 	Rules     []vrrp.Rule
 }
 
-// ResourcesOf returns what a virtual router holds as master, on its AddressInterface: the VIPs, then the excluded VIPs, and
-// the routes and rules.
-func ResourcesOf(c vrrp.Config) Resources {
-	r := Resources{Routes: slices.Clone(c.Routes), Rules: slices.Clone(c.Rules)}
+// A Placement is what a virtual router holds on one interface as master.
+type Placement struct {
+	Interface string
+	MAC       vrrp.VirtualMAC // of the interface; the zero value: its own
+	Resources
+}
+
+// PlacementsOf returns what a virtual router holds as master. The first placement is on its AddressInterface. It also has the
+// routes and rules, and may have no addresses. The others are on its VIPInterfaces, in the order of their names. Each has the
+// VIPs before the excluded VIPs.
+func PlacementsOf(c vrrp.Config) []Placement {
+	all := []Placement{{c.AddressInterface(), c.MAC(), Resources{Routes: slices.Clone(c.Routes), Rules: slices.Clone(c.Rules)}}}
+	for _, name := range slices.Compact(slices.Sorted(maps.Values(c.VIPInterfaces))) {
+		all = append(all, Placement{Interface: name})
+	}
 	for _, vips := range [][]netip.Prefix{c.VIPs, c.ExcludedVIPs} {
 		for _, p := range vips {
-			r.Addresses = append(r.Addresses, Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == vrrp.PriorityOwner})
+			name := c.InterfaceOf(p.Addr())
+			i := slices.IndexFunc(all, func(at Placement) bool { return at.Interface == name })
+			all[i].Addresses = append(all[i].Addresses,
+				Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == vrrp.PriorityOwner})
 		}
 	}
-	return r
+	return all
 }
 
 // Append returns the resources of both.

@@ -72,7 +72,7 @@ func TestReconcilerFollowsOrders(t *testing.T) {
 func TestReconcilerLeavesAnOwnerItsLastAddress(t *testing.T) {
 	c := testConfig(vrrp.PriorityOwner)
 	c.VIPs, c.ExcludedVIPs = prefixes("192.0.2.100/24"), prefixes("192.0.2.101/24")
-	owned := ResourcesOf(c)
+	owned := PlacementsOf(c)[0].Resources
 	for _, tt := range []struct{ before, after []string }{
 		{[]string{"192.0.2.100/24"}, []string{"192.0.2.100/24"}},
 		{[]string{"192.0.2.100/24", "192.0.2.101/24"}, []string{"192.0.2.100/24", "192.0.2.101/24"}},

@@ -79,13 +79,15 @@ func familyIndex(v6 bool) int {
 func (l *Loop) connect() {
 	link := l.applied.link
 	l.usable = link != nil && link.FaultCause().Kind == 0
+	l.up = link != nil && link.Index != 0 && link.Up
+	needed := l.usable || l.up && slices.ContainsFunc(l.applied.routers, func(c vrrp.Config) bool { return c.LinkFault(*link).Kind == 0 })
 	l.reopen = time.Time{}
 	if l.conn != nil && l.conn.index != link.Index {
 		if err := l.disconnect(); err != nil {
 			l.log.write(hclog.Warn, "failed to close VRRP sockets of a former interface", "error", err)
 		}
 	}
-	if l.usable && l.conn == nil {
+	if needed && l.conn == nil {
 		l.conn = newConn(l.iface, link.Index)
 	}
 }
@@ -269,7 +271,7 @@ func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
 	if why := r.Config.Problem(); why != "" {
 		return vrrp.Cause{Kind: vrrp.FaultConfig, Text: why}
 	}
-	if why := l.applied.link.FaultCause(); why.Kind != 0 {
+	if why := r.Config.LinkFault(*l.applied.link); why.Kind != 0 {
 		return why
 	}
 	if why := l.conn.fault(r.Config.Family() == 6); why != "" {

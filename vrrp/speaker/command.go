@@ -46,12 +46,13 @@ func (l *Loop) Configure(routers []vrrp.Config) {
 	copied := slices.Clone(routers)
 	for i := range copied {
 		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
+		copied[i].VIPInterfaces = maps.Clone(copied[i].VIPInterfaces)
 	}
 	l.setDesired(func(w *desired) { w.routers = copied })
 }
 
 // SetLink sets the state of the interface; the latest call wins. Routers start at the first usable link. A faulty link is
-// a fault of all of them. Without an address besides the VIPs to send from, the routers of that family are at fault.
+// a fault of all of them, except that a missing carrier is none of those that ignore it. Without an address besides the VIPs to send from, the routers of that family are at fault.
 func (l *Loop) SetLink(link vrrp.Link) {
 	link.Addrs = slices.Clone(link.Addrs)
 	l.setDesired(func(w *desired) { w.link = &link })

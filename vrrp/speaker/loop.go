@@ -73,6 +73,7 @@ type Loop struct {
 	diagnosisDue time.Time // when a warning may end or another master must be reported; the zero time: never
 	pulseDue     time.Time // when to call pulse at the latest; the zero time: never
 	usable       bool      // the link carries packets
+	up           bool      // the link is up, maybe without a carrier
 	started      bool      // a link was known before
 	ended        bool      // a router has left; its name and VRID are free
 	heard        bool      // the last turn read packets and left none in the socket

@@ -62,6 +62,33 @@ func TestLoopTakesOverWhenTheCableIsCut(t *testing.T) {
 	}
 }
 
+// TestIgnoredCarrier: a router that ignores its carrier stays master when its cable is cut, and hears the other master when the
+// cable is back. Another router of the same interface is at fault meanwhile.
+func TestIgnoredCarrier(t *testing.T) {
+	t.Parallel()
+	ignores, tracks := fastConfig(51, 150), fastConfig(52, 150)
+	ignores.Carrier = vrrp.CarrierIgnore
+	s := newBridge(t)
+	a := s.plug("192.0.2.1", ignores, tracks)
+	b := s.plug("192.0.2.2", fastConfig(51, 100))
+	a.awaitState(51, vrrp.Master)
+	a.awaitState(52, vrrp.Master)
+	s.setPort(a, netlink.LinkSetDown)
+	a.awaitState(52, vrrp.Fault)
+	b.awaitState(51, vrrp.Master)
+	sent := a.counters(51).AdvertsSent
+	nstest.Eventually(t, "it goes on", func() bool { return a.counters(51).AdvertsSent >= sent+3 })
+	if got := a.notified(51); got[len(got)-1].State != vrrp.Master || got[len(got)-1].Counters.SendErrors != 0 {
+		t.Errorf("without a carrier: %+v", got[len(got)-1].Status)
+	}
+	s.setPort(a, netlink.LinkSetUp)
+	b.awaitState(51, vrrp.Backup)
+	a.awaitState(52, vrrp.Master)
+	if n := a.counters(51).BecameMaster; n != 1 {
+		t.Errorf("it became master %d times", n)
+	}
+}
+
 func TestShutdownHandsOver(t *testing.T) {
 	t.Parallel()
 	_, a, b := pair(t, 51, 52)

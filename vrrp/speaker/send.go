@@ -14,7 +14,7 @@ import (
 
 // send sends an advertisement to the group, or to each unicast peer.
 func (l *Loop) send(r *router, now time.Time, priority uint8) {
-	if l.conn == nil || !l.usable {
+	if l.conn == nil || !l.usable && (!l.up || r.Config.Carrier != vrrp.CarrierIgnore) {
 		return
 	}
 	src, sent := r.Machine.Source(), false
@@ -80,13 +80,13 @@ func sourcesOf(link vrrp.Link, isVIP func(netip.Addr) bool) (s sources) {
 // address (RFC 9568, section 5.1.2.1), unless there are unicast peers of a wider scope. The present one stays while the link has
 // it: peers know the router by it, and at equal priorities it decides who is master.
 func (s sources) of(c *vrrp.Config, link vrrp.Link, present netip.Addr) (src netip.Addr, missing string) {
-	if a := c.UnicastSource; a.IsValid() {
+	if a := c.Source; a.IsValid() {
 		for _, p := range link.Addrs {
 			if p.Addr() == a {
 				return a, ""
 			}
 		}
-		return netip.Addr{}, "interface " + c.Interface + " does not have the unicast source " + a.String()
+		return netip.Addr{}, "interface " + c.Interface + " does not have the source " + a.String()
 	}
 	all, kind := s.linkLocal, "IPv6 link-local"
 	switch {

@@ -76,7 +76,7 @@ var manners = []manner{
 		second := func(i int) netip.Addr {
 			return netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 14: 1, 15: byte(i + 1)})
 		}
-		c.VIPs, c.UnicastPeers, c.UnicastSource = prefixes("2001:db8::100/64"), []netip.Addr{second(other)}, second(own)
+		c.VIPs, c.UnicastPeers, c.Source = prefixes("2001:db8::100/64"), []netip.Addr{second(other)}, second(own)
 	}, 100 * time.Millisecond, func(i int) netip.Addr {
 		return netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 14: 1, 15: byte(i + 1)})
 	}},
@@ -168,8 +168,11 @@ func TestSources(t *testing.T) {
 	}{
 		{vrrp.Config{VIPs: vips[:1]}, "192.0.2.1", "IPv4"},
 		{vrrp.Config{VIPs: vips[:1], UnicastPeers: peers("192.0.2.2")}, "192.0.2.1", "IPv4"},
-		{vrrp.Config{VIPs: vips[:1], UnicastPeers: peers("192.0.2.2"), UnicastSource: addrB}, "", ""},
-		{vrrp.Config{VIPs: vips[:1], UnicastPeers: peers("192.0.2.2"), UnicastSource: netip.MustParseAddr("192.0.2.9")}, "192.0.2.9", ""},
+		{vrrp.Config{VIPs: vips[:1], UnicastPeers: peers("192.0.2.2"), Source: addrB}, "", ""},
+		{vrrp.Config{VIPs: vips[:1], UnicastPeers: peers("192.0.2.2"), Source: netip.MustParseAddr("192.0.2.9")}, "192.0.2.9", ""},
+		{vrrp.Config{VIPs: vips[:1], Source: addrB}, "", ""},
+		{vrrp.Config{VIPs: vips[:1], Source: netip.MustParseAddr("192.0.2.9")}, "192.0.2.9", ""},
+		{vrrp.Config{VIPs: vips[1:], Source: netip.MustParseAddr("fe80::9")}, "fe80::9", ""},
 		{vrrp.Config{VIPs: vips[1:]}, "fe80::1", "IPv6 link-local"},
 		{vrrp.Config{VIPs: vips[1:], UnicastPeers: peers("fe80::2")}, "fe80::1", "IPv6 link-local"},
 		{vrrp.Config{VIPs: vips[1:], UnicastPeers: peers("2001:db8::2")}, "2001:db8::1", "global IPv6"},
@@ -177,7 +180,7 @@ func TestSources(t *testing.T) {
 		tt.c.Interface = "eth0"
 		src, why := sourcesOf(link, isVIP).of(&tt.c, link, netip.Addr{})
 		if tt.src == "" {
-			if want := "interface eth0 does not have the unicast source 192.0.2.2"; src.IsValid() || why != want {
+			if want := "interface eth0 does not have the source 192.0.2.2"; src.IsValid() || why != want {
 				t.Errorf("source %s, %q, want %q", src, why, want)
 			}
 			continue
@@ -185,7 +188,7 @@ func TestSources(t *testing.T) {
 		if src.String() != tt.src || why != "" {
 			t.Errorf("source %s, %q, want %s", src, why, tt.src)
 		}
-		if tt.c.UnicastSource.IsValid() {
+		if tt.c.Source.IsValid() {
 			continue
 		}
 		if src, why := sourcesOf(vrrp.Link{}, isVIP).of(&tt.c, vrrp.Link{}, netip.Addr{}); src.IsValid() || why != "interface eth0 has no "+tt.none+" address besides the VIPs" {

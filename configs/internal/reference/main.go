@@ -87,10 +87,10 @@ func (w *writer) line(line string) error {
 	return nil
 }
 
-var namedTable = regexp.MustCompile(`^check\.[^.]+`)
+var namedTable = regexp.MustCompile(`^(check|director)\.[^.]+`)
 
 func (w *writer) header(indent, text string) {
-	w.table = namedTable.ReplaceAllString(strings.Trim(text, "[]"), "check."+toml.AnyName)
+	w.table = namedTable.ReplaceAllString(strings.Trim(text, "[]"), "$1."+toml.AnyName)
 	for i, c := range w.table {
 		if c == '.' {
 			w.document(indent, w.table[:i])

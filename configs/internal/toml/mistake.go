@@ -32,7 +32,7 @@ func (m Mistake) Error() string {
 	return b.String()
 }
 
-// Mistakes are all mistakes of one file, ordered by line.
+// Mistakes are all mistakes of a file and of the files that it includes, ordered by file and line.
 type Mistakes []Mistake
 
 // Error writes one mistake per line.
@@ -44,10 +44,11 @@ func (ms Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Sort orders the mistakes by line. Mistakes of one line keep the order in which they were found.
+// Sort orders the mistakes by file and line. Mistakes of one line keep the order in which they were found.
 func (ms Mistakes) Sort() { ms.sort() }
 
-// sort orders the mistakes by line. Mistakes of one line keep the order in which they were found.
 func (ms Mistakes) sort() {
-	slices.SortStableFunc(ms, func(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(ms, func(a, b Mistake) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 }

@@ -9,28 +9,35 @@ import (
 	"time"
 )
 
-// A report collects the mistakes and warnings of one file.
+// A report collects the mistakes and warnings of a document.
 type report struct {
-	file     string
-	text     string
-	keys     []Key
-	mistakes Mistakes
-	warnings Mistakes
-	bad      map[string]bool // by path: true for a mistake right there, false for a mistake below
-	lines    map[string]int  // made on first use: a file without mistakes does not need it
+	sources   []*source
+	overrides []override
+	keys      []Key
+	byPath    map[string]Key // made on first use
+	secrets   Secrets
+	mistakes  Mistakes
+	warnings  Mistakes
+	bad       map[string]bool  // by path: true for a mistake right there, false for a mistake below
+	reported  map[string]bool  // bad, before the schema was read: such a value gets no second mistake
+	places    map[string]place // made on first use: a file without mistakes does not need it
 }
 
-// line returns the line of the value at p, or of the nearest parent that the file has.
-func (r *report) line(p *path) int {
-	if r.lines == nil {
-		r.lines = Locate(r.text)
+// place returns where the value at p is written. If it is not written, it is the place of the nearest parent, with the key
+// that is missing there.
+func (r *report) place(p *path) place {
+	if r.places == nil {
+		r.places = r.locate()
 	}
+	full := p.String()
 	for ; p != nil; p = p.up {
-		if line, ok := r.lines[p.String()]; ok {
-			return line
+		here := p.String()
+		if is, ok := r.places[here]; ok {
+			is.key += full[len(here):]
+			return is
 		}
 	}
-	return 1
+	return place{r.sources[0], 1, full}
 }
 
 // A path leads from the top of a file, which is nil, to a key or to an element of an array.
@@ -123,12 +130,19 @@ func (at Node) Sound(names ...string) bool {
 
 // Describe names the node in a mistake of another node: "service[0] (line 12)".
 func (at Node) Describe() string {
-	return fmt.Sprintf("%s (line %d)", at.path, at.report.line(at.path))
+	is := at.report.place(at.path)
+	if len(at.report.sources) > 1 {
+		return fmt.Sprintf("%s (%s:%d)", is.key, is.source.file, is.line)
+	}
+	return fmt.Sprintf("%s (line %d)", is.key, is.line)
 }
 
 // Mistake reports what is wrong here. The hint says what to do, and may be empty.
 func (at Node) Mistake(hint, problem string, args ...any) {
 	r := at.report
+	if r.reported[at.path.String()] {
+		return
+	}
 	r.mistakes = append(r.mistakes, at.finding(hint, problem, args...))
 	if r.bad == nil {
 		r.bad = make(map[string]bool)
@@ -154,10 +168,11 @@ func (at Node) Warn(hint, problem string, args ...any) {
 }
 
 func (at Node) finding(hint, problem string, args ...any) Mistake {
+	is := at.report.place(at.path)
 	return Mistake{
-		File:    at.report.file,
-		Line:    at.report.line(at.path),
-		Key:     at.path.String(),
+		File:    is.source.file,
+		Line:    is.line,
+		Key:     is.key,
 		Problem: fmt.Sprintf(problem, args...),
 		Hint:    hint,
 	}

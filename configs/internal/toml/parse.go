@@ -21,50 +21,31 @@ const (
 	maxNesting = 1000
 )
 
-// Parse reads the text of a file by its schema. The name is used in mistakes only. The error is always Mistakes.
-func Parse[T any](name string, text []byte, schema SchemaType[T]) (v T, warnings Mistakes, err error) {
-	r := &report{file: name, text: string(text), keys: schema.Keys}
-	tree, ok := r.decode()
-	if ok {
-		v = schema.Read(Node{Value: tree, report: r})
-	}
-	if len(r.mistakes) > 0 {
-		r.mistakes.sort()
-		return v, nil, r.mistakes
-	}
-	r.warnings.sort()
-	return v, r.warnings, nil
-}
-
-// decode returns the tree of the file, or reports why there is none.
-func (r *report) decode() (tree map[string]any, ok bool) {
-	if i := invalidUTF8(r.text); i >= 0 {
+// decode returns the tree of the file, or what is wrong with it as a whole.
+func (s *source) decode() (map[string]any, *Mistake) {
+	if i := invalidUTF8(s.text); i >= 0 {
 		hint := ""
-		if strings.HasPrefix(r.text, "\xff\xfe") || strings.HasPrefix(r.text, "\xfe\xff") {
+		if strings.HasPrefix(s.text, "\xff\xfe") || strings.HasPrefix(s.text, "\xfe\xff") {
 			hint = "it looks like UTF-16, save it as UTF-8"
 		}
-		r.unreadable(1+strings.Count(r.text[:i], "\n"), "", hint,
-			fmt.Sprintf("is not a text file in UTF-8: it has the byte 0x%02x", r.text[i]))
-		return nil, false
+		return nil, s.unreadable(1+strings.Count(s.text[:i], "\n"), "", hint,
+			fmt.Sprintf("is not a text file in UTF-8: it has the byte 0x%02x", s.text[i]))
 	}
-	if len(r.text) > MaxSize {
-		r.unreadable(1, "", "", fmt.Sprintf("is larger than %d MiB", MaxSize>>20))
-		return nil, false
+	if len(s.text) > MaxSize {
+		return nil, s.unreadable(1, "", "", fmt.Sprintf("is larger than %d MiB", MaxSize>>20))
 	}
-	if n := nesting(r.text); n > maxNesting {
-		r.unreadable(1, "", "", fmt.Sprintf("has arrays or tables nested %d deep: want at most %d", n, maxNesting))
-		return nil, false
+	if n := nesting(s.text); n > maxNesting {
+		return nil, s.unreadable(1, "", "", fmt.Sprintf("has arrays or tables nested %d deep: want at most %d", n, maxNesting))
 	}
-	tree, err := decode(r.text)
+	tree, err := decode(s.text)
 	if err == nil {
-		return tree, true
+		return tree, nil
 	}
 	line, key, problem := 1, "", oneLine(err.Error())
 	if syntax := (toml.ParseError{}); errors.As(err, &syntax) {
 		line, key, problem = max(1, syntax.Position.Line), oneLine(syntax.LastKey), oneLine(syntax.Message)
 	}
-	r.unreadable(line, key, "", "not TOML: "+strings.TrimSuffix(problem, "."))
-	return nil, false
+	return nil, s.unreadable(line, key, "", "not TOML: "+strings.TrimSuffix(problem, "."))
 }
 
 // decode calls the TOML parser. The parser panics if one of its own assertions fails. This counts as an unknown syntax error.
@@ -87,9 +68,9 @@ func oneLine(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
-// unreadable reports what makes the file unreadable as a whole.
-func (r *report) unreadable(line int, key, hint, problem string) {
-	r.mistakes = append(r.mistakes, Mistake{File: r.file, Line: line, Key: key, Problem: problem, Hint: hint})
+// unreadable returns what makes the file unreadable as a whole.
+func (s *source) unreadable(line int, key, hint, problem string) *Mistake {
+	return &Mistake{File: s.file, Line: line, Key: key, Problem: problem, Hint: hint}
 }
 
 // invalidUTF8 returns the index of the first byte that is not UTF-8, or -1.
@@ -106,18 +87,13 @@ func invalidUTF8(s string) int {
 	}
 }
 
-// Lookup returns the string that a text has at a path, whatever else is wrong with the text as a
-// configuration; "" if there is none. The error says that the text is not TOML.
-func Lookup(text []byte, keys ...string) (string, error) {
-	tree, err := decode(string(text))
-	if err != nil {
-		return "", err
-	}
-	var v any = tree
+// Lookup returns the string that the tree has at a path; "" if there is none.
+func (d *Document) Lookup(keys ...string) string {
+	var v any = d.tree
 	for _, key := range keys {
 		table, _ := v.(map[string]any)
 		v = table[key]
 	}
 	s, _ := v.(string)
-	return s, nil
+	return s
 }

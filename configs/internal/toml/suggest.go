@@ -51,7 +51,7 @@ func distance(a, b string) int {
 // Suggest returns the hint for a word that is none of the candidates: the nearest one, or "".
 func Suggest(word string, candidates []string) string {
 	if c := nearest(word, candidates); c != "" {
-		return "did you mean `" + c + "`?"
+		return "did you mean `" + oneLine(c) + "`?"
 	}
 	return ""
 }

@@ -84,6 +84,26 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
+// TestStreamOutlastsTheLimits: a stream lasts longer than a request and its answer may take.
+func TestStreamOutlastsTheLimits(t *testing.T) {
+	former := limits
+	limits.Patience, limits.Answer = 50*time.Millisecond, 100*time.Millisecond
+	t.Cleanup(func() { limits = former })
+	d := &fakeDirector{}
+	c := serve(t, d)
+	next := stream(d, true)
+	go func() {
+		next <- Event{What: "at once"}
+		<-time.After(400 * time.Millisecond)
+		next <- Event{What: "later"}
+		close(next)
+	}()
+	n := 0
+	if err := c.Events(t.Context(), HistoryQuery{}, func(Event) error { n++; return nil }); !errors.Is(err, ErrDropped) || n != 2 {
+		t.Errorf("%d events, then %v", n, err)
+	}
+}
+
 // TestReaderThatStops: a reader that takes nothing ends its stream alone, and other requests are answered meanwhile.
 func TestReaderThatStops(t *testing.T) {
 	d := &fakeDirector{}

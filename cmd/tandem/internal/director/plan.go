@@ -80,9 +80,14 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 // planned returns the configuration of a request, if a reload would accept it.
 func (d *Director) planned(r control.PlanRequest, own bool) (cfg *configs.Config, err error) {
 	if own {
-		cfg, err = load.File(d.first.File)
+		cfg, err = load.Like(d.first).File(d.first.File)
 	} else {
-		cfg, err = load.Text(r.File, []byte(r.Text))
+		loader := load.Like(d.first)
+		if r.Name != "" {
+			loader = load.As(r.Name)
+		}
+		included := load.Sources{Matches: r.Matches, Texts: r.Included}
+		cfg, err = loader.From(included).Text(r.File, []byte(r.Text))
 	}
 	if err != nil {
 		return nil, err

@@ -74,6 +74,66 @@ track = [{ file = %q, weight = -10 }]
 	}
 }
 
+// TestReloadReadsEveryFile: a director that was started with --name reads its own values and the included files again, and a plan
+// of another file takes what the request carries, not what is on the disk.
+func TestReloadReadsEveryFile(t *testing.T) {
+	dir := t.TempDir()
+	file, part := filepath.Join(dir, "t.toml"), filepath.Join(dir, "part.inc")
+	text := fmt.Sprintf(`
+include = ["*.inc"]
+control = { socket = %q }
+state = { dir = %q }
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+vips = ["192.0.2.100/24"]
+track = [{ file = %q, weight = -10 }]
+`, filepath.Join(dir, "s"), dir, filepath.Join(dir, "load"))
+	values := func(priority int) string { return fmt.Sprintf("[director.lb7]\nvrrp.web.priority = %d\n", priority) }
+	write(t, file, text)
+	write(t, part, values(150))
+	write(t, filepath.Join(dir, "load"), "2\n")
+	cfg, err := load.As("lb7").File(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := directConfig(t, cfg)
+	d.await(t, vrrp.Tracking{Delta: -20})
+	planned := func(r control.PlanRequest) string {
+		t.Helper()
+		p, err := d.Plan(r)
+		if err != nil || len(p.Lines) > 1 {
+			t.Fatalf("%+v, %v", p.Lines, err)
+		}
+		for _, l := range p.Lines {
+			return l.Change
+		}
+		return ""
+	}
+	carried := control.PlanRequest{
+		File: file, Text: text, Matches: map[string][]string{filepath.Join(dir, "*.inc"): {part}}, Included: map[string]string{part: values(70)},
+	}
+	if own, other := planned(control.PlanRequest{}), planned(carried); own != "" || other != "priority 150 → 70; with tracks 130 → 50" {
+		t.Errorf("planned %q and %q", own, other)
+	}
+	write(t, part, values(90))
+	if own := planned(control.PlanRequest{}); own != "priority 150 → 90; with tracks 130 → 70" {
+		t.Errorf("planned %q", own)
+	}
+	if err := d.Reload(); err != nil || d.Status().VRRP[0].Priority != 90 || d.Status().Name != "lb7" {
+		t.Errorf("reloaded: %v, %+v", err, d.Status())
+	}
+	write(t, part, values(300))
+	if err := d.Reload(); err == nil || !strings.HasPrefix(err.Error(), part+":2: director.lb7.vrrp.web.priority: 300 is out of range") {
+		t.Errorf("a mistake in an included file: %v", err)
+	}
+	carried.Name = "lb8"
+	if _, err := d.Plan(carried); err == nil || !strings.Contains(err.Error(), "did you mean `lb7`?") {
+		t.Errorf("for another director: %v", err)
+	}
+}
+
 // TestProbesOfAPlan: the checks run at the same time, each once.
 func TestProbesOfAPlan(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

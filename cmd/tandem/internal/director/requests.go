@@ -68,7 +68,7 @@ func (d *Director) snapshot() *core.Snapshot {
 func (d *Director) Reload() error {
 	d.reload <- struct{}{} // the file that is read later is put in force later
 	defer func() { <-d.reload }()
-	cfg, err := load.File(d.first.File)
+	cfg, err := load.Like(d.first).File(d.first.File)
 	if err == nil {
 		err = d.checkMachine(cfg)
 	}

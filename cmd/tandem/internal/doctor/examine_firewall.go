@@ -66,13 +66,11 @@ func (e *examination) filtered(flow FilteredFlow) {
 // affected returns the routers of a flow of VRRP that another machine is master of, too.
 func (e *examination) affected(flow FilteredFlow) (names []string) {
 	for _, r := range e.config.Routers {
-		if flow.Port != 0 || r.Interface != flow.Interface || r.VIPs[0].Addr().Is4() != flow.Group.Is4() {
+		if flow.Port != 0 || r.Interface != flow.Interface || (r.Family() == 4) != flow.Group.Is4() {
 			continue
 		}
 		others := slices.ContainsFunc(e.advertsFor(r), func(a Advert) bool { return !a.Leaving && shares(r, a) })
-		for _, o := range e.snapshot.Owners[r.AddressInterface()] {
-			others = others || !e.isServer(o)
-		}
+		others = others || len(e.strangers(r)) > 0
 		if (e.isMaster(r) || flow.Out) && others {
 			names = append(names, r.Name)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // Director returns the findings about a director.
@@ -185,21 +186,31 @@ func (e *examination) links() {
 			}
 			link = vrrp.Link{Name: name}
 		}
-		if f, faulty := diagnosis.FaultyLink(link); faulty {
+		if f, faulty := diagnosis.FaultyLink(link); faulty && e.isNeeded(link) {
 			e.add(f)
 		}
 	}
 }
 
-// interfaces returns those of the virtual routers, each once.
+// isNeeded reports whether the fault of a link is a fault of a virtual router.
+func (e *examination) isNeeded(l vrrp.Link) bool {
+	return slices.ContainsFunc(e.config.Routers, func(r configs.Router) bool {
+		return r.Interface == l.Name && r.LinkFault(l).Kind != 0 ||
+			slices.Contains(r.AllTrackInterfaces(), vrrp.TrackInterface{Interface: l.Name})
+	})
+}
+
+// interfaces returns those of the virtual routers and their VIPs, each once.
 func (e *examination) interfaces() []string {
 	var names []string
 	for _, r := range e.config.Routers {
-		if !slices.Contains(names, r.Interface) {
-			names = append(names, r.Interface)
+		names = append(names, r.Interface)
+		for _, at := range address.PlacementsOf(r.Config)[1:] {
+			names = append(names, at.Interface)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // The sysctls of both families that turn forwarding on.
@@ -251,7 +262,7 @@ func (e *examination) forwarding() {
 func (e *examination) pathFilter() {
 	for _, r := range e.config.Routers {
 		iface := r.AddressInterface()
-		if !r.VirtualMAC || !r.VIPs[0].Addr().Is4() {
+		if !r.VirtualMAC || r.Family() != 4 {
 			continue
 		}
 		own, all := e.snapshot.Sysctls[conf4(iface, "rp_filter")], e.snapshot.Sysctls[conf4("all", "rp_filter")]

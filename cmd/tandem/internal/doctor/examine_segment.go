@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
 // owners judges which machines answer for the VIPs. The peer may answer if this machine does not.
@@ -26,7 +27,7 @@ func (e *examination) owners() {
 }
 
 func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
-	iface := r.AddressInterface()
+	iface := r.InterfaceOf(vip)
 	held := e.snapshot.has(iface, vip)
 	var directors []garp.Owner // or strangers
 	for _, o := range e.snapshot.Owners[iface] {
@@ -89,9 +90,9 @@ func (e *examination) stateOf(r configs.Router) control.Router {
 	return control.Router{State: vrrp.Initialize.String()}
 }
 
-// masterDown is how long a backup waits for a master's advertisement (RFC 9568, section 6.1): three intervals and its skew time.
+// masterDown is how long a backup waits for a master's advertisement.
 func masterDown(r configs.Router) time.Duration {
-	return (3*r.AdvertInterval + time.Duration(256-int(r.Priority))*r.AdvertInterval/256).Round(time.Millisecond)
+	return r.DownTime(r.Priority).Round(time.Millisecond)
 }
 
 // isElecting reports whether the router has its state for so short a time that the master may not have been there when the owners
@@ -155,7 +156,7 @@ func (e *examination) adverts() {
 func (e *examination) otherIDs(r configs.Router) {
 	for _, a := range e.snapshot.Adverts {
 		ours := slices.ContainsFunc(e.config.Routers, func(o configs.Router) bool { return o.Interface == a.Interface && o.VRID == a.VRID })
-		if a.Interface != r.Interface || a.Leaving || ours || !shares(r, a) || e.snapshot.holds(a.Source) {
+		if a.Interface != r.Interface || a.Leaving || ours || len(r.VIPs) == 0 || !shares(r, a) || e.snapshot.holds(a.Source) {
 			continue
 		}
 		e.addSplit(r, diagnosis.Finding{ID: "vrid-differs", Severity: diagnosis.Error,
@@ -211,13 +212,13 @@ func (e *examination) mismatch(r configs.Router, a Advert) {
 // advertsFor returns the advertisements of other machines for a virtual router.
 func (e *examination) advertsFor(r configs.Router) []Advert {
 	return slices.DeleteFunc(slices.Clone(e.snapshot.Adverts), func(a Advert) bool {
-		return a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != r.VIPs[0].Addr().Is4() || e.snapshot.holds(a.Source)
+		return a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != (r.Family() == 4) || e.snapshot.holds(a.Source)
 	})
 }
 
-// shares reports whether an advertisement is for an address of the virtual router.
+// shares reports whether an advertisement is for an address of the virtual router. Two routers without VIPs belong together.
 func shares(r configs.Router, a Advert) bool {
-	return slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return slices.Contains(a.VIPs, p.Addr()) })
+	return len(r.VIPs)+len(a.VIPs) == 0 || slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return slices.Contains(a.VIPs, p.Addr()) })
 }
 
 // silentMaster looks for a machine that answers ARP for a VIP while none of its advertisements arrives here.
@@ -225,8 +226,8 @@ func (e *examination) silentMaster(r configs.Router) {
 	if e.snapshot.Listened[r.Interface] < 2*r.AdvertInterval {
 		return // too short to be sure
 	}
-	for _, o := range e.snapshot.Owners[r.AddressInterface()] {
-		if e.isServer(o) || !slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == o.Address }) {
+	for _, o := range e.strangers(r) {
+		if !slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == o.Address }) {
 			continue
 		}
 		f := diagnosis.Finding{ID: "multicast-lost", Severity: diagnosis.Error,
@@ -240,6 +241,18 @@ func (e *examination) silentMaster(r configs.Router) {
 		e.addSplit(r, f)
 		return
 	}
+}
+
+// strangers returns the machines that answer for VIPs on the interfaces of a router's VIPs, and are no real servers.
+func (e *examination) strangers(r configs.Router) (all []garp.Owner) {
+	for _, at := range address.PlacementsOf(r.Config) {
+		for _, o := range e.snapshot.Owners[at.Interface] {
+			if !e.isServer(o) {
+				all = append(all, o)
+			}
+		}
+	}
+	return all
 }
 
 // isMaster reports whether the running director is master of a virtual router.

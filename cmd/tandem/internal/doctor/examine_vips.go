@@ -26,7 +26,7 @@ func (e *examination) vips() {
 func (e *examination) misplaced(r configs.Router, vip netip.Addr) {
 	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
 		for _, p := range e.snapshot.Links[name].Addrs {
-			if p.Addr() != vip || name == r.AddressInterface() {
+			if p.Addr() != vip || name == r.InterfaceOf(vip) {
 				continue
 			}
 			e.add(diagnosis.Finding{ID: "vip-misplaced", Severity: diagnosis.Error,
@@ -40,16 +40,21 @@ func (e *examination) misplaced(r configs.Router, vip netip.Addr) {
 // network finds a wrong prefix length of a VIP, and a VIP whose network is on another interface. A VIP is no fault if this
 // machine has no address in its network.
 func (e *examination) network(r configs.Router, vip netip.Prefix) {
-	own, elsewhere := e.networkOf(r.Interface, vip.Addr()), e.otherNetwork(r, vip.Addr())
+	link := r.Interface
+	mend := "write interface = %q in the file, and run `tandem reload`"
+	if name, placed := r.VIPInterfaces[vip.Addr()]; placed {
+		link, mend = name, "write interface = %q beside the VIP in the file, and run `tandem reload`"
+	}
+	own, elsewhere := e.networkOf(link, vip.Addr()), e.otherNetwork(r, vip.Addr())
 	switch {
 	case !own.IsValid() && elsewhere != "":
 		e.addSplit(r, diagnosis.Finding{ID: "wrong-interface", Severity: diagnosis.Error,
-			What: fmt.Sprintf("%s: %s is for %s, and its network %s is on %s", r.Name, vip.Addr(), r.Interface, e.networkOf(elsewhere, vip.Addr()).Masked(), elsewhere),
+			What: fmt.Sprintf("%s: %s is for %s, and its network %s is on %s", r.Name, vip.Addr(), link, e.networkOf(elsewhere, vip.Addr()).Masked(), elsewhere),
 			Why:  "clients and the other director look for the VIP in another network",
-			Mend: fmt.Sprintf("write interface = %q in the file, and run `tandem reload`", elsewhere)})
+			Mend: fmt.Sprintf(mend, elsewhere)})
 	case own.IsValid() && !vip.IsSingleIP() && vip.Bits() != own.Bits():
 		f := diagnosis.Finding{ID: "prefix-length", Severity: diagnosis.Warning,
-			What: fmt.Sprintf("%s: the prefix length of %s is not that of the network, %s on %s", r.Name, vip, own.Masked(), r.Interface),
+			What: fmt.Sprintf("%s: the prefix length of %s is not that of the network, %s on %s", r.Name, vip, own.Masked(), link),
 			Why:  "the master has a route for a part of the network that the other machines do not have",
 			Mend: fmt.Sprintf("write \"%s/%d\" in the files of both directors, and run `tandem reload`", vip.Addr(), own.Bits())}
 		if vip.Bits() < own.Bits() {
@@ -59,10 +64,10 @@ func (e *examination) network(r configs.Router, vip netip.Prefix) {
 	}
 }
 
-// otherNetwork returns another interface than the router's, in whose network a VIP is; empty: there is none.
+// otherNetwork returns another interface than the VIP's, in whose network a VIP is; empty: there is none.
 func (e *examination) otherNetwork(r configs.Router, vip netip.Addr) (iface string) {
 	for _, name := range slices.Sorted(maps.Keys(e.snapshot.Links)) {
-		if name != r.AddressInterface() && e.networkOf(name, vip).IsValid() && !vip.IsLinkLocalUnicast() {
+		if name != r.InterfaceOf(vip) && e.networkOf(name, vip).IsValid() && !vip.IsLinkLocalUnicast() {
 			iface = name
 		}
 	}

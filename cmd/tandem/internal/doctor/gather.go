@@ -54,7 +54,9 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 		iface := r.AddressInterface()
 		paths = append(paths, conf4(r.Interface, "send_redirects"), conf4(iface, "rp_filter"))
 		for _, vip := range r.VIPs {
-			vips[iface] = append(vips[iface], vip.Addr())
+			on := r.InterfaceOf(vip.Addr())
+			paths = append(paths, conf4(on, "send_redirects"))
+			vips[on] = append(vips[on], vip.Addr())
 		}
 	}
 	if err := s.readSysctls(paths); err != nil {

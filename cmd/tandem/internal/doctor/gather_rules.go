@@ -56,7 +56,7 @@ func (r rules) droppedOf(s *Snapshot, c *configs.Config, svc configs.Service, v 
 		if !slices.ContainsFunc(router.VIPs, func(p netip.Prefix) bool { return p.Addr() == v.Addr }) {
 			continue
 		}
-		p := ipPacket{protocol: unix.IPPROTO_TCP, dport: v.Port, in: router.AddressInterface(), to: v.Addr, six: v.Addr.Is6(), state: ctNew}
+		p := ipPacket{protocol: unix.IPPROTO_TCP, dport: v.Port, in: router.InterfaceOf(v.Addr), to: v.Addr, six: v.Addr.Is6(), state: ctNew}
 		for _, chain := range r.droppedBy(hookInput, p) {
 			all = append(all, DroppedPacket{Service: svc.Name, Chain: chain, From: p.in, Port: v.Port})
 		}

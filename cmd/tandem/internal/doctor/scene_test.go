@@ -34,7 +34,8 @@ method = "METHOD"
 // A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {
 	method, extra string
-	warns         bool // the director warns of what is wrong in the file
+	replaced      []string // of the configuration, in pairs
+	warns         bool     // the director warns of what is wrong in the file
 	snapshot      Snapshot
 }
 

@@ -181,7 +181,7 @@ func flows(c *configs.Config) (all []Flow) {
 	for _, r := range c.Routers {
 		switch {
 		case len(r.UnicastPeers) > 0:
-		case r.VIPs[0].Addr().Is4():
+		case r.Family() == 4:
 			add(Flow{r.Interface, vrrp.Group4, 0})
 		default:
 			add(Flow{r.Interface, vrrp.Group6, 0})

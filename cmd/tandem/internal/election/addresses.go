@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,13 +21,13 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
-// An addressKey is the place of a virtual router's addresses. Routers with the same key share the interface.
+// An addressKey is a place of virtual routers' addresses. Routers with the same key share the interface.
 type addressKey struct {
 	iface string
 	mac   vrrp.VirtualMAC
 }
 
-func addressKeyOf(c vrrp.Config) addressKey { return addressKey{c.AddressInterface(), c.MAC()} }
+func addressKeyOf(at address.Placement) addressKey { return addressKey{at.Interface, at.MAC} }
 
 // link returns the interface that carries the packets.
 func (k addressKey) link() string {
@@ -129,7 +130,9 @@ func (u *addressUnit) placed(added []netip.Prefix) {
 // of it still sends to the other master.
 func (p *Process) announceAgain(id message.RouterID, s vrrp.Status) {
 	if r, known := p.known[id]; known && s.State == vrrp.Master && !s.HandingOver {
-		p.addressUnits[addressKeyOf(r.Config)].announcer.Contest(addressesOf(r.Config))
+		for _, at := range address.PlacementsOf(r.Config) {
+			p.addressUnits[addressKeyOf(at)].announcer.Contest(addressesOf(at))
+		}
 	}
 }
 
@@ -143,6 +146,18 @@ type referral struct {
 type succession struct {
 	successor netip.Addr
 	heard     time.Time
+	// silent is the number of interfaces where the successor was not heard to announce all addresses.
+	silent *atomic.Int32
+}
+
+func newSuccession(c vrrp.Config, successor netip.Addr, heard time.Time) succession {
+	to := succession{successor, heard, &atomic.Int32{}}
+	for _, at := range address.PlacementsOf(c) {
+		if len(at.Addresses) > 0 {
+			to.silent.Add(1)
+		}
+	}
+	return to
 }
 
 // refer announces the addresses of a router that this machine was master of. It does so for the new master, unless the new
@@ -154,7 +169,7 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	if !known || r.VirtualMAC {
 		return
 	}
-	watcher, now := p.addressUnits[addressKeyOf(r.Config)].watcher, time.Now()
+	now := time.Now()
 	to, handsOver := p.succeed(id, before, s)
 	switch {
 	case s.State == vrrp.Master && s.Holding:
@@ -164,16 +179,23 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 	case handsOver:
 		delete(p.succeeded, id)
 		p.referred[id] = referral{r.Config, now}
-		watcher.Refer(to.heard, latest(to.heard, now.Add(-vrrp.Linger)), addressesOf(r.Config), to.successor)
+		p.referOn(r.Config, to.heard, latest(to.heard, now.Add(-vrrp.Linger)), to.successor)
 		p.giveUpAlone(id, before, s)
 	case s.State == vrrp.Backup && s.Master.IsValid() && s.Master != before.Master:
 		if _, gaveUp := p.givenUp[id]; gaveUp {
 			p.referred[id] = referral{r.Config, now}
 		}
 		delete(p.givenUp, id)
-		watcher.Refer(now, now, addressesOf(r.Config), s.Master)
+		p.referOn(r.Config, now, now, s.Master)
 	default:
 		p.giveUpAlone(id, before, s)
+	}
+}
+
+// referOn refers the addresses of a router on each of their interfaces.
+func (p *Process) referOn(c vrrp.Config, heard, since time.Time, successor netip.Addr) {
+	for _, at := range address.PlacementsOf(c) {
+		p.addressUnits[addressKeyOf(at)].watcher.Refer(heard, since, addressesOf(at), successor)
 	}
 }
 
@@ -191,9 +213,9 @@ func (p *Process) succeed(id message.RouterID, before, s vrrp.Status) (to succes
 	case s.State == vrrp.Backup && handsOver && s.Master.IsValid():
 		to.successor = s.Master
 	case !handsOver && s.Successor.IsValid():
-		to = succession{s.Successor, s.Since}
+		to = newSuccession(p.known[id].Config, s.Successor, s.Since)
 	case before.State == vrrp.Master && s.State != vrrp.Master && s.Cause.Peer.IsValid():
-		to = succession{s.Cause.Peer, s.Since}
+		to = newSuccession(p.known[id].Config, s.Cause.Peer, s.Since)
 	default:
 		return to, handsOver
 	}
@@ -249,14 +271,16 @@ func (p *Process) awaitMasters() {
 		case !known || r.VirtualMAC || !sameResources(r.Config, c):
 			delete(p.givenUp, id)
 		case !p.resumed[id] && !p.states[id].Holding:
-			p.addressUnits[addressKeyOf(c)].watcher.GiveUp(addressesOf(c))
+			for _, at := range address.PlacementsOf(c) {
+				p.addressUnits[addressKeyOf(at)].watcher.GiveUp(addressesOf(at))
+			}
 		}
 	}
 	p.newlyGivenUp = nil
 }
 
-func addressesOf(c vrrp.Config) (addrs []netip.Addr) {
-	for _, a := range address.ResourcesOf(c).Addresses {
+func addressesOf(at address.Placement) (addrs []netip.Addr) {
+	for _, a := range at.Addresses {
 		addrs = append(addrs, a.Addr())
 	}
 	return addrs
@@ -269,30 +293,40 @@ func (p *Process) setAddresses() {
 		all[key] = &desired{announce: make(map[netip.Addr]garp.Config)}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(p.known), message.RouterID.Compare) {
-		r, s := p.known[id], p.states[id]
-		d := all[addressKeyOf(r.Config)]
-		resources := address.ResourcesOf(r.Config)
-		add(&d.managed, resources)
-		if !s.Holding && !p.resumed[id] {
-			continue
-		}
-		add(&d.want, resources)
-		d.watch = append(d.watch, addressesOf(r.Config)...)
-		if to, handsOver := p.succeeded[id]; handsOver && s.Successor.IsValid() {
-			loop := p.units[r.Interface].loop
-			d.leaving = append(d.leaving, garp.HandOver{
-				Router: r.Interface + " " + r.Name, Heard: to.heard, Addrs: addressesOf(r.Config), Announced: func() { loop.Announced(r.Name) },
-			})
-		}
-		if s.HandingOver {
-			continue
-		}
-		for _, a := range resources.Addresses {
-			d.announce[a.Addr()] = announcement(r)
+		for _, at := range address.PlacementsOf(p.known[id].Config) {
+			p.setPlacement(all[addressKeyOf(at)], id, at)
 		}
 	}
 	for key, u := range p.addressUnits {
 		u.apply(*all[key])
+	}
+}
+
+// setPlacement adds what a router has on an interface to the desired state of this interface.
+func (p *Process) setPlacement(d *desired, id message.RouterID, at address.Placement) {
+	r, s := p.known[id], p.states[id]
+	add(&d.managed, at.Resources)
+	if !s.Holding && !p.resumed[id] {
+		return
+	}
+	add(&d.want, at.Resources)
+	addrs := addressesOf(at)
+	d.watch = append(d.watch, addrs...)
+	if to, handsOver := p.succeeded[id]; handsOver && s.Successor.IsValid() && len(addrs) > 0 {
+		loop := p.units[r.Interface].loop
+		d.leaving = append(d.leaving, garp.HandOver{
+			Router: r.Interface + " " + r.Name, Heard: to.heard, Addrs: addrs, Announced: func() {
+				if to.silent.Add(-1) == 0 {
+					loop.Announced(r.Name)
+				}
+			},
+		})
+	}
+	if s.HandingOver {
+		return
+	}
+	for _, a := range addrs {
+		d.announce[a] = announcement(r)
 	}
 }
 

@@ -64,6 +64,14 @@ func handOver(t *testing.T) (*rig, []netip.Prefix) {
 	r := newRig(t)
 	r.order(message.Order{Routers: all})
 	r.holds("192.0.2.100/24", "192.0.2.101/24")
+	r.offer(all)
+	return r, all[0].VIPs
+}
+
+// offer orders a router to hand over at an interval of 1 s, and lets it hear its successor.
+func (r *rig) offer(all []message.Router) {
+	t := r.t
+	t.Helper()
 	slow := slices.Clone(all)
 	slow[0].AdvertInterval, slow[0].Standby = time.Second, true
 	r.order(message.Order{Routers: slow})
@@ -76,7 +84,6 @@ func handOver(t *testing.T) (*rig, []netip.Prefix) {
 	}
 	sendFrame(t, signedFrame(message.Order{Routers: slow}, time.Now()))
 	r.reported(vrrp.Backup)
-	return r, all[0].VIPs
 }
 
 // gratuitousARP is an announcement of an address by the successor.

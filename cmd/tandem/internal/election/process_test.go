@@ -56,13 +56,18 @@ func TestMain(m *testing.M) {
 // cable adds an interface eth0 with 192.0.2.1/24 and its far end far0.
 func cable(t *testing.T) {
 	t.Helper()
+	cableOf(t, "eth0", "far0")
+}
+
+func cableOf(t *testing.T, near, far string) {
+	t.Helper()
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "eth0"
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "far0"}); err != nil {
+	attrs.Name = near
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: far}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unplug(t, "eth0") })
-	for _, name := range []string{"eth0", "far0"} {
+	t.Cleanup(func() { unplug(t, near) })
+	for _, name := range []string{near, far} {
 		link, err := netlink.LinkByName(name)
 		if err == nil {
 			err = netlink.LinkSetUp(link)
@@ -86,9 +91,11 @@ func unplug(t *testing.T, name string) {
 }
 
 // addresses lists the addresses of eth0, except its own.
-func addresses(t *testing.T) []string {
+func addresses(t *testing.T) []string { t.Helper(); return addressesOn(t, "eth0") }
+
+func addressesOn(t *testing.T, name string) []string {
 	t.Helper()
-	link, err := netlink.LinkByName("eth0")
+	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return nil
 	}

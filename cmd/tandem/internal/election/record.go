@@ -152,7 +152,7 @@ func (p *Process) removeAddresses(routers ...vrrp.Config) {
 	}
 }
 
-// sameResources tells whether two routers have the same resources on the same interface.
+// sameResources tells whether two routers have the same resources on the same interfaces.
 func sameResources(a, b vrrp.Config) bool {
-	return addressKeyOf(a) == addressKeyOf(b) && reflect.DeepEqual(address.ResourcesOf(a), address.ResourcesOf(b))
+	return reflect.DeepEqual(address.PlacementsOf(a), address.PlacementsOf(b))
 }

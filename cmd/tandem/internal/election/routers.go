@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/address"
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
@@ -66,7 +67,9 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 		p.known[message.IDOf(r.Config)] = r
 		configs = append(configs, r.Config)
 		perLink[r.Interface] = append(perLink[r.Interface], r.Config)
-		watched[r.AddressInterface()] = true
+		for _, at := range address.PlacementsOf(r.Config) {
+			watched[at.Interface] = true
+		}
 		for _, t := range r.TrackInterfaces {
 			watched[t.Interface] = true
 		}
@@ -104,10 +107,12 @@ func (p *Process) provideUnits(ctx context.Context, g *errgroup.Group, c vrrp.Co
 		p.loops.Store(&loops)
 		p.startUnit(ctx, g, u)
 	}
-	if key := addressKeyOf(c); p.addressUnits[key] == nil {
-		u := newAddressUnit(key, p.options, func() { nudge(p.tell) })
-		p.addressUnits[key] = u
-		u.start(ctx, g)
+	for _, at := range address.PlacementsOf(c) {
+		if key := addressKeyOf(at); p.addressUnits[key] == nil {
+			u := newAddressUnit(key, p.options, func() { nudge(p.tell) })
+			p.addressUnits[key] = u
+			u.start(ctx, g)
+		}
 	}
 }
 
@@ -219,7 +224,7 @@ func (p *Process) dropEnded() {
 	}
 }
 
-// onceInGroups leaves the track of an interface with the same weight to one member of a sync group: the weights of a group
+// onceInGroups completes the tracks of interfaces. It leaves the track of an interface with the same weight to one member of a sync group: the weights of a group
 // are added up, and each track counts once.
 func onceInGroups(routers []message.Router) []message.Router {
 	type shared struct {
@@ -229,10 +234,11 @@ func onceInGroups(routers []message.Router) []message.Router {
 	counted := make(map[shared]bool)
 	routers = slices.Clone(routers)
 	for i, r := range routers {
+		routers[i].TrackInterfaces = r.AllTrackInterfaces()
 		if r.SyncGroup == "" {
 			continue
 		}
-		routers[i].TrackInterfaces = slices.DeleteFunc(slices.Clone(r.TrackInterfaces), func(t vrrp.TrackInterface) bool {
+		routers[i].TrackInterfaces = slices.DeleteFunc(slices.Clone(routers[i].TrackInterfaces), func(t vrrp.TrackInterface) bool {
 			key := shared{r.SyncGroup, t}
 			repeated := counted[key] && t.Weight != 0
 			counted[key] = true

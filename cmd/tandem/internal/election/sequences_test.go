@@ -50,9 +50,11 @@ func signedFrame(o message.Order, wall time.Time) []byte {
 }
 
 // sendFrame sends a frame from the far end of the cable.
-func sendFrame(t *testing.T, frame []byte) {
+func sendFrame(t *testing.T, frame []byte) { t.Helper(); sendFrameOn(t, "far0", frame) }
+
+func sendFrameOn(t *testing.T, name string, frame []byte) {
 	t.Helper()
-	far, err := netlink.LinkByName("far0")
+	far, err := netlink.LinkByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}

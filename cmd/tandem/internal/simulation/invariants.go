@@ -78,7 +78,7 @@ const slack = 250 * time.Millisecond
 func (m *monitor) down() time.Duration {
 	i := m.scenario.Interval
 	if m.scenario.Group {
-		return vrrp.OfferTime(i) + vrrp.Skew(1, i)
+		return (&vrrp.Config{AdvertInterval: i}).OfferTime() + vrrp.Skew(1, i)
 	}
 	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // An addressLedger lists the resources that elections may have put on the interfaces: it has every configuration that was
-// sent to an election, until its addresses are known to be gone. Configurations with the same resources on the same interface
+// sent to an election, until its addresses are known to be gone. Configurations with the same resources on the same interfaces
 // have the same key.
 type addressLedger map[string]vrrp.Config
 
@@ -22,7 +22,7 @@ func ledgerOf(o message.Order) addressLedger {
 	l := make(addressLedger, len(o.Routers))
 	for _, r := range o.Routers {
 		c := r.Config
-		l[fmt.Sprint(message.IDOf(c), c.AddressInterface(), c.MAC(), address.ResourcesOf(c))] = c
+		l[fmt.Sprint(message.IDOf(c), address.PlacementsOf(c))] = c
 	}
 	return l
 }

@@ -133,7 +133,7 @@ func TestSupervisorKillsAnElectionThatDoesNotLeave(t *testing.T) {
 		if err := <-b.done; err == nil {
 			t.Error("Run reports success")
 		}
-		if took := time.Since(stopped); took != vrrp.OfferTime(time.Second)+leaveGrace {
+		if took := time.Since(stopped); took != (&vrrp.Config{AdvertInterval: time.Second}).OfferTime()+leaveGrace {
 			t.Errorf("it was killed after %v", took)
 		}
 		if !c.killed.Load() || len(b.removed()) != 1 {

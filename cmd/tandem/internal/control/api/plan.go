@@ -7,6 +7,12 @@ type PlanRequest struct {
 	// File and Text are the name and the content of a configuration. Without a name, the director reads its own file.
 	File string `json:"file,omitempty"`
 	Text string `json:"text,omitempty"`
+	// Matches are the files that each pattern of include matches, and Included has the text of each file that is included. Their
+	// names are absolute.
+	Matches  map[string][]string `json:"matches,omitempty"`
+	Included map[string]string   `json:"included,omitempty"`
+	// Name is the director's name, if it is not that of the running director.
+	Name string `json:"name,omitempty"`
 }
 
 // A Plan says what a reload would change.

@@ -61,10 +61,14 @@ type Router struct {
 	UnicastPeers      []netip.Addr   `json:"unicast_peers,omitempty"`
 	AddressInterface  string         `json:"address_interface"` // that has the VIPs; differs from interface with a virtual MAC
 	ExcludedVIPs      []netip.Prefix `json:"excluded_vips,omitempty"`
-	Preempt           bool           `json:"preempt"`
-	HMAC              *HMAC          `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
-	Track             []Track        `json:"track"`          // empty: nothing
-	Counters          Counters       `json:"counters"`
+	// VIPInterfaces has the interfaces of the VIPs and excluded VIPs that are not on the AddressInterface.
+	VIPInterfaces map[netip.Addr]string `json:"vip_interfaces,omitempty"`
+	DownAdverts   uint8                 `json:"down_adverts"` // intervals after which a silent master counts as gone
+	Carrier       string                `json:"carrier"`      // "track", or "ignore": a missing carrier of the interface is no fault
+	Preempt       bool                  `json:"preempt"`
+	HMAC          *HMAC                 `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
+	Track         []Track               `json:"track"`          // empty: nothing
+	Counters      Counters              `json:"counters"`
 }
 
 // An HMAC is how a virtual router signs its advertisements, and which ones it has refused.

@@ -146,6 +146,13 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			c.note(Numbers{"/run/load": {Value: 60}})
 			c.report(priority(90))
 		}, "priority router web has priority 90 instead of 150: file /run/load has the number 60"},
+		{"the election has not heard yet that the first results are there", func(c *chronicle) {
+			c.elect(vrrp.Backup, "higher priority 200 heard from 192.0.2.3")
+			c.said()
+			c.report(func(r *vrrp.Status) { r.EffectivePriority, r.Tracking.Unclear = 1, true })
+			c.report(func(r *vrrp.Status) { r.EffectivePriority, r.Tracking.Unclear = 150, false })
+		}, "priority router web has priority 1 instead of 150: the first results were not there yet\n" +
+			"priority router web has priority 150: over: the first results were not there yet"},
 		{"a tracked interface fails", func(c *chronicle) {
 			c.election(func(r *message.Report) {
 				r.Links, r.Routers[0].EffectivePriority = map[string]string{"eth1": "interface eth1 has no carrier"}, 90
@@ -172,6 +179,12 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			"priority router web has priority 1 instead of 150: an operator ordered a failover\n" +
 			"transition router web offers its place to the peer: an operator ordered a failover\n" +
 			"transition router web became backup: 192.0.2.3 took over; lb1 had offered its place, because an operator ordered a failover"},
+		{"the director is stopped while its priority is lowered", func(c *chronicle) {
+			c.note(script(down, "exit code 1", -2))
+			c.report(priority(90))
+			c.said()
+			c.report(func(r *vrrp.Status) { r.HandingOver, r.Reason = true, "shutdown" })
+		}, "transition router web offers its place to the peer: shutdown"},
 		{"nobody takes over", func(c *chronicle) {
 			c.note(Failover{Request: 1})
 			c.is.Sequence = c.s.orderSeq

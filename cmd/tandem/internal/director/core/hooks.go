@@ -167,16 +167,15 @@ var hookStates = map[vrrp.State]configs.HookEvent{
 // seeRouters tells the states of the virtual routers to hooks and to the history.
 func (s *State) seeRouters() {
 	h := &s.hooks
-	present := make(map[string]bool)
-	for _, is := range s.report.Routers {
-		present[is.Name] = true
+	present := make(map[string]int, len(s.report.Routers)) // indexes
+	for i, is := range s.report.Routers {
+		present[is.Name] = i
 		if is.State == vrrp.Initialize {
 			s.noteLeft(is)
 		}
 	}
 	for _, r := range s.cfg.Routers {
-		delete(present, r.Name)
-		is := s.statusOf(r)
+		is := s.statusAt(present, r)
 		what := hookStates[is.State]
 		if what == 0 {
 			continue
@@ -196,7 +195,7 @@ func (s *State) seeRouters() {
 		h.routers[r.Name] = now
 	}
 	for name := range h.routers {
-		if present[name] || slices.ContainsFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }) {
+		if _, still := present[name]; still || slices.ContainsFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }) {
 			continue // it is in the configuration, or still hands over
 		}
 		const why = "it was removed from the configuration"
@@ -209,6 +208,14 @@ func (s *State) seeRouters() {
 		s.hooks.queue.Forget(subject)
 		delete(h.routers, name)
 	}
+}
+
+// statusAt is statusOf for the report with these indexes.
+func (s *State) statusAt(indexes map[string]int, r configs.Router) vrrp.Status {
+	if i, ok := indexes[r.Name]; ok && s.report.Routers[i].Interface == r.Interface {
+		return s.report.Routers[i]
+	}
+	return s.statusOf(r)
 }
 
 // statusOf returns the latest status of a router on its present interface.

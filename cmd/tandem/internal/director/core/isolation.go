@@ -69,7 +69,8 @@ func (s *State) adoptSegments() {
 	before := s.segments
 	s.segments, s.asked = make(map[string]*segment), nil
 	for _, r := range s.cfg.Routers {
-		if !s.spansInterfaces(r.SyncGroup) {
+		// A router that ignores its carrier has only its peer on its cable.
+		if !s.spansInterfaces(r.SyncGroup) || r.Carrier == vrrp.CarrierIgnore {
 			continue
 		}
 		seg := s.segments[r.Interface]
@@ -183,7 +184,11 @@ func (s *State) addIsolation(name string, t vrrp.Tracking) vrrp.Tracking {
 		if r.SyncGroup != s.cfg.Routers[i].SyncGroup {
 			continue
 		}
-		switch s.segments[r.Interface].known {
+		seg := s.segments[r.Interface]
+		if seg == nil {
+			continue
+		}
+		switch seg.known {
 		case ReachUnknown:
 			t.Unclear = true
 		case Isolated:

@@ -108,6 +108,30 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
+// On a crossover cable nobody else can answer: nothing is asked there, its silence is no isolation, and its missing carrier does
+// not say that the servers cannot be reached. The interface of a VIP does.
+func TestCrossoverCable(t *testing.T) {
+	cfg := pairOf("eth0", "eth1")
+	cfg.Routers[1].Carrier = vrrp.CarrierIgnore
+	cfg.Routers[1].VIPInterfaces = map[netip.Addr]string{netip.MustParseAddr("192.0.2.100"): "eth2"}
+	s := started(cfg)
+	s.Step(noon, Tick{})
+	if want := (Segments{"eth0": nil}); !reflect.DeepEqual(s.asked, want) {
+		t.Errorf("it asks %v, want %v", s.asked, want)
+	}
+	s.Step(noon, SegmentAnswer{Interface: "eth0", Reach: Reached})
+	s.Step(noon.Add(time.Minute), SegmentAnswer{Interface: "eth1", Reach: Isolated})
+	if got := s.tracking["inside"]; got != (vrrp.Tracking{}) {
+		t.Errorf("tracking %+v", got)
+	}
+	for iface, want := range map[string]bool{"eth0": true, "eth1": false, "eth2": true, "eth3": false} {
+		s.Step(noon, group(vrrp.Master, false, map[string]string{iface: "no carrier"}))
+		if s.linkFault() != want {
+			t.Errorf("without %s: link fault %t", iface, !want)
+		}
+	}
+}
+
 // Questions are asked only where a sync group needs the answer and no master is heard. The peers that were heard there are
 // asked too, because advertisements do not put them into the kernel's neighbour table.
 func TestSegmentsToAsk(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // A silence is the time in which no real server answers in any way. It needs real servers on at least two machines. A refusal
@@ -114,11 +115,17 @@ func (s *State) isCutOff() bool {
 	return q.cut && s.now.Before(q.connected.Add(s.detection()))
 }
 
-// linkFault reports whether an interface of a virtual router does not work.
+// linkFault reports whether an interface of a virtual router does not work. A cable between the directors, whose carrier is
+// ignored, leads to no server.
 func (s *State) linkFault() bool {
 	for _, r := range s.cfg.Routers {
-		if s.report.Links[r.Interface] != "" {
+		if r.Carrier != vrrp.CarrierIgnore && s.report.Links[r.Interface] != "" {
 			return true
+		}
+		for _, name := range r.VIPInterfaces {
+			if s.report.Links[name] != "" {
+				return true
+			}
 		}
 	}
 	return false
@@ -134,7 +141,7 @@ func (s *State) longestCheck(results func(healthcheck.Config) int) (longest time
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
 			for _, check := range srv.Checks {
-				longest = max(longest, time.Duration(results(check)+1)*check.Interval+check.Timeout)
+				longest = max(longest, time.Duration(results(check)+1)*check.Longest()+check.Timeout)
 			}
 		}
 	}

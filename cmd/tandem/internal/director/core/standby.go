@@ -159,7 +159,7 @@ func (s *State) continueHandOver() {
 func (h *handOver) timeout() time.Duration {
 	timeout := failoverGrace
 	for _, r := range h.routers {
-		timeout = max(timeout, vrrp.OfferTime(r.AdvertInterval)+failoverGrace)
+		timeout = max(timeout, r.OfferTime()+failoverGrace)
 	}
 	return timeout
 }

@@ -158,7 +158,7 @@ func TestFailoverEnds(t *testing.T) {
 	s := New()
 	s.Step(noon, Start{Config: web(false)})
 	s.Step(noon, report(1, vrrp.Status{State: vrrp.Master}))
-	end := seconds(2).Add(vrrp.OfferTime(0)) // the test's configuration has no interval
+	end := seconds(2).Add((&vrrp.Config{}).OfferTime()) // the test's configuration has no interval
 	if out := s.Step(noon, Failover{}); out.Next != end {
 		t.Errorf("it waits until %s", out.Next)
 	}

@@ -340,7 +340,7 @@ func (svc *service) weight(srv *server) int {
 func (srv *server) failsWithin() time.Duration {
 	longest := time.Duration(0)
 	for _, check := range srv.Checks {
-		longest = max(longest, time.Duration(max(1, check.Fall))*check.Interval+check.Timeout)
+		longest = max(longest, time.Duration(max(1, check.Fall))*check.Longest()+check.Timeout)
 	}
 	return longest
 }

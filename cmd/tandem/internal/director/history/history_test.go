@@ -127,6 +127,11 @@ func TestWhy(t *testing.T) {
 	if _, err := past().Why("wbe"); err == nil || err.Error() != `there is no virtual router, service or server "wbe": this director has web, db, www` {
 		t.Errorf("error %v", err)
 	}
+	other := past()
+	other.Status.VRRP[0].EffectivePriority = 1 // which the history does not know
+	if got, err := other.Why("web"); err != nil || !strings.HasSuffix(got[0], " Its priority is 1 instead of 150.") {
+		t.Errorf("another priority: %q, %v", got, err)
+	}
 	stopped := past()
 	stopped.Status = nil
 	got, err := stopped.Why("web")

@@ -23,10 +23,17 @@ func (p *planner) addresses(pair pairing) {
 		has = vips(pair.is)
 	}
 	if pair.was != nil && pair.is != nil && holds && len(pair.is.UnicastPeers) == 0 && foreign(pair.was.VIPs, pair.is.VIPs) {
-		p.add(api.PlanLine{
+		l := api.PlanLine{
 			Harm: api.Interrupts, Area: areaVRRP, Op: opChange, Object: routerName(pair.was), Change: "none of its VIPs stays",
 			Cost: "until the peer has one of the new VIPs, it takes us for another pair, and both directors are master",
-		})
+		}
+		switch {
+		case len(pair.was.VIPs) == 0:
+			l.Change = "it had no VIP"
+		case len(pair.is.VIPs) == 0:
+			l.Change, l.Cost = "it has no VIP any more", "until the peer has none either, it takes us for another pair, and both directors are master"
+		}
+		p.add(l)
 	}
 	for _, key := range sortedKeys(had) {
 		if _, stays := has[key]; !stays {
@@ -78,7 +85,7 @@ type vipOn struct {
 func vips(r *configs.Router) map[string]vipOn {
 	all := make(map[string]vipOn)
 	for _, prefix := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
-		v := vipOn{prefix, r.AddressInterface()}
+		v := vipOn{prefix, r.InterfaceOf(prefix.Addr())}
 		all[v.link+" "+prefix.String()] = v
 	}
 	return all
@@ -86,7 +93,7 @@ func vips(r *configs.Router) map[string]vipOn {
 
 // foreign tells whether no VIP stays. The peer then takes our advertisements for another pair's.
 func foreign(was, is []netip.Prefix) bool {
-	return !slices.ContainsFunc(is, func(v netip.Prefix) bool {
+	return len(was)+len(is) > 0 && !slices.ContainsFunc(is, func(v netip.Prefix) bool {
 		return slices.ContainsFunc(was, func(w netip.Prefix) bool { return w.Addr() == v.Addr() })
 	})
 }

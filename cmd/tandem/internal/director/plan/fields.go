@@ -40,7 +40,7 @@ var keys = map[string]string{
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
 	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
-	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
+	"outlier": "outlier.action", "probe_mark": "probe_fwmark", "forbid": "expect_not", "fields": "expect_headers",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.

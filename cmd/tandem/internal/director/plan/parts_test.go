@@ -120,7 +120,7 @@ func allKeys(prefix string, of reflect.Type) (all []string) {
 		f := of.Field(i)
 		key := prefix + keyOf(f)
 		switch name, ok := keys[key]; {
-		case !f.IsExported(), slices.Contains([]string{"Virtuals", "Servers", "Sorry", "TrackInterfaces", "Routes", "Rules"}, f.Name):
+		case !f.IsExported(), slices.Contains([]string{"Virtuals", "Servers", "Sorry", "TrackInterfaces", "VIPInterfaces", "Routes", "Rules"}, f.Name):
 		case f.Type.Kind() == reflect.Struct && !isValue(f.Type):
 			all = append(all, allKeys(key+".", f.Type)...)
 		case ok:
@@ -157,7 +157,7 @@ func TestEachSettingIsTold(t *testing.T) {
 	}
 	// These are not told: what is not a setting of the director, and what core.Rehearsal tells (Input.Fixed).
 	// A key is told by its secret, not by its file.
-	untold := []string{"File", "SHA256", "RealServer", "Warnings", "KeyFiles", "Control", "State", "Tracks.Router"}
+	untold := []string{"File", "SHA256", "Choice", "RealServer", "Warnings", "KeyFiles", "Control", "State", "Tracks.Router"}
 	// These are told if the kernel's table differs: a server of method dr has no tunnel.
 	ofTable := []string{"Services.Virtuals", "Services.Servers.Server.Tunnel", "Services.Servers.Mapped", "Services.Method"}
 	within := func(name string, all []string) bool {
@@ -224,6 +224,12 @@ func mutate(name string, v reflect.Value, n *int) (is string, undo func()) {
 		if v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.77/25"))); is.Addr().Is6() {
 			v.Set(reflect.ValueOf(netip.MustParsePrefix("2001:db8::77/65")))
 		}
+	case map[netip.Addr]string: // VIPInterfaces
+		elsewhere := make(map[netip.Addr]string)
+		for _, vip := range []string{"192.0.2.100", "2001:db8::100", "198.51.100.100", "203.0.113.100", "203.0.113.101"} {
+			elsewhere[netip.MustParseAddr(vip)] = "eth9"
+		}
+		v.Set(reflect.ValueOf(elsewhere))
 	case map[string]string:
 		v.Set(reflect.ValueOf(map[string]string{"sloppy_tcp": "9"}))
 	default:

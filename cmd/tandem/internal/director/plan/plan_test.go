@@ -169,6 +169,27 @@ moves: change virtual router web: priority 150 → 200 — moves VIP if 200 is a
 none: change virtual router web: priority 150 → 200 — no effect while there is a master: preempt is false
 none: change virtual router web: preempt true → false
 `},
+		{"an address moves to another interface", master, []string{`"192.0.2.101/24"`, `{ address = "192.0.2.101/24", interface = "eth1" }`}, `
+none: remove 192.0.2.101/24: from eth0 — stays on this machine: it moves to eth1
+none: add 192.0.2.101/24: to eth1
+`},
+		{"an address on another interface at the backup", backup, []string{`"192.0.2.101/24"`, `"192.0.2.101/24", { address = "198.51.100.1/24", interface = "eth1" }`}, `
+none: add 198.51.100.1/24: to eth1 (later) — as soon as this director is master of web
+`},
+		{"no address any more", master, []string{`vips = ["192.0.2.100/24", "192.0.2.101/24"]`, ""}, `
+interrupts: change virtual router web: it has no VIP any more — until the peer has none either, it takes us for another pair, and both directors are master
+interrupts: remove 192.0.2.100/24: from eth0 — clients of 192.0.2.100 get no answer
+interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no answer
+`},
+		{"a longer wait for a silent master", master, []string{"priority = 150", "priority = 150\ndown_adverts = 6"}, `
+none: change virtual router web: down_adverts 3 → 6 — a silent master counts as gone after 6.414s; give the peer the same
+`},
+		{"a crossover cable", master, []string{"priority = 150", "priority = 150\ncarrier = \"ignore\""}, `
+none: change virtual router web: carrier track → ignore — if eth0 loses its carrier, this director becomes or stays master
+`},
+		{"another source", master, []string{"priority = 150", "priority = 150\nsource = \"192.0.2.9\""}, `
+none: change virtual router web: source none → 192.0.2.9
+`},
 		{"an address less at the master", master, []string{`, "192.0.2.101/24"`, ""}, `
 interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no answer
 `},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
@@ -91,7 +92,7 @@ func (p *planner) leaves(was *configs.Router) {
 	l := api.PlanLine{Area: areaVRRP, Op: opRemove, Object: routerName(was), Interface: was.Interface}
 	is := replacement(p.After.Config.Routers, was.Name)
 	if is != nil {
-		l.Op, l.Change = opChange, written(append(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs", "HMAC"), signing(was.HMAC, is.HMAC)...))
+		l.Op, l.Change = opChange, written(append(differing(was.Config, is.Config, "Priority", "Preempt", "VIPs", "ExcludedVIPs", "VIPInterfaces", "HMAC"), signing(was.HMAC, is.HMAC)...))
 	}
 	switch holds := p.stateOf(*was).Holding; {
 	case is != nil && is.Interface == was.Interface && is.VRID != was.VRID:
@@ -123,13 +124,15 @@ func (p *planner) joins(is *configs.Router) {
 
 // splitting are the settings that must be the same on both directors. While they differ, each drops the other's
 // advertisements.
-var splitting = []string{"version", "auth_pass", "unicast_source", "unicast_peers"}
+var splitting = []string{"version", "auth_pass", "unicast_peers"}
 
 // splits tells whether a changed setting makes the peer drop our advertisements until it has the same.
 func splits(f field, is *configs.Router) bool {
 	switch f.key {
 	case "unicast_peers":
 		return f.was == "[]" || f.is == "[]"
+	case "source":
+		return len(is.UnicastPeers) > 0
 	case "advert_interval":
 		return is.Version == 2
 	}
@@ -139,7 +142,7 @@ func splits(f field, is *configs.Router) bool {
 // continues adds the lines of a router that keeps its role: one for its priority, and one for all other settings.
 func (p *planner) continues(was, is *configs.Router) {
 	p.priority(was, is)
-	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "Routes", "Rules", "HMAC"}
+	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "VIPInterfaces", "Routes", "Rules", "HMAC"}
 	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), signing(was.HMAC, is.HMAC))
 	if len(fields) == 0 {
 		return
@@ -159,6 +162,10 @@ func (p *planner) continues(was, is *configs.Router) {
 			l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP on this machine: from %s to %s", was.AddressInterface(), is.AddressInterface())
 		case f.key == "advert_interval":
 			l.Cost = "the peer follows the master's interval; give it the same"
+		case f.key == "down_adverts":
+			l.Cost = sentence(l.Cost, fmt.Sprintf("a silent master counts as gone after %s; give the peer the same", short(is.DownTime(is.Priority).Round(time.Millisecond))))
+		case f.key == "carrier" && is.Carrier == vrrp.CarrierIgnore:
+			l.Cost = sentence(l.Cost, fmt.Sprintf("if %s loses its carrier, this director becomes or stays master", is.Interface))
 		case f.key == "preempt" && is.Preempt && !master && l.Harm == "":
 			l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if %d is above the master's priority: this director takes over", is.Priority)
 		}

@@ -58,11 +58,12 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 	for _, r := range routers {
 		row := api.Router{
 			Name: r.Name, Interface: r.Interface, VRID: r.VRID, Version: r.Version,
-			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: r.VIPs,
+			State: vrrp.Initialize.String(), Priority: r.Priority, EffectivePriority: r.Priority, VIPs: append([]netip.Prefix{}, r.VIPs...),
 			Reason: cmp.Or(report.Problem, "the election is starting"),
-			Family: family(r.VIPs), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
-			Track:        linkRows(r.TrackInterfaces, report.Links),
+			Family: r.Family(), SyncGroup: r.SyncGroup, AdvertInterval: r.AdvertInterval.String(),
+			Track:        linkRows(r.AllTrackInterfaces(), report.Links),
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
+			VIPInterfaces: r.VIPInterfaces, DownAdverts: uint8(r.DownCount()), Carrier: cmp.Or(r.Carrier, vrrp.CarrierTrack).String(),
 			HMAC:     signing(r.HMAC, nil),
 			Counters: api.Counters{AdvertsDropped: map[string]uint64{}},
 		}
@@ -127,12 +128,4 @@ func counters(c vrrp.Counters) api.Counters {
 		}
 	}
 	return row
-}
-
-// family returns the family of a virtual router's addresses. All of them have the same.
-func family(vips []netip.Prefix) uint8 {
-	if len(vips) > 0 && vips[0].Addr().Is6() {
-		return 6
-	}
-	return 4
 }

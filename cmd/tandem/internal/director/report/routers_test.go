@@ -20,7 +20,8 @@ func TestStatusOfRouters(t *testing.T) {
 	excluded := []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}
 	web := configs.Router{Config: vrrp.Config{Name: "web", Interface: "eth0", VIPs: vips, ExcludedVIPs: excluded, Preempt: true,
 		TrackInterfaces: []vrrp.TrackInterface{{Interface: "eth1", Weight: -50}, {Interface: "eth2"}, {Interface: "eth3"}}}}
-	mail := configs.Router{Config: vrrp.Config{Name: "mail", Interface: "eth1"}}
+	web.VIPInterfaces = map[netip.Addr]string{excluded[0].Addr(): "eth4"}
+	mail := configs.Router{Config: vrrp.Config{Name: "mail", Interface: "eth1", Carrier: vrrp.CarrierIgnore, DownAdverts: 6}}
 	said := vrrp.Status{Name: "web", Interface: "eth0", State: vrrp.Master, Counters: vrrp.Counters{
 		AdvertsSent: 7, AdvertsReceived: 3, SendErrors: 2, BecameMaster: 1, LongestGap: 1_500_000_000,
 		Drops: vrrp.Drops{vrrp.DropWrongTTL: 4},
@@ -47,6 +48,11 @@ func TestStatusOfRouters(t *testing.T) {
 		{Name: "interface eth1", Reason: "has no carrier"},
 		{Name: "interface eth2", OK: true, Reason: "is up"},
 		{Name: "interface eth3", OK: true, Reason: "not seen yet"},
+		{Name: "interface eth4", OK: true, Reason: "not seen yet"},
+	}
+	if w, m := rows[0], rows[1]; !reflect.DeepEqual(w.VIPInterfaces, web.VIPInterfaces) || w.DownAdverts != 3 || w.Carrier != "track" ||
+		m.VIPs == nil || m.DownAdverts != 6 || m.Carrier != "ignore" {
+		t.Errorf("places and waits: %+v and %+v", w, m)
 	}
 	if !reflect.DeepEqual(rows[0].Track, tracks) || rows[1].Track == nil {
 		t.Errorf("tracks %+v and %+v", rows[0].Track, rows[1].Track)

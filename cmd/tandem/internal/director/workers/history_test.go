@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,22 +22,38 @@ import (
 
 // A fakeDisk is a HistoryFile that can be full, or hang.
 type fakeDisk struct {
+	mu    sync.Mutex
 	lines []byte
 	err   error
 	hang  chan struct{} // nil: it does not
+}
+
+// set empties the disk, or not, and makes it fail from now on. nil: it works.
+func (d *fakeDisk) set(err error, empty bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err = err; empty {
+		d.lines = nil
+	}
 }
 
 func (d *fakeDisk) Append(lines []byte) error {
 	if d.hang != nil {
 		<-d.hang
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.err == nil {
 		d.lines = append(d.lines, lines...)
 	}
 	return d.err
 }
 
-func (d *fakeDisk) Lines() ([][]byte, error) { return bytes.Split(d.lines, []byte("\n")), nil }
+func (d *fakeDisk) Lines() ([][]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return bytes.Split(d.lines, []byte("\n")), nil
+}
 
 // has returns what the events on the disk say.
 func (d *fakeDisk) has() string {
@@ -95,19 +112,19 @@ func TestHistoryOnAFullDisk(t *testing.T) {
 		if got := last(); got != (core.HistoryStored{Upto: 2}) || d.has() != "1 2" {
 			t.Errorf("written: %+v, %q", got, d.has())
 		}
-		d.err = errors.New("no space left on device")
+		d.set(errors.New("no space left on device"), false)
 		in.Put(recorded(3, 3))
 		if got := last(); got != (core.HistoryStored{Upto: 2, Problem: "no space left on device"}) {
 			t.Errorf("full: %+v", got)
 		}
 		in.Put(recorded(4, 4))
 		synctest.Wait()
-		d.err = nil
+		d.set(nil, false)
 		time.Sleep(historyRetryPause)
 		if got := last(); got != (core.HistoryStored{Upto: 4}) || d.has() != "1 2 3 4" {
 			t.Errorf("room again: %+v, %q", got, d.has())
 		}
-		d.err = errors.New("no space left on device")
+		d.set(errors.New("no space left on device"), false)
 		in.Put(recorded(5, 5))
 		synctest.Wait()
 		for i := 6; i < 5000; i++ {
@@ -118,7 +135,7 @@ func TestHistoryOnAFullDisk(t *testing.T) {
 		if got := last(); got.Lost != lost || got.Problem == "" {
 			t.Errorf("too many: %+v, want %d lost", got, lost)
 		}
-		d.err, d.lines = nil, nil
+		d.set(nil, true)
 		time.Sleep(historyRetryPause)
 		want := fmt.Sprintf("lost %d events of the history %d ", lost, 5+lost)
 		if got := last(); got != (core.HistoryStored{Upto: 4999, Lost: lost}) || !strings.HasPrefix(d.has(), want) || !strings.HasSuffix(d.has(), " 4999") {

@@ -128,7 +128,7 @@ func returnInterfaces(cfg *configs.Config) (all []returnInterface, complete bool
 func interfaceOf(routers []configs.Router, vip netip.Addr) string {
 	for _, r := range routers {
 		if slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(p netip.Prefix) bool { return p.Addr() == vip }) {
-			return r.AddressInterface()
+			return r.InterfaceOf(vip)
 		}
 	}
 	return ""

@@ -63,14 +63,13 @@ func (o Order) BeatInterval() time.Duration {
 	return max(MinBeatInterval, shortest/3, 2*shortest-resumeTime)
 }
 
-// HandOverTime is the maximum time that a hand-over of these routers takes: until the router with the longest interval knows
-// that nobody takes over.
+// HandOverTime is the maximum time that a hand-over of these routers takes: until the last of them knows that nobody takes over.
 func (o Order) HandOverTime() time.Duration {
-	var longest time.Duration
+	longest := (&vrrp.Config{}).OfferTime()
 	for _, r := range o.Routers {
-		longest = max(longest, r.AdvertInterval)
+		longest = max(longest, r.OfferTime())
 	}
-	return vrrp.OfferTime(longest)
+	return longest
 }
 
 // A Router is a virtual router and the way its addresses are announced.

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/configs"
+)
+
+const lb1File = `name = "lb1"
+[lvs]
+sync = { interface = "eth1", id = 7 }
+[[vrrp]]
+name = "web"
+interface = "eth0"
+vrid = 51
+priority = 150
+vips = ["192.0.2.100/24", "192.0.2.101/24"]
+unicast_peers = ["192.0.2.3"]
+unicast_source = "192.0.2.2"
+[[service]]
+name = "www"
+virtual = "192.0.2.100:80"
+scheduler = "wrr"
+  [service.check]
+  type = "tcp"
+  source = "192.0.2.2"
+  [[service.server]]
+  address = "192.0.2.11"
+  weight = 3
+  [[service.server]]
+  address = "192.0.2.12"
+`
+
+// ofLB2 makes the configuration of the second director from that of the first one.
+var ofLB2 = strings.NewReplacer(`"lb1"`, `"lb2"`, "priority = 150", "priority = 100", `"192.0.2.2"`, `"192.0.2.3"`, `["192.0.2.3"]`, `["192.0.2.2"]`)
+
+// pairOf reads the configurations of two directors. The replacements are made in that of the second one.
+func pairOf(t *testing.T, replacements ...string) (a, b *configs.Config) {
+	t.Helper()
+	return parse(t, lb1File), parse(t, strings.NewReplacer(replacements...).Replace(ofLB2.Replace(lb1File)))
+}
+
+// TestPair: what differs and must not, and what must differ and does not, is said in words. Wrong begins with an exclamation mark.
+func TestPair(t *testing.T) {
+	hmac := func(mode, rest string) string { return "vrid = 51\nhmac = { mode = \"" + mode + "\", " + rest + " }" }
+	const key = `key = [{ id = 1, file = "/k" }]`
+	for _, tt := range []struct {
+		name         string
+		replacements []string
+		want         []string
+	}{
+		{"a pair", nil, nil},
+		{"own interfaces, delays and tracks", []string{`"eth0"`, `"ens3"`, `"eth1"`, `"ens4"`, "vrid = 51", "vrid = 51\npreempt_delay = \"5s\"\ntrack = [{ interface = \"ens4\" }]"}, nil},
+		{"VIPs in another order", []string{`["192.0.2.100/24", "192.0.2.101/24"]`, `["192.0.2.101/24", "192.0.2.100/24"]`}, nil},
+		{"vrid", []string{"vrid = 51", "vrid = 52"}, []string{"! virtual router web: vrid is 51 in lb1 and 52 in lb2"}},
+		{"another name of the router", []string{`"web"`, `"front"`}, nil},
+		{"interval", []string{"vrid = 51", "vrid = 51\nadvert_interval = \"100ms\""}, []string{"! virtual router web: advert_interval is 1s in lb1 and 100ms in lb2"}},
+		{"version and password", []string{"vrid = 51", "vrid = 51\nversion = 2\nauth_pass = \"hidden\""},
+			[]string{"! virtual router web: version is 3 in lb1 and 2 in lb2", "! virtual router web: auth_pass differs between lb1 and lb2"}},
+		{"VIPs", []string{`, "192.0.2.101/24"`, ""}, []string{"! virtual router web: vips is [192.0.2.100/24, 192.0.2.101/24] in lb1 and [192.0.2.100/24] in lb2"}},
+		{"virtual MAC", []string{"vrid = 51", "vrid = 51\nvirtual_mac = true"}, []string{"! virtual router web: virtual_mac is false in lb1 and true in lb2"}},
+		{"preempt", []string{"vrid = 51", "vrid = 51\npreempt = false"}, []string{"virtual router web: preempt is true in lb1 and false in lb2"}},
+		{"priority", []string{"priority = 100", "priority = 150"}, []string{"virtual router web: both directors have priority 150: "}},
+		{"name", []string{`"lb2"`, `"lb1"`, "vrid = 51", "vrid = 52"},
+			[]string{`! both directors have the name "lb1"`, "! virtual router web: vrid is 51 in t.toml and 52 in t.toml"}},
+		{"a router more", []string{"[[service]]", "[[vrrp]]\ninterface = \"eth1\"\nvrid = 9\nvips = [\"203.0.113.1\"]\n[[service]]"},
+			[]string{"! virtual router eth1-9 is in lb2 only: "}},
+		{"the same file on both", []string{"priority = 100", "priority = 150", `"192.0.2.3"`, `"192.0.2.2"`, `["192.0.2.2"]`, `["192.0.2.3"]`}, []string{
+			"virtual router web: both directors have priority 150: ",
+			"! virtual router web: both directors have unicast_peers [192.0.2.3]: each needs the address of the other",
+			"! virtual router web: both directors have unicast_source 192.0.2.2: each needs its own address"}},
+		{"multicast", []string{"unicast_peers = [\"192.0.2.2\"]\nunicast_source = \"192.0.2.3\"\n", ""},
+			[]string{"! virtual router web: unicast_peers is [192.0.2.3] in lb1 and [] in lb2"}},
+		{"another source", []string{`source = "192.0.2.3"`, `source = "192.0.2.4"`}, []string{"! virtual router web: lb2 sends from 192.0.2.4, which is not in unicast_peers of lb1"}},
+		{"signed and enforced", []string{"vrid = 51", hmac("enforce", key)}, []string{
+			"! virtual router web: lb2 accepts only signed advertisements, and lb1 does not sign",
+			"! virtual router web: lb2 signs its advertisements, and lb1 has no hmac: it drops them"}},
+		{"keys are introduced", []string{"vrid = 51", hmac("receive-only", key)}, nil},
+		{"sync id", []string{"id = 7", "id = 8"}, []string{"! lvs.sync: id is 7 in lb1 and 8 in lb2"}},
+		{"no sync", []string{`sync = { interface = "eth1", id = 7 }`, ""}, []string{"! lvs.sync is in lb1 only: connections are not copied to the other director"}},
+		{"service", []string{`"www"`, `"web"`}, []string{
+			"! service www is in lb1 only: its clients are refused while lb2 is master",
+			"! service web is in lb2 only: its clients are refused while lb1 is master"}},
+		{"virtual", []string{"100:80", "100:81"}, []string{"! service www: virtual is [tcp 192.0.2.100:80] in lb1 and [tcp 192.0.2.100:81] in lb2",
+			"! service www: server 192.0.2.11:80 is in lb1 only", "! service www: server 192.0.2.12:80 is in lb1 only",
+			"! service www: server 192.0.2.11:81 is in lb2 only", "! service www: server 192.0.2.12:81 is in lb2 only"}},
+		{"server", []string{"192.0.2.12", "192.0.2.13"}, []string{"! service www: server 192.0.2.12:80 is in lb1 only", "! service www: server 192.0.2.13:80 is in lb2 only"}},
+		{"scheduler and weight", []string{"wrr", "rr", "weight = 3", "weight = 4"}, []string{
+			`service www: scheduler is "wrr" in lb1 and "rr" in lb2`, "service www: server 192.0.2.11:80: weight is 3 in lb1 and 4 in lb2"}},
+		{"check", []string{`type = "tcp"`, `type = "http"`}, []string{
+			"service www: server 192.0.2.11:80: its checks differ between lb1 and lb2", "service www: server 192.0.2.12:80: its checks differ between lb1 and lb2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := pairOf(t, tt.replacements...)
+			got := disagreements(a, b)
+			same := len(got) == len(tt.want)
+			for i := 0; same && i < len(got); i++ {
+				same = strings.HasPrefix(got[i], tt.want[i])
+			}
+			if !same || strings.Contains(strings.Join(got, ""), "hidden") {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+			if back := disagreements(b, a); len(back) != len(got) {
+				t.Errorf("the other way round\n%s", strings.Join(back, "\n"))
+			}
+		})
+	}
+}
+
+func disagreements(a, b *configs.Config) (all []string) {
+	for _, d := range Pair(a, b) {
+		text := d.Text
+		if d.Wrong {
+			text = "! " + text
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// TestEachSettingIsCompared: whatever single value of a service or virtual router differs is told, unless each director may have
+// its own.
+func TestEachSettingIsCompared(t *testing.T) {
+	text, err := os.ReadFile("../../../../../configs/reference.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := parse(t, string(text)), parse(t, strings.NewReplacer(`name = "lb1"`, `name = "lb2"`, "director.lb1", "director.lb2").Replace(string(text)))
+	usual := len(disagreements(a, b)) // equal priorities and addresses
+	free := append(slices.Clone(own), "Announce")
+	for _, told := range []string{"Priority", "Preempt", "VIPs", "ExcludedVIPs", "NoPrefixRoute", "Checksum", "UnicastPeers"} {
+		free = slices.DeleteFunc(free, func(name string) bool { return name == told })
+	}
+	free = append(free, "Checks.Source", "Checks.Mark", "TTL", "Roles")
+	compared := 0
+	for _, part := range []any{&b.Routers, &b.LVS.Sync, &b.Services} {
+		for i := 0; ; i++ {
+			n := i
+			name, undo := mutate("", reflect.ValueOf(part).Elem(), &n)
+			if undo == nil {
+				break
+			}
+			mine := slices.ContainsFunc(free, func(f string) bool { return strings.Contains("."+name+".", "."+f+".") }) ||
+				name == "Method" || strings.Contains(name, ".Tunnel.") // the servers have their own; those of method dr have no tunnel
+			if is := disagreements(a, b); len(is) == usual && !mine {
+				t.Errorf("another %s is not told", name)
+			}
+			compared++
+			undo()
+		}
+	}
+	if compared < 200 {
+		t.Errorf("compared %d values: too few to be all", compared)
+	}
+}
