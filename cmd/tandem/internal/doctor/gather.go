@@ -65,11 +65,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.askOwners(ctx, vips); err != nil {
 		return s, err
 	}
-	asking, cancel := context.WithTimeout(ctx, statusWait)
-	defer cancel()
-	if status, err := control.NewClient(c.Control.Socket).Status(asking); err == nil {
-		s.Status = &status
-	}
+	s.Status = askDirector(ctx, c)
 	if err := s.findRoutes(c); err != nil {
 		return s, err
 	}
@@ -85,8 +81,31 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.listen(ctx, c.LVS.Sync); err != nil {
 		return s, err
 	}
+	s.Status = atLast(s.Status, askDirector(ctx, c))
 	s.Clock, err = readClock(began, s.Director.Started, c.Control.Socket)
 	return s, err
+}
+
+// askDirector returns the status of the running director; nil: none answers.
+func askDirector(ctx context.Context, c *configs.Config) *control.Status {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	status, err := control.NewClient(c.Control.Socket).Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return &status
+}
+
+// atLast returns the status of the beginning of the examination with the warnings and services of its end: checks need some seconds to
+// see that a fault has gone. The virtual routers are those of the beginning, when the owners of the VIPs were asked.
+func atLast(first, last *control.Status) *control.Status {
+	if first == nil || last == nil {
+		return first
+	}
+	all := *last
+	all.VRRP = first.VRRP
+	return &all
 }
 
 // listenTimes returns how long to listen for advertisements on each interface.
