@@ -83,10 +83,10 @@ func TestEveryShippedFileParses(t *testing.T) {
 func TestOneFileForBothDirectors(t *testing.T) {
 	a, b := loadFor(t, "lb1", "pair.toml"), loadFor(t, "lb2", "pair.toml")
 	x, y := &a.Routers[0], &b.Routers[0]
-	if x.Priority != 150 || y.Priority != 100 || x.UnicastPeers[0] != y.UnicastSource || y.UnicastPeers[0] != x.UnicastSource || y.Interface != "ens3" {
+	if x.Priority != 150 || y.Priority != 100 || x.UnicastPeers[0] != y.Source || y.UnicastPeers[0] != x.Source || y.Interface != "ens3" {
 		t.Errorf("%+v\n%+v", x, y)
 	}
-	y.Priority, y.UnicastPeers, y.UnicastSource, y.Interface = x.Priority, x.UnicastPeers, x.UnicastSource, x.Interface
+	y.Priority, y.UnicastPeers, y.Source, y.Interface = x.Priority, x.UnicastPeers, x.Source, x.Interface
 	b.LVS.Sync.Interface, b.Metrics, b.Name = a.LVS.Sync.Interface, a.Metrics, a.Name
 	if !reflect.DeepEqual(a, b) {
 		t.Errorf("they differ in more than that:\n%+v\n%+v", a, b)

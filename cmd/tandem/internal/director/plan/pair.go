@@ -69,8 +69,9 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 
 // own are the settings of a virtual router that each director may have its own of, or that have rules of their own.
 var own = []string{
-	"Name", "Interface", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "UnicastSource",
-	"UnicastTTLMin", "VirtualMACInterface", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs", "NoPrefixRoute",
+	"Name", "Interface", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
+	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
+	"NoPrefixRoute",
 }
 
 // routers compares the virtual routers.
@@ -121,6 +122,7 @@ func (c *comparison) router(x, y *configs.Router) {
 	}
 	c.signatures(object, x.HMAC, y.HMAC)
 	c.unicast(object, &x.Config, &y.Config)
+	c.sources(object, &x.Config, &y.Config)
 }
 
 // signatures compares how advertisements are signed. The modes may differ while keys are introduced.
@@ -151,6 +153,13 @@ func (c *comparison) signatures(object string, x, y vrrp.HMAC) {
 	}
 }
 
+// sources refuses an address that both directors send advertisements from.
+func (c *comparison) sources(object string, x, y *vrrp.Config) {
+	if x.Source.IsValid() && x.Source == y.Source {
+		c.wrong("%s: both directors send from %s: each needs its own address (source, unicast_source)", object, x.Source)
+	}
+}
+
 // unicast compares the addresses that advertisements are sent from and to.
 func (c *comparison) unicast(object string, x, y *vrrp.Config) {
 	switch {
@@ -163,15 +172,14 @@ func (c *comparison) unicast(object string, x, y *vrrp.Config) {
 	if len(lists("", x.UnicastPeers, y.UnicastPeers)) == 0 {
 		c.wrong("%s: both directors have unicast_peers %s: each needs the address of the other", object, text(x.UnicastPeers))
 	}
-	if x.UnicastSource.IsValid() && x.UnicastSource == y.UnicastSource {
-		c.wrong("%s: both directors have unicast_source %s: each needs its own address", object, x.UnicastSource)
-		return
+	if x.Source.IsValid() && x.Source == y.Source {
+		return // sources says it
 	}
 	for _, one := range []struct {
 		from, to       *vrrp.Config
 		sender, hearer string
 	}{{x, y, c.inA, c.inB}, {y, x, c.inB, c.inA}} {
-		if s := one.from.UnicastSource; s.IsValid() && !slices.Contains(one.to.UnicastPeers, s) {
+		if s := one.from.Source; s.IsValid() && !slices.Contains(one.to.UnicastPeers, s) {
 			c.wrong("%s: %s sends from %s, which is not in unicast_peers of %s", object, one.sender, s, one.hearer)
 		}
 	}

@@ -74,7 +74,7 @@ func TestPair(t *testing.T) {
 		{"the same file on both", []string{"priority = 100", "priority = 150", `"192.0.2.3"`, `"192.0.2.2"`, `["192.0.2.2"]`, `["192.0.2.3"]`}, []string{
 			"virtual router web: both directors have priority 150: ",
 			"! virtual router web: both directors have unicast_peers [192.0.2.3]: each needs the address of the other",
-			"! virtual router web: both directors have unicast_source 192.0.2.2: each needs its own address"}},
+			"! virtual router web: both directors send from 192.0.2.2: each needs its own address (source, unicast_source)"}},
 		{"multicast", []string{"unicast_peers = [\"192.0.2.2\"]\nunicast_source = \"192.0.2.3\"\n", ""},
 			[]string{"! virtual router web: unicast_peers is [192.0.2.3] in lb1 and [] in lb2"}},
 		{"another source", []string{`source = "192.0.2.3"`, `source = "192.0.2.4"`}, []string{"! virtual router web: lb2 sends from 192.0.2.4, which is not in unicast_peers of lb1"}},
