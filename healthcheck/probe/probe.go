@@ -82,16 +82,20 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		res.Silent = res.Silent && (!t.Config.Via.IsValid() || via.Lost(t))
 		return res
 	}
-	plain := conn
 	socket.Abrupt(conn)
 	defer func() { _ = conn.Close() }()
-	if t.Config.OnlyConnects() {
+	switch {
+	case t.Config.OnlyConnects():
 		return connected(t)
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: socket.TooLate}
 	}
-	expire := conn.SetDeadline
+	return p.ask(ctx, conn, t)
+}
+
+// ask makes a check on a new connection that is not secured yet.
+func (p *Prober) ask(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck.Result {
+	plain, expire := conn, conn.SetDeadline
 	stop := context.AfterFunc(ctx, func() { _ = expire(time.Unix(1, 0)) })
 	defer stop()
 	if _, stream := conn.(*net.TCPConn); stream { // a library may ask whether a connection carries datagrams

@@ -45,7 +45,7 @@ func TestWhy(t *testing.T) {
 		{
 			"an operator orders a failover",
 			func() { wantRun(t, d.A, "failover") }, func() { wantRun(t, d.A, "release") },
-			[]string{"director-a became backup", "192.0.2.3 took over; director-a had offered its place, because an operator ordered a failover", "standby since "},
+			[]string{"director-a became backup", "192.0.2.3 took over; director-a had ", ", because an operator ordered a failover", "standby since "},
 			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
 		},
 		{

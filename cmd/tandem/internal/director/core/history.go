@@ -17,6 +17,9 @@ import (
 // byOperator is the cause of what a command did.
 const byOperator = "an operator ordered it"
 
+// orderedFailover is the cause of a standby.
+const orderedFailover = "an operator ordered a failover"
+
 // A HistoryStored is the result of writing the history to its file.
 type HistoryStored struct {
 	Upto    uint64 // the number of the last event that was written

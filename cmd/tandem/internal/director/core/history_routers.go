@@ -3,7 +3,6 @@
 package core
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -47,29 +46,34 @@ func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookE
 	if now.lowered == "" && now.priority < now.configured && is.Tracking.Unclear {
 		now.lowered = "the first results were not there yet"
 	}
-	ev := api.Event{Kind: api.EventTransition, On: api.OnRouter, Name: r.Name, Time: s.timeOf(is)}
+	ev := api.Event{Kind: api.EventTransition, On: api.OnRouter, Name: r.Name}
+	what := hookStates[is.State]
+	if what != was || again {
+		ev.Time = s.timeOf(is) // also of a priority in the same report: no cause is later than what it causes
+	}
 	if known {
-		s.recordPriority(r, seen, &now)
+		s.recordPriority(ev, seen, &now)
 	}
 	switch {
 	case now.offers && !seen.offers:
-		now.offered = " (" + is.Reason + ")"
-		if now.lowered != "" {
-			now.offered = ", because " + now.lowered
+		why := is.Reason
+		now.offered = " (" + why + ")"
+		if is.Standby && s.handOver != nil {
+			why = orderedFailover
+			now.offered = ", because " + why
 		}
-		offer := ev
-		offer.Time, offer.What, offer.Cause = s.now, "offers its place to the peer", cmp.Or(now.lowered, is.Reason)
-		s.record(offer)
+		ev.What, ev.Cause = "offers its place to the peer", why
+		s.record(ev)
 	case seen.offers && !now.offers && is.State == vrrp.Master:
-		stays := ev
-		stays.Time, stays.What, stays.Cause = s.now, "stays master", is.Reason
-		s.record(stays)
+		ev.What, ev.Cause = "stays master", is.Reason
+		s.record(ev)
 		now.offered = ""
-	case known && !again && hookStates[is.State] == was && now.reason != seen.reason && !now.offers:
+	case known && !again && what == was && now.reason != seen.reason && !now.offers:
 		ev.What, ev.Cause, ev.Old, ev.New = "is still "+is.State.String(), is.Reason, is.State.String(), is.State.String()
+		ev.Time = s.timeOf(is)
 		s.record(ev)
 	}
-	if what := hookStates[is.State]; what != was || again {
+	if what != was || again {
 		ev.Old, ev.New = vrrp.Initialize.String(), is.State.String()
 		if was != 0 {
 			ev.Old = was.String()
@@ -89,8 +93,8 @@ func (s *State) timeOf(is vrrp.Status) time.Time {
 	return is.Since
 }
 
-// recordPriority records a change of the priority in the election.
-func (s *State) recordPriority(r configs.Router, seen routerHistory, now *routerHistory) {
+// recordPriority records a change of the priority in the election. ev names the router and the time.
+func (s *State) recordPriority(ev api.Event, seen routerHistory, now *routerHistory) {
 	if now.priority == seen.priority {
 		return
 	}
@@ -111,10 +115,9 @@ func (s *State) recordPriority(r configs.Router, seen routerHistory, now *router
 	if now.priority != now.configured {
 		what += fmt.Sprintf(" instead of %d", now.configured)
 	}
-	s.record(api.Event{
-		Kind: api.EventPriority, On: api.OnRouter, Name: r.Name, What: what, Cause: cause,
-		Old: fmt.Sprint(seen.priority), New: fmt.Sprint(now.priority),
-	})
+	ev.Kind, ev.What, ev.Cause = api.EventPriority, what, cause
+	ev.Old, ev.New = fmt.Sprint(seen.priority), fmt.Sprint(now.priority)
+	s.record(ev)
 }
 
 // transitionCause returns the cause of a transition: what the election says, and what is behind it.
@@ -140,7 +143,7 @@ func (s *State) lowering(r configs.Router) string {
 		}
 	}
 	if slices.Contains(s.standby, r.Name) {
-		add("an operator ordered a failover")
+		add(orderedFailover)
 	}
 	isolated := s.isolated()
 	for _, member := range s.cfg.Routers {

@@ -179,6 +179,12 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			"priority router web has priority 1 instead of 150: an operator ordered a failover\n" +
 			"transition router web offers its place to the peer: an operator ordered a failover\n" +
 			"transition router web became backup: 192.0.2.3 took over; lb1 had offered its place, because an operator ordered a failover"},
+		{"the director is stopped while its priority is lowered", func(c *chronicle) {
+			c.note(script(down, "exit code 1", -2))
+			c.report(priority(90))
+			c.said()
+			c.report(func(r *vrrp.Status) { r.HandingOver, r.Reason = true, "shutdown" })
+		}, "transition router web offers its place to the peer: shutdown"},
 		{"nobody takes over", func(c *chronicle) {
 			c.note(Failover{Request: 1})
 			c.is.Sequence = c.s.orderSeq

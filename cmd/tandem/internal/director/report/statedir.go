@@ -24,6 +24,9 @@ func stateDirWarnings(shot *core.Snapshot) (all []string) {
 	if dir.Unowned != "" {
 		all = append(all, "which IPVS services are ours is not remembered: "+dir.Unowned)
 	}
+	if dir.Unusable != "" && dir.History.Lost == 0 {
+		return all // one sentence about the directory is enough
+	}
 	return append(all, historyWarnings(dir.History)...)
 }
 

@@ -38,6 +38,10 @@ func TestStateDirWarnings(t *testing.T) {
 		{Problem: "no space left", Lost: 3}: "3 events are missing in the history, and the latest are in memory only: no space left",
 		{Lost: 3}:                           "",
 	} {
+		shot.StateDir = core.StateDir{Unusable: "read-only", History: core.HistoryFile{Problem: "read-only"}}
+		if got := stateDirWarnings(shot); len(got) != 1 {
+			t.Errorf("one cause has %d sentences: %q", len(got), got)
+		}
 		shot.StateDir = core.StateDir{History: file}
 		if got := strings.Join(stateDirWarnings(shot), "; "); got != want {
 			t.Errorf("%+v: got %q, want %q", file, got, want)
