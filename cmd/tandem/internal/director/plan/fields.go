@@ -26,9 +26,10 @@ func (f field) String() string {
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
-// secret reports whether a key's value must not be shown. The path of a URL is often a secret itself.
+// secret reports whether a key's value must not be shown. The path of a URL is often a secret itself, and what a check sends may
+// have a password.
 func secret(key string) bool {
-	parts := []string{"auth", "password", "secret", "headers", "body", "url"}
+	parts := []string{"auth", "password", "secret", "headers", "body", "url", "send", "steps"}
 	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(key, s) })
 }
 
@@ -40,7 +41,8 @@ var keys = map[string]string{
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
 	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
-	"outlier": "outlier.action", "probe_mark": "probe_fwmark", "forbid": "expect_not", "fields": "expect_headers",
+	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
+	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
