@@ -270,7 +270,7 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 		if t.link == "" {
 			continue
 		}
-		if t.link == r.Interface && t.weight != 0 {
+		if t.link == r.Interface && t.weight != 0 && r.Carrier != vrrp.CarrierIgnore {
 			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
 		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
