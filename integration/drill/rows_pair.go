@@ -18,12 +18,6 @@ func takeover() bound {
 	return within(masterDown()+100*time.Millisecond, "master-down interval of the backup + 100 ms")
 }
 
-// startedInTime is the bound where the master's machine has no memory left: its director may need longer to start an election
-// again than the backup waits.
-func startedInTime() bound {
-	return within(takeover().most, "nobody need notice it if the next election starts in time; else as takeover")
-}
-
 func givesWay() bound { return within(advert+100*time.Millisecond, "advertisement interval + 100 ms") }
 
 func repaired() bound { return within(200*time.Millisecond, "told by netlink, put back at once") }
@@ -224,7 +218,7 @@ func machineRows() []row {
 			restore: inTurn(undone, reloads(master, unchanged)), on: pair, vm: true},
 		{name: "checking process killed by the kernel for its memory", bound: unnoticed(), fault: killedForMemory(checker(master)),
 			restore: inTurn(undone, restart(master)), on: pair, vm: true},
-		{name: "VRRP process killed by the kernel for its memory", bound: startedInTime(), fault: killedForMemory(election(master)),
+		{name: "VRRP process killed by the kernel for its memory", bound: unnoticed(), fault: killedForMemory(election(master)),
 			restore: inTurn(undone, restart(master)), on: pair, vm: true},
 		{name: "nobody reads the log, master stopped", bound: unnoticed(),
 			fault: inTurn(unread, wait(2*time.Second), stop), restore: restart(master)},

@@ -29,12 +29,7 @@ func TestAddressesStayUntilTheSuccessorAnnouncesThem(t *testing.T) {
 	announced := time.Now()
 	sendFrame(t, gratuitousARP(vips[1].Addr()))
 	r.holds()
-	if kept := time.Since(announced); kept < vrrp.Linger {
-		t.Errorf("removed %s after the announcement, want %s", kept, vrrp.Linger)
-	}
-	r.says("the successor has them") // not: it was not heard to announce them
-	r.order(message.Order{Leave: true})
-	r.ended()
+	r.releasedFor(announced)
 }
 
 // TestAddressesOfAQuietSuccessor: the successor announces nothing. The former master keeps the addresses for an interval and
@@ -91,4 +86,16 @@ func gratuitousARP(addr netip.Addr) []byte {
 	hardware, ip := []byte{2, 0, 0, 0, 0, 3}, addr.AsSlice()
 	return slices.Concat([]byte{255, 255, 255, 255, 255, 255}, hardware, []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 1},
 		hardware, ip, make([]byte, 6), ip, make([]byte, 18))
+}
+
+// releasedFor expects that the addresses have just been removed, because the successor's last announcement was heard at a moment.
+// Then it ends the election.
+func (r *rig) releasedFor(announced time.Time) {
+	r.t.Helper()
+	if kept := time.Since(announced); kept < vrrp.Linger {
+		r.t.Errorf("removed %s after the announcement, want %s", kept, vrrp.Linger)
+	}
+	r.says("the successor has them") // not: it was not heard to announce them
+	r.order(message.Order{Leave: true})
+	r.ended()
 }
