@@ -77,6 +77,12 @@ func Lookup(s Surroundings, name string, text []byte, keys ...string) (string, e
 	return d.Lookup(keys...), nil
 }
 
+// Digest returns the SHA-256 sum of a file and of what it includes, as Config.SHA256, whatever mistakes there are in them.
+func Digest(s Surroundings, name string, text []byte) string {
+	d, _ := open(s, name, text)
+	return digest(d.Sources())
+}
+
 // open reads a file and what it includes.
 func open(s Surroundings, name string, text []byte) (d *toml.Document, ok bool) {
 	d, ok = toml.Open(name, text, Keys())

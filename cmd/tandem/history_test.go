@@ -24,7 +24,6 @@ type remembering struct {
 	status control.Status
 }
 
-func (*remembering) Reload() error                                  { return nil }
 func (r *remembering) Status() control.Status                       { return r.status }
 func (*remembering) Plan(control.PlanRequest) (control.Plan, error) { return control.Plan{}, nil }
 

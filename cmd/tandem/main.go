@@ -23,6 +23,13 @@
 //	GET  /v1/status                               the status, see below
 //	POST /v1/reload                               reads the configuration again
 //	POST /v1/plan      {}                         what a reload would change, see below
+//	POST /v1/apply     {"plan": "ID", "confirm_seconds": 300}
+//	                                              applies a plan, and rolls back after that time unless it is confirmed
+//	POST /v1/confirm                              keeps the configuration that waits for confirmation
+//	POST /v1/rollback  {"revision": 7, "confirm_seconds": 300}
+//	                                              puts a former configuration into force again
+//	GET  /v1/config                               the configurations that were in force, see below
+//	POST /v1/config    {"revision": 7}            the files of one of them
 //	POST /v1/failover  {"routers": ["NAME"]}      hands the virtual routers over to the peer
 //	POST /v1/release   {"routers": ["NAME"]}      ends their standby
 //	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
@@ -46,7 +53,8 @@
 //
 //	{
 //	  "name": "lb1", "version": "v1.0.0",
-//	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z"},
+//	  "config": {"file": "…", "sha256": "…", "loaded_at": "2006-01-02T15:04:05Z", "revision", "apart",
+//	             "waits": {"former", "until"}},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "track": [{"name", "ok", "reason"}],
@@ -81,10 +89,10 @@
 // A plan is
 //
 //	{
-//	  "file", "sha256", "in_force": "SHA-256 of the configuration in force", "refused": ["…"], "warnings": ["…"],
+//	  "id", "file", "sha256", "in_force": "SHA-256 of the configuration in force", "refused": ["…"], "warnings": ["…"],
 //	  "lines": [{"harm", "area", "op", "object", "change", "cost", "connections", "rows": [{"service", "server"}],
 //	             "address", "interface", "setting", "old", "new", "later"}],
-//	  "probed": {"healthy", "failed", "not_probed"}
+//	  "probed": {"healthy", "failed", "not_probed", "causes": [{"servers", "reason"}]}
 //	}
 //
 // With {}, the director reads its own file. With {"file": "NAME", "text": "…"} it takes the text as its configuration.
@@ -92,6 +100,18 @@
 // ["NAME"]}, "included": {"NAME": "…"}}. "name" is the director's name, if it is not that of the running director.
 // The harm is one of restart needed, interrupts, moves, drains and none, and the lines are in this order. A line that is later
 // happens when a check passes, or when this director becomes master.
+//
+// With "own": true, the director reads its own file even if a reload would keep the configuration in force, because that file has
+// not changed since another one was applied. With "no_probe": true, no server is checked.
+//
+// The answer to apply, confirm, rollback and reload has the members of config in the status, and "lines" and "warnings" as a plan
+// has them, and perhaps "not_remembered". If apart is true, another configuration is in force than that of the director's own file.
+// The waits is only there while the configuration waits for confirmation. The configurations that were in force are
+//
+//	{"revisions": [{"number", "at", "how", "of", "file", "sha256", "bytes", "changes", "lines": ["…"]}], "waits": {…}}
+//
+// and the files of one are {"revision": {…}, "files": [{"name", "text"}]}. The how is one of start, reload, apply, rollback and
+// automatic rollback.
 //
 // An event is
 //
@@ -147,7 +167,8 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newReload(), newStatus(), newDoctor()}},
+		{"Its configuration:", []*cobra.Command{newPlan(), newApply(), newConfirm(), newRollback(), newConfig()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},

@@ -23,7 +23,7 @@ func (p planned) Error() string { return string(p) }
 
 func newPlan() *cobra.Command {
 	var s socketFlags
-	var asJSON bool
+	var asJSON, noProbe bool
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a reload would change, and what each change costs clients",
@@ -32,15 +32,20 @@ sync, and the kernel settings that tandem sets. The running director compares th
 in force and with the kernel. It changes nothing.
 
 Without -c, the file is the one that the director runs with. With -c, any other file can be planned, with
-the files that it includes. Variables have the values of the director's environment.
+the files that it includes. Variables have the values of the director's environment. tandem apply ID applies
+what was planned; the ID is that of these files and of the configuration in force.
 
 Each line begins with + (added), - (removed) or ~ (changed). The line below it is the cost. What hurts most comes first. New
 real servers are checked once, with the check that the file gives them. A line "later" does not happen at the reload, but
 when a check passes or when this director becomes master.
 
+If another configuration was applied since the director's own file changed, a reload keeps that one: see
+tandem apply --help. With -c and the name of that file, the file itself is planned.
+
 The exit code is 0 if nothing changes, 2 if something changes, and 1 if the director refuses the file or cannot be reached.`,
 		Example: `  tandem plan && echo nothing changes
   tandem plan -c new.toml
+  tandem plan --no-probe                 # leaves the checks of new servers out
   tandem plan --json | jq -r '.lines[] | select(.harm == "interrupts") | .cost'
 
   $ tandem plan
@@ -53,10 +58,19 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
   + server 192.0.2.13:80 of www: dr, weight 1 when its check passes (later)
       healthy: status 200
 
-  servers with a new check: 1 healthy`,
+  servers with a new check: 1 healthy
+  to apply it: tandem apply 0f3c9a51d2e7`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, named, err := askPlan(cmd, &s)
+			request := control.PlanRequest{}
+			if cmd.Flags().Changed("config") {
+				var err error
+				if request, err = planRequest(s.config, s.name.is()); err != nil {
+					return err
+				}
+			}
+			request.NoProbe = noProbe
+			p, err := askPlan(cmd, &s, request)
 			if err != nil {
 				return err
 			}
@@ -70,16 +84,12 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 			if err != nil {
 				return err
 			}
-			for _, w := range p.Warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
-			}
+			warn(cmd, p.Warnings)
 			switch {
 			case len(p.Refused) > 0:
 				return errors.New(strings.Join(p.Refused, "\n"))
-			case len(p.Lines) > 0 && named:
-				return planned("to apply it: replace the director's file, and run tandem reload")
 			case len(p.Lines) > 0:
-				return planned("to apply it: tandem reload")
+				return planned("to apply it: tandem apply " + p.ID)
 			}
 			return nil
 		},
@@ -87,26 +97,28 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 	s.register(cmd)
 	cmd.Flag("config").Usage = "configuration `FILE` to plan (without -c: the file that the director runs with)"
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	cmd.Flags().BoolVar(&noProbe, "no-probe", false, "do not check new real servers")
 	return cmd
 }
 
-// askPlan asks the director. named says that the user has named a file.
-func askPlan(cmd *cobra.Command, s *socketFlags) (p control.Plan, named bool, err error) {
-	var request control.PlanRequest
-	if named = cmd.Flags().Changed("config"); named {
-		if request, err = planRequest(s.config, s.name.is()); err != nil {
-			return p, named, err
-		}
+// warn prints warnings on standard error.
+func warn(cmd *cobra.Command, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 	}
+}
+
+// askPlan asks the director.
+func askPlan(cmd *cobra.Command, s *socketFlags, request control.PlanRequest) (control.Plan, error) {
 	client, err := s.client(cmd)
 	if err != nil {
-		return p, named, err
+		return control.Plan{}, err
 	}
-	p, err = client.Plan(cmd.Context(), request)
+	p, err := client.Plan(cmd.Context(), request)
 	if errors.Is(err, control.ErrNoDirector) {
 		err = fmt.Errorf("%w; without a director, tandem check --live compares a file with the kernel", err)
 	}
-	return p, named, err
+	return p, err
 }
 
 // planRequest reads a file and those that it includes. Its mistakes are found here, where the user may read it. The director
@@ -135,9 +147,6 @@ func planRequest(file, director string) (control.PlanRequest, error) {
 	}, nil
 }
 
-// signs are the first characters of the lines, by operation.
-var signs = map[string]string{"add": "+", "remove": "-", "change": "~"}
-
 // printPlan prints a plan for people.
 func printPlan(w io.Writer, p control.Plan) error {
 	var b strings.Builder
@@ -149,24 +158,33 @@ func printPlan(w io.Writer, p control.Plan) error {
 	default:
 		fmt.Fprintf(&b, "%s: %d changes\n\n", p.File, len(p.Lines))
 	}
-	for _, l := range p.Lines {
-		fmt.Fprintf(&b, "%s %s", signs[l.Op], l.Object)
-		if l.Change != "" {
-			fmt.Fprintf(&b, ": %s", l.Change)
-		}
-		if l.Later {
-			b.WriteString(" (later)")
-		}
-		b.WriteString("\n")
-		if l.Cost != "" {
-			fmt.Fprintf(&b, "    %s\n", l.Cost)
-		}
-	}
+	writeLines(&b, p.Lines)
 	if n := p.Probed; n.Healthy+n.Failed+n.NotProbed > 0 {
 		fmt.Fprintf(&b, "\nservers with a new check: %s\n", probed(n))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printLines prints changes, and an empty line after them.
+func printLines(w io.Writer, lines []control.PlanLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	writeLines(&b, lines)
+	_, err := fmt.Fprintln(w, b.String())
+	return err
+}
+
+// writeLines writes changes with their costs.
+func writeLines(b *strings.Builder, lines []control.PlanLine) {
+	for _, l := range lines {
+		fmt.Fprintln(b, l)
+		if l.Cost != "" {
+			fmt.Fprintf(b, "    %s\n", l.Cost)
+		}
+	}
 }
 
 // probed writes what the checks of the plan found.
@@ -175,10 +193,25 @@ func probed(n control.Probed) string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{n.Healthy, "healthy"}, {n.Failed, "not healthy"}, {n.NotProbed, "not checked"}} {
+	}{{n.Healthy, "healthy"}, {n.Failed, "not healthy" + causes(n)}, {n.NotProbed, "not checked"}} {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// causes writes why servers are not healthy: ": connection refused", or ": 2 connection refused, 1 no answer".
+func causes(n control.Probed) string {
+	var parts []string
+	for _, c := range n.Causes {
+		if c.Servers == n.Failed {
+			return ": " + c.Reason
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", c.Servers, c.Reason))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
 }

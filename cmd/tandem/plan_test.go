@@ -22,8 +22,8 @@ type plannable struct {
 	asked   control.PlanRequest
 }
 
-func (*plannable) Reload() error          { return nil }
-func (*plannable) Status() control.Status { return control.Status{} }
+func (*plannable) Reload() (control.Applied, error) { return control.Applied{}, nil }
+func (*plannable) Status() control.Status           { return control.Status{} }
 
 func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {
 	p.asked = r
@@ -48,9 +48,13 @@ func TestPlanCommand(t *testing.T) {
 + 192.0.2.101/24: to eth0 (later)
 ~ log.level: "info" → "debug"
 
-servers with a new check: 2 healthy, 1 not healthy
+servers with a new check: 2 healthy, 1 not healthy: connection refused
 `
-	full := control.Plan{File: "/etc/t.toml", Lines: lines, Probed: control.Probed{Healthy: 2, Failed: 1}}
+	const id = "0f3c9a51d2e7"
+	refused := control.ProbedCause{Servers: 1, Reason: "connection refused"}
+	full := control.Plan{
+		ID: id, File: "/etc/t.toml", Lines: lines, Probed: control.Probed{Healthy: 2, Failed: 1, Causes: []control.ProbedCause{refused}},
+	}
 	for _, c := range []struct {
 		why      string
 		plan     control.Plan
@@ -61,11 +65,12 @@ servers with a new check: 2 healthy, 1 not healthy
 		asked    control.PlanRequest
 	}{
 		{"nothing changes", control.Plan{File: "/etc/t.toml"}, nil, nil, 0, "/etc/t.toml: a reload changes nothing\n", "", control.PlanRequest{}},
-		{"changes", full, nil, nil, 2, printed, "to apply it: tandem reload", control.PlanRequest{}},
-		{"another file", full, nil, []string{"-c", other}, 2, printed, "to apply it: replace the director's file, and run tandem reload",
+		{"changes", full, nil, nil, 2, printed, "to apply it: tandem apply 0f3c9a51d2e7", control.PlanRequest{}},
+		{"without checks", full, nil, []string{"--no-probe"}, 2, printed, "to apply it: tandem apply 0f3c9a51d2e7", control.PlanRequest{NoProbe: true}},
+		{"another file", full, nil, []string{"-c", other}, 2, printed, "to apply it: tandem apply 0f3c9a51d2e7",
 			control.PlanRequest{File: other, Text: text}},
-		{"one change", control.Plan{File: "/etc/t.toml", Lines: lines[2:]}, nil, nil, 2,
-			"/etc/t.toml: 1 change\n\n~ log.level: \"info\" → \"debug\"\n", "to apply it: tandem reload", control.PlanRequest{}},
+		{"one change", control.Plan{ID: id, File: "/etc/t.toml", Lines: lines[2:]}, nil, nil, 2,
+			"/etc/t.toml: 1 change\n\n~ log.level: \"info\" → \"debug\"\n", "to apply it: tandem apply 0f3c9a51d2e7", control.PlanRequest{}},
 		{"a restart is needed", control.Plan{File: "/etc/t.toml", Lines: lines[2:], Refused: []string{"cannot change while running"}}, nil, nil, 1,
 			"/etc/t.toml: 1 change\n\n~ log.level: \"info\" → \"debug\"\n", "cannot change while running", control.PlanRequest{}},
 		{"the director's file has mistakes", control.Plan{}, errors.New("t.toml:1: no"), nil, 1, "", "t.toml:1: no", control.PlanRequest{}},

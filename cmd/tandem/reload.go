@@ -3,8 +3,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -13,10 +11,15 @@ func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
-		Long: `Make the running director read its configuration file again, as SIGHUP does. If the file has mistakes,
-the director lists them and keeps the old configuration as a whole, and the exit code is 1.
+		Long: `Make the running director read its configuration file again, as SIGHUP does, and print what has changed. If
+the file has mistakes, the director lists them and keeps the old configuration as a whole, and the exit
+code is 1.
 
-tandem plan shows what a reload would change.`,
+If the file has not changed since tandem apply or tandem rollback put another configuration into force, that
+configuration stays: see tandem apply --help. While a configuration waits for confirmation, a file that
+differs from it is refused.
+
+tandem plan shows what a reload would change. tandem apply --confirm rolls back by itself.`,
 		Example: `  tandem reload
   tandem check /etc/tandem/tandem.toml && tandem reload`,
 		Args: arguments(0, 0),
@@ -25,11 +28,14 @@ tandem plan shows what a reload would change.`,
 			if err != nil {
 				return err
 			}
-			if err := client.Reload(cmd.Context()); err != nil {
+			done, err := client.Reload(cmd.Context())
+			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director has loaded its file")
-			return nil
+			if err := printLines(cmd.OutOrStdout(), done.Lines); err != nil {
+				return err
+			}
+			return printApplied(cmd, "the director has loaded its configuration", done)
 		},
 	}
 	s.register(cmd)

@@ -53,10 +53,11 @@ of the environment at the start: a reload reads no new ones.`,
 }
 
 func run(ctx context.Context, file, name string) error {
-	cfg, err := load.As(name).File(file)
+	begin, err := director.Begin(load.As(name), file)
 	if err != nil {
 		return err
 	}
+	cfg := begin.Config
 	sink := logsink.New(os.Stderr)
 	log := newLogger(cfg.Log.Level, cfg.Log.Format, sink)
 	go sink.Run(log)
@@ -68,7 +69,7 @@ func run(ctx context.Context, file, name string) error {
 		log.Debug("failed to relax timers", "error", err)
 	}
 	d := director.New(director.Options{
-		Config:  cfg,
+		Begin:   begin,
 		Version: version(),
 		Log:     log,
 		Spawn: func() (supervise.Child, error) {
@@ -91,7 +92,7 @@ func run(ctx context.Context, file, name string) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				if err := d.Reload(); err != nil {
+				if _, err := d.Reload(); err != nil {
 					log.Error("failed to reload the configuration: the old one stays in force", "error", err)
 				}
 			}

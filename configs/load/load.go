@@ -19,6 +19,8 @@ type Loader struct {
 	name   string // of the director; empty: that of the file, or the host name
 	review bool   // the file may be for another machine
 	files  *Sources
+	// recording records the included files while they are read; nil: nobody does.
+	recording *gathering
 }
 
 // As returns a loader for the director with this name. Without a name, it is that of the file, or the host name.
@@ -112,8 +114,11 @@ func (l Loader) surroundings() configs.Surroundings {
 	s := configs.Surroundings{
 		Name: l.name, Host: os.Hostname, Files: disk{}, Variable: l.variable, Secrets: secrets{l},
 	}
-	if l.files != nil {
+	switch {
+	case l.files != nil:
 		s.Files = l.files
+	case l.recording != nil:
+		s.Files = l.recording
 	}
 	return s
 }

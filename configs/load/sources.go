@@ -23,6 +23,23 @@ func Gather(path string, text []byte) Sources {
 	return g.Sources
 }
 
+// Record is File, and also returns what it has read: the text of the file, and what it includes. They are returned even if the
+// file has mistakes.
+func (l Loader) Record(path string) (c *configs.Config, text []byte, s Sources, err error) {
+	if text, err = Read(path); err != nil {
+		return nil, nil, s, err
+	}
+	g := &gathering{}
+	l.recording = g
+	c, err = l.Text(path, text)
+	return c, text, g.Sources, err
+}
+
+// Digest returns the SHA-256 sum of a file and of what it includes, as configs.Config has it, whatever mistakes there are in them.
+func (s Sources) Digest(path string, text []byte) string {
+	return configs.Digest(configs.Surroundings{Files: &s}, path, text)
+}
+
 // A gathering records what is read.
 type gathering struct {
 	disk

@@ -184,3 +184,42 @@ func TestSecrets(t *testing.T) {
 		})
 	}
 }
+
+// TestRecord: what was read is returned with the configuration, and its digest is that of the configuration. A file with mistakes
+// has a digest too.
+func TestRecord(t *testing.T) {
+	dir := t.TempDir()
+	file, part := filepath.Join(dir, "t.toml"), filepath.Join(dir, "part.inc")
+	const text = "include = [\"*.inc\"]\n[[vrrp]]\ninterface = \"eth0\"\nvrid = 51\nvips = [\"192.0.2.100/24\"]\n"
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(file, text)
+	write(part, "log.level = \"debug\"\n")
+	c, was, sources, err := As("lb1").Record(file)
+	if err != nil || string(was) != text || sources.Texts[part] != "log.level = \"debug\"\n" || len(sources.Matches) != 1 {
+		t.Fatalf("%q, %+v, %v", was, sources, err)
+	}
+	if d := sources.Digest(file, was); d != c.SHA256 {
+		t.Errorf("digest %s, want %s", d, c.SHA256)
+	}
+	if again, err := As("lb1").From(sources).Text(file, was); err != nil || again.SHA256 != c.SHA256 || again.Log.Level != "debug" {
+		t.Errorf("from the record: %+v, %v", again, err)
+	}
+	write(part, "log.level = \"loud\"\n")
+	_, was, broken, err := As("lb1").Record(file)
+	if d := broken.Digest(file, was); err == nil || d == c.SHA256 || d == "" {
+		t.Errorf("with a mistake: digest %s, %v", d, err)
+	}
+	write(file, "[")
+	_, was, broken, err = As("lb1").Record(file)
+	if d := broken.Digest(file, was); err == nil || d == "" {
+		t.Errorf("not TOML: digest %s, %v", d, err)
+	}
+	if _, _, _, err = As("lb1").Record(file + "x"); err == nil {
+		t.Error("a missing file")
+	}
+}

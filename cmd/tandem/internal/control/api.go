@@ -7,32 +7,42 @@ import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 
 // The messages. Package api defines them, for packages that must not import sockets.
 type (
-	Status        = api.Status
-	Config        = api.Config
-	Router        = api.Router
-	Counters      = api.Counters
-	HMAC          = api.HMAC
-	Refusal       = api.Refusal
-	Track         = api.Track
-	Service       = api.Service
-	Server        = api.Server
-	Check         = api.Check
-	Stats         = api.Stats
-	Sync          = api.Sync
-	Hook          = api.Hook
-	HookRun       = api.HookRun
-	Failure       = api.Failure
-	Action        = api.Action
-	ServerCommand = api.ServerCommand
-	ServerState   = api.ServerState
-	PlanRequest   = api.PlanRequest
-	Plan          = api.Plan
-	PlanLine      = api.PlanLine
-	PlanRow       = api.PlanRow
-	Probed        = api.Probed
-	Event         = api.Event
-	HistoryQuery  = api.HistoryQuery
-	EventStream   = api.EventStream
+	Status          = api.Status
+	Config          = api.Config
+	Router          = api.Router
+	Counters        = api.Counters
+	HMAC            = api.HMAC
+	Refusal         = api.Refusal
+	Track           = api.Track
+	Service         = api.Service
+	Server          = api.Server
+	Check           = api.Check
+	Stats           = api.Stats
+	Sync            = api.Sync
+	Hook            = api.Hook
+	HookRun         = api.HookRun
+	Failure         = api.Failure
+	Action          = api.Action
+	ServerCommand   = api.ServerCommand
+	ServerState     = api.ServerState
+	PlanRequest     = api.PlanRequest
+	Plan            = api.Plan
+	PlanLine        = api.PlanLine
+	PlanRow         = api.PlanRow
+	Probed          = api.Probed
+	ProbedCause     = api.ProbedCause
+	ApplyRequest    = api.ApplyRequest
+	RollbackRequest = api.RollbackRequest
+	Applied         = api.Applied
+	Wait            = api.Wait
+	Revision        = api.Revision
+	ConfigLog       = api.ConfigLog
+	ConfigSelection = api.ConfigSelection
+	ConfigFiles     = api.ConfigFiles
+	ConfigFile      = api.ConfigFile
+	Event           = api.Event
+	HistoryQuery    = api.HistoryQuery
+	EventStream     = api.EventStream
 )
 
 // The actions of operators on a real server.
@@ -43,4 +53,10 @@ const (
 	Enable    = api.Enable
 	SetWeight = api.SetWeight
 	Reset     = api.Reset
+)
+
+// The limits of how long a configuration can wait for confirmation.
+const (
+	MinConfirm = api.MinConfirm
+	MaxConfirm = api.MaxConfirm
 )

@@ -70,9 +70,33 @@ func (c *Client) RawStatus(ctx context.Context) ([]byte, error) {
 }
 
 // Reload makes the director read its configuration again. The error has a line for each mistake in it.
-func (c *Client) Reload(ctx context.Context) error {
-	_, err := c.do(ctx, http.MethodPost, reloadPath, nil)
-	return err
+func (c *Client) Reload(ctx context.Context) (Applied, error) {
+	return ask[Applied](ctx, c, http.MethodPost, reloadPath, nil)
+}
+
+// Apply puts the configuration of a plan into force.
+func (c *Client) Apply(ctx context.Context, r ApplyRequest) (Applied, error) {
+	return ask[Applied](ctx, c, http.MethodPost, applyPath, r)
+}
+
+// Confirm says that the configuration in force stays.
+func (c *Client) Confirm(ctx context.Context) (Applied, error) {
+	return ask[Applied](ctx, c, http.MethodPost, confirmPath, nil)
+}
+
+// Rollback puts a former configuration in force again.
+func (c *Client) Rollback(ctx context.Context, r RollbackRequest) (Applied, error) {
+	return ask[Applied](ctx, c, http.MethodPost, rollbackPath, r)
+}
+
+// ConfigLog returns the configurations that were in force, the oldest first.
+func (c *Client) ConfigLog(ctx context.Context) (ConfigLog, error) {
+	return ask[ConfigLog](ctx, c, http.MethodGet, configPath, nil)
+}
+
+// ConfigFiles returns the files of a configuration that was in force.
+func (c *Client) ConfigFiles(ctx context.Context, r ConfigSelection) (ConfigFiles, error) {
+	return ask[ConfigFiles](ctx, c, http.MethodPost, configPath, r)
 }
 
 // Plan returns what a reload would change. The error has a line for each mistake in the configuration.

@@ -25,7 +25,30 @@ type fakeDirector struct {
 }
 
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
-func (f *fakeDirector) Reload() error  { return f.reload }
+
+func (f *fakeDirector) Reload() (Applied, error) {
+	return Applied{Config: Config{SHA256: "abc", Revision: 7}}, f.reload
+}
+
+func (f *fakeDirector) Apply(r ApplyRequest) (Applied, error) {
+	f.asked = []string{r.Plan, fmt.Sprint(r.ConfirmSeconds)}
+	return Applied{NotRemembered: diskFull}, f.reload
+}
+
+func (f *fakeDirector) Confirm() (Applied, error) { return Applied{}, f.reload }
+
+func (f *fakeDirector) Rollback(r RollbackRequest) (Applied, error) {
+	f.asked = []string{fmt.Sprint(r.Revision), fmt.Sprint(r.ConfirmSeconds)}
+	return Applied{Config: Config{Waits: &Wait{Former: 6}}}, f.reload
+}
+
+func (f *fakeDirector) ConfigLog() (ConfigLog, error) {
+	return ConfigLog{Revisions: []Revision{{Number: 1, How: "start"}}}, nil
+}
+
+func (f *fakeDirector) ConfigFiles(r ConfigSelection) (ConfigFiles, error) {
+	return ConfigFiles{Revision: Revision{Number: r.Revision}, Files: []ConfigFile{{Name: "t.toml", Text: "name"}}}, nil
+}
 
 func (f *fakeDirector) Plan(r PlanRequest) (Plan, error) {
 	f.asked = []string{r.File, r.Text}
@@ -91,11 +114,11 @@ func TestStatusTravels(t *testing.T) {
 func TestReloadReturnsEveryMistake(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
-	if err := c.Reload(t.Context()); err != nil {
+	if done, err := c.Reload(t.Context()); err != nil || done.SHA256 != "abc" || done.Revision != 7 {
 		t.Errorf("a good reload returned %v", err)
 	}
 	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
-	if err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
+	if _, err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
 		t.Errorf("a bad reload returned %v", err)
 	}
 }

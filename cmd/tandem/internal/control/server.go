@@ -23,6 +23,10 @@ const (
 	statusPath   = "/v1/status"
 	reloadPath   = "/v1/reload"
 	planPath     = "/v1/plan"
+	applyPath    = "/v1/apply"
+	confirmPath  = "/v1/confirm"
+	rollbackPath = "/v1/rollback"
+	configPath   = "/v1/config"
 	failoverPath = "/v1/failover"
 	releasePath  = "/v1/release"
 	serversPath  = "/v1/servers"
@@ -40,9 +44,19 @@ const shutdownGrace = time.Second
 type Director interface {
 	Status() Status
 	// Reload reads the configuration again. An error has a line for each mistake; the old configuration stays in force.
-	Reload() error
+	Reload() (Applied, error)
 	// Plan says what a reload would change. An error has a line for each mistake.
 	Plan(PlanRequest) (Plan, error)
+	// Apply puts the configuration of a plan into force.
+	Apply(ApplyRequest) (Applied, error)
+	// Confirm says that the configuration in force stays, which waits for confirmation.
+	Confirm() (Applied, error)
+	// Rollback puts a former configuration in force again.
+	Rollback(RollbackRequest) (Applied, error)
+	// ConfigLog returns the configurations that were in force.
+	ConfigLog() (ConfigLog, error)
+	// ConfigFiles returns the files of one of them. They may have passwords.
+	ConfigFiles(ConfigSelection) (ConfigFiles, error)
 	// Failover hands the named virtual routers over. Without names, it hands over all of which this director is master. It
 	// returns those that it handed over. The error names those that nobody took over; this director stays their master.
 	Failover(routers []string) (RoutersDone, error)
@@ -119,12 +133,14 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 		answer(w, http.StatusOK, d.Status())
 	})
 	mux.HandleFunc("POST "+reloadPath, func(w http.ResponseWriter, _ *http.Request) {
-		if err := d.Reload(); err != nil {
+		done, err := d.Reload()
+		if err != nil {
 			answer(w, http.StatusUnprocessableEntity, Failure{Problems: problems(err)})
 			return
 		}
-		answer(w, http.StatusOK, d.Status().Config)
+		answer(w, http.StatusOK, done)
 	})
+	handleConfig(mux, d)
 	mux.HandleFunc("POST "+planPath, func(w http.ResponseWriter, r *http.Request) {
 		var request PlanRequest
 		if !decodeAtMost(w, r, &request, maxPlanRequest) {
@@ -163,6 +179,40 @@ func Serve(ctx context.Context, l net.Listener, d Director) error {
 	}
 	<-done
 	return nil
+}
+
+// handleConfig handles the commands about the configuration. The files of a configuration may have passwords, so they are not
+// for those who may only read: they are the answer to a command.
+func handleConfig(mux *http.ServeMux, d Director) {
+	mux.HandleFunc("POST "+applyPath, func(w http.ResponseWriter, r *http.Request) {
+		var request ApplyRequest
+		if decode(w, r, &request) {
+			done, err := d.Apply(request)
+			answerResult(w, done, err)
+		}
+	})
+	mux.HandleFunc("POST "+confirmPath, func(w http.ResponseWriter, _ *http.Request) {
+		done, err := d.Confirm()
+		answerResult(w, done, err)
+	})
+	mux.HandleFunc("POST "+rollbackPath, func(w http.ResponseWriter, r *http.Request) {
+		var request RollbackRequest
+		if decode(w, r, &request) {
+			done, err := d.Rollback(request)
+			answerResult(w, done, err)
+		}
+	})
+	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
+		log, err := d.ConfigLog()
+		answerResult(w, log, err)
+	})
+	mux.HandleFunc("POST "+configPath, func(w http.ResponseWriter, r *http.Request) {
+		var request ConfigSelection
+		if decode(w, r, &request) {
+			files, err := d.ConfigFiles(request)
+			answerResult(w, files, err)
+		}
+	})
 }
 
 // maxRequest bounds the body of a request, and maxPlanRequest that of a request with a configuration: 16 MiB, of which JSON

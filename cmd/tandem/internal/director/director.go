@@ -37,6 +37,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/runner"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -45,7 +46,8 @@ import (
 
 // Options are what a Director needs from its process.
 type Options struct {
-	Config  *configs.Config
+	Begin   *Beginning
+	Config  *configs.Config // if Begin is nil: then there are no revisions until the first reload
 	Version string
 	Log     hclog.Logger
 	// Spawn starts an election process.
@@ -57,6 +59,9 @@ type Director struct {
 	log     hclog.Logger
 	version string
 	first   *configs.Config // the configuration that Run starts with
+	begin   *Beginning      // nil: nothing is known about revisions
+	file    string          // the director's own
+	loader  load.Loader     // for the director's name
 
 	inbox  chan any      // events, and questions for the loop
 	begun  chan struct{} // closed when the inbox is read
@@ -65,6 +70,8 @@ type Director struct {
 	filled chan struct{} // closed when the IPVS table has been written for the first time
 	reload chan struct{} // has room for one reload at a time
 	plans  chan struct{} // has room for one plan at a time
+
+	candidates candidates
 
 	elections *supervise.Supervisor
 	checks    *runner.Runner
@@ -100,8 +107,11 @@ type mailboxes struct {
 
 // New returns a director that has not started.
 func New(o Options) *Director {
+	if o.Begin != nil {
+		o.Config = o.Begin.Config
+	}
 	d := &Director{
-		log: o.Log, version: o.Version, first: o.Config,
+		log: o.Log, version: o.Version, first: o.Config, begin: o.Begin, file: o.Config.File, loader: load.Like(o.Config),
 		inbox: make(chan any, inboxSize),
 		begun: make(chan struct{}), ended: make(chan struct{}), filled: make(chan struct{}),
 		reload: make(chan struct{}, 1), plans: make(chan struct{}, 1),
@@ -115,6 +125,9 @@ func New(o Options) *Director {
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
 		},
+	}
+	if o.Begin != nil {
+		d.file, d.loader = o.Begin.file, o.Begin.loader
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
@@ -158,11 +171,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	state := core.New()
-	d.post(core.Start{
-		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
-		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
-		Unread: saved.unread, Unusable: unusable,
-	})
+	d.post(d.start(saved, unusable))
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
 	g.Go(func() error { return d.metrics.run(work) })
@@ -181,6 +190,23 @@ func (d *Director) Run(ctx context.Context) error {
 		"routers", len(cfg.Routers), "services", len(cfg.Services))
 	err = g.Wait()
 	return errors.Join(err, d.leave(state, saved))
+}
+
+// start returns the first event.
+func (d *Director) start(saved *savedState, unusable string) core.Start {
+	start := core.Start{
+		Config: d.first, Numbers: workers.ReadNumbers(d.first.Tracks),
+		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
+		Unread: saved.unread, Unusable: unusable,
+	}
+	if b := d.begin; b != nil {
+		start.Origin = &b.origin
+		start.Unread = append(start.Unread, b.notes...)
+		for _, note := range b.notes {
+			d.log.Error("failed to load a revision of the configuration", "error", note)
+		}
+	}
+	return start
 }
 
 // startWorkers starts the workers of the loop.

@@ -14,9 +14,9 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/plan"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -40,11 +40,39 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 	case <-time.After(planPatience):
 		return control.Plan{}, errors.New("another plan is being made: try again in a moment")
 	}
-	own := r.File == ""
-	cfg, err := d.planned(r, own)
+	c, err := d.candidate(r)
 	if err != nil {
 		return control.Plan{}, err
 	}
+	p, err := d.describe(c.config, func(in plan.Input) map[plan.CheckID]plan.Probe {
+		targets := plan.Targets(in.Before.Config, in.After.Config, c.isOwn)
+		if r.NoProbe {
+			return notProbed(targets)
+		}
+		return probeOnce(targets)
+	})
+	if err != nil {
+		return p, err
+	}
+	p.Warnings = append(p.Warnings, c.warnings...)
+	if shot := d.snapshot(); shot != nil {
+		p.Warnings = append(p.Warnings, report.RevisionWarnings(shot)...)
+	}
+	p.ID = d.candidates.add(c, p.InForce)
+	return p, nil
+}
+
+// notProbed returns the results of checks that are not run.
+func notProbed(targets []plan.Target) map[plan.CheckID]plan.Probe {
+	results := make(map[plan.CheckID]plan.Probe, len(targets))
+	for i := range targets {
+		results[targets[i].ID] = plan.Probe{NotRun: "checks were left out"}
+	}
+	return results
+}
+
+// describe says what a configuration would change. probe runs the checks of new real servers.
+func (d *Director) describe(cfg *configs.Config, probe func(plan.Input) map[plan.CheckID]plan.Probe) (control.Plan, error) {
 	rehearsal, err := d.rehearse()
 	if err != nil {
 		return control.Plan{}, err
@@ -69,7 +97,7 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 	}
 	in.Interfaces = interfaces()
 	in.Schedulers, _ = kernel.AvailableSchedulers() // not known if this fails
-	in.Probes = probeOnce(plan.Targets(in.Before.Config, in.After.Config, own))
+	in.Probes = probe(in)
 	p.Lines, p.Probed = plan.Of(in), plan.Probed(in)
 	for _, f := range in.Fixed {
 		p.Refused = append(p.Refused, f.In(cfg.File).Error())
@@ -77,22 +105,19 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 	return p, nil
 }
 
-// planned returns the configuration of a request, if a reload would accept it.
-func (d *Director) planned(r control.PlanRequest, own bool) (cfg *configs.Config, err error) {
-	if own {
-		cfg, err = load.Like(d.first).File(d.first.File)
-	} else {
-		loader := load.Like(d.first)
-		if r.Name != "" {
-			loader = load.As(r.Name)
-		}
-		included := load.Sources{Matches: r.Matches, Texts: r.Included}
-		cfg, err = loader.From(included).Text(r.File, []byte(r.Text))
-	}
+// changes says what a configuration changes that comes into force now. What cannot be found out is a warning: it must not keep
+// the configuration from coming into force.
+func (d *Director) changes(cfg *configs.Config) (lines []control.PlanLine, texts, warnings []string) {
+	p, err := d.describe(cfg, func(in plan.Input) map[plan.CheckID]plan.Probe {
+		return notProbed(plan.Targets(in.Before.Config, in.After.Config, true))
+	})
 	if err != nil {
-		return nil, err
+		return []control.PlanLine{}, nil, []string{"what changes is not known: " + err.Error()}
 	}
-	return cfg, d.checkMachine(cfg)
+	for _, l := range p.Lines {
+		texts = append(texts, l.String())
+	}
+	return p.Lines, texts, p.Warnings
 }
 
 // rehearse asks the loop for a rehearsal.

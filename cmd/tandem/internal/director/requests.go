@@ -5,7 +5,6 @@ package director
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,8 +12,6 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
-	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -61,23 +58,6 @@ func (d *Director) snapshot() *core.Snapshot {
 	case <-d.ended:
 		return nil
 	}
-}
-
-// Reload reads the configuration file again. If the file has mistakes, or changes something that a running director cannot
-// change, nothing changes and the error says why. The file is read here, so that a slow disk delays nobody else.
-func (d *Director) Reload() error {
-	d.reload <- struct{}{} // the file that is read later is put in force later
-	defer func() { <-d.reload }()
-	cfg, err := load.Like(d.first).File(d.first.File)
-	if err == nil {
-		err = d.checkMachine(cfg)
-	}
-	if err != nil {
-		d.post(core.ReloadRefused{Problem: strings.ReplaceAll(err.Error(), "\n", "; ")})
-		return err
-	}
-	numbers := workers.ReadNumbers(cfg.Tracks)
-	return d.ask(func(r core.Request) core.Event { return core.Reload{Request: r, Config: cfg, Numbers: numbers} }).Err
 }
 
 // Failover hands the named virtual routers over to the peer, and puts them into standby until Release. Without names, it

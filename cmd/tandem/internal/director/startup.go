@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
@@ -44,6 +45,8 @@ type savedState struct {
 	standby   *state.File[[]string]
 	drains    *state.File[core.Drains]
 	hooks     *state.File[hooks.Records]
+	revisions *state.File[revision.State]
+	dir       string
 	table     kernelTable
 	syncs     *kernel.SyncDaemons
 	sysctls   *kernel.SysctlKeeper
@@ -55,7 +58,7 @@ type savedState struct {
 // openState reads the state directory of earlier runs. A file that cannot be read is a problem, but the director starts
 // without it.
 func (d *Director) openState(dir string) *savedState {
-	s := &savedState{}
+	s := &savedState{dir: dir}
 	unreadable := false
 	check := func(err error) {
 		switch {
@@ -88,6 +91,8 @@ func (d *Director) openState(dir string) *savedState {
 	check(err)
 	s.hooks, err = loaded[hooks.Records](filepath.Join(dir, core.HooksFile.String()))
 	check(err)
+	s.revisions, err = loaded[revision.State](filepath.Join(dir, core.RevisionsFile.String()))
+	check(err)
 	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
 	s.syncs, err = kernel.OpenSyncDaemons(d.reader, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), flat), log)
@@ -115,6 +120,8 @@ func (s *savedState) store(f core.FileValue) error {
 		return s.drains.Store(value)
 	case hooks.Records:
 		return s.hooks.Store(value)
+	case revision.Kept:
+		return s.storeRevisions(value)
 	}
 	return fmt.Errorf("%s has no place for a %T", f.File, f.Value)
 }

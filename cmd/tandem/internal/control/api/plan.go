@@ -13,10 +13,17 @@ type PlanRequest struct {
 	Included map[string]string   `json:"included,omitempty"`
 	// Name is the director's name, if it is not that of the running director.
 	Name string `json:"name,omitempty"`
+	// Own asks about the director's own file, even if a reload would not take it because it has not changed since another
+	// configuration was applied.
+	Own bool `json:"own,omitempty"`
+	// NoProbe leaves the checks of new real servers out.
+	NoProbe bool `json:"no_probe,omitempty"`
 }
 
 // A Plan says what a reload would change.
 type Plan struct {
+	// ID names the plan in an ApplyRequest. It changes with the files and with the configuration in force.
+	ID      string     `json:"id"`
 	File    string     `json:"file"`
 	SHA256  string     `json:"sha256"`
 	InForce string     `json:"in_force"` // the SHA-256 of the configuration in force
@@ -33,6 +40,14 @@ type Probed struct {
 	Healthy   int `json:"healthy"`
 	Failed    int `json:"failed"`
 	NotProbed int `json:"not_probed"`
+	// Causes are those of the servers that are not healthy, the most frequent first.
+	Causes []ProbedCause `json:"causes,omitempty"`
+}
+
+// A ProbedCause counts servers with the same result.
+type ProbedCause struct {
+	Servers int    `json:"servers"`
+	Reason  string `json:"reason"` // "connection refused"
 }
 
 // A Harm says how much a change disturbs clients.
@@ -71,6 +86,21 @@ type PlanLine struct {
 	New     string `json:"new,omitempty"`
 	// Later says that the reload itself does not do this: it happens when a check passes, or when this director becomes master.
 	Later bool `json:"later,omitempty"`
+}
+
+// signs are the first characters of the lines, by operation.
+var signs = map[string]string{"add": "+", "remove": "-", "change": "~"}
+
+// String returns the change without its cost: "~ virtual router web: priority 150 → 90".
+func (l PlanLine) String() string {
+	text := signs[l.Op] + " " + l.Object
+	if l.Change != "" {
+		text += ": " + l.Change
+	}
+	if l.Later {
+		text += " (later)"
+	}
+	return text
 }
 
 // A PlanRow is a row of the IPVS table.

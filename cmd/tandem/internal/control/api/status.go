@@ -32,6 +32,11 @@ type Config struct {
 	File     string    `json:"file"`
 	SHA256   string    `json:"sha256"`
 	LoadedAt time.Time `json:"loaded_at"`
+	// Revision is its number in the log of configurations; absent: it has none.
+	Revision int `json:"revision,omitempty"`
+	// Apart says that it is not what the director's own file has: it counts until that file changes.
+	Apart bool  `json:"apart,omitempty"`
+	Waits *Wait `json:"waits,omitempty"` // for confirmation; absent: it does not wait
 }
 
 // A TableFault says why the kernel's IPVS table is not as it should be.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -23,20 +24,49 @@ func (ev Start) on(s *State) {
 	s.recordDirector(api.EventDirector, "started", "")
 	s.forgetOverrides()
 	s.logNumbers(nil)
+	if ev.Origin != nil {
+		s.begin(ev.Origin)
+	}
 }
 
 func (ev Reload) on(s *State) {
-	if err := fixed(s.cfg, ev.Config); err != nil {
-		s.reloads.Refused++
-		s.recordDirector(api.EventReload, "refused the configuration of "+ev.Config.File, err.Error())
-		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
+	if err := s.refusesReload(ev); err != nil {
+		s.refuse(ev, err)
 		return
 	}
-	s.reloads.Done++
-	former, was := graces(s.cfg.Services), s.cfg.SHA256
-	before := s.numbers
-	s.numbers = ev.Numbers
-	s.adopt(ev.Config)
+	c := ev.Change
+	if c != nil && c.Confirm > 0 && ev.Config.SHA256 != s.cfg.SHA256 {
+		s.propose(ev)
+		return
+	}
+	r := &s.revisions
+	was, next := r.is, r.after(s.now, ev)
+	fresh := next.Current().Number != was.Current().Number
+	r.is = next
+	s.load(ev, next, fresh)
+	if fresh || next.Own != was.Own {
+		s.storeRevisions(next)
+	}
+	reply := Reply{Request: ev.Request}
+	if c != nil && c.How != revision.Reloaded {
+		s.answerLater(reply, RevisionsFile, true)
+		return
+	}
+	s.out.Replies = append(s.out.Replies, reply)
+}
+
+// refuse answers a reload that changes nothing.
+func (s *State) refuse(ev Reload, err error) {
+	s.reloads.Refused++
+	s.recordDirector(api.EventReload, "refused the configuration of "+ev.Config.File, err.Error())
+	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
+}
+
+// enact makes a configuration that of the director, and does what follows.
+func (s *State) enact(l Loaded) {
+	former, before := graces(s.cfg.Services), s.numbers
+	s.numbers = l.Numbers
+	s.adopt(l.Config)
 	if s.filled {
 		s.drain(former, s.draining)
 		s.pruneTable()
@@ -44,15 +74,6 @@ func (ev Reload) on(s *State) {
 	}
 	s.forgetOverrides()
 	s.logNumbers(before)
-	for _, w := range ev.Config.Warnings {
-		s.log(Warn, "configuration", "warning", w.Error())
-	}
-	s.log(Info, "configuration reloaded", "config", ev.Config.File, "sha256", ev.Config.SHA256)
-	s.record(api.Event{
-		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "loaded the configuration of " + ev.Config.File,
-		Old: was, New: ev.Config.SHA256,
-	})
-	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request})
 }
 
 func (ev ReloadRefused) on(s *State) {

@@ -29,6 +29,7 @@ type Start struct {
 	Unread []string
 	// Unusable is why the state directory cannot be used at all. Empty: it can.
 	Unusable string
+	Origin   *Origin // nil: nothing is known about revisions
 }
 
 // A TableRead is the kernel's table when the director starts.
@@ -42,6 +43,7 @@ type Reload struct {
 	Request Request
 	Config  *configs.Config
 	Numbers map[string]Number
+	Change  *Change // nil: it gets no revision
 }
 
 // A ReloadRefused is a new configuration with mistakes. It is only counted, and recorded in the history.

@@ -12,12 +12,13 @@ func _() {
 	_ = x[StandbyFile-2]
 	_ = x[DrainsFile-3]
 	_ = x[HooksFile-4]
-	_ = x[endOfFiles-5]
+	_ = x[RevisionsFile-5]
+	_ = x[endOfFiles-6]
 }
 
-const _File_name = "orders.jsonstandby.jsonleaving.jsonhooks.jsonnone"
+const _File_name = "orders.jsonstandby.jsonleaving.jsonhooks.jsonrevisions.jsonnone"
 
-var _File_index = [...]uint8{0, 11, 23, 35, 45, 49}
+var _File_index = [...]uint8{0, 11, 23, 35, 45, 59, 63}
 
 func (i File) String() string {
 	idx := int(i) - 1

@@ -5,7 +5,6 @@ package core
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,8 +22,11 @@ type player struct {
 	log   hclog.Logger
 	is    outcome
 	files map[File]any
+	// origin is that of the next start.
+	origin *Origin
 	// refused are the services that the kernel refuses. It accepts all others.
 	refused map[string]bool
+	disk    string // why it cannot be written; empty: it can
 }
 
 func newPlayer(log hclog.Logger) *player {
@@ -41,7 +43,7 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 		}
 		events = nil
 		for _, l := range out.Lines {
-			if strings.HasPrefix(l.Message, "configuration") {
+			if l.Message == "configuration" || l.Message == "configuration reloaded" && !slices.Contains(l.Pairs, any("revision")) {
 				continue // what is reloaded is in the transcript already
 			}
 			map[Level]func(string, ...any){Info: p.log.Info, Warn: p.log.Warn, Error: p.log.Error}[l.Level](l.Message, l.Pairs...)
@@ -54,6 +56,10 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 			p.is.Checks = out.Checks.Targets
 		}
 		for _, f := range out.Files {
+			if p.disk != "" {
+				events = append(events, Stored{File: f.File, Generation: f.Generation, Problem: p.disk})
+				continue
+			}
 			p.files[f.File] = f.Value
 			p.is.Files = maps.Clone(p.is.Files)
 			p.is.Files[f.File.String()] = f.Value
@@ -110,6 +116,7 @@ func (p *player) restart(now time.Time, cfg *configs.Config, table []lvs.Entry) 
 	start.Overrides, _ = p.files[OverridesFile].(map[string]Override)
 	start.Standby, _ = p.files[StandbyFile].([]string)
 	start.Drains, _ = p.files[DrainsFile].(Drains)
+	start.Origin = p.origin
 	p.step(now, start)
 	p.step(now, TableRead{Entries: table, Owned: owned})
 }

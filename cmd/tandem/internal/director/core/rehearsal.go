@@ -47,6 +47,7 @@ func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
 	c.out, c.waiting, c.queued, c.handOver = Effects{}, nil, nil, nil
 	c.wanted, c.led, c.probed, c.retrack = maps.Clone(s.wanted), maps.Clone(s.led), maps.Clone(s.probed), maps.Clone(s.retrack)
 	c.hooks, c.history = newHookState(nil), newHistoryState() // a rehearsal tells nobody
+	c.revisions = revisionState{}
 	// A reload makes these anew.
 	c.changed, c.ramping, c.targets, c.clients, c.markClients, c.outliers, c.census = nil, nil, nil, nil, nil, nil, census{}
 	c.services = make([]*service, 0, len(s.services))

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Hooks     []hooks.Stat
 	StateDir  StateDir
 	Departed  []Departed // services that were removed and drain
+	Revisions Revisions
 }
 
 // A Service is the state of a configured service.
@@ -80,7 +81,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
-		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(),
+		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(), Revisions: s.shownRevisions(),
 		Hooks:    s.hooks.queue.Stats(),
 		Services: make([]*Service, 0, len(s.services)),
 	}

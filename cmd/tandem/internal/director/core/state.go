@@ -84,8 +84,9 @@ type State struct {
 	counted     []lvs.ServiceID             // services whose counters show whether their servers answer
 	outliers    map[*server]*service        // servers without new clients for a while
 
-	hooks   hookState
-	history historyState
+	hooks     hookState
+	history   historyState
+	revisions revisionState
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -126,6 +127,8 @@ func (s *State) Step(now time.Time, events ...Event) Effects {
 
 // settle computes everything that depends on the changes.
 func (s *State) settle() {
+	s.seeProposal()
+	s.seeConfirmation()
 	s.endDrains(nil)
 	s.seeSilence()
 	s.seeSegments()
@@ -311,6 +314,10 @@ func (s *State) next() time.Time {
 	if s.handOver != nil {
 		sooner(s.handOver.deadline)
 	}
+	if p := s.revisions.proposal; p != nil {
+		sooner(s.files[RevisionsFile].since.Add(storeTimeout))
+	}
+	sooner(s.revisions.until)
 	s.hooksNext(sooner)
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())

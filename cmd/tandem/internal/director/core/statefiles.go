@@ -17,6 +17,7 @@ const (
 	StandbyFile                   // standby.json
 	DrainsFile                    // leaving.json
 	HooksFile                     // hooks.json
+	RevisionsFile                 // revisions.json
 	endOfFiles                    // none
 )
 
@@ -55,6 +56,9 @@ func (ev Stored) on(s *State) {
 		s.recordDirector(api.EventWarning, "wrote "+ev.File.String()+" of the state directory again", "")
 	}
 	state.problem = ev.Problem
+	if ev.File == RevisionsFile && state.stored == state.wanted {
+		s.revisions.forgetWritten()
+	}
 }
 
 // lacks returns why a generation of a file is not on the disk. If the file is written, why is empty and done is true. If it may

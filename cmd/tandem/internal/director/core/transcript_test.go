@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -45,6 +47,7 @@ type conversation struct {
 	now  time.Time
 	cfg  *configs.Config
 	last outcome
+	machine
 }
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -194,7 +197,11 @@ func (c *conversation) play(event, body string) []string {
 		c.now = c.now.Add(d)
 		c.p.tick(c.now)
 	default:
-		c.t.Fatalf("unknown event %q", event)
+		said, known := c.playRevisions(verb, args, body)
+		if !known {
+			c.t.Fatalf("unknown event %q", event)
+		}
+		answers = append(answers, said...)
 	}
 	return append(answers, c.answers()...)
 }
@@ -244,6 +251,12 @@ func (c *conversation) answers() []string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(is.Files)) {
+		if kept, ok := is.Files[name].(revision.Kept); ok {
+			if before, _ := was.Files[name].(revision.Kept); !reflect.DeepEqual(before.State, kept.State) {
+				all = append(all, "file "+name+" "+inWords(kept))
+			}
+			continue
+		}
 		text, err := json.Marshal(is.Files[name])
 		if err != nil {
 			c.t.Fatal(err)

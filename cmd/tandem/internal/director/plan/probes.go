@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -162,9 +163,13 @@ func tally(healthy, failed, open int) string {
 	return s
 }
 
+// maxCauses is the maximum number of causes that Probed tells.
+const maxCauses = 10
+
 // Probed counts the servers with a new check by what it said.
 func Probed(in Input) (sum api.Probed) {
 	p := newPlanner(in)
+	causes := make(map[string]int)
 	for _, svc := range in.After.Config.Services {
 		for _, srv := range svc.Servers {
 			switch status, asked := p.health(svc, srv); {
@@ -173,10 +178,18 @@ func Probed(in Input) (sum api.Probed) {
 				sum.Healthy++
 			case status.Health == healthcheck.Unhealthy:
 				sum.Failed++
+				causes[status.Reason]++
 			default:
 				sum.NotProbed++
 			}
 		}
 	}
+	for reason, n := range causes {
+		sum.Causes = append(sum.Causes, api.ProbedCause{Servers: n, Reason: reason})
+	}
+	slices.SortFunc(sum.Causes, func(a, b api.ProbedCause) int {
+		return cmp.Or(cmp.Compare(b.Servers, a.Servers), cmp.Compare(a.Reason, b.Reason))
+	})
+	sum.Causes = sum.Causes[:min(len(sum.Causes), maxCauses)]
 	return sum
 }

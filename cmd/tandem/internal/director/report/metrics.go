@@ -25,6 +25,10 @@ var (
 	infoDesc     = desc("info", "The director and its version; always 1.", "name", "version")
 	loadedDesc   = desc("config_loaded_timestamp_seconds", "When the configuration in force was loaded.")
 	reloadsDesc  = desc("config_reloads_total", "Reloads that were asked for, by their result.", "result")
+	revisionDesc = desc("config_revision", "The number of the configuration in force in the log of configurations, 0 if it has none.")
+	waitsDesc    = desc("config_waits_for_confirmation", "1 while the configuration in force waits for confirmation, 0 otherwise.")
+	apartDesc    = desc("config_apart", "1 while another configuration is in force than that of the director's own file, 0 otherwise.")
+	rollbackDesc = desc("config_rollbacks_total", "Configurations that were rolled back because nobody confirmed them.")
 	historyDesc  = desc("history_lost_events_total", "Events that are missing in the file of the history, because it could not be written.")
 	warningsDesc = desc("warnings_count", "Warnings in the status.")
 
@@ -104,6 +108,14 @@ func (s sink) lateness(r vrrp.Status) {
 	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
 }
 
+// flag is the value of a gauge that is 1 or 0.
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
 // traffic counts packets and bytes in both directions.
 func (s sink) traffic(packets, bytes *prometheus.Desc, of api.Stats, labels ...string) {
 	s.count(packets, of.InPackets, append(slices.Clone(labels), "in")...)
@@ -131,6 +143,10 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.gauge(loadedDesc, float64(status.Config.LoadedAt.UnixMilli())/1000)
 	out.count(reloadsDesc, m.State.Reloads.Done, "done")
 	out.count(reloadsDesc, m.State.Reloads.Refused, "refused")
+	out.gauge(revisionDesc, float64(status.Config.Revision))
+	out.gauge(waitsDesc, flag(status.Config.Waits != nil))
+	out.gauge(apartDesc, flag(status.Config.Apart))
+	out.count(rollbackDesc, m.State.Revisions.RolledBack)
 	out.count(historyDesc, m.State.StateDir.History.Lost)
 	out.gauge(warningsDesc, float64(len(status.Warnings)))
 	out.count(electionRestartsDesc, m.ElectionRestarts)

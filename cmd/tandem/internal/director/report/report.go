@@ -27,7 +27,7 @@ func Status(in Input) api.Status {
 	s := api.Status{
 		Name:     cfg.Name,
 		Version:  in.Version,
-		Config:   api.Config{File: cfg.File, SHA256: cfg.SHA256, LoadedAt: shot.LoadedAt},
+		Config:   Config(shot),
 		VRRP:     routerStatus(cfg.Routers, shot.Report),
 		Sync:     syncs(shot.Sync.Running),
 		Hooks:    hookStatus(shot.Hooks),

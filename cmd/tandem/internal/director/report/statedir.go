@@ -52,6 +52,8 @@ func contents(f core.File) string {
 		return "what operators ordered about real servers"
 	case core.StandbyFile:
 		return "which virtual routers stand by on command"
+	case core.RevisionsFile:
+		return "which configuration is in force, and which ones were,"
 	}
 	return "which removed servers are draining"
 }

@@ -23,6 +23,7 @@ func warnings(in Input) (all []string) {
 	for _, w := range shot.Config.Warnings {
 		all = append(all, w.Error())
 	}
+	all = append(all, RevisionWarnings(shot)...)
 	all = append(all, stepBackWarnings(shot)...)
 	if in.Metrics != "" {
 		all = append(all, in.Metrics)
