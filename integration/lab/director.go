@@ -129,7 +129,8 @@ type Status struct {
 	Config  struct {
 		File     string
 		SHA256   string
-		LoadedAt time.Time `json:"loaded_at"`
+		LoadedAt time.Time             `json:"loaded_at"`
+		Waits    *struct{ Former int } // for confirmation
 	}
 	VRRP []struct {
 		Name, Interface, State, Master, Reason string
