@@ -97,8 +97,8 @@ func controlTable() toml.SchemaType[Control] {
 func stateTable() toml.SchemaType[State] {
 	return toml.Table(nil,
 		toml.Optional("dir", toml.String("an absolute path", absolutePath), DefaultStateDir,
-			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own, and the "+
-				"history of events. The daemon makes it if it is missing. While it cannot be read or written, the daemon works, and the status warns.",
+			"The directory where the daemon keeps what it needs after a restart, such as which IPVS services are its own, the "+
+				"history of events, and the last 20 configurations. The daemon makes it if it is missing. While it cannot be read or written, the daemon works, and the status warns.",
 			func(s *State, v string) { s.Dir = v }),
 	)
 }

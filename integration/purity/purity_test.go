@@ -36,18 +36,20 @@ const (
 
 // rules are the packages, and single files, that have rules.
 var rules = map[string]rule{
-	"cmd/tandem/internal/director/core":    pure | noMutex,
-	"cmd/tandem/internal/director/history": pure | noMutex,
-	"cmd/tandem/internal/director/hooks":   pure | noMutex,
-	"cmd/tandem/internal/director/plan":    pure | noMutex,
-	"cmd/tandem/internal/director/report":  pure,
-	"cmd/tandem/internal/director/loop.go": noMutex | noGo,
-	"cmd/tandem/internal/simulation":       noClock | noGo | noMutex,
-	"vrrp":                                 pure,
-	"garp":                                 pure,
-	"lvs":                                  pure,
-	"lvs/traffic":                          pure,
-	"healthcheck":                          pure,
+	"cmd/tandem/internal/director/core":     pure | noMutex,
+	"cmd/tandem/internal/director/history":  pure | noMutex,
+	"cmd/tandem/internal/director/hooks":    pure | noMutex,
+	"cmd/tandem/internal/director/plan":     pure | noMutex,
+	"cmd/tandem/internal/director/revision": pure | noMutex,
+	"cmd/tandem/internal/textdiff":          pure | noMutex,
+	"cmd/tandem/internal/director/report":   pure,
+	"cmd/tandem/internal/director/loop.go":  noMutex | noGo,
+	"cmd/tandem/internal/simulation":        noClock | noGo | noMutex,
+	"vrrp":                                  pure,
+	"garp":                                  pure,
+	"lvs":                                   pure,
+	"lvs/traffic":                           pure,
+	"healthcheck":                           pure,
 }
 
 // vocabulary are packages that touch the world, of which pure packages may use the types: configuration and status.
