@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
@@ -119,6 +120,67 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 }
 `, `{"router web":{"state":"master","told":{"web/notify":""}}}`)
 	})
+	t.Run("revisions.json", func(t *testing.T) {
+		roundTrip[revision.State](t, state.Options{}, `{
+  "version": 1,
+  "value": {
+    "revisions": [
+      {
+        "number": 7,
+        "at": "2026-11-22T12:00:00Z",
+        "file": "/etc/tandem/tandem.toml",
+        "sha256": "9c1f",
+        "size": 100,
+        "how": "start"
+      },
+      {
+        "number": 8,
+        "at": "2026-11-22T12:05:00Z",
+        "file": "/etc/tandem/tandem.toml",
+        "sha256": "a0b1",
+        "size": 100,
+        "how": "rollback",
+        "of": 6,
+        "lines": [
+          "~ virtual router web: priority 150 → 90"
+        ],
+        "changes": 1
+      }
+    ],
+    "own": "a0b1",
+    "waiting": {
+      "former": 7,
+      "until": "2026-11-22T12:10:00Z",
+      "end": {
+        "id": "0d9d",
+        "clock_ns": 3600000000000
+      }
+    }
+  }
+}
+`, `{"revisions":[{"number":7,"at":"2026-11-22T12:00:00Z","file":"/etc/tandem/tandem.toml","sha256":"9c1f","size":100,"how":"start"},`+
+			`{"number":8,"at":"2026-11-22T12:05:00Z","file":"/etc/tandem/tandem.toml","sha256":"a0b1","size":100,"how":"rollback","of":6,`+
+			`"lines":["~ virtual router web: priority 150 → 90"],"changes":1}],"own":"a0b1",`+
+			`"waiting":{"former":7,"until":"2026-11-22T12:10:00Z","end":{"id":"0d9d","clock_ns":3600000000000}}}`)
+	})
+	t.Run("revisions/9c1f.json", func(t *testing.T) {
+		roundTrip[revision.Files](t, state.Options{}, `{
+  "version": 1,
+  "value": {
+    "file": "/etc/tandem/tandem.toml",
+    "text": "include = [\"*.inc\"]\n",
+    "matches": {
+      "/etc/tandem/*.inc": [
+        "/etc/tandem/a.inc"
+      ]
+    },
+    "included": {
+      "/etc/tandem/a.inc": "\n"
+    }
+  }
+}
+`, `{"file":"/etc/tandem/tandem.toml","text":"include = [\"*.inc\"]\n","matches":{"/etc/tandem/*.inc":["/etc/tandem/a.inc"]},"included":{"/etc/tandem/a.inc":"\n"}}`)
+	})
 	t.Run("standby.json", func(t *testing.T) {
 		roundTrip[[]string](t, state.Options{}, "{\n  \"version\": 1,\n  \"value\": [\n    \"web\"\n  ]\n}\n", `["web"]`)
 	})
@@ -133,6 +195,8 @@ func TestValuesThatMakeNoSense(t *testing.T) {
 		`{"version":1,"former":{"pmtu_disc":"9"}}`:              loading[kernel.FormerSysctls](flat),
 		`{"version":1,"value":{"router web":{"state":"boss"}}}`: loading[hooks.Records](state.Options{}),
 		`{"version":1,"value":{"web":{"state":"master"}}}`:      loading[hooks.Records](state.Options{}),
+		`{"version":1,"value":{"revisions":[{"number":1}]}}`:    loading[revision.State](state.Options{}),
+		`{"version":1,"value":{"waiting":{"former":1}}}`:        loading[revision.State](state.Options{}),
 	} {
 		path := filepath.Join(t.TempDir(), "file.json")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
