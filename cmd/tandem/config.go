@@ -114,7 +114,8 @@ func newConfigShow() *cobra.Command {
 		Use:   "show [N]",
 		Short: "Print the files of a configuration",
 		Long: `Print the files of revision N, or of the one in force: as they were read, with comments. If it includes other
-files, each begins with a line that names it. Secrets that a configuration keeps in other files are not shown.`,
+files, each begins with a line that names it. Passwords in the files themselves are shown; secrets that are kept
+in other files are not.`,
 		Example: `  tandem config show
   tandem config show 7 > /etc/tandem/tandem.toml
   tandem config show 7 --json | jq -r '.files[].name'`,

@@ -39,7 +39,10 @@ SIGHUP it reloads the configuration. It needs the capability CAP_NET_ADMIN. For 
 CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.
 
 If the file has [director.NAME], the director uses the table with its name. Variables in the file are those
-of the environment at the start: a reload reads no new ones.`,
+of the environment at the start: a reload reads no new ones.
+
+If tandem apply or tandem rollback put another configuration into force, and the file has not changed since,
+the director starts with that configuration: see tandem apply --help.`,
 		Example: `  tandem run -c /etc/tandem/tandem.toml
   tandem run --name lb1                  # with the values of [director.lb1]`,
 		Args: arguments(0, 0),

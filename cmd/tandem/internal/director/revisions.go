@@ -114,10 +114,16 @@ func keptFiles(dir string, r revision.Revision) (revision.Files, error) {
 	if err != nil {
 		return f, fmt.Errorf("failed to read the copy of revision %d: %w", r.Number, err)
 	}
+	return renamed(f, r), nil
+}
+
+// renamed returns the files under the name that they had as this revision: the copy of two files with the same text has the name
+// of one of them.
+func renamed(f revision.Files, r revision.Revision) revision.Files {
 	if len(f.Matches) == 0 && len(f.Included) == 0 {
-		f.File = r.File // a copy of two files with the same text has the name of one of them
+		f.File = r.File
 	}
-	return f, nil
+	return f
 }
 
 // keptTimeout is how long the copy of a revision may take to be read.
@@ -126,7 +132,7 @@ const keptTimeout = 5 * time.Second
 // filesOf returns the files of a revision.
 func (d *Director) filesOf(shot *core.Snapshot, r revision.Revision) (f revision.Files, err error) {
 	if f, ok := shot.Revisions.Files[r.SHA256]; ok {
-		return f, nil
+		return renamed(f, r), nil
 	}
 	type answer struct {
 		files revision.Files
