@@ -37,12 +37,24 @@ type Path struct {
 	TTLMin uint8 `json:"ttl_min,omitempty"`
 }
 
-// String names the path: by its interface, or by its peer.
-func (p Path) String() string {
+// Name is the interface, or the peer.
+func (p Path) Name() string {
 	if p.Peer.IsValid() {
 		return p.Peer.String()
 	}
 	return p.Interface
+}
+
+// String returns the path with all that is configured of it.
+func (p Path) String() string {
+	s := p.Name()
+	if p.Source.IsValid() {
+		s += " from " + p.Source.String()
+	}
+	if p.TTLMin != 0 && p.TTLMin != TTL {
+		s += fmt.Sprintf(" with ttl_min %d", p.TTLMin)
+	}
+	return s
 }
 
 // A PathState says what is heard on a path.
@@ -118,7 +130,7 @@ func (c *Config) PathName(path int) string {
 	if path == 0 {
 		return c.Interface
 	}
-	return c.Heartbeat[path-1].String()
+	return c.Heartbeat[path-1].Name()
 }
 
 // PathOf returns the path of a packet that came over an interface. An empty interface stands for a socket that hears all of them,
