@@ -57,6 +57,7 @@ type tracked struct {
 	use                                checkUse
 	weight                             int
 	check                              healthcheck.Config // how a script, process or unit is probed
+	debounce                           vrrp.Debounce      // of an interface
 }
 
 // trackedKeys are the keys that say what is tracked. The others are the keys that only a script has, and those that processes
@@ -114,6 +115,10 @@ func trackTable() toml.SchemaType[tracked] {
 				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
 				"virtual router is in state FAULT while the track fails (see script for the exception).",
 			func(t *tracked, v int) { t.weight = v }),
+		toml.Optional("up_delay", delay(), 0, "How long an interface must work again before that counts.",
+			func(t *tracked, v time.Duration) { t.debounce.UpDelay = v }).OnlyFor("interfaces"),
+		toml.Optional("down_delay", delay(), 0, "How long an interface must fail before that counts. A shorter failure has no effect.",
+			func(t *tracked, v time.Duration) { t.debounce.DownDelay = v }).OnlyFor("interfaces"),
 		toml.Derived("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond),
 			"The time from the start of one run to the start of the next, or between two looks at a process or unit.",
 			func(t *tracked, v time.Duration) { t.check.Interval = v }).
@@ -148,6 +153,11 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 	for _, name := range given[1:] {
 		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
+	}
+	for _, name := range []string{"up_delay", "down_delay"} {
+		if at.Has(name) && given[0] != "interface" {
+			at.Key(name).Mistake("remove it", "has no meaning without interface")
+		}
 	}
 	needless, missing := scriptKeys, "script, process or unit"
 	switch given[0] {
@@ -270,10 +280,13 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 		if t.link == "" {
 			continue
 		}
+		if t.link == r.Interface && t.debounce != (vrrp.Debounce{}) && r.Carrier != vrrp.CarrierIgnore {
+			here.Warn("set debounce of the virtual router", "has no effect by its delays: a virtual router always fails with its own interface")
+		}
 		if t.link == r.Interface && t.weight != 0 && r.Carrier != vrrp.CarrierIgnore {
 			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
-		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
+		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight, Debounce: t.debounce})
 	}
 }
 
