@@ -78,7 +78,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 	if c.Via != serviceVIP {
 		return
 	}
-	for _, name := range []string{"address", "fwmark"} {
+	for _, name := range []string{"address", "fwmark", "bind_if"} {
 		if at.Has(name) {
 			at.Key(name).Mistake("remove one of them", `has no meaning with via = "vip"`)
 		}
@@ -204,7 +204,7 @@ func checkEndpoints(check, server toml.Node, s Server) {
 		if c.Address.IsValid() {
 			to = c.Address
 		}
-		hasNone := c.Type == healthcheck.Exec || c.Type == healthcheck.Ping
+		hasNone := slices.Contains(types(healthcheck.Exec, healthcheck.Ping, healthcheck.File), c.Type)
 		switch {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
 			check.Key("port").Mistake("", "is missing: behind a firewall mark or port 0, server %s has no port of its own", s.Addr)
