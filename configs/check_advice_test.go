@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 func TestMistakesOfAdvice(t *testing.T) {
@@ -129,5 +131,57 @@ server = [{ address = "192.0.2.11" }]
 	if all[0].File != "/run/tandem/weight/{address}" || !all[1].ExitWeight || !all[2].IgnoreSilence || all[2].Device != "vrf-blue" ||
 		all[3].Radius != (healthcheck.Radius{Secret: "s", User: "u", Password: "p"}) {
 		t.Errorf("%+v", all)
+	}
+}
+
+func TestMistakesOfMaintenance(t *testing.T) {
+	service := func(lines string) string {
+		return "[[service]]\nvirtual = \"192.0.2.100:80\"\nserver = [{ address = \"192.0.2.11\" }]\n" + lines
+	}
+	run(t, []mistaken{
+		{"a relative file", service(`maintenance_file = "m"`), []string{`4: service[0].maintenance_file: "m" is not an absolute path`}},
+		{"a time that is too long", service(`remove_after = "25h"`), []string{`4: service[0].remove_after: "25h" is out of range: want 0s to 24h`}},
+		{"an agent of a sorry server", service(`sorry_server = { address = "192.0.2.20", check = { type = "agent", port = 1 } }`), []string{
+			"4: service[0].sorry_server.check: check 1 is of type agent, and a sorry server has no weight; use another type"}},
+		{"an unknown check of a sorry server", service(`sorry_server = { address = "192.0.2.20", check = "web" }`), []string{
+			"4: service[0].sorry_server.check: there is no [check.web]"}},
+		{"a timeout of less than a second", "[lvs.timeouts]\ntcp = \"500ms\"", []string{`2: lvs.timeouts.tcp: "500ms" is out of range: want 1s to 596h31m23s in whole seconds`}},
+		{"a timeout that is no whole second", "[lvs.timeouts]\nudp = \"1500ms\"", []string{`2: lvs.timeouts.udp: "1500ms" is not a multiple of 1s; the nearest are 1s and 2s`}},
+		{"an unknown timeout", "[lvs.timeouts]\nsctp = \"5s\"", []string{"2: lvs.timeouts.sctp: unknown key; did you mean `tcp`?"}},
+	})
+}
+
+// A server has the file of its service, or its own. The checks of a sorry server are its own.
+func TestMaintenanceFiles(t *testing.T) {
+	c, err := Parse("t.toml", []byte(`
+[check.web]
+type = "http"
+[[service]]
+virtual = "192.0.2.100:80"
+maintenance_file = "/m/{address}-{port}"
+remove_after = "10s"
+check = "web"
+sorry_server = { address = "192.0.2.20", check = { type = "tcp" } }
+  [[service.server]]
+  address = "192.0.2.11"
+  [[service.server]]
+  address = "192.0.2.12"
+  maintenance_file = "/own"
+[lvs.timeouts]
+tcp = "1h"
+udp = "10s"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.MaintenanceFiles(); !slices.Equal(got, []string{"/m/192.0.2.11-80", "/own"}) {
+		t.Errorf("files %q", got)
+	}
+	s := c.Services[0]
+	if s.RemoveAfter != 10*time.Second || len(s.Sorry.Checks) != 1 || s.Sorry.Checks[0].Type != healthcheck.TCP || s.Sorry.Pass != PassAll {
+		t.Errorf("%+v, %+v", s, s.Sorry)
+	}
+	if c.LVS.Timeouts != (lvs.Timeouts{TCP: time.Hour, UDP: 10 * time.Second}) {
+		t.Errorf("timeouts %+v", c.LVS.Timeouts)
 	}
 }

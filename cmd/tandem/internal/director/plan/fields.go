@@ -23,6 +23,9 @@ func (f field) String() string {
 	if secret(f.key) {
 		return f.key + " changed"
 	}
+	if f.was == "" { // f.is says it
+		return strings.TrimSpace(f.key + " " + f.is)
+	}
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
