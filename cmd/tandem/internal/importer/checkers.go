@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -75,7 +76,7 @@ func (c *converter) walkChecker(x *checker, list []*statement) {
 		block = "HTTP_GET"
 	}
 	for _, s := range list {
-		if c.known(s.at, s.keyword(), block, "checker") {
+		if c.known(s, block, "checker") {
 			checkerHandlers[s.keyword()](c, x, s)
 		}
 	}
@@ -261,6 +262,8 @@ func (c *converter) emitCheckUse(t *table, v *virtualServer, servers *table, nam
 	const most = 16
 	same := true
 	for i, n := range names {
+		n = distinct(n)
+		names[i] = n
 		if len(n) > most {
 			c.note(v.servers[i].at, "", "real_server: has %d checks: the first %d are left now", len(n), most)
 			names[i] = n[:most]
@@ -282,4 +285,14 @@ func (c *converter) emitCheckUse(t *table, v *virtualServer, servers *table, nam
 	for i, n := range names {
 		use(servers.children[i], v.servers[i].at, n)
 	}
+}
+
+// distinct returns the first of each.
+func distinct(all []string) (some []string) {
+	for _, s := range all {
+		if !slices.Contains(some, s) {
+			some = append(some, s)
+		}
+	}
+	return some
 }

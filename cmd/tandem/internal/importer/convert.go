@@ -111,22 +111,30 @@ func (c *converter) explainConditions(s Source) {
 // walk translates the statements of a block. It notes keywords that tandem has no equivalent for, and unknown ones.
 func walk[T any](c *converter, block string, x *T, handlers map[string]func(*converter, *T, *statement), list []*statement) {
 	for _, s := range list {
-		if c.known(s.at, s.keyword(), block) {
+		if c.known(s, block) {
 			handlers[s.keyword()](c, x, s)
 		}
 	}
 }
 
+// usual are the values of keywords without an equivalent with which tandem does the same.
+var usual = map[string]string{
+	"vrrp_mcast_group4": "224.0.0.18", "vrrp_mcast_group6": "ff02::12", "mcast_dst_ip": "224.0.0.18", "unicast_ttl": "255", "quorum": "1",
+	"garp_master_refresh_repeat": "1", "vrrp_garp_master_refresh_repeat": "1", "min_reply_length": "0",
+}
+
 // known reports whether a keyword is one that is translated, in one of the blocks. It notes what is missing or unknown.
-func (c *converter) known(at Place, name string, blocks ...string) bool {
+func (c *converter) known(s *statement, blocks ...string) bool {
+	name := s.keyword()
 	for _, block := range blocks {
 		row, ok := byKeyword[[2]string{block, name}]
 		if !ok {
 			continue
 		}
 		c.seen[[2]string{block, name}] = true
-		if row.fate == missing {
-			c.note(at, row.text, "%s: has no equivalent", name)
+		on, isBoolean := boolean(s.value())
+		if row.fate == missing && (s.value() == "" || usual[name] != s.value()) && (on || !isBoolean) {
+			c.note(s.at, row.text, "%s: has no equivalent", name)
 		}
 		return row.fate == translated
 	}
@@ -134,7 +142,7 @@ func (c *converter) known(at Place, name string, blocks ...string) bool {
 	if blocks[len(blocks)-1] != "" {
 		where = "in " + blocks[0]
 	}
-	c.note(at, "look for a wrong word or brace", "%s is no keyword %s, and keepalived ignores it", abbreviate(name), where)
+	c.note(s.at, "look for a wrong word or brace", "%s is no keyword %s, and keepalived ignores it", abbreviate(name), where)
 	return false
 }
 
@@ -179,7 +187,7 @@ func (c *converter) odd(s *statement, want string) {
 func (c *converter) finish(s Source, d *table) Result {
 	if len(c.refused) == 0 {
 		w := &writer{}
-		w.line(Place{}, "# Converted from "+oneLine(path.Base(s.File))+" by tandem import. See the notes that it printed.")
+		w.line(Place{}, "# Converted by tandem import from "+oneLine(path.Base(s.File))+". See the notes that it printed.")
 		w.write(d, "")
 		formatted, _, err := configs.Format("tandem.toml", []byte(w.b.String()))
 		if err != nil {

@@ -54,7 +54,9 @@ func conversions(t *testing.T) map[string]Result {
 	return all
 }
 
-func glob(t *testing.T, pattern string) []string {
+func glob(t *testing.T, pattern string) []string { return globOf(t, pattern) }
+
+func globOf(t testing.TB, pattern string) []string {
 	t.Helper()
 	all, err := filepath.Glob(pattern)
 	if err != nil {

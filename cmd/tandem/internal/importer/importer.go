@@ -95,28 +95,37 @@ func (i Importer) Pair(a, b Source) Result {
 	return c.finish(a, c.pair(first, second, a, b))
 }
 
-// report collects notes and refusals.
+// report collects notes and refusals, each once.
 type report struct {
 	notes   []Note
 	refused []Note
+	known   map[Note]bool
 }
 
 func (r *report) note(at Place, do, format string, args ...any) {
-	r.notes = add(r.notes, Note{at, fmt.Sprintf(format, args...), do})
+	if n := (Note{at, fmt.Sprintf(format, args...), do}); r.isNew(n) {
+		r.notes = append(r.notes, n)
+	}
 }
 
 func (r *report) refuse(at Place, do, format string, args ...any) {
-	r.refused = add(r.refused, Note{at, fmt.Sprintf(format, args...), do})
+	if n := (Note{at, fmt.Sprintf(format, args...), do}); len(r.refused) == 0 || r.isNew(n) { // a refusal is never dropped
+		r.refused = append(r.refused, n)
+	}
 }
 
 // maxNotes limits what a file that says the same a million times causes.
 const maxNotes = 1000
 
-func add(notes []Note, n Note) []Note {
-	if len(notes) >= maxNotes || slices.Contains(notes, n) {
-		return notes
+func (r *report) isNew(n Note) bool {
+	if len(r.known) >= maxNotes || r.known[n] {
+		return false
 	}
-	return append(notes, n)
+	if r.known == nil {
+		r.known = make(map[Note]bool)
+	}
+	r.known[n] = true
+	return true
 }
 
 // sorted orders notes by file and line. The file that was named first stays first.

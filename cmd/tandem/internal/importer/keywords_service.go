@@ -8,10 +8,6 @@ const toServiceHook = "[[hook]] with services"
 var serviceKeywords = []keyword{
 	{"virtual_server_group", "fwmark", translated, "virtual = { fwmark = … } of a [[service]] of its own"},
 
-	{"timeouts", "tcp", missing, "see lvs_timeouts"},
-	{"timeouts", "tcpfin", missing, "see lvs_timeouts"},
-	{"timeouts", "udp", missing, "see lvs_timeouts"},
-
 	{"virtual_server", "ip_family", translated, "family of virtual, with a firewall mark"},
 	{"virtual_server", "lvs_sched", translated, "scheduler"},
 	{"virtual_server", "lb_algo", translated, "scheduler"},

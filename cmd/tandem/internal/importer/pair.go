@@ -113,11 +113,11 @@ func samePlaces(a, b entry) bool {
 
 // drift notes that something differs that must not.
 func (p *pairing) drift(e, o entry, ok bool) {
-	where := "not in " + p.files[1]
+	where := "it is not in " + p.files[1]
 	if ok {
-		where = "another one in " + o.at.place()
+		where = "it is another one in " + o.at.place()
 	}
-	p.note(e.at, "make them equal: both directors need the same", "%s: there is %s: the converted file has what is here", e.key, where)
+	p.note(e.at, "make them equal: both directors need the same", "%s: %s: the converted file has what is here", e.key, where)
 }
 
 func (t *table) entry(key string) (entry, bool) {

@@ -13,10 +13,10 @@ import (
 
 // The limits of a configuration. keepalived's manual has an example with 65,024 virtual routers, which no machine runs.
 const (
-	maxLines    = 100_000 // after all replacements
-	maxLength   = 1 << 16 // of one line, in bytes
-	maxSteps    = 1_000_000
-	maxIncludes = 16 // files that include files
+	maxLines    = 100_000  // after all replacements
+	maxLength   = 1 << 16  // of one line, in bytes
+	maxWork     = 32 << 20 // of all lines together, also of those that are replaced, in bytes
+	maxIncludes = 16       // files that include files
 	maxFiles    = 1000
 	maxNesting  = 64 // parameters that contain parameters
 )
@@ -39,7 +39,7 @@ type reader struct {
 	lines  []line
 	read   []string // the names of all files
 	trail  []string // the files that lead to the present one
-	steps  int
+	work   int
 	ids    []string // that conditions name, in their order
 	strict checks
 	full   bool // a limit was reached
@@ -116,7 +116,7 @@ var (
 
 // logical handles lines that belong together. Its depth is that of the parameters that it comes from.
 func (r *reader) logical(parts []line, depth int) {
-	if r.full || !r.step(parts[0].at, depth) {
+	if r.full || !r.step(parts[0], depth) {
 		return
 	}
 	first := strings.TrimSpace(parts[0].text)
@@ -154,13 +154,15 @@ func (r *reader) logical(parts []line, depth int) {
 }
 
 // step counts what is done, and reports whether a limit is reached.
-func (r *reader) step(at Place, depth int) bool {
-	r.steps++
+func (r *reader) step(l line, depth int) bool {
+	const least = 64 // what a short line costs
+	at := l.at
+	r.work += len(l.text) + least
 	switch {
 	case depth > maxNesting:
 		r.refuse(at, "remove the cycle", "parameters contain each other without end")
-	case r.steps > maxSteps || len(r.lines) > maxLines:
-		r.refuse(at, "convert a part of it", "becomes more than %d lines", maxLines)
+	case r.work > maxWork || len(r.lines) > maxLines:
+		r.refuse(at, "convert a part of it", "becomes more than %d lines, or %d MiB", maxLines, maxWork>>20)
 	default:
 		return true
 	}
@@ -193,11 +195,11 @@ func (r *reader) expand(l line, depth int) {
 			r.full = true
 			return
 		}
-		if !r.step(l.at, depth) {
+		if !r.step(l, depth) {
 			return
 		}
 	}
-	r.step(l.at, maxNesting+1)
+	r.step(l, maxNesting+1)
 }
 
 // replace puts the lines of a parameter in the place of its name. The first and the last may have text around them.

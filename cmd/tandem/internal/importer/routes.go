@@ -73,7 +73,7 @@ func (c *converter) route(r *table, s *statement) bool {
 		case "via", "gw":
 			if next == "inet" || next == "inet6" {
 				k++
-				next = s.valueAt(k + 1)
+				next = s.valueAt(k)
 			}
 			via = next
 		case "dev", "oif":
