@@ -176,8 +176,12 @@ type Server struct {
 	Override        *int       `json:"override"` // the weight instead of the configured one; null: none
 	Sorry           bool       `json:"sorry"`    // the service's sorry server
 	Leaving         bool       `json:"leaving"`  // no longer in the configuration, and draining
-	Note            string     `json:"note"`     // which of these are true, in words; empty: none
-	Stats           Stats      `json:"stats"`
+	// Maintenance is the path of the file whose existence drains it; absent: no such file exists.
+	Maintenance string `json:"maintenance,omitempty"`
+	// Tracks is the server whose health and orders it follows; absent: none.
+	Tracks string `json:"tracks,omitempty"`
+	Note   string `json:"note"` // which of these are true, in words; empty: none
+	Stats  Stats  `json:"stats"`
 	// Unanswered says that it does not answer clients; null: it does, or this is not known.
 	Unanswered *Unanswered `json:"unanswered"`
 }

@@ -104,6 +104,9 @@ func (s *State) ownWarnings() (all []warning) {
 	if s.sync.Problem != "" {
 		warn("cannot set the connection sync", s.sync.Problem)
 	}
+	if s.settings.Timeouts != "" {
+		warn("cannot set the timeouts of connections", s.settings.Timeouts)
+	}
 	if s.settings.Problem != "" {
 		warn("cannot set the kernel's IPVS settings", s.settings.Problem)
 	}

@@ -136,7 +136,7 @@ func (s *State) serverTargets() []healthcheck.Target {
 		if !svc.probed() {
 			continue
 		}
-		for _, srv := range svc.servers {
+		for _, srv := range svc.all() {
 			for i, check := range srv.Checks {
 				check, ok := s.led.marked(srv.Server, check)
 				if !ok {

@@ -215,6 +215,7 @@ func (c *comparison) unicast(object string, x, y *vrrp.Config) {
 
 // sync compares the connection sync.
 func (c *comparison) sync() {
+	c.fields(c.odd, "lvs.timeouts", differing(c.a.LVS.Timeouts, c.b.LVS.Timeouts))
 	x, y := c.a.LVS.Sync, c.b.LVS.Sync
 	if x.Roles == 0 && y.Roles == 0 {
 		return
@@ -318,6 +319,7 @@ func (c *comparison) server(object string, x, y configs.Server) {
 		mapped := map[bool]string{true: "one port for all ports of the service", false: "each port of the service"}
 		c.fields(c.odd, object, []field{{"port", mapped[x.Mapped], mapped[y.Mapped]}})
 	}
+	c.fields(c.odd, object, serverFields(x, y))
 	if !reflect.DeepEqual(common(x.Checks), common(y.Checks)) || x.Pass != y.Pass {
 		c.odd("%s: its checks differ between %s and %s", object, c.inA, c.inB)
 	}
