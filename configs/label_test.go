@@ -62,7 +62,7 @@ func TestDebounce(t *testing.T) {
 			"5: vrrp[0].track[0].up_delay: has no meaning without interface; remove it",
 		}},
 		{"too long", router("[vrrp.debounce]\ndown_delay = \"11m\""), []string{
-			"6: vrrp[0].debounce.down_delay: 11m is out of range: want 0s to 10m",
+			"6: vrrp[0].debounce.down_delay: \"11m\" is out of range: want 0s to 10m",
 		}},
 	})
 }
