@@ -50,6 +50,8 @@
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "paths": [{"name", "unicast", "state", "since", "source", "master", "reason", "adverts_sent", "adverts_received", "send_errors"}],
+//	            "asked": {"at", "master", "answers": [{"address", "hardware", "peer"}], "problem", "count", "answered"},
 //	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
 //	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
