@@ -83,7 +83,7 @@ func trackTable() toml.SchemaType[tracked] {
 	return toml.Table(checkTrack,
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
-		toml.Derived("script", toml.StringOr(program(), commandLine()),
+		toml.Derived("script", toml.StringOr(program(LooksFor), commandLine(LooksFor)),
 			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as "+
 				"the user of the key `user`, without capabilities: the user nobody cannot `ping`, read files that are only "+
 				"for root, or signal other users' processes. If root runs `tandem check` or `tandem doctor`, these run the "+
@@ -214,44 +214,6 @@ func programName(s string) *toml.Refusal {
 		return toml.Refuse("only the program is named, without arguments", "%q has white space", toml.Abbreviate(s))
 	}
 	return nil
-}
-
-// program returns the schema type of a command without arguments, given as a string.
-func program() toml.SchemaType[[]string] {
-	const want = `an absolute path, or an array of it and arguments (["/usr/local/bin/check-uplink", "--fast"])`
-	return toml.Text(want, func(s string) ([]string, *toml.Refusal) {
-		if strings.ContainsFunc(s, unicode.IsSpace) {
-			words := make([]string, 0, 2)
-			for word := range strings.FieldsSeq(s) {
-				words = append(words, strconv.Quote(word))
-			}
-			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))),
-				"%q has white space", toml.Abbreviate(s))
-		}
-		return []string{s}, absolutePath(s)
-	}, func(command []string) string { return strings.Join(command, " ") })
-}
-
-// commandLine returns the schema type of a command with its arguments.
-func commandLine() toml.SchemaType[[]string] {
-	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
-		if strings.Contains(s, "\x00") {
-			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
-		}
-		return nil
-	}), 1, 100)
-	read := words.Read
-	words.Read = func(at toml.Node) []string {
-		command := read(at)
-		if len(command) == 0 || !at.Index(0).Sound() {
-			return command
-		}
-		if no := absolutePath(command[0]); no != nil {
-			at.Index(0).Mistake(no.Hint, "%s", no.Problem)
-		}
-		return command
-	}
-	return words
 }
 
 // validUser refuses what is not a user's name or number, as useradd does. Only the director knows whether the user exists.
