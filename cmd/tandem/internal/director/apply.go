@@ -81,9 +81,9 @@ func (d *Director) enforce(c candidate, change core.Change) (control.Applied, er
 		}
 	}
 	change.Files, change.Own, change.Lines, change.Boot = c.files, own.digest, texts, bootNow()
-	numbers := workers.ReadNumbers(c.config.Tracks)
+	numbers, present := workers.ReadNumbers(c.config.Tracks), workers.ReadMaintenance(c.config.MaintenanceFiles())
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.Reload{Request: r, Config: c.config, Numbers: numbers, Change: &change}
+		return core.Reload{Request: r, Config: c.config, Numbers: numbers, Maintenance: present, Change: &change}
 	})
 	return d.applied(reply, lines, warnings)
 }

@@ -97,7 +97,9 @@ func (b *Beginning) loadFormer(dir string) error {
 		b.notes = append(b.notes, "the director could not roll back: "+err.Error())
 		return nil
 	}
-	b.origin.Former = &core.Loaded{Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks)}
+	b.origin.Former = &core.Loaded{
+		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks), Maintenance: workers.ReadMaintenance(cfg.MaintenanceFiles()),
+	}
 	return nil
 }
 

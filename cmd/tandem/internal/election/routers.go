@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -19,7 +20,8 @@ import (
 // A unit is the election on one interface.
 type unit struct {
 	loop  *speaker.Loop
-	ended chan struct{} // closed when the loop has ended
+	ended chan struct{}   // closed when the loop has ended
+	paths map[string]bool // the other interfaces that are paths of its routers; Process.mu guards it
 }
 
 func (p *Process) newUnit(iface string) *unit {
@@ -75,6 +77,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 		}
 		p.provideUnits(ctx, g, r.Config)
 	}
+	p.setPaths(o.Routers, watched)
 	p.sequences.schedule(configs)
 	p.groups = vrrp.NewGroups(configs)
 	// A unit without routers stays: its routers hand over in their own time, and an idle loop costs nothing.
@@ -92,6 +95,27 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	p.pulse.interval.Store(int64(o.BeatInterval()))
 	p.life.Reset(o.BeatInterval())
 	nudge(p.tell)
+}
+
+// setPaths lets the loops know the interfaces of their routers' heartbeats, and adds them to those to watch.
+func (p *Process) setPaths(routers []message.Router, watched map[string]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.units {
+		u.paths = make(map[string]bool)
+	}
+	for _, r := range routers {
+		u := p.units[r.Interface]
+		for _, path := range r.Heartbeat {
+			if path.Interface == "" || u.paths[path.Interface] {
+				continue
+			}
+			u.paths[path.Interface], watched[path.Interface] = true, true
+			if l, known := p.links[path.Interface]; known {
+				u.loop.SetPathLink(l)
+			}
+		}
+	}
 }
 
 // provideUnits starts the units that a router needs and that do not run yet.
@@ -157,7 +181,10 @@ func (p *Process) updateLoops() {
 	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
 	for _, r := range onceInGroups(p.order.Routers) {
-		own[r.Name] = r.Tracking.AddInterfaces(r.TrackInterfaces, links)
+		own[r.Name] = r.Tracking.AddFaults(r.TrackInterfaces, func(t vrrp.TrackInterface) (vrrp.Cause, bool) {
+			link, seen := links[t.Interface]
+			return p.debounced(t, link, seen), seen
+		})
 		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
 		}
@@ -179,6 +206,32 @@ func (p *Process) updateLoops() {
 	}
 }
 
+// debounced returns the fault of a tracked interface that counts. If it may change without another change of the interface, the
+// serving goroutine settles again at that time.
+func (p *Process) debounced(t vrrp.TrackInterface, l vrrp.Link, seen bool) vrrp.Cause {
+	if !seen || t.Debounce == (vrrp.Debounce{}) {
+		return l.FaultCause()
+	}
+	key := debounceKey{t.Interface, t.Debounce}
+	d := p.debounces[key]
+	if d == nil {
+		d = &vrrp.Debounced{}
+		p.debounces[key] = d
+	}
+	now := time.Now()
+	counts, due := d.Step(now, l.FaultCause(), t.Debounce)
+	if !due.IsZero() {
+		time.AfterFunc(due.Sub(now), func() { nudge(p.wake) })
+	}
+	return counts
+}
+
+// A debounceKey is what a tracked interface's state depends on.
+type debounceKey struct {
+	iface string
+	by    vrrp.Debounce
+}
+
 // settle passes on the effects of new reports from the loops and links: tracking results, the decisions of sync groups, and
 // addresses.
 func (p *Process) settle() {
@@ -192,6 +245,7 @@ func (p *Process) settle() {
 			p.announceAgain(id, s)
 		}
 		p.refer(id, p.states[id], s)
+		p.doubtMaster(id, p.states[id], s)
 		p.states[id] = s
 		if s.State != vrrp.Initialize {
 			delete(p.resumed, id)
@@ -221,6 +275,10 @@ func (p *Process) dropEnded() {
 		delete(p.states, id)
 		delete(p.lastSent, id)
 		delete(p.succeeded, id)
+		delete(p.lastDoubt, id)
+		p.mu.Lock()
+		delete(p.asked, id)
+		p.mu.Unlock()
 	}
 }
 

@@ -18,12 +18,14 @@ import (
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
+	s.maintenance = ev.Maintenance
 	s.hooks = newHookState(ev.Hooks)
 	s.adopt(ev.Config)
 	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.recordDirector(api.EventDirector, "started", "")
 	s.forgetOverrides()
 	s.logNumbers(nil)
+	s.logMaintenance(nil)
 	if ev.Origin != nil {
 		s.begin(ev.Origin)
 	}
@@ -64,8 +66,9 @@ func (s *State) refuse(ev Reload, err error) {
 
 // enact makes a configuration that of the director, and does what follows.
 func (s *State) enact(l Loaded) {
-	former, before := graces(s.cfg.Services), s.numbers
-	s.numbers = l.Numbers
+	former := graces(s.cfg.Services)
+	before, present := s.numbers, s.maintenance
+	s.numbers, s.maintenance = l.Numbers, l.Maintenance
 	s.adopt(l.Config)
 	if s.filled {
 		s.drain(former, s.draining)
@@ -74,6 +77,7 @@ func (s *State) enact(l Loaded) {
 	}
 	s.forgetOverrides()
 	s.logNumbers(before)
+	s.logMaintenance(present)
 }
 
 func (ev ReloadRefused) on(s *State) {
@@ -166,8 +170,10 @@ func (s *State) adopt(cfg *configs.Config) {
 			s.recount(svc, srv)
 			svc.servers = append(svc.servers, srv)
 		}
+		s.adoptSorry(svc, former)
 		s.services = append(s.services, svc)
 	}
+	s.adoptLeaders()
 	s.watchable()
 	s.adoptHooks()
 	s.adoptTracks()
@@ -199,7 +205,7 @@ type member struct {
 func (s *State) formerServers() formerServers {
 	f := formerServers{make(map[string]healthcheck.TargetStatus), make(map[string]*server), make(map[member]int)}
 	for _, svc := range s.services {
-		for _, srv := range svc.servers {
+		for _, srv := range svc.all() {
 			f.servers[srv.id] = srv
 			for i, id := range srv.checkIDs {
 				if svc.probed() {
@@ -226,7 +232,7 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
 	if was := former.servers[srv.id]; was != nil {
 		srv.up, srv.upSince, srv.released, srv.told, srv.outlier = was.up, was.upSince, was.released, was.told, was.outlier
-		srv.recorded = was.recorded
+		srv.recorded, srv.zeroSince, srv.expired = was.recorded, was.zeroSince, was.expired
 		if n := srv.outlier.named; n != nil && n.Out {
 			s.outliers[srv] = svc
 		}

@@ -28,6 +28,8 @@ type Origin struct {
 type Loaded struct {
 	Config  *configs.Config
 	Numbers map[string]Number
+
+	Maintenance Maintenance
 }
 
 // A Change says where the new configuration of a Reload comes from.
@@ -207,7 +209,7 @@ func (s *State) seeProposal() {
 			"director would not know that it must roll back; repair %s, or apply without --confirm", why, s.cfg.State.Dir))
 		return
 	}
-	r.is, r.until, r.former = p.next, p.until, &Loaded{s.cfg, s.numbers}
+	r.is, r.until, r.former = p.next, p.until, &Loaded{s.cfg, s.numbers, s.maintenance}
 	s.load(p.Reload, p.next, true)
 	s.answerLater(Reply{Request: p.Request}, RevisionsFile, true)
 }
@@ -216,7 +218,7 @@ func (s *State) seeProposal() {
 func (s *State) load(ev Reload, next revision.State, fresh bool) {
 	s.reloads.Done++
 	was := s.cfg.SHA256
-	s.enact(Loaded{ev.Config, ev.Numbers})
+	s.enact(Loaded{ev.Config, ev.Numbers, ev.Maintenance})
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
 	}
