@@ -96,6 +96,7 @@ type mailboxes struct {
 	hooks    workers.Mailbox[[]hooks.Run]
 	history  workers.Mailbox[core.Recorded]
 	events   workers.Mailbox[core.Recorded]
+	peer     workers.Mailbox[workers.PeerMail]
 }
 
 // New returns a director that has not started.
@@ -114,6 +115,7 @@ func New(o Options) *Director {
 			tracks:   workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
+			peer: workers.NewMailbox[workers.PeerMail](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -191,19 +193,20 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{
-		"the IPVS table":        func(ctx context.Context) error { return table.Run(ctx, read) },
-		"the kernel's settings": d.settings.Run,
-		"connection sync":       syncs.Run,
-		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
-		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
-		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
-		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
-		"the history":           (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
-		"the events":            d.events.Run,
-		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
-		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
-		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
-		"servers' counters":     (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
+		"the IPVS table":          func(ctx context.Context) error { return table.Run(ctx, read) },
+		"the kernel's settings":   d.settings.Run,
+		"connection sync":         syncs.Run,
+		"the state directory":     (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
+		"the tracked files":       (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
+		"the neighbours":          (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
+		"the segments":            (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
+		"the history":             (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
+		"the events":              d.events.Run,
+		"the channel to the peer": (&workers.Peer{Version: d.version, Post: d.postEvent, In: d.mail.peer}).Run,
+		"the hooks":               (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
+		"connections":             (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
+		"clients' connections":    (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
+		"servers' counters":       (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,
