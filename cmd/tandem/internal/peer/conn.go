@@ -79,7 +79,7 @@ func explain(err error) error {
 	case errors.Is(err, errOtherKey):
 		return errOtherKey
 	case errors.As(err, &alert), strings.HasPrefix(err.Error(), "remote error: tls: "):
-		return fmt.Errorf("it refuses our key or certificate: give both directors the same key file, and reload both (%s)",
+		return fmt.Errorf("it refuses our key or certificate: both directors need the same key, or certificates that fit (%s)",
 			strings.TrimPrefix(err.Error(), "remote error: "))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("nobody listens there: look whether tandem runs there, with [peer]")

@@ -81,6 +81,7 @@ func (f *factWriter) router(r *configs.Router) {
 	f.add(object, "vips", sorted(r.VIPs))
 	f.add(object, "excluded_vips", sorted(r.ExcludedVIPs))
 	f.add(object, "preempt", text(r.Preempt))
+	f.add(object, "checksum", text(r.Checksum))
 	f.add(object, "noprefixroute", text(r.NoPrefixRoute))
 	f.add(object, "priority", fmt.Sprint(r.Priority))
 	f.add(object, "unicast", fmt.Sprint(len(r.UnicastPeers) > 0))
@@ -100,11 +101,17 @@ func (f *factWriter) service(s configs.Service) {
 	object := "service " + s.Name
 	f.add(object, "", "")
 	var ids []lvs.ServiceID
+	var families []lvs.Family
+	first := s.Virtuals[0]
+	f.fields(object, first, "ServiceID")
 	for _, v := range s.Virtuals {
-		ids = append(ids, v.ServiceID)
+		ids, families = append(ids, v.ServiceID), append(families, v.Family)
+		if first.ServiceID = v.ServiceID; v != first {
+			f.fields(fmt.Sprintf("%s: virtual %s", object, v.ServiceID), v, "ServiceID")
+		}
 	}
 	f.add(object, "virtual", sorted(ids))
-	f.fields(object, s.Virtuals[0], "ServiceID")
+	f.add(object, "family", sorted(families))
 	f.fields(object, s, "Name", "Virtuals", "Servers", "Sorry", "Method")
 	if s.Sorry != nil {
 		f.add(object, "sorry_server", sorryText(s.Sorry))
@@ -131,7 +138,7 @@ func (f *factWriter) server(object string, srv configs.Server) {
 }
 
 // oddFacts are the keys of virtual routers and of connection sync that may differ, although it is probably not intended.
-var oddFacts = []string{"preempt", "noprefixroute", "max_len", "priority"}
+var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum"}
 
 // Drift compares the facts of both directors. The words are for the operator of the first one.
 func Drift(ours, theirs *message.Facts, peer string) (all []core.Difference) {
@@ -193,11 +200,6 @@ func differs(object, key, mine, theirs, peer string, other, own map[string]strin
 		if mine == theirs {
 			say(false, "%s: both directors have priority %s: the one with the higher address becomes master; give one of them a higher priority", object, mine)
 		}
-	case mine == theirs:
-	case key == "unicast":
-		say(true, "%s: one director has unicast_peers, and the other one sends by multicast: neither hears the other", object)
-	case strings.HasPrefix(key, "hmac.key ") && (mine == "" || theirs == ""):
-		// A key that is being introduced: hmac.active_key says whether it is missing.
 	case key == "hmac.active_key":
 		if id := "hmac.key " + mine; mine != "" && other[id] == "" {
 			say(true, "%s: this director signs with key %s, which %s does not have", object, mine, peer)
@@ -205,6 +207,11 @@ func differs(object, key, mine, theirs, peer string, other, own map[string]strin
 		if id := "hmac.key " + theirs; theirs != "" && own[id] == "" {
 			say(true, "%s: %s signs with key %s, which this director does not have", object, peer, theirs)
 		}
+	case mine == theirs:
+	case key == "unicast":
+		say(true, "%s: one director has unicast_peers, and the other one sends by multicast: neither hears the other", object)
+	case strings.HasPrefix(key, "hmac.key ") && (mine == "" || theirs == ""):
+		// A key that is being introduced: hmac.active_key says whether it is missing.
 	case key == "hmac.anti_replay" && (mine == "" || theirs == ""):
 	case secret(key) || strings.HasPrefix(key, "hmac.key ") || key == "checks":
 		say(router, "%s: %s differs between %s and this director", object, key, peer)
