@@ -45,7 +45,7 @@ func partFields() []toml.Field[file] {
 			func(f *file, v State) { f.State = v }),
 		toml.Section("metrics", metricsTable(), "Metrics for Prometheus.",
 			func(f *file, v Metrics) { f.Metrics = v }),
-		toml.Derived("peer", peerTable(),
+		toml.Derived("peer", channelTable(),
 			"The channel to the other director. It carries orders about real servers (tandem drain and others), and what each director "+
 				"sees: differences of the configurations, of the servers' health and of the clocks. `tandem status --pair` shows them. "+
 				"The election does not use it. Without this table there is no channel.",

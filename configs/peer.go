@@ -38,7 +38,7 @@ var noPeerKey = PeerKeyText(make([]byte, vrrp.MinSecret))
 // PeerKeyText returns a key as its file has it.
 func PeerKeyText(octets []byte) string { return keyPrefix + hex.EncodeToString(octets) }
 
-func peerTable() toml.SchemaType[Peer] {
+func channelTable() toml.SchemaType[Peer] {
 	path := toml.String("an absolute path", absolutePath)
 	return toml.Table(checkPeer,
 		toml.Required("address", toml.Text("address:port", peerAddress, netip.AddrPort.String), `"10.0.0.2:8474"`,

@@ -132,6 +132,7 @@ func writeDifferences(b *bytes.Buffer, s control.Status) {
 		for i := range n {
 			fmt.Fprintln(t, strings.Join(row(i), "\t"))
 		}
+		t.Flush()
 	}
 	rows(fmt.Sprintf("SEEN DIFFERENTLY\t%s\t%s", s.Name, peerName(p)), len(p.Servers), func(i int) []string {
 		return []string{p.Servers[i].Name, p.Servers[i].Here, p.Servers[i].There}
@@ -139,7 +140,6 @@ func writeDifferences(b *bytes.Buffer, s control.Status) {
 	rows(fmt.Sprintf("ORDERED DIFFERENTLY\t%s\t%s\tWHY", s.Name, peerName(p)), len(p.Orders), func(i int) []string {
 		return []string{p.Orders[i].Name, p.Orders[i].Here, p.Orders[i].There, p.Orders[i].Why}
 	})
-	t.Flush()
 	switch {
 	case p.ServersNotTold > 0:
 		fmt.Fprintf(b, "the health of %d real servers is not compared: they are too many\n", p.ServersNotTold)

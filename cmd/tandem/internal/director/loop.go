@@ -177,6 +177,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
 		d.mail.peer.Merge(workers.PeerMail{Config: cfg}, workers.MergePeer)
+		d.mail.maintenance.Put(cfg.MaintenanceFiles())
 	}
 	if h := out.History; h != nil {
 		d.mail.history.Merge(*h, core.MergeRecorded)

@@ -134,6 +134,7 @@ func (ev ServerOrder) on(s *State) {
 	}
 	s.recordServer(api.EventOrder, srv.id, what, byOperator)
 	s.touch(s.services[i])
+	s.touchFollowers(srv)
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 	if s.peer.on && !now.Local {
 		s.waiting[len(s.waiting)-1].number = now.Number

@@ -23,6 +23,8 @@ func Facts(cfg *configs.Config) *message.Facts {
 	for i := range cfg.Routers {
 		f.router(&cfg.Routers[i])
 	}
+	f.add("lvs.timeouts", "", "")
+	f.fields("lvs.timeouts", cfg.LVS.Timeouts)
 	if cfg.LVS.Sync.Roles != 0 {
 		f.add("lvs.sync", "", "")
 		f.fields("lvs.sync", usualSync(cfg.LVS.Sync), "Interface", "TTL", "Roles")
@@ -84,6 +86,15 @@ func (f *factWriter) router(r *configs.Router) {
 	f.add(object, "checksum", text(r.Checksum))
 	f.add(object, "noprefixroute", text(r.NoPrefixRoute))
 	f.add(object, "priority", fmt.Sprint(r.Priority))
+	var paths []string
+	for _, path := range r.Heartbeat {
+		kind := "interface"
+		if path.Peer.IsValid() {
+			kind = "peer"
+		}
+		paths = append(paths, fmt.Sprintf("%s, ttl_min %d", kind, path.TTLMin))
+	}
+	f.add(object, "heartbeat", sorted(paths))
 	f.add(object, "unicast", fmt.Sprint(len(r.UnicastPeers) > 0))
 	if !r.HMAC.On() {
 		return
@@ -126,6 +137,8 @@ func (f *factWriter) server(object string, srv configs.Server) {
 	f.add(object, "", "")
 	f.fields(object, srv.Server.Canonical(), "ServerID")
 	f.add(object, "port for all ports of the service", text(srv.Mapped))
+	f.add(object, "maintenance_file", text(srv.MaintenanceFile))
+	f.add(object, "track", text(srv.Track))
 	checks := ""
 	given := func(v, _ reflect.Value) bool { return !v.IsZero() } // what an older director does not know is not told if it is not used
 	for _, c := range common(srv.Checks) {

@@ -123,7 +123,7 @@ func TestEachSettingIsToldToThePeer(t *testing.T) {
 		return all
 	}
 	compared := 0
-	for _, part := range []any{&b.Routers, &b.LVS.Sync, &b.Services} {
+	for _, part := range []any{&b.Routers, &b.LVS.Sync, &b.LVS.Timeouts, &b.Services} {
 		for i := 0; ; i++ {
 			n := i
 			name, undo := mutate("", reflect.ValueOf(part).Elem(), &n)
@@ -131,7 +131,7 @@ func TestEachSettingIsToldToThePeer(t *testing.T) {
 				break
 			}
 			// Who sends from where is compared by tandem check only.
-			own := strings.Contains(name, "Source") || strings.Contains(name, "UnicastPeers")
+			own := strings.Contains(name, "Source") || strings.Contains(name, "UnicastPeers") || strings.HasSuffix(name, "Heartbeat.Peer")
 			// The address of a firewall mark has no meaning.
 			own = own || strings.HasPrefix(name, "Virtuals.ServiceID") && reflect.DeepEqual(virtuals(a), virtuals(b))
 			if len(disagreements(a, b)) != usual && !own {
