@@ -25,6 +25,7 @@ type Config struct {
 	State    State
 	Metrics  Metrics
 	Election Election
+	Peer     Peer
 	Routers  []Router
 	Tracks   []Track // of the routers, beside the interfaces that they track
 	Hooks    []Hook  // those of the routers first, then those of the file, each in its order

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,7 +24,7 @@ import (
 
 func newStatus() *cobra.Command {
 	var s socketFlags
-	var asJSON, verbose bool
+	var asJSON, verbose, pair bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of the running director",
@@ -35,10 +36,15 @@ followed by (standby). If the present priority differs from the configured one, 
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
 INACTIVE are the numbers of active and inactive connections in the kernel.
 
+With --pair, the command shows both directors side by side, and what differs: in the configurations, in
+the health of real servers, in the orders about them, and between the clocks. This needs [peer] in the
+configuration.
+
 A hook is shown while it runs, waits or fails. TOLD and FAILED count its runs. REPLACED counts the events
 that it was not told because a newer one came first.`,
 		Example: `  tandem status
   tandem status --verbose
+  tandem status --pair
   tandem status --json | jq -r '.vrrp[].state'`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,11 +68,21 @@ that it was not told because a newer one came first.`,
 			if err != nil {
 				return err
 			}
+			if pair {
+				if status.Peer == nil {
+					return errors.New("this director has no channel to another one: see tandem peer init --help")
+				}
+				var b bytes.Buffer
+				writePair(&b, status, time.Now())
+				_, err = b.WriteTo(cmd.OutOrStdout())
+				return err
+			}
 			return writeStatus(cmd.OutOrStdout(), status, verbose, time.Now())
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
+	cmd.Flags().BoolVar(&pair, "pair", false, "show both directors of the pair, and what differs")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, the last result of each check, and all hooks")
 	return cmd
 }
@@ -115,6 +131,9 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		fmt.Fprintf(&b, "connection sync  %s on %s  id %d\n", sync.Role, sync.Interface, sync.ID)
 	}
 	writeHooks(&b, s.Hooks, verbose, now)
+	if s.Peer != nil {
+		writePeerLine(&b, s.Peer, now)
+	}
 	_, err := b.WriteTo(w)
 	return err
 }

@@ -25,6 +25,8 @@ type Status struct {
 	ServerWarnings []string `json:"server_warnings,omitempty"`
 	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
 	Table *TableFault `json:"table,omitempty"`
+	// Peer is what the other director of the pair tells; absent: there is no [peer].
+	Peer *Peer `json:"peer,omitempty"`
 }
 
 // A Config says which configuration is in force.

@@ -86,6 +86,7 @@ type State struct {
 	outliers    map[*server]*service        // servers without new clients for a while
 
 	hooks   hookState
+	peer    peerState
 	history historyState
 
 	readiness         readiness
@@ -116,6 +117,7 @@ func New() *State {
 func (s *State) Step(now time.Time, events ...Event) Effects {
 	s.now, s.out = now, Effects{}
 	for _, ev := range events {
+		s.concernsPeer(ev)
 		ev.on(s)
 	}
 	if s.cfg != nil {
@@ -147,6 +149,7 @@ func (s *State) settle() {
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
+	s.emitPeer()
 	s.answerCommands()
 	s.out.Draining = len(s.draining) > 0
 	s.out.Next = s.next()
@@ -313,6 +316,7 @@ func (s *State) next() time.Time {
 		sooner(s.handOver.deadline)
 	}
 	s.hooksNext(sooner)
+	s.peerNext(sooner)
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())
 	sooner(s.outliersEnd())

@@ -38,6 +38,7 @@ func Pair(a, b *configs.Config) []Disagreement {
 	c.routers()
 	c.sync()
 	c.services()
+	c.peer()
 	return c.found
 }
 
@@ -228,16 +229,18 @@ func (c *comparison) sync() {
 		c.wrong("lvs.sync is in %s only: connections are not copied to the other director", with)
 		return
 	}
-	usual := func(s lvs.Sync) lvs.Sync {
-		if !s.Group.IsValid() {
-			s.Group = netip.AddrFrom4([4]byte{224, 0, 0, 81})
-		}
-		s.Port, s.Interface, s.TTL = cmp.Or(s.Port, 8848), "", 0
-		return s
-	}
-	x, y = usual(x), usual(y)
+	x, y = usualSync(x), usualSync(y)
 	c.fields(c.wrong, "lvs.sync", differing(x, y, "Interface", "TTL", "MaxLen", "Roles"))
 	c.fields(c.odd, "lvs.sync", differing(x, y, "Interface", "TTL", "ID", "Group", "Port", "Roles"))
+}
+
+// usualSync returns the settings that count on the wire, with the kernel's defaults.
+func usualSync(s lvs.Sync) lvs.Sync {
+	if !s.Group.IsValid() {
+		s.Group = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+	}
+	s.Port, s.Interface, s.TTL = cmp.Or(s.Port, 8848), "", 0
+	return s
 }
 
 // services compares the services by their names.

@@ -143,6 +143,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	collectVRRP(out, status.VRRP, m.State.Report)
 	collectServices(out, status.Services)
 	collectHooks(out, status.Hooks)
+	collectPeer(out, status.Peer)
 	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
 		running := 0.0
 		if slices.ContainsFunc(status.Sync, func(s api.Sync) bool { return s.Role == role.String() }) {
