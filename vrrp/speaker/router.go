@@ -23,7 +23,10 @@ type router struct {
 	heard    uint64        // likewise
 	resume   bool          // it starts as master
 
-	lastAdvert time.Time // its last advertisement as master; the zero time: none since it became that
+	resumeBefore int64 // see Loop.Resume
+
+	lastAdvert time.Time     // its last advertisement as master; the zero time: none since it became that
+	spoke      *atomic.Int64 // see Options.Spoke
 
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
@@ -38,7 +41,7 @@ type router struct {
 }
 
 func newRouter(c vrrp.Config) *router {
-	return &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware()}
+	return &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware(), spoke: &atomic.Int64{}}
 }
 
 func (r *router) setConfig(c vrrp.Config) {

@@ -12,10 +12,10 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// send sends an advertisement to the group, or to each unicast peer.
-func (l *Loop) send(r *router, now time.Time, priority uint8) {
+// send sends an advertisement to the group, or to each unicast peer. It reports whether it was sent to any.
+func (l *Loop) send(r *router, now time.Time, priority uint8) bool {
 	if l.conn == nil || !l.usable && (!l.up || r.Config.Carrier != vrrp.CarrierIgnore) {
-		return
+		return false
 	}
 	src, sent := r.Machine.Source(), false
 	r.Packet.Priority = priority
@@ -25,13 +25,14 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 		sent = l.sendTo(r, now, src, to) || sent
 	}
 	if !sent {
-		return
+		return false
 	}
 	r.counters.sent.Add(1)
 	r.keepSequences(now)
 	if priority == vrrp.PriorityLeaving {
 		r.counters.zeroSent.Add(1)
 	}
+	return true
 }
 
 func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
