@@ -37,6 +37,8 @@ func (p *transcript) configure(c *Config, args string) {
 			c.DownAdverts = uint8(p.number(value))
 		case "group":
 			c.SyncGroup = value
+		case "witnessed":
+			c.Witnessed = true
 		case "hmac":
 			c.HMAC = p.hmac(value)
 		default:

@@ -89,6 +89,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		writeFailingTracks(&b, s.VRRP)
 		if verbose {
 			writeCounters(&b, s.VRRP)
+			writeTwoMasters(&b, s.VRRP, now)
 			writeSigning(&b, s.VRRP, now)
 		}
 	}
@@ -174,6 +175,31 @@ func writeCounters(b *bytes.Buffer, routers []control.Router) {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Name, c.AdvertsSent, c.AdvertsReceived, c.SendErrors,
 			c.BecameMaster, gap, dash(strings.Join(dropped, ", ")))
+	}
+	t.Flush()
+}
+
+// writeTwoMasters prints the times with two masters, as the routers that have heard another master saw them.
+func writeTwoMasters(b *bytes.Buffer, routers []control.Router, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tTWO MASTERS\tTOGETHER\tLATEST"
+	for _, r := range routers {
+		m := r.TwoMasters
+		if m.Count == 0 {
+			continue
+		}
+		latest := "-"
+		switch {
+		case m.Since != nil:
+			latest = fmt.Sprintf("now, for %s: %s", ago(*m.Since, now), m.Peer)
+		case m.Latest != nil:
+			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(m.Latest.Began, now), m.Latest.Seconds, m.Latest.Peer)
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.3fs\t%s\n", r.Name, m.Count, m.TotalSeconds, latest)
 	}
 	t.Flush()
 }

@@ -56,7 +56,7 @@ func (r *router) refresh() *vrrp.Status {
 		old.HandingOver == m.HandingOver() && old.Successor == m.Successor() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
-		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
+		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && old.TwoMasters == r.TwoMasters() && old.Silent == m.Silent() && slices.Equal(old.Warnings, r.Warnings()) {
 		return nil
 	}
 	s := &vrrp.Status{
@@ -65,7 +65,7 @@ func (r *router) refresh() *vrrp.Status {
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
-		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(),
+		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(), TwoMasters: r.TwoMasters(), Silent: m.Silent(),
 		Warnings: r.Warnings(), WireWarnings: r.Warnings(),
 		Counters: r.counters.snapshot(),
 	}

@@ -43,6 +43,7 @@ var keys = map[string]string{
 	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
 	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
+	"witnessed": "witness",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
