@@ -37,10 +37,12 @@ func TestKilledElection(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 3))
 			upTo := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 			at, stood, deaf := 20*time.Second+upTo(time.Second), upTo(2*interval), upTo(5*interval/2)
+			slow := time.Duration(seed%2) * upTo(4*interval) // then it is too late to resume, in most cases
 			var shared, nobody since
 			result := run(s, func(w *world) {
 				h := w.hosts[0]
 				w.after(at, func() {
+					w.slowStart = slow
 					d, e := h.director, h.election()
 					d.stop()
 					e.stop()
@@ -53,7 +55,9 @@ func TestKilledElection(t *testing.T) {
 					both, none = max(both, shared.is(a && b, w.now)), max(none, nobody.is(!a && !b, w.now))
 					if w.now.Sub(epoch) < at+4*interval+500*time.Millisecond {
 						w.after(time.Millisecond, look)
+						return
 					}
+					w.watch.muted, w.queue = true, nil // this is enough
 				}
 				w.after(at, look)
 			})

@@ -58,7 +58,7 @@ func (d *director) superviseNow() {
 		return
 	}
 	d.starting = true
-	d.later(d.between(5*time.Millisecond, 80*time.Millisecond), func() {
+	d.later(d.between(5*time.Millisecond, 80*time.Millisecond)+d.slowStart, func() {
 		d.starting, d.began = false, d.now
 		first := d.order
 		first.Resume = d.resume
