@@ -91,6 +91,10 @@ type Status struct {
 	TwoMasters TwoMasters `json:"two_masters,omitzero"`
 	// Silent says that the master of a backup with witnesses has missed an advertisement.
 	Silent bool `json:"silent,omitempty"`
+	// Doubted is when this backup last missed so many advertisements that it takes over an interval later (Machine.AskTime).
+	Doubted time.Time `json:"-"`
+	// Paths are the router's interface and the paths of its heartbeat. Without a heartbeat there are none.
+	Paths []PathStatus `json:"paths,omitempty"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
 	// WireWarnings are those of Warnings that others' packets have shown.

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 func newStatus() *cobra.Command {
@@ -87,6 +88,8 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		}
 		t.Flush()
 		writeFailingTracks(&b, s.VRRP)
+		writePaths(&b, s.VRRP, verbose, now)
+		writeAsked(&b, s.VRRP, verbose, now)
 		if verbose {
 			writeCounters(&b, s.VRRP)
 			writeTwoMasters(&b, s.VRRP, now)
@@ -179,6 +182,57 @@ func writeCounters(b *bytes.Buffer, routers []control.Router) {
 	t.Flush()
 }
 
+// writePaths prints the paths of the routers' advertisements. Unless verbose, only those that are silent or down.
+func writePaths(b *bytes.Buffer, routers []control.Router, verbose bool, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tPATH\tSTATE\tFOR\tMASTER\tSENT FROM\tSENT\tRECEIVED\tERRORS\tREASON"
+	address := func(a netip.Addr) string {
+		if !a.IsValid() {
+			return "-"
+		}
+		return a.String()
+	}
+	for _, r := range routers {
+		for _, p := range r.Paths {
+			if !verbose && p.State != vrrp.PathSilent.String() && p.State != vrrp.PathDown.String() {
+				continue
+			}
+			if header != "" {
+				fmt.Fprintln(t, header)
+				header = ""
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Name, p.Name, p.State, ago(now, p.Since), address(p.Master),
+				address(p.Source), p.Sent, p.Received, p.SendErrors, dash(p.Reason))
+		}
+	}
+	t.Flush()
+}
+
+// writeAsked prints who still answered for the VIPs when a master was silent. Unless verbose, only answers of the last hour.
+func writeAsked(b *bytes.Buffer, routers []control.Router, verbose bool, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tASKED\tSILENT MASTER\tWHO STILL HAD ITS VIPS"
+	for _, r := range routers {
+		if r.Asked == nil || !verbose && (len(r.Asked.Answers) == 0 || now.Sub(r.Asked.At) > time.Hour) {
+			continue
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		var who []string
+		for _, a := range r.Asked.Answers {
+			is := "another machine"
+			if a.Peer {
+				is = "the silent master itself"
+			}
+			who = append(who, fmt.Sprintf("%s at %s (%s)", a.Address, a.Hardware, is))
+		}
+		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\n", r.Name, ago(now, r.Asked.At), r.Asked.Master, cmp.Or(strings.Join(who, ", "), r.Asked.Problem, "nobody"))
+	}
+	t.Flush()
+}
+
 // writeTwoMasters prints the times with two masters, as the routers that have heard another master saw them.
 func writeTwoMasters(b *bytes.Buffer, routers []control.Router, now time.Time) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
@@ -191,9 +245,9 @@ func writeTwoMasters(b *bytes.Buffer, routers []control.Router, now time.Time) {
 		latest := "-"
 		switch {
 		case m.Since != nil:
-			latest = fmt.Sprintf("now, for %s: %s", ago(*m.Since, now), m.Peer)
+			latest = fmt.Sprintf("now, for %s: %s", ago(now, *m.Since), m.Peer)
 		case m.Latest != nil:
-			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(m.Latest.Began, now), m.Latest.Seconds, m.Latest.Peer)
+			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(now, m.Latest.Began), m.Latest.Seconds, m.Latest.Peer)
 		}
 		if header != "" {
 			fmt.Fprintln(t, header)

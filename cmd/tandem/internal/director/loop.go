@@ -176,6 +176,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.settings.Put(cfg)
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
+		d.mail.maintenance.Put(cfg.MaintenanceFiles())
 	}
 	if h := out.History; h != nil {
 		d.mail.history.Merge(*h, core.MergeRecorded)

@@ -121,6 +121,7 @@ func (ev ServerOrder) on(s *State) {
 	}
 	s.recordServer(api.EventOrder, srv.id, what, byOperator)
 	s.touch(s.services[i])
+	s.touchFollowers(srv)
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 }
 
