@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"cmd/tandem/internal/director/revision": pure | noMutex,
 	"cmd/tandem/internal/textdiff":          pure | noMutex,
 	"cmd/tandem/internal/director/report":   pure,
+	"cmd/tandem/internal/peer/message":      pure | noMutex,
 	"cmd/tandem/internal/importer":          pure | noMutex,
 	"cmd/tandem/internal/director/loop.go":  noMutex | noGo,
 	"cmd/tandem/internal/simulation":        noClock | noGo | noMutex,

@@ -46,6 +46,14 @@ type (
 	Event           = api.Event
 	HistoryQuery    = api.HistoryQuery
 	EventStream     = api.EventStream
+	PeerReply       = api.PeerReply
+	Peer            = api.Peer
+	PeerRouter      = api.PeerRouter
+	PeerServer      = api.PeerServer
+	PeerOrder       = api.PeerOrder
+	PeerDrift       = api.PeerDrift
+	PeerHalf        = api.PeerHalf
+	Clock           = api.Clock
 )
 
 // The actions of operators on a real server.

@@ -36,6 +36,7 @@ type Snapshot struct {
 	StateDir  StateDir
 	Departed  []Departed // services that were removed and drain
 	Revisions Revisions
+	Peer      *Peer // nil: there is no channel to the other director
 }
 
 // A Service is the state of a configured service.
@@ -87,6 +88,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(), Revisions: s.shownRevisions(),
 		Hooks:    s.hooks.queue.Stats(),
+		Peer:     s.showPeer(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

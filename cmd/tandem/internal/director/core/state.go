@@ -76,7 +76,8 @@ type State struct {
 	maintenance Maintenance
 	retrack     map[string]bool // routers whose tracks have changed
 	tracking    map[string]vrrp.Tracking
-	tracked     bool // tracking has been computed once
+	tracked     bool                    // tracking has been computed once
+	witnesses   map[string]witnessState // by router
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -88,6 +89,7 @@ type State struct {
 	hooks     hookState
 	history   historyState
 	revisions revisionState
+	peer      peerState
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -109,7 +111,8 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		hooks: newHookState(nil), history: newHistoryState(),
+		witnesses: make(map[string]witnessState),
+		hooks:     newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -117,6 +120,7 @@ func New() *State {
 func (s *State) Step(now time.Time, events ...Event) Effects {
 	s.now, s.out = now, Effects{}
 	for _, ev := range events {
+		s.concernsPeer(ev)
 		ev.on(s)
 	}
 	if s.cfg != nil {
@@ -134,6 +138,7 @@ func (s *State) settle() {
 	s.seeSilence()
 	s.seeSegments()
 	s.seeReady()
+	s.seeWitnesses()
 	s.seeAllDown()
 	s.seeTrouble()
 	s.seeTraffic()
@@ -150,6 +155,7 @@ func (s *State) settle() {
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
+	s.emitPeer()
 	s.answerCommands()
 	s.out.Draining = len(s.draining) > 0
 	s.out.Next = s.next()
@@ -304,6 +310,7 @@ func (s *State) next() time.Time {
 	for svc := range s.ramping {
 		sooner(svc.next)
 	}
+	s.witnessNext(sooner)
 	for _, all := range s.draining {
 		for _, d := range all {
 			sooner(d.until)
@@ -320,6 +327,7 @@ func (s *State) next() time.Time {
 	}
 	sooner(s.revisions.until)
 	s.hooksNext(sooner)
+	s.peerNext(sooner)
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())
 	sooner(s.outliersEnd())
