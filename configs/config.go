@@ -82,6 +82,9 @@ type Election struct {
 type Router struct {
 	vrrp.Config
 	Announce garp.Config
+	// WitnessRelease is how long a master stays master while neither its witnesses nor its peers answer; 0: for ever. Witnesses and
+	// peers are among the Tracks.
+	WitnessRelease time.Duration
 }
 
 // A KeyFile is a file with the secret of a key of a virtual router. Package load reads it.

@@ -108,6 +108,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		writeAsked(&b, s.VRRP, verbose, now)
 		if verbose {
 			writeCounters(&b, s.VRRP)
+			writeTwoMasters(&b, s.VRRP, now)
 			writeSigning(&b, s.VRRP, now)
 		}
 	}
@@ -247,6 +248,31 @@ func writeAsked(b *bytes.Buffer, routers []control.Router, verbose bool, now tim
 			who = append(who, fmt.Sprintf("%s at %s (%s)", a.Address, a.Hardware, is))
 		}
 		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\n", r.Name, ago(now, r.Asked.At), r.Asked.Master, cmp.Or(strings.Join(who, ", "), r.Asked.Problem, "nobody"))
+	}
+	t.Flush()
+}
+
+// writeTwoMasters prints the times with two masters, as the routers that have heard another master saw them.
+func writeTwoMasters(b *bytes.Buffer, routers []control.Router, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tTWO MASTERS\tTOGETHER\tLATEST"
+	for _, r := range routers {
+		m := r.TwoMasters
+		if m.Count == 0 {
+			continue
+		}
+		latest := "-"
+		switch {
+		case m.Since != nil:
+			latest = fmt.Sprintf("now, for %s: %s", ago(now, *m.Since), m.Peer)
+		case m.Latest != nil:
+			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(now, m.Latest.Began), m.Latest.Seconds, m.Latest.Peer)
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.3fs\t%s\n", r.Name, m.Count, m.TotalSeconds, latest)
 	}
 	t.Flush()
 }

@@ -192,6 +192,9 @@ func (d *Director) carryOut(out core.Effects) {
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)
 	}
+	if out.Hurry != nil {
+		d.checks.Hurry(out.Hurry)
+	}
 	if out.Question != nil {
 		d.mail.question.Put(*out.Question)
 	}

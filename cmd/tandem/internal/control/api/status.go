@@ -73,6 +73,23 @@ type Router struct {
 	Asked         *Asked                `json:"asked,omitempty"` // who still answered for the VIPs when the master was silent last; absent: that was never asked
 	Track         []Track               `json:"track"`           // empty: nothing
 	Counters      Counters              `json:"counters"`
+	TwoMasters    TwoMasters            `json:"two_masters"`
+}
+
+// TwoMasters are the moments in which this router, as master, heard another master that claimed its place.
+type TwoMasters struct {
+	Count        uint64     `json:"count"`            // with the present one
+	TotalSeconds float64    `json:"total_seconds"`    // of those that are over
+	Since        *time.Time `json:"since,omitempty"`  // when the present one began; absent: there is none
+	Peer         string     `json:"peer,omitempty"`   // the other master of the present one
+	Latest       *Moment    `json:"latest,omitempty"` // of those that are over
+}
+
+// A Moment is a time with two masters that is over, from the first advertisement of the other one to the last.
+type Moment struct {
+	Began   time.Time `json:"began"`
+	Seconds float64   `json:"seconds"`
+	Peer    string    `json:"peer"`
 }
 
 // A Path is a way of a virtual router's advertisements. State is one of unknown (no master has to be heard), heard, silent (the

@@ -141,6 +141,7 @@ type Effects struct {
 	Config   *configs.Config // is in force from now on
 	Table    *Table
 	Checks   *Checks
+	Hurry    []string       // the IDs of targets that should be probed at once
 	Election *message.Order // the supervisor numbers it
 	Files    []FileValue
 	Replies  []Reply

@@ -76,7 +76,8 @@ type State struct {
 	maintenance Maintenance
 	retrack     map[string]bool // routers whose tracks have changed
 	tracking    map[string]vrrp.Tracking
-	tracked     bool // tracking has been computed once
+	tracked     bool                    // tracking has been computed once
+	witnesses   map[string]witnessState // by router
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -109,7 +110,8 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		hooks: newHookState(nil), history: newHistoryState(),
+		witnesses: make(map[string]witnessState),
+		hooks:     newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -133,6 +135,7 @@ func (s *State) settle() {
 	s.seeSilence()
 	s.seeSegments()
 	s.seeReady()
+	s.seeWitnesses()
 	s.seeAllDown()
 	s.seeTrouble()
 	s.seeTraffic()
@@ -304,6 +307,7 @@ func (s *State) next() time.Time {
 	for svc := range s.ramping {
 		sooner(svc.next)
 	}
+	s.witnessNext(sooner)
 	for _, all := range s.draining {
 		for _, d := range all {
 			sooner(d.until)

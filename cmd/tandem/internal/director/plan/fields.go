@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -38,7 +39,7 @@ func secret(key string) bool {
 
 // keys are the keys of fields whose name in Go differs from that in the file.
 var keys = map[string]string{
-	"password": "auth_pass", "no_prefix_route": "noprefixroute",
+	"vip_labels": "label", "password": "auth_pass", "no_prefix_route": "noprefixroute",
 	"tls.on": "tls", "tls.name": "tls_name", "tls.ca_file": "tls_ca", "tls.cert_file": "tls_cert", "tls.key_file": "tls_key",
 	"peer.tls.cert_file": "peer.tls_cert", "peer.tls.key_file": "peer.tls_key", "peer.tls.ca_file": "peer.tls_ca", "peer.tls.name": "peer.tls_name",
 	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
@@ -48,6 +49,7 @@ var keys = map[string]string{
 	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 	"device": "bind_if", "radius.user": "username", "radius.password": "password", "radius.secret": "secret",
 	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
+	"witnessed": "witness",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
@@ -145,6 +147,13 @@ func text(v any) string {
 			return "none" // the values of names begin with 1
 		}
 		return v.String()
+	}
+	if labels, ok := v.(map[netip.Addr]string); ok {
+		parts := make([]string, 0, len(labels))
+		for _, addr := range slices.SortedFunc(maps.Keys(labels), netip.Addr.Compare) {
+			parts = append(parts, fmt.Sprintf("%s %s", addr, labels[addr]))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
 	}
 	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice {
 		parts := make([]string, list.Len())

@@ -70,9 +70,9 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 
 // own are the settings of a virtual router that each director may have its own of, or that have rules of their own.
 var own = []string{
-	"Name", "Interface", "Heartbeat", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
-	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
-	"NoPrefixRoute",
+	"Name", "Interface", "Heartbeat", "Debounce", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
+	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "VIPLabels", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
+	"NoPrefixRoute", "Witnessed",
 }
 
 // routers compares the virtual routers.
@@ -112,8 +112,9 @@ func (c *comparison) router(x, y *configs.Router) {
 	c.fields(c.wrong, object, lists("vips", x.VIPs, y.VIPs))
 	c.fields(c.wrong, object, lists("excluded_vips", x.ExcludedVIPs, y.ExcludedVIPs))
 	c.fields(c.odd, object, differing(x.Config, y.Config, slices.DeleteFunc(fieldNames(x.Config), func(name string) bool {
-		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt"
+		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt" || name == "Witnessed"
 	})...))
+	c.fields(c.odd, object, differing(*x, *y, "Config", "Announce"))
 	switch {
 	case x.Priority == 255 && y.Priority == 255:
 		c.wrong("%s: both directors have priority 255: only one can own the addresses", object)
