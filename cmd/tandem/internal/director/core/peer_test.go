@@ -249,7 +249,8 @@ func TestLocalOrders(t *testing.T) {
 	}
 	p.want("drained by command", "as configured")
 	for i, want := range []OrderDifference{
-		{first, "drained by command", "as configured", "--local on lb1", true}, {first, "as configured", "drained by command", "--local on lb1", true},
+		{first, "drained by command", "as configured", "--local on lb1", true},
+		{first, "as configured", "drained by command", "--local on lb1", true},
 	} {
 		if is := p.states[i].Snapshot(p.now).Peer.Orders; len(is) != 1 || is[0] != want {
 			t.Errorf("lb%d: %+v", i+1, is)
@@ -342,9 +343,12 @@ func TestLyingPeer(t *testing.T) {
 	p := newPair(t)
 	s := p.states[0]
 	lies := []*message.View{
-		{Orders: []message.Order{{Server: first, Drained: true, Number: message.MaxNumber, By: "zz"}, {Server: first, Disabled: true, Number: message.MaxNumber, By: "zy"}}},
+		{Orders: []message.Order{
+			{Server: first, Drained: true, Number: message.MaxNumber, By: "zz"}, {Server: first, Disabled: true, Number: message.MaxNumber, By: "zy"},
+		}},
 		{Orders: []message.Order{{Server: "nobody/1:1", Drained: true, Number: 5}, {Server: "", Number: 5}}, Behind: true, Trouble: "lies"},
-		{Routers: []message.Router{{Name: "web", State: "master", Priority: 255}, {}}, Servers: []message.Server{{Name: first, Health: "unhealthy"}}},
+		{Routers: []message.Router{{Name: "web", State: "master", Priority: 255}, {}}},
+		{Servers: []message.Server{{Name: first, Health: "unhealthy"}}},
 		{},
 	}
 	before := s.orderSeq
@@ -425,7 +429,8 @@ func TestDriftAndSkewAreRecorded(t *testing.T) {
 	p.step(0, PeerHeard{Skew: message.Skew{Known: true, Ahead: -3 * time.Second, Error: time.Millisecond}})
 	all := strings.Join(p.history[0], "\n")
 	for _, want := range []string{
-		"lb1 is configured otherwise than lb2: virtual router web: lb2 has vrid 52, here 51", "lb1 has another time than lb2: its clock differs by -3s",
+		"lb1 is configured otherwise than lb2: virtual router web: lb2 has vrid 52, here 51",
+		"lb1 has another time than lb2: its clock differs by -3s",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%s\nhas no %s", all, want)
