@@ -3,8 +3,10 @@
 package importer
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A placed is a VIP.
@@ -13,6 +15,7 @@ type placed struct {
 	prefix  netip.Prefix
 	length  bool // it has a prefix length of its own
 	dev     string
+	label   string
 	noRoute bool
 }
 
@@ -49,6 +52,8 @@ func (c *converter) addressOptions(st *statement, p *placed) {
 			continue
 		case name == "dev":
 			p.dev = st.valueAt(k + 1)
+		case name == "label":
+			p.label = st.valueAt(k + 1)
 		case name == "noprefixroute":
 			p.noRoute = true
 		case row.fate == missing:
@@ -89,8 +94,15 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 				a = p.prefix.Addr().String()
 			}
 			value := tomlString(a)
+			keys := ""
 			if p.dev != "" && p.dev != i.link() {
-				value = "{ address = " + value + ", interface = " + tomlString(p.dev) + " }"
+				keys = ", interface = " + tomlString(p.dev)
+			}
+			if c.labelFits(i, p) {
+				keys += ", label = " + tomlString(p.label)
+			}
+			if keys != "" {
+				value = "{ address = " + value + keys + " }"
 			}
 			list, from = append(list, value), append(from, p.at)
 			if p.noRoute {
@@ -109,6 +121,24 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 			"it is left out", without, n)
 	}
 	c.emitMacvlan(t, i)
+}
+
+// labelFits reports whether a VIP has a label that tandem takes. It notes one that is left out.
+func (c *converter) labelFits(i *instance, p placed) bool {
+	link := cmp.Or(p.dev, i.link())
+	switch {
+	case p.label == "":
+		return false
+	case i.macvlan != nil:
+		c.note(p.at, "", "label %s: the VIP is on a macvlan, whose name a label begins with: it is left out", abbreviate(p.label))
+	case !p.prefix.Addr().Is4():
+		c.note(p.at, "", "label %s: only IPv4 addresses have labels: it is left out", abbreviate(p.label))
+	case p.label != link && !strings.HasPrefix(p.label, link+":") || len(p.label) > 15:
+		c.note(p.at, "", "label %s: a label begins with %s: and has at most 15 bytes: it is left out", abbreviate(p.label), link)
+	default:
+		return true
+	}
+	return false
 }
 
 // vips0 returns the place of the first VIP.
