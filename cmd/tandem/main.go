@@ -18,7 +18,8 @@
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket. Its endpoints are:
+// The director answers HTTP with JSON on a unix socket. [control] group and admin_group say who may read and who may change.
+// GET /openapi.json describes the interface as OpenAPI. The endpoints are:
 //
 //	GET  /v1/status                               the status, see below
 //	POST /v1/reload                               reads the configuration again
@@ -98,6 +99,7 @@
 //	{"time": "2006-01-02T15:04:05.123Z", "director": "lb1", "kind": "transition", "on": "router", "name": "web",
 //	 "what": "became backup", "cause": "higher priority 100 heard from 192.0.2.3", "old": "master", "new": "backup"}
 //
+// A command has "by", the user who gave it.
 // The kind is one of transition, priority, verdict, repair, order, reload, hook, warning and director. On is one of router,
 // sync_group, service, server, interface and director. The words of what and cause may change; cause, old and new can be absent.
 // A parameter that is absent selects all; the time is in the form of RFC 3339. In a stream, the type of each event is its kind. A

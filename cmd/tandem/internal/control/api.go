@@ -31,6 +31,8 @@ type (
 	PlanRow       = api.PlanRow
 	Probed        = api.Probed
 	Event         = api.Event
+	EventKind     = api.EventKind
+	Harm          = api.Harm
 	HistoryQuery  = api.HistoryQuery
 	EventStream   = api.EventStream
 )

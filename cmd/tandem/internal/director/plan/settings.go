@@ -31,6 +31,9 @@ func (p *planner) director() {
 			fields = append(fields, field{part.prefix + f.key, f.was, f.is})
 		}
 	}
+	for _, f := range differing(was.Control, is.Control, "Socket") {
+		fields = append(fields, field{"control." + f.key, f.was, f.is})
+	}
 	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl") {
 		fields = append(fields, field{"lvs." + f.key, f.was, f.is})
 	}

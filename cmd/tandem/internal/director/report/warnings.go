@@ -27,6 +27,9 @@ func warnings(in Input) (all []string) {
 	if in.Metrics != "" {
 		all = append(all, in.Metrics)
 	}
+	if in.Control != "" {
+		all = append(all, in.Control)
+	}
 	all = append(all, electionWarnings(shot.Report)...)
 	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
 	if shot.Sync.Problem != "" {
