@@ -160,11 +160,14 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, 1 for every failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, the code of a monitor, 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
 	var c planned
+	var m monitored
 	switch {
+	case errors.As(err, &m):
+		return int(m)
 	case errors.As(err, &c):
 		return 2
 	case !errors.As(err, &v):

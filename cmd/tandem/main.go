@@ -111,7 +111,7 @@
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
 // without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change.
+// adds 2 if something would change. "tandem status --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (
@@ -123,7 +123,9 @@ import (
 
 func main() {
 	if err := newRoot().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		if err.Error() != "" {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -141,7 +143,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
@@ -149,7 +151,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newTop(), newDoctor()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
@@ -161,7 +163,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newElection(), newVersion())
+	root.AddCommand(newElection(), newVersion(), newCompletion())
 	return root
 }
 

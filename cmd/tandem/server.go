@@ -10,9 +10,21 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
+// serverFlags are the flags of a command about one real server.
+type serverFlags struct {
+	socketFlags
+	asJSON bool
+}
+
+func (f *serverFlags) register(cmd *cobra.Command) {
+	f.socketFlags.register(cmd)
+	registerJSON(cmd, &f.asJSON, "the state of the server")
+	cmd.ValidArgsFunction = f.complete(0, serverNames)
+}
+
 // serverCommand completes a command that changes the state of one real server. On success it prints done.
 func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
-	var s socketFlags
+	var s serverFlags
 	s.register(cmd)
 	cmd.Args = arguments(1, 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -22,7 +34,7 @@ func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobr
 }
 
 // commandServer sends a command about a real server, and prints what was done and the state of the server.
-func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
+func commandServer(cmd *cobra.Command, s serverFlags, c control.ServerCommand, done string) error {
 	client, err := s.client(cmd)
 	if err != nil {
 		return err
@@ -32,6 +44,9 @@ func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, d
 		return err
 	}
 	warnNotRemembered(cmd, state.NotRemembered)
+	if s.asJSON {
+		return writeJSON(cmd.OutOrStdout(), state)
+	}
 	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
 	if state.Note != "" {
 		line += " (" + state.Note + ")"

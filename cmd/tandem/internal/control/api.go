@@ -9,6 +9,7 @@ import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 type (
 	Status        = api.Status
 	Config        = api.Config
+	TableFault    = api.TableFault
 	Router        = api.Router
 	Counters      = api.Counters
 	HMAC          = api.HMAC

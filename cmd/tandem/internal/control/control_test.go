@@ -100,11 +100,11 @@ func TestStatusTravels(t *testing.T) {
 func TestReloadReturnsEveryMistake(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
-	if err := c.Reload(t.Context()); err != nil {
+	if _, err := c.Reload(t.Context()); err != nil {
 		t.Errorf("a good reload returned %v", err)
 	}
 	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
-	if err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
+	if _, err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
 		t.Errorf("a bad reload returned %v", err)
 	}
 }

@@ -133,7 +133,7 @@ func (d *describer) schema(of reflect.Type) object {
 		return object{"type": "boolean"}
 	case reflect.Float64:
 		return object{"type": "number"}
-	case reflect.Int, reflect.Uint8, reflect.Uint16, reflect.Uint64:
+	case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return object{"type": "integer"}
 	case reflect.Struct:
 		return d.component(of)
@@ -154,8 +154,8 @@ func (d *describer) component(of reflect.Type) object {
 	if doc := d.source.docs[name]; doc != "" {
 		is["description"] = doc
 	}
-	for i := range of.NumField() {
-		f := of.Field(i)
+	for _, f := range fieldsOf(of) {
+		name := f.of.Name()
 		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if tag == "" || !f.IsExported() {
 			d.t.Fatalf("%s.%s has no name in JSON", name, f.Name)
@@ -173,6 +173,23 @@ func (d *describer) component(of reflect.Type) object {
 		is["required"] = required
 	}
 	return ref
+}
+
+// A field is one of a struct, or of a struct that this embeds.
+type field struct {
+	of reflect.Type
+	reflect.StructField
+}
+
+func fieldsOf(of reflect.Type) (all []field) {
+	for i := range of.NumField() {
+		if f := of.Field(i); f.Anonymous {
+			all = append(all, fieldsOf(f.Type)...)
+		} else {
+			all = append(all, field{of, f})
+		}
+	}
+	return all
 }
 
 // A source has the comments of types and of their fields ("Status", "Status.Name"), and the values of types of strings.
@@ -320,9 +337,9 @@ func fill(v reflect.Value) {
 		}
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(1)
-	case reflect.Uint8, reflect.Uint16, reflect.Uint64:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(1)
 	case reflect.Float64:
 		v.SetFloat(1.5)
