@@ -169,6 +169,9 @@ func (n *topology) wantTurns(t *testing.T) {
 	}
 	if turn := got[0] + got[1]; got[0] == got[1] || strings.Join(got, "") != turn+turn+turn {
 		t.Errorf("six requests were answered by %v, want two servers by turns", got)
+		for _, d := range []*lab.Director{n.a, n.b} {
+			t.Logf("%s's connections:\n%s", d.Name, d.Run("cat", "/proc/net/ip_vs_conn"))
+		}
 	}
 }
 

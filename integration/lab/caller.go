@@ -34,7 +34,7 @@ func (h *Host) Call(protocol, service string, limit time.Duration, from ...netip
 	all := make([]*Caller, len(from))
 	if err := h.Do(func() error {
 		for i, local := range from {
-			all[i] = newCaller(protocol, local, remote)
+			all[i] = newCaller(protocol, netip.AddrPortFrom(local, uint16(h.callPort())), remote)
 		}
 		return nil
 	}); err != nil {
@@ -44,8 +44,15 @@ func (h *Host) Call(protocol, service string, limit time.Duration, from ...netip
 	return all
 }
 
+// callPort returns a source port that no caller of the host has had. The kernel would choose one at random; a director remembers
+// a UDP conversation for five minutes, and takes the datagrams of a new client from the same port for the old conversation.
+func (h *Host) callPort() int {
+	const first, end = 10000, 1 << 15 // below the ports that the kernel gives
+	return first + int(h.calls.Add(1)-1)%(end-first)
+}
+
 // newCaller opens a socket and begins to connect it. The calling thread is in the client's namespace.
-func newCaller(protocol string, local netip.Addr, remote netip.AddrPort) *Caller {
+func newCaller(protocol string, local, remote netip.AddrPort) *Caller {
 	kind := unix.SOCK_STREAM
 	if protocol == "udp" {
 		kind = unix.SOCK_DGRAM
@@ -54,7 +61,7 @@ func newCaller(protocol string, local netip.Addr, remote netip.AddrPort) *Caller
 	if c.fd, c.Err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); c.Err != nil {
 		return c
 	}
-	if c.Err = unix.Bind(c.fd, &unix.SockaddrInet4{Addr: local.As4()}); c.Err == nil {
+	if c.Err = unix.Bind(c.fd, &unix.SockaddrInet4{Addr: local.Addr().As4(), Port: int(local.Port())}); c.Err == nil {
 		c.Err = unix.Connect(c.fd, &unix.SockaddrInet4{Addr: remote.Addr().As4(), Port: int(remote.Port())})
 	}
 	if errors.Is(c.Err, unix.EINPROGRESS) {

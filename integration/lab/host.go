@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -32,6 +33,7 @@ type Host struct {
 	ns     netns.NsHandle
 	dir    string
 	cables []cable
+	calls  atomic.Uint32 // source ports that callers have had
 }
 
 // A cable joins an interface of a host to a port of a switch.
