@@ -16,10 +16,10 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// The groups of TestControlSocket, which every Debian has, and a user that is in none of them.
+// The groups of TestControlSocket, which the lab has, and a user that is in none of them.
 const (
-	readers, admins       = "daemon", "bin"
-	readersGID, adminsGID = 1, 2
+	readers, admins       = "www-data", "adm"
+	readersGID, adminsGID = 33, 4
 	nobody                = 65534
 )
 

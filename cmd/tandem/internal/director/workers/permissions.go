@@ -4,6 +4,7 @@ package workers
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,7 @@ func (w *Permissions[T]) Run(ctx context.Context) error {
 		retry = nil
 		problem := ""
 		if err := w.Allow(now); err != nil {
-			problem, retry = err.Error(), time.After(permissionsPause)
+			problem, retry = strings.ReplaceAll(err.Error(), "\n", "; "), time.After(permissionsPause)
 		}
 		switch before := w.Problem(); {
 		case problem != "" && problem != before:
