@@ -16,12 +16,14 @@ import (
 // The types of checks, and the types that share keys.
 var (
 	checkTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
-		healthcheck.UDP, healthcheck.Ping, healthcheck.Agent, healthcheck.Exec)
+		healthcheck.UDP, healthcheck.RADIUS, healthcheck.Ping, healthcheck.Agent, healthcheck.File, healthcheck.Exec)
 	httpTypes  = types(healthcheck.HTTP, healthcheck.HTTPS)
 	tlsTypes   = types(healthcheck.HTTPS, healthcheck.GRPC, healthcheck.TCP)
 	proxyTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.SMTP)
 	viaTypes   = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS,
-		healthcheck.SMTP, healthcheck.UDP)
+		healthcheck.SMTP, healthcheck.UDP, healthcheck.RADIUS)
+	remoteTypes = types(healthcheck.TCP, healthcheck.HTTP, healthcheck.HTTPS, healthcheck.GRPC, healthcheck.DNS, healthcheck.SMTP,
+		healthcheck.UDP, healthcheck.RADIUS, healthcheck.Ping, healthcheck.Agent)
 )
 
 func types(all ...healthcheck.Type) []healthcheck.Type { return all }
@@ -49,9 +51,10 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 	fields := []toml.Field[healthcheck.Config]{
 		toml.Optional("type", toml.Enum(checkTypes...), healthcheck.TCP,
 			"The type of check. tcp connects, and may then send and expect. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
-				"smtp greets a mail server. udp sends a datagram. ping sends an ICMP echo request. exec runs a program. "+
+				"smtp greets a mail server. udp sends a datagram. radius asks a RADIUS server. ping sends an ICMP echo request. "+
+				"exec runs a program. "+
 				"agent reads one line in which the server reports its own state, as HAProxy's agent-check does: up, down, drain (no new "+
-				"connections) or 75% (that part of its weight).",
+				"connections) or 75% (that part of its weight). file reads the same from a file of the director.",
 			func(c *healthcheck.Config, v healthcheck.Type) { c.Type = v }),
 		toml.Optional("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond), usual.Interval,
 			"The time from the start of one probe to the start of the next.",
@@ -104,8 +107,12 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			func(c *healthcheck.Config, v netip.Addr) { c.Source = v }).Unset("the kernel's choice").Example(`"192.0.2.2"`),
 		toml.Derived("fwmark", toml.Integer[uint32](1, math.MaxUint32), "The firewall mark of the probes' packets.",
 			func(c *healthcheck.Config, v uint32) { c.Mark = v }).Unset("none").Example("7"),
+		only(remoteTypes,
+			toml.Derived("bind_if", interfaceName(),
+				"The interface that probes must leave through, or the VRF that has the routes to the servers.",
+				func(c *healthcheck.Config, v string) { c.Device = v }).Unset("the routes decide").Example(`"vrf-blue"`)),
 	}
-	return toml.Table(checkCheck, slices.Concat(fields, dialogueFields(), protocolFields(), httpFields(), tlsFields())...)
+	return toml.Table(checkCheck, slices.Concat(fields, dialogueFields(), protocolFields(), adviceFields(), radiusFields(), httpFields(), tlsFields())...)
 }
 
 func flapChanges() toml.SchemaType[int] {
@@ -141,6 +148,12 @@ func checkCheck(at toml.Node, c *healthcheck.Config) {
 		checkPath(at, *c)
 	case healthcheck.DNS:
 		checkAnswer(at, *c)
+	case healthcheck.RADIUS:
+		checkRadius(at, *c)
+	case healthcheck.File:
+		if c.File == "" && at.Sound("file") {
+			at.Key("file").Mistake(`write file = "/run/tandem/weight/{address}"`, "is missing: a check of type %q reads a file", c.Type.String())
+		}
 	}
 	checkTLS(at, c)
 }

@@ -47,6 +47,12 @@ func dialogueFields() []toml.Field[healthcheck.Config] {
 					"until it finds what it expects. The next step reads on behind that. All steps together have the time of timeout. "+
 					"configs/checks.toml has steps for common servers.",
 				func(c *healthcheck.Config, v []healthcheck.Step) { c.Steps = v })),
+		only(types(healthcheck.Agent),
+			toml.Optional("ignore_silence", toml.Boolean(), false,
+				"If true, an agent that does not answer, or that says nothing that tandem understands, changes nothing: the server keeps "+
+					"what its agent said last. Before the agent's first word, the server counts as healthy. Such an agent can take a "+
+					"server out of service, but another check must put it into service. It is for agents on another machine: see address.",
+				func(c *healthcheck.Config, v bool) { c.IgnoreSilence = v })),
 		only(proxyTypes,
 			toml.Derived("proxy_protocol", toml.Integer[uint8](1, 2),
 				"The version of the PROXY protocol header that is sent first, for servers that accept no connection without one. "+

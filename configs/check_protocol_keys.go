@@ -40,7 +40,7 @@ func protocolFields() []toml.Field[healthcheck.Config] {
 			toml.Derived("command", toml.StringOr(program(), commandLine()),
 				"The program that is run. Exit code 0 is success. At the timeout the program is killed with everything that it has started. "+
 					"What it prints beyond 1 MiB is dropped. "+
-					"The real server is in the environment variables TANDEM_ADDRESS and TANDEM_PORT.",
+					"The real server is in the environment variables TANDEM_ADDRESS and TANDEM_PORT. See exit_weight too.",
 				func(c *healthcheck.Config, v []string) { c.Command = v }).Unset("none").Example(`"/usr/local/bin/check-queue"`)),
 		only(types(healthcheck.Exec),
 			toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,

@@ -78,7 +78,7 @@ func checkVia(at toml.Node, c healthcheck.Config) {
 	if c.Via != serviceVIP {
 		return
 	}
-	for _, name := range []string{"address", "fwmark"} {
+	for _, name := range []string{"address", "fwmark", "bind_if"} {
 		if at.Has(name) {
 			at.Key(name).Mistake("remove one of them", `has no meaning with via = "vip"`)
 		}
@@ -156,8 +156,12 @@ func resolveChecks(at toml.Node, f *file) {
 			}
 			server.uses, server.ownPass = nil, 0
 		}
-		s.uses = nil
+		if s.Sorry != nil {
+			f.resolveSorry(here, s, used)
+		}
+		s.uses, s.maintenance = nil, ""
 	}
+	f.resolveTracked(at.Key("service"))
 	for i := range f.routers {
 		for j := range f.routers[i].tracks {
 			f.resolveTrack(at.Key("vrrp").Index(i).Key("track").Index(j), &f.routers[i].tracks[j], used)
@@ -167,6 +171,24 @@ func resolveChecks(at toml.Node, f *file) {
 		if !used[name] && at.Sound("service", "vrrp") {
 			at.Key("check").Key(name).Warn("", "has no effect: no [[service]] and no track uses it")
 		}
+	}
+}
+
+// resolveSorry gives a sorry server its own checks.
+func (f *file) resolveSorry(at toml.Node, s *Service, used map[string]bool) {
+	there := at.Key("sorry_server")
+	from := there.Key("check")
+	s.Sorry.Checks, s.Sorry.Pass = f.resolve(from, s.Sorry.uses, used), s.Sorry.ownPass
+	s.Sorry.uses, s.Sorry.ownPass = nil, 0
+	for i, c := range s.Sorry.Checks {
+		if c.Type == healthcheck.Agent && from.Sound() {
+			from.Mistake("use another type", "check %d is of type agent, and a sorry server has no weight", i+1)
+			return
+		}
+	}
+	checkEndpoints(from, there, *s.Sorry)
+	if at.Sound("virtual", "method") && there.Sound("address", "method") {
+		throughVIP(from, *s, s.Sorry)
 	}
 }
 
@@ -204,7 +226,7 @@ func checkEndpoints(check, server toml.Node, s Server) {
 		if c.Address.IsValid() {
 			to = c.Address
 		}
-		hasNone := c.Type == healthcheck.Exec || c.Type == healthcheck.Ping
+		hasNone := slices.Contains(types(healthcheck.Exec, healthcheck.Ping, healthcheck.File), c.Type)
 		switch {
 		case c.Port == 0 && s.Port == 0 && !hasNone:
 			check.Key("port").Mistake("", "is missing: behind a firewall mark or port 0, server %s has no port of its own", s.Addr)

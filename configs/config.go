@@ -4,6 +4,8 @@ package configs
 
 import (
 	"maps"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -98,6 +100,7 @@ type LVS struct {
 	Manage        Manage
 	ProbeMark     uint32            // the first of ProbeMarks
 	Sync          lvs.Sync          // the zero value: none
+	Timeouts      lvs.Timeouts      // of connections
 	Sysctl        map[string]string // by name without net.ipv4.vs; nil: none
 	SysctlRestore bool              // restore the former values when the daemon is stopped
 }
@@ -183,6 +186,8 @@ type Service struct {
 	MinUp     int           // a track of this service fails with fewer healthy servers; 1 to the number of servers
 	OnFailure lvs.OnFailure
 	SlowStart time.Duration // 0: none
+	// RemoveAfter is how long a server of weight 0 stays in the kernel's table; 0: for ever.
+	RemoveAfter time.Duration
 	// DrainTimeout is how long a server that was removed from the configuration may stay for its connections.
 	DrainTimeout time.Duration
 	Quorum       int       // in weight, 1 or more
@@ -193,7 +198,9 @@ type Service struct {
 	CheckWhen    CheckWhen // when they run
 	Outlier      OutlierAction
 
-	uses []checkUse // its servers' checks, until they are resolved
+	maintenance string     // of the servers without one of their own
+	track       string     // the service whose servers these servers track
+	uses        []checkUse // its servers' checks, until they are resolved
 }
 
 // A Server is one real server; its weight is the configured one.
@@ -204,9 +211,35 @@ type Server struct {
 	Mapped bool
 	Checks []healthcheck.Config // none: the server is not checked, and always healthy
 	Pass   Pass                 // how their results are combined
+	// MaintenanceFile is a path, with healthcheck.Placeholders. While the file exists, the server is drained. Empty: none.
+	MaintenanceFile string
+	// Track is the real server whose health, orders and maintenance this server follows: SERVICE/ADDRESS:PORT, with its port in the
+	// first of that service's virtuals. Empty: none.
+	Track string
 
 	uses    []checkUse // written in the file, until they are resolved
 	ownPass Pass
+}
+
+// TrackID returns the name by which servers of other services track a server of a service.
+func TrackID(svc Service, srv Server) string { return svc.Name + "/" + srv.ServerID.String() }
+
+// Maintenance returns the path of the file that drains the server; empty: none does.
+func (s Server) Maintenance() string {
+	return healthcheck.ForServer(s.MaintenanceFile, netip.AddrPortFrom(s.Addr, s.Port))
+}
+
+// MaintenanceFiles returns the paths of all files that drain a server, in order.
+func (c *Config) MaintenanceFiles() []string {
+	all := make(map[string]bool)
+	for _, svc := range c.Services {
+		for _, srv := range svc.Servers {
+			if path := srv.Maintenance(); path != "" {
+				all[path] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // In returns the server as it is in one virtual of its service.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -30,6 +31,11 @@ func lvsTable() toml.SchemaType[LVS] {
 				"The settings must be the same on both directors.\n"+
 				"The messages are not protected: use a network that nobody else can write to.",
 			func(l *LVS, v lvs.Sync) { l.Sync = v }),
+		toml.Derived("timeouts", timeoutTable(),
+			"How long the kernel keeps the entry of a connection without packets, for all services. A timeout that is not given stays as "+
+				"it is. The daemon restores the former values when it is stopped. They must be the same on both directors. Clients and "+
+				"servers that are silent for longer, for example in a database session, need TCP keep-alive, or a longer timeout.",
+			func(l *LVS, v lvs.Timeouts) { l.Timeouts = v }),
 		toml.Derived("sysctl", sysctlTable(),
 			"Settings of IPVS in the kernel: net.ipv4.vs.NAME. The daemon changes a setting only if it is given here. There are two "+
 				"exceptions, because clients of a failed server need them. If there is a [[service]], the daemon sets expire_nodest_conn "+
@@ -55,6 +61,20 @@ const probeMarkDoc = "" +
 	"Checks with a mark end their connections with a reset. The connection entry stays in the kernel for 10 s. If the server " +
 	"refused or did not answer, it stays for 60 s. Connection sync copies the entries of established connections to the peer. " +
 	"This cannot be turned off. Datagrams leave no entries, and are not copied."
+
+func timeoutTable() toml.SchemaType[lvs.Timeouts] {
+	limit := func() toml.SchemaType[time.Duration] {
+		return toml.Duration(lvs.MinConnectionTimeout, lvs.MaxConnectionTimeout, time.Second)
+	}
+	return toml.Table(nil,
+		toml.Derived("tcp", limit(), "Of an established TCP connection.",
+			func(t *lvs.Timeouts, v time.Duration) { t.TCP = v }).Unset("unchanged; the kernel's own is 15m").Example(`"15m"`),
+		toml.Derived("tcp_fin", limit(), "Of a TCP connection that one side has ended.",
+			func(t *lvs.Timeouts, v time.Duration) { t.TCPFin = v }).Unset("unchanged; the kernel's own is 2m").Example(`"2m"`),
+		toml.Derived("udp", limit(), "Of a UDP client.",
+			func(t *lvs.Timeouts, v time.Duration) { t.UDP = v }).Unset("unchanged; the kernel's own is 5m").Example(`"5m"`),
+	)
+}
 
 // sysctlTable has a key for each setting of the kernel. The values are text, as the kernel expects them.
 func sysctlTable() toml.SchemaType[map[string]string] {

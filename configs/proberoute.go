@@ -52,7 +52,11 @@ func ProbeRoutes(services []Service) []ProbeRoute {
 	seen := make(map[ProbeRoute]bool)
 	var all []ProbeRoute
 	for _, svc := range services {
-		for _, server := range svc.Servers {
+		servers := svc.Servers
+		if svc.Sorry != nil {
+			servers = append(slices.Clip(servers), *svc.Sorry)
+		}
+		for _, server := range servers {
 			for _, check := range server.Checks {
 				if d, ok := server.ProbeRoute(check); ok && !seen[d] {
 					seen[d] = true

@@ -17,6 +17,12 @@ func serverTable() toml.SchemaType[Server] {
 			func(s *Server, v int) { s.Weight = v }),
 		toml.Derived("thresholds", thresholdTable(), "Limits the number of connections of the server. Without it there is no limit.",
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
+		toml.Derived("maintenance_file", toml.String("an absolute path", absolutePath), "While this file exists, this server is drained.",
+			func(s *Server, v string) { s.MaintenanceFile = v }).
+			Unset("the service's maintenance_file").Example(`"/run/tandem/maintenance/192.0.2.11"`),
+		toml.Derived("track", toml.String("SERVICE/ADDRESS, or SERVICE/ADDRESS:PORT", nonEmpty),
+			"The server of another service that this server tracks: see the service's track.",
+			func(s *Server, v string) { s.Track = v }).Unset("the service's track").Example(`"www/192.0.2.11"`),
 		toml.Derived("check", checkUses(), "How this server is checked.",
 			func(s *Server, v []checkUse) { s.uses = v }).Unset("the service's check").Example(`["web", "queue", "load"]`),
 		toml.Derived("check_pass", toml.Enum(PassAll, PassAny), "all: every check of the server must pass. any: one is enough.",
@@ -25,7 +31,15 @@ func serverTable() toml.SchemaType[Server] {
 }
 
 // sorryTable returns the schema type of a sorry server. It has no weight: while a sorry server serves, it serves alone.
-func sorryTable() toml.SchemaType[Server] { return toml.Table(nil, reachFields()...) }
+func sorryTable() toml.SchemaType[Server] {
+	return toml.Table(nil, append(reachFields(),
+		toml.Derived("check", checkUses(), "How the sorry server is checked. While it is unhealthy, clients do not go to it: the other "+
+			"servers keep their weights, as without a sorry server.",
+			func(s *Server, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http" }`),
+		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "all: every check of the sorry server must pass. any: one is enough.",
+			func(s *Server, v Pass) { s.ownPass = v }),
+	)...)
+}
 
 // method returns the schema type of how packets reach a server. ipvsadm and keepalived have other words for it.
 func method() toml.SchemaType[lvs.Method] {

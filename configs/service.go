@@ -71,6 +71,10 @@ func balancingFields() []toml.Field[virtualService] {
 	}
 }
 
+const maintenanceDoc = "While this file exists, its servers are drained: they get no new clients, and keep their present ones. tandem " +
+	"looks for the file each second; what is in it does not matter. {address} and {port} in the path stand for the server's, so that " +
+	"each server has its own file. If all servers of a service are drained, new clients go to sorry_server."
+
 // failureFields returns the keys for what happens when servers fail.
 func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
@@ -82,6 +86,13 @@ func failureFields() []toml.Field[virtualService] {
 		toml.Optional("slow_start", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long a server takes to reach its full weight after it has become healthy.",
 			func(s *virtualService, v time.Duration) { s.SlowStart = v }),
+		toml.Optional("remove_after", toml.Duration(0, 24*time.Hour, time.Nanosecond), 0,
+			"How long a server of weight 0 stays in the kernel's table with its present connections: because it has failed with "+
+				"on_failure = \"weight-zero\", is drained, or has this weight for another reason. After that, tandem removes it, and its "+
+				"connections end with a reset. With 0s, it stays for ever.",
+			func(s *virtualService, v time.Duration) { s.RemoveAfter = v }),
+		toml.Derived("maintenance_file", toml.String("an absolute path", absolutePath), maintenanceDoc,
+			func(s *virtualService, v string) { s.maintenance = v }).Unset("none").Example(`"/run/tandem/maintenance/{address}"`),
 		toml.Optional("drain_timeout", toml.Duration(0, 24*time.Hour, time.Nanosecond), 0,
 			"If a server is removed from the configuration, alone or with its service, it stays in the table at weight 0 until its "+
 				"last connection ends, but at most for this time.",
@@ -112,6 +123,11 @@ func poolFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Derived("check", checkUses(), "How the real servers are checked. Servers without a check count as healthy.",
 			func(s *virtualService, v []checkUse) { s.uses = v }).Unset("no check").Example(`{ type = "http", path = "/health" }`),
+		toml.Derived("track", toml.String("the name of a service", nonEmpty),
+			"The servers of this service have the health of the servers with the same addresses in that service: one probe decides about "+
+				"both. They follow the orders about those servers too (tandem drain, tandem disable), and their maintenance_file. Servers "+
+				"with a check of their own do not.",
+			func(s *virtualService, v string) { s.track = v }).Unset("none").Example(`"www"`),
 		toml.Optional("check_pass", toml.Enum(PassAll, PassAny), PassAll, "all: every check of a server must pass. any: one is enough.",
 			func(s *virtualService, v Pass) { s.Pass = v }),
 		toml.Optional("check_when", toml.Enum(CheckAlways, CheckMaster), CheckAlways,
@@ -155,6 +171,9 @@ func checkService(at toml.Node, s *virtualService) {
 	for i := range s.Servers {
 		server := &s.Servers[i]
 		checkServer(at.Key("server").Index(i), at.Sound("virtual", "method", "tunnel"), s, server)
+		if server.MaintenanceFile == "" {
+			server.MaintenanceFile = s.maintenance
+		}
 		total += server.Weight
 	}
 	if at.Sound("server", "virtual", "method") {

@@ -19,7 +19,7 @@ func TestMistakesOfServices(t *testing.T) {
 			`2: service[0].virtual: "2001:db8::1" is not an address with a port; its port is missing: write [2001:db8::1]:80`,
 		}},
 		{"a name", virtual(`"www.example.org:80"`), []string{
-			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`,
+			`2: service[0].virtual: "www.example.org:80" is not an address with a port; write "192.0.2.100:80", "192.0.2.100-120:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`,
 		}},
 		{"port 0", virtual(`"192.0.2.100:0"`), []string{
 			"2: service[0].virtual: port 0 of 192.0.2.100 means all ports: without persistence, a client may reach a different server on each port; add persistence",

@@ -62,6 +62,8 @@ func (f *file) resolveTrack(at toml.Node, t *tracked, used map[string]bool) {
 	switch {
 	case c.Type == healthcheck.Exec:
 		here.Mistake("write script = [...] instead of check", "a check of type exec cannot be tracked")
+	case c.Type == healthcheck.File:
+		here.Mistake("write file = \"/PATH\" instead of check", "a check of type file cannot be tracked: it has the weight of a real server")
 	case c.Type == healthcheck.Agent:
 		here.Mistake("use another type", "a check of type agent cannot be tracked: it reports the weight of a real server")
 	case c.Via.IsValid():

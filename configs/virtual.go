@@ -45,42 +45,53 @@ func virtuals() toml.SchemaType[[]lvs.ServiceID] {
 	}
 }
 
-// endpoints returns the schema type of an address with a port, with port 0 for all ports, or with a range of ports.
+// wantEndpoints are the forms of what clients connect to, for people.
+const wantEndpoints = `"192.0.2.100:80", "192.0.2.100-120:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
+
+// endpoints returns the schema type of an address or a range of addresses, with a port, with port 0 for all ports, or with a range
+// of ports.
 func endpoints() toml.SchemaType[[]lvs.ServiceID] {
-	const want = `"192.0.2.100:80", "[2001:db8::100]:8000-8010", an array of such, or { fwmark = 1 }`
-	return toml.Text(want, func(s string) (ids []lvs.ServiceID, _ *toml.Refusal) {
-		first, last := s, ""
-		if dash := strings.LastIndexByte(s, '-'); dash > strings.LastIndexByte(s, ':') {
-			first, last = s[:dash], s[dash+1:]
+	return toml.Text(wantEndpoints, func(s string) ([]lvs.ServiceID, *toml.Refusal) {
+		if addrs, ports, is := cutRange(s); is {
+			return addressRange(addrs, ports)
 		}
-		ap, err := netip.ParseAddrPort(first)
-		if err != nil {
-			hint := "write " + want
-			if a, err := netip.ParseAddr(s); err == nil {
-				hint = "its port is missing: write " + netip.AddrPortFrom(a, 80).String()
-			}
-			return nil, toml.Refuse(hint, "%q is not an address with a port", toml.Abbreviate(s))
-		}
-		if no := unicast(ap.Addr()); no != nil {
-			return nil, no
-		}
-		if ap.Port() == 0 && first != s {
-			return nil, toml.Refuse("write 0 alone for all ports", "port 0 is out of range: want 1 to 65535")
-		}
-		end := uint64(ap.Port())
-		if first != s {
-			if end, err = strconv.ParseUint(last, 10, 16); err != nil || end < uint64(ap.Port()) {
-				return nil, toml.Refuse("", "%q is not a port from %d to 65535", toml.Abbreviate(last), ap.Port())
-			}
-			if n := end - uint64(ap.Port()) + 1; n > maxVirtuals {
-				return nil, toml.Refuse(useMark, "has %d ports: want at most %d", n, maxVirtuals)
-			}
-		}
-		for port := uint64(ap.Port()); port <= end; port++ {
-			ids = append(ids, lvs.ServiceID{Addr: ap.Addr(), Port: uint16(port)})
-		}
-		return ids, nil
+		return parseEndpoint(s)
 	}, func(ids []lvs.ServiceID) string { return netip.AddrPortFrom(ids[0].Addr, ids[0].Port).String() })
+}
+
+// parseEndpoint reads an address with its port or ports.
+func parseEndpoint(s string) (ids []lvs.ServiceID, _ *toml.Refusal) {
+	first, last := s, ""
+	if dash := strings.LastIndexByte(s, '-'); dash > strings.LastIndexByte(s, ':') {
+		first, last = s[:dash], s[dash+1:]
+	}
+	ap, err := netip.ParseAddrPort(first)
+	if err != nil {
+		hint := "write " + wantEndpoints
+		if a, err := netip.ParseAddr(s); err == nil {
+			hint = "its port is missing: write " + netip.AddrPortFrom(a, 80).String()
+		}
+		return nil, toml.Refuse(hint, "%q is not an address with a port", toml.Abbreviate(s))
+	}
+	if no := unicast(ap.Addr()); no != nil {
+		return nil, no
+	}
+	if ap.Port() == 0 && first != s {
+		return nil, toml.Refuse("write 0 alone for all ports", "port 0 is out of range: want 1 to 65535")
+	}
+	end := uint64(ap.Port())
+	if first != s {
+		if end, err = strconv.ParseUint(last, 10, 16); err != nil || end < uint64(ap.Port()) {
+			return nil, toml.Refuse("", "%q is not a port from %d to 65535", toml.Abbreviate(last), ap.Port())
+		}
+		if n := end - uint64(ap.Port()) + 1; n > maxVirtuals {
+			return nil, toml.Refuse(useMark, "has %d ports: want at most %d", n, maxVirtuals)
+		}
+	}
+	for port := uint64(ap.Port()); port <= end; port++ {
+		ids = append(ids, lvs.ServiceID{Addr: ap.Addr(), Port: uint16(port)})
+	}
+	return ids, nil
 }
 
 func markTable() toml.SchemaType[lvs.ServiceID] {

@@ -5,6 +5,8 @@ package healthcheck
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,14 +60,28 @@ func (t Target) Endpoint() netip.AddrPort {
 	return to
 }
 
+// ForServer returns a path with the address and the port of a server in the place of the placeholders.
+func ForServer(path string, server netip.AddrPort) string {
+	return strings.NewReplacer(
+		AddressPlaceholder, server.Addr().String(), PortPlaceholder, strconv.Itoa(int(server.Port())),
+	).Replace(path)
+}
+
+// HasPlace reports whether a path is a different one for each server.
+func HasPlace(path string) bool {
+	return strings.Contains(path, AddressPlaceholder) || strings.Contains(path, PortPlaceholder)
+}
+
 // SameProbe reports whether two checks are equal except for Address and Port. If both also have the same endpoint, one probe is
 // enough for both.
 func (c *Config) SameProbe(o *Config) bool {
 	return c.Type == o.Type && c.Interval == o.Interval && c.Timeout == o.Timeout && c.Rise == o.Rise && c.Fall == o.Fall &&
 		c.IntervalDown == o.IntervalDown && c.FastInterval == o.FastInterval && c.Jitter == o.Jitter && c.Flap == o.Flap &&
-		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark &&
-		slices.Equal(c.Command, o.Command) && c.User == o.User && c.Process == o.Process && c.Unit == o.Unit &&
+		c.Via == o.Via && c.Source == o.Source && c.Mark == o.Mark && c.Device == o.Device &&
+		slices.Equal(c.Command, o.Command) && c.User == o.User && c.ExitWeight == o.ExitWeight &&
+		c.File == o.File && c.Process == o.Process && c.Unit == o.Unit &&
 		c.Send == o.Send && c.Expect == o.Expect && c.Forbid == o.Forbid && slices.Equal(c.Steps, o.Steps) && c.Proxy == o.Proxy &&
+		c.IgnoreSilence == o.IgnoreSilence && c.Radius == o.Radius &&
 		c.Method == o.Method && c.Path == o.Path && c.Host == o.Host && c.Version == o.Version && c.Body == o.Body &&
 		slices.Equal(c.Headers, o.Headers) && slices.Equal(c.Status, o.Status) &&
 		slices.Equal(c.Fields, o.Fields) && c.Content == o.Content &&

@@ -12,11 +12,12 @@ func _() {
 	_ = x[Failed-2]
 	_ = x[NotRun-3]
 	_ = x[Abandoned-4]
+	_ = x[NoWord-5]
 }
 
-const _Outcome_name = "PassedFailedNotRunAbandoned"
+const _Outcome_name = "PassedFailedNotRunAbandonedNoWord"
 
-var _Outcome_index = [...]uint8{0, 6, 12, 18, 27}
+var _Outcome_index = [...]uint8{0, 6, 12, 18, 27, 33}
 
 func (i Outcome) String() string {
 	idx := int(i) - 1

@@ -13,6 +13,7 @@ const (
 	Failed            // the server's failure
 	NotRun            // the director lacked a file descriptor, memory, a local port, a certificate, a program or time
 	Abandoned         // cancelled before the result was known
+	NoWord            // the check has nothing to say about the server: see Config.IgnoreSilence
 )
 
 // A Result is the result of one probe. Its Reason never contains details that differ between two probes with the same cause,

@@ -20,11 +20,13 @@ func _() {
 	_ = x[Agent-10]
 	_ = x[Process-11]
 	_ = x[Unit-12]
+	_ = x[File-13]
+	_ = x[RADIUS-14]
 }
 
-const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagentprocessunit"
+const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagentprocessunitfileradius"
 
-var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39, 46, 50}
+var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39, 46, 50, 54, 60}
 
 func (i Type) String() string {
 	idx := int(i) - 1

@@ -14,8 +14,8 @@ type Type uint8
 
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
-// own state, as in HAProxy's agent check. Process looks for a running process of this machine,
-// and Unit asks systemd about a unit: virtual routers track them.
+// own state, as in HAProxy's agent check. File reads the same from a file of this machine. RADIUS asks a RADIUS server. Process
+// looks for a running process of this machine, and Unit asks systemd about a unit: virtual routers track them.
 //
 // A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
 // probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
@@ -32,6 +32,8 @@ const (
 	Agent                   // agent
 	Process                 // process
 	Unit                    // unit
+	File                    // file
+	RADIUS                  // radius
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.
@@ -65,12 +67,17 @@ type Config struct {
 	Via    netip.Addr
 	Source netip.Addr // the probes' source address; the zero value: the kernel's choice
 	Mark   uint32     // firewall mark of the probes' packets; 0: none
+	Device string     // the interface or VRF that the probes' sockets are bound to; empty: none
 
 	// Command is the program of an Exec check, by its absolute path, and its arguments. No shell is involved.
 	Command []string
 	// User is the user of the program, by name or number. Only root can run programs as another user.
 	User string
+	// ExitWeight is for Exec: exit codes from 2 on are successes, and the server gets the code minus 2 as its weight. See
+	// NoSuchProgram.
+	ExitWeight bool
 
+	File    string // File: its path, with Placeholders
 	Process string // Process: the file name of the program; the kernel knows its first 15 bytes
 	Unit    string // Unit: the name of the systemd unit: "haproxy.service"
 
@@ -80,7 +87,9 @@ type Config struct {
 	// Expect is needed.
 	Forbid string
 	Steps  []Step // TCP: replaces Send, Expect and Forbid
-	Proxy  uint8  // TCP, HTTP, HTTPS, SMTP: version of the PROXY protocol header that is sent first, 1 or 2; 0: none
+	// IgnoreSilence is for Agent: an agent that does not answer, or not in its language, changes nothing.
+	IgnoreSilence bool
+	Proxy         uint8 // TCP, HTTP, HTTPS, SMTP: version of the PROXY protocol header that is sent first, 1 or 2; 0: none
 
 	// For HTTP and HTTPS.
 	Method  string // GET, HEAD, …; never CONNECT
@@ -97,6 +106,7 @@ type Config struct {
 
 	Service string // GRPC: the name of the service; empty: the server as a whole
 	Query   Query  // DNS
+	Radius  Radius // RADIUS
 	Hello   string // SMTP: the director's name in EHLO; empty: localhost
 }
 
@@ -160,6 +170,13 @@ type Query struct {
 	TCP    bool
 }
 
+// A Radius is the question of a RADIUS check. Without a user it is Status-Server (RFC 5997), and with one Access-Request.
+type Radius struct {
+	Secret   string // shared with the server
+	User     string
+	Password string
+}
+
 // A Flap says when a target flaps: when its health has changed this many times within the window. With the zero value,
 // targets never flap.
 type Flap struct {
@@ -173,10 +190,10 @@ type StatusRange struct {
 	First, Last int
 }
 
-// A Target is one real server under one check; for Exec, Process and Unit checks, anything on this machine.
+// A Target is one real server under one check; for Exec, File, Process and Unit checks, anything on this machine.
 type Target struct {
 	ID     string         // chosen by the caller, unique among targets
-	Addr   netip.AddrPort // optional for Exec, Process and Unit checks
+	Addr   netip.AddrPort // optional for Exec, File, Process and Unit checks
 	Config Config
 	// Part says that the server has other checks too. Changes of the target are then only logged at a lower level: its owner
 	// combines the checks.
@@ -193,9 +210,32 @@ const (
 	Unhealthy                   // unhealthy
 )
 
-// An Advice is a server's own request about its weight. The zero value requests nothing.
+// An Advice is a request about a server's weight, by the server itself, by a program or by a file. The zero value requests nothing.
 type Advice struct {
 	Given   bool `json:"given"`
-	Percent int  `json:"percent"` // of the configured weight, 0 to 1000
+	Percent int  `json:"percent"` // of the weight, 0 to 1000
 	Drain   bool `json:"drain"`   // no new connections
+	// Weighed says that Weight, 0 to MaxWeight, replaces the configured weight.
+	Weighed bool `json:"weighed,omitempty"`
+	Weight  int  `json:"weight,omitempty"`
 }
+
+// MaxWeight is the highest weight that may be advised.
+const MaxWeight = 65535
+
+// Weigh returns the advice to give a server a weight.
+func Weigh(weight int) Advice {
+	return Advice{Given: true, Percent: 100, Weighed: true, Weight: weight}
+}
+
+// Shells exit with these codes if they cannot run a program, so they never stand for a weight.
+const (
+	NotExecutable = 126
+	NoSuchProgram = 127
+)
+
+// Placeholders are replaced in the path of a File check by the address and port of the server.
+const (
+	AddressPlaceholder = "{address}"
+	PortPlaceholder    = "{port}"
+)

@@ -31,7 +31,7 @@ func (p *problems) wrong(is bool, format string, args ...any) {
 // of any length.
 func (c Config) Validate() error {
 	var p problems
-	p.wrong(c.Type < TCP || c.Type > Unit, "check type %s: does not exist", c.Type)
+	p.wrong(c.Type < TCP || c.Type > RADIUS, "check type %s: does not exist", c.Type)
 	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
@@ -65,11 +65,22 @@ func (c Config) Validate() error {
 		p.wrong(c.Process == "" || strings.ContainsAny(c.Process, "/\x00"), "process %q: want the file name of a program", c.Process)
 	case Unit:
 		p.wrong(c.Unit == "", "unit: must be given")
+	case File:
+		p.wrong(!strings.HasPrefix(c.File, "/") || strings.Contains(c.File, "\x00"), "file %q: must be an absolute path", c.File)
+	case RADIUS:
+		r := c.Radius
+		p.wrong(r.Secret == "", "secret: must be given")
+		p.wrong(len(r.User) > 253, "user name of %d octets: must have at most 253", len(r.User))
+		p.wrong(len(r.Password) > 128, "password of %d octets: must have at most 128", len(r.Password))
+		p.wrong(r.Password != "" && r.User == "", "password: needs a user name")
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, File, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
 	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
+	p.wrong(c.Device != "" && (c.Via.IsValid() || local(c.Type)), "%s checks with an interface to be bound to: cannot be made", c.Type)
+	p.wrong(c.ExitWeight && c.Type != Exec, "%s checks have no exit code", c.Type)
+	p.wrong(c.IgnoreSilence && c.Type != Agent, "%s checks cannot ignore silence", c.Type)
 	p.wrong(c.Proxy > 2, "PROXY protocol version %d: does not exist", c.Proxy)
 	p.wrong(c.Proxy != 0 && !slices.Contains([]Type{TCP, HTTP, HTTPS, SMTP}, c.Type), "%s checks cannot use the PROXY protocol", c.Type)
 	c.TLS.validate(&p)
@@ -143,7 +154,7 @@ func (s StatusRange) validate() error {
 func (t Target) Validate() error {
 	var p problems
 	to := t.Endpoint()
-	if !slices.Contains([]Type{Exec, Process, Unit}, t.Config.Type) {
+	if !local(t.Config.Type) {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
 		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
 		from := t.Config.Source
@@ -157,6 +168,9 @@ func (t Target) Validate() error {
 	}
 	return errors.Join(append(p, t.Config.Validate())...)
 }
+
+// local reports whether checks of a type ask this machine, and so need no address.
+func local(t Type) bool { return slices.Contains([]Type{Exec, File, Process, Unit}, t) }
 
 // isToken reports whether s is a token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {

@@ -9,6 +9,7 @@ type State struct {
 	Status TargetStatus
 	flap   flapping
 	cause  Cause     // of the latest failure
+	word   string    // the reason of the latest result that said something
 	since  time.Time // when the director first could not run a probe since the latest result; zero: it can run them
 }
 
@@ -118,6 +119,25 @@ func (s *State) Stall(c *Config, lasted time.Duration, at time.Time) Change {
 	return change
 }
 
+// Abstain records a probe that has nothing to say about the server, and returns what has changed. Its health and advice stay. A
+// target without results is healthy.
+func (s *State) Abstain(reason string, started, at time.Time) Change {
+	is, before := &s.Status, s.essence()
+	change := Change{Before: *is}
+	s.since, is.Trouble, is.Expired = time.Time{}, "", false
+	if is.Health == Unknown {
+		is.Health, is.Since = Healthy, at
+	}
+	is.Reason = "no word: " + reason
+	if s.word != "" {
+		is.Reason = s.word + "; since then no word: " + reason
+	}
+	is.LastAt, is.LastLatency = at, at.Sub(started)
+	is.count(false)
+	change.Verdict = s.essence() != before
+	return change
+}
+
 // Record counts a success or failure of a probe that took from started to at, and says what it changed.
 func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 	is, before := &s.Status, s.essence()
@@ -140,7 +160,7 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 		is.Since = at
 	}
 	is.Health, is.Streak, is.Flapping = t.health, t.streak, s.flap.is
-	is.Reason = r.Reason
+	is.Reason, s.word = r.Reason, r.Reason
 	is.Silent = r.Silent || success && is.Silent && is.Health == Unhealthy
 	if success {
 		is.Advice = r.Advice

@@ -25,7 +25,9 @@ type PoolInput struct {
 	Scheduler string // of the service
 	Now       time.Time
 	OnFailure OnFailure
-	SlowStart time.Duration // from a server's first verdict "up" to its full weight; 0: full weight at once
+	// RemoveAfter is how long a server of weight 0 stays in the table; 0: for ever.
+	RemoveAfter time.Duration
+	SlowStart   time.Duration // from a server's first verdict "up" to its full weight; 0: full weight at once
 
 	// The pool loses its quorum when the weights of the servers that are up sum to less than Quorum - Hysteresis, and
 	// regains it when they reach Quorum + Hysteresis. Quorum 0: never lost.
@@ -45,7 +47,7 @@ type PoolOutput struct {
 	Up      int       // members that are up and neither disabled nor draining
 	Panic   bool      // servers that are down are treated as up
 	Sorry   bool      // the sorry server serves
-	Next    time.Time // when a slow start next changes a weight; zero: there is none
+	Next    time.Time // when time alone next changes something; zero: never
 	State   PoolState // for the next input
 }
 
@@ -65,7 +67,7 @@ func Pool(in PoolInput) PoolOutput {
 	count := tally{}
 	for i := range members {
 		m := &members[i].Input
-		m.Now, m.SlowStart, m.OnFailure = in.Now, in.SlowStart, in.OnFailure
+		m.Now, m.SlowStart, m.OnFailure, m.RemoveAfter = in.Now, in.SlowStart, in.OnFailure, in.RemoveAfter
 		count.add(*m)
 	}
 	out := PoolOutput{Up: count.up, State: PoolState{QuorumLost: in.quorumLost(count)}}
@@ -88,6 +90,9 @@ func Pool(in PoolInput) PoolOutput {
 		weight, present := m.Input.weight(factor)
 		if !present {
 			continue
+		}
+		if at := m.Input.ZeroSince.Add(in.RemoveAfter); weight == 0 && m.Input.expires() && (out.Next.IsZero() || at.Before(out.Next)) {
+			out.Next = at
 		}
 		if m.Server.Weight = weight; out.Sorry {
 			m.Server.Weight = 0

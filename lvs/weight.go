@@ -76,6 +76,11 @@ type WeightInput struct {
 	UpSince   time.Time
 	SlowStart time.Duration
 	Now       time.Time
+
+	// A server that has had weight 0 since ZeroSince leaves the table after RemoveAfter. With RemoveAfter 0, or zero ZeroSince, it
+	// stays.
+	ZeroSince   time.Time
+	RemoveAfter time.Duration
 }
 
 // slowStartSteps is the number of steps in which a server's weight grows.
@@ -91,6 +96,7 @@ const slowStartSteps = 20
 //   - A server that is down has weight 0, or is not in the table.
 //   - Any other server has the weight that an operator or the configuration gives it. During its slow start it has a part of
 //     that, at least 1.
+//   - In all cases, a server that has had weight 0 for too long is not in the table.
 //
 // A server without a verdict yet keeps its weight in the kernel, so that a restart of the director disturbs nobody. A server
 // that is new to the kernel gets no connection before its first check has passed.
@@ -99,6 +105,20 @@ func Weight(in WeightInput) (weight int, present bool) { return in.weight(1) }
 // weight returns Weight multiplied by factor. The weight in the kernel may have been multiplied by another factor. So if factor
 // is above 1 and there is no result yet, only one thing matters about the weight in the kernel: whether it is 0.
 func (in WeightInput) weight(factor int) (weight int, present bool) {
+	weight, present = in.ruled(factor)
+	return weight, present && (weight > 0 || !in.Expired())
+}
+
+// Expired reports whether the server has had weight 0 for too long.
+func (in WeightInput) Expired() bool {
+	return in.expires() && !in.Now.Before(in.ZeroSince.Add(in.RemoveAfter))
+}
+
+// expires reports whether the time of a server of weight 0 is limited.
+func (in WeightInput) expires() bool { return in.RemoveAfter > 0 && !in.ZeroSince.IsZero() }
+
+// ruled returns the weight by the rules, without the limit of its time at 0.
+func (in WeightInput) ruled(factor int) (weight int, present bool) {
 	switch {
 	case in.Disabled:
 		return 0, false

@@ -160,7 +160,8 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, the code of a monitor, 1 for every failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes and for an import with notes, the code of a
+// monitor, and 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
 	var c planned
@@ -168,7 +169,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &m):
 		return int(m)
-	case errors.As(err, &c):
+	case errors.As(err, &c), errors.Is(err, converted{}):
 		return 2
 	case !errors.As(err, &v):
 		return 1

@@ -96,6 +96,8 @@ func (p *statusPage) routers(routers []control.Router) {
 	}
 	p.table(t)
 	p.failingTracks(routers)
+	p.paths(routers)
+	p.asked(routers)
 	if p.verbose {
 		p.counters(routers)
 		p.signing(routers)

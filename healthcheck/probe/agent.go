@@ -36,7 +36,7 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 		line = line[:len(line)+n]
 		switch {
 		case bytes.ContainsAny(line, "\r\n"), socket.Closed(err) && len(line) > 0:
-			return parseAgent(string(line))
+			return parseWords("the agent", string(line))
 		case err != nil && errors.Is(err, os.ErrDeadlineExceeded) && len(line) > 0:
 			return socket.Explain(ctx, err, t.Config.Timeout, "reading the agent's line")
 		case err != nil:
@@ -47,7 +47,7 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 	}
 }
 
-// parseAgent reads an agent's line, in the words of HAProxy's agent check:
+// parseWords reads what an agent or a file says, in the words of HAProxy's agent check:
 //
 //   - up and ready put the server into service,
 //   - drain gives it no new connections,
@@ -56,7 +56,7 @@ func askAgent(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthc
 //
 // A property that the line does not mention stays as without an agent. The text after # is a comment. Unknown words, such as
 // maxconn:100, are ignored if the line has a known one. The reason of a server out of service holds the whole line.
-func parseAgent(text string) healthcheck.Result {
+func parseWords(who, text string) healthcheck.Result {
 	text, _, _ = strings.Cut(text, "\n")
 	line, _, _ := strings.Cut(text, "#")
 	all := strings.FieldsFunc(strings.ToLower(line), func(r rune) bool { return strings.ContainsRune(" \t,\r", r) })
@@ -73,7 +73,7 @@ func parseAgent(text string) healthcheck.Result {
 		case strings.HasSuffix(word, "%"):
 			n, err := strconv.ParseUint(strings.TrimSuffix(word, "%"), 10, 16)
 			if err != nil || n > maxPercent {
-				return healthcheck.Fail(healthcheck.Malformed, "the agent's weight is not 0% to 1000%")
+				return healthcheck.Fail(healthcheck.Malformed, who+"'s weight is not 0% to 1000%")
 			}
 			known, advice.Given, advice.Percent = true, true, int(n)
 		}
@@ -83,7 +83,7 @@ func parseAgent(text string) healthcheck.Result {
 	}
 	switch {
 	case !known:
-		reason := "the agent's line is not understood"
+		reason := who + "'s line is not understood"
 		if p := words.Instead([]byte(text)); p != "" {
 			reason += p
 		} else if own := words.Line([]byte(text)); own != "" {
@@ -91,25 +91,25 @@ func parseAgent(text string) healthcheck.Result {
 		}
 		return healthcheck.Fail(healthcheck.Malformed, reason)
 	case down != "":
-		res := healthcheck.Fail(healthcheck.SaysDown, "the agent says "+down)
+		res := healthcheck.Fail(healthcheck.SaysDown, who+" says "+down)
 		if own := words.Line([]byte(text)); !strings.EqualFold(own, down) {
-			res.Reason = "the agent says " + strconv.Quote(own)
+			res.Reason = who + " says " + strconv.Quote(own)
 		}
 		res.Decisive = true
 		return res
 	}
-	res := healthcheck.Pass(agentWords(advice))
+	res := healthcheck.Pass(who + " says " + adviceWords(advice))
 	res.Advice = advice
 	return res
 }
 
-// agentWords returns the reason of a server in service.
-func agentWords(a healthcheck.Advice) string {
+// adviceWords returns the words of a server in service.
+func adviceWords(a healthcheck.Advice) string {
 	switch {
 	case a.Drain:
-		return "the agent says drain"
+		return "drain"
 	case a.Given:
-		return "the agent says " + strconv.Itoa(a.Percent) + "%"
+		return strconv.Itoa(a.Percent) + "%"
 	}
-	return "the agent says up"
+	return "up"
 }

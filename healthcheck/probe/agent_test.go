@@ -59,7 +59,7 @@ func TestAgentLines(t *testing.T) {
 		"%":                        probetest.Fail("the agent's weight is not 0% to 1000%"),
 		"1e1%":                     probetest.Fail("the agent's weight is not 0% to 1000%"),
 	} {
-		if got := probetest.Words(parseAgent(line)); got != want {
+		if got := probetest.Words(parseWords("the agent", line)); got != want {
 			t.Errorf("%q: %+v, want %+v", line, got, want)
 		}
 	}
@@ -98,7 +98,7 @@ func FuzzAgent(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		got := probetest.Words(parseAgent(line))
+		got := probetest.Words(parseWords("the agent", line))
 		a := got.Advice
 		if a.Percent < 0 || a.Percent > maxPercent || !a.Given && a != (healthcheck.Advice{}) || a.Given && got.Outcome != healthcheck.Passed || got.Reason == "" {
 			t.Errorf("%q: %+v", line, got)

@@ -28,13 +28,14 @@ type Prober struct {
 	programs  *script.Programs
 	processes *process.Finder
 	units     *unit.Prober
+	files     *fileReader
 	keys      *keyring
 	vips      *via.Prober
 }
 
 // New makes a Prober.
 func New() *Prober {
-	return &Prober{dial: dial, programs: script.New(), processes: process.NewFinder(), units: unit.New(), keys: newKeyring(), vips: via.New()}
+	return &Prober{dial: dial, programs: script.New(), processes: process.NewFinder(), units: unit.New(), files: newFileReader(), keys: newKeyring(), vips: via.New()}
 }
 
 // Close closes the files that stay open between probes. No probe may be under way. A later probe opens them again.
@@ -47,10 +48,20 @@ func (p *Prober) Close() {
 // Probe checks a valid target once. ctx carries the probe's deadline. Once ctx is done, Probe returns at once, or as soon
 // as the program of the check is dead. A connection that was begun late has its whole timeout.
 func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
+	res := p.probe(ctx, t)
+	if t.Config.IgnoreSilence && res.Outcome == healthcheck.Failed && !res.Decisive {
+		return healthcheck.Result{Outcome: healthcheck.NoWord, Reason: res.Reason}
+	}
+	return res
+}
+
+func (p *Prober) probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	network := "tcp"
 	switch c := &t.Config; {
 	case c.Type == healthcheck.Exec:
 		return p.programs.Run(ctx, t)
+	case c.Type == healthcheck.File:
+		return p.files.probe(ctx, t)
 	case c.Type == healthcheck.Process:
 		return p.processes.Probe(t)
 	case c.Type == healthcheck.Unit:
@@ -59,7 +70,7 @@ func (p *Prober) Probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		return p.vips.Probe(ctx, t)
 	case c.Type == healthcheck.Ping:
 		return ping(ctx, t)
-	case c.Type == healthcheck.UDP, c.Type == healthcheck.DNS && !c.Query.TCP:
+	case c.Type == healthcheck.UDP, c.Type == healthcheck.RADIUS, c.Type == healthcheck.DNS && !c.Query.TCP:
 		network = "udp"
 	}
 	if t.Config.Via.IsValid() {
@@ -145,6 +156,8 @@ func talk(ctx context.Context, conn net.Conn, t *healthcheck.Target) healthcheck
 		return greet(ctx, conn, t)
 	case healthcheck.UDP:
 		return sendDatagram(ctx, conn, t)
+	case healthcheck.RADIUS:
+		return authenticate(ctx, conn, t)
 	case healthcheck.Agent:
 		return askAgent(ctx, conn, t)
 	}

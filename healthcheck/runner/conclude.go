@@ -120,6 +120,8 @@ func (r *Runner) settle(e *entry, p epoll.Ended) healthcheck.Change {
 		fallthrough
 	case healthcheck.Passed:
 		change = e.state.Record(c, p.Result, p.Started, p.At)
+	case healthcheck.NoWord:
+		change = e.state.Abstain(p.Result.Reason, p.Started, p.At)
 	}
 	e.Next(p.Started, p.At, e.state.Pause(c), c, r.rand)
 	if e.repeated && atOnce {

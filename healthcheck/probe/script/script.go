@@ -69,7 +69,7 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 
 	select {
 	case end := <-p.ended:
-		return p.result(end, out)
+		return p.result(&t.Config, end, out)
 	case <-ctx.Done():
 	}
 	doing := "the program ran"
@@ -88,7 +88,7 @@ func (ps *Programs) Run(ctx context.Context, t *healthcheck.Target) healthcheck.
 }
 
 // result makes a result of how a program ended.
-func (p *program) result(end ending, out *output) healthcheck.Result {
+func (p *program) result(c *healthcheck.Config, end ending, out *output) healthcheck.Result {
 	if end.err != nil {
 		var errno syscall.Errno
 		if errors.As(end.err, &errno) && socket.OwnFault(errno) {
@@ -111,14 +111,20 @@ func (p *program) result(end ending, out *output) healthcheck.Result {
 	if status.Signaled() {
 		return healthcheck.FailCode(healthcheck.Killed, int(status.Signal()), "ended by a signal: "+status.Signal().String())
 	}
-	reason := fmt.Sprintf("exit code %d", status.ExitStatus())
-	if status.ExitStatus() == 0 {
+	code := status.ExitStatus()
+	reason := fmt.Sprintf("exit code %d", code)
+	switch {
+	case code == 0:
 		return healthcheck.Pass(reason)
+	case c.ExitWeight && code >= 2 && code != healthcheck.NotExecutable && code != healthcheck.NoSuchProgram:
+		res := healthcheck.Pass(fmt.Sprintf("%s: weight %d", reason, code-2))
+		res.Advice = healthcheck.Weigh(code - 2)
+		return res
 	}
 	if line := out.firstLine(); line != "" {
 		reason += ": " + line
 	}
-	return healthcheck.FailCode(healthcheck.Exited, status.ExitStatus(), reason)
+	return healthcheck.FailCode(healthcheck.Exited, code, reason)
 }
 
 // isStuck says whether an earlier program of the target is still alive.

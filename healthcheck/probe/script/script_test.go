@@ -49,6 +49,15 @@ func TestPrograms(t *testing.T) {
 		target.Config.Timeout = timeout
 		return target
 	}
+	weighed := func(target healthcheck.Target) healthcheck.Target {
+		target.Config.ExitWeight = true
+		return target
+	}
+	weight := func(code, weight int) healthcheck.Result {
+		res := healthcheck.Pass(fmt.Sprintf("exit code %d: weight %d", code, weight))
+		res.Advice = healthcheck.Weigh(weight)
+		return res
+	}
 	plain, orphan, bytes := file("plain", "hello\n", 0o644), file("orphan", "#!/no/such/sh\n", 0o755), file("bytes", "hello\n", 0o755)
 	tests := []struct {
 		name   string
@@ -57,6 +66,13 @@ func TestPrograms(t *testing.T) {
 	}{
 		{"succeeds", probetest.ExecTarget("/bin/true"), healthcheck.Pass("exit code 0")},
 		{"succeeds with words", probetest.Shell("echo all is well"), healthcheck.Pass("exit code 0")},
+		{"own weight", weighed(probetest.Shell("exit 0")), healthcheck.Pass("exit code 0")},
+		{"no weight", weighed(probetest.Shell("echo no; exit 1")), probetest.Fail("exit code 1: no")},
+		{"weight 0", weighed(probetest.Shell("exit 2")), weight(2, 0)},
+		{"weight 18", weighed(probetest.Shell("exit 20")), weight(20, 18)},
+		{"weight 253", weighed(probetest.Shell("exit 255")), weight(255, 253)},
+		{"a weight that is none", weighed(probetest.Shell("/no/such/program 2>&-")), probetest.Fail("exit code 127")},
+		{"a weight that is not asked for", probetest.Shell("exit 20"), probetest.Fail("exit code 20")},
 		{"fails", probetest.ExecTarget("/bin/false"), probetest.Fail("exit code 1")},
 		{"fails with words", probetest.Shell("echo pool is empty; echo more; exit 2"), probetest.Fail("exit code 2: pool is empty")},
 		{"fails with words on standard error", probetest.Shell("echo no route >&2; exit 3"), probetest.Fail("exit code 3: no route")},

@@ -27,7 +27,7 @@ type route struct {
 // findRoute asks the kernel for the route to a target; nil: there is none.
 func findRoute(t *healthcheck.Target) (*route, error) {
 	server := t.Endpoint().Addr()
-	routes, err := netlink.RouteGet(server.AsSlice())
+	routes, err := netlink.RouteGetWithOptions(server.AsSlice(), &netlink.RouteGetOptions{Oif: t.Config.Device})
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), err == nil && len(routes) == 0:
 		return nil, nil

@@ -92,12 +92,14 @@ type mailboxes struct {
 	traffic  workers.Mailbox[bool]
 	counters workers.Mailbox[[]lvs.ServiceID]
 	tracks   workers.Mailbox[[]configs.Track]
-	question workers.Mailbox[core.Question]
-	segments workers.Mailbox[core.Segments]
-	hooks    workers.Mailbox[[]hooks.Run]
-	history  workers.Mailbox[core.Recorded]
-	events   workers.Mailbox[core.Recorded]
-	control  workers.Mailbox[control.Permissions]
+	// maintenance has the paths of the files that drain servers.
+	maintenance workers.Mailbox[[]string]
+	question    workers.Mailbox[core.Question]
+	segments    workers.Mailbox[core.Segments]
+	hooks       workers.Mailbox[[]hooks.Run]
+	history     workers.Mailbox[core.Recorded]
+	events      workers.Mailbox[core.Recorded]
+	control     workers.Mailbox[control.Permissions]
 }
 
 // New returns a director that has not started.
@@ -113,7 +115,7 @@ func New(o Options) *Director {
 			files: workers.NewMailbox[workers.Values](), settings: workers.NewMailbox[*configs.Config](),
 			sync: workers.NewMailbox[lvs.Sync](), drains: workers.NewMailbox[bool](), traffic: workers.NewMailbox[bool](),
 			counters: workers.NewMailbox[[]lvs.ServiceID](),
-			tracks:   workers.NewMailbox[[]configs.Track](), question: workers.NewMailbox[core.Question](),
+			tracks:   workers.NewMailbox[[]configs.Track](), maintenance: workers.NewMailbox[[]string](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
 			control: workers.NewMailbox[control.Permissions](),
@@ -149,6 +151,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer d.table.ipvs.Close()
 	d.settings = &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
+		Timeouts:   saved.timeouts.Apply,
 		ReturnPath: d.returnPath().Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
 	}
 	socket, err := control.Listen(cfg.Control.Socket)
@@ -163,7 +166,7 @@ func (d *Director) Run(ctx context.Context) error {
 	g, work := errgroup.WithContext(work)
 	state := core.New()
 	d.post(core.Start{
-		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks),
+		Config: cfg, Numbers: workers.ReadNumbers(cfg.Tracks), Maintenance: workers.ReadMaintenance(cfg.MaintenanceFiles()),
 		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
 		Unread: saved.unread, Unusable: unusable,
 	})
@@ -195,20 +198,21 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	read := len(d.first.Services) > 0 || !saved.drains.Value.Empty()
 	syncs := &workers.Sync{Kernel: saved.syncs, Log: d.log, Post: d.postEvent, In: d.mail.sync, Filled: d.filled}
 	for name, run := range map[string]func(context.Context) error{
-		"the IPVS table":        func(ctx context.Context) error { return table.Run(ctx, read) },
-		"the kernel's settings": d.settings.Run,
-		"connection sync":       syncs.Run,
-		"the state directory":   (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
-		"the tracked files":     (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
-		"the neighbours":        (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
-		"the segments":          (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
-		"the history":           (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
-		"the events":            d.events.Run,
-		"the control socket":    d.permissions.Run,
-		"the hooks":             (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
-		"connections":           (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
-		"clients' connections":  (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
-		"servers' counters":     (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
+		"the IPVS table":           func(ctx context.Context) error { return table.Run(ctx, read) },
+		"the kernel's settings":    d.settings.Run,
+		"connection sync":          syncs.Run,
+		"the state directory":      (&workers.Files{Store: saved.store, Post: d.postEvent, In: d.mail.files}).Run,
+		"the tracked files":        (&workers.Numbers{Post: d.postEvent, In: d.mail.tracks}).Run,
+		"the files of maintenance": (&workers.Presence{Post: d.postEvent, In: d.mail.maintenance}).Run,
+		"the neighbours":           (&workers.Neighbours{Post: d.postEvent, In: d.mail.question}).Run,
+		"the segments":             (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
+		"the history":              (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
+		"the events":               d.events.Run,
+		"the control socket":       d.permissions.Run,
+		"the hooks":                (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
+		"connections":              (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
+		"clients' connections":     (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
+		"servers' counters":        (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,

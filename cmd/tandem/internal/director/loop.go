@@ -178,6 +178,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
 		d.mail.control.Put(control.Permissions{Group: cfg.Control.Group, AdminGroup: cfg.Control.AdminGroup})
+		d.mail.maintenance.Put(cfg.MaintenanceFiles())
 	}
 	if h := out.History; h != nil {
 		d.mail.history.Merge(*h, core.MergeRecorded)

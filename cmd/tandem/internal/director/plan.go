@@ -50,7 +50,7 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 		return control.Plan{}, err
 	}
 	in := plan.Input{Now: time.Now(), Before: rehearsal.Before(), Owned: d.table.Owned()}
-	in.After, in.Fixed = rehearsal.Reload(cfg, workers.ReadNumbers(cfg.Tracks))
+	in.After, in.Fixed = rehearsal.Reload(cfg, workers.ReadNumbers(cfg.Tracks), workers.ReadMaintenance(cfg.MaintenanceFiles()))
 	if needsIPVS(in.Before.Config) || needsIPVS(cfg) || len(in.Owned) > 0 {
 		if in.Kernel, err = d.counted(); err != nil {
 			return control.Plan{}, err
@@ -117,7 +117,11 @@ func (d *Director) planSettings(in *plan.Input) error {
 		errs = append(errs, err)
 		links, err := d.returnPath().Plan(cfg)
 		errs = append(errs, err)
-		return join(ipvs, links)
+		ctx, cancel := context.WithTimeout(context.Background(), planPatience)
+		defer cancel()
+		timeouts, err := d.saved.timeouts.Plan(ctx, cfg.LVS.Timeouts)
+		errs = append(errs, err)
+		return join(join(ipvs, links), timeouts)
 	}
 	in.SettingsBefore = ask(in.Before.Config)
 	errs = nil // those of the configuration in force are in the status

@@ -76,8 +76,10 @@ func (d *Director) Reload(by string) error {
 		d.post(core.ReloadRefused{By: by, Problem: strings.ReplaceAll(err.Error(), "\n", "; ")})
 		return err
 	}
-	numbers := workers.ReadNumbers(cfg.Tracks)
-	return d.ask(func(r core.Request) core.Event { return core.Reload{Request: r, By: by, Config: cfg, Numbers: numbers} }).Err
+	numbers, present := workers.ReadNumbers(cfg.Tracks), workers.ReadMaintenance(cfg.MaintenanceFiles())
+	return d.ask(func(r core.Request) core.Event {
+		return core.Reload{Request: r, By: by, Config: cfg, Numbers: numbers, Maintenance: present}
+	}).Err
 }
 
 // Failover hands the named virtual routers over to the peer, and puts them into standby until Release. Without names, it

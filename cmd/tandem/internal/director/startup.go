@@ -35,7 +35,8 @@ func (d *Director) checkMachine(cfg *configs.Config) error {
 
 // needsIPVS tells whether a configuration needs the kernel's IPVS.
 func needsIPVS(cfg *configs.Config) bool {
-	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Manage == configs.ManageAll
+	return len(cfg.Services) > 0 || cfg.LVS.Sync != (lvs.Sync{}) || len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Timeouts != (lvs.Timeouts{}) ||
+		cfg.LVS.Manage == configs.ManageAll
 }
 
 // A savedState has the files of the state directory, and the parts of the director that store something in it.
@@ -47,6 +48,7 @@ type savedState struct {
 	table     kernelTable
 	syncs     *kernel.SyncDaemons
 	sysctls   *kernel.SysctlKeeper
+	timeouts  *kernel.TimeoutKeeper
 	settings  *kernel.Settings
 	history   *state.Journal
 	unread    []string // errors of files that could not be read
@@ -91,6 +93,9 @@ func (d *Director) openState(dir string) *savedState {
 	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
 	s.syncs, err = kernel.OpenSyncDaemons(d.reader, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), flat), log)
+	check(err)
+	former := state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "timeouts.json"), state.Options{})
+	s.timeouts, err = kernel.OpenTimeouts(d.reader, former, log)
 	check(err)
 	s.sysctls, err = kernel.OpenSysctls(state.New[kernel.FormerSysctls](filepath.Join(dir, "sysctls.json"), flat), log)
 	check(err)
@@ -200,6 +205,7 @@ func (d *Director) leave(state *core.State, saved *savedState) error {
 		})
 	}
 	bounded(workers.EndTimeout, "the settings of interfaces", saved.settings.Restore)
+	bounded(workers.EndTimeout, "the timeouts of connections", func() error { return saved.timeouts.Apply(ctx, lvs.Timeouts{}) })
 	bounded(workers.EndTimeout, "the kernel's IPVS settings", func() error {
 		keep := cfg.LVS.Sysctl // settings that only services need are restored
 		if cfg.LVS.SysctlRestore {

@@ -154,7 +154,7 @@ func (e *examination) isOut(s ServerAnswers) bool {
 	}
 	for _, svc := range e.snapshot.Status.Services {
 		for _, srv := range svc.Servers {
-			if svc.Name == s.Service && srv.Address == s.Server.Addr() && (srv.Drained || srv.Disabled) {
+			if svc.Name == s.Service && srv.Address == s.Server.Addr() && (srv.Drained || srv.Disabled || srv.Maintenance != "") {
 				return true
 			}
 		}

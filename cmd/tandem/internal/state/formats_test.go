@@ -87,6 +87,18 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 }
 `, `{"net/ipv4/conf/eth0/accept_local":{"former":"0","ours":"1"}}`)
 	})
+	t.Run("timeouts.json", func(t *testing.T) {
+		roundTrip[map[string]lvs.ChangedSetting](t, state.Options{}, `{
+  "version": 1,
+  "value": {
+    "lvs/timeouts/tcp": {
+      "former": "15m0s",
+      "ours": "1h0m0s"
+    }
+  }
+}
+`, `{"lvs/timeouts/tcp":{"former":"15m0s","ours":"1h0m0s"}}`)
+	})
 	t.Run("realserver.json", func(t *testing.T) {
 		roundTrip[realserver.Saved](t, flat, `{
   "version": 1,

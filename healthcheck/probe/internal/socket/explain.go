@@ -26,6 +26,9 @@ const TooLate = "the director had too little processor time for the check"
 // ErrTooLate is the error of a probe that this process had no time to complete.
 var ErrTooLate = errors.New(TooLate)
 
+// NoDevice is the reason of a probe whose socket cannot be bound to its interface.
+const NoDevice = "this machine does not have the interface that the check is bound to (bind_if)"
+
 // Explain makes a result of an error that happened while doing something.
 func Explain(ctx context.Context, err error, timeout time.Duration, doing string) healthcheck.Result {
 	var errno syscall.Errno
@@ -35,6 +38,8 @@ func Explain(ctx context.Context, err error, timeout time.Duration, doing string
 		return healthcheck.Result{Outcome: healthcheck.Abandoned}
 	case errors.Is(err, ErrTooLate):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: TooLate}
+	case errors.As(err, &errno) && errno == syscall.ENODEV: // only binding to an interface gives it
+		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: NoDevice}
 	case errors.As(err, &errno) && OwnFault(errno):
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: errno.Error()}
 	case errors.As(err, &icmp):

@@ -18,6 +18,11 @@ func Prepare(fd int, c *healthcheck.Config) error {
 		// Without this option each bound socket occupies one of about 28,000 local ports exclusively.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	}
+	if c.Device != "" {
+		if err := unix.BindToDevice(fd, c.Device); err != nil {
+			return err
+		}
+	}
 	if c.Mark != 0 {
 		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark))
 	}

@@ -21,9 +21,14 @@ func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.T
 		return all[0]
 	}
 	var each []healthcheck.TargetStatus // of checks that are one check in the file
+	var only []healthcheck.TargetStatus // of checks whose silence does not count
 	for i, check := range checks {
 		is := all[i]
 		is.Reason = checkName(check) + ": " + is.Reason
+		if check.IgnoreSilence {
+			only = append(only, is)
+			continue
+		}
 		if i > 0 && sameButVIP(check, checks[i-1]) {
 			last := &each[len(each)-1]
 			*last = decide([]healthcheck.TargetStatus{*last, is}, configs.PassAll)
@@ -31,8 +36,18 @@ func combine(checks []healthcheck.Config, pass configs.Pass, all []healthcheck.T
 			each = append(each, is)
 		}
 	}
-	is := decide(each, pass)
-	is.Silent = !slices.ContainsFunc(all, func(s healthcheck.TargetStatus) bool { return !s.Silent })
+	is := decide(append(each, only...), configs.PassAll)
+	if len(each) > 0 {
+		is = decide(each, pass)
+		is.Silent = !slices.ContainsFunc(each, func(s healthcheck.TargetStatus) bool { return !s.Silent })
+		// An agent whose silence does not count can take a server out of service, but never put it into service: its last word may
+		// be old.
+		for _, s := range only {
+			if s.Health == healthcheck.Unhealthy {
+				is = decide([]healthcheck.TargetStatus{is, s}, configs.PassAll)
+			}
+		}
+	}
 	is.Advice = advice(all)
 	return is
 }
@@ -74,7 +89,7 @@ func checkName(c healthcheck.Config) string {
 	return c.Type.String()
 }
 
-// advice returns the lowest weight that any of the checks advises. A check that fails gives no advice.
+// advice returns the lowest weight, and the lowest part of it, that any of the checks advises. A check that fails gives no advice.
 func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 	sum := healthcheck.Advice{}
 	for _, s := range all {
@@ -84,15 +99,22 @@ func advice(all []healthcheck.TargetStatus) healthcheck.Advice {
 		if !sum.Given {
 			sum = s.Advice
 		}
+		if s.Advice.Weighed && (!sum.Weighed || s.Advice.Weight < sum.Weight) {
+			sum.Weighed, sum.Weight = true, s.Advice.Weight
+		}
 		sum.Percent, sum.Drain = min(sum.Percent, s.Advice.Percent), sum.Drain || s.Advice.Drain
 	}
 	return sum
 }
 
-// advise puts the advice of the server into the input of its weight.
+// advise puts the advice about a server into the input of its weight.
 func advise(in *lvs.WeightInput, a healthcheck.Advice) {
 	if !a.Given {
 		return
 	}
-	in.Draining, in.Advised, in.Percent = a.Drain, !a.Drain, a.Percent
+	if a.Weighed {
+		in.Configured = a.Weight
+	}
+	in.Draining, in.Percent = a.Drain, a.Percent
+	in.Advised = !a.Drain && (!a.Weighed || a.Percent != 100)
 }

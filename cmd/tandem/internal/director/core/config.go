@@ -17,12 +17,14 @@ import (
 func (ev Start) on(s *State) {
 	s.overrides, s.standby, s.drains = ev.Overrides, ev.Standby, ev.Drains
 	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
+	s.maintenance = ev.Maintenance
 	s.hooks = newHookState(ev.Hooks)
 	s.adopt(ev.Config)
 	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.recordDirector(api.EventDirector, "started", "")
 	s.forgetOverrides()
 	s.logNumbers(nil)
+	s.logMaintenance(nil)
 }
 
 func (ev Reload) on(s *State) {
@@ -37,8 +39,8 @@ func (ev Reload) on(s *State) {
 	}
 	s.reloads.Done++
 	former, was := graces(s.cfg.Services), s.cfg.SHA256
-	before := s.numbers
-	s.numbers = ev.Numbers
+	before, present := s.numbers, s.maintenance
+	s.numbers, s.maintenance = ev.Numbers, ev.Maintenance
 	s.adopt(ev.Config)
 	if s.filled {
 		s.drain(former, s.draining)
@@ -47,6 +49,7 @@ func (ev Reload) on(s *State) {
 	}
 	s.forgetOverrides()
 	s.logNumbers(before)
+	s.logMaintenance(present)
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
 	}
@@ -155,8 +158,10 @@ func (s *State) adopt(cfg *configs.Config) {
 			s.recount(svc, srv)
 			svc.servers = append(svc.servers, srv)
 		}
+		s.adoptSorry(svc, former)
 		s.services = append(s.services, svc)
 	}
+	s.adoptLeaders()
 	s.watchable()
 	s.adoptHooks()
 	s.adoptTracks()
@@ -188,7 +193,7 @@ type member struct {
 func (s *State) formerServers() formerServers {
 	f := formerServers{make(map[string]healthcheck.TargetStatus), make(map[string]*server), make(map[member]int)}
 	for _, svc := range s.services {
-		for _, srv := range svc.servers {
+		for _, srv := range svc.all() {
 			f.servers[srv.id] = srv
 			for i, id := range srv.checkIDs {
 				if svc.probed() {
@@ -215,7 +220,7 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
 	if was := former.servers[srv.id]; was != nil {
 		srv.up, srv.upSince, srv.released, srv.told, srv.outlier = was.up, was.upSince, was.released, was.told, was.outlier
-		srv.recorded = was.recorded
+		srv.recorded, srv.zeroSince, srv.expired = was.recorded, was.zeroSince, was.expired
 		if n := srv.outlier.named; n != nil && n.Out {
 			s.outliers[srv] = svc
 		}

@@ -18,8 +18,9 @@ type Event interface{ on(*State) }
 
 // A Start is the first event: the configuration, and the files of earlier processes.
 type Start struct {
-	Config  *configs.Config
-	Numbers map[string]Number // of the tracked files, by path
+	Config      *configs.Config
+	Numbers     map[string]Number // of the tracked files, by path
+	Maintenance Maintenance
 	// From the state directory:
 	Overrides map[string]Override
 	Standby   []string
@@ -43,6 +44,8 @@ type Reload struct {
 	By      string // the user who ordered it; empty: not known
 	Config  *configs.Config
 	Numbers map[string]Number
+
+	Maintenance Maintenance
 }
 
 // A ReloadRefused is a new configuration with mistakes. It is only counted, and recorded in the history.
@@ -125,7 +128,8 @@ type SyncState struct {
 }
 
 // A SettingsState is the state of the kernel's settings of IPVS. If the problem is empty, they are as they should be.
-type SettingsState struct{ Problem string }
+// Timeouts is the same about the timeouts of connections.
+type SettingsState struct{ Problem, Timeouts string }
 
 // A Tick is the event that the time of Effects.Next has come.
 type Tick struct{}

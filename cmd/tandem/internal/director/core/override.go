@@ -121,6 +121,7 @@ func (ev ServerOrder) on(s *State) {
 	}
 	s.record(api.Event{Kind: api.EventOrder, On: api.OnServer, Name: srv.id, What: what, Cause: ordered(ev.By), By: ev.By})
 	s.touch(s.services[i])
+	s.touchFollowers(srv)
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 }
 

@@ -70,6 +70,11 @@ func (svc *service) clone() *service {
 		copied.status, copied.inherited = slices.Clone(srv.status), slices.Clone(srv.inherited)
 		c.servers = append(c.servers, &copied)
 	}
+	if svc.sorry != nil {
+		copied := *svc.sorry
+		copied.status, copied.inherited = slices.Clone(copied.status), slices.Clone(copied.inherited)
+		c.sorry = &copied
+	}
 	return &c
 }
 
@@ -96,11 +101,11 @@ func (r *Rehearsal) Before() Prospect { return r.before }
 
 // Reload returns what the director would want after a reload. It may be called once. Settings that cannot change while the
 // director runs are returned in fixed, and taken as they are now: a real reload would refuse the configuration.
-func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number) (after Prospect, fixed []FixedSetting) {
+func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number, present Maintenance) (after Prospect, fixed []FixedSetting) {
 	fixed = fixedSettings(r.before.Config, cfg)
 	if len(fixed) > 0 {
 		cfg = keepFixed(r.before.Config, cfg)
 	}
-	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers})
+	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers, Maintenance: present})
 	return r.copied.prospect(), fixed
 }

@@ -80,7 +80,7 @@ func TestARehearsalIsTheReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, fixed := r.Reload(other(), nil)
+	after, fixed := r.Reload(other(), nil, nil)
 	if !reflect.DeepEqual(s, untouched) {
 		t.Errorf("the rehearsal has changed the state:\n%+v\nwant\n%+v", s, untouched)
 	}
@@ -102,7 +102,7 @@ func TestARehearsalOfTheSameFileChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := r.Reload(lively(), nil); !reflect.DeepEqual(after, r.Before()) {
+	if after, _ := r.Reload(lively(), nil, nil); !reflect.DeepEqual(after, r.Before()) {
 		t.Errorf("got\n%+v, want\n%+v", after, r.Before())
 	}
 }
@@ -115,7 +115,7 @@ func TestARehearsalSharesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
-	group.Go(func() { r.Reload(other(), nil) })
+	group.Go(func() { r.Reload(other(), nil, nil) })
 	s.Step(seconds(3), append(both(down, up), Verdict{ID: "script /bin/uplink", Status: healthcheck.TargetStatus{Health: down}},
 		Report{message.Report{Routers: []vrrp.Status{{Name: "on-eth0", Interface: "eth0", State: vrrp.Backup}}}},
 		ServerOrder{Request: 2, Server: second, Action: api.Drain})...)
@@ -130,7 +130,7 @@ func TestARehearsalNamesWhatCannotChange(t *testing.T) {
 	}
 	cfg := other()
 	cfg.Control.Socket, cfg.State.Dir, cfg.Log.Format, cfg.Election.Realtime = "/run/elsewhere.sock", "/elsewhere", "json", true
-	after, fixed := r.Reload(cfg, nil)
+	after, fixed := r.Reload(cfg, nil, nil)
 	want := []FixedSetting{
 		{"control.socket", "", "/run/elsewhere.sock"}, {"state.dir", "", "/elsewhere"}, {"log.format", "", "json"}, {"election.realtime", "false", "true"},
 	}

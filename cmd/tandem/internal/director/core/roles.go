@@ -107,6 +107,7 @@ func (ev Report) on(s *State) {
 	s.report, s.hooks.follow = ev.Report, true
 	s.recordRepairs()
 	s.seeReportedWarnings()
+	s.recordAnswers()
 	roles := make(map[string]vrrp.State, len(ev.Routers))
 	for _, r := range ev.Routers {
 		roles[r.Name] = r.State
@@ -135,7 +136,7 @@ func (s *State) serverTargets() []healthcheck.Target {
 		if !svc.probed() {
 			continue
 		}
-		for _, srv := range svc.servers {
+		for _, srv := range svc.all() {
 			for i, check := range srv.Checks {
 				check, ok := s.led.marked(srv.Server, check)
 				if !ok {

@@ -20,6 +20,7 @@ import (
 type service struct {
 	configs.Service
 	servers []*server
+	sorry   *server // nil: none
 	role    checkRole
 	routers []string // the routers whose roles decide role; nil: none do
 	tracks  []int    // the tracks of this service
@@ -56,6 +57,11 @@ type server struct {
 	counted, silent, open, down bool // its part of the census
 
 	outlier outlier
+
+	leader *server // that it tracks; nil: none
+
+	zeroSince time.Time // since when it has weight 0, if the service has a limit for that; zero: it has another weight
+	expired   bool      // it has left the table for that
 }
 
 // missing stands for the inherited weight of a server that was not in the kernel's table.
@@ -242,6 +248,7 @@ func (s *State) plan(svc *service) {
 		s.ramping[svc] = true
 	}
 	s.followOutliers(svc)
+	s.logExpired(svc)
 	s.logPool(svc, was)
 	s.logServers(svc)
 	s.tellService(svc)
@@ -285,9 +292,9 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 	in := lvs.PoolInput{
 		Members:   make([]lvs.Member, 0, len(svc.servers)),
 		Scheduler: virtual.Scheduler, Now: s.now, OnFailure: svc.OnFailure, SlowStart: svc.SlowStart,
-		Quorum: svc.Quorum, Hysteresis: svc.Hysteresis, PanicBelow: svc.PanicBelow, State: state,
+		RemoveAfter: svc.RemoveAfter, Quorum: svc.Quorum, Hysteresis: svc.Hysteresis, PanicBelow: svc.PanicBelow, State: state,
 	}
-	if svc.Sorry != nil {
+	if svc.sorry != nil && s.health(svc, svc.sorry) != lvs.HealthDown {
 		in.Sorry = svc.Sorry.In(virtual)
 	}
 	for _, srv := range svc.servers {
@@ -304,6 +311,9 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 			m.Input.Draining = true
 		}
 		s.overrides[srv.id].apply(&m.Input)
+		drained, disabled := s.keptAway(srv)
+		m.Input.Draining, m.Input.Disabled = m.Input.Draining || drained, m.Input.Disabled || disabled
+		m.Input.ZeroSince = s.atZero(svc, srv, m.Input)
 		in.Members = append(in.Members, m)
 	}
 	for _, d := range s.draining[virtual.ServiceID] {

@@ -41,16 +41,20 @@ type Snapshot struct {
 type Service struct {
 	Pool     lvs.PoolOutput
 	Servers  []Server // those of the configuration
+	Sorry    *Server  // nil: none
 	Weights  map[lvs.ServerID]int
 	Draining []Draining // in its first virtual
 }
 
 // A Server is the state of a configured real server.
 type Server struct {
-	ID       string
-	CheckIDs []string
-	Checked  bool // now
-	Verdict  healthcheck.TargetStatus
+	ID          string
+	CheckIDs    []string
+	Checked     bool // now
+	Verdict     healthcheck.TargetStatus
+	Maintenance bool      // its file of maintenance exists
+	Follows     bool      // it gets no new clients, because the server that it tracks gets none
+	ZeroSince   time.Time // since when it has weight 0, if it leaves the table for that; zero: it does not
 	// Unanswered says that it does not answer clients. nil: it does, or this is not known.
 	Unanswered *Unanswered
 }
@@ -107,14 +111,24 @@ func (s *State) show(svc *service) *Service {
 		shown.Weights[is.ServerID] = is.Weight
 	}
 	for _, srv := range svc.servers {
-		shown.Servers = append(shown.Servers, Server{
-			ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict, Unanswered: srv.outlier.named,
-		})
+		shown.Servers = append(shown.Servers, s.showServer(svc, srv))
+	}
+	if svc.sorry != nil {
+		is := s.showServer(svc, svc.sorry)
+		shown.Sorry = &is
 	}
 	for _, d := range s.draining[first] {
 		shown.Draining = append(shown.Draining, Draining{Server: d.server, Until: d.until})
 	}
 	return shown
+}
+
+func (s *State) showServer(svc *service, srv *server) Server {
+	return Server{
+		ID: srv.id, CheckIDs: srv.checkIDs, Checked: svc.checks(srv), Verdict: srv.verdict, Unanswered: srv.outlier.named,
+		Maintenance: s.inMaintenance(srv), ZeroSince: srv.zeroSince,
+		Follows: srv.leader != nil && (s.overrides[srv.leader.id].keepsAway() || s.inMaintenance(srv.leader)),
+	}
 }
 
 // Combine returns the combined status of a real server's checks.

@@ -52,30 +52,31 @@ type State struct {
 	unusable   string   // why the state directory cannot be used
 	unowned    string   // why the file of our own services could not be written
 
-	marks     probeMarks
-	marked    uint64 // the generation of the table with the services of the marks
-	led       probeMarks
-	draining  map[lvs.ServiceID][]drainingServer
-	departed  []lvs.ServiceID
-	drains    Drains
-	overrides map[string]Override // by server
-	waiting   []waitingReply
-	files     [endOfFiles]fileState
-	sync      SyncState
-	settings  SettingsState
-	report    message.Report
-	roles     map[string]vrrp.State
-	standby   []string // names of routers, in order
-	handOver  *handOver
-	queued    []Event // commands that wait for the end of a hand-over
-	reorder   bool    // the order to the election has changed
-	orderSeq  uint64
-	tracks    []track
-	probed    map[string]healthcheck.TargetStatus // of the tracks, by the ID of the target
-	numbers   map[string]Number
-	retrack   map[string]bool // routers whose tracks have changed
-	tracking  map[string]vrrp.Tracking
-	tracked   bool // tracking has been computed once
+	marks       probeMarks
+	marked      uint64 // the generation of the table with the services of the marks
+	led         probeMarks
+	draining    map[lvs.ServiceID][]drainingServer
+	departed    []lvs.ServiceID
+	drains      Drains
+	overrides   map[string]Override // by server
+	waiting     []waitingReply
+	files       [endOfFiles]fileState
+	sync        SyncState
+	settings    SettingsState
+	report      message.Report
+	roles       map[string]vrrp.State
+	standby     []string // names of routers, in order
+	handOver    *handOver
+	queued      []Event // commands that wait for the end of a hand-over
+	reorder     bool    // the order to the election has changed
+	orderSeq    uint64
+	tracks      []track
+	probed      map[string]healthcheck.TargetStatus // of the tracks, by the ID of the target
+	numbers     map[string]Number
+	maintenance Maintenance
+	retrack     map[string]bool // routers whose tracks have changed
+	tracking    map[string]vrrp.Tracking
+	tracked     bool // tracking has been computed once
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -357,6 +358,9 @@ func (c *census) count(srv *server, by int) {
 
 // recount updates the census for one server.
 func (s *State) recount(svc *service, srv *server) {
+	if srv == svc.sorry {
+		return
+	}
 	s.census.count(srv, -1)
 	srv.counted = svc.checks(srv)
 	srv.silent = srv.verdict.Health == healthcheck.Unhealthy && srv.verdict.Silent

@@ -62,7 +62,7 @@ func names(service string, srv api.Server, name string) bool {
 
 // odd tells whether a server is not as configured.
 func odd(srv api.Server) bool {
-	return srv.Health == "unhealthy" || srv.Drained || srv.Disabled || srv.Override != nil || srv.Leaving || srv.Unanswered != nil
+	return srv.Health == "unhealthy" || srv.Drained || srv.Disabled || srv.Override != nil || srv.Leaving || srv.Unanswered != nil || srv.Maintenance != ""
 }
 
 // known lists what can be asked about.
@@ -176,6 +176,9 @@ func (p Past) server(svc api.Service, srv api.Server) string {
 	}
 	if n := srv.Unanswered; n != nil {
 		why = append(why, fmt.Sprintf("it does not answer clients since %s: %d connections without an answer", p.at(n.Since), n.Connections))
+	}
+	if srv.Maintenance != "" {
+		why = append(why, "it is drained for maintenance, because "+srv.Maintenance+" exists")
 	}
 	if srv.Leaving || srv.Sorry {
 		why = append(why, srv.Note)

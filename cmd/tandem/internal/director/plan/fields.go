@@ -23,6 +23,9 @@ func (f field) String() string {
 	if secret(f.key) {
 		return f.key + " changed"
 	}
+	if f.was == "" { // f.is says it
+		return strings.TrimSpace(f.key + " " + f.is)
+	}
 	return fmt.Sprintf("%s %s → %s", f.key, f.was, f.is)
 }
 
@@ -42,6 +45,7 @@ var keys = map[string]string{
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
 	"service": "grpc_service", "mark": "fwmark", "pass": "check_pass", "hysteresis": "quorum_hysteresis",
 	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
+	"device": "bind_if", "radius.user": "username", "radius.password": "password", "radius.secret": "secret",
 	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
 }
 

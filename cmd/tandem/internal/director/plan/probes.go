@@ -92,7 +92,7 @@ func (p *planner) health(svc configs.Service, srv configs.Server) (status health
 			continue
 		case probe.NotRun != "":
 			all[i].Reason = probe.NotRun
-		case probe.Outcome == healthcheck.Passed:
+		case probe.Outcome == healthcheck.Passed, probe.Outcome == healthcheck.NoWord:
 			all[i].Health = healthcheck.Healthy
 		case probe.Outcome == healthcheck.Failed:
 			all[i].Health = healthcheck.Unhealthy

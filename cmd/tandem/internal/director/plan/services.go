@@ -116,13 +116,69 @@ func (p *planner) services() {
 		}
 		fields := differing(was, svc, "Name", "Virtuals", "Servers", "Sorry", "Method")
 		if !reflect.DeepEqual(was.Sorry, svc.Sorry) {
-			fields = append(fields, field{"sorry_server", sorryText(was.Sorry), sorryText(svc.Sorry)})
+			fields = append(fields, sorryFields(was.Sorry, svc.Sorry)...)
 		}
 		if len(fields) > 0 {
 			p.add(api.PlanLine{Area: areaService, Op: opChange, Object: "service " + svc.Name, Change: written(fields)})
 		}
 		p.checks(was, svc)
+		p.serverSettings(was, svc)
 	}
+}
+
+// serverFields returns the settings of a server that differ, beside its checks and what the kernel's table has.
+func serverFields(was, is configs.Server) (all []field) {
+	if was.MaintenanceFile != is.MaintenanceFile {
+		all = append(all, field{"maintenance_file", text(was.MaintenanceFile), text(is.MaintenanceFile)})
+	}
+	if was.Track != is.Track {
+		all = append(all, field{"track", text(was.Track), text(is.Track)})
+	}
+	return all
+}
+
+// serverSettings adds a line for each change of serverFields of servers that stay.
+func (p *planner) serverSettings(was, is configs.Service) {
+	before := make(map[string]configs.Server)
+	for _, srv := range was.Servers {
+		before[core.ServerID(was, srv)] = srv
+	}
+	var order []string
+	servers := make(map[string][]string)
+	for _, srv := range is.Servers {
+		old, stays := before[core.ServerID(is, srv)]
+		change := written(serverFields(old, srv))
+		if !stays || change == "" {
+			continue
+		}
+		if servers[change] == nil {
+			order = append(order, change)
+		}
+		servers[change] = append(servers[change], srv.Addr.String())
+	}
+	for _, change := range order {
+		object := fmt.Sprintf("servers of %s (%s)", is.Name, few(servers[change]))
+		p.add(api.PlanLine{Area: areaService, Op: opChange, Object: object, Change: change})
+	}
+}
+
+// sorryFields returns what differs about a sorry server.
+func sorryFields(was, is *configs.Server) []field {
+	if was == nil || is == nil || was.ServerID != is.ServerID {
+		return []field{{"sorry_server", sorryText(was), sorryText(is)}}
+	}
+	all := differing(was.Server, is.Server)
+	for i := range all {
+		all[i].key = "sorry_server." + all[i].key
+	}
+	if !reflect.DeepEqual(was.Checks, is.Checks) || was.Pass != is.Pass {
+		_, change, _ := compareChecks(*was, *is)
+		all = append(all, field{key: "sorry_server.check", is: change})
+	}
+	if len(all) == 0 {
+		return []field{{"sorry_server", sorryText(was), sorryText(is)}}
+	}
+	return all
 }
 
 func sorryText(s *configs.Server) string {

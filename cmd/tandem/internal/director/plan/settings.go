@@ -34,7 +34,7 @@ func (p *planner) director() {
 	for _, f := range differing(was.Control, is.Control, "Socket") {
 		fields = append(fields, field{"control." + f.key, f.was, f.is})
 	}
-	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl") {
+	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl", "Timeouts") {
 		fields = append(fields, field{"lvs." + f.key, f.was, f.is})
 	}
 	if was.Name != is.Name {
@@ -72,6 +72,7 @@ func (p *planner) settings() {
 	for _, c := range p.SettingsAfter.Restore {
 		line(c, "its value before tandem")
 	}
+	p.timeouts()
 	// A setting that the file names, and that has the value already, is not written.
 	for _, name := range slices.Sorted(maps.Keys(p.After.Config.LVS.Sysctl)) {
 		value := p.After.Config.LVS.Sysctl[name]
@@ -83,6 +84,28 @@ func (p *planner) settings() {
 			})
 		}
 	}
+}
+
+// timeouts adds the lines about timeouts that the file names or no longer names, and that are not written.
+func (p *planner) timeouts() {
+	had, has := p.Before.Config.LVS.Timeouts.Settings(), p.After.Config.LVS.Timeouts.Settings()
+	written := slices.Concat(p.SettingsAfter.Set, p.SettingsAfter.Restore)
+	for _, path := range slices.Sorted(maps.Keys(merged(had, has))) {
+		if slices.ContainsFunc(written, func(c lvs.SettingChange) bool { return c.Path == path }) || had[path] == has[path] {
+			continue
+		}
+		l := api.PlanLine{Area: areaSysctl, Op: opAdd, Object: lvs.SettingName(path), Change: "kept at " + has[path], Cost: "the kernel has this value already"}
+		if has[path] == "" {
+			l.Op, l.Change, l.Cost = opRemove, "no longer kept at "+had[path], "the kernel's value stays"
+		}
+		p.add(l)
+	}
+}
+
+func merged(a, b map[string]string) map[string]string {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	return both
 }
 
 // sync adds the line about connection sync.

@@ -104,7 +104,7 @@ func (s situation) input(t *testing.T, before, after string) Input {
 		t.Fatal(err)
 	}
 	in := Input{Now: noon, Before: rehearsal.Before(), Routers: routers, Owned: make(map[lvs.ServiceID]bool), Probes: s.probes}
-	in.After, in.Fixed = rehearsal.Reload(parse(t, after), nil)
+	in.After, in.Fixed = rehearsal.Reload(parse(t, after), nil, nil)
 	for _, e := range in.Before.Table {
 		row := lvs.ServiceStatus{Service: e.Service}
 		for _, srv := range e.Servers {

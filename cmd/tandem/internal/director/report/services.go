@@ -70,11 +70,24 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 				s.Note = joined(s.Note, "no new clients until "+n.Until.Format(time.TimeOnly)+", because it does not answer them")
 			}
 		}
+		if known.Maintenance {
+			s.Maintenance = srv.Maintenance()
+			s.Note = joined(s.Note, "drained for maintenance, because "+s.Maintenance+" exists")
+		}
+		if s.Tracks = srv.Track; known.Follows {
+			s.Note = joined(s.Note, "gets no new clients, because "+srv.Track+", which it tracks, gets none")
+		}
+		s.Note = joined(s.Note, expiry(svc, known, in.State.Now))
 		row.Servers = append(row.Servers, s)
 	}
 	if svc.Sorry != nil {
 		s := serverStatus(svc, *svc.Sorry, is, c)
 		s.Sorry, s.Health, s.Reason, s.Note = true, "unchecked", "no check is configured", "sorry server"
+		if known := is.Sorry; known != nil && known.Checked {
+			s.Checks = checkRows(*svc.Sorry, *known, in.Checks)
+			health := verdict(*svc.Sorry, *known, in.Checks)
+			s.Health, s.Reason, s.Since = health.Health.String(), health.Reason, health.Since
+		}
 		row.Servers = append(row.Servers, s)
 	}
 	for _, d := range is.Draining {
@@ -85,6 +98,17 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 		row.Servers = append(row.Servers, s)
 	}
 	return row
+}
+
+// expiry says when a server of weight 0 leaves the table, or that it has left it; empty: it does not.
+func expiry(svc configs.Service, known core.Server, now time.Time) string {
+	if svc.RemoveAfter == 0 || known.ZeroSince.IsZero() {
+		return ""
+	}
+	if left := known.ZeroSince.Add(svc.RemoveAfter).Sub(now); left > 0 {
+		return "leaves the table in " + left.Round(time.Second).String() + " (remove_after)"
+	}
+	return "not in the table, because it had weight 0 for " + svc.RemoveAfter.String()
 }
 
 func joined(notes ...string) string {
@@ -148,23 +172,44 @@ func add(a api.Stats, b lvs.Stats) api.Stats {
 	}
 }
 
-// virtuals writes a service's addresses as in the configuration. Consecutive ports are written as a range.
+// virtuals writes a service's addresses as in the configuration. Consecutive ports, and consecutive addresses with the same ports,
+// are written as a range.
 func virtuals(all []lvs.Service) string {
 	if all[0].FWMark != 0 {
 		return fmt.Sprintf("fwmark %d", all[0].FWMark)
 	}
-	var words []string
+	type block struct {
+		first, last netip.Addr
+		from, to    uint16
+	}
+	var blocks []block
 	for i := 0; i < len(all); {
 		last := i
 		for last+1 < len(all) && all[last+1].Addr == all[i].Addr && int(all[last+1].Port) == int(all[last].Port)+1 {
 			last++
 		}
-		word := netip.AddrPortFrom(all[i].Addr, all[i].Port).String()
-		if last > i {
-			word += fmt.Sprintf("-%d", all[last].Port)
+		b := block{all[i].Addr, all[i].Addr, all[i].Port, all[last].Port}
+		if n := len(blocks); n > 0 && blocks[n-1].last.Next() == b.first && blocks[n-1].from == b.from && blocks[n-1].to == b.to {
+			blocks[n-1].last = b.last
+		} else {
+			blocks = append(blocks, b)
+		}
+		i = last + 1
+	}
+	var words []string
+	for _, b := range blocks {
+		addr := b.first.String()
+		if b.last != b.first {
+			addr += "-" + b.last.String()
+		}
+		if b.first.Is6() {
+			addr = "[" + addr + "]"
+		}
+		word := fmt.Sprintf("%s:%d", addr, b.from)
+		if b.to > b.from {
+			word += fmt.Sprintf("-%d", b.to)
 		}
 		words = append(words, word)
-		i = last + 1
 	}
 	return strings.Join(words, ", ")
 }

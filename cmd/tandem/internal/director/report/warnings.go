@@ -29,6 +29,9 @@ func warnings(in Input) (all []string) {
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
+	if shot.Settings.Timeouts != "" {
+		all = append(all, "the timeouts of connections are not those of [lvs] timeouts: "+shot.Settings.Timeouts)
+	}
 	if shot.Settings.Problem != "" {
 		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
 	}
@@ -197,7 +200,10 @@ func allPoolWarnings(services []configs.Service, pools []lvs.PoolOutput) (all []
 
 func quorumWarning(svc configs.Service, pool lvs.PoolOutput) string {
 	what := "it has no sorry server"
-	if pool.Sorry {
+	switch {
+	case !pool.Sorry && svc.Sorry != nil:
+		what = fmt.Sprintf("its sorry server, %s, is unhealthy, so clients do not go there", svc.Sorry.Addr)
+	case pool.Sorry:
 		what = fmt.Sprintf("the sorry server, %s, serves its clients", svc.Sorry.Addr)
 	}
 	return fmt.Sprintf("%s has lost its quorum, with %d of %d servers up: %s", svc.Name, pool.Up, len(svc.Servers), what)

@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // settingsInterval is the pause between two readings of the kernel's settings, if a configuration has any.
@@ -22,13 +23,14 @@ const settingsInterval = 30 * time.Second
 // answers to probes through the VIP arrive.
 type Settings struct {
 	Sysctls    func(map[string]string) error
+	Timeouts   func(context.Context, lvs.Timeouts) error
 	ReturnPath func(*configs.Config) (complete bool, err error)
 	Log        hclog.Logger
 	Post       Post
 	In         Mailbox[*configs.Config]
 	Prepared   chan struct{} // closed after the first pass
 
-	problems [2]string // as logged last
+	problems [3]string // as logged last
 
 	mu     sync.Mutex
 	needed map[string]string // the settings that services have needed since the start
@@ -53,7 +55,7 @@ func (w *Settings) adopt(cfg *configs.Config) (some bool) {
 		w.needed = make(map[string]string)
 	}
 	maps.Copy(w.needed, cfg.NeededSysctls())
-	return len(w.needed)+len(cfg.LVS.Sysctl) > 0
+	return len(w.needed)+len(cfg.LVS.Sysctl) > 0 || cfg.LVS.Timeouts != (lvs.Timeouts{})
 }
 
 // Run maintains the settings until ctx ends.
@@ -76,10 +78,12 @@ func (w *Settings) Run(ctx context.Context) error {
 		case <-tick:
 		}
 		some = w.adopt(cfg)
-		was := w.problems[0]
+		was := [2]string{w.problems[0], w.problems[2]}
 		err := w.Sysctls(w.Want(cfg))
-		if w.problem(0, "failed to set the kernel's IPVS settings", err); w.problems[0] != was {
-			w.Post(core.SettingsState{Problem: w.problems[0]})
+		w.problem(0, "failed to set the kernel's IPVS settings", err)
+		err = w.Timeouts(ctx, cfg.LVS.Timeouts)
+		if w.problem(2, "failed to set the timeouts of connections", err); was != [2]string{w.problems[0], w.problems[2]} {
+			w.Post(core.SettingsState{Problem: w.problems[0], Timeouts: w.problems[2]})
 		}
 		complete, err = w.ReturnPath(cfg)
 		w.problem(1, "failed to prepare the interfaces for checks through the VIP", err)

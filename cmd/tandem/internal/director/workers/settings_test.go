@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // TestSettingsThatServicesNeed: the worker sets the settings that services need. Values in the file take precedence. The
@@ -34,11 +35,18 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 		var got map[string]string
 		var told []string
 		var refusal error
+		var timeouts lvs.Timeouts
 		w := &Settings{
 			Sysctls: func(want map[string]string) error {
 				mu.Lock()
 				defer mu.Unlock()
 				got = want
+				return refusal
+			},
+			Timeouts: func(_ context.Context, want lvs.Timeouts) error {
+				mu.Lock()
+				defer mu.Unlock()
+				timeouts = want
 				return refusal
 			},
 			ReturnPath: func(*configs.Config) (bool, error) { return true, nil },
@@ -70,6 +78,13 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 			}
 			mu.Unlock()
 		}
+		w.In.Put(config("[lvs.timeouts]\ntcp = \"1h\""))
+		synctest.Wait()
+		mu.Lock()
+		if timeouts != (lvs.Timeouts{TCP: time.Hour}) {
+			t.Errorf("timeouts %+v", timeouts)
+		}
+		mu.Unlock()
 		refuse := func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -85,7 +100,7 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if got := fmt.Sprint(told); got != "[{Problem:read-only file system} {Problem:}]" {
+		if got := fmt.Sprint(told); got != "[{Problem:read-only file system Timeouts:read-only file system} {Problem: Timeouts:}]" {
 			t.Errorf("told %s", got)
 		}
 	})
