@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 func newStatus() *cobra.Command {
 	var s socketFlags
-	var asJSON, verbose, check bool
+	var asJSON, verbose, check, pair bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of the running director, what is wrong first",
@@ -29,6 +30,10 @@ followed by (standby). If the present priority differs from the configured one, 
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
 INACTIVE are the numbers of active and inactive connections in the kernel. The bars beside WEIGHT and
 ACTIVE are relative to the largest of the service.
+
+With --pair, the command shows both directors side by side, and what differs: in the configurations, in
+the health of real servers, in the orders about them, and between the clocks. This needs [peer] in the
+configuration.
 
 A hook is shown while it runs, waits or fails. TOLD and FAILED count its runs. REPLACED counts the events
 that it was not told because a newer one came first.
@@ -43,6 +48,7 @@ many virtual routers this director is master, how many are in FAULT, servers tha
 connections a second, and warnings.`,
 		Example: `  tandem status
   tandem status --verbose
+  tandem status --pair
   tandem status --json | jq -r '.vrrp[].state'
   tandem status --check || notify-the-team`,
 		Args: arguments(0, 0),
@@ -70,16 +76,27 @@ connections a second, and warnings.`,
 			if err != nil {
 				return err
 			}
+			if pair {
+				if status.Peer == nil {
+					return errors.New("this director has no channel to another one: see tandem peer init --help")
+				}
+				var b bytes.Buffer
+				writePair(&b, status, time.Now())
+				_, err = b.WriteTo(cmd.OutOrStdout())
+				return err
+			}
 			device := screen.Detect(cmd.OutOrStdout())
 			return device.Write(cmd.OutOrStdout(), statusText(status, device, verbose, time.Now()))
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
+	cmd.Flags().BoolVar(&pair, "pair", false, "show both directors of the pair, and what differs")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, the last result of each check, and all hooks")
 	cmd.Flags().BoolVar(&check, "check", false, "print one line for a monitor, and set the exit code: 0 ok, 1 warning, 2 critical, 3 not known")
 	cmd.MarkFlagsMutuallyExclusive("check", "json")
 	cmd.MarkFlagsMutuallyExclusive("check", "verbose")
+	cmd.MarkFlagsMutuallyExclusive("check", "pair")
 	return cmd
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -58,4 +59,35 @@ func (p *statusPage) asked(routers []control.Router) {
 		t.Row(cell(r.Name), cell(ago(p.now, r.Asked.At)+" ago"), cell(r.Asked.Master), cell(cmp.Or(strings.Join(who, ", "), r.Asked.Problem, "nobody")))
 	}
 	p.table(t)
+}
+
+// twoMasters tells the times with two masters, as the routers that have heard another master saw them.
+func (p *statusPage) twoMasters(routers []control.Router) {
+	t := screen.Table{Header: []string{"ROUTER", "TWO MASTERS", "TOGETHER", "LATEST"}}
+	for _, r := range routers {
+		m := r.TwoMasters
+		if m.Count == 0 {
+			continue
+		}
+		latest := "-"
+		switch {
+		case m.Since != nil:
+			latest = fmt.Sprintf("now, for %s: %s", ago(p.now, *m.Since), m.Peer)
+		case m.Latest != nil:
+			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(p.now, m.Latest.Began), m.Latest.Seconds, m.Latest.Peer)
+		}
+		t.Row(cell(r.Name), cell(m.Count), cell(fmt.Sprintf("%.3fs", m.TotalSeconds)), cell(latest))
+	}
+	p.table(t)
+}
+
+// peer tells about the channel to the other director.
+func (p *statusPage) peer(is *control.Peer) {
+	if is == nil {
+		return
+	}
+	var b bytes.Buffer
+	writePeerLine(&b, is, p.now)
+	p.blank()
+	p.add(strings.TrimSpace(b.String()), screen.Plain, 2)
 }

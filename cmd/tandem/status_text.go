@@ -34,6 +34,7 @@ func statusText(s control.Status, device screen.Device, verbose bool, now time.T
 	}
 	p.sync(s.Sync)
 	p.hooks(s.Hooks)
+	p.peer(s.Peer)
 	return p.lines
 }
 
@@ -100,6 +101,7 @@ func (p *statusPage) routers(routers []control.Router) {
 	p.asked(routers)
 	if p.verbose {
 		p.counters(routers)
+		p.twoMasters(routers)
 		p.signing(routers)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,7 +20,7 @@ import (
 // apply carries out what the loop's owner asked for. The error is that the socket is not allowed.
 func (l *Loop) apply(now time.Time) error {
 	w := l.desired.Load()
-	retry := !l.reopen.IsZero() && !now.Before(l.reopen)
+	retry := !l.reopen.IsZero() && !now.Before(l.reopen) || !l.carrierDue.IsZero() && !now.Before(l.carrierDue)
 	if w == l.applied && !retry {
 		return nil
 	}
@@ -35,9 +36,11 @@ func (l *Loop) apply(now time.Time) error {
 	if w.link != nil {
 		from = sourcesOf(*w.link, l.isVIP)
 	}
+	l.carrierDue = time.Time{}
 	for _, r := range l.routers {
 		l.restore(r)
 		l.assess(r, now, from)
+		l.carrierDue = sooner(l.carrierDue, r.carrierDue)
 	}
 	l.started = l.started || w.link != nil
 	return l.tune(now)
@@ -166,6 +169,7 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 	r.setConfig(*c)
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventConfig, Config: c})
 	if former != c.Name {
+		l.provideSpoke(r)
 		// This comes after the status with the new name, so that the owner always knows who holds the VIPs.
 		l.log.write(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
 		why := vrrp.Cause{Kind: vrrp.CauseRenamed, Text: c.Name}
@@ -177,17 +181,32 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 
 func (l *Loop) add(c vrrp.Config) {
 	r := newRouter(c)
-	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
+	if before, resumes := l.applied.resume[c.Name]; resumes && !l.started {
+		r.resume, r.resumeBefore = true, before
+	}
 	for _, s := range *l.gone.Load() {
 		if s.of(&c) {
 			r.Restore(s.Sequences)
 		}
 	}
+	l.provideSpoke(r)
 	*l.slotOf(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
 	l.notify(*r.refresh())
 	l.publish()
+}
+
+// provideSpoke finds the place where the router notes its advertisements. A renamed router notes the latest one there.
+func (l *Loop) provideSpoke(r *router) {
+	if l.spoke == nil {
+		return
+	}
+	former := r.spoke.Load()
+	if r.spoke = l.spoke(r.Config.Name); r.spoke == nil {
+		r.spoke = &atomic.Int64{}
+	}
+	r.spoke.Store(former)
 }
 
 // sweep removes the routers that have left. Routers that wait for their names and VRIDs start at the next apply.
@@ -226,7 +245,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 		src, missing = all.of(&r.Config, *l.applied.link, r.Machine.Source())
 	}
 	m := r.Machine
-	hard := l.obstacle(r, missing)
+	hard := l.obstacle(r, now, missing)
 	switch why := cmp.Or(hard, r.tracking.Cause()); {
 	case why.Kind != 0:
 		isHard := hard.Kind != 0
@@ -237,7 +256,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 			})
 		}
 	case r.leaving:
-	case r.resume:
+	case r.resume && (r.resumeBefore == 0 || bootTime() < r.resumeBefore):
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventResume, Source: src})
 	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.LastResort() || m.Leaving() || m.Source() != src:
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventUp, Source: src})
@@ -250,7 +269,7 @@ func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {
 		r.tracking = t
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
 	}
 	if c := w.standby[r.Config.Name]; c.sequence != r.standby {
 		r.standby = c.sequence
@@ -269,11 +288,11 @@ func (l *Loop) pass(r *router, now time.Time) {
 
 // obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source
 // address the link lacks.
-func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
+func (l *Loop) obstacle(r *router, now time.Time, missing string) vrrp.Cause {
 	if why := r.Config.Problem(); why != "" {
 		return vrrp.Cause{Kind: vrrp.FaultConfig, Text: why}
 	}
-	if why := r.Config.LinkFault(*l.applied.link); why.Kind != 0 {
+	if why := l.linkFault(r, now); why.Kind != 0 {
 		return why
 	}
 	if why := l.conn.fault(r.Config.Family() == 6); why != "" {
@@ -283,6 +302,17 @@ func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
 		return vrrp.Cause{Kind: vrrp.FaultSource, Text: missing}
 	}
 	return vrrp.Cause{}
+}
+
+// linkFault returns the fault of the link that counts for a router. Only a carrier is debounced: without the interface, or without
+// its sockets, the router cannot do anything.
+func (l *Loop) linkFault(r *router, now time.Time) (counts vrrp.Cause) {
+	is, by := r.Config.LinkFault(*l.applied.link), r.Config.Debounce
+	if is.Kind == vrrp.FaultLinkMissing || is.Kind == vrrp.FaultLinkDown || l.conn == nil {
+		by.DownDelay = 0
+	}
+	counts, r.carrierDue = r.carrier.Step(now, is, by)
+	return counts
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {

@@ -40,10 +40,16 @@ type Options struct {
 	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
 	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
 	Notify func(vrrp.Status)
+	// Spoke returns where to note when the named router last advertised as master: a moment in nanoseconds of CLOCK_BOOTTIME, or
+	// NotMaster. It may return nil. Default: nowhere.
+	Spoke func(router string) *atomic.Int64
 	// Pulse is called when the loop's thread has done what was due, and at the latest after the pause that it returned. It
 	// must not block. Default: none.
 	Pulse func() time.Duration
 }
+
+// NotMaster is noted by Options.Spoke for a router that is not master, or that has offered its place.
+const NotMaster = -1
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
 // advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock. While nothing changes,
@@ -52,6 +58,7 @@ type Loop struct {
 	iface  string
 	log    *ratelog
 	notify func(vrrp.Status)
+	spoke  func(string) *atomic.Int64
 	pulse  func() time.Duration // nil: none
 
 	desired   atomic.Pointer[desired]           // what the owner asked for
@@ -71,6 +78,7 @@ type Loop struct {
 	conn         *conn
 	carriers     []*carrier // of the heartbeats
 	reopen       time.Time  // when to retry a socket that could not be opened
+	carrierDue   time.Time  // when a change of the interface may count; the zero time: never
 	diagnosisDue time.Time  // when a warning may end or another master must be reported; the zero time: never
 	pulseDue     time.Time  // when to call pulse at the latest; the zero time: never
 	usable       bool       // the link carries packets
@@ -94,7 +102,7 @@ type Loop struct {
 
 // New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), fds: make([]unix.PollFd, 1+sockets), suspension: suspension, pulse: o.Pulse}
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), fds: make([]unix.PollFd, 1+sockets), suspension: suspension, pulse: o.Pulse, spoke: o.Spoke}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -284,7 +292,7 @@ func (l *Loop) clearWakeUp() error {
 
 // next returns the next time at which the loop has something to do, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := sooner(sooner(l.reopen, l.diagnosisDue), l.pulseDue)
+	next := sooner(sooner(l.reopen, l.diagnosisDue), sooner(l.pulseDue, l.carrierDue))
 	if len(l.timers) > 0 {
 		next = sooner(next, l.timers[0].due)
 	}
@@ -346,11 +354,15 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 	for _, a := range r.Machine.Step(at, ev) {
 		switch a.Kind {
 		case vrrp.ActionAdvertise:
-			l.send(r, now, a.Priority)
+			sent := l.send(r, now, a.Priority)
 			r.measureGap(now, a.Priority)
+			if sent {
+				r.noteSpoke(a.Priority)
+			}
 		case vrrp.ActionTransition:
 			if a.To != vrrp.Master {
 				r.lastAdvert = time.Time{}
+				r.spoke.Store(NotMaster)
 			}
 			if a.To == vrrp.Master {
 				r.counters.becameMaster.Add(1)

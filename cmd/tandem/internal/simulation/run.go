@@ -23,6 +23,8 @@ type Scenario struct {
 	Track    bool // the virtual router tracks the service
 	Master   bool // only the master checks
 	Servers  int
+	Witness  bool          // the directors have a witness on the outside
+	Release  bool          // and let go when they reach neither it nor each other
 	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
@@ -156,10 +158,16 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 		line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %t\nvips = [\"%s/24\"]",
 			name, iface, vrid, priority, s.Interval.String(), s.Preempt, vip)
 		if s.Paths {
-			line("heartbeat = [\"eth1\"]")
+			line("heartbeat = [%q]", map[string]string{"eth0": "eth1", "eth1": "eth0"}[iface])
 		}
 		if s.Group {
 			line("sync_group = \"all\"")
+		}
+		if s.Witness && iface == "eth0" {
+			line("witness = [\"192.0.2.1\"]")
+		}
+		if s.Release && iface == "eth0" {
+			line("witness_release = \"5s\"\nwitness_peer = [\"192.0.2.%d\"]", 3-node)
 		}
 		if s.Track && name == "web" {
 			line("track = [{ service = \"www\", weight = -60 }]")

@@ -45,6 +45,7 @@ func warnings(in Input) (all []string) {
 		all = append(all, w.Error())
 	}
 	all = append(all, departedWarnings(shot.Departed)...)
+	all = append(all, peerWarnings(shot)...)
 	for _, operators := range []string{in.Control, in.Metrics} {
 		if operators != "" {
 			all = append(all, operators)
