@@ -20,6 +20,7 @@ type globals struct {
 	defaultInterface string
 	sync             *statement
 	flush            *statement
+	timeouts         *statement
 	flushOnStop      Place
 	announce         announce
 	version          int64
@@ -46,6 +47,7 @@ var globalHandlers = map[string]func(*converter, *globals, *statement){
 	"no_email_faults":    func(c *converter, g *globals, s *statement) { g.noFaults = true },
 	"default_interface":  func(c *converter, g *globals, s *statement) { g.defaultInterface = s.value() },
 	"lvs_sync_daemon":    func(c *converter, g *globals, s *statement) { g.sync = s },
+	"lvs_timeouts":       func(c *converter, g *globals, s *statement) { g.timeouts = s },
 	"lvs_flush":          func(c *converter, g *globals, s *statement) { g.flush = s },
 	"lvs_flush_on_stop":  func(c *converter, g *globals, s *statement) { g.flushOnStop = s.at },
 	"lvs_flush_onstop":   func(c *converter, g *globals, s *statement) { g.flushOnStop = s.at },
@@ -159,8 +161,32 @@ func (c *converter) emitTable(d *table) {
 	} else {
 		c.emitOldSync(l)
 	}
+	if g.timeouts != nil {
+		c.emitTimeouts(l, g.timeouts)
+	}
 	if len(l.entries)+len(l.children) > 0 {
 		d.children = append(d.children, l)
+	}
+}
+
+// emitTimeouts translates lvs_timeouts [tcp SECONDS] [tcpfin SECONDS] [udp SECONDS]. 0 leaves a timeout as it is.
+func (c *converter) emitTimeouts(l *table, s *statement) {
+	t := &table{key: "timeouts", at: s.at}
+	keys := map[string]string{"tcp": "tcp", "tcpfin": "tcp_fin", "udp": "udp"}
+	for k := 1; k < len(s.words); k += 2 {
+		name, value := s.words[k], s.valueAt(k+1)
+		c.option(s.at, "timeouts", name)
+		d, ok := seconds(value)
+		if keys[name] == "" || !ok {
+			c.note(s.at, "", "lvs_timeouts: %s is not understood", abbreviate(name+" "+value))
+			continue
+		}
+		if d = d.Truncate(time.Second); d > 0 {
+			t.set(s.at, keys[name], span(d))
+		}
+	}
+	if len(t.entries) > 0 {
+		l.children = append(l.children, t)
 	}
 }
 

@@ -34,6 +34,7 @@ func TestKilledElection(t *testing.T) {
 		for seed := range uint64(60) {
 			s := NewScenario(seed)
 			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = interval, seed%3 == 0, true, false, false, false, 0, nil
+			s.Paths = false
 			r := rand.New(rand.NewPCG(seed, 3))
 			upTo := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 			at, stood, deaf := 20*time.Second+upTo(time.Second), upTo(2*interval), upTo(5*interval/2)

@@ -53,6 +53,7 @@ func TestWitness(t *testing.T) {
 		for i, want := range tt.want {
 			s := NewScenario(4)
 			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = interval, false, true, false, false, false, 0, nil
+			s.Paths = false
 			s.Witness, s.Release = i > 0, i > 1
 			var is span
 			moves := 0

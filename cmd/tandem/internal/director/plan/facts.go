@@ -85,6 +85,8 @@ func (f *factWriter) router(r *configs.Router) {
 	f.add(object, "preempt", text(r.Preempt))
 	f.add(object, "checksum", text(r.Checksum))
 	f.add(object, "noprefixroute", text(r.NoPrefixRoute))
+	f.add(object, "witnessed", text(r.Witnessed))
+	f.fields(object, *r, "Config", "Announce")
 	f.add(object, "priority", fmt.Sprint(r.Priority))
 	var paths []string
 	for _, path := range r.Heartbeat {
@@ -151,7 +153,7 @@ func (f *factWriter) server(object string, srv configs.Server) {
 }
 
 // oddFacts are the keys of virtual routers and of connection sync that may differ, although it is probably not intended.
-var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum"}
+var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum", "witnessed", "witness_release"}
 
 // Drift compares the facts of both directors. The words are for the operator of the first one.
 func Drift(ours, theirs *message.Facts, peer string) (all []core.Difference) {
