@@ -3,7 +3,6 @@
 package importer
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -94,15 +93,8 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 				a = p.prefix.Addr().String()
 			}
 			value := tomlString(a)
-			keys := ""
-			if p.dev != "" && p.dev != i.link() {
-				keys = ", interface = " + tomlString(p.dev)
-			}
-			if c.labelFits(i, p) {
-				keys += ", label = " + tomlString(p.label)
-			}
-			if keys != "" {
-				value = "{ address = " + value + keys + " }"
+			if fields := c.placement(i, p); fields != "" {
+				value = "{ address = " + value + fields + " }"
 			}
 			list, from = append(list, value), append(from, p.at)
 			if p.noRoute {
@@ -123,22 +115,23 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 	c.emitMacvlan(t, i)
 }
 
-// labelFits reports whether a VIP has a label that tandem takes. It notes one that is left out.
-func (c *converter) labelFits(i *instance, p placed) bool {
-	link := cmp.Or(p.dev, i.link())
-	switch {
-	case p.label == "":
-		return false
-	case i.macvlan != nil:
-		c.note(p.at, "", "label %s: the VIP is on a macvlan, whose name a label begins with: it is left out", abbreviate(p.label))
-	case !p.prefix.Addr().Is4():
-		c.note(p.at, "", "label %s: only IPv4 addresses have labels: it is left out", abbreviate(p.label))
-	case p.label != link && !strings.HasPrefix(p.label, link+":") || len(p.label) > 15:
-		c.note(p.at, "", "label %s: a label begins with %s: and has at most 15 bytes: it is left out", abbreviate(p.label), link)
-	default:
-		return true
+// placement returns the other keys of a VIP: its interface, if that is another one, and its label. A label begins with the interface,
+// has at most 15 bytes, and is for IPv4 only.
+func (c *converter) placement(i *instance, p placed) (fields string) {
+	dev := i.link()
+	if p.dev != "" && p.dev != dev {
+		dev = p.dev
+		fields = ", interface = " + tomlString(dev)
 	}
-	return false
+	switch odd := strings.ContainsFunc(p.label, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }); {
+	case p.label == "":
+	case !strings.HasPrefix(p.label, dev+":") || len(p.label) > 15 || odd || p.prefix.Addr().Is6() || i.macvlan != nil:
+		c.note(p.at, "a label is for IPv4, begins with the interface and a colon, and has at most 15 characters", "label %s of %s is left out",
+			abbreviate(p.label), p.prefix.Addr())
+	default:
+		fields += ", label = " + tomlString(p.label)
+	}
+	return fields
 }
 
 // vips0 returns the place of the first VIP.
