@@ -45,7 +45,7 @@ func TestACleanDoctorSaysSo(t *testing.T) {
 
 type reloadable struct{ forgetful }
 
-func (reloadable) Reload() error { return nil }
+func (reloadable) Reload(string) error { return nil }
 
 func (reloadable) Status() control.Status { return control.Status{} }
 

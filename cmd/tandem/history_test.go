@@ -24,7 +24,7 @@ type remembering struct {
 	status control.Status
 }
 
-func (*remembering) Reload() error                                  { return nil }
+func (*remembering) Reload(string) error                            { return nil }
 func (r *remembering) Status() control.Status                       { return r.status }
 func (*remembering) Plan(control.PlanRequest) (control.Plan, error) { return control.Plan{}, nil }
 

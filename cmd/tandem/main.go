@@ -18,7 +18,8 @@
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket. Its endpoints are:
+// The director answers HTTP with JSON on a unix socket. [control] group and admin_group say who may read and who may change.
+// GET /openapi.json describes the interface as OpenAPI. The endpoints are:
 //
 //	GET  /v1/status                               the status, see below
 //	POST /v1/reload                               reads the configuration again
@@ -110,6 +111,7 @@
 //	{"time": "2006-01-02T15:04:05.123Z", "director": "lb1", "kind": "transition", "on": "router", "name": "web",
 //	 "what": "became backup", "cause": "higher priority 100 heard from 192.0.2.3", "old": "master", "new": "backup"}
 //
+// A command has "by", the user who gave it.
 // The kind is one of transition, priority, verdict, repair, order, reload, hook, warning and director. On is one of router,
 // sync_group, service, server, interface and director. The words of what and cause may change; cause, old and new can be absent.
 // A parameter that is absent selects all; the time is in the form of RFC 3339. In a stream, the type of each event is its kind. A
@@ -121,7 +123,8 @@
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
 // without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change, and "tandem import" adds 2 if there are notes.
+// adds 2 if something would change, and "tandem import" adds 2 if there are notes. "tandem status --check" has the codes of
+// monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (
@@ -153,7 +156,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
@@ -161,7 +164,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newPeer(), newDoctor(), newImport()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newTop(), newPeer(), newDoctor(), newImport()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
@@ -173,7 +176,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newElection(), newVersion())
+	root.AddCommand(newElection(), newVersion(), newCompletion())
 	return root
 }
 

@@ -22,7 +22,7 @@ type plannable struct {
 	asked   control.PlanRequest
 }
 
-func (*plannable) Reload() error          { return nil }
+func (*plannable) Reload(string) error    { return nil }
 func (*plannable) Status() control.Status { return control.Status{} }
 
 func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {

@@ -10,6 +10,7 @@ import (
 
 func newReload() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
@@ -25,13 +26,18 @@ tandem plan shows what a reload would change.`,
 			if err != nil {
 				return err
 			}
-			if err := client.Reload(cmd.Context()); err != nil {
+			loaded, err := client.Reload(cmd.Context())
+			if err != nil {
 				return err
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), loaded)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "ok: the director has loaded its file")
 			return nil
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "which configuration is in force")
 	return cmd
 }

@@ -91,7 +91,7 @@ func run(ctx context.Context, file, name string) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				if err := d.Reload(); err != nil {
+				if err := d.Reload("a signal (SIGHUP)"); err != nil {
 					log.Error("failed to reload the configuration: the old one stays in force", "error", err)
 				}
 			}

@@ -21,23 +21,26 @@ const diskFull = "no space left on device"
 type fakeDirector struct {
 	reload, failover error
 	asked            []string
+	by               string // the user of the latest command
 	stream           EventStream
 }
 
-func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
-func (f *fakeDirector) Reload() error  { return f.reload }
+func (f *fakeDirector) Status() Status         { return Status{Name: "lb1", Version: "v1"} }
+func (f *fakeDirector) Reload(by string) error { f.by = by; return f.reload }
 
 func (f *fakeDirector) Plan(r PlanRequest) (Plan, error) {
 	f.asked = []string{r.File, r.Text}
 	return Plan{File: r.File, Lines: []PlanLine{{Object: "virtual router web"}}}, f.reload
 }
 
-func (f *fakeDirector) Failover(routers []string) (RoutersDone, error) {
+func (f *fakeDirector) Failover(by string, routers []string) (RoutersDone, error) {
+	f.by = by
 	f.asked = routers
 	return RoutersDone{[]string{"web"}, diskFull}, f.failover
 }
 
-func (f *fakeDirector) Release(routers []string) (RoutersDone, error) {
+func (f *fakeDirector) Release(by string, routers []string) (RoutersDone, error) {
+	f.by = by
 	f.asked = routers
 	return RoutersDone{Routers: routers}, nil
 }
@@ -49,7 +52,8 @@ func (f *fakeDirector) History(q HistoryQuery) ([]Event, error) {
 
 func (f *fakeDirector) Events(HistoryQuery) (EventStream, error) { return f.stream, f.failover }
 
-func (f *fakeDirector) CommandServer(c ServerCommand) (ServerState, error) {
+func (f *fakeDirector) CommandServer(by string, c ServerCommand) (ServerState, error) {
+	f.by = by
 	f.asked = []string{c.Server, string(c.Action), fmt.Sprint(c.Weight)}
 	return ServerState{Name: "www/192.0.2.11:80", Connections: 3, NotRemembered: diskFull}, f.failover
 }
@@ -61,6 +65,11 @@ func (f *fakeDirector) Server(name string) (ServerState, error) {
 
 // serve runs a control server until the test ends, and fails the test if it leaves its socket behind.
 func serve(t *testing.T, d Director) *Client {
+	c, _ := serveSocket(t, d)
+	return c
+}
+
+func serveSocket(t *testing.T, d Director) (*Client, *Socket) {
 	path := filepath.Join(t.TempDir(), "run", "control.sock")
 	l, err := Listen(path)
 	if err != nil {
@@ -78,7 +87,7 @@ func serve(t *testing.T, d Director) *Client {
 			t.Errorf("the socket is left behind: %v", err)
 		}
 	})
-	return NewClient(path)
+	return NewClient(path), l
 }
 
 func TestStatusTravels(t *testing.T) {
@@ -91,11 +100,11 @@ func TestStatusTravels(t *testing.T) {
 func TestReloadReturnsEveryMistake(t *testing.T) {
 	d := &fakeDirector{}
 	c := serve(t, d)
-	if err := c.Reload(t.Context()); err != nil {
+	if _, err := c.Reload(t.Context()); err != nil {
 		t.Errorf("a good reload returned %v", err)
 	}
 	d.reload = errors.Join(errors.New("a.toml:1: one"), errors.New("a.toml:2: two"))
-	if err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
+	if _, err := c.Reload(t.Context()); err == nil || err.Error() != "a.toml:1: one\na.toml:2: two" {
 		t.Errorf("a bad reload returned %v", err)
 	}
 }

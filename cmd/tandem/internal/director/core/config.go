@@ -30,7 +30,10 @@ func (ev Start) on(s *State) {
 func (ev Reload) on(s *State) {
 	if err := fixed(s.cfg, ev.Config); err != nil {
 		s.reloads.Refused++
-		s.recordDirector(api.EventReload, "refused the configuration of "+ev.Config.File, err.Error())
+		s.record(api.Event{
+			Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "refused the configuration of " + ev.Config.File,
+			Cause: err.Error(), By: ev.By,
+		})
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
@@ -50,18 +53,25 @@ func (ev Reload) on(s *State) {
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
 	}
-	s.log(Info, "configuration reloaded", "config", ev.Config.File, "sha256", ev.Config.SHA256)
-	s.record(api.Event{
+	s.logOrder("configuration reloaded", ev.By, "config", ev.Config.File, "sha256", ev.Config.SHA256)
+	loaded := api.Event{
 		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "loaded the configuration of " + ev.Config.File,
-		Old: was, New: ev.Config.SHA256,
-	})
+		Old: was, New: ev.Config.SHA256, By: ev.By,
+	}
+	if ev.By != "" {
+		loaded.Cause = ordered(ev.By)
+	}
+	s.record(loaded)
 	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request})
 }
 
 func (ev ReloadRefused) on(s *State) {
 	s.reloads.Refused++
 	if s.cfg != nil {
-		s.recordDirector(api.EventReload, "refused the configuration of "+s.cfg.File, ev.Problem)
+		s.record(api.Event{
+			Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "refused the configuration of " + s.cfg.File,
+			Cause: ev.Problem, By: ev.By,
+		})
 	}
 }
 
@@ -74,7 +84,7 @@ var fixedKeys = []struct {
 	value func(*configs.Config) string
 	keep  func(in, of *configs.Config)
 }{
-	{"control.socket", func(c *configs.Config) string { return c.Control.Socket }, func(in, of *configs.Config) { in.Control = of.Control }},
+	{"control.socket", func(c *configs.Config) string { return c.Control.Socket }, func(in, of *configs.Config) { in.Control.Socket = of.Control.Socket }},
 	{"state.dir", func(c *configs.Config) string { return c.State.Dir }, func(in, of *configs.Config) { in.State = of.State }},
 	{"log.format", func(c *configs.Config) string { return c.Log.Format }, func(in, of *configs.Config) { in.Log.Format = of.Log.Format }},
 	{
