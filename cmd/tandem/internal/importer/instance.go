@@ -25,13 +25,11 @@ type instance struct {
 	advert      *statement
 	downAdverts *statement
 	nopreempt   *statement
-	preempt     *statement
 	delay       *statement
 	state       *statement
 	source      *statement // mcast_src_ip
 	unicast     *statement // unicast_src_ip
 	peers       *statement
-	ttl         int64
 	macvlan     *statement
 	authType    *statement
 	authPass    *statement
