@@ -68,6 +68,7 @@ func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 			r.VIPInterfaces[p.Addr()] = link
 		}
 	}
+	r.Heartbeat = keep(v.Heartbeat, func(p vrrp.Path) bool { return !p.Peer.IsValid() || lvs.FamilyOf(p.Peer) == f })
 	r.TrackInterfaces = slices.Clone(v.TrackInterfaces)
 	r.Announce.Repeat = slices.Clone(v.Announce.Repeat)
 	r.Routes, r.Rules = nil, nil

@@ -148,6 +148,7 @@ func unicastFields() []toml.Field[virtualRouter] {
 			"priorities, the director with the higher address becomes master. Multicast over IPv6 needs a link-local address.",
 			func(r *virtualRouter, v netip.Addr) { r.Source = v }).
 			Unset("the primary address of the interface; over IPv6 its link-local address").Example(`"192.0.2.9"`),
+		heartbeatField(),
 		toml.Derived("unicast_source", neighbour(), "The same as source, for unicast advertisements only.",
 			func(r *virtualRouter, v netip.Addr) { r.Source = v }).Unset("that of source").Example(`"198.51.100.2"`),
 		toml.Optional("unicast_ttl_min", toml.Integer[uint8](1, 255), 255,
@@ -187,6 +188,7 @@ func checkRouter(at toml.Node, r *virtualRouter) {
 	checkCount(at, r)
 	checkSource(at, r)
 	checkUnicast(at, r)
+	checkHeartbeat(at, r)
 	checkVirtualMAC(at, r)
 	checkTracks(at, r)
 }

@@ -46,6 +46,7 @@ func checkRouters(at toml.Node, routers []virtualRouter) {
 	for i := range routers {
 		s.checkLinks(at.Index(i), &routers[i], routers)
 	}
+	checkHeartbeats(at, routers)
 	checkGroups(at, routers)
 }
 

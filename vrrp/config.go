@@ -59,6 +59,9 @@ type Config struct {
 	Checksum Checksum `json:"checksum,omitempty"`
 	// UnicastPeers are the other routers; empty: multicast. Unicast packets from other senders are dropped.
 	UnicastPeers []netip.Addr `json:"unicast_peers,omitempty"`
+	// Heartbeat are more paths of the advertisements. They are sent by all of them, and a master counts as gone when all are
+	// silent. There are at most MaxHeartbeat.
+	Heartbeat []Path `json:"heartbeat,omitempty"`
 	// Source is the address that advertisements are sent from; the zero Addr: the primary one.
 	Source netip.Addr `json:"source,omitzero"`
 	// UnicastTTLMin is the lowest accepted TTL or hop limit of an advertisement from a unicast peer, 1 to 255: 255 minus

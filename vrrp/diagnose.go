@@ -149,6 +149,10 @@ func (r *Router) explainDrop(h Header, p *Packet, d Drop) string {
 		return fmt.Sprintf("%s sends VRID %d to us and is not among our unicast_peers (%s): add it there, or stop it",
 			peer, vrid, listed(c.UnicastPeers))
 	case DropLowTTL:
+		if h.Path > 0 {
+			return fmt.Sprintf("advertisements of %s for VRID %d arrive with TTL %d, below the ttl_min of their path in heartbeat: "+
+				"lower ttl_min, or send with a higher TTL", peer, vrid, h.TTL)
+		}
 		return fmt.Sprintf("advertisements of %s for VRID %d arrive with TTL %d, below our unicast_ttl_min of %d: "+
 			"lower unicast_ttl_min, or send with a higher TTL", peer, vrid, h.TTL, c.UnicastTTLMin)
 	case DropWrongVersion:
@@ -184,6 +188,10 @@ func (r *Router) DiagnoseAdvert(now time.Time, h Header, p *Packet, bothMaster b
 	if len(r.diagnosis.warnings.active) > 0 {
 		changed = r.diagnosis.warnings.remove(func(w warning) bool { return w.from == h.Source && w.kind < warnVIPs })
 	}
+	if r.Machine.Repeated() {
+		return changed, 0
+	}
+	h.Source = r.Machine.identity(int(h.Path), h.Source).addr
 	if bothMaster {
 		rival, symptom := r.diagnoseRival(now, h, p)
 		changed, s = changed || rival, symptom

@@ -46,7 +46,7 @@ func TestAuthTrailer(t *testing.T) {
 	msg := append(unhex(t, "31339601 00640000 c0000264"), hash...)
 	plain := Packet{Version: 3, VRID: 51, Priority: 150, Interval: time.Second, VIPs: []netip.Addr{vip}, Checksum: ChecksumPseudoHeader}
 	copy(msg, plain.AppendTo(nil, addrA, Group4))
-	h := Header{addrA, Group4, TTL}
+	h := Header{Source: addrA, Destination: Group4, TTL: TTL}
 	var p Packet
 	d := r.Examine(epoch, h, msg, &p)
 	if changed, _ := r.DiagnoseDrop(epoch, h, msg, &p, d); d != DropAuthTrailer || !changed {

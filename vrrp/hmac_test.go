@@ -75,7 +75,7 @@ func newSignedPair(change func(*Config)) *signedPair {
 		p.dst = own
 	}
 	p.to.Machine.Step(epoch, Event{Kind: EventUp, Source: own})
-	p.h = Header{p.src, p.dst, TTL}
+	p.h = Header{Source: p.src, Destination: p.dst, TTL: TTL}
 	return p
 }
 

@@ -25,7 +25,7 @@ const (
 	EventStop // stop
 	// EventTimer: the time of Deadline may have come.
 	EventTimer // timer
-	// EventAdvert: a good advertisement of Source was received, with Priority and Interval.
+	// EventAdvert: a good advertisement of Source was received on Path, with Priority and Interval.
 	EventAdvert // advert
 	// EventTracking: there are new tracking results, Delta and Unclear.
 	EventTracking // tracking
@@ -43,7 +43,9 @@ const (
 type Event struct {
 	Kind     EventKind
 	Priority uint8
-	Unclear  bool
+	// Path is 0 for the Interface, or a path of the heartbeat, from 1.
+	Path    uint8
+	Unclear bool
 	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	// LastResort says that the router is to be master in spite of a gentle fault if no other master is heard.
@@ -123,6 +125,8 @@ type Machine struct {
 	answersSince time.Time // when a master began to count its answers to advertisements
 	answers      int       // since then
 	withheld     uint64    // advertisements that were not answered: there were too many
+
+	paths paths
 }
 
 // A rival is a master of lower priority than ours.
@@ -136,7 +140,9 @@ type rival struct {
 
 // NewMachine returns a machine in Initialize. The configuration must be valid.
 func NewMachine(c Config) *Machine {
-	return &Machine{cfg: c, state: Initialize, actions: make([]Action, 0, 4)}
+	m := &Machine{cfg: c, state: Initialize, actions: make([]Action, 0, 4)}
+	m.configurePaths(time.Time{}, &c, &c)
+	return m
 }
 
 // State returns the state.
@@ -317,6 +323,7 @@ func (m *Machine) configure(now time.Time, c Config) {
 	if now.Before(m.earliest) {
 		m.earliest = m.earliest.Add(c.StartupDelay - m.cfg.StartupDelay)
 	}
+	m.configurePaths(now, &m.cfg, &c)
 	m.cfg = c
 	switch {
 	case m.state == Backup:
@@ -347,6 +354,7 @@ func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
 	m.state, m.since, m.listens = to, now, false
 	m.alone = m.alone && to == Master
+	m.resetPaths(now)
 	m.setCause(cause)
 }
 

@@ -40,6 +40,7 @@ var (
 type Header struct {
 	Source, Destination netip.Addr
 	TTL                 uint8 // or hop limit
+	Path                uint8 // by Config.PathOf
 }
 
 // A Packet is an advertisement of version 3 (RFC 9568, section 5.2) or, over IPv4, of version 2 (RFC 3768,

@@ -39,6 +39,10 @@ func (c *Config) Problem() string {
 		return "unicast addresses of another family than the VIPs are not valid"
 	case otherFamily(c.Source):
 		return "a source of another family than the VIPs is not valid"
+	case len(c.Heartbeat) > MaxHeartbeat:
+		return fmt.Sprintf("%d paths of the heartbeat are not valid: at most %d", len(c.Heartbeat), MaxHeartbeat)
+	case slices.ContainsFunc(c.Heartbeat, func(p Path) bool { return otherFamily(p.Peer) || otherFamily(p.Source) }):
+		return "a heartbeat of another family than the VIPs is not valid"
 	case c.HMAC.On() && c.Password != "":
 		return "a password beside hmac is not valid"
 	}

@@ -26,7 +26,11 @@ type Sequences struct {
 type Sequence struct {
 	Sender   netip.Addr `json:"sender"`
 	Sequence uint64     `json:"sequence"`
+	// Path names the path of a heartbeat; empty: the router's interface. A router sends the same sequence by all paths.
+	Path string `json:"path,omitempty"`
 }
+
+func (s Sequence) sameSender(o Sequence) bool { return s.Sender == o.Sender && s.Path == o.Path }
 
 // A guard signs a router's advertisements, and verifies those of others.
 type guard struct {
@@ -34,12 +38,14 @@ type guard struct {
 	active  *signer // nil: advertisements are sent unsigned
 	own     uint64  // the last sequence that was sent; 0: none
 	heard   []Sequence
+	lag     uint64        // by how much one path may be behind another one
 	skew    time.Duration // of the clock of the last sender whose time was looked at, against ours
 }
 
-// configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing.
-func (g *guard) configure(c HMAC) {
-	g.signers, g.active = nil, nil
+// configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing. lag is the longest
+// time by which one path may be behind another one.
+func (g *guard) configure(c HMAC, lag time.Duration) {
+	g.signers, g.active, g.lag = nil, nil, uint64(lag)<<16/uint64(time.Second)<<16
 	for _, k := range c.Keys {
 		if k.Secret.Len() < MinSecret {
 			continue
@@ -77,8 +83,9 @@ func (g *guard) next(c *HMAC, wall time.Time) uint64 {
 	return s
 }
 
-// check checks the signature of a message from src, and remembers its sequence. What needs no hash is checked first.
-func (g *guard) check(c *HMAC, wall time.Time, src netip.Addr, msg []byte, t Trailer) Drop {
+// check checks the signature of a message, and remembers its sequence. from has the sender and the path. What needs no hash is
+// checked first.
+func (g *guard) check(c *HMAC, wall time.Time, from Sequence, msg []byte, t Trailer) Drop {
 	if t == (Trailer{}) {
 		if c.Mode == HMACEnforce {
 			return DropUnsigned
@@ -97,15 +104,27 @@ func (g *guard) check(c *HMAC, wall time.Time, src netip.Addr, msg []byte, t Tra
 			return DropStaleTime
 		}
 	}
-	from := slices.IndexFunc(g.heard, func(s Sequence) bool { return s.Sender == src })
-	if from >= 0 && !newer(t.Sequence, g.heard[from].Sequence) && !g.obsolete(c, wall, from) {
+	from.Sequence = t.Sequence
+	at := slices.IndexFunc(g.heard, from.sameSender)
+	if at >= 0 && !newer(t.Sequence, g.heard[at].Sequence) && !g.obsolete(c, wall, at) || g.behind(c, wall, from) {
 		return DropReplayed
 	}
-	if !g.signers[i].verify(src, msg) {
+	if !g.signers[i].verify(from.Sender, msg) {
 		return DropWrongHMAC
 	}
-	g.remember(from, Sequence{src, t.Sequence})
+	g.remember(at, from)
 	return 0
+}
+
+// behind reports whether another path has brought a much newer sequence of the same sender. Otherwise, what was recorded on one
+// path could be replayed on another one that is silent.
+func (g *guard) behind(c *HMAC, wall time.Time, from Sequence) bool {
+	for i, h := range g.heard {
+		if h.Sender == from.Sender && h.Path != from.Path && newer(h.Sequence, from.Sequence+g.lag) && !g.obsolete(c, wall, i) {
+			return true
+		}
+	}
+	return false
 }
 
 // obsolete reports whether a remembered sequence is so far ahead of our clock that our clock, or the sender's, has been set
@@ -135,7 +154,7 @@ func (g *guard) restore(c *HMAC, s Sequences) {
 		g.own = own
 	}
 	for _, h := range s.Heard {
-		i := slices.IndexFunc(g.heard, func(o Sequence) bool { return o.Sender == h.Sender })
+		i := slices.IndexFunc(g.heard, h.sameSender)
 		switch {
 		case i >= 0 && newer(h.Sequence, g.heard[i].Sequence):
 			g.heard[i] = h

@@ -118,7 +118,9 @@ func TestSequenceWraps(t *testing.T) {
 // TestSendersAreBounded: the sender that was silent longest makes room.
 func TestSendersAreBounded(t *testing.T) {
 	var g guard
-	at := func(i int) Sequence { return Sequence{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 1} }
+	at := func(i int) Sequence {
+		return Sequence{Sender: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), Sequence: 1}
+	}
 	for i := range maxSenders {
 		g.remember(-1, at(i))
 	}

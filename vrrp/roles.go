@@ -78,6 +78,7 @@ func (m *Machine) listen(now time.Time) bool {
 
 func (m *Machine) advert(now time.Time, ev *Event) {
 	switch {
+	case !m.hear(now, ev):
 	case m.offering():
 		if ev.Priority != PriorityLeaving {
 			m.succeeded(now, ev)
@@ -146,7 +147,7 @@ func (m *Machine) advertToMaster(now time.Time, ev *Event) {
 	case ev.Priority > own:
 		m.advertise(own)
 		m.yield(now, ev, Cause{Kind: CauseHigherPriority, Priority: ev.Priority, Peer: ev.Source})
-	case ev.Priority == own && m.source.Less(ev.Source):
+	case ev.Priority == own && m.PathSource(m.paths.compared).Less(ev.Source):
 		m.advertise(own)
 		m.yield(now, ev, Cause{Kind: CauseHigherAddress, Priority: ev.Priority, Peer: ev.Source})
 	default:

@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ func (r *Router) SetConfig(c Config) {
 	r.Config = c
 	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
 	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
-	r.guard.configure(c.HMAC)
+	r.guard.configure(c.HMAC, time.Duration(c.DownCount())*c.AdvertInterval)
 	r.vips = make(map[netip.Addr]bool, len(c.VIPs))
 	for _, vip := range c.VIPs {
 		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())
@@ -120,11 +121,14 @@ func (r *Router) Examine(wall time.Time, h Header, msg []byte, p *Packet) Drop {
 	if d := r.checkSignature(wall, h, msg, p); d != 0 {
 		return d
 	}
-	return r.checkPacket(p)
+	return r.checkPacket(h, p)
 }
 
 // checkHeader checks where a packet is from and where it went.
 func (r *Router) checkHeader(h Header) Drop {
+	if h.Path > 0 {
+		return r.checkPath(h, &r.Config.Heartbeat[h.Path-1])
+	}
 	unicast := len(r.Config.UnicastPeers) > 0
 	switch {
 	case h.Source == r.Machine.Source():
@@ -141,11 +145,27 @@ func (r *Router) checkHeader(h Header) Drop {
 	return 0
 }
 
+// checkPath does the same for a path of the heartbeat. Config.PathOf has checked the destination and, for unicast, the sender.
+func (r *Router) checkPath(h Header, p *Path) Drop {
+	unicast := p.Peer.IsValid()
+	switch {
+	case h.Source == r.Machine.PathSource(int(h.Path)):
+		return DropOwnPacket
+	case !unicast && h.Destination != Group4 && h.Destination != Group6:
+		return DropWrongDestination
+	case !unicast && h.TTL != TTL:
+		return DropWrongTTL
+	case unicast && h.TTL < cmp.Or(p.TTLMin, TTL):
+		return DropLowTTL
+	}
+	return 0
+}
+
 // checkSignature checks the trailer, or its absence.
 func (r *Router) checkSignature(wall time.Time, h Header, msg []byte, p *Packet) Drop {
 	switch {
 	case r.Config.HMAC.On():
-		return r.guard.check(&r.Config.HMAC, wall, h.Source, msg, p.Trailer)
+		return r.guard.check(&r.Config.HMAC, wall, r.sequenceOf(h), msg, p.Trailer)
 	case p.Trailer != (Trailer{}):
 		return DropAuthTrailer
 	}
@@ -153,7 +173,7 @@ func (r *Router) checkSignature(wall time.Time, h Header, msg []byte, p *Packet)
 }
 
 // checkPacket checks a sound advertisement of the right version.
-func (r *Router) checkPacket(p *Packet) Drop {
+func (r *Router) checkPacket(h Header, p *Packet) Drop {
 	if p.Version == Version2 {
 		if d := r.Packet.Auth.check(p.Auth); d != 0 {
 			return d
@@ -164,7 +184,7 @@ func (r *Router) checkPacket(p *Packet) Drop {
 		return DropAddressOwner
 	case p.Version == Version2 && p.Interval != r.Config.AdvertInterval:
 		return DropWrongInterval
-	case r.foreign(p):
+	case r.foreign(h, p):
 		return DropForeignVIPs
 	}
 	return 0
@@ -177,9 +197,10 @@ func (r *Router) checkPacket(p *Packet) Drop {
 // sender owns the addresses (priority 255). RFC 9568, section 7.1, also allows the comparison. Here one VIP in common is enough, so
 // that a VIP can be added to one router after the other. A configured unicast peer is never foreign. Neither is a router without
 // VIPs if this one has none either.
-func (r *Router) foreign(p *Packet) bool {
+func (r *Router) foreign(h Header, p *Packet) bool {
 	ours, theirs := r.Packet.VIPs, p.VIPs
-	if len(r.Config.UnicastPeers) > 0 || slices.Equal(ours, theirs) {
+	configured := h.Path == 0 && len(r.Config.UnicastPeers) > 0 || h.Path > 0 && r.Config.Heartbeat[h.Path-1].Peer.IsValid()
+	if configured || slices.Equal(ours, theirs) {
 		return false
 	}
 	return !slices.ContainsFunc(theirs, func(a netip.Addr) bool { return r.vips[a] })

@@ -87,6 +87,10 @@ type Status struct {
 	// Contested is when the latest contest began: this master heard another master, and stays. The last advertisement of the
 	// master that it has replaced does not count. A contest is over when no other master was heard for 5 s.
 	Contested time.Time `json:"contested,omitzero"`
+	// Doubted is when this backup last missed so many advertisements that it takes over an interval later (Machine.AskTime).
+	Doubted time.Time `json:"-"`
+	// Paths are the router's interface and the paths of its heartbeat. Without a heartbeat there are none.
+	Paths []PathStatus `json:"paths,omitempty"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
 	// WireWarnings are those of Warnings that others' packets have shown.

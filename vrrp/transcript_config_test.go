@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -37,6 +38,11 @@ func (p *transcript) configure(c *Config, args string) {
 			c.DownAdverts = uint8(p.number(value))
 		case "group":
 			c.SyncGroup = value
+		case "paths":
+			c.Heartbeat = nil
+			for i := 1; i < p.number(value); i++ {
+				c.Heartbeat = append(c.Heartbeat, Path{Interface: fmt.Sprintf("eth%d", i)})
+			}
 		case "hmac":
 			c.HMAC = p.hmac(value)
 		default:

@@ -40,7 +40,7 @@ func (p *transcript) attack(how string, a *party, args string) {
 	from := p.party(name)
 	if how == "replay" {
 		for _, message := range slices.Clone(from.sent) {
-			p.deliver(delivery{p.now, from, a, message})
+			p.deliver(delivery{at: p.now, from: from, to: a, message: message})
 		}
 		return
 	}
@@ -48,7 +48,7 @@ func (p *transcript) attack(how string, a *party, args string) {
 	forged.Priority = uint8(p.number(rest))
 	for _, key := range []*signer{nil, newSigner(Key{from.Config.HMAC.ActiveKey, NewSecret(make([]byte, MinSecret))})} {
 		forged.signer, forged.sequence = key, stamp(p.now)+9
-		p.deliver(delivery{p.now, from, a, forged.AppendTo(nil, from.addr, Group4)})
+		p.deliver(delivery{at: p.now, from: from, to: a, message: forged.AppendTo(nil, from.addr, Group4)})
 	}
 }
 

@@ -65,6 +65,7 @@ type party struct {
 	deafTo   *party
 	asleep   bool
 	slow     time.Duration // how long it takes to add its addresses
+	ways     [3]way        // its paths
 	hard     bool          // its link is at fault
 	told     Tracking
 	mastered uint64
@@ -78,6 +79,7 @@ type delivery struct {
 	at       time.Time
 	from, to *party
 	message  []byte // nil: it is an announcement of the VIPs
+	path     int
 }
 
 func (p *transcript) perform(script string) string {
@@ -129,8 +131,11 @@ func (p *transcript) command(line string) {
 	case "standby":
 		p.step(a, Event{Kind: EventStandby, On: args == "on"})
 	case "link":
-		a.deaf = args == "down"
-		a.hard = a.deaf
+		a.hard = args == "down"
+		if len(a.Config.Heartbeat) == 0 {
+			a.deaf = a.hard
+		}
+		a.ways[0].cut = a.hard
 		p.assess(a)
 	case "cut":
 		a.deaf = true
@@ -140,6 +145,10 @@ func (p *transcript) command(line string) {
 		a.lost = p.number(args)
 	case "deaf":
 		a.deafTo = p.party(args)
+	case "way":
+		p.setWay(a, args)
+	case "paths":
+		p.describePaths(a)
 	case "slow":
 		a.slow = p.duration(args)
 	case "freeze":
@@ -182,6 +191,9 @@ func (p *transcript) enter(name, args string) {
 		c.Name = short
 	}
 	a.Router = NewRouter(c)
+	for i := range c.Heartbeat {
+		a.Machine.SetPathSource(i+1, p.on(a, i+1))
+	}
 	p.parties = append(p.parties, a)
 	if c.SyncGroup == "" {
 		return
@@ -307,6 +319,9 @@ func (p *transcript) spellEvent(ev Event) string {
 	switch ev.Kind {
 	case EventAdvert:
 		s = fmt.Sprintf("advert %d from %s", ev.Priority, ev.Source)
+		if ev.Path > 0 {
+			s += fmt.Sprintf(" on path %d", ev.Path)
+		}
 	case EventTracking:
 		s += fmt.Sprintf(" %+d", ev.Delta)
 		if ev.Unclear {

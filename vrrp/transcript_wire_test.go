@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,16 +16,64 @@ func (p *transcript) send(a *party, priority uint8) {
 		return
 	}
 	a.Sign(p.now)
-	message := a.Packet.AppendTo(nil, a.addr, Group4)
-	if !a.deaf {
-		a.sent = append(a.sent, message)
+	for path := range a.Config.pathCount() {
+		p.sendBy(a, path)
 	}
+}
+
+// sendBy sends an advertisement by one path.
+func (p *transcript) sendBy(a *party, path int) {
+	w := a.ways[path]
+	message := a.Packet.AppendTo(nil, p.on(a, path), Group4)
+	if a.deaf || w.cut {
+		return
+	}
+	a.sent = append(a.sent, message)
 	_, channel, dotted := strings.Cut(a.name, ".")
 	for _, b := range p.parties {
 		_, other, _ := strings.Cut(b.name, ".")
-		if b != a && !a.deaf && b.deafTo != a && (!dotted || channel == other) {
-			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond), a, b, message})
+		if b != a && b.deafTo != a && (!dotted || channel == other) && path < b.Config.pathCount() && !b.ways[path].cut && !b.ways[path].deaf {
+			p.onTheWay = append(p.onTheWay, delivery{p.now.Add(time.Millisecond + w.delay), a, b, message, path})
 		}
+	}
+}
+
+// A way is how a party is connected on a path.
+type way struct {
+	cut, deaf bool
+	delay     time.Duration // of what it sends
+}
+
+// setWay changes how a party is connected: "1 cut", "0 deaf", "1 late 20ms", "1 good".
+func (p *transcript) setWay(a *party, args string) {
+	f := strings.Fields(args)
+	w := &a.ways[p.number(f[0])]
+	switch f[1] {
+	case "cut":
+		w.cut = true
+	case "deaf":
+		w.deaf = true
+	case "late":
+		w.delay = p.duration(f[2])
+	case "good":
+		*w = way{}
+	default:
+		p.t.Fatalf("unknown way %q", args)
+	}
+}
+
+// on returns the address of a party on a path. On the paths of a heartbeat the addresses are in the other order.
+func (p *transcript) on(a *party, path int) netip.Addr {
+	if path == 0 {
+		return a.addr
+	}
+	return netip.AddrFrom4([4]byte{10, 0, byte(path), 100 - a.addr.As4()[3]})
+}
+
+func (p *transcript) describePaths(a *party) {
+	for i := range a.Config.pathCount() {
+		state, since, from := a.Machine.PathStatus(i)
+		p.line(a, "path %s is %s since %s, from %s", a.Config.PathName(i), state, since.Sub(epoch).Round(time.Millisecond), from)
 	}
 }
 
@@ -49,7 +98,7 @@ func (p *transcript) deliver(l delivery) {
 		}
 		return
 	}
-	a, h := l.to, Header{l.from.addr, Group4, TTL}
+	a, h := l.to, Header{Source: p.on(l.from, l.path), Destination: Group4, TTL: TTL, Path: uint8(l.path)}
 	was, warnings := a.Machine.State(), len(a.Warnings())
 	heard, contested := a.RivalHeard(), a.Contested()
 	defer func() {
@@ -69,7 +118,7 @@ func (p *transcript) deliver(l delivery) {
 		}
 		return
 	}
-	p.step(a, Event{Kind: EventAdvert, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
+	p.step(a, Event{Kind: EventAdvert, Path: h.Path, Source: h.Source, Priority: a.heard.Priority, Interval: a.heard.Interval})
 	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
 }
 

@@ -160,12 +160,12 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, 1 for every failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes and for an import with notes, 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
 	var c planned
 	switch {
-	case errors.As(err, &c):
+	case errors.As(err, &c), errors.Is(err, converted{}):
 		return 2
 	case !errors.As(err, &v):
 		return 1

@@ -50,6 +50,8 @@
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
 //	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "paths": [{"name", "unicast", "state", "since", "source", "master", "reason", "adverts_sent", "adverts_received", "send_errors"}],
+//	            "asked": {"at", "master", "answers": [{"address", "hardware", "peer"}], "problem", "count", "answered"},
 //	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
 //	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
@@ -111,7 +113,7 @@
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
 // without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change.
+// adds 2 if something would change, and "tandem import" adds 2 if there are notes.
 package main
 
 import (
@@ -123,7 +125,9 @@ import (
 
 func main() {
 	if err := newRoot().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, text)
+		}
 		os.Exit(exitCode(err))
 	}
 }
@@ -149,7 +153,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor(), newImport()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},

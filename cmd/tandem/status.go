@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 func newStatus() *cobra.Command {
@@ -87,6 +88,8 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		}
 		t.Flush()
 		writeFailingTracks(&b, s.VRRP)
+		writePaths(&b, s.VRRP, verbose, now)
+		writeAsked(&b, s.VRRP, verbose, now)
 		if verbose {
 			writeCounters(&b, s.VRRP)
 			writeSigning(&b, s.VRRP, now)
@@ -174,6 +177,57 @@ func writeCounters(b *bytes.Buffer, routers []control.Router) {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Name, c.AdvertsSent, c.AdvertsReceived, c.SendErrors,
 			c.BecameMaster, gap, dash(strings.Join(dropped, ", ")))
+	}
+	t.Flush()
+}
+
+// writePaths prints the paths of the routers' advertisements. Unless verbose, only those that are silent or down.
+func writePaths(b *bytes.Buffer, routers []control.Router, verbose bool, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tPATH\tSTATE\tFOR\tMASTER\tSENT FROM\tSENT\tRECEIVED\tERRORS\tREASON"
+	address := func(a netip.Addr) string {
+		if !a.IsValid() {
+			return "-"
+		}
+		return a.String()
+	}
+	for _, r := range routers {
+		for _, p := range r.Paths {
+			if !verbose && p.State != vrrp.PathSilent.String() && p.State != vrrp.PathDown.String() {
+				continue
+			}
+			if header != "" {
+				fmt.Fprintln(t, header)
+				header = ""
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Name, p.Name, p.State, ago(now, p.Since), address(p.Master),
+				address(p.Source), p.Sent, p.Received, p.SendErrors, dash(p.Reason))
+		}
+	}
+	t.Flush()
+}
+
+// writeAsked prints who still answered for the VIPs when a master was silent. Unless verbose, only answers of the last hour.
+func writeAsked(b *bytes.Buffer, routers []control.Router, verbose bool, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tASKED\tSILENT MASTER\tWHO STILL HAD ITS VIPS"
+	for _, r := range routers {
+		if r.Asked == nil || !verbose && (len(r.Asked.Answers) == 0 || now.Sub(r.Asked.At) > time.Hour) {
+			continue
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		var who []string
+		for _, a := range r.Asked.Answers {
+			is := "another machine"
+			if a.Peer {
+				is = "the silent master itself"
+			}
+			who = append(who, fmt.Sprintf("%s at %s (%s)", a.Address, a.Hardware, is))
+		}
+		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\n", r.Name, ago(now, r.Asked.At), r.Asked.Master, cmp.Or(strings.Join(who, ", "), r.Asked.Problem, "nobody"))
 	}
 	t.Flush()
 }

@@ -137,8 +137,15 @@ type Status struct {
 		EffectivePriority                      int `json:"effective_priority"`
 		Since                                  time.Time
 		VIPs                                   []string
-		HMAC                                   *HMACStatus
-		Counters                               struct {
+		Paths                                  []struct{ Name, State string }
+		Asked                                  *struct {
+			Answers []struct {
+				Address, Hardware string
+				Peer              bool
+			}
+		}
+		HMAC     *HMACStatus
+		Counters struct {
 			AdvertsReceived   int            `json:"adverts_received"`
 			AdvertsDropped    map[string]int `json:"adverts_dropped"`
 			LongestGapSeconds float64        `json:"longest_gap_seconds"`

@@ -26,9 +26,11 @@ func (l *Loop) apply(now time.Time) error {
 	l.applied = w
 	l.connect()
 	l.reconcile(now)
+	l.connectPaths()
 	if err := l.tune(now); err != nil {
 		return err
 	}
+	l.tunePaths(now)
 	var from sources
 	if w.link != nil {
 		from = sourcesOf(*w.link, l.isVIP)

@@ -21,6 +21,8 @@ type desired struct {
 	heard    map[string]uint64 // the sequence number of the last call of Announced, by router
 	resume   []string
 	link     *vrrp.Link // nil: not known yet
+	// pathLinks are the links of the heartbeats' interfaces that are known, by name
+	pathLinks map[string]vrrp.Link
 	// sequences are those of an earlier run; nil: none are known
 	sequences *[]RouterSequences
 	shutdown  bool
@@ -47,6 +49,7 @@ func (l *Loop) Configure(routers []vrrp.Config) {
 	for i := range copied {
 		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
 		copied[i].VIPInterfaces = maps.Clone(copied[i].VIPInterfaces)
+		copied[i].Heartbeat = slices.Clone(copied[i].Heartbeat)
 	}
 	l.setDesired(func(w *desired) { w.routers = copied })
 }

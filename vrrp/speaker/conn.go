@@ -30,7 +30,7 @@ const (
 	sockets = iota
 )
 
-// A conn is the non-blocking sockets for the advertisements of one interface.
+// A conn is the non-blocking sockets for the advertisements of one interface, or, with index 0, for unicast on any interface.
 type conn struct {
 	iface string
 	index int
@@ -67,6 +67,9 @@ func newConn(iface string, index int) *conn {
 // Each socket receives only the packets of its VRIDs. own are the IPv4 addresses that we send from. Without privilege the error
 // is unix.EPERM.
 func (c *conn) meet(vrids4, vrids6 vridSet, own []netip.Addr) error {
+	if c.index == 0 { // unicast on any interface
+		return errors.Join(c.serve(socket4, packetFilter{vrids: vrids4, ipHeader: true}), c.serve(socket6, packetFilter{vrids: vrids6}))
+	}
 	rival := packetFilter{vrids: vrids4, ipHeader: true, onlyOwn: true}
 	for _, a := range own {
 		rival.addOwn(a)

@@ -69,18 +69,19 @@ type Loop struct {
 	byVRID       [2][256]*router // by familyIndex
 	timers       routerHeap
 	conn         *conn
-	reopen       time.Time // when to retry a socket that could not be opened
-	diagnosisDue time.Time // when a warning may end or another master must be reported; the zero time: never
-	pulseDue     time.Time // when to call pulse at the latest; the zero time: never
-	usable       bool      // the link carries packets
-	up           bool      // the link is up, maybe without a carrier
-	started      bool      // a link was known before
-	ended        bool      // a router has left; its name and VRID are free
-	heard        bool      // the last turn read packets and left none in the socket
+	carriers     []*carrier // of the heartbeats
+	reopen       time.Time  // when to retry a socket that could not be opened
+	diagnosisDue time.Time  // when a warning may end or another master must be reported; the zero time: never
+	pulseDue     time.Time  // when to call pulse at the latest; the zero time: never
+	usable       bool       // the link carries packets
+	up           bool       // the link is up, maybe without a carrier
+	started      bool       // a link was known before
+	ended        bool       // a router has left; its name and VRID are free
+	heard        bool       // the last turn read packets and left none in the socket
 	packet       vrrp.Packet
 	out          []byte
 	own          []netip.Addr // the IPv4 addresses that we send from
-	fds          [1 + sockets]unix.PollFd
+	fds          []unix.PollFd
 	timeout      unix.Timespec
 
 	suspension func() time.Duration // the function of that name; a test replaces it
@@ -93,7 +94,7 @@ type Loop struct {
 
 // New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), suspension: suspension, pulse: o.Pulse}
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), fds: make([]unix.PollFd, 1+sockets), suspension: suspension, pulse: o.Pulse}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -156,7 +157,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.setEvent(-1)
 	l.log.close()
 	logging.Wait()
-	return errors.Join(err, unix.Close(event), l.disconnect())
+	return errors.Join(err, unix.Close(event), l.disconnect(), l.closePaths())
 }
 
 // probe fails at once, not when the link comes up, if the process lacks the privilege for the socket.
@@ -215,20 +216,36 @@ func (l *Loop) wait() error {
 			return l.clearWakeUp()
 		}
 	}
-	fds := l.fds[:1]
-	if l.conn != nil {
-		fds = l.fds[:]
-		for i := range l.conn.all {
-			fds[1+i] = unix.PollFd{Fd: int32(l.conn.all[i].fd), Events: unix.POLLIN} // ppoll ignores a closed socket: its fd is -1
+	l.fds = l.fds[:1]
+	for at := range l.conns() {
+		c := l.connAt(at)
+		for i := 0; c != nil && i < sockets; i++ {
+			l.fds = append(l.fds, unix.PollFd{Fd: int32(c.all[i].fd), Events: unix.POLLIN}) // ppoll ignores a closed socket: its fd is -1
 		}
 	}
-	if err := l.poll(fds, next); err != nil {
+	if err := l.poll(l.fds, next); err != nil {
 		return err
 	}
-	for i, f := range fds[1:] {
-		l.conn.all[i].ready = f.Revents != 0
+	read := 1
+	for at := range l.conns() {
+		c := l.connAt(at)
+		for i := 0; c != nil && i < sockets; i++ {
+			c.all[i].ready = l.fds[read].Revents != 0
+			read++
+		}
 	}
 	return l.clearWakeUp()
+}
+
+// conns is the number of indexes of connAt.
+func (l *Loop) conns() int { return 1 + len(l.carriers) }
+
+// connAt returns the sockets of the interface, or those of a path; nil: none are open.
+func (l *Loop) connAt(i int) *conn {
+	if i == 0 {
+		return l.conn
+	}
+	return l.carriers[i-1].conn
 }
 
 // lull returns how long to wait for the rest of a burst.
@@ -298,6 +315,9 @@ func (l *Loop) fire() {
 		if r.due.IsZero() || now.Before(r.due.Add(-r.early())) {
 			return
 		}
+		if l.doubt(r, now) {
+			continue
+		}
 		if overtaken(r, now) {
 			// Packets that arrived while this thread slept come first: they may move the deadline.
 			l.drainAll()
@@ -345,14 +365,38 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 				"router", r.Config.Name, "vrid", r.Config.VRID, "reason", a.Cause.String())
 		}
 	}
-	if due := r.Machine.Deadline(); due != r.due {
-		r.due = due
-		heap.Fix(&l.timers, r.slot)
-	}
+	l.schedule(r)
 	l.tell(r)
 	if r.gone() {
 		l.ended = true
 	}
+}
+
+// schedule sets the time at which a router has something to do: to act on its deadline or, before that, to doubt its master.
+func (l *Loop) schedule(r *router) {
+	due := r.Machine.Deadline()
+	if ask := r.Machine.AskTime(); ask != r.asked {
+		due = sooner(due, ask)
+	}
+	if due != r.due {
+		r.due = due
+		heap.Fix(&l.timers, r.slot)
+	}
+}
+
+// doubt notes that a backup doubts that its master lives, if that is what r is due for. Unread packets come first.
+func (l *Loop) doubt(r *router, now time.Time) bool {
+	if ask := r.Machine.AskTime(); ask.IsZero() || ask == r.asked || ask != r.due {
+		return false
+	}
+	due := r.due
+	l.drainAll()
+	if r.due == due {
+		r.asked, r.doubted = due, now
+		l.schedule(r)
+		l.tell(r)
+	}
+	return true
 }
 
 // Status returns the status of every router by name, with the present counters. Any goroutine may call it at any time. It
@@ -363,6 +407,7 @@ func (l *Loop) Status() []vrrp.Status {
 	for _, r := range routers {
 		s := l.complete(*r.status.Load())
 		s.Counters = r.counters.snapshot()
+		r.countPaths(&s)
 		s.Refusals = r.refusals.snapshot(s.Counters.Drops)
 		all = append(all, s)
 	}

@@ -16,25 +16,31 @@ import (
 // other.
 func (l *Loop) drain(limit int) (all bool) {
 	read, left := 0, false
-	for which := range sockets {
-		n := l.drainOne(which, limit)
-		read, left = read+n, left || n >= limit
+	for at := range l.conns() {
+		for which := range sockets {
+			n := l.drainOne(at, which, limit)
+			read, left = read+n, left || n >= limit
+		}
 	}
 	return read > 0 && !left
 }
 
-func (l *Loop) drainOne(which, limit int) (read int) {
-	for read < limit && l.conn != nil && l.conn.all[which].ready {
-		n, err := l.conn.receive(which, limit-read)
+func (l *Loop) drainOne(at, which, limit int) (read int) {
+	for read < limit && at < l.conns() {
+		c := l.connAt(at)
+		if c == nil || !c.all[which].ready {
+			break
+		}
+		n, err := c.receive(which, limit-read)
 		now := l.now()
 		if err != nil && err != unix.EAGAIN {
-			l.broken(now, which, err)
+			l.broken(now, c, which, err)
 		}
 		for i := range n {
-			if b, h := l.conn.packet(which, i); which == socket6 {
-				l.accept(now, h, b, 0)
+			if b, h := c.packet(which, i); which == socket6 {
+				l.acceptOn(now, c.iface, h, b, 0)
 			} else {
-				l.receive(now, b)
+				l.receiveOn(now, c.iface, b)
 			}
 		}
 		read += n
@@ -44,37 +50,57 @@ func (l *Loop) drainOne(which, limit int) (read int) {
 
 // drainAll reads all packets that have arrived by now, also from sockets that were not polled.
 func (l *Loop) drainAll() {
-	if l.conn == nil {
-		return
-	}
-	for which := range l.conn.all {
-		l.conn.all[which].ready = l.conn.all[which].fd >= 0
+	for at := range l.conns() {
+		c := l.connAt(at)
+		for which := 0; c != nil && which < sockets; which++ {
+			c.all[which].ready = c.all[which].fd >= 0
+		}
 	}
 	l.drain(drainBacklog)
 }
 
 // broken closes a socket that failed. The next turn opens it again. The routers keep their roles.
-func (l *Loop) broken(now time.Time, which int, err error) {
-	l.log.write(hclog.Warn, "VRRP socket failed, opening it again", "interface", l.iface, "error", err)
-	if err := l.conn.shut(which); err != nil {
+func (l *Loop) broken(now time.Time, c *conn, which int, err error) {
+	l.log.write(hclog.Warn, "VRRP socket failed, opening it again", "interface", c.iface, "error", err)
+	if err := c.shut(which); err != nil {
 		l.log.write(hclog.Warn, "failed to close VRRP socket", "interface", l.iface, "error", err)
 	}
 	l.reopen = now
 }
 
-// receive handles an IPv4 packet, header included.
-func (l *Loop) receive(now time.Time, b []byte) {
+// receive is receiveOn for the loop's interface.
+func (l *Loop) receive(now time.Time, b []byte) { l.receiveOn(now, l.iface, b) }
+
+// receiveOn handles an IPv4 packet, header included, from an interface or routedPaths.
+func (l *Loop) receiveOn(now time.Time, iface string, b []byte) {
 	h, msg, d := parseIPv4(b)
-	l.accept(now, h, msg, d)
+	l.acceptOn(now, iface, h, msg, d)
 }
 
-// accept passes a message to the router of its VRID, or counts why it is dropped. If the reason to drop it is already known,
-// d is that reason; otherwise it is 0.
+// accept is acceptOn for the loop's interface.
 func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
+	l.acceptOn(now, l.iface, h, msg, d)
+}
+
+// acceptOn passes a message to the router of its VRID, or counts why it is dropped. If the reason to drop it is already known,
+// d is that reason; otherwise it is 0. iface is the interface that the message came from, or routedPaths.
+func (l *Loop) acceptOn(now time.Time, iface string, h vrrp.Header, msg []byte, d vrrp.Drop) {
 	var r *router
 	if len(msg) >= 2 {
 		// In all versions the second octet is the VRID.
 		r = l.byVRID[familyIndex(h.Source.Is6())][msg[1]]
+	}
+	if iface != l.iface && r == nil {
+		return // a router that has just left
+	}
+	if r != nil && len(r.Config.Heartbeat) > 0 {
+		path, ok := r.Config.PathOf(iface, h)
+		if !ok {
+			return
+		}
+		h.Path = uint8(path)
+	} else if iface != l.iface {
+		return
 	}
 	switch {
 	case d != 0:
@@ -95,12 +121,13 @@ func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
 		return
 	}
 	r.counters.received.Add(1)
+	r.countReceived(h)
 	if l.packet.Priority == vrrp.PriorityLeaving {
 		r.counters.zeroReceived.Add(1)
 	}
 	r.keepSequences(now)
 	was := r.Machine.State()
-	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
+	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Path: h.Path, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
 	r.counters.withheld.Store(r.Machine.Withheld())
 	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
 	if changed, s := r.DiagnoseAdvert(now, h, &l.packet, bothMaster); changed {

@@ -23,6 +23,16 @@ type router struct {
 	heard    uint64        // likewise
 	resume   bool          // it starts as master
 
+	paths       []routerPath // of its heartbeat
+	pathNames   []string     // of paths
+	pathFaults  uint64       // how often a fault of a path has changed
+	pathsTold   [2]uint64    // the changes of the machine's paths and of pathFaults that are in status
+	onInterface *pathCounters
+	counted     atomic.Pointer[[]*pathCounters] // onInterface and those of paths
+
+	asked   time.Time // the AskTime that has passed
+	doubted time.Time // as in status
+
 	lastAdvert time.Time // its last advertisement as master; the zero time: none since it became that
 
 	due  time.Time // the machine's deadline as the heap knows it
@@ -38,12 +48,15 @@ type router struct {
 }
 
 func newRouter(c vrrp.Config) *router {
-	return &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware()}
+	r := &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware()}
+	r.setPaths()
+	return r
 }
 
 func (r *router) setConfig(c vrrp.Config) {
 	r.SetConfig(c)
 	r.hardware = c.MAC().Hardware()
+	r.setPaths()
 }
 
 // refresh updates r.status and returns it, or nil if nothing has changed.
@@ -53,7 +66,8 @@ func (r *router) refresh() *vrrp.Status {
 		old.HandingOver == m.HandingOver() && old.Successor == m.Successor() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
-		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && slices.Equal(old.Warnings, r.Warnings()) {
+		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && old.Doubted.Equal(r.doubted) && slices.Equal(old.WireWarnings, r.Warnings()) &&
+		r.pathsTold == [2]uint64{m.PathChanges(), r.pathFaults} {
 		return nil
 	}
 	s := &vrrp.Status{
@@ -62,10 +76,12 @@ func (r *router) refresh() *vrrp.Status {
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
-		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(),
-		Warnings: r.Warnings(), WireWarnings: r.Warnings(),
+		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(), Doubted: r.doubted,
+		Warnings: r.Warnings(), WireWarnings: r.Warnings(), Paths: r.pathStatus(),
 		Counters: r.counters.snapshot(),
 	}
+	s.Warnings = slices.Concat(s.Warnings, pathWarnings(s.Paths))
+	r.pathsTold = [2]uint64{m.PathChanges(), r.pathFaults}
 	r.changes = m.Changes()
 	r.status.Store(s)
 	return s

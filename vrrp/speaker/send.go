@@ -12,9 +12,10 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// send sends an advertisement to the group, or to each unicast peer.
+// send sends an advertisement to the group, or to each unicast peer, and by the paths of the heartbeat.
 func (l *Loop) send(r *router, now time.Time, priority uint8) {
-	if l.conn == nil || !l.usable && (!l.up || r.Config.Carrier != vrrp.CarrierIgnore) {
+	here := l.conn != nil && (l.usable || l.up && r.Config.Carrier == vrrp.CarrierIgnore)
+	if !here && len(r.paths) == 0 {
 		return
 	}
 	src, sent := r.Machine.Source(), false
@@ -22,8 +23,12 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 	r.Sign(l.wall(now))
 	for _, to := range r.Destinations() {
 		// An unreachable peer must not keep us from sending to the others.
-		sent = l.sendTo(r, now, src, to) || sent
+		sent = here && l.sendTo(r, now, src, to) || sent
 	}
+	if sent && len(r.paths) > 0 {
+		r.onInterface.sent.Add(1)
+	}
+	sent = l.sendByPaths(r, now) || sent
 	if !sent {
 		return
 	}
@@ -45,6 +50,9 @@ func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {
 		return true
 	}
 	r.counters.sendErrors.Add(1)
+	if len(r.paths) > 0 {
+		r.onInterface.sendErrors.Add(1)
+	}
 	if why := err.Error(); l.log.allows(now, key{peer: dst, vrid: r.Config.VRID, why: why}) {
 		l.log.write(hclog.Error, "failed to send advertisement",
 			"router", r.Config.Name, "vrid", r.Config.VRID, "to", dst, "error", why)

@@ -37,8 +37,12 @@ func named(name string, err error) error {
 
 // setUpCommon sets what both raw sockets need.
 func (c *conn) setUpCommon(fd int) error {
+	var bound error
+	if c.index != 0 {
+		bound = named("SO_BINDTODEVICE", unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, c.iface))
+	}
 	return errors.Join(
-		named("SO_BINDTODEVICE", unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, c.iface)),
+		bound,
 		setOptions(fd, []option{
 			{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, sendPriority},
 			{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer},
@@ -57,6 +61,12 @@ func forceReceiveBuffer(fd int) error {
 }
 
 func (c *conn) setUp4(fd int) error {
+	if c.index == 0 {
+		return errors.Join(c.setUpCommon(fd), setOptions(fd, []option{
+			{"IP_HDRINCL", unix.IPPROTO_IP, unix.IP_HDRINCL, 1},
+			{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
+		}))
+	}
 	mreq := &unix.IPMreqn{Multiaddr: vrrp.Group4.As4(), Ifindex: int32(c.index)}
 	return errors.Join(
 		c.setUpCommon(fd),
@@ -72,6 +82,16 @@ func (c *conn) setUp4(fd int) error {
 }
 
 func (c *conn) setUp6(fd int) error {
+	if c.index == 0 {
+		return errors.Join(c.setUpCommon(fd), setOptions(fd, []option{
+			{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, vrrp.TTL},
+			{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, networkControl},
+			{"IPV6_MULTICAST_ALL", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0},
+			{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
+			{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
+			{"IPV6_FREEBIND", unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1},
+		}))
+	}
 	mreq := &unix.IPv6Mreq{Multiaddr: vrrp.Group6.As16(), Interface: uint32(c.index)}
 	return errors.Join(
 		c.setUpCommon(fd),

@@ -13,6 +13,9 @@ type (
 	Counters      = api.Counters
 	HMAC          = api.HMAC
 	Refusal       = api.Refusal
+	Path          = api.Path
+	Asked         = api.Asked
+	Answer        = api.Answer
 	Track         = api.Track
 	Service       = api.Service
 	Server        = api.Server

@@ -78,14 +78,18 @@ type Process struct {
 	newlyGivenUp  []vrrp.Config                   // of them, those whose addresses are not yet known as such
 	givenUpRecord *addressRecord
 
+	doubts    chan doubt                     // to ask
+	lastDoubt map[message.RouterID]time.Time // when the latest was sent
+
 	sequences sequences
 
 	// Held for a few instructions only: the loops' threads take it, and they must not wait.
 	newsMu sync.Mutex
 	news   map[message.RouterID]vrrp.Status // what the loops reported since the last settle, the latest of each router
 
-	mu           sync.Mutex       // only the serving goroutine changes what it guards, except links
-	units        map[string]*unit // by interface
+	mu           sync.Mutex                         // only the serving goroutine changes what it guards, except links
+	asked        map[message.RouterID]message.Asked // the latest answers
+	units        map[string]*unit                   // by interface
 	addressUnits map[addressKey]*addressUnit
 	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest report
 	sequence     uint64               // of order
@@ -113,6 +117,9 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		referred:     make(map[message.RouterID]referral),
 		news:         make(map[message.RouterID]vrrp.Status),
 		units:        make(map[string]*unit),
+		asked:        make(map[message.RouterID]message.Asked),
+		doubts:       make(chan doubt, askAtOnce),
+		lastDoubt:    make(map[message.RouterID]time.Time),
 		addressUnits: make(map[addressKey]*addressUnit),
 		links:        make(map[string]vrrp.Link),
 		pulse:        newPulse(conn, o.Log),
@@ -206,6 +213,7 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	defer p.closeSequences()
 	p.awaitFormer(waiting)
 	g.Go(func() error { return p.watcher.Run(work) })
+	g.Go(func() error { return p.askDoubts(work) })
 	p.serve(ctx, work, g, gone, lock)
 	return nil
 }
@@ -324,6 +332,11 @@ func (p *Process) seeLink(l vrrp.Link) {
 	p.links[l.Name] = l
 	if u := p.units[l.Name]; u != nil {
 		u.loop.SetLink(l)
+	}
+	for _, u := range p.units {
+		if u.paths[l.Name] {
+			u.loop.SetPathLink(l)
+		}
 	}
 	for key, u := range p.addressUnits {
 		u.reconciler.Link(l) // the reconciler knows whether the link concerns it

@@ -106,6 +106,9 @@ func (p *Process) snapshot() message.Report {
 		r.Routers = append(r.Routers, u.loop.Status()...)
 	}
 	slices.SortFunc(r.Routers, func(a, b vrrp.Status) int { return strings.Compare(a.Name, b.Name) })
+	for _, id := range slices.SortedFunc(maps.Keys(p.asked), message.RouterID.Compare) {
+		r.Asked = append(r.Asked, p.asked[id])
+	}
 	// While a virtual MAC address changes, an interface has two address units, one after the other.
 	interfaces := make(map[string]message.Interface)
 	for key, u := range p.addressUnits {

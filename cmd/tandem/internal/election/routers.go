@@ -19,7 +19,8 @@ import (
 // A unit is the election on one interface.
 type unit struct {
 	loop  *speaker.Loop
-	ended chan struct{} // closed when the loop has ended
+	ended chan struct{}   // closed when the loop has ended
+	paths map[string]bool // the other interfaces that are paths of its routers; Process.mu guards it
 }
 
 func (p *Process) newUnit(iface string) *unit {
@@ -75,6 +76,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 		}
 		p.provideUnits(ctx, g, r.Config)
 	}
+	p.setPaths(o.Routers, watched)
 	p.sequences.schedule(configs)
 	p.groups = vrrp.NewGroups(configs)
 	// A unit without routers stays: its routers hand over in their own time, and an idle loop costs nothing.
@@ -92,6 +94,27 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 	p.pulse.interval.Store(int64(o.BeatInterval()))
 	p.life.Reset(o.BeatInterval())
 	nudge(p.tell)
+}
+
+// setPaths lets the loops know the interfaces of their routers' heartbeats, and adds them to those to watch.
+func (p *Process) setPaths(routers []message.Router, watched map[string]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.units {
+		u.paths = make(map[string]bool)
+	}
+	for _, r := range routers {
+		u := p.units[r.Interface]
+		for _, path := range r.Heartbeat {
+			if path.Interface == "" || u.paths[path.Interface] {
+				continue
+			}
+			u.paths[path.Interface], watched[path.Interface] = true, true
+			if l, known := p.links[path.Interface]; known {
+				u.loop.SetPathLink(l)
+			}
+		}
+	}
 }
 
 // provideUnits starts the units that a router needs and that do not run yet.
@@ -192,6 +215,7 @@ func (p *Process) settle() {
 			p.announceAgain(id, s)
 		}
 		p.refer(id, p.states[id], s)
+		p.doubtMaster(id, p.states[id], s)
 		p.states[id] = s
 		if s.State != vrrp.Initialize {
 			delete(p.resumed, id)
@@ -221,6 +245,10 @@ func (p *Process) dropEnded() {
 		delete(p.states, id)
 		delete(p.lastSent, id)
 		delete(p.succeeded, id)
+		delete(p.lastDoubt, id)
+		p.mu.Lock()
+		delete(p.asked, id)
+		p.mu.Unlock()
 	}
 }
 

@@ -204,6 +204,7 @@ func (e *election) configure() {
 		r := &router{Router: vrrp.NewRouter(o.Config), segment: segmentOf(o.Interface), announce: o.Announce, resume: e.resumed[o.Name]}
 		e.routers = append(e.routers, r)
 		e.tell(r)
+		e.setPathSources(r)
 		if l := e.links[r.segment]; l != nil {
 			e.assess(r)
 		}
@@ -242,12 +243,22 @@ func (e *election) seeLink(segment int) {
 		if r.segment == segment {
 			e.assess(r)
 		}
+		e.setPathSources(r)
 	}
 	if was != nil && !was.Carrier && up {
 		e.schedule.Reannounce(e.now, nil)
 		e.announce()
 	}
 	e.settleSoon()
+}
+
+// setPathSources tells a router its addresses on the paths of its heartbeat.
+func (e *election) setPathSources(r *router) {
+	for i, p := range r.Config.Heartbeat {
+		if segment := segmentOf(p.Interface); e.links[segment] != nil {
+			r.Machine.SetPathSource(i+1, e.host.addrs[segment])
+		}
+	}
 }
 
 // assess tells a router whether it can take part.
@@ -305,14 +316,14 @@ func (e *election) step(r *router, ev vrrp.Event) {
 
 // advertise sends a real advertisement to the other director.
 func (e *election) advertise(r *router, priority uint8) {
-	if !e.host.carrier[r.segment] {
-		return
-	}
 	r.Packet.Priority = priority
 	r.Sign(e.now)
-	h := vrrp.Header{Source: r.Machine.Source(), Destination: vrrp.Group4, TTL: vrrp.TTL}
-	d := datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), r.segment}
-	e.host.sendDatagram(d)
+	for path := range len(r.Config.Heartbeat) + 1 {
+		h := vrrp.Header{Source: r.Machine.PathSource(path), Destination: vrrp.Group4, TTL: vrrp.TTL}
+		if segment := segmentOf(r.Config.PathName(path)); e.host.carrier[segment] && h.Source.IsValid() {
+			e.host.sendDatagram(datagram{h, r.Packet.AppendTo(nil, h.Source, h.Destination), segment})
+		}
+	}
 }
 
 // turn is one turn of the loop: the timers that are due, then the packets that have arrived. After a stall, the packets come
@@ -340,15 +351,17 @@ func (e *election) drain() {
 	var p vrrp.Packet
 	for _, d := range all {
 		for _, r := range e.routers {
-			if r.segment != d.segment || r.Config.VRID != d.message[1] {
+			path, ok := r.Config.PathOf([...]string{"eth0", "eth1"}[d.segment], d.header)
+			if !ok || r.Config.VRID != d.message[1] {
 				continue
 			}
+			d.header.Path = uint8(path)
 			if drop := r.Examine(e.now, d.header, d.message, &p); drop != 0 {
 				e.say(e.host.name, "drops an advertisement: %s", drop)
 				continue
 			}
 			was := r.Machine.State()
-			e.step(r, vrrp.Event{Kind: vrrp.EventAdvert, Source: d.header.Source, Priority: p.Priority, Interval: p.Interval})
+			e.step(r, vrrp.Event{Kind: vrrp.EventAdvert, Path: d.header.Path, Source: d.header.Source, Priority: p.Priority, Interval: p.Interval})
 			both := was == vrrp.Master && r.Machine.State() == vrrp.Master
 			if changed, _ := r.DiagnoseAdvert(e.now, d.header, &p, both); changed {
 				e.tell(r)

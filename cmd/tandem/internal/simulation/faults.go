@@ -95,6 +95,7 @@ func NewScenario(seed uint64) *Scenario {
 		}
 		s.Faults = append(s.Faults, f)
 	}
+	s.Paths = !s.Group && s.Other == 0 && r.IntN(3) == 0
 	return s
 }
 
@@ -120,7 +121,7 @@ func (w *world) inject(f Fault) {
 // network damages the wires of a director.
 func (w *world) network(h *host, f Fault) {
 	segment := outside
-	if h.serverSide == inside && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
+	if (h.serverSide == inside || w.watch.scenario.Paths) && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
 		segment = inside
 	}
 	change := func(from, to int, change func(*wire)) { change(&w.wires[segment][from][to]) }

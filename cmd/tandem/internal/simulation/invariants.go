@@ -116,8 +116,7 @@ func (m *monitor) look(w *world) {
 			}
 		}
 		a, b := w.hosts[0], w.hosts[1]
-		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.cleanBothWays(segment, 0, 1) &&
-			a.carrier[segment] && b.carrier[segment], w.now)
+		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.joined(segment), w.now)
 		if segment == outside && (holders == 2 || hearing > 0) {
 			m.split = hearing == 0
 		}
@@ -150,6 +149,17 @@ func (m *monitor) look(w *world) {
 			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
 		}
 	}
+}
+
+// joined reports whether the two directors hear each other's advertisements about the addresses of a segment. With two paths, one is
+// enough.
+func (w *world) joined(segment int) bool {
+	for s := range segments {
+		if (s == segment || w.watch.scenario.Paths) && w.cleanBothWays(s, 0, 1) && w.hosts[0].carrier[s] && w.hosts[1].carrier[s] {
+			return true
+		}
+	}
+	return false
 }
 
 // tookOver reports whether a router has handed over to another master.

@@ -17,6 +17,7 @@ type Scenario struct {
 	Seed     uint64
 	Interval time.Duration // between two advertisements
 	Group    bool          // two virtual routers in a sync group, on two segments
+	Paths    bool          // the advertisements go over both segments
 	Preempt  bool
 	Sorry    bool // the service has a sorry server, which always serves
 	Track    bool // the virtual router tracks the service
@@ -31,8 +32,8 @@ type Scenario struct {
 
 // String describes the scenario in a line.
 func (s *Scenario) String() string {
-	return fmt.Sprintf("seed %d: adverts %s, group %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
-		s.Seed, s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
+	return fmt.Sprintf("seed %d: adverts %s, group %t, two paths %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
+		s.Seed, s.Interval, s.Group, s.Paths, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
 }
 
 // A Result is the result of a run.
@@ -154,6 +155,9 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 	vrouter := func(name, iface string, vrid int, vip netip.Addr) {
 		line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %t\nvips = [\"%s/24\"]",
 			name, iface, vrid, priority, s.Interval.String(), s.Preempt, vip)
+		if s.Paths {
+			line("heartbeat = [\"eth1\"]")
+		}
 		if s.Group {
 			line("sync_group = \"all\"")
 		}

@@ -66,9 +66,44 @@ type Router struct {
 	DownAdverts   uint8                 `json:"down_adverts"` // intervals after which a silent master counts as gone
 	Carrier       string                `json:"carrier"`      // "track", or "ignore": a missing carrier of the interface is no fault
 	Preempt       bool                  `json:"preempt"`
-	HMAC          *HMAC                 `json:"hmac,omitempty"` // how advertisements are signed; absent: they are not
-	Track         []Track               `json:"track"`          // empty: nothing
+	HMAC          *HMAC                 `json:"hmac,omitempty"`  // how advertisements are signed; absent: they are not
+	Paths         []Path                `json:"paths"`           // of the advertisements, with a heartbeat; else empty
+	Asked         *Asked                `json:"asked,omitempty"` // who still answered for the VIPs when the master was silent last; absent: that was never asked
+	Track         []Track               `json:"track"`           // empty: nothing
 	Counters      Counters              `json:"counters"`
+}
+
+// A Path is a way of a virtual router's advertisements. State is one of unknown (no master has to be heard), heard, silent (the
+// master is heard on other paths only) and down. Since is absent if it is not known.
+type Path struct {
+	Name       string     `json:"name"` // an interface, or the address of a peer
+	Unicast    bool       `json:"unicast"`
+	State      string     `json:"state"`
+	Since      time.Time  `json:"since,omitzero"`
+	Source     netip.Addr `json:"source,omitzero"` // ours
+	Master     netip.Addr `json:"master,omitzero"` // who was heard last
+	Reason     string     `json:"reason,omitempty"`
+	Sent       uint64     `json:"adverts_sent"`
+	Received   uint64     `json:"adverts_received"` // also those that another path brought first
+	SendErrors uint64     `json:"send_errors"`
+}
+
+// An Asked is the latest question who still answers for the VIPs of a silent master. It is asked before a takeover, and changes
+// nothing in it.
+type Asked struct {
+	At       time.Time  `json:"at"`
+	Master   netip.Addr `json:"master"`
+	Answers  []Answer   `json:"answers"` // empty: nobody
+	Problem  string     `json:"problem,omitempty"`
+	Count    uint64     `json:"count"`    // questions since the election started
+	Answered uint64     `json:"answered"` // those that somebody answered
+}
+
+// An Answer is a machine that has an address of a silent master.
+type Answer struct {
+	Address  netip.Addr `json:"address"`
+	Hardware string     `json:"hardware"`
+	Peer     bool       `json:"peer"` // it is the silent master itself
 }
 
 // An HMAC is how a virtual router signs its advertisements, and which ones it has refused.

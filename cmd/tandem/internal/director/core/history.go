@@ -87,6 +87,7 @@ type historyState struct {
 	stored   HistoryStored
 	routers  map[string]routerHistory
 	repairs  map[string]uint64 // by interface
+	asked    map[string]uint64 // questions who has the addresses of a silent master, by router
 	reported []warning         // of the election's latest report
 	warnings []warning         // that have begun
 }

@@ -289,6 +289,17 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			c.election(func(r *message.Report) { r.Routers = nil })
 		}, "reload director lb1 loaded the configuration of /etc/tandem/tandem.toml\n" +
 			"transition router web stopped: it was removed from the configuration; 192.0.2.3 took over"},
+		{"a silent master still answers for its address", func(c *chronicle) {
+			asked := message.Asked{Interface: "eth0", Name: "web", At: c.now, Master: netip.MustParseAddr("192.0.2.3"), Count: 1}
+			asked.Answers = []message.Answer{{Address: netip.MustParseAddr("192.0.2.100"), Hardware: "02:00:00:00:00:03", Peer: true}}
+			c.election(func(r *message.Report) { r.Asked = []message.Asked{asked} })
+			c.election(func(*message.Report) {})
+			asked.Count, asked.Answers = 2, nil
+			c.election(func(r *message.Report) { r.Asked = []message.Asked{asked} })
+			asked.Count, asked.At = 3, c.now.Add(-time.Hour) // of an earlier director
+			asked.Answers = []message.Answer{{Address: netip.MustParseAddr("192.0.2.100"), Hardware: "02:00:00:00:00:09"}}
+			c.election(func(r *message.Report) { r.Asked = []message.Asked{asked} })
+		}, "warning router web asked who has the addresses of the silent master 192.0.2.3: 192.0.2.100 is still at 02:00:00:00:00:03, the silent master itself"},
 		{"a hook fails and then works", func(c *chronicle) {
 			hooked := chronicleConfig()
 			hooked.Hooks = []configs.Hook{{Name: "mail", Routers: []string{"web"}, On: []configs.HookEvent{configs.HookMaster}, Retries: 1}}

@@ -42,6 +42,26 @@ func (s *State) seeReportedWarnings() {
 	s.history.reported = all
 }
 
+// recordAnswers records who still answers for the addresses of a silent master.
+func (s *State) recordAnswers() {
+	for _, a := range s.report.Asked {
+		if s.history.asked == nil {
+			s.history.asked = make(map[string]uint64)
+		}
+		// An election that outlives its director reports an old answer again.
+		if a.Count == s.history.asked[a.Name] || s.now.Sub(a.At) > latestReport {
+			continue
+		}
+		s.history.asked[a.Name] = a.Count
+		for _, answer := range a.Answers {
+			s.record(api.Event{
+				Kind: api.EventWarning, On: api.OnRouter, Name: a.Name, What: "asked who has the addresses of the silent master " + a.Master.String(),
+				Cause: answer.String(), New: answer.Hardware, Time: a.At,
+			})
+		}
+	}
+}
+
 // followWarnings records which warnings have begun and ended.
 func (s *State) followWarnings() {
 	now := append(s.ownWarnings(), s.history.reported...)

@@ -107,6 +107,7 @@ func (ev Report) on(s *State) {
 	s.report, s.hooks.follow = ev.Report, true
 	s.recordRepairs()
 	s.seeReportedWarnings()
+	s.recordAnswers()
 	roles := make(map[string]vrrp.State, len(ev.Routers))
 	for _, r := range ev.Routers {
 		roles[r.Name] = r.State

@@ -69,7 +69,7 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 
 // own are the settings of a virtual router that each director may have its own of, or that have rules of their own.
 var own = []string{
-	"Name", "Interface", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
+	"Name", "Interface", "Heartbeat", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
 	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
 	"NoPrefixRoute",
 }
@@ -123,6 +123,7 @@ func (c *comparison) router(x, y *configs.Router) {
 	c.signatures(object, x.HMAC, y.HMAC)
 	c.unicast(object, &x.Config, &y.Config)
 	c.sources(object, &x.Config, &y.Config)
+	c.heartbeats(object, x.Heartbeat, y.Heartbeat)
 }
 
 // signatures compares how advertisements are signed. The modes may differ while keys are introduced.
@@ -150,6 +151,33 @@ func (c *comparison) signatures(object string, x, y vrrp.HMAC) {
 	}
 	if x.AntiReplay != y.AntiReplay {
 		c.fields(c.wrong, object, []field{{"hmac.anti_replay", text(x.AntiReplay), text(y.AntiReplay)}})
+	}
+}
+
+// heartbeats compares the paths of the advertisements. Interfaces may have other names on the other machine, and a peer's source,
+// if it is given, is the other one's peer.
+func (c *comparison) heartbeats(object string, x, y []vrrp.Path) {
+	links := func(paths []vrrp.Path) (n int) {
+		for _, p := range paths {
+			if !p.Peer.IsValid() {
+				n++
+			}
+		}
+		return n
+	}
+	if links(x) != links(y) || len(x) != len(y) {
+		c.fields(c.wrong, object, []field{{"heartbeat", text(x), text(y)}})
+		return
+	}
+	same := func(p, q vrrp.Path) bool {
+		return p.Peer.IsValid() == q.Peer.IsValid() && (p.Peer != q.Peer || !p.Peer.IsValid()) && p.TTLMin == q.TTLMin &&
+			(!p.Source.IsValid() || p.Source == q.Peer) && (!q.Source.IsValid() || q.Source == p.Peer)
+	}
+	for i := range x {
+		if !slices.ContainsFunc(y, func(q vrrp.Path) bool { return same(x[i], q) }) {
+			c.odd("%s: the path %s of %s has no counterpart in %s (%s): each director needs the address of the other as peer",
+				object, x[i], c.inA, c.inB, text(y))
+		}
 	}
 }
 

@@ -77,6 +77,8 @@ func TestPair(t *testing.T) {
 			"! virtual router web: both directors send from 192.0.2.2: each needs its own address (source, unicast_source)"}},
 		{"multicast", []string{"unicast_peers = [\"192.0.2.2\"]\nunicast_source = \"192.0.2.3\"\n", ""},
 			[]string{"! virtual router web: unicast_peers is [192.0.2.3] in lb1 and [] in lb2"}},
+		{"a path more", []string{"vrid = 51", "vrid = 51\nheartbeat = [\"eth2\"]"},
+			[]string{"! virtual router web: heartbeat is [] in lb1 and [eth2] in lb2"}},
 		{"another source", []string{`source = "192.0.2.3"`, `source = "192.0.2.4"`}, []string{"! virtual router web: lb2 sends from 192.0.2.4, which is not in unicast_peers of lb1"}},
 		{"signed and enforced", []string{"vrid = 51", hmac("enforce", key)}, []string{
 			"! virtual router web: lb2 accepts only signed advertisements, and lb1 does not sign",

@@ -184,6 +184,9 @@ interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no a
 		{"a longer wait for a silent master", master, []string{"priority = 150", "priority = 150\ndown_adverts = 6"}, `
 none: change virtual router web: down_adverts 3 → 6 — a silent master counts as gone after 6.414s; give the peer the same
 `},
+		{"a second path", master, []string{"priority = 150", "priority = 150\nheartbeat = [\"eth1\", { peer = \"10.0.0.2\" }]"}, `
+none: change virtual router web: heartbeat [] → [eth1, 10.0.0.2] — a path is heard when the peer has it too; give the peer the same
+`},
 		{"a crossover cable", master, []string{"priority = 150", "priority = 150\ncarrier = \"ignore\""}, `
 none: change virtual router web: carrier track → ignore — if eth0 loses its carrier, this director becomes or stays master
 `},

@@ -36,6 +36,12 @@ var (
 	advertsReceivedDesc  = desc("vrrp_adverts_received_total", "VRRP advertisements received and accepted.", "router")
 	advertsDroppedDesc   = desc("vrrp_adverts_dropped_total", "VRRP packets discarded, by reason.", "router", "reason")
 	straysDroppedDesc    = desc("vrrp_strays_dropped_total", "VRRP packets discarded because they belong to no virtual router of this director, by reason.", "interface", "reason")
+	pathHeardDesc        = desc("vrrp_path_heard", "1 for a path of the advertisements on which the master is heard, 0 for one that is silent or down; absent while no master has to be heard.", "router", "path")
+	pathSentDesc         = desc("vrrp_path_adverts_sent_total", "VRRP advertisements sent on a path.", "router", "path")
+	pathReceivedDesc     = desc("vrrp_path_adverts_received_total", "VRRP advertisements accepted on a path, also those that another path brought first.", "router", "path")
+	pathErrorsDesc       = desc("vrrp_path_send_errors_total", "VRRP advertisements that could not be sent on a path.", "router", "path")
+	askedDesc            = desc("vrrp_asked_total", "Times that the master was silent, and the director asked who still answers for its VIPs.", "router")
+	answeredDesc         = desc("vrrp_asked_answered_total", "Of these, those in which another machine still answered.", "router")
 	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
 	answersWithheldDesc  = desc("vrrp_answers_withheld_total", "VRRP advertisements that a master did not answer, because it had just answered many.", "router")
 	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
@@ -157,6 +163,21 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.count(probesPanicsDesc, m.Probes.Panics)
 }
 
+// paths writes the paths of a virtual router with a heartbeat.
+func (s sink) paths(r api.Router) {
+	for _, p := range r.Paths {
+		switch p.State {
+		case vrrp.PathHeard.String():
+			s.gauge(pathHeardDesc, 1, r.Name, p.Name)
+		case vrrp.PathSilent.String(), vrrp.PathDown.String():
+			s.gauge(pathHeardDesc, 0, r.Name, p.Name)
+		}
+		s.count(pathSentDesc, p.Sent, r.Name, p.Name)
+		s.count(pathReceivedDesc, p.Received, r.Name, p.Name)
+		s.count(pathErrorsDesc, p.SendErrors, r.Name, p.Name)
+	}
+}
+
 // hmac writes how a virtual router signs.
 func (s sink) hmac(r api.Router) {
 	enforced, active := 0.0, 0.0
@@ -189,6 +210,11 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 		out.gauge(standbyDesc, standby, r.Name)
 		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
 		out.hmac(r)
+		out.paths(r)
+		if r.Asked != nil {
+			out.count(askedDesc, r.Asked.Count, r.Name)
+			out.count(answeredDesc, r.Asked.Answered, r.Name)
+		}
 		for _, t := range r.Track {
 			ok := 0.0
 			if t.OK {

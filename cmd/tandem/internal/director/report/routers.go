@@ -65,6 +65,7 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 			UnicastPeers: r.UnicastPeers, AddressInterface: r.AddressInterface(), ExcludedVIPs: r.ExcludedVIPs, Preempt: r.Preempt,
 			VIPInterfaces: r.VIPInterfaces, DownAdverts: uint8(r.DownCount()), Carrier: cmp.Or(r.Carrier, vrrp.CarrierTrack).String(),
 			HMAC:     signing(r.HMAC, nil),
+			Paths:    pathRows(r.Config, nil),
 			Counters: api.Counters{AdvertsDropped: map[string]uint64{}},
 		}
 		if is, ok := said[id{r.Interface, r.Name}]; ok {
@@ -73,6 +74,8 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 			row.Standby, row.HandingOver = is.Standby, is.HandingOver
 			row.Counters = counters(is.Counters)
 			row.HMAC = signing(is.HMAC, is.Refusals)
+			row.Paths = pathRows(r.Config, is.Paths)
+			row.Asked = askedRow(r.Config, report.Asked)
 			if is.Master.IsValid() {
 				row.Master = is.Master.String()
 			}
@@ -80,6 +83,40 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// pathRows returns the paths of a virtual router with a heartbeat. Those that the election has not reported yet are unknown.
+func pathRows(c vrrp.Config, reported []vrrp.PathStatus) []api.Path {
+	rows := []api.Path{}
+	if len(c.Heartbeat) == 0 {
+		return rows
+	}
+	for i := range len(c.Heartbeat) + 1 {
+		row := api.Path{Name: c.PathName(i), State: vrrp.PathUnknown.String(), Unicast: i > 0 && c.Heartbeat[i-1].Peer.IsValid()}
+		for _, p := range reported {
+			if p.Name == row.Name {
+				row.State, row.Since, row.Source, row.Master, row.Reason = p.State.String(), p.Since, p.Source, p.Master, p.Fault
+				row.Sent, row.Received, row.SendErrors = p.Sent, p.Received, p.SendErrors
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// askedRow returns who still answered for the addresses of a virtual router when its master was silent last.
+func askedRow(c vrrp.Config, all []message.Asked) *api.Asked {
+	for _, a := range all {
+		if a.Interface != c.Interface || a.Name != c.Name {
+			continue
+		}
+		row := &api.Asked{At: a.At, Master: a.Master, Answers: []api.Answer{}, Problem: a.Problem, Count: a.Count, Answered: a.Answered}
+		for _, answer := range a.Answers {
+			row.Answers = append(row.Answers, api.Answer(answer))
+		}
+		return row
+	}
+	return nil
 }
 
 // signing returns how advertisements are signed; nil: they are not.

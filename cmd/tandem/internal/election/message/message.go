@@ -9,6 +9,8 @@ package message
 
 import (
 	"cmp"
+	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -108,8 +110,44 @@ type Report struct {
 	Problem    string        `json:"problem,omitempty"`
 	Routers    []vrrp.Status `json:"routers"`
 	Interfaces []Interface   `json:"interfaces"`
+	// Asked are the latest questions whether somebody still answers for the addresses of a silent master, one of each router.
+	Asked []Asked `json:"asked,omitempty"`
 	// Links has the fault of each watched interface by name, tracked ones included. An empty fault means that the interface works.
 	Links map[string]string `json:"links,omitempty"`
+}
+
+// An Asked is a question on the wire: who still answers for the addresses of a router whose master is silent?
+type Asked struct {
+	Interface string `json:"interface"`
+	Name      string `json:"name"`
+	// At is when it was asked.
+	At time.Time `json:"at"`
+	// Master is the silent master.
+	Master netip.Addr `json:"master"`
+	// Answers are the machines that answered; none: nobody has the addresses.
+	Answers []Answer `json:"answers,omitempty"`
+	// Problem says why nobody could be asked; empty: it was asked.
+	Problem string `json:"problem,omitempty"`
+	// Count is how often this router has asked, and Answered how often somebody answered.
+	Count    uint64 `json:"count"`
+	Answered uint64 `json:"answered"`
+}
+
+// An Answer is a machine that has an address of a silent master.
+type Answer struct {
+	Address  netip.Addr `json:"address"`
+	Hardware string     `json:"hardware"`
+	// Peer says that the silent master answers for its own address from the same hardware address.
+	Peer bool `json:"peer,omitempty"`
+}
+
+// String says who answers, in words.
+func (a Answer) String() string {
+	who := "another machine"
+	if a.Peer {
+		who = "the silent master itself"
+	}
+	return fmt.Sprintf("%s is still at %s, %s", a.Address, a.Hardware, who)
 }
 
 // An Interface is the election's report about one link.

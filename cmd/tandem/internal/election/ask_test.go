@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package election
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/garp"
+)
+
+// TestAnswersOf: the silent master is recognised by its own address, and is no answer by that alone.
+func TestAnswersOf(t *testing.T) {
+	vip, master := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.2")
+	const peer, stranger = "02:00:00:00:00:02", "02:00:00:00:00:09"
+	for name, tt := range map[string]struct {
+		owners []garp.Owner
+		want   []message.Answer
+	}{
+		"nobody":              {nil, nil},
+		"the master is alive": {[]garp.Owner{{Address: master, Hardware: peer}}, nil},
+		"it has the VIP":      {[]garp.Owner{{Address: vip, Hardware: peer}, {Address: master, Hardware: peer}}, []message.Answer{{Address: vip, Hardware: peer, Peer: true}}},
+		"another has the VIP": {[]garp.Owner{{Address: vip, Hardware: stranger}, {Address: master, Hardware: peer}}, []message.Answer{{Address: vip, Hardware: stranger}}},
+		"both have it": {[]garp.Owner{{Address: vip, Hardware: stranger}, {Address: vip, Hardware: peer}, {Address: master, Hardware: peer}},
+			[]message.Answer{{Address: vip, Hardware: stranger}, {Address: vip, Hardware: peer, Peer: true}}},
+	} {
+		if got := answersOf(tt.owners, master); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
