@@ -54,6 +54,7 @@ func init() {
 		"name":               value,
 		"misc_path":          func(c *converter, x *checker, s *statement) { x.cmd = c.tracked(s) },
 		"misc_timeout":       value,
+		"misc_dynamic":       value,
 		"user": func(c *converter, x *checker, s *statement) {
 			x.user = s.value()
 			c.refuseGroup(s, s.valueAt(2))
@@ -195,6 +196,9 @@ func (c *converter) emitChecker(x *checker, paced pace, own, port uint16) string
 		t.set(x.cmd.at, "command", value).list = list
 		x.cmd.user = x.user
 		t.set(x.cmd.at, "user", tomlString(c.userOf(x.cmd)))
+		if s := x.values["misc_dynamic"]; s != nil {
+			t.set(s.at, "exit_weight", "true")
+		}
 	}
 	return c.checks.add(kind, t)
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // globals are what global_defs says.
@@ -19,6 +21,7 @@ type globals struct {
 	noFaults         bool
 	defaultInterface string
 	sync             *statement
+	timeouts         *statement
 	flush            *statement
 	flushOnStop      Place
 	announce         announce
@@ -46,6 +49,7 @@ var globalHandlers = map[string]func(*converter, *globals, *statement){
 	"no_email_faults":    func(c *converter, g *globals, s *statement) { g.noFaults = true },
 	"default_interface":  func(c *converter, g *globals, s *statement) { g.defaultInterface = s.value() },
 	"lvs_sync_daemon":    func(c *converter, g *globals, s *statement) { g.sync = s },
+	"lvs_timeouts":       func(c *converter, g *globals, s *statement) { g.timeouts = s },
 	"lvs_flush":          func(c *converter, g *globals, s *statement) { g.flush = s },
 	"lvs_flush_on_stop":  func(c *converter, g *globals, s *statement) { g.flushOnStop = s.at },
 	"lvs_flush_onstop":   func(c *converter, g *globals, s *statement) { g.flushOnStop = s.at },
@@ -159,8 +163,25 @@ func (c *converter) emitTable(d *table) {
 	} else {
 		c.emitOldSync(l)
 	}
+	if g.timeouts != nil {
+		c.emitTimeouts(l, g.timeouts)
+	}
 	if len(l.entries)+len(l.children) > 0 {
 		d.children = append(d.children, l)
+	}
+}
+
+// emitTimeouts translates lvs_timeouts [tcp N] [tcpfin N] [udp N], in seconds.
+func (c *converter) emitTimeouts(l *table, s *statement) {
+	keys := map[string]string{"tcp": "tcp", "tcpfin": "tcp_fin", "udp": "udp"}
+	t := l.child(s.at, "timeouts", false)
+	for words := s.words[1:]; len(words) > 1; words = words[2:] {
+		n, ok := integer(words[1], 1, int64(lvs.MaxConnectionTimeout/time.Second))
+		if key := keys[words[0]]; ok && key != "" {
+			t.set(s.at, key, span(time.Duration(n)*time.Second))
+		} else {
+			c.note(s.at, "", "lvs_timeouts: %s %s is no timeout, and is left out", abbreviate(words[0]), abbreviate(words[1]))
+		}
 	}
 }
 

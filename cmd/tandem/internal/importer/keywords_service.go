@@ -75,7 +75,7 @@ var serviceKeywords = []keyword{
 	{"real_server", "PING_CHECK", translated, `[check.NAME] of type "ping"`},
 	{"real_server", "UDP_CHECK", translated, `[check.NAME] of type "udp"`},
 	{"real_server", "BFD_CHECK", missing, "use a ping check with a short interval"},
-	{"real_server", "FILE_CHECK", missing, "use a check of type exec that reads the file, or of type agent at the server"},
+	{"real_server", "FILE_CHECK", missing, "use a check of type file, whose file has the weight of the server"},
 
 	{"SSL", "password", missing, "the key of a check must not be encrypted: protect it with its mode"},
 	{"SSL", "ca", missing, "keepalived does not verify certificates: set tls_ca, and tls_verify = true, if tandem is to do it"},
@@ -126,7 +126,7 @@ var checkerKeywords = []keyword{
 
 	{"MISC_CHECK", "misc_path", translated, "command"},
 	{"MISC_CHECK", "misc_timeout", translated, "timeout"},
-	{"MISC_CHECK", "misc_dynamic", missing, "let the server report its weight to a check of type agent"},
+	{"MISC_CHECK", "misc_dynamic", translated, "exit_weight"},
 	{"MISC_CHECK", "user", translated, "user"},
 
 	{"UDP_CHECK", "payload", translated, "send_hex"},
