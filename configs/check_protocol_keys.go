@@ -37,7 +37,7 @@ func protocolFields() []toml.Field[healthcheck.Config] {
 			toml.Derived("hello", toml.String("a host name", validHello), "The name in EHLO. If the server does not know EHLO, the check sends HELO.",
 				func(c *healthcheck.Config, v string) { c.Hello = v }).Unset("localhost").Example(`"lb1.example.org"`)),
 		only(types(healthcheck.Exec),
-			toml.Derived("command", toml.StringOr(program(), commandLine()),
+			toml.Derived("command", toml.StringOr(program(nil), commandLine(nil)),
 				"The program that is run. Exit code 0 is success. At the timeout the program is killed with everything that it has started. "+
 					"What it prints beyond 1 MiB is dropped. "+
 					"The real server is in the environment variables TANDEM_ADDRESS and TANDEM_PORT. See exit_weight too.",

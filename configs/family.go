@@ -59,8 +59,14 @@ func (v *virtualRouter) half(f lvs.Family, only bool) Router {
 	r.VIPs = keep(v.VIPs, func(p netip.Prefix) bool { return lvs.FamilyOf(p.Addr()) == f })
 	r.UnicastPeers = keep(v.UnicastPeers, func(a netip.Addr) bool { return lvs.FamilyOf(a) == f })
 	r.ExcludedVIPs = keep(v.ExcludedVIPs, func(p netip.Prefix) bool { return only || lvs.FamilyOf(p.Addr()) == f })
-	r.VIPInterfaces = nil
+	r.VIPInterfaces, r.VIPLabels = nil, nil
 	for _, p := range slices.Concat(r.VIPs, r.ExcludedVIPs) {
+		if label, labelled := v.VIPLabels[p.Addr()]; labelled {
+			if r.VIPLabels == nil {
+				r.VIPLabels = make(map[netip.Addr]string)
+			}
+			r.VIPLabels[p.Addr()] = label
+		}
 		if link, elsewhere := v.VIPInterfaces[p.Addr()]; elsewhere {
 			if r.VIPInterfaces == nil {
 				r.VIPInterfaces = make(map[netip.Addr]string)

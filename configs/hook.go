@@ -120,7 +120,7 @@ func hookFields(events []HookEvent, eventsDoc string, doc func(string) string) [
 			"The events that are told. "+eventsDoc, func(h *Hook, v []HookEvent) { h.On = v }),
 		toml.Derived("name", identifier(), doc("The hook's name in logs, status and metrics."),
 			func(h *Hook, v string) { h.Name = v }).Unset("the file name of the program or the host of the URL, after the name of the virtual router and a slash").Example(`"move-address"`),
-		toml.Derived("command", toml.StringOr(program(), commandLine()),
+		toml.Derived("command", toml.StringOr(program(nil), commandLine(nil)),
 			doc("A program that is run. Its variables are TANDEM_EVENT, TANDEM_KIND (router, sync_group, service, server or director), "+
 				"TANDEM_NAME (of the virtual router, group, service, server or director), TANDEM_PREVIOUS (the former event of the same "+
 				"thing), TANDEM_REASON, TANDEM_TIME (RFC 3339), TANDEM_DIRECTOR, TANDEM_HOOK and TANDEM_ATTEMPT (1, 2, …). For a virtual "+

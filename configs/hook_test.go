@@ -89,7 +89,10 @@ func TestMistakesOfHooks(t *testing.T) {
 			`6: vrrp[0].hook[0].on[0]: unknown value "server_up"; want master, backup, fault, stop, contested or contest_over`}},
 		{"both", hook("on = [\"fault\"]\ncommand = \"/x\"\nurl = \"http://x\""), []string{
 			"8: vrrp[0].hook[0].url: cannot be combined with command; use a hook for each"}},
-		{"relative program", hook("on = [\"fault\"]\ncommand = \"x\""), []string{`7: vrrp[0].hook[0].command: "x" is not an absolute path`}},
+		{"relative program", hook("on = [\"fault\"]\ncommand = \"x\""), []string{
+			`7: vrrp[0].hook[0].command: "x" is not an absolute path; write the absolute path, which ` + "`command -v x` shows"}},
+		{"program that a hook cannot replace", hook("on = [\"fault\"]\ncommand = \"killall -0 x\""), []string{
+			`7: vrrp[0].hook[0].command: "killall -0 x" has white space; write the absolute path, which ` + "`command -v killall` shows"}},
 		{"keys of the other kind", hook("on = [\"fault\"]\nurl = \"http://x\"\nuser = \"a\"\nstyle = \"plain\""), []string{
 			"8: vrrp[0].hook[0].user: has no meaning without command; remove it",
 			"9: vrrp[0].hook[0].style: has no meaning without command; remove it"}},

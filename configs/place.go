@@ -15,6 +15,7 @@ import (
 type placedVIP struct {
 	prefix netip.Prefix
 	link   string // empty: that of the virtual router
+	label  string // empty: none
 }
 
 // placedAddresses returns the schema type of a list of VIPs. Each is a string, or a table with its interface.
@@ -43,6 +44,9 @@ func placedTable() toml.SchemaType[placedVIP] {
 			func(p *placedVIP, v netip.Prefix) { p.prefix = v }),
 		toml.Derived("interface", interfaceName(), "The interface that gets the address.",
 			func(p *placedVIP, v string) { p.link = v }).Unset("the interface of the virtual router").Example(`"eth1"`),
+		toml.Derived("label", toml.String("a label of at most 15 bytes", validLabel), "The label of the address, for programs that look for "+
+			"one, such as ifconfig. It begins with the name of the interface that gets the address, and a colon. Only IPv4 addresses have labels.",
+			func(p *placedVIP, v string) { p.label = v }).Unset("none").Example(`"eth0:web"`),
 	)
 }
 
@@ -50,6 +54,12 @@ func placedTable() toml.SchemaType[placedVIP] {
 func (v *virtualRouter) place(list []placedVIP) (vips []netip.Prefix) {
 	for _, p := range list {
 		vips = append(vips, p.prefix)
+		if p.label != "" {
+			if v.VIPLabels == nil {
+				v.VIPLabels = make(map[netip.Addr]string)
+			}
+			v.VIPLabels[p.prefix.Addr()] = p.label
+		}
 		if p.link == "" {
 			continue
 		}
@@ -72,6 +82,7 @@ func checkPlaces(at toml.Node, r *virtualRouter) {
 			}
 		}
 	}
+	checkLabels(at, r)
 	for vip, link := range r.VIPInterfaces {
 		if link == r.Interface || !vip.IsValid() {
 			delete(r.VIPInterfaces, vip)

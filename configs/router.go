@@ -44,6 +44,12 @@ func identityFields() []toml.Field[virtualRouter] {
 				"director must still become or stay master. If the cable itself breaks, both directors are masters. The VIPs are "+
 				"usually on another interface then: see vips.",
 			func(r *virtualRouter, v vrrp.Carrier) { r.Carrier = v }),
+		toml.Section("debounce", debounceTable(),
+			"How long the interface must be without a carrier before the virtual router fails, and how long with one before it works again. "+
+				"Without it, a change counts at once. With down_delay, a master whose cable is out for less than that stays master. It is "+
+				"silent meanwhile, so a backup takes over if that is longer than the master-down time. An interface that is missing or "+
+				"down counts at once.",
+			func(r *virtualRouter, v vrrp.Debounce) { r.Debounce = v }),
 		toml.Required("vrid", toml.Integer[uint8](1, 255), "51",
 			"The virtual router id. It must be the same on both directors. No other pair on the network may use it.",
 			func(r *virtualRouter, v uint8) { r.VRID = v }),
@@ -205,6 +211,18 @@ func checkCount(at toml.Node, r *virtualRouter) {
 		}
 	}
 }
+
+func debounceTable() toml.SchemaType[vrrp.Debounce] {
+	return toml.Table(nil,
+		toml.Optional("up_delay", delay(), 0, "How long the interface must have a carrier before the fault is over.",
+			func(d *vrrp.Debounce, v time.Duration) { d.UpDelay = v }),
+		toml.Optional("down_delay", delay(), 0, "How long the carrier must be missing before that is a fault.",
+			func(d *vrrp.Debounce, v time.Duration) { d.DownDelay = v }),
+	)
+}
+
+// delay is how long a change of an interface must last.
+func delay() toml.SchemaType[time.Duration] { return toml.Duration(0, 10*time.Minute, time.Nanosecond) }
 
 func announceTable() toml.SchemaType[garp.Config] {
 	const most = 100

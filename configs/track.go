@@ -57,6 +57,7 @@ type tracked struct {
 	use                                checkUse
 	weight                             int
 	check                              healthcheck.Config // how a script, process or unit is probed
+	debounce                           vrrp.Debounce      // of an interface
 }
 
 // trackedKeys are the keys that say what is tracked. The others are the keys that only a script has, and those that processes
@@ -82,7 +83,7 @@ func trackTable() toml.SchemaType[tracked] {
 	return toml.Table(checkTrack,
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
-		toml.Derived("script", toml.StringOr(program(), commandLine()),
+		toml.Derived("script", toml.StringOr(program(LooksFor), commandLine(LooksFor)),
 			"A program that runs at an interval. It fails when its exit code is not 0, or when it takes too long. It runs as "+
 				"the user of the key `user`, without capabilities: the user nobody cannot `ping`, read files that are only "+
 				"for root, or signal other users' processes. If root runs `tandem check` or `tandem doctor`, these run the "+
@@ -114,6 +115,10 @@ func trackTable() toml.SchemaType[tracked] {
 				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
 				"virtual router is in state FAULT while the track fails (see script for the exception).",
 			func(t *tracked, v int) { t.weight = v }),
+		toml.Optional("up_delay", delay(), 0, "How long an interface must work again before that counts.",
+			func(t *tracked, v time.Duration) { t.debounce.UpDelay = v }).OnlyFor("interfaces"),
+		toml.Optional("down_delay", delay(), 0, "How long an interface must fail before that counts. A shorter failure has no effect.",
+			func(t *tracked, v time.Duration) { t.debounce.DownDelay = v }).OnlyFor("interfaces"),
 		toml.Derived("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond),
 			"The time from the start of one run to the start of the next, or between two looks at a process or unit.",
 			func(t *tracked, v time.Duration) { t.check.Interval = v }).
@@ -148,6 +153,11 @@ func checkTrack(at toml.Node, t *tracked) {
 	}
 	for _, name := range given[1:] {
 		at.Key(name).Mistake("use a table for each", "cannot be combined with %s", given[0])
+	}
+	for _, name := range []string{"up_delay", "down_delay"} {
+		if at.Has(name) && given[0] != "interface" {
+			at.Key(name).Mistake("remove it", "has no meaning without interface")
+		}
 	}
 	needless, missing := scriptKeys, "script, process or unit"
 	switch given[0] {
@@ -206,44 +216,6 @@ func programName(s string) *toml.Refusal {
 	return nil
 }
 
-// program returns the schema type of a command without arguments, given as a string.
-func program() toml.SchemaType[[]string] {
-	const want = `an absolute path, or an array of it and arguments (["/usr/local/bin/check-uplink", "--fast"])`
-	return toml.Text(want, func(s string) ([]string, *toml.Refusal) {
-		if strings.ContainsFunc(s, unicode.IsSpace) {
-			words := make([]string, 0, 2)
-			for word := range strings.FieldsSeq(s) {
-				words = append(words, strconv.Quote(word))
-			}
-			return nil, toml.Refuse(fmt.Sprintf("write [%s]", toml.Abbreviate(strings.Join(words, ", "))),
-				"%q has white space", toml.Abbreviate(s))
-		}
-		return []string{s}, absolutePath(s)
-	}, func(command []string) string { return strings.Join(command, " ") })
-}
-
-// commandLine returns the schema type of a command with its arguments.
-func commandLine() toml.SchemaType[[]string] {
-	words := toml.List(toml.String("any text", func(s string) *toml.Refusal {
-		if strings.Contains(s, "\x00") {
-			return toml.Refuse("", "%q has a NUL byte: an argument cannot have one", toml.Abbreviate(s))
-		}
-		return nil
-	}), 1, 100)
-	read := words.Read
-	words.Read = func(at toml.Node) []string {
-		command := read(at)
-		if len(command) == 0 || !at.Index(0).Sound() {
-			return command
-		}
-		if no := absolutePath(command[0]); no != nil {
-			at.Index(0).Mistake(no.Hint, "%s", no.Problem)
-		}
-		return command
-	}
-	return words
-}
-
 // validUser refuses what is not a user's name or number, as useradd does. Only the director knows whether the user exists.
 func validUser(s string) *toml.Refusal {
 	odd := func(r rune) bool { return toml.NotBare(r) && r != '.' && r != '$' }
@@ -270,10 +242,13 @@ func checkTracks(at toml.Node, r *virtualRouter) {
 		if t.link == "" {
 			continue
 		}
+		if t.link == r.Interface && t.debounce != (vrrp.Debounce{}) && r.Carrier != vrrp.CarrierIgnore {
+			here.Warn("set debounce of the virtual router", "has no effect by its delays: a virtual router always fails with its own interface")
+		}
 		if t.link == r.Interface && t.weight != 0 && r.Carrier != vrrp.CarrierIgnore {
 			here.Key("weight").Warn("", "has no effect: a virtual router always fails with its own interface")
 		}
-		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight})
+		r.TrackInterfaces = append(r.TrackInterfaces, vrrp.TrackInterface{Interface: t.link, Weight: t.weight, Debounce: t.debounce})
 	}
 }
 

@@ -115,10 +115,28 @@ func TestMistakesOfTracks(t *testing.T) {
 			`6: vrrp[0].track[0].script: "/bin/check --fast 1" has white space; write ["/bin/check", "--fast", "1"]`,
 		}},
 		{"script by a relative path", track("script = \"check\""), []string{
-			`6: vrrp[0].track[0].script: "check" is not an absolute path`,
+			`6: vrrp[0].track[0].script: "check" is not an absolute path; write the absolute path, which ` + "`command -v check` shows",
+		}},
+		{"script that only looks for a process", track("script = \"killall -0 haproxy\""), []string{
+			`6: vrrp[0].track[0].script: "killall -0 haproxy" has white space; write process = "haproxy"`,
+		}},
+		{"the same as an array", track("script = [\"pidof\", \"haproxy\"]"), []string{
+			`6: vrrp[0].track[0].script[0]: "pidof" is not an absolute path; write process = "haproxy"`,
+		}},
+		{"script that only looks for a unit", track("script = \"systemctl is-active --quiet bird\""), []string{
+			`6: vrrp[0].track[0].script: "systemctl is-active --quiet bird" has white space; write unit = "bird.service"`,
+		}},
+		{"script that only connects", track("script = \"nc -z localhost 80\""), []string{
+			`6: vrrp[0].track[0].script: "nc -z localhost 80" has white space; write check = { address = "127.0.0.1", port = 80 }`,
+		}},
+		{"script with a pipe", track("script = \"ps ax | grep -q nginx\""), []string{
+			`6: vrrp[0].track[0].script: "ps ax | grep -q nginx" has white space; it needs a shell: write ["/bin/sh", "-c", "ps ax | grep -q nginx"]`,
+		}},
+		{"script in PATH, with arguments", track("script = \"check-all now\""), []string{
+			`6: vrrp[0].track[0].script: "check-all now" has white space; write the absolute path, which ` + "`command -v check-all` shows",
 		}},
 		{"script by a relative path, with arguments", track("script = [\"check\", \"1\"]"), []string{
-			`6: vrrp[0].track[0].script[0]: "check" is not an absolute path`,
+			`6: vrrp[0].track[0].script[0]: "check" is not an absolute path; write the absolute path, which ` + "`command -v check` shows",
 		}},
 		{"script of no word", track("script = []"), []string{
 			"6: vrrp[0].track[0].script: has 0 elements: want 1 to 100",

@@ -34,6 +34,8 @@ type Config struct {
 	// VIPInterfaces has the interface of each VIP and excluded VIP that is not on the AddressInterface. There are none with
 	// VirtualMAC.
 	VIPInterfaces map[netip.Addr]string `json:"vip_interfaces,omitempty"`
+	// VIPLabels has the label of each VIP and excluded VIP that has one, of at most 15 octets. Only IPv4 addresses have labels.
+	VIPLabels map[netip.Addr]string `json:"vip_labels,omitempty"`
 	// NoPrefixRoute keeps the kernel from adding a route for a VIP's prefix.
 	NoPrefixRoute bool `json:"no_prefix_route,omitempty"`
 
@@ -44,6 +46,9 @@ type Config struct {
 	DownAdverts uint8 `json:"down_adverts,omitempty"`
 	// Carrier says whether a missing carrier of the Interface is a fault. 0 is CarrierTrack.
 	Carrier Carrier `json:"carrier,omitempty"`
+	// Debounce is how long the Interface must be without a carrier before this is a fault, and how long it must have one again. An
+	// interface that is missing or down is a fault at once.
+	Debounce Debounce `json:"debounce,omitzero"`
 	// PreemptDelay is the delay before preempting.
 	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
 	// StartupDelay is how long the router listens after its start before it may become master.

@@ -2,6 +2,8 @@
 
 package vrrp
 
+import "fmt"
+
 // Tracking is the combined result of everything that a virtual router tracks.
 type Tracking struct {
 	// Delta is added to the priority. The result stays within 1 and 254. An owner of the addresses stays at 255.
@@ -32,12 +34,20 @@ func (t Tracking) Cause() Cause {
 
 // AddInterfaces returns t with the effect of the tracked interfaces. An interface that links does not have yet has no effect.
 func (t Tracking) AddInterfaces(tracked []TrackInterface, links map[string]Link) Tracking {
-	for _, ti := range tracked {
+	return t.AddFaults(tracked, func(ti TrackInterface) (Cause, bool) {
 		link, seen := links[ti.Interface]
+		return link.FaultCause(), seen
+	})
+}
+
+// AddFaults does the same with the faults that count. state returns the fault of an interface, and whether it is known.
+func (t Tracking) AddFaults(tracked []TrackInterface, state func(TrackInterface) (Cause, bool)) Tracking {
+	for _, ti := range tracked {
+		cause, seen := state(ti)
 		if !seen {
 			continue
 		}
-		fault := link.Fault()
+		fault := cause.String()
 		switch {
 		case ti.Weight == 0 && fault != "":
 			if t.Fault == "" {
@@ -51,10 +61,24 @@ func (t Tracking) AddInterfaces(tracked []TrackInterface, links map[string]Link)
 	return t
 }
 
+// String returns the track with all that is configured of it.
+func (t TrackInterface) String() string {
+	s := t.Interface
+	if t.Weight != 0 {
+		s += fmt.Sprintf(" with weight %d", t.Weight)
+	}
+	if t.Debounce != (Debounce{}) {
+		s += fmt.Sprintf(" after %s up, %s down", t.UpDelay, t.DownDelay)
+	}
+	return s
+}
+
 // A TrackInterface says how a fault of another interface affects a virtual router.
 type TrackInterface struct {
 	Interface string `json:"interface"`
 	// Weight from -253 to -1 is added to the priority while the interface is at fault. Weight from 1 to 253 is added while it
 	// works. With 0, a fault of the interface is a fault of the virtual router.
 	Weight int `json:"weight"`
+	// Debounce is how long a change of the interface must last before it has an effect.
+	Debounce
 }

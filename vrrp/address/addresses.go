@@ -89,6 +89,9 @@ func addressRequest(operation, flags int, dev netlink.Link, a Address) *nl.Netli
 		times := nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Valid: math.MaxUint32}}
 		r.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, times.Serialize()))
 	}
+	if a.Label != "" {
+		r.AddData(nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
+	}
 	r.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(set)))
 	return r
 }

@@ -117,6 +117,35 @@ func TestReconcilerObeysNoPrefixRoute(t *testing.T) {
 	}
 }
 
+// TestReconcilerObeysLabels: an address gets its label, also if it was there without it, and an address without a label keeps that
+// of another program.
+func TestReconcilerObeysLabels(t *testing.T) {
+	ns := newSegment(t)
+	vip := netip.MustParsePrefix("198.51.100.1/24")
+	k := New("eth0", Options{Log: hclog.NewNullLogger()})
+	for _, tt := range []struct{ label, want string }{{"", "eth0"}, {"eth0:web", "eth0:web"}, {"", "eth0:web"}, {"eth0:b", "eth0:b"}} {
+		k.Set(Resources{}, Resources{Addresses: []Address{{Prefix: vip, Label: tt.label}}})
+		for range 2 {
+			if err := checkOnce(ns, k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := ""
+		nstest.Command(t, ns, nstest.Device("eth0", func(l netlink.Link) error {
+			addrs, err := netlink.AddrList(l, netlink.FAMILY_V4)
+			for _, a := range addrs {
+				if a.IP.String() == vip.Addr().String() {
+					got = a.Label
+				}
+			}
+			return err
+		}))
+		if got != tt.want {
+			t.Errorf("with label %q the kernel has %q, want %q", tt.label, got, tt.want)
+		}
+	}
+}
+
 func TestReconcilerBringsIPv6BackWithTheLink(t *testing.T) {
 	ns, peer := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, ns, "eth0", peer, "peer0")

@@ -74,7 +74,7 @@ func byPrefix(present []netlink.Addr) map[netip.Prefix]netlink.Addr {
 
 // differs reports whether a VIP on the interface has a wrong setting.
 func differs(a Address, found netlink.Addr) bool {
-	return a.NoPrefixRoute != (found.Flags&unix.IFA_F_NOPREFIXROUTE != 0)
+	return a.NoPrefixRoute != (found.Flags&unix.IFA_F_NOPREFIXROUTE != 0) || a.Label != "" && a.Label != found.Label
 }
 
 // addAddresses adds the wanted addresses that are missing, and passes them to placed a few at a time: the announcement of

@@ -38,6 +38,11 @@ func TestPlacements(t *testing.T) {
 	if got := PlacementsOf(placed()); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
+	labelled := placed()
+	labelled.VIPLabels = map[netip.Addr]string{netip.MustParseAddr("192.0.2.103"): "eth0:web"}
+	if got := PlacementsOf(labelled)[0].Addresses; got[0].Label != "" || got[1].Label != "eth0:web" {
+		t.Errorf("labels: %+v", got)
+	}
 	bare := PlacementsOf(vrrp.Config{Interface: "eth0"})
 	if !reflect.DeepEqual(bare, []Placement{{Interface: "eth0"}}) {
 		t.Errorf("without VIPs: %+v", bare)

@@ -15,6 +15,8 @@ type Address struct {
 	netip.Prefix
 	// NoPrefixRoute keeps the kernel from adding a route for the prefix.
 	NoPrefixRoute bool
+	// Label is the label that the address gets; empty: the kernel's choice, which is the interface's name.
+	Label string
 	// Owned says that the virtual router owns its addresses. The only IPv4 address of an interface then stays: see
 	// [Reconciler].
 	Owned bool
@@ -47,7 +49,7 @@ func PlacementsOf(c vrrp.Config) []Placement {
 			name := c.InterfaceOf(p.Addr())
 			i := slices.IndexFunc(all, func(at Placement) bool { return at.Interface == name })
 			all[i].Addresses = append(all[i].Addresses,
-				Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Owned: c.Priority == vrrp.PriorityOwner})
+				Address{Prefix: p, NoPrefixRoute: c.NoPrefixRoute, Label: c.VIPLabels[p.Addr()], Owned: c.Priority == vrrp.PriorityOwner})
 		}
 	}
 	return all

@@ -19,7 +19,7 @@ import (
 // apply carries out what the loop's owner asked for. The error is that the socket is not allowed.
 func (l *Loop) apply(now time.Time) error {
 	w := l.desired.Load()
-	retry := !l.reopen.IsZero() && !now.Before(l.reopen)
+	retry := !l.reopen.IsZero() && !now.Before(l.reopen) || !l.carrierDue.IsZero() && !now.Before(l.carrierDue)
 	if w == l.applied && !retry {
 		return nil
 	}
@@ -35,9 +35,11 @@ func (l *Loop) apply(now time.Time) error {
 	if w.link != nil {
 		from = sourcesOf(*w.link, l.isVIP)
 	}
+	l.carrierDue = time.Time{}
 	for _, r := range l.routers {
 		l.restore(r)
 		l.assess(r, now, from)
+		l.carrierDue = sooner(l.carrierDue, r.carrierDue)
 	}
 	l.started = l.started || w.link != nil
 	return l.tune(now)
@@ -226,7 +228,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 		src, missing = all.of(&r.Config, *l.applied.link, r.Machine.Source())
 	}
 	m := r.Machine
-	hard := l.obstacle(r, missing)
+	hard := l.obstacle(r, now, missing)
 	switch why := cmp.Or(hard, r.tracking.Cause()); {
 	case why.Kind != 0:
 		isHard := hard.Kind != 0
@@ -269,11 +271,11 @@ func (l *Loop) pass(r *router, now time.Time) {
 
 // obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source
 // address the link lacks.
-func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
+func (l *Loop) obstacle(r *router, now time.Time, missing string) vrrp.Cause {
 	if why := r.Config.Problem(); why != "" {
 		return vrrp.Cause{Kind: vrrp.FaultConfig, Text: why}
 	}
-	if why := r.Config.LinkFault(*l.applied.link); why.Kind != 0 {
+	if why := l.linkFault(r, now); why.Kind != 0 {
 		return why
 	}
 	if why := l.conn.fault(r.Config.Family() == 6); why != "" {
@@ -283,6 +285,17 @@ func (l *Loop) obstacle(r *router, missing string) vrrp.Cause {
 		return vrrp.Cause{Kind: vrrp.FaultSource, Text: missing}
 	}
 	return vrrp.Cause{}
+}
+
+// linkFault returns the fault of the link that counts for a router. Only a carrier is debounced: without the interface, or without
+// its sockets, the router cannot do anything.
+func (l *Loop) linkFault(r *router, now time.Time) (counts vrrp.Cause) {
+	is, by := r.Config.LinkFault(*l.applied.link), r.Config.Debounce
+	if is.Kind == vrrp.FaultLinkMissing || is.Kind == vrrp.FaultLinkDown || l.conn == nil {
+		by.DownDelay = 0
+	}
+	counts, r.carrierDue = r.carrier.Step(now, is, by)
+	return counts
 }
 
 func (l *Loop) isVIP(a netip.Addr) bool {

@@ -49,6 +49,7 @@ func (l *Loop) Configure(routers []vrrp.Config) {
 	for i := range copied {
 		copied[i].VIPs, copied[i].ExcludedVIPs = slices.Clone(copied[i].VIPs), slices.Clone(copied[i].ExcludedVIPs)
 		copied[i].VIPInterfaces = maps.Clone(copied[i].VIPInterfaces)
+		copied[i].VIPLabels = maps.Clone(copied[i].VIPLabels)
 		copied[i].Heartbeat = slices.Clone(copied[i].Heartbeat)
 	}
 	l.setDesired(func(w *desired) { w.routers = copied })

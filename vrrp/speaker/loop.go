@@ -71,6 +71,7 @@ type Loop struct {
 	conn         *conn
 	carriers     []*carrier // of the heartbeats
 	reopen       time.Time  // when to retry a socket that could not be opened
+	carrierDue   time.Time  // when a change of the interface may count; the zero time: never
 	diagnosisDue time.Time  // when a warning may end or another master must be reported; the zero time: never
 	pulseDue     time.Time  // when to call pulse at the latest; the zero time: never
 	usable       bool       // the link carries packets
@@ -284,7 +285,7 @@ func (l *Loop) clearWakeUp() error {
 
 // next returns the next time at which the loop has something to do, the zero time if never.
 func (l *Loop) next() time.Time {
-	next := sooner(sooner(l.reopen, l.diagnosisDue), l.pulseDue)
+	next := sooner(sooner(l.reopen, l.diagnosisDue), sooner(l.pulseDue, l.carrierDue))
 	if len(l.timers) > 0 {
 		next = sooner(next, l.timers[0].due)
 	}

@@ -30,6 +30,9 @@ type router struct {
 	onInterface *pathCounters
 	counted     atomic.Pointer[[]*pathCounters] // onInterface and those of paths
 
+	carrier    vrrp.Debounced // the state of the interface that counts
+	carrierDue time.Time      // when it may change by itself; the zero time: never
+
 	asked   time.Time // the AskTime that has passed
 	doubted time.Time // as in status
 

@@ -213,7 +213,7 @@ func (e *examination) links() {
 func (e *examination) isNeeded(l vrrp.Link) bool {
 	return slices.ContainsFunc(e.config.Routers, func(r configs.Router) bool {
 		return r.Interface == l.Name && r.LinkFault(l).Kind != 0 ||
-			slices.Contains(r.AllTrackInterfaces(), vrrp.TrackInterface{Interface: l.Name})
+			slices.ContainsFunc(r.AllTrackInterfaces(), func(t vrrp.TrackInterface) bool { return t.Interface == l.Name && t.Weight == 0 })
 	})
 }
 

@@ -80,6 +80,7 @@ type Process struct {
 
 	doubts    chan doubt                     // to ask
 	lastDoubt map[message.RouterID]time.Time // when the latest was sent
+	debounces map[debounceKey]*vrrp.Debounced
 
 	sequences sequences
 
@@ -120,6 +121,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		asked:        make(map[message.RouterID]message.Asked),
 		doubts:       make(chan doubt, askAtOnce),
 		lastDoubt:    make(map[message.RouterID]time.Time),
+		debounces:    make(map[debounceKey]*vrrp.Debounced),
 		addressUnits: make(map[addressKey]*addressUnit),
 		links:        make(map[string]vrrp.Link),
 		pulse:        newPulse(conn, o.Log),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -180,7 +181,10 @@ func (p *Process) updateLoops() {
 	own := make(map[string]vrrp.Tracking, len(p.order.Routers))
 	states := make(map[string]vrrp.Status, len(p.order.Routers))
 	for _, r := range onceInGroups(p.order.Routers) {
-		own[r.Name] = r.Tracking.AddInterfaces(r.TrackInterfaces, links)
+		own[r.Name] = r.Tracking.AddFaults(r.TrackInterfaces, func(t vrrp.TrackInterface) (vrrp.Cause, bool) {
+			link, seen := links[t.Interface]
+			return p.debounced(t, link, seen), seen
+		})
 		if s, ok := p.states[message.IDOf(r.Config)]; ok {
 			states[r.Name] = s
 		}
@@ -200,6 +204,32 @@ func (p *Process) updateLoops() {
 	for _, j := range joins {
 		p.units[j.Interface].loop.Join(j.Name, j.To, j.Cause)
 	}
+}
+
+// debounced returns the fault of a tracked interface that counts. If it may change without another change of the interface, the
+// serving goroutine settles again at that time.
+func (p *Process) debounced(t vrrp.TrackInterface, l vrrp.Link, seen bool) vrrp.Cause {
+	if !seen || t.Debounce == (vrrp.Debounce{}) {
+		return l.FaultCause()
+	}
+	key := debounceKey{t.Interface, t.Debounce}
+	d := p.debounces[key]
+	if d == nil {
+		d = &vrrp.Debounced{}
+		p.debounces[key] = d
+	}
+	now := time.Now()
+	counts, due := d.Step(now, l.FaultCause(), t.Debounce)
+	if !due.IsZero() {
+		time.AfterFunc(due.Sub(now), func() { nudge(p.wake) })
+	}
+	return counts
+}
+
+// A debounceKey is what a tracked interface's state depends on.
+type debounceKey struct {
+	iface string
+	by    vrrp.Debounce
 }
 
 // settle passes on the effects of new reports from the loops and links: tracking results, the decisions of sync groups, and

@@ -5,6 +5,7 @@ package importer
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type converter struct {
 	*site
 	checks namedChecks
 	files  []string           // all that were read
+	ids    []string           // of the directors
 	seen   map[[2]string]bool // the rows of the table that were used
 }
 
@@ -95,14 +97,10 @@ func (c *converter) convert(s Source) *table {
 	return d
 }
 
-// explainConditions notes that lines for other machines were left out.
+// explainConditions notes that lines for other machines were left out, and that neither director is one of them.
 func (c *converter) explainConditions(s Source) {
-	for _, id := range c.conds {
-		if id == s.ID {
-			return
-		}
-	}
-	if len(c.conds) > 0 {
+	mine := func(id string) bool { return slices.Contains(c.ids, id) }
+	if len(c.conds) > 0 && !slices.ContainsFunc(c.conds, mine) {
 		c.note(Place{File: path.Clean(s.File)}, "choose a machine with --config-id",
 			"lines begin with @%s, and none of these is %s", strings.Join(c.conds[:min(len(c.conds), 8)], ", @"), abbreviate(s.ID))
 	}

@@ -82,6 +82,7 @@ type Importer struct {
 // Keepalived converts the configuration of one director.
 func (i Importer) Keepalived(s Source) Result {
 	c := newConverter(i)
+	c.ids = []string{s.ID}
 	d := c.convert(s)
 	return c.finish(s, d)
 }
@@ -89,6 +90,7 @@ func (i Importer) Keepalived(s Source) Result {
 // Pair converts the configurations of two directors to one file for both.
 func (i Importer) Pair(a, b Source) Result {
 	c := newConverter(i)
+	c.ids = []string{a.ID, b.ID}
 	first := c.convert(a)
 	c.startPeer()
 	second := c.convert(b)

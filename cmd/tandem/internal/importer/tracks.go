@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"path"
 	"time"
+
+	"github.com/tandem-lvs/tandem/configs"
 )
 
 // A weight is a weight, which may be reversed.
@@ -239,18 +241,13 @@ const (
 // emitScript writes what a script is: a program, or a process or unit that a program only looks for. It returns its name.
 func (c *converter) emitScript(t *table, x *script) string {
 	interval := c.within(x.at, "interval", x.interval, leastInterval, mostInterval)
-	if p := trackedProcess(x.cmd.args); p != "" {
-		t.set(x.cmd.at, "process", tomlString(p)).because("instead of " + x.cmd.args[0])
+	switch key, value := configs.LooksFor(x.cmd.args); key {
+	case "process", "unit":
+		t.set(x.cmd.at, key, tomlString(value)).because("instead of " + x.cmd.args[0])
 		c.emitPace(t, x, interval)
-		return "process " + p
-	}
-	if u := trackedUnit(x.cmd.args); u != "" {
-		t.set(x.cmd.at, "unit", tomlString(u)).because("instead of " + x.cmd.args[0])
-		c.emitPace(t, x, interval)
-		return "unit " + u
-	}
-	if to, ok := trackedPort(x.cmd.args); ok {
-		return c.emitConnection(t, x, to, interval)
+		return key + " " + value
+	case "check":
+		return c.emitConnection(t, x, netip.MustParseAddrPort(value), interval)
 	}
 	value, list := x.cmd.value()
 	e := t.set(x.cmd.at, "script", value)

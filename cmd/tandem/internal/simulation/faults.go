@@ -95,7 +95,7 @@ func NewScenario(seed uint64) *Scenario {
 		}
 		s.Faults = append(s.Faults, f)
 	}
-	s.Paths = !s.Group && s.Other == 0 && r.IntN(3) == 0
+	s.Paths = s.Other == 0 && r.IntN(3) == 0
 	return s
 }
 

@@ -156,7 +156,7 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 		line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %t\nvips = [\"%s/24\"]",
 			name, iface, vrid, priority, s.Interval.String(), s.Preempt, vip)
 		if s.Paths {
-			line("heartbeat = [\"eth1\"]")
+			line("heartbeat = [%q]", map[string]string{"eth0": "eth1", "eth1": "eth0"}[iface])
 		}
 		if s.Group {
 			line("sync_group = \"all\"")

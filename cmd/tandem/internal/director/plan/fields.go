@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -38,7 +39,7 @@ func secret(key string) bool {
 
 // keys are the keys of fields whose name in Go differs from that in the file.
 var keys = map[string]string{
-	"password": "auth_pass", "no_prefix_route": "noprefixroute",
+	"vip_labels": "label", "password": "auth_pass", "no_prefix_route": "noprefixroute",
 	"tls.on": "tls", "tls.name": "tls_name", "tls.ca_file": "tls_ca", "tls.cert_file": "tls_cert", "tls.key_file": "tls_key",
 	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
@@ -142,6 +143,13 @@ func text(v any) string {
 			return "none" // the values of names begin with 1
 		}
 		return v.String()
+	}
+	if labels, ok := v.(map[netip.Addr]string); ok {
+		parts := make([]string, 0, len(labels))
+		for _, addr := range slices.SortedFunc(maps.Keys(labels), netip.Addr.Compare) {
+			parts = append(parts, fmt.Sprintf("%s %s", addr, labels[addr]))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
 	}
 	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice {
 		parts := make([]string, list.Len())

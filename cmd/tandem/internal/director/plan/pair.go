@@ -69,8 +69,8 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 
 // own are the settings of a virtual router that each director may have its own of, or that have rules of their own.
 var own = []string{
-	"Name", "Interface", "Heartbeat", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
-	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
+	"Name", "Interface", "Heartbeat", "Debounce", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
+	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "VIPLabels", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
 	"NoPrefixRoute",
 }
 

@@ -184,6 +184,9 @@ interrupts: remove 192.0.2.101/24: from eth0 — clients of 192.0.2.101 get no a
 		{"a longer wait for a silent master", master, []string{"priority = 150", "priority = 150\ndown_adverts = 6"}, `
 none: change virtual router web: down_adverts 3 → 6 — a silent master counts as gone after 6.414s; give the peer the same
 `},
+		{"labels and delays", master, []string{`vips = ["192.0.2.100/24", `, "debounce = { down_delay = \"200ms\" }\nvips = [{ address = \"192.0.2.100/24\", label = \"eth0:web\" }, "}, `
+none: change virtual router web: label [] → [192.0.2.100 eth0:web], debounce.down_delay 0s → 200ms — an address that gets another label is removed and added again at once
+`},
 		{"a second path", master, []string{"priority = 150", "priority = 150\nheartbeat = [\"eth1\", { peer = \"10.0.0.2\" }]"}, `
 none: change virtual router web: heartbeat [] → [eth1, 10.0.0.2] — a path is heard when the peer has it too; give the peer the same
 `},

@@ -164,6 +164,8 @@ func (p *planner) continues(was, is *configs.Router) {
 			l.Cost = "the peer follows the master's interval; give it the same"
 		case f.key == "down_adverts":
 			l.Cost = sentence(l.Cost, fmt.Sprintf("a silent master counts as gone after %s; give the peer the same", short(is.DownTime(is.Priority).Round(time.Millisecond))))
+		case f.key == "label" && master:
+			l.Cost = sentence(l.Cost, "an address that gets another label is removed and added again at once")
 		case f.key == "heartbeat" && len(is.Heartbeat) > 0:
 			l.Cost = sentence(l.Cost, "a path is heard when the peer has it too; give the peer the same")
 		case f.key == "carrier" && is.Carrier == vrrp.CarrierIgnore:
