@@ -25,6 +25,7 @@ type Config struct {
 	State    State
 	Metrics  Metrics
 	Election Election
+	Peer     Peer
 	Routers  []Router
 	Tracks   []Track // of the routers, beside the interfaces that they track
 	Hooks    []Hook  // those of the routers first, then those of the file, each in its order
@@ -81,6 +82,9 @@ type Election struct {
 type Router struct {
 	vrrp.Config
 	Announce garp.Config
+	// WitnessRelease is how long a master stays master while neither its witnesses nor its peers answer; 0: for ever. Witnesses and
+	// peers are among the Tracks.
+	WitnessRelease time.Duration
 }
 
 // A KeyFile is a file with the secret of a key of a virtual router. Package load reads it.

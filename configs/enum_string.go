@@ -109,11 +109,13 @@ func _() {
 	_ = x[TrackCheck-4]
 	_ = x[TrackProcess-5]
 	_ = x[TrackUnit-6]
+	_ = x[TrackWitness-7]
+	_ = x[TrackPeer-8]
 }
 
-const _TrackKind_name = "scriptfileservicecheckprocessunit"
+const _TrackKind_name = "scriptfileservicecheckprocessunitwitnesspeer"
 
-var _TrackKind_index = [...]uint8{0, 6, 10, 17, 22, 29, 33}
+var _TrackKind_index = [...]uint8{0, 6, 10, 17, 22, 29, 33, 40, 44}
 
 func (i TrackKind) String() string {
 	idx := int(i) - 1

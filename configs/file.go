@@ -45,6 +45,11 @@ func partFields() []toml.Field[file] {
 			func(f *file, v State) { f.State = v }),
 		toml.Section("metrics", metricsTable(), "Metrics for Prometheus.",
 			func(f *file, v Metrics) { f.Metrics = v }),
+		toml.Derived("peer", channelTable(),
+			"The channel to the other director. It carries orders about real servers (tandem drain and others), and what each director "+
+				"sees: differences of the configurations, of the servers' health and of the clocks. `tandem status --pair` shows them. "+
+				"The election does not use it. Without this table there is no channel.",
+			func(f *file, v Peer) { f.Peer = v }),
 		toml.Section("election", electionTable(), "The process that runs the virtual routers.",
 			func(f *file, v Election) { f.Election = v }),
 		toml.Derived("vrrp", toml.List(routerTable(), 0, toml.Unlimited),
@@ -146,6 +151,7 @@ func checkFile(at toml.Node, f *file) {
 	checkHooks(at, f)
 	checkUseful(at.Key("vrrp"), f)
 	checkRealServer(at.Key("realserver"), &f.Config)
+	refusePeerVIP(at.Key("peer"), &f.Config)
 	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}

@@ -123,7 +123,7 @@ func consistent(t *testing.T, c *Config) {
 		}
 	}
 	for _, track := range c.Tracks {
-		if !names[track.Router] || slices.Contains([]TrackKind{TrackScript, TrackCheck, TrackProcess, TrackUnit}, track.Kind) != track.Probed() {
+		if !names[track.Router] || slices.Contains([]TrackKind{TrackScript, TrackCheck, TrackProcess, TrackUnit, TrackWitness, TrackPeer}, track.Kind) != track.Probed() {
 			t.Errorf("track %+v", track)
 		}
 		if track.Check != nil && track.Check.Validate() != nil {

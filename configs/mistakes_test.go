@@ -66,7 +66,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: control.colour: unknown key; the keys here are socket",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, election, vrrp, lvs, check, service, hook, realserver`,
+			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, peer, election, vrrp, lvs, check, service, hook, realserver`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",

@@ -22,11 +22,14 @@ type virtualRouter struct {
 	tracks []tracked
 	keys   []KeyFile // without the router's name
 	hooks  []Hook
+
+	witnesses    []witness
+	witnessPeers []netip.Addr
 }
 
 func routerTable() toml.SchemaType[virtualRouter] {
 	return toml.Table(checkRouter,
-		slices.Concat(identityFields(), electionFields(), addressFields(), unicastFields(), followerFields())...)
+		slices.Concat(identityFields(), electionFields(), addressFields(), unicastFields(), witnessFields(), followerFields())...)
 }
 
 // identityFields are what a virtual router is on the wire.
@@ -197,6 +200,7 @@ func checkRouter(at toml.Node, r *virtualRouter) {
 	checkHeartbeat(at, r)
 	checkVirtualMAC(at, r)
 	checkTracks(at, r)
+	checkWitness(at, r)
 }
 
 // checkCount refuses more VIPs of a family than an advertisement can list.

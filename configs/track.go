@@ -45,6 +45,10 @@ const (
 	TrackProcess // process
 	// TrackUnit is a unit of systemd. It fails when it is not active.
 	TrackUnit // unit
+	// TrackWitness is a machine that answers whoever is not cut off. By itself, its silence changes nothing.
+	TrackWitness // witness
+	// TrackPeer is the other director, as a master asks it before it lets go. By itself, its silence changes nothing.
+	TrackPeer // peer
 )
 
 // Probed reports whether the track is probed at an interval. Its state is then not known before the first result.
@@ -309,7 +313,7 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 		}
 		tracks = append(tracks, track)
 	}
-	return tracks
+	return append(tracks, v.witnessTracks(name)...)
 }
 
 // checked reports whether any of the service's servers is checked.

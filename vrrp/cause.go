@@ -28,6 +28,7 @@ const (
 	CauseStalled                  // another router took over while this one stood still: Peer
 	CauseStoodStill               // it stood still, and has heard of no successor since
 	CauseListens                  // it stood still for Wait, and waits for the advertisement of a successor
+	CauseNoWitness                // no master was heard, and no witness answers: Wait
 	CauseLastResort               // no master was heard, and the router is master in spite of the fault Text
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
@@ -81,6 +82,8 @@ func (c Cause) String() string {
 		return "it stood still, and no other master is heard"
 	case CauseListens:
 		return fmt.Sprintf("it stood still for %s: listening for another master before it has the addresses again", c.Wait)
+	case CauseNoWitness:
+		return fmt.Sprintf("stands back: no advertisement for %s, but no witness answers: this machine itself may be cut off", c.Wait)
 	case CauseLastResort:
 		return "no other master is heard, so this router is master at priority 1 in spite of its fault: " + c.Text
 	case CauseStandby:

@@ -51,6 +51,8 @@ type Config struct {
 	Debounce Debounce `json:"debounce,omitzero"`
 	// PreemptDelay is the delay before preempting.
 	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
+	// Witnessed says that the router has witnesses: then it tells when its master is Silent, so that they can be asked in time.
+	Witnessed bool `json:"witnessed,omitempty"`
 	// StartupDelay is how long the router listens after its start before it may become master.
 	StartupDelay time.Duration `json:"startup_delay,omitempty"`
 	// SyncGroup names the group whose members change state together; empty: none.

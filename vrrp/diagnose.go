@@ -13,16 +13,6 @@ import (
 
 const namedAddresses = 3 // of a list that differs
 
-// Status.RivalHeard changes at the first advertisement of another master, and then after a pause that doubles each time. The
-// first changes come quickly, because the VIPs are announced again after each change. Later ones come seldom, because the
-// advertisements may be forged. The last advertisement always counts: it may be the one with which the other master gives
-// way.
-const (
-	rivalFirstPause = 100 * time.Millisecond
-	rivalLastPause  = time.Second
-	rivalForgotten  = 5 * time.Second // after the last advertisement; the next one counts as a first one again
-)
-
 // Symptoms are the findings of one packet that should be logged.
 type Symptoms uint8
 
@@ -42,52 +32,6 @@ type diagnosis struct {
 	looked time.Time                       // when a list was last compared address by address
 
 	difference string // of the last SymptomVIPs
-}
-
-// A contest records the other masters that were heard while this router was master.
-type contest struct {
-	told   time.Time // Status.RivalHeard
-	pause  time.Duration
-	last   time.Time // when another master was last heard
-	untold bool      // it was heard during the pause
-	// began is Status.Contested. rival is when another master was last heard that was not giving way as our predecessor.
-	began, rival time.Time
-}
-
-// hear counts an advertisement of another master. It reports whether told or due has changed.
-func (c *contest) hear(now time.Time) bool {
-	if now.Sub(c.last) >= rivalForgotten {
-		c.pause = 0
-	}
-	c.last = now
-	if now.Sub(c.told) >= c.pause {
-		c.tell(now)
-		return true
-	}
-	first := !c.untold
-	c.untold = true
-	return first
-}
-
-// dispute counts an advertisement of another master that claims our place. The first one begins a contest.
-func (c *contest) dispute(now time.Time) {
-	if now.Sub(c.rival) >= rivalForgotten {
-		c.began = now
-	}
-	c.rival = now
-}
-
-// due returns when to call tell. It is the zero time if there is nothing to report.
-func (c *contest) due() time.Time {
-	if !c.untold {
-		return time.Time{}
-	}
-	return c.told.Add(c.pause)
-}
-
-func (c *contest) tell(now time.Time) {
-	c.told, c.untold = now, false
-	c.pause = min(max(2*c.pause, rivalFirstPause), rivalLastPause)
 }
 
 // dropKinds are the drops that a wrong configuration is likely to cause.
@@ -232,7 +176,7 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 	if !r.Machine.HandingOver() {
 		changed = r.diagnosis.contest.hear(now)
 		if !r.givesWay(now, h.Source) {
-			r.diagnosis.contest.dispute(now)
+			changed = r.diagnosis.contest.dispute(now, h.Source) || changed
 		}
 	}
 	heard := &r.diagnosis.rival

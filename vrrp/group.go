@@ -62,10 +62,11 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 // share gives each member the tracking results and faults of the other members. It reports whether there is a fault, and
 // whether every fault allows a router to be master as the last resort.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty, lastResort bool) {
-	delta, unclear := 0, false
+	delta, unclear, noWitness := 0, false, false
 	for _, c := range members {
 		delta += own[c.Name].Delta
 		unclear = unclear || own[c.Name].Unclear
+		noWitness = noWitness || own[c.Name].NoWitness
 	}
 	words := make([]string, len(members))
 	for i, c := range members {
@@ -77,7 +78,7 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		lastResort = lastResort && (words[i] == "" || own[c.Name].LastResort && !hard(states[c.Name]))
 	}
 	for i, c := range members {
-		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort}
+		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort, NoWitness: noWitness}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
 				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true

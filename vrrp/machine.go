@@ -27,7 +27,7 @@ const (
 	EventTimer // timer
 	// EventAdvert: a good advertisement of Source was received on Path, with Priority and Interval.
 	EventAdvert // advert
-	// EventTracking: there are new tracking results, Delta and Unclear.
+	// EventTracking: there are new tracking results, Delta, Unclear and NoWitness.
 	EventTracking // tracking
 	// EventStandby: enter standby if On, else end it. A master hands over.
 	EventStandby // standby
@@ -46,6 +46,8 @@ type Event struct {
 	// Path is 0 for the Interface, or a path of the heartbeat, from 1.
 	Path    uint8
 	Unclear bool
+	// NoWitness is as in Tracking.
+	NoWitness bool
 	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	// LastResort says that the router is to be master in spite of a gentle fault if no other master is heard.
@@ -96,6 +98,10 @@ type Machine struct {
 	unfit   Cause // the fault in spite of which the router becomes master if no other master is heard
 	alone   bool  // it is master in spite of unfit
 	started bool  // StartupDelay has begun; it counts once
+
+	noWitness bool // Tracking.NoWitness
+	back      bool // its time to take over has come, and it stands back
+	hushed    bool // Silent: since the last advertisement of the master
 
 	state   State
 	holding bool
@@ -174,8 +180,11 @@ func (m *Machine) Leaving() bool { return m.stopped }
 // Deadline returns when to Step with EventTimer; the zero time means that the machine waits for nothing.
 func (m *Machine) Deadline() time.Time {
 	due := m.deadline
-	if m.ready {
+	if m.ready || m.back {
 		due = time.Time{}
+	}
+	if hush := m.hushAt(); !hush.IsZero() && (due.IsZero() || hush.Before(due)) {
+		due = hush
 	}
 	if m.lingering() && (due.IsZero() || m.linger.Before(due)) {
 		due = m.linger
@@ -240,6 +249,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.advert(now, &ev)
 	case EventTracking:
 		m.delta, m.unclear = ev.Delta, ev.Unclear
+		m.seeWitness(now, ev.NoWitness)
 		m.rearm(now)
 	case EventStandby:
 		m.standBy(now, ev.On)
@@ -352,7 +362,7 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.listens = to, now, false
+	m.state, m.since, m.listens, m.back = to, now, false, false
 	m.alone = m.alone && to == Master
 	m.resetPaths(now)
 	m.setCause(cause)

@@ -19,11 +19,13 @@ func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
 		m.release(m.lingered())
 	}
+	m.hush(now)
 	switch {
-	case m.ready || m.deadline.IsZero() || now.Before(m.deadline):
+	case m.ready || m.back || m.deadline.IsZero() || now.Before(m.deadline):
 	case m.offering():
 		m.offerAgain(now)
 	case m.listen(now):
+	case m.standBack(now):
 	case m.state == Backup && m.cfg.SyncGroup != "":
 		m.ready = true
 	case m.state == Fault && m.cfg.SyncGroup != "":
@@ -97,6 +99,7 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	switch {
 	case ev.Priority == PriorityLeaving:
 		ready, due := m.ready, m.deadline
+		m.back, m.hushed = false, true
 		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
 		m.rearm(now)
 		if ready {
@@ -112,6 +115,7 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 		if m.lower.source.IsValid() {
 			first = m.lower.first
 		}
+		m.back, m.hushed = false, false
 		m.lower = rival{ev.Source, ev.Priority, ev.Interval, first, now}
 		if !m.master.IsValid() {
 			m.master = ev.Source

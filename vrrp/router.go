@@ -77,6 +77,9 @@ func (r *Router) RivalHeard() time.Time { return r.diagnosis.contest.told }
 // Contested is Status.Contested.
 func (r *Router) Contested() time.Time { return r.diagnosis.contest.began }
 
+// TwoMasters is Status.TwoMasters.
+func (r *Router) TwoMasters() TwoMasters { return r.diagnosis.contest.twoMasters() }
+
 // DiagnosisDue returns when to call AdvanceDiagnosis, the zero time if there is no need.
 func (r *Router) DiagnosisDue() time.Time {
 	due, end := r.diagnosis.contest.due(), r.diagnosis.warnings.firstEnd()
@@ -87,13 +90,15 @@ func (r *Router) DiagnosisDue() time.Time {
 }
 
 // AdvanceDiagnosis ends the warnings whose cause has not been seen for long enough. If another master was heard in the pause
-// after the last change of RivalHeard, it updates RivalHeard. It reports whether anything has changed.
+// after the last change of RivalHeard, it updates RivalHeard. It ends a moment with two masters that is over. It reports whether
+// anything has changed.
 func (r *Router) AdvanceDiagnosis(now time.Time) bool {
 	c := &r.diagnosis.contest
-	told := c.untold && !now.Before(c.due())
+	told := c.untold && !now.Before(c.told.Add(c.pause))
 	if told {
 		c.tell(now)
 	}
+	told = c.end(now) || told
 	return r.diagnosis.warnings.remove(func(w warning) bool { return !now.Before(w.until) }) || told
 }
 

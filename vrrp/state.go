@@ -87,6 +87,10 @@ type Status struct {
 	// Contested is when the latest contest began: this master heard another master, and stays. The last advertisement of the
 	// master that it has replaced does not count. A contest is over when no other master was heard for 5 s.
 	Contested time.Time `json:"contested,omitzero"`
+	// TwoMasters are the moments with two masters, as this router has heard them.
+	TwoMasters TwoMasters `json:"two_masters,omitzero"`
+	// Silent says that the master of a backup with witnesses has missed an advertisement.
+	Silent bool `json:"silent,omitempty"`
 	// Doubted is when this backup last missed so many advertisements that it takes over an interval later (Machine.AskTime).
 	Doubted time.Time `json:"-"`
 	// Paths are the router's interface and the paths of its heartbeat. Without a heartbeat there are none.

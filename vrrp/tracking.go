@@ -17,6 +17,9 @@ type Tracking struct {
 	// LastResort says that only scripts, checks and looks for processes have found the Fault. If no other master is heard, the virtual router is master in
 	// spite of it, at priority 1.
 	LastResort bool `json:"last_resort,omitempty"`
+	// NoWitness says that the router has witnesses, machines that answer whoever is not cut off, and none is known to answer.
+	// Then it does not take over from a silent master. It takes over from a master that leaves or that it preempts.
+	NoWitness bool `json:"no_witness,omitempty"`
 	// OfGroup says that Fault is the fault of another member of the sync group.
 	OfGroup bool `json:"-"`
 }

@@ -38,6 +38,8 @@ func (p *transcript) configure(c *Config, args string) {
 			c.DownAdverts = uint8(p.number(value))
 		case "group":
 			c.SyncGroup = value
+		case "witnessed":
+			c.Witnessed = true
 		case "paths":
 			c.Heartbeat = nil
 			for i := 1; i < p.number(value); i++ {

@@ -228,6 +228,8 @@ func (p *transcript) track(a *party, args string) {
 		t.Fault, t.LastResort = words, true
 	case "unclear":
 		t.Unclear = true
+	case "witness":
+		t.NoWitness = words == "lost"
 	default:
 		t.Delta = p.number(what)
 	}
@@ -243,8 +245,8 @@ func (p *transcript) track(a *party, args string) {
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
-	if t.Delta != former.Delta || t.Unclear != former.Unclear {
-		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+	if t.Delta != former.Delta || t.Unclear != former.Unclear || t.NoWitness != former.NoWitness {
+		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
 	}
 	p.assess(a)
 }
@@ -293,7 +295,7 @@ func (p *transcript) decide(a *party) {
 // step passes an event to a machine, writes the result and sends its advertisements.
 func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
-	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause())
+	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent())
 	actions := slices.Clone(m.Step(p.now, ev))
 	for _, act := range actions {
 		switch {
@@ -304,7 +306,7 @@ func (p *transcript) step(a *party, ev Event) {
 			p.announce(a)
 		}
 	}
-	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause()) != before
+	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent()) != before
 	routine := len(actions) == 0 && !changed && (ev.Kind == EventTimer || ev.Kind == EventAdvert)
 	if !routine && !(ev.Kind == EventTimer && !changed && len(actions) == 1) {
 		p.line(a, "%s => %s", p.spellEvent(ev), cmp.Or(spell(actions), "-"))
@@ -326,6 +328,9 @@ func (p *transcript) spellEvent(ev Event) string {
 		s += fmt.Sprintf(" %+d", ev.Delta)
 		if ev.Unclear {
 			s += " unclear"
+		}
+		if ev.NoWitness {
+			s += " no witness"
 		}
 	case EventStandby:
 		s += map[bool]string{true: " on", false: " off"}[ev.On]

@@ -122,6 +122,19 @@ func (p *transcript) deliver(l delivery) {
 	a.DiagnoseAdvert(p.now, h, &a.heard, was == Master && a.Machine.State() == Master)
 }
 
+// diagnose lets a party report what it has heard of other masters.
+func (p *transcript) diagnose(a *party) {
+	before, heard := a.TwoMasters(), a.RivalHeard()
+	a.AdvanceDiagnosis(p.now)
+	if now := a.TwoMasters(); now.Last != before.Last {
+		p.line(a, "was not the only master: %s was heard for %s, %d times in all", now.Last.Peer, now.Last.Length, now.Count)
+	}
+	if a.RivalHeard() != heard {
+		p.line(a, "announces its addresses again: another master was heard")
+		p.announce(a)
+	}
+}
+
 func (p *transcript) thaw(a *party) {
 	a.asleep = false
 	onTheWay := p.onTheWay
@@ -142,6 +155,9 @@ func (p *transcript) run(until time.Time) {
 		for _, a := range p.parties {
 			if due := a.Machine.Deadline(); !a.asleep && !due.IsZero() && due.Before(at) {
 				at, do = due, func() { p.step(a, Event{Kind: EventTimer}) }
+			}
+			if due := a.DiagnosisDue(); !a.asleep && !due.IsZero() && due.Before(at) {
+				at, do = due, func() { p.diagnose(a) }
 			}
 		}
 		found := false

@@ -15,7 +15,7 @@ import (
 
 func newDrain() *cobra.Command {
 	var s socketFlags
-	var wait bool
+	var wait, local bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "drain SERVICE/SERVER",
@@ -24,6 +24,10 @@ func newDrain() *cobra.Command {
 connections. It stays drained until tandem undrain, also over reloads and restarts. SERVICE is the name
 of a service. SERVER is the address of the server. If the service has several servers with this address,
 write ADDRESS:PORT.
+
+With [peer] in the configuration, the server is drained on both directors, and the answer says so. If the
+other director does not get the order, it gets it when the channel works again: of two orders about a
+server, the later one counts on both. With --local, the server is drained on this director only.
 
 With --wait, the command shows the number of connections, and returns when no connection is left. If
 --timeout passes first, the exit code is 1 and the server stays drained. The next connection of a
@@ -37,20 +41,26 @@ connection goes to the drained server, and --wait waits for such clients too.`,
 			if err != nil {
 				return err
 			}
-			state, err := client.CommandServer(cmd.Context(), control.ServerCommand{Server: args[0], Action: control.Drain})
+			state, err := client.CommandServer(cmd.Context(), control.ServerCommand{Server: args[0], Action: control.Drain, Local: local})
 			if err != nil {
 				return err
 			}
 			warnNotRemembered(cmd, state.NotRemembered)
 			out := cmd.OutOrStdout()
 			if !wait {
-				_, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state))
+				if _, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state)); err != nil {
+					return err
+				}
+				return writeWhere(out, state.Peer)
+			}
+			if err := writeWhere(out, state.Peer); err != nil {
 				return err
 			}
 			return awaitDrained(cmd.Context(), client, state, timeout, newProgress(out))
 		},
 	}
 	s.register(cmd)
+	registerLocal(cmd, &local)
 	cmd.Flags().BoolVar(&wait, "wait", false, "return only when no connection is left")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "maximum `DURATION` of --wait, as in 90s or 10m (0: no limit)")
 	return cmd

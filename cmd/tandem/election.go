@@ -29,6 +29,9 @@ func newElection() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if options.Board, err = election.InheritedBoard(); err != nil {
+				return err
+			}
 			// One more than the number of processors: the thread of a VRRP loop must never wait for a thread that runs other
 			// Go code.
 			runtime.GOMAXPROCS(runtime.NumCPU() + 1)

@@ -26,7 +26,7 @@
 //	POST /v1/failover  {"routers": ["NAME"]}      hands the virtual routers over to the peer
 //	POST /v1/release   {"routers": ["NAME"]}      ends their standby
 //	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
-//	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0}
+//	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0, "local": false}
 //	                                              changes a real server, and answers with its state
 //	GET  /v1/history?since=TIME&router=NAME&service=NAME
 //	                                              what has happened: a list of events, see below
@@ -42,6 +42,9 @@
 // If it cannot write the file, the answer has "not_remembered" with the cause: a restart would forget the command. The same holds
 // for failover and release.
 //
+// With [peer], a command about a real server goes to both directors, unless it has "local". The answer then has "peer": {"name",
+// "in_force", "problem"}. If it is not in force there, the director sends it again when the channel works.
+//
 // The status is
 //
 //	{
@@ -55,7 +58,8 @@
 //	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
 //	                     "refused": [{"reason", "count", "last", "from"}]},
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
-//	                         "answers_withheld", "became_master", "longest_gap_seconds"}}],
+//	                         "answers_withheld", "became_master", "longest_gap_seconds"},
+//	            "two_masters": {"count", "total_seconds", "since", "peer", "latest": {"began", "seconds", "peer"}}}],
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
@@ -64,8 +68,14 @@
 //	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
 //	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
+//	  "peer": {"address", "name", "version", "to": {"up", "since", "problem"}, "from": {}, "heard_at", "refused", "refusal",
+//	           "clock": {"ahead_seconds", "error_seconds"}, "drift": [{"wrong", "text"}], "servers_not_told",
+//	           "routers": [{"name", "family", "state", "effective_priority", "standby", "since"}],
+//	           "servers": [{"name", "here", "there", "since"}], "orders": [{"name", "here", "there", "why", "meant"}]},
 //	  "warnings": ["…"]
 //	}
+//
+// The peer is only there with [peer] in the configuration. Its servers and orders are those that differ.
 //
 // The state of a virtual router is one of initialize, backup, master and fault. The health is one of unknown, healthy,
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
@@ -153,7 +163,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newDoctor(), newImport()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newPlan(), newReload(), newStatus(), newPeer(), newDoctor(), newImport()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},

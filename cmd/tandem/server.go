@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -13,12 +14,39 @@ import (
 // serverCommand completes a command that changes the state of one real server. On success it prints done.
 func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
 	var s socketFlags
+	var local bool
 	s.register(cmd)
+	registerLocal(cmd, &local)
 	cmd.Args = arguments(1, 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: action}, done)
+		return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: action, Local: local}, done)
 	}
 	return cmd
+}
+
+// registerLocal registers the flag of a command that would go to both directors.
+func registerLocal(cmd *cobra.Command, local *bool) {
+	cmd.Flags().BoolVar(local, "local", false, "only on this director, even if [peer] connects it to the other one")
+}
+
+// where says on which directors a command is in force; "" if there is one only.
+func where(p *control.PeerReply) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.InForce:
+		return "in force here and on " + p.Name
+	}
+	return fmt.Sprintf("in force here; %s did not get it: %s", p.Name, p.Problem)
+}
+
+// writeWhere prints where a command is in force.
+func writeWhere(w io.Writer, p *control.PeerReply) error {
+	if p == nil {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, where(p))
+	return err
 }
 
 // commandServer sends a command about a real server, and prints what was done and the state of the server.
@@ -36,8 +64,10 @@ func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, d
 	if state.Note != "" {
 		line += " (" + state.Note + ")"
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
-	return err
+	if _, err = fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+		return err
+	}
+	return writeWhere(cmd.OutOrStdout(), state.Peer)
 }
 
 // warnNotRemembered tells the operator that a command works now, but that a restart of the director would forget it.

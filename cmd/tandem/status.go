@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,7 +24,7 @@ import (
 
 func newStatus() *cobra.Command {
 	var s socketFlags
-	var asJSON, verbose bool
+	var asJSON, verbose, pair bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of the running director",
@@ -35,10 +36,15 @@ followed by (standby). If the present priority differs from the configured one, 
 1 (of 150) means that it is 1 now and configured as 150. WEIGHT is shown in the same way. ACTIVE and
 INACTIVE are the numbers of active and inactive connections in the kernel.
 
+With --pair, the command shows both directors side by side, and what differs: in the configurations, in
+the health of real servers, in the orders about them, and between the clocks. This needs [peer] in the
+configuration.
+
 A hook is shown while it runs, waits or fails. TOLD and FAILED count its runs. REPLACED counts the events
 that it was not told because a newer one came first.`,
 		Example: `  tandem status
   tandem status --verbose
+  tandem status --pair
   tandem status --json | jq -r '.vrrp[].state'`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,11 +68,21 @@ that it was not told because a newer one came first.`,
 			if err != nil {
 				return err
 			}
+			if pair {
+				if status.Peer == nil {
+					return errors.New("this director has no channel to another one: see tandem peer init --help")
+				}
+				var b bytes.Buffer
+				writePair(&b, status, time.Now())
+				_, err = b.WriteTo(cmd.OutOrStdout())
+				return err
+			}
 			return writeStatus(cmd.OutOrStdout(), status, verbose, time.Now())
 		},
 	}
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
+	cmd.Flags().BoolVar(&pair, "pair", false, "show both directors of the pair, and what differs")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, the last result of each check, and all hooks")
 	return cmd
 }
@@ -92,6 +108,7 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		writeAsked(&b, s.VRRP, verbose, now)
 		if verbose {
 			writeCounters(&b, s.VRRP)
+			writeTwoMasters(&b, s.VRRP, now)
 			writeSigning(&b, s.VRRP, now)
 		}
 	}
@@ -115,6 +132,9 @@ func writeStatus(w io.Writer, s control.Status, verbose bool, now time.Time) err
 		fmt.Fprintf(&b, "connection sync  %s on %s  id %d\n", sync.Role, sync.Interface, sync.ID)
 	}
 	writeHooks(&b, s.Hooks, verbose, now)
+	if s.Peer != nil {
+		writePeerLine(&b, s.Peer, now)
+	}
 	_, err := b.WriteTo(w)
 	return err
 }
@@ -228,6 +248,31 @@ func writeAsked(b *bytes.Buffer, routers []control.Router, verbose bool, now tim
 			who = append(who, fmt.Sprintf("%s at %s (%s)", a.Address, a.Hardware, is))
 		}
 		fmt.Fprintf(t, "%s\t%s ago\t%s\t%s\n", r.Name, ago(now, r.Asked.At), r.Asked.Master, cmp.Or(strings.Join(who, ", "), r.Asked.Problem, "nobody"))
+	}
+	t.Flush()
+}
+
+// writeTwoMasters prints the times with two masters, as the routers that have heard another master saw them.
+func writeTwoMasters(b *bytes.Buffer, routers []control.Router, now time.Time) {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	header := "\nROUTER\tTWO MASTERS\tTOGETHER\tLATEST"
+	for _, r := range routers {
+		m := r.TwoMasters
+		if m.Count == 0 {
+			continue
+		}
+		latest := "-"
+		switch {
+		case m.Since != nil:
+			latest = fmt.Sprintf("now, for %s: %s", ago(now, *m.Since), m.Peer)
+		case m.Latest != nil:
+			latest = fmt.Sprintf("%s ago, for %.3fs: %s", ago(now, m.Latest.Began), m.Latest.Seconds, m.Latest.Peer)
+		}
+		if header != "" {
+			fmt.Fprintln(t, header)
+			header = ""
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.3fs\t%s\n", r.Name, m.Count, m.TotalSeconds, latest)
 	}
 	t.Flush()
 }

@@ -15,7 +15,7 @@ import (
 
 func newWeight() *cobra.Command {
 	var s socketFlags
-	var reset bool
+	var reset, local bool
 	cmd := &cobra.Command{
 		Use:   "weight SERVICE/SERVER N | --reset",
 		Short: "Give a real server another weight than the configured one",
@@ -30,7 +30,7 @@ and restarts. SERVICE/SERVER is written as for tandem drain.`,
 				if len(args) == 2 {
 					return errors.New("--reset goes back to the configured weight: leave out the number")
 				}
-				return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: control.Reset}, "as configured")
+				return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: control.Reset, Local: local}, "as configured")
 			}
 			if len(args) < 2 {
 				return errors.New("the weight is missing: write tandem weight SERVICE/SERVER N, or --reset instead of N")
@@ -39,10 +39,11 @@ and restarts. SERVICE/SERVER is written as for tandem drain.`,
 			if err != nil {
 				return fmt.Errorf("%q is not a weight: write a number from 0 to %d", args[1], lvs.MaxWeight)
 			}
-			return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: control.SetWeight, Weight: int(n)}, "set")
+			return commandServer(cmd, s, control.ServerCommand{Server: args[0], Action: control.SetWeight, Weight: int(n), Local: local}, "set")
 		},
 	}
 	s.register(cmd)
+	registerLocal(cmd, &local)
 	cmd.Flags().BoolVar(&reset, "reset", false, "go back to the configured weight")
 	return cmd
 }

@@ -113,6 +113,22 @@ func (r *Runner) startDue(ctx context.Context, probes *sync.WaitGroup) (pause, s
 	return pause, slack
 }
 
+// Hurry makes the next probes of targets start at once. Those under way go on. It does not block.
+func (r *Runner) Hurry(ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, id := range ids {
+		if e := r.entries[id]; e != nil && e.index != idle && now.Before(e.Due) {
+			e.Due = now
+			heap.Fix(&r.queue, e.index)
+		}
+	}
+	if r.poller != nil {
+		r.poller.Wake()
+	}
+}
+
 // takeDue removes the entries whose probes must start from the queue.
 func (r *Runner) takeDue(now time.Time) (due []*entry, pause, slack time.Duration) {
 	r.mu.Lock()

@@ -41,6 +41,7 @@ var rules = map[string]rule{
 	"cmd/tandem/internal/director/hooks":   pure | noMutex,
 	"cmd/tandem/internal/director/plan":    pure | noMutex,
 	"cmd/tandem/internal/director/report":  pure,
+	"cmd/tandem/internal/peer/message":     pure | noMutex,
 	"cmd/tandem/internal/importer":         pure | noMutex,
 	"cmd/tandem/internal/director/loop.go": noMutex | noGo,
 	"cmd/tandem/internal/simulation":       noClock | noGo | noMutex,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -168,6 +169,7 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 	r.setConfig(*c)
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventConfig, Config: c})
 	if former != c.Name {
+		l.provideSpoke(r)
 		// This comes after the status with the new name, so that the owner always knows who holds the VIPs.
 		l.log.write(hclog.Info, "virtual router has another name", "router", c.Name, "vrid", c.VRID, "was", former)
 		why := vrrp.Cause{Kind: vrrp.CauseRenamed, Text: c.Name}
@@ -179,17 +181,32 @@ func (l *Loop) change(r *router, now time.Time, c *vrrp.Config) {
 
 func (l *Loop) add(c vrrp.Config) {
 	r := newRouter(c)
-	r.resume = !l.started && slices.Contains(l.applied.resume, c.Name)
+	if before, resumes := l.applied.resume[c.Name]; resumes && !l.started {
+		r.resume, r.resumeBefore = true, before
+	}
 	for _, s := range *l.gone.Load() {
 		if s.of(&c) {
 			r.Restore(s.Sequences)
 		}
 	}
+	l.provideSpoke(r)
 	*l.slotOf(&c) = r
 	l.routers = append(l.routers, r)
 	heap.Push(&l.timers, r)
 	l.notify(*r.refresh())
 	l.publish()
+}
+
+// provideSpoke finds the place where the router notes its advertisements. A renamed router notes the latest one there.
+func (l *Loop) provideSpoke(r *router) {
+	if l.spoke == nil {
+		return
+	}
+	former := r.spoke.Load()
+	if r.spoke = l.spoke(r.Config.Name); r.spoke == nil {
+		r.spoke = &atomic.Int64{}
+	}
+	r.spoke.Store(former)
 }
 
 // sweep removes the routers that have left. Routers that wait for their names and VRIDs start at the next apply.
@@ -239,7 +256,7 @@ func (l *Loop) assess(r *router, now time.Time, from sources) {
 			})
 		}
 	case r.leaving:
-	case r.resume:
+	case r.resume && (r.resumeBefore == 0 || bootTime() < r.resumeBefore):
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventResume, Source: src})
 	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.LastResort() || m.Leaving() || m.Source() != src:
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventUp, Source: src})
@@ -252,7 +269,7 @@ func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {
 		r.tracking = t
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
 	}
 	if c := w.standby[r.Config.Name]; c.sequence != r.standby {
 		r.standby = c.sequence

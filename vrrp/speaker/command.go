@@ -19,8 +19,8 @@ type desired struct {
 	standby  map[string]command[bool]
 	joins    map[string]command[join]
 	heard    map[string]uint64 // the sequence number of the last call of Announced, by router
-	resume   []string
-	link     *vrrp.Link // nil: not known yet
+	resume   map[string]int64  // see Loop.Resume
+	link     *vrrp.Link        // nil: not known yet
 	// pathLinks are the links of the heartbeats' interfaces that are known, by name
 	pathLinks map[string]vrrp.Link
 	// sequences are those of an earlier run; nil: none are known
@@ -91,10 +91,12 @@ func (l *Loop) SetStandby(name string, on bool) {
 }
 
 // Resume lets the named routers start as master, with an advertisement, if the first link is usable. It is for routers
-// that were master a moment ago, still have the VIPs, and whose process was restarted. It must precede the first SetLink.
-func (l *Loop) Resume(names []string) {
-	names = slices.Clone(names)
-	l.setDesired(func(w *desired) { w.resume = names })
+// that were master a moment ago, still have the VIPs, and whose process was restarted. It must precede the first SetLink. The value
+// is a moment in nanoseconds of CLOCK_BOOTTIME from which the peer may have taken over: a router that cannot advertise before it
+// starts as any other. 0 is no limit.
+func (l *Loop) Resume(before map[string]int64) {
+	before = maps.Clone(before)
+	l.setDesired(func(w *desired) { w.resume = before })
 }
 
 // Join passes the decision of a sync group to the named router. Master makes a router master that is Ready. Backup makes a

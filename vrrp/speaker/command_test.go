@@ -97,7 +97,7 @@ func TestResume(t *testing.T) {
 	weak := slow
 	weak.Priority, weak.StartupDelay = 100, 0
 	resume := func(l *Loop) {
-		l.Resume([]string{"router 51"})
+		l.Resume(map[string]int64{"router 51": 0})
 		l.Configure([]vrrp.Config{slow})
 	}
 	a := s.plugLoop("192.0.2.1", Options{}, resume)

@@ -26,6 +26,15 @@ func (r *router) measureGap(now time.Time, priority uint8) {
 	r.lastAdvert = now
 }
 
+// noteSpoke notes an advertisement that was sent.
+func (r *router) noteSpoke(priority uint8) {
+	if priority == vrrp.PriorityLeaving {
+		r.spoke.Store(NotMaster)
+		return
+	}
+	r.spoke.Store(bootTime())
+}
+
 // advertises reports whether the deadline of r is that of a regular advertisement.
 func (r *router) advertises() bool {
 	return r.Machine.State() == vrrp.Master && !r.Machine.HandingOver() && !r.Machine.Listening()

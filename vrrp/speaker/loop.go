@@ -40,10 +40,16 @@ type Options struct {
 	// Notify gets a router's first status, and each later one that differs in more than the counters. It is called on the
 	// loop's thread and must not block. The last status of a removed router is Initialize, not holding.
 	Notify func(vrrp.Status)
+	// Spoke returns where to note when the named router last advertised as master: a moment in nanoseconds of CLOCK_BOOTTIME, or
+	// NotMaster. It may return nil. Default: nowhere.
+	Spoke func(router string) *atomic.Int64
 	// Pulse is called when the loop's thread has done what was due, and at the latest after the pause that it returned. It
 	// must not block. Default: none.
 	Pulse func() time.Duration
 }
+
+// NotMaster is noted by Options.Spoke for a router that is not master, or that has offered its place.
+const NotMaster = -1
 
 // A Loop runs the virtual routers of one interface on one thread, which does nothing else: nothing may delay an
 // advertisement. It waits in the kernel until the next deadline, not on a Go timer. It takes no lock. While nothing changes,
@@ -52,6 +58,7 @@ type Loop struct {
 	iface  string
 	log    *ratelog
 	notify func(vrrp.Status)
+	spoke  func(string) *atomic.Int64
 	pulse  func() time.Duration // nil: none
 
 	desired   atomic.Pointer[desired]           // what the owner asked for
@@ -95,7 +102,7 @@ type Loop struct {
 
 // New returns a loop for the named interface, with no routers and no link.
 func New(iface string, o Options) *Loop {
-	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), fds: make([]unix.PollFd, 1+sockets), suspension: suspension, pulse: o.Pulse}
+	l := &Loop{iface: iface, event: -1, processor: processor{fd: -1}, out: make([]byte, 0, maxPacket), fds: make([]unix.PollFd, 1+sockets), suspension: suspension, pulse: o.Pulse, spoke: o.Spoke}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
@@ -347,11 +354,15 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 	for _, a := range r.Machine.Step(at, ev) {
 		switch a.Kind {
 		case vrrp.ActionAdvertise:
-			l.send(r, now, a.Priority)
+			sent := l.send(r, now, a.Priority)
 			r.measureGap(now, a.Priority)
+			if sent {
+				r.noteSpoke(a.Priority)
+			}
 		case vrrp.ActionTransition:
 			if a.To != vrrp.Master {
 				r.lastAdvert = time.Time{}
+				r.spoke.Store(NotMaster)
 			}
 			if a.To == vrrp.Master {
 				r.counters.becameMaster.Add(1)

@@ -23,6 +23,8 @@ type router struct {
 	heard    uint64        // likewise
 	resume   bool          // it starts as master
 
+	resumeBefore int64 // see Loop.Resume
+
 	paths       []routerPath // of its heartbeat
 	pathNames   []string     // of paths
 	pathFaults  uint64       // how often a fault of a path has changed
@@ -36,7 +38,8 @@ type router struct {
 	asked   time.Time // the AskTime that has passed
 	doubted time.Time // as in status
 
-	lastAdvert time.Time // its last advertisement as master; the zero time: none since it became that
+	lastAdvert time.Time     // its last advertisement as master; the zero time: none since it became that
+	spoke      *atomic.Int64 // see Options.Spoke
 
 	due  time.Time // the machine's deadline as the heap knows it
 	slot int       // in the heap
@@ -51,7 +54,7 @@ type router struct {
 }
 
 func newRouter(c vrrp.Config) *router {
-	r := &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware()}
+	r := &router{Router: vrrp.NewRouter(c), hardware: c.MAC().Hardware(), spoke: &atomic.Int64{}}
 	r.setPaths()
 	return r
 }
@@ -69,7 +72,8 @@ func (r *router) refresh() *vrrp.Status {
 		old.HandingOver == m.HandingOver() && old.Successor == m.Successor() && old.Standby == m.Standby() && old.Ready == m.Ready() && r.changes == m.Changes() &&
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
-		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && old.Doubted.Equal(r.doubted) && slices.Equal(old.WireWarnings, r.Warnings()) &&
+		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && old.Doubted.Equal(r.doubted) && old.TwoMasters == r.TwoMasters() &&
+		old.Silent == m.Silent() && slices.Equal(old.WireWarnings, r.Warnings()) &&
 		r.pathsTold == [2]uint64{m.PathChanges(), r.pathFaults} {
 		return nil
 	}
@@ -80,6 +84,7 @@ func (r *router) refresh() *vrrp.Status {
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(), Doubted: r.doubted,
+		TwoMasters: r.TwoMasters(), Silent: m.Silent(),
 		Warnings: r.Warnings(), WireWarnings: r.Warnings(), Paths: r.pathStatus(),
 		Counters: r.counters.snapshot(),
 	}

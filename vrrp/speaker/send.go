@@ -12,11 +12,12 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// send sends an advertisement to the group, or to each unicast peer, and by the paths of the heartbeat.
-func (l *Loop) send(r *router, now time.Time, priority uint8) {
+// send sends an advertisement to the group, or to each unicast peer, and by the paths of the heartbeat. It reports
+// whether it was sent to any.
+func (l *Loop) send(r *router, now time.Time, priority uint8) bool {
 	here := l.conn != nil && (l.usable || l.up && r.Config.Carrier == vrrp.CarrierIgnore)
 	if !here && len(r.paths) == 0 {
-		return
+		return false
 	}
 	src, sent := r.Machine.Source(), false
 	r.Packet.Priority = priority
@@ -30,13 +31,14 @@ func (l *Loop) send(r *router, now time.Time, priority uint8) {
 	}
 	sent = l.sendByPaths(r, now) || sent
 	if !sent {
-		return
+		return false
 	}
 	r.counters.sent.Add(1)
 	r.keepSequences(now)
 	if priority == vrrp.PriorityLeaving {
 		r.counters.zeroSent.Add(1)
 	}
+	return true
 }
 
 func (l *Loop) sendTo(r *router, now time.Time, src, dst netip.Addr) bool {

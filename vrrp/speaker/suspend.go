@@ -40,6 +40,15 @@ func suspension() time.Duration {
 	return time.Duration(boot.Nano() - monotonic.Nano())
 }
 
+// bootTime returns the present moment of CLOCK_BOOTTIME, which all processes of a machine share and which counts suspensions.
+func bootTime() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0 // Linux never fails here
+	}
+	return ts.Nano()
+}
+
 // stickyTimeouts makes the calling thread, which must be locked, wake up at once when the process continues after a stop, or
 // its machine after a suspension. Otherwise the kernel continues an interrupted ppoll with the time that was left before (see
 // poll_select_finish in fs/select.c): a master that stood still would hold its addresses for that time. It returns a function

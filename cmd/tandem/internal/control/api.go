@@ -28,6 +28,14 @@ type (
 	Action        = api.Action
 	ServerCommand = api.ServerCommand
 	ServerState   = api.ServerState
+	PeerReply     = api.PeerReply
+	Peer          = api.Peer
+	PeerRouter    = api.PeerRouter
+	PeerServer    = api.PeerServer
+	PeerOrder     = api.PeerOrder
+	PeerDrift     = api.PeerDrift
+	PeerHalf      = api.PeerHalf
+	Clock         = api.Clock
 	PlanRequest   = api.PlanRequest
 	Plan          = api.Plan
 	PlanLine      = api.PlanLine

@@ -98,6 +98,7 @@ type mailboxes struct {
 	hooks       workers.Mailbox[[]hooks.Run]
 	history     workers.Mailbox[core.Recorded]
 	events      workers.Mailbox[core.Recorded]
+	peer        workers.Mailbox[workers.PeerMail]
 }
 
 // New returns a director that has not started.
@@ -116,6 +117,7 @@ func New(o Options) *Director {
 			tracks:   workers.NewMailbox[[]configs.Track](), maintenance: workers.NewMailbox[[]string](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
+			peer: workers.NewMailbox[workers.PeerMail](),
 		},
 	}
 	d.end = sync.OnceFunc(func() { close(d.ended) })
@@ -208,6 +210,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"connections":              (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":     (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"servers' counters":        (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
+		"the channel to the peer":  (&workers.Peer{Version: d.version, Post: d.postEvent, In: d.mail.peer}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,

@@ -176,17 +176,24 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.settings.Put(cfg)
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
+		d.mail.peer.Merge(workers.PeerMail{Config: cfg}, workers.MergePeer)
 		d.mail.maintenance.Put(cfg.MaintenanceFiles())
 	}
 	if h := out.History; h != nil {
 		d.mail.history.Merge(*h, core.MergeRecorded)
 		d.mail.events.Merge(*h, core.MergeRecorded)
 	}
+	if out.Peer != nil {
+		d.mail.peer.Merge(workers.PeerMail{View: out.Peer}, workers.MergePeer)
+	}
 	if out.Table != nil {
 		d.mail.table.Merge(*out.Table, core.MergeTables)
 	}
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)
+	}
+	if out.Hurry != nil {
+		d.checks.Hurry(out.Hurry)
 	}
 	if out.Question != nil {
 		d.mail.question.Put(*out.Question)

@@ -100,13 +100,16 @@ func (d *Director) Release(names []string) (control.RoutersDone, error) {
 // and the order is stored. If the order cannot be stored, the answer says why.
 func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight}
+		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight, Local: c.Local}
 	})
 	if reply.Err != nil {
 		return control.ServerState{}, reply.Err
 	}
 	s, err := d.Server(reply.Server)
 	s.NotRemembered = reply.NotRemembered
+	if p := reply.Peer; p != nil {
+		s.Peer = &control.PeerReply{Name: p.Name, InForce: p.Problem == "", Problem: p.Problem}
+	}
 	return s, err
 }
 

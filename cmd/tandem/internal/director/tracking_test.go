@@ -49,8 +49,9 @@ func listen(orders chan<- message.Order) *listener {
 	return l
 }
 
-func (l *listener) Wait() error { <-l.ended; return nil }
-func (l *listener) Kill() error { return l.end.Close() }
+func (l *listener) Wait() error                              { <-l.ended; return nil }
+func (l *listener) Spoke(message.RouterID) message.Monotonic { return 0 }
+func (l *listener) Kill() error                              { return l.end.Close() }
 
 // A directed is a running director with a listener for an election.
 type directed struct {

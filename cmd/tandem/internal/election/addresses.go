@@ -270,7 +270,7 @@ func (p *Process) awaitMasters() {
 		switch r, known := p.known[id]; {
 		case !known || r.VirtualMAC || !sameResources(r.Config, c):
 			delete(p.givenUp, id)
-		case !p.resumed[id] && !p.states[id].Holding:
+		case !p.resumes(id) && !p.states[id].Holding:
 			for _, at := range address.PlacementsOf(c) {
 				p.addressUnits[addressKeyOf(at)].watcher.GiveUp(addressesOf(at))
 			}
@@ -306,7 +306,7 @@ func (p *Process) setAddresses() {
 func (p *Process) setPlacement(d *desired, id message.RouterID, at address.Placement) {
 	r, s := p.known[id], p.states[id]
 	add(&d.managed, at.Resources)
-	if !s.Holding && !p.resumed[id] {
+	if !s.Holding && !p.resumes(id) {
 		return
 	}
 	add(&d.want, at.Resources)

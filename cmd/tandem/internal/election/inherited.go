@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/board"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
@@ -57,6 +58,15 @@ func Inherited() (io.ReadWriteCloser, error) {
 		return nil, fmt.Errorf("failed to prepare the socket to the director: %w", err)
 	}
 	return &directorSocket{fd: fd}, nil
+}
+
+// InheritedBoard returns the memory that is shared with the director that started this process.
+func InheritedBoard() (*board.Board, error) {
+	b, err := board.Open(message.BoardFD)
+	if err == nil {
+		_ = unix.Close(message.BoardFD) // the mapping stays
+	}
+	return b, err
 }
 
 // Read blocks until something arrives, the director is gone, or Close.

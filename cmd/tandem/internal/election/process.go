@@ -23,6 +23,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/board"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp"
 	"github.com/tandem-lvs/tandem/vrrp/link"
@@ -37,6 +38,8 @@ type Options struct {
 	LockDir string
 	// StateDir is the directory where an election stores the record of its addresses.
 	StateDir string
+	// Board is where the loops note when they have advertised; nil: nowhere.
+	Board *board.Board
 	// Realtime asks for real-time scheduling of the loops.
 	Realtime bool
 }
@@ -63,9 +66,9 @@ type Process struct {
 	known       map[message.RouterID]message.Router // those of the order, and those that still have addresses to remove
 	states      map[message.RouterID]vrrp.Status    // the loops' latest reports
 	lastSent    map[message.RouterID]lastSent
-	groups      *vrrp.Groups              // of the order
-	resumed     map[message.RouterID]bool // routers that start as master and have not reported yet
-	handed      handoffState              // by the predecessor, until the first order
+	groups      *vrrp.Groups                           // of the order
+	resumed     map[message.RouterID]message.Monotonic // routers that start as master and have not reported yet; see message.Resume
+	handed      handoffState                           // by the predecessor, until the first order
 	record      *addressRecord
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
@@ -112,7 +115,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		states:       make(map[message.RouterID]vrrp.Status),
 		lastSent:     make(map[message.RouterID]lastSent),
 		groups:       vrrp.NewGroups(nil),
-		resumed:      make(map[message.RouterID]bool),
+		resumed:      make(map[message.RouterID]message.Monotonic),
 		givenUp:      make(map[message.RouterID]vrrp.Config),
 		succeeded:    make(map[message.RouterID]succession),
 		referred:     make(map[message.RouterID]referral),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,6 +27,9 @@ type unit struct {
 
 func (p *Process) newUnit(iface string) *unit {
 	o := speaker.Options{Log: p.log, Notify: p.seeState, Realtime: p.options.Realtime}
+	if b := p.options.Board; b != nil {
+		o.Spoke = func(router string) *atomic.Int64 { return b.Slot(iface, router) }
+	}
 	if p.pulse.send != nil {
 		o.Pulse = p.pulse.inPassing
 	}
@@ -145,8 +149,10 @@ func (p *Process) provideUnits(ctx context.Context, g *errgroup.Group, c vrrp.Co
 func (p *Process) setResumed(o message.Order) {
 	now := monotonicNow()
 	for _, r := range o.Resume {
-		if now < r.Before {
-			p.resumed[message.RouterID{Interface: r.Interface, Name: r.Name}] = true
+		if now < r.Before.Add(vrrp.Linger) {
+			p.resumed[message.RouterID{Interface: r.Interface, Name: r.Name}] = r.Before
+			// If its loop does not start, or starts as backup, the addresses go nevertheless.
+			time.AfterFunc(time.Duration(r.Before.Add(vrrp.Linger)-now), func() { nudge(p.wake) })
 		}
 	}
 	for _, m := range p.handed.Masters {
@@ -157,20 +163,27 @@ func (p *Process) setResumed(o message.Order) {
 			p.removeAddresses(m.Config)
 			continue
 		}
-		p.resumed[message.IDOf(m.Config)] = true
+		p.resumed[message.IDOf(m.Config)] = 0
 	}
 	p.handed = handoffState{}
 }
 
-// resumedOn returns the names of the routers of an interface that start as master.
-func (p *Process) resumedOn(iface string) []string {
-	var names []string
-	for id := range p.resumed {
+// resumedOn returns the routers of an interface that start as master, for Loop.Resume.
+func (p *Process) resumedOn(iface string) map[string]int64 {
+	before := make(map[string]int64)
+	for id, m := range p.resumed {
 		if id.Interface == iface {
-			names = append(names, id.Name)
+			before[id.Name] = int64(m)
 		}
 	}
-	return names
+	return before
+}
+
+// resumes reports whether a router is to start as master and has not reported yet, or was too late for that. Its addresses stay
+// until it is master, but not for longer than vrrp.Linger after its peer may have taken over.
+func (p *Process) resumes(id message.RouterID) bool {
+	before, is := p.resumed[id]
+	return is && (before == 0 || monotonicNow() < before.Add(vrrp.Linger))
 }
 
 // updateLoops sends the loops what has changed in tracking, sync groups and standby.
@@ -247,7 +260,8 @@ func (p *Process) settle() {
 		p.refer(id, p.states[id], s)
 		p.doubtMaster(id, p.states[id], s)
 		p.states[id] = s
-		if s.State != vrrp.Initialize {
+		// A backup was too late to resume: it keeps the addresses until its peer has them.
+		if s.State != vrrp.Initialize && (s.State != vrrp.Backup || p.resumed[id] == 0) {
 			delete(p.resumed, id)
 		}
 	}

@@ -55,6 +55,7 @@ func init() {
 		"misc_path":          func(c *converter, x *checker, s *statement) { x.cmd = c.tracked(s) },
 		"misc_timeout":       value,
 		"misc_dynamic":       value,
+		"bind_if":            value,
 		"user": func(c *converter, x *checker, s *statement) {
 			x.user = s.value()
 			c.refuseGroup(s, s.valueAt(2))
@@ -156,6 +157,9 @@ func (c *converter) emitEndpoint(t *table, x *checker, own, port uint16, hasPort
 	}
 	if s := x.source; s != nil {
 		t.set(s.at, "source", tomlString(s.value()))
+	}
+	if s := x.values["bind_if"]; s != nil {
+		t.set(s.at, "bind_if", tomlString(s.value()))
 	}
 	if s := x.mark; s != nil {
 		if n, ok := c.integer(s, 0, 1<<32-1); ok && n > 0 {

@@ -134,6 +134,11 @@ func (c *converter) known(s *statement, blocks ...string) bool {
 		if row.fate == missing && (s.value() == "" || usual[name] != s.value()) && (on || !isBoolean) {
 			c.note(s.at, row.text, "%s: has no equivalent", name)
 		}
+		if row.fate == missing { // what is in its block goes with it
+			for _, inner := range s.block {
+				c.option(inner.at, name, inner.keyword())
+			}
+		}
 		return row.fate == translated
 	}
 	where := "outside of a block"

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/tandem-lvs/tandem/lvs"
 )
 
 // globals are what global_defs says.
@@ -21,8 +19,8 @@ type globals struct {
 	noFaults         bool
 	defaultInterface string
 	sync             *statement
-	timeouts         *statement
 	flush            *statement
+	timeouts         *statement
 	flushOnStop      Place
 	announce         announce
 	version          int64
@@ -171,17 +169,24 @@ func (c *converter) emitTable(d *table) {
 	}
 }
 
-// emitTimeouts translates lvs_timeouts [tcp N] [tcpfin N] [udp N], in seconds.
+// emitTimeouts translates lvs_timeouts [tcp SECONDS] [tcpfin SECONDS] [udp SECONDS]. 0 leaves a timeout as it is.
 func (c *converter) emitTimeouts(l *table, s *statement) {
+	t := &table{key: "timeouts", at: s.at}
 	keys := map[string]string{"tcp": "tcp", "tcpfin": "tcp_fin", "udp": "udp"}
-	t := l.child(s.at, "timeouts", false)
-	for words := s.words[1:]; len(words) > 1; words = words[2:] {
-		n, ok := integer(words[1], 1, int64(lvs.MaxConnectionTimeout/time.Second))
-		if key := keys[words[0]]; ok && key != "" {
-			t.set(s.at, key, span(time.Duration(n)*time.Second))
-		} else {
-			c.note(s.at, "", "lvs_timeouts: %s %s is no timeout, and is left out", abbreviate(words[0]), abbreviate(words[1]))
+	for k := 1; k < len(s.words); k += 2 {
+		name, value := s.words[k], s.valueAt(k+1)
+		c.option(s.at, "timeouts", name)
+		d, ok := seconds(value)
+		if keys[name] == "" || !ok {
+			c.note(s.at, "", "lvs_timeouts: %s is not understood", abbreviate(name+" "+value))
+			continue
 		}
+		if d = d.Truncate(time.Second); d > 0 {
+			t.set(s.at, keys[name], span(d))
+		}
+	}
+	if len(t.entries) > 0 {
+		l.children = append(l.children, t)
 	}
 }
 

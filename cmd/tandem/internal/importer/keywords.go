@@ -31,7 +31,7 @@ type keyword struct {
 }
 
 // Keywords are all keywords of the manuals of keepalived 2.2 and 2.4, their deprecated synonyms, and the options that values have. The
-// blocks "address", "route", "rule", "peer", "track" and "sync daemon" stand for the options of values. The block
+// blocks "address", "route", "rule", "peer", "track", "sync daemon" and "timeouts" stand for the options of values. The block
 // "checker" has what all checkers share.
 var keywords = slices.Concat(topKeywords, globalKeywords, vrrpKeywords, instanceKeywords, addressKeywords, serviceKeywords, checkerKeywords)
 

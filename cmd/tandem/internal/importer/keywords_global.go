@@ -32,7 +32,7 @@ var globalKeywords = []keyword{
 	{"global_defs", "vrrp_mcast_group6", missing, "tandem uses the group of the standard, ff02::12: use unicast_peers, or change the other machines"},
 	{"global_defs", "default_interface", translated, "the interface of what names none"},
 	{"global_defs", "lvs_sync_daemon", translated, "[lvs.sync]"},
-	{"global_defs", "lvs_timeouts", translated, "timeouts of [lvs]"},
+	{"global_defs", "lvs_timeouts", translated, "[lvs.timeouts]"},
 	{"global_defs", "lvs_flush", translated, `[lvs] manage = "all"`},
 	{"global_defs", "lvs_flush_on_stop", translated, `[lvs] on_stop = "remove"`},
 	{"global_defs", "lvs_flush_onstop", translated, "as lvs_flush_on_stop"},

@@ -8,6 +8,10 @@ const toServiceHook = "[[hook]] with services"
 var serviceKeywords = []keyword{
 	{"virtual_server_group", "fwmark", translated, "virtual = { fwmark = … } of a [[service]] of its own"},
 
+	{"timeouts", "tcp", translated, "tcp of [lvs.timeouts]"},
+	{"timeouts", "tcpfin", translated, "tcp_fin of [lvs.timeouts]"},
+	{"timeouts", "udp", translated, "udp of [lvs.timeouts]"},
+
 	{"virtual_server", "ip_family", translated, "family of virtual, with a firewall mark"},
 	{"virtual_server", "lvs_sched", translated, "scheduler"},
 	{"virtual_server", "lb_algo", translated, "scheduler"},
@@ -75,7 +79,7 @@ var serviceKeywords = []keyword{
 	{"real_server", "PING_CHECK", translated, `[check.NAME] of type "ping"`},
 	{"real_server", "UDP_CHECK", translated, `[check.NAME] of type "udp"`},
 	{"real_server", "BFD_CHECK", missing, "use a ping check with a short interval"},
-	{"real_server", "FILE_CHECK", missing, "use a check of type file, whose file has the weight of the server"},
+	{"real_server", "FILE_CHECK", missing, "use a check of type file: its file has the weight itself, not what is added to it"},
 
 	{"SSL", "password", missing, "the key of a check must not be encrypted: protect it with its mode"},
 	{"SSL", "ca", missing, "keepalived does not verify certificates: set tls_ca, and tls_verify = true, if tandem is to do it"},
@@ -88,7 +92,7 @@ var checkerKeywords = []keyword{
 	{"checker", "connect_ip", translated, "address"},
 	{"checker", "connect_port", translated, "port"},
 	{"checker", "bindto", translated, "source"},
-	{"checker", "bind_if", missing, "the route decides which interface a probe leaves by"},
+	{"checker", "bind_if", translated, "bind_if"},
 	{"checker", "bind_port", missing, "the kernel chooses the port of each probe"},
 	{"checker", "fwmark", translated, "fwmark"},
 	{"checker", "alpha", implied, "as alpha of virtual_server"},
@@ -133,4 +137,10 @@ var checkerKeywords = []keyword{
 	{"UDP_CHECK", "require_reply", translated, "expect_hex, if the octets are given without an X"},
 	{"UDP_CHECK", "min_reply_length", missing, "the length of an answer is not checked: give the octets that it must have"},
 	{"UDP_CHECK", "max_reply_length", missing, "as min_reply_length"},
+
+	{"FILE_CHECK", "track_file", implied, "see FILE_CHECK"},
+	{"FILE_CHECK", "dynamic", implied, "see FILE_CHECK"},
+	{"FILE_CHECK", "weight", implied, "see FILE_CHECK"},
+
+	{"BFD_CHECK", "name", implied, "see BFD_CHECK"},
 }

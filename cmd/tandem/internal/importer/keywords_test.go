@@ -27,7 +27,7 @@ func TestEachKeywordHasAHandler(t *testing.T) {
 		"url":                slices.Collect(maps.Keys(pageHandlers)),
 		"SSL":                slices.Collect(maps.Keys(tlsHandlers)),
 	}
-	options := []string{"address", "route", "rule", "peer", "track", "sync daemon", "virtual_server_group"}
+	options := []string{"address", "route", "rule", "peer", "track", "sync daemon", "timeouts", "virtual_server_group"}
 	rows := make(map[string][]string)
 	for _, k := range keywords {
 		if k.fate == translated && !slices.Contains(options, k.block) {

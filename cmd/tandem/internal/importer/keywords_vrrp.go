@@ -58,6 +58,23 @@ var vrrpKeywords = []keyword{
 	{"garp_group", "interface", translated, "the virtual routers whose spacing is set"},
 	{"garp_group", "interfaces", translated, "the virtual routers whose spacing is set"},
 
+	{"bfd_instance", "neighbor_ip", implied, "see bfd_instance"},
+	{"bfd_instance", "neighbour_ip", implied, "see bfd_instance"},
+	{"bfd_instance", "source_ip", implied, "see bfd_instance"},
+	{"bfd_instance", "min_rx", implied, "see bfd_instance"},
+	{"bfd_instance", "min_tx", implied, "see bfd_instance"},
+	{"bfd_instance", "idle_tx", implied, "see bfd_instance"},
+	{"bfd_instance", "multiplier", implied, "see bfd_instance"},
+	{"bfd_instance", "passive", implied, "see bfd_instance"},
+	{"bfd_instance", "ttl", implied, "see bfd_instance"},
+	{"bfd_instance", "hoplimit", implied, "see bfd_instance"},
+	{"bfd_instance", "max_hops", implied, "see bfd_instance"},
+	{"bfd_instance", "weight", implied, "see bfd_instance"},
+	{"bfd_instance", "vrrp", implied, "see bfd_instance"},
+	{"bfd_instance", "checker", implied, "see bfd_instance"},
+
+	{"track_group", "group", implied, "see track_group"},
+
 	{"authentication", "auth_type", translated, "auth_pass, for PASS"},
 	{"authentication", "auth_pass", translated, "auth_pass: the first 8 characters"},
 

@@ -106,6 +106,9 @@ func (d *director) turn() {
 		checks := *out.Checks
 		d.later(d.between(50*time.Microsecond, 2*time.Millisecond), func() { d.setChecks(checks) })
 	}
+	if out.Hurry != nil {
+		d.hurry(out.Hurry)
+	}
 	if out.Election != nil {
 		d.configure(*out.Election)
 	}

@@ -23,9 +23,9 @@ type election struct {
 	obeyed   bool
 	routers  []*router // by name
 	groups   *vrrp.Groups
-	resumed  map[string]bool
-	handed   []message.Router // by a predecessor
-	waiting  *message.Order   // for the lock
+	resumed  map[string]message.Monotonic // see message.Resume; 0: no limit
+	handed   []message.Router             // by a predecessor
+	waiting  *message.Order               // for the lock
 	links    [segments]*vrrp.Link
 	inbox    []datagram
 	settling bool
@@ -54,6 +54,8 @@ type router struct {
 	standby   bool
 	leaving   bool
 	resume    bool
+	before    message.Monotonic // see message.Resume; 0: no limit
+	spoke     message.Monotonic // its last advertisement as master, or notMaster; see package board
 	status    vrrp.Status
 	settled   vrrp.Status // as at the last settle
 	changes   uint64
@@ -71,11 +73,14 @@ type heir struct {
 	heard     time.Time
 }
 
+// notMaster is the value of router.spoke for a router that is not master, or has offered its place.
+const notMaster = -1
+
 // spawn starts an election process. One at a time has the lock.
 func (h *host) spawn(d *director) *election {
 	e := &election{
 		process: process{world: h.world, alive: true, since: h.now}, host: h, director: d,
-		groups: vrrp.NewGroups(nil), resumed: make(map[string]bool), givenUp: make(map[string]bool), referred: make(map[string]time.Time),
+		groups: vrrp.NewGroups(nil), resumed: make(map[string]message.Monotonic), givenUp: make(map[string]bool), referred: make(map[string]time.Time),
 		announced: make(map[netip.Addr]bool), schedule: garp.NewSchedule(),
 	}
 	for i := range e.rivals {
@@ -103,15 +108,11 @@ func (e *election) dies() {
 		next.later(h.between(0, 10*time.Millisecond), next.getsLock)
 	}
 	if d := e.director; d != nil {
-		// A sign of life counts only if both ends of the socket were running.
-		sure := e.now
-		for _, p := range []*process{&e.process, &d.process} {
-			if p.stopped && p.halted.Before(sure) {
-				sure = p.halted
-			}
+		spoke := make(map[string]message.Monotonic)
+		for _, r := range e.routers {
+			spoke[r.Config.Name] = r.spoke
 		}
-		sure = sure.Add(-e.between(0, e.order.BeatInterval()))
-		d.later(e.between(time.Millisecond, 30*time.Millisecond), func() { d.losesElection(e, sure) })
+		d.later(e.between(time.Millisecond, 30*time.Millisecond), func() { d.losesElection(e, spoke) })
 	}
 }
 
@@ -170,13 +171,14 @@ func (e *election) obey(o message.Order) {
 // setResumed decides which routers start as master.
 func (e *election) setResumed(o message.Order) {
 	for _, r := range o.Resume {
-		if e.monotonic(e.now) < r.Before {
-			e.resumed[r.Name] = true
+		if e.monotonic(e.now) < keptUntil(r) {
+			e.resumed[r.Name] = r.Before
+			e.later(time.Duration(keptUntil(r)-e.monotonic(e.now)), e.settleSoon)
 		}
 	}
 	for _, m := range e.handed {
 		if slices.ContainsFunc(o.Routers, func(r message.Router) bool { return r.Name == m.Name && slices.Equal(r.VIPs, m.VIPs) }) {
-			e.resumed[m.Name] = true
+			e.resumed[m.Name] = 0
 		}
 	}
 	e.handed = nil
@@ -201,7 +203,8 @@ func (e *election) configure() {
 		if slices.ContainsFunc(e.routers, func(r *router) bool { return r.Config.Name == o.Name }) {
 			continue
 		}
-		r := &router{Router: vrrp.NewRouter(o.Config), segment: segmentOf(o.Interface), announce: o.Announce, resume: e.resumed[o.Name]}
+		r := &router{Router: vrrp.NewRouter(o.Config), segment: segmentOf(o.Interface), announce: o.Announce}
+		r.before, r.resume = e.resumed[o.Name]
 		e.routers = append(e.routers, r)
 		e.tell(r)
 		e.setPathSources(r)
@@ -279,7 +282,7 @@ func (e *election) assess(r *router) {
 			e.step(r, vrrp.Event{Kind: vrrp.EventFault, Cause: &why, Gentle: !isHard})
 		}
 	case r.leaving:
-	case r.resume:
+	case r.resume && (r.before == 0 || e.monotonic(e.now) < r.before):
 		e.step(r, vrrp.Event{Kind: vrrp.EventResume, Source: source})
 	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.Leaving() || m.Source() != source:
 		e.step(r, vrrp.Event{Kind: vrrp.EventUp, Source: source})
@@ -297,6 +300,8 @@ func (e *election) step(r *router, ev vrrp.Event) {
 		case vrrp.ActionTransition:
 			if a.To == vrrp.Master {
 				r.masters++
+			} else {
+				r.spoke = notMaster
 			}
 			e.watch.activity(e.world, "a transition of "+name)
 			e.say(e.host.name, "%s is %s, was %s: %s", name, a.To, a.From, a.Cause)
@@ -316,6 +321,9 @@ func (e *election) step(r *router, ev vrrp.Event) {
 
 // advertise sends a real advertisement to the other director.
 func (e *election) advertise(r *router, priority uint8) {
+	if r.spoke = e.monotonic(e.now); priority == vrrp.PriorityLeaving {
+		r.spoke = notMaster
+	}
 	r.Packet.Priority = priority
 	r.Sign(e.now)
 	for path := range len(r.Config.Heartbeat) + 1 {

@@ -21,6 +21,7 @@ const (
 const (
 	firstClient = 2
 	firstServer = 4
+	witnessNode = nodes - 1
 	nodes       = 8
 )
 

@@ -23,6 +23,8 @@ type Scenario struct {
 	Track    bool // the virtual router tracks the service
 	Master   bool // only the master checks
 	Servers  int
+	Witness  bool          // the directors have a witness on the outside
+	Release  bool          // and let go when they reach neither it nor each other
 	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
@@ -160,6 +162,12 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 		}
 		if s.Group {
 			line("sync_group = \"all\"")
+		}
+		if s.Witness && iface == "eth0" {
+			line("witness = [\"192.0.2.1\"]")
+		}
+		if s.Release && iface == "eth0" {
+			line("witness_release = \"5s\"\nwitness_peer = [\"192.0.2.%d\"]", 3-node)
 		}
 		if s.Track && name == "web" {
 			line("track = [{ service = \"www\", weight = -60 }]")

@@ -20,13 +20,13 @@ func (e *election) tell(r *router) {
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(),
-		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(),
+		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), TwoMasters: r.TwoMasters(), Silent: m.Silent(),
 		Counters: vrrp.Counters{BecameMaster: r.masters},
 	}
 	was := &r.status
 	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Successor == was.Successor && s.Standby == was.Standby &&
 		s.Ready == was.Ready && s.EffectivePriority == was.EffectivePriority && s.Tracking == was.Tracking && s.Master == was.Master &&
-		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && r.changes == m.Changes() {
+		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && s.TwoMasters == was.TwoMasters && s.Silent == was.Silent && r.changes == m.Changes() {
 		return
 	}
 	r.status, r.changes = s, m.Changes()
@@ -47,7 +47,7 @@ func (e *election) settle() {
 	states, own := make(map[string]vrrp.Status), make(map[string]vrrp.Tracking)
 	for _, r := range e.routers {
 		states[r.Config.Name] = r.status
-		if r.status.State != vrrp.Initialize {
+		if is := r.status.State; is != vrrp.Initialize && (is != vrrp.Backup || e.resumed[r.Config.Name] == 0) {
 			delete(e.resumed, r.Config.Name)
 		}
 		if r.status.RivalHeard.After(r.rival) || r.status.Cause.Kind == vrrp.CauseStoodStill && r.heard != r.changes {
@@ -68,7 +68,7 @@ func (e *election) settle() {
 		}
 		if t := tracking[o.Name]; t != r.tracking {
 			r.tracking = t
-			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear})
+			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
 		}
 		if o.Standby != r.standby {
 			r.standby = o.Standby
@@ -157,7 +157,7 @@ func (e *election) giveUpAlone(r *router) {
 // master that is heard.
 func (e *election) awaitMasters() {
 	for _, name := range e.newlyGivenUp {
-		if r := e.named(name); r != nil && !e.resumed[name] && !r.status.Holding {
+		if r := e.named(name); r != nil && !e.resumes(name) && !r.status.Holding {
 			e.referrals[r.segment].GiveUp(addressesOf(r))
 		}
 	}
@@ -191,7 +191,7 @@ func (e *election) report() {
 func (e *election) setAddresses() {
 	want, announce := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, r := range e.routers {
-		holds := r.status.Holding || e.resumed[r.Config.Name]
+		holds := r.status.Holding || e.resumes(r.Config.Name)
 		for _, v := range r.Config.VIPs {
 			want[v.Addr()] = holds
 			if holds && !r.status.HandingOver {
@@ -243,7 +243,7 @@ func (e *election) place(want map[netip.Addr]bool) {
 	for _, r := range e.routers {
 		for _, v := range r.Config.VIPs {
 			a := v.Addr()
-			holds := r.status.Holding || e.resumed[r.Config.Name]
+			holds := r.status.Holding || e.resumes(r.Config.Name)
 			if e.host.kernel.addrs[slot(a)] == holds {
 				continue
 			}
@@ -264,7 +264,7 @@ func (e *election) place(want map[netip.Addr]bool) {
 
 func (e *election) holds(a netip.Addr) bool {
 	return slices.ContainsFunc(e.routers, func(r *router) bool {
-		return (r.status.Holding || e.resumed[r.Config.Name]) && slices.ContainsFunc(r.Config.VIPs, func(v netip.Prefix) bool { return v.Addr() == a })
+		return (r.status.Holding || e.resumes(r.Config.Name)) && slices.ContainsFunc(r.Config.VIPs, func(v netip.Prefix) bool { return v.Addr() == a })
 	})
 }
 
@@ -384,4 +384,10 @@ func (e *election) askWhoHas(segment int, a netip.Addr) {
 		o := garp.Observation{Claimed: a, How: garp.Reply, From: hardware(other)}
 		e.send(segment, other.node, e.host.node, func() { e.host.hearARP(segment, o) })
 	})
+}
+
+// resumes reports whether a router is to start as master and has not reported yet.
+func (e *election) resumes(name string) bool {
+	before, is := e.resumed[name]
+	return is && (before == 0 || e.monotonic(e.now) < before.Add(vrrp.Linger))
 }

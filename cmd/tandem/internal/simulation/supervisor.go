@@ -16,16 +16,15 @@ const (
 	firstPause  = 20 * time.Millisecond
 	maxPause    = 10 * time.Second
 	settled     = 30 * time.Second
-	startTime   = 100 * time.Millisecond
 	hungTimeout = 3 * time.Second
 )
 
 // A supervisor is the director's side of its election, as package supervise has it.
 type supervisor struct {
 	order    message.Order
+	carried  message.Order // the latest that was still the latest when it was reported as carried out
 	child    *election
 	starting bool
-	carried  bool // the child has carried out an order
 	last     message.Report
 	resume   []message.Resume
 	pause    time.Duration // before the next start
@@ -59,24 +58,14 @@ func (d *director) superviseNow() {
 		return
 	}
 	d.starting = true
-	d.later(d.between(5*time.Millisecond, 80*time.Millisecond), func() {
-		d.starting, d.carried, d.began = false, false, d.now
+	d.later(d.between(5*time.Millisecond, 80*time.Millisecond)+d.slowStart, func() {
+		d.starting, d.began = false, d.now
 		first := d.order
 		first.Resume = d.resume
 		d.child = d.host.spawn(d)
 		c := d.child
 		d.world.after(d.between(time.Millisecond, 5*time.Millisecond), func() { c.do(func() { c.receive(first) }) })
 	})
-	if len(d.resume) > 0 {
-		last := slices.MaxFunc(d.resume, func(a, b message.Resume) int { return int(a.Before - b.Before) })
-		d.later(time.Duration(last.Before-d.monotonic(d.now)), func() {
-			if !d.carried && d.resume != nil {
-				d.say(d.host.name, "the election was not back in time: its addresses are removed")
-				d.resume = nil
-				d.cleanUp()
-			}
-		})
-	}
 }
 
 // hears takes a report of the election.
@@ -86,14 +75,16 @@ func (d *director) hears(c *election, r message.Report) {
 	}
 	d.last = r
 	if r.Sequence > 0 {
-		d.carried, d.resume = true, nil
+		d.resume = nil
+	}
+	if r.Sequence == d.order.Sequence {
+		d.carried = d.order
 	}
 	d.post(core.Report{Report: r})
 }
 
-// losesElection runs when the socket ends. sure is the last sign of life that came no later than one beat after the one
-// before.
-func (d *director) losesElection(c *election, sure time.Time) {
+// losesElection runs when the socket ends. spoke is when each router last advertised, by name.
+func (d *director) losesElection(c *election, spoke map[string]message.Monotonic) {
 	if c != d.child {
 		return
 	}
@@ -107,10 +98,12 @@ func (d *director) losesElection(c *election, sure time.Time) {
 		d.pause = 0
 	}
 	if d.resume == nil {
-		d.resume = d.resumable(sure)
+		d.resume = d.resumable(spoke)
+		for _, r := range d.resume {
+			d.later(time.Duration(keptUntil(r)-d.monotonic(d.now)), d.expire)
+		}
 	}
-	soonest := d.monotonic(d.now.Add(d.pause + startTime))
-	d.resume = slices.DeleteFunc(d.resume, func(r message.Resume) bool { return r.Before < soonest })
+	d.dropExpired()
 	d.say(d.host.name, "the election process died: starting it again, pause %s, resume %d", d.pause, len(d.resume))
 	d.last = message.Report{Problem: "the election process died and is started again"}
 	d.post(core.Report{Report: d.last})
@@ -123,18 +116,50 @@ func (d *director) losesElection(c *election, sure time.Time) {
 }
 
 // resumable returns the routers that the dead election was master of.
-func (d *director) resumable(sure time.Time) (all []message.Resume) {
-	if d.last.Sequence != d.order.Sequence {
+func (d *director) resumable(spoke map[string]message.Monotonic) []message.Resume {
+	if d.last.Sequence != d.carried.Sequence {
 		return nil
 	}
+	all := []message.Resume{}
 	for _, r := range d.last.Routers {
-		if r.State == vrrp.Master && r.Holding {
+		was, is := find(d.carried, r.Name), find(d.order, r.Name)
+		if was == nil || is == nil || !was.Equal(is) {
+			continue
+		}
+		if last := spoke[r.Name]; r.State == vrrp.Master && r.Holding && !r.HandingOver && last > 0 {
 			all = append(all, message.Resume{
-				Interface: r.Interface, Name: r.Name, Before: d.monotonic(sure).Add(2 * r.AdvertInterval),
+				Interface: r.Interface, Name: r.Name, Before: last.Add(vrrp.DownIntervals * r.AdvertInterval),
 			})
 		}
 	}
 	return all
+}
+
+// find returns the configuration of a router in an order, nil if it is not there.
+func find(o message.Order, name string) *vrrp.Config {
+	for i := range o.Routers {
+		if o.Routers[i].Name == name {
+			return &o.Routers[i].Config
+		}
+	}
+	return nil
+}
+
+// keptUntil returns when the addresses of a router that nobody has resumed must be gone.
+func keptUntil(r message.Resume) message.Monotonic { return r.Before.Add(vrrp.Linger) }
+
+// expire removes the kept addresses whose time is over.
+func (d *director) expire() {
+	if d.dropExpired() {
+		d.say(d.host.name, "the election was not back in time: its addresses are removed")
+		d.cleanUp()
+	}
+}
+
+func (d *director) dropExpired() bool {
+	before, now := len(d.resume), d.monotonic(d.now)
+	d.resume = slices.DeleteFunc(d.resume, func(r message.Resume) bool { return keptUntil(r) <= now })
+	return len(d.resume) != before
 }
 
 // cleanUp removes what a dead election may have left, except for the routers to be resumed.

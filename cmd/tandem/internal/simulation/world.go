@@ -19,9 +19,12 @@ type world struct {
 	rand  *rand.Rand
 	lines []string // the transcript
 
-	hosts   [2]*host
-	wires   [segments][nodes][nodes]wire
-	healed  bool    // all faults are over
+	hosts  [2]*host
+	wires  [segments][nodes][nodes]wire
+	healed bool // all faults are over
+	// slowStart is added to the time in which an election starts.
+	slowStart time.Duration
+
 	clear   [2]bool // the wires from a director to clients and real servers are clean
 	servers []*server
 	clients []*client

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 )
 
 const (
@@ -36,6 +38,9 @@ type Child interface {
 	Wait() error
 	// Kill ends the process at once.
 	Kill() error
+	// Spoke returns when a router last advertised as master, also after the process has ended, until Close. It is negative if the
+	// router is not master or has offered its place, and 0 if this is not known.
+	Spoke(id message.RouterID) message.Monotonic
 }
 
 // A watch supervises one election process.
@@ -44,13 +49,12 @@ type watch struct {
 	child   Child
 	leaving atomic.Bool
 
-	looks   *time.Timer   // when to look at the signs of life
-	send    chan struct{} // the writer is to send the order
-	carried chan struct{} // closed when the election has carried out its first order
-	stuck   chan struct{} // closed when the election does not read its orders
-	eof     chan struct{} // closed when the socket is
-	ended   chan struct{} // closed when the watch is over
-	dead    chan error    // how the process ended
+	looks *time.Timer   // when to look at the signs of life
+	send  chan struct{} // the writer is to send the order
+	stuck chan struct{} // closed when the election does not read its orders
+	eof   chan struct{} // closed when the socket is
+	ended chan struct{} // closed when the watch is over
+	dead  chan error    // how the process ended
 
 	// The judge's own.
 	killed   bool
@@ -61,8 +65,7 @@ type watch struct {
 
 // runChild runs one election to its end. It returns nil if the election left because it was ordered to.
 func (s *Supervisor) runChild(ctx context.Context) error {
-	tooLate := s.tooLate()
-	child, err := s.startProcess(ctx, &tooLate)
+	child, err := s.startProcess(ctx)
 	if err != nil {
 		return fmt.Errorf("failed to start the election process: %w", err)
 	}
@@ -71,7 +74,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	s.setStarted()
 	s.setAlive()
 	w := &watch{
-		Supervisor: s, child: child, dead: make(chan error, 1), send: make(chan struct{}, 1), carried: make(chan struct{}),
+		Supervisor: s, child: child, dead: make(chan error, 1), send: make(chan struct{}, 1),
 		stuck: make(chan struct{}), eof: make(chan struct{}), ended: make(chan struct{}), looks: time.NewTimer(suspectTimeout),
 	}
 	s.beside.Go(func() { w.dead <- child.Wait() })
@@ -80,14 +83,26 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	conversation.Go(w.write)
 	defer func() {
 		close(w.ended)
+		s.noteSpoke(child)
 		_ = child.Close() // frees the reader and the writer
 		conversation.Wait()
 	}()
-	return w.judge(ctx, tooLate)
+	return w.judge(ctx)
 }
 
-// startProcess starts an election. If the start hangs, the addresses of the former election are nevertheless removed in time.
-func (s *Supervisor) startProcess(ctx context.Context, tooLate *<-chan time.Time) (Child, error) {
+// noteSpoke stores when the routers of an election that has ended last advertised.
+func (s *Supervisor) noteSpoke(child Child) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spoke = make(map[message.RouterID]message.Monotonic, len(s.order.Routers))
+	for _, r := range s.order.Routers {
+		id := message.IDOf(r.Config)
+		s.spoke[id] = child.Spoke(id)
+	}
+}
+
+// startProcess starts an election. If the start hangs, it can still be told to end.
+func (s *Supervisor) startProcess(ctx context.Context) (Child, error) {
 	type result struct {
 		child Child
 		err   error
@@ -97,20 +112,15 @@ func (s *Supervisor) startProcess(ctx context.Context, tooLate *<-chan time.Time
 		child, err := s.spawn()
 		started <- result{child, err}
 	}()
-	for {
-		select {
-		case r := <-started:
-			return r.child, r.err
-		case <-*tooLate:
-			*tooLate = nil
-			s.giveUpResuming()
-		case <-ctx.Done():
-			select {
-			case r := <-started:
-				return r.child, r.err
-			case <-time.After(joinTimeout):
-				return nil, ctx.Err() // an election that starts later finds its socket closed when this process ends
-			}
-		}
+	select {
+	case r := <-started:
+		return r.child, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-started:
+		return r.child, r.err
+	case <-time.After(joinTimeout):
+		return nil, ctx.Err() // an election that starts later finds its socket closed when this process ends
 	}
 }

@@ -29,7 +29,7 @@ func (w *watch) Read(p []byte) (int, error) {
 func (w *watch) read() {
 	defer close(w.eof)
 	in := bufio.NewReader(w)
-	for carried := false; ; {
+	for {
 		line, err := readLine(in)
 		if err != nil {
 			return
@@ -44,10 +44,6 @@ func (w *watch) read() {
 			return
 		}
 		w.takeReport(r)
-		if r.Sequence > 0 && !carried {
-			carried = true
-			close(w.carried)
-		}
 	}
 }
 
@@ -72,6 +68,7 @@ func (s *Supervisor) takeReport(r message.Report) {
 	}
 	s.post(r)
 	if r.Sequence == s.order.Sequence {
+		s.carried = s.order
 		s.ledger.prune(s.ordered, r)
 	}
 }

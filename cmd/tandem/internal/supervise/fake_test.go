@@ -28,6 +28,7 @@ type fakeChild struct {
 	born     time.Time
 	dead     chan error
 	killed   atomic.Bool
+	spoke    map[string]message.Monotonic
 	lingers  bool // it does not end when it is killed
 	orders   chan message.Order
 	stopped  chan struct{} // closed: no more signs of life
@@ -98,6 +99,9 @@ type bench struct {
 	reports  []message.Report
 }
 
+// bootAge is for how long the machine has run when a bench starts.
+const bootAge = message.Monotonic(time.Hour)
+
 func start(t *testing.T, order message.Order) *bench {
 	return startWith(t, order, hclog.NewNullLogger(), func() {})
 }
@@ -126,7 +130,7 @@ func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func
 	}
 	epoch := time.Now()
 	b.clock = func() message.Monotonic {
-		return message.Monotonic(time.Since(epoch)).Add(time.Duration(b.skipped.Load()))
+		return bootAge.Add(time.Since(epoch) + time.Duration(b.skipped.Load()))
 	}
 	b.Configure(order)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -187,6 +191,8 @@ func (c *fakeChild) beat(t *testing.T) {
 	}
 	synctest.Wait()
 }
+
+func (c *fakeChild) Spoke(id message.RouterID) message.Monotonic { return c.spoke[id.Name] }
 
 // nothingToResume checks that an election was started with nothing to resume, and that the addresses were removed.
 func (b *bench) nothingToResume(t *testing.T, c *fakeChild) {

@@ -27,9 +27,9 @@ const (
 	maxBeats = 2
 )
 
-// judge decides about the life of the election until it has ended. tooLate fires when nothing is left to resume.
-func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
-	stop, carried, stuck, eof := ctx.Done(), w.carried, w.stuck, w.eof
+// judge decides about the life of the election until it has ended.
+func (w *watch) judge(ctx context.Context) error {
+	stop, stuck, eof := ctx.Done(), w.stuck, w.eof
 	select {
 	case <-w.changed: // the first order includes the change
 	default:
@@ -45,11 +45,6 @@ func (w *watch) judge(ctx context.Context, tooLate <-chan time.Time) error {
 			w.sendOrder()
 		case <-w.changed:
 			w.sendOrder()
-		case <-carried:
-			carried, tooLate = nil, nil // from now on the election maintains the addresses itself
-		case <-tooLate:
-			tooLate = nil
-			w.giveUpResuming()
 		case <-w.looks.C:
 			if silence, hung := look.again(); hung {
 				w.kill("the election process gives no sign of life: killing it", "silent", silence)

@@ -46,7 +46,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if time.Since(started) > settled {
 			pause = 0
 		}
-		s.cleanUpAfter(err, pause)
+		s.cleanUpAfter(err)
 		s.log.Error("the election process died: starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():

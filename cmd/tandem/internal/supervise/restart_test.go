@@ -154,7 +154,7 @@ func TestSupervisorKillsAnElectionThatDoesNotRead(t *testing.T) {
 		if err := s.runChild(t.Context()); err == nil || !c.killed.Load() {
 			t.Errorf("err %v, killed %v", err, c.killed.Load())
 		}
-		if s.cleanUpAfter(errors.New("killed"), 0); removed != 1 {
+		if s.cleanUpAfter(errors.New("killed")); removed != 1 {
 			t.Errorf("removed %d", removed)
 		}
 	})
@@ -193,7 +193,7 @@ func TestSupervisorLetsTheNextElectionResume(t *testing.T) {
 		if len(b.removed()) != 0 {
 			t.Errorf("removed %v too early", b.removed())
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100*time.Millisecond + vrrp.Linger)
 		synctest.Wait()
 		if len(b.removed()) != 1 {
 			t.Errorf("removed %v when it was too late to resume", b.removed())

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/board"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
@@ -52,7 +54,8 @@ func withRealtime(f func() error) error {
 // A process is an election in a child process.
 type process struct {
 	net.Conn
-	cmd *exec.Cmd
+	cmd   *exec.Cmd
+	board *board.Board
 }
 
 var _ Child = (*process)(nil)
@@ -73,25 +76,37 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to use the socket pair: %w", err)
 	}
+	shared, file, err := board.New()
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	defer file.Close()
 	// Not os.Executable: after an upgrade that path holds another version, whose messages may differ.
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = []*os.File{theirs, file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	start := func() error { return withSlack(timerSlack, cmd.Start) }
 	if realtime {
 		start = func() error { return withRealtime(cmd.Start) }
 	}
 	if err := start(); err != nil {
-		_ = conn.Close()
+		_ = errors.Join(conn.Close(), shared.Close())
 		return nil, err
 	}
-	return &process{Conn: conn, cmd: cmd}, nil
+	return &process{Conn: conn, cmd: cmd, board: shared}, nil
 }
 
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
+
+func (p *process) Close() error { return errors.Join(p.Conn.Close(), p.board.Close()) }
+
+func (p *process) Spoke(id message.RouterID) message.Monotonic {
+	return message.Monotonic(p.board.Spoke(id.Interface, id.Name))
+}
 
 // monotonicNow returns the present moment. It counts the time in which the machine is suspended, because the peer continues in
 // that time.

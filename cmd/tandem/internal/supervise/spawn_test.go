@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/vrrp/speaker"
 )
 
@@ -33,6 +34,13 @@ func TestMain(m *testing.M) {
 // idle is what the child of TestSpawn runs. It does nothing until its director is gone.
 func idle() {
 	conn, err := election.Inherited()
+	if err == nil {
+		shared, err := election.InheritedBoard()
+		if err != nil {
+			os.Exit(1)
+		}
+		shared.Slot("eth0", "web").Store(51)
+	}
 	if err == nil {
 		_, err = conn.Write([]byte("up\n"))
 	}
@@ -55,6 +63,9 @@ func TestSpawn(t *testing.T) {
 		}
 		if _, err := io.ReadFull(child, make([]byte, len("up\n"))); err != nil {
 			t.Fatal(err)
+		}
+		if got := child.Spoke(message.RouterID{Interface: "eth0", Name: "web"}); got != 51 {
+			t.Errorf("the router has last advertised at %d, want 51", got)
 		}
 		pid := child.(*process).cmd.Process.Pid
 		tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")

@@ -32,11 +32,13 @@ type Supervisor struct {
 
 	mu       sync.Mutex // held for a few instructions only
 	order    message.Order
-	ordered  addressLedger     // the addresses of order
-	ledger   addressLedger     // the addresses that elections may have on the interfaces
-	last     message.Report    // the latest
-	sure     message.Monotonic // the latest moment at which last was known to be true
-	resume   []message.Resume  // what the next election may resume, until it has carried out an order
+	carried  message.Order                          // the latest order that was still the latest when it was reported as carried out
+	ordered  addressLedger                          // the addresses of order
+	ledger   addressLedger                          // the addresses that elections may have on the interfaces
+	last     message.Report                         // the latest
+	sure     message.Monotonic                      // the latest moment at which last was known to be true
+	spoke    map[message.RouterID]message.Monotonic // what Child.Spoke said of the latest election when it had ended
+	resume   []message.Resume                       // what the next election may resume, until it has carried out an order
 	restarts uint64
 	began    message.Monotonic // when the first election was started
 	gone     time.Duration     // from then to the start of the present election

@@ -25,6 +25,7 @@ type ServerCommand struct {
 	Server string `json:"server"` // SERVICE/ADDRESS or SERVICE/ADDRESS:PORT
 	Action Action `json:"action"`
 	Weight int    `json:"weight,omitempty"` // for SetWeight: 0 to 65535
+	Local  bool   `json:"local,omitempty"`  // not on the other director of the pair
 }
 
 // A ServerState is the state of a real server.
@@ -41,4 +42,13 @@ type ServerState struct {
 	// NotRemembered is set if the command is in force but its file could not be written: a restart would forget the command.
 	// It is the cause alone: "write /var/lib/tandem/orders.json: read-only file system".
 	NotRemembered string `json:"not_remembered,omitempty"`
+	// Peer says whether a command is in force on the other director of the pair. It is absent without [peer], and with Local.
+	Peer *PeerReply `json:"peer,omitempty"`
+}
+
+// A PeerReply says whether a command is in force on the other director of the pair.
+type PeerReply struct {
+	Name    string `json:"name"`
+	InForce bool   `json:"in_force"`
+	Problem string `json:"problem,omitempty"` // why it is not, or why this is not known; the command is sent again
 }

@@ -25,6 +25,8 @@ type Status struct {
 	ServerWarnings []string `json:"server_warnings,omitempty"`
 	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
 	Table *TableFault `json:"table,omitempty"`
+	// Peer is what the other director of the pair tells; absent: there is no [peer].
+	Peer *Peer `json:"peer,omitempty"`
 }
 
 // A Config says which configuration is in force.
@@ -71,6 +73,23 @@ type Router struct {
 	Asked         *Asked                `json:"asked,omitempty"` // who still answered for the VIPs when the master was silent last; absent: that was never asked
 	Track         []Track               `json:"track"`           // empty: nothing
 	Counters      Counters              `json:"counters"`
+	TwoMasters    TwoMasters            `json:"two_masters"`
+}
+
+// TwoMasters are the moments in which this router, as master, heard another master that claimed its place.
+type TwoMasters struct {
+	Count        uint64     `json:"count"`            // with the present one
+	TotalSeconds float64    `json:"total_seconds"`    // of those that are over
+	Since        *time.Time `json:"since,omitempty"`  // when the present one began; absent: there is none
+	Peer         string     `json:"peer,omitempty"`   // the other master of the present one
+	Latest       *Moment    `json:"latest,omitempty"` // of those that are over
+}
+
+// A Moment is a time with two masters that is over, from the first advertisement of the other one to the last.
+type Moment struct {
+	Began   time.Time `json:"began"`
+	Seconds float64   `json:"seconds"`
+	Peer    string    `json:"peer"`
 }
 
 // A Path is a way of a virtual router's advertisements. State is one of unknown (no master has to be heard), heard, silent (the

@@ -165,6 +165,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	}
 	s.recheck, s.reorder, s.ask = true, true, true
 	s.touchAll()
+	s.adoptPeer()
 }
 
 // A formerServers is the state of the servers in the former configuration.

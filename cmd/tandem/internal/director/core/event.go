@@ -8,6 +8,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	peermessage "github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -71,6 +72,7 @@ type ServerOrder struct {
 	Server  string // SERVICE/ADDRESS or SERVICE/ADDRESS:PORT
 	Action  api.Action
 	Weight  int
+	Local   bool // not on the other director
 }
 
 // A Failover hands the named virtual routers over to the peer. Without names, it hands over all virtual routers whose master
@@ -139,12 +141,14 @@ type Effects struct {
 	Config   *configs.Config // is in force from now on
 	Table    *Table
 	Checks   *Checks
+	Hurry    []string       // the IDs of targets that should be probed at once
 	Election *message.Order // the supervisor numbers it
 	Files    []FileValue
 	Replies  []Reply
 	Question *Question
-	Segments Segments    // nil: unchanged
-	Hooks    []hooks.Run // to be started
+	Segments Segments          // nil: unchanged
+	Hooks    []hooks.Run       // to be started
+	Peer     *peermessage.View // for the other director
 	// Draining says whether the connections of draining servers must be counted. It is always set.
 	Draining bool
 	// Watch says whether clients' connections must be looked at. It is always set.
@@ -205,8 +209,9 @@ type FileValue struct {
 // A Reply answers a request.
 type Reply struct {
 	Request Request
-	Routers []string // of Failover and Release
-	Server  string   // of ServerOrder: SERVICE/ADDRESS:PORT
+	Routers []string   // of Failover and Release
+	Server  string     // of ServerOrder: SERVICE/ADDRESS:PORT
+	Peer    *PeerReply // of ServerOrder; nil: there is no other director to tell
 	Err     error
 	// NotRemembered is why a restart would forget the command. Empty: it would not.
 	NotRemembered string

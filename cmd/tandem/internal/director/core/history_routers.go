@@ -228,3 +228,17 @@ func (s *State) recordStop(name string, was configs.HookEvent, why string) {
 		Kind: api.EventTransition, On: api.OnRouter, Name: name, What: "stopped", Cause: why, Old: was.String(), New: vrrp.Initialize.String(),
 	})
 }
+
+// recordMoment logs and records a time with two masters that is over. The zero moment is that of an election that was started
+// again.
+func (s *State) recordMoment(name string, m vrrp.Moment) {
+	if m.Began.IsZero() {
+		return
+	}
+	s.log(Warn, "there were two masters", "router", name, "other", m.Peer, "heard-for", m.Length.Round(time.Millisecond), "since", m.Began)
+	s.record(api.Event{
+		Kind: api.EventWarning, On: api.OnRouter, Name: name, What: "was not the only master",
+		Cause: fmt.Sprintf("%s was heard as master for %s, until %s", m.Peer, m.Length.Round(time.Millisecond),
+			m.Began.Add(m.Length).UTC().Format("15:04:05.000 MST")),
+	})
+}

@@ -207,6 +207,15 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			c.note(Tick{})
 		}, "warning router web hears another master: another master was heard, and this one stays\n" +
 			"warning router web hears no other master any more: no other master is heard any more"},
+		{"there were two masters", func(c *chronicle) {
+			c.report(func(r *vrrp.Status) { r.TwoMasters = vrrp.TwoMasters{Count: 1, Since: c.now} })
+			c.report(func(r *vrrp.Status) {
+				r.TwoMasters = vrrp.TwoMasters{Count: 1, Total: 1500 * time.Millisecond, Last: vrrp.Moment{
+					Began: time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC), Length: 1500 * time.Millisecond, Peer: netip.MustParseAddr("192.0.2.3"),
+				}}
+			})
+			c.report(func(r *vrrp.Status) { r.TwoMasters = vrrp.TwoMasters{} }) // the election was started again
+		}, "warning router web was not the only master: 192.0.2.3 was heard as master for 1.5s, until 01:02:04.500 UTC"},
 		{"the peer has another password, and then the same", func(c *chronicle) {
 			c.report(func(r *vrrp.Status) { r.Warnings = []string{"192.0.2.3 sends another password"} })
 			c.report(func(*vrrp.Status) {})

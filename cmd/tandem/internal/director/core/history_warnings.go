@@ -113,6 +113,7 @@ func (s *State) ownWarnings() (all []warning) {
 	if s.report.Problem != "" {
 		warn("runs no virtual router", s.report.Problem)
 	}
+	s.peerWarnings(warn)
 	if s.unusable != "" {
 		warn("cannot write its state directory", s.unusable)
 	}

@@ -52,7 +52,8 @@ type seenRouter struct {
 	became    uint64
 	again     bool // it was in another state between the last two reports
 	contested time.Time
-	over      bool // that contest is over
+	over      bool        // that contest is over
+	moment    vrrp.Moment // the latest with two masters that the history has
 }
 
 // A leavingHooks is a Leave that waits for its answer.
@@ -181,10 +182,13 @@ func (s *State) seeRouters() {
 			continue
 		}
 		seen, known := h.routers[r.Name]
-		now := seenRouter{state: what, became: is.Counters.BecameMaster, contested: is.Contested, over: true}
+		now := seenRouter{state: what, became: is.Counters.BecameMaster, contested: is.Contested, over: true, moment: is.TwoMasters.Last}
 		now.again = seen.state == what && now.became > seen.became
 		s.tellRouter(r, is, what, is.Reason, now.again)
 		s.recordRouter(r, is, seen.state, now.again)
+		if known && now.moment != seen.moment {
+			s.recordMoment(r.Name, now.moment)
+		}
 		if what == configs.HookMaster && known {
 			now.over = seen.over
 			if is.Contested.After(seen.contested) {

@@ -26,6 +26,11 @@ type Override struct {
 	Drained  bool `json:"drained,omitempty"`
 	Disabled bool `json:"disabled,omitempty"`
 	Weight   *int `json:"weight,omitempty"`
+	// Number and By say which of two orders is the later one: see mergeOrders. Without a peer, both are empty.
+	Number uint64 `json:"number,omitempty"`
+	By     string `json:"by,omitempty"`
+	// Local says that an operator wanted the order on this director only.
+	Local bool `json:"local,omitempty"`
 }
 
 // keepsAway reports whether new clients are kept away from the server.
@@ -85,6 +90,7 @@ type waitingReply struct {
 	inTable uint64 // the generation of the table that has the command; 0: the one of this step
 	file    File
 	inFile  uint64 // the generation of the file
+	number  uint64 // the order's; 0: it does not wait for the other director
 	since   time.Time
 }
 
@@ -101,6 +107,10 @@ func (ev ServerOrder) on(s *State) {
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
+	if now.Local = ev.Local && s.peer.on; !now.Local && (s.peer.on || now.Number > 0) {
+		now.Number, now.By = s.nextNumber(srv.id), s.cfg.Name
+	}
+	s.peer.urgent = s.peer.on
 	all := maps.Clone(s.overrides)
 	if all == nil {
 		all = make(map[string]Override)
@@ -119,10 +129,16 @@ func (ev ServerOrder) on(s *State) {
 	if ev.Action == api.SetWeight {
 		what += fmt.Sprintf(" %d", ev.Weight)
 	}
+	if now.Local {
+		what += " on this director only"
+	}
 	s.recordServer(api.EventOrder, srv.id, what, byOperator)
 	s.touch(s.services[i])
 	s.touchFollowers(srv)
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
+	if s.peer.on && !now.Local {
+		s.waiting[len(s.waiting)-1].number = now.Number
+	}
 }
 
 // answerLater answers a command when the file is on the disk and, if table is set, the kernel's table agrees.
@@ -156,7 +172,11 @@ func (s *State) settled(w *waitingReply) bool {
 		return true
 	}
 	var done bool
-	w.NotRemembered, done = s.files[w.file].lacks(w.inFile, s.now)
+	if w.NotRemembered, done = s.files[w.file].lacks(w.inFile, s.now); !done || w.number == 0 {
+		return done
+	}
+	reply, done := s.peerReply(w)
+	w.Peer = &reply
 	return done
 }
 
@@ -177,6 +197,9 @@ func (w waitingReply) deadline(s *State) time.Time {
 	if !s.inTable(&w) {
 		return w.since.Add(commandTimeout)
 	}
+	if _, done := s.files[w.file].lacks(w.inFile, s.now); done {
+		return w.since.Add(peerAnswer)
+	}
 	return s.files[w.file].since.Add(storeTimeout)
 }
 
@@ -195,7 +218,7 @@ func (s *State) forgetOverrides() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.overrides)) {
-		if !known[id] {
+		if o := s.overrides[id]; !known[id] && !o.same(Override{}) {
 			s.log(Warn, "an order about a server that is not configured is forgotten", "server", id)
 			s.recordServer(api.EventOrder, id, "is no longer "+s.overrides[id].Note(0), "it is not in the configuration any more")
 		}

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Hooks     []hooks.Stat
 	StateDir  StateDir
 	Departed  []Departed // services that were removed and drain
+	Peer      *Peer      // nil: there is no channel to the other director
 }
 
 // A Service is the state of a configured service.
@@ -86,6 +87,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(),
 		Hooks:    s.hooks.queue.Stats(),
+		Peer:     s.showPeer(),
 		Services: make([]*Service, 0, len(s.services)),
 	}
 	for _, svc := range s.services {

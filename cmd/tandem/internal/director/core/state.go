@@ -76,7 +76,8 @@ type State struct {
 	maintenance Maintenance
 	retrack     map[string]bool // routers whose tracks have changed
 	tracking    map[string]vrrp.Tracking
-	tracked     bool // tracking has been computed once
+	tracked     bool                    // tracking has been computed once
+	witnesses   map[string]witnessState // by router
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -86,6 +87,7 @@ type State struct {
 	outliers    map[*server]*service        // servers without new clients for a while
 
 	hooks   hookState
+	peer    peerState
 	history historyState
 
 	readiness         readiness
@@ -108,7 +110,8 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		hooks: newHookState(nil), history: newHistoryState(),
+		witnesses: make(map[string]witnessState),
+		hooks:     newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -116,6 +119,7 @@ func New() *State {
 func (s *State) Step(now time.Time, events ...Event) Effects {
 	s.now, s.out = now, Effects{}
 	for _, ev := range events {
+		s.concernsPeer(ev)
 		ev.on(s)
 	}
 	if s.cfg != nil {
@@ -131,6 +135,7 @@ func (s *State) settle() {
 	s.seeSilence()
 	s.seeSegments()
 	s.seeReady()
+	s.seeWitnesses()
 	s.seeAllDown()
 	s.seeTrouble()
 	s.seeTraffic()
@@ -147,6 +152,7 @@ func (s *State) settle() {
 	s.emitTable()
 	s.emitChecks()
 	s.emitElection()
+	s.emitPeer()
 	s.answerCommands()
 	s.out.Draining = len(s.draining) > 0
 	s.out.Next = s.next()
@@ -301,6 +307,7 @@ func (s *State) next() time.Time {
 	for svc := range s.ramping {
 		sooner(svc.next)
 	}
+	s.witnessNext(sooner)
 	for _, all := range s.draining {
 		for _, d := range all {
 			sooner(d.until)
@@ -313,6 +320,7 @@ func (s *State) next() time.Time {
 		sooner(s.handOver.deadline)
 	}
 	s.hooksNext(sooner)
+	s.peerNext(sooner)
 	sooner(s.silenceEnds())
 	sooner(s.segmentEnds())
 	sooner(s.outliersEnd())

@@ -175,6 +175,9 @@ func (s *State) followTracks() {
 	}
 	for name := range s.retrack {
 		now[name] = s.addIsolation(name, s.stepBack(now[name]))
+		if i := slices.IndexFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }); i >= 0 {
+			now[name] = s.addWitness(s.cfg.Routers[i], now[name])
+		}
 	}
 	s.retrack = make(map[string]bool)
 	first := !s.tracked
@@ -259,6 +262,7 @@ func (s *State) serviceState(svc *service) trackState {
 // effect returns the tracking that results from one track.
 func (t track) effect() vrrp.Tracking {
 	switch is := t.state; {
+	case t.Kind == configs.TrackWitness, t.Kind == configs.TrackPeer: // see addWitness
 	case is.trackStatus == unknown:
 		// Unclear makes a router that is not master run at priority 1. A master keeps the priority that it had.
 		return vrrp.Tracking{Unclear: true, Delta: max(0, t.Weight)}

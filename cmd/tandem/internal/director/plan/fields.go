@@ -41,6 +41,7 @@ func secret(key string) bool {
 var keys = map[string]string{
 	"vip_labels": "label", "password": "auth_pass", "no_prefix_route": "noprefixroute",
 	"tls.on": "tls", "tls.name": "tls_name", "tls.ca_file": "tls_ca", "tls.cert_file": "tls_cert", "tls.key_file": "tls_key",
+	"peer.tls.cert_file": "peer.tls_cert", "peer.tls.key_file": "peer.tls_key", "peer.tls.ca_file": "peer.tls_ca", "peer.tls.name": "peer.tls_name",
 	"tls.minimum": "tls_version", "tls.insecure": "tls_verify", "flap.changes": "flap_changes", "flap.window": "flap_window",
 	"flap.hold": "flap_hold", "content.contains": "contains", "content.matches": "matches", "content.sha256": "sha256",
 	"query.name": "query", "query.type": "query_type", "query.answer": "answer", "query.tcp": "over_tcp",
@@ -48,6 +49,7 @@ var keys = map[string]string{
 	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 	"device": "bind_if", "radius.user": "username", "radius.password": "password", "radius.secret": "secret",
 	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
+	"witnessed": "witness",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.
@@ -56,13 +58,15 @@ var negated = map[string]bool{"tls_verify": true}
 // differing returns the exported fields of two values of the same struct type that differ, except those that are skipped by
 // their names in Go.
 func differing(was, is any, skip ...string) []field {
-	return differences("", reflect.ValueOf(was), reflect.ValueOf(is), skip)
+	other := func(was, is reflect.Value) bool { return !reflect.DeepEqual(was.Interface(), is.Interface()) }
+	return compare("", reflect.ValueOf(was), reflect.ValueOf(is), skip, other)
 }
 
-func differences(prefix string, was, is reflect.Value, skip []string) (all []field) {
+// compare returns the exported fields of two structs that are told.
+func compare(prefix string, was, is reflect.Value, skip []string, told func(was, is reflect.Value) bool) (all []field) {
 	for i := range was.NumField() {
 		f := was.Type().Field(i)
-		if !f.IsExported() || slices.Contains(skip, f.Name) || reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
+		if !f.IsExported() || slices.Contains(skip, f.Name) || !told(was.Field(i), is.Field(i)) {
 			continue
 		}
 		key := prefix + keyOf(f)
@@ -74,7 +78,7 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 			if key == "" {
 				nested = ""
 			}
-			all = append(all, differences(nested, was.Field(i), is.Field(i), skip)...)
+			all = append(all, compare(nested, was.Field(i), is.Field(i), skip, told)...)
 			continue
 		}
 		if name, ok := keys[key]; ok {
@@ -95,7 +99,7 @@ func differences(prefix string, was, is reflect.Value, skip []string) (all []fie
 
 // isValue reports whether a struct is a value that is written as a whole.
 func isValue(t reflect.Type) bool {
-	return t == reflect.TypeFor[netip.Addr]() || t == reflect.TypeFor[netip.Prefix]() || t == reflect.TypeFor[time.Time]()
+	return t == reflect.TypeFor[netip.Addr]() || t == reflect.TypeFor[netip.Prefix]() || t == reflect.TypeFor[netip.AddrPort]() || t == reflect.TypeFor[time.Time]()
 }
 
 // keyOf returns the key of a field: that of its JSON form, or its name in snake case.

@@ -38,6 +38,7 @@ func Pair(a, b *configs.Config) []Disagreement {
 	c.routers()
 	c.sync()
 	c.services()
+	c.peer()
 	return c.found
 }
 
@@ -71,7 +72,7 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 var own = []string{
 	"Name", "Interface", "Heartbeat", "Debounce", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
 	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "VIPLabels", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
-	"NoPrefixRoute",
+	"NoPrefixRoute", "Witnessed",
 }
 
 // routers compares the virtual routers.
@@ -111,8 +112,9 @@ func (c *comparison) router(x, y *configs.Router) {
 	c.fields(c.wrong, object, lists("vips", x.VIPs, y.VIPs))
 	c.fields(c.wrong, object, lists("excluded_vips", x.ExcludedVIPs, y.ExcludedVIPs))
 	c.fields(c.odd, object, differing(x.Config, y.Config, slices.DeleteFunc(fieldNames(x.Config), func(name string) bool {
-		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt"
+		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt" || name == "Witnessed"
 	})...))
+	c.fields(c.odd, object, differing(*x, *y, "Config", "Announce"))
 	switch {
 	case x.Priority == 255 && y.Priority == 255:
 		c.wrong("%s: both directors have priority 255: only one can own the addresses", object)
@@ -228,16 +230,18 @@ func (c *comparison) sync() {
 		c.wrong("lvs.sync is in %s only: connections are not copied to the other director", with)
 		return
 	}
-	usual := func(s lvs.Sync) lvs.Sync {
-		if !s.Group.IsValid() {
-			s.Group = netip.AddrFrom4([4]byte{224, 0, 0, 81})
-		}
-		s.Port, s.Interface, s.TTL = cmp.Or(s.Port, 8848), "", 0
-		return s
-	}
-	x, y = usual(x), usual(y)
+	x, y = usualSync(x), usualSync(y)
 	c.fields(c.wrong, "lvs.sync", differing(x, y, "Interface", "TTL", "MaxLen", "Roles"))
 	c.fields(c.odd, "lvs.sync", differing(x, y, "Interface", "TTL", "ID", "Group", "Port", "Roles"))
+}
+
+// usualSync returns the settings that count on the wire, with the kernel's defaults.
+func usualSync(s lvs.Sync) lvs.Sync {
+	if !s.Group.IsValid() {
+		s.Group = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+	}
+	s.Port, s.Interface, s.TTL = cmp.Or(s.Port, 8848), "", 0
+	return s
 }
 
 // services compares the services by their names.

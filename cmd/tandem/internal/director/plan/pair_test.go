@@ -97,6 +97,7 @@ func TestPair(t *testing.T) {
 			`service www: scheduler is "wrr" in lb1 and "rr" in lb2`, "service www: server 192.0.2.11:80: weight is 3 in lb1 and 4 in lb2"}},
 		{"check", []string{`type = "tcp"`, `type = "http"`}, []string{
 			"service www: server 192.0.2.11:80: its checks differ between lb1 and lb2", "service www: server 192.0.2.12:80: its checks differ between lb1 and lb2"}},
+		{"a channel on one side", []string{"[lvs]", peerTable + "[lvs]"}, []string{"[peer] is in lb2 only: the channel needs it in lb1 too"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := pairOf(t, tt.replacements...)
@@ -159,5 +160,29 @@ func TestEachSettingIsCompared(t *testing.T) {
 	}
 	if compared < 200 {
 		t.Errorf("compared %d values: too few to be all", compared)
+	}
+}
+
+const peerTable = `[peer]
+address = "10.0.0.2:8474"
+key = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+`
+
+// TestBothEndsOfTheChannel: what keeps the channel from working is said, and the key is not shown.
+func TestBothEndsOfTheChannel(t *testing.T) {
+	other := strings.Replace(peerTable, "10.0.0.2", "10.0.0.1", 1)
+	for _, tt := range []struct{ name, is, want string }{
+		{"it fits", other, ""},
+		{"the same file", peerTable, "! peer: both directors have the address 10.0.0.2:8474: each needs that of the other"},
+		{"another key", strings.Replace(other, "0011", "1100", 1), "! peer: key differs between lb1 and lb2: both need the same file"},
+		{"certificates", other + "tls_cert = \"/c\"\ntls_key = \"/k\"\ntls_ca = \"/a\"\n", "! peer: only lb2 has certificates (tls_cert): both need them, or none"},
+		{"another port", other + "listen = \":99\"\n", "! peer: lb1 connects to port 8474, and lb2 listens on :99"},
+	} {
+		a, b := parse(t, peerTable+lb1File[len("name = \"lb1\"\n"):]), parse(t, tt.is+ofLB2.Replace(lb1File)[len("name = \"lb2\"\n"):])
+		a.Name, b.Name = "lb1", "lb2"
+		got := strings.Join(disagreements(a, b), "\n")
+		if got != tt.want || strings.Contains(got, "2233") {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }

@@ -224,6 +224,8 @@ func mutate(name string, v reflect.Value, n *int) (is string, undo func()) {
 		if v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.77/25"))); is.Addr().Is6() {
 			v.Set(reflect.ValueOf(netip.MustParsePrefix("2001:db8::77/65")))
 		}
+	case netip.AddrPort:
+		v.Set(reflect.ValueOf(netip.MustParseAddrPort("192.0.2.77:99")))
 	case map[netip.Addr]string: // VIPInterfaces
 		elsewhere := make(map[netip.Addr]string)
 		for _, vip := range []string{"192.0.2.100", "2001:db8::100", "198.51.100.100", "203.0.113.100", "203.0.113.101"} {

@@ -143,7 +143,7 @@ func splits(f field, is *configs.Router) bool {
 func (p *planner) continues(was, is *configs.Router) {
 	p.priority(was, is)
 	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "VIPInterfaces", "Routes", "Rules", "HMAC"}
-	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), signing(was.HMAC, is.HMAC))
+	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), differing(*was, *is, "Config", "Announce"), signing(was.HMAC, is.HMAC))
 	if len(fields) == 0 {
 		return
 	}
@@ -238,10 +238,13 @@ func (p *planner) tracks() {
 		key := trackOf{t.Router, t.Name}
 		seen[key] = true
 		was, stays := had[key]
-		l := api.PlanLine{Area: areaVRRP, Object: "track " + t.Name + " of " + t.Router}
+		l := api.PlanLine{Area: areaVRRP, Object: trackName(t)}
 		if !stays {
 			l.Op, l.Change = opAdd, fmt.Sprintf("weight %d", t.Weight)
-			if t.Probed() {
+			switch {
+			case isWitness(t):
+				l.Change = "asked every " + short(t.Check.Interval)
+			case t.Probed():
 				l.Cost = "a backup runs at priority 1 until the first result"
 			}
 			p.add(l)
@@ -258,7 +261,19 @@ func (p *planner) tracks() {
 	}
 	for _, t := range p.Before.Config.Tracks {
 		if !seen[trackOf{t.Router, t.Name}] {
-			p.add(api.PlanLine{Area: areaVRRP, Op: opRemove, Object: "track " + t.Name + " of " + t.Router})
+			p.add(api.PlanLine{Area: areaVRRP, Op: opRemove, Object: trackName(t)})
 		}
 	}
+}
+
+// isWitness reports whether a track is a witness, or the peer that is asked beside it. By itself it changes nothing.
+func isWitness(t configs.Track) bool {
+	return t.Kind == configs.TrackWitness || t.Kind == configs.TrackPeer
+}
+
+func trackName(t configs.Track) string {
+	if isWitness(t) {
+		return t.Name + " of " + t.Router
+	}
+	return "track " + t.Name + " of " + t.Router
 }

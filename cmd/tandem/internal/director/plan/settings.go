@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -26,10 +27,14 @@ func (p *planner) director() {
 		was, is any
 	}{
 		{"log.", was.Log, is.Log}, {"metrics.", was.Metrics, is.Metrics}, {"election.", was.Election, is.Election},
+		{"peer.", was.Peer, is.Peer},
 	} {
-		for _, f := range differing(part.was, part.is) {
+		for _, f := range differing(part.was, part.is, "Key") {
 			fields = append(fields, field{part.prefix + f.key, f.was, f.is})
 		}
+	}
+	if was.Peer.Key != is.Peer.Key {
+		fields = append(fields, field{"peer.key", "one secret", "another"})
 	}
 	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl", "Timeouts") {
 		fields = append(fields, field{"lvs." + f.key, f.was, f.is})
@@ -41,6 +46,9 @@ func (p *planner) director() {
 		l := api.PlanLine{Area: areaDirector, Op: opChange, Object: f.key, Change: f.was + " → " + f.is}
 		if f.key == "metrics.listen" {
 			l.Cost = "Prometheus must ask at the new address"
+		}
+		if strings.HasPrefix(f.key, "peer.") {
+			l.Cost = "the channel to the other director connects again, and needs what fits there"
 		}
 		p.add(l)
 	}

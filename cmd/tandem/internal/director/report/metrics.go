@@ -49,6 +49,9 @@ var (
 	standbyDesc          = desc("vrrp_standby", "1 while the virtual router is in standby (after tandem failover).", "router")
 	hmacEnforcedDesc     = desc("vrrp_hmac_enforced", "1 for a virtual router that accepts only signed advertisements, 0 for any other.", "router")
 	hmacActiveKeyDesc    = desc("vrrp_hmac_active_key", "The id of the key that signs the virtual router's advertisements, 0 if they are not signed.", "router")
+	twoMastersDesc       = desc("vrrp_two_masters", "1 while this virtual router is master and hears another master that claims its place.", "router")
+	twoMastersCountDesc  = desc("vrrp_two_masters_total", "Times with two masters, as this virtual router has heard them as master.", "router")
+	twoMastersTimeDesc   = desc("vrrp_two_masters_seconds_total", "The length of the times with two masters that are over, from the first advertisement of the other master to the last.", "router")
 	becameMasterDesc     = desc("vrrp_became_master_total", "Transitions to master.", "router")
 	announcementsDesc    = desc("announcements_sent_total", "Frames sent to announce an address.", "interface", "form")
 	announceErrorsDesc   = desc("announcement_errors_total", "Frames that could not be sent.", "interface")
@@ -92,6 +95,11 @@ type sink chan<- prometheus.Metric
 
 func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+// seconds writes a counter of time.
+func (s sink) seconds(d *prometheus.Desc, v float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
 
 func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
@@ -143,6 +151,7 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	collectVRRP(out, status.VRRP, m.State.Report)
 	collectServices(out, status.Services)
 	collectHooks(out, status.Hooks)
+	collectPeer(out, status.Peer)
 	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
 		running := 0.0
 		if slices.ContainsFunc(status.Sync, func(s api.Sync) bool { return s.Role == role.String() }) {
@@ -210,6 +219,13 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 		out.gauge(standbyDesc, standby, r.Name)
 		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
 		out.hmac(r)
+		two := 0.0
+		if r.TwoMasters.Since != nil {
+			two = 1
+		}
+		out.gauge(twoMastersDesc, two, r.Name)
+		out.count(twoMastersCountDesc, r.TwoMasters.Count, r.Name)
+		out.seconds(twoMastersTimeDesc, r.TwoMasters.TotalSeconds, r.Name)
 		out.paths(r)
 		if r.Asked != nil {
 			out.count(askedDesc, r.Asked.Count, r.Name)

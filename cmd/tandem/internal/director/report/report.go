@@ -49,6 +49,7 @@ func Status(in Input) api.Status {
 	s.WireWarnings = append(wireWarnings(shot.Report), rivalWarnings(shot.Report, cfg.Services)...)
 	s.ServerWarnings = serverWarnings(shot)
 	s.Table = tableFault(shot)
+	s.Peer = peerStatus(shot)
 	return s
 }
 

@@ -24,6 +24,10 @@ func electionWarnings(report message.Report) []string {
 			all = append(all, r.Name+": all directors fail: no other master is heard, so this one is master at priority 1, although "+
 				r.Tracking.Fault+"; look for the cause on each director (a script: run it by hand, as its user)")
 		}
+		if r.Tracking.NoWitness {
+			all = append(all, r.Name+": no witness answers, so this director does not take over from a silent master: see tandem status for the "+
+				"witnesses, and look at the network of this machine")
+		}
 		for _, w := range r.Warnings {
 			all = append(all, r.Name+": "+w)
 		}
@@ -72,7 +76,7 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 			row.State, row.Since, row.Reason = is.State.String(), is.Since, is.Reason
 			row.EffectivePriority = is.EffectivePriority
 			row.Standby, row.HandingOver = is.Standby, is.HandingOver
-			row.Counters = counters(is.Counters)
+			row.Counters, row.TwoMasters = counters(is.Counters), twoMasters(is.TwoMasters)
 			row.HMAC = signing(is.HMAC, is.Refusals)
 			row.Paths = pathRows(r.Config, is.Paths)
 			row.Asked = askedRow(r.Config, report.Asked)
@@ -83,6 +87,17 @@ func routerStatus(routers []configs.Router, report message.Report) []api.Router 
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+func twoMasters(t vrrp.TwoMasters) api.TwoMasters {
+	row := api.TwoMasters{Count: t.Count, TotalSeconds: t.Total.Seconds()}
+	if !t.Since.IsZero() {
+		row.Since, row.Peer = &t.Since, t.Peer.String()
+	}
+	if m := t.Last; !m.Began.IsZero() {
+		row.Latest = &api.Moment{Began: m.Began, Seconds: m.Length.Seconds(), Peer: m.Peer.String()}
+	}
+	return row
 }
 
 // pathRows returns the paths of a virtual router with a heartbeat. Those that the election has not reported yet are unknown.

@@ -46,6 +46,7 @@ func warnings(in Input) (all []string) {
 	all = append(all, trafficWarnings(shot.Services)...)
 	all = append(all, hookWarnings(shot.Hooks)...)
 	all = append(all, departedWarnings(shot.Departed)...)
+	all = append(all, peerWarnings(shot)...)
 	return append(all, stateDirWarnings(shot)...)
 }
 

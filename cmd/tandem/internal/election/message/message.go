@@ -20,6 +20,9 @@ import (
 // SocketFD is the descriptor at which an election process finds its end of the socket pair.
 const SocketFD = 3
 
+// BoardFD is the descriptor at which it finds the file of its board (package board).
+const BoardFD = 4
+
 // An Order is the state that the director wants from its election.
 type Order struct {
 	// Sequence numbers the orders, ascending. A report carries the number of the latest order that was carried out.
@@ -98,7 +101,7 @@ func (r *Router) TakeSecrets() {
 type Resume struct {
 	Interface string `json:"interface"`
 	Name      string `json:"name"`
-	// Before is the moment from which the peer may notice.
+	// Before is the moment from which the peer may take over.
 	Before Monotonic `json:"before"`
 }
 
