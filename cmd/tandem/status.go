@@ -83,7 +83,7 @@ that it was not told because a newer one came first.`,
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print everything as JSON; later versions may add members, but never rename or remove one")
 	cmd.Flags().BoolVar(&pair, "pair", false, "show both directors of the pair, and what differs")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters and signatures of each virtual router, the last result of each check, and all hooks")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the counters, signatures and paths of each virtual router, the last result of each check, and all hooks")
 	return cmd
 }
 

@@ -220,6 +220,7 @@ func (c *converter) emitRouter(t *table, i *instance) {
 	}
 	c.emitAddresses(t, i)
 	c.emitUnicast(t, i)
+	c.emitDelays(t, i)
 	c.emitAnnounce(t, i)
 	c.emitSigning(t, i)
 	c.emitTracks(t, i, group, first)

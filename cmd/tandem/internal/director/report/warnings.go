@@ -27,6 +27,7 @@ func warnings(in Input) (all []string) {
 	if in.Metrics != "" {
 		all = append(all, in.Metrics)
 	}
+	all = append(all, shot.Unfenced...)
 	all = append(all, electionWarnings(shot.Report)...)
 	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
 	if shot.Sync.Problem != "" {
