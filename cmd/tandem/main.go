@@ -64,7 +64,7 @@
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
-//	                             "note", "stats": {},
+//	                             "note", "maintenance", "tracks", "stats": {},
 //	                             "unanswered": {"server", "since", "connections", "others_percent", "checked", "tried_again"},
 //	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
@@ -87,6 +87,8 @@
 //
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
 // Its tried_again is only there while the server gets no new clients for that reason.
+// Its maintenance is the path of the file that drains it, and its tracks is the server that it follows: each is only there if there
+// is one.
 //
 // Every stats has the kernel's counts: connections, in_packets, out_packets, in_bytes and out_bytes. It also has the rates
 // per second: connection_rate, in_packet_rate, out_packet_rate, in_byte_rate and out_byte_rate.
