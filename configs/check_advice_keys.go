@@ -3,6 +3,8 @@
 package configs
 
 import (
+	"strings"
+
 	"github.com/tandem-lvs/tandem/configs/internal/toml"
 	"github.com/tandem-lvs/tandem/healthcheck"
 )
@@ -17,7 +19,7 @@ func adviceFields() []toml.Field[healthcheck.Config] {
 					"shells return them for a program that they cannot run.",
 				func(c *healthcheck.Config, v bool) { c.ExitWeight = v })),
 		only(types(healthcheck.File),
-			toml.Derived("file", toml.String("an absolute path", absolutePath),
+			toml.Derived("file", toml.String("an absolute path", pathOfServer),
 				"The file whose first line is the state of the server: a weight (0 to 65535), a part of its configured weight (75%), "+
 					"up, drain (no new connections) or down. {address} and {port} in the path stand for the server's. Without the file, or "+
 					"with an empty one, the server has its configured weight. A file that cannot be read, or has something else in it, "+
@@ -25,6 +27,18 @@ func adviceFields() []toml.Field[healthcheck.Config] {
 				func(c *healthcheck.Config, v string) { c.File = v }).
 				Unset("none: a check of type file needs one").Example(`"/run/tandem/weight/{address}"`)),
 	}
+}
+
+// pathOfServer refuses a path that is not absolute, and a placeholder that stands for nothing.
+func pathOfServer(s string) *toml.Refusal {
+	if no := absolutePath(s); no != nil {
+		return no
+	}
+	rest := strings.NewReplacer(healthcheck.AddressPlaceholder, "", healthcheck.PortPlaceholder, "").Replace(s)
+	if strings.ContainsAny(rest, "{}") {
+		return toml.Refuse("write {address} or {port}", "%q has another placeholder", toml.Abbreviate(s))
+	}
+	return nil
 }
 
 // radiusFields returns the keys of RADIUS checks.

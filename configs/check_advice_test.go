@@ -140,6 +140,8 @@ func TestMistakesOfMaintenance(t *testing.T) {
 	}
 	run(t, []mistaken{
 		{"a relative file", service(`maintenance_file = "m"`), []string{`4: service[0].maintenance_file: "m" is not an absolute path`}},
+		{"an unknown placeholder", service(`maintenance_file = "/m/{adress}"`), []string{
+			`4: service[0].maintenance_file: "/m/{adress}" has another placeholder; write {address} or {port}`}},
 		{"a time that is too long", service(`remove_after = "25h"`), []string{`4: service[0].remove_after: "25h" is out of range: want 0s to 24h`}},
 		{"an agent of a sorry server", service(`sorry_server = { address = "192.0.2.20", check = { type = "agent", port = 1 } }`), []string{
 			"4: service[0].sorry_server.check: check 1 is of type agent, and a sorry server has no weight; use another type"}},

@@ -58,6 +58,9 @@ const DefaultStateDir = "/var/lib/tandem"
 // A Control has the settings of the control socket.
 type Control struct {
 	Socket string // absolute path of a unix socket
+	// Group is the group whose members may read, and AdminGroup the one whose members may read and change. Root may both. If
+	// both are empty, the group of the process may both.
+	Group, AdminGroup string
 }
 
 // A State has the settings of the files that survive a restart.

@@ -91,12 +91,41 @@ func logTable() toml.SchemaType[Log] {
 }
 
 func controlTable() toml.SchemaType[Control] {
-	return toml.Table(nil,
+	return toml.Table(checkControl,
 		toml.Optional("socket", toml.String("an absolute path of at most 96 bytes", validSocket), DefaultSocket,
 			"The unix socket where the daemon answers `tandem status` and the other commands. "+
 				"The locks of the daemon are in a directory beside it.",
 			func(c *Control, v string) { c.Socket = v }),
+		toml.Derived("group", toml.String("the name of a group", validGroup),
+			"The group of users who may read: status, history, plan and the like. They change nothing. Root may always read and change. "+
+				"Without group and admin_group, the socket belongs to the daemon's user and group, and both may do everything.",
+			func(c *Control, v string) { c.Group = v }).Unset("none").Example(`"tandem"`),
+		toml.Derived("admin_group", toml.String("the name of a group", validGroup),
+			"The group of users who may read and change: drain, weight, failover, reload and the like. With group alone, only root may "+
+				"change. Each change is logged and is in the history with the user's name.",
+			func(c *Control, v string) { c.AdminGroup = v }).Unset("none").Example(`"tandem-admin"`),
 	)
+}
+
+// checkControl refuses one group for two purposes, because its members would get more than group alone says.
+func checkControl(at toml.Node, c *Control) {
+	if at.Sound("group", "admin_group") && c.Group != "" && c.Group == c.AdminGroup {
+		at.Key("group").Mistake("leave it out: the members of admin_group may read too", "is the same as admin_group")
+	}
+}
+
+// validGroup refuses what groupadd(8) refuses.
+func validGroup(s string) *toml.Refusal {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.", r))
+	}
+	switch {
+	case s == "":
+		return toml.Refuse("", "is empty: leave it out")
+	case len(s) > 32 || s[0] == '-' || strings.ContainsFunc(s, odd):
+		return toml.Refuse("", "%q is not the name of a group: use at most 32 letters, digits and any of . - _", s)
+	}
+	return nil
 }
 
 func stateTable() toml.SchemaType[State] {

@@ -30,6 +30,8 @@ type Hook struct {
 	Routers []string
 	// Group makes a [[hook]] hear of this sync group instead of single virtual routers.
 	Group string
+	// Before makes a take-over from a silent master wait for the hook.
+	Before bool
 	// Services limits a [[hook]] to these services; nil: all.
 	Services []string
 }
@@ -51,6 +53,7 @@ const (
 	HookQuorumRegained                      // quorum_regained
 	HookDirectorStart                       // director_start
 	HookDirectorStop                        // director_stop
+	HookTakeover                            // takeover
 )
 
 // A HookStyle says which arguments a command gets.
@@ -66,6 +69,7 @@ const (
 var (
 	groupEvents    = []HookEvent{HookMaster, HookBackup, HookFault, HookStop}
 	routerEvents   = append(slices.Clone(groupEvents), HookContested, HookContestOver)
+	fenceEvents    = append(slices.Clone(routerEvents), HookTakeover)
 	serviceEvents  = []HookEvent{HookServerUp, HookServerDown, HookQuorumLost, HookQuorumRegained}
 	directorEvents = []HookEvent{HookDirectorStart, HookDirectorStop}
 )
@@ -80,7 +84,8 @@ func (h *Hook) hearsOf(events []HookEvent) bool { return slices.ContainsFunc(eve
 const hookDoc = "" +
 	"For each virtual router, group, service and server, hooks run one at a time, in the order of the events, and those of one " +
 	"event in the order of the file. A hook that has not started is replaced by the newest state. Each hook runs in the daemon, " +
-	"never in the election: it delays no takeover. A hook may be told an event again, after a failure or a restart."
+	"never in the election: it delays no takeover, unless it has before = true. A hook may be told an event " +
+	"again, after a failure or a restart."
 
 const routerEventsDoc = "master, backup and fault: the new state of a virtual router. " +
 	"stop: the director was stopped, or a reload has removed the virtual router. tandem failover causes backup.\n" +
@@ -89,9 +94,21 @@ const routerEventsDoc = "master, backup and fault: the new state of a virtual ro
 
 // routerHookTable is a hook of one virtual router.
 func routerHookTable() toml.SchemaType[Hook] {
-	return toml.Table(checkHook, hookFields(routerEvents, routerEventsDoc+
+	fields := hookFields(fenceEvents, routerEventsDoc+
+		"takeover: only with before = true.\n"+
 		"After a start and a reload, the present state is told if the hook was not told it before, or failed.",
-		func(text string) string { return text })...)
+		func(text string) string { return text })
+	return toml.Table(checkHook, append(fields,
+		toml.Optional("before", toml.Boolean(), false,
+			"With on = [\"takeover\"]: this director takes over from a silent master only after the hook has succeeded, for example has "+
+				"switched off the other director's power or has taken away its cloud address. It is not asked before a master that "+
+				"leaves or that is preempted: that one gives way by itself. Until the hook succeeds, the director stands back, and says so. After "+
+				"a failure or a timeout it tries again after retry_pause, which doubles up to 1m, as long as no master is heard. Several such hooks of "+
+				"a virtual router run at the same time, and all must succeed. Each member of a sync group asks its own.\n"+
+				"With it, the other director cannot be master at the same time. In return, the take-over lasts as long as the hook, and nobody "+
+				"takes over while it fails. At its start, a director that hears no master asks too: give it a startup_delay in which the other "+
+				"one can start. Give both directors witnesses: a director that is cut off must not switch off the other one.",
+			func(h *Hook, v bool) { h.Before = v }))...)
 }
 
 // hookTable is a hook of the file as a whole.
@@ -182,6 +199,7 @@ func checkHook(at toml.Node, h *Hook) {
 		}
 		seen[e] = true
 	}
+	checkBefore(at, h)
 	switch {
 	case at.Has("command") && at.Has("url"):
 		at.Key("url").Mistake("use a hook for each", "cannot be combined with command")
@@ -208,6 +226,33 @@ func checkHook(at toml.Node, h *Hook) {
 	}
 }
 
+// checkBefore applies the rules about hooks that must succeed before a take-over.
+func checkBefore(at toml.Node, h *Hook) {
+	if !at.Sound("on", "before") {
+		return
+	}
+	switch fences := h.Hears(HookTakeover); {
+	case fences && !h.Before:
+		at.Key("on").Mistake("add before = true", "takeover is told only to a hook that must succeed before it")
+	case !fences && h.Before:
+		at.Key("before").Mistake(`write on = ["takeover"]`, "only a takeover can wait for a hook")
+	case fences && len(h.On) > 1:
+		at.Key("on").Mistake("use a hook of its own for the other events", "takeover cannot be combined with other events")
+	case fences && at.Has("retries"):
+		at.Key("retries").Mistake("remove it", "has no meaning for takeover: it is tried again as long as no master is heard")
+	case fences && at.Has("style"):
+		at.Key("style").Mistake("remove it", "has no meaning for takeover, which keepalived does not have")
+	}
+}
+
+// refuseOwner refuses a hook that would never be asked.
+func refuseOwner(at toml.Node, r *virtualRouter) {
+	if r.Priority == owner {
+		at.Key("before").Mistake("give the virtual router a priority below 255, or remove the hook",
+			"has no meaning with priority 255: the owner of the addresses does not wait for a master's silence")
+	}
+}
+
 func refuseKeys(at toml.Node, hint, problem string, names ...string) {
 	for _, name := range names {
 		if at.Has(name) {
@@ -228,6 +273,9 @@ func checkHooks(at toml.Node, f *file) {
 	for i := range f.routers {
 		for j, h := range f.routers[i].hooks {
 			h.Routers = f.routers[i].names()
+			if h.Before {
+				refuseOwner(at.Key("vrrp").Index(i).Key("hook").Index(j), &f.routers[i])
+			}
 			add(at.Key("vrrp").Index(i).Key("hook").Index(j), h)
 		}
 	}

@@ -86,7 +86,7 @@ func TestMistakesOfHooks(t *testing.T) {
 		{"unknown event", hook("on = [\"mastr\"]\ncommand = \"/x\""), []string{"6: vrrp[0].hook[0].on[0]: unknown value \"mastr\"; did you mean `master`?"}},
 		{"event twice", hook("on = [\"fault\", \"fault\"]\ncommand = \"/x\""), []string{"6: vrrp[0].hook[0].on[1]: fault is repeated"}},
 		{"event of a service", hook("on = [\"server_up\"]\ncommand = \"/x\""), []string{
-			`6: vrrp[0].hook[0].on[0]: unknown value "server_up"; want master, backup, fault, stop, contested or contest_over`}},
+			`6: vrrp[0].hook[0].on[0]: unknown value "server_up"; want master, backup, fault, stop, contested, contest_over or takeover`}},
 		{"both", hook("on = [\"fault\"]\ncommand = \"/x\"\nurl = \"http://x\""), []string{
 			"8: vrrp[0].hook[0].url: cannot be combined with command; use a hook for each"}},
 		{"relative program", hook("on = [\"fault\"]\ncommand = \"x\""), []string{

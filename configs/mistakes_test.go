@@ -63,7 +63,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: log.state: unknown key; it is a key of the top of the file",
 		}},
 		{"key like no other", "[control]\ncolour = \"red\"", []string{
-			"2: control.colour: unknown key; the keys here are socket",
+			"2: control.colour: unknown key; the keys here are socket, group, admin_group",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
 			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, peer, election, vrrp, lvs, check, service, hook, realserver`,
@@ -150,6 +150,13 @@ func TestMistakesOfTheDaemon(t *testing.T) {
 		}},
 		{"long socket", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
 			"2: control.socket: is a path of 108 bytes: want at most 96, because another socket has a longer path",
+		}},
+		{"group", "[control]\ngroup = \"load balancers\"\nadmin_group = \"\"", []string{
+			`2: control.group: "load balancers" is not the name of a group: use at most 32 letters, digits and any of . - _`,
+			"3: control.admin_group: is empty: leave it out",
+		}},
+		{"one group for two", "[control]\nadmin_group = \"ops\"\ngroup = \"ops\"", []string{
+			"3: control.group: is the same as admin_group; leave it out: the members of admin_group may read too",
 		}},
 		{"directory", "[state]\ndir = \"/var/lib/tan\\u0000dem\"", []string{
 			`2: state.dir: "/var/lib/tan\x00dem" has a control character`,

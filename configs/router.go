@@ -201,6 +201,7 @@ func checkRouter(at toml.Node, r *virtualRouter) {
 	checkVirtualMAC(at, r)
 	checkTracks(at, r)
 	checkWitness(at, r)
+	r.Fenced = slices.ContainsFunc(r.hooks, func(h Hook) bool { return h.Before })
 }
 
 // checkCount refuses more VIPs of a family than an advertisement can list.

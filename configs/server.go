@@ -17,7 +17,7 @@ func serverTable() toml.SchemaType[Server] {
 			func(s *Server, v int) { s.Weight = v }),
 		toml.Derived("thresholds", thresholdTable(), "Limits the number of connections of the server. Without it there is no limit.",
 			func(s *Server, v lvs.Server) { s.UpperThreshold, s.LowerThreshold = v.UpperThreshold, v.LowerThreshold }),
-		toml.Derived("maintenance_file", toml.String("an absolute path", absolutePath), "While this file exists, this server is drained.",
+		toml.Derived("maintenance_file", toml.String("an absolute path", pathOfServer), "While this file exists, this server is drained.",
 			func(s *Server, v string) { s.MaintenanceFile = v }).
 			Unset("the service's maintenance_file").Example(`"/run/tandem/maintenance/192.0.2.11"`),
 		toml.Derived("track", toml.String("SERVICE/ADDRESS, or SERVICE/ADDRESS:PORT", nonEmpty),

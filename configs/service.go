@@ -91,7 +91,7 @@ func failureFields() []toml.Field[virtualService] {
 				"on_failure = \"weight-zero\", is drained, or has this weight for another reason. After that, tandem removes it, and its "+
 				"connections end with a reset. With 0s, it stays for ever.",
 			func(s *virtualService, v time.Duration) { s.RemoveAfter = v }),
-		toml.Derived("maintenance_file", toml.String("an absolute path", absolutePath), maintenanceDoc,
+		toml.Derived("maintenance_file", toml.String("an absolute path", pathOfServer), maintenanceDoc,
 			func(s *virtualService, v string) { s.maintenance = v }).Unset("none").Example(`"/run/tandem/maintenance/{address}"`),
 		toml.Optional("drain_timeout", toml.Duration(0, 24*time.Hour, time.Nanosecond), 0,
 			"If a server is removed from the configuration, alone or with its service, it stays in the table at weight 0 until its "+

@@ -62,14 +62,12 @@ func (t Target) Endpoint() netip.AddrPort {
 
 // ForServer returns a path with the address and the port of a server in the place of the placeholders.
 func ForServer(path string, server netip.AddrPort) string {
+	if !strings.Contains(path, "{") {
+		return path
+	}
 	return strings.NewReplacer(
 		AddressPlaceholder, server.Addr().String(), PortPlaceholder, strconv.Itoa(int(server.Port())),
 	).Replace(path)
-}
-
-// HasPlace reports whether a path is a different one for each server.
-func HasPlace(path string) bool {
-	return strings.Contains(path, AddressPlaceholder) || strings.Contains(path, PortPlaceholder)
 }
 
 // SameProbe reports whether two checks are equal except for Address and Port. If both also have the same endpoint, one probe is

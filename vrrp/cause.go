@@ -29,6 +29,8 @@ const (
 	CauseStoodStill               // it stood still, and has heard of no successor since
 	CauseListens                  // it stood still for Wait, and waits for the advertisement of a successor
 	CauseNoWitness                // no master was heard, and no witness answers: Wait
+	CauseHeardAgain               // a master is heard again, after the router stood back or fenced: Peer
+	CauseFences                   // no master was heard, and the one that was must be fenced first: Wait
 	CauseLastResort               // no master was heard, and the router is master in spite of the fault Text
 	CauseTookOver                 // a peer accepted the offer: Peer
 	CauseNobody                   // no peer accepted the offer
@@ -84,6 +86,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("it stood still for %s: listening for another master before it has the addresses again", c.Wait)
 	case CauseNoWitness:
 		return fmt.Sprintf("stands back: no advertisement for %s, but no witness answers: this machine itself may be cut off", c.Wait)
+	case CauseFences:
+		return fmt.Sprintf("no advertisement for %s: fencing the other director before this one takes over", c.Wait)
 	case CauseLastResort:
 		return "no other master is heard, so this router is master at priority 1 in spite of its fault: " + c.Text
 	case CauseStandby:
@@ -118,6 +122,8 @@ func (c Cause) peerString() string {
 			return fmt.Sprintf("no advertisement for %s", c.Wait)
 		}
 		return fmt.Sprintf("no advertisement for %s from %s", c.Wait, c.Peer)
+	case CauseHeardAgain:
+		return fmt.Sprintf("%s is heard again", c.Peer)
 	case CauseMasterLeft:
 		return fmt.Sprintf("priority 0 heard from %s", c.Peer)
 	case CausePreempts:

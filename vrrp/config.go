@@ -53,6 +53,9 @@ type Config struct {
 	PreemptDelay time.Duration `json:"preempt_delay,omitempty"`
 	// Witnessed says that the router has witnesses: then it tells when its master is Silent, so that they can be asked in time.
 	Witnessed bool `json:"witnessed,omitempty"`
+	// Fenced says that the router, before it takes over from a silent master, must be told that this one is fenced: see
+	// Status.Claim.
+	Fenced bool `json:"fenced,omitempty"`
 	// StartupDelay is how long the router listens after its start before it may become master.
 	StartupDelay time.Duration `json:"startup_delay,omitempty"`
 	// SyncGroup names the group whose members change state together; empty: none.

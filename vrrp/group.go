@@ -78,7 +78,7 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		lastResort = lastResort && (words[i] == "" || own[c.Name].LastResort && !hard(states[c.Name]))
 	}
 	for i, c := range members {
-		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort, NoWitness: noWitness}
+		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort, NoWitness: noWitness, Granted: own[c.Name].Granted}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
 				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true

@@ -27,7 +27,7 @@ const (
 	EventTimer // timer
 	// EventAdvert: a good advertisement of Source was received on Path, with Priority and Interval.
 	EventAdvert // advert
-	// EventTracking: there are new tracking results, Delta, Unclear and NoWitness.
+	// EventTracking: there are new tracking results, Delta, Unclear, NoWitness and Granted.
 	EventTracking // tracking
 	// EventStandby: enter standby if On, else end it. A master hands over.
 	EventStandby // standby
@@ -48,6 +48,8 @@ type Event struct {
 	Unclear bool
 	// NoWitness is as in Tracking.
 	NoWitness bool
+	// Granted is as in Tracking.
+	Granted uint64
 	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	// LastResort says that the router is to be master in spite of a gentle fault if no other master is heard.
@@ -102,6 +104,9 @@ type Machine struct {
 	noWitness bool // Tracking.NoWitness
 	back      bool // its time to take over has come, and it stands back
 	hushed    bool // Silent: since the last advertisement of the master
+
+	claim   uint64 // Status.Claim
+	granted uint64 // Tracking.Granted
 
 	state   State
 	holding bool
@@ -251,6 +256,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.delta, m.unclear = ev.Delta, ev.Unclear
 		m.seeWitness(now, ev.NoWitness)
 		m.rearm(now)
+		m.seeGrant(now, ev.Granted)
 	case EventStandby:
 		m.standBy(now, ev.On)
 	case EventJoin:
@@ -362,7 +368,7 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.listens, m.back = to, now, false, false
+	m.state, m.since, m.listens, m.back, m.claim = to, now, false, false, 0
 	m.alone = m.alone && to == Master
 	m.resetPaths(now)
 	m.setCause(cause)

@@ -17,7 +17,7 @@ const MaxDownIntervals = 20
 // armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
 func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
 	m.learned, m.base, m.ready = interval, now, false
-	m.back, m.hushed = false, false
+	m.back, m.hushed, m.claim = false, false, 0
 	m.zero, m.lower = netip.Addr{}, rival{}
 	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
 }

@@ -18,6 +18,11 @@ import (
 //   - After priority 0, what the same master sent before and arrives late on another path has no effect.
 //   - A router has another address on each path. The machine calls it by its address on the first path on which it was heard.
 //
+// The checks of a packet are the same on each path: TTL 255 and the group's address for multicast; the sender and TTLMin for unicast;
+// then version, VIPs and signature. The signature covers the sender's address, and a replay is recognised on each path by itself. An
+// advertisement has the same sequence number on all paths, and one path may be behind another by a master-down time only. The skew
+// time and the master-down time do not depend on the paths: they count from the last advertisement that had an effect.
+//
 // Equal priorities are decided by the addresses of the first path on which the two masters hear each other: on different paths
 // the addresses may be in different orders. So a path leaves one interval to those before it.
 

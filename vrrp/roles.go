@@ -25,7 +25,7 @@ func (m *Machine) timer(now time.Time) {
 	case m.offering():
 		m.offerAgain(now)
 	case m.listen(now):
-	case m.standBack(now):
+	case m.standBack(now), m.fence(now):
 	case m.state == Backup && m.cfg.SyncGroup != "":
 		m.ready = true
 	case m.state == Fault && m.cfg.SyncGroup != "":
@@ -96,10 +96,13 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 
 // advertToBackup handles an advertisement that a backup has received (RFC 9568, section 6.4.2).
 func (m *Machine) advertToBackup(now time.Time, ev *Event) {
+	if m.back {
+		defer m.remark(Cause{Kind: CauseHeardAgain, Peer: ev.Source})
+	}
 	switch {
 	case ev.Priority == PriorityLeaving:
 		ready, due := m.ready, m.deadline
-		m.back, m.hushed = false, true
+		m.back, m.hushed, m.claim = false, true, 0
 		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
 		m.rearm(now)
 		if ready {
@@ -115,7 +118,7 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 		if m.lower.source.IsValid() {
 			first = m.lower.first
 		}
-		m.back, m.hushed = false, false
+		m.back, m.hushed, m.claim = false, false, 0
 		m.lower = rival{ev.Source, ev.Priority, ev.Interval, first, now}
 		if !m.master.IsValid() {
 			m.master = ev.Source

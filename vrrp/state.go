@@ -95,6 +95,9 @@ type Status struct {
 	Doubted time.Time `json:"-"`
 	// Paths are the router's interface and the paths of its heartbeat. Without a heartbeat there are none.
 	Paths []PathStatus `json:"paths,omitempty"`
+	// Claim is not 0 while the router waits, as backup, for Tracking.Granted to be the same: then it takes over. Each claim has
+	// another number, also after a restart. It ends when a master is heard.
+	Claim uint64 `json:"claim,omitempty"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
 	// WireWarnings are those of Warnings that others' packets have shown.

@@ -20,6 +20,8 @@ type Tracking struct {
 	// NoWitness says that the router has witnesses, machines that answer whoever is not cut off, and none is known to answer.
 	// Then it does not take over from a silent master. It takes over from a master that leaves or that it preempts.
 	NoWitness bool `json:"no_witness,omitempty"`
+	// Granted is the Claim after which the other director is known to be fenced; 0: none.
+	Granted uint64 `json:"granted,omitempty"`
 	// OfGroup says that Fault is the fault of another member of the sync group.
 	OfGroup bool `json:"-"`
 }

@@ -38,6 +38,8 @@ func (p *transcript) configure(c *Config, args string) {
 			c.DownAdverts = uint8(p.number(value))
 		case "group":
 			c.SyncGroup = value
+		case "fenced":
+			c.Fenced = true
 		case "witnessed":
 			c.Witnessed = true
 		case "paths":

@@ -228,6 +228,8 @@ func (p *transcript) track(a *party, args string) {
 		t.Fault, t.LastResort = words, true
 	case "unclear":
 		t.Unclear = true
+	case "granted":
+		t.Granted = a.Machine.Claim()
 	case "witness":
 		t.NoWitness = words == "lost"
 	default:
@@ -245,8 +247,8 @@ func (p *transcript) track(a *party, args string) {
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
-	if t.Delta != former.Delta || t.Unclear != former.Unclear || t.NoWitness != former.NoWitness {
-		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
+	if t.Delta != former.Delta || t.Unclear != former.Unclear || t.NoWitness != former.NoWitness || t.Granted != former.Granted {
+		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted})
 	}
 	p.assess(a)
 }
@@ -295,7 +297,7 @@ func (p *transcript) decide(a *party) {
 // step passes an event to a machine, writes the result and sends its advertisements.
 func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
-	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent())
+	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0)
 	actions := slices.Clone(m.Step(p.now, ev))
 	for _, act := range actions {
 		switch {
@@ -306,7 +308,7 @@ func (p *transcript) step(a *party, ev Event) {
 			p.announce(a)
 		}
 	}
-	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent()) != before
+	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0) != before
 	routine := len(actions) == 0 && !changed && (ev.Kind == EventTimer || ev.Kind == EventAdvert)
 	if !routine && !(ev.Kind == EventTimer && !changed && len(actions) == 1) {
 		p.line(a, "%s => %s", p.spellEvent(ev), cmp.Or(spell(actions), "-"))
@@ -331,6 +333,9 @@ func (p *transcript) spellEvent(ev Event) string {
 		}
 		if ev.NoWitness {
 			s += " no witness"
+		}
+		if ev.Granted != 0 {
+			s += " granted"
 		}
 	case EventStandby:
 		s += map[bool]string{true: " on", false: " off"}[ev.On]

@@ -38,6 +38,7 @@ func (m *Machine) hush(now time.Time) {
 func (m *Machine) seeWitness(now time.Time, none bool) {
 	m.noWitness = none
 	switch {
+	case !none && m.back && m.claiming():
 	case !none && m.back:
 		master := m.master
 		m.armDownTimerAfter(m.stallIntervals(), now, m.learned)

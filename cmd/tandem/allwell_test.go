@@ -45,7 +45,7 @@ func TestACleanDoctorSaysSo(t *testing.T) {
 
 type reloadable struct{ forgetful }
 
-func (reloadable) Reload() (control.Applied, error) { return control.Applied{}, nil }
+func (reloadable) Reload(string) (control.Applied, error) { return control.Applied{}, nil }
 
 func (reloadable) Status() control.Status { return control.Status{} }
 

@@ -18,7 +18,7 @@ import (
 func newApply() *cobra.Command {
 	var s socketFlags
 	var confirm time.Duration
-	var noProbe bool
+	var noProbe, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply [ID|FILE]",
 		Short: "Put a configuration into force, and roll back unless it is confirmed",
@@ -63,7 +63,7 @@ The exit code is 0 if the configuration is in force, and 1 if it was refused.`,
 			r := control.ApplyRequest{ConfirmSeconds: confirm.Seconds()}
 			if len(args) == 1 && isPlan(args[0]) {
 				r.Plan = args[0]
-				return apply(cmd, client, r, true)
+				return apply(cmd, client, r, true, asJSON)
 			}
 			request := control.PlanRequest{Own: true}
 			if len(args) == 1 {
@@ -79,39 +79,37 @@ The exit code is 0 if the configuration is in force, and 1 if it was refused.`,
 			if err != nil {
 				return err
 			}
-			if err := printPlan(cmd.OutOrStdout(), p); err != nil {
-				return err
+			if !asJSON {
+				if err := printPlan(cmd.OutOrStdout(), p); err != nil {
+					return err
+				}
 			}
 			if len(p.Refused) > 0 {
 				return errors.New(strings.Join(p.Refused, "\n"))
 			}
 			if r.Plan = p.ID; len(p.Lines) == 0 {
 				r.ConfirmSeconds = 0 // there is nothing to go back to
-			} else {
+			} else if !asJSON {
 				fmt.Fprintln(cmd.OutOrStdout())
 			}
-			return apply(cmd, client, r, false)
+			return apply(cmd, client, r, false, asJSON)
 		},
 	}
 	s.register(cmd)
 	cmd.Flag("config").Usage = "configuration `FILE` that names the control socket; without ID and FILE, also the one to apply"
 	registerConfirm(cmd, &confirm)
+	registerJSON(cmd, &asJSON, "what is in force")
 	cmd.Flags().BoolVar(&noProbe, "no-probe", false, "do not check new real servers")
 	return cmd
 }
 
 // apply applies a plan. With lines, it prints the changes.
-func apply(cmd *cobra.Command, client *control.Client, r control.ApplyRequest, lines bool) error {
+func apply(cmd *cobra.Command, client *control.Client, r control.ApplyRequest, lines, asJSON bool) error {
 	done, err := client.Apply(cmd.Context(), r)
 	if err != nil {
 		return err
 	}
-	if lines {
-		if err := printLines(cmd.OutOrStdout(), done.Lines); err != nil {
-			return err
-		}
-	}
-	return printApplied(cmd, done.File+" is in force", done)
+	return printApplied(cmd, done.File+" is in force", done, lines, asJSON)
 }
 
 // planID is the form of a plan's ID.
@@ -136,8 +134,16 @@ func validConfirm(cmd *cobra.Command, confirm time.Duration) error {
 	return nil
 }
 
-// printApplied says what is in force.
-func printApplied(cmd *cobra.Command, what string, done control.Applied) error {
+// printApplied says what is in force; with lines, also what has changed. As JSON, it prints everything.
+func printApplied(cmd *cobra.Command, what string, done control.Applied, lines, asJSON bool) error {
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), done)
+	}
+	if lines {
+		if err := printLines(cmd.OutOrStdout(), done.Lines); err != nil {
+			return err
+		}
+	}
 	text := "ok: " + what
 	if done.Revision > 0 {
 		text += fmt.Sprintf(", as revision %d", done.Revision)
@@ -154,6 +160,7 @@ func printApplied(cmd *cobra.Command, what string, done control.Applied) error {
 
 func newConfirm() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the configuration that waits for confirmation",
@@ -170,15 +177,17 @@ the director rolls back when the time is over. The exit code is 1 if nothing wai
 			if err != nil {
 				return err
 			}
-			return printApplied(cmd, done.File+" stays in force", done)
+			return printApplied(cmd, done.File+" stays in force", done, false, asJSON)
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "what is in force")
 	return cmd
 }
 
 func newRollback() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	var confirm time.Duration
 	cmd := &cobra.Command{
 		Use:   "rollback [N]",
@@ -213,13 +222,11 @@ secret that is no longer there, it is refused.`,
 			if err != nil {
 				return err
 			}
-			if err := printLines(cmd.OutOrStdout(), done.Lines); err != nil {
-				return err
-			}
-			return printApplied(cmd, done.File+" is in force again", done)
+			return printApplied(cmd, done.File+" is in force again", done, true, asJSON)
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "what is in force")
 	registerConfirm(cmd, &confirm)
 	return cmd
 }

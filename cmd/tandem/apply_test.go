@@ -24,15 +24,15 @@ type applicable struct {
 	files   map[int]control.ConfigFiles
 }
 
-func (a *applicable) Apply(r control.ApplyRequest) (control.Applied, error) {
+func (a *applicable) Apply(_ string, r control.ApplyRequest) (control.Applied, error) {
 	a.applied = r
 	return a.done, a.no
 }
 
-func (a *applicable) Reload() (control.Applied, error)  { return a.done, a.no }
-func (a *applicable) Confirm() (control.Applied, error) { return a.done, a.no }
+func (a *applicable) Reload(string) (control.Applied, error)  { return a.done, a.no }
+func (a *applicable) Confirm(string) (control.Applied, error) { return a.done, a.no }
 
-func (a *applicable) Rollback(r control.RollbackRequest) (control.Applied, error) {
+func (a *applicable) Rollback(_ string, r control.RollbackRequest) (control.Applied, error) {
 	a.back = r
 	return a.done, a.no
 }

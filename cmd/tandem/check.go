@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var live bool
+	var live, asJSON bool
 	var name string
 	cmd := &cobra.Command{
 		Use:   "check FILE…",
@@ -56,31 +58,98 @@ The exit code is 0 if there is no mistake, and 1 otherwise. Warnings and notes d
   tandem check --name lb2 /etc/tandem/tandem.toml`,
 		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return check(cmd, files, name, live)
+			c := &checking{ctx: cmd.Context(), live: live, said: make(map[string]bool)}
+			if !asJSON {
+				c.out, c.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
+				return c.all(files, name)
+			}
+			c.found = &checkFound{Good: []string{}, Mistakes: []string{}, Warnings: []string{}, Notes: []string{}}
+			err := c.all(files, name)
+			if err != nil {
+				c.found.Mistakes = strings.Split(err.Error(), "\n")
+			}
+			if printErr := writeJSON(cmd.OutOrStdout(), c.found); printErr != nil {
+				return printErr
+			}
+			if err != nil {
+				return errPrinted
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "also list the services of other programs in this kernel that a director with this file would replace")
+	registerJSON(cmd, &asJSON, "what has no mistake, the mistakes, warnings and notes")
 	cmd.Flags().StringVar(&name, "name", "", "check only for the director with this `NAME` (default: for each [director.NAME] of the file)")
 	return cmd
 }
 
-// check checks files. If they are for two directors, it compares them.
-func check(cmd *cobra.Command, files []string, name string, live bool) error {
+// A checking checks files, and prints or collects what it finds.
+type checking struct {
+	ctx       context.Context
+	live      bool
+	said      map[string]bool
+	out, errs io.Writer
+	found     *checkFound // instead of out and errs
+}
+
+// A checkFound is what check has found, for programs.
+type checkFound struct {
+	Good     []string `json:"good"` // what has no mistake, in words
+	Mistakes []string `json:"mistakes"`
+	Warnings []string `json:"warnings"`
+	Notes    []string `json:"notes"`
+}
+
+// good tells what has no mistake.
+func (c *checking) good(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); c.found != nil {
+		c.found.Good = append(c.found.Good, text)
+	} else {
+		fmt.Fprintln(c.out, text)
+	}
+}
+
+// warn tells a warning, and note a note. What was said before is not said again.
+func (c *checking) warn(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); c.first("warning: "+text) && c.found != nil {
+		c.found.Warnings = append(c.found.Warnings, text)
+	}
+}
+
+func (c *checking) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); c.first("note: "+text) && c.found != nil {
+		c.found.Notes = append(c.found.Notes, text)
+	}
+}
+
+// first prints a line, if there is where to, and returns false if it was said before.
+func (c *checking) first(line string) bool {
+	if c.said[line] {
+		return false
+	}
+	c.said[line] = true
+	if c.found == nil {
+		fmt.Fprintln(c.errs, line)
+	}
+	return true
+}
+
+// all checks files. If they are for two directors, it compares them.
+func (c *checking) all(files []string, name string) error {
 	var failed []error
 	var good []*configs.Config
-	said := make(map[string]bool)
 	for _, file := range files {
 		for _, director := range directorsOf(file, name) {
-			cfg, err := checkFile(cmd, file, director, live, said)
+			cfg, err := c.file(file, director)
 			if err != nil {
-				failed = append(failed, unsaid(err, said))
+				failed = append(failed, unsaid(err, c.said))
 				continue
 			}
 			good = append(good, cfg)
 		}
 	}
 	if len(failed) == 0 && len(good) == 2 && isDirector(good[0]) && isDirector(good[1]) {
-		failed = append(failed, comparePair(cmd, good[0], good[1]))
+		failed = append(failed, c.pair(good[0], good[1]))
 	}
 	return errors.Join(failed...)
 }
@@ -114,26 +183,26 @@ func unsaid(err error, said map[string]bool) error {
 
 func isDirector(cfg *configs.Config) bool { return len(cfg.Routers)+len(cfg.Services) > 0 }
 
-// comparePair prints what two directors should have in common and have not, and what should differ and does not. The error is
+// pair tells what two directors should have in common and have not, and what should differ and does not. The error is
 // what does not work.
-func comparePair(cmd *cobra.Command, a, b *configs.Config) error {
+func (c *checking) pair(a, b *configs.Config) error {
 	var wrong []error
 	for _, d := range plan.Pair(a, b) {
 		if d.Wrong {
 			wrong = append(wrong, fmt.Errorf("pair: %s", d.Text))
 		} else {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: pair: %s\n", d.Text)
+			c.warn("pair: %s", d.Text)
 		}
 	}
 	if len(wrong) == 0 {
-		fmt.Fprintf(cmd.OutOrStdout(), "pair: ok (%s and %s)\n", a.Name, b.Name)
+		c.good("pair: ok (%s and %s)", a.Name, b.Name)
 	}
 	return errors.Join(wrong...)
 }
 
-// checkFile checks one file for one director, and prints its warnings and notes that were not said before, or that it has no
+// file checks one file for one director, and tells its warnings and notes that were not said before, or that it has no
 // mistake. Its mistakes are the error.
-func checkFile(cmd *cobra.Command, file, director string, live bool, said map[string]bool) (*configs.Config, error) {
+func (c *checking) file(file, director string) (*configs.Config, error) {
 	cfg, err := load.As(director).ForReview().File(file)
 	if err != nil {
 		return nil, err
@@ -141,41 +210,35 @@ func checkFile(cmd *cobra.Command, file, director string, live bool, said map[st
 	if err := checkSchedulers(cfg); err != nil {
 		return nil, err
 	}
-	say := func(format string, args ...any) {
-		if line := fmt.Sprintf(format, args...); !said[line] {
-			said[line] = true
-			fmt.Fprintln(cmd.ErrOrStderr(), line)
-		}
-	}
 	for _, w := range cfg.Warnings {
-		say("warning: %v", w)
+		c.warn("%v", w)
 	}
 	for _, w := range examineChecks(cfg) {
-		say("warning: %v", w)
+		c.warn("%v", w)
 	}
 	for _, w := range examineHooks(cfg) {
-		say("warning: %v", w)
+		c.warn("%v", w)
 	}
-	for _, s := range doctor.TryScripts(cmd.Context(), cfg.Tracks) {
-		say("warning: %s: %s", file, diagnosis.FailingScript(s).Advice())
+	for _, s := range doctor.TryScripts(c.ctx, cfg.Tracks) {
+		c.warn("%s: %s", file, diagnosis.FailingScript(s).Advice())
 	}
 	for _, note := range cfg.Notes() {
-		say("note: %s: %s", file, note)
+		c.note("%s: %s", file, note)
 	}
-	if live {
-		changes, err := replaced(cmd.Context(), cfg)
+	if c.live {
+		changes, err := replaced(c.ctx, cfg)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range changes {
-			say("warning: %s: replaces what another program has set up: %s", file, c)
+		for _, change := range changes {
+			c.warn("%s: replaces what another program has set up: %s", file, change)
 		}
 	}
 	who := ""
 	if director != "" {
 		who = cfg.Name + ": "
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s%s)\n", file, who, contents(cfg))
+	c.good("%s: ok (%s%s)", file, who, contents(cfg))
 	return cfg, nil
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -73,13 +72,6 @@ apply, rollback or automatic rollback. CHANGES are the first changes that it mad
 	s.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON, the oldest first")
 	return cmd
-}
-
-// writeJSON writes a value for programs.
-func writeJSON(w io.Writer, v any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
 }
 
 // printConfigLog prints the list for people.

@@ -160,11 +160,15 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes and for an import with notes, 1 for every failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes and for an import with notes, the code of a
+// monitor, and 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
 	var c planned
+	var m monitored
 	switch {
+	case errors.As(err, &m):
+		return int(m)
 	case errors.As(err, &c), errors.Is(err, converted{}):
 		return 2
 	case !errors.As(err, &v):

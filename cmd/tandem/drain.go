@@ -14,7 +14,7 @@ import (
 )
 
 func newDrain() *cobra.Command {
-	var s socketFlags
+	var s serverFlags
 	var wait, local bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -47,6 +47,17 @@ connection goes to the drained server, and --wait waits for such clients too.`,
 			}
 			warnNotRemembered(cmd, state.NotRemembered)
 			out := cmd.OutOrStdout()
+			if s.asJSON {
+				if wait {
+					if err := awaitDrained(cmd.Context(), client, state, timeout, newProgress(cmd.ErrOrStderr())); err != nil {
+						return err
+					}
+					if state, err = client.Server(cmd.Context(), state.Name); err != nil {
+						return err
+					}
+				}
+				return writeJSON(out, state)
+			}
 			if !wait {
 				if _, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state)); err != nil {
 					return err
@@ -135,10 +146,12 @@ func remaining(s control.ServerState) string {
 	}
 }
 
-// connections writes a number of connections, with the noun in its right form.
-func connections(n int) string {
+func connections(n int) string { return counted(n, "connection") }
+
+// counted writes a number of things, with the noun in its right form.
+func counted(n int, thing string) string {
 	if n == 1 {
-		return "1 connection"
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d connections", n)
+	return fmt.Sprintf("%d %ss", n, thing)
 }

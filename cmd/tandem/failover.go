@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,13 +45,19 @@ preempt = true becomes master.`,
 // routerCommand completes a command about virtual routers. It prints done for each router that succeeded.
 func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context, []string) (control.RoutersDone, error), done string) *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "the virtual routers for which it was done")
+	cmd.ValidArgsFunction = s.complete(-1, routerNames)
 	cmd.RunE = func(cmd *cobra.Command, routers []string) error {
 		client, err := s.client(cmd)
 		if err != nil {
 			return err
 		}
 		result, err := do(client, cmd.Context(), routers)
+		if asJSON {
+			return errors.Join(err, writeJSON(cmd.OutOrStdout(), result))
+		}
 		for _, name := range result.Routers {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
 		}

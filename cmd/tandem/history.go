@@ -37,6 +37,8 @@ func (f *eventFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.router, "router", "", "only events of the virtual router `NAME`")
 	cmd.Flags().StringVar(&f.service, "service", "", "only events of the service `NAME` and of its servers, or of the server SERVICE/ADDRESS:PORT")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print each event as a line of JSON")
+	f.completeFlag(cmd, "router", routerNames)
+	f.completeFlag(cmd, "service", serviceNames)
 }
 
 // query returns the query that the flags ask for.
@@ -195,6 +197,7 @@ func inOrder(events []control.Event) []control.Event {
 
 func newWhy() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "why [ROUTER|SERVICE|SERVER]",
 		Short: "Say why a virtual router, a service or a real server is as it is",
@@ -227,6 +230,9 @@ runs, it prints the last that the history has.`,
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), slices.Concat([]string{}, lines))
+			}
 			for _, line := range lines {
 				fmt.Fprintln(cmd.OutOrStdout(), line)
 			}
@@ -237,6 +243,8 @@ runs, it prints the last that the history has.`,
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "the sentences")
+	cmd.ValidArgsFunction = s.complete(0, routerNames, serviceNames, serverNames)
 	return cmd
 }
 

@@ -18,7 +18,8 @@
 //
 // # Control socket
 //
-// The director answers HTTP with JSON on a unix socket. Its endpoints are:
+// The director answers HTTP with JSON on a unix socket. [control] group and admin_group say who may read and who may change.
+// GET /openapi.json describes the interface as OpenAPI. The endpoints are:
 //
 //	GET  /v1/status                               the status, see below
 //	POST /v1/reload                               reads the configuration again
@@ -71,7 +72,7 @@
 //	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
-//	                             "note", "stats": {},
+//	                             "note", "maintenance", "tracks", "stats": {},
 //	                             "unanswered": {"server", "since", "connections", "others_percent", "checked", "tried_again"},
 //	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
@@ -94,6 +95,8 @@
 //
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
 // Its tried_again is only there while the server gets no new clients for that reason.
+// Its maintenance is the path of the file that drains it, and its tracks is the server that it follows: each is only there if there
+// is one.
 //
 // Every stats has the kernel's counts: connections, in_packets, out_packets, in_bytes and out_bytes. It also has the rates
 // per second: connection_rate, in_packet_rate, out_packet_rate, in_byte_rate and out_byte_rate.
@@ -130,6 +133,7 @@
 //	{"time": "2006-01-02T15:04:05.123Z", "director": "lb1", "kind": "transition", "on": "router", "name": "web",
 //	 "what": "became backup", "cause": "higher priority 100 heard from 192.0.2.3", "old": "master", "new": "backup"}
 //
+// A command has "by", the user who gave it.
 // The kind is one of transition, priority, verdict, repair, order, reload, hook, warning and director. On is one of router,
 // sync_group, service, server, interface and director. The words of what and cause may change; cause, old and new can be absent.
 // A parameter that is absent selects all; the time is in the form of RFC 3339. In a stream, the type of each event is its kind. A
@@ -141,7 +145,8 @@
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
 // without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change, and "tandem import" adds 2 if there are notes.
+// adds 2 if something would change, and "tandem import" adds 2 if there are notes. "tandem status --check" has the codes of
+// monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (
@@ -173,7 +178,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
@@ -181,7 +186,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newReload(), newStatus(), newPeer(), newDoctor(), newImport()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newReload(), newStatus(), newTop(), newPeer(), newDoctor(), newImport()}},
 		{"Its configuration:", []*cobra.Command{newPlan(), newApply(), newConfirm(), newRollback(), newConfig()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
 		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
@@ -194,7 +199,7 @@ table, and health checks set the real servers' weights. The configuration is /et
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newElection(), newVersion())
+	root.AddCommand(newElection(), newVersion(), newCompletion())
 	return root
 }
 

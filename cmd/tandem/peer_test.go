@@ -54,7 +54,7 @@ type paired struct {
 	reply    *control.PeerReply
 }
 
-func (p *paired) CommandServer(c control.ServerCommand) (control.ServerState, error) {
+func (p *paired) CommandServer(_ string, c control.ServerCommand) (control.ServerState, error) {
 	p.commands = append(p.commands, c)
 	s := control.ServerState{Name: c.Server + ":80"}
 	if !c.Local {

@@ -22,8 +22,8 @@ type plannable struct {
 	asked   control.PlanRequest
 }
 
-func (*plannable) Reload() (control.Applied, error) { return control.Applied{}, nil }
-func (*plannable) Status() control.Status           { return control.Status{} }
+func (*plannable) Reload(string) (control.Applied, error) { return control.Applied{}, nil }
+func (*plannable) Status() control.Status                 { return control.Status{} }
 
 func (p *plannable) Plan(r control.PlanRequest) (control.Plan, error) {
 	p.asked = r

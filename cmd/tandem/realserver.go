@@ -254,7 +254,8 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 }
 
 func newRealServerCheck(f *realServerFlags) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Print the commands that apply would run; the exit code is 1 if there are any",
 		Long: `Print the commands that "apply" would run, and change nothing. The exit code is 1 if there are any. Without
@@ -267,6 +268,9 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return f.checkJSON(cmd, c)
+			}
 			missing, err := listSteps(cmd, func() ([]realserver.Step, error) { return f.machine().Check(c) })
 			switch {
 			case err != nil:
@@ -278,6 +282,27 @@ func newRealServerCheck(f *realServerFlags) *cobra.Command {
 			return nil
 		},
 	}
+	registerJSON(cmd, &asJSON, "the commands")
+	return cmd
+}
+
+// checkJSON prints what apply would run, for programs.
+func (f *realServerFlags) checkJSON(cmd *cobra.Command, c realserver.Config) error {
+	steps, err := f.machine().Check(c)
+	if err != nil {
+		return err
+	}
+	commands := make([]string, 0, len(steps))
+	for _, s := range steps {
+		commands = append(commands, fmt.Sprint(s))
+	}
+	if err := writeJSON(cmd.OutOrStdout(), map[string]any{"prepared": len(steps) == 0, "commands": commands}); err != nil {
+		return err
+	}
+	if len(steps) > 0 {
+		return errPrinted
+	}
+	return nil
 }
 
 // lasting returns in words how long the changes of apply last.

@@ -8,6 +8,7 @@ import (
 
 func newReload() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make the running director read its configuration again",
@@ -32,12 +33,10 @@ tandem plan shows what a reload would change. tandem apply --confirm rolls back 
 			if err != nil {
 				return err
 			}
-			if err := printLines(cmd.OutOrStdout(), done.Lines); err != nil {
-				return err
-			}
-			return printApplied(cmd, "the director has loaded its configuration", done)
+			return printApplied(cmd, "the director has loaded its configuration", done, true, asJSON)
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "which configuration is in force")
 	return cmd
 }

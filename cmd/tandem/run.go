@@ -95,7 +95,7 @@ func run(ctx context.Context, file, name string) error {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				if _, err := d.Reload(); err != nil {
+				if _, err := d.Reload("a signal (SIGHUP)"); err != nil {
 					log.Error("failed to reload the configuration: the old one stays in force", "error", err)
 				}
 			}

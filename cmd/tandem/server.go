@@ -11,9 +11,21 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
+// serverFlags are the flags of a command about one real server.
+type serverFlags struct {
+	socketFlags
+	asJSON bool
+}
+
+func (f *serverFlags) register(cmd *cobra.Command) {
+	f.socketFlags.register(cmd)
+	registerJSON(cmd, &f.asJSON, "the state of the server")
+	cmd.ValidArgsFunction = f.complete(0, serverNames)
+}
+
 // serverCommand completes a command that changes the state of one real server. On success it prints done.
 func serverCommand(cmd *cobra.Command, action control.Action, done string) *cobra.Command {
-	var s socketFlags
+	var s serverFlags
 	var local bool
 	s.register(cmd)
 	registerLocal(cmd, &local)
@@ -50,7 +62,7 @@ func writeWhere(w io.Writer, p *control.PeerReply) error {
 }
 
 // commandServer sends a command about a real server, and prints what was done and the state of the server.
-func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, done string) error {
+func commandServer(cmd *cobra.Command, s serverFlags, c control.ServerCommand, done string) error {
 	client, err := s.client(cmd)
 	if err != nil {
 		return err
@@ -60,6 +72,9 @@ func commandServer(cmd *cobra.Command, s socketFlags, c control.ServerCommand, d
 		return err
 	}
 	warnNotRemembered(cmd, state.NotRemembered)
+	if s.asJSON {
+		return writeJSON(cmd.OutOrStdout(), state)
+	}
 	line := fmt.Sprintf("%s: %s, weight now %d", state.Name, done, state.EffectiveWeight)
 	if state.Note != "" {
 		line += " (" + state.Note + ")"

@@ -15,13 +15,15 @@ type forgetful struct{ control.Director }
 
 const diskFull = "no space left on device"
 
-func (forgetful) Failover(routers []string) (control.RoutersDone, error) {
+func (forgetful) Failover(_ string, routers []string) (control.RoutersDone, error) {
 	return control.RoutersDone{Routers: routers, NotRemembered: diskFull}, nil
 }
 
-func (f forgetful) Release(routers []string) (control.RoutersDone, error) { return f.Failover(routers) }
+func (f forgetful) Release(by string, routers []string) (control.RoutersDone, error) {
+	return f.Failover(by, routers)
+}
 
-func (forgetful) CommandServer(c control.ServerCommand) (control.ServerState, error) {
+func (forgetful) CommandServer(_ string, c control.ServerCommand) (control.ServerState, error) {
 	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
 )
 
 // TestPathsTable: without -v, only what is wrong is shown.
@@ -44,8 +45,12 @@ web     2h0m ago  192.0.2.2      192.0.2.100 at 02:00:00:00:00:02 (the silent ma
 mail    1m0s ago  192.0.2.2      nobody
 `}} {
 		var b bytes.Buffer
-		writePaths(&b, routers, tt.verbose, now)
-		writeAsked(&b, routers, tt.verbose, now)
+		page := &statusPage{verbose: tt.verbose, now: now}
+		page.paths(routers)
+		page.asked(routers)
+		if err := (screen.Device{}).Write(&b, page.lines); err != nil {
+			t.Fatal(err)
+		}
 		if got := b.String(); got != tt.want {
 			t.Errorf("verbose %t:\n%s\nwant:\n%s", tt.verbose, got, tt.want)
 		}

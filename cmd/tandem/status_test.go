@@ -4,16 +4,39 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"flag"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
 )
 
-func TestStatusTable(t *testing.T) {
-	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	s := control.Status{
+var update = flag.Bool("update", false, "write the files in testdata anew")
+
+// golden compares a text with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || got != string(want) {
+		t.Errorf("%s: %v, got\n%s\nwant\n%s", file, err, got, want)
+	}
+}
+
+// ailing is the status of a director with troubles of all kinds.
+func ailing(now time.Time) control.Status {
+	return control.Status{
 		Name: "lb1", Version: "v1.0.0",
 		Config:   control.Config{File: "/etc/tandem/tandem.toml", LoadedAt: now.Add(-25 * time.Hour)},
 		Warnings: []string{"no metrics are served: port 9105 is taken"},
@@ -62,62 +85,112 @@ func TestStatusTable(t *testing.T) {
 		},
 		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
-	const routers = `lb1 · tandem v1.0.0 · /etc/tandem/tandem.toml loaded 1d1h ago
-warning: no metrics are served: port 9105 is taken
+}
 
-ROUTER  INTERFACE  VRID  STATE             FOR    PRIORITY      MASTER     VIPS                           REASON
-web     eth0       51    BACKUP (standby)  1m30s  100 (of 150)  192.0.2.3  192.0.2.100/24,192.0.2.101/24  priority 150 heard from 192.0.2.3
-mail    eth0       52    FAULT             -      100           -          -                              service www: 1 of 2 servers healthy, 2 needed
-dns     eth0       53    FAULT             -      50 (of 100)   -          192.0.2.103/24@eth1            tracked interface eth1 has no carrier
-
-ROUTER  FAILING TRACK   REASON
-web     service www     1 of 2 servers healthy, 2 needed
-mail    service www     1 of 2 servers healthy, 2 needed
-dns     interface eth1  has no carrier
-dns     interface eth2  is down
-`
-	const counters = `
-ROUTER  SENT   RECEIVED  ERRORS  BECAME MASTER  GAP       DROPPED
-web     86400  12        0       2              1000.4ms  wrong_password 30, wrong_ttl 1
-mail    0      0         0       0              -         -
-dns     0      0         0       0              -         -
-
-ROUTER  HMAC          KEYS  SIGNS WITH  ANTI-REPLAY  LATEST REFUSALS
-web     enforce       1,2   2           time 5s      replayed 7 (1m30s ago from 192.0.2.3), wrong_hmac 1 (1h0m ago from 192.0.2.66)
-mail    receive-only  1     -           monotonic    -
-`
-	const servers = `
-www  tcp 192.0.2.100:80  wrr  dr
-  SERVER             HEALTH     FOR   WEIGHT    ACTIVE  INACTIVE  REASON
-  192.0.2.11:80      healthy    3h0m  2         12      3         status 200
-  [2001:db8::12]:80  unhealthy  -     0 (of 1)  0       0         drained by command; connection refused
-`
-	const checks = `
-  SERVER         CHECK                    HEALTH              FOR   LAST  TOOK   PASSED  FAILED  RESULT
-  192.0.2.11:80  http                     healthy (flapping)  3h0m  4s    1.2ms  1080    2       status 200
-  192.0.2.11:80  tcp through 192.0.2.100  unknown             1s    -     -      0       0       -
-`
-	const tail = `
-connection sync  master on eth1  id 51
-connection sync  backup on eth1  id 51
-`
-	const failing = `
-HOOK    RUNNING  WAITING  FAILING  TOLD  FAILED  REPLACED  LAST  TOOK       EVENT                                    RESULT
-alerts  0        2        1        0     3       4         1s    30000.0ms  server_down of server www/192.0.2.11:80  it took too long
-`
-	const hooks = `
-HOOK        RUNNING  WAITING  FAILING  TOLD  FAILED  REPLACED  LAST   TOOK       EVENT                                    RESULT
-web/notify  0        0        0        3     0       0         1m30s  51.2ms     backup of router web                     ok
-alerts      0        2        1        0     3       4         1s     30000.0ms  server_down of server www/192.0.2.11:80  it took too long
-`
-	plain, full := routers+servers+tail+failing, routers+counters+servers+checks+tail+hooks
-	for verbose, want := range map[bool]string{false: plain, true: full} {
+func TestStatusText(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		file    string
+		device  screen.Device
+		verbose bool
+	}{
+		{"status.txt", screen.Device{}, false},
+		{"status-verbose.txt", screen.Device{Wide: true}, true},
+		{"status-80.txt", screen.Device{Terminal: true, Wide: true, Width: 80}, false},
+		{"status-colour.txt", screen.Device{Terminal: true, Colour: true, Width: 100}, false},
+	} {
 		var got bytes.Buffer
-		if err := writeStatus(&got, s, verbose, now); err != nil {
+		if err := c.device.Write(&got, statusText(ailing(now), c.device, c.verbose, now)); err != nil {
 			t.Fatal(err)
 		}
-		if got.String() != want {
-			t.Errorf("verbose %t: got\n%s\nwant\n%s", verbose, got.String(), want)
+		golden(t, c.file, strings.ReplaceAll(got.String(), "\x1b", "^"))
+		for line := range strings.Lines(got.String()) {
+			if n := screen.Width(strings.TrimSuffix(line, "\n")); c.device.Width > 0 && !c.device.Colour && n > c.device.Width {
+				t.Errorf("%s: a line has %d characters: %s", c.file, n, line)
+			}
 		}
+	}
+}
+
+// TestStatusWithoutColour: what goes to a pipe or a file has no sequences for a terminal.
+func TestStatusWithoutColour(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	t.Setenv("TANDEM_SOCKET", serveControl(t, &remembering{status: ailing(time.Now())}))
+	out, _, err := execute(t, "status")
+	if err != nil || strings.Contains(out, "\x1b") || !strings.Contains(out, "critical: virtual router mail is in FAULT") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+func TestStatusForMonitors(t *testing.T) {
+	well := control.Status{Name: "lb1", VRRP: []control.Router{{Name: "web", State: "master"}}, Services: []control.Service{{
+		Name: "www", Up: 1, Stats: control.Stats{ConnectionRate: 7}, Servers: []control.Server{
+			{Address: netip.MustParseAddr("192.0.2.11"), Port: 80, Health: "healthy", Weight: 1, EffectiveWeight: 1, Active: 12},
+		},
+	}}}
+	with := func(change func(*control.Status)) control.Status {
+		s := well
+		s.VRRP = []control.Router{well.VRRP[0]}
+		s.Services = []control.Service{well.Services[0]}
+		s.Services[0].Servers = []control.Server{well.Services[0].Servers[0]}
+		change(&s)
+		return s
+	}
+	const sums = " | masters=1;;;0;1 faults=0;;0;0;1 servers_up=1;;;0;1 connections=12;;;0; connection_rate=7;;;0; "
+	for name, c := range map[string]struct {
+		status control.Status
+		err    error
+		code   monitored
+		line   string
+	}{
+		"all is well": {well, nil, 0, "TANDEM OK: lb1: master of 1 of 1 virtual router · 1 service · 1 of 1 server up · 12 connections, 7 new a second" + sums + "warnings=0;0;;0;"},
+		"warnings": {with(func(s *control.Status) { s.Warnings = []string{"a|b\nc", "d"} }), nil, 1,
+			"TANDEM WARNING: lb1: a/b; c (and 1 more)" + sums + "warnings=2;0;;0;"},
+		"a server fails, another serves": {with(func(s *control.Status) {
+			s.Services[0].Servers = append(s.Services[0].Servers, control.Server{Address: netip.MustParseAddr("192.0.2.12"), Port: 80, Health: "unhealthy", Reason: "timeout", Leaving: true})
+		}), nil, 1, "TANDEM WARNING: lb1: 1 of 2 servers of www fails: 192.0.2.12:80 (timeout)" + sums + "warnings=1;0;;0;"},
+		"nobody serves": {with(func(s *control.Status) { s.Services[0].Servers[0].EffectiveWeight, s.Warnings = 0, []string{"x"} }), nil, 2,
+			"TANDEM CRITICAL: lb1: no real server of www gets clients: 1 of 1 are up (and 1 more)" + sums + "warnings=1;0;;0;"},
+		"the sorry server serves": {with(func(s *control.Status) {
+			s.Services[0].Servers[0].EffectiveWeight = 0
+			s.Services[0].Servers = append(s.Services[0].Servers, control.Server{Sorry: true, EffectiveWeight: 1})
+		}), nil, 0, "TANDEM OK: lb1: "},
+		"a fault": {with(func(s *control.Status) { s.VRRP[0].State, s.VRRP[0].Reason = "fault", "no carrier" }), nil, 2,
+			"TANDEM CRITICAL: lb1: virtual router web is in FAULT: no carrier | masters=0;;;0;1 faults=1;;0;0;1"},
+		"the table": {with(func(s *control.Status) { s.Warnings, s.Table = []string{"t"}, &control.TableFault{Warning: "t"} }), nil, 2,
+			"TANDEM CRITICAL: lb1: t" + sums + "warnings=0;0;;0;"},
+		"no director":      {control.Status{}, fmt.Errorf("%w at /x", control.ErrNoDirector), 2, "TANDEM CRITICAL: no director listens at /x"},
+		"a director hangs": {control.Status{}, fmt.Errorf("the director at /x %w", control.ErrSilent), 2, "TANDEM CRITICAL: the director at /x does not answer"},
+		"no permission":    {control.Status{}, errors.New("no permission"), 3, "TANDEM UNKNOWN: no permission"},
+	} {
+		line, code := monitorLine(c.status, c.err)
+		if code != c.code || !strings.HasPrefix(line, c.line) || strings.Count(line, "|") > 1 || strings.Contains(line, "\n") {
+			t.Errorf("%s: code %d, want %d\ngot  %s\nwant %s", name, code, c.code, line, c.line)
+		}
+	}
+}
+
+// TestStatusCheckSetsTheExitCode: the line is on standard output, and nothing is on standard error.
+func TestStatusCheckSetsTheExitCode(t *testing.T) {
+	for _, c := range []struct {
+		socket string
+		code   int
+		line   string
+	}{
+		{serveControl(t, &remembering{status: control.Status{Name: "lb1"}}), 0, "TANDEM OK: lb1: "},
+		{serveControl(t, &remembering{status: ailing(time.Now())}), 2, "TANDEM CRITICAL: lb1: "},
+		{filepath.Join(t.TempDir(), "none"), 2, "TANDEM CRITICAL: no director listens at "},
+	} {
+		out, errs, err := execute(t, "status", "--check", "--socket", c.socket)
+		code := 0
+		if err != nil {
+			code, errs = exitCode(err), errs+err.Error()
+		}
+		if code != c.code || errs != "" || !strings.HasPrefix(out, c.line) {
+			t.Errorf("code %d, want %d; output %q, standard error %q", code, c.code, out, errs)
+		}
+	}
+	if _, _, err := execute(t, "status", "--check", "-c", "/no/such.toml"); exitCode(err) != 3 {
+		t.Errorf("a configuration that cannot be read: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func newWeight() *cobra.Command {
-	var s socketFlags
+	var s serverFlags
 	var reset, local bool
 	cmd := &cobra.Command{
 		Use:   "weight SERVICE/SERVER N | --reset",

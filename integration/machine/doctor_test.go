@@ -130,6 +130,14 @@ func TestScorecardOfTheKernel(t *testing.T) {
 		differs("no such scheduler", `"rr"`, `"twos"`, "scheduler-missing", "no scheduler twos"), // which Debian's kernel does not have
 		differs("a setting that leaves clients in silence", "[[service]]", "[lvs.sysctl]\nexpire_nodest_conn = 0\n[[service]]", "ipvs-setting",
 			"net.ipv4.vs.expire_nodest_conn is 0"),
+		{Name: "timeouts that no reload has set", On: d.A.Host, Want: "ipvs-timeout", Says: "lvs.timeouts.tcp is 15m0s instead of 1h0m0s", Works: served,
+			Fail: func() {
+				d.A.WriteFile("tandem.toml", strings.Replace(string(right), "[[service]]", "[lvs.timeouts]\ntcp = \"1h\"\n[[service]]", 1))
+			},
+			Restore: func() {
+				d.A.WriteFile("tandem.toml", string(right))
+				d.A.Run(lab.Tandem.Path(), "reload", "--socket", d.A.Socket)
+			}},
 	})
 }
 

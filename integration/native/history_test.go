@@ -90,7 +90,7 @@ func TestWhy(t *testing.T) {
 	at := 0
 	for _, want := range []string{
 		"director-a started", "web became backup: startup", "web became master: ", "has priority 90 instead of 150: script ",
-		"web has priority 150: over: script", "became fault: interface eth0 has no carrier", "web must hand over: an operator ordered it",
+		"web has priority 150: over: script", "became fault: interface eth0 has no carrier", "web must hand over: root",
 		"web offers its place", "takes part in the election again", "director-a stopped", "director-a started",
 		"follows a director that did not stop", "became master",
 	} {

@@ -156,6 +156,9 @@ func TestNoFalseName(t *testing.T) {
 			flood(6, 1<<18, -1, func(s int) []visit {
 				return []visit{{client: client(2), server: 0}, {client: client(4), server: 0}, {client: client(6), server: 0}}
 			}), everyone},
+		{"flood of 10,000 a second, answered by cookies", 2, 20, flood(10_000, 1<<22, -1, steady(20, 20)), everyone},
+		{"flood of 10,000 a second that fills the backlogs", 2, 20, flood(10_000, 1<<22, -1, steady(20, 20)),
+			func(int, int) bool { return r.IntN(50) == 0 }},
 		{"half of all is lost", 4, halfHour, steady(20, 20), func(int, int) bool { return r.IntN(2) == 0 }},
 		{"half-open clients", 3, halfHour, flood(20, 5, -1, steady(20, 20)), everyone},
 		{"one client hears no answers", 2, halfHour, flood(10, 1, -1, steady(10, 10)), everyone},

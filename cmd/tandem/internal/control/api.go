@@ -9,6 +9,7 @@ import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 type (
 	Status          = api.Status
 	Config          = api.Config
+	TableFault      = api.TableFault
 	Router          = api.Router
 	Counters        = api.Counters
 	HMAC            = api.HMAC
@@ -44,6 +45,8 @@ type (
 	ConfigFiles     = api.ConfigFiles
 	ConfigFile      = api.ConfigFile
 	Event           = api.Event
+	EventKind       = api.EventKind
+	Harm            = api.Harm
 	HistoryQuery    = api.HistoryQuery
 	EventStream     = api.EventStream
 	PeerReply       = api.PeerReply

@@ -29,8 +29,12 @@ const (
 // maxAnswer is the maximum size of an answer. The status of 10,000 services with 10 servers each takes some 30 MB.
 const maxAnswer = 256 << 20
 
-// ErrNoDirector says that nobody listens at a control socket.
-var ErrNoDirector = errors.New("no director listens")
+var (
+	// ErrNoDirector says that nobody listens at a control socket.
+	ErrNoDirector = errors.New("no director listens")
+	// ErrSilent says that a director listens, and does not answer in time.
+	ErrSilent = errors.New("does not answer")
+)
 
 // A Client sends requests and commands to the director that listens at one control socket.
 type Client struct {
@@ -199,7 +203,7 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("no permission to use the control socket %s: run this command as root or as a member of the socket's group", c.path)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the director at %s does not answer: check whether its process is stopped or overloaded", c.path)
+		return fmt.Errorf("the director at %s %w: check whether its process is stopped or overloaded", c.path, ErrSilent)
 	}
 	return fmt.Errorf("failed to reach the director at %s: %w", c.path, err)
 }

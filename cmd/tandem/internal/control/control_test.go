@@ -21,23 +21,27 @@ const diskFull = "no space left on device"
 type fakeDirector struct {
 	reload, failover error
 	asked            []string
+	by               string // the user of the latest command
 	stream           EventStream
 }
 
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
 
-func (f *fakeDirector) Reload() (Applied, error) {
+func (f *fakeDirector) Reload(by string) (Applied, error) {
+	f.by = by
 	return Applied{Config: Config{SHA256: "abc", Revision: 7}}, f.reload
 }
 
-func (f *fakeDirector) Apply(r ApplyRequest) (Applied, error) {
+func (f *fakeDirector) Apply(by string, r ApplyRequest) (Applied, error) {
+	f.by = by
 	f.asked = []string{r.Plan, fmt.Sprint(r.ConfirmSeconds)}
 	return Applied{NotRemembered: diskFull}, f.reload
 }
 
-func (f *fakeDirector) Confirm() (Applied, error) { return Applied{}, f.reload }
+func (f *fakeDirector) Confirm(by string) (Applied, error) { f.by = by; return Applied{}, f.reload }
 
-func (f *fakeDirector) Rollback(r RollbackRequest) (Applied, error) {
+func (f *fakeDirector) Rollback(by string, r RollbackRequest) (Applied, error) {
+	f.by = by
 	f.asked = []string{fmt.Sprint(r.Revision), fmt.Sprint(r.ConfirmSeconds)}
 	return Applied{Config: Config{Waits: &Wait{Former: 6}}}, f.reload
 }
@@ -55,12 +59,14 @@ func (f *fakeDirector) Plan(r PlanRequest) (Plan, error) {
 	return Plan{File: r.File, Lines: []PlanLine{{Object: "virtual router web"}}}, f.reload
 }
 
-func (f *fakeDirector) Failover(routers []string) (RoutersDone, error) {
+func (f *fakeDirector) Failover(by string, routers []string) (RoutersDone, error) {
+	f.by = by
 	f.asked = routers
 	return RoutersDone{[]string{"web"}, diskFull}, f.failover
 }
 
-func (f *fakeDirector) Release(routers []string) (RoutersDone, error) {
+func (f *fakeDirector) Release(by string, routers []string) (RoutersDone, error) {
+	f.by = by
 	f.asked = routers
 	return RoutersDone{Routers: routers}, nil
 }
@@ -72,7 +78,8 @@ func (f *fakeDirector) History(q HistoryQuery) ([]Event, error) {
 
 func (f *fakeDirector) Events(HistoryQuery) (EventStream, error) { return f.stream, f.failover }
 
-func (f *fakeDirector) CommandServer(c ServerCommand) (ServerState, error) {
+func (f *fakeDirector) CommandServer(by string, c ServerCommand) (ServerState, error) {
+	f.by = by
 	f.asked = []string{c.Server, string(c.Action), fmt.Sprint(c.Weight)}
 	return ServerState{Name: "www/192.0.2.11:80", Connections: 3, NotRemembered: diskFull}, f.failover
 }
@@ -84,6 +91,11 @@ func (f *fakeDirector) Server(name string) (ServerState, error) {
 
 // serve runs a control server until the test ends, and fails the test if it leaves its socket behind.
 func serve(t *testing.T, d Director) *Client {
+	c, _ := serveSocket(t, d)
+	return c
+}
+
+func serveSocket(t *testing.T, d Director) (*Client, *Socket) {
 	path := filepath.Join(t.TempDir(), "run", "control.sock")
 	l, err := Listen(path)
 	if err != nil {
@@ -101,7 +113,7 @@ func serve(t *testing.T, d Director) *Client {
 			t.Errorf("the socket is left behind: %v", err)
 		}
 	})
-	return NewClient(path)
+	return NewClient(path), l
 }
 
 func TestStatusTravels(t *testing.T) {

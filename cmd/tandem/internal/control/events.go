@@ -70,35 +70,37 @@ func parameters(q HistoryQuery) string {
 	return "?" + values.Encode()
 }
 
-// handleHistory adds the endpoints of the history.
-func handleHistory(mux *http.ServeMux, d Director) {
-	mux.HandleFunc("GET "+historyPath, func(w http.ResponseWriter, r *http.Request) {
-		q, err := historyQuery(r.URL.Query())
-		if err != nil {
-			answer(w, http.StatusBadRequest, Failure{Problems: problems(err)})
-			return
-		}
-		events, err := d.History(q)
-		answerResult(w, events, err)
-	})
-	mux.HandleFunc("GET "+eventsPath, func(w http.ResponseWriter, r *http.Request) {
-		q, err := historyQuery(r.URL.Query())
-		if err != nil {
-			answer(w, http.StatusBadRequest, Failure{Problems: problems(err)})
-			return
-		}
-		past := !q.Since.IsZero()
-		stream, err := d.Events(q)
-		if err != nil {
-			answer(w, http.StatusServiceUnavailable, Failure{Problems: problems(err)})
-			return
-		}
-		defer stream.Close()
-		if !past {
-			stream.Before = nil
-		}
-		serveStream(w, r.Context(), stream)
-	})
+// query reads the query of a request. If that fails it answers with the error and returns false.
+func (q *request) query() (HistoryQuery, bool) {
+	query, err := historyQuery(q.r.URL.Query())
+	if err != nil {
+		answer(q.w, http.StatusBadRequest, Failure{Problems: problems(err)})
+	}
+	return query, err == nil
+}
+
+func handleHistory(d Director, q *request) {
+	if query, ok := q.query(); ok {
+		events, err := d.History(query)
+		answerResult(q.w, events, err)
+	}
+}
+
+func handleEvents(d Director, q *request) {
+	query, ok := q.query()
+	if !ok {
+		return
+	}
+	stream, err := d.Events(query)
+	if err != nil {
+		answer(q.w, http.StatusServiceUnavailable, Failure{Problems: problems(err)})
+		return
+	}
+	defer stream.Close()
+	if query.Since.IsZero() {
+		stream.Before = nil
+	}
+	serveStream(q.w, q.r.Context(), stream)
 }
 
 // serveStream writes server-sent events until the reader goes, or the stream ends.

@@ -18,18 +18,18 @@ import (
 // Reload reads the configuration file again. If the file has mistakes, or changes something that a running director cannot
 // change, nothing changes and the error says why. The file is read here, so that a slow disk delays nobody else. If the file has
 // not changed since another configuration was applied, that one is loaded again.
-func (d *Director) Reload() (control.Applied, error) {
+func (d *Director) Reload(by string) (control.Applied, error) {
 	defer d.lockReload()()
 	c, err := d.candidate(control.PlanRequest{})
 	if err != nil {
-		d.post(core.ReloadRefused{Problem: strings.ReplaceAll(err.Error(), "\n", "; ")})
+		d.post(core.ReloadRefused{By: by, Problem: strings.ReplaceAll(err.Error(), "\n", "; ")})
 		return control.Applied{}, err
 	}
-	return d.enforce(c, core.Change{How: revision.Reloaded})
+	return d.enforce(by, c, core.Change{How: revision.Reloaded})
 }
 
 // Apply puts the configuration of a plan into force, if the configuration is still in force for which the plan was made.
-func (d *Director) Apply(r control.ApplyRequest) (control.Applied, error) {
+func (d *Director) Apply(by string, r control.ApplyRequest) (control.Applied, error) {
 	confirm, err := waitTime(r.ConfirmSeconds)
 	if err != nil {
 		return control.Applied{}, err
@@ -56,7 +56,7 @@ func (d *Director) Apply(r control.ApplyRequest) (control.Applied, error) {
 		return control.Applied{}, err
 	}
 	c.config = cfg
-	return d.enforce(c, core.Change{How: revision.Applied, Base: c.base, Confirm: confirm})
+	return d.enforce(by, c, core.Change{How: revision.Applied, Base: c.base, Confirm: confirm})
 }
 
 // waitTime returns the time for a confirmation.
@@ -69,7 +69,7 @@ func waitTime(seconds float64) (time.Duration, error) {
 }
 
 // enforce puts a candidate into force.
-func (d *Director) enforce(c candidate, change core.Change) (control.Applied, error) {
+func (d *Director) enforce(by string, c candidate, change core.Change) (control.Applied, error) {
 	lines, texts, warnings := d.changes(c.config)
 	own, err := readOwn(d.loader, d.file)
 	if c.isOwn {
@@ -83,7 +83,7 @@ func (d *Director) enforce(c candidate, change core.Change) (control.Applied, er
 	change.Files, change.Own, change.Lines, change.Boot = c.files, own.digest, texts, bootNow()
 	numbers, present := workers.ReadNumbers(c.config.Tracks), workers.ReadMaintenance(c.config.MaintenanceFiles())
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.Reload{Request: r, Config: c.config, Numbers: numbers, Maintenance: present, Change: &change}
+		return core.Reload{Request: r, By: by, Config: c.config, Numbers: numbers, Maintenance: present, Change: &change}
 	})
 	return d.applied(reply, lines, warnings)
 }
@@ -112,13 +112,13 @@ func (d *Director) applied(reply core.Reply, lines []control.PlanLine, warnings 
 }
 
 // Confirm says that the configuration in force stays, which waits for confirmation.
-func (d *Director) Confirm() (control.Applied, error) {
-	return d.applied(d.ask(func(r core.Request) core.Event { return core.Confirm{Request: r} }), nil, nil)
+func (d *Director) Confirm(by string) (control.Applied, error) {
+	return d.applied(d.ask(func(r core.Request) core.Event { return core.Confirm{Request: r, By: by} }), nil, nil)
 }
 
 // Rollback puts a former revision in force again. Without a number it is the former one, if the one in force waits for
 // confirmation, and otherwise the latest that has other files.
-func (d *Director) Rollback(r control.RollbackRequest) (control.Applied, error) {
+func (d *Director) Rollback(by string, r control.RollbackRequest) (control.Applied, error) {
 	confirm, err := waitTime(r.ConfirmSeconds)
 	if err != nil {
 		return control.Applied{}, err
@@ -129,7 +129,7 @@ func (d *Director) Rollback(r control.RollbackRequest) (control.Applied, error) 
 		return control.Applied{}, errEnded
 	}
 	if w := shot.Revisions.Waiting; w != nil && (r.Revision == 0 || r.Revision == w.Former) {
-		return d.rollBackWaiting(shot, confirm)
+		return d.rollBackWaiting(by, shot, confirm)
 	}
 	is := shot.Revisions.Current()
 	to, err := shot.Revisions.Before(is.Number)
@@ -152,11 +152,11 @@ func (d *Director) Rollback(r control.RollbackRequest) (control.Applied, error) 
 	if err := d.checkMachine(c.config); err != nil {
 		return control.Applied{}, err
 	}
-	return d.enforce(c, core.Change{How: revision.RolledBack, Of: to.Number, Confirm: confirm})
+	return d.enforce(by, c, core.Change{How: revision.RolledBack, Of: to.Number, Confirm: confirm})
 }
 
 // rollBackWaiting puts the former revision in force instead of one that waits for confirmation.
-func (d *Director) rollBackWaiting(shot *core.Snapshot, confirm time.Duration) (control.Applied, error) {
+func (d *Director) rollBackWaiting(by string, shot *core.Snapshot, confirm time.Duration) (control.Applied, error) {
 	if confirm > 0 {
 		return control.Applied{}, errors.New("a rollback of what waits for confirmation needs no confirmation itself: leave --confirm out")
 	}
@@ -165,7 +165,7 @@ func (d *Director) rollBackWaiting(shot *core.Snapshot, confirm time.Duration) (
 	if former := shot.Revisions.Former; former != nil {
 		lines, _, warnings = d.changes(former.Config)
 	}
-	return d.applied(d.ask(func(r core.Request) core.Event { return core.RollBack{Request: r} }), lines, warnings)
+	return d.applied(d.ask(func(r core.Request) core.Event { return core.RollBack{Request: r, By: by} }), lines, warnings)
 }
 
 // ConfigLog returns the configurations that were in force, the oldest first.

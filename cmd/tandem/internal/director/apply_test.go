@@ -107,7 +107,7 @@ func (w *workshop) apply(priority int, confirm time.Duration) control.Applied {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	done, err := w.Apply(control.ApplyRequest{Plan: p.ID, ConfirmSeconds: confirm.Seconds()})
+	done, err := w.Apply("", control.ApplyRequest{Plan: p.ID, ConfirmSeconds: confirm.Seconds()})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("applied %+v", done)
 	}
 	w.has("after the apply", 110, 100)
-	if done, err := w.Reload(); err != nil || len(done.Lines) != 0 || done.Revision != 2 {
+	if done, err := w.Reload(""); err != nil || len(done.Lines) != 0 || done.Revision != 2 {
 		t.Errorf("reloaded %+v, %v", done, err)
 	}
 	w.has("after a reload", 110, 100)
@@ -156,7 +156,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("status %+v, %q", s.Config, s.Warnings)
 	}
 	w.edit(120)
-	if done, err := w.Reload(); err != nil || len(done.Lines) != 1 || done.Revision != 3 || done.Apart {
+	if done, err := w.Reload(""); err != nil || len(done.Lines) != 1 || done.Revision != 3 || done.Apart {
 		t.Errorf("reloaded an edited file: %+v, %v", done, err)
 	}
 	w.has("after an edit and a reload", 120, 120)
@@ -164,14 +164,14 @@ func TestApply(t *testing.T) {
 	w.kill()
 	w.start()
 	w.has("after an edit and a restart", 130, 130)
-	if done, err := w.Rollback(control.RollbackRequest{}); err != nil || done.Revision != 5 || len(done.Lines) != 1 {
+	if done, err := w.Rollback("", control.RollbackRequest{}); err != nil || done.Revision != 5 || len(done.Lines) != 1 {
 		t.Errorf("rolled back: %+v, %v", done, err)
 	}
 	w.has("after a rollback", 120, 130)
 	w.kill()
 	w.start()
 	w.has("after a rollback and a restart", 120, 130)
-	if done, err := w.Rollback(control.RollbackRequest{Revision: 2}); err != nil || done.Revision != 6 {
+	if done, err := w.Rollback("", control.RollbackRequest{Revision: 2}); err != nil || done.Revision != 6 {
 		t.Errorf("rolled back to 2: %+v, %v", done, err)
 	}
 	w.has("after a rollback to 2", 110, 130)
@@ -181,7 +181,7 @@ func TestApply(t *testing.T) {
 	if err != nil || len(p.Lines) != 1 {
 		t.Fatalf("planned the own file: %+v, %v", p, err)
 	}
-	if done, err := w.Apply(control.ApplyRequest{Plan: p.ID}); err != nil || done.Apart || done.Revision != 7 {
+	if done, err := w.Apply("", control.ApplyRequest{Plan: p.ID}); err != nil || done.Apart || done.Revision != 7 {
 		t.Errorf("applied the own file: %+v, %v", done, err)
 	}
 	w.has("after an apply of the own file", 130, 130)
@@ -216,7 +216,7 @@ func TestStalePlans(t *testing.T) {
 	}
 	refused := func(why, id, want string) {
 		t.Helper()
-		if _, err := w.Apply(control.ApplyRequest{Plan: id}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := w.Apply("", control.ApplyRequest{Plan: id}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", why, err, want)
 		}
 	}
@@ -238,7 +238,7 @@ func TestStalePlans(t *testing.T) {
 	refused("a setting that cannot change", q.ID, "state.dir cannot change")
 	w.has("after all", 150, 110)
 	for _, seconds := range []float64{-1, 0.5, 100000} {
-		if _, err := w.Apply(control.ApplyRequest{Plan: q.ID, ConfirmSeconds: seconds}); err == nil || !strings.Contains(err.Error(), "out of range") {
+		if _, err := w.Apply("", control.ApplyRequest{Plan: q.ID, ConfirmSeconds: seconds}); err == nil || !strings.Contains(err.Error(), "out of range") {
 			t.Errorf("%f seconds: %v", seconds, err)
 		}
 	}
@@ -264,24 +264,24 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("a plan says %q, %v", p.Warnings, err)
 	}
 	w.edit(120)
-	if _, err := w.Reload(); err == nil || !strings.Contains(err.Error(), "revision 2 waits for confirmation until") {
+	if _, err := w.Reload(""); err == nil || !strings.Contains(err.Error(), "revision 2 waits for confirmation until") {
 		t.Errorf("a reload meanwhile: %v", err)
 	}
 	p, err := w.Plan(control.PlanRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Apply(control.ApplyRequest{Plan: p.ID}); err == nil || !strings.Contains(err.Error(), "run tandem confirm or tandem rollback first") {
+	if _, err := w.Apply("", control.ApplyRequest{Plan: p.ID}); err == nil || !strings.Contains(err.Error(), "run tandem confirm or tandem rollback first") {
 		t.Errorf("a second apply: %v", err)
 	}
-	if done, err := w.Confirm(); err != nil || done.Waits != nil || done.Revision != 2 {
+	if done, err := w.Confirm(""); err != nil || done.Waits != nil || done.Revision != 2 {
 		t.Errorf("confirmed %+v, %v", done, err)
 	}
-	if _, err := w.Confirm(); err == nil || !strings.Contains(err.Error(), "revision 2 was confirmed at") {
+	if _, err := w.Confirm(""); err == nil || !strings.Contains(err.Error(), "revision 2 was confirmed at") {
 		t.Errorf("confirmed twice: %v", err)
 	}
 	// What was edited meanwhile counts now.
-	if done, err := w.Reload(); err != nil || done.Revision != 3 {
+	if done, err := w.Reload(""); err != nil || done.Revision != 3 {
 		t.Errorf("reloaded %+v, %v", done, err)
 	}
 	w.has("after the confirmation and a reload", 120, 120)
@@ -292,15 +292,15 @@ func TestConfirm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Apply(control.ApplyRequest{Plan: own.ID, ConfirmSeconds: 1}); err != nil {
+	if _, err := w.Apply("", control.ApplyRequest{Plan: own.ID, ConfirmSeconds: 1}); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitPriority(120)
 	w.has("after the time", 120, 130)
-	if _, err := w.Confirm(); err == nil || !strings.Contains(err.Error(), "was rolled back at") {
+	if _, err := w.Confirm(""); err == nil || !strings.Contains(err.Error(), "was rolled back at") {
 		t.Errorf("confirmed too late: %v", err)
 	}
-	if done, err := w.Reload(); err != nil || len(done.Lines) != 0 {
+	if done, err := w.Reload(""); err != nil || len(done.Lines) != 0 {
 		t.Errorf("a reload after it: %+v, %v", done, err)
 	}
 	w.kill()
@@ -342,7 +342,7 @@ func TestConfirmOverAStop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Apply(control.ApplyRequest{Plan: p.ID, ConfirmSeconds: 3600}); err != nil {
+			if _, err := w.Apply("", control.ApplyRequest{Plan: p.ID, ConfirmSeconds: 3600}); err != nil {
 				t.Fatal(err)
 			}
 			w.kill()
@@ -381,11 +381,11 @@ func TestKept(t *testing.T) {
 	w.start()
 	for i := range revision.Keep + 5 {
 		w.edit(101 + i)
-		if _, err := w.Reload(); err != nil {
+		if _, err := w.Reload(""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.Rollback(control.RollbackRequest{Revision: 10}); err != nil {
+	if _, err := w.Rollback("", control.RollbackRequest{Revision: 10}); err != nil {
 		t.Fatal(err)
 	}
 	w.has("after a rollback", 109, 125)
@@ -434,18 +434,18 @@ func TestApplyWithoutAStateDir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Apply(control.ApplyRequest{Plan: p.ID, ConfirmSeconds: 60}); err == nil || !strings.Contains(err.Error(), "or apply without --confirm") {
+	if _, err := w.Apply("", control.ApplyRequest{Plan: p.ID, ConfirmSeconds: 60}); err == nil || !strings.Contains(err.Error(), "or apply without --confirm") {
 		t.Errorf("to be confirmed: %v", err)
 	}
 	w.has("after it was refused", 100, 100)
-	if done, err := w.Apply(control.ApplyRequest{Plan: p.ID}); err != nil || !strings.Contains(done.NotRemembered, "not a directory") {
+	if done, err := w.Apply("", control.ApplyRequest{Plan: p.ID}); err != nil || !strings.Contains(done.NotRemembered, "not a directory") {
 		t.Errorf("applied %+v, %v", done, err)
 	}
 	w.has("after it was applied", 110, 100)
 	if said := strings.Join(w.Status().Warnings, "\n"); !strings.Contains(said, "which configuration is in force, and which ones were, is not remembered") {
 		t.Errorf("warnings %q", said)
 	}
-	if done, err := w.Rollback(control.RollbackRequest{}); err != nil || done.NotRemembered == "" {
+	if done, err := w.Rollback("", control.RollbackRequest{}); err != nil || done.NotRemembered == "" {
 		t.Errorf("rolled back: %+v, %v", done, err) // from memory
 	}
 	w.has("after a rollback", 100, 100)

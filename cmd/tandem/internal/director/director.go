@@ -83,8 +83,9 @@ type Director struct {
 	saved  *savedState
 	mail   mailboxes
 
-	settings *workers.Settings
-	events   *workers.Events
+	settings    *workers.Settings
+	events      *workers.Events
+	permissions *workers.Permissions[control.Permissions] // of the control socket
 }
 
 // mailboxes are the mailboxes of the workers. Only the loop sends to them.
@@ -105,6 +106,7 @@ type mailboxes struct {
 	hooks       workers.Mailbox[[]hooks.Run]
 	history     workers.Mailbox[core.Recorded]
 	events      workers.Mailbox[core.Recorded]
+	control     workers.Mailbox[control.Permissions]
 	peer        workers.Mailbox[workers.PeerMail]
 }
 
@@ -127,7 +129,8 @@ func New(o Options) *Director {
 			tracks:   workers.NewMailbox[[]configs.Track](), maintenance: workers.NewMailbox[[]string](), question: workers.NewMailbox[core.Question](),
 			segments: workers.NewMailbox[core.Segments](), hooks: workers.NewMailbox[[]hooks.Run](),
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
-			peer: workers.NewMailbox[workers.PeerMail](),
+			control: workers.NewMailbox[control.Permissions](),
+			peer:    workers.NewMailbox[workers.PeerMail](),
 		},
 	}
 	if o.Begin != nil {
@@ -170,6 +173,7 @@ func (d *Director) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.permissions = &workers.Permissions[control.Permissions]{Allow: socket.Allow, Log: d.log, In: d.mail.control}
 
 	// Leaving takes time. Meanwhile the table is maintained and requests are answered, so the work ends after ctx.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -232,6 +236,7 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"the segments":             (&workers.Segments{Post: d.postEvent, In: d.mail.segments}).Run,
 		"the history":              (&workers.History{File: saved.history, Post: d.postEvent, In: d.mail.history, Loaded: d.events.Seed}).Run,
 		"the events":               d.events.Run,
+		"the control socket":       d.permissions.Run,
 		"the hooks":                (&workers.Hooks{Log: d.log.Named("hook"), Post: d.postEvent, In: d.mail.hooks}).Run,
 		"connections":              (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":     (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -176,6 +177,7 @@ func (d *Director) carryOut(out core.Effects) {
 		d.mail.settings.Put(cfg)
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
+		d.mail.control.Put(control.Permissions{Group: cfg.Control.Group, AdminGroup: cfg.Control.AdminGroup})
 		d.mail.peer.Merge(workers.PeerMail{Config: cfg}, workers.MergePeer)
 		d.mail.maintenance.Put(cfg.MaintenanceFiles())
 	}

@@ -60,7 +60,7 @@ track = [{ file = %q, weight = -10 }]
 	lines(control.PlanRequest{File: "other.toml", Text: text(90)}, "virtual router web: priority 150 → 90; with tracks 130 → 70")
 	write(t, file, text(90))
 	lines(control.PlanRequest{}, "virtual router web: priority 150 → 90; with tracks 130 → 70")
-	if _, err := d.Reload(); err != nil {
+	if _, err := d.Reload(""); err != nil {
 		t.Fatal(err)
 	}
 	lines(control.PlanRequest{})
@@ -121,11 +121,11 @@ track = [{ file = %q, weight = -10 }]
 	if own := planned(control.PlanRequest{}); own != "priority 150 → 90; with tracks 130 → 70" {
 		t.Errorf("planned %q", own)
 	}
-	if _, err := d.Reload(); err != nil || d.Status().VRRP[0].Priority != 90 || d.Status().Name != "lb7" {
+	if _, err := d.Reload(""); err != nil || d.Status().VRRP[0].Priority != 90 || d.Status().Name != "lb7" {
 		t.Errorf("reloaded: %v, %+v", err, d.Status())
 	}
 	write(t, part, values(300))
-	if _, err := d.Reload(); err == nil || !strings.HasPrefix(err.Error(), part+":2: director.lb7.vrrp.web.priority: 300 is out of range") {
+	if _, err := d.Reload(""); err == nil || !strings.HasPrefix(err.Error(), part+":2: director.lb7.vrrp.web.priority: 300 is out of range") {
 		t.Errorf("a mistake in an included file: %v", err)
 	}
 	carried.Name = "lb8"

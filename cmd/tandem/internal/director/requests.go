@@ -63,22 +63,22 @@ func (d *Director) snapshot() *core.Snapshot {
 // Failover hands the named virtual routers over to the peer, and puts them into standby until Release. Without names, it
 // hands over those of which this director is master. The error names those that nobody took over: this director is still
 // their master.
-func (d *Director) Failover(names []string) (control.RoutersDone, error) {
-	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, Routers: names} })
+func (d *Director) Failover(by string, names []string) (control.RoutersDone, error) {
+	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, By: by, Routers: names} })
 	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
 // Release ends the standby of the named virtual routers. Without names, it ends the standby of all.
-func (d *Director) Release(names []string) (control.RoutersDone, error) {
-	reply := d.ask(func(r core.Request) core.Event { return core.Release{Request: r, Routers: names} })
+func (d *Director) Release(by string, names []string) (control.RoutersDone, error) {
+	reply := d.ask(func(r core.Request) core.Event { return core.Release{Request: r, By: by, Routers: names} })
 	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
 }
 
 // CommandServer runs an operator's command about a real server. It returns the server's state when the kernel's table agrees
 // and the order is stored. If the order cannot be stored, the answer says why.
-func (d *Director) CommandServer(c control.ServerCommand) (control.ServerState, error) {
+func (d *Director) CommandServer(by string, c control.ServerCommand) (control.ServerState, error) {
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.ServerOrder{Request: r, Server: c.Server, Action: c.Action, Weight: c.Weight, Local: c.Local}
+		return core.ServerOrder{Request: r, By: by, Server: c.Server, Action: c.Action, Weight: c.Weight, Local: c.Local}
 	})
 	if reply.Err != nil {
 		return control.ServerState{}, reply.Err
@@ -141,7 +141,7 @@ func (d *Director) status() (control.Status, *core.Snapshot) {
 	if shot == nil || shot.Config == nil {
 		return control.Status{Name: d.first.Name, Version: d.version, Warnings: []string{"this director is starting or leaving"}}, nil
 	}
-	in := report.Input{Version: d.version, State: shot, Checks: d.checks.Status(), Metrics: d.metrics.problem()}
+	in := report.Input{Version: d.version, State: shot, Checks: d.checks.Status(), Metrics: d.metrics.problem(), Control: d.permissions.Problem()}
 	if len(shot.Config.Services) > 0 {
 		var err error
 		if in.Kernel, err = d.counted(); err != nil {

@@ -72,6 +72,11 @@ func TestDirector(t *testing.T) {
 		{"a setting that ends connections is off", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "0" },
 			[]string{"ipvs-setting"}, "sysctl -w net.ipv4.vs.expire_nodest_conn=1"},
 		{"and on", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_nodest_conn"] = "1" }, nil, ""},
+		{"a timeout of connections is another one", func(s *scene) {
+			s.snapshot.Timeouts = lvs.Timeouts{TCP: 15 * time.Minute, UDP: 10 * time.Second}
+			s.extra = "[lvs.timeouts]\ntcp = \"1h\"\nudp = \"10s\"\n"
+		}, []string{"ipvs-timeout"}, "lvs.timeouts.tcp is 15m0s instead of 1h0m0s"},
+		{"the timeouts are not known", func(s *scene) { s.extra = "[lvs.timeouts]\ntcp = \"1h\"\n" }, nil, ""},
 		{"a setting for persistence is off, without persistence", func(s *scene) { s.snapshot.Sysctls["net/ipv4/vs/expire_quiescent_template"] = "0" }, nil, ""},
 		{"and with it", func(s *scene) {
 			s.method = "dr\"\npersistence = {} # \""

@@ -24,6 +24,7 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	e.firewall()
 	e.vips()
 	e.settings()
+	e.timeouts()
 	e.process()
 	e.forwarding()
 	e.pathFilter()
@@ -102,6 +103,22 @@ func (e *examination) settings() {
 			continue
 		}
 		e.addSysctl(f, path, needed[name])
+	}
+}
+
+// timeouts reports each timeout of connections that is not the one in the file, beside a running director.
+func (e *examination) timeouts() {
+	if e.snapshot.Status == nil || e.snapshot.Timeouts == (lvs.Timeouts{}) {
+		return
+	}
+	is, want := e.snapshot.Timeouts.Settings(), e.config.LVS.Timeouts.Settings()
+	for _, path := range slices.Sorted(maps.Keys(want)) {
+		if is[path] != want[path] {
+			e.add(diagnosis.Finding{ID: "ipvs-timeout", Severity: diagnosis.Warning,
+				What: fmt.Sprintf("%s is %s instead of %s", lvs.SettingName(path), is[path], want[path]),
+				Why:  "the kernel forgets silent connections sooner or later than the file says",
+				Mend: "`tandem reload`"})
+		}
 	}
 }
 

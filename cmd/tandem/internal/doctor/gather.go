@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	_, err = netlink.GenlFamilyGet("IPVS") // loads the module if the machine has it
 	s.IPVS = err == nil
 	s.Schedulers, _ = kernel.AvailableSchedulers() // empty: not known
+	if s.IPVS && c.LVS.Timeouts != (lvs.Timeouts{}) {
+		ipvs := kernel.New(hclog.NewNullLogger())
+		s.Timeouts, _ = ipvs.Timeouts(ctx) // the zero value: not known
+		_ = ipvs.Close()
+	}
 	paths := []string{forward4, forward6, conf4("all", "send_redirects"), conf4("all", "rp_filter"), pmtuDiscovery, ipvsConntrack}
 	for name := range c.NeededSysctls() {
 		paths = append(paths, ipvsSetting(name))

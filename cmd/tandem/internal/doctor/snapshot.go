@@ -23,6 +23,7 @@ type Snapshot struct {
 	IPVS       bool              // the kernel has IPVS
 	Schedulers []string          // that the kernel has or can load; empty: not known
 	Sysctls    map[string]string // values by their paths below /proc/sys, without the newline
+	Timeouts   lvs.Timeouts      // of connections; the zero value: not known, or not asked for
 	Links      map[string]vrrp.Link
 	// Routes are those to the servers of methods tunnel and nat; servers without a route are absent.
 	Routes map[netip.Addr]Route

@@ -5,6 +5,7 @@ package importer
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A placed is a VIP.
@@ -13,6 +14,7 @@ type placed struct {
 	prefix  netip.Prefix
 	length  bool // it has a prefix length of its own
 	dev     string
+	label   string
 	noRoute bool
 }
 
@@ -49,6 +51,8 @@ func (c *converter) addressOptions(st *statement, p *placed) {
 			continue
 		case name == "dev":
 			p.dev = st.valueAt(k + 1)
+		case name == "label":
+			p.label = st.valueAt(k + 1)
 		case name == "noprefixroute":
 			p.noRoute = true
 		case row.fate == missing:
@@ -89,8 +93,8 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 				a = p.prefix.Addr().String()
 			}
 			value := tomlString(a)
-			if p.dev != "" && p.dev != i.link() {
-				value = "{ address = " + value + ", interface = " + tomlString(p.dev) + " }"
+			if fields := c.placement(i, p); fields != "" {
+				value = "{ address = " + value + fields + " }"
 			}
 			list, from = append(list, value), append(from, p.at)
 			if p.noRoute {
@@ -109,6 +113,25 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 			"it is left out", without, n)
 	}
 	c.emitMacvlan(t, i)
+}
+
+// placement returns the other keys of a VIP: its interface, if that is another one, and its label. A label begins with the interface,
+// has at most 15 bytes, and is for IPv4 only.
+func (c *converter) placement(i *instance, p placed) (fields string) {
+	dev := i.link()
+	if p.dev != "" && p.dev != dev {
+		dev = p.dev
+		fields = ", interface = " + tomlString(dev)
+	}
+	switch odd := strings.ContainsFunc(p.label, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }); {
+	case p.label == "":
+	case !strings.HasPrefix(p.label, dev+":") || len(p.label) > 15 || odd || p.prefix.Addr().Is6() || i.macvlan != nil:
+		c.note(p.at, "a label is for IPv4, begins with the interface and a colon, and has at most 15 characters", "label %s of %s is left out",
+			abbreviate(p.label), p.prefix.Addr())
+	default:
+		fields += ", label = " + tomlString(p.label)
+	}
+	return fields
 }
 
 // vips0 returns the place of the first VIP.

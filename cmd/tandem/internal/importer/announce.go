@@ -152,3 +152,33 @@ func (c *converter) times(a announce) (all []string) {
 	}
 	return all
 }
+
+func (c *converter) readDelays(s *site, st *statement) { s.delays = append(s.delays, st.block...) }
+
+// emitDelays translates interface_up_down_delays: INTERFACE DOWN [UP], in seconds, for the interface of a virtual router.
+func (c *converter) emitDelays(t *table, i *instance) {
+	if at, down, up, ok := c.delaysOf(i.link()); ok {
+		d := t.child(at, "debounce", false)
+		d.set(at, "down_delay", down)
+		d.set(at, "up_delay", up)
+	}
+}
+
+// delaysOf returns the delays of an interface as values of TOML.
+func (c *converter) delaysOf(link string) (at Place, down, up string, ok bool) {
+	const most = 10 * time.Minute
+	for _, s := range c.delays {
+		d, isDown := seconds(s.value())
+		u, isUp := d, true
+		if s.valueAt(2) != "" {
+			u, isUp = seconds(s.valueAt(2))
+		}
+		switch {
+		case !isDown || !isUp:
+			c.note(s.at, "", "interface_up_down_delays: the delays of %s are not numbers of seconds", abbreviate(s.keyword()))
+		case s.keyword() == link:
+			at, down, up, ok = s.at, span(min(d, most)), span(min(u, most)), true
+		}
+	}
+	return at, down, up, ok
+}

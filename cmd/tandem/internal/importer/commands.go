@@ -30,11 +30,7 @@ func (c *converter) notified(s *statement) *command {
 
 // tracked reads the command of a script or check. Its arguments may be in quotes or not.
 func (c *converter) tracked(s *statement) *command {
-	args := commandLine(s.value())
-	for _, w := range s.words[min(2, len(s.words)):] {
-		args = append(args, w)
-	}
-	return c.program(s, args)
+	return c.program(s, append(commandLine(s.value()), s.words[min(2, len(s.words)):]...))
 }
 
 // program makes a command that tandem accepts. keepalived looks for a program in PATH, and hands the words of a shell to it as

@@ -33,6 +33,7 @@ type site struct {
 	groups    []*syncGroup
 	instances []*instance
 	spacings  []spacing
+	delays    []*statement // lines of interface_up_down_delays
 	pools     map[string]*addressGroup
 	services  []*virtualServer
 	tls       tlsFiles
@@ -64,16 +65,17 @@ func init() {
 		"global_defs": func(c *converter, s *site, st *statement) {
 			walk(c, "global_defs", &s.global, globalHandlers, st.block)
 		},
-		"track_file":           (*converter).readFile,
-		"vrrp_track_file":      (*converter).readFile,
-		"vrrp_track_process":   (*converter).readProcess,
-		"vrrp_script":          (*converter).readScript,
-		"vrrp_sync_group":      (*converter).readGroup,
-		"garp_group":           (*converter).readSpacing,
-		"vrrp_instance":        (*converter).readInstance,
-		"virtual_server_group": (*converter).readPool,
-		"virtual_server":       (*converter).readService,
-		"SSL":                  func(c *converter, s *site, st *statement) { walk(c, "SSL", &s.tls, tlsHandlers, st.block) },
+		"track_file":               (*converter).readFile,
+		"vrrp_track_file":          (*converter).readFile,
+		"vrrp_track_process":       (*converter).readProcess,
+		"vrrp_script":              (*converter).readScript,
+		"vrrp_sync_group":          (*converter).readGroup,
+		"garp_group":               (*converter).readSpacing,
+		"vrrp_instance":            (*converter).readInstance,
+		"interface_up_down_delays": (*converter).readDelays,
+		"virtual_server_group":     (*converter).readPool,
+		"virtual_server":           (*converter).readService,
+		"SSL":                      func(c *converter, s *site, st *statement) { walk(c, "SSL", &s.tls, tlsHandlers, st.block) },
 	}
 }
 

@@ -4,7 +4,6 @@ package importer
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -249,5 +248,3 @@ func span(d time.Duration) string {
 	}
 	return fmt.Sprintf(`"%dns"`, d)
 }
-
-func address(a netip.Addr) string { return tomlString(a.String()) }

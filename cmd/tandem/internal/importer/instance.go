@@ -25,13 +25,11 @@ type instance struct {
 	advert      *statement
 	downAdverts *statement
 	nopreempt   *statement
-	preempt     *statement
 	delay       *statement
 	state       *statement
 	source      *statement // mcast_src_ip
 	unicast     *statement // unicast_src_ip
 	peers       *statement
-	ttl         int64
 	macvlan     *statement
 	authType    *statement
 	authPass    *statement
@@ -220,6 +218,7 @@ func (c *converter) emitRouter(t *table, i *instance) {
 	}
 	c.emitAddresses(t, i)
 	c.emitUnicast(t, i)
+	c.emitDelays(t, i)
 	c.emitAnnounce(t, i)
 	c.emitSigning(t, i)
 	c.emitTracks(t, i, group, first)

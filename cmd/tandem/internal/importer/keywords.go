@@ -105,7 +105,7 @@ var topKeywords = []keyword{
 	{"", "vrrp_sync_group", translated, "sync_group of its members, and [[hook]] sync_group"},
 	{"", "garp_group", translated, "[vrrp.announce] spacing"},
 	{"", "vrrp_instance", translated, "[[vrrp]]"},
-	{"", "interface_up_down_delays", missing, "tandem reacts to a change of the carrier at once: let the switch or the bond wait (updelay, downdelay)"},
+	{"", "interface_up_down_delays", translated, "[vrrp.debounce]"},
 	{"", "virtual_server_group", translated, "virtual of [[service]], as an array"},
 	{"", "virtual_server", translated, "[[service]]"},
 	{"", "SSL", translated, "keys of TLS of each [check.NAME] of type https"},

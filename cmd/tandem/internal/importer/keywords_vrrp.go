@@ -164,7 +164,7 @@ var addressKeywords = []keyword{
 	{"address", "brd", missing, "a VIP needs no broadcast address"},
 	{"address", "broadcast", missing, "a VIP needs no broadcast address"},
 	{"address", "scope", missing, "a VIP has the scope global"},
-	{"address", "label", missing, "a VIP has no label: ip addr shows the VIPs without it"},
+	{"address", "label", translated, "label of the VIP"},
 	{"address", "peer", missing, "a point-to-point address cannot be a VIP"},
 	{"address", "home", missing, "it is for Mobile IPv6"},
 	{"address", "-nodad", implied, "a VIP is usable at once"},

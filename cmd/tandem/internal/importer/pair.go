@@ -101,7 +101,7 @@ func (p *pairing) merge(a, b *table, at string) *table {
 func samePlaces(a, b entry) bool {
 	addresses := func(e entry) (all []string) {
 		for _, v := range e.list {
-			if _, rest, is := strings.Cut(v, "{ address = "); is {
+			if _, rest, is := strings.Cut(v, "{ address = "); is { // with an interface or a label
 				v, _, _ = strings.Cut(rest, ",")
 			}
 			all = append(all, v)

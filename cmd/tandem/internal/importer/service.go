@@ -10,31 +10,30 @@ import (
 
 // A virtualServer is a virtual_server.
 type virtualServer struct {
-	at           Place
-	words        []string // what it is for: ADDRESS [PORT], fwmark NUMBER or group NAME
-	family       string   // ip_family
-	scheduler    *statement
-	flags        []*statement
-	onePacket    *statement
-	method       *statement
-	engine       *statement
-	timeout      *statement
-	granularity  *statement
-	protocol     *statement
-	suspend      *statement
-	alert        *bool
-	quorum       *statement
-	hysteresis   *statement
-	quorumUp     *command
-	quorumDown   *command
-	weight       *statement
-	sorry        *statement
-	sorryMethod  *statement
-	inhibit      Place
-	pace         pace
-	virtualhost  string
-	servers      []*realServer
-	serverAlerts bool
+	at          Place
+	words       []string // what it is for: ADDRESS [PORT], fwmark NUMBER or group NAME
+	family      string   // ip_family
+	scheduler   *statement
+	flags       []*statement
+	onePacket   *statement
+	method      *statement
+	engine      *statement
+	timeout     *statement
+	granularity *statement
+	protocol    *statement
+	suspend     *statement
+	alert       *bool
+	quorum      *statement
+	hysteresis  *statement
+	quorumUp    *command
+	quorumDown  *command
+	weight      *statement
+	sorry       *statement
+	sorryMethod *statement
+	inhibit     Place
+	pace        pace
+	virtualhost string
+	servers     []*realServer
 }
 
 func keep(set func(*virtualServer, *statement)) func(*converter, *virtualServer, *statement) {

@@ -171,6 +171,10 @@ func (c *converter) track(r reference, grouped bool) (track, bool) {
 	switch r.kind {
 	case "interface":
 		t.set(r.at, "interface", tomlString(r.name))
+		if at, down, up, ok := c.delaysOf(r.name); ok {
+			t.set(at, "down_delay", down)
+			t.set(at, "up_delay", up)
+		}
 	case "script":
 		x := c.scripts[r.name]
 		if x == nil || x.cmd == nil || len(x.cmd.args) == 0 {

@@ -127,7 +127,7 @@ func TestGates(t *testing.T) {
 		t.Error("one more a second is expected")
 	}
 	g = newGate(100, 100)
-	if !g.enter(now) || !g.enter(now) || g.enter(now) {
+	if a, b, c := g.enter(now), g.enter(now), g.enter(now); !a || !b || c {
 		t.Error("two handshakes at a time are expected")
 	}
 	g.leave()

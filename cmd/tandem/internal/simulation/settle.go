@@ -20,13 +20,13 @@ func (e *election) tell(r *router) {
 		Name: r.Config.Name, Interface: r.Config.Interface, VRID: r.Config.VRID, Group: r.Config.SyncGroup, Tracking: r.tracking,
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(),
-		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), TwoMasters: r.TwoMasters(), Silent: m.Silent(),
+		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), TwoMasters: r.TwoMasters(), Silent: m.Silent(), Claim: m.Claim(),
 		Counters: vrrp.Counters{BecameMaster: r.masters},
 	}
 	was := &r.status
 	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Successor == was.Successor && s.Standby == was.Standby &&
 		s.Ready == was.Ready && s.EffectivePriority == was.EffectivePriority && s.Tracking == was.Tracking && s.Master == was.Master &&
-		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && s.TwoMasters == was.TwoMasters && s.Silent == was.Silent && r.changes == m.Changes() {
+		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && s.TwoMasters == was.TwoMasters && s.Silent == was.Silent && s.Claim == was.Claim && r.changes == m.Changes() {
 		return
 	}
 	r.status, r.changes = s, m.Changes()
@@ -68,7 +68,7 @@ func (e *election) settle() {
 		}
 		if t := tracking[o.Name]; t != r.tracking {
 			r.tracking = t
-			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness})
+			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted})
 		}
 		if o.Standby != r.standby {
 			r.standby = o.Standby

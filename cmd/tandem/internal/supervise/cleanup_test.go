@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,10 +83,9 @@ func (b *bench) hangs(what string) chan struct{} {
 			return spawn()
 		}
 	case "other clean-up":
-		first := true
+		var hung atomic.Bool // the timers of the kept addresses remove them meanwhile
 		b.remove = func(routers []vrrp.Config) error {
-			if first && len(routers) == 1 && routers[0].Name == "backup" {
-				first = false
+			if len(routers) == 1 && routers[0].Name == "backup" && hung.CompareAndSwap(false, true) {
 				<-hang
 			}
 			return remove(routers)

@@ -44,6 +44,7 @@ type Event struct {
 	Cause    string    `json:"cause,omitempty"` // in words
 	Old      string    `json:"old,omitempty"`   // "backup"
 	New      string    `json:"new,omitempty"`   // "master"
+	By       string    `json:"by,omitempty"`    // the user whose command it was
 }
 
 // A HistoryQuery selects events.

@@ -17,7 +17,7 @@ type Status struct {
 	Services []Service `json:"services"`
 	Sync     []Sync    `json:"sync"`            // the kernel's connection sync; empty: none runs
 	Hooks    []Hook    `json:"hooks,omitempty"` // in the order of the file, those of the virtual routers first
-	// Warnings are sentences about faults that need an operator. It is empty if there are none.
+	// Warnings are sentences about faults that need an operator, those of the greatest weight first. It is empty if there are none.
 	Warnings []string `json:"warnings"`
 	// WireWarnings are those of Warnings that are about what other machines send. They last for a while after their cause.
 	WireWarnings []string `json:"wire_warnings,omitempty"`

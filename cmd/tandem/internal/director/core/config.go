@@ -60,7 +60,10 @@ func (ev Reload) on(s *State) {
 // refuse answers a reload that changes nothing.
 func (s *State) refuse(ev Reload, err error) {
 	s.reloads.Refused++
-	s.recordDirector(api.EventReload, "refused the configuration of "+ev.Config.File, err.Error())
+	s.record(api.Event{
+		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "refused the configuration of " + ev.Config.File,
+		Cause: err.Error(), By: ev.By,
+	})
 	s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 }
 
@@ -83,7 +86,10 @@ func (s *State) enact(l Loaded) {
 func (ev ReloadRefused) on(s *State) {
 	s.reloads.Refused++
 	if s.cfg != nil {
-		s.recordDirector(api.EventReload, "refused the configuration of "+s.cfg.File, ev.Problem)
+		s.record(api.Event{
+			Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: "refused the configuration of " + s.cfg.File,
+			Cause: ev.Problem, By: ev.By,
+		})
 	}
 }
 
@@ -96,7 +102,7 @@ var fixedKeys = []struct {
 	value func(*configs.Config) string
 	keep  func(in, of *configs.Config)
 }{
-	{"control.socket", func(c *configs.Config) string { return c.Control.Socket }, func(in, of *configs.Config) { in.Control = of.Control }},
+	{"control.socket", func(c *configs.Config) string { return c.Control.Socket }, func(in, of *configs.Config) { in.Control.Socket = of.Control.Socket }},
 	{"state.dir", func(c *configs.Config) string { return c.State.Dir }, func(in, of *configs.Config) { in.State = of.State }},
 	{"log.format", func(c *configs.Config) string { return c.Log.Format }, func(in, of *configs.Config) { in.Log.Format = of.Log.Format }},
 	{

@@ -43,6 +43,7 @@ type TableRead struct {
 // A Reload is a new configuration without mistakes. The answer says whether it replaces the present one.
 type Reload struct {
 	Request Request
+	By      string // the user who ordered it; empty: not known
 	Config  *configs.Config
 	Numbers map[string]Number
 	Change  *Change // nil: it gets no revision
@@ -51,7 +52,10 @@ type Reload struct {
 }
 
 // A ReloadRefused is a new configuration with mistakes. It is only counted, and recorded in the history.
-type ReloadRefused struct{ Problem string }
+type ReloadRefused struct {
+	By      string // as in Reload
+	Problem string
+}
 
 // A Verdict is the status of a check that has changed.
 type Verdict struct {
@@ -71,6 +75,7 @@ type Report struct{ message.Report }
 // A ServerOrder is an operator's command about a real server.
 type ServerOrder struct {
 	Request Request
+	By      string // as in Reload
 	Server  string // SERVICE/ADDRESS or SERVICE/ADDRESS:PORT
 	Action  api.Action
 	Weight  int
@@ -81,12 +86,14 @@ type ServerOrder struct {
 // is this director. They stay in standby until a Release.
 type Failover struct {
 	Request Request
+	By      string // as in Reload
 	Routers []string
 }
 
 // A Release lets the named virtual routers, or all, take part in the election again.
 type Release struct {
 	Request Request
+	By      string // as in Reload
 	Routers []string
 }
 

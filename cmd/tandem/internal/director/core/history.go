@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,8 +15,16 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// byOperator is the cause of what a command did.
-const byOperator = "an operator ordered it"
+// ordered is the cause of what a user's command did. The user may be unknown.
+func ordered(by string) string { return cmp.Or(by, "an operator") + " ordered it" }
+
+// logOrder logs what a user's command did.
+func (s *State) logOrder(message, by string, pairs ...any) {
+	if by != "" {
+		pairs = append(pairs, "user", by)
+	}
+	s.log(Info, message, pairs...)
+}
 
 // orderedFailover is the cause of a standby.
 const orderedFailover = "an operator ordered a failover"
@@ -113,9 +122,9 @@ func (s *State) recordDirector(kind api.EventKind, what, cause string) {
 }
 
 // recordRouters records a command about virtual routers.
-func (s *State) recordRouters(names []string, what string) {
+func (s *State) recordRouters(names []string, what, by string) {
 	for _, name := range names {
-		s.record(api.Event{Kind: api.EventOrder, On: api.OnRouter, Name: name, What: what, Cause: byOperator})
+		s.record(api.Event{Kind: api.EventOrder, On: api.OnRouter, Name: name, What: what, Cause: ordered(by), By: by})
 	}
 }
 

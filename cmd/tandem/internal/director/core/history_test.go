@@ -280,6 +280,31 @@ func TestWhatTheHistoryTells(t *testing.T) {
 			"order server " + first + " has its configured weight again: an operator ordered it\n" +
 			"order server " + first + " was disabled: an operator ordered it\n" +
 			"order server " + first + " is enabled again: an operator ordered it"},
+		{"orders of known users", func(c *chronicle) {
+			for _, ev := range []Event{
+				ServerOrder{Request: 1, By: "root (bob)", Server: first, Action: api.Drain},
+				Reload{Request: 2, By: "alice", Config: chronicleConfig()}, ReloadRefused{By: "alice", Problem: "line 1"},
+				Failover{Request: 3, By: "alice"},
+			} {
+				before := len(c.events)
+				c.note(ev)
+				if by := c.events[before].By; by != "alice" && by != "root (bob)" {
+					c.t.Errorf("%T is recorded as an order of %q", ev, by)
+				}
+			}
+			var lines []string
+			c.s.out.Lines = nil
+			c.s.logOrder("ordered", "alice", "server", first)
+			for _, l := range c.s.out.Lines {
+				lines = append(lines, fmt.Sprint(l.Message, l.Pairs))
+			}
+			if got := strings.Join(lines, "\n"); got != "ordered[server "+first+" user alice]" {
+				c.t.Errorf("logged %s", got)
+			}
+		}, "order server " + first + " was drained: root (bob) ordered it\n" +
+			"reload director lb1 loaded the configuration of /etc/tandem/tandem.toml: alice ordered it\n" +
+			"reload director lb1 refused the configuration of /etc/tandem/tandem.toml: line 1\n" +
+			"order router web must hand over: alice ordered it"},
 		{"reloads", func(c *chronicle) {
 			c.note(Reload{Request: 1, Config: chronicleConfig()})
 			c.note(ReloadRefused{Problem: "tandem.toml:3: vrid is 0"})

@@ -88,6 +88,10 @@ func (s *State) adoptHooks() {
 
 func (ev HookEnded) on(s *State) {
 	ev.Result.At = s.now
+	if ev.ID&fenceRun != 0 {
+		s.fenced(ev.ID, ev.Result)
+		return
+	}
 	s.hooks.queue.Ended(s.now, ev.ID, ev.Result)
 }
 
@@ -123,7 +127,8 @@ func (s *State) followHooks() {
 	}
 	h.follow = false
 	s.endContests()
-	s.out.Hooks = h.queue.Start(s.now)
+	s.out.Hooks = append(s.fenceRuns, h.queue.Start(s.now)...)
+	s.fenceRuns = nil
 	for _, n := range h.queue.Notices() {
 		level := Info
 		if n.Failed {

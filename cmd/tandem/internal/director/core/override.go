@@ -124,7 +124,7 @@ func (ev ServerOrder) on(s *State) {
 	}
 	s.overrides = all
 	s.store(OverridesFile, all)
-	s.log(Info, "ordered by command", "server", srv.id, "action", ev.Action)
+	s.logOrder("ordered by command", ev.By, "server", srv.id, "action", ev.Action)
 	what := history.Orders[ev.Action]
 	if ev.Action == api.SetWeight {
 		what += fmt.Sprintf(" %d", ev.Weight)
@@ -132,7 +132,7 @@ func (ev ServerOrder) on(s *State) {
 	if now.Local {
 		what += " on this director only"
 	}
-	s.recordServer(api.EventOrder, srv.id, what, byOperator)
+	s.record(api.Event{Kind: api.EventOrder, On: api.OnServer, Name: srv.id, What: what, Cause: ordered(ev.By), By: ev.By})
 	s.touch(s.services[i])
 	s.touchFollowers(srv)
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)

@@ -249,7 +249,8 @@ func TestLocalOrders(t *testing.T) {
 	}
 	p.want("drained by command", "as configured")
 	for i, want := range []OrderDifference{
-		{first, "drained by command", "as configured", "--local on lb1", true}, {first, "as configured", "drained by command", "--local on lb1", true},
+		{first, "drained by command", "as configured", "--local on lb1", true},
+		{first, "as configured", "drained by command", "--local on lb1", true},
 	} {
 		if is := p.states[i].Snapshot(p.now).Peer.Orders; len(is) != 1 || is[0] != want {
 			t.Errorf("lb%d: %+v", i+1, is)
@@ -342,9 +343,12 @@ func TestLyingPeer(t *testing.T) {
 	p := newPair(t)
 	s := p.states[0]
 	lies := []*message.View{
-		{Orders: []message.Order{{Server: first, Drained: true, Number: message.MaxNumber, By: "zz"}, {Server: first, Disabled: true, Number: message.MaxNumber, By: "zy"}}},
+		{Orders: []message.Order{
+			{Server: first, Drained: true, Number: message.MaxNumber, By: "zz"}, {Server: first, Disabled: true, Number: message.MaxNumber, By: "zy"},
+		}},
 		{Orders: []message.Order{{Server: "nobody/1:1", Drained: true, Number: 5}, {Server: "", Number: 5}}, Behind: true, Trouble: "lies"},
-		{Routers: []message.Router{{Name: "web", State: "master", Priority: 255}, {}}, Servers: []message.Server{{Name: first, Health: "unhealthy"}}},
+		{Routers: []message.Router{{Name: "web", State: "master", Priority: 255}, {}}},
+		{Servers: []message.Server{{Name: first, Health: "unhealthy"}}},
 		{},
 	}
 	before := s.orderSeq
@@ -380,5 +384,56 @@ func TestViewsArePaced(t *testing.T) {
 	s.Step(p.now, Tick{})
 	if out := s.Step(p.now.Add(time.Minute), Tick{}); out.Peer != nil || !reflect.DeepEqual(out.Next, time.Time{}) {
 		t.Errorf("nothing happens, and there is a view, or a next step at %s", out.Next)
+	}
+}
+
+// TestLostChannel: a channel that is lost for longer than a restart takes is a warning of the history, and its end too. A reload
+// that removes [peer] ends it, and the orders stay.
+func TestLostChannel(t *testing.T) {
+	p := newPair(t)
+	p.order(0, ServerOrder{Action: api.Drain})
+	p.disconnect()
+	if is := p.states[0].Snapshot(p.now).Peer; is.Lost != "it fell silent" || !is.LostAt.Equal(p.now) || is.LongLost(p.now) {
+		t.Errorf("%+v", is)
+	}
+	p.wait(2 * time.Second) // the view is told meanwhile
+	if next := p.states[0].next(); !next.Equal(noon.Add(peerGrace)) {
+		t.Errorf("the next step is at %s", next)
+	}
+	p.wait(peerGrace)
+	if !p.states[0].Snapshot(p.now).Peer.LongLost(p.now) {
+		t.Error("it does not last")
+	}
+	p.connect()
+	const lost, found = "lb1 has no channel to lb2: it fell silent", "lb1 no longer: has no channel to lb2: "
+	if all := strings.Join(p.history[0], "\n"); !strings.Contains(all, lost) || !strings.Contains(all, found) {
+		t.Error(all)
+	}
+	alone := directorNamed("lb1")
+	alone.Peer = configs.Peer{}
+	p.step(0, Reload{Request: 80, Config: alone})
+	if p.states[0].Snapshot(p.now).Peer != nil || !p.states[0].overrides[first].Drained {
+		t.Errorf("%+v", p.states[0].overrides)
+	}
+	// Its orders still have numbers, so that an older order of the other director does not come back with the channel.
+	p.order(0, ServerOrder{Action: api.Undrain})
+	p.step(0, Reload{Request: 81, Config: directorNamed("lb1")})
+	p.connect()
+	p.want("as configured", "as configured")
+}
+
+// TestDriftAndSkewAreRecorded: what must be equal and is not, and clocks that differ, are warnings of the history.
+func TestDriftAndSkewAreRecorded(t *testing.T) {
+	p := newPair(t)
+	p.step(0, PeerDrift{All: []Difference{{Text: "odd"}, {Wrong: true, Text: "virtual router web: lb2 has vrid 52, here 51"}}})
+	p.step(0, PeerHeard{Skew: message.Skew{Known: true, Ahead: -3 * time.Second, Error: time.Millisecond}})
+	all := strings.Join(p.history[0], "\n")
+	for _, want := range []string{
+		"lb1 is configured otherwise than lb2: virtual router web: lb2 has vrid 52, here 51",
+		"lb1 has another time than lb2: its clock differs by -3s",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%s\nhas no %s", all, want)
+		}
 	}
 }

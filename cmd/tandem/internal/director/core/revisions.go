@@ -47,10 +47,16 @@ type Change struct {
 }
 
 // A Confirm says that the revision in force stays.
-type Confirm struct{ Request Request }
+type Confirm struct {
+	Request Request
+	By      string // as in Reload
+}
 
 // A RollBack puts the former revision in force again, instead of one that waits for confirmation.
-type RollBack struct{ Request Request }
+type RollBack struct {
+	Request Request
+	By      string // as in Reload
+}
 
 // revisionState is what a director knows about its revisions.
 type revisionState struct {
@@ -229,11 +235,15 @@ func (s *State) load(ev Reload, next revision.State, fresh bool) {
 	if next.Waiting != nil {
 		pairs = append(pairs, "unless-confirmed-until", s.revisions.until.Format(time.RFC3339))
 	}
-	s.log(Info, "configuration reloaded", pairs...)
+	s.logOrder("configuration reloaded", ev.By, pairs...)
 	s.logLines(ev.Change)
-	s.record(api.Event{
-		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: s.loadedWhat(ev, next, fresh), Old: was, New: ev.Config.SHA256,
-	})
+	loaded := api.Event{
+		Kind: api.EventReload, On: api.OnDirector, Name: s.cfg.Name, What: s.loadedWhat(ev, next, fresh), Old: was, New: ev.Config.SHA256, By: ev.By,
+	}
+	if ev.By != "" {
+		loaded.Cause = ordered(ev.By)
+	}
+	s.record(loaded)
 }
 
 // loadedWhat says in words what a reload did.
@@ -285,8 +295,11 @@ func (ev Confirm) on(s *State) {
 	number := r.is.Current().Number
 	r.is.Waiting, r.former, r.until = nil, nil, time.Time{}
 	r.ended = fmt.Sprintf("revision %d was confirmed at %s", number, s.now.Format(time.RFC3339))
-	s.log(Info, "configuration confirmed", "revision", number)
-	s.recordDirector(api.EventOrder, fmt.Sprintf("confirmed revision %d of the configuration", number), byOperator)
+	s.logOrder("configuration confirmed", ev.By, "revision", number)
+	s.record(api.Event{
+		Kind: api.EventOrder, On: api.OnDirector, Name: s.cfg.Name, What: fmt.Sprintf("confirmed revision %d of the configuration", number),
+		Cause: ordered(ev.By), By: ev.By,
+	})
 	s.storeRevisions(r.is)
 	s.answerLater(Reply{Request: ev.Request}, RevisionsFile, false)
 }
@@ -303,7 +316,7 @@ func (ev RollBack) on(s *State) {
 	r := &s.revisions
 	err := s.nothingWaits()
 	if r.is.Waiting != nil {
-		if err = s.rollBack(revision.RolledBack, byOperator); err == nil {
+		if err = s.rollBack(revision.RolledBack, ordered(ev.By)); err == nil {
 			s.answerLater(Reply{Request: ev.Request}, RevisionsFile, true)
 			return
 		}

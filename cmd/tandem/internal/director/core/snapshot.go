@@ -25,6 +25,7 @@ type Snapshot struct {
 	Tracks    []Track
 	Silent    bool     // no real server answers
 	CutOff    bool     // no other machine answers either
+	Unfenced  []string // why routers do not take over from a silent master, in sentences
 	Isolated  []string // interfaces on which no other machine answers, although a sync group needs them
 	Unready   bool     // the first results have not come yet
 	AllDown   bool     // each server that is checked has been unhealthy for so long that even a master steps back
@@ -85,7 +86,7 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 	shot := &Snapshot{
 		Now: now, Config: s.cfg, LoadedAt: s.loadedAt, Reloads: s.reloads, Report: s.report, Overrides: s.overrides,
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
-		Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
+		Unfenced: s.fenceTrouble(), Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(), Revisions: s.shownRevisions(),
 		Hooks:    s.hooks.queue.Stats(),
 		Peer:     s.showPeer(),

@@ -21,6 +21,7 @@ const failoverGrace = 2 * time.Second
 // A handOver is a failover that is under way.
 type handOver struct {
 	request  Request
+	by       string
 	routers  []configs.Router
 	names    []string
 	offered  bool   // the routers were told to hand over
@@ -78,11 +79,11 @@ func (ev Failover) on(s *State) {
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
-	h := &handOver{request: ev.Request, routers: s.withGroups(routers), begun: make(map[string]bool), deadline: s.now.Add(failoverGrace)}
+	h := &handOver{request: ev.Request, by: ev.By, routers: s.withGroups(routers), begun: make(map[string]bool), deadline: s.now.Add(failoverGrace)}
 	for _, r := range h.routers {
 		h.names = append(h.names, r.Name)
 	}
-	s.recordRouters(h.names, "must hand over")
+	s.recordRouters(h.names, "must hand over", ev.By)
 	// A router that was in standby already may be master because its peer died. It hands over again.
 	s.standBy(h.names, false)
 	h.sequence = s.nextOrder()
@@ -102,8 +103,8 @@ func (ev Release) on(s *State) {
 		}
 		if len(answer.Routers) > 0 {
 			s.standBy(answer.Routers, false)
-			s.log(Info, "released on command", "routers", answer.Routers)
-			s.recordRouters(answer.Routers, "takes part in the election again")
+			s.logOrder("released on command", ev.By, "routers", answer.Routers)
+			s.recordRouters(answer.Routers, "takes part in the election again", ev.By)
 		}
 		s.answerLater(answer, StandbyFile, false)
 		return
@@ -131,7 +132,7 @@ func (s *State) continueHandOver() {
 	}
 	s.handOver = nil
 	if len(handed) > 0 {
-		s.log(Info, "handed over on command", "routers", handed)
+		s.logOrder("handed over on command", h.by, "routers", handed)
 	}
 	for _, name := range slices.Concat(refused, unsettled) {
 		s.record(api.Event{

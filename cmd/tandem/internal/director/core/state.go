@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -78,6 +79,9 @@ type State struct {
 	tracking    map[string]vrrp.Tracking
 	tracked     bool                    // tracking has been computed once
 	witnesses   map[string]witnessState // by router
+	fencings    map[string]*fencing     // by router
+	fenceRuns   []hooks.Run             // to be started
+	lastFence   uint64                  // counts the runs
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -111,8 +115,8 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		witnesses: make(map[string]witnessState),
-		hooks:     newHookState(nil), history: newHistoryState(),
+		witnesses: make(map[string]witnessState), fencings: make(map[string]*fencing),
+		hooks: newHookState(nil), history: newHistoryState(),
 	}
 }
 
@@ -139,6 +143,7 @@ func (s *State) settle() {
 	s.seeSegments()
 	s.seeReady()
 	s.seeWitnesses()
+	s.seeClaims()
 	s.seeAllDown()
 	s.seeTrouble()
 	s.seeTraffic()
@@ -311,6 +316,7 @@ func (s *State) next() time.Time {
 		sooner(svc.next)
 	}
 	s.witnessNext(sooner)
+	s.fenceNext(sooner)
 	for _, all := range s.draining {
 		for _, d := range all {
 			sooner(d.until)

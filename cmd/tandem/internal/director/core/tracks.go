@@ -176,7 +176,7 @@ func (s *State) followTracks() {
 	for name := range s.retrack {
 		now[name] = s.addIsolation(name, s.stepBack(now[name]))
 		if i := slices.IndexFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }); i >= 0 {
-			now[name] = s.addWitness(s.cfg.Routers[i], now[name])
+			now[name] = s.addGrant(name, s.addWitness(s.cfg.Routers[i], now[name]))
 		}
 	}
 	s.retrack = make(map[string]bool)

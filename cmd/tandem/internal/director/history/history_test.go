@@ -78,7 +78,7 @@ func past() Past {
 			On: api.OnRouter, Kind: api.EventTransition, Name: "web", What: "became backup", Old: "master", New: "backup",
 			Cause: "higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead of 150, because script x failed twice: exit code 1",
 		},
-		{On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.11:80", What: Orders[api.Drain], Cause: "an operator ordered it"},
+		{On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.11:80", What: Orders[api.Drain], Cause: "alice ordered it", By: "alice"},
 		{On: api.OnServer, Kind: api.EventVerdict, Name: "www/192.0.2.12:80", What: "is down", Cause: "status 503", Old: "up", New: "down"},
 		{On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.13:80", What: Orders[api.SetWeight] + " 5", Cause: "an operator ordered it"},
 		{On: api.OnRouter, Kind: api.EventOrder, Name: "db", What: "must hand over", Cause: "an operator ordered it"},
@@ -109,7 +109,7 @@ func TestWhy(t *testing.T) {
 			"because script x failed twice: exit code 1. Its priority is 90 instead of 150 since 12:00:01: script x failed twice: exit code 1."
 		db      = "db: lb1 is backup since 2026-11-21 12:00:00: startup. Its priority is 1 instead of 150. It is in standby since 12:00:06, until tandem release."
 		www     = "www: it has its quorum, with 2 of 4 servers up."
-		drained = "www/192.0.2.11:80: it has weight 0 instead of 1: drained by an operator at 12:00:03."
+		drained = "www/192.0.2.11:80: it has weight 0 instead of 1: drained by alice at 12:00:03."
 		failed  = "www/192.0.2.12:80: it has weight 0 instead of 1: its checks failed at 12:00:04: status 503."
 		heavy   = "www/192.0.2.13:80: it has weight 5 instead of 1: an operator set weight 5 at 12:00:05."
 		well    = "www/192.0.2.14:80: it has weight 1. It is healthy: status 200."

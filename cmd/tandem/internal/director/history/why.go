@@ -3,6 +3,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -194,18 +195,19 @@ func (p Past) ordered(id string, srv api.Server) (all []string) {
 		if !now {
 			return
 		}
+		who := "an operator"
 		ev, ok := p.last(api.OnServer, id, func(ev api.Event) bool {
 			return ev.Kind == api.EventOrder && slices.ContainsFunc(did, func(d string) bool { return strings.HasPrefix(ev.What, d) })
 		})
 		if ok {
-			what += " at " + p.at(ev.Time)
+			who, what = cmp.Or(ev.By, who), what+" at "+p.at(ev.Time)
 		}
-		all = append(all, what)
+		all = append(all, fmt.Sprintf(what, who))
 	}
-	add(srv.Drained, "drained by an operator", Orders[api.Drain])
-	add(srv.Disabled, "disabled by an operator", Orders[api.Disable])
+	add(srv.Drained, "drained by %s", Orders[api.Drain])
+	add(srv.Disabled, "disabled by %s", Orders[api.Disable])
 	if srv.Override != nil {
-		add(true, fmt.Sprintf("an operator set weight %d", *srv.Override), Orders[api.SetWeight])
+		add(true, fmt.Sprintf("%%s set weight %d", *srv.Override), Orders[api.SetWeight])
 	}
 	return all
 }

@@ -120,6 +120,18 @@ func (q *Queue) Ended(now time.Time, id uint64, r Result) {
 	q.tidy(l)
 }
 
+// Beside counts the result of a run that was not started by Start.
+func (q *Queue) Beside(run Run, r Result) {
+	is := q.stat(run.Hook)
+	is.Last = &Ended{Subject: run.Event.Subject, What: run.Event.What, Attempt: run.Attempt, Result: r}
+	if r.Problem == "" {
+		is.Succeeded++
+		return
+	}
+	is.Failed++
+	is.LastFailure = is.Last
+}
+
 // told records that a hook was told a state, unless it will be told a newer one.
 func (q *Queue) told(l *line, e *entry) {
 	q.dirty[l.subject.class()] = true

@@ -86,6 +86,7 @@ func (f *factWriter) router(r *configs.Router) {
 	f.add(object, "checksum", text(r.Checksum))
 	f.add(object, "noprefixroute", text(r.NoPrefixRoute))
 	f.add(object, "witnessed", text(r.Witnessed))
+	f.add(object, "fenced", text(r.Fenced))
 	f.fields(object, *r, "Config", "Announce")
 	f.add(object, "priority", fmt.Sprint(r.Priority))
 	var paths []string
@@ -153,7 +154,7 @@ func (f *factWriter) server(object string, srv configs.Server) {
 }
 
 // oddFacts are the keys of virtual routers and of connection sync that may differ, although it is probably not intended.
-var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum", "witnessed", "witness_release"}
+var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum", "witnessed", "witness_release", "fenced"}
 
 // Drift compares the facts of both directors. The words are for the operator of the first one.
 func Drift(ours, theirs *message.Facts, peer string) (all []core.Difference) {

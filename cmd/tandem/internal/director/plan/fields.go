@@ -49,7 +49,7 @@ var keys = map[string]string{
 	"outlier": "outlier.action", "probe_mark": "probe_fwmark",
 	"device": "bind_if", "radius.user": "username", "radius.password": "password", "radius.secret": "secret",
 	"forbid": "expect_not", "fields": "expect_headers", "content.lacks": "not_contains", "proxy": "proxy_protocol",
-	"witnessed": "witness",
+	"witnessed": "witness", "fenced": "before",
 }
 
 // negated are the keys whose value in the file is the opposite of the field.

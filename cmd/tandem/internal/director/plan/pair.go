@@ -72,7 +72,7 @@ func (c *comparison) fields(say func(string, ...any), object string, fields []fi
 var own = []string{
 	"Name", "Interface", "Heartbeat", "Debounce", "Priority", "Preempt", "PreemptDelay", "StartupDelay", "Checksum", "HMAC", "UnicastPeers", "Source",
 	"UnicastTTLMin", "VirtualMACInterface", "VIPInterfaces", "VIPLabels", "TrackInterfaces", "Routes", "Rules", "VIPs", "ExcludedVIPs",
-	"NoPrefixRoute", "Witnessed",
+	"NoPrefixRoute", "Witnessed", "Fenced",
 }
 
 // routers compares the virtual routers.
@@ -112,7 +112,7 @@ func (c *comparison) router(x, y *configs.Router) {
 	c.fields(c.wrong, object, lists("vips", x.VIPs, y.VIPs))
 	c.fields(c.wrong, object, lists("excluded_vips", x.ExcludedVIPs, y.ExcludedVIPs))
 	c.fields(c.odd, object, differing(x.Config, y.Config, slices.DeleteFunc(fieldNames(x.Config), func(name string) bool {
-		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt" || name == "Witnessed"
+		return name == "Checksum" && x.Version == y.Version || name == "NoPrefixRoute" || name == "Preempt" || name == "Witnessed" || name == "Fenced"
 	})...))
 	c.fields(c.odd, object, differing(*x, *y, "Config", "Announce"))
 	switch {

@@ -157,7 +157,7 @@ func TestEachSettingIsTold(t *testing.T) {
 	}
 	// These are not told: what is not a setting of the director, and what core.Rehearsal tells (Input.Fixed).
 	// A key is told by its secret, not by its file.
-	untold := []string{"File", "SHA256", "Choice", "RealServer", "Warnings", "KeyFiles", "Control", "State", "Tracks.Router"}
+	untold := []string{"File", "SHA256", "Choice", "RealServer", "Warnings", "KeyFiles", "Control.Socket", "State", "Tracks.Router"}
 	// These are told if the kernel's table differs: a server of method dr has no tunnel.
 	ofTable := []string{"Services.Virtuals", "Services.Servers.Server.Tunnel", "Services.Servers.Mapped", "Services.Method"}
 	within := func(name string, all []string) bool {

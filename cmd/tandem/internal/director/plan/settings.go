@@ -33,6 +33,9 @@ func (p *planner) director() {
 			fields = append(fields, field{part.prefix + f.key, f.was, f.is})
 		}
 	}
+	for _, f := range differing(was.Control, is.Control, "Socket") {
+		fields = append(fields, field{"control." + f.key, f.was, f.is})
+	}
 	if was.Peer.Key != is.Peer.Key {
 		fields = append(fields, field{"peer.key", "one secret", "another"})
 	}

@@ -16,6 +16,7 @@ type Input struct {
 	State   *core.Snapshot
 	Checks  map[string]healthcheck.TargetStatus // by ID
 	Metrics string                              // why no metrics are served; empty: they are, or are not configured
+	Control string                              // why the permissions of the control socket are not in force; empty: they are
 	Kernel  []lvs.ServiceStatus                 // the kernel's counters
 	Problem string                              // why Kernel is missing
 }

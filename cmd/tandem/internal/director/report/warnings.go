@@ -17,21 +17,18 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
-// warnings returns sentences about everything that is not as it should be.
+// warnings returns sentences about everything that is not as it should be, in the order of their weight: first what keeps
+// clients from a server or the VIPs from their place, then what may, then what only the operators miss.
 func warnings(in Input) (all []string) {
 	shot := in.State
-	for _, w := range shot.Config.Warnings {
-		all = append(all, w.Error())
-	}
-	all = append(all, RevisionWarnings(shot)...)
 	all = append(all, stepBackWarnings(shot)...)
-	if in.Metrics != "" {
-		all = append(all, in.Metrics)
-	}
-	all = append(all, electionWarnings(shot.Report)...)
+	all = append(all, shot.Unfenced...)
+	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
 	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
-	if shot.Sync.Problem != "" {
-		all = append(all, shot.Sync.Problem)
+	all = append(all, electionWarnings(shot.Report)...)
+	all = append(all, trafficWarnings(shot.Services)...)
+	if in.Problem != "" {
+		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
 	if shot.Settings.Timeouts != "" {
 		all = append(all, "the timeouts of connections are not those of [lvs] timeouts: "+shot.Settings.Timeouts)
@@ -39,16 +36,24 @@ func warnings(in Input) (all []string) {
 	if shot.Settings.Problem != "" {
 		all = append(all, "failed to set the kernel's IPVS settings, without which clients of a lost server may get silence: "+shot.Settings.Problem)
 	}
-	if in.Problem != "" {
-		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
+	if shot.Sync.Problem != "" {
+		all = append(all, shot.Sync.Problem)
 	}
 	all = append(all, checkWarnings(in.Checks)...)
-	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
-	all = append(all, trafficWarnings(shot.Services)...)
+	all = append(all, stateDirWarnings(shot)...)
 	all = append(all, hookWarnings(shot.Hooks)...)
+	for _, w := range shot.Config.Warnings {
+		all = append(all, w.Error())
+	}
+	all = append(all, RevisionWarnings(shot)...)
 	all = append(all, departedWarnings(shot.Departed)...)
 	all = append(all, peerWarnings(shot)...)
-	return append(all, stateDirWarnings(shot)...)
+	for _, operators := range []string{in.Control, in.Metrics} {
+		if operators != "" {
+			all = append(all, operators)
+		}
+	}
+	return all
 }
 
 const allDown = "every real server that is checked fails its checks: this director steps back at priority 1, " +

@@ -45,3 +45,24 @@ func TestStepBackWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningsAreInTheOrderOfTheirWeight: what keeps clients from a server is told before what only operators miss.
+func TestWarningsAreInTheOrderOfTheirWeight(t *testing.T) {
+	got := warnings(Input{
+		Metrics: "no metrics", Control: "no group", Problem: "it hangs",
+		State: &core.Snapshot{
+			Silent: true, Config: &configs.Config{Services: []configs.Service{{Name: "www"}}},
+			Services: []*core.Service{{Pool: lvs.PoolOutput{State: lvs.PoolState{QuorumLost: true}}}},
+			Sync:     core.SyncState{Problem: "no sync"}, Settings: core.SettingsState{Problem: "no setting"},
+		},
+	})
+	want := []string{"no real server answers", "www has lost its quorum", "the kernel's IPVS table cannot be read", "failed to set", "no sync", "no group", "no metrics"}
+	if len(got) != len(want) {
+		t.Fatalf("got %q", got)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("warning %d is %q, want %q", i, got[i], want[i])
+		}
+	}
+}

@@ -3,11 +3,14 @@
 package workers
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 )
@@ -43,4 +46,43 @@ func TestFilesOfMaintenance(t *testing.T) {
 	if ReadMaintenance(nil) != nil {
 		t.Error("files without paths")
 	}
+}
+
+// The worker tells what exists once a configuration names files, and then each change within a second.
+func TestFilesOfMaintenanceAreWatched(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan core.Maintenance, 10)
+		w := Presence{Post: func(ev core.Event) { told <- ev.(core.Maintenance) }, In: NewMailbox[[]string]()}
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		next := func(want bool) {
+			t.Helper()
+			select {
+			case is := <-told:
+				if !maps.Equal(is, core.Maintenance{file: want}) {
+					t.Errorf("told %v, want %v", is, want)
+				}
+			case <-time.After(numberInterval + time.Millisecond):
+				t.Errorf("told nothing, want %v", want)
+			}
+		}
+		time.Sleep(time.Minute) // without files
+		w.In.Put([]string{file})
+		next(false)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+		next(true)
+		time.Sleep(time.Minute) // nothing changes
+		if err := os.Remove(file); err != nil {
+			t.Error(err)
+		}
+		next(false)
+		cancel()
+		if err := <-done; err != nil || len(told) > 0 {
+			t.Errorf("%v; told %d more times", err, len(told))
+		}
+	})
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-lvs/tandem/healthcheck"
+)
+
+// Hurry starts the next probe of a target at once, and only that one. A probe under way goes on.
+func TestHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStarts()
+		b := newBench(Options{}, s.note(func(context.Context, *healthcheck.Target) healthcheck.Result {
+			time.Sleep(100 * time.Millisecond)
+			return healthcheck.Pass("connected")
+		}))
+		slow, other := target("a"), target("b")
+		slow.Config.Interval, other.Config.Interval = time.Hour, time.Hour
+		slow.Config.Jitter, other.Config.Jitter = 0, 0
+		b.Set([]healthcheck.Target{slow, other})
+		b.run(t)
+		time.Sleep(90 * time.Minute)
+		before, others := len(s.of["a"]), len(s.of["b"])
+		b.Hurry([]string{"a", "nobody"})
+		synctest.Wait()
+		if n := len(s.of["a"]); n != before+1 || s.of["a"][n-1] != time.Now() {
+			t.Errorf("%d probes before, then %d, the last at %s", before, n, s.of["a"][n-1])
+		}
+		b.Hurry([]string{"a"}) // it is under way
+		time.Sleep(time.Minute)
+		if len(s.of["a"]) != before+1 || len(s.of["b"]) != others || s.overlap > 0 {
+			t.Errorf("%d probes of a, %d of b, %d overlap", len(s.of["a"])-before, len(s.of["b"])-others, s.overlap)
+		}
+		time.Sleep(time.Hour)
+		if len(s.of["a"]) != before+2 {
+			t.Errorf("%d probes of a in the hour after that, want 1", len(s.of["a"])-before-1)
+		}
+		b.stop()
+	})
+}
