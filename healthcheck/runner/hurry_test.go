@@ -25,20 +25,23 @@ func TestHurry(t *testing.T) {
 		b.Set([]healthcheck.Target{slow, other})
 		b.run(t)
 		time.Sleep(90 * time.Minute)
-		before, others := len(s.of["a"]), len(s.of["b"])
+		synctest.Wait()
+		before, others := len(s.ofTarget("a")), len(s.ofTarget("b"))
 		b.Hurry([]string{"a", "nobody"})
 		synctest.Wait()
-		if n := len(s.of["a"]); n != before+1 || s.of["a"][n-1] != time.Now() {
-			t.Errorf("%d probes before, then %d, the last at %s", before, n, s.of["a"][n-1])
+		if n := len(s.ofTarget("a")); n != before+1 || s.ofTarget("a")[n-1] != time.Now() {
+			t.Errorf("%d probes before, then %d, the last at %s", before, n, s.ofTarget("a")[n-1])
 		}
 		b.Hurry([]string{"a"}) // it is under way
 		time.Sleep(time.Minute)
-		if len(s.of["a"]) != before+1 || len(s.of["b"]) != others || s.overlap > 0 {
-			t.Errorf("%d probes of a, %d of b, %d overlap", len(s.of["a"])-before, len(s.of["b"])-others, s.overlap)
+		synctest.Wait()
+		if len(s.ofTarget("a")) != before+1 || len(s.ofTarget("b")) != others || s.overlaps() > 0 {
+			t.Errorf("%d probes of a, %d of b, %d overlap", len(s.ofTarget("a"))-before, len(s.ofTarget("b"))-others, s.overlaps())
 		}
 		time.Sleep(time.Hour)
-		if len(s.of["a"]) != before+2 {
-			t.Errorf("%d probes of a in the hour after that, want 1", len(s.of["a"])-before-1)
+		synctest.Wait()
+		if len(s.ofTarget("a")) != before+2 {
+			t.Errorf("%d probes of a in the hour after that, want 1", len(s.ofTarget("a"))-before-1)
 		}
 		b.stop()
 	})

@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,20 @@ func (s *starts) note(probe func(context.Context, *healthcheck.Target) healthche
 		}()
 		return probe(ctx, t)
 	}
+}
+
+// ofTarget returns when the probes of a target have started.
+func (s *starts) ofTarget(id string) []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.of[id])
+}
+
+// overlaps returns how many probes started while another one of the same target was under way.
+func (s *starts) overlaps() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.overlap
 }
 
 // count returns how many probes started from a to b.

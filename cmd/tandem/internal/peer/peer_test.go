@@ -150,9 +150,7 @@ func TestTwoDirectors(t *testing.T) {
 	b.Out.Put(viewOf("b"))
 	a.awaitOrder("b")
 	a.await("sure of the clock", func(s *side) bool { return s.skew.Known && s.skew.Ahead.Abs() <= s.skew.Error })
-	if is := a.channel.Peer; is.Name != "lb2" || is.Version != "v1" {
-		t.Errorf("%+v", is)
-	}
+	a.await("told who the other is", func(s *side) bool { return s.channel.Peer.Name == "lb2" && s.channel.Peer.Version == "v1" })
 	b.stop()
 	a.await("cut off", func(s *side) bool { return !s.channel.To.Up && !s.channel.From.Up })
 	a.await("told why", func(s *side) bool {

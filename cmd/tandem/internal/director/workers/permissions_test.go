@@ -5,6 +5,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,9 +16,11 @@ import (
 // TestPermissionsAreTriedAgain: a group that is made after the director has started is used without a reload.
 func TestPermissionsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		missing := errors.New("no group")
-		allowed := ""
+		var mu sync.Mutex
+		missing, allowed := errors.New("no group"), ""
 		w := &Permissions[string]{Log: hclog.NewNullLogger(), In: NewMailbox[string](), Allow: func(p string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			allowed = p
 			return missing
 		}}
@@ -29,7 +32,9 @@ func TestPermissionsAreTriedAgain(t *testing.T) {
 		if allowed != "ops" || w.Problem() != "no group" {
 			t.Errorf("allowed %q, problem %q", allowed, w.Problem())
 		}
+		mu.Lock()
 		missing, allowed = nil, ""
+		mu.Unlock()
 		time.Sleep(permissionsPause) // of the bubble
 		synctest.Wait()
 		if allowed != "ops" || w.Problem() != "" {
