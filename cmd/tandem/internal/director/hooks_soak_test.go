@@ -114,11 +114,13 @@ func TestSoakedDirector(t *testing.T) {
 			}
 			d.seeReport(r)
 		}
-		busy := 0
+		var busy, ended, superseded uint64
 		for _, is := range d.snapshot().Hooks {
-			busy += is.Running + is.Waiting
+			busy += uint64(is.Running + is.Waiting)
+			ended += is.Succeeded + is.Failed
+			superseded += is.Superseded
 		}
-		fmt.Println("busy", busy)
+		fmt.Println("busy", busy, "ended", ended, "superseded", superseded)
 	}
 	cancel()
 	if err := <-ended; err != nil {
@@ -134,6 +136,8 @@ type soaked struct {
 	out  *bufio.Scanner
 	log  lockedBuffer
 	sent map[string]bool // "ROUTER NUMBER STATE"
+
+	ended, superseded int // how many runs, and events, by its last answer
 }
 
 func soak(t *testing.T, dir, name, timeout string) *soaked {
@@ -165,7 +169,7 @@ func (s *soaked) say(line string) (busy int) {
 	if !s.out.Scan() {
 		s.t.Fatalf("%s: the director has died: %s", line, s.log.String())
 	}
-	if _, err := fmt.Sscanf(s.out.Text(), "busy %d", &busy); err != nil {
+	if _, err := fmt.Sscanf(s.out.Text(), "busy %d ended %d superseded %d", &busy, &s.ended, &s.superseded); err != nil {
 		s.t.Fatalf("%s: it answers %q", line, s.out.Text())
 	}
 	return busy
@@ -177,10 +181,14 @@ func (s *soaked) told() (told, replaced int) {
 	return strings.Count(log, " attempt=1 "), strings.Count(log, "hook is not told")
 }
 
-// settle waits until no hook runs or waits.
+// settle waits until no hook runs or waits, and the log has all of them: it comes by another pipe.
 func (s *soaked) settle() {
 	s.t.Helper()
-	for limit := time.Now().Add(time.Minute); s.say("?") > 0; time.Sleep(5 * time.Millisecond) {
+	quiet := func() bool {
+		busy, log := s.say("?"), s.log.String()
+		return busy == 0 && strings.Count(log, " attempt=") >= s.ended && strings.Count(log, "hook is not told") >= s.superseded
+	}
+	for limit := time.Now().Add(time.Minute); !quiet(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			s.t.Fatal("hooks do not end:", s.log.String())
 		}
