@@ -47,7 +47,7 @@ func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
 	c.out, c.waiting, c.queued, c.handOver = Effects{}, nil, nil, nil
 	c.wanted, c.led, c.probed, c.retrack = maps.Clone(s.wanted), maps.Clone(s.led), maps.Clone(s.probed), maps.Clone(s.retrack)
 	c.hooks, c.history = newHookState(nil), newHistoryState() // a rehearsal tells nobody
-	c.revisions = revisionState{}
+	c.revisions, c.peer = revisionState{}, peerState{}
 	// A reload makes these anew.
 	c.changed, c.ramping, c.targets, c.clients, c.markClients, c.outliers, c.census = nil, nil, nil, nil, nil, nil, census{}
 	c.services = make([]*service, 0, len(s.services))
@@ -59,7 +59,33 @@ func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
 		copied := *seg
 		c.segments[name] = &copied
 	}
+	relink(s.services, c.services)
+	c.tracks, c.witnesses = slices.Clone(s.tracks), maps.Clone(s.witnesses)
+	c.fencings, c.fenceRuns = make(map[string]*fencing, len(s.fencings)), nil
+	for name, f := range s.fencings {
+		copied := *f
+		copied.running = maps.Clone(f.running)
+		c.fencings[name] = &copied
+	}
 	return &Rehearsal{now: now, copied: &c, before: s.prospect()}, nil
+}
+
+// relink makes the copies of servers follow copies, where the servers follow others.
+func relink(services, copies []*service) {
+	is := make(map[*server]*server)
+	for i, svc := range services {
+		for k, srv := range svc.servers {
+			is[srv] = copies[i].servers[k]
+		}
+	}
+	for _, svc := range copies {
+		for _, srv := range svc.servers {
+			srv.leader = is[srv.leader]
+		}
+		if svc.sorry != nil {
+			svc.sorry.leader = is[svc.sorry.leader]
+		}
+	}
 }
 
 // clone returns a copy without the results of clients' connections.

@@ -7,12 +7,15 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	peermessage "github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -143,4 +146,77 @@ func TestARehearsalNamesWhatCannotChange(t *testing.T) {
 	if _, err := New().Rehearse(noon); !errors.Is(err, ErrStarting) {
 		t.Errorf("before the kernel's table is read: %v", err)
 	}
+}
+
+// neverChanged are the parts of a State that a rehearsal may share with it: they are replaced as a whole, or never change.
+var neverChanged = []string{
+	".asked", ".cfg", ".draining", ".drains.Graces", ".drains.Leaving", ".maintenance", ".marks", ".overrides", ".probes", ".roles",
+	".services[].servers[].checkIDs", ".services[].tracks", ".tracking",
+}
+
+// TestWhatARehearsalShares: every map, pointer and list of a State is copied, emptied, or known to be replaced as a whole.
+func TestWhatARehearsalShares(t *testing.T) {
+	s := liven()
+	s.witnesses["on-eth0"] = witnessState{lost: true}
+	s.fencings["on-eth0"] = &fencing{running: map[uint64]hooks.Run{1: {}}}
+	s.fenceRuns = []hooks.Run{{}}
+	s.services[0].servers[1].leader = s.services[0].servers[0]
+	s.peer = peerState{
+		view: &peermessage.View{}, orders: map[string]peermessage.Order{"x": {}}, servers: map[string]serverPlace{"x": {}},
+		unknown: map[string]uint64{"x": 1}, drift: []Difference{{}},
+	}
+	s.maintenance = Maintenance{"/x": true}
+	r, err := s.Rehearse(seconds(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.copied.services[0].servers[1].leader != r.copied.services[0].servers[0] {
+		t.Error("a server of the copy does not follow the copy of its leader")
+	}
+	got := sharedParts("", reflect.ValueOf(s).Elem(), reflect.ValueOf(r.copied).Elem())
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, neverChanged) {
+		t.Errorf("shared are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(neverChanged, "\n"))
+	}
+}
+
+// sharedParts names the maps, pointers and lists that two values of one type share. It looks into the types of this package only.
+func sharedParts(path string, a, b reflect.Value) (all []string) {
+	switch a.Kind() {
+	case reflect.Struct:
+		if a.Type().PkgPath() != reflect.TypeFor[State]().PkgPath() {
+			return nil
+		}
+		for i := range a.NumField() {
+			if a.Type().Field(i).Name == "leader" {
+				continue // it is one of the servers
+			}
+			all = append(all, sharedParts(path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))...)
+		}
+	case reflect.Map, reflect.Slice, reflect.Pointer:
+		if a.IsNil() || b.IsNil() {
+			return nil
+		}
+		if a.Pointer() == b.Pointer() {
+			if a.Kind() != reflect.Pointer && a.Len() == 0 {
+				return nil
+			}
+			return []string{path}
+		}
+		switch a.Kind() {
+		case reflect.Map:
+			for _, key := range a.MapKeys() {
+				if other := b.MapIndex(key); other.IsValid() {
+					all = append(all, sharedParts(path+"[]", a.MapIndex(key), other)...)
+				}
+			}
+		case reflect.Slice:
+			for i := range min(a.Len(), b.Len()) {
+				all = append(all, sharedParts(path+"[]", a.Index(i), b.Index(i))...)
+			}
+		default:
+			all = sharedParts(path, a.Elem(), b.Elem())
+		}
+	}
+	return all
 }
