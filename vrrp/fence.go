@@ -18,21 +18,10 @@ func (m *Machine) fence(now time.Time) bool {
 	if !m.cfg.Fenced || m.claim != 0 && m.claim == m.granted {
 		return false
 	}
-	why := m.whyLead(now)
-	why.Kind = CauseFences
-	switch {
-	case m.state == Master && m.listens:
-		m.armDownTimerAfter(m.cfg.DownCount(), now, m.cfg.AdvertInterval)
-		why.Wait = now.Sub(m.base).Round(time.Millisecond)
-		m.transition(now, Backup, why)
-	case m.state == Backup && m.whyLead(now).Kind == CauseSilence, m.state == Fault:
-		if m.claim == 0 || m.cause.Kind != CauseFences {
-			m.remark(why)
-		}
-	default:
+	told := m.claim != 0 && m.cause.Kind == CauseFences
+	if !m.waitInstead(now, CauseFences, told) {
 		return false
 	}
-	m.back = true
 	if m.claim == 0 {
 		m.claim = uint64(now.UnixNano())
 	}

@@ -48,21 +48,27 @@ func (m *Machine) seeWitness(now time.Time, none bool) {
 	}
 }
 
-// standBack makes a router stand back whose time to take over from a silent master has come, and reports whether it does. A master
-// that stood still is a backup then.
+// standBack makes a router wait whose time to take over from a silent master has come, while no witness answers. It reports whether
+// it does.
 func (m *Machine) standBack(now time.Time) bool {
-	if !m.noWitness {
-		return false
-	}
+	return m.noWitness && m.waitInstead(now, CauseNoWitness, false)
+}
+
+// waitInstead makes a router wait for a cause whose time to take over from a silent master has come, and reports whether it does. A
+// master that stood still is a backup then. told says that the cause is known already.
+func (m *Machine) waitInstead(now time.Time, cause CauseKind, told bool) bool {
 	why := m.whyLead(now)
-	why.Kind = CauseNoWitness
+	silent := why.Kind == CauseSilence
+	why.Kind = cause
 	switch {
 	case m.state == Master && m.listens:
 		m.armDownTimerAfter(m.cfg.DownCount(), now, m.cfg.AdvertInterval)
 		why.Wait = now.Sub(m.base).Round(time.Millisecond)
 		m.transition(now, Backup, why)
-	case m.state == Backup && m.whyLead(now).Kind == CauseSilence, m.state == Fault:
-		m.remark(why)
+	case m.state == Backup && silent, m.state == Fault:
+		if !told {
+			m.remark(why)
+		}
 	default:
 		return false
 	}
